@@ -1,0 +1,137 @@
+"""Where arrays live: the kernels of a device, the way there and back, and how many threads work."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from minibert import kernels as numpy_kernels
+from minibert.arrays import Array, Kernels
+from minibert.bert import Layer, Parameters
+from minibert.packing import Pack
+
+__all__ = ["Device", "DeviceError", "available_threads", "find_device", "one_blas_thread"]
+
+
+class DeviceError(RuntimeError):
+    """A device that this machine does not have, or cannot use."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A place to compute: its kernels, and how arrays get there and back."""
+
+    name: str
+    kernels: Kernels
+    put: Callable[[Any], Any]  # from NumPy to the device
+    take: Callable[[Array], Array]  # from the device to NumPy
+
+    def put_parameters(self, parameters: Parameters) -> Parameters:
+        """The parameters with every tensor on the device."""
+        layers = tuple(
+            Layer(**{name: self.put(tensor) for name, tensor in vars(layer).items()})
+            for layer in parameters.layers
+        )
+        tensors = {
+            name: self.put(tensor)
+            for name, tensor in vars(parameters).items()
+            if name != "layers" and tensor is not None
+        }
+        return replace(parameters, layers=layers, **tensors)
+
+    def put_pack(self, pack: Pack) -> Pack:
+        """The pack with its tokens on the device; lengths and order stay, they are for loops."""
+        return replace(
+            pack,
+            ids=self.put(pack.ids),
+            positions=self.put(pack.positions),
+            token_types=self.put(pack.token_types),
+        )
+
+
+def find_device(name: str | None) -> Device:
+    """The device of a name: "cpu" (the default) for NumPy, "cuda" for CuPy on a GPU.
+
+    Raises ValueError for another name, DeviceError where the device cannot be used.
+    """
+    if name in (None, "cpu"):
+        return Device("cpu", numpy_kernels, put=lambda array: array, take=lambda array: array)
+    if name == "cuda" or (name or "").startswith("cuda:"):
+        return cuda_device(name or "cuda")
+    raise ValueError(f'device is {name!r}; expected "cpu", "cuda" or "cuda:" and a number.')
+
+
+def cuda_device(name: str) -> Device:
+    """A GPU through CuPy: "cuda" is the current one, "cuda:1" the second."""
+    try:
+        import cupy
+    except ImportError as error:
+        raise DeviceError(
+            f"device {name!r} needs CuPy, which cannot be imported here ({error}). "
+            "Install it with: pip install 'minibert-numpy[cupy]'"
+        ) from error
+    number = name.partition(":")[2] or "0"
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise DeviceError(f"device {name!r}: CuPy finds no GPU ({error}). Use 'cpu'.") from error
+    if not number.isdecimal() or int(number) >= count:
+        raise DeviceError(f"device {name!r}: there are {count} GPUs, counted from cuda:0.")
+    from minibert import kernels_cupy
+
+    cupy.cuda.Device(int(number)).use()
+    return Device(name, kernels_cupy, put=cupy.asarray, take=cupy.asnumpy)
+
+
+def available_threads() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class BlasThreads:
+    """BLAS threads are one number for the whole process, so whoever changes it must share it.
+
+    The first call in sets one thread, the last one out restores what there was. If each call set
+    and restored by itself, two that overlap would leave the process on one thread for ever.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._controller: Any = None  # making one takes 200 us, using it 9
+        self._limit: Any = None
+
+    def enter(self) -> None:
+        from threadpoolctl import ThreadpoolController
+
+        with self._lock:
+            if self._calls == 0:
+                self._controller = self._controller or ThreadpoolController()
+                self._limit = self._controller.limit(limits=1, user_api="blas")
+                self._limit.__enter__()
+            self._calls += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._calls -= 1
+            if self._calls == 0:
+                self._limit.__exit__(None, None, None)
+
+
+BLAS_THREADS = BlasThreads()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Run the block with one BLAS thread a product: for threads that each compute a pack."""
+    BLAS_THREADS.enter()
+    try:
+        yield
+    finally:
+        BLAS_THREADS.leave()

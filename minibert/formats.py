@@ -1,0 +1,39 @@
+"""Vectors in files: one writer a format. Where the files go is the caller's to say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import BinaryIO
+
+import numpy as np
+
+from minibert.arrays import Array
+
+__all__ = ["FORMATS", "Batch", "write_jsonl", "write_npy"]
+
+# Some texts and their vectors, (n, D)
+Batch = tuple[Sequence[str], Array]
+
+
+def write_jsonl(batches: Iterable[Batch], file: BinaryIO) -> None:
+    """Write {"text": ..., "vector": [...]}, one object a line, as the batches come."""
+    for texts, vectors in batches:
+        for text, vector in zip(texts, vectors.tolist(), strict=True):
+            # Nine digits tell every float32 from its neighbours.
+            numbers = ", ".join(f"{number:.9g}" for number in vector)
+            line = f'{{"text": {json.dumps(text, ensure_ascii=False)}, "vector": [{numbers}]}}\n'
+            file.write(line.encode())
+        file.flush()
+
+
+def write_npy(batches: Iterable[Batch], file: BinaryIO) -> None:
+    """Write one float32 matrix (n, D) in NumPy's own format; it is gathered in memory first."""
+    np.save(file, np.concatenate([vectors for _, vectors in batches]), allow_pickle=False)
+
+
+# The name of a format, which is also its files' suffix -> the writer.
+FORMATS: dict[str, Callable[[Iterable[Batch], BinaryIO], None]] = {
+    "jsonl": write_jsonl,
+    "npy": write_npy,
+}

@@ -1,0 +1,182 @@
+"""A model's name -> its folder on this machine. The only file that may use the network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from minibert.folder import CheckpointError, inside, read_json
+
+__all__ = ["ModelUnavailableError", "find_model", "hub_name"]
+
+# All that is read of a model; a hub also has pickles, ONNX and TensorFlow files.
+SMALL_FILES = [
+    "added_tokens.json",
+    "config.json",
+    "config_sentence_transformers.json",
+    "model.safetensors.index.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+]
+WEIGHTS = ["model*.safetensors"]
+OTHER_FORMATS = ["onnx/*", "openvino/*"]
+
+# A folder with one of these was written by sentence-transformers, so it had a modules.json.
+SENTENCE_TRANSFORMERS_FILES = [
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+    "1_Pooling",
+]
+
+
+class ModelUnavailableError(OSError):
+    """A model that is neither a folder, nor in the cache, nor to be had from the hub."""
+
+
+def find_model(
+    model_name_or_path: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    cache_folder: str | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """The folder of a model: a local folder, else the hub's cache, else a download into that cache.
+
+    A local or completely cached model makes no network call. A name without an owner is taken for
+    one of sentence-transformers'. The cache is `cache_folder`, else SENTENCE_TRANSFORMERS_HOME,
+    else the hub library's own (HF_HOME); HF_HUB_OFFLINE forbids downloads.
+
+    Raises FileNotFoundError for a path that does not exist, ModelUnavailableError for a name.
+    """
+    path = Path(model_name_or_path).expanduser()
+    if path.is_dir():
+        return path
+    text = os.fspath(model_name_or_path)
+    if path.exists():
+        raise NotADirectoryError(f"{text!r} is a file. Expected the folder of a model.")
+    if not is_hub_name(text):
+        raise FileNotFoundError(
+            f"There is no folder {text!r}. Expected the folder of a model, or a name on the hub, "
+            "such as 'sentence-transformers/all-MiniLM-L6-v2'."
+        )
+    # Imported here, because a local folder needs no network library.
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    name = full_name(text)
+    cache = cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
+
+    def snapshot(patterns: list[str], *, local_files_only: bool) -> Path:
+        folder = huggingface_hub.snapshot_download(
+            name,
+            revision=revision,
+            cache_dir=cache,
+            token=token,
+            allow_patterns=[*patterns, *(f"*/{pattern}" for pattern in patterns)],
+            ignore_patterns=OTHER_FORMATS,
+            local_files_only=local_files_only,
+        )
+        return Path(str(folder))
+
+    try:
+        folder = snapshot(SMALL_FILES + WEIGHTS, local_files_only=True)
+        missing = first_missing(folder)
+        if missing is None:
+            return folder
+        reason = f"its cached copy is incomplete: {missing} is missing"
+    except LocalEntryNotFoundError:
+        reason = "it is not, or not completely, in the cache"
+    except HFValidationError as error:
+        raise FileNotFoundError(f"{text!r} is no folder and no model's name: {error}") from error
+
+    if local_files_only or huggingface_hub.constants.is_offline_mode():
+        raise ModelUnavailableError(
+            f"{name}: {reason} ({cache or huggingface_hub.constants.HF_HUB_CACHE}), and downloads "
+            "are off (local_files_only or HF_HUB_OFFLINE). Download it once while online, or give "
+            "the path of its folder."
+        )
+    try:
+        # The weights come last: where they are, all else is.
+        snapshot(SMALL_FILES, local_files_only=False)
+        return snapshot(SMALL_FILES + WEIGHTS, local_files_only=False)
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ModelUnavailableError(
+            f"{name}: {reason}, and the hub did not give it: {first_line(error)} "
+            "Check the name, the network and, for a private model, token=; or give the path of "
+            "its folder."
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or its kind where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether a text can be NAME or OWNER/NAME, rather than a path."""
+    return bool(text) and text.count("/") <= 1 and text[0] not in "./~" and "\\" not in text
+
+
+def full_name(name: str) -> str:
+    """OWNER/NAME for a name: like the reference, a bare one is sentence-transformers' own.
+
+    The few names without an owner that the hub has are the original BERTs.
+    """
+    if "/" in name or name.startswith("bert-"):
+        return name
+    return f"sentence-transformers/{name}"
+
+
+def hub_name(model_name_or_path: str | os.PathLike[str], folder: Path) -> str | None:
+    """The name that a model has on the hub, if it was given or the folder's path tells it."""
+    text = os.fspath(model_name_or_path)
+    if not Path(text).expanduser().is_dir():
+        return full_name(text)
+    for part in folder.resolve().parts:  # .../models--OWNER--NAME/snapshots/REVISION
+        if part.startswith("models--"):
+            return part.removeprefix("models--").replace("--", "/", 1)
+    return None
+
+
+def first_missing(folder: Path) -> str | None:
+    """The first file that a folder from the cache should have and has not, or None.
+
+    A download that was cut short leaves such folders, and they must not count as the model.
+    """
+    if not (folder / "modules.json").exists():
+        if any((folder / name).exists() for name in SENTENCE_TRANSFORMERS_FILES):
+            return "modules.json"
+        return first_missing_of_transformer(folder, "")
+    for module in read_json(folder / "modules.json", list):
+        name = module.get("path", "") if isinstance(module, dict) else ""
+        kind = str(module.get("type", "")).rpartition(".")[2] if isinstance(module, dict) else ""
+        if kind == "Transformer":
+            if missing := first_missing_of_transformer(inside(folder, name), name):
+                return missing
+        elif kind != "Normalize" and not (inside(folder, name) / "config.json").exists():
+            return f"{name}/config.json"
+    return None
+
+
+def first_missing_of_transformer(folder: Path, name: str) -> str | None:
+    """The same, for the folder of config.json, the vocabulary and the weights."""
+    prefix = f"{name}/" if name else ""
+    if not (folder / "config.json").exists():
+        return f"{prefix}config.json"
+    if not (folder / "tokenizer.json").exists() and not (folder / "vocab.txt").exists():
+        return f"{prefix}tokenizer.json"
+    if (folder / "model.safetensors").exists() or (folder / "pytorch_model.bin").exists():
+        return None  # the second is refused later, with the command that converts it
+    index = folder / "model.safetensors.index.json"
+    if not index.exists():
+        return f"{prefix}model.safetensors"
+    shards = read_json(index, dict).get("weight_map")
+    if not isinstance(shards, dict):
+        raise CheckpointError(f"{index}: weight_map is missing.")
+    absent = (s for s in sorted(map(str, shards.values())) if not inside(folder, s).exists())
+    return next((prefix + shard for shard in absent), None)

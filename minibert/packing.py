@@ -1,0 +1,81 @@
+"""Token ids of many texts -> packs: several texts end to end, no padding.
+
+A pack is what the model computes on. Only attention and pooling ask where a text begins, and
+`lengths` tells them, so there is no mask that could be wrong and nothing is computed for padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minibert.arrays import IntArray
+
+__all__ = ["Pack", "packs"]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """The tokens of S texts laid end to end, N in all.
+
+    Positions travel with the pack because model families count them differently, and because a
+    left-padded row keeps the positions of its padded form.
+    """
+
+    ids: IntArray  # (N,)
+    positions: IntArray  # (N,)
+    token_types: IntArray  # (N,)
+    lengths: IntArray  # (S,), each at least 1
+    order: IntArray  # (S,), where each text stood in the caller's list
+
+
+def packs(
+    ids: Sequence[IntArray],
+    pack_tokens: int,
+    most_texts: int | None = None,
+    *,
+    positions: Sequence[IntArray] | None = None,
+    token_types: Sequence[IntArray] | None = None,
+) -> Iterator[Pack]:
+    """Group texts into packs of at most `pack_tokens` tokens, the longest texts first.
+
+    ids, positions and token_types hold one array a text, equally long. Positions default to
+    0 ... T-1, token types to 0. A text longer than the budget is a pack of its own.
+    """
+    lengths = np.array([len(text) for text in ids], dtype=np.int64)
+    # Longest first: the largest pack is met at once, so memory that suffices for it suffices.
+    for order in groups(np.argsort(-lengths, kind="stable"), lengths, pack_tokens, most_texts):
+        chosen = lengths[order]
+        total = int(chosen.sum())
+        yield Pack(
+            ids=np.concatenate([ids[text] for text in order]),
+            positions=(
+                np.arange(total) - np.repeat(np.cumsum(chosen) - chosen, chosen)
+                if positions is None
+                else np.concatenate([positions[text] for text in order])
+            ),
+            token_types=(
+                np.zeros(total, dtype=np.int64)
+                if token_types is None
+                else np.concatenate([token_types[text] for text in order])
+            ),
+            lengths=chosen,
+            order=order,
+        )
+
+
+def groups(
+    order: IntArray, lengths: IntArray, pack_tokens: int, most_texts: int | None
+) -> Iterator[IntArray]:
+    """Cut the order of texts where the next one would break the budget: (S,) -> several."""
+    start, tokens = 0, 0
+    for end, text in enumerate(order):
+        full = tokens + lengths[text] > pack_tokens or end - start == most_texts
+        if full and end > start:
+            yield order[start:end]
+            start, tokens = end, 0
+        tokens += int(lengths[text])
+    if start < len(order):
+        yield order[start:]
