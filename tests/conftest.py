@@ -1,0 +1,116 @@
+"""What most tests need: the golden models, the real MiniLM, and folders to break."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from minibert import SentenceTransformer
+
+GOLDEN = Path(__file__).parent / "golden"
+MINILM = Path(__file__).parent.parent / ".models" / "all-MiniLM-L6-v2"
+
+
+@pytest.fixture(scope="session")
+def texts():
+    """The texts that the tiny golden models were shown."""
+    return json.loads((GOLDEN / "texts.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def minilm_folder():
+    """The real all-MiniLM-L6-v2."""
+    if not MINILM.exists():
+        pytest.fail("Run `python tools/fetch_minilm.py` first; tests/ needs the real MiniLM.")
+    return MINILM
+
+
+@pytest.fixture(scope="session")
+def minilm(minilm_folder):
+    return SentenceTransformer(minilm_folder, on_long="ignore")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of a golden model that a test may change: a 2019 layout, without Normalize."""
+    return copy_of("gelu", tmp_path)
+
+
+@pytest.fixture
+def old_folder(tmp_path):
+    """A copy of the golden model of the oldest layout: vocab.txt, gamma and beta, `bert.`."""
+    return copy_of("old_layout", tmp_path)
+
+
+def copy_of(name, tmp_path):
+    target = tmp_path / name
+    shutil.copytree(GOLDEN / name, target)
+    return target
+
+
+@pytest.fixture
+def edit():
+    """Change keys of a JSON file: edit(path, key=value); None as a value removes the key."""
+
+    def change(path, **changes):
+        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        content.update(changes)
+        kept = {key: value for key, value in content.items() if value is not REMOVED}
+        path.write_text(json.dumps(kept), encoding="utf-8")
+
+    return change
+
+
+REMOVED = object()
+
+
+@pytest.fixture
+def removed():
+    """The value that makes `edit` take a key away."""
+    return REMOVED
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A hub cache of its own: add(name, folder) puts a model into it, as a download would."""
+    root = tmp_path / "hub"
+    root.mkdir()
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(root))
+
+    def add(name, source):
+        commit = "0123456789abcdef0123456789abcdef01234567"
+        model = root / f"models--{name.replace('/', '--')}"
+        snapshot = model / "snapshots" / commit
+        (model / "refs").mkdir(parents=True)
+        (model / "refs" / "main").write_text(commit)
+        for file in sorted(path for path in source.rglob("*") if path.is_file()):
+            # A hub cache holds links to blobs.
+            blob = model / "blobs" / str(file.relative_to(source)).replace("/", "-")
+            blob.parent.mkdir(exist_ok=True)
+            shutil.copy(file, blob)
+            link = snapshot / file.relative_to(source)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(blob)
+        return snapshot
+
+    add.root = root
+    return add
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Every attempt to connect, or to look a host up, fails the test that made it."""
+    import socket
+
+    def refuse(*arguments, **_):
+        raise AssertionError(f"the network was used: {arguments}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def expected_of(name):
+    """What the reference computed from a golden model."""
+    with np.load(GOLDEN / name / "expected.npz") as arrays:
+        return dict(arrays)

@@ -1,0 +1,114 @@
+"""Against what transformers and sentence-transformers computed: tests/golden.
+
+The models are tiny and awkward (tools/make_golden.py), so that a wrong activation, epsilon, scale
+or mask shows at 1e-4 and more. Float32 rounding, torch's and ours, is below 4e-6 here.
+"""
+
+import numpy as np
+import pytest
+from conftest import GOLDEN, expected_of
+from minibert import BertModel, SentenceTransformer, Tokenizer
+from minilm_texts import MINILM_TEXTS
+
+CASES = sorted(path.parent.name for path in GOLDEN.glob("*/expected.npz"))
+SHOWN_INSIDE = ["gelu", "large_epsilon"]
+WITH_POOLER = [name for name in CASES if "right_pooler_output" in expected_of(name)]
+SIDES = ["right", "left"]
+
+
+def inputs_of(expected, side):
+    names = ("input_ids", "token_type_ids", "attention_mask")
+    return {name: expected[f"{side}_{name}"] for name in names}
+
+
+def test_all_golden_models_are_here():
+    assert len(CASES) == 12
+    assert len(WITH_POOLER) == 10
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_vectors_equal_sentence_transformers(name, texts):
+    expected = expected_of(name)
+    model = SentenceTransformer(GOLDEN / name, on_long="ignore")
+    assert model.max_seq_length == expected["max_seq_length"]
+    vectors = model.encode(texts)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, expected["vectors"], rtol=0, atol=1e-5)  # worst seen 2e-6
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("name", CASES)
+def test_the_tokenizer_equals_transformers(name, side, texts):
+    expected = expected_of(name)
+    tokenizer = Tokenizer.from_pretrained(GOLDEN / name)
+    inputs = tokenizer(
+        texts, padding=True, truncation=True, max_length=23, padding_side=side, return_tensors="np"
+    )
+    assert inputs.keys() == inputs_of(expected, side).keys()
+    for key, array in inputs.items():
+        np.testing.assert_array_equal(array, expected[f"{side}_{key}"], err_msg=key)
+        assert array.dtype == np.int64
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("name", CASES)
+def test_the_last_hidden_state_equals_transformers_at_every_token(name, side):
+    expected = expected_of(name)
+    inputs = inputs_of(expected, side)
+    output = BertModel.from_pretrained(GOLDEN / name)(**inputs)
+    real = inputs["attention_mask"] == 1
+    assert 0 < real.sum() < real.size
+    np.testing.assert_allclose(
+        output.last_hidden_state[real],
+        expected[f"{side}_last_hidden_state"][real],
+        rtol=0,
+        atol=1e-5,  # worst seen 4e-6
+    )
+    assert (output.last_hidden_state[~real] == 0).all()
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("name", SHOWN_INSIDE)
+def test_every_hidden_state_equals_transformers(name, side):
+    expected = expected_of(name)
+    inputs = inputs_of(expected, side)
+    output = BertModel.from_pretrained(GOLDEN / name)(**inputs, output_hidden_states=True)
+    real = inputs["attention_mask"] == 1
+    theirs = expected[f"{side}_hidden_states"]
+    assert len(output.hidden_states) == len(theirs) == 4
+    for ours, hidden in zip(output.hidden_states, theirs, strict=True):
+        np.testing.assert_allclose(ours[real], hidden[real], rtol=0, atol=1e-5)  # worst 4e-6
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("name", SHOWN_INSIDE)
+def test_all_attentions_equal_transformers(name, side):
+    expected = expected_of(name)
+    inputs = inputs_of(expected, side)
+    output = BertModel.from_pretrained(GOLDEN / name)(**inputs, output_attentions=True)
+    real = inputs["attention_mask"] == 1
+    pairs = real[:, None, :, None] & real[:, None, None, :]  # (B, 1, T, T)
+    theirs = expected[f"{side}_attentions"]
+    assert len(output.attentions) == len(theirs) == 3
+    for ours, weights in zip(output.attentions, theirs, strict=True):
+        assert ours.shape == weights.shape
+        every_pair = np.broadcast_to(pairs, ours.shape)
+        np.testing.assert_allclose(ours[every_pair], weights[every_pair], rtol=0, atol=1e-5)
+        assert (ours[~every_pair] == 0).all()
+
+
+@pytest.mark.parametrize("name", WITH_POOLER)
+def test_the_pooler_output_equals_transformers(name):
+    expected = expected_of(name)
+    output = BertModel.from_pretrained(GOLDEN / name)(**inputs_of(expected, "right"))
+    theirs = expected["right_pooler_output"]
+    np.testing.assert_allclose(output.pooler_output, theirs, rtol=0, atol=1e-5)  # worst seen 1e-6
+    np.testing.assert_array_equal(output[1], output.pooler_output)
+    np.testing.assert_array_equal(output[0], output.last_hidden_state)
+
+
+def test_the_real_minilm_equals_sentence_transformers(minilm):
+    with np.load(GOLDEN / "minilm.npz") as arrays:
+        theirs = arrays["vectors"]
+    assert len(theirs) == len(MINILM_TEXTS) >= 60
+    np.testing.assert_allclose(minilm.encode(MINILM_TEXTS), theirs, rtol=0, atol=2e-6)  # 2.7e-7

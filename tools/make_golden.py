@@ -1,0 +1,251 @@
+"""Write tests/golden: tiny models, and what transformers and sentence-transformers make of them.
+
+Run in the reference environment, from the repository's root:
+
+    sh tools/test.sh reference    # makes .venv-reference and .models
+    .venv-reference/bin/python tools/make_golden.py
+
+Every parameter is drawn with a standard deviation of 0.5, so that no bias is 0, no gain is 1, and a
+tanh in place of erf, another epsilon or a lost mask shows far above rounding. Sizes divide
+unevenly on purpose. The files change only in a commit that says why.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import sentence_transformers
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.models import Normalize, Pooling, Transformer
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, BertModel
+from transformers import BertTokenizer
+
+SEED = 20261123
+SIZES = {
+    "hidden_size": 20,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 5,
+    "intermediate_size": 37,
+    "max_position_embeddings": 41,
+    "type_vocab_size": 3,
+}
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+WORDS = ["the", "cat", "dog", "sat", "barks", "Cat", "London", "##s", "##ing", "##at", "café", "中"]
+MARKS = list(".,!?-'()$") + ["é", "1", "9", "α", "ω"]
+VOCABULARY = SPECIAL + WORDS + MARKS + LETTERS + [f"##{letter}" for letter in LETTERS]
+
+# Short and long, empty, cut (41 positions), accents, Chinese, special tokens in a text.
+TEXTS = [
+    "the cat sat.",
+    "",
+    "Dogs, cats and London!",
+    "a",
+    "the dog barks at the cat, the cat barks at the dog, and the cat sat there in the end, " * 2,
+    "Café 中文 ΑΩ [MASK] x[SEP]y $1.99",
+    "    \t\n",
+    "zzzz zz zzz z",
+]
+
+
+def main() -> None:
+    """Write every case into a folder of its own, and the MiniLM vectors beside them."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--minilm", type=Path, default=Path(".models/all-MiniLM-L6-v2"))
+    options.add_argument("--golden", type=Path, default=Path("tests/golden"))
+    given = options.parse_args()
+    shutil.rmtree(given.golden, ignore_errors=True)
+    for name, make in CASES.items():
+        torch.manual_seed(SEED)
+        folder = given.golden / name
+        make(folder)
+        np.savez_compressed(folder / "expected.npz", **expected(folder))
+    write_json(given.golden / "texts.json", TEXTS)
+    minilm_vectors(given.minilm, given.golden)
+    size = sum(file.stat().st_size for file in given.golden.rglob("*") if file.is_file())
+    print(f"{given.golden}: {len(CASES)} models, {size / 1e6:.2f} MB")
+    assert size < 2e6, "golden files must stay under 2 MB"
+
+
+def awkward(model: torch.nn.Module) -> torch.nn.Module:
+    """Draw every parameter: sd 0.5, around 1 for the gains of layer norms, else around 0."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            gain = name.endswith("LayerNorm.weight")
+            parameter.copy_(torch.randn_like(parameter) * 0.5 + float(gain))
+    return model.eval()
+
+
+def config(**changes: object) -> BertConfig:
+    """A tiny model's configuration."""
+    return BertConfig(vocab_size=len(VOCABULARY), **SIZES, **changes)
+
+
+def tokenizer(**settings: object) -> BertTokenizer:
+    """A tiny vocabulary, as transformers saves it."""
+    vocabulary = {token: number for number, token in enumerate(VOCABULARY)}
+    return BertTokenizer(vocab=vocabulary, model_max_length=41, **settings)
+
+
+def save(folder: Path, model: torch.nn.Module, normalize: bool = False, **settings: object) -> None:
+    """Save a model the way sentence-transformers does."""
+    parts = folder.parent / "parts"
+    model.save_pretrained(parts)
+    tokenizer(**settings).save_pretrained(parts)
+    width = SIZES["hidden_size"]
+    modules = [Transformer(str(parts)), Pooling(width, pooling_mode="mean")]
+    SentenceTransformer(modules=modules + [Normalize()] * normalize, device="cpu").save_pretrained(
+        str(folder), create_model_card=False
+    )
+    shutil.rmtree(parts)
+
+
+def activation(name: str):
+    """A case for one hidden_act, with the usual epsilon and without Normalize."""
+    return lambda folder: save(folder, awkward(BertModel(config(hidden_act=name))))
+
+
+def large_epsilon(folder: Path) -> None:
+    """layer_norm_eps 1e-2, which a fixed 1e-12 or 1e-5 would miss; Normalize at the end."""
+    save(folder, awkward(BertModel(config(layer_norm_eps=1e-2))), normalize=True)
+
+
+def cased(folder: Path) -> None:
+    """A vocabulary that keeps capitals and accents, without pooler."""
+    save(folder, awkward(BertModel(config(), add_pooling_layer=False)), do_lower_case=False)
+
+
+def old_layout(folder: Path) -> None:
+    """A folder of 2019: vocab.txt only, gamma and beta, bert. prefix, a head, position_ids."""
+    awkward(BertForMaskedLM(config())).save_pretrained(folder)
+    tensors = load_file(folder / "model.safetensors")
+    old = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): tensor
+        for name, tensor in tensors.items()
+    }
+    old["bert.embeddings.position_ids"] = torch.arange(41)[None]
+    save_file(old, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in VOCABULARY))
+    write_json(folder / "tokenizer_config.json", {"do_lower_case": True, "model_max_length": 512})
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 17, "do_lower_case": False})
+    (folder / "1_Pooling").mkdir()
+    write_json(
+        folder / "1_Pooling" / "config.json",
+        {"word_embedding_dimension": 20, "pooling_mode_cls_token": False,
+         "pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": False,
+         "pooling_mode_mean_sqrt_len_tokens": False},
+    )  # fmt: skip
+    write_json(
+        folder / "modules.json",
+        [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+         {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}],
+    )  # fmt: skip
+
+
+def sharded(folder: Path) -> None:
+    """Weights in several files with an index."""
+    large_epsilon(folder)
+    model = AutoModel.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="25KB")
+
+
+def plain(folder: Path) -> None:
+    """A BERT that sentence-transformers never saw: no modules.json, `bert.` before the names."""
+    awkward(BertForMaskedLM(config())).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    # transformers saves and loads the prefix; without this the two layouts would be the same.
+    assert any(name.startswith("bert.") for name in load_file(folder / "model.safetensors"))
+
+
+def half(dtype: torch.dtype):
+    """Weights stored in 16 bits. The reference computes with the same values in float32."""
+    return lambda folder: save(folder, awkward(BertModel(config())).to(dtype))
+
+
+CASES = {
+    "gelu": activation("gelu"),
+    "gelu_new": activation("gelu_new"),
+    "gelu_pytorch_tanh": activation("gelu_pytorch_tanh"),
+    "relu": activation("relu"),
+    "silu": activation("silu"),
+    "large_epsilon": large_epsilon,
+    "cased": cased,
+    "old_layout": old_layout,
+    "sharded": sharded,
+    "plain": plain,
+    "float16": half(torch.float16),
+    "bfloat16": half(torch.bfloat16),
+}
+# Intermediate arrays are large; these two models show them.
+SHOWN_INSIDE = {"gelu", "large_epsilon"}
+
+
+def expected(folder: Path) -> dict[str, object]:
+    """What the reference computes from a folder, in float32."""
+    model = SentenceTransformer(
+        str(folder), device="cpu", model_kwargs={"dtype": torch.float32}, local_files_only=True
+    )
+    found = {
+        "vectors": model.encode(TEXTS),
+        "max_seq_length": model.max_seq_length,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "sentence_transformers": sentence_transformers.__version__,
+        "seed": SEED,
+    }
+    bert = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
+    words = AutoTokenizer.from_pretrained(folder)
+    for side in ("right", "left"):
+        inputs = words(
+            TEXTS, padding=True, truncation=True, max_length=23, padding_side=side,
+            return_tensors="pt",
+        )  # fmt: skip
+        with torch.no_grad():
+            output = bert(**inputs, output_hidden_states=True, output_attentions=True)
+        found |= {f"{side}_{name}": tensor.numpy() for name, tensor in inputs.items()}
+        found[f"{side}_last_hidden_state"] = output.last_hidden_state.numpy()
+        # Where the files have no pooler, transformers makes one up.
+        if side == "right" and "pooler.dense.bias" in bert_tensors(folder):
+            found["right_pooler_output"] = output.pooler_output.numpy()
+        if folder.name in SHOWN_INSIDE:
+            assert len(output.attentions) == SIZES["num_hidden_layers"]
+            found[f"{side}_hidden_states"] = np.stack([h.numpy() for h in output.hidden_states])
+            found[f"{side}_attentions"] = np.stack([a.numpy() for a in output.attentions])
+    return found
+
+
+def bert_tensors(folder: Path) -> set[str]:
+    """The names of all tensors of a folder."""
+    return {name for file in folder.glob("*.safetensors") for name in load_file(file)}
+
+
+def minilm_vectors(folder: Path, golden: Path) -> None:
+    """Vectors of the real all-MiniLM-L6-v2 for the texts that tests/minilm_texts.py lists."""
+    from minilm_texts import MINILM_TEXTS
+
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    # One at a time: in a batch, the reference's own padding moves a vector by 2e-7.
+    vectors = np.stack([model.encode(text) for text in MINILM_TEXTS])
+    np.savez_compressed(
+        golden / "minilm.npz",
+        vectors=vectors,
+        torch=torch.__version__,
+        transformers=transformers.__version__,
+        sentence_transformers=sentence_transformers.__version__,
+    )
+
+
+def write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
