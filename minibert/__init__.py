@@ -4,6 +4,7 @@ The forward pass is `minibert.bert`; start there.
 """
 
 from minibert import util
+from minibert.devices import DeviceError
 from minibert.encoder import SentenceTransformer
 from minibert.folder import CheckpointError
 from minibert.hub import ModelUnavailableError
@@ -19,6 +20,7 @@ __all__ = [
     "AutoTokenizer",
     "BertModel",
     "CheckpointError",
+    "DeviceError",
     "ModelUnavailableError",
     "SentenceTransformer",
     "Tokenizer",

@@ -127,8 +127,8 @@ def read_config(settings: dict[str, Any], path: Path) -> Config:
         )
     if config.hidden_size % config.num_attention_heads:
         raise CheckpointError(
-            f"{path}: hidden_size {config.hidden_size} is not a multiple of "
-            f"num_attention_heads {config.num_attention_heads}."
+            f"{path}: num_attention_heads is {config.num_attention_heads}, which does not divide "
+            f"hidden_size {config.hidden_size}."
         )
     return config
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +30,8 @@ class Device:
     kernels: Kernels
     put: Callable[[Any], Any]  # from NumPy to the device
     take: Callable[[Array], Array]  # from the device to NumPy
+    # The block in which kernels run there: CuPy's current GPU is a thread's, and may be another.
+    active: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def put_parameters(self, parameters: Parameters) -> Parameters:
         """The parameters with every tensor on the device."""
@@ -60,7 +63,7 @@ def find_device(name: str | None) -> Device:
     """
     if name in (None, "cpu"):
         return Device("cpu", numpy_kernels, put=lambda array: array, take=lambda array: array)
-    if name == "cuda" or (name or "").startswith("cuda:"):
+    if re.fullmatch("cuda(:[0-9]+)?", name or ""):
         return cuda_device(name or "cuda")
     raise ValueError(f'device is {name!r}; expected "cpu", "cuda" or "cuda:" and a number.')
 
@@ -74,17 +77,23 @@ def cuda_device(name: str) -> Device:
             f"device {name!r} needs CuPy, which cannot be imported here ({error}). "
             "Install it with: pip install 'minibert-numpy[cupy]'"
         ) from error
-    number = name.partition(":")[2] or "0"
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise DeviceError(f"device {name!r}: CuPy finds no GPU ({error}). Use 'cpu'.") from error
-    if not number.isdecimal() or int(number) >= count:
+    number = int(name.partition(":")[2] or cupy.cuda.Device().id)
+    if number >= count:
         raise DeviceError(f"device {name!r}: there are {count} GPUs, counted from cuda:0.")
     from minibert import kernels_cupy
 
-    cupy.cuda.Device(int(number)).use()
-    return Device(name, kernels_cupy, put=cupy.asarray, take=cupy.asnumpy)
+    def active() -> Any:
+        return cupy.cuda.Device(number)
+
+    def put(array: Any) -> Any:
+        with active():
+            return cupy.asarray(array)
+
+    return Device(name, kernels_cupy, put, cupy.asnumpy, active)
 
 
 def available_threads() -> int:

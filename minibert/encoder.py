@@ -168,7 +168,7 @@ class SentenceTransformer:
 
         vectors = np.empty((len(texts), width), dtype=np.float32)
         cut = Cut()
-        with progress(len(texts), bool(show_progress_bar)) as advance:
+        with self._device.active(), progress(len(texts), bool(show_progress_bar)) as advance:
             for window in text_windows(texts):
                 prompted = [prompt + text for text in texts[window]]
                 ids, lost = self.tokenizer.ids(prompted, self.max_seq_length)

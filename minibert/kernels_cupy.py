@@ -89,10 +89,14 @@ def tanh_(x: Array) -> None:
 
 def segment_sum(x: Array, lengths: IntArray) -> Array:
     """Sum the rows of each text: (N, D), (S,) -> (S, D)."""
-    # One product with a matrix of zeros and ones: CuPy has no reduceat over rows, and a loop over
-    # texts would start a kernel for each.
-    belongs = np.repeat(np.eye(len(lengths), dtype=np.float32), lengths, axis=1)  # (S, N)
-    sums: Array = cp.asarray(belongs) @ x
+    # Packs are sorted, so equally long texts stand side by side: one sum does a run of them.
+    sums = empty(len(lengths), x.shape[1])
+    ends = np.cumsum(lengths).tolist()
+    firsts = np.flatnonzero(np.diff(lengths, prepend=0)).tolist()  # of each run of equal lengths
+    for first, after in zip(firsts, [*firsts[1:], len(lengths)], strict=True):
+        length = int(lengths[first])
+        run = x[ends[first] - length : ends[after - 1]]  # (texts * T, D)
+        sums[first:after] = run.reshape(after - first, length, -1).sum(axis=1)
     return sums
 
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from minibert.arrays import Array, IntArray, Kernels
 from minibert.bert import Config, Parameters, hidden_states, pooler_output
 from minibert.checkpoint import load_checkpoint, read_config
-from minibert.devices import find_device
+from minibert.devices import Device, find_device
 from minibert.folder import CheckpointError, read_json
 from minibert.hub import find_model
 from minibert.packing import Pack, packs
@@ -212,8 +212,9 @@ class BertModel:
         self._check_rows(mask)
         columns = [np.flatnonzero(row) for row in mask]  # where each row has its tokens
         rows = list(enumerate(columns))
+        watched = output_hidden_states or output_attentions
         recorder = Recorder(
-            ids.shape, columns, self.config, output_hidden_states, output_attentions
+            ids.shape, columns, self.config, self._device, output_hidden_states, output_attentions
         )
         for pack in packs(
             [ids[index, here] for index, here in rows],
@@ -222,13 +223,14 @@ class BertModel:
             token_types=[types[index, here] for index, here in rows],
         ):
             recorder.pack = pack
-            hidden = hidden_states(
-                self._device.put_pack(pack),
-                self._parameters,
-                self.config,
-                self._device.kernels,
-                watch=lambda name, array: recorder(name, self._device.take(array)),
-            )
+            with self._device.active():
+                hidden = hidden_states(
+                    self._device.put_pack(pack),
+                    self._parameters,
+                    self.config,
+                    self._device.kernels,
+                    watch=recorder if watched else None,
+                )
             recorder.unpack(recorder.last, self._device.take(hidden))
         return BertOutput(
             last_hidden_state=recorder.last,
@@ -285,6 +287,7 @@ class Recorder:
         shape: tuple[int, ...],
         columns: Sequence[IntArray],
         config: Config,
+        device: Device,
         keep_hidden: bool,
         keep_attentions: bool,
     ) -> None:
@@ -298,6 +301,7 @@ class Recorder:
             np.zeros(square, dtype=np.float32) for _ in range(keep_attentions * layers)
         ]
         self._columns = columns
+        self._take = device.take
         self._seen = 0  # texts of the pack whose attention this layer has shown already
 
     def __call__(self, name: str, array: Array) -> None:
@@ -306,9 +310,9 @@ class Recorder:
         layer, _, what = step.partition(".")
         if what == "attention":
             if self.attentions:
-                self.unpack_attention(self.attentions[int(layer)], array)
+                self.unpack_attention(self.attentions[int(layer)], self._take(array))
         elif self.hidden:
-            self.unpack(self.hidden[int(layer) + 1 if layer else 0], array)
+            self.unpack(self.hidden[int(layer) + 1 if layer else 0], self._take(array))
 
     def unpack(self, rows: Array, hidden: Array) -> None:
         """Write the states of the pack's tokens, (N, D), to their places in (B, T, D)."""

@@ -2,14 +2,11 @@
 
 import json
 import shutil
-from pathlib import Path
 
-import numpy as np
 import pytest
-from minibert import SentenceTransformer
+from golden_files import GOLDEN, MINILM, copy_of
 
-GOLDEN = Path(__file__).parent / "golden"
-MINILM = Path(__file__).parent.parent / ".models" / "all-MiniLM-L6-v2"
+from minibert import SentenceTransformer
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +30,7 @@ def minilm(minilm_folder):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A copy of a golden model that a test may change: a 2019 layout, without Normalize."""
+    """A copy of a golden model that a test may change; it does not normalise."""
     return copy_of("gelu", tmp_path)
 
 
@@ -41,12 +38,6 @@ def folder(tmp_path):
 def old_folder(tmp_path):
     """A copy of the golden model of the oldest layout: vocab.txt, gamma and beta, `bert.`."""
     return copy_of("old_layout", tmp_path)
-
-
-def copy_of(name, tmp_path):
-    target = tmp_path / name
-    shutil.copytree(GOLDEN / name, target)
-    return target
 
 
 @pytest.fixture
@@ -108,9 +99,3 @@ def no_network(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-
-
-def expected_of(name):
-    """What the reference computed from a golden model."""
-    with np.load(GOLDEN / name / "expected.npz") as arrays:
-        return dict(arrays)

@@ -27,7 +27,19 @@ ENGLISH = [
     "“Curly quotes” — and dashes… ‘too’",
 ]
 
-SHORT = ["", " ", "\t\n  \r\n", "a", "A", ".", "[CLS]", "[PAD]", "x[SEP]y", "the [MASK] sat", "[mask]"]
+SHORT = [
+    "",
+    " ",
+    "\t\n  \r\n",
+    "a",
+    "A",
+    ".",
+    "[CLS]",
+    "[PAD]",
+    "x[SEP]y",
+    "the [MASK] sat",
+    "[mask]",
+]
 
 SCRIPTS = [
     "Café crème à la carte",

@@ -22,8 +22,14 @@ import transformers
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.models import Normalize, Pooling, Transformer
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertForMaskedLM, BertModel
-from transformers import BertTokenizer
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    BertTokenizer,
+)
 
 SEED = 20261123
 SIZES = {
@@ -34,6 +40,7 @@ SIZES = {
     "max_position_embeddings": 41,
     "type_vocab_size": 3,
 }
+OLD_TYPES = "sentence_transformers.models"
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
 WORDS = ["the", "cat", "dog", "sat", "barks", "Cat", "London", "##s", "##ing", "##at", "café", "中"]
@@ -144,9 +151,11 @@ def old_layout(folder: Path) -> None:
     )  # fmt: skip
     write_json(
         folder / "modules.json",
-        [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
-         {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}],
-    )  # fmt: skip
+        [
+            {"idx": 0, "name": "0", "path": "", "type": f"{OLD_TYPES}.Transformer"},
+            {"idx": 1, "name": "1", "path": "1_Pooling", "type": f"{OLD_TYPES}.Pooling"},
+        ],
+    )
 
 
 def sharded(folder: Path) -> None:

@@ -1,0 +1,21 @@
+"""Where the golden models and the real MiniLM lie, and what the reference made of the first."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+GOLDEN = Path(__file__).parent / "golden"
+MINILM = Path(__file__).parent.parent / ".models" / "all-MiniLM-L6-v2"
+
+
+def copy_of(name, tmp_path):
+    target = tmp_path / name
+    shutil.copytree(GOLDEN / name, target)
+    return target
+
+
+def expected_of(name):
+    """What the reference computed from a golden model."""
+    with np.load(GOLDEN / name / "expected.npz") as arrays:
+        return dict(arrays)

@@ -1,0 +1,142 @@
+"""The same texts through minibert, transformers and sentence-transformers, now."""
+
+import shutil
+
+import numpy as np
+import pytest
+import sentence_transformers
+import torch
+import transformers
+from minilm_texts import MINILM_TEXTS
+
+import minibert
+
+# 5 to 512 tokens: at two of them the positions end.
+LENGTHS = [0, 3, 9, 31, 64, 127, 128, 200, 333, 509, 510]
+WORDS = [
+    "london",
+    "people",
+    "live",
+    "around",
+    "nine",
+    "million",
+    "financial",
+    "district",
+    "known",
+    "how",
+    "many",
+]
+
+
+def text_of(tokens):
+    return " ".join(WORDS[(tokens * 7 + index * index) % len(WORDS)] for index in range(tokens))
+
+
+TEXTS = [text_of(tokens) for tokens in LENGTHS]
+
+
+@pytest.fixture(scope="session")
+def bert_base(minilm_folder, tmp_path_factory):
+    """A BERT-base of 12 layers in which no bias is 0 and no gain is 1."""
+    folder = tmp_path_factory.mktemp("bert-base")
+    torch.manual_seed(20261123)
+    model = transformers.BertModel(transformers.BertConfig())
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            gain = name.endswith("LayerNorm.weight")
+            parameter.copy_(torch.randn_like(parameter) * 0.05 + float(gain))
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(minilm_folder / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference_minilm(minilm_folder):
+    return sentence_transformers.SentenceTransformer(str(minilm_folder), device="cpu")
+
+
+def test_vectors_of_the_real_minilm_are_sentence_transformers(minilm_folder, reference_minilm):
+    ours = minibert.SentenceTransformer(minilm_folder, on_long="ignore").encode(MINILM_TEXTS)
+    theirs = reference_minilm.encode(MINILM_TEXTS)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-6)  # worst seen 3e-7
+
+
+def test_prompts_widths_and_normalising_are_sentence_transformers(minilm_folder, reference_minilm):
+    model = minibert.SentenceTransformer(minilm_folder)
+    for arguments in (
+        {"prompt": "query: "},
+        {"truncate_dim": 64},
+        {"truncate_dim": 64, "normalize_embeddings": True},
+        {"normalize_embeddings": True},
+    ):
+        ours = model.encode(MINILM_TEXTS[:9], **arguments)
+        theirs = reference_minilm.encode(MINILM_TEXTS[:9], **arguments)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-6, err_msg=str(arguments))
+
+
+def test_scores_are_sentence_transformers(reference_minilm):
+    a, b = np.random.default_rng(0).normal(size=(2, 7, 33)).astype(np.float32)
+    b[3] = 0
+    for name in ("dot_score", "cos_sim"):
+        ours = getattr(minibert.util, name)(a, b)
+        theirs = getattr(sentence_transformers.util, name)(a, b).numpy()
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+        one = getattr(sentence_transformers.util, name)(a[0], b[0]).numpy()
+        assert getattr(minibert.util, name)(a[0], b[0]).shape == one.shape
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_a_bert_base_of_12_layers_is_transformers(bert_base, side):
+    words = transformers.AutoTokenizer.from_pretrained(bert_base)
+    given = words(
+        TEXTS, padding=True, truncation=True, max_length=512, padding_side=side, return_tensors="pt"
+    )
+    assert given["input_ids"].shape[1] == 512
+    reference = transformers.AutoModel.from_pretrained(bert_base, attn_implementation="eager")
+    with torch.no_grad():
+        theirs = reference(**given, output_hidden_states=True, output_attentions=True)
+
+    inputs = minibert.Tokenizer.from_pretrained(bert_base)(
+        TEXTS, padding=True, truncation=True, padding_side=side, return_tensors="np"
+    )
+    for name, array in inputs.items():
+        np.testing.assert_array_equal(array, given[name].numpy(), err_msg=name)
+    ours = minibert.BertModel.from_pretrained(bert_base)(
+        **inputs, output_hidden_states=True, output_attentions=True
+    )
+    real = inputs["attention_mask"] == 1
+    assert len(ours.hidden_states) == len(theirs.hidden_states) == 13
+    for mine, other in zip(ours.hidden_states, theirs.hidden_states, strict=True):
+        np.testing.assert_allclose(mine[real], other.numpy()[real], rtol=0, atol=1e-5)  # 5e-6
+    assert len(ours.attentions) == len(theirs.attentions) == 12
+    for mine, other in zip(ours.attentions, theirs.attentions, strict=True):
+        for row, tokens in enumerate(real):
+            square = np.ix_(range(12), tokens, tokens)
+            np.testing.assert_allclose(
+                mine[row][square], other[row].numpy()[square], rtol=0, atol=1e-5
+            )
+    if side == "right":
+        np.testing.assert_allclose(
+            ours.pooler_output, theirs.pooler_output.numpy(), rtol=0, atol=1e-5
+        )
+
+
+def test_vectors_of_a_bert_base_of_12_layers_are_sentence_transformers(bert_base):
+    theirs = sentence_transformers.SentenceTransformer(str(bert_base), device="cpu").encode(TEXTS)
+    ours = minibert.SentenceTransformer(bert_base).encode(TEXTS)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)  # worst seen 2e-6
+
+
+def test_ids_of_all_code_points_are_transformers(minilm_folder):
+    words = transformers.AutoTokenizer.from_pretrained(minilm_folder)
+    tokenizer = minibert.Tokenizer.from_pretrained(minilm_folder)
+    points = [chr(p) for p in range(0x110000) if not 0xD800 <= p < 0xE000]
+    # Between letters each shows whether it joins, splits or vanishes; some hundred a text.
+    texts = [
+        " ".join(f"a{point}b" for point in points[start : start + 100])
+        for start in range(0, len(points), 100)
+    ]
+    for start in range(0, len(texts), 1000):
+        chunk = texts[start : start + 1000]
+        assert tokenizer(chunk)["input_ids"] == words(chunk)["input_ids"], f"from {start}"

@@ -1,0 +1,186 @@
+"""What a sentence-transformers folder may say, and what is refused by name."""
+
+import json
+
+import numpy as np
+import pytest
+
+from minibert import CheckpointError, SentenceTransformer
+from minibert.folder import inside, read_folder
+
+OLD = "sentence_transformers.models."
+
+
+def write_modules(folder, *types):
+    paths = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
+    modules = [
+        {"idx": n, "name": str(n), "path": paths.get(kind.rpartition(".")[2], ""), "type": kind}
+        for n, kind in enumerate(types)
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+
+
+def refused(folder, message):
+    with pytest.raises(CheckpointError, match=message):
+        SentenceTransformer(folder)
+
+
+def test_old_and_new_names_of_modules_mean_the_same(folder):
+    assert read_folder(folder).normalize is False
+    write_modules(folder, OLD + "Transformer", OLD + "Pooling", OLD + "Normalize")
+    # The reference writes no folder for Normalize, either.
+    assert read_folder(folder).normalize is True
+    np.testing.assert_allclose(np.linalg.norm(SentenceTransformer(folder).encode("a")), 1, 1e-6)
+
+
+def test_a_transformer_in_a_folder_of_its_own_is_found(folder):
+    inner = folder / "0_Transformer"
+    inner.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).rename(inner / name)
+    (folder / "sentence_bert_config.json").rename(inner / "sentence_bert_config.json")
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["path"] = "0_Transformer"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    assert SentenceTransformer(folder).encode("a").shape == (20,)
+
+
+def test_plain_bert_takes_the_mean_and_says_so(folder, caplog, edit):
+    before = SentenceTransformer(folder).encode("the cat")
+    assert caplog.messages == []
+    (folder / "modules.json").unlink()
+    # Not read without modules.json, like the reference.
+    edit(folder / "sentence_bert_config.json", max_seq_length=10)
+    model = SentenceTransformer(folder)
+    assert "has no modules.json; taking the mean" in caplog.text
+    assert model.max_seq_length == 41
+    np.testing.assert_array_equal(model.encode("the cat"), before)
+
+
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [
+        (["Transformer", "Pooling", "Dense"], "modules are Transformer, Pooling, Dense"),
+        (["Pooling", "Transformer"], "modules are Pooling, Transformer"),
+        (["Transformer"], "modules are Transformer;"),
+        ([], "modules are none"),
+    ],
+)
+def test_modules_that_do_not_run_are_refused_by_name(folder, types, message):
+    write_modules(folder, *(OLD + kind for kind in types))
+    refused(folder, message)
+
+
+def test_code_outside_sentence_transformers_is_never_imported(folder):
+    write_modules(folder, "os.system", OLD + "Pooling")
+    refused(folder, "'os.system' is code outside sentence-transformers")
+
+
+@pytest.mark.parametrize("modules", [[7], [{"path": ""}], [{"type": 3}]])
+def test_a_module_without_type_is_refused(folder, modules):
+    (folder / "modules.json").write_text(json.dumps(modules))
+    refused(folder, "is no module; expected a type and a path")
+
+
+def test_a_module_path_that_leaves_the_folder_is_refused(folder):
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[1]["path"] = "../1_Pooling"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    refused(folder, r"'\.\./1_Pooling', which leaves the model's folder")
+
+
+@pytest.mark.parametrize("name", ["", "a", "a/b", "a..b"])
+def test_names_inside_the_folder_are_paths(tmp_path, name):
+    assert inside(tmp_path, name) == tmp_path / name
+
+
+def test_max_seq_length_is_taken_from_sentence_bert_config(folder, edit):
+    edit(folder / "sentence_bert_config.json", max_seq_length=9)
+    assert SentenceTransformer(folder).max_seq_length == 9
+
+
+@pytest.mark.parametrize("length", [0, -1, 3.5, "9", True])
+def test_a_max_seq_length_that_is_no_length_is_refused(folder, edit, length):
+    edit(folder / "sentence_bert_config.json", max_seq_length=length)
+    refused(folder, "max_seq_length is .*; expected a whole number from 1 up, or null")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("query_length", 32, "does not know the key 'query_length'"),
+        ("transformer_task", "fill-mask", "minibert computes 'feature-extraction'"),
+        ("module_output_name", "sentence_embedding", "minibert computes 'token_embeddings'"),
+        ("modality_config", {"text": {"method": "forward", "method_output_name": "pooler_output"}},
+         "minibert computes {'text'"),
+    ],
+)  # fmt: skip
+def test_settings_of_the_transformer_that_change_its_output_are_refused(
+    folder, edit, key, value, message
+):
+    edit(folder / "sentence_bert_config.json", **{key: value})
+    refused(folder, message)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "message"),
+    [
+        ({"pooling_mode": "cls", "embedding_dimension": 20}, "the pooling is 'cls'; .* mean"),
+        ({"pooling_mode": ["mean", "max"]}, r"the pooling is 'mean\+max'"),
+        ({"pooling_mode": "median"}, "the pooling is 'median'"),
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, r"'cls\+mean'"),
+        ({"pooling_mode": "mean", "include_prompt": False}, "include_prompt is false"),
+        ({"pooling_mode": "mean", "power": 2}, "does not know the key 'power'"),
+        ({"pooling_mode": "mean", "embedding_dimension": 21}, "expects 21 dimensions.* is 20"),
+    ],
+)
+def test_a_pooling_that_is_not_computed_is_refused_by_name(folder, pooling, message):
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    refused(folder, message)
+
+
+@pytest.mark.parametrize(
+    "pooling",
+    [
+        {"pooling_mode": "mean"},
+        {"pooling_mode": ["mean"], "embedding_dimension": 20, "include_prompt": True},
+        {"word_embedding_dimension": 20, "pooling_mode_mean_tokens": True},
+        {"word_embedding_dimension": 20, "pooling_mode_mean_tokens": False},  # none: the mean
+    ],
+)
+def test_every_way_to_write_the_mean_is_understood(folder, pooling):
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    assert read_folder(folder).pooling == ("mean",)
+
+
+def test_a_pooling_without_its_file_is_refused(folder):
+    (folder / "1_Pooling" / "config.json").unlink()
+    refused(folder, r"1_Pooling/config\.json is missing")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("model_type", "CrossEncoder", "expected 'SentenceTransformer'"),
+        ("prompts", ["query: "], "expected names and their texts"),
+        ("prompts", {"query": 3}, "expected names and their texts"),
+        ("truncate_dim", 0, "expected a whole number"),
+        ("similarity_fn_name", "maxsim", "similarity_fn_name is 'maxsim'"),
+    ],
+)
+def test_settings_of_the_model_that_cannot_be_followed_are_refused(
+    folder, edit, key, value, message
+):
+    edit(folder / "config_sentence_transformers.json", **{key: value})
+    refused(folder, message)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        SentenceTransformer(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        read_folder(tmp_path / "nowhere")
+
+
+def test_a_folder_that_is_no_model_s_is_refused(tmp_path):
+    refused(tmp_path, r"neither modules\.json nor config\.json")

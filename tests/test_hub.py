@@ -1,0 +1,373 @@
+"""A model's name -> its folder: what counts as cached, what is asked of the hub, what is not."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from golden_files import GOLDEN
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.utils import filter_repo_objects
+
+from minibert import ModelUnavailableError, SentenceTransformer
+from minibert.hub import find_model, hub_name
+
+TINY = "sentence-transformers/tiny"
+OTHER_COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
+
+# What a repository on the hub may hold, besides what is read.
+SMALL = [
+    "1_Pooling/config.json",
+    "config.json",
+    "config_sentence_transformers.json",
+    "model.safetensors.index.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "0_Transformer/config.json",
+    "0_Transformer/vocab.txt",
+]
+WEIGHTS = [
+    "model.safetensors",
+    "model-00001-of-00002.safetensors",
+    "0_Transformer/model.safetensors",
+]
+UNREAD = [
+    "README.md",
+    "flax_model.msgpack",
+    "onnx/config.json",
+    "onnx/model.onnx",
+    "onnx/model.safetensors",
+    "openvino/openvino_model.bin",
+    "pytorch_model.bin",
+    "pytorch_model-00001-of-00002.bin",
+    "0_Transformer/pytorch_model.bin",
+    "rust_model.ot",
+    "tf_model.h5",
+    "train_script.py",
+    "training_args.bin",
+]
+
+
+def python(code, *arguments, **environment):
+    """Run code in a process of its own, for what is read from the environment at import."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+FIND = """
+import sys
+from minibert.hub import find_model
+try:
+    print(find_model(sys.argv[1]))
+except OSError as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch):
+    """As if nobody had switched downloads off; a test that wants them off says so."""
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+
+
+class Hub:
+    """Stands in for huggingface_hub.snapshot_download: nothing is cached, all can be had."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.looks, self.downloads = [], []
+
+    def __call__(self, name, **options):
+        call = {"name": name, **options}
+        if options["local_files_only"]:
+            self.looks.append(call)
+            raise LocalEntryNotFoundError("nothing is cached")
+        self.downloads.append(call)
+        return str(self.folder)
+
+
+@pytest.fixture
+def hub(monkeypatch, folder):
+    hub = Hub(folder)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
+    return hub
+
+
+@pytest.fixture
+def tiny(cache):
+    """A cached model, at its commit."""
+    return cache(TINY, GOLDEN / "gelu")
+
+
+def fetched(call):
+    """Which of the files above a download takes, by the hub library's own filter."""
+    return set(
+        filter_repo_objects(
+            SMALL + WEIGHTS + UNREAD,
+            allow_patterns=call["allow_patterns"],
+            ignore_patterns=call["ignore_patterns"],
+        )
+    )
+
+
+def test_a_local_folder_needs_no_network_library():
+    code = """
+import sys
+from minibert import SentenceTransformer
+print(len(SentenceTransformer(sys.argv[1]).encode(["a", "b"])), "huggingface_hub" in sys.modules)
+"""
+    done = python(code, GOLDEN / "gelu")
+    assert (done.stdout, done.stderr) == ("2 False\n", "")
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_folder_is_found_as_it_is(folder, kind, no_network):
+    assert find_model(kind(folder)) == folder
+
+
+def test_a_folder_in_the_home_is_found(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert find_model(f"~/{folder.name}") == folder
+
+
+def test_a_folder_here_comes_before_a_cached_model_of_that_name(tiny, folder, monkeypatch):
+    folder.rename(folder.parent / "tiny")
+    monkeypatch.chdir(folder.parent)
+    assert find_model("tiny") == Path("tiny")
+
+
+@pytest.mark.parametrize("name", [TINY, "tiny"])
+def test_a_cached_model_is_found_by_its_name_without_the_network(tiny, name, no_network):
+    assert find_model(name) == tiny
+
+
+@pytest.mark.parametrize("golden", ["gelu", "large_epsilon", "old_layout", "plain", "sharded"])
+def test_a_cached_model_of_every_layout_is_complete(cache, golden, no_network):
+    snapshot = cache("someone/model", GOLDEN / golden)
+    assert find_model("someone/model") == snapshot
+
+
+def test_a_cached_model_encodes_without_the_network(tiny, no_network):
+    vectors = SentenceTransformer("tiny").encode(["a", "b"])
+    assert vectors.shape == (2, 20)
+
+
+def test_a_name_that_begins_with_bert_has_no_owner(cache, no_network):
+    snapshot = cache("bert-tiny", GOLDEN / "plain")
+    assert find_model("bert-tiny") == snapshot
+
+
+def test_a_cached_model_is_found_by_branch_and_by_commit(cache, tiny, no_network):
+    other = tiny.parent / OTHER_COMMIT
+    shutil.copytree(tiny, other, symlinks=True)
+    (tiny.parent.parent / "refs" / "next").write_text(OTHER_COMMIT)
+    assert find_model(TINY) == tiny
+    assert find_model(TINY, revision="main") == tiny
+    assert find_model(TINY, revision="next") == other
+    assert find_model(TINY, revision=OTHER_COMMIT) == other
+    assert find_model(TINY, revision=tiny.name) == tiny
+
+
+def test_a_revision_that_is_not_cached_is_not_another_one(tiny):
+    with pytest.raises(ModelUnavailableError, match=TINY):
+        find_model(TINY, revision="next", local_files_only=True)
+
+
+def test_the_argument_for_the_cache_beats_the_environment(tiny, cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "empty"))
+    assert find_model(TINY, cache_folder=str(cache.root), local_files_only=True) == tiny
+    with pytest.raises(ModelUnavailableError, match=re.escape(str(tmp_path / "empty"))):
+        find_model(TINY, local_files_only=True)
+
+
+def test_hf_home_says_where_the_cache_is(tiny, cache, monkeypatch):
+    for name in ("SENTENCE_TRANSFORMERS_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    assert cache.root.name == "hub"  # as in $HF_HOME/hub
+    done = python(FIND, "tiny", HF_HOME=str(cache.root.parent), HF_HUB_OFFLINE="1")
+    assert (done.stdout, done.stderr) == (f"{tiny}\n", "")
+
+
+def test_offline_and_not_cached_says_what_to_do(cache):
+    done = python(FIND, "someone/missing", HF_HUB_OFFLINE="1")
+    assert done.stdout.startswith("ModelUnavailableError: someone/missing: ")
+    assert str(cache.root) in done.stdout
+    assert "HF_HUB_OFFLINE" in done.stdout
+    assert "Download it once while online, or give the path of its folder." in done.stdout
+    assert done.stderr == ""
+
+
+def test_offline_mode_makes_no_network_call(cache, monkeypatch, no_network):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelUnavailableError, match="someone/missing"):
+        find_model("someone/missing")
+
+
+def test_local_files_only_makes_no_network_call(cache, no_network):
+    with pytest.raises(ModelUnavailableError, match=r"someone/missing.*local_files_only"):
+        find_model("someone/missing", local_files_only=True)
+
+
+@pytest.mark.parametrize(
+    ("golden", "file"),
+    [
+        ("gelu", "config.json"),
+        ("gelu", "modules.json"),
+        ("gelu", "1_Pooling/config.json"),
+        ("gelu", "model.safetensors"),
+        ("gelu", "tokenizer.json"),
+        ("old_layout", "modules.json"),
+        ("plain", "config.json"),
+        ("plain", "model.safetensors"),
+        ("sharded", "model-00001-of-00003.safetensors"),
+        ("sharded", "model-00002-of-00003.safetensors"),
+        ("sharded", "model-00003-of-00003.safetensors"),
+    ],
+)
+def test_a_snapshot_without_this_file_is_not_cached(cache, golden, file, no_network):
+    snapshot = cache("someone/model", GOLDEN / golden)
+    (snapshot / file).unlink()
+    with pytest.raises(ModelUnavailableError, match=f"incomplete: {re.escape(file)} is missing"):
+        find_model("someone/model", local_files_only=True)
+
+
+def test_a_link_to_a_file_that_is_gone_is_no_file(tiny):
+    (tiny / "model.safetensors").resolve().unlink()
+    with pytest.raises(ModelUnavailableError, match=r"model\.safetensors is missing"):
+        find_model(TINY, local_files_only=True)
+
+
+def test_an_incomplete_snapshot_is_fetched_again(tiny, monkeypatch, folder):
+    (tiny / "tokenizer.json").unlink()
+    downloads = []
+    cached = huggingface_hub.snapshot_download
+
+    def snapshot_download(name, **options):
+        if options["local_files_only"]:
+            return cached(name, **options)
+        downloads.append(name)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert find_model("tiny") == folder
+    assert set(downloads) == {TINY}
+
+
+def test_not_cached_and_no_hub_to_be_reached_names_the_model(cache):
+    # Nothing listens at this port; a proxy must not answer instead.
+    done = python(FIND, "someone/missing", HF_ENDPOINT="http://127.0.0.1:9", NO_PROXY="*")
+    assert done.stdout.startswith("ModelUnavailableError: someone/missing: ")
+    assert "or give the path of its folder." in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+
+
+def test_what_the_hub_says_is_passed_on_in_a_line(cache, monkeypatch):
+    def snapshot_download(name, **options):
+        raise LocalEntryNotFoundError("Got: a timeout\nA second line of advice")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    with pytest.raises(ModelUnavailableError) as caught:
+        find_model("tiny")
+    assert TINY in str(caught.value)
+    assert "Got: a timeout" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_cache_is_looked_at_before_the_hub_is_asked(hub):
+    assert find_model("tiny") == hub.folder
+    assert [call["name"] for call in hub.looks] == [TINY]
+    assert {call["name"] for call in hub.downloads} == {TINY}
+
+
+def test_the_weights_are_fetched_last(hub):
+    find_model("tiny")
+    first, *_, last = hub.downloads
+    assert fetched(first) == set(SMALL)
+    assert fetched(last) == {*SMALL, *WEIGHTS}
+
+
+def test_no_download_takes_a_pickle_or_another_format(hub):
+    find_model("tiny")
+    assert hub.downloads
+    for call in hub.downloads:
+        assert fetched(call).isdisjoint(UNREAD)
+
+
+def test_revision_token_and_cache_are_passed_on(hub):
+    find_model("someone/model", revision="v2", token="hf_secret", cache_folder="/kept/here")
+    assert len(hub.downloads) >= 2
+    for call in hub.looks + hub.downloads:
+        assert call["name"] == "someone/model"
+        assert call["revision"] == "v2"
+        assert call["token"] == "hf_secret"
+        assert call["cache_dir"] == "/kept/here"
+
+
+def test_the_environment_s_cache_is_where_a_download_goes(cache, hub):
+    find_model("tiny")
+    assert {call["cache_dir"] for call in hub.downloads} == {str(cache.root)}
+
+
+@pytest.mark.parametrize(
+    "path", ["./nope", "../nope", "/nope/model", "~/nope", "models/of/mine", "models\\mine"]
+)
+def test_a_path_that_is_missing_is_not_asked_of_the_hub(path, hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=re.escape(repr(path))):
+        find_model(path)
+    assert hub.looks == hub.downloads == []
+
+
+@pytest.mark.parametrize("name", ["two words", "owner/", "a..b", "owner/-x"])
+def test_a_name_that_no_model_can_have_is_refused(name, cache, no_network):
+    with pytest.raises(FileNotFoundError, match=re.escape(repr(name))):
+        find_model(name)
+
+
+def test_a_file_is_no_folder(folder):
+    with pytest.raises(NotADirectoryError, match=r"model\.safetensors"):
+        find_model(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("someone/model", "someone/model"),
+        ("tiny", TINY),
+        ("bert-base-uncased", "bert-base-uncased"),
+    ],
+)
+def test_the_name_given_is_the_name_on_the_hub(given, name, folder):
+    assert hub_name(given, folder) == name
+
+
+@pytest.mark.parametrize("name", [TINY, "bert-tiny", "someone/some-model"])
+def test_a_folder_in_a_hub_cache_tells_its_name(cache, name):
+    snapshot = cache(name, GOLDEN / "gelu")
+    assert hub_name(snapshot, snapshot) == name
+
+
+def test_a_link_into_a_hub_cache_tells_the_name_as_well(tiny, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(tiny)
+    assert hub_name(str(link), link) == TINY
+
+
+def test_another_folder_has_no_name_on_the_hub(folder):
+    assert hub_name(folder, folder) is None

@@ -1,0 +1,117 @@
+"""What imports what: the layers of docs/architecture.md, and what may load at import."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minibert
+
+PACKAGE = Path(minibert.__file__).parent
+
+MAY_IMPORT = {
+    "arrays": "",
+    "kernels": "arrays",
+    "kernels_cupy": "arrays",
+    "packing": "arrays",
+    "folder": "",
+    "hub": "folder",
+    "tokens": "arrays folder",
+    "formats": "arrays",
+    "bert": "arrays packing",
+    "pooling": "arrays",
+    "scores": "arrays kernels",
+    "devices": "arrays bert kernels packing",
+    "checkpoint": "arrays bert folder",
+    "encoder": "arrays bert checkpoint devices folder hub packing pooling scores tokens",
+    "padded": "arrays bert checkpoint devices folder hub packing tokens",
+    "util": "scores",
+    "__init__": "devices encoder folder hub padded scores util",
+    "cli": "__init__ devices encoder formats hub",
+    "__main__": "cli",
+}
+# Imported inside a function: CuPy's kernels need CuPy.
+LATE = {"devices": "kernels_cupy"}
+
+
+def imports_of(module):
+    """The modules of minibert that a module imports: at its top, and inside functions."""
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    top, late = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "minibert":
+            names = [node.module.partition(".")[2]] if "." in node.module else []
+            names = names or [
+                alias.name if (PACKAGE / f"{alias.name}.py").exists() else "__init__"
+                for alias in node.names
+            ]
+            (top if node in tree.body else late).update(names)
+    return top, late
+
+
+def test_every_module_stands_in_the_table():
+    assert {path.stem for path in PACKAGE.glob("*.py")} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("module", MAY_IMPORT)
+def test_modules_import_only_what_the_table_allows(module):
+    top, late = imports_of(module)
+    assert top <= set(MAY_IMPORT[module].split())
+    assert late <= set(LATE.get(module, "").split())
+
+
+def test_the_table_has_no_cycle():
+    left = {module: set(allowed.split()) for module, allowed in MAY_IMPORT.items()}
+    while left:
+        ready = [module for module, needs in left.items() if not needs & left.keys()]
+        assert ready, f"a cycle among {sorted(left)}"
+        for module in ready:
+            del left[module]
+
+
+@pytest.mark.parametrize(
+    "statement", ["import minibert", "from minibert import SentenceTransformer, dot_score"]
+)
+def test_importing_loads_only_the_standard_library_and_numpy(statement):
+    program = f"{statement}; import sys, json; print(json.dumps(sorted(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    heads = {name.partition(".")[0] for name in json.loads(result.stdout)}
+    # Whatever an interpreter loads before the first statement (an editable install's finder, say).
+    before = subprocess.run(
+        [sys.executable, "-c", "import sys, json; print(json.dumps(sorted(sys.modules)))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    heads -= {name.partition(".")[0] for name in json.loads(before.stdout)}
+    assert heads - set(sys.stdlib_module_names) == {"minibert", "numpy"}
+
+
+def test_everything_in_all_is_there_and_documented():
+    assert sorted(minibert.__all__) == minibert.__all__
+    for name in minibert.__all__:
+        assert getattr(minibert, name).__doc__, name
+
+
+@pytest.mark.parametrize("module", [m for m in MAY_IMPORT if m not in ("__main__", "kernels_cupy")])
+def test_every_name_in_every_all_exists(module):
+    name = "minibert" if module == "__init__" else f"minibert.{module}"
+    loaded = __import__(name, fromlist=["__all__"])
+    assert all(hasattr(loaded, public) for public in loaded.__all__)
+
+
+def test_no_module_can_run_code_from_a_file():
+    forbidden = {"pickle", "marshal", "importlib", "shelve", "joblib"}
+    for path in PACKAGE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert not forbidden & {alias.name.split(".")[0] for alias in node.names}, path
+            elif isinstance(node, ast.ImportFrom):
+                assert (node.module or "").split(".")[0] not in forbidden, path
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in {"eval", "exec", "compile", "__import__"}, path

@@ -1,0 +1,60 @@
+"""Packs hold every token once, within the budget, and remember where each text stood."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minibert.packing import packs
+
+
+def texts_of(lengths):
+    """Texts of the given lengths, no two ids alike."""
+    return np.split(np.arange(sum(lengths)), np.cumsum(lengths)[:-1])
+
+
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=60),
+    pack_tokens=st.integers(1, 100),
+    most_texts=st.none() | st.integers(1, 9),
+)
+def test_packs_hold_every_text_once_within_the_budget(lengths, pack_tokens, most_texts):
+    ids = texts_of(lengths)
+    seen = []
+    for pack in packs(ids, pack_tokens, most_texts):
+        assert len(pack.ids) <= pack_tokens or len(pack.lengths) == 1
+        assert most_texts is None or len(pack.lengths) <= most_texts
+        assert pack.lengths.sum() == len(pack.ids) == len(pack.positions) == len(pack.token_types)
+        ends = np.cumsum(pack.lengths)[:-1]
+        for order, text, positions in zip(
+            pack.order, np.split(pack.ids, ends), np.split(pack.positions, ends), strict=True
+        ):
+            np.testing.assert_array_equal(text, ids[order])
+            np.testing.assert_array_equal(positions, np.arange(len(text)))
+        assert (pack.token_types == 0).all()
+        seen += pack.order.tolist()
+    assert sorted(seen) == list(range(len(lengths)))
+
+
+def test_the_longest_texts_come_first():
+    order = [pack.lengths.tolist() for pack in packs(texts_of([2, 9, 4, 9, 1]), 11)]
+    assert order == [[9], [9], [4, 2, 1]]
+
+
+def test_a_pack_is_filled_to_the_budget_exactly():
+    assert [len(pack.ids) for pack in packs(texts_of([5, 5, 5]), 10)] == [10, 5]
+
+
+def test_no_texts_make_no_packs():
+    assert list(packs([], 10)) == []
+
+
+def test_given_positions_and_token_types_travel_with_their_text():
+    (pack,) = packs(
+        [np.array([7]), np.array([8, 9])],
+        10,
+        positions=[np.array([4]), np.array([1, 3])],
+        token_types=[np.array([0]), np.array([1, 2])],
+    )
+    assert pack.ids.tolist() == [8, 9, 7]
+    assert pack.positions.tolist() == [1, 3, 4]
+    assert pack.token_types.tolist() == [1, 2, 0]

@@ -1,0 +1,174 @@
+"""The transformers-shaped view: padding on either side, holes, and what is refused."""
+
+import numpy as np
+import pytest
+
+from minibert import BertModel, CheckpointError, SentenceTransformer, Tokenizer
+
+IDS = np.array([[2, 5, 6, 7, 3], [2, 6, 3, 0, 0]])
+MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
+
+
+@pytest.fixture
+def model(folder):
+    return BertModel.from_pretrained(folder)
+
+
+@pytest.fixture
+def tokenizer(folder):
+    return Tokenizer.from_pretrained(folder)
+
+
+def test_padding_changes_no_state_of_a_token(model):
+    together = model(IDS, MASK).last_hidden_state
+    alone = model(IDS[1:, :3]).last_hidden_state
+    np.testing.assert_allclose(together[1, :3], alone[0], rtol=0, atol=1e-5)  # seen 1e-6
+
+
+def test_what_stands_under_the_padding_changes_nothing(model):
+    other = IDS.copy()
+    other[1, 3:] = 9
+    np.testing.assert_array_equal(
+        model(IDS, MASK).last_hidden_state, model(other, MASK).last_hidden_state
+    )
+
+
+def test_without_a_mask_every_id_is_a_token(model):
+    whole = model(IDS, np.ones_like(IDS)).last_hidden_state
+    np.testing.assert_array_equal(model(IDS).last_hidden_state, whole)
+    assert not np.allclose(whole[1, 0], model(IDS, MASK).last_hidden_state[1, 0], atol=1e-3)
+
+
+def test_padding_on_the_left_moves_the_positions(model):
+    right = model(IDS[1:, :3]).last_hidden_state[0]
+    left = model(np.array([[0, 0, 2, 6, 3]]), [[0, 0, 1, 1, 1]]).last_hidden_state[0, 2:]
+    assert np.abs(left - right).max() > 0.1
+
+
+def test_token_types_count_and_default_to_0(model):
+    zeros = model(IDS, MASK).last_hidden_state
+    explicit = model(IDS, MASK, np.zeros_like(IDS)).last_hidden_state
+    np.testing.assert_array_equal(explicit, zeros)
+    ones = model(IDS, MASK, np.ones_like(IDS)).last_hidden_state
+    assert np.abs(ones - zeros)[MASK == 1].max() > 0.1
+
+
+def test_small_packs_give_the_same_as_one(model):
+    kept = {"output_hidden_states": True, "output_attentions": True}
+    one, many = model(IDS, MASK, **kept), model(IDS, MASK, **kept, pack_tokens=1)
+    np.testing.assert_allclose(many.last_hidden_state, one.last_hidden_state, rtol=0, atol=1e-5)
+    for a, b in zip(many.attentions + many.hidden_states, one.attentions + one.hidden_states,
+                    strict=True):  # fmt: skip
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+
+
+def test_rows_of_one_length_keep_their_attentions_apart(model):
+    ids = np.array([[2, 5, 3], [2, 6, 3], [2, 7, 3]])
+    together = model(ids, output_attentions=True).attentions
+    for row in range(3):
+        alone = model(ids[row : row + 1], output_attentions=True).attentions
+        for ours, theirs in zip(together, alone, strict=True):
+            np.testing.assert_allclose(ours[row], theirs[0], rtol=0, atol=1e-5)
+
+
+def test_nothing_is_kept_that_was_not_asked_for(model):
+    output = model(IDS, MASK)
+    assert output.hidden_states is None
+    assert output.attentions is None
+
+
+def test_the_last_hidden_state_is_the_last_of_all(model):
+    output = model(IDS, MASK, output_hidden_states=True)
+    np.testing.assert_array_equal(output.hidden_states[-1], output.last_hidden_state)
+
+
+def test_the_pooler_refuses_a_row_that_begins_with_padding(model):
+    output = model(IDS, MASK[:, ::-1])
+    with pytest.raises(ValueError, match="Row 1 begins with padding"):
+        _ = output.pooler_output
+
+
+def test_a_model_without_pooler_says_so(old_folder):
+    output = BertModel.from_pretrained(old_folder)(IDS, MASK)
+    with pytest.raises(ValueError, match="has no pooler"):
+        _ = output.pooler_output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"input_ids": IDS, "attention_mask": MASK * [[1], [0]]}, "Row 1 of attention_mask is all"),
+        ({"input_ids": IDS, "attention_mask": MASK[:, :4]}, r"\(2, 4\); input_ids has \(2, 5\)"),
+        ({"input_ids": IDS, "attention_mask": MASK * 2}, "values from 0 to 2; expected 0 to 1"),
+        ({"input_ids": IDS + 80}, "values from 80 to 87; expected 0 to 82"),
+        ({"input_ids": -IDS}, "values from -7 to 0"),
+        ({"input_ids": IDS[0]}, r"shape \(5,\)"),
+        ({"input_ids": IDS.astype(float)}, "float64"),
+        ({"input_ids": np.zeros((0, 3), int)}, r"shape \(0, 3\)"),
+        ({"input_ids": IDS, "token_type_ids": MASK * 3}, "token_type_ids has values from 0 to 3"),
+        ({"input_ids": np.full((1, 42), 5)}, "42 columns; the model has 41 positions"),
+        ({"input_ids": IDS, "return_dict": False}, "return_dict=False is not supported"),
+    ],
+)
+def test_bad_arrays_are_refused(model, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        model(**arguments)
+
+
+def test_the_mean_of_the_real_tokens_is_the_vector(folder, texts):
+    inputs = Tokenizer.from_pretrained(folder)(
+        texts, padding=True, truncation=True, return_tensors="np"
+    )
+    states = BertModel.from_pretrained(folder)(**inputs).last_hidden_state
+    mask = inputs["attention_mask"][:, :, None]
+    vectors = (states * mask).sum(axis=1) / mask.sum(axis=1)
+    ours = SentenceTransformer(folder, on_long="ignore").encode(texts)
+    np.testing.assert_allclose(vectors, ours, rtol=0, atol=1e-5)  # worst seen 2e-6
+
+
+def test_one_text_gives_one_row_of_arrays_or_a_list(tokenizer):
+    assert tokenizer("the cat", return_tensors="np")["input_ids"].shape == (1, 4)
+    assert tokenizer("the cat")["attention_mask"] == [1, 1, 1, 1]
+    assert tokenizer(["the cat"])["attention_mask"] == [[1, 1, 1, 1]]
+
+
+def test_texts_of_different_lengths_are_lists_without_padding(tokenizer):
+    found = tokenizer(["the", "the cat"])
+    assert [len(row) for row in found["input_ids"]] == [3, 4]
+    assert found["token_type_ids"] == [[0] * 3, [0] * 4]
+
+
+def test_padding_to_a_maximum_length_fills_up(tokenizer):
+    found = tokenizer(["the"], padding="max_length", max_length=7, return_tensors="np")
+    assert found["attention_mask"].tolist() == [[1, 1, 1, 0, 0, 0, 0]]
+    assert found["input_ids"].tolist()[0][3:] == [0] * 4
+
+
+def test_truncation_takes_max_length_or_the_model_s(tokenizer):
+    assert tokenizer("a " * 100, truncation=True, return_tensors="np")["input_ids"].shape == (1, 41)
+    assert len(tokenizer("a " * 100, truncation=True, max_length=5)["input_ids"]) == 5
+    assert len(tokenizer("a " * 100)["input_ids"]) == 102
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"return_tensors": "pt"}, 'pass "np"'),
+        ({"padding": "longer"}, "padding is 'longer'"),
+        ({"padding_side": "top"}, "padding_side is 'top'"),
+        ({"return_tensors": "np"}, "different lengths; pass padding=True"),
+    ],
+)
+def test_arguments_that_cannot_be_meant_are_refused(tokenizer, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        tokenizer(["the", "the cat"], **arguments)
+
+
+def test_what_is_no_text_is_refused(tokenizer):
+    with pytest.raises(TypeError, match="Text 1 of 2 is a int"):
+        tokenizer(["a", 1])
+
+
+def test_a_folder_without_bert_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        BertModel.from_pretrained(tmp_path)

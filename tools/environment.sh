@@ -1,0 +1,16 @@
+# Read by the scripts beside it: environment NAME REQUIREMENT... makes or updates a virtual
+# environment in the repository and installs what is asked for, with this checkout itself.
+# PYTHON chooses the interpreter (3.11 or later).
+
+environment() {
+    directory=$1
+    shift
+    if [ ! -x "$directory/bin/python" ]; then
+        "${PYTHON:-python3}" -m venv "$directory"
+    fi
+    "$directory/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+        echo "minibert needs Python 3.11 or later; set PYTHON to one and delete $directory" >&2
+        exit 1
+    }
+    "$directory/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >&2
+}

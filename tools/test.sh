@@ -1,0 +1,33 @@
+#!/bin/sh
+# All that a commit must pass, in an environment of its own. Safe to run again.
+#
+#     sh tools/test.sh              # style, types, tests, coverage
+#     sh tools/test.sh reference    # the same texts through transformers and sentence-transformers
+set -eu
+cd "$(dirname "$0")/.."
+. tools/environment.sh
+
+case "${1:-all}" in
+all)
+    environment .venv --editable '.[dev]'
+    .venv/bin/python tools/fetch_minilm.py
+    .venv/bin/ruff format --check .
+    .venv/bin/ruff check .
+    .venv/bin/mypy
+    .venv/bin/coverage run -m pytest --ignore=tests/reference
+    .venv/bin/coverage report
+    ;;
+reference)
+    # torch first and by itself: a release that is there satisfies the others, and no newer one,
+    # with its gigabytes for GPUs, is drawn in.
+    environment .venv-reference 'torch==2.13.0'
+    environment .venv-reference --editable '.[reference]'
+    .venv-reference/bin/python tools/fetch_minilm.py
+    # Their own warnings are theirs: here only the numbers count.
+    HF_HUB_OFFLINE=1 .venv-reference/bin/python -m pytest -o filterwarnings=default tests/reference
+    ;;
+*)
+    echo "usage: sh tools/test.sh [reference]" >&2
+    exit 2
+    ;;
+esac
