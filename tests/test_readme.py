@@ -1,0 +1,105 @@
+"""The README's own programs, run as they stand, over a tiny model under the flagship's name."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minibert import cli
+from minibert.encoder import DEFAULT_MODEL
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+PROGRAMS = [text for language, text in BLOCKS if language == "python"]
+COMMANDS = [
+    line for language, text in BLOCKS if language == "sh"
+    for line in text.splitlines() if line.startswith("minibert ")
+]  # fmt: skip
+
+
+def run(program, capsys):
+    exec(compile(program, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    scores = {text: float(score) for score, text in (line.split(" ", 1) for line in lines[1:])}
+    return lines[0], scores
+
+
+def test_both_programs_of_the_model_card_are_there():
+    assert len(PROGRAMS) == 2
+    assert "SentenceTransformer(" in PROGRAMS[0]
+    assert "AutoModel" in PROGRAMS[1]
+    assert all(DEFAULT_MODEL in program for program in PROGRAMS)
+
+
+def test_both_programs_print_the_same_ranking_and_scores(
+    cache, old_folder, edit, capsys, no_network
+):
+    # The card's second program reads no sentence_bert_config.json.
+    edit(old_folder / "sentence_bert_config.json", max_seq_length=None)
+    cache(DEFAULT_MODEL, old_folder)
+    first, second = (run(program, capsys) for program in PROGRAMS)
+    assert first[0] == second[0] == "Query: How many people live in London?"
+    assert list(first[1]) == list(second[1])
+    assert list(first[1].values()) == sorted(first[1].values(), reverse=True)
+    assert first[1] == pytest.approx(second[1], abs=1e-4)
+
+
+def test_both_programs_give_the_card_s_scores_on_a_real_model(
+    cache, minilm_folder, capsys, tmp_path, edit, no_network
+):
+    # MiniLM without its Normalize, under the flagship's name: the reference's raw dot scores.
+    folder = tmp_path / "model"
+    shutil.copytree(minilm_folder, folder)
+    modules = re.sub(r",\s*\{[^{}]*Normalize[^{}]*\}", "", (folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(modules)
+    cache(DEFAULT_MODEL, folder)
+    for program in PROGRAMS:
+        query, scores = run(program, capsys)
+        assert query == "Query: How many people live in London?"
+        assert list(scores) == [
+            "Around 9 Million people live in London",
+            "London is known for its financial district",
+        ]
+        # transformers' and sentence-transformers' own, of 6.2.
+        assert scores == pytest.approx(
+            dict(zip(scores, [30.54729, 14.62051], strict=True)), abs=1e-4
+        )
+
+
+def test_the_printed_ranking_is_the_demo_s(minilm_folder, capsys):
+    assert cli.main(["demo", "--model", str(minilm_folder)]) == 0
+    printed = capsys.readouterr().out
+    (shown,) = [text for language, text in BLOCKS if language == "text"]
+    assert printed.startswith(shown)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_readme_runs(
+    command, cache, old_folder, tmp_path, capsys, monkeypatch
+):
+
+    cache(DEFAULT_MODEL, old_folder)
+    cache("sentence-transformers/all-MiniLM-L6-v2", old_folder)
+    (tmp_path / "texts.txt").write_text("the cat\nthe dog\n")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(shlex.split(command, comments=True)[1:]) == 0
+    assert capsys.readouterr().out or (tmp_path / "vectors.npy").exists()
+
+
+def test_links_of_the_documentation_lead_somewhere():
+    root = README.parent
+    for page in [README, root / "CONTRIBUTING.md", root / "CHANGELOG.md", *root.glob("docs/*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_help_texts_show_the_commands_that_exist():
+    result = subprocess.run(
+        [sys.executable, "-m", "minibert", "--help"], capture_output=True, text=True, check=True
+    )
+    for command in {line.split()[1] for line in COMMANDS} | {"demo"}:
+        assert re.search(rf"^ +{command} ", result.stdout, re.MULTILINE), command
