@@ -3,17 +3,17 @@
 The forward pass is `minibert.bert`; start there.
 """
 
+from typing import TYPE_CHECKING
+
 from minibert import util
-from minibert.devices import DeviceError
 from minibert.encoder import SentenceTransformer
-from minibert.folder import CheckpointError
-from minibert.hub import ModelUnavailableError
-from minibert.padded import BertModel, Tokenizer
+from minibert.errors import CheckpointError, DeviceError, ModelUnavailableError
 from minibert.scores import cos_sim, dot_score
 
-# The names under which transformers' users know the same two.
-AutoModel = BertModel
-AutoTokenizer = Tokenizer
+if TYPE_CHECKING:
+    from minibert.padded import BertModel, Tokenizer
+    from minibert.padded import BertModel as AutoModel
+    from minibert.padded import Tokenizer as AutoTokenizer
 
 __all__ = [
     "AutoModel",
@@ -29,3 +29,17 @@ __all__ = [
     "util",
 ]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Load the transformers-shaped view at its first use, under both of its names."""
+    # PEP 562: a program that only encodes starts sooner for it.
+    if name in ("AutoModel", "BertModel"):
+        from minibert.padded import BertModel
+
+        return BertModel
+    if name in ("AutoTokenizer", "Tokenizer"):
+        from minibert.padded import Tokenizer
+
+        return Tokenizer
+    raise AttributeError(f"module 'minibert' has no attribute {name!r}")

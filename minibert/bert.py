@@ -11,7 +11,7 @@ D hidden_size, H heads, F intermediate_size, V vocabulary, L layers, P positions
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from minibert.arrays import Array, IntArray, Kernels
 from minibert.packing import Pack
@@ -40,8 +40,7 @@ ACTIVATIONS: dict[str, Callable[[Kernels, Array], None]] = {
 }
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     """The sizes and choices of a model, under the keys of its config.json."""
 
     vocab_size: int = 30522
@@ -55,8 +54,7 @@ class Config:
     layer_norm_eps: float = 1e-12
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """The tensors of one layer. A token is a row, so a weight maps (in) to (out): (in, out)."""
 
     # Queries, keys and values side by side, so that one product gives all three. The attention's
@@ -75,8 +73,7 @@ class Layer:
     output_norm_bias: Array  # (D,)
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(NamedTuple):
     """All tensors of a model."""
 
     words: Array  # (V, D)

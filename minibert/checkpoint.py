@@ -5,10 +5,9 @@ Every tensor in the files is used or listed as ignored. Start at load_checkpoint
 
 from __future__ import annotations
 
-import hashlib
 import math
 import mmap
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 
 from minibert.arrays import Array
 from minibert.bert import ACTIVATIONS, Config, Layer, Parameters
-from minibert.folder import CheckpointError, inside, is_count, read_json
+from minibert.errors import CheckpointError
+from minibert.folder import inside, is_count, read_json
 
 __all__ = ["FAMILIES", "Checkpoint", "load_checkpoint", "weight_files"]
 
@@ -64,6 +64,8 @@ class Checkpoint:
 
     def sha256(self) -> str:
         """The digest of the weights' bytes, file after file in the order of their names."""
+        import hashlib  # 3 ms that only `minibert info` has to wait for
+
         digest = hashlib.sha256()
         for path in self.files:
             with path.open("rb") as file:
@@ -109,14 +111,10 @@ def read_config(settings: dict[str, Any], path: Path) -> Config:
             raise CheckpointError(
                 f"{path}: {key} is {settings[key]!r}; minibert computes {expected!r}."
             )
-    known = {field.name for field in fields(Config)}
-    config = Config(**{key: value for key, value in settings.items() if key in known})
-    for field in fields(Config):
-        value = getattr(config, field.name)
-        if field.type == "int" and not is_count(value):
-            raise CheckpointError(
-                f"{path}: {field.name} is {value!r}; expected a whole number from 1 up."
-            )
+    config = Config(**{key: value for key, value in settings.items() if key in Config._fields})
+    for key, value in config._asdict().items():
+        if isinstance(Config._field_defaults[key], int) and not is_count(value):
+            raise CheckpointError(f"{path}: {key} is {value!r}; expected a whole number from 1 up.")
     epsilon = config.layer_norm_eps
     if not isinstance(epsilon, int | float) or not 0 < epsilon < math.inf:
         raise CheckpointError(f"{path}: layer_norm_eps is {epsilon!r}; expected a number above 0.")

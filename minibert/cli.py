@@ -18,10 +18,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from minibert import __version__
-from minibert.devices import DeviceError, available_threads
+from minibert.devices import available_threads
 from minibert.encoder import DEFAULT_MODEL, SentenceTransformer, progress
+from minibert.errors import DeviceError, ModelUnavailableError
 from minibert.formats import FORMATS, Batch
-from minibert.hub import ModelUnavailableError
 
 __all__ = ["main"]
 
@@ -313,7 +313,7 @@ def info(options: argparse.Namespace) -> None:
         "metric_reason": model.similarity_reason,
         "prompts": model.prompts,
         "default_prompt_name": model.default_prompt_name,
-        **vars(config),
+        **config._asdict(),
         "parameters": checkpoint.parameter_count,
         "weights": [str(path.relative_to(model.folder.path)) for path in checkpoint.files],
         "weights_bytes": sum(path.stat().st_size for path in checkpoint.files),

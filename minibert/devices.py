@@ -7,19 +7,16 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from minibert import kernels as numpy_kernels
 from minibert.arrays import Array, Kernels
 from minibert.bert import Layer, Parameters
+from minibert.errors import DeviceError
 from minibert.packing import Pack
 
-__all__ = ["Device", "DeviceError", "available_threads", "find_device", "one_blas_thread"]
-
-
-class DeviceError(RuntimeError):
-    """A device that this machine does not have, or cannot use."""
+__all__ = ["Device", "available_threads", "find_device", "one_blas_thread"]
 
 
 @dataclass(frozen=True)
@@ -36,20 +33,19 @@ class Device:
     def put_parameters(self, parameters: Parameters) -> Parameters:
         """The parameters with every tensor on the device."""
         layers = tuple(
-            Layer(**{name: self.put(tensor) for name, tensor in vars(layer).items()})
+            Layer(**{name: self.put(tensor) for name, tensor in layer._asdict().items()})
             for layer in parameters.layers
         )
         tensors = {
             name: self.put(tensor)
-            for name, tensor in vars(parameters).items()
+            for name, tensor in parameters._asdict().items()
             if name != "layers" and tensor is not None
         }
-        return replace(parameters, layers=layers, **tensors)
+        return parameters._replace(layers=layers, **tensors)
 
     def put_pack(self, pack: Pack) -> Pack:
         """The pack with its tokens on the device; lengths and order stay, they are for loops."""
-        return replace(
-            pack,
+        return pack._replace(
             ids=self.put(pack.ids),
             positions=self.put(pack.positions),
             token_types=self.put(pack.token_types),

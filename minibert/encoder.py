@@ -11,20 +11,22 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from minibert.arrays import Array
 from minibert.bert import hidden_states
-from minibert.checkpoint import load_checkpoint
 from minibert.devices import available_threads, find_device, one_blas_thread
-from minibert.folder import CheckpointError, Folder, read_folder
-from minibert.hub import find_model, hub_name
+from minibert.errors import CheckpointError
 from minibert.packing import Pack, packs
 from minibert.pooling import POOLINGS, Pooling
 from minibert.scores import SIMILARITIES
-from minibert.tokens import Cut, OnLong, check_on_long, check_texts, load_tokenizer, text_windows
+from minibert.tokens import Cut, OnLong, check_on_long, check_texts, text_windows
+
+if TYPE_CHECKING:
+    from minibert.folder import Folder
 
 __all__ = ["DEFAULT_MODEL", "DOT_PRODUCT_MODELS", "SentenceTransformer"]
 
@@ -78,6 +80,12 @@ class SentenceTransformer:
         Raises FileNotFoundError or ModelUnavailableError if there is no such model, CheckpointError
         if its folder cannot be used, DeviceError if the device cannot.
         """
+        # Imported here, so that importing the class does not wait for what only opens a model.
+        from minibert.checkpoint import load_checkpoint
+        from minibert.folder import read_folder
+        from minibert.hub import find_model, hub_name
+        from minibert.vocabulary import load_tokenizer
+
         check_on_long(on_long)
         if threads is not None and not 1 <= threads <= available_threads():
             raise ValueError(

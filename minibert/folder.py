@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-__all__ = ["CheckpointError", "Folder", "inside", "read_folder", "read_json"]
+from minibert.errors import CheckpointError
 
-
-class CheckpointError(ValueError):
-    """A model folder that cannot be used as it is; the message names the file and the reason."""
+__all__ = ["Folder", "inside", "read_folder", "read_json"]
 
 
 # The keys of 1_Pooling/config.json up to sentence-transformers 5 -> the name of the pooling now.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from minibert.folder import CheckpointError, inside, read_json
+from minibert.errors import CheckpointError, ModelUnavailableError
+from minibert.folder import inside, read_json
 
-__all__ = ["ModelUnavailableError", "find_model", "hub_name"]
+__all__ = ["find_model", "hub_name"]
 
 # All that is read of a model; a hub also has pickles, ONNX and TensorFlow files.
 SMALL_FILES = [
@@ -31,10 +32,6 @@ SENTENCE_TRANSFORMERS_FILES = [
     "sentence_bert_config.json",
     "1_Pooling",
 ]
-
-
-class ModelUnavailableError(OSError):
-    """A model that is neither a folder, nor in the cache, nor to be had from the hub."""
 
 
 def find_model(

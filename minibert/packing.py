@@ -7,7 +7,7 @@ A pack is what the model computes on. Only attention and pooling ask where a tex
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from minibert.arrays import IntArray
 __all__ = ["Pack", "packs"]
 
 
-@dataclass(frozen=True)
-class Pack:
+class Pack(NamedTuple):
     """The tokens of S texts laid end to end, N in all.
 
     Positions travel with the pack because model families count them differently, and because a

@@ -17,10 +17,12 @@ from minibert.arrays import Array, IntArray, Kernels
 from minibert.bert import Config, Parameters, hidden_states, pooler_output
 from minibert.checkpoint import load_checkpoint, read_config
 from minibert.devices import Device, find_device
-from minibert.folder import CheckpointError, read_json
+from minibert.errors import CheckpointError
+from minibert.folder import read_json
 from minibert.hub import find_model
 from minibert.packing import Pack, packs
-from minibert.tokens import TextTokenizer, check_texts, load_tokenizer
+from minibert.tokens import TextTokenizer, check_texts
+from minibert.vocabulary import load_tokenizer
 
 __all__ = ["BertModel", "BertOutput", "Tokenizer"]
 

@@ -1,8 +1,6 @@
-"""Texts -> token ids, with the `tokenizers` library, set up as transformers sets it up.
+"""Texts -> token ids, with the `tokenizers` library. Truncation is done here, and counted.
 
-Of a folder's tokenizer.json only the vocabulary and the added tokens count; lower-casing, accents
-and the maximum length stand in tokenizer_config.json. Truncation is done here, and counted.
-A tokenizer never changes after it is made, so threads may share it.
+A tokenizer never changes after it is made, so threads may share it. `vocabulary.py` makes it.
 """
 
 from __future__ import annotations
@@ -11,31 +9,20 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from minibert.arrays import IntArray
-from minibert.folder import CheckpointError, is_count, read_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["Cut", "OnLong", "TextTokenizer", "check_texts", "load_tokenizer", "text_windows"]
+__all__ = ["Cut", "OnLong", "TextTokenizer", "check_texts", "text_windows"]
 
 logger = logging.getLogger(__name__)
 
 OnLong = Literal["warn", "error", "ignore"]
-
-TOKENIZER_CLASSES = {"BertTokenizer", "BertTokenizerFast"}
-SPECIAL_TOKENS = {
-    "unk_token": "[UNK]",
-    "sep_token": "[SEP]",
-    "pad_token": "[PAD]",
-    "cls_token": "[CLS]",
-    "mask_token": "[MASK]",
-}
 
 # WordPiece gives one [UNK] for a longer word, whatever it is.
 LONGEST_WORD = 100
@@ -132,7 +119,7 @@ class TextTokenizer:
         self.padding_side = padding_side
         added = [token.content for token in backend.get_added_tokens_decoder().values()]
         self._longest_added = max(map(len, added), default=0)
-        self._squeezes = not any(WORD_EDGE.search(token) for token in added)
+        self._squeezes = not any(re.search(WORD_EDGE, token) for token in added)
 
     def ids(self, texts: Sequence[str], limit: int | None) -> tuple[list[IntArray], Cut]:
         """The ids of each text, at most `limit` of them, and what was cut off.
@@ -179,138 +166,20 @@ class TextTokenizer:
         """
         if not self._squeezes:
             return text
-        text = ENDLESS_WORD.sub(lambda run: run[0][: LONGEST_WORD + 1], text)
-        return BLANKS.sub(first_character, CONTROLS.sub(first_character, text))
+        text = re.sub(ENDLESS_WORD, lambda run: run[0][: LONGEST_WORD + 1], text)
+        return re.sub(BLANKS, first_character, re.sub(CONTROLS, first_character, text))
 
 
 # Letters and digits that stay within one word: all but the Chinese ones, each a word of its own.
 LETTER = r"[^\W_\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]"
-ENDLESS_WORD = re.compile(f"{LETTER}{{{LONGEST_WORD + 1},}}")
-BLANKS = re.compile(r"[ \t\n\r]{2,}")
-CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]{2,}")
+# Patterns, and not yet compiled: that would take a tenth of the time of the whole import.
+ENDLESS_WORD = f"{LETTER}{{{LONGEST_WORD + 1},}}"
+BLANKS = r"[ \t\n\r]{2,}"
+CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]{2,}"
 # An added token that matches this could lie across a shortened run, so then none is shortened.
-WORD_EDGE = re.compile(rf"\A{LETTER}|{LETTER}\Z|[\s\x00-\x1f\x7f]")
+WORD_EDGE = rf"\A{LETTER}|{LETTER}\Z|[\s\x00-\x1f\x7f]"
 
 
 def first_character(run: re.Match[str]) -> str:
     """What is left of a run of blanks or control characters."""
     return run[0][0]
-
-
-def load_tokenizer(
-    folder: Path,
-    *,
-    vocab_size: int,
-    max_position_embeddings: int,
-    max_seq_length: int | None = None,
-    do_lower_case: bool = False,
-) -> TextTokenizer:
-    """Build the tokenizer that transformers would build from a folder.
-
-    `max_seq_length` is what sentence_bert_config.json says; without it the limit is the smaller of
-    tokenizer_config.json's model_max_length and the model's positions. `do_lower_case` lower-cases
-    before all else, for sentence-transformers' setting of that name.
-
-    Raises CheckpointError for a missing vocabulary or a tokenizer that minibert does not build.
-    """
-    from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
-
-    path = folder / "tokenizer_config.json"
-    settings = read_json(path, dict) if path.exists() else {}
-    kind = settings.get("tokenizer_class") or "BertTokenizer"
-    if kind not in TOKENIZER_CLASSES:
-        raise CheckpointError(
-            f"{path}: tokenizer_class is {kind!r}; minibert builds {min(TOKENIZER_CLASSES)!r}."
-        )
-    special = {key: token_text(settings.get(key), text) for key, text in SPECIAL_TOKENS.items()}
-    model, added = read_vocabulary(folder, settings, special["unk_token"])
-    backend = Tokenizer(model)
-    # Lower case by default, also where the file is missing: so does the reference.
-    lowercase = settings.get("do_lower_case", True)
-    normalizer: normalizers.Normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
-        strip_accents=settings.get("strip_accents"),
-        lowercase=lowercase,
-    )
-    if do_lower_case and not lowercase:
-        normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizer])
-    backend.normalizer = normalizer
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece(prefix="##")
-    add_tokens(backend, added, special)
-    vocabulary = backend.get_vocab(with_added_tokens=True)
-    largest = max(vocabulary.values())
-    if largest >= vocab_size:
-        raise CheckpointError(
-            f"{folder}: the vocabulary goes up to the id {largest}; the model has {vocab_size} "
-            "word embeddings. The two files are not of one model."
-        )
-    cls, sep = special["cls_token"], special["sep_token"]
-    backend.post_processor = processors.TemplateProcessing(
-        single=f"{cls}:0 $A:0 {sep}:0",
-        pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
-        special_tokens=[(cls, vocabulary[cls]), (sep, vocabulary[sep])],
-    )
-    return TextTokenizer(
-        backend,
-        max_length=max_length(settings, max_seq_length, max_position_embeddings),
-        pad_id=vocabulary[special["pad_token"]],
-        padding_side=settings.get("padding_side", "right"),
-    )
-
-
-def read_vocabulary(
-    folder: Path, settings: dict[str, Any], unknown: str
-) -> tuple[Any, dict[int, dict[str, Any]]]:
-    """The WordPiece model and the added tokens, by id, of tokenizer.json or else vocab.txt."""
-    from tokenizers.models import WordPiece
-
-    added = {int(id): dict(token) for id, token in settings.get("added_tokens_decoder", {}).items()}
-    path = folder / "tokenizer.json"
-    if path.exists():
-        content = read_json(path, dict)
-        vocabulary = content.get("model", {}).get("vocab")
-        if content.get("model", {}).get("type", "WordPiece") != "WordPiece" or not vocabulary:
-            raise CheckpointError(f"{path}: the model is no WordPiece with a vocabulary.")
-        if not added:
-            added = {token["id"]: dict(token) for token in content.get("added_tokens", [])}
-        return WordPiece(vocabulary, unk_token=unknown), added
-    if not (folder / "vocab.txt").exists():
-        raise CheckpointError(f"{folder} has neither tokenizer.json nor vocab.txt.")
-    return WordPiece.from_file(str(folder / "vocab.txt"), unk_token=unknown), added
-
-
-def add_tokens(
-    backend: Tokenizer, added: dict[int, dict[str, Any]], special: dict[str, str]
-) -> None:
-    """Add the tokens that are found in a text before it is split, the special ones last."""
-    from tokenizers import AddedToken
-
-    tokens = [
-        AddedToken(**{key: value for key, value in token.items() if key not in ("id", "__type")})
-        for _, token in sorted(added.items())
-    ]
-    listed = {token.content for token in tokens}
-    tokens += [AddedToken(text, special=True) for text in special.values() if text not in listed]
-    backend.add_tokens(tokens)
-
-
-def token_text(value: object, default: str) -> str:
-    """A special token's text; a folder may give the token as an object."""
-    if isinstance(value, dict):
-        value = value.get("content")
-    return value if isinstance(value, str) else default
-
-
-def max_length(
-    settings: dict[str, Any], max_seq_length: int | None, max_position_embeddings: int
-) -> int:
-    """The most tokens a text may have. See load_tokenizer; never more than there are positions."""
-    limit = max_seq_length
-    if limit is None:
-        limit = settings.get("model_max_length", max_position_embeddings)
-    # Folders write "no limit" as 1e30.
-    if not is_count(limit) or limit >= max_position_embeddings:
-        return max_position_embeddings
-    return limit

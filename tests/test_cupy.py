@@ -17,7 +17,8 @@ from golden_files import GOLDEN, expected_of
 import minibert
 from minibert import BertModel, SentenceTransformer, kernels
 from minibert.checkpoint import load_checkpoint
-from minibert.devices import DeviceError, find_device
+from minibert.devices import find_device
+from minibert.errors import DeviceError
 from minibert.packing import packs
 from minibert.pooling import POOLINGS
 
@@ -297,8 +298,10 @@ def test_empty_has_the_shape_asked_for(cuda):
 def test_all_tensors_of_a_model_go_to_the_gpu(cuda):
     parameters = load_checkpoint(GOLDEN / "gelu").parameters
     on_gpu = cuda.put_parameters(parameters)
-    there = [t for part in (on_gpu, *on_gpu.layers) for n, t in vars(part).items() if n != "layers"]
-    here = [t for part in (parameters, *parameters.layers) for t in vars(part).values()]
+    there = [
+        t for part in (on_gpu, *on_gpu.layers) for n, t in part._asdict().items() if n != "layers"
+    ]
+    here = [t for part in (parameters, *parameters.layers) for t in part._asdict().values()]
     here = [tensor for tensor in here if not isinstance(tensor, tuple)]
     assert len(there) == 6 + 3 * 12
     for ours, theirs in zip(there, here, strict=True):

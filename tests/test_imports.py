@@ -14,27 +14,34 @@ PACKAGE = Path(minibert.__file__).parent
 
 MAY_IMPORT = {
     "arrays": "",
+    "errors": "",
     "kernels": "arrays",
     "kernels_cupy": "arrays",
     "packing": "arrays",
-    "folder": "",
-    "hub": "folder",
-    "tokens": "arrays folder",
+    "tokens": "arrays",
     "formats": "arrays",
     "bert": "arrays packing",
     "pooling": "arrays",
     "scores": "arrays kernels",
-    "devices": "arrays bert kernels packing",
-    "checkpoint": "arrays bert folder",
-    "encoder": "arrays bert checkpoint devices folder hub packing pooling scores tokens",
-    "padded": "arrays bert checkpoint devices folder hub packing tokens",
+    "folder": "errors",
+    "hub": "errors folder",
+    "vocabulary": "errors folder tokens",
+    "checkpoint": "arrays bert errors folder",
+    "devices": "arrays bert errors kernels packing",
+    "encoder": "arrays bert devices errors packing pooling scores tokens",
+    "padded": "arrays bert checkpoint devices errors folder hub packing tokens vocabulary",
     "util": "scores",
-    "__init__": "devices encoder folder hub padded scores util",
-    "cli": "__init__ devices encoder formats hub",
+    "__init__": "encoder errors scores util",
+    "cli": "__init__ devices encoder errors formats",
     "__main__": "cli",
 }
-# Imported inside a function: CuPy's kernels need CuPy.
-LATE = {"devices": "kernels_cupy"}
+# Imported inside a function. CuPy's kernels need CuPy; the others only open models, and importing
+# the class should not wait for them.
+LATE = {
+    "devices": "kernels_cupy",
+    "encoder": "checkpoint folder hub vocabulary",
+    "__init__": "padded",
+}
 
 
 def imports_of(module):

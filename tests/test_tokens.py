@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minibert.folder import CheckpointError
-from minibert.tokens import Cut, TextTokenizer, check_texts, load_tokenizer, text_windows
+from minibert.errors import CheckpointError
+from minibert.tokens import Cut, TextTokenizer, check_texts, text_windows
+from minibert.vocabulary import load_tokenizer
 
 UNKNOWN, CLS, SEP, MASK = 100, 101, 102, 103
 

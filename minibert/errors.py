@@ -1,0 +1,15 @@
+"""What a caller may want to tell apart; all other bad input is a ValueError or a TypeError."""
+
+__all__ = ["CheckpointError", "DeviceError", "ModelUnavailableError"]
+
+
+class CheckpointError(ValueError):
+    """A model folder that cannot be used as it is; the message names the file and the reason."""
+
+
+class DeviceError(RuntimeError):
+    """A device that this machine does not have, or cannot use."""
+
+
+class ModelUnavailableError(OSError):
+    """A model that is neither a folder, nor in the cache, nor to be had from the hub."""

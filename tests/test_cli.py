@@ -1,0 +1,752 @@
+"""The command line: what it prints and where, what it writes, and the code it ends with."""
+
+import errno
+import hashlib
+import io
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from golden_files import GOLDEN
+from safetensors.numpy import load_file, save_file
+
+from minibert import SentenceTransformer, __version__, cli
+from minibert.devices import available_threads
+from minibert.encoder import DEFAULT_MODEL
+from minibert.formats import FORMATS
+
+GELU = str(GOLDEN / "gelu")  # no Normalize module, and cosine
+TEXTS = ["the cat sat.", "Dogs, cats and London!", "Café 中文"]
+LONG = "the dog barks at the cat " * 10  # 62 tokens; the model takes 41
+COMMANDS = ["embed", "score", "info", "demo"]
+
+
+@dataclass
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def objects(self):
+        """The objects of a JSON Lines output."""
+        assert self.out == "" or self.out.endswith("\n")
+        return [json.loads(line) for line in self.out.split("\n")[:-1]]
+
+    @property
+    def texts(self):
+        return [line["text"] for line in self.objects]
+
+    @property
+    def vectors(self):
+        return np.array([line["vector"] for line in self.objects], dtype=np.float32)
+
+
+@pytest.fixture(autouse=True)
+def root_logger():
+    """main() sets up the log of a whole process; here other tests come after it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run a command in this process: run(*arguments, stdin=b"")."""
+
+    def command(*arguments, stdin=None):
+        if stdin is not None:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsys.readouterr()
+        try:
+            code = cli.main([*map(str, arguments)])
+        except SystemExit as stopped:  # argparse's way out
+            code = stopped.code
+        return Result(code, *capsys.readouterr())
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def model():
+    return SentenceTransformer(GELU, on_long="ignore")
+
+
+@pytest.fixture
+def text_file(tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def old_output(tmp_path):
+    """A file that an earlier run wrote, alone in its folder."""
+    path = tmp_path / "out" / "vectors.npy"
+    path.parent.mkdir()
+    path.write_bytes(b"what an earlier run wrote")
+    return path
+
+
+def assert_untouched(old_output):
+    assert old_output.read_bytes() == b"what an earlier run wrote"
+    assert os.listdir(old_output.parent) == [old_output.name]
+
+
+def process(*arguments, **options):
+    """Run a command in a process of its own, with bytes in and out."""
+    return subprocess.run(
+        [sys.executable, "-m", "minibert", *map(str, arguments)],
+        **{"capture_output": True, "timeout": 60, **options},
+    )
+
+
+def assert_close(vectors, expected):
+    np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-7)
+
+
+# embed: where texts come from
+
+
+def test_embed_prints_each_text_with_its_vector(run, model, texts):
+    result = run("embed", "-m", GELU, "--on-long", "ignore", *texts)
+    assert result.code == 0
+    assert result.texts == texts
+    assert [list(line) for line in result.objects] == [["text", "vector"]] * len(texts)
+    assert_close(result.vectors, model.encode(texts))
+
+
+def test_embed_reads_a_text_from_each_line_of_every_file(run, model, tmp_path):
+    first, second = tmp_path / "first.txt", tmp_path / "second.txt"
+    first.write_bytes("Café\r\n\r\n the cat \n".encode())
+    second.write_bytes(b"no end of line")
+    result = run("embed", "-m", GELU, "--file", second, "-f", first)
+    assert result.code == 0
+    assert result.texts == ["no end of line", "Café", "", " the cat "]
+    assert_close(result.vectors, model.encode(result.texts))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--file", "-"]])
+def test_embed_reads_standard_input_by_default_and_for_a_dash(run, arguments):
+    result = run("embed", "-m", GELU, *arguments, stdin="the cat\nCafé\n".encode())
+    assert (result.code, result.texts) == (0, ["the cat", "Café"])
+
+
+def test_embed_takes_arguments_before_files(run, text_file):
+    result = run("embed", "-m", GELU, "first", "second", "--file", text_file)
+    assert (result.code, result.texts) == (0, ["first", "second", *TEXTS])
+
+
+def test_only_the_end_of_a_line_ends_a_text(run):
+    # str.splitlines would cut at each of these.
+    text = "a\x0bb\x0cc\x1cd\x85e\u2028f\u2029g\rh"
+    result = run("embed", "-m", GELU, stdin=f"{text}\nnext\n".encode())
+    assert result.texts == [text, "next"]
+
+
+def test_reading_in_chunks_loses_no_text(run, model, monkeypatch):
+    monkeypatch.setattr(cli, "CHUNK_TEXTS", 3)
+    texts = [f"{number} cats" for number in range(8)]
+    result = run("embed", "-m", GELU, stdin="\n".join(texts).encode())
+    assert result.texts == texts
+    # Other neighbours in a pack: rounding, 1e-6 at most.
+    np.testing.assert_allclose(result.vectors, model.encode(texts), rtol=0, atol=2e-6)
+
+
+# embed: where vectors go
+
+
+def test_jsonl_and_npy_hold_the_same_float32(run, tmp_path, model):
+    printed = run("embed", "-m", GELU, *TEXTS)
+    saved = run("embed", "-m", GELU, "--output", tmp_path / "vectors.npy", *TEXTS)
+    assert (saved.code, saved.out, saved.err) == (0, "", "")
+    matrix = np.load(tmp_path / "vectors.npy", allow_pickle=False)
+    assert matrix.dtype == np.float32
+    np.testing.assert_array_equal(printed.vectors, matrix)
+    assert_close(matrix, model.encode(TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "is_npy"),
+    [
+        ("vectors.npy", [], True),
+        ("vectors.jsonl", [], False),
+        ("vectors.txt", [], False),
+        ("npy", [], False),
+        ("vectors.bin", ["--format", "npy"], True),
+        ("vectors.npy", ["--format", "jsonl"], False),
+    ],
+)
+def test_the_format_is_the_one_asked_for_or_the_suffix(run, tmp_path, name, arguments, is_npy):
+    assert run("embed", "-m", GELU, "-o", tmp_path / name, *arguments, "the cat").code == 0
+    content = (tmp_path / name).read_bytes()
+    assert content.startswith(b"\x93NUMPY" if is_npy else b'{"text": "the cat", "vector": [')
+
+
+def test_a_dash_is_standard_output(run):
+    assert run("embed", "-m", GELU, "-o", "-", "the cat").texts == ["the cat"]
+
+
+def test_npy_can_be_piped():
+    done = process("embed", "-m", GELU, "--format", "npy", "the cat", "a")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert np.load(io.BytesIO(done.stdout), allow_pickle=False).shape == (2, 20)
+
+
+def test_npy_is_not_printed_on_a_terminal(run, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    result = run("embed", "-m", GELU, "--format", "npy", "the cat")
+    assert result.code != 0
+    assert result.out == ""
+    assert "--output" in result.err
+
+
+def test_no_lines_give_a_matrix_without_rows(run, tmp_path):
+    path = tmp_path / "vectors.npy"
+    assert run("embed", "-m", GELU, "-o", path, stdin=b"").code == 0
+    matrix = np.load(path, allow_pickle=False)
+    assert (matrix.shape, matrix.dtype) == ((0, 20), np.float32)
+
+
+def test_no_lines_give_no_lines(run):
+    result = run("embed", "-m", GELU, stdin=b"")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_a_whole_output_replaces_the_old_one(run, old_output):
+    assert run("embed", "-m", GELU, "-o", old_output, "the cat").code == 0
+    assert np.load(old_output, allow_pickle=False).shape == (1, 20)
+    assert os.listdir(old_output.parent) == [old_output.name]
+
+
+def test_jsonl_is_utf8_whatever_the_terminal_s_encoding():
+    done = process(
+        "embed", "-m", GELU, "Café 中文", env={**os.environ, "PYTHONIOENCODING": "ascii"}
+    )
+    assert done.returncode == 0
+    assert json.loads(done.stdout.decode("utf-8"))["text"] == "Café 中文"
+
+
+# embed: options
+
+
+def test_normalize_divides_each_vector_by_its_length(run, model):
+    vectors = run("embed", "-m", GELU, "--normalize", *TEXTS).vectors
+    plain = model.encode(TEXTS)
+    lengths = np.linalg.norm(plain, axis=1, keepdims=True)
+    assert (lengths > 2).all()
+    np.testing.assert_allclose(vectors, plain / lengths, rtol=0, atol=1e-6)
+
+
+def test_a_prompt_goes_before_every_text(run, folder, edit, model):
+    edit(folder / "config_sentence_transformers.json", prompts={"ask": "the cat "})
+    result = run("embed", "-m", folder, "--prompt-name", "ask", "sat.", "barks")
+    assert result.texts == ["sat.", "barks"]
+    assert_close(result.vectors, model.encode(["the cat sat.", "the cat barks"]))
+
+
+def test_an_unknown_prompt_is_bad_data_and_the_known_ones_are_named(run):
+    result = run("embed", "-m", GELU, "--prompt-name", "ask", "the cat")
+    assert (result.code, result.out) == (65, "")
+    assert "'ask'" in result.err
+    assert "'query'" in result.err
+
+
+def test_pack_tokens_changes_no_vector(run):
+    default = run("embed", "-m", GELU, *TEXTS)
+    small = run("embed", "-m", GELU, "--pack-tokens", "1", *TEXTS)
+    # Other packs, other rounding: 1e-6 at most.
+    np.testing.assert_allclose(small.vectors, default.vectors, rtol=0, atol=2e-6)
+
+
+def test_threads_change_no_vector(run, model):
+    result = run("embed", "-m", GELU, "--threads", "1", *TEXTS)
+    np.testing.assert_allclose(result.vectors, model.encode(TEXTS), rtol=0, atol=2e-6)
+
+
+# embed: warnings
+
+
+def test_a_cut_text_is_told_on_stderr_in_a_line(run, model):
+    result = run("embed", "-m", GELU, "the cat", LONG)
+    assert result.code == 0
+    assert_close(result.vectors, model.encode(["the cat", LONG]))
+    assert result.err.startswith("minibert: 1 of 2 texts were longer than 41 tokens")
+    assert result.err.count("\n") == 1
+
+
+def test_a_cut_text_can_be_ignored(run):
+    result = run("embed", "-m", GELU, "--on-long", "ignore", LONG)
+    assert (result.code, result.err) == (0, "")
+    assert result.texts == [LONG]
+
+
+def test_a_cut_text_can_be_an_error_that_leaves_no_result(run, old_output):
+    printed = run("embed", "-m", GELU, "--on-long", "error", "the cat", LONG)
+    assert (printed.code, printed.out) == (65, "")
+    assert "41 tokens" in printed.err
+    assert run("embed", "-m", GELU, "--on-long", "error", LONG, "-o", old_output).code == 65
+    assert_untouched(old_output)
+
+
+def test_a_text_that_names_a_file_is_warned_about_and_still_a_text(run, text_file, monkeypatch):
+    monkeypatch.chdir(text_file.parent)
+    for command in (["embed"], ["score", "a query"]):
+        result = run(*command, text_file.name, "-m", GELU)
+        assert result.code == 0
+        assert text_file.name in result.out
+        assert "the cat sat." not in result.out
+        assert repr(text_file.name) in result.err
+        assert "--file" in result.err
+        assert result.err.count("\n") == 1
+
+
+def test_quiet_silences_warnings_and_changes_no_result(run, text_file):
+    loud = run("embed", "-m", GELU, text_file, LONG)
+    quiet = run("embed", "-m", GELU, text_file, LONG, "--quiet")
+    assert loud.err.count("\n") == 2
+    assert (quiet.code, quiet.out, quiet.err) == (0, loud.out, "")
+
+
+def test_quiet_does_not_silence_errors(run):
+    result = run("embed", "-m", GELU, "--quiet", "--file", "no-such-file.txt")
+    assert result.code == 66
+    assert "no-such-file.txt" in result.err
+
+
+def test_a_progress_bar_is_for_a_terminal_on_stderr_only(run, monkeypatch):
+    plain = run("embed", "-m", GELU, *TEXTS)
+    assert plain.err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    watched = run("embed", "-m", GELU, *TEXTS)
+    assert "3/3" in watched.err
+    assert watched.out == plain.out
+    assert run("embed", "-m", GELU, "--quiet", *TEXTS).err == ""
+
+
+# score
+
+
+def cosines(query, vectors):
+    """The textbook's cosine, in float64."""
+    query, vectors = query.astype(np.float64), vectors.astype(np.float64)
+    return vectors @ query / (np.linalg.norm(query) * np.linalg.norm(vectors, axis=1))
+
+
+def test_score_prints_a_table_best_first(run, model):
+    result = run("score", "-m", GELU, "Who barks?", *TEXTS)
+    scores = cosines(model.encode("Who barks?"), model.encode(TEXTS))
+    lines = [line.split(maxsplit=1) for line in result.out.splitlines()]
+    assert (result.code, result.err) == (0, "")
+    assert [text for _, text in lines] == [TEXTS[index] for index in np.argsort(-scores)]
+    assert all(re.fullmatch(r"-?\d\.\d{4}", score) for score, _ in lines)
+    np.testing.assert_allclose(
+        [float(score) for score, _ in lines], sorted(scores, reverse=True), rtol=0, atol=6e-5
+    )
+
+
+def test_score_as_json_has_rank_score_index_and_text(run, model):
+    result = run("score", "-m", GELU, "--json", "Who barks?", *TEXTS)
+    scores = cosines(model.encode("Who barks?"), model.encode(TEXTS))
+    best_first = np.argsort(-scores).tolist()
+    assert best_first != [0, 1, 2]  # else index and rank would be told apart by nothing
+    assert [list(line) for line in result.objects] == [["rank", "score", "index", "text"]] * 3
+    assert [line["rank"] for line in result.objects] == [1, 2, 3]
+    assert [line["index"] for line in result.objects] == best_first
+    assert result.texts == [TEXTS[index] for index in best_first]
+    found = [line["score"] for line in result.objects]
+    np.testing.assert_allclose(found, scores[best_first], rtol=0, atol=1e-6)  # float32, worst 2e-7
+
+
+def test_score_reads_texts_from_files(run, text_file):
+    given = run("score", "-m", GELU, "Who barks?", *TEXTS)
+    assert run("score", "-m", GELU, "Who barks?", "--file", text_file).out == given.out
+    stdin = text_file.read_bytes()
+    assert run("score", "-m", GELU, "Who barks?", stdin=stdin).out == given.out
+
+
+def test_score_of_no_texts_prints_nothing(run):
+    result = run("score", "-m", GELU, "Who barks?", stdin=b"")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_score_uses_the_dot_product_if_the_folder_says_so(run, folder, edit, model):
+    edit(folder / "config_sentence_transformers.json", similarity_fn_name="dot")
+    result = run("score", "-m", folder, "--json", "Who barks?", *TEXTS)
+    scores = model.encode(TEXTS).astype(np.float64) @ model.encode("Who barks?")
+    assert scores.max() > 2  # no cosine is
+    found = {line["index"]: line["score"] for line in result.objects}
+    np.testing.assert_allclose([found[index] for index in range(3)], scores, rtol=0, atol=1e-4)
+
+
+def test_score_gives_query_and_texts_their_prompts(run, folder, edit, model):
+    edit(
+        folder / "config_sentence_transformers.json",
+        prompts={"query": "the cat ", "document": "dogs and "},
+    )
+    result = run("score", "-m", folder, "--json", "sat.", *TEXTS)
+    scores = cosines(
+        model.encode("the cat sat."), model.encode([f"dogs and {text}" for text in TEXTS])
+    )
+    found = {line["index"]: line["score"] for line in result.objects}
+    np.testing.assert_allclose([found[index] for index in range(3)], scores, rtol=0, atol=1e-6)
+    assert sorted(result.texts) == sorted(TEXTS)
+
+
+def test_texts_of_one_score_keep_their_order(run, folder, edit):
+    # With these weights every text is the vector of ones, and sums of ones are exact.
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    last = "encoder.layer.2.output.LayerNorm"
+    tensors[f"{last}.weight"] = np.zeros(20, dtype=np.float32)
+    tensors[f"{last}.bias"] = np.ones(20, dtype=np.float32)
+    save_file(tensors, path)
+    edit(folder / "config_sentence_transformers.json", similarity_fn_name="dot")
+    texts = [f"cat {number % 7}" for number in range(60)]
+    result = run("score", "-m", folder, "--json", "Who barks?", *texts)
+    assert {line["score"] for line in result.objects} == {20.0}
+    assert [line["index"] for line in result.objects] == list(range(60))
+
+
+# info and demo
+
+
+def test_info_tells_what_a_model_is(run):
+    folder = GOLDEN / "plain"  # a masked language model: its head's tensors have no use here
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    head = sorted(name for name in tensors if name.startswith("cls."))
+    assert head
+    result = run("info", folder, "--json", "--quiet")
+    assert (result.code, result.err) == (0, "")
+    (facts,) = result.objects
+    assert facts["dimension"] == facts["hidden_size"] == 20
+    assert facts["max_seq_length"] == 41
+    assert facts["num_hidden_layers"] == 3
+    assert facts["pooling"] == "mean"
+    assert facts["metric"] == "cosine"
+    assert "default" in facts["metric_reason"]
+    assert facts["weights"] == ["model.safetensors"]
+    assert facts["weights_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert facts["weights_bytes"] == path.stat().st_size
+    assert facts["tensors_ignored"] == head
+    used = tensors.keys() - set(head)
+    assert facts["parameters"] == sum(tensors[name].size for name in used)
+
+
+def test_info_says_where_the_metric_comes_from(run, folder, edit):
+    edit(folder / "config_sentence_transformers.json", similarity_fn_name="dot")
+    (facts,) = run("info", folder, "--json").objects
+    assert facts["metric"] == "dot"
+    assert "config_sentence_transformers.json" in facts["metric_reason"]
+
+
+def test_info_takes_the_digest_over_all_shards(run):
+    (facts,) = run("info", GOLDEN / "sharded", "--json").objects
+    shards = sorted((GOLDEN / "sharded").glob("*.safetensors"))
+    assert facts["weights"] == [path.name for path in shards]
+    assert len(shards) == 3
+    content = b"".join(path.read_bytes() for path in shards)
+    assert facts["weights_sha256"] == hashlib.sha256(content).hexdigest()
+    assert facts["weights_bytes"] == len(content)
+
+
+def test_info_as_a_table_has_the_same_names_and_facts(run):
+    (facts,) = run("info", GELU, "--json").objects
+    table = dict(line.split(maxsplit=1) for line in run("info", GELU).out.splitlines())
+    assert list(table) == list(facts)
+    for name in ("dimension", "metric", "metric_reason", "weights_sha256", "parameters"):
+        assert table[name] == str(facts[name])
+    assert table["tensors_ignored"] == "none"
+
+
+def test_info_finds_a_cached_model_by_its_name(run, cache, monkeypatch, no_network):
+    snapshot = cache("sentence-transformers/tiny", GOLDEN / "gelu")
+    (facts,) = run("info", "tiny", "--json").objects
+    assert facts["folder"] == str(snapshot)
+    (facts,) = run("info", "tiny", "--json", "--revision", snapshot.name).objects
+    assert facts["folder"] == str(snapshot)
+    assert run("info", "tiny", "--offline", "--revision", "next").code == 69
+    monkeypatch.delenv("SENTENCE_TRANSFORMERS_HOME")
+    (facts,) = run("info", "tiny", "--json", "--cache-folder", cache.root).objects
+    assert facts["folder"] == str(snapshot)
+
+
+def test_the_demo_ranks_the_two_texts_as_the_model_s_card_does(run, minilm_folder):
+    result = run("demo", "-m", minilm_folder)
+    assert (result.code, result.err) == (0, "")
+    query, *ranked, summary = result.out.splitlines()
+    assert query == "Query: How many people live in London?"
+    assert [line.split(maxsplit=1) for line in ranked] == [
+        ["0.8824", "Around 9 Million people live in London"],
+        ["0.4583", "London is known for its financial district"],
+    ]
+    assert "cosine" in summary
+
+
+# exit codes
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["no-such-command"],
+        ["embed", "--no-such-option"],
+        ["embed", "-m", GELU, "--threads", "0", "a"],
+        ["embed", "-m", GELU, "--threads", str(available_threads() + 1), "a"],
+        ["embed", "-m", GELU, "--threads", "two", "a"],
+        ["embed", "-m", GELU, "--pack-tokens", "0", "a"],
+        ["embed", "-m", GELU, "--pack-tokens", "-1", "a"],
+        ["embed", "-m", GELU, "--format", "csv", "a"],
+        ["embed", "-m", GELU, "--on-long", "cry", "a"],
+        ["score", "-m", GELU],
+        ["info"],
+    ],
+)
+def test_wrong_usage_is_code_2(run, arguments):
+    result = run(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("usage: minibert")
+
+
+def test_too_many_threads_are_told_how_many_there_are(run):
+    result = run("embed", "-m", GELU, "--threads", available_threads() + 1, "a")
+    assert f"the {available_threads()} cores here" in result.err
+
+
+def test_bad_utf8_in_a_file_is_code_65_and_named_with_its_line(run, tmp_path):
+    path = tmp_path / "latin1.txt"
+    path.write_bytes(b"the cat\nCaf\xe9\n")
+    for command in (["embed"], ["score", "a query"]):
+        result = run(*command, "-m", GELU, "--file", path)
+        assert (result.code, result.out) == (65, "")
+        assert f"{path}, line 2" in result.err
+        assert result.err.count("\n") == 1
+
+
+def test_bad_utf8_on_standard_input_is_code_65(run):
+    result = run("embed", "-m", GELU, stdin=b"\xff\n")
+    assert (result.code, result.out) == (65, "")
+    assert "standard input, line 1" in result.err
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.json", None),
+        ("config.json", b"{"),
+        ("modules.json", b"{}"),
+        ("1_Pooling/config.json", None),
+        ("model.safetensors", None),
+        ("model.safetensors", b"not a whole file"),
+        ("tokenizer.json", None),
+    ],
+)
+def test_a_broken_folder_is_code_65(run, folder, file, content):
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_bytes(content)
+    result = run("embed", "-m", folder, "the cat")
+    assert (result.code, result.out) == (65, "")
+    assert str(folder) in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_a_missing_folder_is_code_66(run):
+    result = run("info", "./no-such-folder")
+    assert (result.code, result.out) == (66, "")
+    assert "'./no-such-folder'" in result.err
+
+
+def test_a_file_as_the_model_is_code_66(run, text_file):
+    result = run("info", text_file)
+    assert (result.code, result.out) == (66, "")
+    assert str(text_file) in result.err
+
+
+@pytest.mark.parametrize("command", [["embed"], ["score", "a query"]])
+def test_a_missing_file_is_code_66_and_leaves_no_result(run, text_file, command):
+    missing = text_file.parent / "missing.txt"
+    result = run(*command, "-m", GELU, "--file", text_file, "--file", missing)
+    assert (result.code, result.out) == (66, "")
+    assert str(missing) in result.err
+
+
+def test_offline_and_not_cached_is_code_69(run, cache, no_network):
+    result = run("info", "someone/missing", "--offline")
+    assert (result.code, result.out) == (69, "")
+    assert "someone/missing" in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_without_a_model_the_default_one_is_looked_for(run, cache, no_network):
+    for arguments in (["embed", "a"], ["score", "a query", "a"], ["demo"]):
+        result = run(*arguments, "--offline")
+        assert result.code == 69
+        assert DEFAULT_MODEL in result.err
+
+
+def test_cuda_without_cupy_is_code_69(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)  # also where there is one
+    result = run("embed", "-m", GELU, "--device", "cuda", "the cat")
+    assert (result.code, result.out) == (69, "")
+    assert "CuPy" in result.err
+
+
+def test_a_fault_of_ours_is_code_70_and_shows_where(run, monkeypatch):
+    def encode(*_, **__):
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(SentenceTransformer, "encode", encode)
+    result = run("embed", "-m", GELU, "the cat")
+    assert (result.code, result.out) == (70, "")
+    assert "Traceback" in result.err
+    assert "RuntimeError: nobody thought of this" in result.err
+    assert "report" in result.err.splitlines()[-1]
+
+
+def test_an_output_in_a_folder_that_does_not_exist_is_code_73(run, tmp_path):
+    path = tmp_path / "missing" / "vectors.npy"
+    result = run("embed", "-m", GELU, "-o", path, "the cat")
+    assert (result.code, result.out) == (73, "")
+    assert str(path) in result.err
+    assert not path.parent.exists()
+
+
+def test_a_full_disk_is_code_74_and_leaves_the_old_output(run, old_output, monkeypatch):
+    def write(batches, file):
+        for _ in batches:
+            file.write(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setitem(FORMATS, "npy", write)
+    result = run("embed", "-m", GELU, "-o", old_output, "the cat")
+    assert (result.code, result.out) == (74, "")
+    assert os.strerror(errno.ENOSPC) in result.err
+    assert_untouched(old_output)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that only Linux has")
+@pytest.mark.parametrize("command", ["embed", "score"])
+def test_a_full_disk_behind_stdout_is_code_74(command):
+    with open("/dev/full", "wb") as full:
+        done = process(
+            command, "-m", GELU, *TEXTS, stdout=full, stderr=subprocess.PIPE, capture_output=False
+        )
+    assert done.returncode == 74
+    assert done.stderr.count(b"\n") == 1
+    assert os.strerror(errno.ENOSPC).encode() in done.stderr
+
+
+def test_an_interrupt_is_code_130_and_leaves_the_old_output(run, old_output, monkeypatch):
+    def encode(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SentenceTransformer, "encode", encode)
+    result = run("embed", "-m", GELU, "-o", old_output, "the cat")
+    assert (result.code, result.out, result.err) == (130, "", "")
+    assert_untouched(old_output)
+
+
+def test_ctrl_c_ends_a_waiting_process_with_130_and_no_output(tmp_path):
+    # A process whose parent ignores SIGINT, as one in the background may, would ignore it too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "minibert", "embed", "-m", GELU, "-o", tmp_path / "v.npy"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with waiting:
+        deadline = time.monotonic() + 30
+        # Once the model is loaded there is a file for the output, and stdin is waited for.
+        while not os.listdir(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        begun = os.listdir(tmp_path)
+        waiting.send_signal(signal.SIGINT)
+        out, err = waiting.communicate(timeout=30)
+    assert len(begun) == 1
+    assert (waiting.returncode, out, err) == (130, b"", b"")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["embed", "-m", GELU, *TEXTS], ["score", "-m", GELU, "Who barks?", *TEXTS], ["info", GELU]],
+    ids=["embed", "score", "info"],
+)
+def test_a_closed_pipe_ends_quietly(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as pipe:
+        done = process(*arguments, stdout=pipe, stderr=subprocess.PIPE, capture_output=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_reader_that_stops_half_way_ends_it_quietly(tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_text("cat\n" * 5000)  # 1.5 MB of vectors, far above what a pipe holds
+    with subprocess.Popen(
+        [sys.executable, "-m", "minibert", "embed", "-m", GELU, "--file", path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as writing:
+        first = writing.stdout.readline()
+        writing.stdout.close()
+        err = writing.stderr.read()
+    assert json.loads(first)["text"] == "cat"
+    assert (writing.returncode, err) == (0, b"")
+
+
+# the program as a whole
+
+
+def test_python_m_minibert_is_the_command_line():
+    done = process("embed", "-m", GELU, input="the cat\nCafé\n".encode())
+    lines = done.stdout.decode("utf-8").splitlines()
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [json.loads(line)["text"] for line in lines] == ["the cat", "Café"]
+
+
+def test_python_m_minibert_ends_with_the_command_s_code():
+    done = process("info", "./no-such-folder")
+    assert (done.returncode, done.stdout) == (66, b"")
+
+
+def test_the_version_is_the_package_s(run):
+    result = run("--version")
+    assert (result.code, result.out) == (0, f"minibert {__version__}\n")
+
+
+def test_help_names_every_command_and_the_exit_codes(run):
+    result = run("--help")
+    assert result.code == 0
+    for command in COMMANDS:
+        assert re.search(rf"^ +{command} ", result.out, re.MULTILINE)
+    codes = set(re.findall(r"\b\d+\b", result.out.partition("exit codes:")[2]))
+    assert codes == {"0", "2", "65", "66", "69", "70", "73", "74", "130"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_shows_examples(run, command):
+    result = run(command, "--help")
+    assert (result.code, result.err) == (0, "")
+    examples = result.out.partition("\nexamples:\n")[2].splitlines()
+    assert len(examples) >= 2
+    assert all(f"minibert {command}" in example for example in examples)
