@@ -16,7 +16,7 @@ from minibert.bert import Layer, Parameters
 from minibert.errors import DeviceError
 from minibert.packing import Pack
 
-__all__ = ["Device", "available_threads", "find_device", "one_blas_thread"]
+__all__ = ["Device", "available_threads", "find_device", "one_blas_thread", "thread_count"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,14 @@ def available_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def thread_count(threads: int | None) -> int:
+    """How many threads to use, None being all. Raises ValueError for more than there are cores."""
+    cores = available_threads()
+    if threads is not None and not 1 <= threads <= cores:
+        raise ValueError(f"threads is {threads}; expected 1 to {cores}, the cores to be had.")
+    return threads or cores
 
 
 class BlasThreads:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from minibert.arrays import Array
 from minibert.bert import hidden_states
-from minibert.devices import available_threads, find_device, one_blas_thread
+from minibert.devices import find_device, one_blas_thread, thread_count
 from minibert.errors import CheckpointError
 from minibert.packing import Pack, packs
 from minibert.pooling import POOLINGS, Pooling
@@ -87,10 +87,7 @@ class SentenceTransformer:
         from minibert.vocabulary import load_tokenizer
 
         check_on_long(on_long)
-        if threads is not None and not 1 <= threads <= available_threads():
-            raise ValueError(
-                f"threads is {threads}; expected 1 to {available_threads()}, the cores to be had."
-            )
+        self._threads = thread_count(threads)
         self._device = find_device(device)
         path = find_model(
             model_name_or_path,
@@ -100,14 +97,9 @@ class SentenceTransformer:
             local_files_only=local_files_only,
         )
         self.folder = read_folder(path)
-        self._pool = pooling_of(self.folder)
         self.checkpoint = load_checkpoint(self.folder.transformer)
         self.config = self.checkpoint.config
-        if self.folder.pooling_dimension not in (None, self.config.hidden_size):
-            raise CheckpointError(
-                f"{path}: the pooling expects {self.folder.pooling_dimension} dimensions; "
-                f"the model's hidden_size is {self.config.hidden_size}."
-            )
+        self._pool = pooling_of(self.folder, self.config.hidden_size)
         if not self.folder.has_modules:
             logger.warning("%s has no modules.json; taking the mean of its tokens.", path)
         self._parameters = self._device.put_parameters(self.checkpoint.parameters)
@@ -128,7 +120,6 @@ class SentenceTransformer:
             hub_name(model_name_or_path, path) or self.checkpoint.name_or_path,
         )
         self.truncate_dim = truncate_dim or self.folder.truncate_dim
-        self._threads = threads or available_threads()
         self._on_long: OnLong = on_long
 
     def encode(
@@ -255,12 +246,17 @@ def texts_of(inputs: object) -> Sequence[str]:
     return inputs
 
 
-def pooling_of(folder: Folder) -> Pooling:
-    """The function for the pooling that a folder asks for."""
+def pooling_of(folder: Folder, hidden_size: int) -> Pooling:
+    """The function for the pooling that a folder asks for, which must fit the model's width."""
     name = "+".join(folder.pooling)
     if name not in POOLINGS:
         raise CheckpointError(
             f"{folder.path}: the pooling is {name!r}; minibert computes {', '.join(POOLINGS)}."
+        )
+    if folder.pooling_dimension not in (None, hidden_size):
+        raise CheckpointError(
+            f"{folder.path}: the pooling expects {folder.pooling_dimension} dimensions; "
+            f"the model's hidden_size is {hidden_size}."
         )
     return POOLINGS[name]
 

@@ -61,12 +61,23 @@ def find_model(
             f"There is no folder {text!r}. Expected the folder of a model, or a name on the hub, "
             "such as 'sentence-transformers/all-MiniLM-L6-v2'."
         )
+    cache = cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
+    return model_of_hub(text, revision, cache, token, local_files_only)
+
+
+def model_of_hub(
+    text: str,
+    revision: str | None,
+    cache: str | None,
+    token: str | bool | None,
+    local_files_only: bool,
+) -> Path:
+    """The folder of a named model in the cache; downloaded if it is not, or not all, there."""
     # Imported here, because a local folder needs no network library.
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     name = full_name(text)
-    cache = cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
 
     def snapshot(patterns: list[str], *, local_files_only: bool) -> Path:
         folder = huggingface_hub.snapshot_download(
@@ -103,7 +114,7 @@ def find_model(
         return snapshot(SMALL_FILES + WEIGHTS, local_files_only=False)
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise ModelUnavailableError(
-            f"{name}: {reason}, and the hub did not give it: {first_line(error)} "
+            f"{name}: {reason}, and the hub did not give it ({first_line(error)}). "
             "Check the name, the network and, for a private model, token=; or give the path of "
             "its folder."
         ) from error

@@ -54,17 +54,7 @@ def load_tokenizer(
     special = {key: token_text(settings.get(key), text) for key, text in SPECIAL_TOKENS.items()}
     model, added = read_vocabulary(folder, settings, special["unk_token"])
     backend = Tokenizer(model)
-    # Lower case by default, also where the file is missing: so does the reference.
-    lowercase = settings.get("do_lower_case", True)
-    normalizer: normalizers.Normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
-        strip_accents=settings.get("strip_accents"),
-        lowercase=lowercase,
-    )
-    if do_lower_case and not lowercase:
-        normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizer])
-    backend.normalizer = normalizer
+    backend.normalizer = normalizer_of(settings, do_lower_case)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix="##")
     add_tokens(backend, added, special)
@@ -87,6 +77,21 @@ def load_tokenizer(
         pad_id=vocabulary[special["pad_token"]],
         padding_side=settings.get("padding_side", "right"),
     )
+
+
+def normalizer_of(settings: dict[str, Any], do_lower_case: bool) -> normalizers.Normalizer:
+    """What happens to a text's characters before it is split."""
+    # Lower case by default, also where the file is missing: so does the reference.
+    lowercase = settings.get("do_lower_case", True)
+    bert = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
+        strip_accents=settings.get("strip_accents"),
+        lowercase=lowercase,
+    )
+    if do_lower_case and not lowercase:
+        return normalizers.Sequence([normalizers.Lowercase(), bert])
+    return bert
 
 
 def read_vocabulary(
