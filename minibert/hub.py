@@ -75,6 +75,7 @@ def model_of_hub(
     """The folder of a named model in the cache; downloaded if it is not, or not all, there."""
     # Imported here, because a local folder needs no network library.
     import huggingface_hub
+    from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     name = full_name(text)
@@ -102,9 +103,9 @@ def model_of_hub(
     except HFValidationError as error:
         raise FileNotFoundError(f"{text!r} is no folder and no model's name: {error}") from error
 
-    if local_files_only or huggingface_hub.constants.is_offline_mode():
+    if local_files_only or constants.is_offline_mode():
         raise ModelUnavailableError(
-            f"{name}: {reason} ({cache or huggingface_hub.constants.HF_HUB_CACHE}), and downloads "
+            f"{name}: {reason} ({cache or constants.HF_HUB_CACHE}), and downloads "
             "are off (local_files_only or HF_HUB_OFFLINE). Download it once while online, or give "
             "the path of its folder."
         )

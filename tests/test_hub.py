@@ -10,6 +10,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from golden_files import GOLDEN
+from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.utils import filter_repo_objects
 
@@ -81,7 +82,7 @@ def online(monkeypatch):
     """As if nobody had switched downloads off; a test that wants them off says so."""
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
 
 
 class Hub:
@@ -161,6 +162,12 @@ def test_a_cached_model_of_every_layout_is_complete(cache, golden, no_network):
     assert find_model("someone/model") == snapshot
 
 
+def test_a_module_that_has_no_settings_needs_no_file(cache, no_network):
+    snapshot = cache("someone/model", GOLDEN / "large_epsilon")
+    shutil.rmtree(snapshot / "2_Normalize", ignore_errors=True)
+    assert find_model("someone/model") == snapshot
+
+
 def test_a_cached_model_encodes_without_the_network(tiny, no_network):
     vectors = SentenceTransformer("tiny").encode(["a", "b"])
     assert vectors.shape == (2, 20)
@@ -212,7 +219,7 @@ def test_offline_and_not_cached_says_what_to_do(cache):
 
 
 def test_offline_mode_makes_no_network_call(cache, monkeypatch, no_network):
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ModelUnavailableError, match="someone/missing"):
         find_model("someone/missing")
 
