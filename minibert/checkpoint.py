@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from minibert.arrays import Array
 from minibert.bert import ACTIVATIONS, Config, Layer, Parameters
 from minibert.errors import CheckpointError
-from minibert.folder import inside, is_count, read_json
+from minibert.folder import inside, is_count, read_json, setting
 
 __all__ = ["FAMILIES", "Checkpoint", "load_checkpoint", "weight_files"]
 
@@ -101,7 +101,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 def read_config(settings: dict[str, Any], path: Path) -> Config:
     """Check config.json's content; a key that is missing has the reference's default."""
-    family = settings.get("model_type", "bert")
+    family = setting(path, settings, "model_type", str, "bert")
+    setting(path, settings, "hidden_act", str)
     if family not in FAMILIES:
         raise CheckpointError(
             f"{path}: model_type is {family!r}; minibert runs {', '.join(sorted(FAMILIES))}."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
+import re
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Iterable, Iterator
@@ -45,22 +46,33 @@ class OutputError(OSError):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = parser().parse_args(arguments)
+    try:
+        options = parse(arguments)
+    except SystemExit:  # after --help, too, whoever reads may have gone
+        leave_stdout()
+        raise
     logging.basicConfig(
         stream=sys.stderr,
         format="minibert: %(message)s",
         level=logging.ERROR if options.quiet else logging.WARNING,
         force=True,
     )
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # texts are, whatever the locale says
+    code = attempt(options)
+    leave_stdout()
+    return code
+
+
+def attempt(options: argparse.Namespace) -> int:
+    """Run a command and turn what goes wrong into an exit code."""
     try:
         options.run(options)
         sys.stdout.flush()
         return OK
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has had enough. Python would complain at exit, too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has had enough
         return OK
     except (ModelUnavailableError, DeviceError) as error:
         return failed(error, UNAVAILABLE)
@@ -79,10 +91,29 @@ def main(arguments: list[str] | None = None) -> int:
         )
 
 
+def leave_stdout() -> None:
+    """Flush standard output; if that fails, Python must not try again, aloud, at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def failed(error: object, code: int) -> int:
     """Say on stderr, in a line, what went wrong."""
     print(f"minibert: {error}", file=sys.stderr)
     return code
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The options of a command; texts may also stand behind an option."""
+    top = parser()
+    options, behind = top.parse_known_args(arguments)
+    if behind and (not hasattr(options, "texts") or any(text.startswith("-") for text in behind)):
+        top.error(f"unrecognized arguments: {' '.join(behind)}")
+    if behind:
+        options.texts += behind
+    return options
 
 
 def parser() -> argparse.ArgumentParser:
@@ -116,7 +147,9 @@ def add_command(commands: Any, run: Any, summary: str, *examples: str) -> argpar
     command.add_argument("--revision", metavar="NAME", help="branch, tag or commit on the hub")
     command.add_argument("--cache-folder", metavar="DIR", help="where models of the hub are kept")
     command.add_argument("--offline", action="store_true", help="never use the network")
-    command.add_argument("--device", default="cpu", help="cpu, or cuda for a GPU (default cpu)")
+    command.add_argument(
+        "--device", type=device_name, default="cpu", help="cpu, or cuda for a GPU (default cpu)"
+    )
     command.add_argument(
         "--threads",
         type=thread_count,
@@ -220,6 +253,13 @@ def add_model_and_texts(command: argparse.ArgumentParser, name: str) -> None:
         metavar="FILE",
         help=f"read a {name} from each line; - is standard input, also if no {name} is given",
     )
+
+
+def device_name(text: str) -> str:
+    """cpu, cuda or cuda:NUMBER, for argparse."""
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither cpu nor cuda nor cuda:NUMBER")
+    return text
 
 
 def positive(text: str) -> int:
@@ -364,9 +404,10 @@ def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
     """Lines as text, without their ends."""
     for number, line in enumerate(lines, start=1):
         try:
-            yield line.decode("utf-8").removesuffix("\n").removesuffix("\r")
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(f"{name}, line {number} is not UTF-8: {error}.") from error
+        yield text.removesuffix("\n").removesuffix("\r")
 
 
 @contextmanager
@@ -375,17 +416,21 @@ def output(name: str) -> Iterator[BinaryIO]:
     if name == "-":
         yield sys.stdout.buffer
         return
+    target = os.path.realpath(name)
+    special = os.path.exists(target) and not os.path.isfile(target)  # /dev/null, a pipe
+    partial = target if special else f"{target}.{os.getpid()}.partial"
     try:
-        handle, partial = tempfile.mkstemp(dir=os.path.dirname(name) or ".", prefix=".minibert-")
+        file = open(partial, "wb")  # noqa: SIM115  closed below, in every case
     except OSError as error:
         raise OutputError(f"cannot create {name!r}: {error.strerror}") from error
     try:
-        with open(handle, "wb") as file:
+        with file:
             yield file
-        os.replace(partial, name)
-    except BaseException:
-        os.unlink(partial)
-        raise
+        if not special:
+            os.replace(partial, target)
+    finally:
+        if not special and os.path.exists(partial):
+            os.unlink(partial)
 
 
 def shows_progress(options: argparse.Namespace) -> bool:

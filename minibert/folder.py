@@ -13,7 +13,7 @@ from typing import Any
 
 from minibert.errors import CheckpointError
 
-__all__ = ["Folder", "inside", "read_folder", "read_json"]
+__all__ = ["Folder", "inside", "is_count", "read_folder", "read_json", "setting"]
 
 
 # The keys of 1_Pooling/config.json up to sentence-transformers 5 -> the name of the pooling now.
@@ -143,9 +143,12 @@ def read_pooling(path: Path) -> dict[str, Any]:
     if modes is None:
         # The reference's order, whatever the order of the keys; none at all means the mean.
         modes = [mode for key, mode in OLD_POOLING_KEYS.items() if settings.get(key)] or ["mean"]
+    modes = [modes] if isinstance(modes, str) else modes
+    if not isinstance(modes, list) or not all(isinstance(mode, str) for mode in modes):
+        raise CheckpointError(f"{path}: pooling_mode is {modes!r}; expected a name or names.")
     dimension = settings.get("embedding_dimension", settings.get("word_embedding_dimension"))
     return {
-        "pooling": (modes,) if isinstance(modes, str) else tuple(modes),
+        "pooling": tuple(modes),
         "pooling_dimension": dimension,
     }
 
@@ -165,8 +168,8 @@ def read_model_settings(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: truncate_dim is {width!r}; expected a whole number.")
     return {
         "prompts": prompts,
-        "default_prompt_name": settings.get("default_prompt_name"),
-        "similarity_fn_name": settings.get("similarity_fn_name"),
+        "default_prompt_name": setting(path, settings, "default_prompt_name", str),
+        "similarity_fn_name": setting(path, settings, "similarity_fn_name", str),
         "truncate_dim": width,
     }
 
@@ -187,6 +190,16 @@ def inside(folder: Path, name: object) -> Path:
     if odd or text.startswith("/") or ".." in parts:
         raise CheckpointError(f"{folder}: a file names {text!r}, which leaves the model's folder.")
     return folder.joinpath(*parts)
+
+
+def setting(path: Path, content: dict[str, Any], key: str, kind: type, default: Any = None) -> Any:
+    """A value of a JSON object, checked for its kind; the default where it is missing or null."""
+    value = content.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
+        raise CheckpointError(f"{path}: {key} is {value!r:.80}; expected a {kind.__name__}.")
+    return value
 
 
 def read_json(path: Path, kind: type) -> Any:

@@ -29,7 +29,11 @@ def write_jsonl(batches: Iterable[Batch], file: BinaryIO) -> None:
 
 def write_npy(batches: Iterable[Batch], file: BinaryIO) -> None:
     """Write one float32 matrix (n, D) in NumPy's own format; it is gathered in memory first."""
-    np.save(file, np.concatenate([vectors for _, vectors in batches]), allow_pickle=False)
+    matrix = np.concatenate([vectors for _, vectors in batches])
+    # Not np.save: it asks a file for its position, which a pipe has not.
+    header = np.lib.format.header_data_from_array_1_0(matrix)
+    np.lib.format.write_array_header_1_0(file, header)
+    file.write(matrix.reshape(-1).view(np.uint8).data)
 
 
 # The name of a format, which is also its files' suffix -> the writer.

@@ -50,11 +50,11 @@ def find_model(
 
     Raises FileNotFoundError for a path that does not exist, ModelUnavailableError for a name.
     """
-    path = Path(model_name_or_path).expanduser()
-    if path.is_dir():
-        return path
     text = os.fspath(model_name_or_path)
-    if path.exists():
+    path = Path(os.path.expanduser(text))
+    if text and path.is_dir():
+        return path
+    if text and path.exists():
         raise NotADirectoryError(f"{text!r} is a file. Expected the folder of a model.")
     if not is_hub_name(text):
         raise FileNotFoundError(
@@ -109,11 +109,19 @@ def model_of_hub(
             "are off (local_files_only or HF_HUB_OFFLINE). Download it once while online, or give "
             "the path of its folder."
         )
+    # The base of all that the library's HTTP client raises, whichever client its release uses.
+    http_error: type[Exception] = next(
+        base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError"
+    )
     try:
         # The weights come last: where they are, all else is.
         snapshot(SMALL_FILES, local_files_only=False)
-        return snapshot(SMALL_FILES + WEIGHTS, local_files_only=False)
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        folder = snapshot(SMALL_FILES + WEIGHTS, local_files_only=False)
+        # Where the hub cannot be reached, the library returns an incomplete folder as it is.
+        if missing := first_missing(folder):
+            raise FileNotFoundError(f"{missing} could not be had")
+        return folder
+    except (http_error, OSError, ValueError) as error:  # ValueError: an answer that is no JSON
         raise ModelUnavailableError(
             f"{name}: {reason}, and the hub did not give it ({first_line(error)}). "
             "Check the name, the network and, for a private model, token=; or give the path of "

@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers.models import WordPiece
 
 from minibert.errors import CheckpointError
-from minibert.folder import is_count, read_json
+from minibert.folder import is_count, read_json, setting
 from minibert.tokens import TextTokenizer
 
 __all__ = ["load_tokenizer"]
@@ -46,7 +46,7 @@ def load_tokenizer(
     """
     path = folder / "tokenizer_config.json"
     settings = read_json(path, dict) if path.exists() else {}
-    kind = settings.get("tokenizer_class") or "BertTokenizer"
+    kind = setting(path, settings, "tokenizer_class", str, "BertTokenizer")
     if kind not in TOKENIZER_CLASSES:
         raise CheckpointError(
             f"{path}: tokenizer_class is {kind!r}; minibert builds {min(TOKENIZER_CLASSES)!r}."
@@ -54,7 +54,7 @@ def load_tokenizer(
     special = {key: token_text(settings.get(key), text) for key, text in SPECIAL_TOKENS.items()}
     model, added = read_vocabulary(folder, settings, special["unk_token"])
     backend = Tokenizer(model)
-    backend.normalizer = normalizer_of(settings, do_lower_case)
+    backend.normalizer = normalizer_of(path, settings, do_lower_case)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix="##")
     add_tokens(backend, added, special)
@@ -79,14 +79,16 @@ def load_tokenizer(
     )
 
 
-def normalizer_of(settings: dict[str, Any], do_lower_case: bool) -> normalizers.Normalizer:
+def normalizer_of(
+    path: Path, settings: dict[str, Any], do_lower_case: bool
+) -> normalizers.Normalizer:
     """What happens to a text's characters before it is split."""
     # Lower case by default, also where the file is missing: so does the reference.
-    lowercase = settings.get("do_lower_case", True)
+    lowercase = setting(path, settings, "do_lower_case", bool, True)
     bert = normalizers.BertNormalizer(
         clean_text=True,
-        handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
-        strip_accents=settings.get("strip_accents"),
+        handle_chinese_chars=setting(path, settings, "tokenize_chinese_chars", bool, True),
+        strip_accents=setting(path, settings, "strip_accents", bool),
         lowercase=lowercase,
     )
     if do_lower_case and not lowercase:
@@ -98,15 +100,20 @@ def read_vocabulary(
     folder: Path, settings: dict[str, Any], unknown: str
 ) -> tuple[Any, dict[int, dict[str, Any]]]:
     """The WordPiece model and the added tokens, by id, of tokenizer.json or else vocab.txt."""
-    added = {int(id): dict(token) for id, token in settings.get("added_tokens_decoder", {}).items()}
+    listed = setting(folder / "tokenizer_config.json", settings, "added_tokens_decoder", dict, {})
+    added = {int(id): dict(token) for id, token in listed.items()}
     path = folder / "tokenizer.json"
     if path.exists():
         content = read_json(path, dict)
-        vocabulary = content.get("model", {}).get("vocab")
-        if content.get("model", {}).get("type", "WordPiece") != "WordPiece" or not vocabulary:
+        model = setting(path, content, "model", dict, {})
+        vocabulary = setting(path, model, "vocab", dict)
+        if model.get("type", "WordPiece") != "WordPiece" or not vocabulary:
             raise CheckpointError(f"{path}: the model is no WordPiece with a vocabulary.")
         if not added:
-            added = {token["id"]: dict(token) for token in content.get("added_tokens", [])}
+            added = {
+                token["id"]: dict(token)
+                for token in setting(path, content, "added_tokens", list, [])
+            }
         return WordPiece(vocabulary, unk_token=unknown), added
     if not (folder / "vocab.txt").exists():
         raise CheckpointError(f"{folder} has neither tokenizer.json nor vocab.txt.")
@@ -130,7 +137,7 @@ def token_text(value: object, default: str) -> str:
     """A special token's text; a folder may give the token as an object."""
     if isinstance(value, dict):
         value = value.get("content")
-    return value if isinstance(value, str) else default
+    return value if isinstance(value, str) and value else default
 
 
 def max_length(

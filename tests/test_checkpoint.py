@@ -268,6 +268,8 @@ def test_an_index_without_shards_is_refused(folder, index):
         ("quantization_config", {"bits": 4}, "computes None"),
         ("hidden_act", "gelu_10", "computes gelu, gelu_new, gelu_pytorch_tanh, relu, silu"),
         ("model_type", "t5", "runs bert"),
+        ("model_type", ["bert"], "expected a str"),
+        ("hidden_act", ["gelu"], "expected a str"),
         ("hidden_size", 0, "expected a whole number"),
         ("hidden_size", 20.0, "expected a whole number"),
         ("num_hidden_layers", True, "expected a whole number"),

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -744,3 +745,94 @@ def test_the_help_of_a_command_shows_examples(run, command):
     examples = result.out.partition("\nexamples:\n")[2].splitlines()
     assert len(examples) >= 2
     assert all(f"minibert {command}" in example for example in examples)
+
+
+# what operating systems have beside plain files
+
+
+def test_an_output_that_is_no_plain_file_is_written_to_and_not_replaced(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reading = subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE)
+    done = process("embed", "-m", GELU, "-o", fifo, "a")
+    out, _ = reading.communicate(timeout=30)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+    assert json.loads(out)["text"] == "a"
+
+
+def test_an_output_that_is_a_folder_cannot_be_created(run, tmp_path):
+    result = run("embed", "-m", GELU, "-o", tmp_path, "a")
+    assert (result.code, result.out) == (73, "")
+    assert f"cannot create {str(tmp_path)!r}" in result.err
+
+
+def test_npy_can_be_piped(model, texts):
+    done = process("embed", "-m", GELU, "--on-long", "ignore", "--format", "npy", *texts)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert_close(np.load(io.BytesIO(done.stdout)), model.encode(texts))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_full_disk_behind_standard_output_ends_with_74():
+    with open("/dev/full", "wb") as full:
+        done = process("embed", "-m", GELU, "a", stdout=full)
+    assert done.returncode == 74
+    assert done.stderr.startswith(b"minibert: [Errno 28]")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_help_into_a_closed_pipe_ends_quietly():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = process("embed", "--help", stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_texts_may_stand_behind_options(run):
+    result = run("score", "who sat", "-m", GELU, "the cat", "--json", "the dog")
+    assert result.code == 0
+    assert {json.loads(line)["text"] for line in result.out.splitlines()} == {"the cat", "the dog"}
+
+
+@pytest.mark.parametrize("arguments", [["info", GELU, "more"], ["score", "q", "a", "--jsn"]])
+def test_what_no_command_knows_is_refused(run, arguments):
+    result = run(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert f"unrecognized arguments: {arguments[-1]}" in result.err
+
+
+def test_results_are_utf_8_whatever_the_locale_says():
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = process("score", "q", "Café", "-m", GELU, env=environment)
+    assert done.returncode == 0
+    assert "Café" in done.stdout.decode("utf-8")
+
+
+def test_a_device_that_cannot_be_meant_is_a_usage_error(run):
+    result = run("info", GELU, "--device", "tpu")
+    assert result.code == 2
+    assert "'tpu' is neither cpu nor cuda" in result.err
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_text(run):
+    result = run("embed", "-m", GELU, stdin=b"\xef\xbb\xbfthe cat\n\xef\xbb\xbfa")
+    assert [json.loads(line)["text"] for line in result.out.splitlines()] == [
+        "the cat",
+        "\ufeffa",
+    ]
+
+
+def test_an_output_file_has_the_usual_permissions(tmp_path):
+    (tmp_path / "usual").touch()
+    assert cli.main(["embed", "-m", str(GELU), "-o", str(tmp_path / "v.npy"), "a"]) == 0
+    assert (tmp_path / "v.npy").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_link_stays_a_link_to_the_new_output(tmp_path):
+    (tmp_path / "v.npy").touch()
+    (tmp_path / "link.npy").symlink_to(tmp_path / "v.npy")
+    assert cli.main(["embed", "-m", str(GELU), "-o", str(tmp_path / "link.npy"), "a"]) == 0
+    assert (tmp_path / "link.npy").is_symlink()
+    assert np.load(tmp_path / "v.npy").shape == (1, 20)

@@ -128,6 +128,8 @@ def test_settings_of_the_transformer_that_change_its_output_are_refused(
         ({"pooling_mode": "cls", "embedding_dimension": 20}, "the pooling is 'cls'; .* mean"),
         ({"pooling_mode": ["mean", "max"]}, r"the pooling is 'mean\+max'"),
         ({"pooling_mode": "median"}, "the pooling is 'median'"),
+        ({"pooling_mode": 0}, "pooling_mode is 0; expected a name"),
+        ({"pooling_mode": [1]}, r"pooling_mode is \[1\]; expected a name"),
         ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, r"'cls\+mean'"),
         ({"pooling_mode": "mean", "include_prompt": False}, "include_prompt is false"),
         ({"pooling_mode": "mean", "power": 2}, "does not know the key 'power'"),
@@ -165,6 +167,8 @@ def test_a_pooling_without_its_file_is_refused(folder):
         ("prompts", ["query: "], "expected names and their texts"),
         ("prompts", {"query": 3}, "expected names and their texts"),
         ("truncate_dim", 0, "expected a whole number"),
+        ("default_prompt_name", ["query"], "expected a str"),
+        ("similarity_fn_name", {"dot": 1}, "expected a str"),
         ("similarity_fn_name", "maxsim", "similarity_fn_name is 'maxsim'"),
     ],
 )

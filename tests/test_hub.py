@@ -11,7 +11,7 @@ import huggingface_hub
 import pytest
 from golden_files import GOLDEN
 from huggingface_hub import constants
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from huggingface_hub.utils import filter_repo_objects
 
 from minibert import ModelUnavailableError, SentenceTransformer
@@ -378,3 +378,33 @@ def test_a_link_into_a_hub_cache_tells_the_name_as_well(tiny, tmp_path):
 
 def test_another_folder_has_no_name_on_the_hub(folder):
     assert hub_name(folder, folder) is None
+
+
+def test_an_incomplete_folder_is_not_returned_where_the_hub_cannot_be_reached(tiny, hub):
+    (tiny / "model.safetensors").unlink()
+    hub.folder = tiny
+    with pytest.raises(ModelUnavailableError, match=r"model\.safetensors could not be had"):
+        find_model("tiny")
+
+
+@pytest.mark.parametrize("error", ["http", "json"])
+def test_an_answer_that_is_none_makes_the_model_unavailable(tiny, monkeypatch, error):
+    http_error = next(b for b in HfHubHTTPError.__mro__ if b.__name__ == "HTTPError")
+    found = {"http": http_error("server went away"), "json": ValueError("Expecting value")}[error]
+    download = huggingface_hub.snapshot_download
+
+    def fail(*arguments, local_files_only, **named):
+        if local_files_only:
+            return download(*arguments, local_files_only=True, **named)
+        raise found
+
+    (tiny / "model.safetensors").unlink()
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(ModelUnavailableError, match=str(found)):
+        find_model("tiny")
+
+
+@pytest.mark.parametrize("path", ["", "~nosuchuser/x"])
+def test_odd_paths_are_no_folders(path):
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        find_model(path)

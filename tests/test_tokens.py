@@ -309,6 +309,24 @@ def test_a_tokenizer_json_of_another_model_is_refused(folder, edit):
         load(folder)
 
 
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("tokenizer_config.json", "do_lower_case", "yes"),
+        ("tokenizer_config.json", "strip_accents", 1),
+        ("tokenizer_config.json", "tokenize_chinese_chars", []),
+        ("tokenizer_config.json", "tokenizer_class", ["BertTokenizer"]),
+        ("tokenizer_config.json", "added_tokens_decoder", [1]),
+        ("tokenizer.json", "model", 7),
+        ("tokenizer.json", "added_tokens", {"a": 1}),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named(folder, edit, file, key, value):
+    edit(folder / file, **{key: value})
+    with pytest.raises(CheckpointError, match=rf"{file}: {key} is .*; expected a "):
+        load(folder)
+
+
 def test_a_folder_without_vocabulary_is_refused(folder):
     (folder / "tokenizer.json").unlink()
     with pytest.raises(CheckpointError, match=r"neither tokenizer\.json nor vocab\.txt"):
