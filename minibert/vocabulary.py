@@ -45,11 +45,11 @@ def load_tokenizer(
     Raises CheckpointError for a missing vocabulary or a tokenizer that minibert does not build.
     """
     path = folder / "tokenizer_config.json"
-    settings = read_json(path, dict) if path.exists() else {}
+    settings = read_settings(folder)
     kind = setting(path, settings, "tokenizer_class", str, "BertTokenizer")
     if kind not in TOKENIZER_CLASSES:
         raise CheckpointError(
-            f"{path}: tokenizer_class is {kind!r}; minibert builds {min(TOKENIZER_CLASSES)!r}."
+            f"{folder}: tokenizer_class is {kind!r}; minibert builds {min(TOKENIZER_CLASSES)!r}."
         )
     special = {key: token_text(settings.get(key), text) for key, text in SPECIAL_TOKENS.items()}
     model, added = read_vocabulary(folder, settings, special["unk_token"])
@@ -57,7 +57,8 @@ def load_tokenizer(
     backend.normalizer = normalizer_of(path, settings, do_lower_case)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix="##")
-    add_tokens(backend, added, special)
+    extra = settings.get("extra_special_tokens") or settings.get("additional_special_tokens") or []
+    add_tokens(backend, added, [*special.values(), *(token_text(token, "") for token in extra)])
     vocabulary = backend.get_vocab(with_added_tokens=True)
     largest = max(vocabulary.values())
     if largest >= vocab_size:
@@ -96,40 +97,53 @@ def normalizer_of(
     return bert
 
 
+def read_settings(folder: Path) -> dict[str, Any]:
+    """tokenizer_config.json, completed from older files the way transformers completes it."""
+    settings: dict[str, Any] = {}
+    for name in ("config.json", "tokenizer_config.json"):
+        content = read_json(folder / name, dict) if (folder / name).exists() else {}
+        # Of config.json only the class counts, and only where tokenizer_config.json has none.
+        settings |= {k: v for k, v in content.items() if name[0] == "t" or k == "tokenizer_class"}
+    older = folder / "special_tokens_map.json"
+    if "added_tokens_decoder" not in settings and older.exists():
+        settings |= read_json(older, dict)
+    return settings
+
+
 def read_vocabulary(
     folder: Path, settings: dict[str, Any], unknown: str
 ) -> tuple[Any, dict[int, dict[str, Any]]]:
     """The WordPiece model and the added tokens, by id, of tokenizer.json or else vocab.txt."""
-    listed = setting(folder / "tokenizer_config.json", settings, "added_tokens_decoder", dict, {})
-    added = {int(id): dict(token) for id, token in listed.items()}
     path = folder / "tokenizer.json"
-    if path.exists():
-        content = read_json(path, dict)
+    content = read_json(path, dict) if path.exists() else {}
+    listed = setting(folder / "tokenizer_config.json", settings, "added_tokens_decoder", dict)
+    if listed is None:
+        older = folder / "added_tokens.json"
+        listed = {
+            id: {"content": text, "special": text in SPECIAL_TOKENS.values()}
+            for text, id in (read_json(older, dict) if older.exists() else {}).items()
+        }
+        listed |= {t["id"]: t for t in setting(path, content, "added_tokens", list, [])}
+    added = {int(id): dict(token) for id, token in listed.items()}
+    if content:
         model = setting(path, content, "model", dict, {})
         vocabulary = setting(path, model, "vocab", dict)
         if model.get("type", "WordPiece") != "WordPiece" or not vocabulary:
             raise CheckpointError(f"{path}: the model is no WordPiece with a vocabulary.")
-        if not added:
-            added = {
-                token["id"]: dict(token)
-                for token in setting(path, content, "added_tokens", list, [])
-            }
         return WordPiece(vocabulary, unk_token=unknown), added
     if not (folder / "vocab.txt").exists():
         raise CheckpointError(f"{folder} has neither tokenizer.json nor vocab.txt.")
     return WordPiece.from_file(str(folder / "vocab.txt"), unk_token=unknown), added
 
 
-def add_tokens(
-    backend: Tokenizer, added: dict[int, dict[str, Any]], special: dict[str, str]
-) -> None:
+def add_tokens(backend: Tokenizer, added: dict[int, dict[str, Any]], special: list[str]) -> None:
     """Add the tokens that are found in a text before it is split, the special ones last."""
     tokens = [
         AddedToken(**{key: value for key, value in token.items() if key not in ("id", "__type")})
         for _, token in sorted(added.items())
     ]
-    listed = {token.content for token in tokens}
-    tokens += [AddedToken(text, special=True) for text in special.values() if text not in listed]
+    listed = {token.content for token in tokens} | {""}
+    tokens += [AddedToken(text, special=True) for text in special if text not in listed]
     backend.add_tokens(tokens)
 
 

@@ -297,6 +297,27 @@ def test_a_special_token_given_as_an_object_is_understood(folder, edit):
     assert load(folder).backend.encode("").tokens == ["[MASK]", "[SEP]"]
 
 
+def test_special_tokens_map_counts_where_no_added_tokens_are_listed(folder, edit):
+    edit(folder / "special_tokens_map.json", sep_token={"content": "[MASK]"})
+    assert load(folder).backend.encode("").tokens == ["[CLS]", "[MASK]"]
+    edit(folder / "tokenizer_config.json", added_tokens_decoder={})
+    assert load(folder).backend.encode("").tokens == ["[CLS]", "[SEP]"]
+
+
+def test_added_tokens_json_and_extra_special_tokens_are_cut_out(old_folder, edit):
+    edit(old_folder / "added_tokens.json", cat=6)
+    edit(old_folder / "tokenizer_config.json", additional_special_tokens=["dog"])
+    assert pieces_of(load(old_folder), "xcaty xdogy") == ["x", "cat", "y", "x", "dog", "y"]
+
+
+def test_a_tokenizer_class_in_config_json_counts_where_there_is_no_other(folder, edit):
+    edit(folder / "config.json", tokenizer_class="BertJapaneseTokenizer")
+    load(folder)
+    (folder / "tokenizer_config.json").unlink()
+    with pytest.raises(CheckpointError, match="'BertJapaneseTokenizer'; minibert builds"):
+        load(folder)
+
+
 def test_other_tokenizer_classes_are_refused_by_name(folder, edit):
     edit(folder / "tokenizer_config.json", tokenizer_class="T5Tokenizer")
     with pytest.raises(CheckpointError, match="'T5Tokenizer'; minibert builds 'BertTokenizer'"):
