@@ -292,7 +292,12 @@ def load(options: argparse.Namespace) -> SentenceTransformer:
 def embed(options: argparse.Namespace) -> None:
     """minibert embed: texts -> vectors, chunk by chunk."""
     suffix = os.path.splitext(options.output)[1].removeprefix(".")
-    kind = options.format or (suffix if suffix in FORMATS else "jsonl")
+    kind = options.format or suffix or "jsonl"
+    if kind not in FORMATS:
+        raise ValueError(
+            f"{options.output!r} names no format by its suffix. "
+            f"Give --format: {', '.join(FORMATS)}."
+        )
     if kind == "npy" and options.output == "-" and sys.stdout.isatty():
         raise ValueError("npy is no text for a terminal. Give --output FILE, or pipe it.")
     model = load(options)
@@ -420,17 +425,21 @@ def output(name: str) -> Iterator[BinaryIO]:
     special = os.path.exists(target) and not os.path.isfile(target)  # /dev/null, a pipe
     partial = target if special else f"{target}.{os.getpid()}.partial"
     try:
-        file = open(partial, "wb")  # noqa: SIM115  closed below, in every case
-    except OSError as error:
-        raise OutputError(f"cannot create {name!r}: {error.strerror}") from error
-    try:
-        with file:
+        with created(partial, name) as file:
             yield file
         if not special:
             os.replace(partial, target)
     finally:
         if not special and os.path.exists(partial):
             os.unlink(partial)
+
+
+def created(path: str, name: str) -> BinaryIO:
+    """A new file, or OutputError under the name that the user gave."""
+    try:
+        return open(path, "wb")
+    except OSError as error:
+        raise OutputError(f"cannot create {name!r}: {error.strerror}") from error
 
 
 def shows_progress(options: argparse.Namespace) -> bool:

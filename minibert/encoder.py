@@ -87,6 +87,7 @@ class SentenceTransformer:
         from minibert.vocabulary import load_tokenizer
 
         check_on_long(on_long)
+        check_counts(truncate_dim=truncate_dim)
         self._threads = thread_count(threads)
         self._device = find_device(device)
         path = find_model(
@@ -122,6 +123,21 @@ class SentenceTransformer:
         self.truncate_dim = truncate_dim or self.folder.truncate_dim
         self._on_long: OnLong = on_long
 
+    @property
+    def max_seq_length(self) -> int:
+        """The most tokens of a text, [CLS] and [SEP] among them; the rest is cut."""
+        return self._max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, length: int) -> None:
+        check_counts(max_seq_length=length)
+        if length > self.config.max_position_embeddings:
+            raise ValueError(
+                f"max_seq_length is {length}; this model has "
+                f"{self.config.max_position_embeddings} positions."
+            )
+        self._max_seq_length = length
+
     def encode(
         self,
         inputs: str | Sequence[str] | None = None,
@@ -153,11 +169,11 @@ class SentenceTransformer:
                 "minibert makes NumPy arrays, no tensors: leave out convert_to_tensor and "
                 "convert_to_numpy. torch.from_numpy(vectors) shares the memory of a result."
             )
+        if inputs is not None and sentences is not None:
+            raise TypeError("encode() got both inputs and sentences, which are two names of one.")
         single = isinstance(inputs if sentences is None else sentences, str)
         texts = texts_of(inputs if sentences is None else sentences)
-        for name, count in (("batch_size", batch_size), ("pack_tokens", pack_tokens)):
-            if count is not None and count < 1:
-                raise ValueError(f"{name} is {count}; expected a whole number from 1 up.")
+        check_counts(batch_size=batch_size, pack_tokens=pack_tokens, truncate_dim=truncate_dim)
         on_long = on_long or self._on_long
         check_on_long(on_long)
         if prompt is None:
@@ -186,6 +202,7 @@ class SentenceTransformer:
 
     def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:
         """Score vectors by the model's own metric: (n, D), (m, D) -> (n, m)."""
+        metric_of(self.similarity_fn_name, None, None)  # an attribute can be set to anything
         return SIMILARITIES[self.similarity_fn_name](a, b)
 
     def get_sentence_embedding_dimension(self) -> int:
@@ -230,6 +247,13 @@ class SentenceTransformer:
         if self.folder.normalize:
             kernels.normalize_(vectors)
         return vectors
+
+
+def check_counts(**counts: int | None) -> None:
+    """Raise ValueError, with its name, for a number that is neither None nor 1 or more."""
+    for name, count in counts.items():
+        if count is not None and (not isinstance(count, int) or count < 1):
+            raise ValueError(f"{name} is {count!r}; expected a whole number from 1 up.")
 
 
 def texts_of(inputs: object) -> Sequence[str]:

@@ -124,14 +124,15 @@ def model_of_hub(
     except (http_error, OSError, ValueError) as error:  # ValueError: an answer that is no JSON
         raise ModelUnavailableError(
             f"{name}: {reason}, and the hub did not give it ({first_line(error)}). "
-            "Check the name, the network and, for a private model, token=; or give the path of "
+            "Check the name, the network and, for a private model, HF_TOKEN; or give the path of "
             "its folder."
         ) from error
 
 
 def first_line(error: Exception) -> str:
     """The first line of an error's text, or its kind where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line.removeprefix("Got: ")  # huggingface_hub's own preface
 
 
 def is_hub_name(text: str) -> bool:

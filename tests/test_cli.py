@@ -190,7 +190,6 @@ def test_jsonl_and_npy_hold_the_same_float32(run, tmp_path, model):
     [
         ("vectors.npy", [], True),
         ("vectors.jsonl", [], False),
-        ("vectors.txt", [], False),
         ("npy", [], False),
         ("vectors.bin", ["--format", "npy"], True),
         ("vectors.npy", ["--format", "jsonl"], False),
@@ -836,3 +835,10 @@ def test_a_link_stays_a_link_to_the_new_output(tmp_path):
     assert cli.main(["embed", "-m", str(GELU), "-o", str(tmp_path / "link.npy"), "a"]) == 0
     assert (tmp_path / "link.npy").is_symlink()
     assert np.load(tmp_path / "v.npy").shape == (1, 20)
+
+
+def test_a_suffix_that_names_no_format_is_refused_without_one(run, tmp_path):
+    result = run("embed", "-m", GELU, "-o", tmp_path / "v.csv", "a")
+    assert result.code == 65
+    assert "names no format by its suffix. Give --format: jsonl, npy" in result.err
+    assert run("embed", "-m", GELU, "-o", tmp_path / "v.csv", "--format", "npy", "a").code == 0

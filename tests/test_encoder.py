@@ -215,6 +215,8 @@ def test_a_lone_surrogate_is_refused_with_its_text(minilm):
     [
         ({"batch_size": 0}, "batch_size is 0"),
         ({"pack_tokens": 0}, "pack_tokens is 0"),
+        ({"batch_size": 2.5}, r"batch_size is 2\.5"),
+        ({"truncate_dim": -1}, "truncate_dim is -1"),
         ({"convert_to_tensor": True}, "NumPy arrays, no tensors"),
         ({"convert_to_numpy": False}, "NumPy arrays, no tensors"),
         ({"on_long": "shout"}, "on_long is 'shout'; expected one of 'warn', 'error', 'ignore'"),
@@ -295,3 +297,28 @@ def test_the_metric_table_knows_a_model_by_name_or_path_in_its_config(old_folder
 def test_a_model_without_arguments_is_the_flagship(cache, old_folder):
     cache(DEFAULT_MODEL, old_folder)
     assert SentenceTransformer().get_sentence_embedding_dimension() == 20
+
+
+def test_max_seq_length_can_be_set_within_the_positions(minilm_folder):
+    model = SentenceTransformer(minilm_folder, on_long="ignore")
+    whole = model.encode("one two three four")
+    model.max_seq_length = 4
+    np.testing.assert_allclose(
+        model.encode("one two three four"), model.encode("one two"), rtol=0, atol=2e-6
+    )
+    assert np.abs(model.encode("one two three four") - whole).max() > 1e-3
+    for length in (0, 513, 2.0):
+        with pytest.raises(ValueError, match=f"max_seq_length is {length}"):
+            model.max_seq_length = length
+
+
+def test_a_metric_that_is_set_to_nonsense_is_refused_when_used(minilm_folder):
+    model = SentenceTransformer(minilm_folder)
+    model.similarity_fn_name = "chebyshev"
+    with pytest.raises(ValueError, match="'chebyshev'; expected one of"):
+        model.similarity([1.0], [1.0])
+
+
+def test_both_names_of_the_texts_at_once_are_refused(minilm):
+    with pytest.raises(TypeError, match="both inputs and sentences"):
+        minilm.encode("a", sentences="b")

@@ -291,7 +291,7 @@ def test_what_the_hub_says_is_passed_on_in_a_line(cache, monkeypatch):
     with pytest.raises(ModelUnavailableError) as caught:
         find_model("tiny")
     assert TINY in str(caught.value)
-    assert "Got: a timeout" in str(caught.value)
+    assert "(a timeout)" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
