@@ -178,6 +178,7 @@ class SentenceTransformer:
         check_on_long(on_long)
         if prompt is None:
             prompt = self._prompt(prompt_name or self.default_prompt_name)
+        check_texts([prompt])
         width = self.config.hidden_size
         width = min(truncate_dim or self.truncate_dim or width, width)
 
@@ -188,6 +189,11 @@ class SentenceTransformer:
                 prompted = [prompt + text for text in texts[window]]
                 ids, lost = self.tokenizer.ids(prompted, self.max_seq_length)
                 cut += lost
+                if max(map(len, ids)) > self.config.max_position_embeddings:
+                    raise ValueError(
+                        f"max_seq_length {self.max_seq_length} leaves no room for [CLS] and [SEP], "
+                        "so nothing is cut, and a text is longer than the model's positions."
+                    )
                 if on_long == "error":
                     cut.report(len(texts), self.max_seq_length, on_long)
                 rows = vectors[window]  # a view: what is written here is written to vectors

@@ -26,6 +26,18 @@ OLD_POOLING_KEYS = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 
+# The names under which sentence-transformers has written these settings; the first that says
+# anything counts.
+TRANSFORMER_FILES = [
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+]
+
 # What sentence_bert_config.json may say without changing the mathematics; None allows any value.
 TRANSFORMER_SETTINGS: dict[str, Any] = {
     "max_seq_length": None,
@@ -112,8 +124,11 @@ def read_modules(path: Path) -> list[tuple[str, str]]:
 
 def read_transformer_settings(folder: Path) -> dict[str, Any]:
     """max_seq_length and do_lower_case of sentence_bert_config.json, which may be missing."""
-    path = folder / "sentence_bert_config.json"
-    settings = read_json(path, dict) if path.exists() else {}
+    path, settings = folder / TRANSFORMER_FILES[0], {}
+    for name in TRANSFORMER_FILES:
+        if (folder / name).exists() and (settings := read_json(folder / name, dict)):
+            path = folder / name
+            break
     for key, value in settings.items():
         if key not in TRANSFORMER_SETTINGS:
             raise CheckpointError(f"{path}: minibert does not know the key {key!r}.")

@@ -17,7 +17,7 @@ SMALL_FILES = [
     "config_sentence_transformers.json",
     "model.safetensors.index.json",
     "modules.json",
-    "sentence_bert_config.json",
+    "sentence_*_config.json",
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -25,6 +25,24 @@ SMALL_FILES = [
 ]
 WEIGHTS = ["model*.safetensors"]
 OTHER_FORMATS = ["onnx/*", "openvino/*"]
+
+ORIGINAL_BERTS = {
+    "bert-base-cased",
+    "bert-base-cased-finetuned-mrpc",
+    "bert-base-chinese",
+    "bert-base-german-cased",
+    "bert-base-german-dbmdz-cased",
+    "bert-base-german-dbmdz-uncased",
+    "bert-base-multilingual-cased",
+    "bert-base-multilingual-uncased",
+    "bert-base-uncased",
+    "bert-large-cased",
+    "bert-large-cased-whole-word-masking",
+    "bert-large-cased-whole-word-masking-finetuned-squad",
+    "bert-large-uncased",
+    "bert-large-uncased-whole-word-masking",
+    "bert-large-uncased-whole-word-masking-finetuned-squad",
+}
 
 # A folder with one of these was written by sentence-transformers, so it had a modules.json.
 SENTENCE_TRANSFORMERS_FILES = [
@@ -145,9 +163,9 @@ def full_name(name: str) -> str:
 
     The few names without an owner that the hub has are the original BERTs.
     """
-    if "/" in name or name.startswith("bert-"):
-        return name
-    return f"sentence-transformers/{name}"
+    return (
+        name if "/" in name or name.lower() in ORIGINAL_BERTS else f"sentence-transformers/{name}"
+    )
 
 
 def hub_name(model_name_or_path: str | os.PathLike[str], folder: Path) -> str | None:

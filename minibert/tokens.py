@@ -174,10 +174,10 @@ class TextTokenizer:
 LETTER = r"[^\W_\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]"
 # Patterns, and not yet compiled: that would take a tenth of the time of the whole import.
 ENDLESS_WORD = f"{LETTER}{{{LONGEST_WORD + 1},}}"
-BLANKS = r"[ \t\n\r]{2,}"
-CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]{2,}"
+BLANKS = r"[ \t\n\r\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]{2,}"
+CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u200b-\u200f\ufeff\ufffd]{2,}"
 # An added token that matches this could lie across a shortened run, so then none is shortened.
-WORD_EDGE = rf"\A{LETTER}|{LETTER}\Z|[\s\x00-\x1f\x7f]"
+WORD_EDGE = rf"\A{LETTER}|{LETTER}\Z|[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\ufeff\ufffd]"
 
 
 def first_character(run: re.Match[str]) -> str:

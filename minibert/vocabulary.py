@@ -51,6 +51,10 @@ def load_tokenizer(
         raise CheckpointError(
             f"{folder}: tokenizer_class is {kind!r}; minibert builds {min(TOKENIZER_CLASSES)!r}."
         )
+    if settings.get("truncation_side", "right") != "right":
+        raise CheckpointError(f"{path}: truncation_side is not 'right'; minibert cuts texts there.")
+    if settings.get("padding_side", "right") not in ("left", "right"):
+        raise CheckpointError(f"{path}: padding_side is neither 'left' nor 'right'.")
     special = {key: token_text(settings.get(key), text) for key, text in SPECIAL_TOKENS.items()}
     model, added = read_vocabulary(folder, settings, special["unk_token"])
     backend = Tokenizer(model)
@@ -58,6 +62,7 @@ def load_tokenizer(
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix="##")
     extra = settings.get("extra_special_tokens") or settings.get("additional_special_tokens") or []
+    extra = [settings.get("bos_token"), settings.get("eos_token"), *extra]
     add_tokens(backend, added, [*special.values(), *(token_text(token, "") for token in extra)])
     vocabulary = backend.get_vocab(with_added_tokens=True)
     largest = max(vocabulary.values())

@@ -263,6 +263,7 @@ def test_an_index_without_shards_is_refused(folder, index):
     [
         ("position_embedding_type", "relative_key", "computes 'absolute'"),
         ("is_decoder", True, "computes False"),
+        ("is_encoder_decoder", True, "computes False"),
         ("add_cross_attention", True, "computes False"),
         ("pruned_heads", {"0": [1]}, "computes {}"),
         ("quantization_config", {"bits": 4}, "computes None"),

@@ -322,3 +322,16 @@ def test_a_metric_that_is_set_to_nonsense_is_refused_when_used(minilm_folder):
 def test_both_names_of_the_texts_at_once_are_refused(minilm):
     with pytest.raises(TypeError, match="both inputs and sentences"):
         minilm.encode("a", sentences="b")
+
+
+def test_a_prompt_that_is_no_text_is_refused(minilm):
+    with pytest.raises(TypeError, match="Text 0 of 1 is a int"):
+        minilm.encode("a", prompt=3)
+
+
+def test_a_limit_that_cuts_nothing_refuses_what_is_too_long(minilm_folder):
+    model = SentenceTransformer(minilm_folder)
+    model.max_seq_length = 1
+    assert model.encode("short enough").shape == (384,)
+    with pytest.raises(ValueError, match="longer than the model's positions"):
+        model.encode("word " * 600)

@@ -188,3 +188,18 @@ def test_a_missing_folder_is_named(tmp_path):
 
 def test_a_folder_that_is_no_model_s_is_refused(tmp_path):
     refused(tmp_path, r"neither modules\.json nor config\.json")
+
+
+def test_settings_of_the_transformer_are_found_under_their_older_names(folder, edit):
+    edit(folder / "sentence_distilbert_config.json", max_seq_length=7)
+    edit(folder / "sentence_xlnet_config.json", max_seq_length=8)
+    assert SentenceTransformer(folder).max_seq_length == 41
+    (folder / "sentence_bert_config.json").write_text("{}")
+    assert SentenceTransformer(folder).max_seq_length == 7
+
+
+def test_do_lower_case_of_sentence_bert_config_lower_cases_a_cased_model(folder, edit):
+    edit(folder / "tokenizer_config.json", do_lower_case=False)
+    cased = SentenceTransformer(folder)
+    edit(folder / "sentence_bert_config.json", do_lower_case=True)
+    np.testing.assert_array_equal(SentenceTransformer(folder).encode("CAT"), cased.encode("cat"))

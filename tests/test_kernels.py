@@ -143,3 +143,11 @@ def test_floats_and_empty_make_float32():
     assert kernels.floats(np.array([3, 1])).dtype == np.float32
     assert kernels.empty(2, 3).dtype == np.float32
     assert kernels.empty(2, 3).shape == (2, 3)
+
+
+@pytest.mark.parametrize("width", [37, kernels.CHAIN, kernels.CHAIN + 1, 2 * kernels.CHAIN + 16])
+def test_linear_agrees_at_every_number_of_chains(width):
+    x, weight, bias = rows((9, width)), rows((width, 11), 1), rows(11, 2)
+    expected = x.astype(np.float64) @ weight.astype(np.float64) + bias
+    product = kernels.linear(x, weight, bias)
+    np.testing.assert_allclose(product, expected, rtol=0, atol=1e-5 * width)  # worst seen 2.1e-4

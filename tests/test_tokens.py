@@ -98,6 +98,9 @@ LONG = {
     "ideographs": "中文" * 100_000,
     "punctuation": ".,;" * 100_000,
     "special tokens": "[SEP]a" * 60_000,
+    "pictures": "😀→═" * 100_000 + " and some words" * 9000,
+    "other blanks, then words": "\xa0\u3000" * 300_000 + "and some words " * 9000,
+    "other controls, then words": "\u200b\xad" * 300_000 + "and some words " * 9000,
     "accents": "e\u0301" * 200_000 + " end",
     "words of 100 and 101 letters": ("x" * 100 + " " + "y" * 101 + " ") * 3000,
 }
@@ -316,6 +319,19 @@ def test_a_tokenizer_class_in_config_json_counts_where_there_is_no_other(folder,
     (folder / "tokenizer_config.json").unlink()
     with pytest.raises(CheckpointError, match="'BertJapaneseTokenizer'; minibert builds"):
         load(folder)
+
+
+@pytest.mark.parametrize(("key", "value"), [("truncation_side", "left"), ("padding_side", "top")])
+def test_a_side_that_is_not_computed_is_refused(folder, edit, key, value):
+    edit(folder / "tokenizer_config.json", **{key: value})
+    with pytest.raises(CheckpointError, match=key):
+        load(folder)
+
+
+def test_the_padding_id_is_that_of_the_folder_s_pad_token(folder, edit):
+    assert load(folder).pad_id == 0
+    edit(folder / "tokenizer_config.json", pad_token="[MASK]")
+    assert load(folder).pad_id == 4
 
 
 def test_other_tokenizer_classes_are_refused_by_name(folder, edit):
