@@ -166,18 +166,25 @@ class TextTokenizer:
         """
         if not self._squeezes:
             return text
-        text = re.sub(ENDLESS_WORD, lambda run: run[0][: LONGEST_WORD + 1], text)
+        for part_of_word in (LETTER, PICTURE, MARK):
+            endless = f"{part_of_word}{{{LONGEST_WORD + 2},}}"
+            text = re.sub(endless, lambda run: run[0][: LONGEST_WORD + 1], text)
         return re.sub(BLANKS, first_character, re.sub(CONTROLS, first_character, text))
 
 
 # Letters and digits that stay within one word: all but the Chinese ones, each a word of its own.
 LETTER = r"[^\W_\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]"
+# What else stays within a word: arrows, boxes and pictures, and accents that stand alone. Each is
+# shortened by itself, for of a mixed run an uncased model would drop the accents.
+PICTURE = r"[\u2190-\u21ff\u2500-\u26ff\U0001f300-\U0001faff]"
+MARK = r"[\u0300-\u036f]"
 # Patterns, and not yet compiled: that would take a tenth of the time of the whole import.
-ENDLESS_WORD = f"{LETTER}{{{LONGEST_WORD + 1},}}"
 BLANKS = r"[ \t\n\r\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]{2,}"
 CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u200b-\u200f\ufeff\ufffd]{2,}"
 # An added token that matches this could lie across a shortened run, so then none is shortened.
-WORD_EDGE = rf"\A{LETTER}|{LETTER}\Z|[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\ufeff\ufffd]"
+WORD_EDGE = (
+    rf"\A{LETTER}|{LETTER}\Z|{PICTURE}|{MARK}|[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\ufeff\ufffd]"
+)
 
 
 def first_character(run: re.Match[str]) -> str:

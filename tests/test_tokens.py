@@ -1,5 +1,6 @@
 """Texts to ids: pinned ids, truncation that is counted, and texts too long to tokenise whole."""
 
+import re
 import threading
 import time
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibert.errors import CheckpointError
-from minibert.tokens import Cut, TextTokenizer, check_texts, text_windows
+from minibert.tokens import PICTURE, Cut, TextTokenizer, check_texts, text_windows
 from minibert.vocabulary import load_tokenizer
 
 UNKNOWN, CLS, SEP, MASK = 100, 101, 102, 103
@@ -133,7 +134,16 @@ def test_the_beginning_of_a_text_is_enough_for_its_ids(tokenizer, pieces, limit)
 
 
 def test_a_text_of_10_mb_takes_no_longer_than_its_beginning(tokenizer):
-    for text in ("word " * 2_000_000, "a" * 10_000_000, " " * 10_000_000, "." * 10_000_000):
+    for text in (
+        "word " * 2_000_000,
+        "a" * 10_000_000,
+        " " * 10_000_000,
+        "." * 10_000_000,
+        "😀" * 2_500_000,
+        "═" * 3_300_000,
+        "\u0301" * 5_000_000,
+        "\xa0" * 5_000_000,
+    ):
         start = time.process_time()
         (ids,), _ = tokenizer.ids([text], 256)
         assert len(ids) <= 256
@@ -149,6 +159,16 @@ def test_nothing_is_squeezed_where_an_added_token_could_be_hit(minilm_folder, ad
     tokenizer = TextTokenizer(backend, max_length=64, pad_id=0, padding_side="right")
     text = "a" * 500 + added + "   " + "\x00\x00"
     assert tokenizer.squeeze(text) == text
+
+
+def test_pictures_stay_within_a_word(tokenizer):
+    pictures = [c for c in map(chr, range(0x2000, 0x20000)) if re.match(PICTURE, c)]
+    assert len(pictures) > 1500
+    split = tokenizer.backend.pre_tokenizer.pre_tokenize_str
+    for picture in pictures:
+        text = tokenizer.backend.normalizer.normalize_str(f"a{picture}b")
+        assert len(split(text)) == 1, hex(ord(picture))
+        assert len(text) >= 3, hex(ord(picture))
 
 
 def test_squeezing_shortens_endless_words_blanks_and_control_characters(tokenizer):
