@@ -208,7 +208,7 @@ class SentenceTransformer:
 
     def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:
         """Score vectors by the model's own metric: (n, D), (m, D) -> (n, m)."""
-        metric_of(self.similarity_fn_name, None, None)  # an attribute can be set to anything
+        check_metric(self.similarity_fn_name)  # an attribute can be set to anything
         return SIMILARITIES[self.similarity_fn_name](a, b)
 
     def get_sentence_embedding_dimension(self) -> int:
@@ -291,12 +291,17 @@ def pooling_of(folder: Folder, hidden_size: int) -> Pooling:
     return POOLINGS[name]
 
 
+def check_metric(name: str) -> None:
+    """Raise ValueError for a name that is none of SIMILARITIES'."""
+    if name not in SIMILARITIES:
+        expected = ", ".join(map(repr, SIMILARITIES))
+        raise ValueError(f"similarity_fn_name is {name!r}; expected one of {expected}.")
+
+
 def metric_of(asked: str | None, written: str | None, name: str | None) -> tuple[str, str]:
     """The name of a model's metric, and why it is that one."""
     if asked is not None:
-        if asked not in SIMILARITIES:
-            expected = ", ".join(map(repr, SIMILARITIES))
-            raise ValueError(f"similarity_fn_name is {asked!r}; expected one of {expected}.")
+        check_metric(asked)
         return asked, "asked for"
     if written is not None:
         metric = METRIC_NAMES.get(written, written)

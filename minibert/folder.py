@@ -1,7 +1,7 @@
 """A sentence-transformers folder: which modules it has, in which order, with which settings.
 
 Only JSON is read here. Module types are looked up in a fixed table, never imported, and a name in a
-file never leads out of the folder. Weights are `checkpoint.py`'s, words are `tokens.py`'s.
+file never leads out of the folder. Weights are `checkpoint.py`'s, words `vocabulary.py`'s.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from typing import Any
 
 from minibert.errors import CheckpointError
 
-__all__ = ["Folder", "inside", "is_count", "read_folder", "read_json", "setting"]
+__all__ = [
+    "TRANSFORMER_FILES",
+    "Folder",
+    "inside",
+    "is_count",
+    "read_folder",
+    "read_json",
+    "setting",
+]
 
 
 # The keys of 1_Pooling/config.json up to sentence-transformers 5 -> the name of the pooling now.

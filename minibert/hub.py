@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from minibert.errors import CheckpointError, ModelUnavailableError
-from minibert.folder import inside, read_json
+from minibert.folder import TRANSFORMER_FILES, inside, read_json
 
 __all__ = ["find_model", "hub_name"]
 
@@ -47,7 +47,7 @@ ORIGINAL_BERTS = {
 # A folder with one of these was written by sentence-transformers, so it had a modules.json.
 SENTENCE_TRANSFORMERS_FILES = [
     "config_sentence_transformers.json",
-    "sentence_bert_config.json",
+    *TRANSFORMER_FILES,
     "1_Pooling",
 ]
 

@@ -42,7 +42,7 @@ def old_folder(tmp_path):
 
 @pytest.fixture
 def edit():
-    """Change keys of a JSON file: edit(path, key=value); None as a value removes the key."""
+    """Change keys of a JSON file: edit(path, key=value); `removed` takes the key away."""
 
     def change(path, **changes):
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
