@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from minibert import util
 from minibert.encoder import SentenceTransformer
 from minibert.errors import CheckpointError, DeviceError, ModelUnavailableError
-from minibert.scores import cos_sim, dot_score
+from minibert.precision import quantize_embeddings
+from minibert.scores import SimilarityFunction, cos_sim, dot_score, semantic_search
 
 if TYPE_CHECKING:
     from minibert.padded import BertModel, Tokenizer
@@ -23,9 +24,12 @@ __all__ = [
     "DeviceError",
     "ModelUnavailableError",
     "SentenceTransformer",
+    "SimilarityFunction",
     "Tokenizer",
     "cos_sim",
     "dot_score",
+    "quantize_embeddings",
+    "semantic_search",
     "util",
 ]
 __version__ = "0.1.0"

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from minibert.activations import ACTIVATIONS
 from minibert.arrays import Array, IntArray, Kernels
 from minibert.packing import Pack
 
 __all__ = [
-    "ACTIVATIONS",
     "Config",
     "Layer",
     "Parameters",
@@ -29,15 +29,6 @@ __all__ = [
 # Called with the name of an intermediate array and the array. The kernels work in place, so
 # whoever wants to keep an array must copy it.
 Watch = Callable[[str, Array], None]
-
-# hidden_act in config.json -> the kernel that computes it, in place.
-ACTIVATIONS: dict[str, Callable[[Kernels, Array], None]] = {
-    "gelu": lambda kernels, x: kernels.gelu_(x),
-    "gelu_new": lambda kernels, x: kernels.gelu_tanh_(x),
-    "gelu_pytorch_tanh": lambda kernels, x: kernels.gelu_tanh_(x),
-    "relu": lambda kernels, x: kernels.relu_(x),
-    "silu": lambda kernels, x: kernels.silu_(x),
-}
 
 
 class Config(NamedTuple):

@@ -20,9 +20,10 @@ import numpy as np
 
 from minibert import __version__
 from minibert.devices import available_threads
-from minibert.encoder import DEFAULT_MODEL, SentenceTransformer, progress
+from minibert.encoder import DEFAULT_MODEL, SentenceTransformer
 from minibert.errors import DeviceError, ModelUnavailableError
 from minibert.formats import FORMATS, Batch
+from minibert.progress import progress
 
 __all__ = ["main"]
 
@@ -184,9 +185,10 @@ def add_embed(commands: Any) -> None:
     )
     command.add_argument(
         "--on-long",
-        choices=["warn", "error", "ignore"],
+        choices=["warn", "error", "ignore", "window"],
         default="warn",
-        help="texts above the model's maximum length are cut: say so, stop, or be silent",
+        help="texts above the model's maximum length: cut them and say so, stop, cut them in "
+        "silence, or take the mean of windows over all of it",
     )
     command.add_argument(
         "--pack-tokens",
@@ -346,24 +348,25 @@ def ranking(model: SentenceTransformer, query: str, documents: list[str]) -> lis
 def info(options: argparse.Namespace) -> None:
     """minibert info: what a model is."""
     model = load(options)
-    config, checkpoint = model.config, model.checkpoint
+    config, checkpoint, pooling = model.config, model.checkpoint, model.pooling
     facts = {
         "model": options.model,
         "folder": str(model.folder.path),
         "dimension": model.get_sentence_embedding_dimension(),
         "max_seq_length": model.max_seq_length,
-        "pooling": "+".join(model.folder.pooling),
-        "normalize": model.folder.normalize,
+        "modules": [type(module).__name__ for module in model],
+        "pooling": "+".join(pooling.pooling_mode),
+        "include_prompt": pooling.include_prompt,
         "metric": model.similarity_fn_name,
         "metric_reason": model.similarity_reason,
         "prompts": model.prompts,
         "default_prompt_name": model.default_prompt_name,
         **config._asdict(),
-        "parameters": checkpoint.parameter_count,
+        "parameters": checkpoint.tensors.taken_numbers,
         "weights": [str(path.relative_to(model.folder.path)) for path in checkpoint.files],
         "weights_bytes": sum(path.stat().st_size for path in checkpoint.files),
         "weights_sha256": checkpoint.sha256(),
-        "tensors_ignored": list(checkpoint.ignored),
+        "tensors_ignored": list(checkpoint.tensors.unused()),
     }
     if options.json:
         print_json(facts)

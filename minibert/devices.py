@@ -8,15 +8,21 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from minibert import kernels as numpy_kernels
 from minibert.arrays import Array, Kernels
-from minibert.bert import Layer, Parameters
+from minibert.bert import Parameters
 from minibert.errors import DeviceError
 from minibert.packing import Pack
 
 __all__ = ["Device", "available_threads", "find_device", "one_blas_thread", "thread_count"]
+
+
+# Some named tuple: mypy has no word for any one of them.
+Holder = TypeVar("Holder", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -32,16 +38,17 @@ class Device:
 
     def put_parameters(self, parameters: Parameters) -> Parameters:
         """The parameters with every tensor on the device."""
-        layers = tuple(
-            Layer(**{name: self.put(tensor) for name, tensor in layer._asdict().items()})
-            for layer in parameters.layers
-        )
-        tensors = {
-            name: self.put(tensor)
-            for name, tensor in parameters._asdict().items()
-            if name != "layers" and tensor is not None
+        layers = tuple(self.put_tensors(layer) for layer in parameters.layers)
+        return self.put_tensors(parameters)._replace(layers=layers)
+
+    def put_tensors(self, holder: Holder) -> Holder:
+        """A named tuple with every array in it on the device."""
+        fields = holder._asdict().items()
+        on_device = {
+            name: self.put(value) for name, value in fields if isinstance(value, np.ndarray)
         }
-        return parameters._replace(layers=layers, **tensors)
+        moved: Holder = holder._replace(**on_device)
+        return moved
 
     def put_pack(self, pack: Pack) -> Pack:
         """The pack with its tokens on the device; lengths and order stay, they are for loops."""

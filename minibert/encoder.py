@@ -1,32 +1,33 @@
-"""SentenceTransformer: texts -> tokens -> packs -> hidden -> vectors, wired together.
+"""SentenceTransformer: the class that users of sentence-transformers know, over `vectors.py`.
 
-The names and defaults are those of sentence-transformers' class, so that its users change one
-import. What exists only for that stands in this file: `sentences=` beside `inputs=`, one row for
-one str, arguments that only torch could fill.
+The names and defaults are theirs, so that they change one import. What exists only for that stands
+in this file: `sentences=` beside `inputs=`, one row for one str, a result whose kind depends on an
+argument, the older names of methods. What is computed stands in `transformer.py` and `vectors.py`.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from minibert.arrays import Array
-from minibert.bert import hidden_states
-from minibert.devices import find_device, one_blas_thread, thread_count
-from minibert.errors import CheckpointError
-from minibert.packing import Pack, packs
-from minibert.pooling import POOLINGS, Pooling
-from minibert.scores import SIMILARITIES
-from minibert.tokens import Cut, OnLong, check_on_long, check_texts, text_windows
+from minibert.metrics import DOT_PRODUCT_MODELS, check_metric, metric_of
+from minibert.precision import Precision, check_precision, quantize_embeddings
+from minibert.progress import progress
+from minibert.scores import PAIRWISE_SIMILARITIES, SIMILARITIES
+from minibert.tokens import Cut, OnLong, Tokens, check_on_long, check_texts
 
 if TYPE_CHECKING:
-    from minibert.folder import Folder
+    from minibert.modules import Module, Pooling
+    from minibert.padded import Tokenizer
+    from minibert.processes import Processes
+    from minibert.transformer import Transformer
 
 __all__ = ["DEFAULT_MODEL", "DOT_PRODUCT_MODELS", "SentenceTransformer"]
 
@@ -34,25 +35,15 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "sentence-transformers/msmarco-bert-base-dot-v5"
 
-# Published models that were trained for the dot product and whose folders do not say so.
-# docs/metrics.md names the source of each.
-DOT_PRODUCT_MODELS = {
-    "sentence-transformers/msmarco-bert-base-dot-v5",
-    "sentence-transformers/msmarco-distilbert-dot-v5",
-    "sentence-transformers/msmarco-distilbert-base-tas-b",
-    "sentence-transformers/multi-qa-mpnet-base-dot-v1",
-    "sentence-transformers/multi-qa-distilbert-dot-v1",
-    "sentence-transformers/multi-qa-MiniLM-L6-dot-v1",
-}
-
-# Other names of the metrics that folders use, and that the reference takes for cosine, unsaid.
-METRIC_NAMES = {"dot_score": "dot", "dot_product": "dot", "cos_sim": "cosine"}
+OutputValue: TypeAlias = Literal["sentence_embedding", "token_embeddings"] | None
 
 
 class SentenceTransformer:
     """A model that turns texts into vectors.
 
-    Threads may share one. `folder`, `checkpoint` and `similarity_reason` tell what was loaded.
+    Threads may share one. Copies and pickles hold the path of its folder, not the weights.
+    `folder`, `checkpoint` and `similarity_reason` tell what was loaded; model[0] is the BERT, and
+    model[1] and so on are the settings of the modules after it.
     """
 
     def __init__(
@@ -70,26 +61,25 @@ class SentenceTransformer:
         truncate_dim: int | None = None,
         threads: int | None = None,
         on_long: OnLong = "warn",
+        trust_remote_code: bool = False,
     ) -> None:
         """Load a folder, or a model of the hub by its name.
 
         `threads` is how many cores to use; None means all that this process may. `on_long` says
-        what happens to texts above the maximum length, which are cut: "warn" once a call, "error",
-        or "ignore". The other arguments are sentence-transformers'.
+        what happens to texts above the maximum length, see encode. The other arguments are
+        sentence-transformers'; `trust_remote_code` changes nothing, as no code of a model is run.
 
         Raises FileNotFoundError or ModelUnavailableError if there is no such model, CheckpointError
         if its folder cannot be used, DeviceError if the device cannot.
         """
         # Imported here, so that importing the class does not wait for what only opens a model.
-        from minibert.checkpoint import load_checkpoint
         from minibert.folder import read_folder
         from minibert.hub import find_model, hub_name
-        from minibert.vocabulary import load_tokenizer
+        from minibert.pipeline import load_pipeline
+        from minibert.transformer import Transformer
 
         check_on_long(on_long)
         check_counts(truncate_dim=truncate_dim)
-        self._threads = thread_count(threads)
-        self._device = find_device(device)
         path = find_model(
             model_name_or_path,
             revision=revision,
@@ -98,126 +88,354 @@ class SentenceTransformer:
             local_files_only=local_files_only,
         )
         self.folder = read_folder(path)
-        self.checkpoint = load_checkpoint(self.folder.transformer)
-        self.config = self.checkpoint.config
-        self._pool = pooling_of(self.folder, self.config.hidden_size)
+        self.transformer = Transformer(self.folder.transformer, device, threads)
+        self.checkpoint = self.transformer.checkpoint
+        self.config = self.transformer.config
+        put = self.transformer.device.put_tensors
+        self._pipeline = load_pipeline(self.folder, self.config.hidden_size).put(put)
         if not self.folder.has_modules:
             logger.warning("%s has no modules.json; taking the mean of its tokens.", path)
-        self._parameters = self._device.put_parameters(self.checkpoint.parameters)
-        self.tokenizer = load_tokenizer(
-            self.folder.transformer,
-            vocab_size=self.config.vocab_size,
-            max_seq_length=self.folder.max_seq_length,
-            max_position_embeddings=self.config.max_position_embeddings,
-            do_lower_case=self.folder.do_lower_case,
-        )
-        self.max_seq_length = self.tokenizer.max_length
         self.prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
         self.default_prompt_name = default_prompt_name or self.folder.default_prompt_name
-        self._prompt(self.default_prompt_name)  # refuses a name that is not among the prompts
+        self._prompt(None, self.default_prompt_name)  # refuses a name that is not among the prompts
         self.similarity_fn_name, self.similarity_reason = metric_of(
             similarity_fn_name,
             self.folder.similarity_fn_name,
             hub_name(model_name_or_path, path) or self.checkpoint.name_or_path,
         )
         self.truncate_dim = truncate_dim or self.folder.truncate_dim
-        self._on_long: OnLong = on_long
-
-    @property
-    def max_seq_length(self) -> int:
-        """The most tokens of a text, [CLS] and [SEP] among them; the rest is cut."""
-        return self._max_seq_length
-
-    @max_seq_length.setter
-    def max_seq_length(self, length: int) -> None:
-        check_counts(max_seq_length=length)
-        if length > self.config.max_position_embeddings:
-            raise ValueError(
-                f"max_seq_length is {length}; this model has "
-                f"{self.config.max_position_embeddings} positions."
-            )
-        self._max_seq_length = length
+        self.on_long: OnLong = on_long
+        self._threads = threads
 
     def encode(
         self,
-        inputs: str | Sequence[str] | None = None,
+        inputs: str | Mapping[str, Any] | Sequence[Any] | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
-        *,
+        output_value: OutputValue = "sentence_embedding",
+        precision: Precision | None = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
+        device: str | Sequence[str] | None = None,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
+        pool: Processes | None = None,
+        chunk_size: int | None = None,
+        *,
         pack_tokens: int = 1024,
         on_long: OnLong | None = None,
-        sentences: str | Sequence[str] | None = None,
-    ) -> Array:
+        task: str | None = None,
+        sentences: str | Sequence[Any] | None = None,
+    ) -> Any:
         """Turn texts into vectors: n texts -> (n, D) float32, one str -> (D,), none -> (0, D).
 
+        A text is a str, or a pair of them, (str, str), as one of a list. `prompt` goes before each;
+        `prompt_name` takes it from `prompts`. `truncate_dim` keeps the first dimensions, before
+        `normalize_embeddings` divides by the length and before `precision` turns all of them
+        together into codes (see quantize_embeddings). convert_to_numpy=False gives a list of rows.
+
+        `output_value` is "sentence_embedding"; "token_embeddings" for a list of (T, H), the states
+        of each text's tokens; or None for a list of dicts with both, and the tokens, padded to the
+        longest of `batch_size` texts; padding has states of 0.
+
+        `on_long` is for texts above the maximum length: "warn" cuts them and says so once a call,
+        "error" refuses them, "ignore" cuts them in silence. "window", for mean pooling, encodes a
+        long text in windows of the maximum length, a quarter of each shared with the next, with the
+        prompt before each, and takes the mean of their pooled vectors weighted by their tokens: no
+        model was trained for that, but nothing is lost.
+
         `pack_tokens` bounds the tokens of one forward pass; `batch_size`, if given, its texts.
-        `prompt` goes before every text; `prompt_name` takes it from `prompts`. `truncate_dim` keeps
-        the first dimensions, before `normalize_embeddings` divides by the length. `sentences` is
-        the older name of `inputs`.
+        `device` moves the model; a list of devices, or a `pool` (start_multi_process_pool), shares
+        the texts among processes, `chunk_size` at a time. `task` is "query" or "document", for
+        folders with a maximum length of their own for each. `sentences` is `inputs`' older name.
 
         Raises TypeError or ValueError for what is no text, naming the first, and for an argument
         that cannot be meant.
         """
-        if convert_to_tensor or not convert_to_numpy:
-            raise ValueError(
-                "minibert makes NumPy arrays, no tensors: leave out convert_to_tensor and "
-                "convert_to_numpy. torch.from_numpy(vectors) shares the memory of a result."
-            )
+        from minibert.vectors import OUTPUTS
+
+        check_kind(convert_to_tensor, output_value, list(OUTPUTS))
         if inputs is not None and sentences is not None:
             raise TypeError("encode() got both inputs and sentences, which are two names of one.")
-        single = isinstance(inputs if sentences is None else sentences, str)
-        texts = texts_of(inputs if sentences is None else sentences)
-        check_counts(batch_size=batch_size, pack_tokens=pack_tokens, truncate_dim=truncate_dim)
-        on_long = on_long or self._on_long
+        given = inputs if sentences is None else sentences
+        texts = check_texts(list_of(given))
+        check_counts(
+            batch_size=batch_size,
+            pack_tokens=pack_tokens,
+            truncate_dim=truncate_dim,
+            chunk_size=chunk_size,
+        )
+        check_precision(precision or "float32")
+        on_long = on_long or self.on_long
         check_on_long(on_long)
-        if prompt is None:
-            prompt = self._prompt(prompt_name or self.default_prompt_name)
-        check_texts([prompt])
-        width = self.config.hidden_size
-        width = min(truncate_dim or self.truncate_dim or width, width)
+        if on_long == "window" and output_value != "sentence_embedding":
+            raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')
+        options: dict[str, Any] = {
+            "width": min(truncate_dim or self.truncate_dim or self.width, self.width),
+            "prompt": self._prompt(prompt, prompt_name or self.default_prompt_name),
+            "task": task,
+            "normalize": normalize_embeddings and output_value == "sentence_embedding",
+            "on_long": on_long,
+            "pack_tokens": pack_tokens,
+            "batch_size": batch_size,
+        }
+        several = pool is not None or not (device is None or isinstance(device, str))
+        if isinstance(device, str):
+            self.to(device)
+        with progress(len(texts), self._shows(show_progress_bar)) as advance:
+            if several:
+                from minibert.processes import shared
 
-        vectors = np.empty((len(texts), width), dtype=np.float32)
-        cut = Cut()
-        with self._device.active(), progress(len(texts), bool(show_progress_bar)) as advance:
-            for window in text_windows(texts):
-                prompted = [prompt + text for text in texts[window]]
-                ids, lost = self.tokenizer.ids(prompted, self.max_seq_length)
-                cut += lost
-                if max(map(len, ids)) > self.config.max_position_embeddings:
-                    raise ValueError(
-                        f"max_seq_length {self.max_seq_length} leaves no room for [CLS] and [SEP], "
-                        "so nothing is cut, and a text is longer than the model's positions."
+                with shared(self, pool, device) as processes:
+                    parts = processes.map(
+                        "encoded", texts, (output_value, options), chunk_size, advance
                     )
-                if on_long == "error":
-                    cut.report(len(texts), self.max_seq_length, on_long)
-                rows = vectors[window]  # a view: what is written here is written to vectors
-                for pack, pooled in self._pooled(list(packs(ids, pack_tokens, batch_size))):
-                    pooled = pooled[:, :width]
-                    if normalize_embeddings:
-                        self._device.kernels.normalize_(pooled)
-                    rows[pack.order] = self._device.take(pooled)
-                    advance(len(pack.order))
-        cut.report(len(texts), self.max_seq_length, on_long)
-        return vectors[0] if single else vectors
+                found, cut = joined(parts, output_value, options["width"])
+            else:
+                found, cut = self.encoded(texts, output_value, options, advance)
+        cut.report(len(texts), self.transformer.limit(task), on_long)
+        if precision not in (None, "float32"):
+            found = codes_of(found, output_value, precision)
+        if isinstance(given, str | Mapping):
+            return found[0]
+        return found if convert_to_numpy else list(found)
+
+    def encoded(
+        self, texts: Any, output_value: OutputValue, options: dict[str, Any], advance: Any = int
+    ) -> tuple[Any, Cut]:
+        """What encode() returns before any codes, of checked arguments, and what was cut off."""
+        from minibert.vectors import OUTPUTS, Encoding
+
+        job = Encoding(self.transformer, self._pipeline, **options)
+        return OUTPUTS[output_value](job, texts, advance), sum(job.cuts, Cut())
+
+    def encode_query(
+        self,
+        inputs: Any,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        *positional: Any,
+        **named: Any,
+    ) -> Any:
+        """encode() for questions: with the prompt "query", where no other is given.
+
+        That prompt is "" unless the folder or the caller says otherwise, and the default prompt is
+        not used instead.
+        """
+        if prompt_name is None and prompt is None and "query" in self.prompts:
+            prompt_name = "query"
+        named.setdefault("task", "query")
+        return self.encode(inputs, prompt_name, prompt, *positional, **named)
+
+    def encode_document(
+        self,
+        inputs: Any,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        *positional: Any,
+        **named: Any,
+    ) -> Any:
+        """encode() for what is searched: with the prompt "document", else "passage", else "corpus".
+
+        "document" is "" unless the folder or the caller says otherwise, so only where it was taken
+        out of `prompts` do the others count; so it is in sentence-transformers.
+        """
+        if prompt_name is None and prompt is None:
+            names = ("document", "passage", "corpus")
+            prompt_name = next((name for name in names if name in self.prompts), None)
+        named.setdefault("task", "document")
+        return self.encode(inputs, prompt_name, prompt, *positional, **named)
+
+    def tokens(self, inputs: str | Sequence[str]) -> Any:
+        """Show what the model sees of texts: one Tokens(ids, pieces, offsets, cut) a text.
+
+        A text's own tokens are text[start:end] for their offsets; `cut` is how many fall off the
+        end. No prompt is added. A str gives one, a list a list.
+        """
+        words, limit = self.transformer.words, self.transformer.limit()
+        found: list[Tokens] = [words.tokens(text, limit) for text in check_texts(list_of(inputs))]
+        return found[0] if isinstance(inputs, str) else found
+
+    def preprocess(
+        self, inputs: Sequence[Any], prompt: str | None = None, *, task: str | None = None
+    ) -> dict[str, Any]:
+        """The padded tokens of n texts: input_ids, token_type_ids, attention_mask, each (n, T).
+
+        Beside them stand "modality", which is "text", and with a prompt "prompt_length", the tokens
+        it takes with [CLS] before it. No texts give {}.
+        """
+        from minibert.padded import pad_rows
+        from minibert.vectors import Encoding
+
+        texts = check_texts(list_of(inputs))
+        if not texts:
+            return {}
+        job = Encoding(self.transformer, self._pipeline, self.width, prompt or "", task)
+        rows = self.transformer.words.rows(job.prompted(texts), job.limit)
+        rows.cut.report(len(texts), job.limit, self.on_long)
+        features = {**pad_rows(rows, self.transformer.words), "modality": "text"}
+        return features | ({"prompt_length": job.prompt_length} if prompt else {})
+
+    tokenize = preprocess
 
     def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:
         """Score vectors by the model's own metric: (n, D), (m, D) -> (n, m)."""
         check_metric(self.similarity_fn_name)  # an attribute can be set to anything
         return SIMILARITIES[self.similarity_fn_name](a, b)
 
-    def get_sentence_embedding_dimension(self) -> int:
-        """The width of a vector, D."""
-        width = self.config.hidden_size
-        return min(self.truncate_dim or width, width)
+    def similarity_pairwise(self, a: ArrayLike, b: ArrayLike) -> Array:
+        """Score each vector of a with the one of b in its place: (n, D), (n, D) -> (n,)."""
+        check_metric(self.similarity_fn_name)
+        return PAIRWISE_SIMILARITIES[self.similarity_fn_name](a, b)
 
-    def _prompt(self, name: str | None) -> str:
-        """The text of a prompt; without a name, none."""
+    @property
+    def max_seq_length(self) -> int:
+        """The most tokens of a text, [CLS] and [SEP] among them; the rest is cut. Can be set."""
+        return self.transformer.max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, length: int) -> None:
+        self.transformer.max_seq_length = length
+
+    @property
+    def width(self) -> int:
+        """The dimensions of a vector before truncate_dim."""
+        return self._pipeline.width
+
+    @property
+    def pooling(self) -> Pooling:
+        """The pooling's settings, as they stand now."""
+        return self._pipeline.pooling
+
+    @property
+    def device(self) -> str:
+        """Where the model computes: "cpu", "cuda" or "cuda:1"."""
+        return self.transformer.device.name
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, under transformers' names."""
+        return self.transformer.tokenizer
+
+    def to(self, device: str) -> SentenceTransformer:
+        """Move the model to a device; returns itself."""
+        if device == self.device:
+            return self
+        self.transformer.to(device)
+        self._pipeline = self._pipeline.put(self.transformer.device.put_tensors)
+        return self
+
+    def use_threads(self, threads: int) -> None:
+        """Use so many cores from now on."""
+        self.transformer.threads = threads
+
+    def eval(self) -> SentenceTransformer:
+        """Nothing, for programs that ask for it: there is no training mode. Returns itself."""
+        return self
+
+    def get_embedding_dimension(self) -> int:
+        """The width of a vector, D."""
+        return min(self.truncate_dim or self.width, self.width)
+
+    get_sentence_embedding_dimension = get_embedding_dimension
+
+    def get_max_seq_length(self) -> int:
+        """The same as max_seq_length."""
+        return self.max_seq_length
+
+    @contextmanager
+    def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
+        """Keep another number of dimensions within the block."""
+        check_counts(truncate_dim=truncate_dim)
+        before = self.truncate_dim
+        self.truncate_dim = truncate_dim
+        try:
+            yield
+        finally:
+            self.truncate_dim = before
+
+    truncate_sentence_embeddings = truncate_embeddings
+
+    def set_pooling_include_prompt(self, include_prompt: bool) -> None:
+        """Say whether [CLS] and the prompt count in the pooling."""
+        pooling = self._pipeline.pooling._replace(include_prompt=include_prompt)
+        self._pipeline = self._pipeline._replace(pooling=pooling)
+
+    def start_multi_process_pool(self, target_devices: Sequence[str] | None = None) -> Processes:
+        """Start a process a device, each with this model, for encode(..., pool=...).
+
+        Without devices there is a process for every core. The weights are mapped from the file, so
+        the processes share them. As with every "spawn", a script needs its
+        `if __name__ == "__main__":`.
+        """
+        from minibert.processes import Processes
+
+        return Processes(self, target_devices)
+
+    @staticmethod
+    def stop_multi_process_pool(pool: Processes) -> None:
+        """End the processes of start_multi_process_pool."""
+        pool.stop()
+
+    def encode_multi_process(self, sentences: Sequence[str], pool: Processes, **named: Any) -> Any:
+        """The older name of encode(sentences, pool=pool)."""
+        return self.encode(sentences, pool=pool, **named)
+
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
+        """Write a folder that sentence-transformers and minibert load, with the same vectors.
+
+        The weights and the vocabulary are copied as they are; prompts, metric, maximum length,
+        truncate_dim and include_prompt are written as they stand now.
+
+        Raises OSError where that fails; a file is replaced only when its successor is whole.
+        """
+        from minibert.saving import save_model
+
+        save_model(self, path)
+
+    save = save_pretrained
+
+    def __getitem__(self, index: int) -> Transformer | Module:
+        return list(self)[index]
+
+    def __len__(self) -> int:
+        return 1 + len(self.folder.modules)
+
+    def __iter__(self) -> Iterator[Transformer | Module]:
+        yield self.transformer
+        for module in self.folder.modules:
+            pools = type(module).__name__ == "Pooling"  # it may have been changed since
+            yield self._pipeline.pooling if pools else module
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        path = self.folder.path.absolute()
+        state = {
+            "prompts": dict(self.prompts),
+            "default_prompt_name": self.default_prompt_name,
+            "similarity_fn_name": self.similarity_fn_name,
+            "similarity_reason": self.similarity_reason,
+            "truncate_dim": self.truncate_dim,
+            "max_seq_length": self.max_seq_length,
+            "include_prompt": self._pipeline.pooling.include_prompt,
+        }
+        return reopened, (type(self), str(path), self.device, self._threads, self.on_long), state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.set_pooling_include_prompt(state.pop("include_prompt"))
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    def _prompt(self, prompt: str | None, name: str | None) -> str:
+        """The prompt itself, else the one of a name; without a name, none."""
+        if prompt is not None:
+            if not isinstance(prompt, str):
+                raise TypeError(
+                    f"The prompt is a {type(prompt).__name__} ({prompt!r:.40}), no str."
+                )
+            check_texts([prompt])
+            return prompt
         if name is None:
             return ""
         if name not in self.prompts:
@@ -225,34 +443,21 @@ class SentenceTransformer:
             raise ValueError(f"There is no prompt {name!r}; this model has {names}.")
         return self.prompts[name]
 
-    def _pooled(self, packs: list[Pack]) -> Iterator[tuple[Pack, Array]]:
-        """Compute packs, several at a time: each with its texts' vectors, (S, D), on the device."""
-        if len(packs) == 1 or self._threads == 1 or self._device.name != "cpu":
-            # One pack has all the BLAS threads, so that a single query is quick as well.
-            with one_blas_thread() if self._threads == 1 else nullcontext():
-                for pack in packs:
-                    yield pack, self._forward(pack)
-            return
-        # Many packs share the cores better as one thread a pack (5 to 20 %), and their results do
-        # not depend on how many threads there are.
-        from concurrent.futures import ThreadPoolExecutor
+    def _shows(self, show_progress_bar: bool | None) -> bool:
+        """Whether there is a progress bar: unasked, like the reference's, if INFO is logged."""
+        if show_progress_bar is None:
+            return logger.getEffectiveLevel() in (logging.INFO, logging.DEBUG)
+        return show_progress_bar
 
-        with one_blas_thread(), ThreadPoolExecutor(self._threads) as workers:
-            try:
-                yield from zip(packs, workers.map(self._forward, packs), strict=True)
-            finally:  # after an error or Ctrl-C, begin no more of them
-                workers.shutdown(wait=True, cancel_futures=True)
 
-    def _forward(self, pack: Pack) -> Array:
-        """The vectors of a pack's texts: (S, D)."""
-        kernels = self._device.kernels
-        hidden = hidden_states(
-            self._device.put_pack(pack), self._parameters, self.config, kernels
-        )  # (N, D)
-        vectors = self._pool(hidden, pack.lengths, kernels)
-        if self.folder.normalize:
-            kernels.normalize_(vectors)
-        return vectors
+def reopened(
+    kind: type[SentenceTransformer], path: str, device: str, threads: int | None, on_long: OnLong
+) -> SentenceTransformer:
+    """A model from its folder, which copies and pickles hold. There may be fewer cores now."""
+    from minibert.devices import available_threads
+
+    threads = None if threads is None else min(threads, available_threads())
+    return kind(path, device=device, threads=threads, on_long=on_long)
 
 
 def check_counts(**counts: int | None) -> None:
@@ -262,70 +467,41 @@ def check_counts(**counts: int | None) -> None:
             raise ValueError(f"{name} is {count!r}; expected a whole number from 1 up.")
 
 
-def texts_of(inputs: object) -> Sequence[str]:
-    """What encode() was given, as a sequence of str: one of them counts as a list of one."""
-    if isinstance(inputs, str):
-        inputs = [inputs]
-    if isinstance(inputs, np.ndarray) and inputs.ndim == 1:
-        inputs = inputs.tolist()
+def check_kind(convert_to_tensor: bool, output_value: object, outputs: list[str | None]) -> None:
+    """Raise ValueError for a result that encode() does not make."""
+    if convert_to_tensor:
+        raise ValueError(
+            "minibert makes NumPy arrays, no tensors: leave out convert_to_tensor. "
+            "torch.from_numpy(vectors) shares the memory of a result."
+        )
+    if output_value not in outputs:
+        expected = ", ".join(map(repr, outputs))
+        raise ValueError(f"output_value is {output_value!r}; expected one of {expected}.")
+
+
+def list_of(inputs: object) -> Sequence[object]:
+    """What encode() was given, as a list: one text counts as a list of one."""
+    if isinstance(inputs, str | Mapping):
+        return [inputs]
+    if isinstance(inputs, np.ndarray) and inputs.ndim >= 1:
+        return list(inputs.tolist())
     if isinstance(inputs, bytes) or not isinstance(inputs, Sequence):
         raise TypeError(
             f"encode() got a {type(inputs).__name__} ({inputs!r:.40}). Pass a str or a list of str."
         )
-    check_texts(inputs)
     return inputs
 
 
-def pooling_of(folder: Folder, hidden_size: int) -> Pooling:
-    """The function for the pooling that a folder asks for, which must fit the model's width."""
-    name = "+".join(folder.pooling)
-    if name not in POOLINGS:
-        raise CheckpointError(
-            f"{folder.path}: the pooling is {name!r}; minibert computes {', '.join(POOLINGS)}."
-        )
-    if folder.pooling_dimension not in (None, hidden_size):
-        raise CheckpointError(
-            f"{folder.path}: the pooling expects {folder.pooling_dimension} dimensions; "
-            f"the model's hidden_size is {hidden_size}."
-        )
-    return POOLINGS[name]
+def joined(parts: list[tuple[Any, Cut]], output_value: OutputValue, width: int) -> tuple[Any, Cut]:
+    """The results of several processes as one."""
+    found, cuts = [part for part, _ in parts], sum((cut for _, cut in parts), Cut())
+    if output_value != "sentence_embedding":
+        return [text for part in found for text in part], cuts
+    return np.concatenate([np.empty((0, width), dtype=np.float32), *found]), cuts
 
 
-def check_metric(name: str) -> None:
-    """Raise ValueError for a name that is none of SIMILARITIES'."""
-    if name not in SIMILARITIES:
-        expected = ", ".join(map(repr, SIMILARITIES))
-        raise ValueError(f"similarity_fn_name is {name!r}; expected one of {expected}.")
-
-
-def metric_of(asked: str | None, written: str | None, name: str | None) -> tuple[str, str]:
-    """The name of a model's metric, and why it is that one."""
-    if asked is not None:
-        check_metric(asked)
-        return asked, "asked for"
-    if written is not None:
-        metric = METRIC_NAMES.get(written, written)
-        if metric not in SIMILARITIES:
-            raise CheckpointError(
-                f"config_sentence_transformers.json: similarity_fn_name is {written!r}; "
-                f"minibert computes {', '.join(SIMILARITIES)}."
-            )
-        if metric != written:
-            logger.warning("The folder's metric %r is taken as %r.", written, metric)
-        return metric, f"config_sentence_transformers.json says {written}"
-    if name in DOT_PRODUCT_MODELS:
-        return "dot", f"{name} was trained for it; its folder does not say"
-    return "cosine", "the default; the folder does not say"
-
-
-@contextmanager
-def progress(texts: int | None, shown: bool) -> Iterator[Callable[[int], object]]:
-    """A progress bar on stderr, or none: gives the function that moves it on."""
-    if not shown:
-        yield lambda texts: None
-        return
-    # huggingface_hub brings tqdm, and honours the switches that its users know.
-    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
-
-    with tqdm(total=texts, unit="text") as bar:  # type: ignore[no-untyped-call]
-        yield bar.update
+def codes_of(found: Any, output_value: OutputValue, precision: Precision) -> Any:
+    """Vectors, or the states of tokens, as codes."""
+    if output_value is None:
+        raise ValueError("output_value=None shows what was computed, in float32; leave precision.")
+    return quantize_embeddings(found, precision)

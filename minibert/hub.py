@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from minibert.errors import CheckpointError, ModelUnavailableError
-from minibert.folder import TRANSFORMER_FILES, inside, read_json
+from minibert.json_files import inside, read_json
+from minibert.modules import TRANSFORMER_FILES
 
 __all__ = ["find_model", "hub_name"]
 
@@ -24,6 +25,8 @@ SMALL_FILES = [
     "vocab.txt",
 ]
 WEIGHTS = ["model*.safetensors"]
+# Weights in one file; the second is refused later, with the command that converts it.
+WHOLE = ["model.safetensors", "pytorch_model.bin"]
 OTHER_FORMATS = ["onnx/*", "openvino/*"]
 
 ORIGINAL_BERTS = {
@@ -59,11 +62,12 @@ def find_model(
     cache_folder: str | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
+    owner: str = "sentence-transformers",
 ) -> Path:
     """The folder of a model: a local folder, else the hub's cache, else a download into that cache.
 
     A local or completely cached model makes no network call. A name without an owner is taken for
-    one of sentence-transformers'. The cache is `cache_folder`, else SENTENCE_TRANSFORMERS_HOME,
+    one of `owner`'s. The cache is `cache_folder`, else SENTENCE_TRANSFORMERS_HOME,
     else the hub library's own (HF_HOME); HF_HUB_OFFLINE forbids downloads.
 
     Raises FileNotFoundError for a path that does not exist, ModelUnavailableError for a name.
@@ -80,11 +84,12 @@ def find_model(
             "such as 'sentence-transformers/all-MiniLM-L6-v2'."
         )
     cache = cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
-    return model_of_hub(text, revision, cache, token, local_files_only)
+    return model_of_hub(text, owner, revision, cache, token, local_files_only)
 
 
 def model_of_hub(
     text: str,
+    owner: str,
     revision: str | None,
     cache: str | None,
     token: str | bool | None,
@@ -96,7 +101,7 @@ def model_of_hub(
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    name = full_name(text)
+    name = full_name(text, owner)
 
     def snapshot(patterns: list[str], *, local_files_only: bool) -> Path:
         folder = huggingface_hub.snapshot_download(
@@ -158,14 +163,12 @@ def is_hub_name(text: str) -> bool:
     return bool(text) and text.count("/") <= 1 and text[0] not in "./~" and "\\" not in text
 
 
-def full_name(name: str) -> str:
-    """OWNER/NAME for a name: like the reference, a bare one is sentence-transformers' own.
+def full_name(name: str, owner: str = "sentence-transformers") -> str:
+    """OWNER/NAME for a name: like the reference, a bare one is of the class's own organisation.
 
     The few names without an owner that the hub has are the original BERTs.
     """
-    return (
-        name if "/" in name or name.lower() in ORIGINAL_BERTS else f"sentence-transformers/{name}"
-    )
+    return name if "/" in name or name.lower() in ORIGINAL_BERTS else f"{owner}/{name}"
 
 
 def hub_name(model_name_or_path: str | os.PathLike[str], folder: Path) -> str | None:
@@ -194,8 +197,12 @@ def first_missing(folder: Path) -> str | None:
         if kind == "Transformer":
             if missing := first_missing_of_transformer(inside(folder, name), name):
                 return missing
-        elif kind != "Normalize" and not (inside(folder, name) / "config.json").exists():
-            return f"{name}/config.json"
+        elif kind in ("Pooling", "Dense", "LayerNorm"):
+            # The others have no settings, and may have no folder.
+            if not (inside(folder, name) / "config.json").exists():
+                return f"{name}/config.json"
+            if kind != "Pooling" and not any((inside(folder, name) / w).exists() for w in WHOLE):
+                return f"{name}/model.safetensors"
     return None
 
 
@@ -206,8 +213,8 @@ def first_missing_of_transformer(folder: Path, name: str) -> str | None:
         return f"{prefix}config.json"
     if not (folder / "tokenizer.json").exists() and not (folder / "vocab.txt").exists():
         return f"{prefix}tokenizer.json"
-    if (folder / "model.safetensors").exists() or (folder / "pytorch_model.bin").exists():
-        return None  # the second is refused later, with the command that converts it
+    if any((folder / weights).exists() for weights in WHOLE):
+        return None
     index = folder / "model.safetensors.index.json"
     if not index.exists():
         return f"{prefix}model.safetensors"

@@ -13,15 +13,20 @@ import numpy as np
 from minibert.arrays import Array, IntArray
 
 __all__ = [
+    "clip_",
     "empty",
     "floats",
     "gelu_",
     "gelu_tanh_",
     "layer_norm_",
+    "leaky_relu_",
     "linear",
     "normalize_",
     "relu_",
+    "rows_at",
+    "segment_max",
     "segment_sum",
+    "sigmoid_",
     "silu_",
     "softmax_",
     "tanh_",
@@ -45,8 +50,8 @@ def empty(rows: int, columns: int) -> Array:
     return np.empty((rows, columns), dtype=np.float32)
 
 
-def floats(numbers: IntArray) -> Array:
-    """Whole numbers as float32; as int64 they would turn a float32 result into float64."""
+def floats(numbers: IntArray | Array) -> Array:
+    """Numbers as float32; int64 or float64 would turn a float32 result into float64."""
     return numbers.astype(np.float32)
 
 
@@ -141,10 +146,32 @@ def relu_(x: Array) -> None:
     np.maximum(x, 0.0, out=x)
 
 
-def silu_(x: Array) -> None:
-    """x * sigmoid(x): (N, F) in place. Hendrycks and Gimpel (2016), section 4."""
+def leaky_relu_(x: Array, slope: float) -> None:
+    """x where it is above 0, slope * x below: in place, for a slope from 0 to 1."""
     for rows in row_blocks(x):
-        gate = rows * 0.5
+        np.maximum(rows, rows * slope, out=rows)
+
+
+def clip_(x: Array, low: float, high: float) -> None:
+    """x, but never below `low` or above `high`: in place."""
+    np.clip(x, low, high, out=x)
+
+
+def sigmoid_(x: Array) -> None:
+    """1 / (1 + exp(-x)), in place. Small results keep their relative precision."""
+    with np.errstate(over="ignore"):  # exp(-x) is infinite below -88, and 1 / infinity right
+        np.exp(np.negative(x, out=x), out=x)
+    x += 1.0
+    np.divide(1.0, x, out=x)
+
+
+def silu_(x: Array, slope: float = 1.0) -> None:
+    """x * sigmoid(slope * x): (N, F) in place. Hendrycks and Gimpel (2016), section 4.
+
+    A slope of 1.702 is their approximation of GELU, section 2: `quick_gelu`.
+    """
+    for rows in row_blocks(x):
+        gate = rows * (0.5 * slope)
         half_one_plus_tanh_(gate)
         rows *= gate
 
@@ -152,6 +179,11 @@ def silu_(x: Array) -> None:
 def tanh_(x: Array) -> None:
     """tanh(x), in place."""
     np.tanh(x, out=x)
+
+
+def rows_at(x: Array, rows: IntArray) -> Array:
+    """The rows of the given numbers, in their order: (N, D), (R,) on the host -> (R, D)."""
+    return x[rows]
 
 
 def segment_sum(x: Array, lengths: IntArray) -> Array:
@@ -162,7 +194,13 @@ def segment_sum(x: Array, lengths: IntArray) -> Array:
     return sums
 
 
+def segment_max(x: Array, lengths: IntArray) -> Array:
+    """The largest number of each column in each text: (N, D), (S,) -> (S, D)."""
+    largest: Array = np.maximum.reduceat(x, np.cumsum(lengths) - lengths, axis=0)
+    return largest
+
+
 def normalize_(x: Array) -> None:
     """Divide each row by its Euclidean length: (S, D) in place. A row of zeros stays zero."""
     lengths = np.sqrt(np.vecdot(x, x))  # (S,)
-    x /= np.maximum(lengths, 1e-12)[:, None]
+    x /= np.maximum(lengths, 1e-12)[..., None]

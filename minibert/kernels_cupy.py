@@ -5,6 +5,8 @@ Written for being right and short: one CuPy call a step, none of them fused.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cupy as cp
 import numpy as np
 from cupyx.scipy.special import erf
@@ -12,15 +14,20 @@ from cupyx.scipy.special import erf
 from minibert.arrays import Array, IntArray
 
 __all__ = [
+    "clip_",
     "empty",
     "floats",
     "gelu_",
     "gelu_tanh_",
     "layer_norm_",
+    "leaky_relu_",
     "linear",
     "normalize_",
     "relu_",
+    "rows_at",
+    "segment_max",
     "segment_sum",
+    "sigmoid_",
     "silu_",
     "softmax_",
     "tanh_",
@@ -33,8 +40,8 @@ def empty(rows: int, columns: int) -> Array:
     return array
 
 
-def floats(numbers: IntArray) -> Array:
-    """Whole numbers of the host as float32 on the GPU."""
+def floats(numbers: IntArray | Array) -> Array:
+    """Numbers of the host as float32 on the GPU."""
     array: Array = cp.asarray(numbers.astype(np.float32))
     return array
 
@@ -77,9 +84,28 @@ def relu_(x: Array) -> None:
     cp.maximum(x, 0.0, out=x)
 
 
-def silu_(x: Array) -> None:
-    """x * sigmoid(x), in place."""
-    x *= (cp.tanh(x * 0.5) + 1.0) * 0.5
+def leaky_relu_(x: Array, slope: float) -> None:
+    """x where it is above 0, slope * x below: in place, for a slope from 0 to 1."""
+    cp.maximum(x, x * slope, out=x)
+
+
+def clip_(x: Array, low: float, high: float) -> None:
+    """x, but never below `low` or above `high`: in place."""
+    cp.maximum(x, low, out=x)
+    cp.minimum(x, high, out=x)
+
+
+def sigmoid_(x: Array) -> None:
+    """1 / (1 + exp(-x)), in place."""
+    x *= -1.0
+    cp.exp(x, out=x)
+    x += 1.0
+    cp.divide(1.0, x, out=x)
+
+
+def silu_(x: Array, slope: float = 1.0) -> None:
+    """x * sigmoid(slope * x), in place."""
+    x *= (cp.tanh(x * (0.5 * slope)) + 1.0) * 0.5
 
 
 def tanh_(x: Array) -> None:
@@ -87,17 +113,39 @@ def tanh_(x: Array) -> None:
     cp.tanh(x, out=x)
 
 
+def rows_at(x: Array, rows: IntArray) -> Array:
+    """The rows of the given numbers, in their order: (N, D), (R,) on the host -> (R, D)."""
+    chosen: Array = x[cp.asarray(rows)]
+    return chosen
+
+
 def segment_sum(x: Array, lengths: IntArray) -> Array:
     """Sum the rows of each text: (N, D), (S,) -> (S, D)."""
-    # Packs are sorted, so equally long texts stand side by side: one sum does a run of them.
     sums = empty(len(lengths), x.shape[1])
+    for texts, run in equal_runs(x, lengths):
+        sums[texts] = run.sum(axis=1)
+    return sums
+
+
+def segment_max(x: Array, lengths: IntArray) -> Array:
+    """The largest number of each column in each text: (N, D), (S,) -> (S, D)."""
+    largest = empty(len(lengths), x.shape[1])
+    for texts, run in equal_runs(x, lengths):
+        largest[texts] = run.max(axis=1)
+    return largest
+
+
+def equal_runs(x: Array, lengths: IntArray) -> Iterator[tuple[slice, Array]]:
+    """Equally long texts side by side, with their rows: (N, D), (S,) -> runs of (texts, T, D).
+
+    Packs are sorted, so one kernel can do all texts of a length.
+    """
     ends = np.cumsum(lengths).tolist()
-    firsts = np.flatnonzero(np.diff(lengths, prepend=0)).tolist()  # of each run of equal lengths
+    firsts = np.flatnonzero(np.diff(lengths, prepend=0)).tolist()
     for first, after in zip(firsts, [*firsts[1:], len(lengths)], strict=True):
         length = int(lengths[first])
         run = x[ends[first] - length : ends[after - 1]]  # (texts * T, D)
-        sums[first:after] = run.reshape(after - first, length, -1).sum(axis=1)
-    return sums
+        yield slice(first, after), run.reshape(after - first, length, -1)
 
 
 def normalize_(x: Array) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from minibert.arrays import IntArray
 
-__all__ = ["Pack", "packs"]
+__all__ = ["Pack", "packs", "places_of"]
 
 
 class Pack(NamedTuple):
@@ -51,7 +51,7 @@ def packs(
         yield Pack(
             ids=np.concatenate([ids[text] for text in order]),
             positions=(
-                np.arange(total) - np.repeat(np.cumsum(chosen) - chosen, chosen)
+                places_of(chosen)
                 if positions is None
                 else np.concatenate([positions[text] for text in order])
             ),
@@ -63,6 +63,11 @@ def packs(
             lengths=chosen,
             order=order,
         )
+
+
+def places_of(lengths: IntArray) -> IntArray:
+    """Where each token stands in its text, from 0: (S,) -> (N,)."""
+    return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
 def groups(

@@ -18,22 +18,45 @@ from minibert.bert import Config, Parameters, hidden_states, pooler_output
 from minibert.checkpoint import load_checkpoint, read_config
 from minibert.devices import Device, find_device
 from minibert.errors import CheckpointError
-from minibert.folder import read_json
 from minibert.hub import find_model
+from minibert.json_files import read_json
+from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs
-from minibert.tokens import TextTokenizer, check_texts
-from minibert.vocabulary import load_tokenizer
+from minibert.tokens import Rows, Text, TextTokenizer, check_texts
+from minibert.vocabulary import SPECIAL_TOKENS, load_tokenizer
 
-__all__ = ["BertModel", "BertOutput", "Tokenizer"]
+__all__ = ["BertModel", "BertOutput", "Tokenizer", "pad_rows"]
+
+
+def pad_rows(
+    rows: Rows, words: TextTokenizer, width: int = 0, side: str | None = None
+) -> dict[str, IntArray]:
+    """Rows of tokens as matrices under transformers' names: S of (T,) -> each (S, longest) int64.
+
+    `width` is the least number of columns, `side` where padding stands, by default the folder's.
+    Which of the three there are is the tokenizer's to say.
+    """
+    width = max(width, max(map(len, rows.ids), default=0))
+    ids = np.full((len(rows.ids), width), words.pad_id, dtype=np.int64)
+    types, mask = np.zeros_like(ids), np.zeros_like(ids)
+    for index, row in enumerate(rows.ids):
+        left = (side or words.padding_side) == "left"
+        here = slice(width - len(row), None) if left else slice(len(row))
+        ids[index, here], mask[index, here] = row, 1
+        if rows.types is not None:
+            types[index, here] = rows.types[index]
+    arrays = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
+    return {name: arrays[name] for name in arrays if name in words.input_names}
 
 
 class Tokenizer:
-    """Texts -> padded ids, under transformers' names."""
+    """Texts -> padded ids, and pieces and ids into each other, under transformers' names.
 
-    def __init__(self, tokenizer: TextTokenizer) -> None:
-        self._tokenizer = tokenizer
-        self.model_max_length = tokenizer.max_length
-        self.padding_side = tokenizer.padding_side
+    `cls_token`, `cls_token_id` and so on are there for every special token of the folder.
+    """
+
+    def __init__(self, words: TextTokenizer) -> None:
+        self._words = words
 
     @classmethod
     def from_pretrained(
@@ -59,7 +82,7 @@ class Tokenizer:
         config = read_config(read_json(folder / "config.json", dict), folder / "config.json")
         return cls(
             load_tokenizer(
-                folder,
+                TransformerSettings(folder),
                 vocab_size=config.vocab_size,
                 max_position_embeddings=config.max_position_embeddings,
             )
@@ -67,19 +90,21 @@ class Tokenizer:
 
     def __call__(
         self,
-        text: str | Sequence[str],
+        text: str | Sequence[Any],
+        text_pair: str | Sequence[str] | None = None,
         *,
+        add_special_tokens: bool = True,
         padding: bool | str = False,
-        truncation: bool = False,
+        truncation: bool | str = False,
         max_length: int | None = None,
         padding_side: str | None = None,
         return_tensors: str | None = None,
     ) -> dict[str, Any]:
-        """Tokenise S texts: -> input_ids, token_type_ids and attention_mask, each (S, T) int64.
+        """Tokenise S texts, or pairs: -> input_ids, token_type_ids, attention_mask, (S, T) int64.
 
         padding is True or "longest" for the longest text's length, "max_length" for max_length,
-        False for none, which then needs texts of one length. truncation=True cuts at max_length,
-        by default the model's. return_tensors="np" gives arrays, None lists.
+        False for none, which then needs texts of one length. truncation=True or "longest_first"
+        cuts at max_length, by default the model's. return_tensors="np" gives arrays, None lists.
 
         Raises TypeError or ValueError for what is no text, and for any other value.
         """
@@ -89,34 +114,105 @@ class Tokenizer:
             )
         if padding not in (True, False, "longest", "max_length", "do_not_pad"):
             raise ValueError(f'padding is {padding!r}; expected True, False or "max_length".')
+        if truncation not in (True, False, "longest_first", "do_not_truncate"):
+            raise ValueError(f"truncation is {truncation!r}; expected True or False.")
         side = padding_side or self.padding_side
         if side not in ("left", "right"):
             raise ValueError(f'padding_side is {side!r}; expected "left" or "right".')
-        texts = [text] if isinstance(text, str) else list(text)
-        check_texts(texts)
+        single = isinstance(text, str)
+        texts = check_texts([text] if single else list(text))
+        if text_pair is not None:
+            texts = paired(texts, [text_pair] if isinstance(text_pair, str) else list(text_pair))
         longest = max_length or self.model_max_length
-        rows, _ = self._tokenizer.ids(texts, longest if truncation else None)
-        width = max(map(len, rows), default=0)
-        if padding == "max_length":
-            width = max(width, longest)
-        elif padding in (False, "do_not_pad") and any(len(row) != width for row in rows):
+        cuts = truncation in (True, "longest_first")
+        rows = self._words.rows(texts, longest if cuts else None, special=add_special_tokens)
+        ragged = len({len(row) for row in rows.ids}) > 1
+        if padding in (False, "do_not_pad") and ragged:
             if return_tensors == "np":
                 raise ValueError("The texts have different lengths; pass padding=True.")
-            return {
-                "input_ids": [row.tolist() for row in rows],
-                "token_type_ids": [[0] * len(row) for row in rows],
-                "attention_mask": [[1] * len(row) for row in rows],
-            }
-        ids = np.full((len(rows), width), self._tokenizer.pad_id, dtype=np.int64)
-        mask = np.zeros((len(rows), width), dtype=np.int64)
-        for index, row in enumerate(rows):
-            here = slice(width - len(row), None) if side == "left" else slice(len(row))
-            ids[index, here], mask[index, here] = row, 1
-        arrays = {"input_ids": ids, "token_type_ids": np.zeros_like(ids), "attention_mask": mask}
+            # Each by itself needs no padding.
+            alone = [
+                pad_rows(rows._replace(ids=[ids], types=types and [types[n]]), self._words)
+                for types in [rows.types]
+                for n, ids in enumerate(rows.ids)
+            ]
+            return {name: [array[name][0].tolist() for array in alone] for name in alone[0]}
+        width = longest if padding == "max_length" else 0
+        arrays = pad_rows(rows, self._words, width, side)
         if return_tensors == "np":
             return arrays
-        single = isinstance(text, str)
         return {name: a[0].tolist() if single else a.tolist() for name, a in arrays.items()}
+
+    def encode(self, text: str, text_pair: str | None = None, **arguments: Any) -> list[int]:
+        """The ids of one text, or of a pair; the arguments are those of a call."""
+        ids: list[int] = self(text, text_pair, **arguments)["input_ids"]
+        return ids
+
+    def tokenize(self, text: str) -> list[str]:
+        """The pieces of a text, without special tokens."""
+        return list(self._words.backend.encode(text, add_special_tokens=False).tokens)
+
+    def decode(self, token_ids: ArrayLike, skip_special_tokens: bool = False) -> str:
+        """The text of some ids, as near as pieces tell it."""
+        ids = np.atleast_1d(np.asarray(token_ids, dtype=np.int64)).tolist()
+        return self._words.backend.decode(ids, skip_special_tokens=skip_special_tokens)
+
+    def convert_ids_to_tokens(self, ids: Any) -> Any:
+        """The piece of an id, or a list for a list."""
+        if isinstance(ids, int | np.integer):
+            return self._words.backend.id_to_token(int(ids))
+        return [self._words.backend.id_to_token(int(id)) for id in ids]
+
+    def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> Any:
+        """The id of a piece, or a list for a list; the unknown word's where there is none."""
+        if isinstance(tokens, str):
+            id = self._words.backend.token_to_id(tokens)
+            unknown = self._words.special_tokens.get("unk_token", "")
+            return self._words.backend.token_to_id(unknown) if id is None else id
+        return [self.convert_tokens_to_ids(token) for token in tokens]
+
+    def get_vocab(self) -> dict[str, int]:
+        """Every piece with its id, added ones among them."""
+        return self._words.backend.get_vocab(with_added_tokens=True)
+
+    @property
+    def vocab_size(self) -> int:
+        """How many pieces there are, without added ones."""
+        return self._words.backend.get_vocab_size(with_added_tokens=False)
+
+    def __len__(self) -> int:
+        return self._words.backend.get_vocab_size(with_added_tokens=True)
+
+    @property
+    def model_max_length(self) -> int:
+        """The most tokens of a text, special ones among them."""
+        return self._words.max_length
+
+    @property
+    def padding_side(self) -> str:
+        """Where padding stands: "left" or "right"."""
+        return self._words.padding_side
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """The ids of the special tokens."""
+        return sorted(self._words.special_ids)
+
+    def __getattr__(self, name: str) -> Any:
+        """cls_token, cls_token_id and so on; None for a special token that the folder lacks."""
+        token = name.removesuffix("_id")
+        if not token.endswith("_token") or token not in SPECIAL_TOKENS:
+            raise AttributeError(f"Tokenizer has no attribute {name!r}")
+        text = self._words.special_tokens.get(token)
+        return self.convert_tokens_to_ids(text) if name.endswith("_id") and text else text
+
+
+def paired(texts: Sequence[Text], seconds: Sequence[Any]) -> list[Text]:
+    """Texts with their second ones."""
+    if len(texts) != len(seconds) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"There are {len(texts)} texts and {len(seconds)} second ones.")
+    pairs: list[Any] = list(zip(texts, check_texts(seconds), strict=True))
+    return pairs
 
 
 @dataclass(frozen=True)

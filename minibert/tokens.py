@@ -1,6 +1,7 @@
 """Texts -> token ids, with the `tokenizers` library. Truncation is done here, and counted.
 
-A tokenizer never changes after it is made, so threads may share it. `vocabulary.py` makes it.
+A tokenizer's words never change after it is made, so threads may share it. `vocabulary.py` makes
+it.
 """
 
 from __future__ import annotations
@@ -9,20 +10,36 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
 from minibert.arrays import IntArray
+from minibert.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
-__all__ = ["Cut", "OnLong", "TextTokenizer", "check_texts", "text_windows"]
+__all__ = [
+    "Cut",
+    "OnLong",
+    "Rows",
+    "Text",
+    "TextTokenizer",
+    "Tokens",
+    "check_on_long",
+    "check_texts",
+    "text_windows",
+    "with_prompt",
+]
 
 logger = logging.getLogger(__name__)
 
-OnLong = Literal["warn", "error", "ignore"]
+# A text, or a pair of them, which a model sees as one row of tokens.
+Text: TypeAlias = str | tuple[str, str]
+
+OnLong = Literal["warn", "error", "ignore", "window"]
 
 # WordPiece gives one [UNK] for a longer word, whatever it is.
 LONGEST_WORD = 100
@@ -48,9 +65,9 @@ class Cut:
             longest, in_tokens = (other if self.in_tokens else self).longest, False
         return Cut(self.texts + other.texts, longest, in_tokens)
 
-    def report(self, texts: int, limit: int, on_long: OnLong) -> None:
+    def report(self, texts: int, limit: int | None, on_long: OnLong) -> None:
         """Say what was cut, once: a warning in the log, or ValueError for on_long="error"."""
-        if not self.texts or on_long == "ignore":
+        if not self.texts or on_long in ("ignore", "window"):
             return
         unit = "tokens" if self.in_tokens else "characters"
         message = (
@@ -62,6 +79,58 @@ class Cut:
         logger.warning("%s", message)
 
 
+class Rows(NamedTuple):
+    """The tokens of S texts, a row each, with the special ones."""
+
+    ids: list[IntArray]  # S of (T,)
+    types: list[IntArray] | None  # the same: 0, and 1 for a pair's second text; None is all 0
+    is_cut: list[bool]  # which lost tokens
+    cut: Cut
+
+
+class Tokens(NamedTuple):
+    """What a model sees of a text, token by token, and how much it does not see."""
+
+    ids: list[int]
+    pieces: list[str]
+    # Where each piece stands in the text: text[start:end]. A special token stands nowhere, (0, 0).
+    offsets: list[tuple[int, int]]
+    cut: int  # how many tokens of the text fall off the end
+
+
+class Frame(NamedTuple):
+    """The special tokens around a text's own, and around and between those of a pair."""
+
+    single: tuple[list[int], ...] = ([], [])  # before, after
+    pair: tuple[list[int], ...] = ([], [], [])  # before, between, after
+    pair_types: tuple[int, ...] = (0, 0, 0, 1, 1)  # of before, first, between, second, after
+
+    def around(self, parts: int) -> tuple[list[int], ...]:
+        """The special ids of a row with one text or with two."""
+        return self.single if parts == 1 else self.pair
+
+    def size(self, parts: int) -> int:
+        """How many special tokens a row has."""
+        return sum(map(len, self.around(parts)))
+
+    def row(self, pieces: list[list[int]]) -> IntArray:
+        """The ids of a text, or a pair, with the special ones: one list or two -> (T,)."""
+        before, *behind = self.around(len(pieces))
+        row = [*before]
+        for part, special in zip(pieces, behind, strict=True):
+            row += part
+            row += special
+        return np.array(row, dtype=np.int64)
+
+    def types(self, pieces: list[list[int]]) -> IntArray:
+        """The token types of the same row: (T,)."""
+        if len(pieces) == 1:
+            return np.zeros(len(pieces[0]) + self.size(1), dtype=np.int64)
+        before, between, after = self.pair
+        lengths = [len(part) for part in (before, pieces[0], between, pieces[1], after)]
+        return np.repeat(np.array(self.pair_types, dtype=np.int64), lengths)
+
+
 def check_on_long(on_long: str) -> None:
     """Raise ValueError for a word that is none of OnLong's."""
     if on_long not in get_args(OnLong):
@@ -69,16 +138,27 @@ def check_on_long(on_long: str) -> None:
         raise ValueError(f"on_long is {on_long!r}; expected one of {expected}.")
 
 
-def check_texts(texts: Sequence[object]) -> None:
-    """Raise TypeError, naming the first, if not every text is a str that UTF-8 can hold."""
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(
-                f"Text {index} of {len(texts)} is a {type(text).__name__} ({text!r:.40}). "
-                "Every text must be a str; an empty one is allowed."
-            )
-        if not text.isascii():
-            check_surrogates(text, index, len(texts))
+def check_texts(inputs: Sequence[object]) -> list[Text]:
+    """The texts and pairs of a list, or TypeError naming the first that is neither.
+
+    A pair is a tuple or list of two str, and {"text": x} counts as x. Raises ValueError for what
+    UTF-8 cannot hold.
+    """
+    texts: list[Any] = []
+    for index, given in enumerate(inputs):
+        text: Any = given["text"] if isinstance(given, dict) and given.keys() == {"text"} else given
+        is_pair = isinstance(text, tuple | list) and len(text) == 2
+        text = tuple(text) if is_pair else text
+        for part in text if is_pair else (text,):
+            if not isinstance(part, str):
+                raise TypeError(
+                    f"Text {index} of {len(inputs)} is a {type(given).__name__} ({given!r:.40}). "
+                    "Every text must be a str, an empty one is allowed, or a pair of them."
+                )
+            if not part.isascii():
+                check_surrogates(part, index, len(inputs))
+        texts.append(text)
+    return texts
 
 
 def check_surrogates(text: str, index: int, count: int) -> None:
@@ -93,52 +173,149 @@ def check_surrogates(text: str, index: int, count: int) -> None:
         ) from None
 
 
-def text_windows(texts: Sequence[str]) -> Iterator[slice]:
+def with_prompt(prompt: str, text: Text) -> Text:
+    """The text with a prompt before it; of a pair, before the first."""
+    return prompt + text if isinstance(text, str) else (prompt + text[0], text[1])
+
+
+def characters_of(text: Text) -> int:
+    """How many characters a text or a pair has."""
+    return len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
+
+
+def text_windows(texts: Sequence[Text]) -> Iterator[slice]:
     """Cut a list into stretches of some thousand texts, so that memory does not grow with it."""
     start, characters = 0, 0
     for end, text in enumerate(texts):
-        full = end - start == WINDOW_TEXTS or characters + len(text) > WINDOW_CHARACTERS
+        full = end - start == WINDOW_TEXTS or characters + characters_of(text) > WINDOW_CHARACTERS
         if full and end > start:
             yield slice(start, end)
             start, characters = end, 0
-        characters += len(text)
+        characters += characters_of(text)
     if start < len(texts):
         yield slice(start, len(texts))
 
 
 class TextTokenizer:
-    """Turns texts into ids: [CLS], the pieces of the text, [SEP]."""
+    """Turns texts into ids: for a BERT [CLS], the pieces of the text, [SEP]."""
 
     def __init__(
-        self, backend: Tokenizer, *, max_length: int, pad_id: int, padding_side: str
+        self,
+        backend: Tokenizer,
+        *,
+        special_tokens: dict[str, str],
+        max_length: int,
+        padding_side: str,
+        truncation_side: str,
+        input_names: tuple[str, ...],
+        splits_as_bert: bool,
     ) -> None:
-        """`max_length` is the most tokens of a text, [CLS] and [SEP] among them."""
-        self.backend = backend
-        self.max_length = max_length
-        self.pad_id = pad_id
-        self.padding_side = padding_side
-        added = [token.content for token in backend.get_added_tokens_decoder().values()]
-        self._longest_added = max(map(len, added), default=0)
-        self._squeezes = not any(re.search(WORD_EDGE, token) for token in added)
-
-    def ids(self, texts: Sequence[str], limit: int | None) -> tuple[list[IntArray], Cut]:
-        """The ids of each text, at most `limit` of them, and what was cut off.
-
-        [CLS] and [SEP] count and stay. A limit below 2 cuts nothing, like the reference's.
+        """`special_tokens` are by name, as "cls_token"; `max_length` is the most tokens of a text,
+        special ones among them; `input_names` say whether there are token types. Without
+        `splits_as_bert` nothing is known of how the backend splits a text.
         """
-        limit = limit if limit is not None and limit >= 2 else None
-        heads = [text if limit is None else self.head(text, limit) for text in texts]
-        encodings = self.backend.encode_batch_fast(heads, add_special_tokens=True)
-        ids: list[IntArray] = []
-        cut = Cut()
-        for text, head, encoding in zip(texts, heads, encodings, strict=True):
-            row = np.array(encoding.ids, dtype=np.int64)
-            if limit is not None and len(row) > limit:
-                whole = len(head) == len(text)
-                cut += Cut(1, len(row) if whole else len(text), in_tokens=whole)
-                row = np.concatenate([row[: limit - 1], row[-1:]])
-            ids.append(row)
-        return ids, cut
+        self.backend = backend
+        self.special_tokens = special_tokens
+        self.max_length = max_length
+        self.padding_side = padding_side
+        self.truncation_side = truncation_side
+        self.input_names = input_names
+        self.frame = frame_of(backend)
+        added = backend.get_added_tokens_decoder().values()
+        # By their names, or marked so: all that transformers calls special.
+        self.special_ids = {
+            id for text in special_tokens.values() if (id := backend.token_to_id(text)) is not None
+        } | {id for id, token in backend.get_added_tokens_decoder().items() if token.special}
+        self._longest_added = max((len(token.content) for token in added), default=0)
+        self._beginnings_do = splits_as_bert and truncation_side == "right"
+        self._squeezes = not any(re.search(WORD_EDGE, token.content) for token in added)
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills up a row."""
+        return self.backend.token_to_id(self.special_tokens.get("pad_token", "")) or 0
+
+    def rows(self, texts: Sequence[Text], limit: int | None, *, special: bool = True) -> Rows:
+        """The tokens of each text, at most `limit` of them, and what was cut off.
+
+        Special tokens count and stay, or are left out altogether. A limit below their number cuts
+        nothing, like the reference's. Of a pair the longer text is cut first.
+        """
+        frame = self.frame if special else Frame()
+        heads = [self.heads(text, limit) for text in texts]
+        parts = [part for head in heads for part in head]
+        encodings = iter(self.backend.encode_batch_fast(parts, add_special_tokens=False))
+        has_types = "token_type_ids" in self.input_names and len(parts) > len(texts)
+        rows, types, is_cut, cut = [], [], [], Cut()
+        for text, head in zip(texts, heads, strict=True):
+            pieces = [next(encodings).ids for _ in head]
+            kept = self.kept(pieces, limit, frame)
+            rows.append(frame.row(kept))
+            if has_types:
+                types.append(frame.types(kept))
+            lost = sum(map(len, pieces)) - sum(map(len, kept))
+            is_cut.append(lost > 0)
+            if lost:
+                whole = characters_of(text) == sum(map(len, head))
+                length = len(rows[-1]) + lost if whole else characters_of(text)
+                cut += Cut(1, length, in_tokens=whole)
+        return Rows(rows, types if has_types else None, is_cut, cut)
+
+    def kept(self, pieces: list[Any], limit: int | None, frame: Frame) -> list[Any]:
+        """What is left of a text's pieces, or of a pair's, under a limit."""
+        if limit is None or limit < frame.size(len(pieces)):
+            return pieces
+        lengths = shares([len(part) for part in pieces], limit - frame.size(len(pieces)))
+        if self.truncation_side == "left":
+            return [
+                part[len(part) - length :] for part, length in zip(pieces, lengths, strict=True)
+            ]
+        return [part[:length] for part, length in zip(pieces, lengths, strict=True)]
+
+    def tokens(self, text: Text, limit: int | None) -> Tokens:
+        """The tokens of one text as the model sees them; every one of them is counted."""
+        parts = [text] if isinstance(text, str) else list(text)
+        encodings = self.backend.encode_batch(parts, add_special_tokens=False)
+        pieces: list[Any] = [list(zip(e.ids, e.tokens, e.offsets, strict=True)) for e in encodings]
+        kept = self.kept(pieces, limit, self.frame)
+        before, *behind = [
+            [(id, self.backend.id_to_token(id), (0, 0)) for id in special]
+            for special in self.frame.around(len(parts))
+        ]
+        found: list[Any] = [*before]
+        for part, special in zip(kept, behind, strict=True):
+            found += [*part, *special]
+        ids, texts, offsets = ([token[field] for token in found] for field in range(3))
+        return Tokens(ids, texts, offsets, sum(map(len, pieces)) - sum(map(len, kept)))
+
+    def stretches(self, text: str, prompt: str, limit: int, overlap: int) -> list[IntArray]:
+        """A long text as rows of at most `limit` tokens that overlap, each with the prompt first.
+
+        Every row but the last is full, and `overlap` of its tokens come again in the next.
+
+        Raises ValueError if the prompt leaves no room.
+        """
+        encodings = self.backend.encode_batch_fast([prompt, text], add_special_tokens=False)
+        before, ids = (encoding.ids for encoding in encodings)
+        room = limit - self.frame.size(1) - len(before)
+        if room <= overlap:
+            raise ValueError(
+                f"The prompt has {len(before)} tokens, which leaves {room} of {limit} for a text; "
+                f"windows that overlap by {overlap} need more."
+            )
+        starts = range(0, max(1, len(ids) - overlap), room - overlap)
+        return [self.frame.row([[*before, *ids[start : start + room]]]) for start in starts]
+
+    def heads(self, text: Text, limit: int | None) -> list[str]:
+        """The parts of a text or a pair, shortened where that surely changes none of its tokens."""
+        parts = [text] if isinstance(text, str) else list(text)
+        if limit is None or limit < self.frame.size(len(parts)) or not self._beginnings_do:
+            return parts
+        heads = [self.head(part, limit) for part in parts]
+        # Of two long texts the longer is cut more, so both lengths must be known.
+        if len(heads) == 2 and all(len(h) < len(p) for h, p in zip(heads, parts, strict=True)):
+            return [self.squeeze(part) for part in parts]
+        return heads
 
     def head(self, text: str, limit: int) -> str:
         """The beginning of a text, if it is surely enough for its first `limit` tokens.
@@ -190,3 +367,52 @@ WORD_EDGE = (
 def first_character(run: re.Match[str]) -> str:
     """What is left of a run of blanks or control characters."""
     return run[0][0]
+
+
+def shares(lengths: list[int], room: int) -> list[int]:
+    """How many tokens a text, or each of a pair, keeps where there is room for so many.
+
+    The longer of two is cut to the length of the other, then both to a half; an odd token goes to
+    the longer, to the second of equals. So does the `tokenizers` library ("longest_first").
+    """
+    if len(lengths) == 1:
+        return [min(lengths[0], room)]
+    if sum(lengths) <= room:
+        return lengths
+    swapped = lengths[0] > lengths[1]
+    shorter, longer = sorted(lengths)
+    longer = shorter if shorter > room else max(shorter, room - shorter)
+    if shorter + longer > room:
+        shorter, longer = room // 2, room // 2 + room % 2
+    return [longer, shorter] if swapped else [shorter, longer]
+
+
+def frame_of(backend: Tokenizer) -> Frame:
+    """What a tokenizer puts around a text and between two, seen on a text with one token or more.
+
+    Raises CheckpointError for a tokenizer that does more than that.
+    """
+    candidates = chain("a", backend.get_vocab(with_added_tokens=False))  # a generator: "a" will do
+    word = next((w for w in candidates if backend.encode(w, add_special_tokens=False).ids), "a")
+    pieces = backend.encode(word, add_special_tokens=False).ids
+    single, pair = backend.encode(word), backend.encode(word, word)
+    around, three = special_parts(single), special_parts(pair)
+    whole = [*around[0], *pieces, *around[-1]], [*three[0], *pieces, *three[1], *pieces, *three[-1]]
+    if whole != (single.ids, pair.ids) or any(single.type_ids):
+        raise CheckpointError("The tokenizer's post_processor is not [special] text [special].")
+    places = np.cumsum([0, len(three[0]), len(pieces), len(three[1]), len(pieces)]).tolist()
+    # The type of a part is that of its first token; an empty part has none.
+    types = (pair.type_ids[place] if place < len(pair.ids) else 0 for place in places)
+    return Frame(tuple(around), tuple(three), tuple(types))
+
+
+def special_parts(encoding: Encoding) -> list[list[int]]:
+    """The special ids before, between and after the texts of a row."""
+    parts: list[list[int]] = [[]]
+    texts = encoding.sequence_ids  # None at a special token, else which text it is of
+    for id, text, previous in zip(encoding.ids, texts, [None, *texts[:-1]], strict=True):
+        if text is None:
+            parts[-1].append(id)
+        elif text != previous:
+            parts.append([])
+    return parts

@@ -1,5 +1,39 @@
 """sentence-transformers' `util`, as far as minibert has it: names defined elsewhere, no more."""
 
-from minibert.scores import cos_sim, dot_score
+from minibert.mining import community_detection, paraphrase_mining, paraphrase_mining_embeddings
+from minibert.precision import quantize_embeddings
+from minibert.scores import (
+    SimilarityFunction,
+    cos_sim,
+    dot_score,
+    euclidean_sim,
+    manhattan_sim,
+    normalize_embeddings,
+    pairwise_angle_sim,
+    pairwise_cos_sim,
+    pairwise_dot_score,
+    pairwise_euclidean_sim,
+    pairwise_manhattan_sim,
+    semantic_search,
+)
+from minibert.scores import cos_sim as pytorch_cos_sim
 
-__all__ = ["cos_sim", "dot_score"]
+__all__ = [
+    "SimilarityFunction",
+    "community_detection",
+    "cos_sim",
+    "dot_score",
+    "euclidean_sim",
+    "manhattan_sim",
+    "normalize_embeddings",
+    "pairwise_angle_sim",
+    "pairwise_cos_sim",
+    "pairwise_dot_score",
+    "pairwise_euclidean_sim",
+    "pairwise_manhattan_sim",
+    "paraphrase_mining",
+    "paraphrase_mining_embeddings",
+    "pytorch_cos_sim",
+    "quantize_embeddings",
+    "semantic_search",
+]

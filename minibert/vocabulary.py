@@ -1,11 +1,14 @@
 """A folder's vocabulary -> its tokenizer, set up as transformers sets it up.
 
-Of tokenizer.json only the vocabulary and the added tokens count, not its truncation or padding;
-lower-casing, accents and the maximum length stand in tokenizer_config.json.
+transformers rebuilds a BERT's tokenizer: of tokenizer.json only the vocabulary and the added tokens
+count; lower-casing, accents and the maximum length stand in tokenizer_config.json. Where that file
+names the class PreTrainedTokenizerFast, tokenizer.json is taken as it stands, but for its
+truncation and padding.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,22 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers.models import WordPiece
 
 from minibert.errors import CheckpointError
-from minibert.folder import is_count, read_json, setting
+from minibert.json_files import is_count, read_json, setting
+from minibert.modules import TransformerSettings
 from minibert.tokens import TextTokenizer
 
 __all__ = ["load_tokenizer"]
 
-TOKENIZER_CLASSES = {"BertTokenizer", "BertTokenizerFast"}
+# tokenizer_class -> what it makes of a text, in the order of transformers' own output.
+WITH_TYPES = ("input_ids", "token_type_ids", "attention_mask")
+WITHOUT_TYPES = ("input_ids", "attention_mask")
+REBUILT = {"BertTokenizer": WITH_TYPES, "DistilBertTokenizer": WITHOUT_TYPES}
+AS_IT_STANDS = {"PreTrainedTokenizer": WITHOUT_TYPES, "TokenizersBackend": WITHOUT_TYPES}
+
+# The special tokens' names in the order in which transformers adds them, with a BERT's own texts.
 SPECIAL_TOKENS = {
+    "bos_token": None,
+    "eos_token": None,
     "unk_token": "[UNK]",
     "sep_token": "[SEP]",
     "pad_token": "[PAD]",
@@ -29,77 +41,113 @@ SPECIAL_TOKENS = {
 
 
 def load_tokenizer(
-    folder: Path,
-    *,
-    vocab_size: int,
-    max_position_embeddings: int,
-    max_seq_length: int | None = None,
-    do_lower_case: bool = False,
+    transformer: TransformerSettings, *, vocab_size: int, max_position_embeddings: int
 ) -> TextTokenizer:
     """Build the tokenizer that transformers would build from a folder.
 
-    `max_seq_length` is what sentence_bert_config.json says; without it the limit is the smaller of
-    tokenizer_config.json's model_max_length and the model's positions. `do_lower_case` lower-cases
-    before all else, for sentence-transformers' setting of that name.
+    The most tokens of a text are the settings' max_seq_length; without it the smaller of
+    tokenizer_config.json's model_max_length and the model's positions.
 
     Raises CheckpointError for a missing vocabulary or a tokenizer that minibert does not build.
     """
+    folder = transformer.path
     path = folder / "tokenizer_config.json"
-    settings = read_settings(folder)
-    kind = setting(path, settings, "tokenizer_class", str, "BertTokenizer")
-    if kind not in TOKENIZER_CLASSES:
+    settings = read_settings(folder) | dict(transformer.tokenizer_args)
+    kind = setting(path, settings, "tokenizer_class", str, "BertTokenizer").removesuffix("Fast")
+    if kind not in REBUILT | AS_IT_STANDS:
         raise CheckpointError(
-            f"{folder}: tokenizer_class is {kind!r}; minibert builds {min(TOKENIZER_CLASSES)!r}."
+            f"{folder}: tokenizer_class is {kind!r}; minibert builds "
+            f"{', '.join(REBUILT)} and takes PreTrainedTokenizerFast as it stands."
         )
-    if settings.get("truncation_side", "right") != "right":
-        raise CheckpointError(f"{path}: truncation_side is not 'right'; minibert cuts texts there.")
-    if settings.get("padding_side", "right") not in ("left", "right"):
-        raise CheckpointError(f"{path}: padding_side is neither 'left' nor 'right'.")
-    special = {key: token_text(settings.get(key), text) for key, text in SPECIAL_TOKENS.items()}
-    model, added = read_vocabulary(folder, settings, special["unk_token"])
-    backend = Tokenizer(model)
-    backend.normalizer = normalizer_of(path, settings, do_lower_case)
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece(prefix="##")
-    extra = settings.get("extra_special_tokens") or settings.get("additional_special_tokens") or []
-    extra = [settings.get("bos_token"), settings.get("eos_token"), *extra]
-    add_tokens(backend, added, [*special.values(), *(token_text(token, "") for token in extra)])
+    file = folder / "tokenizer.json"
+    content = read_json(file, dict) if file.exists() else {}
+    if kind in REBUILT:
+        backend, special = rebuilt(folder, settings, content)
+    else:
+        backend, special = as_it_stands(file, settings, content)
+    if transformer.do_lower_case:
+        lower_case_first(backend)
+    backend.encode_special_tokens = setting(path, settings, "split_special_tokens", bool, False)
     vocabulary = backend.get_vocab(with_added_tokens=True)
-    largest = max(vocabulary.values())
+    largest = max(vocabulary.values(), default=0)
     if largest >= vocab_size:
         raise CheckpointError(
             f"{folder}: the vocabulary goes up to the id {largest}; the model has {vocab_size} "
             "word embeddings. The two files are not of one model."
         )
+    names = (REBUILT | AS_IT_STANDS)[kind]
+    return TextTokenizer(
+        backend,
+        special_tokens=special,
+        max_length=max_length(settings, transformer, max_position_embeddings),
+        padding_side=side_of(path, settings, "padding", content),
+        truncation_side=side_of(path, settings, "truncation", content),
+        input_names=tuple(setting(path, settings, "model_input_names", list, list(names))),
+        splits_as_bert=kind in REBUILT,
+    )
+
+
+def rebuilt(
+    folder: Path, settings: dict[str, Any], content: dict[str, Any]
+) -> tuple[Tokenizer, dict[str, str]]:
+    """A BERT's tokenizer over the folder's words, and its special tokens by name."""
+    path = folder / "tokenizer_config.json"
+    special = {key: token_text(settings.get(key), text) for key, text in SPECIAL_TOKENS.items()}
+    added = read_added_tokens(folder, settings, content)
+    backend = Tokenizer(read_words(folder, content, special["unk_token"]))
+    backend.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=setting(path, settings, "tokenize_chinese_chars", bool, True),
+        strip_accents=setting(path, settings, "strip_accents", bool),
+        # Lower case by default, also where the file is missing: so does the reference.
+        lowercase=setting(path, settings, "do_lower_case", bool, True),
+    )
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece(prefix="##")
+    special = {key: text for key, text in special.items() if text}
+    add_tokens(backend, added, settings, special)
+    vocabulary = backend.get_vocab(with_added_tokens=True)
     cls, sep = special["cls_token"], special["sep_token"]
     backend.post_processor = processors.TemplateProcessing(
         single=f"{cls}:0 $A:0 {sep}:0",
         pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
         special_tokens=[(cls, vocabulary[cls]), (sep, vocabulary[sep])],
     )
-    return TextTokenizer(
-        backend,
-        max_length=max_length(settings, max_seq_length, max_position_embeddings),
-        pad_id=vocabulary[special["pad_token"]],
-        padding_side=settings.get("padding_side", "right"),
-    )
+    return backend, special
 
 
-def normalizer_of(
-    path: Path, settings: dict[str, Any], do_lower_case: bool
-) -> normalizers.Normalizer:
-    """What happens to a text's characters before it is split."""
-    # Lower case by default, also where the file is missing: so does the reference.
-    lowercase = setting(path, settings, "do_lower_case", bool, True)
-    bert = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=setting(path, settings, "tokenize_chinese_chars", bool, True),
-        strip_accents=setting(path, settings, "strip_accents", bool),
-        lowercase=lowercase,
+def as_it_stands(
+    path: Path, settings: dict[str, Any], content: dict[str, Any]
+) -> tuple[Tokenizer, dict[str, str]]:
+    """The tokenizer of tokenizer.json, and the special tokens that the settings name."""
+    if not content:
+        raise CheckpointError(f"{path} is missing; the folder's tokenizer_class needs it.")
+    try:
+        backend = Tokenizer.from_str(json.dumps(content))
+    except Exception as error:  # the library raises nothing narrower
+        raise CheckpointError(f"{path} is no tokenizer: {error}.") from error
+    padding = backend.padding or {}
+    backend.no_truncation()
+    backend.no_padding()
+    defaults = {"pad_token": padding.get("pad_token", "")}
+    special = {
+        key: token_text(settings.get(key), defaults.get(key) or "") for key in SPECIAL_TOKENS
+    }
+    special = {key: text for key, text in special.items() if text}
+    listed = setting(
+        path.with_name("tokenizer_config.json"), settings, "added_tokens_decoder", dict, {}
     )
-    if do_lower_case and not lowercase:
-        return normalizers.Sequence([normalizers.Lowercase(), bert])
-    return bert
+    add_tokens(backend, {int(id): token for id, token in listed.items()}, settings, special)
+    return backend, special
+
+
+def lower_case_first(backend: Tokenizer) -> None:
+    """What do_lower_case of sentence-transformers means: lower case, before all else."""
+    steps: Any = backend.normalizer
+    if not isinstance(steps, normalizers.Sequence):
+        steps = [steps] if steps else []
+    if not any(isinstance(step, normalizers.Lowercase) for step in steps):
+        backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *steps])
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -115,56 +163,97 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def read_vocabulary(
-    folder: Path, settings: dict[str, Any], unknown: str
-) -> tuple[Any, dict[int, dict[str, Any]]]:
-    """The WordPiece model and the added tokens, by id, of tokenizer.json or else vocab.txt."""
+def read_words(folder: Path, content: dict[str, Any], unknown: str) -> WordPiece:
+    """The WordPiece model of tokenizer.json, whose content is given, or else of vocab.txt."""
     path = folder / "tokenizer.json"
-    content = read_json(path, dict) if path.exists() else {}
-    listed = setting(folder / "tokenizer_config.json", settings, "added_tokens_decoder", dict)
-    if listed is None:
-        older = folder / "added_tokens.json"
-        listed = {
-            id: {"content": text, "special": text in SPECIAL_TOKENS.values()}
-            for text, id in (read_json(older, dict) if older.exists() else {}).items()
-        }
-        listed |= {t["id"]: t for t in setting(path, content, "added_tokens", list, [])}
-    added = {int(id): dict(token) for id, token in listed.items()}
     if content:
         model = setting(path, content, "model", dict, {})
         vocabulary = setting(path, model, "vocab", dict)
         if model.get("type", "WordPiece") != "WordPiece" or not vocabulary:
             raise CheckpointError(f"{path}: the model is no WordPiece with a vocabulary.")
-        return WordPiece(vocabulary, unk_token=unknown), added
-    if not (folder / "vocab.txt").exists():
+        if not all(type(id) is int and id >= 0 for id in vocabulary.values()):
+            raise CheckpointError(f"{path}: the vocabulary has ids that are no whole numbers.")
+        words = WordPiece(vocabulary, unk_token=unknown)
+    elif (folder / "vocab.txt").exists():
+        words = WordPiece.from_file(str(folder / "vocab.txt"), unk_token=unknown)
+    else:
         raise CheckpointError(f"{folder} has neither tokenizer.json nor vocab.txt.")
-    return WordPiece.from_file(str(folder / "vocab.txt"), unk_token=unknown), added
+    if words.token_to_id(unknown) is None:
+        raise CheckpointError(f"{folder}: the vocabulary has no {unknown}, the unknown word.")
+    return words
 
 
-def add_tokens(backend: Tokenizer, added: dict[int, dict[str, Any]], special: list[str]) -> None:
+def read_added_tokens(
+    folder: Path, settings: dict[str, Any], content: dict[str, Any]
+) -> dict[int, dict[str, Any]]:
+    """The added tokens by id: those the settings list, else those of the older files."""
+    listed = setting(folder / "tokenizer_config.json", settings, "added_tokens_decoder", dict)
+    if listed is None:
+        older = folder / "added_tokens.json"
+        named = {*SPECIAL_TOKENS.values(), *extra_tokens(settings)}
+        listed = {
+            id: {"content": text, "special": text in named}
+            for text, id in (read_json(older, dict) if older.exists() else {}).items()
+        }
+        path = folder / "tokenizer.json"
+        listed |= {t["id"]: t for t in setting(path, content, "added_tokens", list, [])}
+    return {int(id): dict(token) for id, token in listed.items()}
+
+
+def add_tokens(
+    backend: Tokenizer,
+    added: dict[int, dict[str, Any]],
+    settings: dict[str, Any],
+    special: dict[str, str],
+) -> None:
     """Add the tokens that are found in a text before it is split, the special ones last."""
     tokens = [
         AddedToken(**{key: value for key, value in token.items() if key not in ("id", "__type")})
         for _, token in sorted(added.items())
     ]
-    listed = {token.content for token in tokens} | {""}
-    tokens += [AddedToken(text, special=True) for text in special if text not in listed]
+    known = {token.content for token in tokens}
+    known |= {token.content for token in backend.get_added_tokens_decoder().values()}
+    for text in dict.fromkeys([*special.values(), *extra_tokens(settings)]):
+        if text not in known:
+            tokens.append(AddedToken(text, special=True))
     backend.add_tokens(tokens)
 
 
-def token_text(value: object, default: str) -> str:
+def extra_tokens(settings: dict[str, Any]) -> list[str]:
+    """Special tokens beyond the usual names: a list, an object, or keys that end in _token."""
+    extra = settings.get("extra_special_tokens") or settings.get("additional_special_tokens") or []
+    extra = list(extra.values()) if isinstance(extra, dict) else list(extra)
+    others = [
+        value
+        for key, value in settings.items()
+        if key.endswith("_token") and key not in SPECIAL_TOKENS and isinstance(value, str)
+    ]
+    return [text for token in [*others, *extra] if (text := token_text(token, ""))]
+
+
+def token_text(value: object, default: str | None) -> str:
     """A special token's text; a folder may give the token as an object."""
     if isinstance(value, dict):
         value = value.get("content")
-    return value if isinstance(value, str) and value else default
+    return value if isinstance(value, str) and value else default or ""
+
+
+def side_of(path: Path, settings: dict[str, Any], what: str, content: dict[str, Any]) -> str:
+    """Where a text is cut or padded: as the settings say, else as tokenizer.json was left."""
+    left_behind = content.get(what)
+    default = left_behind.get("direction", "right") if isinstance(left_behind, dict) else "right"
+    side: str = setting(path, settings, f"{what}_side", str, str(default).lower())
+    if side not in ("left", "right"):
+        raise CheckpointError(f"{path}: {what}_side is {side!r}, neither 'left' nor 'right'.")
+    return side
 
 
 def max_length(
-    settings: dict[str, Any], max_seq_length: int | None, max_position_embeddings: int
+    settings: dict[str, Any], transformer: TransformerSettings, max_position_embeddings: int
 ) -> int:
     """The most tokens a text may have. See load_tokenizer; never more than there are positions."""
-    limit = max_seq_length
-    if limit is None:
+    limit = transformer.max_seq_length
+    if limit is None or "model_max_length" in transformer.tokenizer_args:
         limit = settings.get("model_max_length", max_position_embeddings)
     # Folders write "no limit" as 1e30.
     if not is_count(limit) or limit >= max_position_embeddings:

@@ -281,6 +281,8 @@ def modules(gpus):
         exp=ufunc(np.exp),
         tanh=ufunc(np.tanh),
         maximum=ufunc(np.maximum),
+        minimum=ufunc(np.minimum),
+        divide=ufunc(np.divide),
         cuda=cuda,
     )
     special = module("cupyx.scipy.special", erf=ufunc(error_function))

@@ -105,7 +105,7 @@ def test_an_error_in_a_pack_reaches_the_caller_and_leaves_blas_as_it_was(minilm,
         raise MemoryError("no room")
 
     before = [pool["num_threads"] for pool in threadpool_info()]
-    monkeypatch.setattr(minilm, "_pool", fail)
+    monkeypatch.setattr("minibert.pipeline.pool", fail)
     with pytest.raises(MemoryError, match="no room"):
         minilm.encode(MINILM_TEXTS, pack_tokens=100)
     assert [pool["num_threads"] for pool in threadpool_info()] == before
@@ -192,7 +192,11 @@ def test_on_long_error_refuses_with_what_to_do(minilm_folder):
         (None, "got a NoneType"),
         (b"bytes", "got a bytes"),
         (3, "got a int"),
-        ({"a": 1}, "got a dict"),
+        ({"a": 1}, "Text 0 of 1 is a dict"),
+        ({"text": 1}, "Text 0 of 1 is a dict"),
+        ([("a", "b", "c")], "Text 0 of 1 is a tuple"),
+        ([("a", None)], "Text 0 of 1 is a tuple"),
+        (np.array("a"), "got a ndarray"),
         (["a", None], "Text 1 of 2 is a NoneType"),
         (["a", float("nan")], "Text 1 of 2 is a float"),
         ([["a"]], "Text 0 of 1 is a list"),
@@ -218,8 +222,15 @@ def test_a_lone_surrogate_is_refused_with_its_text(minilm):
         ({"batch_size": 2.5}, r"batch_size is 2\.5"),
         ({"truncate_dim": -1}, "truncate_dim is -1"),
         ({"convert_to_tensor": True}, "NumPy arrays, no tensors"),
-        ({"convert_to_numpy": False}, "NumPy arrays, no tensors"),
-        ({"on_long": "shout"}, "on_long is 'shout'; expected one of 'warn', 'error', 'ignore'"),
+        (
+            {"output_value": "vectors"},
+            "output_value is 'vectors'; expected one of 'sentence_embedd",
+        ),
+        ({"precision": "int4"}, "precision is 'int4'; expected one of 'float32', 'int8'"),
+        ({"precision": "int8", "output_value": None}, "output_value=None shows what was computed"),
+        ({"chunk_size": 0}, "chunk_size is 0"),
+        ({"on_long": "window", "output_value": None}, "it has no tokens to show"),
+        ({"on_long": "shout"}, "on_long is 'shout'; expected one of 'warn', 'error', 'ignore', 'w"),
     ],
 )
 def test_arguments_that_cannot_be_meant_are_refused(minilm, arguments, message):
@@ -325,7 +336,7 @@ def test_both_names_of_the_texts_at_once_are_refused(minilm):
 
 
 def test_a_prompt_that_is_no_text_is_refused(minilm):
-    with pytest.raises(TypeError, match="Text 0 of 1 is a int"):
+    with pytest.raises(TypeError, match="The prompt is a int"):
         minilm.encode("a", prompt=3)
 
 
@@ -333,5 +344,5 @@ def test_a_limit_that_cuts_nothing_refuses_what_is_too_long(minilm_folder):
     model = SentenceTransformer(minilm_folder)
     model.max_seq_length = 1
     assert model.encode("short enough").shape == (384,)
-    with pytest.raises(ValueError, match="longer than the model's positions"):
+    with pytest.raises(ValueError, match="has 602 tokens, and this model has 512 positions"):
         model.encode("word " * 600)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from minibert import CheckpointError, SentenceTransformer
-from minibert.folder import inside, read_folder
+from minibert.folder import read_folder
+from minibert.json_files import inside
+from minibert.modules import Normalize
 
 OLD = "sentence_transformers.models."
 
@@ -26,10 +28,10 @@ def refused(folder, message):
 
 
 def test_old_and_new_names_of_modules_mean_the_same(folder):
-    assert read_folder(folder).normalize is False
+    assert Normalize() not in read_folder(folder).modules
     write_modules(folder, OLD + "Transformer", OLD + "Pooling", OLD + "Normalize")
     # The reference writes no folder for Normalize, either.
-    assert read_folder(folder).normalize is True
+    assert read_folder(folder).modules[-1] == Normalize()
     np.testing.assert_allclose(np.linalg.norm(SentenceTransformer(folder).encode("a")), 1, 1e-6)
 
 
@@ -60,10 +62,23 @@ def test_plain_bert_takes_the_mean_and_says_so(folder, caplog, edit):
 @pytest.mark.parametrize(
     ("types", "message"),
     [
-        (["Transformer", "Pooling", "Dense"], "modules are Transformer, Pooling, Dense"),
-        (["Pooling", "Transformer"], "modules are Pooling, Transformer"),
-        (["Transformer"], "modules are Transformer;"),
-        ([], "modules are none"),
+        (
+            ["Transformer", "Pooling", "CNN"],
+            "there is a CNN after the Transformer; .* Pooling, Dense",
+        ),
+        (["Transformer", "Pooling", "Transformer"], "there is a Transformer after the Transformer"),
+        (
+            ["Transformer", "Pooling", "Pooling"],
+            "modules are Transformer, Pooling, Pooling; .* one",
+        ),
+        (
+            ["Transformer", "Dropout", "Pooling"],
+            "modules are Transformer, Dropout, Pooling; .* one",
+        ),
+        (["Pooling", "Transformer"], "Pooling comes first; minibert expects a Transformer there"),
+        (["BERT", "Pooling"], "BERT comes first"),
+        (["Transformer"], "modules are Transformer; without a Pooling"),
+        ([], "no module comes first"),
     ],
 )
 def test_modules_that_do_not_run_are_refused_by_name(folder, types, message):
@@ -108,8 +123,16 @@ def test_a_max_seq_length_that_is_no_length_is_refused(folder, edit, length):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("query_length", 32, "does not know the key 'query_length'"),
-        ("transformer_task", "fill-mask", "minibert computes 'feature-extraction'"),
+        ("query_length", "32", "query_length is '32'; expected a whole number from 1 up, or null"),
+        ("query_size", 32, "does not know the key 'query_size'"),
+        ("query_expansion", {"length": 32}, "query_expansion is for multi-vector models"),
+        ("transformer_task", "fill-mask", "'fill-mask'; minibert computes feature-extraction"),
+        ("transformer_task", "sequence-classification", "modality_config is"),
+        ("model_args", {"gguf_file": "x"}, "does not know the model argument 'gguf_file'"),
+        ("processing_kwargs", {"text": {"stride": 3}}, "does not know the key 'stride'"),
+        ("processing_kwargs", {"text": 3}, "processing_kwargs: text is 3"),
+        ("processing_kwargs", {"text": {"truncation": "only_first"}}, "truncation is 'only_first'"),
+        ("processing_kwargs", {"text": {"max_length": 0}}, "max_length is 0; expected a whole"),
         ("module_output_name", "sentence_embedding", "minibert computes 'token_embeddings'"),
         ("modality_config", {"text": {"method": "forward", "method_output_name": "pooler_output"}},
          "minibert computes {'text'"),
@@ -125,15 +148,17 @@ def test_settings_of_the_transformer_that_change_its_output_are_refused(
 @pytest.mark.parametrize(
     ("pooling", "message"),
     [
-        ({"pooling_mode": "cls", "embedding_dimension": 20}, "the pooling is 'cls'; .* mean"),
-        ({"pooling_mode": ["mean", "max"]}, r"the pooling is 'mean\+max'"),
-        ({"pooling_mode": "median"}, "the pooling is 'median'"),
+        ({"pooling_mode": "median"}, "the pooling is 'median'; minibert computes cls, max, mean"),
+        ({"pooling_mode": ["mean", "median"]}, "the pooling is 'median'"),
+        ({"pooling_mode": []}, r"pooling_mode is \[\]; expected a name"),
         ({"pooling_mode": 0}, "pooling_mode is 0; expected a name"),
         ({"pooling_mode": [1]}, r"pooling_mode is \[1\]; expected a name"),
-        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, r"'cls\+mean'"),
-        ({"pooling_mode": "mean", "include_prompt": False}, "include_prompt is false"),
+        (
+            {"pooling_mode": "mean", "include_prompt": "no"},
+            "include_prompt is 'no'; expected a bool",
+        ),
         ({"pooling_mode": "mean", "power": 2}, "does not know the key 'power'"),
-        ({"pooling_mode": "mean", "embedding_dimension": 21}, "expects 21 dimensions.* is 20"),
+        ({"pooling_mode": "mean", "embedding_dimension": 21}, "expects 21 dimensions; .* gives 20"),
     ],
 )
 def test_a_pooling_that_is_not_computed_is_refused_by_name(folder, pooling, message):
@@ -152,7 +177,7 @@ def test_a_pooling_that_is_not_computed_is_refused_by_name(folder, pooling, mess
 )
 def test_every_way_to_write_the_mean_is_understood(folder, pooling):
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-    assert read_folder(folder).pooling == ("mean",)
+    assert read_folder(folder).modules[0].pooling_mode == ("mean",)
 
 
 def test_a_pooling_without_its_file_is_refused(folder):
@@ -164,6 +189,7 @@ def test_a_pooling_without_its_file_is_refused(folder):
     ("key", "value", "message"),
     [
         ("model_type", "CrossEncoder", "expected 'SentenceTransformer'"),
+        ("model_type", "SparseEncoder", "expected 'SentenceTransformer'"),
         ("prompts", ["query: "], "expected names and their texts"),
         ("prompts", {"query": 3}, "expected names and their texts"),
         ("truncate_dim", 0, "expected a whole number"),

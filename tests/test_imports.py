@@ -15,39 +15,67 @@ PACKAGE = Path(minibert.__file__).parent
 MAY_IMPORT = {
     "arrays": "",
     "errors": "",
+    "progress": "",
+    "activations": "arrays",
     "kernels": "arrays",
     "kernels_cupy": "arrays",
     "packing": "arrays",
-    "tokens": "arrays",
+    "precision": "arrays",
     "formats": "arrays",
-    "bert": "arrays packing",
-    "pooling": "arrays",
+    "json_files": "errors",
+    "tokens": "arrays errors",
+    "bert": "activations arrays packing",
+    "pooling": "activations arrays packing",
     "scores": "arrays kernels",
-    "folder": "errors",
-    "hub": "errors folder",
-    "vocabulary": "errors folder tokens",
-    "checkpoint": "arrays bert errors folder",
+    "metrics": "errors scores",
+    "mining": "arrays progress scores",
+    "modules": "activations errors json_files",
+    "folder": "errors json_files modules",
+    "hub": "errors json_files modules",
+    "tensors": "arrays errors json_files",
+    "vocabulary": "errors json_files modules tokens",
+    "checkpoint": "activations bert errors json_files tensors",
     "devices": "arrays bert errors kernels packing",
-    "encoder": "arrays bert devices errors packing pooling scores tokens",
-    "padded": "arrays bert checkpoint devices errors folder hub packing tokens vocabulary",
-    "util": "scores",
-    "__init__": "encoder errors scores util",
-    "cli": "__init__ devices encoder errors formats",
+    "transformer": "arrays bert checkpoint devices modules packing tokens vocabulary",
+    "padded": "arrays bert checkpoint devices errors hub json_files modules packing tokens "
+    "vocabulary",
+    "pipeline": "arrays errors folder modules pooling tensors",
+    "vectors": "arrays packing padded pipeline tokens transformer",
+    "processes": "devices",
+    "saving": "json_files modules tensors",
+    "encoder": "arrays metrics precision progress scores tokens",
+    "util": "mining precision scores",
+    "__init__": "encoder errors precision scores util",
+    "cli": "__init__ devices encoder errors formats progress",
     "__main__": "cli",
 }
-# Imported inside a function. CuPy's kernels need CuPy; the others only open models, and importing
-# the class should not wait for them.
+# Imported inside a function: CuPy's kernels need CuPy, the transformers-shaped view is an answer to
+# whoever asks model[0] for it, and importing the class should not wait for what opens a model.
 LATE = {
     "devices": "kernels_cupy",
-    "encoder": "checkpoint folder hub vocabulary",
+    "transformer": "padded",
+    "encoder": "devices folder hub padded pipeline processes saving transformer vectors",
+    "__init__": "padded",
+}
+# What a type needs is not imported when the program runs.
+FOR_TYPES = {
+    "transformer": "padded",
+    "saving": "encoder",
+    "encoder": "modules padded processes transformer",
     "__init__": "padded",
 }
 
 
 def imports_of(module):
-    """The modules of minibert that a module imports: at its top, and inside functions."""
+    """The modules of minibert that a module imports: at its top, in functions, and for types."""
     tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
-    top, late = set(), set()
+    top, late, typed = set(), set(), set()
+    for_types = {
+        node
+        for block in tree.body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in block.body
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "minibert":
             names = [node.module.partition(".")[2]] if "." in node.module else []
@@ -55,8 +83,8 @@ def imports_of(module):
                 alias.name if (PACKAGE / f"{alias.name}.py").exists() else "__init__"
                 for alias in node.names
             ]
-            (top if node in tree.body else late).update(names)
-    return top, late
+            (top if node in tree.body else typed if node in for_types else late).update(names)
+    return top, late, typed
 
 
 def test_every_module_stands_in_the_table():
@@ -65,9 +93,10 @@ def test_every_module_stands_in_the_table():
 
 @pytest.mark.parametrize("module", MAY_IMPORT)
 def test_modules_import_only_what_the_table_allows(module):
-    top, late = imports_of(module)
+    top, late, typed = imports_of(module)
     assert top <= set(MAY_IMPORT[module].split())
     assert late <= set(LATE.get(module, "").split())
+    assert typed <= set(FOR_TYPES.get(module, "").split())
 
 
 def test_the_table_has_no_cycle():

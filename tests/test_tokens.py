@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibert.errors import CheckpointError
+from minibert.modules import TransformerSettings
 from minibert.tokens import PICTURE, Cut, TextTokenizer, check_texts, text_windows
 from minibert.vocabulary import load_tokenizer
 
@@ -18,12 +19,16 @@ UNKNOWN, CLS, SEP, MASK = 100, 101, 102, 103
 
 @pytest.fixture(scope="module")
 def tokenizer(minilm_folder):
-    return load_tokenizer(minilm_folder, vocab_size=30522, max_position_embeddings=512)
+    return minilm_tokenizer(minilm_folder)
+
+
+def minilm_tokenizer(folder):
+    settings = TransformerSettings(folder)
+    return load_tokenizer(settings, vocab_size=30522, max_position_embeddings=512)
 
 
 def ids_of(tokenizer, text, limit=None):
-    (ids,), _ = tokenizer.ids([text], limit)
-    return ids.tolist()
+    return tokenizer.rows([text], limit).ids[0].tolist()
 
 
 def pieces_of(tokenizer, text):
@@ -73,12 +78,12 @@ def test_a_limit_below_the_special_tokens_cuts_nothing(tokenizer):
 
 
 def test_cut_texts_are_counted_with_the_longest(tokenizer):
-    _, cut = tokenizer.ids(["one", "one two three four five", "one two three"], 4)
+    cut = tokenizer.rows(["one", "one two three four five", "one two three"], 4).cut
     assert cut == Cut(texts=2, longest=7, in_tokens=True)
 
 
 def test_a_text_of_exactly_the_limit_is_not_cut(tokenizer):
-    _, cut = tokenizer.ids(["one two"], 4)
+    cut = tokenizer.rows(["one two"], 4).cut
     assert cut == Cut()
 
 
@@ -112,7 +117,7 @@ def test_long_texts_have_the_ids_of_the_whole(tokenizer, name):
     limit = 64
     whole = tokenizer.backend.encode_batch_fast([LONG[name]])[0].ids
     expected = whole if len(whole) <= limit else [*whole[: limit - 1], SEP]
-    (ids,), cut = tokenizer.ids([LONG[name]], limit)
+    (ids,), _, _, cut = tokenizer.rows([LONG[name]], limit)
     assert ids.tolist() == expected
     assert cut.texts == (len(whole) > limit)
 
@@ -145,7 +150,7 @@ def test_a_text_of_10_mb_takes_no_longer_than_its_beginning(tokenizer):
         "\xa0" * 5_000_000,
     ):
         start = time.process_time()
-        (ids,), _ = tokenizer.ids([text], 256)
+        (ids,) = tokenizer.rows([text], 256).ids
         assert len(ids) <= 256
         assert time.process_time() - start < 2  # 0.1 to 0.6 seen; whole, 4 to 20
 
@@ -154,9 +159,17 @@ def test_a_text_of_10_mb_takes_no_longer_than_its_beginning(tokenizer):
 def test_nothing_is_squeezed_where_an_added_token_could_be_hit(minilm_folder, added):
     from tokenizers import AddedToken
 
-    backend = load_tokenizer(minilm_folder, vocab_size=30522, max_position_embeddings=512).backend
+    backend = minilm_tokenizer(minilm_folder).backend
     backend.add_tokens([AddedToken(added)])
-    tokenizer = TextTokenizer(backend, max_length=64, pad_id=0, padding_side="right")
+    tokenizer = TextTokenizer(
+        backend,
+        special_tokens={},
+        max_length=64,
+        padding_side="right",
+        truncation_side="right",
+        input_names=("input_ids",),
+        splits_as_bert=True,
+    )
     text = "a" * 500 + added + "   " + "\x00\x00"
     assert tokenizer.squeeze(text) == text
 
@@ -184,7 +197,8 @@ def test_squeezing_shortens_endless_words_blanks_and_control_characters(tokenize
         (["a", "b", 3], 2, "int"),
         ([float("nan")], 0, "float"),
         (["a", ["b"]], 1, "list"),
-        ([("a", "b")], 0, "tuple"),
+        ([("a", "b", "c")], 0, "tuple"),
+        (["a", ("a", 1)], 1, "tuple"),
     ],
 )
 def test_what_is_no_text_is_refused_with_its_index(texts, index, kind):
@@ -229,7 +243,8 @@ def test_threads_may_share_a_tokenizer(tokenizer):
 
 
 def load(folder, **arguments):
-    return load_tokenizer(folder, vocab_size=83, max_position_embeddings=41, **arguments)
+    settings = TransformerSettings(folder, **arguments)
+    return load_tokenizer(settings, vocab_size=83, max_position_embeddings=41)
 
 
 def test_lower_casing_follows_tokenizer_config_and_not_tokenizer_json(folder, edit):
@@ -341,8 +356,8 @@ def test_a_tokenizer_class_in_config_json_counts_where_there_is_no_other(folder,
         load(folder)
 
 
-@pytest.mark.parametrize(("key", "value"), [("truncation_side", "left"), ("padding_side", "top")])
-def test_a_side_that_is_not_computed_is_refused(folder, edit, key, value):
+@pytest.mark.parametrize(("key", "value"), [("truncation_side", "top"), ("padding_side", "top")])
+def test_a_side_that_there_is_not_is_refused(folder, edit, key, value):
     edit(folder / "tokenizer_config.json", **{key: value})
     with pytest.raises(CheckpointError, match=key):
         load(folder)
@@ -356,7 +371,9 @@ def test_the_padding_id_is_that_of_the_folder_s_pad_token(folder, edit):
 
 def test_other_tokenizer_classes_are_refused_by_name(folder, edit):
     edit(folder / "tokenizer_config.json", tokenizer_class="T5Tokenizer")
-    with pytest.raises(CheckpointError, match="'T5Tokenizer'; minibert builds 'BertTokenizer'"):
+    with pytest.raises(
+        CheckpointError, match="'T5Tokenizer'; minibert builds BertTokenizer, DistilBert"
+    ):
         load(folder)
 
 
@@ -392,7 +409,7 @@ def test_a_folder_without_vocabulary_is_refused(folder):
 
 def test_a_vocabulary_larger_than_the_embeddings_is_refused(folder):
     with pytest.raises(CheckpointError, match="goes up to the id 82; the model has 50"):
-        load_tokenizer(folder, vocab_size=50, max_position_embeddings=41)
+        load_tokenizer(TransformerSettings(folder), vocab_size=50, max_position_embeddings=41)
 
 
 def test_a_padding_side_on_the_left_is_kept(folder, edit):
@@ -401,5 +418,5 @@ def test_a_padding_side_on_the_left_is_kept(folder, edit):
 
 
 def test_ids_are_int64(tokenizer):
-    (ids,), _ = tokenizer.ids(["a"], None)
+    (ids,) = tokenizer.rows(["a"], None).ids
     assert ids.dtype == np.int64

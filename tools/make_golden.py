@@ -79,12 +79,12 @@ def main() -> None:
     assert size < 2e6, "golden files must stay under 2 MB"
 
 
-def awkward(model: torch.nn.Module) -> torch.nn.Module:
-    """Draw every parameter: sd 0.5, around 1 for the gains of layer norms, else around 0."""
+def awkward(model: torch.nn.Module, deviation: float = 0.5) -> torch.nn.Module:
+    """Draw every parameter, around 1 for the gains of layer norms, else around 0."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             gain = name.endswith("LayerNorm.weight")
-            parameter.copy_(torch.randn_like(parameter) * 0.5 + float(gain))
+            parameter.copy_(torch.randn_like(parameter) * deviation + float(gain))
     return model.eval()
 
 

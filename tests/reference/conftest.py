@@ -8,4 +8,6 @@ import sys
 from pathlib import Path
 
 collect_ignore_glob = [] if importlib.util.find_spec("sentence_transformers") else ["test_*.py"]
-sys.path.insert(0, str(Path(__file__).parent.parent))
+TESTS = Path(__file__).parent.parent
+# The tests' own modules, and tools/make_golden.py, which makes tiny models.
+sys.path[:0] = [str(TESTS), str(TESTS.parent / "tools")]

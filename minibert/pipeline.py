@@ -1,0 +1,131 @@
+"""The modules after a BERT, ready to compute: hidden states -> vectors. Start at load_pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minibert.arrays import Array, IntArray, Kernels
+from minibert.errors import CheckpointError
+from minibert.folder import Folder, check_order
+from minibert.modules import Dense, Dropout, LayerNorm, Normalize, Pooling
+from minibert.pooling import Projection, RowModule, RowNorm, normalize, pool
+from minibert.tensors import Tensors, weight_files
+
+__all__ = ["Pipeline", "load_pipeline"]
+
+
+class Pipeline(NamedTuple):
+    """What makes one vector of each text's token states."""
+
+    before: tuple[RowModule, ...]  # on the tokens' states
+    pooling: Pooling
+    after: tuple[RowModule, ...]  # on the vectors
+    width: int  # of a vector
+
+    def tokens(self, hidden: Array, kernels: Kernels) -> Array:
+        """The tokens' states as they are pooled: (N, D) -> (N, E)."""
+        for module in self.before:
+            hidden = module(hidden, kernels)
+        return hidden
+
+    def pooled(
+        self, hidden: Array, lengths: IntArray, prompt_length: int, kernels: Kernels
+    ) -> Array:
+        """Pool what `tokens` made: (N, E), (S,) -> (S, E * modes).
+
+        `prompt_length` is how many tokens [CLS] and a prompt take; the folder may leave them out.
+        """
+        skipped = 0 if self.pooling.include_prompt else prompt_length
+        return pool(self.pooling.pooling_mode, hidden, lengths, skipped, kernels)
+
+    def finished(self, vectors: Array, kernels: Kernels) -> Array:
+        """What the modules after the pooling make of its vectors: -> (S, width)."""
+        for module in self.after:
+            vectors = module(vectors, kernels)
+        return vectors
+
+    def put(self, put: Callable[[Any], Any]) -> Pipeline:
+        """The same with all tensors elsewhere: `put` takes a named tuple of them."""
+
+        def moved(modules: tuple[RowModule, ...]) -> tuple[RowModule, ...]:
+            return tuple(put(module) if isinstance(module, tuple) else module for module in modules)
+
+        return self._replace(before=moved(self.before), after=moved(self.after))
+
+
+def load_pipeline(folder: Folder, hidden_size: int) -> Pipeline:
+    """Read the modules' tensors.
+
+    Raises CheckpointError for modules in an order that makes no vectors, for a width that does not
+    fit what comes before, and for tensors that are missing or too many.
+    """
+    check_order(folder)
+    before: list[RowModule] = []
+    after: list[RowModule] = []
+    pooling, width = None, hidden_size
+    for module in folder.modules:
+        if isinstance(module, Pooling):
+            check_width(folder.path, "the pooling", module.embedding_dimension or width, width)
+            pooling, width = module, width * len(module.pooling_mode)
+        elif isinstance(module, Normalize) and pooling is None:
+            # Of vectors that are not there yet, the reference normalises none.
+            before += [normalize] * (module.module_input_name == "token_embeddings")
+        elif not isinstance(module, Dropout):
+            computing, width = load_module(module, width, folder.path)
+            (after if pooling else before).append(computing)
+    assert pooling is not None  # check_order has seen it
+    return Pipeline(tuple(before), pooling, tuple(after), width)
+
+
+def load_module(
+    module: Dense | LayerNorm | Normalize, width: int, model: Path
+) -> tuple[RowModule, int]:
+    """What computes a module on rows of a width, and the width of what it makes of them.
+
+    `model` is the folder of the whole model.
+    """
+    if isinstance(module, Normalize):
+        return normalize, width
+    tensors = Tensors(weight_files(module.path, model))
+    computing: RowModule
+    if isinstance(module, Dense):
+        check_width(module.path, "in_features", module.in_features, width)
+        computing, width = read_projection(module, tensors), module.out_features
+    else:
+        check_width(module.path, "dimension", module.dimension, width)
+        computing = RowNorm(tensors.take("norm.weight", width), tensors.take("norm.bias", width))
+    if unused := tensors.unused():
+        raise CheckpointError(
+            f"{module.path}: config.json does not mention the tensor {unused[0]!r}."
+        )
+    return computing, width
+
+
+def read_projection(module: Dense, tensors: Tensors) -> Projection:
+    """The tensors of a Dense."""
+    shape = module.out_features, module.in_features
+    projects = module.use_residual and module.out_features != module.in_features
+    return Projection(
+        # Stored as (out, in); the transposed view copies nothing.
+        weight=tensors.take("linear.weight", *shape).T,
+        bias=(
+            tensors.take("linear.bias", module.out_features)
+            if module.bias
+            else np.zeros(module.out_features, dtype=np.float32)
+        ),
+        activation=module.activation_function,
+        has_residual=module.use_residual,
+        residual=tensors.take("residual.weight", *shape).T if projects else None,
+    )
+
+
+def check_width(path: Path, what: str, expected: int, width: int) -> None:
+    """Raise CheckpointError if a module expects another width than the one before it gives."""
+    if expected != width:
+        raise CheckpointError(
+            f"{path}: {what} expects {expected} dimensions; what comes before it gives {width}."
+        )

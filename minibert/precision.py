@@ -1,0 +1,116 @@
+"""float32 vectors -> codes of one byte or one bit a number. No files."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minibert.arrays import Array
+
+__all__ = ["Precision", "check_precision", "code_shape", "quantize_embeddings"]
+
+logger = logging.getLogger(__name__)
+
+Precision: TypeAlias = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+
+# What each precision is stored as.
+CODES: dict[str, type[np.generic]] = {
+    "float32": np.float32,
+    "int8": np.int8,
+    "uint8": np.uint8,
+    "binary": np.int8,
+    "ubinary": np.uint8,
+}
+FEW = 100  # with fewer vectors than these, their ranges say little of others
+
+
+def quantize_embeddings(
+    embeddings: ArrayLike,
+    precision: Precision,
+    ranges: ArrayLike | None = None,
+    calibration_embeddings: ArrayLike | None = None,
+) -> Any:
+    """Turn vectors into codes: (n, D) -> (n, D) of int8 or uint8, or (n, ceil(D/8)) packed bits.
+
+    int8 and uint8 cut the range of each dimension into 255 steps and round down: code 0 (-128) is
+    the minimum, 254 or 255 (127) the maximum, and what lies outside is clipped. The ranges are
+    `ranges` (2, D), minima and maxima; else those of `calibration_embeddings` (m, D); else those of
+    the vectors themselves. ubinary and binary keep one bit, 1 for a number above 0, the first
+    dimension in the highest bit; binary subtracts 128 from each byte. A list of matrices gives a
+    list, all with the same ranges.
+
+    Raises ValueError for one vector without ranges, for codes instead of vectors, and for another
+    precision.
+    """
+    check_precision(precision)
+    if isinstance(embeddings, list) and embeddings and np.ndim(embeddings[0]) == 2:
+        matrices = [as_vectors(matrix) for matrix in embeddings]
+        if precision in ("int8", "uint8") and ranges is None:
+            pooled = np.concatenate(matrices)
+            ranges = ranges_of(pooled, precision, calibration_embeddings) if len(pooled) else None
+        return [quantize_embeddings(matrix, precision, ranges) for matrix in matrices]
+    if isinstance(embeddings, list) and not embeddings:
+        return []  # the reference's answer; of no vectors the width is not known
+    vectors = as_vectors(embeddings)
+    if vectors.ndim == 2 and len(vectors) == 0:
+        return np.zeros((0, code_shape(vectors.shape[1], precision)), dtype=CODES[precision])
+    if precision == "float32":
+        return vectors.astype(np.float32)
+    if precision in ("int8", "uint8"):
+        if ranges is None:
+            ranges = ranges_of(vectors, precision, calibration_embeddings)
+        codes = steps_up(vectors, np.asarray(ranges, dtype=np.float32))
+        return codes.astype(np.uint8) if precision == "uint8" else (codes - 128).astype(np.int8)
+    bits = np.packbits(vectors > 0, axis=-1)
+    return bits if precision == "ubinary" else (bits - 128).astype(np.int8)
+
+
+def check_precision(precision: object) -> None:
+    """Raise ValueError for a name that is none of Precision's."""
+    if precision not in get_args(Precision):
+        expected = ", ".join(map(repr, get_args(Precision)))
+        raise ValueError(f"precision is {precision!r}; expected one of {expected}.")
+
+
+def code_shape(width: int, precision: str) -> int:
+    """How many codes a vector of a width has."""
+    return (width + 7) // 8 if precision in ("binary", "ubinary") else width
+
+
+def as_vectors(embeddings: ArrayLike) -> Array:
+    """Vectors as an array, or ValueError for codes, which have lost what a range needs."""
+    vectors = np.asarray(embeddings)
+    if vectors.dtype.kind != "f":
+        raise ValueError(f"The vectors are {vectors.dtype}; expected floats, not codes.")
+    return vectors
+
+
+def ranges_of(vectors: Array, precision: str, calibration: ArrayLike | None) -> NDArray[Any]:
+    """The minimum and maximum of each dimension: (n, D) -> (2, D)."""
+    if calibration is not None:
+        vectors = as_vectors(calibration)
+    elif vectors.ndim == 1 or len(vectors) == 1:
+        raise ValueError(
+            f"One vector has no ranges for {precision}. Give ranges= or calibration_embeddings= "
+            "to quantize_embeddings(), of vectors like those to come."
+        )
+    elif len(vectors) < FEW:
+        logger.warning(
+            "The ranges for %s are those of %d vectors only; give ranges or calibration_embeddings "
+            "of more.",
+            precision,
+            len(vectors),
+        )
+    return np.vstack((np.min(vectors, axis=0), np.max(vectors, axis=0)))
+
+
+def steps_up(vectors: Array, ranges: NDArray[Any]) -> Array:
+    """How many whole steps above its minimum each number lies, 0 to 255: -> the same shape."""
+    starts = ranges[0]
+    steps = (ranges[1] - starts) / 255
+    steps = np.where(steps == 0, 1, steps)  # a dimension that never changes
+    codes: Array = np.clip(np.floor((vectors - starts) / steps), 0, 255)
+    return codes

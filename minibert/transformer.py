@@ -1,0 +1,198 @@
+"""A BERT with its tokenizer on a device: texts -> packs -> hidden states -> what a head makes.
+
+Every kind of model begins with one: `encoder.py` pools its hidden states, `cross_encoder.py` and
+`masked_lm.py` put a head on them. Start at Transformer.run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from minibert.arrays import Array, IntArray
+from minibert.bert import Config, hidden_states
+from minibert.checkpoint import load_checkpoint
+from minibert.devices import find_device, one_blas_thread, thread_count
+from minibert.modules import TransformerSettings
+from minibert.packing import Pack, packs
+from minibert.tokens import Cut, OnLong, Text, text_windows
+from minibert.vocabulary import load_tokenizer
+
+if TYPE_CHECKING:
+    from minibert.padded import BertModel, Tokenizer
+
+__all__ = ["Transformer"]
+
+Made = TypeVar("Made")
+# A pack and its tokens' states (N, D), on the device -> whatever is wanted, on the host.
+Head = Callable[[Pack, Array], Made]
+
+
+class Transformer:
+    """A BERT and its tokenizer, as a folder has them. Threads may share one."""
+
+    def __init__(
+        self, settings: TransformerSettings, device: str | None = None, threads: int | None = None
+    ) -> None:
+        """Load the weights and the words of a folder.
+
+        Raises CheckpointError, DeviceError or ValueError, as SentenceTransformer does.
+        """
+        self.settings = settings
+        self.threads = thread_count(threads)
+        self.device = find_device(device)
+        self.checkpoint = load_checkpoint(settings.path, settings.config_args)
+        self.config: Config = self.checkpoint.config
+        self.words = load_tokenizer(
+            settings,
+            vocab_size=self.config.vocab_size,
+            max_position_embeddings=self.config.max_position_embeddings,
+        )
+        self.loaded_max_seq_length = self.max_seq_length  # before a program changes it
+        self._parameters = self.device.put_parameters(self.checkpoint.parameters)
+
+    @property
+    def max_seq_length(self) -> int:
+        """The most tokens of a text, special ones among them; the rest is cut."""
+        return self.words.max_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, length: int) -> None:
+        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+            raise ValueError(f"max_seq_length is {length!r}; expected a whole number from 1 up.")
+        if length > self.config.max_position_embeddings:
+            raise ValueError(
+                f"max_seq_length is {length}; this model has "
+                f"{self.config.max_position_embeddings} positions."
+            )
+        self.words.max_length = length
+
+    def limit(self, task: str | None = None) -> int | None:
+        """The most tokens of a text: a folder may set it for queries and documents; None cuts none.
+
+        `task` is "query", "document" or None.
+        """
+        if not self.settings.truncation:
+            return None
+        of_task = {"query": self.settings.query_length, "document": self.settings.document_length}
+        return self.settings.max_length or of_task.get(task or "") or self.max_seq_length
+
+    def to(self, device: str) -> None:
+        """Move to a device: "cpu", "cuda", or "cuda:" and a number."""
+        self.device = find_device(device)
+        self._parameters = self.device.put_parameters(self.checkpoint.parameters)
+
+    def run(
+        self,
+        texts: Sequence[Text],
+        head: Head[Made],
+        *,
+        limit: int | None,
+        pack_tokens: int = 1024,
+        batch_size: int | None = None,
+        on_long: OnLong = "warn",
+        cuts: list[Cut] | None = None,
+        left_out: list[int] | None = None,
+    ) -> Iterator[tuple[IntArray, Made]]:
+        """Run texts through the model: pack by pack, which texts they were and what `head` made.
+
+        `cuts` gets what was cut off, for a report at the end. Given `left_out`, texts above the
+        limit are not run, but their numbers are put there.
+
+        Raises ValueError for texts longer than the positions, and for on_long="error".
+        """
+        for window in text_windows(texts):
+            rows = self.words.rows(texts[window], limit)
+            if on_long == "error":
+                rows.cut.report(len(texts), limit, on_long)
+            if cuts is not None:
+                cuts.append(rows.cut)
+            chosen = np.arange(len(rows.ids))
+            if left_out is not None:
+                long = np.array(rows.is_cut)
+                left_out += (window.start + np.flatnonzero(long)).tolist()
+                chosen = np.flatnonzero(~long)
+            ids = [rows.ids[index] for index in chosen]
+            types = None if rows.types is None else [rows.types[index] for index in chosen]
+            for pack, made in self.run_rows(ids, types, head, pack_tokens, batch_size):
+                yield window.start + chosen[pack.order], made
+
+    def run_rows(
+        self,
+        ids: list[IntArray],
+        types: list[IntArray] | None,
+        head: Head[Made],
+        pack_tokens: int,
+        batch_size: int | None = None,
+    ) -> Iterator[tuple[Pack, Made]]:
+        """Run rows of tokens through the model, several packs at a time."""
+        longest = max(map(len, ids), default=0)
+        if min(map(len, ids), default=1) == 0:
+            raise ValueError(
+                "A text has no token: it is blank, and this folder's tokenizer adds none."
+            )
+        if longest > self.config.max_position_embeddings:
+            raise ValueError(
+                f"A text has {longest} tokens, and this model has "
+                f"{self.config.max_position_embeddings} positions; the limit on its length "
+                f"({self.limit()}) cuts no such text. Set max_seq_length."
+            )
+        work = list(packs(ids, pack_tokens, batch_size, token_types=types))
+        if len(work) <= 1 or self.threads == 1 or self.device.name != "cpu":
+            # One pack has all the BLAS threads, so that a single query is quick as well.
+            with one_blas_thread() if self.threads == 1 else nullcontext():
+                for pack in work:
+                    yield pack, self._forward(pack, head)
+            return
+        # Many packs share the cores better as one thread a pack (5 to 20 %), and their results do
+        # not depend on how many threads there are.
+        from concurrent.futures import ThreadPoolExecutor
+
+        with one_blas_thread(), ThreadPoolExecutor(self.threads) as workers:
+            try:
+                made = workers.map(lambda pack: self._forward(pack, head), work)
+                yield from zip(work, made, strict=True)
+            finally:  # after an error or Ctrl-C, begin no more of them
+                workers.shutdown(wait=True, cancel_futures=True)
+
+    def _forward(self, pack: Pack, head: Head[Made]) -> Made:
+        """What a head makes of one pack."""
+        device = self.device
+        with device.active():
+            hidden = hidden_states(
+                device.put_pack(pack), self._parameters, self.config, device.kernels
+            )  # (N, D)
+            return head(pack, hidden)
+
+    # What programs written for sentence-transformers ask the first module for.
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer under transformers' names."""
+        from minibert.padded import Tokenizer
+
+        return Tokenizer(self.words)
+
+    @property
+    def auto_model(self) -> BertModel:
+        """The BERT under transformers' names."""
+        from minibert.padded import BertModel
+
+        return BertModel(self.config, self.checkpoint.parameters, self.device.name)
+
+    @property
+    def do_lower_case(self) -> bool:
+        """Whether sentence-transformers' own setting lower-cases texts before all else."""
+        return self.settings.do_lower_case
+
+    def get_embedding_dimension(self) -> int:
+        """The width of a token's state, D."""
+        return self.config.hidden_size
+
+    get_word_embedding_dimension = get_embedding_dimension
+
+    def __repr__(self) -> str:
+        return f"Transformer({self.settings.path}, max_seq_length={self.max_seq_length})"

@@ -1,0 +1,208 @@
+"""Texts -> vectors, or token states, or both: what SentenceTransformer.encode returns, computed.
+
+For one process, and in float32. Start at Encoding.vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minibert.arrays import Array, IntArray
+from minibert.packing import Pack
+from minibert.padded import pad_rows
+from minibert.pipeline import Pipeline
+from minibert.tokens import Cut, OnLong, Text, characters_of, with_prompt
+from minibert.transformer import Transformer
+
+__all__ = ["OUTPUTS", "Encoding"]
+
+# The texts that `features` pads to one length, where the caller does not say.
+BATCH_SIZE = 32
+# One part in so many of a long text's window comes again in the next.
+OVERLAP = 4
+
+Advance: TypeAlias = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A model, and how it is to encode some texts."""
+
+    transformer: Transformer
+    pipeline: Pipeline
+    width: int  # how many dimensions of a vector are kept
+    prompt: str = ""
+    task: str | None = None
+    normalize: bool = False
+    on_long: OnLong = "warn"
+    pack_tokens: int = 1024
+    batch_size: int | None = None
+    cuts: list[Cut] = field(default_factory=list)  # gets what texts lost
+
+    @cached_property
+    def limit(self) -> int | None:
+        """The most tokens of a text."""
+        return self.transformer.limit(self.task)
+
+    @cached_property
+    def prompt_length(self) -> int:
+        """How many tokens the prompt takes at the beginning of a text, [CLS] among them.
+
+        They are counted on the prompt alone, like the reference's, even if it grows together with
+        a text; a special token at its end is not of the prompt.
+        """
+        if not self.prompt:
+            return 0
+        words = self.transformer.words
+        ids = words.rows([self.prompt], self.transformer.limit()).ids[0]
+        return len(ids) - (len(ids) > 0 and int(ids[-1]) in words.special_ids)
+
+    def vectors(self, texts: Sequence[Text], advance: Advance) -> Array:
+        """One vector a text: n texts -> (n, width) float32."""
+        vectors = np.empty((len(texts), self.width), dtype=np.float32)
+        long: list[int] | None = [] if self.on_long == "window" else None
+        for numbers, rows in self._run(texts, self._vectors_of_pack, left_out=long):
+            vectors[numbers] = rows
+            advance(len(numbers))
+        for number in long or ():
+            vectors[number] = self._vector_of_windows(texts[number])
+            advance(1)
+        return vectors
+
+    def states(self, texts: Sequence[Text], advance: Advance) -> list[Array]:
+        """The states of each text's tokens, special ones among them: n texts -> n of (T, E)."""
+        states: list[Array] = [np.empty((0, 0), dtype=np.float32)] * len(texts)
+        for numbers, found in self._run(texts, self._states_of_pack):
+            for number, state in zip(numbers, found, strict=True):
+                states[number] = state
+            advance(len(numbers))
+        return states
+
+    def features(self, texts: Sequence[Text], advance: Advance) -> list[dict[str, Any]]:
+        """All of each text in a dict: its tokens, their states and its vector, padded.
+
+        The batches are the reference's: texts sorted by their characters, the longest first,
+        `batch_size` at a time, each padded to the longest of its batch. States of padding are 0.
+        """
+        features: list[dict[str, Any]] = [{} for _ in texts]
+        order = np.argsort([-characters_of(text) for text in texts])
+        size = self.batch_size or BATCH_SIZE
+        for batch in (order[start : start + size] for start in range(0, len(order), size)):
+            rows = self.transformer.words.rows(
+                self.prompted([texts[number] for number in batch]), self.limit
+            )
+            if self.on_long == "error":
+                rows.cut.report(len(texts), self.limit, self.on_long)
+            self.cuts.append(rows.cut)
+            arrays = pad_rows(rows, self.transformer.words)
+            for pack, (states, vectors) in self.transformer.run_rows(
+                rows.ids, rows.types, self._both_of_pack, self.pack_tokens
+            ):
+                for place, state, vector in zip(pack.order, states, vectors, strict=True):
+                    row: dict[str, Any] = {name: array[place] for name, array in arrays.items()}
+                    real = row["attention_mask"] == 1
+                    row |= {"modality": "text"}
+                    row |= {"prompt_length": self.prompt_length} if self.prompt else {}
+                    row["token_embeddings"] = np.zeros((len(real), state.shape[1]), np.float32)
+                    row["token_embeddings"][real] = state
+                    row["sentence_embedding"] = vector
+                    features[batch[place]] = row
+                advance(len(pack.order))
+        return features
+
+    def _run(
+        self, texts: Sequence[Text], head: Any, left_out: list[int] | None = None
+    ) -> Iterator[tuple[IntArray, Any]]:
+        """Run the texts through the BERT, and a head on each pack."""
+        return self.transformer.run(
+            self.prompted(texts),
+            head,
+            limit=self.limit,
+            pack_tokens=self.pack_tokens,
+            batch_size=self.batch_size,
+            on_long=self.on_long,
+            cuts=self.cuts,
+            left_out=left_out,
+        )
+
+    def prompted(self, texts: Sequence[Text]) -> Sequence[Text]:
+        """The texts with the prompt before each."""
+        return [with_prompt(self.prompt, text) for text in texts] if self.prompt else texts
+
+    def _vector_of_windows(self, text: Text) -> Array:
+        """The vector of a text above the limit, from windows that overlap: -> (width,).
+
+        The windows' means are averaged with the weight of their tokens, special tokens and prompt
+        among them, so this is the mean over all tokens of all windows. The modules after the
+        pooling, and `normalize`, follow.
+        """
+        if self.pipeline.pooling.pooling_mode != ("mean",):
+            modes = ", ".join(self.pipeline.pooling.pooling_mode)
+            raise ValueError(f'on_long="window" is for mean pooling; this model pools by {modes}.')
+        if self.limit is None or not isinstance(text, str):
+            raise ValueError('on_long="window" is for single texts, not for pairs.')
+        skipped = 0 if self.pipeline.pooling.include_prompt else self.prompt_length
+        rows = self.transformer.words.stretches(
+            text, self.prompt, self.limit, self.limit // OVERLAP
+        )
+        total: Array = np.zeros(1, dtype=np.float32)
+        for pack, means in self.transformer.run_rows(
+            rows, None, self._pooled_of_pack, self.pack_tokens, self.batch_size
+        ):
+            total = total + (pack.lengths - skipped).astype(np.float32) @ means  # (E,)
+        device = self.transformer.device
+        with device.active():
+            mean = device.put((total / np.float32(sum(len(row) - skipped for row in rows)))[None])
+            vector: Array = self._finished(mean)[0]
+        return vector
+
+    # What is made of a pack's hidden states (N, D) on the device, brought to the host.
+
+    def _vectors_of_pack(self, pack: Pack, hidden: Array) -> Array:
+        """-> (S, width)"""
+        return self._finished(self._pooled(pack, self._tokens(hidden)))
+
+    def _pooled_of_pack(self, pack: Pack, hidden: Array) -> Array:
+        """-> (S, E), what the modules after the pooling begin with"""
+        return self.transformer.device.take(self._pooled(pack, self._tokens(hidden)))
+
+    def _states_of_pack(self, pack: Pack, hidden: Array) -> list[Array]:
+        """-> S of (T, E)"""
+        return self._split(pack, self._tokens(hidden))
+
+    def _both_of_pack(self, pack: Pack, hidden: Array) -> tuple[list[Array], Array]:
+        """-> S of (T, E), (S, width)"""
+        hidden = self._tokens(hidden)
+        return self._split(pack, hidden), self._finished(self._pooled(pack, hidden))
+
+    def _tokens(self, hidden: Array) -> Array:
+        return self.pipeline.tokens(hidden, self.transformer.device.kernels)
+
+    def _pooled(self, pack: Pack, hidden: Array) -> Array:
+        kernels = self.transformer.device.kernels
+        return self.pipeline.pooled(hidden, pack.lengths, self.prompt_length, kernels)
+
+    def _finished(self, pooled: Array) -> Array:
+        kernels = self.transformer.device.kernels
+        vectors = self.pipeline.finished(pooled, kernels)[:, : self.width]
+        if self.normalize:
+            kernels.normalize_(vectors)
+        return self.transformer.device.take(vectors)
+
+    def _split(self, pack: Pack, hidden: Array) -> list[Array]:
+        """Copies, so that one text that is kept does not keep its whole pack."""
+        states = self.transformer.device.take(hidden)
+        return [part.copy() for part in np.split(states, np.cumsum(pack.lengths)[:-1])]
+
+
+# output_value of encode() -> what computes it.
+OUTPUTS: dict[str | None, Callable[[Encoding, Sequence[Text], Advance], Any]] = {
+    "sentence_embedding": Encoding.vectors,
+    "token_embeddings": Encoding.states,
+    None: Encoding.features,
+}

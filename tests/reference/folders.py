@@ -1,0 +1,466 @@
+"""Folders of many kinds, each written by sentence-transformers itself around a tiny random BERT.
+
+FOLDERS maps a name to a function that writes one. What follows a name are edits that turn a folder
+as 6.2 writes it into what an older release, or a hand, would have left.
+"""
+
+import json
+import shutil
+
+import torch
+from make_golden import SIZES, config, tokenizer
+from make_golden import awkward as drawn
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.models import Dense, Dropout, LayerNorm, Normalize, Pooling, Transformer
+from tokenizers import AddedToken
+from torch import nn
+from transformers import BertForMaskedLM, BertModel, PreTrainedTokenizerFast
+
+WIDTH = SIZES["hidden_size"]
+MODES = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+OLD = "sentence_transformers.models."
+CONFIG = "config_sentence_transformers.json"
+WORDS = "tokenizer_config.json"
+BERT = "sentence_bert_config.json"
+
+
+def awkward(module):
+    """Less than in the golden files: mean_sqrt_len_tokens has six times the rounding of both."""
+    return drawn(module, 0.3)
+
+
+def write(folder, *modules, model=None, words=None, transformer=None, **arguments):
+    """Save a model of some modules after the Transformer, the way sentence-transformers does."""
+    parts = folder.parent / f"{folder.name}-parts"
+    (model or awkward(BertModel(config()))).save_pretrained(parts)
+    (words or tokenizer()).save_pretrained(parts)
+    first = Transformer(str(parts), **(transformer or {}))
+    whole = SentenceTransformer(modules=[first, *modules], device="cpu", **arguments)
+    whole.save_pretrained(str(folder), create_model_card=False)
+    shutil.rmtree(parts)
+
+
+def pooling(*modes, **arguments):
+    return Pooling(WIDTH, pooling_mode=list(modes) or "mean", **arguments)
+
+
+def dense(width=WIDTH, out=7, activation=None, **arguments):
+    made = Dense(width, out, activation_function=activation or nn.Tanh(), **arguments)
+    return awkward(made)
+
+
+def layer_norm(width=WIDTH):
+    made = awkward(LayerNorm(width))
+    with torch.no_grad():
+        made.norm.weight += 1
+    return made
+
+
+def edit(path, **changes):
+    content = json.loads(path.read_text()) if path.exists() else {}
+    content |= changes
+    kept = {key: value for key, value in content.items() if value is not GONE}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(kept))
+
+
+GONE = object()
+
+
+def made(*modules, then=(), **arguments):
+    """A folder of modules, each a function that makes one, and edits of what was written."""
+
+    def make(folder):
+        torch.manual_seed(20261124)
+        for name in ("model", "words"):
+            if name in arguments:
+                arguments[name] = arguments[name]()
+        write(folder, *(module() for module in modules), **arguments)
+        for change in then:
+            change(folder)
+
+    return make
+
+
+def changed(file, **changes):
+    return lambda folder: edit(folder / file, **changes)
+
+
+def without(*names):
+    return lambda folder: [(folder / name).unlink() for name in names]
+
+
+def old_modules(folder):
+    """The names of types up to release 5, and settings under their older keys."""
+    path = folder / "modules.json"
+    entries = json.loads(path.read_text())
+    for entry in entries:
+        entry["type"] = OLD + entry["type"].rpartition(".")[2]
+    path.write_text(json.dumps(entries))
+    for entry in entries:
+        if entry["type"] == OLD + "Pooling":
+            settings = folder / entry["path"] / "config.json"
+            modes = json.loads(settings.read_text())["pooling_mode"]
+            modes = [modes] if isinstance(modes, str) else modes
+            names = {
+                "cls": "pooling_mode_cls_token",
+                "lasttoken": "pooling_mode_lasttoken",
+            }
+            flags = {
+                names.get(m, f"pooling_mode_{m.replace('_tokens', '')}_tokens"): m in modes
+                for m in reversed(MODES)
+            }
+            edit(settings, word_embedding_dimension=WIDTH, embedding_dimension=GONE,
+                 pooling_mode=GONE, **flags)  # fmt: skip
+
+
+def in_a_folder_of_its_own(folder):
+    inner = folder / "0_Transformer"
+    inner.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json", WORDS, BERT):
+        if (folder / name).exists():
+            (folder / name).rename(inner / name)
+    entries = json.loads((folder / "modules.json").read_text())
+    entries[0]["path"] = "0_Transformer"
+    (folder / "modules.json").write_text(json.dumps(entries))
+
+
+def vocab_txt_only(folder):
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    words = sorted(vocabulary, key=vocabulary.get)
+    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words))
+    (folder / "tokenizer.json").unlink()
+
+
+def renamed(old, new):
+    return lambda folder: (folder / old).rename(folder / new)
+
+
+def no_folder_for_normalize(folder):
+    entries = json.loads((folder / "modules.json").read_text())
+    (entry,) = (e for e in entries if e["type"].endswith("Normalize"))
+    shutil.rmtree(folder / entry["path"])
+
+
+def as_type(dtype):
+    """The tensors of the BERT in another type."""
+
+    def change(folder):
+        path = folder / "model.safetensors"
+        tensors = {name: tensor.to(dtype) for name, tensor in load_file(path).items()}
+        save_file(tensors, path, metadata={"format": "pt"})
+        edit(folder / "config.json", dtype=str(dtype).removeprefix("torch."))
+
+    return change
+
+
+def fast_tokenizer(**settings):
+    """The same words under the class that takes tokenizer.json as it stands."""
+
+    def make():
+        words = tokenizer()
+        names = {
+            f"{name}_token": f"[{name.upper()}]" for name in ("cls", "sep", "pad", "unk", "mask")
+        }
+        return PreTrainedTokenizerFast(
+            tokenizer_object=words.backend_tokenizer, model_max_length=41, **names, **settings
+        )
+
+    return make
+
+
+def words_with_added_tokens():
+    """Tokens that are in the vocabulary, and others that get the ids after it."""
+    words = tokenizer()
+    words.add_tokens([AddedToken("cat", normalized=True), AddedToken("b", single_word=True)])
+    words.add_tokens(["Paris", AddedToken("xy", lstrip=True)])
+    return words
+
+
+def old_masked_lm():
+    return awkward(BertForMaskedLM(config()))
+
+
+def wide_config():
+    """More word embeddings than the vocabulary has words."""
+    made = config()
+    made.vocab_size = 90
+    return made
+
+
+def model(**changes):
+    return lambda: awkward(BertModel(config(**changes)))
+
+
+PROMPTS = {"query": "the cat ", "document": "dog: ", "passage": "a b ", "other": ""}
+
+FOLDERS = {
+    **{mode: made(lambda mode=mode: pooling(mode)) for mode in MODES},
+    **{
+        f"{mode} in old keys": made(lambda mode=mode: pooling(mode), then=[old_modules])
+        for mode in MODES
+    },
+    **{
+        f"{mode} without the prompt": made(
+            lambda mode=mode: pooling(mode, include_prompt=False), prompts=PROMPTS
+        )
+        for mode in MODES
+    },
+    "all poolings": made(lambda: pooling(*MODES)),
+    "all poolings in old keys": made(lambda: pooling(*MODES), then=[old_modules]),
+    "mean and cls": made(lambda: pooling("mean", "cls")),
+    "all poolings without the prompt": made(
+        lambda: pooling(*MODES, include_prompt=False), prompts=PROMPTS, default_prompt_name="query"
+    ),
+    "no flag at all": made(
+        pooling,
+        then=[old_modules, changed("1_Pooling/config.json", pooling_mode_mean_tokens=False)],
+    ),
+    "dense": made(pooling, dense),
+    "dense, normalize": made(pooling, dense, Normalize),
+    "normalize, dense": made(pooling, Normalize, dense),
+    "normalize, dense, normalize": made(pooling, Normalize, dense, Normalize, then=[old_modules]),
+    "dense without bias": made(pooling, lambda: dense(bias=False)),
+    "two denses": made(pooling, dense, lambda: dense(7, 11, nn.ReLU())),
+    "dense after two poolings": made(lambda: pooling("cls", "max"), lambda: dense(2 * WIDTH, 9)),
+    **{
+        f"dense {activation.__name__}": made(pooling, lambda a=activation: dense(activation=a()))
+        for activation in (
+            nn.Identity,
+            nn.ReLU,
+            nn.GELU,
+            nn.Sigmoid,
+            nn.SiLU,
+            nn.LeakyReLU,
+            nn.ReLU6,
+            nn.Hardtanh,
+        )
+    },
+    "dense without an activation's name": made(
+        pooling, dense, then=[changed("2_Dense/config.json", activation_function=GONE)]
+    ),
+    "dense, short name of the activation": made(
+        pooling,
+        lambda: dense(activation=nn.GELU()),
+        then=[changed("2_Dense/config.json", activation_function="torch.nn.GELU")],
+    ),
+    "dense with a residual": made(pooling, lambda: dense(out=WIDTH, use_residual=True)),
+    "dense with a projected residual": made(pooling, lambda: dense(use_residual=True)),
+    "dense on tokens": made(
+        lambda: dense(module_input_name="token_embeddings"), lambda: Pooling(7), Normalize
+    ),
+    "normalized tokens": made(
+        lambda: Normalize("token_embeddings"), lambda: pooling("max", "mean")
+    ),
+    "normalize before anything": made(Normalize, pooling),
+    "layer norm": made(pooling, layer_norm),
+    "layer norm, dense, dropout, normalize": made(
+        pooling, layer_norm, dense, lambda: Dropout(0.5), Normalize
+    ),
+    "normalize without a folder": made(pooling, Normalize, then=[no_folder_for_normalize]),
+    "old names of types": made(pooling, Normalize, then=[old_modules]),
+    "doubled names of types": made(
+        pooling,
+        then=[
+            old_modules,
+            lambda f: (f / "modules.json").write_text(
+                (f / "modules.json").read_text().replace("Transformer", "Transformer.Transformer")
+            ),
+        ],
+    ),
+    "a folder for the transformer": made(pooling, Normalize, then=[in_a_folder_of_its_own]),
+    "no modules.json": made(
+        pooling, then=[without("modules.json"), changed(BERT, max_seq_length=5)]
+    ),
+    "sentence_roberta_config": made(
+        pooling,
+        then=[changed(BERT, max_seq_length=9), renamed(BERT, "sentence_roberta_config.json")],
+    ),
+    "an empty sentence_bert_config": made(
+        pooling,
+        then=[
+            lambda f: (f / BERT).write_text("{}"),
+            lambda f: edit(f / "sentence_albert_config.json", max_seq_length=8),
+        ],
+    ),
+    "no sentence_bert_config": made(pooling, then=[without(BERT)]),
+    "max_seq_length, old": made(
+        pooling,
+        then=[lambda f: (f / BERT).write_text('{"max_seq_length": 12, "do_lower_case": false}')],
+    ),
+    "max_seq_length null": made(
+        pooling, then=[changed(BERT, max_seq_length=None), changed(WORDS, model_max_length=14)]
+    ),
+    "max_seq_length beats model_max_length": made(
+        pooling, then=[changed(BERT, max_seq_length=20), changed(WORDS, model_max_length=10)]
+    ),
+    "tokenizer_args": made(
+        pooling,
+        then=[
+            changed(
+                BERT,
+                max_seq_length=20,
+                tokenizer_args={"model_max_length": 11, "do_lower_case": False},
+            )
+        ],
+    ),
+    "config_args": made(
+        pooling,
+        then=[
+            changed(
+                BERT,
+                config_args={"num_hidden_layers": 2},
+                model_args={"attn_implementation": "eager"},
+            )
+        ],
+    ),
+    "processing_kwargs": made(
+        pooling, then=[changed(BERT, processing_kwargs={"text": {"max_length": 9}})]
+    ),
+    "query_length": made(
+        pooling, prompts=PROMPTS, then=[changed(BERT, query_length=6, document_length=13)]
+    ),
+    "no limit anywhere": made(pooling, then=[changed(WORDS, model_max_length=GONE)]),
+    "no limit of 1e30": made(pooling, then=[changed(WORDS, model_max_length=1e30)]),
+    "do_lower_case of sentence-transformers": made(
+        pooling,
+        words=lambda: tokenizer(do_lower_case=False),
+        then=[changed(BERT, do_lower_case=True)],
+    ),
+    "do_lower_case twice": made(pooling, then=[changed(BERT, do_lower_case=True)]),
+    "cased": made(pooling, words=lambda: tokenizer(do_lower_case=False)),
+    "cased by an edit": made(pooling, then=[changed(WORDS, do_lower_case=False)]),
+    "accents kept": made(pooling, words=lambda: tokenizer(strip_accents=False)),
+    "accents stripped, cased": made(
+        pooling, words=lambda: tokenizer(do_lower_case=False, strip_accents=True)
+    ),
+    "no chinese words": made(pooling, words=lambda: tokenizer(tokenize_chinese_chars=False)),
+    "no tokenizer_config": made(pooling, then=[without(WORDS)]),
+    "vocab.txt only": made(pooling, then=[vocab_txt_only, without(WORDS)]),
+    "vocab.txt and settings": made(
+        pooling, words=lambda: tokenizer(do_lower_case=False), then=[vocab_txt_only]
+    ),
+    "added tokens": made(
+        pooling, words=words_with_added_tokens, model=lambda: awkward(BertModel(wide_config()))
+    ),
+    "another cls_token": made(pooling, then=[changed(WORDS, cls_token="[MASK]")]),
+    "another sep_token as an object": made(
+        pooling,
+        then=[
+            changed(
+                WORDS,
+                sep_token={
+                    "__type": "AddedToken",
+                    "content": "dog",
+                    "lstrip": False,
+                    "rstrip": False,
+                    "normalized": False,
+                    "single_word": False,
+                    "special": True,
+                },
+            )
+        ],
+    ),
+    "extra special tokens": made(
+        pooling, then=[changed(WORDS, extra_special_tokens=["cat", "barks"])]
+    ),
+    "special_tokens_map": made(
+        pooling, then=[without(WORDS), changed("special_tokens_map.json", unk_token="[MASK]")]
+    ),
+    "a fast tokenizer": made(pooling, words=fast_tokenizer()),
+    "a fast tokenizer with types": made(
+        pooling,
+        words=fast_tokenizer(model_input_names=["input_ids", "token_type_ids", "attention_mask"]),
+    ),
+    "a fast tokenizer with one special token": made(
+        pooling,
+        words=fast_tokenizer(),
+        then=[
+            changed(
+                "tokenizer.json",
+                post_processor={
+                    "type": "TemplateProcessing",
+                    "single": [
+                        {"Sequence": {"id": "A", "type_id": 0}},
+                        {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
+                    ],
+                    "pair": [
+                        {"Sequence": {"id": "A", "type_id": 0}},
+                        {"Sequence": {"id": "B", "type_id": 1}},
+                        {"SpecialToken": {"id": "[SEP]", "type_id": 1}},
+                    ],
+                    "special_tokens": {"[SEP]": {"id": "[SEP]", "ids": [3], "tokens": ["[SEP]"]}},
+                },
+            )
+        ],
+    ),
+    "a distilbert tokenizer": made(
+        pooling, then=[changed(WORDS, tokenizer_class="DistilBertTokenizer")]
+    ),
+    "no token types": made(
+        pooling, then=[changed(WORDS, model_input_names=["input_ids", "attention_mask"])]
+    ),
+    "truncation on the left": made(pooling, then=[changed(WORDS, truncation_side="left")]),
+    "special tokens split": made(pooling, then=[changed(WORDS, split_special_tokens=True)]),
+    "truncation and padding left behind": made(
+        pooling,
+        then=[
+            lambda f: edit(
+                f / "tokenizer.json",
+                truncation={
+                    "direction": "Right",
+                    "max_length": 6,
+                    "strategy": "LongestFirst",
+                    "stride": 0,
+                },
+                padding={
+                    "strategy": {"Fixed": 30},
+                    "direction": "Right",
+                    "pad_to_multiple_of": None,
+                    "pad_id": 0,
+                    "pad_type_id": 0,
+                    "pad_token": "[PAD]",
+                },
+            )
+        ],
+    ),
+    "prompts": made(pooling, prompts=PROMPTS),
+    "a default prompt": made(pooling, prompts=PROMPTS, default_prompt_name="document"),
+    "passage alone": made(
+        pooling, prompts={"passage": "dog "}, then=[changed(CONFIG, prompts={"passage": "dog "})]
+    ),
+    "dot": made(pooling, similarity_fn_name="dot"),
+    "euclidean": made(pooling, similarity_fn_name="euclidean"),
+    "manhattan": made(pooling, similarity_fn_name="manhattan"),
+    "truncate_dim": made(pooling, Normalize, truncate_dim=12),
+    "no config_sentence_transformers": made(pooling, then=[without(CONFIG)]),
+    "float16": made(pooling, dense, then=[as_type(torch.float16)]),
+    "bfloat16": made(pooling, then=[as_type(torch.bfloat16)]),
+    "float64": made(
+        pooling, then=[as_type(torch.float64), changed("config.json", dtype="float32")]
+    ),
+    "a masked language model's names": made(
+        pooling, then=[lambda f: old_masked_lm().save_pretrained(f)]
+    ),
+    "a large epsilon": made(pooling, model=model(layer_norm_eps=1e-2)),
+    **{
+        name: made(pooling, model=model(hidden_act=name))
+        for name in (
+            "gelu_python",
+            "gelu_new",
+            "gelu_fast",
+            "quick_gelu",
+            "relu",
+            "silu",
+            "swish",
+            "tanh",
+            "sigmoid",
+            "linear",
+            "leaky_relu",
+            "relu6",
+            "gelu_accurate",
+            "gelu_python_tanh",
+        )
+    },
+}
