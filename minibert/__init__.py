@@ -12,6 +12,8 @@ from minibert.precision import quantize_embeddings
 from minibert.scores import SimilarityFunction, cos_sim, dot_score, semantic_search
 
 if TYPE_CHECKING:
+    from minibert.cross_encoder import CrossEncoder
+    from minibert.masked_lm import BertForMaskedLM, fill_mask
     from minibert.padded import BertModel, Tokenizer
     from minibert.padded import BertModel as AutoModel
     from minibert.padded import Tokenizer as AutoTokenizer
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AutoModel",
     "AutoTokenizer",
+    "BertForMaskedLM",
     "BertModel",
     "CheckpointError",
+    "CrossEncoder",
     "DeviceError",
     "ModelUnavailableError",
     "SentenceTransformer",
@@ -28,6 +32,7 @@ __all__ = [
     "Tokenizer",
     "cos_sim",
     "dot_score",
+    "fill_mask",
     "quantize_embeddings",
     "semantic_search",
     "util",
@@ -36,7 +41,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """Load the transformers-shaped view at its first use, under both of its names."""
+    """Load what not every program needs at its first use."""
     # PEP 562: a program that only encodes starts sooner for it.
     if name in ("AutoModel", "BertModel"):
         from minibert.padded import BertModel
@@ -46,4 +51,12 @@ def __getattr__(name: str) -> object:
         from minibert.padded import Tokenizer
 
         return Tokenizer
+    if name == "CrossEncoder":
+        from minibert.cross_encoder import CrossEncoder
+
+        return CrossEncoder
+    if name in ("BertForMaskedLM", "fill_mask"):
+        from minibert import masked_lm
+
+        return getattr(masked_lm, name)
     raise AttributeError(f"module 'minibert' has no attribute {name!r}")

@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike
 from minibert.arrays import Array
 from minibert.metrics import DOT_PRODUCT_MODELS, check_metric, metric_of
 from minibert.precision import Precision, check_precision, quantize_embeddings
-from minibert.progress import progress
+from minibert.progress import progress, wanted
 from minibert.scores import PAIRWISE_SIMILARITIES, SIMILARITIES
-from minibert.tokens import Cut, OnLong, Tokens, check_on_long, check_texts
+from minibert.tokens import Cut, OnLong, Tokens, check_on_long, check_texts, prompt_of
 
 if TYPE_CHECKING:
     from minibert.modules import Module, Pooling
@@ -97,7 +97,7 @@ class SentenceTransformer:
             logger.warning("%s has no modules.json; taking the mean of its tokens.", path)
         self.prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
         self.default_prompt_name = default_prompt_name or self.folder.default_prompt_name
-        self._prompt(None, self.default_prompt_name)  # refuses a name that is not among the prompts
+        prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
         self.similarity_fn_name, self.similarity_reason = metric_of(
             similarity_fn_name,
             self.folder.similarity_fn_name,
@@ -174,7 +174,7 @@ class SentenceTransformer:
             raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')
         options: dict[str, Any] = {
             "width": min(truncate_dim or self.truncate_dim or self.width, self.width),
-            "prompt": self._prompt(prompt, prompt_name or self.default_prompt_name),
+            "prompt": prompt_of(self.prompts, prompt, prompt_name or self.default_prompt_name),
             "task": task,
             "normalize": normalize_embeddings and output_value == "sentence_embedding",
             "on_long": on_long,
@@ -184,7 +184,7 @@ class SentenceTransformer:
         several = pool is not None or not (device is None or isinstance(device, str))
         if isinstance(device, str):
             self.to(device)
-        with progress(len(texts), self._shows(show_progress_bar)) as advance:
+        with progress(len(texts), wanted(show_progress_bar)) as advance:
             if several:
                 from minibert.processes import shared
 
@@ -426,28 +426,6 @@ class SentenceTransformer:
         self.set_pooling_include_prompt(state.pop("include_prompt"))
         for name, value in state.items():
             setattr(self, name, value)
-
-    def _prompt(self, prompt: str | None, name: str | None) -> str:
-        """The prompt itself, else the one of a name; without a name, none."""
-        if prompt is not None:
-            if not isinstance(prompt, str):
-                raise TypeError(
-                    f"The prompt is a {type(prompt).__name__} ({prompt!r:.40}), no str."
-                )
-            check_texts([prompt])
-            return prompt
-        if name is None:
-            return ""
-        if name not in self.prompts:
-            names = ", ".join(map(repr, self.prompts))
-            raise ValueError(f"There is no prompt {name!r}; this model has {names}.")
-        return self.prompts[name]
-
-    def _shows(self, show_progress_bar: bool | None) -> bool:
-        """Whether there is a progress bar: unasked, like the reference's, if INFO is logged."""
-        if show_progress_bar is None:
-            return logger.getEffectiveLevel() in (logging.INFO, logging.DEBUG)
-        return show_progress_bar
 
 
 def reopened(

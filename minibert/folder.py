@@ -23,7 +23,7 @@ class Folder:
 
     path: Path
     transformer: TransformerSettings
-    modules: tuple[Module, ...] = (Pooling(),)  # those after the Transformer
+    modules: tuple[Module, ...]  # those after the Transformer
     similarity_fn_name: str | None = None
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
@@ -50,8 +50,9 @@ def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
                 f"{path} has neither modules.json nor config.json, so it is no model's folder."
             )
         # The reference reads no sentence_bert_config.json either, in this case.
-        task = TASKS[model_type]
-        return Folder(path, TransformerSettings(path, task), has_modules=False)
+        transformer = TransformerSettings(path, TASKS[model_type])
+        modules = (Pooling(),) if model_type == "SentenceTransformer" else ()
+        return Folder(path, transformer, modules, has_modules=False)
     settings = read_model_settings(path, model_type)
     transformer, modules = read_modules(path)
     if transformer.task != TASKS[model_type]:

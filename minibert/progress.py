@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["progress"]
+__all__ = ["progress", "wanted"]
+
+
+def wanted(asked: bool | None) -> bool:
+    """Whether there is to be a bar: unasked, like the reference's, where INFO is logged."""
+    if asked is None:
+        return logging.getLogger("minibert").getEffectiveLevel() in (logging.INFO, logging.DEBUG)
+    return asked
 
 
 @contextmanager

@@ -30,6 +30,7 @@ __all__ = [
     "Tokens",
     "check_on_long",
     "check_texts",
+    "prompt_of",
     "text_windows",
     "with_prompt",
 ]
@@ -171,6 +172,24 @@ def check_surrogates(text: str, index: int, count: int) -> None:
             f"{error.start}. It was decoded wrongly; decode it again, for example with "
             'errors="replace".'
         ) from None
+
+
+def prompt_of(prompts: dict[str, str], prompt: str | None, name: str | None) -> str:
+    """The prompt that is given, else the one of a name among the prompts; without either, none.
+
+    Raises ValueError for a name that is not there, TypeError for a prompt that is no text.
+    """
+    if prompt is not None:
+        if not isinstance(prompt, str):
+            raise TypeError(f"The prompt is a {type(prompt).__name__} ({prompt!r:.40}), no str.")
+        check_texts([prompt])
+        return prompt
+    if name is None:
+        return ""
+    if name not in prompts:
+        names = ", ".join(map(repr, prompts)) or "none"
+        raise ValueError(f"There is no prompt {name!r}; this model has {names}.")
+    return prompts[name]
 
 
 def with_prompt(prompt: str, text: Text) -> Text:

@@ -52,7 +52,7 @@ class Transformer:
             max_position_embeddings=self.config.max_position_embeddings,
         )
         self.loaded_max_seq_length = self.max_seq_length  # before a program changes it
-        self._parameters = self.device.put_parameters(self.checkpoint.parameters)
+        self.parameters = self.device.put_parameters(self.checkpoint.parameters)
 
     @property
     def max_seq_length(self) -> int:
@@ -83,7 +83,7 @@ class Transformer:
     def to(self, device: str) -> None:
         """Move to a device: "cpu", "cuda", or "cuda:" and a number."""
         self.device = find_device(device)
-        self._parameters = self.device.put_parameters(self.checkpoint.parameters)
+        self.parameters = self.device.put_parameters(self.checkpoint.parameters)
 
     def run(
         self,
@@ -163,7 +163,7 @@ class Transformer:
         device = self.device
         with device.active():
             hidden = hidden_states(
-                device.put_pack(pack), self._parameters, self.config, device.kernels
+                device.put_pack(pack), self.parameters, self.config, device.kernels
             )  # (N, D)
             return head(pack, hidden)
 

@@ -43,6 +43,10 @@ MAY_IMPORT = {
     "vectors": "arrays packing padded pipeline tokens transformer",
     "processes": "devices",
     "saving": "json_files modules tensors",
+    "cross_encoder": "activations arrays bert checkpoint devices errors folder hub kernels packing "
+    "padded processes progress tokens transformer",
+    "masked_lm": "activations arrays checkpoint errors hub kernels modules packing scores tokens "
+    "transformer",
     "encoder": "arrays metrics precision progress scores tokens",
     "util": "mining precision scores",
     "__init__": "encoder errors precision scores util",
@@ -55,14 +59,14 @@ LATE = {
     "devices": "kernels_cupy",
     "transformer": "padded",
     "encoder": "devices folder hub padded pipeline processes saving transformer vectors",
-    "__init__": "padded",
+    "__init__": "cross_encoder masked_lm padded",
 }
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {
     "transformer": "padded",
     "saving": "encoder",
     "encoder": "modules padded processes transformer",
-    "__init__": "padded",
+    "__init__": "cross_encoder masked_lm padded",
 }
 
 

@@ -1,0 +1,365 @@
+"""CrossEncoder: pairs of texts -> a score, or one a label, through a head on the BERT's pooler.
+
+The names and defaults are those of sentence-transformers' class.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from minibert import kernels as numpy_kernels
+from minibert.activations import ACTIVATIONS, torch_activation
+from minibert.arrays import Array
+from minibert.bert import pooler_output
+from minibert.checkpoint import Checkpoint
+from minibert.devices import available_threads
+from minibert.errors import CheckpointError
+from minibert.folder import Folder, read_folder
+from minibert.hub import find_model
+from minibert.packing import Pack
+from minibert.padded import Tokenizer
+from minibert.processes import Processes, shared
+from minibert.progress import progress, wanted
+from minibert.tokens import Cut, OnLong, Text, check_on_long, check_texts, prompt_of, with_prompt
+from minibert.transformer import Transformer
+
+__all__ = ["CrossEncoder"]
+
+# Logits (n, labels) -> scores of the same shape.
+ScoreActivation: TypeAlias = Callable[[Array], Array]
+
+
+class Classifier(NamedTuple):
+    """The head: a linear layer on what the pooler makes of [CLS]."""
+
+    weight: Array  # (D, labels)
+    bias: Array  # (labels,)
+
+
+class CrossEncoder:
+    """A model that reads two texts together and scores them. Threads may share one."""
+
+    def __init__(
+        self,
+        model_name_or_path: str | os.PathLike[str],
+        num_labels: int | None = None,
+        max_length: int | None = None,
+        activation_fn: str | ScoreActivation | None = None,
+        device: str | None = None,
+        *,
+        revision: str | None = None,
+        cache_folder: str | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        prompts: dict[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        threads: int | None = None,
+        on_long: OnLong = "warn",
+        trust_remote_code: bool = False,
+    ) -> None:
+        """Load a folder, or a model of the hub by its name.
+
+        `activation_fn` turns logits (n, labels) into scores: a name, as "sigmoid" or "identity", or
+        a function on arrays. Without it the folder decides, and where that is silent, sigmoid for
+        one label and nothing for more. `max_length` is the most tokens of a pair; `num_labels` only
+        checks what the folder has. The others are as in SentenceTransformer.
+
+        Raises what SentenceTransformer raises; CheckpointError for a folder without such a head.
+        """
+        check_on_long(on_long)
+        path = find_model(
+            model_name_or_path,
+            revision=revision,
+            cache_folder=cache_folder,
+            token=token,
+            local_files_only=local_files_only,
+            owner="cross-encoder",
+        )
+        self.folder = read_folder(path, "CrossEncoder")
+        if self.folder.modules:
+            kinds = ", ".join(type(module).__name__ for module in self.folder.modules)
+            raise CheckpointError(
+                f"{path}/modules.json: there is {kinds} after the Transformer; minibert runs "
+                "cross-encoders whose head is the BERT's own classifier."
+            )
+        self.transformer = Transformer(self.folder.transformer, device, threads)
+        self.config = self.transformer.config
+        self._classifier = read_classifier(self.transformer.checkpoint)
+        self._on_device = self.transformer.device.put_tensors(self._classifier)
+        if num_labels not in (None, self.num_labels):
+            raise ValueError(f"num_labels is {num_labels}; this model has {self.num_labels}.")
+        if max_length is not None:
+            self.max_seq_length = max_length
+        self.prompts = {**self.folder.prompts, **(prompts or {})}
+        self.default_prompt_name = default_prompt_name or self.folder.default_prompt_name
+        prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
+        named = activation_fn or named_activation(self.folder, self.transformer.checkpoint)
+        default = "sigmoid" if self.num_labels == 1 else "identity"
+        self.activation_fn: str | ScoreActivation = named or default
+        as_activation(self.activation_fn)
+        self.on_long: OnLong = on_long
+        self._threads = threads
+
+    def predict(
+        self,
+        inputs: Sequence[Any] | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        activation_fn: str | ScoreActivation | None = None,
+        apply_softmax: bool = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | Sequence[str] | None = None,
+        pool: Processes | None = None,
+        chunk_size: int | None = None,
+        *,
+        pack_tokens: int = 1024,
+        on_long: OnLong | None = None,
+        sentences: Sequence[Any] | None = None,
+    ) -> Any:
+        """Score pairs of texts: n pairs -> (n,) float32, or (n, labels) where there are several.
+
+        One pair, ("a", "b") or ["a", "b"], gives one number, or (labels,). `apply_softmax` turns
+        the scores of several labels into shares that sum to 1. `prompt` goes before the first text
+        of each pair. The other arguments are as in SentenceTransformer.encode; `sentences` is
+        `inputs`' older name.
+
+        Raises TypeError or ValueError for what is no pair, naming the first.
+        """
+        if convert_to_tensor:
+            raise ValueError(
+                "minibert makes NumPy arrays, no tensors: leave out convert_to_tensor."
+            )
+        given = inputs if sentences is None else sentences
+        pairs, single = pairs_of(given)
+        on_long = on_long or self.on_long
+        check_on_long(on_long)
+        if on_long == "window":
+            raise ValueError('on_long="window" is for vectors; a pair is scored as a whole.')
+        activate = as_activation(activation_fn or self.activation_fn)
+        text = prompt_of(self.prompts, prompt, prompt_name or self.default_prompt_name)
+        options = {"on_long": on_long, "pack_tokens": pack_tokens, "batch_size": batch_size}
+        with progress(len(pairs), wanted(show_progress_bar)) as advance:
+            if pool is not None or not (device is None or isinstance(device, str)):
+                with shared(self, pool, device) as processes:
+                    parts = processes.map("scored", pairs, (text, options), chunk_size, advance)
+                logits = np.concatenate([self._none(), *(part for part, _ in parts)])
+                cut = sum((cut for _, cut in parts), Cut())
+            else:
+                self.to(device or self.device)
+                logits, cut = self.scored(pairs, text, options, advance)
+        cut.report(len(pairs), self.transformer.limit(), on_long)
+        scores = activate(logits)
+        if self.num_labels == 1 and scores.ndim > 1:
+            scores = scores[:, 0]
+        if apply_softmax and scores.ndim > 1:
+            numpy_kernels.softmax_(scores)
+        found = scores if convert_to_numpy else list(scores)
+        return found[0] if single else found
+
+    def scored(
+        self,
+        pairs: Sequence[Text],
+        prompt: str,
+        options: dict[str, Any],
+        advance: Callable[[int], object] = int,
+    ) -> tuple[Array, Cut]:
+        """The logits of checked pairs, (n, labels), and what was cut off."""
+        logits, cuts = self._none(len(pairs)), [Cut()]
+        for numbers, rows in self.transformer.run(
+            [with_prompt(prompt, pair) for pair in pairs],
+            self._head,
+            limit=self.transformer.limit(),
+            cuts=cuts,
+            **options,
+        ):
+            logits[numbers] = rows
+            advance(len(numbers))
+        return logits, sum(cuts, Cut())
+
+    def _none(self, pairs: int = 0) -> Array:
+        """Room for the logits of some pairs."""
+        return np.empty((pairs, self.num_labels), dtype=np.float32)
+
+    def _head(self, pack: Pack, hidden: Array) -> Array:
+        """The logits of a pack's pairs: (N, D) on the device -> (S, labels) on the host."""
+        device = self.transformer.device
+        first = device.kernels.rows_at(hidden, np.cumsum(pack.lengths) - pack.lengths)  # (S, D)
+        pooled = pooler_output(first, self.transformer.parameters, device.kernels)
+        return device.take(device.kernels.linear(pooled, *self._on_device))
+
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        top_k: int | None = None,
+        return_documents: bool = False,
+        **arguments: Any,
+    ) -> list[dict[str, Any]]:
+        """Score documents against a query: -> {"corpus_id", "score"[, "text"]}, best first.
+
+        Equal scores stay in the order of the documents. The other arguments are predict's.
+
+        Raises ValueError for a model with several labels.
+        """
+        if self.num_labels != 1:
+            raise ValueError(
+                f"This model has {self.num_labels} labels: its scores have no order. Use predict()."
+            )
+        scores = self.predict([(query, document) for document in documents], **arguments)
+        order = np.argsort(-np.asarray(scores), kind="stable")[:top_k]
+        return [
+            {"corpus_id": int(number), "score": float(scores[number])}
+            | ({"text": documents[number]} if return_documents else {})
+            for number in order
+        ]
+
+    @property
+    def num_labels(self) -> int:
+        """How many scores a pair has."""
+        return len(self._classifier.bias)
+
+    @property
+    def max_seq_length(self) -> int:
+        """The most tokens of a pair, special ones among them. Can be set."""
+        return self.transformer.max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, length: int) -> None:
+        self.transformer.max_seq_length = length
+
+    max_length = max_seq_length
+
+    @property
+    def device(self) -> str:
+        """Where the model computes: "cpu", "cuda" or "cuda:1"."""
+        return self.transformer.device.name
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, under transformers' names."""
+        return self.transformer.tokenizer
+
+    def to(self, device: str) -> CrossEncoder:
+        """Move the model to a device; returns itself."""
+        if device != self.device:
+            self.transformer.to(device)
+            self._on_device = self.transformer.device.put_tensors(self._classifier)
+        return self
+
+    def use_threads(self, threads: int) -> None:
+        """Use so many cores from now on."""
+        self.transformer.threads = threads
+
+    def start_multi_process_pool(self, target_devices: Sequence[str] | None = None) -> Processes:
+        """Start a process a device, each with this model; see SentenceTransformer."""
+        return Processes(self, target_devices)
+
+    @staticmethod
+    def stop_multi_process_pool(pool: Processes) -> None:
+        """End the processes of start_multi_process_pool."""
+        pool.stop()
+
+    def __getitem__(self, index: int) -> Transformer:
+        return [self.transformer][index]
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[Transformer]:
+        yield self.transformer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = ("prompts", "default_prompt_name", "max_seq_length", "activation_fn", "on_long")
+        state = {name: getattr(self, name) for name in names}
+        path = str(self.folder.path.absolute())
+        return reopened, (type(self), path, self.device, self._threads), state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def reopened(kind: type[CrossEncoder], path: str, device: str, threads: int | None) -> CrossEncoder:
+    """A model from its folder, which copies and pickles hold. There may be fewer cores now."""
+    threads = None if threads is None else min(threads, available_threads())
+    return kind(path, device=device, threads=threads)
+
+
+def read_classifier(checkpoint: Checkpoint) -> Classifier:
+    """The head's tensors, for as many labels as config.json names."""
+    settings, tensors = checkpoint.settings, checkpoint.tensors
+    folder = checkpoint.files[0].parent
+    if "classifier.weight" not in tensors or checkpoint.parameters.pooler_weight is None:
+        raise CheckpointError(
+            f"{folder} has no classifier (classifier.weight, on a pooler): it is no cross-encoder."
+        )
+    # Like the reference: two where nobody says, and one for a BERT that was no classifier.
+    count = len(settings.get("id2label") or {}) or settings.get("num_labels") or 2
+    kinds = settings.get("architectures") or []
+    if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
+        count = 1
+    weight = tensors.take("classifier.weight", count, checkpoint.config.hidden_size)
+    return Classifier(weight.T, tensors.take("classifier.bias", count))
+
+
+def named_activation(folder: Folder, checkpoint: Checkpoint) -> str | None:
+    """The activation that a folder names, in any of the places that releases have used."""
+    settings = checkpoint.settings
+    of_release_4 = settings.get("sentence_transformers")
+    of_release_4 = of_release_4 if isinstance(of_release_4, dict) else {}
+    written = (
+        folder.activation_fn
+        or of_release_4.get("activation_fn")
+        or settings.get("sbert_ce_default_activation_function")
+    )
+    if written is None:
+        return None
+    name = torch_activation(str(written))
+    if name is None:
+        raise CheckpointError(
+            f"{folder.path}: activation_fn is {written!r}, which minibert does not compute. Pass "
+            'activation_fn="identity" for logits, or a function of your own.'
+        )
+    return name
+
+
+def as_activation(given: str | ScoreActivation) -> ScoreActivation:
+    """A function on arrays, from a name or as it is; it gets an array of its own.
+
+    Raises ValueError for a name that is not known.
+    """
+    if not isinstance(given, str):
+        return given
+    name = torch_activation(given) or {"identity": "linear"}.get(given.lower(), given.lower())
+    if name not in ACTIVATIONS:
+        expected = ", ".join(sorted({"identity", *ACTIVATIONS} - {"linear"}))
+        raise ValueError(f"activation_fn is {given!r}; expected a function or one of {expected}.")
+
+    def activate(logits: Array) -> Array:
+        ACTIVATIONS[name](numpy_kernels, logits)
+        return logits
+
+    return activate
+
+
+def pairs_of(inputs: object) -> tuple[list[Text], bool]:
+    """What predict() was given as a list of pairs, and whether it was one pair."""
+    if isinstance(inputs, np.ndarray):
+        inputs = inputs.tolist()
+    if isinstance(inputs, str) or not isinstance(inputs, Sequence):
+        raise TypeError(
+            f"predict() got a {type(inputs).__name__} ({inputs!r:.40}). Pass pairs of texts."
+        )
+    single = len(inputs) > 0 and not isinstance(inputs[0], list | tuple)
+    pairs = check_texts([inputs] if single else inputs)
+    for number, pair in enumerate(pairs):
+        if isinstance(pair, str):
+            raise TypeError(f"Pair {number} of {len(pairs)} is one text ({pair!r:.40}).")
+    return pairs, single

@@ -1,0 +1,207 @@
+"""BertForMaskedLM: a text with [MASK] in it -> the words that the model expects there."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minibert import kernels as numpy_kernels
+from minibert.activations import ACTIVATIONS
+from minibert.arrays import Array
+from minibert.checkpoint import Checkpoint
+from minibert.errors import CheckpointError
+from minibert.hub import find_model
+from minibert.modules import TransformerSettings
+from minibert.packing import Pack
+from minibert.scores import top_k as best
+from minibert.tokens import check_texts
+from minibert.transformer import Transformer
+
+__all__ = ["BertForMaskedLM", "fill_mask"]
+
+logger = logging.getLogger(__name__)
+
+
+class WordHead(NamedTuple):
+    """The head: Devlin et al. (2019), section 3.1, with a transform before the vocabulary."""
+
+    transform_weight: Array  # (D, D)
+    transform_bias: Array  # (D,)
+    norm_weight: Array  # (D,)
+    norm_bias: Array  # (D,)
+    decoder_weight: Array  # (D, V)
+    decoder_bias: Array  # (V,)
+
+
+class BertForMaskedLM:
+    """A BERT with the head that it was trained with: it guesses masked words."""
+
+    def __init__(self, folder: Path, device: str | None = None, threads: int | None = None) -> None:
+        self.transformer = Transformer(TransformerSettings(folder), device, threads)
+        self._head = self.transformer.device.put_tensors(read_head(self.transformer.checkpoint))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model_name_or_path: str | os.PathLike[str],
+        *,
+        device: str | None = None,
+        revision: str | None = None,
+        cache_dir: str | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        threads: int | None = None,
+    ) -> BertForMaskedLM:
+        """Load the weights and words of a folder or of a model of the hub.
+
+        Raises as SentenceTransformer's constructor does; CheckpointError without the head.
+        """
+        folder = find_model(
+            model_name_or_path,
+            revision=revision,
+            cache_folder=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+        )
+        return cls(folder, device, threads)
+
+    def fill_mask(
+        self,
+        inputs: str | Sequence[str],
+        top_k: int = 5,
+        targets: str | Sequence[str] | None = None,
+    ) -> Any:
+        """Guess the word behind each [MASK]: a text -> its `top_k` guesses, the likeliest first.
+
+        A guess is {"score": probability, "token": id, "token_str": piece, "sequence": the text with
+        it}. A text with several masks gives a list of guesses for each, in whose sequences the
+        others stay; a list of texts gives a list. `targets` are the only words to consider; of one
+        that is not in the vocabulary the first piece counts.
+
+        Raises ValueError for a text without a mask.
+        """
+        texts = check_texts([inputs] if isinstance(inputs, str) else list(inputs))
+        words = self.transformer.words
+        mask = words.backend.token_to_id(words.special_tokens.get("mask_token", ""))
+        limit = self.transformer.limit()
+        rows = words.rows(texts, limit)
+        rows.cut.report(len(texts), limit, "warn")
+        for number, ids in enumerate(rows.ids):
+            if mask is None or mask not in ids:
+                token = words.special_tokens.get("mask_token")
+                raise ValueError(
+                    f"Text {number} of {len(texts)} has no {token} within {limit} tokens."
+                )
+        chosen = None if targets is None else self._ids_of(targets)
+
+        def head(pack: Pack, hidden: Array) -> list[Array]:
+            return self._logits(
+                pack, hidden, [np.flatnonzero(rows.ids[n] == mask) for n in pack.order]
+            )
+
+        guesses: list[Any] = [None] * len(texts)
+        for pack, logits in self.transformer.run_rows(rows.ids, rows.types, head, 1024):
+            for number, of_text in zip(pack.order, logits, strict=True):
+                places = np.flatnonzero(rows.ids[number] == mask)
+                guesses[number] = self._guesses(of_text, rows.ids[number], places, top_k, chosen)
+        return guesses[0] if isinstance(inputs, str) else guesses
+
+    def _logits(self, pack: Pack, hidden: Array, places: list[Any]) -> list[Array]:
+        """The logits at the masks of a pack's texts: (N, D) -> S of (masks, V), on the host."""
+        device, head = self.transformer.device, self._head
+        kernels, config = device.kernels, self.transformer.config
+        starts = np.cumsum(pack.lengths) - pack.lengths
+        at = np.concatenate([start + place for start, place in zip(starts, places, strict=True)])
+        rows = kernels.linear(
+            kernels.rows_at(hidden, at), head.transform_weight, head.transform_bias
+        )  # (masks, D)
+        ACTIVATIONS[config.hidden_act](kernels, rows)
+        kernels.layer_norm_(rows, head.norm_weight, head.norm_bias, config.layer_norm_eps)
+        logits = device.take(kernels.linear(rows, head.decoder_weight, head.decoder_bias))
+        return np.split(logits, np.cumsum([len(place) for place in places])[:-1])
+
+    def _guesses(self, logits: Array, ids: Any, places: Any, count: int, chosen: Any) -> list[Any]:
+        """The guesses for the masks of one text: (masks, V) -> a list, or one for each mask."""
+        numpy_kernels.softmax_(logits)
+        probabilities = logits if chosen is None else logits[:, chosen]
+        columns, scores = best(probabilities, count)
+        found = columns if chosen is None else chosen[columns]
+        decode = self.transformer.tokenizer.decode
+        guesses: list[Any] = []
+        for place, tokens, row in zip(places, found, scores, strict=True):
+            guesses.append([])
+            for token, score in zip(tokens.tolist(), row.tolist(), strict=True):
+                filled = np.where(np.arange(len(ids)) == place, token, ids)
+                filled = filled[filled != self.transformer.words.pad_id]
+                guesses[-1].append(
+                    {
+                        "score": score,
+                        "token": token,
+                        "token_str": decode([token]),
+                        # With special tokens where there are other masks, which are such tokens.
+                        "sequence": decode(filled, skip_special_tokens=len(places) == 1),
+                    }
+                )
+        return guesses[0] if len(places) == 1 else guesses
+
+    def _ids_of(self, targets: str | Sequence[str]) -> Any:
+        """The ids of the only words to consider, each once."""
+        backend, ids = self.transformer.words.backend, set()
+        for target in [targets] if isinstance(targets, str) else targets:
+            id = backend.token_to_id(target)
+            if id is None:
+                pieces = backend.encode(target, add_special_tokens=False).ids
+                if not pieces:
+                    raise ValueError(f"The target {target!r} has no token.")
+                id = pieces[0]
+                logger.warning(
+                    "%r is not in the vocabulary; %r counts.", target, backend.id_to_token(id)
+                )
+            ids.add(id)
+        if not ids:
+            raise ValueError("targets is empty; give at least one word, or leave it out.")
+        return np.array(sorted(ids))
+
+
+def fill_mask(
+    model_name_or_path: str | os.PathLike[str],
+    inputs: str | Sequence[str],
+    top_k: int = 5,
+    targets: str | Sequence[str] | None = None,
+) -> Any:
+    """Guess masked words with a model's folder or name: see BertForMaskedLM.fill_mask."""
+    return BertForMaskedLM.from_pretrained(model_name_or_path).fill_mask(inputs, top_k, targets)
+
+
+def read_head(checkpoint: Checkpoint) -> WordHead:
+    """The head's tensors; the decoder is the word embeddings, unless the file has another."""
+    tensors, config = checkpoint.tensors, checkpoint.config
+    name, width, words = "cls.predictions", config.hidden_size, config.vocab_size
+    folder = checkpoint.files[0].parent
+    if f"{name}.transform.dense.weight" not in tensors:
+        raise CheckpointError(
+            f"{folder} has no head for masked words ({name}.transform.dense.weight)."
+        )
+    if f"{name}.decoder.weight" in tensors:
+        decoder = tensors.take(f"{name}.decoder.weight", words, width)
+    elif checkpoint.settings.get("tie_word_embeddings", True):
+        decoder = checkpoint.parameters.words
+    else:
+        raise CheckpointError(
+            f"{folder}: tie_word_embeddings is false and there is no {name}.decoder.weight."
+        )
+    biases = (f"{name}.decoder.bias", f"{name}.bias")
+    bias = next((tensors.take(bias, words) for bias in biases if bias in tensors), None)
+    return WordHead(
+        transform_weight=tensors.take(f"{name}.transform.dense.weight", width, width).T,
+        transform_bias=tensors.take(f"{name}.transform.dense.bias", width),
+        norm_weight=tensors.take(f"{name}.transform.LayerNorm.weight", width),
+        norm_bias=tensors.take(f"{name}.transform.LayerNorm.bias", width),
+        decoder_weight=decoder.T,
+        decoder_bias=np.zeros(words, dtype=np.float32) if bias is None else bias,
+    )
