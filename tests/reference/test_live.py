@@ -75,6 +75,66 @@ def test_prompts_widths_and_normalising_are_sentence_transformers(minilm_folder,
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-6, err_msg=str(arguments))
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8", "uint8", "binary", "ubinary"])
+def test_every_precision_of_the_real_minilm_is_sentence_transformers(
+    minilm_folder, reference_minilm, precision
+):
+    model = minibert.SentenceTransformer(minilm_folder, on_long="ignore")
+    for prompt in (None, "represent this: "):
+        arguments = {"precision": precision, "prompt": prompt}
+        ours = model.encode(MINILM_TEXTS, **arguments)
+        theirs = reference_minilm.encode(MINILM_TEXTS, **arguments)
+        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+        if precision == "float32":
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-6)
+        elif "binary" in precision:
+            np.testing.assert_array_equal(ours, theirs)
+        else:
+            # Rounding moves a number by 3e-7 of a step's 1e-3; the largest lies on an edge.
+            assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 1
+            largest = np.abs(model.encode(MINILM_TEXTS, prompt=prompt)).argmax(axis=0)
+            rest = np.ones_like(ours, dtype=bool)
+            rest[largest, np.arange(ours.shape[1])] = False
+            assert (ours != theirs)[rest].mean() <= 0.01
+
+
+def test_hits_with_the_real_minilm_are_sentence_transformers(minilm_folder, reference_minilm):
+    model = minibert.SentenceTransformer(minilm_folder, on_long="ignore")
+    queries = ["where is the financial district?", "a very long day", "how many people?"]
+    # Texts that differ in case or blanks only have one vector, and tie in any order.
+    scores = np.tril(reference_minilm.encode(MINILM_TEXTS) @ model.encode(MINILM_TEXTS).T, -1)
+    texts = [MINILM_TEXTS[n] for n in np.flatnonzero(scores.max(axis=1) < 0.999)]
+    assert len(texts) > 40
+    for prompts in ({}, {"prompt": "query: "}):
+        ours = minibert.semantic_search(
+            model.encode_query(queries, **prompts), model.encode_document(texts), model=model
+        )
+        theirs = sentence_transformers.util.semantic_search(
+            reference_minilm.encode_query(queries, **prompts),
+            reference_minilm.encode_document(texts),
+        )
+        for found, expected in zip(ours, theirs, strict=True):
+            assert [hit["corpus_id"] for hit in found] == [hit["corpus_id"] for hit in expected]
+            np.testing.assert_allclose(
+                [hit["score"] for hit in found],
+                [hit["score"] for hit in expected],
+                rtol=0,
+                atol=2e-6,
+            )
+
+
+def test_token_states_of_the_real_minilm_are_sentence_transformers(minilm_folder, reference_minilm):
+    model = minibert.SentenceTransformer(minilm_folder, on_long="ignore")
+    # But for 254 full stops in a row, where both are 6e-5 from float64.
+    texts = [text for text in MINILM_TEXTS if not text.startswith("." * 200)]
+    assert len(texts) == len(MINILM_TEXTS) - 1
+    ours, theirs = (
+        m.encode(texts, output_value="token_embeddings") for m in (model, reference_minilm)
+    )
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=0, atol=1e-5)  # of 6; worst seen 6e-6
+
+
 def test_scores_are_sentence_transformers(reference_minilm):
     a, b = np.random.default_rng(0).normal(size=(2, 7, 33)).astype(np.float32)
     b[3] = 0
