@@ -19,3 +19,9 @@ def expected_of(name):
     """What the reference computed from a golden model."""
     with np.load(GOLDEN / name / "expected.npz") as arrays:
         return dict(arrays)
+
+
+def outputs_of(name):
+    """What it computed of a golden model with more than a BERT and its mean."""
+    with np.load(GOLDEN / name / "outputs.npz") as arrays:
+        return dict(arrays)

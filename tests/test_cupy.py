@@ -214,9 +214,22 @@ def awkward(shape):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (0, 5), (11, 1), (1, 300), (257, 301)])
-@pytest.mark.parametrize("name", ["gelu_", "gelu_tanh_", "relu_", "silu_", "tanh_"])
-def test_activations_agree(cuda, name, shape):
-    gpu, cpu = on_both(cuda, name, awkward(shape))
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("gelu_", ()),
+        ("gelu_tanh_", ()),
+        ("relu_", ()),
+        ("silu_", ()),
+        ("silu_", (1.702,)),
+        ("sigmoid_", ()),
+        ("tanh_", ()),
+        ("leaky_relu_", (0.01,)),
+        ("clip_", (-1.0, 6.0)),
+    ],
+)
+def test_activations_agree(cuda, name, arguments, shape):
+    gpu, cpu = on_both(cuda, name, awkward(shape), *arguments)
     # Worst seen 2.8e-7 of the value, or of 1.
     np.testing.assert_allclose(gpu, cpu, rtol=1e-6, atol=1e-6)
 
@@ -257,6 +270,17 @@ def test_segment_sums_agree(cuda, lengths):
     gpu, cpu = on_both(cuda, "segment_sum", x, np.array(lengths))
     assert gpu.shape == (len(lengths), 7)
     np.testing.assert_allclose(gpu, cpu, rtol=1e-6, atol=1e-5)  # worst seen 7.6e-6, of 86
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_segment_maxima_agree(cuda, lengths):
+    gpu, cpu = on_both(cuda, "segment_max", numbers((sum(lengths), 7)), np.array(lengths))
+    np.testing.assert_array_equal(gpu, cpu)
+
+
+def test_rows_are_gathered_alike(cuda):
+    gpu, cpu = on_both(cuda, "rows_at", numbers((5, 3)), np.array([4, 0, 4]))
+    np.testing.assert_array_equal(gpu, cpu)
 
 
 @pytest.mark.parametrize("spoilt", [np.inf, np.nan])
@@ -365,6 +389,56 @@ def test_vectors_equal_the_cpus(cupy, texts, name, options):
     assert gpu.dtype == np.float32
     assert gpu.shape == cpu.shape == (len(texts), options.get("truncate_dim", 20))
     np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-5)  # worst seen 3e-6
+
+
+@pytest.mark.parametrize("output", ["sentence_embedding", "token_embeddings", None])
+@pytest.mark.parametrize("name", ["modules", "poolings"])
+def test_modules_and_every_output_equal_the_cpus(cupy, texts, name, output, monkeypatch):
+    models = [
+        SentenceTransformer(GOLDEN / name, device=d, on_long="ignore") for d in ("cuda", "cpu")
+    ]
+    models[0].to("cpu").to("cuda")  # there and back
+    for counts in (True, False) if name == "poolings" else (True,):
+        gpu, cpu = (encoded(m, texts, counts, output_value=output) for m in models)
+        for ours, theirs in zip(gpu, cpu, strict=True):
+            if output is None:
+                assert list(ours) == list(theirs)
+                ours, theirs = ours["sentence_embedding"], theirs["sentence_embedding"]
+            assert type(ours) is np.ndarray
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
+
+
+def encoded(model, texts, counts, **arguments):
+    """With a pooling of every mode; the prompt counts, or does not."""
+    if len(model) == 2:
+        modes = {"pooling_mode": tuple(POOLINGS), "include_prompt": counts}
+        pooling = model.pooling._replace(**modes)
+        model._pipeline = model._pipeline._replace(pooling=pooling, width=20 * len(POOLINGS))
+    return model.encode(texts, prompt="the cat ", **arguments)
+
+
+def test_windows_of_long_texts_equal_the_cpus(cupy, texts):
+    gpu, cpu = (
+        SentenceTransformer(GOLDEN / "gelu", device=device, on_long="window").encode(texts)
+        for device in ("cuda", "cpu")
+    )
+    np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-5)
+
+
+def test_heads_equal_the_cpus(cupy, texts):
+    pairs = [(text, texts[0]) for text in texts]
+    models = [minibert.CrossEncoder(GOLDEN / "cross_encoder", device=d) for d in ("cuda", "cpu")]
+    models[0].to("cpu").to("cuda")
+    gpu, cpu = (model.predict(pairs, on_long="ignore") for model in models)
+    assert type(gpu) is np.ndarray
+    np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-5)
+    gpu, cpu = (
+        minibert.BertForMaskedLM.from_pretrained(GOLDEN / "masked", device=device)
+        for device in ("cuda", "cpu")
+    )
+    ours, theirs = (m.fill_mask(["a [MASK] sat", "[MASK] [MASK] b"], top_k=3) for m in (gpu, cpu))
+    assert [g["token"] for g in ours[0]] == [g["token"] for g in theirs[0]]
+    assert ours[1][1][0]["score"] == pytest.approx(theirs[1][1][0]["score"], abs=1e-6)
 
 
 def test_one_text_and_no_text_work_on_the_gpu(cupy):

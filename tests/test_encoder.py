@@ -1,15 +1,24 @@
 """SentenceTransformer: shapes and kinds, neighbours that do not matter, bad input, the metric."""
 
+import copy
 import logging
+import pickle
 import threading
 
 import numpy as np
 import pytest
+from golden_files import copy_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from minilm_texts import MINILM_TEXTS
 
-from minibert import SentenceTransformer, cos_sim, dot_score
+from minibert import (
+    SentenceTransformer,
+    SimilarityFunction,
+    cos_sim,
+    dot_score,
+    quantize_embeddings,
+)
 from minibert.devices import available_threads
 from minibert.encoder import DEFAULT_MODEL, DOT_PRODUCT_MODELS
 
@@ -346,3 +355,292 @@ def test_a_limit_that_cuts_nothing_refuses_what_is_too_long(minilm_folder):
     assert model.encode("short enough").shape == (384,)
     with pytest.raises(ValueError, match="has 602 tokens, and this model has 512 positions"):
         model.encode("word " * 600)
+
+
+def test_every_kind_of_result_for_one_text_many_and_none(minilm):
+    states = minilm.encode("a b", output_value="token_embeddings")
+    assert (states.shape, states.dtype) == ((4, 384), np.float32)
+    several = minilm.encode(["a b", "", "c"], output_value="token_embeddings")
+    assert [state.shape for state in several] == [(4, 384), (2, 384), (3, 384)]
+    assert minilm.encode([], output_value="token_embeddings") == []
+    assert minilm.encode([], output_value=None) == []
+    rows = minilm.encode(DOCS, convert_to_numpy=False)
+    assert [type(rows), *(row.shape for row in rows)] == [list, (384,), (384,)]
+    assert minilm.encode([], convert_to_numpy=False) == []
+    assert minilm.encode("a", convert_to_numpy=False).shape == (384,)
+
+
+def test_token_states_pool_to_the_vector(folder, texts):
+    model = SentenceTransformer(folder, on_long="ignore")
+    states = model.encode(texts, output_value="token_embeddings", pack_tokens=50)
+    means = [state.astype(np.float64).mean(axis=0) for state in states]
+    np.testing.assert_allclose(model.encode(texts), means, rtol=0, atol=1e-5)
+
+
+def test_all_of_a_text_is_padded_to_its_batch_of_the_longest_first(minilm):
+    texts = ["one two three four", "a", "one two", "b c d e f"]
+    features = minilm.encode(texts, output_value=None, batch_size=2, normalize_embeddings=True)
+    # By characters: the first with the last, the two short ones together.
+    assert [len(row["input_ids"]) for row in features] == [7, 4, 4, 7]
+    assert features[1]["attention_mask"].tolist() == [1, 1, 1, 0]
+    assert features[1]["token_embeddings"].shape == (4, 384)
+    assert (features[1]["token_embeddings"][3] == 0).all()
+    assert "prompt_length" not in features[0]
+    np.testing.assert_allclose(
+        [row["sentence_embedding"] for row in features], minilm.encode(texts), rtol=0, atol=2e-6
+    )
+    one = minilm.encode("a", output_value=None, prompt="to be: ")
+    assert list(one) == [
+        "input_ids", "token_type_ids", "attention_mask", "modality", "prompt_length",
+        "token_embeddings", "sentence_embedding",
+    ]  # fmt: skip
+    assert (one["modality"], one["prompt_length"]) == ("text", 4)
+
+
+def test_pairs_and_dicts_are_texts(minilm):
+    pair = minilm.encode([("a dog", "barks")])
+    assert pair.shape == (1, 384)
+    assert np.abs(pair - minilm.encode(["a dog barks"])).max() > 1e-2
+    np.testing.assert_array_equal(minilm.encode([["a dog", "barks"]]), pair)
+    np.testing.assert_array_equal(minilm.encode(np.array([["a dog", "barks"]])), pair)
+    np.testing.assert_array_equal(minilm.encode({"text": "cats"}), minilm.encode("cats"))
+    np.testing.assert_array_equal(minilm.encode([{"text": "cats"}]), minilm.encode(["cats"]))
+    prompted = minilm.encode([("dog", "barks")], prompt="a ")
+    np.testing.assert_allclose(prompted, pair, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype", "width"),
+    [("int8", np.int8, 384), ("uint8", np.uint8, 384), ("binary", np.int8, 48),
+     ("ubinary", np.uint8, 48), (None, np.float32, 384)],
+)  # fmt: skip
+def test_codes_are_those_of_all_rows_together(minilm, precision, dtype, width):
+    texts = MINILM_TEXTS[:30]
+    codes = minilm.encode(texts, precision=precision, batch_size=3)
+    assert (codes.shape, codes.dtype) == ((30, width), dtype)
+    expected = quantize_embeddings(minilm.encode(texts, batch_size=3), precision or "float32")
+    np.testing.assert_array_equal(codes, expected)
+    assert minilm.encode([], precision=precision).shape == (0, width)
+    assert minilm.encode([], precision=precision).dtype == dtype
+
+
+def test_codes_of_cut_vectors_and_of_token_states(minilm):
+    assert minilm.encode(DOCS, precision="ubinary", truncate_dim=12).shape == (2, 2)
+    codes = minilm.encode(DOCS, precision="binary", output_value="token_embeddings")
+    assert [c.shape for c in codes] == [(9, 48), (9, 48)]
+    with pytest.raises(ValueError, match="One vector has no ranges for int8"):
+        minilm.encode("a", precision="int8")
+
+
+def test_queries_and_documents_have_their_own_prompts(folder, edit):
+    plain = SentenceTransformer(folder)
+    model = SentenceTransformer(
+        folder, prompts={"query": "the ", "passage": "dog "}, default_prompt_name="passage"
+    )
+    same = np.testing.assert_array_equal
+    same(model.encode_query("cat"), plain.encode("the cat"))
+    same(model.encode("cat"), plain.encode("dog cat"))
+    # "document" is always there, and empty: it hides "passage", as in the reference.
+    same(model.encode_document(["cat"]), plain.encode(["cat"]))
+    del model.prompts["document"]
+    same(model.encode_document("cat"), plain.encode("dog cat"))
+    same(model.encode_query("cat", "passage"), plain.encode("dog cat"))
+    same(model.encode_query("cat", prompt="a "), plain.encode("a cat"))
+    same(model.encode_query("cat", None, None, 1, False, "token_embeddings")[0],
+         plain.encode("the cat", output_value="token_embeddings")[0])  # fmt: skip
+    del model.prompts["query"]
+    same(model.encode_query("cat"), plain.encode("dog cat"))
+
+
+def test_queries_and_documents_may_have_a_maximum_of_their_own(folder, edit):
+    edit(folder / "sentence_bert_config.json", query_length=4, document_length=6)
+    model, text = SentenceTransformer(folder, on_long="ignore"), "the cat sat the cat sat"
+    lengths = [
+        len(encode(text, output_value="token_embeddings"))
+        for encode in (model.encode_query, model.encode_document, model.encode)
+    ]
+    assert lengths == [4, 6, 8]
+    assert len(model.preprocess([text], task="query")["input_ids"][0]) == 4
+
+
+def test_truncation_may_be_off_in_the_folder(folder, edit, texts):
+    edit(
+        folder / "sentence_bert_config.json",
+        processing_kwargs={"text": {"truncation": False, "padding": True}},
+        max_seq_length=4,
+    )
+    model = SentenceTransformer(folder)
+    assert len(model.encode("a b c d e", output_value="token_embeddings")) == 7
+    with pytest.raises(ValueError, match=r"has \d+ tokens, and this model has 41 positions"):
+        model.encode(texts)
+
+
+def test_a_prompt_that_does_not_count_is_left_out_of_the_mean(folder, edit):
+    edit(folder / "1_Pooling" / "config.json", include_prompt=False)
+    model = SentenceTransformer(folder)
+    states = model.encode("sat", prompt="the cat ", output_value="token_embeddings")
+    expected = states[3:].mean(axis=0)  # without [CLS], the, cat
+    np.testing.assert_allclose(model.encode("sat", prompt="the cat "), expected, rtol=0, atol=1e-6)
+    model.set_pooling_include_prompt(True)
+    np.testing.assert_allclose(
+        model.encode("sat", prompt="the cat "), states.mean(axis=0), rtol=0, atol=1e-6
+    )
+    assert model[1].include_prompt is True
+
+
+def test_preprocess_gives_padded_tokens(minilm, caplog):
+    features = minilm.preprocess(["one two", "a"], prompt="to be: ")
+    assert list(features) == [
+        "input_ids", "token_type_ids", "attention_mask", "modality", "prompt_length"
+    ]  # fmt: skip
+    assert features["input_ids"].shape == (2, 7)
+    assert features["attention_mask"].sum(axis=1).tolist() == [7, 6]
+    assert minilm.preprocess([]) == {}
+    assert minilm.tokenize(["a"])["input_ids"].tolist() == [[101, 1037, 102]]
+
+
+def test_tokens_tell_what_is_cut(minilm):
+    one = minilm.tokens("word " * 300)
+    assert (len(one.ids), one.cut) == (256, 46)
+    assert one.pieces[:2] == ["[CLS]", "word"]
+    assert [tokens.cut for tokens in minilm.tokens(["a", "word " * 255])] == [0, 1]
+
+
+def test_a_long_text_in_windows_is_the_mean_over_all_their_tokens(folder):
+    model = SentenceTransformer(folder, on_long="window")
+    text = "the cat sat and " * 20
+    vector = model.encode(text)
+    content = model.tokenizer.encode(text, add_special_tokens=False)
+    cls, sep = model.tokenizer.cls_token_id, model.tokenizer.sep_token_id
+    states = []
+    for start in range(0, len(content) - 10, 39 - 10):  # 41 positions, a quarter shared
+        window = [cls, *content[start : start + 39], sep]
+        states += list(model[0].auto_model([window]).last_hidden_state[0])
+    np.testing.assert_allclose(vector, np.mean(states, axis=0), rtol=0, atol=1e-5)
+    assert np.abs(vector - model.encode(text, on_long="ignore")).max() > 1e-2
+
+
+def test_windows_change_no_text_that_fits_and_keep_the_order(folder, caplog):
+    model = SentenceTransformer(folder)
+    texts = ["the dog " * 30, "a", "the cat " * 40, "the cat sat", "dog " * 99]
+    vectors = model.encode(texts, on_long="window", prompt="the ", pack_tokens=60)
+    assert caplog.messages == []
+    for text, vector in zip(texts, vectors, strict=True):
+        alone = model.encode(text, on_long="window", prompt="the ")
+        np.testing.assert_allclose(vector, alone, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        vectors[[1, 3]], model.encode([texts[1], texts[3]], prompt="the "), rtol=0, atol=1e-5
+    )
+
+
+def test_windows_are_normalised_after_their_mean(tmp_path):
+    model = SentenceTransformer(copy_of("large_epsilon", tmp_path), on_long="window")
+    vector = model.encode("the cat sat and " * 20)
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+    cut = model.encode("the cat sat and " * 20, truncate_dim=5, normalize_embeddings=True)
+    np.testing.assert_allclose(cut, vector[:5] / np.linalg.norm(vector[:5]), rtol=0, atol=1e-6)
+
+
+def test_windows_leave_out_a_prompt_that_does_not_count(folder):
+    model = SentenceTransformer(folder, on_long="window")
+    model.set_pooling_include_prompt(False)
+    text, prompt = "the cat sat and " * 20, "dog "
+    content = model.tokenizer.encode(text, add_special_tokens=False)
+    cls, sep = model.tokenizer.cls_token_id, model.tokenizer.sep_token_id
+    (dog,) = model.tokenizer.encode("dog", add_special_tokens=False)
+    states = []
+    for start in range(0, len(content) - 10, 38 - 10):
+        window = [cls, dog, *content[start : start + 38], sep]
+        states += list(model[0].auto_model([window]).last_hidden_state[0][2:])
+    vector = model.encode(text, prompt=prompt)
+    np.testing.assert_allclose(vector, np.mean(states, axis=0), rtol=0, atol=1e-5)
+
+
+def test_windows_need_mean_pooling_and_single_texts(folder, edit):
+    with pytest.raises(ValueError, match="for single texts, not for pairs"):
+        SentenceTransformer(folder, on_long="window").encode([("the cat " * 30, "a")])
+    edit(folder / "1_Pooling" / "config.json", pooling_mode=["mean", "cls"])
+    with pytest.raises(ValueError, match="this model pools by mean, cls"):
+        SentenceTransformer(folder, on_long="window").encode("the cat " * 30)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_copies_and_pickles_hold_the_path_and_what_was_changed(minilm_folder, copied):
+    model = SentenceTransformer(
+        minilm_folder, prompts={"query": "q: "}, threads=1, on_long="ignore", truncate_dim=9
+    )
+    model.max_seq_length = 5
+    model.similarity_fn_name = "dot"
+    model.set_pooling_include_prompt(False)
+    again = copied(model)
+    assert again is not model
+    assert len(pickle.dumps(model)) < 2000
+    np.testing.assert_array_equal(
+        again.encode_query(["one two three four"]), model.encode_query(["one two three four"])
+    )
+    for name in ("prompts", "default_prompt_name", "similarity_fn_name", "similarity_reason",
+                 "truncate_dim", "max_seq_length", "on_long", "pooling", "device"):  # fmt: skip
+        assert getattr(again, name) == getattr(model, name), name
+    assert again.transformer.threads == 1
+    again.prompts["query"] = "x"
+    assert model.prompts["query"] == "q: "
+
+
+def test_a_pickle_opens_where_there_are_fewer_cores(minilm_folder):
+    pickled = SentenceTransformer(minilm_folder, threads=1).__reduce__()
+    make, (kind, path, device, _, on_long), _ = pickled
+    model = make(kind, path, device, 10_000, on_long)
+    assert model.transformer.threads == available_threads()
+
+
+def test_a_model_is_a_list_of_its_modules(minilm):
+    assert len(minilm) == 3
+    assert [type(module).__name__ for module in minilm] == ["Transformer", "Pooling", "Normalize"]
+    assert minilm[0].get_word_embedding_dimension() == 384
+    assert minilm[0].tokenizer.model_max_length == minilm[0].max_seq_length == 256
+    assert minilm[0].do_lower_case is False
+    assert minilm[1].pooling_mode == ("mean",)
+    assert minilm[-1] == minilm[2]
+    assert "MiniLM" in repr(minilm[0])
+
+
+def test_names_that_programs_use(minilm_folder):
+    model = SentenceTransformer(minilm_folder, trust_remote_code=True)
+    assert model.to("cpu") is model.eval() is model
+    assert str(model.device) == "cpu"
+    assert model.get_max_seq_length() == 256
+    assert model.get_embedding_dimension() == model.get_sentence_embedding_dimension() == 384
+    with model.truncate_sentence_embeddings(7):
+        assert model.encode("a").shape == (7,)
+    assert model.encode("a").shape == (384,)
+    assert model.encode("a", device="cpu").shape == (384,)
+
+
+def test_similarity_pairwise_is_the_diagonal(minilm):
+    vectors = minilm.encode(MINILM_TEXTS[:4])
+    for name in ("cosine", "dot", "euclidean", "manhattan"):
+        model = copy.copy(minilm)
+        model.similarity_fn_name = SimilarityFunction(name)
+        np.testing.assert_allclose(
+            model.similarity_pairwise(vectors, vectors[::-1]),
+            np.diag(model.similarity(vectors, vectors[::-1])),
+            rtol=0,
+            atol=1e-6,
+        )
+
+
+def test_a_progress_bar_is_shown_where_info_is_logged(minilm, capsys, caplog):
+    with caplog.at_level(logging.INFO, logger="minibert"):
+        minilm.encode(DOCS)
+    assert "2/2" in capsys.readouterr().err
+
+
+def test_a_tokenizer_that_adds_nothing_refuses_a_blank_text(folder, edit):
+    edit(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    edit(folder / "tokenizer.json", post_processor=None)
+    model = SentenceTransformer(folder)
+    assert model.encode("cat").shape == (20,)
+    with pytest.raises(ValueError, match="A text has no token: it is blank"):
+        model.encode(["cat", " "])

@@ -4,12 +4,15 @@ The models are tiny and awkward (tools/make_golden.py), so that a wrong activati
 or mask shows at 1e-4 and more. Float32 rounding, torch's and ours, is below 6e-6 here.
 """
 
+import json
+
 import numpy as np
 import pytest
-from golden_files import GOLDEN, expected_of
+from golden_files import GOLDEN, copy_of, expected_of, outputs_of
 from minilm_texts import MINILM_TEXTS
 
-from minibert import BertModel, SentenceTransformer, Tokenizer
+from minibert import BertForMaskedLM, BertModel, CrossEncoder, SentenceTransformer, Tokenizer
+from minibert.pooling import POOLINGS
 
 CASES = sorted(path.parent.name for path in GOLDEN.glob("*/expected.npz"))
 SHOWN_INSIDE = ["gelu", "large_epsilon"]
@@ -111,6 +114,58 @@ def test_the_pooler_output_equals_transformers(name):
     np.testing.assert_allclose(output.pooler_output, theirs, rtol=0, atol=1e-5)  # worst seen 2.6e-6
     np.testing.assert_array_equal(output[1], output.pooler_output)
     np.testing.assert_array_equal(output[0], output.last_hidden_state)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+@pytest.mark.parametrize("name", [*POOLINGS, "all", "backwards"])
+def test_every_pooling_equals_sentence_transformers(name, counts, texts, tmp_path):
+    expected = outputs_of("poolings")
+    modes = {"all": list(POOLINGS), "backwards": list(POOLINGS)[::-1]}.get(name, [name])
+    folder = copy_of("poolings", tmp_path)
+    settings = {"embedding_dimension": 20, "pooling_mode": modes, "include_prompt": counts}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(settings))
+    model = SentenceTransformer(folder, on_long="ignore")
+    vectors = model.encode(texts, prompt=str(expected["prompt"]))
+    # Worst seen 4e-6: a sum over the root of its length is six times as large as a mean.
+    np.testing.assert_allclose(vectors, expected[f"{name}/{counts}"], rtol=0, atol=1e-5)
+
+
+def test_the_golden_poolings_are_all_there_are():
+    names = {name.partition("/")[0] for name in outputs_of("poolings") if "/" in name}
+    assert names == {*POOLINGS, "all", "backwards"}
+
+
+def test_modules_around_the_pooling_equal_sentence_transformers(texts):
+    expected = outputs_of("modules")
+    model = SentenceTransformer(GOLDEN / "modules", on_long="ignore")
+    assert [type(module).__name__ for module in model] == [
+        "Transformer", "Dense", "Pooling", "Dense", "LayerNorm", "Dense", "Dropout", "Normalize",
+        "Dense",
+    ]  # fmt: skip
+    np.testing.assert_allclose(model.encode(texts), expected["vectors"], rtol=0, atol=1e-5)
+    states = model.encode(texts, output_value="token_embeddings")
+    assert [len(state) for state in states] == expected["lengths"].tolist()
+    np.testing.assert_allclose(np.concatenate(states), expected["states"], rtol=0, atol=1e-5)
+
+
+def test_a_cross_encoder_s_logits_equal_the_reference_s(texts):
+    model = CrossEncoder(GOLDEN / "cross_encoder", on_long="ignore")
+    logits = model.predict([(a, b) for a in texts for b in texts[:5]])
+    expected = outputs_of("cross_encoder")["logits"]
+    assert logits.shape == expected.shape == (40, 3)
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)  # worst seen 2e-6
+
+
+def test_probabilities_of_masked_words_equal_the_reference_s():
+    expected = outputs_of("masked")
+    guesses = BertForMaskedLM.from_pretrained(GOLDEN / "masked").fill_mask(
+        str(expected["text"]), top_k=1000
+    )
+    found = np.zeros_like(expected["probabilities"])
+    for row, of_mask in zip(found, guesses, strict=True):
+        row[[guess["token"] for guess in of_mask]] = [guess["score"] for guess in of_mask]
+    assert found.shape == (2, 83)
+    np.testing.assert_allclose(found, expected["probabilities"], rtol=0, atol=1e-5)
 
 
 def test_the_real_minilm_equals_sentence_transformers(minilm):

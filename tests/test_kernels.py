@@ -30,6 +30,10 @@ ACTIVATIONS = {
     "relu_": (kernels.relu_, lambda value: max(value, 0.0)),
     "silu_": (kernels.silu_, naive_silu),
     "tanh_": (kernels.tanh_, math.tanh),
+    "sigmoid_": (kernels.sigmoid_, lambda value: 1 / (1 + math.exp(-value))),
+    "leaky_relu_": (lambda x: kernels.leaky_relu_(x, 0.01), lambda v: v if v > 0 else 0.01 * v),
+    "clip_": (lambda x: kernels.clip_(x, -1.0, 6.0), lambda value: min(6.0, max(-1.0, value))),
+    "quick gelu": (lambda x: kernels.silu_(x, 1.702), lambda v: v / (1 + math.exp(-1.702 * v))),
 }
 
 
@@ -56,6 +60,12 @@ def test_activations_stay_right_where_squares_overflow(name):
     x = np.array([[1e30, -1e30, 3e18, -3e18]], dtype=np.float32)
     ACTIVATIONS[name][0](x)
     np.testing.assert_array_equal(x, np.array([[1e30, 0, 3e18, 0]], dtype=np.float32))
+
+
+def test_sigmoid_keeps_the_precision_of_small_results_and_never_overflows():
+    x = np.array([[-80.0, -20.0, -1e30, 1e30]], dtype=np.float32)
+    kernels.sigmoid_(x)
+    np.testing.assert_allclose(x, [[math.exp(-80), math.exp(-20), 0, 1]], rtol=1e-6)
 
 
 def test_kernels_work_in_blocks_that_divide_unevenly():
@@ -102,6 +112,23 @@ def test_softmax_agrees_with_the_textbook_in_float64():
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits.reshape(-1, 7), expected, rtol=0, atol=1e-6)  # seen 3e-7
     np.testing.assert_allclose(logits.sum(axis=-1), 1, rtol=0, atol=1e-6)
+
+
+def test_rows_are_gathered_in_the_order_asked_for():
+    x = rows((5, 3))
+    np.testing.assert_array_equal(kernels.rows_at(x, np.array([4, 0, 4])), x[[4, 0, 4]])
+
+
+def test_segment_max_takes_the_largest_of_each_text():
+    x = rows((6, 3), shift=-9)  # below 0, where a 0 from elsewhere would win
+    expected = [x[:1].max(axis=0), x[1:4].max(axis=0), x[4:].max(axis=0)]
+    np.testing.assert_array_equal(kernels.segment_max(x, np.array([1, 3, 2])), expected)
+
+
+def test_normalize_takes_one_vector_as_well():
+    x = np.array([3.0, 4.0], dtype=np.float32)
+    kernels.normalize_(x)
+    np.testing.assert_allclose(x, [0.6, 0.8], rtol=1e-6)
 
 
 def test_softmax_of_huge_logits_does_not_overflow():

@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -420,3 +421,230 @@ def test_a_padding_side_on_the_left_is_kept(folder, edit):
 def test_ids_are_int64(tokenizer):
     (ids,) = tokenizer.rows(["a"], None).ids
     assert ids.dtype == np.int64
+
+
+def test_a_pair_has_one_row_with_two_token_types(tokenizer):
+    rows = tokenizer.rows([("a b", "c"), "a", ("a", "")], None)
+    ids = [row.tolist() for row in rows.ids]
+    a, b, c = 1037, 1038, 1039
+    assert ids == [[CLS, a, b, SEP, c, SEP], [CLS, a, SEP], [CLS, a, SEP, SEP]]
+    assert [row.tolist() for row in rows.types] == [[0, 0, 0, 0, 1, 1], [0, 0, 0], [0, 0, 0, 1]]
+    assert all(types.dtype == np.int64 for types in rows.types)
+
+
+def longest_first(first, second, room):
+    """The rule of the reference: measured for all lengths from 0 to 8 and limits from 3 to 13."""
+    shorter, longer = sorted((first, second))
+    if shorter + longer > room:
+        longer = shorter if shorter > room else max(shorter, room - shorter)
+        if shorter + longer > room:
+            shorter, longer = room // 2, room // 2 + room % 2
+    return (shorter, longer) if first <= second else (longer, shorter)
+
+
+@given(first=st.integers(0, 30), second=st.integers(0, 30), limit=st.integers(1, 40))
+def test_a_pair_is_cut_like_the_tokenizers_library_cuts_it(tokenizer, first, second, limit):
+    pair = (" ".join("a" * first), " ".join("b" * second))
+    rows = tokenizer.rows([pair], limit)
+    ids = rows.ids[0].tolist()
+    whole = first + second + 3
+    if limit < 3:  # below the special tokens nothing is cut
+        assert len(ids) == whole
+        return
+    kept = longest_first(first, second, limit - 3)
+    assert (ids.count(1037), ids.count(1038)) == kept
+    assert sum(kept) + 3 == len(ids) == min(whole, limit)
+    assert rows.is_cut == [len(ids) < whole]
+    backend = tokenizer.backend
+    backend.enable_truncation(limit, strategy="longest_first")
+    try:
+        assert backend.encode(*pair).ids == ids
+    finally:
+        backend.no_truncation()
+
+
+@pytest.mark.parametrize("long", [("w " * 90_000, "b"), ("b", "w " * 90_000)])
+def test_a_pair_with_one_long_text_is_cut_as_the_whole(tokenizer, long):
+    rows = tokenizer.rows([long], 50)
+    backend = tokenizer.backend
+    backend.enable_truncation(50, strategy="longest_first")
+    try:
+        assert rows.ids[0].tolist() == backend.encode(*long).ids
+    finally:
+        backend.no_truncation()
+    assert (rows.cut.texts, rows.cut.in_tokens) == (1, False)
+
+
+@pytest.mark.parametrize("more", [0, 9])
+def test_of_two_long_texts_the_longer_keeps_the_odd_token(tokenizer, more):
+    pair = ("w " * (60_000 + more), "x " * 60_000)
+    ids = tokenizer.rows([pair], 50).ids[0].tolist()
+    assert ids.count(1059) == (24 if more else 23)
+    assert len(ids) == 50
+
+
+def test_texts_without_special_tokens(tokenizer):
+    rows = tokenizer.rows(["a b c", ("a", "b")], 2, special=False)
+    assert [row.tolist() for row in rows.ids] == [[1037, 1038], [1037, 1038]]
+    assert rows.is_cut == [True, False]
+
+
+def test_a_folder_that_cuts_on_the_left_keeps_the_ends(folder, edit):
+    edit(folder / "tokenizer_config.json", truncation_side="left")
+    tokenizer = load(folder)
+    whole = tokenizer.rows(["the cat sat", ("the cat", "a dog")], None).ids
+    cut = tokenizer.rows(["the cat sat", ("the cat", "a dog"), "the " * 9000 + "dog"], 4).ids
+    assert cut[0].tolist() == [whole[0][0], *whole[0][-3:]]
+    assert cut[1].tolist() == [whole[1][0], whole[1][3], whole[1][-2], whole[1][-1]]
+    assert cut[2].tolist()[-2] == whole[1][-2]
+
+
+@pytest.mark.parametrize("what", ["truncation", "padding"])
+def test_a_side_left_behind_in_tokenizer_json_counts_where_the_settings_are_silent(
+    folder, edit, what
+):
+    edit(folder / "tokenizer.json", **{what: {"direction": "Left"}})
+    assert getattr(load(folder), f"{what}_side") == "left"
+    edit(folder / "tokenizer_config.json", **{f"{what}_side": "right"})
+    assert getattr(load(folder), f"{what}_side") == "right"
+
+
+def test_tokens_show_what_the_model_sees_and_what_falls_off(tokenizer):
+    text = "Café, unbelievably long"
+    tokens = tokenizer.tokens(text, 6)
+    assert tokens.pieces == ["[CLS]", "cafe", ",", "un", "##bel", "[SEP]"]
+    assert tokens.ids == ids_of(tokenizer, text, 6)
+    assert [text[start:end] for start, end in tokens.offsets] == ["", "Café", ",", "un", "bel", ""]
+    assert tokens.cut == len(ids_of(tokenizer, text)) - 6
+    whole = tokenizer.tokens(text, None)
+    assert (len(whole.ids), whole.cut) == (len(ids_of(tokenizer, text)), 0)
+
+
+def test_tokens_of_a_pair_have_offsets_into_each_text(tokenizer):
+    tokens = tokenizer.tokens(("a bc", "dd"), None)
+    assert tokens.pieces == ["[CLS]", "a", "bc", "[SEP]", "dd", "[SEP]"]
+    assert tokens.offsets == [(0, 0), (0, 1), (2, 4), (0, 0), (0, 2), (0, 0)]
+
+
+@given(words=st.integers(1, 60), prompt=st.integers(0, 4), limit=st.integers(10, 20))
+def test_windows_hold_every_token_and_overlap(tokenizer, words, prompt, limit):
+    text = " ".join(chr(ord("a") + n % 26) for n in range(words))
+    rows = tokenizer.stretches(text, "x " * prompt, limit, 2)
+    around = slice(1 + prompt, -1)
+    content = [row[around].tolist() for row in rows]
+    assert all(row[0] == CLS and row[-1] == SEP and len(row) <= limit for row in rows)
+    assert all(len(row) == limit for row in rows[:-1])
+    assert all(row[1 : 1 + prompt].tolist() == [1060] * prompt for row in rows)
+    assert all(a[-2:] == b[:2] for a, b in pairwise(content))
+    whole = [*content[0], *(id for part in content[1:] for id in part[2:])]
+    assert whole == ids_of(tokenizer, text)[1:-1]
+
+
+def test_a_prompt_that_leaves_no_room_for_windows_is_refused(tokenizer):
+    with pytest.raises(ValueError, match="The prompt has 6 tokens, which leaves 2 of 10"):
+        tokenizer.stretches("a b c", "x " * 6, 10, 2)
+
+
+def as_it_stands(folder, edit, **content):
+    edit(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    edit(folder / "tokenizer.json", **content)
+    return load(folder)
+
+
+def test_a_fast_tokenizer_is_taken_as_it_stands_and_has_no_types(folder, edit):
+    edit(folder / "tokenizer_config.json", do_lower_case=False)  # not asked
+    tokenizer = as_it_stands(folder, edit)
+    assert ids_of(tokenizer, "CAT") == ids_of(tokenizer, "cat")
+    assert tokenizer.rows([("a", "b")], None).types is None
+    edit(folder / "tokenizer_config.json", model_input_names=["input_ids", "token_type_ids"])
+    assert load(folder).rows([("a", "b")], None).types[0].tolist() == [0, 0, 0, 1, 1]
+
+
+def test_a_fast_tokenizer_without_normalizer_keeps_capitals(folder, edit):
+    tokenizer = as_it_stands(folder, edit, normalizer=None)
+    assert ids_of(tokenizer, "Cat") != ids_of(tokenizer, "cat")
+    lowered = load(folder, do_lower_case=True)
+    assert ids_of(lowered, "Cat") == ids_of(tokenizer, "cat")
+
+
+SPECIAL = {"SEP": {"id": "[SEP]", "ids": [3], "tokens": ["[SEP]"]}}
+TEXT = {"Sequence": {"id": "A", "type_id": 0}}
+END = {"SpecialToken": {"id": "SEP", "type_id": 0}}
+
+
+def template(single, pair):
+    return {
+        "type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": SPECIAL
+    }  # fmt: skip
+
+
+def test_special_tokens_stand_where_the_folder_says(folder, edit):
+    second = {"Sequence": {"id": "B", "type_id": 1}}
+    tokenizer = as_it_stands(
+        folder, edit, post_processor=template([TEXT, END, END], [TEXT, END, second])
+    )
+    frame = tokenizer.frame
+    assert (frame.single, frame.pair) == (([], [3, 3]), ([], [3], []))
+    assert frame.pair_types == (0, 0, 0, 1, 0)
+    none = as_it_stands(folder, edit, post_processor=None)
+    assert none.frame.single == ([], [])
+
+
+def test_a_post_processor_that_says_a_text_twice_is_refused(folder, edit):
+    with pytest.raises(CheckpointError, match="post_processor is not"):
+        as_it_stands(folder, edit, post_processor=template([TEXT, END, TEXT], [TEXT, END]))
+
+
+@pytest.mark.parametrize("content", ["{}", '{"model": 3}', '{"version": "1.0", "model": {}}'])
+def test_a_tokenizer_json_that_is_none_is_refused(folder, edit, content):
+    edit(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    (folder / "tokenizer.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json is (no tokenizer|missing)"):
+        load(folder)
+
+
+def test_a_vocabulary_without_the_unknown_word_is_refused(folder, edit):
+    edit(folder / "tokenizer_config.json", unk_token="<unk>")
+    with pytest.raises(CheckpointError, match="the vocabulary has no <unk>"):
+        load(folder)
+
+
+def test_ids_that_are_no_whole_numbers_are_refused(folder, edit):
+    model = {"type": "WordPiece", "vocab": {"[UNK]": 0, "a": "1"}, "unk_token": "[UNK]"}
+    edit(folder / "tokenizer.json", model=model)
+    with pytest.raises(CheckpointError, match="ids that are no whole numbers"):
+        load(folder)
+
+
+def test_special_tokens_that_are_split_are_ordinary_text(folder, edit):
+    whole = ids_of(load(folder), "a[SEP]b")
+    edit(folder / "tokenizer_config.json", split_special_tokens=True)
+    split = ids_of(load(folder), "a[SEP]b")
+    assert 3 in whole[1:-1]
+    assert 3 not in split[1:-1]
+
+
+def test_tokenizer_args_beat_tokenizer_config(folder):
+    settings = {"do_lower_case": False, "model_max_length": 7}
+    tokenizer = load(folder, tokenizer_args=settings, max_seq_length=9)
+    assert tokenizer.max_length == 7
+    assert ids_of(tokenizer, "Cat") != ids_of(tokenizer, "cat")
+
+
+def test_a_distilbert_tokenizer_makes_no_types(folder, edit):
+    edit(folder / "tokenizer_config.json", tokenizer_class="DistilBertTokenizerFast")
+    assert load(folder).rows([("a", "b")], None).types is None
+
+
+def test_extra_special_tokens_of_every_form_are_cut_out(folder, edit):
+    # "Cat" is in the vocabulary, but an uncased text never shows it to the split.
+    for extra in (
+        {"extra_special_tokens": ["Cat"]},
+        {"extra_special_tokens": {"animal_token": "Cat"}},
+        {"additional_special_tokens": [{"content": "Cat"}]},
+        {"animal_token": "Cat"},
+    ):
+        edit(folder / "tokenizer_config.json", **extra)
+        assert pieces_of(load(folder), "a Cat") == ["a", "Cat"], extra
+        edit(folder / "tokenizer_config.json", **dict.fromkeys(extra))
+    assert pieces_of(load(folder), "a Cat") == ["a", "cat"]

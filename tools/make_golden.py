@@ -3,7 +3,8 @@
 Run in the reference environment, from the repository's root:
 
     sh tools/test.sh reference    # makes .venv-reference and .models
-    .venv-reference/bin/python tools/make_golden.py
+    .venv-reference/bin/python tools/make_golden.py             # all of them
+    .venv-reference/bin/python tools/make_golden.py poolings    # some; the others stay as they are
 
 Every parameter is drawn with a standard deviation of 0.5, so that no bias is 0, no gain is 1, and a
 tanh in place of erf, another epsilon or a lost mask shows far above rounding. Sizes divide
@@ -20,18 +21,26 @@ import sentence_transformers
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.models import Normalize, Pooling, Transformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers.models import Dense, Dropout, LayerNorm, Normalize, Pooling, Transformer
+from torch import nn
 from transformers import (
     AutoModel,
     AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
+    BertForSequenceClassification,
     BertModel,
     BertTokenizer,
 )
 
 SEED = 20261123
+VERSIONS = {
+    "torch": torch.__version__,
+    "transformers": transformers.__version__,
+    "sentence_transformers": sentence_transformers.__version__,
+    "seed": SEED,
+}
 SIZES = {
     "hidden_size": 20,
     "num_hidden_layers": 3,
@@ -63,20 +72,35 @@ TEXTS = [
 def main() -> None:
     """Write every case into a folder of its own, and the MiniLM vectors beside them."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("names", nargs="*", choices=[*CASES, *OUTPUTS, "minilm"], metavar="NAME")
     options.add_argument("--minilm", type=Path, default=Path(".models/all-MiniLM-L6-v2"))
     options.add_argument("--golden", type=Path, default=Path("tests/golden"))
     given = options.parse_args()
-    shutil.rmtree(given.golden, ignore_errors=True)
+    names = given.names or [*CASES, *OUTPUTS, "minilm"]
+    given.golden.mkdir(exist_ok=True)
     for name, make in CASES.items():
-        torch.manual_seed(SEED)
-        folder = given.golden / name
-        make(folder)
-        np.savez_compressed(folder / "expected.npz", **expected(folder))
+        if name in names:
+            folder = emptied(given.golden / name)
+            make(folder)
+            np.savez_compressed(folder / "expected.npz", **expected(folder))
+    for name, make in OUTPUTS.items():
+        if name in names:
+            folder = emptied(given.golden / name)
+            np.savez_compressed(folder / "outputs.npz", **make(folder), **VERSIONS)
     write_json(given.golden / "texts.json", TEXTS)
-    minilm_vectors(given.minilm, given.golden)
+    if "minilm" in names:
+        minilm_vectors(given.minilm, given.golden)
     size = sum(file.stat().st_size for file in given.golden.rglob("*") if file.is_file())
-    print(f"{given.golden}: {len(CASES)} models, {size / 1e6:.2f} MB")
+    print(f"{given.golden}: {size / 1e6:.2f} MB")
     assert size < 2e6, "golden files must stay under 2 MB"
+
+
+def emptied(folder: Path) -> Path:
+    """A folder without content, and the same random numbers for every case."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    torch.manual_seed(SEED)
+    return folder
 
 
 def awkward(model: torch.nn.Module, deviation: float = 0.5) -> torch.nn.Module:
@@ -90,7 +114,7 @@ def awkward(model: torch.nn.Module, deviation: float = 0.5) -> torch.nn.Module:
 
 def config(**changes: object) -> BertConfig:
     """A tiny model's configuration."""
-    return BertConfig(vocab_size=len(VOCABULARY), **SIZES, **changes)
+    return BertConfig(vocab_size=len(VOCABULARY), **{**SIZES, **changes})
 
 
 def tokenizer(**settings: object) -> BertTokenizer:
@@ -100,15 +124,20 @@ def tokenizer(**settings: object) -> BertTokenizer:
 
 
 def save(folder: Path, model: torch.nn.Module, normalize: bool = False, **settings: object) -> None:
-    """Save a model the way sentence-transformers does."""
+    """Save a model with mean pooling the way sentence-transformers does."""
+    mean = Pooling(SIZES["hidden_size"], pooling_mode="mean")
+    save_modules(folder, model, [mean] + [Normalize()] * normalize, **settings)
+
+
+def save_modules(
+    folder: Path, model: torch.nn.Module, modules: list[torch.nn.Module], **settings: object
+) -> None:
+    """Save a model with some modules after the Transformer."""
     parts = folder.parent / "parts"
     model.save_pretrained(parts)
     tokenizer(**settings).save_pretrained(parts)
-    width = SIZES["hidden_size"]
-    modules = [Transformer(str(parts)), Pooling(width, pooling_mode="mean")]
-    SentenceTransformer(modules=modules + [Normalize()] * normalize, device="cpu").save_pretrained(
-        str(folder), create_model_card=False
-    )
+    whole = SentenceTransformer(modules=[Transformer(str(parts)), *modules], device="cpu")
+    whole.save_pretrained(str(folder), create_model_card=False)
     shutil.rmtree(parts)
 
 
@@ -205,10 +234,7 @@ def expected(folder: Path) -> dict[str, object]:
     found = {
         "vectors": model.encode(TEXTS),
         "max_seq_length": model.max_seq_length,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "sentence_transformers": sentence_transformers.__version__,
-        "seed": SEED,
+        **VERSIONS,
     }
     bert = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
     words = AutoTokenizer.from_pretrained(folder)
@@ -231,6 +257,86 @@ def expected(folder: Path) -> dict[str, object]:
     return found
 
 
+# What is pooled, for tests/golden/poolings: every mode alone, and some side by side.
+POOLINGS = {
+    **{mode: [mode] for mode in Pooling.POOLING_MODES},
+    "all": list(Pooling.POOLING_MODES),
+    "backwards": list(reversed(Pooling.POOLING_MODES)),
+}
+PROMPT = "the dog sat, "
+
+
+def poolings(folder: Path) -> dict[str, object]:
+    """One small BERT, pooled in every way, with a prompt that counts and with one that does not."""
+    bert = awkward(BertModel(config(num_hidden_layers=1), add_pooling_layer=False))
+    save(folder, bert)
+    first, width = Transformer(str(folder)), SIZES["hidden_size"]
+    found = {"prompt": PROMPT}
+    for name, modes in POOLINGS.items():
+        for counts in (True, False):
+            pooling = Pooling(width, pooling_mode=modes, include_prompt=counts)
+            model = SentenceTransformer(modules=[first, pooling], device="cpu")
+            found[f"{name}/{counts}"] = model.encode(TEXTS, prompt=PROMPT)
+    return found
+
+
+def modules(folder: Path) -> dict[str, object]:
+    """All modules after the pooling, one after another, in an order that shows each."""
+    width = SIZES["hidden_size"]
+    bert = awkward(BertModel(config(num_hidden_layers=1), add_pooling_layer=False))
+    tokens = Dense(width, 9, activation_function=nn.ReLU(), module_input_name="token_embeddings")
+    after = [
+        Dense(9, 11, activation_function=nn.GELU(), use_residual=True),
+        LayerNorm(11),
+        Dense(11, 11, bias=False, activation_function=nn.Tanh(), use_residual=True),
+        Dropout(0.3),
+        Normalize(),
+        Dense(11, 7, activation_function=nn.Sigmoid()),
+    ]
+    save_modules(folder, bert, [*map(awkward, [tokens, Pooling(9), *after])])
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    states = model.encode(TEXTS, output_value="token_embeddings")
+    return {
+        "vectors": model.encode(TEXTS),
+        "states": np.concatenate([state.numpy() for state in states]),
+        "lengths": [len(state) for state in states],
+    }
+
+
+def cross_encoder(folder: Path) -> dict[str, object]:
+    """A classifier of three labels, on pairs that token types tell apart."""
+    bert = awkward(BertForSequenceClassification(config(num_hidden_layers=1, num_labels=3)))
+    bert.save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    model = CrossEncoder(str(folder), device="cpu", local_files_only=True)
+    pairs = [(a, b) for a in TEXTS for b in TEXTS[:5]]
+    return {"logits": model.predict(pairs, activation_fn=nn.Identity())}
+
+
+def masked(folder: Path) -> dict[str, object]:
+    """The head for masked words, with relu and a large epsilon."""
+    settings = config(num_hidden_layers=1, hidden_act="relu", layer_norm_eps=1e-2)
+    bert = awkward(BertForMaskedLM(settings))
+    bert.save_pretrained(folder)
+    words = tokenizer()
+    words.save_pretrained(folder)
+    inputs = words(MASKED, return_tensors="pt")
+    with torch.no_grad():
+        logits = bert(**inputs).logits[inputs["input_ids"] == words.mask_token_id]
+    return {"text": MASKED, "probabilities": logits.softmax(-1).numpy()}
+
+
+MASKED = "the [MASK] sat and a [MASK] barks."
+
+# Cases that show more than the hidden states of one model.
+OUTPUTS = {
+    "poolings": poolings,
+    "modules": modules,
+    "cross_encoder": cross_encoder,
+    "masked": masked,
+}
+
+
 def bert_tensors(folder: Path) -> set[str]:
     """The names of all tensors of a folder."""
     return {name for file in folder.glob("*.safetensors") for name in load_file(file)}
@@ -246,9 +352,7 @@ def minilm_vectors(folder: Path, golden: Path) -> None:
     np.savez_compressed(
         golden / "minilm.npz",
         vectors=vectors,
-        torch=torch.__version__,
-        transformers=transformers.__version__,
-        sentence_transformers=sentence_transformers.__version__,
+        **VERSIONS,
     )
 
 
