@@ -51,8 +51,8 @@ def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
             )
         # The reference reads no sentence_bert_config.json either, in this case.
         transformer = TransformerSettings(path, TASKS[model_type])
-        modules = (Pooling(),) if model_type == "SentenceTransformer" else ()
-        return Folder(path, transformer, modules, has_modules=False)
+        mean = (Pooling(),) if model_type == "SentenceTransformer" else ()
+        return Folder(path, transformer, mean, has_modules=False)
     settings = read_model_settings(path, model_type)
     transformer, modules = read_modules(path)
     if transformer.task != TASKS[model_type]:

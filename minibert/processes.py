@@ -95,6 +95,9 @@ class Processes:
         """End the processes; what they still do is not waited for longer than it takes."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
+    def __len__(self) -> int:
+        return self.count
+
     def __enter__(self) -> Processes:
         return self
 

@@ -91,10 +91,10 @@ class Transformer:
         head: Head[Made],
         *,
         limit: int | None,
+        cuts: list[Cut],
         pack_tokens: int = 1024,
         batch_size: int | None = None,
         on_long: OnLong = "warn",
-        cuts: list[Cut] | None = None,
         left_out: list[int] | None = None,
     ) -> Iterator[tuple[IntArray, Made]]:
         """Run texts through the model: pack by pack, which texts they were and what `head` made.
@@ -108,8 +108,7 @@ class Transformer:
             rows = self.words.rows(texts[window], limit)
             if on_long == "error":
                 rows.cut.report(len(texts), limit, on_long)
-            if cuts is not None:
-                cuts.append(rows.cut)
+            cuts.append(rows.cut)
             chosen = np.arange(len(rows.ids))
             if left_out is not None:
                 long = np.array(rows.is_cut)

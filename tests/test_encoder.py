@@ -397,6 +397,23 @@ def test_all_of_a_text_is_padded_to_its_batch_of_the_longest_first(minilm):
     assert (one["modality"], one["prompt_length"]) == ("text", 4)
 
 
+def test_long_texts_are_reported_once_whatever_is_shown(minilm_folder, caplog):
+    model = SentenceTransformer(minilm_folder)
+    texts = ["word " * 300, "a", "word " * 400]
+    for output in ("token_embeddings", None):
+        caplog.clear()
+        model.encode(texts, output_value=output, batch_size=1)
+        assert caplog.messages == [
+            "2 of 3 texts were longer than 256 tokens and lost their ends; "
+            "the longest had 402 tokens."
+        ]
+        with pytest.raises(ValueError, match="of 3 texts were longer"):
+            model.encode(texts, output_value=output, on_long="error")
+    caplog.clear()
+    model.preprocess(texts)
+    assert len(caplog.messages) == 1
+
+
 def test_pairs_and_dicts_are_texts(minilm):
     pair = minilm.encode([("a dog", "barks")])
     assert pair.shape == (1, 384)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from minibert import CheckpointError, SentenceTransformer
 from minibert.folder import read_folder
@@ -229,3 +230,103 @@ def test_do_lower_case_of_sentence_bert_config_lower_cases_a_cased_model(folder,
     cased = SentenceTransformer(folder)
     edit(folder / "sentence_bert_config.json", do_lower_case=True)
     np.testing.assert_array_equal(SentenceTransformer(folder).encode("CAT"), cased.encode("cat"))
+
+
+def with_modules(folder, *modules):
+    """Write modules.json: (type, folder, settings) after the Transformer; None writes no file."""
+    entries = [{"path": "", "type": OLD + "Transformer"}]
+    for kind, path, settings in modules:
+        entries.append({"path": path, "type": OLD + kind})
+        if settings is not None:
+            (folder / path).mkdir(exist_ok=True)
+            (folder / path / "config.json").write_text(json.dumps(settings))
+    (folder / "modules.json").write_text(json.dumps(entries))
+    return folder
+
+
+POOLING = ("Pooling", "1_Pooling", {"pooling_mode": "mean"})
+DENSE = {"in_features": 20, "out_features": 3}
+WEIGHT = {"linear.weight": np.ones((3, 20), np.float32), "linear.bias": np.ones(3, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("modules", "message"),
+    [
+        ([POOLING, ("Dense", "2", {**DENSE, "activation_function": "torch.nn.functional.relu"})],
+         "activation_function is 'torch.nn.functional.relu'; minibert computes torch.nn's GELU"),
+        ([POOLING, ("Dense", "2", {**DENSE, "activation_function": "mine.Swoosh"})],
+         "'mine.Swoosh'; minibert computes"),
+        ([POOLING, ("Dense", "2", {**DENSE, "activation_function": None})], "is None; minibert"),
+        ([POOLING, ("Dense", "2", {"in_features": 20})], "out_features is missing"),
+        ([POOLING, ("Dense", "2", {**DENSE, "in_features": 0})], "in_features is 0; expected"),
+        ([POOLING, ("Dense", "2", {**DENSE, "in_features": 21})], "expects 21 dimensions; .* 20"),
+        ([POOLING, ("Dense", "2", {**DENSE, "bias": "yes"})], "bias is 'yes'; expected a bool"),
+        ([POOLING, ("Dense", "2", {**DENSE, "module_output_name": "other"})],
+         "turns 'sentence_embedding' into 'other'"),
+        ([POOLING, ("Dense", "2", {**DENSE, "module_input_name": "x"})], "turns 'x' into 'x'"),
+        ([POOLING, ("Dense", "2", {**DENSE, "module_input_name": "token_embeddings"})],
+         "modules are Transformer, Pooling, Dense; minibert runs one Pooling, before it"),
+        ([("Dense", "2", DENSE), POOLING], "modules are Transformer, Dense, Pooling"),
+        ([POOLING, ("LayerNorm", "2", {"dimension": 19})], "expects 19 dimensions; .* gives 20"),
+        ([POOLING, ("LayerNorm", "2", {})], "dimension is missing; expected a whole number"),
+        ([POOLING, ("Dense", "2", None)], "2/config.json is missing"),
+    ],
+)  # fmt: skip
+def test_modules_that_are_not_computed_are_refused_by_name(folder, modules, message):
+    with_modules(folder, *modules)
+    (folder / "2").mkdir(exist_ok=True)
+    save_file(WEIGHT, folder / "2" / "model.safetensors")
+    refused(folder, message)
+
+
+def test_a_dense_with_tensors_that_its_settings_do_not_mention_is_refused(folder):
+    with_modules(folder, POOLING, ("Dense", "2", {**DENSE, "bias": False}))
+    save_file(WEIGHT, folder / "2" / "model.safetensors")
+    refused(folder, r"config\.json does not mention the tensor 'linear\.bias'")
+
+
+def test_a_missing_activation_is_tanh(folder):
+    with_modules(folder, POOLING, ("Dense", "2", DENSE))
+    save_file(WEIGHT, folder / "2" / "model.safetensors")
+    vectors = SentenceTransformer(folder).encode(["a", "the cat"])
+    assert vectors.shape == (2, 3)
+    assert (np.abs(vectors) <= 1).all()
+
+
+def test_a_pickle_of_a_module_is_refused_with_the_command_that_converts_the_model(folder):
+    with_modules(folder, POOLING, ("Dense", "2", DENSE))
+    (folder / "2" / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="sentence-transformers is installed") as error:
+        SentenceTransformer(folder)
+    assert f"SentenceTransformer('{folder}').save_pretrained('{folder}')" in str(error.value)
+
+
+def test_normalize_before_the_pooling_changes_no_vector(folder):
+    before = SentenceTransformer(folder).encode("the cat")
+    with_modules(folder, ("Normalize", "2", None), POOLING)
+    np.testing.assert_array_equal(SentenceTransformer(folder).encode("the cat"), before)
+
+
+def test_config_args_and_harmless_arguments_are_followed(folder, edit):
+    edit(
+        folder / "sentence_bert_config.json",
+        config_args={"num_hidden_layers": 1},
+        model_args={"torch_dtype": "float16", "attn_implementation": "sdpa"},
+        unpad_inputs=True,
+    )
+    model = SentenceTransformer(folder)
+    assert model.config.num_hidden_layers == 1
+    assert "encoder.layer.2.output.dense.weight" in model.checkpoint.tensors.unused()
+
+
+def test_the_limit_of_processing_kwargs_beats_the_others(folder, edit):
+    edit(
+        folder / "sentence_bert_config.json",
+        processing_kwargs={"text": {"max_length": 5}, "audio": {}},
+        max_seq_length=9,
+        query_length=7,
+    )
+    model = SentenceTransformer(folder)
+    assert model.max_seq_length == 9
+    for encode in (model.encode, model.encode_query):
+        assert len(encode("a b c d e f", output_value="token_embeddings", on_long="ignore")) == 5

@@ -243,6 +243,11 @@ def test_local_files_only_makes_no_network_call(cache, no_network):
         ("sharded", "model-00001-of-00003.safetensors"),
         ("sharded", "model-00002-of-00003.safetensors"),
         ("sharded", "model-00003-of-00003.safetensors"),
+        ("modules", "2_Pooling/config.json"),
+        ("modules", "3_Dense/config.json"),
+        ("modules", "3_Dense/model.safetensors"),
+        ("modules", "4_LayerNorm/model.safetensors"),
+        ("cross_encoder", "model.safetensors"),
     ],
 )
 def test_a_snapshot_without_this_file_is_not_cached(cache, golden, file, no_network):
@@ -250,6 +255,11 @@ def test_a_snapshot_without_this_file_is_not_cached(cache, golden, file, no_netw
     (snapshot / file).unlink()
     with pytest.raises(ModelUnavailableError, match=f"incomplete: {re.escape(file)} is missing"):
         find_model("someone/model", local_files_only=True)
+
+
+def test_a_cached_model_with_all_its_modules_is_complete(cache, no_network):
+    snapshot = cache("someone/model", GOLDEN / "modules")
+    assert find_model("someone/model", local_files_only=True) == snapshot
 
 
 def test_a_link_to_a_file_that_is_gone_is_no_file(tiny):

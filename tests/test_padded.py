@@ -172,3 +172,52 @@ def test_what_is_no_text_is_refused(tokenizer):
 def test_a_folder_without_bert_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"no config\.json"):
         BertModel.from_pretrained(tmp_path)
+
+
+def test_pairs_have_token_types(tokenizer):
+    one = tokenizer("the cat", "a dog")
+    assert one["token_type_ids"] == [0, 0, 0, 0, 1, 1, 1]
+    several = tokenizer(["the cat", "a"], ["a dog", "b"], padding=True, return_tensors="np")
+    assert several["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0, 0]]
+    assert tokenizer([("the cat", "a dog")])["input_ids"] == [one["input_ids"]]
+    ragged = tokenizer([("the cat", "a dog"), "a"])
+    assert [len(row) for row in ragged["token_type_ids"]] == [7, 3]
+    assert ragged["token_type_ids"][0] == one["token_type_ids"]
+    cut = tokenizer("the cat sat", "a dog", truncation="longest_first", max_length=6)
+    assert len(cut["input_ids"]) == 6
+
+
+def test_texts_and_second_texts_that_do_not_match_are_refused(tokenizer):
+    for texts, seconds in ((["a"], ["b", "c"]), ([("a", "b")], ["c"])):
+        with pytest.raises(ValueError, match=r"There are 1 texts and [12] second ones"):
+            tokenizer(texts, seconds)
+
+
+def test_words_and_ids_turn_into_each_other(tokenizer):
+    assert tokenizer.tokenize("The cats") == ["the", "cat", "##s"]
+    ids = tokenizer.encode("The cats")
+    assert tokenizer.encode("The cats", add_special_tokens=False) == ids[1:-1]
+    assert tokenizer.encode("The cats", truncation=True, max_length=3) == [*ids[:2], ids[-1]]
+    assert tokenizer.convert_ids_to_tokens(ids) == ["[CLS]", "the", "cat", "##s", "[SEP]"]
+    assert tokenizer.convert_ids_to_tokens(ids[1]) == "the"
+    assert tokenizer.convert_tokens_to_ids(["the", "nowhere"]) == [ids[1], tokenizer.unk_token_id]
+    assert tokenizer.decode(ids) == "[CLS] the cats [SEP]"
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "the cats"
+    assert tokenizer.decode(ids[1]) == "the"
+
+
+def test_special_tokens_and_sizes_have_their_names(tokenizer):
+    assert (tokenizer.cls_token, tokenizer.cls_token_id) == ("[CLS]", 2)
+    assert (tokenizer.sep_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id) == (3, 0, 4)
+    assert tokenizer.bos_token is tokenizer.bos_token_id is None
+    assert tokenizer.all_special_ids == [0, 1, 2, 3, 4]
+    assert tokenizer.vocab_size == len(tokenizer) == len(tokenizer.get_vocab()) == 82
+    assert tokenizer.padding_side == "right"
+    for name in ("nothing", "odd_token", "odd_token_id"):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'"):
+            getattr(tokenizer, name)
+
+
+def test_a_truncation_of_another_kind_is_refused(tokenizer):
+    with pytest.raises(ValueError, match="truncation is 'only_first'; expected True or False"):
+        tokenizer("a", truncation="only_first")

@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 
 import minibert.util
-from minibert.scores import cos_sim, dot_score
+from minibert.scores import (
+    PAIRWISE_SIMILARITIES,
+    SIMILARITIES,
+    SimilarityFunction,
+    cos_sim,
+    dot_score,
+    euclidean_sim,
+    manhattan_sim,
+    normalize_embeddings,
+    pairwise_angle_sim,
+    semantic_search,
+    top_k,
+)
 
 A = np.array([[1.0, 2.0, 2.0], [0.0, 0.0, 0.0]], dtype=np.float32)
 B = np.array([[2.0, 0.0, 0.0], [3.0, 0.0, 4.0], [1.0, 1.0, 1.0]], dtype=np.float32)
@@ -59,3 +71,120 @@ def test_more_axes_than_two_are_refused():
 def test_util_holds_the_same_functions():
     assert minibert.util.dot_score is dot_score
     assert minibert.util.cos_sim is cos_sim
+
+
+def test_distances_are_negative_and_exact_for_neighbours():
+    a = np.array([[0.0, 0.0], [1000.0, 1.0]], dtype=np.float32)
+    b = np.array([[3.0, -4.0], [1000.0, 1.001]], dtype=np.float32)
+    expected = [[-5, -((1e6 + 1.001**2) ** 0.5)], [-((997**2 + 25) ** 0.5), -0.001]]
+    np.testing.assert_allclose(euclidean_sim(a, b), expected, rtol=1e-4)
+    np.testing.assert_array_equal(manhattan_sim(a, b)[0], [-7, -np.float32(1001.001)])
+    assert manhattan_sim(a, b)[1, 0] == -1002
+    assert euclidean_sim(a, a).tolist()[0][0] == 0
+
+
+def test_distances_of_many_vectors_are_computed_in_blocks(monkeypatch):
+    a, b = np.random.default_rng(0).normal(size=(2, 23, 5)).astype(np.float32)
+    whole = euclidean_sim(a, b), manhattan_sim(a, b)
+    monkeypatch.setattr("minibert.scores.BLOCK_FLOATS", 100)
+    for one, other in zip(whole, (euclidean_sim(a, b), manhattan_sim(a, b)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", PAIRWISE_SIMILARITIES)
+def test_scores_in_place_are_the_diagonal(name):
+    a, b = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
+    a[2] = 0
+    pairwise, whole = PAIRWISE_SIMILARITIES[name], SIMILARITIES[name]
+    np.testing.assert_allclose(pairwise(a, b), np.diag(whole(a, b)), rtol=0, atol=1e-6)
+    assert pairwise(a[0], b[0]) == pytest.approx(whole(a[0], b[0])[0, 0], abs=1e-6)
+    np.testing.assert_allclose(pairwise(a[0], b), whole(a[0], b)[0], rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match=r"shapes \(6, 5\) and \(5, 5\)"):
+        pairwise(a, b[:5])
+    with pytest.raises(ValueError, match=r"shapes \(6, 5\) and \(1,\)"):
+        pairwise(a, b[0, :1])
+
+
+def test_the_angle_adds_cosine_and_sine():
+    # (1, i) and (1, 1) as complex numbers of two dimensions: cos 45 degrees plus sin.
+    a, b = np.array([[1.0, 0.0, 0.0, 1.0]]), np.array([[1.0, 1.0, 0.0, 0.0]])
+    cosine = 1 / 2
+    sine = (0 * 1 + 1 * 1 - (1 * 0 + 0 * 0)) / 2
+    np.testing.assert_allclose(pairwise_angle_sim(a, b), [cosine + sine])
+    # An odd dimension gets a zero: (3, 0) and (4, 0).
+    np.testing.assert_allclose(pairwise_angle_sim([[3.0, 4.0, 0.0]], [[3.0, 4.0, 0.0]]), [1])
+
+
+@pytest.mark.parametrize("k", [0, 1, 3, 7, 50])
+def test_the_highest_scores_come_best_first_and_ties_by_column(k):
+    scores = np.random.default_rng(0).integers(0, 4, size=(20, 7)).astype(np.float32)
+    scores[3] = -np.inf
+    scores[4, 2] = np.inf
+    columns, values = top_k(scores, k)
+    expected = [sorted(range(7), key=lambda c, row=row: (-row[c], c))[:k] for row in scores]
+    assert columns.tolist() == expected
+    np.testing.assert_array_equal(values, np.take_along_axis(scores, columns, axis=1))
+
+
+def test_nan_has_no_rank():
+    scores = np.zeros((3, 9), dtype=np.float32)
+    scores[1, 4] = np.nan
+    with pytest.raises(ValueError, match="Row 1 of the scores holds NaN"):
+        top_k(scores, 2)
+
+
+@pytest.mark.parametrize("chunks", [{}, {"query_chunk_size": 2, "corpus_chunk_size": 3}])
+def test_hits_are_the_best_with_ties_by_id(chunks):
+    random = np.random.default_rng(0)
+    corpus = random.integers(-2, 3, size=(30, 3)).astype(np.float32)  # many ties
+    queries = random.normal(size=(5, 3)).astype(np.float32)
+    hits = semantic_search(queries, corpus, top_k=6, score_function=dot_score, **chunks)
+    for query, found in zip(queries, hits, strict=True):
+        scores = corpus @ query
+        expected = sorted(range(30), key=lambda n, s=scores: (-round(float(s[n]), 5), n))[:6]
+        assert [hit["corpus_id"] for hit in found] == expected
+        np.testing.assert_allclose(
+            [hit["score"] for hit in found], scores[expected], rtol=0, atol=1e-6
+        )
+
+
+def test_hits_are_by_cosine_unless_a_model_or_a_function_says_otherwise():
+    query, corpus = np.array([1.0, 0.0]), np.array([[2.0, 2.0], [1.0, 0.1]])
+    best = [hits[0]["corpus_id"] for hits in (
+        semantic_search(query, corpus)[0],
+        semantic_search(query, corpus, score_function=dot_score)[0],
+    )]  # fmt: skip
+    assert best == [1, 0]
+
+    class Dot:
+        similarity = staticmethod(dot_score)
+
+    assert semantic_search(query, corpus, model=Dot())[0][0]["corpus_id"] == 0
+    assert (
+        semantic_search(query, corpus, score_function=cos_sim, model=Dot())[0][0]
+        == (semantic_search(query, corpus)[0][0])
+    )
+
+
+def test_a_search_with_nothing_in_it_finds_nothing():
+    none, one = np.empty((0, 3)), np.ones((1, 3))
+    assert semantic_search(none, one) == semantic_search([], one) == []
+    assert semantic_search(one, none) == semantic_search(one, []) == [[]]
+    assert semantic_search(one, one, top_k=0) == [[]]
+    for arguments in ({"top_k": -1}, {"query_chunk_size": 0}, {"corpus_chunk_size": 0}):
+        with pytest.raises(ValueError, match="start at 1, top_k at 0"):
+            semantic_search(one, one, **arguments)
+    with pytest.raises(ValueError, match="3 and 4 dimensions"):
+        semantic_search(one, np.ones((2, 4)))
+
+
+def test_normalised_copies_have_unit_length():
+    a = A.copy()
+    np.testing.assert_allclose(normalize_embeddings(a), [[1 / 3, 2 / 3, 2 / 3], [0, 0, 0]])
+    np.testing.assert_allclose(normalize_embeddings([3.0, 4.0]), [0.6, 0.8])
+    np.testing.assert_array_equal(a, A)
+
+
+def test_names_of_metrics_are_strings():
+    assert SimilarityFunction.DOT_PRODUCT is SimilarityFunction.DOT == "dot"
+    assert set(SimilarityFunction) == SIMILARITIES.keys() == PAIRWISE_SIMILARITIES.keys()

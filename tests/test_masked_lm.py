@@ -1,0 +1,126 @@
+"""fill_mask: the words that a model expects, and what is refused."""
+
+import numpy as np
+import pytest
+from golden_files import GOLDEN, copy_of
+from safetensors.numpy import load_file, save_file
+
+from minibert import BertForMaskedLM, CheckpointError, fill_mask
+
+TEXT = "the [MASK] sat."
+
+
+@pytest.fixture(scope="module")
+def model():
+    return BertForMaskedLM.from_pretrained(GOLDEN / "masked")
+
+
+@pytest.fixture
+def masked(tmp_path):
+    return copy_of("masked", tmp_path)
+
+
+def change(folder, edit):
+    tensors = load_file(folder / "model.safetensors")
+    edit(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+def test_a_text_with_one_mask_gives_the_likeliest_words(model):
+    guesses = model.fill_mask(TEXT)
+    assert len(guesses) == 5
+    scores = [guess["score"] for guess in guesses]
+    assert scores == sorted(scores, reverse=True)
+    assert 0 < sum(scores) < 1
+    for guess in guesses:
+        assert list(guess) == ["score", "token", "token_str", "sequence"]
+        assert model.transformer.words.backend.token_to_id(guess["token_str"]) in (
+            guess["token"], None
+        )  # fmt: skip
+    whole = model.fill_mask(TEXT, top_k=1000)
+    assert len(whole) == 83
+    assert sum(guess["score"] for guess in whole) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_sequence_is_the_text_with_the_word(model):
+    (guess,) = model.fill_mask(TEXT, targets="dog", top_k=1)
+    assert guess["token_str"] == "dog"
+    assert guess["sequence"] == "the dog sat."
+
+
+def test_several_masks_give_guesses_for_each_and_keep_the_others(model):
+    first, second = model.fill_mask("the [MASK] and [MASK]", top_k=2, targets=["dog", "cat"])
+    assert [len(first), len(second)] == [2, 2]
+    # "and" is not in the tiny vocabulary: a, ##n, ##d.
+    assert {guess["sequence"] for guess in second} == {
+        "[CLS] the [MASK] and dog [SEP]", "[CLS] the [MASK] and cat [SEP]"
+    }  # fmt: skip
+
+
+def test_a_list_of_texts_gives_a_list_and_neighbours_change_nothing(model):
+    texts = ["a [MASK] barks and barks and barks", TEXT]
+    several = model.fill_mask(texts)
+    assert [len(guesses) for guesses in several] == [5, 5]
+    for text, guesses in zip(texts, several, strict=True):
+        alone = model.fill_mask(text)
+        assert [g["token"] for g in guesses] == [g["token"] for g in alone]
+        np.testing.assert_allclose(
+            [g["score"] for g in guesses], [g["score"] for g in alone], rtol=0, atol=1e-6
+        )
+
+
+def test_targets_are_the_only_words_and_keep_their_probabilities(model, caplog):
+    whole = {guess["token_str"]: guess["score"] for guess in model.fill_mask(TEXT, top_k=1000)}
+    few = model.fill_mask(TEXT, targets=["dog", "cat", "cat"])
+    assert sorted(guess["token_str"] for guess in few) == ["cat", "dog"]
+    for guess in few:
+        assert guess["score"] == pytest.approx(whole[guess["token_str"]], abs=1e-7)
+    assert caplog.messages == []
+    (guess,) = model.fill_mask(TEXT, targets=["catsing"])
+    assert guess["token_str"] == "cat"
+    assert caplog.messages == ["'catsing' is not in the vocabulary; 'cat' counts."]
+
+
+def test_five_lines_show_that_a_model_works(model):
+    assert fill_mask(GOLDEN / "masked", TEXT, top_k=3) == model.fill_mask(TEXT, top_k=3)
+
+
+def test_a_decoder_in_the_file_beats_the_word_embeddings(masked, model):
+    decoder = model._head.decoder_weight.T * np.float32(0.5)
+    change(masked, lambda t: t.update({"cls.predictions.decoder.weight": decoder.copy()}))
+    other = BertForMaskedLM.from_pretrained(masked).fill_mask(TEXT, top_k=1000)
+    same = model.fill_mask(TEXT, top_k=1000)
+    assert abs(other[0]["score"] - same[0]["score"]) > 1e-3
+
+
+def test_a_bias_is_found_under_either_name_or_is_nothing(masked, model):
+    bias = np.zeros(83, dtype=np.float32)
+    bias[7] = 50
+    change(masked, lambda t: t.update({"cls.predictions.decoder.bias": bias}))
+    assert BertForMaskedLM.from_pretrained(masked).fill_mask(TEXT)[0]["token"] == 7
+
+    def no_bias(tensors):
+        del tensors["cls.predictions.decoder.bias"], tensors["cls.predictions.bias"]
+
+    change(masked, no_bias)
+    assert (BertForMaskedLM.from_pretrained(masked)._head.decoder_bias == 0).all()
+
+
+def test_a_text_without_a_mask_is_refused(model):
+    with pytest.raises(ValueError, match=r"Text 1 of 2 has no \[MASK\] within 41 tokens"):
+        model.fill_mask([TEXT, "the cat"])
+    with pytest.raises(ValueError, match=r"Text 0 of 1 has no \[MASK\]"):
+        model.fill_mask("the cat " * 50 + "[MASK]")
+    for targets, message in (([], "targets is empty"), ([""], "target '' has no token")):
+        with pytest.raises(ValueError, match=message):
+            model.fill_mask(TEXT, targets=targets)
+    with pytest.raises(TypeError, match="Text 0 of 1 is a int"):
+        model.fill_mask([3])
+
+
+def test_folders_without_the_head_are_refused(masked, edit):
+    with pytest.raises(CheckpointError, match="has no head for masked words"):
+        BertForMaskedLM.from_pretrained(GOLDEN / "gelu")
+    edit(masked / "config.json", tie_word_embeddings=False)
+    with pytest.raises(CheckpointError, match="tie_word_embeddings is false and there is no"):
+        BertForMaskedLM.from_pretrained(masked)

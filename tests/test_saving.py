@@ -1,0 +1,138 @@
+"""save_pretrained: what is written, what is copied, and what is left alone."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from golden_files import GOLDEN, copy_of
+
+from minibert import CheckpointError, SentenceTransformer
+from minibert.saving import copy as copy_file
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["gelu", "modules", "poolings", "old_layout", "sharded", "plain",
+                                  "float16"])  # fmt: skip
+def test_a_saved_model_has_the_same_vectors(name, texts, tmp_path):
+    model = SentenceTransformer(GOLDEN / name, on_long="ignore")
+    model.save_pretrained(tmp_path / "saved" / "here")
+    again = SentenceTransformer(tmp_path / "saved" / "here", on_long="ignore")
+    np.testing.assert_array_equal(again.encode(texts), model.encode(texts))
+    assert again.max_seq_length == model.max_seq_length
+    assert [type(m).__name__ for m in again] == [type(m).__name__ for m in model]
+    assert list(tmp_path.rglob("*.partial")) == []
+
+
+def test_what_a_program_changed_is_saved(folder, texts, tmp_path):
+    model = SentenceTransformer(
+        folder, prompts={"query": "the "}, default_prompt_name="query", truncate_dim=9
+    )
+    model.max_seq_length = 7
+    model.similarity_fn_name = "dot"
+    model.set_pooling_include_prompt(False)
+    model.save(tmp_path / "saved")
+    again = SentenceTransformer(tmp_path / "saved", on_long="ignore")
+    model.on_long = "ignore"
+    np.testing.assert_array_equal(again.encode(texts), model.encode(texts))
+    for name in ("prompts", "default_prompt_name", "truncate_dim", "max_seq_length", "pooling",
+                 "similarity_fn_name"):  # fmt: skip
+        assert getattr(again, name) == getattr(model, name), name
+    assert "says dot" in again.similarity_reason
+
+
+def test_a_maximum_that_was_set_beats_the_folder_s_own(folder, edit, tmp_path):
+    edit(folder / "sentence_bert_config.json", tokenizer_args={"model_max_length": 9})
+    model = SentenceTransformer(folder)
+    model.save_pretrained(tmp_path / "as it was")
+    assert SentenceTransformer(tmp_path / "as it was").max_seq_length == 9
+    model.max_seq_length = 12
+    model.save_pretrained(tmp_path / "changed")
+    assert SentenceTransformer(tmp_path / "changed").max_seq_length == 12
+
+
+def test_a_plain_bert_becomes_a_sentence_transformers_folder(tmp_path, edit):
+    folder = copy_of("plain", tmp_path)
+    edit(folder / "sentence_bert_config.json", max_seq_length=5)  # not read, and so not saved
+    SentenceTransformer(folder).save_pretrained(tmp_path / "saved")
+    types = [entry["type"].rpartition(".")[2] for entry in read(tmp_path / "saved/modules.json")]
+    assert types == ["Transformer", "Pooling"]
+    assert read(tmp_path / "saved/1_Pooling/config.json")["pooling_mode_mean_tokens"] is True
+    assert SentenceTransformer(tmp_path / "saved").max_seq_length == 41
+
+
+def test_settings_under_an_older_name_are_saved_under_the_first(folder, tmp_path):
+    (folder / "sentence_bert_config.json").rename(folder / "sentence_xlnet_config.json")
+    SentenceTransformer(folder).save_pretrained(tmp_path / "saved")
+    assert (tmp_path / "saved/sentence_bert_config.json").exists()
+    assert not (tmp_path / "saved/sentence_xlnet_config.json").exists()
+
+
+def test_a_model_saved_onto_itself_is_the_same(folder, texts):
+    model = SentenceTransformer(folder, on_long="ignore")
+    before, weights = model.encode(texts), (folder / "model.safetensors").stat()
+    model.prompts["query"] = "the "
+    model.save_pretrained(folder)
+    assert (folder / "model.safetensors").stat().st_ino == weights.st_ino
+    np.testing.assert_array_equal(model.encode(texts), before)
+    assert SentenceTransformer(folder).prompts["query"] == "the "
+
+
+def test_a_model_that_is_in_use_can_be_saved_over(folder, texts, tmp_path):
+    target = tmp_path / "saved"
+    SentenceTransformer(folder).save_pretrained(target)
+    used = SentenceTransformer(target, on_long="ignore")
+    before = used.encode(texts)
+    SentenceTransformer(GOLDEN / "relu").save_pretrained(target)
+    np.testing.assert_array_equal(used.encode(texts), before)  # its map is of the old file
+    assert np.abs(SentenceTransformer(target, on_long="ignore").encode(texts) - before).max() > 0.1
+
+
+def test_a_folder_with_another_model_s_files_is_refused_and_left_alone(folder, tmp_path):
+    target = copy_of("old_layout", tmp_path)
+    before = {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()}
+    with pytest.raises(FileExistsError, match=r"vocab\.txt is of another model.*empty this one"):
+        SentenceTransformer(folder).save_pretrained(target)
+    after = {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()}
+    assert after == before
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "notes.txt").write_text("mine")
+    SentenceTransformer(folder).save_pretrained(tmp_path / "more")
+    assert (tmp_path / "more" / "notes.txt").read_text() == "mine"
+
+
+def test_no_pickle_and_no_code_is_copied(folder, tmp_path):
+    for name in ("pytorch_model.bin", "modeling.py", "onnx/model.onnx"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("x")
+    SentenceTransformer(folder).save_pretrained(tmp_path / "saved")
+    names = {path.name for path in (tmp_path / "saved").rglob("*")}
+    assert not names & {"pytorch_model.bin", "modeling.py", "onnx"}
+
+
+def test_a_copy_that_fails_leaves_the_old_file(folder, tmp_path, monkeypatch):
+    target = tmp_path / "file"
+    target.write_text("old")
+
+    def full(source, partial):
+        partial.write_text("ha")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        copy_file(folder / "config.json", target)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["file"]
+    assert target.read_text() == "old"
+
+
+def test_a_module_path_that_leads_outside_is_never_written(folder, tmp_path, edit):
+    model = SentenceTransformer(folder)
+    modules = read(folder / "modules.json")
+    modules[1]["path"] = "../elsewhere"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(CheckpointError, match="leaves the model's folder"):
+        model.save_pretrained(tmp_path / "deep" / "saved")
+    assert not (tmp_path / "deep" / "elsewhere").exists()
