@@ -5,13 +5,13 @@ The forward pass is `minibert.bert`; start there.
 
 from typing import TYPE_CHECKING
 
-from minibert import util
 from minibert.encoder import SentenceTransformer
 from minibert.errors import CheckpointError, DeviceError, ModelUnavailableError
 from minibert.precision import quantize_embeddings
 from minibert.scores import SimilarityFunction, cos_sim, dot_score, semantic_search
 
 if TYPE_CHECKING:
+    from minibert import util
     from minibert.cross_encoder import CrossEncoder
     from minibert.masked_lm import BertForMaskedLM, fill_mask
     from minibert.padded import BertModel, Tokenizer
@@ -59,4 +59,8 @@ def __getattr__(name: str) -> object:
         from minibert import masked_lm
 
         return getattr(masked_lm, name)
+    if name == "util":
+        import minibert.util
+
+        return minibert.util
     raise AttributeError(f"module 'minibert' has no attribute {name!r}")

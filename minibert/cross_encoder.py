@@ -145,15 +145,17 @@ class CrossEncoder:
         activate = as_activation(activation_fn or self.activation_fn)
         text = prompt_of(self.prompts, prompt, prompt_name or self.default_prompt_name)
         options = {"on_long": on_long, "pack_tokens": pack_tokens, "batch_size": batch_size}
+        if isinstance(device, str):
+            self.to(device)
+            device = None
         with progress(len(pairs), wanted(show_progress_bar)) as advance:
-            if pool is not None or not (device is None or isinstance(device, str)):
+            if pool is None and device is None:
+                logits, cut = self.scored(pairs, text, options, advance)
+            else:
                 with shared(self, pool, device) as processes:
                     parts = processes.map("scored", pairs, (text, options), chunk_size, advance)
                 logits = np.concatenate([self._none(), *(part for part, _ in parts)])
                 cut = sum((cut for _, cut in parts), Cut())
-            else:
-                self.to(device or self.device)
-                logits, cut = self.scored(pairs, text, options, advance)
         cut.report(len(pairs), self.transformer.limit(), on_long)
         scores = activate(logits)
         if self.num_labels == 1 and scores.ndim > 1:

@@ -181,20 +181,19 @@ class SentenceTransformer:
             "pack_tokens": pack_tokens,
             "batch_size": batch_size,
         }
-        several = pool is not None or not (device is None or isinstance(device, str))
         if isinstance(device, str):
             self.to(device)
+            device = None
         with progress(len(texts), wanted(show_progress_bar)) as advance:
-            if several:
+            if pool is None and device is None:
+                found, cut = self.encoded(texts, output_value, options, advance)
+            else:
                 from minibert.processes import shared
 
                 with shared(self, pool, device) as processes:
-                    parts = processes.map(
-                        "encoded", texts, (output_value, options), chunk_size, advance
-                    )
+                    arguments = (output_value, options)
+                    parts = processes.map("encoded", texts, arguments, chunk_size, advance)
                 found, cut = joined(parts, output_value, options["width"])
-            else:
-                found, cut = self.encoded(texts, output_value, options, advance)
         cut.report(len(texts), self.transformer.limit(task), on_long)
         if precision not in (None, "float32"):
             found = codes_of(found, output_value, precision)
