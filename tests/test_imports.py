@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "transformer",
     "encoder": "arrays metrics precision progress scores tokens",
     "util": "mining precision scores",
-    "__init__": "encoder errors precision scores util",
+    "__init__": "encoder errors precision scores",
     "cli": "__init__ devices encoder errors formats progress",
     "__main__": "cli",
 }
@@ -59,14 +59,14 @@ LATE = {
     "devices": "kernels_cupy",
     "transformer": "padded",
     "encoder": "devices folder hub padded pipeline processes saving transformer vectors",
-    "__init__": "cross_encoder masked_lm padded",
+    "__init__": "cross_encoder masked_lm padded util",
 }
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {
     "transformer": "padded",
     "saving": "encoder",
     "encoder": "modules padded processes transformer",
-    "__init__": "cross_encoder masked_lm padded",
+    "__init__": "cross_encoder masked_lm padded util",
 }
 
 
