@@ -378,13 +378,13 @@ def test_token_states_pool_to_the_vector(folder, texts):
 
 
 def test_all_of_a_text_is_padded_to_its_batch_of_the_longest_first(minilm):
-    texts = ["one two three four", "a", "one two", "b c d e f"]
+    texts = ["one two three four", "a", "one two", "b c d e f", "a b"]
     features = minilm.encode(texts, output_value=None, batch_size=2, normalize_embeddings=True)
-    # By characters: the first with the last, the two short ones together.
-    assert [len(row["input_ids"]) for row in features] == [7, 4, 4, 7]
-    assert features[1]["attention_mask"].tolist() == [1, 1, 1, 0]
-    assert features[1]["token_embeddings"].shape == (4, 384)
-    assert (features[1]["token_embeddings"][3] == 0).all()
+    # By characters: the first and the fourth, the third and the last, the second alone.
+    assert [len(row["input_ids"]) for row in features] == [7, 3, 4, 7, 4]
+    assert features[0]["attention_mask"].tolist() == [1, 1, 1, 1, 1, 1, 0]
+    assert features[0]["token_embeddings"].shape == (7, 384)
+    assert (features[0]["token_embeddings"][6] == 0).all()
     assert "prompt_length" not in features[0]
     np.testing.assert_allclose(
         [row["sentence_embedding"] for row in features], minilm.encode(texts), rtol=0, atol=2e-6

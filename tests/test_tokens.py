@@ -486,6 +486,7 @@ def test_of_two_long_texts_the_longer_keeps_the_odd_token(tokenizer, more):
 def test_texts_without_special_tokens(tokenizer):
     rows = tokenizer.rows(["a b c", ("a", "b")], 2, special=False)
     assert [row.tolist() for row in rows.ids] == [[1037, 1038], [1037, 1038]]
+    assert [row.tolist() for row in rows.types] == [[0, 0], [0, 1]]
     assert rows.is_cut == [True, False]
 
 
