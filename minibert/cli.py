@@ -180,8 +180,18 @@ def add_embed(commands: Any) -> None:
     command.add_argument(
         "--prompt-name", metavar="NAME", help="a prompt of the model's, as 'query'"
     )
+    command.add_argument("--prompt", metavar="TEXT", help="goes before every text")
+    command.add_argument(
+        "--truncate-dim", type=positive, metavar="N", help="keep the first N dimensions"
+    )
     command.add_argument(
         "--normalize", action="store_true", help="divide each vector by its length"
+    )
+    command.add_argument(
+        "--precision",
+        choices=["float32", "binary", "ubinary"],
+        default="float32",
+        help="numbers, or a bit a number, eight to an int8 or uint8 (default float32)",
     )
     command.add_argument(
         "--on-long",
@@ -308,18 +318,24 @@ def embed(options: argparse.Namespace) -> None:
     with output(options.output) as file, progress(total, shows_progress(options)) as advance:
 
         def batches() -> Iterator[Batch]:
-            yield [], np.empty((0, model.get_sentence_embedding_dimension()), dtype=np.float32)
-            while chunk := list(islice(texts, CHUNK_TEXTS)):
+            chunk: list[str] = []  # the first has no text, but says how wide a vector is
+            while True:
                 yield (
                     chunk,
                     model.encode(
                         chunk,
                         prompt_name=options.prompt_name,
+                        prompt=options.prompt,
+                        truncate_dim=options.truncate_dim,
                         normalize_embeddings=options.normalize,
+                        precision=options.precision,
                         pack_tokens=options.pack_tokens,
                     ),
                 )
                 advance(len(chunk))
+                chunk = list(islice(texts, CHUNK_TEXTS))
+                if not chunk:
+                    return
 
         FORMATS[kind](batches(), file)
 

@@ -28,7 +28,7 @@ def write_jsonl(batches: Iterable[Batch], file: BinaryIO) -> None:
 
 
 def write_npy(batches: Iterable[Batch], file: BinaryIO) -> None:
-    """Write one float32 matrix (n, D) in NumPy's own format; it is gathered in memory first."""
+    """Write one matrix (n, D) in NumPy's own format; it is gathered in memory first."""
     matrix = np.concatenate([vectors for _, vectors in batches])
     # Not np.save: it asks a file for its position, which a pipe has not.
     header = np.lib.format.header_data_from_array_1_0(matrix)

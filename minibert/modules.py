@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 from minibert.activations import TORCH_CLASSES, torch_activation
 from minibert.errors import CheckpointError
 from minibert.json_files import inside, is_count, read_json, setting
+from minibert.pooling import POOLINGS
 
 __all__ = [
     "TRANSFORMER_FILES",
@@ -282,10 +283,9 @@ def read_pooling(folder: Path) -> Pooling:
     modes = [modes] if isinstance(modes, str) else modes
     if not isinstance(modes, list) or not modes or not all(isinstance(mode, str) for mode in modes):
         raise CheckpointError(f"{path}: pooling_mode is {modes!r}; expected a name or names.")
-    if unknown := [mode for mode in modes if mode not in OLD_POOLING_KEYS.values()]:
+    if unknown := [mode for mode in modes if mode not in POOLINGS]:
         raise CheckpointError(
-            f"{path}: the pooling is {unknown[0]!r}; minibert computes "
-            f"{', '.join(OLD_POOLING_KEYS.values())}."
+            f"{path}: the pooling is {unknown[0]!r}; minibert computes {', '.join(POOLINGS)}."
         )
     return Pooling(
         pooling_mode=tuple(modes),

@@ -271,6 +271,31 @@ def test_an_unknown_prompt_is_bad_data_and_the_known_ones_are_named(run):
     assert "'query'" in result.err
 
 
+def test_a_prompt_of_one_s_own_and_a_width_are_followed(run, model):
+    result = run("embed", "-m", GELU, "cat", "--prompt", "the ", "--truncate-dim", "3")
+    assert result.code == 0
+    assert_close(result.vectors, model.encode(["the cat"])[:, :3])
+
+
+def test_bits_are_written_as_whole_numbers(run, model, tmp_path):
+    result = run("embed", "-m", GELU, "the cat", "a", "--precision", "binary")
+    codes = [line["vector"] for line in result.objects]
+    assert codes == model.encode(["the cat", "a"], precision="binary").tolist()
+    path = tmp_path / "codes.npy"
+    run("embed", "-m", GELU, "the cat", "a", "--precision", "ubinary", "--output", path)
+    matrix = np.load(path)
+    assert (matrix.dtype, matrix.shape) == (np.uint8, (2, 3))
+    run("embed", "-m", GELU, "--precision", "ubinary", "--output", path, "--file", os.devnull)
+    assert np.load(path).shape == (0, 3)
+
+
+def test_a_long_text_can_be_taken_in_windows(run, model):
+    text = "the cat sat " * 40
+    result = run("embed", "-m", GELU, text, "--on-long", "window")
+    assert result.err == ""
+    assert_close(result.vectors, model.encode([text], on_long="window"))
+
+
 def test_pack_tokens_changes_no_vector(run):
     default = run("embed", "-m", GELU, *TEXTS)
     small = run("embed", "-m", GELU, "--pack-tokens", "1", *TEXTS)

@@ -10,6 +10,7 @@ from minibert import CheckpointError, SentenceTransformer
 from minibert.folder import read_folder
 from minibert.json_files import inside
 from minibert.modules import Normalize
+from minibert.pooling import POOLINGS
 
 OLD = "sentence_transformers.models."
 
@@ -179,6 +180,17 @@ def test_a_pooling_that_is_not_computed_is_refused_by_name(folder, pooling, mess
 def test_every_way_to_write_the_mean_is_understood(folder, pooling):
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
     assert read_folder(folder).modules[0].pooling_mode == ("mean",)
+
+
+def test_a_new_pooling_needs_no_more_than_its_row(folder, edit, monkeypatch):
+    def shortest(hidden, lengths, skipped, kernels):
+        return kernels.rows_at(hidden, np.cumsum(lengths) - 1) * 0 + lengths.min()
+
+    monkeypatch.setitem(POOLINGS, "shortest", shortest)
+    edit(folder / "1_Pooling" / "config.json", pooling_mode=["mean", "shortest"])
+    vectors = SentenceTransformer(folder).encode(["the cat", "a"])
+    assert vectors.shape == (2, 40)
+    assert (vectors[:, 20:] == 3).all()
 
 
 def test_a_pooling_without_its_file_is_refused(folder):

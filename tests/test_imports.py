@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "scores": "arrays kernels",
     "metrics": "errors scores",
     "mining": "arrays progress scores",
-    "modules": "activations errors json_files",
+    "modules": "activations errors json_files pooling",
     "folder": "errors json_files modules",
     "hub": "errors json_files modules",
     "tensors": "arrays errors json_files",

@@ -162,7 +162,8 @@ MUTANTS = [
     Mutant("mining.py", "free = members[~taken[members]]", "free = members",
            "test_mining.py::test_a_vector_in_two_groups_stays_with_the_larger"),
     Mutant("mining.py", "top_k + 1, score_function", "top_k, score_function", PARAPHRASES),
-    Mutant("mining.py", "np.cumsum(others, axis=1) <= top_k", "True", PARAPHRASES.replace("cos_sim", "dot_score")),
+    Mutant("mining.py", "np.cumsum(others, axis=1) <= top_k", "True",
+           PARAPHRASES.replace("cos_sim", "dot_score")),
     # heads
     Mutant("cross_encoder.py", "np.cumsum(pack.lengths) - pack.lengths)",
            "np.cumsum(pack.lengths) - 1)", CROSS),
