@@ -103,13 +103,13 @@ def read_model_settings(folder: Path, model_type: str) -> dict[str, Any]:
             "SentenceTransformer makes vectors, CrossEncoder scores pairs."
         )
     prompts = settings.get("prompts") or {}
-    if not isinstance(prompts, dict) or not all(isinstance(p, str) for p in prompts.values()):
+    if not isinstance(prompts, dict) or not all(isinstance(p or "", str) for p in prompts.values()):
         raise CheckpointError(f"{path}: prompts is {prompts!r}; expected names and their texts.")
     width = settings.get("truncate_dim")
     if width is not None and not is_count(width):
         raise CheckpointError(f"{path}: truncate_dim is {width!r}; expected a whole number.")
     return {
-        "prompts": prompts,
+        "prompts": {name: prompt or "" for name, prompt in prompts.items()},
         "default_prompt_name": setting(path, settings, "default_prompt_name", str),
         "similarity_fn_name": setting(path, settings, "similarity_fn_name", str),
         "truncate_dim": width,

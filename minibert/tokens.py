@@ -362,10 +362,12 @@ class TextTokenizer:
         """
         if not self._squeezes:
             return text
+        for between_words in (CONTROLS, BLANKS):
+            text = re.sub(between_words, first_character, text)
         for part_of_word in (LETTER, PICTURE, MARK):
             endless = f"{part_of_word}{{{LONGEST_WORD + 2},}}"
             text = re.sub(endless, lambda run: run[0][: LONGEST_WORD + 1], text)
-        return re.sub(BLANKS, first_character, re.sub(CONTROLS, first_character, text))
+        return text
 
 
 # Letters and digits that stay within one word: all but the Chinese ones, each a word of its own.

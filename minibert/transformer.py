@@ -139,6 +139,7 @@ class Transformer:
                 f"{self.config.max_position_embeddings} positions; the limit on its length "
                 f"({self.limit()}) cuts no such text. Set max_seq_length."
             )
+        self._check_ids(ids, types)
         work = list(packs(ids, pack_tokens, batch_size, token_types=types))
         if len(work) <= 1 or self.threads == 1 or self.device.name != "cpu":
             # One pack has all the BLAS threads, so that a single query is quick as well.
@@ -156,6 +157,19 @@ class Transformer:
                 yield from zip(work, made, strict=True)
             finally:  # after an error or Ctrl-C, begin no more of them
                 workers.shutdown(wait=True, cancel_futures=True)
+
+    def _check_ids(self, ids: list[IntArray], types: list[IntArray] | None) -> None:
+        """Raise ValueError for tokens or token types that have no embedding."""
+        largest = max((int(row.max()) for row in ids), default=0)
+        if largest >= self.config.vocab_size:
+            raise ValueError(
+                f"A text holds {self.words.backend.id_to_token(largest)!r}, the token {largest}; "
+                f"this model has {self.config.vocab_size} word embeddings."
+            )
+        if types is not None and self.config.type_vocab_size < 2:
+            raise ValueError(
+                "This model has one token type, so it cannot tell a pair's texts apart."
+            )
 
     def _forward(self, pack: Pack, head: Head[Made]) -> Made:
         """What a head makes of one pack."""

@@ -9,6 +9,7 @@ truncation and padding.
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from minibert.modules import TransformerSettings
 from minibert.tokens import TextTokenizer
 
 __all__ = ["load_tokenizer"]
+
+logger = logging.getLogger(__name__)
 
 # tokenizer_class -> what it makes of a text, in the order of transformers' own output.
 WITH_TYPES = ("input_ids", "token_type_ids", "attention_mask")
@@ -68,13 +71,7 @@ def load_tokenizer(
     if transformer.do_lower_case:
         lower_case_first(backend)
     backend.encode_special_tokens = setting(path, settings, "split_special_tokens", bool, False)
-    vocabulary = backend.get_vocab(with_added_tokens=True)
-    largest = max(vocabulary.values(), default=0)
-    if largest >= vocab_size:
-        raise CheckpointError(
-            f"{folder}: the vocabulary goes up to the id {largest}; the model has {vocab_size} "
-            "word embeddings. The two files are not of one model."
-        )
+    check_size(folder, backend, special, vocab_size)
     names = (REBUILT | AS_IT_STANDS)[kind]
     return TextTokenizer(
         backend,
@@ -85,6 +82,29 @@ def load_tokenizer(
         input_names=tuple(setting(path, settings, "model_input_names", list, list(names))),
         splits_as_bert=kind in REBUILT,
     )
+
+
+def check_size(folder: Path, backend: Tokenizer, special: dict[str, str], vocab_size: int) -> None:
+    """Raise CheckpointError for words beyond the embeddings, but for added ones that may not come.
+
+    Some published folders have added tokens that their model was never given.
+    """
+    words = backend.get_vocab(with_added_tokens=False)
+    added = {id: token.content for id, token in backend.get_added_tokens_decoder().items()}
+    beyond = [id for id, text in added.items() if id >= vocab_size and text not in special.values()]
+    largest = max((*words.values(), *(id for id in added if id not in beyond)), default=0)
+    if largest >= vocab_size:
+        raise CheckpointError(
+            f"{folder}: the vocabulary goes up to the id {largest}; the model has {vocab_size} "
+            "word embeddings. The two files are not of one model."
+        )
+    if beyond:
+        logger.warning(
+            "%s: %d added tokens, as %r, have no word embedding; texts with them are refused.",
+            folder,
+            len(beyond),
+            added[beyond[0]],
+        )
 
 
 def rebuilt(

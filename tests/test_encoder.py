@@ -11,6 +11,7 @@ from golden_files import copy_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from minilm_texts import MINILM_TEXTS
+from safetensors.numpy import load_file, save_file
 
 from minibert import (
     SentenceTransformer,
@@ -412,6 +413,17 @@ def test_long_texts_are_reported_once_whatever_is_shown(minilm_folder, caplog):
     caplog.clear()
     model.preprocess(texts)
     assert len(caplog.messages) == 1
+
+
+def test_a_model_with_one_token_type_takes_no_pairs(folder, edit):
+    tensors = load_file(folder / "model.safetensors")
+    name = "embeddings.token_type_embeddings.weight"
+    save_file({**tensors, name: tensors[name][:1].copy()}, folder / "model.safetensors")
+    edit(folder / "config.json", type_vocab_size=1)
+    model = SentenceTransformer(folder)
+    assert model.encode(["a"]).shape == (1, 20)
+    with pytest.raises(ValueError, match="one token type"):
+        model.encode([("a", "b")])
 
 
 def test_pairs_and_dicts_are_texts(minilm):

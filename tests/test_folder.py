@@ -313,6 +313,11 @@ def test_a_pickle_of_a_module_is_refused_with_the_command_that_converts_the_mode
     assert f"SentenceTransformer('{folder}').save_pretrained('{folder}')" in str(error.value)
 
 
+def test_a_prompt_of_null_is_empty(folder, edit):
+    edit(folder / "config_sentence_transformers.json", prompts={"query": None, "other": "a "})
+    assert SentenceTransformer(folder).prompts == {"query": "", "document": "", "other": "a "}
+
+
 def test_normalize_before_the_pooling_changes_no_vector(folder):
     before = SentenceTransformer(folder).encode("the cat")
     with_modules(folder, ("Normalize", "2", None), POOLING)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minibert import SentenceTransformer
 from minibert.errors import CheckpointError
 from minibert.modules import TransformerSettings
 from minibert.tokens import PICTURE, Cut, TextTokenizer, check_texts, text_windows
@@ -607,6 +608,27 @@ def test_a_tokenizer_json_that_is_none_is_refused(folder, edit, content):
 def test_a_vocabulary_without_the_unknown_word_is_refused(folder, edit):
     edit(folder / "tokenizer_config.json", unk_token="<unk>")
     with pytest.raises(CheckpointError, match="the vocabulary has no <unk>"):
+        load(folder)
+
+
+def test_added_tokens_beyond_the_embeddings_are_warned_about_and_refused_in_a_text(
+    folder, edit, caplog
+):
+    # The tiny vocabulary ends with the id 82, but holds one word twice: 82 is free once more.
+    edit(folder / "tokenizer_config.json", extra_special_tokens=["<0>", "<1>", "<2>"])
+    model = SentenceTransformer(folder)
+    (message,) = caplog.messages
+    assert message.endswith(
+        "2 added tokens, as '<1>', have no word embedding; texts with them are refused."
+    )
+    assert model.encode("the cat").shape == (20,)
+    with pytest.raises(ValueError, match="holds '<2>', the token 84; this model has 83 word"):
+        model.encode(["the cat", "a <2> dog"])
+
+
+def test_a_special_token_beyond_the_embeddings_is_refused(folder, edit):
+    edit(folder / "tokenizer_config.json", sep_token="<0>", cls_token="<1>")
+    with pytest.raises(CheckpointError, match="up to the id 83; the model has 83"):
         load(folder)
 
 
