@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from golden_files import GOLDEN, MINILM, copy_of
+from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer
 
@@ -87,6 +88,18 @@ def cache(tmp_path, monkeypatch):
 
     add.root = root
     return add
+
+
+@pytest.fixture
+def one_label(tmp_path, edit):
+    """A copy of the golden cross-encoder with the first of its three labels alone."""
+    folder = copy_of("cross_encoder", tmp_path)
+    edit(folder / "config.json", id2label={"0": "LABEL_0"})
+    tensors = load_file(folder / "model.safetensors")
+    for name in ("classifier.weight", "classifier.bias"):
+        tensors[name] = tensors[name][:1].copy()
+    save_file(tensors, folder / "model.safetensors")
+    return folder
 
 
 @pytest.fixture

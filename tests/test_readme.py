@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from golden_files import GOLDEN
 
 from minibert import cli
 from minibert.encoder import DEFAULT_MODEL
@@ -88,6 +89,24 @@ def test_every_command_of_the_readme_runs(
     monkeypatch.chdir(tmp_path)
     assert cli.main(shlex.split(command, comments=True)[1:]) == 0
     assert capsys.readouterr().out or (tmp_path / "vectors.npy").exists()
+
+
+def test_every_block_of_the_drop_in_page_runs(
+    cache, minilm_folder, one_label, tmp_path, monkeypatch, capsys, no_network
+):
+    cache("sentence-transformers/all-MiniLM-L6-v2", minilm_folder)
+    cache("cross-encoder/ms-marco-MiniLM-L6-v2", one_label)
+    cache("google-bert/bert-base-uncased", GOLDEN / "masked")
+    monkeypatch.chdir(tmp_path)
+    page = README.parent / "docs" / "drop-in.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 8
+    names = {"__name__": "__main__"}
+    for block in blocks:  # one after another, as a reader would
+        exec(compile(block, page.name, "exec"), names)
+    assert (names["vectors"].shape, names["vector"].shape) == ((100, 384), (384,))
+    assert names["best"][0].keys() == {"corpus_id", "score", "text"}
+    assert "tokens fall off the end" in capsys.readouterr().out
 
 
 def test_links_of_the_documentation_lead_somewhere():
