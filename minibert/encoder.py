@@ -392,7 +392,20 @@ class SentenceTransformer:
         """
         from minibert.saving import save_model
 
-        save_model(self, path)
+        changed = self.max_seq_length != self.transformer.loaded_max_seq_length
+        save_model(
+            self.folder,
+            path,
+            hidden_size=self.config.hidden_size,
+            include_prompt=self.pooling.include_prompt,
+            max_seq_length=self.max_seq_length if changed else None,
+            settings={
+                "prompts": self.prompts,
+                "default_prompt_name": self.default_prompt_name,
+                "similarity_fn_name": self.similarity_fn_name,
+                "truncate_dim": self.truncate_dim,
+            },
+        )
 
     save = save_pretrained
 

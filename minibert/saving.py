@@ -11,14 +11,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from minibert.folder import Folder
 from minibert.json_files import inside, read_json
 from minibert.modules import TRANSFORMER_FILES
 from minibert.tensors import weight_files
-
-if TYPE_CHECKING:
-    from minibert.encoder import SentenceTransformer
 
 __all__ = ["save_model"]
 
@@ -42,27 +40,36 @@ MEAN_OF_BERT = [
 ]
 
 
-def save_model(model: SentenceTransformer, path: str | os.PathLike[str]) -> None:
-    """Write the folder of a model, or write over one. See SentenceTransformer.save_pretrained."""
-    source, target = model.folder.path, Path(path)
+def save_model(
+    folder: Folder,
+    path: str | os.PathLike[str],
+    *,
+    hidden_size: int,
+    include_prompt: bool,
+    max_seq_length: int | None,
+    settings: dict[str, Any],
+) -> None:
+    """Write a model's folder anew, or over an earlier one. See SentenceTransformer.save_pretrained.
+
+    `max_seq_length` is None where it is what the folder says; `settings` go into
+    config_sentence_transformers.json.
+    """
+    source, target = folder.path, Path(path)
     entries = modules_of(source)
     folders = folders_of(source, entries)
     check_target(source, target, folders)
-    for folder in folders:
-        for file in files_of(source / folder):
-            copy(file, target / folder / file.name)
+    for name in folders:
+        for file in files_of(source / name):
+            copy(file, target / name / file.name)
     pooling = next(entry["path"] for entry in entries if entry["type"].endswith("Pooling"))
-    write_json(target / pooling / "config.json", pooling_settings(model, source / pooling))
-    write_transformer(model, target / entries[0]["path"])
+    written = read_json(source / pooling / "config.json", dict) if folder.has_modules else {
+        "word_embedding_dimension": hidden_size, "pooling_mode_mean_tokens": True
+    }  # fmt: skip
+    write_json(target / pooling / "config.json", {**written, "include_prompt": include_prompt})
+    write_transformer(target / entries[0]["path"], folder.has_modules, max_seq_length)
     write_json(
         target / "config_sentence_transformers.json",
-        {
-            "model_type": "SentenceTransformer",
-            "prompts": model.prompts,
-            "default_prompt_name": model.default_prompt_name,
-            "similarity_fn_name": model.similarity_fn_name,
-            "truncate_dim": model.truncate_dim,
-        },
+        {"model_type": "SentenceTransformer", **settings},
     )
     # Last: until it is there, this is not a sentence-transformers folder.
     write_json(target / "modules.json", entries)
@@ -111,34 +118,23 @@ def is_of_a_model(file: Path) -> bool:
     return file.name not in written and (file.name in SMALL_FILES or weights)
 
 
-def pooling_settings(model: SentenceTransformer, source: Path) -> dict[str, Any]:
-    """The pooling's settings as they were written, but for include_prompt as it is now."""
-    written = (
-        read_json(source / "config.json", dict)
-        if (source / "config.json").exists()
-        else {
-            "word_embedding_dimension": model.config.hidden_size,
-            "pooling_mode_mean_tokens": True,
-        }
-    )
-    return {**written, "include_prompt": model.pooling.include_prompt}
+def write_transformer(target: Path, counted: bool, max_seq_length: int | None) -> None:
+    """The BERT's settings under their first name, with another maximum length if there is one.
 
-
-def write_transformer(model: SentenceTransformer, target: Path) -> None:
-    """The BERT's settings under their first name, with the maximum length that it has now."""
+    Without modules.json, the settings of a folder did not count, so they must not begin to.
+    """
     settings: dict[str, Any] = {}
     for name in TRANSFORMER_FILES:
         if (target / name).exists():
             settings = settings or read_json(target / name, dict)
             if name != TRANSFORMER_FILES[0]:
                 (target / name).unlink()
-    if not model.folder.has_modules:
-        settings = {}  # they did not count, so they must not begin to
-    if model.max_seq_length != model.transformer.loaded_max_seq_length:
+    settings = settings if counted else {}
+    if max_seq_length is not None:
         for key in ("tokenizer_args", "processor_kwargs"):
             settings[key] = {**settings.get(key, {})}
             settings[key].pop("model_max_length", None)
-        settings["max_seq_length"] = model.max_seq_length
+        settings["max_seq_length"] = max_seq_length
     write_json(target / TRANSFORMER_FILES[0], settings)
 
 

@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "pipeline": "arrays errors folder modules pooling tensors",
     "vectors": "arrays packing padded pipeline tokens transformer",
     "processes": "devices",
-    "saving": "json_files modules tensors",
+    "saving": "folder json_files modules tensors",
     "cross_encoder": "activations arrays bert checkpoint devices errors folder hub kernels packing "
     "padded processes progress tokens transformer",
     "masked_lm": "activations arrays checkpoint errors hub kernels modules packing scores tokens "
@@ -64,7 +64,6 @@ LATE = {
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {
     "transformer": "padded",
-    "saving": "encoder",
     "encoder": "modules padded processes transformer",
     "__init__": "cross_encoder masked_lm padded util",
 }
