@@ -196,7 +196,7 @@ class Tokenizer:
     @property
     def all_special_ids(self) -> list[int]:
         """The ids of the special tokens."""
-        return sorted(self._words.special_ids)
+        return list(self._words.special_ids)
 
     def __getattr__(self, name: str) -> Any:
         """cls_token, cls_token_id and so on; None for a special token that the folder lacks."""

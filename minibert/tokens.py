@@ -223,15 +223,16 @@ class TextTokenizer:
         backend: Tokenizer,
         *,
         special_tokens: dict[str, str],
+        extra_special_tokens: Sequence[str] = (),
         max_length: int,
         padding_side: str,
         truncation_side: str,
         input_names: tuple[str, ...],
         splits_as_bert: bool,
     ) -> None:
-        """`special_tokens` are by name, as "cls_token"; `max_length` is the most tokens of a text,
-        special ones among them; `input_names` say whether there are token types. Without
-        `splits_as_bert` nothing is known of how the backend splits a text.
+        """`special_tokens` are by name, as "cls_token"; the extra ones have none. `max_length` is
+        the most tokens of a text, special ones among them; `input_names` say whether there are
+        token types. Without `splits_as_bert` nothing is known of how the backend splits a text.
         """
         self.backend = backend
         self.special_tokens = special_tokens
@@ -241,10 +242,10 @@ class TextTokenizer:
         self.input_names = input_names
         self.frame = frame_of(backend)
         added = backend.get_added_tokens_decoder().values()
-        # By their names, or marked so: all that transformers calls special.
-        self.special_ids = {
-            id for text in special_tokens.values() if (id := backend.token_to_id(text)) is not None
-        } | {id for id, token in backend.get_added_tokens_decoder().items() if token.special}
+        # transformers' all_special_ids: not every token that is marked as special is among them.
+        special = dict.fromkeys([*special_tokens.values(), *extra_special_tokens])
+        ids = [backend.token_to_id(text) for text in special]
+        self.special_ids: list[int] = [id for id in ids if id is not None]
         self._longest_added = max((len(token.content) for token in added), default=0)
         self._beginnings_do = splits_as_bert and truncation_side == "right"
         self._squeezes = not any(re.search(WORD_EDGE, token.content) for token in added)

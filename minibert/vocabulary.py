@@ -2,8 +2,8 @@
 
 transformers rebuilds a BERT's tokenizer: of tokenizer.json only the vocabulary and the added tokens
 count; lower-casing, accents and the maximum length stand in tokenizer_config.json. Where that file
-names the class PreTrainedTokenizerFast, tokenizer.json is taken as it stands, but for its
-truncation and padding.
+names the class PreTrainedTokenizerFast, or one of a few others, tokenizer.json is taken as it
+stands, but for its truncation and padding.
 """
 
 from __future__ import annotations
@@ -28,8 +28,24 @@ logger = logging.getLogger(__name__)
 # tokenizer_class -> what it makes of a text, in the order of transformers' own output.
 WITH_TYPES = ("input_ids", "token_type_ids", "attention_mask")
 WITHOUT_TYPES = ("input_ids", "attention_mask")
-REBUILT = {"BertTokenizer": WITH_TYPES, "DistilBertTokenizer": WITHOUT_TYPES}
+REBUILT = {
+    "BertTokenizer": WITH_TYPES,
+    "DistilBertTokenizer": WITHOUT_TYPES,
+    # Other names that transformers has for BertTokenizer itself.
+    "ElectraTokenizer": WITH_TYPES,
+    "LayoutLMTokenizer": WITH_TYPES,
+    "LxmertTokenizer": WITH_TYPES,
+    "MobileBertTokenizer": WITH_TYPES,
+    "SqueezeBertTokenizer": WITH_TYPES,
+}
+# Subclasses of BertTokenizer that take a tokenizer.json as it stands, but for [CLS] and [SEP].
+BERT_SUBCLASSES = {
+    "ConvBertTokenizer": WITH_TYPES,
+    "DPRContextEncoderTokenizer": WITH_TYPES,
+    "DPRQuestionEncoderTokenizer": WITH_TYPES,
+}
 AS_IT_STANDS = {"PreTrainedTokenizer": WITHOUT_TYPES, "TokenizersBackend": WITHOUT_TYPES}
+INPUT_NAMES = REBUILT | BERT_SUBCLASSES | AS_IT_STANDS
 
 # The special tokens' names in the order in which transformers adds them, with a BERT's own texts.
 SPECIAL_TOKENS = {
@@ -57,30 +73,36 @@ def load_tokenizer(
     path = folder / "tokenizer_config.json"
     settings = read_settings(folder) | dict(transformer.tokenizer_args)
     kind = setting(path, settings, "tokenizer_class", str, "BertTokenizer").removesuffix("Fast")
-    if kind not in REBUILT | AS_IT_STANDS:
+    if kind not in INPUT_NAMES:
         raise CheckpointError(
-            f"{folder}: tokenizer_class is {kind!r}; minibert builds "
-            f"{', '.join(REBUILT)} and takes PreTrainedTokenizerFast as it stands."
+            f"{path}: tokenizer_class is {kind!r}; minibert builds {', '.join(INPUT_NAMES)}, "
+            'each also with "Fast" at the end.'
         )
     file = folder / "tokenizer.json"
     content = read_json(file, dict) if file.exists() else {}
-    if kind in REBUILT:
-        backend, special = rebuilt(folder, settings, content)
-    else:
-        backend, special = as_it_stands(file, settings, content)
+    extra = extra_tokens(path, settings)
+    added = read_added_tokens(folder, settings, content, extra)
+    rebuilds = kind in REBUILT or (kind in BERT_SUBCLASSES and not content)
+    of_bert = rebuilds or kind in BERT_SUBCLASSES
+    backend = rebuilt(folder, settings, content) if rebuilds else as_it_stands(file, content)
+    special = special_texts(settings, SPECIAL_TOKENS if of_bert else pad_token_of(content))
+    add_tokens(backend, added, settings, special, extra)
+    if of_bert:
+        frame_as_bert(backend, special)
     if transformer.do_lower_case:
         lower_case_first(backend)
     backend.encode_special_tokens = setting(path, settings, "split_special_tokens", bool, False)
     check_size(folder, backend, special, vocab_size)
-    names = (REBUILT | AS_IT_STANDS)[kind]
+    input_names = setting(path, settings, "model_input_names", list, list(INPUT_NAMES[kind]))
     return TextTokenizer(
         backend,
         special_tokens=special,
+        extra_special_tokens=[token.content for token in extra],
         max_length=max_length(settings, transformer, max_position_embeddings),
         padding_side=side_of(path, settings, "padding", content),
         truncation_side=side_of(path, settings, "truncation", content),
-        input_names=tuple(setting(path, settings, "model_input_names", list, list(names))),
-        splits_as_bert=kind in REBUILT,
+        input_names=tuple(input_names),
+        splits_as_bert=rebuilds,
     )
 
 
@@ -107,14 +129,11 @@ def check_size(folder: Path, backend: Tokenizer, special: dict[str, str], vocab_
         )
 
 
-def rebuilt(
-    folder: Path, settings: dict[str, Any], content: dict[str, Any]
-) -> tuple[Tokenizer, dict[str, str]]:
-    """A BERT's tokenizer over the folder's words, and its special tokens by name."""
+def rebuilt(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
+    """A BERT's tokenizer over the folder's words."""
     path = folder / "tokenizer_config.json"
-    special = {key: token_text(settings.get(key), text) for key, text in SPECIAL_TOKENS.items()}
-    added = read_added_tokens(folder, settings, content)
-    backend = Tokenizer(read_words(folder, content, special["unk_token"]))
+    unknown = token_text(settings.get("unk_token")) or "[UNK]"
+    backend = Tokenizer(read_words(folder, content, unknown))
     backend.normalizer = normalizers.BertNormalizer(
         clean_text=True,
         handle_chinese_chars=setting(path, settings, "tokenize_chinese_chars", bool, True),
@@ -124,8 +143,24 @@ def rebuilt(
     )
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix="##")
-    special = {key: text for key, text in special.items() if text}
-    add_tokens(backend, added, settings, special)
+    return backend
+
+
+def as_it_stands(path: Path, content: dict[str, Any]) -> Tokenizer:
+    """The tokenizer of a tokenizer.json, without its truncation and padding."""
+    if not content:
+        raise CheckpointError(f"{path} is missing; the folder's tokenizer_class needs it.")
+    try:
+        backend = Tokenizer.from_str(json.dumps(content))
+    except Exception as error:  # the library raises nothing narrower
+        raise CheckpointError(f"{path} is no tokenizer: {error}.") from error
+    backend.no_truncation()
+    backend.no_padding()
+    return backend
+
+
+def frame_as_bert(backend: Tokenizer, special: dict[str, str]) -> None:
+    """Put [CLS] before a text and [SEP] behind it; a pair's second text has the type 1."""
     vocabulary = backend.get_vocab(with_added_tokens=True)
     cls, sep = special["cls_token"], special["sep_token"]
     backend.post_processor = processors.TemplateProcessing(
@@ -133,32 +168,6 @@ def rebuilt(
         pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
         special_tokens=[(cls, vocabulary[cls]), (sep, vocabulary[sep])],
     )
-    return backend, special
-
-
-def as_it_stands(
-    path: Path, settings: dict[str, Any], content: dict[str, Any]
-) -> tuple[Tokenizer, dict[str, str]]:
-    """The tokenizer of tokenizer.json, and the special tokens that the settings name."""
-    if not content:
-        raise CheckpointError(f"{path} is missing; the folder's tokenizer_class needs it.")
-    try:
-        backend = Tokenizer.from_str(json.dumps(content))
-    except Exception as error:  # the library raises nothing narrower
-        raise CheckpointError(f"{path} is no tokenizer: {error}.") from error
-    padding = backend.padding or {}
-    backend.no_truncation()
-    backend.no_padding()
-    defaults = {"pad_token": padding.get("pad_token", "")}
-    special = {
-        key: token_text(settings.get(key), defaults.get(key) or "") for key in SPECIAL_TOKENS
-    }
-    special = {key: text for key, text in special.items() if text}
-    listed = setting(
-        path.with_name("tokenizer_config.json"), settings, "added_tokens_decoder", dict, {}
-    )
-    add_tokens(backend, {int(id): token for id, token in listed.items()}, settings, special)
-    return backend, special
 
 
 def lower_case_first(backend: Tokenizer) -> None:
@@ -204,58 +213,92 @@ def read_words(folder: Path, content: dict[str, Any], unknown: str) -> WordPiece
 
 
 def read_added_tokens(
-    folder: Path, settings: dict[str, Any], content: dict[str, Any]
-) -> dict[int, dict[str, Any]]:
+    folder: Path, settings: dict[str, Any], content: dict[str, Any], extra: list[AddedToken]
+) -> dict[int, AddedToken]:
     """The added tokens by id: those the settings list, else those of the older files."""
     listed = setting(folder / "tokenizer_config.json", settings, "added_tokens_decoder", dict)
     if listed is None:
         older = folder / "added_tokens.json"
-        named = {*SPECIAL_TOKENS.values(), *extra_tokens(settings)}
+        named = {*special_texts(settings, {}).values(), *(token.content for token in extra)}
         listed = {
             id: {"content": text, "special": text in named}
             for text, id in (read_json(older, dict) if older.exists() else {}).items()
         }
         path = folder / "tokenizer.json"
-        listed |= {t["id"]: t for t in setting(path, content, "added_tokens", list, [])}
-    return {int(id): dict(token) for id, token in listed.items()}
+        for token in setting(path, content, "added_tokens", list, []):
+            listed[token.get("id") if isinstance(token, dict) else None] = token
+    tokens = {}
+    for id, token in listed.items():
+        try:
+            tokens[int(id)] = added_token(token, token["content"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{folder}: an added token is {token!r} with the id {id!r}; expected an object "
+                "with a content, and a whole number."
+            ) from error
+    return tokens
 
 
 def add_tokens(
     backend: Tokenizer,
-    added: dict[int, dict[str, Any]],
+    added: dict[int, AddedToken],
     settings: dict[str, Any],
     special: dict[str, str],
+    extra: list[AddedToken],
 ) -> None:
     """Add the tokens that are found in a text before it is split, the special ones last."""
-    tokens = [
-        AddedToken(**{key: value for key, value in token.items() if key not in ("id", "__type")})
-        for _, token in sorted(added.items())
-    ]
+    tokens = [token for _, token in sorted(added.items())]
     known = {token.content for token in tokens}
     known |= {token.content for token in backend.get_added_tokens_decoder().values()}
-    for text in dict.fromkeys([*special.values(), *extra_tokens(settings)]):
-        if text not in known:
-            tokens.append(AddedToken(text, special=True))
+    named = [added_token(settings.get(key), text) for key, text in special.items()]
+    for token in [*named, *extra]:
+        if token.content not in known:
+            known.add(token.content)
+            tokens.append(token)
+    for token in tokens:
+        token.special = token.special or token.content in special.values()
     backend.add_tokens(tokens)
 
 
-def extra_tokens(settings: dict[str, Any]) -> list[str]:
+def special_texts(settings: dict[str, Any], defaults: dict[str, str | None]) -> dict[str, str]:
+    """The special tokens by name, in transformers' order; a folder may give one as an object."""
+    texts = {key: token_text(settings.get(key)) or defaults.get(key) for key in SPECIAL_TOKENS}
+    return {key: text for key, text in texts.items() if text}
+
+
+def pad_token_of(content: dict[str, Any]) -> dict[str, str | None]:
+    """The pad token that a tokenizer.json was left with, under its name."""
+    padding = content.get("padding")
+    return {"pad_token": padding.get("pad_token") if isinstance(padding, dict) else None}
+
+
+def extra_tokens(path: Path, settings: dict[str, Any]) -> list[AddedToken]:
     """Special tokens beyond the usual names: a list, an object, or keys that end in _token."""
     extra = settings.get("extra_special_tokens") or settings.get("additional_special_tokens") or []
-    extra = list(extra.values()) if isinstance(extra, dict) else list(extra)
+    if not isinstance(extra, list | dict):
+        raise CheckpointError(f"{path}: the extra special tokens are {extra!r}; expected a list.")
+    extra = list(extra.values()) if isinstance(extra, dict) else extra
     others = [
         value
         for key, value in settings.items()
         if key.endswith("_token") and key not in SPECIAL_TOKENS and isinstance(value, str)
     ]
-    return [text for token in [*others, *extra] if (text := token_text(token, ""))]
+    return [added_token(token, text) for token in [*others, *extra] if (text := token_text(token))]
 
 
-def token_text(value: object, default: str | None) -> str:
+def added_token(value: object, text: str) -> AddedToken:
+    """A token with its flags, if a folder gives it as an object; else a special one."""
+    flags = dict(value) if isinstance(value, dict) else {}
+    for key in ("id", "__type", "content"):
+        flags.pop(key, None)
+    return AddedToken(text, **{"special": not flags, **flags})
+
+
+def token_text(value: object) -> str:
     """A special token's text; a folder may give the token as an object."""
     if isinstance(value, dict):
         value = value.get("content")
-    return value if isinstance(value, str) and value else default or ""
+    return value if isinstance(value, str) else ""
 
 
 def side_of(path: Path, settings: dict[str, Any], what: str, content: dict[str, Any]) -> str:
@@ -274,7 +317,7 @@ def max_length(
     """The most tokens a text may have. See load_tokenizer; never more than there are positions."""
     limit = transformer.max_seq_length
     if limit is None or "model_max_length" in transformer.tokenizer_args:
-        limit = settings.get("model_max_length", max_position_embeddings)
+        limit = settings.get("model_max_length", settings.get("max_len", max_position_embeddings))
     # Folders write "no limit" as 1e30.
     if not is_count(limit) or limit >= max_position_embeddings:
         return max_position_embeddings

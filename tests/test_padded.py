@@ -210,7 +210,7 @@ def test_special_tokens_and_sizes_have_their_names(tokenizer):
     assert (tokenizer.cls_token, tokenizer.cls_token_id) == ("[CLS]", 2)
     assert (tokenizer.sep_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id) == (3, 0, 4)
     assert tokenizer.bos_token is tokenizer.bos_token_id is None
-    assert tokenizer.all_special_ids == [0, 1, 2, 3, 4]
+    assert tokenizer.all_special_ids == [1, 3, 0, 2, 4]  # in transformers' order
     assert tokenizer.vocab_size == len(tokenizer) == len(tokenizer.get_vocab()) == 82
     assert tokenizer.padding_side == "right"
     for name in ("nothing", "odd_token", "odd_token_id"):

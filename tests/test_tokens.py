@@ -371,6 +371,57 @@ def test_the_padding_id_is_that_of_the_folder_s_pad_token(folder, edit):
     assert load(folder).pad_id == 4
 
 
+def test_max_len_is_an_older_name_of_model_max_length(folder, edit, removed):
+    edit(folder / "tokenizer_config.json", model_max_length=removed, max_len=7)
+    assert load(folder).max_length == 7
+    edit(folder / "tokenizer_config.json", model_max_length=9)
+    assert load(folder).max_length == 9
+
+
+def test_a_special_token_given_as_an_object_keeps_its_flags(old_folder, edit):
+    mask = {"__type": "AddedToken", "content": "[MASK]", "lstrip": True, "rstrip": True}
+    edit(old_folder / "tokenizer_config.json", mask_token=mask)
+    tokens = load(old_folder).tokens("cat [MASK] dog", None)
+    assert tokens.offsets[1:-1] == [(0, 3), (3, 11), (11, 14)]
+
+
+def test_only_tokens_with_a_name_count_as_special_by_their_ids(folder, edit, removed):
+    """Those that are only marked so do not: transformers' all_special_ids."""
+    edit(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    for name in ("cls", "sep", "unk", "mask"):
+        edit(folder / "tokenizer_config.json", **{f"{name}_token": removed})
+    assert load(folder).special_ids == [0]
+    edit(folder / "tokenizer_config.json", extra_special_tokens=["cat"], image_token="dog")
+    assert load(folder).special_ids == [0, 7, 6]
+
+
+@pytest.mark.parametrize("name", ["ElectraTokenizerFast", "DPRContextEncoderTokenizer"])
+def test_other_names_of_a_bert_s_tokenizer_are_built(folder, edit, name):
+    expected = load(folder).rows(["The cat [MASK]"], None).ids[0]
+    edit(folder / "tokenizer_config.json", tokenizer_class=name)
+    assert list(load(folder).rows(["The cat [MASK]"], None).ids[0]) == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("tokenizer_config.json", {"added_tokens_decoder": {"x": {"content": "cat"}}}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"5": "cat"}}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"5": {"content": 5}}}),
+        ("tokenizer_config.json", {"extra_special_tokens": 3}),
+        ("added_tokens.json", {"cat": "x"}),
+        ("added_tokens.json", {"cat": None}),
+        ("tokenizer.json", {"added_tokens": [{"content": "cat"}]}),
+        ("tokenizer.json", {"added_tokens": ["cat"]}),
+    ],
+)
+def test_added_tokens_that_are_none_are_refused(folder, edit, removed, file, content):
+    edit(folder / "tokenizer_config.json", added_tokens_decoder=removed)
+    edit(folder / file, **content)
+    with pytest.raises(CheckpointError, match=r"an added token is|the extra special tokens are 3"):
+        load(folder)
+
+
 def test_other_tokenizer_classes_are_refused_by_name(folder, edit):
     edit(folder / "tokenizer_config.json", tokenizer_class="T5Tokenizer")
     with pytest.raises(

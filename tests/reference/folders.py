@@ -321,6 +321,9 @@ FOLDERS = {
     "query_length": made(
         pooling, prompts=PROMPTS, then=[changed(BERT, query_length=6, document_length=13)]
     ),
+    "max_len of old releases": made(
+        pooling, then=[changed(WORDS, model_max_length=GONE, max_len=12)]
+    ),
     "no limit anywhere": made(pooling, then=[changed(WORDS, model_max_length=GONE)]),
     "no limit of 1e30": made(pooling, then=[changed(WORDS, model_max_length=1e30)]),
     "do_lower_case of sentence-transformers": made(
@@ -362,6 +365,34 @@ FOLDERS = {
             )
         ],
     ),
+    "a mask_token that takes the blanks beside it": made(
+        pooling,
+        then=[
+            vocab_txt_only,
+            changed(
+                WORDS,
+                mask_token={
+                    "__type": "AddedToken",
+                    "content": "[MASK]",
+                    "lstrip": True,
+                    "rstrip": True,
+                    "normalized": False,
+                    "single_word": False,
+                },
+            ),
+        ],
+    ),
+    "added_tokens.json": made(
+        pooling,
+        model=lambda: awkward(BertModel(wide_config())),
+        then=[
+            vocab_txt_only,
+            lambda f: edit(
+                f / "added_tokens.json", Paris=len(tokenizer()), xy=len(tokenizer()) + 1
+            ),
+            changed("special_tokens_map.json", additional_special_tokens=["xy"]),
+        ],
+    ),
     "extra special tokens": made(
         pooling, then=[changed(WORDS, extra_special_tokens=["cat", "barks"])]
     ),
@@ -393,6 +424,42 @@ FOLDERS = {
                     "special_tokens": {"[SEP]": {"id": "[SEP]", "ids": [3], "tokens": ["[SEP]"]}},
                 },
             )
+        ],
+    ),
+    "a fast tokenizer and added_tokens.json": made(
+        pooling,
+        words=fast_tokenizer(),
+        then=[lambda f: edit(f / "added_tokens.json", Paris=82, xy=83)],
+        model=lambda: awkward(BertModel(wide_config())),
+    ),
+    "a fast tokenizer that names only its padding": made(
+        lambda: pooling(include_prompt=False),
+        words=fast_tokenizer(),
+        prompts=PROMPTS,
+        then=[changed(WORDS, **{f"{name}_token": GONE for name in ("cls", "sep", "unk", "mask")})],
+    ),
+    **{
+        f"class {name}": made(
+            lambda: pooling(include_prompt=False),
+            prompts=PROMPTS,
+            then=[changed(WORDS, tokenizer_class=name, do_lower_case=False)],
+        )
+        for name in (
+            "ElectraTokenizer",
+            "MobileBertTokenizer",
+            "SqueezeBertTokenizerFast",
+            "LayoutLMTokenizer",
+            "LxmertTokenizer",
+            "ConvBertTokenizer",
+            "DPRContextEncoderTokenizerFast",
+            "DPRQuestionEncoderTokenizer",
+        )
+    },
+    "class DPRContextEncoderTokenizer without tokenizer.json": made(
+        pooling,
+        then=[
+            vocab_txt_only,
+            changed(WORDS, tokenizer_class="DPRContextEncoderTokenizer"),
         ],
     ),
     "a distilbert tokenizer": made(

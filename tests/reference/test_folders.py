@@ -21,6 +21,7 @@ MORE = [
     "É",
     "Cat CAT cat",
     "a [SEP] b",
+    "the  [MASK]  cat[MASK]s",
 ]
 INPUTS = TEXTS + MORE
 PAIRS = [
@@ -174,6 +175,7 @@ def test_settings_are_equal(both):
     assert ours.truncate_dim == theirs.truncate_dim
     assert [type(m).__name__ for m in ours] == [type(m).__name__ for m in theirs]
     assert ours[0].max_seq_length == theirs[0].max_seq_length
+    assert ours.tokenizer.all_special_ids == theirs.tokenizer.all_special_ids
 
 
 def test_similarities_are_equal(both):
