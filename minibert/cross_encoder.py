@@ -7,25 +7,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from minibert import kernels as numpy_kernels
 from minibert.activations import ACTIVATIONS, torch_activation
+from minibert.arguments import check_counts, check_no_tensor, check_prompts, one_name
 from minibert.arrays import Array
 from minibert.bert import pooler_output
 from minibert.checkpoint import Checkpoint
-from minibert.devices import available_threads
 from minibert.errors import CheckpointError
 from minibert.folder import Folder, read_folder
 from minibert.hub import find_model
+from minibert.model import Model
 from minibert.packing import Pack
-from minibert.padded import Tokenizer
-from minibert.processes import Processes, shared
 from minibert.progress import progress, wanted
-from minibert.tokens import Cut, OnLong, Text, check_on_long, check_texts, prompt_of, with_prompt
+from minibert.tokens import Cut, OnLong, Text, check_on_long, check_texts, prompt_of
 from minibert.transformer import Transformer
+
+if TYPE_CHECKING:
+    from minibert.processes import Processes, Recipe
 
 __all__ = ["CrossEncoder"]
 
@@ -40,7 +42,7 @@ class Classifier(NamedTuple):
     bias: Array  # (labels,)
 
 
-class CrossEncoder:
+class CrossEncoder(Model):
     """A model that reads two texts together and scores them. Threads may share one."""
 
     def __init__(
@@ -71,6 +73,7 @@ class CrossEncoder:
         Raises what SentenceTransformer raises; CheckpointError for a folder without such a head.
         """
         check_on_long(on_long)
+        check_prompts(prompts)
         path = find_model(
             model_name_or_path,
             revision=revision,
@@ -89,9 +92,10 @@ class CrossEncoder:
         self.transformer = Transformer(self.folder.transformer, device, threads)
         self.config = self.transformer.config
         self._classifier = read_classifier(self.transformer.checkpoint)
-        self._on_device = self.transformer.device.put_tensors(self._classifier)
+        self.place_head()
         if num_labels not in (None, self.num_labels):
             raise ValueError(f"num_labels is {num_labels}; this model has {self.num_labels}.")
+        check_counts(max_length=max_length)
         if max_length is not None:
             self.max_seq_length = max_length
         self.prompts = {**self.folder.prompts, **(prompts or {})}
@@ -102,7 +106,6 @@ class CrossEncoder:
         self.activation_fn: str | ScoreActivation = named or default
         as_activation(self.activation_fn)
         self.on_long: OnLong = on_long
-        self._threads = threads
 
     def predict(
         self,
@@ -122,21 +125,21 @@ class CrossEncoder:
         pack_tokens: int = 1024,
         on_long: OnLong | None = None,
         sentences: Sequence[Any] | None = None,
+        activation_fct: str | ScoreActivation | None = None,
     ) -> Any:
         """Score pairs of texts: n pairs -> (n,) float32, or (n, labels) where there are several.
 
         One pair, ("a", "b") or ["a", "b"], gives one number, or (labels,). `apply_softmax` turns
         the scores of several labels into shares that sum to 1. `prompt` goes before the first text
         of each pair. The other arguments are as in SentenceTransformer.encode; `sentences` is
-        `inputs`' older name.
+        `inputs`' older name, `activation_fct` that of `activation_fn`.
 
         Raises TypeError or ValueError for what is no pair, naming the first.
         """
-        if convert_to_tensor:
-            raise ValueError(
-                "minibert makes NumPy arrays, no tensors: leave out convert_to_tensor."
-            )
-        given = inputs if sentences is None else sentences
+        check_no_tensor(convert_to_tensor)
+        given = one_name(inputs=inputs, sentences=sentences)
+        activation_fn = one_name(activation_fn=activation_fn, activation_fct=activation_fct)
+        check_counts(batch_size=batch_size, pack_tokens=pack_tokens, chunk_size=chunk_size)
         pairs, single = pairs_of(given)
         on_long = on_long or self.on_long
         check_on_long(on_long)
@@ -145,19 +148,16 @@ class CrossEncoder:
         activate = as_activation(activation_fn or self.activation_fn)
         text = prompt_of(self.prompts, prompt, prompt_name or self.default_prompt_name)
         options = {"on_long": on_long, "pack_tokens": pack_tokens, "batch_size": batch_size}
-        if isinstance(device, str):
-            self.to(device)
-            device = None
         with progress(len(pairs), wanted(show_progress_bar)) as advance:
-            if pool is None and device is None:
-                logits, cut = self.scored(pairs, text, options, advance)
-            else:
-                with shared(self, pool, device) as processes:
-                    parts = processes.map("scored", pairs, (text, options), chunk_size, advance)
-                logits = np.concatenate([self._none(), *(part for part, _ in parts)])
-                cut = sum((cut for _, cut in parts), Cut())
+            parts = self.shared_out(
+                "scored", pairs, (text, options), advance,
+                device=device, pool=pool, chunk_size=chunk_size,
+            )  # fmt: skip
+        logits = np.concatenate([self._none(), *(part for part, _ in parts)])
+        cut = sum((cut for _, cut in parts), Cut())
         cut.report(len(pairs), self.transformer.limit(), on_long)
-        scores = activate(logits)
+        # A copy: a function may give its own array, of any float type.
+        scores = np.array(activate(logits), dtype=np.float32)
         if self.num_labels == 1 and scores.ndim > 1:
             scores = scores[:, 0]
         if apply_softmax and scores.ndim > 1:
@@ -170,13 +170,14 @@ class CrossEncoder:
         pairs: Sequence[Text],
         prompt: str,
         options: dict[str, Any],
-        advance: Callable[[int], object] = int,
+        advance: Callable[[int], object],
     ) -> tuple[Array, Cut]:
         """The logits of checked pairs, (n, labels), and what was cut off."""
         logits, cuts = self._none(len(pairs)), [Cut()]
         for numbers, rows in self.transformer.run(
-            [with_prompt(prompt, pair) for pair in pairs],
+            pairs,
             self._head,
+            prompt=prompt,
             limit=self.transformer.limit(),
             cuts=cuts,
             **options,
@@ -208,8 +209,12 @@ class CrossEncoder:
 
         Equal scores stay in the order of the documents. The other arguments are predict's.
 
-        Raises ValueError for a model with several labels.
+        Raises ValueError for a model with several labels, TypeError for what are no documents.
         """
+        if isinstance(documents, str):
+            raise TypeError(f"documents is one text ({documents!r:.40}); expected a list of them.")
+        documents = list(documents)
+        check_counts(top_k=top_k)
         if self.num_labels != 1:
             raise ValueError(
                 f"This model has {self.num_labels} labels: its scores have no order. Use predict()."
@@ -227,46 +232,24 @@ class CrossEncoder:
         """How many scores a pair has."""
         return len(self._classifier.bias)
 
-    @property
-    def max_seq_length(self) -> int:
-        """The most tokens of a pair, special ones among them. Can be set."""
-        return self.transformer.max_seq_length
+    # The name that older programs use.
+    max_length = Model.max_seq_length
 
-    @max_seq_length.setter
-    def max_seq_length(self, length: int) -> None:
-        self.transformer.max_seq_length = length
+    def place_head(self) -> None:
+        """Bring the classifier's tensors to the transformer's device."""
+        self._on_device = self.transformer.device.put_tensors(self._classifier)
 
-    max_length = max_seq_length
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments that make this model of its folder."""
+        return {**super().arguments(), "activation_fn": self.activation_fn}
 
-    @property
-    def device(self) -> str:
-        """Where the model computes: "cpu", "cuda" or "cuda:1"."""
-        return self.transformer.device.name
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer, under transformers' names."""
-        return self.transformer.tokenizer
-
-    def to(self, device: str) -> CrossEncoder:
-        """Move the model to a device; returns itself."""
-        if device != self.device:
-            self.transformer.to(device)
-            self._on_device = self.transformer.device.put_tensors(self._classifier)
-        return self
-
-    def use_threads(self, threads: int) -> None:
-        """Use so many cores from now on."""
-        self.transformer.threads = threads
-
-    def start_multi_process_pool(self, target_devices: Sequence[str] | None = None) -> Processes:
-        """Start a process a device, each with this model; see SentenceTransformer."""
-        return Processes(self, target_devices)
-
-    @staticmethod
-    def stop_multi_process_pool(pool: Processes) -> None:
-        """End the processes of start_multi_process_pool."""
-        pool.stop()
+    def _recipe(self) -> Recipe:
+        """How a process makes its copy; scores are made of logits here, by any function."""
+        recipe = super()._recipe()
+        kind, path, arguments, state = recipe.arguments
+        return recipe._replace(
+            arguments=(kind, path, {**arguments, "activation_fn": "identity"}, state)
+        )
 
     def __getitem__(self, index: int) -> Transformer:
         return [self.transformer][index]
@@ -276,22 +259,6 @@ class CrossEncoder:
 
     def __iter__(self) -> Iterator[Transformer]:
         yield self.transformer
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        names = ("prompts", "default_prompt_name", "max_seq_length", "activation_fn", "on_long")
-        state = {name: getattr(self, name) for name in names}
-        path = str(self.folder.path.absolute())
-        return reopened, (type(self), path, self.device, self._threads), state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
-
-
-def reopened(kind: type[CrossEncoder], path: str, device: str, threads: int | None) -> CrossEncoder:
-    """A model from its folder, which copies and pickles hold. There may be fewer cores now."""
-    threads = None if threads is None else min(threads, available_threads())
-    return kind(path, device=device, threads=threads)
 
 
 def read_classifier(checkpoint: Checkpoint) -> Classifier:

@@ -16,9 +16,17 @@ from minibert import kernels as numpy_kernels
 from minibert.arrays import Array, Kernels
 from minibert.bert import Parameters
 from minibert.errors import DeviceError
+from minibert.json_files import is_count
 from minibert.packing import Pack
 
-__all__ = ["Device", "available_threads", "find_device", "one_blas_thread", "thread_count"]
+__all__ = [
+    "Device",
+    "available_threads",
+    "blas_threads",
+    "device_name",
+    "find_device",
+    "thread_count",
+]
 
 
 # Some named tuple: mypy has no word for any one of them.
@@ -59,16 +67,26 @@ class Device:
         )
 
 
-def find_device(name: str | None) -> Device:
+def device_name(device: object) -> str:
+    """A device's name, checked: "cpu", the default, "cuda" or "cuda:1"; a torch.device has one.
+
+    Raises ValueError for another. Whether there is such a device is not asked.
+    """
+    name = "cpu" if device is None else str(device)
+    if not re.fullmatch("cpu|cuda(:[0-9]+)?", name):
+        raise ValueError(f'device is {device!r}; expected "cpu", "cuda" or "cuda:" and a number.')
+    return name
+
+
+def find_device(device: object) -> Device:
     """The device of a name: "cpu" (the default) for NumPy, "cuda" for CuPy on a GPU.
 
     Raises ValueError for another name, DeviceError where the device cannot be used.
     """
-    if name in (None, "cpu"):
+    name = device_name(device)
+    if name == "cpu":
         return Device("cpu", numpy_kernels, put=lambda array: array, take=lambda array: array)
-    if re.fullmatch("cuda(:[0-9]+)?", name or ""):
-        return cuda_device(name or "cuda")
-    raise ValueError(f'device is {name!r}; expected "cpu", "cuda" or "cuda:" and a number.')
+    return cuda_device(name)
 
 
 def cuda_device(name: str) -> Device:
@@ -109,49 +127,52 @@ def available_threads() -> int:
 def thread_count(threads: int | None) -> int:
     """How many threads to use, None being all. Raises ValueError for more than there are cores."""
     cores = available_threads()
-    if threads is not None and not 1 <= threads <= cores:
-        raise ValueError(f"threads is {threads}; expected 1 to {cores}, the cores to be had.")
+    if threads is not None and not (is_count(threads) and threads <= cores):
+        raise ValueError(f"threads is {threads!r}; expected 1 to {cores}, the cores to be had.")
     return threads or cores
 
 
 class BlasThreads:
     """BLAS threads are one number for the whole process, so whoever changes it must share it.
 
-    The first call in sets one thread, the last one out restores what there was. If each call set
-    and restored by itself, two that overlap would leave the process on one thread for ever.
+    The lowest limit of the calls that are in counts; the last one out restores what there was. If
+    each call set and restored by itself, two that overlap would leave the process at one for ever.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._calls = 0
+        self._limits: list[int] = []
         self._controller: Any = None  # making one takes 200 us, using it 9
-        self._limit: Any = None
+        self._before: Any = None
 
-    def enter(self) -> None:
+    def enter(self, limit: int) -> None:
         from threadpoolctl import ThreadpoolController
 
         with self._lock:
-            if self._calls == 0:
-                self._controller = self._controller or ThreadpoolController()
-                self._limit = self._controller.limit(limits=1, user_api="blas")
-                self._limit.__enter__()
-            self._calls += 1
+            self._controller = self._controller or ThreadpoolController()
+            if not self._limits:
+                self._before = self._controller.limit(limits=limit, user_api="blas")
+            elif limit < min(self._limits):
+                self._controller.limit(limits=limit, user_api="blas")
+            self._limits.append(limit)
 
-    def leave(self) -> None:
+    def leave(self, limit: int) -> None:
         with self._lock:
-            self._calls -= 1
-            if self._calls == 0:
-                self._limit.__exit__(None, None, None)
+            self._limits.remove(limit)
+            if not self._limits:
+                self._before.restore_original_limits()
+            elif limit < min(self._limits):
+                self._controller.limit(limits=min(self._limits), user_api="blas")
 
 
 BLAS_THREADS = BlasThreads()
 
 
 @contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Run the block with one BLAS thread a product: for threads that each compute a pack."""
-    BLAS_THREADS.enter()
+def blas_threads(limit: int) -> Iterator[None]:
+    """Run the block with at most so many BLAS threads a product."""
+    BLAS_THREADS.enter(limit)
     try:
         yield
     finally:
-        BLAS_THREADS.leave()
+        BLAS_THREADS.leave(limit)

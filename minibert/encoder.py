@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minibert.arguments import check_counts, check_no_tensor, check_prompts, one_name
 from minibert.arrays import Array
 from minibert.metrics import DOT_PRODUCT_MODELS, check_metric, metric_of
+from minibert.model import Model
 from minibert.precision import Precision, check_precision, quantize_embeddings
 from minibert.progress import progress, wanted
 from minibert.scores import PAIRWISE_SIMILARITIES, SIMILARITIES
-from minibert.tokens import Cut, OnLong, Tokens, check_on_long, check_texts, prompt_of
+from minibert.tokens import Cut, OnLong, Tokens, check_on_long, check_texts, prompt_of, with_prompt
 
 if TYPE_CHECKING:
     from minibert.modules import Module, Pooling
-    from minibert.padded import Tokenizer
     from minibert.processes import Processes
     from minibert.transformer import Transformer
 
@@ -38,7 +39,7 @@ DEFAULT_MODEL = "sentence-transformers/msmarco-bert-base-dot-v5"
 OutputValue: TypeAlias = Literal["sentence_embedding", "token_embeddings"] | None
 
 
-class SentenceTransformer:
+class SentenceTransformer(Model):
     """A model that turns texts into vectors.
 
     Threads may share one. Copies and pickles hold the path of its folder, not the weights.
@@ -79,6 +80,7 @@ class SentenceTransformer:
         from minibert.transformer import Transformer
 
         check_on_long(on_long)
+        check_prompts(prompts)
         check_counts(truncate_dim=truncate_dim)
         path = find_model(
             model_name_or_path,
@@ -91,8 +93,8 @@ class SentenceTransformer:
         self.transformer = Transformer(self.folder.transformer, device, threads)
         self.checkpoint = self.transformer.checkpoint
         self.config = self.transformer.config
-        put = self.transformer.device.put_tensors
-        self._pipeline = load_pipeline(self.folder, self.config.hidden_size).put(put)
+        self._pipeline = load_pipeline(self.folder, self.config.hidden_size)
+        self.place_head()
         if not self.folder.has_modules:
             logger.warning("%s has no modules.json; taking the mean of its tokens.", path)
         self.prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
@@ -105,7 +107,6 @@ class SentenceTransformer:
         )
         self.truncate_dim = truncate_dim or self.folder.truncate_dim
         self.on_long: OnLong = on_long
-        self._threads = threads
 
     def encode(
         self,
@@ -156,10 +157,11 @@ class SentenceTransformer:
         """
         from minibert.vectors import OUTPUTS
 
-        check_kind(convert_to_tensor, output_value, list(OUTPUTS))
-        if inputs is not None and sentences is not None:
-            raise TypeError("encode() got both inputs and sentences, which are two names of one.")
-        given = inputs if sentences is None else sentences
+        check_no_tensor(convert_to_tensor)
+        if output_value not in OUTPUTS:
+            expected = ", ".join(map(repr, OUTPUTS))
+            raise ValueError(f"output_value is {output_value!r}; expected one of {expected}.")
+        given = one_name(inputs=inputs, sentences=sentences)
         texts = check_texts(list_of(given))
         check_counts(
             batch_size=batch_size,
@@ -181,19 +183,12 @@ class SentenceTransformer:
             "pack_tokens": pack_tokens,
             "batch_size": batch_size,
         }
-        if isinstance(device, str):
-            self.to(device)
-            device = None
         with progress(len(texts), wanted(show_progress_bar)) as advance:
-            if pool is None and device is None:
-                found, cut = self.encoded(texts, output_value, options, advance)
-            else:
-                from minibert.processes import shared
-
-                with shared(self, pool, device) as processes:
-                    arguments = (output_value, options)
-                    parts = processes.map("encoded", texts, arguments, chunk_size, advance)
-                found, cut = joined(parts, output_value, options["width"])
+            parts = self.shared_out(
+                "encoded", texts, (output_value, options), advance,
+                device=device, pool=pool, chunk_size=chunk_size,
+            )  # fmt: skip
+        found, cut = joined(parts, output_value, options["width"])
         cut.report(len(texts), self.transformer.limit(task), on_long)
         if precision not in (None, "float32"):
             found = codes_of(found, output_value, precision)
@@ -202,17 +197,17 @@ class SentenceTransformer:
         return found if convert_to_numpy else list(found)
 
     def encoded(
-        self, texts: Any, output_value: OutputValue, options: dict[str, Any], advance: Any = int
+        self, texts: Any, output_value: OutputValue, options: dict[str, Any], advance: Any
     ) -> tuple[Any, Cut]:
         """What encode() returns before any codes, of checked arguments, and what was cut off."""
         from minibert.vectors import OUTPUTS, Encoding
 
-        job = Encoding(self.transformer, self._pipeline, **options)
+        job = Encoding(self.transformer, self._on_device, **options)
         return OUTPUTS[output_value](job, texts, advance), sum(job.cuts, Cut())
 
     def encode_query(
         self,
-        inputs: Any,
+        inputs: Any = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
         *positional: Any,
@@ -230,7 +225,7 @@ class SentenceTransformer:
 
     def encode_document(
         self,
-        inputs: Any,
+        inputs: Any = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
         *positional: Any,
@@ -271,32 +266,34 @@ class SentenceTransformer:
         texts = check_texts(list_of(inputs))
         if not texts:
             return {}
-        job = Encoding(self.transformer, self._pipeline, self.width, prompt or "", task)
-        rows = self.transformer.words.rows(job.prompted(texts), job.limit)
+        job = Encoding(self.transformer, self._on_device, self.width, prompt or "", task)
+        rows = self.transformer.words.rows(with_prompt(job.prompt, texts), job.limit)
         rows.cut.report(len(texts), job.limit, self.on_long)
         features = {**pad_rows(rows, self.transformer.words), "modality": "text"}
         return features | ({"prompt_length": job.prompt_length} if prompt else {})
 
-    tokenize = preprocess
+    def tokenize(self, texts: Sequence[Any], **named: Any) -> dict[str, Any]:
+        """The older name of preprocess()."""
+        return self.preprocess(texts, **named)
+
+    @property
+    def similarity_fn_name(self) -> str:
+        """The model's metric: "cosine", "dot", "euclidean" or "manhattan". Can be set."""
+        return self._similarity_fn_name
+
+    @similarity_fn_name.setter
+    def similarity_fn_name(self, name: str | None) -> None:
+        # None is the cosine, as with the reference.
+        self._similarity_fn_name = "cosine" if name is None else str(name)
+        check_metric(self._similarity_fn_name)
 
     def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:
         """Score vectors by the model's own metric: (n, D), (m, D) -> (n, m)."""
-        check_metric(self.similarity_fn_name)  # an attribute can be set to anything
         return SIMILARITIES[self.similarity_fn_name](a, b)
 
     def similarity_pairwise(self, a: ArrayLike, b: ArrayLike) -> Array:
         """Score each vector of a with the one of b in its place: (n, D), (n, D) -> (n,)."""
-        check_metric(self.similarity_fn_name)
         return PAIRWISE_SIMILARITIES[self.similarity_fn_name](a, b)
-
-    @property
-    def max_seq_length(self) -> int:
-        """The most tokens of a text, [CLS] and [SEP] among them; the rest is cut. Can be set."""
-        return self.transformer.max_seq_length
-
-    @max_seq_length.setter
-    def max_seq_length(self, length: int) -> None:
-        self.transformer.max_seq_length = length
 
     @property
     def width(self) -> int:
@@ -307,32 +304,6 @@ class SentenceTransformer:
     def pooling(self) -> Pooling:
         """The pooling's settings, as they stand now."""
         return self._pipeline.pooling
-
-    @property
-    def device(self) -> str:
-        """Where the model computes: "cpu", "cuda" or "cuda:1"."""
-        return self.transformer.device.name
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer, under transformers' names."""
-        return self.transformer.tokenizer
-
-    def to(self, device: str) -> SentenceTransformer:
-        """Move the model to a device; returns itself."""
-        if device == self.device:
-            return self
-        self.transformer.to(device)
-        self._pipeline = self._pipeline.put(self.transformer.device.put_tensors)
-        return self
-
-    def use_threads(self, threads: int) -> None:
-        """Use so many cores from now on."""
-        self.transformer.threads = threads
-
-    def eval(self) -> SentenceTransformer:
-        """Nothing, for programs that ask for it: there is no training mode. Returns itself."""
-        return self
 
     def get_embedding_dimension(self) -> int:
         """The width of a vector, D."""
@@ -357,26 +328,24 @@ class SentenceTransformer:
 
     truncate_sentence_embeddings = truncate_embeddings
 
-    def set_pooling_include_prompt(self, include_prompt: bool) -> None:
-        """Say whether [CLS] and the prompt count in the pooling."""
+    @property
+    def include_prompt(self) -> bool:
+        """Whether [CLS] and the prompt count in the pooling. Can be set."""
+        return self._pipeline.pooling.include_prompt
+
+    @include_prompt.setter
+    def include_prompt(self, include_prompt: bool) -> None:
         pooling = self._pipeline.pooling._replace(include_prompt=include_prompt)
         self._pipeline = self._pipeline._replace(pooling=pooling)
+        self.place_head()
 
-    def start_multi_process_pool(self, target_devices: Sequence[str] | None = None) -> Processes:
-        """Start a process a device, each with this model, for encode(..., pool=...).
+    def set_pooling_include_prompt(self, include_prompt: bool) -> None:
+        """The same as setting include_prompt."""
+        self.include_prompt = include_prompt
 
-        Without devices there is a process for every core. The weights are mapped from the file, so
-        the processes share them. As with every "spawn", a script needs its
-        `if __name__ == "__main__":`.
-        """
-        from minibert.processes import Processes
-
-        return Processes(self, target_devices)
-
-    @staticmethod
-    def stop_multi_process_pool(pool: Processes) -> None:
-        """End the processes of start_multi_process_pool."""
-        pool.stop()
+    def place_head(self) -> None:
+        """Bring the modules' tensors to the transformer's device."""
+        self._on_device = self._pipeline.put(self.transformer.device.put_tensors)
 
     def encode_multi_process(self, sentences: Sequence[str], pool: Processes, **named: Any) -> Any:
         """The older name of encode(sentences, pool=pool)."""
@@ -421,52 +390,22 @@ class SentenceTransformer:
             pools = type(module).__name__ == "Pooling"  # it may have been changed since
             yield self._pipeline.pooling if pools else module
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        path = self.folder.path.absolute()
-        state = {
-            "prompts": dict(self.prompts),
-            "default_prompt_name": self.default_prompt_name,
-            "similarity_fn_name": self.similarity_fn_name,
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments that make this model of its folder."""
+        return {**super().arguments(), "similarity_fn_name": self.similarity_fn_name}
+
+    def state(self) -> dict[str, Any]:
+        """The attributes to set afterwards."""
+        return {
+            **super().state(),
             "similarity_reason": self.similarity_reason,
             "truncate_dim": self.truncate_dim,
-            "max_seq_length": self.max_seq_length,
-            "include_prompt": self._pipeline.pooling.include_prompt,
+            "include_prompt": self.include_prompt,
         }
-        return reopened, (type(self), str(path), self.device, self._threads, self.on_long), state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.set_pooling_include_prompt(state.pop("include_prompt"))
-        for name, value in state.items():
-            setattr(self, name, value)
-
-
-def reopened(
-    kind: type[SentenceTransformer], path: str, device: str, threads: int | None, on_long: OnLong
-) -> SentenceTransformer:
-    """A model from its folder, which copies and pickles hold. There may be fewer cores now."""
-    from minibert.devices import available_threads
-
-    threads = None if threads is None else min(threads, available_threads())
-    return kind(path, device=device, threads=threads, on_long=on_long)
-
-
-def check_counts(**counts: int | None) -> None:
-    """Raise ValueError, with its name, for a number that is neither None nor 1 or more."""
-    for name, count in counts.items():
-        if count is not None and (not isinstance(count, int) or count < 1):
-            raise ValueError(f"{name} is {count!r}; expected a whole number from 1 up.")
-
-
-def check_kind(convert_to_tensor: bool, output_value: object, outputs: list[str | None]) -> None:
-    """Raise ValueError for a result that encode() does not make."""
-    if convert_to_tensor:
-        raise ValueError(
-            "minibert makes NumPy arrays, no tensors: leave out convert_to_tensor. "
-            "torch.from_numpy(vectors) shares the memory of a result."
-        )
-    if output_value not in outputs:
-        expected = ", ".join(map(repr, outputs))
-        raise ValueError(f"output_value is {output_value!r}; expected one of {expected}.")
+    def computed_by(self) -> tuple[Any, ...]:
+        """What the vectors of a process depend on, beside encode()'s arguments."""
+        return *super().computed_by(), self.include_prompt
 
 
 def list_of(inputs: object) -> Sequence[object]:
@@ -483,7 +422,9 @@ def list_of(inputs: object) -> Sequence[object]:
 
 
 def joined(parts: list[tuple[Any, Cut]], output_value: OutputValue, width: int) -> tuple[Any, Cut]:
-    """The results of several processes as one."""
+    """The results of all processes as one."""
+    if len(parts) == 1:
+        return parts[0]
     found, cuts = [part for part, _ in parts], sum((cut for _, cut in parts), Cut())
     if output_value != "sentence_embedding":
         return [text for part in found for text in part], cuts

@@ -14,7 +14,7 @@ from minibert.errors import CheckpointError
 from minibert.json_files import is_count, read_json, setting
 from minibert.modules import Module, Pooling, TransformerSettings, read_modules
 
-__all__ = ["Folder", "check_order", "read_folder"]
+__all__ = ["Folder", "read_folder"]
 
 
 @dataclass(frozen=True)
@@ -65,31 +65,6 @@ def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
 
 # model_type in config_sentence_transformers.json -> what its Transformer is for.
 TASKS = {"SentenceTransformer": "feature-extraction", "CrossEncoder": "sequence-classification"}
-
-
-def check_order(folder: Folder) -> None:
-    """Raise CheckpointError if the modules do not make one vector a text, one after the other."""
-    path = folder.path / "modules.json"
-    kinds = ["Transformer", *(type(module).__name__ for module in folder.modules)]
-    pooled = False
-    for module in folder.modules:
-        if isinstance(module, Pooling):
-            fits, pooled = not pooled, True
-        elif module.module_input_name == "token_embeddings":
-            fits = not pooled
-        else:
-            # What would change a vector that is not there yet: the reference leaves Normalize out.
-            fits = pooled or type(module).__name__ == "Normalize"
-        if not fits:
-            raise CheckpointError(
-                f"{path}: the modules are {', '.join(kinds)}; minibert runs one Pooling, before it "
-                "modules that change token_embeddings, and after it those of sentence_embedding."
-            )
-    if not pooled:
-        raise CheckpointError(
-            f"{path}: the modules are {', '.join(kinds)}; without a Pooling they make no vector of "
-            "a text."
-        )
 
 
 def read_model_settings(folder: Path, model_type: str) -> dict[str, Any]:

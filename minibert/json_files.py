@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,8 +13,8 @@ __all__ = ["inside", "is_count", "read_json", "setting"]
 
 
 def is_count(value: object) -> bool:
-    """Whether a JSON value is a whole number from 1 up (true is an int in Python)."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    """Whether a value is a whole number from 1 up, NumPy's too (true is an int in Python)."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def inside(folder: Path, name: object) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 
 from minibert.arrays import Array, IntArray, Kernels
 from minibert.errors import CheckpointError
-from minibert.folder import Folder, check_order
+from minibert.folder import Folder
 from minibert.modules import Dense, Dropout, LayerNorm, Normalize, Pooling
 from minibert.pooling import Projection, RowModule, RowNorm, normalize, pool
 from minibert.tensors import Tensors, weight_files
@@ -79,6 +79,31 @@ def load_pipeline(folder: Folder, hidden_size: int) -> Pipeline:
             (after if pooling else before).append(computing)
     assert pooling is not None  # check_order has seen it
     return Pipeline(tuple(before), pooling, tuple(after), width)
+
+
+def check_order(folder: Folder) -> None:
+    """Raise CheckpointError if the modules do not make one vector a text, one after the other."""
+    path = folder.path / "modules.json"
+    kinds = ["Transformer", *(type(module).__name__ for module in folder.modules)]
+    pooled = False
+    for module in folder.modules:
+        if isinstance(module, Pooling):
+            fits, pooled = not pooled, True
+        elif module.module_input_name == "token_embeddings":
+            fits = not pooled
+        else:
+            # What would change a vector that is not there yet: the reference leaves Normalize out.
+            fits = pooled or type(module).__name__ == "Normalize"
+        if not fits:
+            raise CheckpointError(
+                f"{path}: the modules are {', '.join(kinds)}; minibert runs one Pooling, before it "
+                "modules that change token_embeddings, and after it those of sentence_embedding."
+            )
+    if not pooled:
+        raise CheckpointError(
+            f"{path}: the modules are {', '.join(kinds)}; without a Pooling they make no vector of "
+            "a text."
+        )
 
 
 def load_module(

@@ -192,9 +192,13 @@ def prompt_of(prompts: dict[str, str], prompt: str | None, name: str | None) -> 
     return prompts[name]
 
 
-def with_prompt(prompt: str, text: Text) -> Text:
-    """The text with a prompt before it; of a pair, before the first."""
-    return prompt + text if isinstance(text, str) else (prompt + text[0], text[1])
+def with_prompt(prompt: str, texts: Sequence[Text]) -> Sequence[Text]:
+    """The texts with a prompt before each; of a pair, before the first."""
+    if not prompt:
+        return texts
+    return [
+        prompt + text if isinstance(text, str) else (prompt + text[0], text[1]) for text in texts
+    ]
 
 
 def characters_of(text: Text) -> int:
@@ -202,15 +206,16 @@ def characters_of(text: Text) -> int:
     return len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
 
 
-def text_windows(texts: Sequence[Text]) -> Iterator[slice]:
+def text_windows(texts: Sequence[Text], prompt_length: int = 0) -> Iterator[slice]:
     """Cut a list into stretches of some thousand texts, so that memory does not grow with it."""
     start, characters = 0, 0
     for end, text in enumerate(texts):
-        full = end - start == WINDOW_TEXTS or characters + characters_of(text) > WINDOW_CHARACTERS
+        more = prompt_length + characters_of(text)
+        full = end - start == WINDOW_TEXTS or characters + more > WINDOW_CHARACTERS
         if full and end > start:
             yield slice(start, end)
             start, characters = end, 0
-        characters += characters_of(text)
+        characters += more
     if start < len(texts):
         yield slice(start, len(texts))
 

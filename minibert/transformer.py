@@ -15,10 +15,11 @@ import numpy as np
 from minibert.arrays import Array, IntArray
 from minibert.bert import Config, hidden_states
 from minibert.checkpoint import load_checkpoint
-from minibert.devices import find_device, one_blas_thread, thread_count
+from minibert.devices import available_threads, blas_threads, find_device, thread_count
+from minibert.json_files import is_count
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs
-from minibert.tokens import Cut, OnLong, Text, text_windows
+from minibert.tokens import Cut, OnLong, Text, text_windows, with_prompt
 from minibert.vocabulary import load_tokenizer
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Transformer:
         Raises CheckpointError, DeviceError or ValueError, as SentenceTransformer does.
         """
         self.settings = settings
-        self.threads = thread_count(threads)
+        self.threads = threads
         self.device = find_device(device)
         self.checkpoint = load_checkpoint(settings.path, settings.config_args)
         self.config: Config = self.checkpoint.config
@@ -55,20 +56,29 @@ class Transformer:
         self.parameters = self.device.put_parameters(self.checkpoint.parameters)
 
     @property
+    def threads(self) -> int:
+        """How many cores to use, from 1 to all that there are; None sets all."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, threads: int | None) -> None:
+        self._threads = thread_count(threads)
+
+    @property
     def max_seq_length(self) -> int:
         """The most tokens of a text, special ones among them; the rest is cut."""
         return self.words.max_length
 
     @max_seq_length.setter
     def max_seq_length(self, length: int) -> None:
-        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+        if not is_count(length):
             raise ValueError(f"max_seq_length is {length!r}; expected a whole number from 1 up.")
         if length > self.config.max_position_embeddings:
             raise ValueError(
                 f"max_seq_length is {length}; this model has "
                 f"{self.config.max_position_embeddings} positions."
             )
-        self.words.max_length = length
+        self.words.max_length = int(length)
 
     def limit(self, task: str | None = None) -> int | None:
         """The most tokens of a text: a folder may set it for queries and documents; None cuts none.
@@ -92,6 +102,7 @@ class Transformer:
         *,
         limit: int | None,
         cuts: list[Cut],
+        prompt: str = "",
         pack_tokens: int = 1024,
         batch_size: int | None = None,
         on_long: OnLong = "warn",
@@ -99,13 +110,13 @@ class Transformer:
     ) -> Iterator[tuple[IntArray, Made]]:
         """Run texts through the model: pack by pack, which texts they were and what `head` made.
 
-        `cuts` gets what was cut off, for a report at the end. Given `left_out`, texts above the
-        limit are not run, but their numbers are put there.
+        `prompt` goes before each text. `cuts` gets what was cut off, for a report at the end. Given
+        `left_out`, texts above the limit are not run, but their numbers are put there.
 
         Raises ValueError for texts longer than the positions, and for on_long="error".
         """
-        for window in text_windows(texts):
-            rows = self.words.rows(texts[window], limit)
+        for window in text_windows(texts, len(prompt)):
+            rows = self.words.rows(with_prompt(prompt, texts[window]), limit)
             if on_long == "error":
                 rows.cut.report(len(texts), limit, on_long)
             cuts.append(rows.cut)
@@ -143,7 +154,8 @@ class Transformer:
         work = list(packs(ids, pack_tokens, batch_size, token_types=types))
         if len(work) <= 1 or self.threads == 1 or self.device.name != "cpu":
             # One pack has all the BLAS threads, so that a single query is quick as well.
-            with one_blas_thread() if self.threads == 1 else nullcontext():
+            few = self.threads < available_threads()
+            with blas_threads(self.threads) if few else nullcontext():
                 for pack in work:
                     yield pack, self._forward(pack, head)
             return
@@ -151,7 +163,7 @@ class Transformer:
         # not depend on how many threads there are.
         from concurrent.futures import ThreadPoolExecutor
 
-        with one_blas_thread(), ThreadPoolExecutor(self.threads) as workers:
+        with blas_threads(1), ThreadPoolExecutor(self.threads) as workers:
             try:
                 made = workers.map(lambda pack: self._forward(pack, head), work)
                 yield from zip(work, made, strict=True)

@@ -65,7 +65,14 @@ class Encoding:
     def vectors(self, texts: Sequence[Text], advance: Advance) -> Array:
         """One vector a text: n texts -> (n, width) float32."""
         vectors = np.empty((len(texts), self.width), dtype=np.float32)
-        long: list[int] | None = [] if self.on_long == "window" else None
+        long: list[int] | None = None
+        if self.on_long == "window":
+            long = []
+            if self.pipeline.pooling.pooling_mode != ("mean",):
+                modes = ", ".join(self.pipeline.pooling.pooling_mode)
+                raise ValueError(
+                    f'on_long="window" is for mean pooling; this model pools by {modes}.'
+                )
         for numbers, rows in self._run(texts, self._vectors_of_pack, left_out=long):
             vectors[numbers] = rows
             advance(len(numbers))
@@ -94,7 +101,7 @@ class Encoding:
         size = self.batch_size or BATCH_SIZE
         for batch in (order[start : start + size] for start in range(0, len(order), size)):
             rows = self.transformer.words.rows(
-                self.prompted([texts[number] for number in batch]), self.limit
+                with_prompt(self.prompt, [texts[number] for number in batch]), self.limit
             )
             if self.on_long == "error":
                 rows.cut.report(len(texts), self.limit, self.on_long)
@@ -120,8 +127,9 @@ class Encoding:
     ) -> Iterator[tuple[IntArray, Any]]:
         """Run the texts through the BERT, and a head on each pack."""
         return self.transformer.run(
-            self.prompted(texts),
+            texts,
             head,
+            prompt=self.prompt,
             limit=self.limit,
             pack_tokens=self.pack_tokens,
             batch_size=self.batch_size,
@@ -130,10 +138,6 @@ class Encoding:
             left_out=left_out,
         )
 
-    def prompted(self, texts: Sequence[Text]) -> Sequence[Text]:
-        """The texts with the prompt before each."""
-        return [with_prompt(self.prompt, text) for text in texts] if self.prompt else texts
-
     def _vector_of_windows(self, text: Text) -> Array:
         """The vector of a text above the limit, from windows that overlap: -> (width,).
 
@@ -141,11 +145,9 @@ class Encoding:
         among them, so this is the mean over all tokens of all windows. The modules after the
         pooling, and `normalize`, follow.
         """
-        if self.pipeline.pooling.pooling_mode != ("mean",):
-            modes = ", ".join(self.pipeline.pooling.pooling_mode)
-            raise ValueError(f'on_long="window" is for mean pooling; this model pools by {modes}.')
-        if self.limit is None or not isinstance(text, str):
+        if not isinstance(text, str):
             raise ValueError('on_long="window" is for single texts, not for pairs.')
+        assert self.limit is not None  # without one, no text is above it
         skipped = 0 if self.pipeline.pooling.include_prompt else self.prompt_length
         rows = self.transformer.words.stretches(
             text, self.prompt, self.limit, self.limit // OVERLAP

@@ -397,7 +397,9 @@ def test_modules_and_every_output_equal_the_cpus(cupy, texts, name, output, monk
     models = [
         SentenceTransformer(GOLDEN / name, device=d, on_long="ignore") for d in ("cuda", "cpu")
     ]
-    models[0].to("cpu").to("cuda")  # there and back
+    texts = texts[:3]
+    for device in ("cpu", "cuda:0", "cuda"):  # there and back, and encoding at every place
+        encoded(models[0].to(device), texts, True)
     for counts in (True, False) if name == "poolings" else (True,):
         gpu, cpu = (encoded(m, texts, counts, output_value=output) for m in models)
         for ours, theirs in zip(gpu, cpu, strict=True):
@@ -414,6 +416,7 @@ def encoded(model, texts, counts, **arguments):
         modes = {"pooling_mode": tuple(POOLINGS), "include_prompt": counts}
         pooling = model.pooling._replace(**modes)
         model._pipeline = model._pipeline._replace(pooling=pooling, width=20 * len(POOLINGS))
+        model.place_head()
     return model.encode(texts, prompt="the cat ", **arguments)
 
 

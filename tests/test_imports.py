@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "precision": "arrays",
     "formats": "arrays",
     "json_files": "errors",
+    "arguments": "json_files",
     "tokens": "arrays errors",
     "bert": "activations arrays packing",
     "pooling": "activations arrays packing",
@@ -35,19 +36,20 @@ MAY_IMPORT = {
     "tensors": "arrays errors json_files",
     "vocabulary": "errors json_files modules tokens",
     "checkpoint": "activations bert errors json_files tensors",
-    "devices": "arrays bert errors kernels packing",
-    "transformer": "arrays bert checkpoint devices modules packing tokens vocabulary",
+    "devices": "arrays bert errors json_files kernels packing",
+    "transformer": "arrays bert checkpoint devices json_files modules packing tokens vocabulary",
     "padded": "arrays bert checkpoint devices errors hub json_files modules packing tokens "
     "vocabulary",
     "pipeline": "arrays errors folder modules pooling tensors",
     "vectors": "arrays packing padded pipeline tokens transformer",
-    "processes": "devices",
+    "processes": "arguments devices",
     "saving": "folder json_files modules tensors",
-    "cross_encoder": "activations arrays bert checkpoint devices errors folder hub kernels packing "
-    "padded processes progress tokens transformer",
+    "model": "tokens",
+    "cross_encoder": "activations arguments arrays bert checkpoint errors folder hub kernels model "
+    "packing progress tokens transformer",
     "masked_lm": "activations arrays checkpoint errors hub kernels modules packing scores tokens "
     "transformer",
-    "encoder": "arrays metrics precision progress scores tokens",
+    "encoder": "arguments arrays metrics model precision progress scores tokens",
     "util": "mining precision scores",
     "__init__": "encoder errors precision scores",
     "cli": "__init__ devices encoder errors formats progress",
@@ -58,13 +60,16 @@ MAY_IMPORT = {
 LATE = {
     "devices": "kernels_cupy",
     "transformer": "padded",
-    "encoder": "devices folder hub padded pipeline processes saving transformer vectors",
+    "model": "devices processes",
+    "encoder": "folder hub padded pipeline saving transformer vectors",
     "__init__": "cross_encoder masked_lm padded util",
 }
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {
     "transformer": "padded",
-    "encoder": "modules padded processes transformer",
+    "model": "folder padded processes transformer",
+    "cross_encoder": "processes",
+    "encoder": "modules processes transformer",
     "__init__": "cross_encoder masked_lm padded util",
 }
 

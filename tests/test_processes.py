@@ -1,12 +1,15 @@
 """Several processes: the same results, errors that arrive, and memory that is shared."""
 
 import json
+import multiprocessing
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ from safetensors.numpy import save_file
 
 from minibert import CrossEncoder, DeviceError, SentenceTransformer
 from minibert.devices import available_threads
-from minibert.processes import Processes, call, check, hold
+from minibert.processes import HELD, Recipe, StoppedError, call, check, hold
 
 TEXTS = [f"the cat sat {'and the dog ' * (n % 5)}" for n in range(43)]
 
@@ -95,32 +98,131 @@ def test_pairs_are_scored_by_several_processes():
     assert model.predict([], device=["cpu"]).shape == (0, 3)
 
 
-def test_a_process_that_dies_is_an_error_and_not_a_wait(model):
+@pytest.mark.parametrize("waits", [True, False], ids=["seen at once", "seen at work"])
+def test_a_process_that_dies_is_an_error_and_not_a_wait(model, waits):
     with model.start_multi_process_pool(["cpu"]) as processes:
-        for process in list(processes._executor._processes.values()):
-            os.kill(process.pid, signal.SIGKILL)
-        with pytest.raises(RuntimeError, match=r"has died.*start one with fewer processes"):
+        (pid,) = processes.pids
+        os.kill(pid, signal.SIGKILL)
+        if waits:
+            wait_until(lambda: processes._executor._broken)
+        with pytest.raises(RuntimeError, match=r"has died.*Start a pool with fewer processes"):
+            model.encode(TEXTS, pool=processes)
+        with pytest.raises(RuntimeError, match="has been stopped; start another"):
             model.encode(TEXTS, pool=processes)
 
 
+def wait_until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def is_running(pid):
+    """Whether a process is there, and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_a_device_that_is_not_there_is_named_at_the_start(model):
-    with pytest.raises((DeviceError, ValueError), match=r"cuda:99|CuPy"):
-        model.start_multi_process_pool(["cuda:99"])
+    before = set(multiprocessing.active_children())
+    for devices in (["cuda:99"], ["cpu", "cuda:99"], ["cuda:99", "cpu", "cpu"]):
+        with pytest.raises(DeviceError, match=r"cuda:99|CuPy") as error:
+            model.start_multi_process_pool(devices)
+        assert error.value.args  # held, and still no process is left behind
+        assert set(multiprocessing.active_children()) == before
     with pytest.raises(ValueError, match="list of devices is empty"):
         model.start_multi_process_pool([])
+    with pytest.raises(ValueError, match="device is 'gpu'"):
+        model.start_multi_process_pool(["cpu", "gpu"])
+    for devices in ("cpu", 2):
+        with pytest.raises(TypeError, match='expected a list, as \\["cpu", "cpu"\\]'):
+            model.start_multi_process_pool(devices)
+
+
+def test_what_is_no_pool_or_a_stopped_one_is_refused(model):
+    with pytest.raises(TypeError, match=r"pool is a int; .* start_multi_process_pool\(\) gives"):
+        model.encode(TEXTS, pool=3)
+    processes = model.start_multi_process_pool(["cpu"])
+    model.stop_multi_process_pool(processes)
+    for texts in (TEXTS, []):
+        with pytest.raises(RuntimeError, match="has been stopped; start another"):
+            model.encode(texts, pool=processes)
+
+
+def test_a_pool_serves_the_model_that_started_it_as_it_was(pool):
+    other = SentenceTransformer(GOLDEN / "poolings", on_long="ignore")
+    with pytest.raises(ValueError, match="started by another model"):
+        other.encode(TEXTS, pool=pool)
+    with pytest.raises(ValueError, match="started by another model"):
+        CrossEncoder(GOLDEN / "cross_encoder").predict([("a", "b")], pool=pool)
+    same = SentenceTransformer(GOLDEN / "gelu", on_long="ignore", truncate_dim=3)
+    same.prompts["query"] = "the cat"
+    found = same.encode(TEXTS, prompt_name="query", pool=pool)  # these are arguments of a call
+    np.testing.assert_allclose(found, same.encode(TEXTS, prompt_name="query"), rtol=0, atol=1e-5)
+    same.max_seq_length = 4
+    with pytest.raises(ValueError, match="before max_seq_length or the pooling of this one chang"):
+        same.encode(TEXTS, pool=pool)
+    same.max_seq_length = 41
+    same.encode(["a"], pool=pool)
+    same.set_pooling_include_prompt(False)
+    with pytest.raises(ValueError, match="before max_seq_length or the pooling of this one chang"):
+        same.encode(TEXTS, pool=pool)
+
+
+def test_a_function_that_no_process_can_get_makes_scores_in_this_one():
+    model = CrossEncoder(
+        GOLDEN / "cross_encoder", on_long="ignore", activation_fn=lambda logits: logits * 2
+    )
+    pairs = [(text, "the cat") for text in TEXTS]
+    found = model.predict(pairs, device=["cpu", "cpu"])
+    np.testing.assert_allclose(found, model.predict(pairs), rtol=0, atol=1e-5)
+
+
+LONG_WORK = """
+import sys
+from minibert import SentenceTransformer
+
+if __name__ == "__main__":
+    model = SentenceTransformer({folder!r}, on_long="ignore")
+    with model.start_multi_process_pool(["cpu", "cpu"]) as pool:
+        print(*pool.pids, flush=True)
+        try:
+            model.encode(["the cat sat " * 99] * 200_000, pool=pool)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_its_work(tmp_path, number):
+    """Ctrl-C goes to all of them, and is over in a moment; the others only to the first."""
+    script = tmp_path / "script.py"
+    script.write_text(LONG_WORK.format(folder=str(GOLDEN / "gelu")))
+    running = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    pids = list(map(int, running.stdout.readline().split()))
+    assert len(pids) == 2
+    assert all(map(is_running, pids))
+    time.sleep(1)  # so that they are in the middle of it
+    if number == signal.SIGINT:
+        os.killpg(running.pid, number)
+    else:
+        running.send_signal(number)
+    said, _ = running.communicate(timeout=20)
+    assert ("interrupted" in said) == (number == signal.SIGINT)
+    wait_until(lambda: not any(map(is_running, pids)))
 
 
 class Held:
     """What a process is given, in this process."""
 
-    def __init__(self):
-        self.seen = []
-
-    def __reduce__(self):
-        return Held, (), {"seen": ["restored"]}
-
-    def __setstate__(self, state):
-        self.__dict__.update(state)
+    def __init__(self, *seen):
+        self.seen = list(seen)
 
     def use_threads(self, threads):
         self.seen.append(threads)
@@ -130,7 +232,8 @@ class Held:
             raise DeviceError("no such device")
         self.seen.append(device)
 
-    def work(self, chunk, more):
+    def work(self, chunk, more, advance):
+        advance(len(chunk))
         return [*self.seen, *chunk, more]
 
 
@@ -140,25 +243,27 @@ class Places(list):
 
 def test_a_process_holds_its_copy_and_runs_methods_of_it():
     before = signal.getsignal(signal.SIGINT)
+    recipe = Recipe(Held, ("made",), ())
+    barrier, stopping = threading.Barrier(1), threading.Event()
     try:
-        hold(Held().__reduce__(), Places(["cpu"]), 3)
+        hold(recipe, Places(["cpu"]), 3, barrier, stopping)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        check()
-        assert call("work", [1, 2], ("x",)) == ["restored", 3, "cpu", 1, 2, "x"]
-        hold(Held().__reduce__(), Places(["broken"]), 3)
+        assert check() == os.getpid()
+        assert call("work", [1, 2], ("x",)) == ["made", 3, "cpu", 1, 2, "x"]
+        stopping.set()
+        with pytest.raises(StoppedError):
+            call("work", [1, 2], ("x",))
+        hold(recipe, Places(["broken"]), 3, barrier, stopping)
         with pytest.raises(DeviceError, match="no such device"):
             check()
     finally:
         signal.signal(signal.SIGINT, before)
-        from minibert.processes import HELD
-
         HELD.clear()
 
 
 def test_without_devices_every_core_has_a_process(model):
-    with Processes(model) as processes:
-        assert processes.count == available_threads()
-        assert len(processes) == processes.count
+    with model.start_multi_process_pool() as processes:
+        assert processes.count == len(set(processes.pids)) == available_threads()
 
 
 def write_bert(folder, vocab_size):
@@ -230,8 +335,7 @@ def test_four_processes_share_the_mapped_weights(tmp_path):
     for name, model in (("small", SentenceTransformer(GOLDEN / "gelu")), ("large", large)):
         with model.start_multi_process_pool(["cpu"] * 4) as processes:
             model.encode(["the cat"] * 40, pool=processes, chunk_size=1)  # all have read all
-            pids = list(processes._executor._processes)
-            used[name] = [private_bytes(pid) for pid in pids]
+            used[name] = [private_bytes(pid) for pid in processes.pids]
     assert len(used["large"]) == 4
     for of_large in used["large"]:
         assert of_large - min(used["small"]) < anew + 6e6

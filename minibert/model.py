@@ -1,0 +1,158 @@
+"""What a SentenceTransformer and a CrossEncoder share: a folder's BERT with a head, on a device.
+
+Copies and pickles hold the path of the folder and the settings, not the weights; so do the
+processes of a pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from minibert.tokens import OnLong
+
+if TYPE_CHECKING:
+    from minibert.folder import Folder
+    from minibert.padded import Tokenizer
+    from minibert.processes import Processes, Recipe
+    from minibert.transformer import Transformer
+
+__all__ = ["Model"]
+
+Self = TypeVar("Self", bound="Model")
+
+
+class Model:
+    """A Transformer with a head. Threads may share one."""
+
+    folder: Folder
+    transformer: Transformer
+    prompts: dict[str, str]
+    default_prompt_name: str | None
+    on_long: OnLong
+
+    # What each kind of model says of itself.
+
+    def place_head(self) -> None:
+        """Bring the head's tensors to the transformer's device."""
+        raise NotImplementedError
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments that make this model of its folder."""
+        return {
+            "device": self.device,
+            "threads": self.transformer.threads,
+            "on_long": self.on_long,
+            "prompts": dict(self.prompts),
+            "default_prompt_name": self.default_prompt_name,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """The attributes to set afterwards; the constructor does not take them as they stand."""
+        return {
+            "prompts": dict(self.prompts),
+            "default_prompt_name": self.default_prompt_name,
+            "max_seq_length": self.max_seq_length,
+        }
+
+    def computed_by(self) -> tuple[Any, ...]:
+        """What the results of a process depend on, beside its arguments."""
+        return type(self), str(self.folder.path), self.max_seq_length
+
+    @property
+    def max_seq_length(self) -> int:
+        """The most tokens of a text, [CLS] and [SEP] among them; the rest is cut. Can be set."""
+        return self.transformer.max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, length: int) -> None:
+        self.transformer.max_seq_length = length
+
+    @property
+    def device(self) -> str:
+        """Where the model computes: "cpu", "cuda" or "cuda:1"."""
+        return self.transformer.device.name
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, under transformers' names."""
+        return self.transformer.tokenizer
+
+    def to(self: Self, device: Any) -> Self:
+        """Move the model to a device; returns itself."""
+        if str(device) != self.device:
+            self.transformer.to(device)
+            self.place_head()
+        return self
+
+    def use_threads(self, threads: int | None) -> None:
+        """Use so many cores from now on; None means all that this process may."""
+        self.transformer.threads = threads
+
+    def eval(self: Self) -> Self:
+        """Nothing, for programs that ask for it: there is no training mode. Returns itself."""
+        return self
+
+    def start_multi_process_pool(self, target_devices: Sequence[str] | None = None) -> Processes:
+        """Start a process a device, each with this model as it stands, for encode(..., pool=...).
+
+        Without devices there is a process for every core. The weights are mapped from the file, so
+        the processes share them. As with every "spawn", a script needs its
+        `if __name__ == "__main__":`.
+        """
+        from minibert.processes import Processes
+
+        return Processes(self._recipe(), target_devices)
+
+    @staticmethod
+    def stop_multi_process_pool(pool: Processes) -> None:
+        """End the processes of start_multi_process_pool."""
+        pool.stop()
+
+    def shared_out(
+        self,
+        method: str,
+        texts: Sequence[Any],
+        arguments: tuple[Any, ...],
+        advance: Callable[[int], object],
+        *,
+        device: Any,
+        pool: Processes | None,
+        chunk_size: int | None,
+    ) -> list[Any]:
+        """What a method of this model makes of texts: here, in one part, or in several processes.
+
+        `device` may be a list, for as many processes, or one that the model moves to.
+        """
+        if device is not None and (isinstance(device, str) or not isinstance(device, Sequence)):
+            self.to(device)
+            device = None
+        if pool is None and device is None:
+            return [getattr(self, method)(texts, *arguments, advance)]
+        from minibert.processes import shared
+
+        with shared(self._recipe(), pool, device) as processes:
+            return processes.map(method, texts, arguments, chunk_size, advance)
+
+    def _recipe(self) -> Recipe:
+        """How a process makes its copy, which then moves to a device and has its own threads."""
+        from minibert.processes import Recipe
+
+        arguments = {**self.arguments(), "device": "cpu", "threads": None}
+        return Recipe(
+            opened, (type(self), str(self.folder.path), arguments, self.state()), self.computed_by()
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return opened, (type(self), str(self.folder.path), self.arguments(), self.state())
+
+
+def opened(kind: Any, path: str, arguments: dict[str, Any], state: dict[str, Any]) -> Any:
+    """A model from its folder, which copies and pickles hold. There may be fewer cores now."""
+    from minibert.devices import available_threads
+
+    threads = min(arguments["threads"] or available_threads(), available_threads())
+    model = kind(path, **{**arguments, "threads": threads})
+    for name, value in state.items():
+        setattr(model, name, value)
+    return model
