@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,6 +25,7 @@ from minibert.encoder import DEFAULT_MODEL, SentenceTransformer
 from minibert.errors import DeviceError, ModelUnavailableError
 from minibert.formats import FORMATS, Batch
 from minibert.progress import progress
+from minibert.saving import replacing
 
 __all__ = ["main"]
 
@@ -440,20 +442,16 @@ def output(name: str) -> Iterator[BinaryIO]:
     if name == "-":
         yield sys.stdout.buffer
         return
-    target = os.path.realpath(name)
-    special = os.path.exists(target) and not os.path.isfile(target)  # /dev/null, a pipe
-    partial = target if special else f"{target}.{os.getpid()}.partial"
-    try:
-        with created(partial, name) as file:
+    target = Path(os.path.realpath(name))
+    if target.exists() and not target.is_file():  # /dev/null, a pipe
+        with created(target, name) as file:
             yield file
-        if not special:
-            os.replace(partial, target)
-    finally:
-        if not special and os.path.exists(partial):
-            os.unlink(partial)
+    else:
+        with replacing(target) as partial, created(partial, name) as file:
+            yield file
 
 
-def created(path: str, name: str) -> BinaryIO:
+def created(path: Path, name: str) -> BinaryIO:
     """A new file, or OutputError under the name that the user gave."""
     try:
         return open(path, "wb")

@@ -77,6 +77,7 @@ class SentenceTransformer(Model):
         from minibert.folder import read_folder
         from minibert.hub import find_model, hub_name
         from minibert.pipeline import load_pipeline
+        from minibert.saving import loaded_files
         from minibert.transformer import Transformer
 
         check_on_long(on_long)
@@ -94,6 +95,7 @@ class SentenceTransformer(Model):
         self.checkpoint = self.transformer.checkpoint
         self.config = self.transformer.config
         self._pipeline = load_pipeline(self.folder, self.config.hidden_size)
+        self._loaded = loaded_files(self.folder)
         self.place_head()
         if not self.folder.has_modules:
             logger.warning("%s has no modules.json; taking the mean of its tokens.", path)
@@ -355,15 +357,22 @@ class SentenceTransformer(Model):
         """Write a folder that sentence-transformers and minibert load, with the same vectors.
 
         The weights and the vocabulary are copied as they are; prompts, metric, maximum length,
-        truncate_dim and include_prompt are written as they stand now.
+        truncate_dim and include_prompt are written as they stand now. Files of the same names that
+        are there are replaced, each when its successor is whole.
 
-        Raises OSError where that fails; a file is replaced only when its successor is whole.
+        Raises FileExistsError where files of another model would stay beside these, OSError where
+        the model's own files are gone or changed or cannot be written, ValueError for prompts or a
+        truncate_dim that could not be loaded again.
         """
         from minibert.saving import save_model
 
+        check_prompts(self.prompts)
+        prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
+        check_counts(truncate_dim=self.truncate_dim)
         changed = self.max_seq_length != self.transformer.loaded_max_seq_length
         save_model(
             self.folder,
+            self._loaded,
             path,
             hidden_size=self.config.hidden_size,
             include_prompt=self.pooling.include_prompt,
@@ -372,7 +381,7 @@ class SentenceTransformer(Model):
                 "prompts": self.prompts,
                 "default_prompt_name": self.default_prompt_name,
                 "similarity_fn_name": self.similarity_fn_name,
-                "truncate_dim": self.truncate_dim,
+                "truncate_dim": self.truncate_dim and int(self.truncate_dim),  # it may be NumPy's
             },
         )
 

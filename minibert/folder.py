@@ -34,7 +34,7 @@ class Folder:
 
 
 def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
-    """Read modules.json and the settings it leads to.
+    """Read modules.json and the settings it leads to. The path is kept as an absolute one.
 
     Raises FileNotFoundError if there is no such folder, CheckpointError for a model of another
     type, and for a module or a setting that minibert does not compute.
@@ -44,6 +44,7 @@ def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
             f"{str(path)!r} is no folder. Expected a model's folder, with config.json in it, "
             "or the name of a model on the hub, such as 'sentence-transformers/all-MiniLM-L6-v2'."
         )
+    path = path.absolute()  # a program may change its directory, and pickles may travel
     if not (path / "modules.json").exists():
         if not (path / "config.json").exists():
             raise CheckpointError(

@@ -25,6 +25,7 @@ __all__ = [
     "Normalize",
     "Pooling",
     "TransformerSettings",
+    "module_entry",
     "read_modules",
 ]
 

@@ -10,28 +10,32 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from minibert.folder import Folder
 from minibert.json_files import inside, read_json
-from minibert.modules import TRANSFORMER_FILES
+from minibert.modules import TRANSFORMER_FILES, module_entry
 from minibert.tensors import weight_files
 
-__all__ = ["save_model"]
+__all__ = ["Loaded", "loaded_files", "replacing", "save_model"]
 
-# What is copied of a folder, if it is there. No pickles, and nothing that is code.
-SMALL_FILES = [
-    "README.md",
+# Where a copied file lies in a model's folder -> its size and when it was written, at loading.
+Loaded: TypeAlias = dict[str, tuple[int, int]]
+
+# What is read beside weights and settings. No pickles, and nothing that is code.
+VOCABULARY = [
     "added_tokens.json",
-    "config.json",
-    "model.safetensors.index.json",
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "vocab.txt",
-    *TRANSFORMER_FILES,
 ]
+INDEX = "model.safetensors.index.json"
+# What another model may have left behind, and a library would read together with this one.
+READ = ["config.json", *VOCABULARY, INDEX, "model*.safetensors", "pytorch_model*.bin"]
+READ += ["adapter_config.json"]
 
 # What a plain BERT is taken for. All releases of sentence-transformers understand these names.
 MEAN_OF_BERT = [
@@ -40,8 +44,18 @@ MEAN_OF_BERT = [
 ]
 
 
+def loaded_files(folder: Folder) -> Loaded:
+    """The files that make up a model beside the settings that save_model writes."""
+    found = {}
+    for kind, name in modules_of(entries_of(folder), folder.path):
+        for file in files_of(folder.path / name, kind):
+            found[str(file.relative_to(folder.path))] = stamp(file)
+    return found
+
+
 def save_model(
     folder: Folder,
+    loaded: Loaded,
     path: str | os.PathLike[str],
     *,
     hidden_size: int,
@@ -54,19 +68,32 @@ def save_model(
     `max_seq_length` is None where it is what the folder says; `settings` go into
     config_sentence_transformers.json.
     """
-    source, target = folder.path, Path(path)
-    entries = modules_of(source)
-    folders = folders_of(source, entries)
-    check_target(source, target, folders)
-    for name in folders:
-        for file in files_of(source / name):
-            copy(file, target / name / file.name)
-    pooling = next(entry["path"] for entry in entries if entry["type"].endswith("Pooling"))
-    written = read_json(source / pooling / "config.json", dict) if folder.has_modules else {
-        "word_embedding_dimension": hidden_size, "pooling_mode_mean_tokens": True
-    }  # fmt: skip
-    write_json(target / pooling / "config.json", {**written, "include_prompt": include_prompt})
-    write_transformer(target / entries[0]["path"], folder.has_modules, max_seq_length)
+    if not os.fspath(path):
+        raise ValueError("The path is empty; expected a folder to write the model to.")
+    source, target = folder.path, Path(os.path.expanduser(path))
+    check_source(source, loaded)
+    entries = entries_of(folder)
+    modules = modules_of(entries, source)
+    names = dict(modules)  # there is one Transformer, and one Pooling
+    settings_of_bert = transformer_settings(folder, max_seq_length)
+    pooling: dict[str, Any] = {
+        "word_embedding_dimension": hidden_size,
+        "pooling_mode_mean_tokens": True,
+    }
+    if folder.has_modules:
+        pooling = read_json(source / names["Pooling"] / "config.json", dict)
+    check_target(target, loaded, modules)
+    for name in loaded:
+        copy(source / name, target / name)
+    if (source / "README.md").is_file():
+        copy(source / "README.md", target / "README.md")
+    bert = target / names["Transformer"]
+    for other in TRANSFORMER_FILES[1:]:
+        (bert / other).unlink(missing_ok=True)
+    write_json(bert / TRANSFORMER_FILES[0], settings_of_bert)
+    write_json(
+        target / names["Pooling"] / "config.json", {**pooling, "include_prompt": include_prompt}
+    )
     write_json(
         target / "config_sentence_transformers.json",
         {"model_type": "SentenceTransformer", **settings},
@@ -75,88 +102,109 @@ def save_model(
     write_json(target / "modules.json", entries)
 
 
-def modules_of(source: Path) -> list[dict[str, Any]]:
-    """The entries of modules.json; of a plain BERT, those of a Transformer and its mean."""
-    path = source / "modules.json"
-    entries: list[dict[str, Any]] = read_json(path, list) if path.exists() else MEAN_OF_BERT
-    return entries
+def entries_of(folder: Folder) -> list[dict[str, Any]]:
+    """The entries of modules.json, with all that sentence-transformers asks of one."""
+    path = folder.path / "modules.json"
+    entries = read_json(path, list) if folder.has_modules else MEAN_OF_BERT
+    for entry in entries:
+        module_entry(path, entry)  # refuses what is none
+    return [
+        {"idx": number, "name": str(number), "path": "", **entry}
+        for number, entry in enumerate(entries)
+    ]
 
 
-def folders_of(source: Path, entries: list[dict[str, Any]]) -> list[str]:
-    """The names of the folders to copy: the model's own, "", and those of its modules."""
-    names = ["", *(entry.get("path", "") for entry in entries)]
-    return [name for name in dict.fromkeys(names) if inside(source, name).is_dir()]
+def modules_of(entries: list[dict[str, Any]], source: Path) -> list[tuple[str, Path]]:
+    """The kind of each module, and its folder's place in the model's."""
+    return [
+        (entry["type"].rpartition(".")[2], inside(source, entry["path"]).relative_to(source))
+        for entry in entries
+    ]
 
 
-def files_of(folder: Path) -> Iterator[Path]:
-    """The files of a folder that make up a model, the weights last."""
-    for name in SMALL_FILES:
+def files_of(folder: Path, kind: str) -> Iterator[Path]:
+    """The files of a module that are copied, the weights last."""
+    names = ["config.json", *VOCABULARY, INDEX] if kind == "Transformer" else ["config.json"]
+    for name in [] if kind == "Pooling" else names:
         if (folder / name).is_file():
             yield folder / name
-    if any(folder.glob("model*.safetensors*")):
+    if kind in ("Transformer", "Dense", "LayerNorm"):
         yield from weight_files(folder)
 
 
-def check_target(source: Path, target: Path, folders: list[str]) -> None:
-    """Raise FileExistsError if another model's files there would stay and mix with this one's."""
-    for folder in folders:
-        ours = {file.name for file in files_of(source / folder)} | {"README.md", "config.json"}
-        if (target / folder).is_dir():
-            ours |= {file.name for file in (target / folder).iterdir() if not is_of_a_model(file)}
-            for file in sorted((target / folder).iterdir()):
-                if file.name not in ours:
+def check_source(source: Path, loaded: Loaded) -> None:
+    """Raise OSError if the files are not those that the model was loaded from."""
+    for name, before in loaded.items():
+        file = source / name
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is gone, so the model cannot be copied.")
+        if stamp(file) != before:
+            raise OSError(
+                f"{file} has changed since the model was loaded; what would be saved is another "
+                "model. Load it again."
+            )
+
+
+def stamp(file: Path) -> tuple[int, int]:
+    """What tells whether a file has changed."""
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def check_target(target: Path, loaded: Loaded, modules: list[tuple[str, Path]]) -> None:
+    """Raise FileExistsError if another model's files there would stay and be read with these."""
+    for kind, name in modules:
+        for pattern in [] if kind == "Pooling" else READ:
+            for file in sorted((target / name).glob(pattern)):
+                if str(file.relative_to(target)) not in loaded:
                     raise FileExistsError(
                         f"{file} is of another model, and would be read with this one. Choose "
                         "another folder, or empty this one."
                     )
 
 
-def is_of_a_model(file: Path) -> bool:
-    """Whether a file is one that loading a model looks for, and that is not written anew."""
-    written = ("modules.json", "config_sentence_transformers.json", TRANSFORMER_FILES[0])
-    weights = file.match("model*.safetensors") or file.match("pytorch_model*")
-    return file.name not in written and (file.name in SMALL_FILES or weights)
-
-
-def write_transformer(target: Path, counted: bool, max_seq_length: int | None) -> None:
-    """The BERT's settings under their first name, with another maximum length if there is one.
+def transformer_settings(folder: Folder, max_seq_length: int | None) -> dict[str, Any]:
+    """The BERT's settings, with another maximum length if there is one.
 
     Without modules.json, the settings of a folder did not count, so they must not begin to.
     """
     settings: dict[str, Any] = {}
-    for name in TRANSFORMER_FILES:
-        if (target / name).exists():
-            settings = settings or read_json(target / name, dict)
-            if name != TRANSFORMER_FILES[0]:
-                (target / name).unlink()
-    settings = settings if counted else {}
+    files = [folder.transformer.path / name for name in TRANSFORMER_FILES]
+    for file in files if folder.has_modules else []:
+        if file.exists():
+            settings = settings or read_json(file, dict)
     if max_seq_length is not None:
-        for key in ("tokenizer_args", "processor_kwargs"):
-            settings[key] = {**settings.get(key, {})}
-            settings[key].pop("model_max_length", None)
         settings["max_seq_length"] = max_seq_length
-    write_json(target / TRANSFORMER_FILES[0], settings)
+        for key in {"tokenizer_args", "processor_kwargs"} & settings.keys():
+            # It would beat max_seq_length.
+            settings[key] = {k: v for k, v in settings[key].items() if k != "model_max_length"}
+    return settings
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file; what was there is replaced when the copy is whole, so a mapped file stays so."""
-    if target.exists() and source.samefile(target):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    try:
-        shutil.copyfile(source, partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Copy a file; a file onto itself is left alone."""
+    if not (target.exists() and source.samefile(target)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as partial:
+            shutil.copyfile(source, partial)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file, in whole or not at all."""
+    """Write a JSON file."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write, beside `path`: it takes its place after the block, or goes if that fails.
+
+    What is there is replaced when its successor is whole, and a file that is mapped stays whole.
+    """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")
+        yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "encoder": "arguments arrays metrics model precision progress scores tokens",
     "util": "mining precision scores",
     "__init__": "encoder errors precision scores",
-    "cli": "__init__ devices encoder errors formats progress",
+    "cli": "__init__ devices encoder errors formats progress saving",
     "__main__": "cli",
 }
 # Imported inside a function: CuPy's kernels need CuPy, the transformers-shaped view is an answer to

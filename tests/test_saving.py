@@ -1,6 +1,8 @@
 """save_pretrained: what is written, what is copied, and what is left alone."""
 
+import copy
 import json
+import os
 import shutil
 
 import numpy as np
@@ -139,3 +141,132 @@ def test_a_module_path_that_leads_outside_is_never_written(folder, tmp_path, edi
     with pytest.raises(CheckpointError, match="leaves the model's folder"):
         model.save_pretrained(tmp_path / "deep" / "saved")
     assert not (tmp_path / "deep" / "elsewhere").exists()
+
+
+def test_a_relative_path_holds_when_the_directory_changes(folder, texts, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    model = SentenceTransformer(folder.name, on_long="ignore")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    model.save_pretrained("saved")
+    again = SentenceTransformer(tmp_path / "elsewhere" / "saved", on_long="ignore")
+    np.testing.assert_array_equal(again.encode(texts), model.encode(texts))
+    assert copy.deepcopy(model).folder.path == folder
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_model_whose_files_are_gone_is_not_saved_in_part(folder, tmp_path, name):
+    model = SentenceTransformer(folder)
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"{name} is gone"):
+        model.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
+def test_a_model_whose_weights_have_changed_since_is_not_saved(folder, tmp_path):
+    model = SentenceTransformer(folder)
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: 2 * tensor for name, tensor in tensors.items()}, folder / "new")
+    os.utime(folder / "new", ns=(1, 1))
+    (folder / "new").replace(folder / "model.safetensors")
+    with pytest.raises(OSError, match=r"model.safetensors has changed since the model was loaded"):
+        model.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
+def test_only_the_key_that_a_folder_has_loses_its_length(folder, edit, tmp_path):
+    edit(folder / "sentence_bert_config.json", processor_kwargs={"model_max_length": 9, "x": 1})
+    model = SentenceTransformer(folder)
+    model.max_seq_length = 12
+    model.save_pretrained(tmp_path / "saved")
+    written = read(tmp_path / "saved/sentence_bert_config.json")
+    assert (written["processor_kwargs"], written["max_seq_length"]) == ({"x": 1}, 12)
+    assert "tokenizer_args" not in written
+
+
+def test_settings_of_an_earlier_model_do_not_stay(folder, texts, tmp_path):
+    target = tmp_path / "saved"
+    SentenceTransformer(folder).save_pretrained(target)
+    (target / "sentence_bert_config.json").write_text('{"max_seq_length": 4}')
+    (target / "sentence_xlnet_config.json").write_text('{"max_seq_length": 5}')
+    (folder / "sentence_bert_config.json").unlink()
+    model = SentenceTransformer(folder, on_long="ignore")
+    model.save_pretrained(target)
+    again = SentenceTransformer(target, on_long="ignore")
+    np.testing.assert_array_equal(again.encode(texts), model.encode(texts))
+    assert again.max_seq_length == model.max_seq_length == 41
+
+
+def test_a_pooling_that_did_not_count_is_not_saved(tmp_path, texts):
+    folder = copy_of("plain", tmp_path)
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode": "cls"}')
+    model = SentenceTransformer(folder, on_long="ignore")
+    model.save_pretrained(tmp_path / "saved")
+    again = SentenceTransformer(tmp_path / "saved", on_long="ignore")
+    np.testing.assert_array_equal(again.encode(texts), model.encode(texts))
+
+
+def test_a_module_without_a_path_gets_one(folder, tmp_path):
+    modules = read(folder / "modules.json")
+    (folder / "modules.json").write_text(
+        json.dumps([{"type": modules[0]["type"]}, *modules[1:]]), "utf-8"
+    )
+    SentenceTransformer(folder).save_pretrained(tmp_path / "saved")
+    assert read(tmp_path / "saved/modules.json")[0] == {
+        "idx": 0, "name": "0", "path": "", "type": modules[0]["type"]
+    }  # fmt: skip
+
+
+def test_shards_in_a_folder_of_their_own_stay_there(texts, tmp_path):
+    folder = copy_of("sharded", tmp_path)
+    index = read(folder / "model.safetensors.index.json")
+    (folder / "w").mkdir()
+    for shard in set(index["weight_map"].values()):
+        (folder / shard).rename(folder / "w" / shard)
+    moved = {name: f"w/{shard}" for name, shard in index["weight_map"].items()}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": moved}))
+    model = SentenceTransformer(folder, on_long="ignore")
+    model.save_pretrained(tmp_path / "saved")
+    again = SentenceTransformer(tmp_path / "saved", on_long="ignore")
+    np.testing.assert_array_equal(again.encode(texts), model.encode(texts))
+
+
+def test_two_modules_of_one_kind_are_both_looked_at(tmp_path):
+    folder = copy_of("modules", tmp_path)
+    entries = read(folder / "modules.json")
+    kind = next(entry["type"] for entry in entries if entry["type"].endswith("Normalize"))
+    entries += [{"type": kind, "path": path} for path in ("8_Normalize", "9_Normalize")]
+    (folder / "modules.json").write_text(json.dumps(entries))
+    target = tmp_path / "saved"
+    (target / "8_Normalize").mkdir(parents=True)
+    stray = target / "8_Normalize" / "config.json"
+    stray.write_text("{}")
+    with pytest.raises(FileExistsError, match=f"{stray} is of another model"):
+        SentenceTransformer(folder).save_pretrained(target)
+
+
+def test_the_path_is_a_user_s(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    model = SentenceTransformer(folder)
+    model.save_pretrained("~/saved")
+    assert (tmp_path / "home" / "saved" / "modules.json").exists()
+    with pytest.raises(ValueError, match="The path is empty"):
+        model.save_pretrained("")
+
+
+def test_what_could_not_be_loaded_again_is_not_saved(folder, tmp_path):
+    model = SentenceTransformer(folder)
+    model.truncate_dim = np.int64(7)
+    model.save_pretrained(tmp_path / "saved")
+    assert SentenceTransformer(tmp_path / "saved").truncate_dim == 7
+    for name, value, message in (
+        ("truncate_dim", 0, "truncate_dim is 0"),
+        ("default_prompt_name", "nobody", "nobody"),
+        ("prompts", {"query": 3}, "prompts is"),
+    ):
+        model = SentenceTransformer(folder)
+        setattr(model, name, value)
+        with pytest.raises(ValueError, match=message):
+            model.save_pretrained(tmp_path / "bad")
+        assert not (tmp_path / "bad").exists()
