@@ -322,13 +322,16 @@ def pairs_of(inputs: object) -> tuple[list[Text], bool]:
     """What predict() was given as a list of pairs, and whether it was one pair."""
     if isinstance(inputs, np.ndarray):
         inputs = inputs.tolist()
-    if isinstance(inputs, str) or not isinstance(inputs, Sequence):
+    if isinstance(inputs, str | bytes) or not isinstance(inputs, Sequence):
         raise TypeError(
             f"predict() got a {type(inputs).__name__} ({inputs!r:.40}). Pass pairs of texts."
         )
-    single = len(inputs) > 0 and not isinstance(inputs[0], list | tuple)
+    single = len(inputs) == 2 and all(isinstance(text, str) for text in inputs)
     pairs = check_texts([inputs] if single else inputs)
     for number, pair in enumerate(pairs):
         if isinstance(pair, str):
-            raise TypeError(f"Pair {number} of {len(pairs)} is one text ({pair!r:.40}).")
+            raise TypeError(
+                f"predict() takes pairs of texts; item {number} of {len(pairs)} is one text "
+                f"({pair!r:.40})."
+            )
     return pairs, single

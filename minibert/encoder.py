@@ -23,7 +23,17 @@ from minibert.model import Model
 from minibert.precision import Precision, check_precision, quantize_embeddings
 from minibert.progress import progress, wanted
 from minibert.scores import PAIRWISE_SIMILARITIES, SIMILARITIES
-from minibert.tokens import Cut, OnLong, Tokens, check_on_long, check_texts, prompt_of, with_prompt
+from minibert.tokens import (
+    Cut,
+    OnLong,
+    Tokens,
+    check_on_long,
+    check_texts,
+    is_one,
+    list_of,
+    prompt_of,
+    with_prompt,
+)
 
 if TYPE_CHECKING:
     from minibert.modules import Module, Pooling
@@ -164,7 +174,7 @@ class SentenceTransformer(Model):
             expected = ", ".join(map(repr, OUTPUTS))
             raise ValueError(f"output_value is {output_value!r}; expected one of {expected}.")
         given = one_name(inputs=inputs, sentences=sentences)
-        texts = check_texts(list_of(given))
+        texts = check_texts(list_of(given, "encode()"))
         check_counts(
             batch_size=batch_size,
             pack_tokens=pack_tokens,
@@ -194,7 +204,7 @@ class SentenceTransformer(Model):
         cut.report(len(texts), self.transformer.limit(task), on_long)
         if precision not in (None, "float32"):
             found = codes_of(found, output_value, precision)
-        if isinstance(given, str | Mapping):
+        if is_one(given):
             return found[0]
         return found if convert_to_numpy else list(found)
 
@@ -251,8 +261,9 @@ class SentenceTransformer(Model):
         end. No prompt is added. A str gives one, a list a list.
         """
         words, limit = self.transformer.words, self.transformer.limit()
-        found: list[Tokens] = [words.tokens(text, limit) for text in check_texts(list_of(inputs))]
-        return found[0] if isinstance(inputs, str) else found
+        texts = check_texts(list_of(inputs, "tokens()"))
+        found: list[Tokens] = [words.tokens(text, limit) for text in texts]
+        return found[0] if is_one(inputs) else found
 
     def preprocess(
         self, inputs: Sequence[Any], prompt: str | None = None, *, task: str | None = None
@@ -265,7 +276,7 @@ class SentenceTransformer(Model):
         from minibert.padded import pad_rows
         from minibert.vectors import Encoding
 
-        texts = check_texts(list_of(inputs))
+        texts = check_texts(list_of(inputs, "preprocess()"))
         if not texts:
             return {}
         job = Encoding(self.transformer, self._on_device, self.width, prompt or "", task)
@@ -415,19 +426,6 @@ class SentenceTransformer(Model):
     def computed_by(self) -> tuple[Any, ...]:
         """What the vectors of a process depend on, beside encode()'s arguments."""
         return *super().computed_by(), self.include_prompt
-
-
-def list_of(inputs: object) -> Sequence[object]:
-    """What encode() was given, as a list: one text counts as a list of one."""
-    if isinstance(inputs, str | Mapping):
-        return [inputs]
-    if isinstance(inputs, np.ndarray) and inputs.ndim >= 1:
-        return list(inputs.tolist())
-    if isinstance(inputs, bytes) or not isinstance(inputs, Sequence):
-        raise TypeError(
-            f"encode() got a {type(inputs).__name__} ({inputs!r:.40}). Pass a str or a list of str."
-        )
-    return inputs
 
 
 def joined(parts: list[tuple[Any, Cut]], output_value: OutputValue, width: int) -> tuple[Any, Cut]:

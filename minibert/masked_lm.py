@@ -12,6 +12,7 @@ import numpy as np
 
 from minibert import kernels as numpy_kernels
 from minibert.activations import ACTIVATIONS
+from minibert.arguments import check_counts
 from minibert.arrays import Array
 from minibert.checkpoint import Checkpoint
 from minibert.errors import CheckpointError
@@ -19,7 +20,7 @@ from minibert.hub import find_model
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack
 from minibert.scores import top_k as best
-from minibert.tokens import check_texts
+from minibert.tokens import check_texts, list_of
 from minibert.transformer import Transformer
 
 __all__ = ["BertForMaskedLM", "fill_mask"]
@@ -41,8 +42,14 @@ class WordHead(NamedTuple):
 class BertForMaskedLM:
     """A BERT with the head that it was trained with: it guesses masked words."""
 
-    def __init__(self, folder: Path, device: str | None = None, threads: int | None = None) -> None:
-        self.transformer = Transformer(TransformerSettings(folder), device, threads)
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        device: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Load a folder; see from_pretrained for names of models."""
+        self.transformer = Transformer(TransformerSettings(Path(folder)), device, threads)
         self._head = self.transformer.device.put_tensors(read_head(self.transformer.checkpoint))
 
     @classmethod
@@ -80,12 +87,14 @@ class BertForMaskedLM:
 
         A guess is {"score": probability, "token": id, "token_str": piece, "sequence": the text with
         it}. A text with several masks gives a list of guesses for each, in whose sequences the
-        others stay; a list of texts gives a list. `targets` are the only words to consider; of one
-        that is not in the vocabulary the first piece counts.
+        others stay; a list of several texts gives a list, one of one what its text gives, like
+        transformers' pipeline. `targets` are the only words to consider; of one that is not in the
+        vocabulary the first piece counts.
 
-        Raises ValueError for a text without a mask.
+        Raises TypeError for what is no text, ValueError for a text without a mask.
         """
-        texts = check_texts([inputs] if isinstance(inputs, str) else list(inputs))
+        check_counts(top_k=top_k)
+        texts = check_texts(list_of(inputs, "fill_mask()"))
         words = self.transformer.words
         mask = words.backend.token_to_id(words.special_tokens.get("mask_token", ""))
         limit = self.transformer.limit()
@@ -109,7 +118,7 @@ class BertForMaskedLM:
             for number, of_text in zip(pack.order, logits, strict=True):
                 places = np.flatnonzero(rows.ids[number] == mask)
                 guesses[number] = self._guesses(of_text, rows.ids[number], places, top_k, chosen)
-        return guesses[0] if isinstance(inputs, str) else guesses
+        return guesses[0] if len(guesses) == 1 else guesses
 
     def _logits(self, pack: Pack, hidden: Array, places: list[Any]) -> list[Array]:
         """The logits at the masks of a pack's texts: (N, D) -> S of (masks, V), on the host."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
@@ -137,6 +137,28 @@ def check_on_long(on_long: str) -> None:
     if on_long not in get_args(OnLong):
         expected = ", ".join(map(repr, get_args(OnLong)))
         raise ValueError(f"on_long is {on_long!r}; expected one of {expected}.")
+
+
+def is_one(inputs: object) -> bool:
+    """Whether this is one text, rather than a list of them; {"text": ...} is one, too."""
+    return isinstance(inputs, str | Mapping)
+
+
+def list_of(inputs: object, caller: str) -> Sequence[object]:
+    """What a method was given, as a list: one text counts as a list of one.
+
+    Raises TypeError, in the method's name, for what is neither.
+    """
+    if is_one(inputs):
+        return [inputs]
+    if isinstance(inputs, np.ndarray) and inputs.ndim >= 1:
+        return list(inputs.tolist())
+    if isinstance(inputs, bytes) or not isinstance(inputs, Sequence):
+        raise TypeError(
+            f"{caller} got a {type(inputs).__name__} ({inputs!r:.40}). Pass a str or a list of "
+            "str; of anything else that holds texts, list(texts)."
+        )
+    return inputs
 
 
 def check_texts(inputs: Sequence[object]) -> list[Text]:

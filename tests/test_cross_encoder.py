@@ -150,10 +150,12 @@ def test_a_model_is_a_list_of_one_module(one):
     [
         ("the cat", "got a str"),
         (None, "got a NoneType"),
-        ([("a", "b"), "c"], "Pair 1 of 2 is one text"),
+        (b"the cat", "got a bytes"),
+        ([("a", "b"), "c"], r"predict\(\) takes pairs of texts; item 1 of 2 is one text"),
+        (["a", "b", "c"], r"predict\(\) takes pairs of texts; item 0 of 3 is one text"),
         ([("a", "b", "c")], "Text 0 of 1 is a tuple"),
         ([("a", 3)], "Text 0 of 1 is a tuple"),
-        (["a"], "Text 0 of 1 is a list"),
+        (["a"], r"predict\(\) takes pairs of texts; item 0 of 1 is one text"),
     ],
 )
 def test_what_is_no_pair_is_refused(one, inputs, message):

@@ -534,6 +534,9 @@ def test_tokens_tell_what_is_cut(minilm):
     assert (len(one.ids), one.cut) == (256, 46)
     assert one.pieces[:2] == ["[CLS]", "word"]
     assert [tokens.cut for tokens in minilm.tokens(["a", "word " * 255])] == [0, 1]
+    assert minilm.tokens({"text": "word"}).pieces == ["[CLS]", "word", "[SEP]"]
+    with pytest.raises(TypeError, match=r"tokens\(\) got a generator.*list\(texts\)"):
+        minilm.tokens(text for text in ["a"])
 
 
 def test_a_long_text_in_windows_is_the_mean_over_all_their_tokens(folder):

@@ -47,8 +47,8 @@ MAY_IMPORT = {
     "model": "tokens",
     "cross_encoder": "activations arguments arrays bert checkpoint errors folder hub kernels model "
     "packing progress tokens transformer",
-    "masked_lm": "activations arrays checkpoint errors hub kernels modules packing scores tokens "
-    "transformer",
+    "masked_lm": "activations arguments arrays checkpoint errors hub kernels modules packing "
+    "scores tokens transformer",
     "encoder": "arguments arrays metrics model precision progress scores tokens",
     "util": "mining precision scores",
     "__init__": "encoder errors precision scores",

@@ -34,9 +34,8 @@ def test_a_text_with_one_mask_gives_the_likeliest_words(model):
     assert 0 < sum(scores) < 1
     for guess in guesses:
         assert list(guess) == ["score", "token", "token_str", "sequence"]
-        assert model.transformer.words.backend.token_to_id(guess["token_str"]) in (
-            guess["token"], None
-        )  # fmt: skip
+        piece = model.transformer.words.backend.id_to_token(guess["token"])
+        assert guess["token_str"] == piece
     whole = model.fill_mask(TEXT, top_k=1000)
     assert len(whole) == 83
     assert sum(guess["score"] for guess in whole) == pytest.approx(1, abs=1e-5)
@@ -67,6 +66,11 @@ def test_a_list_of_texts_gives_a_list_and_neighbours_change_nothing(model):
         np.testing.assert_allclose(
             [g["score"] for g in guesses], [g["score"] for g in alone], rtol=0, atol=1e-6
         )
+
+
+def test_a_list_of_one_text_gives_what_the_text_gives(model):
+    assert model.fill_mask([TEXT]) == model.fill_mask(TEXT)
+    assert BertForMaskedLM(str(GOLDEN / "masked")).fill_mask(TEXT) == model.fill_mask(TEXT)
 
 
 def test_targets_are_the_only_words_and_keep_their_probabilities(model, caplog):
@@ -116,6 +120,11 @@ def test_a_text_without_a_mask_is_refused(model):
             model.fill_mask(TEXT, targets=targets)
     with pytest.raises(TypeError, match="Text 0 of 1 is a int"):
         model.fill_mask([3])
+    for nothing in (None, b"the [MASK]", 3):
+        with pytest.raises(TypeError, match=r"fill_mask\(\) got a"):
+            model.fill_mask(nothing)
+    with pytest.raises(ValueError, match="top_k is 0; expected a whole number"):
+        model.fill_mask(TEXT, top_k=0)
 
 
 def test_folders_without_the_head_are_refused(masked, edit):

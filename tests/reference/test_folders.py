@@ -1,7 +1,6 @@
 """Every folder of folders.py through minibert and sentence-transformers: all their outputs."""
 
-import json
-import logging
+import copy
 
 import numpy as np
 import pytest
@@ -221,5 +220,19 @@ def test_what_minibert_saves_is_what_sentence_transformers_loads(both, tmp_path)
         theirs.default_prompt_name,
         theirs.truncate_dim,
     )
-    json.loads((tmp_path / "saved" / "modules.json").read_text())
-    logging.getLogger(__name__).debug("%s", again)
+
+
+def test_a_model_that_a_program_changed_is_saved_as_it_is(both, tmp_path):
+    ours = copy.deepcopy(both[0])
+    ours.max_seq_length = min(7, ours.max_seq_length)
+    ours.include_prompt = not ours.include_prompt
+    ours.prompts["query"] = "the cat: "
+    ours.save_pretrained(tmp_path / "saved")
+    again = sentence_transformers.SentenceTransformer(
+        str(tmp_path / "saved"), device="cpu", model_kwargs={"dtype": torch.float32}
+    )
+    for module in again:
+        module.to(torch.float32)
+    assert again.max_seq_length == ours.max_seq_length
+    np.testing.assert_allclose(ours.encode(INPUTS), again.encode(INPUTS), **CLOSE)
+    np.testing.assert_allclose(ours.encode_query(INPUTS), again.encode_query(INPUTS), **CLOSE)
