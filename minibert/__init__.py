@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from minibert.encoder import SentenceTransformer
 from minibert.errors import CheckpointError, DeviceError, ModelUnavailableError
-from minibert.precision import quantize_embeddings
+from minibert.quantization import quantize_embeddings
 from minibert.scores import SimilarityFunction, cos_sim, dot_score, semantic_search
 
 if TYPE_CHECKING:

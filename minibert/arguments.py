@@ -6,13 +6,18 @@ from typing import Any
 
 from minibert.json_files import is_count
 
-__all__ = ["check_counts", "check_no_tensor", "check_prompts", "one_name"]
+__all__ = ["check_counts", "check_given_counts", "check_no_tensor", "check_prompts", "one_name"]
 
 
 def check_counts(**counts: object) -> None:
     """Raise ValueError, with its name, for what is neither None nor a whole number from 1 up."""
+    check_given_counts(**{name: count for name, count in counts.items() if count is not None})
+
+
+def check_given_counts(**counts: object) -> None:
+    """The same, for counts that have to be there."""
     for name, count in counts.items():
-        if count is not None and not is_count(count):
+        if not is_count(count):
             raise ValueError(f"{name} is {count!r}; expected a whole number from 1 up.")
 
 

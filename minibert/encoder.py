@@ -20,8 +20,8 @@ from minibert.arguments import check_counts, check_no_tensor, check_prompts, one
 from minibert.arrays import Array
 from minibert.metrics import DOT_PRODUCT_MODELS, check_metric, metric_of
 from minibert.model import Model
-from minibert.precision import Precision, check_precision, quantize_embeddings
 from minibert.progress import progress, wanted
+from minibert.quantization import Precision, check_precision, quantize_embeddings
 from minibert.scores import PAIRWISE_SIMILARITIES, SIMILARITIES
 from minibert.tokens import (
     Cut,

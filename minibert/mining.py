@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minibert.arguments import check_given_counts
 from minibert.arrays import Array
 from minibert.progress import progress
 from minibert.scores import ScoreFunction, as_rows, best_of_chunks, cos_sim, normalize_embeddings
@@ -35,8 +37,17 @@ def community_detection(
     the first; of what is left of a group, at least `min_community_size` must remain. The centre is
     the first number of a group, the others follow by falling cosine. `batch_size` rows are compared
     at a time; it changes no result.
+
+    Raises TypeError for what are no vectors, ValueError for NaN and for a number that cannot be
+    meant.
     """
+    check_given_counts(min_community_size=min_community_size, batch_size=batch_size)
+    if not isinstance(threshold, Real) or np.isnan(threshold):
+        raise ValueError(f"threshold is {threshold!r}; expected a number, of -1 to 1.")
     vectors = normalize_embeddings(as_rows(embeddings))
+    if not np.isfinite(vectors).all():
+        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+        raise ValueError(f"Vector {row} of {len(vectors)} holds NaN or infinity.")
     if len(vectors) < min_community_size:
         return []
     groups = []
@@ -75,7 +86,11 @@ def paraphrase_mining(
     """Find the pairs of texts that mean the same: -> [score, i, j] with i < j, best first.
 
     The texts' vectors go to paraphrase_mining_embeddings, which says what the rest means.
+
+    Raises TypeError for one text.
     """
+    if isinstance(sentences, str):
+        raise TypeError(f"sentences is one text ({sentences!r:.40}); expected a list of them.")
     vectors = model.encode(
         sentences,
         show_progress_bar=show_progress_bar,
@@ -102,14 +117,23 @@ def paraphrase_mining_embeddings(
     Each vector proposes its `top_k` neighbours; of all these pairs, each counted once, the best
     `max_pairs` are returned, equal ones by their numbers. The score must be the same in both
     directions. The chunk sizes bound the memory and change no result.
+
+    Raises TypeError for what are no vectors, ValueError for NaN and for a number that cannot be
+    meant.
     """
+    check_given_counts(
+        query_chunk_size=query_chunk_size,
+        corpus_chunk_size=corpus_chunk_size,
+        max_pairs=max_pairs,
+        top_k=top_k,
+    )
     vectors = as_rows(embeddings)
     kept = np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.float32)
     for start in range(0, len(vectors), query_chunk_size):
         chunk = vectors[start : start + query_chunk_size]
         # One more than asked for, as a vector is its own neighbour.
         ids, scores = best_of_chunks(
-            chunk, vectors, corpus_chunk_size, top_k + 1, score_function
+            chunk, vectors, query_chunk_size, corpus_chunk_size, top_k + 1, score_function
         )  # (q, k)
         rows = np.arange(start, start + len(chunk))[:, None]
         others = ids != rows

@@ -13,7 +13,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minibert.arguments import check_given_counts
 from minibert.arrays import Array, IntArray
+from minibert.json_files import is_count
 from minibert.kernels import normalize_
 
 __all__ = [
@@ -56,7 +58,7 @@ class Similar(Protocol):
     """What semantic_search needs of a model."""
 
     @property
-    def similarity(self) -> ScoreFunction: ...
+    def similarity_fn_name(self) -> str: ...
 
 
 def dot_score(a: ArrayLike, b: ArrayLike) -> Array:
@@ -176,7 +178,7 @@ def semantic_search(
     query_chunk_size: int = 100,
     corpus_chunk_size: int = 500_000,
     top_k: int = 10,
-    score_function: ScoreFunction | None = None,
+    score_function: ScoreFunction | str | None = None,
     *,
     model: Similar | None = None,
 ) -> list[list[dict[str, int | float]]]:
@@ -185,40 +187,77 @@ def semantic_search(
     Each list holds {"corpus_id": ..., "score": ...}, best first, equal scores by the smaller id:
     `top_k` of them, or all there are. The chunk sizes bound the memory and change no result.
 
-    The scores are `score_function`'s; without one the own metric's of `model`, the model that made
-    the vectors; without either the cosine, which is wrong for a model trained for the dot product.
+    The scores are those of `score_function`, a function or a metric's name; without one the own
+    metric's of `model`, the model that made the vectors; without either the cosine, which is wrong
+    for a model trained for the dot product.
 
-    Raises ValueError for vectors of two widths, for NaN, and for a chunk size below 1.
+    Raises TypeError for texts, ValueError for vectors of two widths, for NaN, and for a number that
+    cannot be meant.
     """
-    score = score_function or (model.similarity if model is not None else cos_sim)
-    queries, corpus = as_rows(query_embeddings, "query"), as_rows(corpus_embeddings, "corpus")
-    if query_chunk_size < 1 or corpus_chunk_size < 1 or top_k < 0:
-        raise ValueError("query_chunk_size and corpus_chunk_size start at 1, top_k at 0.")
-    found: list[list[dict[str, int | float]]] = []
-    for start in range(0, len(queries), query_chunk_size):
-        chunk = queries[start : start + query_chunk_size]
-        ids, scores = best_of_chunks(chunk, corpus, corpus_chunk_size, top_k, score)
-        found += [
-            [{"corpus_id": id, "score": s} for id, s in zip(*row, strict=True)]
-            for row in zip(ids.tolist(), scores.tolist(), strict=True)
-        ]
-    return found
+    score = score_function_of(score_function, model)
+    check_given_counts(query_chunk_size=query_chunk_size, corpus_chunk_size=corpus_chunk_size)
+    if top_k != 0 and not is_count(top_k):
+        raise ValueError(f"top_k is {top_k!r}; expected a whole number from 0 up.")
+    ids, scores = best_of_chunks(
+        as_rows(query_embeddings, "query_embeddings"),
+        as_rows(corpus_embeddings, "corpus_embeddings"),
+        query_chunk_size,
+        corpus_chunk_size,
+        top_k,
+        score,
+    )
+    return [
+        [{"corpus_id": id, "score": s} for id, s in zip(*row, strict=True)]
+        for row in zip(ids.tolist(), scores.tolist(), strict=True)
+    ]
+
+
+def score_function_of(
+    score_function: ScoreFunction | str | None, model: Similar | None
+) -> ScoreFunction:
+    """The function that semantic_search scores by. Raises ValueError for a name that is none."""
+    if score_function is None:
+        return cos_sim if model is None else SIMILARITIES[model.similarity_fn_name]
+    if isinstance(score_function, str):
+        if score_function not in SIMILARITIES:
+            raise ValueError(
+                f"score_function is {score_function!r}; expected a function or one of "
+                f"{', '.join(SIMILARITIES)}."
+            )
+        return SIMILARITIES[score_function]
+    return score_function
 
 
 def best_of_chunks(
-    queries: Array, corpus: Array, chunk_size: int, k: int, score: ScoreFunction
+    queries: Array,
+    corpus: Array,
+    query_chunk_size: int,
+    corpus_chunk_size: int,
+    k: int,
+    score: ScoreFunction,
 ) -> tuple[IntArray, Array]:
-    """The k best of a corpus that is scored in chunks: (Q, D), (N, D) -> (Q, k), (Q, k)."""
-    ids = np.empty((len(queries), 0), dtype=np.int64)
-    scores = np.empty((len(queries), 0), dtype=np.float32)
-    for start in range(0, len(corpus), chunk_size):
-        new_scores = np.asarray(score(queries, corpus[start : start + chunk_size]))
-        new_ids, new_scores = top_k(new_scores, k)
-        # What was found before comes first, and has the smaller ids.
-        ids, scores = np.hstack([ids, new_ids + start]), np.hstack([scores, new_scores])
-        columns, scores = top_k(scores, k)
-        ids = np.take_along_axis(ids, columns, axis=1)
-    return ids, scores
+    """The k best of a corpus, in chunks of both: (Q, D), (N, D) -> (Q, k), (Q, k)."""
+    cosine = score is cos_sim
+    if cosine:  # then each vector is divided by its length once, not once for every other chunk
+        queries, score = normalize_embeddings(queries), dot_score
+    # Of no queries, one empty part, which is not scored: it may not know its width.
+    parts = [
+        queries[start : start + query_chunk_size]
+        for start in range(0, max(1, len(queries)), query_chunk_size)
+    ]
+    ids = [np.empty((len(part), 0), dtype=np.int64) for part in parts]
+    scores = [np.empty((len(part), 0), dtype=np.float32) for part in parts]
+    for start in range(0, len(corpus) if len(queries) else 0, corpus_chunk_size):
+        chunk = corpus[start : start + corpus_chunk_size]
+        chunk = normalize_embeddings(chunk) if cosine else chunk
+        for number, part in enumerate(parts):
+            new_ids, new_scores = top_k(np.asarray(score(part, chunk)), k)
+            # What was found before comes first, and has the smaller ids.
+            both = np.hstack([scores[number], new_scores])
+            columns, scores[number] = top_k(both, k)
+            both_ids = np.hstack([ids[number], new_ids + start])
+            ids[number] = np.take_along_axis(both_ids, columns, axis=1)
+    return np.concatenate(ids), np.concatenate(scores)
 
 
 def top_k(scores: Array, k: int) -> tuple[IntArray, Array]:
@@ -280,8 +319,10 @@ def as_rows(vectors: ArrayLike, name: str = "vectors") -> Array:
 
 
 def as_floats(vectors: ArrayLike) -> Array:
-    """Numbers as float32, or as float64 if they were."""
+    """Numbers as float32, or as float64 if they were. Raises TypeError for texts and None."""
     array = np.asarray(vectors)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"These are no vectors ({vectors!r:.60}); encode() makes them of texts.")
     return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
 
 

@@ -1,7 +1,7 @@
 """sentence-transformers' `util`, as far as minibert has it: names defined elsewhere, no more."""
 
 from minibert.mining import community_detection, paraphrase_mining, paraphrase_mining_embeddings
-from minibert.precision import quantize_embeddings
+from minibert.quantization import quantize_embeddings
 from minibert.scores import (
     SimilarityFunction,
     cos_sim,

@@ -102,3 +102,33 @@ def test_paraphrases_of_texts_are_those_of_their_vectors(minilm):
     np.testing.assert_allclose(
         [pair[0] for pair in found], [vectors[0] @ vectors[2], vectors[1] @ vectors[3]], atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("mine", "arguments", "message"),
+    [
+        (community_detection, {"batch_size": 0}, "batch_size is 0; expected a whole number"),
+        (community_detection, {"min_community_size": 0}, "min_community_size is 0"),
+        (community_detection, {"threshold": float("nan")}, "threshold is nan; expected a number"),
+        (community_detection, {"threshold": "0.7"}, "threshold is '0.7'; expected a number"),
+        (paraphrase_mining_embeddings, {"query_chunk_size": 0}, "query_chunk_size is 0"),
+        (paraphrase_mining_embeddings, {"corpus_chunk_size": None}, "corpus_chunk_size is None"),
+        (paraphrase_mining_embeddings, {"max_pairs": -1}, "max_pairs is -1"),
+        (paraphrase_mining_embeddings, {"top_k": 0}, "top_k is 0"),
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_refused(mine, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        mine(clusters(), **arguments)
+
+
+@pytest.mark.parametrize("mine", [community_detection, paraphrase_mining_embeddings])
+def test_nan_and_texts_are_refused(mine):
+    vectors = clusters()
+    vectors[4, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        mine(vectors)
+    with pytest.raises(TypeError, match="These are no vectors"):
+        mine(["a dog", "a cat"])
+    with pytest.raises(TypeError, match="sentences is one text"):
+        paraphrase_mining(None, "a dog")

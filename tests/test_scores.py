@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import minibert.scores
 import minibert.util
 from minibert.scores import (
     PAIRWISE_SIMILARITIES,
@@ -157,7 +158,7 @@ def test_hits_are_by_cosine_unless_a_model_or_a_function_says_otherwise():
     assert best == [1, 0]
 
     class Dot:
-        similarity = staticmethod(dot_score)
+        similarity_fn_name = "dot"
 
     assert semantic_search(query, corpus, model=Dot())[0][0]["corpus_id"] == 0
     assert (
@@ -171,11 +172,50 @@ def test_a_search_with_nothing_in_it_finds_nothing():
     assert semantic_search(none, one) == semantic_search([], one) == []
     assert semantic_search(one, none) == semantic_search(one, []) == [[]]
     assert semantic_search(one, one, top_k=0) == [[]]
-    for arguments in ({"top_k": -1}, {"query_chunk_size": 0}, {"corpus_chunk_size": 0}):
-        with pytest.raises(ValueError, match="start at 1, top_k at 0"):
-            semantic_search(one, one, **arguments)
     with pytest.raises(ValueError, match="3 and 4 dimensions"):
         semantic_search(one, np.ones((2, 4)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"top_k": -1}, "top_k is -1; expected a whole number from 0 up"),
+        ({"top_k": None}, "top_k is None; expected a whole number from 0 up"),
+        ({"query_chunk_size": 0}, "query_chunk_size is 0; expected a whole number from 1 up"),
+        ({"corpus_chunk_size": None}, "corpus_chunk_size is None; expected a whole number"),
+        ({"score_function": "dots"}, "score_function is 'dots'; expected a function or one of cos"),
+    ],
+)
+def test_a_search_that_cannot_be_meant_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        semantic_search(np.ones((1, 3)), np.ones((1, 3)), **arguments)
+
+
+@pytest.mark.parametrize("name", SIMILARITIES)
+def test_a_search_by_a_metric_s_name_is_one_by_its_function(name):
+    function = SIMILARITIES[name]
+    expected = semantic_search(A, B, score_function=lambda a, b: function(a, b))
+    assert semantic_search(A, B, score_function=name) == expected
+
+
+def test_the_lengths_of_a_corpus_are_taken_once(monkeypatch):
+    taken = []
+
+    def normalized(vectors):
+        taken.append(len(vectors))
+        return normalize_embeddings(vectors)
+
+    monkeypatch.setattr(minibert.scores, "normalize_embeddings", normalized)
+    semantic_search(np.ones((50, 3)), np.ones((7, 3)), query_chunk_size=4, corpus_chunk_size=5)
+    assert taken == [50, 5, 2]
+
+
+@pytest.mark.parametrize("texts", ["a dog", ["a dog", "a cat"], None, [None]])
+def test_texts_are_no_vectors(texts):
+    with pytest.raises(TypeError, match=r"These are no vectors.*encode\(\) makes them"):
+        semantic_search(texts, A)
+    with pytest.raises(TypeError, match="These are no vectors"):
+        cos_sim(A, texts)
 
 
 def test_normalised_copies_have_unit_length():

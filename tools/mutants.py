@@ -45,7 +45,7 @@ MASKED = "test_golden.py::test_probabilities_of_masked_words_equal_the_reference
 ENCODER = "test_encoder.py::test_"
 PAIR_CUT = "test_tokens.py::test_a_pair_is_cut_like_the_tokenizers_library_cuts_it"
 TOP_K = "test_scores.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
-INT8 = "test_precision.py::test_int8_rounds_down_and_is_not_symmetric"
+INT8 = "test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 PARAPHRASES = "test_mining.py::test_paraphrases_are_the_best_pairs_of_all[chunks1-1-cos_sim]"
 
 MUTANTS = [
@@ -152,11 +152,12 @@ MUTANTS = [
     Mutant("scores.py", "[: count - len(above)]", "[::-1][: count - len(above)]", TOP_K),
     Mutant("scores.py", "new_ids + start", "new_ids",
            "test_scores.py::test_hits_are_the_best_with_ties_by_id[chunks1]"),
-    Mutant("precision.py", "np.floor(", "np.round(", INT8),
-    Mutant("precision.py", "(codes - 128)", "(codes - 127)", INT8),
-    Mutant("precision.py", "steps = np.where(steps == 0, 1, steps)", "steps = steps + 1e-3", INT8),
-    Mutant("precision.py", "vectors > 0", "vectors >= 0",
-           "test_precision.py::test_bits_are_packed_the_first_dimension_highest"),
+    Mutant("quantization.py", "np.floor(", "np.round(", INT8),
+    Mutant("quantization.py", "(codes - 128)", "(codes - 127)", INT8),
+    Mutant("quantization.py", "steps = np.where(steps == 0, 1, steps)", "steps = steps + 1e-3",
+           INT8),
+    Mutant("quantization.py", "vectors > 0", "vectors >= 0",
+           "test_quantization.py::test_bits_are_packed_the_first_dimension_highest"),
     Mutant("mining.py", "scores >= threshold", "scores > threshold + 0.3",
            "test_mining.py::test_a_vector_in_two_groups_stays_with_the_larger"),
     Mutant("mining.py", "free = members[~taken[members]]", "free = members",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minibert.precision import quantize_embeddings
+from minibert.quantization import quantize_embeddings
 
 
 def vectors(rows=150, width=5):
@@ -89,7 +89,35 @@ def test_float32_is_float32():
 
 
 def test_codes_and_unknown_precisions_are_refused():
-    with pytest.raises(ValueError, match="The vectors are int8; expected floats"):
+    with pytest.raises(ValueError, match="The embeddings are int8; expected floats"):
         quantize_embeddings(np.ones((2, 2), dtype=np.int8), "binary")
     with pytest.raises(ValueError, match="precision is 'int4'; expected one of 'float32', 'int8'"):
         quantize_embeddings(vectors(), "int4")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"ranges": [0.0, 1.0]}, r"ranges have the shape \(2,\); expected \(2, 5\)"),
+        ({"ranges": np.zeros((2, 4))}, r"ranges have the shape \(2, 4\); expected \(2, 5\)"),
+        ({"ranges": [[0, 0, 1, 0, 0], [1, 1, 0, 1, 1]]}, "range of dimension 2 is 1.0 to 0.0"),
+        ({"ranges": [[0, np.nan, 0, 0, 0], [1] * 5]}, "range of dimension 1 is nan to 1.0"),
+        ({"calibration_embeddings": vectors(1)}, r"has the shape \(1, 5\); expected \(m, D\)"),
+        ({"calibration_embeddings": vectors()[0]}, r"has the shape \(5,\); expected \(m, D\)"),
+        ({"calibration_embeddings": vectors(9, 4)}, r"ranges have the shape \(2, 4\)"),
+        ({"calibration_embeddings": np.full((9, 5), np.inf)}, "hold NaN or infinity"),
+    ],
+)
+def test_ranges_that_cannot_be_meant_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        quantize_embeddings(vectors(), "int8", **arguments)
+
+
+@pytest.mark.parametrize("precision", ["int8", "binary"])
+def test_what_has_no_code_is_refused(precision):
+    x = vectors()
+    x[3, 2] = np.nan
+    with pytest.raises(ValueError, match="hold NaN or infinity, which have no code"):
+        quantize_embeddings(x, precision)
+    with pytest.raises(ValueError, match="The embeddings are no vectors"):
+        quantize_embeddings(None, precision)

@@ -42,8 +42,8 @@ def quantize_embeddings(
     dimension in the highest bit; binary subtracts 128 from each byte. A list of matrices gives a
     list, all with the same ranges.
 
-    Raises ValueError for one vector without ranges, for codes instead of vectors, and for another
-    precision.
+    Raises ValueError for one vector without ranges, for codes or NaN instead of vectors, for ranges
+    of another width, and for another precision.
     """
     check_precision(precision)
     if isinstance(embeddings, list) and embeddings and np.ndim(embeddings[0]) == 2:
@@ -62,7 +62,7 @@ def quantize_embeddings(
     if precision in ("int8", "uint8"):
         if ranges is None:
             ranges = ranges_of(vectors, precision, calibration_embeddings)
-        codes = steps_up(vectors, np.asarray(ranges, dtype=np.float32))
+        codes = steps_up(vectors, checked_ranges(ranges, vectors.shape[-1]))
         return codes.astype(np.uint8) if precision == "uint8" else (codes - 128).astype(np.int8)
     bits = np.packbits(vectors > 0, axis=-1)
     return bits if precision == "ubinary" else (bits - 128).astype(np.int8)
@@ -81,10 +81,13 @@ def code_shape(width: int, precision: str) -> int:
 
 
 def as_vectors(embeddings: ArrayLike) -> Array:
-    """Vectors as an array, or ValueError for codes, which have lost what a range needs."""
+    """Vectors as an array, or ValueError for what has no code."""
     vectors = np.asarray(embeddings)
     if vectors.dtype.kind != "f":
-        raise ValueError(f"The vectors are {vectors.dtype}; expected floats, not codes.")
+        found = "no vectors" if vectors.dtype == object else str(vectors.dtype)
+        raise ValueError(f"The embeddings are {found}; expected floats, not codes.")
+    if not np.isfinite(vectors).all():
+        raise ValueError("The embeddings hold NaN or infinity, which have no code.")
     return vectors
 
 
@@ -92,6 +95,11 @@ def ranges_of(vectors: Array, precision: str, calibration: ArrayLike | None) -> 
     """The minimum and maximum of each dimension: (n, D) -> (2, D)."""
     if calibration is not None:
         vectors = as_vectors(calibration)
+        if vectors.ndim != 2 or len(vectors) < 2:
+            raise ValueError(
+                f"calibration_embeddings has the shape {vectors.shape}; expected (m, D), of two "
+                "vectors at least."
+            )
     elif vectors.ndim == 1 or len(vectors) == 1:
         raise ValueError(
             f"One vector has no ranges for {precision}. Give ranges= or calibration_embeddings= "
@@ -105,6 +113,21 @@ def ranges_of(vectors: Array, precision: str, calibration: ArrayLike | None) -> 
             len(vectors),
         )
     return np.vstack((np.min(vectors, axis=0), np.max(vectors, axis=0)))
+
+
+def checked_ranges(ranges: ArrayLike, width: int) -> NDArray[Any]:
+    """Minima and maxima as float32 (2, D), or ValueError."""
+    limits = np.asarray(ranges, dtype=np.float32)
+    if limits.shape != (2, width):
+        raise ValueError(
+            f"The ranges have the shape {limits.shape}; expected (2, {width}), the minimum and the "
+            "maximum of each dimension."
+        )
+    if not (limits[0] <= limits[1]).all():  # NaN neither
+        dimension = int(np.flatnonzero(~(limits[0] <= limits[1]))[0])
+        low, high = limits[:, dimension].tolist()
+        raise ValueError(f"The range of dimension {dimension} is {low} to {high}.")
+    return limits
 
 
 def steps_up(vectors: Array, ranges: NDArray[Any]) -> Array:
