@@ -20,10 +20,11 @@ from minibert.checkpoint import Checkpoint
 from minibert.errors import CheckpointError
 from minibert.folder import Folder, read_folder
 from minibert.hub import find_model
+from minibert.json_files import setting
 from minibert.model import Model
 from minibert.packing import Pack
 from minibert.progress import progress, wanted
-from minibert.tokens import Cut, OnLong, Text, check_on_long, check_texts, prompt_of
+from minibert.tokens import Cut, OnLong, Text, check_on_long, check_texts
 from minibert.transformer import Transformer
 
 if TYPE_CHECKING:
@@ -98,9 +99,7 @@ class CrossEncoder(Model):
         check_counts(max_length=max_length)
         if max_length is not None:
             self.max_seq_length = max_length
-        self.prompts = {**self.folder.prompts, **(prompts or {})}
-        self.default_prompt_name = default_prompt_name or self.folder.default_prompt_name
-        prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
+        self.take_prompts({**self.folder.prompts, **(prompts or {})}, default_prompt_name)
         named = activation_fn or named_activation(self.folder, self.transformer.checkpoint)
         default = "sigmoid" if self.num_labels == 1 else "identity"
         self.activation_fn: str | ScoreActivation = named or default
@@ -146,7 +145,7 @@ class CrossEncoder(Model):
         if on_long == "window":
             raise ValueError('on_long="window" is for vectors; a pair is scored as a whole.')
         activate = as_activation(activation_fn or self.activation_fn)
-        text = prompt_of(self.prompts, prompt, prompt_name or self.default_prompt_name)
+        text = self.prompt_for(prompt, prompt_name)
         options = {"on_long": on_long, "pack_tokens": pack_tokens, "batch_size": batch_size}
         with progress(len(pairs), wanted(show_progress_bar)) as advance:
             parts = self.shared_out(
@@ -270,8 +269,10 @@ def read_classifier(checkpoint: Checkpoint) -> Classifier:
             f"{folder} has no classifier (classifier.weight, on a pooler): it is no cross-encoder."
         )
     # Like the reference: two where nobody says, and one for a BERT that was no classifier.
-    count = len(settings.get("id2label") or {}) or settings.get("num_labels") or 2
-    kinds = settings.get("architectures") or []
+    path = folder / "config.json"
+    labels = setting(path, settings, "id2label", dict, {})
+    count = len(labels) or setting(path, settings, "num_labels", int, 0) or 2
+    kinds = setting(path, settings, "architectures", list, [])
     if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
         count = 1
     weight = tensors.take("classifier.weight", count, checkpoint.config.hidden_size)

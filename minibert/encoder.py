@@ -109,9 +109,10 @@ class SentenceTransformer(Model):
         self.place_head()
         if not self.folder.has_modules:
             logger.warning("%s has no modules.json; taking the mean of its tokens.", path)
-        self.prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
-        self.default_prompt_name = default_prompt_name or self.folder.default_prompt_name
-        prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
+        self.take_prompts(
+            {"query": "", "document": "", **self.folder.prompts, **(prompts or {})},
+            default_prompt_name,
+        )
         self.similarity_fn_name, self.similarity_reason = metric_of(
             similarity_fn_name,
             self.folder.similarity_fn_name,
@@ -188,7 +189,7 @@ class SentenceTransformer(Model):
             raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')
         options: dict[str, Any] = {
             "width": min(truncate_dim or self.truncate_dim or self.width, self.width),
-            "prompt": prompt_of(self.prompts, prompt, prompt_name or self.default_prompt_name),
+            "prompt": self.prompt_for(prompt, prompt_name),
             "task": task,
             "normalize": normalize_embeddings and output_value == "sentence_embedding",
             "on_long": on_long,

@@ -6,10 +6,12 @@ processes of a pool.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from minibert.tokens import OnLong
+from minibert.errors import CheckpointError
+from minibert.tokens import OnLong, prompt_of
 
 if TYPE_CHECKING:
     from minibert.folder import Folder
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from minibert.transformer import Transformer
 
 __all__ = ["Model"]
+
+logger = logging.getLogger(__name__)
 
 Self = TypeVar("Self", bound="Model")
 
@@ -36,6 +40,29 @@ class Model:
     def place_head(self) -> None:
         """Bring the head's tensors to the transformer's device."""
         raise NotImplementedError
+
+    def take_prompts(self, prompts: dict[str, str], default_prompt_name: str | None) -> None:
+        """Keep the prompts, and the name of the default one: the caller's, else the folder's.
+
+        Raises ValueError for a name that is not among them, CheckpointError if it is the folder's.
+        """
+        self.prompts = prompts
+        self.default_prompt_name = default_prompt_name or self.folder.default_prompt_name
+        try:
+            prompt_of(prompts, None, self.default_prompt_name)
+        except ValueError as error:
+            if default_prompt_name:
+                raise
+            raise CheckpointError(
+                f"{self.folder.path / 'config_sentence_transformers.json'}: default_prompt_name: "
+                f"{error} Pass prompts=, or another default_prompt_name=."
+            ) from None
+
+    def prompt_for(self, prompt: str | None, prompt_name: str | None) -> str:
+        """The prompt of a call: the one given, else the one named, else the default one."""
+        if prompt is not None and prompt_name is not None:
+            logger.warning("Both prompt and prompt_name are given; prompt counts.")
+        return prompt_of(self.prompts, prompt, prompt_name or self.default_prompt_name)
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments that make this model of its folder."""

@@ -1,7 +1,7 @@
 """modules.json -> the modules of a model in their order, each with the settings of its own folder.
 
 Types are looked up in a fixed table, never imported, and what is not computed here is refused by
-name. Weights are `checkpoint.py`'s. Start at read_modules.
+name. Tensors are `pipeline.py`'s, the BERT's own `checkpoint.py`'s. Start at read_modules.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def read_transformer(folder: Path) -> TransformerSettings:
         raise CheckpointError(
             f"{path}: query_expansion is for multi-vector models, not for BERT's."
         )
-    model_args = either(path, settings, "model_kwargs", "model_args")
+    model_args = either(path, settings, "model_args", "model_kwargs")
     if unknown := sorted(model_args.keys() - HARMLESS_MODEL_ARGS):
         raise CheckpointError(f"{path}: minibert does not know the model argument {unknown[0]!r}.")
     return TransformerSettings(
@@ -192,8 +192,8 @@ def read_transformer(folder: Path) -> TransformerSettings:
         do_lower_case=bool(settings.get("do_lower_case")),
         query_length=count(path, settings, "query_length"),
         document_length=count(path, settings, "document_length"),
-        tokenizer_args=either(path, settings, "processor_kwargs", "tokenizer_args"),
-        config_args=either(path, settings, "config_kwargs", "config_args"),
+        tokenizer_args=either(path, settings, "tokenizer_args", "processor_kwargs"),
+        config_args=either(path, settings, "config_args", "config_kwargs"),
         **read_processing(path, setting(path, settings, "processing_kwargs", dict, {})),
     )
 
@@ -228,12 +228,8 @@ def check_output(path: Path, settings: dict[str, Any], task: str) -> None:
 def read_processing(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
     """The longest text and whether longer ones are cut, of processing_kwargs."""
     found = {"max_length": None, "truncation": True}
-    for kind, arguments in kinds.items():
-        if not isinstance(arguments, dict):
-            raise CheckpointError(f"{path}: processing_kwargs: {kind} is {arguments!r}.")
-        if kind not in ("text", "common"):
-            continue  # of pictures and sounds; there are none
-        found |= arguments
+    for kind in ("text", "common"):  # the others are of pictures and sounds; common's beat text's
+        found |= setting(path, kinds, kind, dict, {})
     # However the reference pads, the vectors are the same; here there is no padding.
     found = {key: value for key, value in found.items() if key not in ("padding", "return_tensors")}
     if unknown := sorted(found.keys() - {"max_length", "truncation"}):
@@ -251,10 +247,10 @@ def read_processing(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def either(path: Path, settings: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """An object that has had two names."""
-    objects = [setting(path, settings, key, dict, {}) for key in keys]
-    return next((found for found in objects if found), {})
+def either(path: Path, settings: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """An object that has had two names; where there are both, the reference takes the old one's."""
+    found: dict[str, Any] = setting(path, settings, old if old in settings else new, dict, {})
+    return found
 
 
 def count(path: Path, settings: dict[str, Any], key: str) -> int | None:
@@ -293,7 +289,10 @@ def read_pooling(folder: Path) -> Pooling:
         embedding_dimension=settings.get(
             "embedding_dimension", settings.get("word_embedding_dimension")
         ),
-        include_prompt=setting(path, settings, "include_prompt", bool, True),
+        # Like the reference: what is missing is true, and null is not.
+        include_prompt=setting(
+            path, {"include_prompt": True, **settings}, "include_prompt", bool, False
+        ),
     )
 
 

@@ -186,6 +186,11 @@ def test_folders_that_are_no_cross_encoder_are_refused(three, edit):
     edit(three / "config.json", architectures=["BertModel"])  # then the reference expects one label
     with pytest.raises(CheckpointError, match=r"classifier\.weight has the shape \(3, 20\)"):
         CrossEncoder(three)
+    for key, kind in (("id2label", "dict"), ("architectures", "list")):
+        edit(three / "config.json", **{key: 5})
+        with pytest.raises(CheckpointError, match=f"{key} is 5; expected a {kind}"):
+            CrossEncoder(three)
+        edit(three / "config.json", **{key: None})
 
 
 def test_modules_after_a_cross_encoder_s_transformer_are_refused(three, edit):

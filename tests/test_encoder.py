@@ -346,6 +346,13 @@ def test_both_names_of_the_texts_at_once_are_refused(minilm):
         minilm.encode("a", sentences="b")
 
 
+def test_a_prompt_and_a_name_of_one_are_warned_of(minilm, caplog):
+    both = minilm.encode("a", prompt="to be: ", prompt_name="query")
+    assert caplog.messages == ["Both prompt and prompt_name are given; prompt counts."]
+    np.testing.assert_array_equal(both, minilm.encode("a", prompt="to be: "))
+    assert len(caplog.messages) == 1
+
+
 def test_a_prompt_that_is_no_text_is_refused(minilm):
     with pytest.raises(TypeError, match="The prompt is a int"):
         minilm.encode("a", prompt=3)

@@ -132,7 +132,7 @@ def test_a_max_seq_length_that_is_no_length_is_refused(folder, edit, length):
         ("transformer_task", "sequence-classification", "modality_config is"),
         ("model_args", {"gguf_file": "x"}, "does not know the model argument 'gguf_file'"),
         ("processing_kwargs", {"text": {"stride": 3}}, "does not know the key 'stride'"),
-        ("processing_kwargs", {"text": 3}, "processing_kwargs: text is 3"),
+        ("processing_kwargs", {"text": 3}, "text is 3; expected a dict"),
         ("processing_kwargs", {"text": {"truncation": "only_first"}}, "truncation is 'only_first'"),
         ("processing_kwargs", {"text": {"max_length": 0}}, "max_length is 0; expected a whole"),
         ("module_output_name", "sentence_embedding", "minibert computes 'token_embeddings'"),
@@ -334,6 +334,42 @@ def test_config_args_and_harmless_arguments_are_followed(folder, edit):
     model = SentenceTransformer(folder)
     assert model.config.num_hidden_layers == 1
     assert "encoder.layer.2.output.dense.weight" in model.checkpoint.tensors.unused()
+
+
+@pytest.mark.parametrize(("old", "length"), [({"model_max_length": 8}, 8), ({}, 41), (None, 41)])
+def test_where_a_key_has_both_its_names_the_old_one_counts(folder, edit, old, length):
+    edit(
+        folder / "sentence_bert_config.json",
+        max_seq_length=None,
+        tokenizer_args=old,
+        processor_kwargs={"model_max_length": 7},
+    )
+    assert SentenceTransformer(folder).max_seq_length == length
+
+
+@pytest.mark.parametrize("kinds", [("common", "text"), ("text", "common")])
+def test_common_beats_text(folder, edit, kinds):
+    lengths = {"common": 6, "text": 5}
+    edit(
+        folder / "sentence_bert_config.json",
+        processing_kwargs={kind: {"max_length": lengths[kind]} for kind in kinds},
+    )
+    tokens = SentenceTransformer(folder).tokens("a b c d e f")
+    assert len(tokens.ids) == 6
+
+
+def test_an_include_prompt_of_null_is_false(folder, edit):
+    edit(folder / "1_Pooling" / "config.json", include_prompt=None)
+    assert SentenceTransformer(folder).include_prompt is False
+
+
+def test_a_default_prompt_that_a_folder_lacks_is_refused_unless_it_is_given(folder, edit):
+    edit(folder / "config_sentence_transformers.json", default_prompt_name="ask")
+    with pytest.raises(CheckpointError, match=r"default_prompt_name: There is no prompt 'ask'"):
+        SentenceTransformer(folder)
+    assert SentenceTransformer(folder, default_prompt_name="query").default_prompt_name == "query"
+    model = SentenceTransformer(folder, prompts={"ask": "the "})
+    np.testing.assert_array_equal(model.encode("cat"), model.encode("cat", prompt="the "))
 
 
 def test_the_limit_of_processing_kwargs_beats_the_others(folder, edit):

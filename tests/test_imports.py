@@ -44,9 +44,9 @@ MAY_IMPORT = {
     "vectors": "arrays packing padded pipeline tokens transformer",
     "processes": "arguments devices",
     "saving": "folder json_files modules tensors",
-    "model": "tokens",
-    "cross_encoder": "activations arguments arrays bert checkpoint errors folder hub kernels model "
-    "packing progress tokens transformer",
+    "model": "errors tokens",
+    "cross_encoder": "activations arguments arrays bert checkpoint errors folder hub json_files "
+    "kernels model packing progress tokens transformer",
     "masked_lm": "activations arguments arrays checkpoint errors hub kernels modules packing "
     "scores tokens transformer",
     "encoder": "arguments arrays metrics model progress quantization scores tokens",

@@ -318,6 +318,30 @@ FOLDERS = {
     "processing_kwargs": made(
         pooling, then=[changed(BERT, processing_kwargs={"text": {"max_length": 9}})]
     ),
+    "processing_kwargs, common beats text": made(
+        pooling,
+        then=[
+            changed(
+                BERT, processing_kwargs={"common": {"max_length": 9}, "text": {"max_length": 6}}
+            )
+        ],
+    ),
+    "old keys beat new ones": made(
+        pooling,
+        then=[
+            changed(
+                BERT,
+                max_seq_length=None,
+                tokenizer_args={"model_max_length": 11},
+                processor_kwargs={"model_max_length": 7},
+                config_args={},
+                config_kwargs={"num_hidden_layers": 1},
+            )
+        ],
+    ),
+    "include_prompt null": made(
+        pooling, prompts=PROMPTS, then=[changed(f"1_Pooling/{CONFIG}", include_prompt=None)]
+    ),
     "query_length": made(
         pooling, prompts=PROMPTS, then=[changed(BERT, query_length=6, document_length=13)]
     ),
