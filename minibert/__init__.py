@@ -64,3 +64,7 @@ def __getattr__(name: str) -> object:
 
         return minibert.util
     raise AttributeError(f"module 'minibert' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

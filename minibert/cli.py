@@ -8,7 +8,9 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator
@@ -30,9 +32,10 @@ from minibert.saving import replacing
 __all__ = ["main"]
 
 # The table of exit codes, one for all commands (after BSD's sysexits.h).
-OK, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, OUR_FAULT, CANNOT_CREATE, IO_FAILED, INTERRUPTED = (
-    *(0, 2, 65, 66, 69, 70, 73, 74, 130),
+OK, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, OUR_FAULT, CANNOT_CREATE, IO_FAILED = (
+    *(0, 2, 65, 66, 69, 70, 73, 74),
 )
+INTERRUPTED, TERMINATED = 130, 143  # what a shell makes of the signals' numbers
 
 CHUNK_TEXTS = 8192  # how many lines are read, embedded and written at a time
 
@@ -62,9 +65,23 @@ def main(arguments: list[str] | None = None) -> int:
     )
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # texts are, whatever the locale says
-    code = attempt(options)
+    with ending_by_sigterm():
+        code = attempt(options)
     leave_stdout()
     return code
+
+
+@contextmanager
+def ending_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block like Ctrl-C does: what was half written is removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what a signal does
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def attempt(options: argparse.Namespace) -> int:
@@ -126,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
         description="BERT sentence embeddings in NumPy: text in, vectors out.",
         epilog="exit codes: 0 well; 2 usage; 65 bad input data; 66 no such input; 69 not "
         "available (offline and not cached, no GPU); 70 a fault of minibert; 73 cannot create "
-        "the output; 74 reading or writing failed; 130 interrupted",
+        "the output; 74 reading or writing failed; 130 interrupted; 143 terminated",
     )
     top.add_argument("--version", action="version", version=f"minibert {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")

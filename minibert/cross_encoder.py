@@ -6,7 +6,7 @@ The names and defaults are those of sentence-transformers' class.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -255,9 +255,6 @@ class CrossEncoder(Model):
 
     def __len__(self) -> int:
         return 1
-
-    def __iter__(self) -> Iterator[Transformer]:
-        yield self.transformer
 
 
 def read_classifier(checkpoint: Checkpoint) -> Classifier:

@@ -7,7 +7,7 @@ processes of a pool.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minibert.errors import CheckpointError
@@ -160,6 +160,14 @@ class Model:
 
         with shared(self._recipe(), pool, device) as processes:
             return processes.map(method, texts, arguments, chunk_size, advance)
+
+    def __iter__(self) -> Iterator[Any]:
+        """The Transformer, then the modules after it."""
+        yield self.transformer
+
+    def __repr__(self) -> str:
+        modules = "\n".join(f"  ({number}): {module}" for number, module in enumerate(self))
+        return f"{type(self).__name__}(\n{modules}\n)"
 
     def _recipe(self) -> Recipe:
         """How a process makes its copy, which then moves to a device and has its own threads."""

@@ -76,7 +76,7 @@ class Cut:
             f"the longest had {self.longest} {unit}."
         )
         if on_long == "error":
-            raise ValueError(f'{message} Split them, or pass on_long="warn" or "ignore".')
+            raise ValueError(f"{message} Split them, or set on_long to warn, ignore or window.")
         logger.warning("%s", message)
 
 

@@ -206,7 +206,9 @@ def read_words(folder: Path, content: dict[str, Any], unknown: str) -> WordPiece
     elif (folder / "vocab.txt").exists():
         words = WordPiece.from_file(str(folder / "vocab.txt"), unk_token=unknown)
     else:
-        raise CheckpointError(f"{folder} has neither tokenizer.json nor vocab.txt.")
+        raise CheckpointError(
+            f"{folder} has no vocabulary, neither in tokenizer.json nor in vocab.txt."
+        )
     if words.token_to_id(unknown) is None:
         raise CheckpointError(f"{folder}: the vocabulary has no {unknown}, the unknown word.")
     return words

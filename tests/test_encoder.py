@@ -191,7 +191,9 @@ def test_a_text_of_10_mb_is_reported_in_characters(minilm_folder, caplog):
 
 def test_on_long_error_refuses_with_what_to_do(minilm_folder):
     model = SentenceTransformer(minilm_folder, on_long="error")
-    with pytest.raises(ValueError, match=r"1 of 2 texts .* had 302 tokens\. Split them, or pass"):
+    with pytest.raises(
+        ValueError, match=r"1 of 2 texts .* had 302 tokens\. Split them, or set on_long"
+    ):
         model.encode(["word " * 300, "short"])
     assert model.encode(["word " * 300], on_long="ignore").shape == (1, 384)
 
@@ -643,6 +645,9 @@ def test_a_model_is_a_list_of_its_modules(minilm):
     assert minilm[1].pooling_mode == ("mean",)
     assert minilm[-1] == minilm[2]
     assert "MiniLM" in repr(minilm[0])
+    lines = repr(minilm).splitlines()
+    assert [lines[0], lines[-1]] == ["SentenceTransformer(", ")"]
+    assert lines[2] == f"  (1): {minilm[1]}"
 
 
 def test_names_that_programs_use(minilm_folder):

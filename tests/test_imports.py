@@ -140,6 +140,7 @@ def test_everything_in_all_is_there_and_documented():
     assert sorted(minibert.__all__) == minibert.__all__
     for name in minibert.__all__:
         assert getattr(minibert, name).__doc__, name
+    assert set(minibert.__all__) <= set(dir(minibert))
 
 
 @pytest.mark.parametrize("module", [m for m in MAY_IMPORT if m not in ("__main__", "kernels_cupy")])

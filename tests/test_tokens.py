@@ -455,9 +455,14 @@ def test_a_value_of_the_wrong_kind_is_named(folder, edit, file, key, value):
 
 
 def test_a_folder_without_vocabulary_is_refused(folder):
-    (folder / "tokenizer.json").unlink()
-    with pytest.raises(CheckpointError, match=r"neither tokenizer\.json nor vocab\.txt"):
-        load(folder)
+    for change in ((folder / "tokenizer.json").unlink, lambda: write(folder, "{}")):
+        change()
+        with pytest.raises(CheckpointError, match=r"neither in tokenizer\.json nor in vocab\.txt"):
+            load(folder)
+
+
+def write(folder, text):
+    (folder / "tokenizer.json").write_text(text)
 
 
 def test_a_vocabulary_larger_than_the_embeddings_is_refused(folder):
