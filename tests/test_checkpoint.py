@@ -127,6 +127,12 @@ def refused(folder, message):
         SentenceTransformer(folder)
 
 
+def test_an_adapter_is_not_left_out(folder):
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (folder / "config.json").unlink()  # as in a folder of an adapter alone
+    refused(folder, r"adapter_config\.json.*merge_and_unload")
+
+
 def test_a_missing_tensor_is_named(folder):
     change_tensors(folder, lambda tensors: tensors.pop("encoder.layer.1.output.dense.bias"))
     refused(folder, r"no tensor 'encoder\.layer\.1\.output\.dense\.bias'")
