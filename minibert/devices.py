@@ -96,7 +96,7 @@ def cuda_device(name: str) -> Device:
     except ImportError as error:
         raise DeviceError(
             f"device {name!r} needs CuPy, which cannot be imported here ({error}). "
-            "Install it with: pip install 'minibert-numpy[cupy]'"
+            "Install it with: pip install 'cupy-cuda12x[ctk]'"
         ) from error
     try:
         count = cupy.cuda.runtime.getDeviceCount()
