@@ -190,7 +190,7 @@ if __name__ == "__main__":
     with model.start_multi_process_pool(["cpu", "cpu"]) as pool:
         print(*pool.pids, flush=True)
         try:
-            model.encode(["the cat sat " * 99] * 200_000, pool=pool)
+            model.encode(["the cat sat " * 99] * 200_000, pool=pool, chunk_size=100_000)
         except KeyboardInterrupt:
             print("interrupted", flush=True)
 """

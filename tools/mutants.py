@@ -45,6 +45,8 @@ MASKED = "test_golden.py::test_probabilities_of_masked_words_equal_the_reference
 ENCODER = "test_encoder.py::test_"
 PAIR_CUT = "test_tokens.py::test_a_pair_is_cut_like_the_tokenizers_library_cuts_it"
 TOP_K = "test_scores.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
+SAVED = "test_saving.py::test_"
+PROCESSES = "test_processes.py::test_"
 INT8 = "test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 PARAPHRASES = "test_mining.py::test_paraphrases_are_the_best_pairs_of_all[chunks1-1-cos_sim]"
 
@@ -134,8 +136,8 @@ MUTANTS = [
            ENCODER + "windows_leave_out_a_prompt_that_does_not_count"),
     Mutant("vectors.py", "-characters_of(text)", "characters_of(text)",
            ENCODER + "all_of_a_text_is_padded_to_its_batch_of_the_longest_first"),
-    Mutant("tokens.py", "return prompt + text if isinstance(text, str)",
-           "return text if isinstance(text, str)", ENCODER + "prompts_go_before_the_text"),
+    Mutant("tokens.py", "prompt + text if isinstance(text, str)",
+           "text if isinstance(text, str)", ENCODER + "prompts_go_before_the_text"),
     Mutant("encoder.py", "normalize_embeddings and output_value == ", "output_value == ",
            GOLDEN + "[gelu]"),
     Mutant("encoder.py", 'names = ("document", "passage", "corpus")', 'names = ("passage",)',
@@ -221,10 +223,39 @@ MUTANTS = [
            "test_checkpoint.py::test_tensors_that_are_not_aligned_change_no_vector"),
     Mutant("json_files.py", 'or ".." in parts', "",
            "test_folder.py::test_a_module_path_that_leaves_the_folder_is_refused"),
-    Mutant("saving.py", "os.replace(partial, target)", "shutil.copyfile(partial, target)",
+    Mutant("saving.py", "os.replace(partial, path)", "shutil.copyfile(partial, path)",
            "test_saving.py::test_a_model_that_is_in_use_can_be_saved_over"),
-    Mutant("saving.py", "    check_target(source, target, folders)\n", "",
+    Mutant("saving.py", "    check_target(target, loaded, modules)\n", "",
            "test_saving.py::test_a_folder_with_another_model_s_files_is_refused_and_left_alone"),
+    Mutant("saving.py", "        if stamp(file) != before:\n", "        if False:\n",
+           SAVED + "a_model_whose_weights_have_changed_since_is_not_saved"),
+    Mutant("saving.py", "        (bert / other).unlink(missing_ok=True)\n", "        pass\n",
+           SAVED + "settings_of_an_earlier_model_do_not_stay"),
+    Mutant("saving.py", "for file in files if folder.has_modules else []:", "for file in files:",
+           SAVED + "a_plain_bert_becomes_a_sentence_transformers_folder"),
+    Mutant("saving.py", 'if k != "model_max_length"}', "}",
+           SAVED + "only_the_key_that_a_folder_has_loses_its_length"),
+    Mutant("folder.py", "path = path.absolute()", "path = path",
+           SAVED + "a_relative_path_holds_when_the_directory_changes"),
+    Mutant("modules.py", "old if old in settings else new", "old if settings.get(old) else new",
+           "test_folder.py::test_where_a_key_has_both_its_names_the_old_one_counts"),
+    Mutant("modules.py", 'for kind in ("text", "common"):', 'for kind in ("common", "text"):',
+           "test_folder.py::test_common_beats_text"),
+    Mutant("model.py", "            self.place_head()\n", "            pass\n",
+           "test_cupy.py::test_modules_and_every_output_equal_the_cpus[modules-sentence_embedding]"),
+    Mutant("transformer.py", "with_prompt(prompt, texts[window])", "texts[window]",
+           ENCODER + "prompts_go_before_the_text"),
+    Mutant("devices.py", "min(self._limits), user_api", "limit, user_api",
+           "test_devices.py::test_calls_may_end_in_any_order"),
+    Mutant("processes.py", "threading.Thread(target=end_with_parent, daemon=True).start()",
+           "pass",
+           PROCESSES + "no_process_outlives_its_work[9]"),
+    Mutant("processes.py", "        self._stopping.set()\n", "",
+           PROCESSES + "no_process_outlives_its_work[2]"),
+    Mutant("processes.py", '    HELD["barrier"].wait()\n', "",
+           PROCESSES + "a_device_that_is_not_there_is_named_at_the_start"),
+    Mutant("processes.py", "if pool.recipe.computes != recipe.computes:", "if False:",
+           PROCESSES + "a_pool_serves_the_model_that_started_it_as_it_was"),
     Mutant("processes.py", "results.append(future.result())", "results.insert(0, future.result())",
            "test_processes.py::test_vectors_are_those_of_one_process_in_order[7]"),
 ]  # fmt: skip
