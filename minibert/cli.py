@@ -27,7 +27,6 @@ from minibert.encoder import DEFAULT_MODEL, SentenceTransformer
 from minibert.errors import DeviceError, ModelUnavailableError
 from minibert.formats import FORMATS, Batch
 from minibert.progress import progress
-from minibert.saving import replacing
 
 __all__ = ["main"]
 
@@ -463,9 +462,14 @@ def output(name: str) -> Iterator[BinaryIO]:
     if target.exists() and not target.is_file():  # /dev/null, a pipe
         with created(target, name) as file:
             yield file
-    else:
-        with replacing(target) as partial, created(partial, name) as file:
+        return
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    try:
+        with created(partial, name) as file:
             yield file
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def created(path: Path, name: str) -> BinaryIO:

@@ -6,7 +6,7 @@ The names and defaults are those of sentence-transformers' class.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -210,8 +210,8 @@ class CrossEncoder(Model):
 
         Raises ValueError for a model with several labels, TypeError for what are no documents.
         """
-        if isinstance(documents, str):
-            raise TypeError(f"documents is one text ({documents!r:.40}); expected a list of them.")
+        if isinstance(documents, str) or not isinstance(documents, Iterable):
+            raise TypeError(f"documents is {documents!r:.40}; expected a list of texts.")
         documents = list(documents)
         check_counts(top_k=top_k)
         if self.num_labels != 1:

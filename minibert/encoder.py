@@ -310,6 +310,16 @@ class SentenceTransformer(Model):
         return PAIRWISE_SIMILARITIES[self.similarity_fn_name](a, b)
 
     @property
+    def truncate_dim(self) -> int | None:
+        """How many dimensions of a vector are kept; None keeps all. Can be set."""
+        return self._truncate_dim
+
+    @truncate_dim.setter
+    def truncate_dim(self, truncate_dim: int | None) -> None:
+        check_counts(truncate_dim=truncate_dim)
+        self._truncate_dim = None if truncate_dim is None else int(truncate_dim)
+
+    @property
     def width(self) -> int:
         """The dimensions of a vector before truncate_dim."""
         return self._pipeline.width
@@ -332,7 +342,6 @@ class SentenceTransformer(Model):
     @contextmanager
     def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
         """Keep another number of dimensions within the block."""
-        check_counts(truncate_dim=truncate_dim)
         before = self.truncate_dim
         self.truncate_dim = truncate_dim
         try:
@@ -373,14 +382,13 @@ class SentenceTransformer(Model):
         are there are replaced, each when its successor is whole.
 
         Raises FileExistsError where files of another model would stay beside these, OSError where
-        the model's own files are gone or changed or cannot be written, ValueError for prompts or a
-        truncate_dim that could not be loaded again.
+        the model's own files are gone or written anew or cannot be copied, and then all stays as it
+        was; ValueError for prompts that could not be loaded again.
         """
         from minibert.saving import save_model
 
         check_prompts(self.prompts)
         prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
-        check_counts(truncate_dim=self.truncate_dim)
         changed = self.max_seq_length != self.transformer.loaded_max_seq_length
         save_model(
             self.folder,
@@ -393,7 +401,7 @@ class SentenceTransformer(Model):
                 "prompts": self.prompts,
                 "default_prompt_name": self.default_prompt_name,
                 "similarity_fn_name": self.similarity_fn_name,
-                "truncate_dim": self.truncate_dim and int(self.truncate_dim),  # it may be NumPy's
+                "truncate_dim": self.truncate_dim,
             },
         )
 

@@ -72,6 +72,11 @@ def find_model(
 
     Raises FileNotFoundError for a path that does not exist, ModelUnavailableError for a name.
     """
+    if not isinstance(model_name_or_path, str | os.PathLike):
+        raise TypeError(
+            f"model_name_or_path is {model_name_or_path!r:.60}; expected a folder or a name, as "
+            "'sentence-transformers/all-MiniLM-L6-v2'."
+        )
     text = os.fspath(model_name_or_path)
     path = Path(os.path.expanduser(text))
     if text and path.is_dir():

@@ -12,7 +12,7 @@ import numpy as np
 
 from minibert import kernels as numpy_kernels
 from minibert.activations import ACTIVATIONS
-from minibert.arguments import check_counts
+from minibert.arguments import check_given_counts
 from minibert.arrays import Array
 from minibert.checkpoint import Checkpoint
 from minibert.errors import CheckpointError
@@ -93,7 +93,7 @@ class BertForMaskedLM:
 
         Raises TypeError for what is no text, ValueError for a text without a mask.
         """
-        check_counts(top_k=top_k)
+        check_given_counts(top_k=top_k)
         texts = check_texts(list_of(inputs, "fill_mask()"))
         words = self.transformer.words
         mask = words.backend.token_to_id(words.special_tokens.get("mask_token", ""))

@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike
 from minibert.arguments import check_given_counts
 from minibert.arrays import Array
 from minibert.progress import progress
-from minibert.scores import ScoreFunction, as_rows, best_of_chunks, cos_sim, normalize_embeddings
+from minibert.scores import (
+    ScoreFunction,
+    as_rows,
+    best_of_chunks,
+    cos_sim,
+    normalize_embeddings,
+    score_function_of,
+)
 
 __all__ = ["community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"]
 
@@ -78,7 +85,7 @@ def paraphrase_mining(
     corpus_chunk_size: int = 100_000,
     max_pairs: int = 500_000,
     top_k: int = 100,
-    score_function: ScoreFunction = cos_sim,
+    score_function: ScoreFunction | str = cos_sim,
     truncate_dim: int | None = None,
     prompt_name: str | None = None,
     prompt: str | None = None,
@@ -110,7 +117,7 @@ def paraphrase_mining_embeddings(
     corpus_chunk_size: int = 100_000,
     max_pairs: int = 500_000,
     top_k: int = 100,
-    score_function: ScoreFunction = cos_sim,
+    score_function: ScoreFunction | str = cos_sim,
 ) -> list[list[float | int]]:
     """Find the pairs of vectors that score highest: (n, D) -> [score, i, j] with i < j, best first.
 
@@ -128,12 +135,13 @@ def paraphrase_mining_embeddings(
         top_k=top_k,
     )
     vectors = as_rows(embeddings)
+    score = score_function_of(score_function)
     kept = np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.float32)
     for start in range(0, len(vectors), query_chunk_size):
         chunk = vectors[start : start + query_chunk_size]
         # One more than asked for, as a vector is its own neighbour.
         ids, scores = best_of_chunks(
-            chunk, vectors, query_chunk_size, corpus_chunk_size, top_k + 1, score_function
+            chunk, vectors, query_chunk_size, corpus_chunk_size, top_k + 1, score
         )  # (q, k)
         rows = np.arange(start, start + len(chunk))[:, None]
         others = ids != rows

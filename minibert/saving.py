@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,10 +18,12 @@ from minibert.json_files import inside, read_json
 from minibert.modules import TRANSFORMER_FILES, module_entry
 from minibert.tensors import weight_files
 
-__all__ = ["Loaded", "loaded_files", "replacing", "save_model"]
+__all__ = ["Loaded", "loaded_files", "save_model"]
 
 # Where a copied file lies in a model's folder -> its size and when it was written, at loading.
 Loaded: TypeAlias = dict[str, tuple[int, int]]
+# A file -> what writes it, to the path that it is given.
+Writers: TypeAlias = dict[Path, Callable[[Path], object]]
 
 # What is read beside weights and settings. No pickles, and nothing that is code.
 VOCABULARY = [
@@ -83,23 +84,23 @@ def save_model(
     if folder.has_modules:
         pooling = read_json(source / names["Pooling"] / "config.json", dict)
     check_target(target, loaded, modules)
-    for name in loaded:
-        copy(source / name, target / name)
-    if (source / "README.md").is_file():
-        copy(source / "README.md", target / "README.md")
     bert = target / names["Transformer"]
+    files: Writers = {
+        target / name: copier(source / name)
+        for name in [*loaded, *(["README.md"] if (source / "README.md").is_file() else [])]
+        if not ((target / name).exists() and (target / name).samefile(source / name))
+    }
+    files[bert / TRANSFORMER_FILES[0]] = json_writer(settings_of_bert)
+    files[target / names["Pooling"] / "config.json"] = json_writer(
+        {**pooling, "include_prompt": include_prompt}
+    )
+    files[target / "config_sentence_transformers.json"] = json_writer(
+        {"model_type": "SentenceTransformer", **settings}
+    )
+    files[target / "modules.json"] = json_writer(entries)
+    write_all(files, [target / "modules.json", bert / "config.json"])
     for other in TRANSFORMER_FILES[1:]:
         (bert / other).unlink(missing_ok=True)
-    write_json(bert / TRANSFORMER_FILES[0], settings_of_bert)
-    write_json(
-        target / names["Pooling"] / "config.json", {**pooling, "include_prompt": include_prompt}
-    )
-    write_json(
-        target / "config_sentence_transformers.json",
-        {"model_type": "SentenceTransformer", **settings},
-    )
-    # Last: until it is there, this is not a sentence-transformers folder.
-    write_json(target / "modules.json", entries)
 
 
 def entries_of(folder: Folder) -> list[dict[str, Any]]:
@@ -140,8 +141,8 @@ def check_source(source: Path, loaded: Loaded) -> None:
             raise FileNotFoundError(f"{file} is gone, so the model cannot be copied.")
         if stamp(file) != before:
             raise OSError(
-                f"{file} has changed since the model was loaded; what would be saved is another "
-                "model. Load it again."
+                f"{file} has been written since the model was loaded, so what would be saved may "
+                "be another model. Load it again."
             )
 
 
@@ -181,30 +182,42 @@ def transformer_settings(folder: Folder, max_seq_length: int | None) -> dict[str
     return settings
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copy a file; a file onto itself is left alone."""
-    if not (target.exists() and source.samefile(target)):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as partial:
-            shutil.copyfile(source, partial)
+def copier(source: Path) -> Callable[[Path], object]:
+    """What makes a copy of a file, with its time: that tells it from another."""
+
+    def copy(target: Path) -> None:
+        shutil.copyfile(source, target)
+        status = source.stat()
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    return copy
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")
+def json_writer(content: Any) -> Callable[[Path], object]:
+    """What writes a JSON file."""
+    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+    return lambda path: path.write_text(text, "utf-8")
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file to write, beside `path`: it takes its place after the block, or goes if that fails.
+def write_all(files: Writers, last: list[Path]) -> None:
+    """Write files, and put them in their places when all are whole; those of `last` come last.
 
-    What is there is replaced when its successor is whole, and a file that is mapped stays whole.
+    Where that fails, all stay as they were. Each takes the place of an earlier one by its name, so
+    a file that is mapped stays whole. Whatever ends the program between two of them leaves a folder
+    without the last file, which cannot be loaded, rather than half of one model, half of another.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    staged: dict[Path, Path] = {}
     try:
-        yield partial
-        os.replace(partial, path)
+        for path, write in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staged[path] = path.with_name(f"{path.name}.{os.getpid()}.partial")
+            write(staged[path])
+        if all(path in staged for path in last):  # else the model's own files stay where they are
+            for path in last:
+                path.unlink(missing_ok=True)
+        for path in [*(path for path in files if path not in last), *last]:
+            if path in staged:
+                os.replace(staged.pop(path), path)
     finally:
-        partial.unlink(missing_ok=True)
+        for partial in staged.values():
+            partial.unlink(missing_ok=True)

@@ -213,7 +213,7 @@ def semantic_search(
 
 
 def score_function_of(
-    score_function: ScoreFunction | str | None, model: Similar | None
+    score_function: ScoreFunction | str | None, model: Similar | None = None
 ) -> ScoreFunction:
     """The function that semantic_search scores by. Raises ValueError for a name that is none."""
     if score_function is None:
@@ -323,7 +323,10 @@ def as_floats(vectors: ArrayLike) -> Array:
     array = np.asarray(vectors)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"These are no vectors ({vectors!r:.60}); encode() makes them of texts.")
-    return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
+    # Python's own floats are of 64 bits, but nobody chose that.
+    written = isinstance(vectors, list | tuple) and not any(hasattr(v, "dtype") for v in vectors)
+    is_wide = array.dtype == np.float64 and not written
+    return array if is_wide else array.astype(np.float32, copy=False)
 
 
 def blocks(rows: int, floats_per_row: int) -> Iterator[slice]:

@@ -71,13 +71,20 @@ class Cut:
         if not self.texts or on_long in ("ignore", "window"):
             return
         unit = "tokens" if self.in_tokens else "characters"
-        message = (
-            f"{self.texts} of {texts} texts were longer than {limit} tokens and lost their ends; "
-            f"the longest had {self.longest} {unit}."
-        )
         if on_long == "error":
-            raise ValueError(f"{message} Split them, or set on_long to warn, ignore or window.")
-        logger.warning("%s", message)
+            # Whoever refuses does so before all texts are counted.
+            raise ValueError(
+                f"{self.texts} texts at least are longer than {limit} tokens; the longest has "
+                f"{self.longest} {unit}. Split them, or set on_long to warn, ignore or window."
+            )
+        logger.warning(
+            "%d of %d texts were longer than %s tokens and lost their ends; the longest had %d %s.",
+            self.texts,
+            texts,
+            limit,
+            self.longest,
+            unit,
+        )
 
 
 class Rows(NamedTuple):
@@ -211,7 +218,7 @@ def prompt_of(prompts: dict[str, str], prompt: str | None, name: str | None) -> 
     if name not in prompts:
         names = ", ".join(map(repr, prompts)) or "none"
         raise ValueError(f"There is no prompt {name!r}; this model has {names}.")
-    return prompts[name]
+    return prompt_of({}, prompts[name], None)
 
 
 def with_prompt(prompt: str, texts: Sequence[Text]) -> Sequence[Text]:

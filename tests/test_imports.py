@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "encoder": "arguments arrays metrics model progress quantization scores tokens",
     "util": "mining quantization scores",
     "__init__": "encoder errors quantization scores",
-    "cli": "__init__ devices encoder errors formats progress saving",
+    "cli": "__init__ devices encoder errors formats progress",
     "__main__": "cli",
 }
 # Imported inside a function: CuPy's kernels need CuPy, the transformers-shaped view is an answer to

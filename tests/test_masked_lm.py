@@ -123,8 +123,9 @@ def test_a_text_without_a_mask_is_refused(model):
     for nothing in (None, b"the [MASK]", 3):
         with pytest.raises(TypeError, match=r"fill_mask\(\) got a"):
             model.fill_mask(nothing)
-    with pytest.raises(ValueError, match="top_k is 0; expected a whole number"):
-        model.fill_mask(TEXT, top_k=0)
+    for top_k in (0, None):
+        with pytest.raises(ValueError, match=f"top_k is {top_k}; expected a whole number"):
+            model.fill_mask(TEXT, top_k=top_k)
 
 
 def test_folders_without_the_head_are_refused(masked, edit):

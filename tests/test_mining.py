@@ -132,3 +132,10 @@ def test_nan_and_texts_are_refused(mine):
         mine(["a dog", "a cat"])
     with pytest.raises(TypeError, match="sentences is one text"):
         paraphrase_mining(None, "a dog")
+
+
+def test_paraphrases_by_a_metric_s_name_are_those_by_its_function():
+    vectors = clusters()
+    by_name = paraphrase_mining_embeddings(vectors, score_function="dot")
+    assert by_name == paraphrase_mining_embeddings(vectors, score_function=dot_score)
+    assert by_name != paraphrase_mining_embeddings(vectors)

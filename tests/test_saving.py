@@ -11,7 +11,6 @@ from golden_files import GOLDEN, copy_of
 from safetensors.numpy import load_file, save_file
 
 from minibert import CheckpointError, SentenceTransformer
-from minibert.saving import copy as copy_file
 
 
 def read(path):
@@ -118,19 +117,70 @@ def test_no_pickle_and_no_code_is_copied(folder, tmp_path):
     assert not names & {"pytorch_model.bin", "modeling.py", "onnx"}
 
 
-def test_a_copy_that_fails_leaves_the_old_file(folder, tmp_path, monkeypatch):
-    target = tmp_path / "file"
-    target.write_text("old")
+def contents(folder):
+    """Every file below a folder."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def other(folder, tmp_path):
+    """A model with other weights and another vocabulary, and where the first one is saved."""
+    SentenceTransformer(folder).save_pretrained(tmp_path / "saved")
+    words = (folder / "tokenizer.json").read_text().replace('"cat"', '"cow"')
+    (folder / "tokenizer.json").write_text(words)
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: 2 * tensor for name, tensor in tensors.items()}, folder / "model.safetensors")
+    return SentenceTransformer(folder), tmp_path / "saved"
+
+
+def test_a_save_that_fails_leaves_the_old_model(other, monkeypatch):
+    model, target = other
+    before, copyfile = contents(target), shutil.copyfile
 
     def full(source, partial):
-        partial.write_text("ha")
-        raise OSError(28, "No space left on device")
+        if source.name == "model.safetensors":
+            partial.write_text("ha")
+            raise OSError(28, "No space left on device")
+        copyfile(source, partial)
 
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(OSError, match="No space left"):
-        copy_file(folder / "config.json", target)
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["file"]
-    assert target.read_text() == "old"
+        model.save_pretrained(target)
+    assert contents(target) == before
+
+
+def test_a_save_that_is_cut_short_leaves_no_model_of_two(other, monkeypatch):
+    model, target = other
+    replace, kept = os.replace, []
+    for count in range(len(contents(target))):
+        kept.append(0)
+
+        def cut_short(partial, path, count=count):
+            if kept[-1] == count:
+                raise KeyboardInterrupt
+            kept[-1] += 1
+            replace(partial, path)
+
+        monkeypatch.setattr(os, "replace", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            model.save_pretrained(target)
+        with pytest.raises(
+            CheckpointError, match=r"neither modules\.json nor config|config\.json is missing"
+        ):
+            SentenceTransformer(target)
+    monkeypatch.setattr(os, "replace", replace)
+    model.save_pretrained(target)
+    np.testing.assert_array_equal(SentenceTransformer(target).encode("cat"), model.encode("cat"))
+
+
+def test_a_copy_has_the_time_of_its_file(folder, tmp_path):
+    """So that a model of a folder that was saved anew, with the same files, can be saved."""
+    first = SentenceTransformer(folder)
+    first.save_pretrained(tmp_path / "saved")
+    second = SentenceTransformer(tmp_path / "saved")
+    first.save_pretrained(tmp_path / "saved")
+    second.save_pretrained(tmp_path / "again")
+    assert SentenceTransformer(tmp_path / "again").max_seq_length == 41
 
 
 def test_a_module_path_that_leads_outside_is_never_written(folder, tmp_path, edit):
@@ -169,7 +219,9 @@ def test_a_model_whose_weights_have_changed_since_is_not_saved(folder, tmp_path)
     save_file({name: 2 * tensor for name, tensor in tensors.items()}, folder / "new")
     os.utime(folder / "new", ns=(1, 1))
     (folder / "new").replace(folder / "model.safetensors")
-    with pytest.raises(OSError, match=r"model.safetensors has changed since the model was loaded"):
+    with pytest.raises(
+        OSError, match=r"model.safetensors has been written since the model was loaded"
+    ):
         model.save_pretrained(tmp_path / "saved")
     assert not (tmp_path / "saved").exists()
 
@@ -261,7 +313,6 @@ def test_what_could_not_be_loaded_again_is_not_saved(folder, tmp_path):
     model.save_pretrained(tmp_path / "saved")
     assert SentenceTransformer(tmp_path / "saved").truncate_dim == 7
     for name, value, message in (
-        ("truncate_dim", 0, "truncate_dim is 0"),
         ("default_prompt_name", "nobody", "nobody"),
         ("prompts", {"query": 3}, "prompts is"),
     ):

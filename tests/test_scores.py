@@ -53,6 +53,13 @@ def test_scores_are_float32_but_of_float64(score):
     assert score(A.astype(np.float64), B.astype(np.float64)).dtype == np.float64
 
 
+def test_numbers_written_out_are_float32_and_arrays_what_they_are():
+    for written in ([1.0, 2.0], [[1.0, 2.0]], ((1, 2),)):
+        assert cos_sim(written, written).dtype == np.float32
+    wide = [np.array([1.0, 2.0])]
+    assert cos_sim(wide, wide).dtype == np.float64
+
+
 def test_codes_of_int8_do_not_overflow():
     codes = np.full((1, 768), 100, dtype=np.int8)
     assert dot_score(codes, codes)[0, 0] == 7_680_000

@@ -164,7 +164,7 @@ MUTANTS = [
            "test_mining.py::test_a_vector_in_two_groups_stays_with_the_larger"),
     Mutant("mining.py", "free = members[~taken[members]]", "free = members",
            "test_mining.py::test_a_vector_in_two_groups_stays_with_the_larger"),
-    Mutant("mining.py", "top_k + 1, score_function", "top_k, score_function", PARAPHRASES),
+    Mutant("mining.py", "top_k + 1, score\n", "top_k, score\n", PARAPHRASES),
     Mutant("mining.py", "np.cumsum(others, axis=1) <= top_k", "True",
            PARAPHRASES.replace("cos_sim", "dot_score")),
     # heads
@@ -223,7 +223,8 @@ MUTANTS = [
            "test_checkpoint.py::test_tensors_that_are_not_aligned_change_no_vector"),
     Mutant("json_files.py", 'or ".." in parts', "",
            "test_folder.py::test_a_module_path_that_leaves_the_folder_is_refused"),
-    Mutant("saving.py", "os.replace(partial, path)", "shutil.copyfile(partial, path)",
+    Mutant("saving.py", "os.replace(staged.pop(path), path)",
+           "shutil.copyfile(staged[path], path)",
            "test_saving.py::test_a_model_that_is_in_use_can_be_saved_over"),
     Mutant("saving.py", "    check_target(target, loaded, modules)\n", "",
            "test_saving.py::test_a_folder_with_another_model_s_files_is_refused_and_left_alone"),
