@@ -1,0 +1,494 @@
+"""Measure minibert beside its peers on the same texts, in turn, and print a table.
+
+    python tools/bench.py --install               # the peers, about 2 GB, into .venv-bench, once
+    python tools/bench.py --model bert-base       # all peers that are installed
+    python tools/bench.py --model minilm --dataset DIR --json results.json --plot results.png
+    python tools/bench.py --compare OLD NEW       # two commits of minibert
+
+Every implementation is a process of its own with so many threads, loaded once; they take turns, so
+that a busy machine is busy for all, and medians are compared. Tokens are counted without padding.
+Peers pad to the longest of 32 texts that are sorted by length.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from bench_models import MODELS, ROOT, find, make_graphs
+from bench_peers import PEERS
+
+OURS = "minibert"
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/drop-in.md",
+    "docs/testing.md",
+]
+# Pinned, so that a table can be made again.
+REQUIREMENTS = [
+    ["torch==2.13.0"],  # by itself first: a build for CPUs then satisfies the rest
+    [
+        "sentence-transformers==6.2.0", "transformers==5.24.0", "onnx==1.23.2",
+        "onnxruntime==1.32.0", "onnxscript==0.7.2", "openvino==2026.4.1", "ctranslate2==4.8.5",
+        "matplotlib>=3.10", "threadpoolctl>=3.5",
+    ],
+    ["--editable", str(ROOT)],
+]  # fmt: skip
+QUERY_TOKENS = (9, 16, 32, 128, 512)
+FIRST_VECTOR = """
+import sys
+sys.path.insert(0, {tools!r})
+from bench_peers import PEERS
+PEERS[{name!r}]({folder!r}, {threads}).encode(["hello world"])
+"""
+
+
+class Peer:
+    """A running process of tools/bench_peers.py."""
+
+    def __init__(self, name, folder, threads, package=None):
+        self.name = name
+        environment = dict(os.environ, HF_HUB_OFFLINE="1", OMP_NUM_THREADS=str(threads))
+        if package:  # another checkout's minibert comes before the installed one
+            environment["PYTHONPATH"] = str(package)
+        self.process = subprocess.Popen(
+            [sys.executable, ROOT / "tools" / "bench_peers.py", name, folder, str(threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=environment,
+        )  # fmt: skip
+        self.read()
+
+    def read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} has ended with {self.process.wait()}.")
+        return json.loads(line)
+
+    def ask(self, **job):
+        """Have a job done, and wait for its answer."""
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        return self.read()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def main():
+    """Measure what is asked for."""
+    options = parse()
+    if options.install:
+        install()
+        return
+    folder = find(options.model)
+    texts = read_texts(options.dataset, options.documents)
+    if options.compare:
+        report = compare(options, folder, texts)
+    else:
+        report = beside_peers(options, folder, texts)
+    print("\n".join(table(report)))
+    if options.json:
+        Path(options.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if options.plot:
+        plot(report, options.plot)
+
+
+def parse():
+    """The options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--install", action="store_true", help="install the peers, and end")
+    parser.add_argument("--model", default="minilm", help="minilm, bert-base or a folder")
+    parser.add_argument(
+        "--dataset", metavar="DIR", help="in BEIR's layout (default: paragraphs of our own pages)"
+    )
+    parser.add_argument("--documents", type=int, metavar="N", help="so many of its documents")
+    parser.add_argument("--threads", type=int, default=2, metavar="N")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="turns of each peer")
+    parser.add_argument("--peers", default=",".join(PEERS), help="of those, with commas between")
+    parser.add_argument(
+        "--work", default="throughput,queries,callers,start,memory", help="of those, with commas"
+    )
+    parser.add_argument("--compare", nargs=2, metavar="COMMIT", help="two commits of minibert")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--plot", metavar="FILE", help="draw the throughput there")
+    return parser.parse_args()
+
+
+def install():
+    """Make .venv-bench with all peers in it."""
+    folder = ROOT / ".venv-bench"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    for requirements in REQUIREMENTS:
+        subprocess.run([folder / "bin" / "pip", "install", "--quiet", *requirements], check=True)
+    print(f"Installed. Now: {folder / 'bin' / 'python'} tools/bench.py --model bert-base")
+
+
+def read_texts(dataset, count):
+    """The documents of a BEIR folder, title and text joined by a space."""
+    if dataset is None:
+        pages = "\n\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+        return [paragraph for paragraph in pages.split("\n\n") if paragraph.strip()][:count]
+    with open(Path(dataset, "corpus.jsonl"), encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    texts = [f"{row.get('title', '')} {row['text']}".strip() for row in rows]
+    return [text for text in texts if text][:count]
+
+
+def count_tokens(folder, texts):
+    """The tokens that the model sees of each text."""
+    from minibert import SentenceTransformer
+
+    model = SentenceTransformer(folder, on_long="ignore")
+    return [len(tokens.ids) for tokens in model.tokens(texts)]
+
+
+def query_of(folder, tokens):
+    """A text of so many tokens."""
+    return " ".join(["water"] * (tokens - 2))
+
+
+def beside_peers(options, folder, texts):
+    """All work of all peers that can be had: -> a report."""
+    wanted = [name for name in options.peers.split(",") if name]
+    failed = {name: "not installed" for name in wanted if not is_installed(name)}
+    failed |= make_graphs(folder, [name for name in wanted if name not in failed])
+    names = [name for name in wanted if name not in failed]
+    tokens = count_tokens(folder, texts)
+    report = about(options, folder, texts, tokens)
+    report |= {"peers": names, "left out": failed, "megabytes installed": {}}
+    report["megabytes installed"] = {name: installed_megabytes(name) for name in names}
+    work = options.work.split(",")
+    with ExitStack() as stack:
+        peers = [
+            stack.enter_context(Peer(name, str(folder), options.threads))
+            for name in names
+            if {"throughput", "queries"} & set(work)
+        ]
+        if "throughput" in work:
+            report["throughput"] = throughput(peers, texts, tokens, options.rounds)
+            report |= share_of_peak(folder, report["throughput"], tokens)
+        if "queries" in work:
+            report["queries"] = queries(peers, folder, options.rounds)
+    if "callers" in work:
+        report["callers"] = callers(names, folder, options.rounds)
+    if "start" in work:
+        report["start"] = starts(names, folder, options)
+    if "memory" in work:
+        report["memory"] = memory(names, folder, texts, options.threads)
+    return report
+
+
+def about(options, folder, texts, tokens):
+    """What was measured, where and with what."""
+    packages = {package for peer in PEERS.values() for package in peer.requires} | {
+        "numpy",
+        "torch",
+    }
+    versions = {}
+    for package in sorted(packages):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "command": " ".join(["python", "tools/bench.py", *sys.argv[1:]]),
+        "model": folder.name,
+        "documents": len(texts),
+        "tokens": sum(tokens),
+        "threads": options.threads,
+        "rounds": options.rounds,
+        "machine": processor(),
+        "kernels": blas_kernels(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def processor():
+    """The processor's name, and how many cores there are."""
+    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return f"{found[1] if found else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+
+
+def blas_kernels():
+    """What the BLAS calls the processor."""
+    from threadpoolctl import threadpool_info
+
+    return next(pool["architecture"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+
+def is_installed(name):
+    """Whether a peer's packages are there."""
+    try:
+        return all(importlib.metadata.version(package) for package in PEERS[name].requires)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def throughput(peers, texts, tokens, rounds):
+    """Seconds for all texts, in turn, with what each peer's vectors differ from ours."""
+    seconds = {peer.name: [] for peer in peers}
+    vectors = {}
+    for peer in peers:
+        answer = peer.ask(texts=texts[:32], vectors=True)  # and warms it up
+        vectors[peer.name] = np.load(answer["vectors"])
+        os.unlink(answer["vectors"])
+    for _ in range(rounds):
+        for peer in peers:
+            seconds[peer.name] += peer.ask(texts=texts)["seconds"]
+    return {
+        name: {
+            "seconds": values,
+            "median": statistics.median(values),
+            "tokens per second": sum(tokens) / statistics.median(values),
+            "differs by": float(np.abs(vectors[name] - vectors[OURS]).max())
+            if OURS in vectors
+            else None,
+        }
+        for name, values in seconds.items()
+    }
+
+
+def share_of_peak(folder, results, tokens):
+    """How much of the machine's own matrix products the linear layers reach."""
+    if OURS not in results:
+        return {}
+    config = json.loads((folder / "config.json").read_text())
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    flop = 2 * config["num_hidden_layers"] * (4 * hidden**2 + 2 * hidden * inner) * sum(tokens)
+    peak = products_per_second()
+    return {
+        "peak GFLOP/s": peak / 1e9,
+        "share of the peak": {
+            name: flop / results[name]["median"] / peak for name in results if "int8" not in name
+        },
+    }
+
+
+def products_per_second():
+    """The FLOP per second of (1024 x 768)(768 x 3072), one BLAS thread in each of two threads."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from threadpoolctl import threadpool_limits
+
+    random = np.random.default_rng(0)
+    left = [random.normal(size=(1024, 768)).astype(np.float32) for _ in range(2)]
+    right = [random.normal(size=(768, 3072)).astype(np.float32) for _ in range(2)]
+    out = [np.empty((1024, 3072), dtype=np.float32) for _ in range(2)]
+
+    def multiply(number):
+        for _ in range(8):
+            np.matmul(left[number], right[number], out=out[number])
+
+    best = float("inf")
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(2) as threads:
+        for _ in range(5):
+            start = time.perf_counter()
+            list(threads.map(multiply, range(2)))
+            best = min(best, time.perf_counter() - start)
+    return 2 * 8 * 2 * 1024 * 768 * 3072 / best
+
+
+def queries(peers, folder, rounds):
+    """Milliseconds of one text of several lengths, median and 99th percentile."""
+    found = {}
+    for tokens in QUERY_TOKENS:
+        text = query_of(folder, tokens)
+        calls = 60 if tokens < 100 else 12
+        seconds = {peer.name: [] for peer in peers}
+        for peer in peers:
+            peer.ask(texts=[text], calls=3)
+        for _ in range(rounds):
+            for peer in peers:
+                seconds[peer.name] += peer.ask(texts=[text], calls=calls)["seconds"]
+        found[tokens] = {
+            name: {
+                "median ms": 1000 * statistics.median(values),
+                "p99 ms": 1000 * float(np.percentile(values, 99)),
+            }
+            for name, values in seconds.items()
+        }
+    return found
+
+
+def callers(names, folder, rounds):
+    """Queries of 9 tokens a second, two callers at once in one process, a thread each."""
+    text, calls = query_of(folder, 9), 40
+    found = {}
+    with ExitStack() as stack:
+        peers = [stack.enter_context(Peer(name, str(folder), 1)) for name in names]
+        for peer in peers:
+            peer.ask(texts=[text], calls=3, callers=2)
+        seconds = {peer.name: [] for peer in peers}
+        for _ in range(rounds):
+            for peer in peers:
+                seconds[peer.name] += peer.ask(texts=[text], calls=calls, callers=2)["seconds"]
+    for name, values in seconds.items():
+        found[name] = 2 * calls / statistics.median(values)
+    return found
+
+
+def starts(names, folder, options):
+    """Seconds from the start of a process to its first vector."""
+    seconds = {name: [] for name in names}
+    for _ in range(options.rounds + 2):
+        for name in names:
+            seconds[name].append(measured(name, folder, options.threads)[0])
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def memory(names, folder, texts, threads):
+    """Megabytes at the peak: of a process to its first vector, and over all texts."""
+    found = {}
+    for name in names:
+        first = measured(name, folder, threads)[1]
+        with Peer(name, str(folder), threads) as peer:
+            peer.ask(texts=texts)
+            status = Path(f"/proc/{peer.process.pid}/status").read_text()
+        found[name] = {
+            "first vector": first,
+            "all texts": int(re.search(r"VmHWM:\s*(\d+)", status)[1]) * 1024 / 1e6,
+        }
+    return found
+
+
+def measured(name, folder, threads):
+    """Run a fresh process to its first vector: -> its seconds and its peak in megabytes."""
+    program = FIRST_VECTOR.format(
+        tools=str(ROOT / "tools"), name=name, folder=str(folder), threads=threads
+    )
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=dict(os.environ, HF_HUB_OFFLINE="1"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        raise RuntimeError(f"{name} gave no vector.")
+    return seconds, usage.ru_maxrss * 1024 / 1e6
+
+
+def installed_megabytes(name):
+    """What a peer's packages and all that they require weigh."""
+    seen, waiting, total = set(), list(PEERS[name].requires), 0
+    while waiting:
+        package = re.split(r"[^A-Za-z0-9._-]", waiting.pop())[0].lower().replace("_", "-")
+        if package in seen:
+            continue
+        seen.add(package)
+        try:
+            found = importlib.metadata.distribution(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        for file in found.files or []:
+            path = file.locate()
+            total += path.stat().st_size if path.exists() else 0
+        waiting += [line for line in found.requires or [] if "extra ==" not in line]
+    return total / 1e6
+
+
+def compare(options, folder, texts):
+    """Two commits of minibert, in turn."""
+    tokens = count_tokens(folder, texts)
+    report = about(options, folder, texts, tokens)
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        peers = []
+        for commit in options.compare:
+            checkout = Path(scratch, commit.replace("/", "_"))
+            checkout.mkdir()
+            archive = subprocess.run(
+                ["git", "archive", commit, "minibert"], cwd=ROOT, check=True, capture_output=True
+            ).stdout
+            subprocess.run(["tar", "-x", "-C", checkout], input=archive, check=True)
+            peer = stack.enter_context(Peer(OURS, str(folder), options.threads, checkout))
+            peer.name = commit
+            peers.append(peer)
+        report |= {"peers": options.compare, "left out": {}}
+        report["throughput"] = throughput(peers, texts, tokens, options.rounds)
+        report["queries"] = queries(peers, folder, options.rounds)
+    return report
+
+
+def table(report):
+    """A report as Markdown."""
+    names = report["peers"]
+    lines = [
+        f"{report['model']}, {report['documents']} documents, {report['tokens']} tokens, "
+        f"{report['threads']} threads; {report['machine']}, OpenBLAS kernels {report['kernels']}, "
+        f"Python {report['python']}",
+        ", ".join(f"{package} {version}" for package, version in report["versions"].items()),
+        f"`{report['command']}`",
+        "",
+        f"| | {' | '.join(names)} |",
+        f"|---|{'---|' * len(names)}",
+    ]
+
+    def row(title, values, form):
+        if any(name in values for name in names):
+            cells = [form.format(values[name]) if name in values else "-" for name in names]
+            lines.append(f"| {title} | {' | '.join(cells)} |")
+
+    def per(key, results):
+        return {n: r[key] for n, r in results.items() if r[key] is not None}
+
+    if results := report.get("throughput"):
+        medians = per("median", results)
+        row("all documents, s", medians, "{:.2f}")
+        row("tokens per second", per("tokens per second", results), "{:.0f}")
+        row(f"its time to {names[0]}'s", {n: m / medians[names[0]] for n, m in medians.items()},
+            "{:.2f}")  # fmt: skip
+        row("share of the sgemm peak", report.get("share of the peak", {}), "{:.0%}")
+        row("differs from minibert by", per("differs by", results), "{:.1e}")
+    for tokens, results in report.get("queries", {}).items():
+        row(f"{tokens} tokens, ms, median", per("median ms", results), "{:.2f}")
+        row(f"{tokens} tokens, ms, p99", per("p99 ms", results), "{:.2f}")
+    row("two callers, queries per second", report.get("callers", {}), "{:.1f}")
+    row("process start to first vector, s", report.get("start", {}), "{:.2f}")
+    row("peak memory to that, MB", per("first vector", report.get("memory", {})), "{:.0f}")
+    row("peak memory, all documents, MB", per("all texts", report.get("memory", {})), "{:.0f}")
+    row("installed, MB", report.get("megabytes installed", {}), "{:.0f}")
+    if "peak GFLOP/s" in report:
+        lines += ["", f"The machine's own sgemm peak: {report['peak GFLOP/s']:.0f} GFLOP/s."]
+    lines += [f"Left out: {name} ({reason})" for name, reason in report["left out"].items()]
+    return lines
+
+
+def plot(report, path):
+    """Draw the throughput as bars."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    results = report["throughput"]
+    figure, axes = pyplot.subplots(figsize=(7, 0.5 * len(results) + 1))
+    axes.barh(list(results)[::-1], [r["tokens per second"] for r in results.values()][::-1])
+    axes.set_xlabel("tokens per second, without padding")
+    axes.set_title(f"{report['model']}, {report['threads']} threads, {report['machine']}")
+    figure.savefig(path, bbox_inches="tight", dpi=120)
+
+
+if __name__ == "__main__":
+    MODELS.mkdir(exist_ok=True)
+    main()
