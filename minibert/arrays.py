@@ -7,15 +7,18 @@ module with the same names.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "IntArray", "Kernels"]
+__all__ = ["Array", "IntArray", "Kernels", "Then"]
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 IntArray: TypeAlias = NDArray[np.integer[Any]]
+# Some rows of an array, and where in it they stand: changes them in place.
+Then: TypeAlias = Callable[[Array, slice], None]
 
 
 class Kernels(Protocol):
@@ -25,9 +28,13 @@ class Kernels(Protocol):
 
     def floats(self, numbers: IntArray | Array) -> Array: ...
 
-    def linear(self, x: Array, weight: Array, bias: Array) -> Array: ...
+    def linear(self, x: Array, weight: Array, bias: Array, then: Then | None = None) -> Array: ...
 
     def layer_norm_(self, x: Array, weight: Array, bias: Array, epsilon: float) -> None: ...
+
+    def logit_bound(self, q: Array, k: Array, heads: int) -> float: ...
+
+    def exponentials_(self, logits: Array, bound: float) -> Array: ...
 
     def softmax_(self, logits: Array) -> None: ...
 

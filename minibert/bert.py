@@ -83,18 +83,22 @@ def hidden_states(
     config: Config,
     kernels: Kernels,
     watch: Watch | None = None,
+    chosen: IntArray | None = None,
 ) -> Array:
     """Run the whole model: the N tokens of a pack -> (N, D), the states after the last layer.
 
-    `watch` is shown "embeddings" (N, D), and for each layer n "layer.n.attention" (S, H, T, T) once
-    for every run of equally long texts, in the pack's order, and "layer.n.output" (N, D).
+    `chosen` are the numbers of the only tokens whose states are wanted, one of each text: -> (S,
+    D); the last layer is then computed for them alone. `watch` is shown "embeddings" (N, D), and
+    for each layer n "layer.n.attention" (S, H, T, T) once for every run of equally long texts, in
+    the pack's order, and "layer.n.output" (N, D).
     """
     hidden = embed(pack, parameters, config, kernels)
     if watch:
         watch("embeddings", hidden)
+    last = len(parameters.layers) - 1
     for number, layer in enumerate(parameters.layers):
-        name = f"layer.{number}"
-        hidden = attention(hidden, pack.lengths, layer, config, kernels, name, watch)
+        name, wanted = f"layer.{number}", chosen if number == last else None
+        hidden = attention(hidden, pack.lengths, layer, config, kernels, name, watch, wanted)
         hidden = feed_forward(hidden, layer, config, kernels)
         if watch:
             watch(f"{name}.output", hidden)
@@ -117,60 +121,99 @@ def attention(
     kernels: Kernels,
     name: str,
     watch: Watch | None,
+    chosen: IntArray | None,
 ) -> Array:
-    """Mix each token with the tokens of its own text, add what it was, normalise: (N, D)."""
-    qkv = kernels.linear(hidden, layer.qkv_weight, layer.qkv_bias)  # (N, 3D)
-    context = kernels.empty(*hidden.shape)
-    for rows, texts in equal_runs(lengths):
-        weights = attend(qkv[rows], context[rows], texts, config.num_attention_heads, kernels)
-        if watch:
-            watch(f"{name}.attention", weights)
-    mixed = kernels.linear(context, layer.attention_weight, layer.attention_bias)
-    mixed += hidden
-    kernels.layer_norm_(
-        mixed, layer.attention_norm_weight, layer.attention_norm_bias, config.layer_norm_eps
-    )
-    return mixed
+    """Mix each token with the tokens of its own text, add what it was, normalise: (N, D).
 
-
-def attend(qkv: Array, context: Array, texts: int, heads: int, kernels: Kernels) -> Array:
-    """Fill `context` (S*T, D) from qkv (S*T, 3D), S texts of T tokens: -> weights (S, H, T, T).
-
-    softmax(q k^T / sqrt(D/H)) v for each head: Vaswani et al. (2017), equation 1.
+    Of `chosen` tokens alone, one of each text: (S, D).
     """
-    tokens = len(qkv) // texts
-    # (S*T, 3D) -> three of (S, H, T, D/H)
-    q, k, v = qkv.reshape(texts, tokens, 3, heads, -1).transpose(2, 0, 3, 1, 4)
-    weights: Array = q @ k.swapaxes(-1, -2)  # (S, H, T, T), logits until the softmax
-    kernels.softmax_(weights)
-    # Written through a view on context, (S, H, T, D/H), which joins the heads.
-    context.reshape(texts, tokens, heads, -1).transpose(0, 2, 1, 3)[...] = weights @ v
-    return weights
+    heads = config.num_attention_heads
+    asking = hidden if chosen is None else kernels.rows_at(hidden, chosen)
+    q, k, v = project(hidden, asking, layer, kernels)
+    bound = kernels.logit_bound(q, k, heads)
+    context = kernels.empty(*asking.shape)
+    for texts, rows in equal_runs(lengths):
+        own = rows if chosen is None else texts
+        weights, sums = attend(
+            q[own], k[rows], v[rows], context[own], texts.stop - texts.start, heads, kernels, bound
+        )
+        if watch:
+            weights /= sums
+            watch(f"{name}.attention", weights)
+
+    def add_and_normalise(rows: Array, place: slice) -> None:
+        rows += asking[place]
+        kernels.layer_norm_(
+            rows, layer.attention_norm_weight, layer.attention_norm_bias, config.layer_norm_eps
+        )
+
+    return kernels.linear(context, layer.attention_weight, layer.attention_bias, add_and_normalise)
 
 
-def equal_runs(lengths: IntArray) -> Iterator[tuple[slice, int]]:
-    """Rows of a pack that hold equally long texts side by side, and how many: (S,) -> runs.
+def project(
+    hidden: Array, asking: Array, layer: Layer, kernels: Kernels
+) -> tuple[Array, Array, Array]:
+    """The queries of the tokens that ask, and the keys and values of all: -> three of (.., D)."""
+    width = hidden.shape[1]
+    if asking is hidden:
+        qkv = kernels.linear(hidden, layer.qkv_weight, layer.qkv_bias)  # (N, 3D)
+        return qkv[:, :width], qkv[:, width : 2 * width], qkv[:, 2 * width :]
+    q = kernels.linear(asking, layer.qkv_weight[:, :width], layer.qkv_bias[:width])  # (S, D)
+    kv = kernels.linear(hidden, layer.qkv_weight[:, width:], layer.qkv_bias[width:])  # (N, 2D)
+    return q, kv[:, :width], kv[:, width:]
+
+
+def attend(
+    q: Array, k: Array, v: Array, context: Array, texts: int, heads: int, kernels: Kernels,
+    bound: float,
+) -> tuple[Array, Array]:  # fmt: skip
+    """Fill `context` (S*Q, D) from q (S*Q, D), k and v (S*T, D): S texts of T tokens, Q ask.
+
+    softmax(q k^T / sqrt(D/H)) v for each head: Vaswani et al. (2017), equation 1. Returns the
+    weights (S, H, Q, T) before they are divided by their sums (S, H, Q, 1), which come with them.
+    """
+
+    def by_head(x: Array) -> Array:
+        return x.reshape(texts, len(x) // texts, heads, -1).transpose(0, 2, 1, 3)
+
+    weights: Array = by_head(q) @ by_head(k).swapaxes(-1, -2)  # (S, H, Q, T), logits as yet
+    sums = kernels.exponentials_(weights, bound)
+    mixed = weights @ by_head(v)  # (S, H, Q, D/H)
+    mixed /= sums  # fewer numbers than the weights
+    by_head(context)[...] = mixed  # a view, which joins the heads
+    return weights, sums
+
+
+def equal_runs(lengths: IntArray) -> Iterator[tuple[slice, slice]]:
+    """Equally long texts side by side: the numbers of the texts, and their rows: (S,) -> runs.
 
     Packs are sorted by length, so short texts come in long runs, which attention takes as one.
     """
-    start, texts = 0, 0
+    first, start = 0, 0
     for index, length in enumerate(lengths.tolist()):
-        texts += 1
         if index + 1 == len(lengths) or lengths[index + 1] != length:
-            yield slice(start, start + texts * length), texts
-            start, texts = start + texts * length, 0
+            end = start + (index + 1 - first) * length
+            yield slice(first, index + 1), slice(start, end)
+            first, start = index + 1, end
 
 
 def feed_forward(hidden: Array, layer: Layer, config: Config, kernels: Kernels) -> Array:
     """Widen each token, activate, narrow it, add what it was, normalise: (N, D) -> (N, D)."""
-    inner = kernels.linear(hidden, layer.intermediate_weight, layer.intermediate_bias)  # (N, F)
-    ACTIVATIONS[config.hidden_act](kernels, inner)
-    outer = kernels.linear(inner, layer.output_weight, layer.output_bias)  # (N, D)
-    outer += hidden
-    kernels.layer_norm_(
-        outer, layer.output_norm_weight, layer.output_norm_bias, config.layer_norm_eps
-    )
-    return outer
+    activation = ACTIVATIONS[config.hidden_act]
+
+    def activate(rows: Array, place: slice) -> None:
+        activation(kernels, rows)
+
+    def add_and_normalise(rows: Array, place: slice) -> None:
+        rows += hidden[place]
+        kernels.layer_norm_(
+            rows, layer.output_norm_weight, layer.output_norm_bias, config.layer_norm_eps
+        )
+
+    inner = kernels.linear(hidden, layer.intermediate_weight, layer.intermediate_bias, activate)
+    return kernels.linear(
+        inner, layer.output_weight, layer.output_bias, add_and_normalise
+    )  # (N, D)
 
 
 def pooler_output(first: Array, parameters: Parameters, kernels: Kernels) -> Array:

@@ -10,17 +10,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minibert.arrays import Array, IntArray
+from minibert.arrays import Array, IntArray, Then
 
 __all__ = [
     "clip_",
     "empty",
+    "exponentials_",
     "floats",
     "gelu_",
     "gelu_tanh_",
     "layer_norm_",
     "leaky_relu_",
     "linear",
+    "logit_bound",
     "normalize_",
     "relu_",
     "rows_at",
@@ -35,14 +37,23 @@ __all__ = [
 # 256 KB of float32: with its temporaries a block fits a core's second-level cache.
 BLOCK_FLOATS = 1 << 16
 # How many products a sum of `linear` takes in one go.
-CHAIN = 192
+CHAIN = 256
+# Logits below this can neither overflow nor vanish: 512 tokens with e^60 times values of 10^9 are
+# numbers, and e^-60 is far from the smallest.
+SAFE_LOGIT = 60.0
+
+
+def row_slices(x: Array) -> Iterator[slice]:
+    """Where some rows at a time stand, about BLOCK_FLOATS numbers each."""
+    step = max(1, BLOCK_FLOATS // max(1, x.shape[-1]))
+    for start in range(0, len(x), step):
+        yield slice(start, start + step)
 
 
 def row_blocks(x: Array) -> Iterator[Array]:
-    """Views on some rows at a time, about BLOCK_FLOATS numbers each."""
-    step = max(1, BLOCK_FLOATS // max(1, x.shape[-1]))
-    for start in range(0, len(x), step):
-        yield x[start : start + step]
+    """Views on some rows at a time."""
+    for place in row_slices(x):
+        yield x[place]
 
 
 def empty(rows: int, columns: int) -> Array:
@@ -55,18 +66,26 @@ def floats(numbers: IntArray | Array) -> Array:
     return numbers.astype(np.float32)
 
 
-def linear(x: Array, weight: Array, bias: Array) -> Array:
-    """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F)."""
+def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Array:
+    """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F).
+
+    `then` changes some rows of that at a time, while they are in the cache.
+    """
     # A BLAS adds hundreds of products one after another, and each addition rounds. Shorter chains,
-    # summed after, halve the distance from float64 for a twentieth of the time; 192 is also the
-    # chain of the BLAS inside torch.
+    # summed after, bring the result nearer to float64's.
     product: Array = x[:, :CHAIN] @ weight[:CHAIN]
-    scratch = np.empty_like(product) if len(weight) > CHAIN else product
+    part: Array | None = None
     for start in range(CHAIN, len(weight), CHAIN):
-        product += np.matmul(
-            x[:, start : start + CHAIN], weight[start : start + CHAIN], out=scratch
-        )
-    product += bias
+        if part is not None:
+            product += part
+        part = np.matmul(x[:, start : start + CHAIN], weight[start : start + CHAIN], out=part)
+    for place in row_slices(product):
+        rows = product[place]
+        if part is not None:
+            rows += part[place]
+        rows += bias
+        if then is not None:
+            then(rows, place)
     return product
 
 
@@ -86,12 +105,34 @@ def layer_norm_(x: Array, weight: Array, bias: Array, epsilon: float) -> None:
         rows += bias
 
 
+def logit_bound(q: Array, k: Array, heads: int) -> float:
+    """No |q.k| of any head is above this: the largest |q| times the largest |k|, (N, D) each.
+
+    The inequality is Cauchy's and Schwarz's.
+    """
+    squares = [
+        np.einsum("nhd,nhd->nh", x, x).max(axis=0)  # (H,)
+        for x in (q.reshape(len(q), heads, -1), k.reshape(len(k), heads, -1))
+    ]
+    return float(np.sqrt((squares[0] * squares[1]).max()))
+
+
+def exponentials_(logits: Array, bound: float) -> Array:
+    """exp(logits), in place, and their sums over the last axis: (..., T) -> (..., 1).
+
+    Where no logit is above a safe `bound`, that is all. Else exp could overflow, so the largest of
+    each row is taken off first: the quotient of the two, which is the softmax, stays as it is.
+    """
+    if not bound < SAFE_LOGIT:  # NaN neither
+        logits -= logits.max(axis=-1, keepdims=True)
+    np.exp(logits, out=logits)
+    sums: Array = np.einsum("...t->...", logits)[..., None]
+    return sums
+
+
 def softmax_(logits: Array) -> None:
     """Turn logits into weights that sum to 1 over the last axis, in place."""
-    # exp of a large logit would overflow; a shift changes nothing in the quotient.
-    logits -= logits.max(axis=-1, keepdims=True)
-    np.exp(logits, out=logits)
-    logits /= logits.sum(axis=-1, keepdims=True)
+    logits /= exponentials_(logits, np.inf)
 
 
 def gelu_(x: Array) -> None:

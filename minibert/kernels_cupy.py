@@ -11,17 +11,19 @@ import cupy as cp
 import numpy as np
 from cupyx.scipy.special import erf
 
-from minibert.arrays import Array, IntArray
+from minibert.arrays import Array, IntArray, Then
 
 __all__ = [
     "clip_",
     "empty",
+    "exponentials_",
     "floats",
     "gelu_",
     "gelu_tanh_",
     "layer_norm_",
     "leaky_relu_",
     "linear",
+    "logit_bound",
     "normalize_",
     "relu_",
     "rows_at",
@@ -46,10 +48,12 @@ def floats(numbers: IntArray | Array) -> Array:
     return array
 
 
-def linear(x: Array, weight: Array, bias: Array) -> Array:
-    """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F)."""
+def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Array:
+    """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F); `then` changes all rows of it at once."""
     product = x @ weight
     product += bias
+    if then is not None:
+        then(product, slice(None))
     return product
 
 
@@ -62,11 +66,22 @@ def layer_norm_(x: Array, weight: Array, bias: Array, epsilon: float) -> None:
     x += bias
 
 
-def softmax_(logits: Array) -> None:
-    """Turn logits into weights that sum to 1 over the last axis, in place."""
+def logit_bound(q: Array, k: Array, heads: int) -> float:
+    """None is known: to ask the GPU would be to wait for it."""
+    return float("inf")
+
+
+def exponentials_(logits: Array, bound: float) -> Array:
+    """exp(logits - the largest of a row), in place, and their sums: (..., T) -> (..., 1)."""
     logits -= logits.max(axis=-1, keepdims=True)
     cp.exp(logits, out=logits)
-    logits /= logits.sum(axis=-1, keepdims=True)
+    sums: Array = logits.sum(axis=-1, keepdims=True)
+    return sums
+
+
+def softmax_(logits: Array) -> None:
+    """Turn logits into weights that sum to 1 over the last axis, in place."""
+    logits /= exponentials_(logits, np.inf)
 
 
 def gelu_(x: Array) -> None:

@@ -6,6 +6,7 @@ A pack is what the model computes on. Only attention and pooling ask where a tex
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -40,6 +41,8 @@ def packs(
 ) -> Iterator[Pack]:
     """Group texts into packs of at most `pack_tokens` tokens, the longest texts first.
 
+    There is an even number of packs, of about as many tokens each, so that threads end together.
+
     ids, positions and token_types hold one array a text, equally long. Positions default to
     0 ... T-1, token types to 0. A text longer than the budget is a pack of its own.
     """
@@ -73,13 +76,23 @@ def places_of(lengths: IntArray) -> IntArray:
 def groups(
     order: IntArray, lengths: IntArray, pack_tokens: int, most_texts: int | None
 ) -> Iterator[IntArray]:
-    """Cut the order of texts where the next one would break the budget: (S,) -> several."""
-    start, tokens = 0, 0
+    """Cut the order of texts where the next one would break the budget: (S,) -> several.
+
+    A cut comes sooner where a pack has its fair share. How many threads there are plays no part:
+    the same texts make the same packs everywhere.
+    """
+    total, longest = int(lengths.sum()), min(int(lengths.max(initial=0)), pack_tokens)
+    # No text is cut in two, so a pack that may not be exceeded is filled but for half of one.
+    count = 1 if total <= pack_tokens else math.ceil(total / (pack_tokens - longest / 2))
+    share = total / (count if count == 1 else count + count % 2)
+    start, tokens, before, cuts = 0, 0, 0, 0
     for end, text in enumerate(order):
-        full = tokens + lengths[text] > pack_tokens or end - start == most_texts
-        if full and end > start:
+        length = int(lengths[text])
+        full = tokens + length > pack_tokens or end - start == most_texts
+        # Half of a text or more lies beyond the shares of the packs so far.
+        if end > start and (full or before + length / 2 > share * (cuts + 1)):
             yield order[start:end]
-            start, tokens = end, 0
-        tokens += int(lengths[text])
+            start, tokens, cuts = end, 0, cuts + 1
+        tokens, before = tokens + length, before + length
     if start < len(order):
         yield order[start:]

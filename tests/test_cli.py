@@ -299,8 +299,8 @@ def test_a_long_text_can_be_taken_in_windows(run, model):
 def test_pack_tokens_changes_no_vector(run):
     default = run("embed", "-m", GELU, *TEXTS)
     small = run("embed", "-m", GELU, "--pack-tokens", "1", *TEXTS)
-    # Other packs, other rounding: 1e-6 at most.
-    np.testing.assert_allclose(small.vectors, default.vectors, rtol=0, atol=2e-6)
+    # Other packs, other rounding: these vectors are not normalised, and of size 2.
+    np.testing.assert_allclose(small.vectors, default.vectors, rtol=0, atol=1e-5)  # seen 2.3e-6
 
 
 def test_threads_change_no_vector(run, model):
