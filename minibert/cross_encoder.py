@@ -23,6 +23,7 @@ from minibert.hub import find_model
 from minibert.json_files import setting
 from minibert.model import Model
 from minibert.packing import Pack
+from minibert.pooling import firsts
 from minibert.progress import progress, wanted
 from minibert.tokens import Cut, OnLong, Text, check_on_long, check_texts
 from minibert.transformer import Transformer
@@ -179,6 +180,7 @@ class CrossEncoder(Model):
             prompt=prompt,
             limit=self.transformer.limit(),
             cuts=cuts,
+            reads=firsts,
             **options,
         ):
             logits[numbers] = rows
@@ -190,10 +192,9 @@ class CrossEncoder(Model):
         return np.empty((pairs, self.num_labels), dtype=np.float32)
 
     def _head(self, pack: Pack, hidden: Array) -> Array:
-        """The logits of a pack's pairs: (N, D) on the device -> (S, labels) on the host."""
+        """The logits of a pack's pairs: [CLS] (S, D) on the device -> (S, labels) on the host."""
         device = self.transformer.device
-        first = device.kernels.rows_at(hidden, np.cumsum(pack.lengths) - pack.lengths)  # (S, D)
-        pooled = pooler_output(first, self.transformer.parameters, device.kernels)
+        pooled = pooler_output(hidden, self.transformer.parameters, device.kernels)
         return device.take(device.kernels.linear(pooled, *self._on_device))
 
     def rank(

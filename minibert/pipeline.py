@@ -12,7 +12,7 @@ from minibert.arrays import Array, IntArray, Kernels
 from minibert.errors import CheckpointError
 from minibert.folder import Folder
 from minibert.modules import Dense, Dropout, LayerNorm, Normalize, Pooling
-from minibert.pooling import Projection, RowModule, RowNorm, normalize, pool
+from minibert.pooling import READS, Projection, Reads, RowModule, RowNorm, normalize, pool
 from minibert.tensors import Tensors, weight_files
 
 __all__ = ["Pipeline", "load_pipeline"]
@@ -31,6 +31,12 @@ class Pipeline(NamedTuple):
         for module in self.before:
             hidden = module(hidden, kernels)
         return hidden
+
+    def reads(self, prompt_length: int) -> Reads | None:
+        """Which token of each text is read, where it is one."""
+        modes = self.pooling.pooling_mode
+        skips = prompt_length > 0 and not self.pooling.include_prompt
+        return READS.get(modes[0]) if len(modes) == 1 and not skips else None
 
     def pooled(
         self, hidden: Array, lengths: IntArray, prompt_length: int, kernels: Kernels

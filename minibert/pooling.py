@@ -15,11 +15,26 @@ from minibert.activations import ACTIVATIONS
 from minibert.arrays import Array, IntArray, Kernels
 from minibert.packing import places_of
 
-__all__ = ["POOLINGS", "Pooling", "Projection", "RowModule", "RowNorm", "normalize", "pool"]
+__all__ = [
+    "POOLINGS",
+    "READS",
+    "Pooling",
+    "Projection",
+    "Reads",
+    "RowModule",
+    "RowNorm",
+    "firsts",
+    "normalize",
+    "pool",
+]
 
 # Hidden states (N, D), lengths (S,), how many tokens of each text were left out before its first,
 # kernels -> vectors (S, D). Every length is at least 1.
 Pooling: TypeAlias = Callable[[Array, IntArray, int, Kernels], Array]
+
+
+# Lengths (S,) -> the number of the only token of each text that is read (S,).
+Reads: TypeAlias = Callable[[IntArray], IntArray]
 
 
 class RowModule(Protocol):
@@ -28,14 +43,24 @@ class RowModule(Protocol):
     def __call__(self, rows: Array, kernels: Kernels) -> Array: ...
 
 
+def firsts(lengths: IntArray) -> IntArray:
+    """The number of each text's first token: (S,) -> (S,)."""
+    return np.cumsum(lengths) - lengths
+
+
+def lasts(lengths: IntArray) -> IntArray:
+    """The number of each text's last token: (S,) -> (S,)."""
+    return np.cumsum(lengths) - 1
+
+
 def cls(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
     """The state of each text's first token: (N, D), (S,) -> (S, D)."""
-    return kernels.rows_at(hidden, np.cumsum(lengths) - lengths)
+    return kernels.rows_at(hidden, firsts(lengths))
 
 
 def lasttoken(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
     """The state of each text's last token, which is [SEP] in a BERT: (N, D), (S,) -> (S, D)."""
-    return kernels.rows_at(hidden, np.cumsum(lengths) - 1)
+    return kernels.rows_at(hidden, lasts(lengths))
 
 
 def largest(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
@@ -66,7 +91,7 @@ def weightedmean(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernel
     Muennighoff, "SGPT" (2022), section 3. What was left out before the first token still counts.
     """
     places = places_of(lengths) + 1 + skipped  # (N,)
-    totals = np.add.reduceat(places, np.cumsum(lengths) - lengths)  # (S,)
+    totals = np.add.reduceat(places, firsts(lengths))  # (S,)
     vectors = kernels.segment_sum(hidden * kernels.floats(places)[:, None], lengths)
     vectors /= kernels.floats(totals)[:, None]
     return vectors
@@ -82,6 +107,8 @@ POOLINGS: dict[str, Pooling] = {
     "weightedmean": weightedmean,
     "lasttoken": lasttoken,
 }
+# Poolings that read one token of each text -> its number. The last layer is computed for it alone.
+READS: dict[str, Reads] = {"cls": firsts, "lasttoken": lasts}
 
 
 def pool(

@@ -19,6 +19,7 @@ from minibert.devices import available_threads, blas_threads, find_device, threa
 from minibert.json_files import is_count
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs
+from minibert.pooling import Reads
 from minibert.tokens import Cut, OnLong, Text, text_windows, with_prompt
 from minibert.vocabulary import load_tokenizer
 
@@ -107,11 +108,13 @@ class Transformer:
         batch_size: int | None = None,
         on_long: OnLong = "warn",
         left_out: list[int] | None = None,
+        reads: Reads | None = None,
     ) -> Iterator[tuple[IntArray, Made]]:
         """Run texts through the model: pack by pack, which texts they were and what `head` made.
 
         `prompt` goes before each text. `cuts` gets what was cut off, for a report at the end. Given
-        `left_out`, texts above the limit are not run, but their numbers are put there.
+        `left_out`, texts above the limit are not run, but their numbers are put there. Given
+        `reads`, the head gets the states of these tokens alone, as if each text had just one.
 
         Raises ValueError for texts longer than the positions, and for on_long="error".
         """
@@ -127,7 +130,7 @@ class Transformer:
                 chosen = np.flatnonzero(~long)
             ids = [rows.ids[index] for index in chosen]
             types = None if rows.types is None else [rows.types[index] for index in chosen]
-            for pack, made in self.run_rows(ids, types, head, pack_tokens, batch_size):
+            for pack, made in self.run_rows(ids, types, head, pack_tokens, batch_size, reads):
                 yield window.start + chosen[pack.order], made
 
     def run_rows(
@@ -137,6 +140,7 @@ class Transformer:
         head: Head[Made],
         pack_tokens: int,
         batch_size: int | None = None,
+        reads: Reads | None = None,
     ) -> Iterator[tuple[Pack, Made]]:
         """Run rows of tokens through the model, several packs at a time."""
         longest = max(map(len, ids), default=0)
@@ -157,7 +161,7 @@ class Transformer:
             few = self.threads < available_threads()
             with blas_threads(self.threads) if few else nullcontext():
                 for pack in work:
-                    yield pack, self._forward(pack, head)
+                    yield pack, self._forward(pack, head, reads)
             return
         # Many packs share the cores better as one thread a pack (5 to 20 %), and their results do
         # not depend on how many threads there are.
@@ -165,7 +169,7 @@ class Transformer:
 
         with blas_threads(1), ThreadPoolExecutor(self.threads) as workers:
             try:
-                made = workers.map(lambda pack: self._forward(pack, head), work)
+                made = workers.map(lambda pack: self._forward(pack, head, reads), work)
                 yield from zip(work, made, strict=True)
             finally:  # after an error or Ctrl-C, begin no more of them
                 workers.shutdown(wait=True, cancel_futures=True)
@@ -183,13 +187,16 @@ class Transformer:
                 "This model has one token type, so it cannot tell a pair's texts apart."
             )
 
-    def _forward(self, pack: Pack, head: Head[Made]) -> Made:
+    def _forward(self, pack: Pack, head: Head[Made], reads: Reads | None) -> Made:
         """What a head makes of one pack."""
         device = self.device
+        chosen = None if reads is None else reads(pack.lengths)
         with device.active():
             hidden = hidden_states(
-                device.put_pack(pack), self.parameters, self.config, device.kernels
-            )  # (N, D)
+                device.put_pack(pack), self.parameters, self.config, device.kernels, chosen=chosen
+            )  # (N, D), or (S, D) of the chosen
+            if chosen is not None:
+                pack = pack._replace(lengths=np.ones_like(pack.lengths))
             return head(pack, hidden)
 
     # What programs written for sentence-transformers ask the first module for.

@@ -16,6 +16,7 @@ from minibert.arrays import Array, IntArray
 from minibert.packing import Pack
 from minibert.padded import pad_rows
 from minibert.pipeline import Pipeline
+from minibert.pooling import Reads
 from minibert.tokens import Cut, OnLong, Text, characters_of, with_prompt
 from minibert.transformer import Transformer
 
@@ -73,7 +74,8 @@ class Encoding:
                 raise ValueError(
                     f'on_long="window" is for mean pooling; this model pools by {modes}.'
                 )
-        for numbers, rows in self._run(texts, self._vectors_of_pack, left_out=long):
+        reads = self.pipeline.reads(self.prompt_length)
+        for numbers, rows in self._run(texts, self._vectors_of_pack, long, reads):
             vectors[numbers] = rows
             advance(len(numbers))
         for number in long or ():
@@ -123,7 +125,11 @@ class Encoding:
         return features
 
     def _run(
-        self, texts: Sequence[Text], head: Any, left_out: list[int] | None = None
+        self,
+        texts: Sequence[Text],
+        head: Any,
+        left_out: list[int] | None = None,
+        reads: Reads | None = None,
     ) -> Iterator[tuple[IntArray, Any]]:
         """Run the texts through the BERT, and a head on each pack."""
         return self.transformer.run(
@@ -136,6 +142,7 @@ class Encoding:
             on_long=self.on_long,
             cuts=self.cuts,
             left_out=left_out,
+            reads=reads,
         )
 
     def _vector_of_windows(self, text: Text) -> Array:

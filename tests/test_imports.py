@@ -37,16 +37,17 @@ MAY_IMPORT = {
     "vocabulary": "errors json_files modules tokens",
     "checkpoint": "activations bert errors json_files tensors",
     "devices": "arrays bert errors json_files kernels packing",
-    "transformer": "arrays bert checkpoint devices json_files modules packing tokens vocabulary",
+    "transformer": "arrays bert checkpoint devices json_files modules packing pooling tokens "
+    "vocabulary",
     "padded": "arrays bert checkpoint devices errors hub json_files modules packing tokens "
     "vocabulary",
     "pipeline": "arrays errors folder modules pooling tensors",
-    "vectors": "arrays packing padded pipeline tokens transformer",
+    "vectors": "arrays packing padded pipeline pooling tokens transformer",
     "processes": "arguments devices",
     "saving": "folder json_files modules tensors",
     "model": "errors tokens",
     "cross_encoder": "activations arguments arrays bert checkpoint errors folder hub json_files "
-    "kernels model packing progress tokens transformer",
+    "kernels model packing pooling progress tokens transformer",
     "masked_lm": "activations arguments arrays checkpoint errors hub kernels modules packing "
     "scores tokens transformer",
     "encoder": "arguments arrays metrics model progress quantization scores tokens",
