@@ -175,6 +175,11 @@ def add_command(commands: Any, run: Any, summary: str, *examples: str) -> argpar
         metavar="N",
         help=f"cores to use (default all of them, {available_threads()} here)",
     )
+    command.add_argument(
+        "--reproducible",
+        action="store_true",
+        help="the same bits for a text whatever its neighbours and the number of threads",
+    )
     command.add_argument("--quiet", action="store_true", help="no warnings, no progress bar")
     return command
 
@@ -315,6 +320,7 @@ def load(options: argparse.Namespace) -> SentenceTransformer:
         cache_folder=options.cache_folder,
         local_files_only=options.offline,
         threads=options.threads,
+        reproducible=options.reproducible,
         on_long=getattr(options, "on_long", "warn"),
     )
 

@@ -70,6 +70,7 @@ class Model:
             "device": self.device,
             "threads": self.transformer.threads,
             "on_long": self.on_long,
+            "reproducible": self.transformer.reproducible,
             "prompts": dict(self.prompts),
             "default_prompt_name": self.default_prompt_name,
         }
@@ -84,7 +85,8 @@ class Model:
 
     def computed_by(self) -> tuple[Any, ...]:
         """What the results of a process depend on, beside its arguments."""
-        return type(self), str(self.folder.path), self.max_seq_length
+        kind, path = type(self), str(self.folder.path)
+        return kind, path, self.max_seq_length, self.transformer.reproducible
 
     @property
     def max_seq_length(self) -> int:

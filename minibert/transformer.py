@@ -37,14 +37,22 @@ class Transformer:
     """A BERT and its tokenizer, as a folder has them. Threads may share one."""
 
     def __init__(
-        self, settings: TransformerSettings, device: str | None = None, threads: int | None = None
+        self,
+        settings: TransformerSettings,
+        device: str | None = None,
+        threads: int | None = None,
+        reproducible: bool = False,
     ) -> None:
         """Load the weights and the words of a folder.
+
+        `reproducible` runs every text by itself, on one BLAS thread: a BLAS may round a row in
+        other ways where it has other neighbours, or is shared out among other threads.
 
         Raises CheckpointError, DeviceError or ValueError, as SentenceTransformer does.
         """
         self.settings = settings
         self.threads = threads
+        self.reproducible = reproducible
         self.device = find_device(device)
         self.checkpoint = load_checkpoint(settings.path, settings.config_args)
         self.config: Config = self.checkpoint.config
@@ -155,11 +163,12 @@ class Transformer:
                 f"({self.limit()}) cuts no such text. Set max_seq_length."
             )
         self._check_ids(ids, types)
-        work = list(packs(ids, pack_tokens, batch_size, token_types=types))
+        most = 1 if self.reproducible else batch_size
+        work = list(packs(ids, pack_tokens, most, token_types=types))
         if len(work) <= 1 or self.threads == 1 or self.device.name != "cpu":
             # One pack has all the BLAS threads, so that a single query is quick as well.
-            few = self.threads < available_threads()
-            with blas_threads(self.threads) if few else nullcontext():
+            limit = 1 if self.reproducible else self.threads
+            with blas_threads(limit) if limit < available_threads() else nullcontext():
                 for pack in work:
                     yield pack, self._forward(pack, head, reads)
             return

@@ -176,6 +176,7 @@ class CTranslate2(Padded):
 
 PEERS = {
     "minibert": Minibert,
+    "minibert reproducible": Reproducible,
     "sentence-transformers": SentenceTransformers,
     "ONNX Runtime": OnnxRuntime,
     "ONNX Runtime fused": OnnxRuntimeFused,

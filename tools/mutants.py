@@ -47,12 +47,13 @@ PAIR_CUT = "test_tokens.py::test_a_pair_is_cut_like_the_tokenizers_library_cuts_
 TOP_K = "test_scores.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "test_saving.py::test_"
 PROCESSES = "test_processes.py::test_"
+BERT = "test_bert.py::test_"
 INT8 = "test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 PARAPHRASES = "test_mining.py::test_paraphrases_are_the_best_pairs_of_all[chunks1-1-cos_sim]"
 
 MUTANTS = [
     # arithmetic
-    Mutant("kernels.py", "    product += bias\n", "",
+    Mutant("kernels.py", "        rows += bias\n        if then", "        if then",
            "test_kernels.py::test_linear_agrees_with_the_textbook_in_float64"),
     Mutant("kernels.py", "range(CHAIN, len(weight), CHAIN)", "range(CHAIN, len(weight) - 1, CHAIN)",
            "test_kernels.py::test_linear_agrees_at_every_number_of_chains"),
@@ -67,7 +68,7 @@ MUTANTS = [
     Mutant("kernels.py", "            fraction += square\n", "", ACTIVATION + "[gelu_]"),
     Mutant("kernels.py", "inner *= 0.044715 * (2 / np.pi) ** 0.5", "inner *= 0.044715",
            ACTIVATION + "[gelu_tanh_]"),
-    Mutant("kernels.py", "logits /= logits.sum(axis=-1", "logits /= logits.sum(axis=-2",
+    Mutant("kernels.py", '"...t->...", logits)[..., None]', '"...t->...", logits)[..., None] + 1',
            "test_kernels.py::test_softmax_agrees_with_the_textbook_in_float64"),
     Mutant("kernels.py", "logits -= logits.max(axis=-1, keepdims=True)", "pass",
            "test_kernels.py::test_softmax_of_huge_logits_does_not_overflow"),
@@ -86,9 +87,9 @@ MUTANTS = [
            "test_padded.py::test_token_types_count_and_default_to_0"),
     Mutant("bert.py", "pack.token_types, pack.positions]", "pack.token_types, pack.positions - 1]",
            GOLDEN + "[gelu]"),
-    Mutant("bert.py", "    mixed += hidden\n", "", GOLDEN + "[relu]"),
-    Mutant("bert.py", "    outer += hidden\n", "", GOLDEN + "[relu]"),
-    Mutant("bert.py", "q, k, v = qkv", "k, q, v = qkv",
+    Mutant("bert.py", "        rows += asking[place]\n", "", GOLDEN + "[relu]"),
+    Mutant("bert.py", "        rows += hidden[place]\n", "", GOLDEN + "[relu]"),
+    Mutant("bert.py", "q, k, v = project", "k, q, v = project",
            "test_golden.py::test_all_attentions_equal_transformers[gelu-right]"),
     Mutant("bert.py", "lengths[index + 1] != length", "lengths[index + 1] > length",
            "test_padded.py::test_padding_changes_no_state_of_a_token"),
@@ -98,11 +99,11 @@ MUTANTS = [
     # packs and vectors
     Mutant("packing.py", " - np.repeat(np.cumsum(lengths) - lengths, lengths)", "",
            "test_packing.py::test_packs_hold_every_text_once_within_the_budget"),
-    Mutant("packing.py", "lengths[text] > pack_tokens", "lengths[text] >= pack_tokens",
+    Mutant("packing.py", "length > pack_tokens", "length >= pack_tokens",
            "test_packing.py::test_a_pack_is_filled_to_the_budget_exactly"),
     Mutant("pooling.py", "    vectors /= kernels.floats(lengths)[:, None]\n", "",
            GOLDEN + "[gelu]"),
-    Mutant("pooling.py", "np.cumsum(lengths) - 1)", "np.cumsum(lengths) - 2)",
+    Mutant("pooling.py", "np.cumsum(lengths) - 1\n", "np.cumsum(lengths) - 2\n",
            POOLED + "[lasttoken-True]"),
     Mutant("pooling.py", "np.sqrt(lengths)", "np.sqrt(lengths + 1)",
            POOLED + "[mean_sqrt_len_tokens-True]"),
@@ -168,8 +169,7 @@ MUTANTS = [
     Mutant("mining.py", "np.cumsum(others, axis=1) <= top_k", "True",
            PARAPHRASES.replace("cos_sim", "dot_score")),
     # heads
-    Mutant("cross_encoder.py", "np.cumsum(pack.lengths) - pack.lengths)",
-           "np.cumsum(pack.lengths) - 1)", CROSS),
+    Mutant("cross_encoder.py", "reads=firsts", "reads=lambda lengths: firsts(lengths) + 1", CROSS),
     Mutant("cross_encoder.py", "scores = scores[:, 0]", "scores = scores[0]", ONE_LABEL),
     Mutant("cross_encoder.py", 'default = "sigmoid" if', 'default = "tanh" if', ONE_LABEL),
     Mutant("masked_lm.py", "head.norm_bias, config.layer_norm_eps", "head.norm_bias, 1e-12",
@@ -257,6 +257,27 @@ MUTANTS = [
            PROCESSES + "a_device_that_is_not_there_is_named_at_the_start"),
     Mutant("processes.py", "if pool.recipe.computes != recipe.computes:", "if False:",
            PROCESSES + "a_pool_serves_the_model_that_started_it_as_it_was"),
+    # speed
+    Mutant("kernels.py", "if not bound < SAFE_LOGIT:", "if False:",
+           BERT + "logits_that_would_overflow_are_shifted"),
+    Mutant("kernels.py", "if not bound < SAFE_LOGIT:", "if bound >= SAFE_LOGIT:",
+           BERT + "logits_that_would_overflow_are_shifted"),
+    Mutant("kernels.py", "(squares[0] * squares[1]).max()", "(squares[0] * squares[1]).min()",
+           BERT + "no_logit_is_above_the_bound_and_one_may_reach_it"),
+    Mutant("kernels.py", "            rows += part[place]\n", "            pass\n",
+           "test_kernels.py::test_linear_agrees_at_every_number_of_chains"),
+    Mutant("bert.py", "rows += asking[place]", "rows += asking[: len(rows)]",
+           BERT + "blocks_of_rows_change_no_state"),
+    Mutant("bert.py", "own = rows if chosen is None else texts", "own = rows",
+           BERT + "the_last_layer_for_some_tokens_is_the_last_layer_s"),
+    Mutant("pipeline.py", "if len(modes) == 1 and not skips", "if len(modes) == 1",
+           POOLED),
+    Mutant("packing.py", "count + count % 2", "count",
+           "test_packing.py::test_several_packs_are_even_in_number"),
+    Mutant("transformer.py", "most = 1 if self.reproducible else batch_size",
+           "most = batch_size", "test_reproducible.py::test_every_text_is_a_pack_of_its_own"),
+    Mutant("model.py", "self.max_seq_length, self.transformer.reproducible",
+           "self.max_seq_length", "test_reproducible.py::test_copies_and_pools_keep_it"),
     Mutant("processes.py", "results.append(future.result())", "results.insert(0, future.result())",
            "test_processes.py::test_vectors_are_those_of_one_process_in_order[7]"),
 ]  # fmt: skip

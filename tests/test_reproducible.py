@@ -1,0 +1,75 @@
+"""reproducible=True: the same bits, whatever stands beside a text and however it is computed."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from golden_files import GOLDEN
+
+from minibert import CrossEncoder, SentenceTransformer
+
+# Run in a process of its own, because a BLAS chooses its kernels when it is loaded.
+PROGRAM = """
+import sys
+import numpy as np
+from threadpoolctl import threadpool_info
+from minibert import SentenceTransformer
+
+folder = sys.argv[1]
+random = np.random.default_rng(0)
+words = "the river ran past an old mill where nobody had worked for years".split()
+texts = [" ".join(random.choice(words, size)) for size in random.integers(1, 90, 24)] + [""]
+model = SentenceTransformer(folder, reproducible=True)
+alone = np.stack([model.encode(text) for text in texts])
+found = {"together": model.encode(texts)}
+order = random.permutation(len(texts))
+found["in another order"] = model.encode([texts[n] for n in order])[np.argsort(order)]
+found["in batches"] = model.encode(texts, batch_size=3)
+found["in small packs"] = model.encode(texts, pack_tokens=64)
+one = SentenceTransformer(folder, reproducible=True, threads=1)
+found["on one thread"] = one.encode(texts)
+for name, vectors in found.items():
+    assert np.array_equal(vectors.view(np.uint32), alone.view(np.uint32)), name
+print(next(pool["architecture"] for pool in threadpool_info() if pool["user_api"] == "blas"))
+"""
+
+
+@pytest.mark.parametrize("kernels", ["", "Haswell"])
+def test_a_text_has_the_same_bits_whatever_its_neighbours(minilm_folder, kernels):
+    environment = {**os.environ, **({"OPENBLAS_CORETYPE": kernels} if kernels else {})}
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM, minilm_folder],
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == kernels or not kernels
+
+
+def test_every_text_is_a_pack_of_its_own():
+    model = SentenceTransformer(GOLDEN / "gelu", reproducible=True)
+    ids = model.transformer.words.rows(["a cat", "the dog", "a"], 41).ids
+    packs = [pack for pack, _ in model.transformer.run_rows(ids, None, lambda *_: None, 1024)]
+    assert [pack.order.tolist() for pack in packs] == [[0], [1], [2]]
+
+
+def test_copies_and_pools_keep_it():
+    import copy
+
+    model = SentenceTransformer(GOLDEN / "gelu", reproducible=True)
+    assert copy.deepcopy(model).transformer.reproducible is True
+    assert SentenceTransformer(GOLDEN / "gelu").transformer.reproducible is False
+    texts = ["the cat sat", "a dog", "a cat"]
+    with model.start_multi_process_pool(["cpu", "cpu"]) as pool:
+        vectors = model.encode(texts, pool=pool, chunk_size=1)
+        np.testing.assert_array_equal(vectors, model.encode(texts))
+        with pytest.raises(ValueError, match="started by another model"):
+            SentenceTransformer(GOLDEN / "gelu").encode(texts, pool=pool)
+
+
+def test_pairs_have_the_same_scores_in_any_company():
+    model = CrossEncoder(GOLDEN / "cross_encoder", reproducible=True, activation_fn="identity")
+    pairs = [("the cat", "a dog"), ("a", "b"), ("the cat sat on a dog", "a cat")]
+    together = model.predict(pairs)
+    np.testing.assert_array_equal(together, np.stack([model.predict(pair) for pair in pairs]))
