@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +23,7 @@ from minibert.json_files import is_count
 from minibert.packing import Pack
 
 __all__ = [
+    "CORES",
     "Device",
     "available_threads",
     "blas_threads",
@@ -118,10 +122,33 @@ def cuda_device(name: str) -> Device:
 
 
 def available_threads() -> int:
-    """How many cores this process may use."""
+    """How many cores this process may use: those of its affinity mask and of its cgroup's quota."""
+    return max(1, min(affinity(), quota()))
+
+
+def affinity() -> int:
+    """How many cores the system lets this process run on; a BLAS begins with as many threads."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@cache
+def quota(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many cores a container's limit comes to, rounded up; very many without one.
+
+    Both versions of Linux's control groups are asked, at the place that a container sees as theirs.
+    """
+    for name in ("cpu.max", "cpu/cpu.cfs_quota_us"):
+        try:
+            found = (root / name).read_text().split()
+            if name != "cpu.max":
+                found += (root / "cpu/cpu.cfs_period_us").read_text().split()
+        except OSError:
+            continue
+        if found[0] not in ("max", "-1"):
+            return math.ceil(int(found[0]) / int(found[1]))  # microseconds of a period's
+    return 1 << 16
 
 
 def thread_count(threads: int | None) -> int:
@@ -132,47 +159,83 @@ def thread_count(threads: int | None) -> int:
     return threads or cores
 
 
-class BlasThreads:
-    """BLAS threads are one number for the whole process, so whoever changes it must share it.
+class Cores:
+    """The cores of this process, shared by all calls that are under way, of any model.
 
-    The lowest limit of the calls that are in counts; the last one out restores what there was. If
-    each call set and restored by itself, two that overlap would leave the process at one for ever.
+    BLAS threads are one number for the whole process, so whoever changes it must share it: the
+    lowest limit of the calls counts, or each one's part of the cores where that is less, and the
+    last one out restores what there was. If each call set and restored by itself, two that overlap
+    would leave the process at one for ever.
+
+    And no more packs are computed at a time than there are cores, whoever calls: more would only
+    take each other's cache, and their memory.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._packs = threading.BoundedSemaphore(available_threads())
         self._limits: list[int] = []
+        self._limit: int | None = None  # the one that is set
         self._controller: Any = None  # making one takes 200 us, using it 9
         self._before: Any = None
 
-    def enter(self, limit: int) -> None:
-        from threadpoolctl import ThreadpoolController
+    @contextmanager
+    def pack(self) -> Iterator[None]:
+        """Run the block when there is a core for it."""
+        with self._packs:
+            yield
 
+    def enter(self, limit: int) -> None:
+        """A call begins that wants at most so many BLAS threads a product."""
         with self._lock:
-            self._controller = self._controller or ThreadpoolController()
-            if not self._limits:
-                self._before = self._controller.limit(limits=limit, user_api="blas")
-            elif limit < min(self._limits):
-                self._controller.limit(limits=limit, user_api="blas")
             self._limits.append(limit)
+            self._set()
 
     def leave(self, limit: int) -> None:
+        """It has ended."""
         with self._lock:
             self._limits.remove(limit)
-            if not self._limits:
-                self._before.restore_original_limits()
-            elif limit < min(self._limits):
-                self._controller.limit(limits=min(self._limits), user_api="blas")
+            self._set()
+
+    def _set(self) -> None:
+        limit = None
+        if self._limits:
+            limit = max(1, min(*self._limits, available_threads() // len(self._limits)))
+            limit = None if limit >= affinity() else limit
+        if limit == self._limit:
+            return
+        if self._limit is not None:
+            self._before.restore_original_limits()
+        if limit is not None:
+            from threadpoolctl import ThreadpoolController  # a single query need not wait for it
+
+            self._controller = self._controller or ThreadpoolController()
+            self._before = self._controller.limit(limits=limit, user_api="blas")
+        self._limit = limit
+        # From 3.7 on, threadpoolctl obeys the first thread that sets a limit and no other, without
+        # a word, until that thread gives it up. Here the lock keeps threads apart.
+        for library in self._controller.lib_controllers:
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread()
+
+    def after_fork(self) -> None:
+        """In a child that a fork has made: the calls of the parent are not under way here."""
+        before = self._before if self._limit is not None else None
+        self.__init__()  # type: ignore[misc]
+        if before is not None:
+            before.restore_original_limits()
 
 
-BLAS_THREADS = BlasThreads()
+CORES = Cores()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=CORES.after_fork)
 
 
 @contextmanager
 def blas_threads(limit: int) -> Iterator[None]:
     """Run the block with at most so many BLAS threads a product."""
-    BLAS_THREADS.enter(limit)
+    CORES.enter(limit)
     try:
         yield
     finally:
-        BLAS_THREADS.leave(limit)
+        CORES.leave(limit)

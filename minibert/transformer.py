@@ -7,7 +7,6 @@ Every kind of model begins with one: `encoder.py` pools its hidden states, `cros
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from minibert.arrays import Array, IntArray
 from minibert.bert import Config, hidden_states
 from minibert.checkpoint import load_checkpoint
-from minibert.devices import available_threads, blas_threads, find_device, thread_count
+from minibert.devices import CORES, blas_threads, find_device, thread_count
 from minibert.json_files import is_count
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs
@@ -167,8 +166,7 @@ class Transformer:
         work = list(packs(ids, pack_tokens, most, token_types=types))
         if len(work) <= 1 or self.threads == 1 or self.device.name != "cpu":
             # One pack has all the BLAS threads, so that a single query is quick as well.
-            limit = 1 if self.reproducible else self.threads
-            with blas_threads(limit) if limit < available_threads() else nullcontext():
+            with blas_threads(1 if self.reproducible else self.threads):
                 for pack in work:
                     yield pack, self._forward(pack, head, reads)
             return
@@ -200,7 +198,7 @@ class Transformer:
         """What a head makes of one pack."""
         device = self.device
         chosen = None if reads is None else reads(pack.lengths)
-        with device.active():
+        with CORES.pack() if device.name == "cpu" else device.active():
             hidden = hidden_states(
                 device.put_pack(pack), self.parameters, self.config, device.kernels, chosen=chosen
             )  # (N, D), or (S, D) of the chosen
