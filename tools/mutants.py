@@ -47,6 +47,7 @@ PAIR_CUT = "test_tokens.py::test_a_pair_is_cut_like_the_tokenizers_library_cuts_
 TOP_K = "test_scores.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "test_saving.py::test_"
 PROCESSES = "test_processes.py::test_"
+DEVICES = "test_devices.py::test_"
 BERT = "test_bert.py::test_"
 INT8 = "test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 PARAPHRASES = "test_mining.py::test_paraphrases_are_the_best_pairs_of_all[chunks1-1-cos_sim]"
@@ -246,8 +247,16 @@ MUTANTS = [
            "test_cupy.py::test_modules_and_every_output_equal_the_cpus[modules-sentence_embedding]"),
     Mutant("transformer.py", "with_prompt(prompt, texts[window])", "texts[window]",
            ENCODER + "prompts_go_before_the_text"),
-    Mutant("devices.py", "min(self._limits), user_api", "limit, user_api",
-           "test_devices.py::test_calls_may_end_in_any_order"),
+    Mutant("devices.py", "min(*self._limits, ", "min(self._limits[-1], ",
+           DEVICES + "the_lowest_limit_of_overlapping_calls_counts"),
+    Mutant("devices.py", "available_threads() // len(self._limits)", "available_threads()",
+           DEVICES + "calls_share_the_cores_instead_of_multiplying_threads"),
+    Mutant("devices.py", "library.clear_controlling_thread()", "pass",
+           DEVICES + "any_thread_may_set_the_limit_and_another_restore_it"),
+    Mutant("devices.py", "os.register_at_fork(after_in_child=CORES.after_fork)", "pass",
+           DEVICES + "a_fork_in_the_middle_of_a_call_leaves_the_child_able_to_work"),
+    Mutant("devices.py", "min(affinity(), quota())", "affinity()",
+           DEVICES + "there_are_no_more_threads_than_the_quota_allows"),
     Mutant("processes.py", "threading.Thread(target=end_with_parent, daemon=True).start()",
            "pass",
            PROCESSES + "no_process_outlives_its_work[9]"),
