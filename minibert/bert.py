@@ -10,12 +10,12 @@ D hidden_size, H heads, F intermediate_size, V vocabulary, L layers, P positions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from minibert.activations import ACTIVATIONS
-from minibert.arrays import Array, IntArray, Kernels
-from minibert.packing import Pack
+from minibert.arrays import Array, IntArray, Kernels, Then
+from minibert.packing import Pack, equal_runs
 
 __all__ = [
     "Config",
@@ -140,14 +140,22 @@ def attention(
         if watch:
             weights /= sums
             watch(f"{name}.attention", weights)
+    then = add_and_normalise(
+        asking, layer.attention_norm_weight, layer.attention_norm_bias, config, kernels
+    )
+    return kernels.linear(context, layer.attention_weight, layer.attention_bias, then)
 
-    def add_and_normalise(rows: Array, place: slice) -> None:
-        rows += asking[place]
-        kernels.layer_norm_(
-            rows, layer.attention_norm_weight, layer.attention_norm_bias, config.layer_norm_eps
-        )
 
-    return kernels.linear(context, layer.attention_weight, layer.attention_bias, add_and_normalise)
+def add_and_normalise(
+    before: Array, weight: Array, bias: Array, config: Config, kernels: Kernels
+) -> Then:
+    """What ends both halves of a layer: add what a token was before, then the layer norm."""
+
+    def then(rows: Array, place: slice) -> None:
+        rows += before[place]
+        kernels.layer_norm_(rows, weight, bias, config.layer_norm_eps)
+
+    return then
 
 
 def project(
@@ -184,19 +192,6 @@ def attend(
     return weights, sums
 
 
-def equal_runs(lengths: IntArray) -> Iterator[tuple[slice, slice]]:
-    """Equally long texts side by side: the numbers of the texts, and their rows: (S,) -> runs.
-
-    Packs are sorted by length, so short texts come in long runs, which attention takes as one.
-    """
-    first, start = 0, 0
-    for index, length in enumerate(lengths.tolist()):
-        if index + 1 == len(lengths) or lengths[index + 1] != length:
-            end = start + (index + 1 - first) * length
-            yield slice(first, index + 1), slice(start, end)
-            first, start = index + 1, end
-
-
 def feed_forward(hidden: Array, layer: Layer, config: Config, kernels: Kernels) -> Array:
     """Widen each token, activate, narrow it, add what it was, normalise: (N, D) -> (N, D)."""
     activation = ACTIVATIONS[config.hidden_act]
@@ -204,16 +199,11 @@ def feed_forward(hidden: Array, layer: Layer, config: Config, kernels: Kernels) 
     def activate(rows: Array, place: slice) -> None:
         activation(kernels, rows)
 
-    def add_and_normalise(rows: Array, place: slice) -> None:
-        rows += hidden[place]
-        kernels.layer_norm_(
-            rows, layer.output_norm_weight, layer.output_norm_bias, config.layer_norm_eps
-        )
-
     inner = kernels.linear(hidden, layer.intermediate_weight, layer.intermediate_bias, activate)
-    return kernels.linear(
-        inner, layer.output_weight, layer.output_bias, add_and_normalise
-    )  # (N, D)
+    then = add_and_normalise(
+        hidden, layer.output_norm_weight, layer.output_norm_bias, config, kernels
+    )
+    return kernels.linear(inner, layer.output_weight, layer.output_bias, then)  # (N, D)
 
 
 def pooler_output(first: Array, parameters: Parameters, kernels: Kernels) -> Array:

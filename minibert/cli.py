@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import os
-import re
 import signal
 import sys
 import threading
@@ -21,7 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from minibert import __version__
+from minibert import __version__, devices
 from minibert.devices import available_threads
 from minibert.encoder import DEFAULT_MODEL, SentenceTransformer
 from minibert.errors import DeviceError, ModelUnavailableError
@@ -292,9 +291,12 @@ def add_model_and_texts(command: argparse.ArgumentParser, name: str) -> None:
 
 def device_name(text: str) -> str:
     """cpu, cuda or cuda:NUMBER, for argparse."""
-    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither cpu nor cuda nor cuda:NUMBER")
-    return text
+    try:
+        return devices.device_name(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither cpu nor cuda nor cuda:NUMBER"
+        ) from None
 
 
 def positive(text: str) -> int:

@@ -22,8 +22,7 @@ from minibert.folder import Folder, read_folder
 from minibert.hub import find_model
 from minibert.json_files import setting
 from minibert.model import Model
-from minibert.packing import Pack
-from minibert.pooling import firsts
+from minibert.packing import Pack, firsts
 from minibert.progress import progress, wanted
 from minibert.tokens import Cut, OnLong, Text, check_on_long, check_texts
 from minibert.transformer import Transformer
@@ -244,13 +243,9 @@ class CrossEncoder(Model):
         """The constructor's arguments that make this model of its folder."""
         return {**super().arguments(), "activation_fn": self.activation_fn}
 
-    def _recipe(self) -> Recipe:
+    def _recipe(self, **changes: Any) -> Recipe:
         """How a process makes its copy; scores are made of logits here, by any function."""
-        recipe = super()._recipe()
-        kind, path, arguments, state = recipe.arguments
-        return recipe._replace(
-            arguments=(kind, path, {**arguments, "activation_fn": "identity"}, state)
-        )
+        return super()._recipe(activation_fn="identity", **changes)
 
     def __getitem__(self, index: int) -> Transformer:
         return [self.transformer][index]

@@ -7,7 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,8 +45,9 @@ class Device:
     kernels: Kernels
     put: Callable[[Any], Any]  # from NumPy to the device
     take: Callable[[Array], Array]  # from the device to NumPy
-    # The block in which kernels run there: CuPy's current GPU is a thread's, and may be another.
-    active: Callable[[], AbstractContextManager[Any]] = nullcontext
+    # The block in which kernels run there: when there is a core for it, or on that GPU, as CuPy's
+    # current one is a thread's and may be another.
+    active: Callable[[], AbstractContextManager[Any]]
 
     def put_parameters(self, parameters: Parameters) -> Parameters:
         """The parameters with every tensor on the device."""
@@ -89,7 +90,7 @@ def find_device(device: object) -> Device:
     """
     name = device_name(device)
     if name == "cpu":
-        return Device("cpu", numpy_kernels, put=lambda array: array, take=lambda array: array)
+        return Device("cpu", numpy_kernels, lambda array: array, lambda array: array, CORES.pack)
     return cuda_device(name)
 
 
@@ -179,11 +180,9 @@ class Cores:
         self._controller: Any = None  # making one takes 200 us, using it 9
         self._before: Any = None
 
-    @contextmanager
-    def pack(self) -> Iterator[None]:
-        """Run the block when there is a core for it."""
-        with self._packs:
-            yield
+    def pack(self) -> AbstractContextManager[Any]:
+        """A block that runs when there is a core for it."""
+        return self._packs
 
     def enter(self, limit: int) -> None:
         """A call begins that wants at most so many BLAS threads a product."""

@@ -5,13 +5,12 @@ Written for being right and short: one CuPy call a step, none of them fused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import cupy as cp
 import numpy as np
 from cupyx.scipy.special import erf
 
 from minibert.arrays import Array, IntArray, Then
+from minibert.packing import equal_runs
 
 __all__ = [
     "clip_",
@@ -137,30 +136,17 @@ def rows_at(x: Array, rows: IntArray) -> Array:
 def segment_sum(x: Array, lengths: IntArray) -> Array:
     """Sum the rows of each text: (N, D), (S,) -> (S, D)."""
     sums = empty(len(lengths), x.shape[1])
-    for texts, run in equal_runs(x, lengths):
-        sums[texts] = run.sum(axis=1)
+    for texts, rows in equal_runs(lengths):
+        sums[texts] = x[rows].reshape(texts.stop - texts.start, -1, x.shape[1]).sum(axis=1)
     return sums
 
 
 def segment_max(x: Array, lengths: IntArray) -> Array:
     """The largest number of each column in each text: (N, D), (S,) -> (S, D)."""
     largest = empty(len(lengths), x.shape[1])
-    for texts, run in equal_runs(x, lengths):
-        largest[texts] = run.max(axis=1)
+    for texts, rows in equal_runs(lengths):
+        largest[texts] = x[rows].reshape(texts.stop - texts.start, -1, x.shape[1]).max(axis=1)
     return largest
-
-
-def equal_runs(x: Array, lengths: IntArray) -> Iterator[tuple[slice, Array]]:
-    """Equally long texts side by side, with their rows: (N, D), (S,) -> runs of (texts, T, D).
-
-    Packs are sorted, so one kernel can do all texts of a length.
-    """
-    ends = np.cumsum(lengths).tolist()
-    firsts = np.flatnonzero(np.diff(lengths, prepend=0)).tolist()
-    for first, after in zip(firsts, [*firsts[1:], len(lengths)], strict=True):
-        length = int(lengths[first])
-        run = x[ends[first] - length : ends[after - 1]]  # (texts * T, D)
-        yield slice(first, after), run.reshape(after - first, length, -1)
 
 
 def normalize_(x: Array) -> None:

@@ -18,7 +18,7 @@ from minibert.checkpoint import Checkpoint
 from minibert.errors import CheckpointError
 from minibert.hub import find_model
 from minibert.modules import TransformerSettings
-from minibert.packing import Pack
+from minibert.packing import Pack, firsts
 from minibert.scores import top_k as best
 from minibert.tokens import check_texts, list_of
 from minibert.transformer import Transformer
@@ -124,7 +124,7 @@ class BertForMaskedLM:
         """The logits at the masks of a pack's texts: (N, D) -> S of (masks, V), on the host."""
         device, head = self.transformer.device, self._head
         kernels, config = device.kernels, self.transformer.config
-        starts = np.cumsum(pack.lengths) - pack.lengths
+        starts = firsts(pack.lengths)
         at = np.concatenate([start + place for start, place in zip(starts, places, strict=True)])
         rows = kernels.linear(
             kernels.rows_at(hidden, at), head.transform_weight, head.transform_bias

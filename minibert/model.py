@@ -171,11 +171,14 @@ class Model:
         modules = "\n".join(f"  ({number}): {module}" for number, module in enumerate(self))
         return f"{type(self).__name__}(\n{modules}\n)"
 
-    def _recipe(self) -> Recipe:
-        """How a process makes its copy, which then moves to a device and has its own threads."""
+    def _recipe(self, **changes: Any) -> Recipe:
+        """How a process makes its copy, which then moves to a device and has its own threads.
+
+        `changes` are other arguments of the constructor than this model's own.
+        """
         from minibert.processes import Recipe
 
-        arguments = {**self.arguments(), "device": "cpu", "threads": None}
+        arguments = {**self.arguments(), "device": "cpu", "threads": None, **changes}
         return Recipe(
             opened, (type(self), str(self.folder.path), arguments, self.state()), self.computed_by()
         )

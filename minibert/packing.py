@@ -14,7 +14,7 @@ import numpy as np
 
 from minibert.arrays import IntArray
 
-__all__ = ["Pack", "packs", "places_of"]
+__all__ = ["Pack", "equal_runs", "firsts", "packs", "places_of"]
 
 
 class Pack(NamedTuple):
@@ -70,7 +70,25 @@ def packs(
 
 def places_of(lengths: IntArray) -> IntArray:
     """Where each token stands in its text, from 0: (S,) -> (N,)."""
-    return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.arange(int(lengths.sum())) - np.repeat(firsts(lengths), lengths)
+
+
+def firsts(lengths: IntArray) -> IntArray:
+    """The number of each text's first token: (S,) -> (S,)."""
+    return np.cumsum(lengths) - lengths
+
+
+def equal_runs(lengths: IntArray) -> Iterator[tuple[slice, slice]]:
+    """Equally long texts side by side: the numbers of the texts, and their rows: (S,) -> runs.
+
+    Packs are sorted by length, so short texts come in long runs, which attention takes as one.
+    """
+    first, start = 0, 0
+    for index, length in enumerate(lengths.tolist()):
+        if index + 1 == len(lengths) or lengths[index + 1] != length:
+            end = start + (index + 1 - first) * length
+            yield slice(first, index + 1), slice(start, end)
+            first, start = index + 1, end
 
 
 def groups(

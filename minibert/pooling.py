@@ -13,7 +13,7 @@ import numpy as np
 
 from minibert.activations import ACTIVATIONS
 from minibert.arrays import Array, IntArray, Kernels
-from minibert.packing import places_of
+from minibert.packing import firsts, places_of
 
 __all__ = [
     "POOLINGS",
@@ -23,7 +23,6 @@ __all__ = [
     "Reads",
     "RowModule",
     "RowNorm",
-    "firsts",
     "normalize",
     "pool",
 ]
@@ -41,11 +40,6 @@ class RowModule(Protocol):
     """Rows (R, D), kernels -> rows (R, E); the rows given may be overwritten."""
 
     def __call__(self, rows: Array, kernels: Kernels) -> Array: ...
-
-
-def firsts(lengths: IntArray) -> IntArray:
-    """The number of each text's first token: (S,) -> (S,)."""
-    return np.cumsum(lengths) - lengths
 
 
 def lasts(lengths: IntArray) -> IntArray:

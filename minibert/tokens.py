@@ -208,17 +208,17 @@ def prompt_of(prompts: dict[str, str], prompt: str | None, name: str | None) -> 
 
     Raises ValueError for a name that is not there, TypeError for a prompt that is no text.
     """
-    if prompt is not None:
-        if not isinstance(prompt, str):
-            raise TypeError(f"The prompt is a {type(prompt).__name__} ({prompt!r:.40}), no str.")
-        check_texts([prompt])
-        return prompt
-    if name is None:
-        return ""
-    if name not in prompts:
-        names = ", ".join(map(repr, prompts)) or "none"
-        raise ValueError(f"There is no prompt {name!r}; this model has {names}.")
-    return prompt_of({}, prompts[name], None)
+    if prompt is None:
+        if name is None:
+            return ""
+        if name not in prompts:
+            names = ", ".join(map(repr, prompts)) or "none"
+            raise ValueError(f"There is no prompt {name!r}; this model has {names}.")
+        prompt = prompts[name]
+    if not isinstance(prompt, str):
+        raise TypeError(f"The prompt is a {type(prompt).__name__} ({prompt!r:.40}), no str.")
+    check_texts([prompt])
+    return prompt
 
 
 def with_prompt(prompt: str, texts: Sequence[Text]) -> Sequence[Text]:

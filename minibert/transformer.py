@@ -14,7 +14,7 @@ import numpy as np
 from minibert.arrays import Array, IntArray
 from minibert.bert import Config, hidden_states
 from minibert.checkpoint import load_checkpoint
-from minibert.devices import CORES, blas_threads, find_device, thread_count
+from minibert.devices import blas_threads, find_device, thread_count
 from minibert.json_files import is_count
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs
@@ -198,7 +198,7 @@ class Transformer:
         """What a head makes of one pack."""
         device = self.device
         chosen = None if reads is None else reads(pack.lengths)
-        with CORES.pack() if device.name == "cpu" else device.active():
+        with device.active():
             hidden = hidden_states(
                 device.put_pack(pack), self.parameters, self.config, device.kernels, chosen=chosen
             )  # (N, D), or (S, D) of the chosen

@@ -5,9 +5,9 @@ import pytest
 from golden_files import GOLDEN
 
 from minibert import SentenceTransformer, kernels
-from minibert.bert import equal_runs, hidden_states
-from minibert.packing import packs
-from minibert.pooling import firsts, lasts
+from minibert.bert import hidden_states
+from minibert.packing import equal_runs, firsts, packs
+from minibert.pooling import lasts
 
 
 @pytest.fixture(scope="module")

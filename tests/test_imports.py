@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "progress": "",
     "activations": "arrays",
     "kernels": "arrays",
-    "kernels_cupy": "arrays",
+    "kernels_cupy": "arrays packing",
     "packing": "arrays",
     "quantization": "arrays",
     "formats": "arrays",
@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "saving": "folder json_files modules tensors",
     "model": "errors tokens",
     "cross_encoder": "activations arguments arrays bert checkpoint errors folder hub json_files "
-    "kernels model packing pooling progress tokens transformer",
+    "kernels model packing progress tokens transformer",
     "masked_lm": "activations arguments arrays checkpoint errors hub kernels modules packing "
     "scores tokens transformer",
     "encoder": "arguments arrays metrics model progress quantization scores tokens",

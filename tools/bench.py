@@ -160,7 +160,7 @@ def count_tokens(folder, texts):
     return [len(tokens.ids) for tokens in model.tokens(texts)]
 
 
-def query_of(folder, tokens):
+def query_of(tokens):
     """A text of so many tokens."""
     return " ".join(["water"] * (tokens - 2))
 
@@ -311,7 +311,7 @@ def queries(peers, folder, rounds):
     """Milliseconds of one text of several lengths, median and 99th percentile."""
     found = {}
     for tokens in QUERY_TOKENS:
-        text = query_of(folder, tokens)
+        text = query_of(tokens)
         calls = 60 if tokens < 100 else 12
         seconds = {peer.name: [] for peer in peers}
         for peer in peers:
@@ -331,7 +331,7 @@ def queries(peers, folder, rounds):
 
 def callers(names, folder, rounds):
     """Queries of 9 tokens a second, two callers at once in one process, a thread each."""
-    text, calls = query_of(folder, 9), 40
+    text, calls = query_of(9), 40
     found = {}
     with ExitStack() as stack:
         peers = [stack.enter_context(Peer(name, str(folder), 1)) for name in names]

@@ -156,13 +156,19 @@ def export(folder, path):
     )  # fmt: skip
 
 
+def plain_graph(folder, path):
+    """The graph that others are made of, beside one of them."""
+    plain = path.with_name("model.onnx")
+    if not plain.exists():
+        export(folder, plain)
+    return plain
+
+
 def fuse(folder, path):
     """The graph with ONNX Runtime's own fusions of a BERT."""
     from onnxruntime.transformers import optimizer
 
-    plain = path.with_name("model.onnx")
-    if not plain.exists():
-        export(folder, plain)
+    plain = plain_graph(folder, path)
     config = json.loads((folder / "config.json").read_text())
     model = optimizer.optimize_model(
         str(plain), model_type="bert", num_heads=config["num_attention_heads"],
@@ -178,9 +184,7 @@ def to_int8(folder, path):
     from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    plain = path.with_name("model.onnx")
-    if not plain.exists():
-        export(folder, plain)
+    plain = plain_graph(folder, path)
     quantize_dynamic(
         str(plain), str(path), weight_type=QuantType.QInt8,
         extra_options={"DefaultTensorType": TensorProto.FLOAT},

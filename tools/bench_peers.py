@@ -25,11 +25,12 @@ class Minibert:
     """This library."""
 
     requires = ("minibert-numpy",)
+    options = {"on_long": "ignore"}  # noqa: RUF012
 
     def __init__(self, folder, threads):
         from minibert import SentenceTransformer
 
-        self.model = SentenceTransformer(folder, threads=threads, on_long="ignore")
+        self.model = SentenceTransformer(folder, threads=threads, **self.options)
 
     def encode(self, texts):
         return self.model.encode(texts, show_progress_bar=False)
@@ -38,12 +39,7 @@ class Minibert:
 class Reproducible(Minibert):
     """This library with the same bits for a text whatever its neighbours."""
 
-    def __init__(self, folder, threads):
-        from minibert import SentenceTransformer
-
-        self.model = SentenceTransformer(
-            folder, threads=threads, on_long="ignore", reproducible=True
-        )
+    options = {"on_long": "ignore", "reproducible": True}  # noqa: RUF012
 
 
 class SentenceTransformers:
