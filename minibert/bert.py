@@ -21,6 +21,7 @@ __all__ = [
     "Config",
     "Layer",
     "Parameters",
+    "Together",
     "Watch",
     "hidden_states",
     "pooler_output",
@@ -29,6 +30,8 @@ __all__ = [
 # Called with the name of an intermediate array and the array. The kernels work in place, so
 # whoever wants to keep an array must copy it.
 Watch = Callable[[str, Array], None]
+# Makes of one thread's share of some rows the sum of all threads' shares, in place.
+Together = Callable[[Array], None]
 
 
 class Config(NamedTuple):
@@ -77,6 +80,15 @@ class Parameters(NamedTuple):
     pooler_bias: Array | None = None  # (D,)
 
 
+class Run(NamedTuple):
+    """What is the same in every step of a forward pass."""
+
+    config: Config
+    kernels: Kernels
+    watch: Watch | None
+    together: Together | None
+
+
 def hidden_states(
     pack: Pack,
     parameters: Parameters,
@@ -84,6 +96,7 @@ def hidden_states(
     kernels: Kernels,
     watch: Watch | None = None,
     chosen: IntArray | None = None,
+    together: Together | None = None,
 ) -> Array:
     """Run the whole model: the N tokens of a pack -> (N, D), the states after the last layer.
 
@@ -91,17 +104,21 @@ def hidden_states(
     D); the last layer is then computed for them alone. `watch` is shown "embeddings" (N, D), and
     for each layer n "layer.n.attention" (S, H, T, T) once for every run of equally long texts, in
     the pack's order, and "layer.n.output" (N, D).
+
+    The layers may be a share of a model's, some of its heads and of its feed-forward, where other
+    threads have the rest (shares.py); `together` then adds up what all of them make.
     """
+    run = Run(config, kernels, watch, together)
     hidden = embed(pack, parameters, config, kernels)
     if watch:
         watch("embeddings", hidden)
     last = len(parameters.layers) - 1
     for number, layer in enumerate(parameters.layers):
-        name, wanted = f"layer.{number}", chosen if number == last else None
-        hidden = attention(hidden, pack.lengths, layer, config, kernels, name, watch, wanted)
-        hidden = feed_forward(hidden, layer, config, kernels)
+        wanted = chosen if number == last else None
+        hidden = attention(hidden, pack.lengths, layer, number, run, wanted)
+        hidden = feed_forward(hidden, layer, run)
         if watch:
-            watch(f"{name}.output", hidden)
+            watch(f"layer.{number}.output", hidden)
     return hidden
 
 
@@ -114,61 +131,52 @@ def embed(pack: Pack, parameters: Parameters, config: Config, kernels: Kernels) 
 
 
 def attention(
-    hidden: Array,
-    lengths: IntArray,
-    layer: Layer,
-    config: Config,
-    kernels: Kernels,
-    name: str,
-    watch: Watch | None,
-    chosen: IntArray | None,
+    hidden: Array, lengths: IntArray, layer: Layer, number: int, run: Run, chosen: IntArray | None
 ) -> Array:
     """Mix each token with the tokens of its own text, add what it was, normalise: (N, D).
 
     Of `chosen` tokens alone, one of each text: (S, D).
     """
-    heads = config.num_attention_heads
-    asking = hidden if chosen is None else kernels.rows_at(hidden, chosen)
-    q, k, v = project(hidden, asking, layer, kernels)
+    kernels, heads = run.kernels, heads_of(layer, run.config)
+    q, k, v = project(hidden, layer, kernels)
+    if chosen is not None:
+        hidden, q = kernels.rows_at(hidden, chosen), kernels.rows_at(q, chosen)
     bound = kernels.logit_bound(q, k, heads)
-    context = kernels.empty(*asking.shape)
+    context = kernels.empty(*q.shape)
     for texts, rows in equal_runs(lengths):
         own = rows if chosen is None else texts
         weights, sums = attend(
             q[own], k[rows], v[rows], context[own], texts.stop - texts.start, heads, kernels, bound
         )
-        if watch:
+        if run.watch:
             weights /= sums
-            watch(f"{name}.attention", weights)
-    then = add_and_normalise(
-        asking, layer.attention_norm_weight, layer.attention_norm_bias, config, kernels
-    )
+            run.watch(f"layer.{number}.attention", weights)
+    then = add_and_normalise(hidden, layer.attention_norm_weight, layer.attention_norm_bias, run)
     return kernels.linear(context, layer.attention_weight, layer.attention_bias, then)
 
 
-def add_and_normalise(
-    before: Array, weight: Array, bias: Array, config: Config, kernels: Kernels
-) -> Then:
+def add_and_normalise(before: Array, weight: Array, bias: Array, run: Run) -> Then:
     """What ends both halves of a layer: add what a token was before, then the layer norm."""
 
     def then(rows: Array, place: slice) -> None:
+        if run.together:
+            run.together(rows)
         rows += before[place]
-        kernels.layer_norm_(rows, weight, bias, config.layer_norm_eps)
+        run.kernels.layer_norm_(rows, weight, bias, run.config.layer_norm_eps)
 
     return then
 
 
-def project(
-    hidden: Array, asking: Array, layer: Layer, kernels: Kernels
-) -> tuple[Array, Array, Array]:
-    """The queries of the tokens that ask, and the keys and values of all: -> three of (.., D)."""
-    width = hidden.shape[1]
-    if asking is hidden:
-        qkv = kernels.linear(hidden, layer.qkv_weight, layer.qkv_bias)  # (N, 3D)
-        return qkv[:, :width], qkv[:, width : 2 * width], qkv[:, 2 * width :]
-    q = kernels.linear(asking, layer.qkv_weight[:, :width], layer.qkv_bias[:width])  # (S, D)
-    kv = kernels.linear(hidden, layer.qkv_weight[:, width:], layer.qkv_bias[width:])  # (N, 2D)
-    return q, kv[:, :width], kv[:, width:]
+def heads_of(layer: Layer, config: Config) -> int:
+    """How many heads a layer, or its share, has: the width of one is the model's."""
+    return len(layer.qkv_bias) // 3 * config.num_attention_heads // config.hidden_size
+
+
+def project(hidden: Array, layer: Layer, kernels: Kernels) -> tuple[Array, Array, Array]:
+    """Queries, keys and values: (N, D) -> three of (N, D)."""
+    width = len(layer.qkv_bias) // 3
+    qkv = kernels.linear(hidden, layer.qkv_weight, layer.qkv_bias)  # (N, 3D)
+    return qkv[:, :width], qkv[:, width : 2 * width], qkv[:, 2 * width :]
 
 
 def attend(
@@ -192,17 +200,15 @@ def attend(
     return weights, sums
 
 
-def feed_forward(hidden: Array, layer: Layer, config: Config, kernels: Kernels) -> Array:
+def feed_forward(hidden: Array, layer: Layer, run: Run) -> Array:
     """Widen each token, activate, narrow it, add what it was, normalise: (N, D) -> (N, D)."""
-    activation = ACTIVATIONS[config.hidden_act]
+    kernels, activation = run.kernels, ACTIVATIONS[run.config.hidden_act]
 
     def activate(rows: Array, place: slice) -> None:
         activation(kernels, rows)
 
     inner = kernels.linear(hidden, layer.intermediate_weight, layer.intermediate_bias, activate)
-    then = add_and_normalise(
-        hidden, layer.output_norm_weight, layer.output_norm_bias, config, kernels
-    )
+    then = add_and_normalise(hidden, layer.output_norm_weight, layer.output_norm_bias, run)
     return kernels.linear(inner, layer.output_weight, layer.output_bias, then)  # (N, D)
 
 

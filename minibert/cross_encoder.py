@@ -63,6 +63,7 @@ class CrossEncoder(Model):
         threads: int | None = None,
         on_long: OnLong = "warn",
         reproducible: bool = False,
+        short_inputs: bool = True,
         trust_remote_code: bool = False,
     ) -> None:
         """Load a folder, or a model of the hub by its name.
@@ -91,7 +92,9 @@ class CrossEncoder(Model):
                 f"{path}/modules.json: there is {kinds} after the Transformer; minibert runs "
                 "cross-encoders whose head is the BERT's own classifier."
             )
-        self.transformer = Transformer(self.folder.transformer, device, threads, reproducible)
+        self.transformer = Transformer(
+            self.folder.transformer, device, threads, reproducible, short_inputs
+        )
         self.config = self.transformer.config
         self._classifier = read_classifier(self.transformer.checkpoint)
         self.place_head()

@@ -26,12 +26,15 @@ __all__ = [
     "CORES",
     "Device",
     "available_threads",
-    "blas_threads",
     "device_name",
     "find_device",
+    "has_small_products",
+    "one_blas_thread",
     "thread_count",
 ]
 
+# OpenBLAS's names of its kernels that use AVX-512.
+SMALL_PRODUCTS = {"SKYLAKEX", "COOPERLAKE", "SAPPHIRERAPIDS"}
 
 # Some named tuple: mypy has no word for any one of them.
 Holder = TypeVar("Holder", bound=Any)
@@ -163,54 +166,59 @@ def thread_count(threads: int | None) -> int:
 class Cores:
     """The cores of this process, shared by all calls that are under way, of any model.
 
-    BLAS threads are one number for the whole process, so whoever changes it must share it: the
-    lowest limit of the calls counts, or each one's part of the cores where that is less, and the
-    last one out restores what there was. If each call set and restored by itself, two that overlap
-    would leave the process at one for ever.
+    While there are any, a product has one BLAS thread, and the last one out restores what there
+    was: if each call set and restored by itself, two that overlap would leave the process at one
+    for ever. Threads of the BLAS wait for one another by spinning, so beside another busy process
+    a product of a millisecond may take fifty; packs and shares of packs do without them.
 
-    And no more packs are computed at a time than there are cores, whoever calls: more would only
-    take each other's cache, and their memory.
+    And no more threads compute than there are cores, whoever calls: more would only take each
+    other's cache, and their memory.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._packs = threading.BoundedSemaphore(available_threads())
-        self._limits: list[int] = []
-        self._limit: int | None = None  # the one that is set
-        self._controller: Any = None  # making one takes 200 us, using it 9
+        self._free = threading.BoundedSemaphore(available_threads())
+        self._calls = 0
+        self._controller: Any = None  # making one takes 1.4 ms, using it 40 us
         self._before: Any = None
+        self.laying_out = threading.Lock()  # held by who makes what other threads will want too
 
     def pack(self) -> AbstractContextManager[Any]:
         """A block that runs when there is a core for it."""
-        return self._packs
+        return self._free
 
-    def enter(self, limit: int) -> None:
-        """A call begins that wants at most so many BLAS threads a product."""
+    @contextmanager
+    def further(self, most: int) -> Iterator[int]:
+        """A block with up to so many more cores, as many as are free now: how many they are."""
+        taken = 0
+        try:
+            while taken < most and self._free.acquire(blocking=False):
+                taken += 1
+            yield taken
+        finally:
+            if taken:
+                self._free.release(taken)
+
+    def enter(self) -> None:
+        """A call begins."""
         with self._lock:
-            self._limits.append(limit)
-            self._set()
+            self._calls += 1
+            if self._calls == 1:
+                from threadpoolctl import ThreadpoolController  # 5 ms, late for who only imports
 
-    def leave(self, limit: int) -> None:
+                self._controller = self._controller or ThreadpoolController()
+                self._before = self._controller.limit(limits=1, user_api="blas")
+                self._give_up_control()
+
+    def leave(self) -> None:
         """It has ended."""
         with self._lock:
-            self._limits.remove(limit)
-            self._set()
+            self._calls -= 1
+            if self._calls == 0:
+                self._before.restore_original_limits()
+                self._give_up_control()
 
-    def _set(self) -> None:
-        limit = None
-        if self._limits:
-            limit = max(1, min(*self._limits, available_threads() // len(self._limits)))
-            limit = None if limit >= affinity() else limit
-        if limit == self._limit:
-            return
-        if self._limit is not None:
-            self._before.restore_original_limits()
-        if limit is not None:
-            from threadpoolctl import ThreadpoolController  # a single query need not wait for it
-
-            self._controller = self._controller or ThreadpoolController()
-            self._before = self._controller.limit(limits=limit, user_api="blas")
-        self._limit = limit
+    def _give_up_control(self) -> None:
         # From 3.7 on, threadpoolctl obeys the first thread that sets a limit and no other, without
         # a word, until that thread gives it up. Here the lock keeps threads apart.
         for library in self._controller.lib_controllers:
@@ -219,7 +227,7 @@ class Cores:
 
     def after_fork(self) -> None:
         """In a child that a fork has made: the calls of the parent are not under way here."""
-        before = self._before if self._limit is not None else None
+        before = self._before if self._calls else None
         self.__init__()  # type: ignore[misc]
         if before is not None:
             before.restore_original_limits()
@@ -231,10 +239,25 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def blas_threads(limit: int) -> Iterator[None]:
-    """Run the block with at most so many BLAS threads a product."""
-    CORES.enter(limit)
+def one_blas_thread() -> Iterator[None]:
+    """Run the block with one BLAS thread a product, as all calls do."""
+    CORES.enter()
     try:
         yield
     finally:
-        CORES.leave(limit)
+        CORES.leave()
+
+
+@cache
+def has_small_products() -> bool:
+    """Whether NumPy's BLAS has kernels of their own for small products: OpenBLAS, with AVX-512.
+
+    It is asked for the name of its kernels, not timed, so that a machine gives the same bits twice.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return any(
+        library.get("internal_api") == "openblas"
+        and str(library.get("architecture")).upper() in SMALL_PRODUCTS
+        for library in ThreadpoolController().info()
+    )

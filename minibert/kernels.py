@@ -70,16 +70,20 @@ def floats(numbers: IntArray | Array) -> Array:
 def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Array:
     """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F).
 
-    `then` changes some rows of that at a time, while they are in the cache.
+    `weight` may also be cut into pieces, see `product_of_pieces`. `then` changes some rows of the
+    result at a time, while they are in the cache.
     """
-    # A BLAS adds hundreds of products one after another, and each addition rounds. Shorter chains,
-    # summed after, bring the result nearer to float64's.
-    product: Array = x[:, :CHAIN] @ weight[:CHAIN]
     part: Array | None = None
-    for start in range(CHAIN, len(weight), CHAIN):
-        if part is not None:
-            product += part
-        part = np.matmul(x[:, start : start + CHAIN], weight[start : start + CHAIN], out=part)
+    if weight.ndim > 2:
+        product = product_of_pieces(x, weight)
+    else:
+        # A BLAS adds hundreds of products one after another, and each addition rounds. Shorter
+        # chains, summed after, bring the result nearer to float64's.
+        product = x[:, :CHAIN] @ weight[:CHAIN]
+        for start in range(CHAIN, len(weight), CHAIN):
+            if part is not None:
+                product += part
+            part = np.matmul(x[:, start : start + CHAIN], weight[start : start + CHAIN], out=part)
     for place in row_slices(product):
         rows = product[place]
         if part is not None:
@@ -87,6 +91,20 @@ def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Ar
         rows += bias
         if then is not None:
             then(rows, place)
+    return product
+
+
+def product_of_pieces(x: Array, pieces: Array) -> Array:
+    """x @ weight of a weight (D, F) cut both ways: (N, D), (parts, ..., D/parts, width) -> (N, F).
+
+    The axes between are the pieces of F, side by side.
+    """
+    parts, inner = len(pieces), pieces.shape[-2]
+    x_parts = x.reshape(len(x), parts, inner).swapaxes(0, 1)  # (parts, N, D/parts)
+    between = (1,) * (pieces.ndim - 3)
+    products = np.matmul(x_parts.reshape(parts, *between, len(x), inner), pieces)
+    summed = products[0] if parts == 1 else np.add.reduce(products, axis=0)  # (..., N, width)
+    product: Array = np.moveaxis(summed, -2, 0).reshape(len(x), -1)
     return product
 
 

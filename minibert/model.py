@@ -71,6 +71,7 @@ class Model:
             "threads": self.transformer.threads,
             "on_long": self.on_long,
             "reproducible": self.transformer.reproducible,
+            "short_inputs": self.transformer.short_inputs,
             "prompts": dict(self.prompts),
             "default_prompt_name": self.default_prompt_name,
         }
@@ -85,8 +86,8 @@ class Model:
 
     def computed_by(self) -> tuple[Any, ...]:
         """What the results of a process depend on, beside its arguments."""
-        kind, path = type(self), str(self.folder.path)
-        return kind, path, self.max_seq_length, self.transformer.reproducible
+        kind, path, transformer = type(self), str(self.folder.path), self.transformer
+        return kind, path, self.max_seq_length, transformer.reproducible, transformer.short_inputs
 
     @property
     def max_seq_length(self) -> int:

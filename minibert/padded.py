@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minibert.arrays import Array, IntArray, Kernels
-from minibert.bert import Config, Parameters, hidden_states, pooler_output
+from minibert.bert import Config, Parameters, Watch, hidden_states, pooler_output
 from minibert.checkpoint import load_checkpoint, read_config
-from minibert.devices import Device, find_device
+from minibert.devices import Device, available_threads, find_device, one_blas_thread
 from minibert.errors import CheckpointError
 from minibert.hub import find_model
 from minibert.json_files import read_json
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs
+from minibert.shares import Shares
 from minibert.tokens import Rows, Text, TextTokenizer, check_texts
 from minibert.vocabulary import SPECIAL_TOKENS, load_tokenizer
 
@@ -254,6 +255,7 @@ class BertModel:
         self._device = find_device(device)
         self._parameters = self._device.put_parameters(parameters)
         self._host_parameters = parameters
+        self._shares = Shares(self._parameters, config)
 
     @classmethod
     def from_pretrained(
@@ -314,22 +316,18 @@ class BertModel:
         recorder = Recorder(
             ids.shape, columns, self.config, self._device, output_hidden_states, output_attentions
         )
-        for pack in packs(
+        work = packs(
             [ids[index, here] for index, here in rows],
             pack_tokens,
             positions=columns,
             token_types=[types[index, here] for index, here in rows],
-        ):
-            recorder.pack = pack
-            with self._device.active():
-                hidden = hidden_states(
-                    self._device.put_pack(pack),
-                    self._parameters,
-                    self.config,
-                    self._device.kernels,
-                    watch=recorder if watched else None,
-                )
-            recorder.unpack(recorder.last, self._device.take(hidden))
+        )
+        with one_blas_thread():
+            for pack in work:
+                recorder.pack = pack
+                with self._device.active():
+                    hidden = self._hidden_states(pack, recorder if watched else None)
+                recorder.unpack(recorder.last, self._device.take(hidden))
         return BertOutput(
             last_hidden_state=recorder.last,
             hidden_states=tuple(recorder.hidden) if output_hidden_states else None,
@@ -338,6 +336,13 @@ class BertModel:
             parameters=self._host_parameters,
             kernels=find_device("cpu").kernels,
         )
+
+    def _hidden_states(self, pack: Pack, watch: Watch | None) -> Array:
+        """The states of a pack, (N, D): of all at once where somebody watches or there is a GPU."""
+        kernels, pack = self._device.kernels, self._device.put_pack(pack)
+        if watch or self._device.name != "cpu":
+            return hidden_states(pack, self._parameters, self.config, kernels, watch=watch)
+        return self._shares.hidden_states(pack, kernels, None, available_threads(), short=True)
 
     def _check_rows(self, mask: IntArray) -> None:
         """Raise ValueError for more columns than positions, and for a row without a token."""

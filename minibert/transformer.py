@@ -14,11 +14,12 @@ import numpy as np
 from minibert.arrays import Array, IntArray
 from minibert.bert import Config, hidden_states
 from minibert.checkpoint import load_checkpoint
-from minibert.devices import blas_threads, find_device, thread_count
+from minibert.devices import find_device, one_blas_thread, thread_count
 from minibert.json_files import is_count
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs
 from minibert.pooling import Reads
+from minibert.shares import Shares
 from minibert.tokens import Cut, OnLong, Text, text_windows, with_prompt
 from minibert.vocabulary import load_tokenizer
 
@@ -41,11 +42,13 @@ class Transformer:
         device: str | None = None,
         threads: int | None = None,
         reproducible: bool = False,
+        short_inputs: bool = True,
     ) -> None:
         """Load the weights and the words of a folder.
 
-        `reproducible` runs every text by itself, on one BLAS thread: a BLAS may round a row in
-        other ways where it has other neighbours, or is shared out among other threads.
+        `reproducible` runs every text by itself, on one thread: a BLAS may round a row in other
+        ways where it has other neighbours, and so do sums over the shares of threads. short_inputs
+        lets the first short text make a copy of the weights in tiles, see shares.py.
 
         Raises CheckpointError, DeviceError or ValueError, as SentenceTransformer does.
         """
@@ -61,7 +64,13 @@ class Transformer:
             max_position_embeddings=self.config.max_position_embeddings,
         )
         self.loaded_max_seq_length = self.max_seq_length  # before a program changes it
+        self.short_inputs = short_inputs
+        self._place()
+
+    def _place(self) -> None:
+        """Put the weights on the device."""
         self.parameters = self.device.put_parameters(self.checkpoint.parameters)
+        self._shares = Shares(self.parameters, self.config, self.short_inputs)
 
     @property
     def threads(self) -> int:
@@ -101,7 +110,7 @@ class Transformer:
     def to(self, device: str) -> None:
         """Move to a device: "cpu", "cuda", or "cuda:" and a number."""
         self.device = find_device(device)
-        self.parameters = self.device.put_parameters(self.checkpoint.parameters)
+        self._place()
 
     def run(
         self,
@@ -137,7 +146,8 @@ class Transformer:
                 chosen = np.flatnonzero(~long)
             ids = [rows.ids[index] for index in chosen]
             types = None if rows.types is None else [rows.types[index] for index in chosen]
-            for pack, made in self.run_rows(ids, types, head, pack_tokens, batch_size, reads):
+            many = window.stop - window.start < len(texts)
+            for pack, made in self.run_rows(ids, types, head, pack_tokens, batch_size, reads, many):
                 yield window.start + chosen[pack.order], made
 
     def run_rows(
@@ -148,8 +158,13 @@ class Transformer:
         pack_tokens: int,
         batch_size: int | None = None,
         reads: Reads | None = None,
+        many: bool = False,
     ) -> Iterator[tuple[Pack, Made]]:
-        """Run rows of tokens through the model, several packs at a time."""
+        """Run rows of tokens through the model, several packs at a time.
+
+        `many` says that other rows of the same corpus come in other calls: for a last pack of a few
+        words nobody wants tiles.
+        """
         longest = max(map(len, ids), default=0)
         if min(map(len, ids), default=1) == 0:
             raise ValueError(
@@ -165,16 +180,15 @@ class Transformer:
         most = 1 if self.reproducible else batch_size
         work = list(packs(ids, pack_tokens, most, token_types=types))
         if len(work) <= 1 or self.threads == 1 or self.device.name != "cpu":
-            # One pack has all the BLAS threads, so that a single query is quick as well.
-            with blas_threads(1 if self.reproducible else self.threads):
+            with one_blas_thread():
                 for pack in work:
-                    yield pack, self._forward(pack, head, reads)
+                    yield pack, self._forward(pack, head, reads, alone=len(work) == 1 and not many)
             return
         # Many packs share the cores better as one thread a pack (5 to 20 %), and their results do
         # not depend on how many threads there are.
         from concurrent.futures import ThreadPoolExecutor
 
-        with blas_threads(1), ThreadPoolExecutor(self.threads) as workers:
+        with one_blas_thread(), ThreadPoolExecutor(self.threads) as workers:
             try:
                 made = workers.map(lambda pack: self._forward(pack, head, reads), work)
                 yield from zip(work, made, strict=True)
@@ -194,17 +208,26 @@ class Transformer:
                 "This model has one token type, so it cannot tell a pair's texts apart."
             )
 
-    def _forward(self, pack: Pack, head: Head[Made], reads: Reads | None) -> Made:
-        """What a head makes of one pack."""
-        device = self.device
+    def _forward(
+        self, pack: Pack, head: Head[Made], reads: Reads | None, alone: bool = False
+    ) -> Made:
+        """What a head makes of one pack, which may be all that there is to compute."""
         chosen = None if reads is None else reads(pack.lengths)
-        with device.active():
-            hidden = hidden_states(
-                device.put_pack(pack), self.parameters, self.config, device.kernels, chosen=chosen
-            )  # (N, D), or (S, D) of the chosen
+        with self.device.active():
+            hidden = self._hidden_states(self.device.put_pack(pack), chosen, alone)
             if chosen is not None:
                 pack = pack._replace(lengths=np.ones_like(pack.lengths))
             return head(pack, hidden)
+
+    def _hidden_states(self, pack: Pack, chosen: IntArray | None, alone: bool) -> Array:
+        """The states of a pack, (N, D), or of the chosen tokens, (S, D)."""
+        kernels = self.device.kernels
+        if self.device.name != "cpu":
+            return hidden_states(pack, self.parameters, self.config, kernels, chosen=chosen)
+        # Whatever changes rounding must not depend on what else there is to compute.
+        threads = self.threads if alone and not self.reproducible else 1
+        short = alone or self.reproducible
+        return self._shares.hidden_states(pack, kernels, chosen, threads, short)
 
     # What programs written for sentence-transformers ask the first module for.
 

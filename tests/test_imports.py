@@ -37,9 +37,10 @@ MAY_IMPORT = {
     "vocabulary": "errors json_files modules tokens",
     "checkpoint": "activations bert errors json_files tensors",
     "devices": "arrays bert errors json_files kernels packing",
-    "transformer": "arrays bert checkpoint devices json_files modules packing pooling tokens "
+    "shares": "arrays bert devices packing",
+    "transformer": "arrays bert checkpoint devices json_files modules packing pooling shares "
     "vocabulary",
-    "padded": "arrays bert checkpoint devices errors hub json_files modules packing tokens "
+    "padded": "arrays bert checkpoint devices errors hub json_files modules packing shares "
     "vocabulary",
     "pipeline": "arrays errors folder modules pooling tensors",
     "vectors": "arrays packing padded pipeline pooling tokens transformer",
