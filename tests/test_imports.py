@@ -39,9 +39,9 @@ MAY_IMPORT = {
     "devices": "arrays bert errors json_files kernels packing",
     "shares": "arrays bert devices packing",
     "transformer": "arrays bert checkpoint devices json_files modules packing pooling shares "
-    "vocabulary",
+    "tokens vocabulary",
     "padded": "arrays bert checkpoint devices errors hub json_files modules packing shares "
-    "vocabulary",
+    "tokens vocabulary",
     "pipeline": "arrays errors folder modules pooling tensors",
     "vectors": "arrays packing padded pipeline pooling tokens transformer",
     "processes": "arguments devices",
