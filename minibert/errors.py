@@ -1,6 +1,6 @@
 """What a caller may want to tell apart; all other bad input is a ValueError or a TypeError."""
 
-__all__ = ["CheckpointError", "DeviceError", "ModelUnavailableError"]
+__all__ = ["CheckpointError", "DeviceError", "ModelUnavailableError", "OutputError"]
 
 
 class CheckpointError(ValueError):
@@ -13,3 +13,7 @@ class DeviceError(RuntimeError):
 
 class ModelUnavailableError(OSError):
     """A model that is neither a folder, nor in the cache, nor to be had from the hub."""
+
+
+class OutputError(OSError):
+    """An output, a file or a folder, that cannot be created."""

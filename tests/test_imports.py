@@ -11,6 +11,10 @@ import pytest
 import minibert
 
 PACKAGE = Path(minibert.__file__).parent
+FILES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+}
 
 MAY_IMPORT = {
     "arrays": "",
@@ -53,7 +57,16 @@ MAY_IMPORT = {
     "encoder": "arguments arrays metrics model progress quantization scores tokens",
     "util": "mining quantization scores",
     "__init__": "encoder errors quantization scores",
-    "cli": "__init__ devices encoder errors formats progress",
+    "reading": "",
+    "commands": "",
+    "commands.options": "__init__ devices encoder",
+    "commands.texts": "reading",
+    "commands.output": "errors",
+    "commands.embed": "commands.options commands.output commands.texts formats progress",
+    "commands.score": "commands.options commands.output commands.texts encoder",
+    "commands.info": "commands.options commands.output",
+    "commands.demo": "commands.options commands.score",
+    "cli": "__init__ commands.demo commands.embed commands.info commands.score errors",
     "__main__": "cli",
 }
 # Imported inside a function: CuPy's kernels need CuPy, the transformers-shaped view is an answer to
@@ -77,7 +90,7 @@ FOR_TYPES = {
 
 def imports_of(module):
     """The modules of minibert that a module imports: at its top, in functions, and for types."""
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
     top, late, typed = set(), set(), set()
     for_types = {
         node
@@ -87,17 +100,15 @@ def imports_of(module):
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "minibert":
-            names = [node.module.partition(".")[2]] if "." in node.module else []
-            names = names or [
-                alias.name if (PACKAGE / f"{alias.name}.py").exists() else "__init__"
-                for alias in node.names
-            ]
+            package = node.module.partition(".")[2]
+            inside = [f"{package}.{alias.name}".lstrip(".") for alias in node.names]
+            names = [name if name in FILES else package or "__init__" for name in inside]
             (top if node in tree.body else typed if node in for_types else late).update(names)
     return top, late, typed
 
 
 def test_every_module_stands_in_the_table():
-    assert {path.stem for path in PACKAGE.glob("*.py")} == set(MAY_IMPORT)
+    assert set(FILES) == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("module", MAY_IMPORT)
@@ -144,7 +155,9 @@ def test_everything_in_all_is_there_and_documented():
     assert set(minibert.__all__) <= set(dir(minibert))
 
 
-@pytest.mark.parametrize("module", [m for m in MAY_IMPORT if m not in ("__main__", "kernels_cupy")])
+@pytest.mark.parametrize(
+    "module", [m for m in MAY_IMPORT if m not in ("__main__", "commands", "kernels_cupy")]
+)
 def test_every_name_in_every_all_exists(module):
     name = "minibert" if module == "__init__" else f"minibert.{module}"
     loaded = __import__(name, fromlist=["__all__"])
@@ -153,7 +166,7 @@ def test_every_name_in_every_all_exists(module):
 
 def test_no_module_can_run_code_from_a_file():
     forbidden = {"pickle", "marshal", "importlib", "shelve", "joblib"}
-    for path in PACKAGE.glob("*.py"):
+    for path in FILES.values():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 assert not forbidden & {alias.name.split(".")[0] for alias in node.names}, path
