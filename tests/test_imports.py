@@ -19,6 +19,7 @@ FILES = {
 MAY_IMPORT = {
     "arrays": "",
     "errors": "",
+    "files": "",
     "progress": "",
     "activations": "arrays",
     "kernels": "arrays",
@@ -48,7 +49,7 @@ MAY_IMPORT = {
     "pipeline": "arrays errors folder modules pooling tensors",
     "vectors": "arrays packing padded pipeline pooling tokens transformer",
     "processes": "arguments devices",
-    "saving": "folder json_files modules tensors",
+    "saving": "files folder json_files modules tensors",
     "model": "errors tokens",
     "cross_encoder": "activations arguments arrays bert checkpoint errors folder hub json_files "
     "kernels model packing progress tokens transformer",
@@ -61,7 +62,7 @@ MAY_IMPORT = {
     "commands": "",
     "commands.options": "__init__ devices encoder",
     "commands.texts": "reading",
-    "commands.output": "errors",
+    "commands.output": "errors files",
     "commands.embed": "commands.options commands.output commands.texts formats progress",
     "commands.score": "commands.options commands.output commands.texts encoder",
     "commands.info": "commands.options commands.output",

@@ -6,11 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from minibert.errors import OutputError
+from minibert.files import replacing
 
 __all__ = ["output", "print_json"]
 
@@ -22,25 +23,19 @@ def output(name: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         return
     target = Path(os.path.realpath(name))
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(opened(target))
+        except OSError as error:
+            raise OutputError(f"cannot create {name!r}: {error.strerror}") from error
+        yield file
+
+
+def opened(target: Path) -> AbstractContextManager[BinaryIO]:
+    """What is written to: a new file, or what is there if it is a pipe or a device."""
     if target.exists() and not target.is_file():  # /dev/null, a pipe
-        with created(target, name) as file:
-            yield file
-        return
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    try:
-        with created(partial, name) as file:
-            yield file
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def created(path: Path, name: str) -> BinaryIO:
-    """A new file, or OutputError under the name that the user gave."""
-    try:
-        return open(path, "wb")
-    except OSError as error:
-        raise OutputError(f"cannot create {name!r}: {error.strerror}") from error
+        return open(target, "wb")
+    return replacing(target)
 
 
 def print_json(content: dict[str, Any]) -> None:
