@@ -1,10 +1,20 @@
 """What a caller may want to tell apart; all other bad input is a ValueError or a TypeError."""
 
-__all__ = ["CheckpointError", "DeviceError", "ModelUnavailableError", "OutputError"]
+__all__ = [
+    "CheckpointError",
+    "CorpusError",
+    "DeviceError",
+    "ModelUnavailableError",
+    "OutputError",
+]
 
 
 class CheckpointError(ValueError):
     """A model folder that cannot be used as it is; the message names the file and the reason."""
+
+
+class CorpusError(ValueError):
+    """A corpus on disk that is damaged, or of another model, input or setting than asked for."""
 
 
 class DeviceError(RuntimeError):

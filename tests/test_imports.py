@@ -59,6 +59,13 @@ MAY_IMPORT = {
     "util": "mining quantization scores",
     "__init__": "encoder errors quantization scores",
     "reading": "",
+    "fingerprint": "",
+    "manifest": "errors files",
+    "shards": "arrays errors files formats",
+    "corpus": "arrays errors fingerprint manifest quantization shards",
+    "indexing": "arguments arrays corpus errors files fingerprint formats manifest quantization "
+    "reading shards tokens",
+    "verifying": "corpus errors manifest shards",
     "commands": "",
     "commands.options": "__init__ devices encoder",
     "commands.texts": "reading",
@@ -66,8 +73,10 @@ MAY_IMPORT = {
     "commands.embed": "commands.options commands.output commands.texts formats progress",
     "commands.score": "commands.options commands.output commands.texts encoder",
     "commands.info": "commands.options commands.output",
+    "commands.index": "commands.info commands.options commands.output commands.texts progress",
     "commands.demo": "commands.options commands.score",
-    "cli": "__init__ commands.demo commands.embed commands.info commands.score errors",
+    "cli": "__init__ commands.demo commands.embed commands.index commands.info commands.score "
+    "errors",
     "__main__": "cli",
 }
 # Imported inside a function: CuPy's kernels need CuPy, the transformers-shaped view is an answer to
@@ -78,6 +87,9 @@ LATE = {
     "model": "devices processes",
     "encoder": "folder hub padded pipeline saving transformer vectors",
     "__init__": "cross_encoder masked_lm padded util",
+    "fingerprint": "hub saving",
+    "indexing": "devices",
+    "commands.index": "corpus errors indexing manifest reading verifying",
 }
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {
@@ -85,6 +97,10 @@ FOR_TYPES = {
     "model": "folder padded processes transformer",
     "cross_encoder": "processes",
     "encoder": "modules processes transformer",
+    "fingerprint": "encoder",
+    "corpus": "encoder",
+    "indexing": "encoder",
+    "commands.index": "manifest reading",
     "__init__": "cross_encoder masked_lm padded util",
 }
 

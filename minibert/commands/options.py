@@ -20,16 +20,31 @@ __all__ = [
 ]
 
 
-def add_command(commands: Any, run: Any, summary: str, *examples: str) -> argparse.ArgumentParser:
-    """A command with the options that all have."""
+def add_command(
+    commands: Any,
+    run: Any,
+    summary: str,
+    *examples: str,
+    name: str | None = None,
+    opens_model: bool = True,
+) -> argparse.ArgumentParser:
+    """A command, under its function's name or another, with the options that all have."""
     command: argparse.ArgumentParser = commands.add_parser(
-        run.__name__,
+        name or run.__name__,
         help=summary,
         description=summary,
         epilog="examples:\n" + "\n".join(f"  {example}" for example in examples),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(run=run)
+    command.add_argument("--quiet", action="store_true", help="no warnings, no progress bar")
+    if opens_model:
+        add_model_options(command)
+    return command
+
+
+def add_model_options(command: argparse.ArgumentParser) -> None:
+    """How a model is opened and computed."""
     command.add_argument("--revision", metavar="NAME", help="branch, tag or commit on the hub")
     command.add_argument("--cache-folder", metavar="DIR", help="where models of the hub are kept")
     command.add_argument("--offline", action="store_true", help="never use the network")
@@ -47,8 +62,6 @@ def add_command(commands: Any, run: Any, summary: str, *examples: str) -> argpar
         action="store_true",
         help="the same bits for a text whatever its neighbours and the number of threads",
     )
-    command.add_argument("--quiet", action="store_true", help="no warnings, no progress bar")
-    return command
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
