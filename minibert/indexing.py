@@ -544,7 +544,7 @@ def coded(vectors: Array, precision: str, ranges: Any) -> tuple[NDArray[Any], in
         return vectors, 0
     if precision == "float16":
         largest = float(np.abs(vectors).max())
-        if largest > np.finfo(np.float16).max:
+        if largest > float(np.finfo(np.float16).max):
             raise ValueError(
                 f"float16 holds numbers up to 65504, and a vector has {largest:.6g}. Choose "
                 "float32, or normalize."

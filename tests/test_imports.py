@@ -65,7 +65,7 @@ MAY_IMPORT = {
     "corpus": "arrays errors fingerprint manifest quantization shards",
     "indexing": "arguments arrays corpus errors files fingerprint formats manifest quantization "
     "reading shards tokens",
-    "verifying": "corpus errors manifest shards",
+    "verifying": "arrays corpus errors formats manifest shards",
     "commands": "",
     "commands.options": "__init__ devices encoder",
     "commands.texts": "reading",
