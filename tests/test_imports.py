@@ -86,7 +86,7 @@ LATE = {
     "transformer": "padded",
     "model": "devices processes",
     "encoder": "folder hub padded pipeline saving transformer vectors",
-    "__init__": "cross_encoder masked_lm padded util",
+    "__init__": "corpus cross_encoder masked_lm padded util",
     "fingerprint": "hub saving",
     "indexing": "devices",
     "commands.index": "corpus errors indexing manifest reading verifying",
@@ -101,7 +101,7 @@ FOR_TYPES = {
     "corpus": "encoder",
     "indexing": "encoder",
     "commands.index": "manifest reading",
-    "__init__": "cross_encoder masked_lm padded util",
+    "__init__": "corpus cross_encoder masked_lm padded util",
 }
 
 
