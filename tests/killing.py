@@ -142,12 +142,12 @@ def kill_at_every_step(folder, work):
     for path, documents in ((first, FIRST), (more, MORE)):
         path.write_text("".join(json.dumps(document) + "\n" for document in documents))
 
-    def build(*source):
-        indexing.build(corpus, read_documents(*source), model, shard_documents=3)
+    def build(size, *source):
+        indexing.build(corpus, read_documents(*source), model, shard_documents=size)
 
     actions = [
-        (lambda: build([str(first)]), b"", False),
-        (lambda: build(["-"], "jsonl"), first.read_bytes(), True),
+        (lambda: build(5, [str(first)]), b"", False),
+        (lambda: build(3, ["-"], "jsonl"), first.read_bytes(), True),
         (
             lambda: indexing.add(corpus, read_documents(["-"], "jsonl"), model),
             more.read_bytes(),

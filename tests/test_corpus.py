@@ -21,7 +21,7 @@ from golden_files import GOLDEN, copy_of
 from killing import tree
 from safetensors.numpy import load_file, save_file
 
-from minibert import SentenceTransformer, cli, files, indexing, quantize_embeddings, shards
+from minibert import SentenceTransformer, cli, files, quantize_embeddings, shards, writing
 from minibert.corpus import Corpus
 from minibert.errors import CorpusError, OutputError
 from minibert.formats import npy_pieces
@@ -165,7 +165,7 @@ def test_int8_of_one_document_is_refused(folder, model):
 
 def test_a_number_that_float16_cannot_hold_is_refused():
     with pytest.raises(ValueError, match="up to 65504, and a vector has 70000"):
-        indexing.coded(np.full((1, 2), 7e4, dtype=np.float32), "float16", None)
+        writing.coded(np.full((1, 2), 7e4, dtype=np.float32), "float16", None)
 
 
 def test_a_shard_ends_with_the_document_that_fills_it(folder, model):
@@ -323,7 +323,7 @@ def test_the_last_shard_and_the_end_of_the_input_are_named_at_once(folder, model
         seen.append((manifest.documents, manifest.complete))
         write_manifest(folder, manifest)
 
-    monkeypatch.setattr(indexing, "write_manifest", watched)
+    monkeypatch.setattr(writing, "write_manifest", watched)
     build(folder, documents(), model, **SMALL)
     add(folder, documents(["x"], "x"), model)
     assert seen == [(0, False), (3, False), (6, False), (7, True), (8, True)]
@@ -710,6 +710,7 @@ def test_an_empty_input_is_code_65(run, folder):
     code, out, err = run("index", "build", folder, "-", "-m", GELU, stdin=b"")
     assert (code, out) == (65, "")
     assert "The input holds no document" in err
+    assert run("index", "add", folder, "-", "-m", GELU, stdin=b"a\n")[0] == 65  # nothing was built
     assert run("index", "build", folder, "-", "-m", GELU, stdin=b"a\n")[0] == 0
 
 

@@ -63,8 +63,8 @@ MAY_IMPORT = {
     "manifest": "errors files",
     "shards": "arrays errors files formats",
     "corpus": "arrays errors fingerprint manifest quantization shards",
-    "indexing": "arguments arrays corpus errors files fingerprint formats manifest quantization "
-    "reading shards tokens",
+    "writing": "arrays corpus errors files manifest quantization reading shards tokens",
+    "indexing": "arguments corpus errors files fingerprint formats manifest reading tokens writing",
     "verifying": "arrays corpus errors formats manifest shards",
     "commands": "",
     "commands.options": "__init__ devices encoder",
@@ -88,7 +88,7 @@ LATE = {
     "encoder": "folder hub padded pipeline saving transformer vectors",
     "__init__": "corpus cross_encoder masked_lm padded util",
     "fingerprint": "hub saving",
-    "indexing": "devices",
+    "writing": "devices",
     "commands.index": "corpus errors indexing manifest reading verifying",
 }
 # What a type needs is not imported when the program runs.
@@ -100,6 +100,7 @@ FOR_TYPES = {
     "fingerprint": "encoder",
     "corpus": "encoder",
     "indexing": "encoder",
+    "writing": "encoder",
     "commands.index": "manifest reading",
     "__init__": "corpus cross_encoder masked_lm padded util",
 }
