@@ -125,12 +125,14 @@ class Transformer:
         on_long: OnLong = "warn",
         left_out: list[int] | None = None,
         reads: Reads | None = None,
+        many: bool = False,
     ) -> Iterator[tuple[IntArray, Made]]:
         """Run texts through the model: pack by pack, which texts they were and what `head` made.
 
         `prompt` goes before each text. `cuts` gets what was cut off, for a report at the end. Given
         `left_out`, texts above the limit are not run, but their numbers are put there. Given
         `reads`, the head gets the states of these tokens alone, as if each text had just one.
+        `many` says that these are some texts of a corpus: then a lone pack is treated like others.
 
         Raises ValueError for texts longer than the positions, and for on_long="error".
         """
@@ -146,8 +148,8 @@ class Transformer:
                 chosen = np.flatnonzero(~long)
             ids = [rows.ids[index] for index in chosen]
             types = None if rows.types is None else [rows.types[index] for index in chosen]
-            many = window.stop - window.start < len(texts)
-            for pack, made in self.run_rows(ids, types, head, pack_tokens, batch_size, reads, many):
+            some = many or window.stop - window.start < len(texts)
+            for pack, made in self.run_rows(ids, types, head, pack_tokens, batch_size, reads, some):
                 yield window.start + chosen[pack.order], made
 
     def run_rows(
@@ -162,8 +164,8 @@ class Transformer:
     ) -> Iterator[tuple[Pack, Made]]:
         """Run rows of tokens through the model, several packs at a time.
 
-        `many` says that other rows of the same corpus come in other calls: for a last pack of a few
-        words nobody wants tiles.
+        `many` says that other rows of the same corpus come in other calls: a last pack of a few
+        words is then computed like the others, and makes no tiles.
         """
         longest = max(map(len, ids), default=0)
         if min(map(len, ids), default=1) == 0:

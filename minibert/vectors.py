@@ -43,6 +43,7 @@ class Encoding:
     on_long: OnLong = "warn"
     pack_tokens: int = 1024
     batch_size: int | None = None
+    many: bool = False  # whether these texts are some of a corpus, of which others come later
     cuts: list[Cut] = field(default_factory=list)  # gets what texts lost
 
     @cached_property
@@ -143,6 +144,7 @@ class Encoding:
             cuts=self.cuts,
             left_out=left_out,
             reads=reads,
+            many=self.many,
         )
 
     def _vector_of_windows(self, text: Text) -> Array:

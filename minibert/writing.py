@@ -9,7 +9,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
@@ -290,8 +290,6 @@ class Writer:
 
     def encoded(self, group: list[Item]) -> tuple[Array, Cut]:
         """The vectors of documents, (n, D), and what was cut off their texts."""
-        from minibert.devices import blas_threads
-
         settings = self.manifest.settings
         options = {
             "width": settings.dimension,
@@ -301,12 +299,11 @@ class Writer:
             "on_long": self.on_long,
             "pack_tokens": settings.pack_tokens,
             "batch_size": None,
+            "many": True,  # threads would share a lone pack, with bits that depend on their number
         }
-        # A pack that is alone would get all BLAS threads, and so other bits on other machines.
-        with blas_threads(1) if settings.device == "cpu" else nullcontext():
-            vectors, cut = self.model.encoded(
-                [item.text for item in group], "sentence_embedding", options, self.advance
-            )
+        vectors, cut = self.model.encoded(
+            [item.text for item in group], "sentence_embedding", options, self.advance
+        )
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             item = group[int(np.flatnonzero(~finite)[0])]
