@@ -1,0 +1,110 @@
+"""How good a model is: a model and a collection -> rankings -> measures.
+
+    collection = read_collection("cranfield")
+    per_query = measured(rankings(model, collection), collection.qrels)
+    means(per_query)["ndcg@10"]
+
+The rankings come one query after another, so that a whole ranking of every query is never in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from minibert.arrays import Array
+from minibert.collection import (
+    SAMPLE,
+    Collection,
+    Qrels,
+    Ranking,
+    read_collection,
+    read_qrels,
+    read_run,
+    write_run,
+)
+from minibert.measures import MEASURES, Measured, compare, means, measure, randomisation_test
+from minibert.progress import progress
+from minibert.scores import BLOCK_FLOATS, SIMILARITIES, ScoreFunction, blocks, top_k
+
+__all__ = [
+    "MEASURES",
+    "SAMPLE",
+    "Collection",
+    "Qrels",
+    "Ranking",
+    "compare",
+    "means",
+    "measure",
+    "measured",
+    "randomisation_test",
+    "rankings",
+    "read_collection",
+    "read_qrels",
+    "read_run",
+    "write_run",
+]
+
+
+class Retrieves(Protocol):
+    """What a measurement needs of a model."""
+
+    @property
+    def similarity_fn_name(self) -> str: ...
+
+    def encode_query(self, inputs: Any, **arguments: Any) -> Any: ...
+
+    def encode_document(self, inputs: Any, **arguments: Any) -> Any: ...
+
+
+def rankings(
+    model: Retrieves,
+    collection: Collection,
+    depth: int | None = None,
+    show_progress_bar: bool = False,
+) -> Iterator[tuple[str, Ranking]]:
+    """Rank all documents for each query by the model's own metric: yields query id, ranking.
+
+    Queries and documents get the model's prompts for them. Every document is scored; of equal
+    scores the smaller id, as a text, comes first. `depth` keeps the best so many; with it the
+    whole ranking is not sorted, and what is measured is measured on those alone.
+
+    Beside the vectors of all documents, a quarter of their size is used for scores, or 64 MB.
+    """
+    # In the order of their ids, so that top_k settles ties by the id.
+    ids = sorted(collection.documents)
+    texts = [collection.documents[id] for id in ids]
+    documents = model.encode_document(texts, show_progress_bar=show_progress_bar)
+    names, questions = list(collection.queries), list(collection.queries.values())
+    queries = model.encode_query(questions, show_progress_bar=show_progress_bar)
+    score = SIMILARITIES[model.similarity_fn_name]
+    step = max(1, max(BLOCK_FLOATS, documents.size // 4) // len(documents))
+    with progress(len(queries), show_progress_bar, unit="query") as advance:
+        for start in range(0, len(queries), step):
+            scores = scores_of_all(queries[start : start + step], documents, score)
+            for name, row in zip(names[start : start + step], scores, strict=True):
+                columns, found = top_k(row[None], len(ids) if depth is None else depth)
+                yield name, Ranking([ids[column] for column in columns[0].tolist()], found[0])
+                advance(1)
+
+
+def scores_of_all(queries: Array, documents: Array, score: ScoreFunction) -> Array:
+    """The scores of some queries with all documents: (q, D), (N, D) -> (q, N)."""
+    scores = np.empty((len(queries), len(documents)), dtype=documents.dtype)
+    for rows in blocks(*documents.shape):  # a metric may copy what it is given
+        scores[:, rows] = score(queries, documents[rows])
+    return scores
+
+
+def measured(rankings: Iterable[tuple[str, Ranking]], qrels: Qrels) -> Measured:
+    """Measure each query that has a relevant document: query id -> measure -> value.
+
+    A query without a ranking has found nothing: all its measures are 0. Rankings of queries
+    without a relevant document are passed over.
+    """
+    nothing = Ranking([], np.empty(0))
+    judged = {id: g for id, g in qrels.items() if any(grade > 0 for grade in g.values())}
+    values = {id: measure(ranking.ids, judged[id]) for id, ranking in rankings if id in judged}
+    return {id: values.get(id) or measure(nothing.ids, judged[id]) for id in judged}
