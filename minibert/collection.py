@@ -4,10 +4,10 @@ BEIR's layout (Thakur et al. 2021, https://github.com/beir-cellar/beir) is a fol
 
     corpus.jsonl     {"_id": "d1", "title": "Tides", "text": "The moon pulls the sea."}
     queries.jsonl    {"_id": "q1", "text": "why is there ebb and flow"}
-    qrels.tsv        query-id <tab> corpus-id <tab> grade, or the same in qrels/test.tsv
+    qrels.tsv        query, document, grade between tabs; or the same in qrels/test.tsv
 
-Judgements may also be TREC's four columns, and a run is TREC's six. Whatever is malformed is refused
-with its file and line; what only does not fit together is counted and said, see read_collection.
+Judgements may also be TREC's four columns, and a run is TREC's six. Whatever is malformed is
+refused with its file and line; what only does not fit together is counted and said.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 import numpy as np
 
 from minibert.arrays import Array
+from minibert.reading import lines_of
 
 __all__ = [
     "SAMPLE",
@@ -122,7 +123,7 @@ def document_text(line: dict[str, Any]) -> str:
 def read_texts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The ids and objects of a JSON Lines file, checked: `_id`, `text`, perhaps a `title`."""
     seen = set()
-    for place, text in lines_of(path):
+    for place, text in lines_with_places(path):
         try:
             line = json.loads(text)
         except (json.JSONDecodeError, RecursionError) as error:
@@ -149,10 +150,10 @@ def read_qrels(path: str | os.PathLike[str]) -> Qrels:
     white space. Raises ValueError for a line that is neither, and for two grades of one document.
     """
     qrels: Qrels = {}
-    for place, line in lines_of(Path(path)):
+    for number, (place, line) in enumerate(lines_with_places(Path(path))):
         columns = columns_of(line)
         # A header's names have no digits, which a grade has.
-        if place.number == 1 and not any(char.isdigit() for char in line):
+        if number == 0 and not any(char.isdigit() for char in line):
             continue
         if len(columns) not in (3, 4):
             raise ValueError(f"{place}: {len(columns)} columns; expected query, document, grade.")
@@ -165,7 +166,7 @@ def read_qrels(path: str | os.PathLike[str]) -> Qrels:
     return qrels
 
 
-def grade_of(text: str, place: Place) -> int:
+def grade_of(text: str, place: str) -> int:
     """A whole number, also one written as 1.0."""
     grade = number_of(text, place, "grade")
     if not grade.is_integer():
@@ -173,7 +174,7 @@ def grade_of(text: str, place: Place) -> int:
     return int(grade)
 
 
-def number_of(text: str, place: Place, name: str) -> float:
+def number_of(text: str, place: str, name: str) -> float:
     """A finite number."""
     try:
         number = float(text)
@@ -192,7 +193,7 @@ def read_run(path: str | os.PathLike[str]) -> dict[str, Ranking]:
     found twice.
     """
     found: dict[str, dict[str, float]] = {}
-    for place, line in lines_of(Path(path)):
+    for place, line in lines_with_places(Path(path)):
         columns = line.split()
         if len(columns) != 6:
             raise ValueError(
@@ -230,27 +231,12 @@ def write_run(
         yield query, ranking
 
 
-class Place(NamedTuple):
-    """A line of a file, as messages name it."""
-
-    path: Path
-    number: int  # from 1
-
-    def __str__(self) -> str:
-        return f"{self.path}, line {self.number}"
-
-
-def lines_of(path: Path) -> Iterator[tuple[Place, str]]:
-    """The lines of a file with their places, but empty ones. Raises ValueError if not UTF-8."""
+def lines_with_places(path: Path) -> Iterator[tuple[str, str]]:
+    """The lines of a file, but blank ones, each with what to call it in a message."""
     with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            place = Place(path, number)
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{place}: no UTF-8: {error}.") from error
-            if text.strip():
-                yield place, text
+        for number, line in enumerate(lines_of(file, str(path)), start=1):
+            if line.strip():
+                yield f"{path}, line {number}", line
 
 
 def columns_of(line: str) -> list[str]:

@@ -4,7 +4,7 @@
     per_query = measured(rankings(model, collection), collection.qrels)
     means(per_query)["ndcg@10"]
 
-The rankings come one query after another, so that a whole ranking of every query is never in memory.
+The rankings come one query after another, so that never all of them are in memory.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from minibert.collection import (
     read_collection,
     read_qrels,
     read_run,
+    say_how_many,
+    with_relevant,
     write_run,
 )
 from minibert.measures import MEASURES, Measured, compare, means, measure, randomisation_test
@@ -33,6 +35,7 @@ __all__ = [
     "MEASURES",
     "SAMPLE",
     "Collection",
+    "Measured",
     "Qrels",
     "Ranking",
     "compare",
@@ -101,10 +104,16 @@ def scores_of_all(queries: Array, documents: Array, score: ScoreFunction) -> Arr
 def measured(rankings: Iterable[tuple[str, Ranking]], qrels: Qrels) -> Measured:
     """Measure each query that has a relevant document: query id -> measure -> value.
 
-    A query without a ranking has found nothing: all its measures are 0. Rankings of queries
-    without a relevant document are passed over.
+    A query without a ranking has found nothing: all its measures are 0, and it is said how many
+    there are. Rankings of queries without a relevant document are passed over. Raises ValueError if
+    no query has both.
     """
-    nothing = Ranking([], np.empty(0))
-    judged = {id: g for id, g in qrels.items() if any(grade > 0 for grade in g.values())}
+    judged = with_relevant(qrels)
     values = {id: measure(ranking.ids, judged[id]) for id, ranking in rankings if id in judged}
-    return {id: values.get(id) or measure(nothing.ids, judged[id]) for id in judged}
+    if not values:
+        raise ValueError(
+            f"None of the {len(judged)} queries with a relevant document has a ranking; "
+            "are the judgements those of this collection?"
+        )
+    say_how_many(judged.keys() - values.keys(), "judged queries have no ranking: counted as 0")
+    return {id: values.get(id) or measure([], judged[id]) for id in judged}

@@ -66,6 +66,9 @@ MAY_IMPORT = {
     "indexing": "arguments arrays corpus errors files fingerprint formats manifest quantization "
     "reading shards tokens",
     "verifying": "arrays corpus errors formats manifest shards",
+    "collection": "arrays reading",
+    "measures": "arrays",
+    "evaluation": "arrays collection measures progress scores",
     "commands": "",
     "commands.options": "__init__ devices encoder",
     "commands.texts": "reading",
@@ -75,8 +78,9 @@ MAY_IMPORT = {
     "commands.info": "commands.options commands.output",
     "commands.index": "commands.info commands.options commands.output commands.texts progress",
     "commands.demo": "commands.options commands.score",
-    "cli": "__init__ commands.demo commands.embed commands.index commands.info commands.score "
-    "errors",
+    "commands.evaluate": "commands.options commands.output evaluation",
+    "cli": "__init__ commands.demo commands.embed commands.evaluate commands.index commands.info "
+    "commands.score errors",
     "__main__": "cli",
 }
 # Imported inside a function: CuPy's kernels need CuPy, the transformers-shaped view is an answer to
