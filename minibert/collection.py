@@ -12,18 +12,17 @@ refused with its file and line; what only does not fit together is counted and s
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 
 from minibert.arrays import Array
-from minibert.reading import lines_of
+from minibert.reading import lines_of, read_documents
 
 __all__ = [
     "SAMPLE",
@@ -42,7 +41,9 @@ logger = logging.getLogger(__name__)
 # Short passages of our own, some of them about the wrong thing in the right words.
 SAMPLE = Path(__file__).parent / "sample"
 
-# Where a folder may keep its judgements; the first that is there is taken.
+# Where a folder may keep them; the first that is there is taken.
+CORPUS_FILES = ("corpus.jsonl", "corpus.jsonl.gz")
+QUERIES_FILES = ("queries.jsonl", "queries.jsonl.gz")
 QRELS_FILES = ("qrels.tsv", "qrels/test.tsv")
 
 # query id -> document id -> grade: 0 and below is not relevant
@@ -78,9 +79,9 @@ def read_collection(
     for a collection on which nothing can be measured.
     """
     folder = Path(folder)
-    documents = {id: document_text(line) for id, line in read_texts(folder / "corpus.jsonl")}
-    texts = {id: line["text"] for id, line in read_texts(folder / "queries.jsonl")}
-    judged = with_relevant(read_qrels(qrels or qrels_file(folder)))
+    documents = read_texts(first_of(folder, CORPUS_FILES))
+    texts = read_texts(first_of(folder, QUERIES_FILES))
+    judged = with_relevant(read_qrels(qrels or first_of(folder, QRELS_FILES)))
     kept = {id: grades for id, grades in judged.items() if id in texts}
     if not kept or not documents:
         raise ValueError(
@@ -107,40 +108,24 @@ def say_how_many(ids: set[str], what: str) -> None:
         logger.warning("%d %s (%r, for one).", len(ids), what, min(ids))
 
 
-def qrels_file(folder: Path) -> Path:
-    """The file of a folder's judgements."""
-    for name in QRELS_FILES:
+def first_of(folder: Path, names: Sequence[str]) -> Path:
+    """The first of these files that a folder has."""
+    for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise FileNotFoundError(f"{folder} has neither {' nor '.join(QRELS_FILES)}.")
+    raise FileNotFoundError(f"{str(folder)!r} has no {', and no '.join(names)}.")
 
 
-def document_text(line: dict[str, Any]) -> str:
-    """A document as the models read it."""
-    return f"{line.get('title') or ''} {line['text']}".strip()
-
-
-def read_texts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The ids and objects of a JSON Lines file, checked: `_id`, `text`, perhaps a `title`."""
-    seen = set()
-    for place, text in lines_with_places(path):
-        try:
-            line = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"{place}: no valid JSON: {error}.") from None
-        if not isinstance(line, dict):
-            raise ValueError(f"{place}: a {type(line).__name__}; expected an object.")
-        id = line.get("_id")
-        if isinstance(id, bool) or not isinstance(id, str | int) or id == "":
-            raise ValueError(f"{place}: _id is {id!r:.80}; expected a text or a whole number.")
-        if str(id) in seen:
+def read_texts(path: Path) -> dict[str, str]:
+    """The texts of a JSON Lines file, by their ids."""
+    texts: dict[str, str] = {}
+    for id, text, place in read_documents([str(path)]):
+        if id is None:
+            raise ValueError(f'{place} has no "_id"; judgements need one to refer to.')
+        if id in texts:
             raise ValueError(f"{place}: the _id {id!r} was there before.")
-        if not isinstance(line.get("text"), str):
-            raise ValueError(f"{place}: text is {line.get('text')!r:.80}; expected a string.")
-        if not isinstance(line.get("title"), str | None):
-            raise ValueError(f"{place}: title is {line['title']!r:.80}; expected a string.")
-        seen.add(str(id))
-        yield str(id), line
+        texts[id] = text
+    return texts
 
 
 def read_qrels(path: str | os.PathLike[str]) -> Qrels:
