@@ -130,8 +130,9 @@ def randomisation_test(differences: Array, samples: int = SAMPLES, seed: int = 0
     Smyth, 2010). The seed is fixed, so the same differences give the same p.
     """
     generator = np.random.default_rng(seed)
-    # Sums of the same numbers in another order are equal but for rounding.
-    observed = np.abs(differences.sum(axis=0)) * (1 - 1e-9)
+    # Sums that are equal but for rounding count as equal.
+    rounding = 1e-12 * np.abs(differences).sum(axis=0)
+    observed = np.abs(differences.sum(axis=0)) - rounding
     as_far: Array = np.ones(differences.shape[1])
     for count in shares(samples, max(1, BLOCK_SIGNS // len(differences))):
         signs = generator.choice(np.array([-1.0, 1.0]), size=(count, len(differences)))

@@ -136,7 +136,7 @@ def test_a_malformed_line_of_a_corpus_is_named_with_its_place(dataset, line, mes
         QRELS.partition("\n")[2],
         "\ufeff" + QRELS,
         QRELS.replace("\n", "\r\n"),
-        "q1 0 a 2\nq1 Q0 c 0\n\n2\t0\t7\t1.0\n",
+        "q1 0 a 2\nq1 Q0 c 0\n \n2\t0\t7\t1.0\n",
         f"{QRELS}q1\ta\t2\n",
     ],
 )
@@ -154,6 +154,7 @@ def test_an_id_between_tabs_may_have_a_space(file):
         ("q1 a", "2 columns"),
         ("q1 0 a 1 x", "5 columns"),
         ("q1 a high", "grade is 'high'"),
+        ("query-id corpus-id score", "grade is 'score'"),
         ("q1 a 0.5", "grade is '0.5'"),
         ("q1 a nan", "grade is 'nan'"),
         ("q1 a 1", "grade of 'a' for 'q1' is 1, and was 2"),

@@ -89,8 +89,9 @@ def test_p_is_that_of_all_choices_of_signs(count):
 
 
 def test_p_counts_sums_that_are_equal_but_for_rounding():
-    differences = np.array([[0.1], [0.2], [0.3]])  # 0.3 + 0.2 + 0.1 is not 0.1 + 0.2 + 0.3
-    np.testing.assert_allclose(randomisation_test(differences), [2 / 8], atol=0.0064)
+    # 0.4 is what 0.7 + 0.4 - 0.7 should be; the sums are 0.4 or 1.0 or 1.8, so each is as far.
+    differences = np.array([[0.7], [0.4], [-0.7]])
+    assert randomisation_test(differences) == 1
 
 
 def test_p_is_the_same_each_time_and_never_0():
