@@ -9,7 +9,8 @@ The rankings come one query after another, so that never all of them are in memo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,13 +67,15 @@ def rankings(
     model: Retrieves,
     collection: Collection,
     depth: int | None = None,
+    candidates: Mapping[str, Sequence[str]] | None = None,
     show_progress_bar: bool = False,
 ) -> Iterator[tuple[str, Ranking]]:
     """Rank all documents for each query by the model's own metric: yields query id, ranking.
 
     Queries and documents get the model's prompts for them. Every document is scored; of equal
     scores the smaller id, as a text, comes first. `depth` keeps the best so many; with it the
-    whole ranking is not sorted, and what is measured is measured on those alone.
+    whole ranking is not sorted, and what is measured is measured on those alone. `candidates`,
+    ids by the query's, are all that is ranked for a query: so one re-ranks what another has found.
 
     Beside the vectors of all documents, a quarter of their size is used for scores, or 64 MB.
     """
@@ -88,9 +91,19 @@ def rankings(
         for start in range(0, len(queries), step):
             scores = scores_of_all(queries[start : start + step], documents, score)
             for name, row in zip(names[start : start + step], scores, strict=True):
-                columns, found = top_k(row[None], len(ids) if depth is None else depth)
-                yield name, Ranking([ids[column] for column in columns[0].tolist()], found[0])
+                chosen = ids
+                if candidates is not None:
+                    places = candidates_of(candidates.get(name, ()), ids)
+                    chosen, row = [ids[place] for place in places], row[places]
+                columns, found = top_k(row[None], len(chosen) if depth is None else depth)
+                yield name, Ranking([chosen[column] for column in columns[0].tolist()], found[0])
                 advance(1)
+
+
+def candidates_of(wanted: Sequence[str], ids: list[str]) -> list[int]:
+    """The places of some ids among those of all documents, rising; unknown ones have none."""
+    found = ((bisect_left(ids, id), id) for id in set(wanted))
+    return sorted(place for place, id in found if place < len(ids) and ids[place] == id)
 
 
 def scores_of_all(queries: Array, documents: Array, score: ScoreFunction) -> Array:

@@ -71,6 +71,18 @@ def test_a_depth_keeps_the_first_of_the_whole_ranking(depth):
         assert some[query].ids == ranking.ids[:depth]
 
 
+def test_candidates_are_all_that_is_ranked():
+    data = collection(numbers(120), numbers(3, seed=1))
+    candidates = {"q0": ["d7", "d11", "unknown", "d0", "zzz", "d11"], "q2": []}
+    found = dict(rankings(Numbers(), data, candidates=candidates))
+    whole = dict(rankings(Numbers(), data))["q0"]
+    assert found["q0"].ids == [id for id in whole.ids if id in candidates["q0"]]
+    assert found["q0"].scores.tolist() == [
+        score for id, score in zip(*whole, strict=True) if id in candidates["q0"]
+    ]
+    assert found["q1"].ids == found["q2"].ids == []
+
+
 def test_the_order_of_the_corpus_and_blocks_change_no_ranking(monkeypatch):
     data = collection(numbers(120), numbers(7, seed=1))
     whole = {query: ranking.ids for query, ranking in rankings(Numbers(), data)}
@@ -158,7 +170,7 @@ def test_the_command_measures_on_the_sample_unless_told_otherwise(run, sample_me
         "queries": 50,
         "documents": 152,
     }
-    assert run(GELU, SAMPLE, "--json") == (code, out, err)
+    assert run(GELU, SAMPLE, "--json") == run(GELU, "--json", SAMPLE) == (code, out, err)
 
 
 def test_the_table_has_a_row_a_measure(run, sample_means):
@@ -212,6 +224,9 @@ def test_other_judgements_and_a_depth_are_followed(run, tmp_path):
     trec = tmp_path / "run.trec"
     assert run(GELU, "--depth", "5", "--run", trec)[0] == 0
     assert {len(ranking.ids) for ranking in read_run(trec).values()} == {5}
+    again = tmp_path / "again.trec"
+    assert run(GELU, "--candidates", trec, "--run", again)[0] == 0
+    assert again.read_bytes() == trec.read_bytes()
     cut = json.loads(run(trec, "--depth", "1", "--json")[1])
     assert cut["recall@100"] < json.loads(run(trec, "--json")[1])["recall@100"]
 
@@ -225,6 +240,7 @@ def test_other_judgements_and_a_depth_are_followed(run, tmp_path):
         ((GELU, SAMPLE / "qrels" / "test.tsv"), 65, "needs a folder with texts"),
         ((GELU, SAMPLE / "qrels" / "test.tsv", "--qrels", "x"), 65, "leave out --qrels"),
         ((SAMPLE / "corpus.jsonl",), 65, "corpus.jsonl, line 1: "),
+        ((GELU, SAMPLE, SAMPLE), 65, "give one at a time"),
         ((GELU, "--run", "no/folder/run"), 73, "no/folder/run"),
         ((GELU, "--depth", "0"), 2, "no whole number from 1 up"),
     ],

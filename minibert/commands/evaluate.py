@@ -53,13 +53,13 @@ def add(commands: Any) -> None:
         "model", metavar="MODEL", help="a folder, a name on the hub, or the file of a TREC run"
     )
     command.add_argument(
-        "dataset",
+        "datasets",
         metavar="DATASET",
-        nargs="?",
-        default=str(SAMPLE),
+        nargs="*",
         help="a folder with corpus.jsonl, queries.jsonl and qrels.tsv or qrels/test.tsv, as BEIR "
         "has them; for runs, a file of judgements will do (default: a small sample)",
     )
+    command.set_defaults(takes_more="datasets")  # argparse forgets one that stands behind an option
     command.add_argument(
         "--qrels",
         metavar="FILE",
@@ -77,8 +77,17 @@ def add(commands: Any) -> None:
         metavar="N",
         help="rank the best N documents of a query only, and measure on these (default all)",
     )
-    command.add_argument("--run", dest="run_file", metavar="FILE", help="write the rankings of "
-        "MODEL as a TREC run")  # fmt: skip
+    command.add_argument(
+        "--candidates",
+        metavar="RUN",
+        help="let models rank, for each query, only the documents that this TREC run found for it",
+    )
+    command.add_argument(
+        "--run",
+        dest="run_file",  # options.run is the command
+        metavar="FILE",
+        help="write the rankings of MODEL as a TREC run",
+    )
     command.add_argument(
         "--per-query", metavar="FILE", help="write the measures of each query, an object a line"
     )
@@ -115,13 +124,14 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def read_dataset(options: argparse.Namespace) -> Collection:
     """The collection that the options name; of a file of judgements one without texts."""
-    if os.path.isfile(options.dataset):
+    if len(options.datasets) > 1:
+        raise ValueError(f"{len(options.datasets)} datasets are given; give one at a time.")
+    dataset = options.datasets[0] if options.datasets else SAMPLE
+    if os.path.isfile(dataset):
         if options.qrels is not None:
-            raise ValueError(
-                f"{options.dataset!r} is a file of judgements already; leave out --qrels."
-            )
-        return Collection({}, {}, read_qrels(options.dataset))
-    return read_collection(options.dataset, options.qrels)
+            raise ValueError(f"{dataset!r} is a file of judgements already; leave out --qrels.")
+        return Collection({}, {}, read_qrels(dataset))
+    return read_collection(dataset, options.qrels)
 
 
 def result_of(
@@ -134,15 +144,23 @@ def result_of(
         found = cut(read_run(options.model).items(), options.depth)
     elif not collection.documents:
         raise ValueError(
-            f"{options.dataset!r} is a file of judgements; a model needs a folder with texts."
+            f"{options.datasets[0]!r} is a file of judgements; a model needs a folder with texts."
         )
     else:
         model = load(options)
         metric = model.similarity_fn_name
-        found = rankings(model, collection, options.depth, shows_progress(options))
+        candidates = read_candidates(options.candidates)
+        found = rankings(model, collection, options.depth, candidates, shows_progress(options))
     if run_file is not None:
         found = write_run(found, run_file)
     return Result(options.model, metric, measured(found, collection.qrels))
+
+
+def read_candidates(name: str | None) -> dict[str, list[str]] | None:
+    """The documents of each query in a TREC run; None, which is all, without one."""
+    if name is None:
+        return None
+    return {query: ranking.ids for query, ranking in read_run(name).items()}
 
 
 def cut(found: Iterable[tuple[str, Ranking]], depth: int | None) -> Iterator[tuple[str, Ranking]]:
