@@ -12,6 +12,7 @@ from mteb.mocks.mock_tasks import MockPairClassificationTask, MockSTSTask, MockS
 from mteb.models import EncoderProtocol, SentenceTransformerEncoderWrapper
 from mteb.types import PromptType
 
+from minibert import SentenceTransformer
 from minibert.evaluation import SAMPLE, means, measured, rankings, read_collection
 from minibert.integrations.mteb import MinibertEncoder
 
@@ -117,6 +118,21 @@ def test_prompts_are_those_that_mteb_would_choose(prompted):
     ]:
         expected = encoder.model.encode([prompt + text for text in texts])
         np.testing.assert_allclose(encode(prompt_type, name), expected, atol=1e-5)
+
+
+def test_queries_and_documents_have_the_lengths_that_the_folder_gives_them(prompted, edit):
+    edit(prompted / "sentence_bert_config.json", query_length=5, document_length=7)
+    encoder = MinibertEncoder(prompted, on_long="ignore")
+    for prompt_type, length in [(PromptType.query, 5), (PromptType.document, 7)]:
+        vectors = encoder.encode(
+            [{"text": ["a dog barks at a cat in London"]}], task_metadata=SampleTask.metadata,
+            hf_split="test", hf_subset="default", prompt_type=prompt_type,
+        )  # fmt: skip
+        prompt = {5: "London ", 7: "the dog "}[length]
+        plain = SentenceTransformer(prompted, on_long="ignore")
+        plain.max_seq_length = length
+        expected = plain.encode([prompt + "a dog barks at a cat in London"])
+        np.testing.assert_allclose(vectors, expected, atol=1e-5)
 
 
 def test_it_is_an_encoder_of_mteb_s_and_says_what_it_is(prompted):
