@@ -126,6 +126,38 @@ def test_every_block_of_the_corpus_page_runs(cache, old_folder, tmp_path, monkey
     assert "['15', '16'] ['the cat 15', 'the cat 16']" in capsys.readouterr().out
 
 
+def test_every_program_of_the_evaluation_page_runs(
+    cache, minilm_folder, tmp_path, monkeypatch, capsys, no_network
+):
+    cache("sentence-transformers/all-MiniLM-L6-v2", minilm_folder)
+    monkeypatch.chdir(tmp_path)
+    # Two candidates of a judged query, and one of a query that is not judged.
+    (tmp_path / "msmarco-passagetest2019-top1000.tsv").write_text(
+        "1\ta\tebb and flow\tThe moon pulls.\n1\tb\tebb and flow\tA dog.\n2\tc\twho\tNobody.\n"
+    )
+    (tmp_path / "2019qrels-pass.txt").write_text("1 0 a 3\n1 0 gone 1\n")
+    page = (README.parent / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names = {"__name__": "__main__"}
+    for block in blocks:
+        exec(compile(block, "evaluation.md", "exec"), names)
+    assert float(capsys.readouterr().out.splitlines()[-1]) < 1e-4
+    corpus = (tmp_path / "trec-dl-2019" / "corpus.jsonl").read_text()
+    assert corpus == '{"_id": "a", "text": "The moon pulls."}\n{"_id": "b", "text": "A dog."}\n'
+    # The commands that need no other data run, too, and print what the page shows.
+    commands = re.findall(r"^minibert eval .*$", page, re.MULTILINE)
+    for command in commands:
+        cli.parse(shlex.split(command, comments=True)[1:])
+    assert cli.main(["eval", *shlex.split(commands[0])[2:]]) == 0
+    (shown,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    assert capsys.readouterr().out == shown
+    (dl2019,) = (command for command in commands if "trec-dl-2019" in command)
+    small = dl2019.replace("msmarco-bert-base-dot-v5", "all-MiniLM-L6-v2")
+    assert cli.main(["eval", *shlex.split(small)[2:], "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["queries"], facts["documents"], facts["mrr@10"]) == (1, 2, 1)
+
+
 def test_links_of_the_documentation_lead_somewhere():
     root = README.parent
     for page in [README, root / "CONTRIBUTING.md", root / "CHANGELOG.md", *root.glob("docs/*.md")]:

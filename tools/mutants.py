@@ -318,6 +318,28 @@ MUTANTS = [
            "transformer.short_inputs", "test_reproducible.py::test_copies_and_pools_keep_it"),
     Mutant("processes.py", "results.append(future.result())", "results.insert(0, future.result())",
            "test_processes.py::test_vectors_are_those_of_one_process_in_order[7]"),
+    # what is measured
+    Mutant("measures.py", "ranks[near] + 1", "ranks[near] + 2",
+           "test_measures.py::test_each_measure_is_its_definition"),
+    Mutant("measures.py", "near = ranks <= k", "near = ranks < k",
+           "test_measures.py::test_ndcg_looks_at_ten_documents_and_so_does_its_ideal"),
+    Mutant("measures.py", "min(k, possible)", "possible",
+           "test_measures.py::test_of_more_than_a_hundred_relevant_documents_"
+           "a_hundred_are_all_that_map_at_100_expects"),
+    Mutant("measures.py", "np.abs(differences.sum(axis=0)) - rounding",
+           "np.abs(differences.sum(axis=0))",
+           "test_measures.py::test_p_counts_sums_that_are_equal_but_for_rounding"),
+    Mutant("measures.py", "min(size, total - start)", "size",
+           "test_measures.py::test_p_is_that_of_all_choices_of_signs[1]"),
+    Mutant("collection.py", "(-scores[id], id)", "(-scores[id],)",
+           "test_collection.py::test_a_run_is_ordered_by_its_scores_and_then_by_ids"),
+    Mutant("evaluation.py", "ids = sorted(collection.documents)",
+           "ids = list(collection.documents)",
+           "test_evaluation.py::test_all_documents_are_ranked_and_ties_are_in_the_order_"
+           "of_their_ids[dot]"),
+    Mutant("evaluation.py", "for id in judged}", "for id in values}",
+           "test_evaluation.py::test_only_queries_with_a_relevant_document_are_measured_"
+           "and_one_without_ranking_is_0"),
 ]  # fmt: skip
 
 

@@ -1,0 +1,191 @@
+"""minibert eval: a model, or a run, and a collection -> how good the rankings are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any, BinaryIO, NamedTuple
+
+from minibert.commands.options import add_command, load, positive, shows_progress
+from minibert.commands.output import output, print_json
+from minibert.evaluation import (
+    MEASURES,
+    SAMPLE,
+    Collection,
+    Measured,
+    Ranking,
+    compare,
+    means,
+    measured,
+    rankings,
+    read_collection,
+    read_qrels,
+    read_run,
+    write_run,
+)
+
+__all__ = ["add"]
+
+
+class Result(NamedTuple):
+    """What was measured of a model or a run."""
+
+    name: str
+    metric: str | None  # a run has none
+    per_query: Measured
+
+
+def add(commands: Any) -> None:
+    command = add_command(
+        commands,
+        evaluate,
+        "Measure how well a model, or a TREC run, ranks the documents of a collection.",
+        "minibert eval sentence-transformers/all-MiniLM-L6-v2",
+        "minibert eval ./my-model ./cranfield --json",
+        "minibert eval ./my-model ./cranfield --run mine.trec --against ./my-older-model",
+        "minibert eval mine.trec ./cranfield/qrels.tsv --against theirs.trec",
+        name="eval",
+    )
+    command.add_argument(
+        "model", metavar="MODEL", help="a folder, a name on the hub, or the file of a TREC run"
+    )
+    command.add_argument(
+        "datasets",
+        metavar="DATASET",
+        nargs="*",
+        help="a folder with corpus.jsonl, queries.jsonl and qrels.tsv or qrels/test.tsv, as BEIR "
+        "has them; for runs, a file of judgements will do (default: a small sample)",
+    )
+    command.set_defaults(takes_more="datasets")  # argparse forgets one that stands behind an option
+    command.add_argument(
+        "--qrels",
+        metavar="FILE",
+        help="other judgements than the folder's, of BEIR's form or TREC's",
+    )
+    command.add_argument(
+        "--against",
+        metavar="MODEL",
+        help="another model or run: shows both, and how likely so large a difference is by chance "
+        "(--revision is of MODEL only)",
+    )
+    command.add_argument(
+        "--depth",
+        type=positive,
+        metavar="N",
+        help="rank the best N documents of a query only, and measure on these (default all)",
+    )
+    command.add_argument(
+        "--candidates",
+        metavar="RUN",
+        help="let models rank, for each query, only the documents that this TREC run found for it",
+    )
+    command.add_argument(
+        "--run",
+        dest="run_file",  # options.run is the command
+        metavar="FILE",
+        help="write the rankings of MODEL as a TREC run",
+    )
+    command.add_argument(
+        "--per-query", metavar="FILE", help="write the measures of each query, an object a line"
+    )
+    command.add_argument("--json", action="store_true", help="one object instead of a table")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """minibert eval: how good a model or a run is, perhaps beside another."""
+    collection = read_dataset(options)
+    with ExitStack() as files:
+        run_file, per_query_file = (
+            files.enter_context(output(name)) if name else None
+            for name in (options.run_file, options.per_query)
+        )
+        result = result_of(options, collection, run_file)
+        if per_query_file is not None:
+            for query, values in result.per_query.items():
+                line = json.dumps({"query": query, **values}, ensure_ascii=False)
+                per_query_file.write(f"{line}\n".encode())
+    counts = {"queries": len(result.per_query), "documents": len(collection.documents) or None}
+    counts |= {"depth": options.depth} if options.depth else {}
+    other = p = None
+    if options.against is not None:
+        named = {"model": options.against, "revision": None}
+        other = result_of(argparse.Namespace(**{**vars(options), **named}), collection)
+        p = compare(result.per_query, other.per_query)
+    if options.json:
+        content = {**facts_of(result), **counts}
+        print_json(content | ({"against": facts_of(other), "p": p} if other else {}))
+    else:
+        print_table(result, other, p)
+        print(", ".join(f"{name} {count}" for name, count in counts.items() if count is not None))
+
+
+def read_dataset(options: argparse.Namespace) -> Collection:
+    """The collection that the options name; of a file of judgements one without texts."""
+    if len(options.datasets) > 1:
+        raise ValueError(f"{len(options.datasets)} datasets are given; give one at a time.")
+    dataset = options.datasets[0] if options.datasets else SAMPLE
+    if os.path.isfile(dataset):
+        if options.qrels is not None:
+            raise ValueError(f"{dataset!r} is a file of judgements already; leave out --qrels.")
+        return Collection({}, {}, read_qrels(dataset))
+    return read_collection(dataset, options.qrels)
+
+
+def result_of(
+    options: argparse.Namespace, collection: Collection, run_file: BinaryIO | None = None
+) -> Result:
+    """The measures of the model or the run that the options name."""
+    metric = None
+    found: Iterable[tuple[str, Ranking]]
+    if os.path.isfile(options.model):
+        found = cut(read_run(options.model).items(), options.depth)
+    elif not collection.documents:
+        raise ValueError(
+            f"{options.datasets[0]!r} is a file of judgements; a model needs a folder with texts."
+        )
+    else:
+        model = load(options)
+        metric = model.similarity_fn_name
+        candidates = read_candidates(options.candidates)
+        found = rankings(model, collection, options.depth, candidates, shows_progress(options))
+    if run_file is not None:
+        found = write_run(found, run_file)
+    return Result(options.model, metric, measured(found, collection.qrels))
+
+
+def read_candidates(name: str | None) -> dict[str, list[str]] | None:
+    """The documents of each query in a TREC run; None, which is all, without one."""
+    if name is None:
+        return None
+    return {query: ranking.ids for query, ranking in read_run(name).items()}
+
+
+def cut(found: Iterable[tuple[str, Ranking]], depth: int | None) -> Iterator[tuple[str, Ranking]]:
+    """The best so many of each ranking."""
+    for query, (ids, scores) in found:
+        yield query, Ranking(ids[:depth], scores[:depth])
+
+
+def facts_of(result: Result) -> dict[str, Any]:
+    """What is told of one model or run."""
+    return {**means(result.per_query), "model": result.name, "metric": result.metric}
+
+
+def print_table(result: Result, other: Result | None, p: dict[str, float] | None) -> None:
+    """A row a measure; beside another result, both, their difference and its p."""
+    shown = [result] if other is None else [result, other]
+    columns = [means(one.per_query) for one in shown]
+    for number, one in enumerate(shown, start=1):
+        metric = "a run" if one.metric is None else one.metric
+        print(f"({number}) {one.name}, {metric}")
+    heads = [f"({number})" for number in range(1, len(shown) + 1)]
+    heads += ["(1) - (2)", "p"] if p is not None else []
+    print(f"{'':12}" + "".join(f"{head:>11}" for head in heads))
+    for name in MEASURES:
+        values = [f"{column[name]:11.4f}" for column in columns]
+        if p is not None:
+            values += [f"{columns[0][name] - columns[1][name]:+11.4f}", f"{p[name]:11.5f}"]
+        print(f"{name:12}" + "".join(values))
