@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from minibert.activations import ACTIVATIONS
-from minibert.arrays import Array, IntArray, Kernels, Then
+from minibert.arrays import Array, IntArray, Kernels, Run, Then
 from minibert.packing import Pack, equal_runs
 
 __all__ = [
@@ -85,7 +85,7 @@ def hidden_states(
     watch: Watch | None = None,
     chosen: IntArray | None = None,
 ) -> Array:
-    """Run the whole model: the N tokens of a pack -> (N, D), the states after the last layer.
+    """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
     `chosen` are the numbers of the only tokens whose states are wanted, one of each text: -> (S,
     D); the last layer is then computed for them alone. `watch` is shown "embeddings" (N, D), and
@@ -95,14 +95,16 @@ def hidden_states(
     hidden = embed(pack, parameters, config, kernels)
     if watch:
         watch("embeddings", hidden)
+    # An observer is shown what has no padding in it.
+    runs = list(equal_runs(pack.lengths)) if watch else kernels.runs(pack.lengths)
     last = len(parameters.layers) - 1
     for number, layer in enumerate(parameters.layers):
         name, wanted = f"layer.{number}", chosen if number == last else None
-        hidden = attention(hidden, pack.lengths, layer, config, kernels, name, watch, wanted)
+        hidden = attention(hidden, runs, layer, config, kernels, name, watch, wanted)
         hidden = feed_forward(hidden, layer, config, kernels)
         if watch:
             watch(f"{name}.output", hidden)
-    return hidden
+    return kernels.floats(hidden)
 
 
 def embed(pack: Pack, parameters: Parameters, config: Config, kernels: Kernels) -> Array:
@@ -115,7 +117,7 @@ def embed(pack: Pack, parameters: Parameters, config: Config, kernels: Kernels) 
 
 def attention(
     hidden: Array,
-    lengths: IntArray,
+    runs: list[Run],
     layer: Layer,
     config: Config,
     kernels: Kernels,
@@ -131,11 +133,12 @@ def attention(
     asking = hidden if chosen is None else kernels.rows_at(hidden, chosen)
     q, k, v = project(hidden, asking, layer, kernels)
     bound = kernels.logit_bound(q, k, heads)
-    context = kernels.empty(*asking.shape)
-    for texts, rows in equal_runs(lengths):
-        own = rows if chosen is None else texts
+    context = kernels.empty_like(asking)
+    for run in runs:
+        asked = run if chosen is None else Run(run.texts, run.texts, longest=1)
+        own, rows = asked.rows, run.rows
         weights, sums = attend(
-            q[own], k[rows], v[rows], context[own], texts.stop - texts.start, heads, kernels, bound
+            q[own], k[rows], v[rows], context[own], asked, run, heads, kernels, bound
         )
         if watch:
             weights /= sums
@@ -151,9 +154,8 @@ def add_and_normalise(
 ) -> Then:
     """What ends both halves of a layer: add what a token was before, then the layer norm."""
 
-    def then(rows: Array, place: slice) -> None:
-        rows += before[place]
-        kernels.layer_norm_(rows, weight, bias, config.layer_norm_eps)
+    def then(rows: Array, place: slice, shift: Array) -> None:
+        kernels.add_and_normalise_(rows, shift, before[place], weight, bias, config.layer_norm_eps)
 
     return then
 
@@ -172,23 +174,21 @@ def project(
 
 
 def attend(
-    q: Array, k: Array, v: Array, context: Array, texts: int, heads: int, kernels: Kernels,
-    bound: float,
-) -> tuple[Array, Array]:  # fmt: skip
+    q: Array, k: Array, v: Array, context: Array, asked: Run, run: Run, heads: int,
+    kernels: Kernels, bound: float,
+) -> tuple[Array, Array | float]:  # fmt: skip
     """Fill `context` (S*Q, D) from q (S*Q, D), k and v (S*T, D): S texts of T tokens, Q ask.
 
     softmax(q k^T / sqrt(D/H)) v for each head: Vaswani et al. (2017), equation 1. Returns the
     weights (S, H, Q, T) before they are divided by their sums (S, H, Q, 1), which come with them.
     """
-
-    def by_head(x: Array) -> Array:
-        return x.reshape(texts, len(x) // texts, heads, -1).transpose(0, 2, 1, 3)
-
-    weights: Array = by_head(q) @ by_head(k).swapaxes(-1, -2)  # (S, H, Q, T), logits as yet
-    sums = kernels.exponentials_(weights, bound)
-    mixed = weights @ by_head(v)  # (S, H, Q, D/H)
-    mixed /= sums  # fewer numbers than the weights
-    by_head(context)[...] = mixed  # a view, which joins the heads
+    q, k, v = (
+        kernels.split_heads(x, texts, heads) for x, texts in ((q, asked), (k, run), (v, run))
+    )
+    weights = kernels.logits_of(q, k)  # (S, H, Q, T), logits as yet
+    sums = kernels.exponentials_(weights, bound, run.lengths)
+    mixed = kernels.mix(weights, v)  # (S, H, Q, D/H)
+    kernels.join_heads_(context, mixed, sums, asked)  # divided here, being fewer than the weights
     return weights, sums
 
 
@@ -196,8 +196,8 @@ def feed_forward(hidden: Array, layer: Layer, config: Config, kernels: Kernels) 
     """Widen each token, activate, narrow it, add what it was, normalise: (N, D) -> (N, D)."""
     activation = ACTIVATIONS[config.hidden_act]
 
-    def activate(rows: Array, place: slice) -> None:
-        activation(kernels, rows)
+    def activate(rows: Array, place: slice, bias: Array) -> None:
+        activation(kernels, rows, bias)
 
     inner = kernels.linear(hidden, layer.intermediate_weight, layer.intermediate_bias, activate)
     then = add_and_normalise(

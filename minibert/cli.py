@@ -169,6 +169,12 @@ def add_command(commands: Any, run: Any, summary: str, *examples: str) -> argpar
         "--device", type=device_name, default="cpu", help="cpu, or cuda for a GPU (default cpu)"
     )
     command.add_argument(
+        "--dtype",
+        choices=["float32", "float16"],
+        default="float32",
+        help="in what a GPU computes; vectors are float32 (default float32)",
+    )
+    command.add_argument(
         "--threads",
         type=thread_count,
         metavar="N",
@@ -225,9 +231,9 @@ def add_embed(commands: Any) -> None:
     command.add_argument(
         "--pack-tokens",
         type=positive,
-        default=1024,
         metavar="N",
-        help="tokens of one forward pass; lower it if memory runs out (default 1024)",
+        help="tokens of one forward pass; lower it if memory runs out (default 1024; on a GPU "
+        "16384, and halved by itself)",
     )
 
 
@@ -318,6 +324,7 @@ def load(options: argparse.Namespace) -> SentenceTransformer:
     return SentenceTransformer(
         options.model,
         device=options.device,
+        dtype=options.dtype,
         revision=options.revision,
         cache_folder=options.cache_folder,
         local_files_only=options.offline,

@@ -8,7 +8,9 @@ import inspect
 import operator
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import cuda_on_host
 import cupy_stand_in
 import numpy as np
 import pytest
@@ -31,6 +33,8 @@ def install(monkeypatch):
     """Put the stand-in in CuPy's place: install(gpus=2) gives its `cupy`."""
 
     def put_in_place(gpus):
+        if reason := cuda_on_host.why_not():
+            pytest.skip(reason)
         made = cupy_stand_in.modules(gpus)
         for name, module in made.items():
             monkeypatch.setitem(sys.modules, name, module)
@@ -39,7 +43,7 @@ def install(monkeypatch):
     forget_the_kernels()
     yield put_in_place
     forget_the_kernels()
-    cupy_stand_in.CURRENT.number = 0
+    cupy_stand_in.CURRENT.number, cupy_stand_in.MEMORY.room = 0, None
 
 
 def forget_the_kernels():
@@ -58,6 +62,9 @@ def cupy(install):
 def cuda(cupy):
     """The device "cuda"."""
     return find_device("cuda")
+
+
+SOURCE = Path(kernels.__file__).with_name("kernels_cupy.cu").read_text(encoding="utf-8")
 
 
 def numbers(shape, seed=0, scale=3.0, shift=1.0):
@@ -94,12 +101,10 @@ def test_the_stand_in_never_becomes_a_numpy_array_by_itself(cupy):
 def test_the_stand_ins_functions_take_no_numpy_array(cupy):
     host = np.ones(3, np.float32)
     device = cupy.asarray(host)
+    kernel = cupy.RawModule(code=SOURCE).get_function("relu")
     for call in (
-        lambda: cupy.exp(host),
-        lambda: cupy.exp(device, out=host),
-        lambda: cupy.maximum(device, host),
-        lambda: cupy.maximum(1.0, 2.0),
-        lambda: sys.modules["cupyx.scipy.special"].erf(host),
+        lambda: kernel((1,), (32,), (host, None, np.int32(3), np.float32(0), np.float32(0))),
+        lambda: device.get(out=host, blocking=False),  # not pinned
         lambda: cupy.asnumpy(host),
     ):
         with pytest.raises(TypeError):
@@ -143,12 +148,10 @@ def test_the_stand_in_views_are_written_through(cupy):
 def test_the_stand_in_makes_no_float64(cupy):
     device, whole = cupy.asarray(np.ones(3, np.float32)), cupy.asarray(np.arange(3))
     assert (device * 0.1 + 1).dtype == np.float32
-    assert cupy.exp(device).mean(axis=0, keepdims=True).dtype == np.float32
     for call in (
         lambda: cupy.asarray(np.ones(3)),
         lambda: cupy.empty(3),
         lambda: whole / 2,
-        lambda: whole.mean(),
         lambda: device * whole,
     ):
         with pytest.raises(TypeError):

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "errors": "",
     "progress": "",
     "activations": "arrays",
-    "kernels": "arrays",
+    "kernels": "arrays packing",
     "kernels_cupy": "arrays packing",
     "packing": "arrays",
     "quantization": "arrays",
@@ -37,8 +37,8 @@ MAY_IMPORT = {
     "vocabulary": "errors json_files modules tokens",
     "checkpoint": "activations bert errors json_files tensors",
     "devices": "arrays bert errors json_files kernels packing",
-    "transformer": "arrays bert checkpoint devices json_files modules packing pooling tokens "
-    "vocabulary",
+    "transformer": "arrays bert checkpoint devices errors json_files modules packing pooling "
+    "tokens vocabulary",
     "padded": "arrays bert checkpoint devices errors hub json_files modules packing tokens "
     "vocabulary",
     "pipeline": "arrays errors folder modules pooling tensors",
