@@ -22,7 +22,7 @@ static thread_local Three threadIdx, blockIdx, blockDim;
 struct Shuffle {
     float number;
     Three thread, block;
-    long count;
+    long count = -1;
 };
 
 struct Warp {
