@@ -658,6 +658,19 @@ def test_texts_of_nearly_one_length_attend_as_each_alone(cuda):
     assert len(cuda.kernels.runs(lengths)) == 3
 
 
+def test_a_text_that_overflowed_spoils_no_other_in_its_run(cuda):
+    (config, parameters), lengths = loaded("gelu"), np.array([12, 9, 9])
+    pack = pack_of(np.arange(5, 35), lengths)
+    spoilt = parameters._replace(words=parameters.words.copy())
+    spoilt.words[pack.ids[-9:]] = np.nan  # the last text's
+    clean, gpu = (
+        hidden_states(cuda.put_pack(pack), cuda.put_parameters(tensors), config, cuda.kernels, None)
+        for tensors in (parameters, spoilt)
+    )
+    np.testing.assert_array_equal(cuda.take(gpu)[:-9], cuda.take(clean)[:-9])
+    assert np.isnan(cuda.take(gpu)[-9:]).all()
+
+
 def pack_of(ids, lengths=None):
     lengths = np.array([len(ids)]) if lengths is None else lengths
     none = np.zeros_like(ids)

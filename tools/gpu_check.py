@@ -299,18 +299,12 @@ def table(report):
     ]  # fmt: skip
     for key, title in (("kernels", "Kernels beside NumPy's"), ("vectors", "Vectors")):
         if key in report:
-            lines += [
-                "",
-                f"## {title}",
-                "",
-                "| | | differs by | allowed | |",
-                "|---|---|---|---|---|",
-            ]
-            lines += [
-                f"| {row['what']} | {row['dtype']} | {row['differs by']:.1e} | {row['allowed']:.0e} "
-                f"| {'' if row['ok'] else '**too far**'} |"
-                for row in report[key]
-            ]
+            lines += ["", f"## {title}", "", "| | | differs by | allowed | |"]
+            lines += ["|---|---|---|---|---|"]
+            for row in report[key]:
+                verdict = "" if row["ok"] else "**too far**"
+                numbers = f"{row['differs by']:.1e} | {row['allowed']:.0e}"
+                lines.append(f"| {row['what']} | {row['dtype']} | {numbers} | {verdict} |")
     if "speed" in report:
         found = report["speed"]
         lines += [
