@@ -5,35 +5,39 @@ Each works in place on rows of a device's array, through that device's kernels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol
 
 from minibert.arrays import Array, Kernels
 
 __all__ = ["ACTIVATIONS", "TORCH_CLASSES", "Activation", "torch_activation"]
 
-Activation: TypeAlias = Callable[[Kernels, Array], None]
+
+class Activation(Protocol):
+    """A function of rows (N, F), in place, which adds a bias (F,) before, where there is one."""
+
+    def __call__(self, kernels: Kernels, x: Array, bias: Array | None = None) -> None: ...
+
 
 # hidden_act in config.json -> the kernel that computes it, in place.
 ACTIVATIONS: dict[str, Activation] = {
-    "gelu": lambda kernels, x: kernels.gelu_(x),
-    "gelu_python": lambda kernels, x: kernels.gelu_(x),
+    "gelu": lambda kernels, x, bias=None: kernels.gelu_(x, bias),
+    "gelu_python": lambda kernels, x, bias=None: kernels.gelu_(x, bias),
     # Five names of one formula; they differ by 1e-12.
-    "gelu_new": lambda kernels, x: kernels.gelu_tanh_(x),
-    "gelu_accurate": lambda kernels, x: kernels.gelu_tanh_(x),
-    "gelu_fast": lambda kernels, x: kernels.gelu_tanh_(x),
-    "gelu_python_tanh": lambda kernels, x: kernels.gelu_tanh_(x),
-    "gelu_pytorch_tanh": lambda kernels, x: kernels.gelu_tanh_(x),
-    "quick_gelu": lambda kernels, x: kernels.silu_(x, 1.702),
-    "linear": lambda kernels, x: None,
-    "relu": lambda kernels, x: kernels.relu_(x),
-    "sigmoid": lambda kernels, x: kernels.sigmoid_(x),
-    "silu": lambda kernels, x: kernels.silu_(x),
-    "swish": lambda kernels, x: kernels.silu_(x),
-    "tanh": lambda kernels, x: kernels.tanh_(x),
-    "leaky_relu": lambda kernels, x: kernels.leaky_relu_(x, 0.01),
-    "relu6": lambda kernels, x: kernels.clip_(x, 0.0, 6.0),
-    "hardtanh": lambda kernels, x: kernels.clip_(x, -1.0, 1.0),
+    "gelu_new": lambda kernels, x, bias=None: kernels.gelu_tanh_(x, bias),
+    "gelu_accurate": lambda kernels, x, bias=None: kernels.gelu_tanh_(x, bias),
+    "gelu_fast": lambda kernels, x, bias=None: kernels.gelu_tanh_(x, bias),
+    "gelu_python_tanh": lambda kernels, x, bias=None: kernels.gelu_tanh_(x, bias),
+    "gelu_pytorch_tanh": lambda kernels, x, bias=None: kernels.gelu_tanh_(x, bias),
+    "quick_gelu": lambda kernels, x, bias=None: kernels.silu_(x, 1.702, bias),
+    "linear": lambda kernels, x, bias=None: kernels.add_(x, bias),
+    "relu": lambda kernels, x, bias=None: kernels.relu_(x, bias),
+    "sigmoid": lambda kernels, x, bias=None: kernels.sigmoid_(x, bias),
+    "silu": lambda kernels, x, bias=None: kernels.silu_(x, bias=bias),
+    "swish": lambda kernels, x, bias=None: kernels.silu_(x, bias=bias),
+    "tanh": lambda kernels, x, bias=None: kernels.tanh_(x, bias),
+    "leaky_relu": lambda kernels, x, bias=None: kernels.leaky_relu_(x, 0.01, bias),
+    "relu6": lambda kernels, x, bias=None: kernels.clip_(x, 0.0, 6.0, bias),
+    "hardtanh": lambda kernels, x, bias=None: kernels.clip_(x, -1.0, 1.0, bias),
 }
 
 # The last part of a class's name in torch, made without arguments -> the same under our name.

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from minibert.activations import ACTIVATIONS
-from minibert.arrays import Array, IntArray, Kernels, Then
+from minibert.arrays import Array, IntArray, Kernels, Run, Then
 from minibert.packing import Pack, equal_runs
 
 __all__ = [
@@ -80,7 +80,7 @@ class Parameters(NamedTuple):
     pooler_bias: Array | None = None  # (D,)
 
 
-class Run(NamedTuple):
+class Pass(NamedTuple):
     """What is the same in every step of a forward pass."""
 
     config: Config
@@ -98,7 +98,7 @@ def hidden_states(
     chosen: IntArray | None = None,
     together: Together | None = None,
 ) -> Array:
-    """Run the whole model: the N tokens of a pack -> (N, D), the states after the last layer.
+    """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
     `chosen` are the numbers of the only tokens whose states are wanted, one of each text: -> (S,
     D); the last layer is then computed for them alone. `watch` is shown "embeddings" (N, D), and
@@ -108,18 +108,20 @@ def hidden_states(
     The layers may be a share of a model's, some of its heads and of its feed-forward, where other
     threads have the rest (shares.py); `together` then adds up what all of them make.
     """
-    run = Run(config, kernels, watch, together)
+    forward = Pass(config, kernels, watch, together)
     hidden = embed(pack, parameters, config, kernels)
     if watch:
         watch("embeddings", hidden)
+    # An observer is shown what has no padding in it.
+    runs = list(equal_runs(pack.lengths)) if watch else kernels.runs(pack.lengths)
     last = len(parameters.layers) - 1
     for number, layer in enumerate(parameters.layers):
         wanted = chosen if number == last else None
-        hidden = attention(hidden, pack.lengths, layer, number, run, wanted)
-        hidden = feed_forward(hidden, layer, run)
+        hidden = attention(hidden, runs, layer, number, forward, wanted)
+        hidden = feed_forward(hidden, layer, forward)
         if watch:
             watch(f"layer.{number}.output", hidden)
-    return hidden
+    return kernels.floats(hidden)
 
 
 def embed(pack: Pack, parameters: Parameters, config: Config, kernels: Kernels) -> Array:
@@ -131,38 +133,47 @@ def embed(pack: Pack, parameters: Parameters, config: Config, kernels: Kernels) 
 
 
 def attention(
-    hidden: Array, lengths: IntArray, layer: Layer, number: int, run: Run, chosen: IntArray | None
+    hidden: Array,
+    runs: list[Run],
+    layer: Layer,
+    number: int,
+    forward: Pass,
+    chosen: IntArray | None,
 ) -> Array:
     """Mix each token with the tokens of its own text, add what it was, normalise: (N, D).
 
     Of `chosen` tokens alone, one of each text: (S, D).
     """
-    kernels, heads = run.kernels, heads_of(layer, run.config)
+    kernels, heads = forward.kernels, heads_of(layer, forward.config)
     q, k, v = project(hidden, layer, kernels)
     if chosen is not None:
         hidden, q = kernels.rows_at(hidden, chosen), kernels.rows_at(q, chosen)
     bound = kernels.logit_bound(q, k, heads)
-    context = kernels.empty(*q.shape)
-    for texts, rows in equal_runs(lengths):
-        own = rows if chosen is None else texts
+    context = kernels.empty_like(q)
+    for run in runs:
+        asked = run if chosen is None else Run(run.texts, run.texts, longest=1)
+        own, rows = asked.rows, run.rows
         weights, sums = attend(
-            q[own], k[rows], v[rows], context[own], texts.stop - texts.start, heads, kernels, bound
+            q[own], k[rows], v[rows], context[own], asked, run, heads, kernels, bound
         )
-        if run.watch:
+        if forward.watch:
             weights /= sums
-            run.watch(f"layer.{number}.attention", weights)
-    then = add_and_normalise(hidden, layer.attention_norm_weight, layer.attention_norm_bias, run)
+            forward.watch(f"layer.{number}.attention", weights)
+    then = add_and_normalise(
+        hidden, layer.attention_norm_weight, layer.attention_norm_bias, forward
+    )
     return kernels.linear(context, layer.attention_weight, layer.attention_bias, then)
 
 
-def add_and_normalise(before: Array, weight: Array, bias: Array, run: Run) -> Then:
+def add_and_normalise(before: Array, weight: Array, bias: Array, forward: Pass) -> Then:
     """What ends both halves of a layer: add what a token was before, then the layer norm."""
 
-    def then(rows: Array, place: slice) -> None:
-        if run.together:
-            run.together(rows)
-        rows += before[place]
-        run.kernels.layer_norm_(rows, weight, bias, run.config.layer_norm_eps)
+    def then(rows: Array, place: slice, shift: Array) -> None:
+        if forward.together:
+            forward.together(rows)
+        forward.kernels.add_and_normalise_(
+            rows, shift, before[place], weight, bias, forward.config.layer_norm_eps
+        )
 
     return then
 
@@ -180,35 +191,33 @@ def project(hidden: Array, layer: Layer, kernels: Kernels) -> tuple[Array, Array
 
 
 def attend(
-    q: Array, k: Array, v: Array, context: Array, texts: int, heads: int, kernels: Kernels,
-    bound: float,
-) -> tuple[Array, Array]:  # fmt: skip
+    q: Array, k: Array, v: Array, context: Array, asked: Run, run: Run, heads: int,
+    kernels: Kernels, bound: float,
+) -> tuple[Array, Array | float]:  # fmt: skip
     """Fill `context` (S*Q, D) from q (S*Q, D), k and v (S*T, D): S texts of T tokens, Q ask.
 
     softmax(q k^T / sqrt(D/H)) v for each head: Vaswani et al. (2017), equation 1. Returns the
     weights (S, H, Q, T) before they are divided by their sums (S, H, Q, 1), which come with them.
     """
-
-    def by_head(x: Array) -> Array:
-        return x.reshape(texts, len(x) // texts, heads, -1).transpose(0, 2, 1, 3)
-
-    weights: Array = by_head(q) @ by_head(k).swapaxes(-1, -2)  # (S, H, Q, T), logits as yet
-    sums = kernels.exponentials_(weights, bound)
-    mixed = weights @ by_head(v)  # (S, H, Q, D/H)
-    mixed /= sums  # fewer numbers than the weights
-    by_head(context)[...] = mixed  # a view, which joins the heads
+    q, k, v = (
+        kernels.split_heads(x, texts, heads) for x, texts in ((q, asked), (k, run), (v, run))
+    )
+    weights = kernels.logits_of(q, k)  # (S, H, Q, T), logits as yet
+    sums = kernels.exponentials_(weights, bound, run.lengths)
+    mixed = kernels.mix(weights, v)  # (S, H, Q, D/H)
+    kernels.join_heads_(context, mixed, sums, asked)  # divided here, being fewer than the weights
     return weights, sums
 
 
-def feed_forward(hidden: Array, layer: Layer, run: Run) -> Array:
+def feed_forward(hidden: Array, layer: Layer, forward: Pass) -> Array:
     """Widen each token, activate, narrow it, add what it was, normalise: (N, D) -> (N, D)."""
-    kernels, activation = run.kernels, ACTIVATIONS[run.config.hidden_act]
+    kernels, activation = forward.kernels, ACTIVATIONS[forward.config.hidden_act]
 
-    def activate(rows: Array, place: slice) -> None:
-        activation(kernels, rows)
+    def activate(rows: Array, place: slice, bias: Array) -> None:
+        activation(kernels, rows, bias)
 
     inner = kernels.linear(hidden, layer.intermediate_weight, layer.intermediate_bias, activate)
-    then = add_and_normalise(hidden, layer.output_norm_weight, layer.output_norm_bias, run)
+    then = add_and_normalise(hidden, layer.output_norm_weight, layer.output_norm_bias, forward)
     return kernels.linear(inner, layer.output_weight, layer.output_bias, then)  # (N, D)
 
 

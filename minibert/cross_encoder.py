@@ -64,6 +64,7 @@ class CrossEncoder(Model):
         on_long: OnLong = "warn",
         reproducible: bool = False,
         short_inputs: bool = True,
+        dtype: object = None,
         trust_remote_code: bool = False,
     ) -> None:
         """Load a folder, or a model of the hub by its name.
@@ -93,7 +94,7 @@ class CrossEncoder(Model):
                 "cross-encoders whose head is the BERT's own classifier."
             )
         self.transformer = Transformer(
-            self.folder.transformer, device, threads, reproducible, short_inputs
+            self.folder.transformer, device, threads, reproducible, short_inputs, dtype
         )
         self.config = self.transformer.config
         self._classifier = read_classifier(self.transformer.checkpoint)
@@ -125,7 +126,7 @@ class CrossEncoder(Model):
         pool: Processes | None = None,
         chunk_size: int | None = None,
         *,
-        pack_tokens: int = 1024,
+        pack_tokens: int | None = None,
         on_long: OnLong | None = None,
         sentences: Sequence[Any] | None = None,
         activation_fct: str | ScoreActivation | None = None,
@@ -177,7 +178,7 @@ class CrossEncoder(Model):
     ) -> tuple[Array, Cut]:
         """The logits of checked pairs, (n, labels), and what was cut off."""
         logits, cuts = self._none(len(pairs)), [Cut()]
-        for numbers, rows in self.transformer.run(
+        for pack, (rows,) in self.transformer.run(
             pairs,
             self._head,
             prompt=prompt,
@@ -186,19 +187,19 @@ class CrossEncoder(Model):
             reads=firsts,
             **options,
         ):
-            logits[numbers] = rows
-            advance(len(numbers))
+            logits[pack.order] = rows
+            advance(len(pack.order))
         return logits, sum(cuts, Cut())
 
     def _none(self, pairs: int = 0) -> Array:
         """Room for the logits of some pairs."""
         return np.empty((pairs, self.num_labels), dtype=np.float32)
 
-    def _head(self, pack: Pack, hidden: Array) -> Array:
-        """The logits of a pack's pairs: [CLS] (S, D) on the device -> (S, labels) on the host."""
-        device = self.transformer.device
-        pooled = pooler_output(hidden, self.transformer.parameters, device.kernels)
-        return device.take(device.kernels.linear(pooled, *self._on_device))
+    def _head(self, pack: Pack, hidden: Array) -> tuple[Array]:
+        """The logits of a pack's pairs: their [CLS], (S, D) -> (S, labels)."""
+        kernels = self.transformer.device.kernels
+        pooled = pooler_output(hidden, self.transformer.parameters, kernels)
+        return (kernels.linear(pooled, *self._on_device),)
 
     def rank(
         self,

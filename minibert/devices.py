@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ __all__ = [
     "Device",
     "available_threads",
     "device_name",
+    "dtype_name",
     "find_device",
     "has_small_products",
     "one_blas_thread",
@@ -35,6 +36,11 @@ __all__ = [
 
 # OpenBLAS's names of its kernels that use AVX-512.
 SMALL_PRODUCTS = {"SKYLAKEX", "COOPERLAKE", "SAPPHIRERAPIDS"}
+
+# A CPU's caches want small packs. A GPU wants many rows a product, and few launches a token; that
+# this is the number for it is not measured yet.
+CPU_PACK_TOKENS = 1024
+GPU_PACK_TOKENS = 16384
 
 # Some named tuple: mypy has no word for any one of them.
 Holder = TypeVar("Holder", bound=Any)
@@ -48,20 +54,33 @@ class Device:
     kernels: Kernels
     put: Callable[[Any], Any]  # from NumPy to the device
     take: Callable[[Array], Array]  # from the device to NumPy
+    # The same in two halves: begins the copy, and gives what waits for it and has the array.
+    begin_to_take: Callable[[Array], Callable[[], Array]]
     # The block in which kernels run there: when there is a core for it, or on that GPU, as CuPy's
     # current one is a thread's and may be another.
     active: Callable[[], AbstractContextManager[Any]]
+    pack_tokens: int  # of a pack, where the caller does not say
+    out_of_memory: tuple[type[BaseException], ...] = ()  # what is raised where a pack is too large
+    dtype: str = "float32"  # in which a BERT's layers compute
 
     def put_parameters(self, parameters: Parameters) -> Parameters:
-        """The parameters with every tensor on the device."""
-        layers = tuple(self.put_tensors(layer) for layer in parameters.layers)
-        return self.put_tensors(parameters)._replace(layers=layers)
+        """The parameters with every tensor on the device, in its dtype.
 
-    def put_tensors(self, holder: Holder) -> Holder:
+        The pooler stays in float32, as every head does. Raises DeviceError for a tensor that holds
+        a number too large for float16.
+        """
+        pooler = self.put_tensors(Pooler(parameters.pooler_weight, parameters.pooler_bias))
+        layers = tuple(self.put_tensors(layer, self.dtype) for layer in parameters.layers)
+        layered = parameters._replace(pooler_weight=None, pooler_bias=None)
+        return self.put_tensors(layered, self.dtype)._replace(layers=layers, **pooler._asdict())
+
+    def put_tensors(self, holder: Holder, dtype: str = "float32") -> Holder:
         """A named tuple with every array in it on the device."""
         fields = holder._asdict().items()
         on_device = {
-            name: self.put(value) for name, value in fields if isinstance(value, np.ndarray)
+            name: self.put(as_dtype(name, value, dtype))
+            for name, value in fields
+            if isinstance(value, np.ndarray)
         }
         moved: Holder = holder._replace(**on_device)
         return moved
@@ -75,6 +94,37 @@ class Device:
         )
 
 
+class Pooler(NamedTuple):
+    """The tensors of a model that its layers do not use."""
+
+    pooler_weight: Array | None  # (D, D)
+    pooler_bias: Array | None  # (D,)
+
+
+def as_dtype(name: str, tensor: Array, dtype: str) -> Array:
+    """A tensor of the host in another type; the same one where it has that type already."""
+    with np.errstate(over="ignore"):
+        found: Array = tensor.astype(dtype, copy=False)
+    if dtype == "float16" and np.isinf(found).any():
+        raise DeviceError(
+            f"{name} holds the number {np.abs(tensor).max():g}, and float16 ends at 65504. Load "
+            'this model with dtype="float32".'
+        )
+    return found
+
+
+def dtype_name(dtype: object) -> str:
+    """A type's name, checked: "float32", the default, or "float16"; NumPy's or torch's will do.
+
+    Raises ValueError for another.
+    """
+    name = "float32" if dtype is None else getattr(dtype, "__name__", str(dtype))
+    name = name.removeprefix("torch.")
+    if name not in ("float32", "float16"):
+        raise ValueError(f'dtype is {dtype!r}; expected "float32" or "float16".')
+    return name
+
+
 def device_name(device: object) -> str:
     """A device's name, checked: "cpu", the default, "cuda" or "cuda:1"; a torch.device has one.
 
@@ -86,21 +136,36 @@ def device_name(device: object) -> str:
     return name
 
 
-def find_device(device: object) -> Device:
+def find_device(device: object, dtype: object = None) -> Device:
     """The device of a name: "cpu" (the default) for NumPy, "cuda" for CuPy on a GPU.
 
-    Raises ValueError for another name, DeviceError where the device cannot be used.
+    Raises ValueError for another name, and for float16 on a CPU; DeviceError where the device
+    cannot be used.
     """
-    name = device_name(device)
-    if name == "cpu":
-        return Device("cpu", numpy_kernels, lambda array: array, lambda array: array, CORES.pack)
-    return cuda_device(name)
+    name, kind = device_name(device), dtype_name(dtype)
+    if name != "cpu":
+        return cuda_device(name, kind)
+    if kind != "float32":
+        raise ValueError(
+            f'dtype is {kind!r} on the device "cpu", where NumPy has no float16 products: it would '
+            'be slower than float32, and less exact. Use device="cuda", or dtype="float32".'
+        )
+    return Device(
+        "cpu",
+        numpy_kernels,
+        put=lambda array: array,
+        take=lambda array: array,
+        begin_to_take=lambda array: lambda: array,
+        active=CORES.pack,
+        pack_tokens=CPU_PACK_TOKENS,
+    )
 
 
-def cuda_device(name: str) -> Device:
+def cuda_device(name: str, dtype: str) -> Device:
     """A GPU through CuPy: "cuda" is the current one, "cuda:1" the second."""
     try:
         import cupy
+        import cupyx
     except ImportError as error:
         raise DeviceError(
             f"device {name!r} needs CuPy, which cannot be imported here ({error}). "
@@ -120,9 +185,33 @@ def cuda_device(name: str) -> Device:
 
     def put(array: Any) -> Any:
         with active():
-            return cupy.asarray(array)
+            return cupy.asarray(array)  # by way of pinned memory, so nobody waits
 
-    return Device(name, kernels_cupy, put, cupy.asnumpy, active)
+    def begin_to_take(array: Any) -> Callable[[], Array]:
+        with active():
+            host = cupyx.empty_pinned(array.shape, array.dtype)
+            array.get(out=host, blocking=False)
+            copied = cupy.cuda.Event()
+            copied.record()
+
+        def finish() -> Array:
+            copied.synchronize()
+            found: Array = host
+            return found
+
+        return finish
+
+    return Device(
+        name,
+        kernels_cupy,
+        put,
+        cupy.asnumpy,
+        begin_to_take,
+        active,
+        GPU_PACK_TOKENS,
+        (cupy.cuda.memory.OutOfMemoryError,),
+        dtype,
+    )
 
 
 def available_threads() -> int:

@@ -10,27 +10,36 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minibert.arrays import Array, IntArray, Then
+from minibert.arrays import Array, IntArray, Run, Then
+from minibert.packing import equal_runs
 
 __all__ = [
+    "add_",
+    "add_and_normalise_",
     "clip_",
     "empty",
+    "empty_like",
     "exponentials_",
     "floats",
     "gelu_",
     "gelu_tanh_",
+    "join_heads_",
     "layer_norm_",
     "leaky_relu_",
     "linear",
     "logit_bound",
+    "logits_of",
+    "mix",
     "normalize_",
     "relu_",
     "rows_at",
+    "runs",
     "segment_max",
     "segment_sum",
     "sigmoid_",
     "silu_",
     "softmax_",
+    "split_heads",
     "tanh_",
 ]
 
@@ -62,16 +71,24 @@ def empty(rows: int, columns: int) -> Array:
     return np.empty((rows, columns), dtype=np.float32)
 
 
+def empty_like(x: Array) -> Array:
+    """An uninitialised array of the same shape and type."""
+    return np.empty_like(x, order="C")
+
+
 def floats(numbers: IntArray | Array) -> Array:
-    """Numbers as float32; int64 or float64 would turn a float32 result into float64."""
-    return numbers.astype(np.float32)
+    """Numbers as float32, which float32 are as they stand.
+
+    int64 or float64 would turn a float32 result into float64.
+    """
+    return numbers.astype(np.float32, copy=False)
 
 
 def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Array:
     """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F).
 
-    `weight` may also be cut into pieces, see `product_of_pieces`. `then` changes some rows of the
-    result at a time, while they are in the cache.
+    `weight` may also be cut into pieces, see `product_of_pieces`. `then` adds the bias to some rows
+    of the result at a time and goes on, while they are in the cache.
     """
     part: Array | None = None
     if weight.ndim > 2:
@@ -88,9 +105,10 @@ def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Ar
         rows = product[place]
         if part is not None:
             rows += part[place]
-        rows += bias
-        if then is not None:
-            then(rows, place)
+        if then is None:
+            rows += bias
+        else:
+            then(rows, place, bias)
     return product
 
 
@@ -106,6 +124,26 @@ def product_of_pieces(x: Array, pieces: Array) -> Array:
     summed = products[0] if parts == 1 else np.add.reduce(products, axis=0)  # (..., N, width)
     product: Array = np.moveaxis(summed, -2, 0).reshape(len(x), -1)
     return product
+
+
+def add_(x: Array, bias: Array | None) -> None:
+    """x + bias: (N, F), (F,) in place; without a bias, nothing."""
+    if bias is not None:
+        x += bias
+
+
+def add_and_normalise_(
+    x: Array,
+    bias: Array | None,
+    before: Array | None,
+    weight: Array,
+    norm_bias: Array,
+    epsilon: float,
+) -> None:
+    """The layer norm of x + bias + before: (N, D), (D,), (N, D) in place."""
+    add_(x, bias)
+    add_(x, before)
+    layer_norm_(x, weight, norm_bias, epsilon)
 
 
 def layer_norm_(x: Array, weight: Array, bias: Array, epsilon: float) -> None:
@@ -124,6 +162,35 @@ def layer_norm_(x: Array, weight: Array, bias: Array, epsilon: float) -> None:
         rows += bias
 
 
+def runs(lengths: IntArray) -> list[Run]:
+    """Equally long texts side by side."""
+    return list(equal_runs(lengths))
+
+
+def split_heads(x: Array, run: Run, heads: int) -> Array:
+    """Rows of S texts, by text and head: a view, (S*T, D) -> (S, H, T, D/H)."""
+    texts = run.texts.stop - run.texts.start
+    return x.reshape(texts, run.longest, heads, -1).transpose(0, 2, 1, 3)
+
+
+def join_heads_(x: Array, mixed: Array, sums: Array | float, run: Run) -> None:
+    """Write mixed / sums, (S, H, T, D/H), to the rows of x, (S*T, D)."""
+    mixed /= sums
+    split_heads(x, run, mixed.shape[1])[...] = mixed
+
+
+def logits_of(q: Array, k: Array) -> Array:
+    """q k^T for each text and head: (S, H, Q, D/H), (S, H, T, D/H) -> (S, H, Q, T)."""
+    logits: Array = q @ k.swapaxes(-1, -2)
+    return logits
+
+
+def mix(weights: Array, v: Array) -> Array:
+    """weights v for each text and head: (S, H, Q, T), (S, H, T, D/H) -> (S, H, Q, D/H)."""
+    mixed: Array = weights @ v
+    return mixed
+
+
 def logit_bound(q: Array, k: Array, heads: int) -> float:
     """No |q.k| of any head is above this: the largest |q| times the largest |k|, (N, D) each.
 
@@ -136,12 +203,13 @@ def logit_bound(q: Array, k: Array, heads: int) -> float:
     return float(np.sqrt((squares[0] * squares[1]).max()))
 
 
-def exponentials_(logits: Array, bound: float) -> Array:
+def exponentials_(logits: Array, bound: float, lengths: IntArray | None = None) -> Array:
     """exp(logits), in place, and their sums over the last axis: (..., T) -> (..., 1).
 
     Where no logit is above a safe `bound`, that is all. Else exp could overflow, so the largest of
     each row is taken off first: the quotient of the two, which is the softmax, stays as it is.
     """
+    assert lengths is None  # here a run's texts are equally long
     if not bound < SAFE_LOGIT:  # NaN neither
         logits -= logits.max(axis=-1, keepdims=True)
     np.exp(logits, out=logits)
@@ -154,7 +222,7 @@ def softmax_(logits: Array) -> None:
     logits /= exponentials_(logits, np.inf)
 
 
-def gelu_(x: Array) -> None:
+def gelu_(x: Array, bias: Array | None = None) -> None:
     """x * Phi(x), Phi the normal distribution's function: (N, F) in place.
 
     This is the exact form, x/2 * (1 + erf(x / sqrt 2)), of Hendrycks and Gimpel, "Gaussian Error
@@ -162,6 +230,7 @@ def gelu_(x: Array) -> None:
     one function R, here a continued fraction fitted to it; the result is within 1.2e-7 of the exact
     one before rounding. R grows and tanh saturates, so large inputs stay right.
     """
+    add_(x, bias)
     with np.errstate(over="ignore"):  # x^2 is infinite beyond 1.8e19, and the result still right
         for rows in row_blocks(x):
             square = rows * rows
@@ -179,11 +248,12 @@ def gelu_(x: Array) -> None:
             rows *= square
 
 
-def gelu_tanh_(x: Array) -> None:
+def gelu_tanh_(x: Array, bias: Array | None = None) -> None:
     """x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))): (N, F) in place.
 
     The approximation of Hendrycks and Gimpel (2016), section 2: `gelu_new` and `gelu_pytorch_tanh`.
     """
+    add_(x, bias)
     with np.errstate(over="ignore"):  # x^2 is infinite beyond 1.8e19, and the result still right
         for rows in row_blocks(x):
             inner = rows * rows
@@ -201,43 +271,49 @@ def half_one_plus_tanh_(x: Array) -> None:
     x *= 0.5
 
 
-def relu_(x: Array) -> None:
+def relu_(x: Array, bias: Array | None = None) -> None:
     """max(x, 0), in place."""
+    add_(x, bias)
     np.maximum(x, 0.0, out=x)
 
 
-def leaky_relu_(x: Array, slope: float) -> None:
+def leaky_relu_(x: Array, slope: float, bias: Array | None = None) -> None:
     """x where it is above 0, slope * x below: in place, for a slope from 0 to 1."""
+    add_(x, bias)
     for rows in row_blocks(x):
         np.maximum(rows, rows * slope, out=rows)
 
 
-def clip_(x: Array, low: float, high: float) -> None:
+def clip_(x: Array, low: float, high: float, bias: Array | None = None) -> None:
     """x, but never below `low` or above `high`: in place."""
+    add_(x, bias)
     np.clip(x, low, high, out=x)
 
 
-def sigmoid_(x: Array) -> None:
+def sigmoid_(x: Array, bias: Array | None = None) -> None:
     """1 / (1 + exp(-x)), in place. Small results keep their relative precision."""
+    add_(x, bias)
     with np.errstate(over="ignore"):  # exp(-x) is infinite below -88, and 1 / infinity right
         np.exp(np.negative(x, out=x), out=x)
     x += 1.0
     np.divide(1.0, x, out=x)
 
 
-def silu_(x: Array, slope: float = 1.0) -> None:
+def silu_(x: Array, slope: float = 1.0, bias: Array | None = None) -> None:
     """x * sigmoid(slope * x): (N, F) in place. Hendrycks and Gimpel (2016), section 4.
 
     A slope of 1.702 is their approximation of GELU, section 2: `quick_gelu`.
     """
+    add_(x, bias)
     for rows in row_blocks(x):
         gate = rows * (0.5 * slope)
         half_one_plus_tanh_(gate)
         rows *= gate
 
 
-def tanh_(x: Array) -> None:
+def tanh_(x: Array, bias: Array | None = None) -> None:
     """tanh(x), in place."""
+    add_(x, bias)
     np.tanh(x, out=x)
 
 

@@ -47,9 +47,12 @@ class BertForMaskedLM:
         folder: str | os.PathLike[str],
         device: str | None = None,
         threads: int | None = None,
+        dtype: object = None,
     ) -> None:
         """Load a folder; see from_pretrained for names of models."""
-        self.transformer = Transformer(TransformerSettings(Path(folder)), device, threads)
+        self.transformer = Transformer(
+            TransformerSettings(Path(folder)), device, threads, dtype=dtype
+        )
         self._head = self.transformer.device.put_tensors(read_head(self.transformer.checkpoint))
 
     @classmethod
@@ -63,6 +66,7 @@ class BertForMaskedLM:
         token: str | bool | None = None,
         local_files_only: bool = False,
         threads: int | None = None,
+        dtype: object = None,
     ) -> BertForMaskedLM:
         """Load the weights and words of a folder or of a model of the hub.
 
@@ -75,7 +79,7 @@ class BertForMaskedLM:
             token=token,
             local_files_only=local_files_only,
         )
-        return cls(folder, device, threads)
+        return cls(folder, device, threads, dtype)
 
     def fill_mask(
         self,
@@ -108,22 +112,22 @@ class BertForMaskedLM:
                 )
         chosen = None if targets is None else self._ids_of(targets)
 
-        def head(pack: Pack, hidden: Array) -> list[Array]:
-            return self._logits(
-                pack, hidden, [np.flatnonzero(rows.ids[n] == mask) for n in pack.order]
-            )
+        places = [np.flatnonzero(ids == mask) for ids in rows.ids]
+
+        def head(pack: Pack, hidden: Array) -> tuple[Array]:
+            return (self._logits(pack, hidden, [places[text] for text in pack.order]),)
 
         guesses: list[Any] = [None] * len(texts)
-        for pack, logits in self.transformer.run_rows(rows.ids, rows.types, head, 1024):
-            for number, of_text in zip(pack.order, logits, strict=True):
-                places = np.flatnonzero(rows.ids[number] == mask)
-                guesses[number] = self._guesses(of_text, rows.ids[number], places, top_k, chosen)
+        for pack, (logits,) in self.transformer.run_rows(rows.ids, rows.types, head):
+            ends = np.cumsum([len(places[text]) for text in pack.order])[:-1]
+            for text, found in zip(pack.order, np.split(logits, ends), strict=True):
+                guesses[text] = self._guesses(found, rows.ids[text], places[text], top_k, chosen)
         return guesses[0] if len(guesses) == 1 else guesses
 
-    def _logits(self, pack: Pack, hidden: Array, places: list[Any]) -> list[Array]:
-        """The logits at the masks of a pack's texts: (N, D) -> S of (masks, V), on the host."""
-        device, head = self.transformer.device, self._head
-        kernels, config = device.kernels, self.transformer.config
+    def _logits(self, pack: Pack, hidden: Array, places: list[Any]) -> Array:
+        """The logits at all masks of a pack's texts: (N, D) -> (masks, V)."""
+        head, config = self._head, self.transformer.config
+        kernels = self.transformer.device.kernels
         starts = firsts(pack.lengths)
         at = np.concatenate([start + place for start, place in zip(starts, places, strict=True)])
         rows = kernels.linear(
@@ -131,8 +135,7 @@ class BertForMaskedLM:
         )  # (masks, D)
         ACTIVATIONS[config.hidden_act](kernels, rows)
         kernels.layer_norm_(rows, head.norm_weight, head.norm_bias, config.layer_norm_eps)
-        logits = device.take(kernels.linear(rows, head.decoder_weight, head.decoder_bias))
-        return np.split(logits, np.cumsum([len(place) for place in places])[:-1])
+        return kernels.linear(rows, head.decoder_weight, head.decoder_bias)
 
     def _guesses(self, logits: Array, ids: Any, places: Any, count: int, chosen: Any) -> list[Any]:
         """The guesses for the masks of one text: (masks, V) -> a list, or one for each mask."""

@@ -72,6 +72,7 @@ class Model:
             "on_long": self.on_long,
             "reproducible": self.transformer.reproducible,
             "short_inputs": self.transformer.short_inputs,
+            "dtype": self.dtype,
             "prompts": dict(self.prompts),
             "default_prompt_name": self.default_prompt_name,
         }
@@ -86,8 +87,9 @@ class Model:
 
     def computed_by(self) -> tuple[Any, ...]:
         """What the results of a process depend on, beside its arguments."""
-        kind, path, transformer = type(self), str(self.folder.path), self.transformer
-        return kind, path, self.max_seq_length, transformer.reproducible, transformer.short_inputs
+        transformer = self.transformer
+        rounding = transformer.reproducible, transformer.short_inputs, self.dtype
+        return type(self), str(self.folder.path), self.max_seq_length, *rounding
 
     @property
     def max_seq_length(self) -> int:
@@ -104,16 +106,37 @@ class Model:
         return self.transformer.device.name
 
     @property
+    def dtype(self) -> str:
+        """In what the BERT's layers compute: "float32", or on a GPU "float16"."""
+        return self.transformer.device.dtype
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, under transformers' names."""
         return self.transformer.tokenizer
 
     def to(self: Self, device: Any) -> Self:
         """Move the model to a device; returns itself."""
-        if str(device) != self.device:
-            self.transformer.to(device)
-            self.place_head()
+        if (str(device), self.transformer.dtype) != (self.device, self.dtype):
+            self._move(device)
         return self
+
+    def half(self: Self) -> Self:
+        """Compute in float16 from now on, which takes a GPU; vectors stay float32. Returns itself.
+
+        Weights and activations are float16; sums, layer norms and all after the BERT float32.
+        """
+        self._move(self.device, "float16")
+        return self
+
+    def float(self: Self) -> Self:
+        """Compute in float32 from now on. Returns itself."""
+        self._move(self.device, "float32")
+        return self
+
+    def _move(self, device: Any, dtype: str | None = None) -> None:
+        self.transformer.to(device, dtype)
+        self.place_head()
 
     def use_threads(self, threads: int | None) -> None:
         """Use so many cores from now on; None means all that this process may."""
@@ -175,25 +198,37 @@ class Model:
     def _recipe(self, **changes: Any) -> Recipe:
         """How a process makes its copy, which then moves to a device and has its own threads.
 
+        It is made on the CPU, so its dtype is for what it moves to.
+
         `changes` are other arguments of the constructor than this model's own.
         """
         from minibert.processes import Recipe
 
-        arguments = {**self.arguments(), "device": "cpu", "threads": None, **changes}
-        return Recipe(
-            opened, (type(self), str(self.folder.path), arguments, self.state()), self.computed_by()
-        )
+        arguments = {**self.arguments(), "device": "cpu", "dtype": None, "threads": None, **changes}
+        made = (type(self), str(self.folder.path), arguments, self.state(), self.dtype)
+        return Recipe(opened, made, self.computed_by())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return opened, (type(self), str(self.folder.path), self.arguments(), self.state())
 
 
-def opened(kind: Any, path: str, arguments: dict[str, Any], state: dict[str, Any]) -> Any:
-    """A model from its folder, which copies and pickles hold. There may be fewer cores now."""
+def opened(
+    kind: Any,
+    path: str,
+    arguments: dict[str, Any],
+    state: dict[str, Any],
+    next_dtype: str | None = None,
+) -> Any:
+    """A model from its folder, which copies and pickles hold. There may be fewer cores now.
+
+    `next_dtype` is that of the device which it moves to next.
+    """
     from minibert.devices import available_threads
 
     threads = min(arguments["threads"] or available_threads(), available_threads())
     model = kind(path, **{**arguments, "threads": threads})
     for name, value in state.items():
         setattr(model, name, value)
+    if next_dtype:
+        model.transformer.dtype = next_dtype
     return model

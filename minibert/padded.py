@@ -250,9 +250,15 @@ class BertOutput:
 class BertModel:
     """BERT under transformers' names: padded ids -> hidden states."""
 
-    def __init__(self, config: Config, parameters: Parameters, device: str | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        parameters: Parameters,
+        device: str | None = None,
+        dtype: object = None,
+    ) -> None:
         self.config = config
-        self._device = find_device(device)
+        self._device = find_device(device, dtype)
         self._parameters = self._device.put_parameters(parameters)
         self._host_parameters = parameters
         self._shares = Shares(self._parameters, config)
@@ -263,12 +269,13 @@ class BertModel:
         model_name_or_path: str | os.PathLike[str],
         *,
         device: str | None = None,
+        dtype: object = None,
         revision: str | None = None,
         cache_dir: str | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
     ) -> BertModel:
-        """Load the weights of a folder or of a model of the hub.
+        """Load the weights of a folder or of a model of the hub; what is returned is float32.
 
         Raises as SentenceTransformer's constructor does.
         """
@@ -282,7 +289,7 @@ class BertModel:
         if not (folder / "config.json").exists():
             raise CheckpointError(f"{folder} has no config.json, so there is no BERT in it.")
         checkpoint = load_checkpoint(folder)
-        return cls(checkpoint.config, checkpoint.parameters, device)
+        return cls(checkpoint.config, checkpoint.parameters, device, dtype)
 
     def __call__(
         self,
@@ -293,7 +300,7 @@ class BertModel:
         output_hidden_states: bool = False,
         output_attentions: bool = False,
         return_dict: bool = True,
-        pack_tokens: int = 1024,
+        pack_tokens: int | None = None,
     ) -> BertOutput:
         """Run the model on B rows of T ids: (B, T) -> a BertOutput.
 
@@ -318,7 +325,7 @@ class BertModel:
         )
         work = packs(
             [ids[index, here] for index, here in rows],
-            pack_tokens,
+            pack_tokens or self._device.pack_tokens,
             positions=columns,
             token_types=[types[index, here] for index, here in rows],
         )

@@ -137,23 +137,21 @@ def cut_layer(layer: Layer, count: int, cutting: Callable[[Array, int, int], Arr
 
 
 def share_of(layer: Layer, number: int, count: int) -> Layer:
-    """One of so many shares of a layer whose weights are in pieces. The first has the biases of
-    what all shares add up to.
+    """One of so many shares of a layer whose weights are in pieces.
+
+    The biases of what all shares add up to are each one's: they are added to the sum.
     """
 
     def share(array: Array, axis: int = 0) -> Array:
         return np.split(array, count, axis)[number]
 
-    own = 1.0 if number == 0 else 0.0
     return layer._replace(
         qkv_weight=share(layer.qkv_weight, 2),
         qkv_bias=share(layer.qkv_bias.reshape(3, -1), 1).reshape(-1),
         attention_weight=share(layer.attention_weight),
-        attention_bias=layer.attention_bias * own,
         intermediate_weight=share(layer.intermediate_weight, 1),
         intermediate_bias=share(layer.intermediate_bias),
         output_weight=share(layer.output_weight),
-        output_bias=layer.output_bias * own,
     )
 
 

@@ -6,18 +6,20 @@ Every kind of model begins with one: `encoder.py` pools its hidden states, `cros
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from minibert.arrays import Array, IntArray
 from minibert.bert import Config, hidden_states
 from minibert.checkpoint import load_checkpoint
-from minibert.devices import find_device, one_blas_thread, thread_count
+from minibert.devices import Device, find_device, one_blas_thread, thread_count
+from minibert.errors import DeviceError
 from minibert.json_files import is_count
 from minibert.modules import TransformerSettings
-from minibert.packing import Pack, packs
+from minibert.packing import Pack, packs, split
 from minibert.pooling import Reads
 from minibert.shares import Shares
 from minibert.tokens import Cut, OnLong, Text, text_windows, with_prompt
@@ -28,9 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Transformer"]
 
-Made = TypeVar("Made")
-# A pack and its tokens' states (N, D), on the device -> whatever is wanted, on the host.
-Head = Callable[[Pack, Array], Made]
+logger = logging.getLogger(__name__)
+
+# Arrays that a head makes of a pack.
+Made: TypeAlias = tuple[Array, ...]
+# A pack and its tokens' states (N, D) float32 -> what is wanted of them, on the device as well.
+Head: TypeAlias = Callable[[Pack, Array], Made]
 
 
 class Transformer:
@@ -43,19 +48,23 @@ class Transformer:
         threads: int | None = None,
         reproducible: bool = False,
         short_inputs: bool = True,
+        dtype: object = None,
     ) -> None:
         """Load the weights and the words of a folder.
 
         `reproducible` runs every text by itself, on one thread: a BLAS may round a row in other
         ways where it has other neighbours, and so do sums over the shares of threads. short_inputs
-        lets the first short text make a copy of the weights in tiles, see shares.py.
+        lets the first short text make a copy of the weights in tiles, see shares.py. `dtype` is
+        that of the layers, "float32" or on a GPU "float16".
 
         Raises CheckpointError, DeviceError or ValueError, as SentenceTransformer does.
         """
         self.settings = settings
         self.threads = threads
         self.reproducible = reproducible
-        self.device = find_device(device)
+        self.device = find_device(device, dtype)
+        self.dtype = self.device.dtype  # that `to` goes by
+        self._most_tokens: int | None = None  # of a pack, once the device's memory has run out
         self.checkpoint = load_checkpoint(settings.path, settings.config_args)
         self.config: Config = self.checkpoint.config
         self.words = load_tokenizer(
@@ -65,11 +74,11 @@ class Transformer:
         )
         self.loaded_max_seq_length = self.max_seq_length  # before a program changes it
         self.short_inputs = short_inputs
-        self._place()
+        self._place(self.device)
 
-    def _place(self) -> None:
-        """Put the weights on the device."""
-        self.parameters = self.device.put_parameters(self.checkpoint.parameters)
+    def _place(self, device: Device) -> None:
+        """Put the weights on a device."""
+        self.parameters = device.put_parameters(self.checkpoint.parameters)
         self._shares = Shares(self.parameters, self.config, self.short_inputs)
 
     @property
@@ -107,27 +116,31 @@ class Transformer:
         of_task = {"query": self.settings.query_length, "document": self.settings.document_length}
         return self.settings.max_length or of_task.get(task or "") or self.max_seq_length
 
-    def to(self, device: str) -> None:
-        """Move to a device: "cpu", "cuda", or "cuda:" and a number."""
-        self.device = find_device(device)
-        self._place()
+    def to(self, device: str, dtype: str | None = None) -> None:
+        """Move to a device: "cpu", "cuda", or "cuda:" and a number; in the same dtype, or another.
+
+        Where that fails, all stays as it was.
+        """
+        found = find_device(device, dtype or self.dtype)
+        self._place(found)
+        self.device, self.dtype, self._most_tokens = found, found.dtype, None
 
     def run(
         self,
         texts: Sequence[Text],
-        head: Head[Made],
+        head: Head,
         *,
         limit: int | None,
         cuts: list[Cut],
         prompt: str = "",
-        pack_tokens: int = 1024,
+        pack_tokens: int | None = None,
         batch_size: int | None = None,
         on_long: OnLong = "warn",
         left_out: list[int] | None = None,
         reads: Reads | None = None,
         many: bool = False,
-    ) -> Iterator[tuple[IntArray, Made]]:
-        """Run texts through the model: pack by pack, which texts they were and what `head` made.
+    ) -> Iterator[tuple[Pack, Made]]:
+        """Run texts through the model: pack by pack, with what `head` made of it, on the host.
 
         `prompt` goes before each text. `cuts` gets what was cut off, for a report at the end. Given
         `left_out`, texts above the limit are not run, but their numbers are put there. Given
@@ -150,22 +163,23 @@ class Transformer:
             types = None if rows.types is None else [rows.types[index] for index in chosen]
             some = many or window.stop - window.start < len(texts)
             for pack, made in self.run_rows(ids, types, head, pack_tokens, batch_size, reads, some):
-                yield window.start + chosen[pack.order], made
+                yield pack._replace(order=window.start + chosen[pack.order]), made
 
     def run_rows(
         self,
         ids: list[IntArray],
         types: list[IntArray] | None,
-        head: Head[Made],
-        pack_tokens: int,
+        head: Head,
+        pack_tokens: int | None = None,
         batch_size: int | None = None,
         reads: Reads | None = None,
         many: bool = False,
     ) -> Iterator[tuple[Pack, Made]]:
         """Run rows of tokens through the model, several packs at a time.
 
-        `many` says that other rows of the same corpus come in other calls: a last pack of a few
-        words is then computed like the others, and makes no tiles.
+        `pack_tokens` bounds the tokens of one; None is what suits the device. `many` says that
+        other rows of the same corpus come in other calls: a last pack of a few words is then
+        computed like the others, and makes no tiles.
         """
         longest = max(map(len, ids), default=0)
         if min(map(len, ids), default=1) == 0:
@@ -180,8 +194,12 @@ class Transformer:
             )
         self._check_ids(ids, types)
         most = 1 if self.reproducible else batch_size
+        pack_tokens = pack_tokens or self.device.pack_tokens
+        if self.device.name != "cpu":
+            yield from self._run_ahead(ids, types, head, pack_tokens, most, reads)
+            return
         work = list(packs(ids, pack_tokens, most, token_types=types))
-        if len(work) <= 1 or self.threads == 1 or self.device.name != "cpu":
+        if len(work) <= 1 or self.threads == 1:
             with one_blas_thread():
                 for pack in work:
                     yield pack, self._forward(pack, head, reads, alone=len(work) == 1 and not many)
@@ -197,6 +215,61 @@ class Transformer:
             finally:  # after an error or Ctrl-C, begin no more of them
                 workers.shutdown(wait=True, cancel_futures=True)
 
+    def _run_ahead(
+        self,
+        ids: list[IntArray],
+        types: list[IntArray] | None,
+        head: Head,
+        pack_tokens: int,
+        most: int | None,
+        reads: Reads | None,
+    ) -> Iterator[tuple[Pack, Made]]:
+        """Run packs on a GPU, each given to it before the results of the one before are waited for.
+
+        Where its memory runs out, the rest goes on in packs of half as many tokens, and so does
+        every later call. Raises DeviceError where one text alone is too much.
+        """
+        work = list(packs(ids, pack_tokens, most, token_types=types))[::-1]
+        before: tuple[Pack, list[Callable[[], Array]]] | None = None
+        while work:
+            pack = work.pop()
+            texts, limit = len(pack.lengths), self._most_tokens or pack_tokens
+            if len(pack.ids) > limit and texts > 1:
+                work += reversed(list(split(pack, limit)))
+                continue
+            begun = self._begin(pack, head, reads)
+            if before:
+                yield before[0], tuple(finish() for finish in before[1])
+            before = None if begun is None else (pack, begun)
+            if begun is None:
+                self._most_tokens = self._fewer_tokens(pack)
+                work.append(pack)
+        if before:
+            yield before[0], tuple(finish() for finish in before[1])
+
+    def _begin(
+        self, pack: Pack, head: Head, reads: Reads | None
+    ) -> list[Callable[[], Array]] | None:
+        """Give a GPU a pack and what is to be brought from it; None where its memory runs out."""
+        try:
+            return [self.device.begin_to_take(made) for made in self._forward(pack, head, reads)]
+        except self.device.out_of_memory:
+            return None  # not tried again here: the error holds on to arrays that are in the way
+
+    def _fewer_tokens(self, pack: Pack) -> int:
+        """Half the tokens of a pack that was too large, and a word about it."""
+        tokens, texts = len(pack.ids), len(pack.lengths)
+        if texts == 1:
+            raise DeviceError(
+                f"device {self.device.name!r}: one text of {tokens} tokens is more than the GPU's "
+                "memory has room for. Set a smaller max_seq_length, or use 'cpu'."
+            )
+        logger.warning(
+            "The memory of %s has no room for %d tokens at a time; going on with pack_tokens=%d.",
+            self.device.name, tokens, tokens // 2,
+        )  # fmt: skip
+        return tokens // 2
+
     def _check_ids(self, ids: list[IntArray], types: list[IntArray] | None) -> None:
         """Raise ValueError for tokens or token types that have no embedding."""
         largest = max((int(row.max()) for row in ids), default=0)
@@ -210,9 +283,7 @@ class Transformer:
                 "This model has one token type, so it cannot tell a pair's texts apart."
             )
 
-    def _forward(
-        self, pack: Pack, head: Head[Made], reads: Reads | None, alone: bool = False
-    ) -> Made:
+    def _forward(self, pack: Pack, head: Head, reads: Reads | None, alone: bool = False) -> Made:
         """What a head makes of one pack, which may be all that there is to compute."""
         chosen = None if reads is None else reads(pack.lengths)
         with self.device.active():
@@ -245,7 +316,9 @@ class Transformer:
         """The BERT under transformers' names."""
         from minibert.padded import BertModel
 
-        return BertModel(self.config, self.checkpoint.parameters, self.device.name)
+        return BertModel(
+            self.config, self.checkpoint.parameters, self.device.name, self.device.dtype
+        )
 
     @property
     def do_lower_case(self) -> bool:

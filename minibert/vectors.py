@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minibert.arrays import Array, IntArray
+from minibert.arrays import Array
 from minibert.packing import Pack
 from minibert.padded import pad_rows
 from minibert.pipeline import Pipeline
@@ -41,7 +41,7 @@ class Encoding:
     task: str | None = None
     normalize: bool = False
     on_long: OnLong = "warn"
-    pack_tokens: int = 1024
+    pack_tokens: int | None = None
     batch_size: int | None = None
     many: bool = False  # whether these texts are some of a corpus, of which others come later
     cuts: list[Cut] = field(default_factory=list)  # gets what texts lost
@@ -76,9 +76,9 @@ class Encoding:
                     f'on_long="window" is for mean pooling; this model pools by {modes}.'
                 )
         reads = self.pipeline.reads(self.prompt_length)
-        for numbers, rows in self._run(texts, self._vectors_of_pack, long, reads):
-            vectors[numbers] = rows
-            advance(len(numbers))
+        for pack, (rows,) in self._run(texts, self._vectors_of_pack, long, reads):
+            vectors[pack.order] = rows
+            advance(len(pack.order))
         for number in long or ():
             vectors[number] = self._vector_of_windows(texts[number])
             advance(1)
@@ -87,10 +87,10 @@ class Encoding:
     def states(self, texts: Sequence[Text], advance: Advance) -> list[Array]:
         """The states of each text's tokens, special ones among them: n texts -> n of (T, E)."""
         states: list[Array] = [np.empty((0, 0), dtype=np.float32)] * len(texts)
-        for numbers, found in self._run(texts, self._states_of_pack):
-            for number, state in zip(numbers, found, strict=True):
+        for pack, (found,) in self._run(texts, self._states_of_pack):
+            for number, state in zip(pack.order, split_rows(found, pack), strict=True):
                 states[number] = state
-            advance(len(numbers))
+            advance(len(pack.order))
         return states
 
     def features(self, texts: Sequence[Text], advance: Advance) -> list[dict[str, Any]]:
@@ -113,7 +113,8 @@ class Encoding:
             for pack, (states, vectors) in self.transformer.run_rows(
                 rows.ids, rows.types, self._both_of_pack, self.pack_tokens
             ):
-                for place, state, vector in zip(pack.order, states, vectors, strict=True):
+                of_texts = zip(pack.order, split_rows(states, pack), vectors, strict=True)
+                for place, state, vector in of_texts:
                     row: dict[str, Any] = {name: array[place] for name, array in arrays.items()}
                     real = row["attention_mask"] == 1
                     row |= {"modality": "text"}
@@ -131,7 +132,7 @@ class Encoding:
         head: Any,
         left_out: list[int] | None = None,
         reads: Reads | None = None,
-    ) -> Iterator[tuple[IntArray, Any]]:
+    ) -> Iterator[tuple[Pack, tuple[Array, ...]]]:
         """Run the texts through the BERT, and a head on each pack."""
         return self.transformer.run(
             texts,
@@ -162,34 +163,34 @@ class Encoding:
             text, self.prompt, self.limit, self.limit // OVERLAP
         )
         total: Array = np.zeros(1, dtype=np.float32)
-        for pack, means in self.transformer.run_rows(
+        for pack, (means,) in self.transformer.run_rows(
             rows, None, self._pooled_of_pack, self.pack_tokens, self.batch_size
         ):
             total = total + (pack.lengths - skipped).astype(np.float32) @ means  # (E,)
         device = self.transformer.device
         with device.active():
             mean = device.put((total / np.float32(sum(len(row) - skipped for row in rows)))[None])
-            vector: Array = self._finished(mean)[0]
+            vector: Array = device.take(self._finished(mean))[0]
         return vector
 
-    # What is made of a pack's hidden states (N, D) on the device, brought to the host.
+    # What is made of a pack's hidden states (N, D), on the device.
 
-    def _vectors_of_pack(self, pack: Pack, hidden: Array) -> Array:
+    def _vectors_of_pack(self, pack: Pack, hidden: Array) -> tuple[Array]:
         """-> (S, width)"""
-        return self._finished(self._pooled(pack, self._tokens(hidden)))
+        return (self._finished(self._pooled(pack, self._tokens(hidden))),)
 
-    def _pooled_of_pack(self, pack: Pack, hidden: Array) -> Array:
+    def _pooled_of_pack(self, pack: Pack, hidden: Array) -> tuple[Array]:
         """-> (S, E), what the modules after the pooling begin with"""
-        return self.transformer.device.take(self._pooled(pack, self._tokens(hidden)))
+        return (self._pooled(pack, self._tokens(hidden)),)
 
-    def _states_of_pack(self, pack: Pack, hidden: Array) -> list[Array]:
-        """-> S of (T, E)"""
-        return self._split(pack, self._tokens(hidden))
+    def _states_of_pack(self, pack: Pack, hidden: Array) -> tuple[Array]:
+        """-> (N, E)"""
+        return (self._tokens(hidden),)
 
-    def _both_of_pack(self, pack: Pack, hidden: Array) -> tuple[list[Array], Array]:
-        """-> S of (T, E), (S, width)"""
+    def _both_of_pack(self, pack: Pack, hidden: Array) -> tuple[Array, Array]:
+        """-> (N, E), (S, width)"""
         hidden = self._tokens(hidden)
-        return self._split(pack, hidden), self._finished(self._pooled(pack, hidden))
+        return hidden, self._finished(self._pooled(pack, hidden))
 
     def _tokens(self, hidden: Array) -> Array:
         return self.pipeline.tokens(hidden, self.transformer.device.kernels)
@@ -203,12 +204,12 @@ class Encoding:
         vectors = self.pipeline.finished(pooled, kernels)[:, : self.width]
         if self.normalize:
             kernels.normalize_(vectors)
-        return self.transformer.device.take(vectors)
+        return vectors
 
-    def _split(self, pack: Pack, hidden: Array) -> list[Array]:
-        """Copies, so that one text that is kept does not keep its whole pack."""
-        states = self.transformer.device.take(hidden)
-        return [part.copy() for part in np.split(states, np.cumsum(pack.lengths)[:-1])]
+
+def split_rows(states: Array, pack: Pack) -> list[Array]:
+    """The rows of each text, (N, E) -> S of (T, E): copies, so that one keeps no whole pack."""
+    return [part.copy() for part in np.split(states, np.cumsum(pack.lengths)[:-1])]
 
 
 # output_value of encode() -> what computes it.

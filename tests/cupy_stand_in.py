@@ -1,20 +1,29 @@
 """A strict stand-in for CuPy, so that the GPU path runs in tests where there is no GPU.
 
-It computes with NumPy and refuses all that would mix the two memories: what CuPy refuses, and more.
-NumPy's scalars are refused too (one float64 would widen a float32 result), and so are float64
-arrays, operands of two types, and arrays of a GPU that is not the current one, which CuPy reads
-across with a warning, or not at all. It has only what minibert needs; add to it what CuPy has.
+It computes with NumPy, and raw kernels by their own source (cuda_on_host.py). It refuses all that
+would mix the two memories: what CuPy refuses, and more. NumPy's scalars are refused too (one
+float64 would widen a float32 result), and so are float64 arrays, operands of two types, and arrays
+of a GPU that is not the current one, which CuPy reads across with a warning, or not at all. What is
+copied to the host without waiting is there only when an event after it was waited for. It has only
+what minibert needs; add to it what CuPy has.
 """
 
-import math
+import ctypes
 import threading
-from types import ModuleType
+from collections import Counter
+from types import ModuleType, SimpleNamespace
 
+import cuda_on_host
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 
 class CUDARuntimeError(RuntimeError):
     """What CUDA itself complains about, above all that there is no GPU."""
+
+
+class OutOfMemoryError(MemoryError):
+    """What CuPy raises where a GPU's memory has no room for an array."""
 
 
 class Current(threading.local):
@@ -22,8 +31,15 @@ class Current(threading.local):
 
     number = 0
 
+    def __init__(self):
+        self.copies = []  # to the host, begun and not waited for: (where to, what)
+
 
 CURRENT = Current()
+# What was done: "up", "down", "wait" and "launch", since someone cleared it.
+COUNTS = Counter()
+MEMORY = SimpleNamespace(room=None)  # how many numbers an array may have; None is any
+PINNED = set()  # addresses of the host from which a GPU copies by itself
 
 
 class DeviceArray:
@@ -36,6 +52,8 @@ class DeviceArray:
         memory = np.asarray(memory)  # NumPy gives a scalar for what is an array () in CuPy
         if memory.dtype == np.float64:
             raise TypeError("This makes an array of float64; minibert computes in float32.")
+        if MEMORY.room is not None and memory.size > MEMORY.room:
+            raise OutOfMemoryError(f"Out of memory allocating {memory.nbytes:,} bytes")
         self._memory, self._gpu = memory, gpu
 
     def __array__(self, *_, **__):
@@ -54,6 +72,10 @@ class DeviceArray:
     dtype = property(lambda self: self._memory.dtype)
     ndim = property(lambda self: self._memory.ndim)
     size = property(lambda self: self._memory.size)
+    itemsize = property(lambda self: self._memory.itemsize)
+    strides = property(lambda self: self._memory.strides)
+    flags = property(lambda self: self._memory.flags)
+    data = property(lambda self: SimpleNamespace(ptr=memory_of(self).ctypes.data))
     T = property(lambda self: self.transpose())
     device = property(lambda self: Device(self._gpu))
 
@@ -84,16 +106,21 @@ class DeviceArray:
         return DeviceArray(self._memory.swapaxes(first, second), self._gpu)
 
     def copy(self):
-        return DeviceArray(memory_of(self).copy(), CURRENT.number)
+        return compute(np.copy, self)
 
-    def mean(self, axis=None, *, keepdims=False):
-        return reduce(np.mean, self, axis, keepdims)
+    def astype(self, dtype, copy=True):
+        if not copy and self.dtype == dtype:
+            return self
+        return compute(lambda memory: memory.astype(dtype), self)
 
-    def sum(self, axis=None, *, keepdims=False):
-        return reduce(np.sum, self, axis, keepdims)
-
-    def max(self, axis=None, *, keepdims=False):
-        return reduce(np.max, self, axis, keepdims)
+    def get(self, stream=None, order="C", out=None, blocking=True):
+        if blocking or out is None or stream is not None or order != "C":
+            raise TypeError("Only copies that nobody waits for are among what the stand-in has.")
+        if out.ctypes.data not in PINNED or out.dtype != self.dtype or out.shape != self.shape:
+            raise TypeError(f"{out.dtype} {out.shape} is no pinned memory for this array.")
+        COUNTS["down"] += 1
+        CURRENT.copies.append((out, self._memory.copy()))
+        return out
 
     def __add__(self, other):
         return compute(np.add, self, other)
@@ -132,10 +159,10 @@ class DeviceArray:
         return compute(np.divide, self, other, out=self)
 
     def __matmul__(self, other):
-        return compute(np.matmul, self, other)
+        return compute(product, self, other)
 
     def __rmatmul__(self, other):
-        return compute(np.matmul, other, self)
+        return compute(product, other, self)
 
 
 def memory_of(value):
@@ -173,6 +200,7 @@ def index_part_of(part):
 
 def compute(function, *operands, out=None):
     """Run a kernel, into a new array or into `out`; a GPU warns of no overflow."""
+    COUNTS["launch"] += 1
     arrays = [array for array in (*operands, out) if isinstance(array, DeviceArray)]
     if len({array.dtype for array in arrays}) > 1:
         raise TypeError(f"Operands of several types: {[str(array.dtype) for array in arrays]}.")
@@ -184,22 +212,11 @@ def compute(function, *operands, out=None):
     return out
 
 
-def reduce(function, array, axis, keepdims):
-    """Run a kernel along an axis, or over all."""
-    return compute(lambda memory: function(memory, axis=axis, keepdims=keepdims), array)
-
-
-def ufunc(function):
-    """A function of the module: of GPU arrays, with out= for the one to write to."""
-
-    def run(*operands, out=None):
-        if not isinstance(out, DeviceArray | None):
-            raise TypeError(f"out is a {type(out)}.")
-        if not any(isinstance(operand, DeviceArray) for operand in operands):
-            raise TypeError(f"No operand is on the GPU: {[type(operand) for operand in operands]}.")
-        return compute(function, *operands, out=out)
-
-    return run
+def product(a, b):
+    """What cuBLAS makes of two arrays: float16 is added up in float32."""
+    if a.dtype != np.float16:
+        return a @ b
+    return (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16)
 
 
 def empty(shape, dtype=float):
@@ -213,6 +230,7 @@ def asarray(array):
     """From the host to the current GPU; a copy, as the memories are two."""
     if isinstance(array, DeviceArray):
         return array
+    COUNTS["up"] += 1
     return DeviceArray(np.array(array), CURRENT.number)
 
 
@@ -220,12 +238,85 @@ def asnumpy(array):
     """From the GPU to the host: a copy, whichever GPU is the current one."""
     if not isinstance(array, DeviceArray):
         raise TypeError(f"asnumpy got a {type(array)}, which is not on a GPU.")
+    COUNTS.update(["down", "wait"])
     return array._memory.copy()
 
 
-def error_function(memory):
-    """erf of each number, computed in float64."""
-    return np.vectorize(math.erf, otypes=[np.float64])(memory).astype(memory.dtype)
+def empty_pinned(shape, dtype=float):
+    """Memory of the host for copies that nobody waits for."""
+    array = np.empty(shape, dtype)
+    array.fill(np.nan)
+    PINNED.add(array.ctypes.data)
+    return array
+
+
+class Event:
+    """A point in what a GPU has to do."""
+
+    def record(self):
+        self._copies, CURRENT.copies = CURRENT.copies, []
+
+    def synchronize(self):
+        COUNTS["wait"] += 1
+        for out, memory in self._copies:
+            out[...] = memory
+
+
+class RawModule:
+    """Kernels by their source."""
+
+    def __init__(self, *, code, options=()):
+        self._code, self._options = code, options
+
+    def get_function(self, name):
+        def run(grid, block, arguments):
+            COUNTS["launch"] += 1
+            if any(isinstance(argument, np.ndarray) for argument in arguments):
+                raise TypeError(f"{name} was given an array of the host.")
+            memory = [
+                memory_of(argument) if isinstance(argument, DeviceArray) else argument
+                for argument in arguments
+            ]
+            cuda_on_host.launch(self._code, self._options, name, grid, block, memory)
+
+        return run
+
+
+HALF, SINGLE, COMPUTE_SINGLE = 2, 0, 68
+
+
+def gemm(
+    handle, transpose_a, transpose_b, m, n, k, alpha, a, a_kind, a_leading, a_stride,
+    b, b_kind, b_leading, b_stride, beta, c, c_kind, c_leading, c_stride, count, kind, algorithm,
+):  # fmt: skip
+    """cublasGemmStridedBatchedEx: C = A B, all by columns, as its documentation has it."""
+    COUNTS["launch"] += 1
+    if (handle, kind, algorithm) != (CURRENT.number + 1, COMPUTE_SINGLE, -1):
+        raise TypeError(f"handle {handle}, compute type {kind}, algorithm {algorithm}")
+    if [ctypes.c_float.from_address(number).value for number in (alpha, beta)] != [1, 0]:
+        raise TypeError("alpha and beta are not 1 and 0 in float32.")
+
+    def matrices(address, kind, rows, columns, leading, stride):
+        if leading < rows or (count > 1 and stride < leading * (columns - 1) + rows):
+            raise ValueError(f"({rows}, {columns}) with leading dimension {leading} and {stride}")
+        size = np.dtype(np.float16 if kind == HALF else np.float32).itemsize
+        numbers = (count - 1) * stride + (columns - 1) * leading + rows
+        memory = (ctypes.c_char * (size * numbers)).from_address(address)
+        flat = np.frombuffer(memory, f"f{size}")
+        steps = (stride * size, size, leading * size)
+        return as_strided(flat, (count, rows, columns), steps)
+
+    if transpose_a:
+        left = matrices(a, a_kind, k, m, a_leading, a_stride).swapaxes(1, 2)
+    else:
+        left = matrices(a, a_kind, m, k, a_leading, a_stride)
+    if transpose_b:
+        right = matrices(b, b_kind, n, k, b_leading, b_stride).swapaxes(1, 2)
+    else:
+        right = matrices(b, b_kind, k, n, b_leading, b_stride)
+    with np.errstate(all="ignore"):
+        found = left.astype(np.float32) @ right.astype(np.float32)
+        matrices(c, c_kind, m, n, c_leading, c_stride)[...] = found
 
 
 class Device:
@@ -265,11 +356,32 @@ def module(name, **contents):
 
 def modules(gpus):
     """What to put into sys.modules on a machine with so many GPUs; the first is the current one."""
-    Device.count, CURRENT.number = gpus, 0
+    Device.count, CURRENT.number, MEMORY.room = gpus, 0, None
     runtime = module(
         "cupy.cuda.runtime", getDeviceCount=device_count, CUDARuntimeError=CUDARuntimeError
     )
-    cuda = module("cupy.cuda", runtime=runtime, Device=Device)
+    runtime.CUDA_R_16F, runtime.CUDA_R_32F = HALF, SINGLE
+    runtime.runtimeGetVersion, runtime.driverGetVersion = lambda: 12080, lambda: 12080
+    runtime.getDeviceProperties = lambda number: {"name": b"a stand-in, no GPU"}
+    memory = module("cupy.cuda.memory", OutOfMemoryError=OutOfMemoryError)
+    cublas = module(
+        "cupy.cuda.cublas",
+        gemmStridedBatchedEx=gemm,
+        CUBLAS_OP_N=0,
+        CUBLAS_OP_T=1,
+        CUBLAS_COMPUTE_32F=COMPUTE_SINGLE,
+        CUBLAS_GEMM_DEFAULT=-1,
+    )
+    handles = module("cupy.cuda.device", get_cublas_handle=lambda: CURRENT.number + 1)
+    cuda = module(
+        "cupy.cuda",
+        runtime=runtime,
+        Device=Device,
+        Event=Event,
+        memory=memory,
+        cublas=cublas,
+        device=handles,
+    )
     cupy = module(
         "cupy",
         ndarray=DeviceArray,
@@ -277,15 +389,9 @@ def modules(gpus):
         empty=empty,
         asarray=asarray,
         asnumpy=asnumpy,
-        sqrt=ufunc(np.sqrt),
-        exp=ufunc(np.exp),
-        tanh=ufunc(np.tanh),
-        maximum=ufunc(np.maximum),
-        minimum=ufunc(np.minimum),
-        divide=ufunc(np.divide),
+        RawModule=RawModule,
         cuda=cuda,
+        __version__="stand-in",
     )
-    special = module("cupyx.scipy.special", erf=ufunc(error_function))
-    scipy = module("cupyx.scipy", special=special)
-    cupyx = module("cupyx", scipy=scipy)
-    return {made.__name__: made for made in (cupy, cuda, runtime, cupyx, scipy, special)}
+    cupyx = module("cupyx", empty_pinned=empty_pinned)
+    return {made.__name__: made for made in (cupy, cuda, runtime, memory, cublas, handles, cupyx)}

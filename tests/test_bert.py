@@ -44,9 +44,10 @@ def test_a_head_that_reads_one_token_is_given_no_other(model):
 
 def test_runs_are_of_equal_lengths_and_hold_every_row_once():
     runs = [
-        ((t.start, t.stop), (r.start, r.stop)) for t, r in equal_runs(np.array([5, 5, 3, 1, 1]))
+        ((r.texts.start, r.texts.stop), (r.rows.start, r.rows.stop), r.longest)
+        for r in equal_runs(np.array([5, 5, 3, 1, 1]))
     ]
-    assert runs == [((0, 2), (0, 10)), ((2, 3), (10, 13)), ((3, 5), (13, 15))]
+    assert runs == [((0, 2), (0, 10), 5), ((2, 3), (10, 13), 3), ((3, 5), (13, 15), 1)]
 
 
 def test_no_logit_is_above_the_bound_and_one_may_reach_it():

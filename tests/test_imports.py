@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "files": "",
     "progress": "",
     "activations": "arrays",
-    "kernels": "arrays",
+    "kernels": "arrays packing",
     "kernels_cupy": "arrays packing",
     "packing": "arrays",
     "quantization": "arrays",
@@ -43,8 +43,8 @@ MAY_IMPORT = {
     "checkpoint": "activations bert errors json_files tensors",
     "devices": "arrays bert errors json_files kernels packing",
     "shares": "arrays bert devices packing",
-    "transformer": "arrays bert checkpoint devices json_files modules packing pooling shares "
-    "tokens vocabulary",
+    "transformer": "arrays bert checkpoint devices errors json_files modules packing pooling "
+    "shares tokens vocabulary",
     "padded": "arrays bert checkpoint devices errors hub json_files modules packing shares "
     "tokens vocabulary",
     "pipeline": "arrays errors folder modules pooling tensors",

@@ -52,6 +52,12 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         "--device", type=device_name, default="cpu", help="cpu, or cuda for a GPU (default cpu)"
     )
     command.add_argument(
+        "--dtype",
+        choices=["float32", "float16"],
+        default="float32",
+        help="in what a GPU computes; vectors are float32 (default float32)",
+    )
+    command.add_argument(
         "--threads",
         type=thread_count,
         metavar="N",
@@ -116,11 +122,14 @@ def load(options: argparse.Namespace) -> SentenceTransformer:
     return SentenceTransformer(
         options.model,
         device=options.device,
+        dtype=options.dtype,
         revision=options.revision,
         cache_folder=options.cache_folder,
         local_files_only=options.offline,
         threads=options.threads,
         reproducible=options.reproducible,
+        # A command is done before a second copy of the weights would pay; bits are a program's.
+        short_inputs=options.reproducible,
         on_long=getattr(options, "on_long", "warn"),
     )
 

@@ -1,0 +1,324 @@
+"""Check minibert on a GPU: the same vectors as on the CPU, and how fast beside torch.
+
+    python tools/gpu_check.py                             # with MiniLM and paragraphs of our pages
+    python tools/gpu_check.py --model bert-base --dataset DIR --report gpu-bert-base
+    python tools/gpu_check.py --work parity               # in a minute, and without torch
+
+Needs CuPy, and for the comparison torch with transformers or sentence-transformers. Peers take
+turns, and medians are compared. Writes REPORT.md and REPORT.json. Exit code: 0 where all is as it
+should be, 1 where some vector is not, 69 where there is no GPU.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from bench import read_texts
+from bench_models import MODELS, ROOT, find
+from bench_peers import Padded
+
+from minibert import SentenceTransformer, kernels
+from minibert.activations import ACTIVATIONS
+from minibert.devices import find_device
+from minibert.errors import DeviceError
+
+NO_GPU = 69
+GOLDEN = ROOT / "tests" / "golden"
+PARITY_TEXTS = 64
+DTYPES = ("float32", "float16")
+# How far a vector may be from the one it should be, as a share of its length. The golden models'
+# parameters are ten times a real one's, and so is what rounding to float16 does to them.
+ALLOWED = {"float32": 1e-4, "float16": 2e-3}
+ALLOWED_GOLDEN = {"float32": 1e-4, "float16": 1e-2}
+PACKAGES = ("minibert-numpy", "numpy", "cupy-cuda12x", "cupy-cuda13x", "torch", "transformers",
+            "sentence-transformers")  # fmt: skip
+
+
+class Minibert:
+    """This library, on the GPU."""
+
+    def __init__(self, folder, dtype):
+        self.model = SentenceTransformer(folder, device="cuda", dtype=dtype, on_long="ignore")
+
+    def encode(self, texts):
+        return self.model.encode(texts, show_progress_bar=False)
+
+
+class SentenceTransformersPeer:
+    """sentence-transformers, on torch."""
+
+    def __init__(self, folder, dtype):
+        from sentence_transformers import SentenceTransformer as Theirs
+
+        settings = {"attn_implementation": "sdpa", "dtype": dtype}
+        self.model = Theirs(
+            str(folder), device="cuda", local_files_only=True, model_kwargs=settings
+        )
+
+    def encode(self, texts):
+        return self.model.encode(texts, batch_size=128, show_progress_bar=False)
+
+
+class Torch(Padded):
+    """transformers' BERT on torch with its fused attention, in batches of one budget of tokens."""
+
+    budget = 16384
+
+    def __init__(self, folder, dtype):
+        super().__init__(folder)
+        import torch
+        from transformers import AutoModel
+
+        self.torch = torch
+        self.model = AutoModel.from_pretrained(
+            folder, dtype=getattr(torch, dtype), attn_implementation="sdpa"
+        )
+        self.model = self.model.eval().to("cuda")
+
+    def encode(self, texts):
+        rows = [row.ids for row in self.tokenizer.encode_batch(texts)]
+        order = sorted(range(len(rows)), key=lambda number: -len(rows[number]))
+        vectors = [None] * len(rows)
+        while order:
+            count = max(1, self.budget // len(rows[order[0]]))
+            batch, order = order[:count], order[count:]
+            for number, vector in zip(batch, self.means([rows[n] for n in batch]), strict=True):
+                vectors[number] = vector
+        return np.array(vectors)
+
+    def means(self, rows):
+        """The mean of each row's states, pooled on the GPU."""
+        torch = self.torch
+        ids = torch.zeros((len(rows), len(rows[0])), dtype=torch.int64)
+        mask = torch.zeros_like(ids)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = torch.tensor(row)
+            mask[place, : len(row)] = 1
+        ids, mask = ids.to("cuda"), mask.to("cuda")
+        with torch.inference_mode():
+            hidden = self.model(ids, mask, torch.zeros_like(ids)).last_hidden_state.float()
+            means = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+            if self.normalize:
+                means = torch.nn.functional.normalize(means)
+        return means.cpu().numpy()
+
+
+PEERS = {
+    "minibert": Minibert,
+    "torch (sdpa)": Torch,
+    "sentence-transformers (sdpa)": SentenceTransformersPeer,
+}
+
+
+def main(arguments=None):
+    """Check what is asked for: -> an exit code."""
+    options = parse(arguments)
+    try:
+        device = find_device("cuda")
+    except DeviceError as error:
+        print(f"gpu_check: {error}", file=sys.stderr)
+        return NO_GPU
+    report = about(options)
+    folder = find(options.model)
+    if "parity" in options.work:
+        report["kernels"] = list(kernels_beside_numpy(device))
+        report["vectors"] = [*golden_vectors(), *model_vectors(folder, options)]
+    if "speed" in options.work:
+        report["speed"] = speed(folder, options)
+    lines = table(report)
+    print("\n".join(lines))
+    for suffix, text in ((".md", "\n".join(lines)), (".json", json.dumps(report, indent=2))):
+        Path(options.report + suffix).write_text(text + "\n", encoding="utf-8")
+    return 0 if all(row["ok"] for row in report.get("kernels", []) + report.get("vectors", [])) \
+        else 1  # fmt: skip
+
+
+def parse(arguments):
+    """The options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="minilm", help="minilm, bert-base or a folder")
+    parser.add_argument(
+        "--dataset", metavar="DIR", help="in BEIR's layout (default: paragraphs of our own pages)"
+    )
+    parser.add_argument("--documents", type=int, metavar="N", help="so many of its documents")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each peer")
+    parser.add_argument("--work", default="parity,speed", help="of those, with commas between")
+    parser.add_argument(
+        "--report", default="gpu", metavar="REPORT", help="where to write, less .md and .json"
+    )
+    options = parser.parse_args(arguments)
+    options.work = options.work.split(",")
+    if unknown := set(options.work) - {"parity", "speed"}:
+        parser.error(f"--work: {', '.join(sorted(unknown))} is neither parity nor speed")
+    return options
+
+
+def about(options):
+    """The GPU, and the versions of all that counts."""
+    import cupy
+
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    runtime = cupy.cuda.runtime
+    return {
+        "command": " ".join(["python", "tools/gpu_check.py", *sys.argv[1:]]),
+        "model": options.model,
+        "gpu": runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode(),
+        "driver": release(runtime.driverGetVersion()),
+        "cuda": release(runtime.runtimeGetVersion()),
+        "cupy": cupy.__version__,
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def release(number):
+    """CUDA's number of a version as people write it: 12080 is 12.8."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def kernels_beside_numpy(device):
+    """Every kernel by itself, so that what is wrong has a name."""
+    random = np.random.default_rng(0)
+
+    def rows(*shape):
+        return random.normal(0, 2, shape).astype(np.float32)
+
+    x, bias, before, gain = rows(65, 300), rows(300), rows(65, 300), rows(300)
+    q, k, v = rows(3, 4, 9, 32), rows(3, 4, 17, 32), rows(3, 4, 17, 32)
+    lengths = np.array([40, 5, 20])
+    cases = {
+        name: (lambda module, x, bias, name=name: (ACTIVATIONS[name](module, x, bias), x)[1],
+               (x, bias))
+        for name in ACTIVATIONS
+    } | {
+        "linear": (lambda module, x, w, b: module.linear(x, w, b), (x, rows(100, 300).T,
+                                                                    rows(100))),
+        "bias, residual and norm": (
+            lambda module, x, *others: (module.add_and_normalise_(x, *others, 1e-12), x)[1],
+            (x, bias, before, gain, bias)),
+        "softmax": (lambda module, x: (module.softmax_(x), x)[1], (rows(3, 4, 9, 17),)),
+        "logits": (lambda module, q, k: module.logits_of(q, k), (q, k)),
+        "weights times values": (lambda module, w, v: module.mix(w, v), (rows(3, 4, 9, 17), v)),
+        "sums of texts": (lambda module, x: module.segment_sum(x, lengths), (x,)),
+        "largest of texts": (lambda module, x: module.segment_max(x, lengths), (x,)),
+        "unit length": (lambda module, x: (module.normalize_(x), x)[1], (x,)),
+    }  # fmt: skip
+    for name, (compute, arrays) in cases.items():
+        for dtype in DTYPES:
+            # What NumPy computes of the same rounded numbers, in float32.
+            given = [array.astype(dtype) for array in arrays]
+            expected = compute(kernels, *(array.astype(np.float32) for array in given))
+            with device.active():
+                found = device.take(compute(device.kernels, *map(device.put, given)))
+            yield row_of(name, dtype, found.reshape(1, -1), expected.reshape(1, -1), ALLOWED)
+
+
+def golden_vectors():
+    """The vectors of the golden models, beside sentence-transformers' own."""
+    texts = json.loads((GOLDEN / "texts.json").read_text(encoding="utf-8"))
+    for path in sorted(GOLDEN.glob("*/expected.npz")):
+        with np.load(path) as arrays:
+            expected = arrays["vectors"]
+        for dtype in DTYPES:
+            found = Minibert(path.parent, dtype).encode(texts)
+            yield row_of(f"golden {path.parent.name}", dtype, found, expected, ALLOWED_GOLDEN)
+
+
+def model_vectors(folder, options):
+    """The vectors of a real model, beside NumPy's, with the texts packed in two ways."""
+    texts = read_texts(options.dataset, options.documents)[:PARITY_TEXTS]
+    expected = SentenceTransformer(folder, on_long="ignore").encode(texts)
+    for dtype in DTYPES:
+        model = Minibert(folder, dtype).model
+        for pack_tokens in (None, 512):
+            found = model.encode(texts, pack_tokens=pack_tokens)
+            name = f"{folder.name}, packs of {pack_tokens or model.transformer.device.pack_tokens}"
+            yield row_of(name, dtype, found, expected, ALLOWED)
+
+
+def row_of(name, dtype, found, expected, allowed):
+    """How far rows are from what they should be, as a share of their lengths."""
+    distances = np.linalg.norm(found.astype(np.float64) - expected, axis=1)
+    differs = float((distances / np.maximum(np.linalg.norm(expected, axis=1), 1e-12)).max())
+    ok = differs <= allowed[dtype]  # NaN is not
+    return {
+        "what": name, "dtype": dtype, "differs by": differs, "allowed": allowed[dtype], "ok": ok
+    }  # fmt: skip
+
+
+def speed(folder, options):
+    """Seconds of each peer for all texts, in turn; a peer that cannot be had says why."""
+    texts = read_texts(options.dataset, options.documents)
+    words = SentenceTransformer(folder, on_long="ignore")
+    tokens = sum(len(found.ids) for found in words.tokens(texts))
+    peers, failed = {}, {}
+    for name, peer in PEERS.items():
+        for dtype in DTYPES:
+            try:
+                peers[f"{name}, {dtype}"] = peer(folder, dtype)
+                peers[f"{name}, {dtype}"].encode(texts)  # compiles, and fills the pools of memory
+            except Exception as error:  # is a line of the report, not its end
+                peers.pop(f"{name}, {dtype}", None)
+                failed[f"{name}, {dtype}"] = f"{type(error).__name__}: {error}".splitlines()[0]
+    seconds = {name: [] for name in peers}
+    for _ in range(options.rounds):
+        for name, peer in peers.items():
+            start = time.perf_counter()
+            peer.encode(texts)
+            seconds[name].append(time.perf_counter() - start)
+    return {
+        "texts": len(texts),
+        "tokens": tokens,
+        "seconds": seconds,
+        "median": {name: statistics.median(values) for name, values in seconds.items()},
+        "left out": failed,
+    }
+
+
+def table(report):
+    """The report in Markdown."""
+    lines = [
+        f"# minibert on {report['gpu']}", "",
+        f"CUDA {report['cuda']}, driver for {report['driver']}, CuPy {report['cupy']}, Python "
+        f"{report['python']}; "
+        + ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
+        f"`{report['command']}`",
+    ]  # fmt: skip
+    for key, title in (("kernels", "Kernels beside NumPy's"), ("vectors", "Vectors")):
+        if key in report:
+            lines += ["", f"## {title}", "", "| | | differs by | allowed | |"]
+            lines += ["|---|---|---|---|---|"]
+            for row in report[key]:
+                verdict = "" if row["ok"] else "**too far**"
+                numbers = f"{row['differs by']:.1e} | {row['allowed']:.0e}"
+                lines.append(f"| {row['what']} | {row['dtype']} | {numbers} | {verdict} |")
+    if "speed" in report:
+        found = report["speed"]
+        lines += [
+            "", f"## Speed: {found['texts']} texts, {found['tokens']} tokens without padding", "",
+            "| | s, median | tokens per second |", "|---|---|---|",
+        ]  # fmt: skip
+        lines += [
+            f"| {name} | {median:.3f} | {found['tokens'] / median:.0f} |"
+            for name, median in found["median"].items()
+        ]
+        lines += [f"\nLeft out: {name} ({why})" for name, why in found["left out"].items()]
+    return lines
+
+
+if __name__ == "__main__":
+    MODELS.mkdir(exist_ok=True)
+    sys.exit(main())
