@@ -27,9 +27,11 @@ MAY_IMPORT = {
     "tokens": "arrays errors",
     "bert": "activations arrays packing",
     "pooling": "activations arrays packing",
-    "scores": "arguments arrays json_files kernels",
+    "scores": "arrays kernels",
+    "best": "arrays",
+    "ranking": "arguments arrays best json_files scores",
     "metrics": "errors scores",
-    "mining": "arguments arrays json_files progress scores",
+    "mining": "arguments arrays progress ranking scores",
     "modules": "activations errors json_files pooling",
     "folder": "errors json_files modules",
     "hub": "errors json_files modules",
@@ -48,11 +50,11 @@ MAY_IMPORT = {
     "model": "errors tokens",
     "cross_encoder": "activations arguments arrays bert checkpoint errors folder hub json_files "
     "kernels model packing progress tokens transformer",
-    "masked_lm": "activations arguments arrays checkpoint errors hub kernels modules packing "
-    "scores tokens transformer",
+    "masked_lm": "activations arguments arrays best checkpoint errors hub kernels modules packing "
+    "tokens transformer",
     "encoder": "arguments arrays metrics model progress quantization scores tokens",
-    "util": "mining quantization scores",
-    "__init__": "encoder errors quantization scores",
+    "util": "mining quantization ranking scores",
+    "__init__": "encoder errors quantization ranking scores",
     "cli": "__init__ devices encoder errors formats progress",
     "__main__": "cli",
 }
@@ -60,6 +62,7 @@ MAY_IMPORT = {
 # whoever asks model[0] for it, and importing the class should not wait for what opens a model.
 LATE = {
     "devices": "kernels_cupy",
+    "ranking": "devices",
     "transformer": "padded",
     "model": "devices processes",
     "encoder": "folder hub padded pipeline saving transformer vectors",

@@ -1,0 +1,435 @@
+"""Queries and vectors -> the nearest vectors, exactly, block by block. Start at `nearest`.
+
+A product of matrices in float32 is quick, but its last bits depend on how the matrices are cut. So
+here it is an estimate: what its rounding leaves a chance is scored again in float64, each pair by
+itself. A score is then float64's, rounded once, and the ranking has nothing to do with blocks,
+threads or the number of queries.
+
+`semantic_search` scores by the cosine unless it is told otherwise, like sentence-transformers': for
+a model trained for the dot product that is the wrong ranking. Give it the model, or the function.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minibert.arguments import check_given_counts
+from minibert.arrays import Array, IntArray
+from minibert.best import Best
+from minibert.json_files import is_count
+from minibert.scores import (
+    PAIRWISE_SIMILARITIES,
+    SIMILARITIES,
+    ScoreFunction,
+    as_rows,
+    cos_sim,
+    manhattan_sim,
+)
+
+__all__ = ["Stack", "exact_scores", "nearest", "score_function_of", "semantic_search"]
+
+# A block of vectors and its scores stay in a cache, 4 MB of float32 each.
+BLOCK_FLOATS = 1 << 20
+QUERY_ROWS = 1024
+FIRST_ROWS = 128
+# Numbers of one temporary where pairs are scored in float64: 16 MB.
+EXACT_FLOATS = 1 << 21
+
+Item = TypeVar("Item")
+
+
+class Similar(Protocol):
+    """What semantic_search needs of a model."""
+
+    @property
+    def similarity_fn_name(self) -> str: ...
+
+
+class Block:
+    """Some vectors (n, D), converted, and their numbers (n,)."""
+
+    def __init__(self, numbers: IntArray, vectors: Array) -> None:
+        self.numbers = numbers
+        self.vectors = vectors
+
+    @cached_property
+    def squares(self) -> Array:
+        """The squares of their lengths: (n,)."""
+        return squared_lengths(self.vectors)
+
+    @cached_property
+    def longest(self) -> float:
+        """The length of the longest of every 32nd vector.
+
+        All lengths would cost as much again as a product with one query. A longer one in between
+        is covered by the bound on rounding, a worst case that is tens of times what is met.
+        """
+        return float(np.sqrt(squared_lengths(self.vectors[::32]).max()))
+
+
+class Metric(NamedTuple):
+    """How a metric is estimated for a block, and in what measure estimates may be off.
+
+    Estimates are in the order of the scores of one query; they need not be in their scale.
+    """
+
+    estimate: Callable[[Array, Block], Array]  # queries (q, D) -> (q, n)
+    size: Callable[[Array, Block], Array]  # lengths of the queries (q,) -> (q,): see error_of
+
+
+def dot(queries: Array, block: Block) -> Array:
+    """The product."""
+    return queries @ block.vectors.T
+
+
+def cosine(queries: Array, block: Block) -> Array:
+    """The cosine times the query's length."""
+    lengths = np.maximum(np.sqrt(block.squares), 1e-12)  # as normalize_ has it
+    # The product comes second, as it reads what is in the cache the faster of the two.
+    estimates = queries @ block.vectors.T
+    estimates /= lengths
+    return estimates
+
+
+def euclidean(queries: Array, block: Block) -> Array:
+    """xy - |y|^2 / 2, which is (|x|^2 - |x - y|^2) / 2."""
+    halves = block.squares / 2
+    estimates = queries @ block.vectors.T
+    estimates -= halves
+    return estimates
+
+
+def manhattan(queries: Array, block: Block) -> Array:
+    """Minus the distance."""
+    return manhattan_sim(queries, block.vectors)
+
+
+def in_squares(lengths: Array, block: Block) -> Array:
+    """The square of the greatest distance that there can be."""
+    longest = float(block.squares.max()) ** 0.5
+    squares: Array = (lengths + longest) ** 2
+    return squares
+
+
+def in_steps(lengths: Array, block: Block) -> Array:
+    """The greatest sum of differences that there can be."""
+    longest = float(block.squares.max()) ** 0.5
+    steps: Array = block.vectors.shape[1] ** 0.5 * (lengths + longest)
+    return steps
+
+
+METRICS = {
+    "cosine": Metric(cosine, lambda lengths, block: lengths),
+    "dot": Metric(dot, lambda lengths, block: lengths * block.longest),
+    "euclidean": Metric(euclidean, in_squares),
+    "manhattan": Metric(manhattan, in_steps),
+}
+
+
+class Stack:
+    """Matrices of one width, in memory or mapped, their rows numbered through from the first."""
+
+    def __init__(self, matrices: Sequence[Any], names: Sequence[str] | None = None) -> None:
+        """Take matrices (n, D), and what messages call them. Raises ValueError for two widths."""
+        # Without the class memmap, a slice of which costs more than a small product.
+        self.matrices = [np.asarray(matrix) for matrix in matrices]
+        self.names = names or [f"matrix {number}" for number in range(len(self.matrices))]
+        self.width = self.matrices[0].shape[-1] if self.matrices else 0
+        for name, matrix in zip(self.names, self.matrices, strict=True):
+            if matrix.ndim != 2 or matrix.shape[1] != self.width:
+                raise ValueError(
+                    f"{name} has the shape {matrix.shape}; expected (n, {self.width}), as "
+                    f"{self.names[0]} has it."
+                )
+        self.firsts = np.cumsum([0, *map(len, self.matrices)])  # and the end
+
+    def __len__(self) -> int:
+        return int(self.firsts[-1])
+
+    def dtype(self, queries: Array) -> Any:
+        """What is computed in: float32, or float64 if there is any."""
+        wide = [matrix.dtype for matrix in self.matrices if matrix.dtype == np.float64]
+        return np.result_type(queries.dtype, *wide)
+
+    def blocks(self, rows: int, among: IntArray | None) -> Iterator[tuple[IntArray, NDArray[Any]]]:
+        """Some rows at a time: their numbers (n,), and (n, D) as stored; of all, or among some.
+
+        The first blocks are smaller, as of what comes first nearly all is among the best so far.
+        """
+        step = min(rows, FIRST_ROWS)
+        for begin, matrix in zip(self.firsts.tolist(), self.matrices, strict=False):
+            start = 0
+            while start < len(matrix):
+                block = matrix[start : start + step]
+                first = begin + start
+                numbers: IntArray = np.arange(first, first + len(block))
+                if among is not None:
+                    numbers = among[slice(*np.searchsorted(among, (first, first + len(block))))]
+                    block = block if len(numbers) == len(block) else block[numbers - first]
+                if len(numbers):
+                    yield numbers, block
+                start, step = start + step, min(rows, 2 * step)
+
+    def take(self, numbers: IntArray) -> NDArray[Any]:
+        """Some rows, as stored: (p,) -> (p, D)."""
+        owners = self.owners(numbers)
+        taken = np.empty((len(numbers), self.width), dtype=self.matrices[0].dtype)
+        for owner in np.unique(owners):
+            mine = owners == owner
+            taken[mine] = self.matrices[owner][numbers[mine] - self.firsts[owner]]
+        return taken
+
+    def owners(self, numbers: IntArray) -> IntArray:
+        """The matrix of each row."""
+        owners: IntArray = np.searchsorted(self.firsts, numbers, side="right") - 1
+        return owners
+
+    def place(self, number: int) -> str:
+        """Where a row is, in words."""
+        owner = int(self.owners(np.array([number]))[0])
+        return f"Row {number - self.firsts[owner]} of {self.names[owner]}"
+
+
+class Part:
+    """Some of the queries, and the best of what they have been compared with."""
+
+    def __init__(self, queries: Array, stack: Stack, k: int, metric: ScoreFunction | str) -> None:
+        self.queries = queries
+        self.stack = stack
+        self.metric = metric
+        self.lengths = np.sqrt(squared_lengths(queries))
+        limits, width = np.finfo(queries.dtype), queries.shape[1]
+        # Of a sum of D products x_i y_i, in whatever order, rounding is at most D u |x| |y| with u
+        # half an epsilon (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). A
+        # whole one covers lengths that are rounded too, 8 more what follows the product.
+        self.epsilons = (width + 8) * float(limits.eps)
+        self.underflow = width * float(limits.tiny)
+        rescore = self.rescore if isinstance(metric, str) else None
+        self.best = Best(len(queries), k, queries.dtype, rescore)
+
+    def compare(self, block: Block, excluded: IntArray) -> None:
+        """Offer a block's scores. Raises ValueError for a vector that is none."""
+        if not isinstance(self.metric, str):
+            scores = np.asarray(self.metric(self.queries, block.vectors))
+            self.best.offer(scores, block.numbers, None, excluded)
+            return
+        metric = METRICS[self.metric]
+        with np.errstate(over="ignore", invalid="ignore"):
+            estimates = metric.estimate(self.queries, block)
+        # NaN or infinity in a vector leaves no query a finite score, so one row tells.
+        check_finite(estimates[0], lambda row: self.stack.place(block.numbers[row]))
+        error = self.epsilons * metric.size(self.lengths, block) + self.underflow
+        self.best.offer(estimates, block.numbers, error, excluded)
+
+    def rescore(self, row: IntArray, numbers: IntArray, estimates: Array) -> Array:
+        """The exact scores of pairs, as numbers of the estimates' kind: (p,) -> (p,)."""
+        scores = np.empty_like(estimates)
+        step = max(1, EXACT_FLOATS // max(1, self.stack.width))
+        for start in range(0, len(row), step):
+            pairs = slice(start, start + step)
+            vectors = self.stack.take(numbers[pairs])
+            scores[pairs] = exact_scores(self.queries[row[pairs]], vectors, str(self.metric))
+        return scores
+
+
+def exact_scores(queries: Array, vectors: NDArray[Any], metric: str) -> Array:
+    """The scores of pairs in float64: (p, D), (p, D) -> (p,)."""
+    wide = (pairs.astype(np.float64, copy=False) for pairs in (queries, vectors))
+    return PAIRWISE_SIMILARITIES[metric](*wide)
+
+
+def squared_lengths(vectors: Array) -> Array:
+    """|x|^2 of each row: (n, D) -> (n,), infinite or NaN where a row is."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares: Array = np.vecdot(vectors, vectors)
+    return squares
+
+
+def nearest(
+    queries: ArrayLike,
+    vectors: Stack | Sequence[Any],
+    k: int,
+    metric: ScoreFunction | str,
+    *,
+    threads: int | None = None,
+    allowed: ArrayLike | None = None,
+    excluded: ArrayLike | None = None,
+    query_rows: int = QUERY_ROWS,
+    block_rows: int = BLOCK_FLOATS,
+) -> tuple[IntArray, Array]:
+    """Find the k nearest vectors of each query: (Q, D), matrices (n, D) -> (Q, k), (Q, k).
+
+    That is, their numbers, counted through all matrices, and their scores, best first and equal
+    scores by number; all there are if these are fewer than k. `allowed` numbers alone are looked
+    at, `excluded` ones are not. `threads` work at a time, by default one a core, each on a block of
+    at most `block_rows` vectors and `query_rows` queries, whose vectors are converted when they are
+    read, whatever kind of number is stored.
+
+    Of a metric by name (one of SIMILARITIES), scores are those of float64, rounded to float32
+    unless there is float64 among the vectors. A function's scores are taken as they are; threads
+    call it at the same time.
+
+    Raises ValueError for NaN and infinity, with the row, for two widths, and for numbers that no
+    vector has.
+    """
+    stack = vectors if isinstance(vectors, Stack) else Stack(vectors)
+    asked = as_rows(queries, "queries")
+    asked = asked.astype(stack.dtype(asked), copy=False)
+    among, but = numbers_of(len(stack), allowed, excluded)
+    k = min(k, len(stack) - len(but) if among is None else len(among))
+    if k == 0 or len(asked) == 0:
+        return np.empty((len(asked), k), dtype=np.int64), np.empty((len(asked), k), asked.dtype)
+    if asked.shape[1] != stack.width:
+        raise ValueError(
+            f"The vectors have {asked.shape[1]} and {stack.width} dimensions; only vectors of one "
+            "model can be compared."
+        )
+    named = metric_name(metric)
+    if isinstance(named, str):
+        check_finite(squared_lengths(asked), lambda row: f"Query {row}")
+    step = min(query_rows, QUERY_ROWS)
+    parts = [
+        Part(asked[start : start + step], stack, k, named) for start in range(0, len(asked), step)
+    ]
+
+    def look_at(numbers: IntArray, stored: NDArray[Any]) -> None:
+        block = Block(numbers, stored.astype(asked.dtype, copy=False))
+        for part in parts:
+            part.compare(block, but)
+
+    rows = max(1, min(block_rows, BLOCK_FLOATS // max(len(parts[0].queries), stack.width)))
+    in_threads(look_at, stack.blocks(rows, among), -(-len(stack) // rows), threads)
+    ids, scores = zip(*(part.best.ranking() for part in parts), strict=True)
+    return np.concatenate(ids), np.concatenate(scores)
+
+
+def numbers_of(
+    count: int, allowed: ArrayLike | None, excluded: ArrayLike | None
+) -> tuple[IntArray | None, IntArray]:
+    """The only numbers to look at, None being all of them, and those of them to leave out."""
+    but = checked_numbers([] if excluded is None else excluded, count, "excluded")
+    if allowed is None:
+        return None, but
+    among = checked_numbers(allowed, count, "allowed")
+    return np.setdiff1d(among, but, assume_unique=True), but[:0]
+
+
+def checked_numbers(numbers: ArrayLike, count: int, name: str) -> IntArray:
+    """Numbers of vectors in order, each once. Raises ValueError for one that no vector has."""
+    given = np.asarray(numbers)
+    if given.size and (given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= count):
+        raise ValueError(
+            f"{name} is {numbers!r:.80}; expected whole numbers from 0 to {count - 1}."
+        )
+    return np.unique(given.astype(np.int64))
+
+
+def metric_name(metric: ScoreFunction | str) -> ScoreFunction | str:
+    """The name of a metric that has one. Raises ValueError for a name that is none."""
+    score = score_function_of(metric)
+    return next((name for name, known in SIMILARITIES.items() if known is score), score)
+
+
+def check_finite(numbers: Array, place: Callable[[int], str]) -> None:
+    """Raise ValueError where a vector's length or score is no number."""
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        row = int(np.flatnonzero(~finite)[0])
+        raise ValueError(f"{place(row)} holds NaN, infinity or numbers too large to be multiplied.")
+
+
+def in_threads(
+    work: Callable[..., None], items: Iterator[tuple[Any, ...]], count: int, threads: int | None
+) -> None:
+    """Do the work for each of `count` items, several at a time. The first error ends it."""
+    from minibert.devices import blas_threads, thread_count
+
+    cores = thread_count(threads)
+    workers = min(cores, count)
+    lock, ended = threading.Lock(), threading.Event()
+
+    def take() -> None:
+        try:
+            while not ended.is_set():
+                with lock:
+                    item = next(items, None)
+                if item is None:
+                    return
+                work(*item)
+        finally:
+            ended.set()
+
+    with blas_threads(cores // workers):
+        if workers == 1:
+            take()
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                for done in [pool.submit(take) for _ in range(workers)]:
+                    done.result()
+            finally:  # Ctrl-C comes here, while the others still work
+                ended.set()
+
+
+def semantic_search(
+    query_embeddings: ArrayLike,
+    corpus_embeddings: ArrayLike,
+    query_chunk_size: int = 100,
+    corpus_chunk_size: int = 500_000,
+    top_k: int = 10,
+    score_function: ScoreFunction | str | None = None,
+    *,
+    model: Similar | None = None,
+) -> list[list[dict[str, int | float]]]:
+    """Find the corpus vectors that score highest for each query: (Q, D), (N, D) -> Q lists.
+
+    Each list holds {"corpus_id": ..., "score": ...}, best first, equal scores by the smaller id:
+    `top_k` of them, or all there are. The chunk sizes bound the memory and change no result.
+
+    The scores are those of `score_function`, a function or a metric's name; without one the own
+    metric's of `model`, the model that made the vectors; without either the cosine, which is wrong
+    for a model trained for the dot product.
+
+    Raises TypeError for texts, ValueError for vectors of two widths, for NaN, and for a number that
+    cannot be meant.
+    """
+    score = score_function_of(score_function, model)
+    check_given_counts(query_chunk_size=query_chunk_size, corpus_chunk_size=corpus_chunk_size)
+    if top_k != 0 and not is_count(top_k):
+        raise ValueError(f"top_k is {top_k!r}; expected a whole number from 0 up.")
+    ids, scores = nearest(
+        as_rows(query_embeddings, "query_embeddings"),
+        Stack([as_rows(corpus_embeddings, "corpus_embeddings")], ["corpus_embeddings"]),
+        top_k,
+        score,
+        query_rows=query_chunk_size,
+        block_rows=corpus_chunk_size,
+    )
+    return [
+        [{"corpus_id": id, "score": s} for id, s in zip(*row, strict=True)]
+        for row in zip(ids.tolist(), scores.tolist(), strict=True)
+    ]
+
+
+def score_function_of(
+    score_function: ScoreFunction | str | None, model: Similar | None = None
+) -> ScoreFunction:
+    """The function that semantic_search scores by. Raises ValueError for a name that is none."""
+    if score_function is None:
+        return cos_sim if model is None else SIMILARITIES[model.similarity_fn_name]
+    if isinstance(score_function, str):
+        if score_function not in SIMILARITIES:
+            raise ValueError(
+                f"score_function is {score_function!r}; expected a function or one of "
+                f"{', '.join(SIMILARITIES)}."
+            )
+        return SIMILARITIES[score_function]
+    return score_function
