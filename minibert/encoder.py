@@ -253,10 +253,15 @@ class SentenceTransformer(Model):
         out of `prompts` do the others count; so it is in sentence-transformers.
         """
         if prompt_name is None and prompt is None:
-            names = ("document", "passage", "corpus")
-            prompt_name = next((name for name in names if name in self.prompts), None)
+            prompt_name = self.document_prompt_name
         named.setdefault("task", "document")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
+
+    @property
+    def document_prompt_name(self) -> str | None:
+        """The name of the prompt that encode_document takes where none is given."""
+        names = ("document", "passage", "corpus")
+        return next((name for name in names if name in self.prompts), None)
 
     def tokens(self, inputs: str | Sequence[str]) -> Any:
         """Show what the model sees of texts: one Tokens(ids, pieces, offsets, cut) a text.

@@ -9,7 +9,7 @@ from minibert.errors import CheckpointError, ModelUnavailableError
 from minibert.json_files import inside, read_json
 from minibert.modules import TRANSFORMER_FILES
 
-__all__ = ["find_model", "hub_name"]
+__all__ = ["commit_of", "find_model", "hub_name"]
 
 # All that is read of a model; a hub also has pickles, ONNX and TensorFlow files.
 SMALL_FILES = [
@@ -28,6 +28,8 @@ WEIGHTS = ["model*.safetensors"]
 # Weights in one file; the second is refused later, with the command that converts it.
 WHOLE = ["model.safetensors", "pytorch_model.bin"]
 OTHER_FORMATS = ["onnx/*", "openvino/*"]
+
+MODELS = "models--"  # begins the folder's name of every model in a cache
 
 ORIGINAL_BERTS = {
     "bert-base-cased",
@@ -182,9 +184,17 @@ def hub_name(model_name_or_path: str | os.PathLike[str], folder: Path) -> str | 
     if not Path(text).expanduser().is_dir():
         return full_name(text)
     for part in folder.resolve().parts:  # .../models--OWNER--NAME/snapshots/REVISION
-        if part.startswith("models--"):
-            return part.removeprefix("models--").replace("--", "/", 1)
+        if part.startswith(MODELS):
+            return part.removeprefix(MODELS).replace("--", "/", 1)
     return None
+
+
+def commit_of(folder: Path) -> str | None:
+    """The commit of a folder in the hub's cache, or None."""
+    parts = folder.resolve().parts
+    place = len(parts) - 2
+    is_snapshot = place > 0 and parts[place] == "snapshots" and parts[place - 1].startswith(MODELS)
+    return parts[-1] if is_snapshot else None
 
 
 def first_missing(folder: Path) -> str | None:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minibert.arrays import Array
 
-__all__ = ["Precision", "check_precision", "code_shape", "quantize_embeddings"]
+__all__ = ["Precision", "check_precision", "code_shape", "quantize_embeddings", "ranges_of"]
 
 logger = logging.getLogger(__name__)
 

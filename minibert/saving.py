@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from minibert.files import partial_of, place, sync
 from minibert.folder import Folder
 from minibert.json_files import inside, read_json
 from minibert.modules import TRANSFORMER_FILES, module_entry
@@ -210,14 +211,16 @@ def write_all(files: Writers, last: list[Path]) -> None:
     try:
         for path, write in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            staged[path] = path.with_name(f"{path.name}.{os.getpid()}.partial")
+            staged[path] = partial_of(path)
             write(staged[path])
+            with staged[path].open("r+b") as file:
+                sync(file)
         if all(path in staged for path in last):  # else the model's own files stay where they are
             for path in last:
                 path.unlink(missing_ok=True)
         for path in [*(path for path in files if path not in last), *last]:
             if path in staged:
-                os.replace(staged.pop(path), path)
+                place(staged.pop(path), path)
     finally:
         for partial in staged.values():
             partial.unlink(missing_ok=True)

@@ -20,6 +20,8 @@ from golden_files import GOLDEN
 from safetensors.numpy import load_file
 
 from minibert import SentenceTransformer, __version__, cli, dot_score
+from minibert.commands import embed
+from minibert.commands.score import ranking
 from minibert.devices import available_threads
 from minibert.encoder import DEFAULT_MODEL
 from minibert.formats import FORMATS
@@ -164,7 +166,7 @@ def test_only_the_end_of_a_line_ends_a_text(run):
 
 
 def test_reading_in_chunks_loses_no_text(run, model, monkeypatch):
-    monkeypatch.setattr(cli, "CHUNK_TEXTS", 3)
+    monkeypatch.setattr(embed, "CHUNK_TEXTS", 3)
     texts = [f"{number} cats" for number in range(8)]
     result = run("embed", "-m", GELU, stdin="\n".join(texts).encode())
     assert result.texts == texts
@@ -447,7 +449,7 @@ def test_texts_of_one_score_keep_their_order():
             return np.array([float(text) for text in texts], dtype=np.float32)[:, None]
 
     texts = [str(number * 7 % 3) for number in range(100)]
-    found = [result["index"] for result in cli.ranking(Digits(), "1", texts)]
+    found = [result["index"] for result in ranking(Digits(), "1", texts)]
     assert found == [index for digit in "210" for index in range(100) if texts[index] == digit]
 
 

@@ -1,0 +1,45 @@
+"""minibert demo: the example of the default model's card."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from minibert.commands.options import add_command, add_model, load
+from minibert.commands.score import ranking
+
+__all__ = ["add"]
+
+DEMO_QUERY = "How many people live in London?"
+DEMO_DOCUMENTS = [
+    "Around 9 Million people live in London",
+    "London is known for its financial district",
+]
+
+
+def add(commands: Any) -> None:
+    command = add_command(
+        commands,
+        demo,
+        "Rank two texts about London for a question, and say how long it took.",
+        "minibert demo",
+        "minibert demo --model sentence-transformers/all-MiniLM-L6-v2",
+    )
+    add_model(command)
+
+
+def demo(options: argparse.Namespace) -> None:
+    """minibert demo: the example of the default model's card."""
+    start = time.perf_counter()
+    model = load(options)
+    loaded = time.perf_counter()
+    results = ranking(model, DEMO_QUERY, DEMO_DOCUMENTS)
+    ended = time.perf_counter()
+    print(f"Query: {DEMO_QUERY}")
+    for result in results:
+        print(f"{result['score']:10.4f}  {result['text']}")
+    print(
+        f"{options.model}, {model.similarity_fn_name}: loaded in {loaded - start:.2f} s, "
+        f"three texts in {ended - loaded:.3f} s"
+    )

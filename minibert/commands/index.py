@@ -1,0 +1,332 @@
+"""minibert index: a corpus on disk, built, added to, deleted from, verified, described."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minibert.commands.info import print_facts
+from minibert.commands.options import add_command, add_model, load, positive, shows_progress
+from minibert.commands.output import print_json
+from minibert.commands.texts import read_texts
+from minibert.progress import progress
+
+if TYPE_CHECKING:
+    from minibert.manifest import Manifest
+    from minibert.reading import Document
+
+__all__ = ["add"]
+
+FORMS = ["text", "jsonl", "csv", "tsv", "parquet"]  # reading.FORMS, which is not imported for help
+PRECISIONS = ["float32", "float16", "int8", "binary"]
+
+
+def add(commands: Any) -> None:
+    index = commands.add_parser(
+        "index",
+        help="Build a corpus on disk, add to it, delete from it, verify it.",
+        description="A corpus on disk: the vectors, ids and texts of many documents.",
+    )
+    kinds = index.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_build(kinds)
+    add_add(kinds)
+    add_delete(kinds)
+    add_verify(kinds)
+    add_info(kinds)
+
+
+def add_build(commands: Any) -> None:
+    command = add_command(
+        commands,
+        build,
+        "Turn the documents of files into a corpus in DIR; stopped, the same command goes on.",
+        "minibert index build my-corpus corpus.jsonl",
+        "minibert index build my-corpus table.csv --id-field key --text-field body",
+        "zcat lines.gz | minibert index build my-corpus -",
+    )
+    add_model(command)
+    add_folder_and_files(command)
+    command.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="of the vectors: numbers of 4, 2 or 1 bytes, or a bit a number (default float32)",
+    )
+    command.add_argument(
+        "--prompt-name", metavar="NAME", help="a prompt of the model's (default 'document')"
+    )
+    command.add_argument("--prompt", metavar="TEXT", help="goes before every text")
+    command.add_argument(
+        "--truncate-dim", type=positive, metavar="N", help="keep the first N dimensions"
+    )
+    command.add_argument(
+        "--normalize", action="store_true", help="divide each vector by its length"
+    )
+    command.add_argument(
+        "--pack-tokens",
+        type=positive,
+        default=1024,
+        metavar="N",
+        help="tokens of one forward pass; lower it if memory runs out (default 1024)",
+    )
+    command.add_argument("--no-texts", action="store_true", help="keep ids and vectors only")
+    command.add_argument(
+        "--shard-documents",
+        type=positive,
+        metavar="N",
+        help="a shard ends with its Nth document (default 8192)",
+    )
+    command.add_argument(
+        "--shard-characters",
+        type=positive,
+        metavar="N",
+        help="or with the document that brings it to N characters (default 2000000); what is lost "
+        "when a run is killed is at most the shard under way",
+    )
+
+
+def add_add(commands: Any) -> None:
+    command = add_command(
+        commands,
+        add_documents,
+        "Add the documents of files to a corpus, with the model and settings it was built with.",
+        "minibert index add my-corpus more.jsonl",
+        "minibert index add my-corpus - --format jsonl < more.jsonl",
+        name="add",
+    )
+    command.add_argument(
+        "--model", "-m", help="where the corpus's model lies now (default: where it lay)"
+    )
+    add_folder_and_files(command)
+
+
+def add_delete(commands: Any) -> None:
+    command = add_command(
+        commands,
+        delete,
+        "Delete documents by their ids; what is searched later does not find them.",
+        "minibert index delete my-corpus 17 18",
+        "minibert index delete my-corpus --file ids.txt",
+        opens_model=False,
+    )
+    add_folder(command)
+    command.add_argument("texts", nargs="*", metavar="ID")
+    command.add_argument(
+        "--file",
+        "-f",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="read an ID from each line; - is standard input, also if no ID is given",
+    )
+    command.set_defaults(takes_more="texts")
+
+
+def add_verify(commands: Any) -> None:
+    command = add_command(
+        commands,
+        verify,
+        "Read every byte of a corpus and say each thing that is wrong.",
+        "minibert index verify my-corpus",
+        "minibert index verify my-corpus --json",
+        opens_model=False,
+    )
+    add_folder(command)
+
+
+def add_info(commands: Any) -> None:
+    command = add_command(
+        commands,
+        info,
+        "Tell what a corpus is: its model, settings and counts.",
+        "minibert index info my-corpus",
+        "minibert index info my-corpus --json",
+        opens_model=False,
+    )
+    add_folder(command)
+
+
+def add_folder(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", metavar="DIR", help="the corpus")
+    command.add_argument("--json", action="store_true", help="print one object")
+
+
+def add_folder_and_files(command: argparse.ArgumentParser) -> None:
+    add_folder(command)
+    command.add_argument(
+        "files", nargs="*", metavar="FILE", help="- is standard input, also if no FILE is given"
+    )
+    command.set_defaults(takes_more="files")
+    command.add_argument(
+        "--format",
+        choices=FORMS,
+        help="of the files (default: by each name, text for standard input). text: a document a "
+        "line; a folder is a BEIR data set",
+    )
+    command.add_argument(
+        "--id-field", metavar="NAME", help="the field of the id (default _id, else id)"
+    )
+    command.add_argument(
+        "--text-field",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a field of the text; of several, joined by a space (default title, if any, and text)",
+    )
+    command.add_argument(
+        "--on-long",
+        choices=["warn", "error", "ignore", "window"],
+        default="warn",
+        help="texts above the model's maximum length: cut them and say so, stop, cut them in "
+        "silence, or take the mean of windows over all of it",
+    )
+
+
+def build(options: argparse.Namespace) -> None:
+    """minibert index build."""
+    from minibert import indexing
+
+    documents = documents_of(options)
+    model = load(options)
+    with watched(options) as advance:
+        written = indexing.build(
+            options.folder,
+            documents,
+            model,
+            model_name=options.model,
+            precision=options.precision,
+            prompt=options.prompt,
+            prompt_name=options.prompt_name,
+            truncate_dim=options.truncate_dim,
+            normalize=options.normalize,
+            on_long=options.on_long,
+            pack_tokens=options.pack_tokens,
+            texts=not options.no_texts,
+            shard_documents=options.shard_documents or indexing.SHARD_DOCUMENTS,
+            shard_characters=options.shard_characters or indexing.SHARD_CHARACTERS,
+            advance=advance,
+        )
+    report(options, *written)
+
+
+def add_documents(options: argparse.Namespace) -> None:
+    """minibert index add."""
+    from minibert import indexing
+    from minibert.manifest import read_manifest
+
+    documents = documents_of(options)
+    settings = read_manifest(Path(options.folder)).settings
+    options.model = options.model or settings.model
+    options.reproducible = options.reproducible or settings.reproducible
+    options.revision = options.revision or settings.revision
+    model = load(options)
+    model.similarity_fn_name = settings.metric
+    with watched(options) as advance:
+        written = indexing.add(
+            options.folder, documents, model, on_long=options.on_long, advance=advance
+        )
+    report(options, *written)
+
+
+def delete(options: argparse.Namespace) -> None:
+    """minibert index delete."""
+    from minibert import indexing
+
+    count, gone = indexing.delete(options.folder, read_texts(options))
+    if gone:
+        logging.getLogger(__name__).warning(
+            "%d had been deleted before, the first of them %r.", len(gone), gone[0]
+        )
+    if options.json:
+        print_json({"deleted": count, "deleted_before": gone})
+    else:
+        print(f"{options.folder}: {count} documents deleted")
+
+
+def verify(options: argparse.Namespace) -> None:
+    """minibert index verify."""
+    from minibert.errors import CorpusError
+    from minibert.verifying import verify
+
+    wrong = []
+    for sentence in verify(options.folder):
+        wrong.append(sentence)
+        if not options.json:
+            print(sentence)
+    if options.json:
+        print_json({"folder": options.folder, "wrong": wrong})
+    if wrong:
+        raise CorpusError(f"{options.folder}: {len(wrong)} things are wrong.")
+    if not options.json:
+        print(f"{options.folder}: every byte is as it was written")
+
+
+def info(options: argparse.Namespace) -> None:
+    """minibert index info."""
+    from minibert.corpus import Corpus
+
+    print_facts(facts_of(Corpus(options.folder).manifest), options.json)
+
+
+def facts_of(manifest: Manifest) -> dict[str, Any]:
+    """What is told of a corpus."""
+    counts = ("documents", "deleted", "shards", "complete", "cut", "empty", "clipped")
+    return {
+        **{name: getattr(manifest, name) for name in counts},
+        "inputs": [one.documents for one in manifest.inputs],
+        **{**asdict(manifest.settings), "modules": list(manifest.settings.modules)},
+    }
+
+
+def report(options: argparse.Namespace, manifest: Manifest, new: int) -> None:
+    """Say what a corpus has become, and what its texts lost."""
+    settings = manifest.settings
+    if options.on_long == "warn" and manifest.cut:
+        logging.getLogger(__name__).warning(
+            "%d of %d texts were longer than %s tokens and lost their ends.",
+            manifest.cut,
+            manifest.documents,
+            settings.max_seq_length,
+        )
+    if options.json:
+        print_json({"new": new, **facts_of(manifest)})
+        return
+    done = f"{new} of them new" if new else "complete before, nothing was changed"
+    print(
+        f"{options.folder}: {manifest.documents} documents ({done}), {manifest.empty} of them "
+        f"empty, {settings.dimension} dimensions of {settings.precision}"
+    )
+
+
+def documents_of(options: argparse.Namespace) -> Iterator[Document]:
+    """The documents of the files that a command is given."""
+    from minibert.reading import Fields, read_documents
+
+    fields = Fields(options.id_field, tuple(options.text_field))
+    return read_documents(options.files, options.format, fields)
+
+
+@contextmanager
+def watched(options: argparse.Namespace) -> Iterator[Callable[[int], object]]:
+    """A bar for the block, and a word on how to go on if it is stopped."""
+    from minibert.reading import count_documents
+
+    shown = shows_progress(options)
+    total = count_documents(options.files, options.format) if shown else None
+    try:
+        with progress(total, shown) as advance:
+            yield advance
+    except (KeyboardInterrupt, SystemExit):
+        if not options.quiet:
+            print(
+                f"minibert: stopped; what was finished stays in {options.folder}, and the same "
+                "command goes on from there",
+                file=sys.stderr,
+            )
+        raise

@@ -1,0 +1,130 @@
+"""The options that several commands share, and the model that they name."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from minibert import devices
+from minibert.devices import available_threads
+from minibert.encoder import DEFAULT_MODEL, SentenceTransformer
+
+__all__ = [
+    "add_command",
+    "add_model",
+    "add_model_and_texts",
+    "load",
+    "positive",
+    "shows_progress",
+]
+
+
+def add_command(
+    commands: Any,
+    run: Any,
+    summary: str,
+    *examples: str,
+    name: str | None = None,
+    opens_model: bool = True,
+) -> argparse.ArgumentParser:
+    """A command, under its function's name or another, with the options that all have."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name or run.__name__,
+        help=summary,
+        description=summary,
+        epilog="examples:\n" + "\n".join(f"  {example}" for example in examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    command.add_argument("--quiet", action="store_true", help="no warnings, no progress bar")
+    if opens_model:
+        add_model_options(command)
+    return command
+
+
+def add_model_options(command: argparse.ArgumentParser) -> None:
+    """How a model is opened and computed."""
+    command.add_argument("--revision", metavar="NAME", help="branch, tag or commit on the hub")
+    command.add_argument("--cache-folder", metavar="DIR", help="where models of the hub are kept")
+    command.add_argument("--offline", action="store_true", help="never use the network")
+    command.add_argument(
+        "--device", type=device_name, default="cpu", help="cpu, or cuda for a GPU (default cpu)"
+    )
+    command.add_argument(
+        "--threads",
+        type=thread_count,
+        metavar="N",
+        help=f"cores to use (default all of them, {available_threads()} here)",
+    )
+    command.add_argument(
+        "--reproducible",
+        action="store_true",
+        help="the same bits for a text whatever its neighbours and the number of threads",
+    )
+
+
+def add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model",
+        "-m",
+        default=DEFAULT_MODEL,
+        help=f"a folder, or a name on the hub (default {DEFAULT_MODEL})",
+    )
+
+
+def add_model_and_texts(command: argparse.ArgumentParser, name: str) -> None:
+    add_model(command)
+    command.add_argument("texts", nargs="*", metavar=name)
+    command.set_defaults(takes_more="texts")  # argparse forgets those that stand behind an option
+    command.add_argument(
+        "--file",
+        "-f",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=f"read a {name} from each line; - is standard input, also if no {name} is given",
+    )
+
+
+def device_name(text: str) -> str:
+    """cpu, cuda or cuda:NUMBER, for argparse."""
+    try:
+        return devices.device_name(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither cpu nor cuda nor cuda:NUMBER"
+        ) from None
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 up, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 up")
+    return int(text)
+
+
+def thread_count(text: str) -> int:
+    """A number of threads that this process can have, for argparse."""
+    if positive(text) > available_threads():
+        raise argparse.ArgumentTypeError(f"{text} is above the {available_threads()} cores here")
+    return int(text)
+
+
+def load(options: argparse.Namespace) -> SentenceTransformer:
+    """The model that the options name."""
+    return SentenceTransformer(
+        options.model,
+        device=options.device,
+        revision=options.revision,
+        cache_folder=options.cache_folder,
+        local_files_only=options.offline,
+        threads=options.threads,
+        reproducible=options.reproducible,
+        on_long=getattr(options, "on_long", "warn"),
+    )
+
+
+def shows_progress(options: argparse.Namespace) -> bool:
+    """Whether someone watches: a terminal on stderr, and no --quiet."""
+    return sys.stderr.isatty() and not options.quiet

@@ -1,0 +1,43 @@
+"""Where results go: standard output, or a file that appears when it is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from minibert.errors import OutputError
+from minibert.files import replacing
+
+__all__ = ["output", "print_json"]
+
+
+@contextmanager
+def output(name: str) -> Iterator[BinaryIO]:
+    """Standard output for "-", else a file that appears, or replaces the old one, when whole."""
+    if name == "-":
+        yield sys.stdout.buffer
+        return
+    target = Path(os.path.realpath(name))
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(opened(target))
+        except OSError as error:
+            raise OutputError(f"cannot create {name!r}: {error.strerror}") from error
+        yield file
+
+
+def opened(target: Path) -> AbstractContextManager[BinaryIO]:
+    """What is written to: a new file, or what is there if it is a pipe or a device."""
+    if target.exists() and not target.is_file():  # /dev/null, a pipe
+        return open(target, "wb")
+    return replacing(target)
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """One object on a line of its own."""
+    print(json.dumps(content, ensure_ascii=False))

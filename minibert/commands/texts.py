@@ -1,0 +1,29 @@
+"""The texts that a command is given: its arguments, or a text a line of files."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Iterator
+
+from minibert.reading import lines_of
+
+__all__ = ["read_texts"]
+
+
+def read_texts(options: argparse.Namespace) -> Iterator[str]:
+    """The texts of the arguments, then a text a line of each file."""
+    for text in options.texts:
+        if os.path.exists(text):
+            logging.getLogger(__name__).warning(
+                "%r is taken as a text; for the file of that name, use --file.", text
+            )
+        yield text
+    for name in options.file or ([] if options.texts else ["-"]):
+        if name == "-":
+            yield from lines_of(sys.stdin.buffer, "standard input")
+        else:
+            with open(name, "rb") as file:
+                yield from lines_of(file, name)
