@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 from minibert.arguments import check_given_counts
 from minibert.arrays import Array
 from minibert.progress import progress
-from minibert.ranking import Stack, nearest, score_function_of
+from minibert.ranking import nearest, score_function_of
 from minibert.scores import ScoreFunction, as_rows, cos_sim, normalize_embeddings
+from minibert.stack import Stack
 
 __all__ = ["community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"]
 

@@ -11,10 +11,9 @@ a model trained for the dot product that is the wrong ranking. Give it the model
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,17 +30,15 @@ from minibert.scores import (
     cos_sim,
     manhattan_sim,
 )
+from minibert.stack import Stack, in_threads, numbers_of
 
-__all__ = ["Stack", "exact_scores", "nearest", "score_function_of", "semantic_search"]
+__all__ = ["exact_scores", "nearest", "rescored", "score_function_of", "semantic_search"]
 
 # A block of vectors and its scores stay in a cache, 4 MB of float32 each.
 BLOCK_FLOATS = 1 << 20
 QUERY_ROWS = 1024
-FIRST_ROWS = 128
 # Numbers of one temporary where pairs are scored in float64: 16 MB.
 EXACT_FLOATS = 1 << 21
-
-Item = TypeVar("Item")
 
 
 class Similar(Protocol):
@@ -132,70 +129,6 @@ METRICS = {
 }
 
 
-class Stack:
-    """Matrices of one width, in memory or mapped, their rows numbered through from the first."""
-
-    def __init__(self, matrices: Sequence[Any], names: Sequence[str] | None = None) -> None:
-        """Take matrices (n, D), and what messages call them. Raises ValueError for two widths."""
-        # Without the class memmap, a slice of which costs more than a small product.
-        self.matrices = [np.asarray(matrix) for matrix in matrices]
-        self.names = names or [f"matrix {number}" for number in range(len(self.matrices))]
-        self.width = self.matrices[0].shape[-1] if self.matrices else 0
-        for name, matrix in zip(self.names, self.matrices, strict=True):
-            if matrix.ndim != 2 or matrix.shape[1] != self.width:
-                raise ValueError(
-                    f"{name} has the shape {matrix.shape}; expected (n, {self.width}), as "
-                    f"{self.names[0]} has it."
-                )
-        self.firsts = np.cumsum([0, *map(len, self.matrices)])  # and the end
-
-    def __len__(self) -> int:
-        return int(self.firsts[-1])
-
-    def dtype(self, queries: Array) -> Any:
-        """What is computed in: float32, or float64 if there is any."""
-        wide = [matrix.dtype for matrix in self.matrices if matrix.dtype == np.float64]
-        return np.result_type(queries.dtype, *wide)
-
-    def blocks(self, rows: int, among: IntArray | None) -> Iterator[tuple[IntArray, NDArray[Any]]]:
-        """Some rows at a time: their numbers (n,), and (n, D) as stored; of all, or among some.
-
-        The first blocks are smaller, as of what comes first nearly all is among the best so far.
-        """
-        step = min(rows, FIRST_ROWS)
-        for begin, matrix in zip(self.firsts.tolist(), self.matrices, strict=False):
-            start = 0
-            while start < len(matrix):
-                block = matrix[start : start + step]
-                first = begin + start
-                numbers: IntArray = np.arange(first, first + len(block))
-                if among is not None:
-                    numbers = among[slice(*np.searchsorted(among, (first, first + len(block))))]
-                    block = block if len(numbers) == len(block) else block[numbers - first]
-                if len(numbers):
-                    yield numbers, block
-                start, step = start + step, min(rows, 2 * step)
-
-    def take(self, numbers: IntArray) -> NDArray[Any]:
-        """Some rows, as stored: (p,) -> (p, D)."""
-        owners = self.owners(numbers)
-        taken = np.empty((len(numbers), self.width), dtype=self.matrices[0].dtype)
-        for owner in np.unique(owners):
-            mine = owners == owner
-            taken[mine] = self.matrices[owner][numbers[mine] - self.firsts[owner]]
-        return taken
-
-    def owners(self, numbers: IntArray) -> IntArray:
-        """The matrix of each row."""
-        owners: IntArray = np.searchsorted(self.firsts, numbers, side="right") - 1
-        return owners
-
-    def place(self, number: int) -> str:
-        """Where a row is, in words."""
-        owner = int(self.owners(np.array([number]))[0])
-        return f"Row {number - self.firsts[owner]} of {self.names[owner]}"
-
-
 class Part:
     """Some of the queries, and the best of what they have been compared with."""
 
@@ -229,13 +162,19 @@ class Part:
 
     def rescore(self, row: IntArray, numbers: IntArray, estimates: Array) -> Array:
         """The exact scores of pairs, as numbers of the estimates' kind: (p,) -> (p,)."""
-        scores = np.empty_like(estimates)
-        step = max(1, EXACT_FLOATS // max(1, self.stack.width))
-        for start in range(0, len(row), step):
-            pairs = slice(start, start + step)
-            vectors = self.stack.take(numbers[pairs])
-            scores[pairs] = exact_scores(self.queries[row[pairs]], vectors, str(self.metric))
-        return scores
+        return scores_of_pairs(self.queries, row, self.stack, numbers, str(self.metric))
+
+
+def scores_of_pairs(
+    queries: Array, row: IntArray, stack: Stack, numbers: IntArray, metric: str
+) -> Array:
+    """The exact scores of pairs of a query's row and a vector's number: (p,), (p,) -> (p,)."""
+    scores = np.empty(len(row), dtype=queries.dtype)
+    step = max(1, EXACT_FLOATS // max(1, stack.width))
+    for start in range(0, len(row), step):
+        pairs = slice(start, start + step)
+        scores[pairs] = exact_scores(queries[row[pairs]], stack.take(numbers[pairs]), metric)
+    return scores
 
 
 def exact_scores(queries: Array, vectors: NDArray[Any], metric: str) -> Array:
@@ -299,7 +238,7 @@ def nearest(
     ]
 
     def look_at(numbers: IntArray, stored: NDArray[Any]) -> None:
-        block = Block(numbers, stored.astype(asked.dtype, copy=False))
+        block = Block(numbers, stack.vectors(stored).astype(asked.dtype, copy=False))
         for part in parts:
             part.compare(block, but)
 
@@ -309,25 +248,14 @@ def nearest(
     return np.concatenate(ids), np.concatenate(scores)
 
 
-def numbers_of(
-    count: int, allowed: ArrayLike | None, excluded: ArrayLike | None
-) -> tuple[IntArray | None, IntArray]:
-    """The only numbers to look at, None being all of them, and those of them to leave out."""
-    but = checked_numbers([] if excluded is None else excluded, count, "excluded")
-    if allowed is None:
-        return None, but
-    among = checked_numbers(allowed, count, "allowed")
-    return np.setdiff1d(among, but, assume_unique=True), but[:0]
-
-
-def checked_numbers(numbers: ArrayLike, count: int, name: str) -> IntArray:
-    """Numbers of vectors in order, each once. Raises ValueError for one that no vector has."""
-    given = np.asarray(numbers)
-    if given.size and (given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= count):
-        raise ValueError(
-            f"{name} is {numbers!r:.80}; expected whole numbers from 0 to {count - 1}."
-        )
-    return np.unique(given.astype(np.int64))
+def rescored(
+    queries: Array, numbers: IntArray, stack: Stack, k: int, metric: str
+) -> tuple[IntArray, Array]:
+    """The k best of some candidates by their exact scores: (Q, D), (Q, c) -> (Q, k), (Q, k)."""
+    row = np.repeat(np.arange(len(numbers)), numbers.shape[1])
+    scores = scores_of_pairs(queries, row, stack, numbers.ravel(), metric).reshape(numbers.shape)
+    order = np.lexsort((numbers, -scores), axis=1)[:, :k]
+    return np.take_along_axis(numbers, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def metric_name(metric: ScoreFunction | str) -> ScoreFunction | str:
@@ -342,41 +270,6 @@ def check_finite(numbers: Array, place: Callable[[int], str]) -> None:
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
         raise ValueError(f"{place(row)} holds NaN, infinity or numbers too large to be multiplied.")
-
-
-def in_threads(
-    work: Callable[..., None], items: Iterator[tuple[Any, ...]], count: int, threads: int | None
-) -> None:
-    """Do the work for each of `count` items, several at a time. The first error ends it."""
-    from minibert.devices import blas_threads, thread_count
-
-    cores = thread_count(threads)
-    workers = min(cores, count)
-    lock, ended = threading.Lock(), threading.Event()
-
-    def take() -> None:
-        try:
-            while not ended.is_set():
-                with lock:
-                    item = next(items, None)
-                if item is None:
-                    return
-                work(*item)
-        finally:
-            ended.set()
-
-    with blas_threads(cores // workers):
-        if workers == 1:
-            take()
-            return
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(workers) as pool:
-            try:
-                for done in [pool.submit(take) for _ in range(workers)]:
-                    done.result()
-            finally:  # Ctrl-C comes here, while the others still work
-                ended.set()
 
 
 def semantic_search(

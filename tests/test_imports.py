@@ -34,9 +34,11 @@ MAY_IMPORT = {
     "pooling": "activations arrays packing",
     "scores": "arrays kernels",
     "best": "arrays",
-    "ranking": "arguments arrays best json_files scores",
+    "stack": "arrays",
+    "ranking": "arguments arrays best json_files scores stack",
+    "hamming": "arrays best stack",
     "metrics": "errors scores",
-    "mining": "arguments arrays progress ranking scores",
+    "mining": "arguments arrays progress ranking scores stack",
     "modules": "activations errors json_files pooling",
     "folder": "errors json_files modules",
     "hub": "errors json_files modules",
@@ -68,6 +70,7 @@ MAY_IMPORT = {
     "indexing": "arguments arrays corpus errors files fingerprint formats manifest quantization "
     "reading shards tokens",
     "verifying": "corpus errors manifest shards",
+    "search": "arguments arrays corpus errors hamming quantization ranking stack",
     "commands": "",
     "commands.options": "__init__ devices encoder",
     "commands.texts": "reading",
@@ -76,16 +79,17 @@ MAY_IMPORT = {
     "commands.score": "commands.options commands.output commands.texts encoder",
     "commands.info": "commands.options commands.output",
     "commands.index": "commands.info commands.options commands.output commands.texts progress",
+    "commands.search": "commands.options commands.output commands.texts",
     "commands.demo": "commands.options commands.score",
     "cli": "__init__ commands.demo commands.embed commands.index commands.info commands.score "
-    "errors",
+    "commands.search errors",
     "__main__": "cli",
 }
 # Imported inside a function: CuPy's kernels need CuPy, the transformers-shaped view is an answer to
 # whoever asks model[0] for it, and importing the class should not wait for what opens a model.
 LATE = {
     "devices": "kernels_cupy",
-    "ranking": "devices",
+    "stack": "devices",
     "transformer": "padded",
     "model": "devices processes",
     "encoder": "folder hub padded pipeline saving transformer vectors",
@@ -93,6 +97,8 @@ LATE = {
     "fingerprint": "hub saving",
     "indexing": "devices",
     "commands.index": "corpus errors indexing manifest reading verifying",
+    "search": "encoder",
+    "commands.search": "corpus cross_encoder reading search",
 }
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {
@@ -103,7 +109,9 @@ FOR_TYPES = {
     "fingerprint": "encoder",
     "corpus": "encoder",
     "indexing": "encoder",
+    "search": "cross_encoder encoder",
     "commands.index": "manifest reading",
+    "commands.search": "search",
     "__init__": "cross_encoder masked_lm padded util",
 }
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import minibert.ranking
 from minibert.devices import available_threads
-from minibert.ranking import Stack, nearest, semantic_search
+from minibert.ranking import nearest, semantic_search
 from minibert.scores import SIMILARITIES, cos_sim, dot_score
+from minibert.stack import Stack
 
 A = np.array([[1.0, 2.0, 2.0], [0.0, 0.0, 0.0]], dtype=np.float32)
 B = np.array([[2.0, 0.0, 0.0], [3.0, 0.0, 4.0], [1.0, 1.0, 1.0]], dtype=np.float32)
