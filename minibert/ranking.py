@@ -34,8 +34,9 @@ from minibert.stack import Stack, in_threads, numbers_of
 
 __all__ = ["exact_scores", "nearest", "rescored", "score_function_of", "semantic_search"]
 
-# A block of vectors and its scores stay in a cache, 4 MB of float32 each.
-BLOCK_FLOATS = 1 << 20
+# A block of vectors, 8 MB of float32, and its scores, 4 MB, stay in a cache.
+BLOCK_FLOATS = 1 << 21
+SCORE_FLOATS = 1 << 20
 QUERY_ROWS = 1024
 # Numbers of one temporary where pairs are scored in float64: 16 MB.
 EXACT_FLOATS = 1 << 21
@@ -62,12 +63,12 @@ class Block:
 
     @cached_property
     def longest(self) -> float:
-        """The length of the longest of every 32nd vector.
+        """The length of the longest of every 128th vector.
 
         All lengths would cost as much again as a product with one query. A longer one in between
         is covered by the bound on rounding, a worst case that is tens of times what is met.
         """
-        return float(np.sqrt(squared_lengths(self.vectors[::32]).max()))
+        return float(np.sqrt(squared_lengths(self.vectors[::128]).max()))
 
 
 class Metric(NamedTuple):
@@ -242,7 +243,8 @@ def nearest(
         for part in parts:
             part.compare(block, but)
 
-    rows = max(1, min(block_rows, BLOCK_FLOATS // max(len(parts[0].queries), stack.width)))
+    rows = min(BLOCK_FLOATS // max(1, stack.width), SCORE_FLOATS // len(parts[0].queries))
+    rows = max(1, min(block_rows, rows))
     in_threads(look_at, stack.blocks(rows, among), -(-len(stack) // rows), threads)
     ids, scores = zip(*(part.best.ranking() for part in parts), strict=True)
     return np.concatenate(ids), np.concatenate(scores)
