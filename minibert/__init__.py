@@ -6,13 +6,14 @@ The forward pass is `minibert.bert`; start there.
 from typing import TYPE_CHECKING
 
 from minibert.encoder import SentenceTransformer
-from minibert.errors import CheckpointError, DeviceError, ModelUnavailableError
+from minibert.errors import CheckpointError, CorpusError, DeviceError, ModelUnavailableError
 from minibert.quantization import quantize_embeddings
 from minibert.ranking import semantic_search
 from minibert.scores import SimilarityFunction, cos_sim, dot_score
 
 if TYPE_CHECKING:
     from minibert import util
+    from minibert.corpus import Corpus
     from minibert.cross_encoder import CrossEncoder
     from minibert.masked_lm import BertForMaskedLM, fill_mask
     from minibert.padded import BertModel, Tokenizer
@@ -25,6 +26,8 @@ __all__ = [
     "BertForMaskedLM",
     "BertModel",
     "CheckpointError",
+    "Corpus",
+    "CorpusError",
     "CrossEncoder",
     "DeviceError",
     "ModelUnavailableError",
@@ -52,6 +55,10 @@ def __getattr__(name: str) -> object:
         from minibert.padded import Tokenizer
 
         return Tokenizer
+    if name == "Corpus":
+        from minibert.corpus import Corpus
+
+        return Corpus
     if name == "CrossEncoder":
         from minibert.cross_encoder import CrossEncoder
 

@@ -106,7 +106,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     top = parser()
     options, behind = top.parse_known_args(arguments)
     takes_more = getattr(options, "takes_more", "")
-    if behind and (not takes_more or any(word.startswith("-") for word in behind)):
+    unknown = [word for word in behind if word.startswith("-") and word != "-"]
+    if unknown or (behind and not takes_more):
         top.error(f"unrecognized arguments: {' '.join(behind)}")
     if behind:
         getattr(options, takes_more).extend(behind)

@@ -29,7 +29,7 @@ from minibert.shards import Shard, hashes_of, read_description
 if TYPE_CHECKING:
     from minibert.encoder import SentenceTransformer
 
-__all__ = ["DTYPES", "SHARDS", "Corpus", "deleted_path", "open_shard", "shard_path"]
+__all__ = ["DTYPES", "SHARDS", "Corpus", "deleted_path", "matches", "open_shard", "shard_path"]
 
 SHARDS = "shards"
 # A precision -> the type of its vectors; "binary" is a bit a number, as quantize_embeddings has it.
@@ -77,13 +77,8 @@ class Corpus:
 
     def find(self, ids: Iterable[str]) -> Iterator[tuple[str, int, bool]]:
         """Every document with one of these ids: its id, its number, whether it is deleted."""
-        wanted = list(ids)
-        hashes = hashes_of(id.encode() for id in wanted)
-        for shard in self.shards:
-            for index, place in shard.candidates(hashes):
-                if shard.ids([place]) == [wanted[index]]:
-                    number = shard.first + place
-                    yield wanted[index], number, self.is_deleted(number)
+        for id, number in matches(self.shards, ids):
+            yield id, number, self.is_deleted(number)
 
     def is_deleted(self, number: int) -> bool:
         """Whether a document was deleted."""
@@ -113,6 +108,16 @@ class Corpus:
             ):
                 found[place] = string
         return found
+
+
+def matches(shards: Sequence[Shard], ids: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Every document of some shards with one of these ids, and its number, shard after shard."""
+    wanted = list(ids)
+    hashes = hashes_of(id.encode() for id in wanted)
+    for shard in shards:
+        for index, place in shard.candidates(hashes):
+            if shard.ids([place]) == [wanted[index]]:
+                yield wanted[index], shard.first + place
 
 
 def shard_path(folder: Path, number: int) -> Path:

@@ -82,7 +82,7 @@ def write_shard(
     files: dict[str, Iterable[Any]] = {"vectors.npy": npy_pieces(vectors)}
     for name, strings in {"ids": ids, **({"texts": texts} if keep_texts else {})}.items():
         ends = np.cumsum([0, *map(len, strings)], dtype=np.int64)
-        files |= {f"{name}.utf8": strings, f"{name}.npy": npy_pieces(ends)}
+        files |= {f"{name}.utf8": [b"".join(strings)], f"{name}.npy": npy_pieces(ends)}
     hashes = hashes_of(ids)
     order = np.argsort(hashes, kind="stable")
     files["documents.npy"] = npy_pieces(digests_of(ids, texts))

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from minibert.corpus import Corpus, open_shard, read_deleted, shard_path
+from minibert.arrays import IntArray
+from minibert.corpus import matches, open_shard, read_deleted, shard_path
 from minibert.errors import CorpusError
+from minibert.formats import npy_pieces
 from minibert.manifest import Manifest, chained, read_manifest
 from minibert.shards import DESCRIPTION, Shard, digests_of, hashes_of, read_description
 
@@ -53,9 +55,14 @@ def verify(folder: str | os.PathLike[str]) -> Iterator[str]:
     if first >= 0 and digest != manifest.shards_sha256:
         yield f"A {DESCRIPTION} was edited: the manifest was written for others."
     yield from damage_of_counts(manifest, shards, first)
-    yield from damage_of_deleted(path, manifest)
+    try:
+        deleted = read_deleted(path, manifest)
+    except CorpusError as error:
+        yield str(error)
+        return
+    yield from damage_of_deleted(path, manifest, deleted)
     if len(shards) == manifest.shards:
-        yield from duplicates(path)
+        yield from duplicates(path, shards, set(deleted.tolist()))
 
 
 def damage_of_files(path: Path) -> Iterator[str]:
@@ -113,26 +120,27 @@ def damage_of_counts(manifest: Manifest, shards: list[Shard], documents: int) ->
             yield f"The manifest says {name} {said}; the shards have {total}."
 
 
-def damage_of_deleted(path: Path, manifest: Manifest) -> Iterator[str]:
+def damage_of_deleted(path: Path, manifest: Manifest, deleted: IntArray) -> Iterator[str]:
     """What is wrong with the numbers of the deleted documents."""
-    try:
-        deleted = read_deleted(path, manifest)
-    except CorpusError as error:
-        yield str(error)
-        return
-    rising = bool((np.diff(deleted) > 0).all())
-    if not rising or (len(deleted) and not 0 <= deleted[0] <= deleted[-1] < manifest.documents):
+    content = b"".join(map(bytes, npy_pieces(deleted)))
+    if len(deleted) and hashlib.sha256(content).hexdigest() != manifest.deleted_sha256:
+        yield f"{path}: the numbers of the deleted documents were damaged."
+    elif not (np.diff(deleted) > 0).all() or not in_range(deleted, manifest.documents):
         yield f"{path}: the numbers of the deleted documents are not rising, or not all there."
 
 
-def duplicates(path: Path) -> Iterator[str]:
+def in_range(numbers: IntArray, documents: int) -> bool:
+    """Whether all are numbers of documents."""
+    return bool(((numbers >= 0) & (numbers < documents)).all())
+
+
+def duplicates(path: Path, shards: list[Shard], deleted: set[int]) -> Iterator[str]:
     """Ids that two documents have, neither of them deleted."""
-    corpus = Corpus(path)
-    for shard in corpus.shards:
+    for count, shard in enumerate(shards, start=1):
         numbers: dict[str, int] = {}
-        for id, number, is_deleted in corpus.find(dict.fromkeys(shard.ids())):
-            if is_deleted:
+        for id, number in matches(shards[:count], dict.fromkeys(shard.ids())):
+            if number in deleted:
                 continue
-            if id in numbers:
+            if id in numbers and number >= shard.first:
                 yield f"{path}: documents {numbers[id]} and {number} have the same id, {id!r}."
-            numbers[id] = number
+            numbers.setdefault(id, number)

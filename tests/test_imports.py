@@ -67,9 +67,9 @@ MAY_IMPORT = {
     "manifest": "errors files",
     "shards": "arrays errors files formats",
     "corpus": "arrays errors fingerprint manifest quantization shards",
-    "indexing": "arguments arrays corpus errors files fingerprint formats manifest quantization "
-    "reading shards tokens",
-    "verifying": "corpus errors manifest shards",
+    "writing": "arrays corpus errors files manifest quantization reading shards tokens",
+    "indexing": "arguments corpus errors files fingerprint formats manifest reading tokens writing",
+    "verifying": "arrays corpus errors formats manifest shards",
     "search": "arguments arrays corpus errors hamming quantization ranking stack",
     "commands": "",
     "commands.options": "__init__ devices encoder",
@@ -93,9 +93,9 @@ LATE = {
     "transformer": "padded",
     "model": "devices processes",
     "encoder": "folder hub padded pipeline saving transformer vectors",
-    "__init__": "cross_encoder masked_lm padded util",
+    "__init__": "corpus cross_encoder masked_lm padded util",
     "fingerprint": "hub saving",
-    "indexing": "devices",
+    "writing": "devices",
     "commands.index": "corpus errors indexing manifest reading verifying",
     "search": "encoder",
     "commands.search": "corpus cross_encoder reading search",
@@ -109,10 +109,11 @@ FOR_TYPES = {
     "fingerprint": "encoder",
     "corpus": "encoder",
     "indexing": "encoder",
-    "search": "cross_encoder encoder",
+    "writing": "encoder",
     "commands.index": "manifest reading",
+    "search": "cross_encoder encoder",
     "commands.search": "search",
-    "__init__": "cross_encoder masked_lm padded util",
+    "__init__": "corpus cross_encoder masked_lm padded util",
 }
 
 

@@ -1,5 +1,6 @@
 """The README's own programs, run as they stand, over a tiny model under the flagship's name."""
 
+import json
 import re
 import shlex
 import shutil
@@ -107,6 +108,22 @@ def test_every_block_of_the_drop_in_page_runs(
     assert (names["vectors"].shape, names["vector"].shape) == ((100, 384), (384,))
     assert names["best"][0].keys() == {"corpus_id", "score", "text"}
     assert "tokens fall off the end" in capsys.readouterr().out
+
+
+def test_every_block_of_the_corpus_page_runs(cache, old_folder, tmp_path, monkeypatch, capsys):
+    cache(DEFAULT_MODEL, old_folder)
+    monkeypatch.chdir(tmp_path)
+    for name, ids in (("corpus.jsonl", range(15, 20)), ("more.jsonl", range(20, 22))):
+        lines = [json.dumps({"_id": str(id), "title": "", "text": f"the cat {id}"}) for id in ids]
+        (tmp_path / name).write_text("\n".join(lines))
+    page = (README.parent / "docs" / "corpus.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(sh|python)\n(.*?)```", page, re.DOTALL)
+    assert [language for language, _ in blocks] == ["sh", "python"]
+    for command in blocks[0][1].splitlines():
+        assert cli.main(shlex.split(command, comments=True)[1:]) == 0
+    assert "my-corpus: every byte is as it was written" in capsys.readouterr().out
+    exec(compile(blocks[1][1], "corpus.md", "exec"), {})
+    assert "['15', '16'] ['the cat 15', 'the cat 16']" in capsys.readouterr().out
 
 
 def test_links_of_the_documentation_lead_somewhere():

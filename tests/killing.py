@@ -1,0 +1,235 @@
+"""Runs of `minibert` that are killed, and what is left behind: for test_corpus.py, and by hand.
+
+    python tests/killing.py steps MODEL        every write, fsync, rename, mkdir and unlink
+    python tests/killing.py moments MODEL 100  so many random moments
+
+Both print one object: how many kills there were, and which ended with other bytes than a run that
+nobody killed. A test runs them in a process of their own, since they fork.
+"""
+
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import filelock
+
+from minibert import SentenceTransformer, devices, files, indexing, shards
+from minibert.reading import read_documents
+
+WARM = filelock, devices  # a run imports them late; a fork then need not
+
+FIRST = [{"_id": f"d{n}", "title": "the cat", "text": f"sat on dog {n}"} for n in range(5)]
+MORE = [{"_id": f"e{n}", "text": f"Café {n} 中文"} for n in range(3)]
+
+
+def tree(folder):
+    """What a folder holds; the lock is an empty file that may be there or not."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "lock"
+    }
+
+
+class Killer:
+    """Counts the steps that change a disk, and ends the process before the one that it is told.
+
+    Of a write that it does not let happen, a half is written. With `power`, what was not synced is
+    lost as well: such files lose their ends, and such renames never happened.
+    """
+
+    def __init__(self, last, power):
+        self.last, self.power, self.steps = last, power, 0
+        self.unsynced = {}
+        self.renames = []
+        self.real = {name: getattr(os, name) for name in ("fsync", "replace", "mkdir", "unlink")}
+        for name in ("mkdir", "unlink"):
+            setattr(os, name, self.counted(self.real[name]))
+        os.fsync, os.replace = self.fsync, self.replace
+        files.open = shards.open = self.open
+
+    def step(self):
+        self.steps += 1
+        if self.steps == self.last:
+            self.die()
+
+    def die(self):
+        if self.power:
+            for source, target, before in reversed(self.renames):
+                self.real["replace"](target, source)
+                if before is not None:
+                    Path(target).write_bytes(before)
+            for path in self.unsynced:
+                if os.path.exists(path):
+                    os.truncate(path, os.path.getsize(path) // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def counted(self, function):
+        def call(*arguments, **named):
+            self.step()
+            return function(*arguments, **named)
+
+        return call
+
+    def fsync(self, descriptor):
+        self.step()
+        self.real["fsync"](descriptor)
+        path = os.path.realpath(f"/proc/self/fd/{descriptor}")
+        self.unsynced.pop(path, None)
+        self.renames = [
+            rename for rename in self.renames
+            if os.path.realpath(os.path.dirname(rename[1])) != path
+        ]  # fmt: skip
+
+    def replace(self, source, target):
+        self.step()
+        before = Path(target).read_bytes() if os.path.isfile(target) else None
+        self.real["replace"](source, target)
+        self.renames.append((source, target, before))
+
+    def open(self, path, mode="r"):
+        if mode != "wb":
+            return open(path, mode)
+        killer = self
+
+        class Counted(io.FileIO):
+            def write(self, content):
+                killer.steps += 1
+                killer.unsynced[os.path.realpath(path)] = True
+                if killer.steps == killer.last:
+                    super().write(content[: len(content) // 2])
+                    killer.die()
+                return super().write(content)
+
+        return Counted(path, mode)
+
+
+def forked(action, stdin, last=None, power=False):
+    """Run a function in a fork: how that ended, and how many steps it took."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        killer = Killer(last, power)
+        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
+        try:
+            action()
+            os.write(writer, str(killer.steps).encode())
+            os._exit(0)
+        finally:  # whatever was raised is told, and never runs on as a second parent
+            traceback.print_exc()
+            os._exit(1)
+    os.close(writer)
+    with open(reader) as pipe:
+        steps = pipe.read()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), int(steps or 0)
+
+
+def kill_at_every_step(folder, work):
+    """Kill builds, an add and a delete at every step, and run each again."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # threads do not survive a fork
+    model = SentenceTransformer(folder, threads=1)
+    model.encode("the cat")  # imports what forks then need not
+    corpus, first, more = work / "corpus", work / "first.jsonl", work / "more.jsonl"
+    for path, documents in ((first, FIRST), (more, MORE)):
+        path.write_text("".join(json.dumps(document) + "\n" for document in documents))
+
+    def build(size, *source):
+        indexing.build(corpus, read_documents(*source), model, shard_documents=size)
+
+    actions = [
+        (lambda: build(5, [str(first)]), b"", False),
+        (lambda: build(3, ["-"], "jsonl"), first.read_bytes(), True),
+        (
+            lambda: indexing.add(corpus, read_documents(["-"], "jsonl"), model),
+            more.read_bytes(),
+            True,
+        ),
+        (lambda: indexing.delete(corpus, ["d1", "e2"]), b"", True),
+    ]
+    kills, differing, before = 0, [], work / "before"
+    for number, (action, stdin, power) in enumerate(actions):
+        if number > 1:
+            shutil.move(corpus, before)
+        code, steps = start_from(before, corpus, action, stdin)
+        assert code == 0, number
+        expected = tree(corpus)
+        for last in range(1, steps + 1):
+            killed = start_from(before, corpus, action, stdin, last, power)
+            again = forked(action, stdin)
+            kills += 1
+            if (killed[0], again[0], tree(corpus)) != (-signal.SIGKILL, 0, expected):
+                differing.append([number, last, killed[0], again[0]])
+        shutil.rmtree(before, ignore_errors=True)
+    return kills, differing
+
+
+def start_from(before, corpus, *run):
+    """Run a function on a corpus as it was before."""
+    shutil.rmtree(corpus, ignore_errors=True)
+    if before.exists():
+        shutil.copytree(before, corpus)
+    return forked(*run)
+
+
+def kill_at_moments(model, work, count):
+    """Kill builds at random moments, each until it comes to its end, `count` kills in all."""
+    texts = "".join(f"the cat sat on dog {n} " * 5 + "\n" for n in range(3_000)).encode()
+    path = work / "texts.txt"
+    path.write_bytes(texts)
+
+    def start(corpus, source):
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "minibert", "index", "build", corpus, source),
+                *("-m", model, "--shard-documents", "300", "--quiet"),
+            ],
+            stdin=open(path, "rb") if source == "-" else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    begun = time.monotonic()
+    assert start(work / "whole", path).wait() == 0
+    whole = time.monotonic() - begun
+    expected, kills, rounds, differing = tree(work / "whole"), 0, 0, []
+    while kills < count:
+        corpus, source = work / f"corpus{rounds}", [path, "-"][rounds % 2]
+        rounds += 1
+        while True:
+            running = start(corpus, source)
+            try:
+                code = running.wait(random.uniform(0, whole) if kills < count else None)
+                break
+            except subprocess.TimeoutExpired:
+                running.kill()
+                running.wait()
+                kills += 1
+        if code != 0 or tree(corpus) != expected:
+            differing.append(str(corpus))
+        else:
+            shutil.rmtree(corpus)
+    return kills, differing
+
+
+def memory():
+    """A folder in memory, where an fsync takes no time; None if there is none."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+if __name__ == "__main__":
+    kind, model, *rest = sys.argv[1:]
+    with tempfile.TemporaryDirectory(dir=memory()) as work:
+        if kind == "steps":
+            kills, differing = kill_at_every_step(model, Path(work))
+        else:
+            kills, differing = kill_at_moments(model, Path(work), int(rest[0]))
+    print(json.dumps({"kills": kills, "differing": differing}))
