@@ -27,6 +27,7 @@ from minibert.ranking import nearest, rescored
 from minibert.stack import Stack
 
 if TYPE_CHECKING:
+    from minibert.approximate import Graph
     from minibert.cross_encoder import CrossEncoder
     from minibert.encoder import SentenceTransformer
 
@@ -55,10 +56,13 @@ class Index:
         model: SentenceTransformer | None = None,
         *,
         threads: int | None = None,
+        approximate: bool = False,
     ) -> None:
         """Open a corpus; without a model, the one that its manifest names.
 
-        `threads` work on a search, by default one a core. Raises FileNotFoundError for a folder
+        `threads` work on a search, by default one a core. `approximate` asks the graph that
+        `minibert index graph` made, which is quick and may miss some; but for a search among given
+        ids, which stays exact. Raises FileNotFoundError for a folder
         without a corpus, CorpusError for a damaged or empty one, and for a model or a metric that
         is not the one that it was made with.
         """
@@ -83,6 +87,11 @@ class Index:
         self.model = model
         self.codes = Stack([shard.vectors for shard in self.corpus.shards], self._names())
         self.vectors = Stack(self.codes.matrices, self._names(), self._decode())
+        self.graph: Graph | None = None
+        if approximate:
+            from minibert.approximate import open_graph
+
+            self.graph = open_graph(self)
 
     def __len__(self) -> int:
         """How many documents can be found."""
@@ -156,6 +165,12 @@ class Index:
     ) -> tuple[IntArray, Array]:
         """Find the documents nearest to vectors: (Q, D) -> numbers and scores, (Q, k) twice."""
         metric, deleted = self.corpus.manifest.settings.metric, self.corpus.deleted
+        if self.graph is not None and rescore is not None:
+            raise ValueError(
+                f"rescore is {rescore}, and this index is approximate: its graph is the first pass."
+            )
+        if self.graph is not None and allowed is None:
+            return self.graph.nearest(queries, k)
         if rescore is None:
             return nearest(
                 queries,

@@ -71,6 +71,7 @@ MAY_IMPORT = {
     "indexing": "arguments corpus errors files fingerprint formats manifest reading tokens writing",
     "verifying": "arrays corpus errors formats manifest shards",
     "search": "arguments arrays corpus errors hamming quantization ranking stack",
+    "approximate": "arrays errors files ranking",
     "commands": "",
     "commands.options": "__init__ devices encoder",
     "commands.texts": "reading",
@@ -78,7 +79,9 @@ MAY_IMPORT = {
     "commands.embed": "commands.options commands.output commands.texts formats progress",
     "commands.score": "commands.options commands.output commands.texts encoder",
     "commands.info": "commands.options commands.output",
-    "commands.index": "commands.info commands.options commands.output commands.texts progress",
+    "commands.index": "commands.graph commands.info commands.options commands.output "
+    "commands.texts progress",
+    "commands.graph": "commands.options commands.search progress",
     "commands.search": "commands.options commands.output commands.texts",
     "commands.demo": "commands.options commands.score",
     "cli": "__init__ commands.demo commands.embed commands.index commands.info commands.score "
@@ -97,7 +100,8 @@ LATE = {
     "fingerprint": "hub saving",
     "writing": "devices",
     "commands.index": "corpus errors indexing manifest reading verifying",
-    "search": "encoder",
+    "search": "approximate encoder",
+    "commands.graph": "approximate search",
     "commands.search": "corpus cross_encoder reading search",
 }
 # What a type needs is not imported when the program runs.
@@ -111,7 +115,8 @@ FOR_TYPES = {
     "indexing": "encoder",
     "writing": "encoder",
     "commands.index": "manifest reading",
-    "search": "cross_encoder encoder",
+    "search": "approximate cross_encoder encoder",
+    "approximate": "search",
     "commands.search": "search",
     "__init__": "corpus cross_encoder masked_lm padded util",
 }

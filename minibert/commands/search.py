@@ -66,6 +66,11 @@ def add(commands: Any) -> None:
         metavar="N",
         help="how many documents it gets of each question (default 100)",
     )
+    command.add_argument(
+        "--approximate",
+        action="store_true",
+        help="ask the graph of `minibert index graph`: quick, and may miss some",
+    )
     command.add_argument("--allow-empty", action="store_true", help="answer an empty question, too")
     form = command.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="an object a question, with its hits")
@@ -83,7 +88,12 @@ def search(options: argparse.Namespace) -> None:
 
     ids = None if options.ids is None else list(lines(options.ids))
     queries = read_queries(options)
-    index = Index(options.folder, model_of(options), threads=options.threads)
+    index = Index(
+        options.folder,
+        model_of(options),
+        threads=options.threads,
+        approximate=options.approximate,
+    )
     rerank = reranker(options)
     with ExitStack() as stack:
         run = stack.enter_context(output(options.run_file)) if options.run_file else None
