@@ -37,7 +37,7 @@ __all__ = ["exact_scores", "nearest", "rescored", "score_function_of", "semantic
 # A block of vectors, 8 MB of float32, and its scores, 4 MB, stay in a cache.
 BLOCK_FLOATS = 1 << 21
 SCORE_FLOATS = 1 << 20
-QUERY_ROWS = 1024
+QUERY_ROWS = PIECE_ROWS = 1024
 # Numbers of one temporary where pairs are scored in float64: 16 MB.
 EXACT_FLOATS = 1 << 21
 
@@ -88,19 +88,31 @@ def dot(queries: Array, block: Block) -> Array:
 
 def cosine(queries: Array, block: Block) -> Array:
     """The cosine times the query's length."""
-    lengths = np.maximum(np.sqrt(block.squares), 1e-12)  # as normalize_ has it
-    # The product comes second, as it reads what is in the cache the faster of the two.
-    estimates = queries @ block.vectors.T
-    estimates /= lengths
+    estimates, squares = products_and_squares(queries, block)
+    estimates /= np.maximum(np.sqrt(squares), 1e-12)  # as normalize_ has it
     return estimates
 
 
 def euclidean(queries: Array, block: Block) -> Array:
     """xy - |y|^2 / 2, which is (|x|^2 - |x - y|^2) / 2."""
-    halves = block.squares / 2
-    estimates = queries @ block.vectors.T
-    estimates -= halves
+    estimates, block.squares = products_and_squares(queries, block)
+    estimates -= block.squares / 2
     return estimates
+
+
+def products_and_squares(queries: Array, block: Block) -> tuple[Array, Array]:
+    """Products, and the squares of the vectors' lengths: (q, D) -> (q, n), (n,).
+
+    Some vectors at a time, so that these are in a near cache when they are read again.
+    """
+    count = len(block.vectors)
+    products = np.empty((len(queries), count), dtype=queries.dtype)
+    squares = np.empty(count, dtype=queries.dtype)
+    for start in range(0, count, PIECE_ROWS):
+        piece = block.vectors[start : start + PIECE_ROWS]
+        squares[start : start + PIECE_ROWS] = squared_lengths(piece)
+        np.matmul(queries, piece.T, out=products[:, start : start + PIECE_ROWS])
+    return products, squares
 
 
 def manhattan(queries: Array, block: Block) -> Array:

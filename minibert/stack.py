@@ -119,13 +119,13 @@ def checked_numbers(numbers: ArrayLike, count: int, name: str) -> IntArray:
 
 
 def in_threads(
-    work: Callable[..., None], items: Iterator[tuple[Any, ...]], count: int, threads: int | None
+    work: Callable[..., None], items: Iterator[tuple[Any, ...]], most: int, threads: int | None
 ) -> None:
-    """Do the work for each of `count` items, several at a time. The first error ends it."""
+    """Do the work for each item, at most so many at a time. The first error ends it."""
     from minibert.devices import blas_threads, thread_count
 
     cores = thread_count(threads)
-    workers = min(cores, count)
+    workers = min(cores, most)
     lock, ended = threading.Lock(), threading.Event()
 
     def take() -> None:
