@@ -10,6 +10,7 @@ from golden_files import GOLDEN
 
 from minibert import CrossEncoder, SentenceTransformer, cli
 from minibert.errors import CorpusError
+from minibert.hamming import nearest_bits
 from minibert.indexing import build, delete
 from minibert.reading import Document
 from minibert.scores import SIMILARITIES
@@ -145,13 +146,19 @@ def test_a_first_pass_over_bits_finds_what_it_takes(model, folder):
         first = {f"d{n}" for n in np.argsort(distances, kind="stable")[:6]}
         ranked = [hit for hit in index.search([query], 57)[0] if hit.id in first]
         assert [hit.id for hit in hits] == [hit.id for hit in ranked[:3]]
-    # Without a choice left to the scores, the hits are those of the distances.
-    many = [" ".join(WORDS[n : n + 4]) for n in range(len(WORDS) - 4)]
-    codes = np.signbit(index.encode(many))
-    for hits, row in zip(index.search(many, 1, rescore=1), codes, strict=True):
-        distances = (shown != row).sum(axis=1)
-        distances[[3, 30, 59]] = 1000
-        assert hits[0].id == f"d{np.argmin(distances)}"
+
+
+@pytest.mark.parametrize("folder", ["binary"], indirect=True)
+def test_a_first_pass_takes_so_many_times_k(model, folder, monkeypatch):
+    taken = []
+
+    def counting(queries, stack, k, **arguments):
+        taken.append(k)
+        return nearest_bits(queries, stack, k, **arguments)
+
+    monkeypatch.setattr("minibert.search.nearest_bits", counting)
+    Index(folder, model).search(QUERIES, 3, rescore=2)
+    assert taken == [6]
 
 
 def test_a_first_pass_needs_bits(model, plain):
