@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from minibert.encoder import SentenceTransformer
 from minibert.errors import CheckpointError, CorpusError, DeviceError, ModelUnavailableError
 from minibert.quantization import quantize_embeddings
-from minibert.scores import SimilarityFunction, cos_sim, dot_score, semantic_search
+from minibert.ranking import semantic_search
+from minibert.scores import SimilarityFunction, cos_sim, dot_score
 
 if TYPE_CHECKING:
     from minibert import util

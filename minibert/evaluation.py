@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from minibert.arrays import Array
+from minibert.best import top_k
 from minibert.collection import (
     SAMPLE,
     Collection,
@@ -30,7 +31,7 @@ from minibert.collection import (
 )
 from minibert.measures import MEASURES, Measured, compare, means, measure, randomisation_test
 from minibert.progress import progress
-from minibert.scores import BLOCK_FLOATS, SIMILARITIES, ScoreFunction, blocks, top_k
+from minibert.scores import BLOCK_FLOATS, SIMILARITIES, ScoreFunction, blocks
 
 __all__ = [
     "MEASURES",

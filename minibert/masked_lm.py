@@ -14,12 +14,12 @@ from minibert import kernels as numpy_kernels
 from minibert.activations import ACTIVATIONS
 from minibert.arguments import check_given_counts
 from minibert.arrays import Array
+from minibert.best import top_k as best
 from minibert.checkpoint import Checkpoint
 from minibert.errors import CheckpointError
 from minibert.hub import find_model
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, firsts
-from minibert.scores import top_k as best
 from minibert.tokens import check_texts, list_of
 from minibert.transformer import Transformer
 

@@ -12,14 +12,9 @@ from numpy.typing import ArrayLike
 from minibert.arguments import check_given_counts
 from minibert.arrays import Array
 from minibert.progress import progress
-from minibert.scores import (
-    ScoreFunction,
-    as_rows,
-    best_of_chunks,
-    cos_sim,
-    normalize_embeddings,
-    score_function_of,
-)
+from minibert.ranking import nearest, score_function_of
+from minibert.scores import ScoreFunction, as_rows, cos_sim, normalize_embeddings
+from minibert.stack import Stack
 
 __all__ = ["community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"]
 
@@ -135,13 +130,14 @@ def paraphrase_mining_embeddings(
         top_k=top_k,
     )
     vectors = as_rows(embeddings)
+    stack = Stack([vectors], ["the embeddings"])
     score = score_function_of(score_function)
     kept = np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.float32)
     for start in range(0, len(vectors), query_chunk_size):
         chunk = vectors[start : start + query_chunk_size]
         # One more than asked for, as a vector is its own neighbour.
-        ids, scores = best_of_chunks(
-            chunk, vectors, query_chunk_size, corpus_chunk_size, top_k + 1, score
+        ids, scores = nearest(
+            chunk, stack, top_k + 1, score, block_rows=corpus_chunk_size
         )  # (q, k)
         rows = np.arange(start, start + len(chunk))[:, None]
         others = ids != rows

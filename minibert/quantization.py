@@ -68,6 +68,34 @@ def quantize_embeddings(
     return bits if precision == "ubinary" else (bits - 128).astype(np.int8)
 
 
+def dequantize_embeddings(
+    codes: NDArray[Any], precision: str, width: int, ranges: ArrayLike | None = None
+) -> Array:
+    """Turn codes back into what they stand for: (n, W) -> (n, width) of float32.
+
+    A code of int8 or uint8 stands for the middle of its step in `ranges` (2, width), the highest
+    for the maximum; a bit for its sign, 1 or -1.
+
+    Raises ValueError for int8 and uint8 without ranges, and for another precision.
+    """
+    check_precision(precision)
+    if precision == "float32":
+        return codes.astype(np.float32, copy=False)
+    if precision in ("binary", "ubinary"):
+        packed = codes if precision == "ubinary" else (codes.view(np.uint8) ^ np.uint8(128))
+        bits = np.unpackbits(packed, axis=-1, count=width)
+        return bits.astype(np.float32) * 2 - 1
+    if ranges is None:
+        raise ValueError(f"Codes of {precision} stand for nothing without the ranges= of theirs.")
+    low, high = checked_ranges(ranges, width)
+    steps = codes.astype(np.float32)
+    steps += 128.5 if precision == "int8" else 0.5
+    np.minimum(steps, 255, out=steps)
+    steps *= (high - low) / 255
+    steps += low
+    return steps
+
+
 def check_precision(precision: object) -> None:
     """Raise ValueError for a name that is none of Precision's."""
     if precision not in get_args(Precision):

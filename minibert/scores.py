@@ -1,21 +1,15 @@
-"""Vectors -> scores. Higher is closer, so distances are negative. No texts, no files.
-
-`semantic_search` scores by the cosine unless it is told otherwise, like sentence-transformers': for
-a model trained for the dot product that is the wrong ranking. Give it the model, or the function.
-"""
+"""Vectors -> scores. Higher is closer, so distances are negative. No texts, no files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minibert.arguments import check_given_counts
-from minibert.arrays import Array, IntArray
-from minibert.json_files import is_count
+from minibert.arrays import Array
 from minibert.kernels import normalize_
 
 __all__ = [
@@ -33,8 +27,6 @@ __all__ = [
     "pairwise_dot_score",
     "pairwise_euclidean_sim",
     "pairwise_manhattan_sim",
-    "semantic_search",
-    "top_k",
 ]
 
 # (n, D), (m, D) -> (n, m)
@@ -52,13 +44,6 @@ class SimilarityFunction(StrEnum):
     DOT = "dot"
     EUCLIDEAN = "euclidean"
     MANHATTAN = "manhattan"
-
-
-class Similar(Protocol):
-    """What semantic_search needs of a model."""
-
-    @property
-    def similarity_fn_name(self) -> str: ...
 
 
 def dot_score(a: ArrayLike, b: ArrayLike) -> Array:
@@ -170,118 +155,6 @@ def normalize_embeddings(embeddings: ArrayLike) -> Array:
     vectors = as_floats(embeddings).copy()
     normalize_(vectors)
     return vectors
-
-
-def semantic_search(
-    query_embeddings: ArrayLike,
-    corpus_embeddings: ArrayLike,
-    query_chunk_size: int = 100,
-    corpus_chunk_size: int = 500_000,
-    top_k: int = 10,
-    score_function: ScoreFunction | str | None = None,
-    *,
-    model: Similar | None = None,
-) -> list[list[dict[str, int | float]]]:
-    """Find the corpus vectors that score highest for each query: (Q, D), (N, D) -> Q lists.
-
-    Each list holds {"corpus_id": ..., "score": ...}, best first, equal scores by the smaller id:
-    `top_k` of them, or all there are. The chunk sizes bound the memory and change no result.
-
-    The scores are those of `score_function`, a function or a metric's name; without one the own
-    metric's of `model`, the model that made the vectors; without either the cosine, which is wrong
-    for a model trained for the dot product.
-
-    Raises TypeError for texts, ValueError for vectors of two widths, for NaN, and for a number that
-    cannot be meant.
-    """
-    score = score_function_of(score_function, model)
-    check_given_counts(query_chunk_size=query_chunk_size, corpus_chunk_size=corpus_chunk_size)
-    if top_k != 0 and not is_count(top_k):
-        raise ValueError(f"top_k is {top_k!r}; expected a whole number from 0 up.")
-    ids, scores = best_of_chunks(
-        as_rows(query_embeddings, "query_embeddings"),
-        as_rows(corpus_embeddings, "corpus_embeddings"),
-        query_chunk_size,
-        corpus_chunk_size,
-        top_k,
-        score,
-    )
-    return [
-        [{"corpus_id": id, "score": s} for id, s in zip(*row, strict=True)]
-        for row in zip(ids.tolist(), scores.tolist(), strict=True)
-    ]
-
-
-def score_function_of(
-    score_function: ScoreFunction | str | None, model: Similar | None = None
-) -> ScoreFunction:
-    """The function that semantic_search scores by. Raises ValueError for a name that is none."""
-    if score_function is None:
-        return cos_sim if model is None else SIMILARITIES[model.similarity_fn_name]
-    if isinstance(score_function, str):
-        if score_function not in SIMILARITIES:
-            raise ValueError(
-                f"score_function is {score_function!r}; expected a function or one of "
-                f"{', '.join(SIMILARITIES)}."
-            )
-        return SIMILARITIES[score_function]
-    return score_function
-
-
-def best_of_chunks(
-    queries: Array,
-    corpus: Array,
-    query_chunk_size: int,
-    corpus_chunk_size: int,
-    k: int,
-    score: ScoreFunction,
-) -> tuple[IntArray, Array]:
-    """The k best of a corpus, in chunks of both: (Q, D), (N, D) -> (Q, k), (Q, k)."""
-    cosine = score is cos_sim
-    if cosine:  # then each vector is divided by its length once, not once for every other chunk
-        queries, score = normalize_embeddings(queries), dot_score
-    # Of no queries, one empty part, which is not scored: it may not know its width.
-    parts = [
-        queries[start : start + query_chunk_size]
-        for start in range(0, max(1, len(queries)), query_chunk_size)
-    ]
-    ids = [np.empty((len(part), 0), dtype=np.int64) for part in parts]
-    scores = [np.empty((len(part), 0), dtype=np.float32) for part in parts]
-    for start in range(0, len(corpus) if len(queries) else 0, corpus_chunk_size):
-        chunk = corpus[start : start + corpus_chunk_size]
-        chunk = normalize_embeddings(chunk) if cosine else chunk
-        for number, part in enumerate(parts):
-            new_ids, new_scores = top_k(np.asarray(score(part, chunk)), k)
-            # What was found before comes first, and has the smaller ids.
-            both = np.hstack([scores[number], new_scores])
-            columns, scores[number] = top_k(both, k)
-            both_ids = np.hstack([ids[number], new_ids + start])
-            ids[number] = np.take_along_axis(both_ids, columns, axis=1)
-    return np.concatenate(ids), np.concatenate(scores)
-
-
-def top_k(scores: Array, k: int) -> tuple[IntArray, Array]:
-    """Find the k highest scores of each row, best first: (Q, N) -> (Q, k), (Q, k).
-
-    Equal scores come in the order of their columns. With fewer than k columns, all are returned.
-
-    Raises ValueError for NaN, which has no place in an order.
-    """
-    count = min(k, scores.shape[1])
-    columns = np.empty((len(scores), count), dtype=np.int64)
-    if count == 0:
-        return columns, np.empty((len(scores), 0), dtype=scores.dtype)
-    for row, values in enumerate(scores):
-        # The k-th highest by selection, in linear time. NaN would come after all numbers.
-        highest = np.partition(values, len(values) - count)[len(values) - count :]
-        if np.isnan(highest).any():
-            raise ValueError(f"Row {row} of the scores holds NaN; its vectors are no numbers.")
-        above = np.flatnonzero(values > highest[0])
-        level = np.flatnonzero(values == highest[0])[: count - len(above)]
-        # Each part is in the order of the columns, and a stable sort keeps that among equals.
-        chosen = np.concatenate([above, level])
-        columns[row] = chosen[np.argsort(-values[chosen], kind="stable")]
-    return columns, np.take_along_axis(scores, columns, axis=1)
 
 
 def rows_of(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:

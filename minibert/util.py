@@ -2,6 +2,7 @@
 
 from minibert.mining import community_detection, paraphrase_mining, paraphrase_mining_embeddings
 from minibert.quantization import quantize_embeddings
+from minibert.ranking import semantic_search
 from minibert.scores import (
     SimilarityFunction,
     cos_sim,
@@ -14,7 +15,6 @@ from minibert.scores import (
     pairwise_dot_score,
     pairwise_euclidean_sim,
     pairwise_manhattan_sim,
-    semantic_search,
 )
 from minibert.scores import cos_sim as pytorch_cos_sim
 

@@ -32,9 +32,13 @@ MAY_IMPORT = {
     "tokens": "arrays errors",
     "bert": "activations arrays packing",
     "pooling": "activations arrays packing",
-    "scores": "arguments arrays json_files kernels",
+    "scores": "arrays kernels",
+    "best": "arrays",
+    "stack": "arrays",
+    "ranking": "arguments arrays best json_files scores stack",
+    "hamming": "arrays best stack",
     "metrics": "errors scores",
-    "mining": "arguments arrays json_files progress scores",
+    "mining": "arguments arrays progress ranking scores stack",
     "modules": "activations errors json_files pooling",
     "folder": "errors json_files modules",
     "hub": "errors json_files modules",
@@ -54,11 +58,11 @@ MAY_IMPORT = {
     "model": "errors tokens",
     "cross_encoder": "activations arguments arrays bert checkpoint errors folder hub json_files "
     "kernels model packing progress tokens transformer",
-    "masked_lm": "activations arguments arrays checkpoint errors hub kernels modules packing "
-    "scores tokens transformer",
+    "masked_lm": "activations arguments arrays best checkpoint errors hub kernels modules packing "
+    "tokens transformer",
     "encoder": "arguments arrays metrics model progress quantization scores tokens",
-    "util": "mining quantization scores",
-    "__init__": "encoder errors quantization scores",
+    "util": "mining quantization ranking scores",
+    "__init__": "encoder errors quantization ranking scores",
     "reading": "",
     "fingerprint": "",
     "manifest": "errors files",
@@ -69,7 +73,9 @@ MAY_IMPORT = {
     "verifying": "arrays corpus errors formats manifest shards",
     "collection": "arrays reading",
     "measures": "arrays",
-    "evaluation": "arrays collection measures progress scores",
+    "evaluation": "arrays best collection measures progress scores",
+    "search": "arguments arrays corpus errors hamming quantization ranking stack",
+    "approximate": "arrays errors files ranking",
     "commands": "",
     "commands.options": "__init__ devices encoder",
     "commands.texts": "reading",
@@ -77,11 +83,14 @@ MAY_IMPORT = {
     "commands.embed": "commands.options commands.output commands.texts formats progress",
     "commands.score": "commands.options commands.output commands.texts encoder",
     "commands.info": "commands.options commands.output",
-    "commands.index": "commands.info commands.options commands.output commands.texts progress",
+    "commands.index": "commands.graph commands.info commands.options commands.output "
+    "commands.texts progress",
+    "commands.graph": "commands.options commands.search progress",
+    "commands.search": "commands.options commands.output commands.texts",
     "commands.demo": "commands.options commands.score",
     "commands.evaluate": "commands.options commands.output evaluation",
     "cli": "__init__ commands.demo commands.embed commands.evaluate commands.index commands.info "
-    "commands.score errors",
+    "commands.score commands.search errors",
     "__main__": "cli",
     "integrations": "",
     "integrations.mteb": "__init__",
@@ -92,6 +101,7 @@ NOT_IMPORTED = ["__main__", "commands", "integrations", "integrations.mteb", "ke
 # whoever asks model[0] for it, and importing the class should not wait for what opens a model.
 LATE = {
     "devices": "kernels_cupy",
+    "stack": "devices",
     "transformer": "padded",
     "model": "devices processes",
     "encoder": "folder hub padded pipeline saving transformer vectors",
@@ -99,6 +109,9 @@ LATE = {
     "fingerprint": "hub saving",
     "writing": "devices",
     "commands.index": "corpus errors indexing manifest reading verifying",
+    "search": "approximate encoder",
+    "commands.graph": "approximate search",
+    "commands.search": "corpus cross_encoder reading search",
 }
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {
@@ -111,6 +124,9 @@ FOR_TYPES = {
     "indexing": "encoder",
     "writing": "encoder",
     "commands.index": "manifest reading",
+    "search": "approximate cross_encoder encoder",
+    "approximate": "search",
+    "commands.search": "search",
     "__init__": "corpus cross_encoder masked_lm padded util",
 }
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minibert.quantization import quantize_embeddings
+from minibert.quantization import dequantize_embeddings, quantize_embeddings
 
 
 def vectors(rows=150, width=5):
@@ -121,3 +121,33 @@ def test_what_has_no_code_is_refused(precision):
         quantize_embeddings(x, precision)
     with pytest.raises(ValueError, match="The embeddings are no vectors"):
         quantize_embeddings(None, precision)
+
+
+def test_codes_stand_for_the_middle_of_their_step():
+    ranges = np.array([[0.0, -1.0], [255.0, 1.0]], dtype=np.float32)
+    vectors = np.array([[0.0, -1.0], [3.7, 0.0], [254.2, 0.99], [255.0, 1.0]], dtype=np.float32)
+    for precision in ("int8", "uint8"):
+        codes = quantize_embeddings(vectors, precision, ranges)
+        back = dequantize_embeddings(codes, precision, 2, ranges)
+        np.testing.assert_array_equal(back[:, 0], [0.5, 3.5, 254.5, 255.0])
+        assert np.abs(back[:, 1] - vectors[:, 1]).max() <= 1.001 / 255
+        np.testing.assert_array_equal(quantize_embeddings(back, precision, ranges), codes)
+
+
+def test_a_dimension_that_never_changes_stands_for_itself():
+    ranges = np.array([[2.0], [2.0]])
+    codes = quantize_embeddings(np.array([[2.0], [2.0]]), "int8", ranges)
+    assert dequantize_embeddings(codes, "int8", 1, ranges).tolist() == [[2.0], [2.0]]
+
+
+@pytest.mark.parametrize("precision", ["binary", "ubinary"])
+def test_bits_stand_for_signs(precision):
+    vectors = np.array([[0.5, -0.1, 0.0, 2, 3, 4, 5, 6, -7, 8]], dtype=np.float32)
+    codes = quantize_embeddings(vectors, precision)
+    signs = [[1, -1, -1, 1, 1, 1, 1, 1, -1, 1]]
+    assert dequantize_embeddings(codes, precision, 10).tolist() == signs
+
+
+def test_codes_without_their_ranges_stand_for_nothing():
+    with pytest.raises(ValueError, match="Codes of int8 stand for nothing without"):
+        dequantize_embeddings(np.zeros((1, 2), dtype=np.int8), "int8", 2)

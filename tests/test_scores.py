@@ -15,8 +15,6 @@ from minibert.scores import (
     manhattan_sim,
     normalize_embeddings,
     pairwise_angle_sim,
-    semantic_search,
-    top_k,
 )
 
 A = np.array([[1.0, 2.0, 2.0], [0.0, 0.0, 0.0]], dtype=np.float32)
@@ -123,105 +121,9 @@ def test_the_angle_adds_cosine_and_sine():
     np.testing.assert_allclose(pairwise_angle_sim([[3.0, 4.0, 0.0]], [[3.0, 4.0, 0.0]]), [1])
 
 
-@pytest.mark.parametrize("k", [0, 1, 3, 7, 50])
-def test_the_highest_scores_come_best_first_and_ties_by_column(k):
-    scores = np.random.default_rng(0).integers(0, 4, size=(20, 7)).astype(np.float32)
-    scores[3] = -np.inf
-    scores[4, 2] = np.inf
-    columns, values = top_k(scores, k)
-    expected = [sorted(range(7), key=lambda c, row=row: (-row[c], c))[:k] for row in scores]
-    assert columns.tolist() == expected
-    np.testing.assert_array_equal(values, np.take_along_axis(scores, columns, axis=1))
-
-
-def test_nan_has_no_rank():
-    scores = np.zeros((3, 9), dtype=np.float32)
-    scores[1, 4] = np.nan
-    with pytest.raises(ValueError, match="Row 1 of the scores holds NaN"):
-        top_k(scores, 2)
-
-
-@pytest.mark.parametrize("chunks", [{}, {"query_chunk_size": 2, "corpus_chunk_size": 3}])
-def test_hits_are_the_best_with_ties_by_id(chunks):
-    random = np.random.default_rng(0)
-    corpus = random.integers(-2, 3, size=(30, 3)).astype(np.float32)  # many ties
-    queries = random.normal(size=(5, 3)).astype(np.float32)
-    hits = semantic_search(queries, corpus, top_k=6, score_function=dot_score, **chunks)
-    for query, found in zip(queries, hits, strict=True):
-        scores = corpus @ query
-        expected = sorted(range(30), key=lambda n, s=scores: (-round(float(s[n]), 5), n))[:6]
-        assert [hit["corpus_id"] for hit in found] == expected
-        np.testing.assert_allclose(
-            [hit["score"] for hit in found], scores[expected], rtol=0, atol=1e-6
-        )
-
-
-def test_hits_are_by_cosine_unless_a_model_or_a_function_says_otherwise():
-    query, corpus = np.array([1.0, 0.0]), np.array([[2.0, 2.0], [1.0, 0.1]])
-    best = [hits[0]["corpus_id"] for hits in (
-        semantic_search(query, corpus)[0],
-        semantic_search(query, corpus, score_function=dot_score)[0],
-    )]  # fmt: skip
-    assert best == [1, 0]
-
-    class Dot:
-        similarity_fn_name = "dot"
-
-    assert semantic_search(query, corpus, model=Dot())[0][0]["corpus_id"] == 0
-    assert (
-        semantic_search(query, corpus, score_function=cos_sim, model=Dot())[0][0]
-        == (semantic_search(query, corpus)[0][0])
-    )
-
-
-def test_a_search_with_nothing_in_it_finds_nothing():
-    none, one = np.empty((0, 3)), np.ones((1, 3))
-    assert semantic_search(none, one) == semantic_search([], one) == []
-    assert semantic_search(one, none) == semantic_search(one, []) == [[]]
-    assert semantic_search(one, one, top_k=0) == [[]]
-    with pytest.raises(ValueError, match="3 and 4 dimensions"):
-        semantic_search(one, np.ones((2, 4)))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"top_k": -1}, "top_k is -1; expected a whole number from 0 up"),
-        ({"top_k": None}, "top_k is None; expected a whole number from 0 up"),
-        ({"query_chunk_size": 0}, "query_chunk_size is 0; expected a whole number from 1 up"),
-        ({"corpus_chunk_size": None}, "corpus_chunk_size is None; expected a whole number"),
-        ({"score_function": "dots"}, "score_function is 'dots'; expected a function or one of cos"),
-    ],
-)
-def test_a_search_that_cannot_be_meant_is_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        semantic_search(np.ones((1, 3)), np.ones((1, 3)), **arguments)
-
-
-@pytest.mark.parametrize("name", SIMILARITIES)
-def test_a_search_by_a_metric_s_name_is_one_by_its_function(name):
-    function = SIMILARITIES[name]
-    expected = semantic_search(A, B, score_function=lambda a, b: function(a, b))
-    assert semantic_search(A, B, score_function=name) == expected
-
-
-def test_the_lengths_of_a_corpus_are_taken_once(monkeypatch):
-    taken = []
-
-    def normalized(vectors):
-        taken.append(len(vectors))
-        return normalize_embeddings(vectors)
-
-    monkeypatch.setattr(minibert.scores, "normalize_embeddings", normalized)
-    semantic_search(np.ones((50, 3)), np.ones((7, 3)), query_chunk_size=4, corpus_chunk_size=5)
-    assert taken == [50, 5, 2]
-
-
 @pytest.mark.parametrize("texts", ["a dog", ["a dog", "a cat"], None, [None]])
 def test_texts_are_no_vectors(texts):
     with pytest.raises(TypeError, match=r"These are no vectors.*encode\(\) makes them"):
-        semantic_search(texts, A)
-    with pytest.raises(TypeError, match="These are no vectors"):
         cos_sim(A, texts)
 
 

@@ -44,7 +44,7 @@ ONE_LABEL = "test_cross_encoder.py::test_one_label_gives_a_number_a_pair_and_sev
 MASKED = "test_golden.py::test_probabilities_of_masked_words_equal_the_reference_s"
 ENCODER = "test_encoder.py::test_"
 PAIR_CUT = "test_tokens.py::test_a_pair_is_cut_like_the_tokenizers_library_cuts_it"
-TOP_K = "test_scores.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
+TOP_K = "test_best.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "test_saving.py::test_"
 PROCESSES = "test_processes.py::test_"
 DEVICES = "test_devices.py::test_"
@@ -157,10 +157,14 @@ MUTANTS = [
            "test_scores.py::test_cos_sim_divides_by_both_lengths_and_a_zero_vector_scores_0"),
     Mutant("scores.py", "wide = right.astype(np.float64)", "wide = right",
            "test_scores.py::test_distances_are_negative_and_exact_for_neighbours"),
-    Mutant("scores.py", 'chosen[np.argsort(-values[chosen], kind="stable")]', "chosen", TOP_K),
-    Mutant("scores.py", "[: count - len(above)]", "[::-1][: count - len(above)]", TOP_K),
-    Mutant("scores.py", "new_ids + start", "new_ids",
-           "test_scores.py::test_hits_are_the_best_with_ties_by_id[chunks1]"),
+    # best, ranking
+    Mutant("best.py", "(number, -scores, row)", "(-number, -scores, row)", TOP_K),
+    Mutant("best.py", "- 2 * self.error", "- 0 * self.error",
+           "test_best.py::test_estimates_within_their_error_do_not_change_the_best"),
+    Mutant("ranking.py", "self.epsilons * metric.size", "0.01 * self.epsilons * metric.size",
+           "test_ranking.py::test_an_estimate_that_is_off_by_its_bound_is_still_scored"),
+    Mutant("ranking.py", "estimates -= block.squares / 2", "estimates -= block.squares / 2.02",
+           "test_ranking.py::test_the_nearest_are_those_of_a_ranking_in_float64[float16-euclidean]"),
     Mutant("quantization.py", "np.floor(", "np.round(", INT8),
     Mutant("quantization.py", "(codes - 128)", "(codes - 127)", INT8),
     Mutant("quantization.py", "steps = np.where(steps == 0, 1, steps)", "steps = steps + 1e-3",
@@ -171,7 +175,7 @@ MUTANTS = [
            "test_mining.py::test_a_vector_in_two_groups_stays_with_the_larger"),
     Mutant("mining.py", "free = members[~taken[members]]", "free = members",
            "test_mining.py::test_a_vector_in_two_groups_stays_with_the_larger"),
-    Mutant("mining.py", "top_k + 1, score\n", "top_k, score\n", PARAPHRASES),
+    Mutant("mining.py", "stack, top_k + 1, score", "stack, top_k, score", PARAPHRASES),
     Mutant("mining.py", "np.cumsum(others, axis=1) <= top_k", "True",
            PARAPHRASES.replace("cos_sim", "dot_score")),
     # heads

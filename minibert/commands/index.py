@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minibert.commands import graph
 from minibert.commands.info import print_facts
 from minibert.commands.options import add_command, add_model, load, positive, shows_progress
 from minibert.commands.output import print_json
@@ -39,6 +40,7 @@ def add(commands: Any) -> None:
     add_delete(kinds)
     add_verify(kinds)
     add_info(kinds)
+    graph.add(kinds)
 
 
 def add_build(commands: Any) -> None:

@@ -1,0 +1,196 @@
+"""minibert search: questions -> the nearest documents of a corpus on disk."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from minibert.commands.options import add_command, load, positive
+from minibert.commands.output import output, print_json
+from minibert.commands.texts import read_texts
+
+if TYPE_CHECKING:
+    from minibert.search import Hit, Index
+
+__all__ = ["add"]
+
+CHUNK_QUERIES = 1024  # how many are read and answered at a time
+
+
+def add(commands: Any) -> None:
+    command = add_command(
+        commands,
+        search,
+        "Find the documents of a corpus that are nearest to a question, or to each of many.",
+        'minibert search my-corpus "How many people live in London?"',
+        "minibert search my-corpus --file queries.jsonl -k 100 --run run.trec",
+        'minibert search my-corpus "Who barks?" --rerank cross-encoder/ms-marco-MiniLM-L6-v2',
+    )
+    command.add_argument("folder", metavar="DIR", help="made by `minibert index build`")
+    command.add_argument("texts", nargs="*", metavar="QUESTION")
+    command.set_defaults(takes_more="texts")
+    command.add_argument(
+        "--file",
+        "-f",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="read a question from each line, or BEIR's queries.jsonl; - is standard input, also "
+        "if no QUESTION is given",
+    )
+    command.add_argument(
+        "-k", type=positive, default=10, metavar="N", help="documents of each (default 10)"
+    )
+    command.add_argument(
+        "--model", "-m", help="where the corpus's model lies now (default: where it lay)"
+    )
+    command.add_argument(
+        "--ids", metavar="FILE", help="find no others than those whose ids are lines of FILE"
+    )
+    command.add_argument(
+        "--rescore",
+        type=positive,
+        metavar="N",
+        help="of a binary corpus, take N times k by Hamming distance, and score only those",
+    )
+    command.add_argument(
+        "--rerank", metavar="MODEL", help="have a cross-encoder score the first again"
+    )
+    command.add_argument(
+        "--candidates",
+        type=positive,
+        default=100,
+        metavar="N",
+        help="how many documents it gets of each question (default 100)",
+    )
+    command.add_argument(
+        "--approximate",
+        action="store_true",
+        help="ask the graph of `minibert index graph`: quick, and may miss some",
+    )
+    command.add_argument("--allow-empty", action="store_true", help="answer an empty question, too")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="an object a question, with its hits")
+    form.add_argument(
+        "--run",
+        dest="run_file",
+        metavar="FILE",
+        help="write a run as TREC has it; - is standard output",
+    )
+
+
+def search(options: argparse.Namespace) -> None:
+    """minibert search: questions -> the nearest documents."""
+    from minibert.search import Index
+
+    ids = None if options.ids is None else list(lines(options.ids))
+    queries = read_queries(options)
+    index = Index(
+        options.folder,
+        model_of(options),
+        threads=options.threads,
+        approximate=options.approximate,
+    )
+    rerank = reranker(options)
+    with ExitStack() as stack:
+        run = stack.enter_context(output(options.run_file)) if options.run_file else None
+        while chunk := list(islice(queries, CHUNK_QUERIES)):
+            found = index.search(
+                [text for _, text in chunk],
+                options.k,
+                ids=ids,
+                rescore=options.rescore,
+                rerank=rerank,
+                candidates=options.candidates,
+                allow_empty=options.allow_empty,
+            )
+            for (id, text), hits in zip(chunk, found, strict=True):
+                show(options, index, id, text, hits, run)
+
+
+def show(
+    options: argparse.Namespace,
+    index: Index,
+    id: str,
+    text: str,
+    hits: list[Hit],
+    run: BinaryIO | None,
+) -> None:
+    """Print one question's hits in the form that was asked for."""
+    if run is not None:
+        run.write("".join(trec_lines(id, hits)).encode())
+    elif options.json:
+        print_json(
+            {
+                "id": id,
+                "query": text,
+                "prompt": index.prompt,
+                "hits": [hit._asdict() for hit in hits],
+            }
+        )
+    else:
+        print(text)
+        for hit in hits:
+            shown = "" if hit.text is None else " ".join(hit.text.split())[:100]
+            print(f"{hit.rank:4} {hit.score:10.4f}  {hit.id}  {shown}")
+
+
+def trec_lines(id: str, hits: Iterable[Hit]) -> Iterator[str]:
+    """A question's lines of a run: its id, Q0, a document's, rank, score, and whose run it is."""
+    for hit in hits:
+        for name in (id, hit.id):
+            if not name or name.split() != [name]:
+                raise ValueError(
+                    f"The id {name!r} has no place in a run: it is blank or has blanks."
+                )
+        yield f"{id} Q0 {hit.id} {hit.rank} {hit.score!r} minibert\n"
+
+
+def read_queries(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Questions with their ids: those of a JSON file, else numbers from 1."""
+    from minibert.reading import read_documents
+
+    given = argparse.Namespace(texts=options.texts, file=[])
+    sources: list[Iterable[tuple[str | None, str]]] = []
+    if options.texts:
+        sources.append((None, text) for text in read_texts(given))
+    for name in options.file or ([] if options.texts else ["-"]):
+        form = None if name.removesuffix(".gz").endswith(".jsonl") else "text"
+        sources.append((one.id, one.text) for one in read_documents([name], form))
+    numbered = enumerate((pair for source in sources for pair in source), start=1)
+    return ((str(number) if id is None else id, text) for number, (id, text) in numbered)
+
+
+def lines(name: str) -> Iterator[str]:
+    """The lines of a file, blank ones apart."""
+    given = argparse.Namespace(texts=[], file=[name])
+    return (line for line in read_texts(given) if line.strip())
+
+
+def model_of(options: argparse.Namespace) -> Any:
+    """The model that made the corpus, opened as the options say."""
+    from minibert.corpus import Corpus
+
+    settings = Corpus(options.folder).manifest.settings
+    if options.model is None:
+        options.model = settings.model
+        options.revision = options.revision or settings.revision
+    return load(options)
+
+
+def reranker(options: argparse.Namespace) -> Any:
+    """The cross-encoder that the options name, or None."""
+    if options.rerank is None:
+        return None
+    from minibert.cross_encoder import CrossEncoder
+
+    return CrossEncoder(
+        options.rerank,
+        device=options.device,
+        cache_folder=options.cache_folder,
+        local_files_only=options.offline,
+        threads=options.threads,
+    )
