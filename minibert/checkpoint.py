@@ -124,8 +124,10 @@ def read_parameters(tensors: Tensors, config: Config) -> Parameters:
     position = tensors.take("embeddings.position_embeddings.weight", positions, hidden)
     types = tensors.take("embeddings.token_type_embeddings.weight", config.type_vocab_size, hidden)
     has_pooler = "pooler.dense.weight" in tensors
+    words = tensors.take("embeddings.word_embeddings.weight", config.vocab_size, hidden)
+    tensors.let_go("embeddings.word_embeddings.weight")  # of which a text needs a few rows
     return Parameters(
-        words=tensors.take("embeddings.word_embeddings.weight", config.vocab_size, hidden),
+        words=words,
         types_and_positions=types[:, None] + position,  # (types, P, D)
         norm_weight=tensors.take("embeddings.LayerNorm.weight", hidden),
         norm_bias=tensors.take("embeddings.LayerNorm.bias", hidden),
@@ -147,6 +149,8 @@ def read_layer(tensors: Tensors, config: Config, name: str) -> Layer:
     qkv_weight = np.concatenate(
         [tensors.take(f"{attention}.{part}.weight", hidden, hidden) for part in parts]
     )  # (3D, D)
+    for part in parts:
+        tensors.let_go(f"{attention}.{part}.weight")  # copied
     qkv_bias = np.concatenate([tensors.take(f"{attention}.{part}.bias", hidden) for part in parts])
     # Attention divides q k^T by sqrt(D/H). Done here once, on the queries, it costs nothing later.
     scale = (hidden // config.num_attention_heads) ** -0.5

@@ -101,6 +101,19 @@ class StoredTensor:
             f"{self.path}: {self.name} has the type {self.dtype}; expected F32, F16, BF16 or F64."
         )
 
+    def let_go(self) -> None:
+        """Let the system take back the memory that the tensor's bytes have been read into.
+
+        They are still mapped: whoever looks at them again reads them from the file again.
+        """
+        if not hasattr(self.buffer, "madvise"):  # Windows
+            return
+        size = math.prod(self.shape) * ITEM_BYTES[self.dtype]
+        start = -(-self.offset // mmap.PAGESIZE) * mmap.PAGESIZE  # whole pages, no neighbour's
+        length = (self.offset + size) // mmap.PAGESIZE * mmap.PAGESIZE - start
+        if length > 0:
+            self.buffer.madvise(mmap.MADV_DONTNEED, start, length)
+
     def view(self, dtype: str) -> NDArray[Any]:
         """The bytes of the tensor, read as a type of NumPy."""
         flat = np.frombuffer(self.buffer, dtype, count=math.prod(self.shape), offset=self.offset)
@@ -181,6 +194,10 @@ class Tensors:
         self._taken.add(name)
         self.taken_numbers += tensor.size
         return tensor
+
+    def let_go(self, name: str) -> None:
+        """Keep a tensor's bytes out of memory: few of them are needed, or all have been copied."""
+        self._stored[name].let_go()
 
     def unused(self) -> tuple[str, ...]:
         """The names, as stored, of the tensors that nobody took."""

@@ -3,6 +3,9 @@
 import hashlib
 import json
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -320,3 +323,26 @@ def test_a_config_json_that_is_no_object_is_refused(folder, content):
 def test_a_folder_without_config_json_is_refused(folder):
     (folder / "config.json").unlink()
     refused(folder, r"config\.json is missing")
+
+
+RESIDENT = """
+import sys
+from pathlib import Path
+from minibert.checkpoint import load_checkpoint
+
+checkpoint = load_checkpoint(Path(sys.argv[1]))
+parts = open("/proc/self/smaps").read().split("VmFlags")
+(mapped,) = (part for part in parts if "model.safetensors" in part)
+print(next(line.split()[1] for line in mapped.splitlines() if line.startswith("Rss:")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux says it there")
+def test_what_is_copied_or_hardly_needed_leaves_the_memory_again(minilm_folder):
+    result = subprocess.run(
+        [sys.executable, "-c", RESIDENT, str(minilm_folder)], capture_output=True, text=True
+    )
+    resident = int(result.stdout) * 1024  # of 91 MB, all of which was looked at once
+    words, copied = 30522 * 384 * 4, 6 * 3 * 384 * 384 * 4
+    size = (minilm_folder / "model.safetensors").stat().st_size
+    assert resident < size - words - copied + 1e6
