@@ -10,7 +10,6 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -448,8 +447,10 @@ def frame_of(backend: Tokenizer) -> Frame:
 
     Raises CheckpointError for a tokenizer that does more than that.
     """
-    candidates = chain("a", backend.get_vocab(with_added_tokens=False))  # a generator: "a" will do
-    word = next((w for w in candidates if backend.encode(w, add_special_tokens=False).ids), "a")
+    word = "a"
+    if not backend.encode(word, add_special_tokens=False).ids:
+        words = backend.get_vocab(with_added_tokens=False)  # slow, and hardly ever needed
+        word = next((w for w in words if backend.encode(w, add_special_tokens=False).ids), word)
     pieces = backend.encode(word, add_special_tokens=False).ids
     single, pair = backend.encode(word), backend.encode(word, word)
     around, three = special_parts(single), special_parts(pair)

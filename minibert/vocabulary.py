@@ -92,7 +92,7 @@ def load_tokenizer(
     if transformer.do_lower_case:
         lower_case_first(backend)
     backend.encode_special_tokens = setting(path, settings, "split_special_tokens", bool, False)
-    check_size(folder, backend, special, vocab_size)
+    check_size(folder, backend, largest_word(backend, content), special, vocab_size)
     input_names = setting(path, settings, "model_input_names", list, list(INPUT_NAMES[kind]))
     return TextTokenizer(
         backend,
@@ -106,15 +106,27 @@ def load_tokenizer(
     )
 
 
-def check_size(folder: Path, backend: Tokenizer, special: dict[str, str], vocab_size: int) -> None:
+def largest_word(backend: Tokenizer, content: dict[str, Any]) -> int:
+    """The largest id of a word, added ones apart: of tokenizer.json's content, if there is one.
+
+    To have them from the library takes longer than anything else there is to load.
+    """
+    vocabulary = content.get("model", {}).get("vocab")
+    if not isinstance(vocabulary, dict):
+        vocabulary = backend.get_vocab(with_added_tokens=False)
+    return max(vocabulary.values(), default=0)
+
+
+def check_size(
+    folder: Path, backend: Tokenizer, largest: int, special: dict[str, str], vocab_size: int
+) -> None:
     """Raise CheckpointError for words beyond the embeddings, but for added ones that may not come.
 
     Some published folders have added tokens that their model was never given.
     """
-    words = backend.get_vocab(with_added_tokens=False)
     added = {id: token.content for id, token in backend.get_added_tokens_decoder().items()}
     beyond = [id for id, text in added.items() if id >= vocab_size and text not in special.values()]
-    largest = max((*words.values(), *(id for id in added if id not in beyond)), default=0)
+    largest = max((largest, *(id for id in added if id not in beyond)))
     if largest >= vocab_size:
         raise CheckpointError(
             f"{folder}: the vocabulary goes up to the id {largest}; the model has {vocab_size} "
@@ -161,12 +173,11 @@ def as_it_stands(path: Path, content: dict[str, Any]) -> Tokenizer:
 
 def frame_as_bert(backend: Tokenizer, special: dict[str, str]) -> None:
     """Put [CLS] before a text and [SEP] behind it; a pair's second text has the type 1."""
-    vocabulary = backend.get_vocab(with_added_tokens=True)
     cls, sep = special["cls_token"], special["sep_token"]
     backend.post_processor = processors.TemplateProcessing(
         single=f"{cls}:0 $A:0 {sep}:0",
         pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
-        special_tokens=[(cls, vocabulary[cls]), (sep, vocabulary[sep])],
+        special_tokens=[(text, backend.token_to_id(text)) for text in (cls, sep)],
     )
 
 
@@ -200,7 +211,7 @@ def read_words(folder: Path, content: dict[str, Any], unknown: str) -> WordPiece
         vocabulary = setting(path, model, "vocab", dict)
         if model.get("type", "WordPiece") != "WordPiece" or not vocabulary:
             raise CheckpointError(f"{path}: the model is no WordPiece with a vocabulary.")
-        if not all(type(id) is int and id >= 0 for id in vocabulary.values()):
+        if set(map(type, vocabulary.values())) != {int} or min(vocabulary.values()) < 0:
             raise CheckpointError(f"{path}: the vocabulary has ids that are no whole numbers.")
         words = WordPiece(vocabulary, unk_token=unknown)
     elif (folder / "vocab.txt").exists():
