@@ -1,6 +1,6 @@
 """Check minibert on a GPU: the same vectors as on the CPU, and how fast beside torch.
 
-    python tools/gpu_check.py                             # with MiniLM and paragraphs of our pages
+    python tools/gpu_check.py                             # with MiniLM and the package's sample
     python tools/gpu_check.py --model bert-base --dataset DIR --report gpu-bert-base
     python tools/gpu_check.py --work parity               # in a minute, and without torch
 
@@ -146,7 +146,7 @@ def parse(arguments):
     )
     parser.add_argument("--model", default="minilm", help="minilm, bert-base or a folder")
     parser.add_argument(
-        "--dataset", metavar="DIR", help="in BEIR's layout (default: paragraphs of our own pages)"
+        "--dataset", metavar="DIR", help="in BEIR's layout (default: the sample of the package)"
     )
     parser.add_argument("--documents", type=int, metavar="N", help="so many of its documents")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each peer")
