@@ -4,6 +4,7 @@
     python tools/bench.py --model bert-base       # all peers that are installed
     python tools/bench.py --model minilm --dataset DIR --json results.json --plot results.png
     python tools/bench.py --compare OLD NEW       # two commits of minibert
+    python tools/bench.py --search --vectors 1000000   # exact search beside faiss: bench_search.py
 
 Every implementation is a process of its own with so many threads, loaded once; they take turns, so
 that a busy machine is busy for all, and medians are compared. Tokens are counted without padding.
@@ -24,6 +25,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import bench_search
 import numpy as np
 from bench_models import MODELS, ROOT, find, make_graphs
 from bench_peers import PEERS
@@ -38,6 +40,7 @@ REQUIREMENTS = [
         "onnxruntime==1.32.0", "onnxscript==0.7.2", "openvino==2026.4.1", "ctranslate2==4.8.5",
         "matplotlib>=3.10", "threadpoolctl>=3.5",
     ],
+    bench_search.REQUIREMENTS,
     ["--editable", str(ROOT)],
 ]  # fmt: skip
 QUERY_TOKENS = (9, 16, 32, 128, 512)
@@ -87,6 +90,10 @@ class Peer:
 
 def main():
     """Measure what is asked for."""
+    if "--search" in sys.argv:
+        sys.argv.remove("--search")  # the other options are its own
+        bench_search.main()
+        return
     options = parse()
     if options.install:
         install()
@@ -110,6 +117,11 @@ def parse():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--install", action="store_true", help="install the peers, and end")
+    parser.add_argument(
+        "--search",
+        action="store_true",
+        help="search beside faiss instead; --search --help has more",
+    )
     parser.add_argument("--model", default="minilm", help="minilm, bert-base or a folder")
     parser.add_argument(
         "--dataset", metavar="DIR", help="in BEIR's layout (default: the sample of the package)"
