@@ -49,8 +49,8 @@ import sys
 sys.path.insert(0, {tools!r})
 from bench_peers import PEERS
 PEERS[{name!r}]({folder!r}, {threads}).encode(["hello world"])
-print([line for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
 """
+PEAK = 'print([line for line in open("/proc/self/status") if line.startswith("VmHWM")][0])'
 
 
 class Peer:
@@ -351,12 +351,16 @@ def callers(names, folder, rounds):
 
 
 def starts(names, folder, options):
-    """Seconds from the start of a process to its first vector."""
-    seconds = {name: [] for name in names}
+    """Seconds from the start of a process to its first vector, and to its imports' end."""
+    seconds = {name: {"first vector": [], "import": []} for name in names}
     for _ in range(options.rounds + 2):
         for name in names:
-            seconds[name].append(measured(name, folder, options.threads)[0])
-    return {name: statistics.median(values) for name, values in seconds.items()}
+            seconds[name]["first vector"].append(measured(name, folder, options.threads)[0])
+            seconds[name]["import"].append(run_to_end(name, f"{PEERS[name].imports}\n{PEAK}")[0])
+    return {
+        name: {what: statistics.median(values) for what, values in found.items()}
+        for name, found in seconds.items()
+    }
 
 
 def memory(names, folder, texts, threads):
@@ -379,6 +383,11 @@ def measured(name, folder, threads):
     program = FIRST_VECTOR.format(
         tools=str(ROOT / "tools"), name=name, folder=str(folder), threads=threads
     )
+    return run_to_end(name, f"{program}\n{PEAK}")
+
+
+def run_to_end(name, program):
+    """Run a fresh process that prints its peak: -> its seconds and megabytes."""
     start = time.perf_counter()
     result = subprocess.run(
         [sys.executable, "-c", program],
@@ -390,7 +399,7 @@ def measured(name, folder, threads):
     seconds = time.perf_counter() - start
     peak = re.search(r"VmHWM:\s*(\d+)", result.stdout)
     if peak is None:
-        raise RuntimeError(f"{name} gave no vector.")
+        raise RuntimeError(f"{name} did not come to its end.")
     # The system's own account of a child (ru_maxrss) begins with the memory of its parent.
     return seconds, int(peak[1]) * 1024 / 1e6
 
@@ -470,7 +479,8 @@ def table(report):
         row(f"{tokens} tokens, ms, median", per("median ms", results), "{:.2f}")
         row(f"{tokens} tokens, ms, p99", per("p99 ms", results), "{:.2f}")
     row("two callers, queries per second", report.get("callers", {}), "{:.1f}")
-    row("process start to first vector, s", report.get("start", {}), "{:.2f}")
+    row("process start to first vector, s", per("first vector", report.get("start", {})), "{:.2f}")
+    row("process start to imports' end, s", per("import", report.get("start", {})), "{:.2f}")
     row("peak memory to that, MB", per("first vector", report.get("memory", {})), "{:.0f}")
     row("peak memory, all documents, MB", per("all texts", report.get("memory", {})), "{:.0f}")
     row("installed, MB", report.get("megabytes installed", {}), "{:.0f}")

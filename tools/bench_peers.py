@@ -25,6 +25,7 @@ class Minibert:
     """This library."""
 
     requires = ("minibert-numpy",)
+    imports = "from minibert import SentenceTransformer"
     options = {"on_long": "ignore"}  # noqa: RUF012
 
     def __init__(self, folder, threads):
@@ -46,6 +47,7 @@ class SentenceTransformers:
     """sentence-transformers, on torch."""
 
     requires = ("sentence-transformers",)
+    imports = "from sentence_transformers import SentenceTransformer"
 
     def __init__(self, folder, threads):
         import torch
@@ -99,6 +101,7 @@ class OnnxRuntime(Padded):
     """ONNX Runtime on the graph as it was exported."""
 
     requires = ("onnxruntime", "tokenizers")
+    imports = "import onnxruntime, tokenizers"
     graph = "model.onnx"
 
     def __init__(self, folder, threads):
@@ -133,6 +136,7 @@ class OpenVino(Padded):
     """OpenVINO, held to float32."""
 
     requires = ("openvino", "tokenizers")
+    imports = "import openvino, tokenizers"
 
     def __init__(self, folder, threads):
         super().__init__(folder)
@@ -156,6 +160,7 @@ class CTranslate2(Padded):
     """CTranslate2 in float32. It takes tokens without padding."""
 
     requires = ("ctranslate2", "tokenizers")
+    imports = "import ctranslate2, tokenizers"
 
     def __init__(self, folder, threads):
         super().__init__(folder)
