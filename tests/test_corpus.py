@@ -554,6 +554,35 @@ def test_left_overs_are_removed(folder, model):
     assert tree(folder) == {**before, "notes.txt": b"mine"}
 
 
+def test_what_is_not_a_run_s_is_left_alone(folder, model):
+    build(folder, documents(), model, **SMALL)
+    (folder / "shards" / ".DS_Store").write_text("a file manager's")
+    (folder / "shards" / "notes").mkdir()
+    before = tree(folder)
+    build(folder, documents(), model, **SMALL)
+    assert tree(folder) == before
+    assert (folder / "shards" / "notes").is_dir()
+
+
+def test_shards_that_a_link_puts_elsewhere_are_not_written_to(folder, model, tmp_path):
+    build(folder, documents(), model, **SMALL)
+    elsewhere = tmp_path / "elsewhere"
+    (folder / "shards").rename(elsewhere)
+    (folder / "shards").symlink_to(elsewhere)
+    (elsewhere / "00007").mkdir()
+    before = tree(elsewhere)
+    for call in (
+        lambda: build(folder, documents(), model, **SMALL),
+        lambda: add(folder, documents(["more"], "e"), model),
+        lambda: delete(folder, ["d1"]),
+    ):
+        with pytest.raises(OutputError, match="shards' is a link"):
+            call()
+    assert tree(elsewhere) == before
+    assert (elsewhere / "00007").is_dir()
+    assert len(Corpus(folder)) == 7
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="asks Linux for the peak")
 def test_memory_does_not_grow_with_the_input(tmp_path):
     def peak(count):  # MB
