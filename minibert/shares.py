@@ -167,13 +167,16 @@ def in_threads(run: Callable[[int, Together], Array], count: int) -> Array:
             raise
 
     with ThreadPoolExecutor(count - 1) as others:
-        attending = [others.submit(attend, number) for number in range(1, count)]
         try:
-            return attend(0)
+            attending = [others.submit(attend, number) for number in range(1, count)]
+            return run(0, meeting.together(0))
         except threading.BrokenBarrierError:
             for other in attending:  # it was one of them, and this says why
                 if not isinstance(error := other.exception(), threading.BrokenBarrierError):
                     raise error from None  # type: ignore[misc]
+            raise
+        except BaseException:  # perhaps before all had begun
+            meeting.barrier.abort()
             raise
 
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -279,6 +280,29 @@ def test_when_one_thread_fails_none_waits_for_it_and_its_error_is_seen(failing, 
 
     with pytest.raises(type(error)):
         in_threads(run, 3)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
+def test_when_not_all_threads_begin_none_waits_for_the_others(monkeypatch, error):
+    submit, begun = ThreadPoolExecutor.submit, []
+
+    def until_the_second(*arguments):
+        begun.append(submit(*arguments))
+        if len(begun) == 2:
+            raise error
+        return begun[-1]
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", until_the_second)
+    monkeypatch.setattr(threading.Barrier, "wait", lambda self: WAIT(self, timeout=10))
+    start = time.perf_counter()
+    with pytest.raises(type(error)):
+        in_threads(lambda number, together: together(np.zeros((1, 1), np.float32)), 4)
+    assert time.perf_counter() - start < 5
+    assert len(begun) == 2
+    assert all(isinstance(one.exception(), threading.BrokenBarrierError) for one in begun)
+
+
+WAIT = threading.Barrier.wait
 
 
 def test_a_quick_thread_overwrites_no_share_that_another_still_reads():
