@@ -1,5 +1,8 @@
 """A lone pack on several threads, and short ones in tiles: the numbers of the whole."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -192,6 +195,44 @@ def test_threads_that_come_at_once_make_the_tiles_once(minilm_folder, monkeypatc
     for thread in threads:
         thread.join()
     assert counted.made == 4 * 6
+
+
+FORK = """
+import os, signal, sys, threading
+from minibert import SentenceTransformer, shares
+
+begun, forked = threading.Event(), threading.Event()
+
+def waiting(*arguments, tiled=shares.tiled):
+    begun.set()
+    forked.wait(20)
+    return tiled(*arguments)
+
+shares.has_small_products = lambda: True
+shares.tiled = waiting
+model = SentenceTransformer(sys.argv[1])
+thread = threading.Thread(target=model.encode, args=("a short text",))
+thread.start()
+begun.wait()
+pid = os.fork()
+forked.set()
+if pid == 0:
+    signal.alarm(10)
+    model.encode("a short text")
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+thread.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_while_another_thread_lays_out_tiles_leaves_the_child_able_to(minilm_folder):
+    result = subprocess.run(
+        [sys.executable, "-c", FORK, str(minilm_folder)],
+        capture_output=True, text=True, timeout=30,
+        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+    )  # fmt: skip
+    assert result.stdout.strip() == "0", result.stderr
 
 
 @pytest.mark.parametrize(
