@@ -90,6 +90,7 @@ def cosine(queries: Array, block: Block) -> Array:
     """The cosine times the query's length."""
     estimates, squares = products_and_squares(queries, block)
     estimates /= np.maximum(np.sqrt(squares), 1e-12)  # as normalize_ has it
+    estimates[:, np.isinf(squares)] = np.nan  # and not 0, which could be a cosine
     return estimates
 
 
@@ -156,8 +157,10 @@ class Part:
         # whole one covers lengths that are rounded too, 8 more what follows the product.
         self.epsilons = (width + 8) * float(limits.eps)
         self.underflow = width * float(limits.tiny)
-        rescore = self.rescore if isinstance(metric, str) else None
-        self.best = Best(len(queries), k, queries.dtype, rescore)
+        if isinstance(metric, str):
+            self.best = Best(len(queries), k, queries.dtype, self.rescore)
+        else:
+            self.best = Best(len(queries), k, np.float64)  # which holds what a function may give
 
     def compare(self, block: Block, excluded: IntArray) -> None:
         """Offer a block's scores. Raises ValueError for a vector that is none."""
@@ -224,8 +227,8 @@ def nearest(
     read, whatever kind of number is stored.
 
     Of a metric by name (one of SIMILARITIES), scores are those of float64, rounded to float32
-    unless there is float64 among the vectors. A function's scores are taken as they are; threads
-    call it at the same time.
+    unless there is float64 among the vectors. A function's scores are taken as they are, and come
+    in float64; threads call it at the same time.
 
     Raises ValueError for NaN and infinity, with the row, for two widths, and for numbers that no
     vector has.

@@ -167,6 +167,28 @@ def test_what_is_no_number_is_refused_with_its_place(bad, metric, row):
         nearest([[0.0] * 4, [bad] * 4], [np.ones((2, 4))], 1, metric)
 
 
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+def test_numbers_whose_squares_are_beyond_float32_are_refused(metric):
+    vectors = np.array([[0.5, 0.5], [1e30, 1e30], [0.5, 0.0]], dtype=np.float32)
+    queries = [[1e10, 0.0]] if metric == "dot" else [[1.0, 0.0]]
+    with pytest.raises(ValueError, match=r"Row 1 of matrix 0 holds .* too large to be multiplied"):
+        nearest(queries, [vectors], 1, metric)
+
+
+def test_a_metric_of_one_s_own_may_score_in_float64():
+    vectors = np.eye(3, dtype=np.float32)
+
+    def fine(queries, vectors):  # 0.1 is less in float64 than in float32, 0.7 is more
+        return 0.1 * (queries @ vectors.T).astype(np.float64) + 0.7 * (vectors[:, 0] == 0)
+
+    numbers, scores = nearest([[1.0, 0.0, 0.0]], [vectors], 3, fine)
+    assert numbers.tolist() == [[1, 2, 0]]
+    assert scores.tolist() == [[0.7, 0.7, 0.1]]
+    fine_scores = 1 + np.array([[0.0, 1e-12, 2e-12]])
+    numbers, _ = nearest([[1.0, 0.0, 0.0]], [vectors], 1, lambda queries, vectors: fine_scores)
+    assert numbers.tolist() == [[2]]
+
+
 def test_a_metric_of_one_s_own_gives_the_scores_as_they_are():
     calls = []
 
