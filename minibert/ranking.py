@@ -68,7 +68,8 @@ class Block:
         All lengths would cost as much again as a product with one query. A longer one in between
         is covered by the bound on rounding, a worst case that is tens of times what is met.
         """
-        return float(np.sqrt(squared_lengths(self.vectors[::128]).max()))
+        squares = squared_lengths(self.vectors[::128])
+        return float(np.sqrt(squares.max() + underflow_of(self.vectors)))
 
 
 class Metric(NamedTuple):
@@ -150,13 +151,12 @@ class Part:
         self.queries = queries
         self.stack = stack
         self.metric = metric
-        self.lengths = np.sqrt(squared_lengths(queries))
-        limits, width = np.finfo(queries.dtype), queries.shape[1]
+        self.underflow = underflow_of(queries)
+        self.lengths = np.sqrt(squared_lengths(queries) + self.underflow)
         # Of a sum of D products x_i y_i, in whatever order, rounding is at most D u |x| |y| with u
         # half an epsilon (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). A
         # whole one covers lengths that are rounded too, 8 more what follows the product.
-        self.epsilons = (width + 8) * float(limits.eps)
-        self.underflow = width * float(limits.tiny)
+        self.epsilons = (queries.shape[1] + 8) * float(np.finfo(queries.dtype).eps)
         if isinstance(metric, str):
             self.best = Best(len(queries), k, queries.dtype, self.rescore)
         else:
@@ -204,6 +204,11 @@ def squared_lengths(vectors: Array) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
         squares: Array = np.vecdot(vectors, vectors)
     return squares
+
+
+def underflow_of(vectors: Array) -> float:
+    """What a sum of D products may lose where they are too small for a number: (n, D) -> ()."""
+    return vectors.shape[1] * float(np.finfo(vectors.dtype).tiny)
 
 
 def nearest(

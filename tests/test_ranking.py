@@ -122,6 +122,21 @@ def test_what_the_rounding_of_a_product_hides_is_found(metric):
     agree(found, whole_ranking(queries, vectors, metric, range(2000)), 5)
 
 
+@pytest.mark.parametrize("scaled", ["queries", "vectors"])
+def test_a_tiny_scale_changes_no_ranking(scaled):
+    """Its squares are 0 in float32; a power of two rounds nothing else."""
+    random = np.random.default_rng(1)
+    vectors = (300 + random.normal(size=(2000, 64)) / 1000).astype(np.float32)
+    queries = (300 + random.normal(size=(3, 64)) / 1000).astype(np.float32)
+    expected, _ = nearest(queries, [vectors], 5, "dot")
+    tiny = np.float32(2.0**-90)
+    if scaled == "queries":
+        found, _ = nearest(queries * tiny, [vectors], 5, "dot")
+    else:
+        found, _ = nearest(queries, [vectors * tiny], 5, "dot")
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_an_estimate_that_is_off_by_its_bound_is_still_scored(monkeypatch):
     """The product is made worse than rounding makes it, up to half of the bound."""
     random = np.random.default_rng(2)
