@@ -208,7 +208,8 @@ def squared_lengths(vectors: Array) -> Array:
 
 def underflow_of(vectors: Array) -> float:
     """What a sum of D products may lose where they are too small for a number: (n, D) -> ()."""
-    return vectors.shape[1] * float(np.finfo(vectors.dtype).tiny)
+    smallest = float(np.finfo(vectors.dtype).tiny)
+    return smallest * int(vectors.shape[1])
 
 
 def nearest(

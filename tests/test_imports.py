@@ -111,7 +111,7 @@ LATE = {
     "commands.index": "corpus errors indexing manifest reading verifying",
     "search": "approximate encoder",
     "commands.graph": "approximate search",
-    "commands.search": "corpus cross_encoder reading search",
+    "commands.search": "cross_encoder manifest reading search",
 }
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {
