@@ -12,8 +12,10 @@ docs/corpus.md says what lies in the folder.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,7 @@ import numpy as np
 from minibert.arrays import IntArray
 from minibert.errors import CorpusError
 from minibert.fingerprint import fingerprint_of
-from minibert.manifest import Manifest, chained, read_manifest
+from minibert.manifest import MANIFEST, Manifest, chained, read_manifest
 from minibert.quantization import code_shape
 from minibert.shards import Shard, hashes_of, read_description
 
@@ -161,8 +163,11 @@ def read_deleted(folder: Path, manifest: Manifest) -> IntArray:
         return np.empty(0, dtype=np.int64)
     path = deleted_path(folder, manifest.deleted_sha256)
     try:
-        numbers: IntArray = np.load(path, allow_pickle=False)
-    except (FileNotFoundError, ValueError, EOFError) as error:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != manifest.deleted_sha256:
+            raise ValueError(f"its sha256 is not that of {MANIFEST}")
+        numbers: IntArray = np.lib.format.read_array(BytesIO(content), allow_pickle=False)
+    except (FileNotFoundError, ValueError) as error:
         raise CorpusError(f"{path} is missing or damaged: {error}.") from error
     if numbers.dtype != np.int64 or numbers.shape != (manifest.deleted,):
         raise CorpusError(

@@ -291,13 +291,13 @@ class Cores:
     def enter(self) -> None:
         """A call begins."""
         with self._lock:
-            self._calls += 1
-            if self._calls == 1:
+            if self._calls == 0:
                 from threadpoolctl import ThreadpoolController  # 5 ms, late for who only imports
 
                 self._controller = self._controller or ThreadpoolController()
                 self._before = self._controller.limit(limits=1, user_api="blas")
                 self._give_up_control()
+            self._calls += 1  # not sooner: Ctrl-C may come in between
 
     def leave(self) -> None:
         """It has ended."""

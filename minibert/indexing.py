@@ -209,6 +209,7 @@ def settings_of(
         long_texts="window" if (on_long or encoder.on_long) == "window" else "cut",
         reproducible=encoder.transformer.reproducible,
         device=encoder.device.partition(":")[0],
+        dtype=encoder.dtype,
         **others,
     )
 

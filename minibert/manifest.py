@@ -40,6 +40,7 @@ class Settings:
     pack_tokens: int
     reproducible: bool
     device: str  # "cpu" or "cuda": each rounds in its way
+    dtype: str  # in which the layers were computed, whatever the precision of what is kept
     texts: bool  # whether they are kept
     shard_documents: int
     shard_characters: int

@@ -68,7 +68,8 @@ class Block:
         All lengths would cost as much again as a product with one query. A longer one in between
         is covered by the bound on rounding, a worst case that is tens of times what is met.
         """
-        return float(np.sqrt(squared_lengths(self.vectors[::128]).max()))
+        squares = squared_lengths(self.vectors[::128])
+        return float(np.sqrt(squares.max() + underflow_of(self.vectors)))
 
 
 class Metric(NamedTuple):
@@ -90,6 +91,7 @@ def cosine(queries: Array, block: Block) -> Array:
     """The cosine times the query's length."""
     estimates, squares = products_and_squares(queries, block)
     estimates /= np.maximum(np.sqrt(squares), 1e-12)  # as normalize_ has it
+    estimates[:, np.isinf(squares)] = np.nan  # and not 0, which could be a cosine
     return estimates
 
 
@@ -149,15 +151,16 @@ class Part:
         self.queries = queries
         self.stack = stack
         self.metric = metric
-        self.lengths = np.sqrt(squared_lengths(queries))
-        limits, width = np.finfo(queries.dtype), queries.shape[1]
+        self.underflow = underflow_of(queries)
+        self.lengths = np.sqrt(squared_lengths(queries) + self.underflow)
         # Of a sum of D products x_i y_i, in whatever order, rounding is at most D u |x| |y| with u
         # half an epsilon (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). A
         # whole one covers lengths that are rounded too, 8 more what follows the product.
-        self.epsilons = (width + 8) * float(limits.eps)
-        self.underflow = width * float(limits.tiny)
-        rescore = self.rescore if isinstance(metric, str) else None
-        self.best = Best(len(queries), k, queries.dtype, rescore)
+        self.epsilons = (queries.shape[1] + 8) * float(np.finfo(queries.dtype).eps)
+        if isinstance(metric, str):
+            self.best = Best(len(queries), k, queries.dtype, self.rescore)
+        else:
+            self.best = Best(len(queries), k, np.float64)  # which holds what a function may give
 
     def compare(self, block: Block, excluded: IntArray) -> None:
         """Offer a block's scores. Raises ValueError for a vector that is none."""
@@ -203,6 +206,12 @@ def squared_lengths(vectors: Array) -> Array:
     return squares
 
 
+def underflow_of(vectors: Array) -> float:
+    """What a sum of D products may lose where they are too small for a number: (n, D) -> ()."""
+    smallest = float(np.finfo(vectors.dtype).tiny)
+    return smallest * int(vectors.shape[1])
+
+
 def nearest(
     queries: ArrayLike,
     vectors: Stack | Sequence[Any],
@@ -224,8 +233,8 @@ def nearest(
     read, whatever kind of number is stored.
 
     Of a metric by name (one of SIMILARITIES), scores are those of float64, rounded to float32
-    unless there is float64 among the vectors. A function's scores are taken as they are; threads
-    call it at the same time.
+    unless there is float64 among the vectors. A function's scores are taken as they are, and come
+    in float64; threads call it at the same time.
 
     Raises ValueError for NaN and infinity, with the row, for two widths, and for numbers that no
     vector has.

@@ -77,7 +77,9 @@ class Index:
         if model is None:
             from minibert.encoder import SentenceTransformer
 
-            model = SentenceTransformer(settings.model)
+            model = SentenceTransformer(
+                settings.model, revision=settings.revision, similarity_fn_name=settings.metric
+            )
         self.corpus.check_model(model)
         if model.similarity_fn_name != settings.metric:
             raise CorpusError(

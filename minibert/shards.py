@@ -42,8 +42,8 @@ __all__ = [
 ]
 
 DESCRIPTION = "shard.json"
-NAMES = {"vectors.npy", "documents.npy", "hashes.npy"}
-NAMES |= {"ids.utf8", "ids.npy", "texts.utf8", "texts.npy"}
+NAMES = {"vectors.npy", "documents.npy", "hashes.npy", "ids.utf8", "ids.npy"}
+NAMES_OF_TEXTS = {"texts.utf8", "texts.npy"}
 DIGEST_BYTES = 16  # of a document; by chance two are the same once in 2^64
 PIECE = 1 << 20  # bytes
 
@@ -212,8 +212,9 @@ class Shard:
     def _array(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         path = self.path / f"{name}.npy"
         try:
-            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError) as error:
+            # Not np.load: it takes other kinds of files, too.
+            array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        except (ValueError, OverflowError) as error:
             raise CorpusError(f"{path} is no array of NumPy's: {error}.") from error
         if array.shape != shape or array.dtype != np.dtype(dtype):
             raise CorpusError(
@@ -227,9 +228,23 @@ def read_description(path: Path) -> tuple[bytes, Description]:
     try:
         content = (path / DESCRIPTION).read_bytes()
         description = Description(**json.loads(content))
-        unknown = description.files.keys() - NAMES
+        unknown = description.files.keys() - NAMES - NAMES_OF_TEXTS
+        if unknown:  # so that none leads out of the folder
+            raise ValueError(f"it names {min(unknown)!r}, which no shard has")
+        check_description(description)
     except (AttributeError, FileNotFoundError, RecursionError, TypeError, ValueError) as error:
         raise CorpusError(f"{path / DESCRIPTION} is missing or damaged: {error}.") from error
-    if unknown:  # so that none leads out of the folder
-        raise CorpusError(f"{path / DESCRIPTION} names {min(unknown)!r}, which no shard has.")
     return content, description
+
+
+def check_description(description: Description) -> None:
+    """Raise ValueError or AttributeError where something is left out, or of another kind."""
+    files = description.files
+    if files.keys() not in (NAMES, NAMES | NAMES_OF_TEXTS):
+        raise ValueError(f"it names {', '.join(sorted(files))} alone")
+    counts = [description.documents, description.cut, description.empty, description.clipped]
+    for count in (*counts, *(file.get("bytes") for file in files.values())):
+        if type(count) is not int or count < 0:
+            raise ValueError(f"{count!r:.40} is no count")
+    if not all(isinstance(file.get("sha256"), str) for file in files.values()):
+        raise ValueError("a sha256 is no text")

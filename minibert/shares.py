@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 
 import numpy as np
 
@@ -38,6 +37,7 @@ class Shares:
         self.parameters = parameters
         self.config = config
         self.short_inputs = short_inputs
+        self._tiles: list[Layer] = []
         self._made: dict[tuple[int, bool], list[Parameters]] = {(1, False): [parameters]}
 
     def hidden_states(
@@ -71,7 +71,7 @@ class Shares:
         """The parameters in so many shares, made when they are first wanted."""
         with CORES.laying_out:  # or several threads would each make the tiles
             if (count, tiles) not in self._made:
-                layers = self._tiled if tiles else self._cut(count, cut)
+                layers = self._tiled() if tiles else self._cut(count, cut)
                 self._made[count, tiles] = [
                     self.parameters._replace(
                         layers=tuple(share_of(layer, number, count) for layer in layers)
@@ -80,9 +80,10 @@ class Shares:
                 ]
             return self._made[count, tiles]
 
-    @cached_property
     def _tiled(self) -> list[Layer]:
-        return self._cut(2, tiled)
+        # Not a cached_property: Python 3.11's has a lock, which a fork would leave held for ever.
+        self._tiles = self._tiles or self._cut(2, tiled)
+        return self._tiles
 
     def _cut(self, count: int, cutting: Callable[[Array, int, int], Array]) -> list[Layer]:
         """The layers with weights in pieces that fall into so many shares."""
@@ -167,13 +168,16 @@ def in_threads(run: Callable[[int, Together], Array], count: int) -> Array:
             raise
 
     with ThreadPoolExecutor(count - 1) as others:
-        attending = [others.submit(attend, number) for number in range(1, count)]
         try:
-            return attend(0)
+            attending = [others.submit(attend, number) for number in range(1, count)]
+            return run(0, meeting.together(0))
         except threading.BrokenBarrierError:
             for other in attending:  # it was one of them, and this says why
                 if not isinstance(error := other.exception(), threading.BrokenBarrierError):
                     raise error from None  # type: ignore[misc]
+            raise
+        except BaseException:  # perhaps before all had begun
+            meeting.barrier.abort()
             raise
 
 

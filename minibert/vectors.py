@@ -164,7 +164,12 @@ class Encoding:
         )
         total: Array = np.zeros(1, dtype=np.float32)
         for pack, (means,) in self.transformer.run_rows(
-            rows, None, self._pooled_of_pack, self.pack_tokens, self.batch_size
+            rows,
+            None,
+            self._pooled_of_pack,
+            self.pack_tokens,
+            self.batch_size,
+            many=self.many,
         ):
             total = total + (pack.lengths - skipped).astype(np.float32) @ means  # (E,)
         device = self.transformer.device

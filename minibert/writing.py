@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -110,10 +111,15 @@ def is_ours(path: Path) -> bool:
 
 
 def clear_leftovers(folder: Path, manifest: Manifest) -> None:
-    """Remove what a run that was stopped had begun and the manifest does not name."""
+    """Remove what a run that was stopped had begun and the manifest does not name.
+
+    Raises OutputError where the shards are a link: what lies behind it may be somebody else's.
+    """
+    if (folder / SHARDS).is_symlink():
+        raise OutputError(f"{str(folder / SHARDS)!r} is a link; move the folder as a whole.")
     named = {shard_path(folder, number) for number in range(manifest.shards)}
     for path in folder.glob(f"{SHARDS}/*"):
-        if path not in named:
+        if path not in named and re.fullmatch(r"[0-9]{5,}(\.partial)?", path.name):
             shutil.rmtree(path)
     kept = manifest.deleted_sha256 and deleted_path(folder, manifest.deleted_sha256)
     for path in [*folder.glob("*.partial"), *folder.glob("deleted-*.npy")]:

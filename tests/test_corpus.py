@@ -196,11 +196,15 @@ def test_nothing_depends_on_the_input_s_path_or_on_the_time(tmp_path, model):
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core has one number of threads")
-def test_the_number_of_threads_changes_no_byte(tmp_path, minilm_folder):
-    texts = ["the cat sat on the dog " * 12] * 3  # one pack, whose products a BLAS would share out
+@pytest.mark.parametrize("on_long", ["ignore", "window"])
+def test_the_number_of_threads_changes_no_byte(tmp_path, minilm_folder, monkeypatch, on_long):
+    monkeypatch.setattr("minibert.shares.WORTH_MEETING", 1)
+    # One pack, which threads would share; and windows of one text are one, too.
+    texts = ["the cat sat on the dog " * 12] * 3
     for threads in (1, 2):
         model = SentenceTransformer(minilm_folder, threads=threads)
-        build(tmp_path / str(threads), documents(texts), model)
+        model.max_seq_length = 40
+        build(tmp_path / str(threads), documents(texts), model, on_long=on_long)
     assert tree(tmp_path / "1") == tree(tmp_path / "2")
 
 
@@ -550,6 +554,35 @@ def test_left_overs_are_removed(folder, model):
     assert tree(folder) == {**before, "notes.txt": b"mine"}
 
 
+def test_what_is_not_a_run_s_is_left_alone(folder, model):
+    build(folder, documents(), model, **SMALL)
+    (folder / "shards" / ".DS_Store").write_text("a file manager's")
+    (folder / "shards" / "notes").mkdir()
+    before = tree(folder)
+    build(folder, documents(), model, **SMALL)
+    assert tree(folder) == before
+    assert (folder / "shards" / "notes").is_dir()
+
+
+def test_shards_that_a_link_puts_elsewhere_are_not_written_to(folder, model, tmp_path):
+    build(folder, documents(), model, **SMALL)
+    elsewhere = tmp_path / "elsewhere"
+    (folder / "shards").rename(elsewhere)
+    (folder / "shards").symlink_to(elsewhere)
+    (elsewhere / "00007").mkdir()
+    before = tree(elsewhere)
+    for call in (
+        lambda: build(folder, documents(), model, **SMALL),
+        lambda: add(folder, documents(["more"], "e"), model),
+        lambda: delete(folder, ["d1"]),
+    ):
+        with pytest.raises(OutputError, match="shards' is a link"):
+            call()
+    assert tree(elsewhere) == before
+    assert (elsewhere / "00007").is_dir()
+    assert len(Corpus(folder)) == 7
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="asks Linux for the peak")
 def test_memory_does_not_grow_with_the_input(tmp_path):
     def peak(count):  # MB
@@ -824,6 +857,15 @@ def test_a_manifest_with_other_fields_is_refused(corpus):
         Corpus(corpus)
 
 
+def header(shape):
+    """The beginning of an array's file."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "<f4", "fortran_order": False, "shape": shape}
+    )
+    return file.getvalue()
+
+
 PICKLED = io.BytesIO()
 np.save(PICKLED, np.full((3, 20), None), allow_pickle=True)
 
@@ -840,6 +882,10 @@ np.save(PICKLED, np.full((3, 20), None), allow_pickle=True)
         ("vectors.npy", npy(np.zeros((3, 20), np.float16)), "of float16; expected"),
         ("vectors.npy", b"not an array", "is no array of NumPy's"),
         ("vectors.npy", PICKLED.getvalue(), "is no array of NumPy's"),
+        ("vectors.npy", b"PK\3\4 as an archive of arrays begins", "is no array of NumPy's"),
+        ("vectors.npy", header((10**30, 20)), "is no array of NumPy's"),
+        ("vectors.npy", header((10**12, 20)), "is no array of NumPy's"),
+        ("vectors.npy", header((-3, 20)), "is no array of NumPy's"),
     ],
 )
 def test_vectors_of_another_shape_are_refused_at_the_door(corpus, name, content, message):
@@ -868,6 +914,30 @@ def test_a_shard_s_description_that_was_edited_is_refused(corpus):
     assert any("was edited" in told for told in wrong(corpus))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content.update(documents="3"),
+        lambda content: content.update(documents=-3),
+        lambda content: content.update(documents=True),
+        lambda content: content.update(cut=1.0),
+        lambda content: content["files"].pop("ids.npy"),
+        lambda content: content["files"].pop("texts.npy"),
+        lambda content: content["files"].update({"ids.npy": 5}),
+        lambda content: content["files"]["ids.npy"].pop("sha256"),
+        lambda content: content["files"]["ids.npy"].update(bytes="160"),
+    ],
+)
+def test_a_description_of_another_kind_is_refused(corpus, change):
+    path = corpus / "shards" / "00001" / "shard.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(CorpusError, match=r"00001/shard.json is missing or damaged: "):
+        Corpus(corpus)
+    assert any("00001/shard.json is missing or damaged: " in told for told in wrong(corpus))
+
+
 def test_a_description_leads_nowhere_else(corpus):
     path = corpus / "shards" / "00001" / "shard.json"
     path.write_text(path.read_text().replace("ids.utf8", "../../secret"))
@@ -891,6 +961,18 @@ def test_verify_notices_every_flipped_bit(corpus, run, name):
     assert code == 65
     [told] = json.loads(out)["wrong"]
     assert told.startswith(f"{path} was damaged")
+
+
+def test_numbers_of_deleted_documents_that_were_edited_are_refused_at_the_door(corpus):
+    (path,) = corpus.glob("deleted-*.npy")
+    content = path.read_bytes()
+    six = content[:-8] + npy(np.array([6]))[-8:]
+    for other in (six, content[:-1], header((10**12,)), b"PK\3\4"):
+        path.write_bytes(other)
+        with pytest.raises(CorpusError, match="is missing or damaged"):
+            Corpus(corpus)
+        [told] = wrong(corpus)
+        assert told.startswith(f"{path} is missing or damaged")
 
 
 def test_verify_tells_each_thing_that_is_wrong(corpus):

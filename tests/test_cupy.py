@@ -25,9 +25,11 @@ from minibert.activations import ACTIVATIONS
 from minibert.bert import hidden_states
 from minibert.checkpoint import load_checkpoint
 from minibert.devices import find_device
-from minibert.errors import DeviceError
+from minibert.errors import CorpusError, DeviceError
+from minibert.indexing import build
 from minibert.packing import Pack, firsts, packs, places_of
 from minibert.pooling import POOLINGS
+from minibert.reading import Document
 
 MODELS = ["gelu", "gelu_new", "large_epsilon", "relu", "silu"]
 SHOWN_INSIDE = ["gelu", "large_epsilon"]
@@ -842,6 +844,17 @@ def test_a_model_that_cannot_become_float16_stays_as_it_was(texts):
         model.half()
     assert model.dtype == "float32"
     np.testing.assert_array_equal(model.to("cpu").encode(texts), before)
+
+
+def test_a_corpus_is_of_one_dtype(cupy, tmp_path):
+    def built(dtype):
+        model = SentenceTransformer(GOLDEN / "gelu", device="cuda", dtype=dtype, on_long="ignore")
+        return build(tmp_path, [Document("d", "the cat sat", "list")], model)
+
+    manifest, _ = built("float16")
+    assert (manifest.settings.device, manifest.settings.dtype) == ("cuda", "float16")
+    with pytest.raises(CorpusError, match="dtype is 'float16' there and 'float32' here"):
+        built("float32")
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8", "half", np.float64, 16])

@@ -41,6 +41,25 @@ def test_a_product_has_one_thread_while_any_call_is_under_way():
     assert threads_now() == before
 
 
+def test_a_call_that_was_stopped_at_its_door_is_not_under_way(monkeypatch):
+    cores, before = devices.Cores(), threads_now()
+    with monkeypatch.context() as patch:
+        patch.setattr("threadpoolctl.ThreadpoolController", Stopped)
+        with pytest.raises(KeyboardInterrupt):
+            cores.enter()
+    cores.enter()
+    assert threads_now() == 1
+    cores.leave()
+    assert threads_now() == before
+
+
+class Stopped:
+    """What Ctrl-C makes of a controller that is being made."""
+
+    def __init__(self):
+        raise KeyboardInterrupt
+
+
 def test_any_thread_may_set_the_limit_and_another_restore_it():
     before, seen = threads_now(), []
 

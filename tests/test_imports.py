@@ -70,7 +70,7 @@ MAY_IMPORT = {
     "corpus": "arrays errors fingerprint manifest quantization shards",
     "writing": "arrays corpus errors files manifest quantization reading shards tokens",
     "indexing": "arguments corpus errors files fingerprint formats manifest reading tokens writing",
-    "verifying": "arrays corpus errors formats manifest shards",
+    "verifying": "arrays corpus errors manifest shards",
     "collection": "arrays reading",
     "measures": "arrays",
     "evaluation": "arrays best collection measures progress scores",
@@ -111,7 +111,7 @@ LATE = {
     "commands.index": "corpus errors indexing manifest reading verifying",
     "search": "approximate encoder",
     "commands.graph": "approximate search",
-    "commands.search": "corpus cross_encoder reading search",
+    "commands.search": "cross_encoder manifest reading search",
 }
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {

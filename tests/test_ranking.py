@@ -122,6 +122,21 @@ def test_what_the_rounding_of_a_product_hides_is_found(metric):
     agree(found, whole_ranking(queries, vectors, metric, range(2000)), 5)
 
 
+@pytest.mark.parametrize("scaled", ["queries", "vectors"])
+def test_a_tiny_scale_changes_no_ranking(scaled):
+    """Its squares are 0 in float32; a power of two rounds nothing else."""
+    random = np.random.default_rng(1)
+    vectors = (300 + random.normal(size=(2000, 64)) / 1000).astype(np.float32)
+    queries = (300 + random.normal(size=(3, 64)) / 1000).astype(np.float32)
+    expected, _ = nearest(queries, [vectors], 5, "dot")
+    tiny = np.float32(2.0**-90)
+    if scaled == "queries":
+        found, _ = nearest(queries * tiny, [vectors], 5, "dot")
+    else:
+        found, _ = nearest(queries, [vectors * tiny], 5, "dot")
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_an_estimate_that_is_off_by_its_bound_is_still_scored(monkeypatch):
     """The product is made worse than rounding makes it, up to half of the bound."""
     random = np.random.default_rng(2)
@@ -165,6 +180,28 @@ def test_what_is_no_number_is_refused_with_its_place(bad, metric, row):
             nearest(queries, shards, 1, metric)
     with pytest.raises(ValueError, match="Query 1 holds NaN, infinity"):
         nearest([[0.0] * 4, [bad] * 4], [np.ones((2, 4))], 1, metric)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+def test_numbers_whose_squares_are_beyond_float32_are_refused(metric):
+    vectors = np.array([[0.5, 0.5], [1e30, 1e30], [0.5, 0.0]], dtype=np.float32)
+    queries = [[1e10, 0.0]] if metric == "dot" else [[1.0, 0.0]]
+    with pytest.raises(ValueError, match=r"Row 1 of matrix 0 holds .* too large to be multiplied"):
+        nearest(queries, [vectors], 1, metric)
+
+
+def test_a_metric_of_one_s_own_may_score_in_float64():
+    vectors = np.eye(3, dtype=np.float32)
+
+    def fine(queries, vectors):  # 0.1 is less in float64 than in float32, 0.7 is more
+        return 0.1 * (queries @ vectors.T).astype(np.float64) + 0.7 * (vectors[:, 0] == 0)
+
+    numbers, scores = nearest([[1.0, 0.0, 0.0]], [vectors], 3, fine)
+    assert numbers.tolist() == [[1, 2, 0]]
+    assert scores.tolist() == [[0.7, 0.7, 0.1]]
+    fine_scores = 1 + np.array([[0.0, 1e-12, 2e-12]])
+    numbers, _ = nearest([[1.0, 0.0, 0.0]], [vectors], 1, lambda queries, vectors: fine_scores)
+    assert numbers.tolist() == [[2]]
 
 
 def test_a_metric_of_one_s_own_gives_the_scores_as_they_are():

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -208,6 +209,28 @@ def test_another_model_is_refused_with_both(plain):
 def test_another_metric_is_refused_with_both(plain):
     with pytest.raises(CorpusError, match=r"for the metric 'cosine'; this model has 'dot'"):
         Index(plain, SentenceTransformer(GELU, similarity_fn_name="dot"))
+
+
+def test_a_model_that_is_not_given_gets_the_metric_of_the_corpus(tmp_path, capsys):
+    model = SentenceTransformer(GELU, similarity_fn_name="dot")
+    build(tmp_path / "c", documents(), model)
+    expected = Index(tmp_path / "c", model).search(QUERIES[:1], 3)
+    assert Index(tmp_path / "c").search(QUERIES[:1], 3) == expected
+    for arguments in ([], ["--model", GELU]):
+        assert run(tmp_path / "c", QUERIES[0], "-k", 3, "--json", *arguments) == 0
+        hits = json.loads(capsys.readouterr().out)["hits"]
+        assert [Hit(**hit) for hit in hits] == expected[0]
+
+
+def test_a_model_that_is_not_given_is_of_the_revision_of_the_corpus(tmp_path, cache):
+    snapshot = cache("someone/tiny", GELU)
+    model = SentenceTransformer("someone/tiny", local_files_only=True)
+    build(tmp_path / "c", documents(), model, model_name="someone/tiny")
+    later = snapshot.with_name(snapshot.name[::-1])  # and the hub's main goes on
+    shutil.copytree(GOLDEN / "relu", later)
+    (snapshot.parents[1] / "refs" / "main").write_text(later.name)
+    expected = Index(tmp_path / "c", model).search(QUERIES, 3)
+    assert Index(tmp_path / "c").search(QUERIES, 3) == expected
 
 
 def test_an_empty_corpus_is_refused(model, tmp_path):

@@ -1,7 +1,11 @@
 """A lone pack on several threads, and short ones in tiles: the numbers of the whole."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -193,6 +197,44 @@ def test_threads_that_come_at_once_make_the_tiles_once(minilm_folder, monkeypatc
     assert counted.made == 4 * 6
 
 
+FORK = """
+import os, signal, sys, threading
+from minibert import SentenceTransformer, shares
+
+begun, forked = threading.Event(), threading.Event()
+
+def waiting(*arguments, tiled=shares.tiled):
+    begun.set()
+    forked.wait(20)
+    return tiled(*arguments)
+
+shares.has_small_products = lambda: True
+shares.tiled = waiting
+model = SentenceTransformer(sys.argv[1])
+thread = threading.Thread(target=model.encode, args=("a short text",))
+thread.start()
+begun.wait()
+pid = os.fork()
+forked.set()
+if pid == 0:
+    signal.alarm(10)
+    model.encode("a short text")
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+thread.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_while_another_thread_lays_out_tiles_leaves_the_child_able_to(minilm_folder):
+    result = subprocess.run(
+        [sys.executable, "-c", FORK, str(minilm_folder)],
+        capture_output=True, text=True, timeout=30,
+        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+    )  # fmt: skip
+    assert result.stdout.strip() == "0", result.stderr
+
+
 @pytest.mark.parametrize(
     ("info", "expected"),
     [
@@ -279,6 +321,29 @@ def test_when_one_thread_fails_none_waits_for_it_and_its_error_is_seen(failing, 
 
     with pytest.raises(type(error)):
         in_threads(run, 3)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
+def test_when_not_all_threads_begin_none_waits_for_the_others(monkeypatch, error):
+    submit, begun = ThreadPoolExecutor.submit, []
+
+    def until_the_second(*arguments):
+        begun.append(submit(*arguments))
+        if len(begun) == 2:
+            raise error
+        return begun[-1]
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", until_the_second)
+    monkeypatch.setattr(threading.Barrier, "wait", lambda self: WAIT(self, timeout=10))
+    start = time.perf_counter()
+    with pytest.raises(type(error)):
+        in_threads(lambda number, together: together(np.zeros((1, 1), np.float32)), 4)
+    assert time.perf_counter() - start < 5
+    assert len(begun) == 2
+    assert all(isinstance(one.exception(), threading.BrokenBarrierError) for one in begun)
+
+
+WAIT = threading.Barrier.wait
 
 
 def test_a_quick_thread_overwrites_no_share_that_another_still_reads():

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from minibert.commands.options import add_command, load, positive
@@ -172,13 +173,15 @@ def lines(name: str) -> Iterator[str]:
 
 def model_of(options: argparse.Namespace) -> Any:
     """The model that made the corpus, opened as the options say."""
-    from minibert.corpus import Corpus
+    from minibert.manifest import read_manifest
 
-    settings = Corpus(options.folder).manifest.settings
+    settings = read_manifest(Path(options.folder)).settings
     if options.model is None:
         options.model = settings.model
         options.revision = options.revision or settings.revision
-    return load(options)
+    model = load(options)
+    model.similarity_fn_name = settings.metric
+    return model
 
 
 def reranker(options: argparse.Namespace) -> Any:
