@@ -1,11 +1,13 @@
 """The README's own programs, run as they stand, over a tiny model under the flagship's name."""
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from golden_files import GOLDEN
 
 from minibert import cli
 from minibert.encoder import DEFAULT_MODEL
+from minibert.evaluation import read_collection
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -162,6 +165,76 @@ def test_every_program_of_the_evaluation_page_runs(
     assert cli.main(["eval", *shlex.split(small)[2:], "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["queries"], facts["documents"], facts["mrr@10"]) == (1, 2, 1)
+
+
+@pytest.fixture
+def cranfield(monkeypatch):
+    """ir_datasets with a Cranfield of two documents and two questions, as raw as the real one."""
+    rows = types.SimpleNamespace
+    dataset = rows(
+        docs_iter=lambda: [
+            rows(
+                doc_id="1", title="wings in\na slipstream .", text="wings in\na slipstream .\nlift"
+            ),
+            rows(doc_id="2", title="", text=""),
+        ],
+        queries_iter=lambda: [
+            rows(query_id="1", text="what\nlift"),
+            rows(query_id="4", text="heat"),
+        ],
+        qrels_iter=lambda: [
+            rows(query_id="1", doc_id="1", relevance=4),
+            rows(query_id="2", doc_id="2", relevance=-1),
+            rows(query_id="2", doc_id="1", relevance=1),
+        ],
+    )
+    library = types.ModuleType("ir_datasets")
+    library.load = {"cranfield": dataset}.__getitem__
+    monkeypatch.setitem(sys.modules, "ir_datasets", library)
+
+
+def shell(line, folder):
+    """Run what is no command of minibert's as the reader's shell would."""
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    subprocess.run(line, shell=True, check=True, cwd=folder, env={**os.environ, "PATH": path})
+
+
+def test_the_worked_example_prints_what_it_shows(
+    cache,
+    minilm_folder,
+    old_folder,
+    one_label,
+    cranfield,
+    tmp_path,
+    monkeypatch,
+    capsys,
+    no_network,
+):
+    cache("sentence-transformers/all-MiniLM-L6-v2", minilm_folder)
+    cache("sentence-transformers/paraphrase-MiniLM-L3-v2", old_folder)
+    cache("cross-encoder/ms-marco-MiniLM-L6-v2", one_label)
+    monkeypatch.chdir(tmp_path)
+    page = (README.parent / "docs" / "example.md").read_text(encoding="utf-8")
+    names, printed, compared = {"__name__": "__main__"}, "", 0
+    for language, text in re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL):
+        if language == "text":
+            assert printed.endswith(text)
+            compared += 1
+            continue
+        if language == "python":
+            exec(compile(text, "example.md", "exec"), names)
+        for line in text.splitlines() if language == "sh" else []:
+            if line.startswith("minibert "):
+                assert cli.main(shlex.split(line)[1:]) == 0
+            else:
+                shell(line, tmp_path)
+        printed = capsys.readouterr().out
+    assert compared == 6
+    assert len(printed.splitlines()) == 6  # the last block: a p, and the five worst questions
+    collection = read_collection(tmp_path / "cranfield")
+    assert collection.documents == {"1": "wings in a slipstream . lift", "2": ""}
+    assert collection.queries == {"1": "what lift", "2": "heat"}
+    assert collection.qrels == {"1": {"1": 1}, "2": {"1": 1}}
 
 
 def test_links_of_the_documentation_lead_somewhere():

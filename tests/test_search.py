@@ -326,6 +326,21 @@ def test_the_command_prints_a_table(unprompted, capsys):
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a cat\n  sat", "a cat sat"),
+        ("x" * 100, "x" * 100),
+        ("x" * 101, "x" * 99 + "…"),
+        ("word " * 40, "word " * 19 + "word…"),
+    ],
+)
+def test_the_table_marks_where_a_text_is_cut(tmp_path, capsys, text, shown):
+    build(tmp_path / "c", [Document("d", text, "list")], SentenceTransformer(GELU))
+    assert run(tmp_path / "c", "a cat", "-k", 1) == 0
+    assert capsys.readouterr().out.splitlines()[1].split("  d  ", 1)[1] == shown
+
+
 def test_the_command_prints_an_object_a_question(unprompted, capsys, tmp_path, monkeypatch):
     expected = Index(unprompted).search(QUERIES[:2], 3)
     content = "".join(

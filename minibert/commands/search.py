@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 CHUNK_QUERIES = 1024  # how many are read and answered at a time
+SHOWN = 100  # characters of a text in the table
 
 
 def add(commands: Any) -> None:
@@ -135,8 +136,13 @@ def show(
     else:
         print(text)
         for hit in hits:
-            shown = "" if hit.text is None else " ".join(hit.text.split())[:100]
-            print(f"{hit.rank:4} {hit.score:10.4f}  {hit.id}  {shown}")
+            print(f"{hit.rank:4} {hit.score:10.4f}  {hit.id}  {beginning(hit.text or '')}")
+
+
+def beginning(text: str) -> str:
+    """How a text begins, on one line, with a mark where it is cut."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 1].rstrip()}…"
 
 
 def trec_lines(id: str, hits: Iterable[Hit]) -> Iterator[str]:
