@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from minibert.activations import ACTIVATIONS
-from minibert.bert import Config, Layer, Parameters
 from minibert.errors import CheckpointError
 from minibert.json_files import is_count, read_json, setting
+from minibert.parameters import Config, Layer, Parameters
 from minibert.tensors import Tensors, weight_files
 
 __all__ = ["FAMILIES", "Checkpoint", "load_checkpoint", "read_config"]

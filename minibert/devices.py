@@ -17,10 +17,10 @@ import numpy as np
 
 from minibert import kernels as numpy_kernels
 from minibert.arrays import Array, Kernels
-from minibert.bert import Parameters
 from minibert.errors import DeviceError
 from minibert.json_files import is_count
 from minibert.packing import Pack
+from minibert.parameters import Parameters
 
 __all__ = [
     "CORES",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minibert.arrays import Array, IntArray, Kernels
-from minibert.bert import Config, Parameters, Watch, hidden_states, pooler_output
+from minibert.bert import Watch, hidden_states, pooler_output
 from minibert.checkpoint import load_checkpoint, read_config
 from minibert.devices import Device, available_threads, find_device, one_blas_thread
 from minibert.errors import CheckpointError
@@ -22,6 +22,7 @@ from minibert.hub import find_model
 from minibert.json_files import read_json
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs
+from minibert.parameters import Config, Parameters
 from minibert.shares import Shares
 from minibert.tokens import Rows, Text, TextTokenizer, check_texts
 from minibert.vocabulary import SPECIAL_TOKENS, load_tokenizer

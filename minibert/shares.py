@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from minibert.arrays import Array, IntArray, Kernels
-from minibert.bert import Config, Layer, Parameters, Together, hidden_states
+from minibert.bert import Together, hidden_states
 from minibert.devices import CORES, has_small_products
 from minibert.packing import Pack
+from minibert.parameters import Config, Layer, Parameters
 
 __all__ = ["Shares"]
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from minibert.arrays import Array, IntArray
-from minibert.bert import Config, hidden_states
+from minibert.bert import hidden_states
 from minibert.checkpoint import load_checkpoint
 from minibert.devices import Device, find_device, one_blas_thread, thread_count
 from minibert.errors import DeviceError
 from minibert.json_files import is_count
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs, split
+from minibert.parameters import Config
 from minibert.pooling import Reads
 from minibert.shares import Shares
 from minibert.tokens import Cut, OnLong, Text, text_windows, with_prompt

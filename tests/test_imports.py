@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "json_files": "errors",
     "arguments": "json_files",
     "tokens": "arrays errors",
-    "bert": "activations arrays packing",
+    "parameters": "arrays",
+    "bert": "activations arrays packing parameters",
     "pooling": "activations arrays packing",
     "scores": "arrays kernels",
     "best": "arrays",
@@ -44,13 +45,13 @@ MAY_IMPORT = {
     "hub": "errors json_files modules",
     "tensors": "arrays errors json_files",
     "vocabulary": "errors json_files modules tokens",
-    "checkpoint": "activations bert errors json_files tensors",
-    "devices": "arrays bert errors json_files kernels packing",
-    "shares": "arrays bert devices packing",
-    "transformer": "arrays bert checkpoint devices errors json_files modules packing pooling "
+    "checkpoint": "activations errors json_files parameters tensors",
+    "devices": "arrays errors json_files kernels packing parameters",
+    "shares": "arrays bert devices packing parameters",
+    "transformer": "arrays bert checkpoint devices errors json_files modules packing parameters "
+    "pooling shares tokens vocabulary",
+    "padded": "arrays bert checkpoint devices errors hub json_files modules packing parameters "
     "shares tokens vocabulary",
-    "padded": "arrays bert checkpoint devices errors hub json_files modules packing shares "
-    "tokens vocabulary",
     "pipeline": "arrays errors folder modules pooling tensors",
     "vectors": "arrays packing padded pipeline pooling tokens transformer",
     "processes": "arguments devices",

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibert import SentenceTransformer, devices, kernels, shares
-from minibert.bert import Config, Layer, Parameters, hidden_states
+from minibert.bert import hidden_states
 from minibert.devices import CORES
 from minibert.packing import firsts, packs
+from minibert.parameters import Config, Layer, Parameters
 from minibert.shares import Meeting, Shares, cut, in_threads, share_of, tiled
 
 CONFIG = Config(

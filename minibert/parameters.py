@@ -1,0 +1,59 @@
+"""What a BERT consists of: its sizes, and the tensors of its layers.
+
+The letters in every shape comment: D hidden_size, F intermediate_size, H heads, V vocabulary,
+P positions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from minibert.arrays import Array
+
+__all__ = ["Config", "Layer", "Parameters"]
+
+
+class Config(NamedTuple):
+    """The sizes and choices of a model, under the keys of its config.json."""
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    layer_norm_eps: float = 1e-12
+
+
+class Layer(NamedTuple):
+    """The tensors of one layer. A token is a row, so a weight maps (in) to (out): (in, out)."""
+
+    # Queries, keys and values side by side, so that one product gives all three. The attention's
+    # 1/sqrt(D/H) is already multiplied into the queries.
+    qkv_weight: Array  # (D, 3D)
+    qkv_bias: Array  # (3D,)
+    attention_weight: Array  # (D, D)
+    attention_bias: Array  # (D,)
+    attention_norm_weight: Array  # (D,)
+    attention_norm_bias: Array  # (D,)
+    intermediate_weight: Array  # (D, F)
+    intermediate_bias: Array  # (F,)
+    output_weight: Array  # (F, D)
+    output_bias: Array  # (D,)
+    output_norm_weight: Array  # (D,)
+    output_norm_bias: Array  # (D,)
+
+
+class Parameters(NamedTuple):
+    """All tensors of a model."""
+
+    words: Array  # (V, D)
+    # The sum of a token type's vector and a position's, for every pair of the two.
+    types_and_positions: Array  # (types, P, D)
+    norm_weight: Array  # (D,)
+    norm_bias: Array  # (D,)
+    layers: tuple[Layer, ...]
+    pooler_weight: Array | None = None  # (D, D)
+    pooler_bias: Array | None = None  # (D,)
