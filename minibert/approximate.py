@@ -72,18 +72,20 @@ def build_graph(index: Index, advance: Any = lambda done: None) -> Graph:
     """Make the graph of a corpus's vectors and write it into the corpus's folder.
 
     `advance` hears how many vectors more are in it. Raises ValueError for a metric that usearch
-    does not have.
+    does not have, OutputError where another process writes to the corpus.
     """
-    graph = empty_graph(index)
-    for numbers, stored in index.vectors.blocks(ROWS, None):
-        vectors = np.ascontiguousarray(index.vectors.vectors(stored), dtype=np.float32)
-        graph.add(numbers.astype(np.uint64), vectors, threads=index.threads or 0)
-        advance(len(numbers))
-    folder = index.corpus.folder
-    with written(folder / GRAPH) as partial:
-        graph.save(str(partial))
-    with replacing(folder / DESCRIPTION) as file:
-        file.write(json.dumps(description_of(index)).encode() + b"\n")
+    from minibert.writing import locked
+
+    graph, folder = empty_graph(index), index.corpus.folder
+    with locked(folder):  # another writer would remove what is half written
+        for numbers, stored in index.vectors.blocks(ROWS, None):
+            vectors = np.ascontiguousarray(index.vectors.vectors(stored), dtype=np.float32)
+            graph.add(numbers.astype(np.uint64), vectors, threads=index.threads or 0)
+            advance(len(numbers))
+        with written(folder / GRAPH) as partial:
+            graph.save(str(partial))
+        with replacing(folder / DESCRIPTION) as file:
+            file.write(json.dumps(description_of(index)).encode() + b"\n")
     return Graph(index, graph)
 
 

@@ -8,10 +8,11 @@ from golden_files import GOLDEN
 
 from minibert import SentenceTransformer, cli
 from minibert.approximate import build_graph, open_graph, recall_of
-from minibert.errors import CorpusError
+from minibert.errors import CorpusError, OutputError
 from minibert.indexing import add, build, delete
 from minibert.reading import Document
 from minibert.search import Index
+from minibert.writing import locked
 
 GELU = GOLDEN / "gelu"
 WORDS = "the cat dog sat barks at on mat in London a big small river runs by old house"
@@ -89,6 +90,20 @@ def test_a_graph_of_other_shards_is_refused(usearch, model, folder):
     (folder / "graph.json").write_text("{")
     with pytest.raises(CorpusError, match=r"graph.json is not valid JSON"):
         Index(folder, model, approximate=True)
+
+
+def test_a_graph_is_made_while_nobody_writes(usearch, model, folder):
+    tried = []
+
+    def advance(done):
+        with pytest.raises(OutputError, match="is being written by another process"):
+            delete(folder, ["d7"])
+        tried.append(done)
+
+    build_graph(Index(folder, model), advance)
+    assert sum(tried) == 300
+    with locked(folder), pytest.raises(OutputError, match="is being written by another process"):
+        build_graph(Index(folder, model))
 
 
 def test_a_search_among_ids_stays_exact(usearch, model, folder):

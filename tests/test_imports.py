@@ -110,6 +110,7 @@ LATE = {
     "writing": "devices",
     "commands.index": "corpus errors indexing manifest reading verifying",
     "search": "approximate encoder",
+    "approximate": "writing",
     "commands.graph": "approximate search",
     "commands.search": "cross_encoder manifest reading search",
 }
