@@ -112,7 +112,7 @@ LATE = {
     "search": "approximate encoder",
     "approximate": "writing",
     "commands.graph": "approximate search",
-    "commands.search": "cross_encoder manifest reading search",
+    "commands.search": "collection cross_encoder manifest reading search",
 }
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {
