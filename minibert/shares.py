@@ -58,7 +58,7 @@ class Shares:
                     pack, shares[number], self.config, kernels, chosen=chosen, together=together
                 )
 
-            return run(0, None) if len(shares) == 1 else in_threads(run, len(shares))
+            return run(0, None) if len(shares) == 1 else run_together(run, len(shares))
 
     def _worth(self, tokens: int, threads: int, tiles: bool) -> int:
         """How many threads a pack is worth, of those there are. Tiles are for two at most."""
@@ -156,7 +156,7 @@ def share_of(layer: Layer, number: int, count: int) -> Layer:
     )
 
 
-def in_threads(run: Callable[[int, Together], Array], count: int) -> Array:
+def run_together(run: Callable[[int, Together], Array], count: int) -> Array:
     """Run all shares, the first of them in this thread: what each of them makes, in the end."""
     meeting = Meeting(count)
 
