@@ -51,6 +51,7 @@ class Shares:
         tiles = short and self.short_inputs and tokens <= SHORT_TOKENS
         tiles = tiles and can_share(self.config, 2) and has_small_products()
         with CORES.further(self._worth(tokens, threads, tiles) - 1) as further:
+            # So many threads may not fall into equal shares, and fewer do.
             shares = self._in(self._worth(tokens, 1 + further, tiles), tiles)
 
             def run(number: int, together: Together | None) -> Array:
