@@ -70,7 +70,7 @@ MAY_IMPORT = {
     "corpus": "arrays errors fingerprint manifest quantization shards",
     "writing": "arrays corpus errors files manifest quantization reading shards tokens",
     "indexing": "arguments corpus errors files fingerprint formats manifest reading tokens writing",
-    "verifying": "arrays corpus errors manifest shards",
+    "verifying": "approximate arrays corpus errors manifest shards",
     "collection": "arrays reading",
     "measures": "arrays",
     "evaluation": "arrays best collection measures progress scores",
