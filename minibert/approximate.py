@@ -6,6 +6,7 @@ finds is scored like everything else; how much it misses is measured and told.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Graph", "build_graph", "open_graph", "recall_of"]
 
 GRAPH, DESCRIPTION = "graph.usearch", "graph.json"
+NAMES = {"documents", "shards_sha256", "bytes", "sha256"}  # that the description has
 # usearch has no Manhattan distance.
 METRICS = {"cosine": "cos", "dot": "ip", "euclidean": "l2sq"}
 ROWS = 8192  # that are added at a time
@@ -72,18 +74,24 @@ def build_graph(index: Index, advance: Any = lambda done: None) -> Graph:
     """Make the graph of a corpus's vectors and write it into the corpus's folder.
 
     `advance` hears how many vectors more are in it. Raises ValueError for a metric that usearch
-    does not have.
+    does not have, OutputError where another process writes to the corpus.
     """
-    graph = empty_graph(index)
-    for numbers, stored in index.vectors.blocks(ROWS, None):
-        vectors = np.ascontiguousarray(index.vectors.vectors(stored), dtype=np.float32)
-        graph.add(numbers.astype(np.uint64), vectors, threads=index.threads or 0)
-        advance(len(numbers))
-    folder = index.corpus.folder
-    with written(folder / GRAPH) as partial:
-        graph.save(str(partial))
-    with replacing(folder / DESCRIPTION) as file:
-        file.write(json.dumps(description_of(index)).encode() + b"\n")
+    from minibert.writing import locked
+
+    graph, folder = empty_graph(index), index.corpus.folder
+    with locked(folder):  # another writer would remove what is half written
+        for numbers, stored in index.vectors.blocks(ROWS, None):
+            vectors = np.ascontiguousarray(index.vectors.vectors(stored), dtype=np.float32)
+            graph.add(numbers.astype(np.uint64), vectors, threads=index.threads or 0)
+            advance(len(numbers))
+        with written(folder / GRAPH) as partial:
+            graph.save(str(partial))
+        with open(folder / GRAPH, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+        described = {**description_of(index), "bytes": size, "sha256": sha256}
+        with replacing(folder / DESCRIPTION) as file:
+            file.write(json.dumps(described).encode() + b"\n")
     return Graph(index, graph)
 
 
@@ -93,29 +101,45 @@ def open_graph(index: Index) -> Graph:
     Raises FileNotFoundError if there is none, CorpusError for one of other shards.
     """
     folder = index.corpus.folder
-    try:
-        described = json.loads((folder / DESCRIPTION).read_bytes())
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{str(folder)!r} has no graph. `minibert index graph` makes one."
-        ) from None
-    except ValueError as error:
-        raise CorpusError(f"{folder / DESCRIPTION} is not valid JSON: {error}.") from error
-    if described != description_of(index):
+    described, expected = read_description(folder), description_of(index)
+    if {name: described[name] for name in expected} != expected:
         raise CorpusError(
             f"{folder / GRAPH} was made of other vectors than {folder} has now. `minibert index "
             "graph` makes it anew."
         )
     graph = empty_graph(index)
     try:
+        # usearch believes what it maps, and where that is damaged the process ends.
+        if (size := os.stat(folder / GRAPH).st_size) != described["bytes"]:
+            raise ValueError(f"it has {size} bytes, and had {described['bytes']}")
         graph.view(str(folder / GRAPH))
-    except RuntimeError as error:  # the one kind that usearch raises
+    except (FileNotFoundError, RuntimeError, ValueError) as error:  # usearch's are RuntimeErrors
         raise CorpusError(f"{folder / GRAPH} is missing or damaged: {error}.") from error
     if len(graph) != len(index.corpus):
         raise CorpusError(
             f"{folder / GRAPH} holds {len(graph)} vectors; expected {len(index.corpus)}."
         )
     return Graph(index, graph)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What is said of the graph beside a corpus.
+
+    Raises FileNotFoundError if there is none, CorpusError if that was damaged.
+    """
+    try:
+        described = json.loads((folder / DESCRIPTION).read_bytes())
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{str(folder)!r} has no graph. `minibert index graph` makes one."
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{folder / DESCRIPTION} is not valid JSON: {error}.") from error
+    if not isinstance(described, dict) or described.keys() != NAMES:
+        raise CorpusError(
+            f"{folder / DESCRIPTION} says {described!r:.80}; expected {', '.join(sorted(NAMES))}."
+        )
+    return described
 
 
 def description_of(index: Index) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def attention(
     bound = kernels.logit_bound(q, k, heads)
     context = kernels.empty_like(q)
     for run in runs:
-        asked = run if chosen is None else Run(run.texts, run.texts, longest=1)
+        asked = run if chosen is None else Run(run.texts, run.texts, longest=1)  # a row a text
         own, rows = asked.rows, run.rows
         weights, sums = attend(
             q[own], k[rows], v[rows], context[own], asked, run, heads, kernels, bound
@@ -131,7 +131,7 @@ def heads_of(layer: Layer, config: Config) -> int:
 
 
 def project(hidden: Array, layer: Layer, kernels: Kernels) -> tuple[Array, Array, Array]:
-    """Queries, keys and values: (N, D) -> three of (N, D)."""
+    """Queries, keys and values: (N, D) -> three of (N, D), or of a share's part of D."""
     width = len(layer.qkv_bias) // 3
     qkv = kernels.linear(hidden, layer.qkv_weight, layer.qkv_bias)  # (N, 3D)
     return qkv[:, :width], qkv[:, width : 2 * width], qkv[:, 2 * width :]

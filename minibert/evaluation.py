@@ -87,7 +87,7 @@ def rankings(
     names, questions = list(collection.queries), list(collection.queries.values())
     queries = model.encode_query(questions, show_progress_bar=show_progress_bar)
     score = SIMILARITIES[model.similarity_fn_name]
-    step = max(1, max(BLOCK_FLOATS, documents.size // 4) // len(documents))
+    step = max(1, max(BLOCK_FLOATS, documents.size // 4) // max(1, len(documents)))
     with progress(len(queries), show_progress_bar, unit="query") as advance:
         for start in range(0, len(queries), step):
             scores = scores_of_all(queries[start : start + step], documents, score)

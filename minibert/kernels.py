@@ -115,7 +115,7 @@ def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Ar
 def product_of_pieces(x: Array, pieces: Array) -> Array:
     """x @ weight of a weight (D, F) cut both ways: (N, D), (parts, ..., D/parts, width) -> (N, F).
 
-    The axes between are the pieces of F, side by side.
+    The axes between are the pieces of F, side by side. shares.py cuts them, and says why.
     """
     parts, inner = len(pieces), pieces.shape[-2]
     x_parts = x.reshape(len(x), parts, inner).swapaxes(0, 1)  # (parts, N, D/parts)
@@ -174,7 +174,7 @@ def split_heads(x: Array, run: Run, heads: int) -> Array:
 
 
 def join_heads_(x: Array, mixed: Array, sums: Array | float, run: Run) -> None:
-    """Write mixed / sums, (S, H, T, D/H), to the rows of x, (S*T, D)."""
+    """Write mixed / sums, (S, H, Q, D/H) each by (S, H, Q, 1), to the rows of x, (S*Q, D)."""
     mixed /= sums
     split_heads(x, run, mixed.shape[1])[...] = mixed
 
@@ -192,9 +192,10 @@ def mix(weights: Array, v: Array) -> Array:
 
 
 def logit_bound(q: Array, k: Array, heads: int) -> float:
-    """No |q.k| of any head is above this: the largest |q| times the largest |k|, (N, D) each.
+    """No |q.k| of any head is above this: the largest |q| times the largest |k|.
 
-    The inequality is Cauchy's and Schwarz's.
+    q is (N, D), or (S, D) where one token of each text asks; k is (N, D). The inequality is
+    Cauchy's and Schwarz's.
     """
     squares = [
         np.einsum("nhd,nhd->nh", x, x).max(axis=0)  # (H,)

@@ -52,6 +52,7 @@ class Shares:
         tiles = short and self.short_inputs and tokens <= SHORT_TOKENS
         tiles = tiles and can_share(self.config, 2) and has_small_products()
         with CORES.further(self._worth(tokens, threads, tiles) - 1) as further:
+            # So many threads may not fall into equal shares, and fewer do.
             shares = self._in(self._worth(tokens, 1 + further, tiles), tiles)
 
             def run(number: int, together: Together | None) -> Array:
@@ -59,7 +60,7 @@ class Shares:
                     pack, shares[number], self.config, kernels, chosen=chosen, together=together
                 )
 
-            return run(0, None) if len(shares) == 1 else in_threads(run, len(shares))
+            return run(0, None) if len(shares) == 1 else run_together(run, len(shares))
 
     def _worth(self, tokens: int, threads: int, tiles: bool) -> int:
         """How many threads a pack is worth, of those there are. Tiles are for two at most."""
@@ -157,7 +158,7 @@ def share_of(layer: Layer, number: int, count: int) -> Layer:
     )
 
 
-def in_threads(run: Callable[[int, Together], Array], count: int) -> Array:
+def run_together(run: Callable[[int, Together], Array], count: int) -> Array:
     """Run all shares, the first of them in this thread: what each of them makes, in the end."""
     meeting = Meeting(count)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minibert import approximate
 from minibert.arrays import IntArray
 from minibert.corpus import matches, open_shard, read_deleted, shard_path
 from minibert.errors import CorpusError
@@ -54,6 +55,7 @@ def verify(folder: str | os.PathLike[str]) -> Iterator[str]:
     if first >= 0 and digest != manifest.shards_sha256:
         yield f"A {DESCRIPTION} was edited: the manifest was written for others."
     yield from damage_of_counts(manifest, shards, first)
+    yield from damage_of_graph(path)
     try:
         deleted = read_deleted(path, manifest)
     except CorpusError as error:
@@ -72,14 +74,32 @@ def damage_of_files(path: Path) -> Iterator[str]:
         yield str(error)
         return
     for name, file in description.files.items():
-        try:
-            with (path / name).open("rb") as opened:
-                digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        except OSError as error:
-            yield f"{path / name} cannot be read: {error.strerror}."
-            continue
-        if digest != file["sha256"]:
-            yield f"{path / name} was damaged: its sha256 is not that of {DESCRIPTION}."
+        yield from damage_of_file(path / name, file["sha256"], DESCRIPTION)
+
+
+def damage_of_file(path: Path, sha256: str, description: str) -> Iterator[str]:
+    """Whether a file is not the one that is described beside it."""
+    try:
+        with path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        yield f"{path} cannot be read: {error.strerror}."
+        return
+    if digest != sha256:
+        yield f"{path} was damaged: its sha256 is not that of {description}."
+
+
+def damage_of_graph(folder: Path) -> Iterator[str]:
+    """What is wrong with the graph beside the shards, if there is one; it may be of fewer."""
+    try:
+        described = approximate.read_description(folder)
+    except FileNotFoundError:
+        return
+    except CorpusError as error:
+        yield str(error)
+        return
+    graph = folder / approximate.GRAPH
+    yield from damage_of_file(graph, described["sha256"], approximate.DESCRIPTION)
 
 
 def damage_of_content(shard: Shard, manifest: Manifest) -> Iterator[str]:

@@ -8,10 +8,12 @@ from golden_files import GOLDEN
 
 from minibert import SentenceTransformer, cli
 from minibert.approximate import build_graph, open_graph, recall_of
-from minibert.errors import CorpusError
+from minibert.errors import CorpusError, OutputError
 from minibert.indexing import add, build, delete
 from minibert.reading import Document
 from minibert.search import Index
+from minibert.verifying import verify
+from minibert.writing import locked
 
 GELU = GOLDEN / "gelu"
 WORDS = "the cat dog sat barks at on mat in London a big small river runs by old house"
@@ -91,6 +93,20 @@ def test_a_graph_of_other_shards_is_refused(usearch, model, folder):
         Index(folder, model, approximate=True)
 
 
+def test_a_graph_is_made_while_nobody_writes(usearch, model, folder):
+    tried = []
+
+    def advance(done):
+        with pytest.raises(OutputError, match="is being written by another process"):
+            delete(folder, ["d7"])
+        tried.append(done)
+
+    build_graph(Index(folder, model), advance)
+    assert sum(tried) == 300
+    with locked(folder), pytest.raises(OutputError, match="is being written by another process"):
+        build_graph(Index(folder, model))
+
+
 def test_a_search_among_ids_stays_exact(usearch, model, folder):
     build_graph(Index(folder, model))
     ids = ["d7", "d250"]
@@ -135,4 +151,33 @@ def test_a_graph_cut_short_is_refused(usearch, model, folder):
     path = folder / "graph.usearch"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(CorpusError, match=r"graph.usearch"):
+        open_graph(Index(folder, model))
+
+
+def test_verify_reads_the_graph_too(usearch, model, folder):
+    assert list(verify(folder)) == []
+    build_graph(Index(folder, model))
+    assert list(verify(folder)) == []
+    path = folder / "graph.usearch"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    [told] = verify(folder)
+    assert told.startswith(f"{path} was damaged")
+    path.unlink()
+    [told] = verify(folder)
+    assert told.startswith(f"{path} cannot be read")
+    for other in ("[]", "{}", "{"):
+        (folder / "graph.json").write_text(other)
+        [told] = verify(folder)
+        assert told.startswith(f"{folder / 'graph.json'} ")
+        with pytest.raises(CorpusError):
+            open_graph(Index(folder, model))
+
+
+def test_a_graph_of_another_size_is_not_opened(usearch, model, folder):
+    build_graph(Index(folder, model))
+    with open(folder / "graph.usearch", "ab") as file:
+        file.write(b"more")
+    with pytest.raises(CorpusError, match=r"graph.usearch is missing or damaged: it has"):
         open_graph(Index(folder, model))

@@ -542,6 +542,16 @@ def test_a_second_writer_is_refused_at_once(folder, model, run):
     assert wrong(folder) == []
 
 
+def test_a_lock_that_is_a_link_is_not_followed(folder, model, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    folder.mkdir()
+    (folder / "lock").symlink_to(precious)
+    with pytest.raises(OutputError, match="cannot write to"):
+        build(folder, documents(), model)
+    assert precious.read_text() == "mine"
+
+
 def test_left_overs_are_removed(folder, model):
     build(folder, documents(), model, **SMALL)
     before = tree(folder)

@@ -83,6 +83,20 @@ def test_candidates_are_all_that_is_ranked():
     assert found["q1"].ids == found["q2"].ids == []
 
 
+def test_where_there_is_no_document_none_is_ranked():
+    found = dict(rankings(Nothing(), collection([], ["1 2 3"])))
+    assert found["q0"].ids == []
+    assert found["q0"].scores.tolist() == []
+
+
+class Nothing(Numbers):
+    """A model that was given no document."""
+
+    def encode_document(self, texts, **arguments):
+        assert list(texts) == []
+        return np.empty((0, 3), np.float32)
+
+
 def test_the_order_of_the_corpus_and_blocks_change_no_ranking(monkeypatch):
     data = collection(numbers(120), numbers(7, seed=1))
     whole = {query: ranking.ids for query, ranking in rankings(Numbers(), data)}
@@ -252,6 +266,13 @@ def test_what_cannot_be_measured_is_refused(run, capsys, arguments, code, messag
         found, out, err = error.code, "", capsys.readouterr().err
     assert (found, out) == (code, "")
     assert message in err
+
+
+def test_two_results_are_not_written_to_one_file(run, tmp_path):
+    both = tmp_path / "both"
+    code, _, err = run(GELU, "--run", both, "--per-query", f"{tmp_path}/./both")
+    assert (code, "--run and --per-query" in err) == (65, True)
+    assert not both.exists()
 
 
 def test_a_malformed_collection_leaves_no_files(run, tmp_path):

@@ -71,7 +71,7 @@ MAY_IMPORT = {
     "corpus": "arrays errors fingerprint manifest quantization shards",
     "writing": "arrays corpus errors files manifest quantization reading shards tokens",
     "indexing": "arguments corpus errors files fingerprint formats manifest reading tokens writing",
-    "verifying": "arrays corpus errors manifest shards",
+    "verifying": "approximate arrays corpus errors manifest shards",
     "collection": "arrays reading",
     "measures": "arrays",
     "evaluation": "arrays best collection measures progress scores",
@@ -111,8 +111,9 @@ LATE = {
     "writing": "devices",
     "commands.index": "corpus errors indexing manifest reading verifying",
     "search": "approximate encoder",
+    "approximate": "writing",
     "commands.graph": "approximate search",
-    "commands.search": "cross_encoder manifest reading search",
+    "commands.search": "collection cross_encoder manifest reading search",
 }
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {

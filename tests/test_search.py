@@ -367,7 +367,7 @@ def test_the_command_writes_a_run(unprompted, tmp_path, capsys):
     assert run(unprompted, *QUERIES[:2], "-k", 3, "--run", tmp_path / "run.trec") == 0
     assert capsys.readouterr().out == ""
     expected = [
-        f"{n} Q0 {hit.id} {hit.rank} {hit.score!r} minibert"
+        f"{n} Q0 {hit.id} {hit.rank} {hit.score:.9g} minibert"
         for n, hits in enumerate(Index(unprompted).search(QUERIES[:2], 3), start=1)
         for hit in hits
     ]
@@ -379,7 +379,7 @@ def test_the_command_writes_a_run(unprompted, tmp_path, capsys):
 def test_a_run_has_no_place_for_blanks_and_is_not_begun(unprompted, tmp_path, capsys):
     (tmp_path / "q.jsonl").write_text('{"_id": "q 1", "text": "a cat"}\n')
     assert run(unprompted, "-f", tmp_path / "q.jsonl", "--run", tmp_path / "run") == 65
-    assert "The id 'q 1' has no place in a run" in capsys.readouterr().err
+    assert "A run cannot hold the ids 'q 1' and 'd" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

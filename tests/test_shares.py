@@ -18,7 +18,7 @@ from minibert.bert import hidden_states
 from minibert.devices import CORES
 from minibert.packing import firsts, packs
 from minibert.parameters import Config, Layer, Parameters
-from minibert.shares import Meeting, Shares, cut, in_threads, share_of, tiled
+from minibert.shares import Meeting, Shares, cut, run_together, share_of, tiled
 
 CONFIG = Config(
     vocab_size=50, hidden_size=24, num_hidden_layers=3, num_attention_heads=6,
@@ -87,7 +87,7 @@ def test_a_pack_is_shared_by_as_many_threads_as_its_heads_and_feed_forward_allow
     parameters, many_cores, monkeypatch
 ):
     counts = []
-    monkeypatch.setattr(shares, "in_threads", lambda run, count: counts.append(count))
+    monkeypatch.setattr(shares, "run_together", lambda run, count: counts.append(count))
     model = Shares(parameters, CONFIG)
     for threads in (1, 2, 3, 4, 5, 6, 12):
         model.hidden_states(pack_of(9), kernels, None, threads, False)
@@ -100,7 +100,7 @@ def test_a_pack_is_shared_by_as_many_threads_as_its_heads_and_feed_forward_allow
 
 def test_only_free_cores_are_taken_and_given_back(parameters, many_cores, monkeypatch):
     counts = []
-    monkeypatch.setattr(shares, "in_threads", lambda run, count: counts.append(count))
+    monkeypatch.setattr(shares, "run_together", lambda run, count: counts.append(count))
     model = Shares(parameters, CONFIG)
     with CORES.further(20) as taken:
         assert taken == 12
@@ -304,7 +304,7 @@ def test_threads_that_meet_add_all_shares_to_the_same_bits():
         return mine[:, number]
 
     expected = mine[:, 0] + mine[:, 1] + mine[:, 2]
-    found = in_threads(run, 3)
+    found = run_together(run, 3)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(mine[:, 1], found)
     np.testing.assert_array_equal(mine[:, 2], found)
@@ -321,7 +321,7 @@ def test_when_one_thread_fails_none_waits_for_it_and_its_error_is_seen(failing, 
         together(np.zeros((1, 1), np.float32))
 
     with pytest.raises(type(error)):
-        in_threads(run, 3)
+        run_together(run, 3)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
@@ -338,7 +338,7 @@ def test_when_not_all_threads_begin_none_waits_for_the_others(monkeypatch, error
     monkeypatch.setattr(threading.Barrier, "wait", lambda self: WAIT(self, timeout=10))
     start = time.perf_counter()
     with pytest.raises(type(error)):
-        in_threads(lambda number, together: together(np.zeros((1, 1), np.float32)), 4)
+        run_together(lambda number, together: together(np.zeros((1, 1), np.float32)), 4)
     assert time.perf_counter() - start < 5
     assert len(begun) == 2
     assert all(isinstance(one.exception(), threading.BrokenBarrierError) for one in begun)

@@ -96,6 +96,9 @@ def add(commands: Any) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """minibert eval: how good a model or a run is, perhaps beside another."""
+    written = [os.path.realpath(name) for name in (options.run_file, options.per_query) if name]
+    if len(written) > len(set(written)):
+        raise ValueError("--run and --per-query name one file; give two.")
     collection = read_dataset(options)
     with ExitStack() as files:
         run_file, per_query_file = (

@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
+
 from minibert.commands.options import add_command, load, positive
 from minibert.commands.output import output, print_json
 from minibert.commands.texts import read_texts
@@ -123,7 +125,10 @@ def show(
 ) -> None:
     """Print one question's hits in the form that was asked for."""
     if run is not None:
-        run.write("".join(trec_lines(id, hits)).encode())
+        from minibert.collection import Ranking, write_run
+
+        scores = np.array([hit.score for hit in hits])
+        list(write_run([(id, Ranking([hit.id for hit in hits], scores))], run))
     elif options.json:
         print_json(
             {
@@ -143,17 +148,6 @@ def beginning(text: str) -> str:
     """How a text begins, on one line, with a mark where it is cut."""
     line = " ".join(text.split())
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 1].rstrip()}…"
-
-
-def trec_lines(id: str, hits: Iterable[Hit]) -> Iterator[str]:
-    """A question's lines of a run: its id, Q0, a document's, rank, score, and whose run it is."""
-    for hit in hits:
-        for name in (id, hit.id):
-            if not name or name.split() != [name]:
-                raise ValueError(
-                    f"The id {name!r} has no place in a run: it is blank or has blanks."
-                )
-        yield f"{id} Q0 {hit.id} {hit.rank} {hit.score!r} minibert\n"
 
 
 def read_queries(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
