@@ -54,19 +54,17 @@ class Settings:
             for name, value in others.items()
             if name != "model" and value != getattr(self, name)
         }
-        if differing:
+        told = f"was made in another way: {'; '.join(differing.values())}."
+        if any(name in differing for name in MODEL):
             raise CorpusError(
-                f"{folder} was made in another way: {'; '.join(differing.values())}. "
-                f"{self.way_on(differing)}"
+                f"{folder} is of another model, {self.model!r}. Give that one (--model tells where "
+                f"it lies now), or choose another folder. It {told}"
             )
+        if differing:
+            raise CorpusError(f"{folder} {told} {self.way_on(differing)}")
 
     def way_on(self, differing: Collection[str]) -> str:
         """What to do where these settings differ."""
-        if any(name in differing for name in MODEL):
-            return (
-                f"This is another model than {self.model!r}, which made it. Give that one (--model "
-                "tells where it lies now), or choose another folder."
-            )
         if "device" in differing:
             return (
                 "A CPU and a GPU round in different ways, so all of a corpus is of one of them. Go "
