@@ -75,9 +75,9 @@ def attempt(options: argparse.Namespace) -> int:
     except OutputError as error:
         return failed(error, CANNOT_CREATE)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
-        return failed(error, NO_INPUT)
+        return failed(plain(error), NO_INPUT)
     except OSError as error:
-        return failed(error, IO_FAILED)
+        return failed(plain(error), IO_FAILED)
     except ValueError as error:  # CheckpointError among them
         return failed(error, BAD_DATA)
     except Exception:  # the outermost door: whatever else comes is a fault of ours
@@ -93,6 +93,13 @@ def leave_stdout() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def plain(error: OSError) -> str:
+    """An error of the system in words, without its number; one of ours as it is."""
+    if error.strerror is None:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.filename!r}: {error.strerror}"
 
 
 def failed(error: object, code: int) -> int:

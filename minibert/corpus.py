@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minibert.arrays import IntArray
-from minibert.errors import CorpusError
+from minibert.errors import CorpusError, ModelUnavailableError
 from minibert.fingerprint import fingerprint_of
 from minibert.manifest import MANIFEST, Manifest, chained, read_manifest
 from minibert.quantization import code_shape
@@ -31,7 +32,17 @@ from minibert.shards import Shard, hashes_of, read_description
 if TYPE_CHECKING:
     from minibert.encoder import SentenceTransformer
 
-__all__ = ["DTYPES", "SHARDS", "Corpus", "deleted_path", "matches", "open_shard", "shard_path"]
+__all__ = [
+    "DTYPES",
+    "SHARDS",
+    "Corpus",
+    "deleted_path",
+    "matches",
+    "open_shard",
+    "place_of_model",
+    "shard_path",
+    "telling_whose_model",
+]
 
 SHARDS = "shards"
 # A precision -> the type of its vectors; "binary" is a bit a number, as quantize_embeddings has it.
@@ -110,6 +121,36 @@ class Corpus:
             ):
                 found[place] = string
         return found
+
+
+def place_of_model(folder: Path, name: str) -> str:
+    """Where the model lies that a manifest names: its name, or the path of its folder.
+
+    A path stands there as it was typed, so that a corpus's bytes do not tell where it lies; a
+    relative one is looked for from here, then from each folder above the corpus. What is found is
+    checked by its digests, as any model is.
+    """
+    bases = [Path(), *folder.absolute().parents]
+    places = (base / Path(name).expanduser() for base in bases)
+    found = next((str(place) for place in places if is_model(place)), None)
+    return name if found is None else found
+
+
+def is_model(place: Path) -> bool:
+    """Whether a folder looks like a model's."""
+    return any((place / name).is_file() for name in ("modules.json", "config.json"))
+
+
+@contextmanager
+def telling_whose_model(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Say of a model that is not there that it is the one of a corpus, and how to name another."""
+    try:
+        yield
+    except (FileNotFoundError, ModelUnavailableError) as error:
+        raise type(error)(
+            f"{error} It is the model that {os.fspath(folder)!r} was made with; if it lies "
+            "elsewhere now, name it: --model."
+        ) from error
 
 
 def matches(shards: Sequence[Shard], ids: Iterable[str]) -> Iterator[tuple[str, int]]:

@@ -73,7 +73,7 @@ def build(
     """
     settings = settings_of(
         model,
-        model=model_name or str(model.folder.path),
+        model=model_name or name_of(model),
         precision=precision,
         prompt=prompt_of(model, prompt, prompt_name),
         truncate_dim=truncate_dim,
@@ -212,6 +212,13 @@ def settings_of(
         dtype=encoder.dtype,
         **others,
     )
+
+
+def name_of(model: SentenceTransformer) -> str:
+    """What a model is called where it can be found again: its name on the hub, or its folder."""
+    from minibert.hub import hub_name
+
+    return hub_name(model.folder.path, model.folder.path) or str(model.folder.path)
 
 
 def prompt_of(model: SentenceTransformer, prompt: str | None, name: str | None) -> str:

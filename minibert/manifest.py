@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ __all__ = ["MANIFEST", "Input", "Manifest", "Settings", "read_manifest", "write_
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+# The settings that tell one model from another.
+MODEL = ("weights_sha256", "files_sha256", "modules")
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,29 @@ class Settings:
 
     def check_same(self, others: dict[str, Any], folder: Path) -> None:
         """Raise CorpusError, naming what differs, for settings that would make other bytes."""
-        differing = [
-            f"{name} is {getattr(self, name)!r:.200} there and {value!r:.200} here"
+        differing = {
+            name: f"{name} is {getattr(self, name)!r:.200} there and {value!r:.200} here"
             for name, value in others.items()
             if name != "model" and value != getattr(self, name)
-        ]
-        if differing:
+        }
+        told = f"was made in another way: {'; '.join(differing.values())}."
+        if any(name in differing for name in MODEL):
             raise CorpusError(
-                f"{folder} was made in another way: {'; '.join(differing)}. Repeat what it was "
-                "made with, or choose another folder."
+                f"{folder} is of another model, {self.model!r}. Give that one (--model tells where "
+                f"it lies now), or choose another folder. It {told}"
             )
+        if differing:
+            raise CorpusError(f"{folder} {told} {self.way_on(differing)}")
+
+    def way_on(self, differing: Collection[str]) -> str:
+        """What to do where these settings differ."""
+        if "device" in differing:
+            return (
+                "A CPU and a GPU round in different ways, so all of a corpus is of one of them. Go "
+                f"on with --device {self.device}, or build it anew in another folder. Searching it "
+                "works on both."
+            )
+        return "Repeat what it was made with, or choose another folder."
 
 
 @dataclass(frozen=True)
@@ -124,7 +140,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(
             f"{str(folder)!r} holds no {MANIFEST}, so it is no corpus. `minibert index build` "
             "makes one."

@@ -327,8 +327,8 @@ def missing(origin: str, field: str, there: Sequence[str]) -> str:
     """What is said of a field that is not there."""
     found = ", ".join(map(str, there)) or "none"
     return (
-        f"{origin} has no field {field!r}; it has {found:.200}. Name the fields with --id-field "
-        "and --text-field."
+        f"{origin} has no field {field!r}; it has {found:.200}. Expected _id, title and text, or, "
+        "for `minibert index`, what --id-field and --text-field name."
     )
 
 

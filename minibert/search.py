@@ -19,7 +19,7 @@ import numpy as np
 
 from minibert.arguments import check_counts, check_given_counts
 from minibert.arrays import Array, IntArray
-from minibert.corpus import Corpus
+from minibert.corpus import Corpus, place_of_model, telling_whose_model
 from minibert.errors import CorpusError
 from minibert.hamming import nearest_bits
 from minibert.quantization import dequantize_embeddings, quantize_embeddings
@@ -73,13 +73,19 @@ class Index:
         if not len(self):
             raise CorpusError(f"{folder} holds no documents: there is nothing to search.")
         if not self.corpus.manifest.complete:
-            logger.warning("%s is not complete; what is there is searched.", folder)
+            logger.warning(
+                "%s is not complete; what is there is searched. Repeat the command that was "
+                "stopped to finish it.",
+                folder,
+            )
         if model is None:
             from minibert.encoder import SentenceTransformer
 
-            model = SentenceTransformer(
-                settings.model, revision=settings.revision, similarity_fn_name=settings.metric
-            )
+            place = place_of_model(self.corpus.folder, settings.model)
+            with telling_whose_model(folder):
+                model = SentenceTransformer(
+                    place, revision=settings.revision, similarity_fn_name=settings.metric
+                )
         self.corpus.check_model(model)
         if model.similarity_fn_name != settings.metric:
             raise CorpusError(

@@ -76,6 +76,11 @@ def locked(folder: Path, create: bool = False) -> Iterator[None]:
         raise OutputError(
             f"{folder} is being written by another process. Wait for it, or choose another folder."
         ) from None
+    except FileExistsError as error:
+        raise OutputError(
+            f"cannot write to {str(folder)!r}: it is a file. Expected the folder of the corpus, "
+            "which is named before its input."
+        ) from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise

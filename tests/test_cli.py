@@ -810,8 +810,7 @@ def test_a_full_disk_behind_standard_output_ends_with_74():
     with open("/dev/full", "wb") as full:
         done = process("embed", "-m", GELU, "a", stdout=full)
     assert done.returncode == 74
-    assert done.stderr.startswith(b"minibert: [Errno 28]")
-    assert done.stderr.count(b"\n") == 1
+    assert done.stderr.decode() == f"minibert: {os.strerror(errno.ENOSPC)}\n"
 
 
 def test_help_into_a_closed_pipe_ends_quietly():

@@ -22,12 +22,13 @@ from killing import tree
 from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer, cli, files, quantize_embeddings, shards, writing
-from minibert.corpus import Corpus
+from minibert.corpus import Corpus, place_of_model
 from minibert.errors import CorpusError, OutputError
 from minibert.formats import npy_pieces
 from minibert.indexing import add, build, delete
 from minibert.manifest import chained, read_manifest, write_manifest
 from minibert.reading import Document, read_documents
+from minibert.search import Index
 from minibert.verifying import verify
 
 GELU = str(GOLDEN / "gelu")  # takes 41 tokens, has 20 dimensions and does not normalise
@@ -60,8 +61,8 @@ def root_logger():
 def run(capsys, monkeypatch):
     """Run a command in this process: run(*arguments, stdin=b"") -> code, stdout, stderr."""
 
-    def command(*arguments, stdin=b""):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+    def command(*arguments, stdin=b"", stream=io.BytesIO):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream(stdin)))
         capsys.readouterr()
         code = cli.main([*map(str, arguments)])
         return code, *capsys.readouterr()
@@ -474,7 +475,10 @@ def test_a_small_disk_is_code_74_and_more_room_lets_it_go_on(disk, run, tmp_path
     command = ["index", "build", folder, path, "-m", GELU, "--shard-documents", 100, "--quiet"]
     code, out, err = run(*command)
     assert (code, out) == (74, "")
-    assert os.strerror(errno.ENOSPC) in err
+    assert err.endswith(f"minibert: {os.strerror(errno.ENOSPC)}\n")
+    assert run(*command[:-1])[2].startswith(
+        f"minibert: stopped; what was finished stays in {folder}, and the same command goes on"
+    )
     kept = len(Corpus(folder))
     assert kept > 0
     assert wrong(folder) == []
@@ -514,7 +518,13 @@ def test_a_folder_that_cannot_be_made_is_code_73(run, tmp_path):
     (tmp_path / "file").touch()
     code, _, err = run("index", "build", tmp_path / "file", "-m", GELU, stdin=b"the cat\n")
     assert code == 73
-    assert "cannot write to" in err
+    assert err == (
+        f"minibert: cannot write to {str(tmp_path / 'file')!r}: it is a file. Expected the folder "
+        "of the corpus, which is named before its input.\n"
+    )
+    for command in (["search", tmp_path / "file", "who"], ["index", "info", tmp_path / "file"]):
+        code, _, err = run(*command)
+        assert (code, "so it is no corpus" in err) == (66, True)
 
 
 def test_a_folder_of_something_else_is_left_alone(folder, model):
@@ -684,6 +694,86 @@ def test_adding_with_another_model_is_refused(folder, model, other_model):
     with pytest.raises(CorpusError, match="weights_sha256 is"):
         Corpus(folder).check_model(other_model)
     Corpus(folder).check_model(SentenceTransformer(GELU))
+
+
+def test_another_model_is_told_from_another_setting(folder, model, other_model):
+    build(folder, documents(), model, model_name="my/tiny")
+    with pytest.raises(
+        CorpusError, match=r"is of another model, 'my/tiny'. Give that one .* weights_sha"
+    ):
+        add(folder, documents(["x"], "x"), other_model)
+    with pytest.raises(CorpusError, match=r"here\. Repeat what it was made with"):
+        build(folder, documents(), model, model_name="my/tiny", pack_tokens=7)
+
+
+def test_adding_on_another_device_says_how_to_go_on(folder, model):
+    build(folder, documents(), model)
+    manifest = read_manifest(folder)
+    settings = replace(manifest.settings, device="cuda")
+    write_manifest(folder, replace(manifest, settings=settings))
+    with pytest.raises(CorpusError, match=r"device is 'cuda' there and 'cpu' here.* --device cuda"):
+        add(folder, documents(["x"], "x"), model)
+    Corpus(folder).check_model(model)  # searching works on any
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, run):
+    """A folder with a model and a corpus, built from within with a relative path."""
+    project = tmp_path / "project"
+    shutil.copytree(GELU, project / "models" / "tiny")
+    monkeypatch.chdir(project)
+    assert run("index", "build", "data/corpus", "-m", "models/tiny", stdin=b"the cat\n")[0] == 0
+    assert read_manifest(Path("data/corpus")).settings.model == "models/tiny"
+    monkeypatch.chdir(tmp_path)
+    return project
+
+
+def test_a_relative_model_is_found_from_anywhere_and_after_a_move(project, run, tmp_path):
+    assert run("search", "project/data/corpus", "who")[0] == 0
+    assert run("index", "add", "project/data/corpus", stdin=b"a dog\n")[0] == 0
+    project.rename(tmp_path / "moved")
+    assert run("search", "moved/data/corpus", "who")[0] == 0
+    assert len(Index("moved/data/corpus").search(["who"], 2)[0]) == 2
+
+
+def test_a_relative_model_is_looked_for_from_here_first(project, run, tmp_path):
+    other = SentenceTransformer(project / "models" / "tiny")
+    assert place_of_model(project / "data" / "corpus", "models/tiny") == str(other.folder.path)
+    shutil.copytree(GELU, tmp_path / "models" / "tiny")
+    assert place_of_model(project / "data" / "corpus", "models/tiny") == "models/tiny"
+
+
+def test_a_model_that_is_gone_is_asked_for_with_the_option(project, run, tmp_path):
+    (project / "models").rename(tmp_path / "elsewhere")
+    hint = "the model that 'project/data/corpus' was made with; if it lies elsewhere now"
+    for command in (["search", "project/data/corpus", "who"], ["index", "add"]):
+        code, _, err = run(*command, *(["project/data/corpus"] if len(command) == 2 else []))
+        assert (code, hint in err, "--model" in err) == (69, True, True)  # it may be a hub's name
+    with pytest.raises(OSError, match=hint):
+        Index("project/data/corpus")
+    assert run("search", "project/data/corpus", "who", "--model", "elsewhere/tiny")[0] == 0
+
+
+def test_a_model_of_the_hub_stands_by_its_name(folder, cache):
+    snapshot = cache("someone/tiny", GOLDEN / "gelu")
+    build(folder, documents(), SentenceTransformer("someone/tiny"))
+    settings = read_manifest(folder).settings
+    assert (settings.model, settings.revision) == ("someone/tiny", snapshot.name)
+    Index(folder)
+
+
+class Terminal(io.BytesIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("command", [["index", "build", "new", "-m", GELU], ["search", "corpus"]])
+def test_a_command_that_waits_for_the_keyboard_says_so(run, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    build("corpus", documents(), SentenceTransformer(GELU))
+    said = "minibert: reading what is typed here, a line each; Ctrl-D ends.\n"
+    assert run(*command, stdin=b"the cat\n", stream=Terminal)[2].count(said) == 1
+    assert said not in run(*command, stdin=b"the cat\n")[2]
 
 
 def test_adding_to_no_corpus_is_refused(folder, model):
@@ -1070,7 +1160,7 @@ def test_files_may_stand_behind_options_and_a_dash_too(run, folder, tmp_path):
     code, out, _ = run("index", "delete", folder, "--json", "0", "2")
     assert (code, json.loads(out)) == (0, {"deleted": 2, "deleted_before": []})
     code, out, err = run("index", "delete", folder, "--file", "-", stdin=b"0\n1\n")
-    assert (code, out) == (0, f"{folder}: 1 documents deleted\n")
+    assert (code, out) == (0, f"{folder}: 1 document deleted\n")
     assert "1 had been deleted before, the first of them '0'" in err
 
 

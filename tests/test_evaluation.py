@@ -174,6 +174,19 @@ def sample_means():
     return means(measured(rankings(model, data), data.qrels))
 
 
+def test_a_run_that_is_not_there_is_no_model_either(run, tmp_path):
+    (tmp_path / "qrels.tsv").write_text("q1\td1\t1\n")
+    code, _, err = run("nosuch.trec", tmp_path / "qrels.tsv")
+    assert code == 65
+    assert "is a file of judgements, for runs, and 'nosuch.trec' is no file" in err
+
+
+def test_only_the_model_has_to_be_given(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["eval"])
+    assert capsys.readouterr().err.endswith("the following arguments are required: MODEL\n")
+
+
 def test_the_command_measures_on_the_sample_unless_told_otherwise(run, sample_means):
     code, out, err = run(GELU, "--json")
     assert (code, err) == (0, "")

@@ -158,7 +158,11 @@ GOOD = '{"text": "x"}\n'
         ("a.csv", "id,text\n1,a\n2\n", "line 3 has 1 fields; the header has 2: id, text"),
         ("a.csv", 'id,text\n1,"a"b\n', "line 2 is no row: .*Expected fields between ','"),
         ("a.csv", 'id,text\n1,"a\n', "line 2 is no row: unexpected end of data"),
-        ("a.csv", "id,body\n1,a\n", "line 2 has no field 'text'; it has id, body.*--text-field"),
+        (
+            "a.csv",
+            "id,body\n1,a\n",
+            "line 2 has no field 'text'; it has id, body. Expected _id, .*--text-field",
+        ),
         ("a.csv", "text,text\na,b\n", "line 1: the header names 'text' twice"),
         ("a.doc", "x\n", "tells no format by its suffix. Give --format: text, jsonl, csv, tsv"),
     ],

@@ -326,6 +326,41 @@ def test_the_command_prints_a_table(unprompted, capsys):
     ]
 
 
+def test_each_typed_question_is_answered_before_the_next_is_read(unprompted, capsys, monkeypatch):
+    seen = []
+
+    class Typist(io.BytesIO):
+        """Notes what has been printed whenever a line is read."""
+
+        def isatty(self):
+            return True
+
+        def __next__(self):
+            seen.append(capsys.readouterr().out)
+            return super().__next__()
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Typist(b"a cat\na dog\n")))
+    assert cli.main(["search", str(unprompted), "-k", "1"]) == 0
+    assert [out.split("\n")[0] for out in seen] == ["", "a cat", "a dog"]
+
+
+def test_only_a_k_that_was_asked_for_is_said_to_be_too_large(tmp_path, capsys):
+    build(tmp_path / "c", documents()[:4], SentenceTransformer(GELU))
+    (tmp_path / "ids").write_text("".join(f"{one.id}\n" for one in documents()[:2]))
+    for more, lines, is_said in (([], 5, False), (["-k", 9], 5, True), (["-k", 4], 5, False)):
+        assert run(tmp_path / "c", "a cat", *more) == 0
+        out, err = capsys.readouterr()
+        assert (len(out.splitlines()), "all are returned" in err) == (lines, is_said)
+    assert run(tmp_path / "c", "a cat", "--ids", tmp_path / "ids") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_is_not_there_is_said_in_words(unprompted, tmp_path, capsys):
+    assert run(unprompted, "a cat", "--ids", tmp_path / "no") == 66
+    path = str(tmp_path / "no")
+    assert capsys.readouterr().err == f"minibert: {path!r}: No such file or directory\n"
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -385,7 +420,7 @@ def test_a_run_has_no_place_for_blanks_and_is_not_begun(unprompted, tmp_path, ca
 
 def test_the_command_takes_ids_a_model_and_a_cross_encoder(unprompted, tmp_path, capsys, one_label):
     (tmp_path / "ids").write_text("d4\nd7\n\n")
-    arguments = ["--ids", tmp_path / "ids", "--model", GELU, "--threads", 1, "--json"]
+    arguments = ["--ids", tmp_path / "ids", "--model", GELU, "--threads", 1, "-k", 10, "--json"]
     assert run(unprompted, "a cat", *arguments, "--rerank", one_label) == 0
     captured = capsys.readouterr()
     hits = json.loads(captured.out)["hits"]

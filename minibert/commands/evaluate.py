@@ -56,6 +56,7 @@ def add(commands: Any) -> None:
         "datasets",
         metavar="DATASET",
         nargs="*",
+        default=[],
         help="a folder with corpus.jsonl, queries.jsonl and qrels.tsv or qrels/test.tsv, as BEIR "
         "has them; for runs, a file of judgements will do (default: a small sample)",
     )
@@ -147,7 +148,8 @@ def result_of(
         found = cut(read_run(options.model).items(), options.depth)
     elif not collection.documents:
         raise ValueError(
-            f"{options.datasets[0]!r} is a file of judgements; a model needs a folder with texts."
+            f"{options.datasets[0]!r} is a file of judgements, for runs, and {options.model!r} is "
+            "no file. A model needs a folder with texts."
         )
     else:
         model = load(options)

@@ -13,9 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from minibert.commands import graph
 from minibert.commands.info import print_facts
-from minibert.commands.options import add_command, add_model, load, positive, shows_progress
+from minibert.commands.options import (
+    add_command,
+    add_model,
+    load,
+    load_for_corpus,
+    positive,
+    shows_progress,
+)
 from minibert.commands.output import print_json
-from minibert.commands.texts import read_texts
+from minibert.commands.texts import is_typed, read_texts
 from minibert.progress import progress
 
 if TYPE_CHECKING:
@@ -118,7 +125,7 @@ def add_delete(commands: Any) -> None:
         opens_model=False,
     )
     add_folder(command)
-    command.add_argument("texts", nargs="*", metavar="ID")
+    command.add_argument("texts", nargs="*", default=[], metavar="ID")
     command.add_argument(
         "--file",
         "-f",
@@ -162,7 +169,11 @@ def add_folder(command: argparse.ArgumentParser) -> None:
 def add_folder_and_files(command: argparse.ArgumentParser) -> None:
     add_folder(command)
     command.add_argument(
-        "files", nargs="*", metavar="FILE", help="- is standard input, also if no FILE is given"
+        "files",
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="- is standard input, also if no FILE is given",
     )
     command.set_defaults(takes_more="files")
     command.add_argument(
@@ -224,10 +235,9 @@ def add_documents(options: argparse.Namespace) -> None:
 
     documents = documents_of(options)
     settings = read_manifest(Path(options.folder)).settings
-    options.model = options.model or settings.model
     options.reproducible = options.reproducible or settings.reproducible
     options.revision = options.revision or settings.revision
-    model = load(options)
+    model = load_for_corpus(options, settings)
     model.similarity_fn_name = settings.metric
     with watched(options) as advance:
         written = indexing.add(
@@ -248,7 +258,7 @@ def delete(options: argparse.Namespace) -> None:
     if options.json:
         print_json({"deleted": count, "deleted_before": gone})
     else:
-        print(f"{options.folder}: {count} documents deleted")
+        print(f"{options.folder}: {count} document{'' if count == 1 else 's'} deleted")
 
 
 def verify(options: argparse.Namespace) -> None:
@@ -310,6 +320,7 @@ def documents_of(options: argparse.Namespace) -> Iterator[Document]:
     """The documents of the files that a command is given."""
     from minibert.reading import Fields, read_documents
 
+    is_typed(options.files or ["-"])
     fields = Fields(options.id_field, tuple(options.text_field))
     return read_documents(options.files, options.format, fields)
 
@@ -324,8 +335,10 @@ def watched(options: argparse.Namespace) -> Iterator[Callable[[int], object]]:
     try:
         with progress(total, shown) as advance:
             yield advance
-    except (KeyboardInterrupt, SystemExit):
-        if not options.quiet:
+    except (KeyboardInterrupt, SystemExit, OSError) as error:
+        # Our own errors say what to do; the system's, as of a full disk, do not.
+        is_ours = isinstance(error, OSError) and error.errno is None
+        if not options.quiet and not is_ours:
             print(
                 f"minibert: stopped; what was finished stays in {options.folder}, and the same "
                 "command goes on from there",

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from minibert import devices
 from minibert.devices import available_threads
 from minibert.encoder import DEFAULT_MODEL, SentenceTransformer
+
+if TYPE_CHECKING:
+    from minibert.manifest import Settings
 
 __all__ = [
     "add_command",
     "add_model",
     "add_model_and_texts",
     "load",
+    "load_for_corpus",
     "positive",
     "shows_progress",
 ]
@@ -81,7 +86,7 @@ def add_model(command: argparse.ArgumentParser) -> None:
 
 def add_model_and_texts(command: argparse.ArgumentParser, name: str) -> None:
     add_model(command)
-    command.add_argument("texts", nargs="*", metavar=name)
+    command.add_argument("texts", nargs="*", default=[], metavar=name)
     command.set_defaults(takes_more="texts")  # argparse forgets those that stand behind an option
     command.add_argument(
         "--file",
@@ -132,6 +137,18 @@ def load(options: argparse.Namespace) -> SentenceTransformer:
         short_inputs=options.reproducible,
         on_long=getattr(options, "on_long", "warn"),
     )
+
+
+def load_for_corpus(options: argparse.Namespace, settings: Settings) -> SentenceTransformer:
+    """The model that the options name, else the one that made the corpus of `options.folder`."""
+    if options.model is not None:
+        return load(options)
+    from minibert.corpus import place_of_model, telling_whose_model
+
+    options.model = place_of_model(Path(options.folder), settings.model)
+    options.revision = options.revision or settings.revision
+    with telling_whose_model(options.folder):
+        return load(options)
 
 
 def shows_progress(options: argparse.Namespace) -> bool:

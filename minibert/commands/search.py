@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from minibert.commands.options import add_command, load, positive
+from minibert.commands.options import add_command, load_for_corpus, positive
 from minibert.commands.output import output, print_json
-from minibert.commands.texts import read_texts
+from minibert.commands.texts import is_typed, read_texts
 
 if TYPE_CHECKING:
     from minibert.search import Hit, Index
 
 __all__ = ["add"]
 
+DEFAULT_K = 10
 CHUNK_QUERIES = 1024  # how many are read and answered at a time
 SHOWN = 100  # characters of a text in the table
 
@@ -34,7 +35,7 @@ def add(commands: Any) -> None:
         'minibert search my-corpus "Who barks?" --rerank cross-encoder/ms-marco-MiniLM-L6-v2',
     )
     command.add_argument("folder", metavar="DIR", help="made by `minibert index build`")
-    command.add_argument("texts", nargs="*", metavar="QUESTION")
+    command.add_argument("texts", nargs="*", default=[], metavar="QUESTION")
     command.set_defaults(takes_more="texts")
     command.add_argument(
         "--file",
@@ -46,7 +47,7 @@ def add(commands: Any) -> None:
         "if no QUESTION is given",
     )
     command.add_argument(
-        "-k", type=positive, default=10, metavar="N", help="documents of each (default 10)"
+        "-k", type=positive, metavar="N", help="documents of each (default 10, or all there are)"
     )
     command.add_argument(
         "--model", "-m", help="where the corpus's model lies now (default: where it lay)"
@@ -92,19 +93,23 @@ def search(options: argparse.Namespace) -> None:
 
     ids = None if options.ids is None else list(lines(options.ids))
     queries = read_queries(options)
+    # Who types a question waits for its answer.
+    at_a_time = 1 if is_typed(names_of(options)) else CHUNK_QUERIES
     index = Index(
         options.folder,
         model_of(options),
         threads=options.threads,
         approximate=options.approximate,
     )
+    there = len(index) if ids is None else len(ids)
+    k = options.k or max(1, min(DEFAULT_K, there))
     rerank = reranker(options)
     with ExitStack() as stack:
         run = stack.enter_context(output(options.run_file)) if options.run_file else None
-        while chunk := list(islice(queries, CHUNK_QUERIES)):
+        while chunk := list(islice(queries, at_a_time)):
             found = index.search(
                 [text for _, text in chunk],
-                options.k,
+                k,
                 ids=ids,
                 rescore=options.rescore,
                 rerank=rerank,
@@ -158,11 +163,16 @@ def read_queries(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     sources: list[Iterable[tuple[str | None, str]]] = []
     if options.texts:
         sources.append((None, text) for text in read_texts(given))
-    for name in options.file or ([] if options.texts else ["-"]):
+    for name in names_of(options):
         form = None if name.removesuffix(".gz").endswith(".jsonl") else "text"
         sources.append((one.id, one.text) for one in read_documents([name], form))
     numbered = enumerate((pair for source in sources for pair in source), start=1)
     return ((str(number) if id is None else id, text) for number, (id, text) in numbered)
+
+
+def names_of(options: argparse.Namespace) -> list[str]:
+    """The files that questions are read from."""
+    return options.file or ([] if options.texts else ["-"])
 
 
 def lines(name: str) -> Iterator[str]:
@@ -176,10 +186,7 @@ def model_of(options: argparse.Namespace) -> Any:
     from minibert.manifest import read_manifest
 
     settings = read_manifest(Path(options.folder)).settings
-    if options.model is None:
-        options.model = settings.model
-        options.revision = options.revision or settings.revision
-    model = load(options)
+    model = load_for_corpus(options, settings)
     model.similarity_fn_name = settings.metric
     return model
 

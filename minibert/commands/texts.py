@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from minibert.reading import lines_of
 
-__all__ = ["read_texts"]
+__all__ = ["is_typed", "read_texts"]
 
 
 def read_texts(options: argparse.Namespace) -> Iterator[str]:
@@ -23,7 +23,16 @@ def read_texts(options: argparse.Namespace) -> Iterator[str]:
         yield text
     for name in options.file or ([] if options.texts else ["-"]):
         if name == "-":
+            is_typed([name])
             yield from lines_of(sys.stdin.buffer, "standard input")
         else:
             with open(name, "rb") as file:
                 yield from lines_of(file, name)
+
+
+def is_typed(names: list[str]) -> bool:
+    """Whether standard input is read, and is a terminal; then that is said, lest it look stuck."""
+    typed = "-" in names and sys.stdin.isatty()
+    if typed:
+        logging.getLogger(__name__).warning("reading what is typed here, a line each; Ctrl-D ends.")
+    return typed
