@@ -291,7 +291,7 @@ class Cores:
     def enter(self) -> None:
         """A call begins."""
         with self._lock:
-            if self._calls == 0:
+            if not self._calls:
                 from threadpoolctl import ThreadpoolController  # 5 ms, late for who only imports
 
                 self._controller = self._controller or ThreadpoolController()
