@@ -345,4 +345,5 @@ def test_what_is_copied_or_hardly_needed_leaves_the_memory_again(minilm_folder):
     resident = int(result.stdout) * 1024  # of 91 MB, all of which was looked at once
     words, copied = 30522 * 384 * 4, 6 * 3 * 384 * 384 * 4
     size = (minilm_folder / "model.safetensors").stat().st_size
-    assert resident < size - words - copied + 1e6
+    # The system reads a little around what is asked for.
+    assert resident < size - words - copied + 4e6
