@@ -4,6 +4,8 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
+from minibert import SentenceTransformer
+
 
 @pytest.fixture(scope="session")
 def passages():
@@ -23,34 +25,22 @@ def parquet(passages, tmp_path):
     return str(folder)
 
 
-@pytest.fixture
-def read():
-    """What an engine wrote to a folder, in the order of the ids: the table and its vectors."""
-
-    def of(folder):
-        table = pyarrow.parquet.read_table(folder).sort_by("id")
-        column = table.column("vector").combine_chunks()
-        return table, column.flatten().to_numpy().reshape(len(table), -1)
-
-    return of
-
-
 @pytest.fixture(scope="session")
 def alone(minilm, passages):
     """The vectors that one process makes of the passages, and the same in bits of their own."""
-    from minibert import SentenceTransformer
-
     texts = passages.column("text").to_pylist()
     reproducible = SentenceTransformer(minilm.folder.path, reproducible=True)
     return minilm.encode(texts), reproducible.encode(texts)
 
 
 @pytest.fixture
-def same(alone, passages, read):
-    """Whether an engine's folder has every passage once, with the vector it has alone."""
+def assert_same(alone, passages):
+    """Hold an engine's folder to every passage once, with the vector it has alone."""
 
     def check(folder, reproducible=False):
-        table, vectors = read(folder)
+        table = pyarrow.parquet.read_table(folder).sort_by("id")
+        numbers = table.column("vector").combine_chunks().flatten().to_numpy()
+        vectors = numbers.reshape(len(table), -1)
         assert table.drop_columns("vector") == passages
         if reproducible:
             np.testing.assert_array_equal(vectors, alone[1])

@@ -47,12 +47,12 @@ def session(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("reproducible", [False, True])
 def test_a_frame_gets_the_vectors_of_one_process(
-    session, minilm_folder, parquet, tmp_path, same, reproducible
+    session, minilm_folder, parquet, tmp_path, assert_same, reproducible
 ):
     frame = session().read.parquet(parquet).repartition(4)
     out = str(tmp_path / "vectors")
     embed(frame, minilm_folder, reproducible=reproducible).write.parquet(out)
-    same(out, reproducible)
+    assert_same(out, reproducible)
 
 
 def test_a_task_computes_on_the_cores_that_spark_gives_it(session, parquet, folder):
@@ -87,13 +87,10 @@ def test_a_python_worker_has_one_model_and_makes_another_when_it_is_told_to(fold
 
 
 def test_the_program_of_the_scale_page_runs(
-    session, cache, minilm_folder, parquet, tmp_path, monkeypatch, same
+    session, cache, minilm_folder, parquet, tmp_path, assert_same
 ):
     cache("sentence-transformers/all-MiniLM-L6-v2", minilm_folder)
-    monkeypatch.chdir(tmp_path)
-    page = PAGE.read_text(encoding="utf-8")
-    (program,) = (
-        block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "spark" in block
-    )
+    page = PAGE.read_text(encoding="utf-8").replace("/shared", str(tmp_path))
+    program = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[1]
     exec(compile(program, PAGE.name, "exec"), {"spark": session()})
-    same(tmp_path / "vectors")
+    assert_same(tmp_path / "vectors")
