@@ -21,18 +21,19 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "scale.md"
 
 @pytest.fixture
 def session(monkeypatch, tmp_path):
-    """Starts a session: session(cores, of_a_task)."""
+    """Starts a session, with variables of the environment for its Python workers."""
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
     sessions = []
 
-    def start(cores=2, of_a_task=1):
+    def start(cores=2, of_a_task=1, **environment):
         settings = {
             "spark.task.cpus": of_a_task,
             "spark.ui.enabled": "false",
             "spark.sql.shuffle.partitions": 4,
             "spark.sql.execution.arrow.maxRecordsPerBatch": 64,
             "spark.sql.warehouse.dir": str(tmp_path / "warehouse"),
+            **{f"spark.executorEnv.{name}": value for name, value in environment.items()},
         }
         builder = SparkSession.builder.master(f"local[{cores}]")
         for name, value in settings.items():
@@ -92,5 +93,6 @@ def test_the_program_of_the_scale_page_runs(
     cache("sentence-transformers/all-MiniLM-L6-v2", minilm_folder)
     page = PAGE.read_text(encoding="utf-8").replace("/shared", str(tmp_path))
     program = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[1]
-    exec(compile(program, PAGE.name, "exec"), {"spark": session()})
+    spark = session(SENTENCE_TRANSFORMERS_HOME=str(cache.root))
+    exec(compile(program, PAGE.name, "exec"), {"spark": spark})
     assert_same(tmp_path / "vectors")
