@@ -95,9 +95,20 @@ MAY_IMPORT = {
     "__main__": "cli",
     "integrations": "",
     "integrations.mteb": "__init__",
+    "integrations.arrow": "__init__",
+    "integrations.ray": "integrations.arrow",
+    "integrations.spark": "integrations.arrow",
 }
 # What runs, what holds nothing, and what needs a library that is not there.
-NOT_IMPORTED = ["__main__", "commands", "integrations", "integrations.mteb", "kernels_cupy"]
+NOT_IMPORTED = [
+    "__main__",
+    "commands",
+    "integrations",
+    "integrations.mteb",
+    "integrations.ray",
+    "integrations.spark",
+    "kernels_cupy",
+]
 # Imported inside a function: CuPy's kernels need CuPy, the transformers-shaped view is an answer to
 # whoever asks model[0] for it, and importing the class should not wait for what opens a model.
 LATE = {

@@ -10,10 +10,11 @@ import sys
 import types
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from golden_files import GOLDEN
 
-from minibert import cli
+from minibert import Corpus, cli
 from minibert.encoder import DEFAULT_MODEL
 from minibert.evaluation import read_collection
 
@@ -133,6 +134,23 @@ def test_every_block_of_the_corpus_page_runs(cache, old_folder, tmp_path, monkey
     assert "my-corpus: every byte is as it was written" in capsys.readouterr().out
     exec(compile(blocks[1][1], "corpus.md", "exec"), {})
     assert "['15', '16'] ['the cat 15', 'the cat 16']" in capsys.readouterr().out
+
+
+def test_the_command_of_the_scale_page_reads_the_texts_of_parquet_files(
+    cache, old_folder, tmp_path, capsys
+):
+    # Its programs run in tests/engines.
+    cache("sentence-transformers/all-MiniLM-L6-v2", old_folder)
+    path = tmp_path / "0.parquet"
+    table = pyarrow.table({"id": [7], "text": ["the cat"], "vector": [[1.0, 2.0]]})
+    pyarrow.parquet.write_table(table, path)
+    page = (README.parent / "docs" / "scale.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^minibert .*$", page, re.MULTILINE)
+    command = command.replace("/shared/passages/*.parquet", str(path))
+    command = command.replace("my-corpus", str(tmp_path / "my-corpus"))
+    assert cli.main(shlex.split(command)[1:]) == 0
+    corpus = Corpus(tmp_path / "my-corpus")
+    assert (corpus.ids([0]), corpus.texts([0])) == (["7"], ["the cat"])
 
 
 def test_every_program_of_the_evaluation_page_runs(

@@ -3,6 +3,7 @@
 #
 #     sh tools/test.sh              # style, types, tests, coverage
 #     sh tools/test.sh reference    # the same texts through transformers and sentence-transformers
+#     sh tools/test.sh engines      # a model on a local Ray cluster and, with Java, in Spark
 set -eu
 cd "$(dirname "$0")/.."
 . tools/environment.sh
@@ -14,7 +15,7 @@ all)
     .venv/bin/ruff format --check .
     .venv/bin/ruff check .
     .venv/bin/mypy
-    .venv/bin/coverage run -m pytest --ignore=tests/reference
+    .venv/bin/coverage run -m pytest --ignore=tests/reference --ignore=tests/engines
     .venv/bin/coverage report
     ;;
 reference)
@@ -26,8 +27,15 @@ reference)
     # Their own warnings are theirs: here only the numbers count.
     HF_HUB_OFFLINE=1 .venv-reference/bin/python -m pytest -o filterwarnings=default tests/reference
     ;;
+engines)
+    environment .venv-engines --editable '.[engines]'
+    .venv-engines/bin/python tools/fetch_minilm.py
+    # Engines wait for ever where something is amiss, and not in Python: so the process is ended.
+    HF_HUB_OFFLINE=1 .venv-engines/bin/python -m pytest -o filterwarnings=default \
+        --timeout=300 --timeout-method=thread tests/engines
+    ;;
 *)
-    echo "usage: sh tools/test.sh [reference]" >&2
+    echo "usage: sh tools/test.sh [reference | engines]" >&2
     exit 2
     ;;
 esac

@@ -1,0 +1,111 @@
+"""Vectors as a column of an Arrow table (https://arrow.apache.org), for engines that pass tables.
+
+import pyarrow.parquet
+from minibert.integrations.arrow import Encoder
+
+encoder = Encoder("sentence-transformers/all-MiniLM-L6-v2", column="text")
+table = encoder(pyarrow.parquet.read_table("passages.parquet"))
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+import pyarrow
+
+from minibert import SentenceTransformer, quantize_embeddings
+
+__all__ = ["Encoder", "StoredPrecision", "check_precision"]
+
+# int8 is missing: its codes need the ranges of the whole corpus, and a table is a part of it.
+StoredPrecision: TypeAlias = Literal["float32", "float16", "binary"]
+
+
+class Encoder:
+    """A model that adds a column of vectors to a table: call it."""
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        column: str = "text",
+        into: str = "vector",
+        precision: StoredPrecision = "float32",
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        normalize_embeddings: bool = False,
+        pack_tokens: int | None = None,
+        **arguments: Any,
+    ) -> None:
+        """Load a folder or a model of the hub; `arguments` are SentenceTransformer's own.
+
+        `column` holds the texts, and `into` is to hold the vectors. The others are those of
+        encode_document(), whose prompt is taken where none is given. `precision` is "float32",
+        "float16", or "binary" for a bit a number, eight of them in an int8.
+
+        Raises ValueError for another precision, and what SentenceTransformer() raises.
+        """
+        check_precision(precision)
+        self.model = SentenceTransformer(model, **arguments)
+        self.column, self.into, self.precision = column, into, precision
+        self.encode_arguments: dict[str, Any] = {
+            "prompt_name": prompt_name,
+            "prompt": prompt,
+            "normalize_embeddings": normalize_embeddings,
+            "pack_tokens": pack_tokens,
+            "show_progress_bar": False,
+        }
+
+    def __call__(self, table: Any) -> Any:
+        """The table, or record batch, with the vectors: n rows -> n rows, one column more.
+
+        That is a fixed-size list of D numbers, or of D/8 for "binary". Raises ValueError if the
+        column is not there or the new one is, TypeError for a row without a text.
+        """
+        vectors = self.model.encode_document(self.texts(table), **self.encode_arguments)
+        return table.append_column(self.into, column_of(stored(vectors, self.precision)))
+
+    def texts(self, table: Any) -> Sequence[str]:
+        """The texts of a table's rows, checked."""
+        if self.column not in table.column_names:
+            raise ValueError(
+                f"There is no column {self.column!r} to encode, only "
+                f"{', '.join(map(repr, table.column_names))}. Name one with column=."
+            )
+        if self.into in table.column_names:
+            raise ValueError(
+                f"There is a column {self.into!r} already; name another with into=, or drop it."
+            )
+        texts: list[Any] = table.column(self.column).to_pylist()
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                (row,) = table.slice(number, 1).to_pylist()
+                raise TypeError(
+                    f"{self.column} is {text!r:.60} in the row {row!r:.300}. Every row must have a "
+                    "text; an empty one is allowed. Fill in or filter out the others first."
+                )
+        return texts
+
+
+def check_precision(precision: str, known: Sequence[str] = get_args(StoredPrecision)) -> None:
+    """Raise ValueError for a precision that is not among those known."""
+    if precision not in known:
+        raise ValueError(
+            f"precision is {precision!r}; expected one of {', '.join(map(repr, known))}."
+        )
+
+
+def stored(vectors: Any, precision: StoredPrecision) -> Any:
+    """Vectors as they are kept: (n, D) float32 -> (n, D) of its type, or (n, D/8) int8."""
+    if precision == "binary":
+        return quantize_embeddings(vectors, "binary")
+    return vectors.astype(precision, copy=False)
+
+
+def column_of(rows: Any) -> Any:
+    """A matrix as an Arrow column of lists, which shares its memory: (n, D) -> n."""
+    numbers = pyarrow.array(np.ascontiguousarray(rows).reshape(-1))
+    return pyarrow.FixedSizeListArray.from_arrays(numbers, rows.shape[1])
