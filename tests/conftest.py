@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 
 import pytest
 from golden_files import GOLDEN, MINILM, copy_of
@@ -39,6 +40,14 @@ def folder(tmp_path):
 def old_folder(tmp_path):
     """A copy of the golden model of the oldest layout: vocab.txt, gamma and beta, `bert.`."""
     return copy_of("old_layout", tmp_path)
+
+
+@pytest.fixture
+def heeding_ctrl_c():
+    """Processes that a test starts heed Ctrl-C, even if this one, in the background, does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

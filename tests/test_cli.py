@@ -687,19 +687,14 @@ def test_an_interrupt_is_code_130_and_leaves_the_old_output(run, old_output, mon
 @pytest.mark.parametrize(
     ("number", "codes"), [(signal.SIGINT, (130, -signal.SIGINT)), (signal.SIGTERM, (143,))]
 )
+@pytest.mark.usefixtures("heeding_ctrl_c")
 def test_a_signal_ends_a_waiting_process_and_leaves_no_output(tmp_path, number, codes):
-    # A process whose parent ignores SIGINT, as one in the background may, would ignore it too.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        waiting = subprocess.Popen(
-            [sys.executable, "-m", "minibert", "embed", "-m", GELU, "-o", tmp_path / "v.npy"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-    finally:
-        signal.signal(signal.SIGINT, before)
-    with waiting:
+    with subprocess.Popen(
+        [sys.executable, "-m", "minibert", "embed", "-m", GELU, "-o", tmp_path / "v.npy"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as waiting:
         deadline = time.monotonic() + 30
         # Once the model is loaded there is a file for the output, and stdin is waited for.
         while not os.listdir(tmp_path) and time.monotonic() < deadline:

@@ -389,21 +389,17 @@ def test_a_kill_at_any_moment_costs_no_byte():
     assert killing("moments", GELU, 3) == {"kills": 3, "differing": []}
 
 
+@pytest.mark.usefixtures("heeding_ctrl_c")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_keeps_what_was_finished_and_says_how_to_go_on(
     folder, tmp_path, model, number, code
 ):
     lines = [f"the cat {n}\n" for n in range(5)]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        running = subprocess.Popen(
-            [sys.executable, "-m", "minibert", "index", "build", folder, "-m", GELU, "-"]
-            + ["--shard-documents", "2"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-    finally:
-        signal.signal(signal.SIGINT, before)
-    with running:
+    with subprocess.Popen(
+        [sys.executable, "-m", "minibert", "index", "build", folder, "-m", GELU, "-"]
+        + ["--shard-documents", "2"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
         running.stdin.writelines(lines)
         running.stdin.flush()  # the fourth line fills a shard, the fifth is waiting
         deadline = time.monotonic() + 30
