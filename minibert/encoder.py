@@ -26,6 +26,7 @@ from minibert.scores import PAIRWISE_SIMILARITIES, SIMILARITIES
 from minibert.tokens import (
     Cut,
     OnLong,
+    Text,
     Tokens,
     check_on_long,
     check_texts,
@@ -36,8 +37,11 @@ from minibert.tokens import (
 )
 
 if TYPE_CHECKING:
+    from minibert.explain import Explanation
     from minibert.modules import Module, Pooling
+    from minibert.pipeline import Pipeline
     from minibert.processes import Processes
+    from minibert.trace import Trace
     from minibert.transformer import Transformer
 
 __all__ = ["DEFAULT_MODEL", "DOT_PRODUCT_MODELS", "SentenceTransformer"]
@@ -242,8 +246,8 @@ class SentenceTransformer(Model):
         That prompt is "" unless the folder or the caller says otherwise, and the default prompt is
         not used instead.
         """
-        if prompt_name is None and prompt is None and "query" in self.prompts:
-            prompt_name = "query"
+        if prompt_name is None and prompt is None:
+            prompt_name = self.prompt_name_of("query")
         named.setdefault("task", "query")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
@@ -261,15 +265,50 @@ class SentenceTransformer(Model):
         out of `prompts` do the others count; so it is in sentence-transformers.
         """
         if prompt_name is None and prompt is None:
-            prompt_name = self.document_prompt_name
+            prompt_name = self.prompt_name_of("document")
         named.setdefault("task", "document")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
-    @property
-    def document_prompt_name(self) -> str | None:
-        """The name of the prompt that encode_document takes where none is given."""
-        names = ("document", "passage", "corpus")
+    def prompt_name_of(self, task: str) -> str | None:
+        """The name of the prompt that a query, or a document, gets where none is given."""
+        names = {"query": ("query",), "document": ("document", "passage", "corpus")}[task]
         return next((name for name in names if name in self.prompts), None)
+
+    def explain(self, query: str, document: str, *, metric: str | None = None) -> Explanation:
+        """Split the score of a query and a document into what each pair of tokens gave of it.
+
+        The Explanation has `score`, `contributions` (query tokens, document tokens), whose sum is
+        the score, `query_tokens` and `document_tokens`; see minibert/explain.py. `metric` is "dot"
+        or "cosine", by default the model's own.
+
+        Raises ValueError where a score is no such sum.
+        """
+        from minibert.explain import explain
+
+        return explain(self, query, document, metric)
+
+    def trace(
+        self,
+        inputs: Text,
+        keep: str = "*",
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        task: str | None = None,
+    ) -> Trace:
+        """Show every array that the model makes of one text, by its name; see minibert/trace.py.
+
+        Nothing is computed before the first array is asked for. `keep` is a pattern of the names to
+        keep, as "layer.*.attention". A `task`, "query" or "document", stands for its prompt.
+        """
+        from minibert.trace import Trace
+        from minibert.vectors import Encoding
+
+        (text,) = check_texts([inputs])
+        if task and prompt is None and prompt_name is None:
+            prompt_name = self.prompt_name_of(task)
+        width, chosen = self.get_embedding_dimension(), self.prompt_for(prompt, prompt_name)
+        return Trace(Encoding(self.transformer, self._on_device, width, chosen, task), text, keep)
 
     def tokens(self, inputs: str | Sequence[str]) -> Any:
         """Show what the model sees of texts: one Tokens(ids, pieces, offsets, cut) a text.
@@ -339,6 +378,11 @@ class SentenceTransformer(Model):
     def width(self) -> int:
         """The dimensions of a vector before truncate_dim."""
         return self._pipeline.width
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The modules after the BERT, with their tensors on the host."""
+        return self._pipeline
 
     @property
     def pooling(self) -> Pooling:

@@ -16,13 +16,16 @@ from minibert.arrays import Array, IntArray, Kernels
 from minibert.packing import firsts, places_of
 
 __all__ = [
+    "FACTORS",
     "POOLINGS",
     "READS",
+    "ROW_NORM_EPSILON",
     "Pooling",
     "Projection",
     "Reads",
     "RowModule",
     "RowNorm",
+    "factors",
     "normalize",
     "pool",
 ]
@@ -34,6 +37,9 @@ Pooling: TypeAlias = Callable[[Array, IntArray, int, Kernels], Array]
 
 # Lengths (S,) -> the number of the only token of each text that is read (S,).
 Reads: TypeAlias = Callable[[IntArray], IntArray]
+
+
+ROW_NORM_EPSILON = 1e-5  # of a LayerNorm after the BERT: torch's
 
 
 class RowModule(Protocol):
@@ -103,6 +109,22 @@ POOLINGS: dict[str, Pooling] = {
 }
 # Poolings that read one token of each text -> its number. The last layer is computed for it alone.
 READS: dict[str, Reads] = {"cls": firsts, "lasttoken": lasts}
+# A pooling as a sum over the tokens of one text: the factor of each state. States (T, D), how many
+# tokens were left out before them -> (T, D), or (T, 1) where all dimensions have one factor.
+FACTORS: dict[str, Callable[[Array, int], Array]] = {
+    "cls": lambda states, skipped: np.eye(len(states))[:, :1],
+    "max": lambda states, skipped: np.eye(len(states))[:, states.argmax(axis=0)],
+    "mean": lambda states, skipped: np.full((len(states), 1), 1 / len(states)),
+    "mean_sqrt_len_tokens": lambda states, skipped: np.full((len(states), 1), len(states) ** -0.5),
+    "weightedmean": lambda states, skipped: rising_factors(len(states), skipped),
+    "lasttoken": lambda states, skipped: np.eye(len(states))[:, -1:],
+}
+
+
+def rising_factors(tokens: int, skipped: int) -> Array:
+    """The factors of `weightedmean`: proportional to each token's number, with the sum 1: (T, 1)"""
+    places = np.arange(1.0, tokens + 1) + skipped
+    return (places / places.sum())[:, None]
 
 
 def pool(
@@ -128,6 +150,23 @@ def pool(
         for text in empty if mode != "cls" else ():
             vectors[text, columns] = -np.inf if mode == "max" else 0.0
     return vectors
+
+
+def factors(modes: Sequence[str], states: Array, skipped: int) -> Array:
+    """`pool` as a sum over one text's tokens: (T, D) -> (T, D * modes), what each is multiplied by.
+
+    Raises ValueError for a pooling that is no such sum, and for a text of which none is left.
+    """
+    unknown = [mode for mode in modes if mode not in FACTORS]
+    if unknown:
+        raise ValueError(f"A vector pooled by {unknown[0]} is no sum over its tokens.")
+    if skipped >= len(states):
+        raise ValueError("The prompt leaves no token of the text, so there is nothing to explain.")
+    found = np.zeros((len(states), states.shape[1] * len(modes)))
+    for number, mode in enumerate(modes):
+        columns = slice(number * states.shape[1], (number + 1) * states.shape[1])
+        found[skipped:, columns] = FACTORS[mode](states[skipped:], skipped)
+    return found
 
 
 class Projection(NamedTuple):
@@ -156,7 +195,7 @@ class RowNorm(NamedTuple):
 
     def __call__(self, rows: Array, kernels: Kernels) -> Array:
         """Normalise rows: (R, D) -> (R, D)."""
-        kernels.layer_norm_(rows, self.weight, self.bias, 1e-5)
+        kernels.layer_norm_(rows, self.weight, self.bias, ROW_NORM_EPSILON)
         return rows
 
 

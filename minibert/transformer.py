@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from minibert.arrays import Array, IntArray
-from minibert.bert import hidden_states
+from minibert.bert import Watch, hidden_states
 from minibert.checkpoint import load_checkpoint
 from minibert.devices import Device, find_device, one_blas_thread, thread_count
 from minibert.errors import DeviceError
@@ -215,6 +215,21 @@ class Transformer:
                 yield from zip(work, made, strict=True)
             finally:  # after an error or Ctrl-C, begin no more of them
                 workers.shutdown(wait=True, cancel_futures=True)
+
+    def watched(
+        self, ids: IntArray, types: IntArray | None, head: Head, watch: Watch
+    ) -> tuple[Array, ...]:
+        """Run one row of tokens in this thread and show every step: what `head` makes of it.
+
+        `watch` gets arrays of the device, which the next step may overwrite.
+        """
+        self._check_ids([ids], None if types is None else [types])
+        (pack,) = packs([ids], len(ids), token_types=None if types is None else [types])
+        with one_blas_thread(), self.device.active():
+            here = self.device.put_pack(pack)
+            kernels = self.device.kernels
+            hidden = hidden_states(here, self.parameters, self.config, kernels, watch=watch)
+            return tuple(self.device.take(made) for made in head(here, hidden))
 
     def _run_ahead(
         self,

@@ -111,7 +111,7 @@ class Encoding:
             self.cuts.append(rows.cut)
             arrays = pad_rows(rows, self.transformer.words)
             for pack, (states, vectors) in self.transformer.run_rows(
-                rows.ids, rows.types, self._both_of_pack, self.pack_tokens
+                rows.ids, rows.types, self.both_of_pack, self.pack_tokens
             ):
                 of_texts = zip(pack.order, split_rows(states, pack), vectors, strict=True)
                 for place, state, vector in of_texts:
@@ -158,7 +158,7 @@ class Encoding:
         if not isinstance(text, str):
             raise ValueError('on_long="window" is for single texts, not for pairs.')
         assert self.limit is not None  # without one, no text is above it
-        skipped = 0 if self.pipeline.pooling.include_prompt else self.prompt_length
+        skipped = self.pipeline.skipped(self.prompt_length)
         rows = self.transformer.words.stretches(
             text, self.prompt, self.limit, self.limit // OVERLAP
         )
@@ -192,8 +192,8 @@ class Encoding:
         """-> (N, E)"""
         return (self._tokens(hidden),)
 
-    def _both_of_pack(self, pack: Pack, hidden: Array) -> tuple[Array, Array]:
-        """-> (N, E), (S, width)"""
+    def both_of_pack(self, pack: Pack, hidden: Array) -> tuple[Array, Array]:
+        """-> (N, E), (S, width): the states as they are pooled, and the vectors"""
         hidden = self._tokens(hidden)
         return hidden, self._finished(self._pooled(pack, hidden))
 
