@@ -8,10 +8,12 @@ the sum of the products of all pairs of parts, and nothing is left over.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from minibert import kernels
 from minibert.arrays import Array
 from minibert.pipeline import Pipeline
 from minibert.pooling import (
@@ -26,8 +28,9 @@ from minibert.tokens import Tokens
 
 if TYPE_CHECKING:
     from minibert.encoder import SentenceTransformer
+    from minibert.trace import Trace
 
-__all__ = ["Difference", "ExplainedText", "Explanation", "Word", "explain", "occlusion"]
+__all__ = ["Difference", "ExplainedText", "Explanation", "Pair", "Word", "explain", "occlusion"]
 
 # Metrics that are a product of the two vectors, if perhaps divided by their lengths.
 METRICS = ("dot", "cosine")
@@ -51,14 +54,27 @@ class ExplainedText(NamedTuple):
     norms: Array  # (T,): the length of each token's state, as the pooling gets it
     cut: int  # how many tokens fell off the end
 
+    def place_of(self, word: Word) -> tuple[int, int]:
+        """Where a word stands in the text: from, to."""
+        return place_of(word, self.offsets)
 
-@dataclass(frozen=True)
+
+class Pair(NamedTuple):
+    """A word of the query, one of the document, and what the two gave of the score."""
+
+    query: Word
+    document: Word
+    contribution: float
+
+
+# Without __eq__, which cannot compare arrays.
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """A score, and what each pair of tokens gave of it."""
 
     score: float
     metric: str  # "dot" or "cosine"
-    contributions: Array  # (Q, D), query tokens by document tokens; they sum to the score
+    contributions: Array  # (Q, D) float64, query tokens by document tokens; the score is their sum
     query: ExplainedText
     document: ExplainedText
 
@@ -80,13 +96,30 @@ class Explanation:
         found: Array = np.add.reduceat(by_row, columns, axis=1)
         return found
 
+    def strongest(self, count: int | None = None) -> list[Pair]:
+        """The pairs of words that gave or took most, special tokens apart, the strongest first."""
+        amounts = self.by_word()
+        pairs = [
+            Pair(word, other, float(amount))
+            for word, row in zip(self.query.words, amounts, strict=True)
+            for other, amount in zip(self.document.words, row, strict=True)
+            if not (word.is_special or other.is_special)
+        ]
+        return sorted(pairs, key=lambda pair: -abs(pair.contribution))[:count]
+
+    def of_words(self) -> float:
+        """What pairs of words gave of the score; the rest is of pairs with a special token."""
+        rows = [not word.is_special for word in self.query.words]
+        columns = [not word.is_special for word in self.document.words]
+        return float(self.by_word()[np.ix_(rows, columns)].sum())
+
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain lists, for JSON."""
         return {
             "score": self.score,
             "metric": self.metric,
-            "query": described(self.query),
-            "document": described(self.document),
+            "query": plain(self.query),
+            "document": plain(self.document),
             "contributions": self.contributions.tolist(),
             "word_contributions": self.by_word().tolist(),
         }
@@ -107,12 +140,14 @@ def explain(
     The score is that of encode_query and encode_document by the model's own metric, or by another
     `metric`, "dot" or "cosine". It is exact for the poolings of this library, before and after
     Dense without activation, LayerNorm and Normalize: for these, the mean, variance and length are
-    those of the whole vector.
+    those of the whole vector. What a Dense or a LayerNorm adds, its bias, is shared out among the
+    tokens as the pooling weighs them.
 
     Raises ValueError for a metric that is no product, and for a Dense with an activation: there
-    the score is no sum over pairs of tokens.
+    the score is no sum over pairs of tokens. Likewise for a text that the model reads in windows,
+    and for one of which the prompt leaves nothing; TypeError for what is no text.
     """
-    metric = metric or model.similarity_fn_name
+    metric = model.similarity_fn_name if metric is None else metric
     if metric not in METRICS:
         raise ValueError(
             f"The metric is {metric!r}, whose score is no sum over pairs of tokens; only 'dot' and "
@@ -139,55 +174,70 @@ def occlusion(
     """What the score loses when one word of the query, or of the document, is left out.
 
     Unlike the split, this is causal: the model reads the text without the word, and every other
-    token may change. The differences do not sum to the score. A pass of the model a word; words
-    that are cut off are not tried. The score is the model's own.
+    token may change. The differences do not sum to the score. A pass of the model a word: those of
+    `explain`, without special tokens, the prompt and what is cut off. Where a text is cut, what
+    stood behind moves up. The score is the model's own, by any metric and after any modules.
     """
+    of_query, queries = occluded(model, query, "query")
+    of_document, documents = occluded(model, document, "document")
+    questions, answers = model.encode_query(queries), model.encode_document(documents)
+    found = model.similarity(questions, answers[:1])[:, 0], model.similarity(questions[:1], answers)
+    return losses(of_query, found[0]), losses(of_document, found[1][0])
 
-    def without(text: str, words: list[Word], tokens: Tokens) -> list[str]:
-        places = [place_of(word, tokens) for word in words]
-        return [text[:start] + text[end:] for start, end in places]
 
-    read = [model.tokens(text) for text in (query, document)]
-    words = [
-        [word for word in words_of(text, tokens) if not word.is_special]
-        for text, tokens in zip((query, document), read, strict=True)
+def occluded(model: SentenceTransformer, text: str, task: str) -> tuple[list[Word], list[str]]:
+    """The words that can be left out of a text, and the text: whole, then without each of them."""
+    trace = traced(model, text, task)
+    prompt = len(trace.text) - len(text)
+    words, texts = [], [text]
+    for word in words_of(str(trace.text), trace.tokens):
+        start, end = place_of(word, trace.tokens.offsets)
+        if not word.is_special and end > prompt:
+            words.append(word)
+            # A blank in its place, so that its neighbours do not become one word.
+            texts.append(f"{text[: max(start - prompt, 0)]} {text[end - prompt :]}")
+    return words, texts
+
+
+def losses(words: list[Word], scores: Array) -> list[Difference]:
+    """What the score loses without each word, of the whole text's score and those without it."""
+    return [
+        Difference(word, float(scores[0] - score))
+        for word, score in zip(words, scores[1:], strict=True)
     ]
-    questions = model.encode_query([query, *without(query, words[0], read[0])])
-    answers = model.encode_document([document, *without(document, words[1], read[1])])
-    of_query = model.similarity(questions, answers[:1])[:, 0]
-    of_document = model.similarity(questions[:1], answers)[0]
-    found = []
-    for mine, scores in zip(words, (of_query, of_document), strict=True):
-        found.append(
-            [
-                Difference(word, float(scores[0] - score))
-                for word, score in zip(mine, scores[1:], strict=True)
-            ]
+
+
+def traced(model: SentenceTransformer, text: str, task: str) -> Trace:
+    """A text as the model sees it, with its token states when they are asked for."""
+    if not isinstance(text, str):
+        raise TypeError(
+            f"The {task} is a {type(text).__name__} ({text!r:.40}); expected one text, a str."
         )
-    return found[0], found[1]
+    trace = model.trace(text, keep="token_embeddings", task=task)
+    if trace.tokens.cut and model.on_long == "window":
+        raise ValueError(
+            f"The {task} has {trace.tokens.cut} tokens above the maximum length, and this model "
+            "reads it in windows, where a word is in several or in none alone. Set its on_long to "
+            '"warn" or "ignore" for the score of the beginning.'
+        )
+    return trace
 
 
 def explained(model: SentenceTransformer, text: str, task: str) -> tuple[ExplainedText, Array]:
-    """A text as the model sees it, and its tokens' parts of its vector: (T, W)."""
-    trace = model.trace(text, task=task, keep="token_embeddings")
+    """A text as the model sees it, and its tokens' parts of its vector: (T, W) float64."""
+    trace = traced(model, text, task)
     states = trace["token_embeddings"].astype(np.float64)  # sums of thousands of products follow
     parts = parts_of(states, model.pipeline, trace.prompt_length)
-    parts = parts[:, : model.get_embedding_dimension()]
-    seen = ExplainedText(
-        text=trace.text,
-        tokens=trace.tokens.pieces,
-        offsets=trace.tokens.offsets,
-        words=words_of(trace.text, trace.tokens),
-        norms=np.linalg.norm(states, axis=1),
-        cut=trace.tokens.cut,
-    )
-    return seen, parts
+    seen, tokens = str(trace.text), trace.tokens
+    words, norms = words_of(seen, tokens), np.linalg.norm(states, axis=1)
+    found = ExplainedText(seen, tokens.pieces, tokens.offsets, words, norms, tokens.cut)
+    return found, parts[:, : model.get_embedding_dimension()]
 
 
 def parts_of(states: Array, pipeline: Pipeline, prompt_length: int) -> Array:
     """Each token's part of the vector, which is their sum: (T, E) -> (T, W)."""
     modes = pipeline.pooling.pooling_mode
-    factor = factors(modes, states, pipeline.skipped(prompt_length))
+    factor = factors(modes, states, pipeline.skipped(prompt_length), kernels)
     parts = np.tile(states, len(modes)) * factor  # (T, E * modes)
     # Whatever is added to the vector as a whole, each token gets this share of: (T, 1), the sum 1.
     share = factor.sum(axis=1, keepdims=True) / factor.sum()
@@ -213,33 +263,34 @@ def carried(module: RowModule, parts: Array, share: Array) -> Array:
     kind = getattr(module, "activation", type(module).__name__)
     raise ValueError(
         f"After its pooling this model has a module that is not linear ({kind}), so its score is "
-        "no sum over pairs of tokens. model.explain(...) cannot split it; occlusion can be used."
+        "no sum over pairs of tokens. minibert.explain.occlusion says what each word changes."
     )
 
 
 def words_of(text: str, tokens: Tokens) -> list[Word]:
     """The words of a text, and its special tokens each by itself, in order."""
-    words: list[Word] = []
-    start = 0
-    for end in range(1, len(tokens.ids) + 1):
-        number = tokens.words[start]
-        if number is not None and end < len(tokens.ids) and tokens.words[end] == number:
-            continue
-        here = slice(start, end)
+    numbers = tokens.words
+    starts = [
+        place
+        for place, number in enumerate(numbers)
+        if place == 0 or number is None or number != numbers[place - 1]
+    ]
+    words = []
+    for start, end in pairwise([*starts, len(numbers)]):
+        is_special = numbers[start] is None
         first, last = tokens.offsets[start][0], tokens.offsets[end - 1][1]
-        spoken = tokens.pieces[start] if number is None else text[first:last]
-        words.append(Word(spoken, here, number is None))
-        start = end
+        spoken = tokens.pieces[start] if is_special else text[first:last]
+        words.append(Word(spoken, slice(start, end), is_special))
     return words
 
 
-def place_of(word: Word, tokens: Tokens) -> tuple[int, int]:
-    """Where a word stands in its text: from, to."""
-    offsets = tokens.offsets[word.tokens]
-    return offsets[0][0], offsets[-1][1]
+def place_of(word: Word, offsets: list[tuple[int, int]]) -> tuple[int, int]:
+    """Where a word stands in its text, by where the text's tokens stand: from, to."""
+    there = offsets[word.tokens]
+    return there[0][0], there[-1][1]
 
 
-def described(text: ExplainedText) -> dict[str, Any]:
+def plain(text: ExplainedText) -> dict[str, Any]:
     """A text as plain lists."""
     return {
         "text": text.text,

@@ -16,7 +16,7 @@ from minibert.arrays import Array, IntArray, Kernels
 from minibert.packing import firsts, places_of
 
 __all__ = [
-    "FACTORS",
+    "LINEAR",
     "POOLINGS",
     "READS",
     "ROW_NORM_EPSILON",
@@ -33,13 +33,10 @@ __all__ = [
 # Hidden states (N, D), lengths (S,), how many tokens of each text were left out before its first,
 # kernels -> vectors (S, D). Every length is at least 1.
 Pooling: TypeAlias = Callable[[Array, IntArray, int, Kernels], Array]
-
-
 # Lengths (S,) -> the number of the only token of each text that is read (S,).
 Reads: TypeAlias = Callable[[IntArray], IntArray]
 
-
-ROW_NORM_EPSILON = 1e-5  # of a LayerNorm after the BERT: torch's
+ROW_NORM_EPSILON = 1e-5  # torch's, of a LayerNorm after the BERT
 
 
 class RowModule(Protocol):
@@ -109,22 +106,8 @@ POOLINGS: dict[str, Pooling] = {
 }
 # Poolings that read one token of each text -> its number. The last layer is computed for it alone.
 READS: dict[str, Reads] = {"cls": firsts, "lasttoken": lasts}
-# A pooling as a sum over the tokens of one text: the factor of each state. States (T, D), how many
-# tokens were left out before them -> (T, D), or (T, 1) where all dimensions have one factor.
-FACTORS: dict[str, Callable[[Array, int], Array]] = {
-    "cls": lambda states, skipped: np.eye(len(states))[:, :1],
-    "max": lambda states, skipped: np.eye(len(states))[:, states.argmax(axis=0)],
-    "mean": lambda states, skipped: np.full((len(states), 1), 1 / len(states)),
-    "mean_sqrt_len_tokens": lambda states, skipped: np.full((len(states), 1), len(states) ** -0.5),
-    "weightedmean": lambda states, skipped: rising_factors(len(states), skipped),
-    "lasttoken": lambda states, skipped: np.eye(len(states))[:, -1:],
-}
-
-
-def rising_factors(tokens: int, skipped: int) -> Array:
-    """The factors of `weightedmean`: proportional to each token's number, with the sum 1: (T, 1)"""
-    places = np.arange(1.0, tokens + 1) + skipped
-    return (places / places.sum())[:, None]
+# Poolings that weigh the states of a text whatever these are, by their places alone.
+LINEAR = {"cls", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"}
 
 
 def pool(
@@ -152,20 +135,30 @@ def pool(
     return vectors
 
 
-def factors(modes: Sequence[str], states: Array, skipped: int) -> Array:
-    """`pool` as a sum over one text's tokens: (T, D) -> (T, D * modes), what each is multiplied by.
+def factors(modes: Sequence[str], states: Array, skipped: int, kernels: Kernels) -> Array:
+    """What `pool` multiplies the states of one text by, to sum them: (T, D) -> (T, D * modes).
+
+    They are float64, and 0 for the `skipped` tokens.
 
     Raises ValueError for a pooling that is no such sum, and for a text of which none is left.
     """
-    unknown = [mode for mode in modes if mode not in FACTORS]
-    if unknown:
-        raise ValueError(f"A vector pooled by {unknown[0]} is no sum over its tokens.")
-    if skipped >= len(states):
-        raise ValueError("The prompt leaves no token of the text, so there is nothing to explain.")
-    found = np.zeros((len(states), states.shape[1] * len(modes)))
-    for number, mode in enumerate(modes):
-        columns = slice(number * states.shape[1], (number + 1) * states.shape[1])
-        found[skipped:, columns] = FACTORS[mode](states[skipped:], skipped)
+    left = states[skipped:]
+    if not len(left):
+        raise ValueError(
+            f"The pooling leaves out the prompt, which takes all {len(states)} tokens that the "
+            "model reads. Use a shorter prompt, or a larger max_seq_length."
+        )
+    columns = []
+    for mode in modes:
+        if mode in LINEAR:
+            # Pooled rows of the unit matrix are the weights: that of token t stands in column t.
+            weights = POOLINGS[mode](np.eye(len(left)), np.array([len(left)]), skipped, kernels)
+            columns.append(np.repeat(weights.T, states.shape[1], axis=1))
+        elif mode == "max":  # each dimension is that of the token where it is largest
+            columns.append(np.eye(len(left))[:, left.argmax(axis=0)])
+        else:
+            raise ValueError(f"A vector pooled by {mode!r} is no sum over the tokens of its text.")
+    found: Array = np.pad(np.hstack(columns), ((skipped, 0), (0, 0)))
     return found
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minibert.arrays import Array
 from minibert.parameters import Config
@@ -21,8 +21,8 @@ class Trace(Mapping[str, Array]):
     """The arrays that a model makes of one text, in their order: name -> float32 array.
 
     `shapes` has the names and shapes without computing anything; the first array that is asked for
-    runs the forward pass, once, and keeps copies of those that match. T tokens, D hidden_size, H
-    heads, F intermediate_size; n counts layers from 0:
+    runs the forward pass, once, and keeps copies of those that match, on the host. T tokens, D
+    hidden_size, H heads, F intermediate_size; n counts layers from 0:
 
     - embeddings.words (T, D): the rows of the word table
     - embeddings.output (T, D): with position and token type, normalised
@@ -36,13 +36,18 @@ class Trace(Mapping[str, Array]):
     """
 
     def __init__(self, encoding: Encoding, text: Text, keep: str = "*") -> None:
-        """Tokenise the text; `keep` is a pattern of names, as for files: "layer.*.attention"."""
+        """Tokenise the text; `keep` is a pattern of names, as for files: "layer.*.attention".
+
+        Raises ValueError for a pattern that no array has, and where the model refuses a text as too
+        long.
+        """
         words = encoding.transformer.words
         (prompted,) = with_prompt(encoding.prompt, [text])
         self.text = prompted  # with the prompt
         self.tokens: Tokens = words.tokens(prompted, encoding.limit)
         self._encoding = encoding
         self._rows = words.rows([prompted], encoding.limit)
+        self._rows.cut.report(1, encoding.limit, encoding.on_long)
         all_shapes = shapes_of(encoding, len(self.tokens.ids))
         self.shapes = {name: all_shapes[name] for name in all_shapes if fnmatchcase(name, keep)}
         if not self.shapes:
@@ -57,6 +62,9 @@ class Trace(Mapping[str, Array]):
         if name not in self.shapes:
             raise KeyError(f"There is no array {name!r}; trace.shapes has those that are kept.")
         return self._arrays[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.shapes  # the Mapping's own would run the model to find out
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.shapes)
@@ -76,7 +84,8 @@ class Trace(Mapping[str, Array]):
         def keep(name: str, array: Array) -> None:
             if name in self.shapes:
                 # Copied, for the kernels work in place; one text has one run of attention.
-                arrays[name] = np.array(take(array)).reshape(self.shapes[name])
+                copied = np.array(take(array), dtype=np.float32)
+                arrays[name] = copied.reshape(self.shapes[name])
 
         (ids,), types = self._rows.ids, self._rows.types
         states, vectors = encoding.transformer.watched(
@@ -115,17 +124,24 @@ def shapes_of(encoding: Encoding, tokens: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-def rollout(attentions: Any) -> Array:
+def rollout(attentions: Iterable[ArrayLike]) -> Array:
     """How much of each token reaches each other through all layers: L of (H, T, T) -> (T, T).
 
     Row i says from which tokens position i has what it holds, as far as attention tells: heads are
     averaged, half of every layer is the residual, and layers are multiplied. Rows sum to 1. Abnar
     and Zuidema, "Quantifying Attention Flow in Transformers" (2020), section 3. It is a summary of
     attention weights, no account of what the values did.
+
+    Raises ValueError for what is no (H, T, T), and where there is no layer.
     """
     flow: Array | None = None
-    for weights in attentions:
-        layer = (weights.mean(axis=0) + np.eye(weights.shape[-1], dtype=np.float32)) / 2
+    for weights in map(np.asarray, attentions):
+        if weights.ndim != 3 or weights.shape[1] != weights.shape[2]:
+            raise ValueError(
+                f"A layer's attention has the shape {weights.shape}; expected (heads, T, T), as "
+                'trace["layer.0.attention"] has it.'
+            )
+        layer = (weights.mean(axis=0) + np.eye(weights.shape[1], dtype=weights.dtype)) / 2
         flow = layer if flow is None else layer @ flow
     if flow is None:
         raise ValueError("There is no layer whose attention could be followed.")

@@ -182,18 +182,7 @@ class Transformer:
         other rows of the same corpus come in other calls: a last pack of a few words is then
         computed like the others, and makes no tiles.
         """
-        longest = max(map(len, ids), default=0)
-        if min(map(len, ids), default=1) == 0:
-            raise ValueError(
-                "A text has no token: it is blank, and this folder's tokenizer adds none."
-            )
-        if longest > self.config.max_position_embeddings:
-            raise ValueError(
-                f"A text has {longest} tokens, and this model has "
-                f"{self.config.max_position_embeddings} positions; the limit on its length "
-                f"({self.limit()}) cuts no such text. Set max_seq_length."
-            )
-        self._check_ids(ids, types)
+        self._check_rows(ids, types)
         most = 1 if self.reproducible else batch_size
         pack_tokens = pack_tokens or self.device.pack_tokens
         if self.device.name != "cpu":
@@ -223,8 +212,9 @@ class Transformer:
 
         `watch` gets arrays of the device, which the next step may overwrite.
         """
-        self._check_ids([ids], None if types is None else [types])
-        (pack,) = packs([ids], len(ids), token_types=None if types is None else [types])
+        rows_of_types = None if types is None else [types]
+        self._check_rows([ids], rows_of_types)
+        (pack,) = packs([ids], len(ids), token_types=rows_of_types)
         with one_blas_thread(), self.device.active():
             here = self.device.put_pack(pack)
             kernels = self.device.kernels
@@ -286,8 +276,19 @@ class Transformer:
         )  # fmt: skip
         return tokens // 2
 
-    def _check_ids(self, ids: list[IntArray], types: list[IntArray] | None) -> None:
-        """Raise ValueError for tokens or token types that have no embedding."""
+    def _check_rows(self, ids: list[IntArray], types: list[IntArray] | None) -> None:
+        """Raise ValueError for a row with no token or too many, and for what has no embedding."""
+        longest = max(map(len, ids), default=0)
+        if min(map(len, ids), default=1) == 0:
+            raise ValueError(
+                "A text has no token: it is blank, and this folder's tokenizer adds none."
+            )
+        if longest > self.config.max_position_embeddings:
+            raise ValueError(
+                f"A text has {longest} tokens, and this model has "
+                f"{self.config.max_position_embeddings} positions; the limit on its length "
+                f"({self.limit()}) cuts no such text. Set max_seq_length."
+            )
         largest = max((int(row.max()) for row in ids), default=0)
         if largest >= self.config.vocab_size:
             raise ValueError(

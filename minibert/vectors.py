@@ -20,7 +20,7 @@ from minibert.pooling import Reads
 from minibert.tokens import Cut, OnLong, Text, characters_of, with_prompt
 from minibert.transformer import Transformer
 
-__all__ = ["OUTPUTS", "Encoding"]
+__all__ = ["OUTPUTS", "Encoding", "joined"]
 
 # The texts that `features` pads to one length, where the caller does not say.
 BATCH_SIZE = 32
@@ -215,6 +215,16 @@ class Encoding:
 def split_rows(states: Array, pack: Pack) -> list[Array]:
     """The rows of each text, (N, E) -> S of (T, E): copies, so that one keeps no whole pack."""
     return [part.copy() for part in np.split(states, np.cumsum(pack.lengths)[:-1])]
+
+
+def joined(parts: list[tuple[Any, Cut]], output_value: str | None, width: int) -> tuple[Any, Cut]:
+    """The results of all processes as one."""
+    if len(parts) == 1:
+        return parts[0]
+    found, cuts = [part for part, _ in parts], sum((cut for _, cut in parts), Cut())
+    if output_value != "sentence_embedding":
+        return [text for part in found for text in part], cuts
+    return np.concatenate([np.empty((0, width), dtype=np.float32), *found]), cuts
 
 
 # output_value of encode() -> what computes it.
