@@ -107,11 +107,11 @@ class Explanation:
         ]
         return sorted(pairs, key=lambda pair: -abs(pair.contribution))[:count]
 
-    def of_words(self) -> float:
-        """What pairs of words gave of the score; the rest is of pairs with a special token."""
+    def between_words(self) -> Array:
+        """`by_word` with 0 for all pairs with a special token, whose sum is the score's rest."""
         rows = [not word.is_special for word in self.query.words]
         columns = [not word.is_special for word in self.document.words]
-        return float(self.by_word()[np.ix_(rows, columns)].sum())
+        return np.where(np.outer(rows, columns), self.by_word(), 0.0)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain lists, for JSON."""
