@@ -153,18 +153,16 @@ def explain(
             f"The metric is {metric!r}, whose score is no sum over pairs of tokens; only 'dot' and "
             "'cosine' are. Pass metric= one of these for the split of another score."
         )
-    texts, parts = zip(
-        explained(model, query, "query"), explained(model, document, "document"), strict=True
-    )
+    seen_query, q = explained(model, query, "query")
+    seen_document, d = explained(model, document, "document")
     if metric == "cosine":
-        parts = tuple(part / max(length(part.sum(axis=0)), 1e-12) for part in parts)
-    vectors = [part.sum(axis=0) for part in parts]
+        q, d = normalized(q), normalized(d)
     return Explanation(
-        score=float(vectors[0] @ vectors[1]),
+        score=float(q.sum(axis=0) @ d.sum(axis=0)),
         metric=metric,
-        contributions=parts[0] @ parts[1].T,
-        query=texts[0],
-        document=texts[1],
+        contributions=q @ d.T,
+        query=seen_query,
+        document=seen_document,
     )
 
 
@@ -238,7 +236,7 @@ def parts_of(states: Array, pipeline: Pipeline, prompt_length: int) -> Array:
     """Each token's part of the vector, which is their sum: (T, E) -> (T, W)."""
     modes = pipeline.pooling.pooling_mode
     factor = factors(modes, states, pipeline.skipped(prompt_length), kernels)
-    parts = np.tile(states, len(modes)) * factor  # (T, E * modes)
+    parts: Array = np.tile(states, len(modes)) * factor  # (T, E * modes)
     # Whatever is added to the vector as a whole, each token gets this share of: (T, 1), the sum 1.
     share = factor.sum(axis=1, keepdims=True) / factor.sum()
     for module in pipeline.after:
@@ -250,11 +248,12 @@ def carried(module: RowModule, parts: Array, share: Array) -> Array:
     """What a module makes of each part, such that their sum is what it makes of the sum."""
     total = parts.sum(axis=0)
     if module is normalize:
-        return parts / max(length(total), 1e-12)
+        return normalized(parts)
     if isinstance(module, RowNorm):
         centred = parts - parts.mean(axis=1, keepdims=True)
         deviation = np.sqrt(total.var() + ROW_NORM_EPSILON)
-        return centred / deviation * module.weight + share * module.bias
+        scaled: Array = centred / deviation * module.weight
+        return scaled + share * module.bias
     if isinstance(module, Projection) and module.activation == "linear":
         projected: Array = parts @ module.weight + share * module.bias
         if module.has_residual:
@@ -306,6 +305,8 @@ def plain(text: ExplainedText) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def length(vector: Array) -> float:
-    """The Euclidean length of a vector."""
-    return float(np.sqrt(vector @ vector))
+def normalized(parts: Array) -> Array:
+    """The parts of a vector divided by its Euclidean length: (T, W) -> (T, W)."""
+    vector = parts.sum(axis=0)
+    divided: Array = parts / max(float(np.sqrt(vector @ vector)), 1e-12)
+    return divided

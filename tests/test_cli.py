@@ -577,7 +577,7 @@ def test_explain_shows_control_characters_and_obeys_none(run):
 
 def test_explain_says_what_was_cut_off(run):
     result = run("explain", "-m", GELU, "the cat", LONG)
-    assert result.out.endswith("\n21 tokens of the document were cut off; 41 were read.\n")
+    assert result.out.endswith("\n31 tokens of the document were cut off; 41 were read.\n")
     assert result.err == ""
 
 

@@ -97,8 +97,8 @@ MAY_IMPORT = {
     "commands.search": "commands.options commands.output commands.texts",
     "commands.demo": "commands.options commands.score",
     "commands.evaluate": "commands.options commands.output evaluation",
-    "cli": "__init__ commands.demo commands.embed commands.evaluate commands.explain commands.index "
-    "commands.info commands.score commands.search errors",
+    "cli": "__init__ commands.demo commands.embed commands.evaluate commands.explain "
+    "commands.index commands.info commands.score commands.search errors",
     "__main__": "cli",
     "integrations": "",
     "integrations.mteb": "__init__",
