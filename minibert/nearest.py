@@ -24,11 +24,10 @@ BLOCK_ROWS = 4096
 def nearest_words(model: SentenceTransformer, states: ArrayLike, k: int = 5) -> list[list[str]]:
     """The k pieces whose rows of the word table are nearest to each state: (T, D) -> T lists of k.
 
-    Nearest is the highest cosine, best first; equal ones come by their ids. It is a look through
-    the model's input table at what may have moved far from it: of the deeper layers, which nothing
-    holds to that table, it is a hint and no reading (the "logit lens" of nostalgebraist, 2020, is
-    the same look through the output table of a model that predicts words). A row without a piece
-    is named by its number, as "#7".
+    Nearest is the highest cosine, best first; equal ones come by their ids. Nothing holds the
+    deeper layers to the table that the model begins with, so of those it is a hint. (The "logit
+    lens" of nostalgebraist, 2020, is such a look through the table that a language model ends
+    with.) A row without a piece is named by its number, as "#7".
 
     Raises ValueError for states of another width than hidden_size, for numbers that are none, and
     for a k below 1.
