@@ -205,12 +205,10 @@ class Transformer:
             finally:  # after an error or Ctrl-C, begin no more of them
                 workers.shutdown(wait=True, cancel_futures=True)
 
-    def watched(
-        self, ids: IntArray, types: IntArray | None, head: Head, watch: Watch
-    ) -> tuple[Array, ...]:
+    def watched(self, ids: IntArray, types: IntArray | None, head: Head, watch: Watch) -> Made:
         """Run one row of tokens in this thread and show every step: what `head` makes of it.
 
-        `watch` gets arrays of the device, which the next step may overwrite.
+        All arrays are the device's; those that `watch` gets the next step may overwrite.
         """
         rows_of_types = None if types is None else [types]
         self._check_rows([ids], rows_of_types)
@@ -219,7 +217,7 @@ class Transformer:
             here = self.device.put_pack(pack)
             kernels = self.device.kernels
             hidden = hidden_states(here, self.parameters, self.config, kernels, watch=watch)
-            return tuple(self.device.take(made) for made in head(here, hidden))
+            return head(here, hidden)
 
     def _run_ahead(
         self,

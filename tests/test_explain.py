@@ -134,24 +134,27 @@ def test_for_the_mean_a_pair_is_a_product_of_token_states_over_the_numbers_of_to
             np.testing.assert_allclose(text.norms, np.linalg.norm(state, axis=1), rtol=1e-5)
 
 
-def test_a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias(tmp_path, edit):
+@pytest.mark.parametrize("counts", [True, False])
+@pytest.mark.parametrize("mode", ["mean", "weightedmean"])
+def test_a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias(
+    linear_folder, edit, mode, counts
+):
     # Normalize and LayerNorm would need the whole vector: only the first Dense is left.
-    folder = copy_of("modules", tmp_path)
-    entries = json.loads((folder / "modules.json").read_text())[:4]
-    (folder / "modules.json").write_text(json.dumps(entries))
-    edit(folder / "3_Dense" / "config.json", activation_function=LINEAR, use_residual=False)
-    tensors = load_file(folder / "3_Dense" / "model.safetensors")
-    del tensors["residual.weight"]
-    save_file(tensors, folder / "3_Dense" / "model.safetensors")
-    model = SentenceTransformer(folder, similarity_fn_name="dot")
-    weight, bias = tensors["linear.weight"].astype(float), tensors["linear.bias"]
-    parts = [
-        (model.encode(text, output_value="token_embeddings") @ weight.T + bias) for text in
-        (QUERY, DOCUMENT)
-    ]  # fmt: skip
-    expected = parts[0] @ parts[1].T / len(parts[0]) / len(parts[1])
+    entries = json.loads((linear_folder / "modules.json").read_text())[:4]
+    (linear_folder / "modules.json").write_text(json.dumps(entries))
+    edit(linear_folder / "2_Pooling" / "config.json", pooling_mode=mode, include_prompt=counts)
+    dense = load_file(linear_folder / "3_Dense" / "model.safetensors")
+    weight = (dense["linear.weight"] + dense["residual.weight"]).astype(float)
+    model = SentenceTransformer(linear_folder, similarity_fn_name="dot", prompts=PROMPTS)
+    parts = []
+    for text, skipped in (("the cat " + QUERY, 3), ("dog: " + DOCUMENT, 3)):
+        states = model.encode(text, output_value="token_embeddings")
+        shares = np.arange(1.0, len(states) + 1) if mode == "weightedmean" else np.ones(len(states))
+        shares[: 0 if counts else skipped] = 0
+        projected = states @ weight.T + dense["linear.bias"]
+        parts.append(projected * (shares / shares.sum())[:, None])
     found = model.explain(QUERY, DOCUMENT).contributions
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found, parts[0] @ parts[1].T, rtol=0, atol=1e-5)
 
 
 def test_of_a_max_each_dimension_is_the_token_s_that_has_the_largest(pooled):

@@ -52,6 +52,11 @@ BERT = "test_bert.py::test_"
 SHARES = "test_shares.py::test_"
 CUPY = "test_cupy.py::test_"
 INT8 = "test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
+EXPLAIN = "test_explain.py::test_"
+STRONGEST = EXPLAIN + "contributions_are_summed_to_words_and_the_strongest_come_first"
+FACTORS = "test_pooling.py::test_a_text_s_states_times_their_factors_sum_to_its_vector"
+TRACE = "test_trace.py::test_"
+TEXTBOOK = TRACE + "each_step_follows_from_those_before_it_by_the_textbook"
 PARAPHRASES = "test_mining.py::test_paraphrases_are_the_best_pairs_of_all[chunks1-1-cos_sim]"
 
 MUTANTS = [
@@ -99,8 +104,8 @@ MUTANTS = [
     Mutant("packing.py", "lengths[index + 1] != length", "lengths[index + 1] > length",
            "test_padded.py::test_padding_changes_no_state_of_a_token"),
     Mutant("bert.py", "    kernels.tanh_(pooled)\n", "", POOLER),
-    Mutant("bert.py", 'watch(f"layer.{number}.output", hidden)',
-           "watch(f'layer.{number}.output', hidden + 1)",
+    Mutant("bert.py", 'then)  # (N, D)\n    forward.show("output", hidden)',
+           'then)  # (N, D)\n    forward.show("output", hidden + 1)',
            "test_golden.py::test_every_hidden_state_equals_transformers[gelu-right]"),
     # packs and vectors
     Mutant("packing.py", " - np.repeat(firsts(lengths), lengths)", "",
@@ -123,7 +128,7 @@ MUTANTS = [
     Mutant("pooling.py", '-np.inf if mode == "max" else 0.0', "0.0", NOTHING_LEFT + "[max]"),
     Mutant("pooling.py", 'for text in empty if mode != "cls" else ():', "for text in empty:",
            NOTHING_LEFT + "[cls]"),
-    Mutant("pooling.py", "self.bias, 1e-5)", "self.bias, 1e-12)",
+    Mutant("pooling.py", "self.bias, ROW_NORM_EPSILON)", "self.bias, 1e-12)",
            "test_pooling.py::test_a_row_norm_has_the_epsilon_of_torch_and_not_of_bert"),
     Mutant("pooling.py", "        ACTIVATIONS[self.activation](kernels, projected)\n", "", MODULES),
     Mutant("pooling.py", "if self.residual is None else", "if True else",
@@ -147,7 +152,7 @@ MUTANTS = [
            "text if isinstance(text, str)", ENCODER + "prompts_go_before_the_text"),
     Mutant("encoder.py", "normalize_embeddings and output_value == ", "output_value == ",
            GOLDEN + "[gelu]"),
-    Mutant("encoder.py", 'names = ("document", "passage", "corpus")', 'names = ("passage",)',
+    Mutant("encoder.py", 'else ("document", "passage", "corpus")', 'else ("passage",)',
            ENCODER + "queries_and_documents_have_their_own_prompts"),
     Mutant("metrics.py", "if name in DOT_PRODUCT_MODELS:", "if not name:",
            ENCODER + "the_flagship_is_scored_by_the_dot_product"),
@@ -394,6 +399,71 @@ MUTANTS = [
     Mutant("evaluation.py", "for id in judged}", "for id in values}",
            "test_evaluation.py::test_only_queries_with_a_relevant_document_are_measured_"
            "and_one_without_ranking_is_0"),
+    # why a score is what it is
+    Mutant("bert.py", "            weights /= sums\n", "            pass\n",
+           TRACE + "states_and_attentions_are_those_of_the_padded_view[gelu]"),
+    Mutant("bert.py", "forward.show(name, x)", "forward.show(name, q)", TEXTBOOK),
+    Mutant("bert.py", 'forward.show("context", context)', 'forward.show("context", v)', TEXTBOOK),
+    Mutant("bert.py", 'forward.show("intermediate", inner)',
+           'forward.show("intermediate", inner.copy())',
+           TRACE + "whoever_watches_is_shown_the_arrays_themselves"),
+    Mutant("trace.py", "np.array(take(array), dtype", "np.asarray(take(array), dtype", TEXTBOOK),
+    Mutant("trace.py", "return name in self.shapes", "return name in self._arrays",
+           TRACE + "nothing_is_computed_before_an_array_is_asked_for"),
+    Mutant("trace.py", "    @cached_property\n", "    @property\n",
+           TRACE + "the_model_is_run_once_whatever_is_asked_for"),
+    Mutant("trace.py", "else layer @ flow", "else flow @ layer", TRACE + "rollout_by_hand"),
+    Mutant("trace.py", "self._rows.cut.report(1, encoding.limit, encoding.on_long)", "pass",
+           TRACE + "a_text_that_is_cut_is_reported_as_encode_does"),
+    Mutant("transformer.py", "        self._check_rows([ids], rows_of_types)\n", "",
+           TRACE + "a_text_above_the_positions_is_refused_as_encode_does"),
+    Mutant("pooling.py", "np.array([len(left)]), skipped, kernels)",
+           "np.array([len(left)]), 0, kernels)", FACTORS + "[weightedmean-2]"),
+    Mutant("pooling.py", "((skipped, 0), (0, 0))", "((0, skipped), (0, 0))",
+           FACTORS + "[mean-2]"),
+    Mutant("pooling.py", "left.argmax(axis=0)", "np.abs(left).argmax(axis=0)",
+           FACTORS + "[max-0]"),
+    Mutant("explain.py", "parts.mean(axis=1, keepdims=True)", "parts.mean()",
+           EXPLAIN + "a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector"),
+    Mutant("explain.py", "total.var()", "parts.var()",
+           EXPLAIN + "a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector"),
+    Mutant("explain.py", "scaled + share * module.bias", "scaled + module.bias",
+           EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[None-dot]"),
+    Mutant("explain.py", "factor.sum(axis=1, keepdims=True) / factor.sum()",
+           "np.full((len(parts), 1), 1 / len(parts))",
+           EXPLAIN + "a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias"
+           "[weightedmean-True]"),
+    Mutant("explain.py", "parts @ module.weight + share", "parts @ module.weight + 0 * share",
+           EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[None-cosine]"),
+    Mutant("explain.py", "parts if module.residual is None else", "parts if True else",
+           EXPLAIN + "a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias"
+           "[mean-True]"),
+    Mutant("explain.py", ' and module.activation == "linear"', "",
+           EXPLAIN + "a_dense_with_an_activation_is_refused_by_name"),
+    Mutant("explain.py", "parts[:, : model.get_embedding_dimension()]", "parts",
+           EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[4-dot]"),
+    Mutant("explain.py", "q, d = normalized(q), normalized(d)", "pass",
+           EXPLAIN + "pairs_of_tokens_sum_to_the_score_on_random_weights[gelu]"),
+    Mutant("explain.py", "-abs(pair.contribution)", "-pair.contribution", STRONGEST),
+    Mutant("explain.py", "np.outer(rows, columns)", "np.add.outer(rows, columns)", STRONGEST),
+    Mutant("explain.py", "place == 0 or number is None or", "place == 0 or",
+           EXPLAIN + "an_empty_text_is_its_special_tokens"),
+    Mutant("explain.py", "(start - prompt, 0)]} {", "(start - prompt, 0)]}{",
+           EXPLAIN + "leaving_a_word_out_is_encoding_the_text_without_it"),
+    Mutant("explain.py", "scores[0] - score)", "score - scores[0])",
+           EXPLAIN + "leaving_a_word_out_is_encoding_the_text_without_it"),
+    Mutant("explain.py", "is_special and end > prompt", "is_special and start >= prompt",
+           EXPLAIN + "a_word_that_grows_together_with_the_prompt_is_left_out_without_it"),
+    Mutant("explain.py", 'model.on_long == "window"', "False",
+           EXPLAIN + "a_long_text_is_explained_as_it_was_read_and_what_was_cut_is_said"),
+    Mutant("nearest.py", " / np.maximum(lengths, 1e-12)", "",
+           "test_nearest.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
+    Mutant("nearest.py", "np.arange(start, start + len(rows))", "np.arange(len(rows))",
+           "test_nearest.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
+    Mutant("pictures/terminal.py", "sign.isprintable() or sign in JOINERS", "True",
+           "test_terminal.py::test_a_terminal_is_shown_a_text_and_obeys_none"),
+    Mutant("pictures/terminal.py", "FOR if step > 0", "FOR if step",
+           "test_terminal.py::test_a_word_is_painted_on_its_shade_or_has_signs"),
 ]  # fmt: skip
 
 
