@@ -364,6 +364,19 @@ def test_in_identical_texts_every_content_word_s_best_partner_is_itself(minilm):
                 assert amounts[place].argmax() == place, word.text
 
 
+def test_another_partner_in_an_identical_text_has_a_longer_state(minilm, sentences):
+    others = 0
+    for text in sentences[:40]:
+        found = minilm.explain(text, text)
+        contributions, norms = found.contributions, found.query.norms
+        best = contributions.argmax(axis=1)
+        is_other = best != np.arange(len(best))
+        assert (norms[best] > norms)[is_other].all()  # as Cauchy and Schwarz have it
+        assert contributions.max() == pytest.approx(contributions.diagonal().max(), rel=1e-9)
+        others += is_other.sum()
+    assert others  # there are such
+
+
 def test_leaving_a_word_out_is_encoding_the_text_without_it():
     model = SentenceTransformer(GOLDEN / "gelu")
     of_query, of_document = occlusion(model, "the cats sat", "a dog-barks")
