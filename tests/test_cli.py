@@ -569,7 +569,8 @@ def test_explain_refuses_a_model_whose_score_is_no_sum(run):
 
 
 def test_explain_shows_control_characters_and_obeys_none(run):
-    result = run("explain", "-m", GELU, "--occlusion", "the\x1b[2Jcat", "a\x07dog \u202eb\x9b31m")
+    texts = "t\x1bhe[2J ca\x07t", "a\x07dog \u202eb\x9b31m"
+    result = run("explain", "-m", GELU, "--words", "99", "--occlusion", *texts)
     assert result.code == 0
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", result.out)
     assert r"\x1b" in result.out

@@ -45,9 +45,9 @@ def test_a_word_is_painted_on_its_shade_or_has_signs():
     assert painted("cat", 0, ALL) == painted("cat", 0, 0) == "cat"
     assert painted("cat", 2, 0) == "cat[++]"
     assert painted("cat", -4, 0) == "cat[----]"
-    assert painted("cat", 4, ALL) == "\x1b[38;2;255;255;255;48;2;11;110;79mcat\x1b[0m"
-    assert painted("cat", -1, ALL) == "\x1b[38;2;0;0;0;48;2;246;223;211mcat\x1b[0m"
-    assert painted("cat", 1, 256) == "\x1b[38;5;16;48;5;194mcat\x1b[0m"
+    assert painted("cat", 4, ALL) == "\x1b[38;2;255;255;255;48;2;27;98;165mcat\x1b[0m"
+    assert painted("cat", -1, ALL) == "\x1b[38;2;0;0;0;48;2;249;224;208mcat\x1b[0m"
+    assert painted("cat", 1, 256) == "\x1b[38;5;16;48;5;189mcat\x1b[0m"
     assert painted("cat", -4, 256) == "\x1b[38;5;231;48;5;130mcat\x1b[0m"
 
 

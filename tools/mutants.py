@@ -42,6 +42,12 @@ MODULES = "test_golden.py::test_modules_around_the_pooling_equal_sentence_transf
 CROSS = "test_golden.py::test_a_cross_encoder_s_logits_equal_the_reference_s"
 ONE_LABEL = "test_cross_encoder.py::test_one_label_gives_a_number_a_pair_and_several_a_row"
 MASKED = "test_golden.py::test_probabilities_of_masked_words_equal_the_reference_s"
+EXPLAIN = "test_explain.py::test_"
+STRONGEST = EXPLAIN + "contributions_are_summed_to_words_and_the_strongest_come_first"
+OBEYED = "test_cli.py::test_explain_shows_control_characters_and_obeys_none"
+FACTORS = "test_pooling.py::test_a_text_s_states_times_their_factors_sum_to_its_vector"
+TRACE = "test_trace.py::test_"
+TEXTBOOK = TRACE + "each_step_follows_from_those_before_it_by_the_textbook"
 ENCODER = "test_encoder.py::test_"
 PAIR_CUT = "test_tokens.py::test_a_pair_is_cut_like_the_tokenizers_library_cuts_it"
 TOP_K = "test_best.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
@@ -52,11 +58,6 @@ BERT = "test_bert.py::test_"
 SHARES = "test_shares.py::test_"
 CUPY = "test_cupy.py::test_"
 INT8 = "test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
-EXPLAIN = "test_explain.py::test_"
-STRONGEST = EXPLAIN + "contributions_are_summed_to_words_and_the_strongest_come_first"
-FACTORS = "test_pooling.py::test_a_text_s_states_times_their_factors_sum_to_its_vector"
-TRACE = "test_trace.py::test_"
-TEXTBOOK = TRACE + "each_step_follows_from_those_before_it_by_the_textbook"
 PARAPHRASES = "test_mining.py::test_paraphrases_are_the_best_pairs_of_all[chunks1-1-cos_sim]"
 
 MUTANTS = [
@@ -107,6 +108,80 @@ MUTANTS = [
     Mutant("bert.py", 'then)  # (N, D)\n    forward.show("output", hidden)',
            'then)  # (N, D)\n    forward.show("output", hidden + 1)',
            "test_golden.py::test_every_hidden_state_equals_transformers[gelu-right]"),
+    # why a score is what it is
+    Mutant("bert.py", "            weights /= sums\n", "            pass\n",
+           TRACE + "states_and_attentions_are_those_of_the_padded_view[gelu]"),
+    Mutant("bert.py", "forward.show(name, x)", "forward.show(name, q)", TEXTBOOK),
+    Mutant("bert.py", 'forward.show("context", context)', 'forward.show("context", v)', TEXTBOOK),
+    Mutant("bert.py", 'forward.show("intermediate", inner)',
+           'forward.show("intermediate", inner.copy())',
+           TRACE + "whoever_watches_is_shown_the_arrays_themselves"),
+    Mutant("trace.py", "np.array(take(array), dtype", "np.asarray(take(array), dtype", TEXTBOOK),
+    Mutant("trace.py", "return name in self.shapes", "return name in self._arrays",
+           TRACE + "nothing_is_computed_before_an_array_is_asked_for"),
+    Mutant("trace.py", "    @cached_property\n", "    @property\n",
+           TRACE + "the_model_is_run_once_whatever_is_asked_for"),
+    Mutant("trace.py", "else layer @ flow", "else flow @ layer", TRACE + "rollout_by_hand"),
+    Mutant("trace.py", "self._rows.cut.report(1, encoding.limit, encoding.on_long)", "pass",
+           TRACE + "a_text_that_is_cut_is_reported_as_encode_does"),
+    Mutant("transformer.py", "        self._check_rows([ids], rows_of_types)\n", "",
+           TRACE + "a_text_above_the_positions_is_refused_as_encode_does"),
+    Mutant("pooling.py", "np.array([len(left)]), skipped, kernels)",
+           "np.array([len(left)]), 0, kernels)", FACTORS + "[weightedmean-2]"),
+    Mutant("pooling.py", "((skipped, 0), (0, 0))", "((0, skipped), (0, 0))",
+           FACTORS + "[mean-2]"),
+    Mutant("pooling.py", "left.argmax(axis=0)", "np.abs(left).argmax(axis=0)",
+           FACTORS + "[max-0]"),
+    Mutant("explain.py", "parts.mean(axis=1, keepdims=True)", "parts.mean()",
+           EXPLAIN + "a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector"),
+    Mutant("explain.py", "total.var()", "parts.var()",
+           EXPLAIN + "a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector"),
+    Mutant("explain.py", "scaled + share * module.bias", "scaled + module.bias",
+           EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[None-dot]"),
+    Mutant("explain.py", "factor.sum(axis=1, keepdims=True) / factor.sum()",
+           "np.full((len(parts), 1), 1 / len(parts))",
+           EXPLAIN + "a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias"
+           "[weightedmean-True]"),
+    Mutant("explain.py", "parts @ module.weight + share", "parts @ module.weight + 0 * share",
+           EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[None-cosine]"),
+    Mutant("explain.py", "parts if module.residual is None else", "parts if True else",
+           EXPLAIN + "a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias"
+           "[mean-True]"),
+    Mutant("explain.py", ' and module.activation == "linear"', "",
+           EXPLAIN + "a_dense_with_an_activation_is_refused_by_name"),
+    Mutant("explain.py", "parts[:, : model.get_embedding_dimension()]", "parts",
+           EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[4-dot]"),
+    Mutant("explain.py", "q, d = normalized(q), normalized(d)", "pass",
+           EXPLAIN + "pairs_of_tokens_sum_to_the_score_on_random_weights[gelu]"),
+    Mutant("explain.py", "-abs(pair.contribution)", "-pair.contribution", STRONGEST),
+    Mutant("explain.py", "np.outer(rows, columns)", "np.add.outer(rows, columns)", STRONGEST),
+    Mutant("explain.py", "place == 0 or number is None or", "place == 0 or",
+           EXPLAIN + "an_empty_text_is_its_special_tokens"),
+    Mutant("explain.py", "(start - prompt, 0)]} {", "(start - prompt, 0)]}{",
+           EXPLAIN + "leaving_a_word_out_is_encoding_the_text_without_it"),
+    Mutant("explain.py", "scores[0] - score)", "score - scores[0])",
+           EXPLAIN + "leaving_a_word_out_is_encoding_the_text_without_it"),
+    Mutant("explain.py", "is_special and end > prompt", "is_special and start >= prompt",
+           EXPLAIN + "a_word_that_grows_together_with_the_prompt_is_left_out_without_it"),
+    Mutant("explain.py", 'model.on_long == "window"', "False",
+           EXPLAIN + "a_long_text_is_explained_as_it_was_read_and_what_was_cut_is_said"),
+    Mutant("nearest.py", " / np.maximum(lengths, 1e-12)", "",
+           "test_nearest.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
+    Mutant("nearest.py", "np.arange(start, start + len(rows))", "np.arange(len(rows))",
+           "test_nearest.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
+    Mutant("pictures/terminal.py", "sign.isprintable() or sign in JOINERS", "True",
+           "test_terminal.py::test_a_terminal_is_shown_a_text_and_obeys_none"),
+    Mutant("pictures/terminal.py", "FOR if step > 0", "FOR if step",
+           "test_terminal.py::test_a_word_is_painted_on_its_shade_or_has_signs"),
+    Mutant("commands/explain.py", "visible(pair.query.text)", "pair.query.text", OBEYED),
+    Mutant("commands/explain.py", "visible(found.word.text)", "found.word.text", OBEYED),
+    Mutant("commands/explain.py", "return query, read_whole(document) if is_read else document",
+           "return query, document",
+           "test_cli.py::test_explain_reads_the_document_whole_from_standard_input[arguments0]"),
+    Mutant("commands/texts.py", '"\\n".join(lines_in(name))', '"".join(lines_in(name))',
+           "test_cli.py::test_explain_reads_the_document_whole_from_standard_input[arguments0]"),
+    Mutant("commands/explain.py", 'set_defaults(on_long="ignore", ', "set_defaults(",
+           "test_cli.py::test_explain_says_what_was_cut_off"),
     # packs and vectors
     Mutant("packing.py", " - np.repeat(firsts(lengths), lengths)", "",
            "test_packing.py::test_packs_hold_every_text_once_within_the_budget"),
@@ -399,71 +474,6 @@ MUTANTS = [
     Mutant("evaluation.py", "for id in judged}", "for id in values}",
            "test_evaluation.py::test_only_queries_with_a_relevant_document_are_measured_"
            "and_one_without_ranking_is_0"),
-    # why a score is what it is
-    Mutant("bert.py", "            weights /= sums\n", "            pass\n",
-           TRACE + "states_and_attentions_are_those_of_the_padded_view[gelu]"),
-    Mutant("bert.py", "forward.show(name, x)", "forward.show(name, q)", TEXTBOOK),
-    Mutant("bert.py", 'forward.show("context", context)', 'forward.show("context", v)', TEXTBOOK),
-    Mutant("bert.py", 'forward.show("intermediate", inner)',
-           'forward.show("intermediate", inner.copy())',
-           TRACE + "whoever_watches_is_shown_the_arrays_themselves"),
-    Mutant("trace.py", "np.array(take(array), dtype", "np.asarray(take(array), dtype", TEXTBOOK),
-    Mutant("trace.py", "return name in self.shapes", "return name in self._arrays",
-           TRACE + "nothing_is_computed_before_an_array_is_asked_for"),
-    Mutant("trace.py", "    @cached_property\n", "    @property\n",
-           TRACE + "the_model_is_run_once_whatever_is_asked_for"),
-    Mutant("trace.py", "else layer @ flow", "else flow @ layer", TRACE + "rollout_by_hand"),
-    Mutant("trace.py", "self._rows.cut.report(1, encoding.limit, encoding.on_long)", "pass",
-           TRACE + "a_text_that_is_cut_is_reported_as_encode_does"),
-    Mutant("transformer.py", "        self._check_rows([ids], rows_of_types)\n", "",
-           TRACE + "a_text_above_the_positions_is_refused_as_encode_does"),
-    Mutant("pooling.py", "np.array([len(left)]), skipped, kernels)",
-           "np.array([len(left)]), 0, kernels)", FACTORS + "[weightedmean-2]"),
-    Mutant("pooling.py", "((skipped, 0), (0, 0))", "((0, skipped), (0, 0))",
-           FACTORS + "[mean-2]"),
-    Mutant("pooling.py", "left.argmax(axis=0)", "np.abs(left).argmax(axis=0)",
-           FACTORS + "[max-0]"),
-    Mutant("explain.py", "parts.mean(axis=1, keepdims=True)", "parts.mean()",
-           EXPLAIN + "a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector"),
-    Mutant("explain.py", "total.var()", "parts.var()",
-           EXPLAIN + "a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector"),
-    Mutant("explain.py", "scaled + share * module.bias", "scaled + module.bias",
-           EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[None-dot]"),
-    Mutant("explain.py", "factor.sum(axis=1, keepdims=True) / factor.sum()",
-           "np.full((len(parts), 1), 1 / len(parts))",
-           EXPLAIN + "a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias"
-           "[weightedmean-True]"),
-    Mutant("explain.py", "parts @ module.weight + share", "parts @ module.weight + 0 * share",
-           EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[None-cosine]"),
-    Mutant("explain.py", "parts if module.residual is None else", "parts if True else",
-           EXPLAIN + "a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias"
-           "[mean-True]"),
-    Mutant("explain.py", ' and module.activation == "linear"', "",
-           EXPLAIN + "a_dense_with_an_activation_is_refused_by_name"),
-    Mutant("explain.py", "parts[:, : model.get_embedding_dimension()]", "parts",
-           EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[4-dot]"),
-    Mutant("explain.py", "q, d = normalized(q), normalized(d)", "pass",
-           EXPLAIN + "pairs_of_tokens_sum_to_the_score_on_random_weights[gelu]"),
-    Mutant("explain.py", "-abs(pair.contribution)", "-pair.contribution", STRONGEST),
-    Mutant("explain.py", "np.outer(rows, columns)", "np.add.outer(rows, columns)", STRONGEST),
-    Mutant("explain.py", "place == 0 or number is None or", "place == 0 or",
-           EXPLAIN + "an_empty_text_is_its_special_tokens"),
-    Mutant("explain.py", "(start - prompt, 0)]} {", "(start - prompt, 0)]}{",
-           EXPLAIN + "leaving_a_word_out_is_encoding_the_text_without_it"),
-    Mutant("explain.py", "scores[0] - score)", "score - scores[0])",
-           EXPLAIN + "leaving_a_word_out_is_encoding_the_text_without_it"),
-    Mutant("explain.py", "is_special and end > prompt", "is_special and start >= prompt",
-           EXPLAIN + "a_word_that_grows_together_with_the_prompt_is_left_out_without_it"),
-    Mutant("explain.py", 'model.on_long == "window"', "False",
-           EXPLAIN + "a_long_text_is_explained_as_it_was_read_and_what_was_cut_is_said"),
-    Mutant("nearest.py", " / np.maximum(lengths, 1e-12)", "",
-           "test_nearest.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
-    Mutant("nearest.py", "np.arange(start, start + len(rows))", "np.arange(len(rows))",
-           "test_nearest.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
-    Mutant("pictures/terminal.py", "sign.isprintable() or sign in JOINERS", "True",
-           "test_terminal.py::test_a_terminal_is_shown_a_text_and_obeys_none"),
-    Mutant("pictures/terminal.py", "FOR if step > 0", "FOR if step",
-           "test_terminal.py::test_a_word_is_painted_on_its_shade_or_has_signs"),
 ]  # fmt: skip
 
 

@@ -25,18 +25,19 @@ class Shade(NamedTuple):
     is_dark: bool
 
 
-# Faint to full, in the colours of page.css: green for what adds to a score, rust for what takes.
+# Faint to full: blue for what adds to a score and orange for what takes from it, which people with
+# any of the usual kinds of colour blindness can tell apart.
 FOR = (
-    Shade("211;235;225", 194, False),
-    Shade("159;211;189", 151, False),
-    Shade("79;167;133", 72, False),
-    Shade("11;110;79", 22, True),
+    Shade("213;228;242", 189, False),
+    Shade("167;200;230", 153, False),
+    Shade("107;163;214", 74, False),
+    Shade("27;98;165", 25, True),
 )
 AGAINST = (
-    Shade("246;223;211", 224, False),
-    Shade("235;183;153", 216, False),
-    Shade("207;117;72", 173, False),
-    Shade("166;61;19", 130, True),
+    Shade("249;224;208", 223, False),
+    Shade("239;189;153", 216, False),
+    Shade("221;136;80", 173, False),
+    Shade("178;72;10", 130, True),
 )
 STEPS = len(FOR)
 
