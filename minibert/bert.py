@@ -34,6 +34,12 @@ class Pass(NamedTuple):
     kernels: Kernels
     watch: Watch | None
     together: Together | None
+    place: str = "embeddings"  # which part of the model this is, for whoever watches
+
+    def show(self, name: str, array: Array) -> None:
+        """Show an intermediate array to whoever watches."""
+        if self.watch:
+            self.watch(f"{self.place}.{name}", array)
 
 
 def hidden_states(
@@ -48,44 +54,41 @@ def hidden_states(
     """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
     `chosen` are the numbers of the only tokens whose states are wanted, one of each text: -> (S,
-    D); the last layer is then computed for them alone. `watch` is shown "embeddings" (N, D), and
-    for each layer n "layer.n.attention" (S, H, T, T) once for every run of equally long texts, in
-    the pack's order, and "layer.n.output" (N, D).
+    D); the last layer is then computed for them alone. `watch` is shown every step by its name, as
+    "embeddings.output" (N, D) and, for layer n, "layer.n.query" (N, D), with the attention's scale
+    in it, or "layer.n.attention" (S, H, T, T), that once for every run of equally long texts, in
+    the pack's order; trace.py lists them all.
 
     The layers may be a share of a model's, some of its heads and of its feed-forward, where other
     threads have the rest (shares.py); `together` then adds up what all of them make.
     """
     forward = Pass(config, kernels, watch, together)
-    hidden = embed(pack, parameters, config, kernels)
-    if watch:
-        watch("embeddings", hidden)
+    hidden = embed(pack, parameters, forward)
     # An observer is shown what has no padding in it.
     runs = list(equal_runs(pack.lengths)) if watch else kernels.runs(pack.lengths)
     last = len(parameters.layers) - 1
     for number, layer in enumerate(parameters.layers):
+        forward = forward._replace(place=f"layer.{number}")
         wanted = chosen if number == last else None
-        hidden = attention(hidden, runs, layer, number, forward, wanted)
+        hidden = attention(hidden, runs, layer, forward, wanted)
         hidden = feed_forward(hidden, layer, forward)
-        if watch:
-            watch(f"layer.{number}.output", hidden)
     return kernels.floats(hidden)
 
 
-def embed(pack: Pack, parameters: Parameters, config: Config, kernels: Kernels) -> Array:
+def embed(pack: Pack, parameters: Parameters, forward: Pass) -> Array:
     """Look up word, position and token type and add them: N ids -> (N, D)."""
     hidden: Array = parameters.words[pack.ids]
+    forward.show("words", hidden)
     hidden += parameters.types_and_positions[pack.token_types, pack.positions]
-    kernels.layer_norm_(hidden, parameters.norm_weight, parameters.norm_bias, config.layer_norm_eps)
+    forward.kernels.layer_norm_(
+        hidden, parameters.norm_weight, parameters.norm_bias, forward.config.layer_norm_eps
+    )
+    forward.show("output", hidden)
     return hidden
 
 
 def attention(
-    hidden: Array,
-    runs: list[Run],
-    layer: Layer,
-    number: int,
-    forward: Pass,
-    chosen: IntArray | None,
+    hidden: Array, runs: list[Run], layer: Layer, forward: Pass, chosen: IntArray | None
 ) -> Array:
     """Mix each token with the tokens of its own text, add what it was, normalise: (N, D).
 
@@ -93,6 +96,8 @@ def attention(
     """
     kernels, heads = forward.kernels, heads_of(layer, forward.config)
     q, k, v = project(hidden, layer, kernels)
+    for name, x in (("query", q), ("key", k), ("value", v)):
+        forward.show(name, x)
     if chosen is not None:
         hidden, q = kernels.rows_at(hidden, chosen), kernels.rows_at(q, chosen)
     bound = kernels.logit_bound(q, k, heads)
@@ -105,11 +110,14 @@ def attention(
         )
         if forward.watch:
             weights /= sums
-            forward.watch(f"layer.{number}.attention", weights)
+            forward.show("attention", weights)
+    forward.show("context", context)
     then = add_and_normalise(
         hidden, layer.attention_norm_weight, layer.attention_norm_bias, forward
     )
-    return kernels.linear(context, layer.attention_weight, layer.attention_bias, then)
+    hidden = kernels.linear(context, layer.attention_weight, layer.attention_bias, then)
+    forward.show("attention_output", hidden)
+    return hidden
 
 
 def add_and_normalise(before: Array, weight: Array, bias: Array, forward: Pass) -> Then:
@@ -164,8 +172,11 @@ def feed_forward(hidden: Array, layer: Layer, forward: Pass) -> Array:
         activation(kernels, rows, bias)
 
     inner = kernels.linear(hidden, layer.intermediate_weight, layer.intermediate_bias, activate)
+    forward.show("intermediate", inner)  # (N, F)
     then = add_and_normalise(hidden, layer.output_norm_weight, layer.output_norm_bias, forward)
-    return kernels.linear(inner, layer.output_weight, layer.output_bias, then)  # (N, D)
+    hidden = kernels.linear(inner, layer.output_weight, layer.output_bias, then)  # (N, D)
+    forward.show("output", hidden)
+    return hidden
 
 
 def pooler_output(first: Array, parameters: Parameters, kernels: Kernels) -> Array:

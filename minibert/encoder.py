@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from minibert.arguments import check_counts, check_no_tensor, check_prompts, one_name
@@ -26,6 +25,7 @@ from minibert.scores import PAIRWISE_SIMILARITIES, SIMILARITIES
 from minibert.tokens import (
     Cut,
     OnLong,
+    Text,
     Tokens,
     check_on_long,
     check_texts,
@@ -36,8 +36,11 @@ from minibert.tokens import (
 )
 
 if TYPE_CHECKING:
+    from minibert.explain import Explanation
     from minibert.modules import Module, Pooling
+    from minibert.pipeline import Pipeline
     from minibert.processes import Processes
+    from minibert.trace import Trace
     from minibert.transformer import Transformer
 
 __all__ = ["DEFAULT_MODEL", "DOT_PRODUCT_MODELS", "SentenceTransformer"]
@@ -179,7 +182,7 @@ class SentenceTransformer(Model):
         Raises TypeError or ValueError for what is no text, naming the first, and for an argument
         that cannot be meant.
         """
-        from minibert.vectors import OUTPUTS
+        from minibert.vectors import OUTPUTS, joined
 
         check_no_tensor(convert_to_tensor)
         if output_value not in OUTPUTS:
@@ -242,8 +245,8 @@ class SentenceTransformer(Model):
         That prompt is "" unless the folder or the caller says otherwise, and the default prompt is
         not used instead.
         """
-        if prompt_name is None and prompt is None and "query" in self.prompts:
-            prompt_name = "query"
+        if prompt_name is None and prompt is None:
+            prompt_name = self.prompt_name_of("query")
         named.setdefault("task", "query")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
@@ -261,18 +264,59 @@ class SentenceTransformer(Model):
         out of `prompts` do the others count; so it is in sentence-transformers.
         """
         if prompt_name is None and prompt is None:
-            prompt_name = self.document_prompt_name
+            prompt_name = self.prompt_name_of("document")
         named.setdefault("task", "document")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
-    @property
-    def document_prompt_name(self) -> str | None:
-        """The name of the prompt that encode_document takes where none is given."""
-        names = ("document", "passage", "corpus")
+    def prompt_name_of(self, task: str) -> str | None:
+        """The name of the prompt that a "query", or a "document", gets where none is given."""
+        names = ("query",) if task == "query" else ("document", "passage", "corpus")
         return next((name for name in names if name in self.prompts), None)
 
+    def explain(self, query: str, document: str, *, metric: str | None = None) -> Explanation:
+        """Split the score of a query and a document into what each pair of tokens gave of it.
+
+        The Explanation has `score`, `contributions` (query tokens, document tokens), whose sum is
+        the score, `query_tokens` and `document_tokens`, and more: see minibert/explain.py. `metric`
+        is "dot" or "cosine", by default the model's own.
+
+        Raises ValueError where a score is no such sum, TypeError for what is no text.
+        """
+        from minibert.explain import explain
+
+        return explain(self, query, document, metric)
+
+    def trace(
+        self,
+        inputs: Text,
+        keep: str = "*",
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        task: str | None = None,
+    ) -> Trace:
+        """Show every array that the model makes of one text, by its name; see minibert/trace.py.
+
+        Nothing is computed before the first array is asked for. `keep` is a pattern of the names to
+        keep, as "layer.*.attention". A `task`, "query" or "document", stands for its prompt and
+        maximum length. A text is a str, or a pair of them as a tuple.
+        """
+        from minibert.trace import Trace
+        from minibert.vectors import Encoding
+
+        if isinstance(inputs, list):
+            raise TypeError("trace() got a list; it takes one text, a str or a tuple of two.")
+        if task not in (None, "query", "document"):
+            raise ValueError(f'task is {task!r}; expected "query" or "document".')
+        (text,) = check_texts([inputs])
+        if task and prompt is None and prompt_name is None:
+            prompt_name = self.prompt_name_of(task)
+        width, before = self.get_embedding_dimension(), self.prompt_for(prompt, prompt_name)
+        parts = self.transformer, self._on_device
+        return Trace(Encoding(*parts, width, before, task, on_long=self.on_long), text, keep)
+
     def tokens(self, inputs: str | Sequence[str]) -> Any:
-        """Show what the model sees of texts: one Tokens(ids, pieces, offsets, cut) a text.
+        """Show what the model sees of texts: of each, Tokens(ids, pieces, offsets, cut, words).
 
         A text's own tokens are text[start:end] for their offsets; `cut` is how many fall off the
         end. No prompt is added. A str gives one, a list a list.
@@ -339,6 +383,11 @@ class SentenceTransformer(Model):
     def width(self) -> int:
         """The dimensions of a vector before truncate_dim."""
         return self._pipeline.width
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The modules after the BERT, with their tensors on the host."""
+        return self._pipeline
 
     @property
     def pooling(self) -> Pooling:
@@ -451,16 +500,6 @@ class SentenceTransformer(Model):
     def computed_by(self) -> tuple[Any, ...]:
         """What the vectors of a process depend on, beside encode()'s arguments."""
         return *super().computed_by(), self.include_prompt
-
-
-def joined(parts: list[tuple[Any, Cut]], output_value: OutputValue, width: int) -> tuple[Any, Cut]:
-    """The results of all processes as one."""
-    if len(parts) == 1:
-        return parts[0]
-    found, cuts = [part for part, _ in parts], sum((cut for _, cut in parts), Cut())
-    if output_value != "sentence_embedding":
-        return [text for part in found for text in part], cuts
-    return np.concatenate([np.empty((0, width), dtype=np.float32), *found]), cuts
 
 
 def codes_of(found: Any, output_value: OutputValue, precision: Precision) -> Any:

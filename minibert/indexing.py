@@ -224,5 +224,5 @@ def name_of(model: SentenceTransformer) -> str:
 def prompt_of(model: SentenceTransformer, prompt: str | None, name: str | None) -> str:
     """The text that goes before every document."""
     if prompt is None and name is None:
-        name = model.document_prompt_name
+        name = model.prompt_name_of("document")
     return model.prompt_for(prompt, name)

@@ -417,13 +417,12 @@ class Recorder:
 
     def __call__(self, name: str, array: Array) -> None:
         """Keep one array, under the name by which the forward pass shows it."""
-        _, _, step = name.partition(".")
-        layer, _, what = step.partition(".")
-        if what == "attention":
-            if self.attentions:
-                self.unpack_attention(self.attentions[int(layer)], self._take(array))
-        elif self.hidden:
-            self.unpack(self.hidden[int(layer) + 1 if layer else 0], self._take(array))
+        part, _, step = name.rpartition(".")  # of "embeddings.output", "layer.0.attention"
+        layer = int(part.removeprefix("layer.")) if part != "embeddings" else -1
+        if step == "attention" and self.attentions:
+            self.unpack_attention(self.attentions[layer], self._take(array))
+        elif step == "output" and self.hidden:
+            self.unpack(self.hidden[layer + 1], self._take(array))
 
     def unpack(self, rows: Array, hidden: Array) -> None:
         """Write the states of the pack's tokens, (N, D), to their places in (B, T, D)."""

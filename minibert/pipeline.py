@@ -24,6 +24,7 @@ class Pipeline(NamedTuple):
     before: tuple[RowModule, ...]  # on the tokens' states
     pooling: Pooling
     after: tuple[RowModule, ...]  # on the vectors
+    token_width: int  # of a token's state, as it is pooled
     width: int  # of a vector
 
     def tokens(self, hidden: Array, kernels: Kernels) -> Array:
@@ -32,10 +33,14 @@ class Pipeline(NamedTuple):
             hidden = module(hidden, kernels)
         return hidden
 
+    def skipped(self, prompt_length: int) -> int:
+        """How many tokens of each text the pooling leaves out: [CLS] and a prompt, or none."""
+        return 0 if self.pooling.include_prompt else prompt_length
+
     def reads(self, prompt_length: int) -> Reads | None:
         """Which token of each text is read, where it is one."""
         modes = self.pooling.pooling_mode
-        skips = prompt_length > 0 and not self.pooling.include_prompt
+        skips = self.skipped(prompt_length) > 0
         return READS.get(modes[0]) if len(modes) == 1 and not skips else None
 
     def pooled(
@@ -45,7 +50,7 @@ class Pipeline(NamedTuple):
 
         `prompt_length` is how many tokens [CLS] and a prompt take; the folder may leave them out.
         """
-        skipped = 0 if self.pooling.include_prompt else prompt_length
+        skipped = self.skipped(prompt_length)
         return pool(self.pooling.pooling_mode, hidden, lengths, skipped, kernels)
 
     def finished(self, vectors: Array, kernels: Kernels) -> Array:
@@ -72,11 +77,12 @@ def load_pipeline(folder: Folder, hidden_size: int) -> Pipeline:
     check_order(folder)
     before: list[RowModule] = []
     after: list[RowModule] = []
-    pooling, width = None, hidden_size
+    pooling, width, token_width = None, hidden_size, hidden_size
     for module in folder.modules:
         if isinstance(module, Pooling):
             check_width(folder.path, "the pooling", module.embedding_dimension or width, width)
-            pooling, width = module, width * len(module.pooling_mode)
+            pooling, token_width = module, width
+            width *= len(module.pooling_mode)
         elif isinstance(module, Normalize) and pooling is None:
             # Of vectors that are not there yet, the reference normalises none.
             before += [normalize] * (module.module_input_name == "token_embeddings")
@@ -84,7 +90,7 @@ def load_pipeline(folder: Folder, hidden_size: int) -> Pipeline:
             computing, width = load_module(module, width, folder.path)
             (after if pooling else before).append(computing)
     assert pooling is not None  # check_order has seen it
-    return Pipeline(tuple(before), pooling, tuple(after), width)
+    return Pipeline(tuple(before), pooling, tuple(after), token_width, width)
 
 
 def check_order(folder: Folder) -> None:

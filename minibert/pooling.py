@@ -16,13 +16,16 @@ from minibert.arrays import Array, IntArray, Kernels
 from minibert.packing import firsts, places_of
 
 __all__ = [
+    "LINEAR",
     "POOLINGS",
     "READS",
+    "ROW_NORM_EPSILON",
     "Pooling",
     "Projection",
     "Reads",
     "RowModule",
     "RowNorm",
+    "factors",
     "normalize",
     "pool",
 ]
@@ -30,10 +33,10 @@ __all__ = [
 # Hidden states (N, D), lengths (S,), how many tokens of each text were left out before its first,
 # kernels -> vectors (S, D). Every length is at least 1.
 Pooling: TypeAlias = Callable[[Array, IntArray, int, Kernels], Array]
-
-
 # Lengths (S,) -> the number of the only token of each text that is read (S,).
 Reads: TypeAlias = Callable[[IntArray], IntArray]
+
+ROW_NORM_EPSILON = 1e-5  # torch's, of a LayerNorm after the BERT
 
 
 class RowModule(Protocol):
@@ -103,6 +106,8 @@ POOLINGS: dict[str, Pooling] = {
 }
 # Poolings that read one token of each text -> its number. The last layer is computed for it alone.
 READS: dict[str, Reads] = {"cls": firsts, "lasttoken": lasts}
+# Poolings that weigh the states of a text whatever these are, by their places alone.
+LINEAR = {"cls", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"}
 
 
 def pool(
@@ -128,6 +133,33 @@ def pool(
         for text in empty if mode != "cls" else ():
             vectors[text, columns] = -np.inf if mode == "max" else 0.0
     return vectors
+
+
+def factors(modes: Sequence[str], states: Array, skipped: int, kernels: Kernels) -> Array:
+    """What `pool` multiplies the states of one text by, to sum them: (T, D) -> (T, D * modes).
+
+    They are float64, and 0 for the `skipped` tokens.
+
+    Raises ValueError for a pooling that is no such sum, and for a text of which none is left.
+    """
+    left = states[skipped:]
+    if not len(left):
+        raise ValueError(
+            f"The pooling leaves out the prompt, which takes all {len(states)} tokens that the "
+            "model reads. Use a shorter prompt, or a larger max_seq_length."
+        )
+    columns = []
+    for mode in modes:
+        if mode in LINEAR:
+            # Pooled rows of the unit matrix are the weights: that of token t stands in column t.
+            weights = POOLINGS[mode](np.eye(len(left)), np.array([len(left)]), skipped, kernels)
+            columns.append(np.repeat(weights.T, states.shape[1], axis=1))
+        elif mode == "max":  # each dimension is that of the token where it is largest
+            columns.append(np.eye(len(left))[:, left.argmax(axis=0)])
+        else:
+            raise ValueError(f"A vector pooled by {mode!r} is no sum over the tokens of its text.")
+    found: Array = np.pad(np.hstack(columns), ((skipped, 0), (0, 0)))
+    return found
 
 
 class Projection(NamedTuple):
@@ -156,7 +188,7 @@ class RowNorm(NamedTuple):
 
     def __call__(self, rows: Array, kernels: Kernels) -> Array:
         """Normalise rows: (R, D) -> (R, D)."""
-        kernels.layer_norm_(rows, self.weight, self.bias, 1e-5)
+        kernels.layer_norm_(rows, self.weight, self.bias, ROW_NORM_EPSILON)
         return rows
 
 

@@ -103,6 +103,8 @@ class Tokens(NamedTuple):
     # Where each piece stands in the text: text[start:end]. A special token stands nowhere, (0, 0).
     offsets: list[tuple[int, int]]
     cut: int  # how many tokens of the text fall off the end
+    # Which word of the text a piece is of, counted from 0; of a pair's second text again from 0.
+    words: list[int | None]
 
 
 class Frame(NamedTuple):
@@ -329,17 +331,19 @@ class TextTokenizer:
         """The tokens of one text as the model sees them; every one of them is counted."""
         parts = [text] if isinstance(text, str) else list(text)
         encodings = self.backend.encode_batch(parts, add_special_tokens=False)
-        pieces: list[Any] = [list(zip(e.ids, e.tokens, e.offsets, strict=True)) for e in encodings]
+        pieces: list[Any] = [
+            list(zip(e.ids, e.tokens, e.offsets, e.word_ids, strict=True)) for e in encodings
+        ]
         kept = self.kept(pieces, limit, self.frame)
         before, *behind = [
-            [(id, self.backend.id_to_token(id), (0, 0)) for id in special]
+            [(id, self.backend.id_to_token(id), (0, 0), None) for id in special]
             for special in self.frame.around(len(parts))
         ]
         found: list[Any] = [*before]
         for part, special in zip(kept, behind, strict=True):
             found += [*part, *special]
-        ids, texts, offsets = ([token[field] for token in found] for field in range(3))
-        return Tokens(ids, texts, offsets, sum(map(len, pieces)) - sum(map(len, kept)))
+        ids, texts, offsets, words = ([token[field] for token in found] for field in range(4))
+        return Tokens(ids, texts, offsets, sum(map(len, pieces)) - sum(map(len, kept)), words)
 
     def stretches(self, text: str, prompt: str, limit: int, overlap: int) -> list[IntArray]:
         """A long text as rows of at most `limit` tokens that overlap, each with the prompt first.

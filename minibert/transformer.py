@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from minibert.arrays import Array, IntArray
-from minibert.bert import hidden_states
+from minibert.bert import Watch, hidden_states
 from minibert.checkpoint import load_checkpoint
 from minibert.devices import Device, find_device, one_blas_thread, thread_count
 from minibert.errors import DeviceError
@@ -182,18 +182,7 @@ class Transformer:
         other rows of the same corpus come in other calls: a last pack of a few words is then
         computed like the others, and makes no tiles.
         """
-        longest = max(map(len, ids), default=0)
-        if min(map(len, ids), default=1) == 0:
-            raise ValueError(
-                "A text has no token: it is blank, and this folder's tokenizer adds none."
-            )
-        if longest > self.config.max_position_embeddings:
-            raise ValueError(
-                f"A text has {longest} tokens, and this model has "
-                f"{self.config.max_position_embeddings} positions; the limit on its length "
-                f"({self.limit()}) cuts no such text. Set max_seq_length."
-            )
-        self._check_ids(ids, types)
+        self._check_rows(ids, types)
         most = 1 if self.reproducible else batch_size
         pack_tokens = pack_tokens or self.device.pack_tokens
         if self.device.name != "cpu":
@@ -215,6 +204,20 @@ class Transformer:
                 yield from zip(work, made, strict=True)
             finally:  # after an error or Ctrl-C, begin no more of them
                 workers.shutdown(wait=True, cancel_futures=True)
+
+    def watched(self, ids: IntArray, types: IntArray | None, head: Head, watch: Watch) -> Made:
+        """Run one row of tokens in this thread and show every step: what `head` makes of it.
+
+        All arrays are the device's; those that `watch` gets the next step may overwrite.
+        """
+        rows_of_types = None if types is None else [types]
+        self._check_rows([ids], rows_of_types)
+        (pack,) = packs([ids], len(ids), token_types=rows_of_types)
+        with one_blas_thread(), self.device.active():
+            here = self.device.put_pack(pack)
+            kernels = self.device.kernels
+            hidden = hidden_states(here, self.parameters, self.config, kernels, watch=watch)
+            return head(here, hidden)
 
     def _run_ahead(
         self,
@@ -271,8 +274,19 @@ class Transformer:
         )  # fmt: skip
         return tokens // 2
 
-    def _check_ids(self, ids: list[IntArray], types: list[IntArray] | None) -> None:
-        """Raise ValueError for tokens or token types that have no embedding."""
+    def _check_rows(self, ids: list[IntArray], types: list[IntArray] | None) -> None:
+        """Raise ValueError for a row with no token or too many, and for what has no embedding."""
+        longest = max(map(len, ids), default=0)
+        if min(map(len, ids), default=1) == 0:
+            raise ValueError(
+                "A text has no token: it is blank, and this folder's tokenizer adds none."
+            )
+        if longest > self.config.max_position_embeddings:
+            raise ValueError(
+                f"A text has {longest} tokens, and this model has "
+                f"{self.config.max_position_embeddings} positions; the limit on its length "
+                f"({self.limit()}) cuts no such text. Set max_seq_length."
+            )
         largest = max((int(row.max()) for row in ids), default=0)
         if largest >= self.config.vocab_size:
             raise ValueError(

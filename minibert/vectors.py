@@ -20,7 +20,7 @@ from minibert.pooling import Reads
 from minibert.tokens import Cut, OnLong, Text, characters_of, with_prompt
 from minibert.transformer import Transformer
 
-__all__ = ["OUTPUTS", "Encoding"]
+__all__ = ["OUTPUTS", "Encoding", "joined"]
 
 # The texts that `features` pads to one length, where the caller does not say.
 BATCH_SIZE = 32
@@ -111,7 +111,7 @@ class Encoding:
             self.cuts.append(rows.cut)
             arrays = pad_rows(rows, self.transformer.words)
             for pack, (states, vectors) in self.transformer.run_rows(
-                rows.ids, rows.types, self._both_of_pack, self.pack_tokens
+                rows.ids, rows.types, self.both_of_pack, self.pack_tokens
             ):
                 of_texts = zip(pack.order, split_rows(states, pack), vectors, strict=True)
                 for place, state, vector in of_texts:
@@ -158,7 +158,7 @@ class Encoding:
         if not isinstance(text, str):
             raise ValueError('on_long="window" is for single texts, not for pairs.')
         assert self.limit is not None  # without one, no text is above it
-        skipped = 0 if self.pipeline.pooling.include_prompt else self.prompt_length
+        skipped = self.pipeline.skipped(self.prompt_length)
         rows = self.transformer.words.stretches(
             text, self.prompt, self.limit, self.limit // OVERLAP
         )
@@ -192,8 +192,8 @@ class Encoding:
         """-> (N, E)"""
         return (self._tokens(hidden),)
 
-    def _both_of_pack(self, pack: Pack, hidden: Array) -> tuple[Array, Array]:
-        """-> (N, E), (S, width)"""
+    def both_of_pack(self, pack: Pack, hidden: Array) -> tuple[Array, Array]:
+        """-> (N, E), (S, width): the states as they are pooled, and the vectors"""
         hidden = self._tokens(hidden)
         return hidden, self._finished(self._pooled(pack, hidden))
 
@@ -215,6 +215,16 @@ class Encoding:
 def split_rows(states: Array, pack: Pack) -> list[Array]:
     """The rows of each text, (N, E) -> S of (T, E): copies, so that one keeps no whole pack."""
     return [part.copy() for part in np.split(states, np.cumsum(pack.lengths)[:-1])]
+
+
+def joined(parts: list[tuple[Any, Cut]], output_value: str | None, width: int) -> tuple[Any, Cut]:
+    """The results of all processes as one."""
+    if len(parts) == 1:
+        return parts[0]
+    found, cuts = [part for part, _ in parts], sum((cut for _, cut in parts), Cut())
+    if output_value != "sentence_embedding":
+        return [text for part in found for text in part], cuts
+    return np.concatenate([np.empty((0, width), dtype=np.float32), *found]), cuts
 
 
 # output_value of encode() -> what computes it.

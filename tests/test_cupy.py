@@ -438,6 +438,25 @@ def test_windows_of_long_texts_equal_the_cpus(cupy, texts):
     np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-5), ("float16", 0.1)])
+@pytest.mark.parametrize("name", ["gelu", "modules"])
+def test_a_trace_is_on_the_host_and_equals_the_cpus(cupy, name, dtype, close):
+    gpu = SentenceTransformer(GOLDEN / name, device="cuda", dtype=dtype)
+    cpu = SentenceTransformer(GOLDEN / name)
+    ours, theirs = (dict(model.trace("the cats sat, a dog")) for model in (gpu, cpu))
+    assert list(ours) == list(theirs)
+    for step, array in ours.items():
+        assert (type(array), array.dtype) == (np.ndarray, np.float32)
+        np.testing.assert_allclose(array, theirs[step], rtol=close, atol=close, err_msg=step)
+
+
+def test_a_score_is_split_on_the_host_whatever_computed_it(cupy):
+    gpu, cpu = (SentenceTransformer(GOLDEN / "gelu", device=device) for device in ("cuda", "cpu"))
+    ours, theirs = (m.explain("the cats sat", "a dog", metric="dot") for m in (gpu, cpu))
+    assert type(ours.contributions) is np.ndarray
+    np.testing.assert_allclose(ours.contributions, theirs.contributions, rtol=0, atol=1e-5)
+
+
 def test_heads_equal_the_cpus(cupy, texts):
     pairs = [(text, texts[0]) for text in texts]
     models = [minibert.CrossEncoder(GOLDEN / "cross_encoder", device=d) for d in ("cuda", "cpu")]

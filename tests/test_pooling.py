@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minibert import kernels
-from minibert.pooling import POOLINGS, Projection, RowNorm, normalize, pool
+from minibert.pooling import POOLINGS, Projection, RowNorm, factors, normalize, pool
 
 LENGTHS = np.array([4, 1, 3, 3])
 
@@ -92,3 +92,38 @@ def test_a_row_norm_has_the_epsilon_of_torch_and_not_of_bert():
 
 def test_normalize_gives_unit_length():
     np.testing.assert_allclose(np.linalg.norm(normalize(states(), kernels), axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("skipped", [0, 2])
+@pytest.mark.parametrize("mode", POOLINGS)
+def test_a_text_s_states_times_their_factors_sum_to_its_vector(mode, skipped):
+    hidden = states(6)
+    found = factors([mode], hidden.astype(np.float64), skipped, kernels)
+    (vector,) = pool([mode], hidden, np.array([6]), skipped, kernels)
+    assert (found.shape, found.dtype) == ((6, 5), np.float64)
+    np.testing.assert_allclose((found * hidden).sum(axis=0), vector, rtol=0, atol=1e-6)
+    assert not found[:skipped].any()
+
+
+def test_factors_by_hand():
+    text = np.array([[9.0, 9.0], [1.0, 4.0], [3.0, 2.0], [3.0, 0.0]])
+    found = factors(["weightedmean", "max", "lasttoken", "cls", "mean"], text, 1, kernels)
+    places, thirds = [2 / 9, 3 / 9, 4 / 9], [1 / 3] * 3
+    largest = [[0, 1], [1, 0], [0, 0]]  # of two that are level, the first
+    expected = [
+        [0] * 10,
+        *(
+            [place, place, *top, last, last, first, first, third, third]
+            for place, top, last, first, third in zip(
+                places, largest, [0, 0, 1], [1, 0, 0], thirds, strict=True
+            )
+        ),
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_no_factors_where_a_vector_is_no_sum_or_no_token_is_left():
+    with pytest.raises(ValueError, match="pooled by 'median' is no sum"):
+        factors(["mean", "median"], states(3), 0, kernels)
+    with pytest.raises(ValueError, match="takes all 3 tokens that the model reads"):
+        factors(["cls"], states(3), 3, kernels)

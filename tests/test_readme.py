@@ -153,6 +153,23 @@ def test_the_command_of_the_scale_page_reads_the_texts_of_parquet_files(
     assert (corpus.ids([0]), corpus.texts([0])) == (["7"], ["the cat"])
 
 
+def test_the_page_about_explaining_prints_what_it_shows(
+    cache, minilm_folder, monkeypatch, capsys, no_network
+):
+    cache("sentence-transformers/all-MiniLM-L6-v2", minilm_folder)
+    page = (README.parent / "docs" / "explain.md").read_text(encoding="utf-8")
+    names, kinds = {"__name__": "__main__"}, []
+    for language, text in re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL):
+        kinds.append(language)
+        if language == "text":
+            assert capsys.readouterr().out == text
+        elif language == "python":
+            exec(compile(text, "explain.md", "exec"), names)
+        else:
+            assert cli.main(shlex.split(text)[1:]) == 0
+    assert kinds == ["python", "text", "sh", "text", "python", "text", "python", "text"]
+
+
 def test_every_program_of_the_evaluation_page_runs(
     cache, minilm_folder, tmp_path, monkeypatch, capsys, no_network
 ):

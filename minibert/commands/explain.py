@@ -1,0 +1,171 @@
+"""minibert explain: a query and a document -> why the document got its score."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from minibert.commands.options import add_command, add_model, load, positive
+from minibert.commands.output import output, print_json
+from minibert.commands.texts import read_whole, warn_of_file
+
+if TYPE_CHECKING:
+    from minibert.encoder import SentenceTransformer
+    from minibert.explain import Difference, Explanation
+
+__all__ = ["add"]
+
+# What the score loses without each word: of "query" and of "document".
+Lost: TypeAlias = "dict[str, list[Difference]]"
+
+
+def add(commands: Any) -> None:
+    command = add_command(
+        commands,
+        explain,
+        "Say which words of a query and a document made their score what it is.",
+        'minibert explain "Who barks?" "A dog barks." --words 3',
+        'minibert explain "Who barks?" --file page.txt --html why.html',
+        'minibert explain "Who barks?" - --json < page.txt',
+    )
+    command.add_argument("query", metavar="QUERY", help="a text; - is standard input")
+    command.add_argument(
+        "documents",
+        metavar="DOCUMENT",
+        nargs="*",
+        default=[],
+        help="a text; - is standard input, also if there is no DOCUMENT",
+    )
+    add_model(command)
+    command.add_argument("--file", "-f", metavar="FILE", help="the document, all of a file")
+    command.add_argument(
+        "--metric", choices=["dot", "cosine"], help="another metric than the model's own"
+    )
+    command.add_argument(
+        "--words",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="how many of the strongest pairs of words to show (default 10)",
+    )
+    command.add_argument(
+        "--occlusion",
+        action="store_true",
+        help="also what the score loses without each word; runs the model once a word",
+    )
+    command.add_argument("--json", action="store_true", help="all pairs of tokens, as an object")
+    command.add_argument("--svg", metavar="FILE", help="write a picture of all pairs; - is stdout")
+    command.add_argument("--html", metavar="FILE", help="write a page to look around in")
+    # What is cut off is said with the rest, not in the log.
+    command.set_defaults(on_long="ignore", takes_more="documents")
+
+
+def explain(options: argparse.Namespace) -> None:
+    """minibert explain: a query and a document -> why the document got its score."""
+    to_stdout = [options.json, options.svg == "-", options.html == "-"]
+    if sum(to_stdout) > 1:
+        raise ValueError("Only one of --json, --svg - and --html - can have standard output.")
+    query, document = texts_of(options)
+    model = load(options)
+    explanation = model.explain(query, document, metric=options.metric)
+    lost = occluded(model, query, document) if options.occlusion else {}
+    if options.json:
+        print_json(explanation.as_dict() | ({"occlusion": plain(lost)} if lost else {}))
+    elif not any(to_stdout):
+        show(explanation, lost, options.words)
+    write_pictures(options, model, explanation, (query, document))
+
+
+def texts_of(options: argparse.Namespace) -> tuple[str, str]:
+    """The query and the document, of which one may come from elsewhere."""
+    given = options.documents + [options.file] * (options.file is not None)
+    if len(given) > 1:
+        raise ValueError(
+            f"{len(given)} documents are given; one is explained at a time. Is a text not quoted?"
+        )
+    is_read = options.file is not None or given in ([], ["-"])
+    document = given[0] if given else "-"
+    if is_read and document == options.query == "-":
+        raise ValueError("Only one of the two texts can come from standard input.")
+    for text in (options.query, *options.documents):
+        if text != "-":
+            warn_of_file(text)
+    query = read_whole("-") if options.query == "-" else options.query
+    return query, read_whole(document) if is_read else document
+
+
+def show(explanation: Explanation, lost: Lost, count: int) -> None:
+    """Print the score, both texts shaded, and the strongest pairs of words."""
+    from minibert.pictures.terminal import STEPS, colours_of, painted, shaded, visible
+
+    colours = colours_of(sys.stdout, os.environ)
+    amounts = explanation.between_words()
+    of_words = amounts.sum()
+    print(f"{explanation.score:10.4f}  {explanation.metric}, of which")
+    print(f"{of_words:10.4f}  words with words")
+    print(f"{explanation.score - of_words:10.4f}  special tokens, with words and each other\n")
+    print("query     " + shaded(explanation.query, amounts.sum(axis=1).tolist(), colours))
+    print("document  " + shaded(explanation.document, amounts.sum(axis=0).tolist(), colours))
+    gave, took = painted("gave", STEPS, colours), painted("took", -STEPS, colours)
+    print(f"          {gave} most to the score, {took} most from it\n")
+    for pair in explanation.strongest(count):
+        words = f"{visible(pair.query.text)} - {visible(pair.document.text)}"
+        print(f"{pair.contribution:10.4f}  {words}")
+    show_lost(lost, count)
+    for name, text in (("query", explanation.query), ("document", explanation.document)):
+        if text.cut:
+            print(f"\n{text.cut} tokens of the {name} were cut off; {len(text.tokens)} were read.")
+
+
+def show_lost(lost: Lost, count: int) -> None:
+    """Print the words without which the score changes most."""
+    from minibert.pictures.terminal import visible
+
+    if not lost:
+        return
+    print("\nWithout a word, the score loses")
+    words = [(name, found) for name, differences in lost.items() for found in differences]
+    words.sort(key=lambda word: -abs(word[1].difference))
+    for name, found in words[:count]:
+        print(f"{found.difference:10.4f}  {visible(found.word.text)} ({name})")
+
+
+def occluded(model: SentenceTransformer, query: str, document: str) -> Lost:
+    """What the score loses without each word, by the text that it is of."""
+    from minibert.explain import occlusion
+
+    return dict(zip(("query", "document"), occlusion(model, query, document), strict=True))
+
+
+def plain(lost: Lost) -> dict[str, Any]:
+    """The same as plain lists, for JSON."""
+    return {
+        name: [
+            {"text": word.text, "tokens": [word.tokens.start, word.tokens.stop],
+             "difference": difference}
+            for word, difference in differences
+        ]
+        for name, differences in lost.items()
+    }  # fmt: skip
+
+
+def write_pictures(
+    options: argparse.Namespace,
+    model: SentenceTransformer,
+    explanation: Explanation,
+    texts: tuple[str, str],
+) -> None:
+    """Write the files that were asked for."""
+    # Imported here: the pages and what they show are not needed to print a score.
+    if options.svg:
+        from minibert.pictures.heat_map import heat_map_svg
+
+        with output(options.svg) as file:
+            file.write(heat_map_svg(explanation).encode())
+    if options.html:
+        from minibert.pictures.explanation_page import explanation_page
+
+        with output(options.html) as file:
+            file.write(explanation_page(model, *texts, explanation.metric).encode())

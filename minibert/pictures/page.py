@@ -1,0 +1,43 @@
+"""One self-contained HTML page: no request, light and dark, the data in it. Start at page."""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["asset", "escaped_json", "page"]
+
+# Nothing may be fetched, whatever stands in a text: the browser sees to it.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+
+
+def asset(name: str) -> str:
+    """The text of a file beside this one: a style or a script."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def escaped_json(content: Any) -> str:
+    """JSON that can stand in a <script>: no text in it can end that element."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def page(title: str, body: str, data: Any, script: str, style: str = "") -> str:
+    """A page: `body` is HTML, `data` what the script finds as JSON in the element #data.
+
+    `script` and `style` are the names of assets; page.css comes first in every page. The title is
+    escaped here, the body by whoever made it.
+    """
+    styles = asset("page.css") + (asset(style) if style else "")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{html.escape(title)}</title>\n<style>\n{styles}</style>\n</head>\n<body>\n"
+        f"{body}\n"
+        f'<script type="application/json" id="data">{escaped_json(data)}</script>\n'
+        f"<script>\n{asset(script)}</script>\n</body>\n</html>\n"
+    )
