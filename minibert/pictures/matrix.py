@@ -1,0 +1,90 @@
+"""Vectors as strips of colour, one above the other: matrix_svg."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minibert.pictures.svg import (
+    LEGEND,
+    escaped,
+    legend,
+    number,
+    picture,
+    places,
+    shade,
+    shortened,
+    width_of,
+)
+
+__all__ = ["matrix_svg"]
+
+MARGIN = 16
+STRIP = 720  # about as wide as a column of text
+MOST_CELLS = 40_000  # beyond, viewers grow slow
+
+
+def matrix_svg(array: Any, rows: list[str] | None = None, title: str = "") -> str:
+    """Numbers (R, C), or one vector (C,), as a complete SVG: a strip of colours a row.
+
+    `rows` are the labels of the rows. Each cell has its place and value as a title on hovering.
+
+    Raises ValueError for what has other dimensions, is not finite, is too large to draw, or has
+    another number of labels than rows.
+    """
+    values = checked(array, rows)
+    labels = [shortened(label) for label in rows or []]
+    left = MARGIN + (8 + max(map(width_of, labels), default=0.0) if labels else 0.0)
+    top = MARGIN + (26 if title else 0)
+    width = min(max(STRIP / values.shape[1], 1.0), 26.0)
+    height = min(max(width, 16.0), 22.0)
+    scale = float(np.abs(values).max(initial=0))
+    decimals = places(scale)
+
+    parts = [f'<text x="{MARGIN}" y="{MARGIN + 10}" font-weight="600">{escaped(title)}</text>']
+    parts.append(f'<g transform="translate({left:g} {top:g})">')
+    for row, label in enumerate(labels):
+        at = f'x="-8" y="{row * (height + 2) + height / 2 + 4:g}" text-anchor="end"'
+        parts.append(f"<text {at}>{escaped(label)}</text>")
+    parts.append('<g class="cells" shape-rendering="crispEdges">')
+    for row, line in enumerate(values):
+        parts.append(f'<g transform="translate(0 {row * (height + 2):g})">')
+        name = f"{escaped(rows[row])}, " if rows else f"{row}, " if len(values) > 1 else ""
+        for column, value in enumerate(line.tolist()):
+            parts.append(
+                f'<rect x="{column * width:.5g}" width="{width:.5g}" height="{height:g}" '
+                f"{shade(value, scale)}><title>{name}{column}: "
+                f"{number(value, decimals + 1)}</title></rect>"
+            )
+        parts.append("</g>")
+    bottom = len(values) * (height + 2)
+    wide = values.shape[1] * width
+    parts.append(
+        f'</g><rect class="line" x="-0.5" y="-0.5" width="{wide + 1:g}" height="{bottom - 1:g}"/>'
+    )
+    parts += [legend(20, bottom + 12, scale, bool((values < 0).any()), decimals), "</g>"]
+    whole = max(left + max(wide, LEGEND + 40), MARGIN + 1.1 * width_of(title)) + MARGIN
+    return picture(
+        title or "numbers as colours", whole, top + bottom + 42 + MARGIN / 2, "".join(parts)
+    )
+
+
+def checked(array: Any, rows: list[str] | None) -> Any:
+    """The numbers as a table of float64."""
+    values = np.asarray(array, dtype=np.float64)
+    if values.ndim == 1:
+        values = values[None]
+    if values.ndim != 2 or not values.size:
+        raise ValueError(
+            f"The array has the shape {np.shape(array)}; a vector (C,) or a table (R, C) is drawn."
+        )
+    if values.size > MOST_CELLS:
+        raise ValueError(
+            f"The array has {values.size} numbers; at most {MOST_CELLS} are drawn. Pass a part."
+        )
+    if not np.isfinite(values).all():
+        raise ValueError("The array has numbers that are not finite (NaN or infinite).")
+    if rows is not None and len(rows) != len(values):
+        raise ValueError(f"There are {len(rows)} labels for {len(values)} rows.")
+    return values
