@@ -176,12 +176,13 @@ function drawThumbnail(canvas, head) {
   canvas.width = canvas.height = size;
   const context = canvas.getContext("2d");
   context.fillStyle = getComputedStyle(canvas).getPropertyValue("color");
-  for (let row = 0; row < size; row++) {
-    for (let column = 0; column < size; column++) {
-      context.globalAlpha = weight(shown.text, shown.layer, head, row, column);
-      context.fillRect(column, row, 1, 1);
-    }
-  }
+  const value = (n) => weight(shown.text, shown.layer, head, Math.floor(n / size), n % size);
+  const values = Array.from({ length: size * size }, (_, n) => value(n));
+  const most = Math.max(...values);
+  values.forEach((value, n) => {
+    context.globalAlpha = value / most;
+    context.fillRect(n % size, Math.floor(n / size), 1, 1);
+  });
 }
 
 function drawHeads() {
