@@ -441,6 +441,11 @@ def test_the_page_of_the_longest_texts_stays_small(minilm):
     assert len(page.encode()) < 2_500_000
 
 
+@pytest.mark.parametrize("text", ["a" * 400_000, "a" + " " * 400_000 + "b", "a " * 400_000])
+def test_no_text_makes_the_page_large(minilm, text):
+    assert len(explanation_page(minilm, text, text).encode()) < 2_500_000
+
+
 def test_a_score_that_is_no_sum_has_no_page(minilm):
     with pytest.raises(ValueError, match="euclidean"):
         explanation_page(minilm, "a", "b", metric="euclidean")

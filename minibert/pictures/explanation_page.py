@@ -28,6 +28,7 @@ __all__ = ["explanation_page"]
 NAMES = {"dot": "dot product", "cosine": "cosine"}
 TOP = 12  # rows of a table before one must ask for more
 TAIL = 300  # characters shown of what was cut off
+LONGEST = 100  # letters shown of a word
 
 
 def explanation_page(
@@ -46,7 +47,9 @@ def explanation_page(
         "decimals": places(largest(values)),
         "pairs": pairs,
         "step": step,
-        "words": [[word.text for word in text.words] for text in sides(explanation)],
+        "words": [
+            [shortened(word.text, LONGEST) for word in text.words] for text in sides(explanation)
+        ],
         "xrays": [xray(model, query, "query"), xray(model, document, "document")],
     }
     body = Template(asset("explanation.html")).substitute(
@@ -102,7 +105,7 @@ def shaded_text(name: str, text: ExplainedText, totals: Array, scale: float) -> 
     for order, (word, total) in enumerate(zip(text.words, totals.tolist(), strict=True)):
         if not word.is_special:
             start, end = text.offsets[word.tokens.start][0], text.offsets[word.tokens.stop - 1][1]
-            parts.append(escaped(text.text[at:start], lines=True))
+            parts.append(between(text.text[at:start]))
             at = max(at, end)
         parts.append(word_button(order, word, total, scale))
     tail = text.text[at:]
@@ -126,8 +129,15 @@ def word_button(order: int, word: Word, total: float, scale: float) -> str:
     return (
         f'<button type="button" class="{kind} {sign_of(total)}" data-word="{order}" '
         f'aria-pressed="false" title="gives {value}" style="--strength:{strength(total, scale)}">'
-        f"{escaped(word.text)}</button>"
+        f"{escaped(shortened(word.text, LONGEST))}</button>"
     )
+
+
+def between(text: str) -> str:
+    """What stands between two words: mostly a space."""
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}… [{len(text) - LONGEST} characters more] "
+    return escaped(text, lines=True)
 
 
 def ranked_words(explanation: Explanation, values: Array) -> str:

@@ -27,7 +27,8 @@ NEAREST = 5
 def xray(model: SentenceTransformer, text: Text, task: str) -> dict[str, Any]:
     """What a text does on its way through the layers, as JSON for the page's script.
 
-    T tokens, the first of the text, as many as ATTENTION_BYTES and MOST_TOKENS allow; L layers, H heads:
+    T tokens, the first of the text, as many as ATTENTION_BYTES and MOST_TOKENS allow; L layers, H
+    heads:
 
     - tokens (T), special (T): the pieces, and which are special; left_out: how many follow
     - attention: base64 of (L, H, T, T) bytes, see as_bytes; with left_out, (L, H, T, T + 1), whose
