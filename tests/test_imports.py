@@ -85,6 +85,7 @@ MAY_IMPORT = {
     "pictures.matrix": "pictures.svg",
     "pictures.heat_map": "arrays explain pictures.grid pictures.svg",
     "pictures.attention": "arrays pictures.grid trace",
+    "pictures.shaded_words": "arrays explain pictures.svg",
     "pictures.xray": "arrays nearest pictures.attention",
     "pictures.explanation_page": "arrays explain pictures.heat_map pictures.page pictures.svg "
     "pictures.xray",

@@ -19,6 +19,7 @@ from minibert.pictures.colours import PALETTE, page_colours, svg_colours
 from minibert.pictures.explanation_page import explanation_page
 from minibert.pictures.heat_map import heat_map_svg
 from minibert.pictures.matrix import matrix_svg
+from minibert.pictures.shaded_words import shaded_words_svg
 from minibert.pictures.svg import escaped, number, places
 from minibert.pictures.xray import as_bytes, as_shorts, xray
 
@@ -215,6 +216,27 @@ def test_a_picture_stands_alone_in_light_and_dark_and_has_a_name(made, tiny):
     assert root.get("aria-label") == root.find(f"{SVG}title").text != ""
     assert "@media (prefers-color-scheme:dark)" in root.find(f"{SVG}style").text
     assert not re.search(r"href|url\(|@import|var\(", svg)
+
+
+def test_shaded_words_have_what_each_word_gave_and_the_rest_is_said(by_hand):
+    svg = shaded_words_svg(by_hand)
+    cells = {name: (value, kind) for name, value, kind, _ in cells_of(svg)}
+    assert cells["bark"] == (0.23, "for")
+    assert cells["cat"] == (-0.06, "against")
+    assert len(cells) == 4  # "night" is in both texts
+    assert "query: +0.560, of that from special tokens +0.030" in svg
+
+
+def test_shaded_words_stay_on_the_paper():
+    words = ["word"] * 400
+    query, document = text_of(*words), text_of("plain")
+    svg = shaded_words_svg(Explanation(0.0, "dot", np.zeros((402, 3)), query, document))
+    root = ET.fromstring(svg)
+    width, height = float(root.get("width")), float(root.get("height"))
+    for *_, cell in cells_of(svg):
+        assert float(cell.get("x")) + float(cell.get("width")) <= width
+        assert float(cell.get("y")) + float(cell.get("height")) <= height
+    assert "… 100 more words" in svg
 
 
 # Attention
