@@ -44,5 +44,6 @@ def classes(scheme: int) -> str:
     fills = "".join(f".picture .{kind}{{fill:{colour[of]}}}" for kind, of in FILLS.items())
     return (
         f".picture text{{fill:{colour['ink']}}}.picture .quiet{{fill:{colour['quiet']}}}"
-        f".picture .line{{stroke:{colour['line']};fill:none}}{fills}"
+        f".picture .line{{stroke:{colour['line']};fill:none}}"
+        f".picture .rest{{fill:{colour['paper']};stroke:{colour['line']}}}{fills}"
     )

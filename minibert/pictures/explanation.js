@@ -231,9 +231,9 @@ function shadeTokens() {
   const xray = data.xrays[text];
   const buttons = [...byId("tokens").children];
   const values = buttons.map((_, n) => (token === null ? 0 : weight(text, layer, head, token, n)));
-  const scale = Math.max(...values);
+  const scale = Math.max(...values.slice(0, xray.tokens.length));
   buttons.forEach((button, n) => {
-    shade(button, values[n], scale);
+    shade(button, n < xray.tokens.length ? values[n] : 0, scale);
     if (n < xray.tokens.length) button.setAttribute("aria-pressed", String(n === token));
     if (token === null) button.removeAttribute("title");
     else button.title = percent(values[n]);
@@ -274,26 +274,25 @@ function drawMatrix() {
     const at = `translate(${side + CELL * n + CELL / 2 + 2} ${top - 6}) rotate(-45)`;
     svg.append(drawn("text", { transform: at }, short(name)));
   });
-  let most = 0;
   const values = rows.flatMap((_, row) =>
-    columns.map((_, column) => {
-      const value = weight(shown.text, shown.layer, shown.head, row, column);
-      most = Math.max(most, value);
-      return value;
-    })
+    columns.map((_, column) => weight(shown.text, shown.layer, shown.head, row, column))
   );
+  // What goes to all that are left out is a sum, and has no colour.
+  const isRest = (n) => n % columns.length >= rows.length;
+  const most = Math.max(...values.filter((_, n) => !isRest(n)));
   const cells = values.map((value, n) =>
     drawn("rect", {
-      class: "for",
+      class: isRest(n) ? "rest" : "for",
       x: side + CELL * (n % columns.length),
       y: top + CELL * Math.floor(n / columns.length),
       width: CELL - 1,
       height: CELL - 1,
-      "fill-opacity": (value / most).toFixed(3),
+      "fill-opacity": isRest(n) ? 1 : (value / most).toFixed(3),
     })
   );
   svg.append(...cells);
   box.replaceChildren(svg);
+  byId("attention-scale").textContent = `Full colour stands for ${percent(most)}.`;
   readable(box, cells, columns.length, (row, column) => {
     const value = percent(values[row * columns.length + column]);
     byId("attention-reading").textContent = `“${rows[row]}” looks at “${columns[column]}”: ${value}`;
@@ -303,7 +302,7 @@ function drawMatrix() {
 function drawAttention() {
   const { layers } = data.xrays[shown.text];
   const head = shown.head === MEAN ? "mean of heads" : `head ${shown.head}`;
-  byId("layer-reading").textContent = `${shown.layer} of 0 to ${layers - 1}`;
+  byId("layer-reading").textContent = `layer.${shown.layer} (0 to ${layers - 1})`;
   byId("attention-map").setAttribute(
     "aria-label",
     `layer.${shown.layer}.attention, ${head}; the arrow keys move from cell to cell`
@@ -328,7 +327,7 @@ function stateReading(xray, token, column) {
 
 function drawStates() {
   const xray = data.xrays[shown.text];
-  const table = make("table");
+  const table = make("table", { "aria-label": "Nearest word of each state" });
   const head = make("tr");
   head.append(make("th", { scope: "col" }, "token"), make("th", { scope: "col" }, "embeddings"));
   for (let n = 0; n < xray.layers; n++) head.append(make("th", { scope: "col" }, `layer ${n}`));
@@ -347,7 +346,7 @@ function drawStates() {
   });
   const top = make("thead");
   top.append(head);
-  table.append(make("caption", {}, "Nearest word of each state"), top, body);
+  table.append(top, body);
   byId("state-map").replaceChildren(table);
   readable(byId("state-map"), cells, xray.layers + 1, (token, column) => {
     byId("state-reading").textContent = stateReading(xray, token, column);
