@@ -82,7 +82,11 @@ const wordButtons = ["query", "document"].map((side) => [
   ...document.querySelectorAll(`[data-side=${side}] .word`),
 ]);
 const asTheyWere = wordButtons.map((buttons) =>
-  buttons.map((button) => [button.className, button.style.getPropertyValue("--strength"), button.title])
+  buttons.map((button) => ({
+    className: button.className,
+    title: button.title,
+    strength: button.style.getPropertyValue("--strength"),
+  }))
 );
 let chosenWord = null;
 
@@ -95,10 +99,10 @@ function shade(button, value, scale) {
 function choose(side, word) {
   wordButtons.forEach((buttons, of) =>
     buttons.forEach((button, n) => {
-      const [kind, strength, title] = asTheyWere[of][n];
-      button.className = kind;
-      button.style.setProperty("--strength", strength);
+      const { className, title, strength } = asTheyWere[of][n];
+      button.className = className;
       button.title = title;
+      button.style.setProperty("--strength", strength);
       button.setAttribute("aria-pressed", "false");
     })
   );
@@ -112,7 +116,8 @@ function choose(side, word) {
   const scale = Math.max(...values.map(Math.abs));
   values.forEach((value, n) => {
     shade(wordButtons[other][n], value, scale);
-    wordButtons[other][n].title = `with “${data.words[side][word]}”: ${signed(value, data.decimals)}`;
+    const title = `with “${visible(data.words[side][word])}”: ${signed(value, data.decimals)}`;
+    wordButtons[other][n].title = title;
   });
   wordButtons[side][word].setAttribute("aria-pressed", "true");
   const order = values.map((_, n) => n).sort((a, b) => values[b] - values[a]);
@@ -290,12 +295,15 @@ function drawMatrix() {
       "fill-opacity": isRest(n) ? 1 : (value / most).toFixed(3),
     })
   );
-  svg.append(...cells);
+  const group = drawn("g", { class: "strong" });
+  group.append(...cells);
+  svg.append(group);
   box.replaceChildren(svg);
   byId("attention-scale").textContent = `Full colour stands for ${percent(most)}.`;
   readable(box, cells, columns.length, (row, column) => {
     const value = percent(values[row * columns.length + column]);
-    byId("attention-reading").textContent = `“${rows[row]}” looks at “${columns[column]}”: ${value}`;
+    const which = `“${rows[row]}” looks at “${columns[column]}”`;
+    byId("attention-reading").textContent = `${which}: ${value}`;
   });
 }
 
@@ -314,14 +322,14 @@ function drawAttention() {
 // What there is to say of a token's state: column 0 is the embeddings, column n is layer n - 1.
 function stateReading(xray, token, column) {
   const name = `“${visible(xray.tokens[token])}”`;
-  const norm = `norm ${xray.norms[column][token]}`;
+  const norm = `norm ${xray.norms[column][token].toFixed(2)}`;
   const nearest = `nearest words: ${xray.nearest[column][token].map(visible).join(", ")}`;
   if (column === 0) return `${name} in embeddings.output: ${norm}; ${nearest}`;
   const layer = column - 1;
+  const by = (moved) => moved[layer][token].toFixed(2);
   return (
-    `${name} in layer.${layer}.output: ${norm}, moved by ${xray.moved[layer][token]} ` +
-    `(attention ${xray.by_attention[layer][token]}, ` +
-    `feed-forward ${xray.by_feed_forward[layer][token]}); ${nearest}`
+    `${name} in layer.${layer}.output: ${norm}, moved by ${by(xray.moved)} ` +
+    `(attention ${by(xray.by_attention)}, feed-forward ${by(xray.by_feed_forward)}); ${nearest}`
   );
 }
 
@@ -375,7 +383,8 @@ function drawXray() {
   note.hidden = !xray.left_out;
   note.textContent = xray.left_out
     ? `Shown are the first ${xray.tokens.length} tokens, so that the page stays small; ` +
-      `${xray.left_out} later tokens are left out, and the last column of attention holds what goes to them.`
+      `${xray.left_out} later tokens are left out, and the last column of attention holds what ` +
+      "goes to them."
     : "";
   const slider = byId("layer");
   slider.max = xray.layers - 1;

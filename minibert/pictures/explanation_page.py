@@ -77,7 +77,8 @@ def printed_score(explanation: Explanation) -> str:
 
 def in_words(explanation: Explanation, values: Array) -> dict[str, str]:
     """The score, and what it consists of."""
-    words = np.outer(*[[not w.is_special for w in text.words] for text in sides(explanation)])
+    spoken = [np.array([not w.is_special for w in text.words]) for text in sides(explanation)]
+    words = np.outer(spoken[0], spoken[1])
     sums = {
         "by_words": float(values[words].sum()),
         "by_special": float(values[~words].sum()),

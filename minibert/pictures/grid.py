@@ -26,6 +26,7 @@ MARGIN = 16
 GAP = 10  # between words and what is set apart from them
 CELL, WIDE_CELL = 22, 46  # a wide one has room for its value
 PRINTED = 14  # with at most so many columns, values are printed
+STRONG = ' class="strong"'
 REST = 'class="rest"'
 AXIS_NAME = 'text-anchor="end" class="quiet" font-size="12"'
 SLOPE = 0.71  # labels of columns rise by 45 degrees
@@ -64,7 +65,8 @@ def grid_svg(values: Array, rows: Axis, columns: Axis, title: str, sums: bool = 
     leave none for the others.
     """
     values = np.asarray(values, dtype=np.float64)
-    single = np.outer(*[[not label.is_rest for label in axis.labels] for axis in (rows, columns)])
+    one = [np.array([not label.is_rest for label in axis.labels]) for axis in (rows, columns)]
+    single = np.outer(one[0], one[1])
     scale = float(np.abs(values[single]).max(initial=0))
     negative = bool((values < 0).any())
     sign = negative or sums
@@ -90,7 +92,7 @@ def grid_svg(values: Array, rows: Axis, columns: Axis, title: str, sums: bool = 
                 cells.append(printed_value(value, x + width / 2, y, decimals - 1, sign))
     parts = [
         f'<text x="{MARGIN}" y="{MARGIN + 12}" font-weight="600">{escaped(title)}</text>',
-        f'<g transform="translate({left:g} {top:g})">',
+        f'<g transform="translate({left:g} {top:g})"{"" if printed else STRONG}>',
         *row_labels(rows, ys),
         f'<text x="-8" y="-26" {AXIS_NAME}>{columns.name} →</text>',
         f'<text x="-8" y="-10" {AXIS_NAME}>{rows.name} ↓</text>',

@@ -46,7 +46,7 @@ def matrix_svg(array: Any, rows: list[str] | None = None, title: str = "") -> st
     decimals = places(scale)
 
     parts = [f'<text x="{MARGIN}" y="{MARGIN + 10}" font-weight="600">{escaped(title)}</text>']
-    parts.append(f'<g transform="translate({left:g} {top:g})">')
+    parts.append(f'<g transform="translate({left:g} {top:g})" class="strong">')
     for row, label in enumerate(labels):
         at = f'x="-8" y="{row * (height + 2) + height / 2 + 4:g}" text-anchor="end"'
         parts.append(f"<text {at}>{escaped(label)}</text>")
