@@ -83,6 +83,18 @@ MAY_IMPORT = {
     "evaluation": "arrays best collection measures progress scores",
     "search": "arguments arrays corpus errors hamming quantization ranking stack",
     "approximate": "arrays errors files ranking",
+    "pictures": "",
+    "pictures.colours": "",
+    "pictures.svg": "pictures.colours",
+    "pictures.page": "pictures.colours",
+    "pictures.grid": "arrays pictures.svg",
+    "pictures.matrix": "pictures.svg",
+    "pictures.heat_map": "arrays explain pictures.grid pictures.svg",
+    "pictures.attention": "arrays pictures.grid trace",
+    "pictures.shaded_words": "arrays explain pictures.svg",
+    "pictures.xray": "arrays nearest pictures.attention",
+    "pictures.explanation_page": "arrays explain pictures.heat_map pictures.page pictures.svg "
+    "pictures.xray",
     "commands": "",
     "commands.options": "__init__ devices encoder",
     "commands.texts": "reading",
@@ -116,6 +128,7 @@ NOT_IMPORTED = [
     "integrations.ray",
     "integrations.spark",
     "kernels_cupy",
+    "pictures",
 ]
 # Imported inside a function: CuPy's kernels need CuPy, the transformers-shaped view is an answer to
 # whoever asks model[0] for it, and importing the class should not wait for what opens a model.
@@ -139,6 +152,8 @@ LATE = {
 }
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {
+    "pictures.xray": "encoder tokens",
+    "pictures.explanation_page": "encoder",
     "transformer": "padded",
     "model": "folder padded processes transformer",
     "cross_encoder": "processes",

@@ -1,0 +1,55 @@
+"""The colours of all pictures, light and dark: one scale, from against through paper to for.
+
+Blue and orange are told apart by people with any of the usual kinds of colour blindness, and zero
+is the paper itself, so what gives nothing is not there. A fill at full strength still leaves 4.5:1
+to text in ink (WCAG 2.2, 1.4.3), so values can be printed on it; where none is, fills are strong.
+"""
+
+from __future__ import annotations
+
+__all__ = ["PALETTE", "page_colours", "svg_colours"]
+
+# Name: on light paper, on dark paper.
+PALETTE = {
+    "paper": ("#fdfcfa", "#16181b"),
+    "ink": ("#1c1d20", "#eceae5"),
+    "quiet": ("#5d6068", "#a9acb2"),  # text that may be passed over
+    "line": ("#dcd8d0", "#383c43"),
+    "for": ("#1b62a5", "#6db3f2"),  # text, and fills under none
+    "against": ("#b2480a", "#f39455"),
+    "for-fill": ("#5a8dbd", "#43698b"),
+    "against-fill": ("#c77a4d", "#895839"),
+    "mark": ("#1c1d20", "#eceae5"),  # around what the keyboard is on
+}
+FILLS = {
+    ".paper": "paper",
+    ".for": "for-fill",
+    ".against": "against-fill",
+    ".strong .for": "for",
+    ".strong .against": "against",
+}
+
+
+def page_colours() -> str:
+    """The colours as CSS variables: --paper, --ink and so on."""
+    lines = [f"  --{name}: light-dark({light}, {dark});" for name, (light, dark) in PALETTE.items()]
+    return "\n".join([":root {", "  color-scheme: light dark;", *lines, "}", ""])
+
+
+def svg_colours() -> str:
+    """The colours as classes for a picture that stands alone, without CSS variables.
+
+    Programs other than browsers know no variables and no light-dark(): they show the light ones.
+    """
+    return f"{classes(0)}@media (prefers-color-scheme:dark){{{classes(1)}}}"
+
+
+def classes(scheme: int) -> str:
+    """The rules for light paper (0) or dark (1). Pictures stand in pages, so each is scoped."""
+    colour = {name: both[scheme] for name, both in PALETTE.items()}
+    fills = "".join(f".picture {kind}{{fill:{colour[of]}}}" for kind, of in FILLS.items())
+    return (
+        f".picture text{{fill:{colour['ink']}}}.picture .quiet{{fill:{colour['quiet']}}}"
+        f".picture .line{{stroke:{colour['line']};fill:none}}"
+        f".picture .rest{{fill:{colour['paper']};stroke:{colour['line']}}}{fills}"
+    )

@@ -1,0 +1,47 @@
+"""Which pairs of words made a score, as a heat map. Start at heat_map_svg."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minibert.arrays import Array
+from minibert.explain import ExplainedText, Explanation
+from minibert.pictures.grid import Axis, Label, grid_svg
+from minibert.pictures.svg import number, places, shortened
+
+__all__ = ["heat_map_svg"]
+
+LONGEST = 60  # letters of a word that each of its cells names
+
+
+def heat_map_svg(explanation: Explanation, most: int = 40) -> str:
+    """What each pair of words gave of the score, as a complete SVG; the cells sum to the score.
+
+    Rows are the query's words and columns the document's, special tokens apart. Of a text with
+    more than `most` words, those with the largest sums of absolute contributions have a row of
+    their own, and one more row holds what all the others gave.
+    """
+    values = explanation.by_word()
+    rows, values = shown_words(explanation.query, values, most, "query")
+    columns, turned = shown_words(explanation.document, values.T, most, "document")
+    score = number(explanation.score, places(abs(explanation.score)), sign=False)
+    name = {"dot": "dot product", "cosine": "cosine"}[explanation.metric]
+    title = f"{name} {score}: what each pair of words gives"
+    return grid_svg(turned.T, rows, columns, title, sums=True)
+
+
+def shown_words(text: ExplainedText, values: Array, most: int, name: str) -> tuple[Axis, Array]:
+    """The rows for a text's words: in their order, then special tokens, then one for the rest."""
+    weights = np.abs(values).sum(axis=1)
+    words = [n for n, word in enumerate(text.words) if not word.is_special]
+    special = [n for n, word in enumerate(text.words) if word.is_special]
+    best = set(sorted(words, key=lambda n: -weights[n])[:most])
+    kept = [n for n in words if n in best]
+    rest = [n for n in words if n not in best]
+    labels = [Label(shortened(text.words[n].text, LONGEST)) for n in kept]
+    labels += [Label(text.words[n].text, apart=True) for n in special]
+    shown = values[kept + special]
+    if rest:
+        labels.append(Label(f"{len(rest)} other words", apart=True, is_rest=True))
+        shown = np.vstack([shown, values[rest].sum(axis=0)])
+    return Axis(name, labels), shown
