@@ -4,6 +4,7 @@
 #     sh tools/test.sh              # style, types, tests, coverage
 #     sh tools/test.sh reference    # the same texts through transformers and sentence-transformers
 #     sh tools/test.sh engines      # a model on a local Ray cluster and, with Java, in Spark
+#     sh tools/test.sh docs         # the documentation as a site, and the tour in a clean copy
 set -eu
 cd "$(dirname "$0")/.."
 . tools/environment.sh
@@ -15,7 +16,8 @@ all)
     .venv/bin/ruff format --check .
     .venv/bin/ruff check .
     .venv/bin/mypy
-    .venv/bin/coverage run -m pytest --ignore=tests/reference --ignore=tests/engines
+    .venv/bin/coverage run -m pytest --ignore=tests/reference --ignore=tests/engines \
+        --ignore=tests/site
     .venv/bin/coverage report
     ;;
 reference)
@@ -34,8 +36,15 @@ engines)
     HF_HUB_OFFLINE=1 .venv-engines/bin/python -m pytest -o filterwarnings=default \
         --timeout=300 --timeout-method=thread tests/engines
     ;;
+docs)
+    environment .venv-docs --editable '.[docs]'
+    .venv-docs/bin/python tools/fetch_minilm.py
+    # Of what the theme's makers have to say about mkdocs, a build needs nothing.
+    NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+    .venv-docs/bin/python -m pytest tests/site
+    ;;
 *)
-    echo "usage: sh tools/test.sh [reference | engines]" >&2
+    echo "usage: sh tools/test.sh [reference | engines | docs]" >&2
     exit 2
     ;;
 esac
