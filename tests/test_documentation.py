@@ -30,7 +30,7 @@ def documented():
         for path, options in DIRECTIVE.findall(page.read_text(encoding="utf-8")):
             if path.startswith("minibert.integrations"):
                 continue  # the libraries that these are for are not here
-            members = re.search(r"members:\s*\[?((?:[\s,-]*\w+)+)", options)
+            members = re.search(r"\bmembers:\s*\[?((?:[\s,-]*\w+)+)", options)
             names = re.findall(r"\w+", members[1]) if members else []
             shown += [getattr(resolved(path), name) for name in names] or [resolved(path)]
     return shown
