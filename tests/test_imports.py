@@ -85,6 +85,10 @@ MAY_IMPORT = {
     "pictures.matrix": "pictures.svg",
     "pictures.heat_map": "arrays explain pictures.grid pictures.svg",
     "pictures.attention": "arrays pictures.grid trace",
+    "pictures.shaded_words": "arrays explain pictures.svg",
+    "pictures.xray": "arrays nearest pictures.attention",
+    "pictures.explanation_page": "arrays explain pictures.heat_map pictures.page pictures.svg "
+    "pictures.xray",
     "commands": "",
     "commands.options": "__init__ devices encoder",
     "commands.texts": "reading",
@@ -138,6 +142,8 @@ LATE = {
 }
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {
+    "pictures.xray": "encoder tokens",
+    "pictures.explanation_page": "encoder",
     "transformer": "padded",
     "model": "folder padded processes transformer",
     "cross_encoder": "processes",

@@ -52,6 +52,7 @@ BERT = "test_bert.py::test_"
 SHARES = "test_shares.py::test_"
 CUPY = "test_cupy.py::test_"
 INT8 = "test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
+PICTURES = "test_pictures.py::test_"
 PARAPHRASES = "test_mining.py::test_paraphrases_are_the_best_pairs_of_all[chunks1-1-cos_sim]"
 
 MUTANTS = [
@@ -394,6 +395,23 @@ MUTANTS = [
     Mutant("evaluation.py", "for id in judged}", "for id in values}",
            "test_evaluation.py::test_only_queries_with_a_relevant_document_are_measured_"
            "and_one_without_ranking_is_0"),
+    # what is drawn
+    Mutant("pictures/svg.py", 'kind = "against" if value < 0', 'kind = "for" if value < 0',
+           PICTURES + "negative_pairs_have_a_colour_of_their_own_and_strength_follows_the_value"),
+    Mutant("pictures/svg.py", "return html.escape(", "return str(",
+           PICTURES + "no_text_escapes_from_a_heat_map"),
+    Mutant("pictures/heat_map.py", "values[rest].sum(axis=0)", "values[rest].mean(axis=0)",
+           PICTURES + "of_a_long_text_the_rest_is_one_row_and_nothing_is_lost"),
+    Mutant("pictures/attention.py", "rows[..., most:].sum", "rows[..., most + 1 :].sum",
+           PICTURES + "tokens_beyond_the_first_share_a_column_and_rows_still_sum_to_one"),
+    Mutant("pictures/xray.py", "zip(between, states[1:]", "zip(between, states[:-1]",
+           PICTURES + "an_x_ray_has_the_numbers_of_the_trace"),
+    Mutant("pictures/xray.py", "nearest[n * shown :", "nearest[n :",
+           PICTURES + "an_x_ray_has_the_numbers_of_the_trace"),
+    Mutant("pictures/xray.py", "np.sqrt(np.clip(weights, 0, 1))", "np.clip(weights, 0, 1)",
+           PICTURES + "coded_numbers_come_back_within_what_is_promised"),
+    Mutant("pictures/explanation_page.py", "values[~words].sum()", "values[words].sum()",
+           PICTURES + "the_parts_that_the_page_names_sum_to_the_score"),
 ]  # fmt: skip
 
 

@@ -4,10 +4,25 @@
 #     sh tools/test.sh              # style, types, tests, coverage
 #     sh tools/test.sh reference    # the same texts through transformers and sentence-transformers
 #     sh tools/test.sh engines      # a model on a local Ray cluster and, with Java, in Spark
+#     sh tools/test.sh browser      # the pages in a real browser, headless
 #     sh tools/test.sh docs         # the documentation as a site, and the tour in a clean copy
 set -eu
 cd "$(dirname "$0")/.."
 . tools/environment.sh
+
+# The system's own browser: playwright would bring another, hundreds of megabytes.
+chromium_or_stop() {
+    if [ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null; then
+        return
+    fi
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "there is no chromium: install it, or set CHROMIUM to the path of one" >&2
+        exit 1
+    fi
+    apt-get update --quiet=2 >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --no-install-recommends --yes \
+        chromium fonts-dejavu-core >&2
+}
 
 case "${1:-all}" in
 all)
@@ -17,7 +32,7 @@ all)
     .venv/bin/ruff check .
     .venv/bin/mypy
     .venv/bin/coverage run -m pytest --ignore=tests/reference --ignore=tests/engines \
-        --ignore=tests/site
+        --ignore=tests/browser --ignore=tests/site
     .venv/bin/coverage report
     ;;
 reference)
@@ -36,6 +51,12 @@ engines)
     HF_HUB_OFFLINE=1 .venv-engines/bin/python -m pytest -o filterwarnings=default \
         --timeout=300 --timeout-method=thread tests/engines
     ;;
+browser)
+    environment .venv-browser --editable '.[browser]'
+    .venv-browser/bin/python tools/fetch_minilm.py
+    chromium_or_stop
+    .venv-browser/bin/python -m pytest tests/browser
+    ;;
 docs)
     environment .venv-docs --editable '.[docs]'
     .venv-docs/bin/python tools/fetch_minilm.py
@@ -44,7 +65,7 @@ docs)
     .venv-docs/bin/python -m pytest tests/site
     ;;
 *)
-    echo "usage: sh tools/test.sh [reference | engines | docs]" >&2
+    echo "usage: sh tools/test.sh [reference | engines | browser | docs]" >&2
     exit 2
     ;;
 esac

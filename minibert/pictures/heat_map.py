@@ -7,9 +7,11 @@ import numpy as np
 from minibert.arrays import Array
 from minibert.explain import ExplainedText, Explanation
 from minibert.pictures.grid import Axis, Label, grid_svg
-from minibert.pictures.svg import number, places
+from minibert.pictures.svg import number, places, shortened
 
 __all__ = ["heat_map_svg"]
+
+LONGEST = 60  # letters of a word that each of its cells names
 
 
 def heat_map_svg(explanation: Explanation, most: int = 40) -> str:
@@ -36,7 +38,7 @@ def shown_words(text: ExplainedText, values: Array, most: int, name: str) -> tup
     best = set(sorted(words, key=lambda n: -weights[n])[:most])
     kept = [n for n in words if n in best]
     rest = [n for n in words if n not in best]
-    labels = [Label(text.words[n].text) for n in kept]
+    labels = [Label(shortened(text.words[n].text, LONGEST)) for n in kept]
     labels += [Label(text.words[n].text, apart=True) for n in special]
     shown = values[kept + special]
     if rest:

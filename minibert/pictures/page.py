@@ -7,6 +7,8 @@ import json
 from importlib.resources import files
 from typing import Any
 
+from minibert.pictures.colours import page_colours
+
 __all__ = ["asset", "escaped_json", "page"]
 
 # Nothing may be fetched, whatever stands in a text: the browser sees to it.
@@ -27,10 +29,10 @@ def escaped_json(content: Any) -> str:
 def page(title: str, body: str, data: Any, script: str, style: str = "") -> str:
     """A page: `body` is HTML, `data` what the script finds as JSON in the element #data.
 
-    `script` and `style` are the names of assets; page.css comes first in every page. The title is
-    escaped here, the body by whoever made it.
+    `script` and `style` are the names of assets; the colours and page.css come first in every page.
+    The title is escaped here, the body by whoever made it.
     """
-    styles = asset("page.css") + (asset(style) if style else "")
+    styles = page_colours() + asset("page.css") + (asset(style) if style else "")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'

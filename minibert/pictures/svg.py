@@ -19,17 +19,22 @@ NARROW, WIDE = 0.58, 1.05
 LEGEND = 140  # wide
 
 
-def visible(character: re.Match[str]) -> str:
-    """A sign for a control character: ␀ for NUL, ␣ for what has none of its own."""
-    code = ord(character.group())
+def visible(found: re.Match[str], lines: bool) -> str:
+    """A sign for what cannot stand in XML or be seen: ␀ for NUL."""
+    code = ord(found.group())
+    if lines and found.group() in "\t\n\r":
+        return found.group()
     if code < 0x20:
         return chr(0x2400 + code)
     return "␡" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"
 
 
-def escaped(text: str) -> str:
-    """A text for SVG or HTML, in an element or in quotes; control characters get a sign."""
-    return html.escape(UNSEEN.sub(visible, text))
+def escaped(text: str, lines: bool = False) -> str:
+    """A text for SVG or HTML, in an element or in quotes; control characters get a sign.
+
+    With `lines`, those that end a line or a column stay.
+    """
+    return html.escape(UNSEEN.sub(lambda found: visible(found, lines), text))
 
 
 def shortened(text: str, longest: int = 24) -> str:

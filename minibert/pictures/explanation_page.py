@@ -1,0 +1,206 @@
+"""Why a document got its score, as one page that needs no network. Start at explanation_page.
+
+explanation.html says what stands where. What can be read without a script is made here, as HTML:
+the score, the texts, the heat map, the ranked words. The script (explanation.js) shades the
+partners of a word and draws the X-ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from string import Template
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minibert.arrays import Array
+from minibert.explain import ExplainedText, Explanation, Word, explain
+from minibert.pictures.heat_map import heat_map_svg
+from minibert.pictures.page import asset, page
+from minibert.pictures.svg import escaped, number, places, shortened
+from minibert.pictures.xray import as_shorts, xray
+
+if TYPE_CHECKING:
+    from minibert.encoder import SentenceTransformer
+
+__all__ = ["explanation_page"]
+
+NAMES = {"dot": "dot product", "cosine": "cosine"}
+TOP = 12  # rows of a table before one must ask for more
+TAIL = 300  # characters shown of what was cut off
+LONGEST = 100  # letters shown of a word
+
+
+def explanation_page(
+    model: SentenceTransformer, query: str, document: str, metric: str | None = None
+) -> str:
+    """One HTML page: the score's split into pairs of words, and an X-ray of both texts.
+
+    Of long texts the heat map and the X-ray show a part and say so; the page stays below 2.5 MB.
+
+    Raises ValueError where model.explain does: for a score that is no sum over pairs of tokens.
+    """
+    explanation = explain(model, query, document, metric)
+    values = explanation.by_word()
+    pairs, step = as_shorts(values)
+    data = {
+        "decimals": places(largest(values)),
+        "pairs": pairs,
+        "step": step,
+        "words": [
+            [shortened(word.text, LONGEST) for word in text.words] for text in sides(explanation)
+        ],
+        "xrays": [xray(model, query, "query"), xray(model, document, "document")],
+    }
+    body = Template(asset("explanation.html")).substitute(
+        in_words(explanation, values),
+        texts=shaded_texts(explanation, values),
+        heat_map=heat_map_svg(explanation),
+        words=ranked_words(explanation, values),
+        pairs=strongest_pairs(explanation, values),
+        query=f"query: {escaped(shortened(query, 40))}",
+        document=f"document: {escaped(shortened(document, 40))}",
+    )
+    title = f"Why {printed_score(explanation)}? {shortened(query, 60)}"
+    return page(title, body, data, "explanation.js", "explanation.css")
+
+
+def sides(explanation: Explanation) -> tuple[ExplainedText, ExplainedText]:
+    """The query and the document."""
+    return explanation.query, explanation.document
+
+
+def printed_score(explanation: Explanation) -> str:
+    """The score to four digits."""
+    return number(explanation.score, places(abs(explanation.score), 4), sign=False)
+
+
+def in_words(explanation: Explanation, values: Array) -> dict[str, str]:
+    """The score, and what it consists of."""
+    decimals = places(largest(values), 4)
+    words = np.outer(*[[not w.is_special for w in text.words] for text in sides(explanation)])
+    return {
+        "score": printed_score(explanation),
+        "metric": NAMES[explanation.metric],
+        "by_words": number(float(values[words].sum()), decimals),
+        "by_special": number(float(values[~words].sum()), decimals),
+        "gains": number(float(values[values > 0].sum()), decimals),
+        "losses": number(float(values[values < 0].sum()), decimals),
+    }
+
+
+def shaded_texts(explanation: Explanation, values: Array) -> str:
+    """Both texts, each word a button in the colour of what it gave."""
+    totals = values.sum(axis=1), values.sum(axis=0)
+    scale = max(map(largest, totals))
+    return "\n".join(
+        shaded_text(name, text, total, scale)
+        for name, text, total in zip(("Query", "Document"), sides(explanation), totals, strict=True)
+    )
+
+
+def shaded_text(name: str, text: ExplainedText, totals: Array, scale: float) -> str:
+    """One text, as it is, with its words shaded; special tokens stand apart."""
+    parts, at = [], 0
+    for order, (word, total) in enumerate(zip(text.words, totals.tolist(), strict=True)):
+        if not word.is_special:
+            start, end = text.offsets[word.tokens.start][0], text.offsets[word.tokens.stop - 1][1]
+            parts.append(between(text.text[at:start]))
+            at = max(at, end)
+        parts.append(word_button(order, word, total, scale))
+    tail = text.text[at:]
+    note = ""
+    if text.cut:
+        more = f"… and {len(tail) - TAIL} characters more" if len(tail) > TAIL else ""
+        note = (
+            f'<p class="hint">The model did not read the last {text.cut} tokens: <span class="cut" '
+            f'dir="auto">{escaped(tail[:TAIL], lines=True)}</span>{more}</p>'
+        )
+    return (
+        f'<div class="text"><h3>{name}</h3><p class="words" data-side="{name.lower()}" dir="auto">'
+        f"{''.join(parts)}</p>{note}</div>"
+    )
+
+
+def word_button(order: int, word: Word, total: float, scale: float) -> str:
+    """A word that can be chosen."""
+    kind = "word special" if word.is_special else "word"
+    value = number(total, places(scale))
+    return (
+        f'<button type="button" class="{kind} {sign_of(total)}" data-word="{order}" '
+        f'aria-pressed="false" title="gives {value}" style="--strength:{strength(total, scale)}">'
+        f"{escaped(shortened(word.text, LONGEST))}</button>"
+    )
+
+
+def between(text: str) -> str:
+    """What stands between two words: mostly a space."""
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}… [{len(text) - LONGEST} characters more] "
+    return escaped(text, lines=True)
+
+
+def ranked_words(explanation: Explanation, values: Array) -> str:
+    """The words of both texts, those first that gave most."""
+    totals = values.sum(axis=1), values.sum(axis=0)
+    return "\n".join(
+        table(name, [(word.text, value) for word, value in zip(text.words, total, strict=True)])
+        for name, text, total in zip(("Query", "Document"), sides(explanation), totals, strict=True)
+    )
+
+
+def strongest_pairs(explanation: Explanation, values: Array) -> str:
+    """The pairs that speak most for the document, and those that speak most against it."""
+    order = np.argsort(-values, axis=None, kind="stable")
+    texts = sides(explanation)
+
+    def named(flat: int) -> tuple[str, float]:
+        place = np.unravel_index(flat, values.shape)
+        pair = [text.words[n].text for text, n in zip(texts, place, strict=True)]
+        return " × ".join(pair), float(values[place])
+
+    best = [named(flat) for flat in order[:TOP].tolist() if values.flat[flat] > 0]
+    worst = [named(flat) for flat in order[::-1][:TOP].tolist() if values.flat[flat] < 0]
+    return table("For", best) + table("Against", worst)
+
+
+def table(name: str, rows: Iterable[tuple[str, float]]) -> str:
+    """Names and values with bars from a common zero, the largest first, the rest on demand."""
+    ranked = sorted(rows, key=lambda row: -abs(row[1]))
+    scale = max((abs(value) for _, value in ranked), default=0.0)
+    two_sided = any(value < 0 for _, value in ranked) and any(value > 0 for _, value in ranked)
+    decimals = places(scale)
+    lines = [
+        f'<tr><th scope="row" dir="auto">{escaped(shortened(label, 60))}</th><td class="bar '
+        f'{sign_of(value)}" style="--strength:{strength(value, scale)}"><i></i></td>'
+        f'<td class="value">{number(value, decimals)}</td></tr>'
+        for label, value in ranked
+    ]
+    kind = "bars two-sided" if two_sided else "bars"
+
+    def of(rows_: list[str], caption: str) -> str:
+        return f'<table class="{kind}"><caption>{caption}</caption>{"".join(rows_)}</table>'
+
+    if not lines:
+        return f'<div class="text"><h3>{name}</h3><p class="hint">There are none.</p></div>'
+    more = ""
+    if len(lines) > TOP:
+        summary = f"<summary>{len(lines) - TOP} more</summary>"
+        more = f"<details>{summary}{of(lines[TOP:], f'{name}, the rest')}</details>"
+    first = of(lines[:TOP], f"{name}, strongest first")
+    return f'<div class="text"><h3>{name}</h3>{first}{more}</div>'
+
+
+def largest(values: Array) -> float:
+    """The largest absolute value, 0 where there is none."""
+    return float(np.abs(values).max(initial=0))
+
+
+def sign_of(value: float) -> str:
+    """The class of a value's colour."""
+    return "against" if value < 0 else "for"
+
+
+def strength(value: float, scale: float) -> str:
+    """How strong a value's colour is, from 0 to 1."""
+    return f"{abs(value) / scale if scale else 0:.3f}"
