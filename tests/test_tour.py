@@ -1,4 +1,4 @@
-"""The tour in docs/tour: every block, run as a reader pastes it, every output, picture, quotation."""
+"""The tour in docs/tour, run as a reader pastes it: blocks, outputs, pictures, quotations."""
 
 import re
 import textwrap
@@ -53,10 +53,11 @@ def test_every_block_prints_what_the_page_shows_and_draws_its_pictures(
 
 
 def test_every_chapter_has_a_picture_and_no_picture_is_left_over(tool):
-    shown = [re.findall(r"^!\[[^\]]+\]\(pictures/([^)]+)\)$", read(page), re.M) for page in CHAPTERS]
+    picture = re.compile(r"^!\[[^\]]+\]\(pictures/([^)]+)\)$", re.MULTILINE)
+    shown = [picture.findall(read(page)) for page in CHAPTERS]
     assert all(shown)
     kept = sorted(path.name for path in tool.PICTURES.iterdir())
-    assert kept == sorted(sum(shown, []))
+    assert kept == sorted(name for names in shown for name in names)
 
 
 @each(CHAPTERS)
@@ -73,8 +74,8 @@ def test_the_tour_begins_with_the_readme_s_command(tool):
     (commands,) = [block.text for block in tool.blocks_of(read(TOUR / "index.md"))
                    if block.language == "sh"]  # fmt: skip
     install, start = commands.splitlines()
-    readme = [block.text for block in tool.blocks_of(read(ROOT / "README.md"))]
-    assert install in [line.split("  ")[0].rstrip() for text in readme for line in text.splitlines()]
+    readme = "".join(block.text for block in tool.blocks_of(read(ROOT / "README.md")))
+    assert install in [line.split("  ")[0] for line in readme.splitlines()]
     assert start == ".venv/bin/python"  # tools/demo.sh makes it
 
 

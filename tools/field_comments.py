@@ -1,6 +1,6 @@
-"""The comment beside a field is its documentation: for mkdocs.yml, which names this to mkdocstrings.
+"""The comment beside a field is its documentation. mkdocs.yml names this to mkdocstrings.
 
-    lengths: IntArray  # (S,): tokens of each text
+`lengths: IntArray  # (S,)` gives the field `lengths` the text "(S,)".
 """
 
 import re
@@ -16,7 +16,6 @@ class FieldComments(griffe.Extension):
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **_: Any) -> None:
         """griffe: an attribute was read."""
-        if attr.docstring is None and attr.parent is not None and attr.parent.is_class and attr.lines:
-            comment = COMMENT.match(attr.lines[0])
-            if comment:
-                attr.docstring = griffe.Docstring(comment[1], parent=attr)
+        comment = COMMENT.match(attr.lines[0]) if attr.lines else None
+        if comment and attr.docstring is None and attr.parent and attr.parent.is_class:
+            attr.docstring = griffe.Docstring(comment[1], parent=attr)

@@ -14,7 +14,11 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parent.parent
 # A file of the repository: where it stands in the site. Any other is below source/.
-PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
 LINK = re.compile(r"(?<=\]\()([^)#:\s]+)(?=(#[^)\s]*)?\))")
 SOURCE = """---
 search:
@@ -77,7 +81,9 @@ def on_files(files: Files, config: Any) -> Files:
     for file in files.documentation_pages():
         pages[repository_file(file.src_uri)] = file.content_string
     links = {
-        target_of(match[1], origin) for origin, text in pages.items() for match in LINK.finditer(text)
+        target_of(match[1], origin)
+        for origin, text in pages.items()
+        for match in LINK.finditer(text)
     }
     outside = {path for path in links if path and not path.startswith("docs/")} - set(PAGES)
     for path in PAGES:
