@@ -120,6 +120,7 @@ NOT_IMPORTED = [
     "integrations.ray",
     "integrations.spark",
     "kernels_cupy",
+    "pictures",
 ]
 # Imported inside a function: CuPy's kernels need CuPy, the transformers-shaped view is an answer to
 # whoever asks model[0] for it, and importing the class should not wait for what opens a model.

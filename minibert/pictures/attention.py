@@ -39,7 +39,7 @@ def attention_svg(trace: Trace, layer: int, head: int | None = None, most: int =
     ]
     rows, columns = labels[:most], list(labels[:most])
     if len(labels) > most:
-        columns.append(Label(f"{len(labels) - most} later tokens", apart=True))
+        columns.append(Label(f"{len(labels) - most} later tokens", apart=True, is_rest=True))
     return grid_svg(
         first_tokens(chosen, most), Axis("token", rows), Axis("looks at", columns),
         f"{name}, {which}",

@@ -2,7 +2,7 @@
 
 Blue and orange are told apart by people with any of the usual kinds of colour blindness, and zero
 is the paper itself, so what gives nothing is not there. A fill at full strength still leaves 4.5:1
-to text in ink (WCAG 2.2, 1.4.3), so values can be printed on it.
+to text in ink (WCAG 2.2, 1.4.3), so values can be printed on it; where none is, fills are strong.
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ PALETTE = {
     "ink": ("#1c1d20", "#eceae5"),
     "quiet": ("#5d6068", "#a9acb2"),  # text that may be passed over
     "line": ("#dcd8d0", "#383c43"),
-    "for": ("#1b62a5", "#6db3f2"),  # text and lines; fills are softer
+    "for": ("#1b62a5", "#6db3f2"),  # text, and fills under none
     "against": ("#b2480a", "#f39455"),
     "for-fill": ("#5a8dbd", "#43698b"),
     "against-fill": ("#c77a4d", "#895839"),
     "mark": ("#1c1d20", "#eceae5"),  # around what the keyboard is on
 }
-FILLS = {"paper": "paper", "for": "for-fill", "against": "against-fill"}
+FILLS = {
+    ".paper": "paper",
+    ".for": "for-fill",
+    ".against": "against-fill",
+    ".strong .for": "for",
+    ".strong .against": "against",
+}
 
 
 def page_colours() -> str:
@@ -41,8 +47,9 @@ def svg_colours() -> str:
 def classes(scheme: int) -> str:
     """The rules for light paper (0) or dark (1). Pictures stand in pages, so each is scoped."""
     colour = {name: both[scheme] for name, both in PALETTE.items()}
-    fills = "".join(f".picture .{kind}{{fill:{colour[of]}}}" for kind, of in FILLS.items())
+    fills = "".join(f".picture {kind}{{fill:{colour[of]}}}" for kind, of in FILLS.items())
     return (
         f".picture text{{fill:{colour['ink']}}}.picture .quiet{{fill:{colour['quiet']}}}"
-        f".picture .line{{stroke:{colour['line']};fill:none}}{fills}"
+        f".picture .line{{stroke:{colour['line']};fill:none}}"
+        f".picture .rest{{fill:{colour['paper']};stroke:{colour['line']}}}{fills}"
     )

@@ -82,7 +82,11 @@ const wordButtons = ["query", "document"].map((side) => [
   ...document.querySelectorAll(`[data-side=${side}] .word`),
 ]);
 const asTheyWere = wordButtons.map((buttons) =>
-  buttons.map((button) => [button.className, button.style.getPropertyValue("--strength"), button.title])
+  buttons.map((button) => ({
+    className: button.className,
+    title: button.title,
+    strength: button.style.getPropertyValue("--strength"),
+  }))
 );
 let chosenWord = null;
 
@@ -95,10 +99,10 @@ function shade(button, value, scale) {
 function choose(side, word) {
   wordButtons.forEach((buttons, of) =>
     buttons.forEach((button, n) => {
-      const [kind, strength, title] = asTheyWere[of][n];
-      button.className = kind;
-      button.style.setProperty("--strength", strength);
+      const { className, title, strength } = asTheyWere[of][n];
+      button.className = className;
       button.title = title;
+      button.style.setProperty("--strength", strength);
       button.setAttribute("aria-pressed", "false");
     })
   );
@@ -112,7 +116,8 @@ function choose(side, word) {
   const scale = Math.max(...values.map(Math.abs));
   values.forEach((value, n) => {
     shade(wordButtons[other][n], value, scale);
-    wordButtons[other][n].title = `with “${data.words[side][word]}”: ${signed(value, data.decimals)}`;
+    const title = `with “${visible(data.words[side][word])}”: ${signed(value, data.decimals)}`;
+    wordButtons[other][n].title = title;
   });
   wordButtons[side][word].setAttribute("aria-pressed", "true");
   const order = values.map((_, n) => n).sort((a, b) => values[b] - values[a]);
@@ -231,9 +236,9 @@ function shadeTokens() {
   const xray = data.xrays[text];
   const buttons = [...byId("tokens").children];
   const values = buttons.map((_, n) => (token === null ? 0 : weight(text, layer, head, token, n)));
-  const scale = Math.max(...values);
+  const scale = Math.max(...values.slice(0, xray.tokens.length));
   buttons.forEach((button, n) => {
-    shade(button, values[n], scale);
+    shade(button, n < xray.tokens.length ? values[n] : 0, scale);
     if (n < xray.tokens.length) button.setAttribute("aria-pressed", String(n === token));
     if (token === null) button.removeAttribute("title");
     else button.title = percent(values[n]);
@@ -274,36 +279,38 @@ function drawMatrix() {
     const at = `translate(${side + CELL * n + CELL / 2 + 2} ${top - 6}) rotate(-45)`;
     svg.append(drawn("text", { transform: at }, short(name)));
   });
-  let most = 0;
   const values = rows.flatMap((_, row) =>
-    columns.map((_, column) => {
-      const value = weight(shown.text, shown.layer, shown.head, row, column);
-      most = Math.max(most, value);
-      return value;
-    })
+    columns.map((_, column) => weight(shown.text, shown.layer, shown.head, row, column))
   );
+  // What goes to all that are left out is a sum, and has no colour.
+  const isRest = (n) => n % columns.length >= rows.length;
+  const most = Math.max(...values.filter((_, n) => !isRest(n)));
   const cells = values.map((value, n) =>
     drawn("rect", {
-      class: "for",
+      class: isRest(n) ? "rest" : "for",
       x: side + CELL * (n % columns.length),
       y: top + CELL * Math.floor(n / columns.length),
       width: CELL - 1,
       height: CELL - 1,
-      "fill-opacity": (value / most).toFixed(3),
+      "fill-opacity": isRest(n) ? 1 : (value / most).toFixed(3),
     })
   );
-  svg.append(...cells);
+  const group = drawn("g", { class: "strong" });
+  group.append(...cells);
+  svg.append(group);
   box.replaceChildren(svg);
+  byId("attention-scale").textContent = `Full colour stands for ${percent(most)}.`;
   readable(box, cells, columns.length, (row, column) => {
     const value = percent(values[row * columns.length + column]);
-    byId("attention-reading").textContent = `“${rows[row]}” looks at “${columns[column]}”: ${value}`;
+    const which = `“${rows[row]}” looks at “${columns[column]}”`;
+    byId("attention-reading").textContent = `${which}: ${value}`;
   });
 }
 
 function drawAttention() {
   const { layers } = data.xrays[shown.text];
   const head = shown.head === MEAN ? "mean of heads" : `head ${shown.head}`;
-  byId("layer-reading").textContent = `${shown.layer} of 0 to ${layers - 1}`;
+  byId("layer-reading").textContent = `layer.${shown.layer} (0 to ${layers - 1})`;
   byId("attention-map").setAttribute(
     "aria-label",
     `layer.${shown.layer}.attention, ${head}; the arrow keys move from cell to cell`
@@ -315,20 +322,20 @@ function drawAttention() {
 // What there is to say of a token's state: column 0 is the embeddings, column n is layer n - 1.
 function stateReading(xray, token, column) {
   const name = `“${visible(xray.tokens[token])}”`;
-  const norm = `norm ${xray.norms[column][token]}`;
+  const norm = `norm ${xray.norms[column][token].toFixed(2)}`;
   const nearest = `nearest words: ${xray.nearest[column][token].map(visible).join(", ")}`;
   if (column === 0) return `${name} in embeddings.output: ${norm}; ${nearest}`;
   const layer = column - 1;
+  const by = (moved) => moved[layer][token].toFixed(2);
   return (
-    `${name} in layer.${layer}.output: ${norm}, moved by ${xray.moved[layer][token]} ` +
-    `(attention ${xray.by_attention[layer][token]}, ` +
-    `feed-forward ${xray.by_feed_forward[layer][token]}); ${nearest}`
+    `${name} in layer.${layer}.output: ${norm}, moved by ${by(xray.moved)} ` +
+    `(attention ${by(xray.by_attention)}, feed-forward ${by(xray.by_feed_forward)}); ${nearest}`
   );
 }
 
 function drawStates() {
   const xray = data.xrays[shown.text];
-  const table = make("table");
+  const table = make("table", { "aria-label": "Nearest word of each state" });
   const head = make("tr");
   head.append(make("th", { scope: "col" }, "token"), make("th", { scope: "col" }, "embeddings"));
   for (let n = 0; n < xray.layers; n++) head.append(make("th", { scope: "col" }, `layer ${n}`));
@@ -347,7 +354,7 @@ function drawStates() {
   });
   const top = make("thead");
   top.append(head);
-  table.append(make("caption", {}, "Nearest word of each state"), top, body);
+  table.append(top, body);
   byId("state-map").replaceChildren(table);
   readable(byId("state-map"), cells, xray.layers + 1, (token, column) => {
     byId("state-reading").textContent = stateReading(xray, token, column);
@@ -376,7 +383,8 @@ function drawXray() {
   note.hidden = !xray.left_out;
   note.textContent = xray.left_out
     ? `Shown are the first ${xray.tokens.length} tokens, so that the page stays small; ` +
-      `${xray.left_out} later tokens are left out, and the last column of attention holds what goes to them.`
+      `${xray.left_out} later tokens are left out, and the last column of attention holds what ` +
+      "goes to them."
     : "";
   const slider = byId("layer");
   slider.max = xray.layers - 1;

@@ -77,16 +77,17 @@ def printed_score(explanation: Explanation) -> str:
 
 def in_words(explanation: Explanation, values: Array) -> dict[str, str]:
     """The score, and what it consists of."""
-    decimals = places(largest(values), 4)
-    words = np.outer(*[[not w.is_special for w in text.words] for text in sides(explanation)])
-    return {
-        "score": printed_score(explanation),
-        "metric": NAMES[explanation.metric],
-        "by_words": number(float(values[words].sum()), decimals),
-        "by_special": number(float(values[~words].sum()), decimals),
-        "gains": number(float(values[values > 0].sum()), decimals),
-        "losses": number(float(values[values < 0].sum()), decimals),
+    spoken = [np.array([not w.is_special for w in text.words]) for text in sides(explanation)]
+    words = np.outer(spoken[0], spoken[1])
+    sums = {
+        "by_words": float(values[words].sum()),
+        "by_special": float(values[~words].sum()),
+        "gains": float(values[values > 0].sum()),
+        "losses": float(values[values < 0].sum()),
     }
+    decimals = places(max(map(abs, sums.values())))
+    printed = {name: number(value, decimals) for name, value in sums.items()}
+    return {"score": printed_score(explanation), "metric": NAMES[explanation.metric], **printed}
 
 
 def shaded_texts(explanation: Explanation, values: Array) -> str:
@@ -178,8 +179,8 @@ def table(name: str, rows: Iterable[tuple[str, float]]) -> str:
     ]
     kind = "bars two-sided" if two_sided else "bars"
 
-    def of(rows_: list[str], caption: str) -> str:
-        return f'<table class="{kind}"><caption>{caption}</caption>{"".join(rows_)}</table>'
+    def of(rows_: list[str], label: str) -> str:
+        return f'<table class="{kind}" aria-label="{label}">{"".join(rows_)}</table>'
 
     if not lines:
         return f'<div class="text"><h3>{name}</h3><p class="hint">There are none.</p></div>'

@@ -26,6 +26,9 @@ MARGIN = 16
 GAP = 10  # between words and what is set apart from them
 CELL, WIDE_CELL = 22, 46  # a wide one has room for its value
 PRINTED = 14  # with at most so many columns, values are printed
+STRONG = ' class="strong"'
+REST = 'class="rest"'
+AXIS_NAME = 'text-anchor="end" class="quiet" font-size="12"'
 SLOPE = 0.71  # labels of columns rise by 45 degrees
 
 
@@ -33,7 +36,8 @@ class Label(NamedTuple):
     """What stands beside a row or above a column."""
 
     text: str
-    apart: bool = False  # a special token, or what stands for all that is left out
+    apart: bool = False  # a special token, say
+    is_rest: bool = False  # stands for all that have no row or column of their own
 
 
 class Axis(NamedTuple):
@@ -57,16 +61,21 @@ def grid_svg(values: Array, rows: Axis, columns: Axis, title: str, sums: bool = 
     """A picture of numbers (R, C): each cell in its colour, its value as a title on hovering.
 
     `title` stands above it, and names it for who cannot see it. With `sums`, the sums of rows and
-    columns stand at its sides.
+    columns stand at its sides. What stands for many has its value but no colour: sums of many would
+    leave none for the others.
     """
     values = np.asarray(values, dtype=np.float64)
-    scale = float(np.abs(values).max(initial=0))
+    one = [np.array([not label.is_rest for label in axis.labels]) for axis in (rows, columns)]
+    single = np.outer(one[0], one[1])
+    scale = float(np.abs(values[single]).max(initial=0))
     negative = bool((values < 0).any())
+    sign = negative or sums
     printed = len(columns.labels) <= PRINTED
     width = WIDE_CELL if printed else CELL
     xs, ys = columns.starts(width), rows.starts(CELL if not printed else CELL + 4)
-    left = MARGIN + 8 + max([width_of(rows.name), *map(label_width, rows.labels)])
-    top = MARGIN + 34 + SLOPE * max([0.0, *map(label_width, columns.labels)])
+    names = [width_of(f"{axis.name} →", 12) for axis in (rows, columns)]
+    left = MARGIN + 8 + max(names + [label_width(label) for label in rows.labels])
+    top = MARGIN + 30 + SLOPE * max([0.0, *map(label_width, columns.labels)])
     decimals = places(scale)
 
     cells = []
@@ -76,15 +85,17 @@ def grid_svg(values: Array, rows: Axis, columns: Axis, title: str, sums: bool = 
             name = f"{rows.labels[row].text} × {columns.labels[column].text}"
             cells.append(
                 f'<rect x="{x:g}" y="{y:g}" width="{width - 1}" height="{height_of(ys) - 1:g}" '
-                f"{shade(value, scale)}><title>{escaped(name)}: "
-                f"{number(value, decimals + 1, negative)}</title></rect>"
+                f"{shade(value, scale) if single[row, column] else REST}><title>{escaped(name)}: "
+                f"{number(value, decimals + 1, sign)}</title></rect>"
             )
             if printed:
-                cells.append(printed_value(value, x + width / 2, y, decimals - 1, negative))
+                cells.append(printed_value(value, x + width / 2, y, decimals - 1, sign))
     parts = [
         f'<text x="{MARGIN}" y="{MARGIN + 12}" font-weight="600">{escaped(title)}</text>',
-        f'<g transform="translate({left:g} {top:g})">',
+        f'<g transform="translate({left:g} {top:g})"{"" if printed else STRONG}>',
         *row_labels(rows, ys),
+        f'<text x="-8" y="-26" {AXIS_NAME}>{columns.name} →</text>',
+        f'<text x="-8" y="-10" {AXIS_NAME}>{rows.name} ↓</text>',
         *column_labels(columns, xs, width),
         f'<g class="cells">{"".join(cells)}</g>',
     ]
@@ -119,9 +130,7 @@ def quiet(label: Label) -> str:
 
 
 def row_labels(rows: Axis, ys: list[float]) -> Iterable[str]:
-    """The words on the left, and what they are of."""
-    at = 'x="-8" y="-10" text-anchor="end"'
-    yield f'<text {at} class="quiet" font-size="12">{rows.name} ↓</text>'
+    """The words on the left."""
     for y, label in zip(ys, rows.labels, strict=False):
         at = y + height_of(ys) / 2 + 4
         words = escaped(shortened(label.text))
@@ -129,20 +138,18 @@ def row_labels(rows: Axis, ys: list[float]) -> Iterable[str]:
 
 
 def column_labels(columns: Axis, xs: list[float], width: float) -> Iterable[str]:
-    """The words above, rising, and what they are of."""
-    high = 20 + SLOPE * max([0.0, *map(label_width, columns.labels)])
-    yield f'<text x="0" y="{-high:g}" class="quiet" font-size="12">{columns.name} →</text>'
+    """The words above, rising."""
     for x, label in zip(xs, columns.labels, strict=False):
         words = escaped(shortened(label.text))
         place = f"translate({x + width / 2:g} -8) rotate(-45)"
         yield f'<text transform="{place}"{quiet(label)}>{words}</text>'
 
 
-def printed_value(value: float, x: float, y: float, decimals: int, negative: bool) -> str:
+def printed_value(value: float, x: float, y: float, decimals: int, sign: bool) -> str:
     """A value in its cell."""
     return (
         f'<text x="{x:g}" y="{y + 17:g}" font-size="11" text-anchor="middle" '
-        f'pointer-events="none">{number(value, max(decimals, 0), negative)}</text>'
+        f'pointer-events="none">{number(value, max(decimals, 0), sign)}</text>'
     )
 
 

@@ -42,6 +42,6 @@ def shown_words(text: ExplainedText, values: Array, most: int, name: str) -> tup
     labels += [Label(text.words[n].text, apart=True) for n in special]
     shown = values[kept + special]
     if rest:
-        labels.append(Label(f"{len(rest)} other words", apart=True))
+        labels.append(Label(f"{len(rest)} other words", apart=True, is_rest=True))
         shown = np.vstack([shown, values[rest].sum(axis=0)])
     return Axis(name, labels), shown

@@ -28,7 +28,9 @@ MOST_CELLS = 40_000  # beyond, viewers grow slow
 def matrix_svg(array: Any, rows: list[str] | None = None, title: str = "") -> str:
     """Numbers (R, C), or one vector (C,), as a complete SVG: a strip of colours a row.
 
-    `rows` are the labels of the rows. Each cell has its place and value as a title on hovering.
+    `rows` are their labels. Each cell has its place and value as a title on hovering. A few
+    numbers far larger than all others share the colour of full strength, as the legend says: hidden
+    states have such, and scaled by them nothing else would be seen.
 
     Raises ValueError for what has other dimensions, is not finite, is too large to draw, or has
     another number of labels than rows.
@@ -39,11 +41,12 @@ def matrix_svg(array: Any, rows: list[str] | None = None, title: str = "") -> st
     top = MARGIN + (26 if title else 0)
     width = min(max(STRIP / values.shape[1], 1.0), 26.0)
     height = min(max(width, 16.0), 22.0)
-    scale = float(np.abs(values).max(initial=0))
+    largest = float(np.abs(values).max())
+    scale = full_strength(np.abs(values))
     decimals = places(scale)
 
     parts = [f'<text x="{MARGIN}" y="{MARGIN + 10}" font-weight="600">{escaped(title)}</text>']
-    parts.append(f'<g transform="translate({left:g} {top:g})">')
+    parts.append(f'<g transform="translate({left:g} {top:g})" class="strong">')
     for row, label in enumerate(labels):
         at = f'x="-8" y="{row * (height + 2) + height / 2 + 4:g}" text-anchor="end"'
         parts.append(f"<text {at}>{escaped(label)}</text>")
@@ -63,11 +66,18 @@ def matrix_svg(array: Any, rows: list[str] | None = None, title: str = "") -> st
     parts.append(
         f'</g><rect class="line" x="-0.5" y="-0.5" width="{wide + 1:g}" height="{bottom - 1:g}"/>'
     )
-    parts += [legend(20, bottom + 12, scale, bool((values < 0).any()), decimals), "</g>"]
+    negative = bool((values < 0).any())
+    parts += [legend(24, bottom + 12, scale, negative, decimals, largest > scale), "</g>"]
     whole = max(left + max(wide, LEGEND + 40), MARGIN + 1.1 * width_of(title)) + MARGIN
     return picture(
         title or "numbers as colours", whole, top + bottom + 42 + MARGIN / 2, "".join(parts)
     )
+
+
+def full_strength(sizes: Any) -> float:
+    """The number from which on colours are full: the largest, or that which 1 in 100 exceeds."""
+    largest, usual = float(sizes.max()), float(np.quantile(sizes, 0.99))
+    return usual if 0 < 2 * usual < largest else largest
 
 
 def checked(array: Any, rows: list[str] | None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from minibert.pictures.colours import page_colours
@@ -17,7 +17,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 
 def asset(name: str) -> str:
     """The text of a file beside this one: a style or a script."""
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def escaped_json(content: Any) -> str:

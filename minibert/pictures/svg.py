@@ -64,14 +64,19 @@ def number(value: float, decimals: int, sign: bool = True) -> str:
 
 
 def shade(value: float, scale: float) -> str:
-    """The attributes of a cell's colour; `scale` is the number of full strength."""
-    strength = abs(value) / scale if scale else 0.0
+    """The attributes of a cell's colour; `scale` and all beyond it have full strength."""
+    strength = min(abs(value) / scale, 1.0) if scale else 0.0
     kind = "against" if value < 0 else "for"
     return f'class="{kind}" fill-opacity="{f"{strength:.3f}".rstrip("0").rstrip(".")}"'
 
 
-def legend(x: float, y: float, scale: float, negative: bool, decimals: int) -> str:
-    """The scale of colours with its numbers, from 0 or from its negative end: 30 units high."""
+def legend(
+    x: float, y: float, scale: float, negative: bool, decimals: int, clipped: bool = False
+) -> str:
+    """The scale of colours with its numbers, from 0 or from its negative end: 30 units high.
+
+    `clipped` says that larger numbers have the colours of its ends.
+    """
     steps = 28
     parts = []
     for step in range(steps):
@@ -82,7 +87,10 @@ def legend(x: float, y: float, scale: float, negative: bool, decimals: int) -> s
     ends = [(0.0, -scale), (0.5, 0.0), (1.0, scale)] if negative else [(0.0, 0.0), (1.0, scale)]
     for share, value in ends:
         place = f'x="{x + share * LEGEND:g}" y="{y + 23:g}" font-size="11" text-anchor="middle"'
-        parts.append(f'<text {place} class="quiet">{number(value, decimals, negative)}</text>')
+        text = number(value, decimals, negative) if value else "0"
+        if clipped and value:
+            text = ("≤ " if value < 0 else "≥ ") + text
+        parts.append(f'<text {place} class="quiet">{text}</text>')
     return f'<g shape-rendering="crispEdges">{"".join(parts)}</g>'
 
 
