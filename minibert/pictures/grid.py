@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -24,12 +25,12 @@ __all__ = ["Axis", "Label", "grid_svg"]
 
 MARGIN = 16
 GAP = 10  # between words and what is set apart from them
-CELL, WIDE_CELL = 22, 46  # a wide one has room for its value
 PRINTED = 14  # with at most so many columns, values are printed
-STRONG = ' class="strong"'
-REST = 'class="rest"'
-AXIS_NAME = 'text-anchor="end" class="quiet" font-size="12"'
+CELL, PRINTED_CELL = 22, 46  # the widths of cells
 SLOPE = 0.71  # labels of columns rise by 45 degrees
+SMALL = 'font-size="11"'
+REST = 'class="rest"'
+STRONG = ' class="strong"'
 
 
 class Label(NamedTuple):
@@ -48,13 +49,32 @@ class Axis(NamedTuple):
 
     def starts(self, cell: float) -> list[float]:
         """Where each row or column begins, and where the last one ends."""
-        at, found = 0.0, []
-        for number_, label in enumerate(self.labels):
-            if number_ and label.apart != self.labels[number_ - 1].apart:
-                at += GAP
+        at, found, apart = 0.0, [], None
+        for label in self.labels:
+            at += GAP if apart not in (None, label.apart) else 0
             found.append(at)
-            at += cell
+            at, apart = at + cell, label.apart
         return [*found, at]
+
+    def widest(self) -> float:
+        """About how wide the widest label is."""
+        return max((label_width(label) for label in self.labels), default=0.0)
+
+
+class Grid(NamedTuple):
+    """What is drawn, and where."""
+
+    values: Array  # (R, C) float64
+    rows: Axis
+    columns: Axis
+    xs: list[float]  # where columns begin, and the last one ends: C + 1
+    ys: list[float]
+    width: float  # of a cell
+    height: float
+    scale: float  # the number of full strength
+    decimals: int
+    sign: bool  # whether positive numbers have a plus
+    printed: bool  # whether values stand in their cells
 
 
 def grid_svg(values: Array, rows: Axis, columns: Axis, title: str, sums: bool = False) -> str:
@@ -64,59 +84,49 @@ def grid_svg(values: Array, rows: Axis, columns: Axis, title: str, sums: bool = 
     columns stand at its sides. What stands for many has its value but no colour: sums of many would
     leave none for the others.
     """
-    values = np.asarray(values, dtype=np.float64)
-    one = [np.array([not label.is_rest for label in axis.labels]) for axis in (rows, columns)]
-    single = np.outer(one[0], one[1])
-    scale = float(np.abs(values[single]).max(initial=0))
-    negative = bool((values < 0).any())
-    sign = negative or sums
-    printed = len(columns.labels) <= PRINTED
-    width = WIDE_CELL if printed else CELL
-    xs, ys = columns.starts(width), rows.starts(CELL if not printed else CELL + 4)
+    grid = laid_out(np.asarray(values, dtype=np.float64), rows, columns, sums)
     names = [width_of(f"{axis.name} →", 12) for axis in (rows, columns)]
-    left = MARGIN + 8 + max(names + [label_width(label) for label in rows.labels])
-    top = MARGIN + 30 + SLOPE * max([0.0, *map(label_width, columns.labels)])
-    decimals = places(scale)
-
-    cells = []
-    for row, y in zip(range(len(rows.labels)), ys, strict=False):
-        for column, x in zip(range(len(columns.labels)), xs, strict=False):
-            value = float(values[row, column])
-            name = f"{rows.labels[row].text} × {columns.labels[column].text}"
-            cells.append(
-                f'<rect x="{x:g}" y="{y:g}" width="{width - 1}" height="{height_of(ys) - 1:g}" '
-                f"{shade(value, scale) if single[row, column] else REST}><title>{escaped(name)}: "
-                f"{number(value, decimals + 1, sign)}</title></rect>"
-            )
-            if printed:
-                cells.append(printed_value(value, x + width / 2, y, decimals - 1, sign))
+    left = MARGIN + 8 + max(*names, rows.widest())
+    top = MARGIN + 30 + SLOPE * columns.widest()
+    end = grid.ys[-1] + (36 if sums else 16)
+    negative = bool((grid.values < 0).any())
     parts = [
         f'<text x="{MARGIN}" y="{MARGIN + 12}" font-weight="600">{escaped(title)}</text>',
-        f'<g transform="translate({left:g} {top:g})"{"" if printed else STRONG}>',
-        *row_labels(rows, ys),
-        f'<text x="-8" y="-26" {AXIS_NAME}>{columns.name} →</text>',
-        f'<text x="-8" y="-10" {AXIS_NAME}>{rows.name} ↓</text>',
-        *column_labels(columns, xs, width),
-        f'<g class="cells">{"".join(cells)}</g>',
+        f'<g transform="translate({left:g} {top:g})"{"" if grid.printed else STRONG}>',
+        *labels_of(grid),
+        f'<g class="cells">{"".join(cells_of(grid))}</g>',
+        *(sums_of(grid) if sums else []),
+        legend(0, end, grid.scale, negative, grid.decimals),
+        "</g>",
     ]
-    if sums:
-        parts += sums_of(values, xs, ys, width, decimals)
-    below = ys[-1] + (36 if sums else 16)
-    parts += [legend(0, below, scale, negative, decimals), "</g>"]
-    aside = max(
-        [64.0 if sums else 0.0]
-        + [
-            x + width / 2 + SLOPE * label_width(label) - xs[-1]
-            for x, label in zip(xs, columns.labels, strict=False)
-        ]
-    )
-    whole = max(left + max(xs[-1] + aside, LEGEND + 20), MARGIN + 1.1 * width_of(title)) + MARGIN
-    return picture(title, whole, top + below + 30 + MARGIN / 2, "".join(parts))
+    wide = max(grid.xs[-1] + (64 if sums else 0), leaning_end(grid), LEGEND + 20)
+    wide = max(left + wide, MARGIN + 1.1 * width_of(title)) + MARGIN
+    return picture(title, wide, top + end + 30 + MARGIN / 2, "".join(parts))
 
 
-def height_of(ys: list[float]) -> float:
-    """The height of a row."""
-    return ys[-1] - ys[-2] if len(ys) > 1 else 0.0
+def laid_out(values: Array, rows: Axis, columns: Axis, sums: bool) -> Grid:
+    """Where everything stands, and how numbers are shown."""
+    single = [np.array([not label.is_rest for label in axis.labels]) for axis in (rows, columns)]
+    scale = float(np.abs(values[np.outer(single[0], single[1])]).max(initial=0))
+    decimals = places(scale)
+    printed = len(columns.labels) <= PRINTED
+    width, height = (PRINTED_CELL if printed else CELL), (CELL + 4 if printed else CELL)
+    if printed and sums:
+        below = [number(float(total), decimals) for total in values.sum(axis=0)]
+        width = max([width, *(math.ceil(width_of(total, 11)) + 8 for total in below)])
+    return Grid(
+        values, rows, columns, columns.starts(width), rows.starts(height), width, height,
+        scale, decimals, sums or bool((values < 0).any()), printed,
+    )  # fmt: skip
+
+
+def leaning_end(grid: Grid) -> float:
+    """How far to the right the labels of the columns lean."""
+    ends = [
+        x + grid.width / 2 + SLOPE * label_width(label)
+        for x, label in zip(grid.xs, grid.columns.labels, strict=False)
+    ]
+    return max(ends, default=0.0)
 
 
 def label_width(label: Label) -> float:
@@ -124,46 +134,50 @@ def label_width(label: Label) -> float:
     return width_of(shortened(label.text))
 
 
-def quiet(label: Label) -> str:
+def labels_of(grid: Grid) -> Iterator[str]:
+    """The words on the left, those above, rising, and what both are of."""
+    style = 'text-anchor="end" class="quiet" font-size="12"'
+    yield f'<text x="-8" y="-26" {style}>{grid.columns.name} →</text>'
+    yield f'<text x="-8" y="-10" {style}>{grid.rows.name} ↓</text>'
+    for y, label in zip(grid.ys, grid.rows.labels, strict=False):
+        place = f'x="-8" y="{y + grid.height / 2 + 4:g}" text-anchor="end"'
+        yield f"<text {place}{look(label)}>{escaped(shortened(label.text))}</text>"
+    for x, label in zip(grid.xs, grid.columns.labels, strict=False):
+        place = f'transform="translate({x + grid.width / 2:g} -8) rotate(-45)"'
+        yield f"<text {place}{look(label)}>{escaped(shortened(label.text))}</text>"
+
+
+def look(label: Label) -> str:
     """What marks a label that is set apart."""
     return ' class="quiet" font-style="italic"' if label.apart else ""
 
 
-def row_labels(rows: Axis, ys: list[float]) -> Iterable[str]:
-    """The words on the left."""
-    for y, label in zip(ys, rows.labels, strict=False):
-        at = y + height_of(ys) / 2 + 4
-        words = escaped(shortened(label.text))
-        yield f'<text x="-8" y="{at:g}" text-anchor="end"{quiet(label)}>{words}</text>'
+def cells_of(grid: Grid) -> Iterator[str]:
+    """The cells row by row, each with its names and value as its title."""
+    size = f'width="{grid.width - 1:g}" height="{grid.height - 1:g}"'
+    for line, y, row in zip(grid.values.tolist(), grid.ys, grid.rows.labels, strict=False):
+        for value, x, column in zip(line, grid.xs, grid.columns.labels, strict=False):
+            colour = REST if row.is_rest or column.is_rest else shade(value, grid.scale)
+            yield (
+                f'<rect x="{x:g}" y="{y:g}" {size} {colour}><title>'
+                f"{escaped(f'{row.text} × {column.text}')}: "
+                f"{number(value, grid.decimals + 1, grid.sign)}</title></rect>"
+            )
+            if grid.printed:
+                place = f'x="{x + grid.width / 2:g}" y="{y + 17:g}" {SMALL} text-anchor="middle"'
+                text = number(value, max(grid.decimals - 1, 0), grid.sign)
+                yield f'<text {place} pointer-events="none">{text}</text>'
 
 
-def column_labels(columns: Axis, xs: list[float], width: float) -> Iterable[str]:
-    """The words above, rising."""
-    for x, label in zip(xs, columns.labels, strict=False):
-        words = escaped(shortened(label.text))
-        place = f"translate({x + width / 2:g} -8) rotate(-45)"
-        yield f'<text transform="{place}"{quiet(label)}>{words}</text>'
-
-
-def printed_value(value: float, x: float, y: float, decimals: int, sign: bool) -> str:
-    """A value in its cell."""
-    return (
-        f'<text x="{x:g}" y="{y + 17:g}" font-size="11" text-anchor="middle" '
-        f'pointer-events="none">{number(value, max(decimals, 0), sign)}</text>'
-    )
-
-
-def sums_of(
-    values: Array, xs: list[float], ys: list[float], width: float, decimals: int
-) -> Iterable[str]:
-    """The sum of each row at the right, of each column below, and of all in the corner."""
-    style = 'font-size="11" class="quiet"'
-    for y, total in zip(ys, values.sum(axis=1), strict=False):
-        at = f'x="{xs[-1] + 8:g}" y="{y + height_of(ys) / 2 + 4:g}"'
-        yield f"<text {at} {style}>{number(float(total), decimals)}</text>"
-    if width == WIDE_CELL:  # else there is no room for them
-        for x, total in zip(xs, values.sum(axis=0), strict=False):
-            at = f'x="{x + width / 2:g}" y="{ys[-1] + 16:g}" text-anchor="middle"'
-            yield f"<text {at} {style}>{number(float(total), decimals)}</text>"
-    at = f'x="{xs[-1] + 8:g}" y="{ys[-1] + 16:g}" font-size="12" font-weight="600"'
-    yield f"<text {at}>{number(float(values.sum()), decimals)}</text>"
+def sums_of(grid: Grid) -> Iterator[str]:
+    """The sums of rows at the right, of columns below if there is room, of all in the corner."""
+    right, below = grid.xs[-1] + 8, grid.ys[-1] + 16
+    for y, total in zip(grid.ys, grid.values.sum(axis=1).tolist(), strict=False):
+        place = f'x="{right:g}" y="{y + grid.height / 2 + 4:g}"'
+        yield f'<text {place} {SMALL} class="quiet">{number(total, grid.decimals)}</text>'
+    if grid.printed:
+        for x, total in zip(grid.xs, grid.values.sum(axis=0).tolist(), strict=False):
+            place = f'x="{x + grid.width / 2:g}" y="{below:g}" text-anchor="middle"'
+            yield f'<text {place} {SMALL} class="quiet">{number(total, grid.decimals)}</text>'
+    whole = number(float(grid.values.sum()), grid.decimals)
+    yield f'<text x="{right:g}" y="{below:g}" font-size="12" font-weight="600">{whole}</text>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from minibert.pictures.svg import (
 __all__ = ["matrix_svg"]
 
 MARGIN = 16
+BETWEEN = 2  # rows
 STRIP = 720  # about as wide as a column of text
 MOST_CELLS = 40_000  # beyond, viewers grow slow
 
@@ -37,41 +39,45 @@ def matrix_svg(array: Any, rows: list[str] | None = None, title: str = "") -> st
     """
     values = checked(array, rows)
     labels = [shortened(label) for label in rows or []]
-    left = MARGIN + (8 + max(map(width_of, labels), default=0.0) if labels else 0.0)
+    left = MARGIN + (8 + max(map(width_of, labels)) if labels else 0)
     top = MARGIN + (26 if title else 0)
     width = min(max(STRIP / values.shape[1], 1.0), 26.0)
     height = min(max(width, 16.0), 22.0)
-    largest = float(np.abs(values).max())
+    end, wide = len(values) * (height + BETWEEN), values.shape[1] * width
     scale = full_strength(np.abs(values))
-    decimals = places(scale)
-
-    parts = [f'<text x="{MARGIN}" y="{MARGIN + 10}" font-weight="600">{escaped(title)}</text>']
-    parts.append(f'<g transform="translate({left:g} {top:g})" class="strong">')
-    for row, label in enumerate(labels):
-        at = f'x="-8" y="{row * (height + 2) + height / 2 + 4:g}" text-anchor="end"'
-        parts.append(f"<text {at}>{escaped(label)}</text>")
-    parts.append('<g class="cells" shape-rendering="crispEdges">')
-    for row, line in enumerate(values):
-        parts.append(f'<g transform="translate(0 {row * (height + 2):g})">')
-        name = f"{escaped(rows[row])}, " if rows else f"{row}, " if len(values) > 1 else ""
-        for column, value in enumerate(line.tolist()):
-            parts.append(
-                f'<rect x="{column * width:.5g}" width="{width:.5g}" height="{height:g}" '
-                f"{shade(value, scale)}><title>{name}{column}: "
-                f"{number(value, decimals + 1)}</title></rect>"
-            )
-        parts.append("</g>")
-    bottom = len(values) * (height + 2)
-    wide = values.shape[1] * width
-    parts.append(
-        f'</g><rect class="line" x="-0.5" y="-0.5" width="{wide + 1:g}" height="{bottom - 1:g}"/>'
-    )
-    negative = bool((values < 0).any())
-    parts += [legend(24, bottom + 12, scale, negative, decimals, largest > scale), "</g>"]
+    clipped, negative = bool(np.abs(values).max() > scale), bool((values < 0).any())
+    parts = [
+        f'<text x="{MARGIN}" y="{MARGIN + 10}" font-weight="600">{escaped(title)}</text>',
+        f'<g transform="translate({left:g} {top:g})" class="strong">',
+        *(
+            f'<text x="-8" y="{row * (height + BETWEEN) + height / 2 + 4:g}" text-anchor="end">'
+            f"{escaped(label)}</text>"
+            for row, label in enumerate(labels)
+        ),
+        '<g class="cells" shape-rendering="crispEdges">',
+        *strips(values, rows, width, height, scale),
+        f'</g><rect class="line" x="-0.5" y="-0.5" width="{wide + 1:g}" height="{end - 1:g}"/>',
+        legend(24, end + 12, scale, negative, places(scale), clipped),
+        "</g>",
+    ]
     whole = max(left + max(wide, LEGEND + 40), MARGIN + 1.1 * width_of(title)) + MARGIN
-    return picture(
-        title or "numbers as colours", whole, top + bottom + 42 + MARGIN / 2, "".join(parts)
-    )
+    name = title or "numbers as colours"
+    return picture(name, whole, top + end + 42 + MARGIN / 2, "".join(parts))
+
+
+def strips(
+    values: Any, rows: list[str] | None, width: float, height: float, scale: float
+) -> Iterator[str]:
+    """The cells, a group a row."""
+    decimals = places(scale) + 1
+    for row, line in enumerate(values.tolist()):
+        yield f'<g transform="translate(0 {row * (height + BETWEEN):g})">'
+        name = f"{escaped(rows[row])}, " if rows else f"{row}, " if len(values) > 1 else ""
+        for column, value in enumerate(line):
+            place = f'x="{column * width:.5g}" width="{width:.5g}" height="{height:g}"'
+            title = f"<title>{name}{column}: {number(value, decimals)}</title>"
+            yield f"<rect {place} {shade(value, scale)}>{title}</rect>"
+        yield "</g>"
 
 
 def full_strength(sizes: Any) -> float:

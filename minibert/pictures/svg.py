@@ -15,7 +15,7 @@ __all__ = ["escaped", "legend", "number", "picture", "places", "shade", "shorten
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif"
 # The width of letters in parts of the font's size: fonts are not known here, so the wider ones.
-NARROW, WIDE = 0.58, 1.05
+NARROW, WIDE = 0.62, 1.05
 LEGEND = 140  # wide
 
 
@@ -44,7 +44,7 @@ def shortened(text: str, longest: int = 24) -> str:
 
 def width_of(text: str, size: float = 13) -> float:
     """About how many units a text takes at a font's size, rather more than less."""
-    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    wide = sum(unicodedata.east_asian_width(letter) in "WFA" for letter in text)
     return size * (wide * WIDE + (len(text) - wide) * NARROW)
 
 

@@ -17,7 +17,6 @@ FLAGS = [
     "--no-first-run",
     "--disable-quic",
 ]
-PHONE, DESKTOP = 375, 1280
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +39,7 @@ def open_page(browser):
     """
     contexts, complaints = [], []
 
-    def open_file(path, width=DESKTOP, scheme="light", scripts=True):
+    def open_file(path, width=1280, scheme="light", scripts=True):
         context = browser.new_context(
             viewport={"width": width, "height": 800},
             color_scheme=scheme,

@@ -3,15 +3,13 @@
 import re
 
 import pytest
-from conftest import DESKTOP, PHONE
 
 from minibert.pictures.explanation_page import explanation_page
 
+PHONE, DESKTOP = 375, 1280
 QUERY = "Who barks at night?"
 DOCUMENT = "A dog barked all night; the cat slept. It was unbelievably loud."
-HOSTILE = (
-    "</script><script>alert(1)</script> <img src=x onerror=alert(2)> \x00\x1b & \"quoted\" 'it'"
-)
+HOSTILE = '<img src=x onerror=alert(2)></script><script>alert(1)</script> \x00\x1b & "quoted"'
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +164,7 @@ def test_a_hostile_text_is_shown_and_does_nothing(open_page, minilm, tmp_path):
     page = open_page(file)
     page.locator("[data-side=query] .word").nth(1).click()
     assert page.locator("img").count() == 0
+    assert page.locator("script").count() == 2  # the data and the program
     assert "<img src=x onerror=alert(2)>" in page.locator("[data-side=query]").inner_text()
 
 
