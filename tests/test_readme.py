@@ -274,7 +274,8 @@ def test_the_worked_example_prints_what_it_shows(
 
 def test_links_of_the_documentation_lead_somewhere():
     root = README.parent
-    for page in [README, root / "CONTRIBUTING.md", root / "CHANGELOG.md", *root.glob("docs/*.md")]:
+    others = [root / "CONTRIBUTING.md", root / "CHANGELOG.md", *root.glob("docs/**/*.md")]
+    for page in [README, *others]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 

@@ -5,6 +5,7 @@
 #     sh tools/test.sh reference    # the same texts through transformers and sentence-transformers
 #     sh tools/test.sh engines      # a model on a local Ray cluster and, with Java, in Spark
 #     sh tools/test.sh browser      # the pages in a real browser, headless
+#     sh tools/test.sh docs         # the documentation as a site, and the tour in a clean copy
 set -eu
 cd "$(dirname "$0")/.."
 . tools/environment.sh
@@ -30,8 +31,8 @@ all)
     .venv/bin/ruff format --check .
     .venv/bin/ruff check .
     .venv/bin/mypy
-    .venv/bin/coverage run -m pytest \
-        --ignore=tests/reference --ignore=tests/engines --ignore=tests/browser
+    .venv/bin/coverage run -m pytest --ignore=tests/reference --ignore=tests/engines \
+        --ignore=tests/browser --ignore=tests/site
     .venv/bin/coverage report
     ;;
 reference)
@@ -56,8 +57,15 @@ browser)
     chromium_or_stop
     .venv-browser/bin/python -m pytest tests/browser
     ;;
+docs)
+    environment .venv-docs --editable '.[docs]'
+    .venv-docs/bin/python tools/fetch_minilm.py
+    # Of what the theme's makers have to say about mkdocs, a build needs nothing.
+    NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+    .venv-docs/bin/python -m pytest tests/site
+    ;;
 *)
-    echo "usage: sh tools/test.sh [reference | engines | browser]" >&2
+    echo "usage: sh tools/test.sh [reference | engines | browser | docs]" >&2
     exit 2
     ;;
 esac

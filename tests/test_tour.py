@@ -1,0 +1,96 @@
+"""The tour in docs/tour, run as a reader pastes it: blocks, outputs, pictures, quotations."""
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TOUR = ROOT / "docs" / "tour"
+PAGES = [TOUR / "index.md", *sorted(TOUR.glob("[0-9]*.md"))]
+CHAPTERS = PAGES[1:]
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """tools/make_pictures.py, imported as it is when it runs."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import make_pictures
+
+    return make_pictures
+
+
+def read(page):
+    return page.read_text(encoding="utf-8")
+
+
+def each(pages):
+    return pytest.mark.parametrize("page", pages, ids=lambda page: page.stem)
+
+
+def assert_same_picture(made, kept):
+    """The same but for the last digits, which a machine's BLAS may round otherwise."""
+    assert NUMBER.split(made) == NUMBER.split(kept)
+    numbers = [[float(number) for number in NUMBER.findall(text)] for text in (made, kept)]
+    assert numbers[0] == pytest.approx(numbers[1], abs=2e-3)
+
+
+@each(PAGES)
+def test_every_block_prints_what_the_page_shows_and_draws_its_pictures(
+    page, tool, minilm_folder, tmp_path, no_network
+):
+    ran = 0
+    for block, shown, printed in tool.run(read(page), tmp_path):
+        assert printed == (shown.text if shown else ""), block.text
+        ran += 1
+    assert ran == len(re.findall(r"^```python$", read(page), re.MULTILINE)) > 0
+    drawn = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.svg")}
+    assert set(drawn) == set(re.findall(r"\]\(pictures/([^)]+)\)", read(page)))
+    for name, picture in drawn.items():
+        assert_same_picture(picture, read(TOUR / "pictures" / name))
+
+
+def test_every_chapter_has_a_picture_and_no_picture_is_left_over(tool):
+    picture = re.compile(r"^!\[[^\]]+\]\(pictures/([^)]+)\)$", re.MULTILINE)
+    shown = [picture.findall(read(page)) for page in CHAPTERS]
+    assert all(shown)
+    kept = sorted(path.name for path in tool.PICTURES.iterdir())
+    assert kept == sorted(name for names in shown for name in names)
+
+
+@each(CHAPTERS)
+def test_a_chapter_quotes_lines_of_bert_that_are_there(page, tool):
+    quotations = [block for block in tool.blocks_of(read(page)) if block.title]
+    assert "minibert/bert.py" in {block.title for block in quotations}
+    for block in quotations:
+        source = "\n" + read(ROOT / block.title)
+        shifts = [textwrap.indent(block.text, " " * indent) for indent in (0, 4, 8)]
+        assert any("\n" + lines in source for lines in shifts), f"{block.title} has no such lines"
+
+
+def test_the_tour_begins_with_the_readme_s_command(tool):
+    (commands,) = [block.text for block in tool.blocks_of(read(TOUR / "index.md"))
+                   if block.language == "sh"]  # fmt: skip
+    install, start = commands.splitlines()
+    readme = "".join(block.text for block in tool.blocks_of(read(ROOT / "README.md")))
+    assert install in [line.split("  ")[0] for line in readme.splitlines()]
+    assert start == ".venv/bin/python"  # tools/demo.sh makes it
+
+
+def test_every_page_leads_to_the_next():
+    for page, following in zip(PAGES, CHAPTERS, strict=False):
+        title = read(following).splitlines()[0].split(". ", 1)[1].split(",")[0]
+        assert read(page).endswith(f"\nNext: [{title}]({following.name})\n")
+    listed = re.findall(r"^\| (\d) \| \[[^\]]+\]\(([^)]+)\)", read(PAGES[0]), re.MULTILINE)
+    assert listed == [(page.name[0], page.name) for page in CHAPTERS]
+
+
+def test_the_whole_model_by_hand_is_short_and_has_nothing_of_minibert(tool):
+    by_hand, comparison, *_ = [
+        block.text for block in tool.blocks_of(read(CHAPTERS[-1])) if block.is_program
+    ]
+    assert len(by_hand.splitlines()) < 150
+    assert "minibert" not in by_hand
+    assert "assert difference <= 1e-6" in comparison

@@ -1,0 +1,114 @@
+"""Run the tour as a reader does, and keep the pictures and outputs that it makes.
+
+    python tools/make_pictures.py              # every chapter: docs/tour/pictures, and the outputs
+    python tools/make_pictures.py 3-attention  # one of them
+
+A chapter of docs/tour is a program: its Python blocks, one after another, in one namespace. A text
+block right behind a Python block is what it prints. A block with a title= is a quotation of that
+file, and is not run. Pictures are what the blocks write. tests/test_tour.py runs the same.
+"""
+
+import code
+import contextlib
+import io
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+TOUR = ROOT / "docs" / "tour"
+PICTURES = TOUR / "pictures"
+BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+class Block(NamedTuple):
+    """A block of code of a page."""
+
+    language: str
+    title: str | None  # the file that is quoted
+    text: str
+    place: slice  # where the text stands in the page
+
+    @property
+    def is_program(self) -> bool:
+        return self.language == "python" and self.title is None
+
+
+def chapters() -> list[Path]:
+    """The pages of the tour, in the order in which they are read."""
+    return [TOUR / "index.md", *sorted(TOUR.glob("[0-9]*.md"))]
+
+
+def blocks_of(page: str) -> list[Block]:
+    """All blocks of a page, in order."""
+    return [
+        Block(match[1], match[2], match[3], slice(*match.span(3))) for match in BLOCK.finditer(page)
+    ]
+
+
+class Prompt(code.InteractiveConsole):
+    """Python's prompt, into which a block is pasted; an error is raised, not printed."""
+
+    def paste(self, program: str) -> None:
+        for line in [*program.splitlines(), ""]:
+            unfinished = self.push(line)
+        if unfinished:
+            raise SyntaxError(f"the block ends in the middle of a statement: {program!r}")
+
+    def showtraceback(self) -> None:
+        raise
+
+    def showsyntaxerror(self, *_: object, **__: object) -> None:
+        raise
+
+
+def run(page: str, folder: Path) -> Iterator[tuple[Block, Block | None, str]]:
+    """Run a page's programs in a folder: each, the block that shows its output, what it printed.
+
+    The folder is what the reader started Python in; the model is looked for in it.
+    """
+    models = folder / ".models"
+    if not models.exists():
+        models.symlink_to(ROOT / ".models", target_is_directory=True)
+    prompt, blocks = Prompt(), blocks_of(page)
+    shown = {block.place.start: block for block in blocks if block.language == "text"}
+    for block in blocks:
+        if not block.is_program:
+            continue
+        printed = io.StringIO()
+        with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
+            prompt.paste(block.text)
+        yield block, shown.get(block.place.stop + len("```\n\n```text\n")), printed.getvalue()
+
+
+def rewritten(page: str, folder: Path) -> str:
+    """The page with what its programs print now in the blocks that show it."""
+    places = [
+        (shown.place, printed) for _, shown, printed in run(page, folder) if shown is not None
+    ]
+    for place, printed in reversed(places):
+        page = page[: place.start] + printed + page[place.stop :]
+    return page
+
+
+def main(names: list[str]) -> None:
+    """Bring the pages that are named, or all, up to date."""
+    PICTURES.mkdir(exist_ok=True)
+    for path in chapters():
+        if names and path.stem not in names:
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            page = path.read_text(encoding="utf-8")
+            path.write_text(rewritten(page, Path(scratch)), encoding="utf-8")
+            for picture in sorted(Path(scratch).glob("*.svg")):
+                shutil.copy(picture, PICTURES)
+                print(os.path.relpath(PICTURES / picture.name, ROOT))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
