@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 
 from minibert.activations import ACTIVATIONS
+from minibert.arrays import Array
 from minibert.errors import CheckpointError
+from minibert.families import FAMILIES, Family, relative_buckets
 from minibert.json_files import is_count, read_json, setting
 from minibert.parameters import Config, Layer, Parameters
 from minibert.tensors import Tensors, weight_files
 
-__all__ = ["FAMILIES", "Checkpoint", "load_checkpoint", "read_config"]
-
-# model_type in config.json -> the prefix that a head's checkpoint puts before the tensors' names.
-FAMILIES = {"bert": "bert."}
+__all__ = ["Checkpoint", "load_checkpoint", "read_config"]
 
 # Keys that would change the mathematics, and the one value that leaves it as computed here.
 FIXED_KEYS: dict[str, Any] = {
@@ -33,6 +32,10 @@ FIXED_KEYS: dict[str, Any] = {
     "pruned_heads": {},
     "quantization_config": None,
 }
+
+
+# Of the sizes: the padding's id, and an embedding_size that is the layers' own.
+MAY_BE_ZERO = ("pad_token_id", "embedding_size")
 
 
 @dataclass(frozen=True)
@@ -80,15 +83,16 @@ def load_checkpoint(folder: Path, config_args: Mapping[str, Any] | None = None) 
     settings = read_json(folder / "config.json", dict) | dict(config_args or {})
     config = read_config(settings, folder / "config.json")
     files = weight_files(folder)
-    tensors = Tensors(files, FAMILIES[settings.get("model_type", "bert")])
-    parameters = read_parameters(tensors, config)
+    family = FAMILIES[config.model_type]
+    tensors = Tensors(files, family.prefix, family.names)
+    layers = family.layer_names(settings, config.num_hidden_layers)
+    parameters = read_parameters(tensors, config, layers)
     return Checkpoint(config, settings, parameters, tensors, files)
 
 
 def read_config(settings: dict[str, Any], path: Path) -> Config:
     """Check config.json's content; a key that is missing has the reference's default."""
     family = setting(path, settings, "model_type", str, "bert")
-    setting(path, settings, "hidden_act", str)
     if family not in FAMILIES:
         raise CheckpointError(
             f"{path}: model_type is {family!r}; minibert runs {', '.join(sorted(FAMILIES))}."
@@ -98,9 +102,13 @@ def read_config(settings: dict[str, Any], path: Path) -> Config:
             raise CheckpointError(
                 f"{path}: {key} is {settings[key]!r}; minibert computes {expected!r}."
             )
-    config = Config(**{key: value for key, value in settings.items() if key in Config._fields})
-    for key, value in config._asdict().items():
-        if isinstance(Config._field_defaults[key], int) and not is_count(value):
+    config = sized(settings, FAMILIES[family])
+    setting(path, {"hidden_act": config.hidden_act}, "hidden_act", str)
+    for field, value in config._asdict().items():
+        if not isinstance(Config._field_defaults[field], int) or is_count(value):
+            continue
+        if field not in MAY_BE_ZERO or value != 0:
+            key = FAMILIES[family].keys.get(field, field)
             raise CheckpointError(f"{path}: {key} is {value!r}; expected a whole number from 1 up.")
     epsilon = config.layer_norm_eps
     if not isinstance(epsilon, int | float) or not 0 < epsilon < math.inf:
@@ -118,27 +126,54 @@ def read_config(settings: dict[str, Any], path: Path) -> Config:
     return config
 
 
-def read_parameters(tensors: Tensors, config: Config) -> Parameters:
-    """Gather all tensors, and lay out anew the few that are used in another form."""
+def sized(settings: dict[str, Any], family: Family) -> Config:
+    """The fields of Config by a family's keys; what is missing has the family's default."""
+    given = {field: family.keys.get(field, field) for field in Config._fields}
+    written = {field: settings[key] for field, key in given.items() if key in settings}
+    return Config(**{**family.defaults, **written, **family.fixed})
+
+
+def read_parameters(tensors: Tensors, config: Config, layers: list[str]) -> Parameters:
+    """Gather all tensors, and lay out anew the few that are used in another form.
+
+    `layers` are the names of the layers, in their order; one that comes again is read once.
+    """
     hidden, positions = config.hidden_size, config.max_position_embeddings
-    position = tensors.take("embeddings.position_embeddings.weight", positions, hidden)
-    types = tensors.take("embeddings.token_type_embeddings.weight", config.type_vocab_size, hidden)
+    family, width = FAMILIES[config.model_type], config.embedding_size or hidden
+    position = tensors.take("embeddings.position_embeddings.weight", positions, width)
+    if family.has_token_types:
+        types = tensors.take(
+            "embeddings.token_type_embeddings.weight", config.type_vocab_size, width
+        )
+        position = types[:, None] + position  # (types, P, E)
     has_pooler = "pooler.dense.weight" in tensors
-    words = tensors.take("embeddings.word_embeddings.weight", config.vocab_size, hidden)
+    words = tensors.take("embeddings.word_embeddings.weight", config.vocab_size, width)
+    read = {name: read_layer(tensors, config, name) for name in dict.fromkeys(layers)}
+    projects = f"{family.projection}.weight" in tensors
     tensors.let_go("embeddings.word_embeddings.weight")  # of which a text needs a few rows
     return Parameters(
         words=words,
-        types_and_positions=types[:, None] + position,  # (types, P, D)
-        norm_weight=tensors.take("embeddings.LayerNorm.weight", hidden),
-        norm_bias=tensors.take("embeddings.LayerNorm.bias", hidden),
-        layers=tuple(
-            read_layer(tensors, config, f"encoder.layer.{number}")
-            for number in range(config.num_hidden_layers)
+        types_and_positions=position.reshape(-1, positions, width),
+        norm_weight=tensors.take("embeddings.LayerNorm.weight", width),
+        norm_bias=tensors.take("embeddings.LayerNorm.bias", width),
+        layers=tuple(read[name] for name in layers),
+        projection_weight=(
+            tensors.take(f"{family.projection}.weight", hidden, width).T if projects else None
         ),
+        projection_bias=tensors.take(f"{family.projection}.bias", hidden) if projects else None,
+        relative_bias=read_relative_bias(tensors, config) if family.relative_bias else None,
         # Stored as (out, in), like every weight; the transposed view copies nothing.
         pooler_weight=tensors.take("pooler.dense.weight", hidden, hidden).T if has_pooler else None,
         pooler_bias=tensors.take("pooler.dense.bias", hidden) if has_pooler else None,
     )
+
+
+def read_relative_bias(tensors: Tensors, config: Config) -> Array:
+    """What attention adds to the logit of each pair of positions: (H, P, P)."""
+    name, heads = FAMILIES[config.model_type].relative_bias, config.num_attention_heads
+    table = tensors.take(name, config.relative_attention_num_buckets, heads)  # (buckets, H)
+    buckets = relative_buckets(config.max_position_embeddings)
+    return np.ascontiguousarray(table[buckets].transpose(2, 0, 1))  # (P, P, H) -> (H, P, P)
 
 
 def read_layer(tensors: Tensors, config: Config, name: str) -> Layer:

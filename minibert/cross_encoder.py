@@ -1,4 +1,4 @@
-"""CrossEncoder: pairs of texts -> a score, or one a label, through a head on the BERT's pooler.
+"""CrossEncoder: pairs of texts -> a score, or one a label, through a head on the first token.
 
 The names and defaults are those of sentence-transformers' class.
 """
@@ -15,9 +15,9 @@ from minibert import kernels as numpy_kernels
 from minibert.activations import ACTIVATIONS, torch_activation
 from minibert.arguments import check_counts, check_no_tensor, check_prompts, one_name
 from minibert.arrays import Array
-from minibert.bert import pooler_output
 from minibert.checkpoint import Checkpoint
 from minibert.errors import CheckpointError
+from minibert.families import FAMILIES
 from minibert.folder import Folder, read_folder
 from minibert.hub import find_model
 from minibert.json_files import setting
@@ -37,8 +37,10 @@ ScoreActivation: TypeAlias = Callable[[Array], Array]
 
 
 class Classifier(NamedTuple):
-    """The head: a linear layer on what the pooler makes of [CLS]."""
+    """The head: a dense layer on the first token (in a BERT the pooler), then the labels."""
 
+    dense_weight: Array  # (D, D)
+    dense_bias: Array  # (D,)
     weight: Array  # (D, labels)
     bias: Array  # (labels,)
 
@@ -196,10 +198,11 @@ class CrossEncoder(Model):
         return np.empty((pairs, self.num_labels), dtype=np.float32)
 
     def _head(self, pack: Pack, hidden: Array) -> tuple[Array]:
-        """The logits of a pack's pairs: their [CLS], (S, D) -> (S, labels)."""
-        kernels = self.transformer.device.kernels
-        pooled = pooler_output(hidden, self.transformer.parameters, kernels)
-        return (kernels.linear(pooled, *self._on_device),)
+        """The logits of a pack's pairs: their first tokens, (S, D) -> (S, labels)."""
+        kernels, head = self.transformer.device.kernels, self._on_device
+        pooled = kernels.linear(hidden, head.dense_weight, head.dense_bias)  # (S, D)
+        ACTIVATIONS[FAMILIES[self.config.model_type].classifier.activation](kernels, pooled)
+        return (kernels.linear(pooled, head.weight, head.bias),)
 
     def rank(
         self,
@@ -260,11 +263,12 @@ class CrossEncoder(Model):
 
 def read_classifier(checkpoint: Checkpoint) -> Classifier:
     """The head's tensors, for as many labels as config.json names."""
-    settings, tensors = checkpoint.settings, checkpoint.tensors
-    folder = checkpoint.files[0].parent
-    if "classifier.weight" not in tensors or checkpoint.parameters.pooler_weight is None:
+    settings, tensors, config = checkpoint.settings, checkpoint.tensors, checkpoint.config
+    folder, names = checkpoint.files[0].parent, FAMILIES[config.model_type].classifier
+    if not all(f"{name}.weight" in tensors for name in (names.dense, names.output)):
         raise CheckpointError(
-            f"{folder} has no classifier (classifier.weight, on a pooler): it is no cross-encoder."
+            f"{folder} has no classifier ({names.output}.weight, on {names.dense}): it is no "
+            "cross-encoder."
         )
     # Like the reference: two where nobody says, and one for a BERT that was no classifier.
     path = folder / "config.json"
@@ -273,8 +277,13 @@ def read_classifier(checkpoint: Checkpoint) -> Classifier:
     kinds = setting(path, settings, "architectures", list, [])
     if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
         count = 1
-    weight = tensors.take("classifier.weight", count, checkpoint.config.hidden_size)
-    return Classifier(weight.T, tensors.take("classifier.bias", count))
+    width = config.hidden_size
+    return Classifier(
+        dense_weight=tensors.take(f"{names.dense}.weight", width, width).T,
+        dense_bias=tensors.take(f"{names.dense}.bias", width),
+        weight=tensors.take(f"{names.output}.weight", count, width).T,
+        bias=tensors.take(f"{names.output}.bias", count),
+    )
 
 
 def named_activation(folder: Folder, checkpoint: Checkpoint) -> str | None:

@@ -1,7 +1,7 @@
 """What a BERT consists of: its sizes, and the tensors of its layers.
 
 The letters in every shape comment: D hidden_size, F intermediate_size, H heads, V vocabulary,
-P positions.
+P positions, E embedding_size, which is D but in a few families (families.py).
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ class Config(NamedTuple):
     max_position_embeddings: int = 512
     type_vocab_size: int = 2
     layer_norm_eps: float = 1e-12
+    model_type: str = "bert"
+    pad_token_id: int = 0
+    embedding_size: int = 0  # of the word table; 0 is hidden_size
+    relative_attention_num_buckets: int = 32
 
 
 class Layer(NamedTuple):
@@ -49,11 +53,16 @@ class Layer(NamedTuple):
 class Parameters(NamedTuple):
     """All tensors of a model."""
 
-    words: Array  # (V, D)
+    words: Array  # (V, E)
     # The sum of a token type's vector and a position's, for every pair of the two.
-    types_and_positions: Array  # (types, P, D)
-    norm_weight: Array  # (D,)
-    norm_bias: Array  # (D,)
+    types_and_positions: Array  # (types, P, E)
+    norm_weight: Array  # (E,)
+    norm_bias: Array  # (E,)
     layers: tuple[Layer, ...]
+    # From a narrower table to the layers: ELECTRA, ALBERT.
+    projection_weight: Array | None = None  # (E, D)
+    projection_bias: Array | None = None  # (D,)
+    # What attention adds to the logit of a query's position and a key's: MPNet.
+    relative_bias: Array | None = None  # (H, P, P)
     pooler_weight: Array | None = None  # (D, D)
     pooler_bias: Array | None = None  # (D,)

@@ -74,9 +74,12 @@ class Shares:
         with CORES.laying_out:  # or several threads would each make the tiles
             if (count, tiles) not in self._made:
                 layers = self._tiled() if tiles else self._cut(count, cut)
+                bias = self.parameters.relative_bias
+                biases = [None] * count if bias is None else np.split(bias, count)
                 self._made[count, tiles] = [
                     self.parameters._replace(
-                        layers=tuple(share_of(layer, number, count) for layer in layers)
+                        layers=tuple(share_of(layer, number, count) for layer in layers),
+                        relative_bias=biases[number],
                     )
                     for number in range(count)
                 ]

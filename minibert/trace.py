@@ -91,6 +91,7 @@ def shapes_of(encoding: Encoding, tokens: int) -> dict[str, tuple[int, ...]]:
     """The name and the shape of every array that a text of so many tokens makes, in order."""
     config: Config = encoding.transformer.config
     states = tokens, config.hidden_size
+    words = tokens, config.embedding_size or config.hidden_size
     of_layer: dict[str, tuple[int, ...]] = {
         "query": states,
         "key": states,
@@ -103,11 +104,11 @@ def shapes_of(encoding: Encoding, tokens: int) -> dict[str, tuple[int, ...]]:
     }
     layers = {
         f"layer.{number}.{name}": shape
-        for number in range(config.num_hidden_layers)
+        for number in range(len(encoding.transformer.parameters.layers))
         for name, shape in of_layer.items()
     }
     return {
-        "embeddings.words": states,
+        "embeddings.words": words,
         "embeddings.output": states,
         **layers,
         "token_embeddings": (tokens, encoding.pipeline.token_width),

@@ -1,0 +1,214 @@
+"""The families of models that are BERT's mathematics under other names: a row in FAMILIES each.
+
+A row says how a family calls its sizes and its tensors, how it counts positions, and what its
+tokenizer and its classifier are. What it computes beyond BERT is an optional field of Parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minibert.arrays import IntArray
+from minibert.parameters import Config
+
+__all__ = [
+    "FAMILIES",
+    "ClassifierNames",
+    "Family",
+    "most_tokens",
+    "positions_of",
+    "relative_buckets",
+]
+
+
+class ClassifierNames(NamedTuple):
+    """The head of a cross-encoder: a dense layer on the first token, an activation, a linear layer.
+
+    `dense` is a name in BERT's terms, which the family's `names` may change.
+    """
+
+    dense: str
+    activation: str
+    output: str
+
+
+def layer_names(settings: dict[str, Any], layers: int) -> list[str]:
+    """Where the tensors of each layer stand, in BERT's terms."""
+    return [f"encoder.layer.{number}" for number in range(layers)]
+
+
+def albert_layer_names(settings: dict[str, Any], layers: int) -> list[str]:
+    """ALBERT's layers are few, and used again: by groups, with all inner layers of a group in turn.
+
+    Lan et al., "ALBERT" (2020), section 3.1; the group of a layer is transformers' formula.
+    """
+    groups, inner = settings.get("num_hidden_groups", 1), settings.get("inner_group_num", 1)
+    return [
+        f"encoder.albert_layer_groups.{int(number / (layers / groups))}.albert_layers.{part}"
+        for number in range(layers)
+        for part in range(inner)
+    ]
+
+
+BERT_CLASSIFIER = ClassifierNames("pooler.dense", "tanh", "classifier")
+ROBERTA_CLASSIFIER = ClassifierNames("classifier.dense", "tanh", "classifier.out_proj")
+
+
+@dataclass(frozen=True)
+class Family:
+    """What sets a family apart from BERT; the defaults are BERT's."""
+
+    prefix: str  # that a head's checkpoint puts before the tensors' names
+    tokenizer: str = "BertTokenizer"  # where a folder names none
+    # BERT's name of a part of a tensor's name -> the family's, replaced one after the other.
+    names: tuple[tuple[str, str], ...] = ()
+    layer_names: Callable[[dict[str, Any], int], list[str]] = layer_names
+    keys: dict[str, str] = field(
+        default_factory=dict
+    )  # a field of Config -> its key in config.json
+    fixed: dict[str, Any] = field(
+        default_factory=dict
+    )  # fields of Config that no config.json changes
+    defaults: dict[str, Any] = field(default_factory=dict)  # and those that have another default
+    has_token_types: bool = True
+    # Whether positions begin after the padding's id, and skip padding.
+    positions_follow_padding: bool = False
+    projection: str = ""  # the tensor between a narrower word table and the layers
+    relative_bias: str = ""  # the tensor that attention adds by distance
+    classifier: ClassifierNames = BERT_CLASSIFIER
+
+
+ROBERTA = Family(
+    prefix="roberta.",
+    tokenizer="RobertaTokenizer",
+    defaults={"vocab_size": 50265, "pad_token_id": 1},
+    positions_follow_padding=True,
+    classifier=ROBERTA_CLASSIFIER,
+)
+XLM_ROBERTA = replace(
+    ROBERTA, tokenizer="XLMRobertaTokenizer", defaults={"vocab_size": 30522, "pad_token_id": 1}
+)
+
+# model_type in config.json -> its family.
+FAMILIES: dict[str, Family] = {
+    "bert": Family(prefix="bert."),
+    "roberta": ROBERTA,
+    "xlm-roberta": XLM_ROBERTA,
+    "camembert": replace(XLM_ROBERTA, tokenizer="CamembertTokenizer"),
+    # Sanh et al., "DistilBERT" (2019): BERT without token types, and half of its layers.
+    "distilbert": Family(
+        prefix="distilbert.",
+        names=(
+            ("encoder.layer.", "transformer.layer."),
+            ("attention.self.query", "attention.q_lin"),
+            ("attention.self.key", "attention.k_lin"),
+            ("attention.self.value", "attention.v_lin"),
+            ("attention.output.dense", "attention.out_lin"),
+            ("attention.output.LayerNorm", "sa_layer_norm"),
+            ("intermediate.dense", "ffn.lin1"),
+            ("output.dense", "ffn.lin2"),
+            ("output.LayerNorm", "output_layer_norm"),
+        ),
+        keys={
+            "hidden_size": "dim",
+            "num_hidden_layers": "n_layers",
+            "num_attention_heads": "n_heads",
+            "intermediate_size": "hidden_dim",
+            "hidden_act": "activation",
+        },
+        fixed={"layer_norm_eps": 1e-12, "type_vocab_size": 1},
+        defaults={"num_hidden_layers": 6},
+        has_token_types=False,
+        classifier=ClassifierNames("pre_classifier", "relu", "classifier"),
+    ),
+    # Clark et al., "ELECTRA" (2020): its discriminator, whose word table may be narrower.
+    "electra": Family(
+        prefix="electra.",
+        defaults={
+            "embedding_size": 128,
+            "hidden_size": 256,
+            "intermediate_size": 1024,
+            "num_attention_heads": 4,
+        },
+        projection="embeddings_project",
+        classifier=ClassifierNames("classifier.dense", "gelu", "classifier.out_proj"),
+    ),
+    # Song et al., "MPNet" (2020): no token types, and a bias by distance in every attention.
+    "mpnet": Family(
+        prefix="mpnet.",
+        tokenizer="MPNetTokenizer",
+        names=(
+            ("attention.self.query", "attention.attn.q"),
+            ("attention.self.key", "attention.attn.k"),
+            ("attention.self.value", "attention.attn.v"),
+            ("attention.output.dense", "attention.attn.o"),
+            ("attention.output.LayerNorm", "attention.LayerNorm"),
+        ),
+        fixed={"type_vocab_size": 1, "pad_token_id": 1},
+        defaults={"vocab_size": 30527},
+        has_token_types=False,
+        positions_follow_padding=True,
+        relative_bias="encoder.relative_attention_bias.weight",
+        classifier=ROBERTA_CLASSIFIER,
+    ),
+    "albert": Family(
+        prefix="albert.",
+        tokenizer="AlbertTokenizer",
+        names=(
+            ("attention.self.", "attention."),
+            ("attention.output.", "attention."),
+            ("intermediate.dense", "ffn"),
+            ("output.dense", "ffn_output"),
+            ("output.LayerNorm", "full_layer_layer_norm"),
+            ("pooler.dense", "pooler"),
+        ),
+        layer_names=albert_layer_names,
+        defaults={
+            "vocab_size": 30000,
+            "embedding_size": 128,
+            "hidden_size": 4096,
+            "num_attention_heads": 64,
+            "intermediate_size": 16384,
+            "hidden_act": "gelu_new",
+        },
+        projection="encoder.embedding_hidden_mapping_in",
+    ),
+}
+
+
+def positions_of(ids: IntArray, config: Config) -> IntArray:
+    """The position of each token of a row, by its family: (T,) -> (T,).
+
+    BERT counts from 0. RoBERTa counts what is not padding, from the padding's id + 1 on; padding
+    stands at that id, also where a text has it written out.
+    """
+    if not FAMILIES[config.model_type].positions_follow_padding:
+        return np.arange(len(ids))
+    real = ids != config.pad_token_id
+    positions: IntArray = np.cumsum(real) * real + config.pad_token_id
+    return positions
+
+
+def most_tokens(config: Config) -> int:
+    """The most tokens of a text for which there are positions."""
+    behind = FAMILIES[config.model_type].positions_follow_padding
+    return config.max_position_embeddings - (config.pad_token_id + 1) * behind
+
+
+# The least distance of each of MPNet's buckets: 16 for keys before the query, 16 for those behind.
+BUCKET_STARTS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 23, 32, 46, 64, 91)
+
+
+def relative_buckets(positions: int) -> IntArray:
+    """Which bucket the distance from each query to each key is in: -> (P, P).
+
+    Raffel et al., "T5" (2020), section 2.1, with 32 buckets, which grow logarithmically up to a
+    distance of 128, whatever config.json says.
+    """
+    behind = np.arange(positions) - np.arange(positions)[:, None]  # key - query
+    buckets: IntArray = np.searchsorted(BUCKET_STARTS, np.abs(behind), side="right") - 1
+    return buckets + len(BUCKET_STARTS) * (behind > 0)
