@@ -85,8 +85,7 @@ def load_checkpoint(folder: Path, config_args: Mapping[str, Any] | None = None) 
     files = weight_files(folder)
     family = FAMILIES[config.model_type]
     tensors = Tensors(files, family.prefix, family.names)
-    layers = family.layer_names(settings, config.num_hidden_layers)
-    parameters = read_parameters(tensors, config, layers)
+    parameters = read_parameters(tensors, config)
     return Checkpoint(config, settings, parameters, tensors, files)
 
 
@@ -133,11 +132,8 @@ def sized(settings: dict[str, Any], family: Family) -> Config:
     return Config(**{**family.defaults, **written, **family.fixed})
 
 
-def read_parameters(tensors: Tensors, config: Config, layers: list[str]) -> Parameters:
-    """Gather all tensors, and lay out anew the few that are used in another form.
-
-    `layers` are the names of the layers, in their order; one that comes again is read once.
-    """
+def read_parameters(tensors: Tensors, config: Config) -> Parameters:
+    """Gather all tensors, and lay out anew the few that are used in another form."""
     hidden, positions = config.hidden_size, config.max_position_embeddings
     family, width = FAMILIES[config.model_type], config.embedding_size or hidden
     position = tensors.take("embeddings.position_embeddings.weight", positions, width)
@@ -148,6 +144,8 @@ def read_parameters(tensors: Tensors, config: Config, layers: list[str]) -> Para
         position = types[:, None] + position  # (types, P, E)
     has_pooler = "pooler.dense.weight" in tensors
     words = tensors.take("embeddings.word_embeddings.weight", config.vocab_size, width)
+    layers = family.layer_names(config)
+    # A layer that is used again is read once.
     read = {name: read_layer(tensors, config, name) for name in dict.fromkeys(layers)}
     projects = f"{family.projection}.weight" in tensors
     tensors.let_go("embeddings.word_embeddings.weight")  # of which a text needs a few rows

@@ -36,21 +36,21 @@ class ClassifierNames(NamedTuple):
     output: str
 
 
-def layer_names(settings: dict[str, Any], layers: int) -> list[str]:
+def layer_names(config: Config) -> list[str]:
     """Where the tensors of each layer stand, in BERT's terms."""
-    return [f"encoder.layer.{number}" for number in range(layers)]
+    return [f"encoder.layer.{number}" for number in range(config.num_hidden_layers)]
 
 
-def albert_layer_names(settings: dict[str, Any], layers: int) -> list[str]:
+def albert_layer_names(config: Config) -> list[str]:
     """ALBERT's layers are few, and used again: by groups, with all inner layers of a group in turn.
 
     Lan et al., "ALBERT" (2020), section 3.1; the group of a layer is transformers' formula.
     """
-    groups, inner = settings.get("num_hidden_groups", 1), settings.get("inner_group_num", 1)
+    layers_of_a_group = config.num_hidden_layers / config.num_hidden_groups
     return [
-        f"encoder.albert_layer_groups.{int(number / (layers / groups))}.albert_layers.{part}"
-        for number in range(layers)
-        for part in range(inner)
+        f"encoder.albert_layer_groups.{int(number / layers_of_a_group)}.albert_layers.{part}"
+        for number in range(config.num_hidden_layers)
+        for part in range(config.inner_group_num)
     ]
 
 
@@ -66,7 +66,7 @@ class Family:
     tokenizer: str = "BertTokenizer"  # where a folder names none
     # BERT's name of a part of a tensor's name -> the family's, replaced one after the other.
     names: tuple[tuple[str, str], ...] = ()
-    layer_names: Callable[[dict[str, Any], int], list[str]] = layer_names
+    layer_names: Callable[[Config], list[str]] = layer_names
     keys: dict[str, str] = field(
         default_factory=dict
     )  # a field of Config -> its key in config.json

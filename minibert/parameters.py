@@ -28,7 +28,9 @@ class Config(NamedTuple):
     model_type: str = "bert"
     pad_token_id: int = 0
     embedding_size: int = 0  # of the word table; 0 is hidden_size
-    relative_attention_num_buckets: int = 32
+    relative_attention_num_buckets: int = 32  # MPNet
+    num_hidden_groups: int = 1  # ALBERT
+    inner_group_num: int = 1
 
 
 class Layer(NamedTuple):

@@ -168,6 +168,8 @@ def albert(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> T
     if table := character_table(content):
         steps.append(table)
     backend.normalizer = normalizers.Sequence(steps)
+    # Unlike the other classes', what stands around a text is that of the file.
+    backend.post_processor = as_it_stands(folder, settings, content).post_processor
     return backend
 
 
