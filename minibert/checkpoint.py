@@ -94,7 +94,7 @@ def read_config(settings: dict[str, Any], path: Path) -> Config:
     family = setting(path, settings, "model_type", str, "bert")
     if family not in FAMILIES:
         raise CheckpointError(
-            f"{path}: model_type is {family!r}; minibert runs {', '.join(sorted(FAMILIES))}."
+            f"{path}: model_type is {family!r}; minibert runs {', '.join(FAMILIES)}."
         )
     for key, expected in FIXED_KEYS.items():
         if settings.get(key, expected) not in (expected, None):
