@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from minibert.families import FAMILIES
@@ -17,5 +17,5 @@ def supported() -> dict[str, Any]:
     A model has its kind, model_type, dimensions, max_seq_length, metric, pooling, normalize and
     prompts, None where no source had the value; whether it `runs`, a `remark`, and its `sources`.
     """
-    text = files("minibert").joinpath("supported.json").read_text(encoding="utf-8")
-    return {"families": list(FAMILIES), "models": json.loads(text)}
+    table = Path(__file__).with_name("supported.json").read_text(encoding="utf-8")
+    return {"families": list(FAMILIES), "models": json.loads(table)}

@@ -241,7 +241,7 @@ def test_the_page_of_models_has_what_the_command_prints(capsys):
     page = MODELS_PAGE.read_text(encoding="utf-8")
     sources = re.findall(r"^\d+\. [<`](.*)[>`]$", page, re.MULTILINE)
     rows = [
-        [cell.strip() for cell in line.split("|")[1:-1]]
+        [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         for line in page.splitlines()
         if re.match(r"\| `[^`]*/", line)
     ]

@@ -31,6 +31,8 @@ MAY_IMPORT = {
     "arguments": "json_files",
     "tokens": "arrays errors",
     "parameters": "arrays",
+    "families": "arrays parameters",
+    "supported": "families",
     "bert": "activations arrays packing parameters",
     "pooling": "activations arrays packing",
     "scores": "arrays kernels",
@@ -44,20 +46,21 @@ MAY_IMPORT = {
     "folder": "errors json_files modules",
     "hub": "errors json_files modules",
     "tensors": "arrays errors json_files",
-    "vocabulary": "errors json_files modules tokens",
-    "checkpoint": "activations errors json_files parameters tensors",
+    "tokenizer_classes": "errors json_files",
+    "vocabulary": "errors json_files modules tokenizer_classes tokens",
+    "checkpoint": "activations arrays errors families json_files parameters tensors",
     "devices": "arrays errors json_files kernels packing parameters",
     "shares": "arrays bert devices packing parameters",
-    "transformer": "arrays bert checkpoint devices errors json_files modules packing parameters "
+    "transformer": "arrays bert checkpoint devices errors families json_files modules packing parameters "
     "pooling shares tokens vocabulary",
-    "padded": "arrays bert checkpoint devices errors hub json_files modules packing parameters "
-    "shares tokens vocabulary",
+    "padded": "arrays bert checkpoint devices errors families hub json_files modules packing "
+    "parameters shares tokenizer_classes tokens vocabulary",
     "pipeline": "arrays errors folder modules pooling tensors",
     "vectors": "arrays packing padded pipeline pooling tokens transformer",
     "processes": "arguments devices",
     "saving": "files folder json_files modules tensors",
     "model": "errors tokens",
-    "cross_encoder": "activations arguments arrays bert checkpoint errors folder hub json_files "
+    "cross_encoder": "activations arguments arrays checkpoint errors families folder hub json_files "
     "kernels model packing progress tokens transformer",
     "masked_lm": "activations arguments arrays best checkpoint errors hub kernels modules packing "
     "tokens transformer",
@@ -124,6 +127,7 @@ LATE = {
     "commands.options": "corpus",
     "commands.index": "corpus errors indexing manifest reading verifying",
     "search": "approximate encoder",
+    "commands.info": "supported",
     "approximate": "writing",
     "commands.graph": "approximate search",
     "commands.search": "collection cross_encoder manifest reading search",
