@@ -16,7 +16,7 @@ from typing import NamedTuple
 from minibert.activations import ACTIVATIONS
 from minibert.arrays import Array, IntArray, Kernels, Run, Then
 from minibert.packing import Pack, equal_runs
-from minibert.parameters import Config, Layer, Parameters
+from minibert.parameters import Config, Layer, Parameters, RotaryLayer
 
 __all__ = ["Together", "Watch", "hidden_states", "pooler_output"]
 
@@ -141,7 +141,9 @@ def heads_of(layer: Layer, config: Config) -> int:
     return len(layer.qkv_bias) // 3 * config.num_attention_heads // config.hidden_size
 
 
-def project(hidden: Array, layer: Layer, kernels: Kernels) -> tuple[Array, Array, Array]:
+def project(
+    hidden: Array, layer: Layer | RotaryLayer, kernels: Kernels
+) -> tuple[Array, Array, Array]:
     """Queries, keys and values: (N, D) -> three of (N, D), or of a share's part of D."""
     width = len(layer.qkv_bias) // 3
     qkv = kernels.linear(hidden, layer.qkv_weight, layer.qkv_bias)  # (N, 3D)

@@ -34,6 +34,7 @@ class ClassifierNames(NamedTuple):
     dense: str
     activation: str
     output: str
+    norm: str = ""  # a layer norm after the activation
 
 
 def layer_names(config: Config) -> list[str]:
@@ -79,7 +80,48 @@ class Family:
     positions_follow_padding: bool = False
     projection: str = ""  # the tensor between a narrower word table and the layers
     relative_bias: str = ""  # the tensor that attention adds by distance
+    is_rotary: bool = False  # whether the forward pass is rotary.py's
+    # Fields of Config that a config.json gives in a way of its own.
+    read: Callable[[dict[str, Any]], dict[str, Any]] = lambda settings: {}
+    # Keys that would change the mathematics, and the one value that leaves it as computed here.
+    fixed_keys: dict[str, Any] = field(default_factory=dict)
     classifier: ClassifierNames = BERT_CLASSIFIER
+
+
+def modernbert_fields(settings: dict[str, Any]) -> dict[str, Any]:
+    """The bases of the angles and the local layers, in the keys of both releases."""
+    by_kind = settings.get("rope_parameters") or {}
+    bases = {
+        "global_rope_theta": by_kind.get("full_attention") or {},
+        "local_rope_theta": by_kind.get("sliding_attention") or {},
+    }
+    every = settings.get("global_attn_every_n_layers", 3)
+    kinds = settings.get("layer_types") or [
+        "sliding_attention" if number % every else "full_attention"
+        for number in range(settings.get("num_hidden_layers", 22))
+    ]
+    local = (number for number, kind in enumerate(kinds) if kind == "sliding_attention")
+    thetas = {name: base["rope_theta"] for name, base in bases.items() if "rope_theta" in base}
+    return {**thetas, "local_layers": frozenset(local)}
+
+
+def nomic_fields(settings: dict[str, Any]) -> dict[str, Any]:
+    """The sizes under the keys of the published models, which are GPT-2's."""
+    published = {
+        "hidden_size": "n_embd",
+        "num_hidden_layers": "n_layer",
+        "num_attention_heads": "n_head",
+        "intermediate_size": "n_inner",
+        "max_position_embeddings": "n_positions",
+        "layer_norm_eps": "layer_norm_epsilon",
+        "global_rope_theta": "rotary_emb_base",
+    }
+    found = {name: settings[key] for name, key in published.items() if settings.get(key)}
+    gates = {"swiglu": "silu", "geglu": "gelu"}
+    if settings.get("activation_function") in gates:
+        found["hidden_act"] = gates[settings["activation_function"]]
+    rope = settings.get("rope_parameters") or {}
+    return found | ({"global_rope_theta": rope["rope_theta"]} if "rope_theta" in rope else {})
 
 
 ROBERTA = Family(
@@ -176,6 +218,54 @@ FAMILIES: dict[str, Family] = {
             "hidden_act": "gelu_new",
         },
         projection="encoder.embedding_hidden_mapping_in",
+    ),
+    "modernbert": Family(
+        prefix="model.",
+        tokenizer="PreTrainedTokenizer",
+        keys={"layer_norm_eps": "norm_eps", "hidden_act": "hidden_activation"},
+        fixed={"type_vocab_size": 1, "norm_first": True},
+        defaults={
+            "vocab_size": 50368,
+            "intermediate_size": 1152,
+            "num_hidden_layers": 22,
+            "max_position_embeddings": 8192,
+            "layer_norm_eps": 1e-5,
+            "pad_token_id": 50283,
+        },
+        has_token_types=False,
+        is_rotary=True,
+        read=modernbert_fields,
+        classifier=ClassifierNames("head.dense", "gelu", "classifier", norm="head.norm"),
+    ),
+    "nomic_bert": Family(
+        prefix="nomic_bert.",
+        names=(
+            ("embeddings.tok_embeddings", "embeddings.word_embeddings"),
+            ("embeddings.norm", "emb_ln"),
+            ("layers.", "encoder.layers."),
+            ("attn.Wo", "attn.out_proj"),
+            ("attn_norm", "norm1"),
+            ("mlp_norm", "norm2"),
+            ("mlp.Wo", "mlp.fc2"),
+        ),
+        defaults={
+            "vocab_size": 30528,
+            "hidden_act": "silu",
+            "max_position_embeddings": 2048,
+            "global_rope_theta": 1000.0,
+        },
+        is_rotary=True,
+        read=nomic_fields,
+        fixed_keys={
+            "prenorm": False,
+            "use_rms_norm": False,
+            "causal": False,
+            "parallel_block": False,
+            "rotary_emb_interleaved": False,
+            "rotary_emb_fraction": 1.0,
+            "rotary_scaling_factor": None,
+            "rotary_emb_scale_base": None,
+        },
     ),
 }
 

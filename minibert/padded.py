@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minibert.arrays import Array, IntArray, Kernels
-from minibert.bert import Watch, hidden_states, pooler_output
+from minibert.bert import Watch, pooler_output
 from minibert.checkpoint import load_checkpoint, read_config
 from minibert.devices import Device, available_threads, find_device, one_blas_thread
 from minibert.errors import CheckpointError
 from minibert.families import FAMILIES, most_tokens, positions_of
+from minibert.forward import check_device, hidden_states
 from minibert.hub import find_model
 from minibert.json_files import read_json
 from minibert.modules import TransformerSettings
@@ -263,6 +264,7 @@ class BertModel:
     ) -> None:
         self.config = config
         self._device = find_device(device, dtype)
+        check_device(config, self._device.name)
         self._parameters = self._device.put_parameters(parameters)
         self._host_parameters = parameters
         self._shares = Shares(self._parameters, config)

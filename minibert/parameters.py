@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from minibert.arrays import Array
 
-__all__ = ["Config", "Layer", "Parameters"]
+__all__ = ["Config", "Layer", "Parameters", "RotaryLayer"]
 
 
 class Config(NamedTuple):
@@ -31,6 +31,13 @@ class Config(NamedTuple):
     relative_attention_num_buckets: int = 32  # MPNet
     num_hidden_groups: int = 1  # ALBERT
     inner_group_num: int = 1
+    # ModernBERT, NomicBERT: the angles' base in layers that see a whole text, and in those that see
+    # half of `local_attention` on each side, which are the `local_layers`.
+    global_rope_theta: float = 160_000.0
+    local_rope_theta: float = 10_000.0
+    local_attention: int = 128
+    local_layers: frozenset[int] = frozenset()
+    norm_first: bool = False
 
 
 class Layer(NamedTuple):
@@ -46,6 +53,23 @@ class Layer(NamedTuple):
     attention_norm_bias: Array  # (D,)
     intermediate_weight: Array  # (D, F)
     intermediate_bias: Array  # (F,)
+    output_weight: Array  # (F, D)
+    output_bias: Array  # (D,)
+    output_norm_weight: Array  # (D,)
+    output_norm_bias: Array  # (D,)
+
+
+class RotaryLayer(NamedTuple):
+    """The tensors of one layer with rotary positions and a gated feed-forward."""
+
+    qkv_weight: Array  # (D, 3D), scaled as in Layer
+    qkv_bias: Array  # (3D,)
+    attention_weight: Array  # (D, D)
+    attention_bias: Array  # (D,)
+    attention_norm_weight: Array | None  # (D,)
+    attention_norm_bias: Array | None  # (D,)
+    intermediate_weight: Array  # (D, 2F): what is activated, then what it is multiplied by
+    intermediate_bias: Array  # (2F,)
     output_weight: Array  # (F, D)
     output_bias: Array  # (D,)
     output_norm_weight: Array  # (D,)
@@ -68,3 +92,6 @@ class Parameters(NamedTuple):
     relative_bias: Array | None = None  # (H, P, P)
     pooler_weight: Array | None = None  # (D, D)
     pooler_bias: Array | None = None  # (D,)
+    rotary_layers: tuple[RotaryLayer, ...] = ()  # in place of `layers`: ModernBERT, NomicBERT
+    final_norm_weight: Array | None = None  # (D,), after the last of them: ModernBERT
+    final_norm_bias: Array | None = None  # (D,)

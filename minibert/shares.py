@@ -14,8 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from minibert.arrays import Array, IntArray, Kernels
-from minibert.bert import Together, hidden_states
+from minibert.bert import Together
 from minibert.devices import CORES, has_small_products
+from minibert.families import FAMILIES
+from minibert.forward import hidden_states
 from minibert.packing import Pack
 from minibert.parameters import Config, Layer, Parameters
 
@@ -97,6 +99,8 @@ class Shares:
 
 def can_share(config: Config, count: int) -> bool:
     """Whether heads and feed-forward fall into so many equal shares."""
+    if FAMILIES[config.model_type].is_rotary:
+        return False
     return config.num_attention_heads % count == config.intermediate_size % count == 0
 
 

@@ -102,15 +102,17 @@ def shapes_of(encoding: Encoding, tokens: int) -> dict[str, tuple[int, ...]]:
         "intermediate": (tokens, config.intermediate_size),
         "output": states,
     }
-    layers = {
+    made = encoding.transformer.parameters
+    layers = len(made.layers) + len(made.rotary_layers)
+    of_layers = {
         f"layer.{number}.{name}": shape
-        for number in range(len(encoding.transformer.parameters.layers))
+        for number in range(layers)
         for name, shape in of_layer.items()
     }
     return {
         "embeddings.words": words,
         "embeddings.output": states,
-        **layers,
+        **of_layers,
         "token_embeddings": (tokens, encoding.pipeline.token_width),
         "sentence_embedding": (encoding.width,),
     }

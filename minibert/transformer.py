@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from minibert.arrays import Array, IntArray
-from minibert.bert import Watch, hidden_states
+from minibert.bert import Watch
 from minibert.checkpoint import load_checkpoint
 from minibert.devices import Device, find_device, one_blas_thread, thread_count
 from minibert.errors import DeviceError
 from minibert.families import FAMILIES, most_tokens, positions_of
+from minibert.forward import check_device, hidden_states
 from minibert.json_files import is_count
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs, split
@@ -69,6 +70,7 @@ class Transformer:
         self._most_tokens: int | None = None  # of a pack, once the device's memory has run out
         self.checkpoint = load_checkpoint(settings.path, settings.config_args)
         self.config: Config = self.checkpoint.config
+        check_device(self.config, self.device.name)
         self.most_tokens = most_tokens(self.config)
         self.words = load_tokenizer(
             settings,
@@ -126,6 +128,7 @@ class Transformer:
         Where that fails, all stays as it was.
         """
         found = find_device(device, dtype or self.dtype)
+        check_device(self.config, found.name)
         self._place(found)
         self.device, self.dtype, self._most_tokens = found, found.dtype, None
 

@@ -17,7 +17,10 @@ from minibert.supported import supported
 from minibert.tokenizer_classes import CLASSES
 
 MODELS_PAGE = Path(__file__).parent.parent / "docs" / "models.md"
-NAMES = ["albert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm_roberta"]
+NAMES = [
+    *("albert", "camembert", "distilbert", "electra", "modernbert", "mpnet", "nomic_bert"),
+    *("roberta", "xlm_roberta"),
+]
 
 
 @pytest.mark.parametrize("model_type", FAMILIES)
@@ -118,7 +121,7 @@ def test_layers_that_are_used_again_are_in_memory_once():
     assert layers[0] is layers[1] is not layers[2]  # int(layer / (3 layers / 2 groups))
 
 
-@pytest.mark.parametrize("family", ["t5", "gpt2", "deberta-v2", "modernbert", "xlnet"])
+@pytest.mark.parametrize("family", ["t5", "gpt2", "deberta-v2", "bart", "xlnet"])
 def test_other_families_are_refused_with_the_list_of_those_that_run(folder, edit, family):
     edit(folder / "config.json", model_type=family)
     with pytest.raises(CheckpointError, match=f"model_type is '{family}'") as caught:

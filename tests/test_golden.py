@@ -26,7 +26,7 @@ def inputs_of(expected, side):
 
 
 def test_all_golden_models_are_here():
-    assert len(CASES) == 19
+    assert len(CASES) == 21
     assert len(WITH_POOLER) == 15
 
 

@@ -32,7 +32,7 @@ def awkward(model: torch.nn.Module, deviation: float = 0.5) -> torch.nn.Module:
     """Draw every parameter, around 1 for the gains of layer norms, else around 0."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            gain = name.endswith(("LayerNorm.weight", "layer_norm.weight"))
+            gain = name.lower().endswith(("norm.weight", "layernorm.weight"))
             parameter.copy_(torch.randn_like(parameter) * deviation + float(gain))
     return model.eval()
 
@@ -135,6 +135,18 @@ def distilbert_tokenizer(**settings):
     return transformers.DistilBertTokenizer(vocab=words, **MAX_LENGTH, **settings)
 
 
+def fast_tokenizer():
+    """The words of a BERT under the class that takes tokenizer.json as it stands."""
+    names = {f"{name}_token": f"[{name.upper()}]" for name in ("cls", "sep", "pad", "unk", "mask")}
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer().backend_tokenizer, **MAX_LENGTH, **names
+    )
+
+
+BERT_IDS = {
+    "pad_token_id": 0, "cls_token_id": 2, "bos_token_id": 2, "sep_token_id": 3, "eos_token_id": 3,
+}  # fmt: skip
+ROPE = {"rope_type": "default", "rope_theta": 50.0}
 FAMILIES = {
     "roberta": Family("Roberta", byte_level, {**BEHIND_PADDING, "type_vocab_size": 1}),
     "xlm_roberta": Family("XLMRoberta", xlm_roberta, {**BEHIND_PADDING, "type_vocab_size": 1}),
@@ -154,4 +166,10 @@ FAMILIES = {
         {**SIZES, "embedding_size": 12, "num_hidden_groups": 2,
          "hidden_act": "gelu_new"},
     ),
+    "modernbert": Family(
+        "ModernBert", fast_tokenizer,
+        {**COMMON, "hidden_size": 20, "num_attention_heads": 5, "num_hidden_layers": 4,
+         "local_attention": 8, "norm_bias": True, **BERT_IDS},
+    ),
+    "nomic_bert": Family("NomicBert", tokenizer, {**SIZES, "rope_parameters": ROPE}),
 }  # fmt: skip
