@@ -32,7 +32,7 @@ def awkward(model: torch.nn.Module, deviation: float = 0.5) -> torch.nn.Module:
     """Draw every parameter, around 1 for the gains of layer norms, else around 0."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            gain = name.lower().endswith(("norm.weight", "layernorm.weight"))
+            gain = name.lower().endswith("norm.weight")
             parameter.copy_(torch.randn_like(parameter) * deviation + float(gain))
     return model.eval()
 
