@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from golden_files import GOLDEN, copy_of
 from safetensors.numpy import load_file, save_file
 
-from minibert import BertModel, CheckpointError, CrossEncoder, SentenceTransformer, cli
+from minibert import BertModel, CheckpointError, CrossEncoder, SentenceTransformer, cli, shares
+from minibert.devices import CORES
 from minibert.families import FAMILIES, most_tokens, positions_of, relative_buckets
 from minibert.parameters import Config
 from minibert.supported import supported
@@ -81,16 +83,38 @@ def test_a_long_text_is_cut_where_the_positions_end(name, tmp_path, edit, caplog
         model.max_seq_length = 42
 
 
-@pytest.mark.parametrize("name", ["albert", "distilbert", "mpnet"])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_lone_text_shared_by_threads_has_the_same_vector(name, threads, monkeypatch, texts):
+@pytest.fixture
+def even(tmp_path, edit):
+    """An MPNet whose heads and feed-forward fall into halves."""
+    folder = copy_of("mpnet", tmp_path)
+    tensors = dict(load_file(folder / "model.safetensors"))
+    for name, tensor in tensors.items():
+        if "relative_attention_bias" in name:
+            tensors[name] = tensor[:, :4].copy()
+        elif "intermediate.dense" in name:
+            tensors[name] = tensor[:36].copy()
+        elif name.endswith("output.dense.weight"):
+            tensors[name] = tensor[:, :36].copy()
+    (folder / "model.safetensors").unlink()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    edit(folder / "config.json", num_attention_heads=4, intermediate_size=36)
+    return folder
+
+
+def test_threads_that_share_a_text_share_the_bias_by_distance(even, monkeypatch, texts):
+    alone = SentenceTransformer(even, on_long="ignore", threads=1).encode(texts[4])
     monkeypatch.setattr("minibert.shares.WORTH_MEETING", 1)
-    monkeypatch.setattr("minibert.shares.can_share", lambda config, count: count == 1)
-    alone = SentenceTransformer(GOLDEN / name, on_long="ignore", threads=1).encode(texts[4])
-    monkeypatch.undo()
-    monkeypatch.setattr("minibert.shares.WORTH_MEETING", 1)
-    model = SentenceTransformer(GOLDEN / name, on_long="ignore", threads=threads)
-    np.testing.assert_allclose(model.encode(texts[4]), alone, rtol=0, atol=5e-6)
+    monkeypatch.setattr("minibert.transformer.thread_count", lambda threads: 2)
+    monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(2))
+    met = []
+    together = shares.run_together
+    monkeypatch.setattr(
+        "minibert.shares.run_together",
+        lambda run, count: [met.append(count), together(run, count)][1],
+    )
+    shared = SentenceTransformer(even, on_long="ignore").encode(texts[4])
+    assert met == [2]
+    np.testing.assert_allclose(shared, alone, rtol=0, atol=5e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -219,6 +243,16 @@ def test_a_model_without_a_classifier_is_no_cross_encoder(name, tmp_path):
         (folder / extra).unlink(missing_ok=True)
     with pytest.raises(CheckpointError, match="has no classifier"):
         CrossEncoder(folder)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_ends_stand_between_the_texts_of_a_pair(name):
+    words = SentenceTransformer(GOLDEN / name).transformer.words
+    ids = words.rows([("a", "a")], None).ids[0].tolist()
+    (between,) = (words.frame.pair[1:-1],)
+    doubled = name in ("roberta", "xlm_roberta", "camembert", "mpnet")
+    assert [len(part) for part in between] == [2 if doubled else 1]
+    assert between[0] == [ids[-1]] * len(between[0])
 
 
 def test_every_family_has_a_tokenizer_that_can_be_built():

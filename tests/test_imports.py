@@ -33,6 +33,8 @@ MAY_IMPORT = {
     "parameters": "arrays",
     "families": "arrays parameters",
     "supported": "families",
+    "rotary": "activations arrays bert packing parameters",
+    "forward": "arrays bert errors families packing parameters rotary",
     "bert": "activations arrays packing parameters",
     "pooling": "activations arrays packing",
     "scores": "arrays kernels",
@@ -50,18 +52,18 @@ MAY_IMPORT = {
     "vocabulary": "errors json_files modules tokenizer_classes tokens",
     "checkpoint": "activations arrays errors families json_files parameters tensors",
     "devices": "arrays errors json_files kernels packing parameters",
-    "shares": "arrays bert devices packing parameters",
-    "transformer": "arrays bert checkpoint devices errors families json_files modules packing parameters "
-    "pooling shares tokens vocabulary",
-    "padded": "arrays bert checkpoint devices errors families hub json_files modules packing "
-    "parameters shares tokenizer_classes tokens vocabulary",
+    "shares": "arrays bert devices families forward packing parameters",
+    "transformer": "arrays bert checkpoint devices errors families forward json_files modules "
+    "packing parameters pooling shares tokens vocabulary",
+    "padded": "arrays bert checkpoint devices errors families forward hub json_files modules "
+    "packing parameters shares tokenizer_classes tokens vocabulary",
     "pipeline": "arrays errors folder modules pooling tensors",
     "vectors": "arrays packing padded pipeline pooling tokens transformer",
     "processes": "arguments devices",
     "saving": "files folder json_files modules tensors",
     "model": "errors tokens",
-    "cross_encoder": "activations arguments arrays checkpoint errors families folder hub json_files "
-    "kernels model packing progress tokens transformer",
+    "cross_encoder": "activations arguments arrays checkpoint errors families folder hub "
+    "json_files kernels model packing pooling progress tokens transformer",
     "masked_lm": "activations arguments arrays best checkpoint errors hub kernels modules packing "
     "tokens transformer",
     "encoder": "arguments arrays metrics model progress quantization scores tokens",
