@@ -16,7 +16,7 @@ from typing import NamedTuple
 from minibert.activations import ACTIVATIONS
 from minibert.arrays import Array, IntArray, Kernels, Run, Then
 from minibert.packing import Pack, equal_runs
-from minibert.parameters import Config, Layer, Parameters
+from minibert.parameters import AnyLayer, Config, Layer, Parameters
 
 __all__ = ["Together", "Watch", "hidden_states", "pooler_output"]
 
@@ -34,6 +34,7 @@ class Pass(NamedTuple):
     kernels: Kernels
     watch: Watch | None
     together: Together | None
+    relative_bias: Array | None  # (H, P, P)
     place: str = "embeddings"  # which part of the model this is, for whoever watches
 
     def show(self, name: str, array: Array) -> None:
@@ -54,24 +55,25 @@ def hidden_states(
     """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
     `chosen` are the numbers of the only tokens whose states are wanted, one of each text: -> (S,
-    D); the last layer is then computed for them alone. `watch` is shown every step by its name, as
-    "embeddings.output" (N, D) and, for layer n, "layer.n.query" (N, D), with the attention's scale
-    in it, or "layer.n.attention" (S, H, T, T), that once for every run of equally long texts, in
-    the pack's order; trace.py lists them all.
+    D); the last layer is then computed for them alone. `watch` is shown every step by the names in
+    trace.py, but "layer.n.attention" (S, H, T, T) once for each run of equally long texts, in turn.
 
     The layers may be a share of a model's, some of its heads and of its feed-forward, where other
     threads have the rest (shares.py); `together` then adds up what all of them make.
     """
-    forward = Pass(config, kernels, watch, together)
+    forward = Pass(config, kernels, watch, together, parameters.relative_bias)
     hidden = embed(pack, parameters, forward)
     # An observer is shown what has no padding in it.
     runs = list(equal_runs(pack.lengths)) if watch else kernels.runs(pack.lengths)
-    last = len(parameters.layers) - 1
+    # A relative bias would have to be cut for them, so then the last layer is computed for all.
+    last = len(parameters.layers) - 1 if parameters.relative_bias is None else None
     for number, layer in enumerate(parameters.layers):
         forward = forward._replace(place=f"layer.{number}")
         wanted = chosen if number == last else None
         hidden = attention(hidden, runs, layer, forward, wanted)
         hidden = feed_forward(hidden, layer, forward)
+    if chosen is not None and last is None:
+        hidden = kernels.rows_at(hidden, chosen)
     return kernels.floats(hidden)
 
 
@@ -80,9 +82,11 @@ def embed(pack: Pack, parameters: Parameters, forward: Pass) -> Array:
     hidden: Array = parameters.words[pack.ids]
     forward.show("words", hidden)
     hidden += parameters.types_and_positions[pack.token_types, pack.positions]
-    forward.kernels.layer_norm_(
-        hidden, parameters.norm_weight, parameters.norm_bias, forward.config.layer_norm_eps
-    )
+    norm = parameters.norm_weight, parameters.norm_bias
+    forward.kernels.layer_norm_(hidden, *norm, forward.config.layer_norm_eps)
+    if parameters.projection_weight is not None and parameters.projection_bias is not None:
+        projection = parameters.projection_weight, parameters.projection_bias
+        hidden = forward.kernels.linear(hidden, *projection)  # (N, E) -> (N, D)
     forward.show("output", hidden)
     return hidden
 
@@ -106,15 +110,14 @@ def attention(
         asked = run if chosen is None else Run(run.texts, run.texts, longest=1)  # a row a text
         own, rows = asked.rows, run.rows
         weights, sums = attend(
-            q[own], k[rows], v[rows], context[own], asked, run, heads, kernels, bound
+            q[own], k[rows], v[rows], context[own], asked, run, heads, forward, bound
         )
         if forward.watch:
             weights /= sums
             forward.show("attention", weights)
     forward.show("context", context)
-    then = add_and_normalise(
-        hidden, layer.attention_norm_weight, layer.attention_norm_bias, forward
-    )
+    norm = layer.attention_norm_weight, layer.attention_norm_bias
+    then = add_and_normalise(hidden, *norm, forward)
     hidden = kernels.linear(context, layer.attention_weight, layer.attention_bias, then)
     forward.show("attention_output", hidden)
     return hidden
@@ -138,7 +141,7 @@ def heads_of(layer: Layer, config: Config) -> int:
     return len(layer.qkv_bias) // 3 * config.num_attention_heads // config.hidden_size
 
 
-def project(hidden: Array, layer: Layer, kernels: Kernels) -> tuple[Array, Array, Array]:
+def project(hidden: Array, layer: AnyLayer, kernels: Kernels) -> tuple[Array, Array, Array]:
     """Queries, keys and values: (N, D) -> three of (N, D), or of a share's part of D."""
     width = len(layer.qkv_bias) // 3
     qkv = kernels.linear(hidden, layer.qkv_weight, layer.qkv_bias)  # (N, 3D)
@@ -147,17 +150,21 @@ def project(hidden: Array, layer: Layer, kernels: Kernels) -> tuple[Array, Array
 
 def attend(
     q: Array, k: Array, v: Array, context: Array, asked: Run, run: Run, heads: int,
-    kernels: Kernels, bound: float,
+    forward: Pass, bound: float,
 ) -> tuple[Array, Array | float]:  # fmt: skip
     """Fill `context` (S*Q, D) from q (S*Q, D), k and v (S*T, D): S texts of T tokens, Q ask.
 
     softmax(q k^T / sqrt(D/H)) v for each head: Vaswani et al. (2017), equation 1. Returns the
     weights (S, H, Q, T) before they are divided by their sums (S, H, Q, 1), which come with them.
     """
+    kernels, bias = forward.kernels, forward.relative_bias
     q, k, v = (
         kernels.split_heads(x, texts, heads) for x, texts in ((q, asked), (k, run), (v, run))
     )
     weights = kernels.logits_of(q, k)  # (S, H, Q, T), logits as yet
+    if bias is not None:
+        weights += bias[:, : run.longest, : run.longest]
+        bound = float("inf")  # none is known of the sum
     sums = kernels.exponentials_(weights, bound, run.lengths)
     mixed = kernels.mix(weights, v)  # (S, H, Q, D/H)
     kernels.join_heads_(context, mixed, sums, asked)  # divided here, being fewer than the weights

@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 
 from minibert.activations import ACTIVATIONS
+from minibert.arrays import Array
 from minibert.errors import CheckpointError
+from minibert.families import FAMILIES, Family, relative_buckets
 from minibert.json_files import is_count, read_json, setting
-from minibert.parameters import Config, Layer, Parameters
+from minibert.parameters import Config, Layer, Parameters, RotaryLayer
 from minibert.tensors import Tensors, weight_files
 
-__all__ = ["FAMILIES", "Checkpoint", "load_checkpoint", "read_config"]
-
-# model_type in config.json -> the prefix that a head's checkpoint puts before the tensors' names.
-FAMILIES = {"bert": "bert."}
+__all__ = ["Checkpoint", "load_checkpoint", "read_bias", "read_config", "read_norm"]
 
 # Keys that would change the mathematics, and the one value that leaves it as computed here.
 FIXED_KEYS: dict[str, Any] = {
@@ -33,6 +32,12 @@ FIXED_KEYS: dict[str, Any] = {
     "pruned_heads": {},
     "quantization_config": None,
 }
+
+
+# NomicBERT's names of the two halves of a gated feed-forward, the activated one first.
+GATED = ("fc12", "fc11")
+# Of the sizes: the padding's id, and an embedding_size that is the layers' own.
+MAY_BE_ZERO = ("pad_token_id", "embedding_size")
 
 
 @dataclass(frozen=True)
@@ -80,27 +85,32 @@ def load_checkpoint(folder: Path, config_args: Mapping[str, Any] | None = None) 
     settings = read_json(folder / "config.json", dict) | dict(config_args or {})
     config = read_config(settings, folder / "config.json")
     files = weight_files(folder)
-    tensors = Tensors(files, FAMILIES[settings.get("model_type", "bert")])
-    parameters = read_parameters(tensors, config)
+    family = FAMILIES[config.model_type]
+    tensors = Tensors(files, family.prefix, family.names)
+    reads = read_rotary if family.is_rotary else read_parameters
+    parameters = reads(tensors, config)
     return Checkpoint(config, settings, parameters, tensors, files)
 
 
 def read_config(settings: dict[str, Any], path: Path) -> Config:
     """Check config.json's content; a key that is missing has the reference's default."""
     family = setting(path, settings, "model_type", str, "bert")
-    setting(path, settings, "hidden_act", str)
     if family not in FAMILIES:
         raise CheckpointError(
-            f"{path}: model_type is {family!r}; minibert runs {', '.join(sorted(FAMILIES))}."
+            f"{path}: model_type is {family!r}; minibert runs {', '.join(FAMILIES)}."
         )
-    for key, expected in FIXED_KEYS.items():
+    for key, expected in (FIXED_KEYS | FAMILIES[family].fixed_keys).items():
         if settings.get(key, expected) not in (expected, None):
             raise CheckpointError(
                 f"{path}: {key} is {settings[key]!r}; minibert computes {expected!r}."
             )
-    config = Config(**{key: value for key, value in settings.items() if key in Config._fields})
-    for key, value in config._asdict().items():
-        if isinstance(Config._field_defaults[key], int) and not is_count(value):
+    config = sized(settings, FAMILIES[family])
+    setting(path, {"hidden_act": config.hidden_act}, "hidden_act", str)
+    for field, value in config._asdict().items():
+        if type(Config._field_defaults[field]) is not int or is_count(value):
+            continue
+        if field not in MAY_BE_ZERO or value != 0:
+            key = FAMILIES[family].keys.get(field, field)
             raise CheckpointError(f"{path}: {key} is {value!r}; expected a whole number from 1 up.")
     epsilon = config.layer_norm_eps
     if not isinstance(epsilon, int | float) or not 0 < epsilon < math.inf:
@@ -118,27 +128,133 @@ def read_config(settings: dict[str, Any], path: Path) -> Config:
     return config
 
 
+def sized(settings: dict[str, Any], family: Family) -> Config:
+    """The fields of Config by a family's keys; what is missing has the family's default."""
+    given = {field: family.keys.get(field, field) for field in Config._fields}
+    written = {field: settings[key] for field, key in given.items() if key in settings}
+    return Config(**{**family.defaults, **written, **family.read(settings), **family.fixed})
+
+
 def read_parameters(tensors: Tensors, config: Config) -> Parameters:
     """Gather all tensors, and lay out anew the few that are used in another form."""
     hidden, positions = config.hidden_size, config.max_position_embeddings
-    position = tensors.take("embeddings.position_embeddings.weight", positions, hidden)
-    types = tensors.take("embeddings.token_type_embeddings.weight", config.type_vocab_size, hidden)
+    family, width = FAMILIES[config.model_type], config.embedding_size or hidden
+    position = tensors.take("embeddings.position_embeddings.weight", positions, width)
+    if family.has_token_types:
+        types = tensors.take(
+            "embeddings.token_type_embeddings.weight", config.type_vocab_size, width
+        )
+        position = types[:, None] + position  # (types, P, E)
     has_pooler = "pooler.dense.weight" in tensors
-    words = tensors.take("embeddings.word_embeddings.weight", config.vocab_size, hidden)
+    words = tensors.take("embeddings.word_embeddings.weight", config.vocab_size, width)
+    layers = family.layer_names(config)
+    # A layer that is used again is read once.
+    read = {name: read_layer(tensors, config, name) for name in dict.fromkeys(layers)}
+    projects = f"{family.projection}.weight" in tensors
     tensors.let_go("embeddings.word_embeddings.weight")  # of which a text needs a few rows
     return Parameters(
         words=words,
-        types_and_positions=types[:, None] + position,  # (types, P, D)
-        norm_weight=tensors.take("embeddings.LayerNorm.weight", hidden),
-        norm_bias=tensors.take("embeddings.LayerNorm.bias", hidden),
-        layers=tuple(
-            read_layer(tensors, config, f"encoder.layer.{number}")
-            for number in range(config.num_hidden_layers)
+        types_and_positions=position.reshape(-1, positions, width),
+        norm_weight=tensors.take("embeddings.LayerNorm.weight", width),
+        norm_bias=tensors.take("embeddings.LayerNorm.bias", width),
+        layers=tuple(read[name] for name in layers),
+        projection_weight=(
+            tensors.take(f"{family.projection}.weight", hidden, width).T if projects else None
         ),
+        projection_bias=tensors.take(f"{family.projection}.bias", hidden) if projects else None,
+        relative_bias=read_relative_bias(tensors, config) if family.relative_bias else None,
         # Stored as (out, in), like every weight; the transposed view copies nothing.
         pooler_weight=tensors.take("pooler.dense.weight", hidden, hidden).T if has_pooler else None,
         pooler_bias=tensors.take("pooler.dense.bias", hidden) if has_pooler else None,
     )
+
+
+def read_rotary(tensors: Tensors, config: Config) -> Parameters:
+    """Gather the tensors of a family whose forward pass is rotary.py's, by ModernBERT's names."""
+    width, family = config.hidden_size, FAMILIES[config.model_type]
+    types = np.zeros((1, width), dtype=np.float32)
+    if family.has_token_types:
+        name = "embeddings.token_type_embeddings.weight"
+        types = tensors.take(name, config.type_vocab_size, width)
+    # No position has a vector here, so a type's is that of all its positions.
+    shape = len(types), config.max_position_embeddings, width
+    norm, norm_bias = read_norm(tensors, "embeddings.norm", width)
+    final = read_norm(tensors, "final_norm", width) if "final_norm.weight" in tensors else None
+    return Parameters(
+        words=tensors.take("embeddings.tok_embeddings.weight", config.vocab_size, width),
+        types_and_positions=np.broadcast_to(types[:, None], shape),
+        norm_weight=norm,
+        norm_bias=norm_bias,
+        layers=(),
+        rotary_layers=tuple(
+            read_rotary_layer(tensors, config, f"layers.{number}")
+            for number in range(config.num_hidden_layers)
+        ),
+        final_norm_weight=None if final is None else final[0],
+        final_norm_bias=None if final is None else final[1],
+    )
+
+
+def read_rotary_layer(tensors: Tensors, config: Config, name: str) -> RotaryLayer:
+    """The tensors of one layer; biases that a model does without are zeros."""
+    width, inner = config.hidden_size, config.intermediate_size
+    qkv, qkv_bias = read_dense(tensors, f"{name}.attn.Wqkv", 3 * width, width)
+    qkv, qkv_bias = qkv.copy(), qkv_bias.copy()
+    tensors.let_go(f"{name}.attn.Wqkv.weight")  # copied
+    scale = (width // config.num_attention_heads) ** -0.5
+    qkv[:, :width] *= scale  # as in read_layer
+    qkv_bias[:width] *= scale
+    if f"{name}.mlp.Wi.weight" in tensors:
+        both, both_bias = read_dense(tensors, f"{name}.mlp.Wi", 2 * inner, width)
+    else:  # NomicBERT has the two apart: what is activated is the second
+        gate, up = (read_dense(tensors, f"{name}.mlp.{part}", inner, width) for part in GATED)
+        both = np.concatenate([gate[0], up[0]], axis=1)
+        both_bias = np.concatenate([gate[1], up[1]])
+    has_first = f"{name}.attn_norm.weight" in tensors
+    attention, attention_bias = read_dense(tensors, f"{name}.attn.Wo", width, width)
+    before = read_norm(tensors, f"{name}.attn_norm", width) if has_first else (None, None)
+    output, output_bias = read_dense(tensors, f"{name}.mlp.Wo", width, inner)
+    norm, norm_bias = read_norm(tensors, f"{name}.mlp_norm", width)
+    return RotaryLayer(
+        qkv_weight=qkv,
+        qkv_bias=qkv_bias,
+        attention_weight=attention,
+        attention_bias=attention_bias,
+        attention_norm_weight=before[0],
+        attention_norm_bias=before[1],
+        intermediate_weight=both,
+        intermediate_bias=both_bias,
+        output_weight=output,
+        output_bias=output_bias,
+        output_norm_weight=norm,
+        output_norm_bias=norm_bias,
+    )
+
+
+def read_dense(tensors: Tensors, name: str, out: int, width: int) -> tuple[Array, Array]:
+    """A weight, seen as (in, out), and its bias, or zeros: (D, F), (F,)."""
+    weight = tensors.take(f"{name}.weight", out, width).T
+    return weight, read_bias(tensors, name, out)
+
+
+def read_norm(tensors: Tensors, name: str, width: int) -> tuple[Array, Array]:
+    """A gain and its bias, or zeros: (D,), (D,)."""
+    return tensors.take(f"{name}.weight", width), read_bias(tensors, name, width)
+
+
+def read_bias(tensors: Tensors, name: str, width: int) -> Array:
+    """A bias, or zeros where the model has none."""
+    if f"{name}.bias" in tensors:
+        return tensors.take(f"{name}.bias", width)
+    return np.zeros(width, dtype=np.float32)
+
+
+def read_relative_bias(tensors: Tensors, config: Config) -> Array:
+    """What attention adds to the logit of each pair of positions: (H, P, P)."""
+    name, heads = FAMILIES[config.model_type].relative_bias, config.num_attention_heads
+    table = tensors.take(name, config.relative_attention_num_buckets, heads)  # (buckets, H)
+    buckets = relative_buckets(config.max_position_embeddings)
+    return np.ascontiguousarray(table[buckets].transpose(2, 0, 1))  # (P, P, H) -> (H, P, P)
 
 
 def read_layer(tensors: Tensors, config: Config, name: str) -> Layer:

@@ -1,4 +1,4 @@
-"""CrossEncoder: pairs of texts -> a score, or one a label, through a head on the BERT's pooler.
+"""CrossEncoder: pairs of texts -> a score, or one a label, through a head on the first token.
 
 The names and defaults are those of sentence-transformers' class.
 """
@@ -15,14 +15,15 @@ from minibert import kernels as numpy_kernels
 from minibert.activations import ACTIVATIONS, torch_activation
 from minibert.arguments import check_counts, check_no_tensor, check_prompts, one_name
 from minibert.arrays import Array
-from minibert.bert import pooler_output
-from minibert.checkpoint import Checkpoint
+from minibert.checkpoint import Checkpoint, read_bias, read_norm
 from minibert.errors import CheckpointError
+from minibert.families import FAMILIES
 from minibert.folder import Folder, read_folder
 from minibert.hub import find_model
 from minibert.json_files import setting
 from minibert.model import Model
 from minibert.packing import Pack, firsts
+from minibert.pooling import mean
 from minibert.progress import progress, wanted
 from minibert.tokens import Cut, OnLong, Text, check_on_long, check_texts
 from minibert.transformer import Transformer
@@ -37,10 +38,14 @@ ScoreActivation: TypeAlias = Callable[[Array], Array]
 
 
 class Classifier(NamedTuple):
-    """The head: a linear layer on what the pooler makes of [CLS]."""
+    """The head: a dense layer on the first token (in a BERT the pooler), then the labels."""
 
+    dense_weight: Array  # (D, D)
+    dense_bias: Array  # (D,)
     weight: Array  # (D, labels)
     bias: Array  # (labels,)
+    norm_weight: Array | None = None  # (D,), of a norm between the two: ModernBERT
+    norm_bias: Array | None = None
 
 
 class CrossEncoder(Model):
@@ -98,6 +103,7 @@ class CrossEncoder(Model):
         )
         self.config = self.transformer.config
         self._classifier = read_classifier(self.transformer.checkpoint)
+        self._activation, self._takes_mean = read_choices(self.transformer.checkpoint)
         self.place_head()
         if num_labels not in (None, self.num_labels):
             raise ValueError(f"num_labels is {num_labels}; this model has {self.num_labels}.")
@@ -184,7 +190,7 @@ class CrossEncoder(Model):
             prompt=prompt,
             limit=self.transformer.limit(),
             cuts=cuts,
-            reads=firsts,
+            reads=None if self._takes_mean else firsts,
             **options,
         ):
             logits[pack.order] = rows
@@ -196,10 +202,17 @@ class CrossEncoder(Model):
         return np.empty((pairs, self.num_labels), dtype=np.float32)
 
     def _head(self, pack: Pack, hidden: Array) -> tuple[Array]:
-        """The logits of a pack's pairs: their [CLS], (S, D) -> (S, labels)."""
-        kernels = self.transformer.device.kernels
-        pooled = pooler_output(hidden, self.transformer.parameters, kernels)
-        return (kernels.linear(pooled, *self._on_device),)
+        """The logits of a pack's pairs: their first tokens, (S, D) -> (S, labels)."""
+        kernels, head = self.transformer.device.kernels, self._on_device
+        if self._takes_mean:
+            hidden = mean(hidden, pack.lengths, 0, kernels)  # (N, D) -> (S, D)
+        pooled = kernels.linear(hidden, head.dense_weight, head.dense_bias)  # (S, D)
+        ACTIVATIONS[self._activation](kernels, pooled)
+        if head.norm_weight is not None and head.norm_bias is not None:
+            kernels.layer_norm_(
+                pooled, head.norm_weight, head.norm_bias, self.config.layer_norm_eps
+            )
+        return (kernels.linear(pooled, head.weight, head.bias),)
 
     def rank(
         self,
@@ -260,11 +273,12 @@ class CrossEncoder(Model):
 
 def read_classifier(checkpoint: Checkpoint) -> Classifier:
     """The head's tensors, for as many labels as config.json names."""
-    settings, tensors = checkpoint.settings, checkpoint.tensors
-    folder = checkpoint.files[0].parent
-    if "classifier.weight" not in tensors or checkpoint.parameters.pooler_weight is None:
+    settings, tensors, config = checkpoint.settings, checkpoint.tensors, checkpoint.config
+    folder, names = checkpoint.files[0].parent, FAMILIES[config.model_type].classifier
+    if not all(f"{name}.weight" in tensors for name in (names.dense, names.output)):
         raise CheckpointError(
-            f"{folder} has no classifier (classifier.weight, on a pooler): it is no cross-encoder."
+            f"{folder} has no classifier ({names.output}.weight, on {names.dense}): it is no "
+            "cross-encoder."
         )
     # Like the reference: two where nobody says, and one for a BERT that was no classifier.
     path = folder / "config.json"
@@ -273,8 +287,35 @@ def read_classifier(checkpoint: Checkpoint) -> Classifier:
     kinds = setting(path, settings, "architectures", list, [])
     if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
         count = 1
-    weight = tensors.take("classifier.weight", count, checkpoint.config.hidden_size)
-    return Classifier(weight.T, tensors.take("classifier.bias", count))
+    width = config.hidden_size
+    norm = read_norm(tensors, names.norm, width) if names.norm else (None, None)
+    return Classifier(
+        dense_weight=tensors.take(f"{names.dense}.weight", width, width).T,
+        dense_bias=read_bias(tensors, names.dense, width),
+        weight=tensors.take(f"{names.output}.weight", count, width).T,
+        bias=tensors.take(f"{names.output}.bias", count),
+        norm_weight=norm[0],
+        norm_bias=norm[1],
+    )
+
+
+def read_choices(checkpoint: Checkpoint) -> tuple[str, bool]:
+    """The activation within the head, and whether it is given the mean of all tokens.
+
+    Only ModernBERT lets config.json choose.
+    """
+    names = FAMILIES[checkpoint.config.model_type].classifier
+    if not names.norm:
+        return names.activation, False
+    path, settings = checkpoint.files[0].parent / "config.json", checkpoint.settings
+    activation = setting(path, settings, "classifier_activation", str, names.activation)
+    pooling = setting(path, settings, "classifier_pooling", str, "cls")
+    if activation not in ACTIVATIONS or pooling not in ("cls", "mean"):
+        raise CheckpointError(
+            f"{path}: classifier_activation is {activation!r} and classifier_pooling {pooling!r}; "
+            f"expected one of {', '.join(ACTIVATIONS)}, and cls or mean."
+        )
+    return activation, pooling == "mean"
 
 
 def named_activation(folder: Folder, checkpoint: Checkpoint) -> str | None:

@@ -16,14 +16,17 @@ SMALL_FILES = [
     "added_tokens.json",
     "config.json",
     "config_sentence_transformers.json",
+    "merges.txt",
     "model.safetensors.index.json",
     "modules.json",
     "sentence_*_config.json",
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "vocab.json",
     "vocab.txt",
 ]
+VOCABULARIES = ["tokenizer.json", "vocab.txt", "vocab.json"]  # one of them is enough
 WEIGHTS = ["model*.safetensors"]
 # Weights in one file; the second is refused later, with the command that converts it.
 WHOLE = ["model.safetensors", "pytorch_model.bin"]
@@ -226,7 +229,7 @@ def first_missing_of_transformer(folder: Path, name: str) -> str | None:
     prefix = f"{name}/" if name else ""
     if not (folder / "config.json").exists():
         return f"{prefix}config.json"
-    if not (folder / "tokenizer.json").exists() and not (folder / "vocab.txt").exists():
+    if not any((folder / words).exists() for words in VOCABULARIES):
         return f"{prefix}tokenizer.json"
     if any((folder / weights).exists() for weights in WHOLE):
         return None

@@ -14,18 +14,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minibert.arrays import Array, IntArray, Kernels
-from minibert.bert import Watch, hidden_states, pooler_output
+from minibert.bert import Watch, pooler_output
 from minibert.checkpoint import load_checkpoint, read_config
 from minibert.devices import Device, available_threads, find_device, one_blas_thread
 from minibert.errors import CheckpointError
+from minibert.families import FAMILIES, most_tokens, positions_of
+from minibert.forward import check_device, hidden_states
 from minibert.hub import find_model
 from minibert.json_files import read_json
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs
 from minibert.parameters import Config, Parameters
 from minibert.shares import Shares
+from minibert.tokenizer_classes import SPECIAL_NAMES
 from minibert.tokens import Rows, Text, TextTokenizer, check_texts
-from minibert.vocabulary import SPECIAL_TOKENS, load_tokenizer
+from minibert.vocabulary import load_tokenizer
 
 __all__ = ["BertModel", "BertOutput", "Tokenizer", "pad_rows"]
 
@@ -86,7 +89,8 @@ class Tokenizer:
             load_tokenizer(
                 TransformerSettings(folder),
                 vocab_size=config.vocab_size,
-                max_position_embeddings=config.max_position_embeddings,
+                most_tokens=most_tokens(config),
+                default_class=FAMILIES[config.model_type].tokenizer,
             )
         )
 
@@ -203,7 +207,7 @@ class Tokenizer:
     def __getattr__(self, name: str) -> Any:
         """cls_token, cls_token_id and so on; None for a special token that the folder lacks."""
         token = name.removesuffix("_id")
-        if not token.endswith("_token") or token not in SPECIAL_TOKENS:
+        if not token.endswith("_token") or token not in SPECIAL_NAMES:
             raise AttributeError(f"Tokenizer has no attribute {name!r}")
         text = self._words.special_tokens.get(token)
         return self.convert_tokens_to_ids(text) if name.endswith("_id") and text else text
@@ -260,6 +264,7 @@ class BertModel:
     ) -> None:
         self.config = config
         self._device = find_device(device, dtype)
+        check_device(config, self._device.name)
         self._parameters = self._device.put_parameters(parameters)
         self._host_parameters = parameters
         self._shares = Shares(self._parameters, config)
@@ -327,7 +332,7 @@ class BertModel:
         work = packs(
             [ids[index, here] for index, here in rows],
             pack_tokens or self._device.pack_tokens,
-            positions=columns,
+            positions=[positions_of(ids[index], self.config)[here] for index, here in rows],
             token_types=[types[index, here] for index, here in rows],
         )
         with one_blas_thread():
@@ -354,7 +359,7 @@ class BertModel:
 
     def _check_rows(self, mask: IntArray) -> None:
         """Raise ValueError for more columns than positions, and for a row without a token."""
-        positions = self.config.max_position_embeddings
+        positions = most_tokens(self.config)
         if mask.shape[1] > positions:
             raise ValueError(
                 f"The rows have {mask.shape[1]} columns; the model has {positions} positions. "

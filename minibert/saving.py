@@ -29,9 +29,11 @@ Writers: TypeAlias = dict[Path, Callable[[Path], object]]
 # What is read beside weights and settings. No pickles, and nothing that is code.
 VOCABULARY = [
     "added_tokens.json",
+    "merges.txt",
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "vocab.json",
     "vocab.txt",
 ]
 INDEX = "model.safetensors.index.json"

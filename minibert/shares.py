@@ -14,8 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from minibert.arrays import Array, IntArray, Kernels
-from minibert.bert import Together, hidden_states
+from minibert.bert import Together
 from minibert.devices import CORES, has_small_products
+from minibert.families import FAMILIES
+from minibert.forward import hidden_states
 from minibert.packing import Pack
 from minibert.parameters import Config, Layer, Parameters
 
@@ -74,9 +76,12 @@ class Shares:
         with CORES.laying_out:  # or several threads would each make the tiles
             if (count, tiles) not in self._made:
                 layers = self._tiled() if tiles else self._cut(count, cut)
+                bias = self.parameters.relative_bias
+                biases = [None] * count if bias is None else np.split(bias, count)
                 self._made[count, tiles] = [
                     self.parameters._replace(
-                        layers=tuple(share_of(layer, number, count) for layer in layers)
+                        layers=tuple(share_of(layer, number, count) for layer in layers),
+                        relative_bias=biases[number],
                     )
                     for number in range(count)
                 ]
@@ -94,6 +99,8 @@ class Shares:
 
 def can_share(config: Config, count: int) -> bool:
     """Whether heads and feed-forward fall into so many equal shares."""
+    if FAMILIES[config.model_type].is_rotary:
+        return False
     return config.num_attention_heads % count == config.intermediate_size % count == 0
 
 

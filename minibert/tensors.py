@@ -153,7 +153,14 @@ def map_safetensors(path: Path) -> list[StoredTensor]:
 class Tensors:
     """All tensors of a checkpoint under the model's own names; remembers which were taken."""
 
-    def __init__(self, files: tuple[Path, ...], prefix: str = "") -> None:
+    def __init__(
+        self,
+        files: tuple[Path, ...],
+        prefix: str = "",
+        names: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """Map files; `names` are parts of the names asked for, and what stands for them there."""
+        self._names = names
         self._stored: dict[str, StoredTensor] = {}
         self._taken: set[str] = set()
         self.taken_numbers = 0
@@ -169,10 +176,17 @@ class Tensors:
                 self._stored[name] = tensor
 
     def __contains__(self, name: str) -> bool:
-        return name in self._stored
+        return self._named(name) in self._stored
+
+    def _named(self, name: str) -> str:
+        """A name as the files have it."""
+        for asked, stored in self._names:
+            name = name.replace(asked, stored)
+        return name
 
     def take(self, name: str, *shape: int) -> Array:
         """A tensor as float32, checked for its shape and for numbers that are none."""
+        name = self._named(name)
         if name not in self._stored:
             stored = sorted(tensor.name for tensor in self._stored.values())
             raise CheckpointError(
@@ -191,13 +205,13 @@ class Tensors:
                 f"{stored_tensor.path}: {stored_tensor.name} holds NaN or infinity; "
                 "these weights cannot be used."
             )
+        self.taken_numbers += 0 if name in self._taken else tensor.size
         self._taken.add(name)
-        self.taken_numbers += tensor.size
         return tensor
 
     def let_go(self, name: str) -> None:
         """Keep a tensor's bytes out of memory: few of them are needed, or all have been copied."""
-        self._stored[name].let_go()
+        self._stored[self._named(name)].let_go()
 
     def unused(self) -> tuple[str, ...]:
         """The names, as stored, of the tensors that nobody took."""

@@ -100,6 +100,7 @@ def shapes_of(encoding: Encoding, tokens: int) -> dict[str, tuple[int, ...]]:
     """The name and the shape of every array that a text of so many tokens makes, in order."""
     config: Config = encoding.transformer.config
     states = tokens, config.hidden_size
+    words = tokens, config.embedding_size or config.hidden_size
     of_layer: dict[str, tuple[int, ...]] = {
         "query": states,
         "key": states,
@@ -110,15 +111,17 @@ def shapes_of(encoding: Encoding, tokens: int) -> dict[str, tuple[int, ...]]:
         "intermediate": (tokens, config.intermediate_size),
         "output": states,
     }
-    layers = {
+    made = encoding.transformer.parameters
+    layers = len(made.layers) + len(made.rotary_layers)
+    of_layers = {
         f"layer.{number}.{name}": shape
-        for number in range(config.num_hidden_layers)
+        for number in range(layers)
         for name, shape in of_layer.items()
     }
     return {
-        "embeddings.words": states,
+        "embeddings.words": words,
         "embeddings.output": states,
-        **layers,
+        **of_layers,
         "token_embeddings": (tokens, encoding.pipeline.token_width),
         "sentence_embedding": (encoding.width,),
     }

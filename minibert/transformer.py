@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from minibert.arrays import Array, IntArray
-from minibert.bert import Watch, hidden_states
+from minibert.bert import Watch
 from minibert.checkpoint import load_checkpoint
 from minibert.devices import Device, find_device, one_blas_thread, thread_count
 from minibert.errors import DeviceError
+from minibert.families import FAMILIES, most_tokens, positions_of
+from minibert.forward import check_device, hidden_states
 from minibert.json_files import is_count
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs, split
@@ -68,11 +70,15 @@ class Transformer:
         self._most_tokens: int | None = None  # of a pack, once the device's memory has run out
         self.checkpoint = load_checkpoint(settings.path, settings.config_args)
         self.config: Config = self.checkpoint.config
+        check_device(self.config, self.device.name)
+        self.most_tokens = most_tokens(self.config)
         self.words = load_tokenizer(
             settings,
             vocab_size=self.config.vocab_size,
-            max_position_embeddings=self.config.max_position_embeddings,
+            most_tokens=self.most_tokens,
+            default_class=FAMILIES[self.config.model_type].tokenizer,
         )
+        self.has_token_types = FAMILIES[self.config.model_type].has_token_types
         self.loaded_max_seq_length = self.max_seq_length  # before a program changes it
         self.short_inputs = short_inputs
         self._place(self.device)
@@ -100,10 +106,9 @@ class Transformer:
     def max_seq_length(self, length: int) -> None:
         if not is_count(length):
             raise ValueError(f"max_seq_length is {length!r}; expected a whole number from 1 up.")
-        if length > self.config.max_position_embeddings:
+        if length > self.most_tokens:
             raise ValueError(
-                f"max_seq_length is {length}; this model has "
-                f"{self.config.max_position_embeddings} positions."
+                f"max_seq_length is {length}; this model has {self.most_tokens} positions."
             )
         self.words.max_length = int(length)
 
@@ -123,6 +128,7 @@ class Transformer:
         Where that fails, all stays as it was.
         """
         found = find_device(device, dtype or self.dtype)
+        check_device(self.config, found.name)
         self._place(found)
         self.device, self.dtype, self._most_tokens = found, found.dtype, None
 
@@ -182,13 +188,14 @@ class Transformer:
         other rows of the same corpus come in other calls: a last pack of a few words is then
         computed like the others, and makes no tiles.
         """
+        types = types if self.has_token_types else None
         self._check_rows(ids, types)
         most = 1 if self.reproducible else batch_size
         pack_tokens = pack_tokens or self.device.pack_tokens
         if self.device.name != "cpu":
             yield from self._run_ahead(ids, types, head, pack_tokens, most, reads)
             return
-        work = list(packs(ids, pack_tokens, most, token_types=types))
+        work = self._packs(ids, types, pack_tokens, most)
         if len(work) <= 1 or self.threads == 1:
             with one_blas_thread():
                 for pack in work:
@@ -210,9 +217,9 @@ class Transformer:
 
         All arrays are the device's; those that `watch` gets the next step may overwrite.
         """
-        rows_of_types = None if types is None else [types]
-        self._check_rows([ids], rows_of_types)
-        (pack,) = packs([ids], len(ids), token_types=rows_of_types)
+        of_one = [types] if types is not None and self.has_token_types else None
+        self._check_rows([ids], of_one)
+        (pack,) = self._packs([ids], of_one, len(ids), None)
         with one_blas_thread(), self.device.active():
             here = self.device.put_pack(pack)
             kernels = self.device.kernels
@@ -233,7 +240,7 @@ class Transformer:
         Where its memory runs out, the rest goes on in packs of half as many tokens, and so does
         every later call. Raises DeviceError where one text alone is too much.
         """
-        work = list(packs(ids, pack_tokens, most, token_types=types))[::-1]
+        work = self._packs(ids, types, pack_tokens, most)[::-1]
         before: tuple[Pack, list[Callable[[], Array]]] | None = None
         while work:
             pack = work.pop()
@@ -274,6 +281,13 @@ class Transformer:
         )  # fmt: skip
         return tokens // 2
 
+    def _packs(
+        self, ids: list[IntArray], types: list[IntArray] | None, pack_tokens: int, most: int | None
+    ) -> list[Pack]:
+        """Rows of tokens in packs, with the positions that the model's family gives them."""
+        positions = [positions_of(row, self.config) for row in ids]
+        return list(packs(ids, pack_tokens, most, positions=positions, token_types=types))
+
     def _check_rows(self, ids: list[IntArray], types: list[IntArray] | None) -> None:
         """Raise ValueError for a row with no token or too many, and for what has no embedding."""
         longest = max(map(len, ids), default=0)
@@ -281,11 +295,10 @@ class Transformer:
             raise ValueError(
                 "A text has no token: it is blank, and this folder's tokenizer adds none."
             )
-        if longest > self.config.max_position_embeddings:
+        if longest > self.most_tokens:
             raise ValueError(
-                f"A text has {longest} tokens, and this model has "
-                f"{self.config.max_position_embeddings} positions; the limit on its length "
-                f"({self.limit()}) cuts no such text. Set max_seq_length."
+                f"A text has {longest} tokens, and this model has {self.most_tokens} positions; "
+                f"the limit on its length ({self.limit()}) cuts no such text. Set max_seq_length."
             )
         largest = max((int(row.max()) for row in ids), default=0)
         if largest >= self.config.vocab_size:

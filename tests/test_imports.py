@@ -31,6 +31,10 @@ MAY_IMPORT = {
     "arguments": "json_files",
     "tokens": "arrays errors",
     "parameters": "arrays",
+    "families": "arrays parameters",
+    "supported": "families",
+    "rotary": "activations arrays bert packing parameters",
+    "forward": "arrays bert errors families packing parameters rotary",
     "bert": "activations arrays packing parameters",
     "pooling": "activations arrays packing",
     "scores": "arrays kernels",
@@ -44,29 +48,28 @@ MAY_IMPORT = {
     "folder": "errors json_files modules",
     "hub": "errors json_files modules",
     "tensors": "arrays errors json_files",
-    "vocabulary": "errors json_files modules tokens",
-    "checkpoint": "activations errors json_files parameters tensors",
+    "tokenizer_classes": "errors json_files",
+    "vocabulary": "errors json_files modules tokenizer_classes tokens",
+    "checkpoint": "activations arrays errors families json_files parameters tensors",
     "devices": "arrays errors json_files kernels packing parameters",
-    "shares": "arrays bert devices packing parameters",
-    "transformer": "arrays bert checkpoint devices errors json_files modules packing parameters "
-    "pooling shares tokens vocabulary",
-    "padded": "arrays bert checkpoint devices errors hub json_files modules packing parameters "
-    "shares tokens vocabulary",
+    "shares": "arrays bert devices families forward packing parameters",
+    "transformer": "arrays bert checkpoint devices errors families forward json_files modules "
+    "packing parameters pooling shares tokens vocabulary",
+    "padded": "arrays bert checkpoint devices errors families forward hub json_files modules "
+    "packing parameters shares tokenizer_classes tokens vocabulary",
     "pipeline": "arrays errors folder modules pooling tensors",
     "vectors": "arrays packing padded pipeline pooling tokens transformer",
     "processes": "arguments devices",
     "saving": "files folder json_files modules tensors",
     "model": "errors tokens",
-    "cross_encoder": "activations arguments arrays bert checkpoint errors folder hub json_files "
-    "kernels model packing progress tokens transformer",
+    "cross_encoder": "activations arguments arrays checkpoint errors families folder hub "
+    "json_files kernels model packing pooling progress tokens transformer",
     "masked_lm": "activations arguments arrays best checkpoint errors hub kernels modules packing "
     "tokens transformer",
     "encoder": "arguments arrays metrics model progress quantization scores tokens",
     "trace": "arrays parameters tokens vectors",
     "explain": "arrays kernels pipeline pooling tokens",
     "nearest": "arguments best devices scores",
-    "pictures": "",
-    "pictures.page": "",
     "pictures.terminal": "explain",
     "util": "mining quantization ranking scores",
     "__init__": "encoder errors quantization ranking scores",
@@ -128,7 +131,6 @@ NOT_IMPORTED = [
     "integrations.ray",
     "integrations.spark",
     "kernels_cupy",
-    "pictures",
 ]
 # Imported inside a function: CuPy's kernels need CuPy, the transformers-shaped view is an answer to
 # whoever asks model[0] for it, and importing the class should not wait for what opens a model.
@@ -146,6 +148,7 @@ LATE = {
     "commands.explain": "explain pictures.explanation_page pictures.heat_map pictures.terminal",
     "commands.index": "corpus errors indexing manifest reading verifying",
     "search": "approximate encoder",
+    "commands.info": "supported",
     "approximate": "writing",
     "commands.graph": "approximate search",
     "commands.search": "collection cross_encoder manifest reading search",

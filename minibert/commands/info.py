@@ -18,13 +18,21 @@ def add(commands: Any) -> None:
         "Tell what a model is: sizes, pooling, metric, maximum length, the weights' sha256.",
         "minibert info sentence-transformers/all-MiniLM-L6-v2",
         "minibert info ./my-model --json",
+        "minibert info --supported",
     )
-    command.add_argument("model", metavar="MODEL", help="a folder, or a name on the hub")
+    what = command.add_mutually_exclusive_group(required=True)
+    what.add_argument("model", nargs="?", metavar="MODEL", help="a folder, or a name on the hub")
+    what.add_argument(
+        "--supported", action="store_true", help="tell which families and known models run instead"
+    )
     command.add_argument("--json", action="store_true", help="one object instead of a table")
 
 
 def info(options: argparse.Namespace) -> None:
-    """minibert info: what a model is."""
+    """minibert info: what a model is, or which run."""
+    if options.supported:
+        print_supported(options.json)
+        return
     model = load(options)
     config, checkpoint, pooling = model.config, model.checkpoint, model.pooling
     facts = {
@@ -47,6 +55,23 @@ def info(options: argparse.Namespace) -> None:
         "tensors_ignored": list(checkpoint.tensors.unused()),
     }
     print_facts(facts, options.json)
+
+
+def print_supported(as_json: bool) -> None:
+    """Families and models: one object, or two tables."""
+    from minibert.supported import supported
+
+    found = supported()
+    if as_json:
+        print_json(found)
+        return
+    print(f"families: {', '.join(found['families'])}\n")
+    print(f"{'model':62}{'family':13}{'D':>5}{'tokens':>8}  {'metric':8}runs")
+    for model in found["models"]:
+        size, tokens = (str(model[key] or "") for key in ("dimensions", "max_seq_length"))
+        runs = ("yes" if model["runs"] else "no") + (f": {model['remark']}" * bool(model["remark"]))
+        metric = model["metric"] or ""
+        print(f"{model['model']:62}{model['model_type']:13}{size:>5}{tokens:>8}  {metric:8}{runs}")
 
 
 def print_facts(facts: dict[str, Any], as_json: bool) -> None:

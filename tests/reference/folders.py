@@ -8,8 +8,8 @@ import json
 import shutil
 
 import torch
-from make_golden import SIZES, config, tokenizer
-from make_golden import awkward as drawn
+from golden_models import FAMILIES, SIZES, config, tokenizer
+from golden_models import awkward as drawn
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.models import Dense, Dropout, LayerNorm, Normalize, Pooling, Transformer
@@ -554,4 +554,111 @@ FOLDERS = {
             "gelu_python_tanh",
         )
     },
+}
+
+
+def of_family(name, words=None, settings=(), **changes):
+    """A model of one family, and a tokenizer of it or of another."""
+    family = FAMILIES[name]
+    return {
+        "model": lambda: awkward(family.model(**changes)),
+        "words": lambda: FAMILIES[words or name].words(**dict(settings)),
+    }
+
+
+def byte_files(folder):
+    """The words of a byte-level tokenizer in the files of older releases."""
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"]))
+    (folder / "merges.txt").write_text(
+        "#version: 0.2\n" + "".join(f"{' '.join(pair)}\n" for pair in model["merges"])
+    )
+    (folder / "tokenizer.json").unlink()
+
+
+def as_head(kind):
+    """The names of a classifier's checkpoint, which begin with the family's."""
+    family = FAMILIES[kind]
+    return lambda: awkward(family.classifier())
+
+
+def multilingual_bert():
+    """A BERT over the words of another family, like the multilingual MiniLM."""
+    size = max(FAMILIES["xlm_roberta"].words().get_vocab().values()) + 1
+    made = config()
+    made.vocab_size = size
+    return awkward(BertModel(made))
+
+
+def fast_words(name):
+    """A family's words under the class that takes tokenizer.json as it stands."""
+
+    def make():
+        words = FAMILIES[name].words()
+        special = {key: str(value) for key, value in words.special_tokens_map.items()}
+        return PreTrainedTokenizerFast(
+            tokenizer_object=words.backend_tokenizer, model_max_length=41, **special
+        )
+
+    return make
+
+
+FOLDERS |= {
+    **{name: made(pooling, **of_family(name)) for name in FAMILIES},
+    **{f"{name}, normalize": made(pooling, Normalize, **of_family(name)) for name in FAMILIES},
+    **{f"{name}, cls": made(lambda: pooling("cls"), **of_family(name)) for name in FAMILIES},
+    **{
+        f"{name}, other poolings": made(
+            lambda: pooling("lasttoken", "max", "weightedmean", include_prompt=False),
+            prompts=PROMPTS,
+            **of_family(name),
+        )
+        for name in FAMILIES
+    },
+    **{
+        f"{name}, without a tokenizer's class": made(
+            pooling, then=[changed(WORDS, tokenizer_class=GONE)], **of_family(name)
+        )
+        for name in FAMILIES
+    },
+    **{
+        f"{name}, a classifier's names": made(
+            pooling,
+            **{**of_family(name), "then": [lambda f, n=name: as_head(n)().save_pretrained(f)]},
+        )
+        for name in FAMILIES
+    },
+    **{
+        f"{name}, a fast tokenizer": made(pooling, **{**of_family(name), "words": fast_words(name)})
+        for name in FAMILIES
+    },
+    "roberta, last token": made(lambda: pooling("lasttoken"), **of_family("roberta")),
+    "mpnet, last token": made(lambda: pooling("lasttoken"), **of_family("mpnet")),
+    "roberta, a blank before": made(
+        pooling, **of_family("roberta", settings={"add_prefix_space": True})
+    ),
+    "roberta, older files": made(pooling, then=[byte_files], **of_family("roberta")),
+    "roberta, another padding": made(
+        pooling, **of_family("roberta", pad_token_id=3, max_position_embeddings=45)
+    ),
+    "xlm_roberta, no blank before": made(
+        pooling, **of_family("xlm_roberta", settings={"add_prefix_space": False})
+    ),
+    "mpnet, cased": made(pooling, **of_family("mpnet", settings={"do_lower_case": False})),
+    "mpnet, more buckets than are used": made(
+        pooling, **of_family("mpnet", relative_attention_num_buckets=40)
+    ),
+    "albert, cased": made(
+        pooling,
+        **of_family("albert", settings={"do_lower_case": False, "keep_accents": True}),
+    ),
+    "albert, layers within a group": made(
+        pooling, **of_family("albert", inner_group_num=2, num_hidden_groups=1)
+    ),
+    "electra, one width": made(pooling, **of_family("electra", embedding_size=20)),
+    "distilbert, gelu": made(pooling, **of_family("distilbert", activation="gelu")),
+    "distilbert, sinusoidal positions": made(
+        pooling, **of_family("distilbert", sinusoidal_pos_embds=True)
+    ),
+    "bert with pieces": made(pooling, model=multilingual_bert, words=FAMILIES["xlm_roberta"].words),
 }

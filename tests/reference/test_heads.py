@@ -8,7 +8,8 @@ import sentence_transformers
 import torch
 import transformers
 from folders import CONFIG, WORDS, awkward, changed, edit, fast_tokenizer, old_masked_lm
-from make_golden import TEXTS, config, tokenizer
+from golden_models import FAMILIES, config, tokenizer
+from make_golden import TEXTS
 
 import minibert
 
@@ -46,6 +47,18 @@ def plain(labels, **settings):
     return make
 
 
+def of_family(name, labels=1):
+    """A classifier of another family, as transformers saves it."""
+
+    def make(folder):
+        torch.manual_seed(20261124)
+        family = FAMILIES[name]
+        awkward(family.classifier(labels)).save_pretrained(folder)
+        family.words().save_pretrained(folder)
+
+    return make
+
+
 GONE_LABELS = {"id2label": None, "label2id": None}
 OF_TORCH = "torch.nn.modules.activation."
 FOLDERS = {
@@ -79,6 +92,8 @@ FOLDERS = {
     "plain, activation of release 4": plain(
         1, sentence_transformers={"activation_fn": "torch.nn.modules.linear.Identity"}
     ),
+    **{name: of_family(name) for name in FAMILIES},
+    **{f"{name}, three labels": of_family(name, 3) for name in FAMILIES},
 }
 
 

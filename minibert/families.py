@@ -1,0 +1,304 @@
+"""The families of models that are BERT's mathematics under other names: a row in FAMILIES each.
+
+A row says how a family calls its sizes and its tensors, how it counts positions, and what its
+tokenizer and its classifier are. What it computes beyond BERT is an optional field of Parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minibert.arrays import IntArray
+from minibert.parameters import Config
+
+__all__ = [
+    "FAMILIES",
+    "ClassifierNames",
+    "Family",
+    "most_tokens",
+    "positions_of",
+    "relative_buckets",
+]
+
+
+class ClassifierNames(NamedTuple):
+    """The head of a cross-encoder: a dense layer on the first token, an activation, a linear layer.
+
+    `dense` is a name in BERT's terms, which the family's `names` may change.
+    """
+
+    dense: str
+    activation: str
+    output: str
+    norm: str = ""  # a layer norm after the activation
+
+
+def layer_names(config: Config) -> list[str]:
+    """Where the tensors of each layer stand, in BERT's terms."""
+    return [f"encoder.layer.{number}" for number in range(config.num_hidden_layers)]
+
+
+def albert_layer_names(config: Config) -> list[str]:
+    """ALBERT's layers are few, and used again: by groups, with all inner layers of a group in turn.
+
+    Lan et al., "ALBERT" (2020), section 3.1; the group of a layer is transformers' formula.
+    """
+    layers_of_a_group = config.num_hidden_layers / config.num_hidden_groups
+    return [
+        f"encoder.albert_layer_groups.{int(number / layers_of_a_group)}.albert_layers.{part}"
+        for number in range(config.num_hidden_layers)
+        for part in range(config.inner_group_num)
+    ]
+
+
+BERT_CLASSIFIER = ClassifierNames("pooler.dense", "tanh", "classifier")
+ROBERTA_CLASSIFIER = ClassifierNames("classifier.dense", "tanh", "classifier.out_proj")
+
+
+@dataclass(frozen=True)
+class Family:
+    """What sets a family apart from BERT; the defaults are BERT's."""
+
+    prefix: str  # that a head's checkpoint puts before the tensors' names
+    tokenizer: str = "BertTokenizer"  # where a folder names none
+    # BERT's name of a part of a tensor's name -> the family's, replaced one after the other.
+    names: tuple[tuple[str, str], ...] = ()
+    layer_names: Callable[[Config], list[str]] = layer_names
+    keys: dict[str, str] = field(
+        default_factory=dict
+    )  # a field of Config -> its key in config.json
+    fixed: dict[str, Any] = field(
+        default_factory=dict
+    )  # fields of Config that no config.json changes
+    defaults: dict[str, Any] = field(default_factory=dict)  # and those that have another default
+    has_token_types: bool = True
+    # Whether positions begin after the padding's id, and skip padding.
+    positions_follow_padding: bool = False
+    projection: str = ""  # the tensor between a narrower word table and the layers
+    relative_bias: str = ""  # the tensor that attention adds by distance
+    is_rotary: bool = False  # whether the forward pass is rotary.py's
+    # Fields of Config that a config.json gives in a way of its own.
+    read: Callable[[dict[str, Any]], dict[str, Any]] = lambda settings: {}
+    # Keys that would change the mathematics, and the one value that leaves it as computed here.
+    fixed_keys: dict[str, Any] = field(default_factory=dict)
+    classifier: ClassifierNames = BERT_CLASSIFIER
+
+
+def modernbert_fields(settings: dict[str, Any]) -> dict[str, Any]:
+    """The bases of the angles and the local layers, in the keys of both releases."""
+    by_kind = settings.get("rope_parameters") or {}
+    bases = {
+        "global_rope_theta": by_kind.get("full_attention") or {},
+        "local_rope_theta": by_kind.get("sliding_attention") or {},
+    }
+    every = settings.get("global_attn_every_n_layers", 3)
+    kinds = settings.get("layer_types") or [
+        "sliding_attention" if number % every else "full_attention"
+        for number in range(settings.get("num_hidden_layers", 22))
+    ]
+    local = (number for number, kind in enumerate(kinds) if kind == "sliding_attention")
+    thetas = {name: base["rope_theta"] for name, base in bases.items() if "rope_theta" in base}
+    return {**thetas, "local_layers": frozenset(local)}
+
+
+def nomic_fields(settings: dict[str, Any]) -> dict[str, Any]:
+    """The sizes under the keys of the published models, which are GPT-2's."""
+    published = {
+        "hidden_size": "n_embd",
+        "num_hidden_layers": "n_layer",
+        "num_attention_heads": "n_head",
+        "intermediate_size": "n_inner",
+        "max_position_embeddings": "n_positions",
+        "layer_norm_eps": "layer_norm_epsilon",
+        "global_rope_theta": "rotary_emb_base",
+    }
+    found = {name: settings[key] for name, key in published.items() if settings.get(key)}
+    gates = {"swiglu": "silu", "geglu": "gelu"}
+    if settings.get("activation_function") in gates:
+        found["hidden_act"] = gates[settings["activation_function"]]
+    rope = settings.get("rope_parameters") or {}
+    return found | ({"global_rope_theta": rope["rope_theta"]} if "rope_theta" in rope else {})
+
+
+ROBERTA = Family(
+    prefix="roberta.",
+    tokenizer="RobertaTokenizer",
+    defaults={"vocab_size": 50265, "pad_token_id": 1},
+    positions_follow_padding=True,
+    classifier=ROBERTA_CLASSIFIER,
+)
+XLM_ROBERTA = replace(
+    ROBERTA, tokenizer="XLMRobertaTokenizer", defaults={"vocab_size": 30522, "pad_token_id": 1}
+)
+
+# model_type in config.json -> its family.
+FAMILIES: dict[str, Family] = {
+    "bert": Family(prefix="bert."),
+    "roberta": ROBERTA,
+    "xlm-roberta": XLM_ROBERTA,
+    "camembert": replace(XLM_ROBERTA, tokenizer="CamembertTokenizer"),
+    # Sanh et al., "DistilBERT" (2019): BERT without token types, and half of its layers.
+    "distilbert": Family(
+        prefix="distilbert.",
+        names=(
+            ("encoder.layer.", "transformer.layer."),
+            ("attention.self.query", "attention.q_lin"),
+            ("attention.self.key", "attention.k_lin"),
+            ("attention.self.value", "attention.v_lin"),
+            ("attention.output.dense", "attention.out_lin"),
+            ("attention.output.LayerNorm", "sa_layer_norm"),
+            ("intermediate.dense", "ffn.lin1"),
+            ("output.dense", "ffn.lin2"),
+            ("output.LayerNorm", "output_layer_norm"),
+        ),
+        keys={
+            "hidden_size": "dim",
+            "num_hidden_layers": "n_layers",
+            "num_attention_heads": "n_heads",
+            "intermediate_size": "hidden_dim",
+            "hidden_act": "activation",
+        },
+        fixed={"layer_norm_eps": 1e-12, "type_vocab_size": 1},
+        defaults={"num_hidden_layers": 6},
+        has_token_types=False,
+        classifier=ClassifierNames("pre_classifier", "relu", "classifier"),
+    ),
+    # Clark et al., "ELECTRA" (2020): its discriminator, whose word table may be narrower.
+    "electra": Family(
+        prefix="electra.",
+        defaults={
+            "embedding_size": 128,
+            "hidden_size": 256,
+            "intermediate_size": 1024,
+            "num_attention_heads": 4,
+        },
+        projection="embeddings_project",
+        classifier=ClassifierNames("classifier.dense", "gelu", "classifier.out_proj"),
+    ),
+    # Song et al., "MPNet" (2020): no token types, and a bias by distance in every attention.
+    "mpnet": Family(
+        prefix="mpnet.",
+        tokenizer="MPNetTokenizer",
+        names=(
+            ("attention.self.query", "attention.attn.q"),
+            ("attention.self.key", "attention.attn.k"),
+            ("attention.self.value", "attention.attn.v"),
+            ("attention.output.dense", "attention.attn.o"),
+            ("attention.output.LayerNorm", "attention.LayerNorm"),
+        ),
+        fixed={"type_vocab_size": 1, "pad_token_id": 1},
+        defaults={"vocab_size": 30527},
+        has_token_types=False,
+        positions_follow_padding=True,
+        relative_bias="encoder.relative_attention_bias.weight",
+        classifier=ROBERTA_CLASSIFIER,
+    ),
+    "albert": Family(
+        prefix="albert.",
+        tokenizer="AlbertTokenizer",
+        names=(
+            ("attention.self.", "attention."),
+            ("attention.output.", "attention."),
+            ("intermediate.dense", "ffn"),
+            ("output.dense", "ffn_output"),
+            ("output.LayerNorm", "full_layer_layer_norm"),
+            ("pooler.dense", "pooler"),
+        ),
+        layer_names=albert_layer_names,
+        defaults={
+            "vocab_size": 30000,
+            "embedding_size": 128,
+            "hidden_size": 4096,
+            "num_attention_heads": 64,
+            "intermediate_size": 16384,
+            "hidden_act": "gelu_new",
+        },
+        projection="encoder.embedding_hidden_mapping_in",
+    ),
+    "modernbert": Family(
+        prefix="model.",
+        tokenizer="PreTrainedTokenizer",
+        keys={"layer_norm_eps": "norm_eps", "hidden_act": "hidden_activation"},
+        fixed={"type_vocab_size": 1, "norm_first": True},
+        defaults={
+            "vocab_size": 50368,
+            "intermediate_size": 1152,
+            "num_hidden_layers": 22,
+            "max_position_embeddings": 8192,
+            "layer_norm_eps": 1e-5,
+            "pad_token_id": 50283,
+        },
+        has_token_types=False,
+        is_rotary=True,
+        read=modernbert_fields,
+        classifier=ClassifierNames("head.dense", "gelu", "classifier", norm="head.norm"),
+    ),
+    "nomic_bert": Family(
+        prefix="nomic_bert.",
+        names=(
+            ("embeddings.tok_embeddings", "embeddings.word_embeddings"),
+            ("embeddings.norm", "emb_ln"),
+            ("layers.", "encoder.layers."),
+            ("attn.Wo", "attn.out_proj"),
+            ("attn_norm", "norm1"),
+            ("mlp_norm", "norm2"),
+            ("mlp.Wo", "mlp.fc2"),
+        ),
+        defaults={
+            "vocab_size": 30528,
+            "hidden_act": "silu",
+            "max_position_embeddings": 2048,
+            "global_rope_theta": 1000.0,
+        },
+        is_rotary=True,
+        read=nomic_fields,
+        fixed_keys={
+            "prenorm": False,
+            "use_rms_norm": False,
+            "causal": False,
+            "parallel_block": False,
+            "rotary_emb_interleaved": False,
+            "rotary_emb_fraction": 1.0,
+            "rotary_scaling_factor": None,
+            "rotary_emb_scale_base": None,
+        },
+    ),
+}
+
+
+def positions_of(ids: IntArray, config: Config) -> IntArray:
+    """The position of each token of a row, by its family: (T,) -> (T,).
+
+    BERT counts from 0. RoBERTa counts what is not padding, from the padding's id + 1 on; padding
+    stands at that id, also where a text has it written out.
+    """
+    if not FAMILIES[config.model_type].positions_follow_padding:
+        return np.arange(len(ids))
+    real = ids != config.pad_token_id
+    positions: IntArray = np.cumsum(real) * real + config.pad_token_id
+    return positions
+
+
+def most_tokens(config: Config) -> int:
+    """The most tokens of a text for which there are positions."""
+    behind = FAMILIES[config.model_type].positions_follow_padding
+    return config.max_position_embeddings - (config.pad_token_id + 1) * behind
+
+
+# The least distance of each of MPNet's buckets: 16 for keys before the query, 16 for those behind.
+BUCKET_STARTS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 23, 32, 46, 64, 91)
+
+
+def relative_buckets(positions: int) -> IntArray:
+    """Which bucket the distance from each query to each key is in: -> (P, P).
+
+    Raffel et al., "T5" (2020), section 2.1, with 32 buckets, which grow logarithmically up to a
+    distance of 128, whatever config.json says.
+    """
+    behind = np.arange(positions) - np.arange(positions)[:, None]  # key - query
+    buckets: IntArray = np.searchsorted(BUCKET_STARTS, np.abs(behind), side="right") - 1
+    return buckets + len(BUCKET_STARTS) * (behind > 0)

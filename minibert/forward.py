@@ -1,0 +1,34 @@
+"""Which forward pass a family has: bert.py's, or that of rotary.py."""
+
+from __future__ import annotations
+
+from minibert import bert, rotary
+from minibert.arrays import Array, IntArray, Kernels
+from minibert.bert import Together, Watch
+from minibert.errors import DeviceError
+from minibert.families import FAMILIES
+from minibert.packing import Pack
+from minibert.parameters import Config, Parameters
+
+__all__ = ["check_device", "hidden_states"]
+
+
+def hidden_states(
+    pack: Pack,
+    parameters: Parameters,
+    config: Config,
+    kernels: Kernels,
+    watch: Watch | None = None,
+    chosen: IntArray | None = None,
+    together: Together | None = None,
+) -> Array:
+    """The states of the last layer, by the model's family: see bert.hidden_states."""
+    is_rotary = FAMILIES[config.model_type].is_rotary
+    forward = rotary.hidden_states if is_rotary else bert.hidden_states
+    return forward(pack, parameters, config, kernels, watch, chosen, together)
+
+
+def check_device(config: Config, name: str) -> None:
+    """Raise DeviceError for a family whose forward pass is not written for a device."""
+    if name != "cpu" and FAMILIES[config.model_type].is_rotary:
+        raise DeviceError(f"{config.model_type} runs on the CPU alone, not on {name!r}.")
