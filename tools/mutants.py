@@ -52,6 +52,7 @@ BERT = "test_bert.py::test_"
 SHARES = "test_shares.py::test_"
 CUPY = "test_cupy.py::test_"
 INT8 = "test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
+SINGULAR = "test_projection.py::test_components_are_the_singular_vectors_of_the_centred_matrix"
 PARAPHRASES = "test_mining.py::test_paraphrases_are_the_best_pairs_of_all[chunks1-1-cos_sim]"
 
 MUTANTS = [
@@ -394,6 +395,43 @@ MUTANTS = [
     Mutant("evaluation.py", "for id in judged}", "for id in values}",
            "test_evaluation.py::test_only_queries_with_a_relevant_document_are_measured_"
            "and_one_without_ranking_is_0"),
+    # the map of a corpus
+    Mutant("pictures/projection.py", "            origin = block[0].copy()\n",
+           "            pass\n", SINGULAR + "[excluded0-1000.0]"),
+    Mutant("pictures/projection.py", " - np.outer(offset, offset)", "",
+           SINGULAR + "[excluded0-0.0]"),
+    Mutant("pictures/projection.py", "mean = origin + offset", "mean = offset",
+           SINGULAR + "[excluded0-0.0]"),
+    Mutant("pictures/projection.py", "(numbers[0], numbers[-1] + 1)", "(numbers[0], numbers[-1])",
+           SINGULAR + "[excluded2-0.0]"),
+    Mutant("pictures/projection.py", "count += len(block)", "count += len(block) + 1",
+           SINGULAR + "[excluded0-0.0]"),
+    Mutant("pictures/projection.py", "vectors[:, ::-1].T[:found]", "vectors[:, ::-1][:found]",
+           SINGULAR + "[excluded0-0.0]"),
+    Mutant("pictures/projection.py", "vectors[:, ::-1].T[:found]", "vectors.T[:found]",
+           SINGULAR + "[excluded0-0.0]"),
+    Mutant("pictures/projection.py", "< 0, -1, 1)", "< 0, 1, 1)",
+           "test_projection.py::test_the_largest_number_of_a_component_is_positive"),
+    Mutant("pictures/projection.py", "np.abs(components).argmax(axis=1)",
+           "components.argmax(axis=1)",
+           "test_projection.py::test_the_largest_number_of_a_component_is_positive"),
+    Mutant("pictures/projection.py", "nothing = np.trace(covariance) <=",
+           "nothing = np.trace(covariance) <",
+           "test_projection.py::test_equal_vectors_have_no_variance_and_one_place[300]"),
+    Mutant("pictures/projection.py", "stack.vectors(left)", "left",
+           "test_projection.py::test_what_is_stored_is_decoded"),
+    Mutant("pictures/corpus_map.py", "        return of_length_1(stored.vectors(codes))",
+           "        return stored.vectors(codes)",
+           "test_map.py::test_documents_lie_where_the_principal_components_put_them[float32]"),
+    Mutant("pictures/corpus_map.py", "np.setdiff1d(np.arange(len(corpus)), corpus.deleted, ",
+           "np.setdiff1d(np.arange(len(corpus)), [], ",
+           "test_map.py::test_deleted_documents_are_in_no_sample[float32]"),
+    Mutant("pictures/corpus_map.py", "np.union1d(sample, found)", "np.sort(sample)",
+           "test_map.py::test_what_is_nearest_to_a_question_is_in_the_sample_and_searched_among_all"),
+    Mutant("pictures/map_page.py", "name=html.escape(shown.name)", "name=shown.name",
+           "test_map.py::test_texts_ids_names_and_questions_are_text_and_never_markup"),
+    Mutant("pictures/map_page.py", "<p>{html.escape(note)}</p>", "<p>{note}</p>",
+           "test_map.py::test_texts_ids_names_and_questions_are_text_and_never_markup"),
 ]  # fmt: skip
 
 
