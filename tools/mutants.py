@@ -430,7 +430,7 @@ MUTANTS = [
            "test_map.py::test_what_is_nearest_to_a_question_is_in_the_sample_and_searched_among_all"),
     Mutant("pictures/map_page.py", "name=html.escape(shown.name)", "name=shown.name",
            "test_map.py::test_texts_ids_names_and_questions_are_text_and_never_markup"),
-    Mutant("pictures/map_page.py", "<p>{html.escape(note)}</p>", "<p>{note}</p>",
+    Mutant("pictures/map_page.py", '"note">{html.escape(note)}</p>', '"note">{note}</p>',
            "test_map.py::test_texts_ids_names_and_questions_are_text_and_never_markup"),
 ]  # fmt: skip
 

@@ -11,7 +11,7 @@ const [NEAR, NEAR_FINGER] = [12, 24]; // pixels from a point that still mean it
 
 const byId = (id) => document.getElementById(id);
 const map = byId("map");
-const pen = map.getContext("2d");
+const ground = document.createElement("canvas"); // all that stays while a pointer moves
 const number = (count) => count.toLocaleString("en");
 const documents = (count) => (count === 1 ? "1 document" : `${number(count)} documents`);
 const textOf = (point) => (texts ? texts[point] : "");
@@ -40,7 +40,7 @@ function showAll() {
   );
   view.scale = view.whole;
   view.isWhole = true;
-  redraw();
+  redrawAll();
 }
 
 const across = (value) => (value - view.x) * view.scale + width / 2;
@@ -53,14 +53,14 @@ function zoom(factor, atX = width / 2, atY = height / 2) {
   view.y -= (atY - height / 2) * (1 / view.scale - 1 / scale);
   view.scale = scale;
   view.isWhole = false;
-  redraw();
+  redrawAll();
 }
 
 function move(byX, byY) {
   view.x -= byX / view.scale;
   view.y += byY / view.scale;
   view.isWhole = false;
-  redraw();
+  redrawAll();
 }
 
 // Drawing.
@@ -71,7 +71,7 @@ function readColours() {
   // A canvas knows no light-dark(), so the browser is asked what it makes of each variable.
   const probe = document.createElement("span");
   byId("frame").append(probe);
-  for (const name of ["frame", "ink", "quiet", "line", "against", "mark"]) {
+  for (const name of ["paper", "ink", "quiet", "line", "for", "against"]) {
     probe.style.color = `var(--${name})`;
     colours[name] = getComputedStyle(probe).color;
   }
@@ -91,7 +91,7 @@ function dot(radius, colour, ratio) {
   return copy;
 }
 
-function drawDots(points, radius, colour, opacity) {
+function drawDots(pen, points, radius, colour, opacity) {
   const ratio = map.width / width;
   const copy = dot(radius, colour, ratio);
   const size = copy.width / ratio;
@@ -105,7 +105,7 @@ function drawDots(points, radius, colour, opacity) {
   pen.globalAlpha = 1;
 }
 
-function line(fromX, fromY, toX, toY, colour, thickness) {
+function line(pen, fromX, fromY, toX, toY, colour, thickness) {
   pen.strokeStyle = colour;
   pen.lineWidth = thickness;
   pen.beginPath();
@@ -114,64 +114,86 @@ function line(fromX, fromY, toX, toY, colour, thickness) {
   pen.stroke();
 }
 
-function draw() {
+function radius() {
+  const grown = Math.min(2.2, Math.max(1, (view.scale / view.whole) ** 0.3));
+  return Math.min(4.5, Math.max(2, 110 / Math.sqrt(total))) * grown;
+}
+
+function cleared(canvas) {
+  const pen = canvas.getContext("2d");
   pen.setTransform(map.width / width, 0, 0, map.height / height, 0, 0);
   pen.clearRect(0, 0, width, height);
+  return pen;
+}
+
+function drawGround() {
+  const pen = cleared(ground);
   if (data.mean) {
     const [atX, atY] = [Math.round(across(0)) + 0.5, Math.round(down(0)) + 0.5];
-    line(atX, 0, atX, height, colours.line, 1);
-    line(0, atY, width, atY, colours.line, 1);
+    line(pen, atX, 0, atX, height, colours.line, 1);
+    line(pen, 0, atY, width, atY, colours.line, 1);
   }
-  const grown = Math.min(2.2, Math.max(1, (view.scale / view.whole) ** 0.3));
-  const radius = Math.min(4.5, Math.max(2, 110 / Math.sqrt(total))) * grown;
   const others = [...ids.keys()].filter((point) => !isMarked[point]);
-  drawDots(others, radius, colours.quiet, marked ? 0.35 : 0.65);
+  drawDots(pen, others, radius(), colours.quiet, marked ? 0.35 : 0.65);
   if (question) {
     const [atX, atY] = [across(question.place[0]), down(question.place[1])];
+    pen.globalAlpha = 0.5;
     for (const point of question.nearest) {
-      pen.globalAlpha = 0.5;
-      line(atX, atY, across(x[point]), down(y[point]), colours.against, 1);
-      pen.globalAlpha = 1;
+      line(pen, atX, atY, across(x[point]), down(y[point]), colours.against, 1);
     }
+    pen.globalAlpha = 1;
   }
   if (marked) {
-    drawDots(marked, radius * 1.5 + 1, colours.frame, 1);
-    drawDots(marked, radius * 1.5, colours.mark, 1);
+    drawDots(pen, marked, radius() * 1.5 + 1, colours.paper, 1);
+    drawDots(pen, marked, radius() * 1.5, colours.for, 1);
   }
   if (question) {
-    drawCross(across(question.place[0]), down(question.place[1]));
+    drawCross(pen, across(question.place[0]), down(question.place[1]));
   }
+}
+
+function drawCross(pen, atX, atY) {
+  pen.lineCap = "round";
+  for (const [colour, thickness] of [[colours.paper, 7], [colours.against, 3]]) {
+    line(pen, atX - 8, atY, atX + 8, atY, colour, thickness);
+    line(pen, atX, atY - 8, atX, atY + 8, colour, thickness);
+  }
+  pen.lineCap = "butt";
+}
+
+function draw() {
+  const pen = cleared(map);
+  pen.drawImage(ground, 0, 0, width, height);
   const point = current();
   if (point >= 0) {
-    drawDots([point], radius * 1.5, isMarked[point] ? colours.mark : colours.ink, 1);
+    drawDots(pen, [point], radius() * 1.5, isMarked[point] ? colours.for : colours.ink, 1);
     pen.strokeStyle = colours.ink;
     pen.lineWidth = 2;
     pen.beginPath();
-    pen.arc(across(x[point]), down(y[point]), radius * 1.5 + 4, 0, 2 * Math.PI);
+    pen.arc(across(x[point]), down(y[point]), radius() * 1.5 + 4, 0, 2 * Math.PI);
     pen.stroke();
   }
 }
 
-function drawCross(atX, atY) {
-  for (const [colour, thickness] of [[colours.frame, 6], [colours.against, 3]]) {
-    pen.lineCap = "round";
-    line(atX - 8, atY, atX + 8, atY, colour, thickness);
-    line(atX, atY - 8, atX, atY + 8, colour, thickness);
-    pen.lineCap = "butt";
-  }
-}
-
-let isAsked = false;
+let [isAsked, isStale] = [false, true];
 
 function redraw() {
   if (!isAsked) {
     isAsked = true;
     requestAnimationFrame(() => {
-      isAsked = false;
+      if (isStale) {
+        drawGround();
+      }
+      [isAsked, isStale] = [false, false];
       draw();
       placeCard();
     });
   }
+}
+
+function redrawAll() {
+  isStale = true;
+  redraw();
 }
 
 // The document in view: the one under the pointer, else the selected one.
@@ -220,6 +242,7 @@ function select(point) {
     const [atX, atY] = [across(x[point]), down(y[point])];
     if (atX < 0 || atX > width || atY < 0 || atY > height) {
       [view.x, view.y, view.isWhole] = [x[point], y[point], false];
+      redrawAll();
     }
   }
   showCard();
@@ -264,7 +287,7 @@ function heading() {
   if (byId("words").value.trim()) {
     return "Found";
   }
-  return question ? `Nearest to “${question.text}”` : "Documents";
+  return question ? "Nearest to the question" : "Documents";
 }
 
 function item(point, place) {
@@ -280,7 +303,10 @@ function item(point, place) {
     part.textContent = text;
     button.append(part);
   }
-  button.addEventListener("click", () => select(point));
+  button.addEventListener("click", () => {
+    select(point);
+    byId("frame").scrollIntoView({ block: "nearest" }); // on a phone the list is far below
+  });
   button.addEventListener("pointerenter", () => hover(point));
   button.addEventListener("pointerleave", () => hover(-1));
   const entry = document.createElement("li");
@@ -313,7 +339,7 @@ function mark(points) {
   }
   listed = LISTED;
   list();
-  redraw();
+  redrawAll();
 }
 
 function search() {
@@ -421,18 +447,18 @@ byId("more").addEventListener("click", () => {
 
 new ResizeObserver(() => {
   [width, height] = [map.clientWidth, map.clientHeight];
-  map.width = Math.round(width * devicePixelRatio);
-  map.height = Math.round(height * devicePixelRatio);
+  map.width = ground.width = Math.round(width * devicePixelRatio);
+  map.height = ground.height = Math.round(height * devicePixelRatio);
   if (view.isWhole) {
     showAll();
   } else {
-    redraw();
+    redrawAll();
   }
 }).observe(map);
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   readColours();
-  redraw();
+  redrawAll();
 });
 
 readColours();

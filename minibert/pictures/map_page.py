@@ -28,12 +28,13 @@ def map_page(shown: CorpusMap) -> str:
     Of each text it holds the first 200 characters, on one line.
     """
     texts = None if shown.texts is None else [beginning(text) for text in shown.texts]
-    said = [plane(shown), sample(shown), question(shown), kept(texts)]
+    said = [sample(shown), question(shown), kept(texts)]
     body = Template(asset("map.html")).substitute(
         name=html.escape(shown.name),
         points=documents(len(shown.ids)),
         axes=axes(shown),
-        notes="\n".join(f"<p>{html.escape(note)}</p>" for note in said if note),
+        plane=html.escape(plane(shown)),
+        notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in said if note),
     )
     data = data_of(shown, None if texts is None else [text for text, _ in texts])
     return page(f"Map of {shown.name}", body, data, "map.js", "map.css")
