@@ -116,7 +116,8 @@ function line(pen, fromX, fromY, toX, toY, colour, thickness) {
 
 function radius() {
   const grown = Math.min(2.2, Math.max(1, (view.scale / view.whole) ** 0.3));
-  return Math.min(4.5, Math.max(2, 110 / Math.sqrt(total))) * grown;
+  const room = Math.sqrt((width * height) / total); // of a point, across
+  return Math.min(4.5, Math.max(1.7, 0.17 * room)) * grown;
 }
 
 function cleared(canvas) {

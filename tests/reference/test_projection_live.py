@@ -28,7 +28,7 @@ def test_components_and_their_signs_are_scikit_learn_s():
     np.testing.assert_allclose(project(ours, vectors), theirs.transform(vectors), atol=1e-11)
 
 
-@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean", "manhattan"])
+@pytest.mark.parametrize("metric", ["dot", "manhattan"])
 def test_umap_keeps_clusters_together_and_is_the_same_every_time(metric):
     pytest.importorskip("umap")
     vectors, of_centre = clusters()
