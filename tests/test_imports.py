@@ -131,6 +131,7 @@ LATE = {
     "approximate": "writing",
     "commands.graph": "approximate search",
     "commands.search": "collection cross_encoder manifest reading search",
+    "pictures.projection": "devices",
     "commands.map": "corpus pictures.corpus_map pictures.map_page search",
 }
 # What a type needs is not imported when the program runs.

@@ -6,6 +6,7 @@ import types
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from minibert.pictures import projection
 from minibert.pictures.projection import principal_components, project, umap_places
@@ -128,6 +129,17 @@ def test_every_vector_is_told_of():
     told = []
     principal_components(random_stack(), np.array([3, 4]), told.append)
     assert sum(told) == 801
+
+
+def test_no_thread_of_the_blas_computes_beside_this_one():
+    seen = set()
+
+    def look(_):
+        seen.update(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
+
+    with threadpool_limits(2, user_api="blas"):
+        principal_components(random_stack(), NONE, look)
+    assert seen == {1}
 
 
 def test_memory_does_not_grow_with_the_number_of_vectors(tmp_path):

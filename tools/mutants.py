@@ -400,7 +400,7 @@ MUTANTS = [
            "            pass\n", SINGULAR + "[excluded0-1000.0]"),
     Mutant("pictures/projection.py", " - np.outer(offset, offset)", "",
            SINGULAR + "[excluded0-0.0]"),
-    Mutant("pictures/projection.py", "mean = origin + offset", "mean = offset",
+    Mutant("pictures/projection.py", "return origin + offset", "return offset",
            SINGULAR + "[excluded0-0.0]"),
     Mutant("pictures/projection.py", "(numbers[0], numbers[-1] + 1)", "(numbers[0], numbers[-1])",
            SINGULAR + "[excluded2-0.0]"),

@@ -49,6 +49,19 @@ def principal_components(
     component's sign is the one that makes its largest number, the first of them, positive; so a
     picture is not mirrored elsewhere. Raises ValueError for no vector, and for NaN or infinity.
     """
+    from minibert.devices import one_blas_thread
+
+    with one_blas_thread():  # the same bits on any number of cores
+        mean, covariance = moments(stack, excluded, advance)
+        if np.trace(covariance) <= NO_VARIANCE * (mean @ mean):
+            covariance[:] = 0
+        return Projection(mean, *axes_of(covariance))
+
+
+def moments(
+    stack: Stack, excluded: IntArray, advance: Callable[[int], object]
+) -> tuple[Array, Array]:
+    """The mean (D,) and the covariance (D, D) of all vectors but the excluded."""
     origin, products = np.zeros(stack.width), np.zeros((stack.width, stack.width))
     sums, count = np.zeros(stack.width), 0
     for block in blocks(stack, excluded, advance):
@@ -67,14 +80,15 @@ def principal_components(
         raise ValueError("There is no vector to project.")
     offset = sums / count
     covariance = products / count - np.outer(offset, offset)
-    mean = origin + offset
-    nothing = np.trace(covariance) <= NO_VARIANCE * (mean @ mean)
-    return Projection(mean, *axes_of(np.zeros_like(covariance) if nothing else covariance))
+    return origin + offset, covariance
 
 
 def project(projection: Projection, vectors: NDArray[Any]) -> Array:
     """Where vectors lie on the plane, from the mean: (n, D) -> (n, 2) of float64."""
-    places: Array = (vectors.astype(np.float64) - projection.mean) @ projection.components.T
+    from minibert.devices import one_blas_thread
+
+    with one_blas_thread():
+        places: Array = (vectors.astype(np.float64) - projection.mean) @ projection.components.T
     return places
 
 
