@@ -406,6 +406,6 @@ def test_thousands_of_points_are_drawn_in_the_time_of_a_frame(open_map):
           return (performance.now() - begin) / 20;
         }"""
     )
-    assert taken < 500  # seen: MEASURE, without a GPU
+    assert taken < 500  # seen: 30 to 80, without a GPU and beside other work
     assert json.loads(page.locator("#data").text_content())["x"].__len__() == 5000
     assert re.search(r"5,000 documents of 50,000 are drawn", page.locator("header").inner_text())
