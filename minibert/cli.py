@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from minibert import __version__
-from minibert.commands import demo, embed, evaluate, explain, index, info, score, search
+from minibert.commands import demo, embed, evaluate, explain, index, info, map, score, search
 from minibert.errors import DeviceError, ModelUnavailableError, OutputError
 
 __all__ = ["main"]
@@ -132,6 +132,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"minibert {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (embed, score, explain, info, index, search, evaluate, demo):
+    for command in (embed, score, explain, info, index, search, map, evaluate, demo):
         command.add(commands)
     return top

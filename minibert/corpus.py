@@ -16,18 +16,20 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minibert.arrays import IntArray
+from minibert.arrays import Array, IntArray
 from minibert.errors import CorpusError, ModelUnavailableError
 from minibert.fingerprint import fingerprint_of
 from minibert.manifest import MANIFEST, Manifest, chained, read_manifest
-from minibert.quantization import code_shape
+from minibert.quantization import code_shape, dequantize_embeddings
 from minibert.shards import Shard, hashes_of, read_description
+from minibert.stack import Stack
 
 if TYPE_CHECKING:
     from minibert.encoder import SentenceTransformer
@@ -84,6 +86,16 @@ class Corpus:
         """The texts of documents, by their numbers. Raises CorpusError if they were not kept."""
         return self._collected(numbers, Shard.texts)
 
+    def codes(self) -> Stack:
+        """The shards as one matrix, as they are stored and mapped: (n, W)."""
+        names = [f"shard {shard.path}" for shard in self.shards]
+        return Stack([shard.vectors for shard in self.shards], names)
+
+    def vectors(self) -> Stack:
+        """The same as the vectors that it stands for, decoded whenever they are read: (n, D)."""
+        codes = self.codes()
+        return Stack(codes.matrices, codes.names, self._decode())
+
     def numbers(self, ids: Iterable[str]) -> dict[str, int]:
         """The numbers of documents, by their ids; what is not there, or deleted, is left out."""
         return {id: number for id, number, is_deleted in self.find(ids) if not is_deleted}
@@ -103,6 +115,18 @@ class Corpus:
         found = fingerprint_of(model)._asdict()
         del found["revision"]  # the same files may be of several
         self.manifest.settings.check_same(found, self.folder)
+
+    def _decode(self) -> partial[Array] | None:
+        """How codes become vectors; None if vectors are stored."""
+        settings = self.manifest.settings
+        if settings.precision not in ("int8", "binary"):
+            return None
+        return partial(
+            dequantize_embeddings,
+            precision=settings.precision,
+            width=settings.dimension,
+            ranges=self.manifest.ranges,
+        )
 
     def _collected(
         self, numbers: Sequence[int] | IntArray, strings: Callable[[Shard, IntArray], list[str]]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,9 +21,8 @@ from minibert.arrays import Array, IntArray
 from minibert.corpus import Corpus, place_of_model, telling_whose_model
 from minibert.errors import CorpusError
 from minibert.hamming import nearest_bits
-from minibert.quantization import dequantize_embeddings, quantize_embeddings
+from minibert.quantization import quantize_embeddings
 from minibert.ranking import nearest, rescored
-from minibert.stack import Stack
 
 if TYPE_CHECKING:
     from minibert.approximate import Graph
@@ -93,8 +91,8 @@ class Index:
                 f"{model.similarity_fn_name!r}. Give similarity_fn_name={settings.metric!r} to it."
             )
         self.model = model
-        self.codes = Stack([shard.vectors for shard in self.corpus.shards], self._names())
-        self.vectors = Stack(self.codes.matrices, self._names(), self._decode())
+        self.codes = self.corpus.codes()
+        self.vectors = self.corpus.vectors()
         self.graph: Graph | None = None
         if approximate:
             from minibert.approximate import open_graph
@@ -205,22 +203,6 @@ class Index:
             excluded=deleted,
         )
         return rescored(queries, found, self.vectors, k, metric)
-
-    def _names(self) -> list[str]:
-        """What the shards are called in messages."""
-        return [f"shard {shard.path}" for shard in self.corpus.shards]
-
-    def _decode(self) -> partial[Array] | None:
-        """How codes become vectors; None if vectors are stored."""
-        settings = self.corpus.manifest.settings
-        if settings.precision not in ("int8", "binary"):
-            return None
-        return partial(
-            dequantize_embeddings,
-            precision=settings.precision,
-            width=settings.dimension,
-            ranges=self.corpus.manifest.ranges,
-        )
 
     def _numbers(self, ids: Iterable[str] | None) -> IntArray | None:
         """The numbers of documents that may be found, None being all."""

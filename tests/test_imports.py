@@ -77,14 +77,14 @@ MAY_IMPORT = {
     "fingerprint": "",
     "manifest": "errors files",
     "shards": "arrays errors files formats",
-    "corpus": "arrays errors fingerprint manifest quantization shards",
+    "corpus": "arrays errors fingerprint manifest quantization shards stack",
     "writing": "arrays corpus errors files manifest quantization reading shards tokens",
     "indexing": "arguments corpus errors files fingerprint formats manifest reading tokens writing",
     "verifying": "approximate arrays corpus errors manifest shards",
     "collection": "arrays reading",
     "measures": "arrays",
     "evaluation": "arrays best collection measures progress scores",
-    "search": "arguments arrays corpus errors hamming quantization ranking stack",
+    "search": "arguments arrays corpus errors hamming quantization ranking",
     "approximate": "arrays errors files ranking",
     "pictures": "",
     "pictures.colours": "",
@@ -98,6 +98,9 @@ MAY_IMPORT = {
     "pictures.xray": "arrays nearest pictures.attention",
     "pictures.explanation_page": "arrays explain pictures.heat_map pictures.page pictures.svg "
     "pictures.xray",
+    "pictures.projection": "arrays stack",
+    "pictures.corpus_map": "arguments arrays corpus errors kernels pictures.projection stack",
+    "pictures.map_page": "arrays pictures.corpus_map pictures.page pictures.projection",
     "commands": "",
     "commands.options": "__init__ devices encoder",
     "commands.texts": "reading",
@@ -110,10 +113,11 @@ MAY_IMPORT = {
     "commands.texts progress",
     "commands.graph": "commands.options commands.search progress",
     "commands.search": "commands.options commands.output commands.texts",
+    "commands.map": "commands.options commands.output commands.search progress",
     "commands.demo": "commands.options commands.score",
     "commands.evaluate": "commands.options commands.output evaluation",
     "cli": "__init__ commands.demo commands.embed commands.evaluate commands.explain "
-    "commands.index commands.info commands.score commands.search errors",
+    "commands.index commands.info commands.map commands.score commands.search errors",
     "__main__": "cli",
     "integrations": "",
     "integrations.mteb": "__init__",
@@ -152,6 +156,8 @@ LATE = {
     "approximate": "writing",
     "commands.graph": "approximate search",
     "commands.search": "collection cross_encoder manifest reading search",
+    "pictures.projection": "devices",
+    "commands.map": "corpus pictures.corpus_map pictures.map_page search",
 }
 # What a type needs is not imported when the program runs.
 FOR_TYPES = {
@@ -173,6 +179,8 @@ FOR_TYPES = {
     "search": "approximate cross_encoder encoder",
     "approximate": "search",
     "commands.search": "search",
+    "pictures.corpus_map": "search",
+    "commands.map": "corpus pictures.corpus_map",
     "__init__": "corpus cross_encoder masked_lm padded util",
 }
 

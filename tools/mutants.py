@@ -59,6 +59,7 @@ SHARES = "test_shares.py::test_"
 CUPY = "test_cupy.py::test_"
 INT8 = "test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 PICTURES = "test_pictures.py::test_"
+SINGULAR = "test_projection.py::test_components_are_the_singular_vectors_of_the_centred_matrix"
 PARAPHRASES = "test_mining.py::test_paraphrases_are_the_best_pairs_of_all[chunks1-1-cos_sim]"
 
 MUTANTS = [
@@ -532,6 +533,44 @@ MUTANTS = [
            PICTURES + "coded_numbers_come_back_within_what_is_promised"),
     Mutant("pictures/explanation_page.py", "values[~words].sum()", "values[words].sum()",
            PICTURES + "the_parts_that_the_page_names_sum_to_the_score"),
+    # the map of a corpus
+    Mutant("pictures/projection.py", "            origin = block[0].copy()\n",
+           "            pass\n", SINGULAR + "[excluded0-1000.0]"),
+    Mutant("pictures/projection.py", " - np.outer(offset, offset)", "",
+           SINGULAR + "[excluded0-0.0]"),
+    Mutant("pictures/projection.py", "return origin + offset", "return offset",
+           SINGULAR + "[excluded0-0.0]"),
+    Mutant("pictures/projection.py", "(numbers[0], numbers[-1] + 1)", "(numbers[0], numbers[-1])",
+           SINGULAR + "[excluded2-0.0]"),
+    Mutant("pictures/projection.py", "count += len(block)", "count += len(block) + 1",
+           SINGULAR + "[excluded0-0.0]"),
+    Mutant("pictures/projection.py", "vectors[:, ::-1].T[:found]", "vectors[:, ::-1][:found]",
+           SINGULAR + "[excluded0-0.0]"),
+    Mutant("pictures/projection.py", "vectors[:, ::-1].T[:found]", "vectors.T[:found]",
+           SINGULAR + "[excluded0-0.0]"),
+    Mutant("pictures/projection.py", "< 0, -1, 1)", "< 0, 1, 1)",
+           "test_projection.py::test_the_largest_number_of_a_component_is_positive"),
+    Mutant("pictures/projection.py", "np.abs(components).argmax(axis=1)",
+           "components.argmax(axis=1)",
+           "test_projection.py::test_the_largest_number_of_a_component_is_positive"),
+    Mutant("pictures/projection.py", "NO_VARIANCE = 1e-12", "NO_VARIANCE = 1e-18",
+           "test_projection.py::test_vectors_are_equal_within_the_rounding_of_float32"),
+    Mutant("pictures/projection.py", "stack.vectors(left).astype(np.float64)",
+           "stack.vectors(left).astype(np.float32)", SINGULAR + "[excluded0-0.0]"),
+    Mutant("pictures/projection.py", "stack.vectors(left)", "left",
+           "test_projection.py::test_what_is_stored_is_decoded"),
+    Mutant("pictures/corpus_map.py", "        return of_length_1(stored.vectors(codes))",
+           "        return stored.vectors(codes)",
+           "test_map.py::test_documents_lie_where_the_principal_components_put_them[float32]"),
+    Mutant("pictures/corpus_map.py", "np.setdiff1d(np.arange(len(corpus)), corpus.deleted, ",
+           "np.setdiff1d(np.arange(len(corpus)), [], ",
+           "test_map.py::test_deleted_documents_are_in_no_sample[float32]"),
+    Mutant("pictures/corpus_map.py", "np.union1d(sample, question.numbers)", "sample",
+           "test_map.py::test_what_is_nearest_to_a_question_is_in_the_sample_and_searched_among_all"),
+    Mutant("pictures/map_page.py", "name=html.escape(shown.name)", "name=shown.name",
+           "test_map.py::test_texts_ids_names_and_questions_are_text_and_never_markup"),
+    Mutant("pictures/map_page.py", '"note">{html.escape(note)}</p>', '"note">{note}</p>',
+           "test_map.py::test_texts_ids_names_and_questions_are_text_and_never_markup"),
 ]  # fmt: skip
 
 

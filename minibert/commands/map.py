@@ -1,0 +1,82 @@
+"""minibert map: a corpus on disk -> a page that shows its documents on a plane."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from minibert.commands.options import add_command, positive, shows_progress
+from minibert.commands.output import output
+from minibert.commands.search import model_of
+from minibert.progress import progress
+
+if TYPE_CHECKING:
+    from minibert.corpus import Corpus
+    from minibert.pictures.corpus_map import Question
+
+__all__ = ["add"]
+
+
+def add(commands: Any) -> None:
+    command = add_command(
+        commands,
+        draw,
+        "Draw a corpus as a map: an HTML page that needs no network, with its search and texts.",
+        "minibert map my-corpus -o map.html",
+        'minibert map my-corpus -o map.html --query "How many people live in London?"',
+        "minibert map my-corpus --json",
+        name="map",
+    )
+    command.add_argument("folder", metavar="DIR", help="made by `minibert index build`")
+    command.add_argument("--output", "-o", metavar="FILE", default="-", help="default: stdout")
+    command.add_argument(
+        "--method",
+        choices=["pca", "umap"],
+        default="pca",
+        help="principal components of all vectors, or UMAP of those that are drawn, for which the "
+        "extra umap is needed (default pca)",
+    )
+    command.add_argument(
+        "--points",
+        type=positive,
+        default=5000,
+        metavar="N",
+        help="draw a sample if there are more documents than N (default 5000)",
+    )
+    command.add_argument(
+        "--query", metavar="TEXT", help="mark a question, and the documents nearest to it"
+    )
+    command.add_argument(
+        "--model", "-m", help="where the corpus's model lies now (default: where it lay)"
+    )
+    command.add_argument("--json", action="store_true", help="one object with all places, no page")
+
+
+def draw(options: argparse.Namespace) -> None:
+    """minibert map: a corpus -> a page, or an object."""
+    from minibert.pictures.corpus_map import corpus_map
+    from minibert.pictures.map_page import map_page
+
+    corpus, question = opened(options)
+    with progress(len(corpus), shows_progress(options), "vector") as advance:
+        shown = corpus_map(corpus, options.method, options.points, question, advance)
+    if options.json:
+        made = json.dumps(shown.as_dict(), ensure_ascii=False) + "\n"
+    else:
+        made = map_page(shown)
+    with output(options.output) as file:
+        file.write(made.encode())
+
+
+def opened(options: argparse.Namespace) -> tuple[Corpus, Question | None]:
+    """The corpus, and the question as its model sees it; without one, no model is opened."""
+    if options.query is None:
+        from minibert.corpus import Corpus
+
+        return Corpus(options.folder), None
+    from minibert.pictures.corpus_map import ask
+    from minibert.search import Index
+
+    index = Index(options.folder, model_of(options), threads=options.threads)
+    return index.corpus, ask(index, options.query)

@@ -1,0 +1,150 @@
+"""A map of a corpus -> one HTML page that needs no network. Start at map_page.
+
+map.html says what stands where, map.js draws the points and searches.
+"""
+
+from __future__ import annotations
+
+import html
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from minibert.arrays import Array, IntArray
+from minibert.pictures.corpus_map import CorpusMap
+from minibert.pictures.page import asset, page
+from minibert.pictures.projection import NEIGHBOURS, SEED
+
+__all__ = ["CHARACTERS", "map_page"]
+
+CHARACTERS = 200  # of a text that the page holds, so that it stays small
+STEPS = 10_000  # from the mean to the farthest point; far more than a screen has
+
+
+def map_page(shown: CorpusMap) -> str:
+    """The page: points with their ids and texts to hover over, to search and to list.
+
+    Of each text it holds the first 200 characters, on one line.
+    """
+    texts = None if shown.texts is None else [beginning(text) for text in shown.texts]
+    said = [sample(shown), question(shown), kept(texts)]
+    body = Template(asset("map.html")).substitute(
+        name=html.escape(shown.name),
+        points=documents(len(shown.ids)),
+        axes=axes(shown),
+        plane=html.escape(plane(shown)),
+        notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in said if note),
+    )
+    data = data_of(shown, None if texts is None else [text for text, _ in texts])
+    return page(f"Map of {shown.name}", body, data, "map.js", "map.css")
+
+
+def beginning(text: str) -> tuple[str, bool]:
+    """How a text begins, on one line, with a mark where it is cut; and whether it is."""
+    line = " ".join(text[: 4 * CHARACTERS].split())
+    if len(line) <= CHARACTERS and len(text) <= 4 * CHARACTERS:
+        return line, False
+    return f"{line[: CHARACTERS - 1].rstrip()}…", True
+
+
+def documents(count: int) -> str:
+    """A number of documents, in words."""
+    return "1 document" if count == 1 else f"{count:,} documents"
+
+
+def plane(shown: CorpusMap) -> str:
+    """What the picture is, and how far to trust it."""
+    if shown.documents == 1:
+        return "A map of one document is a point."
+    if not any(shown.shares):
+        return f"The vectors of all {documents(shown.documents)} are the same, and so their places."
+    if shown.method == "umap":
+        return (
+            f"Each point is a document. UMAP ({NEIGHBOURS} neighbours, seed {SEED}) keeps those "
+            "together that are neighbours among the vectors; how far groups are apart, and how "
+            "large they are, says little."
+        )
+    return (
+        f"Each point is a document. Of the {shown.dimension} dimensions of their vectors the map "
+        "shows the two directions in which they vary most, the principal components, with "
+        f"{sum(shown.shares):.1%} of the variance: what is close together here may be far apart in "
+        "the others."
+    )
+
+
+def sample(shown: CorpusMap) -> str:
+    """How many documents are drawn, if it is not all."""
+    if len(shown.ids) == shown.documents:
+        return ""
+    rest = (
+        "They are laid out without the others."
+        if shown.method == "umap"
+        else "The directions are those of all documents."
+    )
+    return (
+        f"{documents(len(shown.ids))} of {shown.documents:,} are drawn, chosen at random with the "
+        f"seed {SEED}. {rest}"
+    )
+
+
+def question(shown: CorpusMap) -> str:
+    """Where the question is, if there is one."""
+    if shown.question is None:
+        return ""
+    count = len(shown.question.nearest)
+    return (
+        f"The cross is the question “{shown.question.text}”. Lines lead to the nearest "
+        f"{documents(count)}, by the vectors and not by the map."
+    )
+
+
+def kept(texts: list[tuple[str, bool]] | None) -> str:
+    """What the page does not hold of the texts."""
+    if texts is None:
+        return "The corpus keeps no texts, so points have their ids alone."
+    if any(is_cut for _, is_cut in texts):
+        return f"Texts are cut at {CHARACTERS} characters; no more of them is searched."
+    return ""
+
+
+def axes(shown: CorpusMap) -> str:
+    """What the directions are, as HTML."""
+    if shown.method == "umap":
+        return "The directions of this plane have no meaning of their own."
+    first, second = (f"{share:.1%}" for share in shown.shares)
+    return (
+        f"<span>→ first component, {first} of the variance</span> "
+        f"<span>↑ second component, {second}</span> "
+        "<span>The lines cross at the mean.</span>"
+    )
+
+
+def data_of(shown: CorpusMap, texts: list[str] | None) -> dict[str, Any]:
+    """What map.js reads."""
+    asked = shown.question
+    whole = shown.places if asked is None else np.vstack((shown.places, asked.place))
+    # UMAP's places lie anywhere; principal components' are already seen from the mean.
+    middle = whole.mean(axis=0) if shown.method == "umap" else np.zeros(2)
+    largest = float(np.abs(whole - middle).max())
+
+    def steps(places: Array) -> IntArray:
+        found: IntArray = np.rint((places - middle) * (STEPS / (largest or 1.0))).astype(np.int64)
+        return found
+
+    placed = steps(shown.places)
+    return {
+        "x": placed[:, 0].tolist(),
+        "y": placed[:, 1].tolist(),
+        "ids": shown.ids,
+        "texts": texts,
+        "mean": shown.method == "pca",
+        "question": None
+        if asked is None
+        else {
+            "text": asked.text,
+            "place": steps(asked.place).tolist(),
+            "nearest": asked.nearest,
+            "scores": [round(score, 4) for score in asked.scores],
+        },
+    }

@@ -1,0 +1,167 @@
+"""Many vectors -> their places on a plane. No texts, no files. Start at principal_components.
+
+The plane is the one that lies closest to the vectors (Pearson, "On lines and planes of closest fit
+to systems of points in space", 1901): it goes through their mean, along the two eigenvectors of
+their covariance with the largest eigenvalues, which are the variances along them (Jolliffe,
+"Principal Component Analysis", 2nd edition, section 1.1).
+
+UMAP, of an extra, bends space instead, so that neighbours stay neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minibert.arrays import Array, IntArray
+from minibert.stack import Stack
+
+__all__ = ["NEIGHBOURS", "SEED", "Projection", "principal_components", "project", "umap_places"]
+
+SEED = 0
+BLOCK_FLOATS = 1 << 20  # of a block: 8 MB of float64
+# Below this share of the mean's square, variance is the rounding of equal vectors in float32: one
+# text has not the same bits beside other neighbours. So vectors are equal within 1e-6.
+NO_VARIANCE = 1e-12
+
+NEIGHBOURS = 15  # UMAP's own default
+
+
+class Projection(NamedTuple):
+    """A plane through the mean of some vectors."""
+
+    mean: Array  # (D,) of float64, as all here
+    # (2, D), of length 1 and at right angles; both 0 without any variance, the second where D is 1.
+    components: Array
+    shares: tuple[float, float]  # of all variance
+
+
+def principal_components(
+    stack: Stack, excluded: IntArray, advance: Callable[[int], object] = lambda done: None
+) -> Projection:
+    """The plane along which vectors vary most: (n, D) -> a projection, reading each vector once.
+
+    `excluded` are the numbers of vectors to leave out, rising. Memory is a block and the
+    covariance, (D, D), however many there are; `advance` hears how many more were read. A
+    component's sign is the one that makes its largest number, the first of them, positive; so a
+    picture is not mirrored elsewhere. Raises ValueError for no vector, and for NaN or infinity.
+    """
+    from minibert.devices import one_blas_thread
+
+    with one_blas_thread():  # the same bits on any number of cores
+        mean, covariance = moments(stack, excluded, advance)
+        if np.trace(covariance) <= NO_VARIANCE * (mean @ mean):
+            covariance[:] = 0
+        return Projection(mean, *axes_of(covariance))
+
+
+def moments(
+    stack: Stack, excluded: IntArray, advance: Callable[[int], object]
+) -> tuple[Array, Array]:
+    """The mean (D,) and the covariance (D, D) of all vectors but the excluded."""
+    origin, products = np.zeros(stack.width), np.zeros((stack.width, stack.width))
+    sums, count = np.zeros(stack.width), 0
+    for block in blocks(stack, excluded, advance):
+        # The products of numbers far from 0 are large, and what is left of them after the mean is
+        # taken away is small; those of differences from any one vector are not (Chan, Golub and
+        # LeVeque, "Algorithms for computing the sample variance", 1983: shifted data).
+        if not count:
+            origin = block[0].copy()
+        block -= origin
+        # In float64, for sums over all documents lose digits, and two variances that are nearly
+        # equal would turn the plane by what float32 loses.
+        sums += block.sum(axis=0)
+        products += block.T @ block
+        count += len(block)
+    if not count:
+        raise ValueError("There is no vector to project.")
+    offset = sums / count
+    covariance = products / count - np.outer(offset, offset)
+    return origin + offset, covariance
+
+
+def project(projection: Projection, vectors: NDArray[Any]) -> Array:
+    """Where vectors lie on the plane, from the mean: (n, D) -> (n, 2) of float64."""
+    from minibert.devices import one_blas_thread
+
+    with one_blas_thread():
+        places: Array = (vectors.astype(np.float64) - projection.mean) @ projection.components.T
+    return places
+
+
+def blocks(
+    stack: Stack, excluded: IntArray, advance: Callable[[int], object]
+) -> Iterator[NDArray[np.float64]]:
+    """All vectors but the excluded, some at a time: (b, D), which may be written to."""
+    rows = max(1, BLOCK_FLOATS // max(1, stack.width))
+    for numbers, stored in stack.blocks(rows, None):
+        gone = excluded[slice(*np.searchsorted(excluded, (numbers[0], numbers[-1] + 1)))]
+        left = np.delete(stored, gone - numbers[0], axis=0) if len(gone) else stored
+        if len(left):
+            block = stack.vectors(left).astype(np.float64)
+            if not np.isfinite(block).all():
+                row = int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
+                place = stack.place(int(np.setdiff1d(numbers, gone)[row]))
+                raise ValueError(f"{place} holds NaN or infinity, which have no place on a map.")
+            yield block
+        advance(len(numbers))
+
+
+def axes_of(covariance: Array) -> tuple[Array, tuple[float, float]]:
+    """The first two eigenvectors, as rows (2, D), and their shares of the variance."""
+    components, shares = np.zeros((2, len(covariance))), np.zeros(2)
+    if total := float(np.trace(covariance)):
+        variances, vectors = np.linalg.eigh(covariance)  # rising; vectors are columns
+        found = min(2, len(covariance))
+        components[:found] = with_signs(vectors[:, ::-1].T[:found])
+        shares[:found] = np.maximum(variances[::-1][:found], 0) / total  # rounding may be below 0
+    return components, (float(shares[0]), float(shares[1]))
+
+
+def with_signs(components: Array) -> Array:
+    """Each row or its opposite, whichever has a positive number of largest size: -> (2, D)."""
+    largest = np.abs(components).argmax(axis=1)[:, None]
+    signed: Array = components * np.where(np.take_along_axis(components, largest, 1) < 0, -1, 1)
+    return signed
+
+
+def umap_places(
+    vectors: Array, start: Array, metric: str, others: Array
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Lay out vectors by UMAP (McInnes, Healy and Melville, 2018): (n, D) -> (n, 2), (m, 2).
+
+    The layout begins with the places `start`, (n, 2): with principal components, so that what lies
+    far apart has a chance to stay so (Kobak and Linderman, "Initialization is critical for
+    preserving global data structure in both t-SNE and UMAP", 2021). `others`, (m, D), are placed
+    among them afterwards. The seed is fixed. Raises ValueError if umap-learn is not installed, for
+    too few vectors, and for equal ones.
+    """
+    if len(vectors) <= NEIGHBOURS:
+        raise ValueError(
+            f"UMAP looks at {NEIGHBOURS} neighbours of each document, and there are {len(vectors)} "
+            "documents. Principal components (--method pca) need no neighbours."
+        )
+    spread = float(np.ptp(start, axis=0).max())
+    if not spread:
+        raise ValueError("All vectors are the same, and none is another's neighbour for UMAP.")
+    try:
+        from umap import UMAP
+    except ImportError as error:
+        raise ValueError(
+            f"The method umap needs umap-learn, which cannot be imported here ({error}). Install "
+            "it with: pip install 'minibert-numpy[umap]'"
+        ) from error
+    # Points in one place would stay in one place, and a line would stay a line.
+    trembling = np.random.default_rng(SEED).normal(scale=1e-4 * spread, size=start.shape)
+    layout = UMAP(
+        n_neighbors=NEIGHBOURS,
+        metric="cosine" if metric == "dot" else metric,  # the dot product is no distance
+        init=start + trembling,
+        random_state=SEED,
+        n_jobs=1,  # several threads do not keep to a seed
+    )
+    places = layout.fit_transform(vectors)
+    return places, layout.transform(others) if len(others) else np.empty((0, 2))
