@@ -610,8 +610,10 @@ def fast_words(name):
 
 FOLDERS |= {
     **{name: made(pooling, **of_family(name)) for name in FAMILIES},
-    **{f"{name}, normalize": made(pooling, Normalize, **of_family(name)) for name in FAMILIES},
-    **{f"{name}, cls": made(lambda: pooling("cls"), **of_family(name)) for name in FAMILIES},
+    **{
+        f"{name}, cls": made(lambda: pooling("cls"), Normalize, **of_family(name))
+        for name in ("mpnet", "modernbert")
+    },
     **{
         f"{name}, other poolings": made(
             lambda: pooling("lasttoken", "max", "weightedmean", include_prompt=False),
