@@ -250,10 +250,11 @@ def read_bias(tensors: Tensors, name: str, width: int) -> Array:
 
 
 def read_relative_bias(tensors: Tensors, config: Config) -> Array:
-    """What attention adds to the logit of each pair of positions: (H, P, P)."""
+    """What attention adds to the logit of each pair of positions: (H, P, P), and some more."""
     name, heads = FAMILIES[config.model_type].relative_bias, config.num_attention_heads
     table = tensors.take(name, config.relative_attention_num_buckets, heads)  # (buckets, H)
-    buckets = relative_buckets(config.max_position_embeddings)
+    # Up to a multiple of 8, as a GPU's runs of near lengths are (packing.near_runs).
+    buckets = relative_buckets(-(-config.max_position_embeddings // 8) * 8)
     return np.ascontiguousarray(table[buckets].transpose(2, 0, 1))  # (P, P, H) -> (H, P, P)
 
 

@@ -309,3 +309,20 @@ def test_info_takes_a_model_or_asks_for_all(arguments, capsys):
         cli.main(arguments)
     assert caught.value.code == 2
     assert "--supported" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "fact"),
+    [
+        ("modernbert", ("local_layers", [1, 2])),
+        ("electra", ("embedding_size", 12)),
+        ("albert", ("num_hidden_groups", 2)),
+        ("roberta", ("pad_token_id", 1)),
+    ],
+)
+def test_info_tells_what_only_a_family_has(name, fact, capsys):
+    assert cli.main(["info", str(GOLDEN / name), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts[fact[0]] == fact[1]
+    assert facts["model_type"] == name
+    assert "relative_attention_num_buckets" not in facts  # 32 everywhere, and MPNet's alone

@@ -108,7 +108,7 @@ MAY_IMPORT = {
     "commands.embed": "commands.options commands.output commands.texts formats progress",
     "commands.score": "commands.options commands.output commands.texts encoder",
     "commands.explain": "commands.options commands.output commands.texts",
-    "commands.info": "commands.options commands.output",
+    "commands.info": "commands.options commands.output parameters",
     "commands.index": "commands.graph commands.info commands.options commands.output "
     "commands.texts progress",
     "commands.graph": "commands.options commands.search progress",

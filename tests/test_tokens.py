@@ -26,7 +26,7 @@ def tokenizer(minilm_folder):
 
 def minilm_tokenizer(folder):
     settings = TransformerSettings(folder)
-    return load_tokenizer(settings, vocab_size=30522, max_position_embeddings=512)
+    return load_tokenizer(settings, vocab_size=30522, most_tokens=512)
 
 
 def ids_of(tokenizer, text, limit=None):
@@ -246,7 +246,7 @@ def test_threads_may_share_a_tokenizer(tokenizer):
 
 def load(folder, **arguments):
     settings = TransformerSettings(folder, **arguments)
-    return load_tokenizer(settings, vocab_size=83, max_position_embeddings=41)
+    return load_tokenizer(settings, vocab_size=83, most_tokens=41)
 
 
 def test_lower_casing_follows_tokenizer_config_and_not_tokenizer_json(folder, edit):
@@ -467,7 +467,7 @@ def write(folder, text):
 
 def test_a_vocabulary_larger_than_the_embeddings_is_refused(folder):
     with pytest.raises(CheckpointError, match="goes up to the id 82; the model has 50"):
-        load_tokenizer(TransformerSettings(folder), vocab_size=50, max_position_embeddings=41)
+        load_tokenizer(TransformerSettings(folder), vocab_size=50, most_tokens=41)
 
 
 def test_a_padding_side_on_the_left_is_kept(folder, edit):

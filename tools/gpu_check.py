@@ -35,6 +35,7 @@ DTYPES = ("float32", "float16")
 # How far a vector may be from the one it should be, as a share of its length. The golden models'
 # parameters are ten times a real one's, and so is what rounding to float16 does to them.
 ALLOWED = {"float32": 1e-4, "float16": 2e-3}
+ON_THE_CPU = ("modernbert", "nomic_bert")  # their forward pass is not written for a GPU
 ALLOWED_GOLDEN = {"float32": 1e-4, "float16": 1e-2}
 PACKAGES = ("minibert-numpy", "numpy", "cupy-cuda12x", "cupy-cuda13x", "torch", "transformers",
             "sentence-transformers")  # fmt: skip
@@ -232,6 +233,8 @@ def golden_vectors():
     for path in sorted(GOLDEN.glob("*/expected.npz")):
         with np.load(path) as arrays:
             expected = arrays["vectors"]
+        if path.parent.name in ON_THE_CPU:
+            continue
         for dtype in DTYPES:
             found = Minibert(path.parent, dtype).encode(texts)
             yield row_of(f"golden {path.parent.name}", dtype, found, expected, ALLOWED_GOLDEN)

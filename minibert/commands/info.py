@@ -7,8 +7,15 @@ from typing import Any
 
 from minibert.commands.options import add_command, load
 from minibert.commands.output import print_json
+from minibert.parameters import Config
 
 __all__ = ["add", "print_facts"]
+
+OF_EVERY_FAMILY = (
+    *("model_type", "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"),
+    *("intermediate_size", "hidden_act", "max_position_embeddings", "type_vocab_size"),
+    "layer_norm_eps",
+)
 
 
 def add(commands: Any) -> None:
@@ -47,7 +54,7 @@ def info(options: argparse.Namespace) -> None:
         "metric_reason": model.similarity_reason,
         "prompts": model.prompts,
         "default_prompt_name": model.default_prompt_name,
-        **config._asdict(),
+        **facts_of(config),
         "parameters": checkpoint.tensors.taken_numbers,
         "weights": [str(path.relative_to(model.folder.path)) for path in checkpoint.files],
         "weights_bytes": sum(path.stat().st_size for path in checkpoint.files),
@@ -55,6 +62,20 @@ def info(options: argparse.Namespace) -> None:
         "tensors_ignored": list(checkpoint.tensors.unused()),
     }
     print_facts(facts, options.json)
+
+
+def facts_of(config: Config) -> dict[str, Any]:
+    """The sizes and choices of a model; what only some families have, where it says something."""
+    own = config._asdict()
+    found = {
+        field: value
+        for field, value in own.items()
+        if field in OF_EVERY_FAMILY or value != Config._field_defaults[field]
+    }
+    return {
+        field: sorted(value) if isinstance(value, frozenset) else value
+        for field, value in found.items()
+    }
 
 
 def print_supported(as_json: bool) -> None:
