@@ -41,7 +41,7 @@ def test_it_finds_parity_and_writes_two_reports(
     assert report["cuda"] == "12.8"
     assert {row["dtype"] for row in report["kernels"]} == {"float32", "float16"}
     golden = {row["what"] for row in report["vectors"] if row["what"].startswith("golden")}
-    assert len(golden) == 12
+    assert len(golden) == 19
     assert all(row["differs by"] > 0 for row in report["vectors"])
     page = (tmp_path / "r.md").read_text()
     assert page.strip() == capsys.readouterr().out.strip()
