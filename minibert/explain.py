@@ -188,12 +188,15 @@ def occluded(model: SentenceTransformer, text: str, task: str) -> tuple[list[Wor
     trace = traced(model, text, task)
     prompt = len(trace.text) - len(text)
     words, texts = [], [text]
-    for word in words_of(str(trace.text), trace.tokens):
-        start, end = place_of(word, trace.tokens.offsets)
+    tokens = trimmed(str(trace.text), trace.tokens)
+    for word in words_of(str(trace.text), tokens):
+        start, end = place_of(word, tokens.offsets)
         if not word.is_special and end > prompt:
             words.append(word)
-            # A blank in its place, so that its neighbours do not become one word.
-            texts.append(f"{text[: max(start - prompt, 0)]} {text[end - prompt :]}")
+            # One blank in its place: its neighbours do not become one word, and there is no second,
+            # which would be a token to a RoBERTa.
+            sides = text[: max(start - prompt, 0)].rstrip(), text[end - prompt :].lstrip()
+            texts.append(" ".join(filter(None, sides)))
     return words, texts
 
 
@@ -226,7 +229,8 @@ def explained(model: SentenceTransformer, text: str, task: str) -> tuple[Explain
     trace = traced(model, text, task)
     states = trace["token_embeddings"].astype(np.float64)  # sums of thousands of products follow
     parts = parts_of(states, model.pipeline, trace.prompt_length)
-    seen, tokens = str(trace.text), trace.tokens
+    seen = str(trace.text)
+    tokens = trimmed(seen, trace.tokens)
     words, norms = words_of(seen, tokens), np.linalg.norm(states, axis=1)
     found = ExplainedText(seen, tokens.pieces, tokens.offsets, words, norms, tokens.cut)
     return found, parts[:, : model.get_embedding_dimension()]
@@ -281,6 +285,16 @@ def words_of(text: str, tokens: Tokens) -> list[Word]:
         spoken = tokens.pieces[start] if is_special else text[first:last]
         words.append(Word(spoken, slice(start, end), is_special))
     return words
+
+
+def trimmed(text: str, tokens: Tokens) -> Tokens:
+    """The same tokens without the blanks around them, which a RoBERTa's have in front."""
+    places = []
+    for start, end in tokens.offsets:
+        piece = text[start:end]
+        start = end - len(piece.lstrip())
+        places.append((start, start + len(piece.strip())))
+    return tokens._replace(offsets=places)
 
 
 def place_of(word: Word, offsets: list[tuple[int, int]]) -> tuple[int, int]:

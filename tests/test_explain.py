@@ -429,3 +429,19 @@ def test_occlusion_is_for_every_metric_and_module():
     of_query, of_document = occlusion(model, "the cat", "a dog")
     assert [lost.word.text for lost in of_query + of_document] == ["the", "cat", "a", "dog"]
     assert all(lost.difference for lost in of_query)
+
+
+@pytest.mark.parametrize("family", ["roberta", "xlm_roberta", "modernbert"])
+def test_words_are_without_the_blanks_that_a_family_has_in_its_pieces(family):
+    model = SentenceTransformer(GOLDEN / family)
+    found = model.explain("who barks", "a dog barks")
+    assert [word.text for word in found.document.words[1:-1]] == ["a", "dog", "barks"]
+    assert found.document.place_of(found.document.words[3]) == (6, 11)
+    whole = model.similarity(model.encode("who barks"), model.encode("a dog barks"))[0, 0]
+    for lost, text in zip(
+        occlusion(model, "who barks", "a dog barks")[1],
+        ["dog barks", "a barks", "a dog"],
+        strict=True,
+    ):
+        score = model.similarity(model.encode("who barks"), model.encode(text))[0, 0]
+        assert lost.difference == pytest.approx(whole - score, abs=1e-6), text
