@@ -24,16 +24,30 @@ from minibert.pooling import (
     factors,
     normalize,
 )
+from minibert.scores import SIMILARITIES
 from minibert.tokens import Tokens
 
 if TYPE_CHECKING:
     from minibert.encoder import SentenceTransformer
     from minibert.trace import Trace
 
-__all__ = ["Difference", "ExplainedText", "Explanation", "Pair", "Word", "explain", "occlusion"]
+__all__ = [
+    "Difference",
+    "ExplainedText",
+    "Explanation",
+    "NoSumError",
+    "Pair",
+    "Word",
+    "explain",
+    "occlusion",
+]
 
 # Metrics that are a product of the two vectors, if perhaps divided by their lengths.
 METRICS = ("dot", "cosine")
+
+
+class NoSumError(ValueError):
+    """The score is no sum over pairs of tokens: its metric is no product, or a module bends it."""
 
 
 class Word(NamedTuple):
@@ -143,13 +157,13 @@ def explain(
     those of the whole vector. What a Dense or a LayerNorm adds, its bias, is shared out among the
     tokens as the pooling weighs them.
 
-    Raises ValueError for a metric that is no product, and for a Dense with an activation: there
-    the score is no sum over pairs of tokens. Likewise for a text that the model reads in windows,
-    and for one of which the prompt leaves nothing; TypeError for what is no text.
+    Raises NoSumError, a ValueError, for a metric that is no product, and for a Dense with an
+    activation: there the score is no sum over pairs of tokens. ValueError for a text that the model
+    reads in windows, and for one of which the prompt leaves nothing; TypeError for what is no text.
     """
     metric = model.similarity_fn_name if metric is None else metric
     if metric not in METRICS:
-        raise ValueError(
+        raise NoSumError(
             f"The metric is {metric!r}, whose score is no sum over pairs of tokens; only 'dot' and "
             "'cosine' are. Pass metric= one of these for the split of another score."
         )
@@ -167,20 +181,26 @@ def explain(
 
 
 def occlusion(
-    model: SentenceTransformer, query: str, document: str
+    model: SentenceTransformer, query: str, document: str, metric: str | None = None
 ) -> tuple[list[Difference], list[Difference]]:
     """What the score loses when one word of the query, or of the document, is left out.
 
     Unlike the split, this is causal: the model reads the text without the word, and every other
     token may change. The differences do not sum to the score. A pass of the model a word: those of
     `explain`, without special tokens, the prompt and what is cut off. Where a text is cut, what
-    stood behind moves up. The score is the model's own, by any metric and after any modules.
+    stood behind moves up. The score is by the model's own metric or by any `metric` of the
+    library, and after any modules.
     """
+    metric = model.similarity_fn_name if metric is None else metric
+    if metric not in SIMILARITIES:
+        expected = ", ".join(map(repr, SIMILARITIES))
+        raise ValueError(f"The metric is {metric!r}; expected one of {expected}.")
     of_query, queries = occluded(model, query, "query")
     of_document, documents = occluded(model, document, "document")
     questions, answers = model.encode_query(queries), model.encode_document(documents)
-    found = model.similarity(questions, answers[:1])[:, 0], model.similarity(questions[:1], answers)
-    return losses(of_query, found[0]), losses(of_document, found[1][0])
+    similarity = SIMILARITIES[metric]
+    found = similarity(questions, answers[:1])[:, 0], similarity(questions[:1], answers)[0]
+    return losses(of_query, found[0]), losses(of_document, found[1])
 
 
 def occluded(model: SentenceTransformer, text: str, task: str) -> tuple[list[Word], list[str]]:
@@ -264,9 +284,10 @@ def carried(module: RowModule, parts: Array, share: Array) -> Array:
             projected += parts if module.residual is None else parts @ module.residual
         return projected
     kind = getattr(module, "activation", type(module).__name__)
-    raise ValueError(
+    raise NoSumError(
         f"After its pooling this model has a module that is not linear ({kind}), so its score is "
-        "no sum over pairs of tokens. minibert.explain.occlusion says what each word changes."
+        "no sum over pairs of tokens. What each word changes, minibert.explain.occlusion says, and "
+        "`minibert explain --occlusion`."
     )
 
 

@@ -568,6 +568,45 @@ def test_explain_refuses_a_model_whose_score_is_no_sum(run):
     assert "not linear (gelu)" in result.err
 
 
+@pytest.mark.parametrize(
+    ("name", "metric", "arguments"),
+    [
+        ("modules", None, []),
+        ("modules", "dot", ["--metric", "dot"]),
+        ("euclidean", None, []),
+    ],
+)
+def test_a_score_that_is_no_sum_still_loses_something_without_each_word(
+    run, folder, edit, name, metric, arguments
+):
+    if name == "euclidean":
+        edit(folder / "config_sentence_transformers.json", similarity_fn_name=name)
+    chosen = folder if name == "euclidean" else GOLDEN / name
+    model = SentenceTransformer(chosen, similarity_fn_name=metric)
+    arguments = ["-m", chosen, "--occlusion", *arguments, "the cats", LONG]
+    (content,) = run("explain", "--json", *arguments).objects
+    expected = model.similarity(model.encode("the cats"), model.encode(LONG)).item()
+    assert content["score"] == pytest.approx(expected, rel=1e-5)
+    assert content["metric"] == model.similarity_fn_name
+    _, of_document = occlusion(model, "the cats", LONG)
+    found = [word["difference"] for word in content["occlusion"]["document"]]
+    assert found == pytest.approx([lost.difference for lost in of_document], abs=1e-6)
+    shown = run("explain", *arguments)
+    assert f"{model.similarity_fn_name}, here no sum over pairs of words" in shown.out
+    assert f"{content['document']['cut']} tokens of the document were cut off" in shown.out
+    assert run("explain", "--html", "-", *arguments).code == 65
+
+
+def test_explain_occludes_by_the_metric_that_was_asked_for(run):
+    arguments = ["explain", "-m", GELU, "--occlusion", "--json", "the cats", "a dog"]
+    (content,) = run(*arguments, "--metric", "dot").objects
+    model = SentenceTransformer(GELU, similarity_fn_name="dot")
+    of_query, _ = occlusion(model, "the cats", "a dog")
+    found = [word["difference"] for word in content["occlusion"]["query"]]
+    assert found == pytest.approx([lost.difference for lost in of_query], rel=1e-4)
+    assert occlusion(SentenceTransformer(GELU), "the cats", "a dog", "dot")[0] == of_query
+
+
 def test_explain_shows_control_characters_and_obeys_none(run):
     texts = "t\x1bhe[2J ca\x07t", "a\x07dog \u202eb\x9b31m"
     result = run("explain", "-m", GELU, "--words", "99", "--occlusion", *texts)

@@ -68,7 +68,7 @@ MAY_IMPORT = {
     "tokens transformer",
     "encoder": "arguments arrays metrics model progress quantization scores tokens",
     "trace": "arrays parameters tokens vectors",
-    "explain": "arrays kernels pipeline pooling tokens",
+    "explain": "arrays kernels pipeline pooling scores tokens",
     "nearest": "arguments best devices scores",
     "pictures.terminal": "explain",
     "util": "mining quantization ranking scores",
@@ -149,7 +149,8 @@ LATE = {
     "writing": "devices",
     "indexing": "hub",
     "commands.options": "corpus",
-    "commands.explain": "explain pictures.explanation_page pictures.heat_map pictures.terminal",
+    "commands.explain": "explain pictures.explanation_page pictures.heat_map pictures.terminal "
+    "scores",
     "commands.index": "corpus errors indexing manifest reading verifying",
     "search": "approximate encoder",
     "commands.info": "supported",

@@ -53,7 +53,8 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--occlusion",
         action="store_true",
-        help="also what the score loses without each word; runs the model once a word",
+        help="also what the score loses without each word, printed or in --json; runs the model "
+        "once a word, and is there for every model and metric",
     )
     command.add_argument("--json", action="store_true", help="all pairs of tokens, as an object")
     command.add_argument("--svg", metavar="FILE", help="write a picture of all pairs; - is stdout")
@@ -64,18 +65,53 @@ def add(commands: Any) -> None:
 
 def explain(options: argparse.Namespace) -> None:
     """minibert explain: a query and a document -> why the document got its score."""
+    from minibert.explain import NoSumError
+
     to_stdout = [options.json, options.svg == "-", options.html == "-"]
     if sum(to_stdout) > 1:
         raise ValueError("Only one of --json, --svg - and --html - can have standard output.")
     query, document = texts_of(options)
     model = load(options)
-    explanation = model.explain(query, document, metric=options.metric)
-    lost = occluded(model, query, document) if options.occlusion else {}
+    try:
+        explanation = model.explain(query, document, metric=options.metric)
+    except NoSumError:
+        if not options.occlusion or options.svg or options.html:
+            raise
+        explain_no_sum(model, query, document, options)
+        return
+    lost = occluded(model, query, document, options.metric) if options.occlusion else {}
     if options.json:
         print_json(explanation.as_dict() | ({"occlusion": plain(lost)} if lost else {}))
     elif not any(to_stdout):
         show(explanation, lost, options.words)
     write_pictures(options, model, explanation, (query, document))
+
+
+def explain_no_sum(
+    model: SentenceTransformer, query: str, document: str, options: argparse.Namespace
+) -> None:
+    """Print a score that cannot be split, and what it loses without each word, which is there."""
+    from minibert.scores import SIMILARITIES
+
+    metric = options.metric or model.similarity_fn_name
+    lost = occluded(model, query, document, metric)
+    seen = {
+        task: model.trace(text, keep="sentence_embedding", task=task)
+        for task, text in (("query", query), ("document", document))
+    }
+    vectors = [trace["sentence_embedding"] for trace in seen.values()]
+    score = SIMILARITIES[metric](*vectors).item()
+    if options.json:
+        texts = {
+            name: {"text": str(trace.text), "tokens": trace.tokens.pieces, "cut": trace.tokens.cut}
+            for name, trace in seen.items()
+        }
+        print_json({"score": score, "metric": metric, **texts, "occlusion": plain(lost)})
+        return
+    print(f"{score:10.4f}  {metric}, here no sum over pairs of words")
+    show_lost(lost, options.words)
+    for name, trace in seen.items():
+        show_cut(name, trace.tokens.cut, len(trace.tokens.ids))
 
 
 def texts_of(options: argparse.Namespace) -> tuple[str, str]:
@@ -115,8 +151,13 @@ def show(explanation: Explanation, lost: Lost, count: int) -> None:
         print(f"{pair.contribution:10.4f}  {words}")
     show_lost(lost, count)
     for name, text in (("query", explanation.query), ("document", explanation.document)):
-        if text.cut:
-            print(f"\n{text.cut} tokens of the {name} were cut off; {len(text.tokens)} were read.")
+        show_cut(name, text.cut, len(text.tokens))
+
+
+def show_cut(name: str, cut: int, read: int) -> None:
+    """Print how much of a text is no part of the score."""
+    if cut:
+        print(f"\n{cut} tokens of the {name} were cut off; {read} were read.")
 
 
 def show_lost(lost: Lost, count: int) -> None:
@@ -132,11 +173,12 @@ def show_lost(lost: Lost, count: int) -> None:
         print(f"{found.difference:10.4f}  {visible(found.word.text)} ({name})")
 
 
-def occluded(model: SentenceTransformer, query: str, document: str) -> Lost:
+def occluded(model: SentenceTransformer, query: str, document: str, metric: str | None) -> Lost:
     """What the score loses without each word, by the text that it is of."""
     from minibert.explain import occlusion
 
-    return dict(zip(("query", "document"), occlusion(model, query, document), strict=True))
+    lost = occlusion(model, query, document, metric)
+    return dict(zip(("query", "document"), lost, strict=True))
 
 
 def plain(lost: Lost) -> dict[str, Any]:
