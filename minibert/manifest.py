@@ -51,7 +51,7 @@ class Settings:
     def check_same(self, others: dict[str, Any], folder: Path) -> None:
         """Raise CorpusError, naming what differs, for settings that would make other bytes."""
         differing = {
-            name: f"{name} is {getattr(self, name)!r:.200} there and {value!r:.200} here"
+            name: f"{name} is {beginning(getattr(self, name))} there and {beginning(value)} here"
             for name, value in others.items()
             if name != "model" and value != getattr(self, name)
         }
@@ -177,6 +177,12 @@ def tuples(content: Any) -> Any:
     if isinstance(content, dict):
         return {name: tuples(value) for name, value in content.items()}
     return content
+
+
+def beginning(value: object) -> str:
+    """A value as a message shows it: long ones cut, and seen to be."""
+    shown = repr(value)
+    return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 
 def json_bytes(content: dict[str, Any]) -> bytes:

@@ -285,6 +285,14 @@ def test_another_setting_is_refused_by_its_name(folder, model, name, change):
     assert tree(folder) == before
 
 
+def test_a_value_that_is_cut_in_a_message_is_seen_to_be(folder, model):
+    build(folder, documents(), model, **SMALL)
+    settings = read_manifest(folder).settings
+    with pytest.raises(CorpusError) as error:
+        settings.check_same({"prompt": "x" * 300}, folder)
+    assert f"'{'x' * 199}… here" in str(error.value)
+
+
 @pytest.fixture
 def other_model(tmp_path):
     """The same model but for one number of its weights."""
