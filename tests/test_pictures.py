@@ -295,6 +295,21 @@ def test_a_matrix_is_a_strip_a_row(tiny):
     assert [cell.get("fill-opacity") for *_, cell in cells] == ["0.5", "1", "0", "0.25"]
 
 
+def test_columns_have_labels_that_rise_where_there_is_no_room(tiny):
+    straight = matrix_svg([[1.0, 2.0]], ["row"], "Two", ["a", "<b>"])
+    assert [name for name, *_ in cells_of(straight)] == ["row, a", "row, <b>"]
+    assert ">&lt;b&gt;</text>" in straight
+    assert "rotate" not in straight
+    rising = matrix_svg([[1.0, 2.0]], ["row"], "Two", ["a", "a word that is long"])
+    assert rising.count("rotate(-45)") == 2
+    width, height = (
+        float(re.search(rf'{side}="([\d.]+)"', rising)[1]) for side in ("width", "height")
+    )
+    plain_height = float(re.search(r'height="([\d.]+)"', straight)[1])
+    assert height > plain_height
+    assert width > 150  # the last label has room beside the cells
+
+
 def test_a_vector_is_one_strip():
     assert [value for _, value, *_ in cells_of(matrix_svg(np.array([1.0, -2.0, 0.5])))] == [
         1.0, -2.0, 0.5
@@ -325,6 +340,8 @@ def test_a_few_huge_numbers_leave_colours_to_all_others():
 def test_what_cannot_be_drawn_is_refused(array, rows, message):
     with pytest.raises(ValueError, match=message):
         matrix_svg(array, rows)
+    with pytest.raises(ValueError, match="1 labels for 2 columns"):
+        matrix_svg([1.0, 2.0], None, "", ["a"])
 
 
 # The X-ray
