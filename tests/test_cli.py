@@ -615,6 +615,16 @@ def test_explain_shows_control_characters_and_obeys_none(run):
     assert r"\x1b" in result.out
 
 
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_explain_says_that_a_text_has_no_words(run, blank):
+    assert (
+        "The query has no words, only special tokens." in run("explain", "-m", GELU, blank, "a").out
+    )
+    out = run("explain", "-m", GELU, "a", blank, "--words", "1").out
+    assert "The document has no words" in out
+    assert "The query has no words" not in out
+
+
 def test_explain_says_what_was_cut_off(run):
     result = run("explain", "-m", GELU, "the cat", LONG)
     assert result.out.endswith("\n31 tokens of the document were cut off; 41 were read.\n")

@@ -151,6 +151,8 @@ def show(explanation: Explanation, lost: Lost, count: int) -> None:
         print(f"{pair.contribution:10.4f}  {words}")
     show_lost(lost, count)
     for name, text in (("query", explanation.query), ("document", explanation.document)):
+        if all(word.is_special for word in text.words):
+            print(f"\nThe {name} has no words, only special tokens.")
         show_cut(name, text.cut, len(text.tokens))
 
 
