@@ -36,6 +36,8 @@ FIXED_KEYS: dict[str, Any] = {
 
 # NomicBERT's names of the two halves of a gated feed-forward, the activated one first.
 GATED = ("fc12", "fc11")
+# The fields of Config that every family has under some key.
+COMMON = Config._fields[: Config._fields.index("model_type") + 1]
 # Of the sizes: the padding's id, and an embedding_size that is the layers' own.
 MAY_BE_ZERO = ("pad_token_id", "embedding_size")
 
@@ -104,7 +106,7 @@ def read_config(settings: dict[str, Any], path: Path) -> Config:
             raise CheckpointError(
                 f"{path}: {key} is {settings[key]!r}; minibert computes {expected!r}."
             )
-    config = sized(settings, FAMILIES[family])
+    config = sized(settings, FAMILIES[family], path)
     setting(path, {"hidden_act": config.hidden_act}, "hidden_act", str)
     for field, value in config._asdict().items():
         if type(Config._field_defaults[field]) is not int or is_count(value):
@@ -112,9 +114,11 @@ def read_config(settings: dict[str, Any], path: Path) -> Config:
         if field not in MAY_BE_ZERO or value != 0:
             key = FAMILIES[family].keys.get(field, field)
             raise CheckpointError(f"{path}: {key} is {value!r}; expected a whole number from 1 up.")
-    epsilon = config.layer_norm_eps
-    if not isinstance(epsilon, int | float) or not 0 < epsilon < math.inf:
-        raise CheckpointError(f"{path}: layer_norm_eps is {epsilon!r}; expected a number above 0.")
+    for field in ("layer_norm_eps", "global_rope_theta", "local_rope_theta"):
+        number = getattr(config, field)
+        if not isinstance(number, int | float) or not 0 < number < math.inf:
+            key = FAMILIES[family].keys.get(field, field)
+            raise CheckpointError(f"{path}: {key} is {number!r}; expected a number above 0.")
     if config.hidden_act not in ACTIVATIONS:
         raise CheckpointError(
             f"{path}: hidden_act is {config.hidden_act!r}; "
@@ -128,11 +132,11 @@ def read_config(settings: dict[str, Any], path: Path) -> Config:
     return config
 
 
-def sized(settings: dict[str, Any], family: Family) -> Config:
+def sized(settings: dict[str, Any], family: Family, path: Path) -> Config:
     """The fields of Config by a family's keys; what is missing has the family's default."""
-    given = {field: family.keys.get(field, field) for field in Config._fields}
+    given = {field: family.keys.get(field, field) for field in (*COMMON, *family.own)}
     written = {field: settings[key] for field, key in given.items() if key in settings}
-    return Config(**{**family.defaults, **written, **family.read(settings), **family.fixed})
+    return Config(**{**family.defaults, **written, **family.read(path, settings), **family.fixed})
 
 
 def read_parameters(tensors: Tensors, config: Config) -> Parameters:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minibert.arrays import IntArray
+from minibert.errors import CheckpointError
+from minibert.json_files import is_count, setting
 from minibert.parameters import Config
 
 __all__ = [
@@ -71,6 +74,8 @@ class Family:
     keys: dict[str, str] = field(
         default_factory=dict
     )  # a field of Config -> its key in config.json
+    # Fields of Config that only some have: in other config.json the key may mean something else.
+    own: tuple[str, ...] = ()
     fixed: dict[str, Any] = field(
         default_factory=dict
     )  # fields of Config that no config.json changes
@@ -81,31 +86,46 @@ class Family:
     projection: str = ""  # the tensor between a narrower word table and the layers
     relative_bias: str = ""  # the tensor that attention adds by distance
     is_rotary: bool = False  # whether the forward pass is rotary.py's
-    # Fields of Config that a config.json gives in a way of its own.
-    read: Callable[[dict[str, Any]], dict[str, Any]] = lambda settings: {}
+    # Fields of Config that a config.json, whose path comes first, gives in a way of its own.
+    read: Callable[[Path, dict[str, Any]], dict[str, Any]] = lambda path, settings: {}
     # Keys that would change the mathematics, and the one value that leaves it as computed here.
     fixed_keys: dict[str, Any] = field(default_factory=dict)
     classifier: ClassifierNames = BERT_CLASSIFIER
 
 
-def modernbert_fields(settings: dict[str, Any]) -> dict[str, Any]:
+KINDS = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope_theta"}
+
+
+def modernbert_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """The bases of the angles and the local layers, in the keys of both releases."""
-    by_kind = settings.get("rope_parameters") or {}
+    by_kind = setting(path, settings, "rope_parameters", dict, {})
+    if by_kind.keys() - KINDS:
+        raise CheckpointError(
+            f"{path}: rope_parameters has {', '.join(by_kind)}; expected {', '.join(KINDS)}."
+        )
     bases = {
-        "global_rope_theta": by_kind.get("full_attention") or {},
-        "local_rope_theta": by_kind.get("sliding_attention") or {},
+        name: rotary_base(path, settings, setting(path, by_kind, kind, dict, {}), name)
+        for kind, name in KINDS.items()
     }
+    found: dict[str, Any] = {name: base for name, base in bases.items() if base is not None}
+    layers = settings.get("num_hidden_layers", 22)
     every = settings.get("global_attn_every_n_layers", 3)
-    kinds = settings.get("layer_types") or [
-        "sliding_attention" if number % every else "full_attention"
-        for number in range(settings.get("num_hidden_layers", 22))
-    ]
+    kinds = setting(path, settings, "layer_types", list)
+    if kinds is None and is_count(every) and is_count(layers):
+        kinds = ["sliding_attention" if number % every else "full_attention"
+                 for number in range(layers)]  # fmt: skip
+    if kinds is None or len(kinds) != layers or not set(map(str, kinds)) <= KINDS.keys():
+        raise CheckpointError(
+            f"{path}: layer_types is {kinds!r:.80}, num_hidden_layers {layers!r} and "
+            f"global_attn_every_n_layers {every!r}; expected for each layer {' or '.join(KINDS)}."
+        )
+    if settings.get("sliding_window") is not None:  # on each side, and so half of the other key
+        found["local_attention"] = 2 * setting(path, settings, "sliding_window", int)
     local = (number for number, kind in enumerate(kinds) if kind == "sliding_attention")
-    thetas = {name: base["rope_theta"] for name, base in bases.items() if "rope_theta" in base}
-    return {**thetas, "local_layers": frozenset(local)}
+    return found | {"local_layers": frozenset(local)}
 
 
-def nomic_fields(settings: dict[str, Any]) -> dict[str, Any]:
+def nomic_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """The sizes under the keys of the published models, which are GPT-2's."""
     published = {
         "hidden_size": "n_embd",
@@ -120,13 +140,28 @@ def nomic_fields(settings: dict[str, Any]) -> dict[str, Any]:
     gates = {"swiglu": "silu", "geglu": "gelu"}
     if settings.get("activation_function") in gates:
         found["hidden_act"] = gates[settings["activation_function"]]
-    rope = settings.get("rope_parameters") or {}
-    return found | ({"global_rope_theta": rope["rope_theta"]} if "rope_theta" in rope else {})
+    base = rotary_base(path, settings, setting(path, settings, "rope_parameters", dict, {}))
+    return found | ({} if base is None else {"global_rope_theta": base})
+
+
+def rotary_base(
+    path: Path, settings: dict[str, Any], rope: dict[str, Any], older: str = "rope_theta"
+) -> Any:
+    """The base of the angles, or None; `older` is the key that it had beside the others."""
+    rope = rope | setting(path, settings, "rope_scaling", dict, {})
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind != "default":
+        raise CheckpointError(
+            f"{path}: rope_type is {kind!r}, which stretches the positions; "
+            "minibert computes 'default'."
+        )
+    return rope.get("rope_theta", settings.get(older))
 
 
 ROBERTA = Family(
     prefix="roberta.",
     tokenizer="RobertaTokenizer",
+    own=("pad_token_id",),
     defaults={"vocab_size": 50265, "pad_token_id": 1},
     positions_follow_padding=True,
     classifier=ROBERTA_CLASSIFIER,
@@ -170,6 +205,7 @@ FAMILIES: dict[str, Family] = {
     # Clark et al., "ELECTRA" (2020): its discriminator, whose word table may be narrower.
     "electra": Family(
         prefix="electra.",
+        own=("embedding_size",),
         defaults={
             "embedding_size": 128,
             "hidden_size": 256,
@@ -190,6 +226,7 @@ FAMILIES: dict[str, Family] = {
             ("attention.output.dense", "attention.attn.o"),
             ("attention.output.LayerNorm", "attention.LayerNorm"),
         ),
+        own=("relative_attention_num_buckets",),
         fixed={"type_vocab_size": 1, "pad_token_id": 1},
         defaults={"vocab_size": 30527},
         has_token_types=False,
@@ -209,6 +246,7 @@ FAMILIES: dict[str, Family] = {
             ("pooler.dense", "pooler"),
         ),
         layer_names=albert_layer_names,
+        own=("embedding_size", "num_hidden_groups", "inner_group_num"),
         defaults={
             "vocab_size": 30000,
             "embedding_size": 128,
@@ -223,6 +261,7 @@ FAMILIES: dict[str, Family] = {
         prefix="model.",
         tokenizer="PreTrainedTokenizer",
         keys={"layer_norm_eps": "norm_eps", "hidden_act": "hidden_activation"},
+        own=("local_attention",),
         fixed={"type_vocab_size": 1, "norm_first": True},
         defaults={
             "vocab_size": 50368,
@@ -230,7 +269,6 @@ FAMILIES: dict[str, Family] = {
             "num_hidden_layers": 22,
             "max_position_embeddings": 8192,
             "layer_norm_eps": 1e-5,
-            "pad_token_id": 50283,
         },
         has_token_types=False,
         is_rotary=True,

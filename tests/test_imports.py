@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "arguments": "json_files",
     "tokens": "arrays errors",
     "parameters": "arrays",
-    "families": "arrays parameters",
+    "families": "arrays errors json_files parameters",
     "supported": "families",
     "rotary": "activations arrays bert packing parameters",
     "forward": "arrays bert errors families packing parameters rotary",
