@@ -313,7 +313,8 @@ class BertModel:
         attention_mask is 1 at tokens and 0 at padding, on either side; without one, all are tokens.
         A token's position is its column, so padding on the left moves it, as in transformers.
 
-        Raises ValueError for shapes, ids or positions out of range and for a row without tokens.
+        Raises ValueError for shapes, ids or positions out of range, for a row without tokens, and
+        in MPNet and ModernBERT, whose attention goes by distance, for padding between tokens.
         """
         if not return_dict:
             raise ValueError("return_dict=False is not supported; take output.last_hidden_state.")
@@ -323,12 +324,16 @@ class BertModel:
             "token_type_ids", token_type_ids, ids.shape, self.config.type_vocab_size, default=0
         )
         self._check_rows(mask)
+        self._check_gaps(mask)
         columns = [np.flatnonzero(row) for row in mask]  # where each row has its tokens
         rows = list(enumerate(columns))
         watched = output_hidden_states or output_attentions
+        # Of ALBERT's layers some are several.
+        layers = len(self._parameters.layers) + len(self._parameters.rotary_layers)
         recorder = Recorder(
-            ids.shape, columns, self.config, self._device, output_hidden_states, output_attentions
-        )
+            ids.shape, columns, self.config, layers, self._device,
+            output_hidden_states, output_attentions,
+        )  # fmt: skip
         work = packs(
             [ids[index, here] for index, here in rows],
             pack_tokens or self._device.pack_tokens,
@@ -343,7 +348,8 @@ class BertModel:
                 recorder.unpack(recorder.last, self._device.take(hidden))
         return BertOutput(
             last_hidden_state=recorder.last,
-            hidden_states=tuple(recorder.hidden) if output_hidden_states else None,
+            # The last one after a last norm, if there is one: so has transformers.
+            hidden_states=(*recorder.hidden[:-1], recorder.last) if output_hidden_states else None,
             attentions=tuple(recorder.attentions) if output_attentions else None,
             attention_mask=mask,
             parameters=self._host_parameters,
@@ -368,6 +374,20 @@ class BertModel:
         empty = np.flatnonzero(mask.sum(axis=1) == 0)
         if len(empty):
             raise ValueError(f"Row {empty[0]} of attention_mask is all 0: it has no token.")
+
+    def _check_gaps(self, mask: IntArray) -> None:
+        """Raise ValueError for padding between tokens where attention goes by their distance.
+
+        Tokens are packed, which would bring the two sides nearer to each other.
+        """
+        if self._parameters.relative_bias is None and not self.config.local_layers:
+            return
+        ends = np.abs(np.diff(mask, axis=1, prepend=0, append=0)).sum(axis=1)  # 2 a stretch
+        if len(gaps := np.flatnonzero(ends > 2)):
+            raise ValueError(
+                f"Row {gaps[0]} of attention_mask has a 0 between tokens; {self.config.model_type} "
+                "attends by distance, so minibert takes padding at the ends alone."
+            )
 
 
 def whole_numbers(
@@ -403,12 +423,13 @@ class Recorder:
         shape: tuple[int, ...],
         columns: Sequence[IntArray],
         config: Config,
+        layers: int,
         device: Device,
         keep_hidden: bool,
         keep_attentions: bool,
     ) -> None:
         rows, width = shape
-        layers, hidden = config.num_hidden_layers, (rows, width, config.hidden_size)
+        hidden = rows, width, config.hidden_size
         square = (rows, config.num_attention_heads, width, width)
         self.pack: Pack
         self.last = np.zeros(hidden, dtype=np.float32)

@@ -241,6 +241,43 @@ def test_a_key_means_what_it_means_to_the_family(name, changes, same, tmp_path, 
     np.testing.assert_array_equal(*vectors)
 
 
+def test_hidden_states_end_where_the_model_ends():
+    """ModernBERT has one more layer norm after its last layer."""
+    model = BertModel.from_pretrained(GOLDEN / "modernbert")
+    output = model([[2, 5, 6, 3], [2, 7, 3, 0]], [[1, 1, 1, 1], [1, 1, 1, 0]],
+                   output_hidden_states=True)  # fmt: skip
+    assert len(output.hidden_states) == 5
+    np.testing.assert_array_equal(output.hidden_states[-1], output.last_hidden_state)
+
+
+def test_layers_within_a_group_each_have_hidden_states(tmp_path, edit):
+    folder = copy_of("albert", tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    within = {
+        name.replace("groups.1.albert_layers.0", "groups.0.albert_layers.1"): tensor.copy()
+        for name, tensor in tensors.items()
+    }
+    (folder / "model.safetensors").unlink()
+    save_file(within, folder / "model.safetensors", metadata={"format": "pt"})
+    edit(folder / "config.json", num_hidden_groups=1, inner_group_num=2)
+    output = BertModel.from_pretrained(folder)(
+        [[2, 5, 6, 3]], output_hidden_states=True, output_attentions=True
+    )
+    assert len(output.hidden_states) == 7  # three layers of two each, and the embeddings
+    assert len(output.attentions) == 6
+    assert all(np.abs(states).max() > 0 for states in (*output.hidden_states, *output.attentions))
+
+
+@pytest.mark.parametrize("name", ["mpnet", "modernbert"])
+def test_padding_between_tokens_is_refused_where_distance_counts(name):
+    """Packed without it, the tokens on both sides would stand nearer than in the reference."""
+    model = BertModel.from_pretrained(GOLDEN / name)
+    ids = np.array([[1, 1, 9, 8, 7, 1]])
+    with pytest.raises(ValueError, match=f"Row 1 .* 0 between tokens; {name} attends by distance"):
+        model(np.repeat(ids, 2, axis=0), [[0, 0, 1, 1, 1, 0], [1, 1, 0, 1, 1, 1]])
+    assert model(ids, [[0, 0, 1, 1, 1, 0]]).last_hidden_state.shape == (1, 6, 20)
+
+
 def test_padding_that_a_text_writes_out_is_no_position(tmp_path):
     """`<pad>` in a text stands at the padding's position, and those after it move up."""
     model = BertModel.from_pretrained(GOLDEN / "roberta")
