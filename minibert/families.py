@@ -68,6 +68,7 @@ class Family:
 
     prefix: str  # that a head's checkpoint puts before the tensors' names
     tokenizer: str = "BertTokenizer"  # where a folder names none
+    names_tokenizer: bool = True  # whether the class that a folder names counts
     # BERT's name of a part of a tensor's name -> the family's, replaced one after the other.
     names: tuple[tuple[str, str], ...] = ()
     layer_names: Callable[[Config], list[str]] = layer_names
@@ -260,6 +261,7 @@ FAMILIES: dict[str, Family] = {
     "modernbert": Family(
         prefix="model.",
         tokenizer="PreTrainedTokenizer",
+        names_tokenizer=False,
         keys={"layer_norm_eps": "norm_eps", "hidden_act": "hidden_activation"},
         own=("local_attention",),
         fixed={"type_vocab_size": 1, "norm_first": True},

@@ -91,6 +91,7 @@ class Tokenizer:
                 vocab_size=config.vocab_size,
                 most_tokens=most_tokens(config),
                 default_class=FAMILIES[config.model_type].tokenizer,
+                names_class=FAMILIES[config.model_type].names_tokenizer,
             )
         )
 

@@ -6,8 +6,8 @@ count; how a text is split is the class's. A few take tokenizer.json as it stand
 
 from __future__ import annotations
 
-import base64
 import json
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -79,6 +79,21 @@ def read_words(folder: Path, content: dict[str, Any], unknown: str) -> WordPiece
 
 def byte_level(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
     """A RoBERTa's: pairs of bytes, of tokenizer.json or of vocab.json and merges.txt."""
+    try:
+        words = read_pairs(folder, content)
+    except CheckpointError:
+        raise
+    except Exception as error:  # the library raises nothing narrower
+        raise CheckpointError(f"{folder} has no BPE that can be built: {error}.") from error
+    backend = Tokenizer(words)
+    prefix = setting(folder / "tokenizer_config.json", settings, "add_prefix_space", bool, False)
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    backend.decoder = decoders.ByteLevel()
+    return backend
+
+
+def read_pairs(folder: Path, content: dict[str, Any]) -> BPE:
+    """The BPE model of tokenizer.json, whose content is given, or else of the older files."""
     path = folder / "tokenizer.json"
     if content:
         model = setting(path, content, "model", dict, {})
@@ -86,22 +101,15 @@ def byte_level(folder: Path, settings: dict[str, Any], content: dict[str, Any]) 
         if model.get("type", "BPE") != "BPE" or not vocabulary or not isinstance(merges, list):
             raise CheckpointError(f"{path}: the model is no BPE with a vocabulary and merges.")
         pairs = [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in merges]
-        words = BPE(vocabulary, pairs, continuing_subword_prefix="", end_of_word_suffix="")
-    elif (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
-        words = BPE.from_file(
+        return BPE(vocabulary, pairs, continuing_subword_prefix="", end_of_word_suffix="")
+    if (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
+        return BPE.from_file(
             str(folder / "vocab.json"), str(folder / "merges.txt"),
             continuing_subword_prefix="", end_of_word_suffix="",
         )  # fmt: skip
-    else:
-        raise CheckpointError(
-            f"{folder} has no vocabulary, neither in tokenizer.json nor in vocab.json and "
-            "merges.txt."
-        )
-    backend = Tokenizer(words)
-    prefix = setting(folder / "tokenizer_config.json", settings, "add_prefix_space", bool, False)
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
-    backend.decoder = decoders.ByteLevel()
-    return backend
+    raise CheckpointError(
+        f"{folder} has no vocabulary, neither in tokenizer.json nor in vocab.json and merges.txt."
+    )
 
 
 def unigram(
@@ -141,8 +149,8 @@ def unigram(
 
 def xlm_roberta(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
     """Unigram, with the normalizer's table and nothing else of it."""
-    backend = unigram(folder, settings, content, 3)
-    if table := character_table(content):
+    path, backend = folder / "tokenizer.json", unigram(folder, settings, content, 3)
+    if table := character_table(path, content):
         backend.normalizer = table
     return backend
 
@@ -150,8 +158,8 @@ def xlm_roberta(folder: Path, settings: dict[str, Any], content: dict[str, Any])
 def camembert(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
     """The same, with the unknown word wherever it stands."""
     unknown = token_text(settings.get("unk_token")) or "<unk>"
-    backend = unigram(folder, settings, content, unknown)
-    if table := character_table(content):
+    path, backend = folder / "tokenizer.json", unigram(folder, settings, content, unknown)
+    if table := character_table(path, content):
         backend.normalizer = table
     return backend
 
@@ -165,7 +173,7 @@ def albert(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> T
         steps += [normalizers.NFKD(), normalizers.StripAccents()]
     if setting(path, settings, "do_lower_case", bool, True):
         steps.append(normalizers.Lowercase())
-    if table := character_table(content):
+    if table := character_table(folder / "tokenizer.json", content):
         steps.append(table)
     backend.normalizer = normalizers.Sequence(steps)
     # Unlike the other classes', what stands around a text is that of the file.
@@ -173,12 +181,17 @@ def albert(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> T
     return backend
 
 
-def character_table(content: dict[str, Any]) -> Any:
+def character_table(path: Path, content: dict[str, Any]) -> Any:
     """The table of characters that a sentencepiece model was trained with, if there is one."""
-    normalizer = content.get("normalizer") or {}
-    for step in normalizer.get("normalizers", [normalizer]):
-        if step.get("type") == "Precompiled" and step.get("precompiled_charsmap"):
-            return normalizers.Precompiled(base64.b64decode(step["precompiled_charsmap"]))
+    normalizer = setting(path, content, "normalizer", dict, {})
+    for step in setting(path, normalizer, "normalizers", list, [normalizer]):
+        if isinstance(step, dict) and step.get("type") == "Precompiled":
+            try:
+                return normalizers.Precompiled(b64decode(step["precompiled_charsmap"], None, True))
+            except Exception as error:  # the library raises nothing narrower
+                raise CheckpointError(
+                    f"{path}: the normalizer's precompiled_charsmap is no table of characters."
+                ) from error
     return None
 
 
@@ -188,6 +201,7 @@ def as_it_stands(folder: Path, settings: dict[str, Any], content: dict[str, Any]
         raise CheckpointError(
             f"{folder / 'tokenizer.json'} is missing; the folder's tokenizer_class needs it."
         )
+    character_table(folder / "tokenizer.json", content)  # in a broken one the library panics
     try:
         backend = Tokenizer.from_str(json.dumps(content))
     except Exception as error:  # the library raises nothing narrower
@@ -227,6 +241,12 @@ def frame_with(first: str, last: str) -> Frame:
         )
 
     return frame
+
+
+def frame_as_albert(backend: Tokenizer, special: dict[str, str]) -> None:
+    """What stands around a text is in tokenizer.json, or else as in a BERT."""
+    if backend.post_processor is None:
+        frame_as_bert(backend, special)
 
 
 def leave_frame(backend: Tokenizer, special: dict[str, str]) -> None:
@@ -309,5 +329,5 @@ CLASSES: dict[str, TokenizerClass] = {
     "CamembertTokenizer": XLM_ROBERTA._replace(
         build=camembert, extra_special_tokens=("<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED")
     ),
-    "AlbertTokenizer": TokenizerClass(albert, leave_frame, WITHOUT_TYPES, OF_ALBERT),
+    "AlbertTokenizer": TokenizerClass(albert, frame_as_albert, WITHOUT_TYPES, OF_ALBERT),
 }

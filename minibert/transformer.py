@@ -72,13 +72,15 @@ class Transformer:
         self.config: Config = self.checkpoint.config
         check_device(self.config, self.device.name)
         self.most_tokens = most_tokens(self.config)
+        family = FAMILIES[self.config.model_type]
         self.words = load_tokenizer(
             settings,
             vocab_size=self.config.vocab_size,
             most_tokens=self.most_tokens,
-            default_class=FAMILIES[self.config.model_type].tokenizer,
+            default_class=family.tokenizer,
+            names_class=family.names_tokenizer,
         )
-        self.has_token_types = FAMILIES[self.config.model_type].has_token_types
+        self.has_token_types = family.has_token_types
         self.loaded_max_seq_length = self.max_seq_length  # before a program changes it
         self.short_inputs = short_inputs
         self._place(self.device)

@@ -36,19 +36,21 @@ def load_tokenizer(
     vocab_size: int,
     most_tokens: int,
     default_class: str = "BertTokenizer",
+    names_class: bool = True,
 ) -> TextTokenizer:
     """Build the tokenizer that transformers would build from a folder.
 
     The most tokens of a text are the settings' max_seq_length; without it the smaller of
     tokenizer_config.json's model_max_length and the model's positions. `default_class` is for a
-    folder that names no class.
+    folder that names no class, or for one whose class does not count (names_class=False).
 
     Raises CheckpointError for a missing vocabulary or a tokenizer that minibert does not build.
     """
     folder = transformer.path
     path = folder / "tokenizer_config.json"
     settings = read_settings(folder) | dict(transformer.tokenizer_args)
-    kind = setting(path, settings, "tokenizer_class", str, default_class).removesuffix("Fast")
+    named = setting(path, settings, "tokenizer_class", str, default_class)
+    kind = (named if names_class else default_class).removesuffix("Fast")
     if kind not in CLASSES:
         raise CheckpointError(
             f"{path}: tokenizer_class is {kind!r}; minibert builds {', '.join(CLASSES)}, "
@@ -56,14 +58,19 @@ def load_tokenizer(
         )
     file, made = folder / "tokenizer.json", CLASSES[kind]
     content = read_json(file, dict) if file.exists() else {}
-    extra = extra_tokens(path, settings) or [
-        added_token(None, text) for text in made.extra_special_tokens
-    ]
+    extra = extra_tokens(path, settings)
+    if not extra and settings.keys().isdisjoint(
+        ("extra_special_tokens", "additional_special_tokens")
+    ):
+        extra = [added_token(None, text) for text in made.extra_special_tokens]
     added = read_added_tokens(folder, settings, content, extra)
     backend = made.build(folder, settings, content)
     special = special_texts(settings, made.special_tokens or pad_token_of(content))
     add_tokens(backend, added, settings, special, extra)
-    made.frame(backend, special)
+    try:
+        made.frame(backend, special)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: the special tokens frame no text: {error}.") from error
     if transformer.do_lower_case:
         lower_case_first(backend)
     backend.encode_special_tokens = setting(path, settings, "split_special_tokens", bool, False)
