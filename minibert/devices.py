@@ -70,7 +70,9 @@ class Device:
         a number too large for float16.
         """
         pooler = self.put_tensors(Pooler(parameters.pooler_weight, parameters.pooler_bias))
-        layers = tuple(self.put_tensors(layer, self.dtype) for layer in parameters.layers)
+        once = {id(layer): layer for layer in parameters.layers}  # ALBERT uses one again
+        put = {key: self.put_tensors(layer, self.dtype) for key, layer in once.items()}
+        layers = tuple(put[id(layer)] for layer in parameters.layers)
         layered = parameters._replace(pooler_weight=None, pooler_bias=None)
         return self.put_tensors(layered, self.dtype)._replace(layers=layers, **pooler._asdict())
 

@@ -94,7 +94,11 @@ class Shares:
 
     def _cut(self, count: int, cutting: Callable[[Array, int, int], Array]) -> list[Layer]:
         """The layers with weights in pieces that fall into so many shares."""
-        return [cut_layer(layer, count, cutting) for layer in self.parameters.layers]
+        layers = self.parameters.layers
+        # A layer that is used again (ALBERT) is cut once.
+        once = {id(layer): layer for layer in layers}
+        made = {key: cut_layer(layer, count, cutting) for key, layer in once.items()}
+        return [made[id(layer)] for layer in layers]
 
 
 def can_share(config: Config, count: int) -> bool:

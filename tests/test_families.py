@@ -4,6 +4,7 @@ import json
 import math
 import re
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,10 @@ from minibert import (
     cli,
     shares,
 )
-from minibert.devices import CORES
+from minibert.devices import CORES, find_device
 from minibert.families import FAMILIES, most_tokens, positions_of, relative_buckets
 from minibert.parameters import Config
+from minibert.rotary import beyond
 from minibert.supported import supported
 from minibert.tokenizer_classes import CLASSES
 
@@ -153,6 +155,16 @@ def test_layers_that_are_used_again_are_in_memory_once():
     assert layers[0] is layers[1] is not layers[2]  # int(layer / (3 layers / 2 groups))
 
 
+def test_layers_that_are_used_again_are_cut_and_moved_once():
+    """ALBERT's twelve are often one; twelve copies of it as tiles would be most of the memory."""
+    model = SentenceTransformer(GOLDEN / "albert")
+    parameters = model.checkpoint.parameters
+    cut = shares.Shares(parameters, model.config)._cut(1, shares.tiled)
+    moved = find_device("cpu").put_parameters(parameters).layers
+    for layers in (cut, moved):
+        assert layers[0] is layers[1] is not layers[2]
+
+
 @pytest.mark.parametrize("family", ["t5", "gpt2", "deberta-v2", "bart", "xlnet"])
 def test_other_families_are_refused_with_the_list_of_those_that_run(folder, edit, family):
     edit(folder / "config.json", model_type=family)
@@ -277,6 +289,17 @@ def test_padding_between_tokens_is_refused_where_distance_counts(name):
     with pytest.raises(ValueError, match=f"Row 1 .* 0 between tokens; {name} attends by distance"):
         model(np.repeat(ids, 2, axis=0), [[0, 0, 1, 1, 1, 0], [1, 1, 0, 1, 1, 1]])
     assert model(ids, [[0, 0, 1, 1, 1, 0]]).last_hidden_state.shape == (1, 6, 20)
+
+
+def test_a_mask_of_distances_takes_no_more_memory_than_itself():
+    tracemalloc.start()
+    found = beyond(2048, 64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.1 * found.nbytes
+    places = np.arange(300)
+    far = np.abs(places[:, None] - places) > 3
+    np.testing.assert_array_equal(beyond(300, 3)[0], np.where(far, -np.inf, 0))
 
 
 def test_padding_that_a_text_writes_out_is_no_position(tmp_path):
