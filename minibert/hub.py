@@ -26,7 +26,8 @@ SMALL_FILES = [
     "vocab.json",
     "vocab.txt",
 ]
-VOCABULARIES = ["tokenizer.json", "vocab.txt", "vocab.json"]  # one of them is enough
+# One of these is enough, with all of its files.
+VOCABULARIES = [["tokenizer.json"], ["vocab.txt"], ["vocab.json", "merges.txt"]]
 WEIGHTS = ["model*.safetensors"]
 # Weights in one file; the second is refused later, with the command that converts it.
 WHOLE = ["model.safetensors", "pytorch_model.bin"]
@@ -229,8 +230,9 @@ def first_missing_of_transformer(folder: Path, name: str) -> str | None:
     prefix = f"{name}/" if name else ""
     if not (folder / "config.json").exists():
         return f"{prefix}config.json"
-    if not any((folder / words).exists() for words in VOCABULARIES):
-        return f"{prefix}tokenizer.json"
+    if not any(all((folder / name).exists() for name in words) for words in VOCABULARIES):
+        half = (folder / "vocab.json").exists()
+        return f"{prefix}merges.txt" if half else f"{prefix}tokenizer.json"
     if any((folder / weights).exists() for weights in WHOLE):
         return None
     index = folder / "model.safetensors.index.json"

@@ -257,6 +257,16 @@ def test_a_snapshot_without_this_file_is_not_cached(cache, golden, file, no_netw
         find_model("someone/model", local_files_only=True)
 
 
+def test_a_snapshot_with_half_of_a_byte_level_vocabulary_is_not_cached(cache, no_network):
+    snapshot = cache("someone/model", GOLDEN / "roberta")
+    (snapshot / "tokenizer.json").unlink()
+    for file in ("vocab.json", "merges.txt"):
+        with pytest.raises(ModelUnavailableError, match="incomplete"):
+            find_model("someone/model", local_files_only=True)
+        (snapshot / file).write_text("{}")
+    assert find_model("someone/model", local_files_only=True) == snapshot
+
+
 def test_a_cached_model_with_all_its_modules_is_complete(cache, no_network):
     snapshot = cache("someone/model", GOLDEN / "modules")
     assert find_model("someone/model", local_files_only=True) == snapshot
