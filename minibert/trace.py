@@ -32,6 +32,7 @@ class Trace(Mapping[str, Array]):
     - layer.n.attention_output (T, D): projected, added to what was, normalised
     - layer.n.intermediate (T, F): widened, after the activation
     - layer.n.output (T, D): narrowed, added to what was, normalised
+      (in a ModernBERT the norm comes before each of the two steps, and once after the last layer)
     - token_embeddings (T, E): what the pooling gets; sentence_embedding (W,): the vector
     """
 
