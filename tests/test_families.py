@@ -23,6 +23,7 @@ from minibert import (
 )
 from minibert.devices import CORES, find_device
 from minibert.families import FAMILIES, most_tokens, positions_of, relative_buckets
+from minibert.forward import check_device
 from minibert.parameters import Config
 from minibert.rotary import beyond
 from minibert.supported import supported
@@ -515,3 +516,11 @@ def test_info_tells_what_only_a_family_has(name, fact, capsys):
     assert facts[fact[0]] == fact[1]
     assert facts["model_type"] == name
     assert "relative_attention_num_buckets" not in facts  # 32 everywhere, and MPNet's alone
+
+
+@pytest.mark.parametrize("model_type", ["modernbert", "nomic_bert"])
+def test_what_turns_queries_and_keys_is_refused_on_a_gpu(model_type):
+    with pytest.raises(DeviceError, match=f"{model_type} runs on the CPU alone, not on 'cuda:1'"):
+        check_device(Config(model_type=model_type), "cuda:1")
+    check_device(Config(model_type=model_type), "cpu")
+    check_device(Config(), "cuda:1")
