@@ -22,6 +22,7 @@ from minibert import (
     shares,
 )
 from minibert.devices import CORES, find_device
+from minibert.errors import DeviceError
 from minibert.families import FAMILIES, most_tokens, positions_of, relative_buckets
 from minibert.forward import check_device
 from minibert.parameters import Config
