@@ -159,7 +159,7 @@ MUTANTS = [
     Mutant("explain.py", "np.outer(rows, columns)", "np.add.outer(rows, columns)", STRONGEST),
     Mutant("explain.py", "place == 0 or number is None or", "place == 0 or",
            EXPLAIN + "an_empty_text_is_its_special_tokens"),
-    Mutant("explain.py", "text[end - prompt :].lstrip()", "text[end - prompt :]",
+    Mutant("explain.py", '" ".join(filter(None, sides))', '"".join(filter(None, sides))',
            EXPLAIN + "leaving_a_word_out_is_encoding_the_text_without_it"),
     Mutant("explain.py", "scores[0] - score)", "score - scores[0])",
            EXPLAIN + "leaving_a_word_out_is_encoding_the_text_without_it"),
