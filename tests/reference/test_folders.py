@@ -21,7 +21,7 @@ MORE = [
     "Cat CAT cat",
     "a [SEP] b",
     "the  [MASK]  cat[MASK]s",
-    "the <pad> cat  <mask> sat</s>dog <unk>",
+    "<pad> a  <mask>s</s>",
     "``the cat'' \u2581 caf\u00e9 \ufb01 \U0001f600",
 ]
 INPUTS = TEXTS + MORE
