@@ -72,15 +72,13 @@ class Family:
     # BERT's name of a part of a tensor's name -> the family's, replaced one after the other.
     names: tuple[tuple[str, str], ...] = ()
     layer_names: Callable[[Config], list[str]] = layer_names
-    keys: dict[str, str] = field(
-        default_factory=dict
-    )  # a field of Config -> its key in config.json
+    # A field of Config -> its key in config.json.
+    keys: dict[str, str] = field(default_factory=dict)
     # Fields of Config that only some have: in other config.json the key may mean something else.
     own: tuple[str, ...] = ()
-    fixed: dict[str, Any] = field(
-        default_factory=dict
-    )  # fields of Config that no config.json changes
-    defaults: dict[str, Any] = field(default_factory=dict)  # and those that have another default
+    # Fields of Config that no config.json changes, and those that have another default.
+    fixed: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
     has_token_types: bool = True
     # Whether positions begin after the padding's id, and skip padding.
     positions_follow_padding: bool = False

@@ -100,9 +100,9 @@ def attention(hidden: Array, pack: Pack, layer: RotaryLayer, turns: Turns, forwa
 
     def mixed(rows: Array) -> Array:
         q, k, v = project(rows, layer, kernels)
+        turn_(q, turns, heads)
+        turn_(k, turns, heads)
         for name, x in (("query", q), ("key", k), ("value", v)):
-            if name != "value":
-                turn_(x, turns, heads)
             forward.show(name, x)
         bound = kernels.logit_bound(q, k, heads)
         context = kernels.empty_like(q)
