@@ -13,6 +13,7 @@ from minibert.scores import SimilarityFunction, cos_sim, dot_score
 
 if TYPE_CHECKING:
     from minibert import util
+    from minibert.converting import convert
     from minibert.corpus import Corpus
     from minibert.cross_encoder import CrossEncoder
     from minibert.masked_lm import BertForMaskedLM, fill_mask
@@ -34,6 +35,7 @@ __all__ = [
     "SentenceTransformer",
     "SimilarityFunction",
     "Tokenizer",
+    "convert",
     "cos_sim",
     "dot_score",
     "fill_mask",
@@ -55,6 +57,10 @@ def __getattr__(name: str) -> object:
         from minibert.padded import Tokenizer
 
         return Tokenizer
+    if name == "convert":
+        from minibert.converting import convert
+
+        return convert
     if name == "Corpus":
         from minibert.corpus import Corpus
 

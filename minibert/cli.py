@@ -14,8 +14,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from minibert import __version__
-from minibert.commands import demo, embed, evaluate, explain, index, info, map, score, search
-from minibert.errors import DeviceError, ModelUnavailableError, OutputError
+from minibert.commands import (
+    convert,
+    demo,
+    embed,
+    evaluate,
+    explain,
+    index,
+    info,
+    map,
+    score,
+    search,
+)
+from minibert.errors import DeviceError, MissingLibraryError, ModelUnavailableError, OutputError
 
 __all__ = ["main"]
 
@@ -70,7 +81,7 @@ def attempt(options: argparse.Namespace) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has had enough
         return OK
-    except (ModelUnavailableError, DeviceError) as error:
+    except (ModelUnavailableError, DeviceError, MissingLibraryError) as error:
         return failed(error, UNAVAILABLE)
     except OutputError as error:
         return failed(error, CANNOT_CREATE)
@@ -127,11 +138,13 @@ def parser() -> argparse.ArgumentParser:
         prog="minibert",
         description="BERT sentence embeddings in NumPy: text in, vectors out.",
         epilog="exit codes: 0 well; 2 usage; 65 bad input data; 66 no such input; 69 not "
-        "available (offline and not cached, no GPU); 70 a fault of minibert; 73 cannot create "
-        "the output; 74 reading or writing failed; 130 interrupted; 143 terminated",
+        "available (offline and not cached, no GPU, no torch for convert); 70 a fault of minibert; "
+        "73 cannot create the output; 74 reading or writing failed; 130 interrupted; 143 "
+        "terminated",
     )
     top.add_argument("--version", action="version", version=f"minibert {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (embed, score, explain, info, index, search, map, evaluate, demo):
+    models = (info, convert)
+    for command in (embed, score, explain, *models, index, search, map, evaluate, demo):
         command.add(commands)
     return top

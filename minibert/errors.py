@@ -4,6 +4,7 @@ __all__ = [
     "CheckpointError",
     "CorpusError",
     "DeviceError",
+    "MissingLibraryError",
     "ModelUnavailableError",
     "OutputError",
 ]
@@ -19,6 +20,10 @@ class CorpusError(ValueError):
 
 class DeviceError(RuntimeError):
     """A device that this machine does not have, or cannot use."""
+
+
+class MissingLibraryError(ImportError):
+    """A library that a call needs beside minibert's own, and that this Python cannot import."""
 
 
 class ModelUnavailableError(OSError):

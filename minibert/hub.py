@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 from minibert.errors import CheckpointError, ModelUnavailableError
 from minibert.json_files import inside, read_json
 from minibert.modules import TRANSFORMER_FILES
+from minibert.shell import convert_command, tokenizer_command
 
-__all__ = ["commit_of", "find_model", "hub_name"]
+__all__ = ["commit_of", "find_model", "find_pickles", "hub_name"]
 
 # All that is read of a model; a hub also has pickles, ONNX and TensorFlow files.
 SMALL_FILES = [
@@ -29,10 +32,23 @@ SMALL_FILES = [
 # One of these is enough, with all of its files.
 VOCABULARIES = [["tokenizer.json"], ["vocab.txt"], ["vocab.json", "merges.txt"]]
 WEIGHTS = ["model*.safetensors"]
-# Weights in one file; the second is refused later, with the command that converts it.
-WHOLE = ["model.safetensors", "pytorch_model.bin"]
+# What is fetched beside these to convert a model, and never opened.
+PICKLES = ["pytorch_model*.bin", "pytorch_model.bin.index.json", "adapter_model.bin"]
+TO_READ = ["README.md", "LICENSE*", "*.model", "adapter_config.json"]
 OTHER_FORMATS = ["onnx/*", "openvino/*"]
+# What else a repository may have its weights as.
+FORMATS = {
+    "pytorch_model*.bin": "PyTorch",
+    "*.h5": "TensorFlow",
+    "*.msgpack": "Flax",
+    "*.onnx": "ONNX",
+    "openvino_model*.bin": "OpenVINO",
+    "*.gguf": "GGUF",
+    "*.ot": "Rust",
+    "*.pt": "PyTorch",
+}
 
+NOT_CACHED = "it is not, or not completely, in the cache"
 MODELS = "models--"  # begins the folder's name of every model in a cache
 
 ORIGINAL_BERTS = {
@@ -78,6 +94,50 @@ def find_model(
 
     Raises FileNotFoundError for a path that does not exist, ModelUnavailableError for a name.
     """
+    if folder := local_folder(model_name_or_path):
+        return folder
+    return model_of_hub(
+        Repository.named(model_name_or_path, owner, revision, cache_folder, token),
+        local_files_only,
+    )
+
+
+def find_pickles(
+    model_name_or_path: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    cache_folder: str | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """The folder of a model with its pickles, which are fetched where they are the only weights.
+
+    Raises what find_model does, and CheckpointError for a model of the hub without a pickle.
+    """
+    if folder := local_folder(model_name_or_path):
+        return folder
+    repository = Repository.named(model_name_or_path, None, revision, cache_folder, token)
+    offline = local_files_only or is_offline()
+    files = [] if offline else repository.files()
+    wanted = to_convert(files) if files else SMALL_FILES + WEIGHTS + PICKLES + TO_READ
+    if files and not any(map(is_pickle, wanted)):
+        raise CheckpointError(
+            f"{repository.name} has no pickle on the hub without safetensors beside it, so there "
+            "is nothing to convert. Open it by its name."
+        )
+    try:
+        return repository.snapshot(wanted, local_files_only=offline)
+    except tuple(hub_errors()) as error:
+        if offline:
+            raise not_cached(repository, NOT_CACHED) from error
+        raise unavailable(repository, error, NOT_CACHED) from error
+
+
+def local_folder(model_name_or_path: str | os.PathLike[str]) -> Path | None:
+    """The folder that is named; None for what can be a name on the hub.
+
+    Raises FileNotFoundError for what is neither.
+    """
     if not isinstance(model_name_or_path, str | os.PathLike):
         raise TypeError(
             f"model_name_or_path is {model_name_or_path!r:.60}; expected a folder or a name, as "
@@ -94,73 +154,222 @@ def find_model(
             f"There is no folder {text!r}. Expected the folder of a model, or a name on the hub, "
             "such as 'sentence-transformers/all-MiniLM-L6-v2'."
         )
-    cache = cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
-    return model_of_hub(text, owner, revision, cache, token, local_files_only)
+    return None
 
 
-def model_of_hub(
-    text: str,
-    owner: str,
-    revision: str | None,
-    cache: str | None,
-    token: str | bool | None,
-    local_files_only: bool,
-) -> Path:
-    """The folder of a named model in the cache; downloaded if it is not, or not all, there."""
-    # Imported here, because a local folder needs no network library.
-    import huggingface_hub
-    from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+class Repository(NamedTuple):
+    """A model on the hub, the way it was asked for."""
 
-    name = full_name(text, owner)
+    name: str  # OWNER/NAME
+    revision: str | None
+    cache: str | None
+    token: str | bool | None
+    options: tuple[str, ...]  # by which the command line asks for the same
 
-    def snapshot(patterns: list[str], *, local_files_only: bool) -> Path:
+    @classmethod
+    def named(
+        cls,
+        text: str | os.PathLike[str],
+        owner: str | None,
+        revision: str | None,
+        cache_folder: str | None,
+        token: str | bool | None,
+    ) -> Repository:
+        """What find_model is asked for. Raises FileNotFoundError for what cannot be a name."""
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # no __all__
+
+        name = full_name(os.fspath(text), owner or "sentence-transformers")
+        try:
+            validate_repo_id(name)
+        except HFValidationError as error:
+            raise FileNotFoundError(
+                f"{os.fspath(text)!r} is no folder and no model's name: {error}"
+            ) from error
+        given = {"--revision": revision, "--cache-folder": cache_folder}
+        options = (word for option, value in given.items() if value for word in (option, value))
+        cache = cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
+        return cls(name, revision, cache, token, tuple(options))
+
+    def snapshot(self, patterns: list[str], *, local_files_only: bool) -> Path:
+        """Its folder in the cache, with the files of some names in it and in its sub-folders."""
+        # Imported here, because a local folder needs no network library.
+        import huggingface_hub
+
         folder = huggingface_hub.snapshot_download(
-            name,
-            revision=revision,
-            cache_dir=cache,
-            token=token,
+            self.name,
+            revision=self.revision,
+            cache_dir=self.cache,
+            token=self.token,
             allow_patterns=[*patterns, *(f"*/{pattern}" for pattern in patterns)],
             ignore_patterns=OTHER_FORMATS,
             local_files_only=local_files_only,
         )
         return Path(str(folder))
 
-    try:
-        folder = snapshot(SMALL_FILES + WEIGHTS, local_files_only=True)
-        missing = first_missing(folder)
-        if missing is None:
-            return folder
-        reason = f"its cached copy is incomplete: {missing} is missing"
-    except LocalEntryNotFoundError:
-        reason = "it is not, or not completely, in the cache"
-    except HFValidationError as error:
-        raise FileNotFoundError(f"{text!r} is no folder and no model's name: {error}") from error
+    def files(self) -> list[str]:
+        """The paths of all its files; none where the hub does not tell."""
+        import huggingface_hub
 
-    if local_files_only or constants.is_offline_mode():
-        raise ModelUnavailableError(
-            f"{name}: {reason} ({cache or constants.HF_HUB_CACHE}), and downloads "
-            "are off (local_files_only or HF_HUB_OFFLINE). Download it once while online, or give "
-            "the path of its folder."
-        )
-    # The base of all that the library's HTTP client raises, whichever client its release uses.
-    http_error: type[Exception] = next(
-        base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError"
-    )
+        try:
+            return huggingface_hub.list_repo_files(
+                self.name, revision=self.revision, token=self.token
+            )
+        except tuple(hub_errors()):
+            return []
+
+
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids downloads."""
+    from huggingface_hub import constants
+
+    return constants.is_offline_mode()
+
+
+def hub_errors() -> list[type[Exception]]:
+    """What the hub's library raises where it does not get something."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # The base of all that its HTTP client raises, whichever client its release uses.
+    http_error = next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
+    return [http_error, OSError, ValueError]  # ValueError: an answer that is no JSON
+
+
+def model_of_hub(repository: Repository, local_files_only: bool) -> Path:
+    """The folder of a named model in the cache; downloaded if it is not, or not all, there.
+
+    A folder with a pickle for its only weights is returned, too: whoever opens it says how it is
+    converted.
+    """
+    folder, lack = cached(repository)
+    if folder and not lack:
+        return folder
+    if local_files_only or is_offline():
+        if folder:
+            return folder
+        raise not_cached(repository, lack)
     try:
         # The weights come last: where they are, all else is.
-        snapshot(SMALL_FILES, local_files_only=False)
-        folder = snapshot(SMALL_FILES + WEIGHTS, local_files_only=False)
-        # Where the hub cannot be reached, the library returns an incomplete folder as it is.
-        if missing := first_missing(folder):
-            raise FileNotFoundError(f"{missing} could not be had")
-        return folder
-    except (http_error, OSError, ValueError) as error:  # ValueError: an answer that is no JSON
-        raise ModelUnavailableError(
-            f"{name}: {reason}, and the hub did not give it ({first_line(error)}). "
-            "Check the name, the network and, for a private model, HF_TOKEN; or give the path of "
-            "its folder."
-        ) from error
+        repository.snapshot(SMALL_FILES, local_files_only=False)
+        fetched = repository.snapshot(SMALL_FILES + WEIGHTS, local_files_only=False)
+    except tuple(hub_errors()) as error:
+        if folder:
+            return folder
+        raise unavailable(repository, error, lack) from error
+    missing = first_missing(fetched)
+    if missing is None or has_pickle_for(fetched, missing):
+        return fetched
+    files = repository.files()
+    if files and missing not in files:
+        raise CheckpointError(lacking(repository, missing, files))
+    # Where the hub cannot be reached, the library returns an incomplete folder as it is.
+    raise unavailable(repository, FileNotFoundError(f"{missing} could not be had"), lack)
+
+
+def cached(repository: Repository) -> tuple[Path | None, str]:
+    """What of a model is in the cache: its folder, and what lacks there.
+
+    Without weights there is a folder only if it has a pickle instead.
+    """
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = repository.snapshot(SMALL_FILES + WEIGHTS, local_files_only=True)
+    except LocalEntryNotFoundError:
+        return None, NOT_CACHED
+    missing = first_missing(folder)
+    if missing is None:
+        return folder, ""
+    reason = f"its cached copy is incomplete: {missing} is missing"
+    return (folder if has_pickle_for(folder, missing) else None), reason
+
+
+def not_cached(repository: Repository, reason: str) -> ModelUnavailableError:
+    """The error for a model that is not in the cache, while downloads are off."""
+    from huggingface_hub import constants
+
+    return ModelUnavailableError(
+        f"{repository.name}: {reason} ({repository.cache or constants.HF_HUB_CACHE}), and "
+        "downloads are off (local_files_only or HF_HUB_OFFLINE). Download it once while online, "
+        "or give the path of its folder."
+    )
+
+
+def unavailable(repository: Repository, error: Exception, reason: str) -> ModelUnavailableError:
+    """The error for a model that the hub did not give, with what to do about it."""
+    from huggingface_hub.errors import GatedRepoError
+
+    if isinstance(error, GatedRepoError):
+        return ModelUnavailableError(
+            f"{repository.name}: {reason}, and the hub gives it to those alone who have accepted "
+            f"its terms. Accept them at https://huggingface.co/{repository.name}, and set HF_TOKEN "
+            "to a token of that account; or give the path of its folder."
+        )
+    return ModelUnavailableError(
+        f"{repository.name}: {reason}, and the hub did not give it ({first_line(error)}). "
+        "Check the name, the network and, for a private model, HF_TOKEN; or give the path of "
+        "its folder."
+    )
+
+
+def lacking(repository: Repository, missing: str, files: list[str]) -> str:
+    """What is said of a repository that does not have a file, and of what it has instead."""
+    name = repository.name
+    if not missing.endswith("model.safetensors"):
+        words = next((file for file in files if file.endswith(".model")), None)
+        if missing.endswith("tokenizer.json") and words:
+            return (
+                f"{name} has no {missing} on the hub, and a sentencepiece model alone ({words}) is "
+                "not read. Where transformers and sentencepiece are installed, this writes one "
+                f"into a new folder: {tokenizer_command(name)[0]}"
+            )
+        return f"{name} has no {missing} on the hub, so it is no model that minibert can open."
+    pickles = [file for file in files if matches(file, PICKLES[:1]) and beside(missing, file)]
+    if pickles:
+        return (
+            f"{name} has its weights on the hub in {pickles[0]} only. That is a pickle, which can "
+            "run code, so minibert never opens one. Write the model into a new folder without it, "
+            f"and open that: {convert_command(name, *repository.options)}"
+        )
+    others = {FORMATS[form]: file for file in files for form in FORMATS if matches(file, [form])}
+    found = ", ".join(f"{file} ({kind})" for kind, file in sorted(others.items()))
+    return (
+        f"{name} has no {missing} on the hub, and minibert reads no other weights. "
+        + (f"It has {found}. " if found else "")
+        + "Choose another model, or ask its owner for safetensors."
+    )
+
+
+def to_convert(files: list[str]) -> list[str]:
+    """The files of a repository that a conversion takes: pickles only where they are needed."""
+    safe = [file for file in files if matches(file, [*WEIGHTS, "model.safetensors.index.json"])]
+    return [
+        file
+        for file in files
+        if matches(file, SMALL_FILES + WEIGHTS + TO_READ)
+        or (is_pickle(file) and not any(beside(file, other) for other in safe))
+    ]
+
+
+def matches(file: str, patterns: list[str]) -> bool:
+    """Whether a file's name, in whatever folder, is one of some."""
+    return any(fnmatchcase(file.rpartition("/")[2], pattern) for pattern in patterns)
+
+
+def is_pickle(file: str) -> bool:
+    """Whether a file of a repository has weights in a pickle, or says which files do."""
+    return matches(file, PICKLES)
+
+
+def beside(file: str, other: str) -> bool:
+    """Whether two files of a repository lie in the same folder."""
+    return file.rpartition("/")[0] == other.rpartition("/")[0]
+
+
+def has_pickle_for(folder: Path, missing: str) -> bool:
+    """Whether a pickle lies where a folder lacks weights."""
+    is_weights = missing.endswith(".safetensors")
+    return is_weights and any((folder / missing).parent.glob("pytorch_model*.bin"))
 
 
 def first_line(error: Exception) -> str:
@@ -220,7 +429,7 @@ def first_missing(folder: Path) -> str | None:
             # The others have no settings, and may have no folder.
             if not (inside(folder, name) / "config.json").exists():
                 return f"{name}/config.json"
-            if kind != "Pooling" and not any((inside(folder, name) / w).exists() for w in WHOLE):
+            if kind != "Pooling" and not (inside(folder, name) / "model.safetensors").exists():
                 return f"{name}/model.safetensors"
     return None
 
@@ -233,7 +442,7 @@ def first_missing_of_transformer(folder: Path, name: str) -> str | None:
     if not any(all((folder / name).exists() for name in words) for words in VOCABULARIES):
         half = (folder / "vocab.json").exists()
         return f"{prefix}merges.txt" if half else f"{prefix}tokenizer.json"
-    if any((folder / weights).exists() for weights in WHOLE):
+    if (folder / "model.safetensors").exists():
         return None
     index = folder / "model.safetensors.index.json"
     if not index.exists():

@@ -87,7 +87,7 @@ def load_pipeline(folder: Folder, hidden_size: int) -> Pipeline:
             # Of vectors that are not there yet, the reference normalises none.
             before += [normalize] * (module.module_input_name == "token_embeddings")
         elif not isinstance(module, Dropout):
-            computing, width = load_module(module, width, folder.path)
+            computing, width = load_module(module, width)
             (after if pooling else before).append(computing)
     assert pooling is not None  # check_order has seen it
     return Pipeline(tuple(before), pooling, tuple(after), token_width, width)
@@ -118,16 +118,11 @@ def check_order(folder: Folder) -> None:
         )
 
 
-def load_module(
-    module: Dense | LayerNorm | Normalize, width: int, model: Path
-) -> tuple[RowModule, int]:
-    """What computes a module on rows of a width, and the width of what it makes of them.
-
-    `model` is the folder of the whole model.
-    """
+def load_module(module: Dense | LayerNorm | Normalize, width: int) -> tuple[RowModule, int]:
+    """What computes a module on rows of a width, and the width of what it makes of them."""
     if isinstance(module, Normalize):
         return normalize, width
-    tensors = Tensors(weight_files(module.path, model))
+    tensors = Tensors(weight_files(module.path))
     computing: RowModule
     if isinstance(module, Dense):
         check_width(module.path, "in_features", module.in_features, width)

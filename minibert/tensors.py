@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from minibert.arrays import Array
 from minibert.errors import CheckpointError
 from minibert.json_files import inside, read_json
+from minibert.shell import convert_command
 
 __all__ = ["Tensors", "weight_files"]
 
@@ -31,22 +32,9 @@ ITEM_BYTES = {
     **dict.fromkeys(["I64", "U64", "F64", "C64"], 8),
 }
 
-# How a folder with pickles becomes one without, where the reference is installed: a BERT's own
-# folder, and one of a module beside it.
-CONVERT_BERT = (
-    'python -c "from transformers import AutoModel; '
-    "AutoModel.from_pretrained('FOLDER').save_pretrained('FOLDER')\""
-)
-CONVERT_MODEL = (
-    'python -c "from sentence_transformers import SentenceTransformer; '
-    "SentenceTransformer('FOLDER').save_pretrained('FOLDER')\""
-)
 
-
-def weight_files(folder: Path, model: Path | None = None) -> tuple[Path, ...]:
+def weight_files(folder: Path) -> tuple[Path, ...]:
     """The safetensors files of a folder: the one, or the shards that its index names.
-
-    `model` is the folder of the whole model, where `folder` is that of a module after the BERT.
 
     Raises CheckpointError where there are none, with the command that makes them of a pickle.
     """
@@ -66,12 +54,24 @@ def weight_files(folder: Path, model: Path | None = None) -> tuple[Path, ...]:
     if pickles:
         raise CheckpointError(
             f"{folder} has its weights in {pickles[0].name} only. That is a pickle, which can run "
-            "code, so minibert never opens one. Where "
-            + ("sentence-transformers" if model else "transformers")
-            + " is installed, convert it: "
-            + (CONVERT_MODEL if model else CONVERT_BERT).replace("FOLDER", str(model or folder))
+            "code, so minibert never opens one. Write the model into a new folder without it, and "
+            f"open that: {convert_command(whole_model(folder))}"
         )
     raise CheckpointError(f"{folder} has no model.safetensors.")
+
+
+def whole_model(folder: Path) -> Path:
+    """The folder of the model of which a module's folder is a part, often the same."""
+    for above in folder.parents:
+        try:
+            modules = read_json(above / "modules.json", list)
+        except (CheckpointError, OSError):
+            continue  # none, or of something else: nothing but a sentence depends on it
+        for module in modules:
+            path = module.get("path") if isinstance(module, dict) else None
+            if isinstance(path, str) and path and above / path == folder:
+                return above
+    return folder
 
 
 @dataclass(frozen=True)

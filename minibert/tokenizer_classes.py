@@ -17,6 +17,7 @@ from tokenizers.models import BPE, Unigram, WordPiece
 
 from minibert.errors import CheckpointError
 from minibert.json_files import setting
+from minibert.shell import tokenizer_command
 
 __all__ = [
     "CLASSES",
@@ -121,9 +122,11 @@ def unigram(
     """
     path = folder / "tokenizer.json"
     if not content:
+        command, written = tokenizer_command(folder)
         raise CheckpointError(
-            f"{path} is missing. A sentencepiece model alone is not read; where transformers is "
-            "installed, AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) writes one."
+            f"{path} is missing, and a sentencepiece model alone is not read. Where transformers "
+            f"and sentencepiece are installed, write one into a new folder, and copy {written}, "
+            f"nothing else of it, into {folder}: {command}"
         )
     model = setting(path, content, "model", dict, {})
     vocabulary = model.get("vocab")

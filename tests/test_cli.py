@@ -31,7 +31,7 @@ from minibert.formats import FORMATS
 GELU = str(GOLDEN / "gelu")  # no Normalize module, and cosine
 TEXTS = ["the cat sat.", "Dogs, cats and London!", "Café 中文"]
 LONG = "the dog barks at the cat " * 10  # 62 tokens; the model takes 41
-COMMANDS = ["embed", "score", "explain", "info", "demo"]
+COMMANDS = ["embed", "score", "explain", "info", "convert", "demo"]
 
 
 @dataclass

@@ -46,9 +46,13 @@ MAY_IMPORT = {
     "mining": "arguments arrays progress ranking scores stack",
     "modules": "activations errors json_files pooling",
     "folder": "errors json_files modules",
-    "hub": "errors json_files modules",
-    "tensors": "arrays errors json_files",
-    "tokenizer_classes": "errors json_files",
+    "shell": "",
+    "hub": "errors json_files modules shell",
+    "tensors": "arrays errors json_files shell",
+    "tokenizer_classes": "errors json_files shell",
+    "conversion_plan": "errors json_files",
+    "converting": "conversion_plan errors files hub json_files shell",
+    "unpickling": "",
     "vocabulary": "errors json_files modules tokenizer_classes tokens",
     "checkpoint": "activations arrays errors families json_files parameters tensors",
     "devices": "arrays errors json_files kernels packing parameters",
@@ -109,6 +113,7 @@ MAY_IMPORT = {
     "commands.score": "commands.options commands.output commands.texts encoder",
     "commands.explain": "commands.options commands.output commands.texts",
     "commands.info": "commands.options commands.output parameters",
+    "commands.convert": "commands.options",
     "commands.index": "commands.graph commands.info commands.options commands.output "
     "commands.texts progress",
     "commands.graph": "commands.options commands.search progress",
@@ -116,8 +121,8 @@ MAY_IMPORT = {
     "commands.map": "commands.options commands.output commands.search progress",
     "commands.demo": "commands.options commands.score",
     "commands.evaluate": "commands.options commands.output evaluation",
-    "cli": "__init__ commands.demo commands.embed commands.evaluate commands.explain "
-    "commands.index commands.info commands.map commands.score commands.search errors",
+    "cli": "__init__ commands.convert commands.demo commands.embed commands.evaluate "
+    "commands.explain commands.index commands.info commands.map commands.score commands.search errors",
     "__main__": "cli",
     "integrations": "",
     "integrations.mteb": "__init__",
@@ -135,6 +140,7 @@ NOT_IMPORTED = [
     "integrations.ray",
     "integrations.spark",
     "kernels_cupy",
+    "unpickling",
 ]
 # Imported inside a function: CuPy's kernels need CuPy, the transformers-shaped view is an answer to
 # whoever asks model[0] for it, and importing the class should not wait for what opens a model.
@@ -144,11 +150,12 @@ LATE = {
     "transformer": "padded",
     "model": "devices processes",
     "encoder": "explain folder hub padded pipeline saving trace transformer vectors",
-    "__init__": "corpus cross_encoder masked_lm padded util",
+    "__init__": "converting corpus cross_encoder masked_lm padded util",
     "fingerprint": "hub saving",
     "writing": "devices",
     "indexing": "hub",
     "commands.options": "corpus",
+    "commands.convert": "converting",
     "commands.explain": "explain pictures.explanation_page pictures.heat_map pictures.terminal "
     "scores",
     "commands.index": "corpus errors indexing manifest reading verifying",
@@ -182,7 +189,7 @@ FOR_TYPES = {
     "commands.search": "search",
     "pictures.corpus_map": "search",
     "commands.map": "corpus pictures.corpus_map",
-    "__init__": "corpus cross_encoder masked_lm padded util",
+    "__init__": "converting corpus cross_encoder masked_lm padded util",
 }
 
 

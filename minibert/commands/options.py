@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_command",
+    "add_hub_options",
     "add_model",
     "add_model_and_texts",
     "load",
@@ -48,11 +49,16 @@ def add_command(
     return command
 
 
-def add_model_options(command: argparse.ArgumentParser) -> None:
-    """How a model is opened and computed."""
+def add_hub_options(command: argparse.ArgumentParser) -> None:
+    """Where a model is looked for."""
     command.add_argument("--revision", metavar="NAME", help="branch, tag or commit on the hub")
     command.add_argument("--cache-folder", metavar="DIR", help="where models of the hub are kept")
     command.add_argument("--offline", action="store_true", help="never use the network")
+
+
+def add_model_options(command: argparse.ArgumentParser) -> None:
+    """How a model is opened and computed."""
+    add_hub_options(command)
     command.add_argument(
         "--device", type=device_name, default="cpu", help="cpu, or cuda for a GPU (default cpu)"
     )

@@ -1,0 +1,49 @@
+"""minibert convert: a model with pickled weights -> a new folder without a pickle."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from minibert.commands.options import add_command, add_hub_options
+
+__all__ = ["add"]
+
+
+def add(commands: Any) -> None:
+    command = add_command(
+        commands,
+        convert,
+        "Write a model whose weights are pickles (pytorch_model.bin) into a new folder, with all "
+        "tensors in safetensors.",
+        "minibert convert ./my-model ./my-model-safetensors",
+        "minibert convert ./my-model ./my-model-safetensors --python ~/torch-env/bin/python",
+        opens_model=False,
+    )
+    command.add_argument("model", metavar="FOLDER", help="is only read; or a name on the hub")
+    command.add_argument("out", metavar="OUT", help="the new folder, which must not exist yet")
+    command.add_argument(
+        "--python",
+        metavar="PYTHON",
+        help="a Python that has torch, numpy and safetensors (default: the one that runs "
+        "minibert); torch reads the pickles with weights_only=True, so that no code in them runs",
+    )
+    add_hub_options(command)
+
+
+def convert(options: argparse.Namespace) -> None:
+    """minibert convert: write the folder, and say what is in it."""
+    from minibert import converting
+
+    converted = converting.convert(
+        options.model,
+        options.out,
+        python=options.python,
+        revision=options.revision,
+        cache_folder=options.cache_folder,
+        local_files_only=options.offline,
+    )
+    print(
+        f"{options.out}: {converted.tensors} tensors in {', '.join(converted.weights)}; "
+        f"{len(converted.copied)} other files copied as they are"
+    )

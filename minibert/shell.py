@@ -1,0 +1,60 @@
+"""Commands that an error message offers, as lines that run where they are pasted."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+__all__ = ["as_argument", "convert_command", "pasted", "tokenizer_command"]
+
+# What a shell of Windows takes as it is; its paths hold no quotation mark.
+PLAIN = re.compile(r"[\w./\\:=+,@-]+", re.ASCII)
+MODELS = "models--"  # begins the folder's name of every model in a hub's cache
+# Paths are arguments of the program, so that none has to be quoted twice.
+WRITE_TOKENIZER = (
+    "import sys, transformers; "
+    "transformers.AutoTokenizer.from_pretrained(sys.argv[1]).save_pretrained(sys.argv[2])"
+)
+
+
+def pasted(*words: str | os.PathLike[str]) -> str:
+    """Words -> one line for a shell of this system, each word quoted if it has to be."""
+    texts = [os.fspath(word) for word in words]
+    if os.name != "nt":
+        return shlex.join(texts)
+    return " ".join(text if PLAIN.fullmatch(text) else f'"{text}"' for text in texts)
+
+
+def convert_command(model: str | os.PathLike[str], *options: str) -> str:
+    """The command that writes a model with pickles into a new folder, without them.
+
+    `model` is a folder, or a name on the hub.
+    """
+    out = new_folder(model, "safetensors")
+    return pasted("minibert", "convert", as_argument(model), as_argument(out), *options)
+
+
+def tokenizer_command(model: str | os.PathLike[str]) -> tuple[str, str]:
+    """The command by which transformers writes a model's tokenizer.json, and where it lies then."""
+    out = as_argument(new_folder(model, "tokenizer"))
+    command = pasted("python", "-c", WRITE_TOKENIZER, as_argument(model), out)
+    return command, os.path.join(out, "tokenizer.json")
+
+
+def new_folder(model: str | os.PathLike[str], kind: str) -> str:
+    """A folder for what is made of a model: in the current one, else beside the model."""
+    folder = Path(model).absolute()
+    # In a hub's cache, a folder is called as its commit is.
+    names = [part.rpartition("--")[2] for part in folder.parts if part.startswith(MODELS)]
+    name = f"{(names or [os.path.basename(os.path.abspath(model))])[0] or 'model'}-{kind}"
+    # A model's folder is never written to.
+    is_inside = Path.cwd().is_relative_to(folder.resolve())
+    return str(folder.resolve().parent / name) if is_inside else name
+
+
+def as_argument(path: str | os.PathLike[str]) -> str:
+    """A path that no command takes for an option."""
+    text = os.fspath(path)
+    return os.path.join(".", text) if text.startswith("-") else text
