@@ -117,19 +117,24 @@ def find_pickles(
     if folder := local_folder(model_name_or_path):
         return folder
     repository = Repository.named(model_name_or_path, None, revision, cache_folder, token)
-    offline = local_files_only or is_offline()
-    files = [] if offline else repository.files()
-    wanted = to_convert(files) if files else SMALL_FILES + WEIGHTS + PICKLES + TO_READ
+    if local_files_only or is_offline():
+        try:
+            # The library returns all of a folder, if only the files that are asked for are there.
+            return repository.snapshot(["config.json"], local_files_only=True)
+        except tuple(hub_errors()) as error:
+            raise not_cached(repository, NOT_CACHED) from error
+    files = repository.files()
+    wanted = to_convert(files) if files else anywhere(SMALL_FILES + WEIGHTS + PICKLES + TO_READ)
     if files and not any(map(is_pickle, wanted)):
         raise CheckpointError(
-            f"{repository.name} has no pickle on the hub without safetensors beside it, so there "
-            "is nothing to convert. Open it by its name."
+            f"{repository.name} has safetensors on the hub, so there is nothing to convert. Open "
+            "it by its name."
+            if any(matches(file, WEIGHTS) for file in wanted)
+            else lacking(repository, "model.safetensors", files)
         )
     try:
-        return repository.snapshot(wanted, local_files_only=offline)
+        return repository.snapshot(wanted, local_files_only=False)
     except tuple(hub_errors()) as error:
-        if offline:
-            raise not_cached(repository, NOT_CACHED) from error
         raise unavailable(repository, error, NOT_CACHED) from error
 
 
@@ -192,7 +197,7 @@ class Repository(NamedTuple):
         return cls(name, revision, cache, token, tuple(options))
 
     def snapshot(self, patterns: list[str], *, local_files_only: bool) -> Path:
-        """Its folder in the cache, with the files of some names in it and in its sub-folders."""
+        """Its folder in the cache, with the files whose paths match."""
         # Imported here, because a local folder needs no network library.
         import huggingface_hub
 
@@ -201,7 +206,7 @@ class Repository(NamedTuple):
             revision=self.revision,
             cache_dir=self.cache,
             token=self.token,
-            allow_patterns=[*patterns, *(f"*/{pattern}" for pattern in patterns)],
+            allow_patterns=patterns,
             ignore_patterns=OTHER_FORMATS,
             local_files_only=local_files_only,
         )
@@ -250,8 +255,8 @@ def model_of_hub(repository: Repository, local_files_only: bool) -> Path:
         raise not_cached(repository, lack)
     try:
         # The weights come last: where they are, all else is.
-        repository.snapshot(SMALL_FILES, local_files_only=False)
-        fetched = repository.snapshot(SMALL_FILES + WEIGHTS, local_files_only=False)
+        repository.snapshot(anywhere(SMALL_FILES), local_files_only=False)
+        fetched = repository.snapshot(anywhere(SMALL_FILES + WEIGHTS), local_files_only=False)
     except tuple(hub_errors()) as error:
         if folder:
             return folder
@@ -274,7 +279,7 @@ def cached(repository: Repository) -> tuple[Path | None, str]:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = repository.snapshot(SMALL_FILES + WEIGHTS, local_files_only=True)
+        folder = repository.snapshot(anywhere(SMALL_FILES + WEIGHTS), local_files_only=True)
     except LocalEntryNotFoundError:
         return None, NOT_CACHED
     missing = first_missing(folder)
@@ -349,6 +354,11 @@ def to_convert(files: list[str]) -> list[str]:
         if matches(file, SMALL_FILES + WEIGHTS + TO_READ)
         or (is_pickle(file) and not any(beside(file, other) for other in safe))
     ]
+
+
+def anywhere(names: list[str]) -> list[str]:
+    """Patterns of paths, for names in a folder and in all of its sub-folders."""
+    return [*names, *(f"*/{name}" for name in names)]
 
 
 def matches(file: str, patterns: list[str]) -> bool:

@@ -41,14 +41,15 @@ def main() -> None:
 def check_libraries() -> None:
     """Raise ConversionError if a library is missing, or torch is too old to be safe."""
     try:
+        import torch
+
+        if tuple(map(int, re.findall(r"\d+", torch.__version__)[:2])) < OLDEST_TORCH:
+            oldest = ".".join(map(str, OLDEST_TORCH))
+            raise ConversionError("missing", f"torch {torch.__version__} is older than {oldest}")
         import numpy  # noqa: F401  # safetensors needs it to write
         import safetensors.torch  # noqa: F401
-        import torch
     except ImportError as error:
         raise ConversionError("missing", str(error)) from error
-    if tuple(map(int, re.findall(r"\d+", torch.__version__)[:2])) < OLDEST_TORCH:
-        oldest = ".".join(map(str, OLDEST_TORCH))
-        raise ConversionError("missing", f"torch {torch.__version__} is older than {oldest}")
 
 
 def converted(source: str, target: str) -> dict[str, Any]:

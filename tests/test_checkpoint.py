@@ -233,11 +233,6 @@ def test_a_pickle_under_a_false_name_is_refused(folder):
     refused(folder, r"model\.safetensors is not a whole safetensors file")
 
 
-def test_a_folder_with_a_pickle_only_is_refused_with_the_command_that_converts_it(folder):
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    refused(folder, rf"never opens one.*from_pretrained\('{folder}'\).save_pretrained")
-
-
 def test_a_folder_without_weights_is_refused(folder):
     (folder / "model.safetensors").unlink()
     refused(folder, r"has no model\.safetensors")

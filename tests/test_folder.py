@@ -305,14 +305,6 @@ def test_a_missing_activation_is_tanh(folder):
     assert (np.abs(vectors) <= 1).all()
 
 
-def test_a_pickle_of_a_module_is_refused_with_the_command_that_converts_the_model(folder):
-    with_modules(folder, POOLING, ("Dense", "2", DENSE))
-    (folder / "2" / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="sentence-transformers is installed") as error:
-        SentenceTransformer(folder)
-    assert f"SentenceTransformer('{folder}').save_pretrained('{folder}')" in str(error.value)
-
-
 def test_a_prompt_of_null_is_empty(folder, edit):
     edit(folder / "config_sentence_transformers.json", prompts={"query": None, "other": "a "})
     assert SentenceTransformer(folder).prompts == {"query": "", "document": "", "other": "a "}

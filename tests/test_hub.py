@@ -14,8 +14,8 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from huggingface_hub.utils import filter_repo_objects
 
-from minibert import ModelUnavailableError, SentenceTransformer
-from minibert.hub import find_model, hub_name
+from minibert import CheckpointError, ModelUnavailableError, SentenceTransformer
+from minibert.hub import find_model, find_pickles, hub_name
 
 TINY = "sentence-transformers/tiny"
 OTHER_COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
@@ -90,7 +90,7 @@ class Hub:
 
     def __init__(self, folder):
         self.folder = folder
-        self.looks, self.downloads = [], []
+        self.looks, self.downloads, self.listed = [], [], []
 
     def __call__(self, name, **options):
         call = {"name": name, **options}
@@ -106,6 +106,21 @@ def hub(monkeypatch, folder):
     hub = Hub(folder)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
     return hub
+
+
+@pytest.fixture
+def listing(monkeypatch, hub):
+    """What the hub says that a repository has: files(...); by default it is not to be reached."""
+    found = []
+
+    def list_repo_files(name, **options):
+        hub.listed.append({"name": name, **options})
+        if not found:
+            raise OSError("the hub is not to be reached")
+        return found
+
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", list_repo_files)
+    return lambda *names: found.extend(names)
 
 
 @pytest.fixture
@@ -428,3 +443,203 @@ def test_an_answer_that_is_none_makes_the_model_unavailable(tiny, monkeypatch, e
 def test_odd_paths_are_no_folders(path):
     with pytest.raises(FileNotFoundError, match="There is no folder"):
         find_model(path)
+
+
+# what a repository has instead of safetensors
+
+SHARDS = [f"pytorch_model-0000{number}-of-00002.bin" for number in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("golden", "missing", "files"),
+    [
+        ("gelu", "model.safetensors", ["pytorch_model.bin", "tf_model.h5"]),
+        ("gelu", "model.safetensors", ["pytorch_model.bin.index.json", *SHARDS]),
+        ("modules", "3_Dense/model.safetensors", ["3_Dense/pytorch_model.bin"]),
+        ("modules", "model.safetensors", ["onnx/model.safetensors", "pytorch_model.bin"]),
+    ],
+)
+def test_a_model_with_a_pickle_only_names_the_command(
+    hub, listing, tmp_path, golden, missing, files
+):
+    shutil.rmtree(hub.folder)
+    shutil.copytree(GOLDEN / golden, hub.folder)
+    (hub.folder / missing).unlink()
+    listing("config.json", *files)
+    with pytest.raises(CheckpointError) as error:
+        find_model("someone/model", revision="v2", cache_folder="/kept here")
+    pickle = next(file for file in files if file.endswith(".bin"))
+    assert f"someone/model has its weights on the hub in {pickle} only" in str(error.value)
+    assert str(error.value).endswith(
+        "minibert convert someone/model model-safetensors --revision v2 --cache-folder '/kept here'"
+    )
+    assert hub.listed == [{"name": "someone/model", "revision": "v2", "token": None}]
+
+
+def test_a_bare_name_is_converted_under_its_full_one(hub, listing):
+    (hub.folder / "model.safetensors").unlink()
+    listing("pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=f"minibert convert {TINY} tiny-safetensors$"):
+        find_model("tiny")
+    with pytest.raises(CheckpointError, match=r"convert cross-encoder/tiny tiny-safetensors$"):
+        find_model("tiny", owner="cross-encoder")
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["tf_model.h5"], "It has tf_model.h5 (TensorFlow). Choose"),
+        (["onnx/model.onnx", "flax_model.msgpack"], "(Flax), onnx/model.onnx (ONNX). Choose"),
+        (["q4.gguf", "rust_model.ot"], "It has q4.gguf (GGUF), rust_model.ot (Rust). Choose"),
+        (["2_Dense/pytorch_model.bin"], "It has 2_Dense/pytorch_model.bin (PyTorch). Choose"),
+        (
+            ["README.md"],
+            "has no model.safetensors on the hub, and minibert reads no other weights. C",
+        ),
+    ],
+)
+def test_a_model_in_other_formats_names_them(hub, listing, files, said):
+    (hub.folder / "model.safetensors").unlink()
+    listing("config.json", *files)
+    with pytest.raises(CheckpointError, match=re.escape(said)) as error:
+        find_model("someone/model")
+    assert "ask its owner for safetensors" in str(error.value)
+    assert "Check the name" not in str(error.value)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "1_Pooling/config.json"])
+def test_a_repository_without_a_needed_file_is_told_from_a_bad_network(hub, listing, file):
+    (hub.folder / file).unlink()
+    listing("README.md", "model.safetensors")
+    with pytest.raises(CheckpointError, match=f"someone/model has no {file} on the hub, so"):
+        find_model("someone/model")
+
+
+def test_a_repository_with_sentencepiece_alone_names_the_command(hub, listing):
+    (hub.folder / "tokenizer.json").unlink()
+    listing("model.safetensors", "sentencepiece.bpe.model")
+    with pytest.raises(CheckpointError, match=r"alone \(sentencepiece.bpe.model\)") as error:
+        find_model("someone/model")
+    assert str(error.value).endswith("someone/model model-tokenizer")
+
+
+def test_a_file_that_the_hub_has_and_did_not_give_is_unavailable(hub, listing):
+    (hub.folder / "model.safetensors").unlink()
+    listing("model.safetensors", "pytorch_model.bin")
+    with pytest.raises(ModelUnavailableError, match=r"could not be had.*Check the name"):
+        find_model("someone/model")
+
+
+@pytest.mark.parametrize("find", [find_model, find_pickles])
+def test_a_model_behind_terms_says_where_they_are_accepted(hub, listing, monkeypatch, find):
+    from huggingface_hub.errors import GatedRepoError
+
+    def refuse(name, *, local_files_only, **_):
+        if local_files_only:
+            raise LocalEntryNotFoundError("nothing is cached")
+        raise GatedRepoError.__new__(GatedRepoError)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(ModelUnavailableError) as error:
+        find("someone/model")
+    assert "https://huggingface.co/someone/model, and set HF_TOKEN" in str(error.value)
+
+
+# a pickle in the cache
+
+
+@pytest.fixture
+def cached_pickle(cache):
+    """A cached model that another library fetched as a pickle."""
+    snapshot = cache(TINY, GOLDEN / "gelu")
+    (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
+    return snapshot
+
+
+def test_a_cached_pickle_is_found_offline_for_its_advice(cached_pickle, no_network):
+    assert find_model("tiny", local_files_only=True) == cached_pickle
+
+
+def test_safetensors_are_fetched_where_a_pickle_is_cached(cached_pickle, monkeypatch, folder):
+    cached = huggingface_hub.snapshot_download
+
+    def snapshot_download(name, **options):
+        return cached(name, **options) if options["local_files_only"] else str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert find_model("tiny") == folder
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_cached_pickle_is_found_where_the_hub_has_no_more(cached_pickle, monkeypatch, reached):
+    cached = huggingface_hub.snapshot_download
+
+    def snapshot_download(name, **options):
+        if not options["local_files_only"] and not reached:
+            raise LocalEntryNotFoundError("a timeout")
+        return cached(name, **{**options, "local_files_only": True})
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert find_model("tiny") == cached_pickle
+
+
+# what a conversion fetches
+
+
+def test_a_conversion_fetches_pickles_where_safetensors_lack(hub, listing):
+    listing(
+        *("config.json", "tokenizer.json", "README.md", "LICENSE", "sentencepiece.bpe.model"),
+        *("pytorch_model.bin", "tf_model.h5", "training_args.bin", "onnx/model.onnx", "code.py"),
+        *("2_Dense/config.json", "2_Dense/model.safetensors", "2_Dense/pytorch_model.bin"),
+        *("3_Dense/config.json", "3_Dense/pytorch_model.bin", "onnx/config.json"),
+    )
+    assert find_pickles("tiny", revision="v2", token="hf_secret") == hub.folder
+    (download,) = hub.downloads
+    assert (download["name"], download["revision"], download["token"]) == (TINY, "v2", "hf_secret")
+    taken = set(
+        filter_repo_objects(
+            huggingface_hub.list_repo_files(TINY),
+            allow_patterns=download["allow_patterns"],
+            ignore_patterns=download["ignore_patterns"],
+        )
+    )
+    assert taken == {
+        *("config.json", "tokenizer.json", "README.md", "LICENSE", "sentencepiece.bpe.model"),
+        *("pytorch_model.bin", "2_Dense/config.json", "2_Dense/model.safetensors"),
+        *("3_Dense/config.json", "3_Dense/pytorch_model.bin"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["model.safetensors", "pytorch_model.bin"], "there is nothing to convert"),
+        (["model.safetensors.index.json", "model-1.safetensors", *SHARDS], "nothing to convert"),
+        (["tf_model.h5"], r"no model\.safetensors on the hub.*It has tf_model.h5"),
+    ],
+)
+def test_a_repository_without_a_lone_pickle_is_not_fetched(hub, listing, files, said):
+    listing(*files)
+    with pytest.raises(CheckpointError, match=said):
+        find_pickles("someone/model")
+    assert hub.downloads == []
+
+
+def test_a_conversion_offline_looks_into_the_cache_alone(cached_pickle, no_network):
+    assert find_pickles("tiny", local_files_only=True) == cached_pickle
+    with pytest.raises(ModelUnavailableError, match="downloads are off"):
+        find_pickles("someone/missing", local_files_only=True)
+    with pytest.raises(FileNotFoundError, match="'two words' is no folder and no model's name"):
+        find_pickles("two words", local_files_only=True)
+
+
+def test_a_conversion_without_the_hub_takes_the_cache_or_says_why(hub, listing, monkeypatch):
+    assert find_pickles("tiny") == hub.folder
+    assert "*/pytorch_model*.bin" in hub.downloads[0]["allow_patterns"]
+
+    def fail(name, **_):
+        raise LocalEntryNotFoundError("a timeout")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(ModelUnavailableError, match=r"\(a timeout\).*Check the name"):
+        find_pickles("tiny")

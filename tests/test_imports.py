@@ -122,7 +122,8 @@ MAY_IMPORT = {
     "commands.demo": "commands.options commands.score",
     "commands.evaluate": "commands.options commands.output evaluation",
     "cli": "__init__ commands.convert commands.demo commands.embed commands.evaluate "
-    "commands.explain commands.index commands.info commands.map commands.score commands.search errors",
+    "commands.explain commands.index commands.info commands.map commands.score commands.search "
+    "errors",
     "__main__": "cli",
     "integrations": "",
     "integrations.mteb": "__init__",
