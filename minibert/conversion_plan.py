@@ -48,7 +48,7 @@ def planned(folder: Path, roots: list[Path]) -> Plan:
     folders: dict[Path, set[str]] = {}
     for name in listed(plan, roots, Path(), (roots[0],)):
         folders.setdefault(name.parent, set()).add(name.name)
-    for place, names in folders.items():
+    for place, names in sorted(folders.items()):
         plan_folder(plan, place, names)
     if not plan.weights:
         has_safe = any(name.suffix == ".safetensors" for name in plan.copies)
