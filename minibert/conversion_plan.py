@@ -23,6 +23,11 @@ WHOLE = {
     "adapter_model.bin": "adapter_model.safetensors",
 }
 INDEX, SAFE_INDEX = "pytorch_model.bin.index.json", "model.safetensors.index.json"
+# What is read in place of these where it lies beside them.
+SAFE = {
+    "pytorch_model.bin": ("model.safetensors", SAFE_INDEX),
+    "adapter_model.bin": ("adapter_model.safetensors",),
+}
 SHARD = re.compile(r"pytorch_model-\d+-of-\d+\.bin")
 # Files that are pickles whatever they begin with.
 SUFFIXES = {".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
@@ -90,7 +95,7 @@ def listed(plan: Plan, roots: list[Path], place: Path, above: tuple[Path, ...]) 
 
 def plan_folder(plan: Plan, place: Path, names: set[str]) -> None:
     """Sort the files of one folder, by what the reference would read of them."""
-    counts = first_of(names, "model.safetensors", SAFE_INDEX, "pytorch_model.bin", INDEX)
+    counts = first_of(names, *SAFE["pytorch_model.bin"], "pytorch_model.bin", INDEX)
     if counts == INDEX:
         plan_shards(plan, place, names)
     elif not counts and any(map(SHARD.fullmatch, names)):
@@ -99,12 +104,11 @@ def plan_folder(plan: Plan, place: Path, names: set[str]) -> None:
         path = place / name
         if path in plan.weights or path in plan.indexes:
             continue
-        if name in WHOLE and WHOLE[name] not in names and SAFE_INDEX not in names:
+        safe = first_of(names, *SAFE.get(name, ()))
+        if name in WHOLE and not safe:
             plan.weights[path] = place / WHOLE[name]
-        elif name.startswith("pytorch_model") and counts and (name == INDEX or is_weights(name)):
-            plan.left_out[str(path)] = f"{counts} beside it counts"
-        elif name in WHOLE:
-            plan.left_out[str(path)] = f"{WHOLE[name]} beside it counts"
+        elif name in WHOLE or name == INDEX or SHARD.fullmatch(name):
+            plan.left_out[str(path)] = f"{safe or counts} beside it counts"
         elif is_pickle(plan.folder / path):
             plan.left_out[str(path)] = "a pickle, and no file of weights by its name"
         else:
@@ -114,11 +118,6 @@ def plan_folder(plan: Plan, place: Path, names: set[str]) -> None:
 def first_of(names: set[str], *wanted: str) -> str:
     """The first of some names that is there, or an empty one."""
     return next((name for name in wanted if name in names), "")
-
-
-def is_weights(name: str) -> bool:
-    """Whether a file is called like weights in a pickle, or a part of them."""
-    return name == "pytorch_model.bin" or SHARD.fullmatch(name) is not None
 
 
 def plan_shards(plan: Plan, place: Path, names: set[str]) -> None:

@@ -220,13 +220,42 @@ def test_this_python_without_torch_gets_an_environment(folder, tmp_path, monkeyp
     assert third[-4:-1] == ["--revision", "v1 or so", "--python"]
 
 
-def test_a_torch_in_which_pickles_could_run_code_is_refused(run, folder, tmp_path, stand_in):
-    (tmp_path / "torch.py").write_text("__version__ = '2.9.1+cpu'")
-    run_real = "import runpy, sys; sys.path.insert(0, {!r}); runpy.run_path(sys.argv[2], {}, {!r})"
-    program = stand_in(run_real.format(str(tmp_path), {}, "__main__"))
+def test_a_torch_in_which_pickles_could_run_code_is_refused(run, folder, tmp_path, own_torch):
+    program = own_torch("__version__ = '2.9.1+cpu'")
     code, _, err = run(pickled(folder), tmp_path / "out", "--python", program)
     assert code == 69
     assert "torch 2.9.1+cpu is older than 2.10" in err
+
+
+@pytest.fixture
+def own_torch(tmp_path, stand_in):
+    """A Python whose torch is a file of a test's own: own_torch(text)."""
+    libraries = tmp_path / "libraries"
+    (libraries / "safetensors").mkdir(parents=True)
+    (libraries / "safetensors" / "__init__.py").write_text("class SafetensorError(Exception): ...")
+    (libraries / "safetensors" / "torch.py").write_text("save_file = None")
+    (libraries / "numpy.py").write_text("")
+
+    def make(text):
+        (libraries / "torch.py").write_text(text)
+        path = f"import runpy, sys; sys.path.insert(0, {str(libraries)!r})"
+        return stand_in(f"{path}; runpy.run_path(sys.argv[2], {{}}, '__main__')")
+
+    return make
+
+
+def test_torch_is_asked_for_nothing_but_data(run, folder, tmp_path, own_torch):
+    program = own_torch("""
+__version__ = "2.10.0"
+def load(path, map_location, weights_only):
+    raise ValueError("only data" if weights_only is True else "whatever is in it")
+""")
+    code, _, err = run(pickled(folder), tmp_path / "out", "--python", program)
+    assert code == 65
+    assert err == (
+        f"minibert: {folder / 'pytorch_model.bin'} is damaged, or no pickle of tensors alone "
+        "(ValueError: only data). Nothing of it was run or written.\n"
+    )
 
 
 def test_a_python_that_is_none_is_named(run, folder, tmp_path):
@@ -349,7 +378,8 @@ def test_others_may_read_the_weights_like_the_other_files(run, folder, tmp_path,
 
 def test_pickles_of_other_things_are_left_out_by_name(run, folder, tmp_path, copying):
     for name in LEFTOVERS:
-        (folder / name).write_bytes(b"\x80\x02}q\x00.")
+        # Protocol 2, which torch writes, and protocol 0, which begins like a text.
+        (folder / name).write_bytes(b"\x80\x02}q\x00." if name.endswith(".bin") else b"(dp0\n.")
     (folder / "openvino").mkdir()
     (folder / "openvino" / "openvino_model.bin").write_bytes(b"raw")
     code, _, err = run(pickled(folder), tmp_path / "out", "--python", copying)
@@ -375,6 +405,14 @@ def test_safetensors_beside_a_pickle_count(run, tmp_path, copying):
     assert "in 3_Dense/model.safetensors;" in out
     for name in ("model.safetensors", "config.json"):
         assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_safetensors_of_an_adapter_count(run, folder, tmp_path, copying):
+    shutil.copy(folder / "model.safetensors", folder / "adapter_model.safetensors")
+    (folder / "adapter_model.bin").write_bytes(b"")
+    code, _, err = run(pickled(folder), tmp_path / "out", "--python", copying)
+    assert code == 0
+    assert "adapter_model.bin was left out: adapter_model.safetensors beside it counts" in err
 
 
 def shards_of(folder, change=lambda index: None):

@@ -57,6 +57,8 @@ DEVICES = "test_devices.py::test_"
 BERT = "test_bert.py::test_"
 SHARES = "test_shares.py::test_"
 CUPY = "test_cupy.py::test_"
+CONVERT = "test_convert.py::test_"
+HUB = "test_hub.py::test_"
 INT8 = "test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 PICTURES = "test_pictures.py::test_"
 SINGULAR = "test_projection.py::test_components_are_the_singular_vectors_of_the_centred_matrix"
@@ -357,6 +359,49 @@ MUTANTS = [
     Mutant("tensors.py", "return tensor if tensor.flags.aligned else tensor.copy()",
            "return tensor",
            "test_checkpoint.py::test_tensors_that_are_not_aligned_change_no_vector"),
+    # pickles
+    Mutant("tensors.py", "convert_command(whole_model(folder))", "convert_command(folder)",
+           CONVERT + "a_pickle_of_a_module_offers_the_whole_model[0_Transformer]"),
+    Mutant("shell.py", "return shlex.join(texts)", 'return " ".join(texts)',
+           CONVERT + "a_pickle_is_refused_with_the_command"),
+    Mutant("shell.py", "if is_inside else name", "if not folder else name",
+           CONVERT + "inside_the_folder_the_new_one_is_offered_beside_it"),
+    Mutant("unpickling.py", "weights_only=True)", "weights_only=False)",
+           CONVERT + "torch_is_asked_for_nothing_but_data"),
+    Mutant("unpickling.py", "OLDEST_TORCH = (2, 10)", "OLDEST_TORCH = (2, 6)",
+           CONVERT + "a_torch_in_which_pickles_could_run_code_is_refused"),
+    Mutant("conversion_plan.py", "if not any(true.is_relative_to(root) for root in roots):",
+           "if not roots:", CONVERT + "a_link_that_is_no_part_of_the_model_is_refused"),
+    Mutant("conversion_plan.py", "if true in above:", "if true in above[1:]:",
+           CONVERT + "a_link_that_is_no_part_of_the_model_is_refused"),
+    Mutant("conversion_plan.py", "if name in WHOLE and not safe:", "if name in WHOLE:",
+           CONVERT + "safetensors_beside_a_pickle_count"),
+    Mutant("conversion_plan.py", "if path.suffix.lower() in SUFFIXES:", "if False:",
+           CONVERT + "pickles_of_other_things_are_left_out_by_name"),
+    Mutant("converting.py", "        check_target(target)  # somebody may have been quicker\n", "",
+           CONVERT + "a_folder_that_came_meanwhile_is_not_replaced"),
+    Mutant("converting.py", "if os.path.lexists(target):", "if os.path.exists(target):",
+           CONVERT + "a_new_folder_that_exists_is_left_alone"),
+    Mutant("converting.py", "return [true, true.parent.parent] if commit_of(true)",
+           "return [true] if true",
+           CONVERT + "the_cache_of_a_model_is_not_written_to"),
+    Mutant("converting.py", "shutil.rmtree(partial, ignore_errors=True)", "pass",
+           CONVERT + "a_failure_leaves_nothing"),
+    Mutant("converting.py", '"total_size": size}', '"total_size": len(weight_map)}',
+           CONVERT + "shards_become_shards_with_an_index"),
+    Mutant("converting.py", "            if name in weight_map:\n", "            if not name:\n",
+           CONVERT + "a_tensor_in_two_shards_is_refused"),
+    Mutant("converting.py", ".chmod(partial.stat().st_mode & 0o666)", ".stat()",
+           CONVERT + "others_may_read_the_weights_like_the_other_files"),
+    Mutant("hub.py", "if files and missing not in files:", "if files:",
+           HUB + "a_file_that_the_hub_has_and_did_not_give_is_unavailable"),
+    Mutant("hub.py", "not any(beside(file, other) for other in safe)", "True",
+           HUB + "a_conversion_fetches_pickles_where_safetensors_lack"),
+    Mutant("hub.py", "convert_command(name, *repository.options)", "convert_command(name)",
+           HUB + "a_model_with_a_pickle_only_names_the_command"),
+    Mutant("hub.py", 'if (folder / "model.safetensors").exists():',
+           'if (folder / "pytorch_model.bin").exists():',
+           HUB + "safetensors_are_fetched_where_a_pickle_is_cached"),
     Mutant("json_files.py", 'or ".." in parts', "",
            "test_folder.py::test_a_module_path_that_leaves_the_folder_is_refused"),
     Mutant("saving.py", "place(staged.pop(path), path)",
