@@ -217,11 +217,11 @@ class Repository(NamedTuple):
         import huggingface_hub
 
         try:
-            return huggingface_hub.list_repo_files(
-                self.name, revision=self.revision, token=self.token
-            )
+            # Where the hub is not reached, list_repo_files would try for half a minute.
+            info = huggingface_hub.model_info(self.name, revision=self.revision, token=self.token)
         except tuple(hub_errors()):
             return []
+        return [file.rfilename for file in info.siblings or []]
 
 
 def is_offline() -> bool:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
@@ -113,13 +114,13 @@ def listing(monkeypatch, hub):
     """What the hub says that a repository has: files(...); by default it is not to be reached."""
     found = []
 
-    def list_repo_files(name, **options):
+    def model_info(name, **options):
         hub.listed.append({"name": name, **options})
         if not found:
             raise OSError("the hub is not to be reached")
-        return found
+        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in found])
 
-    monkeypatch.setattr(huggingface_hub, "list_repo_files", list_repo_files)
+    monkeypatch.setattr(huggingface_hub, "model_info", model_info)
     return lambda *names: found.extend(names)
 
 
@@ -587,18 +588,19 @@ def test_a_cached_pickle_is_found_where_the_hub_has_no_more(cached_pickle, monke
 
 
 def test_a_conversion_fetches_pickles_where_safetensors_lack(hub, listing):
-    listing(
+    files = [
         *("config.json", "tokenizer.json", "README.md", "LICENSE", "sentencepiece.bpe.model"),
         *("pytorch_model.bin", "tf_model.h5", "training_args.bin", "onnx/model.onnx", "code.py"),
         *("2_Dense/config.json", "2_Dense/model.safetensors", "2_Dense/pytorch_model.bin"),
         *("3_Dense/config.json", "3_Dense/pytorch_model.bin", "onnx/config.json"),
-    )
+    ]
+    listing(*files)
     assert find_pickles("tiny", revision="v2", token="hf_secret") == hub.folder
     (download,) = hub.downloads
     assert (download["name"], download["revision"], download["token"]) == (TINY, "v2", "hf_secret")
     taken = set(
         filter_repo_objects(
-            huggingface_hub.list_repo_files(TINY),
+            files,
             allow_patterns=download["allow_patterns"],
             ignore_patterns=download["ignore_patterns"],
         )
