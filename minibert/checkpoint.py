@@ -82,7 +82,8 @@ def load_checkpoint(folder: Path, config_args: Mapping[str, Any] | None = None) 
     if (folder / "adapter_config.json").exists():
         raise CheckpointError(
             f"{folder} has an adapter (adapter_config.json), which changes the weights; minibert "
-            "runs none. Merge it into them with peft's merge_and_unload(), and save the model."
+            "runs none. Merge it into them with peft's merge_and_unload(), and save the model in a "
+            "new folder."
         )
     settings = read_json(folder / "config.json", dict) | dict(config_args or {})
     config = read_config(settings, folder / "config.json")

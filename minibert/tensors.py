@@ -50,7 +50,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
             if path.suffix != ".safetensors" or not path.exists():
                 raise CheckpointError(f"{index} names {path.name!r}, which is not there.")
         return tuple(paths)
-    pickles = sorted(folder.glob("pytorch_model*.bin"))
+    pickles = sorted([*folder.glob("pytorch_model.bin"), *folder.glob("pytorch_model-*-of-*.bin")])
     if pickles:
         raise CheckpointError(
             f"{folder} has its weights in {pickles[0].name} only. That is a pickle, which can run "

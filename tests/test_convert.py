@@ -122,6 +122,12 @@ def test_a_pickle_is_refused_with_the_command(tmp_path, monkeypatch, name, golde
     assert sorted(os.listdir(tmp_path)) == [name]
 
 
+def test_a_pickle_that_convert_does_not_take_offers_no_command(folder):
+    pickled(folder, "pytorch_model.fp16.bin")
+    with pytest.raises(CheckpointError, match=r"has no model\.safetensors\.$"):
+        minibert.SentenceTransformer(folder)
+
+
 def test_a_name_like_an_option_is_no_option(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert shlex.split(convert_command("-x")) == [

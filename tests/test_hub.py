@@ -509,7 +509,7 @@ def test_a_model_in_other_formats_names_them(hub, listing, files, said):
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "1_Pooling/config.json"])
-def test_a_repository_without_a_needed_file_is_told_from_a_bad_network(hub, listing, file):
+def test_a_needed_file_that_the_hub_lacks_is_named(hub, listing, file):
     (hub.folder / file).unlink()
     listing("README.md", "model.safetensors")
     with pytest.raises(CheckpointError, match=f"someone/model has no {file} on the hub, so"):
@@ -635,7 +635,7 @@ def test_a_conversion_offline_looks_into_the_cache_alone(cached_pickle, no_netwo
         find_pickles("two words", local_files_only=True)
 
 
-def test_a_conversion_without_the_hub_takes_the_cache_or_says_why(hub, listing, monkeypatch):
+def test_a_conversion_without_the_hub_says_why(hub, listing, monkeypatch):
     assert find_pickles("tiny") == hub.folder
     assert "*/pytorch_model*.bin" in hub.downloads[0]["allow_patterns"]
 
