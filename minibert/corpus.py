@@ -75,7 +75,10 @@ class Corpus:
                 self.manifest = newer  # a writer replaced it meanwhile, and took a file away
 
     def __len__(self) -> int:
-        """How many numbers there are: all documents, deleted ones among them."""
+        """How many numbers there are: all documents, deleted ones among them.
+
+        Those that can be found are as many as `deleted` has fewer; len of an Index is theirs.
+        """
         return self.manifest.documents
 
     def ids(self, numbers: Sequence[int] | IntArray) -> list[str]:
@@ -135,7 +138,9 @@ class Corpus:
         wanted = np.asarray(numbers, dtype=np.int64)
         outside = wanted[(wanted < 0) | (wanted >= len(self))]
         if len(outside):
-            raise IndexError(f"There is no document {outside[0]}; there are {len(self)}.")
+            raise IndexError(
+                f"There is no document {outside[0]}; their numbers end before {len(self)}."
+            )
         of_shard = np.searchsorted([shard.first for shard in self.shards], wanted, side="right") - 1
         found = [""] * len(wanted)
         for number in np.unique(of_shard):

@@ -4,6 +4,7 @@ __all__ = [
     "CheckpointError",
     "CorpusError",
     "DeviceError",
+    "MissingExtraError",
     "ModelUnavailableError",
     "OutputError",
 ]
@@ -19,6 +20,10 @@ class CorpusError(ValueError):
 
 class DeviceError(RuntimeError):
     """A device that this machine does not have, or cannot use."""
+
+
+class MissingExtraError(ImportError):
+    """A library that only some uses need, and that is not installed; the message says how."""
 
 
 class ModelUnavailableError(OSError):
