@@ -36,14 +36,16 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             options = parse(arguments)
         except SystemExit:  # after --help, too, whoever reads may have gone
-            if (error := leave_stdout()) is not None:
+            if (error := leave(sys.stdout)) is not None:
                 return failed(plain(error), IO_FAILED)
+            leave(sys.stderr)
             raise
         set_up_log(logging.ERROR if options.quiet else logging.WARNING)
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # texts are, whatever the locale says
         code = attempt(options)
-        leave_stdout()
+        leave(sys.stdout)
+        leave(sys.stderr)
         return code
 
 
@@ -134,15 +136,15 @@ def attempt(options: argparse.Namespace) -> int:
         return say_and_end(f"{told} with the lines above", OUR_FAULT)
 
 
-def leave_stdout() -> OSError | None:
-    """Flush standard output; if that fails, Python must not try again, aloud, at its end.
+def leave(stream: TextIO) -> OSError | None:
+    """Flush a standard stream; if that fails, Python must not try again, aloud, at its end.
 
     Returns why it failed, unless because whoever read our output has had enough.
     """
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return None if isinstance(error, BrokenPipeError) else error
     return None
 

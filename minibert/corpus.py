@@ -139,7 +139,7 @@ class Corpus:
         outside = wanted[(wanted < 0) | (wanted >= len(self))]
         if len(outside):
             raise IndexError(
-                f"There is no document {outside[0]}; their numbers end before {len(self)}."
+                f"There is no document {outside[0]}; numbers go from 0 to {len(self) - 1}."
             )
         of_shard = np.searchsorted([shard.first for shard in self.shards], wanted, side="right") - 1
         found = [""] * len(wanted)

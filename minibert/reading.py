@@ -43,6 +43,7 @@ TITLE, TEXT = "title", "text"
 EXAMPLE = '{"_id": "1", "title": "A title", "text": "A text."}'
 BATCH_ROWS = 1024  # of Parquet, held at a time
 PIECE = 1 << 20  # bytes
+HALF = re.compile("[\ud800-\udfff]")
 GZIP = b"\x1f\x8b"  # how such a file begins
 
 
@@ -229,7 +230,19 @@ def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document
             raise ValueError(
                 f"{origin} has two fields {content.twice!r}; expected one, or a text would be lost."
             )
-        yield make.document(content, origin)
+        document = make.document(content, origin)
+        if "\\u" in line:
+            check_characters(document)
+        yield document
+
+
+def check_characters(document: Document) -> None:
+    """Raise ValueError for half of a character, which JSON can write and UTF-8 cannot."""
+    half = HALF.search((document.id or "") + document.text)
+    if half is not None:
+        raise ValueError(
+            f"{document.origin} has a lone surrogate, {half.group()!r}, which is no character."
+        )
 
 
 class Record(dict[str, Any]):

@@ -72,7 +72,7 @@ def fields_of(options: argparse.Namespace) -> Fields:
 def read_ids(ids: Iterable[str], files: list[str]) -> list[str]:
     """Ids as they were given, and those of files, one a line but for blank lines; each once."""
     for name in files:
-        refuse_records(name, "ids are read from text, one a line")
+        refuse_records(name, "ids are read from a text file, one a line")
     tell_if_typed(files)
     lines = (line for name in files for line in lines_in(name) if line.strip())
     return list(dict.fromkeys(chain(ids, lines)))
@@ -80,7 +80,7 @@ def read_ids(ids: Iterable[str], files: list[str]) -> list[str]:
 
 def read_whole(name: str) -> str:
     """All of a file, gzipped or not, or of standard input for "-", as one text."""
-    refuse_records(name, "all of a file is one text here")
+    refuse_records(name, "all of a text file is read here, as one text")
     if name == "-" and is_terminal():
         logging.getLogger(__name__).warning("reading what is typed here; Ctrl-D ends the text.")
     return "\n".join(lines_in(name))
@@ -90,7 +90,7 @@ def refuse_records(name: str, expected: str) -> None:
     """Raise ValueError for a file whose name says that it holds records and no plain text."""
     form = SUFFIXES.get(suffix_of(name), "text")
     if form != "text":
-        raise ValueError(f"{name!r} is {form} by its name, and {expected}. Give such a file.")
+        raise ValueError(f"{name!r} holds {form} by its name; {expected}.")
 
 
 def warn_of_file(text: str) -> None:
