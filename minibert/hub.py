@@ -8,6 +8,7 @@ from pathlib import Path
 from minibert.errors import CheckpointError, ModelUnavailableError
 from minibert.json_files import inside, read_json
 from minibert.modules import TRANSFORMER_FILES
+from minibert.progress import stderr_there
 
 __all__ = ["commit_of", "find_model", "hub_name"]
 
@@ -98,6 +99,7 @@ def find_model(
     return model_of_hub(text, owner, revision, cache, token, local_files_only)
 
 
+@stderr_there()
 def model_of_hub(
     text: str,
     owner: str,

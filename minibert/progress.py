@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
-__all__ = ["is_watched", "progress", "wanted"]
+__all__ = ["is_watched", "progress", "stderr_there", "wanted"]
 
 
 def wanted(asked: bool | None) -> bool:
@@ -29,6 +30,16 @@ def is_watched() -> bool:
 def has_stderr() -> bool:
     """Whether there is a stderr: a daemon, and pythonw, have None, and others close it."""
     return sys.stderr is not None and not sys.stderr.closed
+
+
+@contextmanager
+def stderr_there() -> Iterator[None]:
+    """A block in which sys.stderr is there, as libraries need that show bars of their own."""
+    if has_stderr():
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        yield
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A model's name -> its folder: what counts as cached, what is asked of the hub, what is not."""
 
+import io
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import pytest
 from golden_files import GOLDEN
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from huggingface_hub.utils import filter_repo_objects
+from huggingface_hub.utils import filter_repo_objects, tqdm
 
 from minibert import ModelUnavailableError, SentenceTransformer
 from minibert.hub import find_model, hub_name
@@ -428,3 +429,21 @@ def test_an_answer_that_is_none_makes_the_model_unavailable(tiny, monkeypatch, e
 def test_odd_paths_are_no_folders(path):
     with pytest.raises(FileNotFoundError, match="There is no folder"):
         find_model(path)
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_download_without_a_stderr_has_bars_that_nobody_sees(hub, folder, monkeypatch, is_closed):
+    stream = io.StringIO()
+    stream.close()
+    before = stream if is_closed else None
+    monkeypatch.setattr(sys, "stderr", before)
+
+    def download(name, **options):
+        found = hub(name, **options)
+        with tqdm(total=1) as bar:  # huggingface_hub's own
+            bar.update(1)
+        return found
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert find_model("tiny") == folder
+    assert sys.stderr is before

@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "mining": "arguments arrays progress ranking scores stack",
     "modules": "activations errors json_files pooling",
     "folder": "errors json_files modules",
-    "hub": "errors json_files modules",
+    "hub": "errors json_files modules progress",
     "tensors": "arrays errors json_files",
     "tokenizer_classes": "errors json_files",
     "vocabulary": "errors json_files modules tokenizer_classes tokens",
