@@ -1243,10 +1243,20 @@ def test_a_closed_stderr_loses_messages_and_no_result(tmp_path):
     assert shell(f"{{}} embed -m {GELU} '{LONG}' 2>&-") == (*expected[:2], "")
     assert shell("{} info ./nowhere 2>&-") == (66, "", "")
     assert shell("{} embed --no-such-option 2>&-") == (2, "", "")
-    # The number 2 is taken, so that the output is not what other libraries take for stderr.
     path = tmp_path / "v.jsonl"
     assert shell(f"{{}} embed -m {GELU} '{LONG}' -o {path} 2>&- <&- >&-") == (0, "", "")
     assert path.read_text() == expected[1]
+
+
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path):
+    # Other libraries write to the number 2, whatever stands behind it.
+    program = (
+        "import os; from minibert import cli\nwith cli.standing_in():\n    open('o', 'w').write("
+    )
+    program += "str(os.open(os.devnull, os.O_RDONLY) > 2))"
+    command = [sys.executable, "-c", program]
+    subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command], cwd=tmp_path, check=True)
+    assert (tmp_path / "o").read_text() == "True"
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
