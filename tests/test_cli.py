@@ -1250,10 +1250,8 @@ def test_a_closed_stderr_loses_messages_and_no_result(tmp_path):
 
 def test_no_file_gets_the_number_of_a_closed_stream(tmp_path):
     # Other libraries write to the number 2, whatever stands behind it.
-    program = (
-        "import os; from minibert import cli\nwith cli.standing_in():\n    open('o', 'w').write("
-    )
-    program += "str(os.open(os.devnull, os.O_RDONLY) > 2))"
+    program = "from minibert import cli\nwith cli.standing_in(), open('o', 'w') as file:\n"
+    program += "    file.write(str(file.fileno() > 2))"
     command = [sys.executable, "-c", program]
     subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command], cwd=tmp_path, check=True)
     assert (tmp_path / "o").read_text() == "True"
