@@ -157,7 +157,8 @@ def result_of(
     if os.path.isfile(options.model):
         found = cut(read_run(options.model).items(), options.depth)
     elif not collection.documents:
-        raise ValueError(
+        kind = ValueError if os.path.exists(options.model) else FileNotFoundError
+        raise kind(
             f"{options.datasets[0]!r} is a file of judgements, for runs, and {options.model!r} is "
             "no file. A model needs a folder with texts."
         )
