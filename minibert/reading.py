@@ -44,6 +44,7 @@ EXAMPLE = '{"_id": "1", "title": "A title", "text": "A text."}'
 BATCH_ROWS = 1024  # of Parquet, held at a time
 PIECE = 1 << 20  # bytes
 HALF = re.compile("[\ud800-\udfff]")
+TSV_HINT = "A file whose fields stand in quotes is of the format tsv-quoted (--input-format)."
 GZIP = b"\x1f\x8b"  # how such a file begins
 
 
@@ -86,7 +87,9 @@ def read_documents(
     chosen = [form or form_of(path) for path in paths]
     if form is not None and form not in FORMS:
         raise ValueError(f"The format is {form!r}; expected one of {', '.join(FORMS)}.")
-    return all_documents(paths, chosen, fields or Fields())
+    documents = all_documents(paths, chosen, fields or Fields())
+    is_guessed = form is None and chosen[0] == "text"
+    return telling_of_records(documents) if is_guessed else documents
 
 
 def all_documents(paths: list[str], forms: list[str], fields: Fields) -> Iterator[Document]:
@@ -94,6 +97,30 @@ def all_documents(paths: list[str], forms: list[str], fields: Fields) -> Iterato
     for path, form in zip(paths, forms, strict=True):
         with opened(path, form) as stream:
             yield from FORMS[form](stream, shown(path), fields)
+
+
+def telling_of_records(documents: Iterator[Document]) -> Iterator[Document]:
+    """Documents of forms that nobody named; it is said if the first text is a JSON object."""
+    first = next(documents, None)
+    if first is None:
+        return
+    if looks_like_json(first.text):
+        logger.warning(
+            "%s is a JSON object, and is read as a text; --input-format jsonl reads its fields.",
+            first.origin,
+        )
+    yield first
+    yield from documents
+
+
+def looks_like_json(text: str) -> bool:
+    """Whether a text is a JSON object."""
+    if not text.startswith("{"):
+        return False
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def path_of(name: str) -> str:
@@ -217,18 +244,18 @@ def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document
             continue
         origin = f"{name}, line {number}"
         try:
-            content = json.loads(line, object_pairs_hook=Record)
+            content = json.loads(line, object_pairs_hook=record_of)
         except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{origin} is not JSON: {error}. Expected an object a line, as {EXAMPLE}."
             ) from error
-        if not isinstance(content, Record):
+        if not isinstance(content, dict):
             raise ValueError(
                 f"{origin} holds a {type(content).__name__}; expected an object, as {EXAMPLE}."
             )
-        if content.twice is not None:
+        if isinstance(content, Doubled):
             raise ValueError(
-                f"{origin} has two fields {content.twice!r}; expected one, or a text would be lost."
+                f"{origin} has two fields {content.name!r}; expected one, or a text would be lost."
             )
         document = make.document(content, origin)
         if "\\u" in line:
@@ -245,15 +272,19 @@ def check_characters(document: Document) -> None:
         )
 
 
-class Record(dict[str, Any]):
-    """A JSON object, and a name that stood in it twice, of which Python would keep the last."""
+class Doubled(dict[str, Any]):
+    """A JSON object in which a name stood twice, of which Python would keep the last."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        self.twice: str | None = None
-        if len(self) < len(pairs):
-            names = [name for name, _ in pairs]
-            self.twice = next(name for name in names if names.count(name) > 1)
+        names = [name for name, _ in pairs]
+        self.name = next(name for name in names if names.count(name) > 1)
+
+
+def record_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What stands in a JSON object; Doubled if a name stands there twice."""
+    record = dict(pairs)
+    return record if len(record) == len(pairs) else Doubled(pairs)
 
 
 def read_csv(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document]:
@@ -322,9 +353,6 @@ def read_tsv(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document]:
         yield document
 
 
-TSV_HINT = "A file whose fields stand in quotes is of the format tsv-quoted (--input-format)."
-
-
 def is_quoted(field: str) -> bool:
     """Whether a field looks as a program wrote it that quotes: in quotes, those within doubled."""
     within = field[1:-1]
@@ -371,11 +399,13 @@ class Table:
         if self.make.id_field is None:
             return None
         at = self.header.index(self.make.id_field)
-        for field in row:
-            for line in field.split("\n")[1:]:
-                parts = line.removesuffix("\r").split(delimiter)
-                if len(parts) == len(row) and form_of_id(parts[at]) == form_of_id(row[at]):
-                    return line
+        for line in (line for field in row for line in field.split("\n")[1:]):
+            parts = line.removesuffix("\r").split(delimiter)
+            form = form_of_id(row[at])
+            # Words are common in any text; a number in the id's place is not.
+            is_whole = len(parts) == len(row) or ("0" in form and len(parts) > max(1, at))
+            if is_whole and form_of_id(parts[at]) == form:
+                return line
         return None
 
 

@@ -171,6 +171,25 @@ def test_a_quote_that_may_have_swallowed_rows_is_told(tmp_path, caplog):
     assert "'d2,Second.'" in message
 
 
+def test_columns_behind_the_quote_hide_no_swallowed_row(tmp_path, caplog):
+    path = written(tmp_path / "a.csv", 'id,text,lang\n1,"Hello”,en\n2,hi.",en\n3,"a\nb, c",en\n')
+    assert [d.id for d in read(path)] == ["1", "3"]
+    (message,) = caplog.messages
+    assert "'2,hi.'" in message
+
+
+@pytest.mark.parametrize("text", ['{"text": "x"}', "{not json}", "{} and more", "[1]"])
+def test_json_that_is_read_as_text_is_told_unless_asked_for(tmp_path, caplog, text):
+    path = written(tmp_path / "a.txt", f'{text}\n{{"text": "y"}}\n')
+    assert [d.text for d in read(path, "text")] == [text, '{"text": "y"}']
+    assert not caplog.messages
+    assert [d.text for d in read(path)] == [text, '{"text": "y"}']
+    expected = f"{path}, line 1 is a JSON object, and is read as a text; "
+    assert [message.startswith(expected) for message in caplog.messages] == (
+        [True] if text.endswith('"x"}') else []
+    )
+
+
 def test_quotes_and_ends_of_lines_within_a_field_are_kept(tmp_path):
     content = b'id,text\n1,He said "hi" to her\n2,"a\r\nb\rc\xe2\x80\xa8d\xc2\x85e"\r\n3,last'
     path = written(tmp_path / "a.csv", content)
