@@ -45,7 +45,7 @@ SAMPLE = Path(__file__).parent / "sample"
 # Where a folder may keep them; the first that is there is taken.
 CORPUS_FILES = ("corpus.jsonl", "corpus.jsonl.gz")
 QUERIES_FILES = ("queries.jsonl", "queries.jsonl.gz")
-QRELS_FILES = ("qrels.tsv", "qrels/test.tsv")
+QRELS_FILES = ("qrels.tsv", "qrels/test.tsv", "qrels.tsv.gz", "qrels/test.tsv.gz")
 
 # query id -> document id -> grade: 0 and below is not relevant
 Qrels: TypeAlias = dict[str, dict[str, int]]

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minibert.arguments import check_several
 from minibert.arrays import Array, IntArray
 from minibert.errors import CorpusError, ModelUnavailableError
 from minibert.fingerprint import fingerprint_of
@@ -105,6 +106,7 @@ class Corpus:
 
     def find(self, ids: Iterable[str]) -> Iterator[tuple[str, int, bool]]:
         """Every document with one of these ids: its id, its number, whether it is deleted."""
+        check_several(ids=ids)
         for id, number in matches(self.shards, ids):
             yield id, number, self.is_deleted(number)
 

@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from minibert.arguments import check_several
 from minibert.extras import needing
 
 __all__ = [
@@ -78,9 +79,11 @@ def read_documents(
     by one space, and stripped.
 
     Raises FileNotFoundError at once if a file is not there, or if standard input is closed;
-    MissingExtraError for Parquet without pyarrow; ValueError for a name that tells no
+    TypeError for one name instead of a list; MissingExtraError for Parquet without pyarrow;
+    ValueError for a name that tells no
     form, and, with the file and the line, for what cannot be read as one.
     """
+    check_several(files=files)
     if STDIN in (files or [STDIN]):
         standard_input()
     paths = [path_of(name) for name in files or [STDIN]]

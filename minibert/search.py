@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
-from minibert.arguments import check_counts, check_given_counts
+from minibert.arguments import check_counts, check_given_counts, check_several
 from minibert.arrays import Array, IntArray
 from minibert.corpus import Corpus, place_of_model, telling_whose_model
 from minibert.errors import CorpusError
@@ -156,8 +156,9 @@ class Index:
         scores no others. `rerank` has a CrossEncoder score the first `candidates` again, and gives
         its scores.
 
-        Raises TypeError for what is no text, ValueError for an empty question unless that is
-        allowed, for an id that is not there, and for a number that cannot be meant.
+        Raises TypeError for what is no text and for one text as `ids`, ValueError for an empty
+        question unless that is allowed, for an id that is not there, and for a number that cannot
+        be meant.
         """
         if isinstance(queries, str):
             return self.search(
@@ -190,6 +191,7 @@ class Index:
 
     def encode(self, queries: Sequence[str]) -> Array:
         """The vectors of questions, as those of the documents were made: -> (Q, D)."""
+        check_several(queries=queries)
         settings = self.corpus.manifest.settings
         vectors: Array = self.model.encode_query(
             list(queries),
@@ -244,6 +246,7 @@ class Index:
         """The numbers of documents that may be found, None being all."""
         if ids is None:
             return None
+        check_several(ids=ids)
         wanted = list(dict.fromkeys(ids))
         numbers = self.corpus.numbers(wanted)
         missing = [id for id in wanted if id not in numbers]

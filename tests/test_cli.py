@@ -1212,7 +1212,7 @@ def test_names_in_a_model_s_files_are_shown_and_not_sent(run, folder, edit, tmp_
     assert r"\x1b]0;title\x07" in result.err
 
 
-def test_log_lines_usage_and_faults_of_ours_send_no_control_character(run, monkeypatch):
+def test_log_usage_and_fault_lines_send_no_control_character(run, monkeypatch):
     def encode(*_, **__):
         logging.getLogger("minibert.somewhere").warning("of a file: %s", ODD)
         raise RuntimeError(ODD)

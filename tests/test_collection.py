@@ -62,7 +62,11 @@ def test_judgements_may_lie_in_a_folder_of_their_own_or_be_others(dataset, file)
     (dataset / "qrels.tsv").rename(dataset / "qrels" / "test.tsv")
     assert read_collection(dataset).qrels == {"q1": {"a": 2, "c": 0}, "2": {"7": 1}}
     assert read_collection(dataset, file("q1 0 c 1")).qrels == {"q1": {"c": 1}}
+    packed = gzip.compress((dataset / "qrels" / "test.tsv").read_bytes())
     (dataset / "qrels" / "test.tsv").unlink()
+    (dataset / "qrels" / "test.tsv.gz").write_bytes(packed)
+    assert read_collection(dataset).qrels == {"q1": {"a": 2, "c": 0}, "2": {"7": 1}}
+    (dataset / "qrels" / "test.tsv.gz").unlink()
     with pytest.raises(FileNotFoundError, match=r"no qrels.tsv, and no qrels/test.tsv"):
         read_collection(dataset)
 

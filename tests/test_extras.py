@@ -31,7 +31,7 @@ def test_an_integration_says_what_it_needs(monkeypatch, module, library, way):
         importlib.import_module(name)
 
 
-def test_what_else_goes_wrong_in_the_block_is_not_a_missing_library():
+def test_another_error_is_not_a_missing_library():
     with pytest.raises(ValueError, match="something else"), needing("a", "b", "c"):
         raise ValueError("something else")
 

@@ -15,7 +15,7 @@ from minibert.errors import CorpusError
 from minibert.escapes import has_controls
 from minibert.hamming import nearest_bits
 from minibert.indexing import build, delete
-from minibert.reading import Document
+from minibert.reading import Document, read_documents
 from minibert.scores import SIMILARITIES
 from minibert.search import Hit, Index
 
@@ -449,9 +449,7 @@ def test_questions_come_in_every_form_that_documents_do(unprompted, tmp_path, ca
     ]
 
 
-def test_ids_are_read_from_gzipped_lines_each_once_and_from_no_records(
-    unprompted, tmp_path, capsys
-):
+def test_ids_come_from_lines_each_once_and_from_no_records(unprompted, tmp_path, capsys):
     path = tmp_path / "ids.txt.gz"
     path.write_bytes(gzip.compress(b"d4\n\nd7\r\nd4\nd4"))
     assert run(unprompted, "a cat", "--ids", path, "--json") == 0
@@ -486,6 +484,20 @@ def test_one_text_has_one_list_of_hits_as_with_encode(model, plain):
     assert index.search(QUERIES[0], 3) == index.search(QUERIES[:1], 3)[0]
     with pytest.raises(ValueError, match="Query 1 of 1 is empty"):
         index.search(" ")
+
+
+def test_one_text_in_place_of_several_is_not_its_characters(model, plain):
+    index = Index(plain, model)
+    for call in (
+        lambda: index.search("a cat", ids="d9"),
+        lambda: index.encode("a cat"),
+        lambda: index.corpus.numbers("d9"),
+        lambda: delete(plain, "d9"),
+        lambda: read_documents("texts.txt"),
+    ):
+        with pytest.raises(TypeError, match=r"is one text, '.*'; expected a list of them"):
+            call()
+    assert len(Index(plain, model)) == len(index)
 
 
 def test_an_id_given_twice_counts_once(model, plain, caplog):

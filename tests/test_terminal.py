@@ -99,7 +99,7 @@ def test_a_terminal_is_shown_a_text_and_obeys_none(text, shown):
     assert not has_controls(shown)
 
 
-def test_a_message_keeps_its_lines_and_nothing_else_that_is_obeyed():
+def test_a_message_keeps_line_feeds_and_nothing_else_obeyed():
     assert visible_lines("a\x1bb\nc\td\r\n") == "a\\x1bb\nc d \n"
 
 

@@ -548,7 +548,7 @@ MUTANTS = [
            "test_search.py::test_the_table_sends_no_control_character"),
     Mutant("cli.py", "return visible_lines(super().format(record))",
            "return super().format(record)",
-           "test_cli.py::test_log_lines_usage_and_faults_of_ours_send_no_control_character"),
+           "test_cli.py::test_log_usage_and_fault_lines_send_no_control_character"),
     Mutant("cli.py", "print(visible_lines(message), file=sys.stderr)",
            "print(message, file=sys.stderr)",
            "test_cli.py::test_names_in_a_model_s_files_are_shown_and_not_sent"),

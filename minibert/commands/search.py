@@ -193,7 +193,10 @@ def reranker(options: argparse.Namespace) -> Any:
     return CrossEncoder(
         options.rerank,
         device=options.device,
+        dtype=options.dtype,
         cache_folder=options.cache_folder,
         local_files_only=options.offline,
         threads=options.threads,
+        reproducible=options.reproducible,
+        short_inputs=options.reproducible and options.short_inputs,  # as in options.load
     )
