@@ -10,7 +10,7 @@ from minibert.errors import (
     CheckpointError,
     CorpusError,
     DeviceError,
-    MissingExtraError,
+    MissingLibraryError,
     ModelUnavailableError,
 )
 from minibert.quantization import quantize_embeddings
@@ -36,7 +36,7 @@ __all__ = [
     "CorpusError",
     "CrossEncoder",
     "DeviceError",
-    "MissingExtraError",
+    "MissingLibraryError",
     "ModelUnavailableError",
     "SentenceTransformer",
     "SimilarityFunction",

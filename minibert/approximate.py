@@ -152,7 +152,7 @@ def description_of(index: Index) -> dict[str, Any]:
 def empty_graph(index: Index) -> Any:
     """A graph with no vector.
 
-    Raises MissingExtraError without usearch, ValueError for a metric that it does not have.
+    Raises MissingLibraryError without usearch, ValueError for a metric that it does not have.
     """
     with needing("usearch", "An approximate search", "usearch"):
         from usearch.index import Index as UsearchIndex

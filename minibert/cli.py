@@ -18,7 +18,7 @@ from typing import NoReturn, TextIO
 from minibert import __version__
 from minibert.commands import demo, embed, evaluate, explain, index, info, map, score, search
 from minibert.commands.options import MODEL_VARIABLE, add_common
-from minibert.errors import DeviceError, MissingExtraError, ModelUnavailableError, OutputError
+from minibert.errors import DeviceError, MissingLibraryError, ModelUnavailableError, OutputError
 from minibert.escapes import visible_lines
 
 __all__ = ["main"]
@@ -121,7 +121,7 @@ def attempt(options: argparse.Namespace) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has had enough
         return OK
-    except (ModelUnavailableError, DeviceError, MissingExtraError) as error:
+    except (ModelUnavailableError, DeviceError, MissingLibraryError) as error:
         return failed(error, UNAVAILABLE)
     except OutputError as error:
         return failed(error, CANNOT_CREATE)

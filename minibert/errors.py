@@ -4,7 +4,7 @@ __all__ = [
     "CheckpointError",
     "CorpusError",
     "DeviceError",
-    "MissingExtraError",
+    "MissingLibraryError",
     "ModelUnavailableError",
     "OutputError",
 ]
@@ -22,8 +22,8 @@ class DeviceError(RuntimeError):
     """A device that this machine does not have, or cannot use."""
 
 
-class MissingExtraError(ImportError):
-    """A library that only some uses need, and that is not installed; the message says how."""
+class MissingLibraryError(ImportError):
+    """A library that a call needs beside minibert's own, and that this Python cannot import."""
 
 
 class ModelUnavailableError(OSError):

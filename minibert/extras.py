@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from minibert.errors import MissingExtraError
+from minibert.errors import MissingLibraryError
 
 __all__ = ["missing", "needing"]
 
 
 @contextmanager
 def needing(library: str, use: str, extra: str | None = None) -> Iterator[None]:
-    """Import a library in the block. Raises MissingExtraError, with what to do, if it is missing.
+    """Import a library in the block. Raises MissingLibraryError, with what to do, if it is missing.
 
     `use` is what needs it, `extra` the extra of minibert that brings it, None where none does.
     """
     try:
         yield
     except ImportError as error:
-        raise MissingExtraError(missing(library, use, extra, error)) from error
+        raise MissingLibraryError(missing(library, use, extra, error)) from error
 
 
 def missing(library: str, use: str, extra: str | None, error: ImportError) -> str:

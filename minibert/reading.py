@@ -79,7 +79,7 @@ def read_documents(
     by one space, and stripped.
 
     Raises FileNotFoundError at once if a file is not there, or if standard input is closed;
-    TypeError for one name instead of a list; MissingExtraError for Parquet without pyarrow;
+    TypeError for one name instead of a list; MissingLibraryError for Parquet without pyarrow;
     ValueError for a name that tells no
     form, and, with the file and the line, for what cannot be read as one.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minibert.errors import MissingExtraError
+from minibert.errors import MissingLibraryError
 from minibert.extras import needing
 
 ROOT = Path(__file__).parent.parent
@@ -27,7 +27,7 @@ def test_an_integration_says_what_it_needs(monkeypatch, module, library, way):
     name = f"minibert.integrations.{module}"
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, name, raising=False)
-    with pytest.raises(MissingExtraError, match=f"{name} needs {way}$"):
+    with pytest.raises(MissingLibraryError, match=f"{name} needs {way}$"):
         importlib.import_module(name)
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from minibert.errors import MissingExtraError
+from minibert.errors import MissingLibraryError
 from minibert.reading import Document, Fields, count_documents, read_documents
 
 RECORDS = [
@@ -137,7 +137,7 @@ def test_parquet_is_read_in_batches(tmp_path):
 
 def test_without_pyarrow_parquet_is_refused_with_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"pyarrow, .*pip install '\.\[parquet\]' in a"):
+    with pytest.raises(MissingLibraryError, match=r"pyarrow, .*pip install '\.\[parquet\]' in a"):
         read(written(tmp_path / "a.parquet", b"PAR1"))
 
 

@@ -557,7 +557,7 @@ MUTANTS = [
            "test_cli.py::test_no_file_gets_the_number_of_a_closed_stream"),
     Mutant("cli.py", "sys.stdout = stack.enter_context(unwritable())", "sys.stdout = sys.stderr",
            "test_cli.py::test_a_closed_stdout_is_an_error_of_writing"),
-    Mutant("cli.py", "DeviceError, MissingExtraError)", "DeviceError)",
+    Mutant("cli.py", "DeviceError, MissingLibraryError)", "DeviceError)",
            "test_cli.py::test_an_extra_that_is_missing_is_code_69"),
     Mutant("progress.py", "level in (logging.INFO, logging.DEBUG) and is_watched()",
            "level in (logging.INFO, logging.DEBUG)",

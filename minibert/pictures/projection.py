@@ -138,7 +138,7 @@ def umap_places(
     far apart has a chance to stay so (Kobak and Linderman, "Initialization is critical for
     preserving global data structure in both t-SNE and UMAP", 2021). `others`, (m, D), are placed
     among them afterwards. The seed is fixed. Raises ValueError for too few vectors and for equal
-    ones, MissingExtraError if umap-learn is not installed.
+    ones, MissingLibraryError if umap-learn is not installed.
     """
     if len(vectors) <= NEIGHBOURS:
         raise ValueError(
