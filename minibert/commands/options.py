@@ -21,6 +21,7 @@ __all__ = [
     "add_command",
     "add_common",
     "add_corpus_model",
+    "add_hub_options",
     "add_input_format",
     "add_model",
     "add_model_and_texts",
@@ -69,10 +70,15 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_model_options(command: argparse.ArgumentParser) -> None:
-    """How a model is opened and computed."""
+def add_hub_options(command: argparse.ArgumentParser) -> None:
+    """Where a model is looked for."""
     command.add_argument("--revision", metavar="NAME", help="branch, tag or commit on the hub")
     command.add_argument("--cache-folder", metavar="DIR", help="where models of the hub are kept")
+
+
+def add_model_options(command: argparse.ArgumentParser) -> None:
+    """How a model is opened and computed."""
+    add_hub_options(command)
     command.add_argument(
         "--device", type=device_name, default="cpu", help="cpu, or cuda for a GPU (default cpu)"
     )
