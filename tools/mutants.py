@@ -528,7 +528,7 @@ MUTANTS = [
            "test_reading.py::test_what_cannot_be_read_is_told_with_its_line"),
     Mutant("reading.py", 'if "\\0" in text:', "if False:",
            "test_reading.py::test_what_cannot_be_read_is_told_with_its_line"),
-    Mutant("reading.py", "form_of_id(parts[at]) == form_of_id(row[at])", "False",
+    Mutant("reading.py", "is_whole and form_of_id(parts[at]) == form", "False",
            "test_reading.py::test_a_quote_that_may_have_swallowed_rows_is_told"),
     Mutant("reading.py", "if sys.stdin is None or sys.stdin.closed:", "if False:",
            "test_reading.py::test_standard_input_that_is_not_there_is_no_input[True]"),
