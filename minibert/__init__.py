@@ -6,7 +6,13 @@ The forward pass is `minibert.bert`; start there.
 from typing import TYPE_CHECKING
 
 from minibert.encoder import SentenceTransformer
-from minibert.errors import CheckpointError, CorpusError, DeviceError, ModelUnavailableError
+from minibert.errors import (
+    CheckpointError,
+    CorpusError,
+    DeviceError,
+    MissingLibraryError,
+    ModelUnavailableError,
+)
 from minibert.quantization import quantize_embeddings
 from minibert.ranking import semantic_search
 from minibert.scores import SimilarityFunction, cos_sim, dot_score
@@ -31,6 +37,7 @@ __all__ = [
     "CorpusError",
     "CrossEncoder",
     "DeviceError",
+    "MissingLibraryError",
     "ModelUnavailableError",
     "SentenceTransformer",
     "SimilarityFunction",

@@ -18,6 +18,7 @@ import numpy as np
 
 from minibert.arrays import Array, IntArray
 from minibert.errors import CorpusError
+from minibert.extras import needing
 from minibert.files import partial_of, place, replacing
 from minibert.ranking import nearest, rescored
 
@@ -149,14 +150,12 @@ def description_of(index: Index) -> dict[str, Any]:
 
 
 def empty_graph(index: Index) -> Any:
-    """A graph with no vector. Raises ValueError for a metric that it cannot have."""
-    try:
+    """A graph with no vector.
+
+    Raises MissingLibraryError without usearch, ValueError for a metric that it does not have.
+    """
+    with needing("usearch", "An approximate search", "usearch"):
         from usearch.index import Index as UsearchIndex
-    except ImportError as error:
-        raise ValueError(
-            f"An approximate search needs usearch, which cannot be imported here ({error}). "
-            "Install it with: pip install 'minibert-numpy[usearch]'"
-        ) from error
     settings = index.corpus.manifest.settings
     if settings.metric not in METRICS:
         raise ValueError(

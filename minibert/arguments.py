@@ -6,7 +6,14 @@ from typing import Any
 
 from minibert.json_files import is_count
 
-__all__ = ["check_counts", "check_given_counts", "check_no_tensor", "check_prompts", "one_name"]
+__all__ = [
+    "check_counts",
+    "check_given_counts",
+    "check_no_tensor",
+    "check_prompts",
+    "check_several",
+    "one_name",
+]
 
 
 def check_counts(**counts: object) -> None:
@@ -19,6 +26,16 @@ def check_given_counts(**counts: object) -> None:
     for name, count in counts.items():
         if not is_count(count):
             raise ValueError(f"{name} is {count!r}; expected a whole number from 1 up.")
+
+
+def check_several(**lists: object) -> None:
+    """Raise TypeError, with its name, for one text where several are expected.
+
+    Python would take it for as many texts as it has characters.
+    """
+    for name, given in lists.items():
+        if isinstance(given, str):
+            raise TypeError(f"{name} is one text, {given!r:.40}; expected a list of them.")
 
 
 def check_no_tensor(convert_to_tensor: bool) -> None:

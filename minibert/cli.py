@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import logging
 import os
@@ -11,7 +12,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from typing import NoReturn, TextIO
 
 from minibert import __version__
 from minibert.commands import (
@@ -26,7 +28,9 @@ from minibert.commands import (
     score,
     search,
 )
+from minibert.commands.options import MODEL_VARIABLE, add_common
 from minibert.errors import DeviceError, MissingLibraryError, ModelUnavailableError, OutputError
+from minibert.escapes import visible_lines
 
 __all__ = ["main"]
 
@@ -39,23 +43,70 @@ INTERRUPTED, TERMINATED = 130, 143  # what a shell makes of the signals' numbers
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    try:
-        options = parse(arguments)
-    except SystemExit:  # after --help, too, whoever reads may have gone
-        leave_stdout()
-        raise
-    logging.basicConfig(
-        stream=sys.stderr,
-        format="minibert: %(message)s",
-        level=logging.ERROR if options.quiet else logging.WARNING,
-        force=True,
-    )
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # texts are, whatever the locale says
-    with ending_by_sigterm():
+    with standing_in(), ending_by_sigterm():
+        try:
+            options = parse(arguments)
+        except SystemExit:  # after --help, too, whoever reads may have gone
+            if (error := leave(sys.stdout)) is not None:
+                return failed(plain(error), IO_FAILED)
+            leave(sys.stderr)
+            raise
+        set_up_log(logging.ERROR if options.quiet else logging.WARNING)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # texts are, whatever the locale says
         code = attempt(options)
-    leave_stdout()
-    return code
+        leave(sys.stdout)
+        leave(sys.stderr)
+        return code
+
+
+class Messages(logging.Formatter):
+    """Log lines that no terminal obeys: what they quote is others'."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible_lines(super().format(record))
+
+
+def set_up_log(level: int) -> None:
+    """Let warnings go to stderr, a line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Messages("minibert: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+@contextmanager
+def standing_in() -> Iterator[None]:
+    """Let streams stand in for standard ones that are not there, as after `2>&-`.
+
+    What goes to stderr is lost then. What goes to stdout cannot be written, which is an error. Who
+    reads standard input is told by `reading.standard_input`.
+    """
+    before = sys.stdout, sys.stderr
+    with ExitStack() as stack:
+        # The numbers of closed streams, lest the next file that is opened be taken for one.
+        while (number := os.open(os.devnull, os.O_RDONLY)) <= 2:
+            stack.callback(os.close, number)
+        os.close(number)
+        if sys.stderr is None:
+            sys.stderr = stack.enter_context(open(os.devnull, "w"))
+        if sys.stdout is None:
+            sys.stdout = stack.enter_context(unwritable())
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+
+
+@contextmanager
+def unwritable() -> Iterator[TextIO]:
+    """A stream to which nothing can be written."""
+    number = os.open(os.devnull, os.O_RDONLY)
+    stream = io.TextIOWrapper(io.BufferedWriter(io.FileIO(number, "w")), encoding="utf-8")
+    try:
+        yield stream
+    finally:
+        with suppress(OSError):
+            stream.close()
 
 
 @contextmanager
@@ -92,22 +143,27 @@ def attempt(options: argparse.Namespace) -> int:
     except ValueError as error:  # CheckpointError among them
         return failed(error, BAD_DATA)
     except Exception:  # the outermost door: whatever else comes is a fault of ours
-        traceback.print_exc()
-        return failed(
-            "this is a fault in minibert; please report it with the lines above", OUR_FAULT
-        )
+        told = f"{traceback.format_exc()}minibert: this is a fault in minibert; please report it"
+        return say_and_end(f"{told} with the lines above", OUR_FAULT)
 
 
-def leave_stdout() -> None:
-    """Flush standard output; if that fails, Python must not try again, aloud, at its end."""
+def leave(stream: TextIO) -> OSError | None:
+    """Flush a standard stream; if that fails, Python must not try again, aloud, at its end.
+
+    Returns why it failed, unless because whoever read our output has had enough.
+    """
     try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stream.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return None if isinstance(error, BrokenPipeError) else error
+    return None
 
 
 def plain(error: OSError) -> str:
     """An error of the system in words, without its number; one of ours as it is."""
+    if error.errno == errno.EBADF:  # that of the stream which stands in for it
+        return "standard output is closed, so no result can be written."
     if error.strerror is None:
         return str(error)
     return error.strerror if error.filename is None else f"{error.filename!r}: {error.strerror}"
@@ -115,7 +171,13 @@ def plain(error: OSError) -> str:
 
 def failed(error: object, code: int) -> int:
     """Say on stderr, in a line, what went wrong."""
-    print(f"minibert: {error}", file=sys.stderr)
+    return say_and_end(f"minibert: {error}", code)
+
+
+def say_and_end(message: str, code: int) -> int:
+    """Print a message on stderr, which may be full, and return the exit code."""
+    with suppress(OSError):
+        print(visible_lines(message), file=sys.stderr)
     return code
 
 
@@ -132,16 +194,26 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
+class Parser(argparse.ArgumentParser):
+    """One whose errors no terminal obeys: a word of the command may be a file's name."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(visible_lines(message))
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="minibert",
         description="BERT sentence embeddings in NumPy: text in, vectors out.",
-        epilog="exit codes: 0 well; 2 usage; 65 bad input data; 66 no such input; 69 not "
-        "available (offline and not cached, no GPU, no torch for convert); 70 a fault of minibert; "
-        "73 cannot create the output; 74 reading or writing failed; 130 interrupted; 143 "
-        "terminated",
+        epilog=f"{MODEL_VARIABLE} in the environment names the model where --model is not given; "
+        "a corpus keeps its own. exit codes: 0 well; 2 usage; 65 bad input data; 66 no such input; "
+        "69 not available (offline and not cached, no GPU, a library that is not installed); 70 a "
+        "fault of minibert; 73 cannot create the output; 74 reading or writing failed; 130 "
+        "interrupted; 143 terminated",
     )
+    add_common(top)
+    top.set_defaults(quiet=False, offline=False)
     top.add_argument("--version", action="version", version=f"minibert {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     models = (info, convert)

@@ -22,7 +22,8 @@ from typing import BinaryIO, NamedTuple, TypeAlias
 import numpy as np
 
 from minibert.arrays import Array
-from minibert.reading import lines_of, read_documents
+from minibert.escapes import has_controls
+from minibert.reading import lines_in, read_documents
 
 __all__ = [
     "SAMPLE",
@@ -44,7 +45,7 @@ SAMPLE = Path(__file__).parent / "sample"
 # Where a folder may keep them; the first that is there is taken.
 CORPUS_FILES = ("corpus.jsonl", "corpus.jsonl.gz")
 QUERIES_FILES = ("queries.jsonl", "queries.jsonl.gz")
-QRELS_FILES = ("qrels.tsv", "qrels/test.tsv")
+QRELS_FILES = ("qrels.tsv", "qrels/test.tsv", "qrels.tsv.gz", "qrels/test.tsv.gz")
 
 # query id -> document id -> grade: 0 and below is not relevant
 Qrels: TypeAlias = dict[str, dict[str, int]]
@@ -132,7 +133,8 @@ def read_qrels(path: str | os.PathLike[str]) -> Qrels:
     """Read judgements: BEIR's three columns, with a header or without, or TREC's four.
 
     Those are `query document grade` and `query iteration document grade`, between tabs or other
-    white space. Raises ValueError for a line that is neither, and for two grades of one document.
+    white space. Raises ValueError for a line that is neither, for an empty id, and for two grades
+    of one document.
     """
     qrels: Qrels = {}
     for number, (place, line) in enumerate(lines_with_places(Path(path))):
@@ -143,6 +145,8 @@ def read_qrels(path: str | os.PathLike[str]) -> Qrels:
         if len(columns) not in (3, 4):
             raise ValueError(f"{place}: {len(columns)} columns; expected query, document, grade.")
         query, document, grade = columns[0], columns[-2], grade_of(columns[-1], place)
+        if not query or not document:
+            raise ValueError(f"{place}: an id is empty; expected query, document, grade.")
         if qrels.setdefault(query, {}).setdefault(document, grade) != grade:
             raise ValueError(
                 f"{place}: the grade of {document!r} for {query!r} is {grade}, "
@@ -203,25 +207,44 @@ def write_run(
 ) -> Iterator[tuple[str, Ranking]]:
     """Write rankings as a TREC run while they pass: yields what it was given.
 
-    Raises ValueError for an id with white space in it, which such a file cannot hold.
+    Raises ValueError for what such a file cannot hold: a query or, of one query, a document that
+    comes twice, an id that is empty or has white space or a control character in it, and a score
+    that is not finite. So what is written can be read again.
     """
+    queries: set[str] = set()
     for query, ranking in rankings:
+        if query in queries:
+            raise ValueError(f"A run cannot hold two rankings of one query, and {query!r} has two.")
+        queries.add(query)
+        check_ranking(query, ranking)
         lines = []
         for rank, (id, score) in enumerate(zip(*ranking, strict=True), start=1):
-            if [query, id] != f"{query} {id}".split():
-                raise ValueError(f"A run cannot hold the ids {query!r} and {id!r}: white space.")
             # Nine digits tell every float32 from its neighbours.
             lines.append(f"{query} Q0 {id} {rank} {score:.9g} minibert\n")
         file.write("".join(lines).encode())
         yield query, ranking
 
 
+def check_ranking(query: str, ranking: Ranking) -> None:
+    """Raise ValueError for what a line of a run cannot hold."""
+    for id in (query, *ranking.ids):
+        if [id] != id.split() or has_controls(id):
+            raise ValueError(
+                f"A run cannot hold the id {id!r}: it is empty, or has white space or a control "
+                "character in it."
+            )
+    if len(set(ranking.ids)) < len(ranking.ids):
+        twice = next(id for n, id in enumerate(ranking.ids) if id in ranking.ids[:n])
+        raise ValueError(f"A run cannot hold a document twice: {twice!r} for {query!r}.")
+    if not np.isfinite(ranking.scores).all():
+        raise ValueError(f"A run cannot hold scores that are not finite, and {query!r} has one.")
+
+
 def lines_with_places(path: Path) -> Iterator[tuple[str, str]]:
-    """The lines of a file, but blank ones, each with what to call it in a message."""
-    with open(path, "rb") as file:
-        for number, line in enumerate(lines_of(file, str(path)), start=1):
-            if line.strip():
-                yield f"{path}, line {number}", line
+    """The lines of a file, gzipped or not, but blank ones, each with how a message calls it."""
+    for number, line in enumerate(lines_in(str(path)), start=1):
+        if line.strip():
+            yield f"{path}, line {number}", line
 
 
 def columns_of(line: str) -> list[str]:

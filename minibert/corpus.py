@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minibert.arguments import check_several
 from minibert.arrays import Array, IntArray
 from minibert.errors import CorpusError, ModelUnavailableError
 from minibert.fingerprint import fingerprint_of
@@ -75,7 +76,10 @@ class Corpus:
                 self.manifest = newer  # a writer replaced it meanwhile, and took a file away
 
     def __len__(self) -> int:
-        """How many numbers there are: all documents, deleted ones among them."""
+        """How many numbers there are: all documents, deleted ones among them.
+
+        Those that can be found are as many as `deleted` has fewer; len of an Index is theirs.
+        """
         return self.manifest.documents
 
     def ids(self, numbers: Sequence[int] | IntArray) -> list[str]:
@@ -102,6 +106,7 @@ class Corpus:
 
     def find(self, ids: Iterable[str]) -> Iterator[tuple[str, int, bool]]:
         """Every document with one of these ids: its id, its number, whether it is deleted."""
+        check_several(ids=ids)
         for id, number in matches(self.shards, ids):
             yield id, number, self.is_deleted(number)
 
@@ -135,7 +140,9 @@ class Corpus:
         wanted = np.asarray(numbers, dtype=np.int64)
         outside = wanted[(wanted < 0) | (wanted >= len(self))]
         if len(outside):
-            raise IndexError(f"There is no document {outside[0]}; there are {len(self)}.")
+            raise IndexError(
+                f"There is no document {outside[0]}; numbers go from 0 to {len(self) - 1}."
+            )
         of_shard = np.searchsorted([shard.first for shard in self.shards], wanted, side="right") - 1
         found = [""] * len(wanted)
         for number in np.unique(of_shard):

@@ -18,6 +18,7 @@ import numpy as np
 from minibert import kernels as numpy_kernels
 from minibert.arrays import Array, Kernels
 from minibert.errors import DeviceError
+from minibert.extras import missing
 from minibert.json_files import is_count
 from minibert.packing import Pack
 from minibert.parameters import Parameters
@@ -169,10 +170,7 @@ def cuda_device(name: str, dtype: str) -> Device:
         import cupy
         import cupyx
     except ImportError as error:
-        raise DeviceError(
-            f"device {name!r} needs CuPy, which cannot be imported here ({error}). "
-            "Install it with: pip install 'cupy-cuda12x[ctk]'"
-        ) from error
+        raise DeviceError(missing("CuPy", f"device {name!r}", "cupy", error)) from error
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:

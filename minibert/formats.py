@@ -5,33 +5,49 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minibert.arrays import Array
+from minibert.escapes import safe_json
 
 __all__ = ["FORMATS", "Batch", "npy_pieces", "write_jsonl", "write_npy"]
 
-# Some texts and their vectors, (n, D)
-Batch = tuple[Sequence[str], Array]
+
+class Batch(NamedTuple):
+    """Some texts and their vectors."""
+
+    texts: Sequence[str]
+    vectors: Array  # (n, D)
+    ids: Sequence[str | None] = ()  # of each text, or none at all
 
 
 def write_jsonl(batches: Iterable[Batch], file: BinaryIO) -> None:
-    """Write {"text": ..., "vector": [...]}, one object a line, as the batches come."""
-    for texts, vectors in batches:
-        for text, vector in zip(texts, vectors.tolist(), strict=True):
+    """Write {"text": ..., "vector": [...]}, one object a line, as the batches come.
+
+    Where a text has an id, "id" stands before it.
+    """
+    for texts, vectors, ids in batches:
+        for id, text, vector in zip(
+            ids or [None] * len(texts), texts, vectors.tolist(), strict=True
+        ):
             # Nine digits tell every float32 from its neighbours.
             numbers = ", ".join(f"{number:.9g}" for number in vector)
-            line = f'{{"text": {json.dumps(text, ensure_ascii=False)}, "vector": [{numbers}]}}\n'
-            file.write(line.encode())
+            named = "" if id is None else f'"id": {quoted(id)}, '
+            file.write(f'{{{named}"text": {quoted(text)}, "vector": [{numbers}]}}\n'.encode())
         file.flush()
+
+
+def quoted(text: str) -> str:
+    """A text as JSON that no terminal obeys."""
+    return safe_json(json.dumps(text, ensure_ascii=False))
 
 
 def write_npy(batches: Iterable[Batch], file: BinaryIO) -> None:
     """Write one matrix (n, D) in NumPy's own format; it is gathered in memory first."""
-    for piece in npy_pieces(np.concatenate([vectors for _, vectors in batches])):
+    for piece in npy_pieces(np.concatenate([batch.vectors for batch in batches])):
         file.write(piece)
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from minibert.errors import CheckpointError, ModelUnavailableError
 from minibert.json_files import inside, read_json
 from minibert.modules import TRANSFORMER_FILES
+from minibert.progress import stderr_there
 from minibert.shell import convert_command, tokenizer_command
 
 __all__ = ["commit_of", "find_model", "find_pickles", "hub_name"]
@@ -196,6 +197,7 @@ class Repository(NamedTuple):
         cache = cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
         return cls(name, revision, cache, token, tuple(options))
 
+    @stderr_there()
     def snapshot(self, patterns: list[str], *, local_files_only: bool) -> Path:
         """Its folder in the cache, with the files whose paths match."""
         # Imported here, because a local folder needs no network library.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minibert.arguments import check_counts, check_given_counts
+from minibert.arguments import check_counts, check_given_counts, check_several
 from minibert.corpus import DTYPES, Corpus, deleted_path
 from minibert.errors import CorpusError
 from minibert.files import replacing
@@ -138,8 +138,9 @@ def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, lis
     """Take documents out of what can be found; their numbers stay taken, and their ids are free.
 
     Returns how many were deleted, and the ids of those that had been before. Raises CorpusError,
-    and deletes nothing, if an id was never there.
+    and deletes nothing, if an id was never there; TypeError for one text instead of a list.
     """
+    check_several(ids=ids)
     path = Path(folder)
     read_manifest(path)
     with locked(path):

@@ -12,11 +12,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
-from minibert.arguments import check_counts, check_given_counts
+from minibert.arguments import check_counts, check_given_counts, check_several
 from minibert.arrays import Array, IntArray
 from minibert.corpus import Corpus, place_of_model, telling_whose_model
 from minibert.errors import CorpusError
@@ -109,6 +109,19 @@ class Index:
         name = "query" if "query" in self.model.prompts else None
         return self.model.prompt_for(None, name) or ""
 
+    @overload
+    def search(  # type: ignore[overload-overlap]  # a text is a Sequence of texts to mypy
+        self,
+        queries: str,
+        k: int = 10,
+        *,
+        ids: Iterable[str] | None = None,
+        rescore: int | None = None,
+        rerank: CrossEncoder | None = None,
+        candidates: int = RERANKED,
+        allow_empty: bool = False,
+    ) -> list[Hit]: ...
+    @overload
     def search(
         self,
         queries: Sequence[str],
@@ -119,8 +132,21 @@ class Index:
         rerank: CrossEncoder | None = None,
         candidates: int = RERANKED,
         allow_empty: bool = False,
-    ) -> list[list[Hit]]:
+    ) -> list[list[Hit]]: ...
+    def search(
+        self,
+        queries: str | Sequence[str],
+        k: int = 10,
+        *,
+        ids: Iterable[str] | None = None,
+        rescore: int | None = None,
+        rerank: CrossEncoder | None = None,
+        candidates: int = RERANKED,
+        allow_empty: bool = False,
+    ) -> list[Hit] | list[list[Hit]]:
         """Find the k documents nearest to each question: Q texts -> Q lists, best first.
+
+        One text, instead of a list of them, has one list of hits, as with encode.
 
         Scores are the model's own metric's, of float64; equal ones come in the documents' order.
         Of a corpus of int8 or bits they are those of the vectors that its codes stand for: middles
@@ -130,9 +156,20 @@ class Index:
         scores no others. `rerank` has a CrossEncoder score the first `candidates` again, and gives
         its scores.
 
-        Raises TypeError for a text instead of a list, ValueError for an empty question unless that
-        is allowed, for an id that is not there, and for a number that cannot be meant.
+        Raises TypeError for what is no text and for one text as `ids`, ValueError for an empty
+        question unless that is allowed, for an id that is not there, and for a number that cannot
+        be meant.
         """
+        if isinstance(queries, str):
+            return self.search(
+                [queries],
+                k,
+                ids=ids,
+                rescore=rescore,
+                rerank=rerank,
+                candidates=candidates,
+                allow_empty=allow_empty,
+            )[0]
         check_given_counts(k=k, candidates=candidates)
         check_counts(rescore=rescore)
         check_queries(queries, allow_empty)
@@ -154,6 +191,7 @@ class Index:
 
     def encode(self, queries: Sequence[str]) -> Array:
         """The vectors of questions, as those of the documents were made: -> (Q, D)."""
+        check_several(queries=queries)
         settings = self.corpus.manifest.settings
         vectors: Array = self.model.encode_query(
             list(queries),
@@ -208,7 +246,8 @@ class Index:
         """The numbers of documents that may be found, None being all."""
         if ids is None:
             return None
-        wanted = list(ids)
+        check_several(ids=ids)
+        wanted = list(dict.fromkeys(ids))
         numbers = self.corpus.numbers(wanted)
         missing = [id for id in wanted if id not in numbers]
         if missing:
@@ -241,8 +280,6 @@ class Index:
 
 def check_queries(queries: Sequence[str], allow_empty: bool) -> None:
     """Raise TypeError for what are no texts, ValueError for one that asks nothing."""
-    if isinstance(queries, str):
-        raise TypeError(f"queries is one text ({queries!r:.40}); expected a list of them.")
     for number, query in enumerate(queries, start=1):
         if not isinstance(query, str):
             raise TypeError(f"Query {number} of {len(queries)} is {query!r:.40}; expected a text.")

@@ -8,7 +8,7 @@ from golden_files import GOLDEN
 
 from minibert import SentenceTransformer, cli
 from minibert.approximate import build_graph, open_graph, recall_of
-from minibert.errors import CorpusError, OutputError
+from minibert.errors import CorpusError, MissingLibraryError, OutputError
 from minibert.indexing import add, build, delete
 from minibert.reading import Document
 from minibert.search import Index
@@ -141,7 +141,7 @@ def test_the_commands_make_and_ask_a_graph(usearch, folder, capsys):
 
 def test_without_usearch_the_extra_is_named(model, folder, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "usearch.index", None)
-    with pytest.raises(ValueError, match=r"pip install 'minibert-numpy\[usearch\]'"):
+    with pytest.raises(MissingLibraryError, match=r"usearch, .*pip install '\.\[usearch\]' in a"):
         build_graph(Index(folder, model))
     assert not (folder / "graph.usearch").exists()
 

@@ -1,6 +1,7 @@
 """The command line: what it prints and where, what it writes, and the code it ends with."""
 
 import errno
+import gzip
 import hashlib
 import io
 import json
@@ -16,15 +17,19 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from golden_files import GOLDEN
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer, __version__, cli, dot_score
 from minibert.commands import embed
+from minibert.commands.options import load
 from minibert.commands.score import ranking
 from minibert.devices import available_threads
 from minibert.encoder import DEFAULT_MODEL
+from minibert.escapes import has_controls
 from minibert.explain import occlusion
 from minibert.formats import FORMATS
 
@@ -153,6 +158,73 @@ def test_embed_reads_a_text_from_each_line_of_every_file(run, model, tmp_path):
 def test_embed_reads_standard_input_by_default_and_for_a_dash(run, arguments):
     result = run("embed", "-m", GELU, *arguments, stdin="the cat\nCafé\n".encode())
     assert (result.code, result.texts) == (0, ["the cat", "Café"])
+
+
+@pytest.fixture
+def files(tmp_path):
+    """The same two records in every form: tmp_path / "a.FORM"; a third column is no text."""
+    rows = [["key", "text", "n"], ["d1", 'the "cat"', "1"], ["d2", "Café, 中文", "2"]]
+    objects = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+    lines = "".join(f"{json.dumps(one)}\n" for one in objects)
+    quoted = 'key,text,n\nd1,"the ""cat""",1\nd2,"Café, 中文",2\n'
+    contents = {
+        "jsonl": lines,
+        "csv": quoted,
+        "tsv": "".join("\t".join(row) + "\n" for row in rows),
+    }
+    for form, content in contents.items():
+        (tmp_path / f"a.{form}").write_text(content, encoding="utf-8")
+        (tmp_path / f"a.{form}.gz").write_bytes(gzip.compress(content.encode()))
+    table = {name: [one[name] for one in objects] for name in rows[0]}
+    pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "a.parquet")
+    return tmp_path
+
+
+FORM_FILES = ["jsonl", "csv", "tsv", "jsonl.gz", "csv.gz", "tsv.gz", "parquet"]
+RECORD_TEXTS = ['the "cat"', "Café, 中文"]
+
+
+@pytest.mark.parametrize("ending", FORM_FILES)
+def test_embed_reads_records_as_a_corpus_is_built_of_them(run, model, files, ending):
+    path = files / f"a.{ending}"
+    result = run("embed", "-m", GELU, "--file", path, "--id-field", "key")
+    assert (result.code, result.err) == (0, "")
+    assert [list(line) for line in result.objects] == [["id", "text", "vector"]] * 2
+    assert [line["id"] for line in result.objects] == ["d1", "d2"]
+    assert result.texts == RECORD_TEXTS
+    assert_close(result.vectors, model.encode(RECORD_TEXTS))
+    plain = run("embed", "-m", GELU, "first", "--file", path, "--text-field", "key")
+    assert plain.texts == ["first", "d1", "d2"]
+    assert [list(line) for line in plain.objects] == [["text", "vector"]] * 3
+
+
+def test_embed_reads_records_from_standard_input_if_it_is_told(run, files):
+    stdin = (files / "a.csv").read_bytes()
+    result = run("embed", "-m", GELU, "--input-format", "csv", "--json", stdin=stdin)
+    assert (result.code, result.texts) == (0, RECORD_TEXTS)
+    lines = run("embed", "-m", GELU, "--input-format", "text", "-f", files / "a.jsonl.gz")
+    assert [json.loads(text)["text"] for text in lines.texts] == RECORD_TEXTS
+
+
+def test_embed_names_the_line_that_is_no_record(run, files, old_output):
+    with (files / "a.tsv").open("a") as file:
+        file.write("d3\tno number\n")
+    result = run("embed", "-m", GELU, "--file", files / "a.tsv", "-o", old_output)
+    assert result.code == 65
+    assert f"{files / 'a.tsv'}, line 4 has 2 fields; the header has 3" in result.err
+    assert_untouched(old_output)
+    (files / "a.doc").touch()
+    result = run("embed", "-m", GELU, "--file", files / "a.doc")
+    assert result.code == 65
+    assert "Give --input-format: text, jsonl, csv, tsv, tsv-quoted, parquet" in result.err
+
+
+def test_embed_as_json_is_the_format_jsonl(run, tmp_path):
+    expected = run("embed", "-m", GELU, "--format", "jsonl", *TEXTS).out
+    assert run("embed", "-m", GELU, "--json", *TEXTS).out == expected
+    run("embed", "-m", GELU, "--json", *TEXTS, "-o", tmp_path / "v.npy")
+    assert (tmp_path / "v.npy").read_text(encoding="utf-8") == expected
+    assert run("embed", "-m", GELU, "--json", "--format", "npy", "a").code == 2
 
 
 def test_embed_takes_arguments_before_files(run, text_file):
@@ -413,6 +485,17 @@ def test_score_reads_texts_from_files(run, text_file):
     assert run("score", "-m", GELU, "Who barks?", stdin=stdin).out == given.out
 
 
+@pytest.mark.parametrize("ending", FORM_FILES)
+def test_score_tells_the_ids_of_records(run, files, ending):
+    arguments = ["-m", GELU, "Who barks?", "--file", files / f"a.{ending}", "--id-field", "key"]
+    objects = run("score", "--json", *arguments).objects
+    assert {one["id"]: one["text"] for one in objects} == dict(
+        zip(("d1", "d2"), RECORD_TEXTS, strict=True)
+    )
+    lines = [line.split(maxsplit=1)[1] for line in run("score", *arguments).out.splitlines()]
+    assert lines == [f"{one['id']}  {one['text']}" for one in objects]
+
+
 def test_score_of_no_texts_prints_nothing(run):
     result = run("score", "-m", GELU, "Who barks?", stdin=b"")
     assert (result.code, result.out, result.err) == (0, "", "")
@@ -613,6 +696,17 @@ def test_explain_shows_control_characters_and_obeys_none(run):
     assert result.code == 0
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", result.out)
     assert r"\x1b" in result.out
+
+
+def test_explain_reads_a_gzipped_text_and_no_records(run, files):
+    (files / "page.txt.gz").write_bytes(gzip.compress(b"a dog\nbarks"))
+    given = run("explain", "-m", GELU, "--json", "the cat", "a dog\nbarks")
+    read = run("explain", "-m", GELU, "--json", "the cat", "--file", files / "page.txt.gz")
+    assert read.out == given.out
+    for ending in FORM_FILES:
+        result = run("explain", "-m", GELU, "the cat", "--file", files / f"a.{ending}")
+        assert (result.code, result.out) == (65, "")
+        assert "by its name; all of a text file is read here, as one text" in result.err
 
 
 @pytest.mark.parametrize("blank", ["", "  "])
@@ -1003,6 +1097,218 @@ def test_the_help_of_a_command_shows_examples(run, command):
     examples = result.out.partition("\nexamples:\n")[2].splitlines()
     assert len(examples) >= 2
     assert all(f"minibert {command}" in example for example in examples)
+
+
+# the model, and options before or behind
+
+
+def test_the_environment_names_the_model_where_none_is_given(run, monkeypatch):
+    given = run("embed", "-m", GELU, *TEXTS).out
+    facts = run("info", GELU, "--json").out
+    monkeypatch.setenv("MINIBERT_MODEL", GELU)
+    assert run("embed", *TEXTS).out == given
+    assert run("info", "--json").out == facts
+    assert run("demo").code == 0
+    assert run("score", "q", "a").code == 0
+    assert run("explain", "a", "b").code == 0
+    assert f"(1) {GELU}, cosine" in run("eval", "--quiet").out
+    relu = str(GOLDEN / "relu")
+    assert run("info", relu, "--json").objects[0]["model"] == relu
+    assert run("embed", "-m", relu, *TEXTS).out != given
+    assert run("info", "--supported").out.startswith("families: bert")
+    monkeypatch.setenv("MINIBERT_MODEL", "")
+    assert run("info").code == 2
+    assert run("eval").code == 2
+
+
+def test_a_corpus_keeps_its_model_whatever_the_environment_names(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIBERT_MODEL", GELU)
+    assert run("index", "build", tmp_path / "c", stdin=b"the cat\n").code == 0
+    monkeypatch.setenv("MINIBERT_MODEL", str(GOLDEN / "relu"))
+    assert run("search", tmp_path / "c", "a dog").code == 0
+    assert run("index", "add", tmp_path / "c", stdin=b"the dog\n").code == 0
+    assert run("map", tmp_path / "c", "--query", "a dog", "--json").code == 0
+    assert run("search", tmp_path / "c", "a dog", "-m", GOLDEN / "relu").code == 65
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["info", "someone/missing"], ["embed", "-m", "someone/missing", LONG],
+     ["score", "q", "a", "-m", "someone/missing"], ["explain", "a", "b", "-m", "someone/missing"],
+     ["eval", "someone/missing"], ["demo", "-m", "someone/missing"],
+     ["index", "build", "c", "-m", "someone/missing", "-"]],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_offline_may_stand_before_and_behind_a_command(
+    run, cache, no_network, words, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    places = [["--offline", *words], [words[0], "--offline", *words[1:]], [*words, "--offline"]]
+    for arguments in places:
+        result = run(*arguments, stdin=b"a")
+        assert result.code == 69
+        assert "downloads are off" in result.err
+
+
+def test_quiet_may_stand_before_and_behind_a_command(run, tmp_path):
+    assert run("embed", "-m", GELU, LONG).err != ""
+    for arguments in (["--quiet", "embed"], ["embed", "--quiet"]):
+        assert run(*arguments, "-m", GELU, LONG).err == ""
+    assert run("--quiet", "index", "build", tmp_path / "c", "-m", GELU, stdin=b"a\n").code == 0
+    assert run("index", "--quiet", "add", tmp_path / "c", stdin=f"{LONG}\n".encode()).err == ""
+    for words in (["index", "info", tmp_path / "c"], ["index", "verify", tmp_path / "c"]):
+        for common in ("--quiet", "--offline"):
+            for place in (0, 1, 2, 3):
+                assert run(*words[:place], common, *words[place:]).code == 0
+    words = ["index", "delete", tmp_path / "c", "0"]
+    run(*words)
+    assert "had been deleted before" in run(*words).err
+    assert all(run(*words[:place], "--quiet", *words[place:]).err == "" for place in range(5))
+
+
+def test_a_second_copy_of_the_weights_can_be_forbidden():
+    def short_inputs(*words):
+        return load(cli.parse(["embed", "-m", GELU, *words])).transformer.short_inputs
+
+    # A command is done before one would pay; its bits are a program's.
+    assert [short_inputs(*words) for words in ([], ["--no-short-inputs"])] == [False, False]
+    assert short_inputs("--reproducible")
+    assert not short_inputs("--reproducible", "--no-short-inputs")
+
+
+# texts of others on a terminal
+
+ODD = "\x1b]0;title\x07 \x9b31m \u202etxt.exe\u2069"
+
+
+def assert_not_obeyed(text):
+    assert not has_controls(text.replace("\n", ""))
+
+
+def test_a_score_shows_control_characters_and_sends_none(run):
+    for form in ([], ["--json"]):
+        result = run("score", "-m", GELU, "q", ODD, *form)
+        assert result.code == 0
+        assert_not_obeyed(result.out)
+    assert result.texts == [ODD]
+    assert run("embed", "-m", GELU, ODD).texts == [ODD]
+
+
+def test_names_in_a_model_s_files_are_shown_and_not_sent(run, folder, edit, tmp_path):
+    edit(folder / "config_sentence_transformers.json", prompts={ODD: ODD})
+    tensors = load_file(folder / "model.safetensors")
+    save_file({**tensors, ODD: np.zeros(1, dtype=np.float32)}, folder / "model.safetensors")
+    for form in ([], ["--json"]):
+        result = run("info", folder, *form)
+        assert result.code == 0
+        assert_not_obeyed(result.out + result.err)
+    (facts,) = result.objects
+    assert facts["tensors_ignored"] == [ODD]
+    folder.rename(tmp_path / ODD)
+    (tmp_path / ODD / "config.json").write_text(f'{{"model_type": "{ODD[6:]}"}}')
+    result = run("info", tmp_path / ODD)
+    assert result.code == 65
+    assert_not_obeyed(result.err)
+    assert r"\x1b]0;title\x07" in result.err
+
+
+def test_log_usage_and_fault_lines_send_no_control_character(run, monkeypatch):
+    def encode(*_, **__):
+        logging.getLogger("minibert.somewhere").warning("of a file: %s", ODD)
+        raise RuntimeError(ODD)
+
+    monkeypatch.setattr(SentenceTransformer, "encode", encode)
+    result = run("embed", "-m", GELU, "a")
+    assert result.code == 70
+    assert result.err.count(r"\x1b]0;title\x07") == 2
+    assert_not_obeyed(result.err)
+    result = run("embed", f"--{ODD.replace(' ', '')}")
+    assert result.code == 2
+    assert_not_obeyed(result.err)
+
+
+# standard streams that are not there
+
+
+def shell(line, **options):
+    """A command as a shell runs it, {} being python -m minibert: its code, output and errors."""
+    command = line.replace("{}", f"'{sys.executable}' -m minibert")
+    done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=60, **options)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_a_closed_stderr_loses_messages_and_no_result(tmp_path):
+    expected = shell(f"{{}} embed -m {GELU} '{LONG}'")
+    assert expected[2] != ""
+    assert shell(f"{{}} embed -m {GELU} '{LONG}' 2>&-") == (*expected[:2], "")
+    assert shell("{} info ./nowhere 2>&-") == (66, "", "")
+    assert shell("{} embed --no-such-option 2>&-") == (2, "", "")
+    path = tmp_path / "v.jsonl"
+    assert shell(f"{{}} embed -m {GELU} '{LONG}' -o {path} 2>&- <&- >&-") == (0, "", "")
+    assert path.read_text() == expected[1]
+
+
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path):
+    # Other libraries write to the number 2, whatever stands behind it.
+    program = "from minibert import cli\nwith cli.standing_in(), open('o', 'w') as file:\n"
+    program += "    file.write(str(file.fileno() > 2))"
+    command = [sys.executable, "-c", program]
+    subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command], cwd=tmp_path, check=True)
+    assert (tmp_path / "o").read_text() == "True"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_full_stderr_changes_no_exit_code():
+    assert shell("{} info ./nowhere 2>/dev/full")[0] == 66
+    assert shell(f"{{}} embed -m {GELU} '{LONG}' 2>/dev/full")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [f"embed -m {GELU} a", f"score -m {GELU} q a", f"explain -m {GELU} a b", f"info {GELU}",
+     f"eval --quiet {GELU}", f"demo -m {GELU}", "--help", "--version"],
+)  # fmt: skip
+def test_a_closed_stdout_is_an_error_of_writing(words):
+    message = "minibert: standard output is closed, so no result can be written.\n"
+    assert shell(f"{{}} {words} >&-") == (74, "", message)
+
+
+def test_a_closed_stdin_is_no_input_where_it_is_read():
+    message = "minibert: Standard input is closed. Give a file, or pipe something into it.\n"
+    for words in (f"embed -m {GELU}", f"score -m {GELU} q", f"explain -m {GELU} a",
+                  f"index build no-folder -m {GELU}"):  # fmt: skip
+        assert shell(f"{{}} {words} <&-") == (66, "", message)
+    assert shell(f"{{}} score -m {GELU} q a <&-") == shell(f"{{}} score -m {GELU} q a")
+
+
+def test_streams_that_are_none_are_put_back(run, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli.main(["info", "./nowhere"]) == 66
+    assert cli.main(["info", GELU]) == 74
+    assert (sys.stdout, sys.stderr) == (None, None)
+
+
+# extras
+
+
+@pytest.mark.parametrize(
+    ("library", "words"),
+    [
+        ("pyarrow", ["embed", "-m", GELU, "--file", "{here}/a.parquet"]),
+        ("pyarrow", ["index", "build", "{here}/c", "-m", GELU, "{here}/a.parquet"]),
+        ("cupy", ["embed", "-m", GELU, "--device", "cuda", "a"]),
+        ("usearch.index", ["index", "graph", "{here}/corpus"]),
+        ("umap", ["map", "{here}/corpus", "--method", "umap"]),
+    ],
+)
+def test_an_extra_that_is_missing_is_code_69(run, files, monkeypatch, library, words):
+    many = "".join(f"cat {number}\n" for number in range(30)).encode()
+    assert run("index", "build", files / "corpus", "-m", GELU, stdin=many).code == 0
+    monkeypatch.setitem(sys.modules, library, None)
+    result = run(*(word.format(here=files) for word in words))
+    assert (result.code, result.out) == (69, "")
+    assert re.search(r"Install it: pip install '\.\[\w+\]' in a clone of minibert\.$", result.err)
 
 
 # what operating systems have beside plain files

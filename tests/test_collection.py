@@ -62,7 +62,11 @@ def test_judgements_may_lie_in_a_folder_of_their_own_or_be_others(dataset, file)
     (dataset / "qrels.tsv").rename(dataset / "qrels" / "test.tsv")
     assert read_collection(dataset).qrels == {"q1": {"a": 2, "c": 0}, "2": {"7": 1}}
     assert read_collection(dataset, file("q1 0 c 1")).qrels == {"q1": {"c": 1}}
+    packed = gzip.compress((dataset / "qrels" / "test.tsv").read_bytes())
     (dataset / "qrels" / "test.tsv").unlink()
+    (dataset / "qrels" / "test.tsv.gz").write_bytes(packed)
+    assert read_collection(dataset).qrels == {"q1": {"a": 2, "c": 0}, "2": {"7": 1}}
+    (dataset / "qrels" / "test.tsv.gz").unlink()
     with pytest.raises(FileNotFoundError, match=r"no qrels.tsv, and no qrels/test.tsv"):
         read_collection(dataset)
 
@@ -158,6 +162,9 @@ def test_an_id_between_tabs_may_have_a_space(file):
         ("q1 a 0.5", "grade is '0.5'"),
         ("q1 a nan", "grade is 'nan'"),
         ("q1 a 1", "grade of 'a' for 'q1' is 1, and was 2"),
+        ("\ta\t1", "an id is empty"),
+        ("q1\t \t1", "an id is empty"),
+        ("q1\ta\t1\rq1\tb\t1", "5 columns"),
     ],
 )
 def test_a_malformed_judgement_is_named_with_its_line(line, message, file):
@@ -212,6 +219,32 @@ def test_a_run_is_written_as_it_passes_and_read_back_to_the_bit(file):
 def test_a_run_holds_no_white_space_in_ids(query, id):
     with pytest.raises(ValueError, match="white space"):
         list(write_run([(query, Ranking([id], np.ones(1)))], io.BytesIO()))
+
+
+@pytest.mark.parametrize(
+    ("rankings", "message"),
+    [
+        ([("q", ["a"], [1]), ("p", ["a"], [1]), ("q", ["b"], [1])], "two rankings of .* 'q' has"),
+        ([("q", ["a", "b", "a"], [3, 2, 1])], "a document twice: 'a' for 'q'"),
+        ([("q", ["a", "b"], [np.inf, 2])], "not finite, and 'q' has one"),
+        ([("q", ["a\x1b[2J"], [1])], r"the id 'a\\x1b\[2J'"),
+        ([("q\u202e", ["a"], [1])], r"the id 'q\\u202e'"),
+    ],
+)
+def test_a_run_that_nobody_could_read_is_not_written(rankings, message):
+    given = [(query, Ranking(ids, np.array(scores))) for query, ids, scores in rankings]
+    stream = io.BytesIO()
+    with pytest.raises(ValueError, match=f"A run cannot hold .*{message}"):
+        list(write_run(given, stream))
+    assert stream.getvalue().count(b"\n") == len(rankings) - 1  # of those before
+
+
+def test_gzipped_runs_and_judgements_are_read(tmp_path):
+    path = tmp_path / "run.trec.gz"
+    path.write_bytes(gzip.compress(b"q Q0 a 1 0.5 t\n"))
+    assert read_run(path)["q"].ids == ["a"]
+    path.write_bytes(gzip.compress(QRELS.encode()))
+    assert read_qrels(path) == {"q1": {"a": 2, "c": 0}, "2": {"7": 1}}
 
 
 def test_the_sample_is_small_and_judges_only_what_it_has(caplog):

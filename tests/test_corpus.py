@@ -1,6 +1,7 @@
 """A corpus on disk: what it holds, how a run that was stopped goes on, and what is refused."""
 
 import errno
+import gzip
 import hashlib
 import io
 import json
@@ -24,6 +25,7 @@ from safetensors.numpy import load_file, save_file
 from minibert import SentenceTransformer, cli, files, quantize_embeddings, shards, writing
 from minibert.corpus import Corpus, place_of_model
 from minibert.errors import CorpusError, OutputError
+from minibert.escapes import has_controls
 from minibert.formats import npy_pieces
 from minibert.indexing import add, build, delete
 from minibert.manifest import chained, read_manifest, write_manifest
@@ -103,7 +105,7 @@ def test_vectors_ids_and_texts_are_those_of_the_documents(folder, model):
 @pytest.mark.parametrize("number", [-1, 7])
 def test_a_number_that_no_document_has_is_refused(folder, model, number):
     build(folder, documents(), model)
-    with pytest.raises(IndexError, match=f"no document {number}; there are 7"):
+    with pytest.raises(IndexError, match=f"no document {number}; numbers go from 0 to 6"):
         Corpus(folder).ids([0, number])
 
 
@@ -1132,13 +1134,54 @@ def test_info_tells_what_a_corpus_is(run, corpus):
     facts = json.loads(out)
     assert code == 0
     expected = {
-        "documents": 7, "deleted": 2, "shards": 3, "cut": 1, "empty": 2, "complete": True,
+        "documents": 5, "deleted": 2, "shards": 3, "cut": 1, "empty": 2, "complete": True,
         "dimension": 20, "metric": "cosine", "precision": "float32", "texts": True,
     }  # fmt: skip
     assert facts.items() >= expected.items()
     table = [line.partition(" ") for line in run("index", "info", corpus)[1].splitlines()]
     assert [name for name, _, _ in table] == list(facts)
-    assert table[0][2].strip() == "7"
+    assert table[0][2].strip() == "5"
+
+
+def test_what_can_be_found_is_counted_and_not_what_was_deleted(run, folder):
+    assert run("index", "build", folder, "-m", GELU, stdin=b"a\n\n")[1].startswith(
+        f"{folder}: 2 documents (2 of them new), 1 of them empty, 20 dim"
+    )
+    assert run("index", "delete", folder, "0")[0] == 0
+    assert run("index", "add", folder, stdin=b"c\nd\n")[1].startswith(
+        f"{folder}: 3 documents (2 of them new), 1 deleted, 1 of all 4 empty, 20 dim"
+    )
+    code, out, _ = run("index", "add", folder, "--json", stdin=b"e\n")
+    facts = json.loads(out)
+    assert (code, facts["new"], facts["documents"], facts["deleted"]) == (0, 1, 4, 1)
+    assert facts["inputs"] == [2, 2, 1]
+    assert len(Corpus(folder)) == 5  # numbers, of which one leads to nothing that is found
+
+
+def test_one_document_is_not_called_documents(run, folder):
+    assert "1 document (1 of them new)" in run("index", "build", folder, "-m", GELU, stdin=b"a")[1]
+
+
+def test_ids_to_delete_may_be_gzipped_with_blank_lines(run, folder, tmp_path):
+    run("index", "build", folder, "-m", GELU, stdin=b"a\nb\nc\n")
+    path = tmp_path / "ids.gz"
+    path.write_bytes(gzip.compress(b"0\n\n2\n0\n"))
+    assert run("index", "delete", folder, "--file", path)[1] == f"{folder}: 2 documents deleted\n"
+    code, _, err = run("index", "delete", folder, "--file", tmp_path / "ids.jsonl")
+    assert code == 65
+    assert "holds jsonl by its name" in err
+
+
+def test_a_damaged_corpus_sends_no_control_character(run, corpus):
+    (path,) = corpus.glob("deleted-*.npy")
+    path.unlink()
+    odd = corpus.parent / "\x1b]0;title\x07"
+    corpus.rename(odd)
+    for command in ("verify", "info"):
+        code, out, err = run("index", command, odd)
+        assert code == 65
+        assert r"\x1b]0;title\x07" in out + err
+        assert not has_controls((out + err).replace("\n", ""))
 
 
 def test_a_cut_text_is_told_once(run, folder):

@@ -1,8 +1,10 @@
 """SentenceTransformer: shapes and kinds, neighbours that do not matter, bad input, the metric."""
 
 import copy
+import io
 import logging
 import pickle
+import sys
 import threading
 
 import numpy as np
@@ -696,10 +698,27 @@ def test_similarity_pairwise_is_the_diagonal(minilm):
         )
 
 
-def test_a_progress_bar_is_shown_where_info_is_logged(minilm, capsys, caplog):
+def test_info_shows_a_bar_on_a_terminal_and_in_no_log(minilm, capsys, caplog, monkeypatch):
     with caplog.at_level(logging.INFO, logger="minibert"):
         minilm.encode(DOCS)
-    assert "2/2" in capsys.readouterr().err
+        assert capsys.readouterr().err == ""
+        minilm.encode(DOCS, show_progress_bar=True)
+        assert "2/2" in capsys.readouterr().err
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        minilm.encode(DOCS)
+        assert "2/2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_bar_without_a_stderr_is_left_out(minilm, monkeypatch, caplog, is_closed):
+    expected = minilm.encode(DOCS)
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr(sys, "stderr", stream if is_closed else None)
+    with caplog.at_level(logging.INFO, logger="minibert"):
+        for asked in (None, True):
+            vectors = minilm.encode(DOCS, show_progress_bar=asked)
+            np.testing.assert_array_equal(vectors, expected)
 
 
 def test_a_tokenizer_that_adds_nothing_refuses_a_blank_text(folder, edit):

@@ -177,7 +177,7 @@ def sample_means():
 def test_a_run_that_is_not_there_is_no_model_either(run, tmp_path):
     (tmp_path / "qrels.tsv").write_text("q1\td1\t1\n")
     code, _, err = run("nosuch.trec", tmp_path / "qrels.tsv")
-    assert code == 65
+    assert code == 66
     assert "is a file of judgements, for runs, and 'nosuch.trec' is no file" in err
 
 

@@ -2,12 +2,13 @@
 
 import io
 import json
+import re
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from minibert.formats import FORMATS, write_jsonl, write_npy
+from minibert.formats import FORMATS, Batch, write_jsonl, write_npy
 
 TEXTS = [
     "the cat sat.",
@@ -27,7 +28,7 @@ def vectors_of(rows, width=3):
 
 def written(write, batches):
     file = io.BytesIO()
-    write(batches, file)
+    write([Batch(*batch) for batch in batches], file)
     return file.getvalue()
 
 
@@ -75,6 +76,21 @@ def test_a_line_of_jsonl_has_a_text_then_its_vector():
     assert list(second.items()) == [("text", "b"), ("vector", [0.25, 2])]
 
 
+def test_an_id_stands_before_its_text_where_there_is_one():
+    content = written(write_jsonl, [(["a", "b"], vectors_of(2), ["d1\x9b", None])])
+    first, second = read_jsonl(content)
+    assert list(first) == ["id", "text", "vector"]
+    assert first["id"] == "d1\x9b"
+    assert list(second) == ["text", "vector"]
+
+
+def test_jsonl_holds_nothing_that_a_terminal_obeys():
+    text = "\x1b]0;title\x07 \x9b31m \x7f \u2028 \u202etxt.exe \u2066 \u200e"
+    content = written(write_jsonl, [([text], vectors_of(1), [text])]).decode()
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u200e]", content)
+    assert [json.loads(content)[key] for key in ("id", "text")] == [text, text]
+
+
 def test_jsonl_is_utf8_that_can_be_read():
     content = written(write_jsonl, [(["Café 中文 🐈"], vectors_of(1))])
     assert "Café 中文 🐈".encode() in content
@@ -91,7 +107,7 @@ def test_jsonl_is_on_disk_batch_by_batch(tmp_path):
     def batches():
         for text in ("a", "b"):
             seen.append(path.read_bytes().count(b"\n"))
-            yield [text], vectors_of(1)
+            yield Batch([text], vectors_of(1))
 
     with path.open("wb") as file:
         write_jsonl(batches(), file)

@@ -1,5 +1,6 @@
 """A model's name -> its folder: what counts as cached, what is asked of the hub, what is not."""
 
+import io
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from golden_files import GOLDEN
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from huggingface_hub.utils import filter_repo_objects
+from huggingface_hub.utils import filter_repo_objects, tqdm
 
 from minibert import CheckpointError, ModelUnavailableError, SentenceTransformer
 from minibert.hub import find_model, find_pickles, hub_name
@@ -645,3 +646,21 @@ def test_a_conversion_without_the_hub_says_why(hub, listing, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     with pytest.raises(ModelUnavailableError, match=r"\(a timeout\).*Check the name"):
         find_pickles("tiny")
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_download_without_a_stderr_has_bars_that_nobody_sees(hub, folder, monkeypatch, is_closed):
+    stream = io.StringIO()
+    stream.close()
+    before = stream if is_closed else None
+    monkeypatch.setattr(sys, "stderr", before)
+
+    def download(name, **options):
+        found = hub(name, **options)
+        with tqdm(total=1) as bar:  # huggingface_hub's own
+            bar.update(1)
+        return found
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert find_model("tiny") == folder
+    assert sys.stderr is before

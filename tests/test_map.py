@@ -419,8 +419,8 @@ def test_what_goes_wrong_has_its_exit_code(run, plain_folder, made, tmp_path, mo
     assert run(plain_folder, "--query", "  ")[0] == 65
     monkeypatch.setitem(sys.modules, "umap", None)
     code, _, err = run(plain_folder, "--method", "umap")
-    assert code == 65
-    assert "minibert-numpy[umap]" in err
+    assert code == 69
+    assert "pip install '.[umap]' in a clone of minibert" in err
     empty = made(["the cat"])
     delete(empty, ["0"])
     code, _, err = run(empty)

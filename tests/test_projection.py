@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from minibert.errors import MissingLibraryError
 from minibert.pictures import projection
 from minibert.pictures.projection import principal_components, project, umap_places
 from minibert.stack import Stack
@@ -212,7 +213,7 @@ def test_umap_of_a_line_does_not_begin_on_it(umap):
 def test_umap_without_its_extra_says_which_one(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
     (vectors,) = random_stack(sizes=(30,)).matrices
-    with pytest.raises(ValueError, match=r"pip install 'minibert-numpy\[umap\]'"):
+    with pytest.raises(MissingLibraryError, match=r"umap-learn, .*pip install '\.\[umap\]' in a"):
         umap_places(vectors, vectors[:, :2], "cosine", vectors[:0])
 
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from minibert.errors import MissingLibraryError
 from minibert.reading import Document, Fields, count_documents, read_documents
 
 RECORDS = [
@@ -70,11 +71,13 @@ def test_named_fields_are_joined_in_the_order_given(tmp_path):
     assert (document.id, document.text) == ("7", "h b")
 
 
-@pytest.mark.parametrize(("name", "delimiter"), [("a.csv", ","), ("a.tsv", "\t")])
-def test_rows_under_a_header_are_documents(tmp_path, name, delimiter):
+@pytest.mark.parametrize(
+    ("name", "form", "delimiter"), [("a.csv", None, ","), ("a.tsv", "tsv-quoted", "\t")]
+)
+def test_rows_under_a_header_are_documents(tmp_path, name, form, delimiter):
     rows = [["id", "text"], ["1", f'"a{delimiter} ""b""\nsecond line"'], ["2", "é"]]
     path = written(tmp_path / name, "\ufeff" + "\n".join(map(delimiter.join, rows)) + "\n")
-    assert read(path) == [
+    assert read(path, form) == [
         Document("1", f'a{delimiter} "b"\nsecond line', f"{path}, line 2"),
         Document("2", "é", f"{path}, line 4"),
     ]
@@ -134,8 +137,102 @@ def test_parquet_is_read_in_batches(tmp_path):
 
 def test_without_pyarrow_parquet_is_refused_with_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ValueError, match=r"pip install 'minibert-numpy\[parquet\]'"):
+    with pytest.raises(MissingLibraryError, match=r"pyarrow, .*pip install '\.\[parquet\]' in a"):
         read(written(tmp_path / "a.parquet", b"PAR1"))
+
+
+def test_a_tsv_has_no_quotes_and_loses_no_row(tmp_path, caplog):
+    texts = ['"Hello there”', "Second.", 'He said hi."', 'last\r inside "', '"all"', " ", '""']
+    content = "".join(f"{number}\t{text}\n" for number, text in enumerate(texts, 1))
+    path = written(tmp_path / "a.tsv", f"id\ttext\n\n{content}".removesuffix("\n"))
+    assert [(d.id, d.text) for d in read(path)] == [
+        (str(number), text.strip()) for number, text in enumerate(texts, 1)
+    ]
+    assert [d.origin for d in read(path)][:2] == [f"{path}, line 3", f"{path}, line 4"]
+    assert not caplog.messages
+
+
+def test_doubled_quotes_in_a_tsv_are_said_once_and_kept(tmp_path, caplog):
+    path = written(tmp_path / "a.tsv", 'text\n"say ""a"""\n"say ""b"""\n')
+    assert [d.text for d in read(path)] == ['"say ""a"""', '"say ""b"""']
+    assert [message.partition(" has a field")[0] for message in caplog.messages] == [
+        f"{path}, line 2"
+    ]
+    assert "tsv-quoted (--input-format)" in caplog.text
+    assert [d.text for d in read(path, "tsv-quoted")] == ['say "a"', 'say "b"']
+
+
+def test_a_quote_that_may_have_swallowed_rows_is_told(tmp_path, caplog):
+    rows = 'd1,"Hello there”\nd2,Second.\nd3,He said hi."\nd4,"two\nlines, not rows"\n'
+    path = written(tmp_path / "a.csv", f"id,text\n{rows}")
+    assert [d.id for d in read(path)] == ["d1", "d4"]
+    (message,) = caplog.messages
+    assert message.startswith(f"{path}, line 2: a quote that opens there")
+    assert "'d2,Second.'" in message
+
+
+def test_columns_behind_the_quote_hide_no_swallowed_row(tmp_path, caplog):
+    path = written(tmp_path / "a.csv", 'id,text,lang\n1,"Hello”,en\n2,hi.",en\n3,"a\nb, c",en\n')
+    assert [d.id for d in read(path)] == ["1", "3"]
+    (message,) = caplog.messages
+    assert "'2,hi.'" in message
+
+
+@pytest.mark.parametrize("text", ['{"text": "x"}', "{not json}", "{} and more", "[1]"])
+def test_json_that_is_read_as_text_is_told_unless_asked_for(tmp_path, caplog, text):
+    path = written(tmp_path / "a.txt", f'{text}\n{{"text": "y"}}\n')
+    assert [d.text for d in read(path, "text")] == [text, '{"text": "y"}']
+    assert not caplog.messages
+    assert [d.text for d in read(path)] == [text, '{"text": "y"}']
+    expected = f"{path}, line 1 is a JSON object, and is read as a text; "
+    assert [message.startswith(expected) for message in caplog.messages] == (
+        [True] if text.endswith('"x"}') else []
+    )
+
+
+def test_quotes_and_ends_of_lines_within_a_field_are_kept(tmp_path):
+    content = b'id,text\n1,He said "hi" to her\n2,"a\r\nb\rc\xe2\x80\xa8d\xc2\x85e"\r\n3,last'
+    path = written(tmp_path / "a.csv", content)
+    assert [d.text for d in read(path)] == [
+        'He said "hi" to her', "a\r\nb\rc\u2028d\x85e", "last"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_blank_line_of_one_column_is_an_empty_text(tmp_path, name):
+    path = written(tmp_path / name, "\ntext\na\n\ntext\n")
+    assert [d.text for d in read(path)] == ["a", "", "text"]
+
+
+def test_a_column_without_a_name_is_no_text(tmp_path):
+    path = written(tmp_path / "a.csv", ",text\n0,a\n")  # as pandas writes its index
+    assert [(d.id, d.text) for d in read(path)] == [(None, "a")]
+
+
+def test_only_a_line_feed_ends_a_line_of_any_form(tmp_path):
+    text = "a\x0bb\x0cc\x1cd\x85e\u2028f\u2029g\rh"
+    for name, content in (("a.txt", text), ("a.tsv", f"text\n{text}"),
+                          ("a.jsonl", json.dumps({"text": text}, ensure_ascii=False))):  # fmt: skip
+        assert [d.text for d in read(written(tmp_path / name, content))] == [text]
+
+
+def test_joined_gzip_files_are_read_to_the_last(tmp_path):
+    content = gzip.compress(b"one\n") + gzip.compress(b"two\nthree")
+    path = written(tmp_path / "a.txt.gz", content)
+    assert [d.text for d in read(path)] == ["one", "two", "three"]
+    with pytest.raises(ValueError, match="is no gzip file, or a damaged one, after line 2"):
+        read(written(tmp_path / "b.txt.gz", content + b"more"))
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_standard_input_that_is_not_there_is_no_input(monkeypatch, is_closed):
+    stream = io.TextIOWrapper(io.BytesIO())
+    stream.close()
+    monkeypatch.setattr(sys, "stdin", stream if is_closed else None)
+    with pytest.raises(FileNotFoundError, match="Standard input is closed"):
+        read_documents(["-"])
+    with pytest.raises(FileNotFoundError, match="Standard input is closed"):
+        read_documents([])
 
 
 GOOD = '{"text": "x"}\n'
@@ -164,7 +261,32 @@ GOOD = '{"text": "x"}\n'
             "line 2 has no field 'text'; it has id, body. Expected _id, .*--text-field",
         ),
         ("a.csv", "text,text\na,b\n", "line 1: the header names 'text' twice"),
-        ("a.doc", "x\n", "tells no format by its suffix. Give --format: text, jsonl, csv, tsv"),
+        ("a.csv", "id,text\n1,a\nid,text\n2,b\n", "line 3 is the header once more"),
+        ("a.csv", "id,text\r1,a\r2,b\r", "line 1 is no row: new-line character"),
+        ("a.csv", b"id,text\n1,a\0b\n", "line 2 holds a NUL byte"),
+        ("a.csv", "id,text\n,a\n", "line 2: id is ''; expected a text that is not empty"),
+        ("a.tsv", "id\ttext\n1\ta\n2\n", "line 3 has 1 fields; the header has 2: .*tsv-quoted"),
+        ("a.tsv", 'id\ttext\n1\t"a\nb"\n', "line 3 has 1 fields; the header has 2: .*tsv-quoted"),
+        ("a.tsv", 'id\ttext\n1\t"a\tb"\n', "line 2 has 3 fields; the header has 2: .*tsv-quoted"),
+        ("a.tsv", '"id"\t"text"\n1\ta\n', "line 1: all names of the header stand in quotes.*tsv-q"),
+        ("a.tsv", "id\ttext\r1\ta\r2\tb\r", "line 1: the header holds a carriage return"),
+        ("a.tsv", "id\ttext\n1\ta\r2\tb\n", "line 2 has 3 fields"),
+        ("a.txt", "the cat".encode("utf-16-le"), "line 1 holds a NUL byte.*is it UTF-16"),
+        ("a.txt", "the cat".encode("utf-16"), "line 1 is not UTF-8"),
+        ("a.txt", gzip.compress(b"a"), "line 1 is not UTF-8.*unpack it, or let its name end"),
+        (
+            "a.jsonl",
+            GOOD + r'{"text": "\ud83d\ude00 \ud800"}',
+            "line 2 has a lone surrogate, '.ud800'",
+        ),
+        ("a.jsonl", r'{"_id": "\udc80", "text": "x"}', "line 1 has a lone surrogate"),
+        ("a.jsonl", '{"text": "a", "text": "b"}\n', "line 1 has two fields 'text'"),
+        ("a.jsonl", GOOD + '{"_id": 1, "_id": 2, "text": "b"}\n', "line 2 has two fields '_id'"),
+        (
+            "a.doc",
+            "x\n",
+            "tells no format by its suffix. Give --input-format: text, jsonl, csv, tsv",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_line(tmp_path, name, content, message):

@@ -1,5 +1,6 @@
 """Questions to a corpus on disk, from Python and from the command line."""
 
+import gzip
 import io
 import json
 import shutil
@@ -11,9 +12,10 @@ from golden_files import GOLDEN
 
 from minibert import CrossEncoder, SentenceTransformer, cli
 from minibert.errors import CorpusError
+from minibert.escapes import has_controls
 from minibert.hamming import nearest_bits
 from minibert.indexing import build, delete
-from minibert.reading import Document
+from minibert.reading import Document, read_documents
 from minibert.scores import SIMILARITIES
 from minibert.search import Hit, Index
 
@@ -253,7 +255,6 @@ def test_an_empty_question_is_refused_unless_allowed(model, plain, empty):
 @pytest.mark.parametrize(
     ("queries", "error", "message"),
     [
-        ("a cat", TypeError, r"queries is one text \('a cat'\)"),
         (["a cat", None], TypeError, "Query 2 of 2 is None; expected a text"),
     ],
 )
@@ -414,8 +415,97 @@ def test_the_command_writes_a_run(unprompted, tmp_path, capsys):
 def test_a_run_has_no_place_for_blanks_and_is_not_begun(unprompted, tmp_path, capsys):
     (tmp_path / "q.jsonl").write_text('{"_id": "q 1", "text": "a cat"}\n')
     assert run(unprompted, "-f", tmp_path / "q.jsonl", "--run", tmp_path / "run") == 65
-    assert "A run cannot hold the ids 'q 1' and 'd" in capsys.readouterr().err
+    assert "A run cannot hold the id 'q 1'" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_question_id_that_comes_twice_is_in_no_run(unprompted, tmp_path, capsys):
+    one = tmp_path / "one.jsonl"
+    one.write_text('{"_id": "q", "text": "a cat"}\n{"_id": "p", "text": "a dog"}\n')
+    number = tmp_path / "number.jsonl"
+    number.write_text('{"_id": "1", "text": "a cat"}\n')
+    for queries in (["-f", one, "-f", one], ["typed", "-f", number]):
+        assert run(unprompted, *queries, "--run", tmp_path / "run") == 65
+        assert "cannot hold two rankings of one query" in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
+        assert run(unprompted, *queries, "--json") == 0  # where each answer has its text
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "csv", "tsv"])
+def test_questions_come_in_every_form_that_documents_do(unprompted, tmp_path, capsys, ending):
+    divider = "," if ending == "csv" else "\t"
+    table = "".join(f"q{divider.join([str(n), text])}\n" for n, text in enumerate(QUERIES))
+    content = (
+        "".join(f'{{"id": "q{n}", "text": "{text}"}}\n' for n, text in enumerate(QUERIES))
+        if "jsonl" in ending
+        else f"id{divider}text\n{table}"
+    ).encode()
+    path = tmp_path / f"questions.{ending}"
+    path.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
+    assert run(unprompted, "-f", path, "--json") == 0
+    objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["id"], one["query"]) for one in objects] == [
+        (f"q{number}", text) for number, text in enumerate(QUERIES)
+    ]
+
+
+def test_ids_come_from_lines_each_once_and_from_no_records(unprompted, tmp_path, capsys):
+    path = tmp_path / "ids.txt.gz"
+    path.write_bytes(gzip.compress(b"d4\n\nd7\r\nd4\nd4"))
+    assert run(unprompted, "a cat", "--ids", path, "--json") == 0
+    captured = capsys.readouterr()
+    assert {hit["id"] for hit in json.loads(captured.out)["hits"]} == {"d4", "d7"}
+    assert captured.err == ""  # no word of a k above the two that there are
+    (tmp_path / "ids.jsonl").write_text('{"_id": "d4"}\n')
+    assert run(unprompted, "a cat", "--ids", tmp_path / "ids.jsonl") == 65
+    assert "holds jsonl by its name; ids are read from a text file" in capsys.readouterr().err
+
+
+def test_the_table_sends_no_control_character(tmp_path, capsys):
+    texts = ["\x1b]0;title\x07the cat", "\x9b31m \u202etxt.exe\u2069"]
+    build(
+        tmp_path / "c",
+        [Document(f"\x1bd{n}", t, "") for n, t in enumerate(texts)],
+        SentenceTransformer(GELU),
+    )
+    for form in ([], ["--json"]):
+        assert run(tmp_path / "c", "who\x9b", *form) == 0
+        out = capsys.readouterr().out
+        assert not has_controls(out.replace("\n", ""))
+        assert form or r"\x1b]0;title\x07the cat" in out
+    hits = json.loads(out)["hits"]
+    assert sorted(hit["text"] for hit in hits) == sorted(texts)
+    assert run(tmp_path / "c", "who", "--run", "-") == 65
+    assert "control character" in capsys.readouterr().err
+
+
+def test_one_text_has_one_list_of_hits_as_with_encode(model, plain):
+    index = Index(plain, model)
+    assert index.search(QUERIES[0], 3) == index.search(QUERIES[:1], 3)[0]
+    with pytest.raises(ValueError, match="Query 1 of 1 is empty"):
+        index.search(" ")
+
+
+def test_one_text_in_place_of_several_is_not_its_characters(model, plain):
+    index = Index(plain, model)
+    for call in (
+        lambda: index.search("a cat", ids="d9"),
+        lambda: index.encode("a cat"),
+        lambda: index.corpus.numbers("d9"),
+        lambda: delete(plain, "d9"),
+        lambda: read_documents("texts.txt"),
+    ):
+        with pytest.raises(TypeError, match=r"is one text, '.*'; expected a list of them"):
+            call()
+    assert len(Index(plain, model)) == len(index)
+
+
+def test_an_id_given_twice_counts_once(model, plain, caplog):
+    hits = Index(plain, model).search("a cat", 2, ids=["d9", "d4", "d9"])
+    assert {hit.id for hit in hits} == {"d9", "d4"}
+    with pytest.raises(ValueError, match="1 of 2 ids are not in"):
+        Index(plain, model).search("a cat", 2, ids=["d9", "nobody", "d9", "nobody"])
+    assert not caplog.messages
 
 
 def test_the_command_takes_ids_a_model_and_a_cross_encoder(unprompted, tmp_path, capsys, one_label):

@@ -1,10 +1,12 @@
 """Words shaded for a terminal: which colours, and that no text is obeyed."""
 
 import io
+import json
 
 import numpy as np
 import pytest
 
+from minibert.escapes import has_controls, safe_json, visible, visible_lines
 from minibert.explain import ExplainedText, Word
 from minibert.pictures.terminal import (
     AGAINST,
@@ -13,7 +15,6 @@ from minibert.pictures.terminal import (
     colours_of,
     painted,
     shaded,
-    visible,
 )
 
 ALL = 1 << 24
@@ -95,6 +96,20 @@ def test_what_takes_has_colours_of_its_own():
 )
 def test_a_terminal_is_shown_a_text_and_obeys_none(text, shown):
     assert visible(text) == shown
+    assert not has_controls(shown)
+
+
+def test_a_message_keeps_line_feeds_and_nothing_else_obeyed():
+    assert visible_lines("a\x1bb\nc\td\r\n") == "a\\x1bb\nc d \n"
+
+
+def test_json_with_escapes_reads_the_same_and_is_not_obeyed():
+    texts = {"a\x7fb\x9bc": "\u202ed\u2069 \u2028\u2029\u061c\ud800é中🐕\u200c"}
+    written = safe_json(json.dumps(texts, ensure_ascii=False))
+    assert json.loads(written) == texts
+    assert not has_controls(written)
+    assert "é中🐕\u200c" in written
+    assert written.encode()  # no half of a character is left
 
 
 def text_of(text, *words):

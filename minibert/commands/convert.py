@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from minibert.commands.options import add_command, add_hub_options
+from minibert.commands.output import say
 
 __all__ = ["add"]
 
@@ -43,7 +44,7 @@ def convert(options: argparse.Namespace) -> None:
         cache_folder=options.cache_folder,
         local_files_only=options.offline,
     )
-    print(
+    say(
         f"{options.out}: {converted.tensors} tensors in {', '.join(converted.weights)}; "
         f"{len(converted.copied)} other files copied as they are"
     )

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from minibert.commands.options import add_command, add_model, load
+from minibert.commands.output import say
 from minibert.commands.score import ranking
 
 __all__ = ["add"]
@@ -36,10 +37,10 @@ def demo(options: argparse.Namespace) -> None:
     loaded = time.perf_counter()
     results = ranking(model, DEMO_QUERY, DEMO_DOCUMENTS)
     ended = time.perf_counter()
-    print(f"Query: {DEMO_QUERY}")
+    say(f"Query: {DEMO_QUERY}")
     for result in results:
-        print(f"{result['score']:10.4f}  {result['text']}")
-    print(
+        say(f"{result['score']:10.4f}  {result['text']}")
+    say(
         f"{options.model}, {model.similarity_fn_name}: loaded in {loaded - start:.2f} s, "
         f"three texts in {ended - loaded:.3f} s"
     )

@@ -20,6 +20,7 @@ from minibert.commands.output import output
 from minibert.commands.texts import read_texts
 from minibert.formats import FORMATS, Batch
 from minibert.progress import progress
+from minibert.reading import Document
 
 __all__ = ["add"]
 
@@ -30,17 +31,23 @@ def add(commands: Any) -> None:
     command = add_command(
         commands,
         embed,
-        "Turn texts into vectors: the texts given, or each line of files or of standard input.",
+        "Turn texts into vectors: the texts given, or those of files or of standard input.",
         'minibert embed "A dog barks." "A cat sleeps."',
         "minibert embed --file texts.txt --output vectors.npy",
+        "minibert embed --file documents.jsonl.gz --text-field body --output vectors.jsonl",
         "head -100 texts.txt | minibert embed --model sentence-transformers/all-MiniLM-L6-v2",
     )
     add_model_and_texts(command, "TEXT")
     command.add_argument("--output", "-o", metavar="FILE", default="-", help="default: stdout")
-    command.add_argument(
+    form = command.add_mutually_exclusive_group()
+    form.add_argument(
         "--format",
         choices=list(FORMATS),
-        help="jsonl: a text and its vector a line; npy: one matrix (default: by FILE, or jsonl)",
+        help="of the output. jsonl: a text, its id if it has one, and its vector a line; npy: one "
+        "matrix (default: by FILE, or jsonl)",
+    )
+    form.add_argument(
+        "--json", dest="format", action="store_const", const="jsonl", help="--format jsonl"
     )
     command.add_argument(
         "--prompt-name", metavar="NAME", help="a prompt of the model's, as 'query'"
@@ -85,18 +92,19 @@ def embed(options: argparse.Namespace) -> None:
         )
     if kind == "npy" and options.output == "-" and sys.stdout.isatty():
         raise ValueError("npy is no text for a terminal. Give --output FILE, or pipe it.")
+    documents = read_texts(options)
     model = load(options)
-    texts = read_texts(options)
     total = None if options.file or not options.texts else len(options.texts)
     with output(options.output) as file, progress(total, shows_progress(options)) as advance:
 
         def batches() -> Iterator[Batch]:
-            chunk: list[str] = []  # the first has no text, but says how wide a vector is
+            chunk: list[Document] = []  # the first has no text, but says how wide a vector is
             while True:
-                yield (
-                    chunk,
+                texts = [document.text for document in chunk]
+                yield Batch(
+                    texts,
                     model.encode(
-                        chunk,
+                        texts,
                         prompt_name=options.prompt_name,
                         prompt=options.prompt,
                         truncate_dim=options.truncate_dim,
@@ -104,9 +112,10 @@ def embed(options: argparse.Namespace) -> None:
                         precision=options.precision,
                         pack_tokens=options.pack_tokens,
                     ),
+                    [document.id for document in chunk],
                 )
                 advance(len(chunk))
-                chunk = list(islice(texts, CHUNK_TEXTS))
+                chunk = list(islice(documents, CHUNK_TEXTS))
                 if not chunk:
                     return
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, BinaryIO, NamedTuple
 
-from minibert.commands.options import add_command, load, positive, shows_progress
-from minibert.commands.output import output, print_json
+from minibert.commands.options import (
+    MODEL_VARIABLE,
+    add_command,
+    load,
+    named_model,
+    positive,
+    shows_progress,
+)
+from minibert.commands.output import json_line, output, print_json, say
 from minibert.evaluation import (
     MEASURES,
     SAMPLE,
@@ -50,7 +56,12 @@ def add(commands: Any) -> None:
         name="eval",
     )
     command.add_argument(
-        "model", metavar="MODEL", help="a folder, a name on the hub, or the file of a TREC run"
+        "model",
+        metavar="MODEL",
+        nargs="?" if named_model() else None,
+        default=named_model(),
+        help="a folder, a name on the hub, or the file of a TREC run; before a DATASET, or "
+        f"${MODEL_VARIABLE} on the sample, if that is set",
     )
     command.add_argument(
         "datasets",
@@ -109,8 +120,7 @@ def evaluate(options: argparse.Namespace) -> None:
         result = result_of(options, collection, run_file)
         if per_query_file is not None:
             for query, values in result.per_query.items():
-                line = json.dumps({"query": query, **values}, ensure_ascii=False)
-                per_query_file.write(f"{line}\n".encode())
+                per_query_file.write(f"{json_line({'query': query, **values})}\n".encode())
     counts = {"queries": len(result.per_query), "documents": len(collection.documents) or None}
     counts |= {"depth": options.depth} if options.depth else {}
     other = p = None
@@ -123,7 +133,7 @@ def evaluate(options: argparse.Namespace) -> None:
         print_json(content | ({"against": facts_of(other), "p": p} if other else {}))
     else:
         print_table(result, other, p)
-        print(", ".join(f"{name} {count}" for name, count in counts.items() if count is not None))
+        say(", ".join(f"{name} {count}" for name, count in counts.items() if count is not None))
 
 
 def read_dataset(options: argparse.Namespace) -> Collection:
@@ -147,7 +157,8 @@ def result_of(
     if os.path.isfile(options.model):
         found = cut(read_run(options.model).items(), options.depth)
     elif not collection.documents:
-        raise ValueError(
+        kind = ValueError if os.path.exists(options.model) else FileNotFoundError
+        raise kind(
             f"{options.datasets[0]!r} is a file of judgements, for runs, and {options.model!r} is "
             "no file. A model needs a folder with texts."
         )
@@ -185,12 +196,12 @@ def print_table(result: Result, other: Result | None, p: dict[str, float] | None
     columns = [means(one.per_query) for one in shown]
     for number, one in enumerate(shown, start=1):
         metric = "a run" if one.metric is None else one.metric
-        print(f"({number}) {one.name}, {metric}")
+        say(f"({number}) {one.name}, {metric}")
     heads = [f"({number})" for number in range(1, len(shown) + 1)]
     heads += ["(1) - (2)", "p"] if p is not None else []
-    print(f"{'':12}" + "".join(f"{head:>11}" for head in heads))
+    say(f"{'':12}" + "".join(f"{head:>11}" for head in heads))
     for name in MEASURES:
         values = [f"{column[name]:11.4f}" for column in columns]
         if p is not None:
             values += [f"{columns[0][name] - columns[1][name]:+11.4f}", f"{p[name]:11.5f}"]
-        print(f"{name:12}" + "".join(values))
+        say(f"{name:12}" + "".join(values))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from minibert.commands.options import add_command, add_model, load, positive
 from minibert.commands.output import output, print_json
 from minibert.commands.texts import read_whole, warn_of_file
+from minibert.escapes import visible
 
 if TYPE_CHECKING:
     from minibert.encoder import SentenceTransformer
@@ -39,7 +40,9 @@ def add(commands: Any) -> None:
         help="a text; - is standard input, also if there is no DOCUMENT",
     )
     add_model(command)
-    command.add_argument("--file", "-f", metavar="FILE", help="the document, all of a file")
+    command.add_argument(
+        "--file", "-f", metavar="FILE", help="the document, all of a text file, gzipped or not"
+    )
     command.add_argument(
         "--metric", choices=["dot", "cosine"], help="another metric than the model's own"
     )
@@ -134,7 +137,7 @@ def texts_of(options: argparse.Namespace) -> tuple[str, str]:
 
 def show(explanation: Explanation, lost: Lost, count: int) -> None:
     """Print the score, both texts shaded, and the strongest pairs of words."""
-    from minibert.pictures.terminal import STEPS, colours_of, painted, shaded, visible
+    from minibert.pictures.terminal import STEPS, colours_of, painted, shaded
 
     colours = colours_of(sys.stdout, os.environ)
     amounts = explanation.between_words()
@@ -164,8 +167,6 @@ def show_cut(name: str, cut: int, read: int) -> None:
 
 def show_lost(lost: Lost, count: int) -> None:
     """Print the words without which the score changes most."""
-    from minibert.pictures.terminal import visible
-
     if not lost:
         return
     print("\nWithout a word, the score loses")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from minibert.commands.options import add_command, shows_progress
+from minibert.commands.options import add_command, add_corpus_model, shows_progress
 from minibert.commands.search import model_of
 from minibert.progress import progress
 
@@ -20,9 +20,7 @@ def add(commands: Any) -> None:
         "minibert index graph my-corpus",
     )
     command.add_argument("folder", metavar="DIR", help="made by `minibert index build`")
-    command.add_argument(
-        "--model", "-m", help="where the corpus's model lies now (default: where it lay)"
-    )
+    add_corpus_model(command)
 
 
 def graph(options: argparse.Namespace) -> None:

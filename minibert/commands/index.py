@@ -15,14 +15,18 @@ from minibert.commands import graph
 from minibert.commands.info import print_facts
 from minibert.commands.options import (
     add_command,
+    add_common,
+    add_corpus_model,
+    add_input_format,
     add_model,
     load,
     load_for_corpus,
     positive,
     shows_progress,
 )
-from minibert.commands.output import print_json
-from minibert.commands.texts import is_typed, read_texts
+from minibert.commands.output import print_json, say
+from minibert.commands.texts import documents_in, read_ids
+from minibert.escapes import visible
 from minibert.progress import progress
 
 if TYPE_CHECKING:
@@ -31,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
-FORMS = ["text", "jsonl", "csv", "tsv", "parquet"]  # reading.FORMS, which is not imported for help
 PRECISIONS = ["float32", "float16", "int8", "binary"]
 
 
@@ -41,6 +44,7 @@ def add(commands: Any) -> None:
         help="Build a corpus on disk, add to it, delete from it, verify it.",
         description="A corpus on disk: the vectors, ids and texts of many documents.",
     )
+    add_common(index)
     kinds = index.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_build(kinds)
     add_add(kinds)
@@ -109,9 +113,7 @@ def add_add(commands: Any) -> None:
         "minibert index add my-corpus - --format jsonl < more.jsonl",
         name="add",
     )
-    command.add_argument(
-        "--model", "-m", help="where the corpus's model lies now (default: where it lay)"
-    )
+    add_corpus_model(command)
     add_folder_and_files(command)
 
 
@@ -132,7 +134,8 @@ def add_delete(commands: Any) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="read an ID from each line; - is standard input, also if no ID is given",
+        help="read an ID from each line that is not blank, gzipped or not; - is standard input, "
+        "also if no ID is given",
     )
     command.set_defaults(takes_more="texts")
 
@@ -176,22 +179,7 @@ def add_folder_and_files(command: argparse.ArgumentParser) -> None:
         help="- is standard input, also if no FILE is given",
     )
     command.set_defaults(takes_more="files")
-    command.add_argument(
-        "--format",
-        choices=FORMS,
-        help="of the files (default: by each name, text for standard input). text: a document a "
-        "line; a folder is a BEIR data set",
-    )
-    command.add_argument(
-        "--id-field", metavar="NAME", help="the field of the id (default _id, else id)"
-    )
-    command.add_argument(
-        "--text-field",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a field of the text; of several, joined by a space (default title, if any, and text)",
-    )
+    add_input_format(command, "--format", "--input-format")
     command.add_argument(
         "--on-long",
         choices=["warn", "error", "ignore", "window"],
@@ -250,7 +238,8 @@ def delete(options: argparse.Namespace) -> None:
     """minibert index delete."""
     from minibert import indexing
 
-    count, gone = indexing.delete(options.folder, read_texts(options))
+    files = options.file or ([] if options.texts else ["-"])
+    count, gone = indexing.delete(options.folder, read_ids(options.texts, files))
     if gone:
         logging.getLogger(__name__).warning(
             "%d had been deleted before, the first of them %r.", len(gone), gone[0]
@@ -258,7 +247,7 @@ def delete(options: argparse.Namespace) -> None:
     if options.json:
         print_json({"deleted": count, "deleted_before": gone})
     else:
-        print(f"{options.folder}: {count} document{'' if count == 1 else 's'} deleted")
+        say(f"{options.folder}: {counted(count)} deleted")
 
 
 def verify(options: argparse.Namespace) -> None:
@@ -270,13 +259,13 @@ def verify(options: argparse.Namespace) -> None:
     for sentence in verify(options.folder):
         wrong.append(sentence)
         if not options.json:
-            print(sentence)
+            say(sentence)
     if options.json:
         print_json({"folder": options.folder, "wrong": wrong})
     if wrong:
         raise CorpusError(f"{options.folder}: {len(wrong)} things are wrong.")
     if not options.json:
-        print(f"{options.folder}: every byte is as it was written")
+        say(f"{options.folder}: every byte is as it was written")
 
 
 def info(options: argparse.Namespace) -> None:
@@ -287,9 +276,13 @@ def info(options: argparse.Namespace) -> None:
 
 
 def facts_of(manifest: Manifest) -> dict[str, Any]:
-    """What is told of a corpus."""
-    counts = ("documents", "deleted", "shards", "complete", "cut", "empty", "clipped")
+    """What is told of a corpus: its documents are those that can be found.
+
+    What was read and deleted since is still among those cut, empty or clipped, and of `inputs`.
+    """
+    counts = ("deleted", "shards", "complete", "cut", "empty", "clipped")
     return {
+        "documents": manifest.documents - manifest.deleted,
         **{name: getattr(manifest, name) for name in counts},
         "inputs": [one.documents for one in manifest.inputs],
         **{**asdict(manifest.settings), "modules": list(manifest.settings.modules)},
@@ -309,20 +302,30 @@ def report(options: argparse.Namespace, manifest: Manifest, new: int) -> None:
     if options.json:
         print_json({"new": new, **facts_of(manifest)})
         return
+    say(f"{options.folder}: {sizes(manifest, new)}, {settings.dimension} dimensions of "
+        f"{settings.precision}")  # fmt: skip
+
+
+def sizes(manifest: Manifest, new: int) -> str:
+    """How many documents can be found, are new, and say nothing."""
     done = f"{new} of them new" if new else "complete before, nothing was changed"
-    print(
-        f"{options.folder}: {manifest.documents} documents ({done}), {manifest.empty} of them "
-        f"empty, {settings.dimension} dimensions of {settings.precision}"
+    there = f"{counted(manifest.documents - manifest.deleted)} ({done})"
+    if not manifest.deleted:
+        return f"{there}, {manifest.empty} of them empty"
+    # Which of the empty ones were deleted is not known here.
+    return (
+        f"{there}, {manifest.deleted} deleted, {manifest.empty} of all {manifest.documents} empty"
     )
+
+
+def counted(count: int) -> str:
+    """A number of documents."""
+    return f"{count} document{'' if count == 1 else 's'}"
 
 
 def documents_of(options: argparse.Namespace) -> Iterator[Document]:
     """The documents of the files that a command is given."""
-    from minibert.reading import Fields, read_documents
-
-    is_typed(options.files or ["-"])
-    fields = Fields(options.id_field, tuple(options.text_field))
-    return read_documents(options.files, options.format, fields)
+    return documents_in(options.files or ["-"], options)
 
 
 @contextmanager
@@ -331,7 +334,7 @@ def watched(options: argparse.Namespace) -> Iterator[Callable[[int], object]]:
     from minibert.reading import count_documents
 
     shown = shows_progress(options)
-    total = count_documents(options.files, options.format) if shown else None
+    total = count_documents(options.files, options.input_format) if shown else None
     try:
         with progress(total, shown) as advance:
             yield advance
@@ -340,8 +343,8 @@ def watched(options: argparse.Namespace) -> Iterator[Callable[[int], object]]:
         is_ours = isinstance(error, OSError) and error.errno is None
         if not options.quiet and not is_ours:
             print(
-                f"minibert: stopped; what was finished stays in {options.folder}, and the same "
-                "command goes on from there",
+                f"minibert: stopped; what was finished stays in {visible(options.folder)}, and the "
+                "same command goes on from there",
                 file=sys.stderr,
             )
         raise

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from minibert.commands.options import add_command, load
-from minibert.commands.output import print_json
+from minibert.commands.options import MODEL_VARIABLE, add_command, load, named_model
+from minibert.commands.output import print_json, say
 from minibert.parameters import Config
 
 __all__ = ["add", "print_facts"]
@@ -27,8 +27,14 @@ def add(commands: Any) -> None:
         "minibert info ./my-model --json",
         "minibert info --supported",
     )
-    what = command.add_mutually_exclusive_group(required=True)
-    what.add_argument("model", nargs="?", metavar="MODEL", help="a folder, or a name on the hub")
+    what = command.add_mutually_exclusive_group(required=named_model() is None)
+    what.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        default=named_model(),
+        help=f"a folder, or a name on the hub (default ${MODEL_VARIABLE}, if it is set)",
+    )
     what.add_argument(
         "--supported", action="store_true", help="tell which families and known models run instead"
     )
@@ -86,13 +92,14 @@ def print_supported(as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    print(f"families: {', '.join(found['families'])}\n")
-    print(f"{'model':62}{'family':13}{'D':>5}{'tokens':>8}  {'metric':8}runs")
+    say(f"families: {', '.join(found['families'])}")
+    say()
+    say(f"{'model':62}{'family':13}{'D':>5}{'tokens':>8}  {'metric':8}runs")
     for model in found["models"]:
         size, tokens = (str(model[key] or "") for key in ("dimensions", "max_seq_length"))
         runs = ("yes" if model["runs"] else "no") + (f": {model['remark']}" * bool(model["remark"]))
         metric = model["metric"] or ""
-        print(f"{model['model']:62}{model['model_type']:13}{size:>5}{tokens:>8}  {metric:8}{runs}")
+        say(f"{model['model']:62}{model['model_type']:13}{size:>5}{tokens:>8}  {metric:8}{runs}")
 
 
 def print_facts(facts: dict[str, Any], as_json: bool) -> None:
@@ -102,4 +109,4 @@ def print_facts(facts: dict[str, Any], as_json: bool) -> None:
         return
     for name, fact in facts.items():
         shown = ", ".join(map(str, fact)) or "none" if isinstance(fact, list) else fact
-        print(f"{name:24}{shown}")
+        say(f"{name:24}{shown}")

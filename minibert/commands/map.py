@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
 
-from minibert.commands.options import add_command, positive, shows_progress
-from minibert.commands.output import output
+from minibert.commands.options import add_command, add_corpus_model, positive, shows_progress
+from minibert.commands.output import json_line, output
 from minibert.commands.search import model_of
 from minibert.progress import progress
 
@@ -47,9 +46,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--query", metavar="TEXT", help="mark a question, and the documents nearest to it"
     )
-    command.add_argument(
-        "--model", "-m", help="where the corpus's model lies now (default: where it lay)"
-    )
+    add_corpus_model(command)
     command.add_argument("--json", action="store_true", help="one object with all places, no page")
 
 
@@ -61,10 +58,7 @@ def draw(options: argparse.Namespace) -> None:
     corpus, question = opened(options)
     with progress(len(corpus), shows_progress(options), "vector") as advance:
         shown = corpus_map(corpus, options.method, options.points, question, advance)
-    if options.json:
-        made = json.dumps(shown.as_dict(), ensure_ascii=False) + "\n"
-    else:
-        made = map_page(shown)
+    made = json_line(shown.as_dict()) + "\n" if options.json else map_page(shown)
     with output(options.output) as file:
         file.write(made.encode())
 

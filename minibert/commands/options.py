@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minibert import devices
 from minibert.devices import available_threads
 from minibert.encoder import DEFAULT_MODEL, SentenceTransformer
+from minibert.progress import is_watched
+from minibert.reading import FORMS
 
 if TYPE_CHECKING:
     from minibert.manifest import Settings
 
 __all__ = [
+    "MODEL_VARIABLE",
     "add_command",
+    "add_common",
+    "add_corpus_model",
     "add_hub_options",
+    "add_input_format",
     "add_model",
     "add_model_and_texts",
     "load",
     "load_for_corpus",
+    "named_model",
     "positive",
     "shows_progress",
 ]
+
+MODEL_VARIABLE = "MINIBERT_MODEL"  # in the environment: the model where none is given
 
 
 def add_command(
@@ -43,17 +52,28 @@ def add_command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.set_defaults(run=run)
-    command.add_argument("--quiet", action="store_true", help="no warnings, no progress bar")
+    add_common(command)
     if opens_model:
         add_model_options(command)
     return command
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """The options that go with all commands, and stand before them or behind."""
+    # What is not given sets nothing, so that it does not undo what stands before the command.
+    absent = argparse.SUPPRESS
+    parser.add_argument(
+        "--quiet", action="store_true", default=absent, help="no warnings, no progress bar"
+    )
+    parser.add_argument(
+        "--offline", action="store_true", default=absent, help="never use the network"
+    )
 
 
 def add_hub_options(command: argparse.ArgumentParser) -> None:
     """Where a model is looked for."""
     command.add_argument("--revision", metavar="NAME", help="branch, tag or commit on the hub")
     command.add_argument("--cache-folder", metavar="DIR", help="where models of the hub are kept")
-    command.add_argument("--offline", action="store_true", help="never use the network")
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
@@ -79,14 +99,33 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the same bits for a text whatever its neighbours and the number of threads",
     )
+    command.add_argument(
+        "--no-short-inputs",
+        dest="short_inputs",
+        action="store_false",
+        help="with --reproducible: make no second copy of the weights for short texts, which "
+        "processors with AVX-512 read more quickly (without it, a command makes none)",
+    )
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model",
         "-m",
-        default=DEFAULT_MODEL,
-        help=f"a folder, or a name on the hub (default {DEFAULT_MODEL})",
+        default=named_model() or DEFAULT_MODEL,
+        help=f"a folder, or a name on the hub (default ${MODEL_VARIABLE}, else {DEFAULT_MODEL})",
+    )
+
+
+def named_model() -> str | None:
+    """The model that the environment names, if it does."""
+    return os.environ.get(MODEL_VARIABLE) or None
+
+
+def add_corpus_model(command: argparse.ArgumentParser) -> None:
+    """The model of a corpus, which is its own whatever the environment says."""
+    command.add_argument(
+        "--model", "-m", help="where the corpus's model lies now (default: where it lay)"
     )
 
 
@@ -100,7 +139,30 @@ def add_model_and_texts(command: argparse.ArgumentParser, name: str) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help=f"read a {name} from each line; - is standard input, also if no {name} is given",
+        help=f"read a {name} from each line, or from each record of JSONL, CSV, TSV or Parquet, "
+        f"gzipped or not; - is standard input, also if no {name} is given",
+    )
+    add_input_format(command, "--input-format")
+
+
+def add_input_format(command: argparse.ArgumentParser, *names: str) -> None:
+    """What the files hold, and which of their fields are read."""
+    command.add_argument(
+        *names,
+        dest="input_format",
+        choices=list(FORMS),
+        help="of the files (default: by each name, text for standard input). text: a document a "
+        "line; tsv: no quotes; a folder is a BEIR data set",
+    )
+    command.add_argument(
+        "--id-field", metavar="NAME", help="the field of the id (default _id, else id)"
+    )
+    command.add_argument(
+        "--text-field",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a field of the text; of several, joined by a space (default title, if any, and text)",
     )
 
 
@@ -140,7 +202,7 @@ def load(options: argparse.Namespace) -> SentenceTransformer:
         threads=options.threads,
         reproducible=options.reproducible,
         # A command is done before a second copy of the weights would pay; bits are a program's.
-        short_inputs=options.reproducible,
+        short_inputs=options.reproducible and options.short_inputs,
         on_long=getattr(options, "on_long", "warn"),
     )
 
@@ -159,4 +221,4 @@ def load_for_corpus(options: argparse.Namespace, settings: Settings) -> Sentence
 
 def shows_progress(options: argparse.Namespace) -> bool:
     """Whether someone watches: a terminal on stderr, and no --quiet."""
-    return sys.stderr.isatty() and not options.quiet
+    return is_watched() and not options.quiet

@@ -1,4 +1,7 @@
-"""Where results go: standard output, or a file that appears when it is whole."""
+"""Where results go: standard output, or a file that appears when it is whole.
+
+What is printed holds texts of others, so it goes through `say` or `print_json`.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from minibert.errors import OutputError
+from minibert.escapes import safe_json, visible
 from minibert.files import replacing
 
-__all__ = ["output", "print_json"]
+__all__ = ["json_line", "output", "print_json", "say"]
 
 
 @contextmanager
@@ -38,6 +42,16 @@ def opened(target: Path) -> AbstractContextManager[BinaryIO]:
     return replacing(target)
 
 
+def say(line: str = "") -> None:
+    """Print a line for people; what a terminal would obey in it is shown."""
+    print(visible(line))
+
+
 def print_json(content: dict[str, Any]) -> None:
     """One object on a line of its own."""
-    print(json.dumps(content, ensure_ascii=False))
+    print(json_line(content))
+
+
+def json_line(content: dict[str, Any]) -> str:
+    """An object as JSON that no terminal obeys."""
+    return safe_json(json.dumps(content, ensure_ascii=False))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minibert.commands.options import add_command, add_model_and_texts, load
-from minibert.commands.output import print_json
+from minibert.commands.output import print_json, say
 from minibert.commands.texts import read_texts
 from minibert.encoder import SentenceTransformer
 
@@ -22,6 +23,7 @@ def add(commands: Any) -> None:
         "Score texts against a query by the model's own metric, best first.",
         'minibert score "Who barks?" "A dog barks." "A cat sleeps."',
         'minibert score "Who barks?" --file texts.txt --json',
+        'minibert score "Who barks?" --file documents.jsonl.gz',
     )
     command.add_argument("query", metavar="QUERY")
     add_model_and_texts(command, "DOC")
@@ -32,14 +34,19 @@ def score(options: argparse.Namespace) -> None:
     """minibert score: a query and texts -> the texts, best first."""
     documents = list(read_texts(options))
     model = load(options)
-    for rank, result in enumerate(ranking(model, options.query, documents), start=1):
+    results = ranking(model, options.query, [document.text for document in documents])
+    for rank, result in enumerate(results, start=1):
+        id = documents[result["index"]].id
         if options.json:
-            print_json({"rank": rank, **result})
+            print_json({"rank": rank, **({} if id is None else {"id": id}), **result})
         else:
-            print(f"{result['score']:10.4f}  {result['text']}")
+            named = "" if id is None else f"{id}  "
+            say(f"{result['score']:10.4f}  {named}{result['text']}")
 
 
-def ranking(model: SentenceTransformer, query: str, documents: list[str]) -> list[dict[str, Any]]:
+def ranking(
+    model: SentenceTransformer, query: str, documents: Sequence[str]
+) -> list[dict[str, Any]]:
     """The documents with their scores and places in the list, best first, ties as they came."""
     vector = model.encode(query, prompt_name="query")
     scores = model.similarity(vector, model.encode(documents, prompt_name="document"))[0]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minibert.commands.options import add_command, load_for_corpus, positive
-from minibert.commands.output import output, print_json
-from minibert.commands.texts import is_typed, read_texts
+from minibert.commands.options import (
+    add_command,
+    add_corpus_model,
+    add_input_format,
+    load_for_corpus,
+    positive,
+)
+from minibert.commands.output import output, print_json, say
+from minibert.commands.texts import is_typed, names_of, read_ids, read_texts
 
 if TYPE_CHECKING:
     from minibert.search import Hit, Index
@@ -43,15 +48,15 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="read a question from each line, or BEIR's queries.jsonl; - is standard input, also "
-        "if no QUESTION is given",
+        help="read a question from each line, or from each record of JSONL (as BEIR's "
+        "queries.jsonl), CSV, TSV or Parquet, gzipped or not; - is standard input, also if no "
+        "QUESTION is given",
     )
+    add_input_format(command, "--input-format")
     command.add_argument(
         "-k", type=positive, metavar="N", help="documents of each (default 10, or all there are)"
     )
-    command.add_argument(
-        "--model", "-m", help="where the corpus's model lies now (default: where it lay)"
-    )
+    add_corpus_model(command)
     command.add_argument(
         "--ids", metavar="FILE", help="find no others than those whose ids are lines of FILE"
     )
@@ -91,10 +96,8 @@ def search(options: argparse.Namespace) -> None:
     """minibert search: questions -> the nearest documents."""
     from minibert.search import Index
 
-    ids = None if options.ids is None else list(lines(options.ids))
+    ids = None if options.ids is None else read_ids([], [options.ids])
     queries = read_queries(options)
-    # Who types a question waits for its answer.
-    at_a_time = 1 if is_typed(names_of(options)) else CHUNK_QUERIES
     index = Index(
         options.folder,
         model_of(options),
@@ -104,8 +107,11 @@ def search(options: argparse.Namespace) -> None:
     there = len(index) if ids is None else len(ids)
     k = options.k or max(1, min(DEFAULT_K, there))
     rerank = reranker(options)
-    with ExitStack() as stack:
-        run = stack.enter_context(output(options.run_file)) if options.run_file else None
+
+    def answers() -> Iterator[tuple[str, str, list[Hit]]]:
+        """Each question's id, text and hits."""
+        # Who types a question waits for its answer.
+        at_a_time = 1 if is_typed(names_of(options)) else CHUNK_QUERIES
         while chunk := list(islice(queries, at_a_time)):
             found = index.search(
                 [text for _, text in chunk],
@@ -117,24 +123,31 @@ def search(options: argparse.Namespace) -> None:
                 allow_empty=options.allow_empty,
             )
             for (id, text), hits in zip(chunk, found, strict=True):
-                show(options, index, id, text, hits, run)
+                yield id, text, hits
+
+    if options.run_file:
+        write_answers(options.run_file, answers())
+        return
+    for id, text, hits in answers():
+        show(options, index, id, text, hits)
 
 
-def show(
-    options: argparse.Namespace,
-    index: Index,
-    id: str,
-    text: str,
-    hits: list[Hit],
-    run: BinaryIO | None,
-) -> None:
+def write_answers(name: str, answers: Iterator[tuple[str, str, list[Hit]]]) -> None:
+    """Write the hits of all questions as a TREC run."""
+    from minibert.collection import Ranking, write_run
+
+    rankings = (
+        (id, Ranking([hit.id for hit in hits], np.array([hit.score for hit in hits])))
+        for id, _, hits in answers
+    )
+    with output(name) as run:
+        for _ in write_run(rankings, run):
+            pass
+
+
+def show(options: argparse.Namespace, index: Index, id: str, text: str, hits: list[Hit]) -> None:
     """Print one question's hits in the form that was asked for."""
-    if run is not None:
-        from minibert.collection import Ranking, write_run
-
-        scores = np.array([hit.score for hit in hits])
-        list(write_run([(id, Ranking([hit.id for hit in hits], scores))], run))
-    elif options.json:
+    if options.json:
         print_json(
             {
                 "id": id,
@@ -144,9 +157,9 @@ def show(
             }
         )
     else:
-        print(text)
+        say(text)
         for hit in hits:
-            print(f"{hit.rank:4} {hit.score:10.4f}  {hit.id}  {beginning(hit.text or '')}")
+            say(f"{hit.rank:4} {hit.score:10.4f}  {hit.id}  {beginning(hit.text or '')}")
 
 
 def beginning(text: str) -> str:
@@ -156,29 +169,9 @@ def beginning(text: str) -> str:
 
 
 def read_queries(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """Questions with their ids: those of a JSON file, else numbers from 1."""
-    from minibert.reading import read_documents
-
-    given = argparse.Namespace(texts=options.texts, file=[])
-    sources: list[Iterable[tuple[str | None, str]]] = []
-    if options.texts:
-        sources.append((None, text) for text in read_texts(given))
-    for name in names_of(options):
-        form = None if name.removesuffix(".gz").endswith(".jsonl") else "text"
-        sources.append((one.id, one.text) for one in read_documents([name], form))
-    numbered = enumerate((pair for source in sources for pair in source), start=1)
-    return ((str(number) if id is None else id, text) for number, (id, text) in numbered)
-
-
-def names_of(options: argparse.Namespace) -> list[str]:
-    """The files that questions are read from."""
-    return options.file or ([] if options.texts else ["-"])
-
-
-def lines(name: str) -> Iterator[str]:
-    """The lines of a file, blank ones apart."""
-    given = argparse.Namespace(texts=[], file=[name])
-    return (line for line in read_texts(given) if line.strip())
+    """Questions with their ids, or numbers from 1 where they have none."""
+    numbered = enumerate(read_texts(options), start=1)
+    return ((str(number) if one.id is None else one.id, one.text) for number, one in numbered)
 
 
 def model_of(options: argparse.Namespace) -> Any:
@@ -200,7 +193,10 @@ def reranker(options: argparse.Namespace) -> Any:
     return CrossEncoder(
         options.rerank,
         device=options.device,
+        dtype=options.dtype,
         cache_folder=options.cache_folder,
         local_files_only=options.offline,
         threads=options.threads,
+        reproducible=options.reproducible,
+        short_inputs=options.reproducible and options.short_inputs,  # as in options.load
     )

@@ -14,9 +14,12 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
-import pyarrow
 
 from minibert import SentenceTransformer, quantize_embeddings
+from minibert.extras import needing
+
+with needing("pyarrow", "minibert.integrations.arrow", "parquet"):
+    import pyarrow
 
 __all__ = ["Encoder", "StoredPrecision", "check_precision"]
 

@@ -15,12 +15,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-from mteb.models import ModelMeta
-from mteb.models.abs_encoder import get_prompt_name
-from mteb.models.model_meta import ScoringFunction
-
 from minibert import SentenceTransformer
+from minibert.extras import needing
+
+with needing("mteb", "minibert.integrations.mteb"):
+    import torch
+    from mteb.models import ModelMeta
+    from mteb.models.abs_encoder import get_prompt_name
+    from mteb.models.model_meta import ScoringFunction
 
 __all__ = ["MinibertEncoder"]
 

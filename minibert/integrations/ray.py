@@ -14,8 +14,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import ray
-from ray.data import ActorPoolStrategy, Dataset
+from minibert.extras import needing
+
+with needing("Ray", "minibert.integrations.ray", "ray"):
+    import ray
+    from ray.data import ActorPoolStrategy, Dataset
 
 from minibert.integrations.arrow import Encoder
 

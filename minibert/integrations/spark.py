@@ -15,9 +15,12 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import pyarrow
-from pyspark.sql import DataFrame
-from pyspark.sql.types import ArrayType, ByteType, DataType, FloatType, StructField, StructType
+from minibert.extras import needing
+
+with needing("PySpark", "minibert.integrations.spark", "spark"):
+    import pyarrow
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import ArrayType, ByteType, DataType, FloatType, StructField, StructType
 
 from minibert.integrations.arrow import Encoder, check_precision
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from minibert.escapes import safe_json
 from minibert.pictures.colours import page_colours
 
 __all__ = ["asset", "escaped_json", "page"]
@@ -21,9 +22,9 @@ def asset(name: str) -> str:
 
 
 def escaped_json(content: Any) -> str:
-    """JSON that can stand in a <script>: no text in it can end that element."""
+    """JSON that can stand in a <script>: no text in it can end that element, or turn writing."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return safe_json(text).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def page(title: str, body: str, data: Any, script: str, style: str = "") -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minibert.arrays import Array, IntArray
+from minibert.extras import needing
 from minibert.stack import Stack
 
 __all__ = ["NEIGHBOURS", "SEED", "Projection", "principal_components", "project", "umap_places"]
@@ -136,8 +137,8 @@ def umap_places(
     The layout begins with the places `start`, (n, 2): with principal components, so that what lies
     far apart has a chance to stay so (Kobak and Linderman, "Initialization is critical for
     preserving global data structure in both t-SNE and UMAP", 2021). `others`, (m, D), are placed
-    among them afterwards. The seed is fixed. Raises ValueError if umap-learn is not installed, for
-    too few vectors, and for equal ones.
+    among them afterwards. The seed is fixed. Raises ValueError for too few vectors and for equal
+    ones, MissingLibraryError if umap-learn is not installed.
     """
     if len(vectors) <= NEIGHBOURS:
         raise ValueError(
@@ -147,13 +148,8 @@ def umap_places(
     spread = float(np.ptp(start, axis=0).max())
     if not spread:
         raise ValueError("All vectors are the same, and none is another's neighbour for UMAP.")
-    try:
+    with needing("umap-learn", "The method umap", "umap"):
         from umap import UMAP
-    except ImportError as error:
-        raise ValueError(
-            f"The method umap needs umap-learn, which cannot be imported here ({error}). Install "
-            "it with: pip install 'minibert-numpy[umap]'"
-        ) from error
     # Points in one place would stay in one place, and a line would stay a line.
     trembling = np.random.default_rng(SEED).normal(scale=1e-4 * spread, size=start.shape)
     layout = UMAP(

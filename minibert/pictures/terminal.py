@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import IO, NamedTuple
 
+from minibert.escapes import visible
 from minibert.explain import ExplainedText
 
-__all__ = ["STEPS", "colours_of", "painted", "shaded", "visible"]
+__all__ = ["STEPS", "colours_of", "painted", "shaded"]
 
 ALL_COLOURS, XTERM_COLOURS, NO_COLOURS = 1 << 24, 256, 0
-# What joins letters of Persian or the parts of an emoji, and so belongs to a text.
-JOINERS = "\u200c\u200d"
 
 
 class Shade(NamedTuple):
@@ -86,15 +85,3 @@ def painted(word: str, step: int, colours: int) -> str:
         ink = "255;255;255" if shade.is_dark else "0;0;0"
         return f"\x1b[38;2;{ink};48;2;{shade.rgb}m{shown}\x1b[0m"
     return f"\x1b[38;5;{231 if shade.is_dark else 16};48;5;{shade.xterm}m{shown}\x1b[0m"
-
-
-def visible(text: str) -> str:
-    r"""A text in one line that no terminal obeys: line ends are blanks, ESC is \x1b.
-
-    So are characters that turn the direction of writing, by which a text can show another.
-    """
-    return "".join(
-        " " if sign.isspace() else sign if sign.isprintable() or sign in JOINERS
-        else sign.encode("unicode_escape").decode()
-        for sign in text
-    )  # fmt: skip
