@@ -1,6 +1,7 @@
 """What most tests need: the golden models, the real MiniLM, and folders to break."""
 
 import json
+import os
 import shutil
 import signal
 
@@ -8,7 +9,40 @@ import pytest
 from golden_files import GOLDEN, MINILM, copy_of
 from safetensors.numpy import load_file, save_file
 
-from minibert import SentenceTransformer
+from minibert import SentenceTransformer, shares
+
+
+class ForcedShares:
+    """Tiles and shares for every lone pack, whatever the BLAS and however small it is; or none."""
+
+    def __init__(self, asked):
+        if asked not in ("on", "off"):
+            raise pytest.UsageError(f"MINIBERT_TEST_SHARES is {asked!r}; expected on or off.")
+        self.asked, self.tiled, self.shared = asked, 0, 0
+        shares.has_small_products = lambda: asked == "on"
+        shares.WORTH_MEETING = 1 if asked == "on" else 1 << 60  # multiplications
+        tiled, run_together = shares.tiled, shares.run_together
+
+        def counted_tiled(*arguments):
+            self.tiled += 1
+            return tiled(*arguments)
+
+        def counted_run_together(*arguments):
+            self.shared += 1
+            return run_together(*arguments)
+
+        shares.tiled, shares.run_together = counted_tiled, counted_run_together
+
+    def pytest_terminal_summary(self, terminalreporter):
+        terminalreporter.write_line(
+            f"shares {self.asked}: {self.tiled} weights in tiles, {self.shared} packs shared"
+        )
+
+
+def pytest_configure(config):
+    asked = os.environ.get("MINIBERT_TEST_SHARES")
+    if asked is not None:
+        config.pluginmanager.register(ForcedShares(asked))
 
 
 @pytest.fixture(scope="session")

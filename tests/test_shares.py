@@ -13,7 +13,7 @@ from golden_files import GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minibert import SentenceTransformer, devices, kernels, shares
+from minibert import BertModel, SentenceTransformer, devices, kernels, shares
 from minibert.bert import hidden_states
 from minibert.devices import CORES
 from minibert.packing import firsts, packs
@@ -171,10 +171,25 @@ def test_the_first_short_text_lays_out_tiles_and_nothing_else_does(minilm_folder
     model.encode(["a short text"] * 200)  # several packs
     monkeypatch.setattr("minibert.tokens.WINDOW_TEXTS", 8)
     model.encode(["a short text"] * 9)  # the last window is one text
+    three = ["a", "short text", "text"]
+    model.encode(three, output_value=None, batch_size=2)  # so is the last batch
+    model.max_seq_length = 8
+    model.encode(["a long text " * 60, "a short one"], on_long="window")  # the long one is left out
+    model.encode([*three, "a text that has two windows here"], on_long="window")
     assert counted.made == 0
     model.encode("a short text")
     assert counted.made == 4 * 6
     model.encode(["another", "and another"])
+    assert counted.made == 4 * 6
+
+
+def test_of_several_packs_the_padded_view_lays_out_no_tiles(minilm_folder, monkeypatch):
+    counted = CountedTiles(monkeypatch)
+    model = BertModel.from_pretrained(minilm_folder)
+    ids = np.full((3, 9), 101)
+    model(ids, pack_tokens=18)
+    assert counted.made == 0
+    model(ids)
     assert counted.made == 4 * 6
 
 

@@ -57,6 +57,7 @@ DEVICES = "test_devices.py::test_"
 BERT = "test_bert.py::test_"
 SHARES = "test_shares.py::test_"
 CUPY = "test_cupy.py::test_"
+LET_GO = "test_checkpoint.py::test_what_is_copied_or_hardly_needed_leaves_the_memory_again"
 INT8 = "test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 PICTURES = "test_pictures.py::test_"
 SINGULAR = "test_projection.py::test_components_are_the_singular_vectors_of_the_centred_matrix"
@@ -415,6 +416,22 @@ MUTANTS = [
            DEVICES + "a_fork_in_the_middle_of_a_call_leaves_the_child_able_to_work"),
     Mutant("devices.py", "min(affinity(), quota())", "affinity()",
            DEVICES + "there_are_no_more_threads_than_the_quota_allows"),
+    Mutant("transformer.py", "some = many or len(ids) < len(texts)", "some = many",
+           SHARES + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+    Mutant("vectors.py", "many=self.many or len(batch) < len(texts),", "many=self.many,",
+           SHARES + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+    Mutant("vectors.py", "many=self.many or has_company,", "many=self.many,",
+           SHARES + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+    Mutant("padded.py", "alone=len(work) == 1", "alone=True",
+           SHARES + "of_several_packs_the_padded_view_lays_out_no_tiles"),
+    Mutant("model.py", '{**options, "many": True}', "{**options}",
+           PROCESSES + "a_chunk_of_a_pool_is_no_lone_query[vectors]"),
+    Mutant("checkpoint.py", "        tensors.let_go(f\"{attention}.{part}.weight\")  # copied\n",
+           "        pass\n", LET_GO),
+    Mutant("checkpoint.py", '    tensors.let_go("embeddings.word_embeddings.weight")', "    pass",
+           LET_GO),
+    Mutant("tensors.py", "start = -(-self.offset // mmap.PAGESIZE)",
+           "start = (self.offset // mmap.PAGESIZE)", LET_GO),
     Mutant("processes.py", "threading.Thread(target=end_with_parent, daemon=True).start()",
            "pass",
            PROCESSES + "no_process_outlives_its_work[9]"),
