@@ -221,7 +221,7 @@ begun, forked = threading.Event(), threading.Event()
 
 def waiting(*arguments, tiled=shares.tiled):
     begun.set()
-    forked.wait(20)
+    forked.wait(60)
     return tiled(*arguments)
 
 shares.has_small_products = lambda: True
@@ -233,7 +233,7 @@ begun.wait()
 pid = os.fork()
 forked.set()
 if pid == 0:
-    signal.alarm(10)
+    signal.alarm(60)
     model.encode("a short text")
     os._exit(0)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
@@ -245,7 +245,7 @@ thread.join()
 def test_a_fork_while_another_thread_lays_out_tiles_leaves_the_child_able_to(minilm_folder):
     result = subprocess.run(
         [sys.executable, "-c", FORK, str(minilm_folder)],
-        capture_output=True, text=True, timeout=30,
+        capture_output=True, text=True, timeout=120,
         env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
     )  # fmt: skip
     assert result.stdout.strip() == "0", result.stderr
@@ -350,11 +350,11 @@ def test_when_not_all_threads_begin_none_waits_for_the_others(monkeypatch, error
         return begun[-1]
 
     monkeypatch.setattr(ThreadPoolExecutor, "submit", until_the_second)
-    monkeypatch.setattr(threading.Barrier, "wait", lambda self: WAIT(self, timeout=10))
+    monkeypatch.setattr(threading.Barrier, "wait", lambda self: WAIT(self, timeout=60))
     start = time.perf_counter()
     with pytest.raises(type(error)):
         run_together(lambda number, together: together(np.zeros((1, 1), np.float32)), 4)
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 30
     assert len(begun) == 2
     assert all(isinstance(one.exception(), threading.BrokenBarrierError) for one in begun)
 
