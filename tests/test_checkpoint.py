@@ -4,6 +4,7 @@ import hashlib
 import json
 import mmap
 import struct
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -326,7 +327,7 @@ def test_a_folder_without_config_json_is_refused(folder):
 class Advised(mmap.mmap):
     """A map that notes what it is told to let go of, and holds NaN there from then on."""
 
-    let_go = []  # (start, bytes)
+    let_go: ClassVar = []  # (start, bytes)
 
     def __new__(cls, file, length, access):
         return super().__new__(cls, file, length, access=mmap.ACCESS_COPY)

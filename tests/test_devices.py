@@ -221,7 +221,7 @@ def test_calls_on_32_threads_need_no_more_memory_than_the_first():
     assert on_32_threads(wrong) == []  # 5,000 calls
     # What a call keeps, each round keeps again; an allocator's own pools are full at some time.
     grown = []
-    while not grown or min(grown) > 4e6 and len(grown) < 4:
+    while not grown or (min(grown) > 4e6 and len(grown) < 4):
         before = resident()
         assert on_32_threads(wrong) == []
         grown.append(resident() - before)
