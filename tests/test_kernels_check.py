@@ -72,6 +72,14 @@ def test_every_family_that_a_processor_can_run_is_run_once(tool, kernels, featur
         assert run == tool.Run(kernels, features, (), shares, is_own=True)
 
 
+def test_every_test_that_is_named_is_there(tool):
+    for place in (*tool.TESTS, *tool.LEFT_OUT):
+        file, _, name = place.partition("::")
+        assert (f"def {name}(" if name else "def test_") in (ROOT / "tests" / file).read_text(
+            encoding="utf-8"
+        ), place
+
+
 def test_where_kernels_are_chosen_or_not_openblas_s_they_run_alone(tool):
     runs = tool.runs_of("Haswell", ["X86_V3", "X86_V4"], can_choose=False)
     assert [(run.kernels, run.disabled, run.shares) for run in runs] == [
