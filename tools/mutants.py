@@ -426,6 +426,8 @@ MUTANTS = [
            SHARES + "of_several_packs_the_padded_view_lays_out_no_tiles"),
     Mutant("model.py", '{**options, "many": True}', "{**options}",
            PROCESSES + "a_chunk_of_a_pool_is_no_lone_query[vectors]"),
+    Mutant("integrations/arrow.py", 'arguments.setdefault("short_inputs", bool(', 'bool((',
+           "test_arrow.py::test_a_table_is_a_part_of_a_corpus_and_lays_out_no_tiles[arguments0-False]"),
     Mutant("checkpoint.py", "        tensors.let_go(f\"{attention}.{part}.weight\")  # copied\n",
            "        pass\n", LET_GO),
     Mutant("checkpoint.py", '    tensors.let_go("embeddings.word_embeddings.weight")', "    pass",
