@@ -19,7 +19,7 @@ folder, has_small_products = sys.argv[1:]
 shares.has_small_products = lambda: has_small_products == "True"
 random = np.random.default_rng(0)
 words = "the river ran past an old mill where nobody had worked for years".split()
-texts = [" ".join(random.choice(words, size)) for size in random.integers(1, 90, 24)] + [""]
+texts = [" ".join(random.choice(words, size)) for size in random.integers(1, 90, 16)] + [""]
 model = SentenceTransformer(folder, reproducible=True)
 alone = np.stack([model.encode(text) for text in texts])
 found = {"together": model.encode(texts)}
