@@ -160,7 +160,7 @@ class CrossEncoder(Model):
         options = {"on_long": on_long, "pack_tokens": pack_tokens, "batch_size": batch_size}
         with progress(len(pairs), wanted(show_progress_bar)) as advance:
             parts = self.shared_out(
-                "scored", pairs, (text, options), advance,
+                "scored", pairs, (text,), options, advance,
                 device=device, pool=pool, chunk_size=chunk_size,
             )  # fmt: skip
         logits = np.concatenate([self._none(), *(part for part, _ in parts)])

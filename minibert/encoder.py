@@ -212,7 +212,7 @@ class SentenceTransformer(Model):
         }
         with progress(len(texts), wanted(show_progress_bar)) as advance:
             parts = self.shared_out(
-                "encoded", texts, (output_value, options), advance,
+                "encoded", texts, (output_value,), options, advance,
                 device=device, pool=pool, chunk_size=chunk_size,
             )  # fmt: skip
         found, cut = joined(parts, output_value, options["width"])

@@ -167,25 +167,30 @@ class Model:
         method: str,
         texts: Sequence[Any],
         arguments: tuple[Any, ...],
+        options: dict[str, Any],
         advance: Callable[[int], object],
         *,
         device: Any,
         pool: Processes | None,
         chunk_size: int | None,
     ) -> list[Any]:
-        """What a method of this model makes of texts: here, in one part, or in several processes.
+        """Call a method of this model on texts, here or in several processes: a result each.
 
-        `device` may be a list, for as many processes, or one that the model moves to.
+        The call is method(texts, *arguments, options, advance). `device` may be a list, for as many
+        processes, or one that the model moves to.
         """
         if device is not None and (isinstance(device, str) or not isinstance(device, Sequence)):
             self.to(device)
             device = None
         if pool is None and device is None:
-            return [getattr(self, method)(texts, *arguments, advance)]
+            return [getattr(self, method)(texts, *arguments, options, advance)]
         from minibert.processes import shared
 
+        # A chunk may be one short text, and is still a part of a corpus: as a lone query it would
+        # make every process copy the weights into tiles.
+        options = {**options, "many": True}
         with shared(self._recipe(), pool, device) as processes:
-            return processes.map(method, texts, arguments, chunk_size, advance)
+            return processes.map(method, texts, (*arguments, options), chunk_size, advance)
 
     def __iter__(self) -> Iterator[Any]:
         """The Transformer, then the modules after it."""

@@ -335,17 +335,18 @@ class BertModel:
             ids.shape, columns, self.config, layers, self._device,
             output_hidden_states, output_attentions,
         )  # fmt: skip
-        work = packs(
+        found = packs(
             [ids[index, here] for index, here in rows],
             pack_tokens or self._device.pack_tokens,
             positions=[positions_of(ids[index], self.config)[here] for index, here in rows],
             token_types=[types[index, here] for index, here in rows],
         )
         with one_blas_thread():
-            for pack in work:
+            for pack in (work := list(found)):
                 recorder.pack = pack
                 with self._device.active():
-                    hidden = self._hidden_states(pack, recorder if watched else None)
+                    watch = recorder if watched else None
+                    hidden = self._hidden_states(pack, watch, alone=len(work) == 1)
                 recorder.unpack(recorder.last, self._device.take(hidden))
         return BertOutput(
             last_hidden_state=recorder.last,
@@ -357,12 +358,15 @@ class BertModel:
             kernels=find_device("cpu").kernels,
         )
 
-    def _hidden_states(self, pack: Pack, watch: Watch | None) -> Array:
-        """The states of a pack, (N, D): of all at once where somebody watches or there is a GPU."""
+    def _hidden_states(self, pack: Pack, watch: Watch | None, alone: bool) -> Array:
+        """The states of a pack, (N, D): of all at once where somebody watches or there is a GPU.
+
+        Only a pack that comes `alone` is worth tiles, a second copy of the weights.
+        """
         kernels, pack = self._device.kernels, self._device.put_pack(pack)
         if watch or self._device.name != "cpu":
             return hidden_states(pack, self._parameters, self.config, kernels, watch=watch)
-        return self._shares.hidden_states(pack, kernels, None, available_threads(), short=True)
+        return self._shares.hidden_states(pack, kernels, None, available_threads(), alone)
 
     def _check_rows(self, mask: IntArray) -> None:
         """Raise ValueError for more columns than positions, and for a row without a token."""

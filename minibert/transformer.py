@@ -154,7 +154,8 @@ class Transformer:
         `prompt` goes before each text. `cuts` gets what was cut off, for a report at the end. Given
         `left_out`, texts above the limit are not run, but their numbers are put there. Given
         `reads`, the head gets the states of these tokens alone, as if each text had just one.
-        `many` says that these are some texts of a corpus: then a lone pack is treated like others.
+        `many` says that these are some texts of a corpus: then a lone pack is treated like others,
+        and so is one of fewer texts than the call has.
 
         Raises ValueError for texts longer than the positions, and for on_long="error".
         """
@@ -170,7 +171,7 @@ class Transformer:
                 chosen = np.flatnonzero(~long)
             ids = [rows.ids[index] for index in chosen]
             types = None if rows.types is None else [rows.types[index] for index in chosen]
-            some = many or window.stop - window.start < len(texts)
+            some = many or len(ids) < len(texts)
             for pack, made in self.run_rows(ids, types, head, pack_tokens, batch_size, reads, some):
                 yield pack._replace(order=window.start + chosen[pack.order]), made
 

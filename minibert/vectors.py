@@ -80,7 +80,7 @@ class Encoding:
             vectors[pack.order] = rows
             advance(len(pack.order))
         for number in long or ():
-            vectors[number] = self._vector_of_windows(texts[number])
+            vectors[number] = self._vector_of_windows(texts[number], len(texts) > 1)
             advance(1)
         return vectors
 
@@ -111,7 +111,11 @@ class Encoding:
             self.cuts.append(rows.cut)
             arrays = pad_rows(rows, self.transformer.words)
             for pack, (states, vectors) in self.transformer.run_rows(
-                rows.ids, rows.types, self.both_of_pack, self.pack_tokens
+                rows.ids,
+                rows.types,
+                self.both_of_pack,
+                self.pack_tokens,
+                many=self.many or len(batch) < len(texts),
             ):
                 of_texts = zip(pack.order, split_rows(states, pack), vectors, strict=True)
                 for place, state, vector in of_texts:
@@ -148,8 +152,10 @@ class Encoding:
             many=self.many,
         )
 
-    def _vector_of_windows(self, text: Text) -> Array:
+    def _vector_of_windows(self, text: Text, has_company: bool) -> Array:
         """The vector of a text above the limit, from windows that overlap: -> (width,).
+
+        `has_company` says that the call has other texts.
 
         The windows' means are averaged with the weight of their tokens, special tokens and prompt
         among them, so this is the mean over all tokens of all windows. The modules after the
@@ -169,7 +175,7 @@ class Encoding:
             self._pooled_of_pack,
             self.pack_tokens,
             self.batch_size,
-            many=self.many,
+            many=self.many or has_company,
         ):
             total = total + (pack.lengths - skipped).astype(np.float32) @ means  # (E,)
         device = self.transformer.device

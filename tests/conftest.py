@@ -1,6 +1,8 @@
 """What most tests need: the golden models, the real MiniLM, and folders to break."""
 
 import json
+import logging
+import os
 import shutil
 import signal
 
@@ -8,7 +10,41 @@ import pytest
 from golden_files import GOLDEN, MINILM, copy_of
 from safetensors.numpy import load_file, save_file
 
-from minibert import SentenceTransformer
+from minibert import SentenceTransformer, shares
+
+
+class ForcedShares:
+    """Tiles and shares for every lone pack, whatever the BLAS and however small it is; or none."""
+
+    def __init__(self, asked):
+        if asked not in ("on", "off"):
+            raise pytest.UsageError(f"MINIBERT_TEST_SHARES is {asked!r}; expected on or off.")
+        self.asked, self.packs = asked, 0
+        shares.has_small_products = self.has_small_products
+        shares.WORTH_MEETING = 1 if asked == "on" else 1 << 60  # multiplications
+
+    def has_small_products(self):
+        """Asked for every short pack that comes alone."""
+        self.packs += 1
+        return self.asked == "on"
+
+    def pytest_terminal_summary(self, terminalreporter):
+        terminalreporter.write_line(f"shares {self.asked}: {self.packs} short packs came alone")
+
+
+def pytest_configure(config):
+    asked = os.environ.get("MINIBERT_TEST_SHARES")
+    if asked is not None:
+        config.pluginmanager.register(ForcedShares(asked))
+
+
+@pytest.fixture(autouse=True)
+def _our_log(caplog):
+    """caplog holds what minibert says, and not what libraries beside it may say."""
+    ours = logging.Filter("minibert")
+    caplog.handler.addFilter(ours)
+    yield
+    caplog.handler.removeFilter(ours)
 
 
 @pytest.fixture(scope="session")

@@ -101,3 +101,16 @@ def test_columns_that_do_not_fit_are_refused(folder, table):
 def test_codes_that_need_the_ranges_of_a_whole_corpus_are_refused(folder):
     with pytest.raises(ValueError, match="'int8'; expected one of 'float32', 'float16', 'binary'"):
         Encoder(folder, precision="int8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({}, False),
+        ({"reproducible": True}, True),  # or a lone text would have other bits than elsewhere
+        ({"short_inputs": True}, True),
+        ({"reproducible": True, "short_inputs": False}, False),
+    ],
+)
+def test_a_table_is_a_part_of_a_corpus_and_lays_out_no_tiles(folder, arguments, expected):
+    assert Encoder(folder, **arguments).model.transformer.short_inputs is expected

@@ -244,8 +244,9 @@ def test_reading_in_chunks_loses_no_text(run, model, monkeypatch):
     texts = [f"{number} cats" for number in range(8)]
     result = run("embed", "-m", GELU, stdin="\n".join(texts).encode())
     assert result.texts == texts
-    # Other neighbours in a pack: rounding, 1e-6 at most.
-    np.testing.assert_allclose(result.vectors, model.encode(texts), rtol=0, atol=2e-6)
+    # Chunk by chunk: other neighbours in a pack change rounding.
+    expected = [model.encode(texts[start : start + 3]) for start in (0, 3, 6)]
+    np.testing.assert_array_equal(result.vectors, np.concatenate(expected))
 
 
 # embed: where vectors go
@@ -1020,13 +1021,13 @@ def test_a_signal_ends_a_waiting_process_and_leaves_no_output(tmp_path, number, 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as waiting:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         # Once the model is loaded there is a file for the output, and stdin is waited for.
         while not os.listdir(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.01)
         begun = os.listdir(tmp_path)
         waiting.send_signal(number)
-        out, err = waiting.communicate(timeout=30)
+        out, err = waiting.communicate(timeout=120)
     assert len(begun) == 1
     assert waiting.returncode in codes
     assert (out, err) == (b"", b"")
@@ -1319,7 +1320,7 @@ def test_an_output_that_is_no_plain_file_is_written_to_and_not_replaced(tmp_path
     os.mkfifo(fifo)
     reading = subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE)
     done = process("embed", "-m", GELU, "-o", fifo, "a")
-    out, _ = reading.communicate(timeout=30)
+    out, _ = reading.communicate(timeout=120)
     assert (done.returncode, done.stderr) == (0, b"")
     assert stat.S_ISFIFO(fifo.stat().st_mode)
     assert json.loads(out)["text"] == "a"

@@ -141,7 +141,9 @@ def test_width_and_length_can_be_asked_for(folder, model):
 
 @pytest.mark.parametrize("precision", ["float16", "int8", "binary"])
 def test_codes_are_those_of_the_vectors(tmp_path, model, precision):
-    texts = [f"the cat sat on {n} dogs" for n in range(9)]
+    # The second shard has other words, and so numbers that lie far outside of the first one's.
+    texts = [f"the cat sat on {word}" for word in ("a", "the", "it", "cats", "dogs")]
+    texts += ["London", "dogs and dogs barks", "Paris", "who"]
     build(tmp_path / "exact", documents(texts), model, shard_documents=5)
     manifest, _ = build(
         tmp_path / "codes", documents(texts), model, shard_documents=5, precision=precision
@@ -152,8 +154,9 @@ def test_codes_are_those_of_the_vectors(tmp_path, model, precision):
     else:
         ranges = np.stack([exact[0].min(axis=0), exact[0].max(axis=0)])
         expected = [quantize_embeddings(vectors, precision, ranges) for vectors in exact]
-        outside = ((exact[1] < ranges[0]) | (exact[1] > ranges[1])).sum()
-        assert outside > 0
+        below, above = ranges[0] - exact[1], exact[1] - ranges[1]
+        assert max(below.max(), above.max()) > 0.1  # of numbers near 1; no rounding is as large
+        outside = ((below > 0) | (above > 0)).sum()
         assert manifest.clipped == (outside if precision == "int8" else 0)
     for shard, codes in zip(Corpus(tmp_path / "codes").shards, expected, strict=True):
         assert shard.vectors.dtype == codes.dtype
@@ -379,11 +382,15 @@ def test_settings_may_change_while_nothing_was_finished(folder, model):
 # Whatever stops a run.
 
 
+# At random moments; `sh tools/test.sh long` asks for a hundred.
+KILLS = int(os.environ.get("MINIBERT_TEST_KILLS", "3"))
+
+
 def killing(*arguments):
     """What tests/killing.py found. It has a process of its own, for it forks."""
     done = subprocess.run(
         [sys.executable, Path(__file__).parent / "killing.py", *map(str, arguments)],
-        stdout=subprocess.PIPE, timeout=300, check=True,
+        stdout=subprocess.PIPE, timeout=900 + 30 * KILLS, check=True,
     )  # fmt: skip
     return json.loads(done.stdout)
 
@@ -396,7 +403,12 @@ def test_a_kill_at_any_write_sync_or_rename_costs_no_byte():
 
 
 def test_a_kill_at_any_moment_costs_no_byte():
-    assert killing("moments", GELU, 3) == {"kills": 3, "differing": []}
+    assert killing("moments", GELU, KILLS) == {"kills": KILLS, "differing": []}
+
+
+def documents_in(folder):
+    """How many documents the manifest names; none before there is one."""
+    return read_manifest(folder).documents if (folder / "manifest.json").exists() else 0
 
 
 @pytest.mark.usefixtures("heeding_ctrl_c")
@@ -412,12 +424,11 @@ def test_a_signal_keeps_what_was_finished_and_says_how_to_go_on(
     ) as running:  # fmt: skip
         running.stdin.writelines(lines)
         running.stdin.flush()  # the fourth line fills a shard, the fifth is waiting
-        deadline = time.monotonic() + 30
-        while not (folder / "shards" / "00001").exists() and time.monotonic() < deadline:
+        deadline = time.monotonic() + 120
+        while documents_in(folder) < 4 and time.monotonic() < deadline:
             time.sleep(0.01)
-        time.sleep(0.1)  # until the manifest names it
         running.send_signal(number)
-        out, err = running.communicate(timeout=30)
+        out, err = running.communicate(timeout=120)
     assert (running.returncode, out) == (code, "")
     assert f"what was finished stays in {folder}" in err
     assert len(Corpus(folder)) == 4

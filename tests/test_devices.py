@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from golden_files import GOLDEN
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from minibert import SentenceTransformer, devices
 from minibert.devices import CORES, available_threads, one_blas_thread, quota
@@ -30,15 +30,14 @@ def sixteen(monkeypatch):
 
 
 def test_a_product_has_one_thread_while_any_call_is_under_way():
-    before = threads_now()
-    assert before == devices.affinity()
-    with one_blas_thread():
-        assert threads_now() == 1
-        CORES.enter()
-        assert threads_now() == 1
-    assert threads_now() == 1  # the other call has not ended
-    CORES.leave()
-    assert threads_now() == before
+    with threadpool_limits(2, user_api="blas"):  # a machine may have one core, or too many
+        with one_blas_thread():
+            assert threads_now() == 1
+            CORES.enter()
+            assert threads_now() == 1
+        assert threads_now() == 1  # the other call has not ended
+        CORES.leave()
+        assert threads_now() == 2
 
 
 def test_a_call_that_was_stopped_at_its_door_is_not_under_way(monkeypatch):
@@ -108,6 +107,7 @@ def test_there_are_no_more_threads_than_the_quota_allows(sixteen, monkeypatch):
 def test_no_more_packs_are_computed_at_a_time_than_there_are_cores(monkeypatch):
     cores = devices.Cores()
     at_once, most, lock = 0, 0, threading.Lock()
+    all_busy = threading.Barrier(available_threads(), timeout=60)
 
     def compute():
         nonlocal at_once, most
@@ -115,7 +115,8 @@ def test_no_more_packs_are_computed_at_a_time_than_there_are_cores(monkeypatch):
             with lock:
                 at_once += 1
                 most = max(most, at_once)
-            time.sleep(0.01)
+            all_busy.wait()  # however late the others begin
+            time.sleep(0.01)  # for one more, if there were room for it
             with lock:
                 at_once -= 1
 
@@ -160,7 +161,7 @@ with ExitStack() as busy:  # as if every core were at work on a pack of another 
 def test_a_fork_in_the_middle_of_a_call_leaves_the_child_able_to_work():
     result = subprocess.run(
         [sys.executable, "-c", FORK, str(GOLDEN / "gelu")],
-        capture_output=True, text=True, timeout=30,
+        capture_output=True, text=True, timeout=120,
         env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
     )  # fmt: skip
     assert result.stdout.strip() == "0", result.stderr
@@ -205,7 +206,7 @@ def resident():
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux says it there")
-def test_ten_thousand_calls_on_32_threads_need_no_more_memory_than_the_first():
+def test_calls_on_32_threads_need_no_more_memory_than_the_first():
     model = SentenceTransformer(GOLDEN / "gelu", reproducible=True, on_long="ignore")
     texts = texts_of(np.random.default_rng(0), 100, 60)
     expected = model.encode(texts)
@@ -218,6 +219,10 @@ def test_ten_thousand_calls_on_32_threads_need_no_more_memory_than_the_first():
         return False
 
     assert on_32_threads(wrong) == []  # 5,000 calls
-    before = resident()
-    assert on_32_threads(wrong) == []
-    assert resident() - before < 4e6  # 800 bytes a call
+    # What a call keeps, each round keeps again; an allocator's own pools are full at some time.
+    grown = []
+    while not grown or (min(grown) > 4e6 and len(grown) < 4):
+        before = resident()
+        assert on_32_threads(wrong) == []
+        grown.append(resident() - before)
+    assert min(grown) < 4e6, grown  # 800 bytes a call

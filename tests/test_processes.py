@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden_files import GOLDEN
+from golden_files import GOLDEN, even_copy
 from safetensors.numpy import save_file
 
-from minibert import CrossEncoder, DeviceError, SentenceTransformer
+from minibert import CrossEncoder, DeviceError, SentenceTransformer, shares
 from minibert.devices import available_threads
-from minibert.processes import HELD, Recipe, StoppedError, call, check, hold
+from minibert.processes import HELD, Processes, Recipe, StoppedError, call, check, hold
 
 TEXTS = [f"the cat sat {'and the dog ' * (n % 5)}" for n in range(43)]
 
@@ -111,7 +111,7 @@ def test_a_process_that_dies_is_an_error_and_not_a_wait(model, waits):
             model.encode(TEXTS, pool=processes)
 
 
-def wait_until(condition, seconds=20):
+def wait_until(condition, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -172,6 +172,45 @@ def test_a_pool_serves_the_model_that_started_it_as_it_was(pool):
         same.encode(TEXTS, pool=pool)
 
 
+def refuse_tiles(*arguments):
+    raise AssertionError("a second copy of the weights")
+
+
+def without_tiles(make, *arguments):
+    """Make a copy in a process where tiles are worth it, and must not be made."""
+    shares.has_small_products, shares.tiled = lambda: True, refuse_tiles
+    return make(*arguments)
+
+
+@pytest.fixture(scope="module")
+def even_pairs(tmp_path_factory):
+    """A cross-encoder whose heads and feed-forward fall into two shares, as tiles must."""
+    folder = even_copy("cross_encoder", tmp_path_factory.mktemp("even"))
+    return CrossEncoder(folder, on_long="ignore")
+
+
+@pytest.fixture(scope="module")
+def even_texts(tmp_path_factory):
+    return SentenceTransformer(
+        even_copy("plain", tmp_path_factory.mktemp("even")), on_long="ignore"
+    )
+
+
+@pytest.mark.parametrize("kind", ["vectors", "features", "windows", "pairs"])
+def test_a_chunk_of_a_pool_is_no_lone_query(even_texts, even_pairs, kind):
+    """The first text is one chunk, and alone in it."""
+    model = even_pairs if kind == "pairs" else even_texts
+    recipe = model._recipe()
+    recipe = Recipe(without_tiles, (recipe.make, *recipe.arguments), recipe.computes)
+    with Processes(recipe, ["cpu"]) as processes:
+        if kind == "pairs":
+            assert model.predict([("a cat", "a dog")], pool=processes).shape == (1, 3)
+            return
+        text = "dog " * 60 if kind == "windows" else "a cat"
+        arguments = {"features": {"output_value": None}, "windows": {"on_long": "window"}}
+        assert len(model.encode([text], pool=processes, **arguments.get(kind, {}))) == 1
+
+
 def test_a_function_that_no_process_can_get_makes_scores_in_this_one():
     model = CrossEncoder(
         GOLDEN / "cross_encoder", on_long="ignore", activation_fn=lambda logits: logits * 2
@@ -215,7 +254,7 @@ def test_no_process_outlives_its_work(tmp_path, number):
         os.killpg(running.pid, number)
     else:
         running.send_signal(number)
-    said, _ = running.communicate(timeout=20)
+    said, _ = running.communicate(timeout=120)
     assert ("interrupted" in said) == (number == signal.SIGINT)
     wait_until(lambda: not any(map(is_running, pids)))
 
@@ -324,9 +363,25 @@ def private_bytes(pid):
     return sum(int(kb) * 1024 for kb in re.findall(r"Private_\w+:\s+(\d+) kB", text))
 
 
+def with_small_products(has_them, make, *arguments):
+    """Make a copy in a process whose BLAS has kernels for small products, or has none."""
+    shares.has_small_products = lambda: has_them
+    return make(*arguments)
+
+
+def pool_with_small_products(model, has_them, devices):
+    recipe = model._recipe()
+    made = (has_them, recipe.make, *recipe.arguments)
+    return Processes(Recipe(with_small_products, made, recipe.computes), devices)
+
+
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux")
-def test_four_processes_share_the_mapped_weights(tmp_path):
-    """Each owns what is laid out anew, and no more: 15.8 MB of 92; 16.4 were seen."""
+@pytest.mark.parametrize("has_small_products", [False, True])
+def test_four_processes_share_the_mapped_weights(tmp_path, has_small_products):
+    """Each owns what is laid out anew, and no more: 15.8 MB of 92; 16.4 were seen.
+
+    With kernels for small products, a lone query would have each own its layers once more.
+    """
     large = SentenceTransformer(write_bert(tmp_path / "large", 20_000))
     anew = laid_out_anew(large)
     # Queries, keys and values of 4 layers, and the table of token types and positions.
@@ -335,7 +390,7 @@ def test_four_processes_share_the_mapped_weights(tmp_path):
     assert anew < size / 4
     used = {}
     for name, model in (("small", SentenceTransformer(GOLDEN / "gelu")), ("large", large)):
-        with model.start_multi_process_pool(["cpu"] * 4) as processes:
+        with pool_with_small_products(model, has_small_products, ["cpu"] * 4) as processes:
             model.encode(["the cat"] * 40, pool=processes, chunk_size=1)  # all have read all
             used[name] = [private_bytes(pid) for pid in processes.pids]
     assert len(used["large"]) == 4
@@ -351,7 +406,7 @@ def test_a_script_without_a_guard_ends_with_a_reason(tmp_path):
         "model.encode(['a'] * 9, device=['cpu', 'cpu'])\n"
     )
     result = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=120
     )
     assert result.returncode != 0
     assert "__main__" in result.stderr

@@ -141,6 +141,9 @@ def test_the_beginning_of_a_text_is_enough_for_its_ids(tokenizer, pieces, limit)
 
 
 def test_a_text_of_10_mb_takes_no_longer_than_its_beginning(tokenizer):
+    start = time.process_time()
+    tokenizer.backend.encode("word " * 100_000)
+    yardstick = time.process_time() - start  # of this machine, as busy as it is
     for text in (
         "word " * 2_000_000,
         "a" * 10_000_000,
@@ -154,7 +157,8 @@ def test_a_text_of_10_mb_takes_no_longer_than_its_beginning(tokenizer):
         start = time.process_time()
         (ids,) = tokenizer.rows([text], 256).ids
         assert len(ids) <= 256
-        assert time.process_time() - start < 2  # 0.1 to 0.6 seen; whole, 4 to 20
+        # 0.1 to 0.6 s were seen where the yardstick took 0.2; whole texts take 4 to 20.
+        assert time.process_time() - start < 10 * yardstick
 
 
 @pytest.mark.parametrize("added", ["endless", "zz-", "-zz", "a b", "\x01"])

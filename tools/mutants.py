@@ -59,6 +59,7 @@ SHARES = "test_shares.py::test_"
 CUPY = "test_cupy.py::test_"
 CONVERT = "test_convert.py::test_"
 HUB = "test_hub.py::test_"
+LET_GO = "test_checkpoint.py::test_what_is_copied_or_hardly_needed_leaves_the_memory_again"
 INT8 = "test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 PICTURES = "test_pictures.py::test_"
 SINGULAR = "test_projection.py::test_components_are_the_singular_vectors_of_the_centred_matrix"
@@ -460,6 +461,38 @@ MUTANTS = [
            DEVICES + "a_fork_in_the_middle_of_a_call_leaves_the_child_able_to_work"),
     Mutant("devices.py", "min(affinity(), quota())", "affinity()",
            DEVICES + "there_are_no_more_threads_than_the_quota_allows"),
+    Mutant("transformer.py", "some = many or len(ids) < len(texts)", "some = many",
+           SHARES + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+    Mutant("vectors.py", "many=self.many or len(batch) < len(texts),", "many=self.many,",
+           SHARES + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+    Mutant("vectors.py", "many=self.many or has_company,", "many=self.many,",
+           SHARES + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+    Mutant("padded.py", "alone=len(work) == 1", "alone=True",
+           SHARES + "of_several_packs_the_padded_view_lays_out_no_tiles"),
+    Mutant("model.py", '{**options, "many": True}', "{**options}",
+           PROCESSES + "a_chunk_of_a_pool_is_no_lone_query[vectors]"),
+    Mutant("writing.py", "ranges = manifest.ranges or self.first_ranges(vectors)",
+           "ranges = self.first_ranges(vectors)",
+           "test_corpus.py::test_codes_are_those_of_the_vectors[int8]"),
+    Mutant("devices.py", "threading.BoundedSemaphore(available_threads())",
+           "threading.BoundedSemaphore(available_threads() + 1)",
+           DEVICES + "no_more_packs_are_computed_at_a_time_than_there_are_cores"),
+    Mutant("stack.py", "        finally:\n            ended.set()\n",
+           "        finally:\n            pass\n",
+           "test_ranking.py::test_the_first_error_ends_the_work_of_all_threads"),
+    Mutant("tokens.py", "if len(text) <= characters:", "if len(text) <= characters or True:",
+           "test_tokens.py::test_a_text_of_10_mb_takes_no_longer_than_its_beginning"),
+    Mutant("commands/embed.py", "chunk = list(islice(texts, CHUNK_TEXTS))",
+           "chunk = list(islice(texts, CHUNK_TEXTS))[: CHUNK_TEXTS - 1]",
+           "test_cli.py::test_reading_in_chunks_loses_no_text"),
+    Mutant("integrations/arrow.py", 'arguments.setdefault("short_inputs", bool(', 'bool((',
+           "test_arrow.py::test_a_table_is_a_part_of_a_corpus_and_lays_out_no_tiles[arguments0-False]"),
+    Mutant("checkpoint.py", "        tensors.let_go(f\"{attention}.{part}.weight\")  # copied\n",
+           "        pass\n", LET_GO),
+    Mutant("checkpoint.py", '    tensors.let_go("embeddings.word_embeddings.weight")', "    pass",
+           LET_GO),
+    Mutant("tensors.py", "start = -(-self.offset // mmap.PAGESIZE)",
+           "start = (self.offset // mmap.PAGESIZE)", LET_GO),
     Mutant("processes.py", "threading.Thread(target=end_with_parent, daemon=True).start()",
            "pass",
            PROCESSES + "no_process_outlives_its_work[9]"),

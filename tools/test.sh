@@ -6,6 +6,8 @@
 #     sh tools/test.sh engines      # a model on a local Ray cluster and, with Java, in Spark
 #     sh tools/test.sh browser      # the pages in a real browser, headless
 #     sh tools/test.sh docs         # the documentation as a site, and the tour in a clean copy
+#     sh tools/test.sh kernels      # the tests of numbers, with each family of kernels there is here
+#     sh tools/test.sh long         # hours: random models, kills and planted faults, before a release
 set -eu
 cd "$(dirname "$0")/.."
 . tools/environment.sh
@@ -64,8 +66,22 @@ docs)
     NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
     .venv-docs/bin/python -m pytest tests/site
     ;;
+kernels)
+    environment .venv --editable '.[dev]'
+    .venv/bin/python tools/fetch_minilm.py
+    .venv/bin/python tools/kernels_check.py
+    ;;
+long)
+    environment .venv --editable '.[dev]'
+    environment .venv-reference 'torch==2.13.0'  # first, as above
+    environment .venv-reference --editable '.[reference]'
+    .venv/bin/python tools/fetch_minilm.py
+    MINIBERT_TEST_KILLS=100 .venv/bin/python -m pytest tests/test_corpus.py -k a_kill_at_any
+    .venv/bin/python tools/mutants.py
+    HF_HUB_OFFLINE=1 .venv-reference/bin/python tests/reference/fuzz.py --seeds 5000
+    ;;
 *)
-    echo "usage: sh tools/test.sh [reference | engines | browser | docs]" >&2
+    echo "usage: sh tools/test.sh [reference | engines | browser | docs | kernels | long]" >&2
     exit 2
     ;;
 esac

@@ -47,11 +47,15 @@ class Encoder:
 
         `column` holds the texts, and `into` is to hold the vectors. The others are those of
         encode_document(), whose prompt is taken where none is given. `precision` is "float32",
-        "float16", or "binary" for a bit a number, eight of them in an int8.
+        "float16", or "binary" for a bit a number, eight of them in an int8. `short_inputs` is True
+        only where `reproducible` is, unless it is given.
 
         Raises ValueError for another precision, and what SentenceTransformer() raises.
         """
         check_precision(precision)
+        # A table may have one short text, and is still a part of a corpus: a second copy of the
+        # weights would not pay. With `reproducible`, bits are those of a program's own calls.
+        arguments.setdefault("short_inputs", bool(arguments.get("reproducible")))
         self.model = SentenceTransformer(model, **arguments)
         self.column, self.into, self.precision = column, into, precision
         self.encode_arguments: dict[str, Any] = {

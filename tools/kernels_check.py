@@ -1,0 +1,193 @@
+"""Run the tests of numbers once for every family of kernels that this processor can run.
+
+    python tools/kernels_check.py
+
+A BLAS and NumPy choose their kernels by the processor, and each family rounds in its own way. So
+the same tests run with each: OpenBLAS's kernels by OPENBLAS_CORETYPE, together with the features
+of NumPy that such a processor has. With the kernels of the processor's own choice they run twice
+more: with tiles and shares (minibert/shares.py) for every lone pack, and with none. Where
+OPENBLAS_CORETYPE is set already, those kernels are the only ones.
+
+Each run begins with a check that what it names is what computes, and ends with a line. No test is
+skipped by processor: the runs must have equally many that pass.
+"""
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+# OpenBLAS's kernels for each level of x86-64: those for AVX-512, for AVX2, and for neither.
+FAMILIES = {4: "SkylakeX", 3: "Haswell", 2: "Nehalem"}
+# A feature of NumPy that only a processor of the level has; 2.2 and 2.4 name them differently.
+MARKS = {4: {"X86_V4", "AVX512_SKX"}, 3: {"X86_V3", "AVX2"}}
+OF_LEVEL_3 = {"AVX", "AVX2", "F16C", "FMA3", "FMA4", "X86_V3", "XOP"}
+
+# Numbers, and not files or commands: what rounding could change.
+TESTS = [
+    *(
+        f"test_{name}.py"
+        for name in (
+            "activations", "approximate", "arrow", "bert", "best", "cross_encoder", "encoder",
+            "explain", "families", "golden", "hamming", "kernels", "masked_lm", "mining", "nearest",
+            "padded", "pooling", "projection", "quantization", "ranking", "reproducible", "scores",
+            "search", "shares", "trace",
+        )
+    ),
+    "test_corpus.py::test_codes_are_those_of_the_vectors",
+    "test_corpus.py::test_the_number_of_threads_changes_no_byte",
+    "test_processes.py::test_four_processes_share_the_mapped_weights",
+]  # fmt: skip
+# Not these of them, which take seconds for what others show, or for no number.
+LEFT_OUT = [
+    "test_encoder.py::test_cut_texts_are_reported_once_a_call",
+    "test_encoder.py::test_long_texts_are_reported_once_whatever_is_shown",
+    "test_encoder.py::test_rows_keep_the_order_of_their_texts_across_windows",
+    "test_encoder.py::test_threads_may_share_a_model_and_leave_blas_as_it_was",
+    "test_explain.py::test_another_partner_in_an_identical_text_has_a_longer_state",
+    "test_explain.py::test_pairs_of_tokens_sum_to_the_score_of_200_pairs_of_the_real_minilm",
+    "test_projection.py::test_memory_does_not_grow_with_the_number_of_vectors",
+]
+
+
+class Run(NamedTuple):
+    """One run of the tests."""
+
+    kernels: str  # the BLAS's name of them
+    features: tuple[str, ...] = ()  # those of NumPy that are on, and could be switched off
+    disabled: tuple[str, ...] = ()  # those that are switched off
+    shares: str = ""  # "on", "off", or "" where the model decides
+    is_own: bool = True  # whether the kernels are the BLAS's own choice here
+
+    def __str__(self) -> str:
+        features = " ".join(self.features) or "its baseline alone"
+        shares = f", shares {self.shares}" if self.shares else ""
+        return f"{self.kernels} kernels, NumPy with {features}{shares}"
+
+    def environment(self, outer: dict[str, str]) -> dict[str, str]:
+        """The variables of the run's process and its children."""
+        changed = dict(outer)
+        if not self.is_own:
+            changed["OPENBLAS_CORETYPE"] = self.kernels
+        if self.disabled:
+            before = outer.get("NPY_DISABLE_CPU_FEATURES", "")
+            changed["NPY_DISABLE_CPU_FEATURES"] = " ".join([before, *self.disabled]).strip()
+        changed.pop("MINIBERT_TEST_SHARES", None)
+        if self.shares:
+            changed["MINIBERT_TEST_SHARES"] = self.shares
+        return changed
+
+
+def runs_of(kernels: str, features: Sequence[str], can_choose: bool) -> list[Run]:
+    """All runs, for the kernels that the BLAS chose here and those features of NumPy that are on.
+
+    `can_choose` says whether the BLAS is OpenBLAS on x86-64, and nobody has chosen its kernels.
+    """
+    own = Run(kernels, tuple(features))
+    others = [of_level(level, features) for level in levels_of(features)] if can_choose else []
+    # Families that differ from the own choice in the kernels, or in the features.
+    others = [run for run in others if run.disabled or run.kernels.upper() != own.kernels.upper()]
+    return [own, *others, own._replace(shares="on"), own._replace(shares="off")]
+
+
+def levels_of(features: Collection[str]) -> list[int]:
+    """The levels of x86-64 that a processor with these features has, the highest first."""
+    return [level for level in FAMILIES if level == 2 or not MARKS[level].isdisjoint(features)]
+
+
+def of_level(level: int, features: Sequence[str]) -> Run:
+    """The run of a level: features above it are off, each by its name, as none implies others."""
+    on = tuple(name for name in features if level_of(name) <= level)
+    off = tuple(name for name in features if level_of(name) > level)
+    return Run(FAMILIES[level], on, off, is_own=False)
+
+
+def level_of(feature: str) -> int:
+    """The least level of x86-64 whose processors may have a feature of NumPy."""
+    if feature == "X86_V4" or feature.startswith("AVX512"):
+        return 4
+    return 3 if feature in OF_LEVEL_3 else 2
+
+
+def what_computes() -> tuple[str, str, list[str]]:
+    """The BLAS of this process, its kernels, and the features of NumPy that are on here."""
+    import numpy as np
+    from numpy._core import _multiarray_umath as numpy_core
+    from threadpoolctl import ThreadpoolController
+
+    np.dot(np.ones((2, 2)), np.ones((2, 2)))
+    blas = [info for info in ThreadpoolController().info() if info["user_api"] == "blas"]
+    library = blas[0] if blas else {}
+    on = [name for name in numpy_core.__cpu_dispatch__ if numpy_core.__cpu_features__.get(name)]
+    api = str(library.get("internal_api", "another BLAS"))
+    return api, str(library.get("architecture", api)), on
+
+
+def inside(run: Run, arguments: list[str]) -> int:
+    """The tests, in a process that has the run's variables: pytest's exit code."""
+    _, kernels, features = what_computes()
+    if kernels.upper() != run.kernels.upper() or tuple(features) != run.features:
+        found = Run(kernels, tuple(features))
+        sys.exit(f"Asked for {run}, and what computes is {found}.")
+    import pytest
+
+    left_out = [f"--deselect=tests/{test}" for test in LEFT_OUT]
+    return int(pytest.main(["-q", "-p", "no:cacheprovider", *left_out, *arguments]))
+
+
+def carried_out(run: Run, tests: Sequence[str]) -> tuple[bool, int]:
+    """Run the tests in a process of their own, and say how it went: whether well, and how many."""
+    command = [sys.executable, __file__, "--inside", run.kernels, ",".join(run.features)]
+    done = subprocess.run(
+        [*command, *tests],
+        cwd=ROOT, env=run.environment(dict(os.environ)), check=False, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    summary = re.search(r"^(.*\b(\d+) passed.*) in ([\d.]+)s", done.stdout, re.MULTILINE)
+    tiles = re.search(r"^shares on: (\d+) .*$", done.stdout, re.MULTILINE)
+    is_well = done.returncode == 0 and summary is not None
+    if run.shares == "on" and not (tiles and int(tiles[1])):
+        is_well = False
+    if not is_well:
+        print(done.stdout)
+    said = f"{summary[1]} in {float(summary[3]):.0f} s" if summary else "no test passed"
+    print(f"{run}: {said}" + (f" ({tiles[0]})" if tiles else ""), flush=True)
+    return is_well, int(summary[2]) if summary else 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--inside", nargs=2, metavar=("KERNELS", "FEATURES"), help="one run's own")
+    parser.add_argument("tests", nargs="*", help="others than all of those of numbers")
+    options = parser.parse_args()
+    if options.inside:
+        kernels, features = options.inside
+        run = Run(kernels, tuple(features.split(",")) if features else ())
+        sys.exit(inside(run, options.tests))
+    api, kernels, features = what_computes()
+    is_known = api == "openblas" and platform.machine().lower() in ("x86_64", "amd64")
+    is_chosen = "OPENBLAS_CORETYPE" in os.environ
+    if is_chosen:
+        print("OPENBLAS_CORETYPE is set: its kernels are the only ones that run.", flush=True)
+    elif not is_known:
+        where = f"{api} on {platform.machine()}"
+        print(f"Here is {where}: only its own kernels run.", flush=True)
+    tests = options.tests or [f"tests/{test}" for test in TESTS]
+    runs = runs_of(kernels, features, is_known and not is_chosen)
+    found = [carried_out(run, tests) for run in runs]
+    counts = {count for _, count in found}
+    if len(counts) > 1:
+        print(f"Not equally many tests passed in all runs: {sorted(counts)}.")
+    sys.exit(0 if all(is_well for is_well, _ in found) and len(counts) == 1 else 1)
+
+
+if __name__ == "__main__":
+    main()
