@@ -71,6 +71,9 @@ class Family:
     names_tokenizer: bool = True  # whether the class that a folder names counts
     # BERT's name of a part of a tensor's name -> the family's, replaced one after the other.
     names: tuple[tuple[str, str], ...] = ()
+    # The same in a folder with embeddings.LayerNorm, where transformers has other names than the
+    # model's own repository.
+    newer_names: tuple[tuple[str, str], ...] = ()
     layer_names: Callable[[Config], list[str]] = layer_names
     # A field of Config -> its key in config.json.
     keys: dict[str, str] = field(default_factory=dict)
@@ -97,6 +100,7 @@ KINDS = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope
 
 def modernbert_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """The bases of the angles and the local layers, in the keys of both releases."""
+    check_head_dim(path, settings)
     by_kind = setting(path, settings, "rope_parameters", dict, {})
     if by_kind.keys() - KINDS:
         raise CheckpointError(
@@ -125,7 +129,11 @@ def modernbert_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def nomic_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The sizes under the keys of the published models, which are GPT-2's."""
+    """The sizes under the keys of the published models, which are GPT-2's.
+
+    Where a key of transformers' own stands beside one of these, it counts: so it is there.
+    """
+    check_head_dim(path, settings)
     published = {
         "hidden_size": "n_embd",
         "num_hidden_layers": "n_layer",
@@ -135,12 +143,29 @@ def nomic_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
         "layer_norm_eps": "layer_norm_epsilon",
         "global_rope_theta": "rotary_emb_base",
     }
-    found = {name: settings[key] for name, key in published.items() if settings.get(key)}
+    found = {
+        name: settings[key]
+        for name, key in published.items()
+        if settings.get(key) and settings.get(name) is None
+    }
     gates = {"swiglu": "silu", "geglu": "gelu"}
-    if settings.get("activation_function") in gates:
+    if settings.get("activation_function") in gates and settings.get("hidden_act") is None:
         found["hidden_act"] = gates[settings["activation_function"]]
     base = rotary_base(path, settings, setting(path, settings, "rope_parameters", dict, {}))
     return found | ({} if base is None else {"global_rope_theta": base})
+
+
+def check_head_dim(path: Path, settings: dict[str, Any]) -> None:
+    """Raise CheckpointError for heads that are wider or narrower than their part of a state."""
+    width, heads = settings.get("hidden_size", 768), settings.get("num_attention_heads", 12)
+    head = settings.get("head_dim")
+    if head is None or not (is_count(width) and is_count(heads)):  # they are checked later
+        return
+    if not is_count(head) or head * heads != width:
+        raise CheckpointError(
+            f"{path}: head_dim is {head!r} and num_attention_heads {heads}; their product must be "
+            f"hidden_size, which is {width}."
+        )
 
 
 def rotary_base(
@@ -284,7 +309,22 @@ FAMILIES: dict[str, Family] = {
             ("attn.Wo", "attn.out_proj"),
             ("attn_norm", "norm1"),
             ("mlp_norm", "norm2"),
+            ("mlp.gate", "mlp.fc12"),
+            ("mlp.up", "mlp.fc11"),
             ("mlp.Wo", "mlp.fc2"),
+        ),
+        newer_names=(
+            ("embeddings.tok_embeddings", "embeddings.word_embeddings"),
+            ("embeddings.norm", "embeddings.LayerNorm"),
+            ("attn.query", "self_attn.q_proj"),
+            ("attn.key", "self_attn.k_proj"),
+            ("attn.value", "self_attn.v_proj"),
+            ("attn.Wo", "self_attn.o_proj"),
+            ("attn_norm", "post_attention_layernorm"),
+            ("mlp_norm", "post_mlp_layernorm"),
+            ("mlp.gate", "mlp.gate_proj"),
+            ("mlp.up", "mlp.up_proj"),
+            ("mlp.Wo", "mlp.down_proj"),
         ),
         defaults={
             "vocab_size": 30528,

@@ -209,11 +209,14 @@ def read_head(checkpoint: Checkpoint) -> WordHead:
         )
     biases = (f"{name}.decoder.bias", f"{name}.bias")
     bias = next((tensors.take(bias, words) for bias in biases if bias in tensors), None)
+    # A NomicBERT's has the other name, in transformers as in its own repository.
+    norms = (f"{name}.transform.LayerNorm", f"{name}.transform.layer_norm")
+    norm = next((norm for norm in norms if f"{norm}.weight" in tensors), norms[0])
     return WordHead(
         transform_weight=tensors.take(f"{name}.transform.dense.weight", width, width).T,
         transform_bias=tensors.take(f"{name}.transform.dense.bias", width),
-        norm_weight=tensors.take(f"{name}.transform.LayerNorm.weight", width),
-        norm_bias=tensors.take(f"{name}.transform.LayerNorm.bias", width),
+        norm_weight=tensors.take(f"{norm}.weight", width),
+        norm_bias=tensors.take(f"{norm}.bias", width),
         decoder_weight=decoder.T,
         decoder_bias=np.zeros(words, dtype=np.float32) if bias is None else bias,
     )

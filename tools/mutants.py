@@ -220,6 +220,11 @@ MUTANTS = [
     Mutant("rotary.py", "rows = hidden.copy()", "rows = hidden", GOLDEN + "[modernbert]"),
     Mutant("checkpoint.py", "qkv[:, :width] *= scale  # as in read_layer", "pass",
            GOLDEN + "[nomic_bert]"),
+    Mutant("families.py", '("mlp.gate", "mlp.gate_proj")', '("mlp.gate", "mlp.up_proj")',
+           "test_families.py::test_a_nomic_bert_with_the_names_of_transformers_is_read[]"),
+    Mutant("families.py", "settings.get(key) and settings.get(name) is None", "settings.get(key)",
+           "test_families.py::test_a_key_means_what_it_means_to_the_family"
+           "[nomic_bert-changes4-same4]"),
     Mutant("cross_encoder.py", "ACTIVATIONS[self._activation](kernels, pooled)", "pass",
            "test_golden.py::test_a_cross_encoder_s_logits_equal_the_reference_s"),
     # packs and vectors

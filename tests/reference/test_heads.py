@@ -185,11 +185,19 @@ def untied(folder):
     tokenizer().save_pretrained(folder)
 
 
+def nomic(folder):
+    torch.manual_seed(20261124)
+    family = FAMILIES["nomic_bert"]
+    awkward(transformers.NomicBertForMaskedLM(family.config())).save_pretrained(folder)
+    family.words().save_pretrained(folder)
+
+
 MASKED = {
     "tied": masked(),
     "untied": untied,
     "relu": masked(hidden_act="relu"),
     "a large epsilon": masked(layer_norm_eps=1e-2),
+    "nomic_bert": nomic,
 }
 
 
