@@ -64,6 +64,7 @@ class Index:
         without a corpus, CorpusError for a damaged or empty one, and for a model or a metric that
         is not the one that it was made with.
         """
+        check_counts(threads=threads)
         self.corpus = Corpus(folder)
         self.threads = threads
         self.told = False  # that there are fewer documents than were asked for

@@ -250,9 +250,9 @@ def test_arguments_that_cannot_be_meant_are_refused(minilm, arguments, message):
         minilm.encode([], **arguments)
 
 
-@pytest.mark.parametrize("threads", [0, -1, 10_000])
+@pytest.mark.parametrize("threads", [0, -1, True, 2.0, "2"])
 def test_an_impossible_number_of_threads_is_refused(minilm_folder, threads):
-    with pytest.raises(ValueError, match=f"threads is {threads}; expected 1 to"):
+    with pytest.raises(ValueError, match=f"threads is {threads!r}; expected a whole number"):
         SentenceTransformer(minilm_folder, threads=threads)
 
 

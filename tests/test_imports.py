@@ -154,7 +154,7 @@ LATE = {
     "commands.index": "corpus errors indexing manifest reading verifying",
     "search": "approximate encoder",
     "commands.info": "supported",
-    "approximate": "writing",
+    "approximate": "devices writing",
     "commands.graph": "approximate search",
     "commands.search": "collection cross_encoder manifest reading search",
     "pictures.projection": "devices",

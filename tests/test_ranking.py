@@ -245,7 +245,7 @@ def test_the_first_error_ends_the_work_of_all_threads():
         ({"allowed": [0, 2]}, r"allowed is \[0, 2\]; expected whole numbers from 0 to 1"),
         ({"excluded": [-1]}, r"excluded is \[-1\]; expected whole"),
         ({"excluded": [0.5]}, r"excluded is \[0.5\]; expected whole"),
-        ({"threads": 1000}, "threads is 1000"),
+        ({"threads": 0}, "threads is 0; expected a whole number from 1 up"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(arguments, message):

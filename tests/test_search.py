@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from golden_files import GOLDEN
 
-from minibert import CrossEncoder, SentenceTransformer, cli
+from minibert import CrossEncoder, SentenceTransformer, cli, devices
 from minibert.errors import CorpusError
 from minibert.hamming import nearest_bits
 from minibert.indexing import build, delete
@@ -199,6 +199,15 @@ def test_fewer_than_k_are_all_and_said_once(model, plain, caplog):
     assert [record.message for record in caplog.records] == [
         "k is 100, and there are 60 documents; all are returned."
     ]
+
+
+def test_more_threads_than_cores_are_no_error_and_none_are(model, plain, monkeypatch):
+    monkeypatch.setattr(devices, "TOLD", [])
+    expected = Index(plain, model).search(["a dog"], 3)
+    assert Index(plain, model, threads=1000).search(["a dog"], 3) == expected
+    for threads in (0, -1, True, 2.0):
+        with pytest.raises(ValueError, match=f"threads is {threads}; expected a whole number"):
+            Index(plain, model, threads=threads)
 
 
 def test_another_model_is_refused_with_both(plain):
