@@ -6,7 +6,7 @@ The names and defaults are those of sentence-transformers' class.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -25,7 +25,7 @@ from minibert.model import Model
 from minibert.packing import Pack, firsts
 from minibert.pooling import mean
 from minibert.progress import progress, wanted
-from minibert.tokens import Cut, OnLong, Text, check_on_long, check_texts
+from minibert.tokens import Cut, OnLong, Text, check_on_long, check_texts, listed, no_list
 from minibert.transformer import Transformer
 
 if TYPE_CHECKING:
@@ -228,19 +228,17 @@ class CrossEncoder(Model):
 
         Raises ValueError for a model with several labels, TypeError for what are no documents.
         """
-        if isinstance(documents, str) or not isinstance(documents, Iterable):
-            raise TypeError(f"documents is {documents!r:.40}; expected a list of texts.")
-        documents = list(documents)
+        given = listed(documents, "rank()")
         check_counts(top_k=top_k)
         if self.num_labels != 1:
             raise ValueError(
                 f"This model has {self.num_labels} labels: its scores have no order. Use predict()."
             )
-        scores = self.predict([(query, document) for document in documents], **arguments)
+        scores = self.predict([(query, document) for document in given], **arguments)
         order = np.argsort(-np.asarray(scores), kind="stable")[:top_k]
         return [
             {"corpus_id": int(number), "score": float(scores[number])}
-            | ({"text": documents[number]} if return_documents else {})
+            | ({"text": given[number]} if return_documents else {})
             for number in order
         ]
 
@@ -363,9 +361,7 @@ def pairs_of(inputs: object) -> tuple[list[Text], bool]:
     if isinstance(inputs, np.ndarray):
         inputs = inputs.tolist()
     if isinstance(inputs, str | bytes) or not isinstance(inputs, Sequence):
-        raise TypeError(
-            f"predict() got a {type(inputs).__name__} ({inputs!r:.40}). Pass pairs of texts."
-        )
+        raise no_list(inputs, "predict()", "a list of pairs of texts")
     single = len(inputs) == 2 and all(isinstance(text, str) for text in inputs)
     pairs = check_texts([inputs] if single else inputs)
     for number, pair in enumerate(pairs):

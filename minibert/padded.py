@@ -27,7 +27,7 @@ from minibert.packing import Pack, packs
 from minibert.parameters import Config, Parameters
 from minibert.shares import Shares
 from minibert.tokenizer_classes import SPECIAL_NAMES
-from minibert.tokens import Rows, Text, TextTokenizer, check_texts
+from minibert.tokens import Rows, Text, TextTokenizer, check_texts, listed
 from minibert.vocabulary import load_tokenizer
 
 __all__ = ["BertModel", "BertOutput", "Tokenizer", "pad_rows"]
@@ -127,9 +127,10 @@ class Tokenizer:
         if side not in ("left", "right"):
             raise ValueError(f'padding_side is {side!r}; expected "left" or "right".')
         single = isinstance(text, str)
-        texts = check_texts([text] if single else list(text))
+        texts = check_texts([text] if single else listed(text, "The tokenizer"))
         if text_pair is not None:
-            texts = paired(texts, [text_pair] if isinstance(text_pair, str) else list(text_pair))
+            seconds = [text_pair] if isinstance(text_pair, str) else listed(text_pair, "text_pair")
+            texts = paired(texts, seconds)
         longest = max_length or self.model_max_length
         cuts = truncation in (True, "longest_first")
         rows = self._words.rows(texts, longest if cuts else None, special=add_special_tokens)

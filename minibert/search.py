@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from minibert.errors import CorpusError
 from minibert.hamming import nearest_bits
 from minibert.quantization import quantize_embeddings
 from minibert.ranking import nearest, rescored
+from minibert.tokens import listed
 
 if TYPE_CHECKING:
     from minibert.approximate import Graph
@@ -136,7 +137,7 @@ class Index:
         """
         check_given_counts(k=k, candidates=candidates)
         check_counts(rescore=rescore)
-        check_queries(queries, allow_empty)
+        queries = check_queries(queries, allow_empty)
         allowed = self._numbers(ids)
         there = len(self) if allowed is None else len(allowed)
         if k > there and not self.told:
@@ -240,10 +241,11 @@ class Index:
         return self._hits(chosen, np.array([float(hit["score"]) for hit in ranking]))
 
 
-def check_queries(queries: Sequence[str], allow_empty: bool) -> None:
-    """Raise TypeError for what are no texts, ValueError for one that asks nothing."""
-    if isinstance(queries, str):
-        raise TypeError(f"queries is one text ({queries!r:.40}); expected a list of them.")
+def check_queries(given: Sequence[str], allow_empty: bool) -> list[str]:
+    """The questions; TypeError for what are no texts, ValueError for one that asks nothing."""
+    if isinstance(given, str):
+        raise TypeError(f"queries is one text ({given!r:.40}); expected a list of them.")
+    queries: list[Any] = listed(given, "search()")
     for number, query in enumerate(queries, start=1):
         if not isinstance(query, str):
             raise TypeError(f"Query {number} of {len(queries)} is {query!r:.40}; expected a text.")
@@ -252,3 +254,4 @@ def check_queries(queries: Sequence[str], allow_empty: bool) -> None:
                 f"Query {number} of {len(queries)} is empty. A ranking for it says nothing; "
                 "allow_empty=True (--allow-empty) gives it all the same."
             )
+    return queries

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow
 import pytest
 
-from minibert import SentenceTransformer, quantize_embeddings
+from minibert import CrossEncoder, SentenceTransformer, quantize_embeddings
 from minibert.integrations.arrow import Encoder
 
 
@@ -101,3 +101,25 @@ def test_columns_that_do_not_fit_are_refused(folder, table):
 def test_codes_that_need_the_ranges_of_a_whole_corpus_are_refused(folder):
     with pytest.raises(ValueError, match="'int8'; expected one of 'float32', 'float16', 'binary'"):
         Encoder(folder, precision="int8")
+
+
+def test_arrow_s_own_arrays_are_refused_with_what_makes_a_list(folder, one_label):
+    texts = ["the cat", "a dog"]
+    whole, table = pyarrow.array(texts), pyarrow.table({"text": texts})
+    model, reranker = SentenceTransformer(folder), CrossEncoder(one_label)
+    for given, advice in (
+        (whole, "texts.to_pylist()"),
+        (pyarrow.chunked_array([texts]), "texts.to_pylist()"),
+        (list(whole), "texts.to_pylist()"),
+        (table, 'table["text"].to_pylist()'),
+        (table.to_batches()[0], 'table["text"].to_pylist()'),
+    ):
+        for method in (model.encode, model.tokenizer, reranker.predict,
+                       lambda texts: reranker.rank("a", texts)):  # fmt: skip
+            with pytest.raises(TypeError) as refused:
+                method(given)
+            assert str(refused.value).endswith(f" {advice}.")
+        if not isinstance(given, list):
+            assert eval(advice, {"texts": given, "table": given}) == texts
+    with pytest.raises(TypeError, match=r" text\.as_py\(\)\.$"):
+        model.encode(whole[0])

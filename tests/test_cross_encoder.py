@@ -163,6 +163,14 @@ def test_what_is_no_pair_is_refused(one, inputs, message):
         CrossEncoder(one).predict(inputs)
 
 
+@pytest.mark.parametrize("documents", ["the cat", b"the cat", None, {"the cat": 1}, {"a", "b"}])
+def test_what_are_no_documents_is_refused(one, documents):
+    with pytest.raises(
+        TypeError, match=f"rank\\(\\) got a {type(documents).__name__} .* a list of"
+    ):
+        CrossEncoder(one).rank("the cat", documents)
+
+
 def test_arguments_that_cannot_be_meant_are_refused(one):
     with pytest.raises(ValueError, match="NumPy arrays, no tensors"):
         CrossEncoder(one).predict(PAIRS, convert_to_tensor=True)

@@ -221,6 +221,35 @@ def test_what_is_no_text_is_refused(minilm, inputs, message):
         minilm.encode(inputs)
 
 
+TWO = ["the cat", "a dog"]
+
+
+@pytest.mark.parametrize(
+    ("given", "advice", "texts"),
+    [
+        ((text for text in TWO), "list(texts)", TWO),
+        (dict.fromkeys(TWO).keys(), "list(texts)", TWO),
+        (set(TWO), "sorted(texts)", sorted(TWO)),
+        (dict(enumerate(TWO)), "list(texts.values())", TWO),
+        (b"the cat", "text.decode()", "the cat"),
+        (np.array("the cat"), "text.item()", "the cat"),
+    ],
+)
+def test_what_a_refusal_advises_is_right(minilm, given, advice, texts):
+    with pytest.raises(TypeError) as refused:
+        minilm.encode(given)
+    assert str(refused.value).endswith(f" {advice}.")
+    assert eval(advice, {"texts": given, "text": given}) == texts
+
+
+def test_what_is_missing_from_texts_is_said_to_be(minilm):
+    for missing in (None, float("nan")):
+        with pytest.raises(TypeError, match="leave out what is missing, or give it a text"):
+            minilm.encode(["a", missing])
+    with pytest.raises(TypeError, match=r"Text 0 of 1 is a bytes .* of bytes, text\.decode"):
+        minilm.encode(np.array([b"a"]))
+
+
 def test_a_lone_surrogate_is_refused_with_its_text(minilm):
     with pytest.raises(ValueError, match="Text 1 of 2 has a lone surrogate"):
         minilm.encode(["fine", "\ud800"])

@@ -84,7 +84,7 @@ MAY_IMPORT = {
     "collection": "arrays reading",
     "measures": "arrays",
     "evaluation": "arrays best collection measures progress scores",
-    "search": "arguments arrays corpus errors hamming quantization ranking",
+    "search": "arguments arrays corpus errors hamming quantization ranking tokens",
     "approximate": "arrays errors files ranking",
     "pictures": "",
     "pictures.colours": "",

@@ -169,6 +169,17 @@ def test_what_is_no_text_is_refused(tokenizer):
         tokenizer(["a", 1])
 
 
+@pytest.mark.parametrize(
+    "given", [None, 3, b"the cat", {"the cat": 1}, {"the cat", "a dog"}, np.array("a")]
+)
+def test_what_has_no_texts_in_an_order_is_refused(tokenizer, given):
+    for arguments in ((given,), (["a"], given)):
+        if arguments != (["a"], None):
+            with pytest.raises(TypeError, match=f" got a {type(given).__name__} "):
+                tokenizer(*arguments)
+    assert tokenizer(text for text in ["the cat"]) == tokenizer(["the cat"])
+
+
 def test_a_folder_without_bert_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"no config\.json"):
         BertModel.from_pretrained(tmp_path)

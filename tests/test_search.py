@@ -264,6 +264,8 @@ def test_an_empty_question_is_refused_unless_allowed(model, plain, empty):
     [
         ("a cat", TypeError, r"queries is one text \('a cat'\)"),
         (["a cat", None], TypeError, "Query 2 of 2 is None; expected a text"),
+        (None, TypeError, "got a NoneType"),
+        ({"a cat": 1}, TypeError, r"got a dict .*; of a dict of texts, list\(texts\.values\(\)\)"),
     ],
 )
 def test_what_is_no_list_of_questions_is_refused(model, plain, queries, error, message):
