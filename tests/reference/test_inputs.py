@@ -30,5 +30,5 @@ def test_a_missing_text_of_a_series_is_said_to_be_missing(minilm_folder):
     pandas = pytest.importorskip("pandas")
     model = SentenceTransformer(minilm_folder)
     for kind in ("str", "string", object):
-        with pytest.raises(TypeError, match="Text 1 of 2 is a .* leave out what is missing"):
+        with pytest.raises(TypeError, match=r"Text 1 of 2 is a .* leave out what is missing"):
             model.encode(list(pandas.Series(["a", None], dtype=kind)))
