@@ -139,6 +139,7 @@ def device_name(device: object) -> str:
     Raises ValueError for another. Whether there is such a device is not asked.
     """
     name = "cpu" if device is None else str(device)
+    name = "cpu" if name == "cpu:0" else name  # torch's other name of it
     if not re.fullmatch("cpu|cuda(:[0-9]+)?", name):
         raise ValueError(f'device is {device!r}; expected "cpu", "cuda" or "cuda:" and a number.')
     return name

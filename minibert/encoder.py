@@ -359,8 +359,7 @@ class SentenceTransformer(Model):
     @similarity_fn_name.setter
     def similarity_fn_name(self, name: str | None) -> None:
         # None is the cosine, as with the reference.
-        self._similarity_fn_name = "cosine" if name is None else str(name)
-        check_metric(self._similarity_fn_name)
+        self._similarity_fn_name = "cosine" if name is None else check_metric(name)
 
     def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:
         """Score vectors by the model's own metric: (n, D), (m, D) -> (n, m)."""

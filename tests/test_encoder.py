@@ -4,6 +4,7 @@ import copy
 import logging
 import pickle
 import threading
+from enum import Enum
 
 import numpy as np
 import pytest
@@ -328,6 +329,21 @@ def test_the_caller_s_metric_beats_the_folder_s(folder):
 def test_an_unknown_metric_is_refused(folder):
     with pytest.raises(ValueError, match="'chebyshev'; expected one of 'cosine', 'dot'"):
         SentenceTransformer(folder, similarity_fn_name="chebyshev")
+
+
+def test_the_reference_s_member_of_an_enumeration_is_its_metric(folder):
+    members = Enum("SimilarityFunction", {"DOT_PRODUCT": "dot", "MAXSIM": "maxsim"})
+    model = SentenceTransformer(folder, similarity_fn_name=members.DOT_PRODUCT)
+    assert model.similarity_fn_name == "dot"
+    assert type(model.similarity_fn_name) is str
+    for odd in (members.MAXSIM, 3, ["dot"], "DOT"):
+        with pytest.raises(ValueError, match=r"similarity_fn_name is .*; expected one of"):
+            SentenceTransformer(folder, similarity_fn_name=odd)
+        with pytest.raises(ValueError, match=r"similarity_fn_name is .*; expected one of"):
+            model.similarity_fn_name = odd
+        assert model.similarity_fn_name == "dot"  # what is refused is not kept
+    model.similarity_fn_name = members.DOT_PRODUCT
+    assert model.similarity([1, 2], [3, 4]) == 11
 
 
 def test_the_flagship_is_scored_by_the_dot_product(cache, old_folder):

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "scores": "arrays kernels",
     "best": "arrays",
     "stack": "arrays",
-    "ranking": "arguments arrays best json_files scores stack",
+    "ranking": "activations arguments arrays best json_files scores stack",
     "hamming": "arrays best stack",
     "metrics": "errors scores",
     "mining": "arguments arrays progress ranking scores stack",

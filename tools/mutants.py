@@ -40,6 +40,7 @@ POOLED = "test_golden.py::test_every_pooling_equals_sentence_transformers"
 NOTHING_LEFT = "test_pooling.py::test_a_text_with_nothing_left_is_what_the_reference_makes_of_it"
 MODULES = "test_golden.py::test_modules_around_the_pooling_equal_sentence_transformers"
 CROSS = "test_golden.py::test_a_cross_encoder_s_logits_equal_the_reference_s"
+OF_TORCH = "test_cross_encoder.py::test_what_torch_would_compute_otherwise_is_refused_at_the_door"
 ONE_LABEL = "test_cross_encoder.py::test_one_label_gives_a_number_a_pair_and_several_a_row"
 MASKED = "test_golden.py::test_probabilities_of_masked_words_equal_the_reference_s"
 EXPLAIN = "test_explain.py::test_"
@@ -225,6 +226,14 @@ MUTANTS = [
     Mutant("families.py", "settings.get(key) and settings.get(name) is None", "settings.get(key)",
            "test_families.py::test_a_key_means_what_it_means_to_the_family"
            "[nomic_bert-changes4-same4]"),
+    Mutant("cross_encoder.py", "not in (None, 1, -1)", "not in (None, 0, 1, -1)",
+           OF_TORCH + "[given0-Softmax with dim=1, over the labels]"),
+    Mutant("cross_encoder.py", "found != expected", "False",
+           OF_TORCH + "[given1-GELU with approximate='none']"),
+    Mutant("activations.py", "if is_module or is_torch_s(", "if is_torch_s(",
+           OF_TORCH + "[given5-expected a function or one of]"),
+    Mutant("ranking.py", "NAMES_OF_FUNCTIONS.get(given.__name__, given)", "given",
+           "test_ranking.py::test_a_metric_of_the_reference_is_known_by_its_name"),
     Mutant("cross_encoder.py", "ACTIVATIONS[self._activation](kernels, pooled)", "pass",
            "test_golden.py::test_a_cross_encoder_s_logits_equal_the_reference_s"),
     # packs and vectors
