@@ -58,6 +58,14 @@ def albert_layer_names(config: Config) -> list[str]:
     ]
 
 
+# What transformers' models return, in its order: of those that may be decoders, and of others.
+DECODER_OUTPUTS = (
+    *("last_hidden_state", "pooler_output", "hidden_states"),
+    *("past_key_values", "attentions", "cross_attentions"),
+)
+POOLER_OUTPUTS = ("last_hidden_state", "pooler_output", "hidden_states", "attentions")
+PLAIN_OUTPUTS = ("last_hidden_state", "hidden_states", "attentions")
+
 BERT_CLASSIFIER = ClassifierNames("pooler.dense", "tanh", "classifier")
 ROBERTA_CLASSIFIER = ClassifierNames("classifier.dense", "tanh", "classifier.out_proj")
 
@@ -87,6 +95,9 @@ class Family:
     positions_follow_padding: bool = False
     projection: str = ""  # the tensor between a narrower word table and the layers
     relative_bias: str = ""  # the tensor that attention adds by distance
+    # What transformers' model of the family returns, in its order.
+    outputs: tuple[str, ...] = DECODER_OUTPUTS
+    has_pooler: bool = True  # whether transformers' AutoModel makes one
     is_rotary: bool = False  # whether the forward pass is rotary.py's
     # Fields of Config that a config.json, whose path comes first, gives in a way of its own.
     read: Callable[[Path, dict[str, Any]], dict[str, Any]] = lambda path, settings: {}
@@ -224,6 +235,8 @@ FAMILIES: dict[str, Family] = {
         fixed={"layer_norm_eps": 1e-12, "type_vocab_size": 1},
         defaults={"num_hidden_layers": 6},
         has_token_types=False,
+        outputs=PLAIN_OUTPUTS,
+        has_pooler=False,
         classifier=ClassifierNames("pre_classifier", "relu", "classifier"),
     ),
     # Clark et al., "ELECTRA" (2020): its discriminator, whose word table may be narrower.
@@ -237,6 +250,11 @@ FAMILIES: dict[str, Family] = {
             "num_attention_heads": 4,
         },
         projection="embeddings_project",
+        outputs=(
+            *("last_hidden_state", "past_key_values"),
+            *("hidden_states", "attentions", "cross_attentions"),
+        ),
+        has_pooler=False,
         classifier=ClassifierNames("classifier.dense", "gelu", "classifier.out_proj"),
     ),
     # Song et al., "MPNet" (2020): no token types, and a bias by distance in every attention.
@@ -256,6 +274,7 @@ FAMILIES: dict[str, Family] = {
         has_token_types=False,
         positions_follow_padding=True,
         relative_bias="encoder.relative_attention_bias.weight",
+        outputs=POOLER_OUTPUTS,
         classifier=ROBERTA_CLASSIFIER,
     ),
     "albert": Family(
@@ -280,6 +299,7 @@ FAMILIES: dict[str, Family] = {
             "hidden_act": "gelu_new",
         },
         projection="encoder.embedding_hidden_mapping_in",
+        outputs=POOLER_OUTPUTS,
     ),
     "modernbert": Family(
         prefix="model.",
@@ -296,6 +316,8 @@ FAMILIES: dict[str, Family] = {
             "layer_norm_eps": 1e-5,
         },
         has_token_types=False,
+        outputs=PLAIN_OUTPUTS,
+        has_pooler=False,
         is_rotary=True,
         read=modernbert_fields,
         classifier=ClassifierNames("head.dense", "gelu", "classifier", norm="head.norm"),
@@ -332,6 +354,8 @@ FAMILIES: dict[str, Family] = {
             "max_position_embeddings": 2048,
             "global_rope_theta": 1000.0,
         },
+        outputs=POOLER_OUTPUTS,
+        has_pooler=False,
         is_rotary=True,
         read=nomic_fields,
         fixed_keys={

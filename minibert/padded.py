@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minibert.arrays import Array, IntArray, Kernels
+from minibert.arrays import Array, IntArray
 from minibert.bert import Watch, pooler_output
 from minibert.checkpoint import load_checkpoint, read_config
 from minibert.devices import Device, available_threads, find_device, one_blas_thread
@@ -22,6 +21,7 @@ from minibert.families import FAMILIES, most_tokens, positions_of
 from minibert.forward import check_device, hidden_states
 from minibert.hub import find_model
 from minibert.json_files import read_json
+from minibert.model_output import BertOutput, Refused
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs
 from minibert.parameters import Config, Parameters
@@ -223,37 +223,6 @@ def paired(texts: Sequence[Text], seconds: Sequence[Any]) -> list[Text]:
     return pairs
 
 
-@dataclass(frozen=True)
-class BertOutput:
-    """What BertModel returns, for B rows of T tokens; 0 wherever the mask is."""
-
-    last_hidden_state: Array  # (B, T, D)
-    hidden_states: tuple[Array, ...] | None  # L + 1 of (B, T, D): the embeddings, each layer
-    attentions: tuple[Array, ...] | None  # L of (B, H, T, T), a row of weights for each token
-    attention_mask: IntArray  # (B, T)
-    parameters: Parameters
-    kernels: Kernels
-
-    @property
-    def pooler_output(self) -> Array:
-        """The pooler's view of each row's first token: (B, D).
-
-        Raises ValueError where the checkpoint has no pooler, and for rows whose first token is
-        padding: transformers would pool that padding.
-        """
-        masked = np.flatnonzero(self.attention_mask[:, 0] == 0)
-        if len(masked):
-            raise ValueError(
-                f"Row {masked[0]} begins with padding, and the pooler reads the first column. "
-                "Pad on the right."
-            )
-        return pooler_output(self.last_hidden_state[:, 0], self.parameters, self.kernels)
-
-    def __getitem__(self, index: int) -> Array:
-        """output[0] is last_hidden_state, output[1] is pooler_output, as in transformers."""
-        return (lambda: self.last_hidden_state, lambda: self.pooler_output)[index]()
-
-
 class BertModel:
     """BERT under transformers' names: padded ids -> hidden states."""
 
@@ -307,19 +276,19 @@ class BertModel:
         *,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
-        return_dict: bool = True,
+        return_dict: bool | None = True,
         pack_tokens: int | None = None,
-    ) -> BertOutput:
-        """Run the model on B rows of T ids: (B, T) -> a BertOutput.
+    ) -> Any:
+        """Run the model on B rows of T ids: (B, T) -> a BertOutput, or with return_dict=False its
+        tuple.
 
         attention_mask is 1 at tokens and 0 at padding, on either side; without one, all are tokens.
         A token's position is its column, so padding on the left moves it, as in transformers.
 
         Raises ValueError for shapes, ids or positions out of range, for a row without tokens, and
-        in MPNet and ModernBERT, whose attention goes by distance, for padding between tokens.
+        in MPNet and ModernBERT, whose attention goes by distance, for padding between tokens; and
+        for the tuple of a model with a pooler that the checkpoint lacks, or that padding is before.
         """
-        if not return_dict:
-            raise ValueError("return_dict=False is not supported; take output.last_hidden_state.")
         ids = whole_numbers("input_ids", input_ids, None, self.config.vocab_size)
         mask = whole_numbers("attention_mask", attention_mask, ids.shape, 2, default=1)
         types = whole_numbers(
@@ -348,15 +317,42 @@ class BertModel:
                 with self._device.active():
                     hidden = self._hidden_states(pack, recorder if watched else None)
                 recorder.unpack(recorder.last, self._device.take(hidden))
-        return BertOutput(
-            last_hidden_state=recorder.last,
+        outputs: dict[str, Any] = {
+            "last_hidden_state": recorder.last,
+            "pooler_output": self._pooled(recorder.last, mask),
             # The last one after a last norm, if there is one: so has transformers.
-            hidden_states=(*recorder.hidden[:-1], recorder.last) if output_hidden_states else None,
-            attentions=tuple(recorder.attentions) if output_attentions else None,
-            attention_mask=mask,
-            parameters=self._host_parameters,
-            kernels=find_device("cpu").kernels,
-        )
+            "hidden_states": (*recorder.hidden[:-1], recorder.last)
+            if output_hidden_states
+            else None,
+            "attentions": tuple(recorder.attentions) if output_attentions else None,
+            # Of a decoder, which minibert runs none of; transformers answers with none of them.
+            "cross_attentions": () if output_attentions else None,
+        }
+        fields = FAMILIES[self.config.model_type].outputs
+        output = BertOutput(**{name: outputs.get(name) for name in fields})
+        return output.to_tuple() if return_dict is False else output
+
+    def _pooled(self, last: Array, mask: IntArray) -> Array | Refused | None:
+        """What the pooler makes of each row's first token, (B, D), or why it makes nothing.
+
+        None where transformers has no pooler.
+        """
+        if not FAMILIES[self.config.model_type].has_pooler:
+            return None
+        weight, bias = self._host_parameters.pooler_weight, self._host_parameters.pooler_bias
+        if weight is None or bias is None:
+            return Refused(
+                "This checkpoint has no pooler (pooler.dense.weight, pooler.dense.bias), and so no "
+                "pooler_output. Take last_hidden_state."
+            )
+        masked = np.flatnonzero(mask[:, 0] == 0)
+        if len(masked):
+            return Refused(
+                f"Row {masked[0]} begins with padding, and the pooler reads the first column. "
+                "Pad on the right."
+            )
+        with one_blas_thread():
+            return pooler_output(last[:, 0], self._host_parameters, find_device("cpu").kernels)
 
     def _hidden_states(self, pack: Pack, watch: Watch | None) -> Array:
         """The states of a pack, (N, D): of all at once where somebody watches or there is a GPU."""

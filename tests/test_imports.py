@@ -55,8 +55,9 @@ MAY_IMPORT = {
     "shares": "arrays bert devices families forward packing parameters",
     "transformer": "arrays bert checkpoint devices errors families forward json_files modules "
     "packing parameters pooling shares tokens vocabulary",
-    "padded": "arrays bert checkpoint devices errors families forward hub json_files modules "
-    "packing parameters shares tokenizer_classes tokens vocabulary",
+    "model_output": "arrays",
+    "padded": "arrays bert checkpoint devices errors families forward hub json_files model_output "
+    "modules packing parameters shares tokenizer_classes tokens vocabulary",
     "pipeline": "arrays errors folder modules pooling tensors",
     "vectors": "arrays packing padded pipeline pooling tokens transformer",
     "processes": "arguments devices",
