@@ -20,6 +20,7 @@ from minibert.activations import (
 )
 from minibert.arguments import check_counts, check_no_tensor, check_prompts, one_name
 from minibert.arrays import Array
+from minibert.bert import Watch
 from minibert.checkpoint import Checkpoint, read_bias, read_norm
 from minibert.errors import CheckpointError
 from minibert.families import FAMILIES
@@ -214,8 +215,9 @@ class CrossEncoder(Model):
         """Room for the logits of some pairs."""
         return np.empty((pairs, self.num_labels), dtype=np.float32)
 
-    def _head(self, pack: Pack, hidden: Array) -> tuple[Array]:
+    def _head(self, pack: Pack, hidden: Array, watch: Watch | None = None) -> tuple[Array]:
         """The logits of a pack's pairs: their first tokens, (S, D) -> (S, labels)."""
+        watch = watch or (lambda name, array: None)
         kernels, head = self.transformer.device.kernels, self._on_device
         if self._takes_mean:
             hidden = mean(hidden, pack.lengths, 0, kernels)  # (N, D) -> (S, D)
@@ -225,7 +227,10 @@ class CrossEncoder(Model):
             kernels.layer_norm_(
                 pooled, head.norm_weight, head.norm_bias, self.config.layer_norm_eps
             )
-        return (kernels.linear(pooled, head.weight, head.bias),)
+        watch("the classifier's dense layer", pooled)
+        logits = kernels.linear(pooled, head.weight, head.bias)
+        watch("the classifier", logits)
+        return (logits,)
 
     def rank(
         self,

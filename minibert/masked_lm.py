@@ -14,6 +14,7 @@ from minibert import kernels as numpy_kernels
 from minibert.activations import ACTIVATIONS
 from minibert.arguments import check_given_counts
 from minibert.arrays import Array
+from minibert.bert import Watch
 from minibert.best import top_k as best
 from minibert.checkpoint import Checkpoint
 from minibert.errors import CheckpointError
@@ -114,8 +115,11 @@ class BertForMaskedLM:
 
         places = [np.flatnonzero(ids == mask) for ids in rows.ids]
 
-        def head(pack: Pack, hidden: Array) -> tuple[Array]:
-            return (self._logits(pack, hidden, [places[text] for text in pack.order]),)
+        def head(pack: Pack, hidden: Array, watch: Watch | None = None) -> tuple[Array]:
+            logits = self._logits(pack, hidden, [places[text] for text in pack.order])
+            if watch:
+                watch("the head for masked words", logits)
+            return (logits,)
 
         guesses: list[Any] = [None] * len(texts)
         for pack, (logits,) in self.transformer.run_rows(rows.ids, rows.types, head):

@@ -18,6 +18,7 @@ from minibert.checkpoint import load_checkpoint, read_config
 from minibert.devices import Device, available_threads, find_device, one_blas_thread
 from minibert.errors import CheckpointError
 from minibert.families import FAMILIES, most_tokens, positions_of
+from minibert.finite import FirstNotFinite
 from minibert.forward import check_device, hidden_states
 from minibert.hub import find_model
 from minibert.json_files import read_json
@@ -26,6 +27,7 @@ from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs
 from minibert.parameters import Config, Parameters
 from minibert.shares import Shares
+from minibert.tensors import is_finite
 from minibert.tokenizer_classes import SPECIAL_NAMES
 from minibert.tokens import Rows, Text, TextTokenizer, check_texts, listed
 from minibert.vocabulary import load_tokenizer
@@ -305,11 +307,13 @@ class BertModel:
             ids.shape, columns, self.config, layers, self._device,
             output_hidden_states, output_attentions,
         )  # fmt: skip
-        work = packs(
-            [ids[index, here] for index, here in rows],
-            pack_tokens or self._device.pack_tokens,
-            positions=[positions_of(ids[index], self.config)[here] for index, here in rows],
-            token_types=[types[index, here] for index, here in rows],
+        work = list(
+            packs(
+                [ids[index, here] for index, here in rows],
+                pack_tokens or self._device.pack_tokens,
+                positions=[positions_of(ids[index], self.config)[here] for index, here in rows],
+                token_types=[types[index, here] for index, here in rows],
+            )
         )
         with one_blas_thread():
             for pack in work:
@@ -317,6 +321,8 @@ class BertModel:
                 with self._device.active():
                     hidden = self._hidden_states(pack, recorder if watched else None)
                 recorder.unpack(recorder.last, self._device.take(hidden))
+        if not is_finite(recorder.last):
+            self._name_not_finite(work)
         outputs: dict[str, Any] = {
             "last_hidden_state": recorder.last,
             "pooler_output": self._pooled(recorder.last, mask),
@@ -331,6 +337,16 @@ class BertModel:
         fields = FAMILIES[self.config.model_type].outputs
         output = BertOutput(**{name: outputs.get(name) for name in fields})
         return output.to_tuple() if return_dict is False else output
+
+    def _name_not_finite(self, work: list[Pack]) -> None:
+        """Raise CheckpointError, with the first step of these packs that made NaN or infinity."""
+        first = FirstNotFinite(self._device.take)
+        for pack in work:
+            with one_blas_thread(), self._device.active():
+                hidden = self._hidden_states(pack, first)
+                first("the last step", hidden)
+            if first.step:
+                raise first.error("This model", self._device.dtype)
 
     def _pooled(self, last: Array, mask: IntArray) -> Array | Refused | None:
         """What the pooler makes of each row's first token, (B, D), or why it makes nothing.
@@ -351,8 +367,11 @@ class BertModel:
                 f"Row {masked[0]} begins with padding, and the pooler reads the first column. "
                 "Pad on the right."
             )
-        with one_blas_thread():
-            return pooler_output(last[:, 0], self._host_parameters, find_device("cpu").kernels)
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+            found = pooler_output(last[:, 0], self._host_parameters, find_device("cpu").kernels)
+        first = FirstNotFinite(lambda array: array)
+        first("the pooler", found)
+        return Refused(str(first.error("This model"))) if first.step else found
 
     def _hidden_states(self, pack: Pack, watch: Watch | None) -> Array:
         """The states of a pack, (N, D): of all at once where somebody watches or there is a GPU."""

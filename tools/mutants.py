@@ -53,6 +53,8 @@ ENCODER = "test_encoder.py::test_"
 PAIR_CUT = "test_tokens.py::test_a_pair_is_cut_like_the_tokenizers_library_cuts_it"
 TOP_K = "test_best.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "test_saving.py::test_"
+PADDED = "test_padded.py::test_"
+FINITE = "test_finite.py::test_"
 PROCESSES = "test_processes.py::test_"
 DEVICES = "test_devices.py::test_"
 BERT = "test_bert.py::test_"
@@ -236,6 +238,35 @@ MUTANTS = [
            "test_ranking.py::test_a_metric_of_the_reference_is_known_by_its_name"),
     Mutant("cross_encoder.py", "ACTIVATIONS[self._activation](kernels, pooled)", "pass",
            "test_golden.py::test_a_cross_encoder_s_logits_equal_the_reference_s"),
+    # what transformers' users ask an output for
+    Mutant("model_output.py", "and value is not None:", "or value is not None:",
+           PADDED + "an_output_is_a_dict_and_a_tuple_of_what_there_is[arguments0-names0]"),
+    Mutant("model_output.py", "chosen = tuple(self)[key]", "chosen = self._fields[key]",
+           PADDED + "an_output_is_a_dict_and_a_tuple_of_what_there_is[arguments2-names2]"),
+    Mutant("model_output.py", "return ValuesView(self)", "return super().values()",
+           PADDED + "a_pooler_that_cannot_answer_moves_no_other_output"),
+    Mutant("model_output.py", "return restored, (fields, added)", "return restored, (fields, {})",
+           PADDED + "an_output_keeps_its_keys"),
+    Mutant("model_output.py", "= setdefault = clear = _refuse", "= setdefault = _refuse",
+           PADDED + "an_output_keeps_its_keys"),
+    Mutant("padded.py", "() if output_attentions else None", "None",
+           PADDED + "an_output_is_a_dict_and_a_tuple_of_what_there_is[arguments3-names3]"),
+    # results that are no numbers
+    Mutant("transformer.py", "            self._check_finite(pack, made, head, reads)\n", "",
+           FINITE + "the_first_layer_that_is_not_finite_is_named[bert]"),
+    Mutant("transformer.py", "            self._check_finite(pack, tuple(map(self.device.take, made)), "
+           "head, None)\n", "", FINITE + "whatever_is_asked_of_such_a_model_says_so"),
+    Mutant("finite.py", "if not self.step and not is_finite", "if not is_finite",
+           FINITE + "the_first_layer_that_is_not_finite_is_named[bert]"),
+    Mutant("padded.py", "        if not is_finite(recorder.last):\n"
+           "            self._name_not_finite(work)\n", "",
+           FINITE + "whatever_is_asked_of_such_a_model_says_so"),
+    Mutant("forward.py", 'np.errstate(over="ignore", invalid="ignore")', "np.errstate()",
+           FINITE + "whatever_is_asked_of_such_a_model_says_so"),
+    Mutant("vectors.py", "pack.lengths > self.pipeline.skipped(self.prompt_length)",
+           "pack.lengths > 0", FINITE + "the_largest_of_nothing_stays_minus_infinity"),
+    Mutant("pipeline.py", 'watch(NAMES.get(type(module), "Normalize"), rows)', "pass",
+           FINITE + "a_module_around_the_pooling_is_named[3_Dense-linear.weight-Dense]"),
     # packs and vectors
     Mutant("packing.py", " - np.repeat(firsts(lengths), lengths)", "",
            "test_packing.py::test_packs_hold_every_text_once_within_the_budget"),
