@@ -254,8 +254,8 @@ MUTANTS = [
     # results that are no numbers
     Mutant("transformer.py", "            self._check_finite(pack, made, head, reads)\n", "",
            FINITE + "the_first_layer_that_is_not_finite_is_named[bert]"),
-    Mutant("transformer.py", "            self._check_finite(pack, tuple(map(self.device.take, made)), "
-           "head, None)\n", "", FINITE + "whatever_is_asked_of_such_a_model_says_so"),
+    Mutant("transformer.py", "            self._check_finite(pack, tuple(map(self.device.take, "
+           "made)), head, None)\n", "", FINITE + "whatever_is_asked_of_such_a_model_says_so"),
     Mutant("finite.py", "if not self.step and not is_finite", "if not is_finite",
            FINITE + "the_first_layer_that_is_not_finite_is_named[bert]"),
     Mutant("padded.py", "        if not is_finite(recorder.last):\n"
