@@ -6,7 +6,7 @@ Only the rows' real tokens are packed and computed. What stands at padding is 0 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -234,8 +234,14 @@ class BertModel:
         parameters: Parameters,
         device: str | None = None,
         dtype: object = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
+        """Put the parameters on a device.
+
+        `settings` is all of config.json, which may say what calls return that do not say it.
+        """
         self.config = config
+        self._settings = dict(settings or {})
         self._device = find_device(device, dtype)
         check_device(config, self._device.name)
         self._parameters = self._device.put_parameters(parameters)
@@ -268,7 +274,7 @@ class BertModel:
         if not (folder / "config.json").exists():
             raise CheckpointError(f"{folder} has no config.json, so there is no BERT in it.")
         checkpoint = load_checkpoint(folder)
-        return cls(checkpoint.config, checkpoint.parameters, device, dtype)
+        return cls(checkpoint.config, checkpoint.parameters, device, dtype, checkpoint.settings)
 
     def __call__(
         self,
@@ -276,9 +282,9 @@ class BertModel:
         attention_mask: ArrayLike | None = None,
         token_type_ids: ArrayLike | None = None,
         *,
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
-        return_dict: bool | None = True,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        return_dict: bool | None = None,
         pack_tokens: int | None = None,
     ) -> Any:
         """Run the model on B rows of T ids: (B, T) -> a BertOutput, or with return_dict=False its
@@ -286,6 +292,8 @@ class BertModel:
 
         attention_mask is 1 at tokens and 0 at padding, on either side; without one, all are tokens.
         A token's position is its column, so padding on the left moves it, as in transformers.
+        Where a call leaves the last three open, config.json decides under their names, and where it
+        is silent too, there are no hidden states, no attentions, and a BertOutput.
 
         Raises ValueError for shapes, ids or positions out of range, for a row without tokens, and
         in MPNet and ModernBERT, whose attention goes by distance, for padding between tokens; and
@@ -300,12 +308,14 @@ class BertModel:
         self._check_gaps(mask)
         columns = [np.flatnonzero(row) for row in mask]  # where each row has its tokens
         rows = list(enumerate(columns))
-        watched = output_hidden_states or output_attentions
+        keeps_hidden = self._wants("output_hidden_states", output_hidden_states)
+        keeps_attentions = self._wants("output_attentions", output_attentions)
+        watched = keeps_hidden or keeps_attentions
         # Of ALBERT's layers some are several.
         layers = len(self._parameters.layers) + len(self._parameters.rotary_layers)
         recorder = Recorder(
             ids.shape, columns, self.config, layers, self._device,
-            output_hidden_states, output_attentions,
+            keeps_hidden, keeps_attentions,
         )  # fmt: skip
         work = list(
             packs(
@@ -327,16 +337,19 @@ class BertModel:
             "last_hidden_state": recorder.last,
             "pooler_output": self._pooled(recorder.last, mask),
             # The last one after a last norm, if there is one: so has transformers.
-            "hidden_states": (*recorder.hidden[:-1], recorder.last)
-            if output_hidden_states
-            else None,
-            "attentions": tuple(recorder.attentions) if output_attentions else None,
+            "hidden_states": (*recorder.hidden[:-1], recorder.last) if keeps_hidden else None,
+            "attentions": tuple(recorder.attentions) if keeps_attentions else None,
             # Of a decoder, which minibert runs none of; transformers answers with none of them.
-            "cross_attentions": () if output_attentions else None,
+            "cross_attentions": () if keeps_attentions else None,
         }
         fields = FAMILIES[self.config.model_type].outputs
         output = BertOutput(**{name: outputs.get(name) for name in fields})
-        return output.to_tuple() if return_dict is False else output
+        return output if self._wants("return_dict", return_dict, True) else output.to_tuple()
+
+    def _wants(self, name: str, asked: bool | None, default: bool = False) -> bool:
+        """What a call wants of its output: as it says, else as config.json says."""
+        written = self._settings.get(name)
+        return bool(next((value for value in (asked, written) if value is not None), default))
 
     def _name_not_finite(self, work: list[Pack]) -> None:
         """Raise CheckpointError, with the first step of these packs that made NaN or infinity."""

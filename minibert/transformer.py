@@ -396,7 +396,11 @@ class Transformer:
         from minibert.padded import BertModel
 
         return BertModel(
-            self.config, self.checkpoint.parameters, self.device.name, self.device.dtype
+            self.config,
+            self.checkpoint.parameters,
+            self.device.name,
+            self.device.dtype,
+            self.checkpoint.settings,
         )
 
     @property

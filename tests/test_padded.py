@@ -163,6 +163,19 @@ def test_an_output_is_a_dict_and_a_tuple_of_what_there_is(model, arguments, name
     np.testing.assert_array_equal(together[1], output[1])
 
 
+def test_config_json_says_what_a_call_leaves_open(folder, edit):
+    edit(folder / "config.json", output_hidden_states=True, output_attentions=True)
+    model = BertModel.from_pretrained(folder)
+    assert list(model(IDS, MASK)) == ASKED[-1][1]
+    assert list(SentenceTransformer(folder)[0].auto_model(IDS, MASK)) == ASKED[-1][1]
+    asked = {"output_hidden_states": False, "output_attentions": False}
+    assert list(model(IDS, MASK, **asked)) == ASKED[0][1]
+    edit(folder / "config.json", return_dict=False, output_attentions=None)
+    model = BertModel.from_pretrained(folder)
+    assert type(model(IDS, MASK)) is tuple
+    assert list(model(IDS, MASK, return_dict=True)) == ASKED[1][1]
+
+
 @pytest.mark.parametrize(
     ("key", "error"),
     [(9, IndexError), (-9, IndexError), (1.5, TypeError), ("x", KeyError), (None, TypeError)],

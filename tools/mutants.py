@@ -249,7 +249,7 @@ MUTANTS = [
            PADDED + "an_output_keeps_its_keys"),
     Mutant("model_output.py", "= setdefault = clear = _refuse", "= setdefault = _refuse",
            PADDED + "an_output_keeps_its_keys"),
-    Mutant("padded.py", "() if output_attentions else None", "None",
+    Mutant("padded.py", "() if keeps_attentions else None", "None",
            PADDED + "an_output_is_a_dict_and_a_tuple_of_what_there_is[arguments3-names3]"),
     # results that are no numbers
     Mutant("transformer.py", "            self._check_finite(pack, made, head, reads)\n", "",
