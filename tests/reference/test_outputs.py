@@ -3,6 +3,8 @@
 And every kind of folder that transformers writes of a family, which minibert is to read.
 """
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +80,30 @@ def test_an_output_is_transformers_as_dict_and_as_tuple(both, hidden, attentions
         assert hasattr(ours, name) == hasattr(theirs, name), name
         assert (getattr(ours, name, None) is None) == (getattr(theirs, name, None) is None)
         assert (ours.get(name) is None) == (theirs.get(name) is None)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"output_hidden_states": True},
+        {"output_attentions": True, "output_hidden_states": None},
+        {"return_dict": False, "output_hidden_states": True},
+    ],
+)
+def test_config_json_says_the_same_of_an_output(settings, tmp_path):
+    folder = saved("bert", "Model", tmp_path / "model")
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    reference = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager")
+    model = minibert.AutoModel.from_pretrained(folder)
+    for asked in ({}, {"output_hidden_states": False}, {"return_dict": True}):
+        ours = model(IDS, **asked)
+        with torch.no_grad():
+            theirs = reference(torch.from_numpy(IDS), **asked)
+        assert isinstance(ours, dict) == isinstance(theirs, dict)
+        assert isinstance(ours, tuple) == isinstance(theirs, tuple)
+        assert_equal(tuple(ours) if isinstance(ours, tuple) else ours.to_tuple(),
+                     theirs if isinstance(theirs, tuple) else theirs.to_tuple())  # fmt: skip
 
 
 def assert_equal(ours, theirs):
