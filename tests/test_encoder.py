@@ -243,8 +243,33 @@ def test_what_a_refusal_advises_is_right(minilm, given, advice, texts):
     assert eval(advice, {"texts": given, "text": given}) == texts
 
 
+class Frame:
+    """As much of a data frame as is looked at: what it lists are the names of its columns."""
+
+    columns = ("text",)
+
+    def __getitem__(self, name):
+        return {"text": tuple(TWO)}[name]
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+class NAType:
+    """pandas' word for a text that is missing."""
+
+
+def test_a_data_frame_is_refused_with_its_column_as_a_list(minilm):
+    frame = Frame()
+    for method in (minilm.encode, minilm.tokens, minilm.tokenizer):
+        with pytest.raises(TypeError) as refused:
+            method(frame)
+        assert str(refused.value).endswith('; a column of a table is list(table["text"]).')
+    assert eval('list(table["text"])', {"table": frame}) == TWO
+
+
 def test_what_is_missing_from_texts_is_said_to_be(minilm):
-    for missing in (None, float("nan")):
+    for missing in (None, float("nan"), NAType()):
         with pytest.raises(TypeError, match="leave out what is missing, or give it a text"):
             minilm.encode(["a", missing])
     with pytest.raises(TypeError, match=r"Text 0 of 1 is a bytes .* of bytes, text\.decode"):
