@@ -8,7 +8,10 @@ from minibert.arrays import Array
 from minibert.errors import CheckpointError
 from minibert.tensors import is_finite
 
-__all__ = ["FirstNotFinite"]
+__all__ = ["OTHER_ORDER", "FirstNotFinite"]
+
+# The step to name where a second look, which adds up in another order, finds all numbers finite.
+OTHER_ORDER = "the sum of several threads"
 
 
 class FirstNotFinite:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,7 @@ from minibert.checkpoint import load_checkpoint, read_config
 from minibert.devices import Device, available_threads, find_device, one_blas_thread
 from minibert.errors import CheckpointError
 from minibert.families import FAMILIES, most_tokens, positions_of
-from minibert.finite import FirstNotFinite
+from minibert.finite import OTHER_ORDER, FirstNotFinite
 from minibert.forward import check_device, hidden_states
 from minibert.hub import find_model
 from minibert.json_files import read_json
@@ -351,15 +351,15 @@ class BertModel:
         written = self._settings.get(name)
         return bool(next((value for value in (asked, written) if value is not None), default))
 
-    def _name_not_finite(self, work: list[Pack]) -> None:
+    def _name_not_finite(self, work: list[Pack]) -> NoReturn:
         """Raise CheckpointError, with the first step of these packs that made NaN or infinity."""
         first = FirstNotFinite(self._device.take)
         for pack in work:
-            with one_blas_thread(), self._device.active():
-                hidden = self._hidden_states(pack, first)
-                first("the last step", hidden)
-            if first.step:
-                raise first.error("This model", self._device.dtype)
+            if not first.step:
+                with one_blas_thread(), self._device.active():
+                    self._hidden_states(pack, first)
+        first.step = first.step or OTHER_ORDER
+        raise first.error("This model", self._device.dtype)
 
     def _pooled(self, last: Array, mask: IntArray) -> Array | Refused | None:
         """What the pooler makes of each row's first token, (B, D), or why it makes nothing.

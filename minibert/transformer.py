@@ -18,7 +18,7 @@ from minibert.checkpoint import load_checkpoint
 from minibert.devices import Device, find_device, one_blas_thread, thread_count
 from minibert.errors import DeviceError
 from minibert.families import FAMILIES, most_tokens, positions_of
-from minibert.finite import FirstNotFinite
+from minibert.finite import OTHER_ORDER, FirstNotFinite
 from minibert.forward import check_device, hidden_states
 from minibert.json_files import is_count
 from minibert.modules import TransformerSettings
@@ -221,7 +221,7 @@ class Transformer:
                 here = here._replace(lengths=np.ones_like(pack.lengths))
             again = head(here, hidden, first)
             if all(is_finite(self.device.take(array)) for array in again):
-                first.step = "the sum of several threads"  # which is added up in another order
+                first.step = OTHER_ORDER
         if first.step:
             raise first.error(self.settings.path, self.dtype)
 

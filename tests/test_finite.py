@@ -174,3 +174,6 @@ def test_sums_that_overflow_in_one_order_alone_are_not_finite_either(monkeypatch
     )
     with pytest.raises(CheckpointError, match="the sum of several threads was the first"):
         model.encode(TEXTS)
+    monkeypatch.setattr("minibert.padded.is_finite", lambda array: False)
+    with pytest.raises(CheckpointError, match="the sum of several threads was the first"):
+        BertModel.from_pretrained(GOLDEN / "gelu")([[2, 5, 3]])
