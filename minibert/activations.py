@@ -5,11 +5,19 @@ Each works in place on rows of a device's array, through that device's kernels.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
 from minibert.arrays import Array, Kernels
 
-__all__ = ["ACTIVATIONS", "TORCH_CLASSES", "Activation", "torch_activation"]
+__all__ = [
+    "ACTIVATIONS",
+    "TORCH_CLASSES",
+    "TORCH_SETTINGS",
+    "Activation",
+    "name_in_torch",
+    "torch_activation",
+]
 
 
 class Activation(Protocol):
@@ -52,6 +60,38 @@ TORCH_CLASSES = {
     "Sigmoid": "sigmoid",
     "Tanh": "tanh",
 }
+
+
+# The settings that change what a class of torch computes -> their values in torch's default.
+TORCH_SETTINGS: dict[str, dict[str, object]] = {
+    "GELU": {"approximate": "none"},
+    "Hardtanh": {"min_val": -1.0, "max_val": 1.0},
+    "LeakyReLU": {"negative_slope": 0.01},
+}
+
+
+def name_in_torch(given: object) -> str | None:
+    """The full name of a class or a function of torch, or of what a class made; None for all else.
+
+    A class that a program derives from torch's Module is torch's here, too. Imports no torch.
+    """
+    kind = given if isinstance(given, type) else type(given)
+    is_module = any(
+        base.__name__ == "Module" and base.__module__ == "torch.nn.modules.module"
+        for base in kind.__mro__
+    )
+    if is_module or is_torch_s(kind.__module__):
+        return f"{kind.__module__}.{kind.__qualname__}"
+    if isinstance(given, partial):
+        return name_in_torch(given.func) and "functools.partial"
+    owner = getattr(given, "__objclass__", given)  # of a method of Tensor's
+    module = getattr(owner, "__module__", None)
+    return f"{module}.{getattr(given, '__name__', '')}" if is_torch_s(module) else None
+
+
+def is_torch_s(module: object) -> bool:
+    """Whether a module's name is torch or begins with it."""
+    return isinstance(module, str) and module.split(".")[0] == "torch"
 
 
 def torch_activation(name: str) -> str | None:

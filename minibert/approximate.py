@@ -77,13 +77,15 @@ def build_graph(index: Index, advance: Any = lambda done: None) -> Graph:
     `advance` hears how many vectors more are in it. Raises ValueError for a metric that usearch
     does not have, OutputError where another process writes to the corpus.
     """
+    from minibert.devices import thread_count
     from minibert.writing import locked
 
     graph, folder = empty_graph(index), index.corpus.folder
+    threads = thread_count(index.threads)
     with locked(folder):  # another writer would remove what is half written
         for numbers, stored in index.vectors.blocks(ROWS, None):
             vectors = np.ascontiguousarray(index.vectors.vectors(stored), dtype=np.float32)
-            graph.add(numbers.astype(np.uint64), vectors, threads=index.threads or 0)
+            graph.add(numbers.astype(np.uint64), vectors, threads=threads)
             advance(len(numbers))
         with written(folder / GRAPH) as partial:
             graph.save(str(partial))

@@ -34,8 +34,9 @@ FIXED_KEYS: dict[str, Any] = {
 }
 
 
-# NomicBERT's names of the two halves of a gated feed-forward, the activated one first.
-GATED = ("fc12", "fc11")
+# The parts of attention, and the two halves of a gated feed-forward, the activated one first.
+ATTENTION = ("query", "key", "value")
+GATED = ("gate", "up")
 # The fields of Config that every family has under some key.
 COMMON = Config._fields[: Config._fields.index("model_type") + 1]
 # Of the sizes: the padding's id, and an embedding_size that is the layers' own.
@@ -90,8 +91,11 @@ def load_checkpoint(folder: Path, config_args: Mapping[str, Any] | None = None) 
     files = weight_files(folder)
     family = FAMILIES[config.model_type]
     tensors = Tensors(files, family.prefix, family.names)
+    if family.newer_names and "embeddings.LayerNorm.weight" in tensors:
+        tensors = Tensors(files, family.prefix, family.newer_names)
     reads = read_rotary if family.is_rotary else read_parameters
-    parameters = reads(tensors, config)
+    with np.errstate(over="ignore"):  # a sum of two tensors: what computes with it looks at it
+        parameters = reads(tensors, config)
     return Checkpoint(config, settings, parameters, tensors, files)
 
 
@@ -203,18 +207,14 @@ def read_rotary(tensors: Tensors, config: Config) -> Parameters:
 def read_rotary_layer(tensors: Tensors, config: Config, name: str) -> RotaryLayer:
     """The tensors of one layer; biases that a model does without are zeros."""
     width, inner = config.hidden_size, config.intermediate_size
-    qkv, qkv_bias = read_dense(tensors, f"{name}.attn.Wqkv", 3 * width, width)
-    qkv, qkv_bias = qkv.copy(), qkv_bias.copy()
-    tensors.let_go(f"{name}.attn.Wqkv.weight")  # copied
+    qkv, qkv_bias = read_rotary_qkv(tensors, f"{name}.attn", width)
     scale = (width // config.num_attention_heads) ** -0.5
     qkv[:, :width] *= scale  # as in read_layer
     qkv_bias[:width] *= scale
     if f"{name}.mlp.Wi.weight" in tensors:
         both, both_bias = read_dense(tensors, f"{name}.mlp.Wi", 2 * inner, width)
-    else:  # NomicBERT has the two apart: what is activated is the second
-        gate, up = (read_dense(tensors, f"{name}.mlp.{part}", inner, width) for part in GATED)
-        both = np.concatenate([gate[0], up[0]], axis=1)
-        both_bias = np.concatenate([gate[1], up[1]])
+    else:  # NomicBERT has the two apart
+        both, both_bias = read_side_by_side(tensors, f"{name}.mlp", GATED, inner, width)
     has_first = f"{name}.attn_norm.weight" in tensors
     attention, attention_bias = read_dense(tensors, f"{name}.attn.Wo", width, width)
     before = read_norm(tensors, f"{name}.attn_norm", width) if has_first else (None, None)
@@ -234,6 +234,27 @@ def read_rotary_layer(tensors: Tensors, config: Config, name: str) -> RotaryLaye
         output_norm_weight=norm,
         output_norm_bias=norm_bias,
     )
+
+
+def read_rotary_qkv(tensors: Tensors, name: str, width: int) -> tuple[Array, Array]:
+    """A copy of what makes queries, keys and values, from one tensor or three: (D, 3D), (3D,)."""
+    if f"{name}.Wqkv.weight" not in tensors:
+        return read_side_by_side(tensors, name, ATTENTION, width, width)
+    qkv, bias = read_dense(tensors, f"{name}.Wqkv", 3 * width, width)
+    qkv, bias = qkv.copy(), bias.copy()
+    tensors.let_go(f"{name}.Wqkv.weight")  # copied
+    return qkv, bias
+
+
+def read_side_by_side(
+    tensors: Tensors, name: str, parts: tuple[str, ...], out: int, width: int
+) -> tuple[Array, Array]:
+    """A copy of several weights and biases as one: P of (D, F), (F,) -> (D, PF), (PF,)."""
+    read = [read_dense(tensors, f"{name}.{part}", out, width) for part in parts]
+    weight = np.concatenate([weight for weight, _ in read], axis=1)
+    for part in parts:
+        tensors.let_go(f"{name}.{part}.weight")  # copied
+    return weight, np.concatenate([bias for _, bias in read])
 
 
 def read_dense(tensors: Tensors, name: str, out: int, width: int) -> tuple[Array, Array]:
@@ -267,13 +288,14 @@ def read_layer(tensors: Tensors, config: Config, name: str) -> Layer:
     """The tensors of one layer."""
     hidden, inner = config.hidden_size, config.intermediate_size
     attention = f"{name}.attention.self"
-    parts = ("query", "key", "value")
     qkv_weight = np.concatenate(
-        [tensors.take(f"{attention}.{part}.weight", hidden, hidden) for part in parts]
+        [tensors.take(f"{attention}.{part}.weight", hidden, hidden) for part in ATTENTION]
     )  # (3D, D)
-    for part in parts:
+    for part in ATTENTION:
         tensors.let_go(f"{attention}.{part}.weight")  # copied
-    qkv_bias = np.concatenate([tensors.take(f"{attention}.{part}.bias", hidden) for part in parts])
+    qkv_bias = np.concatenate(
+        [tensors.take(f"{attention}.{part}.bias", hidden) for part in ATTENTION]
+    )
     # Attention divides q k^T by sqrt(D/H). Done here once, on the queries, it costs nothing later.
     scale = (hidden // config.num_attention_heads) ** -0.5
     qkv_weight[:hidden] *= scale

@@ -6,15 +6,21 @@ The names and defaults are those of sentence-transformers' class.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from minibert import kernels as numpy_kernels
-from minibert.activations import ACTIVATIONS, torch_activation
+from minibert.activations import (
+    ACTIVATIONS,
+    TORCH_SETTINGS,
+    name_in_torch,
+    torch_activation,
+)
 from minibert.arguments import check_counts, check_no_tensor, check_prompts, one_name
 from minibert.arrays import Array
+from minibert.bert import Watch
 from minibert.checkpoint import Checkpoint, read_bias, read_norm
 from minibert.errors import CheckpointError
 from minibert.families import FAMILIES
@@ -25,13 +31,18 @@ from minibert.model import Model
 from minibert.packing import Pack, firsts
 from minibert.pooling import mean
 from minibert.progress import progress, wanted
-from minibert.tokens import Cut, OnLong, Text, check_on_long, check_texts
+from minibert.tokens import Cut, OnLong, Text, check_on_long, check_texts, listed, no_list
 from minibert.transformer import Transformer
 
 if TYPE_CHECKING:
     from minibert.processes import Processes, Recipe
 
 __all__ = ["CrossEncoder"]
+
+# Functions of torch that need no more than the logits, and are called here as there.
+TORCH_FUNCTIONS = {
+    *("gelu", "hardtanh", "leaky_relu", "relu", "relu6", "sigmoid", "silu", "softmax", "tanh"),
+}
 
 # Logits (n, labels) -> scores of the same shape.
 ScoreActivation: TypeAlias = Callable[[Array], Array]
@@ -75,14 +86,18 @@ class CrossEncoder(Model):
         """Load a folder, or a model of the hub by its name.
 
         `activation_fn` turns logits (n, labels) into scores: a name, as "sigmoid" or "identity", or
-        a function on arrays. Without it the folder decides, and where that is silent, sigmoid for
-        one label and nothing for more. `max_length` is the most tokens of a pair; `num_labels` only
-        checks what the folder has. The others are as in SentenceTransformer.
+        a function on arrays; torch.nn.Sigmoid() and its like are known by their names. Without it
+        the folder decides, and where that is silent, sigmoid for one label and nothing for more.
+        `max_length` is the most tokens of a pair; `num_labels` only checks what the folder has. The
+        others are as in SentenceTransformer.
 
-        Raises what SentenceTransformer raises; CheckpointError for a folder without such a head.
+        Raises what SentenceTransformer raises; CheckpointError for a folder without such a head;
+        ValueError or TypeError for an activation that cannot be computed.
         """
         check_on_long(on_long)
         check_prompts(prompts)
+        if activation_fn is not None:
+            as_activation(activation_fn)
         path = find_model(
             model_name_or_path,
             revision=revision,
@@ -111,10 +126,10 @@ class CrossEncoder(Model):
         if max_length is not None:
             self.max_seq_length = max_length
         self.take_prompts({**self.folder.prompts, **(prompts or {})}, default_prompt_name)
-        named = activation_fn or named_activation(self.folder, self.transformer.checkpoint)
-        default = "sigmoid" if self.num_labels == 1 else "identity"
-        self.activation_fn: str | ScoreActivation = named or default
-        as_activation(self.activation_fn)
+        if activation_fn is None:
+            default = "sigmoid" if self.num_labels == 1 else "identity"
+            activation_fn = named_activation(self.folder, self.transformer.checkpoint) or default
+        self.activation_fn = activation_fn
         self.on_long: OnLong = on_long
 
     def predict(
@@ -155,7 +170,7 @@ class CrossEncoder(Model):
         check_on_long(on_long)
         if on_long == "window":
             raise ValueError('on_long="window" is for vectors; a pair is scored as a whole.')
-        activate = as_activation(activation_fn or self.activation_fn)
+        activate = as_activation(self.activation_fn if activation_fn is None else activation_fn)
         text = self.prompt_for(prompt, prompt_name)
         options = {"on_long": on_long, "pack_tokens": pack_tokens, "batch_size": batch_size}
         with progress(len(pairs), wanted(show_progress_bar)) as advance:
@@ -166,8 +181,7 @@ class CrossEncoder(Model):
         logits = np.concatenate([self._none(), *(part for part, _ in parts)])
         cut = sum((cut for _, cut in parts), Cut())
         cut.report(len(pairs), self.transformer.limit(), on_long)
-        # A copy: a function may give its own array, of any float type.
-        scores = np.array(activate(logits), dtype=np.float32)
+        scores = scores_of(activate, logits)
         if self.num_labels == 1 and scores.ndim > 1:
             scores = scores[:, 0]
         if apply_softmax and scores.ndim > 1:
@@ -201,8 +215,9 @@ class CrossEncoder(Model):
         """Room for the logits of some pairs."""
         return np.empty((pairs, self.num_labels), dtype=np.float32)
 
-    def _head(self, pack: Pack, hidden: Array) -> tuple[Array]:
+    def _head(self, pack: Pack, hidden: Array, watch: Watch | None = None) -> tuple[Array]:
         """The logits of a pack's pairs: their first tokens, (S, D) -> (S, labels)."""
+        watch = watch or (lambda name, array: None)
         kernels, head = self.transformer.device.kernels, self._on_device
         if self._takes_mean:
             hidden = mean(hidden, pack.lengths, 0, kernels)  # (N, D) -> (S, D)
@@ -212,7 +227,10 @@ class CrossEncoder(Model):
             kernels.layer_norm_(
                 pooled, head.norm_weight, head.norm_bias, self.config.layer_norm_eps
             )
-        return (kernels.linear(pooled, head.weight, head.bias),)
+        watch("the classifier's dense layer", pooled)
+        logits = kernels.linear(pooled, head.weight, head.bias)
+        watch("the classifier", logits)
+        return (logits,)
 
     def rank(
         self,
@@ -228,21 +246,31 @@ class CrossEncoder(Model):
 
         Raises ValueError for a model with several labels, TypeError for what are no documents.
         """
-        if isinstance(documents, str) or not isinstance(documents, Iterable):
-            raise TypeError(f"documents is {documents!r:.40}; expected a list of texts.")
-        documents = list(documents)
+        given = listed(documents, "rank()")
         check_counts(top_k=top_k)
         if self.num_labels != 1:
             raise ValueError(
                 f"This model has {self.num_labels} labels: its scores have no order. Use predict()."
             )
-        scores = self.predict([(query, document) for document in documents], **arguments)
+        scores = self.predict([(query, document) for document in given], **arguments)
         order = np.argsort(-np.asarray(scores), kind="stable")[:top_k]
         return [
             {"corpus_id": int(number), "score": float(scores[number])}
-            | ({"text": documents[number]} if return_documents else {})
+            | ({"text": given[number]} if return_documents else {})
             for number in order
         ]
+
+    @property
+    def activation_fn(self) -> str | ScoreActivation:
+        """What makes scores of logits: a name, or a function on arrays. Can be set."""
+        return self._activation_fn
+
+    @activation_fn.setter
+    def activation_fn(self, activation_fn: str | ScoreActivation) -> None:
+        as_activation(activation_fn)
+        # By its name where it has one: so copies and processes need no torch.
+        name = None if isinstance(activation_fn, str) else activation_name(activation_fn)
+        self._activation_fn = activation_fn if name is None else name
 
     @property
     def num_labels(self) -> int:
@@ -330,7 +358,7 @@ def named_activation(folder: Folder, checkpoint: Checkpoint) -> str | None:
     )
     if written is None:
         return None
-    name = torch_activation(str(written))
+    name = activation_of(str(written))
     if name is None:
         raise CheckpointError(
             f"{folder.path}: activation_fn is {written!r}, which minibert does not compute. Pass "
@@ -340,22 +368,104 @@ def named_activation(folder: Folder, checkpoint: Checkpoint) -> str | None:
 
 
 def as_activation(given: str | ScoreActivation) -> ScoreActivation:
-    """A function on arrays, from a name or as it is; it gets an array of its own.
+    """A function on arrays, from a name, from torch's class or function, or as it is.
 
-    Raises ValueError for a name that is not known.
+    It gets an array of its own. What is torch's is known by its name, and never called.
+
+    Raises ValueError for a name that is not known, TypeError for what is no function.
     """
-    if not isinstance(given, str):
+    name = activation_name(given)
+    if name is None:
+        if not callable(given):
+            raise TypeError(f"activation_fn is {given!r:.80}; expected a name or a function.")
         return given
-    name = torch_activation(given) or {"identity": "linear"}.get(given.lower(), given.lower())
-    if name not in ACTIVATIONS:
-        expected = ", ".join(sorted({"identity", *ACTIVATIONS} - {"linear"}))
-        raise ValueError(f"activation_fn is {given!r}; expected a function or one of {expected}.")
 
     def activate(logits: Array) -> Array:
-        ACTIVATIONS[name](numpy_kernels, logits)
+        if name == "softmax":
+            numpy_kernels.softmax_(logits)
+        else:
+            ACTIVATIONS[name](numpy_kernels, logits)
         return logits
 
     return activate
+
+
+def activation_name(given: object) -> str | None:
+    """The name here of an activation: None for a function that is not torch's.
+
+    Raises ValueError for a name that is not known, and for what torch would compute otherwise.
+    """
+    written = given if isinstance(given, str) else name_in_torch(given)
+    if written is None:
+        return None
+    kind = written.rpartition(".")[2]
+    name = activation_of(written)
+    if name is None and isinstance(given, str):
+        name = {"identity": "linear"}.get(given.lower(), given.lower())
+    if name is None and kind in TORCH_FUNCTIONS and not isinstance(given, type):
+        name = kind
+    if name not in {*ACTIVATIONS, "softmax"}:
+        expected = ", ".join(sorted({"identity", "softmax", *ACTIVATIONS} - {"linear"}))
+        raise ValueError(
+            f"activation_fn is {' '.join(f'{given!r:.80}'.split())}; expected a function or one "
+            f"of {expected}, or torch's class of one. A function is given NumPy arrays."
+        )
+    if not isinstance(given, str | type):
+        check_settings(given, kind)
+    return name
+
+
+def activation_of(name: str) -> str | None:
+    """The activation of scores by the full name of torch's class: None for others."""
+    if name in ("torch.nn.Softmax", "torch.nn.modules.activation.Softmax"):
+        return "softmax"
+    return torch_activation(name)
+
+
+def check_settings(given: object, kind: str) -> None:
+    """Raise ValueError for an activation of torch's with settings that are not computed here."""
+    expected = TORCH_SETTINGS.get(kind, {})
+    found = {key: getattr(given, key, value) for key, value in expected.items()}
+    computed = " and ".join(f"{key}={value!r}" for key, value in expected.items())
+    if kind == "Softmax" and getattr(given, "dim", None) not in (None, 1, -1):
+        # Over the pairs, dim=0, a score would hang on the batch that its pair is in.
+        found, computed = {"dim": given}, "dim=1, over the labels"
+    if found != expected:
+        raise ValueError(
+            f"activation_fn is {given!r:.80}; minibert computes {kind} with {computed}. Pass a "
+            "function on NumPy arrays."
+        )
+
+
+def scores_of(activate: ScoreActivation, logits: Array) -> Array:
+    """What an activation makes of the logits (n, labels), as float32: the same, or (n,).
+
+    Raises TypeError for what are no numbers, ValueError for another shape and for NaN.
+    """
+    count = len(logits)
+    try:
+        made = activate(logits)
+    except (AttributeError, TypeError) as error:
+        raise TypeError(
+            f"activation_fn failed: {error}. It is given a NumPy array, a row of logits for each "
+            "pair."
+        ) from error
+    found = np.asarray(made)
+    if found.dtype.kind not in "fiub":
+        raise TypeError(
+            f"activation_fn gave a {type(made).__name__} ({made!r:.40}); expected an array of "
+            "numbers, a row for each pair."
+        )
+    if found.ndim not in (1, 2) or len(found) != count:
+        raise ValueError(
+            f"activation_fn gave the shape {found.shape} for {count} pairs; expected a row for "
+            "each pair."
+        )
+    if np.isnan(found).any():
+        row = int(np.flatnonzero(np.isnan(found).reshape(count, -1).any(axis=1))[0])
+        raise ValueError(f"activation_fn gave NaN for pair {row} of {count}.")
+    # A copy: a function may give its own array, of any float type.
+    return np.array(found, dtype=np.float32)
 
 
 def pairs_of(inputs: object) -> tuple[list[Text], bool]:
@@ -363,9 +473,7 @@ def pairs_of(inputs: object) -> tuple[list[Text], bool]:
     if isinstance(inputs, np.ndarray):
         inputs = inputs.tolist()
     if isinstance(inputs, str | bytes) or not isinstance(inputs, Sequence):
-        raise TypeError(
-            f"predict() got a {type(inputs).__name__} ({inputs!r:.40}). Pass pairs of texts."
-        )
+        raise no_list(inputs, "predict()", "a list of pairs of texts")
     single = len(inputs) == 2 and all(isinstance(text, str) for text in inputs)
     pairs = check_texts([inputs] if single else inputs)
     for number, pair in enumerate(pairs):

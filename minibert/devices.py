@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -35,6 +36,8 @@ __all__ = [
     "thread_count",
 ]
 
+logger = logging.getLogger(__name__)
+
 # OpenBLAS's names of its kernels that use AVX-512.
 SMALL_PRODUCTS = {"SKYLAKEX", "COOPERLAKE", "SAPPHIRERAPIDS"}
 
@@ -42,6 +45,9 @@ SMALL_PRODUCTS = {"SKYLAKEX", "COOPERLAKE", "SAPPHIRERAPIDS"}
 # this is the number for it is not measured yet.
 CPU_PACK_TOKENS = 1024
 GPU_PACK_TOKENS = 16384
+
+# The first number of threads that was too large: a process says it once.
+TOLD: list[int] = []
 
 # Some named tuple: mypy has no word for any one of them.
 Holder = TypeVar("Holder", bound=Any)
@@ -134,6 +140,7 @@ def device_name(device: object) -> str:
     Raises ValueError for another. Whether there is such a device is not asked.
     """
     name = "cpu" if device is None else str(device)
+    name = "cpu" if name == "cpu:0" else name  # torch's other name of it
     if not re.fullmatch("cpu|cuda(:[0-9]+)?", name):
         raise ValueError(f'device is {device!r}; expected "cpu", "cuda" or "cuda:" and a number.')
     return name
@@ -245,11 +252,24 @@ def quota(root: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def thread_count(threads: int | None) -> int:
-    """How many threads to use, None being all. Raises ValueError for more than there are cores."""
+    """How many threads to use: None is one a core, and more than there are cores are as many.
+
+    Raises ValueError for what is no whole number from 1 up.
+    """
     cores = available_threads()
-    if threads is not None and not (is_count(threads) and threads <= cores):
-        raise ValueError(f"threads is {threads!r}; expected 1 to {cores}, the cores to be had.")
-    return threads or cores
+    if threads is None:
+        return cores
+    if not is_count(threads):
+        raise ValueError(
+            f"threads is {threads!r}; expected a whole number from 1 up, or None for all {cores} "
+            "cores."
+        )
+    if threads > cores and not TOLD:
+        TOLD.append(threads)
+        logger.warning(
+            "threads is %d, and this process may use %d cores: it uses %d.", threads, cores, cores
+        )
+    return min(int(threads), cores)
 
 
 class Cores:

@@ -82,14 +82,15 @@ class SentenceTransformer(Model):
     ) -> None:
         """Load a folder, or a model of the hub by its name.
 
-        `threads` is how many cores to use; None means all that this process may. `on_long` says
-        what happens to texts above the maximum length, see encode. `reproducible` gives a text the
-        same bits whatever its neighbours, their order, the batch size and the number of threads, on
-        one machine; it costs short texts more than long ones. `short_inputs` lets the first short
-        text make a second copy of the layers' weights, on processors with AVX-512, where it makes
-        the short ones three times as fast. `dtype` is "float32", or on a GPU "float16" for the
-        BERT's weights and activations; vectors are float32. The others are
-        sentence-transformers'; `trust_remote_code` changes nothing, as no code of a model is run.
+        `threads` is how many cores to use; None means all that this process may, and more than
+        these are as many. `on_long` says what happens to texts above the maximum length, see
+        encode. `reproducible` gives a text the same bits whatever its neighbours, their order, the
+        batch size and the number of threads, on one machine; it costs short texts more than long
+        ones. `short_inputs` lets the first short text make a second copy of the layers' weights, on
+        processors with AVX-512, where it makes the short ones three times as fast. `dtype` is
+        "float32", or on a GPU "float16" for the BERT's weights and activations; vectors are
+        float32. The others are sentence-transformers'; `trust_remote_code` changes nothing, as no
+        code of a model is run.
 
         Raises FileNotFoundError or ModelUnavailableError if there is no such model, CheckpointError
         if its folder cannot be used, DeviceError if the device cannot.
@@ -358,8 +359,7 @@ class SentenceTransformer(Model):
     @similarity_fn_name.setter
     def similarity_fn_name(self, name: str | None) -> None:
         # None is the cosine, as with the reference.
-        self._similarity_fn_name = "cosine" if name is None else str(name)
-        check_metric(self._similarity_fn_name)
+        self._similarity_fn_name = "cosine" if name is None else check_metric(name)
 
     def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:
         """Score vectors by the model's own metric: (n, D), (m, D) -> (n, m)."""

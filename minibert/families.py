@@ -58,6 +58,14 @@ def albert_layer_names(config: Config) -> list[str]:
     ]
 
 
+# What transformers' models return, in its order: of those that may be decoders, and of others.
+DECODER_OUTPUTS = (
+    *("last_hidden_state", "pooler_output", "hidden_states"),
+    *("past_key_values", "attentions", "cross_attentions"),
+)
+POOLER_OUTPUTS = ("last_hidden_state", "pooler_output", "hidden_states", "attentions")
+PLAIN_OUTPUTS = ("last_hidden_state", "hidden_states", "attentions")
+
 BERT_CLASSIFIER = ClassifierNames("pooler.dense", "tanh", "classifier")
 ROBERTA_CLASSIFIER = ClassifierNames("classifier.dense", "tanh", "classifier.out_proj")
 
@@ -71,6 +79,9 @@ class Family:
     names_tokenizer: bool = True  # whether the class that a folder names counts
     # BERT's name of a part of a tensor's name -> the family's, replaced one after the other.
     names: tuple[tuple[str, str], ...] = ()
+    # The same in a folder with embeddings.LayerNorm, where transformers has other names than the
+    # model's own repository.
+    newer_names: tuple[tuple[str, str], ...] = ()
     layer_names: Callable[[Config], list[str]] = layer_names
     # A field of Config -> its key in config.json.
     keys: dict[str, str] = field(default_factory=dict)
@@ -84,6 +95,9 @@ class Family:
     positions_follow_padding: bool = False
     projection: str = ""  # the tensor between a narrower word table and the layers
     relative_bias: str = ""  # the tensor that attention adds by distance
+    # What transformers' model of the family returns, in its order.
+    outputs: tuple[str, ...] = DECODER_OUTPUTS
+    has_pooler: bool = True  # whether transformers' AutoModel makes one
     is_rotary: bool = False  # whether the forward pass is rotary.py's
     # Fields of Config that a config.json, whose path comes first, gives in a way of its own.
     read: Callable[[Path, dict[str, Any]], dict[str, Any]] = lambda path, settings: {}
@@ -97,6 +111,7 @@ KINDS = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope
 
 def modernbert_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """The bases of the angles and the local layers, in the keys of both releases."""
+    check_head_dim(path, settings)
     by_kind = setting(path, settings, "rope_parameters", dict, {})
     if by_kind.keys() - KINDS:
         raise CheckpointError(
@@ -125,7 +140,11 @@ def modernbert_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def nomic_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The sizes under the keys of the published models, which are GPT-2's."""
+    """The sizes under the keys of the published models, which are GPT-2's.
+
+    Where a key of transformers' own stands beside one of these, it counts: so it is there.
+    """
+    check_head_dim(path, settings)
     published = {
         "hidden_size": "n_embd",
         "num_hidden_layers": "n_layer",
@@ -135,12 +154,29 @@ def nomic_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
         "layer_norm_eps": "layer_norm_epsilon",
         "global_rope_theta": "rotary_emb_base",
     }
-    found = {name: settings[key] for name, key in published.items() if settings.get(key)}
+    found = {
+        name: settings[key]
+        for name, key in published.items()
+        if settings.get(key) and settings.get(name) is None
+    }
     gates = {"swiglu": "silu", "geglu": "gelu"}
-    if settings.get("activation_function") in gates:
+    if settings.get("activation_function") in gates and settings.get("hidden_act") is None:
         found["hidden_act"] = gates[settings["activation_function"]]
     base = rotary_base(path, settings, setting(path, settings, "rope_parameters", dict, {}))
     return found | ({} if base is None else {"global_rope_theta": base})
+
+
+def check_head_dim(path: Path, settings: dict[str, Any]) -> None:
+    """Raise CheckpointError for heads that are wider or narrower than their part of a state."""
+    width, heads = settings.get("hidden_size", 768), settings.get("num_attention_heads", 12)
+    head = settings.get("head_dim")
+    if head is None or not (is_count(width) and is_count(heads)):  # they are checked later
+        return
+    if not is_count(head) or head * heads != width:
+        raise CheckpointError(
+            f"{path}: head_dim is {head!r} and num_attention_heads {heads}; their product must be "
+            f"hidden_size, which is {width}."
+        )
 
 
 def rotary_base(
@@ -199,6 +235,8 @@ FAMILIES: dict[str, Family] = {
         fixed={"layer_norm_eps": 1e-12, "type_vocab_size": 1},
         defaults={"num_hidden_layers": 6},
         has_token_types=False,
+        outputs=PLAIN_OUTPUTS,
+        has_pooler=False,
         classifier=ClassifierNames("pre_classifier", "relu", "classifier"),
     ),
     # Clark et al., "ELECTRA" (2020): its discriminator, whose word table may be narrower.
@@ -212,6 +250,11 @@ FAMILIES: dict[str, Family] = {
             "num_attention_heads": 4,
         },
         projection="embeddings_project",
+        outputs=(
+            *("last_hidden_state", "past_key_values"),
+            *("hidden_states", "attentions", "cross_attentions"),
+        ),
+        has_pooler=False,
         classifier=ClassifierNames("classifier.dense", "gelu", "classifier.out_proj"),
     ),
     # Song et al., "MPNet" (2020): no token types, and a bias by distance in every attention.
@@ -231,6 +274,7 @@ FAMILIES: dict[str, Family] = {
         has_token_types=False,
         positions_follow_padding=True,
         relative_bias="encoder.relative_attention_bias.weight",
+        outputs=POOLER_OUTPUTS,
         classifier=ROBERTA_CLASSIFIER,
     ),
     "albert": Family(
@@ -255,6 +299,7 @@ FAMILIES: dict[str, Family] = {
             "hidden_act": "gelu_new",
         },
         projection="encoder.embedding_hidden_mapping_in",
+        outputs=POOLER_OUTPUTS,
     ),
     "modernbert": Family(
         prefix="model.",
@@ -271,6 +316,8 @@ FAMILIES: dict[str, Family] = {
             "layer_norm_eps": 1e-5,
         },
         has_token_types=False,
+        outputs=PLAIN_OUTPUTS,
+        has_pooler=False,
         is_rotary=True,
         read=modernbert_fields,
         classifier=ClassifierNames("head.dense", "gelu", "classifier", norm="head.norm"),
@@ -284,7 +331,22 @@ FAMILIES: dict[str, Family] = {
             ("attn.Wo", "attn.out_proj"),
             ("attn_norm", "norm1"),
             ("mlp_norm", "norm2"),
+            ("mlp.gate", "mlp.fc12"),
+            ("mlp.up", "mlp.fc11"),
             ("mlp.Wo", "mlp.fc2"),
+        ),
+        newer_names=(
+            ("embeddings.tok_embeddings", "embeddings.word_embeddings"),
+            ("embeddings.norm", "embeddings.LayerNorm"),
+            ("attn.query", "self_attn.q_proj"),
+            ("attn.key", "self_attn.k_proj"),
+            ("attn.value", "self_attn.v_proj"),
+            ("attn.Wo", "self_attn.o_proj"),
+            ("attn_norm", "post_attention_layernorm"),
+            ("mlp_norm", "post_mlp_layernorm"),
+            ("mlp.gate", "mlp.gate_proj"),
+            ("mlp.up", "mlp.up_proj"),
+            ("mlp.Wo", "mlp.down_proj"),
         ),
         defaults={
             "vocab_size": 30528,
@@ -292,6 +354,8 @@ FAMILIES: dict[str, Family] = {
             "max_position_embeddings": 2048,
             "global_rope_theta": 1000.0,
         },
+        outputs=POOLER_OUTPUTS,
+        has_pooler=False,
         is_rotary=True,
         read=nomic_fields,
         fixed_keys={

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from minibert import bert, rotary
 from minibert.arrays import Array, IntArray, Kernels
 from minibert.bert import Together, Watch
@@ -22,10 +24,15 @@ def hidden_states(
     chosen: IntArray | None = None,
     together: Together | None = None,
 ) -> Array:
-    """The states of the last layer, by the model's family: see bert.hidden_states."""
+    """The states of the last layer, by the model's family: see bert.hidden_states.
+
+    Numbers that are too large become infinity or NaN without a word of NumPy's: whoever uses the
+    states looks at them, and huge ones on the way may still end well.
+    """
     is_rotary = FAMILIES[config.model_type].is_rotary
     forward = rotary.hidden_states if is_rotary else bert.hidden_states
-    return forward(pack, parameters, config, kernels, watch, chosen, together)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return forward(pack, parameters, config, kernels, watch, chosen, together)
 
 
 def check_device(config: Config, name: str) -> None:

@@ -14,6 +14,7 @@ from minibert import kernels as numpy_kernels
 from minibert.activations import ACTIVATIONS
 from minibert.arguments import check_given_counts
 from minibert.arrays import Array
+from minibert.bert import Watch
 from minibert.best import top_k as best
 from minibert.checkpoint import Checkpoint
 from minibert.errors import CheckpointError
@@ -114,8 +115,11 @@ class BertForMaskedLM:
 
         places = [np.flatnonzero(ids == mask) for ids in rows.ids]
 
-        def head(pack: Pack, hidden: Array) -> tuple[Array]:
-            return (self._logits(pack, hidden, [places[text] for text in pack.order]),)
+        def head(pack: Pack, hidden: Array, watch: Watch | None = None) -> tuple[Array]:
+            logits = self._logits(pack, hidden, [places[text] for text in pack.order])
+            if watch:
+                watch("the head for masked words", logits)
+            return (logits,)
 
         guesses: list[Any] = [None] * len(texts)
         for pack, (logits,) in self.transformer.run_rows(rows.ids, rows.types, head):
@@ -209,11 +213,14 @@ def read_head(checkpoint: Checkpoint) -> WordHead:
         )
     biases = (f"{name}.decoder.bias", f"{name}.bias")
     bias = next((tensors.take(bias, words) for bias in biases if bias in tensors), None)
+    # A NomicBERT's has the other name, in transformers as in its own repository.
+    norms = (f"{name}.transform.LayerNorm", f"{name}.transform.layer_norm")
+    norm = next((norm for norm in norms if f"{norm}.weight" in tensors), norms[0])
     return WordHead(
         transform_weight=tensors.take(f"{name}.transform.dense.weight", width, width).T,
         transform_bias=tensors.take(f"{name}.transform.dense.bias", width),
-        norm_weight=tensors.take(f"{name}.transform.LayerNorm.weight", width),
-        norm_bias=tensors.take(f"{name}.transform.LayerNorm.bias", width),
+        norm_weight=tensors.take(f"{norm}.weight", width),
+        norm_bias=tensors.take(f"{norm}.bias", width),
         decoder_weight=decoder.T,
         decoder_bias=np.zeros(words, dtype=np.float32) if bias is None else bias,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from enum import Enum
 
 from minibert.errors import CheckpointError
 from minibert.scores import SIMILARITIES
@@ -26,11 +27,16 @@ DOT_PRODUCT_MODELS = {
 METRIC_NAMES = {"dot_score": "dot", "dot_product": "dot", "cos_sim": "cosine"}
 
 
-def check_metric(name: str) -> None:
-    """Raise ValueError for a name that is none of SIMILARITIES'."""
-    if name not in SIMILARITIES:
+def check_metric(given: object) -> str:
+    """The name of a metric, which a member of an enumeration may hold, as the reference's does.
+
+    Raises ValueError for a name that is none of SIMILARITIES'.
+    """
+    name = given.value if isinstance(given, Enum) else given
+    if not isinstance(name, str) or name not in SIMILARITIES:
         expected = ", ".join(map(repr, SIMILARITIES))
-        raise ValueError(f"similarity_fn_name is {name!r}; expected one of {expected}.")
+        raise ValueError(f"similarity_fn_name is {given!r}; expected one of {expected}.")
+    return str(name)
 
 
 def metric_of(asked: str | None, written: str | None, name: str | None) -> tuple[str, str]:
@@ -39,8 +45,7 @@ def metric_of(asked: str | None, written: str | None, name: str | None) -> tuple
     `asked` is the caller's word, `written` the folder's, `name` the model's name on the hub.
     """
     if asked is not None:
-        check_metric(asked)
-        return str(asked), "asked for"
+        return check_metric(asked), "asked for"
     if written is not None:
         metric = METRIC_NAMES.get(written, written)
         if metric not in SIMILARITIES:

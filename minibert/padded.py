@@ -6,28 +6,30 @@ Only the rows' real tokens are packed and computed. What stands at padding is 0 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minibert.arrays import Array, IntArray, Kernels
+from minibert.arrays import Array, IntArray
 from minibert.bert import Watch, pooler_output
 from minibert.checkpoint import load_checkpoint, read_config
 from minibert.devices import Device, available_threads, find_device, one_blas_thread
 from minibert.errors import CheckpointError
 from minibert.families import FAMILIES, most_tokens, positions_of
+from minibert.finite import OTHER_ORDER, FirstNotFinite
 from minibert.forward import check_device, hidden_states
 from minibert.hub import find_model
 from minibert.json_files import read_json
+from minibert.model_output import BertOutput, Refused
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, packs
 from minibert.parameters import Config, Parameters
 from minibert.shares import Shares
+from minibert.tensors import is_finite
 from minibert.tokenizer_classes import SPECIAL_NAMES
-from minibert.tokens import Rows, Text, TextTokenizer, check_texts
+from minibert.tokens import Rows, Text, TextTokenizer, check_texts, listed
 from minibert.vocabulary import load_tokenizer
 
 __all__ = ["BertModel", "BertOutput", "Tokenizer", "pad_rows"]
@@ -127,9 +129,10 @@ class Tokenizer:
         if side not in ("left", "right"):
             raise ValueError(f'padding_side is {side!r}; expected "left" or "right".')
         single = isinstance(text, str)
-        texts = check_texts([text] if single else list(text))
+        texts = check_texts([text] if single else listed(text, "The tokenizer"))
         if text_pair is not None:
-            texts = paired(texts, [text_pair] if isinstance(text_pair, str) else list(text_pair))
+            seconds = [text_pair] if isinstance(text_pair, str) else listed(text_pair, "text_pair")
+            texts = paired(texts, seconds)
         longest = max_length or self.model_max_length
         cuts = truncation in (True, "longest_first")
         rows = self._words.rows(texts, longest if cuts else None, special=add_special_tokens)
@@ -222,37 +225,6 @@ def paired(texts: Sequence[Text], seconds: Sequence[Any]) -> list[Text]:
     return pairs
 
 
-@dataclass(frozen=True)
-class BertOutput:
-    """What BertModel returns, for B rows of T tokens; 0 wherever the mask is."""
-
-    last_hidden_state: Array  # (B, T, D)
-    hidden_states: tuple[Array, ...] | None  # L + 1 of (B, T, D): the embeddings, each layer
-    attentions: tuple[Array, ...] | None  # L of (B, H, T, T), a row of weights for each token
-    attention_mask: IntArray  # (B, T)
-    parameters: Parameters
-    kernels: Kernels
-
-    @property
-    def pooler_output(self) -> Array:
-        """The pooler's view of each row's first token: (B, D).
-
-        Raises ValueError where the checkpoint has no pooler, and for rows whose first token is
-        padding: transformers would pool that padding.
-        """
-        masked = np.flatnonzero(self.attention_mask[:, 0] == 0)
-        if len(masked):
-            raise ValueError(
-                f"Row {masked[0]} begins with padding, and the pooler reads the first column. "
-                "Pad on the right."
-            )
-        return pooler_output(self.last_hidden_state[:, 0], self.parameters, self.kernels)
-
-    def __getitem__(self, index: int) -> Array:
-        """output[0] is last_hidden_state, output[1] is pooler_output, as in transformers."""
-        return (lambda: self.last_hidden_state, lambda: self.pooler_output)[index]()
-
-
 class BertModel:
     """BERT under transformers' names: padded ids -> hidden states."""
 
@@ -262,8 +234,14 @@ class BertModel:
         parameters: Parameters,
         device: str | None = None,
         dtype: object = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
+        """Put the parameters on a device.
+
+        `settings` is all of config.json, which may say what calls return that do not say it.
+        """
         self.config = config
+        self._settings = dict(settings or {})
         self._device = find_device(device, dtype)
         check_device(config, self._device.name)
         self._parameters = self._device.put_parameters(parameters)
@@ -296,7 +274,7 @@ class BertModel:
         if not (folder / "config.json").exists():
             raise CheckpointError(f"{folder} has no config.json, so there is no BERT in it.")
         checkpoint = load_checkpoint(folder)
-        return cls(checkpoint.config, checkpoint.parameters, device, dtype)
+        return cls(checkpoint.config, checkpoint.parameters, device, dtype, checkpoint.settings)
 
     def __call__(
         self,
@@ -304,21 +282,23 @@ class BertModel:
         attention_mask: ArrayLike | None = None,
         token_type_ids: ArrayLike | None = None,
         *,
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
-        return_dict: bool = True,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        return_dict: bool | None = None,
         pack_tokens: int | None = None,
-    ) -> BertOutput:
-        """Run the model on B rows of T ids: (B, T) -> a BertOutput.
+    ) -> Any:
+        """Run the model on B rows of T ids: (B, T) -> a BertOutput, or with return_dict=False its
+        tuple.
 
         attention_mask is 1 at tokens and 0 at padding, on either side; without one, all are tokens.
         A token's position is its column, so padding on the left moves it, as in transformers.
+        Where a call leaves the last three open, config.json decides under their names, and where it
+        is silent too, there are no hidden states, no attentions, and a BertOutput.
 
         Raises ValueError for shapes, ids or positions out of range, for a row without tokens, and
-        in MPNet and ModernBERT, whose attention goes by distance, for padding between tokens.
+        in MPNet and ModernBERT, whose attention goes by distance, for padding between tokens; and
+        for the tuple of a model with a pooler that the checkpoint lacks, or that padding is before.
         """
-        if not return_dict:
-            raise ValueError("return_dict=False is not supported; take output.last_hidden_state.")
         ids = whole_numbers("input_ids", input_ids, None, self.config.vocab_size)
         mask = whole_numbers("attention_mask", attention_mask, ids.shape, 2, default=1)
         types = whole_numbers(
@@ -328,35 +308,84 @@ class BertModel:
         self._check_gaps(mask)
         columns = [np.flatnonzero(row) for row in mask]  # where each row has its tokens
         rows = list(enumerate(columns))
-        watched = output_hidden_states or output_attentions
+        keeps_hidden = self._wants("output_hidden_states", output_hidden_states)
+        keeps_attentions = self._wants("output_attentions", output_attentions)
+        watched = keeps_hidden or keeps_attentions
         # Of ALBERT's layers some are several.
         layers = len(self._parameters.layers) + len(self._parameters.rotary_layers)
         recorder = Recorder(
             ids.shape, columns, self.config, layers, self._device,
-            output_hidden_states, output_attentions,
+            keeps_hidden, keeps_attentions,
         )  # fmt: skip
-        found = packs(
-            [ids[index, here] for index, here in rows],
-            pack_tokens or self._device.pack_tokens,
-            positions=[positions_of(ids[index], self.config)[here] for index, here in rows],
-            token_types=[types[index, here] for index, here in rows],
+        work = list(
+            packs(
+                [ids[index, here] for index, here in rows],
+                pack_tokens or self._device.pack_tokens,
+                positions=[positions_of(ids[index], self.config)[here] for index, here in rows],
+                token_types=[types[index, here] for index, here in rows],
+            )
         )
         with one_blas_thread():
-            for pack in (work := list(found)):
+            for pack in work:
                 recorder.pack = pack
                 with self._device.active():
                     watch = recorder if watched else None
                     hidden = self._hidden_states(pack, watch, alone=len(work) == 1)
                 recorder.unpack(recorder.last, self._device.take(hidden))
-        return BertOutput(
-            last_hidden_state=recorder.last,
+        if not is_finite(recorder.last):
+            self._name_not_finite(work)
+        outputs: dict[str, Any] = {
+            "last_hidden_state": recorder.last,
+            "pooler_output": self._pooled(recorder.last, mask),
             # The last one after a last norm, if there is one: so has transformers.
-            hidden_states=(*recorder.hidden[:-1], recorder.last) if output_hidden_states else None,
-            attentions=tuple(recorder.attentions) if output_attentions else None,
-            attention_mask=mask,
-            parameters=self._host_parameters,
-            kernels=find_device("cpu").kernels,
-        )
+            "hidden_states": (*recorder.hidden[:-1], recorder.last) if keeps_hidden else None,
+            "attentions": tuple(recorder.attentions) if keeps_attentions else None,
+            # Of a decoder, which minibert runs none of; transformers answers with none of them.
+            "cross_attentions": () if keeps_attentions else None,
+        }
+        fields = FAMILIES[self.config.model_type].outputs
+        output = BertOutput(**{name: outputs.get(name) for name in fields})
+        return output if self._wants("return_dict", return_dict, True) else output.to_tuple()
+
+    def _wants(self, name: str, asked: bool | None, default: bool = False) -> bool:
+        """What a call wants of its output: as it says, else as config.json says."""
+        written = self._settings.get(name)
+        return bool(next((value for value in (asked, written) if value is not None), default))
+
+    def _name_not_finite(self, work: list[Pack]) -> NoReturn:
+        """Raise CheckpointError, with the first step of these packs that made NaN or infinity."""
+        first = FirstNotFinite(self._device.take)
+        for pack in work:
+            if not first.step:
+                with one_blas_thread(), self._device.active():
+                    self._hidden_states(pack, first, alone=False)
+        first.step = first.step or OTHER_ORDER
+        raise first.error("This model", self._device.dtype)
+
+    def _pooled(self, last: Array, mask: IntArray) -> Array | Refused | None:
+        """What the pooler makes of each row's first token, (B, D), or why it makes nothing.
+
+        None where transformers has no pooler.
+        """
+        if not FAMILIES[self.config.model_type].has_pooler:
+            return None
+        weight, bias = self._host_parameters.pooler_weight, self._host_parameters.pooler_bias
+        if weight is None or bias is None:
+            return Refused(
+                "This checkpoint has no pooler (pooler.dense.weight, pooler.dense.bias), and so no "
+                "pooler_output. Take last_hidden_state."
+            )
+        masked = np.flatnonzero(mask[:, 0] == 0)
+        if len(masked):
+            return Refused(
+                f"Row {masked[0]} begins with padding, and the pooler reads the first column. "
+                "Pad on the right."
+            )
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
+            found = pooler_output(last[:, 0], self._host_parameters, find_device("cpu").kernels)
+        first = FirstNotFinite(lambda array: array)
+        first("the pooler", found)
+        return Refused(str(first.error("This model"))) if first.step else found
 
     def _hidden_states(self, pack: Pack, watch: Watch | None, alone: bool) -> Array:
         """The states of a pack, (N, D): of all at once where somebody watches or there is a GPU.

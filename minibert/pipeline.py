@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibert.arrays import Array, IntArray, Kernels
+from minibert.bert import Watch
 from minibert.errors import CheckpointError
 from minibert.folder import Folder
 from minibert.modules import Dense, Dropout, LayerNorm, Normalize, Pooling
@@ -16,6 +17,10 @@ from minibert.pooling import READS, Projection, Reads, RowModule, RowNorm, norma
 from minibert.tensors import Tensors, weight_files
 
 __all__ = ["Pipeline", "load_pipeline"]
+
+
+# What computes a module -> its name; of the others there is one, which is a function.
+NAMES: dict[type, str] = {Projection: "Dense", RowNorm: "LayerNorm"}
 
 
 class Pipeline(NamedTuple):
@@ -27,11 +32,9 @@ class Pipeline(NamedTuple):
     token_width: int  # of a token's state, as it is pooled
     width: int  # of a vector
 
-    def tokens(self, hidden: Array, kernels: Kernels) -> Array:
-        """The tokens' states as they are pooled: (N, D) -> (N, E)."""
-        for module in self.before:
-            hidden = module(hidden, kernels)
-        return hidden
+    def tokens(self, hidden: Array, kernels: Kernels, watch: Watch | None = None) -> Array:
+        """The tokens' states as they are pooled: (N, D) -> (N, E). `watch` is shown each module."""
+        return in_turn(self.before, hidden, kernels, watch)
 
     def skipped(self, prompt_length: int) -> int:
         """How many tokens of each text the pooling leaves out: [CLS] and a prompt, or none."""
@@ -53,11 +56,9 @@ class Pipeline(NamedTuple):
         skipped = self.skipped(prompt_length)
         return pool(self.pooling.pooling_mode, hidden, lengths, skipped, kernels)
 
-    def finished(self, vectors: Array, kernels: Kernels) -> Array:
+    def finished(self, vectors: Array, kernels: Kernels, watch: Watch | None = None) -> Array:
         """What the modules after the pooling make of its vectors: -> (S, width)."""
-        for module in self.after:
-            vectors = module(vectors, kernels)
-        return vectors
+        return in_turn(self.after, vectors, kernels, watch)
 
     def put(self, put: Callable[[Any], Any]) -> Pipeline:
         """The same with all tensors elsewhere: `put` takes a named tuple of them."""
@@ -66,6 +67,17 @@ class Pipeline(NamedTuple):
             return tuple(put(module) if isinstance(module, tuple) else module for module in modules)
 
         return self._replace(before=moved(self.before), after=moved(self.after))
+
+
+def in_turn(
+    modules: tuple[RowModule, ...], rows: Array, kernels: Kernels, watch: Watch | None
+) -> Array:
+    """What some modules make of rows, one after the other; `watch` is shown each by its name."""
+    for module in modules:
+        rows = module(rows, kernels)
+        if watch:
+            watch(NAMES.get(type(module), "Normalize"), rows)
+    return rows
 
 
 def load_pipeline(folder: Folder, hidden_size: int) -> Pipeline:

@@ -12,12 +12,14 @@ a model trained for the dot product that is the wrong ranking. Give it the model
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minibert.activations import name_in_torch
 from minibert.arguments import check_given_counts
 from minibert.arrays import Array, IntArray
 from minibert.best import Best
@@ -40,6 +42,16 @@ SCORE_FLOATS = 1 << 20
 QUERY_ROWS = PIECE_ROWS = 1024
 # Numbers of one temporary where pairs are scored in float64: 16 MB.
 EXACT_FLOATS = 1 << 21
+
+
+# Functions of sentence-transformers, as programs pass them -> the metric.
+NAMES_OF_FUNCTIONS = {
+    "cos_sim": "cosine",
+    "pytorch_cos_sim": "cosine",
+    "dot_score": "dot",
+    "euclidean_sim": "euclidean",
+    "manhattan_sim": "manhattan",
+}
 
 
 class Similar(Protocol):
@@ -338,14 +350,29 @@ def semantic_search(
 def score_function_of(
     score_function: ScoreFunction | str | None, model: Similar | None = None
 ) -> ScoreFunction:
-    """The function that semantic_search scores by. Raises ValueError for a name that is none."""
+    """The function that semantic_search scores by.
+
+    A name may be held by a member of an enumeration, and the reference's own functions are known by
+    theirs. Raises ValueError for a name that is none, and for torch's functions, which take
+    no arrays; TypeError for what is no function.
+    """
     if score_function is None:
         return cos_sim if model is None else SIMILARITIES[model.similarity_fn_name]
-    if isinstance(score_function, str):
-        if score_function not in SIMILARITIES:
-            raise ValueError(
-                f"score_function is {score_function!r}; expected a function or one of "
-                f"{', '.join(SIMILARITIES)}."
-            )
-        return SIMILARITIES[score_function]
-    return score_function
+    given = score_function.value if isinstance(score_function, Enum) else score_function
+    if callable(given) and is_the_reference_s(given):
+        given = NAMES_OF_FUNCTIONS.get(given.__name__, given)
+    if isinstance(given, str) and given in SIMILARITIES:
+        return SIMILARITIES[given]
+    expected = f"expected a function or one of {', '.join(SIMILARITIES)}"
+    if isinstance(given, str) or name_in_torch(given):
+        raise ValueError(
+            f"score_function is {given!r:.80}; {expected}. A function is given NumPy arrays."
+        )
+    if not callable(given):
+        raise TypeError(f"score_function is {given!r:.80}; {expected}.")
+    return given
+
+
+def is_the_reference_s(function: object) -> bool:
+    """Whether a function is of sentence-transformers."""
+    return str(getattr(function, "__module__", "")).startswith("sentence_transformers.")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from minibert.errors import CorpusError
 from minibert.hamming import nearest_bits
 from minibert.quantization import quantize_embeddings
 from minibert.ranking import nearest, rescored
+from minibert.tokens import listed
 
 if TYPE_CHECKING:
     from minibert.approximate import Graph
@@ -64,6 +65,7 @@ class Index:
         without a corpus, CorpusError for a damaged or empty one, and for a model or a metric that
         is not the one that it was made with.
         """
+        check_counts(threads=threads)
         self.corpus = Corpus(folder)
         self.threads = threads
         self.told = False  # that there are fewer documents than were asked for
@@ -172,7 +174,7 @@ class Index:
             )[0]
         check_given_counts(k=k, candidates=candidates)
         check_counts(rescore=rescore)
-        check_queries(queries, allow_empty)
+        queries = check_queries(queries, allow_empty)
         allowed = self._numbers(ids)
         there = len(self) if allowed is None else len(allowed)
         if k > there and not self.told:
@@ -278,8 +280,9 @@ class Index:
         return self._hits(chosen, np.array([float(hit["score"]) for hit in ranking]))
 
 
-def check_queries(queries: Sequence[str], allow_empty: bool) -> None:
-    """Raise TypeError for what are no texts, ValueError for one that asks nothing."""
+def check_queries(given: Sequence[str], allow_empty: bool) -> list[str]:
+    """The questions; TypeError for what are no texts, ValueError for one that asks nothing."""
+    queries: list[Any] = listed(given, "search()")
     for number, query in enumerate(queries, start=1):
         if not isinstance(query, str):
             raise TypeError(f"Query {number} of {len(queries)} is {query!r:.40}; expected a text.")
@@ -288,3 +291,4 @@ def check_queries(queries: Sequence[str], allow_empty: bool) -> None:
                 f"Query {number} of {len(queries)} is empty. A ranking for it says nothing; "
                 "allow_empty=True (--allow-empty) gives it all the same."
             )
+    return queries

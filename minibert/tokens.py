@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -161,12 +161,57 @@ def list_of(inputs: object, caller: str) -> Sequence[object]:
         return [inputs]
     if isinstance(inputs, np.ndarray) and inputs.ndim >= 1:
         return list(inputs.tolist())
-    if isinstance(inputs, bytes) or not isinstance(inputs, Sequence):
-        raise TypeError(
-            f"{caller} got a {type(inputs).__name__} ({inputs!r:.40}). Pass a str or a list of "
-            "str; of anything else that holds texts, list(texts)."
-        )
+    if isinstance(inputs, bytes | bytearray) or not isinstance(inputs, Sequence):
+        raise no_list(inputs, caller)
     return inputs
+
+
+def listed(inputs: object, caller: str) -> list[object]:
+    """The texts of anything that has them in an order, generators too.
+
+    Raises TypeError, in the method's name, for all else, and for what lists other things or other
+    kinds of texts: the columns of a table, the keys of a dict, the values of Arrow.
+    """
+    if isinstance(inputs, np.ndarray | list):
+        return list(list_of(inputs, caller))
+    is_other = isinstance(inputs, str | bytes | bytearray | Mapping | set | frozenset) or any(
+        hasattr(type(inputs), name) for name in ("columns", "to_pylist", "as_py")
+    )
+    if is_other or not isinstance(inputs, Iterable):
+        raise no_list(inputs, caller, "a list of str")
+    return list(inputs)
+
+
+def no_list(inputs: object, caller: str, expected: str = "a str or a list of str") -> TypeError:
+    """The error for what is no list of texts, with what to pass instead."""
+    shown = " ".join(f"{inputs!r:.40}".split())  # in one line, as a table is not
+    return TypeError(
+        f"{caller} got a {type(inputs).__name__} ({shown}). Pass {expected}{instead_of(inputs)}."
+    )
+
+
+def instead_of(inputs: object) -> str:
+    """What makes a list of something, as the end of a sentence; nothing if that is not known."""
+    kind = type(inputs)
+    if isinstance(inputs, bytes | bytearray):
+        return "; of bytes, text.decode()"
+    if hasattr(kind, "columns"):  # of the kind: to some tables the question is work
+        lists = hasattr(kind, "to_pylist")
+        column = 'table["text"].to_pylist()' if lists else 'list(table["text"])'
+        return f"; a column of a table is {column}"
+    if hasattr(kind, "to_pylist"):
+        return "; of an Arrow array, texts.to_pylist()"
+    if hasattr(kind, "as_py"):
+        return "; of a value of Arrow, text.as_py()"
+    if isinstance(inputs, np.ndarray):
+        return "; of an array without dimensions, text.item()"
+    if isinstance(inputs, Mapping):
+        return "; of a dict of texts, list(texts.values())"
+    if isinstance(inputs, set | frozenset):
+        return "; a set has no order, so sorted(texts)"
+    if isinstance(inputs, Iterable) and not isinstance(inputs, str):
+        return "; of anything else that holds texts, list(texts)"
+    return ""
 
 
 def check_texts(inputs: Sequence[object]) -> list[Text]:
@@ -184,12 +229,26 @@ def check_texts(inputs: Sequence[object]) -> list[Text]:
             if not isinstance(part, str):
                 raise TypeError(
                     f"Text {index} of {len(inputs)} is a {type(given).__name__} ({given!r:.40}). "
-                    "Every text must be a str, an empty one is allowed, or a pair of them."
+                    "Every text must be a str, an empty one is allowed, or a pair of them"
+                    f"{in_place_of(part)}."
                 )
             if not part.isascii():
                 check_surrogates(part, index, len(inputs))
         texts.append(text)
     return texts
+
+
+def in_place_of(part: object) -> str:
+    """What to do about something in a list of texts that is none, as the end of a sentence."""
+    if (
+        part is None
+        or type(part).__name__ == "NAType"
+        or (isinstance(part, float) and part != part)
+    ):
+        return "; leave out what is missing, or give it a text"
+    if hasattr(type(part), "as_py"):
+        return "; of an Arrow array, pass texts.to_pylist()"
+    return instead_of(part) if isinstance(part, bytes | bytearray | Mapping) else ""
 
 
 def check_surrogates(text: str, index: int, count: int) -> None:

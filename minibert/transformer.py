@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from minibert.checkpoint import load_checkpoint
 from minibert.devices import Device, find_device, one_blas_thread, thread_count
 from minibert.errors import DeviceError
 from minibert.families import FAMILIES, most_tokens, positions_of
+from minibert.finite import OTHER_ORDER, FirstNotFinite
 from minibert.forward import check_device, hidden_states
 from minibert.json_files import is_count
 from minibert.modules import TransformerSettings
@@ -25,6 +26,7 @@ from minibert.packing import Pack, packs, split
 from minibert.parameters import Config
 from minibert.pooling import Reads
 from minibert.shares import Shares
+from minibert.tensors import is_finite
 from minibert.tokens import Cut, OnLong, Text, text_windows, with_prompt
 from minibert.vocabulary import load_tokenizer
 
@@ -37,8 +39,12 @@ logger = logging.getLogger(__name__)
 
 # Arrays that a head makes of a pack.
 Made: TypeAlias = tuple[Array, ...]
-# A pack and its tokens' states (N, D) float32 -> what is wanted of them, on the device as well.
-Head: TypeAlias = Callable[[Pack, Array], Made]
+
+
+class Head(Protocol):
+    """A pack and its tokens' states (N, D) float32 -> what is wanted of them, on the device too."""
+
+    def __call__(self, pack: Pack, hidden: Array, watch: Watch | None = None) -> Made: ...
 
 
 class Transformer:
@@ -190,7 +196,47 @@ class Transformer:
         `pack_tokens` bounds the tokens of one; None is what suits the device. `many` says that
         other rows of the same corpus come in other calls: a last pack of a few words is then
         computed like the others, and makes no tiles.
+
+        Raises CheckpointError for results that hold NaN or infinity, naming what made them so.
         """
+        for pack, made in self._run_rows(ids, types, head, pack_tokens, batch_size, reads, many):
+            self._check_finite(pack, made, head, reads)
+            yield pack, made
+
+    def _check_finite(self, pack: Pack, made: Made, head: Head, reads: Reads | None) -> None:
+        """Raise CheckpointError for NaN or infinity, which a second look finds the cause of.
+
+        A head may give infinity for texts of which its pooling is left nothing: it shows no rows of
+        these.
+        """
+        if all(map(is_finite, made)):
+            return
+        first, kernels = FirstNotFinite(self.device.take), self.device.kernels
+        with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
+            here = self.device.put_pack(pack)
+            chosen = None if reads is None else reads(pack.lengths)
+            hidden = hidden_states(
+                here, self.parameters, self.config, kernels, watch=first, chosen=chosen
+            )
+            if chosen is not None:
+                here = here._replace(lengths=np.ones_like(pack.lengths))
+            again = head(here, hidden, first)
+            if all(is_finite(self.device.take(array)) for array in again):
+                first.step = OTHER_ORDER
+        if first.step:
+            raise first.error(self.settings.path, self.dtype)
+
+    def _run_rows(
+        self,
+        ids: list[IntArray],
+        types: list[IntArray] | None,
+        head: Head,
+        pack_tokens: int | None,
+        batch_size: int | None,
+        reads: Reads | None,
+        many: bool,
+    ) -> Iterator[tuple[Pack, Made]]:
+        """What run_rows gives, unchecked."""
         types = types if self.has_token_types else None
         self._check_rows(ids, types)
         most = 1 if self.reproducible else batch_size
@@ -223,11 +269,14 @@ class Transformer:
         of_one = [types] if types is not None and self.has_token_types else None
         self._check_rows([ids], of_one)
         (pack,) = self._packs([ids], of_one, len(ids), None)
-        with one_blas_thread(), self.device.active():
-            here = self.device.put_pack(pack)
-            kernels = self.device.kernels
-            hidden = hidden_states(here, self.parameters, self.config, kernels, watch=watch)
-            return head(here, hidden)
+        with one_blas_thread():
+            with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
+                here = self.device.put_pack(pack)
+                kernels = self.device.kernels
+                hidden = hidden_states(here, self.parameters, self.config, kernels, watch=watch)
+                made = head(here, hidden)
+            self._check_finite(pack, tuple(map(self.device.take, made)), head, None)
+            return made
 
     def _run_ahead(
         self,
@@ -317,7 +366,7 @@ class Transformer:
     def _forward(self, pack: Pack, head: Head, reads: Reads | None, alone: bool = False) -> Made:
         """What a head makes of one pack, which may be all that there is to compute."""
         chosen = None if reads is None else reads(pack.lengths)
-        with self.device.active():
+        with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
             hidden = self._hidden_states(self.device.put_pack(pack), chosen, alone)
             if chosen is not None:
                 pack = pack._replace(lengths=np.ones_like(pack.lengths))
@@ -348,7 +397,11 @@ class Transformer:
         from minibert.padded import BertModel
 
         return BertModel(
-            self.config, self.checkpoint.parameters, self.device.name, self.device.dtype
+            self.config,
+            self.checkpoint.parameters,
+            self.device.name,
+            self.device.dtype,
+            self.checkpoint.settings,
         )
 
     @property

@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minibert.arrays import Array
+from minibert.bert import Watch
+from minibert.finite import FirstNotFinite
 from minibert.packing import Pack
 from minibert.padded import pad_rows
 from minibert.pipeline import Pipeline
@@ -28,6 +30,7 @@ BATCH_SIZE = 32
 OVERLAP = 4
 
 Advance: TypeAlias = Callable[[int], object]
+Vectors: TypeAlias = tuple[Array]
 
 
 @dataclass(frozen=True)
@@ -179,42 +182,64 @@ class Encoding:
         ):
             total = total + (pack.lengths - skipped).astype(np.float32) @ means  # (E,)
         device = self.transformer.device
-        with device.active():
+        first = FirstNotFinite(device.take)
+        with device.active(), np.errstate(over="ignore", invalid="ignore"):
             mean = device.put((total / np.float32(sum(len(row) - skipped for row in rows)))[None])
-            vector: Array = device.take(self._finished(mean))[0]
+            vector: Array = device.take(self._finished(mean, first))[0]
+        if first.step:
+            raise first.error(self.transformer.settings.path)
         return vector
 
     # What is made of a pack's hidden states (N, D), on the device.
 
-    def _vectors_of_pack(self, pack: Pack, hidden: Array) -> tuple[Array]:
+    def _vectors_of_pack(self, pack: Pack, hidden: Array, watch: Watch | None = None) -> Vectors:
         """-> (S, width)"""
-        return (self._finished(self._pooled(pack, self._tokens(hidden))),)
+        hidden, watch = self._tokens(hidden, watch), self._of_texts(pack, watch)
+        return (self._finished(self._pooled(pack, hidden, watch), watch),)
 
-    def _pooled_of_pack(self, pack: Pack, hidden: Array) -> tuple[Array]:
+    def _pooled_of_pack(self, pack: Pack, hidden: Array, watch: Watch | None = None) -> Vectors:
         """-> (S, E), what the modules after the pooling begin with"""
-        return (self._pooled(pack, self._tokens(hidden)),)
+        return (self._pooled(pack, self._tokens(hidden, watch), self._of_texts(pack, watch)),)
 
-    def _states_of_pack(self, pack: Pack, hidden: Array) -> tuple[Array]:
+    def _states_of_pack(self, pack: Pack, hidden: Array, watch: Watch | None = None) -> Vectors:
         """-> (N, E)"""
-        return (self._tokens(hidden),)
+        return (self._tokens(hidden, watch),)
 
-    def both_of_pack(self, pack: Pack, hidden: Array) -> tuple[Array, Array]:
+    def both_of_pack(
+        self, pack: Pack, hidden: Array, watch: Watch | None = None
+    ) -> tuple[Array, Array]:
         """-> (N, E), (S, width): the states as they are pooled, and the vectors"""
-        hidden = self._tokens(hidden)
-        return hidden, self._finished(self._pooled(pack, hidden))
+        hidden, watch = self._tokens(hidden, watch), self._of_texts(pack, watch)
+        return hidden, self._finished(self._pooled(pack, hidden, watch), watch)
 
-    def _tokens(self, hidden: Array) -> Array:
-        return self.pipeline.tokens(hidden, self.transformer.device.kernels)
+    def _of_texts(self, pack: Pack, watch: Watch | None) -> Watch | None:
+        """The same observer, for vectors: it is shown none of a text that the pooling leaves out.
 
-    def _pooled(self, pack: Pack, hidden: Array) -> Array:
+        Of nothing the largest is minus infinity, as in the reference.
+        """
+        if watch is None:
+            return None
+        left = np.flatnonzero(pack.lengths > self.pipeline.skipped(self.prompt_length))
+        rows_at = self.transformer.device.kernels.rows_at
+        return lambda name, rows: watch(name, rows_at(rows, left))
+
+    def _tokens(self, hidden: Array, watch: Watch | None) -> Array:
+        return self.pipeline.tokens(hidden, self.transformer.device.kernels, watch)
+
+    def _pooled(self, pack: Pack, hidden: Array, watch: Watch | None) -> Array:
         kernels = self.transformer.device.kernels
-        return self.pipeline.pooled(hidden, pack.lengths, self.prompt_length, kernels)
+        pooled = self.pipeline.pooled(hidden, pack.lengths, self.prompt_length, kernels)
+        if watch:
+            watch("the pooling", pooled)
+        return pooled
 
-    def _finished(self, pooled: Array) -> Array:
+    def _finished(self, pooled: Array, watch: Watch | None) -> Array:
         kernels = self.transformer.device.kernels
-        vectors = self.pipeline.finished(pooled, kernels)[:, : self.width]
+        vectors = self.pipeline.finished(pooled, kernels, watch)[:, : self.width]
         if self.normalize:
             kernels.normalize_(vectors)
+            if watch:
+                watch("normalize_embeddings", vectors)
         return vectors
 
 

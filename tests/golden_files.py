@@ -47,3 +47,14 @@ def even_copy(name, tmp_path):
     (folder / "model.safetensors").unlink()
     save_file(tensors, folder / "model.safetensors")
     return folder
+
+
+def spoil(folder, name, number=3e38, file="model.safetensors"):
+    """Fill a tensor of a folder with a number that is none too large to be stored."""
+    path = folder / file
+    tensors = load_file(path)
+    (found,) = [stored for stored in tensors if stored.endswith(name)]
+    signs = np.where(np.arange(tensors[found].size) % 3, 1, -1).reshape(tensors[found].shape)
+    tensors[found] = (number * signs).astype(np.float32)
+    save_file(tensors, path)
+    return folder

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from golden_files import GOLDEN
 
-from minibert import SentenceTransformer, cli
+from minibert import SentenceTransformer, cli, devices
 from minibert.approximate import build_graph, open_graph, recall_of
 from minibert.errors import CorpusError, MissingLibraryError, OutputError
 from minibert.indexing import add, build, delete
@@ -55,6 +55,22 @@ def test_a_graph_finds_what_an_exact_search_does_or_nearly(usearch, model, folde
         scores = {hit.id: hit.score for hit in one}
         for hit in other:
             assert hit.id not in shared or hit.score == scores[hit.id]
+
+
+def test_a_graph_is_made_by_no_more_threads_than_cores(usearch, model, folder, monkeypatch):
+    monkeypatch.setattr(devices, "TOLD", [])
+    monkeypatch.setattr(devices, "quota", lambda: 1)
+    given = []
+    add = usearch.Index.add
+
+    def counted(self, *arguments, threads, **named):
+        given.append(threads)
+        return add(self, *arguments, threads=threads, **named)
+
+    monkeypatch.setattr(usearch.Index, "add", counted)
+    for threads in (None, 64):
+        build_graph(Index(folder, model, threads=threads))
+    assert set(given) == {1}
 
 
 def test_recall_is_the_share_that_is_found(usearch, model, folder):

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow
 import pytest
 
-from minibert import SentenceTransformer, quantize_embeddings
+from minibert import CrossEncoder, SentenceTransformer, quantize_embeddings
 from minibert.integrations.arrow import Encoder
 
 
@@ -114,3 +114,25 @@ def test_codes_that_need_the_ranges_of_a_whole_corpus_are_refused(folder):
 )
 def test_a_table_is_a_part_of_a_corpus_and_lays_out_no_tiles(folder, arguments, expected):
     assert Encoder(folder, **arguments).model.transformer.short_inputs is expected
+
+
+def test_arrow_s_own_arrays_are_refused_with_what_makes_a_list(folder, one_label):
+    texts = ["the cat", "a dog"]
+    whole, table = pyarrow.array(texts), pyarrow.table({"text": texts})
+    model, reranker = SentenceTransformer(folder), CrossEncoder(one_label)
+    for given, advice in (
+        (whole, "texts.to_pylist()"),
+        (pyarrow.chunked_array([texts]), "texts.to_pylist()"),
+        (list(whole), "texts.to_pylist()"),
+        (table, 'table["text"].to_pylist()'),
+        (table.to_batches()[0], 'table["text"].to_pylist()'),
+    ):
+        for method in (model.encode, model.tokenizer, reranker.predict,
+                       lambda texts: reranker.rank("a", texts)):  # fmt: skip
+            with pytest.raises(TypeError) as refused:
+                method(given)
+            assert str(refused.value).endswith(f" {advice}.")
+        if not isinstance(given, list):
+            assert eval(advice, {"texts": given, "table": given}) == texts
+    with pytest.raises(TypeError, match=r" text\.as_py\(\)\.$"):
+        model.encode(whole[0])

@@ -17,7 +17,7 @@ import cuda_on_host
 import cupy_stand_in
 import numpy as np
 import pytest
-from golden_files import GOLDEN, expected_of
+from golden_files import GOLDEN, copy_of, expected_of, spoil
 
 import minibert
 from minibert import BertModel, SentenceTransformer, kernels
@@ -25,7 +25,7 @@ from minibert.activations import ACTIVATIONS
 from minibert.bert import hidden_states
 from minibert.checkpoint import load_checkpoint
 from minibert.devices import find_device
-from minibert.errors import CorpusError, DeviceError
+from minibert.errors import CheckpointError, CorpusError, DeviceError
 from minibert.indexing import build
 from minibert.packing import Pack, firsts, packs, places_of
 from minibert.pooling import POOLINGS
@@ -970,3 +970,18 @@ def test_cublas_is_asked_for_what_its_documentation_says(cupy):
     weights = numbers((2, 3, 5, 7), 2)
     mixed = gpu.kernels.mix(gpu.put(weights), gpu.put(b))
     np.testing.assert_allclose(gpu.take(mixed), kernels.mix(weights, b), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "advice"), [("float16", 'dtype="float32"'), (None, "too large")])
+def test_a_gpu_names_the_layer_and_what_float16_asks_for(dtype, advice, tmp_path, cupy, texts):
+    number = 3e38 if dtype is None else 6e4
+    tensor = "encoder.layer.1.intermediate.dense.weight"
+    folder = spoil(copy_of("gelu", tmp_path), tensor, number)
+    model = SentenceTransformer(folder, device="cuda", dtype=dtype, on_long="ignore")
+    with pytest.raises(CheckpointError, match=r"layer 1 \(intermediate\) was the first") as caught:
+        model.encode(texts)
+    assert advice in str(caught.value)
+    with pytest.raises(CheckpointError, match=r"layer 1 \(intermediate\) was the first"):
+        BertModel.from_pretrained(folder, device="cuda", dtype=dtype)([[2, 5, 3]])
+    if dtype:
+        assert np.isfinite(SentenceTransformer(folder, on_long="ignore").encode(texts)).all()

@@ -1,6 +1,7 @@
 """The cores of a process, shared by the calls that are under way, and not inherited by a fork."""
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -12,8 +13,8 @@ import pytest
 from golden_files import GOLDEN
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from minibert import SentenceTransformer, devices
-from minibert.devices import CORES, available_threads, one_blas_thread, quota
+from minibert import CrossEncoder, SentenceTransformer, devices
+from minibert.devices import CORES, available_threads, one_blas_thread, quota, thread_count
 
 
 def threads_now():
@@ -102,6 +103,20 @@ def test_there_are_no_more_threads_than_the_quota_allows(sixteen, monkeypatch):
     monkeypatch.setattr(devices, "quota", lambda: 3)
     assert available_threads() == 3
     assert SentenceTransformer(GOLDEN / "gelu").transformer.threads == 3
+
+
+def test_more_threads_than_cores_are_as_many_and_said_once(monkeypatch, sixteen, caplog):
+    monkeypatch.setattr(devices, "TOLD", [])
+    assert [thread_count(threads) for threads in (None, 1, 16, np.int64(3))] == [16, 1, 16, 3]
+    assert caplog.messages == []
+    monkeypatch.setattr(devices, "quota", lambda: 3)
+    model = SentenceTransformer(GOLDEN / "gelu", threads=8)
+    assert model.transformer.threads == 3
+    model.use_threads(20)
+    assert model.transformer.threads == 3
+    assert CrossEncoder(GOLDEN / "cross_encoder", threads=8).transformer.threads == 3
+    assert pickle.loads(pickle.dumps(model)).transformer.threads == 3
+    assert caplog.messages == ["threads is 8, and this process may use 3 cores: it uses 3."]
 
 
 def test_no_more_packs_are_computed_at_a_time_than_there_are_cores(monkeypatch):

@@ -6,6 +6,7 @@ import logging
 import pickle
 import sys
 import threading
+from enum import Enum
 
 import numpy as np
 import pytest
@@ -223,6 +224,60 @@ def test_what_is_no_text_is_refused(minilm, inputs, message):
         minilm.encode(inputs)
 
 
+TWO = ["the cat", "a dog"]
+
+
+@pytest.mark.parametrize(
+    ("given", "advice", "texts"),
+    [
+        ((text for text in TWO), "list(texts)", TWO),
+        (dict.fromkeys(TWO).keys(), "list(texts)", TWO),
+        (set(TWO), "sorted(texts)", sorted(TWO)),
+        (dict(enumerate(TWO)), "list(texts.values())", TWO),
+        (b"the cat", "text.decode()", "the cat"),
+        (np.array("the cat"), "text.item()", "the cat"),
+    ],
+)
+def test_what_a_refusal_advises_is_right(minilm, given, advice, texts):
+    with pytest.raises(TypeError) as refused:
+        minilm.encode(given)
+    assert str(refused.value).endswith(f" {advice}.")
+    assert eval(advice, {"texts": given, "text": given}) == texts
+
+
+class Frame:
+    """As much of a data frame as is looked at: what it lists are the names of its columns."""
+
+    columns = ("text",)
+
+    def __getitem__(self, name):
+        return {"text": tuple(TWO)}[name]
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+class NAType:
+    """pandas' word for a text that is missing."""
+
+
+def test_a_data_frame_is_refused_with_its_column_as_a_list(minilm):
+    frame = Frame()
+    for method in (minilm.encode, minilm.tokens, minilm.tokenizer):
+        with pytest.raises(TypeError) as refused:
+            method(frame)
+        assert str(refused.value).endswith('; a column of a table is list(table["text"]).')
+    assert eval('list(table["text"])', {"table": frame}) == TWO
+
+
+def test_what_is_missing_from_texts_is_said_to_be(minilm):
+    for missing in (None, float("nan"), NAType()):
+        with pytest.raises(TypeError, match="leave out what is missing, or give it a text"):
+            minilm.encode(["a", missing])
+    with pytest.raises(TypeError, match=r"Text 0 of 1 is a bytes .* of bytes, text\.decode"):
+        minilm.encode(np.array([b"a"]))
+
+
 def test_a_lone_surrogate_is_refused_with_its_text(minilm):
     with pytest.raises(ValueError, match="Text 1 of 2 has a lone surrogate"):
         minilm.encode(["fine", "\ud800"])
@@ -252,9 +307,9 @@ def test_arguments_that_cannot_be_meant_are_refused(minilm, arguments, message):
         minilm.encode([], **arguments)
 
 
-@pytest.mark.parametrize("threads", [0, -1, 10_000])
+@pytest.mark.parametrize("threads", [0, -1, True, 2.0, "2"])
 def test_an_impossible_number_of_threads_is_refused(minilm_folder, threads):
-    with pytest.raises(ValueError, match=f"threads is {threads}; expected 1 to"):
+    with pytest.raises(ValueError, match=f"threads is {threads!r}; expected a whole number"):
         SentenceTransformer(minilm_folder, threads=threads)
 
 
@@ -301,6 +356,21 @@ def test_the_caller_s_metric_beats_the_folder_s(folder):
 def test_an_unknown_metric_is_refused(folder):
     with pytest.raises(ValueError, match="'chebyshev'; expected one of 'cosine', 'dot'"):
         SentenceTransformer(folder, similarity_fn_name="chebyshev")
+
+
+def test_the_reference_s_member_of_an_enumeration_is_its_metric(folder):
+    members = Enum("SimilarityFunction", {"DOT_PRODUCT": "dot", "MAXSIM": "maxsim"})
+    model = SentenceTransformer(folder, similarity_fn_name=members.DOT_PRODUCT)
+    assert model.similarity_fn_name == "dot"
+    assert type(model.similarity_fn_name) is str
+    for odd in (members.MAXSIM, 3, ["dot"], "DOT"):
+        with pytest.raises(ValueError, match=r"similarity_fn_name is .*; expected one of"):
+            SentenceTransformer(folder, similarity_fn_name=odd)
+        with pytest.raises(ValueError, match=r"similarity_fn_name is .*; expected one of"):
+            model.similarity_fn_name = odd
+        assert model.similarity_fn_name == "dot"  # what is refused is not kept
+    model.similarity_fn_name = members.DOT_PRODUCT
+    assert model.similarity([1, 2], [3, 4]) == 11
 
 
 def test_the_flagship_is_scored_by_the_dot_product(cache, old_folder):

@@ -30,6 +30,33 @@ from minibert.rotary import beyond
 from minibert.supported import supported
 from minibert.tokenizer_classes import CLASSES
 
+# The golden NomicBERT's sizes under the keys of the published models.
+PUBLISHED = {
+    "n_embd": 20,
+    "n_layer": 3,
+    "n_head": 5,
+    "n_inner": 37,
+    "n_positions": 41,
+    "layer_norm_epsilon": 1e-12,
+    "rotary_emb_base": 50.0,
+    "activation_function": "swiglu",
+}
+OWN_KEYS = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    *("max_position_embeddings", "layer_norm_eps", "rope_parameters", "hidden_act", "head_dim"),
+)
+# transformers' own names of its tensors: what saves with save_original_format=False writes.
+OWN_NAMES = {
+    "encoder.layers": "layers",
+    "emb_ln": "embeddings.LayerNorm",
+    "attn.out_proj": "self_attn.o_proj",
+    "fc11": "up_proj",
+    "fc12": "gate_proj",
+    "fc2": "down_proj",
+    "norm1": "post_attention_layernorm",
+    "norm2": "post_mlp_layernorm",
+}
+
 MODELS_PAGE = Path(__file__).parent.parent / "docs" / "models.md"
 NAMES = [
     *("albert", "camembert", "distilbert", "electra", "modernbert", "mpnet", "nomic_bert"),
@@ -218,6 +245,8 @@ def test_positions_of_another_kind_are_refused(name, tmp_path, edit):
         ("modernbert", "norm_eps", 0, "norm_eps is 0; expected a number above 0"),
         ("nomic_bert", "rope_parameters", {"rope_type": "yarn"}, "rope_type is 'yarn'"),
         ("nomic_bert", "rope_parameters", {"rope_theta": 0}, "global_rope_theta is 0"),
+        ("nomic_bert", "head_dim", 8, "head_dim is 8 and num_attention_heads 5; their product"),
+        ("modernbert", "head_dim", "4", "head_dim is '4'"),
     ],
 )
 def test_a_size_that_cannot_be_is_named(name, key, value, message, tmp_path, edit):
@@ -240,6 +269,10 @@ def test_a_rule_of_local_layers_that_is_none_is_named(tmp_path, edit):
     [
         ("nomic_bert", {"rope_parameters": None, "rope_theta": 50.0}, {}),
         ("modernbert", {"sliding_window": 2}, {"local_attention": 4}),
+        ("nomic_bert", {"head_dim": 4}, {"head_dim": None}),
+        # The keys of the published models, alone and beside those of transformers, which count.
+        ("nomic_bert", {**PUBLISHED, **dict.fromkeys(OWN_KEYS)}, {}),
+        ("nomic_bert", dict.fromkeys(PUBLISHED, 7) | {"activation_function": "geglu"}, {}),
         # Keys of other families, which mean nothing in these.
         ("nomic_bert", {"norm_first": True, "local_layers": [1], "embedding_size": 7}, {}),
         ("gelu", {"pad_token_id": None, "embedding_size": 7, "num_hidden_groups": "x"}, {}),
@@ -517,6 +550,28 @@ def test_info_tells_what_only_a_family_has(name, fact, capsys):
     assert facts[fact[0]] == fact[1]
     assert facts["model_type"] == name
     assert "relative_attention_num_buckets" not in facts  # 32 everywhere, and MPNet's alone
+
+
+@pytest.mark.parametrize("prefix", ["", "nomic_bert."])
+def test_a_nomic_bert_with_the_names_of_transformers_is_read(prefix, tmp_path, texts):
+    folder = copy_of("nomic_bert", tmp_path)
+    stored = load_file(folder / "model.safetensors")
+    tensors = {}
+    for name, tensor in stored.items():
+        for old, new in OWN_NAMES.items():
+            name = name.replace(old, new)
+        if name.endswith("attn.Wqkv.weight"):
+            for part, rows in zip("qkv", np.split(tensor, 3), strict=True):
+                tensors[name.replace("attn.Wqkv", f"self_attn.{part}_proj")] = rows.copy()
+        else:
+            tensors[name] = tensor
+    assert len(tensors) == len(stored) + 2 * 3
+    save_file({prefix + name: tensor for name, tensor in tensors.items()},
+              folder / "model.safetensors")  # fmt: skip
+    model = SentenceTransformer(folder, on_long="ignore")
+    assert model.checkpoint.tensors.unused() == ()
+    expected = SentenceTransformer(GOLDEN / "nomic_bert", on_long="ignore").encode(texts)
+    np.testing.assert_allclose(model.encode(texts), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("model_type", ["modernbert", "nomic_bert"])

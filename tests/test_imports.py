@@ -36,13 +36,14 @@ MAY_IMPORT = {
     "families": "arrays errors json_files parameters",
     "supported": "families",
     "rotary": "activations arrays bert packing parameters",
+    "finite": "arrays errors tensors",
     "forward": "arrays bert errors families packing parameters rotary",
     "bert": "activations arrays packing parameters",
     "pooling": "activations arrays packing",
     "scores": "arrays kernels",
     "best": "arrays",
     "stack": "arrays",
-    "ranking": "arguments arrays best json_files scores stack",
+    "ranking": "activations arguments arrays best json_files scores stack",
     "hamming": "arrays best stack",
     "metrics": "errors scores",
     "mining": "arguments arrays progress ranking scores stack",
@@ -59,19 +60,20 @@ MAY_IMPORT = {
     "checkpoint": "activations arrays errors families json_files parameters tensors",
     "devices": "arrays errors extras json_files kernels packing parameters",
     "shares": "arrays bert devices families forward packing parameters",
-    "transformer": "arrays bert checkpoint devices errors families forward json_files modules "
-    "packing parameters pooling shares tokens vocabulary",
-    "padded": "arrays bert checkpoint devices errors families forward hub json_files modules "
-    "packing parameters shares tokenizer_classes tokens vocabulary",
-    "pipeline": "arrays errors folder modules pooling tensors",
-    "vectors": "arrays packing padded pipeline pooling tokens transformer",
+    "transformer": "arrays bert checkpoint devices errors families finite forward json_files "
+    "modules packing parameters pooling shares tensors tokens vocabulary",
+    "model_output": "arrays",
+    "padded": "arrays bert checkpoint devices errors families finite forward hub json_files "
+    "model_output modules packing parameters shares tensors tokenizer_classes tokens vocabulary",
+    "pipeline": "arrays bert errors folder modules pooling tensors",
+    "vectors": "arrays bert finite packing padded pipeline pooling tokens transformer",
     "processes": "arguments devices",
     "saving": "files folder json_files modules tensors",
     "model": "errors tokens",
-    "cross_encoder": "activations arguments arrays checkpoint errors families folder hub "
+    "cross_encoder": "activations arguments arrays bert checkpoint errors families folder hub "
     "json_files kernels model packing pooling progress tokens transformer",
-    "masked_lm": "activations arguments arrays best checkpoint errors hub kernels modules packing "
-    "tokens transformer",
+    "masked_lm": "activations arguments arrays bert best checkpoint errors hub kernels modules "
+    "packing tokens transformer",
     "encoder": "arguments arrays metrics model progress quantization scores tokens",
     "trace": "arrays parameters tokens vectors",
     "explain": "arrays kernels pipeline pooling scores tokens",
@@ -90,7 +92,7 @@ MAY_IMPORT = {
     "collection": "arrays escapes reading",
     "measures": "arrays",
     "evaluation": "arrays best collection measures progress scores",
-    "search": "arguments arrays corpus errors hamming quantization ranking",
+    "search": "arguments arrays corpus errors hamming quantization ranking tokens",
     "approximate": "arrays errors extras files ranking",
     "pictures": "",
     "pictures.colours": "",
@@ -164,7 +166,7 @@ LATE = {
     "commands.index": "corpus errors indexing manifest reading verifying",
     "search": "approximate encoder",
     "commands.info": "supported",
-    "approximate": "writing",
+    "approximate": "devices writing",
     "commands.graph": "approximate search",
     "commands.search": "collection cross_encoder manifest search",
     "pictures.projection": "devices",

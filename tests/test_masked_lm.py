@@ -128,6 +128,19 @@ def test_a_text_without_a_mask_is_refused(model):
             model.fill_mask(TEXT, top_k=top_k)
 
 
+def test_the_norm_of_the_head_has_either_name(masked):
+    """A NomicBERT's is layer_norm."""
+    expected = BertForMaskedLM.from_pretrained(masked).fill_mask(TEXT)
+    tensors = load_file(masked / "model.safetensors")
+    renamed = {
+        name.replace("transform.LayerNorm", "transform.layer_norm"): tensor
+        for name, tensor in tensors.items()
+    }
+    assert renamed.keys() != tensors.keys()
+    save_file(renamed, masked / "model.safetensors")
+    assert BertForMaskedLM.from_pretrained(masked).fill_mask(TEXT) == expected
+
+
 def test_folders_without_the_head_are_refused(masked, edit):
     with pytest.raises(CheckpointError, match="has no head for masked words"):
         BertForMaskedLM.from_pretrained(GOLDEN / "gelu")

@@ -1,5 +1,8 @@
 """The transformers-shaped view: padding on either side, holes, and what is refused."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -107,12 +110,143 @@ def test_a_model_without_pooler_says_so(old_folder):
         ({"input_ids": np.zeros((0, 3), int)}, r"shape \(0, 3\)"),
         ({"input_ids": IDS, "token_type_ids": MASK * 3}, "token_type_ids has values from 0 to 3"),
         ({"input_ids": np.full((1, 42), 5)}, "42 columns; the model has 41 positions"),
-        ({"input_ids": IDS, "return_dict": False}, "return_dict=False is not supported"),
     ],
 )
 def test_bad_arrays_are_refused(model, arguments, message):
     with pytest.raises(ValueError, match=message):
         model(**arguments)
+
+
+KEPT = {"output_hidden_states": True, "output_attentions": True}
+# The names of a BERT's outputs, and what there is of them in each call.
+ASKED = [
+    ({}, ["last_hidden_state", "pooler_output"]),
+    (
+        {"output_hidden_states": True},
+        ["last_hidden_state", "pooler_output", "hidden_states"],
+    ),
+    (
+        {"output_attentions": True},
+        ["last_hidden_state", "pooler_output", "attentions", "cross_attentions"],
+    ),
+    (
+        KEPT,
+        ["last_hidden_state", "pooler_output", "hidden_states", "attentions", "cross_attentions"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "names"), ASKED)
+def test_an_output_is_a_dict_and_a_tuple_of_what_there_is(model, arguments, names):
+    output = model(IDS, MASK, **arguments)
+    assert isinstance(output, dict)
+    assert list(output) == list(output.keys()) == list(dict(output)) == names
+    assert len(output) == len(output.to_tuple()) == len(names)
+    for place, name in enumerate(names):
+        value = getattr(output, name)
+        for same in (output[place], output[place - len(names)], output[name], output.get(name),
+                     output.to_tuple()[place], list(output.values())[place]):  # fmt: skip
+            assert same is value
+        assert name in output
+    assert [name for name, _ in output.items()] == names
+    first, second = output[:2]
+    assert (first is output.last_hidden_state, second is output.pooler_output) == (True, True)
+    assert isinstance(output[1:], tuple)
+    assert len(output[::-1]) == len(names)
+    for absent in {"hidden_states", "attentions", "past_key_values"} - {*names}:
+        assert getattr(output, absent) is None
+        assert absent not in output
+        assert output.get(absent, 7) == 7
+    together = model(IDS, MASK, **arguments, return_dict=False)
+    assert type(together) is tuple
+    assert len(together) == len(names)
+    np.testing.assert_array_equal(together[1], output[1])
+
+
+def test_config_json_says_what_a_call_leaves_open(folder, edit):
+    edit(folder / "config.json", output_hidden_states=True, output_attentions=True)
+    model = BertModel.from_pretrained(folder)
+    assert list(model(IDS, MASK)) == ASKED[-1][1]
+    assert list(SentenceTransformer(folder)[0].auto_model(IDS, MASK)) == ASKED[-1][1]
+    asked = {"output_hidden_states": False, "output_attentions": False}
+    assert list(model(IDS, MASK, **asked)) == ASKED[0][1]
+    edit(folder / "config.json", return_dict=False, output_attentions=None)
+    model = BertModel.from_pretrained(folder)
+    assert type(model(IDS, MASK)) is tuple
+    assert list(model(IDS, MASK, return_dict=True)) == ASKED[1][1]
+
+
+@pytest.mark.parametrize(
+    ("key", "error"),
+    [(9, IndexError), (-9, IndexError), (1.5, TypeError), ("x", KeyError), (None, TypeError)],
+)
+def test_what_an_output_has_not_is_the_error_of_a_dict_or_tuple(model, key, error):
+    with pytest.raises(error):
+        model(IDS, MASK)[key]
+    with pytest.raises(AttributeError, match="'BertOutput' object has no attribute 'nothing'"):
+        _ = model(IDS, MASK).nothing
+
+
+def test_an_output_keeps_its_keys(model):
+    output = model(IDS, MASK)
+    for change in (
+        lambda: output.pop("last_hidden_state"),
+        lambda: output.update({}),
+        lambda: output.setdefault("x", 1),
+        lambda: output.__delitem__("last_hidden_state"),
+        output.popitem,
+        output.clear,
+    ):
+        with pytest.raises(TypeError, match="BertOutput keeps its keys"):
+            change()
+    output["pooler_output"] = "mine"
+    assert output.pooler_output == output[1] == "mine"
+    output.hidden_states = ("states",)
+    assert output["hidden_states"] == ("states",)
+    output["added"] = 1
+    assert (output.added, list(output)[-1]) == (1, "added")
+    assert copy.copy(output).added == output.copy().added == 1
+
+
+@pytest.mark.parametrize("mask", [MASK, MASK[:, ::-1]])
+def test_an_output_survives_copies_and_pickles(model, mask):
+    output = model(IDS, mask, output_hidden_states=True)
+    for again in (pickle.loads(pickle.dumps(output)), copy.deepcopy(output), output.copy()):
+        assert type(again) is type(output)
+        assert list(again) == list(output)
+        assert repr(again) == repr(output)
+        np.testing.assert_array_equal(again[2][1], output.hidden_states[1])
+        assert again.attentions is None
+    assert repr(output).startswith("BertOutput(last_hidden_state=array(")
+    assert "attentions=None" in repr(output)
+
+
+def test_a_pooler_that_cannot_answer_moves_no_other_output(model, old_folder):
+    without = BertModel.from_pretrained(old_folder)
+    for output, reason in (
+        (model(IDS, MASK[:, ::-1], **KEPT), "Row 1 begins with padding"),
+        (without(IDS, MASK, **KEPT), "has no pooler"),
+    ):
+        assert list(output) == ASKED[-1][1]
+        assert len(output) == 5
+        assert output[2] is output.hidden_states is output["hidden_states"]
+        assert output[-2] is output.attentions is output[3]
+        assert output[:1][0] is output[0] is output.last_hidden_state
+        assert "pooler_output" in output
+        for asked in (
+            lambda o=output: o.pooler_output,
+            lambda o=output: o[1],
+            lambda o=output: o["pooler_output"],
+            lambda o=output: o.get("pooler_output"),
+            lambda o=output: o[:2],
+            lambda o=output: o.to_tuple(),
+            lambda o=output: list(o.values()),
+            lambda o=output: dict(o),
+        ):
+            with pytest.raises(ValueError, match=reason):
+                asked()
+    with pytest.raises(ValueError, match="has no pooler"):
+        without(IDS, MASK, return_dict=False)
 
 
 def test_the_mean_of_the_real_tokens_is_the_vector(folder, texts):
@@ -167,6 +301,17 @@ def test_arguments_that_cannot_be_meant_are_refused(tokenizer, arguments, messag
 def test_what_is_no_text_is_refused(tokenizer):
     with pytest.raises(TypeError, match="Text 1 of 2 is a int"):
         tokenizer(["a", 1])
+
+
+@pytest.mark.parametrize(
+    "given", [None, 3, b"the cat", {"the cat": 1}, {"the cat", "a dog"}, np.array("a")]
+)
+def test_what_has_no_texts_in_an_order_is_refused(tokenizer, given):
+    for arguments in ((given,), (["a"], given)):
+        if arguments != (["a"], None):
+            with pytest.raises(TypeError, match=f" got a {type(given).__name__} "):
+                tokenizer(*arguments)
+    assert tokenizer(text for text in ["the cat"]) == tokenizer(["the cat"])
 
 
 def test_a_folder_without_bert_is_refused(tmp_path):

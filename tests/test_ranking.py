@@ -2,6 +2,7 @@
 
 import threading
 import time
+from enum import Enum
 
 import numpy as np
 import pytest
@@ -249,7 +250,7 @@ def test_the_first_error_ends_the_work_of_all_threads():
         ({"allowed": [0, 2]}, r"allowed is \[0, 2\]; expected whole numbers from 0 to 1"),
         ({"excluded": [-1]}, r"excluded is \[-1\]; expected whole"),
         ({"excluded": [0.5]}, r"excluded is \[0.5\]; expected whole"),
-        ({"threads": 1000}, "threads is 1000"),
+        ({"threads": 0}, "threads is 0; expected a whole number from 1 up"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(arguments, message):
@@ -322,6 +323,22 @@ def test_a_search_with_nothing_in_it_finds_nothing():
 def test_a_search_that_cannot_be_meant_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         semantic_search(np.ones((1, 3)), np.ones((1, 3)), **arguments)
+
+
+def test_a_metric_of_the_reference_is_known_by_its_name():
+    def cos_sim(a, b):
+        raise AssertionError("called")
+
+    cos_sim.__module__ = "sentence_transformers.util.similarity"
+    metric = Enum("SimilarityFunction", {"DOT_PRODUCT": "dot"})
+    for function, name in ((cos_sim, "cosine"), (metric.DOT_PRODUCT, "dot")):
+        found = semantic_search(A, B, score_function=function)
+        assert found == semantic_search(A, B, score_function=name)
+    cos_sim.__module__, cos_sim.__name__ = "torch", "mm"
+    with pytest.raises(ValueError, match=r"expected a function or one of .* is given NumPy arrays"):
+        semantic_search(A, B, score_function=cos_sim)
+    with pytest.raises(TypeError, match="score_function is 3; expected a function or one of"):
+        semantic_search(A, B, score_function=3)
 
 
 @pytest.mark.parametrize("name", SIMILARITIES)

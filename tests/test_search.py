@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from golden_files import GOLDEN
 
-from minibert import CrossEncoder, SentenceTransformer, cli
+from minibert import CrossEncoder, SentenceTransformer, cli, devices
 from minibert.errors import CorpusError
 from minibert.escapes import has_controls
 from minibert.hamming import nearest_bits
@@ -203,6 +203,15 @@ def test_fewer_than_k_are_all_and_said_once(model, plain, caplog):
     ]
 
 
+def test_more_threads_than_cores_are_no_error_and_none_are(model, plain, monkeypatch):
+    monkeypatch.setattr(devices, "TOLD", [])
+    expected = Index(plain, model).search(["a dog"], 3)
+    assert Index(plain, model, threads=1000).search(["a dog"], 3) == expected
+    for threads in (0, -1, True, 2.0):
+        with pytest.raises(ValueError, match=f"threads is {threads}; expected a whole number"):
+            Index(plain, model, threads=threads)
+
+
 def test_another_model_is_refused_with_both(plain):
     with pytest.raises(CorpusError, match=r"files_sha256 is '\w+' there and '\w+' here"):
         Index(plain, SentenceTransformer(GOLDEN / "relu"))
@@ -256,6 +265,8 @@ def test_an_empty_question_is_refused_unless_allowed(model, plain, empty):
     ("queries", "error", "message"),
     [
         (["a cat", None], TypeError, "Query 2 of 2 is None; expected a text"),
+        (None, TypeError, "got a NoneType"),
+        ({"a cat": 1}, TypeError, r"got a dict .*; of a dict of texts, list\(texts\.values\(\)\)"),
     ],
 )
 def test_what_is_no_list_of_questions_is_refused(model, plain, queries, error, message):

@@ -40,6 +40,7 @@ POOLED = "test_golden.py::test_every_pooling_equals_sentence_transformers"
 NOTHING_LEFT = "test_pooling.py::test_a_text_with_nothing_left_is_what_the_reference_makes_of_it"
 MODULES = "test_golden.py::test_modules_around_the_pooling_equal_sentence_transformers"
 CROSS = "test_golden.py::test_a_cross_encoder_s_logits_equal_the_reference_s"
+OF_TORCH = "test_cross_encoder.py::test_what_torch_would_compute_otherwise_is_refused_at_the_door"
 ONE_LABEL = "test_cross_encoder.py::test_one_label_gives_a_number_a_pair_and_several_a_row"
 MASKED = "test_golden.py::test_probabilities_of_masked_words_equal_the_reference_s"
 EXPLAIN = "test_explain.py::test_"
@@ -52,6 +53,8 @@ ENCODER = "test_encoder.py::test_"
 PAIR_CUT = "test_tokens.py::test_a_pair_is_cut_like_the_tokenizers_library_cuts_it"
 TOP_K = "test_best.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "test_saving.py::test_"
+PADDED = "test_padded.py::test_"
+FINITE = "test_finite.py::test_"
 PROCESSES = "test_processes.py::test_"
 DEVICES = "test_devices.py::test_"
 BERT = "test_bert.py::test_"
@@ -223,8 +226,50 @@ MUTANTS = [
     Mutant("rotary.py", "rows = hidden.copy()", "rows = hidden", GOLDEN + "[modernbert]"),
     Mutant("checkpoint.py", "qkv[:, :width] *= scale  # as in read_layer", "pass",
            GOLDEN + "[nomic_bert]"),
+    Mutant("families.py", '("mlp.gate", "mlp.gate_proj")', '("mlp.gate", "mlp.up_proj")',
+           "test_families.py::test_a_nomic_bert_with_the_names_of_transformers_is_read[]"),
+    Mutant("families.py", "settings.get(key) and settings.get(name) is None", "settings.get(key)",
+           "test_families.py::test_a_key_means_what_it_means_to_the_family"
+           "[nomic_bert-changes4-same4]"),
+    Mutant("cross_encoder.py", "not in (None, 1, -1)", "not in (None, 0, 1, -1)",
+           OF_TORCH + "[given0-Softmax with dim=1, over the labels]"),
+    Mutant("cross_encoder.py", "found != expected", "False",
+           OF_TORCH + "[given1-GELU with approximate='none']"),
+    Mutant("activations.py", "if is_module or is_torch_s(", "if is_torch_s(",
+           OF_TORCH + "[given5-expected a function or one of]"),
+    Mutant("ranking.py", "NAMES_OF_FUNCTIONS.get(given.__name__, given)", "given",
+           "test_ranking.py::test_a_metric_of_the_reference_is_known_by_its_name"),
     Mutant("cross_encoder.py", "ACTIVATIONS[self._activation](kernels, pooled)", "pass",
            "test_golden.py::test_a_cross_encoder_s_logits_equal_the_reference_s"),
+    # what transformers' users ask an output for
+    Mutant("model_output.py", "and value is not None:", "or value is not None:",
+           PADDED + "an_output_is_a_dict_and_a_tuple_of_what_there_is[arguments0-names0]"),
+    Mutant("model_output.py", "chosen = tuple(self)[key]", "chosen = self._fields[key]",
+           PADDED + "an_output_is_a_dict_and_a_tuple_of_what_there_is[arguments2-names2]"),
+    Mutant("model_output.py", "return ValuesView(self)", "return super().values()",
+           PADDED + "a_pooler_that_cannot_answer_moves_no_other_output"),
+    Mutant("model_output.py", "return restored, (fields, added)", "return restored, (fields, {})",
+           PADDED + "an_output_keeps_its_keys"),
+    Mutant("model_output.py", "= setdefault = clear = _refuse", "= setdefault = _refuse",
+           PADDED + "an_output_keeps_its_keys"),
+    Mutant("padded.py", "() if keeps_attentions else None", "None",
+           PADDED + "an_output_is_a_dict_and_a_tuple_of_what_there_is[arguments3-names3]"),
+    # results that are no numbers
+    Mutant("transformer.py", "            self._check_finite(pack, made, head, reads)\n", "",
+           FINITE + "the_first_layer_that_is_not_finite_is_named[bert]"),
+    Mutant("transformer.py", "            self._check_finite(pack, tuple(map(self.device.take, "
+           "made)), head, None)\n", "", FINITE + "whatever_is_asked_of_such_a_model_says_so"),
+    Mutant("finite.py", "if not self.step and not is_finite", "if not is_finite",
+           FINITE + "the_first_layer_that_is_not_finite_is_named[bert]"),
+    Mutant("padded.py", "        if not is_finite(recorder.last):\n"
+           "            self._name_not_finite(work)\n", "",
+           FINITE + "whatever_is_asked_of_such_a_model_says_so"),
+    Mutant("forward.py", 'np.errstate(over="ignore", invalid="ignore")', "np.errstate()",
+           FINITE + "whatever_is_asked_of_such_a_model_says_so"),
+    Mutant("vectors.py", "pack.lengths > self.pipeline.skipped(self.prompt_length)",
+           "pack.lengths > 0", FINITE + "the_largest_of_nothing_stays_minus_infinity"),
+    Mutant("pipeline.py", 'watch(NAMES.get(type(module), "Normalize"), rows)', "pass",
+           FINITE + "a_module_around_the_pooling_is_named[3_Dense-linear.weight-Dense]"),
     # packs and vectors
     Mutant("packing.py", " - np.repeat(firsts(lengths), lengths)", "",
            "test_packing.py::test_packs_hold_every_text_once_within_the_budget"),
@@ -266,6 +311,10 @@ MUTANTS = [
            ENCODER + "windows_leave_out_a_prompt_that_does_not_count"),
     Mutant("vectors.py", "-characters_of(text)", "characters_of(text)",
            ENCODER + "all_of_a_text_is_padded_to_its_batch_of_the_longest_first"),
+    Mutant("tokens.py", '; of an Arrow array, texts.to_pylist()', '; of an array, list(texts)',
+           "test_arrow.py::test_arrow_s_own_arrays_are_refused_with_what_makes_a_list"),
+    Mutant("tokens.py", "bytearray | Mapping | set | frozenset)", "bytearray)",
+           "test_padded.py::test_what_has_no_texts_in_an_order_is_refused[given3]"),
     Mutant("tokens.py", "prompt + text if isinstance(text, str)",
            "text if isinstance(text, str)", ENCODER + "prompts_go_before_the_text"),
     Mutant("encoder.py", "normalize_embeddings and output_value == ", "output_value == ",
@@ -493,6 +542,10 @@ MUTANTS = [
            LET_GO),
     Mutant("tensors.py", "start = -(-self.offset // mmap.PAGESIZE)",
            "start = (self.offset // mmap.PAGESIZE)", LET_GO),
+    Mutant("devices.py", "threads > cores and not TOLD", "threads > cores",
+           DEVICES + "more_threads_than_cores_are_as_many_and_said_once"),
+    Mutant("devices.py", "return min(int(threads), cores)", "return int(threads)",
+           DEVICES + "more_threads_than_cores_are_as_many_and_said_once"),
     Mutant("processes.py", "threading.Thread(target=end_with_parent, daemon=True).start()",
            "pass",
            PROCESSES + "no_process_outlives_its_work[9]"),

@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.models import Dense, Dropout, LayerNorm, Normalize, Pooling, Transformer
 from tokenizers import AddedToken
 from torch import nn
-from transformers import BertForMaskedLM, BertModel, PreTrainedTokenizerFast
+from transformers import AutoModel, BertForMaskedLM, BertModel, PreTrainedTokenizerFast
 
 WIDTH = SIZES["hidden_size"]
 MODES = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
@@ -587,6 +587,13 @@ def as_head(kind):
     return lambda: of_its_size(kind, family.classifier())
 
 
+def own_names(folder):
+    """The names of tensors that transformers has, where the model's own repository has others."""
+    model = AutoModel.from_pretrained(folder)
+    model.save_pretrained(folder, save_original_format=False)
+    assert "embeddings.LayerNorm.weight" in load_file(folder / "model.safetensors")
+
+
 def multilingual_bert():
     """A BERT over the words of another family, like the multilingual MiniLM."""
     size = max(FAMILIES["xlm_roberta"].words().get_vocab().values()) + 1
@@ -666,6 +673,9 @@ FOLDERS |= {
     "distilbert, gelu": made(pooling, **of_family("distilbert", activation="gelu")),
     "distilbert, sinusoidal positions": made(
         pooling, **of_family("distilbert", sinusoidal_pos_embds=True)
+    ),
+    "nomic_bert, transformers' own names": made(
+        pooling, then=[own_names], **of_family("nomic_bert")
     ),
     "bert with pieces": made(pooling, model=multilingual_bert, words=FAMILIES["xlm_roberta"].words),
 }

@@ -141,6 +141,20 @@ def test_arguments_mean_the_same(both, ours, theirs):
     np.testing.assert_allclose(found, expected, **CLOSE)
 
 
+@pytest.mark.parametrize("labels", [1, 3])
+def test_activations_of_torch_mean_the_same(labels, tmp_path):
+    classifier(labels)(tmp_path / "model")
+    ours = minibert.CrossEncoder(tmp_path / "model", on_long="ignore")
+    theirs = sentence_transformers.CrossEncoder(str(tmp_path / "model"), device="cpu")
+    for given in (
+        *(torch.nn.Sigmoid(), torch.nn.Tanh(), torch.nn.Identity(), torch.nn.GELU()),
+        *(torch.nn.Softmax(dim=-1), torch.nn.LeakyReLU(), torch.nn.Hardtanh(), torch.nn.SiLU()),
+        *(torch.sigmoid, torch.tanh, torch.nn.functional.relu),
+    ):
+        found, expected = (model.predict(PAIRS, activation_fn=given) for model in (ours, theirs))
+        np.testing.assert_allclose(found, expected, **CLOSE, err_msg=str(given))
+
+
 def test_settings_are_equal(both):
     ours, theirs = both
     assert ours.num_labels == theirs.num_labels
@@ -185,11 +199,19 @@ def untied(folder):
     tokenizer().save_pretrained(folder)
 
 
+def nomic(folder):
+    torch.manual_seed(20261124)
+    family = FAMILIES["nomic_bert"]
+    awkward(transformers.NomicBertForMaskedLM(family.config())).save_pretrained(folder)
+    family.words().save_pretrained(folder)
+
+
 MASKED = {
     "tied": masked(),
     "untied": untied,
     "relu": masked(hidden_act="relu"),
     "a large epsilon": masked(layer_norm_eps=1e-2),
+    "nomic_bert": nomic,
 }
 
 
