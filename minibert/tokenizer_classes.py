@@ -7,6 +7,7 @@ count; how a text is split is the class's. A few take tokenizer.json as it stand
 from __future__ import annotations
 
 import json
+import math
 from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, process
 from tokenizers.models import BPE, Unigram, WordPiece
 
 from minibert.errors import CheckpointError
-from minibert.json_files import setting
+from minibert.json_files import is_there, read_text, setting
 
 __all__ = [
     "CLASSES",
@@ -65,8 +66,14 @@ def read_words(folder: Path, content: dict[str, Any], unknown: str) -> WordPiece
             raise CheckpointError(f"{path}: the model is no WordPiece with a vocabulary.")
         if set(map(type, vocabulary.values())) != {int} or min(vocabulary.values()) < 0:
             raise CheckpointError(f"{path}: the vocabulary has ids that are no whole numbers.")
+        if max(vocabulary.values()) >= 1 << 32:
+            raise CheckpointError(
+                f"{path}: the vocabulary goes up to the id {max(vocabulary.values())}, "
+                "which no model has."
+            )
         words = WordPiece(vocabulary, unk_token=unknown)
-    elif (folder / "vocab.txt").exists():
+    elif is_there(folder / "vocab.txt"):
+        read_text(folder / "vocab.txt")  # or the library says neither which file nor where
         words = WordPiece.from_file(str(folder / "vocab.txt"), unk_token=unknown)
     else:
         raise CheckpointError(
@@ -102,9 +109,12 @@ def read_pairs(folder: Path, content: dict[str, Any]) -> BPE:
             raise CheckpointError(f"{path}: the model is no BPE with a vocabulary and merges.")
         pairs = [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in merges]
         return BPE(vocabulary, pairs, continuing_subword_prefix="", end_of_word_suffix="")
-    if (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
+    older = folder / "vocab.json", folder / "merges.txt"
+    if all(map(is_there, older)):
+        for file in older:
+            read_text(file)
         return BPE.from_file(
-            str(folder / "vocab.json"), str(folder / "merges.txt"),
+            *map(str, older),
             continuing_subword_prefix="", end_of_word_suffix="",
         )  # fmt: skip
     raise CheckpointError(
@@ -125,12 +135,7 @@ def unigram(
             f"{path} is missing. A sentencepiece model alone is not read; where transformers is "
             "installed, AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) writes one."
         )
-    model = setting(path, content, "model", dict, {})
-    vocabulary = model.get("vocab")
-    try:
-        pieces = [(str(piece), float(score)) for piece, score in vocabulary or ()]
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: the vocabulary is no list of [piece, score].") from error
+    pieces = read_pieces(path, setting(path, content, "model", dict, {}).get("vocab"))
     if not pieces:
         raise CheckpointError(f"{path}: the model is no Unigram with a vocabulary.")
     if isinstance(unknown, str):
@@ -145,6 +150,17 @@ def unigram(
     )
     backend.decoder = decoders.Metaspace(prepend_scheme=scheme)
     return backend
+
+
+def read_pieces(path: Path, vocabulary: object) -> list[tuple[str, float]]:
+    """The pieces of a sentencepiece model with their scores, checked."""
+    try:
+        pieces = [(piece, float(score)) for piece, score in vocabulary or ()]  # type: ignore
+        if not all(isinstance(piece, str) and math.isfinite(score) for piece, score in pieces):
+            raise ValueError("a piece is no text, or a score no number")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"{path}: the vocabulary is no list of [piece, score].") from error
+    return pieces
 
 
 def xlm_roberta(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
@@ -253,11 +269,11 @@ def leave_frame(backend: Tokenizer, special: dict[str, str]) -> None:
     """What stands around a text is in tokenizer.json."""
 
 
-def token_text(value: object) -> str:
-    """A special token's text; a folder may give the token as an object."""
+def token_text(value: object) -> str | None:
+    """A special token's text; a folder may give the token as an object. None where it has none."""
     if isinstance(value, dict):
         value = value.get("content")
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) else None
 
 
 WITH_TYPES = ("input_ids", "token_type_ids", "attention_mask")

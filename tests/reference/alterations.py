@@ -10,8 +10,18 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from altered_json import CONFIG, DENSE, MODEL, MODULES, POOLING, TOKENIZER, TOKENS, TRANSFORMER
-from altered_json import alter_json, alter_tokenizer_json
+from altered_json import (
+    CONFIG,
+    DENSE,
+    MODEL,
+    MODULES,
+    POOLING,
+    TOKENIZER,
+    TOKENS,
+    TRANSFORMER,
+    alter_json,
+    alter_tokenizer_json,
+)
 from altered_weights import alter_header, alter_shards, alter_values
 from altered_words import alter_pairs, alter_words
 

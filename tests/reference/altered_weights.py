@@ -81,8 +81,9 @@ def header_offsets(random: Random, path: Path) -> str:
     begin, end = header[name]["data_offsets"]
     moved = [
         *([begin + 4, end + 4], [begin - 4, end - 4], [end, begin], [begin, end - 4], [0, 0]),
-        *([begin, 2**62], [-4, end], [float(begin), end], [begin], [], header[other]["data_offsets"]),
-    ]  # fmt: skip
+        *([begin, 2**62], [-4, end], [float(begin), end], [begin], []),
+        header[other]["data_offsets"],
+    ]
     header[name]["data_offsets"] = value = random.choice(moved)
     join_file(path, header, numbers)
     return f"{name} data_offsets = {shown(value)}"

@@ -78,7 +78,7 @@ def replay(seed: int, cache: Path, reference: bool) -> int:
     for name, outcome in (("minibert", case.ours), ("reference", case.theirs)):
         print(f"\n{name}:")
         for step, result in (outcome or {}).items():
-            shown = {k: v if k != "numbers" else f"{v[:20]}..." for k, v in result.items()}
+            shown = {k: v for k, v in result.items() if k not in ("numbers", "exact")}
             print(f"  {step}: {json.dumps(shown, indent=4)}")
     return int(verdict.kind in FINDINGS)
 

@@ -80,7 +80,11 @@ def judge_step(
         return allowed(REFUSALS, "refused", case, words(ours), said)
     if refused:
         return allowed(READINGS, "read", case, words(theirs), said)
-    return compared(numbers(ours), numbers(theirs), said)
+    exact = theirs.get("exact")
+    found = compared(numbers(ours), numbers(theirs), said)
+    if found.kind == "different" and exact and "numbers" in exact:
+        return nearly(numbers(ours), numbers(theirs), numbers(exact), found)
+    return found
 
 
 def allowed(table: list[Allowed], what: str, case: Case, error: str, said: str) -> Verdict:
@@ -130,6 +134,18 @@ def compared(ours: Any, theirs: Any, said: str) -> Verdict:
     if apart <= tolerance(theirs[~endless], theirs):
         return Verdict("same")
     return Verdict("different", f"{said}: {apart:.1e} apart, up to {np.abs(theirs).max():.3g}")
+
+
+def nearly(ours: Any, theirs: Any, exact: Any, found: Verdict) -> Verdict:
+    """Whether ours are about as near to float64 as the reference's own: numbers may be awkward."""
+    if (
+        not ours.shape == theirs.shape == exact.shape
+        or not np.isfinite([ours, theirs, exact]).all()
+    ):
+        return found
+    if np.abs(ours - exact).max() <= 4 * np.abs(theirs - exact).max():
+        return Verdict("same")
+    return found
 
 
 def tolerance(finite: Any, vectors: Any) -> float:
