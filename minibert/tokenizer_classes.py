@@ -143,7 +143,7 @@ def unigram(
     if unknown >= len(pieces):
         raise CheckpointError(f"{path}: the vocabulary has {len(pieces)} pieces, too few.")
     backend = Tokenizer(Unigram(pieces, unk_id=unknown, byte_fallback=False))
-    prefix = setting(folder / "tokenizer_config.json", settings, "add_prefix_space", bool, True)
+    prefix = true_if_missing(folder / "tokenizer_config.json", settings, "add_prefix_space")
     scheme = "always" if prefix else "never"
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme=scheme)]
@@ -161,6 +161,13 @@ def read_pieces(path: Path, vocabulary: object) -> list[tuple[str, float]]:
     except (TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path}: the vocabulary is no list of [piece, score].") from error
     return pieces
+
+
+def true_if_missing(path: Path, settings: dict[str, Any], key: str) -> bool:
+    """A setting that is true where it is missing, and false where it is null."""
+    # So does the reference, whose classes ask whether what they are given is true.
+    found: bool = setting(path, {key: True, **settings}, key, bool, False)
+    return found
 
 
 def xlm_roberta(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
@@ -187,7 +194,7 @@ def albert(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> T
     steps: list[Any] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
     if not setting(path, settings, "keep_accents", bool, False):
         steps += [normalizers.NFKD(), normalizers.StripAccents()]
-    if setting(path, settings, "do_lower_case", bool, True):
+    if true_if_missing(path, settings, "do_lower_case"):
         steps.append(normalizers.Lowercase())
     if table := character_table(folder / "tokenizer.json", content):
         steps.append(table)

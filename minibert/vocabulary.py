@@ -153,7 +153,9 @@ def read_settings(folder: Path) -> dict[str, Any]:
         settings |= {k: v for k, v in content.items() if name[0] == "t" or k == "tokenizer_class"}
     older = folder / "special_tokens_map.json"
     if "added_tokens_decoder" not in settings and is_there(older):
-        settings |= read_json(older, dict)
+        tokens = read_json(older, dict)
+        tokens.pop("tokenizer_class", None)  # it comes too late to choose one
+        settings |= tokens
     return settings
 
 
@@ -164,16 +166,19 @@ def read_added_tokens(
     path = folder / "tokenizer_config.json"
     decoder = setting(path, settings, "added_tokens_decoder", dict)
     named = {*special_texts(settings, {}).values(), *(token.content for token in extra)}
-    listed = older_added_tokens(folder, content, named) if decoder is None else decoder.items()
+    if decoder is None:
+        listed = older_added_tokens(folder, content, named)
+    else:
+        listed = ((id_of(key), token) for key, token in decoder.items())
     tokens = {}
     for id, token in listed:
-        number, text = token_id(id), token_text(token) if isinstance(token, dict) else None
-        if number is None or text is None:
+        text = token_text(token) if isinstance(token, dict) else None
+        if not is_id(id) or text is None:
             raise CheckpointError(
                 f"{folder}: an added token is {token!r:.80} with the id {id!r:.80}; expected an "
                 "object with a content, and a whole number from 0 up."
             )
-        tokens[number] = added_token(folder, token, text)
+        tokens[id] = added_token(folder, token, text)
     return tokens
 
 
@@ -191,12 +196,14 @@ def older_added_tokens(
         yield token.get("id") if isinstance(token, dict) else None, token
 
 
-def token_id(value: object) -> int | None:
-    """A token's id, which as a key of JSON is a text; None for what is no whole number."""
-    if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
-    is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return int(value) if is_number else None  # type: ignore[call-overload]
+def id_of(key: str) -> int | str:
+    """The id that a key of JSON, which is always a text, stands for; or the key, if for none."""
+    return int(key) if key.isascii() and key.isdigit() and len(key) < 20 else key
+
+
+def is_id(value: object) -> bool:
+    """Whether a value is a whole number from 0 up."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def add_tokens(

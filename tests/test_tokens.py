@@ -414,6 +414,7 @@ def test_other_names_of_a_bert_s_tokenizer_are_built(folder, edit, name):
         ("added_tokens.json", {"cat": "x"}),
         ("added_tokens.json", {"cat": None}),
         ("added_tokens.json", {"cat": {}}),
+        ("added_tokens.json", {"cat": "5"}),
         ("added_tokens.json", {"cat": 5.0}),
         ("added_tokens.json", {"cat": True}),
         ("added_tokens.json", {"cat": -1}),
@@ -473,6 +474,23 @@ def test_a_model_max_length_that_is_no_length_is_refused(folder, edit, removed, 
 def test_a_model_max_length_of_no_limit_is_the_positions(folder, edit, limit):
     edit(folder / "tokenizer_config.json", model_max_length=limit)
     assert load(folder).max_length == 41
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "text"),
+    [
+        ("xlm_roberta", "add_prefix_space", "cat"),
+        ("camembert", "add_prefix_space", "cat"),
+        ("albert", "do_lower_case", "Cat"),
+    ],
+)
+def test_a_setting_of_null_is_false_as_in_the_reference(tmp_path, edit, name, key, text):
+    def tokens(**settings):
+        edit(folder / "tokenizer_config.json", **settings)
+        return SentenceTransformer(folder).tokens(text).pieces
+
+    folder = copy_of(name, tmp_path)
+    assert tokens(**{key: None}) == tokens(**{key: False}) != tokens(**{key: True})
 
 
 def with_vocab_txt(folder, change=lambda words: words, end=b"\n"):

@@ -4,6 +4,7 @@ The same seed gives the same bytes on any machine. Start at make_altered.
 """
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from altered_json import (
     TRANSFORMER,
     alter_json,
     alter_tokenizer_json,
+    shown,
 )
 from altered_weights import alter_header, alter_shards, alter_values
 from altered_words import alter_pairs, alter_words
@@ -36,6 +38,16 @@ Alteration = Callable[[Random, Path], str]
 def in_json(name: str, known: dict[str, list[Any]]) -> Alteration:
     """Alter a JSON file of the folder."""
     return lambda random, place: alter_json(random, place / "model" / name, known)
+
+
+def in_tokenizer(random: Random, place: Path) -> str:
+    """Alter the tokenizer's settings; now and then of the class that takes the file as it is."""
+    path = place / "model" / "tokenizer_config.json"
+    if random.random() < 0.25:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(settings | {"tokenizer_class": "PreTrainedTokenizerFast"}))
+        return "as it stands, " + alter_json(random, path, TOKENIZER)
+    return alter_json(random, path, TOKENIZER)
 
 
 def in_pooling(random: Random, place: Path) -> str:
@@ -170,6 +182,77 @@ LINKS: dict[str, Callable[[Path, Path], object]] = {
     "missing": put_away,
 }
 
+
+def put(name: str, key: str, value: Any) -> Alteration:
+    """Give a key of a JSON file a value."""
+
+    def change(random: Random, place: Path) -> str:
+        path = place / "model" / name
+        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        path.write_text(json.dumps({**content, key: value}))
+        return f"{name}: {key} = {shown(value)}"
+
+    return change
+
+
+def put_added(key: str, value: Any) -> Alteration:
+    """Give the second added token of tokenizer.json a value."""
+
+    def change(random: Random, place: Path) -> str:
+        path = place / "model" / "tokenizer.json"
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["added_tokens"][1][key] = value
+        path.write_text(json.dumps(content))
+        return f"tokenizer.json: an added token's {key} = {shown(value)}"
+
+    return change
+
+
+# What was found once, and chance seldom meets: every fourth seed of a class, until there is none
+# left, is one of these.
+ONCE_FOUND: dict[str, list[Alteration]] = {
+    "config": [
+        put("config.json", key, value)
+        for key, value in [
+            ("model_type", None),
+            ("num_hidden_layers", 10**12),
+            ("hidden_size", 10**12),
+            ("pad_token_id", 10**12),
+            ("max_position_embeddings", 10**12),
+            ("num_attention_heads", 0),
+            ("layer_norm_eps", math.nan),
+            ("vocab_size", math.inf),
+        ]
+    ],
+    "tokenizer": [
+        put("tokenizer_config.json", key, value)
+        for key, value in [
+            ("model_max_length", False),
+            ("model_max_length", math.nan),
+            ("mask_token", 5),
+            ("cls_token", {"content": "cat", "lstrip": 1}),
+            ("cls_token", "\ud800"),
+            ("extra_special_tokens", [5]),
+            ("added_tokens_decoder", {"5": {"content": "cat", "special": None}}),
+        ]
+    ],
+    "pooling": [
+        put("1_Pooling/config.json", "embedding_dimension", {}),
+        put("1_Pooling/config.json", "pooling_mode", "\ud800"),
+    ],
+    "tokenizer.json": [
+        put_added(key, value)
+        for key, value in [
+            ("id", math.inf),
+            ("id", []),
+            ("id", 1.5),
+            ("id", -1),
+            ("content", "\ud800"),
+            ("lstrip", 1),
+        ]
+    ],
+}
+
 # The classes in turn: each has every 16th seed. The folders that a class goes with come second;
 # none is all of them.
 CLASSES: dict[str, tuple[Alteration, tuple[str, ...]]] = {
@@ -178,7 +261,7 @@ CLASSES: dict[str, tuple[Alteration, tuple[str, ...]]] = {
     "modules": (in_json("modules.json", MODULES), ()),
     "pooling": (in_pooling, ()),
     "model": (in_json("config_sentence_transformers.json", MODEL), ()),
-    "tokenizer": (in_json("tokenizer_config.json", TOKENIZER), ()),
+    "tokenizer": (in_tokenizer, ()),
     "tokens": (in_older_tokens, ()),
     "dense": (in_dense, ("dense",)),
     "header": (alter_header, ()),
@@ -198,6 +281,9 @@ def make_altered(seed: int, place: Path) -> tuple[str, str, str]:
     kind = list(CLASSES)[seed % len(CLASSES)]
     alteration, bases = CLASSES[kind]
     base = random.choice(bases or tuple(BASES))
+    turn, found = seed // len(CLASSES), ONCE_FOUND.get(kind, [])
+    if turn % 4 == 0 and turn // 4 < len(found):
+        base, alteration = "roberta", found[turn // 4]
     write_base(base, place / "model")
     return kind, base, alteration(random, place)
 
