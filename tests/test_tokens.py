@@ -580,6 +580,22 @@ def test_a_piece_that_is_none_is_refused(tmp_path, edit, piece):
         SentenceTransformer(folder)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"type": "WordPiece", "vocab": {"[CLS]": 2, "[SEP]": 3, "cat": 6}},
+        {"type": "WordLevel", "vocab": {"[CLS]": 2, "[SEP]": 3, "cat": 6}, "unk_token": "[UNK]"},
+        {"type": "Unigram", "vocab": [["cat", -1.0]], "unk_id": None},
+    ],
+)
+def test_a_tokenizer_without_an_unknown_word_is_refused(folder, edit, model):
+    edit(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    content = {"unk_token": "[UNK]", "continuing_subword_prefix": "##", **model}
+    edit(folder / "tokenizer.json", model=content | {"max_input_chars_per_word": 100})
+    with pytest.raises(ValueError, match=r"tokenizer cannot split a text: .*See the model"):
+        SentenceTransformer(folder).encode("the cat")
+
+
 def test_other_tokenizer_classes_are_refused_by_name(folder, edit):
     edit(folder / "tokenizer_config.json", tokenizer_class="T5Tokenizer")
     with pytest.raises(

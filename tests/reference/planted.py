@@ -36,22 +36,22 @@ PLANTED = {
         "vocabulary.py", "not is_id(id) or text", "int(id) < 0 or text", 13
     ),
     "vocab.txt is left to the library": Planted(
-        "tokenizer_classes.py", '        read_text(folder / "vocab.txt")', "        #", 11
+        "tokenizer_classes.py", '        read_text(folder / "vocab.txt")', "        #", 75
     ),
     "an empty word counts": Planted(
-        "vocabulary.py", "vocabulary.items() if word)", "vocabulary.items())", 11
+        "vocabulary.py", "vocabulary.items() if word)", "vocabulary.items())", 283
     ),
     "a broken pooler is refused": Planted(
-        "checkpoint.py", '        return {"no_pooler": str(error)}\n', "        raise\n", 9
+        "checkpoint.py", '        return {"no_pooler": str(error)}\n', "        raise\n", 105
     ),
     "a folder in a file's place": Planted(
-        "json_files.py", "    except IsADirectoryError:\n", "    except ZeroDivisionError:\n", 14
+        "json_files.py", "    except IsADirectoryError:\n", "    except ZeroDivisionError:\n", 366
     ),
     "half of a surrogate pair": Planted(
-        "json_files.py", "        check_characters(path, content)\n", "        pass\n", 13
+        "json_files.py", "        check_characters(path, content)\n", "        pass\n", 261
     ),
     "flags of a token are not looked at": Planted(
-        "vocabulary.py", "if not isinstance(flag, bool)]", "if False]", 5
+        "vocabulary.py", "if not isinstance(flag, bool)]", "if False]", 54
     ),
 }
 
