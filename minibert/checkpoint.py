@@ -133,6 +133,12 @@ def read_config(settings: dict[str, Any], path: Path) -> Config:
             f"{path}: num_attention_heads is {config.num_attention_heads}, which does not divide "
             f"hidden_size {config.hidden_size}."
         )
+    width = config.hidden_size // config.num_attention_heads
+    if FAMILIES[family].is_rotary and width % 2:
+        raise CheckpointError(
+            f"{path}: num_attention_heads is {config.num_attention_heads}, which gives heads of "
+            f"{width} numbers; a {family} turns them in pairs."
+        )
     return config
 
 

@@ -349,6 +349,14 @@ def test_a_count_beyond_all_models_is_refused_at_once(tmp_path, edit, name, key,
     refused(folder, message)
 
 
+@pytest.mark.parametrize("name", ["modernbert", "nomic_bert"])
+def test_heads_that_do_not_fall_into_pairs_are_refused(tmp_path, edit, name):
+    folder = copy_of(name, tmp_path)
+    size = json.loads((folder / "config.json").read_text())["hidden_size"]
+    edit(folder / "config.json", num_attention_heads=size)
+    refused(folder, f"num_attention_heads is {size}, which gives heads of 1 numbers; a {name}")
+
+
 def test_more_layers_than_the_file_has_are_a_missing_tensor(folder, edit):
     edit(folder / "config.json", num_hidden_layers=4)
     refused(folder, r"no tensor 'encoder\.layer\.3\.attention")
