@@ -60,11 +60,15 @@ def is_there(path: Path) -> bool:
 
     Raises CheckpointError for a link that leads nowhere: what it led to is lost.
     """
-    if path.is_symlink() and not path.exists():
-        raise CheckpointError(
-            f"{path} is a link to {os.readlink(path)!r}, where nothing is. Fetch the model again."
-        )
-    return path.exists()
+    try:
+        if path.is_symlink() and not path.exists():
+            raise CheckpointError(
+                f"{path} is a link to {os.readlink(path)!r}, where nothing is. "
+                "Fetch the model again."
+            )
+        return path.exists()
+    except OSError as error:  # as of a name that is too long
+        raise CheckpointError(f"{path!s:.200} cannot be read: {error.strerror}.") from error
 
 
 def check_file(path: Path) -> None:

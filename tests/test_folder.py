@@ -327,6 +327,7 @@ def test_settings_of_a_layer_norm_that_are_not_known_are_refused(folder):
         ("/a", "leaves the model's folder"),
         ("a\0b", "is no name of a file"),
         (7, "names '7', which is no name of a file"),
+        ("x" * 5000, "cannot be read: File name too long"),
     ],
 )
 def test_the_path_of_a_module_is_refused_with_what_is_wrong(folder, path, message):
