@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,8 +14,8 @@ __all__ = ["check_file", "inside", "is_count", "is_there", "read_json", "read_te
 
 # How a pointer begins that stands for a file which version control keeps elsewhere.
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-# Half of a pair that stands for one character, which only an escape can bring into JSON.
-SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+# How half of a pair that stands for one character begins: only an escape brings it into JSON.
+HALVES = ("\\ud", "\\uD")
 
 
 def is_count(value: object) -> bool:
@@ -113,7 +112,7 @@ def read_json(path: Path, kind: type) -> Any:
     if not isinstance(content, kind):
         expected = "an object" if kind is dict else "a list"
         raise CheckpointError(f"{path} holds a {type(content).__name__}; expected {expected}.")
-    if SURROGATE.search(text):
+    if any(half in text for half in HALVES):
         check_characters(path, content)
     return content
 

@@ -63,12 +63,13 @@ REFUSALS = [
     Allowed("", "minibert does not know the key", "What it would change is not known."),
     Allowed("", r"holds '\\ud800'", "The text has no bytes; the reference may not need them."),
     Allowed(
-        "^(?!words .*(blank|CR|doubled|as it was|no end))",
+        "^(?!words .*(blank last|last line|blank for|blanks behind|CR|as it was|no end))",
         "the vocabulary goes up to the id",
         "A word has no embedding; texts without it may come, and others.",
     ),
     Allowed("", "the special token .* has the id", "The same, of a token that is named."),
     Allowed("", "tokenizer_class is", "What a class builds is not known."),
+    Allowed("layer_norm_eps", "expected a number above 0", "It would divide by zero or less."),
     Allowed("", "there is a Transformer after|the modules are", "Chains of modules are few."),
     Allowed("", "a module's name is", "Of two modules of one name the reference runs the last."),
     Allowed("", "it turns '", "Modules change what they are given, in place."),
@@ -114,6 +115,12 @@ READINGS = [
     ),
     Allowed("'sentence_transformers.Pooling'", "does not define", "The last part of a type tells."),
     Allowed(r"(value|doubled|=) None\b", "", "null means the default, everywhere."),
+    Allowed("modules of .*'(name|idx)'", "", "A module's number, and a name, have no say."),
+    Allowed("'model_type' gone", "Unrecognized model", "The first BERTs name no family."),
+    Allowed("'__version__'", "", "Who wrote a folder has no say."),
+    Allowed(
+        "special_tokens' .*'content'", "", "An object with a content is a token, whatever else."
+    ),
     Allowed("'module_output_name' gone", "", "A missing key means the default."),
     Allowed("'embedding_dimension' gone", "", "The width is known without it."),
     Allowed(
