@@ -22,6 +22,7 @@ from minibert.json_files import is_there, read_text, setting
 __all__ = [
     "CLASSES",
     "SPECIAL_NAMES",
+    "WITH_TYPES",
     "TokenizerClass",
     "bert_subclass",
     "token_text",

@@ -19,6 +19,7 @@ from minibert.modules import TransformerSettings
 from minibert.tokenizer_classes import (
     CLASSES,
     SPECIAL_NAMES,
+    WITH_TYPES,
     bert_subclass,
     token_text,
     word_piece,
@@ -80,7 +81,6 @@ def load_tokenizer(
         lower_case_first(backend)
     backend.encode_special_tokens = setting(path, settings, "split_special_tokens", bool, False)
     check_size(folder, backend, largest_word(backend, content), special, vocab_size)
-    input_names = setting(path, settings, "model_input_names", list, list(made.input_names))
     return TextTokenizer(
         backend,
         special_tokens=special,
@@ -88,7 +88,7 @@ def load_tokenizer(
         max_length=max_length(path, settings, transformer, most_tokens),
         padding_side=side_of(path, settings, "padding", content),
         truncation_side=side_of(path, settings, "truncation", content),
-        input_names=tuple(input_names),
+        input_names=input_names(path, settings, made.input_names),
         splits_as_bert=made.build is word_piece or (made.build is bert_subclass and not content),
     )
 
@@ -280,6 +280,23 @@ def added_token(path: Path, value: object, text: str) -> AddedToken:
             "expected true or false."
         )
     return AddedToken(text, **{"special": not flags, **flags})
+
+
+def input_names(path: Path, settings: dict[str, Any], default: tuple[str, ...]) -> tuple[str, ...]:
+    """Which arrays the model is given of a text, in the order of transformers' own output."""
+    names = setting(path, settings, "model_input_names", list, list(default))
+    if odd := [name for name in names if name not in WITH_TYPES]:
+        raise CheckpointError(
+            f"{path}: model_input_names holds {odd[0]!r:.80}; expected some of "
+            f"{', '.join(WITH_TYPES)}."
+        )
+    if "attention_mask" not in names:
+        logger.warning(
+            "%s: model_input_names has no attention_mask. Elsewhere a text's vector then depends "
+            "on the texts beside it, as padding counts; here it is that of the text alone.",
+            path,
+        )
+    return tuple(names)
 
 
 def side_of(path: Path, settings: dict[str, Any], what: str, content: dict[str, Any]) -> str:

@@ -455,6 +455,22 @@ def test_tokens_that_are_none_are_refused_by_name(folder, edit, settings, messag
         load(folder)
 
 
+@pytest.mark.parametrize("name", ["x", 1, None, []])
+def test_names_of_inputs_that_no_bert_has_are_refused(folder, edit, name):
+    edit(folder / "tokenizer_config.json", model_input_names=["input_ids", name])
+    with pytest.raises(CheckpointError, match="model_input_names holds .*; expected some of input"):
+        load(folder)
+
+
+def test_a_mask_that_is_left_out_is_told_and_changes_no_vector(folder, edit, caplog):
+    before = SentenceTransformer(folder).encode(["the cat sat", "a"])
+    assert not caplog.records
+    edit(folder / "tokenizer_config.json", model_input_names=["input_ids"])
+    model = SentenceTransformer(folder)
+    assert "model_input_names has no attention_mask" in caplog.text
+    np.testing.assert_array_equal(model.encode(["the cat sat", "a"]), before)
+
+
 def test_flags_that_no_token_has_are_left_out_unsaid(folder, edit, capfd):
     token = {"content": "cat", "lstrip": True, "unheard_of": 1}
     edit(folder / "tokenizer_config.json", added_tokens_decoder={"6": token})
