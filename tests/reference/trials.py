@@ -29,8 +29,10 @@ os.environ.update(
     OPENBLAS_NUM_THREADS="1", TRANSFORMERS_VERBOSITY="critical",
 )  # fmt: skip
 
-SECONDS = 20
+SECONDS = 20  # of a processor; a wait may be longer, where others work beside it
+PATIENCE = 6 * SECONDS
 BYTES = 8 << 30
+HANG = f"no end after {SECONDS} seconds"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minibert-fuzz"
 REFERENCE = "sentence-transformers 6.2.0, transformers 5.23.0, torch 2.13.0"
 
@@ -186,11 +188,12 @@ def begin(case: Case, library: str) -> tuple[Child, int]:
     process = os.fork()
     if process:
         os.close(into)
-        return Child(case, library, process, time.monotonic() + SECONDS), pipe
+        return Child(case, library, process, time.monotonic() + PATIENCE), pipe
     try:
         os.close(pipe)
         quiet()
         resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
         sent = json.dumps(outcome_of(library, case.place / "model")).encode()
         with open(into, "wb") as file:
             file.write(sent)
@@ -216,7 +219,7 @@ def finished(selector: selectors.BaseSelector, running: dict[int, Child]) -> lis
     for pipe, child in running.items():
         if time.monotonic() > child.deadline and pipe not in ended:
             os.kill(child.process, signal.SIGKILL)
-            child.received[:] = b'{"load": {"ended": "no end after 20 seconds"}}'
+            child.received[:] = json.dumps({"load": {"ended": HANG}}).encode()
             ended.append(pipe)
     return ended
 
@@ -227,14 +230,20 @@ def end(child: Child, cache: Path) -> None:
     try:
         outcome = json.loads(child.received)
     except ValueError:
-        code = os.waitstatus_to_exitcode(status)
-        outcome = {"load": {"ended": f"signal {-code}" if code < 0 else f"nothing sent, {code}"}}
+        outcome = {"load": {"ended": how_ended(os.waitstatus_to_exitcode(status))}}
     if child.library == "minibert":
         child.case.ours = outcome
     else:
         child.case.theirs = outcome
         cache.mkdir(parents=True, exist_ok=True)
         (cache / f"{child.case.key}.json").write_text(json.dumps(outcome))
+
+
+def how_ended(code: int) -> str:
+    """How a process ended that sent nothing, by its exit code."""
+    if code == -signal.SIGXCPU:
+        return HANG
+    return f"signal {-code}" if code < 0 else f"nothing sent, {code}"
 
 
 def recall(cache: Path, key: str) -> Outcome | None:
