@@ -6,8 +6,8 @@
     python tests/reference/fuzz.py --planted                 # that it finds planted faults
 
 Each folder is loaded, and encodes a handful of texts, in a process of its own for either library,
-which has 20 seconds of a processor and 8 GB. What may come of it stands in verdicts.py. Exits with 1
-where there is a finding.
+which has 20 seconds of a processor and 8 GB. What may come of it stands in verdicts.py. Exits with
+1 where there is a finding.
 """
 
 import argparse
