@@ -30,6 +30,8 @@ __all__ = ["load_tokenizer"]
 
 logger = logging.getLogger(__name__)
 
+# Keys that end in _token and name no extra token.
+NO_EXTRAS = (*SPECIAL_NAMES, "add_bos_token", "add_eos_token")
 # What a folder may say of a token beside its text.
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
@@ -264,7 +266,7 @@ def extra_tokens(path: Path, settings: dict[str, Any]) -> list[AddedToken]:
     others = [
         value
         for key, value in settings.items()
-        if key.endswith("_token") and key not in SPECIAL_NAMES and isinstance(value, str)
+        if key.endswith("_token") and key not in NO_EXTRAS and isinstance(value, str)
     ]
     tokens = [*others, *extra]
     return [added_token(path, token, text) for token in tokens if (text := token_text(token))]

@@ -471,6 +471,15 @@ def test_a_mask_that_is_left_out_is_told_and_changes_no_vector(folder, edit, cap
     np.testing.assert_array_equal(model.encode(["the cat sat", "a"]), before)
 
 
+def test_keys_of_other_tokens_name_extra_ones_but_for_two_switches(folder, edit):
+    edit(
+        folder / "tokenizer_config.json", add_bos_token="barks", add_eos_token=" ", new_token="cat"
+    )
+    tokenizer = load(folder)
+    assert tokenizer.special_ids[5:] == [6]
+    assert list(tokenizer.rows(["the cat barks"], None).ids[0]) == [2, 5, 6, 9, 3]
+
+
 def test_flags_that_no_token_has_are_left_out_unsaid(folder, edit, capfd):
     token = {"content": "cat", "lstrip": True, "unheard_of": 1}
     edit(folder / "tokenizer_config.json", added_tokens_decoder={"6": token})

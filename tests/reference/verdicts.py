@@ -127,6 +127,7 @@ READINGS = [
         "Who wrote a folder has no say.",
     ),
     Allowed("_tokens?' .*'content'", "", "An object with a content is a token, whatever else."),
+    Allowed("shards: index: .*'(metadata|total_size)'", "", "What an index adds has no say."),
     Allowed("'module_output_name' gone", "", "A missing key means the default."),
     Allowed("'embedding_dimension' gone", "", "The width is known without it."),
     Allowed(
