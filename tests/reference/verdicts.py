@@ -77,7 +77,9 @@ REFUSALS = [
     Allowed("", "it turns '", "Modules change what they are given, in place."),
     Allowed("", "is a link to .*, where nothing is", "What it led to is lost."),
     Allowed("", "is a folder; expected a file", "The reference takes it for missing."),
-    Allowed("", r"tokenizer\.json is missing|has no vocabulary", "The reference goes on with no words."),
+    Allowed(
+        "", r"tokenizer\.json is missing|has no vocabulary", "The reference goes on with no words."
+    ),
     Allowed("config", "minibert computes", "A value that would change the mathematics."),
     Allowed("", "minibert computes torch.nn's", "The reference takes Tanh, and warns."),
 ]
