@@ -192,7 +192,7 @@ def pooler_output(first: Array, parameters: Parameters, kernels: Kernels) -> Arr
     Sentence vectors do not use it; classification heads do.
     """
     if parameters.pooler_weight is None or parameters.pooler_bias is None:
-        raise ValueError("This checkpoint has no pooler (pooler.dense.weight, pooler.dense.bias).")
+        raise ValueError(parameters.no_pooler)
     pooled = kernels.linear(first, parameters.pooler_weight, parameters.pooler_bias)
     kernels.tanh_(pooled)
     return pooled

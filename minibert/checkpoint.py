@@ -16,8 +16,8 @@ import numpy as np
 from minibert.activations import ACTIVATIONS
 from minibert.arrays import Array
 from minibert.errors import CheckpointError
-from minibert.families import FAMILIES, Family, relative_buckets
-from minibert.json_files import is_count, read_json, setting
+from minibert.families import FAMILIES, MOST_LAYERS, Family, most_tokens, relative_buckets
+from minibert.json_files import is_count, is_there, read_json, setting
 from minibert.parameters import Config, Layer, Parameters, RotaryLayer
 from minibert.tensors import Tensors, weight_files
 
@@ -80,7 +80,7 @@ def load_checkpoint(folder: Path, config_args: Mapping[str, Any] | None = None) 
     Raises CheckpointError for a missing, misshapen or non-finite tensor, a damaged file, or a
     configuration that minibert does not compute.
     """
-    if (folder / "adapter_config.json").exists():
+    if is_there(folder / "adapter_config.json"):
         raise CheckpointError(
             f"{folder} has an adapter (adapter_config.json), which changes the weights; minibert "
             "runs none. Merge it into them with peft's merge_and_unload(), and save the model in a "
@@ -101,15 +101,15 @@ def load_checkpoint(folder: Path, config_args: Mapping[str, Any] | None = None) 
 
 def read_config(settings: dict[str, Any], path: Path) -> Config:
     """Check config.json's content; a key that is missing has the reference's default."""
-    family = setting(path, settings, "model_type", str, "bert")
+    family = setting(path, {"model_type": "bert", **settings}, "model_type", str)
     if family not in FAMILIES:
         raise CheckpointError(
-            f"{path}: model_type is {family!r}; minibert runs {', '.join(FAMILIES)}."
+            f"{path}: model_type is {family!r:.80}; minibert runs {', '.join(FAMILIES)}."
         )
     for key, expected in (FIXED_KEYS | FAMILIES[family].fixed_keys).items():
         if settings.get(key, expected) not in (expected, None):
             raise CheckpointError(
-                f"{path}: {key} is {settings[key]!r}; minibert computes {expected!r}."
+                f"{path}: {key} is {settings[key]!r:.80}; minibert computes {expected!r}."
             )
     config = sized(settings, FAMILIES[family], path)
     setting(path, {"hidden_act": config.hidden_act}, "hidden_act", str)
@@ -118,15 +118,19 @@ def read_config(settings: dict[str, Any], path: Path) -> Config:
             continue
         if field not in MAY_BE_ZERO or value != 0:
             key = FAMILIES[family].keys.get(field, field)
-            raise CheckpointError(f"{path}: {key} is {value!r}; expected a whole number from 1 up.")
+            raise CheckpointError(
+                f"{path}: {key} is {value!r:.80}; expected a whole number from 1 up."
+            )
+    check_layers(config, path)
+    check_positions(config, path)
     for field in ("layer_norm_eps", "global_rope_theta", "local_rope_theta"):
         number = getattr(config, field)
         if not isinstance(number, int | float) or not 0 < number < math.inf:
             key = FAMILIES[family].keys.get(field, field)
-            raise CheckpointError(f"{path}: {key} is {number!r}; expected a number above 0.")
+            raise CheckpointError(f"{path}: {key} is {number!r:.80}; expected a number above 0.")
     if config.hidden_act not in ACTIVATIONS:
         raise CheckpointError(
-            f"{path}: hidden_act is {config.hidden_act!r}; "
+            f"{path}: hidden_act is {config.hidden_act!r:.80}; "
             f"minibert computes {', '.join(ACTIVATIONS)}."
         )
     if config.hidden_size % config.num_attention_heads:
@@ -134,7 +138,32 @@ def read_config(settings: dict[str, Any], path: Path) -> Config:
             f"{path}: num_attention_heads is {config.num_attention_heads}, which does not divide "
             f"hidden_size {config.hidden_size}."
         )
+    width = config.hidden_size // config.num_attention_heads
+    if FAMILIES[family].is_rotary and width % 2:
+        raise CheckpointError(
+            f"{path}: num_attention_heads is {config.num_attention_heads}, which gives heads of "
+            f"{width} numbers; a {family} turns them in pairs."
+        )
     return config
+
+
+def check_layers(config: Config, path: Path) -> None:
+    """Raise CheckpointError for layers that no model has, before anything is made for each."""
+    layers = config.num_hidden_layers * config.inner_group_num
+    if layers > MOST_LAYERS:
+        raise CheckpointError(
+            f"{path}: num_hidden_layers is {config.num_hidden_layers}, which makes {layers} "
+            f"layers; expected at most {MOST_LAYERS}."
+        )
+
+
+def check_positions(config: Config, path: Path) -> None:
+    """Raise CheckpointError where the positions, which may begin after the padding's, are none."""
+    if most_tokens(config) < 1:
+        raise CheckpointError(
+            f"{path}: pad_token_id is {config.pad_token_id} and max_position_embeddings "
+            f"{config.max_position_embeddings}; positions begin after the first, so there is none."
+        )
 
 
 def sized(settings: dict[str, Any], family: Family, path: Path) -> Config:
@@ -154,7 +183,6 @@ def read_parameters(tensors: Tensors, config: Config) -> Parameters:
             "embeddings.token_type_embeddings.weight", config.type_vocab_size, width
         )
         position = types[:, None] + position  # (types, P, E)
-    has_pooler = "pooler.dense.weight" in tensors
     words = tensors.take("embeddings.word_embeddings.weight", config.vocab_size, width)
     layers = family.layer_names(config)
     # A layer that is used again is read once.
@@ -172,15 +200,27 @@ def read_parameters(tensors: Tensors, config: Config) -> Parameters:
         ),
         projection_bias=tensors.take(f"{family.projection}.bias", hidden) if projects else None,
         relative_bias=read_relative_bias(tensors, config) if family.relative_bias else None,
-        # Stored as (out, in), like every weight; the transposed view copies nothing.
-        pooler_weight=tensors.take("pooler.dense.weight", hidden, hidden).T if has_pooler else None,
-        pooler_bias=tensors.take("pooler.dense.bias", hidden) if has_pooler else None,
+        **read_pooler(tensors, hidden),
     )
+
+
+def read_pooler(tensors: Tensors, width: int) -> dict[str, Any]:
+    """The pooler's fields, or why there is none: no vector needs it, so it may be broken."""
+    if "pooler.dense.weight" not in tensors and "pooler.dense.bias" not in tensors:
+        return {}
+    try:
+        # Stored as (out, in), like every weight; the transposed view copies nothing.
+        weight = tensors.take("pooler.dense.weight", width, width).T
+        return {"pooler_weight": weight, "pooler_bias": tensors.take("pooler.dense.bias", width)}
+    except CheckpointError as error:
+        return {"no_pooler": str(error)}
 
 
 def read_rotary(tensors: Tensors, config: Config) -> Parameters:
     """Gather the tensors of a family whose forward pass is rotary.py's, by ModernBERT's names."""
     width, family = config.hidden_size, FAMILIES[config.model_type]
+    # First of all, as its shape bounds the width that arrays are made of.
+    words = tensors.take("embeddings.tok_embeddings.weight", config.vocab_size, width)
     types = np.zeros((1, width), dtype=np.float32)
     if family.has_token_types:
         name = "embeddings.token_type_embeddings.weight"
@@ -190,7 +230,7 @@ def read_rotary(tensors: Tensors, config: Config) -> Parameters:
     norm, norm_bias = read_norm(tensors, "embeddings.norm", width)
     final = read_norm(tensors, "final_norm", width) if "final_norm.weight" in tensors else None
     return Parameters(
-        words=tensors.take("embeddings.tok_embeddings.weight", config.vocab_size, width),
+        words=words,
         types_and_positions=np.broadcast_to(types[:, None], shape),
         norm_weight=norm,
         norm_bias=norm_bias,

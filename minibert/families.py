@@ -20,6 +20,7 @@ from minibert.parameters import Config
 
 __all__ = [
     "FAMILIES",
+    "MOST_LAYERS",
     "ClassifierNames",
     "Family",
     "most_tokens",
@@ -106,6 +107,8 @@ class Family:
     classifier: ClassifierNames = BERT_CLASSIFIER
 
 
+# More layers than any model has. No file bounds those of ALBERT, which are few and used again.
+MOST_LAYERS = 10_000
 KINDS = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope_theta"}
 
 
@@ -124,6 +127,10 @@ def modernbert_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {name: base for name, base in bases.items() if base is not None}
     layers = settings.get("num_hidden_layers", 22)
     every = settings.get("global_attn_every_n_layers", 3)
+    if is_count(layers) and layers > MOST_LAYERS:
+        raise CheckpointError(
+            f"{path}: num_hidden_layers is {layers!r:.80}; expected at most {MOST_LAYERS}."
+        )
     kinds = setting(path, settings, "layer_types", list)
     if kinds is None and is_count(every) and is_count(layers):
         kinds = ["sliding_attention" if number % every else "full_attention"

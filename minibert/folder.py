@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.errors import CheckpointError
-from minibert.json_files import is_count, read_json, setting
+from minibert.json_files import is_count, is_there, read_json, setting
 from minibert.modules import Module, Pooling, TransformerSettings, read_modules
 
 __all__ = ["Folder", "read_folder"]
@@ -45,8 +45,8 @@ def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
             "or the name of a model on the hub, such as 'sentence-transformers/all-MiniLM-L6-v2'."
         )
     path = path.absolute()  # a program may change its directory, and pickles may travel
-    if not (path / "modules.json").exists():
-        if not (path / "config.json").exists():
+    if not is_there(path / "modules.json"):
+        if not is_there(path / "config.json"):
             raise CheckpointError(
                 f"{path} has neither modules.json nor config.json, so it is no model's folder."
             )
@@ -58,7 +58,7 @@ def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
     transformer, modules = read_modules(path)
     if transformer.task != TASKS[model_type]:
         raise CheckpointError(
-            f"{transformer.path}: transformer_task is {transformer.task!r}; "
+            f"{transformer.path}: transformer_task is {transformer.task!r:.80}; "
             f"a {model_type} has {TASKS[model_type]!r}."
         )
     return Folder(path, transformer, modules, **settings)
@@ -71,19 +71,23 @@ TASKS = {"SentenceTransformer": "feature-extraction", "CrossEncoder": "sequence-
 def read_model_settings(folder: Path, model_type: str) -> dict[str, Any]:
     """What config_sentence_transformers.json says: prompts, metric, width and activation."""
     path = folder / "config_sentence_transformers.json"
-    settings = read_json(path, dict) if path.exists() else {}
+    settings = read_json(path, dict) if is_there(path) else {}
     kind = settings.get("model_type", "SentenceTransformer")
     if kind != model_type:
         raise CheckpointError(
-            f"{path}: model_type is {kind!r}; expected {model_type!r}. Each has a class: "
+            f"{path}: model_type is {kind!r:.80}; expected {model_type!r}. Each has a class: "
             "SentenceTransformer makes vectors, CrossEncoder scores pairs."
         )
-    prompts = settings.get("prompts") or {}
-    if not isinstance(prompts, dict) or not all(isinstance(p or "", str) for p in prompts.values()):
-        raise CheckpointError(f"{path}: prompts is {prompts!r}; expected names and their texts.")
+    prompts = {} if settings.get("prompts") is None else settings["prompts"]
+    if not isinstance(prompts, dict) or not all(
+        prompt is None or isinstance(prompt, str) for prompt in prompts.values()
+    ):
+        raise CheckpointError(
+            f"{path}: prompts is {prompts!r:.80}; expected names and their texts."
+        )
     width = settings.get("truncate_dim")
     if width is not None and not is_count(width):
-        raise CheckpointError(f"{path}: truncate_dim is {width!r}; expected a whole number.")
+        raise CheckpointError(f"{path}: truncate_dim is {width!r:.80}; expected a whole number.")
     return {
         "prompts": {name: prompt or "" for name, prompt in prompts.items()},
         "default_prompt_name": setting(path, settings, "default_prompt_name", str),

@@ -1,15 +1,21 @@
-"""A model's JSON files: read, and checked for what they hold. No name in one leads outside."""
+"""A model's files: there and whole; JSON, checked for what it holds. No name leads outside."""
 
 from __future__ import annotations
 
 import json
+import os
 from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from minibert.errors import CheckpointError
 
-__all__ = ["inside", "is_count", "read_json", "setting"]
+__all__ = ["check_file", "inside", "is_count", "is_there", "read_json", "read_text", "setting"]
+
+# How a pointer begins that stands for a file which version control keeps elsewhere.
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+# How half of a pair that stands for one character begins: only an escape brings it into JSON.
+HALVES = ("\\ud", "\\uD")
 
 
 def is_count(value: object) -> bool:
@@ -24,9 +30,17 @@ def inside(folder: Path, name: object) -> Path:
     """
     text = name if isinstance(name, str) else repr(name)
     parts = PurePosixPath(text).parts
-    odd = not isinstance(name, str) or "\\" in text or "\0" in text or ":" in text
-    if odd or text.startswith("/") or ".." in parts:
-        raise CheckpointError(f"{folder}: a file names {text!r}, which leaves the model's folder.")
+    if not isinstance(name, str) or "\0" in text:
+        raise CheckpointError(f"{folder}: a file names {text!r:.80}, which is no name of a file.")
+    if "\\" in text and ".." not in text and ":" not in text:
+        raise CheckpointError(
+            f"{folder}: a file names {text!r:.80}, which has a backslash. Names are written with "
+            "/, on Windows too; mend it there."
+        )
+    if "\\" in text or ":" in text or text.startswith("/") or ".." in parts:
+        raise CheckpointError(
+            f"{folder}: a file names {text!r:.80}, which leaves the model's folder."
+        )
     return folder.joinpath(*parts)
 
 
@@ -40,15 +54,76 @@ def setting(path: Path, content: dict[str, Any], key: str, kind: type, default: 
     return value
 
 
+def is_there(path: Path) -> bool:
+    """Whether a folder has a file that it may do without.
+
+    Raises CheckpointError for a link that leads nowhere: what it led to is lost.
+    """
+    try:
+        if path.is_symlink() and not path.exists():
+            raise CheckpointError(
+                f"{path} is a link to {os.readlink(path)!r}, where nothing is. "
+                "Fetch the model again."
+            )
+        return path.exists()
+    except OSError as error:  # as of a name that is too long
+        raise CheckpointError(f"{path!s:.200} cannot be read: {error.strerror}.") from error
+
+
+def check_file(path: Path) -> None:
+    """Raise CheckpointError for what stands in a file's place: nothing, a folder, a pointer."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(len(LFS_POINTER))
+    except IsADirectoryError:
+        raise CheckpointError(f"{path} is a folder; expected a file.") from None
+    except OSError as error:
+        if not is_there(path):
+            raise CheckpointError(f"{path} is missing.") from None
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
+    if beginning == LFS_POINTER:
+        raise CheckpointError(
+            f"{path} is a pointer of git-lfs, not the file that it stands for. Run `git lfs pull` "
+            "in the repository that it is from, or fetch the model from the hub."
+        )
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, which must be UTF-8; ends of lines stay as they are."""
+    check_file(path)
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise CheckpointError(
+            f"{path} is not UTF-8: line {line} has the byte 0x{content[error.start]:02x}. "
+            "Save it as UTF-8, or fetch it again."
+        ) from error
+
+
 def read_json(path: Path, kind: type) -> Any:
     """The content of a JSON file, which must be an object (kind dict) or a list (kind list)."""
+    text = read_text(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:  # the first for a number of 5,000 digits, too
         raise CheckpointError(f"{path} is not valid JSON: {error}.") from error
     if not isinstance(content, kind):
         expected = "an object" if kind is dict else "a list"
         raise CheckpointError(f"{path} holds a {type(content).__name__}; expected {expected}.")
+    if any(half in text for half in HALVES):
+        check_characters(path, content)
     return content
+
+
+def check_characters(path: Path, content: object) -> None:
+    """Raise CheckpointError for half of a pair that stands for one character."""
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise CheckpointError(
+            f"{path} holds {half!r}, half of a pair that stands for one character, in a text or a "
+            "name; such a text has no bytes."
+        ) from error

@@ -50,7 +50,7 @@ def metric_of(asked: str | None, written: str | None, name: str | None) -> tuple
         metric = METRIC_NAMES.get(written, written)
         if metric not in SIMILARITIES:
             raise CheckpointError(
-                f"config_sentence_transformers.json: similarity_fn_name is {written!r}; "
+                f"config_sentence_transformers.json: similarity_fn_name is {written!r:.80}; "
                 f"minibert computes {', '.join(SIMILARITIES)}."
             )
         if metric != written:

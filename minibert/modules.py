@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from minibert.activations import TORCH_CLASSES, torch_activation
 from minibert.errors import CheckpointError
-from minibert.json_files import inside, is_count, read_json, setting
+from minibert.json_files import inside, is_count, is_there, read_json, setting
 from minibert.pooling import POOLINGS
 
 __all__ = [
@@ -38,6 +38,8 @@ OLD_POOLING_KEYS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+
+OLD_WIDTH = "word_embedding_dimension"
 
 # The names under which sentence-transformers has written the BERT's settings; the first that says
 # anything counts.
@@ -134,7 +136,9 @@ def read_modules(folder: Path) -> tuple[TransformerSettings, tuple[Module, ...]]
     Raises CheckpointError for a module or a setting that minibert does not compute.
     """
     path = folder / "modules.json"
-    entries = [module_entry(path, entry) for entry in read_json(path, list)]
+    content = read_json(path, list)
+    entries = [module_entry(path, entry) for entry in content]
+    check_names(path, content)
     if not entries or entries[0][0] != "Transformer":
         first = entries[0][0] if entries else "no module"
         raise CheckpointError(f"{path}: {first} comes first; minibert expects a Transformer there.")
@@ -143,11 +147,23 @@ def read_modules(folder: Path) -> tuple[TransformerSettings, tuple[Module, ...]]
     for kind, name in entries[1:]:
         if kind not in READERS:
             raise CheckpointError(
-                f"{path}: there is a {kind} after the Transformer; minibert runs "
+                f"{path}: there is a {kind:.80} after the Transformer; minibert runs "
                 f"{', '.join(READERS)}."
             )
-        modules.append(READERS[kind](inside(folder, name)))
+        place = inside(folder, name)
+        is_there(place)  # or a link to nothing, and its settings are lost
+        modules.append(READERS[kind](place))
     return transformer, tuple(modules)
+
+
+def check_names(path: Path, entries: list[dict[str, Any]]) -> None:
+    """Raise CheckpointError for two modules of one name: of these the reference keeps the last."""
+    names = [entry["name"] for entry in entries if "name" in entry]
+    for number, name in enumerate(names):
+        if not isinstance(name, str) or name in names[:number]:
+            raise CheckpointError(
+                f"{path}: a module's name is {name!r:.80}; expected a text that no other has."
+            )
 
 
 def module_entry(path: Path, entry: object) -> tuple[str, str]:
@@ -157,11 +173,11 @@ def module_entry(path: Path, entry: object) -> tuple[str, str]:
     the last part tells which it is.
     """
     if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
-        raise CheckpointError(f"{path}: {entry!r} is no module; expected a type and a path.")
+        raise CheckpointError(f"{path}: {entry!r:.80} is no module; expected a type and a path.")
     prefix, _, kind = entry["type"].rpartition(".")
     if prefix.split(".")[0] != "sentence_transformers":
         raise CheckpointError(
-            f"{path}: module type {entry['type']!r} is code outside sentence-transformers; "
+            f"{path}: module type {entry['type']!r:.80} is code outside sentence-transformers; "
             "minibert never imports what a file names."
         )
     return kind, entry.get("path", "")
@@ -171,11 +187,10 @@ def read_transformer(folder: Path) -> TransformerSettings:
     """The settings of sentence_bert_config.json under any of its names; all may be missing."""
     path, settings = folder / TRANSFORMER_FILES[0], {}
     for name in TRANSFORMER_FILES:
-        if (folder / name).exists() and (settings := read_json(folder / name, dict)):
+        if is_there(folder / name) and (settings := read_json(folder / name, dict)):
             path = folder / name
             break
-    if unknown := sorted(settings.keys() - TRANSFORMER_KEYS):
-        raise CheckpointError(f"{path}: minibert does not know the key {unknown[0]!r}.")
+    check_keys(path, settings, TRANSFORMER_KEYS)
     task = setting(path, settings, "transformer_task", str, "feature-extraction")
     check_output(path, settings, task)
     if settings.get("query_expansion") is not None:
@@ -184,7 +199,9 @@ def read_transformer(folder: Path) -> TransformerSettings:
         )
     model_args = either(path, settings, "model_args", "model_kwargs")
     if unknown := sorted(model_args.keys() - HARMLESS_MODEL_ARGS):
-        raise CheckpointError(f"{path}: minibert does not know the model argument {unknown[0]!r}.")
+        raise CheckpointError(
+            f"{path}: minibert does not know the model argument {unknown[0]!r:.80}."
+        )
     return TransformerSettings(
         path=folder,
         task=task,
@@ -211,7 +228,7 @@ def check_output(path: Path, settings: dict[str, Any], task: str) -> None:
     """Raise CheckpointError for a task, or an output of the model, that is not computed here."""
     if task not in TASKS:
         raise CheckpointError(
-            f"{path}: transformer_task is {task!r}; minibert computes {', '.join(TASKS)}."
+            f"{path}: transformer_task is {task!r:.80}; minibert computes {', '.join(TASKS)}."
         )
     output, name = TASKS[task]
     expected = {
@@ -221,7 +238,7 @@ def check_output(path: Path, settings: dict[str, Any], task: str) -> None:
     for key, value in expected.items():
         if settings.get(key, value) != value:
             raise CheckpointError(
-                f"{path}: {key} is {settings[key]!r}; minibert computes {value!r}."
+                f"{path}: {key} is {settings[key]!r:.80}; minibert computes {value!r}."
             )
 
 
@@ -234,17 +251,23 @@ def read_processing(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
     found = {key: value for key, value in found.items() if key not in ("padding", "return_tensors")}
     if unknown := sorted(found.keys() - {"max_length", "truncation"}):
         raise CheckpointError(
-            f"{path}: processing_kwargs: minibert does not know the key {unknown[0]!r}."
+            f"{path}: processing_kwargs: minibert does not know the key {unknown[0]!r:.80}."
         )
     if found["truncation"] not in (True, False, "longest_first", "do_not_truncate"):
         raise CheckpointError(
-            f"{path}: processing_kwargs: truncation is {found['truncation']!r}; minibert cuts the "
-            "longest first."
+            f"{path}: processing_kwargs: truncation is {found['truncation']!r:.80}; "
+            "minibert cuts the longest first."
         )
     return {
         "max_length": count(path, found, "max_length"),
         "truncation": found["truncation"] in (True, "longest_first"),
     }
+
+
+def check_keys(path: Path, settings: dict[str, Any], known: set[str]) -> None:
+    """Raise CheckpointError for a key that is not known: what it would change is not, either."""
+    if unknown := sorted(settings.keys() - known):
+        raise CheckpointError(f"{path}: minibert does not know the key {unknown[0]!r:.80}.")
 
 
 def either(path: Path, settings: dict[str, Any], old: str, new: str) -> dict[str, Any]:
@@ -258,7 +281,7 @@ def count(path: Path, settings: dict[str, Any], key: str) -> int | None:
     value = settings.get(key)
     if value is not None and not is_count(value):
         raise CheckpointError(
-            f"{path}: {key} is {value!r}; expected a whole number from 1 up, or null."
+            f"{path}: {key} is {value!r:.80}; expected a whole number from 1 up, or null."
         )
     return value
 
@@ -269,26 +292,24 @@ def read_pooling(folder: Path) -> Pooling:
     settings = read_json(path, dict)
     known = {
         *OLD_POOLING_KEYS,
-        *("pooling_mode", "include_prompt", "embedding_dimension", "word_embedding_dimension"),
+        *("pooling_mode", "include_prompt", "embedding_dimension", OLD_WIDTH),
     }
-    if unknown := sorted(settings.keys() - known):
-        raise CheckpointError(f"{path}: minibert does not know the key {unknown[0]!r}.")
+    check_keys(path, settings, known)
     modes = settings.get("pooling_mode")
     if modes is None:
         # The reference's order, whatever the order of the keys; none at all means the mean.
         modes = [mode for key, mode in OLD_POOLING_KEYS.items() if settings.get(key)] or ["mean"]
     modes = [modes] if isinstance(modes, str) else modes
     if not isinstance(modes, list) or not modes or not all(isinstance(mode, str) for mode in modes):
-        raise CheckpointError(f"{path}: pooling_mode is {modes!r}; expected a name or names.")
+        raise CheckpointError(f"{path}: pooling_mode is {modes!r:.80}; expected a name or names.")
     if unknown := [mode for mode in modes if mode not in POOLINGS]:
         raise CheckpointError(
-            f"{path}: the pooling is {unknown[0]!r}; minibert computes {', '.join(POOLINGS)}."
+            f"{path}: the pooling is {unknown[0]!r:.80}; minibert computes {', '.join(POOLINGS)}."
         )
+    width = "embedding_dimension" if "embedding_dimension" in settings else OLD_WIDTH
     return Pooling(
         pooling_mode=tuple(modes),
-        embedding_dimension=settings.get(
-            "embedding_dimension", settings.get("word_embedding_dimension")
-        ),
+        embedding_dimension=count(path, settings, width),
         # Like the reference: what is missing is true, and null is not.
         include_prompt=setting(
             path, {"include_prompt": True, **settings}, "include_prompt", bool, False
@@ -304,7 +325,7 @@ def read_dense(folder: Path) -> Dense:
     activation = torch_activation(written) if isinstance(written, str) else None
     if activation is None:
         raise CheckpointError(
-            f"{path}: activation_function is {written!r}; minibert computes torch.nn's "
+            f"{path}: activation_function is {written!r:.80}; minibert computes torch.nn's "
             f"{', '.join(TORCH_CLASSES)}."
         )
     return Dense(
@@ -321,13 +342,15 @@ def read_dense(folder: Path) -> Dense:
 def read_normalize(folder: Path) -> Normalize:
     """The settings of a Normalize; the folder itself may be missing."""
     path = folder / "config.json"
-    return Normalize(input_name(path, read_json(path, dict) if path.exists() else {}))
+    return Normalize(input_name(path, read_json(path, dict) if is_there(path) else {}))
 
 
 def read_layer_norm(folder: Path) -> LayerNorm:
     """The settings of a LayerNorm."""
     path = folder / "config.json"
-    return LayerNorm(folder, required_count(path, read_json(path, dict), "dimension"))
+    settings = read_json(path, dict)
+    check_keys(path, settings, {"dimension"})
+    return LayerNorm(folder, required_count(path, settings, "dimension"))
 
 
 def read_dropout(folder: Path) -> Dropout:
@@ -349,8 +372,8 @@ def input_name(path: Path, settings: dict[str, Any]) -> str:
     output = setting(path, settings, "module_output_name", str, name)
     if name not in ("sentence_embedding", "token_embeddings") or output != name:
         raise CheckpointError(
-            f"{path}: it turns {name!r} into {output!r}; minibert changes 'sentence_embedding' or "
-            "'token_embeddings' in place."
+            f"{path}: it turns {name!r:.80} into {output!r:.80}; minibert changes "
+            "'sentence_embedding' or 'token_embeddings' in place."
         )
     return name
 

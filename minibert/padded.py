@@ -372,8 +372,8 @@ class BertModel:
         weight, bias = self._host_parameters.pooler_weight, self._host_parameters.pooler_bias
         if weight is None or bias is None:
             return Refused(
-                "This checkpoint has no pooler (pooler.dense.weight, pooler.dense.bias), and so no "
-                "pooler_output. Take last_hidden_state."
+                f"{self._host_parameters.no_pooler} So there is no pooler_output; take "
+                "last_hidden_state."
             )
         masked = np.flatnonzero(mask[:, 0] == 0)
         if len(masked):

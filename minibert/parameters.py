@@ -95,6 +95,8 @@ class Parameters(NamedTuple):
     relative_bias: Array | None = None  # (H, P, P)
     pooler_weight: Array | None = None  # (D, D)
     pooler_bias: Array | None = None  # (D,)
+    # Why there is none, for whoever asks for it.
+    no_pooler: str = "This checkpoint has no pooler (pooler.dense.weight, pooler.dense.bias)."
     rotary_layers: tuple[RotaryLayer, ...] = ()  # in place of `layers`: ModernBERT, NomicBERT
     final_norm_weight: Array | None = None  # (D,), after the last of them: ModernBERT
     final_norm_bias: Array | None = None  # (D,)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from minibert.arrays import Array
 from minibert.errors import CheckpointError
-from minibert.json_files import inside, read_json
+from minibert.json_files import check_file, inside, is_there, read_json
 from minibert.shell import convert_command
 
 __all__ = ["Tensors", "weight_files"]
@@ -38,16 +38,16 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
     Raises CheckpointError where there are none, with the command that makes them of a pickle.
     """
-    if (folder / "model.safetensors").exists():
+    if is_there(folder / "model.safetensors"):
         return (folder / "model.safetensors",)
     index = folder / "model.safetensors.index.json"
-    if index.exists():
+    if is_there(index):
         shards = read_json(index, dict).get("weight_map")
         if not isinstance(shards, dict) or not shards:
             raise CheckpointError(f"{index}: weight_map is missing or empty.")
         paths = sorted({inside(folder, shard) for shard in shards.values()})
         for path in paths:
-            if path.suffix != ".safetensors" or not path.exists():
+            if path.suffix != ".safetensors" or not is_there(path):
                 raise CheckpointError(f"{index} names {path.name!r}, which is not there.")
         return tuple(paths)
     pickles = sorted([*folder.glob("pytorch_model.bin"), *folder.glob("pytorch_model-*-of-*.bin")])
@@ -129,6 +129,7 @@ def map_safetensors(path: Path) -> list[StoredTensor]:
     """
     from safetensors import SafetensorError, safe_open
 
+    check_file(path)
     try:
         with safe_open(path, framework="numpy") as vetted:
             # In the order of their bytes, which lie end to end: so sizes give the offsets.
@@ -161,6 +162,8 @@ class Tensors:
     ) -> None:
         """Map files; `names` are parts of the names asked for, and what stands for them there."""
         self._names = names
+        # One file by its name, several by their folder's.
+        self._where = files[0] if len(files) == 1 else files[0].parent
         self._stored: dict[str, StoredTensor] = {}
         self._taken: set[str] = set()
         self.taken_numbers = 0
@@ -190,8 +193,8 @@ class Tensors:
         if name not in self._stored:
             stored = sorted(tensor.name for tensor in self._stored.values())
             raise CheckpointError(
-                f"The weights have no tensor {name!r}. "
-                f"They have {', '.join(stored[:3])}, ... ({len(stored)} in all)."
+                f"{self._where} has no tensor {name!r}. "
+                f"It has {', '.join(stored[:3])}, ... ({len(stored)} in all)."
             )
         stored_tensor = self._stored[name]
         if stored_tensor.shape != shape:

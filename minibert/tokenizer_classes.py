@@ -7,6 +7,7 @@ count; how a text is split is the class's. A few take tokenizer.json as it stand
 from __future__ import annotations
 
 import json
+import math
 from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +17,13 @@ from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, process
 from tokenizers.models import BPE, Unigram, WordPiece
 
 from minibert.errors import CheckpointError
-from minibert.json_files import setting
+from minibert.json_files import is_there, read_text, setting
 from minibert.shell import tokenizer_command
 
 __all__ = [
     "CLASSES",
     "SPECIAL_NAMES",
+    "WITH_TYPES",
     "TokenizerClass",
     "bert_subclass",
     "token_text",
@@ -66,8 +68,14 @@ def read_words(folder: Path, content: dict[str, Any], unknown: str) -> WordPiece
             raise CheckpointError(f"{path}: the model is no WordPiece with a vocabulary.")
         if set(map(type, vocabulary.values())) != {int} or min(vocabulary.values()) < 0:
             raise CheckpointError(f"{path}: the vocabulary has ids that are no whole numbers.")
+        if max(vocabulary.values()) >= 1 << 32:
+            raise CheckpointError(
+                f"{path}: the vocabulary goes up to the id {max(vocabulary.values())}, "
+                "which no model has."
+            )
         words = WordPiece(vocabulary, unk_token=unknown)
-    elif (folder / "vocab.txt").exists():
+    elif is_there(folder / "vocab.txt"):
+        read_text(folder / "vocab.txt")  # or the library says neither which file nor where
         words = WordPiece.from_file(str(folder / "vocab.txt"), unk_token=unknown)
     else:
         raise CheckpointError(
@@ -103,9 +111,12 @@ def read_pairs(folder: Path, content: dict[str, Any]) -> BPE:
             raise CheckpointError(f"{path}: the model is no BPE with a vocabulary and merges.")
         pairs = [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in merges]
         return BPE(vocabulary, pairs, continuing_subword_prefix="", end_of_word_suffix="")
-    if (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
+    older = folder / "vocab.json", folder / "merges.txt"
+    if all(map(is_there, older)):
+        for file in older:
+            read_text(file)
         return BPE.from_file(
-            str(folder / "vocab.json"), str(folder / "merges.txt"),
+            *map(str, older),
             continuing_subword_prefix="", end_of_word_suffix="",
         )  # fmt: skip
     raise CheckpointError(
@@ -128,12 +139,7 @@ def unigram(
             f"and sentencepiece are installed, write one into a new folder, and copy {written}, "
             f"nothing else of it, into {folder}: {command}"
         )
-    model = setting(path, content, "model", dict, {})
-    vocabulary = model.get("vocab")
-    try:
-        pieces = [(str(piece), float(score)) for piece, score in vocabulary or ()]
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: the vocabulary is no list of [piece, score].") from error
+    pieces = read_pieces(path, setting(path, content, "model", dict, {}).get("vocab"))
     if not pieces:
         raise CheckpointError(f"{path}: the model is no Unigram with a vocabulary.")
     if isinstance(unknown, str):
@@ -141,13 +147,31 @@ def unigram(
     if unknown >= len(pieces):
         raise CheckpointError(f"{path}: the vocabulary has {len(pieces)} pieces, too few.")
     backend = Tokenizer(Unigram(pieces, unk_id=unknown, byte_fallback=False))
-    prefix = setting(folder / "tokenizer_config.json", settings, "add_prefix_space", bool, True)
+    prefix = true_if_missing(folder / "tokenizer_config.json", settings, "add_prefix_space")
     scheme = "always" if prefix else "never"
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme=scheme)]
     )
     backend.decoder = decoders.Metaspace(prepend_scheme=scheme)
     return backend
+
+
+def read_pieces(path: Path, vocabulary: object) -> list[tuple[str, float]]:
+    """The pieces of a sentencepiece model with their scores, checked."""
+    try:
+        pieces = [(piece, float(score)) for piece, score in vocabulary or ()]  # type: ignore
+        if not all(isinstance(piece, str) and math.isfinite(score) for piece, score in pieces):
+            raise ValueError("a piece is no text, or a score no number")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"{path}: the vocabulary is no list of [piece, score].") from error
+    return pieces
+
+
+def true_if_missing(path: Path, settings: dict[str, Any], key: str) -> bool:
+    """A setting that is true where it is missing, and false where it is null."""
+    # So does the reference, whose classes ask whether what they are given is true.
+    found: bool = setting(path, {key: True, **settings}, key, bool, False)
+    return found
 
 
 def xlm_roberta(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
@@ -174,7 +198,7 @@ def albert(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> T
     steps: list[Any] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
     if not setting(path, settings, "keep_accents", bool, False):
         steps += [normalizers.NFKD(), normalizers.StripAccents()]
-    if setting(path, settings, "do_lower_case", bool, True):
+    if true_if_missing(path, settings, "do_lower_case"):
         steps.append(normalizers.Lowercase())
     if table := character_table(folder / "tokenizer.json", content):
         steps.append(table)
@@ -256,11 +280,11 @@ def leave_frame(backend: Tokenizer, special: dict[str, str]) -> None:
     """What stands around a text is in tokenizer.json."""
 
 
-def token_text(value: object) -> str:
-    """A special token's text; a folder may give the token as an object."""
+def token_text(value: object) -> str | None:
+    """A special token's text; a folder may give the token as an object. None where it has none."""
     if isinstance(value, dict):
         value = value.get("content")
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) else None
 
 
 WITH_TYPES = ("input_ids", "token_type_ids", "attention_mask")

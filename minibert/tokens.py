@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -358,7 +358,7 @@ class TextTokenizer:
         frame = self.frame if special else Frame()
         heads = [self.heads(text, limit) for text in texts]
         parts = [part for head in heads for part in head]
-        encodings = iter(self.backend.encode_batch_fast(parts, add_special_tokens=False))
+        encodings = iter(encodings_of(self.backend.encode_batch_fast, parts))
         has_types = "token_type_ids" in self.input_names and len(parts) > len(texts)
         rows, types, is_cut, cut = [], [], [], Cut()
         for text, head in zip(texts, heads, strict=True):
@@ -389,7 +389,7 @@ class TextTokenizer:
     def tokens(self, text: Text, limit: int | None) -> Tokens:
         """The tokens of one text as the model sees them; every one of them is counted."""
         parts = [text] if isinstance(text, str) else list(text)
-        encodings = self.backend.encode_batch(parts, add_special_tokens=False)
+        encodings = encodings_of(self.backend.encode_batch, parts)
         pieces: list[Any] = [
             list(zip(e.ids, e.tokens, e.offsets, e.word_ids, strict=True)) for e in encodings
         ]
@@ -411,7 +411,7 @@ class TextTokenizer:
 
         Raises ValueError if the prompt leaves no room.
         """
-        encodings = self.backend.encode_batch_fast([prompt, text], add_special_tokens=False)
+        encodings = encodings_of(self.backend.encode_batch_fast, [prompt, text])
         before, ids = (encoding.ids for encoding in encodings)
         room = limit - self.frame.size(1) - len(before)
         if room <= overlap:
@@ -505,13 +505,27 @@ def shares(lengths: list[int], room: int) -> list[int]:
     return [longer, shorter] if swapped else [shorter, longer]
 
 
+def encodings_of(encode: Callable[..., list[Encoding]], texts: list[str]) -> list[Encoding]:
+    """What a tokenizer makes of texts without special tokens; `encode` is one of its methods.
+
+    Raises ValueError where it can make nothing of one, as of a word that it has no token for.
+    """
+    try:
+        return encode(texts, add_special_tokens=False)
+    except Exception as error:  # the library raises nothing narrower
+        raise ValueError(
+            f"The folder's tokenizer cannot split a text: {error}. See the model in tokenizer.json."
+        ) from error
+
+
 def frame_of(backend: Tokenizer) -> Frame:
     """What a tokenizer puts around a text and between two, seen on a text with one token or more.
 
     Raises CheckpointError for a tokenizer that does more than that.
     """
     word = "a"
-    if not backend.encode(word, add_special_tokens=False).ids:
+    (first,) = encodings_of(backend.encode_batch, [word])
+    if not first.ids:
         words = backend.get_vocab(with_added_tokens=False)  # slow, and hardly ever needed
         word = next((w for w in words if backend.encode(w, add_special_tokens=False).ids), word)
     pieces = backend.encode(word, add_special_tokens=False).ids

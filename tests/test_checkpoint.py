@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from golden_files import LFS_POINTER, copy_of
 from safetensors.numpy import load_file, save_file
 
-from minibert import CheckpointError, SentenceTransformer
+from minibert import BertModel, CheckpointError, SentenceTransformer
 from minibert.checkpoint import load_checkpoint
 from minibert.tensors import weight_files
 
@@ -140,9 +141,29 @@ def test_a_missing_tensor_is_named(folder):
     refused(folder, r"no tensor 'encoder\.layer\.1\.output\.dense\.bias'")
 
 
-def test_a_pooler_without_its_bias_is_named(folder):
-    change_tensors(folder, lambda tensors: tensors.pop("pooler.dense.bias"))
-    refused(folder, r"no tensor 'pooler\.dense\.bias'")
+def without_bias(tensors):
+    tensors.pop("pooler.dense.bias")
+
+
+def with_nan(tensors):
+    tensors["pooler.dense.weight"][3, 4] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (without_bias, r"model\.safetensors has no tensor 'pooler\.dense\.bias'"),
+        (with_nan, r"model\.safetensors: pooler\.dense\.weight holds NaN or infinity"),
+    ],
+)
+def test_a_broken_pooler_is_refused_where_it_is_asked_for(folder, spoil, message):
+    before = vector(folder)
+    change_tensors(folder, spoil)
+    np.testing.assert_array_equal(vector(folder), before)
+    output = BertModel.from_pretrained(folder)([[2, 5, 3]])
+    assert np.isfinite(output.last_hidden_state).all()
+    with pytest.raises(ValueError, match=message):
+        output.pooler_output  # noqa: B018
 
 
 def test_a_tensor_of_the_wrong_shape_is_named_with_both_shapes(folder):
@@ -238,8 +259,6 @@ def test_a_folder_without_weights_is_refused(folder):
 
 
 def test_shards_are_found_through_their_index(tmp_path):
-    from golden_files import copy_of
-
     folder = copy_of("sharded", tmp_path)
     assert [path.name for path in weight_files(folder)] == [
         f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)
@@ -252,12 +271,10 @@ def test_shards_are_found_through_their_index(tmp_path):
 def test_a_shard_name_that_leaves_the_folder_is_refused(folder, name):
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
-    refused(folder, "leaves the model's folder|which is not there")
+    refused(folder, "leaves the model's folder|is not there|has a backslash|no name of a file")
 
 
 def test_a_shard_that_is_not_there_is_named(tmp_path):
-    from golden_files import copy_of
-
     folder = copy_of("sharded", tmp_path)
     (folder / "model-00002-of-00003.safetensors").unlink()
     refused(folder, r"names 'model-00002-of-00003.safetensors', which is not there")
@@ -282,6 +299,11 @@ def test_an_index_without_shards_is_refused(folder, index):
         ("hidden_act", "gelu_10", "computes gelu, gelu_python, gelu_new"),
         ("model_type", "t5", "runs bert"),
         ("model_type", ["bert"], "expected a str"),
+        ("model_type", None, "is None; minibert runs bert"),
+        ("num_hidden_layers", 10**12, "makes 1000000000000 layers; expected at most 10000"),
+        ("num_hidden_layers", 10**30, "expected at most 10000"),
+        ("num_hidden_layers", float("inf"), "expected a whole number"),
+        ("hidden_act", "x" * 10_000, r" is .{0,90}; minibert computes gelu"),
         ("hidden_act", ["gelu"], "expected a str"),
         ("hidden_size", 0, "expected a whole number"),
         ("hidden_size", 20.0, "expected a whole number"),
@@ -295,6 +317,38 @@ def test_an_index_without_shards_is_refused(folder, index):
 def test_a_configuration_that_is_not_computed_here_is_named(folder, edit, key, value, message):
     edit(folder / "config.json", **{key: value})
     refused(folder, f"{key}.*{message}")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "message"),
+    [
+        ("gelu", "vocab_size", r"\(83, 20\); config\.json implies \(10{12}, 20\)"),
+        ("gelu", "max_position_embeddings", r"\(41, 20\); config\.json implies \(10{12}, 20\)"),
+        ("gelu", "intermediate_size", "config.json implies"),
+        ("albert", "num_hidden_layers", "expected at most 10000"),
+        ("albert", "inner_group_num", "expected at most 10000"),
+        ("modernbert", "num_hidden_layers", "expected at most 10000"),
+        ("modernbert", "hidden_size", "config.json implies"),
+        ("nomic_bert", "num_hidden_layers", "expected at most 10000"),
+        ("nomic_bert", "hidden_size", "config.json implies"),
+        ("mpnet", "max_position_embeddings", "config.json implies"),
+        ("roberta", "pad_token_id", "positions begin after the first, so there is none"),
+    ],
+)
+def test_a_count_beyond_all_models_is_refused_at_once(tmp_path, edit, name, key, message):
+    folder = copy_of(name, tmp_path)
+    edit(folder / "config.json", **{key: 10**12})
+    if key == "hidden_size":
+        edit(folder / "config.json", num_attention_heads=1, head_dim=10**12)
+    refused(folder, message)
+
+
+@pytest.mark.parametrize("name", ["modernbert", "nomic_bert"])
+def test_heads_that_do_not_fall_into_pairs_are_refused(tmp_path, edit, name):
+    folder = copy_of(name, tmp_path)
+    size = json.loads((folder / "config.json").read_text())["hidden_size"]
+    edit(folder / "config.json", num_attention_heads=size, head_dim=1)
+    refused(folder, f"num_attention_heads is {size}, which gives heads of 1 numbers; a {name}")
 
 
 def test_more_layers_than_the_file_has_are_a_missing_tensor(folder, edit):
@@ -311,12 +365,80 @@ def test_missing_keys_of_config_json_have_the_reference_s_defaults(folder, edit,
 @pytest.mark.parametrize("content", ["", "{", "[]", "\xff", "[" * 100_000])
 def test_a_config_json_that_is_no_object_is_refused(folder, content):
     (folder / "config.json").write_text(content, encoding="latin-1")
-    refused(folder, r"config\.json (is not valid JSON|holds a list; expected an object)")
+    refused(folder, r"config\.json (is not (valid JSON|UTF-8)|holds a list; expected an object)")
 
 
 def test_a_folder_without_config_json_is_refused(folder):
     (folder / "config.json").unlink()
     refused(folder, r"config\.json is missing")
+
+
+JSON_FILES = [
+    "config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "tokenizer_config.json",
+    "tokenizer.json",
+    "1_Pooling/config.json",
+]
+FILES = [*JSON_FILES, "model.safetensors"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_pointer_of_git_lfs_is_told_from_a_damaged_file(folder, name):
+    (folder / name).write_text(LFS_POINTER)
+    refused(folder, rf"{name} is a pointer of git-lfs, .* Run `git lfs pull` in the repository")
+
+
+def test_a_pointer_of_git_lfs_for_a_shard_is_named(tmp_path):
+    folder = copy_of("sharded", tmp_path)
+    for name in ("model-00002-of-00003.safetensors", "model.safetensors.index.json"):
+        (folder / name).write_text(LFS_POINTER)
+        refused(folder, f"{name} is a pointer of git-lfs")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_folder_in_a_file_s_place_is_named(folder, name):
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    refused(folder, f"{name} is a folder; expected a file")
+
+
+@pytest.mark.parametrize("name", [*FILES, "1_Pooling"])
+@pytest.mark.parametrize("target", ["nothing", "../nothing", "itself"])
+def test_a_link_that_leads_nowhere_is_named(folder, name, target):
+    place = folder / name
+    place.rename(folder.parent / "lost")
+    place.symlink_to(place.name if target == "itself" else target)
+    refused(folder, rf"{name} is a link to '.*', where nothing is. Fetch the model again")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_link_to_a_file_elsewhere_is_followed(folder, name):
+    before = vector(folder)
+    (folder / name).rename(folder.parent / "kept")
+    (folder / name).symlink_to(folder.parent / "kept")
+    np.testing.assert_array_equal(vector(folder), before)
+
+
+@pytest.mark.parametrize("name", JSON_FILES)
+def test_half_of_a_surrogate_pair_is_refused(folder, name):
+    content = (folder / name).read_text(encoding="utf-8")
+    (folder / name).write_text(content.replace("{", '{"\\ud800": 1, ', 1), encoding="utf-8")
+    refused(folder, rf"{name} holds '\\ud800', half of a pair that stands for one character")
+
+
+def test_a_whole_surrogate_pair_is_a_character(folder, edit):
+    edit(folder / "config.json", _name_or_path="\U0001f600")
+    assert "\\ud83d" in (folder / "config.json").read_text()
+    assert load_checkpoint(folder).name_or_path == "\U0001f600"
+
+
+@pytest.mark.parametrize("content", ["\ufeff{}", '{"a": ' + "9" * 5000 + "}"])
+def test_odd_json_is_refused_in_words(folder, content):
+    (folder / "config.json").write_text(content, encoding="utf-8")
+    refused(folder, r"config\.json is not valid JSON")
 
 
 class Advised(mmap.mmap):

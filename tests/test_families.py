@@ -95,7 +95,7 @@ def test_a_missing_tensor_is_named_as_the_family_names_it(name, tmp_path):
     del tensors[lost]
     path.unlink()
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match="have no tensor") as caught:
+    with pytest.raises(CheckpointError, match="has no tensor") as caught:
         SentenceTransformer(folder)
     assert repr(lost) in str(caught.value)
 

@@ -160,6 +160,9 @@ def test_settings_of_the_transformer_that_change_its_output_are_refused(
             "include_prompt is 'no'; expected a bool",
         ),
         ({"pooling_mode": "mean", "power": 2}, "does not know the key 'power'"),
+        ({"pooling_mode": "mean", "embedding_dimension": {}}, "embedding_dimension is {}; expect"),
+        ({"pooling_mode": "mean", "embedding_dimension": 20.0}, "is 20.0; expected a whole number"),
+        ({"pooling_mode": "mean", "word_embedding_dimension": "20"}, "dimension is '20'; expected"),
         ({"pooling_mode": "mean", "embedding_dimension": 21}, "expects 21 dimensions; .* gives 20"),
     ],
 )
@@ -204,6 +207,9 @@ def test_a_pooling_without_its_file_is_refused(folder):
         ("model_type", "CrossEncoder", "expected 'SentenceTransformer'"),
         ("model_type", "SparseEncoder", "expected 'SentenceTransformer'"),
         ("prompts", ["query: "], "expected names and their texts"),
+        ("prompts", [], "expected names and their texts"),
+        ("prompts", False, "expected names and their texts"),
+        ("prompts", {"query": 0}, "expected names and their texts"),
         ("prompts", {"query": 3}, "expected names and their texts"),
         ("truncate_dim", 0, "expected a whole number"),
         ("default_prompt_name", ["query"], "expected a str"),
@@ -295,6 +301,51 @@ def test_a_dense_with_tensors_that_its_settings_do_not_mention_is_refused(folder
     with_modules(folder, POOLING, ("Dense", "2", {**DENSE, "bias": False}))
     save_file(WEIGHT, folder / "2" / "model.safetensors")
     refused(folder, r"config\.json does not mention the tensor 'linear\.bias'")
+
+
+@pytest.mark.parametrize("lost", ["linear.bias", "linear.weight"])
+def test_a_tensor_that_a_dense_lacks_is_named_with_its_file(folder, lost):
+    with_modules(folder, POOLING, ("Dense", "2", DENSE))
+    tensors = {name: tensor for name, tensor in WEIGHT.items() if name != lost}
+    save_file(tensors, folder / "2" / "model.safetensors")
+    refused(folder, rf"2/model\.safetensors has no tensor '{lost}'")
+
+
+def test_settings_of_a_layer_norm_that_are_not_known_are_refused(folder):
+    with_modules(folder, POOLING, ("LayerNorm", "2", {"dimension": 20, "eps": 1e-12}))
+    refused(folder, r"2/config\.json: minibert does not know the key 'eps'")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("1_Pooling\\", r"names '1_Pooling\\\\', which has a backslash. Names are written with /"),
+        ("a\\b", "which has a backslash"),
+        ("..\\a", "leaves the model's folder"),
+        ("C:\\a", "leaves the model's folder"),
+        ("../a", "leaves the model's folder"),
+        ("/a", "leaves the model's folder"),
+        ("a\0b", "is no name of a file"),
+        (7, "names '7', which is no name of a file"),
+        ("x" * 5000, "cannot be read: File name too long"),
+    ],
+)
+def test_the_path_of_a_module_is_refused_with_what_is_wrong(folder, path, message):
+    with_modules(folder, POOLING)
+    entries = json.loads((folder / "modules.json").read_text())
+    entries[1]["path"] = path
+    (folder / "modules.json").write_text(json.dumps(entries))
+    refused(folder, message)
+
+
+@pytest.mark.parametrize("names", [["0", "0"], ["0", None], ["0", 1]])
+def test_names_of_modules_that_are_none_are_refused(folder, names):
+    with_modules(folder, POOLING)
+    entries = json.loads((folder / "modules.json").read_text())
+    for entry, name in zip(entries, names, strict=True):
+        entry["name"] = name
+    (folder / "modules.json").write_text(json.dumps(entries))
+    refused(folder, r"modules\.json: a module's name is .*; expected a text that no other has")
 
 
 def test_a_missing_activation_is_tanh(folder):

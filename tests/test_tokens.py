@@ -1,5 +1,6 @@
 """Texts to ids: pinned ids, truncation that is counted, and texts too long to tokenise whole."""
 
+import json
 import re
 import threading
 import time
@@ -7,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from golden_files import LFS_POINTER, copy_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -415,6 +417,13 @@ def test_other_names_of_a_bert_s_tokenizer_are_built(folder, edit, name):
         ("tokenizer_config.json", {"extra_special_tokens": 3}),
         ("added_tokens.json", {"cat": "x"}),
         ("added_tokens.json", {"cat": None}),
+        ("added_tokens.json", {"cat": {}}),
+        ("added_tokens.json", {"cat": "5"}),
+        ("added_tokens.json", {"cat": 5.0}),
+        ("added_tokens.json", {"cat": True}),
+        ("added_tokens.json", {"cat": -1}),
+        ("tokenizer.json", {"added_tokens": [{"content": "cat", "id": float("inf")}]}),
+        ("tokenizer.json", {"added_tokens": [{"content": "cat", "id": []}]}),
         ("tokenizer.json", {"added_tokens": [{"content": "cat"}]}),
         ("tokenizer.json", {"added_tokens": ["cat"]}),
     ],
@@ -422,8 +431,198 @@ def test_other_names_of_a_bert_s_tokenizer_are_built(folder, edit, name):
 def test_added_tokens_that_are_none_are_refused(folder, edit, removed, file, content):
     edit(folder / "tokenizer_config.json", added_tokens_decoder=removed)
     edit(folder / file, **content)
-    with pytest.raises(CheckpointError, match=r"an added token is|the extra special tokens are 3"):
+    with pytest.raises(
+        CheckpointError, match=r"an added token is|extra_special_tokens is 3; expected"
+    ):
         load(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mask_token": 5}, "mask_token is 5; expected a text"),
+        ({"mask_token": []}, r"mask_token is \[\]; expected a text"),
+        ({"sep_token": {"content": None}}, "sep_token is {'content': None}; expected a text"),
+        ({"sep_token": {"content": "a", "lstrip": 1}}, "'a' has lstrip 1; expected true or false"),
+        ({"extra_special_tokens": False}, "extra_special_tokens is False; expected a list"),
+        ({"extra_special_tokens": ["a", 5]}, "extra_special_tokens holds 5; expected texts"),
+        ({"additional_special_tokens": "a"}, "additional_special_tokens is 'a'; expected a list"),
+        (
+            {"added_tokens_decoder": {"5": {"content": "a", "special": None}}},
+            "'a' has special None",
+        ),
+    ],
+)
+def test_tokens_that_are_none_are_refused_by_name(folder, edit, settings, message):
+    edit(folder / "tokenizer_config.json", **settings)
+    with pytest.raises(CheckpointError, match=message):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["x", 1, None, []])
+def test_names_of_inputs_that_no_bert_has_are_refused(folder, edit, name):
+    edit(folder / "tokenizer_config.json", model_input_names=["input_ids", name])
+    with pytest.raises(CheckpointError, match=r"model_input_names holds .*; expected some"):
+        load(folder)
+
+
+def test_a_mask_that_is_left_out_is_told_and_changes_no_vector(folder, edit, caplog):
+    before = SentenceTransformer(folder).encode(["the cat sat", "a"])
+    assert not caplog.records
+    edit(folder / "tokenizer_config.json", model_input_names=["input_ids"])
+    model = SentenceTransformer(folder)
+    assert "model_input_names has no attention_mask" in caplog.text
+    np.testing.assert_array_equal(model.encode(["the cat sat", "a"]), before)
+
+
+def test_keys_of_other_tokens_name_extra_ones_but_for_two_switches(folder, edit):
+    edit(
+        folder / "tokenizer_config.json", add_bos_token="barks", add_eos_token=" ", new_token="cat"
+    )
+    tokenizer = load(folder)
+    assert tokenizer.special_ids[5:] == [6]
+    assert list(tokenizer.rows(["the cat barks"], None).ids[0]) == [2, 5, 6, 9, 3]
+
+
+def test_flags_that_no_token_has_are_left_out_unsaid(folder, edit, capfd):
+    token = {"content": "cat", "lstrip": True, "unheard_of": 1}
+    edit(folder / "tokenizer_config.json", added_tokens_decoder={"6": token})
+    load(folder)
+    assert capfd.readouterr().out == ""  # the library prints there
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, 3.0, float("nan"), "5", True, [], -float("inf")])
+@pytest.mark.parametrize("key", ["model_max_length", "max_len"])
+def test_a_model_max_length_that_is_no_length_is_refused(folder, edit, removed, key, limit):
+    edit(folder / "tokenizer_config.json", **{"model_max_length": removed, key: limit})
+    with pytest.raises(CheckpointError, match=f"{key} is .*; expected a whole number from 1 up"):
+        load(folder)
+
+
+@pytest.mark.parametrize("limit", [None, 1e30, 10**30, float("inf")])
+def test_a_model_max_length_of_no_limit_is_the_positions(folder, edit, limit):
+    edit(folder / "tokenizer_config.json", model_max_length=limit)
+    assert load(folder).max_length == 41
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "text"),
+    [
+        ("xlm_roberta", "add_prefix_space", "cat"),
+        ("camembert", "add_prefix_space", "cat"),
+        ("albert", "do_lower_case", "Cat"),
+    ],
+)
+def test_a_setting_of_null_is_false_as_in_the_reference(tmp_path, edit, name, key, text):
+    def tokens(**settings):
+        edit(folder / "tokenizer_config.json", **settings)
+        return SentenceTransformer(folder).tokens(text).pieces
+
+    folder = copy_of(name, tmp_path)
+    assert tokens(**{key: None}) == tokens(**{key: False}) != tokens(**{key: True})
+
+
+def with_vocab_txt(folder, change=lambda words: words, end=b"\n"):
+    """Replace tokenizer.json by the older vocab.txt, its lines changed."""
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    words = dict.fromkeys(range(83), "[unused]") | {id: word for word, id in vocabulary.items()}
+    lines = change([words[id].encode() for id in range(83)])
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").write_bytes(b"".join(line + end for line in lines))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "end"),
+    [
+        (lambda words: [*words, b""], b"\n"),
+        (lambda words: [*words, b"", b" ", b"\t"], b"\n"),
+        (lambda words: words, b"\r\n"),
+        (lambda words: [word + b"  " for word in words], b"\n"),
+        (lambda words: [*words, b""], b" \r\n"),
+    ],
+)
+def test_blanks_at_the_ends_of_vocab_txt_change_no_token(folder, change, end):
+    texts = ["The cat barks zebra", "caf\u00e9 [MASK]"]
+    expected = [list(ids) for ids in load(folder).rows(texts, None).ids]
+    with_vocab_txt(folder, change, end)
+    assert [list(ids) for ids in load(folder).rows(texts, None).ids] == expected
+
+
+def test_a_blank_line_within_vocab_txt_counts_as_a_word(folder):
+    before = list(load(folder).rows(["the cat"], None).ids[0])
+    with_vocab_txt(folder, lambda words: [*words[:6], b"", *words[6:-1]])
+    assert before == [2, 5, 6, 3]
+    assert list(load(folder).rows(["the cat"], None).ids[0]) == [2, 5, 7, 3]
+
+
+def test_the_last_of_two_equal_lines_of_vocab_txt_counts(folder):
+    with_vocab_txt(folder, lambda words: [*words[:-1], b"cat"])
+    assert list(load(folder).rows(["cat"], None).ids[0]) == [2, 82, 3]
+
+
+def test_words_of_vocab_txt_beyond_the_embeddings_are_refused(folder):
+    with_vocab_txt(folder, lambda words: [*words, b"zebra"])
+    with pytest.raises(CheckpointError, match="up to the id 83; the model has 83"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[PAD]\n[UNK]\ncaf\xe9\n", r"vocab\.txt is not UTF-8: line 3 has the byte 0xe9"),
+        ("[PAD]\n".encode("utf-16"), r"vocab\.txt is not UTF-8: line 1 has the byte 0xff"),
+        (LFS_POINTER.encode(), r"vocab\.txt is a pointer of git-lfs.*`git lfs pull`"),
+        (b"", r"no \[UNK\], the unknown word"),
+    ],
+)
+def test_a_vocab_txt_that_is_no_text_is_refused(folder, content, message):
+    with_vocab_txt(folder)
+    (folder / "vocab.txt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["vocab.json", "merges.txt"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"\xe9", "is not UTF-8: line 1"), (LFS_POINTER.encode(), "is a pointer of git-lfs")],
+)
+def test_an_older_file_of_pairs_that_is_no_text_is_refused(tmp_path, name, content, message):
+    folder = copy_of("roberta", tmp_path)
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"]))
+    (folder / "merges.txt").write_text("".join(f"{a} {b}\n" for a, b in model["merges"]))
+    (folder / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"{name} {message}"):
+        SentenceTransformer(folder)
+
+
+@pytest.mark.parametrize("piece", [[None, 0.0], ["a", float("nan")], ["a", None], ["a"], 5])
+def test_a_piece_that_is_none_is_refused(tmp_path, edit, piece):
+    folder = copy_of("xlm_roberta", tmp_path)
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    model["vocab"][7] = piece
+    edit(folder / "tokenizer.json", model=model)
+    with pytest.raises(CheckpointError, match=r"no list of \[piece, score\]"):
+        SentenceTransformer(folder)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"type": "WordPiece", "vocab": {"[CLS]": 2, "[SEP]": 3, "cat": 6}},
+        {"type": "WordLevel", "vocab": {"[CLS]": 2, "[SEP]": 3, "cat": 6}, "unk_token": "[UNK]"},
+        {"type": "Unigram", "vocab": [["cat", -1.0]], "unk_id": None},
+    ],
+)
+def test_a_tokenizer_without_an_unknown_word_is_refused(folder, edit, model):
+    edit(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    content = {"unk_token": "[UNK]", "continuing_subword_prefix": "##", **model}
+    edit(folder / "tokenizer.json", model=content | {"max_input_chars_per_word": 100})
+    with pytest.raises(ValueError, match=r"tokenizer cannot split a text: .*See the model"):
+        SentenceTransformer(folder).encode("the cat")
 
 
 def test_other_tokenizer_classes_are_refused_by_name(folder, edit):
@@ -688,7 +887,7 @@ def test_added_tokens_beyond_the_embeddings_are_warned_about_and_refused_in_a_te
 
 def test_a_special_token_beyond_the_embeddings_is_refused(folder, edit):
     edit(folder / "tokenizer_config.json", sep_token="<0>", cls_token="<1>")
-    with pytest.raises(CheckpointError, match="up to the id 83; the model has 83"):
+    with pytest.raises(CheckpointError, match=r"token '<.>' has the id 83; the model has 83 word"):
         load(folder)
 
 
