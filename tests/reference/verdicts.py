@@ -82,6 +82,11 @@ REFUSALS = [
     ),
     Allowed("config", "minibert computes", "A value that would change the mathematics."),
     Allowed("", "minibert computes torch.nn's", "The reference takes Tanh, and warns."),
+    Allowed(
+        r"values of .*= -?[13]e\+(38|30|20)",
+        "was the first to make one",
+        "What is not yet divided by the sums of a softmax overflows sooner.",
+    ),
 ]
 WITHOUT_A_SAY = [
     *("bos_token_id", "eos_token_id", "pad_token_id", "id2label", "num_labels", "label2id"),
