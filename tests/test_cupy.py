@@ -336,7 +336,7 @@ def test_all_tensors_of_a_model_go_to_the_gpu(cuda):
         tensor
         for part in (on_gpu, *on_gpu.layers)
         for tensor in part._asdict().values()
-        if not isinstance(tensor, tuple | None)
+        if not isinstance(tensor, tuple | str | None)
     ]
     here = [t for part in (parameters, *parameters.layers) for t in part._asdict().values()]
     here = [tensor for tensor in here if isinstance(tensor, np.ndarray)]
