@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 from altered_json import (
     CONFIG,
     DENSE,
@@ -26,6 +27,7 @@ from altered_json import (
 )
 from altered_weights import alter_header, alter_shards, alter_values
 from altered_words import alter_pairs, alter_words
+from safetensors.numpy import load_file, save_file
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 # What is altered, by name: the golden folder it is.
@@ -208,6 +210,21 @@ def put_added(key: str, value: Any) -> Alteration:
     return change
 
 
+def fill(name: str, number: float) -> Alteration:
+    """Fill a tensor with a number."""
+
+    def change(random: Random, place: Path) -> str:
+        path = place / "model" / "model.safetensors"
+        tensors = load_file(path)
+        (stored,) = [one for one in tensors if one.endswith(name)]
+        tensors[stored] = np.full_like(tensors[stored], number)
+        path.unlink()
+        save_file(tensors, path, metadata={"format": "pt"})
+        return f"model/{stored}: all = {number}"
+
+    return change
+
+
 # What was found once, and chance seldom meets: every fourth seed of a class, until there is none
 # left, is one of these.
 ONCE_FOUND: dict[str, list[Alteration]] = {
@@ -250,6 +267,11 @@ ONCE_FOUND: dict[str, list[Alteration]] = {
             ("content", "\ud800"),
             ("lstrip", 1),
         ]
+    ],
+    "values": [
+        fill("layer.0.output.LayerNorm.weight", 1e38),
+        fill("layer.1.attention.self.value.weight", -3e38),
+        fill("embeddings.position_embeddings.weight", 1e38),
     ],
 }
 

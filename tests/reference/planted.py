@@ -53,6 +53,7 @@ PLANTED = {
     "flags of a token are not looked at": Planted(
         "vocabulary.py", "if not isinstance(flag, bool)]", "if False]", 54
     ),
+    "vectors of NaN": Planted("transformer.py", "if all(map(is_finite, made)):", "if True:", 9),
 }
 
 
