@@ -173,9 +173,13 @@ def opened(path: str, form: str) -> AbstractContextManager[Any]:
 
 
 def standard_input() -> BinaryIO:
-    """The bytes of standard input. Raises FileNotFoundError where a process has none."""
+    """The bytes of standard input. Raises FileNotFoundError where there are none."""
     if sys.stdin is None or sys.stdin.closed:  # `<&-` in a shell, a daemon, pythonw
         raise FileNotFoundError("Standard input is closed. Give a file, or pipe something into it.")
+    if not hasattr(sys.stdin, "buffer"):  # a program, or a notebook, may have put it there
+        raise FileNotFoundError(
+            "Standard input is a stream of text, which holds no bytes. Give a file."
+        )
     return sys.stdin.buffer
 
 

@@ -24,6 +24,10 @@ __all__ = ["json_line", "output", "print_json", "say"]
 def output(name: str) -> Iterator[BinaryIO]:
     """Standard output for "-", else a file that appears, or replaces the old one, when whole."""
     if name == "-":
+        if not hasattr(sys.stdout, "buffer"):  # a program, or a notebook, may have put it there
+            raise OutputError(
+                "standard output is a stream of text, which takes no bytes. Give a file."
+            )
         yield sys.stdout.buffer
         return
     target = Path(os.path.realpath(name))
