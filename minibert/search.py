@@ -110,7 +110,7 @@ class Index:
         return self.model.prompt_for(None, name) or ""
 
     @overload
-    def search(  # type: ignore[overload-overlap]  # a text is a Sequence of texts to mypy
+    def search(  # type: ignore[overload-overlap]  # a text is an Iterable of texts to mypy
         self,
         queries: str,
         k: int = 10,
@@ -124,7 +124,7 @@ class Index:
     @overload
     def search(
         self,
-        queries: Sequence[str],
+        queries: Iterable[str],
         k: int = 10,
         *,
         ids: Iterable[str] | None = None,
@@ -135,7 +135,7 @@ class Index:
     ) -> list[list[Hit]]: ...
     def search(
         self,
-        queries: str | Sequence[str],
+        queries: str | Iterable[str],
         k: int = 10,
         *,
         ids: Iterable[str] | None = None,
@@ -172,6 +172,7 @@ class Index:
             )[0]
         check_given_counts(k=k, candidates=candidates)
         check_counts(rescore=rescore)
+        queries = list(queries)
         check_queries(queries, allow_empty)
         allowed = self._numbers(ids)
         there = len(self) if allowed is None else len(allowed)
