@@ -46,7 +46,12 @@ BATCH_ROWS = 1024  # of Parquet, held at a time
 PIECE = 1 << 20  # bytes
 HALF = re.compile("[\ud800-\udfff]")
 TSV_HINT = "A file whose fields stand in quotes is of the format tsv-quoted (--input-format)."
-GZIP = b"\x1f\x8b"  # how such a file begins
+# How files begin that are often taken for UTF-8: what is said of them.
+BEGINNINGS = {
+    b"\x1f\x8b": " It is gzipped: unpack it, or let its name end with .gz.",
+    b"\xff\xfe": " It is UTF-16: save it as UTF-8.",
+    b"\xfe\xff": " It is UTF-16: save it as UTF-8.",
+}
 
 
 class Document(NamedTuple):
@@ -69,7 +74,7 @@ class Fields(NamedTuple):
 
 
 def read_documents(
-    files: Sequence[str], form: str | None = None, fields: Fields | None = None
+    files: Sequence[str | os.PathLike[str]], form: str | None = None, fields: Fields | None = None
 ) -> Iterator[Document]:
     """The documents of files, one file after another; "-" is standard input.
 
@@ -80,8 +85,8 @@ def read_documents(
 
     Raises FileNotFoundError at once if a file is not there, or if standard input is closed;
     TypeError for one name instead of a list; MissingLibraryError for Parquet without pyarrow;
-    ValueError for a name that tells no
-    form, and, with the file and the line, for what cannot be read as one.
+    ValueError for a name that tells no form, and, with the file and the line, for what cannot be
+    read as one.
     """
     check_several(files=files)
     if STDIN in (files or [STDIN]):
@@ -126,8 +131,9 @@ def looks_like_json(text: str) -> bool:
         return False
 
 
-def path_of(name: str) -> str:
+def path_of(name: str | os.PathLike[str]) -> str:
     """The file that a name stands for. Raises FileNotFoundError if there is none."""
+    name = os.fspath(name)
     if name == STDIN:
         return name
     path = Path(name)
@@ -158,14 +164,19 @@ def form_of(path: str) -> str:
 
 def suffix_of(path: str) -> str:
     """How a file's name ends, ".gz" apart, in small letters."""
-    return os.path.splitext(path.removesuffix(".gz"))[1].lower()
+    return os.path.splitext(path[:-3] if is_gzipped(path) else path)[1].lower()
+
+
+def is_gzipped(path: str) -> bool:
+    """Whether a file is gzipped by its name."""
+    return path.lower().endswith(".gz")
 
 
 def opened(path: str, form: str) -> AbstractContextManager[Any]:
     """A file's bytes, unpacked if its name ends with .gz; standard input stays open afterwards."""
     if path == STDIN:
         return nullcontext(standard_input())
-    if path.endswith(".gz") and form != "parquet":
+    if is_gzipped(path) and form != "parquet":
         import gzip
 
         return gzip.open(path, "rb")
@@ -205,8 +216,7 @@ def decoded(stream: Iterable[bytes], name: str) -> Iterator[str]:
         except StopIteration:
             return
         except UnicodeDecodeError as error:
-            is_gzip = number == 1 and line.startswith(GZIP)
-            hint = " It is gzipped: unpack it, or let its name end with .gz." if is_gzip else ""
+            hint = BEGINNINGS.get(line[:2], "") if number == 1 else ""
             raise ValueError(f"{name}, line {number} is not UTF-8: {error}.{hint}") from error
         except (BadGzipFile, EOFError, zlib.error) as error:
             raise ValueError(
@@ -271,8 +281,11 @@ def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document
 
 
 def check_characters(document: Document) -> None:
-    """Raise ValueError for half of a character, which JSON can write and UTF-8 cannot."""
-    half = HALF.search((document.id or "") + document.text)
+    """Raise ValueError for half of a character and for NUL, which escapes of JSON can write."""
+    content = (document.id or "") + document.text
+    if "\0" in content:  # a tokenizer would drop it in silence
+        raise ValueError(f"{document.origin} holds a NUL character, which is in no text.")
+    half = HALF.search(content)
     if half is not None:
         raise ValueError(
             f"{document.origin} has a lone surrogate, {half.group()!r}, which is no character."
@@ -435,7 +448,9 @@ def read_parquet(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Docume
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
             for row in batch.to_pylist():
                 number += 1
-                yield make.document(row, f"{name}, row {number}")
+                document = make.document(row, f"{name}, row {number}")
+                check_characters(document)
+                yield document
     except pyarrow.ArrowException as error:
         raise ValueError(f"{name} is no Parquet file that can be read: {error}.") from error
 
@@ -554,7 +569,7 @@ def count_documents(files: Sequence[str], form: str | None = None) -> int | None
 
 def count_of(path: str, form: str) -> int | None:
     """How many documents a file holds: its lines, or what Parquet says of itself."""
-    if path.endswith(".gz") or not os.path.isfile(path):  # a pipe can be read only once
+    if is_gzipped(path) or not os.path.isfile(path):  # a pipe can be read only once
         return None
     if form == "parquet":
         try:

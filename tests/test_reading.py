@@ -272,7 +272,8 @@ GOOD = '{"text": "x"}\n'
         ("a.tsv", "id\ttext\r1\ta\r2\tb\r", "line 1: the header holds a carriage return"),
         ("a.tsv", "id\ttext\n1\ta\r2\tb\n", "line 2 has 3 fields"),
         ("a.txt", "the cat".encode("utf-16-le"), "line 1 holds a NUL byte.*is it UTF-16"),
-        ("a.txt", "the cat".encode("utf-16"), "line 1 is not UTF-8"),
+        ("a.txt", "the cat".encode("utf-16"), "line 1 is not UTF-8.*It is UTF-16: save it as"),
+        ("a.csv", b"\xfe\xff\0i\0d", "line 1 is not UTF-8.*It is UTF-16: save it as"),
         ("a.txt", gzip.compress(b"a"), "line 1 is not UTF-8.*unpack it, or let its name end"),
         (
             "a.jsonl",
@@ -280,6 +281,8 @@ GOOD = '{"text": "x"}\n'
             "line 2 has a lone surrogate, '.ud800'",
         ),
         ("a.jsonl", r'{"_id": "\udc80", "text": "x"}', "line 1 has a lone surrogate"),
+        ("a.jsonl", GOOD + r'{"text": "a\u0000b"}', "line 2 holds a NUL character"),
+        ("a.jsonl", r'{"id": "\u0000", "text": "b"}', "line 1 holds a NUL character"),
         ("a.jsonl", '{"text": "a", "text": "b"}\n', "line 1 has two fields 'text'"),
         ("a.jsonl", GOOD + '{"_id": 1, "_id": 2, "text": "b"}\n', "line 2 has two fields '_id'"),
         (
@@ -299,6 +302,23 @@ def test_an_id_field_that_is_asked_for_must_be_there(tmp_path):
     path = written(tmp_path / "a.jsonl", GOOD)
     with pytest.raises(ValueError, match="line 1 has no field 'key'; it has text"):
         read(path, id="key")
+
+
+def test_a_nul_in_parquet_is_refused_with_its_row(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"text": ["a", "b\0c"]}), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match="row 2 holds a NUL character, which is in no text"):
+        read(str(tmp_path / "a.parquet"))
+
+
+def test_a_path_and_a_suffix_in_capitals_are_read_as_well(tmp_path):
+    written(tmp_path / "A.TSV.GZ", gzip.compress(b"id\ttext\n1\tx\n"))
+    (document,) = read_documents([tmp_path / "A.TSV.GZ"])
+    assert document == Document("1", "x", f"{tmp_path / 'A.TSV.GZ'}, line 2")
+    assert count_documents([str(tmp_path / "A.TSV.GZ")]) is None
+    with pytest.raises(TypeError, match="is one file"):
+        read_documents(tmp_path / "A.TSV.GZ")
 
 
 def test_text_has_no_fields_to_name(tmp_path):
