@@ -1366,6 +1366,14 @@ def test_a_full_disk_behind_standard_output_ends_with_74():
     assert done.stderr.decode() == f"minibert: {os.strerror(errno.ENOSPC)}\n"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="a device of Unix")
+def test_a_pipe_may_be_named_by_its_device(tmp_path):
+    expected = shell(f"{{}} embed -m {GELU} a")
+    assert shell(f"{{}} embed -m {GELU} a -o /dev/stdout") == expected
+    assert shell(f"{{}} embed -m {GELU} a -o /dev/stdout > {tmp_path}/v")[0] == 0
+    assert (tmp_path / "v").read_text() == expected[1]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="limits are those of Unix")
 def test_output_that_is_cut_is_no_success_without_buffers(tmp_path):
     path, unbuffered = tmp_path / "v.npy", {**os.environ, "PYTHONUNBUFFERED": "1"}

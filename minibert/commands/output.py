@@ -30,20 +30,20 @@ def output(name: str) -> Iterator[BinaryIO]:
             )
         yield sys.stdout.buffer
         return
-    target = Path(os.path.realpath(name))
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(opened(target))
+            file = stack.enter_context(opened(name))
         except OSError as error:
             raise OutputError(f"cannot create {name!r}: {error.strerror}") from error
         yield file
 
 
-def opened(target: Path) -> AbstractContextManager[BinaryIO]:
+def opened(name: str) -> AbstractContextManager[BinaryIO]:
     """What is written to: a new file, or what is there if it is a pipe or a device."""
-    if target.exists() and not target.is_file():  # /dev/null, a pipe
-        return open(target, "wb")
-    return replacing(target)
+    # Asked of the name: what /dev/stdout leads to has none of its own if it is a pipe.
+    if os.path.exists(name) and not os.path.isfile(name):
+        return open(name, "wb")
+    return replacing(Path(os.path.realpath(name)))
 
 
 def say(line: str = "") -> None:
