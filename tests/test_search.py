@@ -500,6 +500,13 @@ def test_one_text_in_place_of_several_is_not_its_characters(model, plain):
     assert len(Index(plain, model)) == len(index)
 
 
+@pytest.mark.parametrize("questions", [[], ["--file", "-"]])
+def test_questions_and_ids_in_one_stream_are_refused(questions, plain, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"d9\n")))
+    assert run(plain, *questions, "--ids", "-") == 65
+    assert "both read from standard input. Give a file" in capsys.readouterr().err
+
+
 def test_queries_may_be_whatever_can_be_iterated(model, plain):
     index = Index(plain, model)
     expected = index.search(QUERIES, 2)
