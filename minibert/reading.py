@@ -398,6 +398,7 @@ class Table:
         if not self.header:
             if row:
                 check_header(row, origin, self.hint)
+                self.make.names(row, origin)  # now: a lone first line may be meant as a document
                 self.header = row
             return None
         if not row and len(self.header) > 1:
@@ -542,7 +543,7 @@ def missing(origin: str, field: str, there: Sequence[str]) -> str:
     """What is said of a field that is not there."""
     found = ", ".join(map(str, there)) or "none"
     return (
-        f"{origin} has no field {field!r}; it has {found:.200}. Expected _id, title and text, or, "
+        f"{origin} has no field {field!r}; it has {found:.200}. Expected _id, title and text, or "
         "what --id-field and --text-field name."
     )
 

@@ -258,8 +258,10 @@ GOOD = '{"text": "x"}\n'
         (
             "a.csv",
             "id,body\n1,a\n",
-            "line 2 has no field 'text'; it has id, body. Expected _id, .*--text-field",
+            "line 1 has no field 'text'; it has id, body. Expected _id, .*--text-field",
         ),
+        ("a.csv", "1,the cat\n", "line 1 has no field 'text'; it has 1, the cat. Expected _id, "),
+        ("a.tsv", "1\tthe cat\n", "line 1 has no field 'text'; it has 1, the cat. Expected _id, "),
         ("a.csv", "text,text\na,b\n", "line 1: the header names 'text' twice"),
         ("a.csv", "id,text\n1,a\nid,text\n2,b\n", "line 3 is the header once more"),
         ("a.csv", "id,text\r1,a\r2,b\r", "line 1 is no row: new-line character"),
