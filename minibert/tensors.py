@@ -129,6 +129,7 @@ def map_safetensors(path: Path) -> list[StoredTensor]:
     """
     from safetensors import SafetensorError, safe_open
 
+    path.open("rb").close()  # the library says of a file that may not be read that it is not there
     try:
         with safe_open(path, framework="numpy") as vetted:
             # In the order of their bytes, which lie end to end: so sizes give the offsets.

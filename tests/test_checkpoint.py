@@ -225,6 +225,13 @@ def test_a_header_larger_than_the_file_is_refused(folder):
     refused(folder, r"model\.safetensors is not a whole safetensors file")
 
 
+def test_weights_that_cannot_be_opened_say_why(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"Is a directory: .*model\.safetensors"):
+        load_checkpoint(folder)
+
+
 def test_a_pickle_under_a_false_name_is_refused(folder):
     path = folder / "model.safetensors"
     path.unlink()
