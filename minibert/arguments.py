@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from minibert.json_files import is_count
@@ -29,13 +30,14 @@ def check_given_counts(**counts: object) -> None:
 
 
 def check_several(**lists: object) -> None:
-    """Raise TypeError, with its name, for one text where several are expected.
+    """Raise TypeError, with its name, for one text or path where several are expected.
 
-    Python would take it for as many texts as it has characters.
+    Python would take a text for as many as it has characters.
     """
     for name, given in lists.items():
-        if isinstance(given, str):
-            raise TypeError(f"{name} is one text, {given!r:.40}; expected a list of them.")
+        if isinstance(given, str | os.PathLike):
+            kind = "text" if isinstance(given, str) else "file"
+            raise TypeError(f"{name} is one {kind}, {given!r:.40}; expected a list of them.")
 
 
 def check_no_tensor(convert_to_tensor: bool) -> None:

@@ -76,10 +76,10 @@ def set_up_log(level: int) -> None:
 
 @contextmanager
 def standing_in() -> Iterator[None]:
-    """Let streams stand in for standard ones that are not there, as after `2>&-`.
+    """Let streams stand in for standard ones that are not there, as after `2>&-`, or lose a part.
 
-    What goes to stderr is lost then. What goes to stdout cannot be written, which is an error. Who
-    reads standard input is told by `reading.standard_input`.
+    What goes to stderr is lost where there is none. What goes to stdout cannot be written, which is
+    an error. Who reads standard input is told by `reading.standard_input`.
     """
     before = sys.stdout, sys.stderr
     with ExitStack() as stack:
@@ -87,14 +87,23 @@ def standing_in() -> Iterator[None]:
         while (number := os.open(os.devnull, os.O_RDONLY)) <= 2:
             stack.callback(os.close, number)
         os.close(number)
-        if sys.stderr is None:
+        if is_gone(sys.stderr):
             sys.stderr = stack.enter_context(open(os.devnull, "w"))
-        if sys.stdout is None:
+        if is_gone(sys.stdout):
             sys.stdout = stack.enter_context(unwritable())
+        elif isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
+            # That of PYTHONUNBUFFERED drops in silence what a full disk does not take at once.
+            number = os.dup(sys.stdout.fileno())
+            sys.stdout = stack.enter_context(open(number, "w", buffering=1, encoding="utf-8"))
         try:
             yield
         finally:
             sys.stdout, sys.stderr = before
+
+
+def is_gone(stream: TextIO | None) -> bool:
+    """Whether a standard stream is not there: a shell or a program may have closed it."""
+    return stream is None or stream.closed
 
 
 @contextmanager

@@ -185,9 +185,17 @@ def telling_whose_model(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def matches(shards: Sequence[Shard], ids: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Every document of some shards with one of these ids, and its number, shard after shard."""
+    """Every document of some shards with one of these ids, and its number, shard after shard.
+
+    Raises TypeError for an id that is no text.
+    """
     wanted = list(ids)
-    hashes = hashes_of(id.encode() for id in wanted)
+    for id in wanted:
+        if not isinstance(id, str):
+            hint = f", as {str(id)!r}" if isinstance(id, int) else ""
+            raise TypeError(f"An id is {id!r:.60}; expected a text{hint}.")
+    # No document has half of a character in its id, but it may be asked for.
+    hashes = hashes_of(id.encode(errors="surrogatepass") for id in wanted)
     for shard in shards:
         for index, place in shard.candidates(hashes):
             if shard.ids([place]) == [wanted[index]]:

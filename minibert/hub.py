@@ -34,7 +34,8 @@ SMALL_FILES = [
 VOCABULARIES = [["tokenizer.json"], ["vocab.txt"], ["vocab.json", "merges.txt"]]
 WEIGHTS = ["model*.safetensors"]
 # What is fetched beside these to convert a model, and never opened.
-PICKLES = ["pytorch_model*.bin", "pytorch_model.bin.index.json", "adapter_model.bin"]
+PICKLED_WEIGHTS = ["pytorch_model.bin", "pytorch_model-*-of-*.bin"]
+PICKLES = [*PICKLED_WEIGHTS, "pytorch_model.bin.index.json", "adapter_model.bin"]
 TO_READ = ["README.md", "LICENSE*", "*.model", "adapter_config.json"]
 OTHER_FORMATS = ["onnx/*", "openvino/*"]
 # What else a repository may have its weights as.
@@ -331,7 +332,7 @@ def lacking(repository: Repository, missing: str, files: list[str]) -> str:
                 f"into a new folder: {tokenizer_command(name)[0]}"
             )
         return f"{name} has no {missing} on the hub, so it is no model that minibert can open."
-    pickles = [file for file in files if matches(file, PICKLES[:1]) and beside(missing, file)]
+    pickles = [file for file in files if matches(file, PICKLED_WEIGHTS) and beside(missing, file)]
     if pickles:
         return (
             f"{name} has its weights on the hub in {pickles[0]} only. That is a pickle, which can "
@@ -381,7 +382,8 @@ def beside(file: str, other: str) -> bool:
 def has_pickle_for(folder: Path, missing: str) -> bool:
     """Whether a pickle lies where a folder lacks weights."""
     is_weights = missing.endswith(".safetensors")
-    return is_weights and any((folder / missing).parent.glob("pytorch_model*.bin"))
+    place = (folder / missing).parent
+    return is_weights and any(any(place.glob(name)) for name in PICKLED_WEIGHTS)
 
 
 def first_line(error: Exception) -> str:

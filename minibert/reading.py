@@ -46,7 +46,12 @@ BATCH_ROWS = 1024  # of Parquet, held at a time
 PIECE = 1 << 20  # bytes
 HALF = re.compile("[\ud800-\udfff]")
 TSV_HINT = "A file whose fields stand in quotes is of the format tsv-quoted (--input-format)."
-GZIP = b"\x1f\x8b"  # how such a file begins
+# How files begin that are often taken for UTF-8: what is said of them.
+BEGINNINGS = {
+    b"\x1f\x8b": " It is gzipped: unpack it, or let its name end with .gz.",
+    b"\xff\xfe": " It is UTF-16: save it as UTF-8.",
+    b"\xfe\xff": " It is UTF-16: save it as UTF-8.",
+}
 
 
 class Document(NamedTuple):
@@ -69,7 +74,7 @@ class Fields(NamedTuple):
 
 
 def read_documents(
-    files: Sequence[str], form: str | None = None, fields: Fields | None = None
+    files: Sequence[str | os.PathLike[str]], form: str | None = None, fields: Fields | None = None
 ) -> Iterator[Document]:
     """The documents of files, one file after another; "-" is standard input.
 
@@ -80,8 +85,8 @@ def read_documents(
 
     Raises FileNotFoundError at once if a file is not there, or if standard input is closed;
     TypeError for one name instead of a list; MissingLibraryError for Parquet without pyarrow;
-    ValueError for a name that tells no
-    form, and, with the file and the line, for what cannot be read as one.
+    ValueError for a name that tells no form, and, with the file and the line, for what cannot be
+    read as one.
     """
     check_several(files=files)
     if STDIN in (files or [STDIN]):
@@ -126,8 +131,9 @@ def looks_like_json(text: str) -> bool:
         return False
 
 
-def path_of(name: str) -> str:
+def path_of(name: str | os.PathLike[str]) -> str:
     """The file that a name stands for. Raises FileNotFoundError if there is none."""
+    name = os.fspath(name)
     if name == STDIN:
         return name
     path = Path(name)
@@ -158,14 +164,19 @@ def form_of(path: str) -> str:
 
 def suffix_of(path: str) -> str:
     """How a file's name ends, ".gz" apart, in small letters."""
-    return os.path.splitext(path.removesuffix(".gz"))[1].lower()
+    return os.path.splitext(path[:-3] if is_gzipped(path) else path)[1].lower()
+
+
+def is_gzipped(path: str) -> bool:
+    """Whether a file is gzipped by its name."""
+    return path.lower().endswith(".gz")
 
 
 def opened(path: str, form: str) -> AbstractContextManager[Any]:
     """A file's bytes, unpacked if its name ends with .gz; standard input stays open afterwards."""
     if path == STDIN:
         return nullcontext(standard_input())
-    if path.endswith(".gz") and form != "parquet":
+    if is_gzipped(path) and form != "parquet":
         import gzip
 
         return gzip.open(path, "rb")
@@ -173,9 +184,13 @@ def opened(path: str, form: str) -> AbstractContextManager[Any]:
 
 
 def standard_input() -> BinaryIO:
-    """The bytes of standard input. Raises FileNotFoundError where a process has none."""
+    """The bytes of standard input. Raises FileNotFoundError where there are none."""
     if sys.stdin is None or sys.stdin.closed:  # `<&-` in a shell, a daemon, pythonw
         raise FileNotFoundError("Standard input is closed. Give a file, or pipe something into it.")
+    if not hasattr(sys.stdin, "buffer"):  # a program, or a notebook, may have put it there
+        raise FileNotFoundError(
+            "Standard input is a stream of text, which holds no bytes. Give a file."
+        )
     return sys.stdin.buffer
 
 
@@ -201,14 +216,13 @@ def decoded(stream: Iterable[bytes], name: str) -> Iterator[str]:
         except StopIteration:
             return
         except UnicodeDecodeError as error:
-            is_gzip = number == 1 and line.startswith(GZIP)
-            hint = " It is gzipped: unpack it, or let its name end with .gz." if is_gzip else ""
+            hint = BEGINNINGS.get(line[:2], "") if number == 1 else ""
             raise ValueError(f"{name}, line {number} is not UTF-8: {error}.{hint}") from error
         except (BadGzipFile, EOFError, zlib.error) as error:
             raise ValueError(
                 f"{name} is no gzip file, or a damaged one, after line {number - 1}: {error}."
             ) from error
-        if "\0" in text:  # a tokenizer would drop it in silence
+        if "\0" in text:  # what is not text has it, UTF-16 above all
             raise ValueError(
                 f"{name}, line {number} holds a NUL byte, which is in no text. Expected UTF-8; is "
                 "it UTF-16?"
@@ -381,6 +395,7 @@ class Table:
         if not self.header:
             if row:
                 check_header(row, origin, self.hint)
+                self.make.names(row, origin)  # now: a lone first line may be meant as a document
                 self.header = row
             return None
         if not row and len(self.header) > 1:
@@ -523,7 +538,7 @@ def missing(origin: str, field: str, there: Sequence[str]) -> str:
     """What is said of a field that is not there."""
     found = ", ".join(map(str, there)) or "none"
     return (
-        f"{origin} has no field {field!r}; it has {found:.200}. Expected _id, title and text, or, "
+        f"{origin} has no field {field!r}; it has {found:.200}. Expected _id, title and text, or "
         "what --id-field and --text-field name."
     )
 
@@ -550,7 +565,7 @@ def count_documents(files: Sequence[str], form: str | None = None) -> int | None
 
 def count_of(path: str, form: str) -> int | None:
     """How many documents a file holds: its lines, or what Parquet says of itself."""
-    if path.endswith(".gz") or not os.path.isfile(path):  # a pipe can be read only once
+    if is_gzipped(path) or not os.path.isfile(path):  # a pipe can be read only once
         return None
     if form == "parquet":
         try:

@@ -112,7 +112,7 @@ class Index:
         return self.model.prompt_for(None, name) or ""
 
     @overload
-    def search(  # type: ignore[overload-overlap]  # a text is a Sequence of texts to mypy
+    def search(  # type: ignore[overload-overlap]  # a text is an Iterable of texts to mypy
         self,
         queries: str,
         k: int = 10,
@@ -126,7 +126,7 @@ class Index:
     @overload
     def search(
         self,
-        queries: Sequence[str],
+        queries: Iterable[str],
         k: int = 10,
         *,
         ids: Iterable[str] | None = None,
@@ -137,7 +137,7 @@ class Index:
     ) -> list[list[Hit]]: ...
     def search(
         self,
-        queries: str | Sequence[str],
+        queries: str | Iterable[str],
         k: int = 10,
         *,
         ids: Iterable[str] | None = None,
@@ -280,7 +280,7 @@ class Index:
         return self._hits(chosen, np.array([float(hit["score"]) for hit in ranking]))
 
 
-def check_queries(given: Sequence[str], allow_empty: bool) -> list[str]:
+def check_queries(given: Iterable[str], allow_empty: bool) -> list[str]:
     """The questions; TypeError for what are no texts, ValueError for one that asks nothing."""
     queries: list[Any] = listed(given, "search()")
     for number, query in enumerate(queries, start=1):

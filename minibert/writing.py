@@ -341,7 +341,15 @@ def numbered(documents: Iterable[Document], first: int) -> Iterator[Item]:
 
 
 def item_of(document: Document, number: int) -> Item:
-    """A document with its number. Raises ValueError for what UTF-8 cannot hold."""
+    """A document with its number.
+
+    Raises TypeError for what is no document, ValueError for what UTF-8 cannot hold.
+    """
+    if not isinstance(document, Document):
+        raise TypeError(
+            f"Document {number} is {document!r:.60}; expected a minibert.reading.Document, as "
+            "Document(id, text, origin)."
+        )
     id = str(number) if document.id is None else document.id
     try:
         return Item(id.encode(), document.text, document.text.encode(), document.origin)

@@ -1295,6 +1295,26 @@ def test_streams_that_are_none_are_put_back(run, monkeypatch):
     assert (sys.stdout, sys.stderr) == (None, None)
 
 
+def test_streams_that_a_program_closed_are_not_there(monkeypatch):
+    for name in ("stdout", "stderr", "stdin"):
+        monkeypatch.setattr(sys, name, io.StringIO())
+        getattr(sys, name).close()
+    assert cli.main(["info", "./nowhere"]) == 66
+    assert cli.main(["embed", "-m", str(GELU)]) == 66
+    assert cli.main(["info", str(GELU)]) == 74
+
+
+def test_streams_of_text_alone_are_told_of_where_bytes_go(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert cli.main(["embed", "-m", str(GELU), "a"]) == 73
+    assert "takes no bytes. Give a file" in capsys.readouterr().err
+    assert cli.main(["score", "-m", str(GELU), "q", "a"]) == 0
+    assert sys.stdout.getvalue().endswith("  a\n")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a"))
+    assert cli.main(["score", "-m", str(GELU), "q"]) == 66
+    assert "holds no bytes. Give a file" in capsys.readouterr().err
+
+
 # extras
 
 
@@ -1349,6 +1369,34 @@ def test_a_full_disk_behind_standard_output_ends_with_74():
         done = process("embed", "-m", GELU, "a", stdout=full)
     assert done.returncode == 74
     assert done.stderr.decode() == f"minibert: {os.strerror(errno.ENOSPC)}\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="a device of Unix")
+def test_a_pipe_may_be_named_by_its_device(tmp_path):
+    expected = shell(f"{{}} embed -m {GELU} a")
+    assert shell(f"{{}} embed -m {GELU} a -o /dev/stdout") == expected
+    assert shell(f"{{}} embed -m {GELU} a -o /dev/stdout > {tmp_path}/v")[0] == 0
+    assert (tmp_path / "v").read_text() == expected[1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits are those of Unix")
+def test_output_that_is_cut_is_no_success_without_buffers(tmp_path):
+    path, unbuffered = tmp_path / "v.npy", {**os.environ, "PYTHONUNBUFFERED": "1"}
+    texts = " ".join(["'the cat'"] * 40)
+    line = f"ulimit -f 1; {{}} embed -m {GELU} --format npy {texts} > {path}"
+    code, _, err = shell(line, env=unbuffered)
+    assert (code, err) == (74, f"minibert: {os.strerror(errno.EFBIG)}\n")
+    done = process("embed", "-m", GELU, "--format", "npy", *["the cat"] * 40, env=unbuffered)
+    assert np.load(io.BytesIO(done.stdout)).shape == (40, 20)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("words", ["--help", "--version", f"info {GELU}"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_told_of_whatever_was_to_be_said(words, unbuffered):
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    expected = (74, "", f"minibert: {os.strerror(errno.ENOSPC)}\n")
+    assert shell(f"{{}} {words} > /dev/full", env=env) == expected
 
 
 def test_help_into_a_closed_pipe_ends_quietly():

@@ -825,6 +825,12 @@ def test_deleting_an_id_that_was_never_there_deletes_nothing(folder, model):
 # Bad input.
 
 
+def test_texts_in_place_of_documents_are_told_how_they_are_made(folder, model):
+    for given in ("the cat", ["the cat"], [("1", "the cat")]):
+        with pytest.raises(TypeError, match=r"expected a minibert\.reading\.Document"):
+            build(folder, given, model)
+
+
 def test_an_id_twice_is_refused_with_both_places(folder, model):
     twice = documents()
     twice[2] = twice[2]._replace(id="d0")

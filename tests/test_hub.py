@@ -493,6 +493,7 @@ def test_a_bare_name_is_converted_under_its_full_one(hub, listing):
         (["tf_model.h5"], "It has tf_model.h5 (TensorFlow). Choose"),
         (["onnx/model.onnx", "flax_model.msgpack"], "(Flax), onnx/model.onnx (ONNX). Choose"),
         (["q4.gguf", "rust_model.ot"], "It has q4.gguf (GGUF), rust_model.ot (Rust). Choose"),
+        (["pytorch_model.fp16.bin"], "It has pytorch_model.fp16.bin (PyTorch). Choose"),
         (["2_Dense/pytorch_model.bin"], "It has 2_Dense/pytorch_model.bin (PyTorch). Choose"),
         (
             ["README.md"],
@@ -618,6 +619,7 @@ def test_a_conversion_fetches_pickles_where_safetensors_lack(hub, listing):
     [
         (["model.safetensors", "pytorch_model.bin"], "there is nothing to convert"),
         (["model.safetensors.index.json", "model-1.safetensors", *SHARDS], "nothing to convert"),
+        (["pytorch_model_old.bin"], r"no model\.safetensors.*It has pytorch_model_old\.bin"),
         (["tf_model.h5"], r"no model\.safetensors on the hub.*It has tf_model.h5"),
     ],
 )
@@ -638,7 +640,7 @@ def test_a_conversion_offline_looks_into_the_cache_alone(cached_pickle, no_netwo
 
 def test_a_conversion_without_the_hub_says_why(hub, listing, monkeypatch):
     assert find_pickles("tiny") == hub.folder
-    assert "*/pytorch_model*.bin" in hub.downloads[0]["allow_patterns"]
+    assert "*/pytorch_model-*-of-*.bin" in hub.downloads[0]["allow_patterns"]
 
     def fail(name, **_):
         raise LocalEntryNotFoundError("a timeout")

@@ -258,8 +258,10 @@ GOOD = '{"text": "x"}\n'
         (
             "a.csv",
             "id,body\n1,a\n",
-            "line 2 has no field 'text'; it has id, body. Expected _id, .*--text-field",
+            "line 1 has no field 'text'; it has id, body. Expected _id, .*--text-field",
         ),
+        ("a.csv", "1,the cat\n", "line 1 has no field 'text'; it has 1, the cat. Expected _id, "),
+        ("a.tsv", "1\tthe cat\n", "line 1 has no field 'text'; it has 1, the cat. Expected _id, "),
         ("a.csv", "text,text\na,b\n", "line 1: the header names 'text' twice"),
         ("a.csv", "id,text\n1,a\nid,text\n2,b\n", "line 3 is the header once more"),
         ("a.csv", "id,text\r1,a\r2,b\r", "line 1 is no row: new-line character"),
@@ -272,7 +274,8 @@ GOOD = '{"text": "x"}\n'
         ("a.tsv", "id\ttext\r1\ta\r2\tb\r", "line 1: the header holds a carriage return"),
         ("a.tsv", "id\ttext\n1\ta\r2\tb\n", "line 2 has 3 fields"),
         ("a.txt", "the cat".encode("utf-16-le"), "line 1 holds a NUL byte.*is it UTF-16"),
-        ("a.txt", "the cat".encode("utf-16"), "line 1 is not UTF-8"),
+        ("a.txt", "the cat".encode("utf-16"), "line 1 is not UTF-8.*It is UTF-16: save it as"),
+        ("a.csv", b"\xfe\xff\0i\0d", "line 1 is not UTF-8.*It is UTF-16: save it as"),
         ("a.txt", gzip.compress(b"a"), "line 1 is not UTF-8.*unpack it, or let its name end"),
         (
             "a.jsonl",
@@ -299,6 +302,26 @@ def test_an_id_field_that_is_asked_for_must_be_there(tmp_path):
     path = written(tmp_path / "a.jsonl", GOOD)
     with pytest.raises(ValueError, match="line 1 has no field 'key'; it has text"):
         read(path, id="key")
+
+
+def test_a_nul_that_json_or_parquet_writes_is_kept(tmp_path):
+    """It is a character to them, which a tokenizer leaves out as it does all that control."""
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"text": ["b\0c"]}), tmp_path / "a.parquet")
+    written(tmp_path / "a.jsonl", rb'{"text": "b\u0000c"}')
+    for name in ("a.parquet", "a.jsonl"):
+        (document,) = read(str(tmp_path / name))
+        assert document.text == "b\0c"
+
+
+def test_a_path_and_a_suffix_in_capitals_are_read_as_well(tmp_path):
+    written(tmp_path / "A.TSV.GZ", gzip.compress(b"id\ttext\n1\tx\n"))
+    (document,) = read_documents([tmp_path / "A.TSV.GZ"])
+    assert document == Document("1", "x", f"{tmp_path / 'A.TSV.GZ'}, line 2")
+    assert count_documents([str(tmp_path / "A.TSV.GZ")]) is None
+    with pytest.raises(TypeError, match="is one file"):
+        read_documents(tmp_path / "A.TSV.GZ")
 
 
 def test_text_has_no_fields_to_name(tmp_path):

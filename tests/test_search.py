@@ -511,6 +511,30 @@ def test_one_text_in_place_of_several_is_not_its_characters(model, plain):
     assert len(Index(plain, model)) == len(index)
 
 
+@pytest.mark.parametrize("questions", [[], ["--file", "-"]])
+def test_questions_and_ids_in_one_stream_are_refused(questions, plain, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"d9\n")))
+    assert run(plain, *questions, "--ids", "-") == 65
+    assert "both read from standard input. Give a file" in capsys.readouterr().err
+
+
+def test_queries_may_be_whatever_can_be_iterated(model, plain):
+    index = Index(plain, model)
+    expected = index.search(QUERIES, 2)
+    assert index.search((query for query in QUERIES), 2) == expected
+    assert index.search(np.array(QUERIES), 2) == expected
+
+
+def test_ids_that_no_document_has_are_named(model, plain):
+    index = Index(plain, model)
+    with pytest.raises(TypeError, match="An id is 9; expected a text, as '9'"):
+        index.search("a cat", ids=[9])
+    with pytest.raises(TypeError, match="An id is b'd9'; expected a text"):
+        delete(plain, [b"d9"])
+    with pytest.raises(ValueError, match=r"1 of 1 ids are not in .*: '.udc80' is the first"):
+        index.search("a cat", ids=["\udc80"])
+
+
 def test_an_id_given_twice_counts_once(model, plain, caplog):
     hits = Index(plain, model).search("a cat", 2, ids=["d9", "d4", "d9"])
     assert {hit.id for hit in hits} == {"d9", "d4"}

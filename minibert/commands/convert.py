@@ -44,7 +44,8 @@ def convert(options: argparse.Namespace) -> None:
         cache_folder=options.cache_folder,
         local_files_only=options.offline,
     )
+    tensors = "1 tensor" if converted.tensors == 1 else f"{converted.tensors} tensors"
     say(
-        f"{options.out}: {converted.tensors} tensors in {', '.join(converted.weights)}; "
+        f"{options.out}: {tensors} in {', '.join(converted.weights)}; "
         f"{len(converted.copied)} other files copied as they are"
     )

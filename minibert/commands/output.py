@@ -24,22 +24,26 @@ __all__ = ["json_line", "output", "print_json", "say"]
 def output(name: str) -> Iterator[BinaryIO]:
     """Standard output for "-", else a file that appears, or replaces the old one, when whole."""
     if name == "-":
+        if not hasattr(sys.stdout, "buffer"):  # a program, or a notebook, may have put it there
+            raise OutputError(
+                "standard output is a stream of text, which takes no bytes. Give a file."
+            )
         yield sys.stdout.buffer
         return
-    target = Path(os.path.realpath(name))
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(opened(target))
+            file = stack.enter_context(opened(name))
         except OSError as error:
             raise OutputError(f"cannot create {name!r}: {error.strerror}") from error
         yield file
 
 
-def opened(target: Path) -> AbstractContextManager[BinaryIO]:
+def opened(name: str) -> AbstractContextManager[BinaryIO]:
     """What is written to: a new file, or what is there if it is a pipe or a device."""
-    if target.exists() and not target.is_file():  # /dev/null, a pipe
-        return open(target, "wb")
-    return replacing(target)
+    # Asked of the name: what /dev/stdout leads to has none of its own if it is a pipe.
+    if os.path.exists(name) and not os.path.isfile(name):
+        return open(name, "wb")
+    return replacing(Path(os.path.realpath(name)))
 
 
 def say(line: str = "") -> None:

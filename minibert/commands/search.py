@@ -96,6 +96,8 @@ def search(options: argparse.Namespace) -> None:
     """minibert search: questions -> the nearest documents."""
     from minibert.search import Index
 
+    if options.ids == "-" and "-" in names_of(options):  # the second would find nothing there
+        raise ValueError("Questions and --ids are both read from standard input. Give a file.")
     ids = None if options.ids is None else read_ids([], [options.ids])
     queries = read_queries(options)
     index = Index(
