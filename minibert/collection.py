@@ -26,6 +26,7 @@ from minibert.escapes import has_controls
 from minibert.reading import lines_in, read_documents
 
 __all__ = [
+    "CORPUS_FILES",
     "SAMPLE",
     "Collection",
     "Qrels",

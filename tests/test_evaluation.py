@@ -267,6 +267,8 @@ def test_other_judgements_and_a_depth_are_followed(run, tmp_path):
         ((GELU, SAMPLE / "qrels" / "test.tsv"), 65, "needs a folder with texts"),
         ((GELU, SAMPLE / "qrels" / "test.tsv", "--qrels", "x"), 65, "leave out --qrels"),
         ((SAMPLE / "corpus.jsonl",), 65, "corpus.jsonl, line 1: "),
+        ((SAMPLE,), 65, "is a collection, no model. Name the model before it"),
+        ((GELU, SAMPLE, "--against", SAMPLE), 65, "is a collection, no model"),
         ((GELU, SAMPLE, SAMPLE), 65, "give one at a time"),
         ((GELU, "--run", "no/folder/run"), 73, "no/folder/run"),
         ((GELU, "--depth", "0"), 2, "no whole number from 1 up"),

@@ -124,7 +124,7 @@ MAY_IMPORT = {
     "commands.search": "commands.options commands.output commands.texts",
     "commands.map": "commands.options commands.output commands.search progress",
     "commands.demo": "commands.options commands.output commands.score",
-    "commands.evaluate": "commands.options commands.output evaluation",
+    "commands.evaluate": "collection commands.options commands.output evaluation",
     "cli": "__init__ commands.convert commands.demo commands.embed commands.evaluate "
     "commands.explain commands.index commands.info commands.map commands.options commands.score "
     "commands.search errors escapes",

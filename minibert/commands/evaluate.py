@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, BinaryIO, NamedTuple
 
+from minibert.collection import CORPUS_FILES
 from minibert.commands.options import (
     MODEL_VARIABLE,
     add_command,
@@ -163,6 +164,7 @@ def result_of(
             "no file. A model needs a folder with texts."
         )
     else:
+        check_no_collection(options.model)
         model = load(options)
         metric = model.similarity_fn_name
         candidates = read_candidates(options.candidates)
@@ -170,6 +172,16 @@ def result_of(
     if run_file is not None:
         found = write_run(found, run_file)
     return Result(options.model, metric, measured(found, collection.qrels))
+
+
+def check_no_collection(folder: str) -> None:
+    """Raise ValueError for a collection, which a model named by the environment makes likely."""
+    there = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+    if there.intersection(CORPUS_FILES) and not there.intersection(["config.json", "modules.json"]):
+        raise ValueError(
+            f"{folder!r} is a collection, no model. Name the model before it: minibert eval MODEL "
+            "DATASET."
+        )
 
 
 def read_candidates(name: str | None) -> dict[str, list[str]] | None:
