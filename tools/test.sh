@@ -7,7 +7,7 @@
 #     sh tools/test.sh browser      # the pages in a real browser, headless
 #     sh tools/test.sh docs         # the documentation as a site, and the tour in a clean copy
 #     sh tools/test.sh kernels      # the tests of numbers, with each family of kernels there is here
-#     sh tools/test.sh long         # hours: random models, kills and planted faults, before a release
+#     sh tools/test.sh long         # hours: altered folders, kills, planted faults; before a release
 set -eu
 cd "$(dirname "$0")/.."
 . tools/environment.sh
