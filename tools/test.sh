@@ -78,7 +78,7 @@ long)
     .venv/bin/python tools/fetch_minilm.py
     MINIBERT_TEST_KILLS=100 .venv/bin/python -m pytest tests/test_corpus.py -k a_kill_at_any
     .venv/bin/python tools/mutants.py
-    HF_HUB_OFFLINE=1 .venv-reference/bin/python tests/reference/fuzz.py --seeds 5000
+    HF_HUB_OFFLINE=1 .venv-reference/bin/python tests/reference/fuzz.py --seeds 5000 --jobs 2
     ;;
 *)
     echo "usage: sh tools/test.sh [reference | engines | browser | docs | kernels | long]" >&2
