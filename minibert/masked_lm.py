@@ -21,7 +21,7 @@ from minibert.errors import CheckpointError
 from minibert.hub import find_model
 from minibert.modules import TransformerSettings
 from minibert.packing import Pack, firsts
-from minibert.tokens import check_texts, list_of
+from minibert.tokens import check_texts, encodings_of, list_of, single_texts
 from minibert.transformer import Transformer
 
 __all__ = ["BertForMaskedLM", "fill_mask"]
@@ -168,13 +168,15 @@ class BertForMaskedLM:
     def _ids_of(self, targets: str | Sequence[str]) -> Any:
         """The ids of the only words to consider, each once."""
         backend, ids = self.transformer.words.backend, set()
-        for target in [targets] if isinstance(targets, str) else targets:
+        # In whatever order they come: so a set will do.
+        given = list(targets) if isinstance(targets, set | frozenset) else targets
+        for target in single_texts(given, "targets"):
             id = backend.token_to_id(target)
             if id is None:
-                pieces = backend.encode(target, add_special_tokens=False).ids
-                if not pieces:
+                (encoding,) = encodings_of(backend.encode_batch_fast, [target])
+                if not encoding.ids:
                     raise ValueError(f"The target {target!r} has no token.")
-                id = pieces[0]
+                id = encoding.ids[0]
                 logger.warning(
                     "%r is not in the vocabulary; %r counts.", target, backend.id_to_token(id)
                 )

@@ -5,8 +5,9 @@ No arithmetic, no families. Start at BertOutput.
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
-from collections.abc import ItemsView, ValuesView
+from collections.abc import ItemsView, Iterator, ValuesView
 from typing import Any, NoReturn
 
 from minibert.arrays import Array
@@ -90,20 +91,38 @@ class BertOutput(OrderedDict[str, Any]):
 
     def values(self) -> Any:
         """The values of all keys, in their order."""
-        return ValuesView(self)
+        return Values(self)
 
     def items(self) -> Any:
         """The keys with their values."""
-        return ItemsView(self)
+        return Items(self)
+
+    def __or__(self, other: Any) -> Any:
+        """Another output with the keys of a dict, too; where both have one, the dict's counts."""
+        if not isinstance(other, dict):
+            return NotImplemented
+        output = self.copy()
+        for name, value in other.items():
+            output[name] = value
+        return output
+
+    def __ror__(self, other: Any) -> Any:
+        """The same the other way round: the dict's keys come first, and this output's count."""
+        if not isinstance(other, dict):
+            return NotImplemented
+        return BertOutput(**dict.fromkeys(self._fields)) | {**other, **self}
 
     def copy(self) -> BertOutput:
         """Another output with the same arrays."""
-        return restored(*self.__reduce__()[1])
+        return copy.copy(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: OrderedDict.get(self, name) for name in self._fields}
         added = {name: self[name] for name in self if name not in self._fields}
-        return restored, (fields, added)
+        known = {"_fields", *fields, *added}
+        # What a program has kept in attributes of its own.
+        own = {name: value for name, value in vars(self).items() if name not in known}
+        return restored, (fields, added), own
 
     def __repr__(self) -> str:
         fields = (f"{name}={OrderedDict.get(self, name)!r}" for name in self._fields)
@@ -115,6 +134,24 @@ class BertOutput(OrderedDict[str, Any]):
         raise TypeError(f"A {type(self).__name__} keeps its keys; make a dict of it: dict(output).")
 
     __delitem__ = pop = popitem = update = setdefault = clear = _refuse
+
+
+class Values(ValuesView[Any]):
+    """The values of an output; a ValueError for one that is refused."""
+
+    _mapping: BertOutput
+
+    def __reversed__(self) -> Iterator[Any]:
+        return (self._mapping[name] for name in reversed(tuple(self._mapping)))
+
+
+class Items(ItemsView[str, Any]):
+    """The keys of an output with their values; a ValueError for one that is refused."""
+
+    _mapping: BertOutput
+
+    def __reversed__(self) -> Iterator[tuple[str, Any]]:
+        return ((name, self._mapping[name]) for name in reversed(tuple(self._mapping)))
 
 
 def restored(fields: dict[str, Any], added: dict[str, Any]) -> BertOutput:

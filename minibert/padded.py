@@ -6,12 +6,13 @@ Only the rows' real tokens are packed and computed. What stands at padding is 0 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minibert.arguments import check_counts
 from minibert.arrays import Array, IntArray
 from minibert.bert import Watch, pooler_output
 from minibert.checkpoint import load_checkpoint, read_config
@@ -29,7 +30,16 @@ from minibert.parameters import Config, Parameters
 from minibert.shares import Shares
 from minibert.tensors import is_finite
 from minibert.tokenizer_classes import SPECIAL_NAMES
-from minibert.tokens import Rows, Text, TextTokenizer, check_texts, listed
+from minibert.tokens import (
+    Rows,
+    Text,
+    TextTokenizer,
+    check_texts,
+    encodings_of,
+    listed,
+    no_list,
+    single_texts,
+)
 from minibert.vocabulary import load_tokenizer
 
 __all__ = ["BertModel", "BertOutput", "Tokenizer", "pad_rows"]
@@ -117,6 +127,7 @@ class Tokenizer:
 
         Raises TypeError or ValueError for what is no text, and for any other value.
         """
+        check_counts(max_length=max_length)
         if return_tensors not in (None, "np"):
             raise ValueError(
                 f'return_tensors is {return_tensors!r}; minibert makes NumPy arrays: pass "np".'
@@ -160,26 +171,31 @@ class Tokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         """The pieces of a text, without special tokens."""
-        return list(self._words.backend.encode(text, add_special_tokens=False).tokens)
+        if not isinstance(text, str):
+            raise no_list(text, "tokenize()", "a str")
+        (encoding,) = encodings_of(
+            self._words.backend.encode_batch, single_texts(text, "tokenize()")
+        )
+        return list(encoding.tokens)
 
     def decode(self, token_ids: ArrayLike, skip_special_tokens: bool = False) -> str:
         """The text of some ids, as near as pieces tell it."""
-        ids = np.atleast_1d(np.asarray(token_ids, dtype=np.int64)).tolist()
+        ids = list_of_ids(token_ids)
         return self._words.backend.decode(ids, skip_special_tokens=skip_special_tokens)
 
     def convert_ids_to_tokens(self, ids: Any) -> Any:
-        """The piece of an id, or a list for a list."""
-        if isinstance(ids, int | np.integer):
-            return self._words.backend.id_to_token(int(ids))
-        return [self._words.backend.id_to_token(int(id)) for id in ids]
+        """The piece of an id, or a list for a list; None where an id has no piece."""
+        pieces = [self._words.backend.id_to_token(id) for id in list_of_ids(ids)]
+        return pieces[0] if isinstance(ids, int | np.integer) else pieces
 
     def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> Any:
         """The id of a piece, or a list for a list; the unknown word's where there is none."""
-        if isinstance(tokens, str):
-            id = self._words.backend.token_to_id(tokens)
+        backend, ids = self._words.backend, []
+        for token in single_texts(tokens, "convert_tokens_to_ids()"):
+            id = backend.token_to_id(token)
             unknown = self._words.special_tokens.get("unk_token", "")
-            return self._words.backend.token_to_id(unknown) if id is None else id
-        return [self.convert_tokens_to_ids(token) for token in tokens]
+            ids.append(backend.token_to_id(unknown) if id is None else id)
+        return ids[0] if isinstance(tokens, str) else ids
 
     def get_vocab(self) -> dict[str, int]:
         """Every piece with its id, added ones among them."""
@@ -215,6 +231,19 @@ class Tokenizer:
             raise AttributeError(f"Tokenizer has no attribute {name!r}")
         text = self._words.special_tokens.get(token)
         return self.convert_tokens_to_ids(text) if name.endswith("_id") and text else text
+
+
+def list_of_ids(given: Any) -> list[int]:
+    """An id, or several in a list or an array, as a list; ValueError for what are none."""
+    is_list = isinstance(given, Iterable) and not isinstance(given, str)
+    ids = np.atleast_1d(given) if isinstance(given, np.ndarray) else given if is_list else [given]
+    ids = list(ids)
+    # The library counts in 32 bits.
+    if not all(isinstance(id, int | np.integer) and 0 <= id < 1 << 32 for id in ids):
+        raise ValueError(
+            f"The ids are {given!r:.80}; expected whole numbers from 0 up, an id or a list of them."
+        )
+    return [int(id) for id in ids]
 
 
 def paired(texts: Sequence[Text], seconds: Sequence[Any]) -> list[Text]:
@@ -299,6 +328,7 @@ class BertModel:
         in MPNet and ModernBERT, whose attention goes by distance, for padding between tokens; and
         for the tuple of a model with a pooler that the checkpoint lacks, or that padding is before.
         """
+        check_counts(pack_tokens=pack_tokens)
         ids = whole_numbers("input_ids", input_ids, None, self.config.vocab_size)
         mask = whole_numbers("attention_mask", attention_mask, ids.shape, 2, default=1)
         types = whole_numbers(
@@ -434,7 +464,12 @@ def whole_numbers(
     """An argument of BertModel as a matrix of whole numbers from 0 to end - 1, or ValueError."""
     if values is None and shape is not None and default is not None:
         return np.full(shape, default, dtype=np.int64)
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has rows of different lengths; tokenise with padding=True."
+        ) from error
     if array.dtype.kind not in "iub" or array.ndim != 2 or 0 in array.shape:
         raise ValueError(
             f"{name} has the shape {array.shape} and the type {array.dtype}; "

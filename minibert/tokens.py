@@ -29,7 +29,9 @@ __all__ = [
     "Tokens",
     "check_on_long",
     "check_texts",
+    "encodings_of",
     "prompt_of",
+    "single_texts",
     "text_windows",
     "with_prompt",
 ]
@@ -236,6 +238,20 @@ def check_texts(inputs: Sequence[object]) -> list[Text]:
                 check_surrogates(part, index, len(inputs))
         texts.append(text)
     return texts
+
+
+def single_texts(inputs: object, caller: str) -> list[str]:
+    """The texts of a list without pairs, checked; one text counts as a list of one.
+
+    Raises what `listed` and `check_texts` raise, and TypeError for a pair.
+    """
+    texts = check_texts([inputs] if isinstance(inputs, str) else listed(inputs, caller))
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"Text {index} of {len(texts)} is a pair ({text!r:.40}); {caller} takes no pairs."
+            )
+    return [text for text in texts if isinstance(text, str)]
 
 
 def in_place_of(part: object) -> str:
@@ -446,7 +462,8 @@ class TextTokenizer:
             return text
         while characters < len(text):
             head = self.squeeze(text[:characters])
-            if len(self.backend.encode_batch_fast([head])[0].ids) > limit + spare:
+            (encoding,) = encodings_of(self.backend.encode_batch_fast, [head])
+            if len(encoding.ids) > limit + spare:
                 return head
             characters *= 4
         return self.squeeze(text)

@@ -1,5 +1,7 @@
 """fill_mask: the words that a model expects, and what is refused."""
 
+import json
+
 import numpy as np
 import pytest
 from golden_files import GOLDEN, copy_of
@@ -83,6 +85,39 @@ def test_targets_are_the_only_words_and_keep_their_probabilities(model, caplog):
     (guess,) = model.fill_mask(TEXT, targets=["catsing"])
     assert guess["token_str"] == "cat"
     assert caplog.messages == ["'catsing' is not in the vocabulary; 'cat' counts."]
+
+
+def test_targets_in_no_order_are_taken(model):
+    few = model.fill_mask(TEXT, targets=["cat", "dog"])
+    assert few == model.fill_mask(TEXT, targets={"cat", "dog"})
+    assert few == model.fill_mask(TEXT, targets=iter(["dog", "cat"]))
+
+
+@pytest.mark.parametrize(
+    ("targets", "error", "message"),
+    [
+        (5, TypeError, "targets got a int"),
+        (b"cat", TypeError, "targets got a bytes"),
+        ([5], TypeError, "Text 0 of 1 is a int"),
+        (["cat", None], TypeError, "Text 1 of 2 is a NoneType"),
+        ([("cat", "dog")], TypeError, "Text 0 of 1 is a pair"),
+        (["\ud800"], ValueError, "lone surrogate"),
+    ],
+)
+def test_targets_that_are_no_words_are_refused(model, targets, error, message):
+    with pytest.raises(error, match=message):
+        model.fill_mask(TEXT, targets=targets)
+
+
+def test_a_target_that_cannot_be_split_is_told(masked, edit):
+    edit(masked / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    content = json.loads((masked / "tokenizer.json").read_text(encoding="utf-8"))
+    del content["model"]["vocab"]["[UNK]"]
+    content["added_tokens"] = [t for t in content["added_tokens"] if t["content"] != "[UNK]"]
+    (masked / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    edit(masked / "tokenizer_config.json", unk_token=None, added_tokens_decoder={})
+    with pytest.raises(ValueError, match="tokenizer cannot split a text"):
+        BertForMaskedLM.from_pretrained(masked).fill_mask("a [MASK]", targets=["日"])
 
 
 def test_five_lines_show_that_a_model_works(model):

@@ -208,6 +208,40 @@ def test_an_output_keeps_its_keys(model):
     assert copy.copy(output).added == output.copy().added == 1
 
 
+def test_an_output_joins_with_dicts_as_a_dict_does(model):
+    output = model(IDS, MASK)
+    more = {"pooler_output": "mine", "added": 1}
+    for joined, names in (
+        (output | more, ["last_hidden_state", "pooler_output", "added"]),
+        (more | output, ["pooler_output", "added", "last_hidden_state"]),
+    ):
+        assert type(joined) is type(output)
+        assert list(joined) == names
+        assert (joined.added, joined["added"], joined.hidden_states) == (1, 1, None)
+    assert (output | more).pooler_output == "mine"
+    assert (more | output).pooler_output is output.pooler_output
+    assert "added" not in output
+    with pytest.raises(TypeError, match="unsupported operand"):
+        output | 3
+    output |= more
+    assert (output.pooler_output, output.added) == ("mine", 1)
+
+
+def test_an_output_can_be_read_from_its_end(model):
+    output = model(IDS, MASK)
+    assert list(reversed(output)) == ["pooler_output", "last_hidden_state"]
+    assert [name for name, _ in reversed(output.items())] == list(reversed(output))
+    assert next(reversed(output.values())) is output.pooler_output
+
+
+def test_attributes_of_a_program_s_own_are_copied_too(model):
+    output = model(IDS, MASK)
+    output.seconds = 3
+    for again in (pickle.loads(pickle.dumps(output)), copy.deepcopy(output), copy.copy(output)):
+        assert again.seconds == 3
+        assert "seconds" not in again
+
+
 @pytest.mark.parametrize("mask", [MASK, MASK[:, ::-1]])
 def test_an_output_survives_copies_and_pickles(model, mask):
     output = model(IDS, mask, output_hidden_states=True)
@@ -242,6 +276,8 @@ def test_a_pooler_that_cannot_answer_moves_no_other_output(model, old_folder):
             lambda o=output: o.to_tuple(),
             lambda o=output: list(o.values()),
             lambda o=output: dict(o),
+            lambda o=output: {} | o,
+            lambda o=output: list(reversed(o.items())),
         ):
             with pytest.raises(ValueError, match=reason):
                 asked()
@@ -349,6 +385,87 @@ def test_words_and_ids_turn_into_each_other(tokenizer):
     assert tokenizer.decode(ids) == "[CLS] the cats [SEP]"
     assert tokenizer.decode(ids, skip_special_tokens=True) == "the cats"
     assert tokenizer.decode(ids[1]) == "the"
+
+
+def test_ids_of_numpy_are_ids_and_of_none_there_is_no_text(tokenizer):
+    assert tokenizer.decode(np.array([5, 6])) == "the cat"
+    assert tokenizer.convert_ids_to_tokens(np.array([5, 6])) == ["the", "cat"]
+    assert tokenizer.convert_ids_to_tokens(np.int64(5)) == "the"
+    assert tokenizer.convert_ids_to_tokens(iter([5, 6])) == ["the", "cat"]
+    assert (tokenizer.decode([]), tokenizer.convert_ids_to_tokens([])) == ("", [])
+    assert tokenizer.convert_tokens_to_ids(token for token in ["cat"]) == [6]
+
+
+@pytest.mark.parametrize(
+    "ids", [-1, 1 << 32, 10**30, 2.5, "5", None, [-1], [1.5], [[1, 2]], [[1], [1, 2]], [None]]
+)
+def test_ids_that_are_no_whole_numbers_are_refused(tokenizer, ids):
+    for ask in (tokenizer.decode, tokenizer.convert_ids_to_tokens):
+        with pytest.raises(ValueError, match=r"expected whole numbers from 0 up, an id or a list"):
+            ask(ids)
+
+
+@pytest.mark.parametrize("text", [None, 5, b"cat", ["cat"], ("a", "b"), {"text": "cat"}])
+def test_what_is_no_text_has_no_pieces(tokenizer, text):
+    with pytest.raises(TypeError, match=rf"tokenize\(\) got a {type(text).__name__} "):
+        tokenizer.tokenize(text)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (None, r"convert_tokens_to_ids\(\) got a NoneType"),
+        (5, r"convert_tokens_to_ids\(\) got a int"),
+        (b"cat", r"convert_tokens_to_ids\(\) got a bytes"),
+        (["cat", 5], "Text 1 of 2 is a int"),
+        ([("cat", "dog")], "Text 0 of 1 is a pair"),
+    ],
+)
+def test_what_is_no_piece_has_no_id(tokenizer, tokens, message):
+    with pytest.raises(TypeError, match=message):
+        tokenizer.convert_tokens_to_ids(tokens)
+
+
+def test_half_of_a_surrogate_pair_is_no_text_for_pieces(tokenizer):
+    for ask in (tokenizer.tokenize, tokenizer.convert_tokens_to_ids):
+        with pytest.raises(ValueError, match="Text 0 of 1 has a lone surrogate"):
+            ask("\ud800")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"type": "WordPiece", "vocab": {"[CLS]": 2, "[SEP]": 3, "a": 6}, "unk_token": "[UNK]"},
+        {"type": "Unigram", "vocab": [["a", -1.0]], "unk_id": None},
+    ],
+)
+def test_a_text_that_cannot_be_split_is_said_of_its_pieces(folder, edit, model):
+    edit(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    more = {"continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
+    edit(folder / "tokenizer.json", model=more | model)
+    tokenizer = Tokenizer.from_pretrained(folder)
+    assert tokenizer.tokenize("a") == ["a"]
+    with pytest.raises(ValueError, match="tokenizer cannot split a text"):
+        tokenizer.tokenize("the cat")
+
+
+@pytest.mark.parametrize("length", [0, -1, 2.5, "5", True])
+def test_a_length_that_is_none_is_refused(tokenizer, length):
+    for arguments in ({"truncation": True}, {"padding": "max_length"}, {}):
+        with pytest.raises(ValueError, match=r"max_length is .*; expected a whole number from 1"):
+            tokenizer("the cat", max_length=length, **arguments)
+
+
+@pytest.mark.parametrize("tokens", [0, -5, 2.5, "x"])
+def test_a_pack_of_no_tokens_is_refused(model, tokens):
+    with pytest.raises(ValueError, match=r"pack_tokens is .*; expected a whole number from 1 up"):
+        model(IDS, MASK, pack_tokens=tokens)
+
+
+def test_rows_of_different_lengths_are_refused_with_a_way_out(model):
+    for arguments in ([[2, 5, 3], [2, 3]],), ([[2, 5], [2, 3]], [[1, 1], [1]]):
+        with pytest.raises(ValueError, match="rows of different lengths; tokenise with padding"):
+            model(*arguments)
 
 
 def test_special_tokens_and_sizes_have_their_names(tokenizer):
