@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ GATED = ("gate", "up")
 COMMON = Config._fields[: Config._fields.index("model_type") + 1]
 # Of the sizes: the padding's id, and an embedding_size that is the layers' own.
 MAY_BE_ZERO = ("pad_token_id", "embedding_size")
+# More than any size is. No tensor bounds the positions of a rotary family.
+LARGEST = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ def read_config(settings: dict[str, Any], path: Path) -> Config:
                 f"{path}: {key} is {value!r:.80}; expected a whole number from 1 up."
             )
     check_layers(config, path)
+    check_largest(config, path)
     check_positions(config, path)
     for field in ("layer_norm_eps", "global_rope_theta", "local_rope_theta"):
         number = getattr(config, field)
@@ -155,6 +159,16 @@ def check_layers(config: Config, path: Path) -> None:
             f"{path}: num_hidden_layers is {config.num_hidden_layers}, which makes {layers} "
             f"layers; expected at most {MOST_LAYERS}."
         )
+
+
+def check_largest(config: Config, path: Path) -> None:
+    """Raise CheckpointError for a size that makes an array larger than NumPy can count."""
+    for field, value in config._asdict().items():
+        if isinstance(value, Integral) and int(value) > LARGEST:
+            key = FAMILIES[config.model_type].keys.get(field, field)
+            raise CheckpointError(
+                f"{path}: {key} is {value!r:.80}, which is more than any model has."
+            )
 
 
 def check_positions(config: Config, path: Path) -> None:

@@ -45,13 +45,14 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         shards = read_json(index, dict).get("weight_map")
         if not isinstance(shards, dict) or not shards:
             raise CheckpointError(f"{index}: weight_map is missing or empty.")
-        paths = sorted({inside(folder, shard) for shard in shards.values()})
-        for path in paths:
+        paths = {inside(folder, shard): shard for shard in shards.values()}
+        for path, shard in paths.items():
             if path.suffix != ".safetensors" or not is_there(path):
-                raise CheckpointError(f"{index} names {path.name!r}, which is not there.")
-        return tuple(paths)
+                raise CheckpointError(f"{index} names {shard!r}, which is not there.")
+        return tuple(sorted(paths))
     pickles = sorted([*folder.glob("pytorch_model.bin"), *folder.glob("pytorch_model-*-of-*.bin")])
     if pickles:
+        check_file(pickles[0])  # of a pointer there is nothing to convert
         raise CheckpointError(
             f"{folder} has its weights in {pickles[0].name} only. That is a pickle, which can run "
             "code, so minibert never opens one. Write the model into a new folder without it, and "

@@ -280,6 +280,14 @@ def test_a_shard_that_is_not_there_is_named(tmp_path):
     refused(folder, r"names 'model-00002-of-00003.safetensors', which is not there")
 
 
+@pytest.mark.parametrize("name", ["weights/model.safetensors", "1_Pooling", "config.json", "", "."])
+def test_what_is_no_shard_is_named_as_the_index_has_it(tmp_path, name):
+    folder = copy_of("sharded", tmp_path)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": name}}))
+    refused(folder, f"names {name!r}, which is not there")
+
+
 @pytest.mark.parametrize("index", [{}, {"weight_map": {}}, {"weight_map": ["a"]}])
 def test_an_index_without_shards_is_refused(folder, index):
     (folder / "model.safetensors").unlink()
@@ -396,6 +404,13 @@ def test_a_pointer_of_git_lfs_for_a_shard_is_named(tmp_path):
     for name in ("model-00002-of-00003.safetensors", "model.safetensors.index.json"):
         (folder / name).write_text(LFS_POINTER)
         refused(folder, f"{name} is a pointer of git-lfs")
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin"])
+def test_a_pointer_in_a_pickle_s_place_is_not_to_be_converted(folder, name):
+    (folder / "model.safetensors").unlink()
+    (folder / name).write_text(LFS_POINTER)
+    refused(folder, f"{name} is a pointer of git-lfs, .* Run `git lfs pull`")
 
 
 @pytest.mark.parametrize("name", FILES)

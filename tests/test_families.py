@@ -247,6 +247,11 @@ def test_positions_of_another_kind_are_refused(name, tmp_path, edit):
         ("nomic_bert", "rope_parameters", {"rope_theta": 0}, "global_rope_theta is 0"),
         ("nomic_bert", "head_dim", 8, "head_dim is 8 and num_attention_heads 5; their product"),
         ("modernbert", "head_dim", "4", "head_dim is '4'"),
+        ("modernbert", "max_position_embeddings", 10**40, "which is more than any model has"),
+        ("modernbert", "max_position_embeddings", 1 << 62, "which is more than any model has"),
+        ("modernbert", "local_attention", 10**40, "local_attention is 1000000"),
+        ("nomic_bert", "max_position_embeddings", 10**40, "which is more than any model has"),
+        ("roberta", "vocab_size", 10**40, "vocab_size is 1000000"),
     ],
 )
 def test_a_size_that_cannot_be_is_named(name, key, value, message, tmp_path, edit):
