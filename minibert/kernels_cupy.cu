@@ -156,7 +156,18 @@ extern "C" __global__ void unit_length(real* x, long long stride, int rows, int 
     float squares = 0.0f;
     for (int column = threadIdx.x; column < columns; column += 32)
         squares += float(x[column]) * float(x[column]);
-    float length = fmaxf(sqrtf(sum_of_warp(squares)), 1e-12f);
+    squares = sum_of_warp(squares);
+    float largest = 1.0f;
+    if (squares > 3.4028235e38f) {  // infinite, as the squares of numbers above 1.8e19 are
+        for (int column = threadIdx.x; column < columns; column += 32)
+            largest = fmaxf(largest, fabsf(float(x[column])));
+        largest = largest_of_warp(largest);
+        squares = 0.0f;
+        for (int column = threadIdx.x; column < columns; column += 32)
+            squares += (float(x[column]) / largest) * (float(x[column]) / largest);
+        squares = sum_of_warp(squares);
+    }
+    float length = fmaxf(sqrtf(squares), 1e-12f);
     for (int column = threadIdx.x; column < columns; column += 32)
-        x[column] = real(float(x[column]) / length);
+        x[column] = real(float(x[column]) / largest / length);
 }
