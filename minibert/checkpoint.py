@@ -97,7 +97,7 @@ def load_checkpoint(folder: Path, config_args: Mapping[str, Any] | None = None) 
     if family.newer_names and "embeddings.LayerNorm.weight" in tensors:
         tensors = Tensors(files, family.prefix, family.newer_names)
     reads = read_rotary if family.is_rotary else read_parameters
-    with np.errstate(over="ignore"):  # a sum of two tensors: what computes with it looks at it
+    with np.errstate(over="ignore"):  # of a sum of two tensors; results are looked at
         parameters = reads(tensors, config)
     return Checkpoint(config, settings, parameters, tensors, files)
 
@@ -172,7 +172,7 @@ def check_largest(config: Config, path: Path) -> None:
 
 
 def check_positions(config: Config, path: Path) -> None:
-    """Raise CheckpointError where the positions, which may begin after the padding's, are none."""
+    """Raise CheckpointError for a model that has no position for a token."""
     if most_tokens(config) < 1:
         raise CheckpointError(
             f"{path}: pad_token_id is {config.pad_token_id} and max_position_embeddings "
@@ -233,7 +233,7 @@ def read_pooler(tensors: Tensors, width: int) -> dict[str, Any]:
 def read_rotary(tensors: Tensors, config: Config) -> Parameters:
     """Gather the tensors of a family whose forward pass is rotary.py's, by ModernBERT's names."""
     width, family = config.hidden_size, FAMILIES[config.model_type]
-    # First of all, as its shape bounds the width that arrays are made of.
+    # The first, as the shape of a stored tensor bounds the arrays that are made here.
     words = tensors.take("embeddings.tok_embeddings.weight", config.vocab_size, width)
     types = np.zeros((1, width), dtype=np.float32)
     if family.has_token_types:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CrossEncoder"]
 
-# Functions of torch that need no more than the logits, and are called here as there.
+# Functions of torch that take the logits alone, and have the same name here.
 TORCH_FUNCTIONS = {
     *("gelu", "hardtanh", "leaky_relu", "relu", "relu6", "sigmoid", "silu", "softmax", "tanh"),
 }
@@ -416,7 +416,7 @@ def activation_name(given: object) -> str | None:
 
 
 def activation_of(name: str) -> str | None:
-    """The activation of scores by the full name of torch's class: None for others."""
+    """The name here of an activation, by the full name of torch's class; None for others."""
     if name in ("torch.nn.Softmax", "torch.nn.modules.activation.Softmax"):
         return "softmax"
     return torch_activation(name)
@@ -428,7 +428,7 @@ def check_settings(given: object, kind: str) -> None:
     found = {key: getattr(given, key, value) for key, value in expected.items()}
     computed = " and ".join(f"{key}={value!r}" for key, value in expected.items())
     if kind == "Softmax" and getattr(given, "dim", None) not in (None, 1, -1):
-        # Over the pairs, dim=0, a score would hang on the batch that its pair is in.
+        # Over the pairs, dim=0, a score would depend on the batch that its pair is in.
         found, computed = {"dim": given}, "dim=1, over the labels"
     if found != expected:
         raise ValueError(
@@ -438,7 +438,7 @@ def check_settings(given: object, kind: str) -> None:
 
 
 def scores_of(activate: ScoreActivation, logits: Array) -> Array:
-    """What an activation makes of the logits (n, labels), as float32: the same, or (n,).
+    """Apply an activation to the logits: (n, labels) -> the same shape or (n,), float32.
 
     Raises TypeError for what are no numbers, ValueError for another shape and for NaN.
     """

@@ -149,7 +149,7 @@ def modernbert_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
 def nomic_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """The sizes under the keys of the published models, which are GPT-2's.
 
-    Where a key of transformers' own stands beside one of these, it counts: so it is there.
+    A key of transformers' own beats one of these, as it does in transformers.
     """
     check_head_dim(path, settings)
     published = {

@@ -1,4 +1,4 @@
-"""A result that is no number: which step of the model was the first to make one."""
+"""Results that hold NaN or infinity: which step of the model was the first to make one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FirstNotFinite:
             self.step = name
 
     def error(self, model: object, dtype: str = "float32") -> CheckpointError:
-        """What to raise for the weights of a model, which a path or a word names."""
+        """The error to raise; `model` is the folder of the weights, or a word for the model."""
         place, _, detail = self.step.rpartition(".")
         where = {"": detail, "embeddings": f"the embeddings ({detail})"}.get(
             place, f"{place.replace('.', ' ')} ({detail})"

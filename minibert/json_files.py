@@ -1,4 +1,4 @@
-"""A model's files: there and whole; JSON, checked for what it holds. No name leads outside."""
+"""A model's files: whether each is there and whole; JSON and its values. No name leads outside."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def read_modules(folder: Path) -> tuple[TransformerSettings, tuple[Module, ...]]
                 f"{', '.join(READERS)}."
             )
         place = inside(folder, name)
-        is_there(place)  # or a link to nothing, and its settings are lost
+        is_there(place)  # raises for a link to nothing, which some would take for no settings
         modules.append(READERS[kind](place))
     return transformer, tuple(modules)
 
@@ -265,7 +265,7 @@ def read_processing(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_keys(path: Path, settings: dict[str, Any], known: set[str]) -> None:
-    """Raise CheckpointError for a key that is not known: what it would change is not, either."""
+    """Raise CheckpointError for a key that is not known, as it may change the result."""
     if unknown := sorted(settings.keys() - known):
         raise CheckpointError(f"{path}: minibert does not know the key {unknown[0]!r:.80}.")
 

@@ -326,7 +326,8 @@ class BertModel:
 
         Raises ValueError for shapes, ids or positions out of range, for a row without tokens, and
         in MPNet and ModernBERT, whose attention goes by distance, for padding between tokens; and
-        for the tuple of a model with a pooler that the checkpoint lacks, or that padding is before.
+        for the tuple of a model with a pooler that the checkpoint lacks, or of rows that begin with
+        padding. Raises CheckpointError for states that hold NaN or infinity.
         """
         check_counts(pack_tokens=pack_tokens)
         ids = whole_numbers("input_ids", input_ids, None, self.config.vocab_size)
@@ -378,7 +379,7 @@ class BertModel:
         return output if self._wants("return_dict", return_dict, True) else output.to_tuple()
 
     def _wants(self, name: str, asked: bool | None, default: bool = False) -> bool:
-        """What a call wants of its output: as it says, else as config.json says."""
+        """Whether a call wants a part of the output: as it says, else as config.json says."""
         written = self._settings.get(name)
         return bool(next((value for value in (asked, written) if value is not None), default))
 
@@ -393,7 +394,7 @@ class BertModel:
         raise first.error("This model", self._device.dtype)
 
     def _pooled(self, last: Array, mask: IntArray) -> Array | Refused | None:
-        """What the pooler makes of each row's first token, (B, D), or why it makes nothing.
+        """Pool the first token of each row: -> (B, D), or why there is nothing to pool.
 
         None where transformers has no pooler.
         """

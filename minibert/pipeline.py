@@ -19,7 +19,7 @@ from minibert.tensors import Tensors, weight_files
 __all__ = ["Pipeline", "load_pipeline"]
 
 
-# What computes a module -> its name; of the others there is one, which is a function.
+# The class of what computes a module -> the name of the module. Normalize is a function.
 NAMES: dict[type, str] = {Projection: "Dense", RowNorm: "LayerNorm"}
 
 
@@ -57,7 +57,7 @@ class Pipeline(NamedTuple):
         return pool(self.pooling.pooling_mode, hidden, lengths, skipped, kernels)
 
     def finished(self, vectors: Array, kernels: Kernels, watch: Watch | None = None) -> Array:
-        """What the modules after the pooling make of its vectors: -> (S, width)."""
+        """Apply the modules after the pooling to its vectors: -> (S, width)."""
         return in_turn(self.after, vectors, kernels, watch)
 
     def put(self, put: Callable[[Any], Any]) -> Pipeline:
@@ -72,7 +72,7 @@ class Pipeline(NamedTuple):
 def in_turn(
     modules: tuple[RowModule, ...], rows: Array, kernels: Kernels, watch: Watch | None
 ) -> Array:
-    """What some modules make of rows, one after the other; `watch` is shown each by its name."""
+    """Apply modules to rows, one after the other; `watch` is shown each result by its name."""
     for module in modules:
         rows = module(rows, kernels)
         if watch:

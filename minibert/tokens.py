@@ -523,9 +523,9 @@ def shares(lengths: list[int], room: int) -> list[int]:
 
 
 def encodings_of(encode: Callable[..., list[Encoding]], texts: list[str]) -> list[Encoding]:
-    """What a tokenizer makes of texts without special tokens; `encode` is one of its methods.
+    """Encode texts without special tokens; `encode` is a tokenizer's method that takes a list.
 
-    Raises ValueError where it can make nothing of one, as of a word that it has no token for.
+    Raises ValueError where that fails, as on a word that the tokenizer has no token for.
     """
     try:
         return encode(texts, add_special_tokens=False)
@@ -540,12 +540,10 @@ def frame_of(backend: Tokenizer) -> Frame:
 
     Raises CheckpointError for a tokenizer that does more than that.
     """
-    word = "a"
-    (first,) = encodings_of(backend.encode_batch, [word])
-    if not first.ids:
-        words = backend.get_vocab(with_added_tokens=False)  # slow, and hardly ever needed
-        word = next((w for w in words if backend.encode(w, add_special_tokens=False).ids), word)
-    pieces = backend.encode(word, add_special_tokens=False).ids
+    try:
+        word, pieces = first_word(backend)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     single, pair = backend.encode(word), backend.encode(word, word)
     around, three = special_parts(single), special_parts(pair)
     whole = [*around[0], *pieces, *around[-1]], [*three[0], *pieces, *three[1], *pieces, *three[-1]]
@@ -555,6 +553,18 @@ def frame_of(backend: Tokenizer) -> Frame:
     # The type of a part is that of its first token; an empty part has none.
     types = (pair.type_ids[place] if place < len(pair.ids) else 0 for place in places)
     return Frame(tuple(around), tuple(three), tuple(types))
+
+
+def first_word(backend: Tokenizer) -> tuple[str, list[int]]:
+    """A word that has tokens, if there is any, with their ids."""
+    (first,) = encodings_of(backend.encode_batch, ["a"])
+    if first.ids:
+        return "a", first.ids
+    for word in backend.get_vocab(with_added_tokens=False):  # slow, and hardly ever needed
+        (found,) = encodings_of(backend.encode_batch, [word])
+        if found.ids:
+            return word, found.ids
+    return "a", []
 
 
 def special_parts(encoding: Encoding) -> list[list[int]]:
