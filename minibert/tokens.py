@@ -546,8 +546,11 @@ def frame_of(backend: Tokenizer) -> Frame:
         raise CheckpointError(str(error)) from error
     single, pair = backend.encode(word), backend.encode(word, word)
     around, three = special_parts(single), special_parts(pair)
-    whole = [*around[0], *pieces, *around[-1]], [*three[0], *pieces, *three[1], *pieces, *three[-1]]
-    if whole != (single.ids, pair.ids) or any(single.type_ids):
+    whole: list[list[int]] = []
+    if (len(around), len(three)) == (2, 3):
+        whole += [around[0] + pieces + around[1]]
+        whole += [three[0] + pieces + three[1] + pieces + three[2]]
+    if whole != [single.ids, pair.ids] or any(single.type_ids):
         raise CheckpointError("The tokenizer's post_processor is not [special] text [special].")
     places = np.cumsum([0, len(three[0]), len(pieces), len(three[1]), len(pieces)]).tolist()
     # The type of a part is that of its first token; an empty part has none.
@@ -556,7 +559,7 @@ def frame_of(backend: Tokenizer) -> Frame:
 
 
 def first_word(backend: Tokenizer) -> tuple[str, list[int]]:
-    """A word that has tokens, if there is any, with their ids."""
+    """A word that has tokens, with their ids. Raises ValueError where there is none."""
     (first,) = encodings_of(backend.encode_batch, ["a"])
     if first.ids:
         return "a", first.ids
@@ -564,14 +567,14 @@ def first_word(backend: Tokenizer) -> tuple[str, list[int]]:
         (found,) = encodings_of(backend.encode_batch, [word])
         if found.ids:
             return word, found.ids
-    return "a", []
+    raise ValueError("The folder's tokenizer makes no token of any word. See tokenizer.json.")
 
 
 def special_parts(encoding: Encoding) -> list[list[int]]:
     """The special ids before, between and after the texts of a row."""
     parts: list[list[int]] = [[]]
     texts = encoding.sequence_ids  # None at a special token, else which text it is of
-    for id, text, previous in zip(encoding.ids, texts, [None, *texts[:-1]], strict=True):
+    for id, text, previous in zip(encoding.ids, texts, [None, *texts][:-1], strict=True):
         if text is None:
             parts[-1].append(id)
         elif text != previous:

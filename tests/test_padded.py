@@ -221,8 +221,9 @@ def test_an_output_joins_with_dicts_as_a_dict_does(model):
     assert (output | more).pooler_output == "mine"
     assert (more | output).pooler_output is output.pooler_output
     assert "added" not in output
-    with pytest.raises(TypeError, match="unsupported operand"):
-        output | 3
+    for join in (lambda: output | 3, lambda: 3 | output):
+        with pytest.raises(TypeError, match="unsupported operand"):
+            join()
     output |= more
     assert (output.pooler_output, output.added) == ("mine", 1)
 

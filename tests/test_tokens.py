@@ -625,6 +625,20 @@ def test_a_tokenizer_without_an_unknown_word_is_refused(folder, edit, model):
         SentenceTransformer(folder)
 
 
+@pytest.mark.parametrize("vocab", [{"[CLS]": 2, "[SEP]": 3, "b": 5, "c": 6}, {}])
+def test_what_stands_around_a_text_is_seen_on_any_word(folder, edit, vocab):
+    """A vocabulary of pairs without an unknown word leaves out what it lacks, as an "a" here."""
+    edit(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    edit(folder / "tokenizer.json", model={"type": "BPE", "vocab": vocab, "merges": []})
+    if not vocab:
+        with pytest.raises(CheckpointError, match="makes no token of any word"):
+            SentenceTransformer(folder)
+        return
+    words = SentenceTransformer(folder)[0].words
+    assert words.rows(["cab"], None).ids[0].tolist() == [2, 6, 5, 3]
+    assert words.rows(["a"], None).ids[0].tolist() == [2, 3]
+
+
 def test_other_tokenizer_classes_are_refused_by_name(folder, edit):
     edit(folder / "tokenizer_config.json", tokenizer_class="T5Tokenizer")
     with pytest.raises(
@@ -854,6 +868,13 @@ def test_special_tokens_stand_where_the_folder_says(folder, edit):
 def test_a_post_processor_that_says_a_text_twice_is_refused(folder, edit):
     with pytest.raises(CheckpointError, match="post_processor is not"):
         as_it_stands(folder, edit, post_processor=template([TEXT, END, TEXT], [TEXT, END]))
+
+
+@pytest.mark.parametrize("around", ["nothing", "its end", "the first text"])
+def test_a_post_processor_that_leaves_out_a_text_is_refused(folder, edit, around):
+    pair = {"nothing": [], "its end": [END], "the first text": [TEXT, END]}[around]
+    with pytest.raises(CheckpointError, match=r"post_processor is not|is no tokenizer"):
+        as_it_stands(folder, edit, post_processor=template([TEXT, END], pair))
 
 
 @pytest.mark.parametrize("content", ["{}", '{"model": 3}', '{"version": "1.0", "model": {}}'])
