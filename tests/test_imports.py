@@ -63,8 +63,9 @@ MAY_IMPORT = {
     "transformer": "arrays bert checkpoint devices errors families finite forward json_files "
     "modules packing parameters pooling shares tensors tokens vocabulary",
     "model_output": "arrays",
-    "padded": "arrays bert checkpoint devices errors families finite forward hub json_files "
-    "model_output modules packing parameters shares tensors tokenizer_classes tokens vocabulary",
+    "padded": "arguments arrays bert checkpoint devices errors families finite forward hub "
+    "json_files model_output modules packing parameters shares tensors tokenizer_classes tokens "
+    "vocabulary",
     "pipeline": "arrays bert errors folder modules pooling tensors",
     "vectors": "arrays bert finite packing padded pipeline pooling tokens transformer",
     "processes": "arguments devices",
