@@ -339,10 +339,5 @@ def segment_max(x: Array, lengths: IntArray) -> Array:
 
 def normalize_(x: Array) -> None:
     """Divide each row by its Euclidean length: (S, D) in place. A row of zeros stays zero."""
-    with np.errstate(over="ignore"):
-        lengths = np.sqrt(np.vecdot(x, x))  # (S,)
-    huge = np.isinf(lengths)  # as the squares of numbers above 1.8e19 are
-    if huge.any():
-        x /= np.where(huge, np.abs(x).max(axis=-1), 1)[..., None]
-        lengths = np.sqrt(np.vecdot(x, x))
+    lengths = np.sqrt(np.vecdot(x, x))  # (S,)
     x /= np.maximum(lengths, 1e-12)[..., None]

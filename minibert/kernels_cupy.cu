@@ -156,18 +156,7 @@ extern "C" __global__ void unit_length(real* x, long long stride, int rows, int 
     float squares = 0.0f;
     for (int column = threadIdx.x; column < columns; column += 32)
         squares += float(x[column]) * float(x[column]);
-    squares = sum_of_warp(squares);
-    float scale = 1.0f;
-    if (squares > 3.4028235e38f) {  // infinite, as the squares of numbers above 1.8e19 are
-        for (int column = threadIdx.x; column < columns; column += 32)
-            scale = fmaxf(scale, fabsf(float(x[column])));
-        scale = largest_of_warp(scale);
-        squares = 0.0f;
-        for (int column = threadIdx.x; column < columns; column += 32)
-            squares += (float(x[column]) / scale) * (float(x[column]) / scale);
-        squares = sum_of_warp(squares);
-    }
-    float length = fmaxf(sqrtf(squares), 1e-12f);
+    float length = fmaxf(sqrtf(sum_of_warp(squares)), 1e-12f);
     for (int column = threadIdx.x; column < columns; column += 32)
-        x[column] = real(float(x[column]) / scale / length);
+        x[column] = real(float(x[column]) / length);
 }

@@ -166,29 +166,6 @@ def test_normalize_leaves_a_row_of_zeros_as_it_is():
     np.testing.assert_array_equal(x, np.zeros((2, 3)))
 
 
-def test_normalize_of_numbers_with_huge_squares_is_right(recwarn):
-    x = rows((4, 5))
-    x[1:] *= np.array([[1e25], [1e37], [1]], dtype=np.float32)
-    expected = [row / math.sqrt(sum(row**2)) for row in x.astype(np.float64)]
-    plain = x[[0, 3]].copy()
-    one = x[1].copy()
-    kernels.normalize_(one)
-    kernels.normalize_(x)
-    np.testing.assert_allclose(x, expected, rtol=0, atol=2e-7)
-    np.testing.assert_allclose(one, expected[1], rtol=0, atol=2e-7)
-    kernels.normalize_(plain)
-    np.testing.assert_array_equal(x[[0, 3]], plain)
-    assert not recwarn.list
-
-
-def test_normalize_makes_no_number_of_what_is_none():
-    x = np.array([[np.inf, 1], [np.nan, 1], [3, 4]], dtype=np.float32)
-    with np.errstate(invalid="ignore"):
-        kernels.normalize_(x)
-    assert np.isnan(x[:2]).any(axis=1).all()
-    np.testing.assert_allclose(x[2], [0.6, 0.8], rtol=1e-6)
-
-
 def test_floats_and_empty_make_float32():
     assert kernels.floats(np.array([3, 1])).dtype == np.float32
     assert kernels.empty(2, 3).dtype == np.float32
