@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minibert.errors import CheckpointError
-from minibert.json_files import read_json
+from minibert.json_files import check_file, read_json
 
 __all__ = ["INDEX", "SAFE_INDEX", "Plan", "planned", "weight_map_of"]
 
@@ -31,7 +31,6 @@ SAFE = {
 SHARD = re.compile(r"pytorch_model-\d+-of-\d+\.bin")
 # Files that are pickles whatever they begin with.
 SUFFIXES = {".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
-POINTER = b"version https://git-lfs"
 
 
 class Plan(NamedTuple):
@@ -62,7 +61,7 @@ def planned(folder: Path, roots: list[Path]) -> Plan:
             + (": its weights are safetensors. Open it as it is." if has_safe else ".")
         )
     for name in plan.weights:
-        check_whole(folder / name)
+        check_file(folder / name)  # of a pointer of git-lfs there is nothing to convert
     for name in set(plan.weights.values()) & set(plan.copies):
         raise CheckpointError(f"{folder / name} would be written over. Which of the two counts?")
     return plan
@@ -162,13 +161,3 @@ def holds_pickle(path: Path) -> bool:
             return any(name.endswith(".pkl") for name in archive.namelist())
     except zipfile.BadZipFile:
         return False
-
-
-def check_whole(path: Path) -> None:
-    """Raise CheckpointError if a file is what a clone without git-lfs has in its place."""
-    with path.open("rb") as file:
-        if file.read(len(POINTER)) == POINTER:
-            raise CheckpointError(
-                f"{path} is the pointer that git-lfs leaves for a file that it has not fetched. "
-                "Run `git lfs pull` in the folder."
-            )
