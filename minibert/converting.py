@@ -22,7 +22,7 @@ from minibert.errors import CheckpointError, MissingLibraryError, OutputError
 from minibert.files import partial_of, place, sync, sync_folder
 from minibert.hub import commit_of, find_pickles
 from minibert.json_files import read_json
-from minibert.shell import as_argument, pasted
+from minibert.shell import as_argument, hub_options, pasted
 
 __all__ = ["Converted", "convert"]
 
@@ -81,8 +81,7 @@ def convert(
         try:
             written = unpickle(plan, partial, os.fspath(python or sys.executable))
         except MissingLibraryError as error:
-            given = {"--revision": revision, "--cache-folder": cache_folder}
-            options = [word for option, value in given.items() if value for word in (option, value)]
+            options = hub_options(revision, cache_folder)
             raise MissingLibraryError(
                 f"torch, 2.10 or later, has to open the pickles, and is not there: {error}. These "
                 "commands install it in an environment, and convert: "

@@ -11,7 +11,7 @@ from minibert.errors import CheckpointError, ModelUnavailableError
 from minibert.json_files import inside, read_json
 from minibert.modules import TRANSFORMER_FILES
 from minibert.progress import stderr_there
-from minibert.shell import convert_command, tokenizer_command
+from minibert.shell import MODELS, convert_command, hub_options, tokenizer_command
 
 __all__ = ["commit_of", "find_model", "find_pickles", "hub_name"]
 
@@ -51,7 +51,6 @@ FORMATS = {
 }
 
 NOT_CACHED = "it is not, or not completely, in the cache"
-MODELS = "models--"  # begins the folder's name of every model in a cache
 
 ORIGINAL_BERTS = {
     "bert-base-cased",
@@ -193,10 +192,9 @@ class Repository(NamedTuple):
             raise FileNotFoundError(
                 f"{os.fspath(text)!r} is no folder and no model's name: {error}"
             ) from error
-        given = {"--revision": revision, "--cache-folder": cache_folder}
-        options = (word for option, value in given.items() if value for word in (option, value))
+        options = tuple(hub_options(revision, cache_folder))
         cache = cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
-        return cls(name, revision, cache, token, tuple(options))
+        return cls(name, revision, cache, token, options)
 
     @stderr_there()
     def snapshot(self, patterns: list[str], *, local_files_only: bool) -> Path:

@@ -7,7 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
-__all__ = ["as_argument", "convert_command", "pasted", "tokenizer_command"]
+__all__ = ["MODELS", "as_argument", "convert_command", "hub_options", "pasted", "tokenizer_command"]
 
 # What a shell of Windows takes as it is; its paths hold no quotation mark.
 PLAIN = re.compile(r"[\w./\\:=+,@-]+", re.ASCII)
@@ -34,6 +34,12 @@ def convert_command(model: str | os.PathLike[str], *options: str) -> str:
     """
     out = new_folder(model, "safetensors")
     return pasted("minibert", "convert", as_argument(model), as_argument(out), *options)
+
+
+def hub_options(revision: str | None, cache_folder: str | None) -> list[str]:
+    """The options by which a command asks for the same model of the hub."""
+    given = {"--revision": revision, "--cache-folder": cache_folder}
+    return [word for option, value in given.items() if value for word in (option, value)]
 
 
 def tokenizer_command(model: str | os.PathLike[str]) -> tuple[str, str]:
