@@ -5,9 +5,11 @@ For programs, `safe_json` writes the same characters as JSON's escapes, which sa
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
-__all__ = ["has_controls", "safe_json", "visible", "visible_lines"]
+__all__ = ["has_controls", "json_line", "safe_json", "visible", "visible_lines"]
 
 # What joins letters of Persian or the parts of an emoji, and so belongs to a text.
 JOINERS = "\u200c\u200d"
@@ -38,6 +40,11 @@ def visible_lines(text: str) -> str:
 def safe_json(text: str) -> str:
     r"""JSON with escapes for what a terminal would obey: U+009B as \u009b, which reads the same."""
     return IN_JSON.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def json_line(content: Any) -> str:
+    """A text, or an object of texts and numbers, as JSON in one line that no terminal obeys."""
+    return safe_json(json.dumps(content, ensure_ascii=False))
 
 
 def has_controls(text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from typing import Any, BinaryIO, NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minibert.arrays import Array
-from minibert.escapes import safe_json
+from minibert.escapes import json_line
 
 __all__ = ["FORMATS", "Batch", "npy_pieces", "write_jsonl", "write_npy"]
 
@@ -35,14 +34,9 @@ def write_jsonl(batches: Iterable[Batch], file: BinaryIO) -> None:
         ):
             # Nine digits tell every float32 from its neighbours.
             numbers = ", ".join(f"{number:.9g}" for number in vector)
-            named = "" if id is None else f'"id": {quoted(id)}, '
-            file.write(f'{{{named}"text": {quoted(text)}, "vector": [{numbers}]}}\n'.encode())
+            named = "" if id is None else f'"id": {json_line(id)}, '
+            file.write(f'{{{named}"text": {json_line(text)}, "vector": [{numbers}]}}\n'.encode())
         file.flush()
-
-
-def quoted(text: str) -> str:
-    """A text as JSON that no terminal obeys."""
-    return safe_json(json.dumps(text, ensure_ascii=False))
 
 
 def write_npy(batches: Iterable[Batch], file: BinaryIO) -> None:

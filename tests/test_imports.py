@@ -123,9 +123,9 @@ MAY_IMPORT = {
     "commands.texts escapes progress",
     "commands.graph": "commands.options commands.search progress",
     "commands.search": "commands.options commands.output commands.texts",
-    "commands.map": "commands.options commands.output commands.search progress",
+    "commands.map": "commands.options commands.output commands.search escapes progress",
     "commands.demo": "commands.options commands.output commands.score",
-    "commands.evaluate": "collection commands.options commands.output evaluation",
+    "commands.evaluate": "collection commands.options commands.output escapes evaluation",
     "cli": "__init__ commands.convert commands.demo commands.embed commands.evaluate "
     "commands.explain commands.index commands.info commands.map commands.options commands.score "
     "commands.search errors escapes",

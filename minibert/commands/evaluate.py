@@ -17,7 +17,8 @@ from minibert.commands.options import (
     positive,
     shows_progress,
 )
-from minibert.commands.output import json_line, output, print_json, say
+from minibert.commands.output import output, print_json, say
+from minibert.escapes import json_line
 from minibert.evaluation import (
     MEASURES,
     SAMPLE,

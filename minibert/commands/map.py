@@ -6,8 +6,9 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from minibert.commands.options import add_command, add_corpus_model, positive, shows_progress
-from minibert.commands.output import json_line, output
+from minibert.commands.output import output
 from minibert.commands.search import model_of
+from minibert.escapes import json_line
 from minibert.progress import progress
 
 if TYPE_CHECKING:

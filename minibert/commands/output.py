@@ -5,7 +5,6 @@ What is printed holds texts of others, so it goes through `say` or `print_json`.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -14,10 +13,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from minibert.errors import OutputError
-from minibert.escapes import safe_json, visible
+from minibert.escapes import json_line, visible
 from minibert.files import replacing
 
-__all__ = ["json_line", "output", "print_json", "say"]
+__all__ = ["output", "print_json", "say"]
 
 
 @contextmanager
@@ -54,8 +53,3 @@ def say(line: str = "") -> None:
 def print_json(content: dict[str, Any]) -> None:
     """One object on a line of its own."""
     print(json_line(content))
-
-
-def json_line(content: dict[str, Any]) -> str:
-    """An object as JSON that no terminal obeys."""
-    return safe_json(json.dumps(content, ensure_ascii=False))
