@@ -225,7 +225,10 @@ def parser() -> argparse.ArgumentParser:
     top.set_defaults(quiet=False, offline=False)
     top.add_argument("--version", action="version", version=f"minibert {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    models = (info, convert)
-    for command in (embed, score, explain, *models, index, search, map, evaluate, demo):
+    in_order = (
+        *(embed, score, explain, info, convert),
+        *(index, search, map, evaluate, demo),
+    )
+    for command in in_order:
         command.add(commands)
     return top

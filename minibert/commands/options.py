@@ -28,6 +28,7 @@ __all__ = [
     "load",
     "load_for_corpus",
     "named_model",
+    "opened_as",
     "positive",
     "shows_progress",
 ]
@@ -187,17 +188,24 @@ def load(options: argparse.Namespace) -> SentenceTransformer:
     """The model that the options name."""
     return SentenceTransformer(
         options.model,
-        device=options.device,
-        dtype=options.dtype,
         revision=options.revision,
-        cache_folder=options.cache_folder,
-        local_files_only=options.offline,
-        threads=options.threads,
-        reproducible=options.reproducible,
-        # A command is done before a second copy of the weights would pay; bits are a program's.
-        short_inputs=options.reproducible and options.short_inputs,
         on_long=getattr(options, "on_long", "warn"),
+        **opened_as(options),
     )
+
+
+def opened_as(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments that every model of a command is opened with, a cross-encoder too."""
+    return {
+        "device": options.device,
+        "dtype": options.dtype,
+        "cache_folder": options.cache_folder,
+        "local_files_only": options.offline,
+        "threads": options.threads,
+        "reproducible": options.reproducible,
+        # A command is done before a second copy of the weights would pay; bits are a program's.
+        "short_inputs": options.reproducible and options.short_inputs,
+    }
 
 
 def load_for_corpus(options: argparse.Namespace, settings: Settings) -> SentenceTransformer:

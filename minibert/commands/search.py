@@ -15,6 +15,7 @@ from minibert.commands.options import (
     add_corpus_model,
     add_input_format,
     load_for_corpus,
+    opened_as,
     positive,
 )
 from minibert.commands.output import output, print_json, say
@@ -192,13 +193,4 @@ def reranker(options: argparse.Namespace) -> Any:
         return None
     from minibert.cross_encoder import CrossEncoder
 
-    return CrossEncoder(
-        options.rerank,
-        device=options.device,
-        dtype=options.dtype,
-        cache_folder=options.cache_folder,
-        local_files_only=options.offline,
-        threads=options.threads,
-        reproducible=options.reproducible,
-        short_inputs=options.reproducible and options.short_inputs,  # as in options.load
-    )
+    return CrossEncoder(options.rerank, **opened_as(options))
