@@ -162,34 +162,27 @@ class Index:
         question unless that is allowed, for an id that is not there, and for a number that cannot
         be meant.
         """
-        if isinstance(queries, str):
-            return self.search(
-                [queries],
-                k,
-                ids=ids,
-                rescore=rescore,
-                rerank=rerank,
-                candidates=candidates,
-                allow_empty=allow_empty,
-            )[0]
         check_given_counts(k=k, candidates=candidates)
         check_counts(rescore=rescore)
-        queries = check_queries(queries, allow_empty)
+        is_one = isinstance(queries, str)
+        texts = check_queries([queries] if isinstance(queries, str) else queries, allow_empty)
         allowed = self._numbers(ids)
         there = len(self) if allowed is None else len(allowed)
         if k > there and not self.told:
             self.told = True
             logger.warning("k is %d, and there are %d documents; all are returned.", k, there)
-        if not queries:
+        if not texts:
             return []
         first = max(k, candidates) if rerank else k
-        numbers, scores = self.nearest(self.encode(queries), first, allowed, rescore)
+        numbers, scores = self.nearest(self.encode(texts), first, allowed, rescore)
         if rerank:
-            return [
-                self._reranked(rerank, query, row, k)
-                for query, row in zip(queries, numbers, strict=True)
+            found = [
+                self._reranked(rerank, text, row, k)
+                for text, row in zip(texts, numbers, strict=True)
             ]
-        return [self._hits(*row) for row in zip(numbers, scores, strict=True)]
+        else:
+            found = [self._hits(*row) for row in zip(numbers, scores, strict=True)]
+        return found[0] if is_one else found
 
     def encode(self, queries: Sequence[str]) -> Array:
         """The vectors of questions, as those of the documents were made: -> (Q, D)."""
