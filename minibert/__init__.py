@@ -1,11 +1,10 @@
 """BERT sentence embeddings in NumPy: text in, vectors out, no torch.
 
-The forward pass is `minibert.bert`; start there.
+The forward pass is `minibert.bert.forward`; start there.
 """
 
 from typing import TYPE_CHECKING
 
-from minibert.encoder import SentenceTransformer
 from minibert.errors import (
     CheckpointError,
     CorpusError,
@@ -13,19 +12,20 @@ from minibert.errors import (
     MissingLibraryError,
     ModelUnavailableError,
 )
-from minibert.quantization import quantize_embeddings
-from minibert.ranking import semantic_search
-from minibert.scores import SimilarityFunction, cos_sim, dot_score
+from minibert.models.sentence_transformer import SentenceTransformer
+from minibert.scoring.nearest import semantic_search
+from minibert.scoring.quantization import quantize_embeddings
+from minibert.scoring.similarity import SimilarityFunction, cos_sim, dot_score
 
 if TYPE_CHECKING:
     from minibert import util
-    from minibert.converting import convert
-    from minibert.corpus import Corpus
-    from minibert.cross_encoder import CrossEncoder
-    from minibert.masked_lm import BertForMaskedLM, fill_mask
-    from minibert.padded import BertModel, Tokenizer
-    from minibert.padded import BertModel as AutoModel
-    from minibert.padded import Tokenizer as AutoTokenizer
+    from minibert.checkpoint.convert import convert
+    from minibert.corpus.corpus import Corpus
+    from minibert.models.bert_model import BertModel, Tokenizer
+    from minibert.models.bert_model import BertModel as AutoModel
+    from minibert.models.bert_model import Tokenizer as AutoTokenizer
+    from minibert.models.cross_encoder import CrossEncoder
+    from minibert.models.masked_lm import BertForMaskedLM, fill_mask
 
 __all__ = [
     "AutoModel",
@@ -57,27 +57,27 @@ def __getattr__(name: str) -> object:
     """Load what not every program needs at its first use."""
     # PEP 562: a program that only encodes starts sooner for it.
     if name in ("AutoModel", "BertModel"):
-        from minibert.padded import BertModel
+        from minibert.models.bert_model import BertModel
 
         return BertModel
     if name in ("AutoTokenizer", "Tokenizer"):
-        from minibert.padded import Tokenizer
+        from minibert.models.bert_model import Tokenizer
 
         return Tokenizer
     if name == "convert":
-        from minibert.converting import convert
+        from minibert.checkpoint.convert import convert
 
         return convert
     if name == "Corpus":
-        from minibert.corpus import Corpus
+        from minibert.corpus.corpus import Corpus
 
         return Corpus
     if name == "CrossEncoder":
-        from minibert.cross_encoder import CrossEncoder
+        from minibert.models.cross_encoder import CrossEncoder
 
         return CrossEncoder
     if name in ("BertForMaskedLM", "fill_mask"):
-        from minibert import masked_lm
+        from minibert.models import masked_lm
 
         return getattr(masked_lm, name)
     if name == "util":

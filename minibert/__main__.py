@@ -2,6 +2,6 @@
 
 import sys
 
-from minibert.cli import main
+from minibert.commands.cli import main
 
 sys.exit(main())

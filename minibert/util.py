@@ -1,9 +1,13 @@
 """sentence-transformers' `util`, as far as minibert has it: names defined elsewhere, no more."""
 
-from minibert.mining import community_detection, paraphrase_mining, paraphrase_mining_embeddings
-from minibert.quantization import quantize_embeddings
-from minibert.ranking import semantic_search
-from minibert.scores import (
+from minibert.scoring.mining import (
+    community_detection,
+    paraphrase_mining,
+    paraphrase_mining_embeddings,
+)
+from minibert.scoring.nearest import semantic_search
+from minibert.scoring.quantization import quantize_embeddings
+from minibert.scoring.similarity import (
     SimilarityFunction,
     cos_sim,
     dot_score,
@@ -16,7 +20,7 @@ from minibert.scores import (
     pairwise_euclidean_sim,
     pairwise_manhattan_sim,
 )
-from minibert.scores import cos_sim as pytorch_cos_sim
+from minibert.scoring.similarity import cos_sim as pytorch_cos_sim
 
 __all__ = [
     "SimilarityFunction",

@@ -5,12 +5,17 @@ import logging
 import os
 import shutil
 import signal
+import sys
 
+import cuda_on_host
+import cupy_stand_in
 import pytest
 from golden_files import GOLDEN, MINILM, copy_of
 from safetensors.numpy import load_file, save_file
 
-from minibert import SentenceTransformer, shares
+import minibert.kernels
+from minibert import SentenceTransformer
+from minibert.bert import tensor_parallel as shares
 
 
 class ForcedShares:
@@ -157,3 +162,27 @@ def no_network(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Put the stand-in in CuPy's place: install(gpus=2) gives its `cupy`."""
+
+    def put_in_place(gpus):
+        if reason := cuda_on_host.why_not():
+            pytest.skip(reason)
+        made = cupy_stand_in.modules(gpus)
+        for name, module in made.items():
+            monkeypatch.setitem(sys.modules, name, module)
+        return made["cupy"]
+
+    forget_the_kernels()
+    yield put_in_place
+    forget_the_kernels()
+    cupy_stand_in.CURRENT.number, cupy_stand_in.MEMORY.room = 0, None
+
+
+def forget_the_kernels():
+    """Make the next import of minibert.kernels.cuda look for CuPy again."""
+    sys.modules.pop("minibert.kernels.cuda", None)
+    vars(minibert.kernels).pop("cuda", None)

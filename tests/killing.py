@@ -22,8 +22,12 @@ from pathlib import Path
 
 import filelock
 
-from minibert import SentenceTransformer, devices, files, indexing, shards
-from minibert.reading import read_documents
+from minibert import SentenceTransformer
+from minibert.common import files
+from minibert.corpus import build as indexing
+from minibert.corpus import shards
+from minibert.documents.reading import read_documents
+from minibert.kernels import devices
 
 WARM = filelock, devices  # a run imports them late; a fork then need not
 

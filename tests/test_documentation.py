@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 import minibert
-from minibert import corpus, evaluation, explain, indexing, search, trace, util
+from minibert import util
+from minibert.corpus import build as indexing
+from minibert.corpus import corpus, search
+from minibert.evaluation import rankings as evaluation
+from minibert.explain import attribution as explain
+from minibert.models import trace
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 DIRECTIVE = re.compile(r"^::: (\S+)\n((?:    .*\n)*)", re.MULTILINE)

@@ -14,9 +14,10 @@ import pyarrow.parquet
 import pytest
 from golden_files import GOLDEN
 
-from minibert import Corpus, cli
-from minibert.encoder import DEFAULT_MODEL
-from minibert.evaluation import read_collection
+from minibert import Corpus
+from minibert.commands import cli
+from minibert.evaluation.rankings import read_collection
+from minibert.models.sentence_transformer import DEFAULT_MODEL
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)

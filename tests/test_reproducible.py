@@ -13,7 +13,8 @@ from minibert import CrossEncoder, SentenceTransformer
 PROGRAM = """
 import sys
 import numpy as np
-from minibert import SentenceTransformer, shares
+from minibert import SentenceTransformer
+from minibert.bert import tensor_parallel as shares
 
 folder, has_small_products = sys.argv[1:]
 shares.has_small_products = lambda: has_small_products == "True"

@@ -63,7 +63,7 @@ def test_every_chapter_has_a_picture_and_no_picture_is_left_over(tool):
 @each(CHAPTERS)
 def test_a_chapter_quotes_lines_of_bert_that_are_there(page, tool):
     quotations = [block for block in tool.blocks_of(read(page)) if block.title]
-    assert "minibert/bert.py" in {block.title for block in quotations}
+    assert "minibert/bert/forward.py" in {block.title for block in quotations}
     for block in quotations:
         source = "\n" + read(ROOT / block.title)
         shifts = [textwrap.indent(block.text, " " * indent) for indent in (0, 4, 8)]

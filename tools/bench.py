@@ -31,7 +31,7 @@ from bench_models import MODELS, ROOT, find, make_graphs
 from bench_peers import PEERS
 
 OURS = "minibert"
-SAMPLE = ROOT / "minibert" / "sample"
+SAMPLE = ROOT / "minibert" / "evaluation" / "sample"
 # Pinned, so that a table can be made again.
 REQUIREMENTS = [
     ["torch==2.13.0"],  # by itself first: a build for CPUs then satisfies the rest

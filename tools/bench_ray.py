@@ -18,8 +18,8 @@ import ray
 from bench_models import find
 
 from minibert import SentenceTransformer
-from minibert.collection import read_collection
-from minibert.evaluation import SAMPLE
+from minibert.evaluation.collection import read_collection
+from minibert.evaluation.rankings import SAMPLE
 from minibert.integrations.ray import embed
 
 WORDS = 67  # of the sample's, about 80 tokens

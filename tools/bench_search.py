@@ -108,7 +108,7 @@ def random_vectors(count, dimensions, seed):
 
 def jobs(vectors, queries, index, threads):
     """What is measured, by how many queries and by name: the first of each is the yardstick."""
-    from minibert.ranking import nearest
+    from minibert.scoring.nearest import nearest
 
     def products():
         for start in range(0, len(vectors), BLOCK):

@@ -23,10 +23,11 @@ from bench import read_texts
 from bench_models import MODELS, ROOT, find
 from bench_peers import Padded
 
-from minibert import SentenceTransformer, kernels
-from minibert.activations import ACTIVATIONS
-from minibert.devices import find_device
+from minibert import SentenceTransformer
 from minibert.errors import DeviceError
+from minibert.kernels import cpu as kernels
+from minibert.kernels.activations import ACTIVATIONS
+from minibert.kernels.devices import find_device
 
 NO_GPU = 69
 GOLDEN = ROOT / "tests" / "golden"

@@ -5,8 +5,8 @@
 A BLAS and NumPy choose their kernels by the processor, and each family rounds in its own way. So
 the same tests run with each: OpenBLAS's kernels by OPENBLAS_CORETYPE, together with the features
 of NumPy that such a processor has. With the kernels of the processor's own choice they run twice
-more: with tiles and shares (minibert/shares.py) for every lone pack, and with none. Where
-OPENBLAS_CORETYPE is set already, those kernels are the only ones.
+more: with tiles and shares (minibert/bert/tensor_parallel.py) for every lone pack, and with
+none. Where OPENBLAS_CORETYPE is set already, those kernels are the only ones.
 
 Each run begins with a check that what it names is what computes, and ends with a line. No test is
 skipped by processor: the runs must have equally many that pass.
@@ -31,28 +31,44 @@ OF_LEVEL_3 = {"AVX", "AVX2", "F16C", "FMA3", "FMA4", "X86_V3", "XOP"}
 
 # Numbers, and not files or commands: what rounding could change.
 TESTS = [
-    *(
-        f"test_{name}.py"
-        for name in (
-            "activations", "approximate", "arrow", "bert", "best", "cross_encoder", "encoder",
-            "explain", "families", "golden", "hamming", "kernels", "masked_lm", "mining", "nearest",
-            "padded", "pooling", "projection", "quantization", "ranking", "reproducible", "scores",
-            "search", "shares", "trace",
-        )
-    ),
-    "test_corpus.py::test_codes_are_those_of_the_vectors",
-    "test_corpus.py::test_the_number_of_threads_changes_no_byte",
-    "test_processes.py::test_four_processes_share_the_mapped_weights",
-]  # fmt: skip
+    "bert/test_families.py",
+    "bert/test_forward.py",
+    "bert/test_tensor_parallel.py",
+    "corpus/test_graph.py",
+    "corpus/test_search.py",
+    "explain/test_attribution.py",
+    "explain/test_nearest_words.py",
+    "integrations/test_arrow.py",
+    "kernels/test_activations.py",
+    "kernels/test_cpu.py",
+    "models/test_bert_model.py",
+    "models/test_cross_encoder.py",
+    "models/test_masked_lm.py",
+    "models/test_sentence_transformer.py",
+    "models/test_trace.py",
+    "pictures/test_projection.py",
+    "pooling/test_pooling.py",
+    "scoring/test_hamming.py",
+    "scoring/test_mining.py",
+    "scoring/test_nearest.py",
+    "scoring/test_quantization.py",
+    "scoring/test_similarity.py",
+    "scoring/test_top_k.py",
+    "test_golden.py",
+    "test_reproducible.py",
+    "corpus/test_corpus.py::test_codes_are_those_of_the_vectors",
+    "corpus/test_corpus.py::test_the_number_of_threads_changes_no_byte",
+    "models/test_processes.py::test_four_processes_share_the_mapped_weights",
+]
 # Not these of them, which take seconds for what others show, or for no number.
 LEFT_OUT = [
-    "test_encoder.py::test_cut_texts_are_reported_once_a_call",
-    "test_encoder.py::test_long_texts_are_reported_once_whatever_is_shown",
-    "test_encoder.py::test_rows_keep_the_order_of_their_texts_across_windows",
-    "test_encoder.py::test_threads_may_share_a_model_and_leave_blas_as_it_was",
-    "test_explain.py::test_another_partner_in_an_identical_text_has_a_longer_state",
-    "test_explain.py::test_pairs_of_tokens_sum_to_the_score_of_200_pairs_of_the_real_minilm",
-    "test_projection.py::test_memory_does_not_grow_with_the_number_of_vectors",
+    "models/test_sentence_transformer.py::test_cut_texts_are_reported_once_a_call",
+    "models/test_sentence_transformer.py::test_long_texts_are_reported_once_whatever_is_shown",
+    "models/test_sentence_transformer.py::test_rows_keep_the_order_of_their_texts_across_windows",
+    "models/test_sentence_transformer.py::test_threads_may_share_a_model_and_leave_blas_as_it_was",
+    "explain/test_attribution.py::test_another_partner_in_an_identical_text_has_a_longer_state",
+    "explain/test_attribution.py::test_pairs_of_tokens_sum_to_the_score_of_200_pairs_of_the_real_minilm",
+    "pictures/test_projection.py::test_memory_does_not_grow_with_the_number_of_vectors",
 ]
 
 

@@ -1,8 +1,8 @@
 """Pages of the documentation site that do not lie in docs/. mkdocs.yml names this as its hook.
 
 The README is the site's first page, CONTRIBUTING.md and CHANGELOG.md are pages, too, and every
-file that a page links to, such as minibert/bert.py, becomes a page with its text. So links are
-written as they work in the repository, and work in the site, without a network, as well.
+file that a page links to, such as minibert/bert/forward.py, becomes a page with its text. So links
+are written as they work in the repository, and work in the site, without a network, as well.
 """
 
 import posixpath

@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
 
 def convert(options: argparse.Namespace) -> None:
     """minibert convert: write the folder, and say what is in it."""
-    from minibert import converting
+    from minibert.checkpoint import convert as converting
 
     converted = converting.convert(
         options.model,

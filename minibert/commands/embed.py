@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from minibert.commands.formats import FORMATS, Batch
 from minibert.commands.options import (
     add_command,
     add_model_and_texts,
@@ -18,9 +19,8 @@ from minibert.commands.options import (
 )
 from minibert.commands.output import output
 from minibert.commands.texts import read_texts
-from minibert.formats import FORMATS, Batch
-from minibert.progress import progress
-from minibert.reading import Document
+from minibert.common.progress import progress
+from minibert.documents.reading import Document
 
 __all__ = ["add"]
 

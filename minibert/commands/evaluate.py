@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, BinaryIO, NamedTuple
 
-from minibert.collection import CORPUS_FILES
 from minibert.commands.options import (
     MODEL_VARIABLE,
     add_command,
@@ -18,8 +17,9 @@ from minibert.commands.options import (
     shows_progress,
 )
 from minibert.commands.output import output, print_json, say
-from minibert.escapes import json_line
-from minibert.evaluation import (
+from minibert.common.escapes import json_line
+from minibert.evaluation.collection import CORPUS_FILES
+from minibert.evaluation.rankings import (
     MEASURES,
     SAMPLE,
     Collection,

@@ -7,7 +7,7 @@ from typing import Any
 
 from minibert.commands.options import add_command, add_corpus_model, shows_progress
 from minibert.commands.search import model_of
-from minibert.progress import progress
+from minibert.common.progress import progress
 
 __all__ = ["add"]
 
@@ -25,8 +25,8 @@ def add(commands: Any) -> None:
 
 def graph(options: argparse.Namespace) -> None:
     """minibert index graph: make it, and tell how much it finds of what an exact search does."""
-    from minibert.approximate import build_graph, recall_of
-    from minibert.search import Index
+    from minibert.corpus.graph import build_graph, recall_of
+    from minibert.corpus.search import Index
 
     index = Index(options.folder, model_of(options), threads=options.threads)
     with progress(len(index.corpus), shows_progress(options), "vector") as advance:

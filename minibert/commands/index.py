@@ -26,12 +26,12 @@ from minibert.commands.options import (
 )
 from minibert.commands.output import print_json, say
 from minibert.commands.texts import documents_in, read_ids
-from minibert.escapes import visible
-from minibert.progress import progress
+from minibert.common.escapes import visible
+from minibert.common.progress import progress
 
 if TYPE_CHECKING:
-    from minibert.manifest import Manifest
-    from minibert.reading import Document
+    from minibert.corpus.manifest import Manifest
+    from minibert.documents.reading import Document
 
 __all__ = ["add"]
 
@@ -191,7 +191,7 @@ def add_folder_and_files(command: argparse.ArgumentParser) -> None:
 
 def build(options: argparse.Namespace) -> None:
     """minibert index build."""
-    from minibert import indexing
+    from minibert.corpus import build as indexing
 
     documents = documents_of(options)
     model = load(options)
@@ -218,8 +218,8 @@ def build(options: argparse.Namespace) -> None:
 
 def add_documents(options: argparse.Namespace) -> None:
     """minibert index add."""
-    from minibert import indexing
-    from minibert.manifest import read_manifest
+    from minibert.corpus import build as indexing
+    from minibert.corpus.manifest import read_manifest
 
     documents = documents_of(options)
     settings = read_manifest(Path(options.folder)).settings
@@ -236,7 +236,7 @@ def add_documents(options: argparse.Namespace) -> None:
 
 def delete(options: argparse.Namespace) -> None:
     """minibert index delete."""
-    from minibert import indexing
+    from minibert.corpus import build as indexing
 
     files = options.file or ([] if options.texts else ["-"])
     count, gone = indexing.delete(options.folder, read_ids(options.texts, files))
@@ -252,8 +252,8 @@ def delete(options: argparse.Namespace) -> None:
 
 def verify(options: argparse.Namespace) -> None:
     """minibert index verify."""
+    from minibert.corpus.verify import verify
     from minibert.errors import CorpusError
-    from minibert.verifying import verify
 
     wrong = []
     for sentence in verify(options.folder):
@@ -270,7 +270,7 @@ def verify(options: argparse.Namespace) -> None:
 
 def info(options: argparse.Namespace) -> None:
     """minibert index info."""
-    from minibert.corpus import Corpus
+    from minibert.corpus.corpus import Corpus
 
     print_facts(facts_of(Corpus(options.folder).manifest), options.json)
 
@@ -331,7 +331,7 @@ def documents_of(options: argparse.Namespace) -> Iterator[Document]:
 @contextmanager
 def watched(options: argparse.Namespace) -> Iterator[Callable[[int], object]]:
     """A bar for the block, and a word on how to go on if it is stopped."""
-    from minibert.reading import count_documents
+    from minibert.documents.reading import count_documents
 
     shown = shows_progress(options)
     total = count_documents(options.files, options.input_format) if shown else None

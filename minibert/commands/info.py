@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from minibert.bert.parameters import Config
 from minibert.commands.options import MODEL_VARIABLE, add_command, load, named_model
 from minibert.commands.output import print_json, say
-from minibert.parameters import Config
 
 __all__ = ["add", "print_facts"]
 
@@ -86,7 +86,7 @@ def facts_of(config: Config) -> dict[str, Any]:
 
 def print_supported(as_json: bool) -> None:
     """Families and models: one object, or two tables."""
-    from minibert.supported import supported
+    from minibert.checkpoint.supported import supported
 
     found = supported()
     if as_json:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from minibert.commands.options import add_command, add_corpus_model, positive, shows_progress
 from minibert.commands.output import output
 from minibert.commands.search import model_of
-from minibert.escapes import json_line
-from minibert.progress import progress
+from minibert.common.escapes import json_line
+from minibert.common.progress import progress
 
 if TYPE_CHECKING:
-    from minibert.corpus import Corpus
+    from minibert.corpus.corpus import Corpus
     from minibert.pictures.corpus_map import Question
 
 __all__ = ["add"]
@@ -67,11 +67,11 @@ def draw(options: argparse.Namespace) -> None:
 def opened(options: argparse.Namespace) -> tuple[Corpus, Question | None]:
     """The corpus, and the question as its model sees it; without one, no model is opened."""
     if options.query is None:
-        from minibert.corpus import Corpus
+        from minibert.corpus.corpus import Corpus
 
         return Corpus(options.folder), None
+    from minibert.corpus.search import Index
     from minibert.pictures.corpus_map import ask
-    from minibert.search import Index
 
     index = Index(options.folder, model_of(options), threads=options.threads)
     return index.corpus, ask(index, options.query)

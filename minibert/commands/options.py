@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minibert import devices
-from minibert.devices import available_threads
-from minibert.encoder import DEFAULT_MODEL, SentenceTransformer
-from minibert.progress import is_watched
-from minibert.reading import FORMS
+from minibert.common.progress import is_watched
+from minibert.documents.reading import FORMS
+from minibert.kernels import devices
+from minibert.kernels.devices import available_threads
+from minibert.models.sentence_transformer import DEFAULT_MODEL, SentenceTransformer
 
 if TYPE_CHECKING:
-    from minibert.manifest import Settings
+    from minibert.corpus.manifest import Settings
 
 __all__ = [
     "MODEL_VARIABLE",
@@ -212,7 +212,7 @@ def load_for_corpus(options: argparse.Namespace, settings: Settings) -> Sentence
     """The model that the options name, else the one that made the corpus of `options.folder`."""
     if options.model is not None:
         return load(options)
-    from minibert.corpus import place_of_model, telling_whose_model
+    from minibert.corpus.corpus import place_of_model, telling_whose_model
 
     options.model = place_of_model(Path(options.folder), settings.model)
     options.revision = options.revision or settings.revision

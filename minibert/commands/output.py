@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from minibert.common.escapes import json_line, visible
+from minibert.common.files import replacing
 from minibert.errors import OutputError
-from minibert.escapes import json_line, visible
-from minibert.files import replacing
 
 __all__ = ["output", "print_json", "say"]
 

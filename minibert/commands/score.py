@@ -11,7 +11,7 @@ import numpy as np
 from minibert.commands.options import add_command, add_model_and_texts, load
 from minibert.commands.output import print_json, say
 from minibert.commands.texts import read_texts
-from minibert.encoder import SentenceTransformer
+from minibert.models.sentence_transformer import SentenceTransformer
 
 __all__ = ["add", "ranking"]
 

@@ -22,7 +22,7 @@ from minibert.commands.output import output, print_json, say
 from minibert.commands.texts import is_typed, names_of, read_ids, read_texts
 
 if TYPE_CHECKING:
-    from minibert.search import Hit, Index
+    from minibert.corpus.search import Hit, Index
 
 __all__ = ["add"]
 
@@ -95,7 +95,7 @@ def add(commands: Any) -> None:
 
 def search(options: argparse.Namespace) -> None:
     """minibert search: questions -> the nearest documents."""
-    from minibert.search import Index
+    from minibert.corpus.search import Index
 
     if options.ids == "-" and "-" in names_of(options):  # the second would find nothing there
         raise ValueError("Questions and --ids are both read from standard input. Give a file.")
@@ -137,7 +137,7 @@ def search(options: argparse.Namespace) -> None:
 
 def write_answers(name: str, answers: Iterator[tuple[str, str, list[Hit]]]) -> None:
     """Write the hits of all questions as a TREC run."""
-    from minibert.collection import Ranking, write_run
+    from minibert.evaluation.collection import Ranking, write_run
 
     rankings = (
         (id, Ranking([hit.id for hit in hits], np.array([hit.score for hit in hits])))
@@ -179,7 +179,7 @@ def read_queries(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
 
 def model_of(options: argparse.Namespace) -> Any:
     """The model that made the corpus, opened as the options say."""
-    from minibert.manifest import read_manifest
+    from minibert.corpus.manifest import read_manifest
 
     settings = read_manifest(Path(options.folder)).settings
     model = load_for_corpus(options, settings)
@@ -191,6 +191,6 @@ def reranker(options: argparse.Namespace) -> Any:
     """The cross-encoder that the options name, or None."""
     if options.rerank is None:
         return None
-    from minibert.cross_encoder import CrossEncoder
+    from minibert.models.cross_encoder import CrossEncoder
 
     return CrossEncoder(options.rerank, **opened_as(options))

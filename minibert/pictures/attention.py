@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from minibert.arrays import Array
+from minibert.common.arrays import Array
+from minibert.models.trace import Trace
 from minibert.pictures.grid import Axis, Label, grid_svg
-from minibert.trace import Trace
 
 __all__ = ["attention_svg", "first_tokens"]
 

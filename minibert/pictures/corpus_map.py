@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minibert.arguments import check_given_counts
-from minibert.arrays import Array, IntArray
-from minibert.corpus import Corpus
+from minibert.common.arguments import check_given_counts
+from minibert.common.arrays import Array, IntArray
+from minibert.corpus.corpus import Corpus
 from minibert.errors import CorpusError
-from minibert.kernels import normalize_
+from minibert.kernels.cpu import normalize_
 from minibert.pictures.projection import SEED, principal_components, project, umap_places
-from minibert.stack import Stack
+from minibert.scoring.matrices import Stack
 
 if TYPE_CHECKING:
-    from minibert.search import Index
+    from minibert.corpus.search import Index
 
 __all__ = ["METHODS", "POINTS", "CorpusMap", "Placed", "Question", "ask", "corpus_map"]
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minibert.arrays import Array
-from minibert.explain import ExplainedText, Explanation, Word, explain
+from minibert.common.arrays import Array
+from minibert.explain.attribution import ExplainedText, Explanation, Word, explain
 from minibert.pictures.heat_map import heat_map_svg
 from minibert.pictures.page import asset, page
 from minibert.pictures.svg import escaped, number, places, shortened
 from minibert.pictures.xray import as_shorts, xray
 
 if TYPE_CHECKING:
-    from minibert.encoder import SentenceTransformer
+    from minibert.models.sentence_transformer import SentenceTransformer
 
 __all__ = ["explanation_page"]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minibert.arrays import Array
+from minibert.common.arrays import Array
 from minibert.pictures.svg import (
     LEGEND,
     escaped,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minibert.arrays import Array, IntArray
+from minibert.common.arrays import Array, IntArray
 from minibert.pictures.corpus_map import CorpusMap
 from minibert.pictures.page import asset, page
 from minibert.pictures.projection import NEIGHBOURS, SEED

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from minibert.escapes import safe_json
+from minibert.common.escapes import safe_json
 from minibert.pictures.colours import page_colours
 
 __all__ = ["asset", "escaped_json", "page"]

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minibert.arrays import Array, IntArray
-from minibert.extras import needing
-from minibert.stack import Stack
+from minibert.common.arrays import Array, IntArray
+from minibert.common.extras import needing
+from minibert.scoring.matrices import Stack
 
 __all__ = ["NEIGHBOURS", "SEED", "Projection", "principal_components", "project", "umap_places"]
 
@@ -50,7 +50,7 @@ def principal_components(
     component's sign is the one that makes its largest number, the first of them, positive; so a
     picture is not mirrored elsewhere. Raises ValueError for no vector, and for NaN or infinity.
     """
-    from minibert.devices import one_blas_thread
+    from minibert.kernels.devices import one_blas_thread
 
     with one_blas_thread():  # the same bits on any number of cores
         mean, covariance = moments(stack, excluded, advance)
@@ -86,7 +86,7 @@ def moments(
 
 def project(projection: Projection, vectors: NDArray[Any]) -> Array:
     """Where vectors lie on the plane, from the mean: (n, D) -> (n, 2) of float64."""
-    from minibert.devices import one_blas_thread
+    from minibert.kernels.devices import one_blas_thread
 
     with one_blas_thread():
         places: Array = (vectors.astype(np.float64) - projection.mean) @ projection.components.T

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import IO, NamedTuple
 
-from minibert.escapes import visible
-from minibert.explain import ExplainedText
+from minibert.common.escapes import visible
+from minibert.explain.attribution import ExplainedText
 
 __all__ = ["STEPS", "colours_of", "painted", "shaded"]
 

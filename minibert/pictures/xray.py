@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minibert.arrays import Array
-from minibert.nearest import nearest_words
+from minibert.common.arrays import Array
+from minibert.explain.nearest_words import nearest_words
 from minibert.pictures.attention import first_tokens
 
 if TYPE_CHECKING:
-    from minibert.encoder import SentenceTransformer
-    from minibert.tokens import Text
+    from minibert.models.sentence_transformer import SentenceTransformer
+    from minibert.tokens.tokenizer import Text
 
 __all__ = ["as_bytes", "as_shorts", "xray"]
 

@@ -17,13 +17,14 @@ import torch
 import transformers
 from folders import dense, pooling, write
 from golden_models import FAMILIES, awkward, config, tokenizer
+from pickled_folders import shards_of, tree
 from safetensors import safe_open
 from safetensors.torch import load, load_file
-from test_convert import shards_of, tree
 
 import minibert
-from minibert import CheckpointError, cli
-from minibert.unpickling import ConversionError, converted
+from minibert import CheckpointError
+from minibert.checkpoint.unpickling import ConversionError, converted
+from minibert.commands import cli
 
 PAIRS = [("the cat", "a dog"), ("London", "the cat sat on London")]
 TEXTS = ["the cat", "a dog barks in London", ""]

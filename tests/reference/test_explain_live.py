@@ -10,7 +10,7 @@ from minilm_texts import MINILM_TEXTS
 from torch import nn
 
 import minibert
-from minibert.scores import SIMILARITIES
+from minibert.scoring.similarity import SIMILARITIES
 
 LINEAR = {
     "dense": lambda: dense(activation=nn.Identity()),

@@ -9,8 +9,8 @@ from scipy.stats import permutation_test
 from sentence_transformers.evaluation import InformationRetrievalEvaluator
 
 from minibert import SentenceTransformer
-from minibert.collection import ranking_of
-from minibert.evaluation import (
+from minibert.evaluation.collection import ranking_of
+from minibert.evaluation.rankings import (
     MEASURES,
     SAMPLE,
     means,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minibert.pictures.projection import principal_components, project, umap_places
-from minibert.stack import Stack
+from minibert.scoring.matrices import Stack
 
 NONE = np.empty(0, dtype=np.int64)
 

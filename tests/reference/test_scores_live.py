@@ -6,7 +6,7 @@ import torch
 from sentence_transformers import SimilarityFunction, util
 
 import minibert
-from minibert.quantization import quantize_embeddings
+from minibert.scoring.quantization import quantize_embeddings
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 

@@ -79,7 +79,7 @@ def test_the_reference_shows_docstrings_and_the_tour_the_code(pages):
     source = (SITE / "source" / "minibert" / "bert.py.html").read_text(encoding="utf-8")
     assert "The forward pass of BERT, on packed tokens" in source
     attention = SITE / "tour" / "3-attention.html"
-    assert "../source/minibert/bert.py.html" in pages[attention].leads
+    assert "../source/minibert/bert/forward.py.html" in pages[attention].leads
 
 
 def test_a_reader_who_follows_the_tour_in_a_clean_copy_reaches_its_end(tmp_path):

@@ -1,0 +1,1 @@
+"""Rows of token ids -> packs -> hidden states."""

@@ -1,0 +1,1 @@
+"""A model's folder: found, read, saved, told apart."""

@@ -1,0 +1,236 @@
+"""A model with pickled weights -> a new folder with the same tensors in safetensors.
+
+minibert opens no pickle. A process of its own does, by torch, which takes nothing but data from it:
+see unpickling.py. The model's own folder is only read. Start at convert.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from minibert.checkpoint.conversion_plan import SAFE_INDEX, Plan, planned, weight_map_of
+from minibert.checkpoint.hub import commit_of, find_pickles
+from minibert.common.files import partial_of, place, sync, sync_folder
+from minibert.common.json_files import read_json
+from minibert.common.shell import as_argument, hub_options, pasted
+from minibert.errors import CheckpointError, MissingLibraryError, OutputError
+
+__all__ = ["Converted", "convert"]
+
+PROGRAM = Path(__file__).with_name("unpickling.py")
+LIBRARIES = ("torch", "numpy", "safetensors")
+
+
+class Converted(NamedTuple):
+    """A folder that was written: how many tensors, and which files, by their paths in it."""
+
+    folder: Path
+    tensors: int
+    weights: tuple[str, ...]
+    copied: tuple[str, ...]
+    left_out: dict[str, str]  # a file, or an entry of one, that is not there: the reason
+
+
+def convert(
+    model_name_or_path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    python: str | os.PathLike[str] | None = None,
+    revision: str | None = None,
+    cache_folder: str | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+) -> Converted:
+    """Write a model that has its weights in pickles into a new folder, with safetensors instead.
+
+    All tensors are kept by their names, with their numbers and types, whatever they are for. Other
+    files are copied as they are. Pickles that are no weights are left out, and named in a warning.
+    The model's own folder is only read; the new one is there whole, or not at all.
+
+    torch (2.10 or later) reads the pickles with weights_only=True in a process of its own.
+    `python` is a Python (3.11 or later) that has torch, numpy and safetensors, by default the one
+    that runs. The other arguments are those of SentenceTransformer.
+
+    Raises CheckpointError for a folder without such weights and for a pickle with more than data in
+    it, MissingLibraryError without torch, OutputError if `out` exists or cannot be created, and for
+    the model what SentenceTransformer raises.
+    """
+    target = Path(os.path.abspath(os.path.expanduser(out)))
+    check_target(target)
+    folder = find_pickles(
+        model_name_or_path,
+        revision=revision,
+        cache_folder=cache_folder,
+        token=token,
+        local_files_only=local_files_only,
+    )
+    roots = roots_of(folder)
+    if any(Path(os.path.realpath(target.parent)).is_relative_to(root) for root in roots):
+        raise OutputError(f"cannot create {str(target)!r}: it lies in {folder}, which is only read")
+    plan = planned(folder, roots)
+    with appearing(target) as partial:
+        try:
+            written = unpickle(plan, partial, os.fspath(python or sys.executable))
+        except MissingLibraryError as error:
+            options = hub_options(revision, cache_folder)
+            raise MissingLibraryError(
+                f"torch, 2.10 or later, has to open the pickles, and is not there: {error}. These "
+                "commands install it in an environment, and convert: "
+                + with_torch(python, [as_argument(model_name_or_path), as_argument(out), *options])
+            ) from error
+        for index, pickles in plan.indexes.items():
+            write_index(plan, index, {name: written[name] for name in pickles}, partial)
+        for name in plan.copies:
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, partial / name)
+        sync_tree(partial)
+    return told(target, plan, written)
+
+
+def check_target(target: Path) -> None:
+    """Raise OutputError if there is something already, or no folder to create it in."""
+    reason = ""
+    if os.path.lexists(target):
+        reason = "it exists, and nothing is written over"
+    elif not target.parent.is_dir():
+        reason = f"there is no folder {str(target.parent)!r}"
+    if reason:
+        raise OutputError(f"cannot create {str(target)!r}: {reason}")
+
+
+def roots_of(folder: Path) -> list[Path]:
+    """Where a folder's files may lie: in it, or where a hub's cache has those of the model."""
+    true = Path(os.path.realpath(folder))
+    return [true, true.parent.parent] if commit_of(true) else [true]
+
+
+@contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """A folder to write to, which gets its name when the block ends well, and else is removed."""
+    partial = partial_of(target)
+    try:
+        partial.mkdir()
+    except OSError as error:
+        raise OutputError(f"cannot create {str(target)!r}: {error.strerror}") from error
+    try:
+        yield partial
+        check_target(target)  # somebody may have been quicker
+        place(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def unpickle(plan: Plan, partial: Path, python: str) -> dict[Path, dict[str, Any]]:
+    """Let a process of its own write the safetensors: each pickle -> what it says of its tensors.
+
+    Raises CheckpointError for a pickle that it refuses, MissingLibraryError if it has no torch.
+    """
+    pairs = []
+    for pickle, safe in plan.weights.items():
+        (partial / safe).parent.mkdir(parents=True, exist_ok=True)
+        pairs.append([os.path.abspath(plan.folder / pickle), str(partial / safe)])
+    # -P: no file beside the program, or where it is started, can pass for a library's.
+    done = subprocess.run(
+        [python, "-P", str(PROGRAM)],
+        input=json.dumps(pairs),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    report = reported(python, done)
+    for pickle in plan.weights.values():
+        # The library lets nobody else read what it writes.
+        (partial / pickle).chmod(partial.stat().st_mode & 0o666)
+    return dict(zip(plan.weights, report, strict=True))
+
+
+def reported(python: str, done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """What the process said, in the order of the pickles; the errors that it told."""
+    if done.returncode < 0:
+        raise OSError(
+            f"The process that reads the pickles was ended by signal {-done.returncode}, often for "
+            "want of memory. Nothing was written."
+        )
+    try:
+        report = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, json.JSONDecodeError):
+        said = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+        raise MissingLibraryError(f"{python} did not run the program ({said})") from None
+    if "missing" in report:
+        raise MissingLibraryError(f"{python}: {report['missing']}")
+    if "refused" in report:
+        raise CheckpointError(f"{report['refused']}. Nothing of it was run or written.")
+    if "unwritten" in report:
+        raise OSError(f"{report['unwritten']}. Nothing was written.")
+    written: list[dict[str, Any]] = report["written"]
+    return written
+
+
+def with_torch(python: str | os.PathLike[str] | None, arguments: list[str]) -> str:
+    """The line that brings torch into an environment and converts by its Python."""
+    first = []
+    if python is None:
+        place = ("torch-env", "Scripts" if os.name == "nt" else "bin", "python")
+        python = os.path.join(*place)
+        first = [pasted(sys.executable, "-m", "venv", "torch-env")]
+    install = pasted(python, "-m", "pip", "install", "--upgrade", *LIBRARIES)
+    conversion = pasted("minibert", "convert", *arguments, "--python", python)
+    return " && ".join([*first, install, conversion])
+
+
+def write_index(
+    plan: Plan, index: Path, written: dict[Path, dict[str, Any]], partial: Path
+) -> None:
+    """The index of a folder's new shards, from what they hold."""
+    old = plan.folder / index
+    weight_map: dict[str, str] = {}
+    for pickle, description in written.items():
+        for name in description["names"]:
+            if name in weight_map:
+                raise CheckpointError(f"{old.parent}: two shards hold the tensor {name!r}.")
+            weight_map[name] = plan.weights[pickle].name
+    for name in weight_map_of(old):
+        if name not in weight_map:
+            raise CheckpointError(f"{old} names the tensor {name!r}, which no shard holds.")
+    size = sum(description["bytes"] for description in written.values())
+    metadata = read_json(old, dict).get("metadata")
+    kept = metadata if isinstance(metadata, dict) else {}
+    content = {"metadata": {**kept, "total_size": size}, "weight_map": weight_map}
+    text = json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+    (partial / index.with_name(SAFE_INDEX)).write_text(text, "utf-8")
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until all files of a folder, and their names, lie on the disk."""
+    for path in [folder, *folder.rglob("*")]:
+        if path.is_dir():
+            sync_folder(path)
+        else:
+            with path.open("r+b") as file:
+                sync(file)
+
+
+def told(target: Path, plan: Plan, written: dict[Path, dict[str, Any]]) -> Converted:
+    """Warn of all that was left out, and say what was written."""
+    left_out = dict(plan.left_out)
+    for pickle, description in written.items():
+        for entry, kind in description["left_out"].items():
+            left_out[f"{pickle}: {entry}"] = f"no tensor, but of the type {kind}"
+    for name, reason in left_out.items():
+        logging.getLogger(__name__).warning("%s was left out: %s.", name, reason)
+    return Converted(
+        target,
+        sum(len(description["names"]) for description in written.values()),
+        tuple(map(str, plan.weights.values())),
+        tuple(map(str, plan.copies)),
+        left_out,
+    )

@@ -1,0 +1,61 @@
+"""Vectors in files: one writer a format. Where the files go is the caller's to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import BytesIO
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minibert.common.arrays import Array
+from minibert.common.escapes import json_line
+
+__all__ = ["FORMATS", "Batch", "npy_pieces", "write_jsonl", "write_npy"]
+
+
+class Batch(NamedTuple):
+    """Some texts and their vectors."""
+
+    texts: Sequence[str]
+    vectors: Array  # (n, D)
+    ids: Sequence[str | None] = ()  # of each text, or none at all
+
+
+def write_jsonl(batches: Iterable[Batch], file: BinaryIO) -> None:
+    """Write {"text": ..., "vector": [...]}, one object a line, as the batches come.
+
+    Where a text has an id, "id" stands before it.
+    """
+    for texts, vectors, ids in batches:
+        for id, text, vector in zip(
+            ids or [None] * len(texts), texts, vectors.tolist(), strict=True
+        ):
+            # Nine digits tell every float32 from its neighbours.
+            numbers = ", ".join(f"{number:.9g}" for number in vector)
+            named = "" if id is None else f'"id": {json_line(id)}, '
+            file.write(f'{{{named}"text": {json_line(text)}, "vector": [{numbers}]}}\n'.encode())
+        file.flush()
+
+
+def write_npy(batches: Iterable[Batch], file: BinaryIO) -> None:
+    """Write one matrix (n, D) in NumPy's own format; it is gathered in memory first."""
+    for piece in npy_pieces(np.concatenate([batch.vectors for batch in batches])):
+        file.write(piece)
+
+
+def npy_pieces(array: NDArray[Any]) -> Iterator[bytes | memoryview]:
+    """An array as np.load reads it: a header, then its numbers as they lie in memory."""
+    # Not np.save: it asks a file for its position, which a pipe has not.
+    header = BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    yield header.getvalue()
+    yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+# The name of a format, which is also its files' suffix -> the writer.
+FORMATS: dict[str, Callable[[Iterable[Batch], BinaryIO], None]] = {
+    "jsonl": write_jsonl,
+    "npy": write_npy,
+}

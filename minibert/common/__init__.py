@@ -1,0 +1,1 @@
+"""What knows no model, no vector and no score: files, JSON, arguments, types of arrays."""

@@ -1,0 +1,67 @@
+"""Arguments of calls, checked at the door: what several classes and functions ask alike."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from minibert.common.json_files import is_count
+
+__all__ = [
+    "check_counts",
+    "check_given_counts",
+    "check_no_tensor",
+    "check_prompts",
+    "check_several",
+    "one_name",
+]
+
+
+def check_counts(**counts: object) -> None:
+    """Raise ValueError, with its name, for what is neither None nor a whole number from 1 up."""
+    check_given_counts(**{name: count for name, count in counts.items() if count is not None})
+
+
+def check_given_counts(**counts: object) -> None:
+    """The same, for counts that have to be there."""
+    for name, count in counts.items():
+        if not is_count(count):
+            raise ValueError(f"{name} is {count!r}; expected a whole number from 1 up.")
+
+
+def check_several(**lists: object) -> None:
+    """Raise TypeError, with its name, for one text or path where several are expected.
+
+    Python would take a text for as many as it has characters.
+    """
+    for name, given in lists.items():
+        if isinstance(given, str | os.PathLike):
+            kind = "text" if isinstance(given, str) else "file"
+            raise TypeError(f"{name} is one {kind}, {given!r:.40}; expected a list of them.")
+
+
+def check_no_tensor(convert_to_tensor: bool) -> None:
+    """Raise ValueError for a wish that is torch's."""
+    if convert_to_tensor:
+        raise ValueError(
+            "minibert makes NumPy arrays, no tensors: leave out convert_to_tensor. "
+            "torch.from_numpy(vectors) shares the memory of a result."
+        )
+
+
+def check_prompts(prompts: object) -> None:
+    """Raise ValueError for prompts that are no dict of names and texts; None is none."""
+    if prompts is not None and not (
+        isinstance(prompts, dict) and all(isinstance(text, str) for text in prompts.values())
+    ):
+        raise ValueError(
+            f'prompts is {prompts!r:.80}; expected names and texts, as {{"query": "query: "}}.'
+        )
+
+
+def one_name(**given: Any) -> Any:
+    """The value of an argument that has two names. Raises TypeError if both were used."""
+    found = [value for value in given.values() if value is not None]
+    if len(found) > 1:
+        raise TypeError(f"{' and '.join(given)} are two names of one argument; give one.")
+    return found[0] if found else None

@@ -1,0 +1,229 @@
+"""Documents -> a corpus on disk, shard by shard, so that whatever stops a run loses little.
+
+    build("my-corpus", read_documents(["corpus.jsonl"]), model)
+
+A shard is encoded by itself, written, and synced before the manifest names it, so every moment
+leaves a whole corpus with some of the documents. The same call again goes on from there, and ends
+with the same bytes. `writing.py` does the work, under a lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minibert.commands.formats import npy_pieces
+from minibert.common.arguments import check_counts, check_given_counts, check_several
+from minibert.common.files import replacing
+from minibert.corpus.corpus import DTYPES, Corpus, deleted_path
+from minibert.corpus.fingerprint import fingerprint_of
+from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_manifest
+from minibert.corpus.writer import Advance, Writer, begin, clear_leftovers, locked
+from minibert.documents.reading import Document
+from minibert.errors import CorpusError
+from minibert.tokens.tokenizer import OnLong, check_on_long
+
+if TYPE_CHECKING:
+    from minibert.models.sentence_transformer import SentenceTransformer
+
+__all__ = ["SHARD_CHARACTERS", "SHARD_DOCUMENTS", "add", "build", "delete"]
+
+# Where a shard ends. Of 2,000,000 characters a BERT-base makes vectors in ten minutes on two cores,
+# which is the most that a kill can cost; 8192 vectors of 1024 numbers are 32 MB.
+SHARD_DOCUMENTS = 8192
+SHARD_CHARACTERS = 2_000_000
+
+
+def build(
+    folder: str | os.PathLike[str],
+    documents: Iterable[Document],
+    model: SentenceTransformer,
+    *,
+    model_name: str | None = None,
+    precision: str = "float32",
+    prompt: str | None = None,
+    prompt_name: str | None = None,
+    truncate_dim: int | None = None,
+    normalize: bool = False,
+    on_long: OnLong | None = None,
+    pack_tokens: int = 1024,
+    texts: bool = True,
+    shard_documents: int = SHARD_DOCUMENTS,
+    shard_characters: int = SHARD_CHARACTERS,
+    advance: Advance = lambda done: None,
+) -> tuple[Manifest, int]:
+    """Encode documents into a folder, or go on where an earlier call was stopped.
+
+    The documents come once more from their beginning; those that the folder has are compared with
+    it, and the rest is encoded. A finished corpus is compared and left as it is. Ids default to the
+    documents' numbers, from 0. `precision` is float32, float16, int8 (with the ranges of the first
+    shard) or binary; without a prompt, it is encode_document's. A shard ends with the document
+    that reaches `shard_documents` or `shard_characters`. `advance` hears how many documents more
+    are done. Returns the manifest, and how many documents are new.
+
+    Raises CorpusError for other documents, another model or other settings than the folder's, a
+    second document with an id, or a folder that was edited; ValueError for what cannot be encoded;
+    OutputError for a folder that cannot be written, or is by another process.
+    """
+    settings = settings_of(
+        model,
+        model=model_name or name_of(model),
+        precision=precision,
+        prompt=prompt_of(model, prompt, prompt_name),
+        truncate_dim=truncate_dim,
+        normalize=normalize,
+        on_long=on_long,
+        pack_tokens=pack_tokens,
+        texts=texts,
+        shard_documents=shard_documents,
+        shard_characters=shard_characters,
+    )
+    path = Path(folder)
+    with locked(path, create=True):
+        begin(path, settings)
+        writer = Writer(path, model, on_long or model.on_long, advance)
+        writer.take(documents, number=0)
+        if not writer.manifest.documents:
+            raise CorpusError("The input holds no document, so there is nothing to index.")
+        return writer.manifest, writer.new
+
+
+def add(
+    folder: str | os.PathLike[str],
+    documents: Iterable[Document],
+    model: SentenceTransformer,
+    *,
+    on_long: OnLong | None = None,
+    advance: Advance = lambda done: None,
+) -> tuple[Manifest, int]:
+    """Encode more documents into a finished corpus, with the settings that it was made with.
+
+    Stopped, it goes on like build. The documents of the last call again are compared and not added
+    twice. Returns the manifest, and how many documents are new.
+
+    Raises what build raises, and FileNotFoundError if there is no corpus.
+    """
+    path = Path(folder)
+    read_manifest(path)
+    with locked(path):
+        settings = read_manifest(path).settings
+        settings.check_same(
+            asdict(
+                settings_of(
+                    model,
+                    prompt=settings.prompt,
+                    on_long="window" if settings.long_texts == "window" else on_long,
+                    **{name: getattr(settings, name) for name in KEPT},
+                )
+            ),
+            path,
+        )
+        on_long = "window" if settings.long_texts == "window" else on_long or model.on_long
+        writer = Writer(path, model, on_long, advance)
+        first = writer.manifest.inputs[0]
+        if not first.complete:
+            raise CorpusError(f"{path} is not finished; repeat its `minibert index build` first.")
+        again, documents = writer.repeats_last(documents)
+        writer.take(documents, number=len(writer.manifest.inputs) - (1 if again else 0))
+        return writer.manifest, writer.new
+
+
+def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, list[str]]:
+    """Take documents out of what can be found; their numbers stay taken, and their ids are free.
+
+    Returns how many were deleted, and the ids of those that had been before. Raises CorpusError,
+    and deletes nothing, if an id was never there; TypeError for one text instead of a list.
+    """
+    check_several(ids=ids)
+    path = Path(folder)
+    read_manifest(path)
+    with locked(path):
+        corpus = Corpus(path)
+        if not corpus.manifest.complete:
+            raise CorpusError(f"{path} is not finished; finish what was begun, then delete.")
+        clear_leftovers(path, corpus.manifest)
+        wanted = list(dict.fromkeys(ids))
+        found = list(corpus.find(wanted))
+        known = {id for id, _, _ in found}
+        unknown = [id for id in wanted if id not in known]
+        if unknown:
+            raise CorpusError(
+                f"{path} has no document with the id {unknown[0]!r}"
+                + (f", nor {len(unknown) - 1} others of these" if unknown[1:] else "")
+                + "; nothing was deleted."
+            )
+        numbers = [number for _, number, is_deleted in found if not is_deleted]
+        gone = known - {id for id, _, is_deleted in found if not is_deleted}
+        if numbers:
+            everything = np.union1d(corpus.deleted, np.array(numbers, dtype=np.int64))
+            content = b"".join(map(bytes, npy_pieces(everything)))
+            digest = hashlib.sha256(content).hexdigest()
+            with replacing(deleted_path(path, digest)) as file:
+                file.write(content)
+            manifest = replace(corpus.manifest, deleted=len(everything), deleted_sha256=digest)
+            write_manifest(path, manifest)
+            clear_leftovers(path, manifest)
+        return len(numbers), [id for id in wanted if id in gone]
+
+
+# What the settings are.
+
+
+# What `add` repeats of the settings as it finds them.
+KEPT = (
+    *("model", "precision", "truncate_dim", "normalize", "pack_tokens", "texts"),
+    *("shard_documents", "shard_characters"),
+)
+
+
+def settings_of(
+    encoder: SentenceTransformer,
+    /,
+    *,
+    on_long: OnLong | None,
+    precision: str,
+    truncate_dim: int | None,
+    **others: Any,
+) -> Settings:
+    """All that the vectors depend on. Raises ValueError for what cannot be meant."""
+    if precision not in DTYPES:
+        raise ValueError(f"precision is {precision!r}; expected one of {', '.join(DTYPES)}.")
+    check_counts(truncate_dim=truncate_dim)
+    check_given_counts(
+        **{name: others[name] for name in ("pack_tokens", "shard_documents", "shard_characters")}
+    )
+    check_on_long(on_long or encoder.on_long)
+    dimension = min(truncate_dim or encoder.truncate_dim or encoder.width, encoder.width)
+    return Settings(
+        **fingerprint_of(encoder)._asdict(),
+        precision=precision,
+        dimension=dimension,
+        truncate_dim=dimension if dimension < encoder.width else None,
+        metric=encoder.similarity_fn_name,
+        max_seq_length=encoder.transformer.limit("document"),
+        long_texts="window" if (on_long or encoder.on_long) == "window" else "cut",
+        reproducible=encoder.transformer.reproducible,
+        device=encoder.device.partition(":")[0],
+        dtype=encoder.dtype,
+        **others,
+    )
+
+
+def name_of(model: SentenceTransformer) -> str:
+    """What a model is called where it can be found again: its name on the hub, or its folder."""
+    from minibert.checkpoint.hub import hub_name
+
+    return hub_name(model.folder.path, model.folder.path) or str(model.folder.path)
+
+
+def prompt_of(model: SentenceTransformer, prompt: str | None, name: str | None) -> str:
+    """The text that goes before every document."""
+    if prompt is None and name is None:
+        name = model.prompt_name_of("document")
+    return model.prompt_for(prompt, name)

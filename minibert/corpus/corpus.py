@@ -1,0 +1,257 @@
+"""A corpus on disk, opened for reading: vectors, ids and texts of many documents, mapped.
+
+    corpus = Corpus("my-corpus")
+    for shard in corpus.shards:
+        shard.first, shard.vectors      # the number of its first document, (n, W)
+    corpus.ids([0, 7]), corpus.texts([0, 7])
+
+A document's number is its place in the order of the input, deleted documents among them. What is
+open stays as it is while a writer adds. `indexing.py` writes, `verifying.py` checks every byte;
+docs/corpus.md says what lies in the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minibert.common.arguments import check_several
+from minibert.common.arrays import Array, IntArray
+from minibert.corpus.fingerprint import fingerprint_of
+from minibert.corpus.manifest import MANIFEST, Manifest, chained, read_manifest
+from minibert.corpus.shards import Shard, hashes_of, read_description
+from minibert.errors import CorpusError, ModelUnavailableError
+from minibert.scoring.matrices import Stack
+from minibert.scoring.quantization import code_shape, dequantize_embeddings
+
+if TYPE_CHECKING:
+    from minibert.models.sentence_transformer import SentenceTransformer
+
+__all__ = [
+    "DTYPES",
+    "SHARDS",
+    "Corpus",
+    "deleted_path",
+    "matches",
+    "open_shard",
+    "place_of_model",
+    "shard_path",
+    "telling_whose_model",
+]
+
+SHARDS = "shards"
+# A precision -> the type of its vectors; "binary" is a bit a number, as quantize_embeddings has it.
+DTYPES = {"float32": "float32", "float16": "float16", "int8": "int8", "binary": "int8"}
+
+
+class Corpus:
+    """A corpus as its manifest said when it was opened. Threads may share one."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        """Open a folder.
+
+        Raises FileNotFoundError if it holds no corpus, CorpusError if the manifest was edited or
+        a shard is not what it says. Only sizes and shapes are looked at: `minibert index verify`
+        reads every byte.
+        """
+        self.folder = Path(folder)
+        self.manifest: Manifest = read_manifest(self.folder)
+        while True:
+            try:
+                self.deleted: IntArray = read_deleted(self.folder, self.manifest)  # rising
+                self.shards: list[Shard] = open_shards(self.folder, self.manifest)
+                return
+            except CorpusError:
+                newer = read_manifest(self.folder)
+                if newer == self.manifest:
+                    raise
+                self.manifest = newer  # a writer replaced it meanwhile, and took a file away
+
+    def __len__(self) -> int:
+        """How many numbers there are: all documents, deleted ones among them.
+
+        Those that can be found are as many as `deleted` has fewer; len of an Index is theirs.
+        """
+        return self.manifest.documents
+
+    def ids(self, numbers: Sequence[int] | IntArray) -> list[str]:
+        """The ids of documents, by their numbers."""
+        return self._collected(numbers, Shard.ids)
+
+    def texts(self, numbers: Sequence[int] | IntArray) -> list[str]:
+        """The texts of documents, by their numbers. Raises CorpusError if they were not kept."""
+        return self._collected(numbers, Shard.texts)
+
+    def codes(self) -> Stack:
+        """The shards as one matrix, as they are stored and mapped: (n, W)."""
+        names = [f"shard {shard.path}" for shard in self.shards]
+        return Stack([shard.vectors for shard in self.shards], names)
+
+    def vectors(self) -> Stack:
+        """The same as the vectors that it stands for, decoded whenever they are read: (n, D)."""
+        codes = self.codes()
+        return Stack(codes.matrices, codes.names, self._decode())
+
+    def numbers(self, ids: Iterable[str]) -> dict[str, int]:
+        """The numbers of documents, by their ids; what is not there, or deleted, is left out."""
+        return {id: number for id, number, is_deleted in self.find(ids) if not is_deleted}
+
+    def find(self, ids: Iterable[str]) -> Iterator[tuple[str, int, bool]]:
+        """Every document with one of these ids: its id, its number, whether it is deleted."""
+        check_several(ids=ids)
+        for id, number in matches(self.shards, ids):
+            yield id, number, self.is_deleted(number)
+
+    def is_deleted(self, number: int) -> bool:
+        """Whether a document was deleted."""
+        at = int(np.searchsorted(self.deleted, number))
+        return at < len(self.deleted) and int(self.deleted[at]) == number
+
+    def check_model(self, model: SentenceTransformer) -> None:
+        """Raise CorpusError, naming what differs, if the vectors are of another model."""
+        found = fingerprint_of(model)._asdict()
+        del found["revision"]  # the same files may be of several
+        self.manifest.settings.check_same(found, self.folder)
+
+    def _decode(self) -> partial[Array] | None:
+        """How codes become vectors; None if vectors are stored."""
+        settings = self.manifest.settings
+        if settings.precision not in ("int8", "binary"):
+            return None
+        return partial(
+            dequantize_embeddings,
+            precision=settings.precision,
+            width=settings.dimension,
+            ranges=self.manifest.ranges,
+        )
+
+    def _collected(
+        self, numbers: Sequence[int] | IntArray, strings: Callable[[Shard, IntArray], list[str]]
+    ) -> list[str]:
+        """What shards say of documents, in the order of the numbers."""
+        wanted = np.asarray(numbers, dtype=np.int64)
+        outside = wanted[(wanted < 0) | (wanted >= len(self))]
+        if len(outside):
+            raise IndexError(
+                f"There is no document {outside[0]}; numbers go from 0 to {len(self) - 1}."
+            )
+        of_shard = np.searchsorted([shard.first for shard in self.shards], wanted, side="right") - 1
+        found = [""] * len(wanted)
+        for number in np.unique(of_shard):
+            shard, places = self.shards[number], np.flatnonzero(of_shard == number)
+            for place, string in zip(
+                places, strings(shard, wanted[places] - shard.first), strict=True
+            ):
+                found[place] = string
+        return found
+
+
+def place_of_model(folder: Path, name: str) -> str:
+    """Where the model lies that a manifest names: its name, or the path of its folder.
+
+    A path stands there as it was typed, so that a corpus's bytes do not tell where it lies; a
+    relative one is looked for from here, then from each folder above the corpus. What is found is
+    checked by its digests, as any model is.
+    """
+    bases = [Path(), *folder.absolute().parents]
+    places = (base / Path(name).expanduser() for base in bases)
+    found = next((str(place) for place in places if is_model(place)), None)
+    return name if found is None else found
+
+
+def is_model(place: Path) -> bool:
+    """Whether a folder looks like a model's."""
+    return any((place / name).is_file() for name in ("modules.json", "config.json"))
+
+
+@contextmanager
+def telling_whose_model(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Say of a model that is not there that it is the one of a corpus, and how to name another."""
+    try:
+        yield
+    except (FileNotFoundError, ModelUnavailableError) as error:
+        raise type(error)(
+            f"{error} It is the model that {os.fspath(folder)!r} was made with; if it lies "
+            "elsewhere now, name it: --model."
+        ) from error
+
+
+def matches(shards: Sequence[Shard], ids: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Every document of some shards with one of these ids, and its number, shard after shard.
+
+    Raises TypeError for an id that is no text.
+    """
+    wanted = list(ids)
+    for id in wanted:
+        if not isinstance(id, str):
+            hint = f", as {str(id)!r}" if isinstance(id, int) else ""
+            raise TypeError(f"An id is {id!r:.60}; expected a text{hint}.")
+    # No document has half of a character in its id, but it may be asked for.
+    hashes = hashes_of(id.encode(errors="surrogatepass") for id in wanted)
+    for shard in shards:
+        for index, place in shard.candidates(hashes):
+            if shard.ids([place]) == [wanted[index]]:
+                yield wanted[index], shard.first + place
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Where a shard lies."""
+    return folder / SHARDS / f"{number:05}"
+
+
+def open_shard(path: Path, first: int, manifest: Manifest) -> tuple[bytes, Shard]:
+    """The description of a shard as it stands, and the shard. Raises CorpusError."""
+    content, description = read_description(path)
+    precision = manifest.settings.precision
+    width = code_shape(manifest.settings.dimension, precision)
+    return content, Shard(path, first, description, width, DTYPES[precision])
+
+
+def open_shards(folder: Path, manifest: Manifest) -> list[Shard]:
+    """All shards that the manifest knows. Raises CorpusError if they are not those."""
+    shards: list[Shard] = []
+    digest, first = "", 0
+    for number in range(manifest.shards):
+        content, shard = open_shard(shard_path(folder, number), first, manifest)
+        digest = chained(digest, content)
+        shards.append(shard)
+        first += len(shard)
+    if (digest, first) != (manifest.shards_sha256, manifest.documents):
+        raise CorpusError(
+            f"{folder / SHARDS} was damaged or edited: the shards' descriptions are not those that "
+            "the manifest was written for."
+        )
+    return shards
+
+
+def deleted_path(folder: Path, sha256: str) -> Path:
+    """Where the numbers of the deleted documents lie: each change is another file."""
+    return folder / f"deleted-{sha256[:16]}.npy"
+
+
+def read_deleted(folder: Path, manifest: Manifest) -> IntArray:
+    """The numbers of the deleted documents, rising. Raises CorpusError for a damaged file."""
+    if manifest.deleted_sha256 is None:
+        return np.empty(0, dtype=np.int64)
+    path = deleted_path(folder, manifest.deleted_sha256)
+    try:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != manifest.deleted_sha256:
+            raise ValueError(f"its sha256 is not that of {MANIFEST}")
+        numbers: IntArray = np.lib.format.read_array(BytesIO(content), allow_pickle=False)
+    except (FileNotFoundError, ValueError) as error:
+        raise CorpusError(f"{path} is missing or damaged: {error}.") from error
+    if numbers.dtype != np.int64 or numbers.shape != (manifest.deleted,):
+        raise CorpusError(
+            f"{path} holds {numbers.shape} of {numbers.dtype}; expected ({manifest.deleted},) of "
+            "int64."
+        )
+    return numbers

@@ -1,0 +1,208 @@
+"""A graph of a corpus's vectors, for quick answers that may miss some; by usearch, an extra.
+
+`build_graph` writes it beside the shards, `open_graph` refuses one of other shards. What a graph
+finds is scored like everything else; how much it misses is measured and told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minibert.common.arrays import Array, IntArray
+from minibert.common.extras import needing
+from minibert.common.files import partial_of, place, replacing
+from minibert.errors import CorpusError
+from minibert.scoring.nearest import nearest, rescored
+
+if TYPE_CHECKING:
+    from minibert.corpus.search import Index
+
+__all__ = ["Graph", "build_graph", "open_graph", "recall_of"]
+
+GRAPH, DESCRIPTION = "graph.usearch", "graph.json"
+NAMES = {"documents", "shards_sha256", "bytes", "sha256"}  # that the description has
+# usearch has no Manhattan distance.
+METRICS = {"cosine": "cos", "dot": "ip", "euclidean": "l2sq"}
+ROWS = 8192  # that are added at a time
+# Neighbours of a vector, and how many are looked at when one is added or searched for.
+CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 128, 64
+SAMPLE = 1000
+
+
+class Graph:
+    """A graph, opened, of the vectors of an Index."""
+
+    def __init__(self, index: Index, found: Any) -> None:
+        self.index = index
+        self.found = found
+
+    def nearest(self, queries: Array, k: int) -> tuple[IntArray, Array]:
+        """The k nearest that the graph finds, scored exactly: (Q, D) -> (Q, k) twice."""
+        k = min(k, len(self.index))
+        pairs = [self._nearest_of(query, k) for query in queries]
+        numbers, scores = zip(*pairs, strict=True)
+        return np.stack(numbers), np.stack(scores)
+
+    def _nearest_of(self, query: Array, k: int) -> tuple[IntArray, Array]:
+        """The same for one query. Raises CorpusError if the graph finds too few."""
+        corpus, count = self.index.corpus, k
+        while True:  # until enough of what is found is not deleted
+            count = min(count, len(corpus))
+            keys = np.asarray(self.found.search(query, count).keys, dtype=np.int64)
+            left = keys[~np.isin(keys, corpus.deleted)]
+            if len(left) >= k or count == len(corpus):
+                break
+            count *= 2
+        if len(left) < k:
+            raise CorpusError(
+                f"The graph of {corpus.folder} finds {len(left)} documents of {k}. Search without "
+                "--approximate."
+            )
+        metric = corpus.manifest.settings.metric
+        numbers, scores = rescored(query[None], left[None], self.index.vectors, k, metric)
+        return numbers[0], scores[0]
+
+
+def build_graph(index: Index, advance: Any = lambda done: None) -> Graph:
+    """Make the graph of a corpus's vectors and write it into the corpus's folder.
+
+    `advance` hears how many vectors more are in it. Raises ValueError for a metric that usearch
+    does not have, OutputError where another process writes to the corpus.
+    """
+    from minibert.corpus.writer import locked
+    from minibert.kernels.devices import thread_count
+
+    graph, folder = empty_graph(index), index.corpus.folder
+    threads = thread_count(index.threads)
+    with locked(folder):  # another writer would remove what is half written
+        for numbers, stored in index.vectors.blocks(ROWS, None):
+            vectors = np.ascontiguousarray(index.vectors.vectors(stored), dtype=np.float32)
+            graph.add(numbers.astype(np.uint64), vectors, threads=threads)
+            advance(len(numbers))
+        with written(folder / GRAPH) as partial:
+            graph.save(str(partial))
+        with open(folder / GRAPH, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+        described = {**description_of(index), "bytes": size, "sha256": sha256}
+        with replacing(folder / DESCRIPTION) as file:
+            file.write(json.dumps(described).encode() + b"\n")
+    return Graph(index, graph)
+
+
+def open_graph(index: Index) -> Graph:
+    """The graph beside a corpus, mapped.
+
+    Raises FileNotFoundError if there is none, CorpusError for one of other shards.
+    """
+    folder = index.corpus.folder
+    described, expected = read_description(folder), description_of(index)
+    if {name: described[name] for name in expected} != expected:
+        raise CorpusError(
+            f"{folder / GRAPH} was made of other vectors than {folder} has now. `minibert index "
+            "graph` makes it anew."
+        )
+    graph = empty_graph(index)
+    try:
+        # usearch believes what it maps, and where that is damaged the process ends.
+        if (size := os.stat(folder / GRAPH).st_size) != described["bytes"]:
+            raise ValueError(f"it has {size} bytes, and had {described['bytes']}")
+        graph.view(str(folder / GRAPH))
+    except (FileNotFoundError, RuntimeError, ValueError) as error:  # usearch's are RuntimeErrors
+        raise CorpusError(f"{folder / GRAPH} is missing or damaged: {error}.") from error
+    if len(graph) != len(index.corpus):
+        raise CorpusError(
+            f"{folder / GRAPH} holds {len(graph)} vectors; expected {len(index.corpus)}."
+        )
+    return Graph(index, graph)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What is said of the graph beside a corpus.
+
+    Raises FileNotFoundError if there is none, CorpusError if that was damaged.
+    """
+    try:
+        described = json.loads((folder / DESCRIPTION).read_bytes())
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{str(folder)!r} has no graph. `minibert index graph` makes one."
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{folder / DESCRIPTION} is not valid JSON: {error}.") from error
+    if not isinstance(described, dict) or described.keys() != NAMES:
+        raise CorpusError(
+            f"{folder / DESCRIPTION} says {described!r:.80}; expected {', '.join(sorted(NAMES))}."
+        )
+    return described
+
+
+def description_of(index: Index) -> dict[str, Any]:
+    """What a graph depends on. Deleted documents stay in it, and are left out of its answers."""
+    manifest = index.corpus.manifest
+    return {"documents": manifest.documents, "shards_sha256": manifest.shards_sha256}
+
+
+def empty_graph(index: Index) -> Any:
+    """A graph with no vector.
+
+    Raises MissingLibraryError without usearch, ValueError for a metric that it does not have.
+    """
+    with needing("usearch", "An approximate search", "usearch"):
+        from usearch.index import Index as UsearchIndex
+    settings = index.corpus.manifest.settings
+    if settings.metric not in METRICS:
+        raise ValueError(
+            f"usearch has no {settings.metric} distance; expected one of {', '.join(METRICS)}. "
+            "Search exactly."
+        )
+    return UsearchIndex(
+        ndim=settings.dimension,
+        metric=METRICS[settings.metric],
+        dtype="f32",
+        connectivity=CONNECTIVITY,
+        expansion_add=EXPANSION_ADD,
+        expansion_search=EXPANSION_SEARCH,
+    )
+
+
+def recall_of(graph: Graph, k: int = 10, sample: int = SAMPLE) -> float:
+    """The share of the k nearest that a graph finds, of some of the corpus's own vectors.
+
+    Those are easier to find the neighbours of than questions are. What scores as high as the k-th
+    counts as found.
+    """
+    index = graph.index
+    there = np.setdiff1d(np.arange(len(index.corpus)), index.corpus.deleted)
+    chosen = np.random.default_rng(0).permutation(there)[:sample]
+    queries = index.vectors.take(np.sort(chosen)).astype(np.float32)
+    metric = index.corpus.manifest.settings.metric
+    _, exact = nearest(
+        queries, index.vectors, k, metric, threads=index.threads, excluded=index.corpus.deleted
+    )
+    _, found = graph.nearest(queries, k)
+    return float((found >= exact[:, -1:]).mean())
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A path for another library to write to; its file takes the place of `path` when whole."""
+    partial = partial_of(path)
+    try:
+        yield partial
+        descriptor = os.open(partial, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        place(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

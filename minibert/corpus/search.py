@@ -1,0 +1,287 @@
+"""A corpus on disk and questions -> the documents nearest to each. Start at `Index`.
+
+    index = Index("my-corpus")
+    for hit in index.search(["How many people live in London?"], k=3)[0]:
+        print(hit.rank, hit.score, hit.id, hit.text)
+
+The ranking is `ranking.nearest`'s, over the shards as they are mapped.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import numpy as np
+
+from minibert.common.arguments import check_counts, check_given_counts, check_several
+from minibert.common.arrays import Array, IntArray
+from minibert.corpus.corpus import Corpus, place_of_model, telling_whose_model
+from minibert.errors import CorpusError
+from minibert.scoring.hamming import nearest_bits
+from minibert.scoring.nearest import nearest, rescored
+from minibert.scoring.quantization import quantize_embeddings
+from minibert.tokens.tokenizer import listed
+
+if TYPE_CHECKING:
+    from minibert.corpus.graph import Graph
+    from minibert.models.cross_encoder import CrossEncoder
+    from minibert.models.sentence_transformer import SentenceTransformer
+
+__all__ = ["Hit", "Index"]
+
+logger = logging.getLogger(__name__)
+
+RERANKED = 100  # documents that a CrossEncoder gets to see of each question
+
+
+class Hit(NamedTuple):
+    """A document that was found."""
+
+    rank: int  # from 1
+    id: str
+    score: float
+    text: str | None  # None if the corpus keeps no texts
+
+
+class Index:
+    """A corpus, opened for questions, and the model that made it. Threads may share one."""
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        model: SentenceTransformer | None = None,
+        *,
+        threads: int | None = None,
+        approximate: bool = False,
+    ) -> None:
+        """Open a corpus; without a model, the one that its manifest names.
+
+        `threads` work on a search, by default one a core. `approximate` asks the graph that
+        `minibert index graph` made, which is quick and may miss some; but for a search among given
+        ids, which stays exact. Raises FileNotFoundError for a folder
+        without a corpus, CorpusError for a damaged or empty one, and for a model or a metric that
+        is not the one that it was made with.
+        """
+        check_counts(threads=threads)
+        self.corpus = Corpus(folder)
+        self.threads = threads
+        self.told = False  # that there are fewer documents than were asked for
+        settings = self.corpus.manifest.settings
+        if not len(self):
+            raise CorpusError(f"{folder} holds no documents: there is nothing to search.")
+        if not self.corpus.manifest.complete:
+            logger.warning(
+                "%s is not complete; what is there is searched. Repeat the command that was "
+                "stopped to finish it.",
+                folder,
+            )
+        if model is None:
+            from minibert.models.sentence_transformer import SentenceTransformer
+
+            place = place_of_model(self.corpus.folder, settings.model)
+            with telling_whose_model(folder):
+                model = SentenceTransformer(
+                    place, revision=settings.revision, similarity_fn_name=settings.metric
+                )
+        self.corpus.check_model(model)
+        if model.similarity_fn_name != settings.metric:
+            raise CorpusError(
+                f"{folder} was made for the metric {settings.metric!r}; this model has "
+                f"{model.similarity_fn_name!r}. Give similarity_fn_name={settings.metric!r} to it."
+            )
+        self.model = model
+        self.codes = self.corpus.codes()
+        self.vectors = self.corpus.vectors()
+        self.graph: Graph | None = None
+        if approximate:
+            from minibert.corpus.graph import open_graph
+
+            self.graph = open_graph(self)
+
+    def __len__(self) -> int:
+        """How many documents can be found."""
+        return len(self.corpus) - len(self.corpus.deleted)
+
+    @property
+    def prompt(self) -> str:
+        """What goes before every question."""
+        name = "query" if "query" in self.model.prompts else None
+        return self.model.prompt_for(None, name) or ""
+
+    @overload
+    def search(  # type: ignore[overload-overlap]  # a text is an Iterable of texts to mypy
+        self,
+        queries: str,
+        k: int = 10,
+        *,
+        ids: Iterable[str] | None = None,
+        rescore: int | None = None,
+        rerank: CrossEncoder | None = None,
+        candidates: int = RERANKED,
+        allow_empty: bool = False,
+    ) -> list[Hit]: ...
+    @overload
+    def search(
+        self,
+        queries: Iterable[str],
+        k: int = 10,
+        *,
+        ids: Iterable[str] | None = None,
+        rescore: int | None = None,
+        rerank: CrossEncoder | None = None,
+        candidates: int = RERANKED,
+        allow_empty: bool = False,
+    ) -> list[list[Hit]]: ...
+    def search(
+        self,
+        queries: str | Iterable[str],
+        k: int = 10,
+        *,
+        ids: Iterable[str] | None = None,
+        rescore: int | None = None,
+        rerank: CrossEncoder | None = None,
+        candidates: int = RERANKED,
+        allow_empty: bool = False,
+    ) -> list[Hit] | list[list[Hit]]:
+        """Find the k documents nearest to each question: Q texts -> Q lists, best first.
+
+        One text, instead of a list of them, has one list of hits, as with encode.
+
+        Scores are the model's own metric's, of float64; equal ones come in the documents' order.
+        Of a corpus of int8 or bits they are those of the vectors that its codes stand for: middles
+        of steps, signs. `ids` are the only documents to be found. With fewer than k, all are.
+
+        `rescore`, for a corpus of bits, takes that many times k by Hamming distance first, and
+        scores no others. `rerank` has a CrossEncoder score the first `candidates` again, and gives
+        its scores.
+
+        Raises TypeError for what is no text and for one text as `ids`, ValueError for an empty
+        question unless that is allowed, for an id that is not there, and for a number that cannot
+        be meant.
+        """
+        check_given_counts(k=k, candidates=candidates)
+        check_counts(rescore=rescore)
+        is_one = isinstance(queries, str)
+        texts = check_queries([queries] if isinstance(queries, str) else queries, allow_empty)
+        allowed = self._numbers(ids)
+        there = len(self) if allowed is None else len(allowed)
+        if k > there and not self.told:
+            self.told = True
+            logger.warning("k is %d, and there are %d documents; all are returned.", k, there)
+        if not texts:
+            return []
+        first = max(k, candidates) if rerank else k
+        numbers, scores = self.nearest(self.encode(texts), first, allowed, rescore)
+        if rerank:
+            found = [
+                self._reranked(rerank, text, row, k)
+                for text, row in zip(texts, numbers, strict=True)
+            ]
+        else:
+            found = [self._hits(*row) for row in zip(numbers, scores, strict=True)]
+        return found[0] if is_one else found
+
+    def encode(self, queries: Sequence[str]) -> Array:
+        """The vectors of questions, as those of the documents were made: -> (Q, D)."""
+        check_several(queries=queries)
+        settings = self.corpus.manifest.settings
+        vectors: Array = self.model.encode_query(
+            list(queries),
+            truncate_dim=settings.truncate_dim,
+            normalize_embeddings=settings.normalize,
+        )
+        return vectors
+
+    def nearest(
+        self,
+        queries: Array,
+        k: int,
+        allowed: IntArray | None = None,
+        rescore: int | None = None,
+    ) -> tuple[IntArray, Array]:
+        """Find the documents nearest to vectors: (Q, D) -> numbers and scores, (Q, k) twice."""
+        metric, deleted = self.corpus.manifest.settings.metric, self.corpus.deleted
+        if self.graph is not None and rescore is not None:
+            raise ValueError(
+                f"rescore is {rescore}, and this index is approximate: its graph is the first pass."
+            )
+        if self.graph is not None and allowed is None:
+            return self.graph.nearest(queries, k)
+        if rescore is None:
+            return nearest(
+                queries,
+                self.vectors,
+                k,
+                metric,
+                threads=self.threads,
+                allowed=allowed,
+                excluded=deleted,
+            )
+        if self.corpus.manifest.settings.precision != "binary":
+            raise ValueError(
+                f"rescore is {rescore}, and {self.corpus.folder} is of "
+                f"{self.corpus.manifest.settings.precision}; a first pass by Hamming distance "
+                "needs binary. Leave it out: all documents are scored anyway."
+            )
+        codes = quantize_embeddings(queries, "binary")
+        found, _ = nearest_bits(
+            codes,
+            self.codes,
+            k * rescore,
+            threads=self.threads,
+            allowed=allowed,
+            excluded=deleted,
+        )
+        return rescored(queries, found, self.vectors, k, metric)
+
+    def _numbers(self, ids: Iterable[str] | None) -> IntArray | None:
+        """The numbers of documents that may be found, None being all."""
+        if ids is None:
+            return None
+        check_several(ids=ids)
+        wanted = list(dict.fromkeys(ids))
+        numbers = self.corpus.numbers(wanted)
+        missing = [id for id in wanted if id not in numbers]
+        if missing:
+            raise ValueError(
+                f"{len(missing)} of {len(wanted)} ids are not in {self.corpus.folder}, or deleted: "
+                f"{missing[0]!r:.80} is the first."
+            )
+        return np.array(sorted(numbers.values()), dtype=np.int64)
+
+    def _hits(self, numbers: IntArray, scores: Array) -> list[Hit]:
+        """Numbers and scores as documents."""
+        ids, texts = self.corpus.ids(numbers), self._texts(numbers)
+        return [
+            Hit(rank, *hit)
+            for rank, hit in enumerate(zip(ids, scores.tolist(), texts, strict=True), start=1)
+        ]
+
+    def _texts(self, numbers: IntArray) -> Sequence[str | None]:
+        """Texts of documents, or None for each."""
+        if not self.corpus.manifest.settings.texts:
+            return [None] * len(numbers)
+        return self.corpus.texts(numbers)
+
+    def _reranked(self, rerank: CrossEncoder, query: str, numbers: IntArray, k: int) -> list[Hit]:
+        """The k best of some documents by a CrossEncoder. Raises CorpusError without texts."""
+        ranking = rerank.rank(query, self.corpus.texts(numbers), top_k=k)
+        chosen = numbers[[hit["corpus_id"] for hit in ranking]]
+        return self._hits(chosen, np.array([float(hit["score"]) for hit in ranking]))
+
+
+def check_queries(given: Iterable[str], allow_empty: bool) -> list[str]:
+    """The questions; TypeError for what are no texts, ValueError for one that asks nothing."""
+    queries: list[Any] = listed(given, "search()")
+    for number, query in enumerate(queries, start=1):
+        if not isinstance(query, str):
+            raise TypeError(f"Query {number} of {len(queries)} is {query!r:.40}; expected a text.")
+        if not allow_empty and not query.strip():
+            raise ValueError(
+                f"Query {number} of {len(queries)} is empty. A ranking for it says nothing; "
+                "allow_empty=True (--allow-empty) gives it all the same."
+            )
+    return queries

@@ -1,0 +1,250 @@
+"""One shard of a corpus: some documents with their vectors, in files that are never changed.
+
+    vectors.npy    (n, W) of the precision's type
+    ids.utf8       the ids end to end; ids.npy, where each begins and ends: (n + 1,) int64
+    texts.utf8     the same for the texts, if they are kept; texts.npy
+    documents.npy  what tells each id and text from any other: (n, 16) uint8
+    hashes.npy     the hashes of the ids in rising order, and whose they are: (2, n) uint64
+    shard.json     counts, and the size and sha256 of each file
+
+All are mapped, and nothing in them is run. write_shard() makes one, Shard opens it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minibert.commands.formats import npy_pieces
+from minibert.common.arrays import IntArray
+from minibert.common.files import place, sync, sync_folder
+from minibert.errors import CorpusError
+
+__all__ = [
+    "DESCRIPTION",
+    "Description",
+    "Shard",
+    "digest_of",
+    "digests_of",
+    "hashes_of",
+    "read_description",
+    "write_shard",
+]
+
+DESCRIPTION = "shard.json"
+NAMES = {"vectors.npy", "documents.npy", "hashes.npy", "ids.utf8", "ids.npy"}
+NAMES_OF_TEXTS = {"texts.utf8", "texts.npy"}
+DIGEST_BYTES = 16  # of a document; by chance two are the same once in 2^64
+PIECE = 1 << 20  # bytes
+
+Numbers = Sequence[int] | IntArray
+
+
+@dataclass(frozen=True)
+class Description:
+    """What shard.json says."""
+
+    documents: int
+    cut: int
+    empty: int
+    clipped: int
+    files: dict[str, dict[str, Any]]  # name -> {"bytes": ..., "sha256": ...}
+
+
+# Writing.
+
+
+def write_shard(
+    target: Path,
+    vectors: NDArray[Any],
+    ids: Sequence[bytes],
+    texts: Sequence[bytes],
+    *,
+    keep_texts: bool,
+    cut: int,
+    empty: int,
+    clipped: int,
+) -> bytes:
+    """Write a shard's folder, which has its name when all lies on the disk; returns shard.json.
+
+    `ids` and `texts` are UTF-8. If it fails, nothing is left.
+    """
+    files: dict[str, Iterable[Any]] = {"vectors.npy": npy_pieces(vectors)}
+    for name, strings in {"ids": ids, **({"texts": texts} if keep_texts else {})}.items():
+        ends = np.cumsum([0, *map(len, strings)], dtype=np.int64)
+        files |= {f"{name}.utf8": [b"".join(strings)], f"{name}.npy": npy_pieces(ends)}
+    hashes = hashes_of(ids)
+    order = np.argsort(hashes, kind="stable")
+    files["documents.npy"] = npy_pieces(digests_of(ids, texts))
+    files["hashes.npy"] = npy_pieces(np.stack([hashes[order], order.astype(np.uint64)]))
+    partial = target.with_name(f"{target.name}.partial")
+    try:
+        partial.mkdir()
+        written = {name: write(partial / name, pieces) for name, pieces in files.items()}
+        description = json.dumps(
+            asdict(Description(len(ids), cut, empty, clipped, written)), indent=1
+        ).encode()
+        write(partial / DESCRIPTION, [description])
+        sync_folder(partial)
+        place(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return description
+
+
+def write(path: Path, pieces: Iterable[Any]) -> dict[str, Any]:
+    """Write a file and wait until it lies on the disk; returns its size and digest."""
+    digest, size = hashlib.sha256(), 0
+    with open(path, "wb") as file:
+        for piece in pieces:
+            file.write(piece)
+            digest.update(piece)
+            size += len(piece)
+        sync(file)
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def digests_of(ids: Iterable[bytes], texts: Iterable[bytes]) -> NDArray[np.uint8]:
+    """What tells documents apart: n ids and texts -> (n, 16) uint8."""
+    found = b"".join(map(digest_of, ids, texts))
+    return np.frombuffer(found, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+
+
+def digest_of(id: bytes, text: bytes) -> bytes:
+    """What tells a document from others; the id's length goes first, so that it has an end."""
+    content = b"%d:%b%b" % (len(id), id, text)
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+def hashes_of(ids: Iterable[bytes]) -> NDArray[np.uint64]:
+    """64 bits of each id: n -> (n,)."""
+    found = b"".join(hashlib.blake2b(id, digest_size=8).digest() for id in ids)
+    return np.frombuffer(found, dtype="<u8").astype(np.uint64)
+
+
+# Reading.
+
+
+class Shard:
+    """A shard, opened. A place is a document's number in it, from 0; its number in the corpus is
+    `first` + place."""
+
+    def __init__(
+        self, path: Path, first: int, description: Description, width: int, dtype: str
+    ) -> None:
+        """Map the vectors, (n, width) of a dtype.
+
+        Raises CorpusError for a file whose size is not what the description says, or whose vectors
+        are of another shape or type.
+        """
+        self.path = path
+        self.first = first
+        self.description = description
+        for name, file in description.files.items():
+            size = os.stat(path / name).st_size if (path / name).is_file() else None
+            if size != file["bytes"]:
+                found = "missing" if size is None else f"of {size} bytes"
+                raise CorpusError(
+                    f"{path / name} is {found}; {DESCRIPTION} says {file['bytes']} bytes. "
+                    "`minibert index verify` tells all that is wrong."
+                )
+        self.vectors = self._array("vectors", (len(self), width), dtype)
+
+    def __len__(self) -> int:
+        return self.description.documents
+
+    def ids(self, places: Numbers | None = None) -> list[str]:
+        """The ids of some documents, or of all."""
+        return self._strings("ids", places)
+
+    def texts(self, places: Numbers | None = None) -> list[str]:
+        """The texts of some documents, or of all. Raises CorpusError if they were not kept."""
+        if "texts.utf8" not in self.description.files:
+            raise CorpusError(f"{self.path.parent.parent} holds no texts (--no-texts).")
+        return self._strings("texts", places)
+
+    @cached_property
+    def digests(self) -> NDArray[np.uint8]:
+        """What tells each document from others: (n, 16)."""
+        return self._array("documents", (len(self), DIGEST_BYTES), "uint8")
+
+    @cached_property
+    def hashes(self) -> NDArray[np.uint64]:
+        """The hashes of the ids in rising order, and their places: (2, n)."""
+        return self._array("hashes", (2, len(self)), "uint64")
+
+    def candidates(self, hashes: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
+        """Which documents may have ids with these hashes: pairs of an index and a place."""
+        mine = self.hashes[0]
+        starts, ends = (np.searchsorted(mine, hashes, side) for side in ("left", "right"))
+        for index in np.flatnonzero(ends > starts):
+            for position in range(starts[index], ends[index]):
+                yield int(index), int(self.hashes[1, position])
+
+    @cached_property
+    def _blobs(self) -> dict[str, tuple[NDArray[np.uint8], IntArray]]:
+        """The strings' bytes, and where each begins and ends, by name."""
+        found = {}
+        for name in ("ids", "texts"):
+            if f"{name}.utf8" in self.description.files:
+                path = self.path / f"{name}.utf8"
+                # Nothing cannot be mapped.
+                empty = self.description.files[path.name]["bytes"] == 0
+                blob = np.zeros(0, np.uint8) if empty else np.memmap(path, np.uint8, mode="r")
+                found[name] = blob, self._array(name, (len(self) + 1,), "int64")
+        return found
+
+    def _strings(self, name: str, places: Numbers | None) -> list[str]:
+        blob, ends = self._blobs[name]
+        chosen = range(len(self)) if places is None else np.asarray(places, dtype=np.int64)
+        return [blob[ends[place] : ends[place + 1]].tobytes().decode() for place in chosen]
+
+    def _array(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+        path = self.path / f"{name}.npy"
+        try:
+            # Not np.load: it takes other kinds of files, too.
+            array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        except (ValueError, OverflowError) as error:
+            raise CorpusError(f"{path} is no array of NumPy's: {error}.") from error
+        if array.shape != shape or array.dtype != np.dtype(dtype):
+            raise CorpusError(
+                f"{path} holds {array.shape} of {array.dtype}; expected {shape} of {dtype}."
+            )
+        return array
+
+
+def read_description(path: Path) -> tuple[bytes, Description]:
+    """The bytes of a shard's shard.json, and what they say. Raises CorpusError if it says less."""
+    try:
+        content = (path / DESCRIPTION).read_bytes()
+        description = Description(**json.loads(content))
+        unknown = description.files.keys() - NAMES - NAMES_OF_TEXTS
+        if unknown:  # so that none leads out of the folder
+            raise ValueError(f"it names {min(unknown)!r}, which no shard has")
+        check_description(description)
+    except (AttributeError, FileNotFoundError, RecursionError, TypeError, ValueError) as error:
+        raise CorpusError(f"{path / DESCRIPTION} is missing or damaged: {error}.") from error
+    return content, description
+
+
+def check_description(description: Description) -> None:
+    """Raise ValueError or AttributeError where something is left out, or of another kind."""
+    files = description.files
+    if files.keys() not in (NAMES, NAMES | NAMES_OF_TEXTS):
+        raise ValueError(f"it names {', '.join(sorted(files))} alone")
+    counts = [description.documents, description.cut, description.empty, description.clipped]
+    for count in (*counts, *(file.get("bytes") for file in files.values())):
+        if type(count) is not int or count < 0:
+            raise ValueError(f"{count!r:.40} is no count")
+    if not all(isinstance(file.get("sha256"), str) for file in files.values()):
+        raise ValueError("a sha256 is no text")

@@ -1,0 +1,162 @@
+"""Every byte of a corpus on disk, read and compared with what the manifest says."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minibert.common.arrays import IntArray
+from minibert.corpus import graph as approximate
+from minibert.corpus.corpus import matches, open_shard, read_deleted, shard_path
+from minibert.corpus.manifest import Manifest, chained, read_manifest
+from minibert.corpus.shards import DESCRIPTION, Shard, digests_of, hashes_of, read_description
+from minibert.errors import CorpusError
+
+__all__ = ["verify"]
+
+
+def verify(folder: str | os.PathLike[str]) -> Iterator[str]:
+    """What is wrong with a corpus, a sentence a thing; nothing if it is whole.
+
+    Memory is that of a shard. Raises FileNotFoundError if there is no corpus.
+    """
+    path = Path(folder)
+    try:
+        manifest = read_manifest(path)
+    except CorpusError as error:
+        yield str(error)
+        return
+    shards: list[Shard] = []
+    digest, first = "", 0
+    for number in range(manifest.shards):
+        place = shard_path(path, number)
+        damage = list(damage_of_files(place))
+        yield from damage
+        try:
+            content, description = read_description(place)
+        except CorpusError:
+            first = -1  # it was told; what comes after it has no numbers that are sure
+            continue
+        digest = chained(digest, content)
+        if not damage and first >= 0:
+            try:
+                _, shard = open_shard(place, first, manifest)
+            except CorpusError as error:
+                yield str(error)
+            else:
+                shards.append(shard)
+                yield from damage_of_content(shard, manifest)
+        first = first + description.documents if first >= 0 else -1
+    if first >= 0 and digest != manifest.shards_sha256:
+        yield f"A {DESCRIPTION} was edited: the manifest was written for others."
+    yield from damage_of_counts(manifest, shards, first)
+    yield from damage_of_graph(path)
+    try:
+        deleted = read_deleted(path, manifest)
+    except CorpusError as error:
+        yield str(error)
+        return
+    yield from damage_of_deleted(path, manifest, deleted)
+    if len(shards) == manifest.shards:
+        yield from duplicates(path, shards, set(deleted.tolist()))
+
+
+def damage_of_files(path: Path) -> Iterator[str]:
+    """What differs between a shard's files and its description."""
+    try:
+        _, description = read_description(path)
+    except CorpusError as error:
+        yield str(error)
+        return
+    for name, file in description.files.items():
+        yield from damage_of_file(path / name, file["sha256"], DESCRIPTION)
+
+
+def damage_of_file(path: Path, sha256: str, description: str) -> Iterator[str]:
+    """Whether a file is not the one that is described beside it."""
+    try:
+        with path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        yield f"{path} cannot be read: {error.strerror}."
+        return
+    if digest != sha256:
+        yield f"{path} was damaged: its sha256 is not that of {description}."
+
+
+def damage_of_graph(folder: Path) -> Iterator[str]:
+    """What is wrong with the graph beside the shards, if there is one; it may be of fewer."""
+    try:
+        described = approximate.read_description(folder)
+    except FileNotFoundError:
+        return
+    except CorpusError as error:
+        yield str(error)
+        return
+    graph = folder / approximate.GRAPH
+    yield from damage_of_file(graph, described["sha256"], approximate.DESCRIPTION)
+
+
+def damage_of_content(shard: Shard, manifest: Manifest) -> Iterator[str]:
+    """What a shard holds that no run would have written, though its digests are right."""
+    if shard.vectors.dtype.kind == "f":
+        for place in np.flatnonzero(~np.isfinite(shard.vectors).all(axis=1)):
+            yield f"{shard.path}: the vector of document {shard.first + place} is not finite."
+    ids = [id.encode() for id in shard.ids()]
+    hashes = hashes_of(ids)
+    order = np.argsort(hashes, kind="stable")
+    if not np.array_equal(shard.hashes, np.stack([hashes[order], order.astype(np.uint64)])):
+        yield f"{shard.path / 'hashes.npy'} is not of the ids beside it."
+    if not manifest.settings.texts:
+        return
+    texts = shard.texts()
+    if not np.array_equal(shard.digests, digests_of(ids, (text.encode() for text in texts))):
+        yield f"{shard.path / 'documents.npy'} is not of the ids and texts beside it."
+    empty = sum(not text or text.isspace() for text in texts)
+    if empty != shard.description.empty:
+        yield f"{shard.path} holds {empty} empty texts; it says {shard.description.empty}."
+
+
+def damage_of_counts(manifest: Manifest, shards: list[Shard], documents: int) -> Iterator[str]:
+    """Where the manifest's counts are not the sums of the shards'."""
+    sums: dict[str, Any] = {}
+    if len(shards) == manifest.shards:
+        sums = {
+            name: sum(getattr(shard.description, name) for shard in shards)
+            for name in ("documents", "cut", "empty", "clipped")
+        }
+    elif documents >= 0:
+        sums = {"documents": documents}
+    sums["documents of its inputs"] = sum(one.documents for one in manifest.inputs)
+    for name, total in sums.items():
+        said = manifest.documents if name.startswith("documents") else getattr(manifest, name)
+        if said != total:
+            yield f"The manifest says {name} {said}; the shards have {total}."
+
+
+def damage_of_deleted(path: Path, manifest: Manifest, deleted: IntArray) -> Iterator[str]:
+    """What is wrong with the numbers of the deleted documents."""
+    if not (np.diff(deleted) > 0).all() or not in_range(deleted, manifest.documents):
+        yield f"{path}: the numbers of the deleted documents are not rising, or not all there."
+
+
+def in_range(numbers: IntArray, documents: int) -> bool:
+    """Whether all are numbers of documents."""
+    return bool(((numbers >= 0) & (numbers < documents)).all())
+
+
+def duplicates(path: Path, shards: list[Shard], deleted: set[int]) -> Iterator[str]:
+    """Ids that two documents have, neither of them deleted."""
+    for count, shard in enumerate(shards, start=1):
+        numbers: dict[str, int] = {}
+        for id, number in matches(shards[:count], dict.fromkeys(shard.ids())):
+            if number in deleted:
+                continue
+            if id in numbers and number >= shard.first:
+                yield f"{path}: documents {numbers[id]} and {number} have the same id, {id!r}."
+            numbers.setdefault(id, number)

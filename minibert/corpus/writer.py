@@ -1,0 +1,382 @@
+"""One run that writes to a corpus on disk, alone, in steps of which each leaves a whole corpus.
+
+Start at Writer.take. What `indexing.py` offers is made of this.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minibert.common.arrays import Array
+from minibert.common.files import sync_folder
+from minibert.corpus.corpus import SHARDS, Corpus, deleted_path, open_shard, shard_path
+from minibert.corpus.manifest import (
+    MANIFEST,
+    Input,
+    Manifest,
+    Settings,
+    chained,
+    read_manifest,
+    write_manifest,
+)
+from minibert.corpus.shards import Shard, digest_of, write_shard
+from minibert.documents.reading import Document
+from minibert.errors import CorpusError, OutputError
+from minibert.scoring.quantization import quantize_embeddings, ranges_of
+from minibert.tokens.tokenizer import Cut, OnLong
+
+if TYPE_CHECKING:
+    from minibert.models.sentence_transformer import SentenceTransformer
+
+__all__ = ["Advance", "Writer", "begin", "clear_leftovers", "locked"]
+
+LOCK = "lock"
+SLICE = 1024  # vectors that become codes at a time
+
+Advance = Callable[[int], object]
+
+
+class Item(NamedTuple):
+    """A document ready to be written: its id and text in UTF-8, too."""
+
+    id: bytes
+    text: str
+    content: bytes
+    origin: str
+
+
+@contextmanager
+def locked(folder: Path, create: bool = False) -> Iterator[None]:
+    """Be the only one who writes to a folder. Raises OutputError if another does, or nobody can.
+
+    The lock is the operating system's, so it goes with the process, however that ends.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        lock = FileLock(folder / LOCK)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise OutputError(
+            f"{folder} is being written by another process. Wait for it, or choose another folder."
+        ) from None
+    except FileExistsError as error:
+        raise OutputError(
+            f"cannot write to {str(folder)!r}: it is a file. Expected the folder of the corpus, "
+            "which is named before its input."
+        ) from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise OutputError(f"cannot write to {str(folder)!r}: {error.strerror}.") from error
+    with lock:
+        yield
+
+
+def begin(folder: Path, settings: Settings) -> None:
+    """Make a folder a corpus without documents, if it is not one already.
+
+    Raises CorpusError if it is one of other settings, OutputError if it holds something else.
+    """
+    if (folder / MANIFEST).exists():
+        manifest = read_manifest(folder)
+        if manifest.documents:
+            manifest.settings.check_same(asdict(settings), folder)
+            return
+    else:
+        others = [path.name for path in folder.iterdir() if not is_ours(path)]
+        if others:
+            raise OutputError(
+                f"{str(folder)!r} is no corpus and not empty; it holds {min(others)!r}. Choose "
+                "another folder."
+            )
+    write_manifest(folder, Manifest(settings))
+    sync_folder(folder.absolute().parent)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file may lie beside a manifest that is about to be written for the first time."""
+    return path.name == LOCK or (path.name.startswith(MANIFEST) and path.suffix == ".partial")
+
+
+def clear_leftovers(folder: Path, manifest: Manifest) -> None:
+    """Remove what a run that was stopped had begun and the manifest does not name.
+
+    Raises OutputError where the shards are a link: what lies behind it may be somebody else's.
+    """
+    if (folder / SHARDS).is_symlink():
+        raise OutputError(f"{str(folder / SHARDS)!r} is a link; move the folder as a whole.")
+    named = {shard_path(folder, number) for number in range(manifest.shards)}
+    for path in folder.glob(f"{SHARDS}/*"):
+        if path not in named and re.fullmatch(r"[0-9]{5,}(\.partial)?", path.name):
+            shutil.rmtree(path)
+    kept = manifest.deleted_sha256 and deleted_path(folder, manifest.deleted_sha256)
+    for path in [*folder.glob("*.partial"), *folder.glob("deleted-*.npy")]:
+        if path != kept:
+            path.unlink()
+
+
+class Writer:
+    """One run that writes to a corpus. The folder is locked meanwhile."""
+
+    def __init__(
+        self, folder: Path, model: SentenceTransformer, on_long: OnLong, advance: Advance
+    ) -> None:
+        self.folder = folder
+        self.model = model
+        self.on_long = on_long
+        self.advance = advance
+        self.new = 0  # documents written
+        self.corpus = Corpus(folder)
+        self.manifest = self.corpus.manifest
+        clear_leftovers(folder, self.manifest)
+        (folder / SHARDS).mkdir(exist_ok=True)
+
+    def take(self, documents: Iterable[Document], number: int) -> None:
+        """Compare documents with what input `number` has, and write the rest, shard by shard."""
+        inputs = self.manifest.inputs
+        shards, first = self.shards_of(number)
+        items = numbered(documents, first)
+        for shard in shards:
+            self.compare(shard, items)
+        if number < len(inputs) and inputs[number].complete:
+            more = next(items, None)
+            if more is not None:
+                raise CorpusError(
+                    f"{more.origin}: the input goes on after its document "
+                    f"{inputs[number].documents - 1}, with which {self.folder} ends it. "
+                    "`minibert index add` takes more documents."
+                )
+            return
+        for group, is_last in self.groups(items):
+            self.write(group, number, is_last)
+        begun = [one for one in self.manifest.inputs[number:] if one.documents]
+        if begun and not begun[0].complete:
+            # The input ends here, though more was seen when the last shard was written.
+            self.replace_manifest(self.manifest.with_last_input(complete=True))
+
+    def shards_of(self, number: int) -> tuple[list[Shard], int]:
+        """The shards of an input, and the number of its first document."""
+        inputs = self.manifest.inputs
+        start = sum(one.shards for one in inputs[:number])
+        first = sum(one.documents for one in inputs[:number])
+        end = start + (inputs[number].shards if number < len(inputs) else 0)
+        return self.corpus.shards[start:end], first
+
+    def compare(self, shard: Shard, items: Iterator[Item]) -> None:
+        """Raise CorpusError unless the next documents are those of a shard."""
+        for place in range(len(shard)):
+            item = next(items, None)
+            number = shard.first + place
+            if item is None:
+                raise CorpusError(
+                    f"The input ends before document {number}, which {self.folder} has of it: it "
+                    "is not the input that the corpus was begun with."
+                )
+            if digest_of(item.id, item.content) != shard.digests[place].tobytes():
+                [id] = shard.ids([place])
+                raise CorpusError(
+                    f"{item.origin}: document {number}, {item.id.decode()!r:.60}, is not the one "
+                    f"that {self.folder} has in its place, {id!r:.60}, or its text is another. "
+                    "Give the input that the corpus was begun with, or choose another folder."
+                )
+        self.advance(len(shard))
+
+    def repeats_last(self, documents: Iterable[Document]) -> tuple[bool, Iterable[Document]]:
+        """Whether documents begin with the first shard of the last input added; and all of them."""
+        last = len(self.manifest.inputs) - 1
+        shards, first = self.shards_of(last)
+        if last == 0:
+            return False, documents
+        rest, seen = iter(documents), []
+        for place in range(len(shards[0])):
+            document = next(rest, None)
+            if document is None:
+                break
+            seen.append(document)
+            item = item_of(document, first + place)
+            if digest_of(item.id, item.content) != shards[0].digests[place].tobytes():
+                break
+        else:
+            return True, chain(seen, rest)
+        if not self.manifest.inputs[last].complete:
+            raise CorpusError(
+                f"{self.folder} was stopped while other documents were added. Repeat that "
+                "`minibert index add` first."
+            )
+        return False, chain(seen, rest)
+
+    def groups(self, items: Iterator[Item]) -> Iterator[tuple[list[Item], bool]]:
+        """The documents of each shard to come, and whether it is the last."""
+        settings = self.manifest.settings
+        item, group, characters = next(items, None), [], 0
+        while item is not None:
+            group.append(item)
+            characters += len(item.text)
+            item = next(items, None)
+            if (
+                item is None
+                or len(group) == settings.shard_documents
+                or characters >= settings.shard_characters
+            ):
+                yield group, item is None
+                group, characters = [], 0
+
+    def write(self, group: list[Item], number: int, is_last: bool) -> None:
+        """Encode documents, write them as a shard, and then let the manifest name it."""
+        manifest = self.manifest
+        ids = [item.id for item in group]
+        self.check_ids(group)
+        vectors, cut = self.encoded(group)
+        ranges = manifest.ranges or self.first_ranges(vectors)
+        codes, clipped = coded(vectors, manifest.settings.precision, ranges)
+        empty = sum(not item.text or item.text.isspace() for item in group)
+        path = shard_path(self.folder, manifest.shards)
+        description = write_shard(
+            path,
+            codes,
+            ids,
+            [item.content for item in group],
+            keep_texts=manifest.settings.texts,
+            cut=cut.texts,
+            empty=empty,
+            clipped=clipped,
+        )
+        if number == len(manifest.inputs):
+            manifest = replace(manifest, inputs=(*manifest.inputs, Input()))
+        last = manifest.inputs[-1]
+        manifest = replace(
+            manifest,
+            documents=manifest.documents + len(group),
+            cut=manifest.cut + cut.texts,
+            empty=manifest.empty + empty,
+            clipped=manifest.clipped + clipped,
+            ranges=ranges,
+            shards_sha256=chained(manifest.shards_sha256, description),
+        ).with_last_input(
+            shards=last.shards + 1, documents=last.documents + len(group), complete=is_last
+        )
+        first = self.manifest.documents
+        self.replace_manifest(manifest)
+        self.new += len(group)
+        self.corpus.shards.append(open_shard(path, first, manifest)[1])
+
+    def replace_manifest(self, manifest: Manifest) -> None:
+        """From now on the corpus is another."""
+        write_manifest(self.folder, manifest)
+        self.manifest = manifest
+
+    def check_ids(self, group: list[Item]) -> None:
+        """Raise CorpusError for an id that stands twice, here or in the corpus."""
+        origins: dict[bytes, str] = {}
+        for item in group:
+            if item.id in origins:
+                raise CorpusError(
+                    f"{item.origin}: the id {item.id.decode()!r} is also that of "
+                    f"{origins[item.id]}. Every document needs one of its own."
+                )
+            origins[item.id] = item.origin
+        for id, number, is_deleted in self.corpus.find(item.id.decode() for item in group):
+            if not is_deleted:
+                raise CorpusError(
+                    f"{origins[id.encode()]}: the id {id!r} is also that of document {number} of "
+                    f"{self.folder}. Delete that one first, or give this one another id."
+                )
+
+    def encoded(self, group: list[Item]) -> tuple[Array, Cut]:
+        """The vectors of documents, (n, D), and what was cut off their texts."""
+        settings = self.manifest.settings
+        options = {
+            "width": settings.dimension,
+            "prompt": settings.prompt,
+            "task": "document",
+            "normalize": settings.normalize,
+            "on_long": self.on_long,
+            "pack_tokens": settings.pack_tokens,
+            "batch_size": None,
+            "many": True,  # threads would share a lone pack, with bits that depend on their number
+        }
+        vectors, cut = self.model.encoded(
+            [item.text for item in group], "sentence_embedding", options, self.advance
+        )
+        finite = np.isfinite(vectors).all(axis=1)
+        if not finite.all():
+            item = group[int(np.flatnonzero(~finite)[0])]
+            raise ValueError(f"{item.origin}: the vector of {item.id.decode()!r} is not finite.")
+        return vectors, cut
+
+    def first_ranges(self, vectors: Array) -> tuple[tuple[float, ...], ...] | None:
+        """The ranges for int8, if the corpus has that: those of the first shard."""
+        if self.manifest.settings.precision != "int8":
+            return None
+        if len(vectors) < 2:
+            raise ValueError(
+                "int8 takes its ranges from the first shard, and that has one document. Give more, "
+                "or choose another precision."
+            )
+        low, high = ranges_of(vectors, "int8", None).tolist()
+        return tuple(low), tuple(high)
+
+
+def numbered(documents: Iterable[Document], first: int) -> Iterator[Item]:
+    """Documents as they are written, those without an id under their numbers from `first` on."""
+    for number, document in enumerate(documents, start=first):
+        yield item_of(document, number)
+
+
+def item_of(document: Document, number: int) -> Item:
+    """A document with its number.
+
+    Raises TypeError for what is no document, ValueError for what UTF-8 cannot hold.
+    """
+    if not isinstance(document, Document):
+        raise TypeError(
+            f"Document {number} is {document!r:.60}; expected a "
+            "minibert.documents.reading.Document, as Document(id, text, origin)."
+        )
+    id = str(number) if document.id is None else document.id
+    try:
+        return Item(id.encode(), document.text, document.text.encode(), document.origin)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{document.origin} has a lone surrogate, {error.object[error.start]!r}, which is no "
+            "character."
+        ) from None
+
+
+def coded(vectors: Array, precision: str, ranges: Any) -> tuple[NDArray[Any], int]:
+    """Vectors in a precision, and how many of their numbers lay outside of int8's ranges."""
+    if precision == "float32":
+        return vectors, 0
+    if precision == "float16":
+        largest = float(np.abs(vectors).max())
+        if largest > float(np.finfo(np.float16).max):
+            raise ValueError(
+                f"float16 holds numbers up to 65504, and a vector has {largest:.6g}. Choose "
+                "float32, or normalize."
+            )
+        return vectors.astype(np.float16), 0
+    clipped, codes = 0, []
+    for start in range(0, len(vectors), SLICE):
+        part = vectors[start : start + SLICE]
+        if precision == "int8":
+            low, high = np.array(ranges, dtype=np.float32)
+            clipped += int(((part < low) | (part > high)).sum())
+        codes.append(quantize_embeddings(part, precision, ranges))  # type: ignore[arg-type]
+    return np.concatenate(codes), clipped

@@ -1,0 +1,347 @@
+"""Why a document got its score: the score as a sum over pairs of tokens. Start at explain.
+
+A pooled vector is a sum with one summand a token, its part of the vector. What follows the pooling,
+as long as it is linear, does the same to each part as to the sum. So the product of two vectors is
+the sum of the products of all pairs of parts, and nothing is left over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from minibert.common.arrays import Array
+from minibert.kernels import cpu as kernels
+from minibert.pooling.pipeline import Pipeline
+from minibert.pooling.pooling import (
+    ROW_NORM_EPSILON,
+    Projection,
+    RowModule,
+    RowNorm,
+    factors,
+    normalize,
+)
+from minibert.scoring.similarity import SIMILARITIES
+from minibert.tokens.tokenizer import Tokens
+
+if TYPE_CHECKING:
+    from minibert.models.sentence_transformer import SentenceTransformer
+    from minibert.models.trace import Trace
+
+__all__ = [
+    "Difference",
+    "ExplainedText",
+    "Explanation",
+    "NoSumError",
+    "Pair",
+    "Word",
+    "explain",
+    "occlusion",
+]
+
+# Metrics that are a product of the two vectors, if perhaps divided by their lengths.
+METRICS = ("dot", "cosine")
+
+
+class NoSumError(ValueError):
+    """The score is no sum over pairs of tokens: its metric is no product, or a module bends it."""
+
+
+class Word(NamedTuple):
+    """A word of a text, or a special token: some tokens side by side."""
+
+    text: str
+    tokens: slice  # which of the text's
+    is_special: bool
+
+
+class ExplainedText(NamedTuple):
+    """One of the two texts, token by token; T tokens, the special ones among them."""
+
+    text: str  # with the prompt
+    tokens: list[str]
+    offsets: list[tuple[int, int]]  # where each stands in the text; a special token at (0, 0)
+    words: list[Word]
+    norms: Array  # (T,): the length of each token's state, as the pooling gets it
+    cut: int  # how many tokens fell off the end
+
+    def place_of(self, word: Word) -> tuple[int, int]:
+        """Where a word stands in the text: from, to."""
+        return place_of(word, self.offsets)
+
+
+class Pair(NamedTuple):
+    """A word of the query, one of the document, and what the two gave of the score."""
+
+    query: Word
+    document: Word
+    contribution: float
+
+
+# Without __eq__, which cannot compare arrays.
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A score, and what each pair of tokens gave of it."""
+
+    score: float
+    metric: str  # "dot" or "cosine"
+    contributions: Array  # (Q, D) float64, query tokens by document tokens; the score is their sum
+    query: ExplainedText
+    document: ExplainedText
+
+    @property
+    def query_tokens(self) -> list[str]:
+        """The query's tokens, special ones among them: Q of them."""
+        return self.query.tokens
+
+    @property
+    def document_tokens(self) -> list[str]:
+        """The document's tokens, special ones among them: D of them."""
+        return self.document.tokens
+
+    def by_word(self) -> Array:
+        """The contributions of pairs of words: (query.words, document.words), the same sum."""
+        rows = [word.tokens.start for word in self.query.words]
+        columns = [word.tokens.start for word in self.document.words]
+        by_row: Array = np.add.reduceat(self.contributions, rows, axis=0)
+        found: Array = np.add.reduceat(by_row, columns, axis=1)
+        return found
+
+    def strongest(self, count: int | None = None) -> list[Pair]:
+        """The pairs of words that gave or took most, special tokens apart, the strongest first."""
+        amounts = self.by_word()
+        pairs = [
+            Pair(word, other, float(amount))
+            for word, row in zip(self.query.words, amounts, strict=True)
+            for other, amount in zip(self.document.words, row, strict=True)
+            if not (word.is_special or other.is_special)
+        ]
+        return sorted(pairs, key=lambda pair: -abs(pair.contribution))[:count]
+
+    def between_words(self) -> Array:
+        """`by_word` with 0 for all pairs with a special token, whose sum is the score's rest."""
+        rows = [not word.is_special for word in self.query.words]
+        columns = [not word.is_special for word in self.document.words]
+        return np.where(np.outer(rows, columns), self.by_word(), 0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain lists, for JSON."""
+        return {
+            "score": self.score,
+            "metric": self.metric,
+            "query": plain(self.query),
+            "document": plain(self.document),
+            "contributions": self.contributions.tolist(),
+            "word_contributions": self.by_word().tolist(),
+        }
+
+
+class Difference(NamedTuple):
+    """What the score loses where a word is left out."""
+
+    word: Word
+    difference: float
+
+
+def explain(
+    model: SentenceTransformer, query: str, document: str, metric: str | None = None
+) -> Explanation:
+    """Split the score of a query and a document into what each pair of tokens gave of it.
+
+    The score is that of encode_query and encode_document by the model's own metric, or by another
+    `metric`, "dot" or "cosine". It is exact for the poolings of this library, before and after
+    Dense without activation, LayerNorm and Normalize: for these, the mean, variance and length are
+    those of the whole vector. What a Dense or a LayerNorm adds, its bias, is shared out among the
+    tokens as the pooling weighs them.
+
+    Raises NoSumError, a ValueError, for a metric that is no product, and for a Dense with an
+    activation: there the score is no sum over pairs of tokens. ValueError for a text that the model
+    reads in windows, and for one of which the prompt leaves nothing; TypeError for what is no text.
+    """
+    metric = model.similarity_fn_name if metric is None else metric
+    if metric not in METRICS:
+        raise NoSumError(
+            f"The metric is {metric!r}, whose score is no sum over pairs of tokens; only 'dot' and "
+            "'cosine' are. Pass metric= one of these for the split of another score."
+        )
+    seen_query, q = explained(model, query, "query")
+    seen_document, d = explained(model, document, "document")
+    if metric == "cosine":
+        q, d = normalized(q), normalized(d)
+    return Explanation(
+        score=float(q.sum(axis=0) @ d.sum(axis=0)),
+        metric=metric,
+        contributions=q @ d.T,
+        query=seen_query,
+        document=seen_document,
+    )
+
+
+def occlusion(
+    model: SentenceTransformer, query: str, document: str, metric: str | None = None
+) -> tuple[list[Difference], list[Difference]]:
+    """What the score loses when one word of the query, or of the document, is left out.
+
+    Unlike the split, this is causal: the model reads the text without the word, and every other
+    token may change. The differences do not sum to the score. A pass of the model a word: those of
+    `explain`, without special tokens, the prompt and what is cut off. Where a text is cut, what
+    stood behind moves up. The score is by the model's own metric or by any `metric` of the
+    library, and after any modules.
+    """
+    metric = model.similarity_fn_name if metric is None else metric
+    if metric not in SIMILARITIES:
+        expected = ", ".join(map(repr, SIMILARITIES))
+        raise ValueError(f"The metric is {metric!r}; expected one of {expected}.")
+    of_query, queries = occluded(model, query, "query")
+    of_document, documents = occluded(model, document, "document")
+    questions, answers = model.encode_query(queries), model.encode_document(documents)
+    similarity = SIMILARITIES[metric]
+    found = similarity(questions, answers[:1])[:, 0], similarity(questions[:1], answers)[0]
+    return losses(of_query, found[0]), losses(of_document, found[1])
+
+
+def occluded(model: SentenceTransformer, text: str, task: str) -> tuple[list[Word], list[str]]:
+    """The words that can be left out of a text, and the text: whole, then without each of them."""
+    trace = traced(model, text, task)
+    prompt = len(trace.text) - len(text)
+    words, texts = [], [text]
+    tokens = trimmed(str(trace.text), trace.tokens)
+    for word in words_of(str(trace.text), tokens):
+        start, end = place_of(word, tokens.offsets)
+        if not word.is_special and end > prompt:
+            words.append(word)
+            # One blank in its place: its neighbours do not become one word, and there is no second,
+            # which would be a token to a RoBERTa.
+            sides = text[: max(start - prompt, 0)].rstrip(), text[end - prompt :].lstrip()
+            texts.append(" ".join(filter(None, sides)))
+    return words, texts
+
+
+def losses(words: list[Word], scores: Array) -> list[Difference]:
+    """What the score loses without each word, of the whole text's score and those without it."""
+    return [
+        Difference(word, float(scores[0] - score))
+        for word, score in zip(words, scores[1:], strict=True)
+    ]
+
+
+def traced(model: SentenceTransformer, text: str, task: str) -> Trace:
+    """A text as the model sees it, with its token states when they are asked for."""
+    if not isinstance(text, str):
+        raise TypeError(
+            f"The {task} is a {type(text).__name__} ({text!r:.40}); expected one text, a str."
+        )
+    trace = model.trace(text, keep="token_embeddings", task=task)
+    if trace.tokens.cut and model.on_long == "window":
+        raise ValueError(
+            f"The {task} has {trace.tokens.cut} tokens above the maximum length, and this model "
+            "reads it in windows, where a word is in several or in none alone. Set its on_long to "
+            '"warn" or "ignore" for the score of the beginning.'
+        )
+    return trace
+
+
+def explained(model: SentenceTransformer, text: str, task: str) -> tuple[ExplainedText, Array]:
+    """A text as the model sees it, and its tokens' parts of its vector: (T, W) float64."""
+    trace = traced(model, text, task)
+    states = trace["token_embeddings"].astype(np.float64)  # sums of thousands of products follow
+    parts = parts_of(states, model.pipeline, trace.prompt_length)
+    seen = str(trace.text)
+    tokens = trimmed(seen, trace.tokens)
+    words, norms = words_of(seen, tokens), np.linalg.norm(states, axis=1)
+    found = ExplainedText(seen, tokens.pieces, tokens.offsets, words, norms, tokens.cut)
+    return found, parts[:, : model.get_embedding_dimension()]
+
+
+def parts_of(states: Array, pipeline: Pipeline, prompt_length: int) -> Array:
+    """Each token's part of the vector, which is their sum: (T, E) -> (T, W)."""
+    modes = pipeline.pooling.pooling_mode
+    factor = factors(modes, states, pipeline.skipped(prompt_length), kernels)
+    parts: Array = np.tile(states, len(modes)) * factor  # (T, E * modes)
+    # Whatever is added to the vector as a whole, each token gets this share of: (T, 1), the sum 1.
+    share = factor.sum(axis=1, keepdims=True) / factor.sum()
+    for module in pipeline.after:
+        parts = carried(module, parts, share)
+    return parts
+
+
+def carried(module: RowModule, parts: Array, share: Array) -> Array:
+    """What a module makes of each part, such that their sum is what it makes of the sum."""
+    total = parts.sum(axis=0)
+    if module is normalize:
+        return normalized(parts)
+    if isinstance(module, RowNorm):
+        centred = parts - parts.mean(axis=1, keepdims=True)
+        deviation = np.sqrt(total.var() + ROW_NORM_EPSILON)
+        scaled: Array = centred / deviation * module.weight
+        return scaled + share * module.bias
+    if isinstance(module, Projection) and module.activation == "linear":
+        projected: Array = parts @ module.weight + share * module.bias
+        if module.has_residual:
+            projected += parts if module.residual is None else parts @ module.residual
+        return projected
+    kind = getattr(module, "activation", type(module).__name__)
+    raise NoSumError(
+        f"After its pooling this model has a module that is not linear ({kind}), so its score is "
+        "no sum over pairs of tokens. What each word changes, "
+        "minibert.explain.attribution.occlusion says, and `minibert explain --occlusion`."
+    )
+
+
+def words_of(text: str, tokens: Tokens) -> list[Word]:
+    """The words of a text, and its special tokens each by itself, in order."""
+    numbers = tokens.words
+    starts = [
+        place
+        for place, number in enumerate(numbers)
+        if place == 0 or number is None or number != numbers[place - 1]
+    ]
+    words = []
+    for start, end in pairwise([*starts, len(numbers)]):
+        is_special = numbers[start] is None
+        first, last = tokens.offsets[start][0], tokens.offsets[end - 1][1]
+        spoken = tokens.pieces[start] if is_special else text[first:last]
+        words.append(Word(spoken, slice(start, end), is_special))
+    return words
+
+
+def trimmed(text: str, tokens: Tokens) -> Tokens:
+    """The same tokens without the blanks around them, which a RoBERTa's have in front."""
+    places = []
+    for start, end in tokens.offsets:
+        piece = text[start:end]
+        start = end - len(piece.lstrip())
+        places.append((start, start + len(piece.strip())))
+    return tokens._replace(offsets=places)
+
+
+def place_of(word: Word, offsets: list[tuple[int, int]]) -> tuple[int, int]:
+    """Where a word stands in its text, by where the text's tokens stand: from, to."""
+    there = offsets[word.tokens]
+    return there[0][0], there[-1][1]
+
+
+def plain(text: ExplainedText) -> dict[str, Any]:
+    """A text as plain lists."""
+    return {
+        "text": text.text,
+        "tokens": text.tokens,
+        "offsets": [list(place) for place in text.offsets],
+        "words": [
+            {"text": word.text, "tokens": [word.tokens.start, word.tokens.stop],
+             "is_special": word.is_special}
+            for word in text.words
+        ],
+        "norms": text.norms.tolist(),
+        "cut": text.cut,
+    }  # fmt: skip
+
+
+def normalized(parts: Array) -> Array:
+    """The parts of a vector divided by its Euclidean length: (T, W) -> (T, W)."""
+    vector = parts.sum(axis=0)
+    divided: Array = parts / max(float(np.sqrt(vector @ vector)), 1e-12)
+    return divided

@@ -1,0 +1,1 @@
+"""Arithmetic on rows, one file a device, and the cores it may use."""

@@ -1,0 +1,344 @@
+"""Arithmetic on rows, in NumPy and float32. Knows nothing of BERT, and nothing of any device.
+
+Element-wise steps walk over an array in blocks of rows that stay in the cache, several steps a
+block: an array is then read from memory once, not once a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from minibert.bert.packs import equal_runs
+from minibert.common.arrays import Array, IntArray
+from minibert.kernels.protocol import Run, Then
+
+__all__ = [
+    "add_",
+    "add_and_normalise_",
+    "clip_",
+    "empty",
+    "empty_like",
+    "exponentials_",
+    "floats",
+    "gelu_",
+    "gelu_tanh_",
+    "join_heads_",
+    "layer_norm_",
+    "leaky_relu_",
+    "linear",
+    "logit_bound",
+    "logits_of",
+    "mix",
+    "normalize_",
+    "relu_",
+    "rows_at",
+    "runs",
+    "segment_max",
+    "segment_sum",
+    "sigmoid_",
+    "silu_",
+    "softmax_",
+    "split_heads",
+    "tanh_",
+]
+
+# 256 KB of float32: with its temporaries a block fits a core's second-level cache.
+BLOCK_FLOATS = 1 << 16
+# How many products a sum of `linear` takes in one go. OpenBLAS adds 320 or 384 of them one after
+# another, by its kernels, but halves what is left below twice that: 512 become chains of 256.
+CHAIN = 512
+# Logits below this can neither overflow nor vanish: 512 tokens with e^60 times values of 10^9 are
+# numbers, and e^-60 is far from the smallest.
+SAFE_LOGIT = 60.0
+
+
+def row_slices(x: Array) -> Iterator[slice]:
+    """Where some rows at a time stand, about BLOCK_FLOATS numbers each."""
+    step = max(1, BLOCK_FLOATS // max(1, x.shape[-1]))
+    for start in range(0, len(x), step):
+        yield slice(start, start + step)
+
+
+def row_blocks(x: Array) -> Iterator[Array]:
+    """Views on some rows at a time."""
+    for place in row_slices(x):
+        yield x[place]
+
+
+def empty(rows: int, columns: int) -> Array:
+    """An uninitialised float32 array: () -> (rows, columns)."""
+    return np.empty((rows, columns), dtype=np.float32)
+
+
+def empty_like(x: Array) -> Array:
+    """An uninitialised array of the same shape and type."""
+    return np.empty_like(x, order="C")
+
+
+def floats(numbers: IntArray | Array) -> Array:
+    """Numbers as float32, which float32 are as they stand.
+
+    int64 or float64 would turn a float32 result into float64.
+    """
+    return numbers.astype(np.float32, copy=False)
+
+
+def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Array:
+    """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F).
+
+    `weight` may also be cut into pieces, see `product_of_pieces`. `then` adds the bias to some rows
+    of the result at a time and goes on, while they are in the cache.
+    """
+    part: Array | None = None
+    if weight.ndim > 2:
+        product = product_of_pieces(x, weight)
+    else:
+        # A BLAS adds hundreds of products one after another, and each addition rounds. Shorter
+        # chains, summed after, bring the result nearer to float64's.
+        product = x[:, :CHAIN] @ weight[:CHAIN]
+        for start in range(CHAIN, len(weight), CHAIN):
+            if part is not None:
+                product += part
+            part = np.matmul(x[:, start : start + CHAIN], weight[start : start + CHAIN], out=part)
+    for place in row_slices(product):
+        rows = product[place]
+        if part is not None:
+            rows += part[place]
+        if then is None:
+            rows += bias
+        else:
+            then(rows, place, bias)
+    return product
+
+
+def product_of_pieces(x: Array, pieces: Array) -> Array:
+    """x @ weight of a weight (D, F) cut both ways: (N, D), (parts, ..., D/parts, width) -> (N, F).
+
+    The axes between are the pieces of F, side by side. shares.py cuts them, and says why.
+    """
+    parts, inner = len(pieces), pieces.shape[-2]
+    x_parts = x.reshape(len(x), parts, inner).swapaxes(0, 1)  # (parts, N, D/parts)
+    between = (1,) * (pieces.ndim - 3)
+    products = np.matmul(x_parts.reshape(parts, *between, len(x), inner), pieces)
+    summed = products[0] if parts == 1 else np.add.reduce(products, axis=0)  # (..., N, width)
+    product: Array = np.moveaxis(summed, -2, 0).reshape(len(x), -1)
+    return product
+
+
+def add_(x: Array, bias: Array | None) -> None:
+    """x + bias: (N, F), (F,) in place; without a bias, nothing."""
+    if bias is not None:
+        x += bias
+
+
+def add_and_normalise_(
+    x: Array,
+    bias: Array | None,
+    before: Array | None,
+    weight: Array,
+    norm_bias: Array,
+    epsilon: float,
+) -> None:
+    """The layer norm of x + bias + before: (N, D), (D,), (N, D) in place."""
+    add_(x, bias)
+    add_(x, before)
+    layer_norm_(x, weight, norm_bias, epsilon)
+
+
+def layer_norm_(x: Array, weight: Array, bias: Array, epsilon: float) -> None:
+    """Give each row mean 0 and variance 1, then scale and shift it: (N, D) in place.
+
+    The variance is the biased one (divided by D), with epsilon inside the root: Ba, Kiros and
+    Hinton, "Layer Normalization" (2016), equation 3.
+    """
+    width = x.shape[1]
+    for rows in row_blocks(x):
+        # einsum and vecdot sum a row three times faster than .sum(axis=1).
+        rows -= (np.einsum("nd->n", rows) / width)[:, None]
+        variance = np.vecdot(rows, rows) / width  # (n,)
+        rows *= (1.0 / np.sqrt(variance + epsilon))[:, None]
+        rows *= weight
+        rows += bias
+
+
+def runs(lengths: IntArray) -> list[Run]:
+    """Equally long texts side by side."""
+    return list(equal_runs(lengths))
+
+
+def split_heads(x: Array, run: Run, heads: int) -> Array:
+    """Rows of S texts, by text and head: a view, (S*T, D) -> (S, H, T, D/H)."""
+    texts = run.texts.stop - run.texts.start
+    return x.reshape(texts, run.longest, heads, -1).transpose(0, 2, 1, 3)
+
+
+def join_heads_(x: Array, mixed: Array, sums: Array | float, run: Run) -> None:
+    """Write mixed / sums, (S, H, Q, D/H) each by (S, H, Q, 1), to the rows of x, (S*Q, D)."""
+    mixed /= sums
+    split_heads(x, run, mixed.shape[1])[...] = mixed
+
+
+def logits_of(q: Array, k: Array) -> Array:
+    """q k^T for each text and head: (S, H, Q, D/H), (S, H, T, D/H) -> (S, H, Q, T)."""
+    logits: Array = q @ k.swapaxes(-1, -2)
+    return logits
+
+
+def mix(weights: Array, v: Array) -> Array:
+    """weights v for each text and head: (S, H, Q, T), (S, H, T, D/H) -> (S, H, Q, D/H)."""
+    mixed: Array = weights @ v
+    return mixed
+
+
+def logit_bound(q: Array, k: Array, heads: int) -> float:
+    """No |q.k| of any head is above this: the largest |q| times the largest |k|.
+
+    q is (N, D), or (S, D) where one token of each text asks; k is (N, D). The inequality is
+    Cauchy's and Schwarz's.
+    """
+    squares = [
+        np.einsum("nhd,nhd->nh", x, x).max(axis=0)  # (H,)
+        for x in (q.reshape(len(q), heads, -1), k.reshape(len(k), heads, -1))
+    ]
+    return float(np.sqrt((squares[0] * squares[1]).max()))
+
+
+def exponentials_(logits: Array, bound: float, lengths: IntArray | None = None) -> Array:
+    """exp(logits), in place, and their sums over the last axis: (..., T) -> (..., 1).
+
+    Where no logit is above a safe `bound`, that is all. Else exp could overflow, so the largest of
+    each row is taken off first: the quotient of the two, which is the softmax, stays as it is.
+    """
+    assert lengths is None  # here a run's texts are equally long
+    if not bound < SAFE_LOGIT:  # NaN neither
+        logits -= logits.max(axis=-1, keepdims=True)
+    np.exp(logits, out=logits)
+    sums: Array = np.einsum("...t->...", logits)[..., None]
+    return sums
+
+
+def softmax_(logits: Array) -> None:
+    """Turn logits into weights that sum to 1 over the last axis, in place."""
+    logits /= exponentials_(logits, np.inf)
+
+
+def gelu_(x: Array, bias: Array | None = None) -> None:
+    """x * Phi(x), Phi the normal distribution's function: (N, F) in place.
+
+    This is the exact form, x/2 * (1 + erf(x / sqrt 2)), of Hendrycks and Gimpel, "Gaussian Error
+    Linear Units" (2016), section 2. NumPy has no erf. Phi(x) = (1 + tanh(x * R(x^2))) / 2 holds for
+    one function R, here a continued fraction fitted to it; the result is within 1.2e-7 of the exact
+    one before rounding. R grows and tanh saturates, so large inputs stay right.
+    """
+    add_(x, bias)
+    with np.errstate(over="ignore"):  # x^2 is infinite beyond 1.8e19, and the result still right
+        for rows in row_blocks(x):
+            square = rows * rows
+            # R(y) = 1.2446 + 0.01726 y - 4.612 / (y - 6.807 + 524.9 / (y + 30.64)), inside out.
+            fraction = square + 30.6375265
+            np.divide(524.899568, fraction, out=fraction)
+            fraction += square
+            fraction -= 6.80739559
+            np.divide(-4.61189148, fraction, out=fraction)
+            square *= 0.0172557301
+            square += 1.24455234
+            square += fraction
+            square *= rows
+            half_one_plus_tanh_(square)
+            rows *= square
+
+
+def gelu_tanh_(x: Array, bias: Array | None = None) -> None:
+    """x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))): (N, F) in place.
+
+    The approximation of Hendrycks and Gimpel (2016), section 2: `gelu_new` and `gelu_pytorch_tanh`.
+    """
+    add_(x, bias)
+    with np.errstate(over="ignore"):  # x^2 is infinite beyond 1.8e19, and the result still right
+        for rows in row_blocks(x):
+            inner = rows * rows
+            inner *= 0.044715 * (2 / np.pi) ** 0.5
+            inner += (2 / np.pi) ** 0.5
+            inner *= rows
+            half_one_plus_tanh_(inner)
+            rows *= inner
+
+
+def half_one_plus_tanh_(x: Array) -> None:
+    """(1 + tanh x) / 2, in place: the logistic function of 2x, without its overflow."""
+    np.tanh(x, out=x)
+    x += 1.0
+    x *= 0.5
+
+
+def relu_(x: Array, bias: Array | None = None) -> None:
+    """max(x, 0), in place."""
+    add_(x, bias)
+    np.maximum(x, 0.0, out=x)
+
+
+def leaky_relu_(x: Array, slope: float, bias: Array | None = None) -> None:
+    """x where it is above 0, slope * x below: in place, for a slope from 0 to 1."""
+    add_(x, bias)
+    for rows in row_blocks(x):
+        np.maximum(rows, rows * slope, out=rows)
+
+
+def clip_(x: Array, low: float, high: float, bias: Array | None = None) -> None:
+    """x, but never below `low` or above `high`: in place."""
+    add_(x, bias)
+    np.clip(x, low, high, out=x)
+
+
+def sigmoid_(x: Array, bias: Array | None = None) -> None:
+    """1 / (1 + exp(-x)), in place. Small results keep their relative precision."""
+    add_(x, bias)
+    with np.errstate(over="ignore"):  # exp(-x) is infinite below -88, and 1 / infinity right
+        np.exp(np.negative(x, out=x), out=x)
+    x += 1.0
+    np.divide(1.0, x, out=x)
+
+
+def silu_(x: Array, slope: float = 1.0, bias: Array | None = None) -> None:
+    """x * sigmoid(slope * x): (N, F) in place. Hendrycks and Gimpel (2016), section 4.
+
+    A slope of 1.702 is their approximation of GELU, section 2: `quick_gelu`.
+    """
+    add_(x, bias)
+    for rows in row_blocks(x):
+        gate = rows * (0.5 * slope)
+        half_one_plus_tanh_(gate)
+        rows *= gate
+
+
+def tanh_(x: Array, bias: Array | None = None) -> None:
+    """tanh(x), in place."""
+    add_(x, bias)
+    np.tanh(x, out=x)
+
+
+def rows_at(x: Array, rows: IntArray) -> Array:
+    """The rows of the given numbers, in their order: (N, D), (R,) on the host -> (R, D)."""
+    return x[rows]
+
+
+def segment_sum(x: Array, lengths: IntArray) -> Array:
+    """Sum the rows of each text: (N, D), (S,) -> (S, D). Every length is at least 1."""
+    # A length of 0 would not give zeros: reduceat returns the next text's first row for it.
+    starts = np.cumsum(lengths) - lengths  # (S,)
+    sums: Array = np.add.reduceat(x, starts, axis=0)
+    return sums
+
+
+def segment_max(x: Array, lengths: IntArray) -> Array:
+    """The largest number of each column in each text: (N, D), (S,) -> (S, D)."""
+    largest: Array = np.maximum.reduceat(x, np.cumsum(lengths) - lengths, axis=0)
+    return largest
+
+
+def normalize_(x: Array) -> None:
+    """Divide each row by its Euclidean length: (S, D) in place. A row of zeros stays zero."""
+    lengths = np.sqrt(np.vecdot(x, x))  # (S,)
+    x /= np.maximum(lengths, 1e-12)[..., None]

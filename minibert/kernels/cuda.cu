@@ -1,0 +1,162 @@
+// What cuda.py computes beside the products. Knows nothing of BERT.
+//
+// Arrays hold `real`, float or, with -DHALF, __half; all arithmetic is in float. A kernel is either a
+// block of threads for each row, which walk along it, or a warp for each row: 32 threads that add up
+// what each has by shuffles. So there is no shared memory and no barrier. A stride is how far one
+// row is from the next. Optional arrays are null where there are none.
+
+#ifdef HALF
+#include <cuda_fp16.h>
+typedef __half real;
+#else
+typedef float real;
+#endif
+
+// The sum of a warp's 32 numbers, or the largest, for each of its threads.
+__device__ float sum_of_warp(float x) {
+    for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffff, x, step);
+    return x;
+}
+
+__device__ float largest_of_warp(float x) {
+    for (int step = 16; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, step));
+    return x;
+}
+
+// x = formula of y, which is x + bias. One block a row. Comparisons are written so that NaN stays.
+#define ACTIVATION(name, formula)                                                               \
+    extern "C" __global__ void name(real* x, const real* bias, int columns, float a, float b) { \
+        x += (long long)blockIdx.x * columns;                                                   \
+        for (int column = threadIdx.x; column < columns; column += blockDim.x) {                \
+            float y = float(x[column]) + (bias ? float(bias[column]) : 0.0f);                   \
+            x[column] = real(formula);                                                          \
+        }                                                                                       \
+    }
+
+ACTIVATION(add, y)
+ACTIVATION(gelu, 0.5f * y * (1.0f + erff(0.70710678f * y)))
+ACTIVATION(gelu_tanh, 0.5f * y * (1.0f + tanhf(0.79788456f * y * (1.0f + 0.044715f * y * y))))
+ACTIVATION(relu, y < 0.0f ? 0.0f : y)
+ACTIVATION(leaky_relu, y < 0.0f ? a * y : y)
+ACTIVATION(clip, y < a ? a : y > b ? b : y)
+ACTIVATION(sigmoid, 1.0f / (1.0f + expf(-y)))
+ACTIVATION(silu, 0.5f * y * (1.0f + tanhf(0.5f * a * y)))
+ACTIVATION(hyperbolic_tangent, tanhf(y))
+
+__device__ float total(const real* x, const real* bias, const real* before, int column) {
+    return float(x[column]) + (bias ? float(bias[column]) : 0.0f) +
+           (before ? float(before[column]) : 0.0f);
+}
+
+// x + bias + before, then mean 0 and variance 1 in each row, then gain and shift. One warp a row.
+extern "C" __global__ void normalise(real* x, long long stride, const real* bias,
+                                     const real* before, const real* gain, const real* shift,
+                                     float epsilon, int rows, int columns) {
+    int row = blockIdx.x * blockDim.y + threadIdx.y;
+    if (row >= rows) return;
+    x += row * stride;
+    if (before) before += (long long)row * columns;
+    float sum = 0.0f;
+    for (int column = threadIdx.x; column < columns; column += 32)
+        sum += total(x, bias, before, column);
+    float mean = sum_of_warp(sum) / columns;
+    float squares = 0.0f;
+    for (int column = threadIdx.x; column < columns; column += 32) {
+        float y = total(x, bias, before, column) - mean;
+        squares += y * y;
+    }
+    float scale = 1.0f / sqrtf(sum_of_warp(squares) / columns + epsilon);
+    for (int column = threadIdx.x; column < columns; column += 32) {
+        float y = (total(x, bias, before, column) - mean) * scale;
+        x[column] = real(y * float(gain[column]) + float(shift[column]));
+    }
+}
+
+// exp(x) / sum(exp(x)) over the first columns of a row, as many as its text is long, and 0 in the
+// others. One warp a row, so many rows a text.
+extern "C" __global__ void softmax(real* x, const int* lengths, int rows, int columns,
+                                   int rows_of_a_text) {
+    int row = blockIdx.x * blockDim.y + threadIdx.y;
+    if (row >= rows) return;
+    x += (long long)row * columns;
+    int length = lengths ? lengths[row / rows_of_a_text] : columns;
+    float largest = float(x[0]);
+    for (int column = threadIdx.x; column < length; column += 32)
+        largest = fmaxf(largest, float(x[column]));
+    largest = largest_of_warp(largest);
+    float sum = 0.0f;
+    for (int column = threadIdx.x; column < length; column += 32)
+        sum += expf(float(x[column]) - largest);
+    sum = sum_of_warp(sum);
+    for (int column = threadIdx.x; column < columns; column += 32)
+        x[column] = real(column < length ? expf(float(x[column]) - largest) / sum : 0.0f);
+}
+
+// Where the row of a text's token is among rows that lie end to end.
+__device__ long long row_of(const int* starts, int text, int place, int longest) {
+    return (starts ? starts[text] : text * longest) + place;
+}
+
+// Rows of S texts -> (S, heads, longest, width), with zeros after a text's end. One block a token.
+extern "C" __global__ void split_heads(const real* x, long long stride, const int* starts,
+                                       const int* lengths, real* y, int heads, int longest,
+                                       int width) {
+    int text = blockIdx.x / longest, place = blockIdx.x % longest;
+    bool is_token = !lengths || place < lengths[text];
+    x += row_of(starts, text, place, longest) * stride;
+    for (int column = threadIdx.x; column < heads * width; column += blockDim.x) {
+        long long head = (long long)text * heads + column / width;
+        y[(head * longest + place) * width + column % width] = is_token ? x[column] : real(0.0f);
+    }
+}
+
+// The way back, from (S, heads, longest, width) / divisor to rows.
+extern "C" __global__ void join_heads(real* x, long long stride, const int* starts,
+                                      const int* lengths, const real* y, float divisor, int heads,
+                                      int longest, int width) {
+    int text = blockIdx.x / longest, place = blockIdx.x % longest;
+    if (lengths && place >= lengths[text]) return;
+    x += row_of(starts, text, place, longest) * stride;
+    for (int column = threadIdx.x; column < heads * width; column += blockDim.x) {
+        long long head = (long long)text * heads + column / width;
+        x[column] = real(float(y[(head * longest + place) * width + column % width]) / divisor);
+    }
+}
+
+// The sum of each text's rows. One block a text.
+extern "C" __global__ void segment_sum(const real* x, long long stride, const int* starts,
+                                       const int* lengths, real* y, int columns) {
+    x += starts[blockIdx.x] * stride;
+    for (int column = threadIdx.x; column < columns; column += blockDim.x) {
+        float sum = 0.0f;
+        for (int row = 0; row < lengths[blockIdx.x]; row++) sum += float(x[row * stride + column]);
+        y[(long long)blockIdx.x * columns + column] = real(sum);
+    }
+}
+
+// The largest number of each column in each text. One block a text.
+extern "C" __global__ void segment_max(const real* x, long long stride, const int* starts,
+                                       const int* lengths, real* y, int columns) {
+    x += starts[blockIdx.x] * stride;
+    for (int column = threadIdx.x; column < columns; column += blockDim.x) {
+        float largest = float(x[column]);
+        for (int row = 1; row < lengths[blockIdx.x]; row++) {
+            float other = float(x[row * stride + column]);
+            if (other > largest || other != other) largest = other;  // a NaN is taken, and stays
+        }
+        y[(long long)blockIdx.x * columns + column] = real(largest);
+    }
+}
+
+// Each row divided by its Euclidean length; a row of zeros stays zero. One warp a row.
+extern "C" __global__ void unit_length(real* x, long long stride, int rows, int columns) {
+    int row = blockIdx.x * blockDim.y + threadIdx.y;
+    if (row >= rows) return;
+    x += row * stride;
+    float squares = 0.0f;
+    for (int column = threadIdx.x; column < columns; column += 32)
+        squares += float(x[column]) * float(x[column]);
+    float length = fmaxf(sqrtf(sum_of_warp(squares)), 1e-12f);
+    for (int column = threadIdx.x; column < columns; column += 32)
+        x[column] = real(float(x[column]) / length);
+}

@@ -1,0 +1,311 @@
+"""The kernels of `kernels.py` on CuPy: the same names and arguments, with arrays on a GPU.
+
+cuBLAS computes the products; what follows one is a single kernel of `cuda.cu`, bias
+included. Arrays are float32 or float16. With float16, products, layer norms and softmax still add
+up in float32. No kernel waits for the GPU: nothing is read from it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cupy as cp
+import numpy as np
+from cupy.cuda import cublas
+
+from minibert.bert.packs import firsts, near_runs
+from minibert.common.arrays import Array, IntArray
+from minibert.kernels.protocol import Run, Then
+
+__all__ = [
+    "add_",
+    "add_and_normalise_",
+    "clip_",
+    "empty",
+    "empty_like",
+    "exponentials_",
+    "floats",
+    "gelu_",
+    "gelu_tanh_",
+    "join_heads_",
+    "layer_norm_",
+    "leaky_relu_",
+    "linear",
+    "logit_bound",
+    "logits_of",
+    "mix",
+    "normalize_",
+    "relu_",
+    "rows_at",
+    "runs",
+    "segment_max",
+    "segment_sum",
+    "sigmoid_",
+    "silu_",
+    "softmax_",
+    "split_heads",
+    "tanh_",
+]
+
+# Threads of a block where it has one row, and rows of a block where a warp has one.
+BLOCK = 256
+WARPS = 8
+# cuBLAS reads the factors of a product, 1 and 0, from the host when it is called.
+ONE, ZERO = np.ones(1, np.float32), np.zeros(1, np.float32)
+
+
+@cache
+def compiled(half: bool) -> Any:
+    """The kernels for float32, or for float16. CuPy keeps what it has compiled on the disk."""
+    source = Path(__file__).with_suffix(".cu").read_text(encoding="utf-8")
+    return cp.RawModule(code=source, options=("-DHALF",) if half else ())
+
+
+@cache
+def kernel(name: str, half: bool) -> Any:
+    """One of the kernels, to be called with a grid, a block and arguments."""
+    return compiled(half).get_function(name)
+
+
+def launch(name: str, x: Array, grid: int, block: tuple[int, ...], *arguments: Any) -> None:
+    """Run a kernel on x and arguments of just the types that its source has; None is null."""
+    given = [x, *(array for array in arguments if isinstance(array, cp.ndarray))]
+    # A kernel is handed bare addresses, so what they lead to is checked here.
+    assert all(array.dtype in (x.dtype, np.int32) for array in given), name
+    assert all(array.size < 2 or array.strides[-1] == array.itemsize for array in given), name
+    if grid > 0:
+        kernel(name, x.dtype == np.float16)((grid,), block, (x, *arguments))
+
+
+def launch_warps(name: str, x: Array, rows: int, *arguments: Any) -> None:
+    """Run a kernel that has a warp for each row."""
+    launch(name, x, -(-rows // WARPS), (32, WARPS), *arguments)
+
+
+def stride(x: Array) -> np.int64:
+    """How many numbers lie from one row to the next."""
+    return np.int64(x.strides[0] // x.itemsize)
+
+
+def activate(name: str, x: Array, bias: Array | None, a: float = 0.0, b: float = 0.0) -> None:
+    """Add the bias and apply a formula: (N, F) in place, in one go."""
+    assert x.flags.c_contiguous, name
+    columns = np.int32(x.shape[-1])
+    launch(name, x, len(x), (BLOCK,), bias, columns, np.float32(a), np.float32(b))
+
+
+def empty(rows: int, columns: int) -> Array:
+    """An uninitialised float32 array: () -> (rows, columns)."""
+    array: Array = cp.empty((rows, columns), dtype=cp.float32)
+    return array
+
+
+def empty_like(x: Array) -> Array:
+    """An uninitialised array of the same shape and type."""
+    array: Array = cp.empty(x.shape, dtype=x.dtype)
+    return array
+
+
+def floats(numbers: IntArray | Array) -> Array:
+    """Numbers as float32 on the GPU, from there or from the host; float32 there stays as it is."""
+    array: Array = cp.asarray(numbers.astype(np.float32, copy=False))
+    return array
+
+
+def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Array:
+    """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F); `then` adds the bias and goes on."""
+    product: Array = x @ weight  # float16 is added up in float32
+    if then is None:
+        add_(product, bias)
+    else:
+        then(product, slice(None), bias)
+    return product
+
+
+def add_(x: Array, bias: Array | None) -> None:
+    """x + bias: (N, F), (F,) in place; without a bias, nothing."""
+    if bias is not None:
+        activate("add", x, bias)
+
+
+def add_and_normalise_(
+    x: Array,
+    bias: Array | None,
+    before: Array | None,
+    weight: Array,
+    norm_bias: Array,
+    epsilon: float,
+) -> None:
+    """The layer norm of x + bias + before: (N, D), (D,), (N, D) in place."""
+    assert before is None or before.flags.c_contiguous
+    rows, columns = x.shape
+    launch_warps(
+        "normalise", x, rows, stride(x), bias, before, weight, norm_bias,
+        np.float32(epsilon), np.int32(rows), np.int32(columns),
+    )  # fmt: skip
+
+
+def layer_norm_(x: Array, weight: Array, bias: Array, epsilon: float) -> None:
+    """Give each row mean 0 and variance 1, then scale and shift it: (N, D) in place."""
+    add_and_normalise_(x, None, None, weight, bias, epsilon)
+
+
+def runs(lengths: IntArray) -> list[Run]:
+    """Nearly equal texts side by side, each run a handful of launches; lengths go to the GPU."""
+    found = list(near_runs(lengths))
+    starts = firsts(lengths)
+    starts = np.concatenate([starts[run.texts] - run.rows.start for run in found])
+    both = cp.asarray(np.stack([starts, lengths]).astype(np.int32))  # (2, S), once a pack
+    return [run._replace(starts=both[0, run.texts], lengths=both[1, run.texts]) for run in found]
+
+
+def split_heads(x: Array, run: Run, heads: int) -> Array:
+    """Rows of S texts, by text and head: (rows, D) -> (S, H, T, D/H); 0 where a text has ended."""
+    texts, width = run.texts.stop - run.texts.start, x.shape[1] // heads
+    split: Array = cp.empty((texts, heads, run.longest, width), dtype=x.dtype)
+    launch(
+        "split_heads", x, texts * run.longest, (BLOCK,), stride(x), run.starts, run.lengths, split,
+        np.int32(heads), np.int32(run.longest), np.int32(width),
+    )  # fmt: skip
+    return split
+
+
+def join_heads_(x: Array, mixed: Array, sums: Array | float, run: Run) -> None:
+    """Write mixed / sums, (S, H, T, D/H), to the rows of x, (rows, D)."""
+    texts, heads, longest, width = mixed.shape
+    launch(
+        "join_heads", x, texts * longest, (BLOCK,), stride(x), run.starts, run.lengths, mixed,
+        np.float32(sums), np.int32(heads), np.int32(longest), np.int32(width),
+    )  # fmt: skip
+
+
+def logits_of(q: Array, k: Array) -> Array:
+    """q k^T for each text and head: (S, H, Q, D/H), (S, H, T, D/H) -> (S, H, Q, T)."""
+    return products(q, k, k.shape[2], cublas.CUBLAS_OP_T)
+
+
+def mix(weights: Array, v: Array) -> Array:
+    """weights v for each text and head: (S, H, Q, T), (S, H, T, D/H) -> (S, H, Q, D/H)."""
+    return products(weights, v, v.shape[3], cublas.CUBLAS_OP_N)
+
+
+def products(a: Any, b: Any, columns: int, operation: int) -> Array:
+    """a times b, or times b transposed, S * H times: -> (S, H, Q, columns).
+
+    CuPy's own `@` would turn float16 into float32 before it, and transpose b in memory.
+    """
+    texts, heads, rows, inner = a.shape
+    product = cp.empty((texts, heads, rows, columns), dtype=a.dtype)
+    kind = cp.cuda.runtime.CUDA_R_16F if a.dtype == np.float16 else cp.cuda.runtime.CUDA_R_32F
+    # cuBLAS has columns where we have rows, so to it each matrix is transposed: it is asked for
+    # product^T = b^T a^T. A leading dimension is the width of a matrix as it lies in memory.
+    cublas.gemmStridedBatchedEx(
+        cp.cuda.device.get_cublas_handle(), operation, cublas.CUBLAS_OP_N, columns, rows, inner,
+        ONE.ctypes.data,
+        b.data.ptr, kind, b.shape[3], b.shape[2] * b.shape[3],
+        a.data.ptr, kind, inner, rows * inner,
+        ZERO.ctypes.data,
+        product.data.ptr, kind, columns, rows * columns,
+        texts * heads, cublas.CUBLAS_COMPUTE_32F, cublas.CUBLAS_GEMM_DEFAULT,
+    )  # fmt: skip
+    made: Array = product
+    return made
+
+
+def logit_bound(q: Array, k: Array, heads: int) -> float:
+    """None is known: to ask the GPU would be to wait for it."""
+    return float("inf")
+
+
+def exponentials_(logits: Array, bound: float, lengths: IntArray | None = None) -> float:
+    """The softmax, in place: (S, H, Q, T), of so many columns of each text; 0 in the others.
+
+    Nothing is left to be divided, so what is returned in place of sums is 1: in float16, undivided
+    exponentials could add up to more than there is.
+    """
+    assert logits.flags.c_contiguous
+    columns = logits.shape[-1]
+    rows = logits.size // columns
+    of_a_text = rows // len(logits)
+    launch_warps(
+        "softmax", logits, rows, lengths, np.int32(rows), np.int32(columns), np.int32(of_a_text)
+    )
+    return 1.0
+
+
+def softmax_(logits: Array) -> None:
+    """Turn logits into weights that sum to 1 over the last axis, in place."""
+    exponentials_(logits, np.inf)
+
+
+def gelu_(x: Array, bias: Array | None = None) -> None:
+    """x/2 * (1 + erf(x / sqrt 2)), in place."""
+    activate("gelu", x, bias)
+
+
+def gelu_tanh_(x: Array, bias: Array | None = None) -> None:
+    """x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))), in place."""
+    activate("gelu_tanh", x, bias)
+
+
+def relu_(x: Array, bias: Array | None = None) -> None:
+    """max(x, 0), in place."""
+    activate("relu", x, bias)
+
+
+def leaky_relu_(x: Array, slope: float, bias: Array | None = None) -> None:
+    """x where it is above 0, slope * x below: in place, for a slope from 0 to 1."""
+    activate("leaky_relu", x, bias, slope)
+
+
+def clip_(x: Array, low: float, high: float, bias: Array | None = None) -> None:
+    """x, but never below `low` or above `high`: in place."""
+    activate("clip", x, bias, low, high)
+
+
+def sigmoid_(x: Array, bias: Array | None = None) -> None:
+    """1 / (1 + exp(-x)), in place."""
+    activate("sigmoid", x, bias)
+
+
+def silu_(x: Array, slope: float = 1.0, bias: Array | None = None) -> None:
+    """x * sigmoid(slope * x), in place."""
+    activate("silu", x, bias, slope)
+
+
+def tanh_(x: Array, bias: Array | None = None) -> None:
+    """tanh(x), in place."""
+    activate("hyperbolic_tangent", x, bias)
+
+
+def rows_at(x: Array, rows: IntArray) -> Array:
+    """The rows of the given numbers, in their order: (N, D), (R,) on the host -> (R, D)."""
+    chosen: Array = x[cp.asarray(rows)]
+    return chosen
+
+
+def segment_sum(x: Array, lengths: IntArray) -> Array:
+    """Sum the rows of each text: (N, D), (S,) -> (S, D)."""
+    return segments("segment_sum", x, lengths)
+
+
+def segment_max(x: Array, lengths: IntArray) -> Array:
+    """The largest number of each column in each text: (N, D), (S,) -> (S, D)."""
+    return segments("segment_max", x, lengths)
+
+
+def segments(name: str, x: Array, lengths: IntArray) -> Array:
+    """Make one row of each text's: (N, D), (S,) -> (S, D)."""
+    made: Array = cp.empty((len(lengths), x.shape[1]), dtype=x.dtype)
+    both = cp.asarray(np.stack([firsts(lengths), lengths]).astype(np.int32))  # (2, S)
+    columns = np.int32(x.shape[1])
+    launch(name, x, len(lengths), (BLOCK,), stride(x), both[0], both[1], made, columns)
+    return made
+
+
+def normalize_(x: Array) -> None:
+    """Divide each row by its Euclidean length: (S, D) in place. A row of zeros stays zero."""
+    rows, columns = x.shape
+    launch_warps("unit_length", x, rows, stride(x), np.int32(rows), np.int32(columns))

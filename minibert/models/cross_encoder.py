@@ -1,0 +1,485 @@
+"""CrossEncoder: pairs of texts -> a score, or one a label, through a head on the first token.
+
+The names and defaults are those of sentence-transformers' class.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from minibert.bert.families import FAMILIES
+from minibert.bert.forward import Watch
+from minibert.bert.load import Checkpoint, read_bias, read_norm
+from minibert.bert.packs import Pack, firsts
+from minibert.checkpoint.folder import Folder, read_folder
+from minibert.checkpoint.hub import find_model
+from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
+from minibert.common.arrays import Array
+from minibert.common.json_files import setting
+from minibert.common.progress import progress, wanted
+from minibert.errors import CheckpointError
+from minibert.kernels import cpu as numpy_kernels
+from minibert.kernels.activations import (
+    ACTIVATIONS,
+    TORCH_SETTINGS,
+    name_in_torch,
+    torch_activation,
+)
+from minibert.models.model import Model
+from minibert.models.transformer import Transformer
+from minibert.pooling.pooling import mean
+from minibert.tokens.tokenizer import Cut, OnLong, Text, check_on_long, check_texts, listed, no_list
+
+if TYPE_CHECKING:
+    from minibert.models.processes import Processes, Recipe
+
+__all__ = ["CrossEncoder"]
+
+# Functions of torch that take the logits alone, and have the same name here.
+TORCH_FUNCTIONS = {
+    *("gelu", "hardtanh", "leaky_relu", "relu", "relu6", "sigmoid", "silu", "softmax", "tanh"),
+}
+
+# Logits (n, labels) -> scores of the same shape.
+ScoreActivation: TypeAlias = Callable[[Array], Array]
+
+
+class Classifier(NamedTuple):
+    """The head: a dense layer on the first token (in a BERT the pooler), then the labels."""
+
+    dense_weight: Array  # (D, D)
+    dense_bias: Array  # (D,)
+    weight: Array  # (D, labels)
+    bias: Array  # (labels,)
+    norm_weight: Array | None = None  # (D,), of a norm between the two: ModernBERT
+    norm_bias: Array | None = None
+
+
+class CrossEncoder(Model):
+    """A model that reads two texts together and scores them. Threads may share one."""
+
+    def __init__(
+        self,
+        model_name_or_path: str | os.PathLike[str],
+        num_labels: int | None = None,
+        max_length: int | None = None,
+        activation_fn: str | ScoreActivation | None = None,
+        device: str | None = None,
+        *,
+        revision: str | None = None,
+        cache_folder: str | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        prompts: dict[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        threads: int | None = None,
+        on_long: OnLong = "warn",
+        reproducible: bool = False,
+        short_inputs: bool = True,
+        dtype: object = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        """Load a folder, or a model of the hub by its name.
+
+        `activation_fn` turns logits (n, labels) into scores: a name, as "sigmoid" or "identity", or
+        a function on arrays; torch.nn.Sigmoid() and its like are known by their names. Without it
+        the folder decides, and where that is silent, sigmoid for one label and nothing for more.
+        `max_length` is the most tokens of a pair; `num_labels` only checks what the folder has. The
+        others are as in SentenceTransformer.
+
+        Raises what SentenceTransformer raises; CheckpointError for a folder without such a head;
+        ValueError or TypeError for an activation that cannot be computed.
+        """
+        check_on_long(on_long)
+        check_prompts(prompts)
+        if activation_fn is not None:
+            as_activation(activation_fn)
+        path = find_model(
+            model_name_or_path,
+            revision=revision,
+            cache_folder=cache_folder,
+            token=token,
+            local_files_only=local_files_only,
+            owner="cross-encoder",
+        )
+        self.folder = read_folder(path, "CrossEncoder")
+        if self.folder.modules:
+            kinds = ", ".join(type(module).__name__ for module in self.folder.modules)
+            raise CheckpointError(
+                f"{path}/modules.json: there is {kinds} after the Transformer; minibert runs "
+                "cross-encoders whose head is the BERT's own classifier."
+            )
+        self.transformer = Transformer(
+            self.folder.transformer, device, threads, reproducible, short_inputs, dtype
+        )
+        self.config = self.transformer.config
+        self._classifier = read_classifier(self.transformer.checkpoint)
+        self._activation, self._takes_mean = read_choices(self.transformer.checkpoint)
+        self.place_head()
+        if num_labels not in (None, self.num_labels):
+            raise ValueError(f"num_labels is {num_labels}; this model has {self.num_labels}.")
+        check_counts(max_length=max_length)
+        if max_length is not None:
+            self.max_seq_length = max_length
+        self.take_prompts({**self.folder.prompts, **(prompts or {})}, default_prompt_name)
+        if activation_fn is None:
+            default = "sigmoid" if self.num_labels == 1 else "identity"
+            activation_fn = named_activation(self.folder, self.transformer.checkpoint) or default
+        self.activation_fn = activation_fn
+        self.on_long: OnLong = on_long
+
+    def predict(
+        self,
+        inputs: Sequence[Any] | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        activation_fn: str | ScoreActivation | None = None,
+        apply_softmax: bool = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | Sequence[str] | None = None,
+        pool: Processes | None = None,
+        chunk_size: int | None = None,
+        *,
+        pack_tokens: int | None = None,
+        on_long: OnLong | None = None,
+        sentences: Sequence[Any] | None = None,
+        activation_fct: str | ScoreActivation | None = None,
+    ) -> Any:
+        """Score pairs of texts: n pairs -> (n,) float32, or (n, labels) where there are several.
+
+        One pair, ("a", "b") or ["a", "b"], gives one number, or (labels,). `apply_softmax` turns
+        the scores of several labels into shares that sum to 1. `prompt` goes before the first text
+        of each pair. The other arguments are as in SentenceTransformer.encode; `sentences` is
+        `inputs`' older name, `activation_fct` that of `activation_fn`.
+
+        Raises TypeError or ValueError for what is no pair, naming the first.
+        """
+        check_no_tensor(convert_to_tensor)
+        given = one_name(inputs=inputs, sentences=sentences)
+        activation_fn = one_name(activation_fn=activation_fn, activation_fct=activation_fct)
+        check_counts(batch_size=batch_size, pack_tokens=pack_tokens, chunk_size=chunk_size)
+        pairs, single = pairs_of(given)
+        on_long = on_long or self.on_long
+        check_on_long(on_long)
+        if on_long == "window":
+            raise ValueError('on_long="window" is for vectors; a pair is scored as a whole.')
+        activate = as_activation(self.activation_fn if activation_fn is None else activation_fn)
+        text = self.prompt_for(prompt, prompt_name)
+        options = {"on_long": on_long, "pack_tokens": pack_tokens, "batch_size": batch_size}
+        with progress(len(pairs), wanted(show_progress_bar)) as advance:
+            parts = self.shared_out(
+                "scored", pairs, (text,), options, advance,
+                device=device, pool=pool, chunk_size=chunk_size,
+            )  # fmt: skip
+        logits = np.concatenate([self._none(), *(part for part, _ in parts)])
+        cut = sum((cut for _, cut in parts), Cut())
+        cut.report(len(pairs), self.transformer.limit(), on_long)
+        scores = scores_of(activate, logits)
+        if self.num_labels == 1 and scores.ndim > 1:
+            scores = scores[:, 0]
+        if apply_softmax and scores.ndim > 1:
+            numpy_kernels.softmax_(scores)
+        found = scores if convert_to_numpy else list(scores)
+        return found[0] if single else found
+
+    def scored(
+        self,
+        pairs: Sequence[Text],
+        prompt: str,
+        options: dict[str, Any],
+        advance: Callable[[int], object],
+    ) -> tuple[Array, Cut]:
+        """The logits of checked pairs, (n, labels), and what was cut off."""
+        logits, cuts = self._none(len(pairs)), [Cut()]
+        for pack, (rows,) in self.transformer.run(
+            pairs,
+            self._head,
+            prompt=prompt,
+            limit=self.transformer.limit(),
+            cuts=cuts,
+            reads=None if self._takes_mean else firsts,
+            **options,
+        ):
+            logits[pack.order] = rows
+            advance(len(pack.order))
+        return logits, sum(cuts, Cut())
+
+    def _none(self, pairs: int = 0) -> Array:
+        """Room for the logits of some pairs."""
+        return np.empty((pairs, self.num_labels), dtype=np.float32)
+
+    def _head(self, pack: Pack, hidden: Array, watch: Watch | None = None) -> tuple[Array]:
+        """The logits of a pack's pairs: their first tokens, (S, D) -> (S, labels)."""
+        watch = watch or (lambda name, array: None)
+        kernels, head = self.transformer.device.kernels, self._on_device
+        if self._takes_mean:
+            hidden = mean(hidden, pack.lengths, 0, kernels)  # (N, D) -> (S, D)
+        pooled = kernels.linear(hidden, head.dense_weight, head.dense_bias)  # (S, D)
+        ACTIVATIONS[self._activation](kernels, pooled)
+        if head.norm_weight is not None and head.norm_bias is not None:
+            kernels.layer_norm_(
+                pooled, head.norm_weight, head.norm_bias, self.config.layer_norm_eps
+            )
+        watch("the classifier's dense layer", pooled)
+        logits = kernels.linear(pooled, head.weight, head.bias)
+        watch("the classifier", logits)
+        return (logits,)
+
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        top_k: int | None = None,
+        return_documents: bool = False,
+        **arguments: Any,
+    ) -> list[dict[str, Any]]:
+        """Score documents against a query: -> {"corpus_id", "score"[, "text"]}, best first.
+
+        Equal scores stay in the order of the documents. The other arguments are predict's.
+
+        Raises ValueError for a model with several labels, TypeError for what are no documents.
+        """
+        given = listed(documents, "rank()")
+        check_counts(top_k=top_k)
+        if self.num_labels != 1:
+            raise ValueError(
+                f"This model has {self.num_labels} labels: its scores have no order. Use predict()."
+            )
+        scores = self.predict([(query, document) for document in given], **arguments)
+        order = np.argsort(-np.asarray(scores), kind="stable")[:top_k]
+        return [
+            {"corpus_id": int(number), "score": float(scores[number])}
+            | ({"text": given[number]} if return_documents else {})
+            for number in order
+        ]
+
+    @property
+    def activation_fn(self) -> str | ScoreActivation:
+        """What makes scores of logits: a name, or a function on arrays. Can be set."""
+        return self._activation_fn
+
+    @activation_fn.setter
+    def activation_fn(self, activation_fn: str | ScoreActivation) -> None:
+        as_activation(activation_fn)
+        # By its name where it has one: so copies and processes need no torch.
+        name = None if isinstance(activation_fn, str) else activation_name(activation_fn)
+        self._activation_fn = activation_fn if name is None else name
+
+    @property
+    def num_labels(self) -> int:
+        """How many scores a pair has."""
+        return len(self._classifier.bias)
+
+    # The name that older programs use.
+    max_length = Model.max_seq_length
+
+    def place_head(self) -> None:
+        """Bring the classifier's tensors to the transformer's device."""
+        self._on_device = self.transformer.device.put_tensors(self._classifier)
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments that make this model of its folder."""
+        return {**super().arguments(), "activation_fn": self.activation_fn}
+
+    def _recipe(self, **changes: Any) -> Recipe:
+        """How a process makes its copy; scores are made of logits here, by any function."""
+        return super()._recipe(activation_fn="identity", **changes)
+
+    def __getitem__(self, index: int) -> Transformer:
+        return [self.transformer][index]
+
+    def __len__(self) -> int:
+        return 1
+
+
+def read_classifier(checkpoint: Checkpoint) -> Classifier:
+    """The head's tensors, for as many labels as config.json names."""
+    settings, tensors, config = checkpoint.settings, checkpoint.tensors, checkpoint.config
+    folder, names = checkpoint.files[0].parent, FAMILIES[config.model_type].classifier
+    if not all(f"{name}.weight" in tensors for name in (names.dense, names.output)):
+        raise CheckpointError(
+            f"{folder} has no classifier ({names.output}.weight, on {names.dense}): it is no "
+            "cross-encoder."
+        )
+    # Like the reference: two where nobody says, and one for a BERT that was no classifier.
+    path = folder / "config.json"
+    labels = setting(path, settings, "id2label", dict, {})
+    count = len(labels) or setting(path, settings, "num_labels", int, 0) or 2
+    kinds = setting(path, settings, "architectures", list, [])
+    if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
+        count = 1
+    width = config.hidden_size
+    norm = read_norm(tensors, names.norm, width) if names.norm else (None, None)
+    return Classifier(
+        dense_weight=tensors.take(f"{names.dense}.weight", width, width).T,
+        dense_bias=read_bias(tensors, names.dense, width),
+        weight=tensors.take(f"{names.output}.weight", count, width).T,
+        bias=tensors.take(f"{names.output}.bias", count),
+        norm_weight=norm[0],
+        norm_bias=norm[1],
+    )
+
+
+def read_choices(checkpoint: Checkpoint) -> tuple[str, bool]:
+    """The activation within the head, and whether it is given the mean of all tokens.
+
+    Only ModernBERT lets config.json choose.
+    """
+    names = FAMILIES[checkpoint.config.model_type].classifier
+    if not names.norm:
+        return names.activation, False
+    path, settings = checkpoint.files[0].parent / "config.json", checkpoint.settings
+    activation = setting(path, settings, "classifier_activation", str, names.activation)
+    pooling = setting(path, settings, "classifier_pooling", str, "cls")
+    if activation not in ACTIVATIONS or pooling not in ("cls", "mean"):
+        raise CheckpointError(
+            f"{path}: classifier_activation is {activation!r} and classifier_pooling {pooling!r}; "
+            f"expected one of {', '.join(ACTIVATIONS)}, and cls or mean."
+        )
+    return activation, pooling == "mean"
+
+
+def named_activation(folder: Folder, checkpoint: Checkpoint) -> str | None:
+    """The activation that a folder names, in any of the places that releases have used."""
+    settings = checkpoint.settings
+    of_release_4 = settings.get("sentence_transformers")
+    of_release_4 = of_release_4 if isinstance(of_release_4, dict) else {}
+    written = (
+        folder.activation_fn
+        or of_release_4.get("activation_fn")
+        or settings.get("sbert_ce_default_activation_function")
+    )
+    if written is None:
+        return None
+    name = activation_of(str(written))
+    if name is None:
+        raise CheckpointError(
+            f"{folder.path}: activation_fn is {written!r}, which minibert does not compute. Pass "
+            'activation_fn="identity" for logits, or a function of your own.'
+        )
+    return name
+
+
+def as_activation(given: str | ScoreActivation) -> ScoreActivation:
+    """A function on arrays, from a name, from torch's class or function, or as it is.
+
+    It gets an array of its own. What is torch's is known by its name, and never called.
+
+    Raises ValueError for a name that is not known, TypeError for what is no function.
+    """
+    name = activation_name(given)
+    if name is None:
+        if not callable(given):
+            raise TypeError(f"activation_fn is {given!r:.80}; expected a name or a function.")
+        return given
+
+    def activate(logits: Array) -> Array:
+        if name == "softmax":
+            numpy_kernels.softmax_(logits)
+        else:
+            ACTIVATIONS[name](numpy_kernels, logits)
+        return logits
+
+    return activate
+
+
+def activation_name(given: object) -> str | None:
+    """The name here of an activation: None for a function that is not torch's.
+
+    Raises ValueError for a name that is not known, and for what torch would compute otherwise.
+    """
+    written = given if isinstance(given, str) else name_in_torch(given)
+    if written is None:
+        return None
+    kind = written.rpartition(".")[2]
+    name = activation_of(written)
+    if name is None and isinstance(given, str):
+        name = {"identity": "linear"}.get(given.lower(), given.lower())
+    if name is None and kind in TORCH_FUNCTIONS and not isinstance(given, type):
+        name = kind
+    if name not in {*ACTIVATIONS, "softmax"}:
+        expected = ", ".join(sorted({"identity", "softmax", *ACTIVATIONS} - {"linear"}))
+        raise ValueError(
+            f"activation_fn is {' '.join(f'{given!r:.80}'.split())}; expected a function or one "
+            f"of {expected}, or torch's class of one. A function is given NumPy arrays."
+        )
+    if not isinstance(given, str | type):
+        check_settings(given, kind)
+    return name
+
+
+def activation_of(name: str) -> str | None:
+    """The name here of an activation, by the full name of torch's class; None for others."""
+    if name in ("torch.nn.Softmax", "torch.nn.modules.activation.Softmax"):
+        return "softmax"
+    return torch_activation(name)
+
+
+def check_settings(given: object, kind: str) -> None:
+    """Raise ValueError for an activation of torch's with settings that are not computed here."""
+    expected = TORCH_SETTINGS.get(kind, {})
+    found = {key: getattr(given, key, value) for key, value in expected.items()}
+    computed = " and ".join(f"{key}={value!r}" for key, value in expected.items())
+    if kind == "Softmax" and getattr(given, "dim", None) not in (None, 1, -1):
+        # Over the pairs, dim=0, a score would depend on the batch that its pair is in.
+        found, computed = {"dim": given}, "dim=1, over the labels"
+    if found != expected:
+        raise ValueError(
+            f"activation_fn is {given!r:.80}; minibert computes {kind} with {computed}. Pass a "
+            "function on NumPy arrays."
+        )
+
+
+def scores_of(activate: ScoreActivation, logits: Array) -> Array:
+    """Apply an activation to the logits: (n, labels) -> the same shape or (n,), float32.
+
+    Raises TypeError for what are no numbers, ValueError for another shape and for NaN.
+    """
+    count = len(logits)
+    try:
+        made = activate(logits)
+    except (AttributeError, TypeError) as error:
+        raise TypeError(
+            f"activation_fn failed: {error}. It is given a NumPy array, a row of logits for each "
+            "pair."
+        ) from error
+    found = np.asarray(made)
+    if found.dtype.kind not in "fiub":
+        raise TypeError(
+            f"activation_fn gave a {type(made).__name__} ({made!r:.40}); expected an array of "
+            "numbers, a row for each pair."
+        )
+    if found.ndim not in (1, 2) or len(found) != count:
+        raise ValueError(
+            f"activation_fn gave the shape {found.shape} for {count} pairs; expected a row for "
+            "each pair."
+        )
+    if np.isnan(found).any():
+        row = int(np.flatnonzero(np.isnan(found).reshape(count, -1).any(axis=1))[0])
+        raise ValueError(f"activation_fn gave NaN for pair {row} of {count}.")
+    # A copy: a function may give its own array, of any float type.
+    return np.array(found, dtype=np.float32)
+
+
+def pairs_of(inputs: object) -> tuple[list[Text], bool]:
+    """What predict() was given as a list of pairs, and whether it was one pair."""
+    if isinstance(inputs, np.ndarray):
+        inputs = inputs.tolist()
+    if isinstance(inputs, str | bytes) or not isinstance(inputs, Sequence):
+        raise no_list(inputs, "predict()", "a list of pairs of texts")
+    single = len(inputs) == 2 and all(isinstance(text, str) for text in inputs)
+    pairs = check_texts([inputs] if single else inputs)
+    for number, pair in enumerate(pairs):
+        if isinstance(pair, str):
+            raise TypeError(
+                f"predict() takes pairs of texts; item {number} of {len(pairs)} is one text "
+                f"({pair!r:.40})."
+            )
+    return pairs, single

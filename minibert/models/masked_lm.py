@@ -1,0 +1,228 @@
+"""BertForMaskedLM: a text with [MASK] in it -> the words that the model expects there."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minibert.bert.forward import Watch
+from minibert.bert.load import Checkpoint
+from minibert.bert.packs import Pack, firsts
+from minibert.checkpoint.hub import find_model
+from minibert.checkpoint.modules import TransformerSettings
+from minibert.common.arguments import check_given_counts
+from minibert.common.arrays import Array
+from minibert.errors import CheckpointError
+from minibert.kernels import cpu as numpy_kernels
+from minibert.kernels.activations import ACTIVATIONS
+from minibert.models.transformer import Transformer
+from minibert.scoring.top_k import top_k as best
+from minibert.tokens.tokenizer import check_texts, encodings_of, list_of, single_texts
+
+__all__ = ["BertForMaskedLM", "fill_mask"]
+
+logger = logging.getLogger(__name__)
+
+
+class WordHead(NamedTuple):
+    """The head: Devlin et al. (2019), section 3.1, with a transform before the vocabulary."""
+
+    transform_weight: Array  # (D, D)
+    transform_bias: Array  # (D,)
+    norm_weight: Array  # (D,)
+    norm_bias: Array  # (D,)
+    decoder_weight: Array  # (D, V)
+    decoder_bias: Array  # (V,)
+
+
+class BertForMaskedLM:
+    """A BERT with the head that it was trained with: it guesses masked words."""
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        device: str | None = None,
+        threads: int | None = None,
+        dtype: object = None,
+    ) -> None:
+        """Load a folder; see from_pretrained for names of models."""
+        self.transformer = Transformer(
+            TransformerSettings(Path(folder)), device, threads, dtype=dtype
+        )
+        self._head = self.transformer.device.put_tensors(read_head(self.transformer.checkpoint))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model_name_or_path: str | os.PathLike[str],
+        *,
+        device: str | None = None,
+        revision: str | None = None,
+        cache_dir: str | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        threads: int | None = None,
+        dtype: object = None,
+    ) -> BertForMaskedLM:
+        """Load the weights and words of a folder or of a model of the hub.
+
+        Raises as SentenceTransformer's constructor does; CheckpointError without the head.
+        """
+        folder = find_model(
+            model_name_or_path,
+            revision=revision,
+            cache_folder=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+        )
+        return cls(folder, device, threads, dtype)
+
+    def fill_mask(
+        self,
+        inputs: str | Sequence[str],
+        top_k: int = 5,
+        targets: str | Sequence[str] | None = None,
+    ) -> Any:
+        """Guess the word behind each [MASK]: a text -> its `top_k` guesses, the likeliest first.
+
+        A guess is {"score": probability, "token": id, "token_str": piece, "sequence": the text with
+        it}. A text with several masks gives a list of guesses for each, in whose sequences the
+        others stay; a list of several texts gives a list, one of one what its text gives, like
+        transformers' pipeline. `targets` are the only words to consider; of one that is not in the
+        vocabulary the first piece counts.
+
+        Raises TypeError for what is no text, ValueError for a text without a mask.
+        """
+        check_given_counts(top_k=top_k)
+        texts = check_texts(list_of(inputs, "fill_mask()"))
+        words = self.transformer.words
+        mask = words.backend.token_to_id(words.special_tokens.get("mask_token", ""))
+        limit = self.transformer.limit()
+        rows = words.rows(texts, limit)
+        rows.cut.report(len(texts), limit, "warn")
+        for number, ids in enumerate(rows.ids):
+            if mask is None or mask not in ids:
+                token = words.special_tokens.get("mask_token")
+                raise ValueError(
+                    f"Text {number} of {len(texts)} has no {token} within {limit} tokens."
+                )
+        chosen = None if targets is None else self._ids_of(targets)
+
+        places = [np.flatnonzero(ids == mask) for ids in rows.ids]
+
+        def head(pack: Pack, hidden: Array, watch: Watch | None = None) -> tuple[Array]:
+            logits = self._logits(pack, hidden, [places[text] for text in pack.order])
+            if watch:
+                watch("the head for masked words", logits)
+            return (logits,)
+
+        guesses: list[Any] = [None] * len(texts)
+        for pack, (logits,) in self.transformer.run_rows(rows.ids, rows.types, head):
+            ends = np.cumsum([len(places[text]) for text in pack.order])[:-1]
+            for text, found in zip(pack.order, np.split(logits, ends), strict=True):
+                guesses[text] = self._guesses(found, rows.ids[text], places[text], top_k, chosen)
+        return guesses[0] if len(guesses) == 1 else guesses
+
+    def _logits(self, pack: Pack, hidden: Array, places: list[Any]) -> Array:
+        """The logits at all masks of a pack's texts: (N, D) -> (masks, V)."""
+        head, config = self._head, self.transformer.config
+        kernels = self.transformer.device.kernels
+        starts = firsts(pack.lengths)
+        at = np.concatenate([start + place for start, place in zip(starts, places, strict=True)])
+        rows = kernels.linear(
+            kernels.rows_at(hidden, at), head.transform_weight, head.transform_bias
+        )  # (masks, D)
+        ACTIVATIONS[config.hidden_act](kernels, rows)
+        kernels.layer_norm_(rows, head.norm_weight, head.norm_bias, config.layer_norm_eps)
+        return kernels.linear(rows, head.decoder_weight, head.decoder_bias)
+
+    def _guesses(self, logits: Array, ids: Any, places: Any, count: int, chosen: Any) -> list[Any]:
+        """The guesses for the masks of one text: (masks, V) -> a list, or one for each mask."""
+        numpy_kernels.softmax_(logits)
+        probabilities = logits if chosen is None else logits[:, chosen]
+        columns, scores = best(probabilities, count)
+        found = columns if chosen is None else chosen[columns]
+        decode = self.transformer.tokenizer.decode
+        guesses: list[Any] = []
+        for place, tokens, row in zip(places, found, scores, strict=True):
+            guesses.append([])
+            for token, score in zip(tokens.tolist(), row.tolist(), strict=True):
+                filled = np.where(np.arange(len(ids)) == place, token, ids)
+                filled = filled[filled != self.transformer.words.pad_id]
+                guesses[-1].append(
+                    {
+                        "score": score,
+                        "token": token,
+                        "token_str": decode([token]),
+                        # With special tokens where there are other masks, which are such tokens.
+                        "sequence": decode(filled, skip_special_tokens=len(places) == 1),
+                    }
+                )
+        return guesses[0] if len(places) == 1 else guesses
+
+    def _ids_of(self, targets: str | Sequence[str]) -> Any:
+        """The ids of the only words to consider, each once."""
+        backend, ids = self.transformer.words.backend, set()
+        # In whatever order they come: so a set will do.
+        given = list(targets) if isinstance(targets, set | frozenset) else targets
+        for target in single_texts(given, "targets"):
+            id = backend.token_to_id(target)
+            if id is None:
+                (encoding,) = encodings_of(backend.encode_batch_fast, [target])
+                if not encoding.ids:
+                    raise ValueError(f"The target {target!r} has no token.")
+                id = encoding.ids[0]
+                logger.warning(
+                    "%r is not in the vocabulary; %r counts.", target, backend.id_to_token(id)
+                )
+            ids.add(id)
+        if not ids:
+            raise ValueError("targets is empty; give at least one word, or leave it out.")
+        return np.array(sorted(ids))
+
+
+def fill_mask(
+    model_name_or_path: str | os.PathLike[str],
+    inputs: str | Sequence[str],
+    top_k: int = 5,
+    targets: str | Sequence[str] | None = None,
+) -> Any:
+    """Guess masked words with a model's folder or name: see BertForMaskedLM.fill_mask."""
+    return BertForMaskedLM.from_pretrained(model_name_or_path).fill_mask(inputs, top_k, targets)
+
+
+def read_head(checkpoint: Checkpoint) -> WordHead:
+    """The head's tensors; the decoder is the word embeddings, unless the file has another."""
+    tensors, config = checkpoint.tensors, checkpoint.config
+    name, width, words = "cls.predictions", config.hidden_size, config.vocab_size
+    folder = checkpoint.files[0].parent
+    if f"{name}.transform.dense.weight" not in tensors:
+        raise CheckpointError(
+            f"{folder} has no head for masked words ({name}.transform.dense.weight)."
+        )
+    if f"{name}.decoder.weight" in tensors:
+        decoder = tensors.take(f"{name}.decoder.weight", words, width)
+    elif checkpoint.settings.get("tie_word_embeddings", True):
+        decoder = checkpoint.parameters.words
+    else:
+        raise CheckpointError(
+            f"{folder}: tie_word_embeddings is false and there is no {name}.decoder.weight."
+        )
+    biases = (f"{name}.decoder.bias", f"{name}.bias")
+    bias = next((tensors.take(bias, words) for bias in biases if bias in tensors), None)
+    # A NomicBERT's has the other name, in transformers as in its own repository.
+    norms = (f"{name}.transform.LayerNorm", f"{name}.transform.layer_norm")
+    norm = next((norm for norm in norms if f"{norm}.weight" in tensors), norms[0])
+    return WordHead(
+        transform_weight=tensors.take(f"{name}.transform.dense.weight", width, width).T,
+        transform_bias=tensors.take(f"{name}.transform.dense.bias", width),
+        norm_weight=tensors.take(f"{norm}.weight", width),
+        norm_bias=tensors.take(f"{norm}.bias", width),
+        decoder_weight=decoder.T,
+        decoder_bias=np.zeros(words, dtype=np.float32) if bias is None else bias,
+    )

@@ -1,0 +1,239 @@
+"""What a SentenceTransformer and a CrossEncoder share: a folder's BERT with a head, on a device.
+
+Copies and pickles hold the path of the folder and the settings, not the weights; so do the
+processes of a pool.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from minibert.errors import CheckpointError
+from minibert.tokens.tokenizer import OnLong, prompt_of
+
+if TYPE_CHECKING:
+    from minibert.checkpoint.folder import Folder
+    from minibert.models.bert_model import Tokenizer
+    from minibert.models.processes import Processes, Recipe
+    from minibert.models.transformer import Transformer
+
+__all__ = ["Model"]
+
+logger = logging.getLogger(__name__)
+
+Self = TypeVar("Self", bound="Model")
+
+
+class Model:
+    """A Transformer with a head. Threads may share one."""
+
+    folder: Folder
+    transformer: Transformer
+    prompts: dict[str, str]
+    default_prompt_name: str | None
+    on_long: OnLong
+
+    # What each kind of model says of itself.
+
+    def place_head(self) -> None:
+        """Bring the head's tensors to the transformer's device."""
+        raise NotImplementedError
+
+    def take_prompts(self, prompts: dict[str, str], default_prompt_name: str | None) -> None:
+        """Keep the prompts, and the name of the default one: the caller's, else the folder's.
+
+        Raises ValueError for a name that is not among them, CheckpointError if it is the folder's.
+        """
+        self.prompts = prompts
+        self.default_prompt_name = default_prompt_name or self.folder.default_prompt_name
+        try:
+            prompt_of(prompts, None, self.default_prompt_name)
+        except ValueError as error:
+            if default_prompt_name:
+                raise
+            raise CheckpointError(
+                f"{self.folder.path / 'config_sentence_transformers.json'}: default_prompt_name: "
+                f"{error} Pass prompts=, or another default_prompt_name=."
+            ) from None
+
+    def prompt_for(self, prompt: str | None, prompt_name: str | None) -> str:
+        """The prompt of a call: the one given, else the one named, else the default one."""
+        if prompt is not None and prompt_name is not None:
+            logger.warning("Both prompt and prompt_name are given; prompt counts.")
+        return prompt_of(self.prompts, prompt, prompt_name or self.default_prompt_name)
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments that make this model of its folder."""
+        return {
+            "device": self.device,
+            "threads": self.transformer.threads,
+            "on_long": self.on_long,
+            "reproducible": self.transformer.reproducible,
+            "short_inputs": self.transformer.short_inputs,
+            "dtype": self.dtype,
+            "prompts": dict(self.prompts),
+            "default_prompt_name": self.default_prompt_name,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """The attributes to set afterwards; the constructor does not take them as they stand."""
+        return {
+            "prompts": dict(self.prompts),
+            "default_prompt_name": self.default_prompt_name,
+            "max_seq_length": self.max_seq_length,
+        }
+
+    def computed_by(self) -> tuple[Any, ...]:
+        """What the results of a process depend on, beside its arguments."""
+        transformer = self.transformer
+        rounding = transformer.reproducible, transformer.short_inputs, self.dtype
+        return type(self), str(self.folder.path), self.max_seq_length, *rounding
+
+    @property
+    def max_seq_length(self) -> int:
+        """The most tokens of a text, [CLS] and [SEP] among them; the rest is cut. Can be set."""
+        return self.transformer.max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, length: int) -> None:
+        self.transformer.max_seq_length = length
+
+    @property
+    def device(self) -> str:
+        """Where the model computes: "cpu", "cuda" or "cuda:1"."""
+        return self.transformer.device.name
+
+    @property
+    def dtype(self) -> str:
+        """In what the BERT's layers compute: "float32", or on a GPU "float16"."""
+        return self.transformer.device.dtype
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, under transformers' names."""
+        return self.transformer.tokenizer
+
+    def to(self: Self, device: Any) -> Self:
+        """Move the model to a device; returns itself."""
+        if (str(device), self.transformer.dtype) != (self.device, self.dtype):
+            self._move(device)
+        return self
+
+    def half(self: Self) -> Self:
+        """Compute in float16 from now on, which takes a GPU; vectors stay float32. Returns itself.
+
+        Weights and activations are float16; sums, layer norms and all after the BERT float32.
+        """
+        self._move(self.device, "float16")
+        return self
+
+    def float(self: Self) -> Self:
+        """Compute in float32 from now on. Returns itself."""
+        self._move(self.device, "float32")
+        return self
+
+    def _move(self, device: Any, dtype: str | None = None) -> None:
+        self.transformer.to(device, dtype)
+        self.place_head()
+
+    def use_threads(self, threads: int | None) -> None:
+        """Use so many cores from now on; None means all that this process may."""
+        self.transformer.threads = threads
+
+    def eval(self: Self) -> Self:
+        """Nothing, for programs that ask for it: there is no training mode. Returns itself."""
+        return self
+
+    def start_multi_process_pool(self, target_devices: Sequence[str] | None = None) -> Processes:
+        """Start a process a device, each with this model as it stands, for encode(..., pool=...).
+
+        Without devices there is a process for every core. The weights are mapped from the file, so
+        the processes share them. As with every "spawn", a script needs its
+        `if __name__ == "__main__":`.
+        """
+        from minibert.models.processes import Processes
+
+        return Processes(self._recipe(), target_devices)
+
+    @staticmethod
+    def stop_multi_process_pool(pool: Processes) -> None:
+        """End the processes of start_multi_process_pool."""
+        pool.stop()
+
+    def shared_out(
+        self,
+        method: str,
+        texts: Sequence[Any],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+        advance: Callable[[int], object],
+        *,
+        device: Any,
+        pool: Processes | None,
+        chunk_size: int | None,
+    ) -> list[Any]:
+        """Call a method of this model on texts, here or in several processes: a result each.
+
+        The call is method(texts, *arguments, options, advance). `device` may be a list, for as many
+        processes, or one that the model moves to.
+        """
+        if device is not None and (isinstance(device, str) or not isinstance(device, Sequence)):
+            self.to(device)
+            device = None
+        if pool is None and device is None:
+            return [getattr(self, method)(texts, *arguments, options, advance)]
+        from minibert.models.processes import shared
+
+        # A chunk may be one short text, and is still a part of a corpus: as a lone query it would
+        # make every process copy the weights into tiles.
+        options = {**options, "many": True}
+        with shared(self._recipe(), pool, device) as processes:
+            return processes.map(method, texts, (*arguments, options), chunk_size, advance)
+
+    def __iter__(self) -> Iterator[Any]:
+        """The Transformer, then the modules after it."""
+        yield self.transformer
+
+    def __repr__(self) -> str:
+        modules = "\n".join(f"  ({number}): {module}" for number, module in enumerate(self))
+        return f"{type(self).__name__}(\n{modules}\n)"
+
+    def _recipe(self, **changes: Any) -> Recipe:
+        """How a process makes its copy, which then moves to a device and has its own threads.
+
+        It is made on the CPU, so its dtype is for what it moves to.
+
+        `changes` are other arguments of the constructor than this model's own.
+        """
+        from minibert.models.processes import Recipe
+
+        arguments = {**self.arguments(), "device": "cpu", "dtype": None, "threads": None, **changes}
+        made = (type(self), str(self.folder.path), arguments, self.state(), self.dtype)
+        return Recipe(opened, made, self.computed_by())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return opened, (type(self), str(self.folder.path), self.arguments(), self.state())
+
+
+def opened(
+    kind: Any,
+    path: str,
+    arguments: dict[str, Any],
+    state: dict[str, Any],
+    next_dtype: str | None = None,
+) -> Any:
+    """A model from its folder, which copies and pickles hold. There may be fewer cores now.
+
+    `next_dtype` is that of the device which it moves to next.
+    """
+    from minibert.kernels.devices import available_threads
+
+    threads = min(arguments["threads"] or available_threads(), available_threads())
+    model = kind(path, **{**arguments, "threads": threads})
+    for name, value in state.items():
+        setattr(model, name, value)
+    if next_dtype:
+        model.transformer.dtype = next_dtype
+    return model

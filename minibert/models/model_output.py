@@ -1,0 +1,162 @@
+"""What a model gives back under transformers' names: a dict that is a tuple, too.
+
+No arithmetic, no families. Start at BertOutput.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import ItemsView, Iterator, ValuesView
+from typing import Any, NoReturn
+
+from minibert.common.arrays import Array
+
+__all__ = ["BertOutput", "Refused"]
+
+
+class Refused:
+    """Why there is no value where there would be one: whoever asks for it is told."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"<{self.reason}>"
+
+
+class BertOutput(OrderedDict[str, Any]):
+    """What BertModel returns, for B rows of T tokens: as transformers' ModelOutput.
+
+    The keys are the names of what is not None, in the order of the model's own output there:
+    `output["hidden_states"]`, `output[2]`, `output[:2]`, `output.to_tuple()` and
+    `output.hidden_states` give what they give in transformers, and so do `in`, `len` and `keys`.
+    States are 0 wherever the mask is.
+
+    Where transformers has a pooler that this checkpoint lacks, and for rows that begin with
+    padding, "pooler_output" keeps its place among the keys, so that all others keep theirs; only
+    what asks for it raises a ValueError, which `to_tuple` and `values` do, too. transformers
+    would answer with a pooler of random numbers, or pool that padding.
+    """
+
+    last_hidden_state: Array  # (B, T, D)
+    # pooler_output: Array, (B, D), of each row's first token; DistilBERT and others have none
+    hidden_states: tuple[Array, ...] | None  # L + 1 of (B, T, D): the embeddings, each layer
+    attentions: tuple[Array, ...] | None  # L of (B, H, T, T), a row of weights for each token
+
+    def __init__(self, **fields: Any) -> None:
+        """Keep the fields of a model's output, in their order; None for what there is not."""
+        super().__init__()
+        vars(self)["_fields"] = tuple(fields)
+        for name, value in fields.items():
+            setattr(self, name, value)
+
+    def __getitem__(self, key: Any) -> Any:
+        """A field by its name; by its place, or a slice of places, among those that are there."""
+        if isinstance(key, str):
+            value = super().__getitem__(key)
+            if isinstance(value, Refused):
+                raise ValueError(value.reason)
+            return value
+        chosen = tuple(self)[key]
+        return self[chosen] if isinstance(chosen, str) else tuple(self[name] for name in chosen)
+
+    def __getattr__(self, name: str) -> Any:
+        """A field whose value is refused: all others are attributes."""
+        if name in vars(self).get("_fields", ()):
+            return self[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._fields and value is not None:
+            super().__setitem__(name, value)
+        if not isinstance(value, Refused):
+            super().__setattr__(name, value)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, value)
+        super().__setattr__(key, value)
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """The values of all keys."""
+        return tuple(self.values())
+
+    # dict's own would hand out what is refused.
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or the default where there is no such key."""
+        if key not in self:
+            return default
+        return self[key]
+
+    def values(self) -> Any:
+        """The values of all keys, in their order."""
+        return Values(self)
+
+    def items(self) -> Any:
+        """The keys with their values."""
+        return Items(self)
+
+    def __or__(self, other: Any) -> Any:
+        """Another output with the keys of a dict, too; where both have one, the dict's counts."""
+        if not isinstance(other, dict):
+            return NotImplemented
+        output = self.copy()
+        for name, value in other.items():
+            output[name] = value
+        return output
+
+    def __ror__(self, other: Any) -> Any:
+        """The same the other way round: the dict's keys come first, and this output's count."""
+        if not isinstance(other, dict):
+            return NotImplemented
+        return BertOutput(**dict.fromkeys(self._fields)) | {**other, **self}
+
+    def copy(self) -> BertOutput:
+        """Another output with the same arrays."""
+        return copy.copy(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = {name: OrderedDict.get(self, name) for name in self._fields}
+        added = {name: self[name] for name in self if name not in self._fields}
+        known = {"_fields", *fields, *added}
+        # What a program has kept in attributes of its own.
+        own = {name: value for name, value in vars(self).items() if name not in known}
+        return restored, (fields, added), own
+
+    def __repr__(self) -> str:
+        fields = (f"{name}={OrderedDict.get(self, name)!r}" for name in self._fields)
+        return f"{type(self).__name__}({', '.join(fields)})"
+
+    # What would change the keys, transformers refuses.
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError(f"A {type(self).__name__} keeps its keys; make a dict of it: dict(output).")
+
+    __delitem__ = pop = popitem = update = setdefault = clear = _refuse
+
+
+class Values(ValuesView[Any]):
+    """The values of an output; a ValueError for one that is refused."""
+
+    _mapping: BertOutput
+
+    def __reversed__(self) -> Iterator[Any]:
+        return (self._mapping[name] for name in reversed(tuple(self._mapping)))
+
+
+class Items(ItemsView[str, Any]):
+    """The keys of an output with their values; a ValueError for one that is refused."""
+
+    _mapping: BertOutput
+
+    def __reversed__(self) -> Iterator[tuple[str, Any]]:
+        return ((name, self._mapping[name]) for name in reversed(tuple(self._mapping)))
+
+
+def restored(fields: dict[str, Any], added: dict[str, Any]) -> BertOutput:
+    """An output from what pickles and copies hold."""
+    output = BertOutput(**fields)
+    for name, value in added.items():
+        output[name] = value
+    return output

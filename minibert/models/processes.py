@@ -1,0 +1,227 @@
+"""Several processes on one machine, each with a copy of one object: a method of it over a list.
+
+What makes the copy, a function and its arguments, is pickled once a process. For a model these are
+the path of its folder and its settings, so the processes map the same weights. Knows nothing of
+texts or vectors.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any, NamedTuple, Protocol
+
+from minibert.common.arguments import check_counts
+from minibert.kernels.devices import available_threads, device_name
+
+__all__ = ["Processes", "Recipe", "shared"]
+
+LARGEST_CHUNK = 1000  # items; Ctrl-C and progress come between chunks
+
+
+class Movable(Protocol):
+    """What a process has a copy of: it moves to a device, and uses so many threads."""
+
+    def to(self, device: str) -> Any: ...
+
+    def use_threads(self, threads: int) -> None: ...
+
+
+class Recipe(NamedTuple):
+    """How a process makes its copy: make(*arguments)."""
+
+    make: Callable[..., Movable]
+    arguments: tuple[Any, ...]
+    computes: tuple[Any, ...]  # equal where the copies compute the same
+
+
+class Processes:
+    """Processes that wait for work, one for each device. Also a context manager: it stops them."""
+
+    def __init__(self, recipe: Recipe, devices: Sequence[str] | None = None) -> None:
+        """Start the processes and wait until each has its copy.
+
+        `devices` are "cpu", "cuda:0" and so on, each named as often as it is to have processes;
+        None is a process for every core. The cores are shared evenly.
+
+        Raises TypeError or ValueError for what are no devices, and what a process raises when it
+        cannot make its copy.
+        """
+        if isinstance(devices, str) or not isinstance(devices, Sequence | None):
+            raise TypeError(
+                f'The devices are {devices!r}; expected a list, as ["cpu", "cpu"] for two '
+                "processes."
+            )
+        names = (
+            ["cpu"] * available_threads() if devices is None else list(map(device_name, devices))
+        )
+        if not names:
+            raise ValueError("The list of devices is empty; name one for each process.")
+        self.count = len(names)
+        self.recipe = recipe
+        self.is_stopped = False
+        context = multiprocessing.get_context("spawn")
+        places = context.Queue()
+        for name in names:
+            places.put(name)
+        threads = max(1, available_threads() // self.count)
+        self._stopping = context.Event()
+        self._executor = ProcessPoolExecutor(
+            self.count,
+            context,
+            initializer=hold,
+            initargs=(recipe, places, threads, context.Barrier(self.count), self._stopping),
+        )
+        try:
+            started = [self._executor.submit(check) for _ in names]
+            self.pids: list[int] = [future.result() for future in started]
+        except BrokenProcessPool as error:
+            self.stop()
+            raise RuntimeError(
+                "The processes have ended before they began; what they say stands above. In a "
+                'script, what starts them belongs under: if __name__ == "__main__":, and the '
+                "script must be a file."
+            ) from error
+        except BaseException:
+            self.stop()
+            raise
+
+    def map(
+        self,
+        method: str,
+        items: Sequence[Any],
+        arguments: tuple[Any, ...] = (),
+        chunk_size: int | None = None,
+        advance: Callable[[int], object] = lambda done: None,
+    ) -> list[Any]:
+        """Call method(chunk, *arguments, advance) of the copies for every chunk of a list.
+
+        The results come in order. The method calls advance(n) when n more items are done.
+        `chunk_size` items go to a process at a time; None is a tenth of its share, 1000 at most.
+
+        Raises what a call raises, and RuntimeError if the pool is stopped or a process has died;
+        Ctrl-C stops the pool.
+        """
+        check_counts(chunk_size=chunk_size)
+        if self.is_stopped:
+            raise RuntimeError("This pool has been stopped; start another.")
+        size = chunk_size or max(1, min(math.ceil(len(items) / self.count / 10), LARGEST_CHUNK))
+        chunks = [items[start : start + size] for start in range(0, len(items), size)]
+        futures: list[Future[Any]] = []
+        results = []
+        try:
+            futures += [self._executor.submit(call, method, chunk, arguments) for chunk in chunks]
+            for chunk, future in zip(chunks, futures, strict=True):
+                results.append(future.result())
+                advance(len(chunk))
+        except BrokenProcessPool as error:
+            self.stop()
+            raise RuntimeError(
+                "One of the processes has died; the system may have stopped it for want of memory. "
+                "Start a pool with fewer processes."
+            ) from error
+        except Exception:
+            for future in futures:
+                future.cancel()
+            raise
+        except BaseException:  # Ctrl-C: nobody waits for what still runs
+            self.stop()
+            raise
+        return results
+
+    def stop(self) -> None:
+        """End the processes. What they still do is given up at its next step, a forward pass."""
+        self.is_stopped = True
+        self._stopping.set()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+@contextmanager
+def shared(
+    recipe: Recipe, pool: Processes | None, devices: Sequence[str] | None
+) -> Iterator[Processes]:
+    """A pool that there is, or one for the block.
+
+    Raises TypeError for what is no pool, ValueError for one whose copies are others.
+    """
+    if pool is None:
+        with Processes(recipe, devices) as processes:
+            yield processes
+        return
+    if not isinstance(pool, Processes):
+        raise TypeError(
+            f"pool is a {type(pool).__name__}; expected what start_multi_process_pool() gives."
+        )
+    if pool.recipe.computes != recipe.computes:
+        raise ValueError(
+            "This pool was started by another model, or before max_seq_length or the pooling of "
+            "this one changed. Start another."
+        )
+    yield pool
+
+
+class StoppedError(Exception):
+    """Ends a call whose result nobody waits for."""
+
+
+# What a process holds, or the error that kept it from that, and how it hears of the others.
+HELD: dict[str, Any] = {}
+
+
+def hold(recipe: Recipe, places: Any, threads: int, barrier: Any, stopping: Any) -> None:
+    """The beginning of a process: make the copy, on a device that no other has taken."""
+    # Ctrl-C goes to all processes of a terminal; the first one decides what becomes of the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    HELD.update(barrier=barrier, stopping=stopping)
+    try:
+        held = recipe.make(*recipe.arguments)
+        held.use_threads(threads)
+        held.to(places.get())
+        HELD["held"] = held
+    except Exception as error:  # told where the pool is made; a pool that broke would not say why
+        HELD["error"] = error
+
+
+def end_with_parent() -> None:
+    """End this process as soon as its parent is gone, however that went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def check() -> int:
+    """Wait for all other processes, so that each is asked once: -> its number in the system.
+
+    Raises what `hold` could not.
+    """
+    HELD["barrier"].wait()
+    if "error" in HELD:
+        raise HELD["error"]
+    return os.getpid()
+
+
+def call(method: str, chunk: Sequence[Any], arguments: tuple[Any, ...]) -> Any:
+    """One call of a method, in a process; it says how far it is, and may be stopped there."""
+    return getattr(HELD["held"], method)(chunk, *arguments, stop_if_asked)
+
+
+def stop_if_asked(done: int) -> None:
+    """What a method calls after every step."""
+    if HELD["stopping"].is_set():
+        raise StoppedError

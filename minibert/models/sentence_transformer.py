@@ -1,0 +1,509 @@
+"""SentenceTransformer: the class that users of sentence-transformers know, over `vectors.py`.
+
+The names and defaults are theirs, so that they change one import. What exists only for that stands
+in this file: `sentences=` beside `inputs=`, one row for one str, a result whose kind depends on an
+argument, the older names of methods. What is computed stands in `transformer.py` and `vectors.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from numpy.typing import ArrayLike
+
+from minibert.checkpoint.metric import DOT_PRODUCT_MODELS, check_metric, metric_of
+from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
+from minibert.common.arrays import Array
+from minibert.common.progress import progress, wanted
+from minibert.models.model import Model
+from minibert.scoring.quantization import Precision, check_precision, quantize_embeddings
+from minibert.scoring.similarity import PAIRWISE_SIMILARITIES, SIMILARITIES
+from minibert.tokens.tokenizer import (
+    Cut,
+    OnLong,
+    Text,
+    Tokens,
+    check_on_long,
+    check_texts,
+    is_one,
+    list_of,
+    prompt_of,
+    with_prompt,
+)
+
+if TYPE_CHECKING:
+    from minibert.checkpoint.modules import Module, Pooling
+    from minibert.explain.attribution import Explanation
+    from minibert.models.processes import Processes
+    from minibert.models.trace import Trace
+    from minibert.models.transformer import Transformer
+    from minibert.pooling.pipeline import Pipeline
+
+__all__ = ["DEFAULT_MODEL", "DOT_PRODUCT_MODELS", "SentenceTransformer"]
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "sentence-transformers/msmarco-bert-base-dot-v5"
+
+OutputValue: TypeAlias = Literal["sentence_embedding", "token_embeddings"] | None
+
+
+class SentenceTransformer(Model):
+    """A model that turns texts into vectors.
+
+    Threads may share one. Copies and pickles hold the path of its folder, not the weights.
+    `folder`, `checkpoint` and `similarity_reason` tell what was loaded; model[0] is the BERT, and
+    model[1] and so on are the settings of the modules after it.
+    """
+
+    def __init__(
+        self,
+        model_name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
+        *,
+        device: str | None = None,
+        revision: str | None = None,
+        cache_folder: str | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        prompts: dict[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        similarity_fn_name: str | None = None,
+        truncate_dim: int | None = None,
+        threads: int | None = None,
+        on_long: OnLong = "warn",
+        reproducible: bool = False,
+        short_inputs: bool = True,
+        dtype: object = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        """Load a folder, or a model of the hub by its name.
+
+        `threads` is how many cores to use; None means all that this process may, and more than
+        these are as many. `on_long` says what happens to texts above the maximum length, see
+        encode. `reproducible` gives a text the same bits whatever its neighbours, their order, the
+        batch size and the number of threads, on one machine; it costs short texts more than long
+        ones. `short_inputs` lets the first short text make a second copy of the layers' weights, on
+        processors with AVX-512, where it makes the short ones three times as fast. `dtype` is
+        "float32", or on a GPU "float16" for the BERT's weights and activations; vectors are
+        float32. The others are sentence-transformers'; `trust_remote_code` changes nothing, as no
+        code of a model is run.
+
+        Raises FileNotFoundError or ModelUnavailableError if there is no such model, CheckpointError
+        if its folder cannot be used, DeviceError if the device cannot.
+        """
+        # Imported here, so that importing the class does not wait for what only opens a model.
+        from minibert.checkpoint.folder import read_folder
+        from minibert.checkpoint.hub import find_model, hub_name
+        from minibert.checkpoint.save import loaded_files
+        from minibert.models.transformer import Transformer
+        from minibert.pooling.pipeline import load_pipeline
+
+        check_on_long(on_long)
+        check_prompts(prompts)
+        check_counts(truncate_dim=truncate_dim)
+        path = find_model(
+            model_name_or_path,
+            revision=revision,
+            cache_folder=cache_folder,
+            token=token,
+            local_files_only=local_files_only,
+        )
+        self.folder = read_folder(path)
+        self.transformer = Transformer(
+            self.folder.transformer, device, threads, reproducible, short_inputs, dtype
+        )
+        self.checkpoint = self.transformer.checkpoint
+        self.config = self.transformer.config
+        self._pipeline = load_pipeline(self.folder, self.config.hidden_size)
+        self._loaded = loaded_files(self.folder)
+        self.place_head()
+        if not self.folder.has_modules:
+            logger.warning("%s has no modules.json; taking the mean of its tokens.", path)
+        self.take_prompts(
+            {"query": "", "document": "", **self.folder.prompts, **(prompts or {})},
+            default_prompt_name,
+        )
+        self.similarity_fn_name, self.similarity_reason = metric_of(
+            similarity_fn_name,
+            self.folder.similarity_fn_name,
+            hub_name(model_name_or_path, path) or self.checkpoint.name_or_path,
+        )
+        self.truncate_dim = truncate_dim or self.folder.truncate_dim
+        self.on_long: OnLong = on_long
+
+    def encode(
+        self,
+        inputs: str | Mapping[str, Any] | Sequence[Any] | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        output_value: OutputValue = "sentence_embedding",
+        precision: Precision | None = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | Sequence[str] | None = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: Processes | None = None,
+        chunk_size: int | None = None,
+        *,
+        pack_tokens: int | None = None,
+        on_long: OnLong | None = None,
+        task: str | None = None,
+        sentences: str | Sequence[Any] | None = None,
+    ) -> Any:
+        """Turn texts into vectors: n texts -> (n, D) float32, one str -> (D,), none -> (0, D).
+
+        A text is a str, or a pair of them, (str, str), as one of a list. `prompt` goes before each;
+        `prompt_name` takes it from `prompts`. `truncate_dim` keeps the first dimensions, before
+        `normalize_embeddings` divides by the length and before `precision` turns all of them
+        together into codes (see quantize_embeddings). convert_to_numpy=False gives a list of rows.
+
+        `output_value` is "sentence_embedding"; "token_embeddings" for a list of (T, H), the states
+        of each text's tokens; or None for a list of dicts with both, and the tokens, padded to the
+        longest of `batch_size` texts; padding has states of 0.
+
+        `on_long` is for texts above the maximum length: "warn" cuts them and says so once a call,
+        "error" refuses them, "ignore" cuts them in silence. "window", for mean pooling, encodes a
+        long text in windows of the maximum length, a quarter of each shared with the next, with the
+        prompt before each, and takes the mean of their pooled vectors weighted by their tokens: no
+        model was trained for that, but nothing is lost.
+
+        `pack_tokens` bounds the tokens of one forward pass, None being 1,024 on a CPU and 16,384 on
+        a GPU, where it is halved if memory runs out; `batch_size`, if given, its texts.
+        `device` moves the model; a list of devices, or a `pool` (start_multi_process_pool), shares
+        the texts among processes, `chunk_size` at a time. `task` is "query" or "document", for
+        folders with a maximum length of their own for each. `sentences` is `inputs`' older name.
+
+        Raises TypeError or ValueError for what is no text, naming the first, and for an argument
+        that cannot be meant.
+        """
+        from minibert.models.encoding import OUTPUTS, joined
+
+        check_no_tensor(convert_to_tensor)
+        if output_value not in OUTPUTS:
+            expected = ", ".join(map(repr, OUTPUTS))
+            raise ValueError(f"output_value is {output_value!r}; expected one of {expected}.")
+        given = one_name(inputs=inputs, sentences=sentences)
+        texts = check_texts(list_of(given, "encode()"))
+        check_counts(
+            batch_size=batch_size,
+            pack_tokens=pack_tokens,
+            truncate_dim=truncate_dim,
+            chunk_size=chunk_size,
+        )
+        check_precision(precision or "float32")
+        on_long = on_long or self.on_long
+        check_on_long(on_long)
+        if on_long == "window" and output_value != "sentence_embedding":
+            raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')
+        options: dict[str, Any] = {
+            "width": min(truncate_dim or self.truncate_dim or self.width, self.width),
+            "prompt": self.prompt_for(prompt, prompt_name),
+            "task": task,
+            "normalize": normalize_embeddings and output_value == "sentence_embedding",
+            "on_long": on_long,
+            "pack_tokens": pack_tokens,
+            "batch_size": batch_size,
+        }
+        with progress(len(texts), wanted(show_progress_bar)) as advance:
+            parts = self.shared_out(
+                "encoded", texts, (output_value,), options, advance,
+                device=device, pool=pool, chunk_size=chunk_size,
+            )  # fmt: skip
+        found, cut = joined(parts, output_value, options["width"])
+        cut.report(len(texts), self.transformer.limit(task), on_long)
+        if precision not in (None, "float32"):
+            found = codes_of(found, output_value, precision)
+        if is_one(given):
+            return found[0]
+        return found if convert_to_numpy else list(found)
+
+    def encoded(
+        self, texts: Any, output_value: OutputValue, options: dict[str, Any], advance: Any
+    ) -> tuple[Any, Cut]:
+        """What encode() returns before any codes, of checked arguments, and what was cut off."""
+        from minibert.models.encoding import OUTPUTS, Encoding
+
+        job = Encoding(self.transformer, self._on_device, **options)
+        return OUTPUTS[output_value](job, texts, advance), sum(job.cuts, Cut())
+
+    def encode_query(
+        self,
+        inputs: Any = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        *positional: Any,
+        **named: Any,
+    ) -> Any:
+        """encode() for questions: with the prompt "query", where no other is given.
+
+        That prompt is "" unless the folder or the caller says otherwise, and the default prompt is
+        not used instead.
+        """
+        if prompt_name is None and prompt is None:
+            prompt_name = self.prompt_name_of("query")
+        named.setdefault("task", "query")
+        return self.encode(inputs, prompt_name, prompt, *positional, **named)
+
+    def encode_document(
+        self,
+        inputs: Any = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        *positional: Any,
+        **named: Any,
+    ) -> Any:
+        """encode() for what is searched: with the prompt "document", else "passage", else "corpus".
+
+        "document" is "" unless the folder or the caller says otherwise, so only where it was taken
+        out of `prompts` do the others count; so it is in sentence-transformers.
+        """
+        if prompt_name is None and prompt is None:
+            prompt_name = self.prompt_name_of("document")
+        named.setdefault("task", "document")
+        return self.encode(inputs, prompt_name, prompt, *positional, **named)
+
+    def prompt_name_of(self, task: str) -> str | None:
+        """The name of the prompt that a "query", or a "document", gets where none is given."""
+        names = ("query",) if task == "query" else ("document", "passage", "corpus")
+        return next((name for name in names if name in self.prompts), None)
+
+    def explain(self, query: str, document: str, *, metric: str | None = None) -> Explanation:
+        """Split the score of a query and a document into what each pair of tokens gave of it.
+
+        The Explanation has `score`, `contributions` (query tokens, document tokens), whose sum is
+        the score, `query_tokens` and `document_tokens`, and more: see
+        minibert/explain/attribution.py. `metric` is "dot" or "cosine", by default the model's own.
+
+        Raises ValueError where a score is no such sum, TypeError for what is no text.
+        """
+        from minibert.explain.attribution import explain
+
+        return explain(self, query, document, metric)
+
+    def trace(
+        self,
+        inputs: Text,
+        keep: str = "*",
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        task: str | None = None,
+    ) -> Trace:
+        """Show every array that the model makes of one text, by its name.
+
+        Nothing is computed before the first array is asked for. `keep` is a pattern of the names to
+        keep, as "layer.*.attention". A `task`, "query" or "document", stands for its prompt and
+        maximum length. A text is a str, or a pair of them as a tuple.
+        """
+        from minibert.models.encoding import Encoding
+        from minibert.models.trace import Trace
+
+        if isinstance(inputs, list):
+            raise TypeError("trace() got a list; it takes one text, a str or a tuple of two.")
+        if task not in (None, "query", "document"):
+            raise ValueError(f'task is {task!r}; expected "query" or "document".')
+        (text,) = check_texts([inputs])
+        if task and prompt is None and prompt_name is None:
+            prompt_name = self.prompt_name_of(task)
+        width, before = self.get_embedding_dimension(), self.prompt_for(prompt, prompt_name)
+        parts = self.transformer, self._on_device
+        return Trace(Encoding(*parts, width, before, task, on_long=self.on_long), text, keep)
+
+    def tokens(self, inputs: str | Sequence[str]) -> Any:
+        """Show what the model sees of texts: of each, Tokens(ids, pieces, offsets, cut, words).
+
+        A text's own tokens are text[start:end] for their offsets; `cut` is how many fall off the
+        end. No prompt is added. A str gives one, a list a list.
+        """
+        words, limit = self.transformer.words, self.transformer.limit()
+        texts = check_texts(list_of(inputs, "tokens()"))
+        found: list[Tokens] = [words.tokens(text, limit) for text in texts]
+        return found[0] if is_one(inputs) else found
+
+    def preprocess(
+        self, inputs: Sequence[Any], prompt: str | None = None, *, task: str | None = None
+    ) -> dict[str, Any]:
+        """The padded tokens of n texts: input_ids, token_type_ids, attention_mask, each (n, T).
+
+        Beside them stand "modality", which is "text", and with a prompt "prompt_length", the tokens
+        it takes with [CLS] before it. No texts give {}.
+        """
+        from minibert.models.bert_model import pad_rows
+        from minibert.models.encoding import Encoding
+
+        texts = check_texts(list_of(inputs, "preprocess()"))
+        if not texts:
+            return {}
+        job = Encoding(self.transformer, self._on_device, self.width, prompt or "", task)
+        rows = self.transformer.words.rows(with_prompt(job.prompt, texts), job.limit)
+        rows.cut.report(len(texts), job.limit, self.on_long)
+        features = {**pad_rows(rows, self.transformer.words), "modality": "text"}
+        return features | ({"prompt_length": job.prompt_length} if prompt else {})
+
+    def tokenize(self, texts: Sequence[Any], **named: Any) -> dict[str, Any]:
+        """The older name of preprocess()."""
+        return self.preprocess(texts, **named)
+
+    @property
+    def similarity_fn_name(self) -> str:
+        """The model's metric: "cosine", "dot", "euclidean" or "manhattan". Can be set."""
+        return self._similarity_fn_name
+
+    @similarity_fn_name.setter
+    def similarity_fn_name(self, name: str | None) -> None:
+        # None is the cosine, as with the reference.
+        self._similarity_fn_name = "cosine" if name is None else check_metric(name)
+
+    def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:
+        """Score vectors by the model's own metric: (n, D), (m, D) -> (n, m)."""
+        return SIMILARITIES[self.similarity_fn_name](a, b)
+
+    def similarity_pairwise(self, a: ArrayLike, b: ArrayLike) -> Array:
+        """Score each vector of a with the one of b in its place: (n, D), (n, D) -> (n,)."""
+        return PAIRWISE_SIMILARITIES[self.similarity_fn_name](a, b)
+
+    @property
+    def truncate_dim(self) -> int | None:
+        """How many dimensions of a vector are kept; None keeps all. Can be set."""
+        return self._truncate_dim
+
+    @truncate_dim.setter
+    def truncate_dim(self, truncate_dim: int | None) -> None:
+        check_counts(truncate_dim=truncate_dim)
+        self._truncate_dim = None if truncate_dim is None else int(truncate_dim)
+
+    @property
+    def width(self) -> int:
+        """The dimensions of a vector before truncate_dim."""
+        return self._pipeline.width
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The modules after the BERT, with their tensors on the host."""
+        return self._pipeline
+
+    @property
+    def pooling(self) -> Pooling:
+        """The pooling's settings, as they stand now."""
+        return self._pipeline.pooling
+
+    def get_embedding_dimension(self) -> int:
+        """The width of a vector, D."""
+        return min(self.truncate_dim or self.width, self.width)
+
+    get_sentence_embedding_dimension = get_embedding_dimension
+
+    def get_max_seq_length(self) -> int:
+        """The same as max_seq_length."""
+        return self.max_seq_length
+
+    @contextmanager
+    def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
+        """Keep another number of dimensions within the block."""
+        before = self.truncate_dim
+        self.truncate_dim = truncate_dim
+        try:
+            yield
+        finally:
+            self.truncate_dim = before
+
+    truncate_sentence_embeddings = truncate_embeddings
+
+    @property
+    def include_prompt(self) -> bool:
+        """Whether [CLS] and the prompt count in the pooling. Can be set."""
+        return self._pipeline.pooling.include_prompt
+
+    @include_prompt.setter
+    def include_prompt(self, include_prompt: bool) -> None:
+        pooling = self._pipeline.pooling._replace(include_prompt=include_prompt)
+        self._pipeline = self._pipeline._replace(pooling=pooling)
+        self.place_head()
+
+    def set_pooling_include_prompt(self, include_prompt: bool) -> None:
+        """The same as setting include_prompt."""
+        self.include_prompt = include_prompt
+
+    def place_head(self) -> None:
+        """Bring the modules' tensors to the transformer's device."""
+        self._on_device = self._pipeline.put(self.transformer.device.put_tensors)
+
+    def encode_multi_process(self, sentences: Sequence[str], pool: Processes, **named: Any) -> Any:
+        """The older name of encode(sentences, pool=pool)."""
+        return self.encode(sentences, pool=pool, **named)
+
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
+        """Write a folder that sentence-transformers and minibert load, with the same vectors.
+
+        The weights and the vocabulary are copied as they are; prompts, metric, maximum length,
+        truncate_dim and include_prompt are written as they stand now. Files of the same names that
+        are there are replaced, each when its successor is whole.
+
+        Raises FileExistsError where files of another model would stay beside these, OSError where
+        the model's own files are gone or written anew or cannot be copied, and then all stays as it
+        was; ValueError for prompts that could not be loaded again.
+        """
+        from minibert.checkpoint.save import save_model
+
+        check_prompts(self.prompts)
+        prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
+        changed = self.max_seq_length != self.transformer.loaded_max_seq_length
+        save_model(
+            self.folder,
+            self._loaded,
+            path,
+            hidden_size=self.config.hidden_size,
+            include_prompt=self.pooling.include_prompt,
+            max_seq_length=self.max_seq_length if changed else None,
+            settings={
+                "prompts": self.prompts,
+                "default_prompt_name": self.default_prompt_name,
+                "similarity_fn_name": self.similarity_fn_name,
+                "truncate_dim": self.truncate_dim,
+            },
+        )
+
+    save = save_pretrained
+
+    def __getitem__(self, index: int) -> Transformer | Module:
+        return list(self)[index]
+
+    def __len__(self) -> int:
+        return 1 + len(self.folder.modules)
+
+    def __iter__(self) -> Iterator[Transformer | Module]:
+        yield self.transformer
+        for module in self.folder.modules:
+            pools = type(module).__name__ == "Pooling"  # it may have been changed since
+            yield self._pipeline.pooling if pools else module
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments that make this model of its folder."""
+        return {**super().arguments(), "similarity_fn_name": self.similarity_fn_name}
+
+    def state(self) -> dict[str, Any]:
+        """The attributes to set afterwards."""
+        return {
+            **super().state(),
+            "similarity_reason": self.similarity_reason,
+            "truncate_dim": self.truncate_dim,
+            "include_prompt": self.include_prompt,
+        }
+
+    def computed_by(self) -> tuple[Any, ...]:
+        """What the vectors of a process depend on, beside encode()'s arguments."""
+        return *super().computed_by(), self.include_prompt
+
+
+def codes_of(found: Any, output_value: OutputValue, precision: Precision) -> Any:
+    """Vectors, or the states of tokens, as codes."""
+    if output_value is None:
+        raise ValueError("output_value=None shows what was computed, in float32; leave precision.")
+    return quantize_embeddings(found, precision)

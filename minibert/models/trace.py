@@ -1,0 +1,152 @@
+"""One text on its way through a model: every intermediate array, by name. Start at Trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minibert.bert.parameters import Config
+from minibert.common.arrays import Array
+from minibert.models.encoding import Encoding
+from minibert.tokens.tokenizer import Text, Tokens, with_prompt
+
+__all__ = ["Trace", "rollout"]
+
+
+class Trace(Mapping[str, Array]):
+    """The arrays that a model makes of one text, in their order: name -> float32 array.
+
+    `shapes` has the names and shapes without computing anything; the first array that is asked for
+    runs the forward pass, once, and keeps copies of those that match, on the host. T tokens, D
+    hidden_size, H heads, F intermediate_size; n counts layers from 0:
+
+    - embeddings.words (T, D): the rows of the word table
+    - embeddings.output (T, D): with position and token type, normalised
+    - layer.n.query (T, D), scaled by 1 / sqrt(D / H); layer.n.key, layer.n.value (T, D)
+    - layer.n.attention (H, T, T): a row of weights for each token, which sum to 1
+    - layer.n.context (T, D): the values mixed by these weights, head beside head
+    - layer.n.attention_output (T, D): projected, added to what was, normalised
+    - layer.n.intermediate (T, F): widened, after the activation
+    - layer.n.output (T, D): narrowed, added to what was, normalised
+      (in a ModernBERT the norm comes before each of the two steps, and once after the last layer)
+    - token_embeddings (T, E): what the pooling gets; sentence_embedding (W,): the vector
+    """
+
+    def __init__(self, encoding: Encoding, text: Text, keep: str = "*") -> None:
+        """Tokenise the text; `keep` is a pattern of names, as for files: "layer.*.attention".
+
+        Raises ValueError for a pattern that no array has, and where the model refuses a text as too
+        long.
+        """
+        words = encoding.transformer.words
+        (prompted,) = with_prompt(encoding.prompt, [text])
+        self.text = prompted  # with the prompt
+        self.tokens: Tokens = words.tokens(prompted, encoding.limit)
+        self._encoding = encoding
+        self._rows = words.rows([prompted], encoding.limit)
+        self._rows.cut.report(1, encoding.limit, encoding.on_long)
+        all_shapes = shapes_of(encoding, len(self.tokens.ids))
+        self.shapes = {name: all_shapes[name] for name in all_shapes if fnmatchcase(name, keep)}
+        if not self.shapes:
+            raise ValueError(f"keep is {keep!r}, which is no array's name; see trace.shapes.")
+
+    @property
+    def prompt_length(self) -> int:
+        """How many tokens [CLS] and the prompt take; 0 without a prompt."""
+        return self._encoding.prompt_length
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self.shapes:
+            raise KeyError(f"There is no array {name!r}; trace.shapes has those that are kept.")
+        return self._arrays[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.shapes  # the Mapping's own would run the model to find out
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:28} {shape}" for name, shape in self.shapes.items())
+
+    @cached_property
+    def _arrays(self) -> dict[str, Array]:
+        """All arrays of one forward pass that are to be kept, on the host."""
+        encoding, arrays = self._encoding, dict[str, Array]()
+        take = encoding.transformer.device.take
+
+        def keep(name: str, array: Array) -> None:
+            if name in self.shapes:
+                # Copied, for the kernels work in place; one text has one run of attention.
+                copied = np.array(take(array), dtype=np.float32)
+                arrays[name] = copied.reshape(self.shapes[name])
+
+        (ids,), types = self._rows.ids, self._rows.types
+        states, vectors = encoding.transformer.watched(
+            ids, None if types is None else types[0], encoding.both_of_pack, keep
+        )
+        keep("token_embeddings", states)
+        keep("sentence_embedding", vectors[0])
+        return arrays
+
+
+def shapes_of(encoding: Encoding, tokens: int) -> dict[str, tuple[int, ...]]:
+    """The name and the shape of every array that a text of so many tokens makes, in order."""
+    config: Config = encoding.transformer.config
+    states = tokens, config.hidden_size
+    words = tokens, config.embedding_size or config.hidden_size
+    of_layer: dict[str, tuple[int, ...]] = {
+        "query": states,
+        "key": states,
+        "value": states,
+        "attention": (config.num_attention_heads, tokens, tokens),
+        "context": states,
+        "attention_output": states,
+        "intermediate": (tokens, config.intermediate_size),
+        "output": states,
+    }
+    made = encoding.transformer.parameters
+    layers = len(made.layers) + len(made.rotary_layers)
+    of_layers = {
+        f"layer.{number}.{name}": shape
+        for number in range(layers)
+        for name, shape in of_layer.items()
+    }
+    return {
+        "embeddings.words": words,
+        "embeddings.output": states,
+        **of_layers,
+        "token_embeddings": (tokens, encoding.pipeline.token_width),
+        "sentence_embedding": (encoding.width,),
+    }
+
+
+def rollout(attentions: Iterable[ArrayLike]) -> Array:
+    """How much of each token reaches each other through all layers: L of (H, T, T) -> (T, T).
+
+    Row i says from which tokens position i has what it holds, as far as attention tells: heads are
+    averaged, half of every layer is the residual, and layers are multiplied. Rows sum to 1. Abnar
+    and Zuidema, "Quantifying Attention Flow in Transformers" (2020), section 3. It is a summary of
+    attention weights, no account of what the values did.
+
+    Raises ValueError for what is no (H, T, T), and where there is no layer.
+    """
+    flow: Array | None = None
+    for weights in map(np.asarray, attentions):
+        if weights.ndim != 3 or weights.shape[1] != weights.shape[2]:
+            raise ValueError(
+                f"A layer's attention has the shape {weights.shape}; expected (heads, T, T), as "
+                'trace["layer.0.attention"] has it.'
+            )
+        layer = (weights.mean(axis=0) + np.eye(weights.shape[1], dtype=weights.dtype)) / 2
+        flow = layer if flow is None else layer @ flow
+    if flow is None:
+        raise ValueError("There is no layer whose attention could be followed.")
+    return flow

@@ -1,0 +1,152 @@
+"""Many vectors in several matrices -> blocks of them, for threads to work on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minibert.common.arrays import Array, IntArray
+
+__all__ = ["Stack", "in_threads", "numbers_of"]
+
+# Rows of the first block; see Stack.blocks.
+FIRST_ROWS = 128
+
+
+class Stack:
+    """Matrices of one width, in memory or mapped, their rows numbered through from the first.
+
+    What is stored may be codes: `decode` makes vectors of some rows, (n, W) -> (n, D), whenever
+    they are read.
+    """
+
+    def __init__(
+        self,
+        matrices: Sequence[Any],
+        names: Sequence[str] | None = None,
+        decode: Callable[[NDArray[Any]], Array] | None = None,
+    ) -> None:
+        """Take matrices (n, W), and what messages call them. Raises ValueError for two widths."""
+        # Without the class memmap, a slice of which costs more than a small product.
+        self.matrices = [np.asarray(matrix) for matrix in matrices]
+        self.names = names or [f"matrix {number}" for number in range(len(self.matrices))]
+        stored = self.matrices[0].shape[-1] if self.matrices else 0
+        for name, matrix in zip(self.names, self.matrices, strict=True):
+            if matrix.ndim != 2 or matrix.shape[1] != stored:
+                raise ValueError(
+                    f"{name} has the shape {matrix.shape}; expected (n, {stored}), as "
+                    f"{self.names[0]} has it."
+                )
+        self.firsts = np.cumsum([0, *map(len, self.matrices)])  # and the end
+        self.decode = decode
+        self.width = self.vectors(self.matrices[0][:0]).shape[1] if self.matrices else 0
+
+    def __len__(self) -> int:
+        return int(self.firsts[-1])
+
+    def vectors(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """What some rows as stored are, (n, W) -> (n, D): numbers of any kind."""
+        return stored if self.decode is None else self.decode(stored)
+
+    def dtype(self, queries: Array) -> Any:
+        """What is computed in: float32, or float64 if there is any."""
+        wide = [matrix.dtype for matrix in self.matrices if matrix.dtype == np.float64]
+        return np.result_type(queries.dtype, *wide)
+
+    def blocks(self, rows: int, among: IntArray | None) -> Iterator[tuple[IntArray, NDArray[Any]]]:
+        """Some rows at a time: their numbers (n,), and (n, D) as stored; of all, or among some.
+
+        The first blocks are smaller, as of what comes first nearly all is among the best so far.
+        """
+        step = min(rows, FIRST_ROWS)
+        for begin, matrix in zip(self.firsts.tolist(), self.matrices, strict=False):
+            start = 0
+            while start < len(matrix):
+                block = matrix[start : start + step]
+                first = begin + start
+                numbers: IntArray = np.arange(first, first + len(block))
+                if among is not None:
+                    numbers = among[slice(*np.searchsorted(among, (first, first + len(block))))]
+                    block = block if len(numbers) == len(block) else block[numbers - first]
+                if len(numbers):
+                    yield numbers, block
+                start, step = start + step, min(rows, 2 * step)
+
+    def take(self, numbers: IntArray) -> NDArray[Any]:
+        """Some vectors: (p,) -> (p, D)."""
+        owners = self.owners(numbers)
+        kind = np.result_type(*self.matrices)
+        taken = np.empty((len(numbers), self.matrices[0].shape[1]), dtype=kind)
+        for owner in np.unique(owners):
+            mine = owners == owner
+            taken[mine] = self.matrices[owner][numbers[mine] - self.firsts[owner]]
+        return self.vectors(taken)
+
+    def owners(self, numbers: IntArray) -> IntArray:
+        """The matrix of each row."""
+        owners: IntArray = np.searchsorted(self.firsts, numbers, side="right") - 1
+        return owners
+
+    def place(self, number: int) -> str:
+        """Where a row is, in words."""
+        owner = int(self.owners(np.array([number]))[0])
+        return f"Row {number - self.firsts[owner]} of {self.names[owner]}"
+
+
+def numbers_of(
+    count: int, allowed: ArrayLike | None, excluded: ArrayLike | None
+) -> tuple[IntArray | None, IntArray]:
+    """The only numbers to look at, None being all of them, and those of them to leave out."""
+    but = checked_numbers([] if excluded is None else excluded, count, "excluded")
+    if allowed is None:
+        return None, but
+    among = checked_numbers(allowed, count, "allowed")
+    return np.setdiff1d(among, but, assume_unique=True), but[:0]
+
+
+def checked_numbers(numbers: ArrayLike, count: int, name: str) -> IntArray:
+    """Numbers of vectors in order, each once. Raises ValueError for one that no vector has."""
+    given = np.asarray(numbers)
+    if given.size and (given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= count):
+        raise ValueError(
+            f"{name} is {numbers!r:.80}; expected whole numbers from 0 to {count - 1}."
+        )
+    return np.unique(given.astype(np.int64))
+
+
+def in_threads(
+    work: Callable[..., None], items: Iterator[tuple[Any, ...]], most: int, threads: int | None
+) -> None:
+    """Do the work for each item, at most so many at a time. The first error ends it."""
+    from minibert.kernels.devices import one_blas_thread, thread_count
+
+    workers = min(thread_count(threads), most)
+    lock, ended = threading.Lock(), threading.Event()
+
+    def take() -> None:
+        try:
+            while not ended.is_set():
+                with lock:
+                    item = next(items, None)
+                if item is None:
+                    return
+                work(*item)
+        finally:
+            ended.set()
+
+    with one_blas_thread():
+        if workers == 1:
+            take()
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                for done in [pool.submit(take) for _ in range(workers)]:
+                    done.result()
+            finally:  # Ctrl-C comes here, while the others still work
+                ended.set()

@@ -1,0 +1,159 @@
+"""What stands out among many vectors: groups of texts alike, and pairs of paraphrases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minibert.common.arguments import check_given_counts
+from minibert.common.arrays import Array
+from minibert.common.progress import progress
+from minibert.scoring.matrices import Stack
+from minibert.scoring.nearest import nearest, score_function_of
+from minibert.scoring.similarity import ScoreFunction, as_rows, cos_sim, normalize_embeddings
+
+__all__ = ["community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"]
+
+
+class Encodes(Protocol):
+    """What paraphrase_mining needs of a model."""
+
+    def encode(self, inputs: Any, **arguments: Any) -> Any: ...
+
+
+def community_detection(
+    embeddings: ArrayLike,
+    threshold: float = 0.75,
+    min_community_size: int = 10,
+    batch_size: int = 1024,
+    show_progress_bar: bool = False,
+) -> list[list[int]]:
+    """Find groups of vectors around a centre: (n, D) -> lists of their numbers, the largest first.
+
+    Every vector with at least `min_community_size` vectors, itself among them, at a cosine of
+    `threshold` or more can be a centre. Larger groups come first, and a vector in two stays with
+    the first; of what is left of a group, at least `min_community_size` must remain. The centre is
+    the first number of a group, the others follow by falling cosine. `batch_size` rows are compared
+    at a time; it changes no result.
+
+    Raises TypeError for what are no vectors, ValueError for NaN and for a number that cannot be
+    meant.
+    """
+    check_given_counts(min_community_size=min_community_size, batch_size=batch_size)
+    if not isinstance(threshold, Real) or np.isnan(threshold):
+        raise ValueError(f"threshold is {threshold!r}; expected a number, of -1 to 1.")
+    vectors = normalize_embeddings(as_rows(embeddings))
+    if not np.isfinite(vectors).all():
+        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+        raise ValueError(f"Vector {row} of {len(vectors)} holds NaN or infinity.")
+    if len(vectors) < min_community_size:
+        return []
+    groups = []
+    with progress(len(vectors), show_progress_bar) as advance:
+        for start in range(0, len(vectors), batch_size):
+            for row, scores in enumerate(vectors[start : start + batch_size] @ vectors.T):
+                members = np.flatnonzero(scores >= threshold)
+                if len(members) >= min_community_size:
+                    order = np.argsort(-scores[members], kind="stable")
+                    groups.append((start + row, members[order]))
+            advance(min(batch_size, len(vectors) - start))
+    taken = np.zeros(len(vectors), dtype=bool)
+    communities = []
+    for centre, members in sorted(groups, key=lambda group: len(group[1]), reverse=True):
+        free = members[~taken[members]]
+        if not taken[centre] and len(free) >= min_community_size:
+            communities.append([centre, *free[free != centre].tolist()])
+            taken[communities[-1]] = True
+    return sorted(communities, key=len, reverse=True)
+
+
+def paraphrase_mining(
+    model: Encodes,
+    sentences: Sequence[str],
+    show_progress_bar: bool = False,
+    batch_size: int = 32,
+    query_chunk_size: int = 5000,
+    corpus_chunk_size: int = 100_000,
+    max_pairs: int = 500_000,
+    top_k: int = 100,
+    score_function: ScoreFunction | str = cos_sim,
+    truncate_dim: int | None = None,
+    prompt_name: str | None = None,
+    prompt: str | None = None,
+) -> list[list[float | int]]:
+    """Find the pairs of texts that mean the same: -> [score, i, j] with i < j, best first.
+
+    The texts' vectors go to paraphrase_mining_embeddings, which says what the rest means.
+
+    Raises TypeError for one text.
+    """
+    if isinstance(sentences, str):
+        raise TypeError(f"sentences is one text ({sentences!r:.40}); expected a list of them.")
+    vectors = model.encode(
+        sentences,
+        show_progress_bar=show_progress_bar,
+        batch_size=batch_size,
+        truncate_dim=truncate_dim,
+        prompt_name=prompt_name,
+        prompt=prompt,
+    )
+    return paraphrase_mining_embeddings(
+        vectors, query_chunk_size, corpus_chunk_size, max_pairs, top_k, score_function
+    )
+
+
+def paraphrase_mining_embeddings(
+    embeddings: ArrayLike,
+    query_chunk_size: int = 5000,
+    corpus_chunk_size: int = 100_000,
+    max_pairs: int = 500_000,
+    top_k: int = 100,
+    score_function: ScoreFunction | str = cos_sim,
+) -> list[list[float | int]]:
+    """Find the pairs of vectors that score highest: (n, D) -> [score, i, j] with i < j, best first.
+
+    Each vector proposes its `top_k` neighbours; of all these pairs, each counted once, the best
+    `max_pairs` are returned, equal ones by their numbers. The score must be the same in both
+    directions. The chunk sizes bound the memory and change no result.
+
+    Raises TypeError for what are no vectors, ValueError for NaN and for a number that cannot be
+    meant.
+    """
+    check_given_counts(
+        query_chunk_size=query_chunk_size,
+        corpus_chunk_size=corpus_chunk_size,
+        max_pairs=max_pairs,
+        top_k=top_k,
+    )
+    vectors = as_rows(embeddings)
+    stack = Stack([vectors], ["the embeddings"])
+    score = score_function_of(score_function)
+    kept = np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.float32)
+    for start in range(0, len(vectors), query_chunk_size):
+        chunk = vectors[start : start + query_chunk_size]
+        # One more than asked for, as a vector is its own neighbour.
+        ids, scores = nearest(
+            chunk, stack, top_k + 1, score, block_rows=corpus_chunk_size
+        )  # (q, k)
+        rows = np.arange(start, start + len(chunk))[:, None]
+        others = ids != rows
+        others &= np.cumsum(others, axis=1) <= top_k
+        pairs = np.stack([np.minimum(ids, rows), np.maximum(ids, rows)], axis=-1)
+        kept = best_pairs(
+            np.concatenate([kept[0], pairs[others]]),
+            np.concatenate([kept[1], scores[others]]),
+            max_pairs,
+        )
+    return [[score, *pair] for pair, score in zip(kept[0].tolist(), kept[1].tolist(), strict=True)]
+
+
+def best_pairs(pairs: Any, scores: Array, count: int) -> tuple[Any, Array]:
+    """The best of scored pairs, each once: (P, 2), (P,) -> at most `count` of both, best first."""
+    # Which of its two scores a pair keeps does not matter; they differ by rounding.
+    unique, first = np.unique(pairs, axis=0, return_index=True)
+    order = np.argsort(-scores[first], kind="stable")[:count]
+    return unique[order], scores[first][order]

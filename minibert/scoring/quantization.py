@@ -1,0 +1,167 @@
+"""float32 vectors -> codes of one byte or one bit a number. No files."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minibert.common.arrays import Array
+
+__all__ = ["Precision", "check_precision", "code_shape", "quantize_embeddings", "ranges_of"]
+
+logger = logging.getLogger(__name__)
+
+Precision: TypeAlias = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+
+# What each precision is stored as.
+CODES: dict[str, type[np.generic]] = {
+    "float32": np.float32,
+    "int8": np.int8,
+    "uint8": np.uint8,
+    "binary": np.int8,
+    "ubinary": np.uint8,
+}
+FEW = 100  # with fewer vectors than these, their ranges say little of others
+
+
+def quantize_embeddings(
+    embeddings: ArrayLike,
+    precision: Precision,
+    ranges: ArrayLike | None = None,
+    calibration_embeddings: ArrayLike | None = None,
+) -> Any:
+    """Turn vectors into codes: (n, D) -> (n, D) of int8 or uint8, or (n, ceil(D/8)) packed bits.
+
+    int8 and uint8 cut the range of each dimension into 255 steps and round down: code 0 (-128) is
+    the minimum, 254 or 255 (127) the maximum, and what lies outside is clipped. The ranges are
+    `ranges` (2, D), minima and maxima; else those of `calibration_embeddings` (m, D); else those of
+    the vectors themselves. ubinary and binary keep one bit, 1 for a number above 0, the first
+    dimension in the highest bit; binary subtracts 128 from each byte. A list of matrices gives a
+    list, all with the same ranges.
+
+    Raises ValueError for one vector without ranges, for codes or NaN instead of vectors, for ranges
+    of another width, and for another precision.
+    """
+    check_precision(precision)
+    if isinstance(embeddings, list) and embeddings and np.ndim(embeddings[0]) == 2:
+        matrices = [as_vectors(matrix) for matrix in embeddings]
+        if precision in ("int8", "uint8") and ranges is None:
+            pooled = np.concatenate(matrices)
+            ranges = ranges_of(pooled, precision, calibration_embeddings) if len(pooled) else None
+        return [quantize_embeddings(matrix, precision, ranges) for matrix in matrices]
+    if isinstance(embeddings, list) and not embeddings:
+        return []  # the reference's answer; of no vectors the width is not known
+    vectors = as_vectors(embeddings)
+    if vectors.ndim == 2 and len(vectors) == 0:
+        return np.zeros((0, code_shape(vectors.shape[1], precision)), dtype=CODES[precision])
+    if precision == "float32":
+        return vectors.astype(np.float32)
+    if precision in ("int8", "uint8"):
+        if ranges is None:
+            ranges = ranges_of(vectors, precision, calibration_embeddings)
+        codes = steps_up(vectors, checked_ranges(ranges, vectors.shape[-1]))
+        return codes.astype(np.uint8) if precision == "uint8" else (codes - 128).astype(np.int8)
+    bits = np.packbits(vectors > 0, axis=-1)
+    return bits if precision == "ubinary" else (bits - 128).astype(np.int8)
+
+
+def dequantize_embeddings(
+    codes: NDArray[Any], precision: str, width: int, ranges: ArrayLike | None = None
+) -> Array:
+    """Turn codes back into what they stand for: (n, W) -> (n, width) of float32.
+
+    A code of int8 or uint8 stands for the middle of its step in `ranges` (2, width), the highest
+    for the maximum; a bit for its sign, 1 or -1.
+
+    Raises ValueError for int8 and uint8 without ranges, and for another precision.
+    """
+    check_precision(precision)
+    if precision == "float32":
+        return codes.astype(np.float32, copy=False)
+    if precision in ("binary", "ubinary"):
+        packed = codes if precision == "ubinary" else (codes.view(np.uint8) ^ np.uint8(128))
+        bits = np.unpackbits(packed, axis=-1, count=width)
+        return bits.astype(np.float32) * 2 - 1
+    if ranges is None:
+        raise ValueError(f"Codes of {precision} stand for nothing without the ranges= of theirs.")
+    low, high = checked_ranges(ranges, width)
+    steps = codes.astype(np.float32)
+    steps += 128.5 if precision == "int8" else 0.5
+    np.minimum(steps, 255, out=steps)
+    steps *= (high - low) / 255
+    steps += low
+    return steps
+
+
+def check_precision(precision: object) -> None:
+    """Raise ValueError for a name that is none of Precision's."""
+    if precision not in get_args(Precision):
+        expected = ", ".join(map(repr, get_args(Precision)))
+        raise ValueError(f"precision is {precision!r}; expected one of {expected}.")
+
+
+def code_shape(width: int, precision: str) -> int:
+    """How many codes a vector of a width has."""
+    return (width + 7) // 8 if precision in ("binary", "ubinary") else width
+
+
+def as_vectors(embeddings: ArrayLike) -> Array:
+    """Vectors as an array, or ValueError for what has no code."""
+    vectors = np.asarray(embeddings)
+    if vectors.dtype.kind != "f":
+        found = "no vectors" if vectors.dtype == object else str(vectors.dtype)
+        raise ValueError(f"The embeddings are {found}; expected floats, not codes.")
+    if not np.isfinite(vectors).all():
+        raise ValueError("The embeddings hold NaN or infinity, which have no code.")
+    return vectors
+
+
+def ranges_of(vectors: Array, precision: str, calibration: ArrayLike | None) -> NDArray[Any]:
+    """The minimum and maximum of each dimension: (n, D) -> (2, D)."""
+    if calibration is not None:
+        vectors = as_vectors(calibration)
+        if vectors.ndim != 2 or len(vectors) < 2:
+            raise ValueError(
+                f"calibration_embeddings has the shape {vectors.shape}; expected (m, D), of two "
+                "vectors at least."
+            )
+    elif vectors.ndim == 1 or len(vectors) == 1:
+        raise ValueError(
+            f"One vector has no ranges for {precision}. Give ranges= or calibration_embeddings= "
+            "to quantize_embeddings(), of vectors like those to come."
+        )
+    elif len(vectors) < FEW:
+        logger.warning(
+            "The ranges for %s are those of %d vectors only; give ranges or calibration_embeddings "
+            "of more.",
+            precision,
+            len(vectors),
+        )
+    return np.vstack((np.min(vectors, axis=0), np.max(vectors, axis=0)))
+
+
+def checked_ranges(ranges: ArrayLike, width: int) -> NDArray[Any]:
+    """Minima and maxima as float32 (2, D), or ValueError."""
+    limits = np.asarray(ranges, dtype=np.float32)
+    if limits.shape != (2, width):
+        raise ValueError(
+            f"The ranges have the shape {limits.shape}; expected (2, {width}), the minimum and the "
+            "maximum of each dimension."
+        )
+    if not (limits[0] <= limits[1]).all():  # NaN neither
+        dimension = int(np.flatnonzero(~(limits[0] <= limits[1]))[0])
+        low, high = limits[:, dimension].tolist()
+        raise ValueError(f"The range of dimension {dimension} is {low} to {high}.")
+    return limits
+
+
+def steps_up(vectors: Array, ranges: NDArray[Any]) -> Array:
+    """How many whole steps above its minimum each number lies, 0 to 255: -> the same shape."""
+    starts = ranges[0]
+    steps = (ranges[1] - starts) / 255
+    steps = np.where(steps == 0, 1, steps)  # a dimension that never changes
+    codes: Array = np.clip(np.floor((vectors - starts) / steps), 0, 255)
+    return codes

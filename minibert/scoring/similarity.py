@@ -1,0 +1,209 @@
+"""Vectors -> scores. Higher is closer, so distances are negative. No texts, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minibert.common.arrays import Array
+from minibert.kernels.cpu import normalize_
+
+__all__ = [
+    "PAIRWISE_SIMILARITIES",
+    "SIMILARITIES",
+    "ScoreFunction",
+    "SimilarityFunction",
+    "cos_sim",
+    "dot_score",
+    "euclidean_sim",
+    "manhattan_sim",
+    "normalize_embeddings",
+    "pairwise_angle_sim",
+    "pairwise_cos_sim",
+    "pairwise_dot_score",
+    "pairwise_euclidean_sim",
+    "pairwise_manhattan_sim",
+]
+
+# (n, D), (m, D) -> (n, m)
+ScoreFunction: TypeAlias = Callable[[Any, Any], Array]
+
+# Numbers of one temporary: 64 MB of float32.
+BLOCK_FLOATS = 1 << 24
+
+
+class SimilarityFunction(StrEnum):
+    """The names of the metrics, as sentence-transformers has them; each is a str."""
+
+    COSINE = "cosine"
+    DOT_PRODUCT = "dot"
+    DOT = "dot"
+    EUCLIDEAN = "euclidean"
+    MANHATTAN = "manhattan"
+
+
+def dot_score(a: ArrayLike, b: ArrayLike) -> Array:
+    """The dot product of every vector of a with every one of b: (n, D), (m, D) -> (n, m).
+
+    A single vector (D,) counts as one row. Whole numbers and half precision are computed as
+    float32, so codes of int8 do not overflow. Raises ValueError if the widths differ.
+    """
+    left, right = rows_of(a, b)
+    return left @ right.T
+
+
+def cos_sim(a: ArrayLike, b: ArrayLike) -> Array:
+    """The cosine of every vector of a with every one of b: (n, D), (m, D) -> (n, m).
+
+    A vector of zeros has the cosine 0 with everything. Otherwise as dot_score.
+    """
+    left, right = map(normalize_embeddings, rows_of(a, b))
+    return left @ right.T
+
+
+def euclidean_sim(a: ArrayLike, b: ArrayLike) -> Array:
+    """Minus the Euclidean distance of every vector of a from every one of b: -> (n, m)."""
+    left, right = rows_of(a, b)
+    # |x - y|^2 = |x|^2 - 2 xy + |y|^2 cancels for neighbours; in float64 the loss is out of sight.
+    wide = right.astype(np.float64)
+    squares = np.vecdot(wide, wide)  # (m,)
+    scores = np.empty((len(left), len(right)), dtype=left.dtype)
+    for rows in blocks(len(left), len(right)):
+        block = left[rows].astype(np.float64)
+        distances = squares - 2 * (block @ wide.T) + np.vecdot(block, block)[:, None]
+        scores[rows] = -np.sqrt(np.maximum(distances, 0))
+    return scores
+
+
+def manhattan_sim(a: ArrayLike, b: ArrayLike) -> Array:
+    """Minus the sum of absolute differences, every vector of a with every one of b: -> (n, m)."""
+    left, right = rows_of(a, b)
+    scores = np.empty((len(left), len(right)), dtype=left.dtype)
+    for rows in blocks(len(left), right.size):
+        scores[rows] = -np.abs(left[rows, None] - right).sum(axis=2)
+    return scores
+
+
+def pairwise_dot_score(a: ArrayLike, b: ArrayLike) -> Array:
+    """The dot product of each vector of a with the one of b in its place: (n, D), (n, D) -> (n,).
+
+    Two single vectors give one number, (). Raises ValueError if the shapes differ.
+    """
+    left, right = pairs_of(a, b)
+    products: Array = np.vecdot(left, right)
+    return products
+
+
+def pairwise_cos_sim(a: ArrayLike, b: ArrayLike) -> Array:
+    """The cosine of each vector of a with the one of b in its place: -> (n,)."""
+    return pairwise_dot_score(*map(normalize_embeddings, pairs_of(a, b)))
+
+
+def pairwise_euclidean_sim(a: ArrayLike, b: ArrayLike) -> Array:
+    """Minus the Euclidean distance of each vector of a from the one of b in its place: -> (n,)."""
+    left, right = pairs_of(a, b)
+    difference = left - right
+    distances: Array = np.sqrt(np.vecdot(difference, difference))
+    return -distances
+
+
+def pairwise_manhattan_sim(a: ArrayLike, b: ArrayLike) -> Array:
+    """Minus the sum of absolute differences of the vectors in one place: -> (n,)."""
+    left, right = pairs_of(a, b)
+    distances: Array = np.abs(left - right).sum(axis=-1)
+    return -distances
+
+
+def pairwise_angle_sim(a: ArrayLike, b: ArrayLike) -> Array:
+    """|cos + sin| of the angle between the vectors in one place: (n, D), (n, D) -> (n,).
+
+    The first half of the dimensions are the real parts of complex numbers, the second half their
+    imaginary parts: Li and Li, "AnglE-optimized Text Embeddings" (2023), section 3.4. An odd
+    dimension gets a zero.
+    """
+    left, right = map(as_rows, pairs_of(a, b))
+    if left.shape[1] % 2:
+        left, right = (np.pad(rows, ((0, 0), (0, 1))) for rows in (left, right))
+    left, right = normalize_embeddings(left), normalize_embeddings(right)
+    half = left.shape[1] // 2
+    sines = np.vecdot(left[:, half:], right[:, :half]) - np.vecdot(left[:, :half], right[:, half:])
+    angles: Array = np.abs(np.vecdot(left, right) + sines)
+    return angles
+
+
+# similarity_fn_name -> the function of all pairs, and that of the pairs in one place.
+SIMILARITIES: dict[str, ScoreFunction] = {
+    "cosine": cos_sim,
+    "dot": dot_score,
+    "euclidean": euclidean_sim,
+    "manhattan": manhattan_sim,
+}
+PAIRWISE_SIMILARITIES: dict[str, ScoreFunction] = {
+    "cosine": pairwise_cos_sim,
+    "dot": pairwise_dot_score,
+    "euclidean": pairwise_euclidean_sim,
+    "manhattan": pairwise_manhattan_sim,
+}
+
+
+def normalize_embeddings(embeddings: ArrayLike) -> Array:
+    """A copy with each vector divided by its Euclidean length; zeros stay. Of any shape."""
+    vectors = as_floats(embeddings).copy()
+    normalize_(vectors)
+    return vectors
+
+
+def rows_of(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
+    """Both as float matrices of one width."""
+    left, right = as_rows(a), as_rows(b)
+    if left.shape[1] != right.shape[1]:
+        raise ValueError(
+            f"The vectors have {left.shape[1]} and {right.shape[1]} dimensions; "
+            "only vectors of one model can be compared."
+        )
+    return left, right
+
+
+def pairs_of(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
+    """Both as floats of one shape, or one of them a single vector that goes with all."""
+    left, right = as_floats(a), as_floats(b)
+    if left.shape != right.shape and (
+        left.shape[-1:] != right.shape[-1:] or 1 not in (left.ndim, right.ndim)
+    ):
+        raise ValueError(
+            f"The vectors have the shapes {left.shape} and {right.shape}; "
+            "a score of each pair needs two of one shape."
+        )
+    return left, right
+
+
+def as_rows(vectors: ArrayLike, name: str = "vectors") -> Array:
+    """Vectors as a matrix (n, D) of float32, or of float64 if they were."""
+    rows = as_floats(vectors)
+    if rows.ndim == 1:
+        rows = rows[None] if rows.size else rows.reshape(0, 0)
+    if rows.ndim != 2:
+        raise ValueError(f"The {name} have the shape {rows.shape}; expected (D,) or (n, D).")
+    return rows
+
+
+def as_floats(vectors: ArrayLike) -> Array:
+    """Numbers as float32, or as float64 if they were. Raises TypeError for texts and None."""
+    array = np.asarray(vectors)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"These are no vectors ({vectors!r:.60}); encode() makes them of texts.")
+    # Python's own floats are of 64 bits, but nobody chose that.
+    written = isinstance(vectors, list | tuple) and not any(hasattr(v, "dtype") for v in vectors)
+    is_wide = array.dtype == np.float64 and not written
+    return array if is_wide else array.astype(np.float32, copy=False)
+
+
+def blocks(rows: int, floats_per_row: int) -> Iterator[slice]:
+    """Some rows at a time, so that a temporary stays at BLOCK_FLOATS numbers."""
+    step = max(1, BLOCK_FLOATS // max(1, floats_per_row))
+    for start in range(0, rows, step):
+        yield slice(start, start + step)

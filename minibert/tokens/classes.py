@@ -1,0 +1,360 @@
+"""The classes of tokenizers that folders name, and what each builds of its files: CLASSES.
+
+transformers rebuilds most of them: of tokenizer.json only the vocabulary and the added tokens
+count; how a text is split is the class's. A few take tokenizer.json as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from base64 import b64decode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import BPE, Unigram, WordPiece
+
+from minibert.common.json_files import is_there, read_text, setting
+from minibert.common.shell import tokenizer_command
+from minibert.errors import CheckpointError
+
+__all__ = [
+    "CLASSES",
+    "SPECIAL_NAMES",
+    "WITH_TYPES",
+    "TokenizerClass",
+    "bert_subclass",
+    "token_text",
+    "word_piece",
+]
+
+# A folder, its settings, the content of tokenizer.json or {} -> the tokenizer, not yet framed.
+Build: TypeAlias = Callable[[Path, dict[str, Any], dict[str, Any]], Tokenizer]
+# A tokenizer and its special tokens by name: says what stands around a text, and between two.
+Frame: TypeAlias = Callable[[Tokenizer, dict[str, str]], None]
+
+# The special tokens' names in the order in which transformers adds them.
+SPECIAL_NAMES = (
+    *("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"),
+)
+
+
+def word_piece(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
+    """A BERT's tokenizer over the folder's words."""
+    path = folder / "tokenizer_config.json"
+    unknown = token_text(settings.get("unk_token")) or "[UNK]"
+    backend = Tokenizer(read_words(folder, content, unknown))
+    backend.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=setting(path, settings, "tokenize_chinese_chars", bool, True),
+        strip_accents=setting(path, settings, "strip_accents", bool),
+        # Lower case by default, also where the file is missing: so does the reference.
+        lowercase=setting(path, settings, "do_lower_case", bool, True),
+    )
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece(prefix="##")
+    return backend
+
+
+def read_words(folder: Path, content: dict[str, Any], unknown: str) -> WordPiece:
+    """The WordPiece model of tokenizer.json, whose content is given, or else of vocab.txt."""
+    path = folder / "tokenizer.json"
+    if content:
+        model = setting(path, content, "model", dict, {})
+        vocabulary = setting(path, model, "vocab", dict)
+        if model.get("type", "WordPiece") != "WordPiece" or not vocabulary:
+            raise CheckpointError(f"{path}: the model is no WordPiece with a vocabulary.")
+        if set(map(type, vocabulary.values())) != {int} or min(vocabulary.values()) < 0:
+            raise CheckpointError(f"{path}: the vocabulary has ids that are no whole numbers.")
+        if max(vocabulary.values()) >= 1 << 32:
+            raise CheckpointError(
+                f"{path}: the vocabulary goes up to the id {max(vocabulary.values())}, "
+                "which no model has."
+            )
+        words = WordPiece(vocabulary, unk_token=unknown)
+    elif is_there(folder / "vocab.txt"):
+        read_text(folder / "vocab.txt")  # or the library says neither which file nor where
+        words = WordPiece.from_file(str(folder / "vocab.txt"), unk_token=unknown)
+    else:
+        raise CheckpointError(
+            f"{folder} has no vocabulary, neither in tokenizer.json nor in vocab.txt."
+        )
+    if words.token_to_id(unknown) is None:
+        raise CheckpointError(f"{folder}: the vocabulary has no {unknown}, the unknown word.")
+    return words
+
+
+def byte_level(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
+    """A RoBERTa's: pairs of bytes, of tokenizer.json or of vocab.json and merges.txt."""
+    try:
+        words = read_pairs(folder, content)
+    except CheckpointError:
+        raise
+    except Exception as error:  # the library raises nothing narrower
+        raise CheckpointError(f"{folder} has no BPE that can be built: {error}.") from error
+    backend = Tokenizer(words)
+    prefix = setting(folder / "tokenizer_config.json", settings, "add_prefix_space", bool, False)
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    backend.decoder = decoders.ByteLevel()
+    return backend
+
+
+def read_pairs(folder: Path, content: dict[str, Any]) -> BPE:
+    """The BPE model of tokenizer.json, whose content is given, or else of the older files."""
+    path = folder / "tokenizer.json"
+    if content:
+        model = setting(path, content, "model", dict, {})
+        vocabulary, merges = setting(path, model, "vocab", dict), model.get("merges")
+        if model.get("type", "BPE") != "BPE" or not vocabulary or not isinstance(merges, list):
+            raise CheckpointError(f"{path}: the model is no BPE with a vocabulary and merges.")
+        pairs = [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in merges]
+        return BPE(vocabulary, pairs, continuing_subword_prefix="", end_of_word_suffix="")
+    older = folder / "vocab.json", folder / "merges.txt"
+    if all(map(is_there, older)):
+        for file in older:
+            read_text(file)
+        return BPE.from_file(
+            *map(str, older),
+            continuing_subword_prefix="", end_of_word_suffix="",
+        )  # fmt: skip
+    raise CheckpointError(
+        f"{folder} has no vocabulary, neither in tokenizer.json nor in vocab.json and merges.txt."
+    )
+
+
+def unigram(
+    folder: Path, settings: dict[str, Any], content: dict[str, Any], unknown: int | str
+) -> Tokenizer:
+    """Pieces of sentencepiece with their scores, and the blanks as a character of their own.
+
+    `unknown` is the id of the unknown word, or its text.
+    """
+    path = folder / "tokenizer.json"
+    if not content:
+        command, written = tokenizer_command(folder)
+        raise CheckpointError(
+            f"{path} is missing, and a sentencepiece model alone is not read. Where transformers "
+            f"and sentencepiece are installed, write one into a new folder, and copy {written}, "
+            f"nothing else of it, into {folder}: {command}"
+        )
+    pieces = read_pieces(path, setting(path, content, "model", dict, {}).get("vocab"))
+    if not pieces:
+        raise CheckpointError(f"{path}: the model is no Unigram with a vocabulary.")
+    if isinstance(unknown, str):
+        unknown = next((id for id, (piece, _) in enumerate(pieces) if piece == unknown), 0)
+    if unknown >= len(pieces):
+        raise CheckpointError(f"{path}: the vocabulary has {len(pieces)} pieces, too few.")
+    backend = Tokenizer(Unigram(pieces, unk_id=unknown, byte_fallback=False))
+    prefix = true_if_missing(folder / "tokenizer_config.json", settings, "add_prefix_space")
+    scheme = "always" if prefix else "never"
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme=scheme)]
+    )
+    backend.decoder = decoders.Metaspace(prepend_scheme=scheme)
+    return backend
+
+
+def read_pieces(path: Path, vocabulary: object) -> list[tuple[str, float]]:
+    """The pieces of a sentencepiece model with their scores, checked."""
+    try:
+        pieces = [(piece, float(score)) for piece, score in vocabulary or ()]  # type: ignore
+        if not all(isinstance(piece, str) and math.isfinite(score) for piece, score in pieces):
+            raise ValueError("a piece is no text, or a score no number")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"{path}: the vocabulary is no list of [piece, score].") from error
+    return pieces
+
+
+def true_if_missing(path: Path, settings: dict[str, Any], key: str) -> bool:
+    """A setting that is true where it is missing, and false where it is null."""
+    # So does the reference, whose classes ask whether what they are given is true.
+    found: bool = setting(path, {key: True, **settings}, key, bool, False)
+    return found
+
+
+def xlm_roberta(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
+    """Unigram, with the normalizer's table and nothing else of it."""
+    path, backend = folder / "tokenizer.json", unigram(folder, settings, content, 3)
+    if table := character_table(path, content):
+        backend.normalizer = table
+    return backend
+
+
+def camembert(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
+    """The same, with the unknown word wherever it stands."""
+    unknown = token_text(settings.get("unk_token")) or "<unk>"
+    path, backend = folder / "tokenizer.json", unigram(folder, settings, content, unknown)
+    if table := character_table(path, content):
+        backend.normalizer = table
+    return backend
+
+
+def albert(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
+    """Unigram after the normalisation that ALBERT's first code had, and then the table."""
+    path = folder / "tokenizer_config.json"
+    backend = unigram(folder, settings, content, 1)
+    steps: list[Any] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
+    if not setting(path, settings, "keep_accents", bool, False):
+        steps += [normalizers.NFKD(), normalizers.StripAccents()]
+    if true_if_missing(path, settings, "do_lower_case"):
+        steps.append(normalizers.Lowercase())
+    if table := character_table(folder / "tokenizer.json", content):
+        steps.append(table)
+    backend.normalizer = normalizers.Sequence(steps)
+    # Unlike the other classes', what stands around a text is that of the file.
+    backend.post_processor = as_it_stands(folder, settings, content).post_processor
+    return backend
+
+
+def character_table(path: Path, content: dict[str, Any]) -> Any:
+    """The table of characters that a sentencepiece model was trained with, if there is one."""
+    normalizer = setting(path, content, "normalizer", dict, {})
+    for step in setting(path, normalizer, "normalizers", list, [normalizer]):
+        if isinstance(step, dict) and step.get("type") == "Precompiled":
+            try:
+                return normalizers.Precompiled(b64decode(step["precompiled_charsmap"], None, True))
+            except Exception as error:  # the library raises nothing narrower
+                raise CheckpointError(
+                    f"{path}: the normalizer's precompiled_charsmap is no table of characters."
+                ) from error
+    return None
+
+
+def as_it_stands(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
+    """The tokenizer of a tokenizer.json, without its truncation and padding."""
+    if not content:
+        raise CheckpointError(
+            f"{folder / 'tokenizer.json'} is missing; the folder's tokenizer_class needs it."
+        )
+    character_table(folder / "tokenizer.json", content)  # in a broken one the library panics
+    try:
+        backend = Tokenizer.from_str(json.dumps(content))
+    except Exception as error:  # the library raises nothing narrower
+        raise CheckpointError(f"{folder / 'tokenizer.json'} is no tokenizer: {error}.") from error
+    backend.no_truncation()
+    backend.no_padding()
+    return backend
+
+
+def bert_subclass(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
+    """A tokenizer.json as it stands, or a BERT's tokenizer of older files."""
+    return (as_it_stands if content else word_piece)(folder, settings, content)
+
+
+def frame_as_bert(backend: Tokenizer, special: dict[str, str]) -> None:
+    """Put [CLS] before a text and [SEP] behind it; a pair's second text has the type 1."""
+    cls, sep = special["cls_token"], special["sep_token"]
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{cls}:0 $A:0 {sep}:0",
+        pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
+        special_tokens=[(text, backend.token_to_id(text)) for text in (cls, sep)],
+    )
+
+
+def frame_with(first: str, last: str) -> Frame:
+    """Put <s> before a text and </s> behind it; two of these stand between the texts of a pair.
+
+    `first` and `last` are the names that the two special tokens go by.
+    """
+
+    def frame(backend: Tokenizer, special: dict[str, str]) -> None:
+        begin, end = special[first], special[last]
+        backend.post_processor = processors.TemplateProcessing(
+            single=f"{begin} $A {end}",
+            pair=f"{begin} $A {end} {end} $B {end}",
+            special_tokens=[(text, backend.token_to_id(text)) for text in (begin, end)],
+        )
+
+    return frame
+
+
+def frame_as_albert(backend: Tokenizer, special: dict[str, str]) -> None:
+    """What stands around a text is in tokenizer.json, or else as in a BERT."""
+    if backend.post_processor is None:
+        frame_as_bert(backend, special)
+
+
+def leave_frame(backend: Tokenizer, special: dict[str, str]) -> None:
+    """What stands around a text is in tokenizer.json."""
+
+
+def token_text(value: object) -> str | None:
+    """A special token's text; a folder may give the token as an object. None where it has none."""
+    if isinstance(value, dict):
+        value = value.get("content")
+    return value if isinstance(value, str) else None
+
+
+WITH_TYPES = ("input_ids", "token_type_ids", "attention_mask")
+WITHOUT_TYPES = ("input_ids", "attention_mask")
+# The special tokens of a BERT, of a RoBERTa, of an ALBERT.
+OF_BERT = {
+    "unk_token": "[UNK]",
+    "sep_token": "[SEP]",
+    "pad_token": "[PAD]",
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+}
+OF_ROBERTA = {
+    "bos_token": "<s>",
+    "eos_token": "</s>",
+    "unk_token": "<unk>",
+    "sep_token": "</s>",
+    "pad_token": "<pad>",
+    "cls_token": "<s>",
+    "mask_token": "<mask>",
+}
+OF_ALBERT = {
+    **OF_BERT,
+    "bos_token": "[CLS]",
+    "eos_token": "[SEP]",
+    "unk_token": "<unk>",
+    "pad_token": "<pad>",
+}
+
+
+class TokenizerClass(NamedTuple):
+    """How a tokenizer is built; the defaults are BertTokenizer's."""
+
+    build: Build = word_piece
+    frame: Frame = frame_as_bert
+    input_names: tuple[str, ...] = WITH_TYPES  # in the order of transformers' own output
+    special_tokens: dict[str, str] = OF_BERT
+    extra_special_tokens: tuple[str, ...] = ()  # where a folder names none
+
+
+AS_ROBERTA = frame_with("cls_token", "sep_token")
+BERT = TokenizerClass()
+BERT_SUBCLASS = TokenizerClass(bert_subclass)
+AS_IT_STANDS = TokenizerClass(as_it_stands, leave_frame, WITHOUT_TYPES, {})
+AS_XLM_ROBERTA = frame_with("bos_token", "eos_token")
+XLM_ROBERTA = TokenizerClass(xlm_roberta, AS_XLM_ROBERTA, WITHOUT_TYPES, OF_ROBERTA)
+
+# tokenizer_class in tokenizer_config.json, without "Fast" at its end -> how it is built.
+CLASSES: dict[str, TokenizerClass] = {
+    "BertTokenizer": BERT,
+    "DistilBertTokenizer": BERT._replace(input_names=WITHOUT_TYPES),
+    # Other names that transformers has for BertTokenizer itself.
+    "ElectraTokenizer": BERT,
+    "LayoutLMTokenizer": BERT,
+    "LxmertTokenizer": BERT,
+    "MobileBertTokenizer": BERT,
+    "SqueezeBertTokenizer": BERT,
+    # Subclasses of it that take a tokenizer.json as it stands, but for [CLS] and [SEP].
+    "ConvBertTokenizer": BERT_SUBCLASS,
+    "DPRContextEncoderTokenizer": BERT_SUBCLASS,
+    "DPRQuestionEncoderTokenizer": BERT_SUBCLASS,
+    "PreTrainedTokenizer": AS_IT_STANDS,
+    "TokenizersBackend": AS_IT_STANDS,
+    "RobertaTokenizer": TokenizerClass(byte_level, AS_ROBERTA, WITHOUT_TYPES, OF_ROBERTA),
+    "MPNetTokenizer": TokenizerClass(
+        word_piece, AS_ROBERTA, WITHOUT_TYPES, {**OF_ROBERTA, "unk_token": "[UNK]"}
+    ),
+    "XLMRobertaTokenizer": XLM_ROBERTA,
+    "CamembertTokenizer": XLM_ROBERTA._replace(
+        build=camembert, extra_special_tokens=("<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED")
+    ),
+    "AlbertTokenizer": TokenizerClass(albert, frame_as_albert, WITHOUT_TYPES, OF_ALBERT),
+}

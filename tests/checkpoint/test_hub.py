@@ -1,0 +1,668 @@
+"""A model's name -> its folder: what counts as cached, what is asked of the hub, what is not."""
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import huggingface_hub
+import pytest
+from golden_files import GOLDEN
+from huggingface_hub import constants
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.utils import filter_repo_objects, tqdm
+
+from minibert import CheckpointError, ModelUnavailableError, SentenceTransformer
+from minibert.checkpoint.hub import find_model, find_pickles, hub_name
+
+TINY = "sentence-transformers/tiny"
+OTHER_COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
+
+# What a repository on the hub may hold, besides what is read.
+SMALL = [
+    "1_Pooling/config.json",
+    "config.json",
+    "config_sentence_transformers.json",
+    "model.safetensors.index.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "0_Transformer/config.json",
+    "0_Transformer/vocab.txt",
+]
+WEIGHTS = [
+    "model.safetensors",
+    "model-00001-of-00002.safetensors",
+    "0_Transformer/model.safetensors",
+]
+UNREAD = [
+    "README.md",
+    "flax_model.msgpack",
+    "onnx/config.json",
+    "onnx/model.onnx",
+    "onnx/model.safetensors",
+    "openvino/openvino_model.bin",
+    "pytorch_model.bin",
+    "pytorch_model-00001-of-00002.bin",
+    "0_Transformer/pytorch_model.bin",
+    "rust_model.ot",
+    "tf_model.h5",
+    "train_script.py",
+    "training_args.bin",
+]
+
+
+def python(code, *arguments, **environment):
+    """Run code in a process of its own, for what is read from the environment at import."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+FIND = """
+import sys
+from minibert.checkpoint.hub import find_model
+try:
+    print(find_model(sys.argv[1]))
+except OSError as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch):
+    """As if nobody had switched downloads off; a test that wants them off says so."""
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+
+
+class Hub:
+    """Stands in for huggingface_hub.snapshot_download: nothing is cached, all can be had."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.looks, self.downloads, self.listed = [], [], []
+
+    def __call__(self, name, **options):
+        call = {"name": name, **options}
+        if options["local_files_only"]:
+            self.looks.append(call)
+            raise LocalEntryNotFoundError("nothing is cached")
+        self.downloads.append(call)
+        return str(self.folder)
+
+
+@pytest.fixture
+def hub(monkeypatch, folder):
+    hub = Hub(folder)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
+    return hub
+
+
+@pytest.fixture
+def listing(monkeypatch, hub):
+    """What the hub says that a repository has: files(...); by default it is not to be reached."""
+    found = []
+
+    def model_info(name, **options):
+        hub.listed.append({"name": name, **options})
+        if not found:
+            raise OSError("the hub is not to be reached")
+        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in found])
+
+    monkeypatch.setattr(huggingface_hub, "model_info", model_info)
+    return lambda *names: found.extend(names)
+
+
+@pytest.fixture
+def tiny(cache):
+    """A cached model, at its commit."""
+    return cache(TINY, GOLDEN / "gelu")
+
+
+def fetched(call):
+    """Which of the files above a download takes, by the hub library's own filter."""
+    return set(
+        filter_repo_objects(
+            SMALL + WEIGHTS + UNREAD,
+            allow_patterns=call["allow_patterns"],
+            ignore_patterns=call["ignore_patterns"],
+        )
+    )
+
+
+def test_a_local_folder_needs_no_network_library():
+    code = """
+import sys
+from minibert import SentenceTransformer
+print(len(SentenceTransformer(sys.argv[1]).encode(["a", "b"])), "huggingface_hub" in sys.modules)
+"""
+    done = python(code, GOLDEN / "gelu")
+    assert (done.stdout, done.stderr) == ("2 False\n", "")
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_folder_is_found_as_it_is(folder, kind, no_network):
+    assert find_model(kind(folder)) == folder
+
+
+def test_a_folder_in_the_home_is_found(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert find_model(f"~/{folder.name}") == folder
+
+
+def test_a_folder_here_comes_before_a_cached_model_of_that_name(tiny, folder, monkeypatch):
+    folder.rename(folder.parent / "tiny")
+    monkeypatch.chdir(folder.parent)
+    assert find_model("tiny") == Path("tiny")
+
+
+@pytest.mark.parametrize("name", [TINY, "tiny"])
+def test_a_cached_model_is_found_by_its_name_without_the_network(tiny, name, no_network):
+    assert find_model(name) == tiny
+
+
+@pytest.mark.parametrize("golden", ["gelu", "large_epsilon", "old_layout", "plain", "sharded"])
+def test_a_cached_model_of_every_layout_is_complete(cache, golden, no_network):
+    snapshot = cache("someone/model", GOLDEN / golden)
+    assert find_model("someone/model") == snapshot
+
+
+def test_a_module_that_has_no_settings_needs_no_file(cache, no_network):
+    snapshot = cache("someone/model", GOLDEN / "large_epsilon")
+    shutil.rmtree(snapshot / "2_Normalize", ignore_errors=True)
+    assert find_model("someone/model") == snapshot
+
+
+def test_a_cached_model_encodes_without_the_network(tiny, no_network):
+    vectors = SentenceTransformer("tiny").encode(["a", "b"])
+    assert vectors.shape == (2, 20)
+
+
+def test_the_original_berts_have_no_owner(cache, no_network):
+    snapshot = cache("bert-base-uncased", GOLDEN / "plain")
+    assert find_model("bert-base-uncased") == snapshot
+
+
+def test_a_cached_model_is_found_by_branch_and_by_commit(cache, tiny, no_network):
+    other = tiny.parent / OTHER_COMMIT
+    shutil.copytree(tiny, other, symlinks=True)
+    (tiny.parent.parent / "refs" / "next").write_text(OTHER_COMMIT)
+    assert find_model(TINY) == tiny
+    assert find_model(TINY, revision="main") == tiny
+    assert find_model(TINY, revision="next") == other
+    assert find_model(TINY, revision=OTHER_COMMIT) == other
+    assert find_model(TINY, revision=tiny.name) == tiny
+
+
+def test_a_revision_that_is_not_cached_is_not_another_one(tiny):
+    with pytest.raises(ModelUnavailableError, match=TINY):
+        find_model(TINY, revision="next", local_files_only=True)
+
+
+def test_the_argument_for_the_cache_beats_the_environment(tiny, cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "empty"))
+    assert find_model(TINY, cache_folder=str(cache.root), local_files_only=True) == tiny
+    with pytest.raises(ModelUnavailableError, match=re.escape(str(tmp_path / "empty"))):
+        find_model(TINY, local_files_only=True)
+
+
+def test_hf_home_says_where_the_cache_is(tiny, cache, monkeypatch):
+    for name in ("SENTENCE_TRANSFORMERS_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    assert cache.root.name == "hub"  # as in $HF_HOME/hub
+    done = python(FIND, "tiny", HF_HOME=str(cache.root.parent), HF_HUB_OFFLINE="1")
+    assert (done.stdout, done.stderr) == (f"{tiny}\n", "")
+
+
+def test_offline_and_not_cached_says_what_to_do(cache):
+    done = python(FIND, "someone/missing", HF_HUB_OFFLINE="1")
+    assert done.stdout.startswith("ModelUnavailableError: someone/missing: ")
+    assert str(cache.root) in done.stdout
+    assert "HF_HUB_OFFLINE" in done.stdout
+    assert "Download it once while online, or give the path of its folder." in done.stdout
+    assert done.stderr == ""
+
+
+def test_offline_mode_makes_no_network_call(cache, monkeypatch, no_network):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelUnavailableError, match="someone/missing"):
+        find_model("someone/missing")
+
+
+def test_local_files_only_makes_no_network_call(cache, no_network):
+    with pytest.raises(ModelUnavailableError, match=r"someone/missing.*local_files_only"):
+        find_model("someone/missing", local_files_only=True)
+
+
+@pytest.mark.parametrize(
+    ("golden", "file"),
+    [
+        ("gelu", "config.json"),
+        ("gelu", "modules.json"),
+        ("gelu", "1_Pooling/config.json"),
+        ("gelu", "model.safetensors"),
+        ("gelu", "tokenizer.json"),
+        ("old_layout", "modules.json"),
+        ("plain", "config.json"),
+        ("plain", "model.safetensors"),
+        ("sharded", "model-00001-of-00003.safetensors"),
+        ("sharded", "model-00002-of-00003.safetensors"),
+        ("sharded", "model-00003-of-00003.safetensors"),
+        ("modules", "2_Pooling/config.json"),
+        ("modules", "3_Dense/config.json"),
+        ("modules", "3_Dense/model.safetensors"),
+        ("modules", "4_LayerNorm/model.safetensors"),
+        ("cross_encoder", "model.safetensors"),
+    ],
+)
+def test_a_snapshot_without_this_file_is_not_cached(cache, golden, file, no_network):
+    snapshot = cache("someone/model", GOLDEN / golden)
+    (snapshot / file).unlink()
+    with pytest.raises(ModelUnavailableError, match=f"incomplete: {re.escape(file)} is missing"):
+        find_model("someone/model", local_files_only=True)
+
+
+def test_a_snapshot_with_half_of_a_byte_level_vocabulary_is_not_cached(cache, no_network):
+    snapshot = cache("someone/model", GOLDEN / "roberta")
+    (snapshot / "tokenizer.json").unlink()
+    for file in ("vocab.json", "merges.txt"):
+        with pytest.raises(ModelUnavailableError, match="incomplete"):
+            find_model("someone/model", local_files_only=True)
+        (snapshot / file).write_text("{}")
+    assert find_model("someone/model", local_files_only=True) == snapshot
+
+
+def test_a_cached_model_with_all_its_modules_is_complete(cache, no_network):
+    snapshot = cache("someone/model", GOLDEN / "modules")
+    assert find_model("someone/model", local_files_only=True) == snapshot
+
+
+def test_a_link_to_a_file_that_is_gone_is_no_file(tiny):
+    (tiny / "model.safetensors").resolve().unlink()
+    with pytest.raises(ModelUnavailableError, match=r"model\.safetensors is missing"):
+        find_model(TINY, local_files_only=True)
+
+
+def test_an_incomplete_snapshot_is_fetched_again(tiny, monkeypatch, folder):
+    (tiny / "tokenizer.json").unlink()
+    downloads = []
+    cached = huggingface_hub.snapshot_download
+
+    def snapshot_download(name, **options):
+        if options["local_files_only"]:
+            return cached(name, **options)
+        downloads.append(name)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert find_model("tiny") == folder
+    assert set(downloads) == {TINY}
+
+
+def test_not_cached_and_no_hub_to_be_reached_names_the_model(cache):
+    # Nothing listens at this port; a proxy must not answer instead.
+    done = python(FIND, "someone/missing", HF_ENDPOINT="http://127.0.0.1:9", NO_PROXY="*")
+    assert done.stdout.startswith("ModelUnavailableError: someone/missing: ")
+    assert "or give the path of its folder." in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+
+
+def test_what_the_hub_says_is_passed_on_in_a_line(cache, monkeypatch):
+    def snapshot_download(name, **options):
+        raise LocalEntryNotFoundError("Got: a timeout\nA second line of advice")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    with pytest.raises(ModelUnavailableError) as caught:
+        find_model("tiny")
+    assert TINY in str(caught.value)
+    assert "(a timeout)" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_cache_is_looked_at_before_the_hub_is_asked(hub):
+    assert find_model("tiny") == hub.folder
+    assert [call["name"] for call in hub.looks] == [TINY]
+    assert {call["name"] for call in hub.downloads} == {TINY}
+
+
+def test_the_weights_are_fetched_last(hub):
+    find_model("tiny")
+    first, *_, last = hub.downloads
+    assert fetched(first) == set(SMALL)
+    assert fetched(last) == {*SMALL, *WEIGHTS}
+
+
+def test_no_download_takes_a_pickle_or_another_format(hub):
+    find_model("tiny")
+    assert hub.downloads
+    for call in hub.downloads:
+        assert fetched(call).isdisjoint(UNREAD)
+
+
+def test_revision_token_and_cache_are_passed_on(hub):
+    find_model("someone/model", revision="v2", token="hf_secret", cache_folder="/kept/here")
+    assert len(hub.downloads) >= 2
+    for call in hub.looks + hub.downloads:
+        assert call["name"] == "someone/model"
+        assert call["revision"] == "v2"
+        assert call["token"] == "hf_secret"
+        assert call["cache_dir"] == "/kept/here"
+
+
+def test_the_environment_s_cache_is_where_a_download_goes(cache, hub):
+    find_model("tiny")
+    assert {call["cache_dir"] for call in hub.downloads} == {str(cache.root)}
+
+
+@pytest.mark.parametrize(
+    "path", ["./nope", "../nope", "/nope/model", "~/nope", "models/of/mine", "models\\mine"]
+)
+def test_a_path_that_is_missing_is_not_asked_of_the_hub(path, hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=re.escape(repr(path))):
+        find_model(path)
+    assert hub.looks == hub.downloads == []
+
+
+@pytest.mark.parametrize("name", ["two words", "owner/", "a..b", "owner/-x"])
+def test_a_name_that_no_model_can_have_is_refused(name, cache, no_network):
+    with pytest.raises(FileNotFoundError, match=re.escape(repr(name))):
+        find_model(name)
+
+
+def test_a_file_is_no_folder(folder):
+    with pytest.raises(NotADirectoryError, match=r"model\.safetensors"):
+        find_model(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("someone/model", "someone/model"),
+        ("tiny", TINY),
+        ("bert-base-uncased", "bert-base-uncased"),
+    ],
+)
+def test_the_name_given_is_the_name_on_the_hub(given, name, folder):
+    assert hub_name(given, folder) == name
+
+
+@pytest.mark.parametrize("name", [TINY, "bert-base-uncased", "someone/some-model"])
+def test_a_folder_in_a_hub_cache_tells_its_name(cache, name):
+    snapshot = cache(name, GOLDEN / "gelu")
+    assert hub_name(snapshot, snapshot) == name
+
+
+def test_a_link_into_a_hub_cache_tells_the_name_as_well(tiny, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(tiny)
+    assert hub_name(str(link), link) == TINY
+
+
+def test_another_folder_has_no_name_on_the_hub(folder):
+    assert hub_name(folder, folder) is None
+
+
+def test_an_incomplete_folder_is_not_returned_where_the_hub_cannot_be_reached(tiny, hub):
+    (tiny / "model.safetensors").unlink()
+    hub.folder = tiny
+    with pytest.raises(ModelUnavailableError, match=r"model\.safetensors could not be had"):
+        find_model("tiny")
+
+
+@pytest.mark.parametrize("error", ["http", "json"])
+def test_an_answer_that_is_none_makes_the_model_unavailable(tiny, monkeypatch, error):
+    http_error = next(b for b in HfHubHTTPError.__mro__ if b.__name__ == "HTTPError")
+    found = {"http": http_error("server went away"), "json": ValueError("Expecting value")}[error]
+    download = huggingface_hub.snapshot_download
+
+    def fail(*arguments, local_files_only, **named):
+        if local_files_only:
+            return download(*arguments, local_files_only=True, **named)
+        raise found
+
+    (tiny / "model.safetensors").unlink()
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(ModelUnavailableError, match=str(found)):
+        find_model("tiny")
+
+
+@pytest.mark.parametrize("path", ["", "~nosuchuser/x"])
+def test_odd_paths_are_no_folders(path):
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        find_model(path)
+
+
+# what a repository has instead of safetensors
+
+SHARDS = [f"pytorch_model-0000{number}-of-00002.bin" for number in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("golden", "missing", "files"),
+    [
+        ("gelu", "model.safetensors", ["pytorch_model.bin", "tf_model.h5"]),
+        ("gelu", "model.safetensors", ["pytorch_model.bin.index.json", *SHARDS]),
+        ("modules", "3_Dense/model.safetensors", ["3_Dense/pytorch_model.bin"]),
+        ("modules", "model.safetensors", ["onnx/model.safetensors", "pytorch_model.bin"]),
+    ],
+)
+def test_a_model_with_a_pickle_only_names_the_command(
+    hub, listing, tmp_path, golden, missing, files
+):
+    shutil.rmtree(hub.folder)
+    shutil.copytree(GOLDEN / golden, hub.folder)
+    (hub.folder / missing).unlink()
+    listing("config.json", *files)
+    with pytest.raises(CheckpointError) as error:
+        find_model("someone/model", revision="v2", cache_folder="/kept here")
+    pickle = next(file for file in files if file.endswith(".bin"))
+    assert f"someone/model has its weights on the hub in {pickle} only" in str(error.value)
+    assert str(error.value).endswith(
+        "minibert convert someone/model model-safetensors --revision v2 --cache-folder '/kept here'"
+    )
+    assert hub.listed == [{"name": "someone/model", "revision": "v2", "token": None}]
+
+
+def test_a_bare_name_is_converted_under_its_full_one(hub, listing):
+    (hub.folder / "model.safetensors").unlink()
+    listing("pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=f"minibert convert {TINY} tiny-safetensors$"):
+        find_model("tiny")
+    with pytest.raises(CheckpointError, match=r"convert cross-encoder/tiny tiny-safetensors$"):
+        find_model("tiny", owner="cross-encoder")
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["tf_model.h5"], "It has tf_model.h5 (TensorFlow). Choose"),
+        (["onnx/model.onnx", "flax_model.msgpack"], "(Flax), onnx/model.onnx (ONNX). Choose"),
+        (["q4.gguf", "rust_model.ot"], "It has q4.gguf (GGUF), rust_model.ot (Rust). Choose"),
+        (["pytorch_model.fp16.bin"], "It has pytorch_model.fp16.bin (PyTorch). Choose"),
+        (["2_Dense/pytorch_model.bin"], "It has 2_Dense/pytorch_model.bin (PyTorch). Choose"),
+        (
+            ["README.md"],
+            "has no model.safetensors on the hub, and minibert reads no other weights. C",
+        ),
+    ],
+)
+def test_a_model_in_other_formats_names_them(hub, listing, files, said):
+    (hub.folder / "model.safetensors").unlink()
+    listing("config.json", *files)
+    with pytest.raises(CheckpointError, match=re.escape(said)) as error:
+        find_model("someone/model")
+    assert "ask its owner for safetensors" in str(error.value)
+    assert "Check the name" not in str(error.value)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "1_Pooling/config.json"])
+def test_a_needed_file_that_the_hub_lacks_is_named(hub, listing, file):
+    (hub.folder / file).unlink()
+    listing("README.md", "model.safetensors")
+    with pytest.raises(CheckpointError, match=f"someone/model has no {file} on the hub, so"):
+        find_model("someone/model")
+
+
+def test_a_repository_with_sentencepiece_alone_names_the_command(hub, listing):
+    (hub.folder / "tokenizer.json").unlink()
+    listing("model.safetensors", "sentencepiece.bpe.model")
+    with pytest.raises(CheckpointError, match=r"alone \(sentencepiece.bpe.model\)") as error:
+        find_model("someone/model")
+    assert str(error.value).endswith("someone/model model-tokenizer")
+
+
+def test_a_file_that_the_hub_has_and_did_not_give_is_unavailable(hub, listing):
+    (hub.folder / "model.safetensors").unlink()
+    listing("model.safetensors", "pytorch_model.bin")
+    with pytest.raises(ModelUnavailableError, match=r"could not be had.*Check the name"):
+        find_model("someone/model")
+
+
+@pytest.mark.parametrize("find", [find_model, find_pickles])
+def test_a_model_behind_terms_says_where_they_are_accepted(hub, listing, monkeypatch, find):
+    from huggingface_hub.errors import GatedRepoError
+
+    def refuse(name, *, local_files_only, **_):
+        if local_files_only:
+            raise LocalEntryNotFoundError("nothing is cached")
+        raise GatedRepoError.__new__(GatedRepoError)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(ModelUnavailableError) as error:
+        find("someone/model")
+    assert "https://huggingface.co/someone/model, and set HF_TOKEN" in str(error.value)
+
+
+# a pickle in the cache
+
+
+@pytest.fixture
+def cached_pickle(cache):
+    """A cached model that another library fetched as a pickle."""
+    snapshot = cache(TINY, GOLDEN / "gelu")
+    (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
+    return snapshot
+
+
+def test_a_cached_pickle_is_found_offline_for_its_advice(cached_pickle, no_network):
+    assert find_model("tiny", local_files_only=True) == cached_pickle
+
+
+def test_safetensors_are_fetched_where_a_pickle_is_cached(cached_pickle, monkeypatch, folder):
+    cached = huggingface_hub.snapshot_download
+
+    def snapshot_download(name, **options):
+        return cached(name, **options) if options["local_files_only"] else str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert find_model("tiny") == folder
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_cached_pickle_is_found_where_the_hub_has_no_more(cached_pickle, monkeypatch, reached):
+    cached = huggingface_hub.snapshot_download
+
+    def snapshot_download(name, **options):
+        if not options["local_files_only"] and not reached:
+            raise LocalEntryNotFoundError("a timeout")
+        return cached(name, **{**options, "local_files_only": True})
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert find_model("tiny") == cached_pickle
+
+
+# what a conversion fetches
+
+
+def test_a_conversion_fetches_pickles_where_safetensors_lack(hub, listing):
+    files = [
+        *("config.json", "tokenizer.json", "README.md", "LICENSE", "sentencepiece.bpe.model"),
+        *("pytorch_model.bin", "tf_model.h5", "training_args.bin", "onnx/model.onnx", "code.py"),
+        *("2_Dense/config.json", "2_Dense/model.safetensors", "2_Dense/pytorch_model.bin"),
+        *("3_Dense/config.json", "3_Dense/pytorch_model.bin", "onnx/config.json"),
+    ]
+    listing(*files)
+    assert find_pickles("tiny", revision="v2", token="hf_secret") == hub.folder
+    (download,) = hub.downloads
+    assert (download["name"], download["revision"], download["token"]) == (TINY, "v2", "hf_secret")
+    taken = set(
+        filter_repo_objects(
+            files,
+            allow_patterns=download["allow_patterns"],
+            ignore_patterns=download["ignore_patterns"],
+        )
+    )
+    assert taken == {
+        *("config.json", "tokenizer.json", "README.md", "LICENSE", "sentencepiece.bpe.model"),
+        *("pytorch_model.bin", "2_Dense/config.json", "2_Dense/model.safetensors"),
+        *("3_Dense/config.json", "3_Dense/pytorch_model.bin"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["model.safetensors", "pytorch_model.bin"], "there is nothing to convert"),
+        (["model.safetensors.index.json", "model-1.safetensors", *SHARDS], "nothing to convert"),
+        (["pytorch_model_old.bin"], r"no model\.safetensors.*It has pytorch_model_old\.bin"),
+        (["tf_model.h5"], r"no model\.safetensors on the hub.*It has tf_model.h5"),
+    ],
+)
+def test_a_repository_without_a_lone_pickle_is_not_fetched(hub, listing, files, said):
+    listing(*files)
+    with pytest.raises(CheckpointError, match=said):
+        find_pickles("someone/model")
+    assert hub.downloads == []
+
+
+def test_a_conversion_offline_looks_into_the_cache_alone(cached_pickle, no_network):
+    assert find_pickles("tiny", local_files_only=True) == cached_pickle
+    with pytest.raises(ModelUnavailableError, match="downloads are off"):
+        find_pickles("someone/missing", local_files_only=True)
+    with pytest.raises(FileNotFoundError, match="'two words' is no folder and no model's name"):
+        find_pickles("two words", local_files_only=True)
+
+
+def test_a_conversion_without_the_hub_says_why(hub, listing, monkeypatch):
+    assert find_pickles("tiny") == hub.folder
+    assert "*/pytorch_model-*-of-*.bin" in hub.downloads[0]["allow_patterns"]
+
+    def fail(name, **_):
+        raise LocalEntryNotFoundError("a timeout")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(ModelUnavailableError, match=r"\(a timeout\).*Check the name"):
+        find_pickles("tiny")
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_download_without_a_stderr_has_bars_that_nobody_sees(hub, folder, monkeypatch, is_closed):
+    stream = io.StringIO()
+    stream.close()
+    before = stream if is_closed else None
+    monkeypatch.setattr(sys, "stderr", before)
+
+    def download(name, **options):
+        found = hub(name, **options)
+        with tqdm(total=1) as bar:  # huggingface_hub's own
+            bar.update(1)
+        return found
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert find_model("tiny") == folder
+    assert sys.stderr is before

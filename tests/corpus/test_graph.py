@@ -1,0 +1,201 @@
+"""A graph beside a corpus: what it finds, and when it is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from golden_files import GOLDEN
+
+from minibert import SentenceTransformer
+from minibert.commands import cli
+from minibert.corpus.build import add, build, delete
+from minibert.corpus.graph import build_graph, open_graph, recall_of
+from minibert.corpus.search import Index
+from minibert.corpus.verify import verify
+from minibert.corpus.writer import locked
+from minibert.documents.reading import Document
+from minibert.errors import CorpusError, MissingLibraryError, OutputError
+from minibert.kernels import devices
+
+GELU = GOLDEN / "gelu"
+WORDS = "the cat dog sat barks at on mat in London a big small river runs by old house"
+QUERIES = ["the cat sat", "a dog barks in London"]
+
+
+def documents(start, count):
+    random = np.random.default_rng(start)
+    return [
+        Document(f"d{n}", " ".join(random.choice(WORDS.split(), random.integers(3, 9))), "here")
+        for n in range(start, start + count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return SentenceTransformer(GELU)
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    build(tmp_path / "corpus", documents(0, 300), model, shard_documents=120)
+    return tmp_path / "corpus"
+
+
+@pytest.fixture
+def usearch():
+    return pytest.importorskip("usearch.index", reason="usearch is an extra, not installed here")
+
+
+def test_a_graph_finds_what_an_exact_search_does_or_nearly(usearch, model, folder):
+    graph = build_graph(Index(folder, model))
+    assert recall_of(graph) > 0.95
+    exact = Index(folder, model).search(QUERIES, 5)
+    found = Index(folder, model, approximate=True).search(QUERIES, 5)
+    for one, other in zip(exact, found, strict=True):
+        shared = {hit.id for hit in one} & {hit.id for hit in other}
+        assert len(shared) >= 4
+        scores = {hit.id: hit.score for hit in one}
+        for hit in other:
+            assert hit.id not in shared or hit.score == scores[hit.id]
+
+
+def test_a_graph_is_made_by_no_more_threads_than_cores(usearch, model, folder, monkeypatch):
+    monkeypatch.setattr(devices, "TOLD", [])
+    monkeypatch.setattr(devices, "quota", lambda: 1)
+    given = []
+    add = usearch.Index.add
+
+    def counted(self, *arguments, threads, **named):
+        given.append(threads)
+        return add(self, *arguments, threads=threads, **named)
+
+    monkeypatch.setattr(usearch.Index, "add", counted)
+    for threads in (None, 64):
+        build_graph(Index(folder, model, threads=threads))
+    assert set(given) == {1}
+
+
+def test_recall_is_the_share_that_is_found(usearch, model, folder):
+    index = Index(folder, model)
+    graph = build_graph(index)
+
+    whole = graph.found
+
+    def search(query, count):
+        found = whole.search(query, 300).keys
+        near = found[: 2 * count : 2][: count // 2]
+        return type("Matches", (), {"keys": np.concatenate([near, found[-count:]])[:count]})
+
+    graph.found = type("Halved", (), {"search": staticmethod(search)})
+    assert 0.4 < recall_of(graph, 10, 50) < 0.75
+
+
+def test_deleted_documents_are_left_out(usearch, model, folder):
+    build_graph(Index(folder, model))
+    best = [hit.id for hit in Index(folder, model).search(QUERIES[:1], 3)[0]]
+    delete(folder, best)
+    found = Index(folder, model, approximate=True).search(QUERIES[:1], 3)[0]
+    assert len(found) == 3
+    assert not {hit.id for hit in found} & set(best)
+
+
+def test_a_graph_of_other_shards_is_refused(usearch, model, folder):
+    with pytest.raises(FileNotFoundError, match=r"has no graph. `minibert index graph` makes one"):
+        Index(folder, model, approximate=True)
+    build_graph(Index(folder, model))
+    add(folder, documents(300, 5), model)
+    with pytest.raises(CorpusError, match="was made of other vectors than"):
+        Index(folder, model, approximate=True)
+    (folder / "graph.json").write_text("{")
+    with pytest.raises(CorpusError, match=r"graph.json is not valid JSON"):
+        Index(folder, model, approximate=True)
+
+
+def test_a_graph_is_made_while_nobody_writes(usearch, model, folder):
+    tried = []
+
+    def advance(done):
+        with pytest.raises(OutputError, match="is being written by another process"):
+            delete(folder, ["d7"])
+        tried.append(done)
+
+    build_graph(Index(folder, model), advance)
+    assert sum(tried) == 300
+    with locked(folder), pytest.raises(OutputError, match="is being written by another process"):
+        build_graph(Index(folder, model))
+
+
+def test_a_search_among_ids_stays_exact(usearch, model, folder):
+    build_graph(Index(folder, model))
+    ids = ["d7", "d250"]
+    arguments = QUERIES[:1], 2
+    exact = Index(folder, model).search(*arguments, ids=ids)
+    assert Index(folder, model, approximate=True).search(*arguments, ids=ids) == exact
+    with pytest.raises(ValueError, match="its graph is the first pass"):
+        Index(folder, model, approximate=True).search(*arguments, rescore=2)
+
+
+def test_a_metric_that_usearch_lacks_is_refused(usearch, tmp_path):
+    model = SentenceTransformer(GELU, similarity_fn_name="manhattan")
+    build(tmp_path / "c", documents(0, 5), model)
+    with pytest.raises(ValueError, match="usearch has no manhattan distance"):
+        build_graph(Index(tmp_path / "c", model))
+
+
+@pytest.mark.parametrize("metric", ["dot", "euclidean"])
+def test_the_graph_has_the_model_s_metric(usearch, tmp_path, metric):
+    model = SentenceTransformer(GELU, similarity_fn_name=metric)
+    build(tmp_path / "c", documents(0, 200), model, precision="int8")
+    assert recall_of(build_graph(Index(tmp_path / "c", model))) > 0.9
+
+
+def test_the_commands_make_and_ask_a_graph(usearch, folder, capsys):
+    assert cli.main(["index", "graph", str(folder)]) == 0
+    assert float(capsys.readouterr().out.split()[1].rstrip(",")) > 0.95
+    assert cli.main(["search", str(folder), "the cat", "--approximate", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["hits"]) == 10
+    assert cli.main(["index", "verify", str(folder)]) == 0
+
+
+def test_without_usearch_the_extra_is_named(model, folder, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "usearch.index", None)
+    with pytest.raises(MissingLibraryError, match=r"usearch, .*pip install '\.\[usearch\]' in a"):
+        build_graph(Index(folder, model))
+    assert not (folder / "graph.usearch").exists()
+
+
+def test_a_graph_cut_short_is_refused(usearch, model, folder):
+    build_graph(Index(folder, model))
+    path = folder / "graph.usearch"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CorpusError, match=r"graph.usearch"):
+        open_graph(Index(folder, model))
+
+
+def test_verify_reads_the_graph_too(usearch, model, folder):
+    assert list(verify(folder)) == []
+    build_graph(Index(folder, model))
+    assert list(verify(folder)) == []
+    path = folder / "graph.usearch"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    [told] = verify(folder)
+    assert told.startswith(f"{path} was damaged")
+    path.unlink()
+    [told] = verify(folder)
+    assert told.startswith(f"{path} cannot be read")
+    for other in ("[]", "{}", "{"):
+        (folder / "graph.json").write_text(other)
+        [told] = verify(folder)
+        assert told.startswith(f"{folder / 'graph.json'} ")
+        with pytest.raises(CorpusError):
+            open_graph(Index(folder, model))
+
+
+def test_a_graph_of_another_size_is_not_opened(usearch, model, folder):
+    build_graph(Index(folder, model))
+    with open(folder / "graph.usearch", "ab") as file:
+        file.write(b"more")
+    with pytest.raises(CorpusError, match=r"graph.usearch is missing or damaged: it has"):
+        open_graph(Index(folder, model))

@@ -1,0 +1,66 @@
+"""The words whose rows of the word table are nearest to a state."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from golden_files import GOLDEN
+
+from minibert import SentenceTransformer
+from minibert.explain import nearest_words as nearest
+from minibert.explain.nearest_words import nearest_words
+
+
+@pytest.fixture(scope="module")
+def model():
+    return SentenceTransformer(GOLDEN / "gelu")
+
+
+def test_the_row_of_a_word_is_nearest_to_itself(model, minilm):
+    for used in (model, minilm):
+        trace = used.trace("the cat sat", keep="embeddings.words")
+        found = nearest_words(used, trace["embeddings.words"], 1)
+        assert found == [["[CLS]"], ["the"], ["cat"], ["sat"], ["[SEP]"]]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 10**6])
+def test_the_order_is_that_of_the_cosines_of_all_words(model, rows, monkeypatch):
+    monkeypatch.setattr(nearest, "BLOCK_ROWS", rows)
+    states = np.random.default_rng(0).normal(size=(6, 20)) * 7
+    table = model.checkpoint.parameters.words.astype(np.float64)
+    cosines = states @ table.T / np.linalg.norm(table, axis=1)
+    name = model.transformer.words.backend.id_to_token
+    best = np.argsort(-cosines, axis=1)[:, :9].tolist()
+    expected = [[name(id) or f"#{id}" for id in row] for row in best]
+    assert nearest_words(model, states, 9) == expected
+
+
+def test_a_row_of_zeros_is_near_to_nothing_and_one_without_a_piece_has_a_number(folder):
+    model = SentenceTransformer(folder)
+    table = np.array(model.checkpoint.parameters.words)
+    table[3] = 0
+    table = np.concatenate([table, [[50.0] * 20]]).astype(np.float32)
+    held = model.checkpoint.parameters._replace(words=table)
+    model.checkpoint = dataclasses.replace(model.checkpoint, parameters=held)
+    found = nearest_words(model, [[1.0] * 20], 500)[0]
+    assert found[0] == f"#{len(table) - 1}"
+    assert len(found) == len(set(found)) == len(table)
+
+
+def test_no_state_and_few_words(model):
+    assert nearest_words(model, np.empty((0, 20))) == []
+    assert len(nearest_words(model, np.ones((2, 20)))[1]) == 5
+
+
+@pytest.mark.parametrize(
+    ("states", "k", "message"),
+    [
+        (np.ones((2, 9)), 3, "The states have 9 dimensions and the word table has 20"),
+        (np.ones((2, 20)), 0, "k is 0; expected a whole number from 1 up"),
+        (np.full((2, 20), np.nan), 3, "NaN"),
+        (np.ones((2, 2, 20)), 3, r"The states have the shape \(2, 2, 20\)"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(model, states, k, message):
+    with pytest.raises(ValueError, match=message):
+        nearest_words(model, states, k)

@@ -1,0 +1,30 @@
+"""Folders with pickles in place of safetensors, and what a folder holds."""
+
+import json
+import os
+import stat
+
+
+def tree(folder):
+    """What a folder holds: links as links, files with their bytes and times."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        is_file = stat.S_ISREG(status.st_mode)
+        content = path.read_bytes() if is_file else path.is_symlink() and os.readlink(path)
+        found[str(path.relative_to(folder))] = (content, status.st_mtime_ns, status.st_ino)
+    return found
+
+
+def shards_of(folder, change=lambda index: None):
+    """Call a folder's shards pickles."""
+    text = (folder / "model.safetensors.index.json").read_text()
+    for shard in list(folder.glob("model-*.safetensors")):
+        name = f"pytorch_{shard.stem}.bin"
+        text = text.replace(shard.name, name)
+        shard.rename(folder / name)
+    (folder / "model.safetensors.index.json").unlink()
+    index = json.loads(text)
+    change(index)
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    return folder

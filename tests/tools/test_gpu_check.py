@@ -1,0 +1,97 @@
+"""tools/gpu_check.py, on the stand-in for a GPU: what it finds, and what it writes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from golden_files import GOLDEN
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+@pytest.fixture
+def gpu_check(monkeypatch):
+    """The tool, imported as it is when it runs."""
+    if not TOOLS.exists():
+        pytest.skip("tools/ is not beside these tests")
+    monkeypatch.syspath_prepend(str(TOOLS))
+    import gpu_check
+
+    # Fewer texts, as the stand-in is slow.
+    monkeypatch.setattr(gpu_check, "PARITY_TEXTS", 5)
+    return gpu_check
+
+
+def test_it_finds_parity_and_writes_two_reports(
+    install,
+    gpu_check,
+    tmp_path,
+    capsys,
+    monkeypatch,
+):
+    install(gpus=1)
+    arguments = ["--model", str(GOLDEN / "gelu"), "--report", str(tmp_path / "r")]
+    # The model is one of the golden ones.
+    monkeypatch.setattr(gpu_check, "ALLOWED", gpu_check.ALLOWED_GOLDEN)
+    assert gpu_check.main([*arguments, "--work", "parity"]) == 0
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["cuda"] == "12.8"
+    assert {row["dtype"] for row in report["kernels"]} == {"float32", "float16"}
+    golden = {row["what"] for row in report["vectors"] if row["what"].startswith("golden")}
+    assert len(golden) == 19
+    assert all(row["differs by"] > 0 for row in report["vectors"])
+    page = (tmp_path / "r.md").read_text()
+    assert page.strip() == capsys.readouterr().out.strip()
+    assert "| golden silu | float16 |" in page
+    assert "too far" not in page
+
+
+def test_a_kernel_that_is_wrong_is_named_and_code_1(install, gpu_check, tmp_path, monkeypatch):
+    install(gpus=1)
+    from minibert.kernels import cuda as kernels_cupy
+
+    monkeypatch.setattr(kernels_cupy, "gelu_", kernels_cupy.gelu_tanh_)
+    monkeypatch.setattr(gpu_check, "golden_vectors", lambda: [])
+    arguments = ["--model", str(GOLDEN / "relu"), "--report", str(tmp_path / "r")]
+    assert gpu_check.main([*arguments, "--work", "parity"]) == 1
+    report = json.loads((tmp_path / "r.json").read_text())
+    rows = [row for row in report["kernels"] if row["dtype"] == "float32"]
+    wrong = {row["what"] for row in rows if not row["ok"]}
+    assert wrong == {"gelu", "gelu_python"}
+    assert "**too far**" in (tmp_path / "r.md").read_text()
+
+
+def test_speed_leaves_out_who_is_not_there_and_says_why(install, gpu_check, tmp_path, monkeypatch):
+    install(gpus=1)
+    for name in ("torch", "sentence_transformers"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(gpu_check, "read_texts", lambda *_: ["the cat", "sat on the mat"])
+    arguments = ["--model", str(GOLDEN / "gelu"), "--report", str(tmp_path / "r")]
+    assert gpu_check.main([*arguments, "--work", "speed", "--rounds", "3"]) == 0
+    speed = json.loads((tmp_path / "r.json").read_text())["speed"]
+    assert speed["tokens"] > 6
+    assert {name: len(seconds) for name, seconds in speed["seconds"].items()} == {
+        "minibert, float32": 3,
+        "minibert, float16": 3,
+    }
+    assert len(speed["left out"]) == 4
+    page = (tmp_path / "r.md").read_text()
+    assert "| minibert, float16 |" in page
+    assert "Left out: sentence-transformers (sdpa), float32 (ModuleNotFoundError" in page
+
+
+def test_without_a_gpu_the_code_is_69_and_a_line_says_so(gpu_check, monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.chdir(tmp_path)
+    assert gpu_check.main([]) == 69
+    assert "needs CuPy" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_says_how_to_run_it(gpu_check):
+    program = [sys.executable, TOOLS / "gpu_check.py", "--help"]
+    result = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert "--dataset DIR" in result.stdout
+    assert "69 where there is no GPU" in result.stdout
