@@ -9,5 +9,5 @@ from pathlib import Path
 
 collect_ignore_glob = [] if importlib.util.find_spec("sentence_transformers") else ["test_*.py"]
 TESTS = Path(__file__).parent.parent
-# The tests' own modules, and tools/make_golden.py, which makes tiny models.
-sys.path[:0] = [str(TESTS), str(TESTS.parent / "tools")]
+# The modules beside these tests, and tools/make_golden.py, which makes tiny models.
+sys.path[:0] = [str(TESTS / "reference"), str(TESTS.parent / "tools")]
