@@ -76,7 +76,7 @@ def test_every_link_inside_the_site_leads_somewhere(pages):
 def test_the_reference_shows_docstrings_and_the_tour_the_code(pages):
     explain = (SITE / "reference" / "explain-and-trace.html").read_text(encoding="utf-8")
     assert "Split the score of a query and a document" in explain
-    source = (SITE / "source" / "minibert" / "bert.py.html").read_text(encoding="utf-8")
+    source = (SITE / "source" / "minibert" / "bert" / "forward.py.html").read_text(encoding="utf-8")
     assert "The forward pass of BERT, on packed tokens" in source
     attention = SITE / "tour" / "3-attention.html"
     assert "../source/minibert/bert/forward.py.html" in pages[attention].leads
