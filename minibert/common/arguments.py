@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
+from numbers import Integral
 from typing import Any
-
-from minibert.common.json_files import is_count
 
 __all__ = [
     "check_counts",
@@ -13,8 +12,14 @@ __all__ = [
     "check_no_tensor",
     "check_prompts",
     "check_several",
+    "is_count",
     "one_name",
 ]
+
+
+def is_count(value: object) -> bool:
+    """Whether a value is a whole number from 1 up, NumPy's too (true is an int in Python)."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def check_counts(**counts: object) -> None:

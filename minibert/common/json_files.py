@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from minibert.errors import CheckpointError
 
-__all__ = ["check_file", "inside", "is_count", "is_there", "read_json", "read_text", "setting"]
+__all__ = ["check_file", "inside", "is_there", "read_json", "read_text", "setting"]
 
 # How a pointer begins that stands for a file which version control keeps elsewhere.
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # How half of a pair that stands for one character begins: only an escape brings it into JSON.
 HALVES = ("\\ud", "\\uD")
-
-
-def is_count(value: object) -> bool:
-    """Whether a value is a whole number from 1 up, NumPy's too (true is an int in Python)."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def inside(folder: Path, name: object) -> Path:

@@ -21,8 +21,8 @@ from minibert.bert.packs import Pack, packs, split
 from minibert.bert.parameters import Config
 from minibert.bert.tensor_parallel import Shares
 from minibert.checkpoint.modules import TransformerSettings
+from minibert.common.arguments import is_count
 from minibert.common.arrays import Array, IntArray
-from minibert.common.json_files import is_count
 from minibert.common.safetensors_files import is_finite
 from minibert.errors import DeviceError
 from minibert.kernels.devices import Device, find_device, one_blas_thread, thread_count
