@@ -27,7 +27,7 @@ from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_ma
 from minibert.corpus.writer import Advance, Writer, begin, clear_leftovers, locked
 from minibert.documents.reading import Document
 from minibert.errors import CorpusError
-from minibert.tokens.tokenizer import OnLong, check_on_long
+from minibert.tokens.truncation import OnLong, check_on_long
 
 if TYPE_CHECKING:
     from minibert.models.sentence_transformer import SentenceTransformer

@@ -22,18 +22,8 @@ from minibert.common.progress import progress, wanted
 from minibert.models.model import Model
 from minibert.scoring.quantization import Precision, check_precision, quantize_embeddings
 from minibert.scoring.similarity import PAIRWISE_SIMILARITIES, SIMILARITIES
-from minibert.tokens.tokenizer import (
-    Cut,
-    OnLong,
-    Text,
-    Tokens,
-    check_on_long,
-    check_texts,
-    is_one,
-    list_of,
-    prompt_of,
-    with_prompt,
-)
+from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of, with_prompt
+from minibert.tokens.truncation import Cut, OnLong, check_on_long
 
 if TYPE_CHECKING:
     from minibert.checkpoint.modules import Module, Pooling
@@ -42,6 +32,7 @@ if TYPE_CHECKING:
     from minibert.models.trace import Trace
     from minibert.models.transformer import Transformer
     from minibert.pooling.pipeline import Pipeline
+    from minibert.tokens.tokenizer import Tokens
 
 __all__ = ["DEFAULT_MODEL", "DOT_PRODUCT_MODELS", "SentenceTransformer"]
 
@@ -335,8 +326,8 @@ class SentenceTransformer(Model):
         Beside them stand "modality", which is "text", and with a prompt "prompt_length", the tokens
         it takes with [CLS] before it. No texts give {}.
         """
-        from minibert.models.bert_model import pad_rows
         from minibert.models.encoding import Encoding
+        from minibert.tokens.padding import pad_rows
 
         texts = check_texts(list_of(inputs, "preprocess()"))
         if not texts:

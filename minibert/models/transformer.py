@@ -28,7 +28,8 @@ from minibert.errors import DeviceError
 from minibert.kernels.devices import Device, find_device, one_blas_thread, thread_count
 from minibert.pooling.pooling import Reads
 from minibert.tokens.load import load_tokenizer
-from minibert.tokens.tokenizer import Cut, OnLong, Text, text_windows, with_prompt
+from minibert.tokens.texts import Text, text_windows, with_prompt
+from minibert.tokens.truncation import Cut, OnLong
 
 if TYPE_CHECKING:
     from minibert.models.bert_model import BertModel, Tokenizer

@@ -16,7 +16,9 @@ from minibert import SentenceTransformer
 from minibert.checkpoint.modules import TransformerSettings
 from minibert.errors import CheckpointError
 from minibert.tokens.load import load_tokenizer
-from minibert.tokens.tokenizer import PICTURE, Cut, TextTokenizer, check_texts, text_windows
+from minibert.tokens.texts import check_texts, text_windows
+from minibert.tokens.tokenizer import PICTURE, TextTokenizer
+from minibert.tokens.truncation import Cut
 
 UNKNOWN, CLS, SEP, MASK = 100, 101, 102, 103
 
@@ -224,8 +226,8 @@ def test_a_lone_surrogate_is_refused_with_its_place():
 
 
 def test_windows_bound_texts_and_characters(monkeypatch):
-    monkeypatch.setattr("minibert.tokens.tokenizer.WINDOW_TEXTS", 3)
-    monkeypatch.setattr("minibert.tokens.tokenizer.WINDOW_CHARACTERS", 10)
+    monkeypatch.setattr("minibert.tokens.texts.WINDOW_TEXTS", 3)
+    monkeypatch.setattr("minibert.tokens.texts.WINDOW_CHARACTERS", 10)
     lengths = [1, 1, 1, 1, 9, 2, 50, 1]
     windows = list(text_windows(["x" * length for length in lengths]))
     assert [lengths[window] for window in windows] == [[1, 1, 1], [1, 9], [2], [50], [1]]
