@@ -458,7 +458,7 @@ MUTANTS = [
     Mutant("tokens/classes.py", 'lowercase=setting(path, settings, "do_lower_case", bool, True)',
            'lowercase=setting(path, settings, "do_lower_case", bool, False)',
            "tokens/test_tokenizer.py::test_without_tokenizer_config_a_text_is_lower_cased"),
-    Mutant("tokens/load.py", "    limit = transformer.max_seq_length\n", "    limit = None\n",
+    Mutant("tokens/load.py", "    limit: Any = max_seq_length\n", "    limit: Any = None\n",
            "tokens/test_tokenizer.py::test_the_maximum_length_follows_the_reference"),
     # weights
     Mutant("bert/load.py", "    qkv_bias[:hidden] *= scale\n", "", GOLDEN + "[gelu]"),

@@ -21,7 +21,6 @@ from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
 from minibert.bert.tensor_parallel import Shares
 from minibert.checkpoint.hub import find_model
-from minibert.checkpoint.modules import TransformerSettings
 from minibert.common.arguments import check_counts
 from minibert.common.arrays import Array, IntArray
 from minibert.common.json_files import read_json
@@ -72,7 +71,7 @@ class Tokenizer:
         config = read_config(read_json(folder / "config.json", dict), folder / "config.json")
         return cls(
             load_tokenizer(
-                TransformerSettings(folder),
+                folder,
                 vocab_size=config.vocab_size,
                 most_tokens=most_tokens(config),
                 default_class=FAMILIES[config.model_type].tokenizer,

@@ -81,11 +81,14 @@ class Transformer:
         self.most_tokens = most_tokens(self.config)
         family = FAMILIES[self.config.model_type]
         self.words = load_tokenizer(
-            settings,
+            settings.path,
             vocab_size=self.config.vocab_size,
             most_tokens=self.most_tokens,
             default_class=family.tokenizer,
             names_class=family.names_tokenizer,
+            max_seq_length=settings.max_seq_length,
+            do_lower_case=settings.do_lower_case,
+            tokenizer_args=settings.tokenizer_args,
         )
         self.has_token_types = family.has_token_types
         self.loaded_max_seq_length = self.max_seq_length  # before a program changes it
