@@ -20,8 +20,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from minibert.common.advice import needing
 from minibert.common.arguments import check_several
-from minibert.common.extras import needing
 
 __all__ = [
     "FORMS",

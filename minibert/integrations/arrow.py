@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from minibert import SentenceTransformer, quantize_embeddings
-from minibert.common.extras import needing
+from minibert.common.advice import needing
 
 with needing("pyarrow", "minibert.integrations.arrow", "parquet"):
     import pyarrow

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file, save_file
 import minibert
 from minibert import CheckpointError
 from minibert.commands import cli
-from minibert.common.shell import convert_command, pasted
+from minibert.common.advice import convert_command, pasted
 from minibert.errors import MissingLibraryError, OutputError
 
 LEFTOVERS = ["training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", "last.ckpt"]

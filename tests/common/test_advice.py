@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minibert.common.extras import needing
+from minibert.common.advice import needing
 from minibert.errors import MissingLibraryError
 
 ROOT = Path(__file__).parents[2]
