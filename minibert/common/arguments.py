@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
 __all__ = [
+    "check_choice",
     "check_counts",
     "check_given_counts",
     "check_no_tensor",
@@ -32,6 +34,13 @@ def check_given_counts(**counts: object) -> None:
     for name, count in counts.items():
         if not is_count(count):
             raise ValueError(f"{name} is {count!r}; expected a whole number from 1 up.")
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raise ValueError, with the argument's name, for a value that is none of the choices."""
+    known = list(choices)
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, known))}.")
 
 
 def check_several(**lists: object) -> None:

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from numpy.typing import ArrayLike
 
 from minibert.checkpoint.metric import DOT_PRODUCT_MODELS, check_metric, metric_of
-from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
+from minibert.common.arguments import (
+    check_choice,
+    check_counts,
+    check_no_tensor,
+    check_prompts,
+    one_name,
+)
 from minibert.common.arrays import Array
 from minibert.common.progress import progress, wanted
 from minibert.models.model import Model
@@ -177,9 +183,7 @@ class SentenceTransformer(Model):
         from minibert.models.encoding import OUTPUTS, joined
 
         check_no_tensor(convert_to_tensor)
-        if output_value not in OUTPUTS:
-            expected = ", ".join(map(repr, OUTPUTS))
-            raise ValueError(f"output_value is {output_value!r}; expected one of {expected}.")
+        check_choice("output_value", output_value, OUTPUTS)
         given = one_name(inputs=inputs, sentences=sentences)
         texts = check_texts(list_of(given, "encode()"))
         check_counts(

@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from minibert.common.arguments import check_choice
+
 __all__ = ["Cut", "OnLong", "check_on_long", "shares"]
 
 logger = logging.getLogger(__name__)
@@ -15,9 +17,7 @@ OnLong = Literal["warn", "error", "ignore", "window"]
 
 def check_on_long(on_long: str) -> None:
     """Raise ValueError for a word that is none of OnLong's."""
-    if on_long not in get_args(OnLong):
-        expected = ", ".join(map(repr, get_args(OnLong)))
-        raise ValueError(f"on_long is {on_long!r}; expected one of {expected}.")
+    check_choice("on_long", on_long, get_args(OnLong))
 
 
 def shares(lengths: list[int], room: int) -> list[int]:
