@@ -530,7 +530,7 @@ MUTANTS = [
     Mutant("common/json_files.py", 'or ".." in parts', "",
            "checkpoint/test_folder.py::test_a_module_path_that_leaves_the_folder_is_refused"),
     # broken folders
-    Mutant("common/json_files.py", "beginning == LFS_POINTER", "beginning is None",
+    Mutant("common/json_files.py", "content.startswith(LFS_POINTER)", "content is None",
            "bert/test_load.py::test_a_pointer_of_git_lfs_is_told_from_a_damaged_file"),
     Mutant("common/json_files.py", "except IsADirectoryError:", "except ZeroDivisionError:",
            "bert/test_load.py::test_a_folder_in_a_file_s_place_is_named"),

@@ -66,26 +66,31 @@ def is_there(path: Path) -> bool:
 
 def check_file(path: Path) -> None:
     """Raise CheckpointError for what stands in a file's place: nothing, a folder, a pointer."""
+    read_bytes(path, len(LFS_POINTER))
+
+
+def read_bytes(path: Path, most: int = -1) -> bytes:
+    """The first bytes of a file, or all of them; raises as check_file does."""
     try:
         with path.open("rb") as file:
-            beginning = file.read(len(LFS_POINTER))
+            content = file.read(most)
     except IsADirectoryError:
         raise CheckpointError(f"{path} is a folder; expected a file.") from None
     except OSError as error:
         if not is_there(path):
             raise CheckpointError(f"{path} is missing.") from None
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
-    if beginning == LFS_POINTER:
+    if content.startswith(LFS_POINTER):
         raise CheckpointError(
             f"{path} is a pointer of git-lfs, not the file that it stands for. Run `git lfs pull` "
             "in the repository that it is from, or fetch the model from the hub."
         )
+    return content
 
 
 def read_text(path: Path) -> str:
     """The text of a file, which must be UTF-8; ends of lines stay as they are."""
-    check_file(path)
-    content = path.read_bytes()
+    content = read_bytes(path)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
