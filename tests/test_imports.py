@@ -41,7 +41,6 @@ NOT_YET = {
     ("kernels/cpu.py", "bert"),
     ("kernels/cuda.py", "bert"),
     ("kernels/devices.py", "bert"),
-    ("tokens/load.py", "checkpoint"),
     ("pooling/pipeline.py", "checkpoint"),
     ("explain/attribution.py", "models"),
     ("explain/nearest_words.py", "models"),

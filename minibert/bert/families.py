@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibert.bert.parameters import Config
+from minibert.common.arguments import is_count
 from minibert.common.arrays import IntArray
-from minibert.common.json_files import is_count, setting
+from minibert.common.json_files import setting
 from minibert.errors import CheckpointError
 
 __all__ = [

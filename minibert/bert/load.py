@@ -16,8 +16,9 @@ import numpy as np
 
 from minibert.bert.families import FAMILIES, MOST_LAYERS, Family, most_tokens, relative_buckets
 from minibert.bert.parameters import Config, Layer, Parameters, RotaryLayer
+from minibert.common.arguments import is_count
 from minibert.common.arrays import Array
-from minibert.common.json_files import is_count, is_there, read_json, setting
+from minibert.common.json_files import is_there, read_json, setting
 from minibert.common.safetensors_files import Tensors, weight_files
 from minibert.errors import CheckpointError
 from minibert.kernels.activations import ACTIVATIONS

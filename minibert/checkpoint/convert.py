@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 from minibert.checkpoint.conversion_plan import SAFE_INDEX, Plan, planned, weight_map_of
 from minibert.checkpoint.hub import commit_of, find_pickles
+from minibert.common.advice import as_argument, hub_options, pasted
 from minibert.common.files import partial_of, place, sync, sync_folder
 from minibert.common.json_files import read_json
-from minibert.common.shell import as_argument, hub_options, pasted
 from minibert.errors import CheckpointError, MissingLibraryError, OutputError
 
 __all__ = ["Converted", "convert"]

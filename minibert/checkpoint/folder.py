@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from minibert.checkpoint.modules import Module, Pooling, TransformerSettings, read_modules
-from minibert.common.json_files import is_count, is_there, read_json, setting
+from minibert.common.arguments import is_count
+from minibert.common.json_files import is_there, read_json, setting
 from minibert.errors import CheckpointError
 
 __all__ = ["Folder", "read_folder"]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minibert.checkpoint.modules import TRANSFORMER_FILES
+from minibert.common.advice import MODELS, convert_command, hub_options, tokenizer_command
 from minibert.common.json_files import inside, read_json
 from minibert.common.progress import stderr_there
-from minibert.common.shell import MODELS, convert_command, hub_options, tokenizer_command
 from minibert.errors import CheckpointError, ModelUnavailableError
 
 __all__ = ["commit_of", "find_model", "find_pickles", "hub_name"]

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
-from minibert.common.json_files import inside, is_count, is_there, read_json, setting
+from minibert.common.arguments import is_count
+from minibert.common.json_files import inside, is_there, read_json, setting
 from minibert.errors import CheckpointError
 from minibert.kernels.activations import TORCH_CLASSES, torch_activation
 from minibert.pooling.pooling import POOLINGS

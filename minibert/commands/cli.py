@@ -30,6 +30,7 @@ from minibert.commands import (
 )
 from minibert.commands.options import MODEL_VARIABLE, add_common
 from minibert.common.escapes import visible_lines
+from minibert.common.progress import is_gone
 from minibert.errors import DeviceError, MissingLibraryError, ModelUnavailableError, OutputError
 
 __all__ = ["main"]
@@ -99,11 +100,6 @@ def standing_in() -> Iterator[None]:
             yield
         finally:
             sys.stdout, sys.stderr = before
-
-
-def is_gone(stream: TextIO | None) -> bool:
-    """Whether a standard stream is not there: a shell or a program may have closed it."""
-    return stream is None or stream.closed
 
 
 @contextmanager

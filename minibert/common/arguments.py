@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
-from minibert.common.json_files import is_count
-
 __all__ = [
+    "check_choice",
     "check_counts",
     "check_given_counts",
     "check_no_tensor",
     "check_prompts",
     "check_several",
+    "is_count",
     "one_name",
 ]
+
+
+def is_count(value: object) -> bool:
+    """Whether a value is a whole number from 1 up, NumPy's too (true is an int in Python)."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def check_counts(**counts: object) -> None:
@@ -27,6 +34,13 @@ def check_given_counts(**counts: object) -> None:
     for name, count in counts.items():
         if not is_count(count):
             raise ValueError(f"{name} is {count!r}; expected a whole number from 1 up.")
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raise ValueError, with the argument's name, for a value that is none of the choices."""
+    known = list(choices)
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, known))}.")
 
 
 def check_several(**lists: object) -> None:

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from minibert.errors import CheckpointError
 
-__all__ = ["check_file", "inside", "is_count", "is_there", "read_json", "read_text", "setting"]
+__all__ = ["check_file", "inside", "is_there", "read_json", "read_text", "setting"]
 
 # How a pointer begins that stands for a file which version control keeps elsewhere.
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # How half of a pair that stands for one character begins: only an escape brings it into JSON.
 HALVES = ("\\ud", "\\uD")
-
-
-def is_count(value: object) -> bool:
-    """Whether a value is a whole number from 1 up, NumPy's too (true is an int in Python)."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def inside(folder: Path, name: object) -> Path:
@@ -72,26 +66,31 @@ def is_there(path: Path) -> bool:
 
 def check_file(path: Path) -> None:
     """Raise CheckpointError for what stands in a file's place: nothing, a folder, a pointer."""
+    read_bytes(path, len(LFS_POINTER))
+
+
+def read_bytes(path: Path, most: int = -1) -> bytes:
+    """The first bytes of a file, or all of them; raises as check_file does."""
     try:
         with path.open("rb") as file:
-            beginning = file.read(len(LFS_POINTER))
+            content = file.read(most)
     except IsADirectoryError:
         raise CheckpointError(f"{path} is a folder; expected a file.") from None
     except OSError as error:
         if not is_there(path):
             raise CheckpointError(f"{path} is missing.") from None
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
-    if beginning == LFS_POINTER:
+    if content.startswith(LFS_POINTER):
         raise CheckpointError(
             f"{path} is a pointer of git-lfs, not the file that it stands for. Run `git lfs pull` "
             "in the repository that it is from, or fetch the model from the hub."
         )
+    return content
 
 
 def read_text(path: Path) -> str:
     """The text of a file, which must be UTF-8; ends of lines stay as they are."""
-    check_file(path)
-    content = path.read_bytes()
+    content = read_bytes(path)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minibert.common.advice import convert_command
 from minibert.common.arrays import Array
 from minibert.common.json_files import check_file, inside, is_there, read_json
-from minibert.common.shell import convert_command
 from minibert.errors import CheckpointError
 
 __all__ = ["Tensors", "weight_files"]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minibert.commands.formats import npy_pieces
-from minibert.common.arguments import check_counts, check_given_counts, check_several
+from minibert.common.arguments import check_choice, check_counts, check_given_counts, check_several
 from minibert.common.files import replacing
 from minibert.corpus.corpus import DTYPES, Corpus, deleted_path
 from minibert.corpus.fingerprint import fingerprint_of
@@ -27,7 +27,7 @@ from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_ma
 from minibert.corpus.writer import Advance, Writer, begin, clear_leftovers, locked
 from minibert.documents.reading import Document
 from minibert.errors import CorpusError
-from minibert.tokens.tokenizer import OnLong, check_on_long
+from minibert.tokens.truncation import OnLong, check_on_long
 
 if TYPE_CHECKING:
     from minibert.models.sentence_transformer import SentenceTransformer
@@ -192,8 +192,7 @@ def settings_of(
     **others: Any,
 ) -> Settings:
     """All that the vectors depend on. Raises ValueError for what cannot be meant."""
-    if precision not in DTYPES:
-        raise ValueError(f"precision is {precision!r}; expected one of {', '.join(DTYPES)}.")
+    check_choice("precision", precision, DTYPES)
     check_counts(truncate_dim=truncate_dim)
     check_given_counts(
         **{name: others[name] for name in ("pack_tokens", "shard_documents", "shard_characters")}

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minibert.common.advice import needing
 from minibert.common.arrays import Array, IntArray
-from minibert.common.extras import needing
 from minibert.common.files import partial_of, place, replacing
 from minibert.errors import CorpusError
 from minibert.scoring.nearest import nearest, rescored

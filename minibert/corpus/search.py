@@ -23,7 +23,7 @@ from minibert.errors import CorpusError
 from minibert.scoring.hamming import nearest_bits
 from minibert.scoring.nearest import nearest, rescored
 from minibert.scoring.quantization import quantize_embeddings
-from minibert.tokens.tokenizer import listed
+from minibert.tokens.texts import listed
 
 if TYPE_CHECKING:
     from minibert.corpus.graph import Graph

@@ -35,7 +35,7 @@ from minibert.corpus.shards import Shard, digest_of, write_shard
 from minibert.documents.reading import Document
 from minibert.errors import CorpusError, OutputError
 from minibert.scoring.quantization import quantize_embeddings, ranges_of
-from minibert.tokens.tokenizer import Cut, OnLong
+from minibert.tokens.truncation import Cut, OnLong
 
 if TYPE_CHECKING:
     from minibert.models.sentence_transformer import SentenceTransformer

@@ -20,8 +20,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from minibert.common.advice import needing
 from minibert.common.arguments import check_several
-from minibert.common.extras import needing
+from minibert.common.progress import is_gone
 
 __all__ = [
     "FORMS",
@@ -185,7 +186,7 @@ def opened(path: str, form: str) -> AbstractContextManager[Any]:
 
 def standard_input() -> BinaryIO:
     """The bytes of standard input. Raises FileNotFoundError where there are none."""
-    if sys.stdin is None or sys.stdin.closed:  # `<&-` in a shell, a daemon, pythonw
+    if is_gone(sys.stdin):  # `<&-` in a shell, a daemon, pythonw
         raise FileNotFoundError("Standard input is closed. Give a file, or pipe something into it.")
     if not hasattr(sys.stdin, "buffer"):  # a program, or a notebook, may have put it there
         raise FileNotFoundError(

@@ -1,1 +1,7 @@
-"""minibert inside other libraries, a file each. They are imported by no module of minibert."""
+"""Foreign libraries, a file each: they use minibert's public names, as any program may.
+
+- `arrow`: a column of vectors for an Arrow table
+- `ray`: the same for a Ray Dataset, on all its machines
+- `spark`: the same for a Spark DataFrame, in all its tasks
+- `mteb`: a model for MTEB's benchmarks
+"""

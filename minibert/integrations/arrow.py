@@ -16,7 +16,8 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from minibert import SentenceTransformer, quantize_embeddings
-from minibert.common.extras import needing
+from minibert.common.advice import needing
+from minibert.common.arguments import check_choice
 
 with needing("pyarrow", "minibert.integrations.arrow", "parquet"):
     import pyarrow
@@ -99,10 +100,7 @@ class Encoder:
 
 def check_precision(precision: str, known: Sequence[str] = get_args(StoredPrecision)) -> None:
     """Raise ValueError for a precision that is not among those known."""
-    if precision not in known:
-        raise ValueError(
-            f"precision is {precision!r}; expected one of {', '.join(map(repr, known))}."
-        )
+    check_choice("precision", precision, known)
 
 
 def stored(vectors: Any, precision: StoredPrecision) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert import SentenceTransformer
-from minibert.common.extras import needing
+from minibert.common.advice import needing
 
 with needing("mteb", "minibert.integrations.mteb"):
     import torch

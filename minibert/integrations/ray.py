@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from minibert.common.extras import needing
+from minibert.common.advice import needing
 
 with needing("Ray", "minibert.integrations.ray", "ray"):
     import ray

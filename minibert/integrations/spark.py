@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from minibert.common.extras import needing
+from minibert.common.advice import needing
 
 with needing("PySpark", "minibert.integrations.spark", "spark"):
     import pyarrow

@@ -18,9 +18,9 @@ import numpy as np
 
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Parameters
+from minibert.common.advice import missing
+from minibert.common.arguments import is_count
 from minibert.common.arrays import Array
-from minibert.common.extras import missing
-from minibert.common.json_files import is_count
 from minibert.errors import DeviceError
 from minibert.kernels import cpu as numpy_kernels
 from minibert.kernels.protocol import Kernels

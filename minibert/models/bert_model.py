@@ -21,7 +21,6 @@ from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
 from minibert.bert.tensor_parallel import Shares
 from minibert.checkpoint.hub import find_model
-from minibert.checkpoint.modules import TransformerSettings
 from minibert.common.arguments import check_counts
 from minibert.common.arrays import Array, IntArray
 from minibert.common.json_files import read_json
@@ -31,39 +30,12 @@ from minibert.kernels.devices import Device, available_threads, find_device, one
 from minibert.models.model_output import BertOutput, Refused
 from minibert.tokens.classes import SPECIAL_NAMES
 from minibert.tokens.load import load_tokenizer
-from minibert.tokens.tokenizer import (
-    Rows,
-    Text,
-    TextTokenizer,
-    check_texts,
-    encodings_of,
-    listed,
-    no_list,
-    single_texts,
-)
+from minibert.tokens.padding import pad_rows
+from minibert.tokens.special_tokens import encodings_of
+from minibert.tokens.texts import Text, check_texts, listed, no_list, single_texts
+from minibert.tokens.tokenizer import TextTokenizer
 
-__all__ = ["BertModel", "BertOutput", "Tokenizer", "pad_rows"]
-
-
-def pad_rows(
-    rows: Rows, words: TextTokenizer, width: int = 0, side: str | None = None
-) -> dict[str, IntArray]:
-    """Rows of tokens as matrices under transformers' names: S of (T,) -> each (S, longest) int64.
-
-    `width` is the least number of columns, `side` where padding stands, by default the folder's.
-    Which of the three there are is the tokenizer's to say.
-    """
-    width = max(width, max(map(len, rows.ids), default=0))
-    ids = np.full((len(rows.ids), width), words.pad_id, dtype=np.int64)
-    types, mask = np.zeros_like(ids), np.zeros_like(ids)
-    for index, row in enumerate(rows.ids):
-        left = (side or words.padding_side) == "left"
-        here = slice(width - len(row), None) if left else slice(len(row))
-        ids[index, here], mask[index, here] = row, 1
-        if rows.types is not None:
-            types[index, here] = rows.types[index]
-    arrays = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
-    return {name: arrays[name] for name in arrays if name in words.input_names}
+__all__ = ["BertModel", "BertOutput", "Tokenizer"]
 
 
 class Tokenizer:
@@ -99,7 +71,7 @@ class Tokenizer:
         config = read_config(read_json(folder / "config.json", dict), folder / "config.json")
         return cls(
             load_tokenizer(
-                TransformerSettings(folder),
+                folder,
                 vocab_size=config.vocab_size,
                 most_tokens=most_tokens(config),
                 default_class=FAMILIES[config.model_type].tokenizer,

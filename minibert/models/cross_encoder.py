@@ -32,7 +32,8 @@ from minibert.kernels.activations import (
 from minibert.models.model import Model
 from minibert.models.transformer import Transformer
 from minibert.pooling.pooling import mean
-from minibert.tokens.tokenizer import Cut, OnLong, Text, check_on_long, check_texts, listed, no_list
+from minibert.tokens.texts import Text, check_texts, listed, no_list
+from minibert.tokens.truncation import Cut, OnLong, check_on_long
 
 if TYPE_CHECKING:
     from minibert.models.processes import Processes, Recipe

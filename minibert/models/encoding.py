@@ -16,11 +16,12 @@ from minibert.bert.finite import FirstNotFinite
 from minibert.bert.forward import Watch
 from minibert.bert.packs import Pack
 from minibert.common.arrays import Array
-from minibert.models.bert_model import pad_rows
 from minibert.models.transformer import Transformer
 from minibert.pooling.pipeline import Pipeline
 from minibert.pooling.pooling import Reads
-from minibert.tokens.tokenizer import Cut, OnLong, Text, characters_of, with_prompt
+from minibert.tokens.padding import pad_rows
+from minibert.tokens.texts import Text, characters_of, with_prompt
+from minibert.tokens.truncation import Cut, OnLong
 
 __all__ = ["OUTPUTS", "Encoding", "joined"]
 

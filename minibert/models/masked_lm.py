@@ -22,7 +22,8 @@ from minibert.kernels import cpu as numpy_kernels
 from minibert.kernels.activations import ACTIVATIONS
 from minibert.models.transformer import Transformer
 from minibert.scoring.top_k import top_k as best
-from minibert.tokens.tokenizer import check_texts, encodings_of, list_of, single_texts
+from minibert.tokens.special_tokens import encodings_of
+from minibert.tokens.texts import check_texts, list_of, single_texts
 
 __all__ = ["BertForMaskedLM", "fill_mask"]
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minibert.errors import CheckpointError
-from minibert.tokens.tokenizer import OnLong, prompt_of
+from minibert.tokens.texts import prompt_of
+from minibert.tokens.truncation import OnLong
 
 if TYPE_CHECKING:
     from minibert.checkpoint.folder import Folder

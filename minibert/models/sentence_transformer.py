@@ -16,24 +16,20 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from numpy.typing import ArrayLike
 
 from minibert.checkpoint.metric import DOT_PRODUCT_MODELS, check_metric, metric_of
-from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
+from minibert.common.arguments import (
+    check_choice,
+    check_counts,
+    check_no_tensor,
+    check_prompts,
+    one_name,
+)
 from minibert.common.arrays import Array
 from minibert.common.progress import progress, wanted
 from minibert.models.model import Model
 from minibert.scoring.quantization import Precision, check_precision, quantize_embeddings
 from minibert.scoring.similarity import PAIRWISE_SIMILARITIES, SIMILARITIES
-from minibert.tokens.tokenizer import (
-    Cut,
-    OnLong,
-    Text,
-    Tokens,
-    check_on_long,
-    check_texts,
-    is_one,
-    list_of,
-    prompt_of,
-    with_prompt,
-)
+from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of, with_prompt
+from minibert.tokens.truncation import Cut, OnLong, check_on_long
 
 if TYPE_CHECKING:
     from minibert.checkpoint.modules import Module, Pooling
@@ -42,6 +38,7 @@ if TYPE_CHECKING:
     from minibert.models.trace import Trace
     from minibert.models.transformer import Transformer
     from minibert.pooling.pipeline import Pipeline
+    from minibert.tokens.tokenizer import Tokens
 
 __all__ = ["DEFAULT_MODEL", "DOT_PRODUCT_MODELS", "SentenceTransformer"]
 
@@ -186,9 +183,7 @@ class SentenceTransformer(Model):
         from minibert.models.encoding import OUTPUTS, joined
 
         check_no_tensor(convert_to_tensor)
-        if output_value not in OUTPUTS:
-            expected = ", ".join(map(repr, OUTPUTS))
-            raise ValueError(f"output_value is {output_value!r}; expected one of {expected}.")
+        check_choice("output_value", output_value, OUTPUTS)
         given = one_name(inputs=inputs, sentences=sentences)
         texts = check_texts(list_of(given, "encode()"))
         check_counts(
@@ -335,8 +330,8 @@ class SentenceTransformer(Model):
         Beside them stand "modality", which is "text", and with a prompt "prompt_length", the tokens
         it takes with [CLS] before it. No texts give {}.
         """
-        from minibert.models.bert_model import pad_rows
         from minibert.models.encoding import Encoding
+        from minibert.tokens.padding import pad_rows
 
         texts = check_texts(list_of(inputs, "preprocess()"))
         if not texts:

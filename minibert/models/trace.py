@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from minibert.bert.parameters import Config
 from minibert.common.arrays import Array
 from minibert.models.encoding import Encoding
-from minibert.tokens.tokenizer import Text, Tokens, with_prompt
+from minibert.tokens.texts import Text, with_prompt
+from minibert.tokens.tokenizer import Tokens
 
 __all__ = ["Trace", "rollout"]
 

@@ -21,14 +21,15 @@ from minibert.bert.packs import Pack, packs, split
 from minibert.bert.parameters import Config
 from minibert.bert.tensor_parallel import Shares
 from minibert.checkpoint.modules import TransformerSettings
+from minibert.common.arguments import is_count
 from minibert.common.arrays import Array, IntArray
-from minibert.common.json_files import is_count
 from minibert.common.safetensors_files import is_finite
 from minibert.errors import DeviceError
 from minibert.kernels.devices import Device, find_device, one_blas_thread, thread_count
 from minibert.pooling.pooling import Reads
 from minibert.tokens.load import load_tokenizer
-from minibert.tokens.tokenizer import Cut, OnLong, Text, text_windows, with_prompt
+from minibert.tokens.texts import Text, text_windows, with_prompt
+from minibert.tokens.truncation import Cut, OnLong
 
 if TYPE_CHECKING:
     from minibert.models.bert_model import BertModel, Tokenizer
@@ -80,11 +81,14 @@ class Transformer:
         self.most_tokens = most_tokens(self.config)
         family = FAMILIES[self.config.model_type]
         self.words = load_tokenizer(
-            settings,
+            settings.path,
             vocab_size=self.config.vocab_size,
             most_tokens=self.most_tokens,
             default_class=family.tokenizer,
             names_class=family.names_tokenizer,
+            max_seq_length=settings.max_seq_length,
+            do_lower_case=settings.do_lower_case,
+            tokenizer_args=settings.tokenizer_args,
         )
         self.has_token_types = family.has_token_types
         self.loaded_max_seq_length = self.max_seq_length  # before a program changes it

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minibert.common.arguments import check_given_counts
+from minibert.common.arguments import check_choice, check_given_counts
 from minibert.common.arrays import Array, IntArray
 from minibert.corpus.corpus import Corpus
 from minibert.errors import CorpusError
@@ -118,8 +118,7 @@ def corpus_map(
     that cannot be meant, and as umap_places does.
     """
     check_given_counts(points=points)
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}; expected one of {', '.join(METHODS)}.")
+    check_choice("method", method, METHODS)
     documents = len(corpus) - len(corpus.deleted)
     if not documents:
         raise CorpusError(f"{corpus.folder} holds no documents: there is nothing to draw.")

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from minibert.common.advice import needing
 from minibert.common.arrays import Array, IntArray
-from minibert.common.extras import needing
 from minibert.scoring.matrices import Stack
 
 __all__ = ["NEIGHBOURS", "SEED", "Projection", "principal_components", "project", "umap_places"]

@@ -14,7 +14,7 @@ from minibert.pictures.attention import first_tokens
 
 if TYPE_CHECKING:
     from minibert.models.sentence_transformer import SentenceTransformer
-    from minibert.tokens.tokenizer import Text
+    from minibert.tokens.texts import Text
 
 __all__ = ["as_bytes", "as_shorts", "xray"]
 

@@ -19,9 +19,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minibert.common.arguments import check_given_counts
+from minibert.common.arguments import check_given_counts, is_count
 from minibert.common.arrays import Array, IntArray
-from minibert.common.json_files import is_count
 from minibert.kernels.activations import name_in_torch
 from minibert.scoring.matrices import Stack, in_threads, numbers_of
 from minibert.scoring.similarity import (

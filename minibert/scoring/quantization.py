@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minibert.common.arguments import check_choice
 from minibert.common.arrays import Array
 
 __all__ = ["Precision", "check_precision", "code_shape", "quantize_embeddings", "ranges_of"]
@@ -98,9 +99,7 @@ def dequantize_embeddings(
 
 def check_precision(precision: object) -> None:
     """Raise ValueError for a name that is none of Precision's."""
-    if precision not in get_args(Precision):
-        expected = ", ".join(map(repr, get_args(Precision)))
-        raise ValueError(f"precision is {precision!r}; expected one of {expected}.")
+    check_choice("precision", precision, get_args(Precision))
 
 
 def code_shape(width: int, precision: str) -> int:

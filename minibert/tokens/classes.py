@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeAlias
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE, Unigram, WordPiece
 
+from minibert.common.advice import tokenizer_command
 from minibert.common.json_files import is_there, read_text, setting
-from minibert.common.shell import tokenizer_command
 from minibert.errors import CheckpointError
 
 __all__ = [

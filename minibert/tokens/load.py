@@ -1,6 +1,6 @@
 """A folder's vocabulary -> its tokenizer, set up as transformers sets it up.
 
-How a text is split is the tokenizer's class, see tokenizer_classes.py; special and added tokens,
+How a text is split is the tokenizer's class, see classes.py; special and added tokens,
 lower-casing and the maximum length stand in tokenizer_config.json, or in older files.
 """
 
@@ -13,13 +13,14 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, normalizers
 
-from minibert.checkpoint.modules import TransformerSettings
-from minibert.common.json_files import is_count, is_there, read_json, setting
+from minibert.common.arguments import is_count
+from minibert.common.json_files import is_there, read_json, setting
 from minibert.errors import CheckpointError
 from minibert.tokens.classes import (
     CLASSES,
     SPECIAL_NAMES,
     WITH_TYPES,
+    TokenizerClass,
     bert_subclass,
     token_text,
     word_piece,
@@ -32,67 +33,91 @@ logger = logging.getLogger(__name__)
 
 # Keys that end in _token and name no extra token.
 NO_EXTRAS = (*SPECIAL_NAMES, "add_bos_token", "add_eos_token")
+# The lists of extra tokens; the last that is not empty counts.
+EXTRA_LISTS = ("additional_special_tokens", "extra_special_tokens")
 # What a folder may say of a token beside its text.
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
 def load_tokenizer(
-    transformer: TransformerSettings,
+    folder: Path,
     *,
     vocab_size: int,
     most_tokens: int,
     default_class: str = "BertTokenizer",
     names_class: bool = True,
+    max_seq_length: int | None = None,
+    do_lower_case: bool = False,
+    tokenizer_args: Mapping[str, Any] | None = None,
 ) -> TextTokenizer:
     """Build the tokenizer that transformers would build from a folder.
 
-    The most tokens of a text are the settings' max_seq_length; without it the smaller of
+    The most tokens of a text are `max_seq_length`; without it the smaller of
     tokenizer_config.json's model_max_length and the model's positions. `default_class` is for a
-    folder that names no class, or for one whose class does not count (names_class=False).
+    folder that names no class, or for one whose class does not count (names_class=False). The last
+    three are of sentence_bert_config.json; `tokenizer_args` beat tokenizer_config.json, by key.
 
     Raises CheckpointError for a missing vocabulary or a tokenizer that minibert does not build.
     """
-    folder = transformer.path
     path = folder / "tokenizer_config.json"
-    settings = read_settings(folder) | dict(transformer.tokenizer_args)
-    named = setting(path, settings, "tokenizer_class", str, default_class)
-    kind = (named if names_class else default_class).removesuffix("Fast")
+    settings = read_settings(folder) | dict(tokenizer_args or {})
+    made = class_of(path, settings, default_class, names_class)
+    file = folder / "tokenizer.json"
+    content = read_json(file, dict) if is_there(file) else {}
+    check_special(folder, settings)
+    extra = extra_tokens(path, settings, made.extra_special_tokens)
+    special = special_texts(settings, made.special_tokens or pad_token_of(content))
+    backend = built(folder, settings, content, made, special, extra)
+    if do_lower_case:
+        lower_case_first(backend)
+    backend.encode_special_tokens = setting(path, settings, "split_special_tokens", bool, False)
+    check_size(folder, backend, largest_word(backend, content), special, vocab_size)
+    asked = None if "model_max_length" in (tokenizer_args or {}) else max_seq_length
+    return TextTokenizer(
+        backend,
+        special_tokens=special,
+        extra_special_tokens=[token.content for token in extra],
+        max_length=max_length(path, settings, asked, most_tokens),
+        padding_side=side_of(path, settings, "padding", content),
+        truncation_side=side_of(path, settings, "truncation", content),
+        input_names=input_names(path, settings, made.input_names),
+        splits_as_bert=made.build is word_piece or (made.build is bert_subclass and not content),
+    )
+
+
+def class_of(
+    path: Path, settings: dict[str, Any], default: str, names_class: bool
+) -> TokenizerClass:
+    """The class of a folder's tokenizer: the one that it names, if that counts, or the default."""
+    named = setting(path, settings, "tokenizer_class", str, default)
+    kind = (named if names_class else default).removesuffix("Fast")
     if kind not in CLASSES:
         raise CheckpointError(
             f"{path}: tokenizer_class is {kind!r:.80}; minibert builds {', '.join(CLASSES)}, "
             'each also with "Fast" at the end.'
         )
-    file, made = folder / "tokenizer.json", CLASSES[kind]
-    content = read_json(file, dict) if is_there(file) else {}
-    check_special(folder, settings)
-    extra = extra_tokens(path, settings)
-    if not extra and settings.keys().isdisjoint(
-        ("extra_special_tokens", "additional_special_tokens")
-    ):
-        extra = [added_token(path, None, text) for text in made.extra_special_tokens]
+    return CLASSES[kind]
+
+
+def built(
+    folder: Path,
+    settings: dict[str, Any],
+    content: dict[str, Any],
+    made: TokenizerClass,
+    special: dict[str, str],
+    extra: list[AddedToken],
+) -> Tokenizer:
+    """The class's tokenizer over the folder's vocabulary, with added tokens and a frame."""
+    path = folder / "tokenizer_config.json"
     added = read_added_tokens(folder, settings, content, extra)
     backend = made.build(folder, settings, content)
-    special = special_texts(settings, made.special_tokens or pad_token_of(content))
     named = [added_token(path, settings.get(key), text) for key, text in special.items()]
     add_tokens(backend, added, named, extra)
     try:
         made.frame(backend, special)
     except ValueError as error:
         raise CheckpointError(f"{path}: the special tokens frame no text: {error}.") from error
-    if transformer.do_lower_case:
-        lower_case_first(backend)
-    backend.encode_special_tokens = setting(path, settings, "split_special_tokens", bool, False)
-    check_size(folder, backend, largest_word(backend, content), special, vocab_size)
-    return TextTokenizer(
-        backend,
-        special_tokens=special,
-        extra_special_tokens=[token.content for token in extra],
-        max_length=max_length(path, settings, transformer, most_tokens),
-        padding_side=side_of(path, settings, "padding", content),
-        truncation_side=side_of(path, settings, "truncation", content),
-        input_names=input_names(path, settings, made.input_names),
-        splits_as_bert=made.build is word_piece or (made.build is bert_subclass and not content),
-    )
+    return backend
 
 
 def largest_word(backend: Tokenizer, content: dict[str, Any]) -> int:
@@ -251,10 +276,15 @@ def pad_token_of(content: dict[str, Any]) -> dict[str, str | None]:
     return {"pad_token": token_text(padding.get("pad_token")) if isinstance(padding, dict) else ""}
 
 
-def extra_tokens(path: Path, settings: dict[str, Any]) -> list[AddedToken]:
-    """Special tokens beyond the usual names: a list, an object, or keys that end in _token."""
+def extra_tokens(
+    path: Path, settings: dict[str, Any], defaults: tuple[str, ...]
+) -> list[AddedToken]:
+    """Special tokens beyond the usual names: a list, an object, or keys that end in _token.
+
+    Where a folder has neither those keys nor a list, they are the defaults.
+    """
     extra: list[Any] = []
-    for key in ("additional_special_tokens", "extra_special_tokens"):
+    for key in EXTRA_LISTS:
         found = [] if settings.get(key) is None else settings[key]
         if not isinstance(found, list | dict):
             raise CheckpointError(f"{path}: {key} is {found!r:.80}; expected a list.")
@@ -269,7 +299,10 @@ def extra_tokens(path: Path, settings: dict[str, Any]) -> list[AddedToken]:
         if key.endswith("_token") and key not in NO_EXTRAS and isinstance(value, str)
     ]
     tokens = [*others, *extra]
-    return [added_token(path, token, text) for token in tokens if (text := token_text(token))]
+    named = [added_token(path, token, text) for token in tokens if (text := token_text(token))]
+    if named or not settings.keys().isdisjoint(EXTRA_LISTS):
+        return named
+    return [added_token(path, None, text) for text in defaults]
 
 
 def added_token(path: Path, value: object, text: str) -> AddedToken:
@@ -312,11 +345,11 @@ def side_of(path: Path, settings: dict[str, Any], what: str, content: dict[str, 
 
 
 def max_length(
-    path: Path, settings: dict[str, Any], transformer: TransformerSettings, most_tokens: int
+    path: Path, settings: dict[str, Any], max_seq_length: int | None, most_tokens: int
 ) -> int:
     """The most tokens a text may have. See load_tokenizer; never more than there are positions."""
-    limit = transformer.max_seq_length
-    if limit is None or "model_max_length" in transformer.tokenizer_args:
+    limit: Any = max_seq_length
+    if limit is None:
         key = "model_max_length" if "model_max_length" in settings else "max_len"
         limit = setting(path, settings, key, object, most_tokens)
         # Folders write "no limit" as 1e30.

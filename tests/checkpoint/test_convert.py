@@ -22,7 +22,6 @@ from safetensors.numpy import load_file, save_file
 import minibert
 from minibert import CheckpointError
 from minibert.commands import cli
-from minibert.common.shell import convert_command, pasted
 from minibert.errors import MissingLibraryError, OutputError
 
 LEFTOVERS = ["training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", "last.ckpt"]
@@ -118,19 +117,6 @@ def test_a_pickle_that_convert_does_not_take_offers_no_command(folder):
         minibert.SentenceTransformer(folder)
 
 
-def test_a_name_like_an_option_is_no_option(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert shlex.split(convert_command("-x")) == [
-        *("minibert", "convert", "./-x", "./-x-safetensors")
-    ]
-
-
-def test_inside_the_folder_the_new_one_is_offered_beside_it(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    out = shlex.split(convert_command("."))[-1]
-    assert out == str(folder.parent / "gelu-safetensors")
-
-
 def test_a_model_of_a_cache_is_offered_under_its_name(cache, no_network):
     snapshot = cache("someone/the-model", GOLDEN / "gelu")
     (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
@@ -158,13 +144,6 @@ def test_a_pickle_of_a_module_offers_the_whole_model(tmp_path, module, edit):
         minibert.SentenceTransformer(folder)
     assert f"{folder / module} has its weights in pytorch_model.bin only" in str(error.value)
     assert str(error.value).endswith(f"minibert convert {folder} modules-safetensors")
-
-
-def test_a_shell_of_windows_gets_its_own_quotes(monkeypatch):
-    monkeypatch.setattr(os, "name", "nt")
-    assert pasted("minibert", r"C:\models\one", "two & more") == (
-        r'minibert C:\models\one "two & more"'
-    )
 
 
 def test_no_advice_writes_into_the_model_s_own_folder():

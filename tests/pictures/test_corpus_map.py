@@ -183,7 +183,7 @@ def test_equal_documents_lie_in_one_place(made):
 
 def test_what_cannot_be_meant_is_refused(plain_folder, made):
     corpus = Corpus(plain_folder)
-    with pytest.raises(ValueError, match=r"method is 'tsne'; expected one of pca, umap\."):
+    with pytest.raises(ValueError, match=r"method is 'tsne'; expected one of 'pca', 'umap'\."):
         corpus_map(corpus, "tsne")
     with pytest.raises(ValueError, match="points is 0"):
         corpus_map(corpus, points=0)

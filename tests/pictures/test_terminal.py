@@ -1,12 +1,10 @@
 """Words shaded for a terminal: which colours, and that no text is obeyed."""
 
 import io
-import json
 
 import numpy as np
 import pytest
 
-from minibert.common.escapes import has_controls, safe_json, visible, visible_lines
 from minibert.explain.attribution import ExplainedText, Word
 from minibert.pictures.terminal import (
     AGAINST,
@@ -81,35 +79,6 @@ def test_what_takes_has_colours_of_its_own():
     assert len(FOR) == len(AGAINST) == STEPS
     assert len({shade.rgb for shade in FOR + AGAINST}) == 2 * STEPS
     assert len({shade.xterm for shade in FOR + AGAINST}) == 2 * STEPS
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("Café 中文 🐕", "Café 中文 🐕"),
-        ("a\nb\tc\u2028d\xa0e", "a b c d e"),
-        ("\x1b[31mred\x1b]0;title\x07", r"\x1b[31mred\x1b]0;title\x07"),
-        ("\x9b31m\x7f\x08", r"\x9b31m\x7f\x08"),
-        ("\u202etxt.exe\u2066", r"\u202etxt.exe\u2066"),
-        ("می\u200cخواهم", "می\u200cخواهم"),
-    ],
-)
-def test_a_terminal_is_shown_a_text_and_obeys_none(text, shown):
-    assert visible(text) == shown
-    assert not has_controls(shown)
-
-
-def test_a_message_keeps_line_feeds_and_nothing_else_obeyed():
-    assert visible_lines("a\x1bb\nc\td\r\n") == "a\\x1bb\nc d \n"
-
-
-def test_json_with_escapes_reads_the_same_and_is_not_obeyed():
-    texts = {"a\x7fb\x9bc": "\u202ed\u2069 \u2028\u2029\u061c\ud800é中🐕\u200c"}
-    written = safe_json(json.dumps(texts, ensure_ascii=False))
-    assert json.loads(written) == texts
-    assert not has_controls(written)
-    assert "é中🐕\u200c" in written
-    assert written.encode()  # no half of a character is left
 
 
 def text_of(text, *words):

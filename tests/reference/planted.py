@@ -33,25 +33,28 @@ PLANTED = {
     ),
     "any number of layers": Planted("checkpoint.py", "    check_layers(config, path)\n", "", 64),
     "an added token's id is not looked at": Planted(
-        "vocabulary.py", "not is_id(id) or text", "int(id) < 0 or text", 13
+        "tokens/load.py", "not is_id(id) or text", "int(id) < 0 or text", 13
     ),
     "vocab.txt is left to the library": Planted(
-        "tokenizer_classes.py", '        read_text(folder / "vocab.txt")', "        #", 75
+        "tokens/classes.py", '        read_text(folder / "vocab.txt")', "        #", 75
     ),
     "an empty word counts": Planted(
-        "vocabulary.py", "vocabulary.items() if word)", "vocabulary.items())", 283
+        "tokens/load.py", "vocabulary.items() if word)", "vocabulary.items())", 283
     ),
     "a broken pooler is refused": Planted(
         "checkpoint.py", '        return {"no_pooler": str(error)}\n', "        raise\n", 105
     ),
     "a folder in a file's place": Planted(
-        "json_files.py", "    except IsADirectoryError:\n", "    except ZeroDivisionError:\n", 366
+        "common/json_files.py",
+        "    except IsADirectoryError:\n",
+        "    except ZeroDivisionError:\n",
+        366,
     ),
     "half of a surrogate pair": Planted(
-        "json_files.py", "        check_characters(path, content)\n", "        pass\n", 261
+        "common/json_files.py", "        check_characters(path, content)\n", "        pass\n", 261
     ),
     "flags of a token are not looked at": Planted(
-        "vocabulary.py", "if not isinstance(flag, bool)]", "if False]", 54
+        "tokens/load.py", "if not isinstance(flag, bool)]", "if False]", 54
     ),
     "vectors of NaN": Planted("transformer.py", "if all(map(is_finite, made)):", "if True:", 9),
 }

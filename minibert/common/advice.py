@@ -1,13 +1,29 @@
-"""Commands that an error message offers, as lines that run where they are pasted."""
+"""What an error advises: a command, as a line that runs where it is pasted, or an install.
+
+Knows which commands there are, and runs none. Start at pasted and needing.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["MODELS", "as_argument", "convert_command", "hub_options", "pasted", "tokenizer_command"]
+from minibert.errors import MissingLibraryError
+
+__all__ = [
+    "MODELS",
+    "as_argument",
+    "convert_command",
+    "hub_options",
+    "missing",
+    "needing",
+    "pasted",
+    "tokenizer_command",
+]
 
 # What a shell of Windows takes as it is; its paths hold no quotation mark.
 PLAIN = re.compile(r"[\w./\\:=+,@-]+", re.ASCII)
@@ -64,3 +80,22 @@ def as_argument(path: str | os.PathLike[str]) -> str:
     """A path that no command takes for an option."""
     text = os.fspath(path)
     return os.path.join(".", text) if text.startswith("-") else text
+
+
+@contextmanager
+def needing(library: str, use: str, extra: str | None = None) -> Iterator[None]:
+    """Import a library in the block. Raises MissingLibraryError, with what to do, if it is missing.
+
+    `use` is what needs it, `extra` the extra of minibert that brings it, None where none does.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingLibraryError(missing(library, use, extra, error)) from error
+
+
+def missing(library: str, use: str, extra: str | None, error: ImportError) -> str:
+    """What is said of a library that cannot be imported."""
+    # Not `minibert-numpy[extra]`: nothing is published under that name yet.
+    way = f"pip install '.[{extra}]' in a clone of minibert" if extra else f"pip install {library}"
+    return f"{use} needs {library}, which cannot be imported here ({error}). Install it: {way}."

@@ -1,17 +1,39 @@
-"""Libraries that only some uses need: what is said where one is missing."""
+"""What an error advises: commands that run where they are pasted, and libraries to install."""
 
 import importlib
+import os
 import re
+import shlex
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from minibert.common.extras import needing
+from minibert.common.advice import convert_command, needing, pasted
 from minibert.errors import MissingLibraryError
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_a_shell_of_windows_gets_its_own_quotes(monkeypatch):
+    monkeypatch.setattr(os, "name", "nt")
+    assert pasted("minibert", r"C:\models\one", "two & more") == (
+        r'minibert C:\models\one "two & more"'
+    )
+
+
+def test_a_name_like_an_option_is_no_option(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert shlex.split(convert_command("-x")) == [
+        *("minibert", "convert", "./-x", "./-x-safetensors")
+    ]
+
+
+def test_inside_the_folder_the_new_one_is_offered_beside_it(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    out = shlex.split(convert_command("."))[-1]
+    assert out == str(folder.parent / "gelu-safetensors")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,208 @@
+"""Texts as callers give them: checked, listed, with their prompts. Nothing is tokenised here.
+
+Start at check_texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+__all__ = [
+    "Text",
+    "characters_of",
+    "check_texts",
+    "is_one",
+    "list_of",
+    "listed",
+    "no_list",
+    "prompt_of",
+    "single_texts",
+    "text_windows",
+    "with_prompt",
+]
+
+# A text, or a pair of them, which a model sees as one row of tokens.
+Text: TypeAlias = str | tuple[str, str]
+
+# How many texts, or characters of texts, are held as tokens at a time.
+WINDOW_TEXTS = 4096
+WINDOW_CHARACTERS = 4_000_000
+
+
+def is_one(inputs: object) -> bool:
+    """Whether this is one text, rather than a list of them; {"text": ...} is one, too."""
+    return isinstance(inputs, str | Mapping)
+
+
+def list_of(inputs: object, caller: str) -> Sequence[object]:
+    """What a method was given, as a list: one text counts as a list of one.
+
+    Raises TypeError, in the method's name, for what is neither.
+    """
+    if is_one(inputs):
+        return [inputs]
+    if isinstance(inputs, np.ndarray) and inputs.ndim >= 1:
+        return list(inputs.tolist())
+    if isinstance(inputs, bytes | bytearray) or not isinstance(inputs, Sequence):
+        raise no_list(inputs, caller)
+    return inputs
+
+
+def listed(inputs: object, caller: str) -> list[object]:
+    """The texts of anything that has them in an order, generators too.
+
+    Raises TypeError, in the method's name, for all else, and for what lists other things or other
+    kinds of texts: the columns of a table, the keys of a dict, the values of Arrow.
+    """
+    if isinstance(inputs, np.ndarray | list):
+        return list(list_of(inputs, caller))
+    is_other = isinstance(inputs, str | bytes | bytearray | Mapping | set | frozenset) or any(
+        hasattr(type(inputs), name) for name in ("columns", "to_pylist", "as_py")
+    )
+    if is_other or not isinstance(inputs, Iterable):
+        raise no_list(inputs, caller, "a list of str")
+    return list(inputs)
+
+
+def no_list(inputs: object, caller: str, expected: str = "a str or a list of str") -> TypeError:
+    """The error for what is no list of texts, with what to pass instead."""
+    shown = " ".join(f"{inputs!r:.40}".split())  # in one line, as a table is not
+    return TypeError(
+        f"{caller} got a {type(inputs).__name__} ({shown}). Pass {expected}{instead_of(inputs)}."
+    )
+
+
+def instead_of(inputs: object) -> str:
+    """What makes a list of something, as the end of a sentence; nothing if that is not known."""
+    kind = type(inputs)
+    if isinstance(inputs, bytes | bytearray):
+        return "; of bytes, text.decode()"
+    if hasattr(kind, "columns"):  # of the kind: to some tables the question is work
+        lists = hasattr(kind, "to_pylist")
+        column = 'table["text"].to_pylist()' if lists else 'list(table["text"])'
+        return f"; a column of a table is {column}"
+    if hasattr(kind, "to_pylist"):
+        return "; of an Arrow array, texts.to_pylist()"
+    if hasattr(kind, "as_py"):
+        return "; of a value of Arrow, text.as_py()"
+    if isinstance(inputs, np.ndarray):
+        return "; of an array without dimensions, text.item()"
+    if isinstance(inputs, Mapping):
+        return "; of a dict of texts, list(texts.values())"
+    if isinstance(inputs, set | frozenset):
+        return "; a set has no order, so sorted(texts)"
+    if isinstance(inputs, Iterable) and not isinstance(inputs, str):
+        return "; of anything else that holds texts, list(texts)"
+    return ""
+
+
+def check_texts(inputs: Sequence[object]) -> list[Text]:
+    """The texts and pairs of a list, or TypeError naming the first that is neither.
+
+    A pair is a tuple or list of two str, and {"text": x} counts as x. Raises ValueError for what
+    UTF-8 cannot hold.
+    """
+    texts: list[Any] = []
+    for index, given in enumerate(inputs):
+        text: Any = given["text"] if isinstance(given, dict) and given.keys() == {"text"} else given
+        is_pair = isinstance(text, tuple | list) and len(text) == 2
+        text = tuple(text) if is_pair else text
+        for part in text if is_pair else (text,):
+            if not isinstance(part, str):
+                raise TypeError(
+                    f"Text {index} of {len(inputs)} is a {type(given).__name__} ({given!r:.40}). "
+                    "Every text must be a str, an empty one is allowed, or a pair of them"
+                    f"{in_place_of(part)}."
+                )
+            if not part.isascii():
+                check_surrogates(part, index, len(inputs))
+        texts.append(text)
+    return texts
+
+
+def single_texts(inputs: object, caller: str) -> list[str]:
+    """The texts of a list without pairs, checked; one text counts as a list of one.
+
+    Raises what `listed` and `check_texts` raise, and TypeError for a pair.
+    """
+    texts = check_texts([inputs] if isinstance(inputs, str) else listed(inputs, caller))
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"Text {index} of {len(texts)} is a pair ({text!r:.40}); {caller} takes no pairs."
+            )
+    return [text for text in texts if isinstance(text, str)]
+
+
+def in_place_of(part: object) -> str:
+    """What to do about something in a list of texts that is none, as the end of a sentence."""
+    if (
+        part is None
+        or type(part).__name__ == "NAType"
+        or (isinstance(part, float) and part != part)
+    ):
+        return "; leave out what is missing, or give it a text"
+    if hasattr(type(part), "as_py"):
+        return "; of an Arrow array, pass texts.to_pylist()"
+    return instead_of(part) if isinstance(part, bytes | bytearray | Mapping) else ""
+
+
+def check_surrogates(text: str, index: int, count: int) -> None:
+    """Raise ValueError if a text holds half of a surrogate pair, which is no character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"Text {index} of {count} has a lone surrogate, {text[error.start]!r}, at character "
+            f"{error.start}. It was decoded wrongly; decode it again, for example with "
+            'errors="replace".'
+        ) from None
+
+
+def prompt_of(prompts: dict[str, str], prompt: str | None, name: str | None) -> str:
+    """The prompt that is given, else the one of a name among the prompts; without either, none.
+
+    Raises ValueError for a name that is not there, TypeError for a prompt that is no text.
+    """
+    if prompt is None:
+        if name is None:
+            return ""
+        if name not in prompts:
+            names = ", ".join(map(repr, prompts)) or "none"
+            raise ValueError(f"There is no prompt {name!r}; this model has {names}.")
+        prompt = prompts[name]
+    if not isinstance(prompt, str):
+        raise TypeError(f"The prompt is a {type(prompt).__name__} ({prompt!r:.40}), no str.")
+    check_texts([prompt])
+    return prompt
+
+
+def with_prompt(prompt: str, texts: Sequence[Text]) -> Sequence[Text]:
+    """The texts with a prompt before each; of a pair, before the first."""
+    if not prompt:
+        return texts
+    return [
+        prompt + text if isinstance(text, str) else (prompt + text[0], text[1]) for text in texts
+    ]
+
+
+def characters_of(text: Text) -> int:
+    """How many characters a text or a pair has."""
+    return len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
+
+
+def text_windows(texts: Sequence[Text], prompt_length: int = 0) -> Iterator[slice]:
+    """Cut a list into stretches of some thousand texts, so that memory does not grow with it."""
+    start, characters = 0, 0
+    for end, text in enumerate(texts):
+        more = prompt_length + characters_of(text)
+        full = end - start == WINDOW_TEXTS or characters + more > WINDOW_CHARACTERS
+        if full and end > start:
+            yield slice(start, end)
+            start, characters = end, 0
+        characters += more
+    if start < len(texts):
+        yield slice(start, len(texts))

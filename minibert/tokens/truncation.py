@@ -1,0 +1,76 @@
+"""Truncation: what may happen to a text above the limit, how it is shared by a pair, and told."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from minibert.common.arguments import check_choice
+
+__all__ = ["Cut", "OnLong", "check_on_long", "shares"]
+
+logger = logging.getLogger(__name__)
+
+OnLong = Literal["warn", "error", "ignore", "window"]
+
+
+def check_on_long(on_long: str) -> None:
+    """Raise ValueError for a word that is none of OnLong's."""
+    check_choice("on_long", on_long, get_args(OnLong))
+
+
+def shares(lengths: list[int], room: int) -> list[int]:
+    """How many tokens a text, or each of a pair, keeps where there is room for so many.
+
+    The longer of two is cut to the length of the other, then both to a half; an odd token goes to
+    the longer, to the second of equals. So does the `tokenizers` library ("longest_first").
+    """
+    if len(lengths) == 1:
+        return [min(lengths[0], room)]
+    if sum(lengths) <= room:
+        return lengths
+    swapped = lengths[0] > lengths[1]
+    shorter, longer = sorted(lengths)
+    longer = shorter if shorter > room else max(shorter, room - shorter)
+    if shorter + longer > room:
+        shorter, longer = room // 2, room // 2 + room % 2
+    return [longer, shorter] if swapped else [shorter, longer]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How many texts lost tokens, and how long the longest was before."""
+
+    texts: int = 0
+    longest: int = 0
+    # False where counting tokens would cost more than the work: then `longest` is in characters.
+    in_tokens: bool = True
+
+    def __add__(self, other: Cut) -> Cut:
+        # A text too long to be counted in tokens is longer than any that was.
+        if self.in_tokens == other.in_tokens:
+            longest, in_tokens = max(self.longest, other.longest), self.in_tokens
+        else:
+            longest, in_tokens = (other if self.in_tokens else self).longest, False
+        return Cut(self.texts + other.texts, longest, in_tokens)
+
+    def report(self, texts: int, limit: int | None, on_long: OnLong) -> None:
+        """Say what was cut, once: a warning in the log, or ValueError for on_long="error"."""
+        if not self.texts or on_long in ("ignore", "window"):
+            return
+        unit = "tokens" if self.in_tokens else "characters"
+        if on_long == "error":
+            # Whoever refuses does so before all texts are counted.
+            raise ValueError(
+                f"{self.texts} texts at least are longer than {limit} tokens; the longest has "
+                f"{self.longest} {unit}. Split them, or set on_long to warn, ignore or window."
+            )
+        logger.warning(
+            "%d of %d texts were longer than %s tokens and lost their ends; the longest had %d %s.",
+            self.texts,
+            texts,
+            limit,
+            self.longest,
+            unit,
+        )

@@ -1,0 +1,20 @@
+"""Integrations import what any program may, and of our own rooms only the one without a model."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import minibert
+
+FILES = sorted((Path(minibert.__file__).parent / "integrations").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+def test_an_integration_imports_only_public_names(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        assert not isinstance(node, ast.Import) or "minibert" not in ast.unparse(node)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "minibert":
+            names = {alias.name for alias in node.names}
+            allowed = node.module.startswith(("minibert.integrations.", "minibert.common."))
+            assert allowed or names <= set(minibert.__all__), ast.unparse(node)

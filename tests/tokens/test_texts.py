@@ -1,0 +1,39 @@
+"""Texts as callers give them: what is none is refused by its place; long lists go in windows."""
+
+import pytest
+
+from minibert.tokens.texts import check_texts, text_windows
+
+
+@pytest.mark.parametrize(
+    ("texts", "index", "kind"),
+    [
+        (["a", None], 1, "NoneType"),
+        ([b"a"], 0, "bytes"),
+        (["a", "b", 3], 2, "int"),
+        ([float("nan")], 0, "float"),
+        (["a", ["b"]], 1, "list"),
+        ([("a", "b", "c")], 0, "tuple"),
+        (["a", ("a", 1)], 1, "tuple"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_its_index(texts, index, kind):
+    with pytest.raises(
+        TypeError, match=rf"Text {index} of {len(texts)} is a {kind}.*must be a str"
+    ):
+        check_texts(texts)
+
+
+def test_a_lone_surrogate_is_refused_with_its_place():
+    with pytest.raises(
+        ValueError, match=r"Text 1 of 2 has a lone surrogate, '\\udc80', at char.* 2"
+    ):
+        check_texts(["fine", "a \udc80"])
+
+
+def test_windows_bound_texts_and_characters(monkeypatch):
+    monkeypatch.setattr("minibert.tokens.texts.WINDOW_TEXTS", 3)
+    monkeypatch.setattr("minibert.tokens.texts.WINDOW_CHARACTERS", 10)
+    lengths = [1, 1, 1, 1, 9, 2, 50, 1]
+    windows = list(text_windows(["x" * length for length in lengths]))
+    assert [lengths[window] for window in windows] == [[1, 1, 1], [1, 9], [2], [50], [1]]
