@@ -94,7 +94,7 @@ def explain_no_sum(
     model: SentenceTransformer, query: str, document: str, options: argparse.Namespace
 ) -> None:
     """Print a score that cannot be split, and what it loses without each word, which is there."""
-    from minibert.scoring.similarity import SIMILARITIES
+    from minibert.scoring.metrics import METRICS
 
     metric = options.metric or model.similarity_fn_name
     lost = occluded(model, query, document, metric)
@@ -103,7 +103,7 @@ def explain_no_sum(
         for task, text in (("query", query), ("document", document))
     }
     vectors = [trace["sentence_embedding"] for trace in seen.values()]
-    score = SIMILARITIES[metric](*vectors).item()
+    score = METRICS[metric].all_pairs(*vectors).item()
     if options.json:
         texts = {
             name: {"text": str(trace.text), "tokens": trace.tokens.pieces, "cut": trace.tokens.cut}

@@ -24,7 +24,7 @@ from minibert.pooling.pooling import (
     factors,
     normalize,
 )
-from minibert.scoring.similarity import SIMILARITIES
+from minibert.scoring.metrics import METRICS
 from minibert.tokens.tokenizer import Tokens
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 # Metrics that are a product of the two vectors, if perhaps divided by their lengths.
-METRICS = ("dot", "cosine")
+PRODUCTS = ("dot", "cosine")
 
 
 class NoSumError(ValueError):
@@ -162,7 +162,7 @@ def explain(
     reads in windows, and for one of which the prompt leaves nothing; TypeError for what is no text.
     """
     metric = model.similarity_fn_name if metric is None else metric
-    if metric not in METRICS:
+    if metric not in PRODUCTS:
         raise NoSumError(
             f"The metric is {metric!r}, whose score is no sum over pairs of tokens; only 'dot' and "
             "'cosine' are. Pass metric= one of these for the split of another score."
@@ -192,13 +192,13 @@ def occlusion(
     library, and after any modules.
     """
     metric = model.similarity_fn_name if metric is None else metric
-    if metric not in SIMILARITIES:
-        expected = ", ".join(map(repr, SIMILARITIES))
+    if metric not in METRICS:
+        expected = ", ".join(map(repr, METRICS))
         raise ValueError(f"The metric is {metric!r}; expected one of {expected}.")
     of_query, queries = occluded(model, query, "query")
     of_document, documents = occluded(model, document, "document")
     questions, answers = model.encode_query(queries), model.encode_document(documents)
-    similarity = SIMILARITIES[metric]
+    similarity = METRICS[metric].all_pairs
     found = similarity(questions, answers[:1])[:, 0], similarity(questions[:1], answers)[0]
     return losses(of_query, found[0]), losses(of_document, found[1])
 

@@ -20,8 +20,8 @@ from minibert.common.arguments import check_counts, check_no_tensor, check_promp
 from minibert.common.arrays import Array
 from minibert.common.progress import progress, wanted
 from minibert.models.model import Model
+from minibert.scoring.metrics import METRICS
 from minibert.scoring.quantization import Precision, check_precision, quantize_embeddings
-from minibert.scoring.similarity import PAIRWISE_SIMILARITIES, SIMILARITIES
 from minibert.tokens.tokenizer import (
     Cut,
     OnLong,
@@ -363,11 +363,11 @@ class SentenceTransformer(Model):
 
     def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:
         """Score vectors by the model's own metric: (n, D), (m, D) -> (n, m)."""
-        return SIMILARITIES[self.similarity_fn_name](a, b)
+        return METRICS[self.similarity_fn_name].all_pairs(a, b)
 
     def similarity_pairwise(self, a: ArrayLike, b: ArrayLike) -> Array:
         """Score each vector of a with the one of b in its place: (n, D), (n, D) -> (n,)."""
-        return PAIRWISE_SIMILARITIES[self.similarity_fn_name](a, b)
+        return METRICS[self.similarity_fn_name].pairwise(a, b)
 
     @property
     def truncate_dim(self) -> int | None:

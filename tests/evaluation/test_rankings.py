@@ -20,7 +20,7 @@ from minibert.evaluation.rankings import (
     rankings,
     read_collection,
 )
-from minibert.scoring.similarity import SIMILARITIES
+from minibert.scoring.metrics import METRICS
 
 GELU = str(GOLDEN / "gelu")
 PER_QUERY = {"b": {"d": 1}, "a": {"d": 1, "c": 0}, "unjudged": {"d": 0}}
@@ -59,7 +59,9 @@ def test_all_documents_are_ranked_and_ties_are_in_the_order_of_their_ids(metric)
     found = dict(rankings(model, data))
     assert list(found) == list(data.queries)
     for query, text in data.queries.items():
-        scores = SIMILARITIES[metric](model.encode([text]), model.encode(data.documents.values()))
+        scores = METRICS[metric].all_pairs(
+            model.encode([text]), model.encode(data.documents.values())
+        )
         of = dict(zip(data.documents, scores[0].tolist(), strict=True))
         assert found[query].ids == sorted(of, key=lambda id: (-of[id], id))  # d10 before d2
         assert found[query].scores.tolist() == sorted(of.values(), reverse=True)

@@ -24,7 +24,7 @@ from minibert.explain.attribution import (
 )
 from minibert.pooling.pipeline import Pipeline
 from minibert.pooling.pooling import POOLINGS, Projection, RowNorm, normalize
-from minibert.scoring.similarity import SIMILARITIES
+from minibert.scoring.metrics import METRICS
 
 PROMPTS = {"query": "the cat ", "document": "dog: "}
 QUERY, DOCUMENT = "the cats sat", "London barks, the Dog sat!"
@@ -61,7 +61,7 @@ def check_sum(model, query, document, metric=None, vectors=None):
     lengths = 1.0 if metric == "cosine" else float(np.linalg.norm(q) * np.linalg.norm(d))
     assert abs(found.contributions.sum() - found.score) <= 1e-9 * lengths
     # Worst seen 1.8e-7: the vectors of encode() are float32, and summed in another order.
-    assert abs(found.score - float(SIMILARITIES[metric](q, d)[0, 0])) <= 1e-5 * lengths
+    assert abs(found.score - float(METRICS[metric].all_pairs(q, d)[0, 0])) <= 1e-5 * lengths
     assert found.contributions.shape == (len(found.query_tokens), len(found.document_tokens))
     assert found.contributions.dtype == np.float64
     return found
