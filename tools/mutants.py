@@ -48,6 +48,7 @@ OF_TORCH = (
 ONE_LABEL = "models/test_cross_encoder.py::test_one_label_gives_a_number_a_pair_and_several_a_row"
 MASKED = "test_golden.py::test_probabilities_of_masked_words_equal_the_reference_s"
 EXPLAIN = "explain/test_attribution.py::test_"
+OCCLUSION = "explain/test_occlusion.py::test_"
 STRONGEST = EXPLAIN + "contributions_are_summed_to_words_and_the_strongest_come_first"
 OBEYED = "commands/test_cli.py::test_explain_shows_control_characters_and_obeys_none"
 FACTORS = "pooling/test_pooling.py::test_a_text_s_states_times_their_factors_sum_to_its_vector"
@@ -182,17 +183,17 @@ MUTANTS = [
     Mutant("explain/attribution.py", "-abs(pair.contribution)", "-pair.contribution", STRONGEST),
     Mutant("explain/attribution.py", "np.outer(rows, columns)", "np.add.outer(rows, columns)",
            STRONGEST),
-    Mutant("explain/attribution.py", "place == 0 or number is None or", "place == 0 or",
+    Mutant("explain/words.py", "place == 0 or number is None or", "place == 0 or",
            EXPLAIN + "an_empty_text_is_its_special_tokens"),
-    Mutant("explain/attribution.py", '" ".join(filter(None, sides))',
+    Mutant("explain/occlusion.py", '" ".join(filter(None, sides))',
            '"".join(filter(None, sides))',
-           EXPLAIN + "leaving_a_word_out_is_encoding_the_text_without_it"),
-    Mutant("explain/attribution.py", "scores[0] - score)", "score - scores[0])",
-           EXPLAIN + "leaving_a_word_out_is_encoding_the_text_without_it"),
-    Mutant("explain/attribution.py", "is_special and end > prompt",
+           OCCLUSION + "leaving_a_word_out_is_encoding_the_text_without_it"),
+    Mutant("explain/occlusion.py", "scores[0] - score)", "score - scores[0])",
+           OCCLUSION + "leaving_a_word_out_is_encoding_the_text_without_it"),
+    Mutant("explain/occlusion.py", "is_special and end > prompt",
            "is_special and start >= prompt",
-           EXPLAIN + "a_word_that_grows_together_with_the_prompt_is_left_out_without_it"),
-    Mutant("explain/attribution.py", 'model.on_long == "window"', "False",
+           OCCLUSION + "a_word_that_grows_together_with_the_prompt_is_left_out_without_it"),
+    Mutant("explain/words.py", 'model.on_long == "window"', "False",
            EXPLAIN + "a_long_text_is_explained_as_it_was_read_and_what_was_cut_is_said"),
     Mutant("explain/nearest_words.py", " / np.maximum(lengths, 1e-12)", "",
            "explain/test_nearest_words.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),

@@ -13,7 +13,7 @@ from minibert.commands.texts import read_whole, warn_of_file
 from minibert.common.escapes import visible
 
 if TYPE_CHECKING:
-    from minibert.explain.attribution import Difference, Explanation
+    from minibert.explain import Difference, Explanation
     from minibert.models.sentence_transformer import SentenceTransformer
 
 __all__ = ["add"]
@@ -68,7 +68,7 @@ def add(commands: Any) -> None:
 
 def explain(options: argparse.Namespace) -> None:
     """minibert explain: a query and a document -> why the document got its score."""
-    from minibert.explain.attribution import NoSumError
+    from minibert.explain import NoSumError
 
     to_stdout = [options.json, options.svg == "-", options.html == "-"]
     if sum(to_stdout) > 1:
@@ -178,7 +178,7 @@ def show_lost(lost: Lost, count: int) -> None:
 
 def occluded(model: SentenceTransformer, query: str, document: str, metric: str | None) -> Lost:
     """What the score loses without each word, by the text that it is of."""
-    from minibert.explain.attribution import occlusion
+    from minibert.explain import occlusion
 
     lost = occlusion(model, query, document, metric)
     return dict(zip(("query", "document"), lost, strict=True))

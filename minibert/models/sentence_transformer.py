@@ -37,7 +37,7 @@ from minibert.tokens.tokenizer import (
 
 if TYPE_CHECKING:
     from minibert.checkpoint.modules import Module, Pooling
-    from minibert.explain.attribution import Explanation
+    from minibert.explain import Explanation
     from minibert.models.processes import Processes
     from minibert.models.trace import Trace
     from minibert.models.transformer import Transformer
@@ -283,7 +283,7 @@ class SentenceTransformer(Model):
 
         Raises ValueError where a score is no such sum, TypeError for what is no text.
         """
-        from minibert.explain.attribution import explain
+        from minibert.explain import explain
 
         return explain(self, query, document, metric)
 

@@ -11,7 +11,7 @@ import pytest
 from golden_files import GOLDEN
 
 from minibert import SentenceTransformer
-from minibert.explain.attribution import ExplainedText, Explanation, Word
+from minibert.explain import ExplainedText, Explanation, Word
 from minibert.pictures import explanation_page as page_module
 from minibert.pictures import xray as xray_module
 from minibert.pictures.attention import attention_svg, first_tokens

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minibert.common.escapes import has_controls, safe_json, visible, visible_lines
-from minibert.explain.attribution import ExplainedText, Word
+from minibert.explain import ExplainedText, Word
 from minibert.pictures.terminal import (
     AGAINST,
     FOR,

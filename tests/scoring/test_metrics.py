@@ -10,7 +10,7 @@ from minibert.corpus.search import Index
 from minibert.documents.reading import Document
 from minibert.evaluation.collection import Collection
 from minibert.evaluation.rankings import rankings
-from minibert.explain.attribution import occlusion
+from minibert.explain import occlusion
 from minibert.scoring.metrics import METRICS, Metric
 from minibert.scoring.nearest import nearest
 from minibert.scoring.similarity import SimilarityFunction
