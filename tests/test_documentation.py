@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 import minibert
-from minibert import explain, util
+from minibert import evaluation, explain, util
 from minibert.corpus import build as indexing
 from minibert.corpus import corpus, search
-from minibert.evaluation import rankings as evaluation
 from minibert.models import trace
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"

@@ -18,47 +18,18 @@ import numpy as np
 from minibert.common.arrays import Array
 from minibert.common.progress import progress
 from minibert.evaluation.collection import (
-    SAMPLE,
     Collection,
     Qrels,
     Ranking,
-    read_collection,
-    read_qrels,
-    read_run,
     say_how_many,
     with_relevant,
-    write_run,
 )
-from minibert.evaluation.measures import (
-    MEASURES,
-    Measured,
-    compare,
-    means,
-    measure,
-    randomisation_test,
-)
+from minibert.evaluation.measures import Measured, measure
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.similarity import BLOCK_FLOATS, ScoreFunction, blocks
 from minibert.scoring.top_k import top_k
 
-__all__ = [
-    "MEASURES",
-    "SAMPLE",
-    "Collection",
-    "Measured",
-    "Qrels",
-    "Ranking",
-    "compare",
-    "means",
-    "measure",
-    "measured",
-    "randomisation_test",
-    "rankings",
-    "read_collection",
-    "read_qrels",
-    "read_run",
-    "write_run",
-]
+__all__ = ["measured", "rankings"]
 
 
 class Retrieves(Protocol):

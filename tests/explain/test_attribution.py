@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer
 from minibert.checkpoint.modules import Pooling
-from minibert.evaluation.collection import SAMPLE
+from minibert.evaluation import SAMPLE
 from minibert.explain import ExplainedText, Explanation, Word, explain, occlusion
 from minibert.explain.attribution import parts_of
 from minibert.pooling.pipeline import Pipeline

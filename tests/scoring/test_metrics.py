@@ -8,8 +8,7 @@ from minibert import SentenceTransformer, semantic_search
 from minibert.corpus.build import build
 from minibert.corpus.search import Index
 from minibert.documents.reading import Document
-from minibert.evaluation.collection import Collection
-from minibert.evaluation.rankings import rankings
+from minibert.evaluation import Collection, rankings
 from minibert.explain import occlusion
 from minibert.scoring.metrics import METRICS, Metric
 from minibert.scoring.nearest import nearest
