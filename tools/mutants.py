@@ -69,7 +69,8 @@ CONVERT = "checkpoint/test_convert.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LET_GO = "bert/test_load.py::test_what_is_copied_or_hardly_needed_leaves_the_memory_again"
 INT8 = "scoring/test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
-PICTURES = "pictures/test_pictures.py::test_"
+HEAT_MAP = "pictures/test_heat_map.py::test_"
+XRAY = "pictures/test_xray.py::test_"
 SINGULAR = (
     "pictures/test_projection.py::test_components_are_the_singular_vectors_of_the_centred_matrix"
 )
@@ -859,21 +860,21 @@ MUTANTS = [
            "corpus/test_search.py::test_an_id_given_twice_counts_once"),
     # what is drawn
     Mutant("pictures/svg.py", 'kind = "against" if value < 0', 'kind = "for" if value < 0',
-           PICTURES + "negative_pairs_have_a_colour_of_their_own_and_strength_follows_the_value"),
+           HEAT_MAP + "negative_pairs_have_a_colour_of_their_own_and_strength_follows_the_value"),
     Mutant("pictures/svg.py", "return html.escape(", "return str(",
-           PICTURES + "no_text_escapes_from_a_heat_map"),
+           HEAT_MAP + "no_text_escapes_from_a_heat_map"),
     Mutant("pictures/heat_map.py", "values[rest].sum(axis=0)", "values[rest].mean(axis=0)",
-           PICTURES + "of_a_long_text_the_rest_is_one_row_and_nothing_is_lost"),
+           HEAT_MAP + "of_a_long_text_the_rest_is_one_row_and_nothing_is_lost"),
     Mutant("pictures/attention.py", "rows[..., most:].sum", "rows[..., most + 1 :].sum",
-           PICTURES + "tokens_beyond_the_first_share_a_column_and_rows_still_sum_to_one"),
+           "pictures/test_attention.py::test_tokens_beyond_the_first_share_a_column_and_rows_still_sum_to_one"),
     Mutant("pictures/xray.py", "zip(between, states[1:]", "zip(between, states[:-1]",
-           PICTURES + "an_x_ray_has_the_numbers_of_the_trace"),
+           XRAY + "an_x_ray_has_the_numbers_of_the_trace"),
     Mutant("pictures/xray.py", "nearest[n * shown :", "nearest[n :",
-           PICTURES + "an_x_ray_has_the_numbers_of_the_trace"),
+           XRAY + "an_x_ray_has_the_numbers_of_the_trace"),
     Mutant("pictures/xray.py", "np.sqrt(np.clip(weights, 0, 1))", "np.clip(weights, 0, 1)",
-           PICTURES + "coded_numbers_come_back_within_what_is_promised"),
+           XRAY + "coded_numbers_come_back_within_what_is_promised"),
     Mutant("pictures/explanation_page.py", "values[~words].sum()", "values[words].sum()",
-           PICTURES + "the_parts_that_the_page_names_sum_to_the_score"),
+           "pictures/test_explanation_page.py::test_the_parts_that_the_page_names_sum_to_the_score"),
     # the map of a corpus
     Mutant("pictures/projection.py", "            origin = block[0].copy()\n",
            "            pass\n", SINGULAR + "[excluded0-1000.0]"),
