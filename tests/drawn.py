@@ -41,3 +41,15 @@ def cells_of(svg):
 def decoded_bytes(text):
     """What the page's script makes of bytes."""
     return (np.frombuffer(base64.b64decode(text), np.uint8) / 255.0) ** 2
+
+
+def luminance(rgb):
+    """WCAG 2.2, relative luminance."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return np.dot([0.2126, 0.7152, 0.0722], linear)
+
+
+def contrast(one, other):
+    """The contrast of two colours, of parts from 0 to 1: WCAG 2.2, "contrast ratio"."""
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)

@@ -1,4 +1,7 @@
-"""What pictures are drawn of."""
+"""What pictures are drawn of, and a stand-in for a library."""
+
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -28,3 +31,23 @@ def by_hand():
     )
     query, document = text_of("bark", "night"), text_of("barked", "cat", "night")
     return Explanation(float(contributions.sum()), "cosine", contributions, query, document)
+
+
+@pytest.fixture
+def umap(monkeypatch):
+    """umap-learn as far as it is asked here; it tells what it was given."""
+    given = {}
+
+    class UMAP:
+        def __init__(self, **options):
+            given.update(options)
+
+        def fit_transform(self, vectors):
+            given["vectors"] = vectors
+            return vectors[:, :2] + 1
+
+        def transform(self, vectors):
+            return vectors[:, :2] + 2
+
+    monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=UMAP))
+    return given
