@@ -13,8 +13,8 @@ from minibert.errors import (
     ModelUnavailableError,
 )
 from minibert.models.sentence_transformer import SentenceTransformer
-from minibert.scoring.nearest import semantic_search
 from minibert.scoring.quantization import quantize_embeddings
+from minibert.scoring.semantic_search import semantic_search
 from minibert.scoring.similarity import SimilarityFunction, cos_sim, dot_score
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from minibert.scoring.mining import (
     paraphrase_mining,
     paraphrase_mining_embeddings,
 )
-from minibert.scoring.nearest import semantic_search
 from minibert.scoring.quantization import quantize_embeddings
+from minibert.scoring.semantic_search import semantic_search
 from minibert.scoring.similarity import (
     SimilarityFunction,
     cos_sim,

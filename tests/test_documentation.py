@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 import minibert
-from minibert import util
+from minibert import evaluation, explain, util
 from minibert.corpus import build as indexing
 from minibert.corpus import corpus, search
-from minibert.evaluation import rankings as evaluation
-from minibert.explain import attribution as explain
 from minibert.models import trace
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"

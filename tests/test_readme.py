@@ -16,7 +16,7 @@ from golden_files import GOLDEN
 
 from minibert import Corpus
 from minibert.commands import cli
-from minibert.evaluation.rankings import read_collection
+from minibert.evaluation import read_collection
 from minibert.models.sentence_transformer import DEFAULT_MODEL
 
 README = Path(__file__).parent.parent / "README.md"

@@ -18,8 +18,7 @@ import ray
 from bench_models import find
 
 from minibert import SentenceTransformer
-from minibert.evaluation.collection import read_collection
-from minibert.evaluation.rankings import SAMPLE
+from minibert.evaluation import SAMPLE, read_collection
 from minibert.integrations.ray import embed
 
 WORDS = 67  # of the sample's, about 80 tokens

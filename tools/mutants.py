@@ -48,6 +48,7 @@ OF_TORCH = (
 ONE_LABEL = "models/test_cross_encoder.py::test_one_label_gives_a_number_a_pair_and_several_a_row"
 MASKED = "test_golden.py::test_probabilities_of_masked_words_equal_the_reference_s"
 EXPLAIN = "explain/test_attribution.py::test_"
+OCCLUSION = "explain/test_occlusion.py::test_"
 STRONGEST = EXPLAIN + "contributions_are_summed_to_words_and_the_strongest_come_first"
 OBEYED = "commands/test_cli.py::test_explain_shows_control_characters_and_obeys_none"
 FACTORS = "pooling/test_pooling.py::test_a_text_s_states_times_their_factors_sum_to_its_vector"
@@ -68,7 +69,8 @@ CONVERT = "checkpoint/test_convert.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LET_GO = "bert/test_load.py::test_what_is_copied_or_hardly_needed_leaves_the_memory_again"
 INT8 = "scoring/test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
-PICTURES = "pictures/test_pictures.py::test_"
+HEAT_MAP = "pictures/test_heat_map.py::test_"
+XRAY = "pictures/test_xray.py::test_"
 SINGULAR = (
     "pictures/test_projection.py::test_components_are_the_singular_vectors_of_the_centred_matrix"
 )
@@ -182,17 +184,17 @@ MUTANTS = [
     Mutant("explain/attribution.py", "-abs(pair.contribution)", "-pair.contribution", STRONGEST),
     Mutant("explain/attribution.py", "np.outer(rows, columns)", "np.add.outer(rows, columns)",
            STRONGEST),
-    Mutant("explain/attribution.py", "place == 0 or number is None or", "place == 0 or",
+    Mutant("explain/words.py", "place == 0 or number is None or", "place == 0 or",
            EXPLAIN + "an_empty_text_is_its_special_tokens"),
-    Mutant("explain/attribution.py", '" ".join(filter(None, sides))',
+    Mutant("explain/occlusion.py", '" ".join(filter(None, sides))',
            '"".join(filter(None, sides))',
-           EXPLAIN + "leaving_a_word_out_is_encoding_the_text_without_it"),
-    Mutant("explain/attribution.py", "scores[0] - score)", "score - scores[0])",
-           EXPLAIN + "leaving_a_word_out_is_encoding_the_text_without_it"),
-    Mutant("explain/attribution.py", "is_special and end > prompt",
+           OCCLUSION + "leaving_a_word_out_is_encoding_the_text_without_it"),
+    Mutant("explain/occlusion.py", "scores[0] - score)", "score - scores[0])",
+           OCCLUSION + "leaving_a_word_out_is_encoding_the_text_without_it"),
+    Mutant("explain/occlusion.py", "is_special and end > prompt",
            "is_special and start >= prompt",
-           EXPLAIN + "a_word_that_grows_together_with_the_prompt_is_left_out_without_it"),
-    Mutant("explain/attribution.py", 'model.on_long == "window"', "False",
+           OCCLUSION + "a_word_that_grows_together_with_the_prompt_is_left_out_without_it"),
+    Mutant("explain/words.py", 'model.on_long == "window"', "False",
            EXPLAIN + "a_long_text_is_explained_as_it_was_read_and_what_was_cut_is_said"),
     Mutant("explain/nearest_words.py", " / np.maximum(lengths, 1e-12)", "",
            "explain/test_nearest_words.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
@@ -260,8 +262,8 @@ MUTANTS = [
            OF_TORCH + "[given1-GELU with approximate='none']"),
     Mutant("kernels/activations.py", "if is_module or is_torch_s(", "if is_torch_s(",
            OF_TORCH + "[given5-expected a function or one of]"),
-    Mutant("scoring/nearest.py", "NAMES_OF_FUNCTIONS.get(given.__name__, given)", "given",
-           "scoring/test_nearest.py::test_a_metric_of_the_reference_is_known_by_its_name"),
+    Mutant("scoring/metrics.py", "NAMES_OF_FUNCTIONS.get(given.__name__, given)", "given",
+           "scoring/test_semantic_search.py::test_a_metric_of_the_reference_is_known_by_its_name"),
     Mutant("models/cross_encoder.py", "ACTIVATIONS[self._activation](kernels, pooled)", "pass",
            "test_golden.py::test_a_cross_encoder_s_logits_equal_the_reference_s"),
     # what transformers' users ask an output for
@@ -394,14 +396,14 @@ MUTANTS = [
     Mutant("scoring/top_k.py", "(number, -scores, row)", "(-number, -scores, row)", TOP_K),
     Mutant("scoring/top_k.py", "- 2 * self.error", "- 0 * self.error",
            "scoring/test_top_k.py::test_estimates_within_their_error_do_not_change_the_best"),
-    Mutant("scoring/nearest.py", "self.epsilons * metric.size",
-           "0.01 * self.epsilons * metric.size",
+    Mutant("scoring/nearest.py", "self.epsilons * self.bound",
+           "0.01 * self.epsilons * self.bound",
            "scoring/test_nearest.py::test_an_estimate_that_is_off_by_its_bound_is_still_scored"),
-    Mutant("scoring/nearest.py", "= np.nan  # and not 0", "*= 1  # and not 0",
+    Mutant("scoring/metrics.py", "= np.nan  # and not 0", "*= 1  # and not 0",
            "scoring/test_nearest.py::test_numbers_whose_squares_are_beyond_float32_are_refused[cosine]"),
     Mutant("corpus/writer.py", "if (folder / SHARDS).is_symlink():", "if False:",
            "corpus/test_corpus.py::test_shards_that_a_link_puts_elsewhere_are_not_written_to"),
-    Mutant("scoring/nearest.py", "estimates -= block.squares / 2",
+    Mutant("scoring/metrics.py", "estimates -= block.squares / 2",
            "estimates -= block.squares / 2.02",
            "scoring/test_nearest.py::test_the_nearest_are_those_of_a_ranking_in_float64[float16-euclidean]"),
     Mutant("scoring/quantization.py", "np.floor(", "np.round(", INT8),
@@ -415,7 +417,7 @@ MUTANTS = [
            "scoring/test_mining.py::test_a_vector_in_two_groups_stays_with_the_larger"),
     Mutant("scoring/mining.py", "free = members[~taken[members]]", "free = members",
            "scoring/test_mining.py::test_a_vector_in_two_groups_stays_with_the_larger"),
-    Mutant("scoring/mining.py", "stack, top_k + 1, score", "stack, top_k, score", PARAPHRASES),
+    Mutant("scoring/mining.py", "stack, top_k + 1, metric", "stack, top_k, metric", PARAPHRASES),
     Mutant("scoring/mining.py", "np.cumsum(others, axis=1) <= top_k", "True",
            PARAPHRASES.replace("cos_sim", "dot_score")),
     # heads
@@ -858,21 +860,21 @@ MUTANTS = [
            "corpus/test_search.py::test_an_id_given_twice_counts_once"),
     # what is drawn
     Mutant("pictures/svg.py", 'kind = "against" if value < 0', 'kind = "for" if value < 0',
-           PICTURES + "negative_pairs_have_a_colour_of_their_own_and_strength_follows_the_value"),
+           HEAT_MAP + "negative_pairs_have_a_colour_of_their_own_and_strength_follows_the_value"),
     Mutant("pictures/svg.py", "return html.escape(", "return str(",
-           PICTURES + "no_text_escapes_from_a_heat_map"),
+           HEAT_MAP + "no_text_escapes_from_a_heat_map"),
     Mutant("pictures/heat_map.py", "values[rest].sum(axis=0)", "values[rest].mean(axis=0)",
-           PICTURES + "of_a_long_text_the_rest_is_one_row_and_nothing_is_lost"),
+           HEAT_MAP + "of_a_long_text_the_rest_is_one_row_and_nothing_is_lost"),
     Mutant("pictures/attention.py", "rows[..., most:].sum", "rows[..., most + 1 :].sum",
-           PICTURES + "tokens_beyond_the_first_share_a_column_and_rows_still_sum_to_one"),
+           "pictures/test_attention.py::test_tokens_beyond_the_first_share_a_column_and_rows_still_sum_to_one"),
     Mutant("pictures/xray.py", "zip(between, states[1:]", "zip(between, states[:-1]",
-           PICTURES + "an_x_ray_has_the_numbers_of_the_trace"),
+           XRAY + "an_x_ray_has_the_numbers_of_the_trace"),
     Mutant("pictures/xray.py", "nearest[n * shown :", "nearest[n :",
-           PICTURES + "an_x_ray_has_the_numbers_of_the_trace"),
+           XRAY + "an_x_ray_has_the_numbers_of_the_trace"),
     Mutant("pictures/xray.py", "np.sqrt(np.clip(weights, 0, 1))", "np.clip(weights, 0, 1)",
-           PICTURES + "coded_numbers_come_back_within_what_is_promised"),
+           XRAY + "coded_numbers_come_back_within_what_is_promised"),
     Mutant("pictures/explanation_page.py", "values[~words].sum()", "values[words].sum()",
-           PICTURES + "the_parts_that_the_page_names_sum_to_the_score"),
+           "pictures/test_explanation_page.py::test_the_parts_that_the_page_names_sum_to_the_score"),
     # the map of a corpus
     Mutant("pictures/projection.py", "            origin = block[0].copy()\n",
            "            pass\n", SINGULAR + "[excluded0-1000.0]"),

@@ -6,7 +6,7 @@ import logging
 from enum import Enum
 
 from minibert.errors import CheckpointError
-from minibert.scoring.similarity import SIMILARITIES
+from minibert.scoring.metrics import METRICS
 
 __all__ = ["DOT_PRODUCT_MODELS", "check_metric", "metric_of"]
 
@@ -30,11 +30,11 @@ METRIC_NAMES = {"dot_score": "dot", "dot_product": "dot", "cos_sim": "cosine"}
 def check_metric(given: object) -> str:
     """The name of a metric, which a member of an enumeration may hold, as the reference's does.
 
-    Raises ValueError for a name that is none of SIMILARITIES'.
+    Raises ValueError for a name that is none of METRICS'.
     """
     name = given.value if isinstance(given, Enum) else given
-    if not isinstance(name, str) or name not in SIMILARITIES:
-        expected = ", ".join(map(repr, SIMILARITIES))
+    if not isinstance(name, str) or name not in METRICS:
+        expected = ", ".join(map(repr, METRICS))
         raise ValueError(f"similarity_fn_name is {given!r}; expected one of {expected}.")
     return str(name)
 
@@ -48,10 +48,10 @@ def metric_of(asked: str | None, written: str | None, name: str | None) -> tuple
         return check_metric(asked), "asked for"
     if written is not None:
         metric = METRIC_NAMES.get(written, written)
-        if metric not in SIMILARITIES:
+        if metric not in METRICS:
             raise CheckpointError(
                 f"config_sentence_transformers.json: similarity_fn_name is {written!r:.80}; "
-                f"minibert computes {', '.join(SIMILARITIES)}."
+                f"minibert computes {', '.join(METRICS)}."
             )
         if metric != written:
             logger.warning("The folder's metric %r is taken as %r.", written, metric)

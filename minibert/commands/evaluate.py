@@ -18,8 +18,7 @@ from minibert.commands.options import (
 )
 from minibert.commands.output import output, print_json, say
 from minibert.common.escapes import json_line
-from minibert.evaluation.collection import CORPUS_FILES
-from minibert.evaluation.rankings import (
+from minibert.evaluation import (
     MEASURES,
     SAMPLE,
     Collection,
@@ -34,6 +33,7 @@ from minibert.evaluation.rankings import (
     read_run,
     write_run,
 )
+from minibert.evaluation.collection import CORPUS_FILES
 
 __all__ = ["add"]
 

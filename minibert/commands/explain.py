@@ -13,7 +13,7 @@ from minibert.commands.texts import read_whole, warn_of_file
 from minibert.common.escapes import visible
 
 if TYPE_CHECKING:
-    from minibert.explain.attribution import Difference, Explanation
+    from minibert.explain import Difference, Explanation
     from minibert.models.sentence_transformer import SentenceTransformer
 
 __all__ = ["add"]
@@ -68,7 +68,7 @@ def add(commands: Any) -> None:
 
 def explain(options: argparse.Namespace) -> None:
     """minibert explain: a query and a document -> why the document got its score."""
-    from minibert.explain.attribution import NoSumError
+    from minibert.explain import NoSumError
 
     to_stdout = [options.json, options.svg == "-", options.html == "-"]
     if sum(to_stdout) > 1:
@@ -94,7 +94,7 @@ def explain_no_sum(
     model: SentenceTransformer, query: str, document: str, options: argparse.Namespace
 ) -> None:
     """Print a score that cannot be split, and what it loses without each word, which is there."""
-    from minibert.scoring.similarity import SIMILARITIES
+    from minibert.scoring.metrics import METRICS
 
     metric = options.metric or model.similarity_fn_name
     lost = occluded(model, query, document, metric)
@@ -103,7 +103,7 @@ def explain_no_sum(
         for task, text in (("query", query), ("document", document))
     }
     vectors = [trace["sentence_embedding"] for trace in seen.values()]
-    score = SIMILARITIES[metric](*vectors).item()
+    score = METRICS[metric].all_pairs(*vectors).item()
     if options.json:
         texts = {
             name: {"text": str(trace.text), "tokens": trace.tokens.pieces, "cut": trace.tokens.cut}
@@ -178,7 +178,7 @@ def show_lost(lost: Lost, count: int) -> None:
 
 def occluded(model: SentenceTransformer, query: str, document: str, metric: str | None) -> Lost:
     """What the score loses without each word, by the text that it is of."""
-    from minibert.explain.attribution import occlusion
+    from minibert.explain import occlusion
 
     lost = occlusion(model, query, document, metric)
     return dict(zip(("query", "document"), lost, strict=True))

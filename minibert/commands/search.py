@@ -137,7 +137,7 @@ def search(options: argparse.Namespace) -> None:
 
 def write_answers(name: str, answers: Iterator[tuple[str, str, list[Hit]]]) -> None:
     """Write the hits of all questions as a TREC run."""
-    from minibert.evaluation.collection import Ranking, write_run
+    from minibert.evaluation import Ranking, write_run
 
     rankings = (
         (id, Ranking([hit.id for hit in hits], np.array([hit.score for hit in hits])))

@@ -10,6 +10,9 @@ whether or not they are in the corpus; a rank begins with 1:
     map@100     the same within 100, divided by the smaller of R and 100
 
 `docs/evaluation.md` says where they come from and where others define them otherwise.
+
+A measure is a row of MEASURES: its name, and a function of what was Found for a query. Whatever
+measures, compares or prints reads that table.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import numpy as np
 
 from minibert.common.arrays import Array, IntArray
 
-__all__ = ["MEASURES", "Measured", "compare", "means", "measure", "randomisation_test"]
+__all__ = ["MEASURES", "Found", "Measured", "compare", "means", "measure", "randomisation_test"]
 
 # query id -> measure -> its value
 Measured: TypeAlias = dict[str, dict[str, float]]
@@ -73,6 +76,7 @@ def average_precision(found: Found, k: int | None = None) -> float:
     return float((np.arange(1, len(ranks) + 1) / ranks).sum()) / possible
 
 
+# The name of a measure -> its value for a query. A row may be added.
 MEASURES: dict[str, Callable[[Found], float]] = {
     "mrr@10": partial(reciprocal_rank, k=10),
     "ndcg@10": partial(ndcg, k=10),

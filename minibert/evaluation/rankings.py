@@ -18,46 +18,18 @@ import numpy as np
 from minibert.common.arrays import Array
 from minibert.common.progress import progress
 from minibert.evaluation.collection import (
-    SAMPLE,
     Collection,
     Qrels,
     Ranking,
-    read_collection,
-    read_qrels,
-    read_run,
     say_how_many,
     with_relevant,
-    write_run,
 )
-from minibert.evaluation.measures import (
-    MEASURES,
-    Measured,
-    compare,
-    means,
-    measure,
-    randomisation_test,
-)
-from minibert.scoring.similarity import BLOCK_FLOATS, SIMILARITIES, ScoreFunction, blocks
+from minibert.evaluation.measures import Measured, measure
+from minibert.scoring.metrics import METRICS
+from minibert.scoring.similarity import BLOCK_FLOATS, ScoreFunction, blocks
 from minibert.scoring.top_k import top_k
 
-__all__ = [
-    "MEASURES",
-    "SAMPLE",
-    "Collection",
-    "Measured",
-    "Qrels",
-    "Ranking",
-    "compare",
-    "means",
-    "measure",
-    "measured",
-    "randomisation_test",
-    "rankings",
-    "read_collection",
-    "read_qrels",
-    "read_run",
-    "write_run",
-]
+__all__ = ["measured", "rankings"]
 
 
 class Retrieves(Protocol):
@@ -93,7 +65,7 @@ def rankings(
     documents = model.encode_document(texts, show_progress_bar=show_progress_bar)
     names, questions = list(collection.queries), list(collection.queries.values())
     queries = model.encode_query(questions, show_progress_bar=show_progress_bar)
-    score = SIMILARITIES[model.similarity_fn_name]
+    score = METRICS[model.similarity_fn_name].all_pairs
     step = max(1, max(BLOCK_FLOATS, documents.size // 4) // max(1, len(documents)))
     with progress(len(queries), show_progress_bar, unit="query") as advance:
         for start in range(0, len(queries), step):

@@ -8,12 +8,12 @@ the sum of the products of all pairs of parts, and nothing is left over.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from minibert.common.arrays import Array
+from minibert.explain.words import Traces, Word, place_of, traced, trimmed, words_of
 from minibert.kernels import cpu as kernels
 from minibert.pooling.pipeline import Pipeline
 from minibert.pooling.pooling import (
@@ -24,38 +24,21 @@ from minibert.pooling.pooling import (
     factors,
     normalize,
 )
-from minibert.scoring.similarity import SIMILARITIES
-from minibert.tokens.tokenizer import Tokens
-
-if TYPE_CHECKING:
-    from minibert.models.sentence_transformer import SentenceTransformer
-    from minibert.models.trace import Trace
 
 __all__ = [
-    "Difference",
     "ExplainedText",
     "Explanation",
     "NoSumError",
     "Pair",
-    "Word",
     "explain",
-    "occlusion",
 ]
 
 # Metrics that are a product of the two vectors, if perhaps divided by their lengths.
-METRICS = ("dot", "cosine")
+PRODUCTS = ("dot", "cosine")
 
 
 class NoSumError(ValueError):
     """The score is no sum over pairs of tokens: its metric is no product, or a module bends it."""
-
-
-class Word(NamedTuple):
-    """A word of a text, or a special token: some tokens side by side."""
-
-    text: str
-    tokens: slice  # which of the text's
-    is_special: bool
 
 
 class ExplainedText(NamedTuple):
@@ -139,16 +122,19 @@ class Explanation:
         }
 
 
-class Difference(NamedTuple):
-    """What the score loses where a word is left out."""
+class Splits(Traces, Protocol):
+    """A model whose score can be split, as far as `explain` asks it."""
 
-    word: Word
-    difference: float
+    @property
+    def similarity_fn_name(self) -> str: ...
+
+    @property
+    def pipeline(self) -> Pipeline: ...
+
+    def get_embedding_dimension(self) -> int: ...
 
 
-def explain(
-    model: SentenceTransformer, query: str, document: str, metric: str | None = None
-) -> Explanation:
+def explain(model: Splits, query: str, document: str, metric: str | None = None) -> Explanation:
     """Split the score of a query and a document into what each pair of tokens gave of it.
 
     The score is that of encode_query and encode_document by the model's own metric, or by another
@@ -162,7 +148,7 @@ def explain(
     reads in windows, and for one of which the prompt leaves nothing; TypeError for what is no text.
     """
     metric = model.similarity_fn_name if metric is None else metric
-    if metric not in METRICS:
+    if metric not in PRODUCTS:
         raise NoSumError(
             f"The metric is {metric!r}, whose score is no sum over pairs of tokens; only 'dot' and "
             "'cosine' are. Pass metric= one of these for the split of another score."
@@ -180,71 +166,7 @@ def explain(
     )
 
 
-def occlusion(
-    model: SentenceTransformer, query: str, document: str, metric: str | None = None
-) -> tuple[list[Difference], list[Difference]]:
-    """What the score loses when one word of the query, or of the document, is left out.
-
-    Unlike the split, this is causal: the model reads the text without the word, and every other
-    token may change. The differences do not sum to the score. A pass of the model a word: those of
-    `explain`, without special tokens, the prompt and what is cut off. Where a text is cut, what
-    stood behind moves up. The score is by the model's own metric or by any `metric` of the
-    library, and after any modules.
-    """
-    metric = model.similarity_fn_name if metric is None else metric
-    if metric not in SIMILARITIES:
-        expected = ", ".join(map(repr, SIMILARITIES))
-        raise ValueError(f"The metric is {metric!r}; expected one of {expected}.")
-    of_query, queries = occluded(model, query, "query")
-    of_document, documents = occluded(model, document, "document")
-    questions, answers = model.encode_query(queries), model.encode_document(documents)
-    similarity = SIMILARITIES[metric]
-    found = similarity(questions, answers[:1])[:, 0], similarity(questions[:1], answers)[0]
-    return losses(of_query, found[0]), losses(of_document, found[1])
-
-
-def occluded(model: SentenceTransformer, text: str, task: str) -> tuple[list[Word], list[str]]:
-    """The words that can be left out of a text, and the text: whole, then without each of them."""
-    trace = traced(model, text, task)
-    prompt = len(trace.text) - len(text)
-    words, texts = [], [text]
-    tokens = trimmed(str(trace.text), trace.tokens)
-    for word in words_of(str(trace.text), tokens):
-        start, end = place_of(word, tokens.offsets)
-        if not word.is_special and end > prompt:
-            words.append(word)
-            # One blank in its place: its neighbours do not become one word, and there is no second,
-            # which would be a token to a RoBERTa.
-            sides = text[: max(start - prompt, 0)].rstrip(), text[end - prompt :].lstrip()
-            texts.append(" ".join(filter(None, sides)))
-    return words, texts
-
-
-def losses(words: list[Word], scores: Array) -> list[Difference]:
-    """What the score loses without each word, of the whole text's score and those without it."""
-    return [
-        Difference(word, float(scores[0] - score))
-        for word, score in zip(words, scores[1:], strict=True)
-    ]
-
-
-def traced(model: SentenceTransformer, text: str, task: str) -> Trace:
-    """A text as the model sees it, with its token states when they are asked for."""
-    if not isinstance(text, str):
-        raise TypeError(
-            f"The {task} is a {type(text).__name__} ({text!r:.40}); expected one text, a str."
-        )
-    trace = model.trace(text, keep="token_embeddings", task=task)
-    if trace.tokens.cut and model.on_long == "window":
-        raise ValueError(
-            f"The {task} has {trace.tokens.cut} tokens above the maximum length, and this model "
-            "reads it in windows, where a word is in several or in none alone. Set its on_long to "
-            '"warn" or "ignore" for the score of the beginning.'
-        )
-    return trace
-
-
-def explained(model: SentenceTransformer, text: str, task: str) -> tuple[ExplainedText, Array]:
+def explained(model: Splits, text: str, task: str) -> tuple[ExplainedText, Array]:
     """A text as the model sees it, and its tokens' parts of its vector: (T, W) float64."""
     trace = traced(model, text, task)
     states = trace["token_embeddings"].astype(np.float64)  # sums of thousands of products follow
@@ -287,41 +209,8 @@ def carried(module: RowModule, parts: Array, share: Array) -> Array:
     raise NoSumError(
         f"After its pooling this model has a module that is not linear ({kind}), so its score is "
         "no sum over pairs of tokens. What each word changes, "
-        "minibert.explain.attribution.occlusion says, and `minibert explain --occlusion`."
+        "minibert.explain.occlusion says, and `minibert explain --occlusion`."
     )
-
-
-def words_of(text: str, tokens: Tokens) -> list[Word]:
-    """The words of a text, and its special tokens each by itself, in order."""
-    numbers = tokens.words
-    starts = [
-        place
-        for place, number in enumerate(numbers)
-        if place == 0 or number is None or number != numbers[place - 1]
-    ]
-    words = []
-    for start, end in pairwise([*starts, len(numbers)]):
-        is_special = numbers[start] is None
-        first, last = tokens.offsets[start][0], tokens.offsets[end - 1][1]
-        spoken = tokens.pieces[start] if is_special else text[first:last]
-        words.append(Word(spoken, slice(start, end), is_special))
-    return words
-
-
-def trimmed(text: str, tokens: Tokens) -> Tokens:
-    """The same tokens without the blanks around them, which a RoBERTa's have in front."""
-    places = []
-    for start, end in tokens.offsets:
-        piece = text[start:end]
-        start = end - len(piece.lstrip())
-        places.append((start, start + len(piece.strip())))
-    return tokens._replace(offsets=places)
-
-
-def place_of(word: Word, offsets: list[tuple[int, int]]) -> tuple[int, int]:
-    """Where a word stands in its text, by where the text's tokens stand: from, to."""
-    there = offsets[word.tokens]
-    return there[0][0], there[-1][1]
 
 
 def plain(text: ExplainedText) -> dict[str, Any]:

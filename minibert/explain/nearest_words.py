@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minibert.bert.load import Checkpoint
 from minibert.common.arguments import check_given_counts
 from minibert.kernels.devices import one_blas_thread
 from minibert.scoring.similarity import as_rows, normalize_embeddings
 from minibert.scoring.top_k import Best
-
-if TYPE_CHECKING:
-    from minibert.models.sentence_transformer import SentenceTransformer
+from minibert.tokens.tokenizer import TextTokenizer
 
 __all__ = ["nearest_words"]
 
@@ -21,7 +20,24 @@ __all__ = ["nearest_words"]
 BLOCK_ROWS = 4096
 
 
-def nearest_words(model: SentenceTransformer, states: ArrayLike, k: int = 5) -> list[list[str]]:
+class HasCheckpoint(Protocol):
+    """A model, as far as its word table is asked for."""
+
+    @property
+    def checkpoint(self) -> Checkpoint: ...
+
+    @property
+    def transformer(self) -> HasTokenizer: ...
+
+
+class HasTokenizer(Protocol):
+    """A model's transformer, as far as its pieces are asked for."""
+
+    @property
+    def words(self) -> TextTokenizer: ...
+
+
+def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[list[str]]:
     """The k pieces whose rows of the word table are nearest to each state: (T, D) -> T lists of k.
 
     Nearest is the highest cosine, best first; equal ones come by their ids. Nothing holds the

@@ -26,14 +26,15 @@ from minibert.common.arguments import (
 from minibert.common.arrays import Array
 from minibert.common.progress import progress, wanted
 from minibert.models.model import Model
+from minibert.scoring.metrics import METRICS
 from minibert.scoring.quantization import Precision, check_precision, quantize_embeddings
-from minibert.scoring.similarity import PAIRWISE_SIMILARITIES, SIMILARITIES
 from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of, with_prompt
+from minibert.tokens.tokenizer import Tokens
 from minibert.tokens.truncation import Cut, OnLong, check_on_long
 
 if TYPE_CHECKING:
     from minibert.checkpoint.modules import Module, Pooling
-    from minibert.explain.attribution import Explanation
+    from minibert.explain import Explanation
     from minibert.models.processes import Processes
     from minibert.models.trace import Trace
     from minibert.models.transformer import Transformer
@@ -278,7 +279,7 @@ class SentenceTransformer(Model):
 
         Raises ValueError where a score is no such sum, TypeError for what is no text.
         """
-        from minibert.explain.attribution import explain
+        from minibert.explain import explain
 
         return explain(self, query, document, metric)
 
@@ -358,11 +359,11 @@ class SentenceTransformer(Model):
 
     def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:
         """Score vectors by the model's own metric: (n, D), (m, D) -> (n, m)."""
-        return SIMILARITIES[self.similarity_fn_name](a, b)
+        return METRICS[self.similarity_fn_name].all_pairs(a, b)
 
     def similarity_pairwise(self, a: ArrayLike, b: ArrayLike) -> Array:
         """Score each vector of a with the one of b in its place: (n, D), (n, D) -> (n,)."""
-        return PAIRWISE_SIMILARITIES[self.similarity_fn_name](a, b)
+        return METRICS[self.similarity_fn_name].pairwise(a, b)
 
     @property
     def truncate_dim(self) -> int | None:

@@ -1,1 +1,16 @@
-"""Pictures of a model at work: in a terminal, as SVG, and as pages that need no network."""
+"""Draw a model at work: in a terminal, as SVG, and as pages that need no network.
+
+- `colours`: the colours of all pictures, light and dark
+- `svg`: texts, numbers and the frame of a picture
+- `grid`: a table of numbers as a grid of colours
+- `heat_map`, `shaded_words`: a score, by pairs of words and by words
+- `attention`: a layer's weights
+- `matrix`: vectors as strips of colour
+- `terminal`: words on their shades, for a terminal
+- `xray`: what a page shows of a text on its way through a model
+- `page`: one HTML page that needs no network
+- `explanation_page`: a score as a page, with `explanation.html`, `.css` and `.js`
+- `projection`: vectors -> their places on a plane
+- `corpus_map`: a corpus -> what a map of it shows
+- `map_page`: a map as a page, with `map.html`, `.css` and `.js`
+"""

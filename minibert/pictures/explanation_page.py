@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minibert.common.arrays import Array
-from minibert.explain.attribution import ExplainedText, Explanation, Word, explain
+from minibert.explain import ExplainedText, Explanation, Word, explain
 from minibert.pictures.heat_map import heat_map_svg
 from minibert.pictures.page import asset, page
 from minibert.pictures.svg import escaped, number, places, shortened

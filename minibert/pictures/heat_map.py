@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minibert.common.arrays import Array
-from minibert.explain.attribution import ExplainedText, Explanation
+from minibert.explain import ExplainedText, Explanation
 from minibert.pictures.grid import Axis, Label, grid_svg
 from minibert.pictures.svg import number, places, shortened
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from minibert.common.advice import needing
 from minibert.common.arrays import Array, IntArray
+from minibert.kernels.devices import one_blas_thread
 from minibert.scoring.matrices import Stack
 
 __all__ = ["NEIGHBOURS", "SEED", "Projection", "principal_components", "project", "umap_places"]
@@ -50,8 +51,6 @@ def principal_components(
     component's sign is the one that makes its largest number, the first of them, positive; so a
     picture is not mirrored elsewhere. Raises ValueError for no vector, and for NaN or infinity.
     """
-    from minibert.kernels.devices import one_blas_thread
-
     with one_blas_thread():  # the same bits on any number of cores
         mean, covariance = moments(stack, excluded, advance)
         if np.trace(covariance) <= NO_VARIANCE * (mean @ mean):
@@ -86,8 +85,6 @@ def moments(
 
 def project(projection: Projection, vectors: NDArray[Any]) -> Array:
     """Where vectors lie on the plane, from the mean: (n, D) -> (n, 2) of float64."""
-    from minibert.kernels.devices import one_blas_thread
-
     with one_blas_thread():
         places: Array = (vectors.astype(np.float64) - projection.mean) @ projection.components.T
     return places

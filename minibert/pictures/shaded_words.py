@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minibert.common.arrays import Array
-from minibert.explain.attribution import ExplainedText, Explanation
+from minibert.explain import ExplainedText, Explanation
 from minibert.pictures.svg import (
     escaped,
     legend,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, NamedTuple
 
 from minibert.common.escapes import visible
-from minibert.explain.attribution import ExplainedText
+from minibert.explain import ExplainedText
 
 __all__ = ["STEPS", "colours_of", "painted", "shaded"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minibert.common.arrays import Array
-from minibert.explain.nearest_words import nearest_words
+from minibert.explain import nearest_words
 from minibert.pictures.attention import first_tokens
 
 if TYPE_CHECKING:

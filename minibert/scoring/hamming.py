@@ -43,7 +43,7 @@ def nearest_bits(
 ) -> tuple[IntArray, Array]:
     """Find the k codes nearest to each query's by Hamming distance: (Q, W) bytes -> (Q, k) twice.
 
-    Numbers, and minus the distances; equal ones by number. The rest is as for ranking.nearest.
+    Numbers, and minus the distances; equal ones by number. The rest is as for nearest.nearest.
     """
     among, but = numbers_of(len(stack), allowed, excluded)
     k = min(k, len(stack) - len(but) if among is None else len(among))

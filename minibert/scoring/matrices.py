@@ -122,6 +122,7 @@ def in_threads(
     work: Callable[..., None], items: Iterator[tuple[Any, ...]], most: int, threads: int | None
 ) -> None:
     """Do the work for each item, at most so many at a time. The first error ends it."""
+    # Late, so that a program that only scores does not load it.
     from minibert.kernels.devices import one_blas_thread, thread_count
 
     workers = min(thread_count(threads), most)
@@ -142,7 +143,7 @@ def in_threads(
         if workers == 1:
             take()
             return
-        from concurrent.futures import ThreadPoolExecutor
+        from concurrent.futures import ThreadPoolExecutor  # 2 ms, late for who only imports
 
         with ThreadPoolExecutor(workers) as pool:
             try:

@@ -13,7 +13,8 @@ from minibert.common.arguments import check_given_counts
 from minibert.common.arrays import Array
 from minibert.common.progress import progress
 from minibert.scoring.matrices import Stack
-from minibert.scoring.nearest import nearest, score_function_of
+from minibert.scoring.metrics import find_metric
+from minibert.scoring.nearest import nearest
 from minibert.scoring.similarity import ScoreFunction, as_rows, cos_sim, normalize_embeddings
 
 __all__ = ["community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"]
@@ -131,13 +132,13 @@ def paraphrase_mining_embeddings(
     )
     vectors = as_rows(embeddings)
     stack = Stack([vectors], ["the embeddings"])
-    score = score_function_of(score_function)
+    metric = find_metric(score_function)
     kept = np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.float32)
     for start in range(0, len(vectors), query_chunk_size):
         chunk = vectors[start : start + query_chunk_size]
         # One more than asked for, as a vector is its own neighbour.
         ids, scores = nearest(
-            chunk, stack, top_k + 1, score, block_rows=corpus_chunk_size
+            chunk, stack, top_k + 1, metric, block_rows=corpus_chunk_size
         )  # (q, k)
         rows = np.arange(start, start + len(chunk))[:, None]
         others = ids != rows

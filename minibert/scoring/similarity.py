@@ -13,8 +13,6 @@ from minibert.common.arrays import Array
 from minibert.kernels.cpu import normalize_
 
 __all__ = [
-    "PAIRWISE_SIMILARITIES",
-    "SIMILARITIES",
     "ScoreFunction",
     "SimilarityFunction",
     "cos_sim",
@@ -133,21 +131,6 @@ def pairwise_angle_sim(a: ArrayLike, b: ArrayLike) -> Array:
     sines = np.vecdot(left[:, half:], right[:, :half]) - np.vecdot(left[:, :half], right[:, half:])
     angles: Array = np.abs(np.vecdot(left, right) + sines)
     return angles
-
-
-# similarity_fn_name -> the function of all pairs, and that of the pairs in one place.
-SIMILARITIES: dict[str, ScoreFunction] = {
-    "cosine": cos_sim,
-    "dot": dot_score,
-    "euclidean": euclidean_sim,
-    "manhattan": manhattan_sim,
-}
-PAIRWISE_SIMILARITIES: dict[str, ScoreFunction] = {
-    "cosine": pairwise_cos_sim,
-    "dot": pairwise_dot_score,
-    "euclidean": pairwise_euclidean_sim,
-    "manhattan": pairwise_manhattan_sim,
-}
 
 
 def normalize_embeddings(embeddings: ArrayLike) -> Array:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minibert.bert.packs import places_of
 from minibert.common.arrays import Array, IntArray
 
 __all__ = ["Best", "Rescore", "top_k"]
@@ -102,7 +103,7 @@ class Best:
         # Of these rows, what was highest beside what came, which is more for some than for others.
         beside = np.full((len(rows), width + self.k), -np.inf, dtype=self.highest.dtype)
         beside[:, width:] = self.highest[rows]
-        beside[np.repeat(np.arange(len(rows)), counts), places_in_row(counts)] = value
+        beside[np.repeat(np.arange(len(rows)), counts), places_of(counts)] = value
         beside.partition(width, axis=1)
         self.highest[rows] = beside[:, width:]
         left = value >= self.floor()[row]
@@ -126,7 +127,7 @@ class Best:
         scores = value if self.rescore is None else self.rescore(row, number, value)
         order = np.lexsort((number, -scores, row))
         counts = np.bincount(row, minlength=len(self.highest))
-        return order[places_in_row(counts) < self.k], scores
+        return order[places_of(counts) < self.k], scores
 
     def ranking(self) -> tuple[IntArray, Array]:
         """The numbers and scores of the best: (rows, k) twice, equal scores by number.
@@ -137,9 +138,3 @@ class Best:
         chosen, scores = self._rank(row, number, value)
         shape = self.highest.shape
         return number[chosen].reshape(shape), scores[chosen].reshape(shape)
-
-
-def places_in_row(counts: IntArray) -> IntArray:
-    """Count from 0 in every row: how many a row has, [2, 3] -> [0, 1, 0, 1, 2]."""
-    places: IntArray = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return places

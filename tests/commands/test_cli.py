@@ -29,7 +29,7 @@ from minibert.commands.formats import FORMATS
 from minibert.commands.options import load
 from minibert.commands.score import ranking
 from minibert.common.escapes import has_controls
-from minibert.explain.attribution import occlusion
+from minibert.explain import occlusion
 from minibert.kernels import devices
 from minibert.kernels.devices import available_threads
 from minibert.models.sentence_transformer import DEFAULT_MODEL

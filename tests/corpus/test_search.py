@@ -19,7 +19,7 @@ from minibert.documents.reading import Document, read_documents
 from minibert.errors import CorpusError
 from minibert.kernels import devices
 from minibert.scoring.hamming import nearest_bits
-from minibert.scoring.similarity import SIMILARITIES
+from minibert.scoring.metrics import METRICS
 
 GELU = GOLDEN / "gelu"
 WORDS = [
@@ -83,7 +83,7 @@ def expected_hits(model, folder, query, k, among=None):
         vectors = low + np.minimum(steps + 0.5, 255) * (high - low) / 255
     if precision.startswith("binary"):
         vectors = np.where(vectors > 0, 1.0, -1.0)
-    scores = SIMILARITIES["cosine"](model.encode_query([query]).astype(np.float64), vectors)[0]
+    scores = METRICS["cosine"].all_pairs(model.encode_query([query]).astype(np.float64), vectors)[0]
     gone = {"d3", "d30", "d59"} if precision[:5] != "plain" else set()
     left = [
         n for n, one in enumerate(there) if one.id not in gone and (not among or one.id in among)

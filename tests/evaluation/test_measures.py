@@ -6,8 +6,7 @@ from math import log2
 import numpy as np
 import pytest
 
-from minibert.evaluation import measures
-from minibert.evaluation.measures import MEASURES, compare, means, measure, randomisation_test
+from minibert.evaluation import MEASURES, compare, means, measure, measures, randomisation_test
 
 # One ranking of five documents: two of three relevant ones found, one of them of grade 2.
 RANKED = ["x", "a", "y", "b", "z"]
@@ -27,6 +26,14 @@ def test_each_measure_is_its_definition():
     assert values["ndcg@10"] == pytest.approx(gain / best, abs=1e-15)
     assert values["recall@100"] == 2 / 3
     assert values["map"] == values["map@100"] == pytest.approx((1 / 2 + 2 / 4) / 3, abs=1e-15)
+
+
+def test_a_measure_from_outside_is_computed_with_the_others(monkeypatch):
+    monkeypatch.setitem(MEASURES, "precision@2", lambda found: (found.ranks <= 2).sum() / 2)
+    first = {"1": measure(RANKED, GRADES), "2": measure(["a", "b"], GRADES)}
+    assert [row["precision@2"] for row in first.values()] == [1 / 2, 1]
+    assert means(first)["precision@2"] == 3 / 4
+    assert compare(first, first)["precision@2"] == 1
 
 
 @pytest.mark.parametrize(("rank", "expected"), [(1, 1), (10, 0.1), (11, 0)])

@@ -1,4 +1,4 @@
-"""The split of a score into pairs of tokens, and what it loses without a word."""
+"""The split of a score into pairs of tokens."""
 
 import json
 import logging
@@ -8,40 +8,19 @@ import re
 import numpy as np
 import pytest
 from golden_files import GOLDEN, copy_of
+from prompted import DOCUMENT, PROMPTS, QUERY
 from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer
 from minibert.checkpoint.modules import Pooling
-from minibert.evaluation.collection import SAMPLE
-from minibert.explain.attribution import (
-    ExplainedText,
-    Explanation,
-    Word,
-    explain,
-    occlusion,
-    parts_of,
-    words_of,
-)
+from minibert.evaluation import SAMPLE
+from minibert.explain import ExplainedText, Explanation, Word, explain, occlusion
+from minibert.explain.attribution import parts_of
 from minibert.pooling.pipeline import Pipeline
 from minibert.pooling.pooling import POOLINGS, Projection, RowNorm, normalize
-from minibert.scoring.similarity import SIMILARITIES
+from minibert.scoring.metrics import METRICS
 
-PROMPTS = {"query": "the cat ", "document": "dog: "}
-QUERY, DOCUMENT = "the cats sat", "London barks, the Dog sat!"
 LINEAR = "torch.nn.modules.linear.Identity"
-
-
-@pytest.fixture
-def pooled(tmp_path):
-    """A golden model of other poolings: pooled(modes, include_prompt)."""
-
-    def made(modes, include_prompt=True):
-        folder = copy_of("poolings", tmp_path)
-        settings = {"pooling_mode": modes, "include_prompt": include_prompt}
-        (folder / "1_Pooling" / "config.json").write_text(json.dumps(settings))
-        return SentenceTransformer(folder, prompts=PROMPTS, on_long="ignore")
-
-    return made
 
 
 @pytest.fixture
@@ -61,7 +40,7 @@ def check_sum(model, query, document, metric=None, vectors=None):
     lengths = 1.0 if metric == "cosine" else float(np.linalg.norm(q) * np.linalg.norm(d))
     assert abs(found.contributions.sum() - found.score) <= 1e-9 * lengths
     # Worst seen 1.8e-7: the vectors of encode() are float32, and summed in another order.
-    assert abs(found.score - float(SIMILARITIES[metric](q, d)[0, 0])) <= 1e-5 * lengths
+    assert abs(found.score - float(METRICS[metric].all_pairs(q, d)[0, 0])) <= 1e-5 * lengths
     assert found.contributions.shape == (len(found.query_tokens), len(found.document_tokens))
     assert found.contributions.dtype == np.float64
     return found
@@ -278,6 +257,12 @@ def test_a_pickled_model_explains_alike(linear_folder):
     np.testing.assert_array_equal(again.explain(QUERY, DOCUMENT).contributions, expected)
 
 
+def test_a_model_of_any_class_is_explained(other_model, folder):
+    found = explain(other_model, QUERY, DOCUMENT)
+    expected = SentenceTransformer(folder, prompts=PROMPTS).explain(QUERY, DOCUMENT)
+    np.testing.assert_array_equal(found.contributions, expected.contributions)
+
+
 def text_of(*words, special=(True, False, False, True)):
     """An explained text whose words have the given numbers of tokens."""
     ends = np.cumsum(words).tolist()
@@ -320,25 +305,6 @@ def test_all_of_it_can_be_written_as_json():
     assert (content["metric"], content["document"]["cut"]) == ("cosine", 0)
 
 
-def test_words_are_the_tokenizer_s_and_each_special_token_is_one():
-    model = SentenceTransformer(GOLDEN / "gelu")
-    text = "Cats, sats![MASK] [SEP]"
-    words = words_of(text, model.tokens(text))
-    assert [(word.text, word.is_special) for word in words] == [
-        ("[CLS]", True), ("Cats", False), (",", False), ("sats", False), ("!", False),
-        ("[MASK]", False), ("[SEP]", False), ("[SEP]", True),
-    ]  # fmt: skip
-    assert words[3].tokens == slice(4, 6)
-    assert words_of("", model.tokens("")._replace(ids=[], pieces=[], offsets=[], words=[])) == []
-
-
-def test_a_word_that_is_cut_in_two_is_what_was_read_of_it(folder, edit):
-    edit(folder / "sentence_bert_config.json", max_seq_length=4)
-    model = SentenceTransformer(folder, on_long="ignore")
-    words = words_of("the cats", model.tokens("the cats"))
-    assert [word.text for word in words] == ["[CLS]", "the", "cat", "[SEP]"]
-
-
 def test_one_shared_word_is_the_largest_pair_of_the_real_minilm(minilm):
     # Each pair of sentences has one content word in common, and no other word.
     for query, document, shared in [
@@ -375,75 +341,3 @@ def test_another_partner_in_an_identical_text_has_a_longer_state(minilm, sentenc
         assert contributions.max() == pytest.approx(contributions.diagonal().max(), rel=1e-9)
         others += is_other.sum()
     assert others  # there are such
-
-
-def test_leaving_a_word_out_is_encoding_the_text_without_it():
-    model = SentenceTransformer(GOLDEN / "gelu")
-    of_query, of_document = occlusion(model, "the cats sat", "a dog-barks")
-    whole = model.similarity(model.encode("the cats sat"), model.encode("a dog-barks"))[0, 0]
-    without = [("cats sat", "the"), ("the sat", "cats"), ("the cats", "sat")]
-    for found, (text, word) in zip(of_query, without, strict=True):
-        score = model.similarity(model.encode(text), model.encode("a dog-barks"))[0, 0]
-        assert found.word.text == word
-        assert found.difference == pytest.approx(whole - score, abs=1e-6)
-    # Without the dash there are two words still.
-    without = [("dog-barks", "a"), ("a -barks", "dog"), ("a dog barks", "-"), ("a dog-", "barks")]
-    for found, (text, word) in zip(of_document, without, strict=True):
-        score = model.similarity(model.encode("the cats sat"), model.encode(text))[0, 0]
-        assert found.word.text == word
-        assert found.difference == pytest.approx(whole - score, abs=1e-6)
-
-
-def test_the_words_left_out_are_those_of_the_split_but_for_the_prompt(pooled):
-    model = pooled(["max"])
-    found, split = occlusion(model, QUERY, DOCUMENT), model.explain(QUERY, DOCUMENT)
-    query = [word for word in split.query.words if not word.is_special]
-    assert [word.text for word in query] == ["the", "cat", "the", "cats", "sat"]
-    assert [lost.word for lost in found[0]] == query[2:]
-    document = [word for word in split.document.words if not word.is_special]
-    assert [lost.word for lost in found[1]] == document[2:]
-    whole = model.encode_document(DOCUMENT)
-    scores = model.similarity(model.encode_query([QUERY, "the sat"]), whole)[:, 0]
-    assert found[0][1].word.text == "cats"
-    assert found[0][1].difference == pytest.approx(scores[0] - scores[1], abs=1e-6)
-
-
-def test_a_word_that_grows_together_with_the_prompt_is_left_out_without_it(folder):
-    model = SentenceTransformer(folder, prompts={"query": "the ca"})
-    (lost,) = occlusion(model, "ts", "a dog")[0]
-    assert lost.word.text == "cats"
-    document = model.encode_document("a dog")
-    scores = model.similarity(model.encode_query(["ts", ""]), document)[:, 0]
-    assert lost.difference == pytest.approx(scores[0] - scores[1], abs=1e-6)
-
-
-def test_words_that_are_cut_off_are_not_left_out():
-    model = SentenceTransformer(GOLDEN / "gelu", on_long="ignore")
-    found = occlusion(model, "a", "the dog barks at the cat " * 10)[1]
-    assert len(found) == len([w for w in model.explain("a", "the dog barks at the cat " * 10)
-                              .document.words if not w.is_special])  # fmt: skip
-
-
-def test_occlusion_is_for_every_metric_and_module():
-    model = SentenceTransformer(GOLDEN / "modules", similarity_fn_name="euclidean")
-    of_query, of_document = occlusion(model, "the cat", "a dog")
-    assert [lost.word.text for lost in of_query + of_document] == ["the", "cat", "a", "dog"]
-    assert all(lost.difference for lost in of_query)
-    with pytest.raises(ValueError, match="The metric is 'angle'; expected one of 'cosine', 'dot'"):
-        occlusion(model, "the cat", "a dog", "angle")
-
-
-@pytest.mark.parametrize("family", ["roberta", "xlm_roberta", "modernbert"])
-def test_words_are_without_the_blanks_that_a_family_has_in_its_pieces(family):
-    model = SentenceTransformer(GOLDEN / family)
-    found = model.explain("who barks", "a dog barks")
-    assert [word.text for word in found.document.words[1:-1]] == ["a", "dog", "barks"]
-    assert found.document.place_of(found.document.words[3]) == (6, 11)
-    whole = model.similarity(model.encode("who barks"), model.encode("a dog barks"))[0, 0]
-    for lost, text in zip(
-        occlusion(model, "who barks", "a dog barks")[1],
-        ["dog barks", "a barks", "a dog"],
-        strict=True,
-    ):
-        score = model.similarity(model.encode("who barks"), model.encode(text))[0, 0]
-        assert lost.difference == pytest.approx(whole - score, abs=1e-6), text

@@ -2,7 +2,6 @@
 
 import sys
 import tracemalloc
-import types
 
 import numpy as np
 import pytest
@@ -161,26 +160,6 @@ def test_memory_does_not_grow_with_the_number_of_vectors(tmp_path):
 
 
 # UMAP: what it is given; that it does what it should is tests/reference/test_umap.py's.
-
-
-@pytest.fixture
-def umap(monkeypatch):
-    """umap-learn as far as it is asked here; it tells what it was given."""
-    given = {}
-
-    class UMAP:
-        def __init__(self, **options):
-            given.update(options)
-
-        def fit_transform(self, vectors):
-            given["vectors"] = vectors
-            return vectors[:, :2] + 1
-
-        def transform(self, vectors):
-            return vectors[:, :2] + 2
-
-    monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=UMAP))
-    return given
 
 
 @pytest.mark.parametrize(

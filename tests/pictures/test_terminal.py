@@ -4,8 +4,9 @@ import io
 
 import numpy as np
 import pytest
+from drawn import contrast
 
-from minibert.explain.attribution import ExplainedText, Word
+from minibert.explain import ExplainedText, Word
 from minibert.pictures.terminal import (
     AGAINST,
     FOR,
@@ -48,17 +49,6 @@ def test_a_word_is_painted_on_its_shade_or_has_signs():
     assert painted("cat", -1, ALL) == "\x1b[38;2;0;0;0;48;2;249;224;208mcat\x1b[0m"
     assert painted("cat", 1, 256) == "\x1b[38;5;16;48;5;189mcat\x1b[0m"
     assert painted("cat", -4, 256) == "\x1b[38;5;231;48;5;130mcat\x1b[0m"
-
-
-def luminance(rgb):
-    """WCAG 2.2, relative luminance."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
-    return np.dot([0.2126, 0.7152, 0.0722], linear)
-
-
-def contrast(one, other):
-    low, high = sorted([luminance(one), luminance(other)])
-    return (high + 0.05) / (low + 0.05)
 
 
 def rgb_of_xterm(number):

@@ -10,7 +10,7 @@ from minilm_texts import MINILM_TEXTS
 from torch import nn
 
 import minibert
-from minibert.scoring.similarity import SIMILARITIES
+from minibert.scoring.metrics import METRICS
 
 LINEAR = {
     "dense": lambda: dense(activation=nn.Identity()),
@@ -54,7 +54,7 @@ def check(ours, reference, query, document, metric):
     # Worst seen 7e-7.
     bound = 1e-5 * lengths / scale
     np.testing.assert_allclose(found.contributions, q @ d.T / scale, rtol=0, atol=bound)
-    theirs = SIMILARITIES[metric](
+    theirs = METRICS[metric].all_pairs(
         reference.encode_query(query), reference.encode_document(document)
     )
     assert abs(found.contributions.sum() - float(theirs[0, 0])) <= bound

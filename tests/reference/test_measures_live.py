@@ -9,8 +9,7 @@ from scipy.stats import permutation_test
 from sentence_transformers.evaluation import InformationRetrievalEvaluator
 
 from minibert import SentenceTransformer
-from minibert.evaluation.collection import ranking_of
-from minibert.evaluation.rankings import (
+from minibert.evaluation import (
     MEASURES,
     SAMPLE,
     means,
@@ -19,6 +18,7 @@ from minibert.evaluation.rankings import (
     rankings,
     read_collection,
 )
+from minibert.evaluation.collection import ranking_of
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 TREC = {"map": "map", "map@100": "map_cut_100", "ndcg@10": "ndcg_cut_10",

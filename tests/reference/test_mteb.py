@@ -13,7 +13,7 @@ from mteb.models import EncoderProtocol, SentenceTransformerEncoderWrapper
 from mteb.types import PromptType
 
 from minibert import SentenceTransformer
-from minibert.evaluation.rankings import SAMPLE, means, measured, rankings, read_collection
+from minibert.evaluation import SAMPLE, means, measured, rankings, read_collection
 from minibert.integrations.mteb import MinibertEncoder
 
 COLLECTION = read_collection(SAMPLE)

@@ -2,21 +2,18 @@
 
 import threading
 import time
-from enum import Enum
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import minibert.scoring.nearest
 from minibert.kernels.devices import available_threads
 from minibert.scoring.matrices import Stack
-from minibert.scoring.nearest import nearest, semantic_search
-from minibert.scoring.similarity import SIMILARITIES, cos_sim, dot_score
-
-A = np.array([[1.0, 2.0, 2.0], [0.0, 0.0, 0.0]], dtype=np.float32)
-B = np.array([[2.0, 0.0, 0.0], [3.0, 0.0, 4.0], [1.0, 1.0, 1.0]], dtype=np.float32)
+from minibert.scoring.metrics import METRICS
+from minibert.scoring.nearest import nearest
+from minibert.scoring.similarity import dot_score
 
 
 def score_in_float64(query, vector, metric):
@@ -58,7 +55,7 @@ def agree(found, expected, k):
         assert len(set(row.tolist())) == len(row)
 
 
-@pytest.mark.parametrize("metric", SIMILARITIES)
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("kind", [np.float32, np.float16, np.int8, np.float64])
 @settings(deadline=None, max_examples=25)
 @given(data=st.data(), k=st.integers(1, 40), seed=st.integers(0, 999))
@@ -92,7 +89,7 @@ def test_the_nearest_are_those_of_a_ranking_in_float64(metric, kind, data, k, se
         assert found[0].tolist() == [[n for n, _ in ranking[:k]] for ranking in expected]
 
 
-@pytest.mark.parametrize("metric", SIMILARITIES)
+@pytest.mark.parametrize("metric", METRICS)
 def test_blocks_threads_and_other_queries_change_no_bit(metric):
     random = np.random.default_rng(0)
     vectors = random.normal(size=(997, 100)).astype(np.float32)
@@ -113,7 +110,7 @@ def test_blocks_threads_and_other_queries_change_no_bit(metric):
         np.testing.assert_array_equal(scores[row], alone[1][0])
 
 
-@pytest.mark.parametrize("metric", SIMILARITIES)
+@pytest.mark.parametrize("metric", METRICS)
 def test_what_the_rounding_of_a_product_hides_is_found(metric):
     """Vectors far longer than the differences between their scores."""
     random = np.random.default_rng(1)
@@ -144,14 +141,14 @@ def test_an_estimate_that_is_off_by_its_bound_is_still_scored(monkeypatch):
     vectors = (1 + 1e-6 * random.normal(size=(500, 16))).astype(np.float32)
     queries = (1 + random.normal(size=(4, 16))).astype(np.float32)
     expected = nearest(queries, [vectors], 10, "dot")
-    exact = minibert.scoring.nearest.METRICS["dot"]
+    exact = METRICS["dot"]
 
     def worse(queries, block):
         estimates = exact.estimate(queries, block)
         bound = 24 * 1.2e-7 * np.linalg.norm(queries, axis=1) * block.longest
         return estimates + bound[:, None] * random.uniform(-1, 1, estimates.shape).astype("f4") / 2
 
-    monkeypatch.setitem(minibert.scoring.nearest.METRICS, "dot", exact._replace(estimate=worse))
+    monkeypatch.setitem(METRICS, "dot", replace(exact, estimate=worse))
     found = nearest(queries, [vectors], 10, "dot")
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(found[1], expected[1])
@@ -169,7 +166,7 @@ def test_mapped_files_are_searched(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("metric", SIMILARITIES)
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("row", [0, 41, 99])
 def test_what_is_no_number_is_refused_with_its_place(bad, metric, row):
     vectors = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
@@ -266,95 +263,3 @@ def test_nothing_is_found_in_nothing():
         assert numbers.shape == scores.shape == (5, 0)
     numbers, scores = nearest(np.ones((0, 3)), [np.ones((2, 3))], 4, "dot")
     assert numbers.shape == scores.shape == (0, 2)
-
-
-@pytest.mark.parametrize("chunks", [{}, {"query_chunk_size": 2, "corpus_chunk_size": 3}])
-def test_hits_are_the_best_with_ties_by_id(chunks):
-    random = np.random.default_rng(0)
-    corpus = random.integers(-2, 3, size=(30, 3)).astype(np.float32)  # many ties
-    queries = random.normal(size=(5, 3)).astype(np.float32)
-    hits = semantic_search(queries, corpus, top_k=6, score_function=dot_score, **chunks)
-    for query, found in zip(queries, hits, strict=True):
-        scores = corpus @ query
-        expected = sorted(range(30), key=lambda n, s=scores: (-round(float(s[n]), 5), n))[:6]
-        assert [hit["corpus_id"] for hit in found] == expected
-        np.testing.assert_allclose(
-            [hit["score"] for hit in found], scores[expected], rtol=0, atol=1e-6
-        )
-
-
-def test_hits_are_by_cosine_unless_a_model_or_a_function_says_otherwise():
-    query, corpus = np.array([1.0, 0.0]), np.array([[2.0, 2.0], [1.0, 0.1]])
-    best = [hits[0]["corpus_id"] for hits in (
-        semantic_search(query, corpus)[0],
-        semantic_search(query, corpus, score_function=dot_score)[0],
-    )]  # fmt: skip
-    assert best == [1, 0]
-
-    class Dot:
-        similarity_fn_name = "dot"
-
-    assert semantic_search(query, corpus, model=Dot())[0][0]["corpus_id"] == 0
-    assert (
-        semantic_search(query, corpus, score_function=cos_sim, model=Dot())[0][0]
-        == (semantic_search(query, corpus)[0][0])
-    )
-
-
-def test_a_search_with_nothing_in_it_finds_nothing():
-    none, one = np.empty((0, 3)), np.ones((1, 3))
-    assert semantic_search(none, one) == semantic_search([], one) == []
-    assert semantic_search(one, none) == semantic_search(one, []) == [[]]
-    assert semantic_search(one, one, top_k=0) == [[]]
-    with pytest.raises(ValueError, match="3 and 4 dimensions"):
-        semantic_search(one, np.ones((2, 4)))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"top_k": -1}, "top_k is -1; expected a whole number from 0 up"),
-        ({"top_k": None}, "top_k is None; expected a whole number from 0 up"),
-        ({"query_chunk_size": 0}, "query_chunk_size is 0; expected a whole number from 1 up"),
-        ({"corpus_chunk_size": None}, "corpus_chunk_size is None; expected a whole number"),
-        ({"score_function": "dots"}, "score_function is 'dots'; expected a function or one of cos"),
-    ],
-)
-def test_a_search_that_cannot_be_meant_is_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        semantic_search(np.ones((1, 3)), np.ones((1, 3)), **arguments)
-
-
-def test_a_metric_of_the_reference_is_known_by_its_name():
-    def cos_sim(a, b):
-        raise AssertionError("called")
-
-    cos_sim.__module__ = "sentence_transformers.util.similarity"
-    metric = Enum("SimilarityFunction", {"DOT_PRODUCT": "dot"})
-    for function, name in ((cos_sim, "cosine"), (metric.DOT_PRODUCT, "dot")):
-        found = semantic_search(A, B, score_function=function)
-        assert found == semantic_search(A, B, score_function=name)
-    cos_sim.__module__, cos_sim.__name__ = "torch", "mm"
-    with pytest.raises(ValueError, match=r"expected a function or one of .* is given NumPy arrays"):
-        semantic_search(A, B, score_function=cos_sim)
-    with pytest.raises(TypeError, match="score_function is 3; expected a function or one of"):
-        semantic_search(A, B, score_function=3)
-
-
-@pytest.mark.parametrize("name", SIMILARITIES)
-def test_a_search_by_a_metric_s_name_is_one_by_its_function(name):
-    function = SIMILARITIES[name]
-    by_name = semantic_search(A, B, score_function=name)
-    assert semantic_search(A, B, score_function=function) == by_name
-    by_value = semantic_search(A, B, score_function=lambda a, b: function(a, b))
-    for one, other in zip(by_name, by_value, strict=True):
-        assert [hit["corpus_id"] for hit in one] == [hit["corpus_id"] for hit in other]
-        np.testing.assert_allclose(
-            [hit["score"] for hit in one], [hit["score"] for hit in other], rtol=1e-6
-        )
-
-
-@pytest.mark.parametrize("texts", ["a dog", ["a dog", "a cat"], None, [None]])
-def test_texts_are_no_vectors(texts):
-    with pytest.raises(TypeError, match=r"These are no vectors.*encode\(\) makes them"):
-        semantic_search(texts, A)

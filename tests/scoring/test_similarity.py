@@ -6,9 +6,6 @@ import pytest
 import minibert.scoring.similarity
 import minibert.util
 from minibert.scoring.similarity import (
-    PAIRWISE_SIMILARITIES,
-    SIMILARITIES,
-    SimilarityFunction,
     cos_sim,
     dot_score,
     euclidean_sim,
@@ -97,20 +94,6 @@ def test_distances_of_many_vectors_are_computed_in_blocks(monkeypatch):
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", PAIRWISE_SIMILARITIES)
-def test_scores_in_place_are_the_diagonal(name):
-    a, b = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
-    a[2] = 0
-    pairwise, whole = PAIRWISE_SIMILARITIES[name], SIMILARITIES[name]
-    np.testing.assert_allclose(pairwise(a, b), np.diag(whole(a, b)), rtol=0, atol=1e-6)
-    assert pairwise(a[0], b[0]) == pytest.approx(whole(a[0], b[0])[0, 0], abs=1e-6)
-    np.testing.assert_allclose(pairwise(a[0], b), whole(a[0], b)[0], rtol=0, atol=1e-6)
-    with pytest.raises(ValueError, match=r"shapes \(6, 5\) and \(5, 5\)"):
-        pairwise(a, b[:5])
-    with pytest.raises(ValueError, match=r"shapes \(6, 5\) and \(1,\)"):
-        pairwise(a, b[0, :1])
-
-
 def test_the_angle_adds_cosine_and_sine():
     # (1, i) and (1, 1) as complex numbers of two dimensions: cos 45 degrees plus sin.
     a, b = np.array([[1.0, 0.0, 0.0, 1.0]]), np.array([[1.0, 1.0, 0.0, 0.0]])
@@ -132,8 +115,3 @@ def test_normalised_copies_have_unit_length():
     np.testing.assert_allclose(normalize_embeddings(a), [[1 / 3, 2 / 3, 2 / 3], [0, 0, 0]])
     np.testing.assert_allclose(normalize_embeddings([3.0, 4.0]), [0.6, 0.8])
     np.testing.assert_array_equal(a, A)
-
-
-def test_names_of_metrics_are_strings():
-    assert SimilarityFunction.DOT_PRODUCT is SimilarityFunction.DOT == "dot"
-    assert set(SimilarityFunction) == SIMILARITIES.keys() == PAIRWISE_SIMILARITIES.keys()

@@ -1,0 +1,201 @@
+"""A metric is a row of METRICS: how vectors are scored by it, and how `nearest` estimates that.
+
+    METRICS["manhattan"] = Metric(manhattan_sim, pairwise_manhattan_sim)
+
+Such a row is all that a new metric needs: from then on its name is known wherever a metric is
+named. No vectors are read and nothing is ranked here. Start at Metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+
+from minibert.common.arrays import Array, IntArray
+from minibert.kernels.activations import name_in_torch
+from minibert.scoring.similarity import (
+    ScoreFunction,
+    cos_sim,
+    dot_score,
+    euclidean_sim,
+    manhattan_sim,
+    pairwise_cos_sim,
+    pairwise_dot_score,
+    pairwise_euclidean_sim,
+    pairwise_manhattan_sim,
+)
+
+__all__ = ["METRICS", "Block", "Metric", "find_metric", "squared_lengths", "underflow_of"]
+
+PIECE_ROWS = 1024
+
+# Functions of sentence-transformers, as programs pass them -> the metric.
+NAMES_OF_FUNCTIONS = {
+    "cos_sim": "cosine",
+    "pytorch_cos_sim": "cosine",
+    "dot_score": "dot",
+    "euclidean_sim": "euclidean",
+    "manhattan_sim": "manhattan",
+}
+
+
+# Queries (q, D) and some vectors -> (q, n), in the order of each query's scores, in any scale.
+Estimate: TypeAlias = "Callable[[Array, Block], Array]"
+# The lengths of queries (q,) and some vectors -> (q,), what is multiplied with a rounding error.
+Bound: TypeAlias = "Callable[[Array, Block], Array]"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Score vectors by a metric; higher is closer.
+
+    `nearest` takes the scores of `all_pairs` as they are, unless there is an `estimate`, which is
+    quicker. The estimate of a pair may be off by `bound` times as many epsilons as vectors have
+    dimensions, and 8 more; pairs that this leaves open are scored by `pairwise` in float64.
+
+    Raises ValueError for an estimate without a bound, and for the reverse.
+    """
+
+    all_pairs: ScoreFunction  # (n, D), (m, D) -> (n, m)
+    pairwise: ScoreFunction  # (n, D), (n, D) -> (n,)
+    estimate: Estimate | None = None
+    bound: Bound | None = None
+
+    def __post_init__(self) -> None:
+        if (self.estimate is None) != (self.bound is None):
+            raise ValueError("A metric has an estimate and the bound of its error, or neither.")
+
+
+class Block:
+    """Some vectors (n, D), converted, and their numbers (n,)."""
+
+    def __init__(self, numbers: IntArray, vectors: Array) -> None:
+        self.numbers = numbers
+        self.vectors = vectors
+
+    @cached_property
+    def squares(self) -> Array:
+        """The squares of their lengths: (n,)."""
+        return squared_lengths(self.vectors)
+
+    @cached_property
+    def longest(self) -> float:
+        """The length of the longest of every 128th vector.
+
+        All lengths would cost as much again as a product with one query. A longer one in between
+        is covered by the bound on rounding, a worst case that is tens of times what is met.
+        """
+        squares = squared_lengths(self.vectors[::128])
+        return float(np.sqrt(squares.max() + underflow_of(self.vectors)))
+
+
+def dot(queries: Array, block: Block) -> Array:
+    """The product."""
+    return queries @ block.vectors.T
+
+
+def cosine(queries: Array, block: Block) -> Array:
+    """The cosine times the query's length."""
+    estimates, squares = products_and_squares(queries, block)
+    estimates /= np.maximum(np.sqrt(squares), 1e-12)  # as normalize_ has it
+    estimates[:, np.isinf(squares)] = np.nan  # and not 0, which could be a cosine
+    return estimates
+
+
+def euclidean(queries: Array, block: Block) -> Array:
+    """xy - |y|^2 / 2, which is (|x|^2 - |x - y|^2) / 2."""
+    estimates, block.squares = products_and_squares(queries, block)
+    estimates -= block.squares / 2
+    return estimates
+
+
+def products_and_squares(queries: Array, block: Block) -> tuple[Array, Array]:
+    """Products, and the squares of the vectors' lengths: (q, D) -> (q, n), (n,).
+
+    Some vectors at a time, so that these are in a near cache when they are read again.
+    """
+    count = len(block.vectors)
+    products = np.empty((len(queries), count), dtype=queries.dtype)
+    squares = np.empty(count, dtype=queries.dtype)
+    for start in range(0, count, PIECE_ROWS):
+        piece = block.vectors[start : start + PIECE_ROWS]
+        squares[start : start + PIECE_ROWS] = squared_lengths(piece)
+        np.matmul(queries, piece.T, out=products[:, start : start + PIECE_ROWS])
+    return products, squares
+
+
+def manhattan(queries: Array, block: Block) -> Array:
+    """Minus the distance."""
+    return manhattan_sim(queries, block.vectors)
+
+
+def in_squares(lengths: Array, block: Block) -> Array:
+    """The square of the greatest distance that there can be."""
+    longest = float(block.squares.max()) ** 0.5
+    squares: Array = (lengths + longest) ** 2
+    return squares
+
+
+def in_steps(lengths: Array, block: Block) -> Array:
+    """The greatest sum of differences that there can be."""
+    longest = float(block.squares.max()) ** 0.5
+    steps: Array = block.vectors.shape[1] ** 0.5 * (lengths + longest)
+    return steps
+
+
+# similarity_fn_name -> the metric. A row may be added.
+METRICS = {
+    "cosine": Metric(cos_sim, pairwise_cos_sim, cosine, lambda lengths, block: lengths),
+    "dot": Metric(
+        dot_score, pairwise_dot_score, dot, lambda lengths, block: lengths * block.longest
+    ),
+    "euclidean": Metric(euclidean_sim, pairwise_euclidean_sim, euclidean, in_squares),
+    "manhattan": Metric(manhattan_sim, pairwise_manhattan_sim, manhattan, in_steps),
+}
+
+
+def find_metric(given: Metric | ScoreFunction | str) -> Metric | ScoreFunction:
+    """Find the metric of a name or a function; a function of no metric is returned as it is.
+
+    A name may be held by a member of an enumeration, and the reference's own functions are known by
+    theirs. Raises ValueError for a name that is none, and for torch's functions, which take
+    no arrays; TypeError for what is no function.
+    """
+    if isinstance(given, Metric):
+        return given
+    given = given.value if isinstance(given, Enum) else given
+    if callable(given) and is_the_reference_s(given):
+        given = NAMES_OF_FUNCTIONS.get(given.__name__, given)
+    if isinstance(given, str) and given in METRICS:
+        return METRICS[given]
+    expected = f"expected a function or one of {', '.join(METRICS)}"
+    if isinstance(given, str) or name_in_torch(given):
+        raise ValueError(
+            f"score_function is {given!r:.80}; {expected}. A function is given NumPy arrays."
+        )
+    if not callable(given):
+        raise TypeError(f"score_function is {given!r:.80}; {expected}.")
+    return next((metric for metric in METRICS.values() if metric.all_pairs is given), given)
+
+
+def is_the_reference_s(function: object) -> bool:
+    """Whether a function is of sentence-transformers."""
+    return str(getattr(function, "__module__", "")).startswith("sentence_transformers.")
+
+
+def squared_lengths(vectors: Array) -> Array:
+    """|x|^2 of each row: (n, D) -> (n,), infinite or NaN where a row is."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares: Array = np.vecdot(vectors, vectors)
+    return squares
+
+
+def underflow_of(vectors: Array) -> float:
+    """What a sum of D products may lose where they are too small for a number: (n, D) -> ()."""
+    smallest = float(np.finfo(vectors.dtype).tiny)
+    return smallest * int(vectors.shape[1])
