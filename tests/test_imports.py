@@ -45,8 +45,6 @@ NOT_YET = {
     ("pooling/pipeline.py", "checkpoint"),
     ("explain/attribution.py", "models"),
     ("explain/nearest_words.py", "models"),
-    ("corpus/build.py", "commands"),
-    ("corpus/shards.py", "commands"),
 }
 # What runs, and what needs a library that is not there.
 NOT_IMPORTED = {

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minibert.commands.formats import npy_pieces
 from minibert.common.arguments import check_counts, check_given_counts, check_several
-from minibert.common.files import replacing
+from minibert.common.files import locked, npy_pieces, replacing
 from minibert.corpus.corpus import DTYPES, Corpus, deleted_path
 from minibert.corpus.fingerprint import fingerprint_of
 from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_manifest
-from minibert.corpus.writer import Advance, Writer, begin, clear_leftovers, locked
+from minibert.corpus.writer import Advance, Writer, begin, clear_leftovers, make_folder
 from minibert.documents.reading import Document
 from minibert.errors import CorpusError
 from minibert.tokens.tokenizer import OnLong, check_on_long
@@ -85,7 +84,8 @@ def build(
         shard_characters=shard_characters,
     )
     path = Path(folder)
-    with locked(path, create=True):
+    make_folder(path)
+    with locked(path):
         begin(path, settings)
         writer = Writer(path, model, on_long or model.on_long, advance)
         writer.take(documents, number=0)

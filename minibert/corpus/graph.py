@@ -18,7 +18,7 @@ import numpy as np
 
 from minibert.common.arrays import Array, IntArray
 from minibert.common.extras import needing
-from minibert.common.files import partial_of, place, replacing
+from minibert.common.files import locked, partial_of, place, replacing
 from minibert.errors import CorpusError
 from minibert.scoring.nearest import nearest, rescored
 
@@ -77,7 +77,6 @@ def build_graph(index: Index, advance: Any = lambda done: None) -> Graph:
     `advance` hears how many vectors more are in it. Raises ValueError for a metric that usearch
     does not have, OutputError where another process writes to the corpus.
     """
-    from minibert.corpus.writer import locked
     from minibert.kernels.devices import thread_count
 
     graph, folder = empty_graph(index), index.corpus.folder

@@ -24,9 +24,9 @@ from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer, quantize_embeddings
 from minibert.commands import cli
-from minibert.commands.formats import npy_pieces
 from minibert.common import files
 from minibert.common.escapes import has_controls
+from minibert.common.files import npy_pieces
 from minibert.corpus import shards
 from minibert.corpus import writer as writing
 from minibert.corpus.build import add, build, delete

@@ -8,11 +8,11 @@ from golden_files import GOLDEN
 
 from minibert import SentenceTransformer
 from minibert.commands import cli
+from minibert.common.files import locked
 from minibert.corpus.build import add, build, delete
 from minibert.corpus.graph import build_graph, open_graph, recall_of
 from minibert.corpus.search import Index
 from minibert.corpus.verify import verify
-from minibert.corpus.writer import locked
 from minibert.documents.reading import Document
 from minibert.errors import CorpusError, MissingLibraryError, OutputError
 from minibert.kernels import devices
