@@ -4,7 +4,7 @@
 
 A shard is encoded by itself, written, and synced before the manifest names it, so every moment
 leaves a whole corpus with some of the documents. The same call again goes on from there, and ends
-with the same bytes. `writing.py` does the work, under a lock.
+with the same bytes. `writer.py` does the work, under a lock.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from minibert.checkpoint.hub import hub_name
 from minibert.common.arguments import check_counts, check_given_counts, check_several
 from minibert.common.files import locked, npy_pieces, replacing
 from minibert.corpus.corpus import DTYPES, Corpus, deleted_path
@@ -26,10 +27,8 @@ from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_ma
 from minibert.corpus.writer import Advance, Writer, begin, clear_leftovers, make_folder
 from minibert.documents.reading import Document
 from minibert.errors import CorpusError
+from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.tokens.tokenizer import OnLong, check_on_long
-
-if TYPE_CHECKING:
-    from minibert.models.sentence_transformer import SentenceTransformer
 
 __all__ = ["SHARD_CHARACTERS", "SHARD_DOCUMENTS", "add", "build", "delete"]
 
@@ -217,8 +216,6 @@ def settings_of(
 
 def name_of(model: SentenceTransformer) -> str:
     """What a model is called where it can be found again: its name on the hub, or its folder."""
-    from minibert.checkpoint.hub import hub_name
-
     return hub_name(model.folder.path, model.folder.path) or str(model.folder.path)
 
 

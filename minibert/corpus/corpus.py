@@ -6,7 +6,7 @@
     corpus.ids([0, 7]), corpus.texts([0, 7])
 
 A document's number is its place in the order of the input, deleted documents among them. What is
-open stays as it is while a writer adds. `indexing.py` writes, `verifying.py` checks every byte;
+open stays as it is while a writer adds. `build.py` writes, `verify.py` checks every byte;
 docs/corpus.md says what lies in the folder.
 """
 
@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,11 +28,9 @@ from minibert.corpus.fingerprint import fingerprint_of
 from minibert.corpus.manifest import MANIFEST, Manifest, chained, read_manifest
 from minibert.corpus.shards import Shard, hashes_of, read_description
 from minibert.errors import CorpusError, ModelUnavailableError
+from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.matrices import Stack
 from minibert.scoring.quantization import code_shape, dequantize_embeddings
-
-if TYPE_CHECKING:
-    from minibert.models.sentence_transformer import SentenceTransformer
 
 __all__ = [
     "DTYPES",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from minibert.models.sentence_transformer import SentenceTransformer
+from minibert.checkpoint.hub import commit_of
+from minibert.checkpoint.save import loaded_files
+from minibert.models.sentence_transformer import SentenceTransformer
 
 __all__ = ["Fingerprint", "fingerprint_of"]
 
@@ -24,9 +25,6 @@ class Fingerprint(NamedTuple):
 
 def fingerprint_of(model: SentenceTransformer) -> Fingerprint:
     """Read all of a model's files once more, and tell them by their digests."""
-    from minibert.checkpoint.hub import commit_of
-    from minibert.checkpoint.save import loaded_files
-
     folder, weights = model.folder.path, set(model.checkpoint.files)
     others = sorted(name for name in loaded_files(model.folder) if folder / name not in weights)
     settings = model.transformer.settings

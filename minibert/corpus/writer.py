@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +32,9 @@ from minibert.corpus.manifest import (
 from minibert.corpus.shards import Shard, digest_of, write_shard
 from minibert.documents.reading import Document
 from minibert.errors import CorpusError, OutputError
+from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import quantize_embeddings, ranges_of
 from minibert.tokens.tokenizer import Cut, OnLong
-
-if TYPE_CHECKING:
-    from minibert.models.sentence_transformer import SentenceTransformer
 
 __all__ = ["Advance", "Writer", "begin", "clear_leftovers", "make_folder"]
 
