@@ -36,11 +36,12 @@ MORE = [{"_id": f"e{n}", "text": f"Café {n} 中文"} for n in range(3)]
 
 
 def tree(folder):
-    """What a folder holds; the lock is an empty file that may be there or not."""
+    """What a folder holds, but for what may be there or not: the lock, which is an empty file, and
+    the cache of digests, which depends on the model's inodes and on the clock."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "lock"
+        if path.is_file() and path.name not in ("lock", "digests.json")
     }
 
 
