@@ -1,4 +1,4 @@
-"""Runs of `minibert` that are killed, and what is left behind: for test_corpus.py, and by hand.
+"""Runs of `minibert` that are killed, and what is left behind: for test_writer.py, and by hand.
 
     python tests/killing.py steps MODEL        every write, fsync, rename, mkdir and unlink
     python tests/killing.py moments MODEL 100  so many random moments
