@@ -101,8 +101,7 @@ class DigestCache:
         if found is not None and is_settled(changed, found.read):
             return found
         found = Digests(state, now, model.checkpoint.sha256(), digest_of_files(folder, others))
-        # At the end, as the one that is needed next: the oldest go first.
-        self.known = {**{key: one for key, one in self.known.items() if key != state}, state: found}
+        self.known[state] = found
         self.is_written = False
         return found
 
