@@ -23,8 +23,8 @@ from pathlib import Path
 import filelock
 
 from minibert import SentenceTransformer
+from minibert import corpus as on_disk
 from minibert.common import files
-from minibert.corpus import build as indexing
 from minibert.corpus import shards
 from minibert.documents.reading import read_documents
 from minibert.kernels import devices
@@ -148,17 +148,17 @@ def kill_at_every_step(folder, work):
         path.write_text("".join(json.dumps(document) + "\n" for document in documents))
 
     def build(size, *source):
-        indexing.build(corpus, read_documents(*source), model, shard_documents=size)
+        on_disk.build(corpus, read_documents(*source), model, shard_documents=size)
 
     actions = [
         (lambda: build(5, [str(first)]), b"", False),
         (lambda: build(3, ["-"], "jsonl"), first.read_bytes(), True),
         (
-            lambda: indexing.add(corpus, read_documents(["-"], "jsonl"), model),
+            lambda: on_disk.add(corpus, read_documents(["-"], "jsonl"), model),
             more.read_bytes(),
             True,
         ),
-        (lambda: indexing.delete(corpus, ["d1", "e2"]), b"", True),
+        (lambda: on_disk.delete(corpus, ["d1", "e2"]), b"", True),
     ]
     kills, differing, before = 0, [], work / "before"
     for number, (action, stdin, power) in enumerate(actions):

@@ -8,8 +8,7 @@ import pytest
 
 import minibert
 from minibert import util
-from minibert.corpus import build as indexing
-from minibert.corpus import corpus, search
+from minibert.corpus import Corpus, add, build, delete, search
 from minibert.evaluation import rankings as evaluation
 from minibert.explain import attribution as explain
 from minibert.models import trace
@@ -51,5 +50,5 @@ def test_every_public_name_is_in_the_reference(module):
 
 
 def test_what_writes_and_reads_a_corpus_is_in_the_reference():
-    for function in (indexing.build, indexing.add, indexing.delete, corpus.Corpus):
+    for function in (build, add, delete, Corpus):
         assert function in documented()
