@@ -105,9 +105,11 @@ def not_writable(folder: Path, error: OSError) -> OutputError:
 
 
 def npy_pieces(array: NDArray[Any]) -> Iterator[bytes | memoryview]:
-    """An array as np.load reads it: a header, then its numbers as they lie in memory."""
+    """Give an array as np.load reads it: a header, then its numbers, row after row."""
+    # The header says whether rows or columns lie together, so it is written of what follows it.
+    rows = np.asarray(array, order="C")
     # Not np.save: it asks a file for its position, which a pipe has not.
     header = BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(rows))
     yield header.getvalue()
-    yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    yield rows.reshape(-1).view(np.uint8).data

@@ -1,10 +1,10 @@
 """What makes a model the one that it is, so that vectors of two models are never mixed.
 
-A model is told by digests of all its files, whose weights take seconds to read. A corpus's folder
-keeps the digests in digests.json, and with them the state of the files: paths, devices, inodes,
-sizes and times. While all of that is the same, no file is read again. The state is kept as a digest
-of its own, so that a corpus does not tell where a model lies. digests.json is a cache: without it,
-or where it is damaged, the files are read. Start at fingerprint_of.
+A model is told by digests of all its files. Its weights may take seconds to read, so the corpus's
+folder keeps the digests in digests.json, together with the state of the files: paths, devices,
+inodes, sizes and times. While the state is the same, no file is read again. The state is stored as
+a digest, so that a corpus does not tell where a model lies. digests.json is a cache: if it is not
+there, or damaged, the files are read. Nothing here knows documents. Start at fingerprint_of.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ __all__ = ["DIGESTS", "DigestCache", "Fingerprint", "fingerprint_of"]
 DIGESTS = "digests.json"
 FORMAT = 1
 KEPT = 8  # states of models that a corpus keeps the digests of
-# Of two changes within a tick of a file system's clock, the second leaves the time as it is. The
-# coarsest is FAT's.
+# Two changes of a file within a tick of its file system's clock have one time. The longest tick is
+# FAT's.
 TICK = 2_000_000_000  # ns
 
 
@@ -82,7 +82,7 @@ class Digests(NamedTuple):
 
 
 class DigestCache:
-    """The digests that a corpus's folder keeps of its model's files, whose state may change."""
+    """The digests of models' files that a corpus's folder keeps, in digests.json."""
 
     def __init__(self, folder: Path) -> None:
         """Open the cache of a folder, which need not be there yet."""
@@ -91,7 +91,7 @@ class DigestCache:
         self.is_written = True
 
     def digests_of(self, model: SentenceTransformer) -> Digests:
-        """The digests of a model's files, which are read only if one may have changed."""
+        """Give the digests of a model's files; read the files only if one may have changed."""
         folder, weights = model.folder.path, model.checkpoint.files
         loaded = sorted(loaded_files(model.folder))
         others = [name for name in loaded if folder / name not in weights]
@@ -106,19 +106,19 @@ class DigestCache:
         return found
 
     def write(self) -> None:
-        """Keep what was read, for who opens the corpus next. Where that is not possible, do not."""
+        """Keep what was read for the next time. If the folder cannot be written, do nothing."""
         if self.is_written:
             return
         latest = list(self.known.values())[-KEPT:]
         content = {"format": FORMAT, "models": [one._asdict() for one in latest]}
-        # A corpus may lie on a disk that is full or cannot be written, and is read all the same.
+        # A search must work on a disk that is full or read-only, too.
         with suppress(OSError), replacing(self.path) as file:
             file.write(json_bytes({**content, "sha256": sha256_of(content)}))
         self.is_written = True
 
 
 def read_digests(path: Path) -> dict[str, Digests]:
-    """The digests in a file, by the state of what they are of; none if it is not as we write it."""
+    """Read digests.json: state -> digests. There are none in a file that is damaged or foreign."""
     try:
         content = json.loads(path.read_bytes())
         if content.pop("sha256") != sha256_of(content) or content["format"] != FORMAT:
@@ -131,10 +131,10 @@ def read_digests(path: Path) -> dict[str, Digests]:
 
 
 def state_of(files: Iterable[Path]) -> tuple[str, int]:
-    """A digest of what tells that a file changed, over some files; and when the last one did.
+    """Digest what the system says of files, without reading them; and give the last change's time.
 
-    The inode tells of a file that was put in another's place. ctime tells of one that was written
-    to and then given its old time back, as `cp -p` does.
+    The inode changes when another file takes the place. ctime changes when a file is written to and
+    then given its old time back, as `cp -p` does.
     """
     state, times = [], [0]
     for path in files:
@@ -146,10 +146,10 @@ def state_of(files: Iterable[Path]) -> tuple[str, int]:
 
 
 def is_settled(changed: int, read: int) -> bool:
-    """Whether a change after files were read would have another time than the change before.
+    """Say if files were read long enough after their last change.
 
-    Git calls an entry for which it would not "racily clean":
-    https://git-scm.com/docs/racy-git
+    Otherwise a change after the reading could have the same time as the one before it. Git calls
+    such an entry "racily clean": https://git-scm.com/docs/racy-git
     """
     return changed < read - TICK
 
