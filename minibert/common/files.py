@@ -95,8 +95,10 @@ def locked(folder: Path) -> Iterator[None]:
         if error.errno == errno.ENOSPC:
             raise
         raise not_writable(folder, error) from error
-    with lock:
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def not_writable(folder: Path, error: OSError) -> OutputError:
