@@ -1,4 +1,4 @@
-"""Runs of `minibert` that are killed, and what is left behind: for test_corpus.py, and by hand.
+"""Runs of `minibert` that are killed, and what is left behind: for test_writer.py, and by hand.
 
     python tests/killing.py steps MODEL        every write, fsync, rename, mkdir and unlink
     python tests/killing.py moments MODEL 100  so many random moments
@@ -23,8 +23,8 @@ from pathlib import Path
 import filelock
 
 from minibert import SentenceTransformer
+from minibert import corpus as on_disk
 from minibert.common import files
-from minibert.corpus import build as indexing
 from minibert.corpus import shards
 from minibert.documents.reading import read_documents
 from minibert.kernels import devices
@@ -36,11 +36,12 @@ MORE = [{"_id": f"e{n}", "text": f"Café {n} 中文"} for n in range(3)]
 
 
 def tree(folder):
-    """What a folder holds; the lock is an empty file that may be there or not."""
+    """What a folder holds, but for what may be there or not: the lock, which is an empty file, and
+    the cache of digests, which depends on the model's inodes and on the clock."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "lock"
+        if path.is_file() and path.name not in ("lock", "digests.json")
     }
 
 
@@ -147,17 +148,17 @@ def kill_at_every_step(folder, work):
         path.write_text("".join(json.dumps(document) + "\n" for document in documents))
 
     def build(size, *source):
-        indexing.build(corpus, read_documents(*source), model, shard_documents=size)
+        on_disk.build(corpus, read_documents(*source), model, shard_documents=size)
 
     actions = [
         (lambda: build(5, [str(first)]), b"", False),
         (lambda: build(3, ["-"], "jsonl"), first.read_bytes(), True),
         (
-            lambda: indexing.add(corpus, read_documents(["-"], "jsonl"), model),
+            lambda: on_disk.add(corpus, read_documents(["-"], "jsonl"), model),
             more.read_bytes(),
             True,
         ),
-        (lambda: indexing.delete(corpus, ["d1", "e2"]), b"", True),
+        (lambda: on_disk.delete(corpus, ["d1", "e2"]), b"", True),
     ]
     kills, differing, before = 0, [], work / "before"
     for number, (action, stdin, power) in enumerate(actions):

@@ -8,8 +8,7 @@ import pytest
 
 import minibert
 from minibert import evaluation, explain, util
-from minibert.corpus import build as indexing
-from minibert.corpus import corpus, search
+from minibert.corpus import Corpus, add, build, delete, search
 from minibert.models import trace
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
@@ -49,5 +48,5 @@ def test_every_public_name_is_in_the_reference(module):
 
 
 def test_what_writes_and_reads_a_corpus_is_in_the_reference():
-    for function in (indexing.build, indexing.add, indexing.delete, corpus.Corpus):
+    for function in (build, add, delete, Corpus):
         assert function in documented()

@@ -42,8 +42,6 @@ NOT_YET = {
     ("kernels/cuda.py", "bert"),
     ("kernels/devices.py", "bert"),
     ("pooling/pipeline.py", "checkpoint"),
-    ("corpus/build.py", "commands"),
-    ("corpus/shards.py", "commands"),
 }
 # What runs, and what needs a library that is not there.
 NOT_IMPORTED = {

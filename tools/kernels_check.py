@@ -59,8 +59,8 @@ TESTS = [
     "scoring/test_top_k.py",
     "test_golden.py",
     "test_reproducible.py",
-    "corpus/test_corpus.py::test_codes_are_those_of_the_vectors",
-    "corpus/test_corpus.py::test_the_number_of_threads_changes_no_byte",
+    "corpus/test_writer.py::test_codes_are_those_of_the_vectors",
+    "corpus/test_build.py::test_the_number_of_threads_changes_no_byte",
     "models/test_processes.py::test_four_processes_share_the_mapped_weights",
 ]
 # Not these of them, which take seconds for what others show, or for no number.

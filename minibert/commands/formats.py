@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from io import BytesIO
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minibert.common.arrays import Array
 from minibert.common.escapes import json_line
+from minibert.common.files import npy_pieces
 
-__all__ = ["FORMATS", "Batch", "npy_pieces", "write_jsonl", "write_npy"]
+__all__ = ["FORMATS", "Batch", "write_jsonl", "write_npy"]
 
 
 class Batch(NamedTuple):
@@ -43,15 +42,6 @@ def write_npy(batches: Iterable[Batch], file: BinaryIO) -> None:
     """Write one matrix (n, D) in NumPy's own format; it is gathered in memory first."""
     for piece in npy_pieces(np.concatenate([batch.vectors for batch in batches])):
         file.write(piece)
-
-
-def npy_pieces(array: NDArray[Any]) -> Iterator[bytes | memoryview]:
-    """An array as np.load reads it: a header, then its numbers as they lie in memory."""
-    # Not np.save: it asks a file for its position, which a pipe has not.
-    header = BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
-    yield header.getvalue()
-    yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 # The name of a format, which is also its files' suffix -> the writer.

@@ -30,5 +30,6 @@ def graph(options: argparse.Namespace) -> None:
 
     index = Index(options.folder, model_of(options), threads=options.threads)
     with progress(len(index.corpus), shows_progress(options), "vector") as advance:
-        made = build_graph(index, advance)
-    print(f"recall@10 {recall_of(made):.4f}, of vectors of the corpus against exact search")
+        made = build_graph(index.corpus, index.vectors, advance, threads=index.threads)
+    recall = recall_of(made, threads=index.threads)
+    print(f"recall@10 {recall:.4f}, of vectors of the corpus against exact search")

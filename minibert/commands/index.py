@@ -191,12 +191,12 @@ def add_folder_and_files(command: argparse.ArgumentParser) -> None:
 
 def build(options: argparse.Namespace) -> None:
     """minibert index build."""
-    from minibert.corpus import build as indexing
+    from minibert.corpus.build import SHARD_CHARACTERS, SHARD_DOCUMENTS, build
 
     documents = documents_of(options)
     model = load(options)
     with watched(options) as advance:
-        written = indexing.build(
+        written = build(
             options.folder,
             documents,
             model,
@@ -209,8 +209,8 @@ def build(options: argparse.Namespace) -> None:
             on_long=options.on_long,
             pack_tokens=options.pack_tokens,
             texts=not options.no_texts,
-            shard_documents=options.shard_documents or indexing.SHARD_DOCUMENTS,
-            shard_characters=options.shard_characters or indexing.SHARD_CHARACTERS,
+            shard_documents=options.shard_documents or SHARD_DOCUMENTS,
+            shard_characters=options.shard_characters or SHARD_CHARACTERS,
             advance=advance,
         )
     report(options, *written)
@@ -218,7 +218,7 @@ def build(options: argparse.Namespace) -> None:
 
 def add_documents(options: argparse.Namespace) -> None:
     """minibert index add."""
-    from minibert.corpus import build as indexing
+    from minibert.corpus.build import add
     from minibert.corpus.manifest import read_manifest
 
     documents = documents_of(options)
@@ -228,18 +228,16 @@ def add_documents(options: argparse.Namespace) -> None:
     model = load_for_corpus(options, settings)
     model.similarity_fn_name = settings.metric
     with watched(options) as advance:
-        written = indexing.add(
-            options.folder, documents, model, on_long=options.on_long, advance=advance
-        )
+        written = add(options.folder, documents, model, on_long=options.on_long, advance=advance)
     report(options, *written)
 
 
 def delete(options: argparse.Namespace) -> None:
     """minibert index delete."""
-    from minibert.corpus import build as indexing
+    from minibert.corpus.build import delete
 
     files = options.file or ([] if options.texts else ["-"])
-    count, gone = indexing.delete(options.folder, read_ids(options.texts, files))
+    count, gone = delete(options.folder, read_ids(options.texts, files))
     if gone:
         logging.getLogger(__name__).warning(
             "%d had been deleted before, the first of them %r.", len(gone), gone[0]

@@ -4,7 +4,7 @@
 
 A shard is encoded by itself, written, and synced before the manifest names it, so every moment
 leaves a whole corpus with some of the documents. The same call again goes on from there, and ends
-with the same bytes. `writing.py` does the work, under a lock.
+with the same bytes. `writer.py` does the work, under a lock.
 """
 
 from __future__ import annotations
@@ -14,23 +14,21 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from minibert.commands.formats import npy_pieces
+from minibert.checkpoint.hub import hub_name
 from minibert.common.arguments import check_choice, check_counts, check_given_counts, check_several
-from minibert.common.files import replacing
+from minibert.common.files import locked, npy_pieces, replacing
 from minibert.corpus.corpus import DTYPES, Corpus, deleted_path
-from minibert.corpus.fingerprint import fingerprint_of
+from minibert.corpus.fingerprint import DigestCache, fingerprint_of
 from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_manifest
-from minibert.corpus.writer import Advance, Writer, begin, clear_leftovers, locked
+from minibert.corpus.writer import Advance, Writer, begin, clear_leftovers, make_folder
 from minibert.documents.reading import Document
 from minibert.errors import CorpusError
+from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.tokens.truncation import OnLong, check_on_long
-
-if TYPE_CHECKING:
-    from minibert.models.sentence_transformer import SentenceTransformer
 
 __all__ = ["SHARD_CHARACTERS", "SHARD_DOCUMENTS", "add", "build", "delete"]
 
@@ -71,8 +69,11 @@ def build(
     second document with an id, or a folder that was edited; ValueError for what cannot be encoded;
     OutputError for a folder that cannot be written, or is by another process.
     """
+    path = Path(folder)
+    cache = DigestCache(path)
     settings = settings_of(
         model,
+        cache,
         model=model_name or name_of(model),
         precision=precision,
         prompt=prompt_of(model, prompt, prompt_name),
@@ -84,9 +85,10 @@ def build(
         shard_documents=shard_documents,
         shard_characters=shard_characters,
     )
-    path = Path(folder)
-    with locked(path, create=True):
+    make_folder(path)
+    with locked(path):
         begin(path, settings)
+        cache.write()
         writer = Writer(path, model, on_long or model.on_long, advance)
         writer.take(documents, number=0)
         if not writer.manifest.documents:
@@ -113,10 +115,12 @@ def add(
     read_manifest(path)
     with locked(path):
         settings = read_manifest(path).settings
+        cache = DigestCache(path)
         settings.check_same(
             asdict(
                 settings_of(
                     model,
+                    cache,
                     prompt=settings.prompt,
                     on_long="window" if settings.long_texts == "window" else on_long,
                     **{name: getattr(settings, name) for name in KEPT},
@@ -124,6 +128,7 @@ def add(
             ),
             path,
         )
+        cache.write()
         on_long = "window" if settings.long_texts == "window" else on_long or model.on_long
         writer = Writer(path, model, on_long, advance)
         first = writer.manifest.inputs[0]
@@ -184,6 +189,7 @@ KEPT = (
 
 def settings_of(
     encoder: SentenceTransformer,
+    cache: DigestCache,
     /,
     *,
     on_long: OnLong | None,
@@ -200,7 +206,7 @@ def settings_of(
     check_on_long(on_long or encoder.on_long)
     dimension = min(truncate_dim or encoder.truncate_dim or encoder.width, encoder.width)
     return Settings(
-        **fingerprint_of(encoder)._asdict(),
+        **fingerprint_of(encoder, cache)._asdict(),
         precision=precision,
         dimension=dimension,
         truncate_dim=dimension if dimension < encoder.width else None,
@@ -216,8 +222,6 @@ def settings_of(
 
 def name_of(model: SentenceTransformer) -> str:
     """What a model is called where it can be found again: its name on the hub, or its folder."""
-    from minibert.checkpoint.hub import hub_name
-
     return hub_name(model.folder.path, model.folder.path) or str(model.folder.path)
 
 

@@ -6,7 +6,7 @@
     corpus.ids([0, 7]), corpus.texts([0, 7])
 
 A document's number is its place in the order of the input, deleted documents among them. What is
-open stays as it is while a writer adds. `indexing.py` writes, `verifying.py` checks every byte;
+open stays as it is while a writer adds. `build.py` writes, `verify.py` checks every byte;
 docs/corpus.md says what lies in the folder.
 """
 
@@ -19,21 +19,18 @@ from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minibert.common.arguments import check_several
 from minibert.common.arrays import Array, IntArray
-from minibert.corpus.fingerprint import fingerprint_of
+from minibert.corpus.fingerprint import DigestCache, fingerprint_of
 from minibert.corpus.manifest import MANIFEST, Manifest, chained, read_manifest
 from minibert.corpus.shards import Shard, hashes_of, read_description
 from minibert.errors import CorpusError, ModelUnavailableError
+from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.matrices import Stack
 from minibert.scoring.quantization import code_shape, dequantize_embeddings
-
-if TYPE_CHECKING:
-    from minibert.models.sentence_transformer import SentenceTransformer
 
 __all__ = [
     "DTYPES",
@@ -116,10 +113,15 @@ class Corpus:
         return at < len(self.deleted) and int(self.deleted[at]) == number
 
     def check_model(self, model: SentenceTransformer) -> None:
-        """Raise CorpusError, naming what differs, if the vectors are of another model."""
-        found = fingerprint_of(model)._asdict()
+        """Raise CorpusError, naming what differs, if the vectors are of another model.
+
+        Its files are read once, and again when one has changed: see fingerprint.py.
+        """
+        cache = DigestCache(self.folder)
+        found = fingerprint_of(model, cache)._asdict()
         del found["revision"]  # the same files may be of several
         self.manifest.settings.check_same(found, self.folder)
+        cache.write()
 
     def _decode(self) -> partial[Array] | None:
         """How codes become vectors; None if vectors are stored."""

@@ -1,16 +1,36 @@
-"""What makes a model the one that it is, so that vectors of two models are never mixed."""
+"""What makes a model the one that it is, so that vectors of two models are never mixed.
+
+A model is told by digests of all its files. Its weights may take seconds to read, so the corpus's
+folder keeps the digests in digests.json, together with the state of the files: paths, devices,
+inodes, sizes and times. While the state is the same, no file is read again. The state is stored as
+a digest, so that a corpus does not tell where a model lies. digests.json is a cache: if it is not
+there, or damaged, the files are read. Nothing here knows documents. Start at fingerprint_of.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from minibert.models.sentence_transformer import SentenceTransformer
+from minibert.checkpoint.hub import commit_of
+from minibert.checkpoint.save import loaded_files
+from minibert.common.files import replacing
+from minibert.corpus.manifest import json_bytes, sha256_of
+from minibert.models.sentence_transformer import SentenceTransformer
 
-__all__ = ["Fingerprint", "fingerprint_of"]
+__all__ = ["DIGESTS", "DigestCache", "Fingerprint", "fingerprint_of"]
+
+DIGESTS = "digests.json"
+FORMAT = 1
+KEPT = 8  # states of models that a corpus keeps the digests of
+# Two changes of a file within a tick of its file system's clock have one time. The longest tick is
+# FAT's.
+TICK = 2_000_000_000  # ns
 
 
 class Fingerprint(NamedTuple):
@@ -22,23 +42,19 @@ class Fingerprint(NamedTuple):
     modules: tuple[str, ...]  # with their settings, as they stand now
 
 
-def fingerprint_of(model: SentenceTransformer) -> Fingerprint:
-    """Read all of a model's files once more, and tell them by their digests."""
-    from minibert.checkpoint.hub import commit_of
-    from minibert.checkpoint.save import loaded_files
-
-    folder, weights = model.folder.path, set(model.checkpoint.files)
-    others = sorted(name for name in loaded_files(model.folder) if folder / name not in weights)
+def fingerprint_of(model: SentenceTransformer, cache: DigestCache) -> Fingerprint:
+    """Tell a model by the digests of its files; those that `cache` does not know are read."""
     settings = model.transformer.settings
     words = {
         "do_lower_case": settings.do_lower_case,
         "tokenizer_args": settings.tokenizer_args,
         "config_args": settings.config_args,
     }
+    digests = cache.digests_of(model)
     return Fingerprint(
-        commit_of(folder),
-        model.checkpoint.sha256(),
-        digest_of_files(folder, others),
+        commit_of(model.folder.path),
+        digests.weights_sha256,
+        digests.files_sha256,
         (
             described("Transformer", words),
             *(described(type(module).__name__, module._asdict()) for module in list(model)[1:]),  # type: ignore[union-attr]
@@ -54,6 +70,88 @@ def described(kind: str, settings: Mapping[str, Any]) -> str:
         if name != "path"
     )
     return f"{kind}({', '.join(told)})"
+
+
+class Digests(NamedTuple):
+    """Digests of a model's files, and the state in which the files were read."""
+
+    state: str  # see state_of
+    read: int  # when reading began, in nanoseconds since 1970
+    weights_sha256: str
+    files_sha256: str
+
+
+class DigestCache:
+    """The digests of models' files that a corpus's folder keeps, in digests.json."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the cache of a folder, which need not be there yet."""
+        self.path = folder / DIGESTS
+        self.known = read_digests(self.path)
+        self.is_written = True
+
+    def digests_of(self, model: SentenceTransformer) -> Digests:
+        """Give the digests of a model's files; read the files only if one may have changed."""
+        folder, weights = model.folder.path, model.checkpoint.files
+        loaded = sorted(loaded_files(model.folder))
+        others = [name for name in loaded if folder / name not in weights]
+        now = time.time_ns()  # before any file is looked at: what changes from here on is newer
+        state, changed = state_of([*weights, *(folder / name for name in others)])
+        found = self.known.get(state)
+        if found is not None and is_settled(changed, found.read):
+            return found
+        found = Digests(state, now, model.checkpoint.sha256(), digest_of_files(folder, others))
+        self.known[state] = found
+        self.is_written = False
+        return found
+
+    def write(self) -> None:
+        """Keep what was read for the next time. If the folder cannot be written, do nothing."""
+        if self.is_written:
+            return
+        latest = list(self.known.values())[-KEPT:]
+        content = {"format": FORMAT, "models": [one._asdict() for one in latest]}
+        # A search must work on a disk that is full or read-only, too.
+        with suppress(OSError), replacing(self.path) as file:
+            file.write(json_bytes({**content, "sha256": sha256_of(content)}))
+        self.is_written = True
+
+
+def read_digests(path: Path) -> dict[str, Digests]:
+    """Read digests.json: state -> digests. There are none in a file that is damaged or foreign."""
+    try:
+        content = json.loads(path.read_bytes())
+        if content.pop("sha256") != sha256_of(content) or content["format"] != FORMAT:
+            return {}
+        found = [Digests(**one) for one in content["models"]]
+    except (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError):
+        return {}
+    kinds = [str, int, str, str]
+    return {one.state: one for one in found if [type(value) for value in one] == kinds}
+
+
+def state_of(files: Iterable[Path]) -> tuple[str, int]:
+    """Digest what the system says of files, without reading them; and give the last change's time.
+
+    The inode changes when another file takes the place. ctime changes when a file is written to and
+    then given its old time back, as `cp -p` does.
+    """
+    state, times = [], [0]
+    for path in files:
+        status = path.stat()
+        changed = status.st_mtime_ns, status.st_ctime_ns
+        state.append([str(path.absolute()), status.st_dev, status.st_ino, status.st_size, *changed])
+        times += changed
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest(), max(times)
+
+
+def is_settled(changed: int, read: int) -> bool:
+    """Say if files were read long enough after their last change.
+
+    Otherwise a change after the reading could have the same time as the one before it. Git calls
+    such an entry "racily clean": https://git-scm.com/docs/racy-git
+    """
+    return changed < read - TICK
 
 
 def digest_of_files(folder: Path, names: Iterable[str]) -> str:

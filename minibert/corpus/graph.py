@@ -1,7 +1,8 @@
 """A graph of a corpus's vectors, for quick answers that may miss some; by usearch, an extra.
 
 `build_graph` writes it beside the shards, `open_graph` refuses one of other shards. What a graph
-finds is scored like everything else; how much it misses is measured and told.
+finds is scored like everything else; how much it misses is measured and told. It knows no model and
+no question: `search.Index` has a Graph, and asks it.
 """
 
 from __future__ import annotations
@@ -9,21 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minibert.common.advice import needing
 from minibert.common.arrays import Array, IntArray
-from minibert.common.files import partial_of, place, replacing
+from minibert.common.files import locked, partial_of, place, replacing
+from minibert.corpus.corpus import Corpus
+from minibert.corpus.manifest import Manifest
 from minibert.errors import CorpusError
+from minibert.kernels.devices import thread_count
+from minibert.scoring.matrices import Stack
 from minibert.scoring.nearest import nearest, rescored
-
-if TYPE_CHECKING:
-    from minibert.corpus.search import Index
 
 __all__ = ["Graph", "build_graph", "open_graph", "recall_of"]
 
@@ -38,22 +40,24 @@ SAMPLE = 1000
 
 
 class Graph:
-    """A graph, opened, of the vectors of an Index."""
+    """A graph, opened, of the vectors of a corpus."""
 
-    def __init__(self, index: Index, found: Any) -> None:
-        self.index = index
+    def __init__(self, corpus: Corpus, vectors: Stack, found: Any) -> None:
+        """`vectors` are the corpus's, `found` is usearch's graph of them."""
+        self.corpus = corpus
+        self.vectors = vectors
         self.found = found
 
     def nearest(self, queries: Array, k: int) -> tuple[IntArray, Array]:
         """The k nearest that the graph finds, scored exactly: (Q, D) -> (Q, k) twice."""
-        k = min(k, len(self.index))
+        k = min(k, len(self.corpus) - len(self.corpus.deleted))
         pairs = [self._nearest_of(query, k) for query in queries]
         numbers, scores = zip(*pairs, strict=True)
         return np.stack(numbers), np.stack(scores)
 
     def _nearest_of(self, query: Array, k: int) -> tuple[IntArray, Array]:
         """The same for one query. Raises CorpusError if the graph finds too few."""
-        corpus, count = self.index.corpus, k
+        corpus, count = self.corpus, k
         while True:  # until enough of what is found is not deleted
             count = min(count, len(corpus))
             keys = np.asarray(self.found.search(query, count).keys, dtype=np.int64)
@@ -67,50 +71,53 @@ class Graph:
                 "--approximate."
             )
         metric = corpus.manifest.settings.metric
-        numbers, scores = rescored(query[None], left[None], self.index.vectors, k, metric)
+        numbers, scores = rescored(query[None], left[None], self.vectors, k, metric)
         return numbers[0], scores[0]
 
 
-def build_graph(index: Index, advance: Any = lambda done: None) -> Graph:
+def build_graph(
+    corpus: Corpus,
+    vectors: Stack,
+    advance: Callable[[int], object] = lambda done: None,
+    *,
+    threads: int | None = None,
+) -> Graph:
     """Make the graph of a corpus's vectors and write it into the corpus's folder.
 
-    `advance` hears how many vectors more are in it. Raises ValueError for a metric that usearch
-    does not have, OutputError where another process writes to the corpus.
+    `vectors` are the corpus's. `advance` hears how many more are in the graph. Raises ValueError
+    for a metric that usearch does not have, OutputError where another process writes to the corpus.
     """
-    from minibert.corpus.writer import locked
-    from minibert.kernels.devices import thread_count
-
-    graph, folder = empty_graph(index), index.corpus.folder
-    threads = thread_count(index.threads)
+    graph, folder = empty_graph(corpus.manifest), corpus.folder
+    threads = thread_count(threads)
     with locked(folder):  # another writer would remove what is half written
-        for numbers, stored in index.vectors.blocks(ROWS, None):
-            vectors = np.ascontiguousarray(index.vectors.vectors(stored), dtype=np.float32)
-            graph.add(numbers.astype(np.uint64), vectors, threads=threads)
+        for numbers, stored in vectors.blocks(ROWS, None):
+            rows = np.ascontiguousarray(vectors.vectors(stored), dtype=np.float32)
+            graph.add(numbers.astype(np.uint64), rows, threads=threads)
             advance(len(numbers))
         with written(folder / GRAPH) as partial:
             graph.save(str(partial))
         with open(folder / GRAPH, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
-        described = {**description_of(index), "bytes": size, "sha256": sha256}
+        described = {**description_of(corpus.manifest), "bytes": size, "sha256": sha256}
         with replacing(folder / DESCRIPTION) as file:
             file.write(json.dumps(described).encode() + b"\n")
-    return Graph(index, graph)
+    return Graph(corpus, vectors, graph)
 
 
-def open_graph(index: Index) -> Graph:
+def open_graph(corpus: Corpus, vectors: Stack) -> Graph:
     """The graph beside a corpus, mapped.
 
     Raises FileNotFoundError if there is none, CorpusError for one of other shards.
     """
-    folder = index.corpus.folder
-    described, expected = read_description(folder), description_of(index)
+    folder = corpus.folder
+    described, expected = read_description(folder), description_of(corpus.manifest)
     if {name: described[name] for name in expected} != expected:
         raise CorpusError(
             f"{folder / GRAPH} was made of other vectors than {folder} has now. `minibert index "
             "graph` makes it anew."
         )
-    graph = empty_graph(index)
+    graph = empty_graph(corpus.manifest)
     try:
         # usearch believes what it maps, and where that is damaged the process ends.
         if (size := os.stat(folder / GRAPH).st_size) != described["bytes"]:
@@ -118,11 +125,9 @@ def open_graph(index: Index) -> Graph:
         graph.view(str(folder / GRAPH))
     except (FileNotFoundError, RuntimeError, ValueError) as error:  # usearch's are RuntimeErrors
         raise CorpusError(f"{folder / GRAPH} is missing or damaged: {error}.") from error
-    if len(graph) != len(index.corpus):
-        raise CorpusError(
-            f"{folder / GRAPH} holds {len(graph)} vectors; expected {len(index.corpus)}."
-        )
-    return Graph(index, graph)
+    if len(graph) != len(corpus):
+        raise CorpusError(f"{folder / GRAPH} holds {len(graph)} vectors; expected {len(corpus)}.")
+    return Graph(corpus, vectors, graph)
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -145,20 +150,19 @@ def read_description(folder: Path) -> dict[str, Any]:
     return described
 
 
-def description_of(index: Index) -> dict[str, Any]:
+def description_of(manifest: Manifest) -> dict[str, Any]:
     """What a graph depends on. Deleted documents stay in it, and are left out of its answers."""
-    manifest = index.corpus.manifest
     return {"documents": manifest.documents, "shards_sha256": manifest.shards_sha256}
 
 
-def empty_graph(index: Index) -> Any:
-    """A graph with no vector.
+def empty_graph(manifest: Manifest) -> Any:
+    """A graph with no vector, for those of a corpus.
 
     Raises MissingLibraryError without usearch, ValueError for a metric that it does not have.
     """
     with needing("usearch", "An approximate search", "usearch"):
         from usearch.index import Index as UsearchIndex
-    settings = index.corpus.manifest.settings
+    settings = manifest.settings
     if settings.metric not in METRICS:
         raise ValueError(
             f"usearch has no {settings.metric} distance; expected one of {', '.join(METRICS)}. "
@@ -174,20 +178,20 @@ def empty_graph(index: Index) -> Any:
     )
 
 
-def recall_of(graph: Graph, k: int = 10, sample: int = SAMPLE) -> float:
+def recall_of(
+    graph: Graph, k: int = 10, sample: int = SAMPLE, *, threads: int | None = None
+) -> float:
     """The share of the k nearest that a graph finds, of some of the corpus's own vectors.
 
     Those are easier to find the neighbours of than questions are. What scores as high as the k-th
     counts as found.
     """
-    index = graph.index
-    there = np.setdiff1d(np.arange(len(index.corpus)), index.corpus.deleted)
+    corpus = graph.corpus
+    there = np.setdiff1d(np.arange(len(corpus)), corpus.deleted)
     chosen = np.random.default_rng(0).permutation(there)[:sample]
-    queries = index.vectors.take(np.sort(chosen)).astype(np.float32)
-    metric = index.corpus.manifest.settings.metric
-    _, exact = nearest(
-        queries, index.vectors, k, metric, threads=index.threads, excluded=index.corpus.deleted
-    )
+    queries = graph.vectors.take(np.sort(chosen)).astype(np.float32)
+    metric = corpus.manifest.settings.metric
+    _, exact = nearest(queries, graph.vectors, k, metric, threads=threads, excluded=corpus.deleted)
     _, found = graph.nearest(queries, k)
     return float((found >= exact[:, -1:]).mean())
 

@@ -15,7 +15,17 @@ from typing import Any
 from minibert.common.files import replacing
 from minibert.errors import CorpusError
 
-__all__ = ["MANIFEST", "Input", "Manifest", "Settings", "read_manifest", "write_manifest"]
+__all__ = [
+    "MANIFEST",
+    "Input",
+    "Manifest",
+    "Settings",
+    "chained",
+    "json_bytes",
+    "read_manifest",
+    "sha256_of",
+    "write_manifest",
+]
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -126,9 +136,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest by another, which then lies on the disk."""
     content = {"format": FORMAT, **asdict(manifest)}
     with replacing(folder / MANIFEST) as file:
-        file.write(
-            json_bytes({**content, "sha256": hashlib.sha256(json_bytes(content)).hexdigest()})
-        )
+        file.write(json_bytes({**content, "sha256": sha256_of(content)}))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -150,8 +158,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else content
         raise CorpusError(f"{path}: format is {found!r:.40}; this minibert reads {FORMAT}.")
-    digest = content.pop("sha256", None)
-    if digest != hashlib.sha256(json_bytes(content)).hexdigest():
+    if content.pop("sha256", None) != sha256_of(content):
         raise CorpusError(
             f"{path} was damaged or edited: its content is not what its sha256 says. Put back the "
             "file as minibert wrote it, or build the corpus anew."
@@ -183,6 +190,11 @@ def beginning(value: object) -> str:
     """A value as a message shows it: long ones cut, and seen to be."""
     shown = repr(value)
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
+
+
+def sha256_of(content: dict[str, Any]) -> str:
+    """The digest of a JSON object, as it stands in the object's own file."""
+    return hashlib.sha256(json_bytes(content)).hexdigest()
 
 
 def json_bytes(content: dict[str, Any]) -> bytes:

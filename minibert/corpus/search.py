@@ -4,7 +4,7 @@
     for hit in index.search(["How many people live in London?"], k=3)[0]:
         print(hit.rank, hit.score, hit.id, hit.text)
 
-The ranking is `ranking.nearest`'s, over the shards as they are mapped.
+The ranking is `scoring.nearest`'s, over the shards as they are mapped.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import numpy as np
 from minibert.common.arguments import check_counts, check_given_counts, check_several
 from minibert.common.arrays import Array, IntArray
 from minibert.corpus.corpus import Corpus, place_of_model, telling_whose_model
+from minibert.corpus.graph import open_graph
 from minibert.errors import CorpusError
+from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.hamming import nearest_bits
 from minibert.scoring.nearest import nearest, rescored
 from minibert.scoring.quantization import quantize_embeddings
 from minibert.tokens.texts import listed
 
 if TYPE_CHECKING:
-    from minibert.corpus.graph import Graph
-    from minibert.models.cross_encoder import CrossEncoder
-    from minibert.models.sentence_transformer import SentenceTransformer
+    from minibert.models.cross_encoder import CrossEncoder  # loads the tokenizers library
 
 __all__ = ["Hit", "Index"]
 
@@ -79,8 +79,6 @@ class Index:
                 folder,
             )
         if model is None:
-            from minibert.models.sentence_transformer import SentenceTransformer
-
             place = place_of_model(self.corpus.folder, settings.model)
             with telling_whose_model(folder):
                 model = SentenceTransformer(
@@ -95,11 +93,7 @@ class Index:
         self.model = model
         self.codes = self.corpus.codes()
         self.vectors = self.corpus.vectors()
-        self.graph: Graph | None = None
-        if approximate:
-            from minibert.corpus.graph import open_graph
-
-            self.graph = open_graph(self)
+        self.graph = open_graph(self.corpus, self.vectors) if approximate else None
 
     def __len__(self) -> int:
         """How many documents can be found."""

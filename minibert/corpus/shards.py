@@ -25,9 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minibert.commands.formats import npy_pieces
 from minibert.common.arrays import IntArray
-from minibert.common.files import place, sync, sync_folder
+from minibert.common.files import npy_pieces, place, sync, sync_folder
 from minibert.errors import CorpusError
 
 __all__ = [

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from minibert.common.arrays import IntArray
-from minibert.corpus import graph as approximate
 from minibert.corpus.corpus import matches, open_shard, read_deleted, shard_path
+from minibert.corpus.graph import DESCRIPTION as GRAPH_DESCRIPTION
+from minibert.corpus.graph import GRAPH
+from minibert.corpus.graph import read_description as read_graph_description
 from minibert.corpus.manifest import Manifest, chained, read_manifest
 from minibert.corpus.shards import DESCRIPTION, Shard, digests_of, hashes_of, read_description
 from minibert.errors import CorpusError
@@ -92,14 +94,13 @@ def damage_of_file(path: Path, sha256: str, description: str) -> Iterator[str]:
 def damage_of_graph(folder: Path) -> Iterator[str]:
     """What is wrong with the graph beside the shards, if there is one; it may be of fewer."""
     try:
-        described = approximate.read_description(folder)
+        described = read_graph_description(folder)
     except FileNotFoundError:
         return
     except CorpusError as error:
         yield str(error)
         return
-    graph = folder / approximate.GRAPH
-    yield from damage_of_file(graph, described["sha256"], approximate.DESCRIPTION)
+    yield from damage_of_file(folder / GRAPH, described["sha256"], GRAPH_DESCRIPTION)
 
 
 def damage_of_content(shard: Shard, manifest: Manifest) -> Iterator[str]:

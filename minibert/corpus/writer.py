@@ -1,26 +1,24 @@
 """One run that writes to a corpus on disk, alone, in steps of which each leaves a whole corpus.
 
-Start at Writer.take. What `indexing.py` offers is made of this.
+Start at Writer.take. What `build.py` offers is made of this.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minibert.common.arrays import Array
-from minibert.common.files import sync_folder
+from minibert.common.files import LOCK, not_writable, sync_folder
 from minibert.corpus.corpus import SHARDS, Corpus, deleted_path, open_shard, shard_path
 from minibert.corpus.manifest import (
     MANIFEST,
@@ -34,15 +32,12 @@ from minibert.corpus.manifest import (
 from minibert.corpus.shards import Shard, digest_of, write_shard
 from minibert.documents.reading import Document
 from minibert.errors import CorpusError, OutputError
+from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import quantize_embeddings, ranges_of
 from minibert.tokens.truncation import Cut, OnLong
 
-if TYPE_CHECKING:
-    from minibert.models.sentence_transformer import SentenceTransformer
+__all__ = ["Advance", "Writer", "begin", "clear_leftovers", "make_folder"]
 
-__all__ = ["Advance", "Writer", "begin", "clear_leftovers", "locked"]
-
-LOCK = "lock"
 SLICE = 1024  # vectors that become codes at a time
 
 Advance = Callable[[int], object]
@@ -57,25 +52,10 @@ class Item(NamedTuple):
     origin: str
 
 
-@contextmanager
-def locked(folder: Path, create: bool = False) -> Iterator[None]:
-    """Be the only one who writes to a folder. Raises OutputError if another does, or nobody can.
-
-    The lock is the operating system's, so it goes with the process, however that ends.
-    """
-    from filelock import FileLock, Timeout
-
+def make_folder(folder: Path) -> None:
+    """Make the folder of a corpus, if it is not there. Raises OutputError if that cannot be."""
     try:
-        if create:
-            folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        lock = FileLock(folder / LOCK)
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise OutputError(
-            f"{folder} is being written by another process. Wait for it, or choose another folder."
-        ) from None
+        folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise OutputError(
             f"cannot write to {str(folder)!r}: it is a file. Expected the folder of the corpus, "
@@ -84,9 +64,7 @@ def locked(folder: Path, create: bool = False) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise
-        raise OutputError(f"cannot write to {str(folder)!r}: {error.strerror}.") from error
-    with lock:
-        yield
+        raise not_writable(folder, error) from error
 
 
 def begin(folder: Path, settings: Settings) -> None:

@@ -8,11 +8,12 @@ from golden_files import GOLDEN
 
 from minibert import SentenceTransformer
 from minibert.commands import cli
+from minibert.common.files import locked
 from minibert.corpus.build import add, build, delete
+from minibert.corpus.corpus import Corpus
 from minibert.corpus.graph import build_graph, open_graph, recall_of
 from minibert.corpus.search import Index
 from minibert.corpus.verify import verify
-from minibert.corpus.writer import locked
 from minibert.documents.reading import Document
 from minibert.errors import CorpusError, MissingLibraryError, OutputError
 from minibert.kernels import devices
@@ -46,8 +47,18 @@ def usearch():
     return pytest.importorskip("usearch.index", reason="usearch is an extra, not installed here")
 
 
+def graph_made(folder, *arguments, **named):
+    corpus = Corpus(folder)
+    return build_graph(corpus, corpus.vectors(), *arguments, **named)
+
+
+def opened(folder):
+    corpus = Corpus(folder)
+    return open_graph(corpus, corpus.vectors())
+
+
 def test_a_graph_finds_what_an_exact_search_does_or_nearly(usearch, model, folder):
-    graph = build_graph(Index(folder, model))
+    graph = graph_made(folder)
     assert recall_of(graph) > 0.95
     exact = Index(folder, model).search(QUERIES, 5)
     found = Index(folder, model, approximate=True).search(QUERIES, 5)
@@ -71,13 +82,12 @@ def test_a_graph_is_made_by_no_more_threads_than_cores(usearch, model, folder, m
 
     monkeypatch.setattr(usearch.Index, "add", counted)
     for threads in (None, 64):
-        build_graph(Index(folder, model, threads=threads))
+        graph_made(folder, threads=threads)
     assert set(given) == {1}
 
 
 def test_recall_is_the_share_that_is_found(usearch, model, folder):
-    index = Index(folder, model)
-    graph = build_graph(index)
+    graph = graph_made(folder)
 
     whole = graph.found
 
@@ -91,7 +101,7 @@ def test_recall_is_the_share_that_is_found(usearch, model, folder):
 
 
 def test_deleted_documents_are_left_out(usearch, model, folder):
-    build_graph(Index(folder, model))
+    graph_made(folder)
     best = [hit.id for hit in Index(folder, model).search(QUERIES[:1], 3)[0]]
     delete(folder, best)
     found = Index(folder, model, approximate=True).search(QUERIES[:1], 3)[0]
@@ -102,7 +112,7 @@ def test_deleted_documents_are_left_out(usearch, model, folder):
 def test_a_graph_of_other_shards_is_refused(usearch, model, folder):
     with pytest.raises(FileNotFoundError, match=r"has no graph. `minibert index graph` makes one"):
         Index(folder, model, approximate=True)
-    build_graph(Index(folder, model))
+    graph_made(folder)
     add(folder, documents(300, 5), model)
     with pytest.raises(CorpusError, match="was made of other vectors than"):
         Index(folder, model, approximate=True)
@@ -119,14 +129,14 @@ def test_a_graph_is_made_while_nobody_writes(usearch, model, folder):
             delete(folder, ["d7"])
         tried.append(done)
 
-    build_graph(Index(folder, model), advance)
+    graph_made(folder, advance)
     assert sum(tried) == 300
     with locked(folder), pytest.raises(OutputError, match="is being written by another process"):
-        build_graph(Index(folder, model))
+        graph_made(folder)
 
 
 def test_a_search_among_ids_stays_exact(usearch, model, folder):
-    build_graph(Index(folder, model))
+    graph_made(folder)
     ids = ["d7", "d250"]
     arguments = QUERIES[:1], 2
     exact = Index(folder, model).search(*arguments, ids=ids)
@@ -139,14 +149,14 @@ def test_a_metric_that_usearch_lacks_is_refused(usearch, tmp_path):
     model = SentenceTransformer(GELU, similarity_fn_name="manhattan")
     build(tmp_path / "c", documents(0, 5), model)
     with pytest.raises(ValueError, match="usearch has no manhattan distance"):
-        build_graph(Index(tmp_path / "c", model))
+        graph_made(tmp_path / "c")
 
 
 @pytest.mark.parametrize("metric", ["dot", "euclidean"])
 def test_the_graph_has_the_model_s_metric(usearch, tmp_path, metric):
     model = SentenceTransformer(GELU, similarity_fn_name=metric)
     build(tmp_path / "c", documents(0, 200), model, precision="int8")
-    assert recall_of(build_graph(Index(tmp_path / "c", model))) > 0.9
+    assert recall_of(graph_made(tmp_path / "c")) > 0.9
 
 
 def test_the_commands_make_and_ask_a_graph(usearch, folder, capsys):
@@ -160,21 +170,21 @@ def test_the_commands_make_and_ask_a_graph(usearch, folder, capsys):
 def test_without_usearch_the_extra_is_named(model, folder, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "usearch.index", None)
     with pytest.raises(MissingLibraryError, match=r"usearch, .*pip install '\.\[usearch\]' in a"):
-        build_graph(Index(folder, model))
+        graph_made(folder)
     assert not (folder / "graph.usearch").exists()
 
 
 def test_a_graph_cut_short_is_refused(usearch, model, folder):
-    build_graph(Index(folder, model))
+    graph_made(folder)
     path = folder / "graph.usearch"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(CorpusError, match=r"graph.usearch"):
-        open_graph(Index(folder, model))
+        opened(folder)
 
 
 def test_verify_reads_the_graph_too(usearch, model, folder):
     assert list(verify(folder)) == []
-    build_graph(Index(folder, model))
+    graph_made(folder)
     assert list(verify(folder)) == []
     path = folder / "graph.usearch"
     content = bytearray(path.read_bytes())
@@ -190,12 +200,12 @@ def test_verify_reads_the_graph_too(usearch, model, folder):
         [told] = verify(folder)
         assert told.startswith(f"{folder / 'graph.json'} ")
         with pytest.raises(CorpusError):
-            open_graph(Index(folder, model))
+            opened(folder)
 
 
 def test_a_graph_of_another_size_is_not_opened(usearch, model, folder):
-    build_graph(Index(folder, model))
+    graph_made(folder)
     with open(folder / "graph.usearch", "ab") as file:
         file.write(b"more")
     with pytest.raises(CorpusError, match=r"graph.usearch is missing or damaged: it has"):
-        open_graph(Index(folder, model))
+        opened(folder)

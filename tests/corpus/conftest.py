@@ -1,0 +1,88 @@
+"""What tests of a corpus on disk share: a model, folders, a disk, and the command line."""
+
+import io
+import logging
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from corpora import GELU, SMALL, documents
+from golden_files import copy_of
+from safetensors.numpy import load_file, save_file
+
+from minibert import SentenceTransformer
+from minibert.commands import cli
+from minibert.corpus.build import build, delete
+
+
+@pytest.fixture(scope="module")
+def model():
+    return SentenceTransformer(GELU, on_long="ignore")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "corpus"
+
+
+@pytest.fixture(autouse=True)
+def root_logger():
+    """main() sets up the log of a whole process; here other tests come after it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run a command in this process: run(*arguments, stdin=b"") -> code, stdout, stderr."""
+
+    def command(*arguments, stdin=b"", stream=io.BytesIO):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream(stdin)))
+        capsys.readouterr()
+        code = cli.main([*map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def other_model(tmp_path):
+    """The same model but for one number of its weights."""
+    path = copy_of("gelu", tmp_path) / "model.safetensors"
+    tensors = load_file(path)
+    tensors[min(tensors)] += 1
+    save_file(tensors, path)
+    return SentenceTransformer(path.parent)
+
+
+@pytest.fixture
+def corpus(folder, model):
+    """A folder of three shards, one of two deleted documents in it."""
+    build(folder, documents(), model, **SMALL)
+    delete(folder, ["d0", "d4"])
+    return folder
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of its own: disk(options) mounts it, or again with others."""
+    path = tmp_path / "disk"
+    path.mkdir()
+
+    def mount(options):
+        if shutil.which("mount") is None:
+            pytest.skip("there is no mount")
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"this test may not mount a disk: {done.stderr}")
+        return path
+
+    yield mount
+    while os.path.ismount(path):
+        subprocess.run(["umount", "-l", path], check=True)

@@ -1,0 +1,195 @@
+"""Corpora built, added to and deleted from: by which settings, and with the same bytes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from corpora import GELU, LONG, SMALL, TEXTS, documents, stop_after, wrong
+from golden_files import copy_of
+from killing import tree
+
+from minibert import SentenceTransformer, quantize_embeddings
+from minibert.corpus.build import add, build, delete
+from minibert.corpus.corpus import Corpus
+from minibert.corpus.manifest import read_manifest
+from minibert.documents.reading import Document, read_documents
+from minibert.errors import CorpusError
+
+
+def test_documents_without_ids_are_called_by_their_numbers(folder, model):
+    build(folder, (document._replace(id=None) for document in documents()), model, **SMALL)
+    add(folder, [Document(None, "one more", "list")], model)
+    assert Corpus(folder).ids(range(8)) == [str(n) for n in range(8)]
+
+
+def test_the_model_s_prompt_for_documents_goes_before_each(folder):
+    prompts = {"query": "the cat ", "document": "dogs and "}
+    model = SentenceTransformer(GELU, prompts=prompts)
+    manifest, _ = build(folder, documents(["cats"]), model)
+    expected = model.encode(["dogs and cats"])
+    np.testing.assert_array_equal(Corpus(folder).shards[0].vectors, expected)
+    assert manifest.settings.prompt == "dogs and "
+
+
+def test_a_length_of_documents_counts(tmp_path, folder, edit):
+    path = copy_of("gelu", tmp_path)
+    edit(path / "sentence_bert_config.json", document_length=6)
+    model = SentenceTransformer(path, on_long="ignore")
+    manifest, _ = build(folder, documents([LONG]), model)
+    np.testing.assert_array_equal(Corpus(folder).shards[0].vectors, model.encode_document([LONG]))
+    assert manifest.settings.max_seq_length == 6
+
+
+def test_width_and_length_can_be_asked_for(folder, model):
+    build(folder, documents(), model, truncate_dim=5, normalize=True)
+    expected = model.encode(TEXTS, truncate_dim=5, normalize_embeddings=True)
+    np.testing.assert_allclose(Corpus(folder).shards[0].vectors, expected, rtol=0, atol=2e-6)
+
+
+def test_nothing_depends_on_the_input_s_path_or_on_the_time(tmp_path, model):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / f"{name}.txt"
+        path.write_text("\n".join(TEXTS))
+        os.utime(path, (len(name), 1e9 if name == "one" else 2e9))
+        build(tmp_path / name / "corpus", read_documents([str(path)]), model, **SMALL)
+    assert tree(tmp_path / "one" / "corpus") == tree(tmp_path / "two" / "corpus")
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core has one number of threads")
+@pytest.mark.parametrize("on_long", ["ignore", "window"])
+def test_the_number_of_threads_changes_no_byte(tmp_path, minilm_folder, monkeypatch, on_long):
+    monkeypatch.setattr("minibert.bert.tensor_parallel.WORTH_MEETING", 1)
+    # One pack, which threads would share; and windows of one text are one, too.
+    texts = ["the cat sat on the dog " * 12] * 3
+    for threads in (1, 2):
+        model = SentenceTransformer(minilm_folder, threads=threads)
+        model.max_seq_length = 40
+        build(tmp_path / str(threads), documents(texts), model, on_long=on_long)
+    assert tree(tmp_path / "1") == tree(tmp_path / "2")
+
+
+def test_settings_may_change_while_nothing_was_finished(folder, model):
+    stop_after(folder, model, 2)
+    manifest, _ = build(folder, documents(), model, precision="float16")
+    assert manifest.settings.precision == "float16"
+    assert wrong(folder) == []
+
+
+def test_a_long_text_can_be_an_error(folder, model):
+    with pytest.raises(ValueError, match="41 tokens"):
+        build(folder, documents(), model, on_long="error")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="asks Linux for the peak")
+def test_memory_does_not_grow_with_the_input(tmp_path):
+    def peak(count):  # MB
+        program = (
+            "import sys; from minibert.commands import cli; cli.main(sys.argv[1:]); "
+            "sys.stderr.write(open('/proc/self/status').read())"
+        )
+        line = b"x" * 9_999 + b"\n"
+        folder = tmp_path / str(count)
+        done = subprocess.run(
+            [sys.executable, "-c", program, "index", "build", folder, "-", "-m", GELU]
+            + ["--quiet", "--json"],
+            input=line * count, capture_output=True, check=True,
+        )  # fmt: skip
+        assert json.loads(done.stdout)["documents"] == count
+        # Not getrusage: its figure begins with the memory of the process that started this one.
+        return int(re.search(rb"VmHWM:\s*(\d+) kB", done.stderr)[1]) / 1000
+
+    # 20 MB of texts, held as str and as bytes; a shard has a tenth of them. Worst seen: 1 MB.
+    assert peak(2_000) - peak(200) < 20
+
+
+def test_documents_are_added_with_the_corpus_s_settings(folder, model, tmp_path):
+    build(folder, documents(), model, precision="int8", prompt="the ", **SMALL)
+    ranges = np.array(read_manifest(folder).ranges)
+    old = Corpus(folder)
+    manifest, new = add(folder, documents(["cat", "dog"], "e"), model)
+    assert (new, [one.documents for one in manifest.inputs]) == (2, [7, 2])
+    codes = quantize_embeddings(model.encode(["the cat", "the dog"]), "int8", ranges)
+    np.testing.assert_array_equal(Corpus(folder).shards[3].vectors, codes)
+    assert Corpus(folder).ids([6, 7, 8]) == ["d6", "e0", "e1"]
+    assert len(old) == 7  # what was open stays as it was
+    assert wrong(folder) == []
+
+
+def test_the_same_input_is_not_added_twice(folder, model):
+    build(folder, documents(), model, **SMALL)
+    more = [document._replace(id=None) for document in documents(["a", "b", "c", "d"])]
+    assert add(folder, more, model)[1] == 4
+    before = tree(folder)
+    assert add(folder, more, model)[1] == 0
+    assert tree(folder) == before
+    assert add(folder, more[:2], model)[1] == 2  # that is another input
+    with pytest.raises(CorpusError, match="the input goes on after its document 1"):
+        add(folder, more[:3], model)
+
+
+def test_adding_nothing_changes_nothing(folder, model):
+    build(folder, documents(), model)
+    before = tree(folder)
+    assert add(folder, [], model)[1] == 0
+    assert tree(folder) == before
+
+
+def test_a_stopped_add_goes_on_and_no_other_comes_between(folder, tmp_path, model):
+    more = documents(["a", "b", "c", "d", "e"], "e")
+    for name in ("whole", "corpus"):
+        build(tmp_path / name, documents(), model, **SMALL)
+    add(tmp_path / "whole", more, model)
+
+    def until():
+        yield from more[:4]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        add(folder, until(), model)
+    assert len(Corpus(folder)) == 10
+    with pytest.raises(CorpusError, match="was stopped while other documents were added"):
+        add(folder, documents(["x"], "x"), model)
+    with pytest.raises(CorpusError, match="is not finished"):
+        delete(folder, ["d1"])
+    assert add(folder, more, model)[1] == 2
+    assert tree(folder) == tree(tmp_path / "whole")
+
+
+def test_adding_to_an_unfinished_build_is_refused(folder, model):
+    stop_after(folder, model, 5)
+    with pytest.raises(CorpusError, match="not finished; repeat its `minibert index build`"):
+        add(folder, documents(["x"], "x"), model)
+
+
+def test_adding_to_no_corpus_is_refused(folder, model):
+    with pytest.raises(FileNotFoundError, match="so it is no corpus"):
+        add(folder, documents(), model)
+    assert not folder.exists()
+
+
+def test_deleted_documents_keep_their_numbers_and_free_their_ids(folder, model):
+    build(folder, documents(), model, **SMALL)
+    assert delete(folder, ["d5", "d1", "d5"]) == (2, [])
+    corpus = Corpus(folder)
+    assert corpus.deleted.tolist() == [1, 5]
+    assert (len(corpus), corpus.ids([5]), corpus.numbers(["d1", "d2"])) == (7, ["d5"], {"d2": 2})
+    assert delete(folder, ["d1", "d6"]) == (1, ["d1"])
+    add(folder, [Document("d1", "new", "list")], model)
+    assert Corpus(folder).numbers(["d1"]) == {"d1": 7}
+    assert delete(folder, ["d1"]) == (1, [])
+    assert Corpus(folder).deleted.tolist() == [1, 5, 6, 7]
+    assert len(list(folder.glob("deleted-*.npy"))) == 1
+    assert wrong(folder) == []
+
+
+def test_deleting_an_id_that_was_never_there_deletes_nothing(folder, model):
+    build(folder, documents(), model)
+    before = tree(folder)
+    with pytest.raises(CorpusError, match="no document with the id 'x', nor 1 others of these"):
+        delete(folder, ["d1", "x", "y"])
+    assert tree(folder) == before
