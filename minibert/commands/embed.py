@@ -20,7 +20,7 @@ from minibert.commands.options import (
 from minibert.commands.output import output
 from minibert.commands.texts import read_texts
 from minibert.common.progress import progress
-from minibert.documents.reading import Document
+from minibert.documents import Document
 
 __all__ = ["add"]
 

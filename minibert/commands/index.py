@@ -31,7 +31,7 @@ from minibert.common.progress import progress
 
 if TYPE_CHECKING:
     from minibert.corpus.manifest import Manifest
-    from minibert.documents.reading import Document
+    from minibert.documents import Document
 
 __all__ = ["add"]
 
@@ -331,7 +331,7 @@ def documents_of(options: argparse.Namespace) -> Iterator[Document]:
 @contextmanager
 def watched(options: argparse.Namespace) -> Iterator[Callable[[int], object]]:
     """A bar for the block, and a word on how to go on if it is stopped."""
-    from minibert.documents.reading import count_documents
+    from minibert.documents import count_documents
 
     shown = shows_progress(options)
     total = count_documents(options.files, options.input_format) if shown else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minibert.common.progress import is_watched
-from minibert.documents.reading import FORMS
+from minibert.documents import FORMS
 from minibert.kernels import devices
 from minibert.kernels.devices import available_threads
 from minibert.models.sentence_transformer import DEFAULT_MODEL, SentenceTransformer

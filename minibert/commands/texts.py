@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from minibert.documents.reading import (
+from minibert.documents import (
     SUFFIXES,
     Document,
     Fields,

@@ -34,7 +34,7 @@ from minibert.corpus.corpus import Corpus, place_of_model
 from minibert.corpus.manifest import chained, read_manifest, write_manifest
 from minibert.corpus.search import Index
 from minibert.corpus.verify import verify
-from minibert.documents.reading import Document, read_documents
+from minibert.documents import Document, read_documents
 from minibert.errors import CorpusError, OutputError
 
 GELU = str(GOLDEN / "gelu")  # takes 41 tokens, has 20 dimensions and does not normalise

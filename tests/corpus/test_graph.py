@@ -13,7 +13,7 @@ from minibert.corpus.graph import build_graph, open_graph, recall_of
 from minibert.corpus.search import Index
 from minibert.corpus.verify import verify
 from minibert.corpus.writer import locked
-from minibert.documents.reading import Document
+from minibert.documents import Document
 from minibert.errors import CorpusError, MissingLibraryError, OutputError
 from minibert.kernels import devices
 

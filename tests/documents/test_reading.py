@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from minibert.documents.reading import Document, Fields, count_documents, read_documents
+from minibert.documents import Document, Fields, count_documents, read_documents
 from minibert.errors import MissingLibraryError
 
 RECORDS = [

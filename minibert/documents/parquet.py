@@ -1,0 +1,32 @@
+"""Parquet -> documents: a row each, by pyarrow. Start at read_parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from minibert.common.extras import needing
+from minibert.documents.document import Document, Fields, Maker
+
+__all__ = ["read_parquet"]
+
+BATCH_ROWS = 1024  # of Parquet, held at a time
+
+
+def read_parquet(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document]:
+    """A row of a Parquet file, which must be one that can be read from its end."""
+    with needing("pyarrow", f"{name}: reading Parquet", "parquet"):
+        import pyarrow
+        import pyarrow.parquet
+    if not stream.seekable():
+        raise ValueError(f"{name}: Parquet is read from its end; give a file, not a pipe.")
+    make, number = Maker(fields), 0
+    try:
+        file = pyarrow.parquet.ParquetFile(stream)
+        columns = make.names(file.schema_arrow.names, name)
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
+            for row in batch.to_pylist():
+                number += 1
+                yield make.document(row, f"{name}, row {number}")
+    except pyarrow.ArrowException as error:
+        raise ValueError(f"{name} is no Parquet file that can be read: {error}.") from error
