@@ -6,26 +6,26 @@ In reading order:
 
 - `reading`: `read_documents` and `count_documents`, over all forms
 - `document`: a document, and the fields of a record that make one
-- `forms`: the table of forms, by name and by suffix
+- `forms`: a form is a row: its reader, suffixes and count
 - `sources`: a name -> its file, or standard input
 - `lines`: bytes -> lines of text
 - `text`, `jsonl`, `tables`, `parquet`: what reads a form
 """
 
 from minibert.documents.document import Document, Fields
-from minibert.documents.forms import FORMS, SUFFIXES
+from minibert.documents.forms import FORMS, Form, form_by_suffix
 from minibert.documents.lines import lines_in
 from minibert.documents.reading import count_documents, read_documents
-from minibert.documents.sources import standard_input, suffix_of
+from minibert.documents.sources import standard_input
 
 __all__ = [
     "FORMS",
-    "SUFFIXES",
     "Document",
     "Fields",
+    "Form",
     "count_documents",
+    "form_by_suffix",
     "lines_in",
     "read_documents",
     "standard_input",
-    "suffix_of",
 ]

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from minibert.common.extras import needing
 from minibert.documents.document import Document, Fields, Maker
 
-__all__ = ["read_parquet"]
+__all__ = ["count_rows", "read_parquet"]
 
 BATCH_ROWS = 1024  # of Parquet, held at a time
 
@@ -30,3 +30,13 @@ def read_parquet(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Docume
                 yield make.document(row, f"{name}, row {number}")
     except pyarrow.ArrowException as error:
         raise ValueError(f"{name} is no Parquet file that can be read: {error}.") from error
+
+
+def count_rows(path: str) -> int | None:
+    """Ask a Parquet file for the number of its rows; None if it cannot say."""
+    try:
+        import pyarrow.parquet
+
+        return int(pyarrow.parquet.read_metadata(path).num_rows)
+    except (ImportError, ValueError, OSError):
+        return None  # reading it will say what is wrong

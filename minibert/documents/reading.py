@@ -23,8 +23,6 @@ __all__ = ["count_documents", "read_documents"]
 
 logger = logging.getLogger(__name__)
 
-PIECE = 1 << 20  # bytes
-
 
 def read_documents(
     files: Sequence[str | os.PathLike[str]], form: str | None = None, fields: Fields | None = None
@@ -56,8 +54,9 @@ def read_documents(
 def all_documents(paths: list[str], forms: list[str], fields: Fields) -> Iterator[Document]:
     """The documents of files whose forms are known."""
     for path, form in zip(paths, forms, strict=True):
-        with opened(path, form) as stream:
-            yield from FORMS[form](stream, shown(path), fields)
+        row = FORMS[form]
+        with opened(path, row.may_be_gzipped) as stream:
+            yield from row.read(stream, shown(path), fields)
 
 
 def telling_of_records(documents: Iterator[Document]) -> Iterator[Document]:
@@ -91,21 +90,8 @@ def count_documents(files: Sequence[str], form: str | None = None) -> int | None
 
 
 def count_of(path: str, form: str) -> int | None:
-    """How many documents a file holds: its lines, or what Parquet says of itself."""
-    if is_gzipped(path) or not os.path.isfile(path):  # a pipe can be read only once
+    """Count the documents of a file that is neither gzipped nor a pipe, if its form can."""
+    count = FORMS[form].count if form in FORMS else None
+    if count is None or is_gzipped(path) or not os.path.isfile(path):  # a pipe is read only once
         return None
-    if form == "parquet":
-        try:
-            import pyarrow.parquet
-
-            return int(pyarrow.parquet.read_metadata(path).num_rows)
-        except (ImportError, ValueError, OSError):
-            return None  # reading it will say what is wrong
-    if form not in ("text", "jsonl"):
-        return None
-    lines, last = 0, b"\n"
-    with open(path, "rb") as file:
-        while piece := file.read(PIECE):
-            lines += piece.count(b"\n")
-            last = piece[-1:]
-    return lines + (last != b"\n")
+    return count(path)

@@ -42,12 +42,12 @@ def is_gzipped(path: str) -> bool:
     return path.lower().endswith(".gz")
 
 
-def opened(path: str, form: str) -> AbstractContextManager[Any]:
+def opened(path: str, may_be_gzipped: bool = True) -> AbstractContextManager[Any]:
     """A file's bytes, unpacked if its name ends with .gz; standard input stays open afterwards."""
     if path == STDIN:
         return nullcontext(standard_input())
-    if is_gzipped(path) and form != "parquet":
-        import gzip
+    if is_gzipped(path) and may_be_gzipped:
+        import gzip  # here, so that no other file waits for it
 
         return gzip.open(path, "rb")
     return open(path, "rb")

@@ -48,7 +48,7 @@ def read_quoted(stream: BinaryIO, name: str, fields: Fields, delimiter: str) -> 
 
 def quoted_rows(stream: BinaryIO, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Each row and the line that it begins in; a blank line has no fields."""
-    import csv
+    import csv  # here, so that no other form waits for it
 
     csv.field_size_limit(sys.maxsize)  # a text may be longer than the module's 128 KB
     rows = csv.reader(decoded(stream, name), delimiter=delimiter, strict=True)
