@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
+from typing import TextIO
 
-__all__ = ["is_watched", "progress", "stderr_there", "wanted"]
+__all__ = ["is_gone", "is_watched", "progress", "stderr_there", "wanted"]
 
 
 def wanted(asked: bool | None) -> bool:
@@ -24,18 +25,18 @@ def wanted(asked: bool | None) -> bool:
 
 def is_watched() -> bool:
     """Whether stderr is there, and a terminal."""
-    return has_stderr() and sys.stderr.isatty()
+    return not is_gone(sys.stderr) and sys.stderr.isatty()
 
 
-def has_stderr() -> bool:
-    """Whether there is a stderr: a daemon, and pythonw, have None, and others close it."""
-    return sys.stderr is not None and not sys.stderr.closed
+def is_gone(stream: TextIO | None) -> bool:
+    """Whether a standard stream is not there: daemons and pythonw have none, a shell closes it."""
+    return stream is None or stream.closed
 
 
 @contextmanager
 def stderr_there() -> Iterator[None]:
     """A block in which sys.stderr is there, as libraries need that show bars of their own."""
-    if has_stderr():
+    if not is_gone(sys.stderr):
         yield
         return
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
@@ -47,7 +48,7 @@ def progress(
     total: int | None, shown: bool, unit: str = "text"
 ) -> Iterator[Callable[[int], object]]:
     """A bar for the block, which calls what it is given with how much more is done."""
-    if not shown or not has_stderr():
+    if not shown or is_gone(sys.stderr):
         yield lambda done: None
         return
     # huggingface_hub brings tqdm, and honours the switches that its users know.

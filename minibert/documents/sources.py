@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from minibert.common.progress import is_gone
+
 __all__ = ["STDIN", "is_gzipped", "opened", "path_of", "shown", "standard_input", "suffix_of"]
 
 STDIN = "-"
@@ -55,7 +57,7 @@ def opened(path: str, may_be_gzipped: bool = True) -> AbstractContextManager[Any
 
 def standard_input() -> BinaryIO:
     """The bytes of standard input. Raises FileNotFoundError where there are none."""
-    if sys.stdin is None or sys.stdin.closed:  # `<&-` in a shell, a daemon, pythonw
+    if is_gone(sys.stdin):  # `<&-` in a shell, a daemon, pythonw
         raise FileNotFoundError("Standard input is closed. Give a file, or pipe something into it.")
     if not hasattr(sys.stdin, "buffer"):  # a program, or a notebook, may have put it there
         raise FileNotFoundError(

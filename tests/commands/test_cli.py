@@ -25,9 +25,9 @@ from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer, __version__, dot_score
 from minibert.commands import cli, embed
-from minibert.commands.formats import FORMATS
-from minibert.commands.options import load
-from minibert.commands.score import ranking
+from minibert.commands.formats import FORMATS, Format
+from minibert.commands.opening import load
+from minibert.commands.ranking import ranking
 from minibert.common.escapes import has_controls
 from minibert.explain.attribution import occlusion
 from minibert.kernels import devices
@@ -997,7 +997,7 @@ def test_a_full_disk_is_code_74_and_leaves_the_old_output(run, old_output, monke
             file.write(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setitem(FORMATS, "npy", write)
+    monkeypatch.setitem(FORMATS, "npy", Format(write, "half a matrix"))
     result = run("embed", "-m", GELU, "-o", old_output, "the cat")
     assert (result.code, result.out) == (74, "")
     assert os.strerror(errno.ENOSPC) in result.err
@@ -1257,7 +1257,8 @@ def test_a_closed_stderr_loses_messages_and_no_result(tmp_path):
 
 def test_no_file_gets_the_number_of_a_closed_stream(tmp_path):
     # Other libraries write to the number 2, whatever stands behind it.
-    program = "from minibert.commands import cli\nwith cli.standing_in(), open('o', 'w') as file:\n"
+    program = "from minibert.commands import streams\n"
+    program += "with streams.standing_in(), open('o', 'w') as file:\n"
     program += "    file.write(str(file.fileno() > 2))"
     command = [sys.executable, "-c", program]
     subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command], cwd=tmp_path, check=True)
