@@ -49,7 +49,7 @@ ONE_LABEL = "models/test_cross_encoder.py::test_one_label_gives_a_number_a_pair_
 MASKED = "test_golden.py::test_probabilities_of_masked_words_equal_the_reference_s"
 EXPLAIN = "explain/test_attribution.py::test_"
 STRONGEST = EXPLAIN + "contributions_are_summed_to_words_and_the_strongest_come_first"
-OBEYED = "commands/test_cli.py::test_explain_shows_control_characters_and_obeys_none"
+OBEYED = "commands/test_explain.py::test_explain_shows_control_characters_and_obeys_none"
 FACTORS = "pooling/test_pooling.py::test_a_text_s_states_times_their_factors_sum_to_its_vector"
 TRACE = "models/test_trace.py::test_"
 TEXTBOOK = TRACE + "each_step_follows_from_those_before_it_by_the_textbook"
@@ -207,11 +207,11 @@ MUTANTS = [
     Mutant("commands/explain.py", "visible(found.word.text)", "found.word.text", OBEYED),
     Mutant("commands/explain.py", "return query, read_whole(document) if is_read else document",
            "return query, document",
-           "commands/test_cli.py::test_explain_reads_the_document_whole_from_standard_input[arguments0]"),
+           "commands/test_explain.py::test_explain_reads_the_document_whole_from_standard_input[arguments0]"),
     Mutant("commands/texts.py", '"\\n".join(lines_in(name))', '"".join(lines_in(name))',
-           "commands/test_cli.py::test_explain_reads_the_document_whole_from_standard_input[arguments0]"),
+           "commands/test_explain.py::test_explain_reads_the_document_whole_from_standard_input[arguments0]"),
     Mutant("commands/explain.py", 'set_defaults(on_long="ignore")', "set_defaults()",
-           "commands/test_cli.py::test_explain_says_what_was_cut_off"),
+           "commands/test_explain.py::test_explain_says_what_was_cut_off"),
     # families beside BERT
     Mutant("bert/families.py", "np.cumsum(real) * real + config.pad_token_id",
            "np.cumsum(real) * real + config.pad_token_id - 1", GOLDEN + "[roberta]"),
@@ -659,7 +659,7 @@ MUTANTS = [
            "tokens/test_tokenizer.py::test_a_text_of_10_mb_takes_no_longer_than_its_beginning"),
     Mutant("commands/embed.py", "chunk = list(islice(documents, CHUNK_TEXTS))",
            "chunk = list(islice(documents, CHUNK_TEXTS))[: CHUNK_TEXTS - 1]",
-           "commands/test_cli.py::test_reading_in_chunks_loses_no_text"),
+           "commands/test_embed.py::test_reading_in_chunks_loses_no_text"),
     Mutant("integrations/arrow.py", 'arguments.setdefault("short_inputs", bool(', 'bool((',
            "integrations/test_arrow.py::test_a_table_is_a_part_of_a_corpus_and_lays_out_no_tiles[arguments0-False]"),
     Mutant("bert/load.py", "        tensors.let_go(f\"{attention}.{part}.weight\")  # copied\n",
@@ -806,9 +806,9 @@ MUTANTS = [
            "corpus/test_search.py::test_ids_that_no_document_has_are_named"),
     Mutant("commands/streams.py", 'isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase)',
            "False",
-           "commands/test_cli.py::test_output_that_is_cut_is_no_success_without_buffers"),
+           "commands/test_streams.py::test_output_that_is_cut_is_no_success_without_buffers"),
     Mutant("common/progress.py", "return stream is None or stream.closed", "return stream is None",
-           "commands/test_cli.py::test_streams_that_a_program_closed_are_not_there"),
+           "commands/test_streams.py::test_streams_that_a_program_closed_are_not_there"),
     Mutant("documents/sources.py", "if is_gone(sys.stdin):", "if False:",
            "documents/test_sources.py::test_standard_input_that_is_not_there_is_no_input[True]"),
     Mutant("evaluation/collection.py", "        queries.add(query)", "        pass",
@@ -819,7 +819,7 @@ MUTANTS = [
            "json.dumps(content, ensure_ascii=False)",
            "commands/test_formats.py::test_jsonl_holds_nothing_that_a_terminal_obeys"),
     Mutant("commands/formats.py", '"" if id is None else', '"" if True else',
-           "commands/test_cli.py::test_embed_reads_records_as_a_corpus_is_built_of_them[jsonl.gz]"),
+           "commands/test_embed.py::test_embed_reads_records_as_a_corpus_is_built_of_them[jsonl.gz]"),
     Mutant("commands/output.py", "print(visible(line))", "print(line)",
            "corpus/test_search.py::test_the_table_sends_no_control_character"),
     Mutant("common/escapes.py", "safe_json(json.dumps(content, ensure_ascii=False))",
@@ -830,13 +830,13 @@ MUTANTS = [
            "commands/test_cli.py::test_log_usage_and_fault_lines_send_no_control_character"),
     Mutant("commands/cli.py", "print(visible_lines(message), file=sys.stderr)",
            "print(message, file=sys.stderr)",
-           "commands/test_cli.py::test_names_in_a_model_s_files_are_shown_and_not_sent"),
+           "commands/test_output.py::test_names_in_a_model_s_files_are_shown_and_not_sent"),
     Mutant("commands/streams.py", "os.open(os.devnull, os.O_RDONLY)) <= 2",
            "os.open(os.devnull, os.O_RDONLY)) < 0",
-           "commands/test_cli.py::test_no_file_gets_the_number_of_a_closed_stream"),
+           "commands/test_streams.py::test_no_file_gets_the_number_of_a_closed_stream"),
     Mutant("commands/streams.py", "sys.stdout = stack.enter_context(unwritable())",
            "sys.stdout = sys.stderr",
-           "commands/test_cli.py::test_a_closed_stdout_is_an_error_of_writing"),
+           "commands/test_streams.py::test_a_closed_stdout_is_an_error_of_writing"),
     Mutant("commands/cli.py", "DeviceError, MissingLibraryError)", "DeviceError)",
            "commands/test_cli.py::test_an_extra_that_is_missing_is_code_69"),
     Mutant("common/progress.py", "level in (logging.INFO, logging.DEBUG) and is_watched()",
@@ -845,9 +845,9 @@ MUTANTS = [
     Mutant("common/progress.py", "if not shown or is_gone(sys.stderr):", "if not shown:",
            "models/test_sentence_transformer.py::test_a_bar_without_a_stderr_is_left_out[False]"),
     Mutant("commands/options.py", "absent = argparse.SUPPRESS", "absent = False",
-           "commands/test_cli.py::test_quiet_may_stand_before_and_behind_a_command"),
+           "commands/test_options.py::test_quiet_may_stand_before_and_behind_a_command"),
     Mutant("commands/options.py", "default=named_model() or DEFAULT_MODEL", "default=DEFAULT_MODEL",
-           "commands/test_cli.py::test_the_environment_names_the_model_where_none_is_given"),
+           "commands/test_options.py::test_the_environment_names_the_model_where_none_is_given"),
     Mutant("commands/index/report.py", '"documents": manifest.documents - manifest.deleted',
            '"documents": manifest.documents',
            "corpus/test_corpus.py::test_what_can_be_found_is_counted_and_not_what_was_deleted"),

@@ -1,14 +1,16 @@
-"""Both formats give back the texts and the very float32 numbers that went in."""
+"""Formats give back the texts and the very float32 numbers that went in; one may be added."""
 
 import io
 import json
 import re
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from command_line import GELU
 
-from minibert.commands.formats import FORMATS, Batch, write_jsonl, write_npy
+from minibert.commands.formats import FORMATS, Batch, Format, write_jsonl, write_npy
 
 TEXTS = [
     "the cat sat.",
@@ -151,3 +153,27 @@ def test_jsonl_and_npy_hold_the_same_numbers():
     lines = read_jsonl(written(write_jsonl, batches))
     numbers = np.array([line["vector"] for line in lines], dtype=np.float32)
     np.testing.assert_array_equal(numbers, read_npy(written(write_npy, batches)))
+
+
+def write_fvecs(batches, file):
+    """Write each vector behind its number of dimensions, as sets of vectors are often given."""
+    for _, vectors, _ in batches:
+        for vector in vectors:
+            file.write(np.int32(len(vector)).tobytes() + vector.tobytes())
+
+
+def test_a_format_from_outside_is_written_by_name_and_by_suffix(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS, "fvecs", Format(write_fvecs, "for other searches", is_text=False))
+    expected = run("embed", "-m", GELU, "the cat", "a").vectors
+    run("embed", "-m", GELU, "the cat", "a", "-o", tmp_path / "a.fvecs")
+    run("embed", "-m", GELU, "the cat", "a", "-o", tmp_path / "b", "--format", "fvecs")
+    content = (tmp_path / "a.fvecs").read_bytes()
+    assert (tmp_path / "b").read_bytes() == content
+    rows = np.frombuffer(content, dtype=np.int32).reshape(2, 21)
+    assert rows[:, 0].tolist() == [20, 20]
+    np.testing.assert_array_equal(rows[:, 1:].view(np.float32), expected)
+    assert "fvecs: for other searches" in " ".join(run("embed", "--help").out.split())
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    result = run("embed", "-m", GELU, "--format", "fvecs", "a")
+    assert result.code == 65
+    assert "fvecs is no text for a terminal" in result.err
