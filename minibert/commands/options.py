@@ -53,13 +53,13 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def add_hub_options(command: argparse.ArgumentParser) -> None:
-    """Where a model is looked for."""
+    """The place of a model: its revision on the hub, and the folder of its cache."""
     command.add_argument("--revision", metavar="NAME", help="branch, tag or commit on the hub")
     command.add_argument("--cache-folder", metavar="DIR", help="where models of the hub are kept")
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
-    """How a model is opened and computed."""
+    """The place of a model, and how it computes: device, kind of numbers, threads, bits."""
     add_hub_options(command)
     command.add_argument(
         "--device", type=device_name, default="cpu", help="cpu, or cuda for a GPU (default cpu)"
@@ -120,10 +120,12 @@ def add_several(
     command.set_defaults(takes_more=name)
 
 
-def add_texts(command: argparse.ArgumentParser, metavar: str, of_files: str) -> None:
+def add_texts(command: argparse.ArgumentParser, metavar: str, files_help: str) -> None:
     """Texts as arguments, and the files that hold more."""
     add_several(command, "texts", metavar)
-    command.add_argument("--file", "-f", action="append", default=[], metavar="FILE", help=of_files)
+    command.add_argument(
+        "--file", "-f", action="append", default=[], metavar="FILE", help=files_help
+    )
 
 
 def add_model_and_texts(command: argparse.ArgumentParser, metavar: str) -> None:
@@ -158,7 +160,7 @@ def add_corpus_and_files(command: argparse.ArgumentParser) -> None:
 
 
 def add_input_format(command: argparse.ArgumentParser, *names: str) -> None:
-    """What the files hold, and which of their fields are read."""
+    """The form of the files, and the fields that are read of them."""
     command.add_argument(
         *names,
         dest="input_format",
@@ -178,9 +180,9 @@ def add_input_format(command: argparse.ArgumentParser, *names: str) -> None:
     )
 
 
-def add_vector_options(command: argparse.ArgumentParser, of_prompt_name: str) -> None:
+def add_vector_options(command: argparse.ArgumentParser, prompt_name_help: str) -> None:
     """Prompts before the texts, and the dimensions and length of their vectors."""
-    command.add_argument("--prompt-name", metavar="NAME", help=of_prompt_name)
+    command.add_argument("--prompt-name", metavar="NAME", help=prompt_name_help)
     command.add_argument("--prompt", metavar="TEXT", help="goes before every text")
     command.add_argument(
         "--truncate-dim", type=positive, metavar="N", help="keep the first N dimensions"
@@ -201,14 +203,16 @@ def add_on_long(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_pack_tokens(command: argparse.ArgumentParser, default: int | None, of_default: str) -> None:
+def add_pack_tokens(
+    command: argparse.ArgumentParser, default: int | None, default_help: str
+) -> None:
     """The size of a forward pass."""
     command.add_argument(
         "--pack-tokens",
         type=positive,
         default=default,
         metavar="N",
-        help=f"tokens of one forward pass; lower it if memory runs out (default {of_default})",
+        help=f"tokens of one forward pass; lower it if memory runs out (default {default_help})",
     )
 
 

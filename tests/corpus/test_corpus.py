@@ -831,7 +831,7 @@ def test_deleting_an_id_that_was_never_there_deletes_nothing(folder, model):
 
 def test_texts_in_place_of_documents_are_told_how_they_are_made(folder, model):
     for given in ("the cat", ["the cat"], [("1", "the cat")]):
-        with pytest.raises(TypeError, match=r"expected a minibert\.documents\.reading\.Document"):
+        with pytest.raises(TypeError, match=r"expected a minibert\.documents\.Document"):
             build(folder, given, model)
 
 

@@ -40,7 +40,7 @@ def report(options: argparse.Namespace, manifest: Manifest, new: int) -> None:
 
 
 def sizes(manifest: Manifest, new: int) -> str:
-    """How many documents can be found, are new, and say nothing."""
+    """The numbers of documents that can be found, are new, and say nothing."""
     done = f"{new} of them new" if new else "complete before, nothing was changed"
     there = f"{counted(manifest.documents - manifest.deleted)} ({done})"
     if not manifest.deleted:
@@ -57,7 +57,7 @@ def counted(count: int) -> str:
 
 
 def facts_of(manifest: Manifest) -> dict[str, Any]:
-    """What is told of a corpus: its documents are those that can be found.
+    """The facts that are told of a corpus: its documents are those that can be found.
 
     What was read and deleted since is still among those cut, empty or clipped, and of `inputs`.
     """
