@@ -140,6 +140,20 @@ def test_help_names_every_command_and_the_exit_codes(run):
     assert codes == {"0", "2", "65", "66", "69", "70", "73", "74", "130", "143"}
 
 
+def test_help_waits_for_numpy_alone_and_for_no_command_s_work():
+    program = "import sys; before = {*sys.modules}\n"
+    program += "from minibert.commands import cli\n"
+    program += "try: cli.main(['--help'])\n"
+    program += "except SystemExit: print(*sys.modules.keys() - before, file=sys.stderr)\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    loaded = done.stderr.decode().split()
+    libraries = {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names)
+    assert libraries == {"minibert", "numpy"}
+    folders = {name.split(".")[1] for name in loaded if name.startswith("minibert.")}
+    assert "commands" in folders
+    assert not folders & {"corpus", "explain", "pictures", "integrations"}
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_a_command_shows_examples(run, command):
     result = run(*command.split(), "--help")
