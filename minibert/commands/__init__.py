@@ -14,6 +14,6 @@ In reading order:
 - `embed`, `score`, `explain`, `info`, `convert`, `search`, `map`, `evaluate`, `demo`: the commands
 - `index/`: the commands under `minibert index`, and their report
 
-A command imports inside its function what only its work needs. So `minibert --help`, and every other
-command, does not wait for it.
+A command imports inside its function what only its work needs. So `minibert --help`, and every
+other command, does not wait for it.
 """
