@@ -26,7 +26,7 @@ from minibert import SentenceTransformer
 from minibert import corpus as on_disk
 from minibert.common import files
 from minibert.corpus import shards
-from minibert.documents.reading import read_documents
+from minibert.documents import read_documents
 from minibert.kernels import devices
 
 WARM = filelock, devices  # a run imports them late; a fork then need not

@@ -1,1 +1,19 @@
-"""The commands, a file each: add() says what its options are, run() or its namesake does it."""
+"""The command line: a command a file, and a row in the registry; a command imports no command.
+
+In reading order:
+
+- `cli`: arguments -> one call -> an exit code
+- `streams`: standard streams that are missing, closed or full
+- `command`, `registry`: the row of a command, and all rows
+- `options`: groups of options, a function each
+- `opening`: options -> the model that they name
+- `texts`: options -> the texts of arguments, files and standard input
+- `output`: results -> standard output, or a file that appears when it is whole
+- `formats`: vectors -> a file, a row a format
+- `ranking`: a query and texts -> the texts, best first
+- `embed`, `score`, `explain`, `info`, `convert`, `search`, `map`, `evaluate`, `demo`: the commands
+- `index/`: the commands under `minibert index`, and their report
+
+A command imports inside its function what only its work needs. So `minibert --help`, and every
+other command, does not wait for it.
+"""

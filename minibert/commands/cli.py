@@ -1,4 +1,7 @@
-"""The command line: arguments -> one call -> print. Results on stdout, all else on stderr."""
+"""The command line: arguments -> one call -> an exit code. Start at main.
+
+Results go to stdout, all else to stderr. What a command does is in its own file.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +9,20 @@ import argparse
 import errno
 import io
 import logging
-import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from typing import NoReturn, TextIO
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 from minibert import __version__
-from minibert.commands import (
-    convert,
-    demo,
-    embed,
-    evaluate,
-    explain,
-    index,
-    info,
-    map,
-    score,
-    search,
-)
+from minibert.commands.command import Command, Group
 from minibert.commands.options import MODEL_VARIABLE, add_common
+from minibert.commands.registry import COMMANDS
+from minibert.commands.streams import leave, standing_in
 from minibert.common.escapes import visible_lines
-from minibert.common.progress import is_gone
 from minibert.errors import DeviceError, MissingLibraryError, ModelUnavailableError, OutputError
 
 __all__ = ["main"]
@@ -76,45 +68,6 @@ def set_up_log(level: int) -> None:
 
 
 @contextmanager
-def standing_in() -> Iterator[None]:
-    """Let streams stand in for standard ones that are not there, as after `2>&-`, or lose a part.
-
-    What goes to stderr is lost where there is none. What goes to stdout cannot be written, which is
-    an error. Who reads standard input is told by `reading.standard_input`.
-    """
-    before = sys.stdout, sys.stderr
-    with ExitStack() as stack:
-        # The numbers of closed streams, lest the next file that is opened be taken for one.
-        while (number := os.open(os.devnull, os.O_RDONLY)) <= 2:
-            stack.callback(os.close, number)
-        os.close(number)
-        if is_gone(sys.stderr):
-            sys.stderr = stack.enter_context(open(os.devnull, "w"))
-        if is_gone(sys.stdout):
-            sys.stdout = stack.enter_context(unwritable())
-        elif isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
-            # That of PYTHONUNBUFFERED drops in silence what a full disk does not take at once.
-            number = os.dup(sys.stdout.fileno())
-            sys.stdout = stack.enter_context(open(number, "w", buffering=1, encoding="utf-8"))
-        try:
-            yield
-        finally:
-            sys.stdout, sys.stderr = before
-
-
-@contextmanager
-def unwritable() -> Iterator[TextIO]:
-    """A stream to which nothing can be written."""
-    number = os.open(os.devnull, os.O_RDONLY)
-    stream = io.TextIOWrapper(io.BufferedWriter(io.FileIO(number, "w")), encoding="utf-8")
-    try:
-        yield stream
-    finally:
-        with suppress(OSError):
-            stream.close()
-
-
-@contextmanager
 def ending_by_sigterm() -> Iterator[None]:
     """Let SIGTERM end the block like Ctrl-C does: what was half written is removed."""
     if threading.current_thread() is not threading.main_thread():
@@ -150,19 +103,6 @@ def attempt(options: argparse.Namespace) -> int:
     except Exception:  # the outermost door: whatever else comes is a fault of ours
         told = f"{traceback.format_exc()}minibert: this is a fault in minibert; please report it"
         return say_and_end(f"{told} with the lines above", OUR_FAULT)
-
-
-def leave(stream: TextIO) -> OSError | None:
-    """Flush a standard stream; if that fails, Python must not try again, aloud, at its end.
-
-    Returns why it failed, unless because whoever read our output has had enough.
-    """
-    try:
-        stream.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        return None if isinstance(error, BrokenPipeError) else error
-    return None
 
 
 def plain(error: OSError) -> str:
@@ -220,11 +160,26 @@ def parser() -> argparse.ArgumentParser:
     add_common(top)
     top.set_defaults(quiet=False, offline=False)
     top.add_argument("--version", action="version", version=f"minibert {__version__}")
-    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    in_order = (
-        *(embed, score, explain, info, convert),
-        *(index, search, map, evaluate, demo),
-    )
-    for command in in_order:
-        command.add(commands)
+    add_commands(top, COMMANDS)
     return top
+
+
+def add_commands(parser: argparse.ArgumentParser, rows: Mapping[str, Command | Group]) -> None:
+    """Give a parser the commands of a table, each with its options and its help."""
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, row in rows.items():
+        if isinstance(row, Group):
+            group = commands.add_parser(name, help=row.summary, description=row.description)
+            add_common(group)
+            add_commands(group, row.commands)
+            continue
+        command = commands.add_parser(
+            name,
+            help=row.summary,
+            description=row.summary,
+            epilog="examples:\n" + "\n".join(f"  {example}" for example in row.examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(run=row.run)
+        add_common(command)
+        row.add_options(command)

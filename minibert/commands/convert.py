@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from minibert.commands.options import add_command, add_hub_options
+from minibert.commands.command import Command
+from minibert.commands.options import add_hub_options
 from minibert.commands.output import say
 
-__all__ = ["add"]
+__all__ = ["COMMAND"]
 
 
-def add(commands: Any) -> None:
-    command = add_command(
-        commands,
-        convert,
-        "Write a model whose weights are pickles (pytorch_model.bin) into a new folder, with all "
-        "tensors in safetensors.",
-        "minibert convert ./my-model ./my-model-safetensors",
-        "minibert convert ./my-model ./my-model-safetensors --python ~/torch-env/bin/python",
-        opens_model=False,
-    )
+def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", metavar="FOLDER", help="is only read; or a name on the hub")
     command.add_argument("out", metavar="OUT", help="the new folder, which must not exist yet")
     command.add_argument(
@@ -49,3 +40,15 @@ def convert(options: argparse.Namespace) -> None:
         f"{options.out}: {tensors} in {', '.join(converted.weights)}; "
         f"{len(converted.copied)} other files copied as they are"
     )
+
+
+COMMAND = Command(
+    convert,
+    add_options,
+    "Write a model whose weights are pickles (pytorch_model.bin) into a new folder, with all "
+    "tensors in safetensors.",
+    (
+        "minibert convert ./my-model ./my-model-safetensors",
+        "minibert convert ./my-model ./my-model-safetensors --python ~/torch-env/bin/python",
+    ),
+)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import Any
 
-from minibert.commands.options import add_command, add_model, load
+from minibert.commands.command import Command
+from minibert.commands.opening import load
+from minibert.commands.options import add_model, add_model_options
 from minibert.commands.output import say
-from minibert.commands.score import ranking
+from minibert.commands.ranking import ranking
 
-__all__ = ["add"]
+__all__ = ["COMMAND"]
 
 DEMO_QUERY = "How many people live in London?"
 DEMO_DOCUMENTS = [
@@ -19,14 +20,8 @@ DEMO_DOCUMENTS = [
 ]
 
 
-def add(commands: Any) -> None:
-    command = add_command(
-        commands,
-        demo,
-        "Rank two texts about London for a question, and say how long it took.",
-        "minibert demo",
-        "minibert demo --model sentence-transformers/all-MiniLM-L6-v2",
-    )
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_model_options(command)
     add_model(command)
 
 
@@ -44,3 +39,11 @@ def demo(options: argparse.Namespace) -> None:
         f"{options.model}, {model.similarity_fn_name}: loaded in {loaded - start:.2f} s, "
         f"three texts in {ended - loaded:.3f} s"
     )
+
+
+COMMAND = Command(
+    demo,
+    add_options,
+    "Rank two texts about London for a question, and say how long it took.",
+    ("minibert demo", "minibert demo --model sentence-transformers/all-MiniLM-L6-v2"),
+)

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, BinaryIO, NamedTuple
 
+from minibert.commands.command import Command
+from minibert.commands.opening import load
 from minibert.commands.options import (
     MODEL_VARIABLE,
-    add_command,
-    load,
+    add_model_options,
+    add_several,
     named_model,
     positive,
     shows_progress,
@@ -35,7 +37,7 @@ from minibert.evaluation import (
 )
 from minibert.evaluation.collection import CORPUS_FILES
 
-__all__ = ["add"]
+__all__ = ["COMMAND"]
 
 
 class Result(NamedTuple):
@@ -46,17 +48,8 @@ class Result(NamedTuple):
     per_query: Measured
 
 
-def add(commands: Any) -> None:
-    command = add_command(
-        commands,
-        evaluate,
-        "Measure how well a model, or a TREC run, ranks the documents of a collection.",
-        "minibert eval sentence-transformers/all-MiniLM-L6-v2",
-        "minibert eval ./my-model ./cranfield --json",
-        "minibert eval ./my-model ./cranfield --run mine.trec --against ./my-older-model",
-        "minibert eval mine.trec ./cranfield/qrels.tsv --against theirs.trec",
-        name="eval",
-    )
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_model_options(command)
     command.add_argument(
         "model",
         metavar="MODEL",
@@ -65,15 +58,13 @@ def add(commands: Any) -> None:
         help="a folder, a name on the hub, or the file of a TREC run; before a DATASET, or "
         f"${MODEL_VARIABLE} on the sample, if that is set",
     )
-    command.add_argument(
+    add_several(
+        command,
         "datasets",
-        metavar="DATASET",
-        nargs="*",
-        default=[],
-        help="a folder with corpus.jsonl, queries.jsonl and qrels.tsv or qrels/test.tsv, as BEIR "
+        "DATASET",
+        "a folder with corpus.jsonl, queries.jsonl and qrels.tsv or qrels/test.tsv, as BEIR "
         "has them; for runs, a file of judgements will do (default: a small sample)",
     )
-    command.set_defaults(takes_more="datasets")  # argparse forgets one that stands behind an option
     command.add_argument(
         "--qrels",
         metavar="FILE",
@@ -136,6 +127,19 @@ def evaluate(options: argparse.Namespace) -> None:
     else:
         print_table(result, other, p)
         say(", ".join(f"{name} {count}" for name, count in counts.items() if count is not None))
+
+
+COMMAND = Command(
+    evaluate,
+    add_options,
+    "Measure how well a model, or a TREC run, ranks the documents of a collection.",
+    (
+        "minibert eval sentence-transformers/all-MiniLM-L6-v2",
+        "minibert eval ./my-model ./cranfield --json",
+        "minibert eval ./my-model ./cranfield --run mine.trec --against ./my-older-model",
+        "minibert eval mine.trec ./cranfield/qrels.tsv --against theirs.trec",
+    ),
+)
 
 
 def read_dataset(options: argparse.Namespace) -> Collection:

@@ -7,7 +7,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from minibert.commands.options import add_command, add_model, load, positive
+from minibert.commands.command import Command
+from minibert.commands.opening import load
+from minibert.commands.options import add_model, add_model_options, add_several, positive
 from minibert.commands.output import output, print_json
 from minibert.commands.texts import read_whole, warn_of_file
 from minibert.common.escapes import visible
@@ -16,28 +18,20 @@ if TYPE_CHECKING:
     from minibert.explain import Difference, Explanation
     from minibert.models.sentence_transformer import SentenceTransformer
 
-__all__ = ["add"]
+__all__ = ["COMMAND"]
 
 # What the score loses without each word: of "query" and of "document".
 Lost: TypeAlias = "dict[str, list[Difference]]"
 
 
-def add(commands: Any) -> None:
-    command = add_command(
-        commands,
-        explain,
-        "Say which words of a query and a document made their score what it is.",
-        'minibert explain "Who barks?" "A dog barks." --words 3',
-        'minibert explain "Who barks?" --file page.txt --html why.html',
-        'minibert explain "Who barks?" - --json < page.txt',
-    )
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_model_options(command)
     command.add_argument("query", metavar="QUERY", help="a text; - is standard input")
-    command.add_argument(
+    add_several(
+        command,
         "documents",
-        metavar="DOCUMENT",
-        nargs="*",
-        default=[],
-        help="a text; - is standard input, also if there is no DOCUMENT",
+        "DOCUMENT",
+        "a text; - is standard input, also if there is no DOCUMENT",
     )
     add_model(command)
     command.add_argument(
@@ -63,7 +57,7 @@ def add(commands: Any) -> None:
     command.add_argument("--svg", metavar="FILE", help="write a picture of all pairs; - is stdout")
     command.add_argument("--html", metavar="FILE", help="write a page to look around in")
     # What is cut off is said with the rest, not in the log.
-    command.set_defaults(on_long="ignore", takes_more="documents")
+    command.set_defaults(on_long="ignore")
 
 
 def explain(options: argparse.Namespace) -> None:
@@ -88,6 +82,18 @@ def explain(options: argparse.Namespace) -> None:
     elif not any(to_stdout):
         show(explanation, lost, options.words)
     write_pictures(options, model, explanation, (query, document))
+
+
+COMMAND = Command(
+    explain,
+    add_options,
+    "Say which words of a query and a document made their score what it is.",
+    (
+        'minibert explain "Who barks?" "A dog barks." --words 3',
+        'minibert explain "Who barks?" --file page.txt --html why.html',
+        'minibert explain "Who barks?" - --json < page.txt',
+    ),
+)
 
 
 def explain_no_sum(

@@ -1,4 +1,4 @@
-"""Vectors in files: one writer a format. Where the files go is the caller's to say."""
+"""Vectors in files: a row a format. Where the files go is the caller's to say."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minibert.common.arrays import Array
 from minibert.common.escapes import json_line
 from minibert.common.files import npy_pieces
 
-__all__ = ["FORMATS", "Batch", "write_jsonl", "write_npy"]
+__all__ = ["FORMATS", "Batch", "Format", "write_jsonl", "write_npy"]
 
 
 class Batch(NamedTuple):
@@ -20,6 +20,14 @@ class Batch(NamedTuple):
     texts: Sequence[str]
     vectors: Array  # (n, D)
     ids: Sequence[str | None] = ()  # of each text, or none at all
+
+
+class Format(NamedTuple):
+    """A row of FORMATS: what `minibert embed` has to know of a format."""
+
+    write: Callable[[Iterable[Batch], BinaryIO], None]
+    holds: str  # for --help
+    is_text: bool = True  # so that a terminal can show it
 
 
 def write_jsonl(batches: Iterable[Batch], file: BinaryIO) -> None:
@@ -45,7 +53,7 @@ def write_npy(batches: Iterable[Batch], file: BinaryIO) -> None:
 
 
 # The name of a format, which is also its files' suffix -> the writer.
-FORMATS: dict[str, Callable[[Iterable[Batch], BinaryIO], None]] = {
-    "jsonl": write_jsonl,
-    "npy": write_npy,
+FORMATS: dict[str, Format] = {
+    "jsonl": Format(write_jsonl, "a text, its id if it has one, and its vector a line"),
+    "npy": Format(write_npy, "one matrix", is_text=False),
 }

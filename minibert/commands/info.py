@@ -6,10 +6,12 @@ import argparse
 from typing import Any
 
 from minibert.bert.parameters import Config
-from minibert.commands.options import MODEL_VARIABLE, add_command, load, named_model
-from minibert.commands.output import print_json, say
+from minibert.commands.command import Command
+from minibert.commands.opening import load
+from minibert.commands.options import MODEL_VARIABLE, add_model_options, named_model
+from minibert.commands.output import print_facts, print_json, say
 
-__all__ = ["add", "print_facts"]
+__all__ = ["COMMAND"]
 
 OF_EVERY_FAMILY = (
     *("model_type", "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"),
@@ -18,15 +20,8 @@ OF_EVERY_FAMILY = (
 )
 
 
-def add(commands: Any) -> None:
-    command = add_command(
-        commands,
-        info,
-        "Tell what a model is: sizes, pooling, metric, maximum length, the weights' sha256.",
-        "minibert info sentence-transformers/all-MiniLM-L6-v2",
-        "minibert info ./my-model --json",
-        "minibert info --supported",
-    )
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_model_options(command)
     what = command.add_mutually_exclusive_group(required=named_model() is None)
     what.add_argument(
         "model",
@@ -70,6 +65,18 @@ def info(options: argparse.Namespace) -> None:
     print_facts(facts, options.json)
 
 
+COMMAND = Command(
+    info,
+    add_options,
+    "Tell what a model is: sizes, pooling, metric, maximum length, the weights' sha256.",
+    (
+        "minibert info sentence-transformers/all-MiniLM-L6-v2",
+        "minibert info ./my-model --json",
+        "minibert info --supported",
+    ),
+)
+
+
 def facts_of(config: Config) -> dict[str, Any]:
     """The sizes and choices of a model; what only some families have, where it says something."""
     own = config._asdict()
@@ -100,13 +107,3 @@ def print_supported(as_json: bool) -> None:
         runs = ("yes" if model["runs"] else "no") + (f": {model['remark']}" * bool(model["remark"]))
         metric = model["metric"] or ""
         say(f"{model['model']:62}{model['model_type']:13}{size:>5}{tokens:>8}  {metric:8}{runs}")
-
-
-def print_facts(facts: dict[str, Any], as_json: bool) -> None:
-    """Names and values: one object, or a table."""
-    if as_json:
-        print_json(facts)
-        return
-    for name, fact in facts.items():
-        shown = ", ".join(map(str, fact)) or "none" if isinstance(fact, list) else fact
-        say(f"{name:24}{shown}")

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from minibert.commands.options import add_command, add_corpus_model, positive, shows_progress
+from minibert.commands.command import Command
+from minibert.commands.opening import corpus_model
+from minibert.commands.options import (
+    add_built_corpus,
+    add_corpus_model,
+    add_model_options,
+    add_output,
+    positive,
+    shows_progress,
+)
 from minibert.commands.output import output
-from minibert.commands.search import model_of
 from minibert.common.escapes import json_line
 from minibert.common.progress import progress
 
@@ -15,21 +23,13 @@ if TYPE_CHECKING:
     from minibert.corpus.corpus import Corpus
     from minibert.pictures.corpus_map import Question
 
-__all__ = ["add"]
+__all__ = ["COMMAND"]
 
 
-def add(commands: Any) -> None:
-    command = add_command(
-        commands,
-        draw,
-        "Draw a corpus as a map: an HTML page that needs no network, with its search and texts.",
-        "minibert map my-corpus -o map.html",
-        'minibert map my-corpus -o map.html --query "How many people live in London?"',
-        "minibert map my-corpus --json",
-        name="map",
-    )
-    command.add_argument("folder", metavar="DIR", help="made by `minibert index build`")
-    command.add_argument("--output", "-o", metavar="FILE", default="-", help="default: stdout")
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_model_options(command)
+    add_built_corpus(command)
+    add_output(command)
     command.add_argument(
         "--method",
         choices=["pca", "umap"],
@@ -64,6 +64,18 @@ def draw(options: argparse.Namespace) -> None:
         file.write(made.encode())
 
 
+COMMAND = Command(
+    draw,
+    add_options,
+    "Draw a corpus as a map: an HTML page that needs no network, with its search and texts.",
+    (
+        "minibert map my-corpus -o map.html",
+        'minibert map my-corpus -o map.html --query "How many people live in London?"',
+        "minibert map my-corpus --json",
+    ),
+)
+
+
 def opened(options: argparse.Namespace) -> tuple[Corpus, Question | None]:
     """The corpus, and the question as its model sees it; without one, no model is opened."""
     if options.query is None:
@@ -73,5 +85,5 @@ def opened(options: argparse.Namespace) -> tuple[Corpus, Question | None]:
     from minibert.corpus.search import Index
     from minibert.pictures.corpus_map import ask
 
-    index = Index(options.folder, model_of(options), threads=options.threads)
+    index = Index(options.folder, corpus_model(options), threads=options.threads)
     return index.corpus, ask(index, options.query)

@@ -1,62 +1,43 @@
-"""The options that several commands share, and the model that they name."""
+"""The options that several commands share, a function a group.
+
+No option of one command alone, and nothing is opened or read.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from minibert.common.progress import is_watched
-from minibert.documents.reading import FORMS
+from minibert.documents import FORMS
 from minibert.kernels import devices
 from minibert.kernels.devices import available_threads
-from minibert.models.sentence_transformer import DEFAULT_MODEL, SentenceTransformer
-
-if TYPE_CHECKING:
-    from minibert.corpus.manifest import Settings
+from minibert.models.sentence_transformer import DEFAULT_MODEL
 
 __all__ = [
     "MODEL_VARIABLE",
-    "add_command",
+    "add_built_corpus",
     "add_common",
+    "add_corpus",
+    "add_corpus_and_files",
     "add_corpus_model",
     "add_hub_options",
     "add_input_format",
     "add_model",
     "add_model_and_texts",
-    "load",
-    "load_for_corpus",
+    "add_model_options",
+    "add_on_long",
+    "add_output",
+    "add_pack_tokens",
+    "add_several",
+    "add_texts",
+    "add_vector_options",
     "named_model",
-    "opened_as",
     "positive",
     "shows_progress",
 ]
 
 MODEL_VARIABLE = "MINIBERT_MODEL"  # in the environment: the model where none is given
-
-
-def add_command(
-    commands: Any,
-    run: Any,
-    summary: str,
-    *examples: str,
-    name: str | None = None,
-    opens_model: bool = True,
-) -> argparse.ArgumentParser:
-    """A command, under its function's name or another, with the options that all have."""
-    command: argparse.ArgumentParser = commands.add_parser(
-        name or run.__name__,
-        help=summary,
-        description=summary,
-        epilog="examples:\n" + "\n".join(f"  {example}" for example in examples),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(run=run)
-    add_common(command)
-    if opens_model:
-        add_model_options(command)
-    return command
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -72,13 +53,13 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def add_hub_options(command: argparse.ArgumentParser) -> None:
-    """Where a model is looked for."""
+    """The place of a model: its revision on the hub, and the folder of its cache."""
     command.add_argument("--revision", metavar="NAME", help="branch, tag or commit on the hub")
     command.add_argument("--cache-folder", metavar="DIR", help="where models of the hub are kept")
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
-    """How a model is opened and computed."""
+    """The place of a model, and how it computes: device, kind of numbers, threads, bits."""
     add_hub_options(command)
     command.add_argument(
         "--device", type=device_name, default="cpu", help="cpu, or cuda for a GPU (default cpu)"
@@ -110,6 +91,7 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
+    """The model, which the environment may name too."""
     command.add_argument(
         "--model",
         "-m",
@@ -130,24 +112,55 @@ def add_corpus_model(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_model_and_texts(command: argparse.ArgumentParser, name: str) -> None:
-    add_model(command)
-    command.add_argument("texts", nargs="*", default=[], metavar=name)
-    command.set_defaults(takes_more="texts")  # argparse forgets those that stand behind an option
+def add_several(
+    command: argparse.ArgumentParser, name: str, metavar: str, help: str | None = None
+) -> None:
+    """Any number of words, also behind an option, where argparse itself forgets them."""
+    command.add_argument(name, nargs="*", default=[], metavar=metavar, help=help)
+    command.set_defaults(takes_more=name)
+
+
+def add_texts(command: argparse.ArgumentParser, metavar: str, files_help: str) -> None:
+    """Texts as arguments, and the files that hold more."""
+    add_several(command, "texts", metavar)
     command.add_argument(
-        "--file",
-        "-f",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help=f"read a {name} from each line, or from each record of JSONL, CSV, TSV or Parquet, "
-        f"gzipped or not; - is standard input, also if no {name} is given",
+        "--file", "-f", action="append", default=[], metavar="FILE", help=files_help
+    )
+
+
+def add_model_and_texts(command: argparse.ArgumentParser, metavar: str) -> None:
+    """A model and the texts that it reads, of arguments and of files of any form."""
+    add_model(command)
+    add_texts(
+        command,
+        metavar,
+        f"read a {metavar} from each line, or from each record of JSONL, CSV, TSV or Parquet, "
+        f"gzipped or not; - is standard input, also if no {metavar} is given",
     )
     add_input_format(command, "--input-format")
 
 
+def add_built_corpus(command: argparse.ArgumentParser) -> None:
+    """The folder of a corpus, for commands that read it."""
+    command.add_argument("folder", metavar="DIR", help="made by `minibert index build`")
+
+
+def add_corpus(command: argparse.ArgumentParser) -> None:
+    """The folder of a corpus, for the commands of `minibert index`, and --json."""
+    command.add_argument("folder", metavar="DIR", help="the corpus")
+    command.add_argument("--json", action="store_true", help="print one object")
+
+
+def add_corpus_and_files(command: argparse.ArgumentParser) -> None:
+    """A corpus, and the files whose documents it takes in."""
+    add_corpus(command)
+    add_several(command, "files", "FILE", "- is standard input, also if no FILE is given")
+    add_input_format(command, "--format", "--input-format")
+    add_on_long(command)
+
+
 def add_input_format(command: argparse.ArgumentParser, *names: str) -> None:
-    """What the files hold, and which of their fields are read."""
+    """The form of the files, and the fields that are read of them."""
     command.add_argument(
         *names,
         dest="input_format",
@@ -167,6 +180,47 @@ def add_input_format(command: argparse.ArgumentParser, *names: str) -> None:
     )
 
 
+def add_vector_options(command: argparse.ArgumentParser, prompt_name_help: str) -> None:
+    """Prompts before the texts, and the dimensions and length of their vectors."""
+    command.add_argument("--prompt-name", metavar="NAME", help=prompt_name_help)
+    command.add_argument("--prompt", metavar="TEXT", help="goes before every text")
+    command.add_argument(
+        "--truncate-dim", type=positive, metavar="N", help="keep the first N dimensions"
+    )
+    command.add_argument(
+        "--normalize", action="store_true", help="divide each vector by its length"
+    )
+
+
+def add_on_long(command: argparse.ArgumentParser) -> None:
+    """The choice for texts that are too long."""
+    command.add_argument(
+        "--on-long",
+        choices=["warn", "error", "ignore", "window"],
+        default="warn",
+        help="texts above the model's maximum length: cut them and say so, stop, cut them in "
+        "silence, or take the mean of windows over all of it",
+    )
+
+
+def add_pack_tokens(
+    command: argparse.ArgumentParser, default: int | None, default_help: str
+) -> None:
+    """The size of a forward pass."""
+    command.add_argument(
+        "--pack-tokens",
+        type=positive,
+        default=default,
+        metavar="N",
+        help=f"tokens of one forward pass; lower it if memory runs out (default {default_help})",
+    )
+
+
+def add_output(command: argparse.ArgumentParser) -> None:
+    """The file that the result goes to."""
+    command.add_argument("--output", "-o", metavar="FILE", default="-", help="default: stdout")
+
+
 def device_name(text: str) -> str:
     """cpu, cuda or cuda:NUMBER, for argparse."""
     try:
@@ -182,42 +236,6 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 up")
     return int(text)
-
-
-def load(options: argparse.Namespace) -> SentenceTransformer:
-    """The model that the options name."""
-    return SentenceTransformer(
-        options.model,
-        revision=options.revision,
-        on_long=getattr(options, "on_long", "warn"),
-        **opened_as(options),
-    )
-
-
-def opened_as(options: argparse.Namespace) -> dict[str, Any]:
-    """The arguments that every model of a command is opened with, a cross-encoder too."""
-    return {
-        "device": options.device,
-        "dtype": options.dtype,
-        "cache_folder": options.cache_folder,
-        "local_files_only": options.offline,
-        "threads": options.threads,
-        "reproducible": options.reproducible,
-        # A command is done before a second copy of the weights would pay; bits are a program's.
-        "short_inputs": options.reproducible and options.short_inputs,
-    }
-
-
-def load_for_corpus(options: argparse.Namespace, settings: Settings) -> SentenceTransformer:
-    """The model that the options name, else the one that made the corpus of `options.folder`."""
-    if options.model is not None:
-        return load(options)
-    from minibert.corpus.corpus import place_of_model, telling_whose_model
-
-    options.model = place_of_model(Path(options.folder), settings.model)
-    options.revision = options.revision or settings.revision
-    with telling_whose_model(options.folder):
-        return load(options)
 
 
 def shows_progress(options: argparse.Namespace) -> bool:

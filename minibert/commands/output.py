@@ -16,7 +16,7 @@ from minibert.common.escapes import json_line, visible
 from minibert.common.files import replacing
 from minibert.errors import OutputError
 
-__all__ = ["output", "print_json", "say"]
+__all__ = ["output", "print_facts", "print_json", "say"]
 
 
 @contextmanager
@@ -53,3 +53,13 @@ def say(line: str = "") -> None:
 def print_json(content: dict[str, Any]) -> None:
     """One object on a line of its own."""
     print(json_line(content))
+
+
+def print_facts(facts: dict[str, Any], as_json: bool) -> None:
+    """Names and values: one object, or a table."""
+    if as_json:
+        print_json(facts)
+        return
+    for name, fact in facts.items():
+        shown = ", ".join(map(str, fact)) or "none" if isinstance(fact, list) else fact
+        say(f"{name:24}{shown}")

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-
-from minibert.commands.options import add_command, add_model_and_texts, load
+from minibert.commands.command import Command
+from minibert.commands.opening import load
+from minibert.commands.options import add_model_and_texts, add_model_options
 from minibert.commands.output import print_json, say
+from minibert.commands.ranking import ranking
 from minibert.commands.texts import read_texts
-from minibert.models.sentence_transformer import SentenceTransformer
 
-__all__ = ["add", "ranking"]
+__all__ = ["COMMAND"]
 
 
-def add(commands: Any) -> None:
-    command = add_command(
-        commands,
-        score,
-        "Score texts against a query by the model's own metric, best first.",
-        'minibert score "Who barks?" "A dog barks." "A cat sleeps."',
-        'minibert score "Who barks?" --file texts.txt --json',
-        'minibert score "Who barks?" --file documents.jsonl.gz',
-    )
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_model_options(command)
     command.add_argument("query", metavar="QUERY")
     add_model_and_texts(command, "DOC")
     command.add_argument("--json", action="store_true", help="an object a line instead of a table")
@@ -44,13 +35,13 @@ def score(options: argparse.Namespace) -> None:
             say(f"{result['score']:10.4f}  {named}{result['text']}")
 
 
-def ranking(
-    model: SentenceTransformer, query: str, documents: Sequence[str]
-) -> list[dict[str, Any]]:
-    """The documents with their scores and places in the list, best first, ties as they came."""
-    vector = model.encode(query, prompt_name="query")
-    scores = model.similarity(vector, model.encode(documents, prompt_name="document"))[0]
-    return [
-        {"score": float(scores[index]), "index": int(index), "text": documents[index]}
-        for index in np.argsort(-scores, kind="stable")
-    ]
+COMMAND = Command(
+    score,
+    add_options,
+    "Score texts against a query by the model's own metric, best first.",
+    (
+        'minibert score "Who barks?" "A dog barks." "A cat sleeps."',
+        'minibert score "Who barks?" --file texts.txt --json',
+        'minibert score "Who barks?" --file documents.jsonl.gz',
+    ),
+)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minibert.commands.command import Command
+from minibert.commands.opening import corpus_model, opened_as
 from minibert.commands.options import (
-    add_command,
+    add_built_corpus,
     add_corpus_model,
     add_input_format,
-    load_for_corpus,
-    opened_as,
+    add_model_options,
+    add_texts,
     positive,
 )
 from minibert.commands.output import output, print_json, say
@@ -24,32 +25,20 @@ from minibert.commands.texts import is_typed, names_of, read_ids, read_texts
 if TYPE_CHECKING:
     from minibert.corpus.search import Hit, Index
 
-__all__ = ["add"]
+__all__ = ["COMMAND"]
 
 DEFAULT_K = 10
 CHUNK_QUERIES = 1024  # how many are read and answered at a time
 SHOWN = 100  # characters of a text in the table
 
 
-def add(commands: Any) -> None:
-    command = add_command(
-        commands,
-        search,
-        "Find the documents of a corpus that are nearest to a question, or to each of many.",
-        'minibert search my-corpus "How many people live in London?"',
-        "minibert search my-corpus --file queries.jsonl -k 100 --run run.trec",
-        'minibert search my-corpus "Who barks?" --rerank cross-encoder/ms-marco-MiniLM-L6-v2',
-    )
-    command.add_argument("folder", metavar="DIR", help="made by `minibert index build`")
-    command.add_argument("texts", nargs="*", default=[], metavar="QUESTION")
-    command.set_defaults(takes_more="texts")
-    command.add_argument(
-        "--file",
-        "-f",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="read a question from each line, or from each record of JSONL (as BEIR's "
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_model_options(command)
+    add_built_corpus(command)
+    add_texts(
+        command,
+        "QUESTION",
+        "read a question from each line, or from each record of JSONL (as BEIR's "
         "queries.jsonl), CSV, TSV or Parquet, gzipped or not; - is standard input, also if no "
         "QUESTION is given",
     )
@@ -103,7 +92,7 @@ def search(options: argparse.Namespace) -> None:
     queries = read_queries(options)
     index = Index(
         options.folder,
-        model_of(options),
+        corpus_model(options),
         threads=options.threads,
         approximate=options.approximate,
     )
@@ -133,6 +122,18 @@ def search(options: argparse.Namespace) -> None:
         return
     for id, text, hits in answers():
         show(options, index, id, text, hits)
+
+
+COMMAND = Command(
+    search,
+    add_options,
+    "Find the documents of a corpus that are nearest to a question, or to each of many.",
+    (
+        'minibert search my-corpus "How many people live in London?"',
+        "minibert search my-corpus --file queries.jsonl -k 100 --run run.trec",
+        'minibert search my-corpus "Who barks?" --rerank cross-encoder/ms-marco-MiniLM-L6-v2',
+    ),
+)
 
 
 def write_answers(name: str, answers: Iterator[tuple[str, str, list[Hit]]]) -> None:
@@ -175,16 +176,6 @@ def read_queries(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     """Questions with their ids, or numbers from 1 where they have none."""
     numbered = enumerate(read_texts(options), start=1)
     return ((str(number) if one.id is None else one.id, one.text) for number, one in numbered)
-
-
-def model_of(options: argparse.Namespace) -> Any:
-    """The model that made the corpus, opened as the options say."""
-    from minibert.corpus.manifest import read_manifest
-
-    settings = read_manifest(Path(options.folder)).settings
-    model = load_for_corpus(options, settings)
-    model.similarity_fn_name = settings.metric
-    return model
 
 
 def reranker(options: argparse.Namespace) -> Any:

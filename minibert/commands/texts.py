@@ -8,14 +8,13 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from minibert.documents.reading import (
-    SUFFIXES,
+from minibert.documents import (
     Document,
     Fields,
+    form_by_suffix,
     lines_in,
     read_documents,
     standard_input,
-    suffix_of,
 )
 
 __all__ = [
@@ -88,7 +87,7 @@ def read_whole(name: str) -> str:
 
 def refuse_records(name: str, expected: str) -> None:
     """Raise ValueError for a file whose name says that it holds records and no plain text."""
-    form = SUFFIXES.get(suffix_of(name), "text")
+    form = form_by_suffix(name) or "text"
     if form != "text":
         raise ValueError(f"{name!r} holds {form} by its name; {expected}.")
 

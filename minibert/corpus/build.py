@@ -25,7 +25,7 @@ from minibert.corpus.corpus import DTYPES, Corpus, deleted_path
 from minibert.corpus.fingerprint import DigestCache, fingerprint_of
 from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_manifest
 from minibert.corpus.writer import Advance, Writer, begin, clear_leftovers, make_folder
-from minibert.documents.reading import Document
+from minibert.documents import Document
 from minibert.errors import CorpusError
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.tokens.truncation import OnLong, check_on_long

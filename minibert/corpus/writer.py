@@ -30,7 +30,7 @@ from minibert.corpus.manifest import (
     write_manifest,
 )
 from minibert.corpus.shards import Shard, digest_of, write_shard
-from minibert.documents.reading import Document
+from minibert.documents import Document
 from minibert.errors import CorpusError, OutputError
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import quantize_embeddings, ranges_of
@@ -326,7 +326,7 @@ def item_of(document: Document, number: int) -> Item:
     if not isinstance(document, Document):
         raise TypeError(
             f"Document {number} is {document!r:.60}; expected a "
-            "minibert.documents.reading.Document, as Document(id, text, origin)."
+            "minibert.documents.Document, as Document(id, text, origin)."
         )
     id = str(number) if document.id is None else document.id
     try:

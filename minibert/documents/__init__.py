@@ -1,1 +1,31 @@
-"""Files and streams -> documents."""
+"""Files and streams -> documents: texts with their ids, and the place where each stands.
+
+    from minibert.documents import read_documents
+
+In reading order:
+
+- `reading`: `read_documents` and `count_documents`, over all forms
+- `document`: a document, and the fields of a record that make one
+- `forms`: a form is a row: its reader, suffixes and count
+- `sources`: a name -> its file, or standard input
+- `lines`: bytes -> lines of text
+- `text`, `jsonl`, `tables`, `parquet`: what reads a form
+"""
+
+from minibert.documents.document import Document, Fields
+from minibert.documents.forms import FORMS, Form, form_by_suffix
+from minibert.documents.lines import lines_in
+from minibert.documents.reading import count_documents, read_documents
+from minibert.documents.sources import standard_input
+
+__all__ = [
+    "FORMS",
+    "Document",
+    "Fields",
+    "Form",
+    "count_documents",
+    "form_by_suffix",
+    "lines_in",
+    "read_documents",
+    "standard_input",
+]

@@ -23,7 +23,7 @@ import numpy as np
 
 from minibert.common.arrays import Array
 from minibert.common.escapes import has_controls
-from minibert.documents.reading import lines_in, read_documents
+from minibert.documents import lines_in, read_documents
 
 __all__ = [
     "CORPUS_FILES",

@@ -9,7 +9,7 @@ from minibert import BertForMaskedLM, BertModel, CheckpointError, CrossEncoder, 
 from minibert.commands import cli
 from minibert.corpus.build import build
 from minibert.corpus.corpus import Corpus
-from minibert.documents.reading import Document
+from minibert.documents import Document
 
 TEXTS = ["the cat sat on a mat", "a dog", "", "London"]
 NAMES = {

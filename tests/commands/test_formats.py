@@ -1,14 +1,16 @@
-"""Both formats give back the texts and the very float32 numbers that went in."""
+"""Formats give back the texts and the very float32 numbers that went in; one may be added."""
 
 import io
 import json
 import re
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from command_line import GELU
 
-from minibert.commands.formats import FORMATS, Batch, write_jsonl, write_npy
+from minibert.commands.formats import FORMATS, Batch, Format, write_jsonl, write_npy
 
 TEXTS = [
     "the cat sat.",
@@ -137,16 +139,41 @@ def test_npy_without_texts_keeps_the_width():
     assert read.dtype == np.float32
 
 
-@pytest.mark.parametrize("write", FORMATS.values(), ids=FORMATS)
-def test_how_texts_are_batched_does_not_show(write):
+@pytest.mark.parametrize("name", FORMATS)
+def test_how_texts_are_batched_does_not_show(name):
     vectors = vectors_of(len(TEXTS))
     cuts = [0, 0, 1, 5, 5, len(TEXTS)]
     batches = [(TEXTS[start:end], vectors[start:end]) for start, end in pairwise(cuts)]
+    write = FORMATS[name].write
     assert written(write, batches) == written(write, [(TEXTS, vectors)])
 
 
 def test_jsonl_and_npy_hold_the_same_numbers():
     batches = [(TEXTS, vectors_of(len(TEXTS)))]
-    lines = read_jsonl(written(FORMATS["jsonl"], batches))
+    lines = read_jsonl(written(write_jsonl, batches))
     numbers = np.array([line["vector"] for line in lines], dtype=np.float32)
-    np.testing.assert_array_equal(numbers, read_npy(written(FORMATS["npy"], batches)))
+    np.testing.assert_array_equal(numbers, read_npy(written(write_npy, batches)))
+
+
+def write_fvecs(batches, file):
+    """Write each vector behind its number of dimensions, as sets of vectors are often given."""
+    for _, vectors, _ in batches:
+        for vector in vectors:
+            file.write(np.int32(len(vector)).tobytes() + vector.tobytes())
+
+
+def test_a_format_from_outside_is_written_by_name_and_by_suffix(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS, "fvecs", Format(write_fvecs, "for other searches", is_text=False))
+    expected = run("embed", "-m", GELU, "the cat", "a").vectors
+    run("embed", "-m", GELU, "the cat", "a", "-o", tmp_path / "a.fvecs")
+    run("embed", "-m", GELU, "the cat", "a", "-o", tmp_path / "b", "--format", "fvecs")
+    content = (tmp_path / "a.fvecs").read_bytes()
+    assert (tmp_path / "b").read_bytes() == content
+    rows = np.frombuffer(content, dtype=np.int32).reshape(2, 21)
+    assert rows[:, 0].tolist() == [20, 20]
+    np.testing.assert_array_equal(rows[:, 1:].view(np.float32), expected)
+    assert "fvecs: for other searches" in " ".join(run("embed", "--help").out.split())
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    result = run("embed", "-m", GELU, "--format", "fvecs", "a")
+    assert result.code == 65
+    assert "fvecs is no text for a terminal" in result.err

@@ -14,7 +14,7 @@ from minibert.corpus.corpus import Corpus
 from minibert.corpus.graph import build_graph, open_graph, recall_of
 from minibert.corpus.search import Index
 from minibert.corpus.verify import verify
-from minibert.documents.reading import Document
+from minibert.documents import Document
 from minibert.errors import CorpusError, MissingLibraryError, OutputError
 from minibert.kernels import devices
 

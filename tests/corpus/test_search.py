@@ -15,7 +15,7 @@ from minibert.commands import cli
 from minibert.common.escapes import has_controls
 from minibert.corpus.build import build, delete
 from minibert.corpus.search import Hit, Index
-from minibert.documents.reading import Document, read_documents
+from minibert.documents import Document, read_documents
 from minibert.errors import CorpusError
 from minibert.kernels import devices
 from minibert.scoring.hamming import nearest_bits

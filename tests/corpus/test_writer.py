@@ -133,7 +133,7 @@ def test_a_longer_input_than_the_finished_one_is_refused(folder, model):
 
 def test_texts_in_place_of_documents_are_told_how_they_are_made(folder, model):
     for given in ("the cat", ["the cat"], [("1", "the cat")]):
-        with pytest.raises(TypeError, match=r"expected a minibert\.documents\.reading\.Document"):
+        with pytest.raises(TypeError, match=r"expected a minibert\.documents\.Document"):
             build(folder, given, model)
 
 

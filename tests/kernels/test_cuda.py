@@ -24,7 +24,7 @@ from minibert.bert.forward import hidden_states
 from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import Pack, firsts, packs, places_of
 from minibert.corpus.build import build
-from minibert.documents.reading import Document
+from minibert.documents import Document
 from minibert.errors import CheckpointError, CorpusError, DeviceError
 from minibert.kernels import cpu as kernels
 from minibert.kernels.activations import ACTIVATIONS

@@ -17,7 +17,7 @@ from minibert import Corpus, SentenceTransformer
 from minibert.commands import cli
 from minibert.corpus.build import build, delete
 from minibert.corpus.search import Index
-from minibert.documents.reading import Document
+from minibert.documents import Document
 from minibert.errors import CorpusError
 from minibert.models.sentence_transformer import DEFAULT_MODEL
 from minibert.pictures.corpus_map import ask, corpus_map

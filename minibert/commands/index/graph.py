@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from minibert.commands.options import add_command, add_corpus_model, shows_progress
-from minibert.commands.search import model_of
+from minibert.commands.command import Command
+from minibert.commands.opening import corpus_model
+from minibert.commands.options import (
+    add_built_corpus,
+    add_corpus_model,
+    add_model_options,
+    shows_progress,
+)
 from minibert.common.progress import progress
 
-__all__ = ["add"]
+__all__ = ["COMMAND"]
 
 
-def add(commands: Any) -> None:
-    command = add_command(
-        commands,
-        graph,
-        "Make the graph of a corpus's vectors for `minibert search --approximate`, by usearch.",
-        "minibert index graph my-corpus",
-    )
-    command.add_argument("folder", metavar="DIR", help="made by `minibert index build`")
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_model_options(command)
+    add_built_corpus(command)
     add_corpus_model(command)
 
 
@@ -28,8 +28,16 @@ def graph(options: argparse.Namespace) -> None:
     from minibert.corpus.graph import build_graph, recall_of
     from minibert.corpus.search import Index
 
-    index = Index(options.folder, model_of(options), threads=options.threads)
+    index = Index(options.folder, corpus_model(options), threads=options.threads)
     with progress(len(index.corpus), shows_progress(options), "vector") as advance:
         made = build_graph(index.corpus, index.vectors, advance, threads=index.threads)
     recall = recall_of(made, threads=index.threads)
     print(f"recall@10 {recall:.4f}, of vectors of the corpus against exact search")
+
+
+COMMAND = Command(
+    graph,
+    add_options,
+    "Make the graph of a corpus's vectors for `minibert search --approximate`, by usearch.",
+    ("minibert index graph my-corpus",),
+)

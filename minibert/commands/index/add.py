@@ -1,0 +1,46 @@
+"""minibert index add: the documents of files -> a corpus that is there."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from minibert.commands.command import Command
+from minibert.commands.index.report import report, watched
+from minibert.commands.opening import load_for_corpus
+from minibert.commands.options import add_corpus_and_files, add_corpus_model, add_model_options
+from minibert.commands.texts import documents_in
+
+__all__ = ["COMMAND"]
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_model_options(command)
+    add_corpus_model(command)
+    add_corpus_and_files(command)
+
+
+def add_documents(options: argparse.Namespace) -> None:
+    """minibert index add."""
+    from minibert.corpus.build import add
+    from minibert.corpus.manifest import read_manifest
+
+    documents = documents_in(options.files or ["-"], options)
+    settings = read_manifest(Path(options.folder)).settings
+    options.reproducible = options.reproducible or settings.reproducible
+    options.revision = options.revision or settings.revision
+    model = load_for_corpus(options, settings)
+    with watched(options) as advance:
+        written = add(options.folder, documents, model, on_long=options.on_long, advance=advance)
+    report(options, *written)
+
+
+COMMAND = Command(
+    add_documents,
+    add_options,
+    "Add the documents of files to a corpus, with the model and settings it was built with.",
+    (
+        "minibert index add my-corpus more.jsonl",
+        "minibert index add my-corpus - --format jsonl < more.jsonl",
+    ),
+)

@@ -1,0 +1,87 @@
+"""minibert index build: the documents of files -> a corpus on disk."""
+
+from __future__ import annotations
+
+import argparse
+
+from minibert.commands.command import Command
+from minibert.commands.index.report import report, watched
+from minibert.commands.opening import load
+from minibert.commands.options import (
+    add_corpus_and_files,
+    add_model,
+    add_model_options,
+    add_pack_tokens,
+    add_vector_options,
+    positive,
+)
+from minibert.commands.texts import documents_in
+
+__all__ = ["COMMAND"]
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    add_model_options(command)
+    add_model(command)
+    add_corpus_and_files(command)
+    command.add_argument(
+        "--precision",
+        choices=["float32", "float16", "int8", "binary"],
+        default="float32",
+        help="of the vectors: numbers of 4, 2 or 1 bytes, or a bit a number (default float32)",
+    )
+    add_vector_options(command, "a prompt of the model's (default 'document')")
+    add_pack_tokens(command, 1024, "1024")
+    command.add_argument("--no-texts", action="store_true", help="keep ids and vectors only")
+    command.add_argument(
+        "--shard-documents",
+        type=positive,
+        metavar="N",
+        help="a shard ends with its Nth document (default 8192)",
+    )
+    command.add_argument(
+        "--shard-characters",
+        type=positive,
+        metavar="N",
+        help="or with the document that brings it to N characters (default 2000000); what is lost "
+        "when a run is killed is at most the shard under way",
+    )
+
+
+def build(options: argparse.Namespace) -> None:
+    """minibert index build."""
+    from minibert.corpus.build import SHARD_CHARACTERS, SHARD_DOCUMENTS, build
+
+    documents = documents_in(options.files or ["-"], options)
+    model = load(options)
+    with watched(options) as advance:
+        written = build(
+            options.folder,
+            documents,
+            model,
+            model_name=options.model,
+            precision=options.precision,
+            prompt=options.prompt,
+            prompt_name=options.prompt_name,
+            truncate_dim=options.truncate_dim,
+            normalize=options.normalize,
+            on_long=options.on_long,
+            pack_tokens=options.pack_tokens,
+            texts=not options.no_texts,
+            shard_documents=options.shard_documents or SHARD_DOCUMENTS,
+            shard_characters=options.shard_characters or SHARD_CHARACTERS,
+            advance=advance,
+        )
+    report(options, *written)
+
+
+COMMAND = Command(
+    build,
+    add_options,
+    "Turn the documents of files into a corpus in DIR; stopped, the same command goes on.",
+    (
+        "minibert index build my-corpus corpus.jsonl",
+        "minibert index build my-corpus table.csv --id-field key --text-field body",
+        "zcat lines.gz | minibert index build my-corpus -",
+    ),
+)

@@ -1,0 +1,65 @@
+"""Options -> the model that they name, opened as they say. Start at load."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minibert.models.sentence_transformer import SentenceTransformer
+
+if TYPE_CHECKING:
+    from minibert.corpus.manifest import Settings
+
+__all__ = ["corpus_model", "load", "load_for_corpus", "opened_as"]
+
+
+def load(options: argparse.Namespace) -> SentenceTransformer:
+    """The model that the options name."""
+    return SentenceTransformer(
+        options.model,
+        revision=options.revision,
+        on_long=getattr(options, "on_long", "warn"),
+        **opened_as(options),
+    )
+
+
+def opened_as(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments that every model of a command is opened with, a cross-encoder too."""
+    return {
+        "device": options.device,
+        "dtype": options.dtype,
+        "cache_folder": options.cache_folder,
+        "local_files_only": options.offline,
+        "threads": options.threads,
+        "reproducible": options.reproducible,
+        # A command is done before a second copy of the weights would pay; bits are a program's.
+        "short_inputs": options.reproducible and options.short_inputs,
+    }
+
+
+def corpus_model(options: argparse.Namespace) -> SentenceTransformer:
+    """The model of the corpus in `options.folder`, as load_for_corpus opens it."""
+    from minibert.corpus.manifest import read_manifest
+
+    return load_for_corpus(options, read_manifest(Path(options.folder)).settings)
+
+
+def load_for_corpus(options: argparse.Namespace, settings: Settings) -> SentenceTransformer:
+    """The model that the options name, else the one that made the corpus of `options.folder`.
+
+    Its metric is the corpus's.
+    """
+    model = load(options) if options.model is not None else load_own(options, settings)
+    model.similarity_fn_name = settings.metric
+    return model
+
+
+def load_own(options: argparse.Namespace, settings: Settings) -> SentenceTransformer:
+    """The model that made the corpus, from where it lay."""
+    from minibert.corpus.corpus import place_of_model, telling_whose_model
+
+    options.model = place_of_model(Path(options.folder), settings.model)
+    options.revision = options.revision or settings.revision
+    with telling_whose_model(options.folder):
+        return load(options)

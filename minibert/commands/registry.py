@@ -1,0 +1,37 @@
+"""The commands: a row each, under the word that calls it, in the order of `minibert --help`.
+
+A new command is a file with a Command in it, and a row of COMMANDS.
+"""
+
+from __future__ import annotations
+
+from minibert.commands import convert, demo, embed, evaluate, explain, info, map, score, search
+from minibert.commands.command import Command, Group
+from minibert.commands.index import add, build, delete, graph, verify
+from minibert.commands.index import info as index_info
+
+__all__ = ["COMMANDS"]
+
+COMMANDS: dict[str, Command | Group] = {
+    "embed": embed.COMMAND,
+    "score": score.COMMAND,
+    "explain": explain.COMMAND,
+    "info": info.COMMAND,
+    "convert": convert.COMMAND,
+    "index": Group(
+        "Build a corpus on disk, add to it, delete from it, verify it.",
+        "A corpus on disk: the vectors, ids and texts of many documents.",
+        {
+            "build": build.COMMAND,
+            "add": add.COMMAND,
+            "delete": delete.COMMAND,
+            "verify": verify.COMMAND,
+            "info": index_info.COMMAND,
+            "graph": graph.COMMAND,
+        },
+    ),
+    "search": search.COMMAND,
+    "map": map.COMMAND,
+    "eval": evaluate.COMMAND,
+    "demo": demo.COMMAND,
+}

@@ -1,0 +1,67 @@
+"""JSON Lines -> documents: an object each, as BEIR has them. Start at read_jsonl."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from minibert.documents.document import Document, Fields, Maker
+from minibert.documents.lines import lines_of
+
+__all__ = ["read_jsonl"]
+
+EXAMPLE = '{"_id": "1", "title": "A title", "text": "A text."}'
+HALF = re.compile("[\ud800-\udfff]")
+
+
+def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document]:
+    """A JSON object a line; blank lines are skipped."""
+    make = Maker(fields)
+    for number, line in enumerate(lines_of(stream, name), start=1):
+        if not line or line.isspace():
+            continue
+        origin = f"{name}, line {number}"
+        try:
+            content = json.loads(line, object_pairs_hook=record_of)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(
+                f"{origin} is not JSON: {error}. Expected an object a line, as {EXAMPLE}."
+            ) from error
+        if not isinstance(content, dict):
+            raise ValueError(
+                f"{origin} holds a {type(content).__name__}; expected an object, as {EXAMPLE}."
+            )
+        if isinstance(content, Doubled):
+            raise ValueError(
+                f"{origin} has two fields {content.name!r}; expected one, or a text would be lost."
+            )
+        document = make.document(content, origin)
+        if "\\u" in line:
+            check_characters(document)
+        yield document
+
+
+def check_characters(document: Document) -> None:
+    """Raise ValueError for half of a character, which JSON can write and UTF-8 cannot."""
+    half = HALF.search((document.id or "") + document.text)
+    if half is not None:
+        raise ValueError(
+            f"{document.origin} has a lone surrogate, {half.group()!r}, which is no character."
+        )
+
+
+class Doubled(dict[str, Any]):
+    """A JSON object in which a name stood twice, of which Python would keep the last."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        names = [name for name, _ in pairs]
+        self.name = next(name for name in names if names.count(name) > 1)
+
+
+def record_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What stands in a JSON object; Doubled if a name stands there twice."""
+    record = dict(pairs)
+    return record if len(record) == len(pairs) else Doubled(pairs)

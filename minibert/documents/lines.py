@@ -1,0 +1,72 @@
+"""Bytes -> lines of text, or an error that names the line. Start at lines_of."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+
+from minibert.documents.sources import opened, shown
+
+__all__ = ["count_lines", "decoded", "lines_in", "lines_of"]
+
+PIECE = 1 << 20  # bytes
+
+# How files begin that are often taken for UTF-8: what is said of them.
+BEGINNINGS = {
+    b"\x1f\x8b": " It is gzipped: unpack it, or let its name end with .gz.",
+    b"\xff\xfe": " It is UTF-16: save it as UTF-8.",
+    b"\xfe\xff": " It is UTF-16: save it as UTF-8.",
+}
+
+
+def decoded(stream: Iterable[bytes], name: str) -> Iterator[str]:
+    """The lines of a stream as text, each with its end: only a line feed is one.
+
+    Raises ValueError, with the stream's name and the line's number, for what is not UTF-8, for a
+    NUL byte, and for no gzip where it should be.
+    """
+    from gzip import BadGzipFile  # here, so that embedding an argument does not wait for it
+
+    lines, number = iter(stream), 0
+    while True:
+        number += 1
+        try:
+            line = next(lines)
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except StopIteration:
+            return
+        except UnicodeDecodeError as error:
+            hint = BEGINNINGS.get(line[:2], "") if number == 1 else ""
+            raise ValueError(f"{name}, line {number} is not UTF-8: {error}.{hint}") from error
+        except (BadGzipFile, EOFError, zlib.error) as error:
+            raise ValueError(
+                f"{name} is no gzip file, or a damaged one, after line {number - 1}: {error}."
+            ) from error
+        if "\0" in text:  # what is not text has it, UTF-16 above all
+            raise ValueError(
+                f"{name}, line {number} holds a NUL byte, which is in no text. Expected UTF-8; is "
+                "it UTF-16?"
+            )
+        yield text
+
+
+def lines_of(stream: Iterable[bytes], name: str) -> Iterator[str]:
+    """The lines of a stream as text, without their ends. Raises ValueError as `decoded` does."""
+    for line in decoded(stream, name):
+        yield line.removesuffix("\n").removesuffix("\r")
+
+
+def lines_in(path: str) -> Iterator[str]:
+    """The lines of a text file, gzipped or not, or of standard input for "-"."""
+    with opened(path) as stream:
+        yield from lines_of(stream, shown(path))
+
+
+def count_lines(path: str) -> int:
+    """Count the lines of a file, blank ones too, without reading them as text."""
+    lines, last = 0, b"\n"
+    with open(path, "rb") as file:
+        while piece := file.read(PIECE):
+            lines += piece.count(b"\n")
+            last = piece[-1:]
+    return lines + (last != b"\n")

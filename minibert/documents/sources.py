@@ -1,0 +1,71 @@
+"""A name -> its file, or standard input -> bytes. No text, no documents. Start at opened."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from minibert.common.progress import is_gone
+
+__all__ = ["STDIN", "is_gzipped", "opened", "path_of", "shown", "standard_input", "suffix_of"]
+
+STDIN = "-"
+
+
+def path_of(name: str | os.PathLike[str]) -> str:
+    """The file that a name stands for. Raises FileNotFoundError if there is none."""
+    name = os.fspath(name)
+    if name == STDIN:
+        return name
+    path = Path(name)
+    if path.is_dir():
+        candidates = [path / "corpus.jsonl", path / "corpus.jsonl.gz"]
+        found = next((file for file in candidates if file.is_file()), None)
+        if found is None:
+            raise FileNotFoundError(
+                f"{name!r} is a folder without corpus.jsonl. Expected a file, or a BEIR folder."
+            )
+        return str(found)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {name!r}.")
+    return name
+
+
+def suffix_of(path: str) -> str:
+    """How a file's name ends, ".gz" apart, in small letters."""
+    return os.path.splitext(path[:-3] if is_gzipped(path) else path)[1].lower()
+
+
+def is_gzipped(path: str) -> bool:
+    """Whether a file is gzipped by its name."""
+    return path.lower().endswith(".gz")
+
+
+def opened(path: str, may_be_gzipped: bool = True) -> AbstractContextManager[Any]:
+    """A file's bytes, unpacked if its name ends with .gz; standard input stays open afterwards."""
+    if path == STDIN:
+        return nullcontext(standard_input())
+    if is_gzipped(path) and may_be_gzipped:
+        import gzip  # here, so that no other file waits for it
+
+        return gzip.open(path, "rb")
+    return open(path, "rb")
+
+
+def standard_input() -> BinaryIO:
+    """The bytes of standard input. Raises FileNotFoundError where there are none."""
+    if is_gone(sys.stdin):  # `<&-` in a shell, a daemon, pythonw
+        raise FileNotFoundError("Standard input is closed. Give a file, or pipe something into it.")
+    if not hasattr(sys.stdin, "buffer"):  # a program, or a notebook, may have put it there
+        raise FileNotFoundError(
+            "Standard input is a stream of text, which holds no bytes. Give a file."
+        )
+    return sys.stdin.buffer
+
+
+def shown(path: str) -> str:
+    """What a file is called in a message."""
+    return "standard input" if path == STDIN else path
