@@ -14,10 +14,10 @@ from safetensors.numpy import load_file, save_file
 
 from minibert import BertModel, CheckpointError, CrossEncoder, SentenceTransformer, Tokenizer
 from minibert.bert import tensor_parallel as shares
-from minibert.bert.either_forward import check_device
-from minibert.bert.families import FAMILIES, most_tokens, positions_of, relative_buckets
+from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
 from minibert.bert.parameters import Config
 from minibert.bert.rotary import beyond
+from minibert.bert.tensor_uses import relative_buckets
 from minibert.checkpoint.supported import supported
 from minibert.commands import cli
 from minibert.errors import DeviceError
