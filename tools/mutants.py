@@ -66,7 +66,8 @@ SHARES = "bert/test_tensor_parallel.py::test_"
 CUPY = "kernels/test_cuda.py::test_"
 CONVERT = "checkpoint/test_convert.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
-LET_GO = "bert/test_load.py::test_what_is_copied_or_hardly_needed_leaves_the_memory_again"
+LAYOUT = "bert/test_layout.py::test_"
+LET_GO = "bert/test_layout.py::test_what_is_copied_or_hardly_needed_leaves_the_memory_again"
 INT8 = "scoring/test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 PICTURES = "pictures/test_pictures.py::test_"
 SINGULAR = (
@@ -218,7 +219,7 @@ MUTANTS = [
     Mutant("bert/families.py", "np.cumsum(real) * real +", "np.arange(1, len(ids) + 1) +",
            "bert/test_families.py::test_positions_begin_where_the_family_says[roberta]"),
     Mutant("bert/tensor_uses.py", "32, 46, 64, 91)", "32, 46, 64, 90)",
-           "bert/test_families.py::test_buckets_of_distances_grow_like_a_logarithm"),
+           "bert/test_tensor_uses.py::test_buckets_of_distances_grow_like_a_logarithm"),
     Mutant("bert/tensor_uses.py", "* (behind > 0)", "* (behind < 0)", GOLDEN + "[mpnet]"),
     Mutant("bert/layout.py", "int(number / layers_of_a_group)", "int(number % 2)",
            "bert/test_families.py::test_layers_that_are_used_again_are_in_memory_once"),
@@ -237,7 +238,7 @@ MUTANTS = [
            "unigram(folder, settings, content, 0)", GOLDEN + "[albert]"),
     Mutant("tokens/classes.py", 'pair=f"{begin} $A {end} {end} $B {end}"',
            'pair=f"{begin} $A {end} $B {end}"',
-           "bert/test_families.py::test_two_ends_stand_between_the_texts_of_a_pair[roberta]"),
+           "tokens/test_family_tokenizers.py::test_two_ends_stand_between_the_texts_of_a_pair[roberta]"),
     Mutant("bert/rotary.py", "first * turns.cosines - second", "first * turns.cosines + second",
            GOLDEN + "[nomic_bert]"),
     Mutant("bert/rotary.py", "config.local_attention // 2", "config.local_attention // 2 - 1",
@@ -253,7 +254,7 @@ MUTANTS = [
            "bert/test_families.py::test_a_nomic_bert_with_the_names_of_transformers_is_read[]"),
     Mutant("bert/family_settings.py", "settings.get(key) and settings.get(name) is None",
            "settings.get(key)",
-           "bert/test_families.py::test_a_key_means_what_it_means_to_the_family"
+           "bert/test_family_settings.py::test_a_key_means_what_it_means_to_the_family"
            "[nomic_bert-changes4-same4]"),
     Mutant("models/cross_encoder.py", "not in (None, 1, -1)", "not in (None, 0, 1, -1)",
            OF_TORCH + "[given0-Softmax with dim=1, over the labels]"),
@@ -299,7 +300,7 @@ MUTANTS = [
            "tokens/test_tokenizer.py::test_a_tokenizer_without_an_unknown_word_is_refused[model0]"),
     # sizes, shards and pointers
     Mutant("bert/load.py", "    check_largest(config, path)\n", "",
-           "bert/test_families.py::test_a_size_that_cannot_be_is_named"),
+           "bert/test_family_settings.py::test_a_size_that_cannot_be_is_named"),
     Mutant("common/safetensors_files.py", "names {shard!r}, which", "names {path.name!r}, which",
            "bert/test_load.py::test_what_is_no_shard_is_named_as_the_index_has_it[]"),
     Mutant("common/safetensors_files.py", "        check_file(pickles[0])", "        pass",
@@ -466,6 +467,12 @@ MUTANTS = [
            GOLDEN + "[gelu]"),
     Mutant("bert/tensor_uses.py", "// config.num_attention_heads) ** -0.5", ") ** -0.5",
            GOLDEN + "[gelu]"),
+    Mutant("bert/tensor_uses.py", "made[: config.hidden_size] /= query_scale(config)", "pass",
+           LAYOUT + "every_tensor_of_a_golden_model_is_had_back[gelu]"),
+    Mutant("bert/tensor_uses.py", "made[: config.hidden_size] *= query_scale(config)", "pass",
+           LAYOUT + "gradients_are_those_of_the_stored_tensors[BERT-changes0-without0]"),
+    Mutant("bert/layout.py", "found[name] + part if name in found else part", "part",
+           LAYOUT + "gradients_are_those_of_the_stored_tensors[ALBERT-changes6-without6]"),
     Mutant("common/safetensors_files.py", "for path in files:", "for path in files[:1]:",
            GOLDEN + "[sharded]"),
     Mutant("common/safetensors_files.py", "astype(np.uint32) << 16", "astype(np.uint32) << 15",
@@ -545,9 +552,9 @@ MUTANTS = [
     Mutant("bert/load.py", "    check_positions(config, path)\n", "",
            "bert/test_load.py::test_a_count_beyond_all_models_is_refused_at_once"),
     Mutant("bert/layout.py", '        return {"no_pooler": str(error)}\n', "        raise\n",
-           "bert/test_load.py::test_a_broken_pooler_is_refused_where_it_is_asked_for"),
+           "bert/test_layout.py::test_a_broken_pooler_is_refused_where_it_is_asked_for"),
     Mutant("bert/layout.py", '        return {"no_pooler": str(error)}\n', "        return {}\n",
-           "bert/test_load.py::test_a_broken_pooler_is_refused_where_it_is_asked_for"),
+           "bert/test_layout.py::test_a_broken_pooler_is_refused_where_it_is_asked_for"),
     Mutant("checkpoint/modules.py", "    check_names(path, content)\n", "",
            "checkpoint/test_folder.py::test_names_of_modules_that_are_none_are_refused"),
     Mutant("checkpoint/modules.py", '    check_keys(path, settings, {"dimension"})\n', "",

@@ -248,10 +248,11 @@ def read_rows(
 
 def read_row(row: Row, prefix: str, tensors: Tensors, config: Config) -> Array:
     """One field, read from the tensors of its row."""
-    take = take_or_zeros if row.zeros else Tensors.take
     names = [prefix + name for name in row.tensors]
-    shapes = shapes_of(row, config)
-    stored = [take(tensors, name, *shape) for name, shape in zip(names, shapes, strict=True)]
+    stored = [
+        take_or_zeros(tensors, name, *shape) if row.zeros else tensors.take(name, *shape)
+        for name, shape in zip(names, shapes_of(row, config), strict=True)
+    ]
     field = row.use.field(stored, config)
     if row.let_go:
         for name in names:
