@@ -18,6 +18,19 @@ LFS_POINTER = (
 )
 
 
+# transformers' own names of NomicBERT's tensors: what saves with save_original_format=False writes.
+OWN_NAMES = {
+    "encoder.layers": "layers",
+    "emb_ln": "embeddings.LayerNorm",
+    "attn.out_proj": "self_attn.o_proj",
+    "fc11": "up_proj",
+    "fc12": "gate_proj",
+    "fc2": "down_proj",
+    "norm1": "post_attention_layernorm",
+    "norm2": "post_mlp_layernorm",
+}
+
+
 def copy_of(name, tmp_path):
     target = tmp_path / name
     shutil.copytree(GOLDEN / name, target)
@@ -64,4 +77,34 @@ def spoil(folder, name, number=3e38, file="model.safetensors"):
     signs = np.where(np.arange(tensors[found].size) % 3, 1, -1).reshape(tensors[found].shape)
     tensors[found] = (number * signs).astype(np.float32)
     save_file(tensors, path)
+    return folder
+
+
+def change_tensors(folder, change):
+    """Rewrite the weights of a folder after change(tensors)."""
+    path = folder / "model.safetensors"
+    tensors = dict(load_file(path))
+    change(tensors)
+    path.unlink()  # never over a file that may be mapped
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def nomic_with_own_names(tmp_path, prefix=""):
+    """A copy of the golden NomicBERT under transformers' own names, with q, k and v apart."""
+    folder = copy_of("nomic_bert", tmp_path)
+    stored = load_file(folder / "model.safetensors")
+    tensors = {}
+    for name, tensor in stored.items():
+        for old, new in OWN_NAMES.items():
+            name = name.replace(old, new)
+        if name.endswith("attn.Wqkv.weight"):
+            for part, rows in zip("qkv", np.split(tensor, 3), strict=True):
+                tensors[name.replace("attn.Wqkv", f"self_attn.{part}_proj")] = rows.copy()
+        else:
+            tensors[name] = tensor
+    assert len(tensors) == len(stored) + 2 * 3
+    (folder / "model.safetensors").unlink()
+    save_file(
+        {prefix + name: tensor for name, tensor in tensors.items()}, folder / "model.safetensors"
+    )
     return folder

@@ -1,7 +1,8 @@
-"""The families of models that are BERT's mathematics under other names: a row in FAMILIES each.
+"""The families of models, which are BERT's mathematics or rotary.py's: a row in FAMILIES each.
 
-A row says how a family calls its sizes and its tensors, how it counts positions, and what its
-tokenizer and its classifier are. What it computes beyond BERT is an optional field of Parameters.
+A row says all that sets a family apart: its forward pass and where that runs, how it calls its
+sizes and its tensors, how it counts positions, and what its tokenizer and its classifier are. A
+further row is a further family, and no other file asks which one a model has. Start at Family.
 """
 
 from __future__ import annotations
@@ -9,25 +10,57 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from minibert.bert.parameters import Config
-from minibert.common.arguments import is_count
-from minibert.common.arrays import IntArray
-from minibert.common.json_files import setting
-from minibert.errors import CheckpointError
+from minibert.bert import forward, rotary
+from minibert.bert.family_settings import (
+    modernbert_fields,
+    modernbert_local_layers,
+    nomic_fields,
+)
+from minibert.bert.forward import Together, Watch
+from minibert.bert.layout import (
+    ALBERT,
+    BERT,
+    MODERNBERT,
+    NO_TOKEN_TYPES,
+    NOMIC_BERT,
+    PROJECTED,
+    WITH_DISTANCES,
+    Layout,
+)
+from minibert.bert.packs import Pack
+from minibert.bert.parameters import Config, Parameters
+from minibert.common.arrays import Array, IntArray
+from minibert.errors import DeviceError
+from minibert.kernels.protocol import Kernels
 
 __all__ = [
     "FAMILIES",
-    "MOST_LAYERS",
     "ClassifierNames",
     "Family",
+    "Forward",
+    "check_device",
     "most_tokens",
     "positions_of",
-    "relative_buckets",
 ]
+
+
+class Forward(Protocol):
+    """A forward pass, as forward.hidden_states is one: the N tokens of a pack -> (N, D)."""
+
+    def __call__(
+        self,
+        pack: Pack,
+        parameters: Parameters,
+        config: Config,
+        kernels: Kernels,
+        watch: Watch | None = None,
+        chosen: IntArray | None = None,
+        together: Together | None = None,
+    ) -> Array: ...
 
 
 class ClassifierNames(NamedTuple):
@@ -42,24 +75,6 @@ class ClassifierNames(NamedTuple):
     norm: str = ""  # a layer norm after the activation
 
 
-def layer_names(config: Config) -> list[str]:
-    """Where the tensors of each layer stand, in BERT's terms."""
-    return [f"encoder.layer.{number}" for number in range(config.num_hidden_layers)]
-
-
-def albert_layer_names(config: Config) -> list[str]:
-    """ALBERT's layers are few, and used again: by groups, with all inner layers of a group in turn.
-
-    Lan et al., "ALBERT" (2020), section 3.1; the group of a layer is transformers' formula.
-    """
-    layers_of_a_group = config.num_hidden_layers / config.num_hidden_groups
-    return [
-        f"encoder.albert_layer_groups.{int(number / layers_of_a_group)}.albert_layers.{part}"
-        for number in range(config.num_hidden_layers)
-        for part in range(config.inner_group_num)
-    ]
-
-
 # What transformers' models return, in its order: of those that may be decoders, and of others.
 DECODER_OUTPUTS = (
     *("last_hidden_state", "pooler_output", "hidden_states"),
@@ -72,133 +87,52 @@ BERT_CLASSIFIER = ClassifierNames("pooler.dense", "tanh", "classifier")
 ROBERTA_CLASSIFIER = ClassifierNames("classifier.dense", "tanh", "classifier.out_proj")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """What sets a family apart from BERT; the defaults are BERT's."""
 
+    # The forward pass, the devices that it is written for, and what it asks of the layers.
+    forward: Forward = forward.hidden_states
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    splits_layers: bool = True  # threads may each compute some heads of a layer
+    turns_pairs: bool = False  # the numbers of a head are turned in pairs, so they are even
+    # The tensors of a checkpoint, and what is made of them.
+    layout: Layout = BERT
     prefix: str  # that a head's checkpoint puts before the tensors' names
-    tokenizer: str = "BertTokenizer"  # where a folder names none
-    names_tokenizer: bool = True  # whether the class that a folder names counts
-    # BERT's name of a part of a tensor's name -> the family's, replaced one after the other.
+    # The layout's name of a part of a tensor's name -> the family's, replaced one after the other.
     names: tuple[tuple[str, str], ...] = ()
     # The same in a folder with embeddings.LayerNorm, where transformers has other names than the
     # model's own repository.
     newer_names: tuple[tuple[str, str], ...] = ()
-    layer_names: Callable[[Config], list[str]] = layer_names
-    # A field of Config -> its key in config.json.
+    # config.json: a field of Config -> its key there.
     keys: dict[str, str] = field(default_factory=dict)
     # Fields of Config that only some have: in other config.json the key may mean something else.
     own: tuple[str, ...] = ()
     # Fields of Config that no config.json changes, and those that have another default.
     fixed: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
-    has_token_types: bool = True
+    # Fields of Config that a config.json, whose path comes first, gives in a way of its own; and
+    # one that is had from it when all others have been checked.
+    read: Callable[[Path, dict[str, Any]], dict[str, Any]] = lambda path, settings: {}
+    read_local_layers: Callable[[Path, dict[str, Any], Config], frozenset[int]] = (
+        lambda path, settings, config: frozenset()
+    )
+    # Keys that would change the mathematics, and the one value that leaves it as computed here.
+    fixed_keys: dict[str, Any] = field(default_factory=dict)
+    # The tokenizer.
+    tokenizer: str = "BertTokenizer"  # where a folder names none
+    names_tokenizer: bool = True  # whether the class that a folder names counts
     # Whether positions begin after the padding's id, and skip padding.
     positions_follow_padding: bool = False
-    projection: str = ""  # the tensor between a narrower word table and the layers
-    relative_bias: str = ""  # the tensor that attention adds by distance
     # What transformers' model of the family returns, in its order.
     outputs: tuple[str, ...] = DECODER_OUTPUTS
     has_pooler: bool = True  # whether transformers' AutoModel makes one
-    is_rotary: bool = False  # whether the forward pass is rotary.py's
-    # Fields of Config that a config.json, whose path comes first, gives in a way of its own.
-    read: Callable[[Path, dict[str, Any]], dict[str, Any]] = lambda path, settings: {}
-    # Keys that would change the mathematics, and the one value that leaves it as computed here.
-    fixed_keys: dict[str, Any] = field(default_factory=dict)
     classifier: ClassifierNames = BERT_CLASSIFIER
 
-
-# More layers than any model has. No file bounds those of ALBERT, which are few and used again.
-MOST_LAYERS = 10_000
-KINDS = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope_theta"}
-
-
-def modernbert_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The bases of the angles and the local layers, in the keys of both releases."""
-    check_head_dim(path, settings)
-    by_kind = setting(path, settings, "rope_parameters", dict, {})
-    if by_kind.keys() - KINDS:
-        raise CheckpointError(
-            f"{path}: rope_parameters has {', '.join(by_kind)}; expected {', '.join(KINDS)}."
-        )
-    bases = {
-        name: rotary_base(path, settings, setting(path, by_kind, kind, dict, {}), name)
-        for kind, name in KINDS.items()
-    }
-    found: dict[str, Any] = {name: base for name, base in bases.items() if base is not None}
-    layers = settings.get("num_hidden_layers", 22)
-    every = settings.get("global_attn_every_n_layers", 3)
-    if is_count(layers) and layers > MOST_LAYERS:
-        raise CheckpointError(
-            f"{path}: num_hidden_layers is {layers!r:.80}; expected at most {MOST_LAYERS}."
-        )
-    kinds = setting(path, settings, "layer_types", list)
-    if kinds is None and is_count(every) and is_count(layers):
-        kinds = ["sliding_attention" if number % every else "full_attention"
-                 for number in range(layers)]  # fmt: skip
-    if kinds is None or len(kinds) != layers or not set(map(str, kinds)) <= KINDS.keys():
-        raise CheckpointError(
-            f"{path}: layer_types is {kinds!r:.80}, num_hidden_layers {layers!r} and "
-            f"global_attn_every_n_layers {every!r}; expected for each layer {' or '.join(KINDS)}."
-        )
-    if settings.get("sliding_window") is not None:  # on each side, and so half of the other key
-        found["local_attention"] = 2 * setting(path, settings, "sliding_window", int)
-    local = (number for number, kind in enumerate(kinds) if kind == "sliding_attention")
-    return found | {"local_layers": frozenset(local)}
-
-
-def nomic_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The sizes under the keys of the published models, which are GPT-2's.
-
-    A key of transformers' own beats one of these, as it does in transformers.
-    """
-    check_head_dim(path, settings)
-    published = {
-        "hidden_size": "n_embd",
-        "num_hidden_layers": "n_layer",
-        "num_attention_heads": "n_head",
-        "intermediate_size": "n_inner",
-        "max_position_embeddings": "n_positions",
-        "layer_norm_eps": "layer_norm_epsilon",
-        "global_rope_theta": "rotary_emb_base",
-    }
-    found = {
-        name: settings[key]
-        for name, key in published.items()
-        if settings.get(key) and settings.get(name) is None
-    }
-    gates = {"swiglu": "silu", "geglu": "gelu"}
-    if settings.get("activation_function") in gates and settings.get("hidden_act") is None:
-        found["hidden_act"] = gates[settings["activation_function"]]
-    base = rotary_base(path, settings, setting(path, settings, "rope_parameters", dict, {}))
-    return found | ({} if base is None else {"global_rope_theta": base})
-
-
-def check_head_dim(path: Path, settings: dict[str, Any]) -> None:
-    """Raise CheckpointError for heads that are wider or narrower than their part of a state."""
-    width, heads = settings.get("hidden_size", 768), settings.get("num_attention_heads", 12)
-    head = settings.get("head_dim")
-    if head is None or not (is_count(width) and is_count(heads)):  # they are checked later
-        return
-    if not is_count(head) or head * heads != width:
-        raise CheckpointError(
-            f"{path}: head_dim is {head!r} and num_attention_heads {heads}; their product must be "
-            f"hidden_size, which is {width}."
-        )
-
-
-def rotary_base(
-    path: Path, settings: dict[str, Any], rope: dict[str, Any], older: str = "rope_theta"
-) -> Any:
-    """The base of the angles, or None; `older` is the key that it had beside the others."""
-    rope = rope | setting(path, settings, "rope_scaling", dict, {})
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind != "default":
-        raise CheckpointError(
-            f"{path}: rope_type is {kind!r}, which stretches the positions; "
-            "minibert computes 'default'."
-        )
-    return rope.get("rope_theta", settings.get(older))
+    @property
+    def has_token_types(self) -> bool:
+        """Whether a token's type has a vector."""
+        return self.layout.has_token_types
 
 
 ROBERTA = Family(
@@ -221,6 +155,7 @@ FAMILIES: dict[str, Family] = {
     "camembert": replace(XLM_ROBERTA, tokenizer="CamembertTokenizer"),
     # Sanh et al., "DistilBERT" (2019): BERT without token types, and half of its layers.
     "distilbert": Family(
+        layout=NO_TOKEN_TYPES,
         prefix="distilbert.",
         names=(
             ("encoder.layer.", "transformer.layer."),
@@ -242,13 +177,13 @@ FAMILIES: dict[str, Family] = {
         },
         fixed={"layer_norm_eps": 1e-12, "type_vocab_size": 1},
         defaults={"num_hidden_layers": 6},
-        has_token_types=False,
         outputs=PLAIN_OUTPUTS,
         has_pooler=False,
         classifier=ClassifierNames("pre_classifier", "relu", "classifier"),
     ),
     # Clark et al., "ELECTRA" (2020): its discriminator, whose word table may be narrower.
     "electra": Family(
+        layout=PROJECTED,
         prefix="electra.",
         own=("embedding_size",),
         defaults={
@@ -257,7 +192,6 @@ FAMILIES: dict[str, Family] = {
             "intermediate_size": 1024,
             "num_attention_heads": 4,
         },
-        projection="embeddings_project",
         outputs=(
             *("last_hidden_state", "past_key_values"),
             *("hidden_states", "attentions", "cross_attentions"),
@@ -267,6 +201,7 @@ FAMILIES: dict[str, Family] = {
     ),
     # Song et al., "MPNet" (2020): no token types, and a bias by distance in every attention.
     "mpnet": Family(
+        layout=WITH_DISTANCES,
         prefix="mpnet.",
         tokenizer="MPNetTokenizer",
         names=(
@@ -279,13 +214,12 @@ FAMILIES: dict[str, Family] = {
         own=("relative_attention_num_buckets",),
         fixed={"type_vocab_size": 1, "pad_token_id": 1},
         defaults={"vocab_size": 30527},
-        has_token_types=False,
         positions_follow_padding=True,
-        relative_bias="encoder.relative_attention_bias.weight",
         outputs=POOLER_OUTPUTS,
         classifier=ROBERTA_CLASSIFIER,
     ),
     "albert": Family(
+        layout=ALBERT,
         prefix="albert.",
         tokenizer="AlbertTokenizer",
         names=(
@@ -295,8 +229,8 @@ FAMILIES: dict[str, Family] = {
             ("output.dense", "ffn_output"),
             ("output.LayerNorm", "full_layer_layer_norm"),
             ("pooler.dense", "pooler"),
+            ("embeddings_project", "encoder.embedding_hidden_mapping_in"),
         ),
-        layer_names=albert_layer_names,
         own=("embedding_size", "num_hidden_groups", "inner_group_num"),
         defaults={
             "vocab_size": 30000,
@@ -306,10 +240,15 @@ FAMILIES: dict[str, Family] = {
             "intermediate_size": 16384,
             "hidden_act": "gelu_new",
         },
-        projection="encoder.embedding_hidden_mapping_in",
         outputs=POOLER_OUTPUTS,
     ),
+    # Warner et al., "Smarter, Better, Faster, Longer" (2024).
     "modernbert": Family(
+        forward=rotary.hidden_states,
+        devices=("cpu",),
+        splits_layers=False,
+        turns_pairs=True,
+        layout=MODERNBERT,
         prefix="model.",
         tokenizer="PreTrainedTokenizer",
         names_tokenizer=False,
@@ -323,14 +262,19 @@ FAMILIES: dict[str, Family] = {
             "max_position_embeddings": 8192,
             "layer_norm_eps": 1e-5,
         },
-        has_token_types=False,
         outputs=PLAIN_OUTPUTS,
         has_pooler=False,
-        is_rotary=True,
         read=modernbert_fields,
+        read_local_layers=modernbert_local_layers,
         classifier=ClassifierNames("head.dense", "gelu", "classifier", norm="head.norm"),
     ),
+    # Nussbaum et al., "Nomic Embed" (2024).
     "nomic_bert": Family(
+        forward=rotary.hidden_states,
+        devices=("cpu",),
+        splits_layers=False,
+        turns_pairs=True,
+        layout=NOMIC_BERT,
         prefix="nomic_bert.",
         names=(
             ("embeddings.tok_embeddings", "embeddings.word_embeddings"),
@@ -364,7 +308,6 @@ FAMILIES: dict[str, Family] = {
         },
         outputs=POOLER_OUTPUTS,
         has_pooler=False,
-        is_rotary=True,
         read=nomic_fields,
         fixed_keys={
             "prenorm": False,
@@ -399,16 +342,7 @@ def most_tokens(config: Config) -> int:
     return config.max_position_embeddings - (config.pad_token_id + 1) * behind
 
 
-# The least distance of each of MPNet's buckets: 16 for keys before the query, 16 for those behind.
-BUCKET_STARTS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 23, 32, 46, 64, 91)
-
-
-def relative_buckets(positions: int) -> IntArray:
-    """Which bucket the distance from each query to each key is in: -> (P, P).
-
-    Raffel et al., "T5" (2020), section 2.1, with 32 buckets, which grow logarithmically up to a
-    distance of 128, whatever config.json says.
-    """
-    behind = np.arange(positions) - np.arange(positions)[:, None]  # key - query
-    buckets: IntArray = np.searchsorted(BUCKET_STARTS, np.abs(behind), side="right") - 1
-    return buckets + len(BUCKET_STARTS) * (behind > 0)
+def check_device(config: Config, name: str) -> None:
+    """Raise DeviceError for a family whose forward pass is not written for a device."""
+    if name.partition(":")[0] not in FAMILIES[config.model_type].devices:
+        raise DeviceError(f"{config.model_type} runs on the CPU alone, not on {name!r}.")

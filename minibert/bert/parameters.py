@@ -6,7 +6,7 @@ P positions, E embedding_size, which is D but in a few families (families.py).
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from minibert.common.arrays import Array
 
@@ -87,7 +87,8 @@ class Parameters(NamedTuple):
     types_and_positions: Array  # (types, P, E)
     norm_weight: Array  # (E,)
     norm_bias: Array  # (E,)
-    layers: tuple[Layer, ...]
+    # Each a Layer or a RotaryLayer: the family's forward pass knows which, and no type can say so.
+    layers: tuple[Any, ...]
     # From a narrower table to the layers: ELECTRA, ALBERT.
     projection_weight: Array | None = None  # (E, D)
     projection_bias: Array | None = None  # (D,)
@@ -97,6 +98,5 @@ class Parameters(NamedTuple):
     pooler_bias: Array | None = None  # (D,)
     # Why there is none, for whoever asks for it.
     no_pooler: str = "This checkpoint has no pooler (pooler.dense.weight, pooler.dense.bias)."
-    rotary_layers: tuple[RotaryLayer, ...] = ()  # in place of `layers`: ModernBERT, NomicBERT
-    final_norm_weight: Array | None = None  # (D,), after the last of them: ModernBERT
+    final_norm_weight: Array | None = None  # (D,), after the last layer: ModernBERT
     final_norm_bias: Array | None = None  # (D,)

@@ -54,7 +54,7 @@ def hidden_states(
     # Where no text is longer than what its tokens see, a local layer sees all of it.
     longest, reach = int(pack.lengths.max()), config.local_attention // 2
     outside = beyond(longest, reach) if config.local_layers and longest > reach + 1 else None
-    for number, layer in enumerate(parameters.rotary_layers):
+    for number, layer in enumerate(parameters.layers):
         local = number in config.local_layers
         forward = forward._replace(
             place=f"layer.{number}", relative_bias=outside if local else None

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from minibert.bert.either_forward import hidden_states
 from minibert.bert.families import FAMILIES
 from minibert.bert.forward import Together
 from minibert.bert.packs import Pack
@@ -44,26 +43,27 @@ class Shares:
         self._tiles: list[Layer] = []
         self._made: dict[tuple[int, bool], list[Parameters]] = {(1, False): [parameters]}
 
-    def hidden_states(
+    def compute(
         self, pack: Pack, kernels: Kernels, chosen: IntArray | None, threads: int, short: bool
     ) -> Array:
-        """What bert.hidden_states makes of a pack, in up to so many threads where cores are free.
+        """Run the family's forward pass, in up to so many threads where cores are free: -> (N, D).
 
         `short` allows tiles for a short pack. The calling thread has its core already.
         """
-        tokens = len(pack.ids)
+        tokens, forward = len(pack.ids), FAMILIES[self.config.model_type].forward
         tiles = short and self.short_inputs and tokens <= SHORT_TOKENS
         tiles = tiles and can_share(self.config, 2) and has_small_products()
         with CORES.further(self._worth(tokens, threads, tiles) - 1) as further:
             # So many threads may not fall into equal shares, and fewer do.
             shares = self._in(self._worth(tokens, 1 + further, tiles), tiles)
+            if len(shares) == 1:
+                return forward(pack, shares[0], self.config, kernels, chosen=chosen)
 
-            def run(number: int, together: Together | None) -> Array:
-                return hidden_states(
-                    pack, shares[number], self.config, kernels, chosen=chosen, together=together
-                )
+            def run(number: int, together: Together) -> Array:
+                own = shares[number]
+                return forward(pack, own, self.config, kernels, chosen=chosen, together=together)
 
-            return run(0, None) if len(shares) == 1 else run_together(run, len(shares))
+            return run_together(run, len(shares))
 
     def _worth(self, tokens: int, threads: int, tiles: bool) -> int:
         """How many threads a pack is worth, of those there are. Tiles are for two at most."""
@@ -104,7 +104,7 @@ class Shares:
 
 def can_share(config: Config, count: int) -> bool:
     """Whether heads and feed-forward fall into so many equal shares."""
-    if FAMILIES[config.model_type].is_rotary:
+    if not FAMILIES[config.model_type].splits_layers:
         return False
     return config.num_attention_heads % count == config.intermediate_size % count == 0
 
@@ -172,11 +172,12 @@ def share_of(layer: Layer, number: int, count: int) -> Layer:
 
 def run_together(run: Callable[[int, Together], Array], count: int) -> Array:
     """Run all shares, the first of them in this thread: what each of them makes, in the end."""
-    meeting = Meeting(count)
+    meeting, settings = Meeting(count), np.geterr()
 
     def attend(number: int) -> Array:
         try:
-            return run(number, meeting.together(number))
+            with np.errstate(**settings):  # a thread begins with NumPy's own, not the caller's
+                return run(number, meeting.together(number))
         except BaseException:  # Ctrl-C too: nobody may wait for this one for ever
             meeting.barrier.abort()
             raise

@@ -179,6 +179,14 @@ class Tensors:
                     )
                 self._stored[name] = tensor
 
+    def use_names(self, names: tuple[tuple[str, str], ...]) -> None:
+        """Put other parts of names in the place of those that were given with the files."""
+        self._names = names
+
+    def stored_name(self, name: str) -> str:
+        """The name of a tensor in its file, with prefix and all."""
+        return self._stored[self._named(name)].name
+
     def __contains__(self, name: str) -> bool:
         return self._named(name) in self._stored
 

@@ -12,8 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minibert.bert.either_forward import check_device, hidden_states
-from minibert.bert.families import FAMILIES, most_tokens, positions_of
+from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
 from minibert.bert.finite import OTHER_ORDER, FirstNotFinite
 from minibert.bert.forward import Watch, pooler_output
 from minibert.bert.load import load_checkpoint, read_config
@@ -315,7 +314,7 @@ class BertModel:
         keeps_attentions = self._wants("output_attentions", output_attentions)
         watched = keeps_hidden or keeps_attentions
         # Of ALBERT's layers some are several.
-        layers = len(self._parameters.layers) + len(self._parameters.rotary_layers)
+        layers = len(self._parameters.layers)
         recorder = Recorder(
             ids.shape, columns, self.config, layers, self._device,
             keeps_hidden, keeps_attentions,
@@ -331,7 +330,7 @@ class BertModel:
         with one_blas_thread():
             for pack in work:
                 recorder.pack = pack
-                with self._device.active():
+                with self._device.active(), np.errstate(over="ignore", invalid="ignore"):
                     watch = recorder if watched else None
                     hidden = self._hidden_states(pack, watch, alone=len(work) == 1)
                 recorder.unpack(recorder.last, self._device.take(hidden))
@@ -360,7 +359,11 @@ class BertModel:
         first = FirstNotFinite(self._device.take)
         for pack in work:
             if not first.step:
-                with one_blas_thread(), self._device.active():
+                with (
+                    one_blas_thread(),
+                    self._device.active(),
+                    np.errstate(over="ignore", invalid="ignore"),
+                ):
                     self._hidden_states(pack, first, alone=False)
         first.step = first.step or OTHER_ORDER
         raise first.error("This model", self._device.dtype)
@@ -397,8 +400,10 @@ class BertModel:
         """
         kernels, pack = self._device.kernels, self._device.put_pack(pack)
         if watch or self._device.name != "cpu":
-            return hidden_states(pack, self._parameters, self.config, kernels, watch=watch)
-        return self._shares.hidden_states(pack, kernels, None, available_threads(), alone)
+            return FAMILIES[self.config.model_type].forward(
+                pack, self._parameters, self.config, kernels, watch=watch
+            )
+        return self._shares.compute(pack, kernels, None, available_threads(), alone)
 
     def _check_rows(self, mask: IntArray) -> None:
         """Raise ValueError for more columns than positions, and for a row without a token."""

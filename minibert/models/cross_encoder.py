@@ -13,7 +13,8 @@ import numpy as np
 
 from minibert.bert.families import FAMILIES
 from minibert.bert.forward import Watch
-from minibert.bert.load import Checkpoint, read_bias, read_norm
+from minibert.bert.layout import read_bias, read_norm
+from minibert.bert.load import Checkpoint
 from minibert.bert.packs import Pack, firsts
 from minibert.checkpoint.folder import Folder, read_folder
 from minibert.checkpoint.hub import find_model

@@ -113,8 +113,7 @@ def shapes_of(encoding: Encoding, tokens: int) -> dict[str, tuple[int, ...]]:
         "intermediate": (tokens, config.intermediate_size),
         "output": states,
     }
-    made = encoding.transformer.parameters
-    layers = len(made.layers) + len(made.rotary_layers)
+    layers = len(encoding.transformer.parameters.layers)
     of_layers = {
         f"layer.{number}.{name}": shape
         for number in range(layers)

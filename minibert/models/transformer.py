@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
-from minibert.bert.either_forward import check_device, hidden_states
-from minibert.bert.families import FAMILIES, most_tokens, positions_of
+from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
 from minibert.bert.finite import OTHER_ORDER, FirstNotFinite
 from minibert.bert.forward import Watch
 from minibert.bert.load import load_checkpoint
@@ -219,7 +218,7 @@ class Transformer:
         with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
             here = self.device.put_pack(pack)
             chosen = None if reads is None else reads(pack.lengths)
-            hidden = hidden_states(
+            hidden = FAMILIES[self.config.model_type].forward(
                 here, self.parameters, self.config, kernels, watch=first, chosen=chosen
             )
             if chosen is not None:
@@ -277,7 +276,9 @@ class Transformer:
             with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
                 here = self.device.put_pack(pack)
                 kernels = self.device.kernels
-                hidden = hidden_states(here, self.parameters, self.config, kernels, watch=watch)
+                hidden = FAMILIES[self.config.model_type].forward(
+                    here, self.parameters, self.config, kernels, watch=watch
+                )
                 made = head(here, hidden)
             self._check_finite(pack, tuple(map(self.device.take, made)), head, None)
             return made
@@ -380,11 +381,13 @@ class Transformer:
         """The states of a pack, (N, D), or of the chosen tokens, (S, D)."""
         kernels = self.device.kernels
         if self.device.name != "cpu":
-            return hidden_states(pack, self.parameters, self.config, kernels, chosen=chosen)
+            return FAMILIES[self.config.model_type].forward(
+                pack, self.parameters, self.config, kernels, chosen=chosen
+            )
         # Whatever changes rounding must not depend on what else there is to compute.
         threads = self.threads if alone and not self.reproducible else 1
         short = alone or self.reproducible
-        return self._shares.hidden_states(pack, kernels, chosen, threads, short)
+        return self._shares.compute(pack, kernels, chosen, threads, short)
 
     # What programs written for sentence-transformers ask the first module for.
 

@@ -1,57 +1,25 @@
-"""Families beside BERT: positions, names of tensors, tokenizers, and what is refused."""
+"""Families beside BERT: positions, names of tensors, what is computed, and what is refused."""
 
-import json
-import math
-import re
 import threading
 import tracemalloc
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from golden_files import GOLDEN, copy_of
+from golden_files import GOLDEN, copy_of, nomic_with_own_names
 from safetensors.numpy import load_file, save_file
 
-from minibert import BertModel, CheckpointError, CrossEncoder, SentenceTransformer, Tokenizer
+from minibert import BertModel, CheckpointError, CrossEncoder, SentenceTransformer
 from minibert.bert import tensor_parallel as shares
-from minibert.bert.either_forward import check_device
-from minibert.bert.families import FAMILIES, most_tokens, positions_of, relative_buckets
+from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
+from minibert.bert.forward import hidden_states
 from minibert.bert.parameters import Config
 from minibert.bert.rotary import beyond
-from minibert.checkpoint.supported import supported
-from minibert.commands import cli
+from minibert.common import safetensors_files
 from minibert.errors import DeviceError
 from minibert.kernels.devices import CORES, find_device
 from minibert.tokens.classes import CLASSES
 
-# The golden NomicBERT's sizes under the keys of the published models.
-PUBLISHED = {
-    "n_embd": 20,
-    "n_layer": 3,
-    "n_head": 5,
-    "n_inner": 37,
-    "n_positions": 41,
-    "layer_norm_epsilon": 1e-12,
-    "rotary_emb_base": 50.0,
-    "activation_function": "swiglu",
-}
-OWN_KEYS = (
-    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
-    *("max_position_embeddings", "layer_norm_eps", "rope_parameters", "hidden_act", "head_dim"),
-)
-# transformers' own names of its tensors: what saves with save_original_format=False writes.
-OWN_NAMES = {
-    "encoder.layers": "layers",
-    "emb_ln": "embeddings.LayerNorm",
-    "attn.out_proj": "self_attn.o_proj",
-    "fc11": "up_proj",
-    "fc12": "gate_proj",
-    "fc2": "down_proj",
-    "norm1": "post_attention_layernorm",
-    "norm2": "post_mlp_layernorm",
-}
-
-MODELS_PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 NAMES = [
     *("albert", "camembert", "distilbert", "electra", "modernbert", "mpnet", "nomic_bert"),
     *("roberta", "xlm_roberta"),
@@ -65,19 +33,6 @@ def test_positions_begin_where_the_family_says(model_type):
     found = positions_of(np.array([7, 4, 9, 9, 4, 3]), config)
     assert found.tolist() == ([5, 4, 6, 7, 4, 8] if follows else [0, 1, 2, 3, 4, 5])
     assert most_tokens(config) == (15 if follows else 20)
-
-
-def test_buckets_of_distances_grow_like_a_logarithm():
-    """8 + 8 log(n / 8) / log(16), which transformers takes in float32, from 8 to 127."""
-    buckets = relative_buckets(300)
-    assert buckets[0, 0] == 0
-    for distance in (*range(1, 130), 200, 299):
-        steps = math.log(distance / 8) / math.log(16) * 8
-        expected = distance if distance < 8 else min(15, 8 + math.floor(steps + 1e-6))
-        assert buckets[distance, 0] == expected, distance
-        assert buckets[0, distance] == expected + 16, distance
-    # It depends on nothing but the distance.
-    np.testing.assert_array_equal(buckets[5:, 5:], buckets[:-5, :-5])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -205,89 +160,6 @@ def test_positions_of_another_kind_are_refused(name, tmp_path, edit):
         SentenceTransformer(folder)
 
 
-@pytest.mark.parametrize(
-    ("name", "key", "value", "message"),
-    [
-        ("distilbert", "dim", 0, "dim is 0; expected a whole number from 1 up"),
-        ("distilbert", "activation", "nonsense", "'nonsense'"),
-        ("distilbert", "n_heads", 3, "which does not divide"),
-        ("roberta", "pad_token_id", -1, "pad_token_id is -1"),
-        ("roberta", "pad_token_id", None, "pad_token_id is None"),
-        ("electra", "embedding_size", 13, "config.json implies"),
-        ("mpnet", "relative_attention_num_buckets", 33, "config.json implies"),
-        ("albert", "num_hidden_groups", 0, "num_hidden_groups is 0"),
-        ("albert", "inner_group_num", "two", "inner_group_num is 'two'"),
-        ("modernbert", "rope_parameters", [1], "rope_parameters is [1]; expected a dict"),
-        ("modernbert", "rope_parameters", {"rope_theta": 5.0}, "expected full_attention"),
-        ("modernbert", "rope_parameters", {"full_attention": 1}, "full_attention is 1"),
-        (
-            "modernbert",
-            "rope_parameters",
-            {"full_attention": {"rope_theta": "x"}},
-            "global_rope_theta is 'x'; expected a number above 0",
-        ),
-        (
-            "modernbert",
-            "rope_parameters",
-            {"sliding_attention": {"rope_type": "linear", "factor": 4.0}},
-            "rope_type is 'linear', which stretches the positions",
-        ),
-        ("modernbert", "rope_scaling", {"rope_type": "dynamic"}, "rope_type is 'dynamic'"),
-        ("modernbert", "layer_types", ["full_attention"], "num_hidden_layers 4"),
-        ("modernbert", "layer_types", ["full_attention", "x"] * 2, "layer_types is"),
-        ("modernbert", "layer_types", 7, "layer_types is 7; expected a list"),
-        ("modernbert", "norm_eps", 0, "norm_eps is 0; expected a number above 0"),
-        ("nomic_bert", "rope_parameters", {"rope_type": "yarn"}, "rope_type is 'yarn'"),
-        ("nomic_bert", "rope_parameters", {"rope_theta": 0}, "global_rope_theta is 0"),
-        ("nomic_bert", "head_dim", 8, "head_dim is 8 and num_attention_heads 5; their product"),
-        ("modernbert", "head_dim", "4", "head_dim is '4'"),
-        ("modernbert", "max_position_embeddings", 10**40, "which is more than any model has"),
-        ("modernbert", "max_position_embeddings", 1 << 62, "which is more than any model has"),
-        ("modernbert", "local_attention", 10**40, "local_attention is 1000000"),
-        ("nomic_bert", "max_position_embeddings", 10**40, "which is more than any model has"),
-        ("roberta", "vocab_size", 10**40, "vocab_size is 1000000"),
-    ],
-)
-def test_a_size_that_cannot_be_is_named(name, key, value, message, tmp_path, edit):
-    folder = copy_of(name, tmp_path)
-    edit(folder / "config.json", **{key: value})
-    with pytest.raises(CheckpointError) as caught:
-        SentenceTransformer(folder)
-    assert message in str(caught.value)
-
-
-def test_a_rule_of_local_layers_that_is_none_is_named(tmp_path, edit):
-    folder = copy_of("modernbert", tmp_path)
-    edit(folder / "config.json", layer_types=None, global_attn_every_n_layers=0)
-    with pytest.raises(CheckpointError, match="global_attn_every_n_layers 0; expected"):
-        SentenceTransformer(folder)
-
-
-@pytest.mark.parametrize(
-    ("name", "changes", "same"),
-    [
-        ("nomic_bert", {"rope_parameters": None, "rope_theta": 50.0}, {}),
-        ("modernbert", {"sliding_window": 2}, {"local_attention": 4}),
-        ("nomic_bert", {"head_dim": 4}, {"head_dim": None}),
-        # The keys of the published models, alone and beside those of transformers, which count.
-        ("nomic_bert", {**PUBLISHED, **dict.fromkeys(OWN_KEYS)}, {}),
-        ("nomic_bert", dict.fromkeys(PUBLISHED, 7) | {"activation_function": "geglu"}, {}),
-        # Keys of other families, which mean nothing in these.
-        ("nomic_bert", {"norm_first": True, "local_layers": [1], "embedding_size": 7}, {}),
-        ("gelu", {"pad_token_id": None, "embedding_size": 7, "num_hidden_groups": "x"}, {}),
-        ("distilbert", {"pad_token_id": -1, "local_attention": 0.5}, {}),
-    ],
-)
-def test_a_key_means_what_it_means_to_the_family(name, changes, same, tmp_path, edit, texts):
-    """The reference reads each of these so, or ignores it."""
-    vectors = []
-    for number, settings in enumerate((changes, same)):
-        folder = copy_of(name, tmp_path / str(number))
-        edit(folder / "config.json", **settings)
-        vectors.append(SentenceTransformer(folder, on_long="ignore").encode(texts))
-    np.testing.assert_array_equal(*vectors)
-
-
 def test_hidden_states_end_where_the_model_ends():
     """ModernBERT has one more layer norm after its last layer."""
     model = BertModel.from_pretrained(GOLDEN / "modernbert")
@@ -348,117 +220,6 @@ def test_padding_that_a_text_writes_out_is_no_position(tmp_path):
     assert np.abs(states[[0, 1, 3, 4]] - without).max() > 0.01  # but it is attended to
 
 
-@pytest.mark.parametrize("kind", ["XLMRobertaTokenizer", "CamembertTokenizer", "AlbertTokenizer"])
-def test_pieces_without_tokenizer_json_are_refused_with_a_way_out(kind, tmp_path, edit):
-    folder = copy_of("xlm_roberta", tmp_path)
-    edit(folder / "tokenizer_config.json", tokenizer_class=kind)
-    (folder / "tokenizer.json").unlink()
-    with pytest.raises(CheckpointError, match=r"tokenizer\.json is missing.*save_pretrained"):
-        SentenceTransformer(folder)
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        ({"type": "WordPiece", "vocab": {"a": 0}}, "no list of"),
-        ({"vocab": [["a", "b"]]}, "no list of"),
-        ({"vocab": []}, "no Unigram with a vocabulary"),
-        ({"vocab": [["a", 0.5]]}, "has 1 pieces, too few"),
-    ],
-)
-def test_a_vocabulary_that_holds_no_pieces_is_named(model, message, tmp_path):
-    folder = copy_of("xlm_roberta", tmp_path)
-    path = folder / "tokenizer.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**content, "model": model}), encoding="utf-8")
-    with pytest.raises(CheckpointError, match=message):
-        SentenceTransformer(folder)
-
-
-@pytest.mark.parametrize(
-    "normalizer",
-    [
-        "x",
-        [{"type": "Lowercase"}],
-        {"type": "Precompiled", "precompiled_charsmap": "!!!"},
-        {"type": "Precompiled", "precompiled_charsmap": "QUJD"},
-        {"type": "Precompiled", "precompiled_charsmap": None},
-    ],
-)
-@pytest.mark.parametrize("kind", ["XLMRobertaTokenizer", "AlbertTokenizer", "TokenizersBackend"])
-def test_a_table_of_characters_that_is_none_is_named(kind, normalizer, tmp_path, edit):
-    """The library panics at some of these, which no caller could catch as an Exception."""
-    folder = copy_of("xlm_roberta", tmp_path)
-    edit(folder / "tokenizer_config.json", tokenizer_class=kind)
-    edit(folder / "tokenizer.json", normalizer=normalizer)
-    with pytest.raises(CheckpointError, match=r"tokenizer\.json"):
-        SentenceTransformer(folder)
-
-
-@pytest.mark.parametrize("merges", [["zz yy"], ["a"], [1]])
-def test_merges_that_cannot_be_are_named(merges, tmp_path, edit):
-    folder = copy_of("roberta", tmp_path)
-    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
-    edit(folder / "tokenizer.json", model={**model, "merges": merges})
-    with pytest.raises(CheckpointError, match="has no BPE that can be built"):
-        SentenceTransformer(folder)
-    (folder / "tokenizer.json").unlink()
-    (folder / "vocab.json").write_text("[1]")
-    (folder / "merges.txt").write_text("")
-    with pytest.raises(CheckpointError, match="has no BPE that can be built"):
-        SentenceTransformer(folder)
-
-
-def test_special_tokens_that_frame_no_text_are_named(tmp_path, edit):
-    folder = copy_of("roberta", tmp_path)
-    edit(folder / "tokenizer_config.json", cls_token="a:b")
-    with pytest.raises(CheckpointError, match="the special tokens frame no text"):
-        SentenceTransformer(folder)
-
-
-@pytest.mark.parametrize("kind", ["RobertaTokenizer", "MPNetTokenizer", "GPT2Tokenizer"])
-def test_a_modernbert_takes_its_words_as_they_stand(kind, tmp_path, edit, texts):
-    """The reference trusts none of the classes that its folders name."""
-    folder = copy_of("modernbert", tmp_path)
-    edit(folder / "tokenizer_config.json", tokenizer_class=kind)
-    found = SentenceTransformer(folder, on_long="ignore").encode(texts)
-    expected = SentenceTransformer(GOLDEN / "modernbert", on_long="ignore").encode(texts)
-    np.testing.assert_array_equal(found, expected)
-    words = Tokenizer.from_pretrained(folder)
-    assert words("the cat", "sat")["input_ids"] == [2, 5, 6, 3, 8, 3]
-
-
-def test_an_albert_whose_file_says_nothing_is_framed_as_a_bert(tmp_path, edit):
-    folder = copy_of("albert", tmp_path)
-    edit(folder / "tokenizer.json", post_processor=None)
-    found = Tokenizer.from_pretrained(folder)
-    expected = Tokenizer.from_pretrained(GOLDEN / "albert")
-    for pair in (("the cat", None), ("the cat", "sat")):
-        assert found(*pair) == expected(*pair)
-
-
-def test_an_empty_list_of_extra_tokens_is_not_a_missing_one(tmp_path, edit, removed):
-    folder = copy_of("camembert", tmp_path)
-    path = folder / "tokenizer_config.json"
-    edit(path, extra_special_tokens=[], additional_special_tokens=removed)
-    assert sorted(Tokenizer.from_pretrained(folder).all_special_ids) == [1, 3, 5, 6, 65]
-    edit(path, extra_special_tokens=removed)
-    assert {0, 2, 4} < set(Tokenizer.from_pretrained(folder).all_special_ids)
-
-
-def test_a_byte_level_vocabulary_needs_its_merges(tmp_path):
-    folder = copy_of("roberta", tmp_path)
-    path = folder / "tokenizer.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    del content["model"]["merges"]
-    path.write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(CheckpointError, match="no BPE with a vocabulary and merges"):
-        SentenceTransformer(folder)
-    path.unlink()
-    with pytest.raises(CheckpointError, match=r"neither in tokenizer\.json nor in vocab\.json"):
-        SentenceTransformer(folder)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_without_a_classifier_is_no_cross_encoder(name, tmp_path):
     folder = copy_of(name, tmp_path)
@@ -468,109 +229,62 @@ def test_a_model_without_a_classifier_is_no_cross_encoder(name, tmp_path):
         CrossEncoder(folder)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_two_ends_stand_between_the_texts_of_a_pair(name):
-    words = SentenceTransformer(GOLDEN / name).transformer.words
-    ids = words.rows([("a", "a")], None).ids[0].tolist()
-    (between,) = (words.frame.pair[1:-1],)
-    doubled = name in ("roberta", "xlm_roberta", "camembert", "mpnet")
-    assert [len(part) for part in between] == [2 if doubled else 1]
-    assert between[0] == [ids[-1]] * len(between[0])
-
-
 def test_every_family_has_a_tokenizer_that_can_be_built():
     assert {family.tokenizer for family in FAMILIES.values()} <= CLASSES.keys()
 
 
-def test_known_models_run_where_their_family_does():
-    found = supported()
-    assert found["families"] == list(FAMILIES)
-    assert len(found["models"]) >= 30
-    for model in found["models"]:
-        if model["runs"]:
-            assert model["model_type"] in FAMILIES
-        else:
-            assert model["remark"]
-        assert model["sources"]
-
-
-def test_the_page_of_models_has_what_the_command_prints(capsys):
-    """A value that no source had is a blank cell there, and null here."""
-    assert cli.main(["info", "--supported", "--json"]) == 0
-    models = json.loads(capsys.readouterr().out)["models"]
-    page = MODELS_PAGE.read_text(encoding="utf-8")
-    sources = re.findall(r"^\d+\. [<`](.*)[>`]$", page, re.MULTILINE)
-    rows = [
-        [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        for line in page.splitlines()
-        if re.match(r"\| `[^`]*/", line)
-    ]
-    assert len(rows) == len(models)
-    for row, model in zip(rows, models, strict=True):
-        keys = ("model_type", "dimensions", "max_seq_length", "pooling", "metric")
-        assert row[0] == f"`{model['model']}`"
-        assert row[1:6] == ["" if model[key] is None else str(model[key]) for key in keys]
-        for text in (model["prompts"] or {}).values():
-            assert text.strip().replace("\n", "\\n") in row[6]
-        assert bool(row[6]) == bool(model["prompts"])
-        assert row[7].startswith("yes" if model["runs"] else "no")
-        assert [sources[int(number) - 1] for number in row[8].split()] == model["sources"]
-
-
-def test_supported_models_are_a_table_for_readers(capsys):
-    assert cli.main(["info", "--supported"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"families: {', '.join(FAMILIES)}"
-    row = next(line for line in lines if line.startswith("sentence-transformers/all-mpnet-base"))
-    assert row.split() == ["sentence-transformers/all-mpnet-base-v2", "mpnet", "768", "384",
-                           "cosine", "yes"]  # fmt: skip
-
-
-@pytest.mark.parametrize("arguments", [["info"], ["info", "folder", "--supported"]])
-def test_info_takes_a_model_or_asks_for_all(arguments, capsys):
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    assert caught.value.code == 2
-    assert "--supported" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("name", "fact"),
-    [
-        ("modernbert", ("local_layers", [1, 2])),
-        ("electra", ("embedding_size", 12)),
-        ("albert", ("num_hidden_groups", 2)),
-        ("roberta", ("pad_token_id", 1)),
-    ],
-)
-def test_info_tells_what_only_a_family_has(name, fact, capsys):
-    assert cli.main(["info", str(GOLDEN / name), "--json"]) == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert facts[fact[0]] == fact[1]
-    assert facts["model_type"] == name
-    assert "relative_attention_num_buckets" not in facts  # 32 everywhere, and MPNet's alone
-
-
 @pytest.mark.parametrize("prefix", ["", "nomic_bert."])
 def test_a_nomic_bert_with_the_names_of_transformers_is_read(prefix, tmp_path, texts):
-    folder = copy_of("nomic_bert", tmp_path)
-    stored = load_file(folder / "model.safetensors")
-    tensors = {}
-    for name, tensor in stored.items():
-        for old, new in OWN_NAMES.items():
-            name = name.replace(old, new)
-        if name.endswith("attn.Wqkv.weight"):
-            for part, rows in zip("qkv", np.split(tensor, 3), strict=True):
-                tensors[name.replace("attn.Wqkv", f"self_attn.{part}_proj")] = rows.copy()
-        else:
-            tensors[name] = tensor
-    assert len(tensors) == len(stored) + 2 * 3
-    save_file({prefix + name: tensor for name, tensor in tensors.items()},
-              folder / "model.safetensors")  # fmt: skip
+    folder = nomic_with_own_names(tmp_path, prefix)
     model = SentenceTransformer(folder, on_long="ignore")
     assert model.checkpoint.tensors.unused() == ()
     expected = SentenceTransformer(GOLDEN / "nomic_bert", on_long="ignore").encode(texts)
     np.testing.assert_allclose(model.encode(texts), expected, rtol=0, atol=1e-5)
+
+
+def test_a_file_is_mapped_once_whatever_its_names(tmp_path, monkeypatch):
+    mapped = []
+    original = safetensors_files.map_safetensors
+    monkeypatch.setattr(
+        safetensors_files, "map_safetensors", lambda path: [mapped.append(path), original(path)][1]
+    )
+    SentenceTransformer(nomic_with_own_names(tmp_path))
+    assert len(mapped) == 1
+
+
+def test_a_family_from_outside_is_one_row(folder, edit, removed, monkeypatch, texts):
+    """It has keys, names and a forward pass of its own, and runs on one device alone."""
+    passes = []
+
+    def own_pass(*arguments, **named):
+        passes.append(1)
+        return hidden_states(*arguments, **named)
+
+    row = replace(
+        FAMILIES["bert"],
+        forward=own_pass,
+        devices=("cpu",),
+        prefix="anew.",
+        names=(("encoder.layer.", "blocks."),),
+        keys={"hidden_size": "width"},
+    )
+    expected = SentenceTransformer(folder, on_long="ignore").encode(texts)
+    edit(folder / "config.json", model_type="anew", width=20, hidden_size=removed)
+    tensors = load_file(folder / "model.safetensors")
+    renamed = {
+        f"anew.{name.replace('encoder.layer.', 'blocks.')}": tensor
+        for name, tensor in tensors.items()
+    }
+    (folder / "model.safetensors").unlink()
+    save_file(renamed, folder / "model.safetensors")
+    monkeypatch.setitem(FAMILIES, "anew", row)
+    model = SentenceTransformer(folder, on_long="ignore")
+    np.testing.assert_array_equal(model.encode(texts), expected)
+    assert model.checkpoint.tensors.unused() == ()
+    assert BertModel.from_pretrained(folder)([[2, 5, 3]]).last_hidden_state.shape == (1, 3, 20)
+    assert len(passes) >= 2
+    with pytest.raises(DeviceError, match="anew runs on the CPU alone"):
+        check_device(model.config, "cuda")
 
 
 @pytest.mark.parametrize("model_type", ["modernbert", "nomic_bert"])

@@ -2,29 +2,18 @@
 
 import hashlib
 import json
-import mmap
 import struct
-from typing import ClassVar
 
 import numpy as np
 import pytest
-from golden_files import LFS_POINTER, copy_of
-from safetensors.numpy import load_file, save_file
+from golden_files import LFS_POINTER, change_tensors, copy_of
+from safetensors.numpy import load_file
 
-from minibert import BertModel, CheckpointError, SentenceTransformer
+from minibert import CheckpointError, SentenceTransformer
 from minibert.bert.load import load_checkpoint
 from minibert.common.safetensors_files import weight_files
 
 TEXT = "the cat sat, the dog barks"
-
-
-def change_tensors(folder, change):
-    """Rewrite the weights of a folder after change(tensors)."""
-    path = folder / "model.safetensors"
-    tensors = dict(load_file(path))
-    change(tensors)
-    path.unlink()  # never over a file that may be mapped
-    save_file(tensors, path, metadata={"format": "pt"})
 
 
 def rewrite_header(path, change):
@@ -50,19 +39,6 @@ def test_weights_are_mapped_and_not_copied(folder):
         assert type(array.base).__name__ == "memoryview"
         assert type(array.base.obj).__name__ == "mmap"
         assert not array.flags.writeable
-
-
-def test_the_attention_scale_is_in_the_queries_and_nowhere_else(folder):
-    tensors = load_file(folder / "model.safetensors")
-    prefix = "encoder.layer.2.attention.self"
-    layer = load_checkpoint(folder).parameters.layers[2]
-    scale = (20 // 5) ** -0.5
-    for part, name, factor in ((0, "query", scale), (1, "key", 1), (2, "value", 1)):
-        columns = slice(20 * part, 20 * (part + 1))
-        weight = tensors[f"{prefix}.{name}.weight"].T * np.float32(factor)
-        bias = tensors[f"{prefix}.{name}.bias"] * np.float32(factor)
-        np.testing.assert_array_equal(layer.qkv_weight[:, columns], weight)
-        np.testing.assert_array_equal(layer.qkv_bias[columns], bias)
 
 
 def test_every_tensor_is_used_or_listed_as_ignored(old_folder):
@@ -115,16 +91,6 @@ def test_sha256_is_that_of_the_file(folder):
     assert load_checkpoint(folder).sha256() == hashlib.sha256(content).hexdigest()
 
 
-def test_a_model_without_pooler_encodes_as_with_one(folder):
-    before = vector(folder)
-    change_tensors(folder, lambda tensors: [tensors.pop(f"pooler.dense.{n}") for n in LINEAR])
-    assert load_checkpoint(folder).parameters.pooler_weight is None
-    np.testing.assert_array_equal(vector(folder), before)
-
-
-LINEAR = ("weight", "bias")
-
-
 def refused(folder, message):
     with pytest.raises(CheckpointError, match=message):
         SentenceTransformer(folder)
@@ -139,31 +105,6 @@ def test_an_adapter_is_not_left_out(folder):
 def test_a_missing_tensor_is_named(folder):
     change_tensors(folder, lambda tensors: tensors.pop("encoder.layer.1.output.dense.bias"))
     refused(folder, r"no tensor 'encoder\.layer\.1\.output\.dense\.bias'")
-
-
-def without_bias(tensors):
-    tensors.pop("pooler.dense.bias")
-
-
-def with_nan(tensors):
-    tensors["pooler.dense.weight"][3, 4] = np.nan
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (without_bias, r"model\.safetensors has no tensor 'pooler\.dense\.bias'"),
-        (with_nan, r"model\.safetensors: pooler\.dense\.weight holds NaN or infinity"),
-    ],
-)
-def test_a_broken_pooler_is_refused_where_it_is_asked_for(folder, spoil, message):
-    before = vector(folder)
-    change_tensors(folder, spoil)
-    np.testing.assert_array_equal(vector(folder), before)
-    output = BertModel.from_pretrained(folder)([[2, 5, 3]])
-    assert np.isfinite(output.last_hidden_state).all()
-    with pytest.raises(ValueError, match=message):
-        output.pooler_output  # noqa: B018
 
 
 def test_a_tensor_of_the_wrong_shape_is_named_with_both_shapes(folder):
@@ -454,36 +395,3 @@ def test_a_whole_surrogate_pair_is_a_character(folder, edit):
 def test_odd_json_is_refused_in_words(folder, content):
     (folder / "config.json").write_text(content, encoding="utf-8")
     refused(folder, r"config\.json is not valid JSON")
-
-
-class Advised(mmap.mmap):
-    """A map that notes what it is told to let go of, and holds NaN there from then on."""
-
-    let_go: ClassVar = []  # (start, bytes)
-
-    def __new__(cls, file, length, access):
-        return super().__new__(cls, file, length, access=mmap.ACCESS_COPY)
-
-    def madvise(self, option, start, length):
-        assert option == mmap.MADV_DONTNEED
-        super().madvise(option, start, length)
-        self[start : start + length] = b"\xff" * length
-        self.let_go.append((start, length))
-
-
-@pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="there is no such advice")
-def test_what_is_copied_or_hardly_needed_leaves_the_memory_again(minilm_folder, monkeypatch):
-    """What the system then does, and how much it reads around what is asked for, is its own."""
-    expected = load_checkpoint(minilm_folder).parameters
-    monkeypatch.setattr(Advised, "let_go", [])
-    monkeypatch.setattr("minibert.common.safetensors_files.mmap.mmap", Advised)
-    found = load_checkpoint(minilm_folder).parameters  # read after it was let go, NaN is refused
-    words, copied = 30522 * 384 * 4, 384 * 384 * 4
-    let_go = sorted(length for _, length in Advised.let_go)
-    assert len(let_go) == 3 * 6 + 1
-    for length, size in zip(let_go, [copied] * 18 + [words], strict=True):
-        assert size - 2 * mmap.PAGESIZE < length <= size  # whole pages, and none of a neighbour
-    assert not np.isfinite(found.words).all()  # the right one of that size
-    for layer, read in zip(found.layers, expected.layers, strict=True):
-        for tensor, intact in zip(layer, read, strict=True):
-            np.testing.assert_array_equal(tensor, intact)

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from minibert import BertModel, SentenceTransformer
 from minibert.bert import tensor_parallel as shares
+from minibert.bert.families import FAMILIES
 from minibert.bert.forward import hidden_states
 from minibert.bert.packs import firsts, packs
 from minibert.bert.parameters import Config, Layer, Parameters
@@ -81,7 +83,7 @@ def test_shares_make_what_the_whole_makes(
     pack = pack_of(*lengths)
     chosen = None if reads is None else reads(pack.lengths)
     whole = hidden_states(pack, parameters, CONFIG, kernels, chosen=chosen)
-    found = Shares(parameters, CONFIG).hidden_states(pack, kernels, chosen, threads, short)
+    found = Shares(parameters, CONFIG).compute(pack, kernels, chosen, threads, short)
     assert found.shape == whole.shape
     np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
 
@@ -93,11 +95,11 @@ def test_a_pack_is_shared_by_as_many_threads_as_its_heads_and_feed_forward_allow
     monkeypatch.setattr(shares, "run_together", lambda run, count: counts.append(count))
     model = Shares(parameters, CONFIG)
     for threads in (1, 2, 3, 4, 5, 6, 12):
-        model.hidden_states(pack_of(9), kernels, None, threads, False)
+        model.compute(pack_of(9), kernels, None, threads, False)
     assert counts == [2, 3, 3, 3, 6, 6]
     monkeypatch.setattr(shares, "WORTH_MEETING", 9 * 24 * (4 * 24 + 2 * 36) // 2)
-    model.hidden_states(pack_of(9), kernels, None, 12, False)
-    model.hidden_states(pack_of(8), kernels, None, 12, False)  # not worth two
+    model.compute(pack_of(9), kernels, None, 12, False)
+    model.compute(pack_of(8), kernels, None, 12, False)  # not worth two
     assert counts[6:] == [2]
 
 
@@ -109,11 +111,11 @@ def test_only_free_cores_are_taken_and_given_back(parameters, many_cores, monkey
         assert taken == 12
         with CORES.further(1) as none:
             assert none == 0
-        whole = model.hidden_states(pack_of(9), kernels, None, 6, False)
+        whole = model.compute(pack_of(9), kernels, None, 6, False)
         assert whole.shape == (9, 24)
         assert counts == []
     with CORES.further(9):
-        model.hidden_states(pack_of(9), kernels, None, 6, False)
+        model.compute(pack_of(9), kernels, None, 6, False)
     assert counts == [3]  # three were free, and four threads cannot share six heads
     with CORES.further(20) as taken:
         assert taken == 12
@@ -149,6 +151,26 @@ def test_views_for_threads_copy_no_weight(parameters):
     part = share_of(shares.cut_layer(layer, 3, cut), 1, 3)
     for name in ("qkv_weight", "attention_weight", "intermediate_weight", "output_weight"):
         assert np.shares_memory(getattr(part, name), getattr(layer, name)), name
+
+
+def test_threads_are_as_silent_about_large_numbers_as_the_caller(parameters, many_cores):
+    large = parameters._replace(words=parameters.words * np.float32(1e38))
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = Shares(large, CONFIG).compute(pack_of(9), kernels, None, 3, False)
+    assert not np.isfinite(found).all()
+
+
+def test_one_thread_runs_the_family_s_forward_pass_at_once(parameters, monkeypatch):
+    """Who follows the path finds it where the model is computed, with nothing in between."""
+    callers = []
+
+    def caller(*arguments, **named):
+        callers.append(sys._getframe(1).f_code.co_name)
+        return hidden_states(*arguments, **named)
+
+    monkeypatch.setitem(FAMILIES, "bert", replace(FAMILIES["bert"], forward=caller))
+    Shares(parameters, CONFIG).compute(pack_of(9), kernels, None, 1, False)
+    assert callers == ["compute"]
 
 
 class CountedTiles:
