@@ -19,11 +19,21 @@ GELU = str(GOLDEN / "gelu")  # takes 41 tokens, has 20 dimensions and does not n
 LONG = "the dog barks at the cat " * 10
 TEXTS = ["the cat sat.", "", "Dogs, cats and London!", LONG, "Café 中文", " ", "a cat"]
 SMALL = {"shard_documents": 3}
+WORDS = "the cat dog sat barks at on mat in London a big small river runs by old house"
+QUERIES = ["the cat sat", "a dog barks in London", "the old house by the river"]
 
 
 def documents(texts=TEXTS, name="d"):
     """Documents with ids, d0 and so on."""
     return [Document(f"{name}{n}", text, f"list, line {n + 1}") for n, text in enumerate(texts)]
+
+
+def sentences(count=60):
+    """Documents of a few words, some of them twice."""
+    random = np.random.default_rng(0)
+    words = WORDS.split()
+    texts = [" ".join(random.choice(words, random.integers(3, 9))) for _ in range(count - 5)]
+    return [Document(f"d{n}", text, "here") for n, text in enumerate(texts + texts[:5])]
 
 
 def wrong(folder):

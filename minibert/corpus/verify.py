@@ -1,4 +1,7 @@
-"""Every byte of a corpus on disk, read and compared with what the manifest says."""
+"""Every byte of a corpus on disk, read and compared with what the manifest says. Start at verify.
+
+The lock and digests.json are no part of the corpus, and are not looked at.
+"""
 
 from __future__ import annotations
 

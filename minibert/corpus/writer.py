@@ -107,7 +107,8 @@ def clear_leftovers(folder: Path, manifest: Manifest) -> None:
     kept = manifest.deleted_sha256 and deleted_path(folder, manifest.deleted_sha256)
     for path in [*folder.glob("*.partial"), *folder.glob("deleted-*.npy")]:
         if path != kept:
-            path.unlink()
+            # A reader may be writing digests.json, and give its file the name meanwhile.
+            path.unlink(missing_ok=True)
 
 
 class Writer:

@@ -169,7 +169,7 @@ def test_files_are_read_again_when_a_size_changed(forged, own):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="ctime is there the time of creation")
-def test_weights_rewritten_in_place_under_their_old_time_are_seen(folder, own):
+def test_weights_changed_in_place_under_their_old_time_are_seen(folder, own):
     build(folder, documents(), own)
     forge(folder, **LATER)
     path = weights_of(own)

@@ -1,55 +1,20 @@
-"""Questions to a corpus on disk, from Python and from the command line."""
+"""Questions to a corpus on disk: what is found, how it is scored, and what is refused."""
 
-import gzip
-import io
-import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
+from corpora import GELU, QUERIES, sentences
 from golden_files import GOLDEN
 
 from minibert import CrossEncoder, SentenceTransformer
-from minibert.commands import cli
-from minibert.common.escapes import has_controls
 from minibert.corpus.build import build, delete
-from minibert.corpus.search import Hit, Index
-from minibert.documents import Document, read_documents
+from minibert.corpus.search import Index
+from minibert.documents import read_documents
 from minibert.errors import CorpusError
 from minibert.kernels import devices
 from minibert.scoring.hamming import nearest_bits
 from minibert.scoring.metrics import METRICS
-
-GELU = GOLDEN / "gelu"
-WORDS = [
-    "the",
-    "cat",
-    "dog",
-    "sat",
-    "barks",
-    "at",
-    "on",
-    "mat",
-    "in",
-    "London",
-    "a",
-    "big",
-    "small",
-    "river",
-    "runs",
-    "by",
-    "old",
-    "house",
-]
-QUERIES = ["the cat sat", "a dog barks in London", "the old house by the river"]
-
-
-def documents(count=60):
-    """Texts of a few words, some of them twice."""
-    random = np.random.default_rng(0)
-    texts = [" ".join(random.choice(WORDS, random.integers(3, 9))) for _ in range(count - 5)]
-    return [Document(f"d{n}", text, "here") for n, text in enumerate(texts + texts[:5])]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +26,7 @@ def model():
 def folder(request, model, tmp_path_factory):
     """A corpus of three shards, some documents deleted."""
     folder = tmp_path_factory.mktemp(request.param) / "corpus"
-    build(folder, documents(), model, precision=request.param, shard_documents=25)
+    build(folder, sentences(), model, precision=request.param, shard_documents=25)
     delete(folder, ["d3", "d30", "d59"])
     return folder
 
@@ -69,13 +34,13 @@ def folder(request, model, tmp_path_factory):
 @pytest.fixture(scope="module")
 def plain(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("plain") / "corpus"
-    build(folder, documents(), model)
+    build(folder, sentences(), model)
     return folder
 
 
 def expected_hits(model, folder, query, k, among=None):
     """A ranking of all vectors, as far as they are known, in float64."""
-    precision, there = folder.parent.name, documents()
+    precision, there = folder.parent.name, sentences()
     vectors = model.encode_document([one.text for one in there]).astype(np.float64)
     if precision.startswith("int8"):  # the ranges of the first shard, of 25
         low, high = vectors[:25].min(axis=0), vectors[:25].max(axis=0)
@@ -131,7 +96,7 @@ def test_the_query_prompt_is_used_and_told(model, plain):
 
 
 def test_vectors_are_made_as_the_corpus_s_were(model, tmp_path):
-    build(tmp_path / "c", documents(), model, truncate_dim=8, normalize=True)
+    build(tmp_path / "c", sentences(), model, truncate_dim=8, normalize=True)
     index = Index(tmp_path / "c", model)
     assert index.encode(QUERIES).shape == (3, 8)
     np.testing.assert_allclose(np.linalg.norm(index.encode(QUERIES), axis=1), 1, atol=1e-6)
@@ -189,7 +154,7 @@ def test_a_cross_encoder_ranks_the_first_again(model, plain, cross_encoder):
 
 
 def test_without_texts_there_are_hits_but_no_second_ranking(model, tmp_path, cross_encoder):
-    build(tmp_path / "c", documents(), model, texts=False)
+    build(tmp_path / "c", sentences(), model, texts=False)
     index = Index(tmp_path / "c", model)
     assert [hit.text for hit in index.search(QUERIES[:1], 2)[0]] == [None, None]
     with pytest.raises(CorpusError, match="holds no texts"):
@@ -224,21 +189,10 @@ def test_another_metric_is_refused_with_both(plain):
         Index(plain, SentenceTransformer(GELU, similarity_fn_name="dot"))
 
 
-def test_a_model_that_is_not_given_gets_the_metric_of_the_corpus(tmp_path, capsys):
-    model = SentenceTransformer(GELU, similarity_fn_name="dot")
-    build(tmp_path / "c", documents(), model)
-    expected = Index(tmp_path / "c", model).search(QUERIES[:1], 3)
-    assert Index(tmp_path / "c").search(QUERIES[:1], 3) == expected
-    for arguments in ([], ["--model", GELU]):
-        assert run(tmp_path / "c", QUERIES[0], "-k", 3, "--json", *arguments) == 0
-        hits = json.loads(capsys.readouterr().out)["hits"]
-        assert [Hit(**hit) for hit in hits] == expected[0]
-
-
 def test_a_model_that_is_not_given_is_of_the_revision_of_the_corpus(tmp_path, cache):
-    snapshot = cache("someone/tiny", GELU)
+    snapshot = cache("someone/tiny", GOLDEN / "gelu")
     model = SentenceTransformer("someone/tiny", local_files_only=True)
-    build(tmp_path / "c", documents(), model, model_name="someone/tiny")
+    build(tmp_path / "c", sentences(), model, model_name="someone/tiny")
     later = snapshot.with_name(snapshot.name[::-1])  # and the hub's main goes on
     shutil.copytree(GOLDEN / "relu", later)
     (snapshot.parents[1] / "refs" / "main").write_text(later.name)
@@ -247,8 +201,8 @@ def test_a_model_that_is_not_given_is_of_the_revision_of_the_corpus(tmp_path, ca
 
 
 def test_an_empty_corpus_is_refused(model, tmp_path):
-    build(tmp_path / "c", documents(2 + 5), model)
-    delete(tmp_path / "c", [one.id for one in documents(2 + 5)])
+    build(tmp_path / "c", sentences(2 + 5), model)
+    delete(tmp_path / "c", [one.id for one in sentences(2 + 5)])
     with pytest.raises(CorpusError, match="holds no documents: there is nothing to search"):
         Index(tmp_path / "c", model)
     with pytest.raises(FileNotFoundError, match=r"holds no manifest.json, so it is no corpus"):
@@ -288,7 +242,7 @@ def test_no_question_has_no_answer(model, plain):
 
 
 def test_nan_in_a_shard_is_refused_with_its_place(model, tmp_path):
-    build(tmp_path / "c", documents(), model, shard_documents=25)
+    build(tmp_path / "c", sentences(), model, shard_documents=25)
     path = tmp_path / "c" / "shards" / "00001" / "vectors.npy"
     vectors = np.load(path)
     vectors[4, 2] = np.nan
@@ -304,192 +258,13 @@ def test_the_model_that_the_manifest_names_is_opened(plain, model):
 
 def test_an_unfinished_corpus_is_searched_and_said_to_be_one(model, tmp_path, caplog):
     def breaking():
-        yield from documents()[:35]
+        yield from sentences()[:35]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path / "c", breaking(), model, shard_documents=10)
     assert 0 < len(Index(tmp_path / "c", model)) < 35
     assert "is not complete" in caplog.text
-
-
-# The command line.
-
-
-def run(*arguments, stdin=b"", monkeypatch=None):
-    """What main() returns; results are captured by pytest."""
-    if monkeypatch:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-    return cli.main(["search", *map(str, arguments)])
-
-
-@pytest.fixture(scope="module")
-def unprompted(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("plain-cli") / "corpus"
-    build(folder, documents(), SentenceTransformer(GELU))
-    return folder
-
-
-def test_the_command_prints_a_table(unprompted, capsys):
-    assert run(unprompted, QUERIES[0], "-k", 2) == 0
-    hits = Index(unprompted).search(QUERIES[:1], 2)[0]
-    assert capsys.readouterr().out.split("\n") == [
-        QUERIES[0],
-        *(f"{hit.rank:4} {hit.score:10.4f}  {hit.id}  {hit.text}" for hit in hits),
-        "",
-    ]
-
-
-def test_each_typed_question_is_answered_before_the_next_is_read(unprompted, capsys, monkeypatch):
-    seen = []
-
-    class Typist(io.BytesIO):
-        """Notes what has been printed whenever a line is read."""
-
-        def isatty(self):
-            return True
-
-        def __next__(self):
-            seen.append(capsys.readouterr().out)
-            return super().__next__()
-
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Typist(b"a cat\na dog\n")))
-    assert cli.main(["search", str(unprompted), "-k", "1"]) == 0
-    assert [out.split("\n")[0] for out in seen] == ["", "a cat", "a dog"]
-
-
-def test_only_a_k_that_was_asked_for_is_said_to_be_too_large(tmp_path, capsys):
-    build(tmp_path / "c", documents()[:4], SentenceTransformer(GELU))
-    (tmp_path / "ids").write_text("".join(f"{one.id}\n" for one in documents()[:2]))
-    for more, lines, is_said in (([], 5, False), (["-k", 9], 5, True), (["-k", 4], 5, False)):
-        assert run(tmp_path / "c", "a cat", *more) == 0
-        out, err = capsys.readouterr()
-        assert (len(out.splitlines()), "all are returned" in err) == (lines, is_said)
-    assert run(tmp_path / "c", "a cat", "--ids", tmp_path / "ids") == 0
-    assert capsys.readouterr().err == ""
-
-
-def test_a_file_that_is_not_there_is_said_in_words(unprompted, tmp_path, capsys):
-    assert run(unprompted, "a cat", "--ids", tmp_path / "no") == 66
-    path = str(tmp_path / "no")
-    assert capsys.readouterr().err == f"minibert: {path!r}: No such file or directory\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("a cat\n  sat", "a cat sat"),
-        ("x" * 100, "x" * 100),
-        ("x" * 101, "x" * 99 + "…"),
-        ("word " * 40, "word " * 19 + "word…"),
-    ],
-)
-def test_the_table_marks_where_a_text_is_cut(tmp_path, capsys, text, shown):
-    build(tmp_path / "c", [Document("d", text, "list")], SentenceTransformer(GELU))
-    assert run(tmp_path / "c", "a cat", "-k", 1) == 0
-    assert capsys.readouterr().out.splitlines()[1].split("  d  ", 1)[1] == shown
-
-
-def test_the_command_prints_an_object_a_question(unprompted, capsys, tmp_path, monkeypatch):
-    expected = Index(unprompted).search(QUERIES[:2], 3)
-    content = "".join(
-        json.dumps({"_id": f"q{n}", "text": query}) + "\n" for n, query in enumerate(QUERIES[:2])
-    )
-    (tmp_path / "queries.jsonl").write_text(content)
-    (tmp_path / "lines.txt").write_text("\n".join(QUERIES[:2]) + "\n")
-    for arguments, stdin, ids in (
-        (["--file", tmp_path / "queries.jsonl"], b"", ["q0", "q1"]),
-        (["--file", tmp_path / "lines.txt"], b"", ["1", "2"]),
-        (QUERIES[:2], b"", ["1", "2"]),
-        ([], "\n".join(QUERIES[:2]).encode(), ["1", "2"]),
-    ):
-        code = run(unprompted, *arguments, "-k", 3, "--json", stdin=stdin, monkeypatch=monkeypatch)
-        assert code == 0
-        objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-        assert [one["id"] for one in objects] == ids
-        assert [one["query"] for one in objects] == QUERIES[:2]
-        assert [one["prompt"] for one in objects] == ["", ""]
-        assert [[Hit(**hit) for hit in one["hits"]] for one in objects] == expected
-
-
-def test_the_command_writes_a_run(unprompted, tmp_path, capsys):
-    assert run(unprompted, *QUERIES[:2], "-k", 3, "--run", tmp_path / "run.trec") == 0
-    assert capsys.readouterr().out == ""
-    expected = [
-        f"{n} Q0 {hit.id} {hit.rank} {hit.score:.9g} minibert"
-        for n, hits in enumerate(Index(unprompted).search(QUERIES[:2], 3), start=1)
-        for hit in hits
-    ]
-    assert (tmp_path / "run.trec").read_text().splitlines() == expected
-    assert run(unprompted, *QUERIES[:2], "-k", 3, "--run", "-") == 0
-    assert capsys.readouterr().out.splitlines() == expected
-
-
-def test_a_run_has_no_place_for_blanks_and_is_not_begun(unprompted, tmp_path, capsys):
-    (tmp_path / "q.jsonl").write_text('{"_id": "q 1", "text": "a cat"}\n')
-    assert run(unprompted, "-f", tmp_path / "q.jsonl", "--run", tmp_path / "run") == 65
-    assert "A run cannot hold the id 'q 1'" in capsys.readouterr().err
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_question_id_that_comes_twice_is_in_no_run(unprompted, tmp_path, capsys):
-    one = tmp_path / "one.jsonl"
-    one.write_text('{"_id": "q", "text": "a cat"}\n{"_id": "p", "text": "a dog"}\n')
-    number = tmp_path / "number.jsonl"
-    number.write_text('{"_id": "1", "text": "a cat"}\n')
-    for queries in (["-f", one, "-f", one], ["typed", "-f", number]):
-        assert run(unprompted, *queries, "--run", tmp_path / "run") == 65
-        assert "cannot hold two rankings of one query" in capsys.readouterr().err
-        assert not (tmp_path / "run").exists()
-        assert run(unprompted, *queries, "--json") == 0  # where each answer has its text
-
-
-@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "csv", "tsv"])
-def test_questions_come_in_every_form_that_documents_do(unprompted, tmp_path, capsys, ending):
-    divider = "," if ending == "csv" else "\t"
-    table = "".join(f"q{divider.join([str(n), text])}\n" for n, text in enumerate(QUERIES))
-    content = (
-        "".join(f'{{"id": "q{n}", "text": "{text}"}}\n' for n, text in enumerate(QUERIES))
-        if "jsonl" in ending
-        else f"id{divider}text\n{table}"
-    ).encode()
-    path = tmp_path / f"questions.{ending}"
-    path.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
-    assert run(unprompted, "-f", path, "--json") == 0
-    objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(one["id"], one["query"]) for one in objects] == [
-        (f"q{number}", text) for number, text in enumerate(QUERIES)
-    ]
-
-
-def test_ids_come_from_lines_each_once_and_from_no_records(unprompted, tmp_path, capsys):
-    path = tmp_path / "ids.txt.gz"
-    path.write_bytes(gzip.compress(b"d4\n\nd7\r\nd4\nd4"))
-    assert run(unprompted, "a cat", "--ids", path, "--json") == 0
-    captured = capsys.readouterr()
-    assert {hit["id"] for hit in json.loads(captured.out)["hits"]} == {"d4", "d7"}
-    assert captured.err == ""  # no word of a k above the two that there are
-    (tmp_path / "ids.jsonl").write_text('{"_id": "d4"}\n')
-    assert run(unprompted, "a cat", "--ids", tmp_path / "ids.jsonl") == 65
-    assert "holds jsonl by its name; ids are read from a text file" in capsys.readouterr().err
-
-
-def test_the_table_sends_no_control_character(tmp_path, capsys):
-    texts = ["\x1b]0;title\x07the cat", "\x9b31m \u202etxt.exe\u2069"]
-    build(
-        tmp_path / "c",
-        [Document(f"\x1bd{n}", t, "") for n, t in enumerate(texts)],
-        SentenceTransformer(GELU),
-    )
-    for form in ([], ["--json"]):
-        assert run(tmp_path / "c", "who\x9b", *form) == 0
-        out = capsys.readouterr().out
-        assert not has_controls(out.replace("\n", ""))
-        assert form or r"\x1b]0;title\x07the cat" in out
-    hits = json.loads(out)["hits"]
-    assert sorted(hit["text"] for hit in hits) == sorted(texts)
-    assert run(tmp_path / "c", "who", "--run", "-") == 65
-    assert "control character" in capsys.readouterr().err
 
 
 def test_one_text_has_one_list_of_hits_as_with_encode(model, plain):
@@ -511,13 +286,6 @@ def test_one_text_in_place_of_several_is_not_its_characters(model, plain):
         with pytest.raises(TypeError, match=r"is one text, '.*'; expected a list of them"):
             call()
     assert len(Index(plain, model)) == len(index)
-
-
-@pytest.mark.parametrize("questions", [[], ["--file", "-"]])
-def test_questions_and_ids_in_one_stream_are_refused(questions, plain, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"d9\n")))
-    assert run(plain, *questions, "--ids", "-") == 65
-    assert "both read from standard input. Give a file" in capsys.readouterr().err
 
 
 def test_queries_may_be_whatever_can_be_iterated(model, plain):
@@ -543,36 +311,3 @@ def test_an_id_given_twice_counts_once(model, plain, caplog):
     with pytest.raises(ValueError, match="1 of 2 ids are not in"):
         Index(plain, model).search("a cat", 2, ids=["d9", "nobody", "d9", "nobody"])
     assert not caplog.messages
-
-
-def test_the_command_takes_ids_a_model_and_a_cross_encoder(unprompted, tmp_path, capsys, one_label):
-    (tmp_path / "ids").write_text("d4\nd7\n\n")
-    arguments = ["--ids", tmp_path / "ids", "--model", GELU, "--threads", 1, "-k", 10, "--json"]
-    assert run(unprompted, "a cat", *arguments, "--rerank", one_label) == 0
-    captured = capsys.readouterr()
-    hits = json.loads(captured.out)["hits"]
-    assert {hit["id"] for hit in hits} == {"d4", "d7"}
-    assert "k is 10, and there are 2 documents" in captured.err
-    pairs = [("a cat", hit["text"]) for hit in hits]
-    scores = CrossEncoder(one_label).predict(pairs)
-    np.testing.assert_allclose([hit["score"] for hit in hits], scores, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (["{here}/none", "a cat"], 66, "holds no manifest.json"),
-        (["{corpus}", ""], 65, "Query 1 of 1 is empty"),
-        (["{corpus}", "a cat", "--model", str(GOLDEN / "relu")], 65, "files_sha256"),
-        (["{corpus}", "a cat", "--file", "{here}/none"], 66, "none"),
-        (["{corpus}", "a cat", "--ids", "{here}/none"], 66, "none"),
-        (["{corpus}", "a cat", "--rescore", "3"], 65, "needs binary"),
-        (["{corpus}", "a cat", "--run", "{here}/no/run"], 73, "cannot create"),
-    ],
-)
-def test_the_command_ends_with_the_code_of_what_is_wrong(
-    unprompted, tmp_path, capsys, arguments, code, message
-):
-    filled = [one.format(here=tmp_path, corpus=unprompted) for one in arguments]
-    assert run(*filled) == code
-    assert message in capsys.readouterr().err
