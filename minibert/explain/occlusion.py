@@ -1,4 +1,4 @@
-"""What a score loses without each word, by leaving it out. Start at occlusion."""
+"""Leave out each word, and see what the score loses. Start at occlusion."""
 
 from __future__ import annotations
 

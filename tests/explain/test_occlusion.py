@@ -1,4 +1,4 @@
-"""What a score loses without a word: the texts are encoded without it, by hand."""
+"""Losses of a score without a word: the texts are encoded without it, by hand."""
 
 import pytest
 from golden_files import GOLDEN

@@ -1,4 +1,4 @@
-"""What pictures are drawn of, and a stand-in for a library."""
+"""Models and explanations to draw, and a stand-in for a library."""
 
 import sys
 import types
