@@ -42,7 +42,6 @@ NOT_YET = {
     ("kernels/cuda.py", "bert"),
     ("kernels/devices.py", "bert"),
     ("tokens/load.py", "checkpoint"),
-    ("pooling/pipeline.py", "checkpoint"),
     ("explain/attribution.py", "models"),
     ("explain/nearest_words.py", "models"),
     ("corpus/build.py", "commands"),

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
-from minibert.checkpoint.modules import TRANSFORMER_FILES
+from minibert.checkpoint.transformer_settings import TRANSFORMER_FILES
 from minibert.common.json_files import inside, read_json
 from minibert.common.progress import stderr_there
 from minibert.common.shell import MODELS, convert_command, hub_options, tokenizer_command

@@ -21,7 +21,7 @@ from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
 from minibert.bert.tensor_parallel import Shares
 from minibert.checkpoint.hub import find_model
-from minibert.checkpoint.modules import TransformerSettings
+from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.common.arguments import check_counts
 from minibert.common.arrays import Array, IntArray
 from minibert.common.json_files import read_json

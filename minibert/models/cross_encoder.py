@@ -31,7 +31,7 @@ from minibert.kernels.activations import (
 )
 from minibert.models.model import Model
 from minibert.models.transformer import Transformer
-from minibert.pooling.pooling import mean
+from minibert.pooling.modes import mean
 from minibert.tokens.tokenizer import Cut, OnLong, Text, check_on_long, check_texts, listed, no_list
 
 if TYPE_CHECKING:

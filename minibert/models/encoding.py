@@ -18,8 +18,8 @@ from minibert.bert.packs import Pack
 from minibert.common.arrays import Array
 from minibert.models.bert_model import pad_rows
 from minibert.models.transformer import Transformer
+from minibert.pooling.modes import Reads
 from minibert.pooling.pipeline import Pipeline
-from minibert.pooling.pooling import Reads
 from minibert.tokens.tokenizer import Cut, OnLong, Text, characters_of, with_prompt
 
 __all__ = ["OUTPUTS", "Encoding", "joined"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, normalizers
 
-from minibert.checkpoint.modules import TransformerSettings
+from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.common.json_files import is_count, is_there, read_json, setting
 from minibert.errors import CheckpointError
 from minibert.tokens.classes import (

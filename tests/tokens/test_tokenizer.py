@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibert import SentenceTransformer
-from minibert.checkpoint.modules import TransformerSettings
+from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.errors import CheckpointError
 from minibert.tokens.load import load_tokenizer
 from minibert.tokens.tokenizer import PICTURE, Cut, TextTokenizer, check_texts, text_windows
