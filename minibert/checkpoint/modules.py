@@ -14,7 +14,9 @@ from minibert.common.json_files import inside, is_there, read_json
 from minibert.errors import CheckpointError
 from minibert.pooling.registry import MODULES, ModuleSettings
 
-__all__ = ["module_entry", "read_modules"]
+__all__ = ["TRANSFORMER", "module_entry", "read_modules"]
+
+TRANSFORMER = "Transformer"  # the kind of a model's first module
 
 
 def read_modules(folder: Path) -> tuple[TransformerSettings, tuple[ModuleSettings, ...]]:
@@ -26,7 +28,7 @@ def read_modules(folder: Path) -> tuple[TransformerSettings, tuple[ModuleSetting
     content = read_json(path, list)
     entries = [module_entry(path, entry) for entry in content]
     check_names(path, content)
-    if not entries or entries[0][0] != "Transformer":
+    if not entries or entries[0][0] != TRANSFORMER:
         first = entries[0][0] if entries else "no module"
         raise CheckpointError(f"{path}: {first} comes first; minibert expects a Transformer there.")
     transformer = read_transformer(inside(folder, entries[0][1]))

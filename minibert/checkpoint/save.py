@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from minibert.checkpoint.folder import Folder
-from minibert.checkpoint.modules import module_entry
+from minibert.checkpoint.model_files import VOCABULARY, WEIGHTS
+from minibert.checkpoint.modules import TRANSFORMER, module_entry
 from minibert.checkpoint.transformer_settings import TRANSFORMER_FILES
 from minibert.common.files import partial_of, place, sync
 from minibert.common.json_files import inside, read_json
-from minibert.common.safetensors_files import weight_files
+from minibert.common.safetensors_files import INDEX, weight_files
+from minibert.pooling.registry import MODULES
 
 __all__ = ["Loaded", "loaded_files", "save_model"]
 
@@ -27,21 +29,8 @@ Loaded: TypeAlias = dict[str, tuple[int, int]]
 # A file -> what writes it, to the path that it is given.
 Writers: TypeAlias = dict[Path, Callable[[Path], object]]
 
-TRANSFORMER = "Transformer"
-# What is read beside weights and settings. No pickles, and nothing that is code.
-VOCABULARY = [
-    "added_tokens.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.json",
-    "vocab.txt",
-]
-INDEX = "model.safetensors.index.json"
 # What another model may have left behind, and a library would read together with this one.
-READ = ["config.json", *VOCABULARY, INDEX, "model*.safetensors", "pytorch_model*.bin"]
-READ += ["adapter_config.json"]
+READ = ["config.json", *VOCABULARY, INDEX, *WEIGHTS, "pytorch_model*.bin", "adapter_config.json"]
 
 # What a plain BERT is taken for. All releases of sentence-transformers understand these names.
 MEAN_OF_BERT = [
