@@ -12,7 +12,7 @@ from golden_files import GOLDEN, copy_of, expected_of, outputs_of
 from minilm_texts import MINILM_TEXTS
 
 from minibert import BertForMaskedLM, BertModel, CrossEncoder, SentenceTransformer, Tokenizer
-from minibert.pooling.pooling import POOLINGS
+from minibert.pooling.modes import POOLINGS
 
 CASES = sorted(path.parent.name for path in GOLDEN.glob("*/expected.npz"))
 SHOWN_INSIDE = ["gelu", "large_epsilon"]

@@ -12,20 +12,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from minibert.common.json_files import check_file, read_json
+from minibert.checkpoint.model_files import PICKLED_INDEX
+from minibert.common.json_files import check_file
+from minibert.common.safetensors_files import INDEX, weight_map
 from minibert.errors import CheckpointError
 
-__all__ = ["INDEX", "SAFE_INDEX", "Plan", "planned", "weight_map_of"]
+__all__ = ["Plan", "planned"]
 
 # The one file of weights, and the index of several, beside what it becomes.
 WHOLE = {
     "pytorch_model.bin": "model.safetensors",
     "adapter_model.bin": "adapter_model.safetensors",
 }
-INDEX, SAFE_INDEX = "pytorch_model.bin.index.json", "model.safetensors.index.json"
 # What is read in place of these where it lies beside them.
 SAFE = {
-    "pytorch_model.bin": ("model.safetensors", SAFE_INDEX),
+    "pytorch_model.bin": ("model.safetensors", INDEX),
     "adapter_model.bin": ("adapter_model.safetensors",),
 }
 SHARD = re.compile(r"pytorch_model-\d+-of-\d+\.bin")
@@ -94,11 +95,13 @@ def listed(plan: Plan, roots: list[Path], place: Path, above: tuple[Path, ...]) 
 
 def plan_folder(plan: Plan, place: Path, names: set[str]) -> None:
     """Sort the files of one folder, by what the reference would read of them."""
-    counts = first_of(names, *SAFE["pytorch_model.bin"], "pytorch_model.bin", INDEX)
-    if counts == INDEX:
+    counts = first_of(names, *SAFE["pytorch_model.bin"], "pytorch_model.bin", PICKLED_INDEX)
+    if counts == PICKLED_INDEX:
         plan_shards(plan, place, names)
     elif not counts and any(map(SHARD.fullmatch, names)):
-        raise CheckpointError(f"{plan.folder / place / INDEX} is missing, which names the shards.")
+        raise CheckpointError(
+            f"{plan.folder / place / PICKLED_INDEX} is missing, which names the shards."
+        )
     for name in sorted(names):
         path = place / name
         if path in plan.weights or path in plan.indexes:
@@ -106,7 +109,7 @@ def plan_folder(plan: Plan, place: Path, names: set[str]) -> None:
         safe = first_of(names, *SAFE.get(name, ()))
         if name in WHOLE and not safe:
             plan.weights[path] = place / WHOLE[name]
-        elif name in WHOLE or name == INDEX or SHARD.fullmatch(name):
+        elif name in WHOLE or name == PICKLED_INDEX or SHARD.fullmatch(name):
             plan.left_out[str(path)] = f"{safe or counts} beside it counts"
         elif is_pickle(plan.folder / path):
             plan.left_out[str(path)] = "a pickle, and no file of weights by its name"
@@ -121,26 +124,14 @@ def first_of(names: set[str], *wanted: str) -> str:
 
 def plan_shards(plan: Plan, place: Path, names: set[str]) -> None:
     """The shards that an index names, and what each becomes."""
-    index = place / INDEX
+    index = place / PICKLED_INDEX
     plan.indexes[index] = []
-    for shard in sorted(set(weight_map_of(plan.folder / index).values())):
+    for shard in sorted(set(weight_map(plan.folder / index).values())):
         if shard not in names:
             raise CheckpointError(f"{plan.folder / index} names {shard!r}, which is not beside it.")
         stem = Path(shard).stem.replace("pytorch_model", "model", 1)
         plan.weights[place / shard] = place / f"{stem}.safetensors"
         plan.indexes[index].append(place / shard)
-
-
-def weight_map_of(index: Path) -> dict[str, str]:
-    """The file of each tensor, by an index."""
-    found = read_json(index, dict).get("weight_map")
-    if not isinstance(found, dict) or not found or not all(map(is_text, found.values())):
-        raise CheckpointError(f"{index}: weight_map is missing, empty, or names no files.")
-    return found
-
-
-def is_text(value: object) -> bool:
-    return isinstance(value, str)
 
 
 def is_pickle(path: Path) -> bool:

@@ -17,11 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minibert.checkpoint.conversion_plan import SAFE_INDEX, Plan, planned, weight_map_of
+from minibert.checkpoint.conversion_plan import Plan, planned
 from minibert.checkpoint.hub import commit_of, find_pickles
-from minibert.common.advice import as_argument, hub_options, pasted
+from minibert.checkpoint.repository import HubOptions
+from minibert.common.advice import as_argument, pasted
 from minibert.common.files import partial_of, place, sync, sync_folder
 from minibert.common.json_files import read_json
+from minibert.common.safetensors_files import INDEX, weight_map
 from minibert.errors import CheckpointError, MissingLibraryError, OutputError
 
 __all__ = ["Converted", "convert"]
@@ -66,13 +68,8 @@ def convert(
     """
     target = Path(os.path.abspath(os.path.expanduser(out)))
     check_target(target)
-    folder = find_pickles(
-        model_name_or_path,
-        revision=revision,
-        cache_folder=cache_folder,
-        token=token,
-        local_files_only=local_files_only,
-    )
+    hub = HubOptions(revision, cache_folder, token, local_files_only)
+    folder = find_pickles(model_name_or_path, hub)
     roots = roots_of(folder)
     if any(Path(os.path.realpath(target.parent)).is_relative_to(root) for root in roots):
         raise OutputError(f"cannot create {str(target)!r}: it lies in {folder}, which is only read")
@@ -81,11 +78,10 @@ def convert(
         try:
             written = unpickle(plan, partial, os.fspath(python or sys.executable))
         except MissingLibraryError as error:
-            options = hub_options(revision, cache_folder)
+            words = [as_argument(model_name_or_path), as_argument(out), *hub.as_arguments()]
             raise MissingLibraryError(
                 f"torch, 2.10 or later, has to open the pickles, and is not there: {error}. These "
-                "commands install it in an environment, and convert: "
-                + with_torch(python, [as_argument(model_name_or_path), as_argument(out), *options])
+                "commands install it in an environment, and convert: " + with_torch(python, words)
             ) from error
         for index, pickles in plan.indexes.items():
             write_index(plan, index, {name: written[name] for name in pickles}, partial)
@@ -192,21 +188,21 @@ def write_index(
 ) -> None:
     """The index of a folder's new shards, from what they hold."""
     old = plan.folder / index
-    weight_map: dict[str, str] = {}
+    shard_of: dict[str, str] = {}
     for pickle, description in written.items():
         for name in description["names"]:
-            if name in weight_map:
+            if name in shard_of:
                 raise CheckpointError(f"{old.parent}: two shards hold the tensor {name!r}.")
-            weight_map[name] = plan.weights[pickle].name
-    for name in weight_map_of(old):
-        if name not in weight_map:
+            shard_of[name] = plan.weights[pickle].name
+    for name in weight_map(old):
+        if name not in shard_of:
             raise CheckpointError(f"{old} names the tensor {name!r}, which no shard holds.")
     size = sum(description["bytes"] for description in written.values())
     metadata = read_json(old, dict).get("metadata")
     kept = metadata if isinstance(metadata, dict) else {}
-    content = {"metadata": {**kept, "total_size": size}, "weight_map": weight_map}
+    content = {"metadata": {**kept, "total_size": size}, "weight_map": shard_of}
     text = json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
-    (partial / index.with_name(SAFE_INDEX)).write_text(text, "utf-8")
+    (partial / index.with_name(INDEX)).write_text(text, "utf-8")
 
 
 def sync_tree(folder: Path) -> None:

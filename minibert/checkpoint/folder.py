@@ -1,7 +1,7 @@
 """A sentence-transformers folder: what it says of itself, beside its weights and its vocabulary.
 
-Only JSON is read here. The modules are `modules.py`'s, the weights `checkpoint.py`'s, the words
-`vocabulary.py`'s.
+Only JSON is read here, and no tensors: those of the BERT are read in `bert/load.py`, those of the
+other modules in `pooling/pipeline.py`, the vocabulary in `tokens/load.py`. Start at read_folder.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minibert.checkpoint.modules import Module, Pooling, TransformerSettings, read_modules
+from minibert.checkpoint.modules import read_modules
+from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.common.arguments import is_count
 from minibert.common.json_files import is_there, read_json, setting
 from minibert.errors import CheckpointError
+from minibert.pooling.pooling import Pooling
+from minibert.pooling.registry import ModuleSettings
 
 __all__ = ["Folder", "read_folder"]
 
@@ -24,7 +27,7 @@ class Folder:
 
     path: Path
     transformer: TransformerSettings
-    modules: tuple[Module, ...]  # those after the Transformer
+    modules: tuple[ModuleSettings, ...]  # those after the Transformer
     similarity_fn_name: str | None = None
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from minibert.checkpoint.folder import Folder
-from minibert.checkpoint.modules import TRANSFORMER_FILES, module_entry
+from minibert.checkpoint.model_files import VOCABULARY, WEIGHTS
+from minibert.checkpoint.modules import TRANSFORMER, module_entry
+from minibert.checkpoint.transformer_settings import TRANSFORMER_FILES
 from minibert.common.files import partial_of, place, sync
 from minibert.common.json_files import inside, read_json
-from minibert.common.safetensors_files import weight_files
+from minibert.common.safetensors_files import INDEX, weight_files
+from minibert.pooling.registry import MODULES
 
 __all__ = ["Loaded", "loaded_files", "save_model"]
 
@@ -26,20 +29,8 @@ Loaded: TypeAlias = dict[str, tuple[int, int]]
 # A file -> what writes it, to the path that it is given.
 Writers: TypeAlias = dict[Path, Callable[[Path], object]]
 
-# What is read beside weights and settings. No pickles, and nothing that is code.
-VOCABULARY = [
-    "added_tokens.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.json",
-    "vocab.txt",
-]
-INDEX = "model.safetensors.index.json"
 # What another model may have left behind, and a library would read together with this one.
-READ = ["config.json", *VOCABULARY, INDEX, "model*.safetensors", "pytorch_model*.bin"]
-READ += ["adapter_config.json"]
+READ = ["config.json", *VOCABULARY, INDEX, *WEIGHTS, "pytorch_model*.bin", "adapter_config.json"]
 
 # What a plain BERT is taken for. All releases of sentence-transformers understand these names.
 MEAN_OF_BERT = [
@@ -78,25 +69,19 @@ def save_model(
     check_source(source, loaded)
     entries = entries_of(folder)
     modules = modules_of(entries, source)
-    names = dict(modules)  # there is one Transformer, and one Pooling
+    bert = target / next(name for kind, name in modules if kind == TRANSFORMER)
+    pooling = next(name for kind, name in modules if is_pooling(kind)) / "config.json"
     settings_of_bert = transformer_settings(folder, max_seq_length)
-    pooling: dict[str, Any] = {
+    settings_of_pooling: dict[str, Any] = {
         "word_embedding_dimension": hidden_size,
         "pooling_mode_mean_tokens": True,
     }
     if folder.has_modules:
-        pooling = read_json(source / names["Pooling"] / "config.json", dict)
+        settings_of_pooling = read_json(source / pooling, dict)
     check_target(target, loaded, modules)
-    bert = target / names["Transformer"]
-    files: Writers = {
-        target / name: copier(source / name)
-        for name in [*loaded, *(["README.md"] if (source / "README.md").is_file() else [])]
-        if not ((target / name).exists() and (target / name).samefile(source / name))
-    }
+    files = copies(source, target, loaded)
     files[bert / TRANSFORMER_FILES[0]] = json_writer(settings_of_bert)
-    files[target / names["Pooling"] / "config.json"] = json_writer(
-        {**pooling, "include_prompt": include_prompt}
-    )
+    files[target / pooling] = json_writer({**settings_of_pooling, "include_prompt": include_prompt})
     files[target / "config_sentence_transformers.json"] = json_writer(
         {"model_type": "SentenceTransformer", **settings}
     )
@@ -104,6 +89,16 @@ def save_model(
     write_all(files, [target / "modules.json", bert / "config.json"])
     for other in TRANSFORMER_FILES[1:]:
         (bert / other).unlink(missing_ok=True)
+
+
+def copies(source: Path, target: Path, loaded: Loaded) -> Writers:
+    """The files that are copied as they are, but for those that lie in their places already."""
+    names = [*loaded, *(["README.md"] if (source / "README.md").is_file() else [])]
+    return {
+        target / name: copier(source / name)
+        for name in names
+        if not ((target / name).exists() and (target / name).samefile(source / name))
+    }
 
 
 def entries_of(folder: Folder) -> list[dict[str, Any]]:
@@ -128,12 +123,17 @@ def modules_of(entries: list[dict[str, Any]], source: Path) -> list[tuple[str, P
 
 def files_of(folder: Path, kind: str) -> Iterator[Path]:
     """The files of a module that are copied, the weights last."""
-    names = ["config.json", *VOCABULARY, INDEX] if kind == "Transformer" else ["config.json"]
-    for name in [] if kind == "Pooling" else names:
+    names = ["config.json", *VOCABULARY, INDEX] if kind == TRANSFORMER else ["config.json"]
+    for name in [] if is_pooling(kind) else names:
         if (folder / name).is_file():
             yield folder / name
-    if kind in ("Transformer", "Dense", "LayerNorm"):
+    if kind == TRANSFORMER or MODULES[kind].has_weights:
         yield from weight_files(folder)
+
+
+def is_pooling(kind: str) -> bool:
+    """Whether a module's settings can be changed by a program, and so are written anew."""
+    return kind != TRANSFORMER and MODULES[kind].pools
 
 
 def check_source(source: Path, loaded: Loaded) -> None:
@@ -158,7 +158,7 @@ def stamp(file: Path) -> tuple[int, int]:
 def check_target(target: Path, loaded: Loaded, modules: list[tuple[str, Path]]) -> None:
     """Raise FileExistsError if another model's files there would stay and be read with these."""
     for kind, name in modules:
-        for pattern in [] if kind == "Pooling" else READ:
+        for pattern in [] if is_pooling(kind) else READ:
             for file in sorted((target / name).glob(pattern)):
                 if str(file.relative_to(target)) not in loaded:
                     raise FileExistsError(

@@ -7,9 +7,20 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from minibert.common.arguments import is_count
 from minibert.errors import CheckpointError
 
-__all__ = ["check_file", "inside", "is_there", "read_json", "read_text", "setting"]
+__all__ = [
+    "check_file",
+    "check_keys",
+    "inside",
+    "is_there",
+    "optional_count",
+    "read_json",
+    "read_text",
+    "required_count",
+    "setting",
+]
 
 # How a pointer begins that stands for a file which version control keeps elsewhere.
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -46,6 +57,30 @@ def setting(path: Path, content: dict[str, Any], key: str, kind: type, default: 
     if not isinstance(value, kind):
         raise CheckpointError(f"{path}: {key} is {value!r:.80}; expected a {kind.__name__}.")
     return value
+
+
+def optional_count(path: Path, content: dict[str, Any], key: str) -> int | None:
+    """A whole number from 1 up, or None where the key is missing or null."""
+    value = content.get(key)
+    if value is not None and not is_count(value):
+        raise CheckpointError(
+            f"{path}: {key} is {value!r:.80}; expected a whole number from 1 up, or null."
+        )
+    return value
+
+
+def required_count(path: Path, content: dict[str, Any], key: str) -> int:
+    """A whole number from 1 up that must be there."""
+    value = optional_count(path, content, key)
+    if value is None:
+        raise CheckpointError(f"{path}: {key} is missing; expected a whole number from 1 up.")
+    return value
+
+
+def check_keys(path: Path, content: dict[str, Any], known: set[str]) -> None:
+    """Raise CheckpointError for a key that is not known, as it may change the result."""
+    if unknown := sorted(content.keys() - known):
+        raise CheckpointError(f"{path}: minibert does not know the key {unknown[0]!r:.80}.")
 
 
 def is_there(path: Path) -> bool:

@@ -19,7 +19,11 @@ from minibert.common.arrays import Array
 from minibert.common.json_files import check_file, inside, is_there, read_json
 from minibert.errors import CheckpointError
 
-__all__ = ["Tensors", "weight_files"]
+__all__ = ["INDEX", "PICKLED_WEIGHTS", "Tensors", "weight_files", "weight_map"]
+
+INDEX = "model.safetensors.index.json"  # of a folder's shards
+# The names of pickles that stand for the weights where there are no safetensors.
+PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 
 # The names that checkpoints converted from TensorFlow use.
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
@@ -40,17 +44,14 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     """
     if is_there(folder / "model.safetensors"):
         return (folder / "model.safetensors",)
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX
     if is_there(index):
-        shards = read_json(index, dict).get("weight_map")
-        if not isinstance(shards, dict) or not shards:
-            raise CheckpointError(f"{index}: weight_map is missing or empty.")
-        paths = {inside(folder, shard): shard for shard in shards.values()}
+        paths = {inside(folder, shard): shard for shard in weight_map(index).values()}
         for path, shard in paths.items():
             if path.suffix != ".safetensors" or not is_there(path):
                 raise CheckpointError(f"{index} names {shard!r}, which is not there.")
         return tuple(sorted(paths))
-    pickles = sorted([*folder.glob("pytorch_model.bin"), *folder.glob("pytorch_model-*-of-*.bin")])
+    pickles = sorted(path for pattern in PICKLED_WEIGHTS for path in folder.glob(pattern))
     if pickles:
         check_file(pickles[0])  # of a pointer there is nothing to convert
         raise CheckpointError(
@@ -59,6 +60,17 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
             f"open that: {convert_command(whole_model(folder))}"
         )
     raise CheckpointError(f"{folder} has no model.safetensors.")
+
+
+def weight_map(index: Path) -> dict[str, str]:
+    """The file of each tensor, by the index of a folder's shards."""
+    found = read_json(index, dict).get("weight_map")
+    if not isinstance(found, dict) or not found:
+        raise CheckpointError(f"{index}: weight_map is missing or empty.")
+    for file in found.values():
+        if not isinstance(file, str):
+            raise CheckpointError(f"{index} names {file!r:.80}, which is no name of a file.")
+    return found
 
 
 def whole_model(folder: Path) -> Path:

@@ -14,16 +14,9 @@ import numpy as np
 
 from minibert.common.arrays import Array
 from minibert.explain.words import Traces, Word, place_of, traced, trimmed, words_of
-from minibert.kernels import cpu as kernels
+from minibert.pooling.module import NotLinearError
+from minibert.pooling.normalize import normalized
 from minibert.pooling.pipeline import Pipeline
-from minibert.pooling.pooling import (
-    ROW_NORM_EPSILON,
-    Projection,
-    RowModule,
-    RowNorm,
-    factors,
-    normalize,
-)
 
 __all__ = [
     "ExplainedText",
@@ -170,7 +163,7 @@ def explained(model: Splits, text: str, task: str) -> tuple[ExplainedText, Array
     """A text as the model sees it, and its tokens' parts of its vector: (T, W) float64."""
     trace = traced(model, text, task)
     states = trace["token_embeddings"].astype(np.float64)  # sums of thousands of products follow
-    parts = parts_of(states, model.pipeline, trace.prompt_length)
+    parts = parts_of(model, states, trace.prompt_length)
     seen = str(trace.text)
     tokens = trimmed(seen, trace.tokens)
     words, norms = words_of(seen, tokens), np.linalg.norm(states, axis=1)
@@ -178,39 +171,16 @@ def explained(model: Splits, text: str, task: str) -> tuple[ExplainedText, Array
     return found, parts[:, : model.get_embedding_dimension()]
 
 
-def parts_of(states: Array, pipeline: Pipeline, prompt_length: int) -> Array:
+def parts_of(model: Splits, states: Array, prompt_length: int) -> Array:
     """Each token's part of the vector, which is their sum: (T, E) -> (T, W)."""
-    modes = pipeline.pooling.pooling_mode
-    factor = factors(modes, states, pipeline.skipped(prompt_length), kernels)
-    parts: Array = np.tile(states, len(modes)) * factor  # (T, E * modes)
-    # Whatever is added to the vector as a whole, each token gets this share of: (T, 1), the sum 1.
-    share = factor.sum(axis=1, keepdims=True) / factor.sum()
-    for module in pipeline.after:
-        parts = carried(module, parts, share)
-    return parts
-
-
-def carried(module: RowModule, parts: Array, share: Array) -> Array:
-    """What a module makes of each part, such that their sum is what it makes of the sum."""
-    total = parts.sum(axis=0)
-    if module is normalize:
-        return normalized(parts)
-    if isinstance(module, RowNorm):
-        centred = parts - parts.mean(axis=1, keepdims=True)
-        deviation = np.sqrt(total.var() + ROW_NORM_EPSILON)
-        scaled: Array = centred / deviation * module.weight
-        return scaled + share * module.bias
-    if isinstance(module, Projection) and module.activation == "linear":
-        projected: Array = parts @ module.weight + share * module.bias
-        if module.has_residual:
-            projected += parts if module.residual is None else parts @ module.residual
-        return projected
-    kind = getattr(module, "activation", type(module).__name__)
-    raise NoSumError(
-        f"After its pooling this model has a module that is not linear ({kind}), so its score is "
-        "no sum over pairs of tokens. What each word changes, "
-        "minibert.explain.occlusion says, and `minibert explain --occlusion`."
-    )
+    try:
+        return model.pipeline.parts(states, prompt_length)
+    except NotLinearError as error:
+        raise NoSumError(
+            f"After its pooling this model has a module that is not linear ({error}), so its score "
+            "is no sum over pairs of tokens. What each word changes, "
+            "minibert.explain.occlusion says, and `minibert explain --occlusion`."
+        ) from error
 
 
 def plain(text: ExplainedText) -> dict[str, Any]:
@@ -227,10 +197,3 @@ def plain(text: ExplainedText) -> dict[str, Any]:
         "norms": text.norms.tolist(),
         "cut": text.cut,
     }  # fmt: skip
-
-
-def normalized(parts: Array) -> Array:
-    """The parts of a vector divided by its Euclidean length: (T, W) -> (T, W)."""
-    vector = parts.sum(axis=0)
-    divided: Array = parts / max(float(np.sqrt(vector @ vector)), 1e-12)
-    return divided

@@ -32,7 +32,7 @@ from minibert.kernels.activations import (
 )
 from minibert.models.model import Model
 from minibert.models.transformer import Transformer
-from minibert.pooling.pooling import mean
+from minibert.pooling.modes import mean
 from minibert.tokens.texts import Text, check_texts, listed, no_list
 from minibert.tokens.truncation import Cut, OnLong, check_on_long
 

@@ -17,8 +17,8 @@ from minibert.bert.forward import Watch
 from minibert.bert.packs import Pack
 from minibert.common.arrays import Array
 from minibert.models.transformer import Transformer
+from minibert.pooling.modes import Reads
 from minibert.pooling.pipeline import Pipeline
-from minibert.pooling.pooling import Reads
 from minibert.tokens.padding import pad_rows
 from minibert.tokens.texts import Text, characters_of, with_prompt
 from minibert.tokens.truncation import Cut, OnLong

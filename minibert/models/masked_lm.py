@@ -14,7 +14,7 @@ from minibert.bert.forward import Watch
 from minibert.bert.load import Checkpoint
 from minibert.bert.packs import Pack, firsts
 from minibert.checkpoint.hub import find_model
-from minibert.checkpoint.modules import TransformerSettings
+from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.common.arguments import check_given_counts
 from minibert.common.arrays import Array
 from minibert.errors import CheckpointError

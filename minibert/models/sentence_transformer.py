@@ -33,12 +33,13 @@ from minibert.tokens.tokenizer import Tokens
 from minibert.tokens.truncation import Cut, OnLong, check_on_long
 
 if TYPE_CHECKING:
-    from minibert.checkpoint.modules import Module, Pooling
-    from minibert.explain import Explanation
+    from minibert.explain.attribution import Explanation
     from minibert.models.processes import Processes
     from minibert.models.trace import Trace
     from minibert.models.transformer import Transformer
     from minibert.pooling.pipeline import Pipeline
+    from minibert.pooling.pooling import Pooling
+    from minibert.pooling.registry import ModuleSettings
     from minibert.tokens.tokenizer import Tokens
 
 __all__ = ["DEFAULT_MODEL", "DOT_PRODUCT_MODELS", "SentenceTransformer"]
@@ -116,7 +117,9 @@ class SentenceTransformer(Model):
         )
         self.checkpoint = self.transformer.checkpoint
         self.config = self.transformer.config
-        self._pipeline = load_pipeline(self.folder, self.config.hidden_size)
+        self._pipeline = load_pipeline(
+            self.folder.path, self.folder.modules, self.config.hidden_size
+        )
         self._loaded = loaded_files(self.folder)
         self.place_head()
         if not self.folder.has_modules:
@@ -468,13 +471,13 @@ class SentenceTransformer(Model):
 
     save = save_pretrained
 
-    def __getitem__(self, index: int) -> Transformer | Module:
+    def __getitem__(self, index: int) -> Transformer | ModuleSettings:
         return list(self)[index]
 
     def __len__(self) -> int:
         return 1 + len(self.folder.modules)
 
-    def __iter__(self) -> Iterator[Transformer | Module]:
+    def __iter__(self) -> Iterator[Transformer | ModuleSettings]:
         yield self.transformer
         for module in self.folder.modules:
             pools = type(module).__name__ == "Pooling"  # it may have been changed since

@@ -19,13 +19,13 @@ from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import Pack, packs, split
 from minibert.bert.parameters import Config
 from minibert.bert.tensor_parallel import Shares
-from minibert.checkpoint.modules import TransformerSettings
+from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.common.arguments import is_count
 from minibert.common.arrays import Array, IntArray
 from minibert.common.safetensors_files import is_finite
 from minibert.errors import DeviceError
 from minibert.kernels.devices import Device, find_device, one_blas_thread, thread_count
-from minibert.pooling.pooling import Reads
+from minibert.pooling.modes import Reads
 from minibert.tokens.load import load_tokenizer
 from minibert.tokens.texts import Text, text_windows, with_prompt
 from minibert.tokens.truncation import Cut, OnLong

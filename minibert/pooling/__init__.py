@@ -1,1 +1,9 @@
-"""Hidden states -> vectors."""
+"""Hidden states -> vectors: the modules of a model after its BERT.
+
+- `pipeline`: the modules of one model in their order, ready to compute; start here
+- `pooling`: the token states of a text -> its vector, by one mode or several
+- `modes`: the table of pooling modes, a function and a row each
+- `dense`, `layer_norm`, `normalize`, `dropout`: one module each, with its settings and its tensors
+- `module`: the row that describes a module to all who read, load, save or explain one
+- `registry`: the table of modules
+"""

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minibert.bert.forward import Watch
-from minibert.checkpoint.folder import Folder
-from minibert.checkpoint.modules import Dense, Dropout, LayerNorm, Normalize, Pooling
 from minibert.common.arrays import Array, IntArray
 from minibert.common.safetensors_files import Tensors, weight_files
 from minibert.errors import CheckpointError
+from minibert.kernels import cpu
 from minibert.kernels.protocol import Kernels
-from minibert.pooling.pooling import READS, Projection, Reads, RowModule, RowNorm, normalize, pool
+from minibert.pooling.modes import POOLINGS, Reads
+from minibert.pooling.module import Module, RowModule, check_width
+from minibert.pooling.pooling import Pooling, factors, pool
+from minibert.pooling.registry import MODULES, ModuleSettings, kind_of
 
-__all__ = ["Pipeline", "load_pipeline"]
+__all__ = ["Pipeline", "Step", "load_pipeline"]
 
 
-# The class of what computes a module -> the name of the module. Normalize is a function.
-NAMES: dict[type, str] = {Projection: "Dense", RowNorm: "LayerNorm"}
+class Step(NamedTuple):
+    """A module on rows, and its name in MODULES."""
+
+    kind: str
+    module: RowModule
 
 
 class Pipeline(NamedTuple):
-    """What makes one vector of each text's token states."""
+    """The modules that make one vector of each text's token states."""
 
-    before: tuple[RowModule, ...]  # on the tokens' states
+    before: tuple[Step, ...]  # on the tokens' states
     pooling: Pooling
-    after: tuple[RowModule, ...]  # on the vectors
+    after: tuple[Step, ...]  # on the vectors
     token_width: int  # of a token's state, as it is pooled
     width: int  # of a vector
 
@@ -45,7 +50,7 @@ class Pipeline(NamedTuple):
         """Which token of each text is read, where it is one."""
         modes = self.pooling.pooling_mode
         skips = self.skipped(prompt_length) > 0
-        return READS.get(modes[0]) if len(modes) == 1 and not skips else None
+        return POOLINGS[modes[0]].reads if len(modes) == 1 and not skips else None
 
     def pooled(
         self, hidden: Array, lengths: IntArray, prompt_length: int, kernels: Kernels
@@ -61,64 +66,79 @@ class Pipeline(NamedTuple):
         """Apply the modules after the pooling to its vectors: -> (S, width)."""
         return in_turn(self.after, vectors, kernels, watch)
 
+    def parts(self, states: Array, prompt_length: int) -> Array:
+        """Split the vector of one text into what each token gives of it: (T, E) -> (T, width).
+
+        `states` are float64, and those that are pooled; on the CPU.
+
+        Raises NotLinearError for a module after the pooling that is not linear, ValueError for a
+        pooling that is no sum over the tokens, or that has none left.
+        """
+        modes = self.pooling.pooling_mode
+        factor = factors(modes, states, self.skipped(prompt_length), cpu)
+        parts: Array = np.tile(states, len(modes)) * factor  # (T, E * modes)
+        # Each token gets this share of what is added to the vector as a whole: (T, 1), the sum 1.
+        share = factor.sum(axis=1, keepdims=True) / factor.sum()
+        for step in self.after:
+            parts = step.module.split(parts, share)
+        return parts
+
     def put(self, put: Callable[[Any], Any]) -> Pipeline:
         """The same with all tensors elsewhere: `put` takes a named tuple of them."""
 
-        def moved(modules: tuple[RowModule, ...]) -> tuple[RowModule, ...]:
-            return tuple(put(module) if isinstance(module, tuple) else module for module in modules)
+        def moved(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+            return tuple(Step(kind, put(module)) for kind, module in steps)
 
         return self._replace(before=moved(self.before), after=moved(self.after))
 
 
-def in_turn(
-    modules: tuple[RowModule, ...], rows: Array, kernels: Kernels, watch: Watch | None
-) -> Array:
+def in_turn(steps: tuple[Step, ...], rows: Array, kernels: Kernels, watch: Watch | None) -> Array:
     """Apply modules to rows, one after the other; `watch` is shown each result by its name."""
-    for module in modules:
+    for kind, module in steps:
         rows = module(rows, kernels)
         if watch:
-            watch(NAMES.get(type(module), "Normalize"), rows)
+            watch(kind, rows)
     return rows
 
 
-def load_pipeline(folder: Folder, hidden_size: int) -> Pipeline:
-    """Read the modules' tensors.
+def load_pipeline(path: Path, modules: Sequence[ModuleSettings], hidden_size: int) -> Pipeline:
+    """Read the tensors of a model's modules, by their settings; `path` is the model's folder.
 
     Raises CheckpointError for modules in an order that makes no vectors, for a width that does not
     fit what comes before, and for tensors that are missing or too many.
     """
-    check_order(folder)
-    before: list[RowModule] = []
-    after: list[RowModule] = []
+    check_order(path, modules)
+    before: list[Step] = []
+    after: list[Step] = []
     pooling, width, token_width = None, hidden_size, hidden_size
-    for module in folder.modules:
-        if isinstance(module, Pooling):
-            check_width(folder.path, "the pooling", module.embedding_dimension or width, width)
-            pooling, token_width = module, width
-            width *= len(module.pooling_mode)
-        elif isinstance(module, Normalize) and pooling is None:
-            # Of vectors that are not there yet, the reference normalises none.
-            before += [normalize] * (module.module_input_name == "token_embeddings")
-        elif not isinstance(module, Dropout):
-            computing, width = load_module(module, width)
-            (after if pooling else before).append(computing)
+    for settings in modules:
+        kind = kind_of(settings)
+        if isinstance(settings, Pooling):
+            check_width(path, "the pooling", settings.embedding_dimension or width, width)
+            pooling, token_width = settings, width
+            width *= len(settings.pooling_mode)
+        elif pooling is None and settings.module_input_name != "token_embeddings":
+            continue  # of vectors that are not there yet, the reference normalises none
+        elif MODULES[kind].load is not None:
+            module, width = load_module(MODULES[kind], settings, width)
+            (after if pooling else before).append(Step(kind, module))
     assert pooling is not None  # check_order has seen it
     return Pipeline(tuple(before), pooling, tuple(after), token_width, width)
 
 
-def check_order(folder: Folder) -> None:
+def check_order(path: Path, modules: Sequence[ModuleSettings]) -> None:
     """Raise CheckpointError if the modules do not make one vector a text, one after the other."""
-    path = folder.path / "modules.json"
-    kinds = ["Transformer", *(type(module).__name__ for module in folder.modules)]
+    path /= "modules.json"
+    kinds = ["Transformer", *map(kind_of, modules)]
     pooled = False
-    for module in folder.modules:
-        if isinstance(module, Pooling):
+    for settings, kind in zip(modules, kinds[1:], strict=True):
+        if isinstance(settings, Pooling):
             fits, pooled = not pooled, True
-        elif module.module_input_name == "token_embeddings":
+        elif settings.module_input_name == "token_embeddings":
             fits = not pooled
         else:
             # What would change a vector that is not there yet: the reference leaves Normalize out.
-            fits = pooled or type(module).__name__ == "Normalize"
+            fits = pooled or MODULES[kind].may_be_early
         if not fits:
             raise CheckpointError(
                 f"{path}: the modules are {', '.join(kinds)}; minibert runs one Pooling, before it "
@@ -131,46 +151,15 @@ def check_order(folder: Folder) -> None:
         )
 
 
-def load_module(module: Dense | LayerNorm | Normalize, width: int) -> tuple[RowModule, int]:
-    """What computes a module on rows of a width, and the width of what it makes of them."""
-    if isinstance(module, Normalize):
-        return normalize, width
-    tensors = Tensors(weight_files(module.path))
-    computing: RowModule
-    if isinstance(module, Dense):
-        check_width(module.path, "in_features", module.in_features, width)
-        computing, width = read_projection(module, tensors), module.out_features
-    else:
-        check_width(module.path, "dimension", module.dimension, width)
-        computing = RowNorm(tensors.take("norm.weight", width), tensors.take("norm.bias", width))
+def load_module(row: Module, settings: Any, width: int) -> tuple[RowModule, int]:
+    """Load what computes a module on rows of a width: -> it, and the width of its results."""
+    assert row.load is not None
+    if not row.has_weights:
+        return row.load(settings, None, width)
+    tensors = Tensors(weight_files(settings.path))
+    module, width = row.load(settings, tensors, width)
     if unused := tensors.unused():
         raise CheckpointError(
-            f"{module.path}: config.json does not mention the tensor {unused[0]!r}."
+            f"{settings.path}: config.json does not mention the tensor {unused[0]!r}."
         )
-    return computing, width
-
-
-def read_projection(module: Dense, tensors: Tensors) -> Projection:
-    """The tensors of a Dense."""
-    shape = module.out_features, module.in_features
-    projects = module.use_residual and module.out_features != module.in_features
-    return Projection(
-        # Stored as (out, in); the transposed view copies nothing.
-        weight=tensors.take("linear.weight", *shape).T,
-        bias=(
-            tensors.take("linear.bias", module.out_features)
-            if module.bias
-            else np.zeros(module.out_features, dtype=np.float32)
-        ),
-        activation=module.activation_function,
-        has_residual=module.use_residual,
-        residual=tensors.take("residual.weight", *shape).T if projects else None,
-    )
-
-
-def check_width(path: Path, what: str, expected: int, width: int) -> None:
-    """Raise CheckpointError if a module expects another width than the one before it gives."""
-    if expected != width:
-        raise CheckpointError(
-            f"{path}: {what} expects {expected} dimensions; what comes before it gives {width}."
-        )
+    return module, width

@@ -1,114 +1,70 @@
-"""Hidden states -> one vector a text, and the small modules that may follow. No scores here.
+"""Pooling: the token states of a text -> its vector, by one mode of `modes` or several.
 
-A pooling is a function and a row of POOLINGS. A module works on rows: on a text's vector after the
-pooling, or on a token's state before it.
+Its settings, its computation, and what each token gives of the vector. Start at pool.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from minibert.bert.packs import firsts, places_of
+from minibert.bert.packs import places_of
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.activations import ACTIVATIONS
+from minibert.common.json_files import check_keys, optional_count, setting
+from minibert.errors import CheckpointError
 from minibert.kernels.protocol import Kernels
+from minibert.pooling.modes import POOLINGS
 
-__all__ = [
-    "LINEAR",
-    "POOLINGS",
-    "READS",
-    "ROW_NORM_EPSILON",
-    "Pooling",
-    "Projection",
-    "Reads",
-    "RowModule",
-    "RowNorm",
-    "factors",
-    "normalize",
-    "pool",
-]
+__all__ = ["Pooling", "factors", "pool", "read_pooling"]
 
-# Hidden states (N, D), lengths (S,), how many tokens of each text were left out before its first,
-# kernels -> vectors (S, D). Every length is at least 1.
-Pooling: TypeAlias = Callable[[Array, IntArray, int, Kernels], Array]
-# Lengths (S,) -> the number of the only token of each text that is read (S,).
-Reads: TypeAlias = Callable[[IntArray], IntArray]
-
-ROW_NORM_EPSILON = 1e-5  # torch's, of a LayerNorm after the BERT
+OLD_WIDTH = "word_embedding_dimension"
 
 
-class RowModule(Protocol):
-    """Rows (R, D), kernels -> rows (R, E); the rows given may be overwritten."""
+class Pooling(NamedTuple):
+    """One mode, or several side by side; without `include_prompt` [CLS] and prompt do not count."""
 
-    def __call__(self, rows: Array, kernels: Kernels) -> Array: ...
-
-
-def lasts(lengths: IntArray) -> IntArray:
-    """The number of each text's last token: (S,) -> (S,)."""
-    return np.cumsum(lengths) - 1
+    pooling_mode: tuple[str, ...] = ("mean",)
+    embedding_dimension: int | None = None
+    include_prompt: bool = True
 
 
-def cls(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
-    """The state of each text's first token: (N, D), (S,) -> (S, D)."""
-    return kernels.rows_at(hidden, firsts(lengths))
+def read_pooling(folder: Path, settings: dict[str, Any]) -> Pooling:
+    """The names of the poolings and the width they expect, from old keys or new."""
+    path = folder / "config.json"
+    old_keys = {row.old_key: mode for mode, row in POOLINGS.items() if row.old_key}
+    check_keys(
+        path,
+        settings,
+        {*old_keys, "pooling_mode", "include_prompt", "embedding_dimension", OLD_WIDTH},
+    )
+    modes = settings.get("pooling_mode")
+    if modes is None:
+        # The reference's order, whatever the order of the keys; none at all means the mean.
+        modes = [mode for key, mode in old_keys.items() if settings.get(key)] or ["mean"]
+    width = "embedding_dimension" if "embedding_dimension" in settings else OLD_WIDTH
+    return Pooling(
+        pooling_mode=known_modes(path, modes),
+        embedding_dimension=optional_count(path, settings, width),
+        # Like the reference: what is missing is true, and null is not.
+        include_prompt=setting(
+            path, {"include_prompt": True, **settings}, "include_prompt", bool, False
+        ),
+    )
 
 
-def lasttoken(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
-    """The state of each text's last token, which is [SEP] in a BERT: (N, D), (S,) -> (S, D)."""
-    return kernels.rows_at(hidden, lasts(lengths))
-
-
-def largest(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
-    """The largest number of each dimension among a text's tokens: (N, D), (S,) -> (S, D)."""
-    return kernels.segment_max(hidden, lengths)
-
-
-def mean(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
-    """Average the states of each text's tokens: (N, D), (S,) -> (S, D).
-
-    Reimers and Gurevych, "Sentence-BERT" (2019), section 3. [CLS] and [SEP] count as tokens.
-    """
-    vectors = kernels.segment_sum(hidden, lengths)
-    vectors /= kernels.floats(lengths)[:, None]
-    return vectors
-
-
-def mean_sqrt_len(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
-    """The sum of each text's states over the root of their number: (N, D), (S,) -> (S, D)."""
-    vectors = kernels.segment_sum(hidden, lengths)
-    vectors /= kernels.floats(np.sqrt(lengths))[:, None]
-    return vectors
-
-
-def weightedmean(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
-    """Average each text's states, its n-th token with the weight n: (N, D), (S,) -> (S, D).
-
-    Muennighoff, "SGPT" (2022), section 3. What was left out before the first token still counts.
-    """
-    places = places_of(lengths) + 1 + skipped  # (N,)
-    totals = np.add.reduceat(places, firsts(lengths))  # (S,)
-    vectors = kernels.segment_sum(hidden * kernels.floats(places)[:, None], lengths)
-    vectors /= kernels.floats(totals)[:, None]
-    return vectors
-
-
-# The name of a pooling, as 1_Pooling/config.json gives it -> the function. Old settings that ask
-# for several by flags get them in this order.
-POOLINGS: dict[str, Pooling] = {
-    "cls": cls,
-    "max": largest,
-    "mean": mean,
-    "mean_sqrt_len_tokens": mean_sqrt_len,
-    "weightedmean": weightedmean,
-    "lasttoken": lasttoken,
-}
-# Poolings that read one token of each text -> its number. The last layer is computed for it alone.
-READS: dict[str, Reads] = {"cls": firsts, "lasttoken": lasts}
-# Poolings that weigh the states of a text whatever these are, by their places alone.
-LINEAR = {"cls", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"}
+def known_modes(path: Path, modes: object) -> tuple[str, ...]:
+    """One name of a pooling, or several, as a tuple. Raises CheckpointError for one of no row."""
+    names = [modes] if isinstance(modes, str) else modes
+    if not isinstance(names, list) or not names or not all(isinstance(mode, str) for mode in names):
+        raise CheckpointError(f"{path}: pooling_mode is {names!r:.80}; expected a name or names.")
+    if unknown := [mode for mode in names if mode not in POOLINGS]:
+        raise CheckpointError(
+            f"{path}: the pooling is {unknown[0]!r:.80}; minibert computes {', '.join(POOLINGS)}."
+        )
+    return tuple(names)
 
 
 def pool(
@@ -129,10 +85,11 @@ def pool(
     width = hidden.shape[1]
     vectors = kernels.empty(len(lengths), width * len(modes))
     for number, mode in enumerate(modes):
+        row = POOLINGS[mode]
         columns = slice(number * width, (number + 1) * width)
-        vectors[:, columns] = POOLINGS[mode](hidden, lengths, skipped, kernels)
-        for text in empty if mode != "cls" else ():
-            vectors[text, columns] = -np.inf if mode == "max" else 0.0
+        vectors[:, columns] = row.pool(hidden, lengths, skipped, kernels)
+        for text in empty if row.empty is not None else ():
+            vectors[text, columns] = row.empty
     return vectors
 
 
@@ -151,49 +108,9 @@ def factors(modes: Sequence[str], states: Array, skipped: int, kernels: Kernels)
         )
     columns = []
     for mode in modes:
-        if mode in LINEAR:
-            # Pooled rows of the unit matrix are the weights: that of token t stands in column t.
-            weights = POOLINGS[mode](np.eye(len(left)), np.array([len(left)]), skipped, kernels)
-            columns.append(np.repeat(weights.T, states.shape[1], axis=1))
-        elif mode == "max":  # each dimension is that of the token where it is largest
-            columns.append(np.eye(len(left))[:, left.argmax(axis=0)])
-        else:
+        row = POOLINGS[mode]
+        if row.factors is None:
             raise ValueError(f"A vector pooled by {mode!r} is no sum over the tokens of its text.")
+        columns.append(row.factors(row.pool, left, skipped, kernels))
     found: Array = np.pad(np.hstack(columns), ((skipped, 0), (0, 0)))
     return found
-
-
-class Projection(NamedTuple):
-    """act(x W + b), and with a residual x, or x R where the widths differ, added after it."""
-
-    weight: Array  # (D, E)
-    bias: Array  # (E,)
-    activation: str  # a name in ACTIVATIONS
-    has_residual: bool = False
-    residual: Array | None = None  # (D, E)
-
-    def __call__(self, rows: Array, kernels: Kernels) -> Array:
-        """Project rows: (R, D) -> (R, E)."""
-        projected = kernels.linear(rows, self.weight, self.bias)
-        ACTIVATIONS[self.activation](kernels, projected)
-        if self.has_residual:
-            projected += rows if self.residual is None else rows @ self.residual
-        return projected
-
-
-class RowNorm(NamedTuple):
-    """Mean 0 and variance 1 over each row, then a gain and a bias; the epsilon is torch's."""
-
-    weight: Array  # (D,)
-    bias: Array  # (D,)
-
-    def __call__(self, rows: Array, kernels: Kernels) -> Array:
-        """Normalise rows: (R, D) -> (R, D)."""
-        kernels.layer_norm_(rows, self.weight, self.bias, ROW_NORM_EPSILON)
-        return rows
-
-
-def normalize(rows: Array, kernels: Kernels) -> Array:
-    """Divide each row by its Euclidean length: (R, D) -> (R, D)."""
-    kernels.normalize_(rows)
-    return rows

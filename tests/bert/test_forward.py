@@ -8,7 +8,7 @@ from minibert import SentenceTransformer
 from minibert.bert.forward import hidden_states
 from minibert.bert.packs import equal_runs, firsts, packs
 from minibert.kernels import cpu as kernels
-from minibert.pooling.pooling import lasts
+from minibert.pooling.modes import lasts
 
 
 @pytest.fixture(scope="module")

@@ -1,25 +1,25 @@
 """A model's name -> its folder: what counts as cached, what is asked of the hub, what is not."""
 
-import io
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
 from golden_files import GOLDEN
+from hub_stand_in import TINY, python
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from huggingface_hub.utils import filter_repo_objects, tqdm
+from huggingface_hub.utils import filter_repo_objects
 
 from minibert import CheckpointError, ModelUnavailableError, SentenceTransformer
 from minibert.checkpoint.hub import find_model, find_pickles, hub_name
+from minibert.checkpoint.repository import HubOptions
 
-TINY = "sentence-transformers/tiny"
+SHARD = "pytorch_model-00001-of-00002.bin"
+
+pytestmark = pytest.mark.usefixtures("online")
+
 OTHER_COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
 
 # What a repository on the hub may hold, besides what is read.
@@ -58,17 +58,6 @@ UNREAD = [
 ]
 
 
-def python(code, *arguments, **environment):
-    """Run code in a process of its own, for what is read from the environment at import."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
 FIND = """
 import sys
 from minibert.checkpoint.hub import find_model
@@ -77,58 +66,6 @@ try:
 except OSError as error:
     print(f"{type(error).__name__}: {error}")
 """
-
-
-@pytest.fixture(autouse=True)
-def online(monkeypatch):
-    """As if nobody had switched downloads off; a test that wants them off says so."""
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-
-
-class Hub:
-    """Stands in for huggingface_hub.snapshot_download: nothing is cached, all can be had."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.looks, self.downloads, self.listed = [], [], []
-
-    def __call__(self, name, **options):
-        call = {"name": name, **options}
-        if options["local_files_only"]:
-            self.looks.append(call)
-            raise LocalEntryNotFoundError("nothing is cached")
-        self.downloads.append(call)
-        return str(self.folder)
-
-
-@pytest.fixture
-def hub(monkeypatch, folder):
-    hub = Hub(folder)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
-    return hub
-
-
-@pytest.fixture
-def listing(monkeypatch, hub):
-    """What the hub says that a repository has: files(...); by default it is not to be reached."""
-    found = []
-
-    def model_info(name, **options):
-        hub.listed.append({"name": name, **options})
-        if not found:
-            raise OSError("the hub is not to be reached")
-        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in found])
-
-    monkeypatch.setattr(huggingface_hub, "model_info", model_info)
-    return lambda *names: found.extend(names)
-
-
-@pytest.fixture
-def tiny(cache):
-    """A cached model, at its commit."""
-    return cache(TINY, GOLDEN / "gelu")
 
 
 def fetched(call):
@@ -171,18 +108,6 @@ def test_a_folder_here_comes_before_a_cached_model_of_that_name(tiny, folder, mo
 @pytest.mark.parametrize("name", [TINY, "tiny"])
 def test_a_cached_model_is_found_by_its_name_without_the_network(tiny, name, no_network):
     assert find_model(name) == tiny
-
-
-@pytest.mark.parametrize("golden", ["gelu", "large_epsilon", "old_layout", "plain", "sharded"])
-def test_a_cached_model_of_every_layout_is_complete(cache, golden, no_network):
-    snapshot = cache("someone/model", GOLDEN / golden)
-    assert find_model("someone/model") == snapshot
-
-
-def test_a_module_that_has_no_settings_needs_no_file(cache, no_network):
-    snapshot = cache("someone/model", GOLDEN / "large_epsilon")
-    shutil.rmtree(snapshot / "2_Normalize", ignore_errors=True)
-    assert find_model("someone/model") == snapshot
 
 
 def test_a_cached_model_encodes_without_the_network(tiny, no_network):
@@ -246,55 +171,6 @@ def test_local_files_only_makes_no_network_call(cache, no_network):
         find_model("someone/missing", local_files_only=True)
 
 
-@pytest.mark.parametrize(
-    ("golden", "file"),
-    [
-        ("gelu", "config.json"),
-        ("gelu", "modules.json"),
-        ("gelu", "1_Pooling/config.json"),
-        ("gelu", "model.safetensors"),
-        ("gelu", "tokenizer.json"),
-        ("old_layout", "modules.json"),
-        ("plain", "config.json"),
-        ("plain", "model.safetensors"),
-        ("sharded", "model-00001-of-00003.safetensors"),
-        ("sharded", "model-00002-of-00003.safetensors"),
-        ("sharded", "model-00003-of-00003.safetensors"),
-        ("modules", "2_Pooling/config.json"),
-        ("modules", "3_Dense/config.json"),
-        ("modules", "3_Dense/model.safetensors"),
-        ("modules", "4_LayerNorm/model.safetensors"),
-        ("cross_encoder", "model.safetensors"),
-    ],
-)
-def test_a_snapshot_without_this_file_is_not_cached(cache, golden, file, no_network):
-    snapshot = cache("someone/model", GOLDEN / golden)
-    (snapshot / file).unlink()
-    with pytest.raises(ModelUnavailableError, match=f"incomplete: {re.escape(file)} is missing"):
-        find_model("someone/model", local_files_only=True)
-
-
-def test_a_snapshot_with_half_of_a_byte_level_vocabulary_is_not_cached(cache, no_network):
-    snapshot = cache("someone/model", GOLDEN / "roberta")
-    (snapshot / "tokenizer.json").unlink()
-    for file in ("vocab.json", "merges.txt"):
-        with pytest.raises(ModelUnavailableError, match="incomplete"):
-            find_model("someone/model", local_files_only=True)
-        (snapshot / file).write_text("{}")
-    assert find_model("someone/model", local_files_only=True) == snapshot
-
-
-def test_a_cached_model_with_all_its_modules_is_complete(cache, no_network):
-    snapshot = cache("someone/model", GOLDEN / "modules")
-    assert find_model("someone/model", local_files_only=True) == snapshot
-
-
-def test_a_link_to_a_file_that_is_gone_is_no_file(tiny):
-    (tiny / "model.safetensors").resolve().unlink()
-    with pytest.raises(ModelUnavailableError, match=r"model\.safetensors is missing"):
-        find_model(TINY, local_files_only=True)
-
-
 def test_an_incomplete_snapshot_is_fetched_again(tiny, monkeypatch, folder):
     (tiny / "tokenizer.json").unlink()
     downloads = []
@@ -318,18 +194,6 @@ def test_not_cached_and_no_hub_to_be_reached_names_the_model(cache):
     assert "or give the path of its folder." in done.stdout
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
-
-
-def test_what_the_hub_says_is_passed_on_in_a_line(cache, monkeypatch):
-    def snapshot_download(name, **options):
-        raise LocalEntryNotFoundError("Got: a timeout\nA second line of advice")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    with pytest.raises(ModelUnavailableError) as caught:
-        find_model("tiny")
-    assert TINY in str(caught.value)
-    assert "(a timeout)" in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def test_the_cache_is_looked_at_before_the_hub_is_asked(hub):
@@ -447,116 +311,7 @@ def test_odd_paths_are_no_folders(path):
         find_model(path)
 
 
-# what a repository has instead of safetensors
-
-SHARDS = [f"pytorch_model-0000{number}-of-00002.bin" for number in (1, 2)]
-
-
-@pytest.mark.parametrize(
-    ("golden", "missing", "files"),
-    [
-        ("gelu", "model.safetensors", ["pytorch_model.bin", "tf_model.h5"]),
-        ("gelu", "model.safetensors", ["pytorch_model.bin.index.json", *SHARDS]),
-        ("modules", "3_Dense/model.safetensors", ["3_Dense/pytorch_model.bin"]),
-        ("modules", "model.safetensors", ["onnx/model.safetensors", "pytorch_model.bin"]),
-    ],
-)
-def test_a_model_with_a_pickle_only_names_the_command(
-    hub, listing, tmp_path, golden, missing, files
-):
-    shutil.rmtree(hub.folder)
-    shutil.copytree(GOLDEN / golden, hub.folder)
-    (hub.folder / missing).unlink()
-    listing("config.json", *files)
-    with pytest.raises(CheckpointError) as error:
-        find_model("someone/model", revision="v2", cache_folder="/kept here")
-    pickle = next(file for file in files if file.endswith(".bin"))
-    assert f"someone/model has its weights on the hub in {pickle} only" in str(error.value)
-    assert str(error.value).endswith(
-        "minibert convert someone/model model-safetensors --revision v2 --cache-folder '/kept here'"
-    )
-    assert hub.listed == [{"name": "someone/model", "revision": "v2", "token": None}]
-
-
-def test_a_bare_name_is_converted_under_its_full_one(hub, listing):
-    (hub.folder / "model.safetensors").unlink()
-    listing("pytorch_model.bin")
-    with pytest.raises(CheckpointError, match=f"minibert convert {TINY} tiny-safetensors$"):
-        find_model("tiny")
-    with pytest.raises(CheckpointError, match=r"convert cross-encoder/tiny tiny-safetensors$"):
-        find_model("tiny", owner="cross-encoder")
-
-
-@pytest.mark.parametrize(
-    ("files", "said"),
-    [
-        (["tf_model.h5"], "It has tf_model.h5 (TensorFlow). Choose"),
-        (["onnx/model.onnx", "flax_model.msgpack"], "(Flax), onnx/model.onnx (ONNX). Choose"),
-        (["q4.gguf", "rust_model.ot"], "It has q4.gguf (GGUF), rust_model.ot (Rust). Choose"),
-        (["pytorch_model.fp16.bin"], "It has pytorch_model.fp16.bin (PyTorch). Choose"),
-        (["2_Dense/pytorch_model.bin"], "It has 2_Dense/pytorch_model.bin (PyTorch). Choose"),
-        (
-            ["README.md"],
-            "has no model.safetensors on the hub, and minibert reads no other weights. C",
-        ),
-    ],
-)
-def test_a_model_in_other_formats_names_them(hub, listing, files, said):
-    (hub.folder / "model.safetensors").unlink()
-    listing("config.json", *files)
-    with pytest.raises(CheckpointError, match=re.escape(said)) as error:
-        find_model("someone/model")
-    assert "ask its owner for safetensors" in str(error.value)
-    assert "Check the name" not in str(error.value)
-
-
-@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "1_Pooling/config.json"])
-def test_a_needed_file_that_the_hub_lacks_is_named(hub, listing, file):
-    (hub.folder / file).unlink()
-    listing("README.md", "model.safetensors")
-    with pytest.raises(CheckpointError, match=f"someone/model has no {file} on the hub, so"):
-        find_model("someone/model")
-
-
-def test_a_repository_with_sentencepiece_alone_names_the_command(hub, listing):
-    (hub.folder / "tokenizer.json").unlink()
-    listing("model.safetensors", "sentencepiece.bpe.model")
-    with pytest.raises(CheckpointError, match=r"alone \(sentencepiece.bpe.model\)") as error:
-        find_model("someone/model")
-    assert str(error.value).endswith("someone/model model-tokenizer")
-
-
-def test_a_file_that_the_hub_has_and_did_not_give_is_unavailable(hub, listing):
-    (hub.folder / "model.safetensors").unlink()
-    listing("model.safetensors", "pytorch_model.bin")
-    with pytest.raises(ModelUnavailableError, match=r"could not be had.*Check the name"):
-        find_model("someone/model")
-
-
-@pytest.mark.parametrize("find", [find_model, find_pickles])
-def test_a_model_behind_terms_says_where_they_are_accepted(hub, listing, monkeypatch, find):
-    from huggingface_hub.errors import GatedRepoError
-
-    def refuse(name, *, local_files_only, **_):
-        if local_files_only:
-            raise LocalEntryNotFoundError("nothing is cached")
-        raise GatedRepoError.__new__(GatedRepoError)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    with pytest.raises(ModelUnavailableError) as error:
-        find("someone/model")
-    assert "https://huggingface.co/someone/model, and set HF_TOKEN" in str(error.value)
-
-
 # a pickle in the cache
-
-
-@pytest.fixture
-def cached_pickle(cache):
-    """A cached model that another library fetched as a pickle."""
-    snapshot = cache(TINY, GOLDEN / "gelu")
-    (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
-    return snapshot
 
 
 def test_a_cached_pickle_is_found_offline_for_its_advice(cached_pickle, no_network):
@@ -597,7 +352,7 @@ def test_a_conversion_fetches_pickles_where_safetensors_lack(hub, listing):
         *("3_Dense/config.json", "3_Dense/pytorch_model.bin", "onnx/config.json"),
     ]
     listing(*files)
-    assert find_pickles("tiny", revision="v2", token="hf_secret") == hub.folder
+    assert find_pickles("tiny", HubOptions("v2", token="hf_secret")) == hub.folder
     (download,) = hub.downloads
     assert (download["name"], download["revision"], download["token"]) == (TINY, "v2", "hf_secret")
     taken = set(
@@ -618,7 +373,7 @@ def test_a_conversion_fetches_pickles_where_safetensors_lack(hub, listing):
     ("files", "said"),
     [
         (["model.safetensors", "pytorch_model.bin"], "there is nothing to convert"),
-        (["model.safetensors.index.json", "model-1.safetensors", *SHARDS], "nothing to convert"),
+        (["model.safetensors.index.json", "model-1.safetensors", SHARD], "nothing to convert"),
         (["pytorch_model_old.bin"], r"no model\.safetensors.*It has pytorch_model_old\.bin"),
         (["tf_model.h5"], r"no model\.safetensors on the hub.*It has tf_model.h5"),
     ],
@@ -626,20 +381,20 @@ def test_a_conversion_fetches_pickles_where_safetensors_lack(hub, listing):
 def test_a_repository_without_a_lone_pickle_is_not_fetched(hub, listing, files, said):
     listing(*files)
     with pytest.raises(CheckpointError, match=said):
-        find_pickles("someone/model")
+        find_pickles("someone/model", HubOptions())
     assert hub.downloads == []
 
 
 def test_a_conversion_offline_looks_into_the_cache_alone(cached_pickle, no_network):
-    assert find_pickles("tiny", local_files_only=True) == cached_pickle
+    assert find_pickles("tiny", HubOptions(local_files_only=True)) == cached_pickle
     with pytest.raises(ModelUnavailableError, match="downloads are off"):
-        find_pickles("someone/missing", local_files_only=True)
+        find_pickles("someone/missing", HubOptions(local_files_only=True))
     with pytest.raises(FileNotFoundError, match="'two words' is no folder and no model's name"):
-        find_pickles("two words", local_files_only=True)
+        find_pickles("two words", HubOptions(local_files_only=True))
 
 
 def test_a_conversion_without_the_hub_says_why(hub, listing, monkeypatch):
-    assert find_pickles("tiny") == hub.folder
+    assert find_pickles("tiny", HubOptions()) == hub.folder
     assert "*/pytorch_model-*-of-*.bin" in hub.downloads[0]["allow_patterns"]
 
     def fail(name, **_):
@@ -647,22 +402,4 @@ def test_a_conversion_without_the_hub_says_why(hub, listing, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     with pytest.raises(ModelUnavailableError, match=r"\(a timeout\).*Check the name"):
-        find_pickles("tiny")
-
-
-@pytest.mark.parametrize("is_closed", [False, True])
-def test_a_download_without_a_stderr_has_bars_that_nobody_sees(hub, folder, monkeypatch, is_closed):
-    stream = io.StringIO()
-    stream.close()
-    before = stream if is_closed else None
-    monkeypatch.setattr(sys, "stderr", before)
-
-    def download(name, **options):
-        found = hub(name, **options)
-        with tqdm(total=1) as bar:  # huggingface_hub's own
-            bar.update(1)
-        return found
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert find_model("tiny") == folder
-    assert sys.stderr is before
+        find_pickles("tiny", HubOptions())

@@ -12,12 +12,9 @@ from prompted import DOCUMENT, PROMPTS, QUERY
 from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer
-from minibert.checkpoint.modules import Pooling
 from minibert.evaluation import SAMPLE
 from minibert.explain import ExplainedText, Explanation, Word, explain, occlusion
-from minibert.explain.attribution import parts_of
-from minibert.pooling.pipeline import Pipeline
-from minibert.pooling.pooling import POOLINGS, Projection, RowNorm, normalize
+from minibert.pooling.modes import POOLINGS
 from minibert.scoring.metrics import METRICS
 
 LINEAR = "torch.nn.modules.linear.Identity"
@@ -150,17 +147,6 @@ def test_of_a_max_each_dimension_is_the_token_s_that_has_the_largest(pooled):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-def test_a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector():
-    random = np.random.default_rng(0)
-    states = random.normal(size=(6, 5))
-    weight, bias = random.normal(size=(2, 5))
-    pipeline = Pipeline((), Pooling(("mean",), 5, True), (RowNorm(weight, bias),), 5, 5)
-    vector = states.mean(axis=0)
-    spread = np.sqrt(((vector - vector.mean()) ** 2).mean() + 1e-5)
-    one = (states - states.mean(axis=1, keepdims=True)) / 6 / spread * weight + bias / 6
-    np.testing.assert_allclose(parts_of(states, pipeline, 0), one, rtol=1e-6)
-
-
 def test_a_vector_of_zeros_has_the_score_0_and_so_has_every_pair(linear_folder):
     path = linear_folder / "8_Dense" / "model.safetensors"
     save_file({name: np.zeros_like(x) for name, x in load_file(path).items()}, path)
@@ -169,23 +155,10 @@ def test_a_vector_of_zeros_has_the_score_0_and_so_has_every_pair(linear_folder):
     assert (found.metric, found.score, found.contributions.any()) == ("cosine", 0, False)
 
 
-def test_a_normalize_of_zeros_leaves_zeros():
-    zeros = Projection(np.zeros((5, 3)), np.zeros(3), "linear")
-    pipeline = Pipeline((), Pooling(("mean",), 5, True), (zeros, normalize), 5, 3)
-    assert parts_of(np.ones((4, 5)), pipeline, 0).tolist() == [[0.0] * 3] * 4
-
-
 def test_a_dense_with_an_activation_is_refused_by_name():
     model = SentenceTransformer(GOLDEN / "modules")
     with pytest.raises(ValueError, match=r"a module that is not linear \(gelu\)"):
         model.explain(QUERY, DOCUMENT)
-
-
-def test_a_pooling_of_which_nothing_is_known_is_refused(folder, edit, monkeypatch):
-    monkeypatch.setitem(POOLINGS, "median", POOLINGS["mean"])
-    edit(folder / "1_Pooling" / "config.json", pooling_mode="median")
-    with pytest.raises(ValueError, match="pooled by 'median' is no sum"):
-        SentenceTransformer(folder).explain(QUERY, DOCUMENT)
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan"])

@@ -29,7 +29,7 @@ from minibert.errors import CheckpointError, CorpusError, DeviceError
 from minibert.kernels import cpu as kernels
 from minibert.kernels.activations import ACTIVATIONS
 from minibert.kernels.devices import find_device
-from minibert.pooling.pooling import POOLINGS
+from minibert.pooling.modes import POOLINGS
 
 MODELS = ["gelu", "gelu_new", "large_epsilon", "relu", "silu"]
 SHOWN_INSIDE = ["gelu", "large_epsilon"]
@@ -349,8 +349,8 @@ def test_lengths_and_order_of_a_pack_stay_on_the_host(cuda):
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_every_pooling_agrees(cuda, name, lengths):
     hidden, counts = numbers((sum(lengths), 7)), np.array(lengths)
-    gpu = cuda.take(POOLINGS[name](cuda.put(hidden), counts, 3, cuda.kernels))
-    cpu = POOLINGS[name](hidden.copy(), counts, 3, kernels)
+    gpu = cuda.take(POOLINGS[name].pool(cuda.put(hidden), counts, 3, cuda.kernels))
+    cpu = POOLINGS[name].pool(hidden.copy(), counts, 3, kernels)
     assert gpu.dtype == np.float32
     np.testing.assert_allclose(gpu, cpu, rtol=0, atol=2e-6)  # worst seen 2.4e-7, of 6
 

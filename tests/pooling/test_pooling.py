@@ -1,12 +1,17 @@
-"""Every pooling and module against loops over tokens in float64."""
+"""Every pooling against loops over tokens in float64; what its settings may say."""
 
+import json
 import math
 
 import numpy as np
 import pytest
+from module_folders import refused
 
+from minibert import SentenceTransformer
+from minibert.checkpoint.folder import read_folder
 from minibert.kernels import cpu as kernels
-from minibert.pooling.pooling import POOLINGS, Projection, RowNorm, factors, normalize, pool
+from minibert.pooling.modes import POOLINGS, PoolingMode
+from minibert.pooling.pooling import factors, pool
 
 LENGTHS = np.array([4, 1, 3, 3])
 
@@ -62,38 +67,6 @@ def test_several_poolings_stand_side_by_side_in_the_order_asked_for():
         np.testing.assert_array_equal(vectors[:, 5 * number : 5 * number + 5], alone)
 
 
-@pytest.mark.parametrize("residual", [None, "same", "projected"])
-def test_a_projection_agrees_with_the_textbook(residual):
-    rows, out = states(), 5 if residual == "same" else 3
-    random = np.random.default_rng(1)
-    weight, bias = random.normal(size=(5, out)), random.normal(size=out)
-    other = random.normal(size=(5, out)) if residual == "projected" else None
-    module = Projection(
-        weight.astype(np.float32),
-        bias.astype(np.float32),
-        "tanh",
-        residual is not None,
-        None if other is None else other.astype(np.float32),
-    )
-    expected = np.tanh(rows.astype(float) @ weight + bias)
-    expected += {None: 0, "same": rows, "projected": 0 if other is None else rows @ other}[residual]
-    before = rows.copy()
-    np.testing.assert_allclose(module(rows, kernels), expected, rtol=0, atol=1e-5)
-    np.testing.assert_array_equal(rows, before)
-
-
-def test_a_row_norm_has_the_epsilon_of_torch_and_not_of_bert():
-    rows = np.array([[1e-3, -1e-3, 0.0, 0.0]], dtype=np.float32)
-    ones = np.ones(4, dtype=np.float32)
-    expected = rows / math.sqrt(0.5e-6 + 1e-5) * 2 + 3
-    found = RowNorm(2 * ones, 3 * ones)(rows.copy(), kernels)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-def test_normalize_gives_unit_length():
-    np.testing.assert_allclose(np.linalg.norm(normalize(states(), kernels), axis=1), 1, rtol=1e-6)
-
-
 @pytest.mark.parametrize("skipped", [0, 2])
 @pytest.mark.parametrize("mode", POOLINGS)
 def test_a_text_s_states_times_their_factors_sum_to_its_vector(mode, skipped):
@@ -122,8 +95,57 @@ def test_factors_by_hand():
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-def test_no_factors_where_a_vector_is_no_sum_or_no_token_is_left():
+def test_no_factors_where_a_vector_is_no_sum_or_no_token_is_left(monkeypatch):
+    monkeypatch.setitem(POOLINGS, "median", PoolingMode(POOLINGS["mean"].pool))
     with pytest.raises(ValueError, match="pooled by 'median' is no sum"):
         factors(["mean", "median"], states(3), 0, kernels)
     with pytest.raises(ValueError, match="takes all 3 tokens that the model reads"):
         factors(["cls"], states(3), 3, kernels)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "message"),
+    [
+        ({"pooling_mode": "median"}, "the pooling is 'median'; minibert computes cls, max, mean"),
+        ({"pooling_mode": ["mean", "median"]}, "the pooling is 'median'"),
+        ({"pooling_mode": []}, r"pooling_mode is \[\]; expected a name"),
+        ({"pooling_mode": 0}, "pooling_mode is 0; expected a name"),
+        ({"pooling_mode": [1]}, r"pooling_mode is \[1\]; expected a name"),
+        (
+            {"pooling_mode": "mean", "include_prompt": "no"},
+            "include_prompt is 'no'; expected a bool",
+        ),
+        ({"pooling_mode": "mean", "power": 2}, "does not know the key 'power'"),
+        ({"pooling_mode": "mean", "embedding_dimension": {}}, "embedding_dimension is {}; expect"),
+        ({"pooling_mode": "mean", "embedding_dimension": 20.0}, "is 20.0; expected a whole number"),
+        ({"pooling_mode": "mean", "word_embedding_dimension": "20"}, "dimension is '20'; expected"),
+        ({"pooling_mode": "mean", "embedding_dimension": 21}, "expects 21 dimensions; .* gives 20"),
+    ],
+)
+def test_a_pooling_that_is_not_computed_is_refused_by_name(folder, pooling, message):
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    refused(folder, message)
+
+
+@pytest.mark.parametrize(
+    "pooling",
+    [
+        {"pooling_mode": "mean"},
+        {"pooling_mode": ["mean"], "embedding_dimension": 20, "include_prompt": True},
+        {"word_embedding_dimension": 20, "pooling_mode_mean_tokens": True},
+        {"word_embedding_dimension": 20, "pooling_mode_mean_tokens": False},  # none: the mean
+    ],
+)
+def test_every_way_to_write_the_mean_is_understood(folder, pooling):
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    assert read_folder(folder).modules[0].pooling_mode == ("mean",)
+
+
+def test_a_pooling_without_its_file_is_refused(folder):
+    (folder / "1_Pooling" / "config.json").unlink()
+    refused(folder, r"1_Pooling/config\.json is missing")
+
+
+def test_an_include_prompt_of_null_is_false(folder, edit):
+    edit(folder / "1_Pooling" / "config.json", include_prompt=None)
+    assert SentenceTransformer(folder).include_prompt is False

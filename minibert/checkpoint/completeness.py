@@ -1,0 +1,84 @@
+"""A folder from the hub's cache -> the first file that it lacks. Start at first_missing.
+
+Files are looked for, not opened, but for those that name others.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minibert.checkpoint.modules import TRANSFORMER
+from minibert.checkpoint.transformer_settings import TRANSFORMER_FILES
+from minibert.common.json_files import inside, read_json
+from minibert.common.safetensors_files import INDEX, PICKLED_WEIGHTS, weight_map
+from minibert.pooling.registry import MODULES
+
+__all__ = ["first_missing", "has_pickle_for"]
+
+# One of these is enough, with all of its files.
+VOCABULARIES = [["tokenizer.json"], ["vocab.txt"], ["vocab.json", "merges.txt"]]
+
+# A folder with one of these was written by sentence-transformers, so it had a modules.json.
+SENTENCE_TRANSFORMERS_FILES = [
+    "config_sentence_transformers.json",
+    *TRANSFORMER_FILES,
+    "1_Pooling",
+]
+
+
+def first_missing(folder: Path) -> str | None:
+    """The first file that a folder from the cache should have and has not, or None.
+
+    A download that was cut short leaves such folders, and they must not count as the model.
+    """
+    if not (folder / "modules.json").exists():
+        if any((folder / name).exists() for name in SENTENCE_TRANSFORMERS_FILES):
+            return "modules.json"
+        return first_missing_of_transformer(folder, "")
+    for module in read_json(folder / "modules.json", list):
+        name = module.get("path", "") if isinstance(module, dict) else ""
+        kind = str(module.get("type", "")).rpartition(".")[2] if isinstance(module, dict) else ""
+        if kind == TRANSFORMER:
+            missing = first_missing_of_transformer(inside(folder, name), name)
+        else:
+            missing = first_missing_of_module(folder, name, kind)
+        if missing:
+            return missing
+    return None
+
+
+def first_missing_of_module(folder: Path, name: str, kind: str) -> str | None:
+    """The same, for the folder `name` of a module after the Transformer."""
+    row = MODULES.get(kind)
+    if row is None:
+        return None  # it is refused when it is read
+    needed = ["config.json"] * (row.config == "required")
+    needed += ["model.safetensors"] * row.has_weights
+    for file in needed:
+        if not (inside(folder, name) / file).exists():
+            return f"{name}/{file}"
+    return None
+
+
+def first_missing_of_transformer(folder: Path, name: str) -> str | None:
+    """The same, for the folder of config.json, the vocabulary and the weights."""
+    prefix = f"{name}/" if name else ""
+    if not (folder / "config.json").exists():
+        return f"{prefix}config.json"
+    if not any(all((folder / name).exists() for name in words) for words in VOCABULARIES):
+        half = (folder / "vocab.json").exists()
+        return f"{prefix}merges.txt" if half else f"{prefix}tokenizer.json"
+    if (folder / "model.safetensors").exists():
+        return None
+    if not (folder / INDEX).exists():
+        return f"{prefix}model.safetensors"
+    shards = sorted(weight_map(folder / INDEX).values())
+    absent = (shard for shard in shards if not inside(folder, shard).exists())
+    return next((prefix + shard for shard in absent), None)
+
+
+def has_pickle_for(folder: Path, missing: str) -> bool:
+    """Whether a pickle lies where a folder lacks weights."""
+    is_weights = missing.endswith(".safetensors")
+    place = (folder / missing).parent
+    return is_weights and any(any(place.glob(name)) for name in PICKLED_WEIGHTS)

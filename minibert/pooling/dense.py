@@ -1,0 +1,98 @@
+"""Dense: act(x W + b) on rows, with or without a bias and a residual."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minibert.common.arrays import Array
+from minibert.common.json_files import required_count, setting
+from minibert.common.safetensors_files import Tensors
+from minibert.errors import CheckpointError
+from minibert.kernels.activations import ACTIVATIONS, TORCH_CLASSES, torch_activation
+from minibert.kernels.protocol import Kernels
+from minibert.pooling.module import NotLinearError, check_width, input_name
+
+__all__ = ["Dense", "Projection", "load_dense", "read_dense"]
+
+
+class Dense(NamedTuple):
+    """act(x W + b), with or without a bias and a residual."""
+
+    path: Path
+    in_features: int
+    out_features: int
+    activation_function: str  # a name in ACTIVATIONS
+    bias: bool = True
+    use_residual: bool = False
+    module_input_name: str = "sentence_embedding"
+
+
+def read_dense(folder: Path, settings: dict[str, Any]) -> Dense:
+    """The settings of a Dense; a missing activation is Tanh, like the reference's."""
+    path = folder / "config.json"
+    written = settings.get("activation_function", "torch.nn.modules.activation.Tanh")
+    activation = torch_activation(written) if isinstance(written, str) else None
+    if activation is None:
+        raise CheckpointError(
+            f"{path}: activation_function is {written!r:.80}; minibert computes torch.nn's "
+            f"{', '.join(TORCH_CLASSES)}."
+        )
+    return Dense(
+        path=folder,
+        in_features=required_count(path, settings, "in_features"),
+        out_features=required_count(path, settings, "out_features"),
+        activation_function=activation,
+        bias=setting(path, settings, "bias", bool, True),
+        use_residual=setting(path, settings, "use_residual", bool, False),
+        module_input_name=input_name(path, settings),
+    )
+
+
+class Projection(NamedTuple):
+    """act(x W + b), and with a residual x, or x R where the widths differ, added after it."""
+
+    weight: Array  # (D, E)
+    bias: Array  # (E,)
+    activation: str  # a name in ACTIVATIONS
+    has_residual: bool = False
+    residual: Array | None = None  # (D, E)
+
+    def __call__(self, rows: Array, kernels: Kernels) -> Array:
+        """Project rows: (R, D) -> (R, E)."""
+        projected = kernels.linear(rows, self.weight, self.bias)
+        ACTIVATIONS[self.activation](kernels, projected)
+        if self.has_residual:
+            projected += rows if self.residual is None else rows @ self.residual
+        return projected
+
+    def split(self, parts: Array, share: Array) -> Array:
+        """Project each part, with its share of the bias: (T, D) -> (T, E)."""
+        if self.activation != "linear":
+            raise NotLinearError(self.activation)
+        projected: Array = parts @ self.weight + share * self.bias
+        if self.has_residual:
+            projected += parts if self.residual is None else parts @ self.residual
+        return projected
+
+
+def load_dense(module: Dense, tensors: Tensors, width: int) -> tuple[Projection, int]:
+    """The tensors of a Dense on rows of a width, and the width of its results."""
+    check_width(module.path, "in_features", module.in_features, width)
+    shape = module.out_features, module.in_features
+    projects = module.use_residual and module.out_features != module.in_features
+    projection = Projection(
+        # Stored as (out, in); the transposed view copies nothing.
+        weight=tensors.take("linear.weight", *shape).T,
+        bias=(
+            tensors.take("linear.bias", module.out_features)
+            if module.bias
+            else np.zeros(module.out_features, dtype=np.float32)
+        ),
+        activation=module.activation_function,
+        has_residual=module.use_residual,
+        residual=tensors.take("residual.weight", *shape).T if projects else None,
+    )
+    return projection, module.out_features

@@ -1,0 +1,59 @@
+"""LayerNorm: mean 0 and variance 1 over each row, then a gain and a bias."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minibert.common.arrays import Array
+from minibert.common.json_files import check_keys, required_count
+from minibert.common.safetensors_files import Tensors
+from minibert.kernels.protocol import Kernels
+from minibert.pooling.module import check_width
+
+__all__ = ["LayerNorm", "RowNorm", "load_layer_norm", "read_layer_norm"]
+
+EPSILON = 1e-5  # torch's, of a LayerNorm after the BERT
+
+
+class LayerNorm(NamedTuple):
+    """A layer norm over each vector."""
+
+    path: Path
+    dimension: int
+    module_input_name: str = "sentence_embedding"
+
+
+def read_layer_norm(folder: Path, settings: dict[str, Any]) -> LayerNorm:
+    """The settings of a LayerNorm."""
+    path = folder / "config.json"
+    check_keys(path, settings, {"dimension"})
+    return LayerNorm(folder, required_count(path, settings, "dimension"))
+
+
+class RowNorm(NamedTuple):
+    """Mean 0 and variance 1 over each row, then a gain and a bias; the epsilon is torch's."""
+
+    weight: Array  # (D,)
+    bias: Array  # (D,)
+
+    def __call__(self, rows: Array, kernels: Kernels) -> Array:
+        """Normalise rows: (R, D) -> (R, D)."""
+        kernels.layer_norm_(rows, self.weight, self.bias, EPSILON)
+        return rows
+
+    def split(self, parts: Array, share: Array) -> Array:
+        """Normalise parts by the mean and the variance of their sum: (T, D) -> (T, D)."""
+        total = parts.sum(axis=0)
+        centred = parts - parts.mean(axis=1, keepdims=True)
+        deviation = np.sqrt(total.var() + EPSILON)
+        scaled: Array = centred / deviation * self.weight
+        return scaled + share * self.bias
+
+
+def load_layer_norm(module: LayerNorm, tensors: Tensors, width: int) -> tuple[RowNorm, int]:
+    """The tensors of a LayerNorm on rows of a width, which it keeps."""
+    check_width(module.path, "dimension", module.dimension, width)
+    return RowNorm(tensors.take("norm.weight", width), tensors.take("norm.bias", width)), width

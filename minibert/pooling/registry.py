@@ -1,0 +1,35 @@
+"""The modules that run after a BERT: one row each, in MODULES.
+
+Reading a folder, its completeness, loading, saving and explaining all go by these rows.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from minibert.pooling.dense import Dense, load_dense, read_dense
+from minibert.pooling.dropout import Dropout, read_dropout
+from minibert.pooling.layer_norm import LayerNorm, load_layer_norm, read_layer_norm
+from minibert.pooling.module import Module, RowSettings
+from minibert.pooling.normalize import Normalize, load_normalize, read_normalize
+from minibert.pooling.pooling import Pooling, read_pooling
+
+__all__ = ["MODULES", "ModuleSettings", "kind_of"]
+
+ModuleSettings: TypeAlias = Pooling | RowSettings
+
+# The last part of a type in modules.json -> what is to be known of such a module.
+MODULES: dict[str, Module] = {
+    "Pooling": Module(Pooling, read_pooling, pools=True),
+    "Dense": Module(Dense, read_dense, load_dense, has_weights=True),
+    "Normalize": Module(
+        Normalize, read_normalize, load_normalize, config="optional", may_be_early=True
+    ),
+    "LayerNorm": Module(LayerNorm, read_layer_norm, load_layer_norm, has_weights=True),
+    "Dropout": Module(Dropout, read_dropout, config="unread"),
+}
+
+
+def kind_of(settings: ModuleSettings) -> str:
+    """The name of a module in MODULES, by its settings."""
+    return next(kind for kind, row in MODULES.items() if type(settings) is row.settings)

@@ -1,0 +1,53 @@
+"""Dense against the textbook; what its settings and its tensors may be."""
+
+import numpy as np
+import pytest
+from module_folders import DENSE, POOLING, WEIGHT, refused, with_modules
+from safetensors.numpy import save_file
+
+from minibert import SentenceTransformer
+from minibert.kernels import cpu as kernels
+from minibert.pooling.dense import Projection
+
+
+@pytest.mark.parametrize("residual", [None, "same", "projected"])
+def test_a_projection_agrees_with_the_textbook(residual):
+    random = np.random.default_rng(1)
+    out = 5 if residual == "same" else 3
+    rows = random.normal(-1, 2, (11, 5)).astype(np.float32)
+    weight, bias = random.normal(size=(5, out)), random.normal(size=out)
+    other = random.normal(size=(5, out)) if residual == "projected" else None
+    module = Projection(
+        weight.astype(np.float32),
+        bias.astype(np.float32),
+        "tanh",
+        residual is not None,
+        None if other is None else other.astype(np.float32),
+    )
+    expected = np.tanh(rows.astype(float) @ weight + bias)
+    expected += {None: 0, "same": rows, "projected": 0 if other is None else rows @ other}[residual]
+    before = rows.copy()
+    np.testing.assert_allclose(module(rows, kernels), expected, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(rows, before)
+
+
+def test_a_dense_with_tensors_that_its_settings_do_not_mention_is_refused(folder):
+    with_modules(folder, POOLING, ("Dense", "2", {**DENSE, "bias": False}))
+    save_file(WEIGHT, folder / "2" / "model.safetensors")
+    refused(folder, r"config\.json does not mention the tensor 'linear\.bias'")
+
+
+@pytest.mark.parametrize("lost", ["linear.bias", "linear.weight"])
+def test_a_tensor_that_a_dense_lacks_is_named_with_its_file(folder, lost):
+    with_modules(folder, POOLING, ("Dense", "2", DENSE))
+    tensors = {name: tensor for name, tensor in WEIGHT.items() if name != lost}
+    save_file(tensors, folder / "2" / "model.safetensors")
+    refused(folder, rf"2/model\.safetensors has no tensor '{lost}'")
+
+
+def test_a_missing_activation_is_tanh(folder):
+    with_modules(folder, POOLING, ("Dense", "2", DENSE))
+    save_file(WEIGHT, folder / "2" / "model.safetensors")
+    vectors = SentenceTransformer(folder).encode(["a", "the cat"])
+    assert vectors.shape == (2, 3)
+    assert (np.abs(vectors) <= 1).all()
