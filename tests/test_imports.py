@@ -38,9 +38,6 @@ FOLDERS = [
 IMPORT_THE_ROOT = {"integrations", "commands"}
 # What still points upwards, and has to go.
 NOT_YET = {
-    ("kernels/cpu.py", "bert"),
-    ("kernels/cuda.py", "bert"),
-    ("kernels/devices.py", "bert"),
     ("tokens/load.py", "checkpoint"),
     ("pooling/pipeline.py", "checkpoint"),
     ("explain/attribution.py", "models"),

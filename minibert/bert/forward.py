@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from minibert.bert.packs import Pack, equal_runs
+from minibert.bert.packs import Pack
 from minibert.bert.parameters import AnyLayer, Config, Layer, Parameters
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.activations import ACTIVATIONS
 from minibert.kernels.protocol import Kernels, Run, Then
+from minibert.kernels.segments import equal_runs
 
 __all__ = ["Together", "Watch", "hidden_states", "pooler_output"]
 

@@ -13,11 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from minibert.bert.forward import Pass, Together, Watch, attend, embed, project
-from minibert.bert.packs import Pack, equal_runs
+from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Parameters, RotaryLayer
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.activations import ACTIVATIONS
 from minibert.kernels.protocol import Kernels
+from minibert.kernels.segments import equal_runs
 
 __all__ = ["hidden_states"]
 

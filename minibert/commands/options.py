@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from minibert.common.progress import is_watched
 from minibert.documents.reading import FORMS
 from minibert.kernels import devices
-from minibert.kernels.devices import available_threads
+from minibert.kernels.cores import available_threads
 from minibert.models.sentence_transformer import DEFAULT_MODEL, SentenceTransformer
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ def build_graph(index: Index, advance: Any = lambda done: None) -> Graph:
     does not have, OutputError where another process writes to the corpus.
     """
     from minibert.corpus.writer import locked
-    from minibert.kernels.devices import thread_count
+    from minibert.kernels.cores import thread_count
 
     graph, folder = empty_graph(index), index.corpus.folder
     threads = thread_count(index.threads)

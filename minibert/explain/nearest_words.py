@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minibert.common.arguments import check_given_counts
-from minibert.kernels.devices import one_blas_thread
+from minibert.kernels.cores import one_blas_thread
 from minibert.scoring.similarity import as_rows, normalize_embeddings
 from minibert.scoring.top_k import Best
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minibert.bert.packs import equal_runs
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.protocol import Run, Then
+from minibert.kernels.segments import equal_runs
 
 __all__ = [
     "add_",

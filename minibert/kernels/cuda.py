@@ -15,9 +15,9 @@ import cupy as cp
 import numpy as np
 from cupy.cuda import cublas
 
-from minibert.bert.packs import firsts, near_runs
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.protocol import Run, Then
+from minibert.kernels.segments import firsts, near_runs
 
 __all__ = [
     "add_",

@@ -50,7 +50,7 @@ def principal_components(
     component's sign is the one that makes its largest number, the first of them, positive; so a
     picture is not mirrored elsewhere. Raises ValueError for no vector, and for NaN or infinity.
     """
-    from minibert.kernels.devices import one_blas_thread
+    from minibert.kernels.cores import one_blas_thread
 
     with one_blas_thread():  # the same bits on any number of cores
         mean, covariance = moments(stack, excluded, advance)
@@ -86,7 +86,7 @@ def moments(
 
 def project(projection: Projection, vectors: NDArray[Any]) -> Array:
     """Where vectors lie on the plane, from the mean: (n, D) -> (n, 2) of float64."""
-    from minibert.kernels.devices import one_blas_thread
+    from minibert.kernels.cores import one_blas_thread
 
     with one_blas_thread():
         places: Array = (vectors.astype(np.float64) - projection.mean) @ projection.components.T

@@ -11,10 +11,10 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from minibert.bert.packs import firsts, places_of
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.activations import ACTIVATIONS
 from minibert.kernels.protocol import Kernels
+from minibert.kernels.segments import firsts, places_of
 
 __all__ = [
     "LINEAR",

@@ -122,7 +122,7 @@ def in_threads(
     work: Callable[..., None], items: Iterator[tuple[Any, ...]], most: int, threads: int | None
 ) -> None:
     """Do the work for each item, at most so many at a time. The first error ends it."""
-    from minibert.kernels.devices import one_blas_thread, thread_count
+    from minibert.kernels.cores import one_blas_thread, thread_count
 
     workers = min(thread_count(threads), most)
     lock, ended = threading.Lock(), threading.Event()

@@ -31,7 +31,7 @@ from minibert.commands.score import ranking
 from minibert.common.escapes import has_controls
 from minibert.explain.attribution import occlusion
 from minibert.kernels import devices
-from minibert.kernels.devices import available_threads
+from minibert.kernels.cores import available_threads
 from minibert.models.sentence_transformer import DEFAULT_MODEL
 
 GELU = str(GOLDEN / "gelu")  # no Normalize module, and cosine

@@ -178,3 +178,32 @@ def test_linear_agrees_at_every_number_of_chains(width):
     expected = x.astype(np.float64) @ weight.astype(np.float64) + bias
     product = kernels.linear(x, weight, bias)
     np.testing.assert_allclose(product, expected, rtol=0, atol=1e-5 * width)  # worst seen 2.1e-4
+
+
+def test_no_logit_is_above_the_bound_and_one_may_reach_it():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        q, k = random.normal(size=(2, 7, 12)).astype(np.float32)
+        by_head = np.einsum("qhd,khd->hqk", q.reshape(7, 3, 4), k.reshape(7, 3, 4))
+        assert np.abs(by_head).max() <= kernels.logit_bound(q, k, 3) * (1 + 1e-6)
+    q = np.array([[3.0, 4.0, 0.1, 0.0]], dtype=np.float32)
+    assert kernels.logit_bound(q, q, 2) == pytest.approx(25)
+
+
+@pytest.mark.parametrize("bound", [59.0, 61.0, np.inf, np.nan])
+def test_the_shortcut_and_the_long_way_are_one_softmax(bound):
+    logits = np.random.default_rng(0).uniform(-59, 59, size=(3, 4, 9)).astype(np.float32)
+    exact = np.exp(logits.astype(np.float64))
+    exact /= exact.sum(axis=-1, keepdims=True)
+    found = logits.copy()
+    found /= kernels.exponentials_(found, bound)
+    np.testing.assert_allclose(found, exact, rtol=2e-5, atol=1e-7)
+
+
+def test_logits_that_would_overflow_are_shifted():
+    q = np.full((1, 4), 30.0, dtype=np.float32)
+    # NaN is the bound of a pack in which another text has overflowed.
+    for bound in (kernels.logit_bound(q, q, 1), np.nan):
+        logits = np.array([[3600.0, 0.0, -3600.0]], dtype=np.float32)
+        logits /= kernels.exponentials_(logits, bound)
+        assert logits.tolist() == [[1, 0, 0]]

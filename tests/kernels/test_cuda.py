@@ -22,13 +22,15 @@ import minibert
 from minibert import BertModel, SentenceTransformer
 from minibert.bert.forward import hidden_states
 from minibert.bert.load import load_checkpoint
-from minibert.bert.packs import Pack, firsts, packs, places_of
+from minibert.bert.packs import Pack, packs
+from minibert.bert.placement import put_pack, put_parameters
 from minibert.corpus.build import build
 from minibert.documents.reading import Document
 from minibert.errors import CheckpointError, CorpusError, DeviceError
 from minibert.kernels import cpu as kernels
 from minibert.kernels.activations import ACTIVATIONS
 from minibert.kernels.devices import find_device
+from minibert.kernels.segments import firsts, places_of
 from minibert.pooling.pooling import POOLINGS
 
 MODELS = ["gelu", "gelu_new", "large_epsilon", "relu", "silu"]
@@ -307,7 +309,7 @@ def test_empty_has_the_shape_asked_for(cuda):
 
 def test_all_tensors_of_a_model_go_to_the_gpu(cuda):
     parameters = load_checkpoint(GOLDEN / "gelu").parameters
-    on_gpu = cuda.put_parameters(parameters)
+    on_gpu = put_parameters(parameters, cuda)
     there = [
         tensor
         for part in (on_gpu, *on_gpu.layers)
@@ -324,7 +326,7 @@ def test_all_tensors_of_a_model_go_to_the_gpu(cuda):
 
 def test_a_checkpoint_without_a_pooler_goes_to_the_gpu(cuda):
     parameters = load_checkpoint(GOLDEN / without_pooler()).parameters
-    on_gpu = cuda.put_parameters(parameters)
+    on_gpu = put_parameters(parameters, cuda)
     assert on_gpu.pooler_weight is None
     assert isinstance(on_gpu.words, cupy_stand_in.DeviceArray)
 
@@ -337,7 +339,7 @@ def without_pooler():
 
 def test_lengths_and_order_of_a_pack_stay_on_the_host(cuda):
     (pack,) = packs([np.array([2, 5, 3]), np.array([2, 3])], 1024)
-    on_gpu = cuda.put_pack(pack)
+    on_gpu = put_pack(pack, cuda)
     for name in ("ids", "positions", "token_types"):
         assert isinstance(getattr(on_gpu, name), cupy_stand_in.DeviceArray)
         np.testing.assert_array_equal(cuda.take(getattr(on_gpu, name)), getattr(pack, name))
@@ -652,7 +654,12 @@ def test_texts_of_nearly_one_length_attend_as_each_alone(cuda):
     pack = pack_of(ids, lengths)
     for chosen, expected in ((None, alone), (firsts(lengths), alone[firsts(lengths)])):
         gpu = hidden_states(
-            cuda.put_pack(pack), cuda.put_parameters(parameters), config, cuda.kernels, None, chosen
+            put_pack(pack, cuda),
+            put_parameters(parameters, cuda),
+            config,
+            cuda.kernels,
+            None,
+            chosen,
         )
         np.testing.assert_allclose(cuda.take(gpu), expected, rtol=0, atol=1e-5)
     assert len(cuda.kernels.runs(lengths)) == 3
@@ -664,7 +671,9 @@ def test_a_text_that_overflowed_spoils_no_other_in_its_run(cuda):
     spoilt = parameters._replace(words=parameters.words.copy())
     spoilt.words[pack.ids[-9:]] = np.nan  # the last text's
     clean, gpu = (
-        hidden_states(cuda.put_pack(pack), cuda.put_parameters(tensors), config, cuda.kernels, None)
+        hidden_states(
+            put_pack(pack, cuda), put_parameters(tensors, cuda), config, cuda.kernels, None
+        )
         for tensors in (parameters, spoilt)
     )
     np.testing.assert_array_equal(cuda.take(gpu)[:-9], cuda.take(clean)[:-9])
@@ -688,10 +697,10 @@ def loaded(name):
 def counts_of(cuda, layers, lengths, chosen=None):
     """What one forward pass asks of a GPU."""
     config, parameters = loaded("gelu")
-    parameters = cuda.put_parameters(parameters._replace(layers=parameters.layers * layers))
+    parameters = put_parameters(parameters._replace(layers=parameters.layers * layers), cuda)
     pack = pack_of(np.full(int(np.sum(lengths)), 7), np.array(lengths))
     cupy_stand_in.COUNTS.clear()
-    hidden_states(cuda.put_pack(pack), parameters, config, cuda.kernels, None, chosen)
+    hidden_states(put_pack(pack, cuda), parameters, config, cuda.kernels, None, chosen)
     return dict(cupy_stand_in.COUNTS)
 
 
@@ -867,7 +876,7 @@ def test_a_weight_too_large_for_float16_is_named(cupy):
     weight[0, 0] = -70000
     spoilt = parameters._replace(layers=(parameters.layers[0]._replace(output_weight=weight),))
     with pytest.raises(DeviceError, match=r"output_weight.*70000.*65504"):
-        find_device("cuda", "float16").put_parameters(spoilt)
+        put_parameters(spoilt, find_device("cuda", "float16"))
 
 
 def test_heads_in_float16_are_near(cupy, texts):

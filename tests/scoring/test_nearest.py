@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minibert.scoring.nearest
-from minibert.kernels.devices import available_threads
+from minibert.kernels.cores import available_threads
 from minibert.scoring.matrices import Stack
 from minibert.scoring.nearest import nearest, semantic_search
 from minibert.scoring.similarity import SIMILARITIES, cos_sim, dot_score

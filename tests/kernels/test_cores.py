@@ -14,8 +14,8 @@ from golden_files import GOLDEN
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from minibert import CrossEncoder, SentenceTransformer
-from minibert.kernels import devices
-from minibert.kernels.devices import CORES, available_threads, one_blas_thread, quota, thread_count
+from minibert.kernels import cores
+from minibert.kernels.cores import CORES, available_threads, one_blas_thread, quota, thread_count
 
 
 def threads_now():
@@ -27,8 +27,8 @@ def threads_now():
 @pytest.fixture
 def sixteen(monkeypatch):
     """A machine with 16 cores."""
-    monkeypatch.setattr(devices, "affinity", lambda: 16)
-    monkeypatch.setattr(devices, "quota", lambda: 1 << 16)
+    monkeypatch.setattr(cores, "affinity", lambda: 16)
+    monkeypatch.setattr(cores, "quota", lambda: 1 << 16)
 
 
 def test_a_product_has_one_thread_while_any_call_is_under_way():
@@ -43,14 +43,14 @@ def test_a_product_has_one_thread_while_any_call_is_under_way():
 
 
 def test_a_call_that_was_stopped_at_its_door_is_not_under_way(monkeypatch):
-    cores, before = devices.Cores(), threads_now()
+    calls, before = cores.Cores(), threads_now()
     with monkeypatch.context() as patch:
         patch.setattr("threadpoolctl.ThreadpoolController", Stopped)
         with pytest.raises(KeyboardInterrupt):
-            cores.enter()
-    cores.enter()
+            calls.enter()
+    calls.enter()
     assert threads_now() == 1
-    cores.leave()
+    calls.leave()
     assert threads_now() == before
 
 
@@ -82,7 +82,7 @@ def test_any_thread_may_set_the_limit_and_another_restore_it():
 
 
 @pytest.mark.parametrize(
-    ("files", "cores"),
+    ("files", "expected"),
     [
         ({"cpu.max": "150000 100000\n"}, 2),
         ({"cpu.max": "50000 100000\n"}, 1),
@@ -92,25 +92,25 @@ def test_any_thread_may_set_the_limit_and_another_restore_it():
         ({}, 1 << 16),
     ],
 )
-def test_a_container_s_quota_is_so_many_cores(tmp_path, files, cores):
+def test_a_container_s_quota_is_so_many_cores(tmp_path, files, expected):
     (tmp_path / "cpu").mkdir()
     for name, content in files.items():
         (tmp_path / name).write_text(content)
-    assert quota(tmp_path) == cores
+    assert quota(tmp_path) == expected
 
 
 def test_there_are_no_more_threads_than_the_quota_allows(sixteen, monkeypatch):
     assert available_threads() == 16
-    monkeypatch.setattr(devices, "quota", lambda: 3)
+    monkeypatch.setattr(cores, "quota", lambda: 3)
     assert available_threads() == 3
     assert SentenceTransformer(GOLDEN / "gelu").transformer.threads == 3
 
 
 def test_more_threads_than_cores_are_as_many_and_said_once(monkeypatch, sixteen, caplog):
-    monkeypatch.setattr(devices, "TOLD", [])
+    monkeypatch.setattr(cores, "TOLD", [])
     assert [thread_count(threads) for threads in (None, 1, 16, np.int64(3))] == [16, 1, 16, 3]
     assert caplog.messages == []
-    monkeypatch.setattr(devices, "quota", lambda: 3)
+    monkeypatch.setattr(cores, "quota", lambda: 3)
     model = SentenceTransformer(GOLDEN / "gelu", threads=8)
     assert model.transformer.threads == 3
     model.use_threads(20)
@@ -121,13 +121,13 @@ def test_more_threads_than_cores_are_as_many_and_said_once(monkeypatch, sixteen,
 
 
 def test_no_more_packs_are_computed_at_a_time_than_there_are_cores(monkeypatch):
-    cores = devices.Cores()
+    shared = cores.Cores()
     at_once, most, lock = 0, 0, threading.Lock()
     all_busy = threading.Barrier(available_threads(), timeout=60)
 
     def compute():
         nonlocal at_once, most
-        with cores.pack():
+        with shared.pack():
             with lock:
                 at_once += 1
                 most = max(most, at_once)
@@ -151,7 +151,7 @@ import numpy as np
 from contextlib import ExitStack
 from threadpoolctl import threadpool_info
 from minibert import SentenceTransformer
-from minibert.kernels.devices import CORES, available_threads
+from minibert.kernels.cores import CORES, available_threads
 
 def threads():
     return next(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
