@@ -7,7 +7,7 @@ import numpy as np
 from minibert.bert import forward as bert
 from minibert.bert import rotary
 from minibert.bert.families import FAMILIES
-from minibert.bert.forward import Together, Watch
+from minibert.bert.hook import Together, Watch
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Parameters
 from minibert.common.arrays import Array, IntArray

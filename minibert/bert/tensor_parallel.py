@@ -15,7 +15,7 @@ import numpy as np
 
 from minibert.bert.either_forward import hidden_states
 from minibert.bert.families import FAMILIES
-from minibert.bert.forward import Together
+from minibert.bert.hook import Together
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Layer, Parameters
 from minibert.common.arrays import Array, IntArray

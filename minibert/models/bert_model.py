@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 from minibert.bert.either_forward import check_device, hidden_states
 from minibert.bert.families import FAMILIES, most_tokens, positions_of
 from minibert.bert.finite import OTHER_ORDER, FirstNotFinite
-from minibert.bert.forward import Watch, pooler_output
+from minibert.bert.forward import pooler_output
+from minibert.bert.hook import Watch
 from minibert.bert.load import load_checkpoint, read_config
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from minibert.bert.families import FAMILIES
-from minibert.bert.forward import Watch
+from minibert.bert.hook import Watch
 from minibert.bert.load import Checkpoint, read_bias, read_norm
 from minibert.bert.packs import Pack
 from minibert.checkpoint.folder import Folder, read_folder

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minibert.bert.forward import Watch
+from minibert.bert.hook import Watch
 from minibert.bert.load import Checkpoint
 from minibert.bert.packs import Pack
 from minibert.checkpoint.hub import find_model

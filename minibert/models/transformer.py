@@ -15,7 +15,7 @@ import numpy as np
 from minibert.bert.either_forward import check_device, hidden_states
 from minibert.bert.families import FAMILIES, most_tokens, positions_of
 from minibert.bert.finite import OTHER_ORDER, FirstNotFinite
-from minibert.bert.forward import Watch
+from minibert.bert.hook import Watch
 from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import Pack, packs, split
 from minibert.bert.parameters import Config

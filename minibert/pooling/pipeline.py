@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minibert.bert.forward import Watch
+from minibert.bert.hook import Watch
 from minibert.checkpoint.folder import Folder
 from minibert.checkpoint.modules import Dense, Dropout, LayerNorm, Normalize, Pooling
 from minibert.common.arrays import Array, IntArray
