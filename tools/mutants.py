@@ -136,7 +136,8 @@ MUTANTS = [
            "test_golden.py::test_every_hidden_state_equals_transformers[gelu-right]"),
     # what a backward pass needs
     Mutant("bert/forward.py", "kernels.floats(product) + kernels.floats(bias)",
-           "kernels.floats(product)", HOOK + "the_input_of_the_activation_is_the_widened_row[gelu]"),
+           "kernels.floats(product)",
+           HOOK + "the_input_of_the_activation_is_the_widened_row[gelu]"),
     Mutant("bert/forward.py", "forward.show_norm(name, product, bias, before)",
            "forward.show_norm(name, product, bias)",
            HOOK + "a_norm_after_a_step_is_the_textbook_s[gelu]"),
