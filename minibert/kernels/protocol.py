@@ -36,10 +36,10 @@ class Run(NamedTuple):
 
 
 class Kernels(Protocol):
-    """Arithmetic on rows. A name that ends in `_` works in place, and returns None;
-    `standardise` works in place and returns what it divided by.
+    """Arithmetic on rows.
 
-    What takes a `bias` or `before`, each None or an array, adds it first.
+    A name that ends in `_` works in place and returns None; `standardise` works in place, too, and
+    returns the deviations. What takes a `bias` or `before`, each None or an array, adds it first.
     """
 
     def empty(self, rows: int, columns: int) -> Array: ...
