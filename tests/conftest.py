@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 import minibert.kernels
 from minibert import SentenceTransformer
 from minibert.bert import tensor_parallel as shares
+from minibert.kernels.devices import find_device
 
 
 class ForcedShares:
@@ -180,6 +181,18 @@ def install(monkeypatch):
     yield put_in_place
     forget_the_kernels()
     cupy_stand_in.CURRENT.number, cupy_stand_in.MEMORY.room = 0, None
+
+
+@pytest.fixture
+def cupy(install):
+    """The stand-in, on a machine with one GPU."""
+    return install(gpus=1)
+
+
+@pytest.fixture
+def cuda(cupy):
+    """The device "cuda"."""
+    return find_device("cuda")
 
 
 def forget_the_kernels():

@@ -36,12 +36,6 @@ FOLDERS = [
 ]
 # Of ours, what imports the package's own public names.
 IMPORT_THE_ROOT = {"integrations", "commands"}
-# What still points upwards, and has to go.
-NOT_YET = {
-    ("kernels/cpu.py", "bert"),
-    ("kernels/cuda.py", "bert"),
-    ("kernels/devices.py", "bert"),
-}
 # What runs, and what needs a library that is not there.
 NOT_IMPORTED = {
     "__main__",
@@ -80,7 +74,7 @@ def test_a_folder_imports_only_those_above_it(folder):
         for name in imports_of(path)
         if name not in above
     }
-    assert upwards - NOT_YET == set()
+    assert upwards == set()
 
 
 @pytest.mark.parametrize(

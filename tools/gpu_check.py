@@ -28,6 +28,7 @@ from minibert.errors import DeviceError
 from minibert.kernels import cpu as kernels
 from minibert.kernels.activations import ACTIVATIONS
 from minibert.kernels.devices import find_device
+from minibert.kernels.segments import firsts
 
 NO_GPU = 69
 GOLDEN = ROOT / "tests" / "golden"
@@ -199,8 +200,13 @@ def kernels_beside_numpy(device):
         return random.normal(0, 2, shape).astype(np.float32)
 
     x, bias, before, gain = rows(65, 300), rows(300), rows(65, 300), rows(300)
-    q, k, v = rows(3, 4, 9, 32), rows(3, 4, 17, 32), rows(3, 4, 17, 32)
     lengths = np.array([40, 5, 20])
+    q, k, v = (rows(65, 128) / 4 for _ in range(3))
+    first, of_pairs = firsts(lengths), rows(4, 40, 40)
+
+    def attend(module, q, k, v, bias=None, chosen=None):
+        return module.attend(q, k, v, module.runs(lengths), 4, bias, chosen)
+
     cases = {
         name: (lambda module, x, bias, name=name: (ACTIVATIONS[name](module, x, bias), x)[1],
                (x, bias))
@@ -212,8 +218,11 @@ def kernels_beside_numpy(device):
             lambda module, x, *others: (module.add_and_normalise_(x, *others, 1e-12), x)[1],
             (x, bias, before, gain, bias)),
         "softmax": (lambda module, x: (module.softmax_(x), x)[1], (rows(3, 4, 9, 17),)),
-        "logits": (lambda module, q, k: module.logits_of(q, k), (q, k)),
-        "weights times values": (lambda module, w, v: module.mix(w, v), (rows(3, 4, 9, 17), v)),
+        "rows of a norm": (lambda module, x: (module.standardise(x, 1e-12), x)[1], (x,)),
+        "attention": (attend, (q, k, v)),
+        "attention of first tokens": (
+            lambda module, *arrays: attend(module, *arrays, chosen=first), (q, k, v)),
+        "attention with a bias": (attend, (q, k, v, of_pairs)),
         "sums of texts": (lambda module, x: module.segment_sum(x, lengths), (x,)),
         "largest of texts": (lambda module, x: module.segment_max(x, lengths), (x,)),
         "unit length": (lambda module, x: (module.normalize_(x), x)[1], (x,)),

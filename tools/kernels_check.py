@@ -33,6 +33,7 @@ OF_LEVEL_3 = {"AVX", "AVX2", "F16C", "FMA3", "FMA4", "X86_V3", "XOP"}
 TESTS = [
     "bert/test_families.py",
     "bert/test_forward.py",
+    "bert/test_hook.py",
     "bert/test_tensor_parallel.py",
     "corpus/test_graph.py",
     "corpus/test_search.py",

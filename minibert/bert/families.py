@@ -20,7 +20,7 @@ from minibert.bert.family_settings import (
     modernbert_local_layers,
     nomic_fields,
 )
-from minibert.bert.forward import Together, Watch
+from minibert.bert.hook import Together, Watch
 from minibert.bert.layout import (
     ALBERT,
     BERT,

@@ -8,12 +8,14 @@ hidden_states. The letters are bert.py's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from minibert.bert.forward import Pass, Together, Watch, attend, embed, project
-from minibert.bert.packs import Pack, equal_runs
+from minibert.bert.forward import embed, project
+from minibert.bert.hook import Pass, Together, Watch, runs_of
+from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Parameters, RotaryLayer
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.activations import ACTIVATIONS
@@ -44,7 +46,7 @@ def hidden_states(
     never a share, so `together` is not there; the pack and the parameters are on the host.
     """
     assert together is None
-    forward = Pass(config, kernels, watch, None, None)
+    forward = Pass(config, kernels, watch, None, runs_of(pack, kernels, watch), None)
     hidden = embed(pack, parameters, forward)
     width = config.hidden_size // config.num_attention_heads
     every = turns_of(pack.positions, width, config.global_rope_theta)
@@ -57,12 +59,13 @@ def hidden_states(
     for number, layer in enumerate(parameters.layers):
         local = number in config.local_layers
         forward = forward._replace(
-            place=f"layer.{number}", relative_bias=outside if local else None
+            place=f"layer.{number}", attention_bias=outside if local else None
         )
-        hidden = attention(hidden, pack, layer, near if local else every, forward)
+        hidden = attention(hidden, layer, near if local else every, forward)
         hidden = feed_forward(hidden, layer, forward)
     if parameters.final_norm_weight is not None and parameters.final_norm_bias is not None:
         norm = parameters.final_norm_weight, parameters.final_norm_bias
+        forward.show_norm("final_", hidden)
         kernels.layer_norm_(hidden, *norm, config.layer_norm_eps)
     return hidden if chosen is None else kernels.rows_at(hidden, chosen)
 
@@ -95,7 +98,7 @@ def beyond(tokens: int, reach: int) -> Array:
     return outside
 
 
-def attention(hidden: Array, pack: Pack, layer: RotaryLayer, turns: Turns, forward: Pass) -> Array:
+def attention(hidden: Array, layer: RotaryLayer, turns: Turns, forward: Pass) -> Array:
     """Mix each token with those of its own text, in a local layer with those near it: (N, D)."""
     kernels, heads = forward.kernels, forward.config.num_attention_heads
 
@@ -105,20 +108,14 @@ def attention(hidden: Array, pack: Pack, layer: RotaryLayer, turns: Turns, forwa
         turn_(k, turns, heads)
         for name, x in (("query", q), ("key", k), ("value", v)):
             forward.show(name, x)
-        bound = kernels.logit_bound(q, k, heads)
-        context = kernels.empty_like(q)
-        for run in equal_runs(pack.lengths):
-            own = run.rows
-            weights, sums = attend(
-                q[own], k[own], v[own], context[own], run, run, heads, forward, bound
-            )
-            if forward.watch:
-                weights /= sums
-                forward.show("attention", weights)
+        show = partial(forward.show, "attention") if forward.watch else None
+        bias = forward.attention_bias
+        context = kernels.attend(q, k, v, forward.runs, heads, bias, show=show)
         forward.show("context", context)
         return kernels.linear(context, layer.attention_weight, layer.attention_bias)
 
-    hidden = beside(hidden, mixed, layer.attention_norm_weight, layer.attention_norm_bias, forward)
+    norm = layer.attention_norm_weight, layer.attention_norm_bias
+    hidden = beside(hidden, mixed, *norm, "attention_", forward)
     forward.show("attention_output", hidden)
     return hidden
 
@@ -132,13 +129,15 @@ def feed_forward(hidden: Array, layer: RotaryLayer, forward: Pass) -> Array:
 
     def gated(rows: Array) -> Array:
         both = kernels.linear(rows, layer.intermediate_weight, layer.intermediate_bias)  # (N, 2F)
+        forward.show("intermediate_input", both)
         inner, gate = np.split(both, 2, axis=1)
         activation(kernels, inner)
         inner *= gate
         forward.show("intermediate", inner)
         return kernels.linear(inner, layer.output_weight, layer.output_bias)  # (N, D)
 
-    hidden = beside(hidden, gated, layer.output_norm_weight, layer.output_norm_bias, forward)
+    norm = layer.output_norm_weight, layer.output_norm_bias
+    hidden = beside(hidden, gated, *norm, "output_", forward)
     forward.show("output", hidden)
     return hidden
 
@@ -148,6 +147,7 @@ def beside(
     step: Callable[[Array], Array],
     weight: Array | None,
     bias: Array | None,
+    name: str,
     forward: Pass,
 ) -> Array:
     """Add what a step makes of each token to what it was: (N, D) -> (N, D).
@@ -158,10 +158,12 @@ def beside(
     kernels, epsilon = forward.kernels, forward.config.layer_norm_eps
     rows = hidden
     if forward.config.norm_first and weight is not None and bias is not None:
+        forward.show_norm(name, hidden)
         rows = hidden.copy()
         kernels.layer_norm_(rows, weight, bias, epsilon)
     made = step(rows)
     made += hidden
     if not forward.config.norm_first and weight is not None and bias is not None:
+        forward.show_norm(name, made)
         kernels.layer_norm_(made, weight, bias, epsilon)
     return made

@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from minibert.bert.families import FAMILIES
-from minibert.bert.forward import Together
+from minibert.bert.hook import Together
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Layer, Parameters
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.devices import CORES, has_small_products
+from minibert.kernels.cores import CORES, has_small_products
 from minibert.kernels.protocol import Kernels
 
 __all__ = ["Shares"]

@@ -11,7 +11,7 @@ import os
 from minibert.common.progress import is_watched
 from minibert.documents import FORMS
 from minibert.kernels import devices
-from minibert.kernels.devices import available_threads
+from minibert.kernels.cores import available_threads
 from minibert.models.sentence_transformer import DEFAULT_MODEL
 
 __all__ = [

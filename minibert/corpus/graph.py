@@ -23,7 +23,7 @@ from minibert.common.files import locked, partial_of, place, replacing
 from minibert.corpus.corpus import Corpus
 from minibert.corpus.manifest import Manifest
 from minibert.errors import CorpusError
-from minibert.kernels.devices import thread_count
+from minibert.kernels.cores import thread_count
 from minibert.scoring.matrices import Stack
 from minibert.scoring.nearest import nearest, rescored
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from minibert.bert.load import Checkpoint
 from minibert.common.arguments import check_given_counts
-from minibert.kernels.devices import one_blas_thread
+from minibert.kernels.cores import one_blas_thread
 from minibert.scoring.similarity import as_rows, normalize_embeddings
 from minibert.scoring.top_k import Best
 from minibert.tokens.tokenizer import TextTokenizer

@@ -1,1 +1,10 @@
-"""Arithmetic on rows, one file a device, and the cores it may use."""
+"""Arithmetic on rows, one file a device, and the cores that it may use.
+
+- protocol.py: what every device's kernels can do
+- segments.py: where texts begin among rows that lie end to end
+- cpu.py: the kernels in NumPy
+- activations.py: GELU and its like, by the names that files have for them
+- cuda.py, cuda.cu: the same kernels on a GPU, in CuPy and CUDA
+- devices.py: a device, its kernels, and the way there and back
+- cores.py: the cores of this process, and the threads of its BLAS
+"""

@@ -6,31 +6,26 @@ block: an array is then read from memory once, not once a step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from minibert.bert.packs import equal_runs
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.protocol import Run, Then
+from minibert.kernels.protocol import NORM_FLOOR, Run, Then
+from minibert.kernels.segments import equal_runs
 
 __all__ = [
     "add_",
     "add_and_normalise_",
+    "attend",
     "clip_",
     "empty",
-    "empty_like",
-    "exponentials_",
     "floats",
     "gelu_",
     "gelu_tanh_",
-    "join_heads_",
     "layer_norm_",
     "leaky_relu_",
     "linear",
-    "logit_bound",
-    "logits_of",
-    "mix",
     "normalize_",
     "relu_",
     "rows_at",
@@ -40,7 +35,7 @@ __all__ = [
     "sigmoid_",
     "silu_",
     "softmax_",
-    "split_heads",
+    "standardise",
     "tanh_",
 ]
 
@@ -70,11 +65,6 @@ def row_blocks(x: Array) -> Iterator[Array]:
 def empty(rows: int, columns: int) -> Array:
     """An uninitialised float32 array: () -> (rows, columns)."""
     return np.empty((rows, columns), dtype=np.float32)
-
-
-def empty_like(x: Array) -> Array:
-    """An uninitialised array of the same shape and type."""
-    return np.empty_like(x, order="C")
 
 
 def floats(numbers: IntArray | Array) -> Array:
@@ -153,14 +143,23 @@ def layer_norm_(x: Array, weight: Array, bias: Array, epsilon: float) -> None:
     The variance is the biased one (divided by D), with epsilon inside the root: Ba, Kiros and
     Hinton, "Layer Normalization" (2016), equation 3.
     """
-    width = x.shape[1]
     for rows in row_blocks(x):
-        # einsum and vecdot sum a row three times faster than .sum(axis=1).
-        rows -= (np.einsum("nd->n", rows) / width)[:, None]
-        variance = np.vecdot(rows, rows) / width  # (n,)
-        rows *= (1.0 / np.sqrt(variance + epsilon))[:, None]
+        standardise(rows, epsilon)
         rows *= weight
         rows += bias
+
+
+def standardise(x: Array, epsilon: float) -> Array:
+    """Give each row mean 0 and variance 1, in place: (N, D) -> their deviations before, (N,).
+
+    A deviation is the root of variance + epsilon.
+    """
+    width = x.shape[1]
+    # einsum and vecdot sum a row three times faster than .sum(axis=1).
+    x -= (np.einsum("nd->n", x) / width)[:, None]
+    deviations: Array = np.sqrt(np.vecdot(x, x) / width + epsilon)  # (N,)
+    x *= (1.0 / deviations)[:, None]
+    return deviations
 
 
 def runs(lengths: IntArray) -> list[Run]:
@@ -168,28 +167,58 @@ def runs(lengths: IntArray) -> list[Run]:
     return list(equal_runs(lengths))
 
 
+def attend(
+    q: Array,
+    k: Array,
+    v: Array,
+    runs: list[Run],
+    heads: int,
+    attention_bias: Array | None = None,
+    chosen: IntArray | None = None,
+    show: Callable[[Array], None] | None = None,
+) -> Array:
+    """Mix each token's values with those of its own text: three of (N, D) -> (N, D), or (S, D).
+
+    See Kernels.attend.
+    """
+    assert chosen is None or attention_bias is None
+    q = q if chosen is None else rows_at(q, chosen)
+    # Of logits with something added no bound is known.
+    bound = logit_bound(q, k, heads) if attention_bias is None else np.inf
+    context = np.empty_like(q, order="C")
+    for run in runs:
+        asked = run if chosen is None else Run(run.texts, run.texts, longest=1)  # a row a text
+        rows = (q, asked), (k, run), (v, run)
+        split = (split_heads(x[own.rows], own, heads) for x, own in rows)
+        bias = None if attention_bias is None else attention_bias[:, : run.longest, : run.longest]
+        split_heads(context[asked.rows], asked, heads)[...] = mix(split, bias, bound, show)
+    return context
+
+
+def mix(
+    split: Iterable[Array],
+    bias: Array | None,
+    bound: float,
+    show: Callable[[Array], None] | None,
+) -> Array:
+    """softmax(q k^T + bias) v: (S, H, Q, D/H) and two of (S, H, T, D/H) -> (S, H, Q, D/H)."""
+    q, k, v = split
+    weights = q @ k.swapaxes(-1, -2)  # (S, H, Q, T), logits as yet
+    if bias is not None:
+        weights += bias
+    sums = exponentials_(weights, bound)
+    mixed: Array = weights @ v
+    mixed /= sums  # here, being fewer than the weights
+    if show:
+        weights /= sums
+        show(weights)
+    return mixed
+
+
 def split_heads(x: Array, run: Run, heads: int) -> Array:
     """Rows of S texts, by text and head: a view, (S*T, D) -> (S, H, T, D/H)."""
     texts = run.texts.stop - run.texts.start
     return x.reshape(texts, run.longest, heads, -1).transpose(0, 2, 1, 3)
-
-
-def join_heads_(x: Array, mixed: Array, sums: Array | float, run: Run) -> None:
-    """Write mixed / sums, (S, H, Q, D/H) each by (S, H, Q, 1), to the rows of x, (S*Q, D)."""
-    mixed /= sums
-    split_heads(x, run, mixed.shape[1])[...] = mixed
-
-
-def logits_of(q: Array, k: Array) -> Array:
-    """q k^T for each text and head: (S, H, Q, D/H), (S, H, T, D/H) -> (S, H, Q, T)."""
-    logits: Array = q @ k.swapaxes(-1, -2)
-    return logits
-
-
-def mix(weights: Array, v: Array) -> Array:
-    """weights v for each text and head: (S, H, Q, T), (S, H, T, D/H) -> (S, H, Q, D/H)."""
-    mixed: Array = weights @ v
-    return mixed
 
 
 def logit_bound(q: Array, k: Array, heads: int) -> float:
@@ -205,13 +234,12 @@ def logit_bound(q: Array, k: Array, heads: int) -> float:
     return float(np.sqrt((squares[0] * squares[1]).max()))
 
 
-def exponentials_(logits: Array, bound: float, lengths: IntArray | None = None) -> Array:
+def exponentials_(logits: Array, bound: float) -> Array:
     """exp(logits), in place, and their sums over the last axis: (..., T) -> (..., 1).
 
     Where no logit is above a safe `bound`, that is all. Else exp could overflow, so the largest of
     each row is taken off first: the quotient of the two, which is the softmax, stays as it is.
     """
-    assert lengths is None  # here a run's texts are equally long
     if not bound < SAFE_LOGIT:  # NaN neither
         logits -= logits.max(axis=-1, keepdims=True)
     np.exp(logits, out=logits)
@@ -341,4 +369,4 @@ def segment_max(x: Array, lengths: IntArray) -> Array:
 def normalize_(x: Array) -> None:
     """Divide each row by its Euclidean length: (S, D) in place. A row of zeros stays zero."""
     lengths = np.sqrt(np.vecdot(x, x))  # (S,)
-    x /= np.maximum(lengths, 1e-12)[..., None]
+    x /= np.maximum(lengths, NORM_FLOOR)[..., None]

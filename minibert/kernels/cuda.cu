@@ -48,6 +48,21 @@ __device__ float total(const real* x, const real* bias, const real* before, int 
            (before ? float(before[column]) : 0.0f);
 }
 
+// The mean of a row of x + bias + before -> the deviation, the root of its variance + epsilon.
+__device__ float mean_and_deviation(const real* x, const real* bias, const real* before,
+                                    float epsilon, int columns, float* mean) {
+    float sum = 0.0f;
+    for (int column = threadIdx.x; column < columns; column += 32)
+        sum += total(x, bias, before, column);
+    *mean = sum_of_warp(sum) / columns;
+    float squares = 0.0f;
+    for (int column = threadIdx.x; column < columns; column += 32) {
+        float y = total(x, bias, before, column) - *mean;
+        squares += y * y;
+    }
+    return sqrtf(sum_of_warp(squares) / columns + epsilon);
+}
+
 // x + bias + before, then mean 0 and variance 1 in each row, then gain and shift. One warp a row.
 extern "C" __global__ void normalise(real* x, long long stride, const real* bias,
                                      const real* before, const real* gain, const real* shift,
@@ -56,20 +71,25 @@ extern "C" __global__ void normalise(real* x, long long stride, const real* bias
     if (row >= rows) return;
     x += row * stride;
     if (before) before += (long long)row * columns;
-    float sum = 0.0f;
-    for (int column = threadIdx.x; column < columns; column += 32)
-        sum += total(x, bias, before, column);
-    float mean = sum_of_warp(sum) / columns;
-    float squares = 0.0f;
-    for (int column = threadIdx.x; column < columns; column += 32) {
-        float y = total(x, bias, before, column) - mean;
-        squares += y * y;
-    }
-    float scale = 1.0f / sqrtf(sum_of_warp(squares) / columns + epsilon);
+    float mean;
+    float scale = 1.0f / mean_and_deviation(x, bias, before, epsilon, columns, &mean);
     for (int column = threadIdx.x; column < columns; column += 32) {
         float y = (total(x, bias, before, column) - mean) * scale;
         x[column] = real(y * float(gain[column]) + float(shift[column]));
     }
+}
+
+// Mean 0 and variance 1 in each row, and the deviations that they had. One warp a row.
+extern "C" __global__ void standardise(real* x, long long stride, real* deviations, float epsilon,
+                                       int rows, int columns) {
+    int row = blockIdx.x * blockDim.y + threadIdx.y;
+    if (row >= rows) return;
+    x += row * stride;
+    float mean;
+    float deviation = mean_and_deviation(x, nullptr, nullptr, epsilon, columns, &mean);
+    for (int column = threadIdx.x; column < columns; column += 32)
+        x[column] = real((float(x[column]) - mean) / deviation);
+    if (threadIdx.x == 0) deviations[row] = real(deviation);
 }
 
 // exp(x) / sum(exp(x)) over the first columns of a row, as many as its text is long, and 0 in the
@@ -110,16 +130,16 @@ extern "C" __global__ void split_heads(const real* x, long long stride, const in
     }
 }
 
-// The way back, from (S, heads, longest, width) / divisor to rows.
+// The way back, from (S, heads, longest, width) to rows.
 extern "C" __global__ void join_heads(real* x, long long stride, const int* starts,
-                                      const int* lengths, const real* y, float divisor, int heads,
-                                      int longest, int width) {
+                                      const int* lengths, const real* y, int heads, int longest,
+                                      int width) {
     int text = blockIdx.x / longest, place = blockIdx.x % longest;
     if (lengths && place >= lengths[text]) return;
     x += row_of(starts, text, place, longest) * stride;
     for (int column = threadIdx.x; column < heads * width; column += blockDim.x) {
         long long head = (long long)text * heads + column / width;
-        x[column] = real(float(y[(head * longest + place) * width + column % width]) / divisor);
+        x[column] = y[(head * longest + place) * width + column % width];
     }
 }
 
@@ -148,15 +168,16 @@ extern "C" __global__ void segment_max(const real* x, long long stride, const in
     }
 }
 
-// Each row divided by its Euclidean length; a row of zeros stays zero. One warp a row.
-extern "C" __global__ void unit_length(real* x, long long stride, int rows, int columns) {
+// Each row divided by its Euclidean length, or by `least` if that is more. One warp a row.
+extern "C" __global__ void unit_length(real* x, long long stride, float least, int rows,
+                                       int columns) {
     int row = blockIdx.x * blockDim.y + threadIdx.y;
     if (row >= rows) return;
     x += row * stride;
     float squares = 0.0f;
     for (int column = threadIdx.x; column < columns; column += 32)
         squares += float(x[column]) * float(x[column]);
-    float length = fmaxf(sqrtf(sum_of_warp(squares)), 1e-12f);
+    float length = fmaxf(sqrtf(sum_of_warp(squares)), least);
     for (int column = threadIdx.x; column < columns; column += 32)
         x[column] = real(float(x[column]) / length);
 }

@@ -1,4 +1,4 @@
-"""The kernels of `kernels.py` on CuPy: the same names and arguments, with arrays on a GPU.
+"""The kernels of cpu.py on CuPy: the same names and arguments, with arrays on a GPU.
 
 cuBLAS computes the products; what follows one is a single kernel of `cuda.cu`, bias
 included. Arrays are float32 or float16. With float16, products, layer norms and softmax still add
@@ -7,6 +7,7 @@ up in float32. No kernel waits for the GPU: nothing is read from it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,27 +16,22 @@ import cupy as cp
 import numpy as np
 from cupy.cuda import cublas
 
-from minibert.bert.packs import firsts, near_runs
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.protocol import Run, Then
+from minibert.kernels.protocol import NORM_FLOOR, Run, Then
+from minibert.kernels.segments import firsts, near_runs
 
 __all__ = [
     "add_",
     "add_and_normalise_",
+    "attend",
     "clip_",
     "empty",
-    "empty_like",
-    "exponentials_",
     "floats",
     "gelu_",
     "gelu_tanh_",
-    "join_heads_",
     "layer_norm_",
     "leaky_relu_",
     "linear",
-    "logit_bound",
-    "logits_of",
-    "mix",
     "normalize_",
     "relu_",
     "rows_at",
@@ -45,7 +41,7 @@ __all__ = [
     "sigmoid_",
     "silu_",
     "softmax_",
-    "split_heads",
+    "standardise",
     "tanh_",
 ]
 
@@ -102,12 +98,6 @@ def empty(rows: int, columns: int) -> Array:
     return array
 
 
-def empty_like(x: Array) -> Array:
-    """An uninitialised array of the same shape and type."""
-    array: Array = cp.empty(x.shape, dtype=x.dtype)
-    return array
-
-
 def floats(numbers: IntArray | Array) -> Array:
     """Numbers as float32 on the GPU, from there or from the host; float32 there stays as it is."""
     array: Array = cp.asarray(numbers.astype(np.float32, copy=False))
@@ -152,6 +142,17 @@ def layer_norm_(x: Array, weight: Array, bias: Array, epsilon: float) -> None:
     add_and_normalise_(x, None, None, weight, bias, epsilon)
 
 
+def standardise(x: Array, epsilon: float) -> Array:
+    """Give each row mean 0 and variance 1, in place: (N, D) -> their deviations before, (N,)."""
+    rows, columns = x.shape
+    deviations: Array = cp.empty((rows,), dtype=x.dtype)
+    launch_warps(
+        "standardise", x, rows, stride(x), deviations,
+        np.float32(epsilon), np.int32(rows), np.int32(columns),
+    )  # fmt: skip
+    return deviations
+
+
 def runs(lengths: IntArray) -> list[Run]:
     """Nearly equal texts side by side, each run a handful of launches; lengths go to the GPU."""
     found = list(near_runs(lengths))
@@ -159,6 +160,50 @@ def runs(lengths: IntArray) -> list[Run]:
     starts = np.concatenate([starts[run.texts] - run.rows.start for run in found])
     both = cp.asarray(np.stack([starts, lengths]).astype(np.int32))  # (2, S), once a pack
     return [run._replace(starts=both[0, run.texts], lengths=both[1, run.texts]) for run in found]
+
+
+def attend(
+    q: Array,
+    k: Array,
+    v: Array,
+    runs: list[Run],
+    heads: int,
+    attention_bias: Array | None = None,
+    chosen: IntArray | None = None,
+    show: Callable[[Array], None] | None = None,
+) -> Array:
+    """Mix each token's values with those of its own text: three of (N, D) -> (N, D), or (S, D).
+
+    See Kernels.attend.
+    """
+    assert chosen is None or attention_bias is None
+    q = q if chosen is None else rows_at(q, chosen)
+    context: Array = cp.empty(q.shape, dtype=q.dtype)
+    for run in runs:
+        asked = run if chosen is None else Run(run.texts, run.texts, longest=1)  # a row a text
+        rows = (q, asked), (k, run), (v, run)
+        split = (split_heads(x[own.rows], own, heads) for x, own in rows)
+        bias = None if attention_bias is None else attention_bias[:, : run.longest, : run.longest]
+        join_heads_(context[asked.rows], mix(split, bias, run.lengths, show), asked)
+    return context
+
+
+def mix(
+    split: Iterable[Array],
+    bias: Array | None,
+    lengths: IntArray | None,
+    show: Callable[[Array], None] | None,
+) -> Array:
+    """softmax(q k^T + bias) v: (S, H, Q, D/H) and two of (S, H, T, D/H) -> (S, H, Q, D/H)."""
+    q, k, v = split
+    weights = products(q, k, k.shape[2], cublas.CUBLAS_OP_T)  # (S, H, Q, T), logits as yet
+    if bias is not None:
+        weights += bias
+    softmax_of(weights, lengths)
+    mixed = products(weights, v, v.shape[3], cublas.CUBLAS_OP_N)
+    if show:
+        show(weights)
+    return mixed
 
 
 def split_heads(x: Array, run: Run, heads: int) -> Array:
@@ -172,23 +217,13 @@ def split_heads(x: Array, run: Run, heads: int) -> Array:
     return split
 
 
-def join_heads_(x: Array, mixed: Array, sums: Array | float, run: Run) -> None:
-    """Write mixed / sums, (S, H, T, D/H), to the rows of x, (rows, D)."""
+def join_heads_(x: Array, mixed: Array, run: Run) -> None:
+    """Write what is by text and head, (S, H, T, D/H), to the rows of x, (rows, D)."""
     texts, heads, longest, width = mixed.shape
     launch(
         "join_heads", x, texts * longest, (BLOCK,), stride(x), run.starts, run.lengths, mixed,
-        np.float32(sums), np.int32(heads), np.int32(longest), np.int32(width),
+        np.int32(heads), np.int32(longest), np.int32(width),
     )  # fmt: skip
-
-
-def logits_of(q: Array, k: Array) -> Array:
-    """q k^T for each text and head: (S, H, Q, D/H), (S, H, T, D/H) -> (S, H, Q, T)."""
-    return products(q, k, k.shape[2], cublas.CUBLAS_OP_T)
-
-
-def mix(weights: Array, v: Array) -> Array:
-    """weights v for each text and head: (S, H, Q, T), (S, H, T, D/H) -> (S, H, Q, D/H)."""
-    return products(weights, v, v.shape[3], cublas.CUBLAS_OP_N)
 
 
 def products(a: Any, b: Any, columns: int, operation: int) -> Array:
@@ -214,17 +249,8 @@ def products(a: Any, b: Any, columns: int, operation: int) -> Array:
     return made
 
 
-def logit_bound(q: Array, k: Array, heads: int) -> float:
-    """None is known: to ask the GPU would be to wait for it."""
-    return float("inf")
-
-
-def exponentials_(logits: Array, bound: float, lengths: IntArray | None = None) -> float:
-    """The softmax, in place: (S, H, Q, T), of so many columns of each text; 0 in the others.
-
-    Nothing is left to be divided, so what is returned in place of sums is 1: in float16, undivided
-    exponentials could add up to more than there is.
-    """
+def softmax_of(logits: Array, lengths: IntArray | None) -> None:
+    """The softmax, in place: (S, H, Q, T), of so many columns of each text; 0 in the others."""
     assert logits.flags.c_contiguous
     columns = logits.shape[-1]
     rows = logits.size // columns
@@ -232,12 +258,11 @@ def exponentials_(logits: Array, bound: float, lengths: IntArray | None = None) 
     launch_warps(
         "softmax", logits, rows, lengths, np.int32(rows), np.int32(columns), np.int32(of_a_text)
     )
-    return 1.0
 
 
 def softmax_(logits: Array) -> None:
     """Turn logits into weights that sum to 1 over the last axis, in place."""
-    exponentials_(logits, np.inf)
+    softmax_of(logits, None)
 
 
 def gelu_(x: Array, bias: Array | None = None) -> None:
@@ -308,4 +333,5 @@ def segments(name: str, x: Array, lengths: IntArray) -> Array:
 def normalize_(x: Array) -> None:
     """Divide each row by its Euclidean length: (S, D) in place. A row of zeros stays zero."""
     rows, columns = x.shape
-    launch_warps("unit_length", x, rows, stride(x), np.int32(rows), np.int32(columns))
+    least = np.float32(NORM_FLOOR)
+    launch_warps("unit_length", x, rows, stride(x), least, np.int32(rows), np.int32(columns))

@@ -1,8 +1,7 @@
-"""The words every module shares: arrays, and the kernels that compute on them.
+"""What every device's kernels can do, and the words that they share.
 
-Kernels are a module, not an object: `kernels.py` holds them for NumPy. Whoever computes is
-handed that module and knows it only by the protocol below, so a second device is a second
-module with the same names.
+Kernels are a module, not an object: cpu.py holds them for NumPy, cuda.py for CuPy. A forward pass
+is handed one of the two and knows it only by the protocol below. Start at Kernels.
 """
 
 from __future__ import annotations
@@ -12,7 +11,10 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from minibert.common.arrays import Array, IntArray
 
-__all__ = ["Kernels", "Run", "Then"]
+__all__ = ["NORM_FLOOR", "Kernels", "Run", "Then"]
+
+# A row is divided by its Euclidean length, or by this where it is shorter: zeros stay zeros.
+NORM_FLOOR = 1e-12
 
 # Some rows of an array, where in it they stand, and a bias that is yet to be added: adds it, and
 # changes the rows in place.
@@ -34,14 +36,13 @@ class Run(NamedTuple):
 
 
 class Kernels(Protocol):
-    """Arithmetic on rows. A name that ends in `_` works in place, and returns None or the sums.
+    """Arithmetic on rows.
 
-    What takes a `bias` or `before`, each None or an array, adds it first.
+    A name that ends in `_` works in place and returns None; `standardise` works in place, too, and
+    returns the deviations. What takes a `bias` or `before`, each None or an array, adds it first.
     """
 
     def empty(self, rows: int, columns: int) -> Array: ...
-
-    def empty_like(self, x: Array) -> Array: ...
 
     def floats(self, numbers: IntArray | Array) -> Array: ...
 
@@ -61,21 +62,32 @@ class Kernels(Protocol):
 
     def layer_norm_(self, x: Array, weight: Array, bias: Array, epsilon: float) -> None: ...
 
+    def standardise(self, x: Array, epsilon: float) -> Array: ...
+
     def runs(self, lengths: IntArray) -> list[Run]: ...
 
-    def split_heads(self, x: Array, run: Run, heads: int) -> Array: ...
+    def attend(
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        runs: list[Run],
+        heads: int,
+        attention_bias: Array | None = None,
+        chosen: IntArray | None = None,
+        show: Callable[[Array], None] | None = None,
+    ) -> Array:
+        """Mix each token's values with those of its own text: three of (N, D) -> (N, D).
 
-    def join_heads_(self, x: Array, mixed: Array, sums: Array | float, run: Run) -> None: ...
+        softmax(q k^T + attention_bias) v for each head: Vaswani et al. (2017), equation 1, with the
+        scale in q already. `attention_bias` (H or 1, P, P) is for a query's and a key's place in
+        their text, P at least the longest of any run.
 
-    def logits_of(self, q: Array, k: Array) -> Array: ...
-
-    def mix(self, weights: Array, v: Array) -> Array: ...
-
-    def logit_bound(self, q: Array, k: Array, heads: int) -> float: ...
-
-    def exponentials_(
-        self, logits: Array, bound: float, lengths: IntArray | None = None
-    ) -> Array | float: ...
+        `chosen` are the rows of the only tokens that look at others, one of each text: -> (S, D).
+        They cannot be chosen where there is an attention_bias. `show` is given the weights of each
+        run in turn, (S, H, T, T), or (S, H, 1, T) of chosen tokens; rows sum to 1.
+        """
+        ...
 
     def softmax_(self, logits: Array) -> None: ...
 

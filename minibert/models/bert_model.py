@@ -14,10 +14,12 @@ from numpy.typing import ArrayLike
 
 from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
 from minibert.bert.finite import OTHER_ORDER, FirstNotFinite
-from minibert.bert.forward import Watch, pooler_output
+from minibert.bert.forward import pooler_output
+from minibert.bert.hook import Watch
 from minibert.bert.load import load_checkpoint, read_config
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
+from minibert.bert.placement import put_pack, put_parameters
 from minibert.bert.tensor_parallel import Shares
 from minibert.checkpoint.hub import find_model
 from minibert.common.arguments import check_counts
@@ -25,7 +27,8 @@ from minibert.common.arrays import Array, IntArray
 from minibert.common.json_files import read_json
 from minibert.common.safetensors_files import is_finite
 from minibert.errors import CheckpointError
-from minibert.kernels.devices import Device, available_threads, find_device, one_blas_thread
+from minibert.kernels.cores import available_threads, one_blas_thread
+from minibert.kernels.devices import Device, find_device
 from minibert.models.model_output import BertOutput, Refused
 from minibert.tokens.classes import SPECIAL_NAMES
 from minibert.tokens.load import load_tokenizer
@@ -244,7 +247,7 @@ class BertModel:
         self._settings = dict(settings or {})
         self._device = find_device(device, dtype)
         check_device(config, self._device.name)
-        self._parameters = self._device.put_parameters(parameters)
+        self._parameters = put_parameters(parameters, self._device)
         self._host_parameters = parameters
         self._shares = Shares(self._parameters, config)
 
@@ -398,7 +401,7 @@ class BertModel:
 
         Only a pack that comes `alone` is worth tiles, a second copy of the weights.
         """
-        kernels, pack = self._device.kernels, self._device.put_pack(pack)
+        kernels, pack = self._device.kernels, put_pack(pack, self._device)
         if watch or self._device.name != "cpu":
             return FAMILIES[self.config.model_type].forward(
                 pack, self._parameters, self.config, kernels, watch=watch

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from minibert.bert.families import FAMILIES
-from minibert.bert.forward import Watch
+from minibert.bert.hook import Watch
 from minibert.bert.layout import read_bias, read_norm
 from minibert.bert.load import Checkpoint
-from minibert.bert.packs import Pack, firsts
+from minibert.bert.packs import Pack
 from minibert.checkpoint.folder import Folder, read_folder
 from minibert.checkpoint.hub import find_model
 from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
@@ -30,6 +30,7 @@ from minibert.kernels.activations import (
     name_in_torch,
     torch_activation,
 )
+from minibert.kernels.segments import firsts
 from minibert.models.model import Model
 from minibert.models.transformer import Transformer
 from minibert.pooling.modes import mean

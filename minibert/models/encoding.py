@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minibert.bert.finite import FirstNotFinite
-from minibert.bert.forward import Watch
+from minibert.bert.hook import Watch
 from minibert.bert.packs import Pack
 from minibert.common.arrays import Array
 from minibert.models.transformer import Transformer

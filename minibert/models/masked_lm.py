@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minibert.bert.forward import Watch
+from minibert.bert.hook import Watch
 from minibert.bert.load import Checkpoint
-from minibert.bert.packs import Pack, firsts
+from minibert.bert.packs import Pack
 from minibert.checkpoint.hub import find_model
 from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.common.arguments import check_given_counts
@@ -20,6 +20,7 @@ from minibert.common.arrays import Array
 from minibert.errors import CheckpointError
 from minibert.kernels import cpu as numpy_kernels
 from minibert.kernels.activations import ACTIVATIONS
+from minibert.kernels.segments import firsts
 from minibert.models.transformer import Transformer
 from minibert.scoring.top_k import top_k as best
 from minibert.tokens.special_tokens import encodings_of

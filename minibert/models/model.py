@@ -229,7 +229,7 @@ def opened(
 
     `next_dtype` is that of the device which it moves to next.
     """
-    from minibert.kernels.devices import available_threads
+    from minibert.kernels.cores import available_threads
 
     threads = min(arguments["threads"] or available_threads(), available_threads())
     model = kind(path, **{**arguments, "threads": threads})

@@ -20,7 +20,8 @@ from multiprocessing.connection import wait
 from typing import Any, NamedTuple, Protocol
 
 from minibert.common.arguments import check_counts
-from minibert.kernels.devices import available_threads, device_name
+from minibert.kernels.cores import available_threads
+from minibert.kernels.devices import device_name
 
 __all__ = ["Processes", "Recipe", "shared"]
 

@@ -14,17 +14,19 @@ import numpy as np
 
 from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
 from minibert.bert.finite import OTHER_ORDER, FirstNotFinite
-from minibert.bert.forward import Watch
+from minibert.bert.hook import Watch
 from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import Pack, packs, split
 from minibert.bert.parameters import Config
+from minibert.bert.placement import put_pack, put_parameters
 from minibert.bert.tensor_parallel import Shares
 from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.common.arguments import is_count
 from minibert.common.arrays import Array, IntArray
 from minibert.common.safetensors_files import is_finite
 from minibert.errors import DeviceError
-from minibert.kernels.devices import Device, find_device, one_blas_thread, thread_count
+from minibert.kernels.cores import one_blas_thread, thread_count
+from minibert.kernels.devices import Device, find_device
 from minibert.pooling.modes import Reads
 from minibert.tokens.load import load_tokenizer
 from minibert.tokens.texts import Text, text_windows, with_prompt
@@ -96,7 +98,7 @@ class Transformer:
 
     def _place(self, device: Device) -> None:
         """Put the weights on a device."""
-        self.parameters = device.put_parameters(self.checkpoint.parameters)
+        self.parameters = put_parameters(self.checkpoint.parameters, device)
         self._shares = Shares(self.parameters, self.config, self.short_inputs)
 
     @property
@@ -216,7 +218,7 @@ class Transformer:
             return
         first, kernels = FirstNotFinite(self.device.take), self.device.kernels
         with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
-            here = self.device.put_pack(pack)
+            here = put_pack(pack, self.device)
             chosen = None if reads is None else reads(pack.lengths)
             hidden = FAMILIES[self.config.model_type].forward(
                 here, self.parameters, self.config, kernels, watch=first, chosen=chosen
@@ -274,7 +276,7 @@ class Transformer:
         (pack,) = self._packs([ids], of_one, len(ids), None)
         with one_blas_thread():
             with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
-                here = self.device.put_pack(pack)
+                here = put_pack(pack, self.device)
                 kernels = self.device.kernels
                 hidden = FAMILIES[self.config.model_type].forward(
                     here, self.parameters, self.config, kernels, watch=watch
@@ -372,7 +374,7 @@ class Transformer:
         """What a head makes of one pack, which may be all that there is to compute."""
         chosen = None if reads is None else reads(pack.lengths)
         with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
-            hidden = self._hidden_states(self.device.put_pack(pack), chosen, alone)
+            hidden = self._hidden_states(put_pack(pack, self.device), chosen, alone)
             if chosen is not None:
                 pack = pack._replace(lengths=np.ones_like(pack.lengths))
             return head(pack, hidden)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from minibert.common.advice import needing
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.devices import one_blas_thread
+from minibert.kernels.cores import one_blas_thread
 from minibert.scoring.matrices import Stack
 
 __all__ = ["NEIGHBOURS", "SEED", "Projection", "principal_components", "project", "umap_places"]

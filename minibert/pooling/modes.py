@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from minibert.bert.packs import firsts, places_of
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.protocol import Kernels
+from minibert.kernels.segments import firsts, places_of
 
 __all__ = ["POOLINGS", "PoolingMode", "Reads", "linear_factors", "mean"]
 

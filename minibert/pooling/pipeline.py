@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minibert.bert.forward import Watch
+from minibert.bert.hook import Watch
 from minibert.common.arrays import Array, IntArray
 from minibert.common.safetensors_files import Tensors, weight_files
 from minibert.errors import CheckpointError

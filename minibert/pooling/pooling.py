@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minibert.bert.packs import places_of
 from minibert.common.arrays import Array, IntArray
 from minibert.common.json_files import check_keys, optional_count, setting
 from minibert.errors import CheckpointError
 from minibert.kernels.protocol import Kernels
+from minibert.kernels.segments import places_of
 from minibert.pooling.modes import POOLINGS
 
 __all__ = ["Pooling", "factors", "pool", "read_pooling"]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minibert.common.arrays import Array, IntArray
+from minibert.kernels.cores import one_blas_thread, thread_count
 
 __all__ = ["Stack", "in_threads", "numbers_of"]
 
@@ -122,8 +123,6 @@ def in_threads(
     work: Callable[..., None], items: Iterator[tuple[Any, ...]], most: int, threads: int | None
 ) -> None:
     """Do the work for each item, at most so many at a time. The first error ends it."""
-    # Late, so that a program that only scores does not load it.
-    from minibert.kernels.devices import one_blas_thread, thread_count
 
     workers = min(thread_count(threads), most)
     lock, ended = threading.Lock(), threading.Event()

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minibert.bert.packs import places_of
 from minibert.common.arrays import Array, IntArray
+from minibert.kernels.segments import places_of
 
 __all__ = ["Best", "Rescore", "top_k"]
 

@@ -6,8 +6,9 @@ from golden_files import GOLDEN
 
 from minibert import SentenceTransformer
 from minibert.bert.forward import hidden_states
-from minibert.bert.packs import equal_runs, firsts, packs
+from minibert.bert.packs import packs
 from minibert.kernels import cpu as kernels
+from minibert.kernels.segments import firsts
 from minibert.pooling.modes import lasts
 
 
@@ -41,43 +42,6 @@ def test_a_head_that_reads_one_token_is_given_no_other(model):
     texts = ["the cat sat", "a dog"]
     list(model.transformer.run(texts, head, limit=41, cuts=[], reads=firsts))
     assert shapes == [((2, 20), [1, 1])]
-
-
-def test_runs_are_of_equal_lengths_and_hold_every_row_once():
-    runs = [
-        ((r.texts.start, r.texts.stop), (r.rows.start, r.rows.stop), r.longest)
-        for r in equal_runs(np.array([5, 5, 3, 1, 1]))
-    ]
-    assert runs == [((0, 2), (0, 10), 5), ((2, 3), (10, 13), 3), ((3, 5), (13, 15), 1)]
-
-
-def test_no_logit_is_above_the_bound_and_one_may_reach_it():
-    random = np.random.default_rng(0)
-    for _ in range(20):
-        q, k = random.normal(size=(2, 7, 12)).astype(np.float32)
-        by_head = np.einsum("qhd,khd->hqk", q.reshape(7, 3, 4), k.reshape(7, 3, 4))
-        assert np.abs(by_head).max() <= kernels.logit_bound(q, k, 3) * (1 + 1e-6)
-    q = np.array([[3.0, 4.0, 0.1, 0.0]], dtype=np.float32)
-    assert kernels.logit_bound(q, q, 2) == pytest.approx(25)
-
-
-@pytest.mark.parametrize("bound", [59.0, 61.0, np.inf, np.nan])
-def test_the_shortcut_and_the_long_way_are_one_softmax(bound):
-    logits = np.random.default_rng(0).uniform(-59, 59, size=(3, 4, 9)).astype(np.float32)
-    exact = np.exp(logits.astype(np.float64))
-    exact /= exact.sum(axis=-1, keepdims=True)
-    found = logits.copy()
-    found /= kernels.exponentials_(found, bound)
-    np.testing.assert_allclose(found, exact, rtol=2e-5, atol=1e-7)
-
-
-def test_logits_that_would_overflow_are_shifted():
-    q = np.full((1, 4), 30.0, dtype=np.float32)
-    # NaN is the bound of a pack in which another text has overflowed.
-    for bound in (kernels.logit_bound(q, q, 1), np.nan):
-        logits = np.array([[3600.0, 0.0, -3600.0]], dtype=np.float32)
-        logits /= kernels.exponentials_(logits, bound)
-        assert logits.tolist() == [[1, 0, 0]]
 
 
 def test_blocks_of_rows_change_no_state(model, monkeypatch):

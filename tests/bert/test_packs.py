@@ -1,11 +1,10 @@
 """Packs hold every token once, within the budget, and remember where each text stood."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibert.bert.packs import near_runs, packs, split
+from minibert.bert.packs import packs, split
 
 
 def texts_of(lengths):
@@ -72,32 +71,6 @@ def test_given_positions_and_token_types_travel_with_their_text():
     assert pack.ids.tolist() == [8, 9, 7]
     assert pack.positions.tolist() == [1, 3, 4]
     assert pack.token_types.tolist() == [1, 2, 0]
-
-
-def test_texts_of_nearly_one_length_stand_in_one_run():
-    lengths = [512, 455, 449, 448, 40, 33, 32, 8, 7, 1, 1]
-    runs = list(near_runs(np.array(lengths)))
-    found = [(lengths[run.texts], run.longest) for run in runs]
-    assert found == [
-        ([512, 455, 449], 512), ([448], 448), ([40, 33], 40), ([32], 32), ([8, 7, 1, 1], 8),
-    ]  # fmt: skip
-    rows = [row for run in runs for row in range(sum(lengths))[run.rows]]
-    assert rows == list(range(sum(lengths)))
-    for run in runs:
-        assert len(range(sum(lengths))[run.rows]) == sum(lengths[run.texts])
-
-
-@pytest.mark.parametrize("lengths", [range(512, 0, -1), range(1, 513), [3, 500, 2, 500, 1], []])
-def test_near_runs_hold_every_text_and_are_few_where_the_longest_come_first(lengths):
-    lengths = list(lengths)
-    runs = list(near_runs(np.array(lengths, dtype=np.int64)))
-    assert [length for run in runs for length in lengths[run.texts]] == lengths
-    for run in runs:
-        assert run.longest % 8 == 0
-        slack = max(8, run.longest // 8)
-        assert all(run.longest - slack < length <= run.longest for length in lengths[run.texts])
-    if lengths == sorted(lengths, reverse=True):
-        assert len(runs) <= 27
 
 
 def test_a_pack_splits_into_packs_with_the_same_texts_in_order():

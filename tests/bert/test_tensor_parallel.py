@@ -18,12 +18,13 @@ from minibert import BertModel, SentenceTransformer
 from minibert.bert import tensor_parallel as shares
 from minibert.bert.families import FAMILIES
 from minibert.bert.forward import hidden_states
-from minibert.bert.packs import firsts, packs
+from minibert.bert.packs import packs
 from minibert.bert.parameters import Config, Layer, Parameters
 from minibert.bert.tensor_parallel import Meeting, Shares, cut, run_together, share_of, tiled
+from minibert.kernels import cores
 from minibert.kernels import cpu as kernels
-from minibert.kernels import devices
-from minibert.kernels.devices import CORES
+from minibert.kernels.cores import CORES
+from minibert.kernels.segments import firsts
 
 CONFIG = Config(
     vocab_size=50, hidden_size=24, num_hidden_layers=3, num_attention_heads=6,
@@ -294,7 +295,7 @@ def test_small_products_go_by_the_name_of_the_blas_s_kernels(monkeypatch, info, 
             return [info]
 
     monkeypatch.setattr("threadpoolctl.ThreadpoolController", Controller)
-    assert devices.has_small_products.__wrapped__() is expected
+    assert cores.has_small_products.__wrapped__() is expected
 
 
 @pytest.fixture(scope="module")

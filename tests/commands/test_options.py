@@ -8,7 +8,7 @@ from command_line import GELU, LONG, TEXTS
 from golden_files import GOLDEN
 
 from minibert.kernels import devices
-from minibert.kernels.devices import available_threads
+from minibert.kernels.cores import available_threads
 
 
 def test_the_environment_names_the_model_where_none_is_given(run, monkeypatch):

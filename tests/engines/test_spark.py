@@ -15,7 +15,7 @@ if shutil.which("java") is None:
 from pyspark.sql import SparkSession
 
 from minibert.integrations.spark import embed, encoder_of
-from minibert.kernels.devices import available_threads
+from minibert.kernels.cores import available_threads
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "scale.md"
 

@@ -166,6 +166,12 @@ def test_normalize_leaves_a_row_of_zeros_as_it_is():
     np.testing.assert_array_equal(x, np.zeros((2, 3)))
 
 
+def test_normalize_gives_short_rows_length_1_down_to_the_floor():
+    x = np.array([[3e-10, 4e-10], [3e-14, 4e-14]], dtype=np.float32)
+    kernels.normalize_(x)
+    np.testing.assert_allclose(x, [[0.6, 0.8], [0.03, 0.04]], rtol=1e-5)
+
+
 def test_floats_and_empty_make_float32():
     assert kernels.floats(np.array([3, 1])).dtype == np.float32
     assert kernels.empty(2, 3).dtype == np.float32
@@ -178,3 +184,91 @@ def test_linear_agrees_at_every_number_of_chains(width):
     expected = x.astype(np.float64) @ weight.astype(np.float64) + bias
     product = kernels.linear(x, weight, bias)
     np.testing.assert_allclose(product, expected, rtol=0, atol=1e-5 * width)  # worst seen 2.1e-4
+
+
+def test_no_logit_is_above_the_bound_and_one_may_reach_it():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        q, k = random.normal(size=(2, 7, 12)).astype(np.float32)
+        by_head = np.einsum("qhd,khd->hqk", q.reshape(7, 3, 4), k.reshape(7, 3, 4))
+        assert np.abs(by_head).max() <= kernels.logit_bound(q, k, 3) * (1 + 1e-6)
+    q = np.array([[3.0, 4.0, 0.1, 0.0]], dtype=np.float32)
+    assert kernels.logit_bound(q, q, 2) == pytest.approx(25)
+
+
+@pytest.mark.parametrize("bound", [59.0, 61.0, np.inf, np.nan])
+def test_the_shortcut_and_the_long_way_are_one_softmax(bound):
+    logits = np.random.default_rng(0).uniform(-59, 59, size=(3, 4, 9)).astype(np.float32)
+    exact = np.exp(logits.astype(np.float64))
+    exact /= exact.sum(axis=-1, keepdims=True)
+    found = logits.copy()
+    found /= kernels.exponentials_(found, bound)
+    np.testing.assert_allclose(found, exact, rtol=2e-5, atol=1e-7)
+
+
+def test_logits_that_would_overflow_are_shifted():
+    q = np.full((1, 4), 30.0, dtype=np.float32)
+    # NaN is the bound of a pack in which another text has overflowed.
+    for bound in (kernels.logit_bound(q, q, 1), np.nan):
+        logits = np.array([[3600.0, 0.0, -3600.0]], dtype=np.float32)
+        logits /= kernels.exponentials_(logits, bound)
+        assert logits.tolist() == [[1, 0, 0]]
+
+
+def naive_attention(q, k, v, lengths, heads, bias):
+    """Each head of each text, token by token, in float64."""
+    mixed, width, start = np.zeros(q.shape), q.shape[1] // heads, 0
+    for length in lengths:
+        for head in range(heads):
+            place = slice(start, start + length), slice(head * width, (head + 1) * width)
+            mine, theirs, values = (x.astype(np.float64)[place] for x in (q, k, v))
+            logits = mine @ theirs.T + bias[head, :length, :length]
+            mixed[place] = [naive_softmax(row) for row in logits] @ values
+        start += length
+    return mixed
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("lengths", [[1], [4, 4, 2], [3, 5, 5, 1]])
+def test_attention_agrees_with_the_textbook_in_float64(lengths, biased, heads):
+    counts = np.array(lengths)
+    q, k, v = (rows((sum(lengths), 12), seed, 1, 0) for seed in range(3))
+    bias = rows((heads, 6, 6), 3) if biased else np.zeros((heads, 6, 6), np.float32)
+    expected = naive_attention(q, k, v, lengths, heads, bias)
+    runs, given = kernels.runs(counts), bias if biased else None
+    context = kernels.attend(q, k, v, runs, heads, given)
+    assert context.dtype == np.float32
+    np.testing.assert_allclose(context, expected, rtol=0, atol=5e-6)  # worst seen 4.4e-7
+    if not biased:
+        lasts = np.cumsum(counts) - 1
+        of_lasts = kernels.attend(q, k, v, runs, heads, chosen=lasts)
+        np.testing.assert_allclose(of_lasts, expected[lasts], rtol=0, atol=5e-6)
+
+
+def test_one_bias_for_all_heads_takes_what_is_too_far_away_out():
+    q, k, v = (rows((3, 4), seed, 1, 0) for seed in range(3))
+    bias = np.array([[[0, 0, -np.inf], [0, 0, 0], [-np.inf, 0, 0]]], np.float32)
+    seen = []
+    kernels.attend(q, k, v, kernels.runs(np.array([3])), 2, bias, show=seen.append)
+    assert seen[0].shape == (1, 2, 3, 3)
+    assert (seen[0][:, :, [0, 2], [2, 0]] == 0).all()
+    np.testing.assert_allclose(seen[0].sum(axis=-1), 1, rtol=1e-6)
+
+
+def test_a_large_bias_does_not_overflow():
+    q, k, v = (rows((2, 4), seed, 1, 0) for seed in range(3))
+    bias = np.full((1, 2, 2), 200, np.float32)
+    runs = kernels.runs(np.array([2]))
+    found = kernels.attend(q, k, v, runs, 2, bias)
+    np.testing.assert_allclose(found, kernels.attend(q, k, v, runs, 2), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("epsilon", [1e-12, 1e-2, 10.0])
+def test_standard_rows_and_deviations_are_the_textbook_s(epsilon):
+    x = rows((50, 37))
+    expected = [naive_layer_norm(row, 1, 0, epsilon) for row in x.astype(np.float64)]
+    variances = x.astype(np.float64).var(axis=1)
+    deviations = kernels.standardise(x, epsilon)
+    np.testing.assert_allclose(x, expected, rtol=0, atol=2e-6)  # worst seen 3.4e-7
+    np.testing.assert_allclose(deviations, np.sqrt(variances + epsilon), rtol=1e-6)

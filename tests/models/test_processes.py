@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 
 from minibert import CrossEncoder, DeviceError, SentenceTransformer
 from minibert.bert import tensor_parallel as shares
-from minibert.kernels.devices import available_threads
+from minibert.kernels.cores import available_threads
 from minibert.models.processes import HELD, Processes, Recipe, StoppedError, call, check, hold
 
 TEXTS = [f"the cat sat {'and the dog ' * (n % 5)}" for n in range(43)]

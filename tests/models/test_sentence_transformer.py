@@ -23,7 +23,7 @@ from minibert import (
     dot_score,
     quantize_embeddings,
 )
-from minibert.kernels.devices import available_threads
+from minibert.kernels.cores import available_threads
 from minibert.models.sentence_transformer import DEFAULT_MODEL, DOT_PRODUCT_MODELS
 
 QUERY = "How many people live in London?"

@@ -261,31 +261,36 @@ def test_a_pickled_model_traces_alike(model):
 
 
 def test_whoever_watches_is_shown_the_arrays_themselves(model):
-    """No step copies an array to show it, so one that nobody watches copies none either."""
-    made, shown = [], {}
+    """No step copies an array that a trace keeps, and one that nobody watches copies none."""
+    made, shown, called = [], {}, []
+    (pack,) = packs(model.transformer.words.rows([TEXT], 41).ids, 1024)
+    arguments = pack, model.transformer.parameters, model.config, recording(made, called)
+    hidden_states(*arguments, watch=lambda name, array: shown.setdefault(name, array))
+    of_layers = {name: shown[name] for name in model.trace(TEXT) if name.startswith("layer.")}
+    assert len(of_layers) == 8 * LAYERS
+    for name, array in of_layers.items():
+        # Attention's weights are made and shown inside a kernel.
+        assert name.endswith(".attention") or any(np.shares_memory(array, m) for m in made), name
+    called.clear()
+    hidden_states(*arguments)
+    norm = ["linear", "add_and_normalise_"]
+    a_layer = ["linear", "attend", *norm, "linear", "gelu_", *norm]
+    assert called == ["runs", "layer_norm_", *a_layer * LAYERS, "floats"]
 
-    def recorded(function):
+
+def recording(made, called):
+    """NumPy's kernels, which list what they return and who was called."""
+
+    def recorded(name):
         def call(*arguments, **named):
-            result = function(*arguments, **named)
+            called.append(name)
+            result = getattr(kernels, name)(*arguments, **named)
             made.extend(part for part in (result,) if isinstance(part, np.ndarray))
             return result
 
         return call
 
-    recording = SimpleNamespace(
-        **{name: recorded(getattr(kernels, name)) for name in kernels.__all__}
-    )
-    (pack,) = packs(model.transformer.words.rows([TEXT], 41).ids, 1024)
-    arguments = pack, model.transformer.parameters, model.config, recording
-    hidden_states(*arguments, watch=lambda name, array: shown.setdefault(name, array))
-    watched = len(made)
-    of_layers = {name: array for name, array in shown.items() if name.startswith("layer.")}
-    assert len(of_layers) == 8 * LAYERS
-    for name, array in of_layers.items():
-        assert any(np.shares_memory(array, other) for other in made), name
-    made.clear()
-    hidden_states(*arguments)
-    assert len(made) == watched
+    return SimpleNamespace(**{name: recorded(name) for name in kernels.__all__})
 
 
 def test_the_forward_pass_is_read_in_one_sitting():

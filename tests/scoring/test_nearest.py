@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minibert.kernels.devices import available_threads
+from minibert.kernels.cores import available_threads
 from minibert.scoring.matrices import Stack
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.nearest import nearest

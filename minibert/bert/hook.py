@@ -1,0 +1,80 @@
+"""A forward pass and its hook, which is shown the arrays of every step. Start at Pass.
+
+A hook gets what models/trace.py names, and arrays of its own that a backward pass needs besides, in
+float32:
+
+- layer.n.intermediate_input (N, F): what the activation gets; with a gate beside it (N, 2F)
+- layer.n.attention_normalised and layer.n.output_normalised (N, D): the rows of a layer norm before
+  its weight and bias; of the embeddings embeddings.normalised (N, E), and of a norm after the last
+  layer layer.n.final_normalised
+- the same with deviation in place of normalised (N,): the root of each row's variance + epsilon
+
+Without a hook nothing is copied, and nothing computed that the states do not need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from minibert.bert.packs import Pack
+from minibert.bert.parameters import Config
+from minibert.common.arrays import Array
+from minibert.kernels.protocol import Kernels, Run, Then
+from minibert.kernels.segments import equal_runs
+
+__all__ = ["FOR_GRADIENTS", "Pass", "Together", "Watch", "runs_of"]
+
+# Called with the name of an intermediate array and the array. The kernels work in place, so
+# whoever wants to keep an array must copy it.
+Watch = Callable[[str, Array], None]
+# Makes of one thread's share of some rows the sum of all threads' shares, in place.
+Together = Callable[[Array], None]
+# How the names end of what only a backward pass needs.
+FOR_GRADIENTS = ("intermediate_input", "normalised", "deviation")
+
+
+class Pass(NamedTuple):
+    """All that stays the same in the steps of a forward pass."""
+
+    config: Config
+    kernels: Kernels
+    watch: Watch | None
+    together: Together | None
+    runs: list[Run]
+    attention_bias: Array | None  # (H or 1, P, P)
+    place: str = "embeddings"  # which part of the model this is, for whoever watches
+
+    def show(self, name: str, array: Array) -> None:
+        """Show an intermediate array to whoever watches."""
+        if self.watch:
+            self.watch(f"{self.place}.{name}", array)
+
+    def show_norm(self, norm: str, rows: Array, *added: Array) -> None:
+        """Show the rows of a layer norm before its weight and bias, and their deviations.
+
+        They are computed from a copy of the sum that the norm gets. `norm` begins their names.
+        """
+        if self.watch:
+            rows = self.kernels.floats(rows).copy()
+            for summand in added:
+                rows += self.kernels.floats(summand)
+            deviation = self.kernels.standardise(rows, self.config.layer_norm_eps)
+            self.show(f"{norm}normalised", rows)
+            self.show(f"{norm}deviation", deviation)
+
+    def linear(
+        self, x: Array, weight: Array, bias: Array, then: Then, look: Callable[[Array], None]
+    ) -> Array:
+        """Multiply and go on with `then`; a hook gets a `look` at the product between the two."""
+        if not self.watch:
+            return self.kernels.linear(x, weight, bias, then)
+        product = self.kernels.linear(x, weight, bias, lambda rows, place, bias: None)
+        look(product)
+        then(product, slice(None), bias)
+        return product
+
+
+def runs_of(pack: Pack, kernels: Kernels, watch: Watch | None) -> list[Run]:
+    """Texts that attention takes together; for a hook equally long ones, which have no padding."""
+    return list(equal_runs(pack.lengths)) if watch else kernels.runs(pack.lengths)
