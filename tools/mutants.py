@@ -237,7 +237,7 @@ MUTANTS = [
            OCCLUSION + "a_word_that_grows_together_with_the_prompt_is_left_out_without_it"),
     Mutant("explain/words.py", 'model.on_long == "window"', "False",
            EXPLAIN + "a_long_text_is_explained_as_it_was_read_and_what_was_cut_is_said"),
-    Mutant("explain/nearest_words.py", " / np.maximum(lengths, 1e-12)", "",
+    Mutant("explain/nearest_words.py", " / np.maximum(lengths, NORM_FLOOR)", "",
            "explain/test_nearest_words.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
     Mutant("explain/nearest_words.py", "np.arange(start, start + len(rows))",
            "np.arange(len(rows))",

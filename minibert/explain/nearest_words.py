@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from minibert.bert.load import Checkpoint
 from minibert.common.arguments import check_given_counts
 from minibert.kernels.cores import one_blas_thread
+from minibert.kernels.protocol import NORM_FLOOR
 from minibert.scoring.similarity import as_rows, normalize_embeddings
 from minibert.scoring.top_k import Best
 from minibert.tokens.tokenizer import TextTokenizer
@@ -61,7 +62,7 @@ def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[l
         for start in range(0, len(table) if len(wanted) else 0, BLOCK_ROWS):
             rows = table[start : start + BLOCK_ROWS]
             lengths = np.sqrt(np.vecdot(rows, rows))
-            cosines = wanted @ rows.T / np.maximum(lengths, 1e-12)  # (T, rows)
+            cosines = wanted @ rows.T / np.maximum(lengths, NORM_FLOOR)  # (T, rows)
             best.offer(cosines, np.arange(start, start + len(rows)))
     name = model.transformer.words.backend.id_to_token
     return [[name(id) or f"#{id}" for id in row] for row in best.ranking()[0].tolist()]

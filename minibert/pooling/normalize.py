@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibert.common.arrays import Array
-from minibert.kernels.protocol import Kernels
+from minibert.kernels.protocol import NORM_FLOOR, Kernels
 from minibert.pooling.module import input_name
 
 __all__ = ["Normalize", "load_normalize", "normalized", "read_normalize"]
@@ -42,5 +42,5 @@ def load_normalize(module: Normalize, tensors: None, width: int) -> tuple[Normal
 def normalized(parts: Array) -> Array:
     """The parts of a vector divided by its Euclidean length: (T, W) -> (T, W)."""
     vector = parts.sum(axis=0)
-    divided: Array = parts / max(float(np.sqrt(vector @ vector)), 1e-12)
+    divided: Array = parts / max(float(np.sqrt(vector @ vector)), NORM_FLOOR)
     return divided

@@ -18,6 +18,7 @@ import numpy as np
 
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.activations import name_in_torch
+from minibert.kernels.protocol import NORM_FLOOR
 from minibert.scoring.similarity import (
     ScoreFunction,
     cos_sim,
@@ -102,7 +103,7 @@ def dot(queries: Array, block: Block) -> Array:
 def cosine(queries: Array, block: Block) -> Array:
     """The cosine times the query's length."""
     estimates, squares = products_and_squares(queries, block)
-    estimates /= np.maximum(np.sqrt(squares), 1e-12)  # as normalize_ has it
+    estimates /= np.maximum(np.sqrt(squares), NORM_FLOOR)  # as normalize_ has it
     estimates[:, np.isinf(squares)] = np.nan  # and not 0, which could be a cosine
     return estimates
 

@@ -26,12 +26,12 @@ class Planted(NamedTuple):
 
 PLANTED = {
     "a model_type of null is bert": Planted(
-        "checkpoint.py",
+        "bert/load.py",
         'setting(path, {"model_type": "bert", **settings}, "model_type", str)',
         'setting(path, settings, "model_type", str, "bert")',
         0,
     ),
-    "any number of layers": Planted("checkpoint.py", "    check_layers(config, path)\n", "", 64),
+    "any number of layers": Planted("bert/load.py", "    check_layers(config, path)\n", "", 64),
     "an added token's id is not looked at": Planted(
         "tokens/load.py", "not is_id(id) or text", "int(id) < 0 or text", 13
     ),
@@ -42,7 +42,7 @@ PLANTED = {
         "tokens/load.py", "vocabulary.items() if word)", "vocabulary.items())", 283
     ),
     "a broken pooler is refused": Planted(
-        "checkpoint.py", '        return {"no_pooler": str(error)}\n', "        raise\n", 105
+        "bert/layout.py", '        return {"no_pooler": str(error)}\n', "        raise\n", 105
     ),
     "a folder in a file's place": Planted(
         "common/json_files.py",
