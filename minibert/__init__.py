@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from minibert import util
     from minibert.checkpoint.convert import convert
     from minibert.corpus.corpus import Corpus
-    from minibert.models.bert_model import BertModel, Tokenizer
+    from minibert.models.bert_model import BertModel
     from minibert.models.bert_model import BertModel as AutoModel
-    from minibert.models.bert_model import Tokenizer as AutoTokenizer
     from minibert.models.cross_encoder import CrossEncoder
+    from minibert.models.hf_tokenizer import Tokenizer
+    from minibert.models.hf_tokenizer import Tokenizer as AutoTokenizer
     from minibert.models.masked_lm import BertForMaskedLM, fill_mask
 
 __all__ = [
@@ -61,7 +62,7 @@ def __getattr__(name: str) -> object:
 
         return BertModel
     if name in ("AutoTokenizer", "Tokenizer"):
-        from minibert.models.bert_model import Tokenizer
+        from minibert.models.hf_tokenizer import Tokenizer
 
         return Tokenizer
     if name == "convert":

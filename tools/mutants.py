@@ -254,9 +254,9 @@ MUTANTS = [
            "settings.get(key)",
            "bert/test_families.py::test_a_key_means_what_it_means_to_the_family"
            "[nomic_bert-changes4-same4]"),
-    Mutant("models/cross_encoder.py", "not in (None, 1, -1)", "not in (None, 0, 1, -1)",
+    Mutant("models/score_activations.py", "not in (None, 1, -1)", "not in (None, 0, 1, -1)",
            OF_TORCH + "[given0-Softmax with dim=1, over the labels]"),
-    Mutant("models/cross_encoder.py", "found != expected", "False",
+    Mutant("models/score_activations.py", "found != expected", "False",
            OF_TORCH + "[given1-GELU with approximate='none']"),
     Mutant("kernels/activations.py", "if is_module or is_torch_s(", "if is_torch_s(",
            OF_TORCH + "[given5-expected a function or one of]"),
@@ -285,9 +285,9 @@ MUTANTS = [
     Mutant("models/model_output.py", "return Items(self)", "return ItemsView(self)",
            PADDED + "an_output_can_be_read_from_its_end"),
     # pieces, ids and targets that are none
-    Mutant("models/bert_model.py", "0 <= id < 1 << 32", "0 <= id",
+    Mutant("models/hf_tokenizer.py", "0 <= id < 1 << 32", "0 <= id",
            PADDED + "ids_that_are_no_whole_numbers_are_refused[4294967296]"),
-    Mutant("models/bert_model.py", "        check_counts(max_length=max_length)\n", "",
+    Mutant("models/hf_tokenizer.py", "        check_counts(max_length=max_length)\n", "",
            PADDED + "a_length_that_is_none_is_refused[0]"),
     Mutant("models/bert_model.py", "        check_counts(pack_tokens=pack_tokens)\n", "",
            PADDED + "a_pack_of_no_tokens_is_refused[-5]"),

@@ -15,7 +15,7 @@ from minibert.tokens.tokenizer import OnLong, prompt_of
 
 if TYPE_CHECKING:
     from minibert.checkpoint.folder import Folder
-    from minibert.models.bert_model import Tokenizer
+    from minibert.models.hf_tokenizer import Tokenizer
     from minibert.models.processes import Processes, Recipe
     from minibert.models.transformer import Transformer
 

@@ -31,7 +31,8 @@ from minibert.tokens.load import load_tokenizer
 from minibert.tokens.tokenizer import Cut, OnLong, Text, text_windows, with_prompt
 
 if TYPE_CHECKING:
-    from minibert.models.bert_model import BertModel, Tokenizer
+    from minibert.models.bert_model import BertModel
+    from minibert.models.hf_tokenizer import Tokenizer
 
 __all__ = ["Transformer"]
 
@@ -387,7 +388,7 @@ class Transformer:
     @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer under transformers' names."""
-        from minibert.models.bert_model import Tokenizer
+        from minibert.models.hf_tokenizer import Tokenizer
 
         return Tokenizer(self.words)
 
