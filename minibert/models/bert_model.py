@@ -6,31 +6,27 @@ Only the rows' real tokens are packed and computed. What stands at padding is 0 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minibert.bert.either_forward import check_device, hidden_states
+from minibert.bert.either_forward import check_device
 from minibert.bert.families import FAMILIES, most_tokens, positions_of
-from minibert.bert.finite import OTHER_ORDER, FirstNotFinite
+from minibert.bert.finite import FirstNotFinite
 from minibert.bert.forward import Watch, pooler_output
 from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
-from minibert.bert.tensor_parallel import Shares
 from minibert.checkpoint.hub import find_model
 from minibert.common.arguments import check_counts
 from minibert.common.arrays import Array, IntArray
-from minibert.common.safetensors_files import is_finite
 from minibert.errors import CheckpointError
 from minibert.kernels.devices import Device, available_threads, find_device, one_blas_thread
 from minibert.models.model_output import BertOutput, Refused
-from minibert.tokens.tokenizer import (
-    Rows,
-    TextTokenizer,
-)
+from minibert.models.scheduler import Scheduler
+from minibert.tokens.tokenizer import Rows, TextTokenizer
 
 __all__ = ["BertModel", "BertOutput", "pad_rows"]
 
@@ -73,11 +69,10 @@ class BertModel:
         """
         self.config = config
         self._settings = dict(settings or {})
-        self._device = find_device(device, dtype)
-        check_device(config, self._device.name)
-        self._parameters = self._device.put_parameters(parameters)
+        found = find_device(device, dtype)
+        check_device(config, found.name)
         self._host_parameters = parameters
-        self._shares = Shares(self._parameters, config)
+        self._scheduler = Scheduler(parameters, config, found, threads=available_threads())
 
     @classmethod
     def from_pretrained(
@@ -139,34 +134,10 @@ class BertModel:
         )
         self._check_rows(mask)
         self._check_gaps(mask)
-        columns = [np.flatnonzero(row) for row in mask]  # where each row has its tokens
-        rows = list(enumerate(columns))
         keeps_hidden = self._wants("output_hidden_states", output_hidden_states)
         keeps_attentions = self._wants("output_attentions", output_attentions)
-        watched = keeps_hidden or keeps_attentions
-        # Of ALBERT's layers some are several.
-        layers = len(self._parameters.layers) + len(self._parameters.rotary_layers)
-        recorder = Recorder(
-            ids.shape, columns, self.config, layers, self._device,
-            keeps_hidden, keeps_attentions,
-        )  # fmt: skip
-        work = list(
-            packs(
-                [ids[index, here] for index, here in rows],
-                pack_tokens or self._device.pack_tokens,
-                positions=[positions_of(ids[index], self.config)[here] for index, here in rows],
-                token_types=[types[index, here] for index, here in rows],
-            )
-        )
-        with one_blas_thread():
-            for pack in work:
-                recorder.pack = pack
-                with self._device.active():
-                    watch = recorder if watched else None
-                    hidden = self._hidden_states(pack, watch, alone=len(work) == 1)
-                recorder.unpack(recorder.last, self._device.take(hidden))
-        if not is_finite(recorder.last):
-            self._name_not_finite(work)
+        recorder = self._recorder(mask, keeps_hidden, keeps_attentions)
+        self._compute(self._packs(ids, types, recorder.columns, pack_tokens), recorder)
         outputs: dict[str, Any] = {
             "last_hidden_state": recorder.last,
             "pooler_output": self._pooled(recorder.last, mask),
@@ -180,20 +151,48 @@ class BertModel:
         output = BertOutput(**{name: outputs.get(name) for name in fields})
         return output if self._wants("return_dict", return_dict, True) else output.to_tuple()
 
+    def _recorder(self, mask: IntArray, keeps_hidden: bool, keeps_attentions: bool) -> Recorder:
+        """Room for the results of rows of tokens and padding."""
+        parameters = self._scheduler.parameters
+        return Recorder(
+            mask,
+            self.config,
+            # Of ALBERT's layers some are several.
+            len(parameters.layers) + len(parameters.rotary_layers),
+            self._scheduler.device,
+            keeps_hidden,
+            keeps_attentions,
+        )
+
+    def _packs(
+        self, ids: IntArray, types: IntArray, columns: list[IntArray], pack_tokens: int | None
+    ) -> list[Pack]:
+        """The tokens of all rows in packs: (B, T), (B, T), where each row has its tokens."""
+        rows = list(enumerate(columns))
+        return list(
+            packs(
+                [ids[index, here] for index, here in rows],
+                pack_tokens or self._scheduler.device.pack_tokens,
+                positions=[positions_of(ids[index], self.config)[here] for index, here in rows],
+                token_types=[types[index, here] for index, here in rows],
+            )
+        )
+
+    def _compute(self, work: list[Pack], recorder: Recorder) -> None:
+        """Compute packs, all at once where somebody watches, and lay their states out in rows."""
+        if not (recorder.hidden or recorder.attentions):
+            for pack, (hidden,) in self._scheduler.run(work, states, is_all=True):
+                recorder.unpack(pack, recorder.last, hidden)
+            return
+        for pack in work:
+            recorder.pack = pack
+            (hidden,) = self._scheduler.watched(pack, states, recorder)
+            recorder.unpack(pack, recorder.last, self._scheduler.device.take(hidden))
+
     def _wants(self, name: str, asked: bool | None, default: bool = False) -> bool:
         """Whether a call wants a part of the output: as it says, else as config.json says."""
         written = self._settings.get(name)
         return bool(next((value for value in (asked, written) if value is not None), default))
-
-    def _name_not_finite(self, work: list[Pack]) -> NoReturn:
-        """Raise CheckpointError, with the first step of these packs that made NaN or infinity."""
-        first = FirstNotFinite(self._device.take)
-        for pack in work:
-            if not first.step:
-                with one_blas_thread(), self._device.active():
-                    self._hidden_states(pack, first, alone=False)
-        first.step = first.step or OTHER_ORDER
-        raise first.error("This model", self._device.dtype)
 
     def _pooled(self, last: Array, mask: IntArray) -> Array | Refused | None:
         """Pool the first token of each row: -> (B, D), or why there is nothing to pool.
@@ -220,16 +219,6 @@ class BertModel:
         first("the pooler", found)
         return Refused(str(first.error("This model"))) if first.step else found
 
-    def _hidden_states(self, pack: Pack, watch: Watch | None, alone: bool) -> Array:
-        """The states of a pack, (N, D): of all at once where somebody watches or there is a GPU.
-
-        Only a pack that comes `alone` is worth tiles, a second copy of the weights.
-        """
-        kernels, pack = self._device.kernels, self._device.put_pack(pack)
-        if watch or self._device.name != "cpu":
-            return hidden_states(pack, self._parameters, self.config, kernels, watch=watch)
-        return self._shares.hidden_states(pack, kernels, None, available_threads(), alone)
-
     def _check_rows(self, mask: IntArray) -> None:
         """Raise ValueError for more columns than positions, and for a row without a token."""
         positions = most_tokens(self.config)
@@ -247,7 +236,7 @@ class BertModel:
 
         Tokens are packed, which would bring the two sides nearer to each other.
         """
-        if self._parameters.relative_bias is None and not self.config.local_layers:
+        if self._host_parameters.relative_bias is None and not self.config.local_layers:
             return
         ends = np.abs(np.diff(mask, axis=1, prepend=0, append=0)).sum(axis=1)  # 2 a stretch
         if len(gaps := np.flatnonzero(ends > 2)):
@@ -255,6 +244,11 @@ class BertModel:
                 f"Row {gaps[0]} of attention_mask has a 0 between tokens; {self.config.model_type} "
                 "attends by distance, so minibert takes padding at the ends alone."
             )
+
+
+def states(pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
+    """The head of a model that has none: (N, D) -> (N, D)."""
+    return (hidden,)
 
 
 def whole_numbers(
@@ -292,46 +286,48 @@ class Recorder:
 
     def __init__(
         self,
-        shape: tuple[int, ...],
-        columns: Sequence[IntArray],
+        mask: IntArray,
         config: Config,
         layers: int,
         device: Device,
         keep_hidden: bool,
         keep_attentions: bool,
     ) -> None:
-        rows, width = shape
+        rows, width = mask.shape
         hidden = rows, width, config.hidden_size
         square = (rows, config.num_attention_heads, width, width)
-        self.pack: Pack
+        self.pack: Pack  # whose steps are shown
         self.last = np.zeros(hidden, dtype=np.float32)
         self.hidden = [np.zeros_like(self.last) for _ in range(keep_hidden * (layers + 1))]
         self.attentions = [
             np.zeros(square, dtype=np.float32) for _ in range(keep_attentions * layers)
         ]
-        self._columns = columns
+        # Where each row has its tokens.
+        self.columns: list[IntArray] = [np.flatnonzero(row) for row in mask]
         self._take = device.take
         self._seen = 0  # texts of the pack whose attention this layer has shown already
 
     def __call__(self, name: str, array: Array) -> None:
         """Keep one array, under the name by which the forward pass shows it."""
         part, _, step = name.rpartition(".")  # of "embeddings.output", "layer.0.attention"
+        if not part:
+            return  # what comes after the layers
         layer = int(part.removeprefix("layer.")) if part != "embeddings" else -1
         if step == "attention" and self.attentions:
             self.unpack_attention(self.attentions[layer], self._take(array))
         elif step == "output" and self.hidden:
-            self.unpack(self.hidden[layer + 1], self._take(array))
+            self.unpack(self.pack, self.hidden[layer + 1], self._take(array))
 
-    def unpack(self, rows: Array, hidden: Array) -> None:
-        """Write the states of the pack's tokens, (N, D), to their places in (B, T, D)."""
-        ends = np.cumsum(self.pack.lengths)[:-1]
-        for row, states in zip(self.pack.order, np.split(hidden, ends), strict=True):
-            rows[row, self._columns[row]] = states
+    def unpack(self, pack: Pack, rows: Array, hidden: Array) -> None:
+        """Write the states of a pack's tokens, (N, D), to their places in (B, T, D)."""
+        ends = np.cumsum(pack.lengths)[:-1]
+        for row, of_row in zip(pack.order, np.split(hidden, ends), strict=True):
+            rows[row, self.columns[row]] = of_row
 
     def unpack_attention(self, rows: Array, weights: Array) -> None:
         """Write the weights of the next texts, (S, H, T, T), to their places in (B, H, T, T)."""
         for text in weights:
             row = self.pack.order[self._seen]
-            columns = self._columns[row]
+            columns = self.columns[row]
             rows[row][:, columns[:, None], columns] = text
             self._seen = (self._seen + 1) % len(self.pack.order)

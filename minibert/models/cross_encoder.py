@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from minibert.bert.families import FAMILIES
 from minibert.bert.forward import Watch
 from minibert.bert.load import Checkpoint, read_bias, read_norm
 from minibert.bert.packs import Pack, firsts
-from minibert.checkpoint.folder import read_folder
+from minibert.checkpoint.folder import Folder, read_folder
 from minibert.checkpoint.hub import find_model
 from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
 from minibert.common.arrays import Array
@@ -24,6 +25,7 @@ from minibert.common.progress import progress, wanted
 from minibert.errors import CheckpointError
 from minibert.kernels import cpu as numpy_kernels
 from minibert.kernels.activations import ACTIVATIONS
+from minibert.models.job import EncodeJob
 from minibert.models.model import Model
 from minibert.models.score_activations import (
     ScoreActivation,
@@ -33,7 +35,7 @@ from minibert.models.score_activations import (
     scores_of,
 )
 from minibert.models.transformer import Transformer
-from minibert.pooling.pooling import mean
+from minibert.pooling.pooling import Reads, mean
 from minibert.tokens.tokenizer import Cut, OnLong, Text, check_on_long, check_texts, listed, no_list
 
 if TYPE_CHECKING:
@@ -100,31 +102,32 @@ class CrossEncoder(Model):
             local_files_only=local_files_only,
             owner="cross-encoder",
         )
-        self.folder = read_folder(path, "CrossEncoder")
-        if self.folder.modules:
-            kinds = ", ".join(type(module).__name__ for module in self.folder.modules)
-            raise CheckpointError(
-                f"{path}/modules.json: there is {kinds} after the Transformer; minibert runs "
-                "cross-encoders whose head is the BERT's own classifier."
-            )
+        self.folder = folder_of(path)
         self.transformer = Transformer(
             self.folder.transformer, device, threads, reproducible, short_inputs, dtype
         )
-        self.config = self.transformer.config
-        self._classifier = read_classifier(self.transformer.checkpoint)
-        self._activation, self._takes_mean = read_choices(self.transformer.checkpoint)
-        self.place_head()
+        self._read_head()
         if num_labels not in (None, self.num_labels):
             raise ValueError(f"num_labels is {num_labels}; this model has {self.num_labels}.")
         check_counts(max_length=max_length)
         if max_length is not None:
             self.max_seq_length = max_length
         self.take_prompts({**self.folder.prompts, **(prompts or {})}, default_prompt_name)
-        if activation_fn is None:
-            default = "sigmoid" if self.num_labels == 1 else "identity"
-            activation_fn = named_activation(self.folder, self.transformer.checkpoint) or default
-        self.activation_fn = activation_fn
+        self.activation_fn = self._default_activation() if activation_fn is None else activation_fn
         self.on_long: OnLong = on_long
+
+    def _read_head(self) -> None:
+        """Read the classifier, and bring it to the device."""
+        checkpoint = self.transformer.checkpoint
+        self.config = self.transformer.config
+        self._classifier = read_classifier(checkpoint)
+        self._activation, self._takes_mean = read_choices(checkpoint)
+        self.place_head()
+
+    def _default_activation(self) -> str:
+        """The activation where the caller names none: the folder's, else by the labels."""
+        default = "sigmoid" if self.num_labels == 1 else "identity"
+        return named_activation(self.folder, self.transformer.checkpoint) or default
 
     def predict(
         self,
@@ -161,55 +164,51 @@ class CrossEncoder(Model):
         check_counts(batch_size=batch_size, pack_tokens=pack_tokens, chunk_size=chunk_size)
         pairs, single = pairs_of(given)
         on_long = on_long or self.on_long
-        check_on_long(on_long)
-        if on_long == "window":
-            raise ValueError('on_long="window" is for vectors; a pair is scored as a whole.')
+        check_no_window(on_long)
         activate = as_activation(self.activation_fn if activation_fn is None else activation_fn)
-        text = self.prompt_for(prompt, prompt_name)
-        options = {"on_long": on_long, "pack_tokens": pack_tokens, "batch_size": batch_size}
-        with progress(len(pairs), wanted(show_progress_bar)) as advance:
-            parts = self.shared_out(
-                "scored", pairs, (text,), options, advance,
-                device=device, pool=pool, chunk_size=chunk_size,
-            )  # fmt: skip
-        logits = np.concatenate([self._none(), *(part for part, _ in parts)])
+        job = EncodeJob(
+            texts=len(pairs),
+            max_tokens=self.transformer.limit(),
+            prompt=self.prompt_for(prompt, prompt_name),
+            on_long=on_long,
+            pack_tokens=pack_tokens,
+            batch_size=batch_size,
+        )
+        with (
+            progress(len(pairs), wanted(show_progress_bar)) as advance,
+            self._processes(device, pool) as processes,
+        ):
+            if processes is None:
+                parts = [logits_of(self, pairs, job, advance)]
+            else:
+                arguments = (job.for_a_part(),)
+                parts = processes.map(logits_of, pairs, arguments, chunk_size, advance)
+        logits = np.concatenate([self._no_logits(0), *(part for part, _ in parts)])
         cut = sum((cut for _, cut in parts), Cut())
-        cut.report(len(pairs), self.transformer.limit(), on_long)
+        cut.report(len(pairs), job.max_tokens, on_long)
+        scores = self._scores(logits, activate, apply_softmax)
+        found = scores if convert_to_numpy else list(scores)
+        return found[0] if single else found
+
+    def _scores(self, logits: Array, activate: ScoreActivation, apply_softmax: bool) -> Array:
+        """Make scores of logits: (n, labels) -> (n,), or (n, labels) where there are several."""
         scores = scores_of(activate, logits)
         if self.num_labels == 1 and scores.ndim > 1:
             scores = scores[:, 0]
         if apply_softmax and scores.ndim > 1:
             numpy_kernels.softmax_(scores)
-        found = scores if convert_to_numpy else list(scores)
-        return found[0] if single else found
+        return scores
 
-    def scored(
-        self,
-        pairs: Sequence[Text],
-        prompt: str,
-        options: dict[str, Any],
-        advance: Callable[[int], object],
-    ) -> tuple[Array, Cut]:
-        """The logits of checked pairs, (n, labels), and what was cut off."""
-        logits, cuts = self._none(len(pairs)), [Cut()]
-        for pack, (rows,) in self.transformer.run(
-            pairs,
-            self._head,
-            prompt=prompt,
-            limit=self.transformer.limit(),
-            cuts=cuts,
-            reads=None if self._takes_mean else firsts,
-            **options,
-        ):
-            logits[pack.order] = rows
-            advance(len(pack.order))
-        return logits, sum(cuts, Cut())
-
-    def _none(self, pairs: int = 0) -> Array:
-        """Room for the logits of some pairs."""
+    def _no_logits(self, pairs: int) -> Array:
+        """Room for the logits of some pairs: (pairs, labels)."""
         return np.empty((pairs, self.num_labels), dtype=np.float32)
 
-    def _head(self, pack: Pack, hidden: Array, watch: Watch | None = None) -> tuple[Array]:
+    @property
+    def _reads(self) -> Reads | None:
+        """Which token of each pair the head reads, where it is one."""
+        return None if self._takes_mean else firsts
+
+    def _head(self, pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
         """The logits of a pack's pairs: their first tokens, (S, D) -> (S, labels)."""
         watch = watch or (lambda name, array: None)
         kernels, head = self.transformer.device.kernels, self._on_device
@@ -291,6 +290,40 @@ class CrossEncoder(Model):
 
     def __len__(self) -> int:
         return 1
+
+
+def logits_of(
+    model: CrossEncoder, pairs: Sequence[Text], job: EncodeJob, advance: Callable[[int], object]
+) -> tuple[Array, Cut]:
+    """The logits of pairs, (n, labels), and what was cut off."""
+    logits, cut = model._no_logits(len(pairs)), Cut()
+    for batch in model.transformer.batches(pairs, job):
+        cut += batch.cut
+        for pack, (rows,) in model.transformer.scheduler.run(
+            batch.packs, model._head, model._reads, is_all=batch.is_all
+        ):
+            logits[pack.order] = rows
+            advance(len(pack.order))
+    return logits, cut
+
+
+def check_no_window(on_long: OnLong) -> None:
+    """Raise ValueError for what cannot be done with a pair above the maximum length."""
+    check_on_long(on_long)
+    if on_long == "window":
+        raise ValueError('on_long="window" is for vectors; a pair is scored as a whole.')
+
+
+def folder_of(path: Path) -> Folder:
+    """A cross-encoder's folder; CheckpointError for modules after its BERT."""
+    folder = read_folder(path, "CrossEncoder")
+    if folder.modules:
+        kinds = ", ".join(type(module).__name__ for module in folder.modules)
+        raise CheckpointError(
+            f"{path}/modules.json: there is {kinds} after the Transformer; minibert runs "
+            "cross-encoders whose head is the BERT's own classifier."
+        )
+    return folder
 
 
 def read_classifier(checkpoint: Checkpoint) -> Classifier:

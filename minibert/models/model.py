@@ -7,7 +7,8 @@ processes of a pool.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minibert.errors import CheckpointError
@@ -162,35 +163,23 @@ class Model:
         """End the processes of start_multi_process_pool."""
         pool.stop()
 
-    def shared_out(
-        self,
-        method: str,
-        texts: Sequence[Any],
-        arguments: tuple[Any, ...],
-        options: dict[str, Any],
-        advance: Callable[[int], object],
-        *,
-        device: Any,
-        pool: Processes | None,
-        chunk_size: int | None,
-    ) -> list[Any]:
-        """Call a method of this model on texts, here or in several processes: a result each.
+    @contextmanager
+    def _processes(self, device: Any, pool: Processes | None) -> Iterator[Processes | None]:
+        """The processes for a call's block; None where this process computes.
 
-        The call is method(texts, *arguments, options, advance). `device` may be a list, for as many
-        processes, or one that the model moves to.
+        `device` may be a list, for as many processes, or one that the model moves to.
         """
         if device is not None and (isinstance(device, str) or not isinstance(device, Sequence)):
             self.to(device)
             device = None
         if pool is None and device is None:
-            return [getattr(self, method)(texts, *arguments, options, advance)]
+            yield None
+            return
+        # Imported here: few programs start processes, and multiprocessing takes time to load.
         from minibert.models.processes import shared
 
-        # A chunk may be one short text, and is still a part of a corpus: as a lone query it would
-        # make every process copy the weights into tiles.
-        options = {**options, "many": True}
         with shared(self._recipe(), pool, device) as processes:
-            return processes.map(method, texts, (*arguments, options), chunk_size, advance)
+            yield processes
 
     def __iter__(self) -> Iterator[Any]:
         """The Transformer, then the modules after it."""

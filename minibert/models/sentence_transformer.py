@@ -1,8 +1,9 @@
-"""SentenceTransformer: the class that users of sentence-transformers know, over `vectors.py`.
+"""SentenceTransformer: the class that users of sentence-transformers know, over `encoding.py`.
 
 The names and defaults are theirs, so that they change one import. What exists only for that stands
 in this file: `sentences=` beside `inputs=`, one row for one str, a result whose kind depends on an
-argument, the older names of methods. What is computed stands in `transformer.py` and `vectors.py`.
+argument, the older names of methods. What is computed stands in `encoding.py` and
+`transformer.py`. Start at SentenceTransformer.encode.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from numpy.typing import ArrayLike
@@ -23,7 +25,6 @@ from minibert.models.model import Model
 from minibert.scoring.quantization import Precision, check_precision, quantize_embeddings
 from minibert.scoring.similarity import PAIRWISE_SIMILARITIES, SIMILARITIES
 from minibert.tokens.tokenizer import (
-    Cut,
     OnLong,
     Text,
     Tokens,
@@ -38,6 +39,7 @@ from minibert.tokens.tokenizer import (
 if TYPE_CHECKING:
     from minibert.checkpoint.modules import Module, Pooling
     from minibert.explain.attribution import Explanation
+    from minibert.models.job import EncodeJob
     from minibert.models.processes import Processes
     from minibert.models.trace import Trace
     from minibert.models.transformer import Transformer
@@ -58,6 +60,28 @@ class SentenceTransformer(Model):
     Threads may share one. Copies and pickles hold the path of its folder, not the weights.
     `folder`, `checkpoint` and `similarity_reason` tell what was loaded; model[0] is the BERT, and
     model[1] and so on are the settings of the modules after it.
+
+    `reproducible` gives a text the same bits whatever its neighbours, their order, the batch size
+    and the number of threads, on one machine; it costs short texts more than long ones.
+    `short_inputs` lets the first short text make a second copy of the layers' weights, on
+    processors with AVX-512, where it makes the short ones three times as fast.
+
+    What `encode` takes: `prompt` goes before each text; `prompt_name` takes it from `prompts`.
+    `truncate_dim` keeps the first dimensions, before `normalize_embeddings` divides by the length
+    and before `precision` turns all of them together into codes (see quantize_embeddings).
+    convert_to_numpy=False gives a list of rows.
+
+    `on_long` is for texts above the maximum length: "warn" cuts them and says so once a call,
+    "error" refuses them, "ignore" cuts them in silence. "window", for mean pooling, encodes a long
+    text in windows of the maximum length, a quarter of each shared with the next, with the prompt
+    before each, and takes the mean of their pooled vectors weighted by their tokens: no model was
+    trained for that, but nothing is lost.
+
+    `pack_tokens` bounds the tokens of one forward pass, None being 1,024 on a CPU and 16,384 on a
+    GPU, where it is halved if memory runs out; `batch_size`, if given, its texts. `device` moves
+    the model; a list of devices, or a `pool` (start_multi_process_pool), shares the texts among
+    processes, `chunk_size` at a time. `task` is "query" or "document", for folders with a maximum
+    length of their own for each. `sentences` is `inputs`' older name.
     """
 
     def __init__(
@@ -83,24 +107,16 @@ class SentenceTransformer(Model):
         """Load a folder, or a model of the hub by its name.
 
         `threads` is how many cores to use; None means all that this process may, and more than
-        these are as many. `on_long` says what happens to texts above the maximum length, see
-        encode. `reproducible` gives a text the same bits whatever its neighbours, their order, the
-        batch size and the number of threads, on one machine; it costs short texts more than long
-        ones. `short_inputs` lets the first short text make a second copy of the layers' weights, on
-        processors with AVX-512, where it makes the short ones three times as fast. `dtype` is
-        "float32", or on a GPU "float16" for the BERT's weights and activations; vectors are
-        float32. The others are sentence-transformers'; `trust_remote_code` changes nothing, as no
-        code of a model is run.
+        these are as many. `dtype` is "float32", or on a GPU "float16" for the BERT's weights and
+        activations; vectors are float32. `on_long` is as in encode; `reproducible` and
+        `short_inputs` are said of the class. The others are sentence-transformers';
+        `trust_remote_code` changes nothing, as no code of a model is run.
 
         Raises FileNotFoundError or ModelUnavailableError if there is no such model, CheckpointError
         if its folder cannot be used, DeviceError if the device cannot.
         """
         # Imported here, so that importing the class does not wait for what only opens a model.
-        from minibert.checkpoint.folder import read_folder
         from minibert.checkpoint.hub import find_model, hub_name
-        from minibert.checkpoint.save import loaded_files
-        from minibert.models.transformer import Transformer
-        from minibert.pooling.pipeline import load_pipeline
 
         check_on_long(on_long)
         check_prompts(prompts)
@@ -112,6 +128,32 @@ class SentenceTransformer(Model):
             token=token,
             local_files_only=local_files_only,
         )
+        self._read(path, device, threads, reproducible, short_inputs, dtype)
+        prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
+        self.take_prompts(prompts, default_prompt_name)
+        self.similarity_fn_name, self.similarity_reason = metric_of(
+            similarity_fn_name,
+            self.folder.similarity_fn_name,
+            hub_name(model_name_or_path, path) or self.checkpoint.name_or_path,
+        )
+        self.truncate_dim = truncate_dim or self.folder.truncate_dim
+        self.on_long: OnLong = on_long
+
+    def _read(
+        self,
+        path: Path,
+        device: str | None,
+        threads: int | None,
+        reproducible: bool,
+        short_inputs: bool,
+        dtype: object,
+    ) -> None:
+        """Read a folder, and bring its BERT and its modules to the device."""
+        from minibert.checkpoint.folder import read_folder
+        from minibert.checkpoint.save import loaded_files
+        from minibert.models.transformer import Transformer
+        from minibert.pooling.pipeline import load_pipeline
+
         self.folder = read_folder(path)
         self.transformer = Transformer(
             self.folder.transformer, device, threads, reproducible, short_inputs, dtype
@@ -123,17 +165,6 @@ class SentenceTransformer(Model):
         self.place_head()
         if not self.folder.has_modules:
             logger.warning("%s has no modules.json; taking the mean of its tokens.", path)
-        self.take_prompts(
-            {"query": "", "document": "", **self.folder.prompts, **(prompts or {})},
-            default_prompt_name,
-        )
-        self.similarity_fn_name, self.similarity_reason = metric_of(
-            similarity_fn_name,
-            self.folder.similarity_fn_name,
-            hub_name(model_name_or_path, path) or self.checkpoint.name_or_path,
-        )
-        self.truncate_dim = truncate_dim or self.folder.truncate_dim
-        self.on_long: OnLong = on_long
 
     def encode(
         self,
@@ -159,79 +190,74 @@ class SentenceTransformer(Model):
     ) -> Any:
         """Turn texts into vectors: n texts -> (n, D) float32, one str -> (D,), none -> (0, D).
 
-        A text is a str, or a pair of them, (str, str), as one of a list. `prompt` goes before each;
-        `prompt_name` takes it from `prompts`. `truncate_dim` keeps the first dimensions, before
-        `normalize_embeddings` divides by the length and before `precision` turns all of them
-        together into codes (see quantize_embeddings). convert_to_numpy=False gives a list of rows.
-
-        `output_value` is "sentence_embedding"; "token_embeddings" for a list of (T, H), the states
-        of each text's tokens; or None for a list of dicts with both, and the tokens, padded to the
-        longest of `batch_size` texts; padding has states of 0.
-
-        `on_long` is for texts above the maximum length: "warn" cuts them and says so once a call,
-        "error" refuses them, "ignore" cuts them in silence. "window", for mean pooling, encodes a
-        long text in windows of the maximum length, a quarter of each shared with the next, with the
-        prompt before each, and takes the mean of their pooled vectors weighted by their tokens: no
-        model was trained for that, but nothing is lost.
-
-        `pack_tokens` bounds the tokens of one forward pass, None being 1,024 on a CPU and 16,384 on
-        a GPU, where it is halved if memory runs out; `batch_size`, if given, its texts.
-        `device` moves the model; a list of devices, or a `pool` (start_multi_process_pool), shares
-        the texts among processes, `chunk_size` at a time. `task` is "query" or "document", for
-        folders with a maximum length of their own for each. `sentences` is `inputs`' older name.
+        A text is a str, or a pair of them, (str, str), as one of a list; the arguments are said of
+        the class. With an `output_value` of "token_embeddings" there is a list of (T, H), the
+        states of each text's tokens; with None a list of dicts with both, and the tokens, padded to
+        the longest of `batch_size` texts, where padding has states of 0.
 
         Raises TypeError or ValueError for what is no text, naming the first, and for an argument
         that cannot be meant.
         """
-        from minibert.models.encoding import OUTPUTS, joined
+        from minibert.models.encoding import joined, output_of  # late: for who only imports
 
         check_no_tensor(convert_to_tensor)
-        if output_value not in OUTPUTS:
-            expected = ", ".join(map(repr, OUTPUTS))
-            raise ValueError(f"output_value is {output_value!r}; expected one of {expected}.")
+        compute = output_of(output_value)
         given = one_name(inputs=inputs, sentences=sentences)
         texts = check_texts(list_of(given, "encode()"))
-        check_counts(
-            batch_size=batch_size,
-            pack_tokens=pack_tokens,
-            truncate_dim=truncate_dim,
-            chunk_size=chunk_size,
-        )
+        check_counts(batch_size=batch_size, pack_tokens=pack_tokens)
+        check_counts(truncate_dim=truncate_dim, chunk_size=chunk_size)
         check_precision(precision or "float32")
-        on_long = on_long or self.on_long
-        check_on_long(on_long)
-        if on_long == "window" and output_value != "sentence_embedding":
-            raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')
-        options: dict[str, Any] = {
-            "width": min(truncate_dim or self.truncate_dim or self.width, self.width),
-            "prompt": self.prompt_for(prompt, prompt_name),
-            "task": task,
-            "normalize": normalize_embeddings and output_value == "sentence_embedding",
-            "on_long": on_long,
-            "pack_tokens": pack_tokens,
-            "batch_size": batch_size,
-        }
-        with progress(len(texts), wanted(show_progress_bar)) as advance:
-            parts = self.shared_out(
-                "encoded", texts, (output_value,), options, advance,
-                device=device, pool=pool, chunk_size=chunk_size,
-            )  # fmt: skip
-        found, cut = joined(parts, output_value, options["width"])
-        cut.report(len(texts), self.transformer.limit(task), on_long)
+        job = self._job(
+            len(texts), output_value, on_long or self.on_long, prompt, prompt_name, task,
+            truncate_dim, normalize_embeddings, pack_tokens, batch_size,
+        )  # fmt: skip
+        with (
+            progress(len(texts), wanted(show_progress_bar)) as advance,
+            self._processes(device, pool) as processes,
+        ):
+            if processes is None:
+                parts = [compute(self, texts, job, advance)]
+            else:
+                parts = processes.map(compute, texts, (job.for_a_part(),), chunk_size, advance)
+        found, cut = joined(parts, output_value, job.dimension)
+        cut.report(len(texts), job.max_tokens, job.on_long)
         if precision not in (None, "float32"):
             found = codes_of(found, output_value, precision)
         if is_one(given):
             return found[0]
         return found if convert_to_numpy else list(found)
 
-    def encoded(
-        self, texts: Any, output_value: OutputValue, options: dict[str, Any], advance: Any
-    ) -> tuple[Any, Cut]:
-        """What encode() returns before any codes, of checked arguments, and what was cut off."""
-        from minibert.models.encoding import OUTPUTS, Encoding
+    def _job(
+        self,
+        texts: int,
+        output_value: OutputValue,
+        on_long: OnLong,
+        prompt: str | None,
+        prompt_name: str | None,
+        task: str | None,
+        truncate_dim: int | None,
+        normalize: bool,
+        pack_tokens: int | None,
+        batch_size: int | None,
+    ) -> EncodeJob:
+        """What a call of encode decides, checked."""
+        from minibert.models.job import EncodeJob
 
-        job = Encoding(self.transformer, self._on_device, **options)
-        return OUTPUTS[output_value](job, texts, advance), sum(job.cuts, Cut())
+        check_on_long(on_long)
+        if on_long == "window" and output_value != "sentence_embedding":
+            raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')
+        before = self.prompt_for(prompt, prompt_name)
+        return EncodeJob(
+            texts=texts,
+            max_tokens=self.transformer.limit(task),
+            prompt=before,
+            prompt_tokens=self.transformer.prompt_tokens(before),
+            dimension=min(truncate_dim or self.get_embedding_dimension(), self.width),
+            normalize=normalize and output_value == "sentence_embedding",
+            on_long=on_long,
+            pack_tokens=pack_tokens,
+            batch_size=batch_size,
+        )
 
     def encode_query(
         self,
@@ -302,7 +328,7 @@ class SentenceTransformer(Model):
         keep, as "layer.*.attention". A `task`, "query" or "document", stands for its prompt and
         maximum length. A text is a str, or a pair of them as a tuple.
         """
-        from minibert.models.encoding import Encoding
+        from minibert.models.job import EncodeJob
         from minibert.models.trace import Trace
 
         if isinstance(inputs, list):
@@ -312,9 +338,16 @@ class SentenceTransformer(Model):
         (text,) = check_texts([inputs])
         if task and prompt is None and prompt_name is None:
             prompt_name = self.prompt_name_of(task)
-        width, before = self.get_embedding_dimension(), self.prompt_for(prompt, prompt_name)
-        parts = self.transformer, self._on_device
-        return Trace(Encoding(*parts, width, before, task, on_long=self.on_long), text, keep)
+        before, transformer = self.prompt_for(prompt, prompt_name), self.transformer
+        job = EncodeJob(
+            texts=1,
+            max_tokens=transformer.limit(task),
+            prompt=before,
+            prompt_tokens=transformer.prompt_tokens(before),
+            dimension=self.get_embedding_dimension(),
+            on_long=self.on_long,
+        )
+        return Trace(self, job, text, keep)
 
     def tokens(self, inputs: str | Sequence[str]) -> Any:
         """Show what the model sees of texts: of each, Tokens(ids, pieces, offsets, cut, words).
@@ -336,16 +369,16 @@ class SentenceTransformer(Model):
         it takes with [CLS] before it. No texts give {}.
         """
         from minibert.models.bert_model import pad_rows
-        from minibert.models.encoding import Encoding
 
         texts = check_texts(list_of(inputs, "preprocess()"))
         if not texts:
             return {}
-        job = Encoding(self.transformer, self._on_device, self.width, prompt or "", task)
-        rows = self.transformer.words.rows(with_prompt(job.prompt, texts), job.limit)
-        rows.cut.report(len(texts), job.limit, self.on_long)
-        features = {**pad_rows(rows, self.transformer.words), "modality": "text"}
-        return features | ({"prompt_length": job.prompt_length} if prompt else {})
+        words, limit = self.transformer.words, self.transformer.limit(task)
+        rows = words.rows(with_prompt(prompt or "", texts), limit)
+        rows.cut.report(len(texts), limit, self.on_long)
+        features = {**pad_rows(rows, words), "modality": "text"}
+        of_prompt = {"prompt_length": self.transformer.prompt_tokens(prompt)} if prompt else {}
+        return features | of_prompt
 
     def tokenize(self, texts: Sequence[Any], **named: Any) -> dict[str, Any]:
         """The older name of preprocess()."""
@@ -433,7 +466,7 @@ class SentenceTransformer(Model):
 
     def place_head(self) -> None:
         """Bring the modules' tensors to the transformer's device."""
-        self._on_device = self._pipeline.put(self.transformer.device.put_tensors)
+        self.pipeline_on_device = self._pipeline.put(self.transformer.device.put_tensors)
 
     def encode_multi_process(self, sentences: Sequence[str], pool: Processes, **named: Any) -> Any:
         """The older name of encode(sentences, pool=pool)."""

@@ -10,6 +10,7 @@ from minibert.commands import cli
 from minibert.corpus.build import build
 from minibert.corpus.corpus import Corpus
 from minibert.documents.reading import Document
+from minibert.models.scheduler import Scheduler
 
 TEXTS = ["the cat sat on a mat", "a dog", "", "London"]
 NAMES = {
@@ -152,22 +153,22 @@ def test_the_largest_of_nothing_stays_minus_infinity(tmp_path, edit):
 
 
 def test_a_model_that_is_well_is_run_once(monkeypatch):
-    def again(*arguments, **named):
+    def again(*arguments):
         raise AssertionError("run again")
 
-    monkeypatch.setattr("minibert.models.transformer.hidden_states", again)  # what watches a pass
+    monkeypatch.setattr("minibert.models.scheduler.FirstNotFinite", again)
     assert SentenceTransformer(GOLDEN / "gelu").encode(TEXTS).shape == (4, 20)
 
 
 def test_sums_that_overflow_in_one_order_alone_are_not_finite_either(monkeypatch):
-    model = SentenceTransformer(GOLDEN / "gelu")
-    monkeypatch.setattr(
-        type(model.transformer),
-        "_forward",
-        lambda self, pack, *_, **__: (np.full((len(pack.lengths), 20), np.inf),),
-    )
+    model, compute = SentenceTransformer(GOLDEN / "gelu"), Scheduler._compute
+
+    def overflowing(*arguments, watch=None, **named):
+        results = compute(*arguments, watch=watch, **named)
+        return results if watch else tuple(np.full_like(array, np.inf) for array in results)
+
+    monkeypatch.setattr(Scheduler, "_compute", overflowing)
     with pytest.raises(CheckpointError, match="the sum of several threads was the first"):
         model.encode(TEXTS)
-    monkeypatch.setattr("minibert.models.bert_model.is_finite", lambda array: False)
     with pytest.raises(CheckpointError, match="the sum of several threads was the first"):
         BertModel.from_pretrained(GOLDEN / "gelu")([[2, 5, 3]])
