@@ -373,7 +373,7 @@ MUTANTS = [
            "models/test_bert_model.py::test_what_has_no_texts_in_an_order_is_refused[given3]"),
     Mutant("tokens/tokenizer.py", "prompt + text if isinstance(text, str)",
            "text if isinstance(text, str)", ENCODER + "prompts_go_before_the_text"),
-    Mutant("models/sentence_transformer.py", "normalize and output_value == ",
+    Mutant("models/sentence_transformer.py", "normalize_embeddings and output_value == ",
            "output_value == ",
            GOLDEN + "[gelu]"),
     Mutant("models/sentence_transformer.py", 'else ("document", "passage", "corpus")',

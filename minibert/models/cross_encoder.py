@@ -21,7 +21,6 @@ from minibert.checkpoint.hub import find_model
 from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
 from minibert.common.arrays import Array
 from minibert.common.json_files import setting
-from minibert.common.progress import progress, wanted
 from minibert.errors import CheckpointError
 from minibert.kernels import cpu as numpy_kernels
 from minibert.kernels.activations import ACTIVATIONS
@@ -166,18 +165,11 @@ class CrossEncoder(Model):
         on_long = on_long or self.on_long
         check_no_window(on_long)
         activate = as_activation(self.activation_fn if activation_fn is None else activation_fn)
-        job = EncodeJob(
-            texts=len(pairs),
-            max_tokens=self.transformer.limit(),
-            prompt=self.prompt_for(prompt, prompt_name),
-            on_long=on_long,
-            pack_tokens=pack_tokens,
-            batch_size=batch_size,
-        )
-        with (
-            progress(len(pairs), wanted(show_progress_bar)) as advance,
-            self._processes(device, pool) as processes,
-        ):
+        job = self._job(
+            len(pairs), on_long, prompt, prompt_name,
+            pack_tokens=pack_tokens, batch_size=batch_size,
+        )  # fmt: skip
+        with self._workers(len(pairs), show_progress_bar, device, pool) as (processes, advance):
             if processes is None:
                 parts = [logits_of(self, pairs, job, advance)]
             else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -17,15 +17,17 @@ from minibert.bert.packs import Pack
 from minibert.common.arrays import Array
 from minibert.kernels.protocol import Kernels
 from minibert.models.bert_model import pad_rows
-from minibert.models.job import EncodeJob
+from minibert.models.job import EncodeJob, OutputValue
 from minibert.models.transformer import Transformer
 from minibert.pooling.pipeline import Pipeline
+from minibert.scoring.quantization import Precision, quantize_embeddings
 from minibert.tokens.tokenizer import Cut, Text, characters_of, with_prompt
 
 __all__ = [
     "Encoder",
     "Output",
     "PoolingHead",
+    "codes_of",
     "features",
     "head_of",
     "joined",
@@ -39,7 +41,6 @@ BATCH_SIZE = 32
 # One part in so many of a long text's window comes again in the next.
 OVERLAP = 4
 
-OutputValue: TypeAlias = Literal["sentence_embedding", "token_embeddings"] | None
 Advance: TypeAlias = Callable[[int], object]
 
 
@@ -257,7 +258,16 @@ def joined(
     parts: list[tuple[Any, Cut]], output_value: OutputValue, dimension: int
 ) -> tuple[Any, Cut]:
     """The results of all processes as one."""
+    if len(parts) == 1:
+        return parts[0]  # not copied
     found, cuts = [part for part, _ in parts], sum((cut for _, cut in parts), Cut())
     if output_value != "sentence_embedding":
         return [text for part in found for text in part], cuts
     return np.concatenate([np.empty((0, dimension), dtype=np.float32), *found]), cuts
+
+
+def codes_of(found: Any, output_value: OutputValue, precision: Precision) -> Any:
+    """Vectors, or the states of tokens, as codes."""
+    if output_value is None:
+        raise ValueError("output_value=None shows what was computed, in float32; leave precision.")
+    return quantize_embeddings(found, precision)

@@ -1,4 +1,4 @@
-"""EncodeJob: all that a call of encode or predict decides, made once, after the checks.
+"""EncodeJob: all that one call of encode or predict decides, made once, after the checks.
 
 No model and no texts. The job goes down the path as it is, and to the processes of a pool.
 """
@@ -6,10 +6,14 @@ No model and no texts. The job goes down the path as it is, and to the processes
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from minibert.tokens.tokenizer import OnLong
 
-__all__ = ["EncodeJob"]
+__all__ = ["EncodeJob", "OutputValue"]
+
+# What encode gives: a vector a text, the states of its tokens, or all in a dict.
+OutputValue: TypeAlias = Literal["sentence_embedding", "token_embeddings"] | None
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,15 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
 from minibert.checkpoint.metric import DOT_PRODUCT_MODELS, check_metric, metric_of
 from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
 from minibert.common.arrays import Array
-from minibert.common.progress import progress, wanted
 from minibert.models.model import Model
-from minibert.scoring.quantization import Precision, check_precision, quantize_embeddings
+from minibert.scoring.quantization import Precision, check_precision
 from minibert.scoring.similarity import PAIRWISE_SIMILARITIES, SIMILARITIES
 from minibert.tokens.tokenizer import (
     OnLong,
@@ -39,7 +37,7 @@ from minibert.tokens.tokenizer import (
 if TYPE_CHECKING:
     from minibert.checkpoint.modules import Module, Pooling
     from minibert.explain.attribution import Explanation
-    from minibert.models.job import EncodeJob
+    from minibert.models.job import OutputValue
     from minibert.models.processes import Processes
     from minibert.models.trace import Trace
     from minibert.models.transformer import Transformer
@@ -50,8 +48,6 @@ __all__ = ["DEFAULT_MODEL", "DOT_PRODUCT_MODELS", "SentenceTransformer"]
 logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "sentence-transformers/msmarco-bert-base-dot-v5"
-
-OutputValue: TypeAlias = Literal["sentence_embedding", "token_embeddings"] | None
 
 
 class SentenceTransformer(Model):
@@ -108,15 +104,17 @@ class SentenceTransformer(Model):
 
         `threads` is how many cores to use; None means all that this process may, and more than
         these are as many. `dtype` is "float32", or on a GPU "float16" for the BERT's weights and
-        activations; vectors are float32. `on_long` is as in encode; `reproducible` and
-        `short_inputs` are said of the class. The others are sentence-transformers';
+        activations; vectors are float32. The docstring of the class describes `on_long`,
+        `reproducible` and `short_inputs`. The others are sentence-transformers';
         `trust_remote_code` changes nothing, as no code of a model is run.
 
         Raises FileNotFoundError or ModelUnavailableError if there is no such model, CheckpointError
         if its folder cannot be used, DeviceError if the device cannot.
         """
         # Imported here, so that importing the class does not wait for what only opens a model.
+        from minibert.checkpoint.folder import read_folder
         from minibert.checkpoint.hub import find_model, hub_name
+        from minibert.models.transformer import Transformer
 
         check_on_long(on_long)
         check_prompts(prompts)
@@ -128,7 +126,11 @@ class SentenceTransformer(Model):
             token=token,
             local_files_only=local_files_only,
         )
-        self._read(path, device, threads, reproducible, short_inputs, dtype)
+        self.folder = read_folder(path)
+        self.transformer = Transformer(
+            self.folder.transformer, device, threads, reproducible, short_inputs, dtype
+        )
+        self._read_modules()
         prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
         self.take_prompts(prompts, default_prompt_name)
         self.similarity_fn_name, self.similarity_reason = metric_of(
@@ -139,32 +141,20 @@ class SentenceTransformer(Model):
         self.truncate_dim = truncate_dim or self.folder.truncate_dim
         self.on_long: OnLong = on_long
 
-    def _read(
-        self,
-        path: Path,
-        device: str | None,
-        threads: int | None,
-        reproducible: bool,
-        short_inputs: bool,
-        dtype: object,
-    ) -> None:
-        """Read a folder, and bring its BERT and its modules to the device."""
-        from minibert.checkpoint.folder import read_folder
+    def _read_modules(self) -> None:
+        """Read the modules after the BERT, and bring them to the device."""
         from minibert.checkpoint.save import loaded_files
-        from minibert.models.transformer import Transformer
         from minibert.pooling.pipeline import load_pipeline
 
-        self.folder = read_folder(path)
-        self.transformer = Transformer(
-            self.folder.transformer, device, threads, reproducible, short_inputs, dtype
-        )
         self.checkpoint = self.transformer.checkpoint
         self.config = self.transformer.config
         self._pipeline = load_pipeline(self.folder, self.config.hidden_size)
         self._loaded = loaded_files(self.folder)
         self.place_head()
         if not self.folder.has_modules:
-            logger.warning("%s has no modules.json; taking the mean of its tokens.", path)
+            logger.warning(
+                "%s has no modules.json; taking the mean of its tokens.", self.folder.path
+            )
 
     def encode(
         self,
@@ -190,15 +180,14 @@ class SentenceTransformer(Model):
     ) -> Any:
         """Turn texts into vectors: n texts -> (n, D) float32, one str -> (D,), none -> (0, D).
 
-        A text is a str, or a pair of them, (str, str), as one of a list; the arguments are said of
-        the class. With an `output_value` of "token_embeddings" there is a list of (T, H), the
-        states of each text's tokens; with None a list of dicts with both, and the tokens, padded to
-        the longest of `batch_size` texts, where padding has states of 0.
+        A text is a str, or a pair of them, (str, str), as one of a list. The docstring of the class
+        describes the arguments. `output_value` is "sentence_embedding"; "token_embeddings" for a
+        list of (T, H), the states of each text's tokens; or None for a list of dicts with both, and
+        the tokens, padded to the longest of `batch_size` texts; padding has states of 0.
 
-        Raises TypeError or ValueError for what is no text, naming the first, and for an argument
-        that cannot be meant.
+        Raises TypeError or ValueError for what is no text, naming the first, and for bad arguments.
         """
-        from minibert.models.encoding import joined, output_of  # late: for who only imports
+        from minibert.models.encoding import codes_of, joined, output_of  # late: see __init__
 
         check_no_tensor(convert_to_tensor)
         compute = output_of(output_value)
@@ -207,14 +196,14 @@ class SentenceTransformer(Model):
         check_counts(batch_size=batch_size, pack_tokens=pack_tokens)
         check_counts(truncate_dim=truncate_dim, chunk_size=chunk_size)
         check_precision(precision or "float32")
+        on_long = on_long or self.on_long
+        check_windows_of(on_long, output_value)
         job = self._job(
-            len(texts), output_value, on_long or self.on_long, prompt, prompt_name, task,
-            truncate_dim, normalize_embeddings, pack_tokens, batch_size,
+            len(texts), on_long, prompt, prompt_name, task, pack_tokens, batch_size,
+            dimension=min(truncate_dim or self.get_embedding_dimension(), self.width),
+            normalize=normalize_embeddings and output_value == "sentence_embedding",
         )  # fmt: skip
-        with (
-            progress(len(texts), wanted(show_progress_bar)) as advance,
-            self._processes(device, pool) as processes,
-        ):
+        with self._workers(len(texts), show_progress_bar, device, pool) as (processes, advance):
             if processes is None:
                 parts = [compute(self, texts, job, advance)]
             else:
@@ -226,38 +215,6 @@ class SentenceTransformer(Model):
         if is_one(given):
             return found[0]
         return found if convert_to_numpy else list(found)
-
-    def _job(
-        self,
-        texts: int,
-        output_value: OutputValue,
-        on_long: OnLong,
-        prompt: str | None,
-        prompt_name: str | None,
-        task: str | None,
-        truncate_dim: int | None,
-        normalize: bool,
-        pack_tokens: int | None,
-        batch_size: int | None,
-    ) -> EncodeJob:
-        """What a call of encode decides, checked."""
-        from minibert.models.job import EncodeJob
-
-        check_on_long(on_long)
-        if on_long == "window" and output_value != "sentence_embedding":
-            raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')
-        before = self.prompt_for(prompt, prompt_name)
-        return EncodeJob(
-            texts=texts,
-            max_tokens=self.transformer.limit(task),
-            prompt=before,
-            prompt_tokens=self.transformer.prompt_tokens(before),
-            dimension=min(truncate_dim or self.get_embedding_dimension(), self.width),
-            normalize=normalize and output_value == "sentence_embedding",
-            on_long=on_long,
-            pack_tokens=pack_tokens,
-            batch_size=batch_size,
-        )
 
     def encode_query(
         self,
@@ -295,11 +252,6 @@ class SentenceTransformer(Model):
         named.setdefault("task", "document")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
-    def prompt_name_of(self, task: str) -> str | None:
-        """The name of the prompt that a "query", or a "document", gets where none is given."""
-        names = ("query",) if task == "query" else ("document", "passage", "corpus")
-        return next((name for name in names if name in self.prompts), None)
-
     def explain(self, query: str, document: str, *, metric: str | None = None) -> Explanation:
         """Split the score of a query and a document into what each pair of tokens gave of it.
 
@@ -328,7 +280,6 @@ class SentenceTransformer(Model):
         keep, as "layer.*.attention". A `task`, "query" or "document", stands for its prompt and
         maximum length. A text is a str, or a pair of them as a tuple.
         """
-        from minibert.models.job import EncodeJob
         from minibert.models.trace import Trace
 
         if isinstance(inputs, list):
@@ -338,15 +289,8 @@ class SentenceTransformer(Model):
         (text,) = check_texts([inputs])
         if task and prompt is None and prompt_name is None:
             prompt_name = self.prompt_name_of(task)
-        before, transformer = self.prompt_for(prompt, prompt_name), self.transformer
-        job = EncodeJob(
-            texts=1,
-            max_tokens=transformer.limit(task),
-            prompt=before,
-            prompt_tokens=transformer.prompt_tokens(before),
-            dimension=self.get_embedding_dimension(),
-            on_long=self.on_long,
-        )
+        dimension = self.get_embedding_dimension()
+        job = self._job(1, self.on_long, prompt, prompt_name, task, dimension=dimension)
         return Trace(self, job, text, keep)
 
     def tokens(self, inputs: str | Sequence[str]) -> Any:
@@ -535,8 +479,8 @@ class SentenceTransformer(Model):
         return *super().computed_by(), self.include_prompt
 
 
-def codes_of(found: Any, output_value: OutputValue, precision: Precision) -> Any:
-    """Vectors, or the states of tokens, as codes."""
-    if output_value is None:
-        raise ValueError("output_value=None shows what was computed, in float32; leave precision.")
-    return quantize_embeddings(found, precision)
+def check_windows_of(on_long: OnLong, output_value: OutputValue) -> None:
+    """Raise ValueError for another word than OnLong's, and for windows of what is no vector."""
+    check_on_long(on_long)
+    if on_long == "window" and output_value != "sentence_embedding":
+        raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')
