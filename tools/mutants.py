@@ -42,9 +42,8 @@ NOTHING_LEFT = (
 )
 MODULES = "test_golden.py::test_modules_around_the_pooling_equal_sentence_transformers"
 CROSS = "test_golden.py::test_a_cross_encoder_s_logits_equal_the_reference_s"
-OF_TORCH = (
-    "models/test_cross_encoder.py::test_what_torch_would_compute_otherwise_is_refused_at_the_door"
-)
+ACTIVATIONS = "models/test_score_activations.py::test_"
+OF_TORCH = ACTIVATIONS + "what_torch_would_compute_otherwise_is_refused_at_the_door"
 ONE_LABEL = "models/test_cross_encoder.py::test_one_label_gives_a_number_a_pair_and_several_a_row"
 MASKED = "test_golden.py::test_probabilities_of_masked_words_equal_the_reference_s"
 EXPLAIN = "explain/test_attribution.py::test_"
@@ -273,22 +272,22 @@ MUTANTS = [
            PADDED + "a_pooler_that_cannot_answer_moves_no_other_output"),
     Mutant("models/model_output.py", "return restored, (fields, added)",
            "return restored, (fields, {})",
-           PADDED + "an_output_keeps_its_keys"),
+           "models/test_model_output.py::test_an_output_keeps_its_keys"),
     Mutant("models/model_output.py", "= setdefault = clear = _refuse", "= setdefault = _refuse",
-           PADDED + "an_output_keeps_its_keys"),
+           "models/test_model_output.py::test_an_output_keeps_its_keys"),
     Mutant("models/bert_model.py", "() if keeps_attentions else None", "None",
            PADDED + "an_output_is_a_dict_and_a_tuple_of_what_there_is[arguments3-names3]"),
     Mutant("models/model_output.py", "added), own", "added)",
-           PADDED + "attributes_of_a_program_s_own_are_copied_too"),
+           "models/test_model_output.py::test_attributes_of_a_program_s_own_are_copied_too"),
     Mutant("models/model_output.py", "{**other, **self}", "{**self, **other}",
-           PADDED + "an_output_joins_with_dicts_as_a_dict_does"),
+           "models/test_model_output.py::test_an_output_joins_with_dicts_as_a_dict_does"),
     Mutant("models/model_output.py", "return Items(self)", "return ItemsView(self)",
-           PADDED + "an_output_can_be_read_from_its_end"),
+           "models/test_model_output.py::test_an_output_can_be_read_from_its_end"),
     # pieces, ids and targets that are none
     Mutant("models/hf_tokenizer.py", "0 <= id < 1 << 32", "0 <= id",
-           PADDED + "ids_that_are_no_whole_numbers_are_refused[4294967296]"),
+           "models/test_hf_tokenizer.py::test_ids_that_are_no_whole_numbers_are_refused[4294967296]"),
     Mutant("models/hf_tokenizer.py", "        check_counts(max_length=max_length)\n", "",
-           PADDED + "a_length_that_is_none_is_refused[0]"),
+           "models/test_hf_tokenizer.py::test_a_length_that_is_none_is_refused[0]"),
     Mutant("models/bert_model.py", "        check_counts(pack_tokens=pack_tokens)\n", "",
            PADDED + "a_pack_of_no_tokens_is_refused[-5]"),
     Mutant("models/masked_lm.py", 'single_texts(given, "targets")', "given",
@@ -355,28 +354,28 @@ MUTANTS = [
     Mutant("models/encoding.py", "found[pack.order] = rows", "found[sorted(pack.order)] = rows",
            GOLDEN + "[gelu]"),
     Mutant("models/encoding.py", "[:, : self.job.dimension]", "[:, -self.job.dimension :]",
-           "models/test_sentence_transformer.py::test_truncate_dim_comes_before_normalize_embeddings"),
+           "models/test_encoding.py::test_truncate_dim_comes_before_normalize_embeddings"),
     Mutant("models/transformer.py", "return len(ids) - (len(ids) > 0",
            "return len(ids) - 2 * (len(ids) > 0",
            POOLED + "[mean-False]"),
     Mutant("models/encoding.py", "(pack.lengths - skipped).astype",
            "np.ones_like(pack.lengths).astype",
-           ENCODER + "a_long_text_in_windows_is_the_mean_over_all_their_tokens"),
+           "models/test_encoding.py::test_a_long_text_in_windows_is_the_mean_over_all_their_tokens"),
     Mutant("models/encoding.py", "len(row) - skipped for row in rows", "len(row) for row in rows",
-           ENCODER + "windows_leave_out_a_prompt_that_does_not_count"),
+           "models/test_encoding.py::test_windows_leave_out_a_prompt_that_does_not_count"),
     Mutant("models/encoding.py", "-characters_of(text)", "characters_of(text)",
-           ENCODER + "all_of_a_text_is_padded_to_its_batch_of_the_longest_first"),
+           "models/test_encoding.py::test_all_of_a_text_is_padded_to_its_batch_of_the_longest_first"),
     Mutant("tokens/tokenizer.py", '; of an Arrow array, texts.to_pylist()',
            '; of an array, list(texts)',
            "integrations/test_arrow.py::test_arrow_s_own_arrays_are_refused_with_what_makes_a_list"),
     Mutant("tokens/tokenizer.py", "bytearray | Mapping | set | frozenset)", "bytearray)",
-           "models/test_bert_model.py::test_what_has_no_texts_in_an_order_is_refused[given3]"),
+           "models/test_hf_tokenizer.py::test_what_has_no_texts_in_an_order_is_refused[given3]"),
     Mutant("tokens/tokenizer.py", "prompt + text if isinstance(text, str)",
            "text if isinstance(text, str)", ENCODER + "prompts_go_before_the_text"),
     Mutant("models/sentence_transformer.py", "normalize_embeddings and output_value == ",
            "output_value == ",
            GOLDEN + "[gelu]"),
-    Mutant("models/sentence_transformer.py", 'else ("document", "passage", "corpus")',
+    Mutant("models/model.py", 'else ("document", "passage", "corpus")',
            'else ("passage",)',
            ENCODER + "queries_and_documents_have_their_own_prompts"),
     Mutant("checkpoint/metric.py", "if name in DOT_PRODUCT_MODELS:", "if not name:",
