@@ -59,6 +59,7 @@ SAVED = "checkpoint/test_save.py::test_"
 PADDED = "models/test_bert_model.py::test_"
 FINITE = "bert/test_finite.py::test_"
 PROCESSES = "models/test_processes.py::test_"
+SCHEDULER = "models/test_scheduler.py::test_"
 DEVICES = "kernels/test_devices.py::test_"
 BERT = "bert/test_forward.py::test_"
 SHARES = "bert/test_tensor_parallel.py::test_"
@@ -640,7 +641,16 @@ MUTANTS = [
     Mutant("models/encoding.py", "is_all=job.is_all(1)", "is_all=True",
            SHARES + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
     Mutant("models/scheduler.py", "is_all and len(packs) == 1", "is_all",
-           SHARES + "of_several_packs_the_padded_view_lays_out_no_tiles"),
+           SCHEDULER + "only_a_pack_that_is_all_the_work_has_tiles[20-True-False]"),
+    Mutant("models/scheduler.py",
+           "in computed:\n            self._check_finite(pack, results, compute)",
+           "in computed:\n            pass",
+           FINITE + "the_first_layer_that_is_not_finite_is_named[bert]"),
+    Mutant("models/scheduler.py", 'watch("the last norm", hidden)', "pass",
+           SCHEDULER + "a_last_norm_that_is_not_finite_is_named[token_embeddings]"),
+    Mutant("models/scheduler.py", "zip(packs, workers.map(compute, packs), strict=True)",
+           "zip(packs, workers.map(compute, packs[::-1]), strict=True)",
+           SCHEDULER + "threads_and_one_thread_give_the_same_bits_in_order[None]"),
     Mutant("models/job.py", "replace(self, texts=0)", "self",
            PROCESSES + "a_chunk_of_a_pool_is_no_lone_query[vectors]"),
     Mutant("corpus/writer.py", "ranges = manifest.ranges or self.first_ranges(vectors)",
