@@ -197,7 +197,7 @@ class CrossEncoder(Model):
 
     @property
     def _reads(self) -> Reads | None:
-        """Which token of each pair the head reads, where it is one."""
+        """The numbers of the only tokens that the head reads; None for all."""
         return None if self._takes_mean else firsts
 
     def _head(self, pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:

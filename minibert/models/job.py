@@ -18,7 +18,7 @@ OutputValue: TypeAlias = Literal["sentence_embedding", "token_embeddings"] | Non
 
 @dataclass(frozen=True)
 class EncodeJob:
-    """How some texts are to be computed."""
+    """The choices of one call, with what follows from them and the model."""
 
     texts: int  # how many there are in all; 0 where others come in other calls
     max_tokens: int | None  # the most tokens of a text; None cuts none

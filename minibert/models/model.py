@@ -183,7 +183,7 @@ class Model:
         dimension: int = 0,
         normalize: bool = False,
     ) -> EncodeJob:
-        """What a call for so many texts decides, of checked arguments."""
+        """Make the job of a call for so many texts, from checked arguments."""
         from minibert.models.job import EncodeJob
 
         before = self.prompt_for(prompt, prompt_name)

@@ -223,6 +223,6 @@ def call(function: Callable[..., Any], chunk: Sequence[Any], arguments: tuple[An
 
 
 def stop_if_asked(done: int) -> None:
-    """What a function calls after every step."""
+    """End the call, if it is asked to end: a function calls this after every step."""
     if HELD["stopping"].is_set():
         raise StoppedError

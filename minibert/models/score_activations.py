@@ -1,4 +1,4 @@
-"""What makes scores of a cross-encoder's logits: a name, torch's class or function, or a function.
+"""Activations that turn logits into scores: a name, a class or function of torch, any function.
 
 Only names are known of torch, and nothing of it is imported or called. Start at as_activation.
 """

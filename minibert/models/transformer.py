@@ -99,7 +99,7 @@ class Transformer:
 
     @property
     def device(self) -> Device:
-        """Where the model computes."""
+        """The device on which the model computes."""
         return self.scheduler.device
 
     @property
@@ -109,12 +109,12 @@ class Transformer:
 
     @property
     def reproducible(self) -> bool:
-        """Whether a text has the same bits whatever its neighbours."""
+        """True where a text has the same bits whatever its neighbours."""
         return self.scheduler.reproducible
 
     @property
     def short_inputs(self) -> bool:
-        """Whether short texts may have a second copy of the weights."""
+        """True where short texts may have a second copy of the weights."""
         return self.scheduler.short_inputs
 
     @property
@@ -164,7 +164,7 @@ class Transformer:
         self.dtype = found.dtype
 
     def prompt_tokens(self, prompt: str) -> int:
-        """How many tokens a prompt takes at the beginning of a text, [CLS] among them.
+        """Count the tokens that a prompt takes at the beginning of a text, with [CLS].
 
         They are counted on the prompt alone, like the reference's, even if it grows together with
         a text; a special token at its end is not of the prompt.

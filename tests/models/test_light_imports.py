@@ -1,4 +1,4 @@
-"""What a program waits for: the exact modules that an import loads, and names that load late."""
+"""The exact modules that an import loads, and public names that load late."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What a BertModel returns: a dict and a tuple at once, as transformers has it."""
+"""The output of a BertModel: a dict and a tuple at once, as transformers has it."""
 
 import copy
 import pickle

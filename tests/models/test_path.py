@@ -49,7 +49,7 @@ def paths():
 @pytest.mark.parametrize("reproducible", [False, True])
 @pytest.mark.parametrize("pack_tokens", [None, 8], ids=["one pack", "several"])
 @pytest.mark.parametrize("output", ["sentence_embedding", "token_embeddings", None])
-def test_on_one_thread_seven_frames_lead_from_encode_to_the_forward_pass(
+def test_seven_frames_lead_from_encode_to_the_forward_pass(
     paths, output, pack_tokens, reproducible
 ):
     model = SentenceTransformer(GOLDEN / "gelu", threads=1, reproducible=reproducible)

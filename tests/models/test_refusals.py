@@ -1,4 +1,4 @@
-"""What a SentenceTransformer refuses: texts that are none, and arguments that cannot be meant."""
+"""Refusals of a SentenceTransformer: texts that are none, and arguments that cannot be meant."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What makes scores of logits: names, torch's classes and functions, and functions."""
+"""Activations that make scores of logits: names, torch's classes and functions, and functions."""
 
 import pickle
 from functools import partial
