@@ -1,8 +1,13 @@
 """BERT sentence embeddings in NumPy: text in, vectors out, no torch.
 
-The forward pass is `minibert.bert.forward`; start there.
+    texts --tokens/--> token ids --bert/--> hidden states --pooling/--> vectors --scoring/--> scores
+
+`kernels/` does the arithmetic, `checkpoint/` finds, reads and saves the files, `models/` joins the
+four arrows into the classes that users load. The forward pass is `minibert.bert.forward`; start
+there.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from minibert.errors import (
@@ -12,20 +17,21 @@ from minibert.errors import (
     MissingLibraryError,
     ModelUnavailableError,
 )
-from minibert.models.sentence_transformer import SentenceTransformer
-from minibert.scoring.quantization import quantize_embeddings
-from minibert.scoring.semantic_search import semantic_search
-from minibert.scoring.similarity import SimilarityFunction, cos_sim, dot_score
 
 if TYPE_CHECKING:
     from minibert import util
     from minibert.checkpoint.convert import convert
     from minibert.corpus.corpus import Corpus
-    from minibert.models.bert_model import BertModel, Tokenizer
+    from minibert.models.bert_model import BertModel
     from minibert.models.bert_model import BertModel as AutoModel
-    from minibert.models.bert_model import Tokenizer as AutoTokenizer
     from minibert.models.cross_encoder import CrossEncoder
+    from minibert.models.hf_tokenizer import Tokenizer
+    from minibert.models.hf_tokenizer import Tokenizer as AutoTokenizer
     from minibert.models.masked_lm import BertForMaskedLM, fill_mask
+    from minibert.models.sentence_transformer import SentenceTransformer
+    from minibert.scoring.quantization import quantize_embeddings
+    from minibert.scoring.semantic_search import semantic_search
+    from minibert.scoring.similarity import SimilarityFunction, cos_sim, dot_score
 
 __all__ = [
     "AutoModel",
@@ -52,39 +58,35 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
+# A public name -> its module, and its name there; "" is the module itself. Each is loaded at its
+# first use, so that a program waits for what it uses alone.
+LAZY_NAMES = {
+    "AutoModel": ("minibert.models.bert_model", "BertModel"),
+    "AutoTokenizer": ("minibert.models.hf_tokenizer", "Tokenizer"),
+    "BertForMaskedLM": ("minibert.models.masked_lm", "BertForMaskedLM"),
+    "BertModel": ("minibert.models.bert_model", "BertModel"),
+    "Corpus": ("minibert.corpus.corpus", "Corpus"),
+    "CrossEncoder": ("minibert.models.cross_encoder", "CrossEncoder"),
+    "SentenceTransformer": ("minibert.models.sentence_transformer", "SentenceTransformer"),
+    "SimilarityFunction": ("minibert.scoring.similarity", "SimilarityFunction"),
+    "Tokenizer": ("minibert.models.hf_tokenizer", "Tokenizer"),
+    "convert": ("minibert.checkpoint.convert", "convert"),
+    "cos_sim": ("minibert.scoring.similarity", "cos_sim"),
+    "dot_score": ("minibert.scoring.similarity", "dot_score"),
+    "fill_mask": ("minibert.models.masked_lm", "fill_mask"),
+    "quantize_embeddings": ("minibert.scoring.quantization", "quantize_embeddings"),
+    "semantic_search": ("minibert.scoring.semantic_search", "semantic_search"),
+    "util": ("minibert.util", ""),
+}
+
 
 def __getattr__(name: str) -> object:
-    """Load what not every program needs at its first use."""
-    # PEP 562: a program that only encodes starts sooner for it.
-    if name in ("AutoModel", "BertModel"):
-        from minibert.models.bert_model import BertModel
-
-        return BertModel
-    if name in ("AutoTokenizer", "Tokenizer"):
-        from minibert.models.bert_model import Tokenizer
-
-        return Tokenizer
-    if name == "convert":
-        from minibert.checkpoint.convert import convert
-
-        return convert
-    if name == "Corpus":
-        from minibert.corpus.corpus import Corpus
-
-        return Corpus
-    if name == "CrossEncoder":
-        from minibert.models.cross_encoder import CrossEncoder
-
-        return CrossEncoder
-    if name in ("BertForMaskedLM", "fill_mask"):
-        from minibert.models import masked_lm
-
-        return getattr(masked_lm, name)
-    if name == "util":
-        import minibert.util
-
-        return minibert.util
-    raise AttributeError(f"module 'minibert' has no attribute {name!r}")
+    """Load a public name of the table."""
+    if name not in LAZY_NAMES:
+        raise AttributeError(f"module 'minibert' has no attribute {name!r}")
+    place, attribute = LAZY_NAMES[name]
+    module = import_module(place)
+    return getattr(module, attribute) if attribute else module
 
 
 def __dir__() -> list[str]:

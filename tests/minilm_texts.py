@@ -1,12 +1,13 @@
 """The texts whose vectors by the real all-MiniLM-L6-v2 are in golden/minilm.npz, in this order."""
 
-__all__ = ["MINILM_TEXTS"]
+__all__ = ["DOCS", "MINILM_TEXTS", "QUERY"]
 
 CARD = [
     "How many people live in London?",
     "Around 9 Million people live in London",
     "London is known for its financial district",
 ]
+QUERY, *DOCS = CARD
 
 ENGLISH = [
     "hello world",

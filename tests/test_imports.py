@@ -78,9 +78,13 @@ def test_a_folder_imports_only_those_above_it(folder):
 
 
 @pytest.mark.parametrize(
-    "statement", ["import minibert", "from minibert import SentenceTransformer, dot_score"]
+    ("statement", "expected"),
+    [
+        ("import minibert", {"minibert"}),
+        ("from minibert import SentenceTransformer, dot_score", {"minibert", "numpy"}),
+    ],
 )
-def test_importing_loads_only_the_standard_library_and_numpy(statement):
+def test_importing_loads_only_the_standard_library_and_numpy(statement, expected):
     program = f"{statement}; import sys, json; print(json.dumps(sorted(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -94,7 +98,7 @@ def test_importing_loads_only_the_standard_library_and_numpy(statement):
         check=True,
     )
     heads -= {name.partition(".")[0] for name in json.loads(before.stdout)}
-    assert heads - set(sys.stdlib_module_names) == {"minibert", "numpy"}
+    assert heads - set(sys.stdlib_module_names) == expected
 
 
 def test_everything_in_all_is_there_and_documented():
@@ -112,8 +116,10 @@ def test_every_name_in_every_all_exists(module):
 
 
 def test_no_module_can_run_code_from_a_file():
-    forbidden = {"pickle", "marshal", "importlib", "shelve", "joblib"}
-    for path in FILES.values():
+    for name, path in FILES.items():
+        forbidden = {"pickle", "marshal", "importlib", "shelve", "joblib"}
+        if name in ("__init__", "models"):
+            forbidden -= {"importlib"}  # for the literal table of lazy names
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 assert not forbidden & {alias.name.split(".")[0] for alias in node.names}, path

@@ -45,7 +45,9 @@ TESTS = [
     "kernels/test_cpu.py",
     "models/test_bert_model.py",
     "models/test_cross_encoder.py",
+    "models/test_encoding.py",
     "models/test_masked_lm.py",
+    "models/test_score_activations.py",
     "models/test_sentence_transformer.py",
     "models/test_trace.py",
     "pictures/test_projection.py",
@@ -70,10 +72,10 @@ TESTS = [
 ]
 # Not these of them, which take seconds for what others show, or for no number.
 LEFT_OUT = [
-    "models/test_sentence_transformer.py::test_cut_texts_are_reported_once_a_call",
-    "models/test_sentence_transformer.py::test_long_texts_are_reported_once_whatever_is_shown",
-    "models/test_sentence_transformer.py::test_rows_keep_the_order_of_their_texts_across_windows",
-    "models/test_sentence_transformer.py::test_threads_may_share_a_model_and_leave_blas_as_it_was",
+    "models/test_encoding.py::test_cut_texts_are_reported_once_a_call",
+    "models/test_encoding.py::test_long_texts_are_reported_once_whatever_is_shown",
+    "models/test_encoding.py::test_rows_keep_the_order_of_their_texts_across_windows",
+    "models/test_encoding.py::test_threads_may_share_a_model_and_leave_blas_as_it_was",
     "explain/test_attribution.py::test_another_partner_in_an_identical_text_has_a_longer_state",
     "explain/test_attribution.py::test_pairs_of_tokens_sum_to_the_score_of_200_pairs_of_the_real_minilm",
     "pictures/test_projection.py::test_memory_does_not_grow_with_the_number_of_vectors",

@@ -32,6 +32,7 @@ from minibert.corpus.manifest import (
 from minibert.corpus.shards import Shard, digest_of, write_shard
 from minibert.documents import Document
 from minibert.errors import CorpusError, OutputError
+from minibert.models.job import EncodeJob
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import quantize_embeddings, ranges_of
 from minibert.tokens.truncation import Cut, OnLong
@@ -280,20 +281,22 @@ class Writer:
 
     def encoded(self, group: list[Item]) -> tuple[Array, Cut]:
         """The vectors of documents, (n, D), and what was cut off their texts."""
+        # Imported here: who only reads a corpus waits for no model.
+        from minibert.models import encoding
+
         settings = self.manifest.settings
-        options = {
-            "width": settings.dimension,
-            "prompt": settings.prompt,
-            "task": "document",
-            "normalize": settings.normalize,
-            "on_long": self.on_long,
-            "pack_tokens": settings.pack_tokens,
-            "batch_size": None,
-            "many": True,  # threads would share a lone pack, with bits that depend on their number
-        }
-        vectors, cut = self.model.encoded(
-            [item.text for item in group], "sentence_embedding", options, self.advance
+        job = EncodeJob(
+            texts=0,  # others follow: threads would share a lone pack, and round by their number
+            max_tokens=self.model.transformer.limit("document"),
+            prompt=settings.prompt,
+            prompt_tokens=self.model.transformer.prompt_tokens(settings.prompt),
+            dimension=settings.dimension,
+            normalize=settings.normalize,
+            on_long=self.on_long,
+            pack_tokens=settings.pack_tokens,
         )
+        texts = [item.text for item in group]
+        vectors, cut = encoding.vectors(self.model, texts, job, self.advance)
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             item = group[int(np.flatnonzero(~finite)[0])]

@@ -1,1 +1,53 @@
-"""The classes that users load."""
+"""The classes that users load: tokens, BERT and pooling joined.
+
+In reading order:
+
+- sentence_transformer: SentenceTransformer, texts -> vectors, under the reference's names
+- job: what one call decides, made once
+- encoding: texts, a job -> vectors, token states, or both
+- transformer: texts -> rows of tokens -> packs
+- scheduler: packs -> hidden states -> results, on any device
+- model: what a SentenceTransformer and a CrossEncoder share
+- cross_encoder, score_activations: pairs of texts -> scores
+- masked_lm: a text with [MASK] -> words
+- bert_model, model_output, hf_tokenizer: BERT and its tokenizer under transformers' names
+- trace: every intermediate array of one text
+- processes: several processes, each with a copy of a model
+
+The names below are those of sentence_transformers.models: the classes of model[0], model[1] and so
+on. All but Transformer are settings.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minibert.models.transformer import Transformer
+    from minibert.pooling.dense import Dense
+    from minibert.pooling.dropout import Dropout
+    from minibert.pooling.layer_norm import LayerNorm
+    from minibert.pooling.normalize import Normalize
+    from minibert.pooling.pooling import Pooling
+
+__all__ = ["Dense", "Dropout", "LayerNorm", "Normalize", "Pooling", "Transformer"]
+
+# A name -> its module, which is loaded at the name's first use.
+LAZY_NAMES = {
+    "Dense": "minibert.pooling.dense",
+    "Dropout": "minibert.pooling.dropout",
+    "LayerNorm": "minibert.pooling.layer_norm",
+    "Normalize": "minibert.pooling.normalize",
+    "Pooling": "minibert.pooling.pooling",
+    "Transformer": "minibert.models.transformer",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name of the table."""
+    if name not in LAZY_NAMES:
+        raise AttributeError(f"module 'minibert.models' has no attribute {name!r}")
+    return getattr(import_module(LAZY_NAMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,19 +22,23 @@ from minibert.checkpoint.hub import find_model
 from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
 from minibert.common.arrays import Array
 from minibert.common.json_files import setting
-from minibert.common.progress import progress, wanted
 from minibert.errors import CheckpointError
 from minibert.kernels import cpu as numpy_kernels
 from minibert.kernels.activations import (
     ACTIVATIONS,
-    TORCH_SETTINGS,
-    name_in_torch,
-    torch_activation,
 )
 from minibert.kernels.segments import firsts
+from minibert.models.job import EncodeJob
 from minibert.models.model import Model
+from minibert.models.score_activations import (
+    ScoreActivation,
+    activation_name,
+    as_activation,
+    named_activation,
+    scores_of,
+)
 from minibert.models.transformer import Transformer
-from minibert.pooling.modes import mean
+from minibert.pooling.modes import Reads, mean
 from minibert.tokens.texts import Text, check_texts, listed, no_list
 from minibert.tokens.truncation import Cut, OnLong, check_on_long
 
@@ -41,14 +46,6 @@ if TYPE_CHECKING:
     from minibert.models.processes import Processes, Recipe
 
 __all__ = ["CrossEncoder"]
-
-# Functions of torch that take the logits alone, and have the same name here.
-TORCH_FUNCTIONS = {
-    *("gelu", "hardtanh", "leaky_relu", "relu", "relu6", "sigmoid", "silu", "softmax", "tanh"),
-}
-
-# Logits (n, labels) -> scores of the same shape.
-ScoreActivation: TypeAlias = Callable[[Array], Array]
 
 
 class Classifier(NamedTuple):
@@ -109,31 +106,32 @@ class CrossEncoder(Model):
             local_files_only=local_files_only,
             owner="cross-encoder",
         )
-        self.folder = read_folder(path, "CrossEncoder")
-        if self.folder.modules:
-            kinds = ", ".join(type(module).__name__ for module in self.folder.modules)
-            raise CheckpointError(
-                f"{path}/modules.json: there is {kinds} after the Transformer; minibert runs "
-                "cross-encoders whose head is the BERT's own classifier."
-            )
+        self.folder = folder_of(path)
         self.transformer = Transformer(
             self.folder.transformer, device, threads, reproducible, short_inputs, dtype
         )
-        self.config = self.transformer.config
-        self._classifier = read_classifier(self.transformer.checkpoint)
-        self._activation, self._takes_mean = read_choices(self.transformer.checkpoint)
-        self.place_head()
+        self._read_head()
         if num_labels not in (None, self.num_labels):
             raise ValueError(f"num_labels is {num_labels}; this model has {self.num_labels}.")
         check_counts(max_length=max_length)
         if max_length is not None:
             self.max_seq_length = max_length
         self.take_prompts({**self.folder.prompts, **(prompts or {})}, default_prompt_name)
-        if activation_fn is None:
-            default = "sigmoid" if self.num_labels == 1 else "identity"
-            activation_fn = named_activation(self.folder, self.transformer.checkpoint) or default
-        self.activation_fn = activation_fn
+        self.activation_fn = self._default_activation() if activation_fn is None else activation_fn
         self.on_long: OnLong = on_long
+
+    def _read_head(self) -> None:
+        """Read the classifier, and bring it to the device."""
+        checkpoint = self.transformer.checkpoint
+        self.config = self.transformer.config
+        self._classifier = read_classifier(checkpoint)
+        self._activation, self._takes_mean = read_choices(checkpoint)
+        self.place_head()
+
+    def _default_activation(self) -> str:
+        """The activation where the caller names none: the folder's, else by the labels."""
+        default = "sigmoid" if self.num_labels == 1 else "identity"
+        return named_activation(self.folder, self.transformer.checkpoint) or default
 
     def predict(
         self,
@@ -170,55 +168,44 @@ class CrossEncoder(Model):
         check_counts(batch_size=batch_size, pack_tokens=pack_tokens, chunk_size=chunk_size)
         pairs, single = pairs_of(given)
         on_long = on_long or self.on_long
-        check_on_long(on_long)
-        if on_long == "window":
-            raise ValueError('on_long="window" is for vectors; a pair is scored as a whole.')
+        check_no_window(on_long)
         activate = as_activation(self.activation_fn if activation_fn is None else activation_fn)
-        text = self.prompt_for(prompt, prompt_name)
-        options = {"on_long": on_long, "pack_tokens": pack_tokens, "batch_size": batch_size}
-        with progress(len(pairs), wanted(show_progress_bar)) as advance:
-            parts = self.shared_out(
-                "scored", pairs, (text,), options, advance,
-                device=device, pool=pool, chunk_size=chunk_size,
-            )  # fmt: skip
-        logits = np.concatenate([self._none(), *(part for part, _ in parts)])
+        job = self._job(
+            len(pairs), on_long, prompt, prompt_name,
+            pack_tokens=pack_tokens, batch_size=batch_size,
+        )  # fmt: skip
+        with self._workers(len(pairs), show_progress_bar, device, pool) as (processes, advance):
+            if processes is None:
+                parts = [logits_of(self, pairs, job, advance)]
+            else:
+                arguments = (job.for_a_part(),)
+                parts = processes.map(logits_of, pairs, arguments, chunk_size, advance)
+        logits = np.concatenate([self._no_logits(0), *(part for part, _ in parts)])
         cut = sum((cut for _, cut in parts), Cut())
-        cut.report(len(pairs), self.transformer.limit(), on_long)
+        cut.report(len(pairs), job.max_tokens, on_long)
+        scores = self._scores(logits, activate, apply_softmax)
+        found = scores if convert_to_numpy else list(scores)
+        return found[0] if single else found
+
+    def _scores(self, logits: Array, activate: ScoreActivation, apply_softmax: bool) -> Array:
+        """Make scores of logits: (n, labels) -> (n,), or (n, labels) where there are several."""
         scores = scores_of(activate, logits)
         if self.num_labels == 1 and scores.ndim > 1:
             scores = scores[:, 0]
         if apply_softmax and scores.ndim > 1:
             numpy_kernels.softmax_(scores)
-        found = scores if convert_to_numpy else list(scores)
-        return found[0] if single else found
+        return scores
 
-    def scored(
-        self,
-        pairs: Sequence[Text],
-        prompt: str,
-        options: dict[str, Any],
-        advance: Callable[[int], object],
-    ) -> tuple[Array, Cut]:
-        """The logits of checked pairs, (n, labels), and what was cut off."""
-        logits, cuts = self._none(len(pairs)), [Cut()]
-        for pack, (rows,) in self.transformer.run(
-            pairs,
-            self._head,
-            prompt=prompt,
-            limit=self.transformer.limit(),
-            cuts=cuts,
-            reads=None if self._takes_mean else firsts,
-            **options,
-        ):
-            logits[pack.order] = rows
-            advance(len(pack.order))
-        return logits, sum(cuts, Cut())
-
-    def _none(self, pairs: int = 0) -> Array:
-        """Room for the logits of some pairs."""
+    def _no_logits(self, pairs: int) -> Array:
+        """Room for the logits of some pairs: (pairs, labels)."""
         return np.empty((pairs, self.num_labels), dtype=np.float32)
 
-    def _head(self, pack: Pack, hidden: Array, watch: Watch | None = None) -> tuple[Array]:
+    @property
+    def _reads(self) -> Reads | None:
+        """The numbers of the only tokens that the head reads; None for all."""
+        return None if self._takes_mean else firsts
+
+    def _head(self, pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
         """The logits of a pack's pairs: their first tokens, (S, D) -> (S, labels)."""
         watch = watch or (lambda name, array: None)
         kernels, head = self.transformer.device.kernels, self._on_device
@@ -302,6 +289,40 @@ class CrossEncoder(Model):
         return 1
 
 
+def logits_of(
+    model: CrossEncoder, pairs: Sequence[Text], job: EncodeJob, advance: Callable[[int], object]
+) -> tuple[Array, Cut]:
+    """The logits of pairs, (n, labels), and what was cut off."""
+    logits, cut = model._no_logits(len(pairs)), Cut()
+    for batch in model.transformer.batches(pairs, job):
+        cut += batch.cut
+        for pack, (rows,) in model.transformer.scheduler.run(
+            batch.packs, model._head, model._reads, is_all=batch.is_all
+        ):
+            logits[pack.order] = rows
+            advance(len(pack.order))
+    return logits, cut
+
+
+def check_no_window(on_long: OnLong) -> None:
+    """Raise ValueError for what cannot be done with a pair above the maximum length."""
+    check_on_long(on_long)
+    if on_long == "window":
+        raise ValueError('on_long="window" is for vectors; a pair is scored as a whole.')
+
+
+def folder_of(path: Path) -> Folder:
+    """A cross-encoder's folder; CheckpointError for modules after its BERT."""
+    folder = read_folder(path, "CrossEncoder")
+    if folder.modules:
+        kinds = ", ".join(type(module).__name__ for module in folder.modules)
+        raise CheckpointError(
+            f"{path}/modules.json: there is {kinds} after the Transformer; minibert runs "
+            "cross-encoders whose head is the BERT's own classifier."
+        )
+    return folder
+
+
 def read_classifier(checkpoint: Checkpoint) -> Classifier:
     """The head's tensors, for as many labels as config.json names."""
     settings, tensors, config = checkpoint.settings, checkpoint.tensors, checkpoint.config
@@ -347,128 +368,6 @@ def read_choices(checkpoint: Checkpoint) -> tuple[str, bool]:
             f"expected one of {', '.join(ACTIVATIONS)}, and cls or mean."
         )
     return activation, pooling == "mean"
-
-
-def named_activation(folder: Folder, checkpoint: Checkpoint) -> str | None:
-    """The activation that a folder names, in any of the places that releases have used."""
-    settings = checkpoint.settings
-    of_release_4 = settings.get("sentence_transformers")
-    of_release_4 = of_release_4 if isinstance(of_release_4, dict) else {}
-    written = (
-        folder.activation_fn
-        or of_release_4.get("activation_fn")
-        or settings.get("sbert_ce_default_activation_function")
-    )
-    if written is None:
-        return None
-    name = activation_of(str(written))
-    if name is None:
-        raise CheckpointError(
-            f"{folder.path}: activation_fn is {written!r}, which minibert does not compute. Pass "
-            'activation_fn="identity" for logits, or a function of your own.'
-        )
-    return name
-
-
-def as_activation(given: str | ScoreActivation) -> ScoreActivation:
-    """A function on arrays, from a name, from torch's class or function, or as it is.
-
-    It gets an array of its own. What is torch's is known by its name, and never called.
-
-    Raises ValueError for a name that is not known, TypeError for what is no function.
-    """
-    name = activation_name(given)
-    if name is None:
-        if not callable(given):
-            raise TypeError(f"activation_fn is {given!r:.80}; expected a name or a function.")
-        return given
-
-    def activate(logits: Array) -> Array:
-        if name == "softmax":
-            numpy_kernels.softmax_(logits)
-        else:
-            ACTIVATIONS[name](numpy_kernels, logits)
-        return logits
-
-    return activate
-
-
-def activation_name(given: object) -> str | None:
-    """The name here of an activation: None for a function that is not torch's.
-
-    Raises ValueError for a name that is not known, and for what torch would compute otherwise.
-    """
-    written = given if isinstance(given, str) else name_in_torch(given)
-    if written is None:
-        return None
-    kind = written.rpartition(".")[2]
-    name = activation_of(written)
-    if name is None and isinstance(given, str):
-        name = {"identity": "linear"}.get(given.lower(), given.lower())
-    if name is None and kind in TORCH_FUNCTIONS and not isinstance(given, type):
-        name = kind
-    if name not in {*ACTIVATIONS, "softmax"}:
-        expected = ", ".join(sorted({"identity", "softmax", *ACTIVATIONS} - {"linear"}))
-        raise ValueError(
-            f"activation_fn is {' '.join(f'{given!r:.80}'.split())}; expected a function or one "
-            f"of {expected}, or torch's class of one. A function is given NumPy arrays."
-        )
-    if not isinstance(given, str | type):
-        check_settings(given, kind)
-    return name
-
-
-def activation_of(name: str) -> str | None:
-    """The name here of an activation, by the full name of torch's class; None for others."""
-    if name in ("torch.nn.Softmax", "torch.nn.modules.activation.Softmax"):
-        return "softmax"
-    return torch_activation(name)
-
-
-def check_settings(given: object, kind: str) -> None:
-    """Raise ValueError for an activation of torch's with settings that are not computed here."""
-    expected = TORCH_SETTINGS.get(kind, {})
-    found = {key: getattr(given, key, value) for key, value in expected.items()}
-    computed = " and ".join(f"{key}={value!r}" for key, value in expected.items())
-    if kind == "Softmax" and getattr(given, "dim", None) not in (None, 1, -1):
-        # Over the pairs, dim=0, a score would depend on the batch that its pair is in.
-        found, computed = {"dim": given}, "dim=1, over the labels"
-    if found != expected:
-        raise ValueError(
-            f"activation_fn is {given!r:.80}; minibert computes {kind} with {computed}. Pass a "
-            "function on NumPy arrays."
-        )
-
-
-def scores_of(activate: ScoreActivation, logits: Array) -> Array:
-    """Apply an activation to the logits: (n, labels) -> the same shape or (n,), float32.
-
-    Raises TypeError for what are no numbers, ValueError for another shape and for NaN.
-    """
-    count = len(logits)
-    try:
-        made = activate(logits)
-    except (AttributeError, TypeError) as error:
-        raise TypeError(
-            f"activation_fn failed: {error}. It is given a NumPy array, a row of logits for each "
-            "pair."
-        ) from error
-    found = np.asarray(made)
-    if found.dtype.kind not in "fiub":
-        raise TypeError(
-            f"activation_fn gave a {type(made).__name__} ({made!r:.40}); expected an array of "
-            "numbers, a row for each pair."
-        )
-    if found.ndim not in (1, 2) or len(found) != count:
-        raise ValueError(
-            f"activation_fn gave the shape {found.shape} for {count} pairs; expected a row for "
-            "each pair."
-        )
-    if np.isnan(found).any():
-        row = int(np.flatnonzero(np.isnan(found).reshape(count, -1).any(axis=1))[0])
-        raise ValueError(f"activation_fn gave NaN for pair {row} of {count}.")
-    # A copy: a function may give its own array, of any float type.
-    return np.array(found, dtype=np.float32)
 
 
 def pairs_of(inputs: object) -> tuple[list[Text], bool]:

@@ -21,6 +21,7 @@ from minibert.errors import CheckpointError
 from minibert.kernels import cpu as numpy_kernels
 from minibert.kernels.activations import ACTIVATIONS
 from minibert.kernels.segments import firsts
+from minibert.models.job import EncodeJob
 from minibert.models.transformer import Transformer
 from minibert.scoring.top_k import top_k as best
 from minibert.tokens.special_tokens import encodings_of
@@ -117,14 +118,15 @@ class BertForMaskedLM:
 
         places = [np.flatnonzero(ids == mask) for ids in rows.ids]
 
-        def head(pack: Pack, hidden: Array, watch: Watch | None = None) -> tuple[Array]:
+        def head(pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
             logits = self._logits(pack, hidden, [places[text] for text in pack.order])
             if watch:
                 watch("the head for masked words", logits)
             return (logits,)
 
         guesses: list[Any] = [None] * len(texts)
-        for pack, (logits,) in self.transformer.run_rows(rows.ids, rows.types, head):
+        packs = self.transformer.packs(rows.ids, rows.types, EncodeJob(len(texts), limit))
+        for pack, (logits,) in self.transformer.scheduler.run(packs, head, is_all=True):
             ends = np.cumsum([len(places[text]) for text in pack.order])[:-1]
             for text, found in zip(pack.order, np.split(logits, ends), strict=True):
                 guesses[text] = self._guesses(found, rows.ids[text], places[text], top_k, chosen)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from minibert.common.progress import progress, wanted
 from minibert.errors import CheckpointError
 from minibert.tokens.texts import prompt_of
 from minibert.tokens.truncation import OnLong
 
 if TYPE_CHECKING:
     from minibert.checkpoint.folder import Folder
-    from minibert.models.bert_model import Tokenizer
+    from minibert.models.hf_tokenizer import Tokenizer
+    from minibert.models.job import EncodeJob
     from minibert.models.processes import Processes, Recipe
     from minibert.models.transformer import Transformer
 
@@ -64,6 +67,11 @@ class Model:
         if prompt is not None and prompt_name is not None:
             logger.warning("Both prompt and prompt_name are given; prompt counts.")
         return prompt_of(self.prompts, prompt, prompt_name or self.default_prompt_name)
+
+    def prompt_name_of(self, task: str) -> str | None:
+        """The name of the prompt that a "query", or a "document", gets where none is given."""
+        names = ("query",) if task == "query" else ("document", "passage", "corpus")
+        return next((name for name in names if name in self.prompts), None)
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments that make this model of its folder."""
@@ -163,35 +171,55 @@ class Model:
         """End the processes of start_multi_process_pool."""
         pool.stop()
 
-    def shared_out(
+    def _job(
         self,
-        method: str,
-        texts: Sequence[Any],
-        arguments: tuple[Any, ...],
-        options: dict[str, Any],
-        advance: Callable[[int], object],
+        texts: int,
+        on_long: OnLong,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        task: str | None = None,
+        pack_tokens: int | None = None,
+        batch_size: int | None = None,
         *,
-        device: Any,
-        pool: Processes | None,
-        chunk_size: int | None,
-    ) -> list[Any]:
-        """Call a method of this model on texts, here or in several processes: a result each.
+        dimension: int = 0,
+        normalize: bool = False,
+    ) -> EncodeJob:
+        """Make the job of a call for so many texts, from checked arguments."""
+        from minibert.models.job import EncodeJob
 
-        The call is method(texts, *arguments, options, advance). `device` may be a list, for as many
-        processes, or one that the model moves to.
+        before = self.prompt_for(prompt, prompt_name)
+        return EncodeJob(
+            texts=texts,
+            max_tokens=self.transformer.limit(task),
+            prompt=before,
+            prompt_tokens=self.transformer.prompt_tokens(before),
+            dimension=dimension,
+            normalize=normalize,
+            on_long=on_long,
+            pack_tokens=pack_tokens,
+            batch_size=batch_size,
+        )
+
+    @contextmanager
+    def _workers(
+        self, texts: int, show_progress_bar: bool | None, device: Any, pool: Processes | None
+    ) -> Iterator[tuple[Processes | None, Callable[[int], object]]]:
+        """The processes for a call's block, None where this one computes, and its progress.
+
+        `device` may be a list, for as many processes, or one that the model moves to.
         """
-        if device is not None and (isinstance(device, str) or not isinstance(device, Sequence)):
-            self.to(device)
-            device = None
-        if pool is None and device is None:
-            return [getattr(self, method)(texts, *arguments, options, advance)]
-        from minibert.models.processes import shared
+        with progress(texts, wanted(show_progress_bar)) as advance:
+            if device is not None and (isinstance(device, str) or not isinstance(device, Sequence)):
+                self.to(device)
+                device = None
+            if pool is None and device is None:
+                yield None, advance
+                return
+            # Imported here: few programs start processes, and multiprocessing takes time to load.
+            from minibert.models.processes import shared
 
-        # A chunk may be one short text, and is still a part of a corpus: as a lone query it would
-        # make every process copy the weights into tiles.
-        options = {**options, "many": True}
-        with shared(self._recipe(), pool, device) as processes:
-            return processes.map(method, texts, (*arguments, options), chunk_size, advance)
+            with shared(self._recipe(), pool, device) as processes:
+                yield processes, advance
 
     def __iter__(self) -> Iterator[Any]:
         """The Transformer, then the modules after it."""

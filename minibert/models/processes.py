@@ -1,4 +1,4 @@
-"""Several processes on one machine, each with a copy of one object: a method of it over a list.
+"""Several processes on one machine, each with a copy of one object: a function of it over a list.
 
 What makes the copy, a function and its arguments, is pickled once a process. For a model these are
 the path of its folder and its settings, so the processes map the same weights. Knows nothing of
@@ -97,15 +97,16 @@ class Processes:
 
     def map(
         self,
-        method: str,
+        function: Callable[..., Any],
         items: Sequence[Any],
         arguments: tuple[Any, ...] = (),
         chunk_size: int | None = None,
         advance: Callable[[int], object] = lambda done: None,
     ) -> list[Any]:
-        """Call method(chunk, *arguments, advance) of the copies for every chunk of a list.
+        """Call function(copy, chunk, *arguments, advance) for every chunk of a list.
 
-        The results come in order. The method calls advance(n) when n more items are done.
+        The results come in order. The function, of a module, calls advance(n) when n more items are
+        done.
         `chunk_size` items go to a process at a time; None is a tenth of its share, 1000 at most.
 
         Raises what a call raises, and RuntimeError if the pool is stopped or a process has died;
@@ -119,7 +120,7 @@ class Processes:
         futures: list[Future[Any]] = []
         results = []
         try:
-            futures += [self._executor.submit(call, method, chunk, arguments) for chunk in chunks]
+            futures += [self._executor.submit(call, function, chunk, arguments) for chunk in chunks]
             for chunk, future in zip(chunks, futures, strict=True):
                 results.append(future.result())
                 advance(len(chunk))
@@ -217,12 +218,12 @@ def check() -> int:
     return os.getpid()
 
 
-def call(method: str, chunk: Sequence[Any], arguments: tuple[Any, ...]) -> Any:
-    """One call of a method, in a process; it says how far it is, and may be stopped there."""
-    return getattr(HELD["held"], method)(chunk, *arguments, stop_if_asked)
+def call(function: Callable[..., Any], chunk: Sequence[Any], arguments: tuple[Any, ...]) -> Any:
+    """One call of a function, in a process; it says how far it is, and may be stopped there."""
+    return function(HELD["held"], chunk, *arguments, stop_if_asked)
 
 
 def stop_if_asked(done: int) -> None:
-    """What a method calls after every step."""
+    """End the call, if it is asked to end: a function calls this after every step."""
     if HELD["stopping"].is_set():
         raise StoppedError

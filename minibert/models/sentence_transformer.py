@@ -1,8 +1,9 @@
-"""SentenceTransformer: the class that users of sentence-transformers know, over `vectors.py`.
+"""SentenceTransformer: the class that users of sentence-transformers know, over `encoding.py`.
 
 The names and defaults are theirs, so that they change one import. What exists only for that stands
 in this file: `sentences=` beside `inputs=`, one row for one str, a result whose kind depends on an
-argument, the older names of methods. What is computed stands in `transformer.py` and `vectors.py`.
+argument, the older names of methods. What is computed stands in `encoding.py` and
+`transformer.py`. Start at SentenceTransformer.encode.
 """
 
 from __future__ import annotations
@@ -11,29 +12,28 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
 from minibert.checkpoint.metric import DOT_PRODUCT_MODELS, check_metric, metric_of
 from minibert.common.arguments import (
-    check_choice,
     check_counts,
     check_no_tensor,
     check_prompts,
     one_name,
 )
 from minibert.common.arrays import Array
-from minibert.common.progress import progress, wanted
 from minibert.models.model import Model
 from minibert.scoring.metrics import METRICS
-from minibert.scoring.quantization import Precision, check_precision, quantize_embeddings
+from minibert.scoring.quantization import Precision, check_precision
 from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of, with_prompt
 from minibert.tokens.tokenizer import Tokens
-from minibert.tokens.truncation import Cut, OnLong, check_on_long
+from minibert.tokens.truncation import OnLong, check_on_long
 
 if TYPE_CHECKING:
     from minibert.explain.attribution import Explanation
+    from minibert.models.job import OutputValue
     from minibert.models.processes import Processes
     from minibert.models.trace import Trace
     from minibert.models.transformer import Transformer
@@ -48,8 +48,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "sentence-transformers/msmarco-bert-base-dot-v5"
 
-OutputValue: TypeAlias = Literal["sentence_embedding", "token_embeddings"] | None
-
 
 class SentenceTransformer(Model):
     """A model that turns texts into vectors.
@@ -57,6 +55,28 @@ class SentenceTransformer(Model):
     Threads may share one. Copies and pickles hold the path of its folder, not the weights.
     `folder`, `checkpoint` and `similarity_reason` tell what was loaded; model[0] is the BERT, and
     model[1] and so on are the settings of the modules after it.
+
+    `reproducible` gives a text the same bits whatever its neighbours, their order, the batch size
+    and the number of threads, on one machine; it costs short texts more than long ones.
+    `short_inputs` lets the first short text make a second copy of the layers' weights, on
+    processors with AVX-512, where it makes the short ones three times as fast.
+
+    What `encode` takes: `prompt` goes before each text; `prompt_name` takes it from `prompts`.
+    `truncate_dim` keeps the first dimensions, before `normalize_embeddings` divides by the length
+    and before `precision` turns all of them together into codes (see quantize_embeddings).
+    convert_to_numpy=False gives a list of rows.
+
+    `on_long` is for texts above the maximum length: "warn" cuts them and says so once a call,
+    "error" refuses them, "ignore" cuts them in silence. "window", for mean pooling, encodes a long
+    text in windows of the maximum length, a quarter of each shared with the next, with the prompt
+    before each, and takes the mean of their pooled vectors weighted by their tokens: no model was
+    trained for that, but nothing is lost.
+
+    `pack_tokens` bounds the tokens of one forward pass, None being 1,024 on a CPU and 16,384 on a
+    GPU, where it is halved if memory runs out; `batch_size`, if given, its texts. `device` moves
+    the model; a list of devices, or a `pool` (start_multi_process_pool), shares the texts among
+    processes, `chunk_size` at a time. `task` is "query" or "document", for folders with a maximum
+    length of their own for each. `sentences` is `inputs`' older name.
     """
 
     def __init__(
@@ -82,14 +102,10 @@ class SentenceTransformer(Model):
         """Load a folder, or a model of the hub by its name.
 
         `threads` is how many cores to use; None means all that this process may, and more than
-        these are as many. `on_long` says what happens to texts above the maximum length, see
-        encode. `reproducible` gives a text the same bits whatever its neighbours, their order, the
-        batch size and the number of threads, on one machine; it costs short texts more than long
-        ones. `short_inputs` lets the first short text make a second copy of the layers' weights, on
-        processors with AVX-512, where it makes the short ones three times as fast. `dtype` is
-        "float32", or on a GPU "float16" for the BERT's weights and activations; vectors are
-        float32. The others are sentence-transformers'; `trust_remote_code` changes nothing, as no
-        code of a model is run.
+        these are as many. `dtype` is "float32", or on a GPU "float16" for the BERT's weights and
+        activations; vectors are float32. The docstring of the class describes `on_long`,
+        `reproducible` and `short_inputs`. The others are sentence-transformers';
+        `trust_remote_code` changes nothing, as no code of a model is run.
 
         Raises FileNotFoundError or ModelUnavailableError if there is no such model, CheckpointError
         if its folder cannot be used, DeviceError if the device cannot.
@@ -97,9 +113,7 @@ class SentenceTransformer(Model):
         # Imported here, so that importing the class does not wait for what only opens a model.
         from minibert.checkpoint.folder import read_folder
         from minibert.checkpoint.hub import find_model, hub_name
-        from minibert.checkpoint.save import loaded_files
         from minibert.models.transformer import Transformer
-        from minibert.pooling.pipeline import load_pipeline
 
         check_on_long(on_long)
         check_prompts(prompts)
@@ -115,6 +129,22 @@ class SentenceTransformer(Model):
         self.transformer = Transformer(
             self.folder.transformer, device, threads, reproducible, short_inputs, dtype
         )
+        self._read_modules()
+        prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
+        self.take_prompts(prompts, default_prompt_name)
+        self.similarity_fn_name, self.similarity_reason = metric_of(
+            similarity_fn_name,
+            self.folder.similarity_fn_name,
+            hub_name(model_name_or_path, path) or self.checkpoint.name_or_path,
+        )
+        self.truncate_dim = truncate_dim or self.folder.truncate_dim
+        self.on_long: OnLong = on_long
+
+    def _read_modules(self) -> None:
+        """Read the modules after the BERT, and bring them to the device."""
+        from minibert.checkpoint.save import loaded_files
+        from minibert.pooling.pipeline import load_pipeline
+
         self.checkpoint = self.transformer.checkpoint
         self.config = self.transformer.config
         self._pipeline = load_pipeline(
@@ -123,18 +153,9 @@ class SentenceTransformer(Model):
         self._loaded = loaded_files(self.folder)
         self.place_head()
         if not self.folder.has_modules:
-            logger.warning("%s has no modules.json; taking the mean of its tokens.", path)
-        self.take_prompts(
-            {"query": "", "document": "", **self.folder.prompts, **(prompts or {})},
-            default_prompt_name,
-        )
-        self.similarity_fn_name, self.similarity_reason = metric_of(
-            similarity_fn_name,
-            self.folder.similarity_fn_name,
-            hub_name(model_name_or_path, path) or self.checkpoint.name_or_path,
-        )
-        self.truncate_dim = truncate_dim or self.folder.truncate_dim
-        self.on_long: OnLong = on_long
+            logger.warning(
+                "%s has no modules.json; taking the mean of its tokens.", self.folder.path
+            )
 
     def encode(
         self,
@@ -160,77 +181,41 @@ class SentenceTransformer(Model):
     ) -> Any:
         """Turn texts into vectors: n texts -> (n, D) float32, one str -> (D,), none -> (0, D).
 
-        A text is a str, or a pair of them, (str, str), as one of a list. `prompt` goes before each;
-        `prompt_name` takes it from `prompts`. `truncate_dim` keeps the first dimensions, before
-        `normalize_embeddings` divides by the length and before `precision` turns all of them
-        together into codes (see quantize_embeddings). convert_to_numpy=False gives a list of rows.
+        A text is a str, or a pair of them, (str, str), as one of a list. The docstring of the class
+        describes the arguments. `output_value` is "sentence_embedding"; "token_embeddings" for a
+        list of (T, H), the states of each text's tokens; or None for a list of dicts with both, and
+        the tokens, padded to the longest of `batch_size` texts; padding has states of 0.
 
-        `output_value` is "sentence_embedding"; "token_embeddings" for a list of (T, H), the states
-        of each text's tokens; or None for a list of dicts with both, and the tokens, padded to the
-        longest of `batch_size` texts; padding has states of 0.
-
-        `on_long` is for texts above the maximum length: "warn" cuts them and says so once a call,
-        "error" refuses them, "ignore" cuts them in silence. "window", for mean pooling, encodes a
-        long text in windows of the maximum length, a quarter of each shared with the next, with the
-        prompt before each, and takes the mean of their pooled vectors weighted by their tokens: no
-        model was trained for that, but nothing is lost.
-
-        `pack_tokens` bounds the tokens of one forward pass, None being 1,024 on a CPU and 16,384 on
-        a GPU, where it is halved if memory runs out; `batch_size`, if given, its texts.
-        `device` moves the model; a list of devices, or a `pool` (start_multi_process_pool), shares
-        the texts among processes, `chunk_size` at a time. `task` is "query" or "document", for
-        folders with a maximum length of their own for each. `sentences` is `inputs`' older name.
-
-        Raises TypeError or ValueError for what is no text, naming the first, and for an argument
-        that cannot be meant.
+        Raises TypeError or ValueError for what is no text, naming the first, and for bad arguments.
         """
-        from minibert.models.encoding import OUTPUTS, joined
+        from minibert.models.encoding import codes_of, joined, output_of  # late: see __init__
 
         check_no_tensor(convert_to_tensor)
-        check_choice("output_value", output_value, OUTPUTS)
+        compute = output_of(output_value)
         given = one_name(inputs=inputs, sentences=sentences)
         texts = check_texts(list_of(given, "encode()"))
-        check_counts(
-            batch_size=batch_size,
-            pack_tokens=pack_tokens,
-            truncate_dim=truncate_dim,
-            chunk_size=chunk_size,
-        )
+        check_counts(batch_size=batch_size, pack_tokens=pack_tokens)
+        check_counts(truncate_dim=truncate_dim, chunk_size=chunk_size)
         check_precision(precision or "float32")
         on_long = on_long or self.on_long
-        check_on_long(on_long)
-        if on_long == "window" and output_value != "sentence_embedding":
-            raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')
-        options: dict[str, Any] = {
-            "width": min(truncate_dim or self.truncate_dim or self.width, self.width),
-            "prompt": self.prompt_for(prompt, prompt_name),
-            "task": task,
-            "normalize": normalize_embeddings and output_value == "sentence_embedding",
-            "on_long": on_long,
-            "pack_tokens": pack_tokens,
-            "batch_size": batch_size,
-        }
-        with progress(len(texts), wanted(show_progress_bar)) as advance:
-            parts = self.shared_out(
-                "encoded", texts, (output_value,), options, advance,
-                device=device, pool=pool, chunk_size=chunk_size,
-            )  # fmt: skip
-        found, cut = joined(parts, output_value, options["width"])
-        cut.report(len(texts), self.transformer.limit(task), on_long)
+        check_windows_of(on_long, output_value)
+        job = self._job(
+            len(texts), on_long, prompt, prompt_name, task, pack_tokens, batch_size,
+            dimension=min(truncate_dim or self.get_embedding_dimension(), self.width),
+            normalize=normalize_embeddings and output_value == "sentence_embedding",
+        )  # fmt: skip
+        with self._workers(len(texts), show_progress_bar, device, pool) as (processes, advance):
+            if processes is None:
+                parts = [compute(self, texts, job, advance)]
+            else:
+                parts = processes.map(compute, texts, (job.for_a_part(),), chunk_size, advance)
+        found, cut = joined(parts, output_value, job.dimension)
+        cut.report(len(texts), job.max_tokens, job.on_long)
         if precision not in (None, "float32"):
             found = codes_of(found, output_value, precision)
         if is_one(given):
             return found[0]
         return found if convert_to_numpy else list(found)
-
-    def encoded(
-        self, texts: Any, output_value: OutputValue, options: dict[str, Any], advance: Any
-    ) -> tuple[Any, Cut]:
-        """What encode() returns before any codes, of checked arguments, and what was cut off."""
-        from minibert.models.encoding import OUTPUTS, Encoding
-
-        job = Encoding(self.transformer, self._on_device, **options)
-        return OUTPUTS[output_value](job, texts, advance), sum(job.cuts, Cut())
 
     def encode_query(
         self,
@@ -268,11 +253,6 @@ class SentenceTransformer(Model):
         named.setdefault("task", "document")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
-    def prompt_name_of(self, task: str) -> str | None:
-        """The name of the prompt that a "query", or a "document", gets where none is given."""
-        names = ("query",) if task == "query" else ("document", "passage", "corpus")
-        return next((name for name in names if name in self.prompts), None)
-
     def explain(self, query: str, document: str, *, metric: str | None = None) -> Explanation:
         """Split the score of a query and a document into what each pair of tokens gave of it.
 
@@ -301,7 +281,6 @@ class SentenceTransformer(Model):
         keep, as "layer.*.attention". A `task`, "query" or "document", stands for its prompt and
         maximum length. A text is a str, or a pair of them as a tuple.
         """
-        from minibert.models.encoding import Encoding
         from minibert.models.trace import Trace
 
         if isinstance(inputs, list):
@@ -311,9 +290,9 @@ class SentenceTransformer(Model):
         (text,) = check_texts([inputs])
         if task and prompt is None and prompt_name is None:
             prompt_name = self.prompt_name_of(task)
-        width, before = self.get_embedding_dimension(), self.prompt_for(prompt, prompt_name)
-        parts = self.transformer, self._on_device
-        return Trace(Encoding(*parts, width, before, task, on_long=self.on_long), text, keep)
+        dimension = self.get_embedding_dimension()
+        job = self._job(1, self.on_long, prompt, prompt_name, task, dimension=dimension)
+        return Trace(self, job, text, keep)
 
     def tokens(self, inputs: str | Sequence[str]) -> Any:
         """Show what the model sees of texts: of each, Tokens(ids, pieces, offsets, cut, words).
@@ -334,17 +313,17 @@ class SentenceTransformer(Model):
         Beside them stand "modality", which is "text", and with a prompt "prompt_length", the tokens
         it takes with [CLS] before it. No texts give {}.
         """
-        from minibert.models.encoding import Encoding
-        from minibert.tokens.padding import pad_rows
+        from minibert.models.bert_model import pad_rows
 
         texts = check_texts(list_of(inputs, "preprocess()"))
         if not texts:
             return {}
-        job = Encoding(self.transformer, self._on_device, self.width, prompt or "", task)
-        rows = self.transformer.words.rows(with_prompt(job.prompt, texts), job.limit)
-        rows.cut.report(len(texts), job.limit, self.on_long)
-        features = {**pad_rows(rows, self.transformer.words), "modality": "text"}
-        return features | ({"prompt_length": job.prompt_length} if prompt else {})
+        words, limit = self.transformer.words, self.transformer.limit(task)
+        rows = words.rows(with_prompt(prompt or "", texts), limit)
+        rows.cut.report(len(texts), limit, self.on_long)
+        features = {**pad_rows(rows, words), "modality": "text"}
+        of_prompt = {"prompt_length": self.transformer.prompt_tokens(prompt)} if prompt else {}
+        return features | of_prompt
 
     def tokenize(self, texts: Sequence[Any], **named: Any) -> dict[str, Any]:
         """The older name of preprocess()."""
@@ -432,7 +411,7 @@ class SentenceTransformer(Model):
 
     def place_head(self) -> None:
         """Bring the modules' tensors to the transformer's device."""
-        self._on_device = self._pipeline.put(self.transformer.device.put_tensors)
+        self.pipeline_on_device = self._pipeline.put(self.transformer.device.put_tensors)
 
     def encode_multi_process(self, sentences: Sequence[str], pool: Processes, **named: Any) -> Any:
         """The older name of encode(sentences, pool=pool)."""
@@ -501,8 +480,8 @@ class SentenceTransformer(Model):
         return *super().computed_by(), self.include_prompt
 
 
-def codes_of(found: Any, output_value: OutputValue, precision: Precision) -> Any:
-    """Vectors, or the states of tokens, as codes."""
-    if output_value is None:
-        raise ValueError("output_value=None shows what was computed, in float32; leave precision.")
-    return quantize_embeddings(found, precision)
+def check_windows_of(on_long: OnLong, output_value: OutputValue) -> None:
+    """Raise ValueError for another word than OnLong's, and for windows of what is no vector."""
+    check_on_long(on_long)
+    if on_long == "window" and output_value != "sentence_embedding":
+        raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')

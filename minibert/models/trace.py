@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from minibert.bert.parameters import Config
 from minibert.common.arrays import Array
-from minibert.models.encoding import Encoding
+from minibert.models.encoding import Encoder, head_of
+from minibert.models.job import EncodeJob
 from minibert.tokens.texts import Text, with_prompt
 from minibert.tokens.tokenizer import Tokens
 
@@ -37,20 +38,20 @@ class Trace(Mapping[str, Array]):
     - token_embeddings (T, E): what the pooling gets; sentence_embedding (W,): the vector
     """
 
-    def __init__(self, encoding: Encoding, text: Text, keep: str = "*") -> None:
+    def __init__(self, model: Encoder, job: EncodeJob, text: Text, keep: str = "*") -> None:
         """Tokenise the text; `keep` is a pattern of names, as for files: "layer.*.attention".
 
         Raises ValueError for a pattern that no array has, and where the model refuses a text as too
         long.
         """
-        words = encoding.transformer.words
-        (prompted,) = with_prompt(encoding.prompt, [text])
+        words = model.transformer.words
+        (prompted,) = with_prompt(job.prompt, [text])
         self.text = prompted  # with the prompt
-        self.tokens: Tokens = words.tokens(prompted, encoding.limit)
-        self._encoding = encoding
-        self._rows = words.rows([prompted], encoding.limit)
-        self._rows.cut.report(1, encoding.limit, encoding.on_long)
-        all_shapes = shapes_of(encoding, len(self.tokens.ids))
+        self.tokens: Tokens = words.tokens(prompted, job.max_tokens)
+        self._model, self._job = model, job
+        self._rows = words.rows([prompted], job.max_tokens)
+        self._rows.cut.report(1, job.max_tokens, job.on_long)
+        all_shapes = shapes_of(model, job, len(self.tokens.ids))
         self.shapes = {name: all_shapes[name] for name in all_shapes if fnmatchcase(name, keep)}
         if not self.shapes:
             raise ValueError(f"keep is {keep!r}, which is no array's name; see trace.shapes.")
@@ -58,7 +59,7 @@ class Trace(Mapping[str, Array]):
     @property
     def prompt_length(self) -> int:
         """How many tokens [CLS] and the prompt take; 0 without a prompt."""
-        return self._encoding.prompt_length
+        return self._job.prompt_tokens
 
     def __getitem__(self, name: str) -> Array:
         if name not in self.shapes:
@@ -80,8 +81,8 @@ class Trace(Mapping[str, Array]):
     @cached_property
     def _arrays(self) -> dict[str, Array]:
         """All arrays of one forward pass that are to be kept, on the host."""
-        encoding, arrays = self._encoding, dict[str, Array]()
-        take = encoding.transformer.device.take
+        transformer, arrays = self._model.transformer, dict[str, Array]()
+        take = transformer.device.take
 
         def keep(name: str, array: Array) -> None:
             if name in self.shapes:
@@ -89,18 +90,17 @@ class Trace(Mapping[str, Array]):
                 copied = np.array(take(array), dtype=np.float32)
                 arrays[name] = copied.reshape(self.shapes[name])
 
-        (ids,), types = self._rows.ids, self._rows.types
-        states, vectors = encoding.transformer.watched(
-            ids, None if types is None else types[0], encoding.both_of_pack, keep
-        )
+        (pack,) = transformer.packs(self._rows.ids, self._rows.types, self._job)
+        head = head_of(self._model, self._job).states_and_vectors
+        states, vectors = transformer.scheduler.watched(pack, head, keep)
         keep("token_embeddings", states)
         keep("sentence_embedding", vectors[0])
         return arrays
 
 
-def shapes_of(encoding: Encoding, tokens: int) -> dict[str, tuple[int, ...]]:
+def shapes_of(model: Encoder, job: EncodeJob, tokens: int) -> dict[str, tuple[int, ...]]:
     """The name and the shape of every array that a text of so many tokens makes, in order."""
-    config: Config = encoding.transformer.config
+    config: Config = model.transformer.config
     states = tokens, config.hidden_size
     words = tokens, config.embedding_size or config.hidden_size
     of_layer: dict[str, tuple[int, ...]] = {
@@ -113,7 +113,7 @@ def shapes_of(encoding: Encoding, tokens: int) -> dict[str, tuple[int, ...]]:
         "intermediate": (tokens, config.intermediate_size),
         "output": states,
     }
-    layers = len(encoding.transformer.parameters.layers)
+    layers = len(model.transformer.parameters.layers)
     of_layers = {
         f"layer.{number}.{name}": shape
         for number in range(layers)
@@ -123,8 +123,8 @@ def shapes_of(encoding: Encoding, tokens: int) -> dict[str, tuple[int, ...]]:
         "embeddings.words": words,
         "embeddings.output": states,
         **of_layers,
-        "token_embeddings": (tokens, encoding.pipeline.token_width),
-        "sentence_embedding": (encoding.width,),
+        "token_embeddings": (tokens, model.pipeline_on_device.token_width),
+        "sentence_embedding": (job.dimension,),
     }
 
 

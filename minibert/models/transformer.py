@@ -1,52 +1,46 @@
-"""A BERT with its tokenizer on a device: texts -> packs -> hidden states -> what a head makes.
+"""A BERT with its tokenizer on a device: texts -> rows of tokens -> packs.
 
-Every kind of model begins with one: `encoder.py` pools its hidden states, `cross_encoder.py` and
-`masked_lm.py` put a head on them. Start at Transformer.run.
+Every kind of model begins with one: `encoding.py` pools the hidden states, `cross_encoder.py` and
+`masked_lm.py` put a head on them. Packs are computed by `scheduler.py`. Start at
+Transformer.batches.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
-from minibert.bert.finite import OTHER_ORDER, FirstNotFinite
-from minibert.bert.hook import Watch
 from minibert.bert.load import load_checkpoint
-from minibert.bert.packs import Pack, packs, split
-from minibert.bert.parameters import Config
-from minibert.bert.placement import put_pack, put_parameters
-from minibert.bert.tensor_parallel import Shares
+from minibert.bert.packs import Pack, packs
+from minibert.bert.parameters import Config, Parameters
 from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.common.arguments import is_count
-from minibert.common.arrays import Array, IntArray
-from minibert.common.safetensors_files import is_finite
-from minibert.errors import DeviceError
-from minibert.kernels.cores import one_blas_thread, thread_count
+from minibert.common.arrays import IntArray
+from minibert.kernels.cores import thread_count
 from minibert.kernels.devices import Device, find_device
-from minibert.pooling.modes import Reads
+from minibert.models.job import EncodeJob
+from minibert.models.scheduler import Scheduler
 from minibert.tokens.load import load_tokenizer
 from minibert.tokens.texts import Text, text_windows, with_prompt
-from minibert.tokens.truncation import Cut, OnLong
+from minibert.tokens.truncation import Cut
 
 if TYPE_CHECKING:
-    from minibert.models.bert_model import BertModel, Tokenizer
+    from minibert.models.bert_model import BertModel
+    from minibert.models.hf_tokenizer import Tokenizer
 
-__all__ = ["Transformer"]
-
-logger = logging.getLogger(__name__)
-
-# Arrays that a head makes of a pack.
-Made: TypeAlias = tuple[Array, ...]
+__all__ = ["Batch", "Transformer"]
 
 
-class Head(Protocol):
-    """A pack and its tokens' states (N, D) float32 -> what is wanted of them, on the device too."""
+class Batch(NamedTuple):
+    """Some texts of a list, ready to compute."""
 
-    def __call__(self, pack: Pack, hidden: Array, watch: Watch | None = None) -> Made: ...
+    packs: list[Pack]  # their `order` is that of the whole list
+    is_all: bool  # whether these packs are all there is to compute
+    left_out: list[int]  # the numbers of texts above the maximum length, for on_long="window"
+    cut: Cut  # what the texts lost
 
 
 class Transformer:
@@ -65,20 +59,18 @@ class Transformer:
 
         `reproducible` runs every text by itself, on one thread: a BLAS may round a row in other
         ways where it has other neighbours, and so do sums over the shares of threads. short_inputs
-        lets the first short text make a copy of the weights in tiles, see shares.py. `dtype` is
-        that of the layers, "float32" or on a GPU "float16".
+        lets the first short text make a copy of the weights in tiles, see tensor_parallel.py.
+        `dtype` is that of the layers, "float32" or on a GPU "float16".
 
         Raises CheckpointError, DeviceError or ValueError, as SentenceTransformer does.
         """
         self.settings = settings
-        self.threads = threads
-        self.reproducible = reproducible
-        self.device = find_device(device, dtype)
-        self.dtype = self.device.dtype  # that `to` goes by
-        self._most_tokens: int | None = None  # of a pack, once the device's memory has run out
+        count = thread_count(threads)
+        found = find_device(device, dtype)
+        self.dtype = found.dtype  # that `to` goes by
         self.checkpoint = load_checkpoint(settings.path, settings.config_args)
         self.config: Config = self.checkpoint.config
-        check_device(self.config, self.device.name)
+        check_device(self.config, found.name)
         self.most_tokens = most_tokens(self.config)
         family = FAMILIES[self.config.model_type]
         self.words = load_tokenizer(
@@ -93,22 +85,50 @@ class Transformer:
         )
         self.has_token_types = family.has_token_types
         self.loaded_max_seq_length = self.max_seq_length  # before a program changes it
-        self.short_inputs = short_inputs
-        self._place(self.device)
+        self.scheduler = self._scheduler_on(found, count, reproducible, short_inputs)
 
-    def _place(self, device: Device) -> None:
-        """Put the weights on a device."""
-        self.parameters = put_parameters(self.checkpoint.parameters, device)
-        self._shares = Shares(self.parameters, self.config, self.short_inputs)
+    def _scheduler_on(
+        self, device: Device, threads: int, reproducible: bool, short_inputs: bool
+    ) -> Scheduler:
+        """The weights on a device."""
+        return Scheduler(
+            self.checkpoint.parameters,
+            self.config,
+            device,
+            threads=threads,
+            reproducible=reproducible,
+            short_inputs=short_inputs,
+            model=self.settings.path,
+        )
+
+    @property
+    def device(self) -> Device:
+        """The device on which the model computes."""
+        return self.scheduler.device
+
+    @property
+    def parameters(self) -> Parameters:
+        """The weights, on the device."""
+        return self.scheduler.parameters
+
+    @property
+    def reproducible(self) -> bool:
+        """True where a text has the same bits whatever its neighbours."""
+        return self.scheduler.reproducible
+
+    @property
+    def short_inputs(self) -> bool:
+        """True where short texts may have a second copy of the weights."""
+        return self.scheduler.short_inputs
 
     @property
     def threads(self) -> int:
         """How many cores to use, from 1 to all that there are; None sets all."""
-        return self._threads
+        return self.scheduler.threads
 
     @threads.setter
     def threads(self, threads: int | None) -> None:
-        self._threads = thread_count(threads)
+        self.scheduler.threads = thread_count(threads)
 
     @property
     def max_seq_length(self) -> int:
@@ -142,210 +162,55 @@ class Transformer:
         """
         found = find_device(device, dtype or self.dtype)
         check_device(self.config, found.name)
-        self._place(found)
-        self.device, self.dtype, self._most_tokens = found, found.dtype, None
+        self.scheduler = self._scheduler_on(
+            found, self.threads, self.reproducible, self.short_inputs
+        )
+        self.dtype = found.dtype
 
-    def run(
-        self,
-        texts: Sequence[Text],
-        head: Head,
-        *,
-        limit: int | None,
-        cuts: list[Cut],
-        prompt: str = "",
-        pack_tokens: int | None = None,
-        batch_size: int | None = None,
-        on_long: OnLong = "warn",
-        left_out: list[int] | None = None,
-        reads: Reads | None = None,
-        many: bool = False,
-    ) -> Iterator[tuple[Pack, Made]]:
-        """Run texts through the model: pack by pack, with what `head` made of it, on the host.
+    def prompt_tokens(self, prompt: str) -> int:
+        """Count the tokens that a prompt takes at the beginning of a text, with [CLS].
 
-        `prompt` goes before each text. `cuts` gets what was cut off, for a report at the end. Given
-        `left_out`, texts above the limit are not run, but their numbers are put there. Given
-        `reads`, the head gets the states of these tokens alone, as if each text had just one.
-        `many` says that these are some texts of a corpus: then a lone pack is treated like others,
-        and so is one of fewer texts than the call has.
+        They are counted on the prompt alone, like the reference's, even if it grows together with
+        a text; a special token at its end is not of the prompt.
+        """
+        if not prompt:
+            return 0
+        ids = self.words.rows([prompt], self.limit()).ids[0]
+        return len(ids) - (len(ids) > 0 and int(ids[-1]) in self.words.special_ids)
+
+    def batches(self, texts: Sequence[Text], job: EncodeJob) -> Iterator[Batch]:
+        """Tokenise texts and pack them, some thousand at a time.
 
         Raises ValueError for texts longer than the positions, and for on_long="error".
         """
-        for window in text_windows(texts, len(prompt)):
-            rows = self.words.rows(with_prompt(prompt, texts[window]), limit)
-            if on_long == "error":
-                rows.cut.report(len(texts), limit, on_long)
-            cuts.append(rows.cut)
-            chosen = np.arange(len(rows.ids))
-            if left_out is not None:
-                long = np.array(rows.is_cut)
-                left_out += (window.start + np.flatnonzero(long)).tolist()
-                chosen = np.flatnonzero(~long)
-            ids = [rows.ids[index] for index in chosen]
+        for window in text_windows(texts, len(job.prompt)):
+            rows = self.words.rows(with_prompt(job.prompt, texts[window]), job.max_tokens)
+            if job.on_long == "error":
+                rows.cut.report(len(texts), job.max_tokens, job.on_long)
+            is_left_out = np.array(rows.is_cut, dtype=bool) & (job.on_long == "window")
+            chosen = np.flatnonzero(~is_left_out)
             types = None if rows.types is None else [rows.types[index] for index in chosen]
-            some = many or len(ids) < len(texts)
-            for pack, made in self.run_rows(ids, types, head, pack_tokens, batch_size, reads, some):
-                yield pack._replace(order=window.start + chosen[pack.order]), made
-
-    def run_rows(
-        self,
-        ids: list[IntArray],
-        types: list[IntArray] | None,
-        head: Head,
-        pack_tokens: int | None = None,
-        batch_size: int | None = None,
-        reads: Reads | None = None,
-        many: bool = False,
-    ) -> Iterator[tuple[Pack, Made]]:
-        """Run rows of tokens through the model, several packs at a time.
-
-        `pack_tokens` bounds the tokens of one; None is what suits the device. `many` says that
-        other rows of the same corpus come in other calls: a last pack of a few words is then
-        computed like the others, and makes no tiles.
-
-        Raises CheckpointError for results that hold NaN or infinity, naming what made them so.
-        """
-        for pack, made in self._run_rows(ids, types, head, pack_tokens, batch_size, reads, many):
-            self._check_finite(pack, made, head, reads)
-            yield pack, made
-
-    def _check_finite(self, pack: Pack, made: Made, head: Head, reads: Reads | None) -> None:
-        """Raise CheckpointError for NaN or infinity, which a second look finds the cause of.
-
-        A head may give infinity for texts of which its pooling is left nothing: it shows no rows of
-        these.
-        """
-        if all(map(is_finite, made)):
-            return
-        first, kernels = FirstNotFinite(self.device.take), self.device.kernels
-        with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
-            here = put_pack(pack, self.device)
-            chosen = None if reads is None else reads(pack.lengths)
-            hidden = FAMILIES[self.config.model_type].forward(
-                here, self.parameters, self.config, kernels, watch=first, chosen=chosen
+            of_chosen = self.packs([rows.ids[index] for index in chosen], types, job)
+            yield Batch(
+                [pack._replace(order=window.start + chosen[pack.order]) for pack in of_chosen],
+                job.is_all(len(chosen)),
+                (window.start + np.flatnonzero(is_left_out)).tolist(),
+                rows.cut,
             )
-            if chosen is not None:
-                here = here._replace(lengths=np.ones_like(pack.lengths))
-            again = head(here, hidden, first)
-            if all(is_finite(self.device.take(array)) for array in again):
-                first.step = OTHER_ORDER
-        if first.step:
-            raise first.error(self.settings.path, self.dtype)
 
-    def _run_rows(
-        self,
-        ids: list[IntArray],
-        types: list[IntArray] | None,
-        head: Head,
-        pack_tokens: int | None,
-        batch_size: int | None,
-        reads: Reads | None,
-        many: bool,
-    ) -> Iterator[tuple[Pack, Made]]:
-        """What run_rows gives, unchecked."""
+    def packs(
+        self, ids: list[IntArray], types: list[IntArray] | None, job: EncodeJob
+    ) -> list[Pack]:
+        """Rows of tokens in packs, with the positions that the model's family gives them.
+
+        Raises ValueError for a row with no token or too many, and for what has no embedding.
+        """
         types = types if self.has_token_types else None
         self._check_rows(ids, types)
-        most = 1 if self.reproducible else batch_size
-        pack_tokens = pack_tokens or self.device.pack_tokens
-        if self.device.name != "cpu":
-            yield from self._run_ahead(ids, types, head, pack_tokens, most, reads)
-            return
-        work = self._packs(ids, types, pack_tokens, most)
-        if len(work) <= 1 or self.threads == 1:
-            with one_blas_thread():
-                for pack in work:
-                    yield pack, self._forward(pack, head, reads, alone=len(work) == 1 and not many)
-            return
-        # Many packs share the cores better as one thread a pack (5 to 20 %), and their results do
-        # not depend on how many threads there are.
-        from concurrent.futures import ThreadPoolExecutor
-
-        with one_blas_thread(), ThreadPoolExecutor(self.threads) as workers:
-            try:
-                made = workers.map(lambda pack: self._forward(pack, head, reads), work)
-                yield from zip(work, made, strict=True)
-            finally:  # after an error or Ctrl-C, begin no more of them
-                workers.shutdown(wait=True, cancel_futures=True)
-
-    def watched(self, ids: IntArray, types: IntArray | None, head: Head, watch: Watch) -> Made:
-        """Run one row of tokens in this thread and show every step: what `head` makes of it.
-
-        All arrays are the device's; those that `watch` gets the next step may overwrite.
-        """
-        of_one = [types] if types is not None and self.has_token_types else None
-        self._check_rows([ids], of_one)
-        (pack,) = self._packs([ids], of_one, len(ids), None)
-        with one_blas_thread():
-            with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
-                here = put_pack(pack, self.device)
-                kernels = self.device.kernels
-                hidden = FAMILIES[self.config.model_type].forward(
-                    here, self.parameters, self.config, kernels, watch=watch
-                )
-                made = head(here, hidden)
-            self._check_finite(pack, tuple(map(self.device.take, made)), head, None)
-            return made
-
-    def _run_ahead(
-        self,
-        ids: list[IntArray],
-        types: list[IntArray] | None,
-        head: Head,
-        pack_tokens: int,
-        most: int | None,
-        reads: Reads | None,
-    ) -> Iterator[tuple[Pack, Made]]:
-        """Run packs on a GPU, each given to it before the results of the one before are waited for.
-
-        Where its memory runs out, the rest goes on in packs of half as many tokens, and so does
-        every later call. Raises DeviceError where one text alone is too much.
-        """
-        work = self._packs(ids, types, pack_tokens, most)[::-1]
-        before: tuple[Pack, list[Callable[[], Array]]] | None = None
-        while work:
-            pack = work.pop()
-            texts, limit = len(pack.lengths), self._most_tokens or pack_tokens
-            if len(pack.ids) > limit and texts > 1:
-                work += reversed(list(split(pack, limit)))
-                continue
-            begun = self._begin(pack, head, reads)
-            if before:
-                yield before[0], tuple(finish() for finish in before[1])
-            before = None if begun is None else (pack, begun)
-            if begun is None:
-                self._most_tokens = self._fewer_tokens(pack)
-                work.append(pack)
-        if before:
-            yield before[0], tuple(finish() for finish in before[1])
-
-    def _begin(
-        self, pack: Pack, head: Head, reads: Reads | None
-    ) -> list[Callable[[], Array]] | None:
-        """Give a GPU a pack and what is to be brought from it; None where its memory runs out."""
-        try:
-            return [self.device.begin_to_take(made) for made in self._forward(pack, head, reads)]
-        except self.device.out_of_memory:
-            return None  # not tried again here: the error holds on to arrays that are in the way
-
-    def _fewer_tokens(self, pack: Pack) -> int:
-        """Half the tokens of a pack that was too large, and a word about it."""
-        tokens, texts = len(pack.ids), len(pack.lengths)
-        if texts == 1:
-            raise DeviceError(
-                f"device {self.device.name!r}: one text of {tokens} tokens is more than the GPU's "
-                "memory has room for. Set a smaller max_seq_length, or use 'cpu'."
-            )
-        logger.warning(
-            "The memory of %s has no room for %d tokens at a time; going on with pack_tokens=%d.",
-            self.device.name, tokens, tokens // 2,
-        )  # fmt: skip
-        return tokens // 2
-
-    def _packs(
-        self, ids: list[IntArray], types: list[IntArray] | None, pack_tokens: int, most: int | None
-    ) -> list[Pack]:
-        """Rows of tokens in packs, with the positions that the model's family gives them."""
         positions = [positions_of(row, self.config) for row in ids]
-        return list(packs(ids, pack_tokens, most, positions=positions, token_types=types))
+        pack_tokens = job.pack_tokens or self.device.pack_tokens
+        most_texts = 1 if self.reproducible else job.batch_size
+        return list(packs(ids, pack_tokens, most_texts, positions=positions, token_types=types))
 
     def _check_rows(self, ids: list[IntArray], types: list[IntArray] | None) -> None:
         """Raise ValueError for a row with no token or too many, and for what has no embedding."""
@@ -370,33 +235,13 @@ class Transformer:
                 "This model has one token type, so it cannot tell a pair's texts apart."
             )
 
-    def _forward(self, pack: Pack, head: Head, reads: Reads | None, alone: bool = False) -> Made:
-        """What a head makes of one pack, which may be all that there is to compute."""
-        chosen = None if reads is None else reads(pack.lengths)
-        with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
-            hidden = self._hidden_states(put_pack(pack, self.device), chosen, alone)
-            if chosen is not None:
-                pack = pack._replace(lengths=np.ones_like(pack.lengths))
-            return head(pack, hidden)
-
-    def _hidden_states(self, pack: Pack, chosen: IntArray | None, alone: bool) -> Array:
-        """The states of a pack, (N, D), or of the chosen tokens, (S, D)."""
-        kernels = self.device.kernels
-        if self.device.name != "cpu":
-            return FAMILIES[self.config.model_type].forward(
-                pack, self.parameters, self.config, kernels, chosen=chosen
-            )
-        # Whatever changes rounding must not depend on what else there is to compute.
-        threads = self.threads if alone and not self.reproducible else 1
-        short = alone or self.reproducible
-        return self._shares.compute(pack, kernels, chosen, threads, short)
-
-    # What programs written for sentence-transformers ask the first module for.
+    # What programs written for sentence-transformers ask the first module for. Imported late:
+    # few programs ask, and the others start sooner.
 
     @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer under transformers' names."""
-        from minibert.models.bert_model import Tokenizer
+        from minibert.models.hf_tokenizer import Tokenizer
 
         return Tokenizer(self.words)
 

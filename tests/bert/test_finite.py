@@ -1,19 +1,16 @@
 """A model whose numbers overflow: an error that names the first step, and no NaN for an answer."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from golden_files import GOLDEN, copy_of, spoil
 from safetensors.numpy import load_file, save_file
 
 from minibert import BertForMaskedLM, BertModel, CheckpointError, CrossEncoder, SentenceTransformer
-from minibert.bert.families import FAMILIES
-from minibert.bert.forward import hidden_states
 from minibert.commands import cli
 from minibert.corpus.build import build
 from minibert.corpus.corpus import Corpus
-from minibert.documents import Document
+from minibert.documents.reading import Document
+from minibert.models.scheduler import Scheduler
 
 TEXTS = ["the cat sat on a mat", "a dog", "", "London"]
 NAMES = {
@@ -156,23 +153,22 @@ def test_the_largest_of_nothing_stays_minus_infinity(tmp_path, edit):
 
 
 def test_a_model_that_is_well_is_run_once(monkeypatch):
-    def unwatched(*arguments, watch=None, **named):
-        assert watch is None  # or it would be run again
-        return hidden_states(*arguments, **named)
+    def again(*arguments):
+        raise AssertionError("run again")
 
-    monkeypatch.setitem(FAMILIES, "bert", replace(FAMILIES["bert"], forward=unwatched))
+    monkeypatch.setattr("minibert.models.scheduler.FirstNotFinite", again)
     assert SentenceTransformer(GOLDEN / "gelu").encode(TEXTS).shape == (4, 20)
 
 
 def test_sums_that_overflow_in_one_order_alone_are_not_finite_either(monkeypatch):
-    model = SentenceTransformer(GOLDEN / "gelu")
-    monkeypatch.setattr(
-        type(model.transformer),
-        "_forward",
-        lambda self, pack, *_, **__: (np.full((len(pack.lengths), 20), np.inf),),
-    )
+    model, compute = SentenceTransformer(GOLDEN / "gelu"), Scheduler._compute
+
+    def overflowing(*arguments, watch=None, **named):
+        results = compute(*arguments, watch=watch, **named)
+        return results if watch else tuple(np.full_like(array, np.inf) for array in results)
+
+    monkeypatch.setattr(Scheduler, "_compute", overflowing)
     with pytest.raises(CheckpointError, match="the sum of several threads was the first"):
         model.encode(TEXTS)
-    monkeypatch.setattr("minibert.models.bert_model.is_finite", lambda array: False)
     with pytest.raises(CheckpointError, match="the sum of several threads was the first"):
         BertModel.from_pretrained(GOLDEN / "gelu")([[2, 5, 3]])

@@ -35,12 +35,12 @@ def test_the_last_layer_for_some_tokens_is_the_last_layer_s(model, reads):
 def test_a_head_that_reads_one_token_is_given_no_other(model):
     shapes = []
 
-    def head(pack, hidden):
+    def head(pack, hidden, watch):
         shapes.append((hidden.shape, pack.lengths.tolist()))
-        return hidden
+        return (hidden,)
 
-    texts = ["the cat sat", "a dog"]
-    list(model.transformer.run(texts, head, limit=41, cuts=[], reads=firsts))
+    (pack,) = [pack_of(model, ["the cat sat", "a dog"])]
+    list(model.transformer.scheduler.run([pack], head, firsts, is_all=True))
     assert shapes == [((2, 20), [1, 1])]
 
 

@@ -314,14 +314,14 @@ def minilm(minilm_folder):
     reproducible=st.booleans(),
 )
 def test_every_path_gives_the_same_vector(minilm, words, others, threads, tiles, reproducible):
-    text, transformer = " ".join(words), minilm.transformer
+    text, scheduler = " ".join(words), minilm.transformer.scheduler
     expected = minilm.encode([text, *others])[0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CORES, "_free", threading.BoundedSemaphore(12))
         patch.setattr(shares, "WORTH_MEETING", 1)
         patch.setattr(shares, "has_small_products", lambda: tiles)
-        patch.setattr(transformer, "_threads", threads)
-        patch.setattr(transformer, "reproducible", reproducible)
+        patch.setattr(scheduler, "threads", threads)
+        patch.setattr(scheduler, "reproducible", reproducible)
         alone = minilm.encode(text)
     np.testing.assert_allclose(alone, expected, rtol=0, atol=2e-6)
 

@@ -32,6 +32,7 @@ from minibert.corpus.corpus import Corpus
 from minibert.corpus.manifest import read_manifest, write_manifest
 from minibert.documents.reading import Document, read_documents
 from minibert.errors import CorpusError, OutputError
+from minibert.models import encoding
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8", "binary"])
@@ -81,10 +82,13 @@ def test_a_stopped_build_goes_on_and_encodes_nothing_twice(folder, tmp_path, mod
     stop_after(folder, model, 5)
     assert len(Corpus(folder)) == 3
     assert not Corpus(folder).manifest.complete
-    seen, encoded = [], model.encoded
-    monkeypatch.setattr(
-        model, "encoded", lambda texts, *rest: seen.extend(texts) or encoded(texts, *rest)
-    )
+    seen, vectors = [], encoding.vectors
+
+    def seeing(model, texts, *rest):
+        seen.extend(texts)
+        return vectors(model, texts, *rest)
+
+    monkeypatch.setattr(encoding, "vectors", seeing)
     _, new = build(folder, documents(), model, **SMALL)
     assert seen == TEXTS[3:]
     assert new == 4
@@ -160,14 +164,14 @@ def test_half_of_a_surrogate_pair_is_refused_with_its_line(run, folder):
 
 
 def test_a_vector_that_is_not_finite_is_not_written(folder, model, monkeypatch):
-    encoded = model.encoded
+    vectors = encoding.vectors
 
     def broken(*arguments):
-        vectors, cut = encoded(*arguments)
-        vectors[1, 2] = np.nan
-        return vectors, cut
+        found, cut = vectors(*arguments)
+        found[1, 2] = np.nan
+        return found, cut
 
-    monkeypatch.setattr(model, "encoded", broken)
+    monkeypatch.setattr(encoding, "vectors", broken)
     with pytest.raises(ValueError, match="list, line 2: the vector of 'd1' is not finite"):
         build(folder, documents(), model)
     assert len(Corpus(folder)) == 0

@@ -15,6 +15,7 @@ from minibert.corpus.build import build
 from minibert.documents.reading import Document
 from minibert.errors import CheckpointError, CorpusError, DeviceError
 from minibert.kernels.devices import find_device
+from minibert.models.scheduler import Scheduler
 from minibert.pooling.modes import POOLINGS
 
 MODELS = ["gelu", "gelu_new", "large_epsilon", "relu", "silu"]
@@ -223,11 +224,11 @@ def test_threads_may_share_a_model_on_a_gpu(install, texts, device):
 def test_the_next_pack_is_begun_before_the_one_before_it_is_waited_for(cupy, texts, monkeypatch):
     model = SentenceTransformer(GOLDEN / "gelu", device="cuda", on_long="ignore")
     events = []
-    forward, wait = type(model.transformer)._forward, cupy.cuda.Event.synchronize
+    compute, wait = Scheduler._compute, cupy.cuda.Event.synchronize
     monkeypatch.setattr(
-        type(model.transformer),
-        "_forward",
-        lambda *arguments: (events.append("begin"), forward(*arguments))[1],
+        Scheduler,
+        "_compute",
+        lambda *arguments, **named: (events.append("begin"), compute(*arguments, **named))[1],
     )
     monkeypatch.setattr(
         cupy.cuda.Event, "synchronize", lambda event: (events.append("wait"), wait(event))[1]
@@ -243,7 +244,8 @@ def test_the_next_pack_is_begun_before_the_one_before_it_is_waited_for(cupy, tex
 def test_a_pack_is_as_large_as_suits_the_device_unless_the_caller_says(cupy, texts):
     model = SentenceTransformer(GOLDEN / "gelu", device="cuda", on_long="ignore")
     assert model.transformer.device.pack_tokens == 16 * find_device("cpu").pack_tokens
-    model.transformer.device = dataclasses.replace(model.transformer.device, pack_tokens=1000)
+    scheduler = model.transformer.scheduler
+    scheduler.device = dataclasses.replace(scheduler.device, pack_tokens=1000)
     for budget, several in ((None, False), (30, True)):
         cupy_stand_in.COUNTS.clear()
         model.encode(texts, pack_tokens=budget)

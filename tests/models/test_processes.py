@@ -274,16 +274,17 @@ class Held:
             raise DeviceError("no such device")
         self.seen.append(device)
 
-    def work(self, chunk, more, advance):
-        advance(len(chunk))
-        return [*self.seen, *chunk, more]
+
+def work(held, chunk, more, advance):
+    advance(len(chunk))
+    return [*held.seen, *chunk, more]
 
 
 class Places(list):
     get = list.pop
 
 
-def test_a_process_holds_its_copy_and_runs_methods_of_it():
+def test_a_process_holds_its_copy_and_runs_functions_of_it():
     before = signal.getsignal(signal.SIGINT)
     recipe = Recipe(Held, ("made",), ())
     barrier, stopping = threading.Barrier(1), threading.Event()
@@ -291,10 +292,10 @@ def test_a_process_holds_its_copy_and_runs_methods_of_it():
         hold(recipe, Places(["cpu"]), 3, barrier, stopping)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         assert check() == os.getpid()
-        assert call("work", [1, 2], ("x",)) == ["made", 3, "cpu", 1, 2, "x"]
+        assert call(work, [1, 2], ("x",)) == ["made", 3, "cpu", 1, 2, "x"]
         stopping.set()
         with pytest.raises(StoppedError):
-            call("work", [1, 2], ("x",))
+            call(work, [1, 2], ("x",))
         hold(recipe, Places(["broken"]), 3, barrier, stopping)
         with pytest.raises(DeviceError, match="no such device"):
             check()

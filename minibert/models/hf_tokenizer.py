@@ -1,0 +1,215 @@
+"""The tokenizer under transformers' names: texts -> padded ids, and pieces and ids into each other.
+
+No model here, and no way to tokenise of its own: that is `tokens/`. Start at Tokenizer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from minibert.bert.families import FAMILIES, most_tokens
+from minibert.bert.load import read_config
+from minibert.checkpoint.hub import find_model
+from minibert.common.arguments import check_counts
+from minibert.common.json_files import read_json
+from minibert.models.bert_model import pad_rows
+from minibert.tokens.classes import SPECIAL_NAMES
+from minibert.tokens.load import load_tokenizer
+from minibert.tokens.special_tokens import encodings_of
+from minibert.tokens.texts import Text, check_texts, listed, no_list, single_texts
+from minibert.tokens.tokenizer import TextTokenizer
+
+__all__ = ["Tokenizer"]
+
+
+class Tokenizer:
+    """Texts -> padded ids, and pieces and ids into each other, under transformers' names.
+
+    `cls_token`, `cls_token_id` and so on are there for every special token of the folder.
+    """
+
+    def __init__(self, words: TextTokenizer) -> None:
+        self._words = words
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model_name_or_path: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        cache_dir: str | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+    ) -> Tokenizer:
+        """Load the tokenizer of a folder or of a model of the hub.
+
+        Raises as SentenceTransformer's constructor does.
+        """
+        folder = find_model(
+            model_name_or_path,
+            revision=revision,
+            cache_folder=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+        )
+        config = read_config(read_json(folder / "config.json", dict), folder / "config.json")
+        return cls(
+            load_tokenizer(
+                folder,
+                vocab_size=config.vocab_size,
+                most_tokens=most_tokens(config),
+                default_class=FAMILIES[config.model_type].tokenizer,
+                names_class=FAMILIES[config.model_type].names_tokenizer,
+            )
+        )
+
+    def __call__(
+        self,
+        text: str | Sequence[Any],
+        text_pair: str | Sequence[str] | None = None,
+        *,
+        add_special_tokens: bool = True,
+        padding: bool | str = False,
+        truncation: bool | str = False,
+        max_length: int | None = None,
+        padding_side: str | None = None,
+        return_tensors: str | None = None,
+    ) -> dict[str, Any]:
+        """Tokenise S texts, or pairs: -> input_ids, token_type_ids, attention_mask, (S, T) int64.
+
+        padding is True or "longest" for the longest text's length, "max_length" for max_length,
+        False for none, which then needs texts of one length. truncation=True or "longest_first"
+        cuts at max_length, by default the model's. return_tensors="np" gives arrays, None lists.
+
+        Raises TypeError or ValueError for what is no text, and for any other value.
+        """
+        check_counts(max_length=max_length)
+        if return_tensors not in (None, "np"):
+            raise ValueError(
+                f'return_tensors is {return_tensors!r}; minibert makes NumPy arrays: pass "np".'
+            )
+        if padding not in (True, False, "longest", "max_length", "do_not_pad"):
+            raise ValueError(f'padding is {padding!r}; expected True, False or "max_length".')
+        if truncation not in (True, False, "longest_first", "do_not_truncate"):
+            raise ValueError(f"truncation is {truncation!r}; expected True or False.")
+        side = padding_side or self.padding_side
+        if side not in ("left", "right"):
+            raise ValueError(f'padding_side is {side!r}; expected "left" or "right".')
+        single = isinstance(text, str)
+        texts = check_texts([text] if single else listed(text, "The tokenizer"))
+        if text_pair is not None:
+            seconds = [text_pair] if isinstance(text_pair, str) else listed(text_pair, "text_pair")
+            texts = paired(texts, seconds)
+        longest = max_length or self.model_max_length
+        cuts = truncation in (True, "longest_first")
+        rows = self._words.rows(texts, longest if cuts else None, special=add_special_tokens)
+        ragged = len({len(row) for row in rows.ids}) > 1
+        if padding in (False, "do_not_pad") and ragged:
+            if return_tensors == "np":
+                raise ValueError("The texts have different lengths; pass padding=True.")
+            # Each by itself needs no padding.
+            alone = [
+                pad_rows(rows._replace(ids=[ids], types=types and [types[n]]), self._words)
+                for types in [rows.types]
+                for n, ids in enumerate(rows.ids)
+            ]
+            return {name: [array[name][0].tolist() for array in alone] for name in alone[0]}
+        width = longest if padding == "max_length" else 0
+        arrays = pad_rows(rows, self._words, width, side)
+        if return_tensors == "np":
+            return arrays
+        return {name: a[0].tolist() if single else a.tolist() for name, a in arrays.items()}
+
+    def encode(self, text: str, text_pair: str | None = None, **arguments: Any) -> list[int]:
+        """The ids of one text, or of a pair; the arguments are those of a call."""
+        ids: list[int] = self(text, text_pair, **arguments)["input_ids"]
+        return ids
+
+    def tokenize(self, text: str) -> list[str]:
+        """The pieces of a text, without special tokens."""
+        if not isinstance(text, str):
+            raise no_list(text, "tokenize()", "a str")
+        (encoding,) = encodings_of(
+            self._words.backend.encode_batch, single_texts(text, "tokenize()")
+        )
+        return list(encoding.tokens)
+
+    def decode(self, token_ids: ArrayLike, skip_special_tokens: bool = False) -> str:
+        """The text of some ids, as near as pieces tell it."""
+        ids = list_of_ids(token_ids)
+        return self._words.backend.decode(ids, skip_special_tokens=skip_special_tokens)
+
+    def convert_ids_to_tokens(self, ids: Any) -> Any:
+        """The piece of an id, or a list for a list; None where an id has no piece."""
+        pieces = [self._words.backend.id_to_token(id) for id in list_of_ids(ids)]
+        return pieces[0] if isinstance(ids, int | np.integer) else pieces
+
+    def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> Any:
+        """The id of a piece, or a list for a list; the unknown word's where there is none."""
+        backend, ids = self._words.backend, []
+        for token in single_texts(tokens, "convert_tokens_to_ids()"):
+            id = backend.token_to_id(token)
+            unknown = self._words.special_tokens.get("unk_token", "")
+            ids.append(backend.token_to_id(unknown) if id is None else id)
+        return ids[0] if isinstance(tokens, str) else ids
+
+    def get_vocab(self) -> dict[str, int]:
+        """Every piece with its id, added ones among them."""
+        return self._words.backend.get_vocab(with_added_tokens=True)
+
+    @property
+    def vocab_size(self) -> int:
+        """How many pieces there are, without added ones."""
+        return self._words.backend.get_vocab_size(with_added_tokens=False)
+
+    def __len__(self) -> int:
+        return self._words.backend.get_vocab_size(with_added_tokens=True)
+
+    @property
+    def model_max_length(self) -> int:
+        """The most tokens of a text, special ones among them."""
+        return self._words.max_length
+
+    @property
+    def padding_side(self) -> str:
+        """Where padding stands: "left" or "right"."""
+        return self._words.padding_side
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """The ids of the special tokens."""
+        return list(self._words.special_ids)
+
+    def __getattr__(self, name: str) -> Any:
+        """cls_token, cls_token_id and so on; None for a special token that the folder lacks."""
+        token = name.removesuffix("_id")
+        if not token.endswith("_token") or token not in SPECIAL_NAMES:
+            raise AttributeError(f"Tokenizer has no attribute {name!r}")
+        text = self._words.special_tokens.get(token)
+        return self.convert_tokens_to_ids(text) if name.endswith("_id") and text else text
+
+
+def list_of_ids(given: Any) -> list[int]:
+    """An id, or several in a list or an array, as a list; ValueError for what are none."""
+    is_list = isinstance(given, Iterable) and not isinstance(given, str)
+    ids = np.atleast_1d(given) if isinstance(given, np.ndarray) else given if is_list else [given]
+    ids = list(ids)
+    # The library counts in 32 bits.
+    if not all(isinstance(id, int | np.integer) and 0 <= id < 1 << 32 for id in ids):
+        raise ValueError(
+            f"The ids are {given!r:.80}; expected whole numbers from 0 up, an id or a list of them."
+        )
+    return [int(id) for id in ids]
+
+
+def paired(texts: Sequence[Text], seconds: Sequence[Any]) -> list[Text]:
+    """Texts with their second ones."""
+    if len(texts) != len(seconds) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"There are {len(texts)} texts and {len(seconds)} second ones.")
+    pairs: list[Any] = list(zip(texts, check_texts(seconds), strict=True))
+    return pairs

@@ -1,0 +1,236 @@
+"""Packs -> what a head makes of their hidden states: in place, in threads, or ahead on a GPU.
+
+All models run their packs here. No texts, no tokens, no order of texts: it yields a pack with its
+results, on the host and looked through for NaN, and fills nobody's arrays. Start at Scheduler.run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+from minibert.bert.families import FAMILIES
+from minibert.bert.finite import OTHER_ORDER, FirstNotFinite
+from minibert.bert.hook import Watch
+from minibert.bert.packs import Pack, split
+from minibert.bert.parameters import Config, Parameters
+from minibert.bert.placement import put_pack, put_parameters
+from minibert.bert.tensor_parallel import Shares
+from minibert.common.arrays import Array
+from minibert.common.safetensors_files import is_finite
+from minibert.errors import DeviceError
+from minibert.kernels.cores import one_blas_thread
+from minibert.kernels.devices import Device
+from minibert.pooling.modes import Reads
+
+__all__ = ["Head", "Results", "Scheduler"]
+
+logger = logging.getLogger(__name__)
+
+# Arrays that a head makes of a pack.
+Results: TypeAlias = tuple[Array, ...]
+# Waits for the results of a GPU: one function an array.
+Waiting: TypeAlias = list[Callable[[], Array]]
+
+
+class Head(Protocol):
+    """A pack and its tokens' states (N, D) float32 -> what is wanted of them, on the device too.
+
+    `watch`, if any, is shown each step.
+    """
+
+    def __call__(self, pack: Pack, hidden: Array, watch: Watch | None) -> Results: ...
+
+
+class Scheduler:
+    """A BERT on a device, ready to compute packs. Threads may share one."""
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        config: Config,
+        device: Device,
+        *,
+        threads: int,
+        reproducible: bool = False,
+        short_inputs: bool = True,
+        model: object = "This model",
+    ) -> None:
+        """Put the parameters on the device.
+
+        `reproducible` runs every pack on one thread, as if it were alone; the packs must hold one
+        text each. `short_inputs` lets the first short pack make a copy of the weights in tiles, see
+        tensor_parallel.py. `model` is what errors call it: the folder of the weights.
+
+        Raises DeviceError for parameters that do not fit the device.
+        """
+        self.config = config
+        self.device = device
+        self.threads = threads
+        self.reproducible = reproducible
+        self.short_inputs = short_inputs
+        self.parameters = put_parameters(parameters, device)
+        self._shares = Shares(self.parameters, config, short_inputs)
+        self._model = model
+        self._most_tokens: int | None = None  # of a pack, once the device's memory has run out
+
+    def run(
+        self, packs: list[Pack], head: Head, reads: Reads | None = None, *, is_all: bool
+    ) -> Iterator[tuple[Pack, Results]]:
+        """Compute packs: each with what the head makes of it, on the host.
+
+        Given `reads`, the head gets the states of these tokens alone, as if each text had just one.
+        `is_all` says that these packs are all there is to compute, so that a lone one may have all
+        threads, and tiles: whatever changes rounding must not depend on what else is computed.
+
+        Raises CheckpointError for results that hold NaN or infinity, naming what made them so.
+        """
+        compute = partial(self._compute, head=head, reads=reads)
+        if self.device.name != "cpu":
+            computed = self._ahead(packs, compute)
+        elif len(packs) > 1 and self.threads > 1:
+            computed = self._in_threads(packs, compute)
+        else:
+            is_lone = is_all and len(packs) == 1
+            with one_blas_thread():
+                for pack in packs:
+                    results = self._compute(pack, head, reads, is_lone)
+                    self._check_finite(pack, results, compute)
+                    yield pack, results
+            return
+        for pack, results in computed:
+            self._check_finite(pack, results, compute)
+            yield pack, results
+
+    def watched(self, pack: Pack, head: Head, watch: Watch) -> Results:
+        """Compute one pack in this thread and show every step: what the head makes of it.
+
+        All arrays are the device's; those that `watch` gets the next step may overwrite.
+        """
+        with one_blas_thread():
+            results = self._compute(pack, head, None, watch=watch)
+            on_host = tuple(map(self.device.take, results))
+            self._check_finite(pack, on_host, partial(self._compute, head=head, reads=None))
+            return results
+
+    def follow(self, rows: Array, modules: Callable[[Array, Watch], Array]) -> Array:
+        """Apply what comes after a head to rows of the host, on the device: rows of the host.
+
+        Raises CheckpointError as `run` does.
+        """
+        first = FirstNotFinite(self.device.take)
+        with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
+            found = self.device.take(modules(self.device.put(rows), first))
+        if first.step:
+            raise first.error(self._model)
+        return found
+
+    def _in_threads(
+        self, packs: list[Pack], compute: Callable[[Pack], Results]
+    ) -> Iterator[tuple[Pack, Results]]:
+        """Compute packs on a CPU, a thread each.
+
+        They share the cores better so than as one pack in several threads (5 to 20 %), and their
+        results do not depend on how many threads there are.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        with one_blas_thread(), ThreadPoolExecutor(self.threads) as workers:
+            try:
+                yield from zip(packs, workers.map(compute, packs), strict=True)
+            finally:  # after an error or Ctrl-C, begin no more of them
+                workers.shutdown(wait=True, cancel_futures=True)
+
+    def _ahead(
+        self, packs: list[Pack], compute: Callable[[Pack], Results]
+    ) -> Iterator[tuple[Pack, Results]]:
+        """Compute packs on a GPU, each given to it before the results of the one before are there.
+
+        Where its memory runs out, the rest goes on in packs of half as many tokens, and so does
+        every later call. Raises DeviceError where one text alone is too much.
+        """
+        work = packs[::-1]
+        before: tuple[Pack, Waiting] | None = None
+        while work:
+            pack = work.pop()
+            limit = self._most_tokens or len(pack.ids)
+            if len(pack.ids) > limit and len(pack.lengths) > 1:
+                work += reversed(list(split(pack, limit)))
+                continue
+            begun = self._begin(pack, compute)
+            if before:
+                yield before[0], tuple(finish() for finish in before[1])
+            before = None if begun is None else (pack, begun)
+            if begun is None:
+                self._most_tokens = self._fewer_tokens(pack)
+                work.append(pack)
+        if before:
+            yield before[0], tuple(finish() for finish in before[1])
+
+    def _begin(self, pack: Pack, compute: Callable[[Pack], Results]) -> Waiting | None:
+        """Give a GPU a pack and what is to be brought from it; None where its memory runs out."""
+        try:
+            return [self.device.begin_to_take(array) for array in compute(pack)]
+        except self.device.out_of_memory:
+            return None  # not tried again here: the error holds on to arrays that are in the way
+
+    def _fewer_tokens(self, pack: Pack) -> int:
+        """Half the tokens of a pack that was too large, and a word about it."""
+        tokens, texts = len(pack.ids), len(pack.lengths)
+        if texts == 1:
+            raise DeviceError(
+                f"device {self.device.name!r}: one text of {tokens} tokens is more than the GPU's "
+                "memory has room for. Set a smaller max_seq_length, or use 'cpu'."
+            )
+        logger.warning(
+            "The memory of %s has no room for %d tokens at a time; going on with pack_tokens=%d.",
+            self.device.name, tokens, tokens // 2,
+        )  # fmt: skip
+        return tokens // 2
+
+    def _compute(
+        self,
+        pack: Pack,
+        head: Head,
+        reads: Reads | None,
+        is_lone: bool = False,
+        watch: Watch | None = None,
+    ) -> Results:
+        """Compute one pack, which may be all that there is: what the head makes, on the device."""
+        kernels = self.device.kernels
+        chosen = None if reads is None else reads(pack.lengths)
+        with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
+            here = put_pack(pack, self.device)
+            if watch or self.device.name != "cpu":
+                hidden = FAMILIES[self.config.model_type].forward(
+                    here, self.parameters, self.config, kernels, watch=watch, chosen=chosen
+                )
+                if watch:
+                    watch("the last norm", hidden)  # a ModernBERT's, which no layer shows
+            else:
+                threads = self.threads if is_lone and not self.reproducible else 1
+                has_tiles = is_lone or self.reproducible
+                hidden = self._shares.compute(here, kernels, chosen, threads, has_tiles)
+            if chosen is not None:
+                pack = pack._replace(lengths=np.ones_like(pack.lengths))
+            return head(pack, hidden, watch)
+
+    def _check_finite(self, pack: Pack, results: Results, compute: Callable[..., Results]) -> None:
+        """Raise CheckpointError for NaN or infinity, which a second look finds the cause of.
+
+        A head may give infinity for texts of which its pooling is left nothing: it shows no rows of
+        these.
+        """
+        if all(map(is_finite, results)):
+            return
+        first = FirstNotFinite(self.device.take)
+        again = compute(pack, watch=first)
+        with self.device.active():
+            if all(is_finite(self.device.take(array)) for array in again):
+                first.step = OTHER_ORDER
+        if first.step:
+            raise first.error(self._model, self.device.dtype)
