@@ -28,7 +28,6 @@ from minibert.models.model import Model
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.quantization import Precision, check_precision
 from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of, with_prompt
-from minibert.tokens.tokenizer import Tokens
 from minibert.tokens.truncation import OnLong, check_on_long
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ LOADED = {
     *("minibert", "minibert.errors"),
     *("minibert.models", "minibert.models.model", "minibert.models.sentence_transformer"),
     *("minibert.checkpoint", "minibert.checkpoint.metric"),
-    *("minibert.scoring", "minibert.scoring.quantization", "minibert.scoring.similarity"),
-    *("minibert.tokens", "minibert.tokens.tokenizer"),
-    *("minibert.kernels", "minibert.kernels.cpu", "minibert.kernels.protocol"),
-    *("minibert.bert", "minibert.bert.packs"),
+    *("minibert.scoring", "minibert.scoring.metrics", "minibert.scoring.quantization"),
+    *("minibert.scoring.similarity", "minibert.tokens", "minibert.tokens.texts"),
+    *("minibert.tokens.truncation", "minibert.kernels", "minibert.kernels.activations"),
+    *("minibert.kernels.cpu", "minibert.kernels.protocol", "minibert.kernels.segments"),
     *("minibert.common", "minibert.common.arguments", "minibert.common.arrays"),
-    *("minibert.common.json_files", "minibert.common.progress"),
+    *("minibert.common.progress",),
 }
 
 
