@@ -3,6 +3,7 @@
 In reading order:
 - packs: texts end to end, no padding
 - parameters: the sizes and the tensors of a model
+- hook: a forward pass and its hook, which is shown the arrays of every step
 - forward: the forward pass of BERT
 - rotary: that of ModernBERT and NomicBERT
 - families: a row a family: its forward pass, its tensors, its config.json, its positions

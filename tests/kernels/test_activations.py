@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
+from minibert import SentenceTransformer
+from minibert.errors import CheckpointError
 from minibert.kernels import cpu as kernels
 from minibert.kernels.activations import ACTIVATIONS, TORCH_CLASSES, torch_activation
 
@@ -55,3 +58,28 @@ def test_every_name_computes_what_it_says(names, at_3, at_minus_3):
 
 def test_the_table_above_has_every_name():
     assert ACTIVATIONS.keys() == {name for names, *_ in VALUES for name in names}
+
+
+def half(kernels, x, bias=None):
+    kernels.add_(x, bias)
+    x *= 0.5
+
+
+def test_an_activation_from_outside_is_one_row(folder, edit, monkeypatch, texts):
+    """Half of each number is the same as half of the weights that take it, to the last bit."""
+    edit(folder / "config.json", hidden_act="linear")
+    tensors = load_file(folder / "model.safetensors")
+    halved = {
+        name: tensor * np.float32(0.5 if name.endswith(".output.dense.weight") and
+                                  "attention" not in name else 1)
+        for name, tensor in tensors.items()
+    }  # fmt: skip
+    save_file(halved, folder / "model.safetensors")
+    expected = SentenceTransformer(folder, on_long="ignore").encode(texts)
+    save_file(tensors, folder / "model.safetensors")
+    edit(folder / "config.json", hidden_act="half")
+    with pytest.raises(CheckpointError, match="hidden_act is 'half'; minibert computes gelu"):
+        SentenceTransformer(folder)
+    monkeypatch.setitem(ACTIVATIONS, "half", half)
+    found = SentenceTransformer(folder, on_long="ignore").encode(texts)
+    np.testing.assert_array_equal(found, expected)

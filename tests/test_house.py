@@ -1,0 +1,64 @@
+"""How the package is cut: small modules, short functions, and no module in a circle of imports."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import minibert
+
+PACKAGE = Path(minibert.__file__).parent
+FILES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+}
+MOST_LINES_OF_A_MODULE, MOST_LINES_OF_A_FUNCTION, MOST_MODULES_AT_THE_ROOT = 500, 60, 14
+
+
+def imported_by(path):
+    """The modules of ours that a file imports: at its top, late and for types."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in FILES)
+        elif isinstance(node, ast.ImportFrom) and node.module in FILES:
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in FILES else node.module for name in inside)
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_is_read_in_one_sitting(module):
+    assert len(FILES[module].read_text(encoding="utf-8").splitlines()) <= MOST_LINES_OF_A_MODULE
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_function_does_one_thing(module):
+    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
+    lengths = {
+        node.name: node.end_lineno - node.lineno + 1
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    }
+    long = {name: length for name, length in lengths.items() if length > MOST_LINES_OF_A_FUNCTION}
+    assert long == {}
+
+
+def test_few_modules_stand_at_the_root():
+    assert len(list(PACKAGE.glob("*.py"))) <= MOST_MODULES_AT_THE_ROOT
+
+
+def test_no_module_imports_in_a_circle():
+    """The root is left out: its names are for users, and loaded when they are asked for."""
+    graph = {name: set(imported_by(path)) for name, path in FILES.items() if name != "minibert"}
+    for name, needs in graph.items():
+        needs -= {name, "minibert"}
+    TopologicalSorter(graph).prepare()  # raises CycleError, with the circle
+
+
+def test_every_folder_says_what_it_holds_and_in_which_order():
+    """Its files are named in its docstring, each in a line of its own that says more."""
+    for path in PACKAGE.glob("*/__init__.py"):
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        files = {file.stem for file in path.parent.glob("*.py")} - {"__init__"}
+        unnamed = {name for name in files if name not in docstring}
+        assert unnamed == set(), path
