@@ -27,30 +27,8 @@ from minibert.kernels.cores import available_threads, one_blas_thread
 from minibert.kernels.devices import Device, find_device
 from minibert.models.model_output import BertOutput, Refused
 from minibert.models.scheduler import Scheduler
-from minibert.tokens.tokenizer import Rows, TextTokenizer
 
-__all__ = ["BertModel", "BertOutput", "pad_rows"]
-
-
-def pad_rows(
-    rows: Rows, words: TextTokenizer, width: int = 0, side: str | None = None
-) -> dict[str, IntArray]:
-    """Rows of tokens as matrices under transformers' names: S of (T,) -> each (S, longest) int64.
-
-    `width` is the least number of columns, `side` where padding stands, by default the folder's.
-    Which of the three there are is the tokenizer's to say.
-    """
-    width = max(width, max(map(len, rows.ids), default=0))
-    ids = np.full((len(rows.ids), width), words.pad_id, dtype=np.int64)
-    types, mask = np.zeros_like(ids), np.zeros_like(ids)
-    for index, row in enumerate(rows.ids):
-        left = (side or words.padding_side) == "left"
-        here = slice(width - len(row), None) if left else slice(len(row))
-        ids[index, here], mask[index, here] = row, 1
-        if rows.types is not None:
-            types[index, here] = rows.types[index]
-    arrays = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
-    return {name: arrays[name] for name in arrays if name in words.input_names}
+__all__ = ["BertModel", "BertOutput"]
 
 
 class BertModel:

@@ -16,11 +16,11 @@ from minibert.bert.hook import Watch
 from minibert.bert.packs import Pack
 from minibert.common.arrays import Array
 from minibert.kernels.protocol import Kernels
-from minibert.models.bert_model import pad_rows
 from minibert.models.job import EncodeJob, OutputValue
 from minibert.models.transformer import Transformer
 from minibert.pooling.pipeline import Pipeline
 from minibert.scoring.quantization import Precision, quantize_embeddings
+from minibert.tokens.padding import pad_rows
 from minibert.tokens.texts import Text, characters_of, with_prompt
 from minibert.tokens.truncation import Cut
 

@@ -17,9 +17,9 @@ from minibert.bert.load import read_config
 from minibert.checkpoint.hub import find_model
 from minibert.common.arguments import check_counts
 from minibert.common.json_files import read_json
-from minibert.models.bert_model import pad_rows
 from minibert.tokens.classes import SPECIAL_NAMES
 from minibert.tokens.load import load_tokenizer
+from minibert.tokens.padding import pad_rows
 from minibert.tokens.special_tokens import encodings_of
 from minibert.tokens.texts import Text, check_texts, listed, no_list, single_texts
 from minibert.tokens.tokenizer import TextTokenizer

@@ -312,7 +312,7 @@ class SentenceTransformer(Model):
         Beside them stand "modality", which is "text", and with a prompt "prompt_length", the tokens
         it takes with [CLS] before it. No texts give {}.
         """
-        from minibert.models.bert_model import pad_rows
+        from minibert.tokens.padding import pad_rows
 
         texts = check_texts(list_of(inputs, "preprocess()"))
         if not texts:
