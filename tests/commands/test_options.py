@@ -7,7 +7,7 @@ import pytest
 from command_line import GELU, LONG, TEXTS
 from golden_files import GOLDEN
 
-from minibert.kernels import devices
+from minibert.kernels import cores
 from minibert.kernels.cores import available_threads
 
 
@@ -111,7 +111,7 @@ def test_a_device_that_cannot_be_meant_is_a_usage_error(run):
 
 
 def test_more_threads_than_cores_are_as_many_and_said_once(run, monkeypatch):
-    monkeypatch.setattr(devices, "TOLD", [])
+    monkeypatch.setattr(cores, "TOLD", [])
     cores, expected = available_threads(), run("embed", "-m", GELU, "--format", "jsonl", "a")
     result = run("embed", "-m", GELU, "--format", "jsonl", "--threads", cores + 1, "a")
     assert (result.code, result.out) == (0, expected.out)

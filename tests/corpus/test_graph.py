@@ -16,7 +16,7 @@ from minibert.corpus.search import Index
 from minibert.corpus.verify import verify
 from minibert.documents import Document
 from minibert.errors import CorpusError, MissingLibraryError, OutputError
-from minibert.kernels import devices
+from minibert.kernels import cores
 
 GELU = GOLDEN / "gelu"
 WORDS = "the cat dog sat barks at on mat in London a big small river runs by old house"
@@ -71,7 +71,7 @@ def test_a_graph_finds_what_an_exact_search_does_or_nearly(usearch, model, folde
 
 
 def test_a_graph_is_made_by_no_more_threads_than_cores(usearch, model, folder, monkeypatch):
-    monkeypatch.setattr(devices, "TOLD", [])
+    monkeypatch.setattr(cores, "TOLD", [])
     monkeypatch.setattr(devices, "quota", lambda: 1)
     given = []
     add = usearch.Index.add
