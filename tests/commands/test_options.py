@@ -112,10 +112,10 @@ def test_a_device_that_cannot_be_meant_is_a_usage_error(run):
 
 def test_more_threads_than_cores_are_as_many_and_said_once(run, monkeypatch):
     monkeypatch.setattr(cores, "TOLD", [])
-    cores, expected = available_threads(), run("embed", "-m", GELU, "--format", "jsonl", "a")
-    result = run("embed", "-m", GELU, "--format", "jsonl", "--threads", cores + 1, "a")
+    count, expected = available_threads(), run("embed", "-m", GELU, "--format", "jsonl", "a")
+    result = run("embed", "-m", GELU, "--format", "jsonl", "--threads", count + 1, "a")
     assert (result.code, result.out) == (0, expected.out)
     assert result.err == (
-        f"minibert: threads is {cores + 1}, and this process may use {cores} cores: it uses "
-        f"{cores}.\n"
+        f"minibert: threads is {count + 1}, and this process may use {count} cores: it uses "
+        f"{count}.\n"
     )
