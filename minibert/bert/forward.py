@@ -39,10 +39,11 @@ def hidden_states(
 
     `chosen` are the numbers of the only tokens whose states are wanted, one of each text: -> (S,
     D); the last layer is then computed for them alone. `watch` is shown every step by the names in
-    hook.py, but "layer.n.attention" (S, H, T, T) once for each run of equally long texts, in turn.
+    models/trace.py and hook.py, but "layer.n.attention" (S, H, T, T) once for each run of equally
+    long texts, in turn.
 
     The layers may be a share of a model's, some of its heads and of its feed-forward, where other
-    threads have the rest (shares.py); `together` then adds up what all of them make.
+    threads have the rest (tensor_parallel.py); `together` then adds up what all of them make.
     """
     runs = runs_of(pack, kernels, watch)
     forward = Pass(config, kernels, watch, together, runs, parameters.relative_bias)

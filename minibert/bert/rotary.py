@@ -1,8 +1,8 @@
 """The forward pass of ModernBERT and NomicBERT: BERT with rotary positions and gated units.
 
-Warner et al., "Smarter, Better, Faster, Longer" (2024); Nussbaum et al., "Nomic Embed" (2024). What
-they share with BERT is bert.py's: the embeddings, and attention over packed texts. Start at
-hidden_states. The letters are bert.py's.
+Warner et al., "Smarter, Better, Faster, Longer" (2024); Nussbaum et al., "Nomic Embed" (2024). The
+embeddings, and the queries, keys and values, are computed by forward.py, as BERT's are; the letters
+are explained there. Start at hidden_states.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def hidden_states(
 ) -> Array:
     """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
-    Of `chosen` tokens alone: (S, D). `watch` is shown what bert.hidden_states shows. The layers are
+    Of `chosen` tokens alone: (S, D). `watch` is shown what forward.py shows. The layers are
     never a share, so `together` is not there; the pack and the parameters are on the host.
     """
     assert together is None

@@ -1,7 +1,7 @@
 """What makes a lone pack quick: several threads share it, and short ones find weights in tiles.
 
 A share is some heads and some of the feed-forward of every layer. Each thread runs the forward pass
-of bert.py with its share for parameters, and twice a layer they meet to add what they have made:
+of forward.py with its share for parameters, and twice a layer they meet to add what they have made:
 the tensor parallelism of Shoeybi et al., "Megatron-LM" (2019), section 3. Start at Shares.
 """
 

@@ -106,7 +106,8 @@ def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Ar
 def product_of_pieces(x: Array, pieces: Array) -> Array:
     """x @ weight of a weight (D, F) cut both ways: (N, D), (parts, ..., D/parts, width) -> (N, F).
 
-    The axes between are the pieces of F, side by side. shares.py cuts them, and says why.
+    The axes between are the pieces of F, side by side. bert/tensor_parallel.py cuts
+    them, and says why.
     """
     parts, inner = len(pieces), pieces.shape[-2]
     x_parts = x.reshape(len(x), parts, inner).swapaxes(0, 1)  # (parts, N, D/parts)

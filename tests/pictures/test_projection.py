@@ -159,7 +159,7 @@ def test_memory_does_not_grow_with_the_number_of_vectors(tmp_path):
     assert peaks[1] < 1.1 * peaks[0]
 
 
-# UMAP: what it is given; that it does what it should is tests/reference/test_umap.py's.
+# UMAP: what it is given; that it does what it should is tests/reference/test_projection_live.py's.
 
 
 @pytest.mark.parametrize(

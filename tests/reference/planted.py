@@ -56,7 +56,9 @@ PLANTED = {
     "flags of a token are not looked at": Planted(
         "tokens/load.py", "if not isinstance(flag, bool)]", "if False]", 54
     ),
-    "vectors of NaN": Planted("transformer.py", "if all(map(is_finite, made)):", "if True:", 9),
+    "vectors of NaN": Planted(
+        "models/scheduler.py", "if all(map(is_finite, results)):", "if True:", 9
+    ),
 }
 
 
