@@ -53,6 +53,7 @@ TESTS = [
     "pictures/test_projection.py",
     "pooling/test_dense.py",
     "pooling/test_layer_norm.py",
+    "pooling/test_modes.py",
     "pooling/test_normalize.py",
     "pooling/test_pipeline.py",
     "pooling/test_pooling.py",

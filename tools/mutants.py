@@ -38,7 +38,7 @@ ACTIVATION = "kernels/test_cpu.py::test_activations_agree_with_the_textbook_in_f
 
 POOLED = "test_golden.py::test_every_pooling_equals_sentence_transformers"
 NOTHING_LEFT = (
-    "pooling/test_pooling.py::test_a_text_with_nothing_left_is_what_the_reference_makes_of_it"
+    "pooling/test_modes.py::test_a_text_with_nothing_left_is_what_the_reference_makes_of_it"
 )
 MODULES = "test_golden.py::test_modules_around_the_pooling_equal_sentence_transformers"
 CROSS = "test_golden.py::test_a_cross_encoder_s_logits_equal_the_reference_s"
@@ -50,7 +50,7 @@ EXPLAIN = "explain/test_attribution.py::test_"
 OCCLUSION = "explain/test_occlusion.py::test_"
 STRONGEST = EXPLAIN + "contributions_are_summed_to_words_and_the_strongest_come_first"
 OBEYED = "commands/test_explain.py::test_explain_shows_control_characters_and_obeys_none"
-FACTORS = "pooling/test_pooling.py::test_a_text_s_states_times_their_factors_sum_to_its_vector"
+FACTORS = "pooling/test_modes.py::test_a_text_s_states_times_their_factors_sum_to_its_vector"
 TRACE = "models/test_trace.py::test_"
 TEXTBOOK = TRACE + "each_step_follows_from_those_before_it_by_the_textbook"
 ENCODER = "models/test_sentence_transformer.py::test_"
