@@ -4,6 +4,9 @@ The names and defaults are theirs, so that they change one import. What exists o
 in this file: `sentences=` beside `inputs=`, one row for one str, a result whose kind depends on an
 argument, the older names of methods. What is computed stands in `encoding.py` and
 `transformer.py`. Start at SentenceTransformer.encode.
+
+Imports inside methods are late: they bring what an opened model needs, or one method alone, and
+importing the class, which every program and every command does, must not wait for that.
 """
 
 from __future__ import annotations
@@ -54,28 +57,6 @@ class SentenceTransformer(Model):
     Threads may share one. Copies and pickles hold the path of its folder, not the weights.
     `folder`, `checkpoint` and `similarity_reason` tell what was loaded; model[0] is the BERT, and
     model[1] and so on are the settings of the modules after it.
-
-    `reproducible` gives a text the same bits whatever its neighbours, their order, the batch size
-    and the number of threads, on one machine; it costs short texts more than long ones.
-    `short_inputs` lets the first short text make a second copy of the layers' weights, on
-    processors with AVX-512, where it makes the short ones three times as fast.
-
-    What `encode` takes: `prompt` goes before each text; `prompt_name` takes it from `prompts`.
-    `truncate_dim` keeps the first dimensions, before `normalize_embeddings` divides by the length
-    and before `precision` turns all of them together into codes (see quantize_embeddings).
-    convert_to_numpy=False gives a list of rows.
-
-    `on_long` is for texts above the maximum length: "warn" cuts them and says so once a call,
-    "error" refuses them, "ignore" cuts them in silence. "window", for mean pooling, encodes a long
-    text in windows of the maximum length, a quarter of each shared with the next, with the prompt
-    before each, and takes the mean of their pooled vectors weighted by their tokens: no model was
-    trained for that, but nothing is lost.
-
-    `pack_tokens` bounds the tokens of one forward pass, None being 1,024 on a CPU and 16,384 on a
-    GPU, where it is halved if memory runs out; `batch_size`, if given, its texts. `device` moves
-    the model; a list of devices, or a `pool` (start_multi_process_pool), shares the texts among
-    processes, `chunk_size` at a time. `task` is "query" or "document", for folders with a maximum
-    length of their own for each. `sentences` is `inputs`' older name.
     """
 
     def __init__(
@@ -101,15 +82,19 @@ class SentenceTransformer(Model):
         """Load a folder, or a model of the hub by its name.
 
         `threads` is how many cores to use; None means all that this process may, and more than
-        these are as many. `dtype` is "float32", or on a GPU "float16" for the BERT's weights and
-        activations; vectors are float32. The docstring of the class describes `on_long`,
-        `reproducible` and `short_inputs`. The others are sentence-transformers';
-        `trust_remote_code` changes nothing, as no code of a model is run.
+        these are as many. `on_long` says what happens to texts above the maximum length, see
+        encode. `reproducible` gives a text the same bits whatever its neighbours, their order, the
+        batch size and the number of threads, on one machine; it costs short texts more than long
+        ones. `short_inputs` lets the first short text make a second copy of the layers' weights, on
+        processors with AVX-512, where it makes the short ones three times as fast. `dtype` is
+        "float32", or on a GPU "float16" for the BERT's weights and activations; vectors are
+        float32. The others are sentence-transformers'; `trust_remote_code` changes nothing, as no
+        code of a model is run.
 
         Raises FileNotFoundError or ModelUnavailableError if there is no such model, CheckpointError
         if its folder cannot be used, DeviceError if the device cannot.
         """
-        # Imported here, so that importing the class does not wait for what only opens a model.
+        # Late: see the top.
         from minibert.checkpoint.folder import read_folder
         from minibert.checkpoint.hub import find_model, hub_name
         from minibert.models.transformer import Transformer
@@ -141,7 +126,7 @@ class SentenceTransformer(Model):
 
     def _read_modules(self) -> None:
         """Read the modules after the BERT, and bring them to the device."""
-        from minibert.checkpoint.save import loaded_files
+        from minibert.checkpoint.save import loaded_files  # late: see the top
         from minibert.pooling.pipeline import load_pipeline
 
         self.checkpoint = self.transformer.checkpoint
@@ -180,14 +165,31 @@ class SentenceTransformer(Model):
     ) -> Any:
         """Turn texts into vectors: n texts -> (n, D) float32, one str -> (D,), none -> (0, D).
 
-        A text is a str, or a pair of them, (str, str), as one of a list. The docstring of the class
-        describes the arguments. `output_value` is "sentence_embedding"; "token_embeddings" for a
-        list of (T, H), the states of each text's tokens; or None for a list of dicts with both, and
-        the tokens, padded to the longest of `batch_size` texts; padding has states of 0.
+        A text is a str, or a pair of them, (str, str), as one of a list. `prompt` goes before each;
+        `prompt_name` takes it from `prompts`. `truncate_dim` keeps the first dimensions, before
+        `normalize_embeddings` divides by the length and before `precision` turns all of them
+        together into codes (see quantize_embeddings). convert_to_numpy=False gives a list of rows.
 
-        Raises TypeError or ValueError for what is no text, naming the first, and for bad arguments.
+        `output_value` is "sentence_embedding"; "token_embeddings" for a list of (T, H), the states
+        of each text's tokens; or None for a list of dicts with both, and the tokens, padded to the
+        longest of `batch_size` texts; padding has states of 0.
+
+        `on_long` is for texts above the maximum length: "warn" cuts them and says so once a call,
+        "error" refuses them, "ignore" cuts them in silence. "window", for mean pooling, encodes a
+        long text in windows of the maximum length, a quarter of each shared with the next, with the
+        prompt before each, and takes the mean of their pooled vectors weighted by their tokens: no
+        model was trained for that, but nothing is lost.
+
+        `pack_tokens` bounds the tokens of one forward pass, None being 1,024 on a CPU and 16,384 on
+        a GPU, where it is halved if memory runs out; `batch_size`, if given, its texts.
+        `device` moves the model; a list of devices, or a `pool` (start_multi_process_pool), shares
+        the texts among processes, `chunk_size` at a time. `task` is "query" or "document", for
+        folders with a maximum length of their own for each. `sentences` is `inputs`' older name.
+
+        Raises TypeError or ValueError for what is no text, naming the first, and for an argument
+        that cannot be meant.
         """
-        from minibert.models.encoding import codes_of, joined, output_of  # late: see __init__
+        from minibert.models.encoding import codes_of, joined, output_of  # late: see the top
 
         check_no_tensor(convert_to_tensor)
         compute = output_of(output_value)
@@ -261,7 +263,7 @@ class SentenceTransformer(Model):
 
         Raises ValueError where a score is no such sum, TypeError for what is no text.
         """
-        from minibert.explain import explain
+        from minibert.explain import explain  # late: see the top
 
         return explain(self, query, document, metric)
 
@@ -280,7 +282,7 @@ class SentenceTransformer(Model):
         keep, as "layer.*.attention". A `task`, "query" or "document", stands for its prompt and
         maximum length. A text is a str, or a pair of them as a tuple.
         """
-        from minibert.models.trace import Trace
+        from minibert.models.trace import Trace  # late: see the top
 
         if isinstance(inputs, list):
             raise TypeError("trace() got a list; it takes one text, a str or a tuple of two.")
@@ -312,7 +314,7 @@ class SentenceTransformer(Model):
         Beside them stand "modality", which is "text", and with a prompt "prompt_length", the tokens
         it takes with [CLS] before it. No texts give {}.
         """
-        from minibert.tokens.padding import pad_rows
+        from minibert.tokens.padding import pad_rows  # late: see the top
 
         texts = check_texts(list_of(inputs, "preprocess()"))
         if not texts:
@@ -427,7 +429,7 @@ class SentenceTransformer(Model):
         the model's own files are gone or written anew or cannot be copied, and then all stays as it
         was; ValueError for prompts that could not be loaded again.
         """
-        from minibert.checkpoint.save import save_model
+        from minibert.checkpoint.save import save_model  # late: see the top
 
         check_prompts(self.prompts)
         prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
@@ -456,10 +458,12 @@ class SentenceTransformer(Model):
         return 1 + len(self.folder.modules)
 
     def __iter__(self) -> Iterator[Transformer | ModuleSettings]:
+        from minibert.pooling.pooling import Pooling  # late: see the top
+
         yield self.transformer
         for module in self.folder.modules:
-            pools = type(module).__name__ == "Pooling"  # it may have been changed since
-            yield self._pipeline.pooling if pools else module
+            # The pooling's settings may have been changed since.
+            yield self.pooling if isinstance(module, Pooling) else module
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments that make this model of its folder."""
