@@ -20,6 +20,7 @@ from minibert.checkpoint.transformer_settings import TRANSFORMER_FILES
 from minibert.common.files import partial_of, place, sync
 from minibert.common.json_files import inside, read_json
 from minibert.common.safetensors_files import INDEX, weight_files
+from minibert.pooling.pooling import Pooling
 from minibert.pooling.registry import MODULES
 
 __all__ = ["Loaded", "loaded_files", "save_model"]
@@ -133,7 +134,7 @@ def files_of(folder: Path, kind: str) -> Iterator[Path]:
 
 def is_pooling(kind: str) -> bool:
     """Whether a module's settings can be changed by a program, and so are written anew."""
-    return kind != TRANSFORMER and MODULES[kind].pools
+    return kind != TRANSFORMER and MODULES[kind].settings is Pooling
 
 
 def check_source(source: Path, loaded: Loaded) -> None:

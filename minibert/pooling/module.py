@@ -58,8 +58,6 @@ class Module(NamedTuple):
     load: Callable[[Any, Any, int], tuple[RowModule, int]] | None = None
     config: Literal["required", "optional", "unread"] = "required"
     has_weights: bool = False
-    # Makes vectors of states. There is one such module in a model, and others stand around it.
-    pools: bool = False
     # May stand before the pooling with "sentence_embedding" for its input; nothing is there yet.
     may_be_early: bool = False
 

@@ -1,6 +1,9 @@
 """The modules that run after a BERT: one row each, in MODULES.
 
 Reading a folder, its completeness, loading, saving and explaining all go by these rows.
+
+Pooling alone pools, and stands once in a model: prompts, windows and explanations go by its modes.
+So a new way to pool is a row of POOLINGS in `modes.py`, not a module.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ ModuleSettings: TypeAlias = Pooling | RowSettings
 
 # The last part of a type in modules.json -> what is to be known of such a module.
 MODULES: dict[str, Module] = {
-    "Pooling": Module(Pooling, read_pooling, pools=True),
+    "Pooling": Module(Pooling, read_pooling),
     "Dense": Module(Dense, read_dense, load_dense, has_weights=True),
     "Normalize": Module(
         Normalize, read_normalize, load_normalize, config="optional", may_be_early=True

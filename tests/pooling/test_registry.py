@@ -106,6 +106,17 @@ def test_a_row_is_enough_to_explain_or_refuse(folder, scale, edit):
         SentenceTransformer(folder).explain("the cat", "a dog")
 
 
+def test_no_other_module_is_taken_for_the_pooling(folder, monkeypatch):
+    named_alike = type("Pooling", (Scale,), {})
+    row = Module(named_alike, lambda *given: named_alike(*read_scale(*given)), load_scale,
+                 has_weights=True)  # fmt: skip
+    monkeypatch.setitem(MODULES, "Scale", row)
+    model = SentenceTransformer(add_scale(folder))
+    model.include_prompt = False
+    assert model[1].include_prompt is False
+    assert model[2] == named_alike(folder / "9_Scale", 20, False)
+
+
 @pytest.mark.parametrize("lost", ["config.json", "model.safetensors"])
 def test_a_row_tells_what_a_cached_copy_lacks(cache, folder, scale, no_network, lost):
     snapshot = cache("someone/scaled", add_scale(folder))
