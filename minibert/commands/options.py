@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import get_args
 
 from minibert.common.progress import is_watched
 from minibert.documents import FORMS
 from minibert.kernels import devices
 from minibert.kernels.cores import available_threads
 from minibert.models.sentence_transformer import DEFAULT_MODEL
+from minibert.tokens.truncation import OnLong
 
 __all__ = [
     "MODEL_VARIABLE",
@@ -161,12 +163,13 @@ def add_corpus_and_files(command: argparse.ArgumentParser) -> None:
 
 def add_input_format(command: argparse.ArgumentParser, *names: str) -> None:
     """The form of the files, and the fields that are read of them."""
+    notes = "; ".join(f"{name}: {form.note}" for name, form in FORMS.items() if form.note)
     command.add_argument(
         *names,
         dest="input_format",
         choices=list(FORMS),
-        help="of the files (default: by each name, text for standard input). text: a document a "
-        "line; tsv: no quotes; a folder is a BEIR data set",
+        help=f"of the files (default: by each name, text for standard input). {notes}; a folder is "
+        "a BEIR data set",
     )
     command.add_argument(
         "--id-field", metavar="NAME", help="the field of the id (default _id, else id)"
@@ -196,7 +199,7 @@ def add_on_long(command: argparse.ArgumentParser) -> None:
     """The choice for texts that are too long."""
     command.add_argument(
         "--on-long",
-        choices=["warn", "error", "ignore", "window"],
+        choices=get_args(OnLong),
         default="warn",
         help="texts above the model's maximum length: cut them and say so, stop, cut them in "
         "silence, or take the mean of windows over all of it",

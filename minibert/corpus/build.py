@@ -21,13 +21,14 @@ import numpy as np
 from minibert.checkpoint.hub import hub_name
 from minibert.common.arguments import check_choice, check_counts, check_given_counts, check_several
 from minibert.common.files import locked, npy_pieces, replacing
-from minibert.corpus.corpus import DTYPES, Corpus, deleted_path
+from minibert.corpus.corpus import Corpus, deleted_path
 from minibert.corpus.fingerprint import DigestCache, fingerprint_of
 from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_manifest
 from minibert.corpus.writer import Advance, Writer, begin, clear_leftovers, make_folder
 from minibert.documents import Document
 from minibert.errors import CorpusError
 from minibert.models.sentence_transformer import SentenceTransformer
+from minibert.scoring.quantization import STORED_DTYPES
 from minibert.tokens.truncation import OnLong, check_on_long
 
 __all__ = ["SHARD_CHARACTERS", "SHARD_DOCUMENTS", "add", "build", "delete"]
@@ -198,7 +199,7 @@ def settings_of(
     **others: Any,
 ) -> Settings:
     """All that the vectors depend on. Raises ValueError for what cannot be meant."""
-    check_choice("precision", precision, DTYPES)
+    check_choice("precision", precision, STORED_DTYPES)
     check_counts(truncate_dim=truncate_dim)
     check_given_counts(
         **{name: others[name] for name in ("pack_tokens", "shard_documents", "shard_characters")}

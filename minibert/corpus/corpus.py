@@ -30,10 +30,9 @@ from minibert.corpus.shards import Shard, hashes_of, read_description
 from minibert.errors import CorpusError, ModelUnavailableError
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.matrices import Stack
-from minibert.scoring.quantization import code_shape, dequantize_embeddings
+from minibert.scoring.quantization import STORED_DTYPES, code_shape, dequantize_embeddings
 
 __all__ = [
-    "DTYPES",
     "SHARDS",
     "Corpus",
     "deleted_path",
@@ -45,8 +44,6 @@ __all__ = [
 ]
 
 SHARDS = "shards"
-# A precision -> the type of its vectors; "binary" is a bit a number, as quantize_embeddings has it.
-DTYPES = {"float32": "float32", "float16": "float16", "int8": "int8", "binary": "int8"}
 
 
 class Corpus:
@@ -214,7 +211,7 @@ def open_shard(path: Path, first: int, manifest: Manifest) -> tuple[bytes, Shard
     content, description = read_description(path)
     precision = manifest.settings.precision
     width = code_shape(manifest.settings.dimension, precision)
-    return content, Shard(path, first, description, width, DTYPES[precision])
+    return content, Shard(path, first, description, width, STORED_DTYPES[precision])
 
 
 def open_shards(folder: Path, manifest: Manifest) -> list[Shard]:

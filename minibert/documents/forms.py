@@ -28,13 +28,14 @@ class Form:
     suffixes: tuple[str, ...] = ()  # of the files that are read so unless told otherwise
     count: Callable[[str], int | None] | None = None  # the documents of a path, if soon told
     may_be_gzipped: bool = True  # so that .gz behind its suffix is unpacked
+    note: str = ""  # for --help, where the name alone does not say it
 
 
 FORMS: dict[str, Form] = {
-    "text": Form(read_text, ("", ".txt"), count_lines),
+    "text": Form(read_text, ("", ".txt"), count_lines, note="a document a line"),
     "jsonl": Form(read_jsonl, (".jsonl", ".ndjson"), count_lines),
     "csv": Form(read_csv, (".csv",)),
-    "tsv": Form(read_tsv, (".tsv",)),
+    "tsv": Form(read_tsv, (".tsv",), note="no quotes"),
     "tsv-quoted": Form(read_quoted_tsv),
     "parquet": Form(read_parquet, (".parquet",), count_rows, may_be_gzipped=False),
 }

@@ -11,7 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from minibert.common.arguments import check_choice
 from minibert.common.arrays import Array
 
-__all__ = ["Precision", "check_precision", "code_shape", "quantize_embeddings", "ranges_of"]
+__all__ = [
+    "STORED_DTYPES",
+    "Precision",
+    "check_precision",
+    "code_shape",
+    "quantize_embeddings",
+    "ranges_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +32,8 @@ CODES: dict[str, type[np.generic]] = {
     "binary": np.int8,
     "ubinary": np.uint8,
 }
+# A precision of vectors on disk -> their type there; "binary" is a bit a number, as in CODES.
+STORED_DTYPES = {"float32": "float32", "float16": "float16", "int8": "int8", "binary": "int8"}
 FEW = 100  # with fewer vectors than these, their ranges say little of others
 
 

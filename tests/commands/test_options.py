@@ -2,13 +2,19 @@
 
 import json
 import sys
+from typing import get_args
 
 import pytest
 from command_line import GELU, LONG, TEXTS
 from golden_files import GOLDEN
 
+from minibert.commands.cli import parse
+from minibert.documents.forms import FORMS, Form
+from minibert.documents.tables import read_csv
 from minibert.kernels import cores
 from minibert.kernels.cores import available_threads
+from minibert.scoring.quantization import STORED_DTYPES
+from minibert.tokens.truncation import OnLong
 
 
 def test_the_environment_names_the_model_where_none_is_given(run, monkeypatch):
@@ -28,6 +34,18 @@ def test_the_environment_names_the_model_where_none_is_given(run, monkeypatch):
     monkeypatch.setenv("MINIBERT_MODEL", "")
     assert run("info").code == 2
     assert run("eval").code == 2
+
+
+def test_help_lists_what_is_registered(capsys, monkeypatch):
+    monkeypatch.setitem(FORMS, "fasta", Form(read_csv, note="letters"))
+    monkeypatch.setitem(STORED_DTYPES, "halves", "float16")
+    with pytest.raises(SystemExit):
+        parse(["index", "build", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "{text,jsonl,csv,tsv,tsv-quoted,parquet,fasta}" in shown
+    assert "text: a document a line; tsv: no quotes; fasta: letters; a folder is" in shown
+    assert "--precision {float32,float16,int8,binary,halves}" in shown
+    assert f"--on-long {{{','.join(get_args(OnLong))}}}" in shown
 
 
 def test_a_corpus_keeps_its_model_whatever_the_environment_names(run, tmp_path, monkeypatch):

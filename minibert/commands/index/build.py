@@ -16,6 +16,7 @@ from minibert.commands.options import (
     positive,
 )
 from minibert.commands.texts import documents_in
+from minibert.scoring.quantization import STORED_DTYPES
 
 __all__ = ["COMMAND"]
 
@@ -26,7 +27,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_corpus_and_files(command)
     command.add_argument(
         "--precision",
-        choices=["float32", "float16", "int8", "binary"],
+        choices=list(STORED_DTYPES),
         default="float32",
         help="of the vectors: numbers of 4, 2 or 1 bytes, or a bit a number (default float32)",
     )
