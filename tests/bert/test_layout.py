@@ -1,6 +1,7 @@
 """From the tensors of a file to the parameters, and back: values and gradients."""
 
 import mmap
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,10 +13,10 @@ from safetensors.numpy import load_file
 from minibert import BertModel, SentenceTransformer
 from minibert.bert import layout as layouts
 from minibert.bert.families import FAMILIES
-from minibert.bert.layout import read_parameters, shapes_of, stored_gradients, stored_values
+from minibert.bert.layout import Row, read_parameters, shapes_of, stored_gradients, stored_values
 from minibert.bert.load import load_checkpoint
 from minibert.bert.parameters import Config
-from minibert.bert.tensor_uses import DISTANCES, TOKEN_TYPES
+from minibert.bert.tensor_uses import DISTANCES, TOKEN_TYPES, TRANSPOSED
 
 TEXT = "the cat sat, the dog barks"
 LINEAR = ("weight", "bias")
@@ -147,6 +148,48 @@ def test_every_tensor_of_a_golden_model_is_had_back(name):
             np.testing.assert_allclose(values, stored[tensor], rtol=0, atol=2e-7, err_msg=tensor)
         else:
             np.testing.assert_array_equal(values, stored[tensor], err_msg=tensor)
+
+
+class AboveOne:
+    """A way to use a tensor that is not minibert's: it is stored as what it has above 1."""
+
+    def field(self, stored, config):
+        return stored[0] + np.float32(1)
+
+    def values(self, field, shapes, config, given):
+        return [field - np.float32(1)]
+
+    def gradients(self, gradient, shapes, config):
+        return [gradient]
+
+
+def test_a_tensor_from_outside_is_one_row(folder, edit, monkeypatch):
+    """One has a name and a use of its own, another a name and a shape."""
+    expected = vector(folder)
+    rows = {
+        "norm_weight": Row("norm_weight", {"embeddings.gain": "E"}, AboveOne()),
+        "words": Row("words", {"embeddings.letters": "E V"}, TRANSPOSED),
+    }
+    layout = replace(
+        layouts.BERT, model=tuple(rows.get(row.field, row) for row in layouts.BERT.model)
+    )
+
+    def stored_anew(tensors):
+        gain = tensors.pop("embeddings.LayerNorm.weight")
+        tensors["embeddings.gain"] = gain - 1  # exact for these, and so is the way back
+        words = tensors.pop("embeddings.word_embeddings.weight")
+        tensors["embeddings.letters"] = np.ascontiguousarray(words.T)
+
+    change_tensors(folder, stored_anew)
+    edit(folder / "config.json", model_type="anew")
+    monkeypatch.setitem(FAMILIES, "anew", replace(FAMILIES["bert"], layout=layout))
+    np.testing.assert_array_equal(vector(folder), expected)
+    stored = in_float32(folder)
+    back, unused = had_back(folder)
+    assert unused == set()
+    assert back.keys() == stored.keys()
+    for tensor in ("embeddings.gain", "embeddings.letters"):
+        np.testing.assert_array_equal(back[tensor], stored[tensor], err_msg=tensor)
 
 
 def test_tensors_under_transformers_own_names_are_had_back(tmp_path):
