@@ -38,8 +38,8 @@ TESTS = [
     "corpus/test_graph.py",
     "corpus/test_search.py",
     "explain/test_attribution.py",
-    "explain/test_nearest_words.py",
-    "explain/test_occlusion.py",
+    "explain/test_neighbours.py",
+    "explain/test_occluding.py",
     "integrations/test_arrow.py",
     "kernels/test_activations.py",
     "kernels/test_cpu.py",
@@ -67,7 +67,7 @@ TESTS = [
     "test_golden.py",
     "test_reproducible.py",
     "corpus/test_writer.py::test_codes_are_those_of_the_vectors",
-    "corpus/test_build.py::test_the_number_of_threads_changes_no_byte",
+    "corpus/test_building.py::test_the_number_of_threads_changes_no_byte",
     "models/test_processes.py::test_four_processes_share_the_mapped_weights",
 ]
 # Not these of them, which take seconds for what others show, or for no number.
