@@ -47,6 +47,7 @@ TESTS = [
     "models/test_cross_encoder.py",
     "models/test_encoding.py",
     "models/test_masked_lm.py",
+    "models/test_paraphrases.py",
     "models/test_score_activations.py",
     "models/test_sentence_transformer.py",
     "models/test_trace.py",
