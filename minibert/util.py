@@ -1,10 +1,7 @@
 """sentence-transformers' `util`, as far as minibert has it: names defined elsewhere, no more."""
 
-from minibert.scoring.mining import (
-    community_detection,
-    paraphrase_mining,
-    paraphrase_mining_embeddings,
-)
+from minibert.models.paraphrases import paraphrase_mining
+from minibert.scoring.mining import community_detection, paraphrase_mining_embeddings
 from minibert.scoring.quantization import quantize_embeddings
 from minibert.scoring.semantic_search import semantic_search
 from minibert.scoring.similarity import (

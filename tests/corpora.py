@@ -10,9 +10,9 @@ import pytest
 from golden_files import GOLDEN
 
 from minibert.common.files import npy_pieces
-from minibert.corpus.build import build
+from minibert.corpus.building import build
 from minibert.corpus.manifest import chained, read_manifest, write_manifest
-from minibert.corpus.verify import verify
+from minibert.corpus.verifying import verify
 from minibert.documents.reading import Document
 
 GELU = str(GOLDEN / "gelu")  # takes 41 tokens, has 20 dimensions and does not normalise

@@ -65,6 +65,27 @@ def test_no_module_imports_in_a_circle():
     TopologicalSorter(graph).prepare()  # raises CycleError, with the circle
 
 
+def names_in(package):
+    """The names that a folder's `__init__` imports, defines or lists, but for its own modules."""
+    for node in ast.walk(ast.parse(FILES[package].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                name = alias.asname or alias.name
+                if f"{node.module}.{alias.name}" != f"{package}.{name}":
+                    yield name
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            yield from set(ast.literal_eval(node.value)) - {"util"}  # which is a module
+
+
+@pytest.mark.parametrize("package", [name for name in FILES if FILES[name].stem == "__init__"])
+def test_no_name_of_a_folder_hides_a_module(package):
+    """Where both have one name, `import folder.name` gives whichever was bound last."""
+    modules = {name.rpartition(".")[2] for name in FILES if name.rpartition(".")[0] == package}
+    assert modules & set(names_in(package)) == set()
+
+
 def test_every_folder_says_what_it_holds_and_in_which_order():
     """Its files are named in its docstring, each in a line of its own that says more."""
     for path in PACKAGE.glob("*/__init__.py"):

@@ -60,6 +60,17 @@ def imports_of(path):
             yield first if first in (*FOLDERS, "errors") else "the root"
 
 
+def test_no_import_is_relative():
+    """It would name no folder, and be seen by none of the tests of who imports whom."""
+    relative = {
+        name
+        for name, path in FILES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level
+    }
+    assert relative == set()
+
+
 def test_every_folder_has_a_row():
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(FOLDERS)
 

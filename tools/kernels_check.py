@@ -38,8 +38,8 @@ TESTS = [
     "corpus/test_graph.py",
     "corpus/test_search.py",
     "explain/test_attribution.py",
-    "explain/test_nearest_words.py",
-    "explain/test_occlusion.py",
+    "explain/test_neighbours.py",
+    "explain/test_occluding.py",
     "integrations/test_arrow.py",
     "kernels/test_activations.py",
     "kernels/test_cpu.py",
@@ -47,6 +47,7 @@ TESTS = [
     "models/test_cross_encoder.py",
     "models/test_encoding.py",
     "models/test_masked_lm.py",
+    "models/test_paraphrases.py",
     "models/test_score_activations.py",
     "models/test_sentence_transformer.py",
     "models/test_trace.py",
@@ -68,7 +69,7 @@ TESTS = [
     "test_golden.py",
     "test_reproducible.py",
     "corpus/test_writer.py::test_codes_are_those_of_the_vectors",
-    "corpus/test_build.py::test_the_number_of_threads_changes_no_byte",
+    "corpus/test_building.py::test_the_number_of_threads_changes_no_byte",
     "models/test_processes.py::test_four_processes_share_the_mapped_weights",
 ]
 # Not these of them, which take seconds for what others show, or for no number.

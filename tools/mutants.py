@@ -47,7 +47,7 @@ OF_TORCH = ACTIVATIONS + "what_torch_would_compute_otherwise_is_refused_at_the_d
 ONE_LABEL = "models/test_cross_encoder.py::test_one_label_gives_a_number_a_pair_and_several_a_row"
 MASKED = "test_golden.py::test_probabilities_of_masked_words_equal_the_reference_s"
 EXPLAIN = "explain/test_attribution.py::test_"
-OCCLUSION = "explain/test_occlusion.py::test_"
+OCCLUSION = "explain/test_occluding.py::test_"
 STRONGEST = EXPLAIN + "contributions_are_summed_to_words_and_the_strongest_come_first"
 OBEYED = "commands/test_explain.py::test_explain_shows_control_characters_and_obeys_none"
 FACTORS = "pooling/test_modes.py::test_a_text_s_states_times_their_factors_sum_to_its_vector"
@@ -227,21 +227,21 @@ MUTANTS = [
            STRONGEST),
     Mutant("explain/words.py", "place == 0 or number is None or", "place == 0 or",
            EXPLAIN + "an_empty_text_is_its_special_tokens"),
-    Mutant("explain/occlusion.py", '" ".join(filter(None, sides))',
+    Mutant("explain/occluding.py", '" ".join(filter(None, sides))',
            '"".join(filter(None, sides))',
            OCCLUSION + "leaving_a_word_out_is_encoding_the_text_without_it"),
-    Mutant("explain/occlusion.py", "scores[0] - score)", "score - scores[0])",
+    Mutant("explain/occluding.py", "scores[0] - score)", "score - scores[0])",
            OCCLUSION + "leaving_a_word_out_is_encoding_the_text_without_it"),
-    Mutant("explain/occlusion.py", "is_special and end > prompt",
+    Mutant("explain/occluding.py", "is_special and end > prompt",
            "is_special and start >= prompt",
            OCCLUSION + "a_word_that_grows_together_with_the_prompt_is_left_out_without_it"),
     Mutant("explain/words.py", 'model.on_long == "window"', "False",
            EXPLAIN + "a_long_text_is_explained_as_it_was_read_and_what_was_cut_is_said"),
-    Mutant("explain/nearest_words.py", " / np.maximum(lengths, NORM_FLOOR)", "",
-           "explain/test_nearest_words.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
-    Mutant("explain/nearest_words.py", "np.arange(start, start + len(rows))",
+    Mutant("explain/neighbours.py", " / np.maximum(lengths, NORM_FLOOR)", "",
+           "explain/test_neighbours.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
+    Mutant("explain/neighbours.py", "np.arange(start, start + len(rows))",
            "np.arange(len(rows))",
-           "explain/test_nearest_words.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
+           "explain/test_neighbours.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
     Mutant("common/escapes.py", "sign.isprintable() or sign in JOINERS", "True",
            "common/test_escapes.py::test_a_terminal_is_shown_a_text_and_obeys_none"),
     Mutant("pictures/terminal.py", "FOR if step > 0", "FOR if step",
@@ -844,12 +844,12 @@ MUTANTS = [
            "evaluation/test_measures.py::test_p_is_that_of_all_choices_of_signs[1]"),
     Mutant("evaluation/collection.py", "(-scores[id], id)", "(-scores[id],)",
            "evaluation/test_collection.py::test_a_run_is_ordered_by_its_scores_and_then_by_ids"),
-    Mutant("evaluation/rankings.py", "ids = sorted(collection.documents)",
+    Mutant("evaluation/retrieval.py", "ids = sorted(collection.documents)",
            "ids = list(collection.documents)",
-           "evaluation/test_rankings.py::test_all_documents_are_ranked_and_ties_are_in_the_order_"
+           "evaluation/test_retrieval.py::test_all_documents_are_ranked_and_ties_are_in_the_order_"
            "of_their_ids[dot]"),
-    Mutant("evaluation/rankings.py", "for id in judged}", "for id in values}",
-           "evaluation/test_rankings.py::test_only_queries_with_a_relevant_document_are_measured_"
+    Mutant("evaluation/retrieval.py", "for id in judged}", "for id in values}",
+           "evaluation/test_retrieval.py::test_only_queries_with_a_relevant_document_are_measured_"
            "and_one_without_ranking_is_0"),
     # what is read, printed and counted
     Mutant("documents/tables.py", 'row = line.split("\\t") if line else []',

@@ -7,17 +7,17 @@ In reading order, in which a file imports only those before it:
 - fingerprint: which model the vectors are of, told by its files
 - corpus: Corpus, a folder opened for reading
 - writer: one run that writes, in steps of which each leaves a whole corpus
-- build: documents -> a corpus; add to it, delete from it
+- building: documents -> a corpus; add to it, delete from it
 - graph: a graph of the vectors, for quick answers that may miss some
 - search: Index, questions -> the nearest documents
-- verify: every byte, compared with what is said of it
+- verifying: every byte, compared with what is said of it
 
 A new kind of index is a file beside graph. No file here knows a command or a page.
 """
 
-from minibert.corpus.build import add, build, delete
+from minibert.corpus.building import add, build, delete
 from minibert.corpus.corpus import Corpus
 from minibert.corpus.search import Hit, Index
-from minibert.corpus.verify import verify
+from minibert.corpus.verifying import verify
 
 __all__ = ["Corpus", "Hit", "Index", "add", "build", "delete", "verify"]

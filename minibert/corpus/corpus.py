@@ -6,7 +6,7 @@
     corpus.ids([0, 7]), corpus.texts([0, 7])
 
 A document's number is its place in the order of the input, deleted documents among them. What is
-open stays as it is while a writer adds. `build.py` writes, `verify.py` checks every byte;
+open stays as it is while a writer adds. `building.py` writes, `verifying.py` checks every byte;
 docs/corpus.md says what lies in the folder.
 """
 

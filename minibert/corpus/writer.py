@@ -1,6 +1,6 @@
 """One run that writes to a corpus on disk, alone, in steps of which each leaves a whole corpus.
 
-Start at Writer.take. What `build.py` offers is made of this.
+Start at Writer.take. What `building.py` offers is made of this.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 - `collection`: what is read and written: documents, queries, judgements, runs
 - `measures`: a row a measure; means, and the chance of a difference
-- `rankings`: a model and a collection -> rankings -> measures
+- `retrieval`: a model and a collection -> rankings -> measures
 - `sample/`: a small collection of our own, `SAMPLE`
 """
 
@@ -25,7 +25,7 @@ from minibert.evaluation.measures import (
     measure,
     randomisation_test,
 )
-from minibert.evaluation.rankings import measured, rankings
+from minibert.evaluation.retrieval import measured, rankings
 
 __all__ = [
     "MEASURES",

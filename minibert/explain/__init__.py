@@ -2,13 +2,13 @@
 
 - `words`: a text as a model sees it: its words, and where each stands
 - `attribution`: the score as a sum over pairs of tokens
-- `occlusion`: what the score loses without each word
-- `nearest_words`: the words that a hidden state is nearest to
+- `occluding`: what the score loses without each word
+- `neighbours`: the words that a hidden state is nearest to
 """
 
 from minibert.explain.attribution import ExplainedText, Explanation, NoSumError, Pair, explain
-from minibert.explain.nearest_words import nearest_words
-from minibert.explain.occlusion import Difference, occlusion
+from minibert.explain.neighbours import nearest_words
+from minibert.explain.occluding import Difference, occlusion
 from minibert.explain.words import Word
 
 __all__ = [

@@ -7,6 +7,6 @@
 - `nearest`: the nearest vectors, exactly
 - `semantic_search`: the same as sentence-transformers has it
 - `hamming`: bits of vectors -> those that differ in the fewest
-- `mining`: groups of texts alike, pairs of paraphrases
+- `mining`: groups of vectors alike, pairs that score highest
 - `quantization`: vectors -> codes of one byte or one bit a number, and back
 """

@@ -1,10 +1,9 @@
-"""What stands out among many vectors: groups of texts alike, and pairs of paraphrases."""
+"""Find groups of vectors alike, and the pairs of vectors that score highest."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from numbers import Real
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,13 +16,7 @@ from minibert.scoring.metrics import find_metric
 from minibert.scoring.nearest import nearest
 from minibert.scoring.similarity import ScoreFunction, as_rows, cos_sim, normalize_embeddings
 
-__all__ = ["community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"]
-
-
-class Encodes(Protocol):
-    """What paraphrase_mining needs of a model."""
-
-    def encode(self, inputs: Any, **arguments: Any) -> Any: ...
+__all__ = ["community_detection", "paraphrase_mining_embeddings"]
 
 
 def community_detection(
@@ -70,41 +63,6 @@ def community_detection(
             communities.append([centre, *free[free != centre].tolist()])
             taken[communities[-1]] = True
     return sorted(communities, key=len, reverse=True)
-
-
-def paraphrase_mining(
-    model: Encodes,
-    sentences: Sequence[str],
-    show_progress_bar: bool = False,
-    batch_size: int = 32,
-    query_chunk_size: int = 5000,
-    corpus_chunk_size: int = 100_000,
-    max_pairs: int = 500_000,
-    top_k: int = 100,
-    score_function: ScoreFunction | str = cos_sim,
-    truncate_dim: int | None = None,
-    prompt_name: str | None = None,
-    prompt: str | None = None,
-) -> list[list[float | int]]:
-    """Find the pairs of texts that mean the same: -> [score, i, j] with i < j, best first.
-
-    The texts' vectors go to paraphrase_mining_embeddings, which says what the rest means.
-
-    Raises TypeError for one text.
-    """
-    if isinstance(sentences, str):
-        raise TypeError(f"sentences is one text ({sentences!r:.40}); expected a list of them.")
-    vectors = model.encode(
-        sentences,
-        show_progress_bar=show_progress_bar,
-        batch_size=batch_size,
-        truncate_dim=truncate_dim,
-        prompt_name=prompt_name,
-        prompt=prompt,
-    )
-    return paraphrase_mining_embeddings(
-        vectors, query_chunk_size, corpus_chunk_size, max_pairs, top_k, score_function
-    )
 
 
 def paraphrase_mining_embeddings(

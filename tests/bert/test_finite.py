@@ -7,7 +7,7 @@ from safetensors.numpy import load_file, save_file
 
 from minibert import BertForMaskedLM, BertModel, CheckpointError, CrossEncoder, SentenceTransformer
 from minibert.commands import cli
-from minibert.corpus.build import build
+from minibert.corpus.building import build
 from minibert.corpus.corpus import Corpus
 from minibert.documents.reading import Document
 from minibert.models.scheduler import Scheduler

@@ -15,7 +15,7 @@ from golden_files import GOLDEN
 
 from minibert import SentenceTransformer
 from minibert.commands import cli
-from minibert.explain.occlusion import occlusion
+from minibert.explain.occluding import occlusion
 
 
 def test_explain_prints_the_score_both_texts_and_the_strongest_pairs(run, model):

@@ -13,7 +13,7 @@ from golden_files import GOLDEN
 from minibert import CrossEncoder, SentenceTransformer
 from minibert.commands import cli
 from minibert.common.escapes import has_controls
-from minibert.corpus.build import build
+from minibert.corpus.building import build
 from minibert.corpus.search import Hit, Index
 from minibert.documents.reading import Document
 

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer
 from minibert.commands import cli
-from minibert.corpus.build import build, delete
+from minibert.corpus.building import build, delete
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from corpora import GELU, LONG, TEXTS, documents
 
 from minibert import SentenceTransformer
 from minibert.common.escapes import has_controls
-from minibert.corpus.build import build
+from minibert.corpus.building import build
 from minibert.corpus.corpus import Corpus
 
 

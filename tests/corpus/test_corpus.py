@@ -9,7 +9,7 @@ from corpora import GELU, LONG, SMALL, TEXTS, documents, header, npy, wrong
 from golden_files import GOLDEN
 
 from minibert import SentenceTransformer
-from minibert.corpus.build import build
+from minibert.corpus.building import build
 from minibert.corpus.corpus import Corpus, place_of_model
 from minibert.corpus.manifest import read_manifest
 from minibert.corpus.search import Index

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save
 
 from minibert import SentenceTransformer
 from minibert.checkpoint.save import loaded_files
-from minibert.corpus.build import add, build
+from minibert.corpus.building import add, build
 from minibert.corpus.corpus import Corpus
 from minibert.corpus.fingerprint import DIGESTS, TICK, state_of
 from minibert.corpus.manifest import json_bytes, read_manifest, sha256_of

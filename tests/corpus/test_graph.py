@@ -9,11 +9,11 @@ from golden_files import GOLDEN
 from minibert import SentenceTransformer
 from minibert.commands import cli
 from minibert.common.files import locked
-from minibert.corpus.build import add, build, delete
+from minibert.corpus.building import add, build, delete
 from minibert.corpus.corpus import Corpus
 from minibert.corpus.graph import build_graph, open_graph, recall_of
 from minibert.corpus.search import Index
-from minibert.corpus.verify import verify
+from minibert.corpus.verifying import verify
 from minibert.documents import Document
 from minibert.errors import CorpusError, MissingLibraryError, OutputError
 from minibert.kernels import cores

@@ -10,7 +10,7 @@ from golden_files import GOLDEN
 from killing import tree
 
 from minibert import SentenceTransformer
-from minibert.corpus.build import add, build, delete
+from minibert.corpus.building import add, build, delete
 from minibert.corpus.corpus import Corpus
 from minibert.corpus.manifest import read_manifest, write_manifest
 from minibert.errors import CorpusError

@@ -8,7 +8,7 @@ from corpora import GELU, QUERIES, sentences
 from golden_files import GOLDEN
 
 from minibert import CrossEncoder, SentenceTransformer
-from minibert.corpus.build import build, delete
+from minibert.corpus.building import build, delete
 from minibert.corpus.search import Index
 from minibert.documents import read_documents
 from minibert.errors import CorpusError

@@ -9,7 +9,7 @@ import pytest
 from corpora import SMALL, documents, header, npy, rewritten, wrong
 
 from minibert.corpus import shards
-from minibert.corpus.build import add, build
+from minibert.corpus.building import add, build
 from minibert.corpus.corpus import Corpus
 from minibert.documents.reading import Document
 from minibert.errors import CorpusError

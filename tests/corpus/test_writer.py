@@ -27,7 +27,7 @@ from minibert import quantize_embeddings
 from minibert.common import files
 from minibert.corpus import shards
 from minibert.corpus import writer as writing
-from minibert.corpus.build import add, build, delete
+from minibert.corpus.building import add, build, delete
 from minibert.corpus.corpus import Corpus
 from minibert.corpus.manifest import read_manifest, write_manifest
 from minibert.documents.reading import Document, read_documents

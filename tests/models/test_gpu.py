@@ -11,7 +11,7 @@ from golden_files import GOLDEN, copy_of, expected_of, spoil
 
 import minibert
 from minibert import BertModel, SentenceTransformer
-from minibert.corpus.build import build
+from minibert.corpus.building import build
 from minibert.documents.reading import Document
 from minibert.errors import CheckpointError, CorpusError, DeviceError
 from minibert.kernels.devices import find_device

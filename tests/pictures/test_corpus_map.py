@@ -15,7 +15,7 @@ from golden_files import GOLDEN
 
 from minibert import Corpus, SentenceTransformer
 from minibert.commands import cli
-from minibert.corpus.build import build, delete
+from minibert.corpus.building import build, delete
 from minibert.corpus.search import Index
 from minibert.documents import Document
 from minibert.errors import CorpusError

@@ -5,7 +5,7 @@ import pytest
 from golden_files import GOLDEN
 
 from minibert import SentenceTransformer, semantic_search
-from minibert.corpus.build import build
+from minibert.corpus.building import build
 from minibert.corpus.search import Index
 from minibert.documents.reading import Document
 from minibert.evaluation import Collection, rankings

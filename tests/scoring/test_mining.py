@@ -5,7 +5,6 @@ import pytest
 
 from minibert.scoring.mining import (
     community_detection,
-    paraphrase_mining,
     paraphrase_mining_embeddings,
 )
 from minibert.scoring.similarity import cos_sim, dot_score
@@ -94,16 +93,6 @@ def test_equal_vectors_are_paraphrases_of_each_other_and_not_of_themselves():
     assert paraphrase_mining_embeddings(vectors[:1]) == []
 
 
-def test_paraphrases_of_texts_are_those_of_their_vectors(minilm):
-    texts = ["A cat sleeps.", "The dog barks.", "A cat is sleeping.", "A dog is barking."]
-    found = paraphrase_mining(minilm, texts, top_k=1, prompt="a text: ")
-    assert [pair[1:] for pair in found] == [[0, 2], [1, 3]]
-    vectors = minilm.encode(texts, prompt="a text: ")
-    np.testing.assert_allclose(
-        [pair[0] for pair in found], [vectors[0] @ vectors[2], vectors[1] @ vectors[3]], atol=1e-6
-    )
-
-
 @pytest.mark.parametrize(
     ("mine", "arguments", "message"),
     [
@@ -130,8 +119,6 @@ def test_nan_and_texts_are_refused(mine):
         mine(vectors)
     with pytest.raises(TypeError, match="These are no vectors"):
         mine(["a dog", "a cat"])
-    with pytest.raises(TypeError, match="sentences is one text"):
-        paraphrase_mining(None, "a dog")
 
 
 def test_paraphrases_by_a_metric_s_name_are_those_by_its_function():

@@ -22,7 +22,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def add_documents(options: argparse.Namespace) -> None:
     """minibert index add."""
-    from minibert.corpus.build import add
+    from minibert.corpus.building import add
     from minibert.corpus.manifest import read_manifest
 
     documents = documents_in(options.files or ["-"], options)

@@ -51,7 +51,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def build(options: argparse.Namespace) -> None:
     """minibert index build."""
-    from minibert.corpus.build import SHARD_CHARACTERS, SHARD_DOCUMENTS, build
+    from minibert.corpus.building import SHARD_CHARACTERS, SHARD_DOCUMENTS, build
 
     documents = documents_in(options.files or ["-"], options)
     model = load(options)

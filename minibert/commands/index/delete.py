@@ -26,7 +26,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def delete(options: argparse.Namespace) -> None:
     """minibert index delete."""
-    from minibert.corpus.build import delete
+    from minibert.corpus.building import delete
 
     count, gone = delete(options.folder, read_ids(options.texts, names_of(options)))
     if gone:

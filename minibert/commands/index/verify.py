@@ -17,7 +17,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def verify(options: argparse.Namespace) -> None:
     """minibert index verify."""
-    from minibert.corpus.verify import verify
+    from minibert.corpus.verifying import verify
     from minibert.errors import CorpusError
 
     wrong = []

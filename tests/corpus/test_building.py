@@ -13,7 +13,7 @@ from golden_files import copy_of
 from killing import tree
 
 from minibert import SentenceTransformer, quantize_embeddings
-from minibert.corpus.build import add, build, delete
+from minibert.corpus.building import add, build, delete
 from minibert.corpus.corpus import Corpus
 from minibert.corpus.manifest import read_manifest
 from minibert.documents.reading import Document, read_documents

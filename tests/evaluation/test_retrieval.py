@@ -1,16 +1,13 @@
 """From a model to measures: rankings of all documents, ties, blocks."""
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 from golden_files import GOLDEN
 
 from minibert import SentenceTransformer
-from minibert.evaluation import MEASURES, Collection, Ranking, means, measured, rankings
+from minibert.evaluation import MEASURES, Collection, Ranking, means, measured, rankings, retrieval
 from minibert.scoring.metrics import METRICS
 
-MODULE = import_module("minibert.evaluation.rankings")  # whose name in the package is a function's
 GELU = str(GOLDEN / "gelu")
 PER_QUERY = {"b": {"d": 1}, "a": {"d": 1, "c": 0}, "unjudged": {"d": 0}}
 
@@ -93,7 +90,7 @@ class Nothing(Numbers):
 def test_the_order_of_the_corpus_and_blocks_change_no_ranking(monkeypatch):
     data = collection(numbers(120), numbers(7, seed=1))
     whole = {query: ranking.ids for query, ranking in rankings(Numbers(), data)}
-    monkeypatch.setattr(MODULE, "BLOCK_FLOATS", 250)  # two queries
+    monkeypatch.setattr(retrieval, "BLOCK_FLOATS", 250)  # two queries
     monkeypatch.setattr("minibert.scoring.similarity.BLOCK_FLOATS", 150)  # fifty documents
     turned = data._replace(documents=dict(reversed(data.documents.items())))
     assert {query: ranking.ids for query, ranking in rankings(Numbers(), turned)} == whole
@@ -101,11 +98,11 @@ def test_the_order_of_the_corpus_and_blocks_change_no_ranking(monkeypatch):
 
 def test_no_more_scores_are_held_than_fit(monkeypatch):
     held = []
-    inner = MODULE.scores_of_all
+    inner = retrieval.scores_of_all
     monkeypatch.setattr(
-        MODULE, "scores_of_all", lambda *given: held.append(inner(*given)) or held[-1]
+        retrieval, "scores_of_all", lambda *given: held.append(inner(*given)) or held[-1]
     )
-    monkeypatch.setattr(MODULE, "BLOCK_FLOATS", 250)
+    monkeypatch.setattr(retrieval, "BLOCK_FLOATS", 250)
     for _ in rankings(Numbers(), collection(numbers(120), numbers(7))):
         pass
     assert [len(scores) for scores in held] == [2, 2, 2, 1]

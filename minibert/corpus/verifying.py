@@ -1,7 +1,4 @@
-"""Every byte of a corpus on disk, read and compared with what the manifest says. Start at verify.
-
-The lock and digests.json are no part of the corpus, and are not looked at.
-"""
+"""Read every byte of a corpus on disk, and compare it with the manifest. Start at verify."""
 
 from __future__ import annotations
 
@@ -28,7 +25,8 @@ __all__ = ["verify"]
 def verify(folder: str | os.PathLike[str]) -> Iterator[str]:
     """What is wrong with a corpus, a sentence a thing; nothing if it is whole.
 
-    Memory is that of a shard. Raises FileNotFoundError if there is no corpus.
+    The lock and digests.json are no part of the corpus, and are not looked at. Memory is that of a
+    shard. Raises FileNotFoundError if there is no corpus.
     """
     path = Path(folder)
     try:
