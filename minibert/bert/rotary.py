@@ -112,7 +112,7 @@ def attention(hidden: Array, layer: RotaryLayer, turns: Turns, forward: Pass) ->
         bias = forward.attention_bias
         context = kernels.attend(q, k, v, forward.runs, heads, bias, show=show)
         forward.show("context", context)
-        return kernels.linear(context, layer.attention_weight, layer.attention_bias)
+        return kernels.linear(context, layer.attention_output_weight, layer.attention_output_bias)
 
     norm = layer.attention_norm_weight, layer.attention_norm_bias
     hidden = beside(hidden, mixed, *norm, "attention_", forward)

@@ -145,7 +145,7 @@ def cut_layer(layer: Layer, count: int, cutting: Callable[[Array, int, int], Arr
     qkv = cutting(layer.qkv_weight, 1, 3 * count)
     return layer._replace(
         qkv_weight=qkv.reshape(len(qkv), 3, -1, *qkv.shape[2:]),
-        attention_weight=cutting(layer.attention_weight, count, 1),
+        attention_output_weight=cutting(layer.attention_output_weight, count, 1),
         intermediate_weight=cutting(layer.intermediate_weight, 1, count),
         output_weight=cutting(layer.output_weight, count, 1),
     )
@@ -163,7 +163,7 @@ def share_of(layer: Layer, number: int, count: int) -> Layer:
     return layer._replace(
         qkv_weight=share(layer.qkv_weight, 2),
         qkv_bias=share(layer.qkv_bias.reshape(3, -1), 1).reshape(-1),
-        attention_weight=share(layer.attention_weight),
+        attention_output_weight=share(layer.attention_output_weight),
         intermediate_weight=share(layer.intermediate_weight, 1),
         intermediate_bias=share(layer.intermediate_bias),
         output_weight=share(layer.output_weight),

@@ -63,7 +63,7 @@ def test_a_norm_after_a_step_is_the_textbook_s(name):
     before = shown["embeddings.output"]
     for number, layer in enumerate(shown.layers):
         place = f"layer.{number}."
-        made = shown[place + "context"] @ layer.attention_weight + layer.attention_bias
+        made = shown[place + "context"] @ layer.attention_output_weight + layer.attention_output_bias
         shown.norm_is(place + "attention_", made + before)
         middle = shown[place + "attention_output"]
         made = shown[place + "intermediate"] @ layer.output_weight + layer.output_bias

@@ -150,7 +150,7 @@ def test_tiles_are_small_and_each_in_one_place():
 def test_views_for_threads_copy_no_weight(parameters):
     (layer,) = parameters.layers[:1]
     part = share_of(shares.cut_layer(layer, 3, cut), 1, 3)
-    for name in ("qkv_weight", "attention_weight", "intermediate_weight", "output_weight"):
+    for name in ("qkv_weight", "attention_output_weight", "intermediate_weight", "output_weight"):
         assert np.shares_memory(getattr(part, name), getattr(layer, name)), name
 
 

@@ -148,7 +148,7 @@ def test_each_step_follows_from_those_before_it_by_the_textbook(model):
         same(place + "attention", weights)
         context = (weights @ v).transpose(1, 0, 2).reshape(-1, 20)
         same(place + "context", context)
-        added = context @ layer.attention_weight + layer.attention_bias + hidden
+        added = context @ layer.attention_output_weight + layer.attention_output_bias + hidden
         norm = layer.attention_norm_weight, layer.attention_norm_bias, epsilon
         middle = normalised(added, *norm)
         same(place + "attention_output", middle)
