@@ -129,7 +129,7 @@ def feed_forward(hidden: Array, layer: RotaryLayer, forward: Pass) -> Array:
 
     def gated(rows: Array) -> Array:
         both = kernels.linear(rows, layer.intermediate_weight, layer.intermediate_bias)  # (N, 2F)
-        forward.show("intermediate_input", both)
+        forward.show_for_gradients("intermediate_input", both)
         inner, gate = np.split(both, 2, axis=1)
         activation(kernels, inner)
         inner *= gate

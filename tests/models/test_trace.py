@@ -270,11 +270,13 @@ def test_whoever_watches_is_shown_the_arrays_themselves(model):
     for name, array in of_layers.items():
         # Attention's weights are made and shown inside a kernel.
         assert name.endswith(".attention") or any(np.shares_memory(array, m) for m in made), name
+    watched = called.copy()
     called.clear()
     hidden_states(*arguments)
     norm = ["linear", "add_and_normalise_"]
     a_layer = ["linear", "attend", *norm, "linear", "gelu_", *norm]
     assert called == ["runs", "layer_norm_", *a_layer * LAYERS, "floats"]
+    assert watched == called[1:]  # who watches costs no other step
 
 
 def recording(made, called):
