@@ -344,5 +344,7 @@ def most_tokens(config: Config) -> int:
 
 def check_device(config: Config, name: str) -> None:
     """Raise DeviceError for a family whose forward pass is not written for a device."""
-    if name.partition(":")[0] not in FAMILIES[config.model_type].devices:
-        raise DeviceError(f"{config.model_type} runs on the CPU alone, not on {name!r}.")
+    devices = FAMILIES[config.model_type].devices
+    if name.partition(":")[0] not in devices:
+        places = " and ".join("the CPU" if device == "cpu" else device for device in devices)
+        raise DeviceError(f"{config.model_type} runs on {places} alone, not on {name!r}.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from minibert.bert.hook import FOR_GRADIENTS
 from minibert.common.arrays import Array
 from minibert.common.safetensors_files import is_finite
 from minibert.errors import CheckpointError
@@ -24,9 +23,6 @@ class FirstNotFinite:
 
     def __call__(self, name: str, array: Array) -> None:
         """Look at one array, under the name by which it is shown."""
-        # A step is named by what it gives, and not by what is left of it for gradients.
-        if name.endswith(FOR_GRADIENTS):
-            return
         if not self.step and not is_finite(self._take(array)):
             self.step = name
 

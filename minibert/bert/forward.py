@@ -90,7 +90,7 @@ def attention(hidden: Array, layer: Layer, forward: Pass, chosen: IntArray | Non
     forward.show("context", context)
     if chosen is not None:
         hidden = kernels.rows_at(hidden, chosen)
-    out = layer.attention_weight, layer.attention_bias
+    out = layer.attention_output_weight, layer.attention_output_bias
     norm = layer.attention_norm_weight, layer.attention_norm_bias
     hidden = add_and_normalise(hidden, context, out, norm, "attention_", forward)
     forward.show("attention_output", hidden)

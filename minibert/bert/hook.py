@@ -1,7 +1,7 @@
 """A forward pass and its hook, which is shown the arrays of every step. Start at Pass.
 
-A hook gets what models/trace.py names, and arrays of its own that a backward pass needs besides, in
-float32:
+A hook is a function of a name and an array, and gets what models/trace.py names. ForGradients makes
+of it one that gets, in float32, what a backward pass needs besides:
 
 - layer.n.intermediate_input (N, F): what the activation gets; with a gate beside it (N, 2F)
 - layer.n.attention_normalised and layer.n.output_normalised (N, D): the rows of a layer norm before
@@ -9,7 +9,7 @@ float32:
   layer layer.n.final_normalised
 - the same with deviation in place of normalised (N,): the root of each row's variance + epsilon
 
-Without a hook nothing is copied, and nothing computed that the states do not need.
+Only these are copied, or computed though the states do not need them.
 """
 
 from __future__ import annotations
@@ -23,15 +23,23 @@ from minibert.common.arrays import Array
 from minibert.kernels.protocol import Kernels, Run, Then
 from minibert.kernels.segments import equal_runs
 
-__all__ = ["FOR_GRADIENTS", "Pass", "Together", "Watch", "runs_of"]
+__all__ = ["ForGradients", "Pass", "Together", "Watch", "runs_of"]
 
 # Called with the name of an intermediate array and the array. The kernels work in place, so
 # whoever wants to keep an array must copy it.
 Watch = Callable[[str, Array], None]
 # Makes of one thread's share of some rows the sum of all threads' shares, in place.
 Together = Callable[[Array], None]
-# How the names end of what only a backward pass needs.
-FOR_GRADIENTS = ("intermediate_input", "normalised", "deviation")
+
+
+class ForGradients(NamedTuple):
+    """A hook that asks for what only a backward pass needs, too."""
+
+    watch: Watch
+
+    def __call__(self, name: str, array: Array) -> None:
+        """Hand an array on."""
+        self.watch(name, array)
 
 
 class Pass(NamedTuple):
@@ -45,17 +53,27 @@ class Pass(NamedTuple):
     attention_bias: Array | None  # (H or 1, P, P)
     place: str = "embeddings"  # which part of the model this is, for whoever watches
 
+    @property
+    def is_for_gradients(self) -> bool:
+        """Whether the hook asks for what only a backward pass needs."""
+        return isinstance(self.watch, ForGradients)
+
     def show(self, name: str, array: Array) -> None:
         """Show an intermediate array to whoever watches."""
         if self.watch:
             self.watch(f"{self.place}.{name}", array)
 
+    def show_for_gradients(self, name: str, array: Array) -> None:
+        """Show an array that is there anyway, to a hook that asks for it."""
+        if self.is_for_gradients:
+            self.show(name, array)
+
     def show_norm(self, norm: str, rows: Array, *added: Array) -> None:
-        """Show the rows of a layer norm before its weight and bias, and their deviations.
+        """Show, for gradients, a norm's rows before its weight and bias, and their deviations.
 
         They are computed from a copy of the sum that the norm gets. `norm` begins their names.
         """
-        if self.watch:
+        if self.is_for_gradients:
             rows = self.kernels.floats(rows).copy()
             for summand in added:
                 rows += self.kernels.floats(summand)
@@ -66,8 +84,8 @@ class Pass(NamedTuple):
     def linear(
         self, x: Array, weight: Array, bias: Array, then: Then, look: Callable[[Array], None]
     ) -> Array:
-        """Multiply and go on with `then`; a hook gets a `look` at the product between the two."""
-        if not self.watch:
+        """Multiply and go on with `then`; for gradients, `look` at the product between the two."""
+        if not self.is_for_gradients:
             return self.kernels.linear(x, weight, bias, then)
         product = self.kernels.linear(x, weight, bias, lambda rows, place, bias: None)
         look(product)

@@ -156,7 +156,7 @@ BERT = Layout(
     ),
     layer=(
         *merged("qkv", ATTENTION, "D D", SCALED),
-        *dense("attention", "attention.output.dense", "D D"),
+        *dense("attention_output", "attention.output.dense", "D D"),
         *norm("attention_norm", "attention.output.LayerNorm", "D"),
         *dense("intermediate", "intermediate.dense", "F D"),
         *dense("output", "output.dense", "D F"),
@@ -199,7 +199,7 @@ MODERNBERT = Layout(
     layer=(
         *merged("qkv", ("attn.Wqkv",), "3D D", SCALED, when="attn.Wqkv.weight", zeros=True),
         *merged("qkv", ROTARY_ATTENTION, "D D", SCALED, zeros=True),
-        *dense("attention", "attn.Wo", "D D", zeros=True),
+        *dense("attention_output", "attn.Wo", "D D", zeros=True),
         *norm("attention_norm", "attn_norm", "D", when="attn_norm.weight", zeros=True),
         *dense("intermediate", "mlp.Wi", "2F D", when="mlp.Wi.weight", zeros=True),
         # The two halves of a gated feed-forward, the activated one first.

@@ -47,8 +47,8 @@ class Layer(NamedTuple):
     # 1/sqrt(D/H) is already multiplied into the queries.
     qkv_weight: Array  # (D, 3D)
     qkv_bias: Array  # (3D,)
-    attention_weight: Array  # (D, D)
-    attention_bias: Array  # (D,)
+    attention_output_weight: Array  # (D, D)
+    attention_output_bias: Array  # (D,)
     attention_norm_weight: Array  # (D,)
     attention_norm_bias: Array  # (D,)
     intermediate_weight: Array  # (D, F)
@@ -64,8 +64,8 @@ class RotaryLayer(NamedTuple):
 
     qkv_weight: Array  # (D, 3D), scaled as in Layer
     qkv_bias: Array  # (3D,)
-    attention_weight: Array  # (D, D)
-    attention_bias: Array  # (D,)
+    attention_output_weight: Array  # (D, D)
+    attention_output_bias: Array  # (D,)
     attention_norm_weight: Array | None  # (D,)
     attention_norm_bias: Array | None  # (D,)
     intermediate_weight: Array  # (D, 2F): what is activated, then what it is multiplied by

@@ -112,7 +112,7 @@ def attention(hidden: Array, layer: RotaryLayer, turns: Turns, forward: Pass) ->
         bias = forward.attention_bias
         context = kernels.attend(q, k, v, forward.runs, heads, bias, show=show)
         forward.show("context", context)
-        return kernels.linear(context, layer.attention_weight, layer.attention_bias)
+        return kernels.linear(context, layer.attention_output_weight, layer.attention_output_bias)
 
     norm = layer.attention_norm_weight, layer.attention_norm_bias
     hidden = beside(hidden, mixed, *norm, "attention_", forward)
@@ -129,7 +129,7 @@ def feed_forward(hidden: Array, layer: RotaryLayer, forward: Pass) -> Array:
 
     def gated(rows: Array) -> Array:
         both = kernels.linear(rows, layer.intermediate_weight, layer.intermediate_bias)  # (N, 2F)
-        forward.show("intermediate_input", both)
+        forward.show_for_gradients("intermediate_input", both)
         inner, gate = np.split(both, 2, axis=1)
         activation(kernels, inner)
         inner *= gate

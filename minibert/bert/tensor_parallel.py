@@ -8,12 +8,13 @@ the tensor parallelism of Shoeybi et al., "Megatron-LM" (2019), section 3. Start
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
-from minibert.bert.families import FAMILIES
+from minibert.bert.families import Family
 from minibert.bert.hook import Together
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Layer, Parameters
@@ -33,10 +34,14 @@ WORTH_MEETING = 25_000_000
 class Shares:
     """The parameters of a model on the CPU, whole and in shares. Threads may use one at once."""
 
-    def __init__(self, parameters: Parameters, config: Config, short_inputs: bool = True) -> None:
+    def __init__(
+        self, parameters: Parameters, config: Config, family: Family, short_inputs: bool = True
+    ) -> None:
         """Copy nothing as yet. The tiles, a second copy of the layers' weights, are made for the
         first short input; short_inputs=False forbids them.
         """
+        self.forward = family.forward
+        self.splits_layers = family.splits_layers
         self.parameters = parameters
         self.config = config
         self.short_inputs = short_inputs
@@ -44,33 +49,36 @@ class Shares:
         self._made: dict[tuple[int, bool], list[Parameters]] = {(1, False): [parameters]}
 
     def compute(
-        self, pack: Pack, kernels: Kernels, chosen: IntArray | None, threads: int, short: bool
+        self, pack: Pack, kernels: Kernels, chosen: IntArray | None, threads: int, may_tile: bool
     ) -> Array:
         """Run the family's forward pass, in up to so many threads where cores are free: -> (N, D).
 
-        `short` allows tiles for a short pack. The calling thread has its core already.
+        `may_tile` allows tiles for a short pack. The calling thread has its core already.
         """
-        tokens, forward = len(pack.ids), FAMILIES[self.config.model_type].forward
-        tiles = short and self.short_inputs and tokens <= SHORT_TOKENS
-        tiles = tiles and can_share(self.config, 2) and has_small_products()
+        tokens = len(pack.ids)
+        tiles = may_tile and self.short_inputs and tokens <= SHORT_TOKENS
+        tiles = tiles and self._can_share(2) and has_small_products()
         with CORES.further(self._worth(tokens, threads, tiles) - 1) as further:
             # So many threads may not fall into equal shares, and fewer do.
             shares = self._in(self._worth(tokens, 1 + further, tiles), tiles)
-            if len(shares) == 1:
-                return forward(pack, shares[0], self.config, kernels, chosen=chosen)
-
-            def run(number: int, together: Together) -> Array:
-                own = shares[number]
-                return forward(pack, own, self.config, kernels, chosen=chosen, together=together)
-
-            return run_together(run, len(shares))
+            # A partial is no frame between here and the forward pass; a closure would be one.
+            forward = partial(
+                self.forward, pack, config=self.config, kernels=kernels, chosen=chosen
+            )
+            return forward(shares[0]) if len(shares) == 1 else run_together(forward, shares)
 
     def _worth(self, tokens: int, threads: int, tiles: bool) -> int:
         """How many threads a pack is worth, of those there are. Tiles are for two at most."""
         width, inner = self.config.hidden_size, self.config.intermediate_size
         work = tokens * width * (4 * width + 2 * inner)
         most = min(threads, 2 if tiles else threads, work // WORTH_MEETING)
-        return max((n for n in range(2, most + 1) if can_share(self.config, n)), default=1)
+        return max((n for n in range(2, most + 1) if self._can_share(n)), default=1)
+
+    def _can_share(self, count: int) -> bool:
+        """Whether heads and feed-forward fall into so many equal shares."""
+        if not self.splits_layers:
+            return False
+        return self.config.num_attention_heads % count == self.config.intermediate_size % count == 0
 
     def _in(self, count: int, tiles: bool) -> list[Parameters]:
         """The parameters in so many shares, made when they are first wanted."""
@@ -100,13 +108,6 @@ class Shares:
         once = {id(layer): layer for layer in layers}
         made = {key: cut_layer(layer, count, cutting) for key, layer in once.items()}
         return [made[id(layer)] for layer in layers]
-
-
-def can_share(config: Config, count: int) -> bool:
-    """Whether heads and feed-forward fall into so many equal shares."""
-    if not FAMILIES[config.model_type].splits_layers:
-        return False
-    return config.num_attention_heads % count == config.intermediate_size % count == 0
 
 
 def cut(weight: Array, parts: int, tiles: int) -> Array:
@@ -145,7 +146,7 @@ def cut_layer(layer: Layer, count: int, cutting: Callable[[Array, int, int], Arr
     qkv = cutting(layer.qkv_weight, 1, 3 * count)
     return layer._replace(
         qkv_weight=qkv.reshape(len(qkv), 3, -1, *qkv.shape[2:]),
-        attention_weight=cutting(layer.attention_weight, count, 1),
+        attention_output_weight=cutting(layer.attention_output_weight, count, 1),
         intermediate_weight=cutting(layer.intermediate_weight, 1, count),
         output_weight=cutting(layer.output_weight, count, 1),
     )
@@ -163,21 +164,25 @@ def share_of(layer: Layer, number: int, count: int) -> Layer:
     return layer._replace(
         qkv_weight=share(layer.qkv_weight, 2),
         qkv_bias=share(layer.qkv_bias.reshape(3, -1), 1).reshape(-1),
-        attention_weight=share(layer.attention_weight),
+        attention_output_weight=share(layer.attention_output_weight),
         intermediate_weight=share(layer.intermediate_weight, 1),
         intermediate_bias=share(layer.intermediate_bias),
         output_weight=share(layer.output_weight),
     )
 
 
-def run_together(run: Callable[[int, Together], Array], count: int) -> Array:
-    """Run all shares, the first of them in this thread: what each of them makes, in the end."""
+def run_together(forward: Callable[..., Array], shares: Sequence[Parameters]) -> Array:
+    """Run a forward pass of all shares, the first in this thread: what each of them makes, (N, D).
+
+    `forward` is called with a share, and with `together` by its name.
+    """
+    count = len(shares)
     meeting, settings = Meeting(count), np.geterr()
 
     def attend(number: int) -> Array:
         try:
             with np.errstate(**settings):  # a thread begins with NumPy's own, not the caller's
-                return run(number, meeting.together(number))
+                return forward(shares[number], together=meeting.together(number))
         except BaseException:  # Ctrl-C too: nobody may wait for this one for ever
             meeting.barrier.abort()
             raise
@@ -185,7 +190,7 @@ def run_together(run: Callable[[int, Together], Array], count: int) -> Array:
     with ThreadPoolExecutor(count - 1) as others:
         try:
             attending = [others.submit(attend, number) for number in range(1, count)]
-            return run(0, meeting.together(0))
+            return forward(shares[0], together=meeting.together(0))
         except threading.BrokenBarrierError:
             for other in attending:  # it was one of them, and this says why
                 if not isinstance(error := other.exception(), threading.BrokenBarrierError):

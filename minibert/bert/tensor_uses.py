@@ -81,7 +81,7 @@ class Transposed:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Weights (out, in) or biases (out,) end to end in one copy, which is seen transposed.
+    """Weights (out, in) or biases (out,) end to end, in one transposed copy.
 
     Attention divides q k^T by sqrt(D/H). Multiplied into the queries' part here once, it costs
     nothing later. The way back divides again: exact where sqrt(D/H) is a power of two, else to a

@@ -32,7 +32,6 @@ from minibert.corpus.manifest import (
 from minibert.corpus.shards import Shard, digest_of, write_shard
 from minibert.documents import Document
 from minibert.errors import CorpusError, OutputError
-from minibert.models.job import EncodeJob
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import quantize_embeddings, ranges_of
 from minibert.tokens.truncation import Cut, OnLong
@@ -285,17 +284,16 @@ class Writer:
         from minibert.models import encoding
 
         settings = self.manifest.settings
-        job = EncodeJob(
-            texts=0,  # others follow: threads would share a lone pack, and round by their number
-            max_tokens=self.model.transformer.limit("document"),
-            prompt=settings.prompt,
-            prompt_tokens=self.model.transformer.prompt_tokens(settings.prompt),
+        texts = [item.text for item in group]
+        job = self.model._job(
+            len(texts),
+            self.on_long,
+            settings.prompt,
+            task="document",
+            pack_tokens=settings.pack_tokens,
             dimension=settings.dimension,
             normalize=settings.normalize,
-            on_long=self.on_long,
-            pack_tokens=settings.pack_tokens,
-        )
-        texts = [item.text for item in group]
+        ).for_a_part()  # others follow: threads would share a lone pack, and round by their number
         vectors, cut = encoding.vectors(self.model, texts, job, self.advance)
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():

@@ -17,6 +17,7 @@ from minibert.bert.packs import Pack
 from minibert.common.arrays import Array
 from minibert.kernels.protocol import Kernels
 from minibert.models.job import EncodeJob, OutputValue
+from minibert.models.scheduler import Results, Scheduler
 from minibert.models.transformer import Transformer
 from minibert.pooling.pipeline import Pipeline
 from minibert.scoring.quantization import Precision, quantize_embeddings
@@ -91,7 +92,10 @@ def vectors(
             found[pack.order] = rows
             advance(len(pack.order))
     for number in long:
-        found[number] = vector_of_windows(model.transformer, head, texts[number])
+        packs = windows_of(texts[number], job, model.transformer)
+        # All run here, and not where they are joined, which would be one frame more.
+        computed = list(model.transformer.scheduler.run(packs, head.pooled, is_all=job.is_all(1)))
+        found[number] = vector_of_windows(computed, head, model.transformer.scheduler)
         advance(1)
     return found, cut
 
@@ -164,26 +168,32 @@ def check_windows(pipeline: Pipeline) -> None:
         raise ValueError(f'on_long="window" is for mean pooling; this model pools by {modes}.')
 
 
-def vector_of_windows(transformer: Transformer, head: PoolingHead, text: Text) -> Array:
-    """The vector of a text above the limit, from windows that overlap: -> (D,).
+def windows_of(text: Text, job: EncodeJob, transformer: Transformer) -> list[Pack]:
+    """Cut a text above the limit into windows that overlap, each with the prompt, in packs."""
+    if not isinstance(text, str):
+        raise ValueError('on_long="window" is for single texts, not for pairs.')
+    assert job.max_tokens is not None  # without one, no text is above it
+    rows = transformer.words.stretches(text, job.prompt, job.max_tokens, job.max_tokens // OVERLAP)
+    return transformer.packs(rows, None, job)
+
+
+def vector_of_windows(
+    computed: list[tuple[Pack, Results]], head: PoolingHead, scheduler: Scheduler
+) -> Array:
+    """Join the pooled windows of one text, with their packs: -> (D,).
 
     The windows' means are averaged with the weight of their tokens, special tokens and prompt
     among them, so this is the mean over all tokens of all windows. The modules after the pooling,
     and `normalize`, follow.
     """
-    if not isinstance(text, str):
-        raise ValueError('on_long="window" is for single texts, not for pairs.')
-    job = head.job
-    assert job.max_tokens is not None  # without one, no text is above it
-    skipped = head.pipeline.skipped(job.prompt_tokens)
-    rows = transformer.words.stretches(text, job.prompt, job.max_tokens, job.max_tokens // OVERLAP)
+    skipped = head.pipeline.skipped(head.job.prompt_tokens)
     total: Array = np.zeros(1, dtype=np.float32)
-    for pack, (means,) in transformer.scheduler.run(
-        transformer.packs(rows, None, job), head.pooled, is_all=job.is_all(1)
-    ):
-        total = total + (pack.lengths - skipped).astype(np.float32) @ means  # (E,)
-    mean = (total / np.float32(sum(len(row) - skipped for row in rows)))[None]
-    vector: Array = transformer.scheduler.follow(mean, head.finished)[0]
+    tokens = 0
+    for pack, (means,) in computed:
+        weights = pack.lengths - skipped
+        total = total + weights.astype(np.float32) @ means  # (E,)
+        tokens += int(weights.sum())
+    vector: Array = scheduler.follow((total / np.float32(tokens))[None], head.finished)[0]
     return vector
 
 

@@ -2,6 +2,9 @@
 
 Copies and pickles hold the path of the folder and the settings, not the weights; so do the
 processes of a pool.
+
+Imports of what opens a model, or computes with one, are late, within functions: programs that
+import the class alone do not wait for them. Few start processes, whose library takes the longest.
 """
 
 from __future__ import annotations
@@ -215,7 +218,6 @@ class Model:
             if pool is None and device is None:
                 yield None, advance
                 return
-            # Imported here: few programs start processes, and multiprocessing takes time to load.
             from minibert.models.processes import shared
 
             with shared(self._recipe(), pool, device) as processes:

@@ -74,7 +74,9 @@ class Scheduler:
         self.reproducible = reproducible
         self.short_inputs = short_inputs
         self.parameters = put_parameters(parameters, device)
-        self._shares = Shares(self.parameters, config, short_inputs)
+        family = FAMILIES[config.model_type]
+        self._forward = family.forward
+        self._shares = Shares(self.parameters, config, family, short_inputs)
         self._model = model
         self._most_tokens: int | None = None  # of a pack, once the device's memory has run out
 
@@ -95,10 +97,9 @@ class Scheduler:
         elif len(packs) > 1 and self.threads > 1:
             computed = self._in_threads(packs, compute)
         else:
-            is_lone = is_all and len(packs) == 1
             with one_blas_thread():
                 for pack in packs:
-                    results = self._compute(pack, head, reads, is_lone)
+                    results = self._compute(pack, head, reads, is_all and len(packs) == 1)
                     self._check_finite(pack, results, compute)
                     yield pack, results
             return
@@ -197,24 +198,27 @@ class Scheduler:
         pack: Pack,
         head: Head,
         reads: Reads | None,
-        is_lone: bool = False,
+        is_all: bool = False,
         watch: Watch | None = None,
     ) -> Results:
-        """Compute one pack, which may be all that there is: what the head makes, on the device."""
+        """Compute one pack: what the head makes, on the device.
+
+        `is_all` says that it is all there is to compute, as in `run`.
+        """
         kernels = self.device.kernels
         chosen = None if reads is None else reads(pack.lengths)
         with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
             here = put_pack(pack, self.device)
             if watch or self.device.name != "cpu":
-                hidden = FAMILIES[self.config.model_type].forward(
+                hidden = self._forward(
                     here, self.parameters, self.config, kernels, watch=watch, chosen=chosen
                 )
                 if watch:
                     watch("the last norm", hidden)  # a ModernBERT's, which no layer shows
             else:
-                threads = self.threads if is_lone and not self.reproducible else 1
-                has_tiles = is_lone or self.reproducible
-                hidden = self._shares.compute(here, kernels, chosen, threads, has_tiles)
+                threads = self.threads if is_all and not self.reproducible else 1
+                may_tile = is_all or self.reproducible
+                hidden = self._shares.compute(here, kernels, chosen, threads, may_tile)
             if chosen is not None:
                 pack = pack._replace(lengths=np.ones_like(pack.lengths))
             return head(pack, hidden, watch)

@@ -100,7 +100,7 @@ def test_threads_that_share_a_text_share_the_bias_by_distance(even, monkeypatch,
     together = shares.run_together
     monkeypatch.setattr(
         "minibert.bert.tensor_parallel.run_together",
-        lambda run, count: [met.append(count), together(run, count)][1],
+        lambda forward, parts: [met.append(len(parts)), together(forward, parts)][1],
     )
     shared = SentenceTransformer(even, on_long="ignore").encode(texts[4])
     assert met == [2]
@@ -139,7 +139,7 @@ def test_layers_that_are_used_again_are_cut_and_moved_once():
     """ALBERT's twelve are often one; twelve copies of it as tiles would be most of the memory."""
     model = SentenceTransformer(GOLDEN / "albert")
     parameters = model.checkpoint.parameters
-    cut = shares.Shares(parameters, model.config)._cut(1, shares.tiled)
+    cut = shares.Shares(parameters, model.config, FAMILIES["albert"])._cut(1, shares.tiled)
     moved = put_parameters(parameters, find_device("cpu")).layers
     for layers in (cut, moved):
         assert layers[0] is layers[1] is not layers[2]
@@ -287,6 +287,17 @@ def test_a_family_from_outside_is_one_row(folder, edit, removed, monkeypatch, te
     assert len(passes) >= 2
     with pytest.raises(DeviceError, match="anew runs on the CPU alone"):
         check_device(model.config, "cuda")
+
+
+@pytest.mark.parametrize(("devices", "places"), [
+    (("cpu",), "the CPU"),
+    (("cuda",), "cuda"),
+    (("cpu", "cuda"), "the CPU and cuda"),
+])  # fmt: skip
+def test_a_refusal_names_the_devices_of_the_row(monkeypatch, devices, places):
+    monkeypatch.setitem(FAMILIES, "anew", replace(FAMILIES["bert"], devices=devices))
+    with pytest.raises(DeviceError, match=f"anew runs on {places} alone, not on 'tpu:1'"):
+        check_device(Config(model_type="anew"), "tpu:1")
 
 
 @pytest.mark.parametrize("model_type", ["modernbert", "nomic_bert"])

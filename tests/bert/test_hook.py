@@ -1,4 +1,4 @@
-"""What a hook is shown of a forward pass, for a backward pass above all, by the textbook."""
+"""A hook is shown what a trace names, and for a backward pass what the textbook has besides."""
 
 import numpy as np
 import pytest
@@ -6,20 +6,33 @@ from golden_files import GOLDEN
 
 from minibert.bert import families
 from minibert.bert.families import positions_of
-from minibert.bert.hook import FOR_GRADIENTS
+from minibert.bert.hook import ForGradients
 from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import packs
 from minibert.kernels import cpu as kernels
 from minibert.kernels.activations import ACTIVATIONS
+from minibert.models.sentence_transformer import SentenceTransformer
 
 NORM_AFTER = ["gelu", "large_epsilon", "relu", "distilbert", "mpnet", "albert", "electra"]
 FAMILIES = [*NORM_AFTER, "nomic_bert", "modernbert"]
 
 
-class Shown:
-    """All that a hook is shown of three texts by a golden model, in float64, by name."""
+def plain(function):
+    """Make a hook of a function that is shown nothing for gradients."""
+    return function
 
-    def __init__(self, name, hook=True):
+
+def no_hook(function):
+    """Watch nothing."""
+
+
+class Shown:
+    """All that a hook is shown of three texts by a golden model, in float64, by name.
+
+    `asking` makes a hook of a function.
+    """
+
+    def __init__(self, name, asking=ForGradients):
         checkpoint = load_checkpoint(GOLDEN / name)
         self.config, self.parameters = checkpoint.config, checkpoint.parameters
         random = np.random.default_rng(0)
@@ -29,7 +42,7 @@ class Shown:
         self.arrays, self.dtypes = {}, set()
         hidden_states = families.FAMILIES[self.config.model_type].forward
         self.states = hidden_states(
-            self.pack, self.parameters, self.config, kernels, self.keep if hook else None
+            self.pack, self.parameters, self.config, kernels, asking(self.keep)
         )
         self.layers = self.parameters.layers
 
@@ -63,7 +76,9 @@ def test_a_norm_after_a_step_is_the_textbook_s(name):
     before = shown["embeddings.output"]
     for number, layer in enumerate(shown.layers):
         place = f"layer.{number}."
-        made = shown[place + "context"] @ layer.attention_weight + layer.attention_bias
+        made = (
+            shown[place + "context"] @ layer.attention_output_weight + layer.attention_output_bias
+        )
         shown.norm_is(place + "attention_", made + before)
         middle = shown[place + "attention_output"]
         made = shown[place + "intermediate"] @ layer.output_weight + layer.output_bias
@@ -122,8 +137,15 @@ def test_activated_it_is_the_intermediate_that_is_shown(name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_hook_changes_no_state(name):
-    np.testing.assert_array_equal(Shown(name).states, Shown(name, hook=False).states)
+@pytest.mark.parametrize("asking", [ForGradients, plain])
+def test_a_hook_changes_no_state(name, asking):
+    np.testing.assert_array_equal(Shown(name, asking).states, Shown(name, no_hook).states)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_plain_hook_is_shown_what_a_trace_names(name):
+    trace = SentenceTransformer(GOLDEN / name).trace("the cat sat")
+    assert list(Shown(name, plain).arrays) == list(trace)[:-2]  # the pooling comes after the pass
 
 
 def test_a_layer_s_steps_are_shown_in_the_order_they_are_made():
@@ -140,4 +162,4 @@ def test_a_layer_s_steps_are_shown_in_the_order_they_are_made():
     ]  # fmt: skip
     assert shown["layer.1.output_deviation"].shape == (22,)
     assert shown.dtypes == {np.dtype(np.float32)}
-    assert sum(name.endswith(FOR_GRADIENTS) for name in names) == 2 + 5 * len(shown.layers)
+    assert len(names) - len(Shown("gelu", plain).arrays) == 2 + 5 * len(shown.layers)

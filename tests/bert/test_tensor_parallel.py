@@ -26,6 +26,7 @@ from minibert.kernels import cpu as kernels
 from minibert.kernels.cores import CORES
 from minibert.kernels.segments import firsts
 
+BERT = FAMILIES["bert"]
 CONFIG = Config(
     vocab_size=50, hidden_size=24, num_hidden_layers=3, num_attention_heads=6,
     intermediate_size=36, max_position_embeddings=60,
@@ -76,15 +77,15 @@ def pack_of(*lengths):
 
 @pytest.mark.parametrize("lengths", [(9,), (1,), (40,), (9, 9, 5)])
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 6, 12])
-@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize("may_tile", [False, True])
 @pytest.mark.parametrize("reads", [None, firsts])
 def test_shares_make_what_the_whole_makes(
-    parameters, many_cores, small_products, lengths, threads, short, reads
+    parameters, many_cores, small_products, lengths, threads, may_tile, reads
 ):
     pack = pack_of(*lengths)
     chosen = None if reads is None else reads(pack.lengths)
     whole = hidden_states(pack, parameters, CONFIG, kernels, chosen=chosen)
-    found = Shares(parameters, CONFIG).compute(pack, kernels, chosen, threads, short)
+    found = Shares(parameters, CONFIG, BERT).compute(pack, kernels, chosen, threads, may_tile)
     assert found.shape == whole.shape
     np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
 
@@ -93,8 +94,8 @@ def test_a_pack_is_shared_by_as_many_threads_as_its_heads_and_feed_forward_allow
     parameters, many_cores, monkeypatch
 ):
     counts = []
-    monkeypatch.setattr(shares, "run_together", lambda run, count: counts.append(count))
-    model = Shares(parameters, CONFIG)
+    monkeypatch.setattr(shares, "run_together", lambda forward, shares: counts.append(len(shares)))
+    model = Shares(parameters, CONFIG, BERT)
     for threads in (1, 2, 3, 4, 5, 6, 12):
         model.compute(pack_of(9), kernels, None, threads, False)
     assert counts == [2, 3, 3, 3, 6, 6]
@@ -106,8 +107,8 @@ def test_a_pack_is_shared_by_as_many_threads_as_its_heads_and_feed_forward_allow
 
 def test_only_free_cores_are_taken_and_given_back(parameters, many_cores, monkeypatch):
     counts = []
-    monkeypatch.setattr(shares, "run_together", lambda run, count: counts.append(count))
-    model = Shares(parameters, CONFIG)
+    monkeypatch.setattr(shares, "run_together", lambda forward, shares: counts.append(len(shares)))
+    model = Shares(parameters, CONFIG, BERT)
     with CORES.further(20) as taken:
         assert taken == 12
         with CORES.further(1) as none:
@@ -150,18 +151,18 @@ def test_tiles_are_small_and_each_in_one_place():
 def test_views_for_threads_copy_no_weight(parameters):
     (layer,) = parameters.layers[:1]
     part = share_of(shares.cut_layer(layer, 3, cut), 1, 3)
-    for name in ("qkv_weight", "attention_weight", "intermediate_weight", "output_weight"):
+    for name in ("qkv_weight", "attention_output_weight", "intermediate_weight", "output_weight"):
         assert np.shares_memory(getattr(part, name), getattr(layer, name)), name
 
 
 def test_threads_are_as_silent_about_large_numbers_as_the_caller(parameters, many_cores):
     large = parameters._replace(words=parameters.words * np.float32(1e38))
     with np.errstate(over="ignore", invalid="ignore"):
-        found = Shares(large, CONFIG).compute(pack_of(9), kernels, None, 3, False)
+        found = Shares(large, CONFIG, BERT).compute(pack_of(9), kernels, None, 3, False)
     assert not np.isfinite(found).all()
 
 
-def test_one_thread_runs_the_family_s_forward_pass_at_once(parameters, monkeypatch):
+def test_one_thread_runs_the_family_s_forward_pass_at_once(parameters):
     """Who follows the path finds it where the model is computed, with nothing in between."""
     callers = []
 
@@ -169,8 +170,8 @@ def test_one_thread_runs_the_family_s_forward_pass_at_once(parameters, monkeypat
         callers.append(sys._getframe(1).f_code.co_name)
         return hidden_states(*arguments, **named)
 
-    monkeypatch.setitem(FAMILIES, "bert", replace(FAMILIES["bert"], forward=caller))
-    Shares(parameters, CONFIG).compute(pack_of(9), kernels, None, 1, False)
+    family = replace(BERT, forward=caller)
+    Shares(parameters, CONFIG, family).compute(pack_of(9), kernels, None, 1, False)
     assert callers == ["compute"]
 
 
@@ -346,7 +347,7 @@ def test_threads_that_meet_add_all_shares_to_the_same_bits():
         return mine[:, number]
 
     expected = mine[:, 0] + mine[:, 1] + mine[:, 2]
-    found = run_together(run, 3)
+    found = run_together(run, range(3))
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(mine[:, 1], found)
     np.testing.assert_array_equal(mine[:, 2], found)
@@ -363,7 +364,7 @@ def test_when_one_thread_fails_none_waits_for_it_and_its_error_is_seen(failing, 
         together(np.zeros((1, 1), np.float32))
 
     with pytest.raises(type(error)):
-        run_together(run, 3)
+        run_together(run, range(3))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
@@ -380,7 +381,7 @@ def test_when_not_all_threads_begin_none_waits_for_the_others(monkeypatch, error
     monkeypatch.setattr(threading.Barrier, "wait", lambda self: WAIT(self, timeout=60))
     start = time.perf_counter()
     with pytest.raises(type(error)):
-        run_together(lambda number, together: together(np.zeros((1, 1), np.float32)), 4)
+        run_together(lambda share, together: together(np.zeros((1, 1), np.float32)), range(4))
     assert time.perf_counter() - start < 30
     assert len(begun) == 2
     assert all(isinstance(one.exception(), threading.BrokenBarrierError) for one in begun)

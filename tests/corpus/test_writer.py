@@ -21,9 +21,11 @@ from corpora import (
     stop_after,
     wrong,
 )
+from golden_files import even_copy
 from killing import tree
 
-from minibert import quantize_embeddings
+from minibert import SentenceTransformer, quantize_embeddings
+from minibert.bert import tensor_parallel
 from minibert.common import files
 from minibert.corpus import shards
 from minibert.corpus import writer as writing
@@ -188,6 +190,15 @@ def test_a_folder_that_cannot_be_made_is_code_73(run, tmp_path):
     for command in (["search", tmp_path / "file", "who"], ["index", "info", tmp_path / "file"]):
         code, _, err = run(*command)
         assert (code, "so it is no corpus" in err) == (66, True)
+
+
+def test_a_lone_document_of_a_shard_is_no_lone_query(folder, tmp_path, monkeypatch):
+    """It has no tiles and no threads, whose number would change its bits."""
+    model = SentenceTransformer(even_copy("gelu", tmp_path))
+    monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: True)
+    monkeypatch.setattr(tensor_parallel, "tiled", lambda *_: pytest.fail("laid out in tiles"))
+    manifest, _ = build(folder, documents(TEXTS[:3]), model, shard_documents=1)
+    assert manifest.documents == manifest.shards == 3
 
 
 def test_a_folder_of_something_else_is_left_alone(folder, model):

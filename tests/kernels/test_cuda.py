@@ -13,7 +13,7 @@ import pytest
 from golden_files import GOLDEN
 
 from minibert.bert.forward import hidden_states
-from minibert.bert.hook import FOR_GRADIENTS
+from minibert.bert.hook import ForGradients
 from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import Pack
 from minibert.bert.placement import put_pack, put_parameters
@@ -365,14 +365,14 @@ def test_a_hook_is_shown_what_it_is_on_the_cpu(cupy, dtype, close):
     gpu, cpu = [], []
     hidden_states(
         put_pack(pack, device), put_parameters(parameters, device), config, device.kernels,
-        lambda name, array: gpu.append((name, device.take(array))),
+        ForGradients(lambda name, array: gpu.append((name, device.take(array)))),
     )  # fmt: skip
-    hidden_states(
-        pack, parameters, config, kernels, lambda name, array: cpu.append((name, array.copy()))
-    )
+    keep = ForGradients(lambda name, array: cpu.append((name, array.copy())))
+    hidden_states(pack, parameters, config, kernels, keep)
     assert [name for name, _ in gpu] == [name for name, _ in cpu]
     for (name, ours), (_, theirs) in zip(gpu, cpu, strict=True):
-        wide = np.float32 if name.endswith(FOR_GRADIENTS) else dtype
+        is_for_gradients = name.endswith(("intermediate_input", "normalised", "deviation"))
+        wide = np.float32 if is_for_gradients else dtype
         assert (ours.shape, ours.dtype) == (theirs.shape, wide), name
         np.testing.assert_allclose(ours, theirs, rtol=close, atol=close * 2, err_msg=name)
 
@@ -381,5 +381,9 @@ def test_a_hook_changes_no_number_of_float16(cupy):
     (config, parameters), lengths = loaded("gelu"), np.array([16, 8])  # of no padding
     pack, device = pack_of(np.arange(5, 29), lengths), find_device("cuda", "float16")
     arguments = put_pack(pack, device), put_parameters(parameters, device), config, device.kernels
-    watched, alone = (hidden_states(*arguments, hook) for hook in (lambda *_: None, None))
-    np.testing.assert_array_equal(device.take(watched), device.take(alone))
+    alone, watched, for_gradients = (
+        device.take(hidden_states(*arguments, hook))
+        for hook in (None, lambda *_: None, ForGradients(lambda *_: None))
+    )
+    np.testing.assert_array_equal(watched, alone)
+    np.testing.assert_array_equal(for_gradients, alone)

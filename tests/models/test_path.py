@@ -5,11 +5,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from golden_files import GOLDEN
+from golden_files import GOLDEN, even_copy
 
 import minibert
 from minibert import SentenceTransformer
 from minibert.bert.forward import hidden_states
+from minibert.kernels.cores import CORES
 
 PACKAGE = str(Path(minibert.__file__).parent)
 TEXTS = ["the cat sat", "a dog", "the dog barks and barks", "a cat"]
@@ -70,8 +71,20 @@ def test_a_thread_of_several_begins_nearer_to_the_forward_pass(paths):
         assert len(path) <= 4, path
 
 
-def test_a_lone_text_on_several_threads_has_the_same_path(paths):
-    SentenceTransformer(GOLDEN / "gelu").encode("the cat sat")
-    (path,) = paths
-    assert path[0] == "SentenceTransformer.encode"
-    assert len(path) <= 7, path
+@pytest.mark.parametrize("may_tile", [False, True])
+@pytest.mark.parametrize(("on_long", "text"), [("warn", "the cat sat"), ("window", "a dog " * 99)])
+def test_a_lone_text_that_threads_share_has_no_longer_path(
+    paths, tmp_path, monkeypatch, may_tile, on_long, text
+):
+    monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(2))
+    monkeypatch.setattr("minibert.bert.tensor_parallel.WORTH_MEETING", 1)
+    monkeypatch.setattr("minibert.bert.tensor_parallel.has_small_products", lambda: may_tile)
+    model = SentenceTransformer(even_copy("gelu", tmp_path), on_long=on_long)
+    model.transformer.scheduler.threads = 2
+    model.encode(text)
+    assert len(paths) == 2  # a share each
+    (ours,) = (path for path in paths if path[0] == "SentenceTransformer.encode")
+    assert "run_together" in ours
+    assert len(ours) <= 7, ours
+    (other,) = (path for path in paths if path is not ours)
+    assert len(other) <= 2, other

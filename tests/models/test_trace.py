@@ -148,7 +148,7 @@ def test_each_step_follows_from_those_before_it_by_the_textbook(model):
         same(place + "attention", weights)
         context = (weights @ v).transpose(1, 0, 2).reshape(-1, 20)
         same(place + "context", context)
-        added = context @ layer.attention_weight + layer.attention_bias + hidden
+        added = context @ layer.attention_output_weight + layer.attention_output_bias + hidden
         norm = layer.attention_norm_weight, layer.attention_norm_bias, epsilon
         middle = normalised(added, *norm)
         same(place + "attention_output", middle)
@@ -270,11 +270,13 @@ def test_whoever_watches_is_shown_the_arrays_themselves(model):
     for name, array in of_layers.items():
         # Attention's weights are made and shown inside a kernel.
         assert name.endswith(".attention") or any(np.shares_memory(array, m) for m in made), name
+    watched = called.copy()
     called.clear()
     hidden_states(*arguments)
     norm = ["linear", "add_and_normalise_"]
     a_layer = ["linear", "attend", *norm, "linear", "gelu_", *norm]
     assert called == ["runs", "layer_norm_", *a_layer * LAYERS, "floats"]
+    assert watched == called[1:]  # who watches costs no other step
 
 
 def recording(made, called):
