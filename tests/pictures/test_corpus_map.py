@@ -22,6 +22,7 @@ from minibert.errors import CorpusError
 from minibert.models.sentence_transformer import DEFAULT_MODEL
 from minibert.pictures.corpus_map import ask, corpus_map
 from minibert.pictures.map_page import CHARACTERS, beginning, map_page
+from minibert.scoring.metrics import METRICS
 
 GELU = GOLDEN / "gelu"
 WORDS = ["the", "cat", "dog", "sat", "barks", "London", "a", "big", "small", "river", "old"]
@@ -129,6 +130,23 @@ def test_only_the_cosine_divides_vectors_by_their_lengths(made, metric):
     shown = corpus_map(Corpus(made(texts, model=model)))
     places, _ = singular_places(model.encode_document(texts).astype(np.float64))
     np.testing.assert_allclose(shown.places, places, atol=1e-5)
+
+
+@pytest.mark.parametrize("like", ["cosine", "dot"])
+def test_a_metric_from_outside_is_drawn_as_its_row_says(made, monkeypatch, like):
+    monkeypatch.setitem(METRICS, "odd", METRICS[like])
+    model = SentenceTransformer(GELU, similarity_fn_name="odd")
+    texts = [one.text for one in documents()]
+    corpus = Corpus(made(texts, model=model))
+    vectors = model.encode_document(texts, normalize_embeddings=like == "cosine")
+    places, _ = singular_places(vectors.astype(np.float64))
+    question = ask(Index(corpus.folder, model), texts[0])
+    shown = corpus_map(corpus, question=question)
+    np.testing.assert_allclose(shown.places, places, atol=1e-5)
+    np.testing.assert_allclose(shown.question.place, places[0], atol=1e-5)
+    monkeypatch.delitem(METRICS, "odd")
+    places, _ = singular_places(model.encode_document(texts).astype(np.float64))
+    np.testing.assert_allclose(corpus_map(corpus).places, places, atol=1e-5)
 
 
 def test_a_sample_is_the_same_every_time_and_lies_where_it_lies_among_all(plain_folder, caplog):
