@@ -1,11 +1,11 @@
 """A map of a corpus: what is placed where, the page, and the command."""
 
 import json
-import logging
 import re
 import shlex
 import shutil
 import sys
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -34,16 +34,6 @@ def documents(count=60):
     random = np.random.default_rng(0)
     texts = [" ".join(random.choice(WORDS, random.integers(3, 9))) for _ in range(count)]
     return [Document(f"d{n}", text, "here") for n, text in enumerate(texts)]
-
-
-@pytest.fixture(autouse=True)
-def root_logger():
-    """main() sets up the log of a whole process; here other tests come after it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture(scope="module")
@@ -357,14 +347,9 @@ def test_a_layout_by_umap_lies_around_its_middle_and_is_no_components(plain_fold
 
 
 @pytest.fixture
-def run(capsys):
-    """Run `minibert map`: -> its exit code, stdout and stderr."""
-
-    def command(*arguments):
-        code = cli.main(["map", *map(str, arguments)])
-        return code, *capsys.readouterr()
-
-    return command
+def run(run):
+    """Run `minibert map`."""
+    return partial(run, "map")
 
 
 def test_the_page_goes_to_a_file_or_to_stdout(run, plain_folder, tmp_path):
