@@ -5,12 +5,11 @@ import shutil
 import subprocess
 
 import pytest
-from corpora import GELU, SMALL, documents
+from corpora import GELU, three_shards
 from golden_files import copy_of
 from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer
-from minibert.corpus.build import build, delete
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +34,7 @@ def other_model(tmp_path):
 
 @pytest.fixture
 def corpus(folder, model):
-    """A folder of three shards, one of two deleted documents in it."""
-    build(folder, documents(), model, **SMALL)
-    delete(folder, ["d0", "d4"])
-    return folder
+    return three_shards(folder, model)
 
 
 @pytest.fixture
