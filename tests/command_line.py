@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from golden_files import GOLDEN
@@ -20,8 +20,7 @@ RECORD_TEXTS = ['the "cat"', "Café, 中文"]
 ODD = "\x1b]0;title\x07 \x9b31m \u202etxt.exe\u2069"  # what terminals obey
 
 
-@dataclass
-class Result:
+class Result(NamedTuple):
     """What a command left behind."""
 
     code: int

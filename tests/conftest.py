@@ -1,5 +1,6 @@
-"""What most tests need: the golden models, the real MiniLM, and folders to break."""
+"""What most tests need: the golden models, the real MiniLM, folders to break, and commands."""
 
+import io
 import json
 import logging
 import os
@@ -10,12 +11,14 @@ import sys
 import cuda_on_host
 import cupy_stand_in
 import pytest
+from command_line import Result
 from golden_files import GOLDEN, MINILM, copy_of
 from safetensors.numpy import load_file, save_file
 
 import minibert.kernels
 from minibert import SentenceTransformer
 from minibert.bert import tensor_parallel as shares
+from minibert.commands import cli
 from minibert.kernels.devices import find_device
 
 
@@ -51,6 +54,33 @@ def _our_log(caplog):
     caplog.handler.addFilter(ours)
     yield
     caplog.handler.removeFilter(ours)
+
+
+@pytest.fixture(autouse=True)
+def root_logger():
+    """main() sets up the log of a whole process; here other tests come after it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run a command in this process: run(*arguments, stdin=b"") -> code, stdout, stderr."""
+
+    def command(*arguments, stdin=None, stream=io.BytesIO):
+        if stdin is not None:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream(stdin)))
+        capsys.readouterr()
+        try:
+            code = cli.main([*map(str, arguments)])
+        except SystemExit as stopped:  # argparse's way out
+            code = stopped.code
+        return Result(code, *capsys.readouterr())
+
+    return command
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 from golden_files import GOLDEN
 
 from minibert.common.files import npy_pieces
-from minibert.corpus.building import build
+from minibert.corpus.building import build, delete
 from minibert.corpus.manifest import chained, read_manifest, write_manifest
 from minibert.corpus.verifying import verify
 from minibert.documents.reading import Document
@@ -34,6 +34,13 @@ def sentences(count=60):
     words = WORDS.split()
     texts = [" ".join(random.choice(words, random.integers(3, 9))) for _ in range(count - 5)]
     return [Document(f"d{n}", text, "here") for n, text in enumerate(texts + texts[:5])]
+
+
+def three_shards(folder, model):
+    """Build a corpus of three shards, one of two deleted documents in it: -> its folder."""
+    build(folder, documents(), model, **SMALL)
+    delete(folder, ["d0", "d4"])
+    return folder
 
 
 def wrong(folder):

@@ -9,6 +9,8 @@ from safetensors.numpy import load_file, save_file
 
 GOLDEN = Path(__file__).parent / "golden"
 MINILM = Path(__file__).parent.parent / ".models" / "all-MiniLM-L6-v2"
+# For the golden cross-encoder.
+PAIRS = [("the cat", "a dog barks"), ("the dog sat.", ""), ("", "London"), ("the cat", "the cat")]
 
 
 # What git leaves in place of a file that git-lfs keeps elsewhere, until it is fetched.

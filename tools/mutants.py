@@ -938,10 +938,10 @@ MUTANTS = [
            "commands/test_options.py::test_the_environment_names_the_model_where_none_is_given"),
     Mutant("commands/index/report.py", '"documents": manifest.documents - manifest.deleted',
            '"documents": manifest.documents',
-           "corpus/test_commands.py::test_what_can_be_found_is_counted_and_not_what_was_deleted"),
+           "commands/test_index.py::test_what_can_be_found_is_counted_and_not_what_was_deleted"),
     Mutant("commands/index/report.py", "counted(manifest.documents - manifest.deleted)",
            "counted(manifest.documents)",
-           "corpus/test_commands.py::test_what_can_be_found_is_counted_and_not_what_was_deleted"),
+           "commands/test_index.py::test_what_can_be_found_is_counted_and_not_what_was_deleted"),
     Mutant("corpus/search.py", "wanted = list(dict.fromkeys(ids))", "wanted = list(ids)",
            "corpus/test_search.py::test_an_id_given_twice_counts_once"),
     # what is drawn

@@ -21,6 +21,7 @@ from minibert.checkpoint.model_files import (
     to_convert,
 )
 from minibert.checkpoint.repository import (
+    DEFAULT_HUB,
     HubOptions,
     Repository,
     hub_errors,
@@ -56,24 +57,20 @@ ORIGINAL_BERTS = {
 
 def find_model(
     model_name_or_path: str | os.PathLike[str],
+    hub: HubOptions = DEFAULT_HUB,
     *,
-    revision: str | None = None,
-    cache_folder: str | None = None,
-    token: str | bool | None = None,
-    local_files_only: bool = False,
     owner: str = "sentence-transformers",
 ) -> Path:
     """The folder of a model: a local folder, else the hub's cache, else a download into that cache.
 
     A local or completely cached model makes no network call. A name without an owner is taken for
-    one of `owner`'s. The cache is `cache_folder`, else SENTENCE_TRANSFORMERS_HOME,
+    one of `owner`'s. The cache is the `cache_folder` of `hub`, else SENTENCE_TRANSFORMERS_HOME,
     else the hub library's own (HF_HOME); HF_HUB_OFFLINE forbids downloads.
 
     Raises FileNotFoundError for a path that does not exist, ModelUnavailableError for a name.
     """
     if folder := local_folder(model_name_or_path):
         return folder
-    hub = HubOptions(revision, cache_folder, token, local_files_only)
     return model_of_hub(named(model_name_or_path, hub, owner))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from enum import Enum
 
+from minibert.common.arguments import check_choice
 from minibert.errors import CheckpointError
 from minibert.scoring.metrics import METRICS
 
@@ -33,9 +34,7 @@ def check_metric(given: object) -> str:
     Raises ValueError for a name that is none of METRICS'.
     """
     name = given.value if isinstance(given, Enum) else given
-    if not isinstance(name, str) or name not in METRICS:
-        expected = ", ".join(map(repr, METRICS))
-        raise ValueError(f"similarity_fn_name is {given!r}; expected one of {expected}.")
+    check_choice("similarity_fn_name", name, METRICS)
     return str(name)
 
 

@@ -16,7 +16,15 @@ from minibert.common.progress import stderr_there
 from minibert.common.safetensors_files import PICKLED_WEIGHTS
 from minibert.errors import ModelUnavailableError
 
-__all__ = ["HubOptions", "Repository", "hub_errors", "lacking", "not_cached", "unavailable"]
+__all__ = [
+    "DEFAULT_HUB",
+    "HubOptions",
+    "Repository",
+    "hub_errors",
+    "lacking",
+    "not_cached",
+    "unavailable",
+]
 
 
 class HubOptions(NamedTuple):
@@ -32,11 +40,14 @@ class HubOptions(NamedTuple):
         return hub_options(self.revision, self.cache_folder)
 
 
+DEFAULT_HUB = HubOptions()
+
+
 class Repository(NamedTuple):
     """A model on the hub, the way it was asked for."""
 
     name: str  # OWNER/NAME
-    hub: HubOptions = HubOptions()
+    hub: HubOptions = DEFAULT_HUB
 
     @property
     def cache(self) -> str | None:

@@ -13,6 +13,7 @@ from minibert.commands.options import add_model, add_model_options, add_several,
 from minibert.commands.output import output, print_json
 from minibert.commands.texts import read_whole, warn_of_file
 from minibert.common.escapes import visible
+from minibert.scoring.metrics import METRICS, product_metrics
 
 if TYPE_CHECKING:
     from minibert.explain import Difference, Explanation
@@ -38,7 +39,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--file", "-f", metavar="FILE", help="the document, all of a text file, gzipped or not"
     )
     command.add_argument(
-        "--metric", choices=["dot", "cosine"], help="another metric than the model's own"
+        "--metric", choices=product_metrics(), help="another metric than the model's own"
     )
     command.add_argument(
         "--words",
@@ -100,8 +101,6 @@ def explain_no_sum(
     model: SentenceTransformer, query: str, document: str, options: argparse.Namespace
 ) -> None:
     """Print a score that cannot be split, and what it loses without each word, which is there."""
-    from minibert.scoring.metrics import METRICS
-
     metric = options.metric or model.similarity_fn_name
     lost = occluded(model, query, document, metric)
     seen = {

@@ -25,14 +25,13 @@ from minibert.corpus.manifest import Manifest
 from minibert.errors import CorpusError
 from minibert.kernels.cores import thread_count
 from minibert.scoring.matrices import Stack
+from minibert.scoring.metrics import METRICS
 from minibert.scoring.nearest import nearest, rescored
 
 __all__ = ["Graph", "build_graph", "open_graph", "recall_of"]
 
 GRAPH, DESCRIPTION = "graph.usearch", "graph.json"
 NAMES = {"documents", "shards_sha256", "bytes", "sha256"}  # that the description has
-# usearch has no Manhattan distance.
-METRICS = {"cosine": "cos", "dot": "ip", "euclidean": "l2sq"}
 ROWS = 8192  # that are added at a time
 # Neighbours of a vector, and how many are looked at when one is added or searched for.
 CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 128, 64
@@ -163,14 +162,15 @@ def empty_graph(manifest: Manifest) -> Any:
     with needing("usearch", "An approximate search", "usearch"):
         from usearch.index import Index as UsearchIndex
     settings = manifest.settings
-    if settings.metric not in METRICS:
+    names = {name: row.usearch_name for name, row in METRICS.items() if row.usearch_name}
+    if settings.metric not in names:
         raise ValueError(
-            f"usearch has no {settings.metric} distance; expected one of {', '.join(METRICS)}. "
+            f"usearch has no {settings.metric} distance; expected one of {', '.join(names)}. "
             "Search exactly."
         )
     return UsearchIndex(
         ndim=settings.dimension,
-        metric=METRICS[settings.metric],
+        metric=names[settings.metric],
         dtype="f32",
         connectivity=CONNECTIVITY,
         expansion_add=EXPANSION_ADD,

@@ -14,7 +14,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 
-from minibert.common.arguments import check_several
+from minibert.common.arguments import check_choice, check_several
 from minibert.documents.document import Document, Fields
 from minibert.documents.forms import FORMS, form_of
 from minibert.documents.sources import STDIN, is_gzipped, opened, path_of, shown, standard_input
@@ -44,8 +44,8 @@ def read_documents(
         standard_input()
     paths = [path_of(name) for name in files or [STDIN]]
     chosen = [form or form_of(path) for path in paths]
-    if form is not None and form not in FORMS:
-        raise ValueError(f"The format is {form!r}; expected one of {', '.join(FORMS)}.")
+    if form is not None:
+        check_choice("form", form, FORMS)
     documents = all_documents(paths, chosen, fields or Fields())
     is_guessed = form is None and chosen[0] == "text"
     return telling_of_records(documents) if is_guessed else documents

@@ -17,6 +17,7 @@ from minibert.explain.words import Traces, Word, place_of, traced, trimmed, word
 from minibert.pooling.module import NotLinearError
 from minibert.pooling.normalize import normalized
 from minibert.pooling.pipeline import Pipeline
+from minibert.scoring.metrics import METRICS, product_metrics
 
 __all__ = [
     "ExplainedText",
@@ -25,9 +26,6 @@ __all__ = [
     "Pair",
     "explain",
 ]
-
-# Metrics that are a product of the two vectors, if perhaps divided by their lengths.
-PRODUCTS = ("dot", "cosine")
 
 
 class NoSumError(ValueError):
@@ -63,7 +61,7 @@ class Explanation:
     """A score, and what each pair of tokens gave of it."""
 
     score: float
-    metric: str  # "dot" or "cosine"
+    metric: str  # one of `product_metrics`, as "dot" or "cosine"
     contributions: Array  # (Q, D) float64, query tokens by document tokens; the score is their sum
     query: ExplainedText
     document: ExplainedText
@@ -141,14 +139,15 @@ def explain(model: Splits, query: str, document: str, metric: str | None = None)
     reads in windows, and for one of which the prompt leaves nothing; TypeError for what is no text.
     """
     metric = model.similarity_fn_name if metric is None else metric
-    if metric not in PRODUCTS:
+    if metric not in (known := product_metrics()):
         raise NoSumError(
-            f"The metric is {metric!r}, whose score is no sum over pairs of tokens; only 'dot' and "
-            "'cosine' are. Pass metric= one of these for the split of another score."
+            f"The metric is {metric!r}, whose score is no sum over pairs of tokens; only "
+            f"{' and '.join(map(repr, known))} are. Pass metric= one of these for the split of "
+            "another score."
         )
     seen_query, q = explained(model, query, "query")
     seen_document, d = explained(model, document, "document")
-    if metric == "cosine":
+    if METRICS[metric].ignores_length:
         q, d = normalized(q), normalized(d)
     return Explanation(
         score=float(q.sum(axis=0) @ d.sum(axis=0)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+from minibert.common.arguments import check_choice
 from minibert.common.arrays import Array
 from minibert.explain.words import Traces, Word, place_of, traced, trimmed, words_of
 from minibert.scoring.metrics import METRICS
@@ -41,9 +42,7 @@ def occlusion(
     library, and after any modules.
     """
     metric = model.similarity_fn_name if metric is None else metric
-    if metric not in METRICS:
-        expected = ", ".join(map(repr, METRICS))
-        raise ValueError(f"The metric is {metric!r}; expected one of {expected}.")
+    check_choice("metric", metric, METRICS)
     of_query, queries = occluded(model, query, "query")
     of_document, documents = occluded(model, document, "document")
     questions, answers = model.encode_query(queries), model.encode_document(documents)

@@ -20,6 +20,7 @@ from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
 from minibert.checkpoint.hub import find_model
+from minibert.checkpoint.repository import HubOptions
 from minibert.common.arguments import check_counts
 from minibert.common.arrays import Array, IntArray
 from minibert.errors import CheckpointError
@@ -69,13 +70,8 @@ class BertModel:
 
         Raises as SentenceTransformer's constructor does.
         """
-        folder = find_model(
-            model_name_or_path,
-            revision=revision,
-            cache_folder=cache_dir,
-            token=token,
-            local_files_only=local_files_only,
-        )
+        hub = HubOptions(revision, cache_dir, token, local_files_only)
+        folder = find_model(model_name_or_path, hub)
         if not (folder / "config.json").exists():
             raise CheckpointError(f"{folder} has no config.json, so there is no BERT in it.")
         checkpoint = load_checkpoint(folder)

@@ -19,6 +19,7 @@ from minibert.bert.load import Checkpoint
 from minibert.bert.packs import Pack
 from minibert.checkpoint.folder import Folder, read_folder
 from minibert.checkpoint.hub import find_model
+from minibert.checkpoint.repository import HubOptions
 from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
 from minibert.common.arrays import Array
 from minibert.common.json_files import setting
@@ -98,14 +99,8 @@ class CrossEncoder(Model):
         check_prompts(prompts)
         if activation_fn is not None:
             as_activation(activation_fn)
-        path = find_model(
-            model_name_or_path,
-            revision=revision,
-            cache_folder=cache_folder,
-            token=token,
-            local_files_only=local_files_only,
-            owner="cross-encoder",
-        )
+        hub = HubOptions(revision, cache_folder, token, local_files_only)
+        path = find_model(model_name_or_path, hub, owner="cross-encoder")
         self.folder = folder_of(path)
         self.transformer = Transformer(
             self.folder.transformer, device, threads, reproducible, short_inputs, dtype

@@ -14,6 +14,7 @@ import numpy as np
 
 from minibert.bert.hook import Watch
 from minibert.bert.packs import Pack
+from minibert.common.arguments import check_choice
 from minibert.common.arrays import Array
 from minibert.kernels.protocol import Kernels
 from minibert.models.job import EncodeJob, OutputValue
@@ -62,16 +63,13 @@ Output: TypeAlias = Callable[[Encoder, Sequence[Text], EncodeJob, Advance], tupl
 
 def output_of(output_value: OutputValue) -> Output:
     """The function that computes an output_value of encode(), or ValueError."""
-    if output_value == "sentence_embedding":
-        return vectors
-    if output_value == "token_embeddings":
-        return token_states
-    if output_value is None:
-        return features
-    raise ValueError(
-        f"output_value is {output_value!r}; expected one of 'sentence_embedding', "
-        "'token_embeddings', None."
-    )
+    outputs: dict[OutputValue, Output] = {
+        "sentence_embedding": vectors,
+        "token_embeddings": token_states,
+        None: features,
+    }
+    check_choice("output_value", output_value, outputs)
+    return outputs[output_value]
 
 
 def vectors(

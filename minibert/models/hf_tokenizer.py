@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from minibert.bert.families import FAMILIES, most_tokens
 from minibert.bert.load import read_config
 from minibert.checkpoint.hub import find_model
+from minibert.checkpoint.repository import HubOptions
 from minibert.common.arguments import check_counts
 from minibert.common.json_files import read_json
 from minibert.tokens.classes import SPECIAL_NAMES
@@ -50,13 +51,8 @@ class Tokenizer:
 
         Raises as SentenceTransformer's constructor does.
         """
-        folder = find_model(
-            model_name_or_path,
-            revision=revision,
-            cache_folder=cache_dir,
-            token=token,
-            local_files_only=local_files_only,
-        )
+        hub = HubOptions(revision, cache_dir, token, local_files_only)
+        folder = find_model(model_name_or_path, hub)
         config = read_config(read_json(folder / "config.json", dict), folder / "config.json")
         return cls(
             load_tokenizer(

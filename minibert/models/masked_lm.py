@@ -14,6 +14,7 @@ from minibert.bert.hook import Watch
 from minibert.bert.load import Checkpoint
 from minibert.bert.packs import Pack
 from minibert.checkpoint.hub import find_model
+from minibert.checkpoint.repository import HubOptions
 from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.common.arguments import check_given_counts
 from minibert.common.arrays import Array
@@ -76,13 +77,8 @@ class BertForMaskedLM:
 
         Raises as SentenceTransformer's constructor does; CheckpointError without the head.
         """
-        folder = find_model(
-            model_name_or_path,
-            revision=revision,
-            cache_folder=cache_dir,
-            token=token,
-            local_files_only=local_files_only,
-        )
+        hub = HubOptions(revision, cache_dir, token, local_files_only)
+        folder = find_model(model_name_or_path, hub)
         return cls(folder, device, threads, dtype)
 
     def fill_mask(

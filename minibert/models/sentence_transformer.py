@@ -97,18 +97,14 @@ class SentenceTransformer(Model):
         # Late: see the top.
         from minibert.checkpoint.folder import read_folder
         from minibert.checkpoint.hub import find_model, hub_name
+        from minibert.checkpoint.repository import HubOptions
         from minibert.models.transformer import Transformer
 
         check_on_long(on_long)
         check_prompts(prompts)
         check_counts(truncate_dim=truncate_dim)
-        path = find_model(
-            model_name_or_path,
-            revision=revision,
-            cache_folder=cache_folder,
-            token=token,
-            local_files_only=local_files_only,
-        )
+        hub = HubOptions(revision, cache_folder, token, local_files_only)
+        path = find_model(model_name_or_path, hub)
         self.folder = read_folder(path)
         self.transformer = Transformer(
             self.folder.transformer, device, threads, reproducible, short_inputs, dtype

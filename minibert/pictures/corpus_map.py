@@ -23,6 +23,7 @@ from minibert.errors import CorpusError
 from minibert.kernels.cpu import normalize_
 from minibert.pictures.projection import SEED, principal_components, project, umap_places
 from minibert.scoring.matrices import Stack
+from minibert.scoring.metrics import METRICS
 
 if TYPE_CHECKING:
     from minibert.corpus.search import Index
@@ -147,9 +148,9 @@ def corpus_map(
 
 
 def compared(corpus: Corpus) -> Stack:
-    """The vectors as the corpus's metric compares them: for the cosine, of length 1."""
+    """The vectors as the corpus's metric compares them: as the cosine does, of length 1."""
     stored = corpus.vectors()
-    if corpus.manifest.settings.metric != "cosine":
+    if not ignores_length(corpus):
         return stored
 
     def decode(codes: NDArray[Any]) -> Array:
@@ -160,11 +161,19 @@ def compared(corpus: Corpus) -> Stack:
 
 def as_compared(corpus: Corpus, question: Question | None) -> Array:
     """The question's vector in the same way: (1, D), or (0, D) of none."""
-    settings = corpus.manifest.settings
     if question is None:
-        return np.empty((0, settings.dimension))
+        return np.empty((0, corpus.manifest.settings.dimension))
     vectors = question.vector[None]
-    return of_length_1(vectors) if settings.metric == "cosine" else vectors
+    return of_length_1(vectors) if ignores_length(corpus) else vectors
+
+
+def ignores_length(corpus: Corpus) -> bool:
+    """Whether the corpus's metric compares vectors of length 1.
+
+    A corpus may be made where the metric has a row and drawn where it has none: then as it is.
+    """
+    row = METRICS.get(corpus.manifest.settings.metric)
+    return row is not None and row.ignores_length
 
 
 def of_length_1(vectors: NDArray[Any]) -> Array:

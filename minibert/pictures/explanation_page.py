@@ -19,13 +19,13 @@ from minibert.pictures.heat_map import heat_map_svg
 from minibert.pictures.page import asset, page
 from minibert.pictures.svg import escaped, number, places, shortened
 from minibert.pictures.xray import as_shorts, xray
+from minibert.scoring.metrics import title_of
 
 if TYPE_CHECKING:
     from minibert.models.sentence_transformer import SentenceTransformer
 
 __all__ = ["explanation_page"]
 
-NAMES = {"dot": "dot product", "cosine": "cosine"}
 TOP = 12  # rows of a table before one must ask for more
 TAIL = 300  # characters shown of what was cut off
 LONGEST = 100  # letters shown of a word
@@ -87,7 +87,7 @@ def in_words(explanation: Explanation, values: Array) -> dict[str, str]:
     }
     decimals = places(max(map(abs, sums.values())))
     printed = {name: number(value, decimals) for name, value in sums.items()}
-    return {"score": printed_score(explanation), "metric": NAMES[explanation.metric], **printed}
+    return {"score": printed_score(explanation), "metric": title_of(explanation.metric), **printed}
 
 
 def shaded_texts(explanation: Explanation, values: Array) -> str:

@@ -8,6 +8,7 @@ from minibert.common.arrays import Array
 from minibert.explain import ExplainedText, Explanation
 from minibert.pictures.grid import Axis, Label, grid_svg
 from minibert.pictures.svg import number, places, shortened
+from minibert.scoring.metrics import title_of
 
 __all__ = ["heat_map_svg"]
 
@@ -25,8 +26,7 @@ def heat_map_svg(explanation: Explanation, most: int = 40) -> str:
     rows, values = shown_words(explanation.query, values, most, "query")
     columns, turned = shown_words(explanation.document, values.T, most, "document")
     score = number(explanation.score, places(abs(explanation.score)), sign=False)
-    name = {"dot": "dot product", "cosine": "cosine"}[explanation.metric]
-    title = f"{name} {score}: what each pair of words gives"
+    title = f"{title_of(explanation.metric)} {score}: what each pair of words gives"
     return grid_svg(turned.T, rows, columns, title, sums=True)
 
 

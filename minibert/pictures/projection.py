@@ -20,6 +20,7 @@ from minibert.common.advice import needing
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.cores import one_blas_thread
 from minibert.scoring.matrices import Stack
+from minibert.scoring.metrics import METRICS
 
 __all__ = ["NEIGHBOURS", "SEED", "Projection", "principal_components", "project", "umap_places"]
 
@@ -134,14 +135,15 @@ def umap_places(
     The layout begins with the places `start`, (n, 2): with principal components, so that what lies
     far apart has a chance to stay so (Kobak and Linderman, "Initialization is critical for
     preserving global data structure in both t-SNE and UMAP", 2021). `others`, (m, D), are placed
-    among them afterwards. The seed is fixed. Raises ValueError for too few vectors and for equal
-    ones, MissingLibraryError if umap-learn is not installed.
+    among them afterwards. The seed is fixed. Raises ValueError for too few vectors, for equal ones
+    and for a metric that UMAP lacks, MissingLibraryError if umap-learn is not installed.
     """
     if len(vectors) <= NEIGHBOURS:
         raise ValueError(
             f"UMAP looks at {NEIGHBOURS} neighbours of each document, and there are {len(vectors)} "
             "documents. Principal components (--method pca) need no neighbours."
         )
+    distance = umap_name(metric)
     spread = float(np.ptp(start, axis=0).max())
     if not spread:
         raise ValueError("All vectors are the same, and none is another's neighbour for UMAP.")
@@ -151,10 +153,21 @@ def umap_places(
     trembling = np.random.default_rng(SEED).normal(scale=1e-4 * spread, size=start.shape)
     layout = UMAP(
         n_neighbors=NEIGHBOURS,
-        metric="cosine" if metric == "dot" else metric,  # the dot product is no distance
+        metric=distance,
         init=start + trembling,
         random_state=SEED,
         n_jobs=1,  # several threads do not keep to a seed
     )
     places = layout.fit_transform(vectors)
     return places, layout.transform(others) if len(others) else np.empty((0, 2))
+
+
+def umap_name(metric: str) -> str:
+    """UMAP's name of the distance that stands for a metric; ValueError where it has none."""
+    names = {name: row.umap_name for name, row in METRICS.items() if row.umap_name}
+    if metric not in names:
+        raise ValueError(
+            f"UMAP has no {metric} distance; expected one of {', '.join(names)}. Principal "
+            "components (--method pca) need none."
+        )
+    return names[metric]

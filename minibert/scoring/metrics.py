@@ -3,7 +3,8 @@
     METRICS["manhattan"] = Metric(manhattan_sim, pairwise_manhattan_sim)
 
 Such a row is all that a new metric needs: from then on its name is known wherever a metric is
-named. No vectors are read and nothing is ranked here. Start at Metric.
+named. What only some metrics can do, as being split or drawn by UMAP, is refused until the row
+says it. No vectors are read and nothing is ranked here. Start at Metric.
 """
 
 from __future__ import annotations
@@ -31,7 +32,16 @@ from minibert.scoring.similarity import (
     pairwise_manhattan_sim,
 )
 
-__all__ = ["METRICS", "Block", "Metric", "find_metric", "squared_lengths", "underflow_of"]
+__all__ = [
+    "METRICS",
+    "Block",
+    "Metric",
+    "find_metric",
+    "product_metrics",
+    "squared_lengths",
+    "title_of",
+    "underflow_of",
+]
 
 PIECE_ROWS = 1024
 
@@ -59,6 +69,9 @@ class Metric:
     quicker. The estimate of a pair may be off by `bound` times as many epsilons as vectors have
     dimensions, and 8 more; pairs that this leaves open are scored by `pairwise` in float64.
 
+    A product is a sum over pairs of parts, so `explain` can split it. Metrics that usearch and UMAP
+    have no name for have no graph, and no map by UMAP.
+
     Raises ValueError for an estimate without a bound, and for the reverse.
     """
 
@@ -66,6 +79,11 @@ class Metric:
     pairwise: ScoreFunction  # (n, D), (n, D) -> (n,)
     estimate: Estimate | None = None
     bound: Bound | None = None
+    is_product: bool = False  # the score is the product of the two vectors
+    ignores_length: bool = False  # vectors are divided by their lengths before all else
+    title: str = ""  # for people, where the name is not enough
+    usearch_name: str | None = None
+    umap_name: str | None = None
 
     def __post_init__(self) -> None:
         if (self.estimate is None) != (self.bound is None):
@@ -151,13 +169,53 @@ def in_steps(lengths: Array, block: Block) -> Array:
 
 # similarity_fn_name -> the metric. A row may be added.
 METRICS = {
-    "cosine": Metric(cos_sim, pairwise_cos_sim, cosine, lambda lengths, block: lengths),
-    "dot": Metric(
-        dot_score, pairwise_dot_score, dot, lambda lengths, block: lengths * block.longest
+    "cosine": Metric(
+        cos_sim,
+        pairwise_cos_sim,
+        cosine,
+        lambda lengths, block: lengths,
+        is_product=True,
+        ignores_length=True,
+        usearch_name="cos",
+        umap_name="cosine",
     ),
-    "euclidean": Metric(euclidean_sim, pairwise_euclidean_sim, euclidean, in_squares),
-    "manhattan": Metric(manhattan_sim, pairwise_manhattan_sim, manhattan, in_steps),
+    "dot": Metric(
+        dot_score,
+        pairwise_dot_score,
+        dot,
+        lambda lengths, block: lengths * block.longest,
+        is_product=True,
+        title="dot product",
+        usearch_name="ip",
+        umap_name="cosine",  # the dot product is no distance
+    ),
+    "euclidean": Metric(
+        euclidean_sim,
+        pairwise_euclidean_sim,
+        euclidean,
+        in_squares,
+        usearch_name="l2sq",
+        umap_name="euclidean",
+    ),
+    "manhattan": Metric(
+        manhattan_sim,
+        pairwise_manhattan_sim,
+        manhattan,
+        in_steps,
+        umap_name="manhattan",  # usearch has none
+    ),
 }
+
+
+def product_metrics() -> list[str]:
+    """The names of the metrics that are a product, first those of vectors as they are."""
+    found = [name for name, metric in METRICS.items() if metric.is_product]
+    return sorted(found, key=lambda name: METRICS[name].ignores_length)
+
+
+def title_of(name: str) -> str:
+    """A metric's name as people read it."""
+    return METRICS[name].title or name
 
 
 def find_metric(given: Metric | ScoreFunction | str) -> Metric | ScoreFunction:

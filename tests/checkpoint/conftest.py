@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import huggingface_hub
@@ -10,8 +11,6 @@ from golden_files import GOLDEN
 from hub_stand_in import TINY, Hub
 from huggingface_hub import constants
 from pickled_folders import COPYING
-
-from minibert.commands import cli
 
 
 @pytest.fixture
@@ -77,14 +76,9 @@ def copying(stand_in):
 
 
 @pytest.fixture
-def run(capsys):
-    """Run `minibert convert`: -> its exit code, stdout and stderr."""
-
-    def run(*words):
-        code = cli.main(["convert", *map(str, words)])
-        return code, *capsys.readouterr()
-
-    return run
+def run(run):
+    """Run `minibert convert`."""
+    return partial(run, "convert")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from hub_stand_in import TINY
 
 from minibert import ModelUnavailableError
 from minibert.checkpoint.hub import find_model
+from minibert.checkpoint.repository import HubOptions
 
 pytestmark = pytest.mark.usefixtures("online")
 
@@ -50,7 +51,7 @@ def test_a_snapshot_without_this_file_is_not_cached(cache, golden, file, no_netw
     snapshot = cache("someone/model", GOLDEN / golden)
     (snapshot / file).unlink()
     with pytest.raises(ModelUnavailableError, match=f"incomplete: {re.escape(file)} is missing"):
-        find_model("someone/model", local_files_only=True)
+        find_model("someone/model", HubOptions(local_files_only=True))
 
 
 def test_a_snapshot_with_half_of_a_byte_level_vocabulary_is_not_cached(cache, no_network):
@@ -58,17 +59,17 @@ def test_a_snapshot_with_half_of_a_byte_level_vocabulary_is_not_cached(cache, no
     (snapshot / "tokenizer.json").unlink()
     for file in ("vocab.json", "merges.txt"):
         with pytest.raises(ModelUnavailableError, match="incomplete"):
-            find_model("someone/model", local_files_only=True)
+            find_model("someone/model", HubOptions(local_files_only=True))
         (snapshot / file).write_text("{}")
-    assert find_model("someone/model", local_files_only=True) == snapshot
+    assert find_model("someone/model", HubOptions(local_files_only=True)) == snapshot
 
 
 def test_a_cached_model_with_all_its_modules_is_complete(cache, no_network):
     snapshot = cache("someone/model", GOLDEN / "modules")
-    assert find_model("someone/model", local_files_only=True) == snapshot
+    assert find_model("someone/model", HubOptions(local_files_only=True)) == snapshot
 
 
 def test_a_link_to_a_file_that_is_gone_is_no_file(tiny):
     (tiny / "model.safetensors").resolve().unlink()
     with pytest.raises(ModelUnavailableError, match=r"model\.safetensors is missing"):
-        find_model(TINY, local_files_only=True)
+        find_model(TINY, HubOptions(local_files_only=True))

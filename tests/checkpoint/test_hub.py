@@ -125,22 +125,22 @@ def test_a_cached_model_is_found_by_branch_and_by_commit(cache, tiny, no_network
     shutil.copytree(tiny, other, symlinks=True)
     (tiny.parent.parent / "refs" / "next").write_text(OTHER_COMMIT)
     assert find_model(TINY) == tiny
-    assert find_model(TINY, revision="main") == tiny
-    assert find_model(TINY, revision="next") == other
-    assert find_model(TINY, revision=OTHER_COMMIT) == other
-    assert find_model(TINY, revision=tiny.name) == tiny
+    assert find_model(TINY, HubOptions(revision="main")) == tiny
+    assert find_model(TINY, HubOptions(revision="next")) == other
+    assert find_model(TINY, HubOptions(revision=OTHER_COMMIT)) == other
+    assert find_model(TINY, HubOptions(revision=tiny.name)) == tiny
 
 
 def test_a_revision_that_is_not_cached_is_not_another_one(tiny):
     with pytest.raises(ModelUnavailableError, match=TINY):
-        find_model(TINY, revision="next", local_files_only=True)
+        find_model(TINY, HubOptions(revision="next", local_files_only=True))
 
 
 def test_the_argument_for_the_cache_beats_the_environment(tiny, cache, tmp_path, monkeypatch):
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "empty"))
-    assert find_model(TINY, cache_folder=str(cache.root), local_files_only=True) == tiny
+    assert find_model(TINY, HubOptions(cache_folder=str(cache.root), local_files_only=True)) == tiny
     with pytest.raises(ModelUnavailableError, match=re.escape(str(tmp_path / "empty"))):
-        find_model(TINY, local_files_only=True)
+        find_model(TINY, HubOptions(local_files_only=True))
 
 
 def test_hf_home_says_where_the_cache_is(tiny, cache, monkeypatch):
@@ -168,7 +168,7 @@ def test_offline_mode_makes_no_network_call(cache, monkeypatch, no_network):
 
 def test_local_files_only_makes_no_network_call(cache, no_network):
     with pytest.raises(ModelUnavailableError, match=r"someone/missing.*local_files_only"):
-        find_model("someone/missing", local_files_only=True)
+        find_model("someone/missing", HubOptions(local_files_only=True))
 
 
 def test_an_incomplete_snapshot_is_fetched_again(tiny, monkeypatch, folder):
@@ -217,7 +217,9 @@ def test_no_download_takes_a_pickle_or_another_format(hub):
 
 
 def test_revision_token_and_cache_are_passed_on(hub):
-    find_model("someone/model", revision="v2", token="hf_secret", cache_folder="/kept/here")
+    find_model(
+        "someone/model", HubOptions(revision="v2", token="hf_secret", cache_folder="/kept/here")
+    )
     assert len(hub.downloads) >= 2
     for call in hub.looks + hub.downloads:
         assert call["name"] == "someone/model"
@@ -315,7 +317,7 @@ def test_odd_paths_are_no_folders(path):
 
 
 def test_a_cached_pickle_is_found_offline_for_its_advice(cached_pickle, no_network):
-    assert find_model("tiny", local_files_only=True) == cached_pickle
+    assert find_model("tiny", HubOptions(local_files_only=True)) == cached_pickle
 
 
 def test_safetensors_are_fetched_where_a_pickle_is_cached(cached_pickle, monkeypatch, folder):

@@ -39,7 +39,7 @@ def test_a_model_with_a_pickle_only_names_the_command(
     (hub.folder / missing).unlink()
     listing("config.json", *files)
     with pytest.raises(CheckpointError) as error:
-        find_model("someone/model", revision="v2", cache_folder="/kept here")
+        find_model("someone/model", HubOptions(revision="v2", cache_folder="/kept here"))
     pickle = next(file for file in files if file.endswith(".bin"))
     assert f"someone/model has its weights on the hub in {pickle} only" in str(error.value)
     assert str(error.value).endswith(

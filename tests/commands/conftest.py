@@ -1,51 +1,20 @@
-"""What tests of commands need: `run`, a model, and files to read and to replace."""
+"""What tests of commands need: a model, and files to read and to replace."""
 
 import gzip
-import io
 import json
-import logging
-import sys
 
 import pyarrow
 import pyarrow.parquet
 import pytest
-from command_line import GELU, TEXTS, Result
+from command_line import GELU, TEXTS
 
 from minibert import SentenceTransformer
-from minibert.commands import cli
-
-
-@pytest.fixture(autouse=True)
-def root_logger():
-    """main() sets up the log of a whole process; here other tests come after it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture(autouse=True)
 def buffered(monkeypatch):
     """Like its users' Python, that of a new process keeps output back until there is enough."""
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Run a command in this process: run(*arguments, stdin=b"")."""
-
-    def command(*arguments, stdin=None):
-        if stdin is not None:
-            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        capsys.readouterr()
-        try:
-            code = cli.main([*map(str, arguments)])
-        except SystemExit as stopped:  # argparse's way out
-            code = stopped.code
-        return Result(code, *capsys.readouterr())
-
-    return command
 
 
 @pytest.fixture(scope="module")

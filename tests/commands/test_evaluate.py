@@ -1,6 +1,7 @@
 """`minibert eval`: the table, JSON, files, and what cannot be measured."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,15 +23,9 @@ GELU = str(GOLDEN / "gelu")
 
 
 @pytest.fixture
-def run(capsys):
-    """Run `minibert eval`: its exit code, output and errors."""
-
-    def command(*arguments):
-        code = cli.main(["eval", "--quiet", *map(str, arguments)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return command
+def run(run):
+    """Run `minibert eval`."""
+    return partial(run, "eval", "--quiet")
 
 
 @pytest.fixture(scope="module")
@@ -150,11 +145,8 @@ def test_other_judgements_and_a_depth_are_followed(run, tmp_path):
         ((GELU, "--depth", "0"), 2, "no whole number from 1 up"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(run, capsys, arguments, code, message):
-    try:
-        found, out, err = run(*arguments)
-    except SystemExit as error:
-        found, out, err = error.code, "", capsys.readouterr().err
+def test_what_cannot_be_measured_is_refused(run, arguments, code, message):
+    found, out, err = run(*arguments)
     assert (found, out) == (code, "")
     assert message in err
 

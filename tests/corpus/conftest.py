@@ -1,20 +1,15 @@
-"""What tests of a corpus on disk share: a model, folders, a disk, and the command line."""
+"""What tests of a corpus on disk share: a model, folders and a disk."""
 
-import io
-import logging
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
-from corpora import GELU, SMALL, documents
+from corpora import GELU, three_shards
 from golden_files import copy_of
 from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer
-from minibert.commands import cli
-from minibert.corpus.building import build, delete
 
 
 @pytest.fixture(scope="module")
@@ -25,29 +20,6 @@ def model():
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "corpus"
-
-
-@pytest.fixture(autouse=True)
-def root_logger():
-    """main() sets up the log of a whole process; here other tests come after it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Run a command in this process: run(*arguments, stdin=b"") -> code, stdout, stderr."""
-
-    def command(*arguments, stdin=b"", stream=io.BytesIO):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream(stdin)))
-        capsys.readouterr()
-        code = cli.main([*map(str, arguments)])
-        return code, *capsys.readouterr()
-
-    return command
 
 
 @pytest.fixture
@@ -62,10 +34,7 @@ def other_model(tmp_path):
 
 @pytest.fixture
 def corpus(folder, model):
-    """A folder of three shards, one of two deleted documents in it."""
-    build(folder, documents(), model, **SMALL)
-    delete(folder, ["d0", "d4"])
-    return folder
+    return three_shards(folder, model)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A graph beside a corpus: what it finds, and when it is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from minibert.corpus.verifying import verify
 from minibert.documents import Document
 from minibert.errors import CorpusError, MissingLibraryError, OutputError
 from minibert.kernels import cores
+from minibert.scoring.metrics import METRICS
 
 GELU = GOLDEN / "gelu"
 WORDS = "the cat dog sat barks at on mat in London a big small river runs by old house"
@@ -157,6 +159,16 @@ def test_the_graph_has_the_model_s_metric(usearch, tmp_path, metric):
     model = SentenceTransformer(GELU, similarity_fn_name=metric)
     build(tmp_path / "c", documents(0, 200), model, precision="int8")
     assert recall_of(graph_made(tmp_path / "c")) > 0.9
+
+
+def test_a_metric_from_outside_has_a_graph_if_its_row_says_so(usearch, tmp_path, monkeypatch):
+    monkeypatch.setitem(METRICS, "inner", METRICS["dot"])
+    model = SentenceTransformer(GELU, similarity_fn_name="inner")
+    build(tmp_path / "c", documents(0, 200), model)
+    assert recall_of(graph_made(tmp_path / "c")) > 0.9
+    monkeypatch.setitem(METRICS, "inner", replace(METRICS["dot"], usearch_name=None))
+    with pytest.raises(ValueError, match="no inner distance; expected one of cosine, dot, eucl"):
+        graph_made(tmp_path / "c")
 
 
 def test_the_commands_make_and_ask_a_graph(usearch, folder, capsys):

@@ -41,5 +41,5 @@ def test_documents_are_counted_where_lines_tell(tmp_path, name, content, count):
 
 
 def test_an_unknown_form_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="format is 'xml'; expected one of text, jsonl"):
+    with pytest.raises(ValueError, match=r"^form is 'xml'; expected one of 'text', 'jsonl'"):
         read(written(tmp_path / "a.txt", "x\n"), "xml")

@@ -5,22 +5,9 @@ import pickle
 
 import numpy as np
 import pytest
-from golden_files import GOLDEN, copy_of
+from golden_files import GOLDEN, PAIRS
 
 from minibert import CheckpointError, CrossEncoder, SentenceTransformer
-
-PAIRS = [("the cat", "a dog barks"), ("the dog sat.", ""), ("", "London"), ("the cat", "the cat")]
-
-
-@pytest.fixture
-def three(tmp_path):
-    """A copy of the golden classifier of three labels."""
-    return copy_of("cross_encoder", tmp_path)
-
-
-@pytest.fixture
-def one(one_label):
-    return one_label
 
 
 def test_one_label_gives_a_number_a_pair_and_several_a_row(one):

@@ -1,11 +1,11 @@
 """A map of a corpus: what is placed where, the page, and the command."""
 
 import json
-import logging
 import re
 import shlex
 import shutil
 import sys
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from minibert.errors import CorpusError
 from minibert.models.sentence_transformer import DEFAULT_MODEL
 from minibert.pictures.corpus_map import ask, corpus_map
 from minibert.pictures.map_page import CHARACTERS, beginning, map_page
+from minibert.scoring.metrics import METRICS
 
 GELU = GOLDEN / "gelu"
 WORDS = ["the", "cat", "dog", "sat", "barks", "London", "a", "big", "small", "river", "old"]
@@ -33,16 +34,6 @@ def documents(count=60):
     random = np.random.default_rng(0)
     texts = [" ".join(random.choice(WORDS, random.integers(3, 9))) for _ in range(count)]
     return [Document(f"d{n}", text, "here") for n, text in enumerate(texts)]
-
-
-@pytest.fixture(autouse=True)
-def root_logger():
-    """main() sets up the log of a whole process; here other tests come after it."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +120,23 @@ def test_only_the_cosine_divides_vectors_by_their_lengths(made, metric):
     shown = corpus_map(Corpus(made(texts, model=model)))
     places, _ = singular_places(model.encode_document(texts).astype(np.float64))
     np.testing.assert_allclose(shown.places, places, atol=1e-5)
+
+
+@pytest.mark.parametrize("like", ["cosine", "dot"])
+def test_a_metric_from_outside_is_drawn_as_its_row_says(made, monkeypatch, like):
+    monkeypatch.setitem(METRICS, "odd", METRICS[like])
+    model = SentenceTransformer(GELU, similarity_fn_name="odd")
+    texts = [one.text for one in documents()]
+    corpus = Corpus(made(texts, model=model))
+    vectors = model.encode_document(texts, normalize_embeddings=like == "cosine")
+    places, _ = singular_places(vectors.astype(np.float64))
+    question = ask(Index(corpus.folder, model), texts[0])
+    shown = corpus_map(corpus, question=question)
+    np.testing.assert_allclose(shown.places, places, atol=1e-5)
+    np.testing.assert_allclose(shown.question.place, places[0], atol=1e-5)
+    monkeypatch.delitem(METRICS, "odd")
+    places, _ = singular_places(model.encode_document(texts).astype(np.float64))
+    np.testing.assert_allclose(corpus_map(corpus).places, places, atol=1e-5)
 
 
 def test_a_sample_is_the_same_every_time_and_lies_where_it_lies_among_all(plain_folder, caplog):
@@ -339,14 +347,9 @@ def test_a_layout_by_umap_lies_around_its_middle_and_is_no_components(plain_fold
 
 
 @pytest.fixture
-def run(capsys):
-    """Run `minibert map`: -> its exit code, stdout and stderr."""
-
-    def command(*arguments):
-        code = cli.main(["map", *map(str, arguments)])
-        return code, *capsys.readouterr()
-
-    return command
+def run(run):
+    """Run `minibert map`."""
+    return partial(run, "map")
 
 
 def test_the_page_goes_to_a_file_or_to_stdout(run, plain_folder, tmp_path):

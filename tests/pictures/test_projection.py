@@ -2,6 +2,7 @@
 
 import sys
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from minibert.errors import MissingLibraryError
 from minibert.pictures import projection
 from minibert.pictures.projection import principal_components, project, umap_places
 from minibert.scoring.matrices import Stack
+from minibert.scoring.metrics import METRICS
 
 NONE = np.empty(0, dtype=np.int64)
 
@@ -194,6 +196,16 @@ def test_umap_without_its_extra_says_which_one(monkeypatch):
     (vectors,) = random_stack(sizes=(30,)).matrices
     with pytest.raises(MissingLibraryError, match=r"umap-learn, .*pip install '\.\[umap\]' in a"):
         umap_places(vectors, vectors[:, :2], "cosine", vectors[:0])
+
+
+def test_a_metric_that_umap_lacks_is_refused(umap, monkeypatch):
+    monkeypatch.setitem(METRICS, "odd", replace(METRICS["dot"], umap_name=None))
+    (vectors,) = random_stack(sizes=(30,)).matrices
+    with pytest.raises(ValueError, match=r"UMAP has no odd distance; .* \(--method pca\)"):
+        umap_places(vectors, vectors[:, :2], "odd", vectors[:0])
+    monkeypatch.setitem(METRICS, "odd", replace(METRICS["dot"], umap_name="canberra"))
+    umap_places(vectors, vectors[:, :2], "odd", vectors[:0])
+    assert umap["metric"] == "canberra"
 
 
 def test_umap_of_too_few_or_of_equal_vectors_is_refused(umap):

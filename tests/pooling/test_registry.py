@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from minibert import ModelUnavailableError, SentenceTransformer
 from minibert.checkpoint.hub import find_model
+from minibert.checkpoint.repository import HubOptions
 from minibert.common.json_files import required_count
 from minibert.explain.attribution import NoSumError
 from minibert.pooling.modes import POOLINGS, PoolingMode, linear_factors
@@ -120,10 +121,10 @@ def test_no_other_module_is_taken_for_the_pooling(folder, monkeypatch):
 @pytest.mark.parametrize("lost", ["config.json", "model.safetensors"])
 def test_a_row_tells_what_a_cached_copy_lacks(cache, folder, scale, no_network, lost):
     snapshot = cache("someone/scaled", add_scale(folder))
-    assert find_model("someone/scaled", local_files_only=True) == snapshot
+    assert find_model("someone/scaled", HubOptions(local_files_only=True)) == snapshot
     (snapshot / "9_Scale" / lost).unlink()
     with pytest.raises(ModelUnavailableError, match=f"9_Scale/{lost} is missing"):
-        find_model("someone/scaled", local_files_only=True)
+        find_model("someone/scaled", HubOptions(local_files_only=True))
 
 
 def test_the_weights_of_a_row_are_all_used_or_refused(folder, scale):

@@ -1,5 +1,7 @@
 """The rows of the metrics: each agrees with itself, and one from outside is used like ours."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from golden_files import GOLDEN
@@ -9,8 +11,10 @@ from minibert.corpus.building import build
 from minibert.corpus.search import Index
 from minibert.documents.reading import Document
 from minibert.evaluation import Collection, rankings
-from minibert.explain import occlusion
-from minibert.scoring.metrics import METRICS, Metric
+from minibert.explain import NoSumError, explain, occlusion
+from minibert.pictures.explanation_page import explanation_page
+from minibert.pictures.heat_map import heat_map_svg
+from minibert.scoring.metrics import METRICS, Metric, title_of
 from minibert.scoring.nearest import nearest
 from minibert.scoring.similarity import SimilarityFunction
 
@@ -111,6 +115,30 @@ def test_occlusion_compares_by_a_metric_from_outside(model):
     document = model.encode_document(["a dog", "dog", "a"])[:1]
     scores = minkowski_sim(queries, document)[:, 0]
     assert lost.difference == float(scores[0] - scores[1])
+
+
+@pytest.mark.parametrize("like", ["dot", "cosine"])
+def test_a_product_from_outside_is_split_and_drawn(monkeypatch, like):
+    model = SentenceTransformer(GOLDEN / "gelu", similarity_fn_name=like)
+    expected = explain(model, "the cat", "a dog")
+    monkeypatch.setitem(METRICS, "inner", replace(METRICS[like], title="inner product"))
+    model.similarity_fn_name = "inner"
+    found = explain(model, "the cat", "a dog")
+    assert (found.metric, found.score) == ("inner", expected.score)
+    np.testing.assert_array_equal(found.contributions, expected.contributions)
+    assert "<title>inner product " in heat_map_svg(found)
+    assert ">inner product" in explanation_page(model, "the cat", "a dog")
+
+
+def test_a_metric_without_a_title_is_called_by_its_name():
+    assert [title_of(name) for name in METRICS] == [
+        *("cosine", "dot product", "euclidean", "manhattan"),
+    ]
+
+
+def test_a_metric_from_outside_that_is_no_product_is_not_split(model):
+    with pytest.raises(NoSumError, match=r"'minkowski', .*; only 'dot' and 'cosine' are"):
+        model.explain("the cat", "a dog")
 
 
 def test_an_estimate_within_its_bound_changes_no_ranking():

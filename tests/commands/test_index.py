@@ -7,12 +7,22 @@ import shutil
 import sys
 
 import pytest
-from corpora import GELU, LONG, TEXTS, documents
+from corpora import GELU, LONG, TEXTS, documents, three_shards
 
 from minibert import SentenceTransformer
 from minibert.common.escapes import has_controls
 from minibert.corpus.building import build
 from minibert.corpus.corpus import Corpus
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "corpus"
+
+
+@pytest.fixture
+def corpus(folder, model):
+    return three_shards(folder, model)
 
 
 def test_a_finished_build_says_so_and_touches_nothing(folder, run, tmp_path):
