@@ -26,7 +26,7 @@ from minibert.kernels.segments import equal_runs
 __all__ = ["ForGradients", "Pass", "Together", "Watch", "runs_of"]
 
 # Called with the name of an intermediate array and the array. The kernels work in place, so
-# whoever wants to keep an array must copy it.
+# a hook that keeps an array must copy it.
 Watch = Callable[[str, Array], None]
 # Makes of one thread's share of some rows the sum of all threads' shares, in place.
 Together = Callable[[Array], None]
@@ -51,7 +51,7 @@ class Pass(NamedTuple):
     together: Together | None
     runs: list[Run]
     attention_bias: Array | None  # (H or 1, P, P)
-    place: str = "embeddings"  # which part of the model this is, for whoever watches
+    place: str = "embeddings"  # which part of the model this is, for the hook
 
     @property
     def is_for_gradients(self) -> bool:
@@ -59,7 +59,7 @@ class Pass(NamedTuple):
         return isinstance(self.watch, ForGradients)
 
     def show(self, name: str, array: Array) -> None:
-        """Show an intermediate array to whoever watches."""
+        """Show an intermediate array to the hook."""
         if self.watch:
             self.watch(f"{self.place}.{name}", array)
 

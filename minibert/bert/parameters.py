@@ -96,7 +96,7 @@ class Parameters(NamedTuple):
     relative_bias: Array | None = None  # (H, P, P)
     pooler_weight: Array | None = None  # (D, D)
     pooler_bias: Array | None = None  # (D,)
-    # Why there is none, for whoever asks for it.
+    # Why there is none, for a program that asks for it.
     no_pooler: str = "This checkpoint has no pooler (pooler.dense.weight, pooler.dense.bias)."
     final_norm_weight: Array | None = None  # (D,), after the last layer: ModernBERT
     final_norm_bias: Array | None = None  # (D,)

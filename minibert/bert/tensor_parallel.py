@@ -206,7 +206,7 @@ class Meeting:
 
     def __init__(self, count: int) -> None:
         self.barrier = threading.Barrier(count)
-        # Two tables, used in turn: whoever is quick may put down the next share while others still
+        # Two tables, used in turn: a quick thread may put down the next share while others still
         # read, but not the one after that.
         self._tables: list[list[Array | None]] = [[None] * count, [None] * count]
 

@@ -147,7 +147,7 @@ def named(
 def model_of_hub(repository: Repository) -> Path:
     """The folder of a named model in the cache; downloaded if it is not, or not all, there.
 
-    A folder with a pickle for its only weights is returned, too: whoever opens it says how it is
+    A folder with a pickle for its only weights is returned, too: opening it says how it is
     converted.
     """
     folder, lack = cached(repository)

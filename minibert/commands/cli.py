@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     with standing_in(), ending_by_sigterm():
         try:
             options = parse(arguments)
-        except SystemExit:  # after --help, too, whoever reads may have gone
+        except SystemExit:  # after --help, too, the reader may have gone
             if (error := leave(sys.stdout)) is not None:
                 return failed(plain(error), IO_FAILED)
             leave(sys.stderr)
@@ -88,7 +88,7 @@ def attempt(options: argparse.Namespace) -> int:
         return OK
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has had enough
+    except BrokenPipeError:  # the reader of our output has had enough
         return OK
     except (ModelUnavailableError, DeviceError, MissingLibraryError) as error:
         return failed(error, UNAVAILABLE)

@@ -23,7 +23,7 @@ def standing_in() -> Iterator[None]:
     """
     before = sys.stdout, sys.stderr
     with ExitStack() as stack:
-        # The numbers of closed streams, lest the next file that is opened be taken for one.
+        # The numbers of closed streams, so that no file opened next is taken for one.
         while (number := os.open(os.devnull, os.O_RDONLY)) <= 2:
             stack.callback(os.close, number)
         os.close(number)
@@ -56,7 +56,7 @@ def unwritable() -> Iterator[TextIO]:
 def leave(stream: TextIO) -> OSError | None:
     """Flush a standard stream; if that fails, Python must not try again, aloud, at its end.
 
-    Returns why it failed, unless because whoever read our output has had enough.
+    Returns why it failed, unless because the reader of our output has had enough.
     """
     try:
         stream.flush()

@@ -93,7 +93,7 @@ def refuse_records(name: str, expected: str) -> None:
 
 
 def warn_of_file(text: str) -> None:
-    """Say so if a text is the name of a file, which whoever typed it may have meant."""
+    """Say so if a text is the name of a file, which may have been meant."""
     if os.path.exists(text):
         logging.getLogger(__name__).warning(
             "%r is taken as a text; for the file of that name, use --file.", text
@@ -106,7 +106,7 @@ def is_typed(names: list[str]) -> bool:
 
 
 def tell_if_typed(names: list[str]) -> None:
-    """Say that what is typed is read, lest the command look stuck."""
+    """Say that what is typed is read, so that the command does not look stuck."""
     if is_typed(names):
         logging.getLogger(__name__).warning("reading what is typed here, a line each; Ctrl-D ends.")
 

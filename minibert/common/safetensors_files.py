@@ -117,7 +117,7 @@ class StoredTensor:
     def let_go(self) -> None:
         """Let the system take back the memory that the tensor's bytes have been read into.
 
-        They are still mapped: whoever looks at them again reads them from the file again.
+        They are still mapped: a later look reads them from the file again.
         """
         if not hasattr(self.buffer, "madvise"):  # Windows
             return

@@ -93,7 +93,7 @@ class Cores:
     for ever. Threads of the BLAS wait for one another by spinning, so beside another busy process
     a product of a millisecond may take fifty; packs and shares of packs do without them.
 
-    And no more threads compute than there are cores, whoever calls: more would only take each
+    And all calls together have no more threads than there are cores: more would only take each
     other's cache, and their memory.
     """
 

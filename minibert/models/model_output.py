@@ -16,7 +16,7 @@ __all__ = ["BertOutput", "Refused"]
 
 
 class Refused:
-    """Why there is no value where there would be one: whoever asks for it is told."""
+    """Why there is no value where there would be one: the error of asking for it."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

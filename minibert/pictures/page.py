@@ -31,7 +31,7 @@ def page(title: str, body: str, data: Any, script: str, style: str = "") -> str:
     """A page: `body` is HTML, `data` what the script finds as JSON in the element #data.
 
     `script` and `style` are the names of assets; the colours and page.css come first in every page.
-    The title is escaped here, the body by whoever made it.
+    The title is escaped here, the body where it is made.
     """
     styles = page_colours() + asset("page.css") + (asset(style) if style else "")
     return (

@@ -61,7 +61,7 @@ class Cut:
             return
         unit = "tokens" if self.in_tokens else "characters"
         if on_long == "error":
-            # Whoever refuses does so before all texts are counted.
+            # A refusal comes before all texts are counted.
             raise ValueError(
                 f"{self.texts} texts at least are longer than {limit} tokens; the longest has "
                 f"{self.longest} {unit}. Split them, or set on_long to warn, ignore or window."
