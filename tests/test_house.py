@@ -1,7 +1,6 @@
-"""How the package is cut: small modules, short functions, and no module in a circle of imports."""
+"""How the package is cut: small modules, short functions, and names that hide no module."""
 
 import ast
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,6 @@ FILES = {
     for path in PACKAGE.rglob("*.py")
 }
 MOST_LINES_OF_A_MODULE, MOST_LINES_OF_A_FUNCTION, MOST_MODULES_AT_THE_ROOT = 500, 60, 14
-
-
-def imported_by(path):
-    """The modules of ours that a file imports: at its top, late and for types."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in FILES)
-        elif isinstance(node, ast.ImportFrom) and node.module in FILES:
-            inside = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (name if name in FILES else node.module for name in inside)
 
 
 def lines_of(node):
@@ -55,14 +44,6 @@ def test_a_function_does_one_thing(module):
 
 def test_few_modules_stand_at_the_root():
     assert len(list(PACKAGE.glob("*.py"))) <= MOST_MODULES_AT_THE_ROOT
-
-
-def test_no_module_imports_in_a_circle():
-    """The root is left out: its names are for users, and loaded when they are asked for."""
-    graph = {name: set(imported_by(path)) for name, path in FILES.items() if name != "minibert"}
-    for name, needs in graph.items():
-        needs -= {name, "minibert"}
-    TopologicalSorter(graph).prepare()  # raises CycleError, with the circle
 
 
 def names_in(package):

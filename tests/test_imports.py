@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -47,17 +48,22 @@ NOT_IMPORTED = {
 }
 
 
-def imports_of(path):
-    """The folders that a file imports, or "the root": at its top, late and for types."""
+def imported_by(path):
+    """The modules of ours that a file imports, "" for the root: at its top, late and for types."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "minibert":
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name[9:] in FILES else node.module for name in inside]
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names if alias.name.startswith("minibert")]
-        for name in names:
-            first = (name.split(".") + [""])[1]
-            yield first if first in (*FOLDERS, "errors") else "the root"
+            names = [alias.name for alias in node.names if alias.name.split(".")[0] == "minibert"]
+        yield from (name[9:] for name in names)  # without "minibert."
+
+
+def room_of(module):
+    """The folder of a module; what stands in none is the root, but for the errors."""
+    first = module.partition(".")[0]
+    return first if first in (*FOLDERS, "errors") else "the root"
 
 
 def test_no_import_is_relative():
@@ -82,10 +88,20 @@ def test_a_folder_imports_only_those_above_it(folder):
     upwards = {
         (f"{folder}/{path.name}", name)
         for path in (PACKAGE / folder).rglob("*.py")
-        for name in imports_of(path)
-        if name not in above
+        for name in imported_by(path)
+        if room_of(name) not in above
     }
     assert upwards == set()
+
+
+def test_no_module_imports_in_a_circle():
+    """The root is left out: its names are for users, and loaded when they are asked for."""
+    graph = {
+        name: {*imported_by(path)} - {name, ""}
+        for name, path in FILES.items()
+        if name != "__init__"
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, with the circle
 
 
 @pytest.mark.parametrize(

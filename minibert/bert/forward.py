@@ -82,12 +82,7 @@ def attention(hidden: Array, layer: Layer, forward: Pass, chosen: IntArray | Non
     """
     kernels, heads = forward.kernels, heads_of(layer, forward.config)
     q, k, v = project(hidden, layer, kernels)
-    for name, x in (("query", q), ("key", k), ("value", v)):
-        forward.show(name, x)
-    show = partial(forward.show, "attention") if forward.watch else None
-    bias = forward.attention_bias
-    context = kernels.attend(q, k, v, forward.runs, heads, bias, chosen, show)
-    forward.show("context", context)
+    context = mix(q, k, v, heads, forward, chosen)
     if chosen is not None:
         hidden = kernels.rows_at(hidden, chosen)
     out = layer.attention_output_weight, layer.attention_output_bias
@@ -95,6 +90,19 @@ def attention(hidden: Array, layer: Layer, forward: Pass, chosen: IntArray | Non
     hidden = add_and_normalise(hidden, context, out, norm, "attention_", forward)
     forward.show("attention_output", hidden)
     return hidden
+
+
+def mix(
+    q: Array, k: Array, v: Array, heads: int, forward: Pass, chosen: IntArray | None = None
+) -> Array:
+    """Let each token attend to those of its text: three of (N, D) -> (N, D), or (S, D)."""
+    for name, x in (("query", q), ("key", k), ("value", v)):
+        forward.show(name, x)
+    kernels, bias = forward.kernels, forward.attention_bias
+    show = partial(forward.show, "attention") if forward.watch else None
+    context = kernels.attend(q, k, v, forward.runs, heads, bias, chosen, show)
+    forward.show("context", context)
+    return context
 
 
 def add_and_normalise(

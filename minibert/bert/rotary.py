@@ -8,12 +8,11 @@ are explained there. Start at hidden_states.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from minibert.bert.forward import embed, project
+from minibert.bert.forward import embed, mix, project
 from minibert.bert.hook import Pass, Together, Watch, runs_of
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Parameters, RotaryLayer
@@ -106,12 +105,7 @@ def attention(hidden: Array, layer: RotaryLayer, turns: Turns, forward: Pass) ->
         q, k, v = project(rows, layer, kernels)
         turn_(q, turns, heads)
         turn_(k, turns, heads)
-        for name, x in (("query", q), ("key", k), ("value", v)):
-            forward.show(name, x)
-        show = partial(forward.show, "attention") if forward.watch else None
-        bias = forward.attention_bias
-        context = kernels.attend(q, k, v, forward.runs, heads, bias, show=show)
-        forward.show("context", context)
+        context = mix(q, k, v, heads, forward)
         return kernels.linear(context, layer.attention_output_weight, layer.attention_output_bias)
 
     norm = layer.attention_norm_weight, layer.attention_norm_bias

@@ -12,7 +12,7 @@ import numpy as np
 
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.protocol import NORM_FLOOR, Run, Then
-from minibert.kernels.segments import equal_runs
+from minibert.kernels.segments import equal_runs, firsts
 
 __all__ = [
     "add_",
@@ -356,14 +356,13 @@ def rows_at(x: Array, rows: IntArray) -> Array:
 def segment_sum(x: Array, lengths: IntArray) -> Array:
     """Sum the rows of each text: (N, D), (S,) -> (S, D). Every length is at least 1."""
     # A length of 0 would not give zeros: reduceat returns the next text's first row for it.
-    starts = np.cumsum(lengths) - lengths  # (S,)
-    sums: Array = np.add.reduceat(x, starts, axis=0)
+    sums: Array = np.add.reduceat(x, firsts(lengths), axis=0)
     return sums
 
 
 def segment_max(x: Array, lengths: IntArray) -> Array:
     """The largest number of each column in each text: (N, D), (S,) -> (S, D)."""
-    largest: Array = np.maximum.reduceat(x, np.cumsum(lengths) - lengths, axis=0)
+    largest: Array = np.maximum.reduceat(x, firsts(lengths), axis=0)
     return largest
 
 

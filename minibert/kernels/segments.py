@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minibert.common.arrays import IntArray
+from minibert.common.arrays import Array, IntArray
 from minibert.kernels.protocol import Run
 
-__all__ = ["equal_runs", "firsts", "near_runs", "places_of"]
+__all__ = ["equal_runs", "firsts", "near_runs", "places_of", "split_rows"]
 
 
 def places_of(lengths: IntArray) -> IntArray:
@@ -23,6 +23,11 @@ def places_of(lengths: IntArray) -> IntArray:
 def firsts(lengths: IntArray) -> IntArray:
     """The number of each text's first token: (S,) -> (S,)."""
     return np.cumsum(lengths) - lengths
+
+
+def split_rows(rows: Array, lengths: IntArray) -> list[Array]:
+    """See the rows of each text by themselves: (N, D), (S,) on the host -> S of (T, D)."""
+    return np.split(rows, np.cumsum(lengths)[:-1])
 
 
 def equal_runs(lengths: IntArray) -> Iterator[Run]:

@@ -26,6 +26,7 @@ from minibert.common.arrays import Array, IntArray
 from minibert.errors import CheckpointError
 from minibert.kernels.cores import available_threads, one_blas_thread
 from minibert.kernels.devices import Device, find_device
+from minibert.kernels.segments import split_rows
 from minibert.models.model_output import BertOutput, Refused
 from minibert.models.scheduler import Scheduler
 
@@ -295,8 +296,7 @@ class Recorder:
 
     def unpack(self, pack: Pack, rows: Array, hidden: Array) -> None:
         """Write the states of a pack's tokens, (N, D), to their places in (B, T, D)."""
-        ends = np.cumsum(pack.lengths)[:-1]
-        for row, of_row in zip(pack.order, np.split(hidden, ends), strict=True):
+        for row, of_row in zip(pack.order, split_rows(hidden, pack.lengths), strict=True):
             rows[row, self.columns[row]] = of_row
 
     def unpack_attention(self, rows: Array, weights: Array) -> None:

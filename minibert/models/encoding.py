@@ -17,6 +17,7 @@ from minibert.bert.packs import Pack
 from minibert.common.arguments import check_choice
 from minibert.common.arrays import Array
 from minibert.kernels.protocol import Kernels
+from minibert.kernels.segments import split_rows
 from minibert.models.job import EncodeJob, OutputValue
 from minibert.models.scheduler import Results, Scheduler
 from minibert.models.transformer import Transformer
@@ -110,7 +111,7 @@ def token_states(
         for pack, (states,) in model.transformer.scheduler.run(
             batch.packs, head.states, is_all=batch.is_all
         ):
-            for number, state in zip(pack.order, split_rows(states, pack), strict=True):
+            for number, state in zip(pack.order, copies_of(states, pack), strict=True):
                 found[number] = state
             advance(len(pack.order))
     return found, cut
@@ -140,7 +141,7 @@ def features(
         for pack, (states, pooled) in transformer.scheduler.run(
             packs, head.states_and_vectors, is_all=job.is_all(len(batch))
         ):
-            of_texts = zip(pack.order, split_rows(states, pack), pooled, strict=True)
+            of_texts = zip(pack.order, copies_of(states, pack), pooled, strict=True)
             for place, state, vector in of_texts:
                 row = {name: array[place] for name, array in arrays.items()}
                 found[batch[place]] = features_of(row, state, vector, job)
@@ -258,9 +259,9 @@ def head_of(model: Encoder, job: EncodeJob) -> PoolingHead:
     return PoolingHead(model.pipeline_on_device, model.transformer.device.kernels, job)
 
 
-def split_rows(states: Array, pack: Pack) -> list[Array]:
+def copies_of(states: Array, pack: Pack) -> list[Array]:
     """The rows of each text, (N, E) -> S of (T, E): copies, so that one keeps no whole pack."""
-    return [part.copy() for part in np.split(states, np.cumsum(pack.lengths)[:-1])]
+    return [rows.copy() for rows in split_rows(states, pack.lengths)]
 
 
 def joined(

@@ -21,7 +21,7 @@ from minibert.common.arrays import Array
 from minibert.errors import CheckpointError
 from minibert.kernels import cpu as numpy_kernels
 from minibert.kernels.activations import ACTIVATIONS
-from minibert.kernels.segments import firsts
+from minibert.kernels.segments import firsts, split_rows
 from minibert.models.job import EncodeJob
 from minibert.models.transformer import Transformer
 from minibert.scoring.top_k import top_k as best
@@ -123,8 +123,8 @@ class BertForMaskedLM:
         guesses: list[Any] = [None] * len(texts)
         packs = self.transformer.packs(rows.ids, rows.types, EncodeJob(len(texts), limit))
         for pack, (logits,) in self.transformer.scheduler.run(packs, head, is_all=True):
-            ends = np.cumsum([len(places[text]) for text in pack.order])[:-1]
-            for text, found in zip(pack.order, np.split(logits, ends), strict=True):
+            masks = np.array([len(places[text]) for text in pack.order])
+            for text, found in zip(pack.order, split_rows(logits, masks), strict=True):
                 guesses[text] = self._guesses(found, rows.ids[text], places[text], top_k, chosen)
         return guesses[0] if len(guesses) == 1 else guesses
 

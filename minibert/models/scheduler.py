@@ -97,6 +97,7 @@ class Scheduler:
         elif len(packs) > 1 and self.threads > 1:
             computed = self._in_threads(packs, compute)
         else:
+            # In place: a function of its own would make the path longer by a frame.
             with one_blas_thread():
                 for pack in packs:
                     results = self._compute(pack, head, reads, is_all and len(packs) == 1)
