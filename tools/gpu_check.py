@@ -233,7 +233,7 @@ def kernels_beside_numpy(device):
             given = [array.astype(dtype) for array in arrays]
             expected = compute(kernels, *(array.astype(np.float32) for array in given))
             with device.active():
-                found = device.take(compute(device.kernels, *map(device.put, given)))
+                found = device.to_host(compute(device.kernels, *map(device.to_device, given)))
             yield row_of(name, dtype, found.reshape(1, -1), expected.reshape(1, -1), ALLOWED)
 
 

@@ -163,7 +163,7 @@ class BertModel:
         for pack in work:
             recorder.pack = pack
             (hidden,) = self._scheduler.watched(pack, states, recorder)
-            recorder.unpack(pack, recorder.last, self._scheduler.device.take(hidden))
+            recorder.unpack(pack, recorder.last, self._scheduler.device.to_host(hidden))
 
     def _wants(self, name: str, asked: bool | None, default: bool = False) -> bool:
         """Whether a call wants a part of the output: as it says, else as config.json says."""
@@ -280,7 +280,7 @@ class Recorder:
         ]
         # Where each row has its tokens.
         self.columns: list[IntArray] = [np.flatnonzero(row) for row in mask]
-        self._take = device.take
+        self._to_host = device.to_host
         self._seen = 0  # texts of the pack whose attention this layer has shown already
 
     def __call__(self, name: str, array: Array) -> None:
@@ -290,9 +290,9 @@ class Recorder:
             return  # what comes after the layers
         layer = int(part.removeprefix("layer.")) if part != "embeddings" else -1
         if step == "attention" and self.attentions:
-            self.unpack_attention(self.attentions[layer], self._take(array))
+            self.unpack_attention(self.attentions[layer], self._to_host(array))
         elif step == "output" and self.hidden:
-            self.unpack(self.pack, self.hidden[layer + 1], self._take(array))
+            self.unpack(self.pack, self.hidden[layer + 1], self._to_host(array))
 
     def unpack(self, pack: Pack, rows: Array, hidden: Array) -> None:
         """Write the states of a pack's tokens, (N, D), to their places in (B, T, D)."""

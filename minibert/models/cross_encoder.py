@@ -267,7 +267,7 @@ class CrossEncoder(Model):
 
     def place_head(self) -> None:
         """Bring the classifier's tensors to the transformer's device."""
-        self._on_device = self.transformer.device.put_tensors(self._classifier)
+        self._on_device = self.transformer.device.tensors_to_device(self._classifier)
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments that make this model of its folder."""

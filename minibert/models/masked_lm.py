@@ -58,7 +58,9 @@ class BertForMaskedLM:
         self.transformer = Transformer(
             TransformerSettings(Path(folder)), device, threads, dtype=dtype
         )
-        self._head = self.transformer.device.put_tensors(read_head(self.transformer.checkpoint))
+        self._head = self.transformer.device.tensors_to_device(
+            read_head(self.transformer.checkpoint)
+        )
 
     @classmethod
     def from_pretrained(

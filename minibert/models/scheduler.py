@@ -18,7 +18,7 @@ from minibert.bert.finite import OTHER_ORDER, FirstNotFinite
 from minibert.bert.hook import Watch
 from minibert.bert.packs import Pack, split
 from minibert.bert.parameters import Config, Parameters
-from minibert.bert.placement import put_pack, put_parameters
+from minibert.bert.placement import pack_to_device, parameters_to_device
 from minibert.bert.tensor_parallel import Shares
 from minibert.common.arrays import Array
 from minibert.common.safetensors_files import is_finite
@@ -73,7 +73,7 @@ class Scheduler:
         self.threads = threads
         self.reproducible = reproducible
         self.short_inputs = short_inputs
-        self.parameters = put_parameters(parameters, device)
+        self.parameters = parameters_to_device(parameters, device)
         family = FAMILIES[config.model_type]
         self._forward = family.forward
         self._shares = Shares(self.parameters, config, family, short_inputs)
@@ -115,7 +115,7 @@ class Scheduler:
         """
         with one_blas_thread():
             results = self._compute(pack, head, None, watch=watch)
-            on_host = tuple(map(self.device.take, results))
+            on_host = tuple(map(self.device.to_host, results))
             self._check_finite(pack, on_host, partial(self._compute, head=head, reads=None))
             return results
 
@@ -124,9 +124,9 @@ class Scheduler:
 
         Raises CheckpointError as `run` does.
         """
-        first = FirstNotFinite(self.device.take)
+        first = FirstNotFinite(self.device.to_host)
         with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
-            found = self.device.take(modules(self.device.put(rows), first))
+            found = self.device.to_host(modules(self.device.to_device(rows), first))
         if first.step:
             raise first.error(self._model)
         return found
@@ -176,7 +176,7 @@ class Scheduler:
     def _begin(self, pack: Pack, compute: Callable[[Pack], Results]) -> Waiting | None:
         """Give a GPU a pack and what is to be brought from it; None where its memory runs out."""
         try:
-            return [self.device.begin_to_take(array) for array in compute(pack)]
+            return [self.device.to_host_async(array) for array in compute(pack)]
         except self.device.out_of_memory:
             return None  # not tried again here: the error holds on to arrays that are in the way
 
@@ -209,7 +209,7 @@ class Scheduler:
         kernels = self.device.kernels
         chosen = None if reads is None else reads(pack.lengths)
         with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
-            here = put_pack(pack, self.device)
+            here = pack_to_device(pack, self.device)
             if watch or self.device.name != "cpu":
                 hidden = self._forward(
                     here, self.parameters, self.config, kernels, watch=watch, chosen=chosen
@@ -232,10 +232,10 @@ class Scheduler:
         """
         if all(map(is_finite, results)):
             return
-        first = FirstNotFinite(self.device.take)
+        first = FirstNotFinite(self.device.to_host)
         again = compute(pack, watch=first)
         with self.device.active():
-            if all(is_finite(self.device.take(array)) for array in again):
+            if all(is_finite(self.device.to_host(array)) for array in again):
                 first.step = OTHER_ORDER
         if first.step:
             raise first.error(self._model, self.device.dtype)

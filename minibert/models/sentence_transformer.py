@@ -408,7 +408,9 @@ class SentenceTransformer(Model):
 
     def place_head(self) -> None:
         """Bring the modules' tensors to the transformer's device."""
-        self.pipeline_on_device = self._pipeline.put(self.transformer.device.put_tensors)
+        self.pipeline_on_device = self._pipeline.to_device(
+            self.transformer.device.tensors_to_device
+        )
 
     def encode_multi_process(self, sentences: Sequence[str], pool: Processes, **named: Any) -> Any:
         """The older name of encode(sentences, pool=pool)."""

@@ -82,12 +82,12 @@ class Trace(Mapping[str, Array]):
     def _arrays(self) -> dict[str, Array]:
         """All arrays of one forward pass that are to be kept, on the host."""
         transformer, arrays = self._model.transformer, dict[str, Array]()
-        take = transformer.device.take
+        to_host = transformer.device.to_host
 
         def keep(name: str, array: Array) -> None:
             if name in self.shapes:
                 # Copied, for the kernels work in place; one text has one run of attention.
-                copied = np.array(take(array), dtype=np.float32)
+                copied = np.array(to_host(array), dtype=np.float32)
                 arrays[name] = copied.reshape(self.shapes[name])
 
         (pack,) = transformer.packs(self._rows.ids, self._rows.types, self._job)

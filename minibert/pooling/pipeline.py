@@ -83,11 +83,11 @@ class Pipeline(NamedTuple):
             parts = step.module.split(parts, share)
         return parts
 
-    def put(self, put: Callable[[Any], Any]) -> Pipeline:
-        """The same with all tensors elsewhere: `put` takes a named tuple of them."""
+    def to_device(self, to_device: Callable[[Any], Any]) -> Pipeline:
+        """The same with all tensors elsewhere: `to_device` takes a named tuple of them."""
 
         def moved(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-            return tuple(Step(kind, put(module)) for kind, module in steps)
+            return tuple(Step(kind, to_device(module)) for kind, module in steps)
 
         return self._replace(before=moved(self.before), after=moved(self.after))
 

@@ -14,7 +14,7 @@ from minibert.bert import tensor_parallel as shares
 from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
 from minibert.bert.forward import hidden_states
 from minibert.bert.parameters import Config
-from minibert.bert.placement import put_parameters
+from minibert.bert.placement import parameters_to_device
 from minibert.bert.rotary import beyond
 from minibert.common import safetensors_files
 from minibert.errors import DeviceError
@@ -140,7 +140,7 @@ def test_layers_that_are_used_again_are_cut_and_moved_once():
     model = SentenceTransformer(GOLDEN / "albert")
     parameters = model.checkpoint.parameters
     cut = shares.Shares(parameters, model.config, FAMILIES["albert"])._cut(1, shares.tiled)
-    moved = put_parameters(parameters, find_device("cpu")).layers
+    moved = parameters_to_device(parameters, find_device("cpu")).layers
     for layers in (cut, moved):
         assert layers[0] is layers[1] is not layers[2]
 
