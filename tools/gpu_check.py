@@ -205,7 +205,7 @@ def kernels_beside_numpy(device):
     first, of_pairs = firsts(lengths), rows(4, 40, 40)
 
     def attend(module, q, k, v, bias=None, chosen=None):
-        return module.attend(q, k, v, module.runs(lengths), 4, bias, chosen)
+        return module.attend(q, k, v, module.buckets(lengths), 4, bias, chosen)
 
     cases = {
         name: (lambda module, x, bias, name=name: (ACTIVATIONS[name](module, x, bias), x)[1],

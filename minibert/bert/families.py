@@ -20,7 +20,7 @@ from minibert.bert.family_settings import (
     modernbert_local_layers,
     nomic_fields,
 )
-from minibert.bert.hook import Together, Watch
+from minibert.bert.hook import Together, Hook
 from minibert.bert.layout import (
     ALBERT,
     BERT,
@@ -57,7 +57,7 @@ class Forward(Protocol):
         parameters: Parameters,
         config: Config,
         kernels: Kernels,
-        watch: Watch | None = None,
+        hook: Hook | None = None,
         chosen: IntArray | None = None,
         together: Together | None = None,
     ) -> Array: ...

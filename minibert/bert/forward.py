@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TypeAlias
 
-from minibert.bert.hook import Pass, Together, Watch, runs_of
+from minibert.bert.hook import Pass, Together, Hook, buckets_of
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import AnyLayer, Config, Layer, Parameters
 from minibert.common.arrays import Array, IntArray
@@ -31,22 +31,22 @@ def hidden_states(
     parameters: Parameters,
     config: Config,
     kernels: Kernels,
-    watch: Watch | None = None,
+    hook: Hook | None = None,
     chosen: IntArray | None = None,
     together: Together | None = None,
 ) -> Array:
     """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
     `chosen` are the numbers of the only tokens whose states are wanted, one of each text: -> (S,
-    D); the last layer is then computed for them alone. `watch` is shown every step by the names in
+    D); the last layer is then computed for them alone. `hook` is shown every step by the names in
     models/trace.py and hook.py, but "layer.n.attention" (S, H, T, T) once for each run of equally
     long texts, in turn.
 
     The layers may be a share of a model's, some of its heads and of its feed-forward, where other
     threads have the rest (tensor_parallel.py); `together` then adds up what all of them make.
     """
-    runs = runs_of(pack, kernels, watch)
-    forward = Pass(config, kernels, watch, together, runs, parameters.relative_bias)
+    buckets = buckets_of(pack, kernels, hook)
+    forward = Pass(config, kernels, hook, together, buckets, parameters.relative_bias)
     hidden = embed(pack, parameters, forward)
     # A relative bias would have to be cut for them, so then the last layer is computed for all.
     last = len(parameters.layers) - 1 if parameters.relative_bias is None else None
@@ -99,8 +99,8 @@ def mix(
     for name, x in (("query", q), ("key", k), ("value", v)):
         forward.show(name, x)
     kernels, bias = forward.kernels, forward.attention_bias
-    show = partial(forward.show, "attention") if forward.watch else None
-    context = kernels.attend(q, k, v, forward.runs, heads, bias, chosen, show)
+    show = partial(forward.show, "attention") if forward.hook else None
+    context = kernels.attend(q, k, v, forward.buckets, heads, bias, chosen, show)
     forward.show("context", context)
     return context
 

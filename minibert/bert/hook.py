@@ -20,14 +20,14 @@ from typing import NamedTuple
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config
 from minibert.common.arrays import Array
-from minibert.kernels.protocol import Kernels, Run, Then
-from minibert.kernels.segments import equal_runs
+from minibert.kernels.protocol import Kernels, Bucket, Then
+from minibert.kernels.segments import equal_buckets
 
-__all__ = ["ForGradients", "Pass", "Together", "Watch", "runs_of"]
+__all__ = ["ForGradients", "Pass", "Together", "Hook", "buckets_of"]
 
 # Called with the name of an intermediate array and the array. The kernels work in place, so
 # a hook that keeps an array must copy it.
-Watch = Callable[[str, Array], None]
+Hook = Callable[[str, Array], None]
 # Makes of one thread's share of some rows the sum of all threads' shares, in place.
 Together = Callable[[Array], None]
 
@@ -35,11 +35,11 @@ Together = Callable[[Array], None]
 class ForGradients(NamedTuple):
     """A hook that asks for what only a backward pass needs, too."""
 
-    watch: Watch
+    hook: Hook
 
     def __call__(self, name: str, array: Array) -> None:
         """Hand an array on."""
-        self.watch(name, array)
+        self.hook(name, array)
 
 
 class Pass(NamedTuple):
@@ -47,21 +47,21 @@ class Pass(NamedTuple):
 
     config: Config
     kernels: Kernels
-    watch: Watch | None
+    hook: Hook | None
     together: Together | None
-    runs: list[Run]
+    buckets: list[Bucket]
     attention_bias: Array | None  # (H or 1, P, P)
     place: str = "embeddings"  # which part of the model this is, for the hook
 
     @property
     def is_for_gradients(self) -> bool:
         """Whether the hook asks for what only a backward pass needs."""
-        return isinstance(self.watch, ForGradients)
+        return isinstance(self.hook, ForGradients)
 
     def show(self, name: str, array: Array) -> None:
         """Show an intermediate array to the hook."""
-        if self.watch:
-            self.watch(f"{self.place}.{name}", array)
+        if self.hook:
+            self.hook(f"{self.place}.{name}", array)
 
     def show_for_gradients(self, name: str, array: Array) -> None:
         """Show an array that is there anyway, to a hook that asks for it."""
@@ -93,6 +93,6 @@ class Pass(NamedTuple):
         return product
 
 
-def runs_of(pack: Pack, kernels: Kernels, watch: Watch | None) -> list[Run]:
+def buckets_of(pack: Pack, kernels: Kernels, hook: Hook | None) -> list[Bucket]:
     """Texts that attention takes together; for a hook equally long ones, which have no padding."""
-    return list(equal_runs(pack.lengths)) if watch else kernels.runs(pack.lengths)
+    return list(equal_buckets(pack.lengths)) if hook else kernels.buckets(pack.lengths)

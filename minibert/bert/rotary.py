@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minibert.bert.forward import embed, mix, project
-from minibert.bert.hook import Pass, Together, Watch, runs_of
+from minibert.bert.hook import Pass, Together, Hook, buckets_of
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Parameters, RotaryLayer
 from minibert.common.arrays import Array, IntArray
@@ -35,17 +35,17 @@ def hidden_states(
     parameters: Parameters,
     config: Config,
     kernels: Kernels,
-    watch: Watch | None = None,
+    hook: Hook | None = None,
     chosen: IntArray | None = None,
     together: Together | None = None,
 ) -> Array:
     """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
-    Of `chosen` tokens alone: (S, D). `watch` is shown what forward.py shows. The layers are
+    Of `chosen` tokens alone: (S, D). `hook` is shown what forward.py shows. The layers are
     never a share, so `together` is not there; the pack and the parameters are on the host.
     """
     assert together is None
-    forward = Pass(config, kernels, watch, None, runs_of(pack, kernels, watch), None)
+    forward = Pass(config, kernels, hook, None, buckets_of(pack, kernels, hook), None)
     hidden = embed(pack, parameters, forward)
     width = config.hidden_size // config.num_attention_heads
     every = turns_of(pack.positions, width, config.global_rope_theta)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.protocol import NORM_FLOOR, Run, Then
-from minibert.kernels.segments import equal_runs, firsts
+from minibert.kernels.protocol import NORM_FLOOR, Bucket, Then
+from minibert.kernels.segments import equal_buckets, firsts
 
 __all__ = [
     "add_",
@@ -29,7 +29,7 @@ __all__ = [
     "normalize_",
     "relu_",
     "rows_at",
-    "runs",
+    "buckets",
     "segment_max",
     "segment_sum",
     "sigmoid_",
@@ -163,16 +163,16 @@ def standardise(x: Array, epsilon: float) -> Array:
     return deviations
 
 
-def runs(lengths: IntArray) -> list[Run]:
+def buckets(lengths: IntArray) -> list[Bucket]:
     """Equally long texts side by side."""
-    return list(equal_runs(lengths))
+    return list(equal_buckets(lengths))
 
 
 def attend(
     q: Array,
     k: Array,
     v: Array,
-    runs: list[Run],
+    buckets: list[Bucket],
     heads: int,
     attention_bias: Array | None = None,
     chosen: IntArray | None = None,
@@ -187,12 +187,12 @@ def attend(
     # Of logits with something added no bound is known.
     bound = logit_bound(q, k, heads) if attention_bias is None else np.inf
     context = np.empty_like(q, order="C")
-    for run in runs:
-        asked = run if chosen is None else Run(run.texts, run.texts, longest=1)  # a row a text
-        rows = (q, asked), (k, run), (v, run)
+    for bucket in buckets:
+        queries = bucket if chosen is None else Bucket(bucket.texts, bucket.texts, longest=1)  # a row a text
+        rows = (q, queries), (k, bucket), (v, bucket)
         split = (split_heads(x[own.rows], own, heads) for x, own in rows)
-        bias = None if attention_bias is None else attention_bias[:, : run.longest, : run.longest]
-        split_heads(context[asked.rows], asked, heads)[...] = mix(split, bias, bound, show)
+        bias = None if attention_bias is None else attention_bias[:, : bucket.longest, : bucket.longest]
+        split_heads(context[queries.rows], queries, heads)[...] = mix(split, bias, bound, show)
     return context
 
 
@@ -216,10 +216,10 @@ def mix(
     return mixed
 
 
-def split_heads(x: Array, run: Run, heads: int) -> Array:
+def split_heads(x: Array, bucket: Bucket, heads: int) -> Array:
     """Rows of S texts, by text and head: a view, (S*T, D) -> (S, H, T, D/H)."""
-    texts = run.texts.stop - run.texts.start
-    return x.reshape(texts, run.longest, heads, -1).transpose(0, 2, 1, 3)
+    texts = bucket.texts.stop - bucket.texts.start
+    return x.reshape(texts, bucket.longest, heads, -1).transpose(0, 2, 1, 3)
 
 
 def logit_bound(q: Array, k: Array, heads: int) -> float:

@@ -17,8 +17,8 @@ import numpy as np
 from cupy.cuda import cublas
 
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.protocol import NORM_FLOOR, Run, Then
-from minibert.kernels.segments import firsts, near_runs
+from minibert.kernels.protocol import NORM_FLOOR, Bucket, Then
+from minibert.kernels.segments import firsts, near_buckets
 
 __all__ = [
     "add_",
@@ -35,7 +35,7 @@ __all__ = [
     "normalize_",
     "relu_",
     "rows_at",
-    "runs",
+    "buckets",
     "segment_max",
     "segment_sum",
     "sigmoid_",
@@ -153,20 +153,20 @@ def standardise(x: Array, epsilon: float) -> Array:
     return deviations
 
 
-def runs(lengths: IntArray) -> list[Run]:
+def buckets(lengths: IntArray) -> list[Bucket]:
     """Nearly equal texts side by side, each run a handful of launches; lengths go to the GPU."""
-    found = list(near_runs(lengths))
+    found = list(near_buckets(lengths))
     starts = firsts(lengths)
-    starts = np.concatenate([starts[run.texts] - run.rows.start for run in found])
+    starts = np.concatenate([starts[bucket.texts] - bucket.rows.start for bucket in found])
     both = cp.asarray(np.stack([starts, lengths]).astype(np.int32))  # (2, S), once a pack
-    return [run._replace(starts=both[0, run.texts], lengths=both[1, run.texts]) for run in found]
+    return [bucket._replace(starts=both[0, bucket.texts], lengths=both[1, bucket.texts]) for bucket in found]
 
 
 def attend(
     q: Array,
     k: Array,
     v: Array,
-    runs: list[Run],
+    buckets: list[Bucket],
     heads: int,
     attention_bias: Array | None = None,
     chosen: IntArray | None = None,
@@ -179,12 +179,12 @@ def attend(
     assert chosen is None or attention_bias is None
     q = q if chosen is None else rows_at(q, chosen)
     context: Array = cp.empty(q.shape, dtype=q.dtype)
-    for run in runs:
-        asked = run if chosen is None else Run(run.texts, run.texts, longest=1)  # a row a text
-        rows = (q, asked), (k, run), (v, run)
+    for bucket in buckets:
+        queries = bucket if chosen is None else Bucket(bucket.texts, bucket.texts, longest=1)  # a row a text
+        rows = (q, queries), (k, bucket), (v, bucket)
         split = (split_heads(x[own.rows], own, heads) for x, own in rows)
-        bias = None if attention_bias is None else attention_bias[:, : run.longest, : run.longest]
-        join_heads_(context[asked.rows], mix(split, bias, run.lengths, show), asked)
+        bias = None if attention_bias is None else attention_bias[:, : bucket.longest, : bucket.longest]
+        join_heads_(context[queries.rows], mix(split, bias, bucket.lengths, show), queries)
     return context
 
 
@@ -206,22 +206,22 @@ def mix(
     return mixed
 
 
-def split_heads(x: Array, run: Run, heads: int) -> Array:
+def split_heads(x: Array, bucket: Bucket, heads: int) -> Array:
     """Rows of S texts, by text and head: (rows, D) -> (S, H, T, D/H); 0 where a text has ended."""
-    texts, width = run.texts.stop - run.texts.start, x.shape[1] // heads
-    split: Array = cp.empty((texts, heads, run.longest, width), dtype=x.dtype)
+    texts, width = bucket.texts.stop - bucket.texts.start, x.shape[1] // heads
+    split: Array = cp.empty((texts, heads, bucket.longest, width), dtype=x.dtype)
     launch(
-        "split_heads", x, texts * run.longest, (BLOCK,), stride(x), run.starts, run.lengths, split,
-        np.int32(heads), np.int32(run.longest), np.int32(width),
+        "split_heads", x, texts * bucket.longest, (BLOCK,), stride(x), bucket.starts, bucket.lengths, split,
+        np.int32(heads), np.int32(bucket.longest), np.int32(width),
     )  # fmt: skip
     return split
 
 
-def join_heads_(x: Array, mixed: Array, run: Run) -> None:
+def join_heads_(x: Array, mixed: Array, bucket: Bucket) -> None:
     """Write what is by text and head, (S, H, T, D/H), to the rows of x, (rows, D)."""
     texts, heads, longest, width = mixed.shape
     launch(
-        "join_heads", x, texts * longest, (BLOCK,), stride(x), run.starts, run.lengths, mixed,
+        "join_heads", x, texts * longest, (BLOCK,), stride(x), bucket.starts, bucket.lengths, mixed,
         np.int32(heads), np.int32(longest), np.int32(width),
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from minibert.common.arrays import Array, IntArray
 
-__all__ = ["NORM_FLOOR", "Kernels", "Run", "Then"]
+__all__ = ["NORM_FLOOR", "Kernels", "Bucket", "Then"]
 
 # A row is divided by its Euclidean length, or by this where it is shorter: zeros stay zeros.
 NORM_FLOOR = 1e-12
@@ -21,7 +21,7 @@ NORM_FLOOR = 1e-12
 Then: TypeAlias = Callable[[Array, slice, Array], None]
 
 
-class Run(NamedTuple):
+class Bucket(NamedTuple):
     """Texts side by side in a pack, which attention takes together.
 
     All are `longest` tokens long, unless a device's kernels have put where each begins among the
@@ -64,14 +64,14 @@ class Kernels(Protocol):
 
     def standardise(self, x: Array, epsilon: float) -> Array: ...
 
-    def runs(self, lengths: IntArray) -> list[Run]: ...
+    def buckets(self, lengths: IntArray) -> list[Bucket]: ...
 
     def attend(
         self,
         q: Array,
         k: Array,
         v: Array,
-        runs: list[Run],
+        buckets: list[Bucket],
         heads: int,
         attention_bias: Array | None = None,
         chosen: IntArray | None = None,

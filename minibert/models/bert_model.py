@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
 from minibert.bert.finite import FirstNotFinite
 from minibert.bert.forward import pooler_output
-from minibert.bert.hook import Watch
+from minibert.bert.hook import Hook
 from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
@@ -162,7 +162,7 @@ class BertModel:
             return
         for pack in work:
             recorder.pack = pack
-            (hidden,) = self._scheduler.watched(pack, states, recorder)
+            (hidden,) = self._scheduler.with_hook(pack, states, recorder)
             recorder.unpack(pack, recorder.last, self._scheduler.device.to_host(hidden))
 
     def _wants(self, name: str, asked: bool | None, default: bool = False) -> bool:
@@ -222,7 +222,7 @@ class BertModel:
             )
 
 
-def states(pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
+def states(pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
     """The head of a model that has none: (N, D) -> (N, D)."""
     return (hidden,)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minibert.bert.families import FAMILIES
-from minibert.bert.hook import Watch
+from minibert.bert.hook import Hook
 from minibert.bert.layout import read_bias, read_norm
 from minibert.bert.load import Checkpoint
 from minibert.bert.packs import Pack
@@ -200,9 +200,9 @@ class CrossEncoder(Model):
         """The numbers of the only tokens that the head reads; None for all."""
         return None if self._takes_mean else firsts
 
-    def _head(self, pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
+    def _head(self, pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
         """The logits of a pack's pairs: their first tokens, (S, D) -> (S, labels)."""
-        watch = watch or (lambda name, array: None)
+        hook = hook or (lambda name, array: None)
         kernels, head = self.transformer.device.kernels, self._on_device
         if self._takes_mean:
             hidden = mean(hidden, pack.lengths, 0, kernels)  # (N, D) -> (S, D)
@@ -212,9 +212,9 @@ class CrossEncoder(Model):
             kernels.layer_norm_(
                 pooled, head.norm_weight, head.norm_bias, self.config.layer_norm_eps
             )
-        watch("the classifier's dense layer", pooled)
+        hook("the classifier's dense layer", pooled)
         logits = kernels.linear(pooled, head.weight, head.bias)
-        watch("the classifier", logits)
+        hook("the classifier", logits)
         return (logits,)
 
     def rank(

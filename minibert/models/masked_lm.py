@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minibert.bert.hook import Watch
+from minibert.bert.hook import Hook
 from minibert.bert.load import Checkpoint
 from minibert.bert.packs import Pack
 from minibert.checkpoint.hub import find_model
@@ -116,10 +116,10 @@ class BertForMaskedLM:
 
         places = [np.flatnonzero(ids == mask) for ids in rows.ids]
 
-        def head(pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
+        def head(pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
             logits = self._logits(pack, hidden, [places[text] for text in pack.order])
-            if watch:
-                watch("the head for masked words", logits)
+            if hook:
+                hook("the head for masked words", logits)
             return (logits,)
 
         guesses: list[Any] = [None] * len(texts)

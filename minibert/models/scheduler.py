@@ -15,7 +15,7 @@ import numpy as np
 
 from minibert.bert.families import FAMILIES
 from minibert.bert.finite import OTHER_ORDER, FirstNotFinite
-from minibert.bert.hook import Watch
+from minibert.bert.hook import Hook
 from minibert.bert.packs import Pack, split
 from minibert.bert.parameters import Config, Parameters
 from minibert.bert.placement import pack_to_device, parameters_to_device
@@ -40,10 +40,10 @@ Waiting: TypeAlias = list[Callable[[], Array]]
 class Head(Protocol):
     """A pack and its tokens' states (N, D) float32 -> what is wanted of them, on the device too.
 
-    `watch`, if any, is shown each step.
+    `hook`, if any, is shown each step.
     """
 
-    def __call__(self, pack: Pack, hidden: Array, watch: Watch | None) -> Results: ...
+    def __call__(self, pack: Pack, hidden: Array, hook: Hook | None) -> Results: ...
 
 
 class Scheduler:
@@ -108,18 +108,18 @@ class Scheduler:
             self._check_finite(pack, results, compute)
             yield pack, results
 
-    def watched(self, pack: Pack, head: Head, watch: Watch) -> Results:
+    def with_hook(self, pack: Pack, head: Head, hook: Hook) -> Results:
         """Compute one pack in this thread and show every step: what the head makes of it.
 
-        All arrays are the device's; those that `watch` gets the next step may overwrite.
+        All arrays are the device's; those that `hook` gets the next step may overwrite.
         """
         with one_blas_thread():
-            results = self._compute(pack, head, None, watch=watch)
+            results = self._compute(pack, head, None, hook=hook)
             on_host = tuple(map(self.device.to_host, results))
             self._check_finite(pack, on_host, partial(self._compute, head=head, reads=None))
             return results
 
-    def follow(self, rows: Array, modules: Callable[[Array, Watch], Array]) -> Array:
+    def follow(self, rows: Array, modules: Callable[[Array, Hook], Array]) -> Array:
         """Apply what comes after a head to rows of the host, on the device: rows of the host.
 
         Raises CheckpointError as `run` does.
@@ -200,7 +200,7 @@ class Scheduler:
         head: Head,
         reads: Reads | None,
         is_all: bool = False,
-        watch: Watch | None = None,
+        hook: Hook | None = None,
     ) -> Results:
         """Compute one pack: what the head makes, on the device.
 
@@ -210,19 +210,19 @@ class Scheduler:
         chosen = None if reads is None else reads(pack.lengths)
         with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
             here = pack_to_device(pack, self.device)
-            if watch or self.device.name != "cpu":
+            if hook or self.device.name != "cpu":
                 hidden = self._forward(
-                    here, self.parameters, self.config, kernels, watch=watch, chosen=chosen
+                    here, self.parameters, self.config, kernels, hook=hook, chosen=chosen
                 )
-                if watch:
-                    watch("the last norm", hidden)  # a ModernBERT's, which no layer shows
+                if hook:
+                    hook("the last norm", hidden)  # a ModernBERT's, which no layer shows
             else:
                 threads = self.threads if is_all and not self.reproducible else 1
                 may_tile = is_all or self.reproducible
                 hidden = self._shares.compute(here, kernels, chosen, threads, may_tile)
             if chosen is not None:
                 pack = pack._replace(lengths=np.ones_like(pack.lengths))
-            return head(pack, hidden, watch)
+            return head(pack, hidden, hook)
 
     def _check_finite(self, pack: Pack, results: Results, compute: Callable[..., Results]) -> None:
         """Raise CheckpointError for NaN or infinity, which a second look finds the cause of.
@@ -233,7 +233,7 @@ class Scheduler:
         if all(map(is_finite, results)):
             return
         first = FirstNotFinite(self.device.to_host)
-        again = compute(pack, watch=first)
+        again = compute(pack, hook=first)
         with self.device.active():
             if all(is_finite(self.device.to_host(array)) for array in again):
                 first.step = OTHER_ORDER

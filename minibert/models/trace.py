@@ -92,7 +92,7 @@ class Trace(Mapping[str, Array]):
 
         (pack,) = transformer.packs(self._rows.ids, self._rows.types, self._job)
         head = head_of(self._model, self._job).states_and_vectors
-        states, vectors = transformer.scheduler.watched(pack, head, keep)
+        states, vectors = transformer.scheduler.with_hook(pack, head, keep)
         keep("token_embeddings", states)
         keep("sentence_embedding", vectors[0])
         return arrays

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minibert.bert.hook import Watch
+from minibert.bert.hook import Hook
 from minibert.common.arrays import Array, IntArray
 from minibert.common.safetensors_files import Tensors, weight_files
 from minibert.errors import CheckpointError
@@ -38,9 +38,9 @@ class Pipeline(NamedTuple):
     token_width: int  # of a token's state, as it is pooled
     width: int  # of a vector
 
-    def tokens(self, hidden: Array, kernels: Kernels, watch: Watch | None = None) -> Array:
-        """The tokens' states as they are pooled: (N, D) -> (N, E). `watch` is shown each module."""
-        return in_turn(self.before, hidden, kernels, watch)
+    def tokens(self, hidden: Array, kernels: Kernels, hook: Hook | None = None) -> Array:
+        """The tokens' states as they are pooled: (N, D) -> (N, E). `hook` is shown each module."""
+        return in_turn(self.before, hidden, kernels, hook)
 
     def skipped(self, prompt_length: int) -> int:
         """How many tokens of each text the pooling leaves out: [CLS] and a prompt, or none."""
@@ -62,9 +62,9 @@ class Pipeline(NamedTuple):
         skipped = self.skipped(prompt_length)
         return pool(self.pooling.pooling_mode, hidden, lengths, skipped, kernels)
 
-    def finished(self, vectors: Array, kernels: Kernels, watch: Watch | None = None) -> Array:
+    def finished(self, vectors: Array, kernels: Kernels, hook: Hook | None = None) -> Array:
         """Apply the modules after the pooling to its vectors: -> (S, width)."""
-        return in_turn(self.after, vectors, kernels, watch)
+        return in_turn(self.after, vectors, kernels, hook)
 
     def parts(self, states: Array, prompt_length: int) -> Array:
         """Split the vector of one text into what each token gives of it: (T, E) -> (T, width).
@@ -92,12 +92,12 @@ class Pipeline(NamedTuple):
         return self._replace(before=moved(self.before), after=moved(self.after))
 
 
-def in_turn(steps: tuple[Step, ...], rows: Array, kernels: Kernels, watch: Watch | None) -> Array:
-    """Apply modules to rows, one after the other; `watch` is shown each result by its name."""
+def in_turn(steps: tuple[Step, ...], rows: Array, kernels: Kernels, hook: Hook | None) -> Array:
+    """Apply modules to rows, one after the other; `hook` is shown each result by its name."""
     for kind, module in steps:
         rows = module(rows, kernels)
-        if watch:
-            watch(kind, rows)
+        if hook:
+            hook(kind, rows)
     return rows
 
 

@@ -35,7 +35,7 @@ def test_the_last_layer_for_some_tokens_is_the_last_layer_s(model, reads):
 def test_a_head_that_reads_one_token_is_given_no_other(model):
     shapes = []
 
-    def head(pack, hidden, watch):
+    def head(pack, hidden, hook):
         shapes.append((hidden.shape, pack.lengths.tolist()))
         return (hidden,)
 

@@ -20,7 +20,7 @@ from minibert.bert.placement import pack_to_device, parameters_to_device
 from minibert.kernels import cpu as kernels
 from minibert.kernels.activations import ACTIVATIONS
 from minibert.kernels.devices import find_device
-from minibert.kernels.protocol import Run
+from minibert.kernels.protocol import Bucket
 from minibert.kernels.segments import firsts, places_of
 from minibert.pooling.modes import POOLINGS
 
@@ -239,7 +239,7 @@ def test_texts_of_nearly_one_length_attend_as_each_alone(cuda):
             chosen,
         )
         np.testing.assert_allclose(cuda.to_host(gpu), expected, rtol=0, atol=1e-5)
-    assert len(cuda.kernels.runs(lengths)) == 3
+    assert len(cuda.kernels.buckets(lengths)) == 3
 
 
 def test_a_text_that_overflowed_spoils_no_other_in_its_run(cuda):
@@ -325,10 +325,10 @@ def test_attention_agrees(cuda, lengths, case):
     bias = numbers((heads, 64, 64), 3, 1, 0) if case == "bias" else None
     chosen = firsts(counts) if case == "chosen" else None
     found = cuda.kernels.attend(
-        cuda.to_device(q), cuda.to_device(k), cuda.to_device(v), cuda.kernels.runs(counts), heads,
+        cuda.to_device(q), cuda.to_device(k), cuda.to_device(v), cuda.kernels.buckets(counts), heads,
         None if bias is None else cuda.to_device(bias), chosen,
     )  # fmt: skip
-    expected = kernels.attend(q, k, v, kernels.runs(counts), heads, bias, chosen)
+    expected = kernels.attend(q, k, v, kernels.buckets(counts), heads, bias, chosen)
     assert found.shape == expected.shape == (len(lengths) if case == "chosen" else len(q), 12)
     np.testing.assert_allclose(cuda.to_host(found), expected, rtol=0, atol=1e-5)  # worst seen 1e-6
 
@@ -337,13 +337,13 @@ def test_attention_agrees(cuda, lengths, case):
 def test_both_devices_show_the_weights_that_they_divided(cuda, chosen):
     counts, shown = np.array([5, 5, 3]), {"gpu": [], "cpu": []}
     q, k, v = (numbers((13, 12), seed, 1, 0) for seed in range(3))
-    runs = [Run(slice(0, 2), slice(0, 10), 5), Run(slice(2, 3), slice(10, 13), 3)]
+    buckets = [Bucket(slice(0, 2), slice(0, 10), 5), Bucket(slice(2, 3), slice(10, 13), 3)]
     rows = firsts(counts) if chosen else None
     on_gpu = map(cuda.to_device, (q, k, v))
     cuda.kernels.attend(
-        *on_gpu, runs, 3, None, rows, lambda w: shown["gpu"].append(cuda.to_host(w).copy())
+        *on_gpu, buckets, 3, None, rows, lambda w: shown["gpu"].append(cuda.to_host(w).copy())
     )
-    kernels.attend(q, k, v, runs, 3, None, rows, lambda w: shown["cpu"].append(w.copy()))
+    kernels.attend(q, k, v, buckets, 3, None, rows, lambda w: shown["cpu"].append(w.copy()))
     asked = (1, 1) if chosen else (5, 3)
     assert [w.shape for w in shown["gpu"]] == [(2, 3, asked[0], 5), (1, 3, asked[1], 3)]
     for gpu, cpu in zip(*shown.values(), strict=True):

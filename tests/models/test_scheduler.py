@@ -30,7 +30,7 @@ def packs_of(scheduler, pack_tokens=20):
     return list(packs(ids, pack_tokens, positions=positions))
 
 
-def states(pack, hidden, watch):
+def states(pack, hidden, hook):
     return (hidden,)
 
 
@@ -75,7 +75,7 @@ def test_a_padded_model_halves_packs_where_memory_runs_out(install, caplog):
 def test_nobody_computes_what_is_not_asked_for():
     scheduler, seen = scheduler_of(), []
 
-    def head(pack, hidden, watch):
+    def head(pack, hidden, hook):
         seen.append(len(pack.lengths))
         return (hidden,)
 

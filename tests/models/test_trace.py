@@ -264,7 +264,7 @@ def test_whoever_watches_is_shown_the_arrays_themselves(model):
     made, shown, called = [], {}, []
     (pack,) = packs(model.transformer.words.rows([TEXT], 41).ids, 1024)
     arguments = pack, model.transformer.parameters, model.config, recording(made, called)
-    hidden_states(*arguments, watch=lambda name, array: shown.setdefault(name, array))
+    hidden_states(*arguments, hook=lambda name, array: shown.setdefault(name, array))
     of_layers = {name: shown[name] for name in model.trace(TEXT) if name.startswith("layer.")}
     assert len(of_layers) == 8 * LAYERS
     for name, array in of_layers.items():
