@@ -111,7 +111,7 @@ def add_and_normalise(
     """End half a layer: project x by `out`, add what each token was before, normalise: (N, D)."""
     weight, bias = out
 
-    def then(rows: Array, place: slice, shift: Array) -> None:
+    def epilogue(rows: Array, place: slice, shift: Array) -> None:
         if forward.together:
             forward.together(rows)
         forward.kernels.add_and_normalise_(
@@ -121,7 +121,7 @@ def add_and_normalise(
     def look(product: Array) -> None:
         forward.show_norm(name, product, bias, before)
 
-    return forward.linear(x, weight, bias, then, look)
+    return forward.linear(x, weight, bias, epilogue, look)
 
 
 def heads_of(layer: Layer, config: Config) -> int:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config
 from minibert.common.arrays import Array
-from minibert.kernels.protocol import Kernels, Bucket, Then
+from minibert.kernels.protocol import Kernels, Bucket, Epilogue
 from minibert.kernels.segments import equal_buckets
 
 __all__ = ["ForGradients", "Pass", "Together", "Hook", "buckets_of"]
@@ -82,14 +82,14 @@ class Pass(NamedTuple):
             self.show(f"{norm}deviation", deviation)
 
     def linear(
-        self, x: Array, weight: Array, bias: Array, then: Then, look: Callable[[Array], None]
+        self, x: Array, weight: Array, bias: Array, epilogue: Epilogue, look: Callable[[Array], None]
     ) -> Array:
-        """Multiply and go on with `then`; for gradients, `look` at the product between the two."""
+        """Multiply and go on with `epilogue`; for gradients, `look` at the product between the two."""
         if not self.is_for_gradients:
-            return self.kernels.linear(x, weight, bias, then)
+            return self.kernels.linear(x, weight, bias, epilogue)
         product = self.kernels.linear(x, weight, bias, lambda rows, place, bias: None)
         look(product)
-        then(product, slice(None), bias)
+        epilogue(product, slice(None), bias)
         return product
 
 

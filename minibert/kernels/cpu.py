@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.protocol import NORM_FLOOR, Bucket, Then
+from minibert.kernels.protocol import NORM_FLOOR, Bucket, Epilogue
 from minibert.kernels.segments import equal_buckets, firsts
 
 __all__ = [
@@ -75,10 +75,10 @@ def floats(numbers: IntArray | Array) -> Array:
     return numbers.astype(np.float32, copy=False)
 
 
-def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Array:
+def linear(x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = None) -> Array:
     """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F).
 
-    `weight` may also be cut into pieces, see `product_of_pieces`. `then` adds the bias to some rows
+    `weight` may also be cut into pieces, see `product_of_pieces`. `epilogue` adds the bias to some rows
     of the result at a time and goes on, while they are in the cache.
     """
     part: Array | None = None
@@ -96,10 +96,10 @@ def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Ar
         rows = product[place]
         if part is not None:
             rows += part[place]
-        if then is None:
+        if epilogue is None:
             rows += bias
         else:
-            then(rows, place, bias)
+            epilogue(rows, place, bias)
     return product
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from cupy.cuda import cublas
 
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.protocol import NORM_FLOOR, Bucket, Then
+from minibert.kernels.protocol import NORM_FLOOR, Bucket, Epilogue
 from minibert.kernels.segments import firsts, near_buckets
 
 __all__ = [
@@ -104,13 +104,13 @@ def floats(numbers: IntArray | Array) -> Array:
     return array
 
 
-def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Array:
-    """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F); `then` adds the bias and goes on."""
+def linear(x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = None) -> Array:
+    """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F); `epilogue` adds the bias and goes on."""
     product: Array = x @ weight  # float16 is added up in float32
-    if then is None:
+    if epilogue is None:
         add_(product, bias)
     else:
-        then(product, slice(None), bias)
+        epilogue(product, slice(None), bias)
     return product
 
 

@@ -11,14 +11,14 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from minibert.common.arrays import Array, IntArray
 
-__all__ = ["NORM_FLOOR", "Kernels", "Bucket", "Then"]
+__all__ = ["NORM_FLOOR", "Kernels", "Bucket", "Epilogue"]
 
 # A row is divided by its Euclidean length, or by this where it is shorter: zeros stay zeros.
 NORM_FLOOR = 1e-12
 
 # Some rows of an array, where in it they stand, and a bias that is yet to be added: adds it, and
 # changes the rows in place.
-Then: TypeAlias = Callable[[Array, slice, Array], None]
+Epilogue: TypeAlias = Callable[[Array, slice, Array], None]
 
 
 class Bucket(NamedTuple):
@@ -46,7 +46,7 @@ class Kernels(Protocol):
 
     def floats(self, numbers: IntArray | Array) -> Array: ...
 
-    def linear(self, x: Array, weight: Array, bias: Array, then: Then | None = None) -> Array: ...
+    def linear(self, x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = None) -> Array: ...
 
     def add_(self, x: Array, bias: Array | None) -> None: ...
 
