@@ -278,7 +278,7 @@ MUTANTS = [
            CUDA + "attention_agrees[bias-lengths3]"),
     Mutant("bert/forward.py", "        hidden = forward.kernels.linear(hidden, *projection)",
            "        forward.kernels.linear(hidden, *projection)", GOLDEN + "[electra]"),
-    Mutant("bert/forward.py", "if chosen is not None and last is None:", "if False:",
+    Mutant("bert/forward.py", "if query_rows is not None and last is None:", "if False:",
            "bert/test_families.py::test_a_bias_by_distance_is_that_of_the_token_that_is_read[cls]"),
     Mutant("bert/tensor_parallel.py", "np.split(bias, count)", "np.split(bias, count)[::-1]",
            "bert/test_families.py::test_threads_that_share_a_text_share_the_bias_by_distance"),

@@ -20,7 +20,7 @@ from minibert.bert.family_settings import (
     modernbert_local_layers,
     nomic_fields,
 )
-from minibert.bert.hook import Together, Hook
+from minibert.bert.hook import Hook, Together
 from minibert.bert.layout import (
     ALBERT,
     BERT,
@@ -58,7 +58,7 @@ class Forward(Protocol):
         config: Config,
         kernels: Kernels,
         hook: Hook | None = None,
-        chosen: IntArray | None = None,
+        query_rows: IntArray | None = None,
         together: Together | None = None,
     ) -> Array: ...
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TypeAlias
 
-from minibert.bert.hook import Pass, Together, Hook, buckets_of
+from minibert.bert.hook import Hook, Pass, Together, buckets_of
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import AnyLayer, Config, Layer, Parameters
 from minibert.common.arrays import Array, IntArray
@@ -32,12 +32,12 @@ def hidden_states(
     config: Config,
     kernels: Kernels,
     hook: Hook | None = None,
-    chosen: IntArray | None = None,
+    query_rows: IntArray | None = None,
     together: Together | None = None,
 ) -> Array:
     """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
-    `chosen` are the numbers of the only tokens whose states are wanted, one of each text: -> (S,
+    `query_rows` are the numbers of the only tokens whose states are wanted, one of each text: -> (S,
     D); the last layer is then computed for them alone. `hook` is shown every step by the names in
     models/trace.py and hook.py, but "layer.n.attention" (S, H, T, T) once for each run of equally
     long texts, in turn.
@@ -52,11 +52,11 @@ def hidden_states(
     last = len(parameters.layers) - 1 if parameters.relative_bias is None else None
     for number, layer in enumerate(parameters.layers):
         forward = forward._replace(place=f"layer.{number}")
-        wanted = chosen if number == last else None
+        wanted = query_rows if number == last else None
         hidden = attention(hidden, layer, forward, wanted)
         hidden = feed_forward(hidden, layer, forward)
-    if chosen is not None and last is None:
-        hidden = kernels.rows_at(hidden, chosen)
+    if query_rows is not None and last is None:
+        hidden = kernels.rows_at(hidden, query_rows)
     return kernels.floats(hidden)
 
 
@@ -75,16 +75,16 @@ def embed(pack: Pack, parameters: Parameters, forward: Pass) -> Array:
     return hidden
 
 
-def attention(hidden: Array, layer: Layer, forward: Pass, chosen: IntArray | None) -> Array:
+def attention(hidden: Array, layer: Layer, forward: Pass, query_rows: IntArray | None) -> Array:
     """Mix each token with the tokens of its own text, add what it was, normalise: (N, D).
 
-    Of `chosen` tokens alone, one of each text: (S, D).
+    Of `query_rows` tokens alone, one of each text: (S, D).
     """
     kernels, heads = forward.kernels, heads_of(layer, forward.config)
     q, k, v = project(hidden, layer, kernels)
-    context = mix(q, k, v, heads, forward, chosen)
-    if chosen is not None:
-        hidden = kernels.rows_at(hidden, chosen)
+    context = mix(q, k, v, heads, forward, query_rows)
+    if query_rows is not None:
+        hidden = kernels.rows_at(hidden, query_rows)
     out = layer.attention_output_weight, layer.attention_output_bias
     norm = layer.attention_norm_weight, layer.attention_norm_bias
     hidden = add_and_normalise(hidden, context, out, norm, "attention_", forward)
@@ -93,14 +93,14 @@ def attention(hidden: Array, layer: Layer, forward: Pass, chosen: IntArray | Non
 
 
 def mix(
-    q: Array, k: Array, v: Array, heads: int, forward: Pass, chosen: IntArray | None = None
+    q: Array, k: Array, v: Array, heads: int, forward: Pass, query_rows: IntArray | None = None
 ) -> Array:
     """Let each token attend to those of its text: three of (N, D) -> (N, D), or (S, D)."""
     for name, x in (("query", q), ("key", k), ("value", v)):
         forward.show(name, x)
     kernels, bias = forward.kernels, forward.attention_bias
     show = partial(forward.show, "attention") if forward.hook else None
-    context = kernels.attend(q, k, v, forward.buckets, heads, bias, chosen, show)
+    context = kernels.attend(q, k, v, forward.buckets, heads, bias, query_rows, show)
     forward.show("context", context)
     return context
 

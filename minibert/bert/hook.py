@@ -20,10 +20,10 @@ from typing import NamedTuple
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config
 from minibert.common.arrays import Array
-from minibert.kernels.protocol import Kernels, Bucket, Epilogue
+from minibert.kernels.protocol import Bucket, Epilogue, Kernels
 from minibert.kernels.segments import equal_buckets
 
-__all__ = ["ForGradients", "Pass", "Together", "Hook", "buckets_of"]
+__all__ = ["ForGradients", "Hook", "Pass", "Together", "buckets_of"]
 
 # Called with the name of an intermediate array and the array. The kernels work in place, so
 # a hook that keeps an array must copy it.
@@ -82,7 +82,12 @@ class Pass(NamedTuple):
             self.show(f"{norm}deviation", deviation)
 
     def linear(
-        self, x: Array, weight: Array, bias: Array, epilogue: Epilogue, look: Callable[[Array], None]
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array,
+        epilogue: Epilogue,
+        look: Callable[[Array], None],
     ) -> Array:
         """Multiply and go on with `epilogue`; for gradients, `look` at the product between the two."""
         if not self.is_for_gradients:

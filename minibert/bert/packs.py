@@ -50,12 +50,12 @@ def packs(
     lengths = np.array([len(text) for text in ids], dtype=np.int64)
     # Longest first: the largest pack is met at once, so memory that suffices for it suffices.
     for order in groups(np.argsort(-lengths, kind="stable"), lengths, pack_tokens, most_texts):
-        chosen = lengths[order]
-        total = int(chosen.sum())
+        of_pack = lengths[order]
+        total = int(of_pack.sum())
         yield Pack(
             ids=np.concatenate([ids[text] for text in order]),
             positions=(
-                places_of(chosen)
+                places_of(of_pack)
                 if positions is None
                 else np.concatenate([positions[text] for text in order])
             ),
@@ -64,7 +64,7 @@ def packs(
                 if token_types is None
                 else np.concatenate([token_types[text] for text in order])
             ),
-            lengths=chosen,
+            lengths=of_pack,
             order=order,
         )
 

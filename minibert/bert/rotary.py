@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minibert.bert.forward import embed, mix, project
-from minibert.bert.hook import Pass, Together, Hook, buckets_of
+from minibert.bert.hook import Hook, Pass, Together, buckets_of
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Parameters, RotaryLayer
 from minibert.common.arrays import Array, IntArray
@@ -36,12 +36,12 @@ def hidden_states(
     config: Config,
     kernels: Kernels,
     hook: Hook | None = None,
-    chosen: IntArray | None = None,
+    query_rows: IntArray | None = None,
     together: Together | None = None,
 ) -> Array:
     """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
-    Of `chosen` tokens alone: (S, D). `hook` is shown what forward.py shows. The layers are
+    Of `query_rows` tokens alone: (S, D). `hook` is shown what forward.py shows. The layers are
     never a share, so `together` is not there; the pack and the parameters are on the host.
     """
     assert together is None
@@ -66,7 +66,7 @@ def hidden_states(
         norm = parameters.final_norm_weight, parameters.final_norm_bias
         forward.show_norm("final_", hidden)
         kernels.layer_norm_(hidden, *norm, config.layer_norm_eps)
-    return hidden if chosen is None else kernels.rows_at(hidden, chosen)
+    return hidden if query_rows is None else kernels.rows_at(hidden, query_rows)
 
 
 def turns_of(positions: IntArray, width: int, theta: float) -> Turns:

@@ -49,7 +49,12 @@ class Shares:
         self._made: dict[tuple[int, bool], list[Parameters]] = {(1, False): [parameters]}
 
     def compute(
-        self, pack: Pack, kernels: Kernels, chosen: IntArray | None, threads: int, may_tile: bool
+        self,
+        pack: Pack,
+        kernels: Kernels,
+        query_rows: IntArray | None,
+        threads: int,
+        may_tile: bool,
     ) -> Array:
         """Run the family's forward pass, in up to so many threads where cores are free: -> (N, D).
 
@@ -63,7 +68,7 @@ class Shares:
             shares = self._in(self._worth(tokens, 1 + further, tiles), tiles)
             # A partial is no frame between here and the forward pass; a closure would be one.
             forward = partial(
-                self.forward, pack, config=self.config, kernels=kernels, chosen=chosen
+                self.forward, pack, config=self.config, kernels=kernels, query_rows=query_rows
             )
             return forward(shares[0]) if len(shares) == 1 else run_together(forward, shares)
 

@@ -18,6 +18,7 @@ __all__ = [
     "add_",
     "add_and_normalise_",
     "attend",
+    "buckets",
     "clip_",
     "empty",
     "floats",
@@ -29,7 +30,6 @@ __all__ = [
     "normalize_",
     "relu_",
     "rows_at",
-    "buckets",
     "segment_max",
     "segment_sum",
     "sigmoid_",
@@ -175,23 +175,29 @@ def attend(
     buckets: list[Bucket],
     heads: int,
     attention_bias: Array | None = None,
-    chosen: IntArray | None = None,
+    query_rows: IntArray | None = None,
     show: Callable[[Array], None] | None = None,
 ) -> Array:
     """Mix each token's values with those of its own text: three of (N, D) -> (N, D), or (S, D).
 
     See Kernels.attend.
     """
-    assert chosen is None or attention_bias is None
-    q = q if chosen is None else rows_at(q, chosen)
+    assert query_rows is None or attention_bias is None
+    q = q if query_rows is None else rows_at(q, query_rows)
     # Of logits with something added no bound is known.
     bound = logit_bound(q, k, heads) if attention_bias is None else np.inf
     context = np.empty_like(q, order="C")
     for bucket in buckets:
-        queries = bucket if chosen is None else Bucket(bucket.texts, bucket.texts, longest=1)  # a row a text
+        queries = (
+            bucket if query_rows is None else Bucket(bucket.texts, bucket.texts, longest=1)
+        )  # a row a text
         rows = (q, queries), (k, bucket), (v, bucket)
         split = (split_heads(x[own.rows], own, heads) for x, own in rows)
-        bias = None if attention_bias is None else attention_bias[:, : bucket.longest, : bucket.longest]
+        bias = (
+            None
+            if attention_bias is None
+            else attention_bias[:, : bucket.longest, : bucket.longest]
+        )
         split_heads(context[queries.rows], queries, heads)[...] = mix(split, bias, bound, show)
     return context
 

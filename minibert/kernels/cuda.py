@@ -24,6 +24,7 @@ __all__ = [
     "add_",
     "add_and_normalise_",
     "attend",
+    "buckets",
     "clip_",
     "empty",
     "floats",
@@ -35,7 +36,6 @@ __all__ = [
     "normalize_",
     "relu_",
     "rows_at",
-    "buckets",
     "segment_max",
     "segment_sum",
     "sigmoid_",
@@ -159,7 +159,10 @@ def buckets(lengths: IntArray) -> list[Bucket]:
     starts = firsts(lengths)
     starts = np.concatenate([starts[bucket.texts] - bucket.rows.start for bucket in found])
     both = cp.asarray(np.stack([starts, lengths]).astype(np.int32))  # (2, S), once a pack
-    return [bucket._replace(starts=both[0, bucket.texts], lengths=both[1, bucket.texts]) for bucket in found]
+    return [
+        bucket._replace(starts=both[0, bucket.texts], lengths=both[1, bucket.texts])
+        for bucket in found
+    ]
 
 
 def attend(
@@ -169,21 +172,27 @@ def attend(
     buckets: list[Bucket],
     heads: int,
     attention_bias: Array | None = None,
-    chosen: IntArray | None = None,
+    query_rows: IntArray | None = None,
     show: Callable[[Array], None] | None = None,
 ) -> Array:
     """Mix each token's values with those of its own text: three of (N, D) -> (N, D), or (S, D).
 
     See Kernels.attend.
     """
-    assert chosen is None or attention_bias is None
-    q = q if chosen is None else rows_at(q, chosen)
+    assert query_rows is None or attention_bias is None
+    q = q if query_rows is None else rows_at(q, query_rows)
     context: Array = cp.empty(q.shape, dtype=q.dtype)
     for bucket in buckets:
-        queries = bucket if chosen is None else Bucket(bucket.texts, bucket.texts, longest=1)  # a row a text
+        queries = (
+            bucket if query_rows is None else Bucket(bucket.texts, bucket.texts, longest=1)
+        )  # a row a text
         rows = (q, queries), (k, bucket), (v, bucket)
         split = (split_heads(x[own.rows], own, heads) for x, own in rows)
-        bias = None if attention_bias is None else attention_bias[:, : bucket.longest, : bucket.longest]
+        bias = (
+            None
+            if attention_bias is None
+            else attention_bias[:, : bucket.longest, : bucket.longest]
+        )
         join_heads_(context[queries.rows], mix(split, bias, bucket.lengths, show), queries)
     return context
 
@@ -307,8 +316,8 @@ def tanh_(x: Array, bias: Array | None = None) -> None:
 
 def rows_at(x: Array, rows: IntArray) -> Array:
     """The rows of the given numbers, in their order: (N, D), (R,) on the host -> (R, D)."""
-    chosen: Array = x[cp.asarray(rows)]
-    return chosen
+    found: Array = x[cp.asarray(rows)]
+    return found
 
 
 def segment_sum(x: Array, lengths: IntArray) -> Array:

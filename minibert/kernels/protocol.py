@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from minibert.common.arrays import Array, IntArray
 
-__all__ = ["NORM_FLOOR", "Kernels", "Bucket", "Epilogue"]
+__all__ = ["NORM_FLOOR", "Bucket", "Epilogue", "Kernels"]
 
 # A row is divided by its Euclidean length, or by this where it is shorter: zeros stay zeros.
 NORM_FLOOR = 1e-12
@@ -46,7 +46,9 @@ class Kernels(Protocol):
 
     def floats(self, numbers: IntArray | Array) -> Array: ...
 
-    def linear(self, x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = None) -> Array: ...
+    def linear(
+        self, x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = None
+    ) -> Array: ...
 
     def add_(self, x: Array, bias: Array | None) -> None: ...
 
@@ -74,7 +76,7 @@ class Kernels(Protocol):
         buckets: list[Bucket],
         heads: int,
         attention_bias: Array | None = None,
-        chosen: IntArray | None = None,
+        query_rows: IntArray | None = None,
         show: Callable[[Array], None] | None = None,
     ) -> Array:
         """Mix each token's values with those of its own text: three of (N, D) -> (N, D).
@@ -83,7 +85,7 @@ class Kernels(Protocol):
         scale in q already. `attention_bias` (H or 1, P, P) is for a query's and a key's place in
         their text, P at least the longest of any run.
 
-        `chosen` are the rows of the only tokens that look at others, one of each text: -> (S, D).
+        `query_rows` are the rows of the only tokens that look at others, one of each text: -> (S, D).
         They cannot be chosen where there is an attention_bias. `show` is given the weights of each
         run in turn, (S, H, T, T), or (S, H, 1, T) of chosen tokens; rows sum to 1.
         """

@@ -39,7 +39,7 @@ from minibert.models.score_activations import (
     scores_of,
 )
 from minibert.models.transformer import Transformer
-from minibert.pooling.modes import Reads, mean
+from minibert.pooling.modes import PooledTokens, mean
 from minibert.tokens.texts import Text, check_texts, listed, no_list
 from minibert.tokens.truncation import Cut, OnLong, check_on_long
 
@@ -196,7 +196,7 @@ class CrossEncoder(Model):
         return np.empty((pairs, self.num_labels), dtype=np.float32)
 
     @property
-    def _reads(self) -> Reads | None:
+    def _pooled_tokens(self) -> PooledTokens | None:
         """The numbers of the only tokens that the head reads; None for all."""
         return None if self._takes_mean else firsts
 
@@ -292,7 +292,7 @@ def logits_of(
     for batch in model.transformer.batches(pairs, job):
         cut += batch.cut
         for pack, (rows,) in model.transformer.scheduler.run(
-            batch.packs, model._head, model._reads, is_all=batch.is_all
+            batch.packs, model._head, model._pooled_tokens, is_all=batch.is_all
         ):
             logits[pack.order] = rows
             advance(len(pack.order))

@@ -81,12 +81,12 @@ def vectors(
     found = np.empty((len(texts), job.dimension), dtype=np.float32)
     if job.on_long == "window":
         check_windows(head.pipeline)
-    reads = head.pipeline.reads(job.prompt_tokens)
+    pooled_tokens = head.pipeline.pooled_tokens(job.prompt_tokens)
     cut, long = Cut(), list[int]()
     for batch in model.transformer.batches(texts, job):
         cut, long = cut + batch.cut, long + batch.left_out
         for pack, (rows,) in model.transformer.scheduler.run(
-            batch.packs, head.vectors, reads, is_all=batch.is_all
+            batch.packs, head.vectors, pooled_tokens, is_all=batch.is_all
         ):
             found[pack.order] = rows
             advance(len(pack.order))

@@ -25,7 +25,7 @@ from minibert.common.safetensors_files import is_finite
 from minibert.errors import DeviceError
 from minibert.kernels.cores import one_blas_thread
 from minibert.kernels.devices import Device
-from minibert.pooling.modes import Reads
+from minibert.pooling.modes import PooledTokens
 
 __all__ = ["Head", "Results", "Scheduler"]
 
@@ -81,17 +81,22 @@ class Scheduler:
         self._most_tokens: int | None = None  # of a pack, once the device's memory has run out
 
     def run(
-        self, packs: list[Pack], head: Head, reads: Reads | None = None, *, is_all: bool
+        self,
+        packs: list[Pack],
+        head: Head,
+        pooled_tokens: PooledTokens | None = None,
+        *,
+        is_all: bool,
     ) -> Iterator[tuple[Pack, Results]]:
         """Compute packs: each with what the head makes of it, on the host.
 
-        Given `reads`, the head gets the states of these tokens alone, as if each text had just one.
+        Given `pooled_tokens`, the head gets the states of these tokens alone, as if each text had just one.
         `is_all` says that these packs are all there is to compute, so that a lone one may have all
         threads, and tiles: whatever changes rounding must not depend on what else is computed.
 
         Raises CheckpointError for results that hold NaN or infinity, naming what made them so.
         """
-        compute = partial(self._compute, head=head, reads=reads)
+        compute = partial(self._compute, head=head, pooled_tokens=pooled_tokens)
         if self.device.name != "cpu":
             computed = self._ahead(packs, compute)
         elif len(packs) > 1 and self.threads > 1:
@@ -100,7 +105,7 @@ class Scheduler:
             # In place: a function of its own would make the path longer by a frame.
             with one_blas_thread():
                 for pack in packs:
-                    results = self._compute(pack, head, reads, is_all and len(packs) == 1)
+                    results = self._compute(pack, head, pooled_tokens, is_all and len(packs) == 1)
                     self._check_finite(pack, results, compute)
                     yield pack, results
             return
@@ -116,7 +121,7 @@ class Scheduler:
         with one_blas_thread():
             results = self._compute(pack, head, None, hook=hook)
             on_host = tuple(map(self.device.to_host, results))
-            self._check_finite(pack, on_host, partial(self._compute, head=head, reads=None))
+            self._check_finite(pack, on_host, partial(self._compute, head=head, pooled_tokens=None))
             return results
 
     def follow(self, rows: Array, modules: Callable[[Array, Hook], Array]) -> Array:
@@ -198,7 +203,7 @@ class Scheduler:
         self,
         pack: Pack,
         head: Head,
-        reads: Reads | None,
+        pooled_tokens: PooledTokens | None,
         is_all: bool = False,
         hook: Hook | None = None,
     ) -> Results:
@@ -207,20 +212,20 @@ class Scheduler:
         `is_all` says that it is all there is to compute, as in `run`.
         """
         kernels = self.device.kernels
-        chosen = None if reads is None else reads(pack.lengths)
+        query_rows = None if pooled_tokens is None else pooled_tokens(pack.lengths)
         with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
             here = pack_to_device(pack, self.device)
             if hook or self.device.name != "cpu":
                 hidden = self._forward(
-                    here, self.parameters, self.config, kernels, hook=hook, chosen=chosen
+                    here, self.parameters, self.config, kernels, hook=hook, query_rows=query_rows
                 )
                 if hook:
                     hook("the last norm", hidden)  # a ModernBERT's, which no layer shows
             else:
                 threads = self.threads if is_all and not self.reproducible else 1
                 may_tile = is_all or self.reproducible
-                hidden = self._shares.compute(here, kernels, chosen, threads, may_tile)
-            if chosen is not None:
+                hidden = self._shares.compute(here, kernels, query_rows, threads, may_tile)
+            if query_rows is not None:
                 pack = pack._replace(lengths=np.ones_like(pack.lengths))
             return head(pack, hidden, hook)
 

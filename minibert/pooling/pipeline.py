@@ -14,7 +14,7 @@ from minibert.common.safetensors_files import Tensors, weight_files
 from minibert.errors import CheckpointError
 from minibert.kernels import cpu
 from minibert.kernels.protocol import Kernels
-from minibert.pooling.modes import POOLINGS, Reads
+from minibert.pooling.modes import POOLINGS, PooledTokens
 from minibert.pooling.module import Module, RowModule, check_width
 from minibert.pooling.pooling import Pooling, factors, pool
 from minibert.pooling.registry import MODULES, ModuleSettings, kind_of
@@ -46,11 +46,11 @@ class Pipeline(NamedTuple):
         """How many tokens of each text the pooling leaves out: [CLS] and a prompt, or none."""
         return 0 if self.pooling.include_prompt else prompt_length
 
-    def reads(self, prompt_length: int) -> Reads | None:
+    def pooled_tokens(self, prompt_length: int) -> PooledTokens | None:
         """Which token of each text is read, where it is one."""
         modes = self.pooling.pooling_mode
         skips = self.skipped(prompt_length) > 0
-        return POOLINGS[modes[0]].reads if len(modes) == 1 and not skips else None
+        return POOLINGS[modes[0]].pooled_tokens if len(modes) == 1 and not skips else None
 
     def pooled(
         self, hidden: Array, lengths: IntArray, prompt_length: int, kernels: Kernels

@@ -78,14 +78,14 @@ def pack_of(*lengths):
 @pytest.mark.parametrize("lengths", [(9,), (1,), (40,), (9, 9, 5)])
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 6, 12])
 @pytest.mark.parametrize("may_tile", [False, True])
-@pytest.mark.parametrize("reads", [None, firsts])
+@pytest.mark.parametrize("pooled_tokens", [None, firsts])
 def test_shares_make_what_the_whole_makes(
-    parameters, many_cores, small_products, lengths, threads, may_tile, reads
+    parameters, many_cores, small_products, lengths, threads, may_tile, pooled_tokens
 ):
     pack = pack_of(*lengths)
-    chosen = None if reads is None else reads(pack.lengths)
-    whole = hidden_states(pack, parameters, CONFIG, kernels, chosen=chosen)
-    found = Shares(parameters, CONFIG, BERT).compute(pack, kernels, chosen, threads, may_tile)
+    query_rows = None if pooled_tokens is None else pooled_tokens(pack.lengths)
+    whole = hidden_states(pack, parameters, CONFIG, kernels, query_rows=query_rows)
+    found = Shares(parameters, CONFIG, BERT).compute(pack, kernels, query_rows, threads, may_tile)
     assert found.shape == whole.shape
     np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
 

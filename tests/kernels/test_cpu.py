@@ -242,7 +242,7 @@ def test_attention_agrees_with_the_textbook_in_float64(lengths, biased, heads):
     np.testing.assert_allclose(context, expected, rtol=0, atol=5e-6)  # worst seen 4.4e-7
     if not biased:
         lasts = np.cumsum(counts) - 1
-        of_lasts = kernels.attend(q, k, v, buckets, heads, chosen=lasts)
+        of_lasts = kernels.attend(q, k, v, buckets, heads, query_rows=lasts)
         np.testing.assert_allclose(of_lasts, expected[lasts], rtol=0, atol=5e-6)
 
 

@@ -41,6 +41,8 @@ def test_near_runs_hold_every_text_and_are_few_where_the_longest_come_first(leng
     for bucket in buckets:
         assert bucket.longest % 8 == 0
         slack = max(8, bucket.longest // 8)
-        assert all(bucket.longest - slack < length <= bucket.longest for length in lengths[bucket.texts])
+        assert all(
+            bucket.longest - slack < length <= bucket.longest for length in lengths[bucket.texts]
+        )
     if lengths == sorted(lengths, reverse=True):
         assert len(buckets) <= 27

@@ -165,7 +165,7 @@ def test_a_new_pooling_of_one_token_is_explained(folder, edit, monkeypatch):
     def seconds(hidden, lengths, skipped, kernels):
         return kernels.rows_at(hidden, second(lengths))
 
-    row = PoolingMode(seconds, linear_factors, reads=second, old_key="pooling_mode_second")
+    row = PoolingMode(seconds, linear_factors, pooled_tokens=second, old_key="pooling_mode_second")
     monkeypatch.setitem(POOLINGS, "second", row)
     settings = {"word_embedding_dimension": 20, "pooling_mode_second": True}
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(settings))
