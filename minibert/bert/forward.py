@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TypeAlias
 
-from minibert.bert.hook import Hook, Pass, Together, buckets_of
+from minibert.bert.hook import AllReduce, Hook, Pass, buckets_of
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import AnyLayer, Config, Layer, Parameters
 from minibert.common.arrays import Array, IntArray
@@ -33,7 +33,7 @@ def hidden_states(
     kernels: Kernels,
     hook: Hook | None = None,
     query_rows: IntArray | None = None,
-    together: Together | None = None,
+    all_reduce: AllReduce | None = None,
 ) -> Array:
     """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
@@ -43,13 +43,13 @@ def hidden_states(
     long texts, in turn.
 
     The layers may be a share of a model's, some of its heads and of its feed-forward, where other
-    threads have the rest (tensor_parallel.py); `together` then adds up what all of them make.
+    threads have the rest (tensor_parallel.py); `all_reduce` then adds up what all of them make.
     """
     buckets = buckets_of(pack, kernels, hook)
-    forward = Pass(config, kernels, hook, together, buckets, parameters.relative_bias)
+    forward = Pass(config, kernels, hook, all_reduce, buckets, parameters.attention_bias)
     hidden = embed(pack, parameters, forward)
     # A relative bias would have to be cut for them, so then the last layer is computed for all.
-    last = len(parameters.layers) - 1 if parameters.relative_bias is None else None
+    last = len(parameters.layers) - 1 if parameters.attention_bias is None else None
     for number, layer in enumerate(parameters.layers):
         forward = forward._replace(place=f"layer.{number}")
         wanted = query_rows if number == last else None
@@ -112,8 +112,8 @@ def add_and_normalise(
     weight, bias = out
 
     def epilogue(rows: Array, place: slice, shift: Array) -> None:
-        if forward.together:
-            forward.together(rows)
+        if forward.all_reduce:
+            forward.all_reduce(rows)
         forward.kernels.add_and_normalise_(
             rows, shift, before[place], *norm, forward.config.layer_norm_eps
         )

@@ -23,13 +23,13 @@ from minibert.common.arrays import Array
 from minibert.kernels.protocol import Bucket, Epilogue, Kernels
 from minibert.kernels.segments import equal_buckets
 
-__all__ = ["ForGradients", "Hook", "Pass", "Together", "buckets_of"]
+__all__ = ["AllReduce", "ForGradients", "Hook", "Pass", "buckets_of"]
 
 # Called with the name of an intermediate array and the array. The kernels work in place, so
 # a hook that keeps an array must copy it.
 Hook = Callable[[str, Array], None]
 # Makes of one thread's share of some rows the sum of all threads' shares, in place.
-Together = Callable[[Array], None]
+AllReduce = Callable[[Array], None]
 
 
 class ForGradients(NamedTuple):
@@ -48,7 +48,7 @@ class Pass(NamedTuple):
     config: Config
     kernels: Kernels
     hook: Hook | None
-    together: Together | None
+    all_reduce: AllReduce | None
     buckets: list[Bucket]
     attention_bias: Array | None  # (H or 1, P, P)
     place: str = "embeddings"  # which part of the model this is, for the hook

@@ -175,7 +175,7 @@ WITH_DISTANCES = replace(
     NO_TOKEN_TYPES,
     model=(
         *NO_TOKEN_TYPES.model,
-        Row("relative_bias", {DISTANCES: "buckets H"}, BY_DISTANCE),
+        Row("attention_bias", {DISTANCES: "buckets H"}, BY_DISTANCE),
     ),
 )
 # ELECTRA, whose tables may be narrower than its layers.

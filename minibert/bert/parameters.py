@@ -93,7 +93,7 @@ class Parameters(NamedTuple):
     projection_weight: Array | None = None  # (E, D)
     projection_bias: Array | None = None  # (D,)
     # What attention adds to the logit of a query's position and a key's: MPNet.
-    relative_bias: Array | None = None  # (H, P, P)
+    attention_bias: Array | None = None  # (H, P, P)
     pooler_weight: Array | None = None  # (D, D)
     pooler_bias: Array | None = None  # (D,)
     # Why there is none, for a program that asks for it.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minibert.bert.forward import embed, mix, project
-from minibert.bert.hook import Hook, Pass, Together, buckets_of
+from minibert.bert.hook import AllReduce, Hook, Pass, buckets_of
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Parameters, RotaryLayer
 from minibert.common.arrays import Array, IntArray
@@ -37,14 +37,14 @@ def hidden_states(
     kernels: Kernels,
     hook: Hook | None = None,
     query_rows: IntArray | None = None,
-    together: Together | None = None,
+    all_reduce: AllReduce | None = None,
 ) -> Array:
     """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
     Of `query_rows` tokens alone: (S, D). `hook` is shown what forward.py shows. The layers are
-    never a share, so `together` is not there; the pack and the parameters are on the host.
+    never a share, so `all_reduce` is not there; the pack and the parameters are on the host.
     """
-    assert together is None
+    assert all_reduce is None
     forward = Pass(config, kernels, hook, None, buckets_of(pack, kernels, hook), None)
     hidden = embed(pack, parameters, forward)
     width = config.hidden_size // config.num_attention_heads

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
+from minibert.bert.families import FAMILIES, check_device, max_tokens, positions_of
 from minibert.bert.finite import FirstNotFinite
 from minibert.bert.forward import pooler_output
 from minibert.bert.hook import Hook
@@ -197,7 +197,7 @@ class BertModel:
 
     def _check_rows(self, mask: IntArray) -> None:
         """Raise ValueError for more columns than positions, and for a row without a token."""
-        positions = most_tokens(self.config)
+        positions = max_tokens(self.config)
         if mask.shape[1] > positions:
             raise ValueError(
                 f"The rows have {mask.shape[1]} columns; the model has {positions} positions. "
@@ -212,7 +212,7 @@ class BertModel:
 
         Tokens are packed, which would bring the two sides nearer to each other.
         """
-        if self._host_parameters.relative_bias is None and not self.config.local_layers:
+        if self._host_parameters.attention_bias is None and not self.config.local_layers:
             return
         ends = np.abs(np.diff(mask, axis=1, prepend=0, append=0)).sum(axis=1)  # 2 a stretch
         if len(gaps := np.flatnonzero(ends > 2)):

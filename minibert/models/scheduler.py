@@ -19,7 +19,7 @@ from minibert.bert.hook import Hook
 from minibert.bert.packs import Pack, split
 from minibert.bert.parameters import Config, Parameters
 from minibert.bert.placement import pack_to_device, parameters_to_device
-from minibert.bert.tensor_parallel import Shares
+from minibert.bert.tensor_parallel import TensorParallel
 from minibert.common.arrays import Array
 from minibert.common.safetensors_files import is_finite
 from minibert.errors import DeviceError
@@ -76,9 +76,9 @@ class Scheduler:
         self.parameters = parameters_to_device(parameters, device)
         family = FAMILIES[config.model_type]
         self._forward = family.forward
-        self._shares = Shares(self.parameters, config, family, short_inputs)
+        self.tensor_parallel = TensorParallel(self.parameters, config, family, short_inputs)
         self._model = model
-        self._most_tokens: int | None = None  # of a pack, once the device's memory has run out
+        self._max_tokens: int | None = None  # of a pack, once the device's memory has run out
 
     def run(
         self,
@@ -164,7 +164,7 @@ class Scheduler:
         before: tuple[Pack, Waiting] | None = None
         while work:
             pack = work.pop()
-            limit = self._most_tokens or len(pack.ids)
+            limit = self._max_tokens or len(pack.ids)
             if len(pack.ids) > limit and len(pack.lengths) > 1:
                 work += reversed(list(split(pack, limit)))
                 continue
@@ -173,7 +173,7 @@ class Scheduler:
                 yield before[0], tuple(finish() for finish in before[1])
             before = None if begun is None else (pack, begun)
             if begun is None:
-                self._most_tokens = self._fewer_tokens(pack)
+                self._max_tokens = self._fewer_tokens(pack)
                 work.append(pack)
         if before:
             yield before[0], tuple(finish() for finish in before[1])
@@ -224,7 +224,7 @@ class Scheduler:
             else:
                 threads = self.threads if is_all and not self.reproducible else 1
                 may_tile = is_all or self.reproducible
-                hidden = self._shares.compute(here, kernels, query_rows, threads, may_tile)
+                hidden = self.tensor_parallel.compute(here, kernels, query_rows, threads, may_tile)
             if query_rows is not None:
                 pack = pack._replace(lengths=np.ones_like(pack.lengths))
             return head(pack, hidden, hook)
