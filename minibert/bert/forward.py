@@ -62,8 +62,8 @@ def hidden_states(
 
 def embed(pack: Pack, parameters: Parameters, forward: Pass) -> Array:
     """Look up word, position and token type and add them: N ids -> (N, D)."""
-    hidden: Array = parameters.words[pack.ids]
-    forward.show("words", hidden)
+    hidden: Array = parameters.word_embeddings[pack.ids]
+    forward.show("word_embeddings", hidden)
     hidden += parameters.types_and_positions[pack.token_types, pack.positions]
     forward.show_norm("", hidden)
     norm = parameters.norm_weight, parameters.norm_bias

@@ -82,7 +82,7 @@ AnyLayer: TypeAlias = Layer | RotaryLayer
 class Parameters(NamedTuple):
     """All tensors of a model."""
 
-    words: Array  # (V, E)
+    word_embeddings: Array  # (V, E)
     # The sum of a token type's vector and a position's, for every pair of the two.
     types_and_positions: Array  # (types, P, E)
     norm_weight: Array  # (E,)

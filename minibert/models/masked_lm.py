@@ -210,7 +210,7 @@ def read_head(checkpoint: Checkpoint) -> WordHead:
     if f"{name}.decoder.weight" in tensors:
         decoder = tensors.take(f"{name}.decoder.weight", words, width)
     elif checkpoint.settings.get("tie_word_embeddings", True):
-        decoder = checkpoint.parameters.words
+        decoder = checkpoint.parameters.word_embeddings
     else:
         raise CheckpointError(
             f"{folder}: tie_word_embeddings is false and there is no {name}.decoder.weight."

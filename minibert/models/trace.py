@@ -26,7 +26,7 @@ class Trace(Mapping[str, Array]):
     runs the forward pass, once, and keeps copies of those that match, on the host. T tokens, D
     hidden_size, H heads, F intermediate_size; n counts layers from 0:
 
-    - embeddings.words (T, D): the rows of the word table
+    - embeddings.word_embeddings (T, D): the rows of the word table
     - embeddings.output (T, D): with position and token type, normalised
     - layer.n.query (T, D), scaled by 1 / sqrt(D / H); layer.n.key, layer.n.value (T, D)
     - layer.n.attention (H, T, T): a row of weights for each token, which sum to 1
@@ -102,7 +102,7 @@ def shapes_of(model: Encoder, job: EncodeJob, tokens: int) -> dict[str, tuple[in
     """The name and the shape of every array that a text of so many tokens makes, in order."""
     config: Config = model.transformer.config
     states = tokens, config.hidden_size
-    words = tokens, config.embedding_size or config.hidden_size
+    word_embeddings = tokens, config.embedding_size or config.hidden_size
     of_layer: dict[str, tuple[int, ...]] = {
         "query": states,
         "key": states,
@@ -120,7 +120,7 @@ def shapes_of(model: Encoder, job: EncodeJob, tokens: int) -> dict[str, tuple[in
         for name, shape in of_layer.items()
     }
     return {
-        "embeddings.words": words,
+        "embeddings.word_embeddings": word_embeddings,
         "embeddings.output": states,
         **of_layers,
         "token_embeddings": (tokens, model.pipeline_on_device.token_width),

@@ -33,7 +33,7 @@ def test_a_checkpoint_without_a_pooler_goes_to_the_gpu(cuda):
     parameters = load_checkpoint(GOLDEN / without_pooler()).parameters
     on_gpu = parameters_to_device(parameters, cuda)
     assert on_gpu.pooler_weight is None
-    assert isinstance(on_gpu.words, cupy_stand_in.DeviceArray)
+    assert isinstance(on_gpu.word_embeddings, cupy_stand_in.DeviceArray)
 
 
 def without_pooler():

@@ -50,7 +50,7 @@ def parameters():
 
     width, inner = CONFIG.hidden_size, CONFIG.intermediate_size
     return Parameters(
-        words=draw(50, width), types_and_positions=draw(2, 60, width),
+        word_embeddings=draw(50, width), types_and_positions=draw(2, 60, width),
         norm_weight=draw(width), norm_bias=draw(width),
         layers=tuple(
             Layer(
@@ -171,7 +171,7 @@ def test_views_for_threads_copy_no_weight(parameters):
 
 
 def test_threads_are_as_silent_about_large_numbers_as_the_caller(parameters, many_cores):
-    large = parameters._replace(words=parameters.words * np.float32(1e38))
+    large = parameters._replace(word_embeddings=parameters.word_embeddings * np.float32(1e38))
     with np.errstate(over="ignore", invalid="ignore"):
         found = in_ranks(large).compute(pack_of(9), kernels, None, 3, False)
     assert not np.isfinite(found).all()

@@ -245,8 +245,8 @@ def test_texts_of_nearly_one_length_attend_as_each_alone(cuda):
 def test_a_text_that_overflowed_spoils_no_other_in_its_run(cuda):
     (config, parameters), lengths = loaded("gelu"), np.array([12, 9, 9])
     pack = pack_of(np.arange(5, 35), lengths)
-    spoilt = parameters._replace(words=parameters.words.copy())
-    spoilt.words[pack.ids[-9:]] = np.nan  # the last text's
+    spoilt = parameters._replace(word_embeddings=parameters.word_embeddings.copy())
+    spoilt.word_embeddings[pack.ids[-9:]] = np.nan  # the last text's
     clean, gpu = (
         hidden_states(
             pack_to_device(pack, cuda),
