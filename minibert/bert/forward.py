@@ -131,9 +131,9 @@ def heads_of(layer: Layer, config: Config) -> int:
 
 def project(hidden: Array, layer: AnyLayer, kernels: Kernels) -> tuple[Array, Array, Array]:
     """Queries, keys and values: (N, D) -> three of (N, D), or of a share's part of D."""
-    width = len(layer.qkv_bias) // 3
+    part = len(layer.qkv_bias) // 3
     qkv = kernels.linear(hidden, layer.qkv_weight, layer.qkv_bias)  # (N, 3D)
-    return qkv[:, :width], qkv[:, width : 2 * width], qkv[:, 2 * width :]
+    return qkv[:, :part], qkv[:, part : 2 * part], qkv[:, 2 * part :]
 
 
 def feed_forward(hidden: Array, layer: Layer, forward: Pass) -> Array:

@@ -144,7 +144,9 @@ def rotary_layers(config: Config) -> list[str]:
 
 POSITIONS = "embeddings.position_embeddings.weight"
 # Of the word table, a text needs a few rows.
-WORD_EMBEDDINGS = Row("word_embeddings", {"embeddings.word_embeddings.weight": "V E"}, AS_STORED, let_go=True)
+WORD_EMBEDDINGS = Row(
+    "word_embeddings", {"embeddings.word_embeddings.weight": "V E"}, AS_STORED, let_go=True
+)
 NORM = norm("norm", "embeddings.LayerNorm", "E")
 ATTENTION = ("attention.self.query", "attention.self.key", "attention.self.value")
 
@@ -186,7 +188,9 @@ PROJECTED = replace(
 )
 ALBERT = replace(PROJECTED, layer_names=albert_layers)
 
-ROTARY_WORD_EMBEDDINGS = Row("word_embeddings", {"embeddings.tok_embeddings.weight": "V D"}, AS_STORED)
+ROTARY_WORD_EMBEDDINGS = Row(
+    "word_embeddings", {"embeddings.tok_embeddings.weight": "V D"}, AS_STORED
+)
 ROTARY_NORMS = (
     *norm("norm", "embeddings.norm", "D", zeros=True),
     *norm("final_norm", "final_norm", "D", when="final_norm.weight", zeros=True),
@@ -368,11 +372,11 @@ def take_or_zeros(tensors: Tensors, name: str, *shape: int) -> Array:
     return tensors.take(name, *shape) if name in tensors else np.zeros(shape, dtype=np.float32)
 
 
-def read_bias(tensors: Tensors, name: str, width: int) -> Array:
+def read_bias(tensors: Tensors, name: str, dimension: int) -> Array:
     """A bias, or zeros where the model has none."""
-    return take_or_zeros(tensors, f"{name}.bias", width)
+    return take_or_zeros(tensors, f"{name}.bias", dimension)
 
 
-def read_norm(tensors: Tensors, name: str, width: int) -> tuple[Array, Array]:
+def read_norm(tensors: Tensors, name: str, dimension: int) -> tuple[Array, Array]:
     """A gain and its bias, or zeros: (D,), (D,)."""
-    return tensors.take(f"{name}.weight", width), read_bias(tensors, name, width)
+    return tensors.take(f"{name}.weight", dimension), read_bias(tensors, name, dimension)

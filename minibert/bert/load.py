@@ -163,11 +163,11 @@ def check_heads(config: Config, path: Path) -> None:
             f"{path}: num_attention_heads is {config.num_attention_heads}, which does not divide "
             f"hidden_size {config.hidden_size}."
         )
-    width = config.hidden_size // config.num_attention_heads
-    if FAMILIES[config.model_type].rotates_pairs and width % 2:
+    head_dim = config.hidden_size // config.num_attention_heads
+    if FAMILIES[config.model_type].rotates_pairs and head_dim % 2:
         raise CheckpointError(
             f"{path}: num_attention_heads is {config.num_attention_heads}, which gives heads of "
-            f"{width} numbers; a {config.model_type} turns them in pairs."
+            f"{head_dim} numbers; a {config.model_type} turns them in pairs."
         )
 
 

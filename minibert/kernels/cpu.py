@@ -104,7 +104,7 @@ def linear(x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = Non
 
 
 def product_of_pieces(x: Array, pieces: Array) -> Array:
-    """x @ weight of a weight (D, F) cut both ways: (N, D), (parts, ..., D/parts, width) -> (N, F).
+    """x @ weight, (D, F) in blocks: (N, D), (parts, ..., D/parts, F/tiles) -> (N, F).
 
     The axes between are the pieces of F, side by side. bert/tensor_parallel.py cuts
     them, and says why.
@@ -113,7 +113,7 @@ def product_of_pieces(x: Array, pieces: Array) -> Array:
     x_parts = x.reshape(len(x), parts, inner).swapaxes(0, 1)  # (parts, N, D/parts)
     between = (1,) * (pieces.ndim - 3)
     products = np.matmul(x_parts.reshape(parts, *between, len(x), inner), pieces)
-    summed = products[0] if parts == 1 else np.add.reduce(products, axis=0)  # (..., N, width)
+    summed = products[0] if parts == 1 else np.add.reduce(products, axis=0)  # (..., N, F/tiles)
     product: Array = np.moveaxis(summed, -2, 0).reshape(len(x), -1)
     return product
 
@@ -155,10 +155,10 @@ def standardise(x: Array, epsilon: float) -> Array:
 
     A deviation is the root of variance + epsilon.
     """
-    width = x.shape[1]
+    dimension = x.shape[1]
     # einsum and vecdot sum a row three times faster than .sum(axis=1).
-    x -= (np.einsum("nd->n", x) / width)[:, None]
-    deviations: Array = np.sqrt(np.vecdot(x, x) / width + epsilon)  # (N,)
+    x -= (np.einsum("nd->n", x) / dimension)[:, None]
+    deviations: Array = np.sqrt(np.vecdot(x, x) / dimension + epsilon)  # (N,)
     x *= (1.0 / deviations)[:, None]
     return deviations
 

@@ -217,21 +217,21 @@ def mix(
 
 def split_heads(x: Array, bucket: Bucket, heads: int) -> Array:
     """Rows of S texts, by text and head: (rows, D) -> (S, H, T, D/H); 0 where a text has ended."""
-    texts, width = bucket.texts.stop - bucket.texts.start, x.shape[1] // heads
-    split: Array = cp.empty((texts, heads, bucket.longest, width), dtype=x.dtype)
+    texts, head_dim = bucket.texts.stop - bucket.texts.start, x.shape[1] // heads
+    split: Array = cp.empty((texts, heads, bucket.longest, head_dim), dtype=x.dtype)
     launch(
-        "split_heads", x, texts * bucket.longest, (BLOCK,), stride(x), bucket.starts, bucket.lengths, split,
-        np.int32(heads), np.int32(bucket.longest), np.int32(width),
+        "split_heads", x, texts * bucket.longest, (BLOCK,), stride(x),
+        bucket.starts, bucket.lengths, split, np.int32(heads), np.int32(bucket.longest), np.int32(head_dim),
     )  # fmt: skip
     return split
 
 
 def join_heads_(x: Array, mixed: Array, bucket: Bucket) -> None:
     """Write what is by text and head, (S, H, T, D/H), to the rows of x, (rows, D)."""
-    texts, heads, longest, width = mixed.shape
+    texts, heads, longest, head_dim = mixed.shape
     launch(
         "join_heads", x, texts * longest, (BLOCK,), stride(x), bucket.starts, bucket.lengths, mixed,
-        np.int32(heads), np.int32(longest), np.int32(width),
+        np.int32(heads), np.int32(longest), np.int32(head_dim),
     )  # fmt: skip
 
 
@@ -244,7 +244,7 @@ def products(a: Any, b: Any, columns: int, operation: int) -> Array:
     product = cp.empty((texts, heads, rows, columns), dtype=a.dtype)
     kind = cp.cuda.runtime.CUDA_R_16F if a.dtype == np.float16 else cp.cuda.runtime.CUDA_R_32F
     # cuBLAS has columns where we have rows, so to it each matrix is transposed: it is asked for
-    # product^T = b^T a^T. A leading dimension is the width of a matrix as it lies in memory.
+    # product^T = b^T a^T. A leading dimension is the row length of a matrix as it lies in memory.
     cublas.gemmStridedBatchedEx(
         cp.cuda.device.get_cublas_handle(), operation, cublas.CUBLAS_OP_N, columns, rows, inner,
         ONE.ctypes.data,
@@ -254,8 +254,8 @@ def products(a: Any, b: Any, columns: int, operation: int) -> Array:
         product.data.ptr, kind, columns, rows * columns,
         texts * heads, cublas.CUBLAS_COMPUTE_32F, cublas.CUBLAS_GEMM_DEFAULT,
     )  # fmt: skip
-    made: Array = product
-    return made
+    found: Array = product
+    return found
 
 
 def softmax_of(logits: Array, lengths: IntArray | None) -> None:
@@ -332,11 +332,11 @@ def segment_max(x: Array, lengths: IntArray) -> Array:
 
 def segments(name: str, x: Array, lengths: IntArray) -> Array:
     """Make one row of each text's: (N, D), (S,) -> (S, D)."""
-    made: Array = cp.empty((len(lengths), x.shape[1]), dtype=x.dtype)
+    found: Array = cp.empty((len(lengths), x.shape[1]), dtype=x.dtype)
     both = cp.asarray(np.stack([firsts(lengths), lengths]).astype(np.int32))  # (2, S)
     columns = np.int32(x.shape[1])
-    launch(name, x, len(lengths), (BLOCK,), stride(x), both[0], both[1], made, columns)
-    return made
+    launch(name, x, len(lengths), (BLOCK,), stride(x), both[0], both[1], found, columns)
+    return found
 
 
 def normalize_(x: Array) -> None:

@@ -85,9 +85,9 @@ class Kernels(Protocol):
         scale in q already. `attention_bias` (H or 1, P, P) is for a query's and a key's place in
         their text, P at least the longest of any run.
 
-        `query_rows` are the rows of the only tokens that look at others, one of each text: -> (S, D).
-        They cannot be chosen where there is an attention_bias. `show` is given the weights of each
-        run in turn, (S, H, T, T), or (S, H, 1, T) of chosen tokens; rows sum to 1.
+        `query_rows` are the only tokens whose queries are computed, one of each text: -> (S, D).
+        They go without an `attention_bias`. `show` gets the weights of each bucket in turn,
+        (S, H, T, T), or (S, H, 1, T) of query rows; rows sum to 1.
         """
         ...
 

@@ -269,9 +269,9 @@ class Recorder:
         keep_hidden: bool,
         keep_attentions: bool,
     ) -> None:
-        rows, width = mask.shape
-        hidden = rows, width, config.hidden_size
-        square = (rows, config.num_attention_heads, width, width)
+        rows, columns = mask.shape
+        hidden = rows, columns, config.hidden_size
+        square = (rows, config.num_attention_heads, columns, columns)
         self.pack: Pack  # whose steps are shown
         self.last = np.zeros(hidden, dtype=np.float32)
         self.hidden = [np.zeros_like(self.last) for _ in range(keep_hidden * (layers + 1))]

@@ -334,12 +334,12 @@ def read_classifier(checkpoint: Checkpoint) -> Classifier:
     kinds = setting(path, settings, "architectures", list, [])
     if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
         count = 1
-    width = config.hidden_size
-    norm = read_norm(tensors, names.norm, width) if names.norm else (None, None)
+    dimension = config.hidden_size
+    norm = read_norm(tensors, names.norm, dimension) if names.norm else (None, None)
     return Classifier(
-        dense_weight=tensors.take(f"{names.dense}.weight", width, width).T,
-        dense_bias=read_bias(tensors, names.dense, width),
-        weight=tensors.take(f"{names.output}.weight", count, width).T,
+        dense_weight=tensors.take(f"{names.dense}.weight", dimension, dimension).T,
+        dense_bias=read_bias(tensors, names.dense, dimension),
+        weight=tensors.take(f"{names.output}.weight", count, dimension).T,
         bias=tensors.take(f"{names.output}.bias", count),
         norm_weight=norm[0],
         norm_bias=norm[1],

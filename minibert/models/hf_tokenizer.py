@@ -115,8 +115,8 @@ class Tokenizer:
                 for n, ids in enumerate(rows.ids)
             ]
             return {name: [array[name][0].tolist() for array in alone] for name in alone[0]}
-        width = longest if padding == "max_length" else 0
-        arrays = pad_rows(rows, self._words, width, side)
+        padded_length = longest if padding == "max_length" else 0
+        arrays = pad_rows(rows, self._words, padded_length, side)
         if return_tensors == "np":
             return arrays
         return {name: a[0].tolist() if single else a.tolist() for name, a in arrays.items()}

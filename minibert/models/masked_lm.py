@@ -201,14 +201,14 @@ def fill_mask(
 def read_head(checkpoint: Checkpoint) -> WordHead:
     """The head's tensors; the decoder is the word embeddings, unless the file has another."""
     tensors, config = checkpoint.tensors, checkpoint.config
-    name, width, words = "cls.predictions", config.hidden_size, config.vocab_size
+    name, dimension, vocabulary = "cls.predictions", config.hidden_size, config.vocab_size
     folder = checkpoint.files[0].parent
     if f"{name}.transform.dense.weight" not in tensors:
         raise CheckpointError(
             f"{folder} has no head for masked words ({name}.transform.dense.weight)."
         )
     if f"{name}.decoder.weight" in tensors:
-        decoder = tensors.take(f"{name}.decoder.weight", words, width)
+        decoder = tensors.take(f"{name}.decoder.weight", vocabulary, dimension)
     elif checkpoint.settings.get("tie_word_embeddings", True):
         decoder = checkpoint.parameters.word_embeddings
     else:
@@ -216,15 +216,15 @@ def read_head(checkpoint: Checkpoint) -> WordHead:
             f"{folder}: tie_word_embeddings is false and there is no {name}.decoder.weight."
         )
     biases = (f"{name}.decoder.bias", f"{name}.bias")
-    bias = next((tensors.take(bias, words) for bias in biases if bias in tensors), None)
+    bias = next((tensors.take(bias, vocabulary) for bias in biases if bias in tensors), None)
     # A NomicBERT's has the other name, in transformers as in its own repository.
     norms = (f"{name}.transform.LayerNorm", f"{name}.transform.layer_norm")
     norm = next((norm for norm in norms if f"{norm}.weight" in tensors), norms[0])
     return WordHead(
-        transform_weight=tensors.take(f"{name}.transform.dense.weight", width, width).T,
-        transform_bias=tensors.take(f"{name}.transform.dense.bias", width),
-        norm_weight=tensors.take(f"{norm}.weight", width),
-        norm_bias=tensors.take(f"{norm}.bias", width),
+        transform_weight=tensors.take(f"{name}.transform.dense.weight", dimension, dimension).T,
+        transform_bias=tensors.take(f"{name}.transform.dense.bias", dimension),
+        norm_weight=tensors.take(f"{norm}.weight", dimension),
+        norm_bias=tensors.take(f"{norm}.bias", dimension),
         decoder_weight=decoder.T,
-        decoder_bias=np.zeros(words, dtype=np.float32) if bias is None else bias,
+        decoder_bias=np.zeros(vocabulary, dtype=np.float32) if bias is None else bias,
     )

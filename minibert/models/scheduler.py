@@ -90,7 +90,7 @@ class Scheduler:
     ) -> Iterator[tuple[Pack, Results]]:
         """Compute packs: each with what the head makes of it, on the host.
 
-        Given `pooled_tokens`, the head gets the states of these tokens alone, as if each text had just one.
+        `pooled_tokens` finds the only token of each text whose state the head gets.
         `is_all` says that these packs are all there is to compute, so that a lone one may have all
         threads, and tiles: whatever changes rounding must not depend on what else is computed.
 

@@ -11,7 +11,7 @@ from minibert.common.arrays import Array
 from minibert.common.json_files import check_keys, required_count
 from minibert.common.safetensors_files import Tensors
 from minibert.kernels.protocol import Kernels
-from minibert.pooling.module import check_width
+from minibert.pooling.module import check_dimension
 
 __all__ = ["LayerNorm", "RowNorm", "load_layer_norm", "read_layer_norm"]
 
@@ -53,7 +53,9 @@ class RowNorm(NamedTuple):
         return scaled + share * self.bias
 
 
-def load_layer_norm(module: LayerNorm, tensors: Tensors, width: int) -> tuple[RowNorm, int]:
-    """The tensors of a LayerNorm on rows of a width, which it keeps."""
-    check_width(module.path, "dimension", module.dimension, width)
-    return RowNorm(tensors.take("norm.weight", width), tensors.take("norm.bias", width)), width
+def load_layer_norm(module: LayerNorm, tensors: Tensors, dimension: int) -> tuple[RowNorm, int]:
+    """The tensors of a LayerNorm on rows of a dimension, which it keeps."""
+    check_dimension(module.path, "dimension", module.dimension, dimension)
+    return RowNorm(
+        tensors.take("norm.weight", dimension), tensors.take("norm.bias", dimension)
+    ), dimension

@@ -34,9 +34,9 @@ def read_normalize(folder: Path, settings: dict[str, Any]) -> Normalize:
     return Normalize(input_name(folder / "config.json", settings))
 
 
-def load_normalize(module: Normalize, tensors: None, width: int) -> tuple[Normalize, int]:
-    """A Normalize as it is, on rows of a width, which it keeps."""
-    return module, width
+def load_normalize(module: Normalize, tensors: None, dimension: int) -> tuple[Normalize, int]:
+    """A Normalize as it is, on rows of a dimension, which it keeps."""
+    return module, dimension
 
 
 def normalized(parts: Array) -> Array:

@@ -15,7 +15,7 @@ from minibert.errors import CheckpointError
 from minibert.kernels import cpu
 from minibert.kernels.protocol import Kernels
 from minibert.pooling.modes import POOLINGS, PooledTokens
-from minibert.pooling.module import Module, RowModule, check_width
+from minibert.pooling.module import Module, RowModule, check_dimension
 from minibert.pooling.pooling import Pooling, factors, pool
 from minibert.pooling.registry import MODULES, ModuleSettings, kind_of
 
@@ -35,8 +35,8 @@ class Pipeline(NamedTuple):
     before: tuple[Step, ...]  # on the tokens' states
     pooling: Pooling
     after: tuple[Step, ...]  # on the vectors
-    token_width: int  # of a token's state, as it is pooled
-    width: int  # of a vector
+    token_dimension: int  # of a token's state, as it is pooled
+    dimension: int  # of a vector
 
     def tokens(self, hidden: Array, kernels: Kernels, hook: Hook | None = None) -> Array:
         """The tokens' states as they are pooled: (N, D) -> (N, E). `hook` is shown each module."""
@@ -63,11 +63,11 @@ class Pipeline(NamedTuple):
         return pool(self.pooling.pooling_mode, hidden, lengths, skipped, kernels)
 
     def finished(self, vectors: Array, kernels: Kernels, hook: Hook | None = None) -> Array:
-        """Apply the modules after the pooling to its vectors: -> (S, width)."""
+        """Apply the modules after the pooling to its vectors: -> (S, dimension)."""
         return in_turn(self.after, vectors, kernels, hook)
 
     def parts(self, states: Array, prompt_length: int) -> Array:
-        """Split the vector of one text into what each token gives of it: (T, E) -> (T, width).
+        """Split the vector of one text into what each token gives of it: (T, E) -> (T, dimension).
 
         `states` are float64, and those that are pooled; on the CPU.
 
@@ -104,26 +104,28 @@ def in_turn(steps: tuple[Step, ...], rows: Array, kernels: Kernels, hook: Hook |
 def load_pipeline(path: Path, modules: Sequence[ModuleSettings], hidden_size: int) -> Pipeline:
     """Read the tensors of a model's modules, by their settings; `path` is the model's folder.
 
-    Raises CheckpointError for modules in an order that makes no vectors, for a width that does not
+    Raises CheckpointError for modules in an order that makes no vectors, for a dimension that does not
     fit what comes before, and for tensors that are missing or too many.
     """
     check_order(path, modules)
     before: list[Step] = []
     after: list[Step] = []
-    pooling, width, token_width = None, hidden_size, hidden_size
+    pooling, dimension, token_dimension = None, hidden_size, hidden_size
     for settings in modules:
         kind = kind_of(settings)
         if isinstance(settings, Pooling):
-            check_width(path, "the pooling", settings.embedding_dimension or width, width)
-            pooling, token_width = settings, width
-            width *= len(settings.pooling_mode)
+            check_dimension(
+                path, "the pooling", settings.embedding_dimension or dimension, dimension
+            )
+            pooling, token_dimension = settings, dimension
+            dimension *= len(settings.pooling_mode)
         elif pooling is None and settings.module_input_name != "token_embeddings":
             continue  # of vectors that are not there yet, the reference normalises none
         elif MODULES[kind].load is not None:
-            module, width = load_module(MODULES[kind], settings, width)
+            module, dimension = load_module(MODULES[kind], settings, dimension)
             (after if pooling else before).append(Step(kind, module))
     assert pooling is not None  # check_order has seen it
-    return Pipeline(tuple(before), pooling, tuple(after), token_width, width)
+    return Pipeline(tuple(before), pooling, tuple(after), token_dimension, dimension)
 
 
 def check_order(path: Path, modules: Sequence[ModuleSettings]) -> None:
@@ -151,15 +153,15 @@ def check_order(path: Path, modules: Sequence[ModuleSettings]) -> None:
         )
 
 
-def load_module(row: Module, settings: Any, width: int) -> tuple[RowModule, int]:
-    """Load what computes a module on rows of a width: -> it, and the width of its results."""
+def load_module(row: Module, settings: Any, dimension: int) -> tuple[RowModule, int]:
+    """Load what computes a module on rows of a dimension: -> it, and the dimension of its results."""
     assert row.load is not None
     if not row.has_weights:
-        return row.load(settings, None, width)
+        return row.load(settings, None, dimension)
     tensors = Tensors(weight_files(settings.path))
-    module, width = row.load(settings, tensors, width)
+    module, dimension = row.load(settings, tensors, dimension)
     if unused := tensors.unused():
         raise CheckpointError(
             f"{settings.path}: config.json does not mention the tensor {unused[0]!r}."
         )
-    return module, width
+    return module, dimension

@@ -15,7 +15,7 @@ from minibert.bert.families import FAMILIES, check_device, max_tokens, positions
 from minibert.bert.forward import hidden_states
 from minibert.bert.parameters import Config
 from minibert.bert.placement import parameters_to_device
-from minibert.bert.rotary import beyond
+from minibert.bert.rotary import sliding_window_mask
 from minibert.common import safetensors_files
 from minibert.errors import DeviceError
 from minibert.kernels.cores import CORES
@@ -203,13 +203,13 @@ def test_padding_between_tokens_is_refused_where_distance_counts(name):
 
 def test_a_mask_of_distances_takes_no_more_memory_than_itself():
     tracemalloc.start()
-    found = beyond(2048, 64)
+    found = sliding_window_mask(2048, 64)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.1 * found.nbytes
     places = np.arange(300)
     far = np.abs(places[:, None] - places) > 3
-    np.testing.assert_array_equal(beyond(300, 3)[0], np.where(far, -np.inf, 0))
+    np.testing.assert_array_equal(sliding_window_mask(300, 3)[0], np.where(far, -np.inf, 0))
 
 
 def test_padding_that_a_text_writes_out_is_no_position(tmp_path):

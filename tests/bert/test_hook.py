@@ -152,7 +152,8 @@ def test_a_layer_s_steps_are_shown_in_the_order_they_are_made():
     shown = Shown("gelu")
     names = list(shown.arrays)
     assert names[:4] == [
-        "embeddings.word_embeddings", "embeddings.normalised", "embeddings.deviation", "embeddings.output"
+        "embeddings.word_embeddings",
+        "embeddings.normalised", "embeddings.deviation", "embeddings.output"
     ]  # fmt: skip
     layer = [name.removeprefix("layer.1.") for name in names if name.startswith("layer.1.")]
     assert layer == [

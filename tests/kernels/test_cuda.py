@@ -325,7 +325,8 @@ def test_attention_agrees(cuda, lengths, case):
     bias = numbers((heads, 64, 64), 3, 1, 0) if case == "bias" else None
     chosen = firsts(counts) if case == "chosen" else None
     found = cuda.kernels.attend(
-        cuda.to_device(q), cuda.to_device(k), cuda.to_device(v), cuda.kernels.buckets(counts), heads,
+        cuda.to_device(q), cuda.to_device(k), cuda.to_device(v),
+        cuda.kernels.buckets(counts), heads,
         None if bias is None else cuda.to_device(bias), chosen,
     )  # fmt: skip
     expected = kernels.attend(q, k, v, kernels.buckets(counts), heads, bias, chosen)
@@ -368,7 +369,8 @@ def test_a_hook_is_shown_what_it_is_on_the_cpu(cupy, dtype, close):
     pack, device = pack_of(np.arange(5, 28), lengths), find_device("cuda", dtype)
     gpu, cpu = [], []
     hidden_states(
-        pack_to_device(pack, device), parameters_to_device(parameters, device), config, device.kernels,
+        pack_to_device(pack, device), parameters_to_device(parameters, device),
+        config, device.kernels,
         ForGradients(lambda name, array: gpu.append((name, device.to_host(array)))),
     )  # fmt: skip
     keep = ForGradients(lambda name, array: cpu.append((name, array.copy())))

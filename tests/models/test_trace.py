@@ -50,7 +50,8 @@ def test_every_array_has_the_shape_that_was_said(name):
 def test_all_steps_are_shown_in_their_order(model):
     trace = model.trace("the cat")
     assert list(trace)[:11] == [
-        "embeddings.word_embeddings", "embeddings.output", "layer.0.query", "layer.0.key", "layer.0.value",
+        "embeddings.word_embeddings", "embeddings.output",
+        "layer.0.query", "layer.0.key", "layer.0.value",
         "layer.0.attention", "layer.0.context", "layer.0.attention_output", "layer.0.intermediate",
         "layer.0.output", "layer.1.query",
     ]  # fmt: skip
@@ -134,7 +135,10 @@ def test_each_step_follows_from_those_before_it_by_the_textbook(model):
         np.testing.assert_allclose(steps[name], expected, rtol=0, atol=2e-5, err_msg=name)
 
     same("embeddings.word_embeddings", parameters.word_embeddings[trace.tokens.ids])
-    placed = steps["embeddings.word_embeddings"] + parameters.types_and_positions[0, : len(trace.tokens.ids)]
+    placed = (
+        steps["embeddings.word_embeddings"]
+        + parameters.types_and_positions[0, : len(trace.tokens.ids)]
+    )
     same("embeddings.output", normalised(placed, *parameters[2:4], epsilon))
     hidden = steps["embeddings.output"]
     for number, layer in enumerate(parameters.layers):

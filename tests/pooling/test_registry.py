@@ -16,7 +16,7 @@ from minibert.checkpoint.repository import HubOptions
 from minibert.common.json_files import required_count
 from minibert.explain.attribution import NoSumError
 from minibert.pooling.modes import POOLINGS, PoolingMode, linear_factors
-from minibert.pooling.module import Module, NotLinearError, check_width
+from minibert.pooling.module import Module, NotLinearError, check_dimension
 from minibert.pooling.registry import MODULES
 
 # Powers of two: products with them are exact.
@@ -54,7 +54,7 @@ class Scaling(NamedTuple):
 
 
 def load_scale(module, tensors, width):
-    check_width(module.path, "dimension", module.dimension, width)
+    check_dimension(module.path, "dimension", module.dimension, width)
     return Scaling(tensors.take("factors", width), module.bends), width
 
 
