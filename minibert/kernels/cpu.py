@@ -78,12 +78,12 @@ def floats(numbers: IntArray | Array) -> Array:
 def linear(x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = None) -> Array:
     """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F).
 
-    `weight` may also be cut into pieces, see `product_of_pieces`. `epilogue` adds the bias to some rows
-    of the result at a time and goes on, while they are in the cache.
+    `weight` may also lie in blocks, see `product_of_blocks`. `epilogue` adds the bias to some rows
+    of the result at a time, and works on them while they are in the cache.
     """
     part: Array | None = None
     if weight.ndim > 2:
-        product = product_of_pieces(x, weight)
+        product = product_of_blocks(x, weight)
     else:
         # A BLAS adds hundreds of products one after another, and each addition rounds. Shorter
         # chains, summed after, bring the result nearer to float64's.
@@ -103,16 +103,16 @@ def linear(x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = Non
     return product
 
 
-def product_of_pieces(x: Array, pieces: Array) -> Array:
+def product_of_blocks(x: Array, blocks: Array) -> Array:
     """x @ weight, (D, F) in blocks: (N, D), (parts, ..., D/parts, F/tiles) -> (N, F).
 
-    The axes between are the pieces of F, side by side. bert/tensor_parallel.py cuts
-    them, and says why.
+    The axes between are the blocks of F, side by side. bert/tensor_parallel.py makes them, and
+    says why.
     """
-    parts, inner = len(pieces), pieces.shape[-2]
+    parts, inner = len(blocks), blocks.shape[-2]
     x_parts = x.reshape(len(x), parts, inner).swapaxes(0, 1)  # (parts, N, D/parts)
-    between = (1,) * (pieces.ndim - 3)
-    products = np.matmul(x_parts.reshape(parts, *between, len(x), inner), pieces)
+    between = (1,) * (blocks.ndim - 3)
+    products = np.matmul(x_parts.reshape(parts, *between, len(x), inner), blocks)
     summed = products[0] if parts == 1 else np.add.reduce(products, axis=0)  # (..., N, F/tiles)
     product: Array = np.moveaxis(summed, -2, 0).reshape(len(x), -1)
     return product

@@ -221,7 +221,8 @@ def split_heads(x: Array, bucket: Bucket, heads: int) -> Array:
     split: Array = cp.empty((texts, heads, bucket.longest, head_dim), dtype=x.dtype)
     launch(
         "split_heads", x, texts * bucket.longest, (BLOCK,), stride(x),
-        bucket.starts, bucket.lengths, split, np.int32(heads), np.int32(bucket.longest), np.int32(head_dim),
+        bucket.starts, bucket.lengths, split,
+        np.int32(heads), np.int32(bucket.longest), np.int32(head_dim),
     )  # fmt: skip
     return split
 

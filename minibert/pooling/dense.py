@@ -68,11 +68,11 @@ class Projection(NamedTuple):
             projected += rows if self.residual is None else rows @ self.residual
         return projected
 
-    def split(self, parts: Array, share: Array) -> Array:
-        """Project each part, with its share of the bias: (T, D) -> (T, E)."""
+    def split(self, parts: Array, portion: Array) -> Array:
+        """Project each part, with its portion of the bias: (T, D) -> (T, E)."""
         if self.activation != "linear":
             raise NotLinearError(self.activation)
-        projected: Array = parts @ self.weight + share * self.bias
+        projected: Array = parts @ self.weight + portion * self.bias
         if self.has_residual:
             projected += parts if self.residual is None else parts @ self.residual
         return projected

@@ -44,13 +44,13 @@ class RowNorm(NamedTuple):
         kernels.layer_norm_(rows, self.weight, self.bias, EPSILON)
         return rows
 
-    def split(self, parts: Array, share: Array) -> Array:
+    def split(self, parts: Array, portion: Array) -> Array:
         """Normalise parts by the mean and the variance of their sum: (T, D) -> (T, D)."""
         total = parts.sum(axis=0)
         centred = parts - parts.mean(axis=1, keepdims=True)
         deviation = np.sqrt(total.var() + EPSILON)
         scaled: Array = centred / deviation * self.weight
-        return scaled + share * self.bias
+        return scaled + portion * self.bias
 
 
 def load_layer_norm(module: LayerNorm, tensors: Tensors, dimension: int) -> tuple[RowNorm, int]:

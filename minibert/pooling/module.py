@@ -37,10 +37,10 @@ class RowModule(Protocol):
         """Rows (R, D) -> rows (R, E); the rows given may be overwritten."""
         ...
 
-    def split(self, parts: Array, share: Array) -> Array:
+    def split(self, parts: Array, portion: Array) -> Array:
         """Carry the parts of one row through, so that they sum to its result: (T, D) -> (T, E).
 
-        `share` (T, 1), of the sum 1, is what each part gets of a bias, which belongs to none.
+        `portion` (T, 1), of the sum 1, is what each part gets of a bias, which belongs to none.
 
         Raises NotLinearError where the result is no such sum.
         """

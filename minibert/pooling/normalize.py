@@ -24,7 +24,7 @@ class Normalize(NamedTuple):
         kernels.normalize_(rows)
         return rows
 
-    def split(self, parts: Array, share: Array) -> Array:
+    def split(self, parts: Array, portion: Array) -> Array:
         """Divide the parts by the length of their sum: (T, D) -> (T, D)."""
         return normalized(parts)
 

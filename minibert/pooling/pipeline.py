@@ -77,10 +77,10 @@ class Pipeline(NamedTuple):
         modes = self.pooling.pooling_mode
         factor = factors(modes, states, self.skipped(prompt_length), cpu)
         parts: Array = np.tile(states, len(modes)) * factor  # (T, E * modes)
-        # Each token gets this share of what is added to the vector as a whole: (T, 1), the sum 1.
-        share = factor.sum(axis=1, keepdims=True) / factor.sum()
+        # Of a bias, each token gets this portion: (T, 1), which sum to 1.
+        portion = factor.sum(axis=1, keepdims=True) / factor.sum()
         for step in self.after:
-            parts = step.module.split(parts, share)
+            parts = step.module.split(parts, portion)
         return parts
 
     def to_device(self, to_device: Callable[[Any], Any]) -> Pipeline:
@@ -104,8 +104,8 @@ def in_turn(steps: tuple[Step, ...], rows: Array, kernels: Kernels, hook: Hook |
 def load_pipeline(path: Path, modules: Sequence[ModuleSettings], hidden_size: int) -> Pipeline:
     """Read the tensors of a model's modules, by their settings; `path` is the model's folder.
 
-    Raises CheckpointError for modules in an order that makes no vectors, for a dimension that does not
-    fit what comes before, and for tensors that are missing or too many.
+    Raises CheckpointError for modules in an order that makes no vectors, for a dimension that does
+    not fit the module before, and for tensors that are missing or too many.
     """
     check_order(path, modules)
     before: list[Step] = []
@@ -154,7 +154,7 @@ def check_order(path: Path, modules: Sequence[ModuleSettings]) -> None:
 
 
 def load_module(row: Module, settings: Any, dimension: int) -> tuple[RowModule, int]:
-    """Load what computes a module on rows of a dimension: -> it, and the dimension of its results."""
+    """Load a module for rows of a dimension: -> the module, and the dimension of its results."""
     assert row.load is not None
     if not row.has_weights:
         return row.load(settings, None, dimension)
