@@ -209,14 +209,14 @@ MUTANTS = [
            LAYER_NORM_MODULE + "a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector"),
     Mutant("pooling/layer_norm.py", "total.var()", "parts.var()",
            LAYER_NORM_MODULE + "a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector"),
-    Mutant("pooling/layer_norm.py", "scaled + share * self.bias", "scaled + self.bias",
+    Mutant("pooling/layer_norm.py", "scaled + portion * self.bias", "scaled + self.bias",
            EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[None-dot]"),
     Mutant("pooling/pipeline.py", "factor.sum(axis=1, keepdims=True) / factor.sum()",
            "np.full((len(parts), 1), 1 / len(parts))",
            EXPLAIN + "a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias"
            "[weightedmean-True]"),
-    Mutant("pooling/dense.py", "parts @ self.weight + share",
-           "parts @ self.weight + 0 * share",
+    Mutant("pooling/dense.py", "parts @ self.weight + portion",
+           "parts @ self.weight + 0 * portion",
            EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[None-cosine]"),
     Mutant("pooling/dense.py", "parts if self.residual is None else", "parts if True else",
            EXPLAIN + "a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias"

@@ -168,7 +168,7 @@ def test_a_tensor_from_outside_is_one_row(folder, edit, monkeypatch):
     expected = vector(folder)
     rows = {
         "norm_weight": Row("norm_weight", {"embeddings.gain": "E"}, AboveOne()),
-        "words": Row("words", {"embeddings.letters": "E V"}, TRANSPOSED),
+        "word_embeddings": Row("word_embeddings", {"embeddings.letters": "E V"}, TRANSPOSED),
     }
     layout = replace(
         layouts.BERT, model=tuple(rows.get(row.field, row) for row in layouts.BERT.model)

@@ -39,7 +39,7 @@ def test_a_row_of_zeros_is_near_to_nothing_and_one_without_a_piece_has_a_number(
     table = np.array(model.checkpoint.parameters.word_embeddings)
     table[3] = 0
     table = np.concatenate([table, [[50.0] * 20]]).astype(np.float32)
-    held = model.checkpoint.parameters._replace(words=table)
+    held = model.checkpoint.parameters._replace(word_embeddings=table)
     model.checkpoint = dataclasses.replace(model.checkpoint, parameters=held)
     found = nearest_words(model, [[1.0] * 20], 500)[0]
     assert found[0] == f"#{len(table) - 1}"

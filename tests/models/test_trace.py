@@ -279,7 +279,7 @@ def test_whoever_watches_is_shown_the_arrays_themselves(model):
     hidden_states(*arguments)
     norm = ["linear", "add_and_normalise_"]
     a_layer = ["linear", "attend", *norm, "linear", "gelu_", *norm]
-    assert called == ["runs", "layer_norm_", *a_layer * LAYERS, "floats"]
+    assert called == ["buckets", "layer_norm_", *a_layer * LAYERS, "floats"]
     assert watched == called[1:]  # who watches costs no other step
 
 
