@@ -30,7 +30,7 @@ from minibert.bert.tensor_parallel import (
 )
 from minibert.kernels import cores
 from minibert.kernels import cpu as kernels
-from minibert.kernels.cores import CORES
+from minibert.kernels.cores import Cores
 from minibert.kernels.segments import firsts
 
 BERT = FAMILIES["bert"]
@@ -64,20 +64,14 @@ def parameters():
 
 
 @pytest.fixture
-def many_cores(monkeypatch):
-    """A machine with 12 free cores."""
-    monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(12))
-
-
-@pytest.fixture
 def small_products(monkeypatch):
     """A BLAS with kernels for small products; none is needed for the numbers."""
     monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: True)
 
 
 def in_ranks(parameters):
-    """Parameters that any pack may split among threads, however small it is."""
-    return TensorParallel(parameters, CONFIG, BERT, min_rank_work=1)
+    """Parameters that any pack may split among 12 threads, however small it is."""
+    return TensorParallel(parameters, CONFIG, BERT, min_rank_work=1, cores=Cores(12))
 
 
 def pack_of(*lengths):
@@ -91,7 +85,7 @@ def pack_of(*lengths):
 @pytest.mark.parametrize("may_tile", [False, True])
 @pytest.mark.parametrize("pooled_tokens", [None, firsts])
 def test_shards_make_what_the_whole_makes(
-    parameters, many_cores, small_products, lengths, threads, may_tile, pooled_tokens
+    parameters, small_products, lengths, threads, may_tile, pooled_tokens
 ):
     pack = pack_of(*lengths)
     query_rows = None if pooled_tokens is None else pooled_tokens(pack.lengths)
@@ -102,7 +96,7 @@ def test_shards_make_what_the_whole_makes(
 
 
 def test_a_pack_is_shared_by_as_many_threads_as_its_heads_and_feed_forward_allow(
-    parameters, many_cores, monkeypatch
+    parameters, monkeypatch
 ):
     counts = []
     monkeypatch.setattr(
@@ -118,23 +112,23 @@ def test_a_pack_is_shared_by_as_many_threads_as_its_heads_and_feed_forward_allow
     assert counts[6:] == [2]
 
 
-def test_only_free_cores_are_taken_and_given_back(parameters, many_cores, monkeypatch):
+def test_only_free_cores_are_taken_and_given_back(parameters, monkeypatch):
     counts = []
     monkeypatch.setattr(
         tensor_parallel, "run_ranks", lambda forward, shards: counts.append(len(shards))
     )
     model = in_ranks(parameters)
-    with CORES.further(20) as taken:
+    with model.cores.further(20) as taken:
         assert taken == 12
-        with CORES.further(1) as none:
+        with model.cores.further(1) as none:
             assert none == 0
         whole = model.compute(pack_of(9), kernels, None, 6, False)
         assert whole.shape == (9, 24)
         assert counts == []
-    with CORES.further(9):
+    with model.cores.further(9):
         model.compute(pack_of(9), kernels, None, 6, False)
     assert counts == [3]  # three were free, and four threads cannot share six heads
-    with CORES.further(20) as taken:
+    with model.cores.further(20) as taken:
         assert taken == 12
 
 
@@ -170,7 +164,7 @@ def test_views_for_threads_copy_no_weight(parameters):
         assert np.shares_memory(getattr(part, name), getattr(layer, name)), name
 
 
-def test_threads_are_as_silent_about_large_numbers_as_the_caller(parameters, many_cores):
+def test_threads_are_as_silent_about_large_numbers_as_the_caller(parameters):
     large = parameters._replace(word_embeddings=parameters.word_embeddings * np.float32(1e38))
     with np.errstate(over="ignore", invalid="ignore"):
         found = in_ranks(large).compute(pack_of(9), kernels, None, 3, False)
@@ -245,8 +239,9 @@ def test_who_forbids_tiles_gets_none_and_nor_does_another_blas(minilm_folder, mo
 
 def test_threads_that_come_at_once_make_the_tiles_once(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
-    monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(8))
     model = SentenceTransformer(minilm_folder)
+    scheduler = model.transformer.scheduler
+    scheduler.device = replace(scheduler.device, active=Cores(8).pack)
     threads = [threading.Thread(target=model.encode, args=("a short text",)) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -333,7 +328,7 @@ def test_every_path_gives_the_same_vector(minilm, words, others, threads, tiles,
     text, scheduler = " ".join(words), minilm.transformer.scheduler
     expected = minilm.encode([text, *others])[0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CORES, "_free", threading.BoundedSemaphore(12))
+        patch.setattr(scheduler.tensor_parallel, "cores", Cores(12))
         patch.setattr(scheduler.tensor_parallel, "min_rank_work", 1)
         patch.setattr(tensor_parallel, "has_small_products", lambda: tiles)
         patch.setattr(scheduler, "threads", threads)
@@ -430,8 +425,9 @@ def test_a_quick_thread_overwrites_no_rows_that_another_still_reads():
     assert found == [1.0, 10.0, 100.0]
 
 
-def test_a_model_of_odd_sizes_is_not_split(many_cores, small_products):
+def test_a_model_of_odd_sizes_is_not_split(small_products):
     model = SentenceTransformer(GOLDEN / "gelu")  # five heads, 37 wide
     model.transformer.scheduler.tensor_parallel.min_rank_work = 1
+    model.transformer.scheduler.tensor_parallel.cores = Cores(12)
     together = model.encode(["the cat sat", "a dog"])
     np.testing.assert_allclose(model.encode("the cat sat"), together[0], rtol=0, atol=1e-5)

@@ -171,7 +171,7 @@ def test_fewer_than_k_are_all_and_said_once(model, plain, caplog):
 
 
 def test_more_threads_than_cores_are_no_error_and_none_are(model, plain, monkeypatch):
-    monkeypatch.setattr(cores, "TOLD", [])
+    monkeypatch.setattr(cores.CORES, "has_warned", False)
     expected = Index(plain, model).search(["a dog"], 3)
     assert Index(plain, model, threads=1000).search(["a dog"], 3) == expected
     for threads in (0, -1, True, 2.0):
