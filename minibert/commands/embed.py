@@ -95,8 +95,9 @@ def batches(
     documents: Iterator[Document],
     options: argparse.Namespace,
     advance: Callable[[int], object],
+    chunk_texts: int = CHUNK_TEXTS,
 ) -> Iterator[Batch]:
-    """Documents -> their vectors, CHUNK_TEXTS at a time, after a batch without texts."""
+    """Documents -> their vectors, `chunk_texts` at a time, after a batch without texts."""
     chunk: list[Document] = []  # the first has no text, but says how wide a vector is
     while True:
         texts = [document.text for document in chunk]
@@ -114,6 +115,6 @@ def batches(
             [document.id for document in chunk],
         )
         advance(len(chunk))
-        chunk = list(islice(documents, CHUNK_TEXTS))
+        chunk = list(islice(documents, chunk_texts))
         if not chunk:
             return

@@ -24,7 +24,7 @@ from minibert.kernels.devices import Device, find_device
 from minibert.models.job import EncodeJob
 from minibert.models.scheduler import Scheduler
 from minibert.tokens.load import load_tokenizer
-from minibert.tokens.texts import Text, text_windows, with_prompt
+from minibert.tokens.texts import WINDOW_TEXTS, Text, text_windows, with_prompt
 from minibert.tokens.truncation import Cut
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class Transformer:
         )
         self.has_token_types = family.has_token_types
         self.loaded_max_seq_length = self.max_seq_length  # before a program changes it
+        self.window_texts = WINDOW_TEXTS  # that are tokenised and packed at a time
         self.scheduler = self._scheduler_on(found, count, reproducible, short_inputs)
 
     def _scheduler_on(
@@ -162,6 +163,7 @@ class Transformer:
         """
         found = find_device(device, dtype or self.dtype)
         check_device(self.config, found.name)
+        self.window_texts = WINDOW_TEXTS  # that are tokenised and packed at a time
         self.scheduler = self._scheduler_on(
             found, self.threads, self.reproducible, self.short_inputs
         )
@@ -183,7 +185,7 @@ class Transformer:
 
         Raises ValueError for texts longer than the positions, and for on_long="error".
         """
-        for window in text_windows(texts, len(job.prompt)):
+        for window in text_windows(texts, len(job.prompt), self.window_texts):
             rows = self.words.rows(with_prompt(job.prompt, texts[window]), job.max_tokens)
             if job.on_long == "error":
                 rows.cut.report(len(texts), job.max_tokens, job.on_long)

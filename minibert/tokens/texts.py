@@ -194,12 +194,20 @@ def characters_of(text: Text) -> int:
     return len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
 
 
-def text_windows(texts: Sequence[Text], prompt_length: int = 0) -> Iterator[slice]:
-    """Cut a list into stretches of some thousand texts, so that memory does not grow with it."""
+def text_windows(
+    texts: Sequence[Text],
+    prompt_length: int = 0,
+    max_texts: int = WINDOW_TEXTS,
+    max_characters: int = WINDOW_CHARACTERS,
+) -> Iterator[slice]:
+    """Split a list into stretches of some thousand texts, so that memory does not grow with it.
+
+    A text of more than `max_characters`, its prompt included, is a stretch of its own.
+    """
     start, characters = 0, 0
     for end, text in enumerate(texts):
         more = prompt_length + characters_of(text)
-        full = end - start == WINDOW_TEXTS or characters + more > WINDOW_CHARACTERS
+        full = end - start == max_texts or characters + more > max_characters
         if full and end > start:
             yield slice(start, end)
             start, characters = end, 0

@@ -161,7 +161,7 @@ def test_offline_and_not_cached_says_what_to_do(cache):
 
 
 def test_offline_mode_makes_no_network_call(cache, monkeypatch, no_network):
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "is_offline_mode", lambda: True)
     with pytest.raises(ModelUnavailableError, match="someone/missing"):
         find_model("someone/missing")
 
