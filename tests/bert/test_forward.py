@@ -45,11 +45,11 @@ def test_a_head_that_reads_one_token_is_given_no_other(model):
 
 
 def test_blocks_of_rows_change_no_state(model):
-    texts = ["the dog barks at the cat", "a dog", "the dog barks and barks"] * 150
+    texts = [" ".join(["the dog barks at the cat and"] * (1 + n % 5)) for n in range(300)]
     pack = pack_of(model, texts)
-    assert pack.ids.size * 20 > kernels.BLOCK_FLOATS  # several blocks; each text alone is one
+    assert pack.ids.size * 20 > 1.5 * kernels.BLOCK_FLOATS  # of a text alone there is one block
     arguments = model.transformer.parameters, model.config, kernels
     whole = split_rows(hidden_states(pack, *arguments), pack.lengths)
-    for text, states in list(zip(pack.order, whole, strict=True))[::50]:
+    for text, states in list(zip(pack.order, whole, strict=True))[::30]:
         alone = hidden_states(pack_of(model, [texts[text]]), *arguments)
         np.testing.assert_allclose(states, alone, rtol=0, atol=1e-5)
