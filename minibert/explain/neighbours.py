@@ -35,7 +35,7 @@ class HasTokenizer(Protocol):
     """A model's transformer, as far as its pieces are asked for."""
 
     @property
-    def words(self) -> TextTokenizer: ...
+    def text_tokenizer(self) -> TextTokenizer: ...
 
 
 def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[list[str]]:
@@ -64,5 +64,5 @@ def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[l
             lengths = np.sqrt(np.vecdot(rows, rows))
             cosines = wanted @ rows.T / np.maximum(lengths, NORM_FLOOR)  # (T, rows)
             best.offer(cosines, np.arange(start, start + len(rows)))
-    name = model.transformer.words.backend.id_to_token
+    name = model.transformer.text_tokenizer.backend.id_to_token
     return [[name(id) or f"#{id}" for id in row] for row in best.ranking()[0].tolist()]

@@ -130,13 +130,13 @@ def features(
     order = np.argsort([-characters_of(text) for text in texts])
     size = job.batch_size or BATCH_SIZE
     for batch in (order[start : start + size] for start in range(0, len(order), size)):
-        rows = transformer.words.rows(
+        rows = transformer.text_tokenizer.rows(
             with_prompt(job.prompt, [texts[number] for number in batch]), job.max_tokens
         )
         if job.on_long == "error":
             rows.cut.report(len(texts), job.max_tokens, job.on_long)
         cut += rows.cut
-        arrays = pad_rows(rows, transformer.words)
+        arrays = pad_rows(rows, transformer.text_tokenizer)
         packs = transformer.packs(rows.ids, rows.types, job)
         for pack, (states, pooled) in transformer.scheduler.run(
             packs, head.states_and_vectors, is_all=job.is_all(len(batch))
@@ -172,7 +172,9 @@ def windows_of(text: Text, job: EncodeJob, transformer: Transformer) -> list[Pac
     if not isinstance(text, str):
         raise ValueError('on_long="window" is for single texts, not for pairs.')
     assert job.max_tokens is not None  # without one, no text is above it
-    rows = transformer.words.stretches(text, job.prompt, job.max_tokens, job.max_tokens // OVERLAP)
+    rows = transformer.text_tokenizer.stretches(
+        text, job.prompt, job.max_tokens, job.max_tokens // OVERLAP
+    )
     return transformer.packs(rows, None, job)
 
 

@@ -99,14 +99,14 @@ class BertForMaskedLM:
         """
         check_given_counts(top_k=top_k)
         texts = check_texts(list_of(inputs, "fill_mask()"))
-        words = self.transformer.words
-        mask = words.backend.token_to_id(words.special_tokens.get("mask_token", ""))
+        tokenizer = self.transformer.text_tokenizer
+        mask = tokenizer.backend.token_to_id(tokenizer.special_tokens.get("mask_token", ""))
         limit = self.transformer.limit()
-        rows = words.rows(texts, limit)
+        rows = tokenizer.rows(texts, limit)
         rows.cut.report(len(texts), limit, "warn")
         for number, ids in enumerate(rows.ids):
             if mask is None or mask not in ids:
-                token = words.special_tokens.get("mask_token")
+                token = tokenizer.special_tokens.get("mask_token")
                 raise ValueError(
                     f"Text {number} of {len(texts)} has no {token} within {limit} tokens."
                 )
@@ -153,7 +153,7 @@ class BertForMaskedLM:
             guesses.append([])
             for token, score in zip(tokens.tolist(), row.tolist(), strict=True):
                 filled = np.where(np.arange(len(ids)) == place, token, ids)
-                filled = filled[filled != self.transformer.words.pad_id]
+                filled = filled[filled != self.transformer.text_tokenizer.pad_id]
                 guesses[-1].append(
                     {
                         "score": score,
@@ -167,7 +167,7 @@ class BertForMaskedLM:
 
     def _ids_of(self, targets: str | Sequence[str]) -> Any:
         """The ids of the only words to consider, each once."""
-        backend, ids = self.transformer.words.backend, set()
+        backend, ids = self.transformer.text_tokenizer.backend, set()
         # In whatever order they come: so a set will do.
         given = list(targets) if isinstance(targets, set | frozenset) else targets
         for target in single_texts(given, "targets"):

@@ -297,9 +297,9 @@ class SentenceTransformer(Model):
         A text's own tokens are text[start:end] for their offsets; `cut` is how many fall off the
         end. No prompt is added. A str gives one, a list a list.
         """
-        words, limit = self.transformer.words, self.transformer.limit()
+        tokenizer, limit = self.transformer.text_tokenizer, self.transformer.limit()
         texts = check_texts(list_of(inputs, "tokens()"))
-        found: list[Tokens] = [words.tokens(text, limit) for text in texts]
+        found: list[Tokens] = [tokenizer.tokens(text, limit) for text in texts]
         return found[0] if is_one(inputs) else found
 
     def preprocess(
@@ -315,10 +315,10 @@ class SentenceTransformer(Model):
         texts = check_texts(list_of(inputs, "preprocess()"))
         if not texts:
             return {}
-        words, limit = self.transformer.words, self.transformer.limit(task)
-        rows = words.rows(with_prompt(prompt or "", texts), limit)
+        tokenizer, limit = self.transformer.text_tokenizer, self.transformer.limit(task)
+        rows = tokenizer.rows(with_prompt(prompt or "", texts), limit)
         rows.cut.report(len(texts), limit, self.on_long)
-        features = {**pad_rows(rows, words), "modality": "text"}
+        features = {**pad_rows(rows, tokenizer), "modality": "text"}
         of_prompt = {"prompt_length": self.transformer.prompt_tokens(prompt)} if prompt else {}
         return features | of_prompt
 

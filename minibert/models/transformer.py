@@ -73,7 +73,7 @@ class Transformer:
         check_device(self.config, found.name)
         self.most_tokens = most_tokens(self.config)
         family = FAMILIES[self.config.model_type]
-        self.words = load_tokenizer(
+        self.text_tokenizer = load_tokenizer(
             settings.path,
             vocab_size=self.config.vocab_size,
             most_tokens=self.most_tokens,
@@ -133,7 +133,7 @@ class Transformer:
     @property
     def max_seq_length(self) -> int:
         """The most tokens of a text, special ones among them; the rest is cut."""
-        return self.words.max_length
+        return self.text_tokenizer.max_length
 
     @max_seq_length.setter
     def max_seq_length(self, length: int) -> None:
@@ -143,7 +143,7 @@ class Transformer:
             raise ValueError(
                 f"max_seq_length is {length}; this model has {self.most_tokens} positions."
             )
-        self.words.max_length = int(length)
+        self.text_tokenizer.max_length = int(length)
 
     def limit(self, task: str | None = None) -> int | None:
         """The most tokens of a text: a folder may set it for queries and documents; None cuts none.
@@ -175,8 +175,8 @@ class Transformer:
         """
         if not prompt:
             return 0
-        ids = self.words.rows([prompt], self.limit()).ids[0]
-        return len(ids) - (len(ids) > 0 and int(ids[-1]) in self.words.special_ids)
+        ids = self.text_tokenizer.rows([prompt], self.limit()).ids[0]
+        return len(ids) - (len(ids) > 0 and int(ids[-1]) in self.text_tokenizer.special_ids)
 
     def batches(self, texts: Sequence[Text], job: EncodeJob) -> Iterator[Batch]:
         """Tokenise texts and pack them, some thousand at a time.
@@ -184,7 +184,7 @@ class Transformer:
         Raises ValueError for texts longer than the positions, and for on_long="error".
         """
         for window in text_windows(texts, len(job.prompt)):
-            rows = self.words.rows(with_prompt(job.prompt, texts[window]), job.max_tokens)
+            rows = self.text_tokenizer.rows(with_prompt(job.prompt, texts[window]), job.max_tokens)
             if job.on_long == "error":
                 rows.cut.report(len(texts), job.max_tokens, job.on_long)
             is_left_out = np.array(rows.is_cut, dtype=bool) & (job.on_long == "window")
@@ -227,7 +227,7 @@ class Transformer:
         largest = max((int(row.max()) for row in ids), default=0)
         if largest >= self.config.vocab_size:
             raise ValueError(
-                f"A text holds {self.words.backend.id_to_token(largest)!r}, the token {largest}; "
+                f"A text holds {self.text_tokenizer.backend.id_to_token(largest)!r}, the token {largest}; "
                 f"this model has {self.config.vocab_size} word embeddings."
             )
         if types is not None and self.config.type_vocab_size < 2:
@@ -243,7 +243,7 @@ class Transformer:
         """The tokenizer under transformers' names."""
         from minibert.models.hf_tokenizer import Tokenizer
 
-        return Tokenizer(self.words)
+        return Tokenizer(self.text_tokenizer)
 
     @property
     def auto_model(self) -> BertModel:

@@ -71,7 +71,7 @@ def load_tokenizer(
     if do_lower_case:
         lower_case_first(backend)
     backend.encode_special_tokens = setting(path, settings, "split_special_tokens", bool, False)
-    check_size(folder, backend, largest_word(backend, content), special, vocab_size)
+    check_size(folder, backend, largest_id(backend, content), special, vocab_size)
     asked = None if "model_max_length" in (tokenizer_args or {}) else max_seq_length
     return TextTokenizer(
         backend,
@@ -120,7 +120,7 @@ def built(
     return backend
 
 
-def largest_word(backend: Tokenizer, content: dict[str, Any]) -> int:
+def largest_id(backend: Tokenizer, content: dict[str, Any]) -> int:
     """The largest id of a word, added ones apart: of tokenizer.json's content, if there is one.
 
     No text has an empty word, as a blank line of vocab.txt makes one. To have the words from the

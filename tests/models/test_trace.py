@@ -248,7 +248,7 @@ def test_a_text_above_the_positions_is_refused_as_encode_does(folder, edit):
     edit(folder / "sentence_bert_config.json", max_seq_length=None)
     edit(folder / "tokenizer_config.json", model_max_length=10**30)
     model = SentenceTransformer(folder)
-    model.transformer.words.max_length = 10**6
+    model.transformer.text_tokenizer.max_length = 10**6
     with pytest.raises(ValueError, match="A text has 72 tokens, and this model has 41 positions"):
         model.trace("the dog barks at the cat " * 10)["sentence_embedding"]
 
@@ -262,7 +262,7 @@ def test_a_pickled_model_traces_alike(model):
 def test_whoever_watches_is_shown_the_arrays_themselves(model):
     """No step copies an array that a trace keeps, and one that nobody watches copies none."""
     made, shown, called = [], {}, []
-    (pack,) = packs(model.transformer.words.rows([TEXT], 41).ids, 1024)
+    (pack,) = packs(model.transformer.text_tokenizer.rows([TEXT], 41).ids, 1024)
     arguments = pack, model.transformer.parameters, model.config, recording(made, called)
     hidden_states(*arguments, watch=lambda name, array: shown.setdefault(name, array))
     of_layers = {name: shown[name] for name in model.trace(TEXT) if name.startswith("layer.")}

@@ -160,7 +160,7 @@ def test_a_piece_that_is_none_is_refused(tmp_path, edit, piece):
     model = json.loads((folder / "tokenizer.json").read_text())["model"]
     model["vocab"][7] = piece
     edit(folder / "tokenizer.json", model=model)
-    with pytest.raises(CheckpointError, match=r"no list of \[piece, score\]"):
+    with pytest.raises(CheckpointError, match=r"no list of \[token, score\]"):
         SentenceTransformer(folder)
 
 
