@@ -9,7 +9,7 @@ from minibert.documents.sources import opened, shown
 
 __all__ = ["count_lines", "decoded", "lines_in", "lines_of"]
 
-PIECE = 1 << 20  # bytes
+CHUNK_BYTES = 1 << 20
 
 # How files begin that are often taken for UTF-8: what is said of them.
 BEGINNINGS = {
@@ -66,7 +66,7 @@ def count_lines(path: str) -> int:
     """Count the lines of a file, blank ones too, without reading them as text."""
     lines, last = 0, b"\n"
     with open(path, "rb") as file:
-        while piece := file.read(PIECE):
-            lines += piece.count(b"\n")
-            last = piece[-1:]
+        while chunk := file.read(CHUNK_BYTES):
+            lines += chunk.count(b"\n")
+            last = chunk[-1:]
     return lines + (last != b"\n")
