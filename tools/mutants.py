@@ -498,7 +498,7 @@ MUTANTS = [
     Mutant("models/bert_model.py", "positions_of(ids[index], self.config)[here] for index, here",
            "np.arange(len(here)) for index, here", HIDDEN + "[gelu-left]"),
     # words
-    Mutant("tokens/tokenizer.py", "limit - frame.size(len(pieces))", "limit",
+    Mutant("tokens/tokenizer.py", "limit - frame.size(len(parts))", "limit",
            "tokens/test_truncation.py::test_the_limit_counts_cls_and_sep_and_keeps_both"),
     Mutant("tokens/truncation.py", "[min(lengths[0], room)]", "[min(lengths[0], room - 1)]",
            "tokens/test_truncation.py::test_a_text_of_exactly_the_limit_is_not_cut"),

@@ -111,7 +111,7 @@ def explain_no_sum(
     score = METRICS[metric].all_pairs(*vectors).item()
     if options.json:
         texts = {
-            name: {"text": str(trace.text), "tokens": trace.tokens.pieces, "cut": trace.tokens.cut}
+            name: {"text": str(trace.text), "tokens": trace.tokens.tokens, "cut": trace.tokens.cut}
             for name, trace in seen.items()
         }
         print_json({"score": score, "metric": metric, **texts, "occlusion": plain(lost)})

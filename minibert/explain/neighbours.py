@@ -32,19 +32,19 @@ class HasCheckpoint(Protocol):
 
 
 class HasTokenizer(Protocol):
-    """A model's transformer, as far as its pieces are asked for."""
+    """A model's transformer, as far as its tokens are asked for."""
 
     @property
     def text_tokenizer(self) -> TextTokenizer: ...
 
 
 def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[list[str]]:
-    """The k pieces whose rows of the word table are nearest to each state: (T, D) -> T lists of k.
+    """The k tokens whose rows of the word table are nearest to each state: (T, D) -> T lists of k.
 
     Nearest is the highest cosine, best first; equal ones come by their ids. Nothing holds the
     deeper layers to the table that the model begins with, so of those it is a hint. (The "logit
     lens" of nostalgebraist, 2020, is such a look through the table that a language model ends
-    with.) A row without a piece is named by its number, as "#7".
+    with.) A row without a token is named by its number, as "#7".
 
     Raises ValueError for states of another width than hidden_size, for numbers that are none, and
     for a k below 1.

@@ -66,7 +66,7 @@ def traced(model: Traces, text: str, task: str) -> Trace:
 
 def words_of(text: str, tokens: Tokens) -> list[Word]:
     """The words of a text, and its special tokens each by itself, in order."""
-    numbers = tokens.words
+    numbers = tokens.word_ids
     starts = [
         place
         for place, number in enumerate(numbers)
@@ -76,7 +76,7 @@ def words_of(text: str, tokens: Tokens) -> list[Word]:
     for start, end in pairwise([*starts, len(numbers)]):
         is_special = numbers[start] is None
         first, last = tokens.offsets[start][0], tokens.offsets[end - 1][1]
-        spoken = tokens.pieces[start] if is_special else text[first:last]
+        spoken = tokens.tokens[start] if is_special else text[first:last]
         words.append(Word(spoken, slice(start, end), is_special))
     return words
 

@@ -1,4 +1,4 @@
-"""The tokenizer under transformers' names: texts -> padded ids, and pieces and ids into each other.
+"""The tokenizer under transformers' names: texts -> padded ids; tokens <-> ids.
 
 No model here, and no way to tokenise of its own: that is `tokens/`. Start at Tokenizer.
 """
@@ -29,7 +29,7 @@ __all__ = ["Tokenizer"]
 
 
 class Tokenizer:
-    """Texts -> padded ids, and pieces and ids into each other, under transformers' names.
+    """Texts -> padded ids, and tokens <-> ids, under transformers' names.
 
     `cls_token`, `cls_token_id` and so on are there for every special token of the folder.
     """
@@ -127,7 +127,7 @@ class Tokenizer:
         return ids
 
     def tokenize(self, text: str) -> list[str]:
-        """The pieces of a text, without special tokens."""
+        """Tokens of a text, without special tokens."""
         if not isinstance(text, str):
             raise no_list(text, "tokenize()", "a str")
         (encoding,) = encodings_of(
@@ -136,17 +136,17 @@ class Tokenizer:
         return list(encoding.tokens)
 
     def decode(self, token_ids: ArrayLike, skip_special_tokens: bool = False) -> str:
-        """The text of some ids, as near as pieces tell it."""
+        """The text of some ids, as near as tokens tell it."""
         ids = list_of_ids(token_ids)
         return self._tokenizer.backend.decode(ids, skip_special_tokens=skip_special_tokens)
 
     def convert_ids_to_tokens(self, ids: Any) -> Any:
-        """The piece of an id, or a list for a list; None where an id has no piece."""
-        pieces = [self._tokenizer.backend.id_to_token(id) for id in list_of_ids(ids)]
-        return pieces[0] if isinstance(ids, int | np.integer) else pieces
+        """Token of an id, or a list for a list; None where an id has no token."""
+        tokens = [self._tokenizer.backend.id_to_token(id) for id in list_of_ids(ids)]
+        return tokens[0] if isinstance(ids, int | np.integer) else tokens
 
     def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> Any:
-        """The id of a piece, or a list for a list; the unknown word's where there is none."""
+        """Id of a token, or a list for a list; the unknown word's where there is none."""
         backend, ids = self._tokenizer.backend, []
         for token in single_texts(tokens, "convert_tokens_to_ids()"):
             id = backend.token_to_id(token)
@@ -155,12 +155,12 @@ class Tokenizer:
         return ids[0] if isinstance(tokens, str) else ids
 
     def get_vocab(self) -> dict[str, int]:
-        """Every piece with its id, added ones among them."""
+        """Every token with its id, added ones among them."""
         return self._tokenizer.backend.get_vocab(with_added_tokens=True)
 
     @property
     def vocab_size(self) -> int:
-        """How many pieces there are, without added ones."""
+        """Number of tokens in the vocabulary, without added ones."""
         return self._tokenizer.backend.get_vocab_size(with_added_tokens=False)
 
     def __len__(self) -> int:

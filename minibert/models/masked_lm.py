@@ -89,11 +89,11 @@ class BertForMaskedLM:
     ) -> Any:
         """Guess the word behind each [MASK]: a text -> its `top_k` guesses, the likeliest first.
 
-        A guess is {"score": probability, "token": id, "token_str": piece, "sequence": the text with
+        A guess is {"score": probability, "token": id, "token_str": token, "sequence": the text with
         it}. A text with several masks gives a list of guesses for each, in whose sequences the
         others stay; a list of several texts gives a list, one of one what its text gives, like
         transformers' pipeline. `targets` are the only words to consider; of one that is not in the
-        vocabulary the first piece counts.
+        vocabulary the first token counts.
 
         Raises TypeError for what is no text, ValueError for a text without a mask.
         """

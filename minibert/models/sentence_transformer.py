@@ -292,7 +292,7 @@ class SentenceTransformer(Model):
         return Trace(self, job, text, keep)
 
     def tokens(self, inputs: str | Sequence[str]) -> Any:
-        """Show what the model sees of texts: of each, Tokens(ids, pieces, offsets, cut, words).
+        """Show what the model sees of texts: of each, Tokens(ids, tokens, offsets, cut, word_ids).
 
         A text's own tokens are text[start:end] for their offsets; `cut` is how many fall off the
         end. No prompt is added. A str gives one, a list a list.

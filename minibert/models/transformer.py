@@ -226,8 +226,9 @@ class Transformer:
             )
         largest = max((int(row.max()) for row in ids), default=0)
         if largest >= self.config.vocab_size:
+            token = self.text_tokenizer.backend.id_to_token(largest)
             raise ValueError(
-                f"A text holds {self.text_tokenizer.backend.id_to_token(largest)!r}, the token {largest}; "
+                f"A text holds {token!r}, the token {largest}; "
                 f"this model has {self.config.vocab_size} word embeddings."
             )
         if types is not None and self.config.type_vocab_size < 2:

@@ -34,8 +34,8 @@ def attention_svg(trace: Trace, layer: int, head: int | None = None, most: int =
     chosen = weights.mean(axis=0) if head is None else weights[head]
     which = f"mean of {heads} heads" if head is None else f"head {head}"
     labels = [
-        Label(piece, apart=word is None)
-        for piece, word in zip(trace.tokens.pieces, trace.tokens.words, strict=True)
+        Label(token, apart=word is None)
+        for token, word in zip(trace.tokens.tokens, trace.tokens.word_ids, strict=True)
     ]
     rows, columns = labels[:most], list(labels[:most])
     if len(labels) > most:

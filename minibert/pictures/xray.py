@@ -30,7 +30,7 @@ def xray(model: SentenceTransformer, text: Text, task: str) -> dict[str, Any]:
     T tokens, the first of the text, as many as ATTENTION_BYTES and MOST_TOKENS allow; L layers, H
     heads:
 
-    - tokens (T), special (T): the pieces, and which are special; left_out: how many follow
+    - tokens (T), special (T): the tokens, and which are special; left_out: how many follow
     - attention: base64 of (L, H, T, T) bytes, see as_bytes; with left_out, (L, H, T, T + 1), whose
       last column is what goes to the tokens left out
     - norms (L + 1, T): the length of each state, first that of the embeddings
@@ -50,8 +50,8 @@ def xray(model: SentenceTransformer, text: Text, task: str) -> dict[str, Any]:
     attention = [first_tokens(weights[f"layer.{n}.attention"], shown) for n in range(layers)]
     nearest = nearest_words(model, np.concatenate(states), NEAREST)
     return {
-        "tokens": trace.tokens.pieces[:shown],
-        "special": [word is None for word in trace.tokens.words[:shown]],
+        "tokens": trace.tokens.tokens[:shown],
+        "special": [word is None for word in trace.tokens.word_ids[:shown]],
         "left_out": len(trace.tokens.ids) - shown,
         "layers": layers,
         "heads": heads,

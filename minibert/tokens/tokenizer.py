@@ -37,16 +37,16 @@ class Tokens(NamedTuple):
     """What a model sees of a text, token by token, and how much it does not see."""
 
     ids: list[int]
-    pieces: list[str]
-    # Where each piece stands in the text: text[start:end]. A special token stands nowhere, (0, 0).
+    tokens: list[str]
+    # Where each token stands in the text: text[start:end]. A special token stands nowhere, (0, 0).
     offsets: list[tuple[int, int]]
     cut: int  # how many tokens of the text fall off the end
-    # Which word of the text a piece is of, counted from 0; of a pair's second text again from 0.
-    words: list[int | None]
+    # Which word of the text a token is of, counted from 0; of a pair's second text again from 0.
+    word_ids: list[int | None]
 
 
 class TextTokenizer:
-    """Turns texts into ids: for a BERT [CLS], the pieces of the text, [SEP]."""
+    """Turns texts into ids: for a BERT [CLS], the tokens of the text, [SEP]."""
 
     def __init__(
         self,
@@ -98,12 +98,12 @@ class TextTokenizer:
         has_types = "token_type_ids" in self.input_names and len(parts) > len(texts)
         rows, types, is_cut, cut = [], [], [], Cut()
         for text, head in zip(texts, heads, strict=True):
-            pieces = [next(encodings).ids for _ in head]
-            kept = self.kept(pieces, limit, frame)
+            ids = [next(encodings).ids for _ in head]
+            kept = self.kept(ids, limit, frame)
             rows.append(frame.row(kept))
             if has_types:
                 types.append(frame.types(kept))
-            lost = sum(map(len, pieces)) - sum(map(len, kept))
+            lost = sum(map(len, ids)) - sum(map(len, kept))
             is_cut.append(lost > 0)
             if lost:
                 whole = characters_of(text) == sum(map(len, head))
@@ -111,25 +111,23 @@ class TextTokenizer:
                 cut += Cut(1, length, in_tokens=whole)
         return Rows(rows, types if has_types else None, is_cut, cut)
 
-    def kept(self, pieces: list[Any], limit: int | None, frame: Frame) -> list[Any]:
-        """What is left of a text's pieces, or of a pair's, under a limit."""
-        if limit is None or limit < frame.size(len(pieces)):
-            return pieces
-        lengths = shares([len(part) for part in pieces], limit - frame.size(len(pieces)))
+    def kept(self, parts: list[Any], limit: int | None, frame: Frame) -> list[Any]:
+        """What is left of a text's tokens, or of a pair's, under a limit."""
+        if limit is None or limit < frame.size(len(parts)):
+            return parts
+        lengths = shares([len(part) for part in parts], limit - frame.size(len(parts)))
         if self.truncation_side == "left":
-            return [
-                part[len(part) - length :] for part, length in zip(pieces, lengths, strict=True)
-            ]
-        return [part[:length] for part, length in zip(pieces, lengths, strict=True)]
+            return [part[len(part) - length :] for part, length in zip(parts, lengths, strict=True)]
+        return [part[:length] for part, length in zip(parts, lengths, strict=True)]
 
     def tokens(self, text: Text, limit: int | None) -> Tokens:
         """The tokens of one text as the model sees them; every one of them is counted."""
         parts = [text] if isinstance(text, str) else list(text)
         encodings = encodings_of(self.backend.encode_batch, parts)
-        pieces: list[Any] = [
+        tokens: list[Any] = [
             list(zip(e.ids, e.tokens, e.offsets, e.word_ids, strict=True)) for e in encodings
         ]
-        kept = self.kept(pieces, limit, self.frame)
+        kept = self.kept(tokens, limit, self.frame)
         before, *behind = [
             [(id, self.backend.id_to_token(id), (0, 0), None) for id in special]
             for special in self.frame.around(len(parts))
@@ -137,8 +135,8 @@ class TextTokenizer:
         found: list[Any] = [*before]
         for part, special in zip(kept, behind, strict=True):
             found += [*part, *special]
-        ids, texts, offsets, words = ([token[field] for token in found] for field in range(4))
-        return Tokens(ids, texts, offsets, sum(map(len, pieces)) - sum(map(len, kept)), words)
+        ids, texts, offsets, word_ids = ([token[field] for token in found] for field in range(4))
+        return Tokens(ids, texts, offsets, sum(map(len, tokens)) - sum(map(len, kept)), word_ids)
 
     def stretches(self, text: str, prompt: str, limit: int, overlap: int) -> list[IntArray]:
         """A long text as rows of at most `limit` tokens that overlap, each with the prompt first.

@@ -63,7 +63,7 @@ def test_all_steps_are_shown_in_their_order(model):
 
 def test_nothing_is_computed_before_an_array_is_asked_for(model, passes):
     trace = model.trace(TEXT)
-    assert trace.tokens.pieces[:4] == ["[CLS]", "the", "cat", "##s"]
+    assert trace.tokens.tokens[:4] == ["[CLS]", "the", "cat", "##s"]
     assert (len(trace), len(list(trace)), len(repr(trace).splitlines())) == (28, 28, 28)
     assert trace.shapes["layer.1.attention"] == (5, 10, 10)
     assert "layer.1.attention" in trace
@@ -214,7 +214,7 @@ def test_a_task_stands_for_its_prompt_and_its_maximum_length(folder, edit):
 def test_of_a_pair_the_second_text_has_its_own_token_type(model):
     pair = ("the cat", "a dog")
     trace = model.trace(pair)
-    assert trace.tokens.pieces == ["[CLS]", "the", "cat", "[SEP]", "a", "dog", "[SEP]"]
+    assert trace.tokens.tokens == ["[CLS]", "the", "cat", "[SEP]", "a", "dog", "[SEP]"]
     vector = model.encode([pair])[0]
     np.testing.assert_allclose(trace["sentence_embedding"], vector, rtol=0, atol=1e-5)
 

@@ -17,7 +17,7 @@ def test_attention_is_that_of_the_layer_and_head(tiny, head):
     # Drawn in the tokens' own order.
     drawn = np.array([value for _, value, *_ in cells]).reshape(size, size)
     np.testing.assert_allclose(drawn, expected, atol=5e-4)
-    assert cells[1][0] == " × ".join(trace.tokens.pieces[:2])
+    assert cells[1][0] == " × ".join(trace.tokens.tokens[:2])
 
 
 def test_tokens_beyond_the_first_share_a_column_and_rows_still_sum_to_one(tiny):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizing import CLS, SEP, UNKNOWN, ids_of, minilm_tokenizer, pieces_of
+from tokenizing import CLS, SEP, UNKNOWN, ids_of, minilm_tokenizer, tokens_of
 
 from minibert.tokens.tokenizer import PICTURE, TextTokenizer
 
@@ -20,7 +20,7 @@ def test_the_ids_of_the_card_query_are_the_reference_s(tokenizer):
 
 
 @pytest.mark.parametrize(
-    ("text", "pieces"),
+    ("text", "tokens"),
     [
         ("HELLO", ["hello"]),
         ("ΟΔΟΣ", ["ο", "##δ", "##ο", "##σ"]),  # no final sigma
@@ -33,8 +33,8 @@ def test_the_ids_of_the_card_query_are_the_reference_s(tokenizer):
         ("Łódź", ["łodz"]),
     ],
 )
-def test_texts_split_as_the_reference_splits_them(tokenizer, text, pieces):
-    assert pieces_of(tokenizer, text) == pieces
+def test_texts_split_as_the_reference_splits_them(tokenizer, text, tokens):
+    assert tokens_of(tokenizer, text) == tokens
 
 
 def test_a_word_of_101_characters_is_unknown_and_one_of_100_is_not(tokenizer):
@@ -187,7 +187,7 @@ def test_texts_without_special_tokens(tokenizer):
 def test_tokens_show_what_the_model_sees_and_what_falls_off(tokenizer):
     text = "Café, unbelievably long"
     tokens = tokenizer.tokens(text, 6)
-    assert tokens.pieces == ["[CLS]", "cafe", ",", "un", "##bel", "[SEP]"]
+    assert tokens.tokens == ["[CLS]", "cafe", ",", "un", "##bel", "[SEP]"]
     assert tokens.ids == ids_of(tokenizer, text, 6)
     assert [text[start:end] for start, end in tokens.offsets] == ["", "Café", ",", "un", "bel", ""]
     assert tokens.cut == len(ids_of(tokenizer, text)) - 6
@@ -197,7 +197,7 @@ def test_tokens_show_what_the_model_sees_and_what_falls_off(tokenizer):
 
 def test_tokens_of_a_pair_have_offsets_into_each_text(tokenizer):
     tokens = tokenizer.tokens(("a bc", "dd"), None)
-    assert tokens.pieces == ["[CLS]", "a", "bc", "[SEP]", "dd", "[SEP]"]
+    assert tokens.tokens == ["[CLS]", "a", "bc", "[SEP]", "dd", "[SEP]"]
     assert tokens.offsets == [(0, 0), (0, 1), (2, 4), (0, 0), (0, 2), (0, 0)]
 
 
