@@ -40,7 +40,7 @@ class ExplainedText(NamedTuple):
     offsets: list[tuple[int, int]]  # where each stands in the text; a special token at (0, 0)
     words: list[Word]
     norms: Array  # (T,): the length of each token's state, as the pooling gets it
-    cut: int  # how many tokens fell off the end
+    truncated: int  # how many tokens fell off the end
 
     def place_of(self, word: Word) -> tuple[int, int]:
         """Where a word stands in the text: from, to."""
@@ -166,7 +166,7 @@ def explained(model: Splits, text: str, task: str) -> tuple[ExplainedText, Array
     seen = str(trace.text)
     tokens = trimmed(seen, trace.tokens)
     words, norms = words_of(seen, tokens), np.linalg.norm(states, axis=1)
-    found = ExplainedText(seen, tokens.tokens, tokens.offsets, words, norms, tokens.cut)
+    found = ExplainedText(seen, tokens.tokens, tokens.offsets, words, norms, tokens.truncated)
     return found, parts[:, : model.get_embedding_dimension()]
 
 
@@ -194,5 +194,5 @@ def plain(text: ExplainedText) -> dict[str, Any]:
             for word in text.words
         ],
         "norms": text.norms.tolist(),
-        "cut": text.cut,
+        "cut": text.truncated,
     }  # fmt: skip

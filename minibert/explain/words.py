@@ -55,11 +55,11 @@ def traced(model: Traces, text: str, task: str) -> Trace:
             f"The {task} is a {type(text).__name__} ({text!r:.40}); expected one text, a str."
         )
     trace = model.trace(text, keep="token_embeddings", task=task)
-    if trace.tokens.cut and model.on_long == "window":
+    if trace.tokens.truncated and model.on_long == "window":
         raise ValueError(
-            f"The {task} has {trace.tokens.cut} tokens above the maximum length, and this model "
-            "reads it in windows, where a word is in several or in none alone. Set its on_long to "
-            '"warn" or "ignore" for the score of the beginning.'
+            f"The {task} has {trace.tokens.truncated} tokens above the maximum length, and this "
+            "model reads it in windows, where a word is in several or in none alone. Set its "
+            'on_long to "warn" or "ignore" for the score of the beginning.'
         )
     return trace
 

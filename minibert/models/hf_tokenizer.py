@@ -102,8 +102,10 @@ class Tokenizer:
             seconds = [text_pair] if isinstance(text_pair, str) else listed(text_pair, "text_pair")
             texts = paired(texts, seconds)
         longest = max_length or self.model_max_length
-        cuts = truncation in (True, "longest_first")
-        rows = self._tokenizer.rows(texts, longest if cuts else None, special=add_special_tokens)
+        truncates = truncation in (True, "longest_first")
+        rows = self._tokenizer.rows(
+            texts, longest if truncates else None, special=add_special_tokens
+        )
         ragged = len({len(row) for row in rows.ids}) > 1
         if padding in (False, "do_not_pad") and ragged:
             if return_tensors == "np":

@@ -103,7 +103,7 @@ class BertForMaskedLM:
         mask = tokenizer.backend.token_to_id(tokenizer.special_tokens.get("mask_token", ""))
         limit = self.transformer.limit()
         rows = tokenizer.rows(texts, limit)
-        rows.cut.report(len(texts), limit, "warn")
+        rows.truncation.report(len(texts), limit, "warn")
         for number, ids in enumerate(rows.ids):
             if mask is None or mask not in ids:
                 token = tokenizer.special_tokens.get("mask_token")

@@ -50,7 +50,7 @@ class Trace(Mapping[str, Array]):
         self.tokens: Tokens = tokenizer.tokens(prompted, job.max_tokens)
         self._model, self._job = model, job
         self._rows = tokenizer.rows([prompted], job.max_tokens)
-        self._rows.cut.report(1, job.max_tokens, job.on_long)
+        self._rows.truncation.report(1, job.max_tokens, job.on_long)
         all_shapes = shapes_of(model, job, len(self.tokens.ids))
         self.shapes = {name: all_shapes[name] for name in all_shapes if fnmatchcase(name, keep)}
         if not self.shapes:

@@ -25,7 +25,7 @@ from minibert.models.job import EncodeJob
 from minibert.models.scheduler import Scheduler
 from minibert.tokens.load import load_tokenizer
 from minibert.tokens.texts import Text, text_windows, with_prompt
-from minibert.tokens.truncation import Cut
+from minibert.tokens.truncation import Truncation
 
 if TYPE_CHECKING:
     from minibert.models.bert_model import BertModel
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
     packs: list[Pack]  # their `order` is that of the whole list
     is_all: bool  # whether these packs are all there is to compute
     left_out: list[int]  # the numbers of texts above the maximum length, for on_long="window"
-    cut: Cut  # what the texts lost
+    truncation: Truncation  # what the texts lost
 
 
 class Transformer:
@@ -186,8 +186,8 @@ class Transformer:
         for window in text_windows(texts, len(job.prompt)):
             rows = self.text_tokenizer.rows(with_prompt(job.prompt, texts[window]), job.max_tokens)
             if job.on_long == "error":
-                rows.cut.report(len(texts), job.max_tokens, job.on_long)
-            is_left_out = np.array(rows.is_cut, dtype=bool) & (job.on_long == "window")
+                rows.truncation.report(len(texts), job.max_tokens, job.on_long)
+            is_left_out = np.array(rows.is_truncated, dtype=bool) & (job.on_long == "window")
             chosen = np.flatnonzero(~is_left_out)
             types = None if rows.types is None else [rows.types[index] for index in chosen]
             of_chosen = self.packs([rows.ids[index] for index in chosen], types, job)
@@ -195,7 +195,7 @@ class Transformer:
                 [pack._replace(order=window.start + chosen[pack.order]) for pack in of_chosen],
                 job.is_all(len(chosen)),
                 (window.start + np.flatnonzero(is_left_out)).tolist(),
-                rows.cut,
+                rows.truncation,
             )
 
     def packs(

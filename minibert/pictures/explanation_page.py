@@ -111,11 +111,11 @@ def shaded_text(name: str, text: ExplainedText, totals: Array, scale: float) -> 
         parts.append(word_button(order, word, total, scale))
     tail = text.text[at:]
     note = ""
-    if text.cut:
+    if text.truncated:
         more = f"… and {len(tail) - TAIL} characters more" if len(tail) > TAIL else ""
         note = (
-            f'<p class="hint">The model did not read the last {text.cut} tokens: <span class="cut" '
-            f'dir="auto">{escaped(tail[:TAIL], lines=True)}</span>{more}</p>'
+            f'<p class="hint">The model did not read the last {text.truncated} tokens: '
+            f'<span class="cut" dir="auto">{escaped(tail[:TAIL], lines=True)}</span>{more}</p>'
         )
     return (
         f'<div class="text"><h3>{name}</h3><p class="words" data-side="{name.lower()}" dir="auto">'

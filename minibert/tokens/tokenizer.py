@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from minibert.common.arrays import IntArray
 from minibert.tokens.special_tokens import Frame, encodings_of, frame_of
 from minibert.tokens.texts import Text, characters_of
-from minibert.tokens.truncation import Cut, shares
+from minibert.tokens.truncation import Truncation, shares
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -29,8 +29,8 @@ class Rows(NamedTuple):
 
     ids: list[IntArray]  # S of (T,)
     types: list[IntArray] | None  # the same: 0, and 1 for a pair's second text; None is all 0
-    is_cut: list[bool]  # which lost tokens
-    cut: Cut
+    is_truncated: list[bool]  # which lost tokens
+    truncation: Truncation
 
 
 class Tokens(NamedTuple):
@@ -40,7 +40,7 @@ class Tokens(NamedTuple):
     tokens: list[str]
     # Where each token stands in the text: text[start:end]. A special token stands nowhere, (0, 0).
     offsets: list[tuple[int, int]]
-    cut: int  # how many tokens of the text fall off the end
+    truncated: int  # how many tokens of the text fall off the end
     # Which word of the text a token is of, counted from 0; of a pair's second text again from 0.
     word_ids: list[int | None]
 
@@ -96,7 +96,7 @@ class TextTokenizer:
         parts = [part for head in heads for part in head]
         encodings = iter(encodings_of(self.backend.encode_batch_fast, parts))
         has_types = "token_type_ids" in self.input_names and len(parts) > len(texts)
-        rows, types, is_cut, cut = [], [], [], Cut()
+        rows, types, is_truncated, truncation = [], [], [], Truncation()
         for text, head in zip(texts, heads, strict=True):
             ids = [next(encodings).ids for _ in head]
             kept = self.kept(ids, limit, frame)
@@ -104,12 +104,12 @@ class TextTokenizer:
             if has_types:
                 types.append(frame.types(kept))
             lost = sum(map(len, ids)) - sum(map(len, kept))
-            is_cut.append(lost > 0)
+            is_truncated.append(lost > 0)
             if lost:
                 whole = characters_of(text) == sum(map(len, head))
                 length = len(rows[-1]) + lost if whole else characters_of(text)
-                cut += Cut(1, length, in_tokens=whole)
-        return Rows(rows, types if has_types else None, is_cut, cut)
+                truncation += Truncation(1, length, in_tokens=whole)
+        return Rows(rows, types if has_types else None, is_truncated, truncation)
 
     def kept(self, parts: list[Any], limit: int | None, frame: Frame) -> list[Any]:
         """What is left of a text's tokens, or of a pair's, under a limit."""

@@ -211,7 +211,7 @@ def test_a_long_text_is_explained_as_it_was_read_and_what_was_cut_is_said(caplog
     model = SentenceTransformer(GOLDEN / "gelu")
     with caplog.at_level(logging.WARNING):
         found = check_sum(model, "the cat", long)
-    assert (found.query.cut, found.document.cut) == (0, 31)
+    assert (found.query.truncated, found.document.truncated) == (0, 31)
     assert len(found.document_tokens) == 41
     assert "1 of 1 texts were longer than 41 tokens" in caplog.text
     model.on_long = "error"

@@ -201,7 +201,7 @@ def test_a_task_stands_for_its_prompt_and_its_maximum_length(folder, edit):
     query, document = (model.trace(text, task=task) for task in ("query", "document"))
     assert (query.text, len(query.tokens.ids), query.prompt_length) == ("the cat " + text, 6, 3)
     assert (document.text, len(document.tokens.ids)) == ("dog: " + text, 13)
-    assert query.tokens.cut > 0
+    assert query.tokens.truncated > 0
     for trace, vector in (
         (query, model.encode_query(text)),
         (document, model.encode_document(text)),
@@ -237,7 +237,7 @@ def test_a_text_that_is_cut_is_reported_as_encode_does(caplog):
     long = "the dog barks at the cat " * 10
     model = SentenceTransformer(GOLDEN / "gelu")
     with caplog.at_level(logging.WARNING):
-        assert model.trace(long).tokens.cut == 31
+        assert model.trace(long).tokens.truncated == 31
     assert "1 of 1 texts were longer than 41 tokens" in caplog.text
     model.on_long = "error"
     with pytest.raises(ValueError, match="longer than 41 tokens"):

@@ -68,9 +68,9 @@ def test_long_texts_have_the_ids_of_the_whole(tokenizer, name):
     limit = 64
     whole = tokenizer.backend.encode_batch_fast([LONG[name]])[0].ids
     expected = whole if len(whole) <= limit else [*whole[: limit - 1], SEP]
-    (ids,), _, _, cut = tokenizer.rows([LONG[name]], limit)
+    (ids,), _, _, truncation = tokenizer.rows([LONG[name]], limit)
     assert ids.tolist() == expected
-    assert cut.texts == (len(whole) > limit)
+    assert truncation.texts == (len(whole) > limit)
 
 
 # Pieces of text that meet at every kind of boundary; repeated, they make texts above any shortcut.
@@ -181,7 +181,7 @@ def test_texts_without_special_tokens(tokenizer):
     rows = tokenizer.rows(["a b c", ("a", "b")], 2, special=False)
     assert [row.tolist() for row in rows.ids] == [[1037, 1038], [1037, 1038]]
     assert [row.tolist() for row in rows.types] == [[0, 0], [0, 1]]
-    assert rows.is_cut == [True, False]
+    assert rows.is_truncated == [True, False]
 
 
 def test_tokens_show_what_the_model_sees_and_what_falls_off(tokenizer):
@@ -190,9 +190,9 @@ def test_tokens_show_what_the_model_sees_and_what_falls_off(tokenizer):
     assert tokens.tokens == ["[CLS]", "cafe", ",", "un", "##bel", "[SEP]"]
     assert tokens.ids == ids_of(tokenizer, text, 6)
     assert [text[start:end] for start, end in tokens.offsets] == ["", "Café", ",", "un", "bel", ""]
-    assert tokens.cut == len(ids_of(tokenizer, text)) - 6
+    assert tokens.truncated == len(ids_of(tokenizer, text)) - 6
     whole = tokenizer.tokens(text, None)
-    assert (len(whole.ids), whole.cut) == (len(ids_of(tokenizer, text)), 0)
+    assert (len(whole.ids), whole.truncated) == (len(ids_of(tokenizer, text)), 0)
 
 
 def test_tokens_of_a_pair_have_offsets_into_each_text(tokenizer):
