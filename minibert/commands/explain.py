@@ -57,7 +57,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="all pairs of tokens, as an object")
     command.add_argument("--svg", metavar="FILE", help="write a picture of all pairs; - is stdout")
     command.add_argument("--html", metavar="FILE", help="write a page to look around in")
-    # What is cut off is said with the rest, not in the log.
+    # Truncation is printed with the explanation, not logged.
     command.set_defaults(on_long="ignore")
 
 
@@ -111,7 +111,11 @@ def explain_no_sum(
     score = METRICS[metric].all_pairs(*vectors).item()
     if options.json:
         texts = {
-            name: {"text": str(trace.text), "tokens": trace.tokens.pieces, "cut": trace.tokens.cut}
+            name: {
+                "text": str(trace.text),
+                "tokens": trace.tokens.pieces,
+                "truncated": trace.tokens.cut,
+            }
             for name, trace in seen.items()
         }
         print_json({"score": score, "metric": metric, **texts, "occlusion": plain(lost)})
@@ -119,7 +123,7 @@ def explain_no_sum(
     print(f"{score:10.4f}  {metric}, here no sum over pairs of words")
     show_lost(lost, options.words)
     for name, trace in seen.items():
-        show_cut(name, trace.tokens.cut, len(trace.tokens.ids))
+        show_truncation(name, trace.tokens.cut, len(trace.tokens.ids))
 
 
 def texts_of(options: argparse.Namespace) -> tuple[str, str]:
@@ -161,13 +165,13 @@ def show(explanation: Explanation, lost: Lost, count: int) -> None:
     for name, text in (("query", explanation.query), ("document", explanation.document)):
         if all(word.is_special for word in text.words):
             print(f"\nThe {name} has no words, only special tokens.")
-        show_cut(name, text.cut, len(text.tokens))
+        show_truncation(name, text.truncated, len(text.tokens))
 
 
-def show_cut(name: str, cut: int, read: int) -> None:
+def show_truncation(name: str, truncated: int, read: int) -> None:
     """Print how much of a text is no part of the score."""
-    if cut:
-        print(f"\n{cut} tokens of the {name} were cut off; {read} were read.")
+    if truncated:
+        print(f"\n{truncated} tokens of the {name} were cut off; {read} were read.")
 
 
 def show_lost(lost: Lost, count: int) -> None:

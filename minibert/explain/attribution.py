@@ -40,7 +40,7 @@ class ExplainedText(NamedTuple):
     offsets: list[tuple[int, int]]  # where each stands in the text; a special token at (0, 0)
     words: list[Word]
     norms: Array  # (T,): the length of each token's state, as the pooling gets it
-    cut: int  # how many tokens fell off the end
+    truncated: int  # how many tokens fell off the end
 
     def place_of(self, word: Word) -> tuple[int, int]:
         """Where a word stands in the text: from, to."""
@@ -194,5 +194,5 @@ def plain(text: ExplainedText) -> dict[str, Any]:
             for word in text.words
         ],
         "norms": text.norms.tolist(),
-        "cut": text.cut,
+        "truncated": text.truncated,
     }  # fmt: skip

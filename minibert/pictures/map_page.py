@@ -103,8 +103,8 @@ def kept(texts: list[tuple[str, bool]] | None) -> str:
     """What the page does not hold of the texts."""
     if texts is None:
         return "The corpus keeps no texts, so points have their ids alone."
-    if any(is_cut for _, is_cut in texts):
-        return f"Texts are cut at {CHARACTERS} characters; no more of them is searched."
+    if any(is_shortened for _, is_shortened in texts):
+        return f"Texts are shortened to {CHARACTERS} characters; the search reads no more of them."
     return ""
 
 

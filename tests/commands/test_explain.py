@@ -153,7 +153,7 @@ def test_a_score_that_is_no_sum_still_loses_something_without_each_word(
     assert found == pytest.approx([lost.difference for lost in of_document], abs=1e-6)
     shown = run("explain", *arguments)
     assert f"{model.similarity_fn_name}, here no sum over pairs of words" in shown.out
-    assert f"{content['document']['cut']} tokens of the document were cut off" in shown.out
+    assert f"{content['document']['truncated']} tokens of the document were cut off" in shown.out
     assert run("explain", "--html", "-", *arguments).code == 65
 
 
