@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 METHODS = ("pca", "umap")
 POINTS = 5000  # that are shown unless more are asked for
-NEAREST = 10  # documents of a question
+TOP_K = 10  # documents of a question
 
 
 class Question(NamedTuple):
@@ -91,7 +91,7 @@ class CorpusMap(NamedTuple):
         return shown
 
 
-def ask(index: Index, text: str, k: int = NEAREST) -> Question:
+def ask(index: Index, text: str, k: int = TOP_K) -> Question:
     """Search a corpus for the documents nearest to a question. Raises ValueError if it is empty."""
     if not text.strip():
         raise ValueError("The question is empty. A place for it says nothing.")

@@ -160,9 +160,9 @@ def strongest_pairs(explanation: Explanation, values: Array) -> str:
         pair = [text.words[n].text for text, n in zip(texts, place, strict=True)]
         return " × ".join(pair), float(values[place])
 
-    best = [named(flat) for flat in order[:TOP].tolist() if values.flat[flat] > 0]
-    worst = [named(flat) for flat in order[::-1][:TOP].tolist() if values.flat[flat] < 0]
-    return table("For", best) + table("Against", worst)
+    gains = [named(flat) for flat in order[:TOP].tolist() if values.flat[flat] > 0]
+    losses = [named(flat) for flat in order[::-1][:TOP].tolist() if values.flat[flat] < 0]
+    return table("For", gains) + table("Against", losses)
 
 
 def table(name: str, rows: Iterable[tuple[str, float]]) -> str:

@@ -35,9 +35,9 @@ def shown_words(text: ExplainedText, values: Array, most: int, name: str) -> tup
     weights = np.abs(values).sum(axis=1)
     words = [n for n, word in enumerate(text.words) if not word.is_special]
     special = [n for n, word in enumerate(text.words) if word.is_special]
-    best = set(sorted(words, key=lambda n: -weights[n])[:most])
-    kept = [n for n in words if n in best]
-    rest = [n for n in words if n not in best]
+    strongest = set(sorted(words, key=lambda n: -weights[n])[:most])
+    kept = [n for n in words if n in strongest]
+    rest = [n for n in words if n not in strongest]
     labels = [Label(shortened(text.words[n].text, LONGEST)) for n in kept]
     labels += [Label(text.words[n].text, apart=True) for n in special]
     shown = values[kept + special]

@@ -21,7 +21,7 @@ __all__ = ["as_bytes", "as_shorts", "xray"]
 # What the attention weights of one text may take, as bytes: a page holds two texts.
 ATTENTION_BYTES = 400_000
 MOST_TOKENS = 96  # more cells than these make would slow the page
-NEAREST = 5
+TOP_K = 5  # nearest words of a state
 
 
 def xray(model: SentenceTransformer, text: Text, task: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def xray(model: SentenceTransformer, text: Text, task: str) -> dict[str, Any]:
     states += [trace[f"layer.{n}.output"][:shown] for n in range(layers)]
     between = [trace[f"layer.{n}.attention_output"][:shown] for n in range(layers)]
     attention = [first_tokens(weights[f"layer.{n}.attention"], shown) for n in range(layers)]
-    nearest = nearest_words(model, np.concatenate(states), NEAREST)
+    nearest = nearest_words(model, np.concatenate(states), TOP_K)
     return {
         "tokens": trace.tokens.pieces[:shown],
         "special": [word is None for word in trace.tokens.words[:shown]],
