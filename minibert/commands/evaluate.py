@@ -213,9 +213,9 @@ def print_table(result: Result, other: Result | None, p: dict[str, float] | None
     for number, one in enumerate(shown, start=1):
         metric = "a run" if one.metric is None else one.metric
         say(f"({number}) {one.name}, {metric}")
-    heads = [f"({number})" for number in range(1, len(shown) + 1)]
-    heads += ["(1) - (2)", "p"] if p is not None else []
-    say(f"{'':12}" + "".join(f"{head:>11}" for head in heads))
+    headings = [f"({number})" for number in range(1, len(shown) + 1)]
+    headings += ["(1) - (2)", "p"] if p is not None else []
+    say(f"{'':12}" + "".join(f"{heading:>11}" for heading in headings))
     for name in MEASURES:
         values = [f"{column[name]:11.4f}" for column in columns]
         if p is not None:

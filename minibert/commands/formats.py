@@ -48,8 +48,8 @@ def write_jsonl(batches: Iterable[Batch], file: BinaryIO) -> None:
 
 def write_npy(batches: Iterable[Batch], file: BinaryIO) -> None:
     """Write one matrix (n, D) in NumPy's own format; it is gathered in memory first."""
-    for piece in npy_pieces(np.concatenate([batch.vectors for batch in batches])):
-        file.write(piece)
+    for chunk in npy_pieces(np.concatenate([batch.vectors for batch in batches])):
+        file.write(chunk)
 
 
 # The name of a format, which is also its files' suffix -> the writer.

@@ -18,6 +18,7 @@ from minibert.commands.options import (
 from minibert.commands.output import output
 from minibert.common.escapes import json_line
 from minibert.common.progress import progress
+from minibert.pictures.projection import METHODS
 
 if TYPE_CHECKING:
     from minibert.corpus.corpus import Corpus
@@ -32,7 +33,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_output(command)
     command.add_argument(
         "--method",
-        choices=["pca", "umap"],
+        choices=METHODS,
         default="pca",
         help="principal components of all vectors, or UMAP of those that are drawn, for which the "
         "extra umap is needed (default pca)",
@@ -59,9 +60,9 @@ def draw(options: argparse.Namespace) -> None:
     corpus, question = opened(options)
     with progress(len(corpus), shows_progress(options), "vector") as advance:
         shown = corpus_map(corpus, options.method, options.points, question, advance)
-    made = json_line(shown.as_dict()) + "\n" if options.json else map_page(shown)
+    content = json_line(shown.as_dict()) + "\n" if options.json else map_page(shown)
     with output(options.output) as file:
-        file.write(made.encode())
+        file.write(content.encode())
 
 
 COMMAND = Command(

@@ -112,7 +112,7 @@ def axes(shown: CorpusMap) -> str:
     """What the directions are, as HTML."""
     if shown.method == "umap":
         return "The directions of this plane have no meaning of their own."
-    first, second = (f"{share:.1%}" for share in shown.shares)
+    first, second = (f"{portion:.1%}" for portion in shown.shares)
     return (
         f"<span>→ first component, {first} of the variance</span> "
         f"<span>↑ second component, {second}</span> "
