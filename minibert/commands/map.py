@@ -18,7 +18,6 @@ from minibert.commands.options import (
 from minibert.commands.output import output
 from minibert.common.escapes import json_line
 from minibert.common.progress import progress
-from minibert.pictures.projection import METHODS
 
 if TYPE_CHECKING:
     from minibert.corpus.corpus import Corpus
@@ -33,10 +32,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_output(command)
     command.add_argument(
         "--method",
-        choices=METHODS,
+        type=method,
         default="pca",
-        help="principal components of all vectors, or UMAP of those that are drawn, for which the "
-        "extra umap is needed (default pca)",
+        metavar="NAME",
+        help="pca, the principal components of all vectors, or umap, which lays out those that are "
+        "drawn and needs the extra umap (default pca)",
     )
     command.add_argument(
         "--points",
@@ -75,6 +75,15 @@ COMMAND = Command(
         "minibert map my-corpus --json",
     ),
 )
+
+
+def method(name: str) -> str:
+    """Return the name of a method, for argparse."""
+    from minibert.pictures.projection import METHODS
+
+    if name not in METHODS:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(METHODS)}")
+    return name
 
 
 def opened(options: argparse.Namespace) -> tuple[Corpus, Question | None]:
