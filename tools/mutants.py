@@ -956,7 +956,7 @@ MUTANTS = [
            HEAT_MAP + "no_text_escapes_from_a_heat_map"),
     Mutant("pictures/heat_map.py", "values[rest].sum(axis=0)", "values[rest].mean(axis=0)",
            HEAT_MAP + "of_a_long_text_the_rest_is_one_row_and_nothing_is_lost"),
-    Mutant("pictures/attention.py", "rows[..., most:].sum", "rows[..., most + 1 :].sum",
+    Mutant("pictures/attention.py", "rows[..., max_tokens:].sum", "rows[..., max_tokens + 1 :].sum",
            "pictures/test_attention.py::test_tokens_beyond_the_first_share_a_column_and_rows_still_sum_to_one"),
     Mutant("pictures/xray.py", "zip(between, states[1:]", "zip(between, states[:-1]",
            XRAY + "an_x_ray_has_the_numbers_of_the_trace"),

@@ -84,8 +84,11 @@ class Explanation:
         found: Array = np.add.reduceat(by_row, columns, axis=1)
         return found
 
-    def strongest(self, count: int | None = None) -> list[Pair]:
-        """The pairs of words that gave or took most, special tokens apart, the strongest first."""
+    def strongest(self, k: int | None = None) -> list[Pair]:
+        """Return the `k` pairs of words with the largest contributions of either sign, in order.
+
+        Pairs with a special token are left out; `k` is None for all others.
+        """
         amounts = self.by_word()
         pairs = [
             Pair(word, other, float(amount))
@@ -93,7 +96,7 @@ class Explanation:
             for other, amount in zip(self.document.words, row, strict=True)
             if not (word.is_special or other.is_special)
         ]
-        return sorted(pairs, key=lambda pair: -abs(pair.contribution))[:count]
+        return sorted(pairs, key=lambda pair: -abs(pair.contribution))[:k]
 
     def between_words(self) -> Array:
         """`by_word` with 0 for all pairs with a special token, whose sum is the score's rest."""
@@ -194,5 +197,5 @@ def plain(text: ExplainedText) -> dict[str, Any]:
             for word in text.words
         ],
         "norms": text.norms.tolist(),
-        "cut": text.truncated,
+        "truncated": text.truncated,
     }  # fmt: skip

@@ -57,12 +57,12 @@ def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[l
             f"The states have {wanted.shape[1]} dimensions and the word table has "
             f"{table.shape[1]}; only states of this model's embeddings and layers can be compared."
         )
-    best = Best(len(wanted), min(k, len(table)), wanted.dtype)
+    nearest = Best(len(wanted), min(k, len(table)), wanted.dtype)
     with one_blas_thread():
         for start in range(0, len(table) if len(wanted) else 0, BLOCK_ROWS):
             rows = table[start : start + BLOCK_ROWS]
             lengths = np.sqrt(np.vecdot(rows, rows))
             cosines = wanted @ rows.T / np.maximum(lengths, NORM_FLOOR)  # (T, rows)
-            best.offer(cosines, np.arange(start, start + len(rows)))
+            nearest.offer(cosines, np.arange(start, start + len(rows)))
     name = model.transformer.text_tokenizer.backend.id_to_token
-    return [[name(id) or f"#{id}" for id in row] for row in best.ranking()[0].tolist()]
+    return [[name(id) or f"#{id}" for id in row] for row in nearest.ranking()[0].tolist()]

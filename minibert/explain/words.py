@@ -85,9 +85,9 @@ def trimmed(text: str, tokens: Tokens) -> Tokens:
     """The same tokens without the blanks around them, which a RoBERTa's have in front."""
     places = []
     for start, end in tokens.offsets:
-        piece = text[start:end]
-        start = end - len(piece.lstrip())
-        places.append((start, start + len(piece.strip())))
+        token = text[start:end]
+        start = end - len(token.lstrip())
+        places.append((start, start + len(token.strip())))
     return tokens._replace(offsets=places)
 
 

@@ -275,7 +275,7 @@ def test_all_of_it_can_be_written_as_json():
     assert content["query"]["offsets"] == [[0, 0], [0, 3], [4, 7], [7, 8], [0, 0]]
     assert content["query"]["words"][2] == {"text": "cats", "tokens": [2, 4], "is_special": False}
     assert content["document"]["norms"] == found.document.norms.tolist()
-    assert (content["metric"], content["document"]["cut"]) == ("cosine", 0)
+    assert (content["metric"], content["document"]["truncated"]) == ("cosine", 0)
 
 
 def test_one_shared_word_is_the_largest_pair_of_the_real_minilm(minilm):
