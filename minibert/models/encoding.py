@@ -172,7 +172,7 @@ def windows_of(text: Text, job: EncodeJob, transformer: Transformer) -> list[Pac
     if not isinstance(text, str):
         raise ValueError('on_long="window" is for single texts, not for pairs.')
     assert job.max_tokens is not None  # without one, no text is above it
-    rows = transformer.text_tokenizer.stretches(
+    rows = transformer.text_tokenizer.windows(
         text, job.prompt, job.max_tokens, job.max_tokens // OVERLAP
     )
     return transformer.packs(rows, None, job)

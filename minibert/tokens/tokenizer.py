@@ -77,7 +77,7 @@ class TextTokenizer:
         ids = [backend.token_to_id(text) for text in special]
         self.special_ids: list[int] = [id for id in ids if id is not None]
         self._longest_added = max((len(token.content) for token in added), default=0)
-        self._beginnings_do = splits_as_bert and truncation_side == "right"
+        self._prefix_is_enough = splits_as_bert and truncation_side == "right"
         self._squeezes = not any(re.search(WORD_EDGE, token.content) for token in added)
 
     @property
@@ -92,26 +92,26 @@ class TextTokenizer:
         nothing, like the reference's. Of a pair the longer text is cut first.
         """
         frame = self.frame if special else Frame()
-        heads = [self.heads(text, limit) for text in texts]
-        parts = [part for head in heads for part in head]
+        prefixes = [self._prefixes(text, limit) for text in texts]
+        parts = [part for prefix in prefixes for part in prefix]
         encodings = iter(encodings_of(self.backend.encode_batch_fast, parts))
         has_types = "token_type_ids" in self.input_names and len(parts) > len(texts)
         rows, types, is_truncated, truncation = [], [], [], Truncation()
-        for text, head in zip(texts, heads, strict=True):
-            ids = [next(encodings).ids for _ in head]
-            kept = self.kept(ids, limit, frame)
+        for text, prefix in zip(texts, prefixes, strict=True):
+            ids = [next(encodings).ids for _ in prefix]
+            kept = self._kept(ids, limit, frame)
             rows.append(frame.row(kept))
             if has_types:
                 types.append(frame.types(kept))
             lost = sum(map(len, ids)) - sum(map(len, kept))
             is_truncated.append(lost > 0)
             if lost:
-                whole = characters_of(text) == sum(map(len, head))
+                whole = characters_of(text) == sum(map(len, prefix))
                 length = len(rows[-1]) + lost if whole else characters_of(text)
                 truncation += Truncation(1, length, in_tokens=whole)
         return Rows(rows, types if has_types else None, is_truncated, truncation)
 
-    def kept(self, parts: list[Any], limit: int | None, frame: Frame) -> list[Any]:
+    def _kept(self, parts: list[Any], limit: int | None, frame: Frame) -> list[Any]:
         """What is left of a text's tokens, or of a pair's, under a limit."""
         if limit is None or limit < frame.size(len(parts)):
             return parts
@@ -127,7 +127,7 @@ class TextTokenizer:
         tokens: list[Any] = [
             list(zip(e.ids, e.tokens, e.offsets, e.word_ids, strict=True)) for e in encodings
         ]
-        kept = self.kept(tokens, limit, self.frame)
+        kept = self._kept(tokens, limit, self.frame)
         before, *behind = [
             [(id, self.backend.id_to_token(id), (0, 0), None) for id in special]
             for special in self.frame.around(len(parts))
@@ -138,7 +138,7 @@ class TextTokenizer:
         ids, texts, offsets, word_ids = ([token[field] for token in found] for field in range(4))
         return Tokens(ids, texts, offsets, sum(map(len, tokens)) - sum(map(len, kept)), word_ids)
 
-    def stretches(self, text: str, prompt: str, limit: int, overlap: int) -> list[IntArray]:
+    def windows(self, text: str, prompt: str, limit: int, overlap: int) -> list[IntArray]:
         """A long text as rows of at most `limit` tokens that overlap, each with the prompt first.
 
         Every row but the last is full, and `overlap` of its tokens come again in the next.
@@ -156,18 +156,20 @@ class TextTokenizer:
         starts = range(0, max(1, len(ids) - overlap), room - overlap)
         return [self.frame.row([[*before, *ids[start : start + room]]]) for start in starts]
 
-    def heads(self, text: Text, limit: int | None) -> list[str]:
+    def _prefixes(self, text: Text, limit: int | None) -> list[str]:
         """The parts of a text or a pair, shortened where that surely changes none of its tokens."""
         parts = [text] if isinstance(text, str) else list(text)
-        if limit is None or limit < self.frame.size(len(parts)) or not self._beginnings_do:
+        if limit is None or limit < self.frame.size(len(parts)) or not self._prefix_is_enough:
             return parts
-        heads = [self.head(part, limit) for part in parts]
+        prefixes = [self._prefix(part, limit) for part in parts]
         # Of two long texts the longer is cut more, so both lengths must be known.
-        if len(heads) == 2 and all(len(h) < len(p) for h, p in zip(heads, parts, strict=True)):
+        if len(prefixes) == 2 and all(
+            len(short) < len(part) for short, part in zip(prefixes, parts, strict=True)
+        ):
             return [self.squeeze(part) for part in parts]
-        return heads
+        return prefixes
 
-    def head(self, text: str, limit: int) -> str:
+    def _prefix(self, text: str, limit: int) -> str:
         """The beginning of a text, if it is surely enough for its first `limit` tokens.
 
         A text of 10 MB would take seconds and hundreds of megabytes to tokenise, for a few hundred
@@ -179,10 +181,10 @@ class TextTokenizer:
         if len(text) <= characters:
             return text
         while characters < len(text):
-            head = self.squeeze(text[:characters])
-            (encoding,) = encodings_of(self.backend.encode_batch_fast, [head])
+            prefix = self.squeeze(text[:characters])
+            (encoding,) = encodings_of(self.backend.encode_batch_fast, [prefix])
             if len(encoding.ids) > limit + spare:
-                return head
+                return prefix
             characters *= 4
         return self.squeeze(text)
 
@@ -198,7 +200,7 @@ class TextTokenizer:
             text = re.sub(between_words, first_character, text)
         for part_of_word in (LETTER, PICTURE, MARK):
             endless = f"{part_of_word}{{{LONGEST_WORD + 2},}}"
-            text = re.sub(endless, lambda run: run[0][: LONGEST_WORD + 1], text)
+            text = re.sub(endless, lambda found: found[0][: LONGEST_WORD + 1], text)
         return text
 
 
@@ -217,6 +219,6 @@ WORD_EDGE = (
 )
 
 
-def first_character(run: re.Match[str]) -> str:
+def first_character(found: re.Match[str]) -> str:
     """What is left of a run of blanks or control characters."""
-    return run[0][0]
+    return found[0][0]

@@ -204,7 +204,7 @@ def test_tokens_of_a_pair_have_offsets_into_each_text(tokenizer):
 @given(words=st.integers(1, 60), prompt=st.integers(0, 4), limit=st.integers(10, 20))
 def test_windows_hold_every_token_and_overlap(tokenizer, words, prompt, limit):
     text = " ".join(chr(ord("a") + n % 26) for n in range(words))
-    rows = tokenizer.stretches(text, "x " * prompt, limit, 2)
+    rows = tokenizer.windows(text, "x " * prompt, limit, 2)
     around = slice(1 + prompt, -1)
     content = [row[around].tolist() for row in rows]
     assert all(row[0] == CLS and row[-1] == SEP and len(row) <= limit for row in rows)
@@ -217,4 +217,4 @@ def test_windows_hold_every_token_and_overlap(tokenizer, words, prompt, limit):
 
 def test_a_prompt_that_leaves_no_room_for_windows_is_refused(tokenizer):
     with pytest.raises(ValueError, match="The prompt has 6 tokens, which leaves 2 of 10"):
-        tokenizer.stretches("a b c", "x " * 6, 10, 2)
+        tokenizer.windows("a b c", "x " * 6, 10, 2)
