@@ -30,10 +30,10 @@ __all__ = [
     "word_piece",
 ]
 
-# A folder, its settings, the content of tokenizer.json or {} -> the tokenizer, not yet framed.
+# A folder, its settings, the content of tokenizer.json or {} -> the tokenizer, without a template.
 Build: TypeAlias = Callable[[Path, dict[str, Any], dict[str, Any]], Tokenizer]
-# A tokenizer and its special tokens by name: says what stands around a text, and between two.
-Frame: TypeAlias = Callable[[Tokenizer, dict[str, str]], None]
+# Sets the special tokens around a text, and between two: of a tokenizer, given them by name.
+SetTemplate: TypeAlias = Callable[[Tokenizer, dict[str, str]], None]
 
 # The special tokens' names in the order in which transformers adds them.
 SPECIAL_NAMES = (
@@ -247,7 +247,7 @@ def bert_subclass(folder: Path, settings: dict[str, Any], content: dict[str, Any
     return (as_it_stands if content else word_piece)(folder, settings, content)
 
 
-def frame_as_bert(backend: Tokenizer, special: dict[str, str]) -> None:
+def set_bert_template(backend: Tokenizer, special: dict[str, str]) -> None:
     """Put [CLS] before a text and [SEP] behind it; a pair's second text has the type 1."""
     cls, sep = special["cls_token"], special["sep_token"]
     backend.post_processor = processors.TemplateProcessing(
@@ -257,13 +257,13 @@ def frame_as_bert(backend: Tokenizer, special: dict[str, str]) -> None:
     )
 
 
-def frame_with(first: str, last: str) -> Frame:
+def template_of(first: str, last: str) -> SetTemplate:
     """Put <s> before a text and </s> behind it; two of these stand between the texts of a pair.
 
     `first` and `last` are the names that the two special tokens go by.
     """
 
-    def frame(backend: Tokenizer, special: dict[str, str]) -> None:
+    def set_template(backend: Tokenizer, special: dict[str, str]) -> None:
         begin, end = special[first], special[last]
         backend.post_processor = processors.TemplateProcessing(
             single=f"{begin} $A {end}",
@@ -271,16 +271,16 @@ def frame_with(first: str, last: str) -> Frame:
             special_tokens=[(text, backend.token_to_id(text)) for text in (begin, end)],
         )
 
-    return frame
+    return set_template
 
 
-def frame_as_albert(backend: Tokenizer, special: dict[str, str]) -> None:
+def set_albert_template(backend: Tokenizer, special: dict[str, str]) -> None:
     """What stands around a text is in tokenizer.json, or else as in a BERT."""
     if backend.post_processor is None:
-        frame_as_bert(backend, special)
+        set_bert_template(backend, special)
 
 
-def leave_frame(backend: Tokenizer, special: dict[str, str]) -> None:
+def keep_template(backend: Tokenizer, special: dict[str, str]) -> None:
     """What stands around a text is in tokenizer.json."""
 
 
@@ -323,17 +323,17 @@ class TokenizerClass(NamedTuple):
     """How a tokenizer is built; the defaults are BertTokenizer's."""
 
     build: Build = word_piece
-    frame: Frame = frame_as_bert
+    set_template: SetTemplate = set_bert_template
     input_names: tuple[str, ...] = WITH_TYPES  # in the order of transformers' own output
     special_tokens: dict[str, str] = OF_BERT
     extra_special_tokens: tuple[str, ...] = ()  # where a folder names none
 
 
-AS_ROBERTA = frame_with("cls_token", "sep_token")
+AS_ROBERTA = template_of("cls_token", "sep_token")
 BERT = TokenizerClass()
 BERT_SUBCLASS = TokenizerClass(bert_subclass)
-AS_IT_STANDS = TokenizerClass(as_it_stands, leave_frame, WITHOUT_TYPES, {})
-AS_XLM_ROBERTA = frame_with("bos_token", "eos_token")
+AS_IT_STANDS = TokenizerClass(as_it_stands, keep_template, WITHOUT_TYPES, {})
+AS_XLM_ROBERTA = template_of("bos_token", "eos_token")
 XLM_ROBERTA = TokenizerClass(xlm_roberta, AS_XLM_ROBERTA, WITHOUT_TYPES, OF_ROBERTA)
 
 # tokenizer_class in tokenizer_config.json, without "Fast" at its end -> how it is built.
@@ -360,5 +360,5 @@ CLASSES: dict[str, TokenizerClass] = {
     "CamembertTokenizer": XLM_ROBERTA._replace(
         build=camembert, extra_special_tokens=("<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED")
     ),
-    "AlbertTokenizer": TokenizerClass(albert, frame_as_albert, WITHOUT_TYPES, OF_ALBERT),
+    "AlbertTokenizer": TokenizerClass(albert, set_albert_template, WITHOUT_TYPES, OF_ALBERT),
 }
