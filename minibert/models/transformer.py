@@ -24,7 +24,7 @@ from minibert.kernels.devices import Device, find_device
 from minibert.models.job import EncodeJob
 from minibert.models.scheduler import Scheduler
 from minibert.tokens.load import load_tokenizer
-from minibert.tokens.texts import Text, text_windows, with_prompt
+from minibert.tokens.texts import Text, text_slices, with_prompt
 from minibert.tokens.truncation import Truncation
 
 if TYPE_CHECKING:
@@ -183,8 +183,8 @@ class Transformer:
 
         Raises ValueError for texts longer than the positions, and for on_long="error".
         """
-        for window in text_windows(texts, len(job.prompt)):
-            rows = self.text_tokenizer.rows(with_prompt(job.prompt, texts[window]), job.max_tokens)
+        for part in text_slices(texts, len(job.prompt)):
+            rows = self.text_tokenizer.rows(with_prompt(job.prompt, texts[part]), job.max_tokens)
             if job.on_long == "error":
                 rows.truncation.report(len(texts), job.max_tokens, job.on_long)
             is_left_out = np.array(rows.is_truncated, dtype=bool) & (job.on_long == "window")
@@ -192,9 +192,9 @@ class Transformer:
             types = None if rows.types is None else [rows.types[index] for index in chosen]
             of_chosen = self.packs([rows.ids[index] for index in chosen], types, job)
             yield Batch(
-                [pack._replace(order=window.start + chosen[pack.order]) for pack in of_chosen],
+                [pack._replace(order=part.start + chosen[pack.order]) for pack in of_chosen],
                 job.is_all(len(chosen)),
-                (window.start + np.flatnonzero(is_left_out)).tolist(),
+                (part.start + np.flatnonzero(is_left_out)).tolist(),
                 rows.truncation,
             )
 

@@ -20,7 +20,7 @@ __all__ = [
     "no_list",
     "prompt_of",
     "single_texts",
-    "text_windows",
+    "text_slices",
     "with_prompt",
 ]
 
@@ -28,8 +28,8 @@ __all__ = [
 Text: TypeAlias = str | tuple[str, str]
 
 # How many texts, or characters of texts, are held as tokens at a time.
-WINDOW_TEXTS = 4096
-WINDOW_CHARACTERS = 4_000_000
+MAX_TEXTS = 4096
+MAX_CHARACTERS = 4_000_000
 
 
 def is_one(inputs: object) -> bool:
@@ -194,12 +194,12 @@ def characters_of(text: Text) -> int:
     return len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
 
 
-def text_windows(texts: Sequence[Text], prompt_length: int = 0) -> Iterator[slice]:
+def text_slices(texts: Sequence[Text], prompt_length: int = 0) -> Iterator[slice]:
     """Cut a list into stretches of some thousand texts, so that memory does not grow with it."""
     start, characters = 0, 0
     for end, text in enumerate(texts):
         more = prompt_length + characters_of(text)
-        full = end - start == WINDOW_TEXTS or characters + more > WINDOW_CHARACTERS
+        full = end - start == MAX_TEXTS or characters + more > MAX_CHARACTERS
         if full and end > start:
             yield slice(start, end)
             start, characters = end, 0

@@ -47,7 +47,7 @@ def test_raw_vectors_change_by_rounding_only(folder, texts):
 
 
 def test_rows_keep_the_order_of_their_texts_across_windows(minilm, alone, monkeypatch):
-    monkeypatch.setattr("minibert.tokens.texts.WINDOW_TEXTS", 7)
+    monkeypatch.setattr("minibert.tokens.texts.MAX_TEXTS", 7)
     np.testing.assert_allclose(minilm.encode(MINILM_TEXTS), alone, rtol=0, atol=2e-6)
 
 
