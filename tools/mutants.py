@@ -674,7 +674,7 @@ MUTANTS = [
            TRANSFORMER + "common_beats_text"),
     Mutant("models/model.py", "        self.place_head()\n", "        pass\n",
            "models/test_gpu.py::test_modules_and_every_output_equal_the_cpus[modules-sentence_embedding]"),
-    Mutant("models/transformer.py", "with_prompt(job.prompt, texts[window])", "texts[window]",
+    Mutant("models/transformer.py", "with_prompt(job.prompt, texts[part])", "texts[part]",
            ENCODER + "prompts_go_before_the_text"),
     Mutant("kernels/cores.py", "-= 1\n            if self._calls == 0:",
            "-= 1\n            if True:",

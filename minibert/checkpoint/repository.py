@@ -132,12 +132,12 @@ def lacking(repository: Repository, missing: str, files: list[str]) -> str:
     """What is said of a repository that does not have a file, and of what it has instead."""
     name = repository.name
     if not missing.endswith("model.safetensors"):
-        words = next((file for file in files if file.endswith(".model")), None)
-        if missing.endswith("tokenizer.json") and words:
+        sentencepiece = next((file for file in files if file.endswith(".model")), None)
+        if missing.endswith("tokenizer.json") and sentencepiece:
             return (
-                f"{name} has no {missing} on the hub, and a sentencepiece model alone ({words}) is "
-                "not read. Where transformers and sentencepiece are installed, this writes one "
-                f"into a new folder: {tokenizer_command(name)[0]}"
+                f"{name} has no {missing} on the hub, and a sentencepiece model alone "
+                f"({sentencepiece}) is not read. Where transformers and sentencepiece are "
+                f"installed, this writes one into a new folder: {tokenizer_command(name)[0]}"
             )
         return f"{name} has no {missing} on the hub, so it is no model that minibert can open."
     pickles = [file for file in files if matches(file, PICKLED_WEIGHTS) and beside(missing, file)]
