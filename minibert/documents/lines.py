@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 
-from minibert.documents.sources import opened, shown
+from minibert.documents.sources import display_name, opened
 
 __all__ = ["count_lines", "decoded", "lines_in", "lines_of"]
 
@@ -59,7 +59,7 @@ def lines_of(stream: Iterable[bytes], name: str) -> Iterator[str]:
 def lines_in(path: str) -> Iterator[str]:
     """The lines of a text file, gzipped or not, or of standard input for "-"."""
     with opened(path) as stream:
-        yield from lines_of(stream, shown(path))
+        yield from lines_of(stream, display_name(path))
 
 
 def count_lines(path: str) -> int:

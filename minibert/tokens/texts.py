@@ -69,9 +69,9 @@ def listed(inputs: object, caller: str) -> list[object]:
 
 def no_list(inputs: object, caller: str, expected: str = "a str or a list of str") -> TypeError:
     """The error for what is no list of texts, with what to pass instead."""
-    shown = " ".join(f"{inputs!r:.40}".split())  # in one line, as a table is not
+    given = " ".join(f"{inputs!r:.40}".split())  # in one line, as a table is not
     return TypeError(
-        f"{caller} got a {type(inputs).__name__} ({shown}). Pass {expected}{instead_of(inputs)}."
+        f"{caller} got a {type(inputs).__name__} ({given}). Pass {expected}{instead_of(inputs)}."
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from minibert.common.arrays import IntArray
 from minibert.tokens.special_tokens import Frame, encodings_of, frame_of
 from minibert.tokens.texts import Text, characters_of
-from minibert.tokens.truncation import Truncation, shares
+from minibert.tokens.truncation import Truncation, truncated_lengths
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -115,7 +115,7 @@ class TextTokenizer:
         """What is left of a text's tokens, or of a pair's, under a limit."""
         if limit is None or limit < frame.size(len(parts)):
             return parts
-        lengths = shares([len(part) for part in parts], limit - frame.size(len(parts)))
+        lengths = truncated_lengths([len(part) for part in parts], limit - frame.size(len(parts)))
         if self.truncation_side == "left":
             return [part[len(part) - length :] for part, length in zip(parts, lengths, strict=True)]
         return [part[:length] for part, length in zip(parts, lengths, strict=True)]

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from minibert.common.arguments import check_choice
 
-__all__ = ["OnLong", "Truncation", "check_on_long", "shares"]
+__all__ = ["OnLong", "Truncation", "check_on_long", "truncated_lengths"]
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def check_on_long(on_long: str) -> None:
     check_choice("on_long", on_long, get_args(OnLong))
 
 
-def shares(lengths: list[int], room: int) -> list[int]:
+def truncated_lengths(lengths: list[int], room: int) -> list[int]:
     """How many tokens a text, or each of a pair, keeps where there is room for so many.
 
     The longer of two is cut to the length of the other, then both to a half; an odd token goes to
