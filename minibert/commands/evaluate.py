@@ -14,8 +14,8 @@ from minibert.commands.options import (
     MODEL_VARIABLE,
     add_model_options,
     add_several,
+    add_top_k,
     named_model,
-    positive,
     shows_progress,
 )
 from minibert.commands.output import output, print_json, say
@@ -76,11 +76,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="another model or run: shows both, and how likely so large a difference is by chance "
         "(--revision is of MODEL only)",
     )
-    command.add_argument(
-        "--depth",
-        type=positive,
-        metavar="N",
-        help="rank the best N documents of a query only, and measure on these (default all)",
+    add_top_k(
+        command,
+        None,
+        "rank only the N best documents of each query, and measure these (default all)",
     )
     command.add_argument(
         "--candidates",
@@ -115,7 +114,7 @@ def evaluate(options: argparse.Namespace) -> None:
             for query, values in result.per_query.items():
                 per_query_file.write(f"{json_line({'query': query, **values})}\n".encode())
     counts = {"queries": len(result.per_query), "documents": len(collection.documents) or None}
-    counts |= {"depth": options.depth} if options.depth else {}
+    counts |= {"top_k": options.top_k} if options.top_k else {}
     other = p = None
     if options.against is not None:
         named = {"model": options.against, "revision": None}
@@ -161,7 +160,7 @@ def result_of(
     metric = None
     found: Iterable[tuple[str, Ranking]]
     if os.path.isfile(options.model):
-        found = cut(read_run(options.model).items(), options.depth)
+        found = first_k(read_run(options.model).items(), options.top_k)
     elif not collection.documents:
         kind = ValueError if os.path.exists(options.model) else FileNotFoundError
         raise kind(
@@ -173,7 +172,7 @@ def result_of(
         model = load(options)
         metric = model.similarity_fn_name
         candidates = read_candidates(options.candidates)
-        found = rankings(model, collection, options.depth, candidates, shows_progress(options))
+        found = rankings(model, collection, options.top_k, candidates, shows_progress(options))
     if run_file is not None:
         found = write_run(found, run_file)
     return Result(options.model, metric, measured(found, collection.qrels))
@@ -196,10 +195,10 @@ def read_candidates(name: str | None) -> dict[str, list[str]] | None:
     return {query: ranking.ids for query, ranking in read_run(name).items()}
 
 
-def cut(found: Iterable[tuple[str, Ranking]], depth: int | None) -> Iterator[tuple[str, Ranking]]:
-    """The best so many of each ranking."""
+def first_k(found: Iterable[tuple[str, Ranking]], k: int | None) -> Iterator[tuple[str, Ranking]]:
+    """Yield the first `k` of each ranking, all for None."""
     for query, (ids, scores) in found:
-        yield query, Ranking(ids[:depth], scores[:depth])
+        yield query, Ranking(ids[:k], scores[:k])
 
 
 def facts_of(result: Result) -> dict[str, Any]:
@@ -214,9 +213,9 @@ def print_table(result: Result, other: Result | None, p: dict[str, float] | None
     for number, one in enumerate(shown, start=1):
         metric = "a run" if one.metric is None else one.metric
         say(f"({number}) {one.name}, {metric}")
-    heads = [f"({number})" for number in range(1, len(shown) + 1)]
-    heads += ["(1) - (2)", "p"] if p is not None else []
-    say(f"{'':12}" + "".join(f"{head:>11}" for head in heads))
+    headings = [f"({number})" for number in range(1, len(shown) + 1)]
+    headings += ["(1) - (2)", "p"] if p is not None else []
+    say(f"{'':12}" + "".join(f"{heading:>11}" for heading in headings))
     for name in MEASURES:
         values = [f"{column[name]:11.4f}" for column in columns]
         if p is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from minibert.commands.command import Command
 from minibert.commands.opening import load
-from minibert.commands.options import add_model, add_model_options, add_several, positive
+from minibert.commands.options import add_model, add_model_options, add_several, add_top_k
 from minibert.commands.output import output, print_json
 from minibert.commands.texts import read_whole, warn_of_file
 from minibert.common.escapes import visible
@@ -41,13 +41,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--metric", choices=product_metrics(), help="another metric than the model's own"
     )
-    command.add_argument(
-        "--words",
-        type=positive,
-        default=10,
-        metavar="N",
-        help="how many of the strongest pairs of words to show (default 10)",
-    )
+    add_top_k(command, 10, "show the N strongest pairs of words (default 10)")
     command.add_argument(
         "--occlusion",
         action="store_true",
@@ -57,7 +51,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="all pairs of tokens, as an object")
     command.add_argument("--svg", metavar="FILE", help="write a picture of all pairs; - is stdout")
     command.add_argument("--html", metavar="FILE", help="write a page to look around in")
-    # What is cut off is said with the rest, not in the log.
+    # Truncation is printed with the explanation, not logged.
     command.set_defaults(on_long="ignore")
 
 
@@ -81,7 +75,7 @@ def explain(options: argparse.Namespace) -> None:
     if options.json:
         print_json(explanation.as_dict() | ({"occlusion": plain(lost)} if lost else {}))
     elif not any(to_stdout):
-        show(explanation, lost, options.words)
+        show(explanation, lost, options.top_k)
     write_pictures(options, model, explanation, (query, document))
 
 
@@ -90,7 +84,7 @@ COMMAND = Command(
     add_options,
     "Say which words of a query and a document made their score what it is.",
     (
-        'minibert explain "Who barks?" "A dog barks." --words 3',
+        'minibert explain "Who barks?" "A dog barks." -k 3',
         'minibert explain "Who barks?" --file page.txt --html why.html',
         'minibert explain "Who barks?" - --json < page.txt',
     ),
@@ -111,15 +105,19 @@ def explain_no_sum(
     score = METRICS[metric].all_pairs(*vectors).item()
     if options.json:
         texts = {
-            name: {"text": str(trace.text), "tokens": trace.tokens.pieces, "cut": trace.tokens.cut}
+            name: {
+                "text": str(trace.text),
+                "tokens": trace.tokens.tokens,
+                "truncated": trace.tokens.truncated,
+            }
             for name, trace in seen.items()
         }
         print_json({"score": score, "metric": metric, **texts, "occlusion": plain(lost)})
         return
     print(f"{score:10.4f}  {metric}, here no sum over pairs of words")
-    show_lost(lost, options.words)
+    show_lost(lost, options.top_k)
     for name, trace in seen.items():
-        show_cut(name, trace.tokens.cut, len(trace.tokens.ids))
+        show_truncation(name, trace.tokens.truncated, len(trace.tokens.ids))
 
 
 def texts_of(options: argparse.Namespace) -> tuple[str, str]:
@@ -140,7 +138,7 @@ def texts_of(options: argparse.Namespace) -> tuple[str, str]:
     return query, read_whole(document) if is_read else document
 
 
-def show(explanation: Explanation, lost: Lost, count: int) -> None:
+def show(explanation: Explanation, lost: Lost, k: int) -> None:
     """Print the score, both texts shaded, and the strongest pairs of words."""
     from minibert.pictures.terminal import STEPS, colours_of, painted, shaded
 
@@ -154,30 +152,30 @@ def show(explanation: Explanation, lost: Lost, count: int) -> None:
     print("document  " + shaded(explanation.document, amounts.sum(axis=0).tolist(), colours))
     gave, took = painted("gave", STEPS, colours), painted("took", -STEPS, colours)
     print(f"          {gave} most to the score, {took} most from it\n")
-    for pair in explanation.strongest(count):
+    for pair in explanation.strongest(k):
         words = f"{visible(pair.query.text)} - {visible(pair.document.text)}"
         print(f"{pair.contribution:10.4f}  {words}")
-    show_lost(lost, count)
+    show_lost(lost, k)
     for name, text in (("query", explanation.query), ("document", explanation.document)):
         if all(word.is_special for word in text.words):
             print(f"\nThe {name} has no words, only special tokens.")
-        show_cut(name, text.cut, len(text.tokens))
+        show_truncation(name, text.truncated, len(text.tokens))
 
 
-def show_cut(name: str, cut: int, read: int) -> None:
+def show_truncation(name: str, truncated: int, read: int) -> None:
     """Print how much of a text is no part of the score."""
-    if cut:
-        print(f"\n{cut} tokens of the {name} were cut off; {read} were read.")
+    if truncated:
+        print(f"\n{truncated} tokens of the {name} were cut off; {read} were read.")
 
 
-def show_lost(lost: Lost, count: int) -> None:
+def show_lost(lost: Lost, k: int) -> None:
     """Print the words without which the score changes most."""
     if not lost:
         return
     print("\nWithout a word, the score loses")
     words = [(name, found) for name, differences in lost.items() for found in differences]
     words.sort(key=lambda word: -abs(word[1].difference))
-    for name, found in words[:count]:
+    for name, found in words[:k]:
         print(f"{found.difference:10.4f}  {visible(found.word.text)} ({name})")
 
 

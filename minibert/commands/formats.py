@@ -9,7 +9,7 @@ import numpy as np
 
 from minibert.common.arrays import Array
 from minibert.common.escapes import json_line
-from minibert.common.files import npy_pieces
+from minibert.common.files import npy_chunks
 
 __all__ = ["FORMATS", "Batch", "Format", "write_jsonl", "write_npy"]
 
@@ -48,8 +48,8 @@ def write_jsonl(batches: Iterable[Batch], file: BinaryIO) -> None:
 
 def write_npy(batches: Iterable[Batch], file: BinaryIO) -> None:
     """Write one matrix (n, D) in NumPy's own format; it is gathered in memory first."""
-    for piece in npy_pieces(np.concatenate([batch.vectors for batch in batches])):
-        file.write(piece)
+    for chunk in npy_chunks(np.concatenate([batch.vectors for batch in batches])):
+        file.write(chunk)
 
 
 # The name of a format, which is also its files' suffix -> the writer.

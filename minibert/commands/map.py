@@ -32,10 +32,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_output(command)
     command.add_argument(
         "--method",
-        choices=["pca", "umap"],
+        type=method,
         default="pca",
-        help="principal components of all vectors, or UMAP of those that are drawn, for which the "
-        "extra umap is needed (default pca)",
+        metavar="NAME",
+        help="pca, the principal components of all vectors, or umap, which lays out those that are "
+        "drawn and needs the extra umap (default pca)",
     )
     command.add_argument(
         "--points",
@@ -59,9 +60,9 @@ def draw(options: argparse.Namespace) -> None:
     corpus, question = opened(options)
     with progress(len(corpus), shows_progress(options), "vector") as advance:
         shown = corpus_map(corpus, options.method, options.points, question, advance)
-    made = json_line(shown.as_dict()) + "\n" if options.json else map_page(shown)
+    content = json_line(shown.as_dict()) + "\n" if options.json else map_page(shown)
     with output(options.output) as file:
-        file.write(made.encode())
+        file.write(content.encode())
 
 
 COMMAND = Command(
@@ -74,6 +75,15 @@ COMMAND = Command(
         "minibert map my-corpus --json",
     ),
 )
+
+
+def method(name: str) -> str:
+    """Return the name of a method, for argparse."""
+    from minibert.pictures.projection import METHODS
+
+    if name not in METHODS:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(METHODS)}")
+    return name
 
 
 def opened(options: argparse.Namespace) -> tuple[Corpus, Question | None]:

@@ -33,6 +33,7 @@ __all__ = [
     "add_pack_tokens",
     "add_several",
     "add_texts",
+    "add_top_k",
     "add_vector_options",
     "named_model",
     "positive",
@@ -217,6 +218,11 @@ def add_pack_tokens(
         metavar="N",
         help=f"tokens of one forward pass; lower it if memory runs out (default {default_help})",
     )
+
+
+def add_top_k(command: argparse.ArgumentParser, default: int | None, help: str) -> None:
+    """The number of results."""
+    command.add_argument("--top-k", "-k", type=positive, default=default, metavar="N", help=help)
 
 
 def add_output(command: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from minibert.commands.options import (
     add_input_format,
     add_model_options,
     add_texts,
+    add_top_k,
     positive,
 )
 from minibert.commands.output import output, print_json, say
@@ -43,9 +44,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "QUESTION is given",
     )
     add_input_format(command, "--input-format")
-    command.add_argument(
-        "-k", type=positive, metavar="N", help="documents of each (default 10, or all there are)"
-    )
+    add_top_k(command, None, "find the N nearest documents of each question (default 10, or all)")
     add_corpus_model(command)
     command.add_argument(
         "--ids", metavar="FILE", help="find no others than those whose ids are lines of FILE"
@@ -97,7 +96,7 @@ def search(options: argparse.Namespace) -> None:
         approximate=options.approximate,
     )
     there = len(index) if ids is None else len(ids)
-    k = options.k or max(1, min(DEFAULT_K, there))
+    k = options.top_k or max(1, min(DEFAULT_K, there))
     rerank = reranker(options)
 
     def answers() -> Iterator[tuple[str, str, list[Hit]]]:

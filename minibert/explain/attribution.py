@@ -40,7 +40,7 @@ class ExplainedText(NamedTuple):
     offsets: list[tuple[int, int]]  # where each stands in the text; a special token at (0, 0)
     words: list[Word]
     norms: Array  # (T,): the length of each token's state, as the pooling gets it
-    cut: int  # how many tokens fell off the end
+    truncated: int  # how many tokens fell off the end
 
     def place_of(self, word: Word) -> tuple[int, int]:
         """Where a word stands in the text: from, to."""
@@ -84,8 +84,11 @@ class Explanation:
         found: Array = np.add.reduceat(by_row, columns, axis=1)
         return found
 
-    def strongest(self, count: int | None = None) -> list[Pair]:
-        """The pairs of words that gave or took most, special tokens apart, the strongest first."""
+    def strongest(self, k: int | None = None) -> list[Pair]:
+        """Return the `k` pairs of words with the largest contributions of either sign, in order.
+
+        Pairs with a special token are left out; `k` is None for all others.
+        """
         amounts = self.by_word()
         pairs = [
             Pair(word, other, float(amount))
@@ -93,7 +96,7 @@ class Explanation:
             for other, amount in zip(self.document.words, row, strict=True)
             if not (word.is_special or other.is_special)
         ]
-        return sorted(pairs, key=lambda pair: -abs(pair.contribution))[:count]
+        return sorted(pairs, key=lambda pair: -abs(pair.contribution))[:k]
 
     def between_words(self) -> Array:
         """`by_word` with 0 for all pairs with a special token, whose sum is the score's rest."""
@@ -166,7 +169,7 @@ def explained(model: Splits, text: str, task: str) -> tuple[ExplainedText, Array
     seen = str(trace.text)
     tokens = trimmed(seen, trace.tokens)
     words, norms = words_of(seen, tokens), np.linalg.norm(states, axis=1)
-    found = ExplainedText(seen, tokens.pieces, tokens.offsets, words, norms, tokens.cut)
+    found = ExplainedText(seen, tokens.tokens, tokens.offsets, words, norms, tokens.truncated)
     return found, parts[:, : model.get_embedding_dimension()]
 
 
@@ -194,5 +197,5 @@ def plain(text: ExplainedText) -> dict[str, Any]:
             for word in text.words
         ],
         "norms": text.norms.tolist(),
-        "cut": text.cut,
+        "truncated": text.truncated,
     }  # fmt: skip

@@ -32,19 +32,19 @@ class HasCheckpoint(Protocol):
 
 
 class HasTokenizer(Protocol):
-    """A model's transformer, as far as its pieces are asked for."""
+    """A model's transformer, as far as its tokens are asked for."""
 
     @property
-    def words(self) -> TextTokenizer: ...
+    def text_tokenizer(self) -> TextTokenizer: ...
 
 
 def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[list[str]]:
-    """The k pieces whose rows of the word table are nearest to each state: (T, D) -> T lists of k.
+    """The k tokens whose rows of the word table are nearest to each state: (T, D) -> T lists of k.
 
     Nearest is the highest cosine, best first; equal ones come by their ids. Nothing holds the
     deeper layers to the table that the model begins with, so of those it is a hint. (The "logit
     lens" of nostalgebraist, 2020, is such a look through the table that a language model ends
-    with.) A row without a piece is named by its number, as "#7".
+    with.) A row without a token is named by its number, as "#7".
 
     Raises ValueError for states of another width than hidden_size, for numbers that are none, and
     for a k below 1.
@@ -57,12 +57,12 @@ def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[l
             f"The states have {wanted.shape[1]} dimensions and the word table has "
             f"{table.shape[1]}; only states of this model's embeddings and layers can be compared."
         )
-    best = Best(len(wanted), min(k, len(table)), wanted.dtype)
+    nearest = Best(len(wanted), min(k, len(table)), wanted.dtype)
     with one_blas_thread():
         for start in range(0, len(table) if len(wanted) else 0, BLOCK_ROWS):
             rows = table[start : start + BLOCK_ROWS]
             lengths = np.sqrt(np.vecdot(rows, rows))
             cosines = wanted @ rows.T / np.maximum(lengths, NORM_FLOOR)  # (T, rows)
-            best.offer(cosines, np.arange(start, start + len(rows)))
-    name = model.transformer.words.backend.id_to_token
-    return [[name(id) or f"#{id}" for id in row] for row in best.ranking()[0].tolist()]
+            nearest.offer(cosines, np.arange(start, start + len(rows)))
+    name = model.transformer.text_tokenizer.backend.id_to_token
+    return [[name(id) or f"#{id}" for id in row] for row in nearest.ranking()[0].tolist()]

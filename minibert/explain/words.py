@@ -55,18 +55,18 @@ def traced(model: Traces, text: str, task: str) -> Trace:
             f"The {task} is a {type(text).__name__} ({text!r:.40}); expected one text, a str."
         )
     trace = model.trace(text, keep="token_embeddings", task=task)
-    if trace.tokens.cut and model.on_long == "window":
+    if trace.tokens.truncated and model.on_long == "window":
         raise ValueError(
-            f"The {task} has {trace.tokens.cut} tokens above the maximum length, and this model "
-            "reads it in windows, where a word is in several or in none alone. Set its on_long to "
-            '"warn" or "ignore" for the score of the beginning.'
+            f"The {task} has {trace.tokens.truncated} tokens above the maximum length, and this "
+            "model reads it in windows, where a word is in several or in none alone. Set its "
+            'on_long to "warn" or "ignore" for the score of the beginning.'
         )
     return trace
 
 
 def words_of(text: str, tokens: Tokens) -> list[Word]:
     """The words of a text, and its special tokens each by itself, in order."""
-    numbers = tokens.words
+    numbers = tokens.word_ids
     starts = [
         place
         for place, number in enumerate(numbers)
@@ -76,7 +76,7 @@ def words_of(text: str, tokens: Tokens) -> list[Word]:
     for start, end in pairwise([*starts, len(numbers)]):
         is_special = numbers[start] is None
         first, last = tokens.offsets[start][0], tokens.offsets[end - 1][1]
-        spoken = tokens.pieces[start] if is_special else text[first:last]
+        spoken = tokens.tokens[start] if is_special else text[first:last]
         words.append(Word(spoken, slice(start, end), is_special))
     return words
 
@@ -85,9 +85,9 @@ def trimmed(text: str, tokens: Tokens) -> Tokens:
     """The same tokens without the blanks around them, which a RoBERTa's have in front."""
     places = []
     for start, end in tokens.offsets:
-        piece = text[start:end]
-        start = end - len(piece.lstrip())
-        places.append((start, start + len(piece.strip())))
+        token = text[start:end]
+        start = end - len(token.lstrip())
+        places.append((start, start + len(token.strip())))
     return tokens._replace(offsets=places)
 
 

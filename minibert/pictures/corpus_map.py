@@ -21,20 +21,25 @@ from minibert.common.arrays import Array, IntArray
 from minibert.corpus.corpus import Corpus
 from minibert.errors import CorpusError
 from minibert.kernels.cpu import normalize_
-from minibert.pictures.projection import SEED, principal_components, project, umap_places
+from minibert.pictures.projection import (
+    METHODS,
+    SEED,
+    principal_components,
+    project,
+    umap_places,
+)
 from minibert.scoring.matrices import Stack
 from minibert.scoring.metrics import METRICS
 
 if TYPE_CHECKING:
     from minibert.corpus.search import Index
 
-__all__ = ["METHODS", "POINTS", "CorpusMap", "Placed", "Question", "ask", "corpus_map"]
+__all__ = ["POINTS", "CorpusMap", "Placed", "Question", "ask", "corpus_map"]
 
 logger = logging.getLogger(__name__)
 
-METHODS = ("pca", "umap")
 POINTS = 5000  # that are shown unless more are asked for
-NEAREST = 10  # documents of a question
+TOP_K = 10  # documents of a question
 
 
 class Question(NamedTuple):
@@ -91,7 +96,7 @@ class CorpusMap(NamedTuple):
         return shown
 
 
-def ask(index: Index, text: str, k: int = NEAREST) -> Question:
+def ask(index: Index, text: str, k: int = TOP_K) -> Question:
     """Search a corpus for the documents nearest to a question. Raises ValueError if it is empty."""
     if not text.strip():
         raise ValueError("The question is empty. A place for it says nothing.")

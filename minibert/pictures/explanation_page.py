@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["explanation_page"]
 
 TOP = 12  # rows of a table before one must ask for more
-TAIL = 300  # characters shown of what was cut off
+TAIL = 300  # characters shown of the text after the last token that was read
 LONGEST = 100  # letters shown of a word
 
 
@@ -111,11 +111,11 @@ def shaded_text(name: str, text: ExplainedText, totals: Array, scale: float) -> 
         parts.append(word_button(order, word, total, scale))
     tail = text.text[at:]
     note = ""
-    if text.cut:
+    if text.truncated:
         more = f"… and {len(tail) - TAIL} characters more" if len(tail) > TAIL else ""
         note = (
-            f'<p class="hint">The model did not read the last {text.cut} tokens: <span class="cut" '
-            f'dir="auto">{escaped(tail[:TAIL], lines=True)}</span>{more}</p>'
+            f'<p class="hint">The model did not read the last {text.truncated} tokens: <span '
+            f'class="truncated" dir="auto">{escaped(tail[:TAIL], lines=True)}</span>{more}</p>'
         )
     return (
         f'<div class="text"><h3>{name}</h3><p class="words" data-side="{name.lower()}" dir="auto">'
@@ -160,9 +160,9 @@ def strongest_pairs(explanation: Explanation, values: Array) -> str:
         pair = [text.words[n].text for text, n in zip(texts, place, strict=True)]
         return " × ".join(pair), float(values[place])
 
-    best = [named(flat) for flat in order[:TOP].tolist() if values.flat[flat] > 0]
-    worst = [named(flat) for flat in order[::-1][:TOP].tolist() if values.flat[flat] < 0]
-    return table("For", best) + table("Against", worst)
+    gains = [named(flat) for flat in order[:TOP].tolist() if values.flat[flat] > 0]
+    losses = [named(flat) for flat in order[::-1][:TOP].tolist() if values.flat[flat] < 0]
+    return table("For", gains) + table("Against", losses)
 
 
 def table(name: str, rows: Iterable[tuple[str, float]]) -> str:

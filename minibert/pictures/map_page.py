@@ -103,8 +103,8 @@ def kept(texts: list[tuple[str, bool]] | None) -> str:
     """What the page does not hold of the texts."""
     if texts is None:
         return "The corpus keeps no texts, so points have their ids alone."
-    if any(is_cut for _, is_cut in texts):
-        return f"Texts are cut at {CHARACTERS} characters; no more of them is searched."
+    if any(is_shortened for _, is_shortened in texts):
+        return f"Texts are shortened to {CHARACTERS} characters; the search reads no more of them."
     return ""
 
 
@@ -112,7 +112,7 @@ def axes(shown: CorpusMap) -> str:
     """What the directions are, as HTML."""
     if shown.method == "umap":
         return "The directions of this plane have no meaning of their own."
-    first, second = (f"{share:.1%}" for share in shown.shares)
+    first, second = (f"{portion:.1%}" for portion in shown.shares)
     return (
         f"<span>→ first component, {first} of the variance</span> "
         f"<span>↑ second component, {second}</span> "

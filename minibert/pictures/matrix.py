@@ -25,7 +25,7 @@ MARGIN = 16
 BETWEEN = 2  # rows
 STRIP = 720  # about as wide as a column of text
 RISE = 0.75  # of a label's length, how high it goes where it rises, and how far to the right
-MOST_CELLS = 40_000  # beyond, viewers grow slow
+MAX_CELLS = 40_000  # beyond, viewers grow slow
 
 
 def matrix_svg(
@@ -48,9 +48,9 @@ def matrix_svg(
     labels = [shortened(label) for label in rows or []]
     left = MARGIN + (8 + max(map(width_of, labels)) if labels else 0)
     width = min(max(STRIP / values.shape[1], 1.0), 26.0)
-    heads = [shortened(label) for label in columns or []]
-    rises = any(width_of(head) > width for head in heads)
-    room = RISE * max(map(width_of, heads)) + 14 if rises else 20 * bool(heads)
+    headings = [shortened(label) for label in columns or []]
+    rises = any(width_of(heading) > width for heading in headings)
+    room = RISE * max(map(width_of, headings)) + 14 if rises else 20 * bool(headings)
     top = MARGIN + (26 if title else 0) + room
     height = min(max(width, 16.0), 22.0)
     end, wide = len(values) * (height + BETWEEN), values.shape[1] * width
@@ -64,26 +64,28 @@ def matrix_svg(
             f"{escaped(label)}</text>"
             for row, label in enumerate(labels)
         ),
-        *above(heads, width, rises),
+        *above(headings, width, rises),
         '<g class="cells" shape-rendering="crispEdges">',
         *strips(values, (rows, columns), width, height, scale),
         f'</g><rect class="line" x="-0.5" y="-0.5" width="{wide + 1:g}" height="{end - 1:g}"/>',
         legend(24, end + 12, scale, negative, places(scale), clipped),
         "</g>",
     ]
-    reach = [(n + 0.5) * width + RISE * width_of(head) for n, head in enumerate(heads) if rises]
+    reach = [
+        (n + 0.5) * width + RISE * width_of(heading) for n, heading in enumerate(headings) if rises
+    ]
     whole = max(left + max(wide, LEGEND + 40, *reach), MARGIN + 1.1 * width_of(title)) + MARGIN
     name = title or "numbers as colours"
     return picture(name, whole, top + end + 42 + MARGIN / 2, "".join(parts))
 
 
-def above(heads: list[str], width: float, rises: bool) -> Iterator[str]:
+def above(headings: list[str], width: float, rises: bool) -> Iterator[str]:
     """The columns' labels, straight where each has room above its cells."""
-    turned = "rotate(-45)" if rises else ""
+    rotation = "rotate(-45)" if rises else ""
     anchor = "start" if rises else "middle"
-    for column, head in enumerate(heads):
-        place = f'transform="translate({(column + 0.5) * width:.5g} -7) {turned}"'
-        yield f'<text {place} text-anchor="{anchor}">{escaped(head)}</text>'
+    for column, heading in enumerate(headings):
+        place = f'transform="translate({(column + 0.5) * width:.5g} -7) {rotation}"'
+        yield f'<text {place} text-anchor="{anchor}">{escaped(heading)}</text>'
 
 
 def strips(
@@ -96,13 +98,13 @@ def strips(
     """The cells, a group a row."""
     decimals = places(scale) + 1
     rows, columns = labels
-    heads = [escaped(str(head)) for head in columns or range(values.shape[1])]
+    headings = [escaped(str(heading)) for heading in columns or range(values.shape[1])]
     for row, line in enumerate(values.tolist()):
         yield f'<g transform="translate(0 {row * (height + BETWEEN):g})">'
         name = f"{escaped(rows[row])}, " if rows else f"{row}, " if len(values) > 1 else ""
-        for column, (head, value) in enumerate(zip(heads, line, strict=True)):
+        for column, (heading, value) in enumerate(zip(headings, line, strict=True)):
             place = f'x="{column * width:.5g}" width="{width:.5g}" height="{height:g}"'
-            title = f"<title>{name}{head}: {number(value, decimals)}</title>"
+            title = f"<title>{name}{heading}: {number(value, decimals)}</title>"
             yield f"<rect {place} {shade(value, scale)}>{title}</rect>"
         yield "</g>"
 
@@ -122,9 +124,9 @@ def checked(array: Any, rows: list[str] | None, columns: list[str] | None) -> An
         raise ValueError(
             f"The array has the shape {np.shape(array)}; a vector (C,) or a table (R, C) is drawn."
         )
-    if values.size > MOST_CELLS:
+    if values.size > MAX_CELLS:
         raise ValueError(
-            f"The array has {values.size} numbers; at most {MOST_CELLS} are drawn. Pass a part."
+            f"The array has {values.size} numbers; at most {MAX_CELLS} are drawn. Pass a part."
         )
     if not np.isfinite(values).all():
         raise ValueError("The array has numbers that are not finite (NaN or infinite).")

@@ -22,8 +22,17 @@ from minibert.kernels.cores import one_blas_thread
 from minibert.scoring.matrices import Stack
 from minibert.scoring.metrics import METRICS
 
-__all__ = ["NEIGHBOURS", "SEED", "Projection", "principal_components", "project", "umap_places"]
+__all__ = [
+    "METHODS",
+    "NEIGHBOURS",
+    "SEED",
+    "Projection",
+    "principal_components",
+    "project",
+    "umap_places",
+]
 
+METHODS = ("pca", "umap")  # principal_components and project, or umap_places after them
 SEED = 0
 BLOCK_FLOATS = 1 << 20  # of a block: 8 MB of float64
 # Below this share of the mean's square, variance is the rounding of equal vectors in float32: one

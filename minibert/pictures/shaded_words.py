@@ -23,7 +23,7 @@ __all__ = ["shaded_words_svg"]
 
 MARGIN, LINE, SIZE = 16, 30, 15
 WIDTH = 640
-MOST = 300  # words of a text
+MAX_WORDS = 300  # words of a text
 
 
 class Placed(NamedTuple):
@@ -73,8 +73,8 @@ def lines_of(text: ExplainedText, totals: Array) -> list[Placed]:
         for word, total in zip(text.words, totals, strict=True)
         if not word.is_special
     ]
-    if len(words) > MOST:
-        words = [*words[:MOST], (f"… {len(words) - MOST} more words", 0.0)]
+    if len(words) > MAX_WORDS:
+        words = [*words[:MAX_WORDS], (f"… {len(words) - MAX_WORDS} more words", 0.0)]
     found, x, line = [], float(MARGIN), 0
     for word, value in words:
         width = width_of(word, SIZE) + 8

@@ -80,13 +80,13 @@ def legend(
     steps = 28
     parts = []
     for step in range(steps):
-        share = (step + 0.5) / steps
-        value = (2 * share - 1 if negative else share) * scale
+        portion = (step + 0.5) / steps
+        value = (2 * portion - 1 if negative else portion) * scale
         place = f'x="{x + step * LEGEND / steps:g}" y="{y:g}" width="{LEGEND / steps:g}" height="9"'
         parts.append(f"<rect {place} {shade(value, scale)}/>")
     ends = [(0.0, -scale), (0.5, 0.0), (1.0, scale)] if negative else [(0.0, 0.0), (1.0, scale)]
-    for share, value in ends:
-        place = f'x="{x + share * LEGEND:g}" y="{y + 23:g}" font-size="11" text-anchor="middle"'
+    for portion, value in ends:
+        place = f'x="{x + portion * LEGEND:g}" y="{y + 23:g}" font-size="11" text-anchor="middle"'
         text = number(value, decimals, negative) if value else "0"
         if clipped and value:
             text = ("≤ " if value < 0 else "≥ ") + text

@@ -64,10 +64,10 @@ def shaded(text: ExplainedText, amounts: Sequence[float], colours: int) -> str:
         for word, amount in zip(text.words, amounts, strict=True)
         if not word.is_special
     ]
-    most = max((abs(amount) for _, amount in seen), default=0.0)
+    largest = max((abs(amount) for _, amount in seen), default=0.0)
     line, end = "", seen[0][0][0] if seen else 0
     for (start, stop), amount in seen:
-        step = round(STEPS * amount / most) if most else 0
+        step = round(STEPS * amount / largest) if largest else 0
         line += visible(text.text[end:start]) + painted(text.text[start:stop], step, colours)
         end = stop
     return line

@@ -20,17 +20,17 @@ __all__ = ["as_bytes", "as_shorts", "xray"]
 
 # What the attention weights of one text may take, as bytes: a page holds two texts.
 ATTENTION_BYTES = 400_000
-MOST_TOKENS = 96  # more cells than these make would slow the page
-NEAREST = 5
+MAX_TOKENS = 96  # more cells than these make would slow the page
+TOP_K = 5  # nearest words of a state
 
 
 def xray(model: SentenceTransformer, text: Text, task: str) -> dict[str, Any]:
     """What a text does on its way through the layers, as JSON for the page's script.
 
-    T tokens, the first of the text, as many as ATTENTION_BYTES and MOST_TOKENS allow; L layers, H
+    T tokens, the first of the text, as many as ATTENTION_BYTES and MAX_TOKENS allow; L layers, H
     heads:
 
-    - tokens (T), special (T): the pieces, and which are special; left_out: how many follow
+    - tokens (T), special (T): the tokens, and which are special; left_out: how many follow
     - attention: base64 of (L, H, T, T) bytes, see as_bytes; with left_out, (L, H, T, T + 1), whose
       last column is what goes to the tokens left out
     - norms (L + 1, T): the length of each state, first that of the embeddings
@@ -42,16 +42,16 @@ def xray(model: SentenceTransformer, text: Text, task: str) -> dict[str, Any]:
     layers = len(weights)
     heads = weights.shapes["layer.0.attention"][0]
     affordable = int((ATTENTION_BYTES / (layers * heads)) ** 0.5)
-    shown = min(len(trace.tokens.ids), affordable, MOST_TOKENS)
+    shown = min(len(trace.tokens.ids), affordable, MAX_TOKENS)
 
     states = [trace["embeddings.output"][:shown]]
     states += [trace[f"layer.{n}.output"][:shown] for n in range(layers)]
     between = [trace[f"layer.{n}.attention_output"][:shown] for n in range(layers)]
     attention = [first_tokens(weights[f"layer.{n}.attention"], shown) for n in range(layers)]
-    nearest = nearest_words(model, np.concatenate(states), NEAREST)
+    nearest = nearest_words(model, np.concatenate(states), TOP_K)
     return {
-        "tokens": trace.tokens.pieces[:shown],
-        "special": [word is None for word in trace.tokens.words[:shown]],
+        "tokens": trace.tokens.tokens[:shown],
+        "special": [word is None for word in trace.tokens.word_ids[:shown]],
         "left_out": len(trace.tokens.ids) - shown,
         "layers": layers,
         "heads": heads,

@@ -18,7 +18,7 @@ def model():
 
 
 def pack_of(model, texts):
-    (pack,) = packs(model.transformer.words.rows(texts, 41).ids, 10_000)
+    (pack,) = packs(model.transformer.text_tokenizer.rows(texts, 41).ids, 10_000)
     return pack
 
 

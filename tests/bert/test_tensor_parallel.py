@@ -205,7 +205,7 @@ def test_the_first_short_text_lays_out_tiles_and_nothing_else_does(minilm_folder
     assert counted.made == 0
     model.encode("a long text " * 60)
     model.encode(["a short text"] * 200)  # several packs
-    model.transformer.window_texts = 8
+    model.transformer.slice_texts = 8
     model.encode(["a short text"] * 9)  # the last window is one text
     three = ["a", "short text", "text"]
     model.encode(three, output_value=None, batch_size=2)  # so is the last batch

@@ -42,7 +42,7 @@ COMMANDS = [
         ["embed", "-m", GELU, "--on-long", "cry", "a"],
         ["score", "-m", GELU],
         ["explain", "-m", GELU],
-        ["explain", "-m", GELU, "a", "b", "--words", "0"],
+        ["explain", "-m", GELU, "a", "b", "--top-k", "0"],
         ["explain", "-m", GELU, "a", "b", "--metric", "euclidean"],
         ["info"],
     ],

@@ -113,20 +113,20 @@ def test_against_another_shows_both_and_p(run, tmp_path, minilm_folder, sample_m
     ]  # fmt: skip
 
 
-def test_other_judgements_and_a_depth_are_followed(run, tmp_path):
+def test_other_judgements_and_top_k_are_followed(run, tmp_path):
     (tmp_path / "qrels").write_text("q1 0 bread-1 1\n")
     facts = json.loads(
-        run(GELU, SAMPLE, "--qrels", tmp_path / "qrels", "--depth", "5", "--json")[1]
+        run(GELU, SAMPLE, "--qrels", tmp_path / "qrels", "--top-k", "5", "--json")[1]
     )
-    assert (facts["queries"], facts["depth"]) == (1, 5)
+    assert (facts["queries"], facts["top_k"]) == (1, 5)
     trec = tmp_path / "run.trec"
-    assert run(GELU, "--depth", "5", "--run", trec)[0] == 0
+    assert run(GELU, "--top-k", "5", "--run", trec)[0] == 0
     assert {len(ranking.ids) for ranking in read_run(trec).values()} == {5}
     again = tmp_path / "again.trec"
     assert run(GELU, "--candidates", trec, "--run", again)[0] == 0
     assert again.read_bytes() == trec.read_bytes()
-    cut = json.loads(run(trec, "--depth", "1", "--json")[1])
-    assert cut["recall@100"] < json.loads(run(trec, "--json")[1])["recall@100"]
+    first = json.loads(run(trec, "--top-k", "1", "--json")[1])
+    assert first["recall@100"] < json.loads(run(trec, "--json")[1])["recall@100"]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_other_judgements_and_a_depth_are_followed(run, tmp_path):
         ((GELU, SAMPLE, "--against", SAMPLE), 65, "is a collection, no model"),
         ((GELU, SAMPLE, SAMPLE), 65, "give one at a time"),
         ((GELU, "--run", "no/folder/run"), 73, "no/folder/run"),
-        ((GELU, "--depth", "0"), 2, "no whole number from 1 up"),
+        ((GELU, "--top-k", "0"), 2, "no whole number from 1 up"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(run, arguments, code, message):

@@ -28,7 +28,7 @@ def test_the_order_is_that_of_the_cosines_of_all_words(model, rows, monkeypatch)
     states = np.random.default_rng(0).normal(size=(6, 20)) * 7
     table = model.checkpoint.parameters.word_embeddings.astype(np.float64)
     cosines = states @ table.T / np.linalg.norm(table, axis=1)
-    name = model.transformer.words.backend.id_to_token
+    name = model.transformer.text_tokenizer.backend.id_to_token
     best = np.argsort(-cosines, axis=1)[:, :9].tolist()
     expected = [[name(id) or f"#{id}" for id in row] for row in best]
     assert nearest_words(model, states, 9) == expected

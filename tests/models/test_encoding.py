@@ -46,9 +46,9 @@ def test_raw_vectors_change_by_rounding_only(folder, texts):
         np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)  # worst seen 2e-6
 
 
-def test_rows_keep_the_order_of_their_texts_across_windows(minilm_folder, alone):
+def test_rows_keep_the_order_of_their_texts_across_slices(minilm_folder, alone):
     model = SentenceTransformer(minilm_folder, on_long="ignore")
-    model.transformer.window_texts = 7
+    model.transformer.slice_texts = 7
     np.testing.assert_allclose(model.encode(MINILM_TEXTS), alone, rtol=0, atol=2e-6)
 
 

@@ -30,8 +30,8 @@ def graph(options: argparse.Namespace) -> None:
 
     index = Index(options.folder, corpus_model(options), threads=options.threads)
     with progress(len(index.corpus), shows_progress(options), "vector") as advance:
-        made = build_graph(index.corpus, index.vectors, advance, threads=index.threads)
-    recall = recall_of(made, threads=index.threads)
+        built = build_graph(index.corpus, index.vectors, advance, threads=index.threads)
+    recall = recall_of(built, threads=index.threads)
     print(f"recall@10 {recall:.4f}, of vectors of the corpus against exact search")
 
 
