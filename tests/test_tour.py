@@ -38,7 +38,7 @@ def assert_same_picture(made, kept):
 
 
 @each(PAGES)
-def test_every_block_prints_what_the_page_shows_and_draws_its_pictures(
+def test_every_block_prints_and_draws_what_the_page_shows(
     page, tool, minilm_folder, tmp_path, no_network
 ):
     ran = 0
@@ -87,7 +87,7 @@ def test_every_page_leads_to_the_next():
     assert listed == [(page.name[0], page.name) for page in CHAPTERS]
 
 
-def test_the_whole_model_by_hand_is_short_and_has_nothing_of_minibert(tool):
+def test_the_model_by_hand_is_short_and_imports_no_minibert(tool):
     by_hand, comparison, *_ = [
         block.text for block in tool.blocks_of(read(CHAPTERS[-1])) if block.is_program
     ]

@@ -146,7 +146,7 @@ def test_layers_that_are_used_again_are_cut_and_moved_once():
 
 
 @pytest.mark.parametrize("family", ["t5", "gpt2", "deberta-v2", "bart", "xlnet"])
-def test_other_families_are_refused_with_the_list_of_those_that_run(folder, edit, family):
+def test_unknown_families_are_refused_with_a_list_of_known_ones(folder, edit, family):
     edit(folder / "config.json", model_type=family)
     with pytest.raises(CheckpointError, match=f"model_type is '{family}'") as caught:
         SentenceTransformer(folder)

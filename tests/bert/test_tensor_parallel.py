@@ -90,7 +90,7 @@ def test_shares_make_what_the_whole_makes(
     np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
 
 
-def test_a_pack_is_shared_by_as_many_threads_as_its_heads_and_feed_forward_allow(
+def test_heads_feed_forward_and_work_bound_the_threads_of_a_pack(
     parameters, many_cores, monkeypatch
 ):
     counts = []
@@ -190,7 +190,7 @@ class CountedTiles:
         monkeypatch.setattr(shares, "has_small_products", lambda: True)
 
 
-def test_the_first_short_text_lays_out_tiles_and_nothing_else_does(minilm_folder, monkeypatch):
+def test_only_the_first_short_text_lays_out_tiles(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     model = SentenceTransformer(minilm_folder, on_long="ignore")
     assert counted.made == 0
@@ -270,7 +270,7 @@ thread.join()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_fork_while_another_thread_lays_out_tiles_leaves_the_child_able_to(minilm_folder):
+def test_a_child_forked_while_tiles_are_laid_out_still_encodes(minilm_folder):
     result = subprocess.run(
         [sys.executable, "-c", FORK, str(minilm_folder)],
         capture_output=True, text=True, timeout=120,
@@ -355,7 +355,7 @@ def test_threads_that_meet_add_all_shares_to_the_same_bits():
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
 @pytest.mark.parametrize("error", [MemoryError("no more"), KeyboardInterrupt()])
-def test_when_one_thread_fails_none_waits_for_it_and_its_error_is_seen(failing, error):
+def test_an_error_in_one_thread_is_raised_and_none_waits_for_it(failing, error):
     def run(number, together):
         together(np.zeros((1, 1), np.float32))
         if number == failing:
@@ -390,7 +390,7 @@ def test_when_not_all_threads_begin_none_waits_for_the_others(monkeypatch, error
 WAIT = threading.Barrier.wait
 
 
-def test_a_quick_thread_overwrites_no_share_that_another_still_reads():
+def test_a_quick_thread_overwrites_nothing_another_still_reads():
     # The second thread reads late, the first puts down its next share at once.
     meeting, found = Meeting(2), []
 

@@ -95,7 +95,7 @@ def test_a_model_that_is_in_use_can_be_saved_over(folder, texts, tmp_path):
     assert np.abs(SentenceTransformer(target, on_long="ignore").encode(texts) - before).max() > 0.1
 
 
-def test_a_folder_with_another_model_s_files_is_refused_and_left_alone(folder, tmp_path):
+def test_saving_over_another_model_is_refused_without_a_change(folder, tmp_path):
     target = copy_of("old_layout", tmp_path)
     before = {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()}
     with pytest.raises(FileExistsError, match=r"vocab\.txt is of another model.*empty this one"):

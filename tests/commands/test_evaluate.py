@@ -48,7 +48,7 @@ def test_only_the_model_has_to_be_given(capsys):
     assert capsys.readouterr().err.endswith("the following arguments are required: MODEL\n")
 
 
-def test_the_command_measures_on_the_sample_unless_told_otherwise(run, sample_means):
+def test_eval_measures_on_the_sample_by_default(run, sample_means):
     code, out, err = run(GELU, "--json")
     assert (code, err) == (0, "")
     assert json.loads(out) == {

@@ -51,7 +51,7 @@ def test_texts_need_not_be_kept(folder, model):
         build(folder, documents([*TEXTS[:4], "other", *TEXTS[5:]]), model, texts=False, **SMALL)
 
 
-def test_numbers_of_deleted_documents_that_were_edited_are_refused_at_the_door(corpus):
+def test_a_corpus_with_edited_deletions_is_not_opened(corpus):
     (path,) = corpus.glob("deleted-*.npy")
     content = path.read_bytes()
     six = content[:-8] + npy(np.array([6]))[-8:]
@@ -75,7 +75,7 @@ def project(tmp_path, monkeypatch, run):
     return project
 
 
-def test_a_relative_model_is_found_from_anywhere_and_after_a_move(project, run, tmp_path):
+def test_a_relative_model_path_holds_anywhere_and_after_a_move(project, run, tmp_path):
     assert run("search", "project/data/corpus", "who")[0] == 0
     assert run("index", "add", "project/data/corpus", stdin=b"a dog\n")[0] == 0
     project.rename(tmp_path / "moved")

@@ -189,7 +189,7 @@ def test_another_metric_is_refused_with_both(plain):
         Index(plain, SentenceTransformer(GELU, similarity_fn_name="dot"))
 
 
-def test_a_model_that_is_not_given_is_of_the_revision_of_the_corpus(tmp_path, cache):
+def test_without_a_model_the_revision_of_the_corpus_is_loaded(tmp_path, cache):
     snapshot = cache("someone/tiny", GOLDEN / "gelu")
     model = SentenceTransformer("someone/tiny", local_files_only=True)
     build(tmp_path / "c", sentences(), model, model_name="someone/tiny")

@@ -97,7 +97,7 @@ def test_a_stopped_build_goes_on_and_encodes_nothing_twice(folder, tmp_path, mod
     assert tree(folder) == tree(tmp_path / "whole")
 
 
-def test_the_last_shard_and_the_end_of_the_input_are_named_at_once(folder, model, monkeypatch):
+def test_the_last_shard_completes_the_manifest_in_one_write(folder, model, monkeypatch):
     # Else a run that is killed between the two could go on with a longer input, whose shards would
     # end elsewhere than those of an unbroken run.
     seen = []
@@ -401,9 +401,7 @@ def test_a_small_disk_is_code_74_and_more_room_lets_it_go_on(disk, run, tmp_path
     assert tree(folder) == tree(tmp_path / "whole")
 
 
-def test_a_disk_that_cannot_be_written_is_code_73_and_earlier_work_stays(
-    disk, run, model, tmp_path
-):
+def test_an_unwritable_disk_is_code_73_and_earlier_work_stays(disk, run, model, tmp_path):
     folder = disk("size=1m") / "corpus"
     stop_after(folder, model, 5)
     before = tree(folder)

@@ -34,7 +34,7 @@ def test_the_order_is_that_of_the_cosines_of_all_words(model, rows, monkeypatch)
     assert nearest_words(model, states, 9) == expected
 
 
-def test_a_row_of_zeros_is_near_to_nothing_and_one_without_a_piece_has_a_number(folder):
+def test_a_row_of_zeros_is_last_and_an_unnamed_row_has_a_number(folder):
     model = SentenceTransformer(folder)
     table = np.array(model.checkpoint.parameters.words)
     table[3] = 0

@@ -286,7 +286,7 @@ def test_transfers_are_as_many_whatever_the_layers(cuda):
         assert "down" not in counts
 
 
-def test_launches_are_counted_by_runs_of_near_lengths_not_by_lengths(cuda):
+def test_a_layer_launches_kernels_per_bucket_and_not_per_length(cuda):
     layers = 3 * (4 - 1)  # the golden model has three
 
     def a_layer(lengths):

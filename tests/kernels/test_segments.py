@@ -34,7 +34,7 @@ def test_texts_of_nearly_one_length_stand_in_one_run():
 
 
 @pytest.mark.parametrize("lengths", [range(512, 0, -1), range(1, 513), [3, 500, 2, 500, 1], []])
-def test_near_runs_hold_every_text_and_are_few_where_the_longest_come_first(lengths):
+def test_buckets_hold_every_text_and_are_few_when_sorted(lengths):
     lengths = list(lengths)
     runs = list(near_runs(np.array(lengths, dtype=np.int64)))
     assert [length for run in runs for length in lengths[run.texts]] == lengths

@@ -77,7 +77,7 @@ def test_threads_may_share_a_model_and_leave_blas_as_it_was(minilm, alone):
     assert [pool["num_threads"] for pool in threadpool_info()] == before
 
 
-def test_an_error_in_a_pack_reaches_the_caller_and_leaves_blas_as_it_was(minilm, monkeypatch):
+def test_an_error_in_a_pack_is_raised_and_blas_is_restored(minilm, monkeypatch):
     from threadpoolctl import threadpool_info
 
     def fail(*_):
@@ -147,7 +147,7 @@ def test_token_states_pool_to_the_vector(folder, texts):
     np.testing.assert_allclose(model.encode(texts), means, rtol=0, atol=1e-5)
 
 
-def test_all_of_a_text_is_padded_to_its_batch_of_the_longest_first(minilm):
+def test_full_outputs_are_padded_within_batches_sorted_by_length(minilm):
     texts = ["one two three four", "a", "one two", "b c d e f", "a b"]
     features = minilm.encode(texts, output_value=None, batch_size=2, normalize_embeddings=True)
     # By characters: the first and the fourth, the third and the last, the second alone.
@@ -232,7 +232,7 @@ def test_a_prompt_that_does_not_count_is_left_out_of_the_mean(folder, edit):
     assert model[1].include_prompt is True
 
 
-def test_a_long_text_in_windows_is_the_mean_over_all_their_tokens(folder):
+def test_windows_of_a_long_text_give_the_mean_of_all_tokens(folder):
     model = SentenceTransformer(folder, on_long="window")
     text = "the cat sat and " * 20
     vector = model.encode(text)

@@ -58,7 +58,7 @@ def test_several_masks_give_guesses_for_each_and_keep_the_others(model):
     }  # fmt: skip
 
 
-def test_a_list_of_texts_gives_a_list_and_neighbours_change_nothing(model):
+def test_masked_words_of_a_list_are_those_of_each_text_alone(model):
     texts = ["a [MASK] barks and barks and barks", TEXT]
     several = model.fill_mask(texts)
     assert [len(guesses) for guesses in several] == [5, 5]

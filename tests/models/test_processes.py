@@ -83,7 +83,7 @@ def test_progress_counts_the_texts_of_all_processes(pool, model, capsys):
     assert "43/43" in capsys.readouterr().err
 
 
-def test_an_error_in_a_process_reaches_the_caller_and_the_pool_lives_on(model, pool):
+def test_an_error_in_a_process_is_raised_and_the_pool_lives_on(model, pool):
     with pytest.raises(ValueError, match=r"\d texts at least are longer"):
         model.encode(["dog " * 99], pool=pool, on_long="error")
     assert model.encode(["dog"], pool=pool).shape == (1, 20)
@@ -212,7 +212,7 @@ def test_a_chunk_of_a_pool_is_no_lone_query(even_texts, even_pairs, kind):
         assert len(model.encode([text], pool=processes, **arguments.get(kind, {}))) == 1
 
 
-def test_a_function_that_no_process_can_get_makes_scores_in_this_one():
+def test_an_activation_that_cannot_be_pickled_is_applied_here():
     model = CrossEncoder(
         GOLDEN / "cross_encoder", on_long="ignore", activation_fn=lambda logits: logits * 2
     )

@@ -95,7 +95,7 @@ def test_states_and_attentions_are_those_of_the_padded_view(name, texts):
             np.testing.assert_allclose(found.sum(axis=-1), 1, rtol=1e-6)
 
 
-def test_states_and_attentions_of_the_real_minilm_are_those_of_the_padded_view(minilm):
+def test_the_real_minilm_s_trace_equals_its_padded_outputs(minilm):
     trace = minilm.trace("A dog barks at the cats of London.")
     output = minilm[0].auto_model([trace.tokens.ids], output_hidden_states=True,
                                   output_attentions=True)  # fmt: skip
@@ -174,7 +174,7 @@ def test_a_trace_changes_nothing_that_encode_gives(model, texts):
         np.testing.assert_array_equal(table, held)
 
 
-def test_an_array_that_was_kept_is_not_written_over_by_later_steps(model):
+def test_no_two_arrays_of_a_trace_share_memory(model):
     arrays = list(dict(model.trace(TEXT)).values())
     for number, array in enumerate(arrays):
         assert not any(np.shares_memory(array, other) for other in arrays[:number])

@@ -20,7 +20,7 @@ def test_attention_is_that_of_the_layer_and_head(tiny, head):
     assert cells[1][0] == " × ".join(trace.tokens.pieces[:2])
 
 
-def test_tokens_beyond_the_first_share_a_column_and_rows_still_sum_to_one(tiny):
+def test_later_tokens_share_a_column_and_rows_sum_to_one(tiny):
     trace = tiny.trace("the cat and the dog")
     svg = attention_svg(trace, 0, 0, most=3)
     drawn = np.array([value for _, value, *_ in cells_of(svg)]).reshape(3, 4)

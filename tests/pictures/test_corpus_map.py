@@ -139,7 +139,7 @@ def test_a_metric_from_outside_is_drawn_as_its_row_says(made, monkeypatch, like)
     np.testing.assert_allclose(corpus_map(corpus).places, places, atol=1e-5)
 
 
-def test_a_sample_is_the_same_every_time_and_lies_where_it_lies_among_all(plain_folder, caplog):
+def test_a_sample_is_repeatable_and_keeps_its_places_on_the_map(plain_folder, caplog):
     corpus = Corpus(plain_folder)
     everything = corpus_map(corpus)
     assert not caplog.messages
@@ -166,9 +166,7 @@ def test_a_question_lies_where_a_document_of_its_text_would(model, plain_folder)
     assert shown.question.scores[0] == pytest.approx(1)
 
 
-def test_what_is_nearest_to_a_question_is_in_the_sample_and_searched_among_all(
-    model, plain_folder, caplog
-):
+def test_a_question_s_nearest_of_all_documents_join_the_sample(model, plain_folder, caplog):
     index = Index(plain_folder, model)
     hits = index.search(["the old house"], 10)[0]
     shown = corpus_map(index.corpus, points=5, question=ask(index, "the old house"))
@@ -330,7 +328,7 @@ def test_without_variance_the_page_says_why_it_shows_one_point(made, texts, said
     assert page.data["x"] == page.data["y"] == [0] * len(texts)
 
 
-def test_a_layout_by_umap_lies_around_its_middle_and_is_no_components(plain_folder, umap):
+def test_an_umap_layout_is_centred_and_names_no_components(plain_folder, umap):
     shown = corpus_map(Corpus(plain_folder), "umap")
     shifted = shown._replace(places=shown.places + 1000)
     page = Page(map_page(shifted))

@@ -27,7 +27,7 @@ def test_a_control_character_is_shown_by_its_sign():
     assert escaped("a\x00b\n\tc", lines=True) == "a␀b\n\tc"
 
 
-def test_numbers_are_printed_with_a_true_minus_and_zero_without_a_sign():
+def test_numbers_have_a_true_minus_and_zero_has_no_sign():
     assert [number(value, 2) for value in (0.5, -0.5, 0.0, -0.001)] == [
         "+0.50", "−0.50", "0.00", "0.00"
     ]  # fmt: skip

@@ -37,7 +37,7 @@ def test_texts_split_as_the_reference_splits_them(tokenizer, text, pieces):
     assert pieces_of(tokenizer, text) == pieces
 
 
-def test_a_word_of_101_characters_is_unknown_and_one_of_100_is_not(tokenizer):
+def test_a_word_of_more_than_100_characters_is_unknown(tokenizer):
     assert len(ids_of(tokenizer, "я" * 100)) == 102
     assert ids_of(tokenizer, "я" * 101) == [CLS, UNKNOWN, SEP]
 
@@ -139,7 +139,7 @@ def test_pictures_stay_within_a_word(tokenizer):
         assert len(text) >= 3, hex(ord(picture))
 
 
-def test_squeezing_shortens_endless_words_blanks_and_control_characters(tokenizer):
+def test_squeeze_shortens_long_words_blanks_and_controls(tokenizer):
     text = "a" * 500 + "   -" + "\x00\x01b" + "中" * 200
     assert tokenizer.squeeze(text) == "a" * 101 + " -" + "\x00b" + "中" * 200
 

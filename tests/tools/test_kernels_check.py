@@ -80,7 +80,7 @@ def test_every_test_that_is_named_is_there(tool):
         ), place
 
 
-def test_where_kernels_are_chosen_or_not_openblas_s_they_run_alone(tool):
+def test_kernels_chosen_outside_or_not_openblas_run_alone(tool):
     runs = tool.runs_of("Haswell", ["X86_V3", "X86_V4"], can_choose=False)
     assert [(run.kernels, run.disabled, run.shares) for run in runs] == [
         ("Haswell", (), shares) for shares in ("", "on", "off")
