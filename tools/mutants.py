@@ -41,12 +41,12 @@ NOTHING_LEFT = "pooling/test_modes.py::test_a_text_of_prompt_alone_pools_as_in_t
 MODULES = "test_golden.py::test_modules_around_the_pooling_equal_sentence_transformers"
 CROSS = "test_golden.py::test_a_cross_encoder_s_logits_equal_the_reference_s"
 ACTIVATIONS = "models/test_score_activations.py::test_"
-OF_TORCH = ACTIVATIONS + "what_torch_would_compute_otherwise_is_refused_at_the_door"
+OF_TORCH = ACTIVATIONS + "activations_of_torch_not_computed_here_are_refused"
 ONE_LABEL = "models/test_cross_encoder.py::test_one_label_gives_a_number_a_pair_and_several_a_row"
 MASKED = "test_golden.py::test_probabilities_of_masked_words_equal_the_reference_s"
 EXPLAIN = "explain/test_attribution.py::test_"
 OCCLUSION = "explain/test_occluding.py::test_"
-STRONGEST = EXPLAIN + "contributions_are_summed_to_words_and_the_strongest_come_first"
+STRONGEST = EXPLAIN + "contributions_are_summed_to_words_strongest_first"
 OBEYED = "commands/test_explain.py::test_explain_shows_control_characters_and_obeys_none"
 FACTORS = "pooling/test_modes.py::test_a_text_s_states_times_their_factors_sum_to_its_vector"
 TRACE = "models/test_trace.py::test_"
@@ -201,20 +201,20 @@ MUTANTS = [
     Mutant("pooling/modes.py", "states.argmax(axis=0)", "np.abs(states).argmax(axis=0)",
            FACTORS + "[max-0]"),
     Mutant("pooling/layer_norm.py", "parts.mean(axis=1, keepdims=True)", "parts.mean()",
-           LAYER_NORM_MODULE + "a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector"),
+           LAYER_NORM_MODULE + "layer_norm_uses_mean_and_variance_of_the_whole_vector"),
     Mutant("pooling/layer_norm.py", "total.var()", "parts.var()",
-           LAYER_NORM_MODULE + "a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector"),
+           LAYER_NORM_MODULE + "layer_norm_uses_mean_and_variance_of_the_whole_vector"),
     Mutant("pooling/layer_norm.py", "scaled + share * self.bias", "scaled + self.bias",
            EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[None-dot]"),
     Mutant("pooling/pipeline.py", "factor.sum(axis=1, keepdims=True) / factor.sum()",
            "np.full((len(parts), 1), 1 / len(parts))",
-           EXPLAIN + "a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias"
+           EXPLAIN + "each_token_passes_a_linear_dense_with_part_of_the_bias"
            "[weightedmean-True]"),
     Mutant("pooling/dense.py", "parts @ self.weight + share",
            "parts @ self.weight + 0 * share",
            EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[None-cosine]"),
     Mutant("pooling/dense.py", "parts if self.residual is None else", "parts if True else",
-           EXPLAIN + "a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias"
+           EXPLAIN + "each_token_passes_a_linear_dense_with_part_of_the_bias"
            "[mean-True]"),
     Mutant("pooling/dense.py", 'if self.activation != "linear":', "if False:",
            EXPLAIN + "a_dense_with_an_activation_is_refused_by_name"),
@@ -234,9 +234,9 @@ MUTANTS = [
            OCCLUSION + "leaving_a_word_out_is_encoding_the_text_without_it"),
     Mutant("explain/occluding.py", "is_special and end > prompt",
            "is_special and start >= prompt",
-           OCCLUSION + "a_word_that_grows_together_with_the_prompt_is_left_out_without_it"),
+           OCCLUSION + "a_word_joined_to_the_prompt_is_left_out_without_it"),
     Mutant("explain/words.py", 'model.on_long == "window"', "False",
-           EXPLAIN + "a_long_text_is_explained_as_it_was_read_and_what_was_cut_is_said"),
+           EXPLAIN + "a_truncated_text_is_explained_and_its_loss_reported"),
     Mutant("explain/neighbours.py", " / np.maximum(lengths, NORM_FLOOR)", "",
            "explain/test_neighbours.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
     Mutant("explain/neighbours.py", "np.arange(start, start + len(rows))",
@@ -672,14 +672,14 @@ MUTANTS = [
            "-= 1\n            if True:",
            CORES + "a_product_has_one_thread_while_any_call_is_under_way"),
     Mutant("kernels/cores.py", "before = self._before if self._calls else None", "before = None",
-           CORES + "a_fork_in_the_middle_of_a_call_leaves_the_child_able_to_work"),
+           CORES + "a_child_forked_during_a_call_can_still_compute"),
     Mutant("kernels/cores.py", "self._free.release(taken)", "pass",
            SHARES + "only_free_cores_are_taken_and_given_back"),
     Mutant("kernels/cores.py", "while taken < most and self._free.acquire(blocking=False):",
            "while taken < most:", SHARES + "only_free_cores_are_taken_and_given_back"),
     Mutant("bert/tensor_parallel.py", "table, turn = self._tables[turn], 1 - turn",
            "table = self._tables[turn]",
-           SHARES + "a_quick_thread_overwrites_no_share_that_another_still_reads"),
+           SHARES + "a_quick_thread_overwrites_nothing_another_still_reads"),
     Mutant("bert/tensor_parallel.py", "rows[...] = table[0]", "rows[...] = table[number]",
            SHARES + "threads_that_meet_add_all_shares_to_the_same_bits"),
     Mutant("bert/tensor_parallel.py", "qkv_weight=share(layer.qkv_weight, 2)",
@@ -692,7 +692,7 @@ MUTANTS = [
            "copy[part, tile] = seen[part, tile - 1]",
            SHARES + "a_product_of_pieces_is_the_product"),
     Mutant("models/scheduler.py", "is_all and len(packs) == 1", "len(packs) == 1",
-           SHARES + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+           SHARES + "only_the_first_short_text_lays_out_tiles"),
     Mutant("models/scheduler.py", "may_tile = is_all or self.reproducible", "may_tile = is_all",
            SHARES + "reproducible_texts_have_one_way_alone_and_in_company"),
     Mutant("models/scheduler.py", "if is_all and not self.reproducible else 1",
@@ -701,15 +701,15 @@ MUTANTS = [
     Mutant("kernels/cores.py", "library.clear_controlling_thread()", "pass",
            CORES + "any_thread_may_set_the_limit_and_another_restore_it"),
     Mutant("kernels/cores.py", "os.register_at_fork(after_in_child=CORES.after_fork)", "pass",
-           CORES + "a_fork_in_the_middle_of_a_call_leaves_the_child_able_to_work"),
+           CORES + "a_child_forked_during_a_call_can_still_compute"),
     Mutant("kernels/cores.py", "min(affinity(), quota())", "affinity()",
            CORES + "there_are_no_more_threads_than_the_quota_allows"),
     Mutant("models/transformer.py", "job.is_all(len(chosen))", "job.is_all(len(texts))",
-           SHARES + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+           SHARES + "only_the_first_short_text_lays_out_tiles"),
     Mutant("models/encoding.py", "is_all=job.is_all(len(batch))", "is_all=job.is_all(len(texts))",
-           SHARES + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+           SHARES + "only_the_first_short_text_lays_out_tiles"),
     Mutant("models/encoding.py", "is_all=job.is_all(1)", "is_all=True",
-           SHARES + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+           SHARES + "only_the_first_short_text_lays_out_tiles"),
     Mutant("models/scheduler.py", "is_all and len(packs) == 1", "is_all",
            SCHEDULER + "only_a_pack_that_is_all_the_work_has_tiles[20-True-False]"),
     Mutant("models/scheduler.py",
@@ -736,7 +736,7 @@ MUTANTS = [
            "corpus/test_writer.py::test_codes_are_those_of_the_vectors[int8]"),
     Mutant("kernels/cores.py", "threading.BoundedSemaphore(available_threads())",
            "threading.BoundedSemaphore(available_threads() + 1)",
-           CORES + "no_more_packs_are_computed_at_a_time_than_there_are_cores"),
+           CORES + "no_more_packs_run_at_a_time_than_there_are_cores"),
     Mutant("scoring/matrices.py", "        finally:\n            ended.set()\n",
            "        finally:\n            pass\n",
            "scoring/test_nearest.py::test_the_first_error_ends_the_work_of_all_threads"),
@@ -806,7 +806,7 @@ MUTANTS = [
            GPU + "vectors_equal_the_cpus[gelu-{}]"),
     Mutant("kernels/devices.py", "array.get(out=host, blocking=False)",
            "host[...] = cupy.asnumpy(array)",
-           GPU + "the_next_pack_is_begun_before_the_one_before_it_is_waited_for"),
+           GPU + "the_next_pack_is_begun_before_the_last_is_awaited"),
     Mutant("models/scheduler.py", "                work.append(pack)\n", "                pass\n",
            GPU + "where_memory_runs_out_packs_are_halved_once_for_good"),
     Mutant("kernels/segments.py", "longest - max(8, longest // 8) < length", "longest - 8 < length",
@@ -843,8 +843,7 @@ MUTANTS = [
     Mutant("evaluation/measures.py", "near = ranks <= k", "near = ranks < k",
            "evaluation/test_measures.py::test_ndcg_looks_at_ten_documents_and_so_does_its_ideal"),
     Mutant("evaluation/measures.py", "min(k, possible)", "possible",
-           "evaluation/test_measures.py::test_of_more_than_a_hundred_relevant_documents_"
-           "a_hundred_are_all_that_map_at_100_expects"),
+           "evaluation/test_measures.py::test_map_at_100_expects_at_most_100_relevant_documents"),
     Mutant("evaluation/measures.py", "np.abs(differences.sum(axis=0)) - rounding",
            "np.abs(differences.sum(axis=0))",
            "evaluation/test_measures.py::test_p_counts_sums_that_are_equal_but_for_rounding"),
@@ -854,11 +853,9 @@ MUTANTS = [
            "evaluation/test_collection.py::test_a_run_is_ordered_by_its_scores_and_then_by_ids"),
     Mutant("evaluation/retrieval.py", "ids = sorted(collection.documents)",
            "ids = list(collection.documents)",
-           "evaluation/test_retrieval.py::test_all_documents_are_ranked_and_ties_are_in_the_order_"
-           "of_their_ids[dot]"),
+           "evaluation/test_retrieval.py::test_all_documents_are_ranked_with_ties_by_id[dot]"),
     Mutant("evaluation/retrieval.py", "for id in judged}", "for id in values}",
-           "evaluation/test_retrieval.py::test_only_queries_with_a_relevant_document_are_measured_"
-           "and_one_without_ranking_is_0"),
+           "evaluation/test_retrieval.py::test_judged_queries_alone_count_and_an_unranked_one_counts_0"),
     # what is read, printed and counted
     Mutant("documents/tables.py", 'row = line.split("\\t") if line else []',
            'row = next(__import__("csv").reader([line], delimiter="\\t"), [])',
@@ -942,7 +939,7 @@ MUTANTS = [
            "corpus/test_search.py::test_an_id_given_twice_counts_once"),
     # what is drawn
     Mutant("pictures/svg.py", 'kind = "against" if value < 0', 'kind = "for" if value < 0',
-           HEAT_MAP + "negative_pairs_have_a_colour_of_their_own_and_strength_follows_the_value"),
+           HEAT_MAP + "a_pair_s_colour_shows_its_sign_and_strength_its_value"),
     Mutant("pictures/svg.py", "return html.escape(", "return str(",
            HEAT_MAP + "no_text_escapes_from_a_heat_map"),
     Mutant("pictures/heat_map.py", "values[rest].sum(axis=0)", "values[rest].mean(axis=0)",
