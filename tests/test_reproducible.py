@@ -53,7 +53,7 @@ def test_every_text_is_a_pack_of_its_own():
     assert [pack.order.tolist() for pack in packs] == [[0], [1], [2]]
 
 
-def test_copies_and_pools_keep_it():
+def test_copies_and_pools_keep_reproducible():
     import copy
 
     model = SentenceTransformer(GOLDEN / "gelu", reproducible=True)

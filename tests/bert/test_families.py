@@ -91,7 +91,7 @@ def even(tmp_path, edit):
     return folder
 
 
-def test_threads_that_share_a_text_share_the_bias_by_distance(even, monkeypatch, texts):
+def test_threads_that_split_a_text_split_its_attention_bias(even, monkeypatch, texts):
     alone = SentenceTransformer(even, on_long="ignore", threads=1).encode(texts[4])
     monkeypatch.setattr("minibert.bert.tensor_parallel.WORTH_MEETING", 1)
     monkeypatch.setattr("minibert.models.transformer.thread_count", lambda threads: 2)
@@ -301,7 +301,7 @@ def test_a_refusal_names_the_devices_of_the_row(monkeypatch, devices, places):
 
 
 @pytest.mark.parametrize("model_type", ["modernbert", "nomic_bert"])
-def test_what_turns_queries_and_keys_is_refused_on_a_gpu(model_type):
+def test_families_with_rotary_angles_are_refused_on_a_gpu(model_type):
     with pytest.raises(DeviceError, match=f"{model_type} runs on the CPU alone, not on 'cuda:1'"):
         check_device(Config(model_type=model_type), "cuda:1")
     check_device(Config(model_type=model_type), "cpu")

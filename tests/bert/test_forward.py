@@ -23,7 +23,7 @@ def pack_of(model, texts):
 
 
 @pytest.mark.parametrize("reads", [firsts, lasts])
-def test_the_last_layer_for_some_tokens_is_the_last_layer_s(model, reads):
+def test_the_last_layer_of_pooled_tokens_alone_is_the_same(model, reads):
     pack = pack_of(model, ["the cat sat", "a dog", "a cat", "", "the dog barks and barks", "a"])
     arguments = pack, model.transformer.parameters, model.config, kernels
     whole, chosen = hidden_states(*arguments), reads(pack.lengths)
@@ -32,7 +32,7 @@ def test_the_last_layer_for_some_tokens_is_the_last_layer_s(model, reads):
     np.testing.assert_allclose(some, whole[chosen], rtol=0, atol=1e-5)
 
 
-def test_a_head_that_reads_one_token_is_given_no_other(model):
+def test_a_head_of_one_token_gets_that_token_alone(model):
     shapes = []
 
     def head(pack, hidden, watch):

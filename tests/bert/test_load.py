@@ -284,7 +284,7 @@ def test_a_configuration_that_is_not_computed_here_is_named(folder, edit, key, v
         ("roberta", "pad_token_id", "positions begin after the first, so there is none"),
     ],
 )
-def test_a_count_beyond_all_models_is_refused_at_once(tmp_path, edit, name, key, message):
+def test_a_huge_count_in_the_config_is_refused_at_once(tmp_path, edit, name, key, message):
     folder = copy_of(name, tmp_path)
     edit(folder / "config.json", **{key: 10**12})
     if key == "hidden_size":
@@ -363,7 +363,7 @@ def test_a_folder_in_a_file_s_place_is_named(folder, name):
 
 @pytest.mark.parametrize("name", [*FILES, "1_Pooling"])
 @pytest.mark.parametrize("target", ["nothing", "../nothing", "itself"])
-def test_a_link_that_leads_nowhere_is_named(folder, name, target):
+def test_a_dangling_link_is_named(folder, name, target):
     place = folder / name
     place.rename(folder.parent / "lost")
     place.symlink_to(place.name if target == "itself" else target)

@@ -79,7 +79,7 @@ def pack_of(*lengths):
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 6, 12])
 @pytest.mark.parametrize("may_tile", [False, True])
 @pytest.mark.parametrize("reads", [None, firsts])
-def test_shares_make_what_the_whole_makes(
+def test_split_packs_have_the_states_of_whole_ones(
     parameters, many_cores, small_products, lengths, threads, may_tile, reads
 ):
     pack = pack_of(*lengths)
@@ -124,7 +124,7 @@ def test_only_free_cores_are_taken_and_given_back(parameters, many_cores, monkey
 
 
 @pytest.mark.parametrize(("parts", "tiles"), [(1, 6), (2, 1), (4, 3)])
-def test_a_product_of_pieces_is_the_product(parts, tiles):
+def test_a_product_with_blocks_or_tiles_is_the_product(parts, tiles):
     random = np.random.default_rng(0)
     weight = random.standard_normal((48, 24)).astype(np.float32).T.copy().T
     x, bias = random.standard_normal((7, 48)), random.standard_normal(24)
@@ -155,14 +155,14 @@ def test_views_for_threads_copy_no_weight(parameters):
         assert np.shares_memory(getattr(part, name), getattr(layer, name)), name
 
 
-def test_threads_are_as_silent_about_large_numbers_as_the_caller(parameters, many_cores):
+def test_threads_keep_the_caller_s_silence_about_overflow(parameters, many_cores):
     large = parameters._replace(words=parameters.words * np.float32(1e38))
     with np.errstate(over="ignore", invalid="ignore"):
         found = Shares(large, CONFIG, BERT).compute(pack_of(9), kernels, None, 3, False)
     assert not np.isfinite(found).all()
 
 
-def test_one_thread_runs_the_family_s_forward_pass_at_once(parameters):
+def test_one_thread_calls_the_family_s_forward_pass_directly(parameters):
     """Who follows the path finds it where the model is computed, with nothing in between."""
     callers = []
 
@@ -210,7 +210,7 @@ def test_only_the_first_short_text_lays_out_tiles(minilm_folder, monkeypatch):
     assert counted.made == 4 * 6
 
 
-def test_of_several_packs_the_padded_view_lays_out_no_tiles(minilm_folder, monkeypatch):
+def test_the_padded_view_of_several_packs_lays_out_no_tiles(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     model = BertModel.from_pretrained(minilm_folder)
     ids = np.full((3, 9), 101)
@@ -220,7 +220,7 @@ def test_of_several_packs_the_padded_view_lays_out_no_tiles(minilm_folder, monke
     assert counted.made == 4 * 6
 
 
-def test_who_forbids_tiles_gets_none_and_nor_does_another_blas(minilm_folder, monkeypatch):
+def test_no_tiles_if_short_inputs_is_false_or_with_another_blas(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     SentenceTransformer(minilm_folder, short_inputs=False).encode("a short text")
     monkeypatch.setattr(shares, "has_small_products", lambda: False)
@@ -228,7 +228,7 @@ def test_who_forbids_tiles_gets_none_and_nor_does_another_blas(minilm_folder, mo
     assert counted.made == 0
 
 
-def test_threads_that_come_at_once_make_the_tiles_once(minilm_folder, monkeypatch):
+def test_threads_that_start_together_make_tiles_once(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(8))
     model = SentenceTransformer(minilm_folder)
@@ -290,7 +290,7 @@ def test_a_child_forked_while_tiles_are_laid_out_still_encodes(minilm_folder):
         ({"internal_api": "mkl"}, False),
     ],
 )
-def test_small_products_go_by_the_name_of_the_blas_s_kernels(monkeypatch, info, expected):
+def test_small_products_are_known_by_the_name_of_blas_kernels(monkeypatch, info, expected):
     class Controller:
         def info(self):
             return [info]
@@ -327,7 +327,7 @@ def test_every_path_gives_the_same_vector(minilm, words, others, threads, tiles,
     np.testing.assert_allclose(alone, expected, rtol=0, atol=2e-6)
 
 
-def test_reproducible_texts_have_one_way_alone_and_in_company(minilm_folder, monkeypatch):
+def test_reproducible_texts_have_the_same_bits_alone_or_not(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     model = SentenceTransformer(minilm_folder, reproducible=True, on_long="ignore")
     texts = ["a short text", "the dog barks " * 40, "", "another short text of more words"]
@@ -337,7 +337,7 @@ def test_reproducible_texts_have_one_way_alone_and_in_company(minilm_folder, mon
     np.testing.assert_array_equal(together.view(np.uint32), alone.view(np.uint32))
 
 
-def test_threads_that_meet_add_all_shares_to_the_same_bits():
+def test_all_reduce_gives_every_thread_the_same_bits():
     random = np.random.default_rng(0)
     mine = random.standard_normal((200, 3, 5, 4)).astype(np.float32)  # meetings, threads, rows
 
@@ -368,7 +368,7 @@ def test_an_error_in_one_thread_is_raised_and_none_waits_for_it(failing, error):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
-def test_when_not_all_threads_begin_none_waits_for_the_others(monkeypatch, error):
+def test_no_thread_waits_for_one_that_could_not_start(monkeypatch, error):
     submit, begun = ThreadPoolExecutor.submit, []
 
     def until_the_second(*arguments):
@@ -415,7 +415,7 @@ def test_a_quick_thread_overwrites_nothing_another_still_reads():
     assert found == [1.0, 10.0, 100.0]
 
 
-def test_a_model_of_odd_sizes_is_not_shared(many_cores, small_products):
+def test_a_model_of_odd_sizes_is_not_split(many_cores, small_products):
     model = SentenceTransformer(GOLDEN / "gelu")  # five heads, 37 wide
     together = model.encode(["the cat sat", "a dog"])
     np.testing.assert_allclose(model.encode("the cat sat"), together[0], rtol=0, atol=1e-5)

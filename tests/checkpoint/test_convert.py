@@ -158,7 +158,7 @@ def own_torch(tmp_path, stand_in):
     return make
 
 
-def test_torch_is_asked_for_nothing_but_data(run, folder, tmp_path, own_torch):
+def test_torch_is_asked_to_unpickle_data_alone(run, folder, tmp_path, own_torch):
     program = own_torch("""
 __version__ = "2.10.0"
 def load(path, map_location, weights_only):
@@ -172,7 +172,7 @@ def load(path, map_location, weights_only):
     )
 
 
-def test_a_python_that_is_none_is_named(run, folder, tmp_path):
+def test_a_program_that_is_no_python_is_named(run, folder, tmp_path):
     pickled(folder)
     code, _, err = run(folder, tmp_path / "out", "--python", tmp_path / "nope")
     assert (code, err) == (66, f"minibert: {str(tmp_path / 'nope')!r}: No such file or directory\n")

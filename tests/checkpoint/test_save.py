@@ -284,7 +284,7 @@ def test_shards_in_a_folder_of_their_own_stay_there(texts, tmp_path):
     np.testing.assert_array_equal(again.encode(texts), model.encode(texts))
 
 
-def test_two_modules_of_one_kind_are_both_looked_at(tmp_path):
+def test_settings_of_two_modules_of_one_kind_are_both_checked(tmp_path):
     folder = copy_of("modules", tmp_path)
     entries = read(folder / "modules.json")
     kind = next(entry["type"] for entry in entries if entry["type"].endswith("Normalize"))
@@ -298,7 +298,7 @@ def test_two_modules_of_one_kind_are_both_looked_at(tmp_path):
         SentenceTransformer(folder).save_pretrained(target)
 
 
-def test_the_path_is_a_user_s(folder, tmp_path, monkeypatch):
+def test_a_save_expands_home_and_refuses_an_empty_path(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     model = SentenceTransformer(folder)
     model.save_pretrained("~/saved")

@@ -80,7 +80,7 @@ def test_where_a_key_has_both_its_names_the_old_one_counts(folder, edit, old, le
 
 
 @pytest.mark.parametrize("kinds", [("common", "text"), ("text", "common")])
-def test_common_beats_text(folder, edit, kinds):
+def test_max_length_of_common_beats_that_of_text(folder, edit, kinds):
     lengths = {"common": 6, "text": 5}
     edit(
         folder / "sentence_bert_config.json",

@@ -35,7 +35,7 @@ def sample_means():
     return means(measured(rankings(model, data), data.qrels))
 
 
-def test_a_run_that_is_not_there_is_no_model_either(run, tmp_path):
+def test_eval_refuses_a_missing_run_that_judgements_follow(run, tmp_path):
     (tmp_path / "qrels.tsv").write_text("q1\td1\t1\n")
     code, _, err = run("nosuch.trec", tmp_path / "qrels.tsv")
     assert code == 66

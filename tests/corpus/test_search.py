@@ -95,7 +95,7 @@ def test_the_query_prompt_is_used_and_told(model, plain):
     np.testing.assert_array_equal(index.encode(["a"]), model.encode(["a"], prompt="so: "))
 
 
-def test_vectors_are_made_as_the_corpus_s_were(model, tmp_path):
+def test_queries_are_encoded_with_the_corpus_s_settings(model, tmp_path):
     build(tmp_path / "c", sentences(), model, truncate_dim=8, normalize=True)
     index = Index(tmp_path / "c", model)
     assert index.encode(QUERIES).shape == (3, 8)
@@ -104,7 +104,7 @@ def test_vectors_are_made_as_the_corpus_s_were(model, tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["binary"], indirect=True)
-def test_a_first_pass_over_bits_finds_what_it_takes(model, folder):
+def test_a_first_pass_over_bits_ranks_its_candidates_exactly(model, folder):
     index = Index(folder, model)
     exact = index.search(QUERIES, 5)
     assert index.search(QUERIES, 5, rescore=100) == exact
@@ -119,7 +119,7 @@ def test_a_first_pass_over_bits_finds_what_it_takes(model, folder):
 
 
 @pytest.mark.parametrize("folder", ["binary"], indirect=True)
-def test_a_first_pass_takes_so_many_times_k(model, folder, monkeypatch):
+def test_rescore_times_k_candidates_come_from_the_first_pass(model, folder, monkeypatch):
     taken = []
 
     def counting(queries, stack, k, **arguments):
@@ -237,7 +237,7 @@ def test_numbers_that_cannot_be_meant_are_refused(model, plain, arguments):
         Index(plain, model).search(QUERIES, **arguments)
 
 
-def test_no_question_has_no_answer(model, plain):
+def test_no_questions_give_an_empty_list(model, plain):
     assert Index(plain, model).search([]) == []
 
 

@@ -201,7 +201,7 @@ def test_a_lone_document_of_a_shard_is_no_lone_query(folder, tmp_path, monkeypat
     assert manifest.documents == manifest.shards == 3
 
 
-def test_a_folder_of_something_else_is_left_alone(folder, model):
+def test_a_build_leaves_a_folder_with_other_files_alone(folder, model):
     (folder / "shards").mkdir(parents=True)
     (folder / "shards" / "mine").write_text("mine")
     with pytest.raises(OutputError, match="is no corpus and not empty; it holds 'shards'"):
@@ -236,7 +236,7 @@ def test_a_lock_that_is_a_link_is_not_followed(folder, model, tmp_path):
     assert precious.read_text() == "mine"
 
 
-def test_left_overs_are_removed(folder, model):
+def test_leftovers_of_a_killed_run_are_removed(folder, model):
     build(folder, documents(), model, **SMALL)
     before = tree(folder)
     for name in ("shards/00003", "shards/00004.partial"):
@@ -264,7 +264,7 @@ def test_a_left_over_that_goes_by_itself_is_no_error(folder, model):
     assert not list(folder.glob("*.partial"))
 
 
-def test_what_is_not_a_run_s_is_left_alone(folder, model):
+def test_files_that_no_run_wrote_are_left_alone(folder, model):
     build(folder, documents(), model, **SMALL)
     (folder / "shards" / ".DS_Store").write_text("a file manager's")
     (folder / "shards" / "notes").mkdir()

@@ -116,7 +116,7 @@ def test_many_queries_are_sampled_in_parts(monkeypatch):
     assert list(measures.shares(10, 4)) == [4, 4, 2]
 
 
-def test_alike_is_p_1_and_comparing_is_by_query():
+def test_equal_results_have_p_1_whatever_the_order_of_queries():
     first, second = measured([0.5, 0.25, 0]), measured([0.5, 0.25, 0])
     assert compare(first, second) == dict.fromkeys(MEASURES, 1)
     shuffled = dict(reversed(measured([1, 0.5, 0]).items()))

@@ -260,7 +260,7 @@ def test_contributions_are_summed_to_words_strongest_first():
     assert found != Explanation(6.75, "dot", contributions.copy(), found.query, found.document)
 
 
-def test_all_of_it_can_be_written_as_json():
+def test_an_explanation_can_be_written_as_json():
     model = SentenceTransformer(GOLDEN / "gelu")
     found = model.explain("the cats", "a dog")
     content = json.loads(json.dumps(found.as_dict()))

@@ -46,7 +46,7 @@ def test_a_row_of_zeros_is_last_and_an_unnamed_row_has_a_number(folder):
     assert len(found) == len(set(found)) == len(table)
 
 
-def test_no_state_and_few_words(model):
+def test_nearest_words_of_no_state_and_among_few_words(model):
     assert nearest_words(model, np.empty((0, 20))) == []
     assert len(nearest_words(model, np.ones((2, 20)))[1]) == 5
 

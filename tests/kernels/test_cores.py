@@ -42,7 +42,7 @@ def test_a_product_has_one_thread_while_any_call_is_under_way():
         assert threads_now() == 2
 
 
-def test_a_call_that_was_stopped_at_its_door_is_not_under_way(monkeypatch):
+def test_a_call_stopped_at_its_start_does_not_count_as_running(monkeypatch):
     calls, before = cores.Cores(), threads_now()
     with monkeypatch.context() as patch:
         patch.setattr("threadpoolctl.ThreadpoolController", Stopped)

@@ -197,7 +197,7 @@ def test_no_logit_is_above_the_bound_and_one_may_reach_it():
 
 
 @pytest.mark.parametrize("bound", [59.0, 61.0, np.inf, np.nan])
-def test_the_shortcut_and_the_long_way_are_one_softmax(bound):
+def test_softmax_without_the_shift_equals_softmax_with_it(bound):
     logits = np.random.default_rng(0).uniform(-59, 59, size=(3, 4, 9)).astype(np.float32)
     exact = np.exp(logits.astype(np.float64))
     exact /= exact.sum(axis=-1, keepdims=True)
@@ -246,7 +246,7 @@ def test_attention_agrees_with_the_textbook_in_float64(lengths, biased, heads):
         np.testing.assert_allclose(of_lasts, expected[lasts], rtol=0, atol=5e-6)
 
 
-def test_one_bias_for_all_heads_takes_what_is_too_far_away_out():
+def test_a_bias_of_minus_infinity_takes_distant_tokens_out():
     q, k, v = (rows((3, 4), seed, 1, 0) for seed in range(3))
     bias = np.array([[[0, 0, -np.inf], [0, 0, 0], [-np.inf, 0, 0]]], np.float32)
     seen = []

@@ -242,7 +242,7 @@ def test_texts_of_nearly_one_length_attend_as_each_alone(cuda):
     assert len(cuda.kernels.runs(lengths)) == 3
 
 
-def test_a_text_that_overflowed_spoils_no_other_in_its_run(cuda):
+def test_a_text_that_overflowed_spoils_no_other_in_its_bucket(cuda):
     (config, parameters), lengths = loaded("gelu"), np.array([12, 9, 9])
     pack = pack_of(np.arange(5, 35), lengths)
     spoilt = parameters._replace(words=parameters.words.copy())

@@ -12,7 +12,7 @@ def test_texts_begin_where_those_before_them_end():
     assert places_of(lengths).tolist() == [0, 1, 2, 0, 0, 1]
 
 
-def test_runs_are_of_equal_lengths_and_hold_every_row_once():
+def test_equal_buckets_hold_one_length_and_every_row_once():
     runs = [
         ((r.texts.start, r.texts.stop), (r.rows.start, r.rows.stop), r.longest)
         for r in equal_runs(np.array([5, 5, 3, 1, 1]))
@@ -20,7 +20,7 @@ def test_runs_are_of_equal_lengths_and_hold_every_row_once():
     assert runs == [((0, 2), (0, 10), 5), ((2, 3), (10, 13), 3), ((3, 5), (13, 15), 1)]
 
 
-def test_texts_of_nearly_one_length_stand_in_one_run():
+def test_texts_of_nearly_one_length_stand_in_one_bucket():
     lengths = [512, 455, 449, 448, 40, 33, 32, 8, 7, 1, 1]
     runs = list(near_runs(np.array(lengths)))
     found = [(lengths[run.texts], run.longest) for run in runs]

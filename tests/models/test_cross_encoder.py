@@ -56,7 +56,7 @@ def test_the_activation_is_the_caller_s_folder_s_or_by_labels(one, edit):
     same(CrossEncoder(one).predict(PAIRS), np.tanh(logits), atol=1e-6)
 
 
-def test_shares_of_several_labels_sum_to_1():
+def test_probabilities_of_several_labels_sum_to_1():
     model = CrossEncoder(GOLDEN / "cross_encoder")
     shares = model.predict(PAIRS, apply_softmax=True)
     logits = model.predict(PAIRS).astype(np.float64)

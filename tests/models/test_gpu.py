@@ -338,7 +338,7 @@ def test_a_model_that_cannot_become_float16_stays_as_it_was(texts):
     np.testing.assert_array_equal(model.to("cpu").encode(texts), before)
 
 
-def test_a_corpus_is_of_one_dtype(cupy, tmp_path):
+def test_a_build_with_another_dtype_does_not_go_on(cupy, tmp_path):
     def built(dtype):
         model = SentenceTransformer(GOLDEN / "gelu", device="cuda", dtype=dtype, on_long="ignore")
         return build(tmp_path, [Document("d", "the cat sat", "list")], model)

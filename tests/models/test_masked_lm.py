@@ -120,7 +120,7 @@ def test_a_target_that_cannot_be_split_is_told(masked, edit):
         BertForMaskedLM.from_pretrained(masked).fill_mask("a [MASK]", targets=["日"])
 
 
-def test_five_lines_show_that_a_model_works(model):
+def test_fill_mask_of_a_folder_is_that_of_its_model(model):
     assert fill_mask(GOLDEN / "masked", TEXT, top_k=3) == model.fill_mask(TEXT, top_k=3)
 
 

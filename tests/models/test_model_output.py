@@ -23,7 +23,7 @@ def model(folder):
     ("key", "error"),
     [(9, IndexError), (-9, IndexError), (1.5, TypeError), ("x", KeyError), (None, TypeError)],
 )
-def test_what_an_output_has_not_is_the_error_of_a_dict_or_tuple(model, key, error):
+def test_a_missing_key_raises_the_error_of_a_dict_or_tuple(model, key, error):
     with pytest.raises(error):
         model(IDS, MASK)[key]
     with pytest.raises(AttributeError, match="'BertOutput' object has no attribute 'nothing'"):

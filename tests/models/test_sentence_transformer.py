@@ -282,7 +282,7 @@ def test_a_model_is_a_list_of_its_modules(minilm):
     assert lines[2] == f"  (1): {minilm[1]}"
 
 
-def test_names_that_programs_use(minilm_folder):
+def test_the_reference_s_other_methods_are_there(minilm_folder):
     model = SentenceTransformer(minilm_folder, trust_remote_code=True)
     assert model.to("cpu") is model.eval() is model
     assert str(model.device) == "cpu"

@@ -259,7 +259,7 @@ def test_a_pickled_model_traces_alike(model):
         np.testing.assert_array_equal(array, model.trace(TEXT)[name])
 
 
-def test_whoever_watches_is_shown_the_arrays_themselves(model):
+def test_hooks_see_the_arrays_themselves_and_no_copies(model):
     """No step copies an array that a trace keeps, and one that nobody watches copies none."""
     made, shown, called = [], {}, []
     (pack,) = packs(model.transformer.words.rows([TEXT], 41).ids, 1024)

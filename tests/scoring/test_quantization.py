@@ -82,7 +82,7 @@ def test_no_vectors_give_no_codes():
     assert quantize_embeddings([], "int8") == []
 
 
-def test_float32_is_float32():
+def test_precision_float32_gives_float32_vectors():
     codes = quantize_embeddings(vectors().astype(np.float64), "float32")
     assert codes.dtype == np.float32
     np.testing.assert_array_equal(codes, vectors())

@@ -129,7 +129,7 @@ def test_nothing_is_squeezed_where_an_added_token_could_be_hit(minilm_folder, ad
     assert tokenizer.squeeze(text) == text
 
 
-def test_pictures_stay_within_a_word(tokenizer):
+def test_pictographs_stay_within_a_word(tokenizer):
     pictures = [c for c in map(chr, range(0x2000, 0x20000)) if re.match(PICTURE, c)]
     assert len(pictures) > 1500
     split = tokenizer.backend.pre_tokenizer.pre_tokenize_str
@@ -177,7 +177,7 @@ def test_a_pair_has_one_row_with_two_token_types(tokenizer):
     assert all(types.dtype == np.int64 for types in rows.types)
 
 
-def test_texts_without_special_tokens(tokenizer):
+def test_rows_without_special_tokens_have_only_the_text_s(tokenizer):
     rows = tokenizer.rows(["a b c", ("a", "b")], 2, special=False)
     assert [row.tolist() for row in rows.ids] == [[1037, 1038], [1037, 1038]]
     assert [row.tolist() for row in rows.types] == [[0, 0], [0, 1]]
