@@ -10,7 +10,7 @@ from golden_files import GOLDEN, copy_of, nomic_with_own_names
 from safetensors.numpy import load_file, save_file
 
 from minibert import BertModel, CheckpointError, CrossEncoder, SentenceTransformer
-from minibert.bert import tensor_parallel as shares
+from minibert.bert import tensor_parallel
 from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
 from minibert.bert.forward import hidden_states
 from minibert.bert.parameters import Config
@@ -97,7 +97,7 @@ def test_threads_that_split_a_text_split_its_attention_bias(even, monkeypatch, t
     monkeypatch.setattr("minibert.models.transformer.thread_count", lambda threads: 2)
     monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(2))
     met = []
-    together = shares.run_together
+    together = tensor_parallel.run_together
     monkeypatch.setattr(
         "minibert.bert.tensor_parallel.run_together",
         lambda forward, parts: [met.append(len(parts)), together(forward, parts)][1],
@@ -139,7 +139,9 @@ def test_layers_that_are_used_again_are_cut_and_moved_once():
     """ALBERT's twelve are often one; twelve copies of it as tiles would be most of the memory."""
     model = SentenceTransformer(GOLDEN / "albert")
     parameters = model.checkpoint.parameters
-    cut = shares.Shares(parameters, model.config, FAMILIES["albert"])._cut(1, shares.tiled)
+    cut = tensor_parallel.Shares(parameters, model.config, FAMILIES["albert"])._cut(
+        1, tensor_parallel.tiled
+    )
     moved = put_parameters(parameters, find_device("cpu")).layers
     for layers in (cut, moved):
         assert layers[0] is layers[1] is not layers[2]

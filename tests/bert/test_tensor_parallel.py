@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibert import BertModel, SentenceTransformer
-from minibert.bert import tensor_parallel as shares
+from minibert.bert import tensor_parallel
 from minibert.bert.families import FAMILIES
 from minibert.bert.forward import hidden_states
 from minibert.bert.packs import packs
@@ -60,13 +60,13 @@ def parameters():
 def many_cores(monkeypatch):
     """A machine with 12 free cores, where every meeting is worth it."""
     monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(12))
-    monkeypatch.setattr(shares, "WORTH_MEETING", 1)
+    monkeypatch.setattr(tensor_parallel, "WORTH_MEETING", 1)
 
 
 @pytest.fixture
 def small_products(monkeypatch):
     """A BLAS with kernels for small products; none is needed for the numbers."""
-    monkeypatch.setattr(shares, "has_small_products", lambda: True)
+    monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: True)
 
 
 def pack_of(*lengths):
@@ -94,12 +94,14 @@ def test_heads_feed_forward_and_work_bound_the_threads_of_a_pack(
     parameters, many_cores, monkeypatch
 ):
     counts = []
-    monkeypatch.setattr(shares, "run_together", lambda forward, shares: counts.append(len(shares)))
+    monkeypatch.setattr(
+        tensor_parallel, "run_together", lambda forward, shares: counts.append(len(shares))
+    )
     model = Shares(parameters, CONFIG, BERT)
     for threads in (1, 2, 3, 4, 5, 6, 12):
         model.compute(pack_of(9), kernels, None, threads, False)
     assert counts == [2, 3, 3, 3, 6, 6]
-    monkeypatch.setattr(shares, "WORTH_MEETING", 9 * 24 * (4 * 24 + 2 * 36) // 2)
+    monkeypatch.setattr(tensor_parallel, "WORTH_MEETING", 9 * 24 * (4 * 24 + 2 * 36) // 2)
     model.compute(pack_of(9), kernels, None, 12, False)
     model.compute(pack_of(8), kernels, None, 12, False)  # not worth two
     assert counts[6:] == [2]
@@ -107,7 +109,9 @@ def test_heads_feed_forward_and_work_bound_the_threads_of_a_pack(
 
 def test_only_free_cores_are_taken_and_given_back(parameters, many_cores, monkeypatch):
     counts = []
-    monkeypatch.setattr(shares, "run_together", lambda forward, shares: counts.append(len(shares)))
+    monkeypatch.setattr(
+        tensor_parallel, "run_together", lambda forward, shares: counts.append(len(shares))
+    )
     model = Shares(parameters, CONFIG, BERT)
     with CORES.further(20) as taken:
         assert taken == 12
@@ -150,7 +154,7 @@ def test_tiles_are_small_and_each_in_one_place():
 
 def test_views_for_threads_copy_no_weight(parameters):
     (layer,) = parameters.layers[:1]
-    part = share_of(shares.cut_layer(layer, 3, cut), 1, 3)
+    part = share_of(tensor_parallel.cut_layer(layer, 3, cut), 1, 3)
     for name in ("qkv_weight", "attention_output_weight", "intermediate_weight", "output_weight"):
         assert np.shares_memory(getattr(part, name), getattr(layer, name)), name
 
@@ -186,8 +190,8 @@ class CountedTiles:
             time.sleep(0.001)
             return tiled(*arguments)
 
-        monkeypatch.setattr(shares, "tiled", counted)
-        monkeypatch.setattr(shares, "has_small_products", lambda: True)
+        monkeypatch.setattr(tensor_parallel, "tiled", counted)
+        monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: True)
 
 
 def test_only_the_first_short_text_lays_out_tiles(minilm_folder, monkeypatch):
@@ -223,7 +227,7 @@ def test_the_padded_view_of_several_packs_lays_out_no_tiles(minilm_folder, monke
 def test_no_tiles_if_short_inputs_is_false_or_with_another_blas(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     SentenceTransformer(minilm_folder, short_inputs=False).encode("a short text")
-    monkeypatch.setattr(shares, "has_small_products", lambda: False)
+    monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: False)
     SentenceTransformer(minilm_folder).encode("a short text")
     assert counted.made == 0
 
@@ -243,17 +247,17 @@ def test_threads_that_start_together_make_tiles_once(minilm_folder, monkeypatch)
 FORK = """
 import os, signal, sys, threading
 from minibert import SentenceTransformer
-from minibert.bert import tensor_parallel as shares
+from minibert.bert import tensor_parallel
 
 begun, forked = threading.Event(), threading.Event()
 
-def waiting(*arguments, tiled=shares.tiled):
+def waiting(*arguments, tiled=tensor_parallel.tiled):
     begun.set()
     forked.wait(60)
     return tiled(*arguments)
 
-shares.has_small_products = lambda: True
-shares.tiled = waiting
+tensor_parallel.has_small_products = lambda: True
+tensor_parallel.tiled = waiting
 model = SentenceTransformer(sys.argv[1])
 thread = threading.Thread(target=model.encode, args=("a short text",))
 thread.start()
@@ -319,8 +323,8 @@ def test_every_path_gives_the_same_vector(minilm, words, others, threads, tiles,
     expected = minilm.encode([text, *others])[0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CORES, "_free", threading.BoundedSemaphore(12))
-        patch.setattr(shares, "WORTH_MEETING", 1)
-        patch.setattr(shares, "has_small_products", lambda: tiles)
+        patch.setattr(tensor_parallel, "WORTH_MEETING", 1)
+        patch.setattr(tensor_parallel, "has_small_products", lambda: tiles)
         patch.setattr(scheduler, "threads", threads)
         patch.setattr(scheduler, "reproducible", reproducible)
         alone = minilm.encode(text)
