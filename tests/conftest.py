@@ -12,6 +12,7 @@ import cuda_on_host
 import cupy_stand_in
 import pytest
 from command_line import Result
+from corpora import three_shards
 from golden_files import GOLDEN, MINILM, copy_of
 from safetensors.numpy import load_file, save_file
 
@@ -106,6 +107,12 @@ def minilm(minilm_folder):
     return SentenceTransformer(minilm_folder, on_long="ignore")
 
 
+@pytest.fixture(scope="module")
+def model():
+    """The golden model that `folder` has copies of: three layers, 20 dimensions, cosine."""
+    return SentenceTransformer(str(GOLDEN / "gelu"), on_long="ignore")
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A copy of a golden model that a test may change; it does not normalise."""
@@ -116,6 +123,18 @@ def folder(tmp_path):
 def old_folder(tmp_path):
     """A copy of the golden model of the oldest layout: vocab.txt, gamma and beta, `bert.`."""
     return copy_of("old_layout", tmp_path)
+
+
+@pytest.fixture
+def corpus_folder(tmp_path):
+    """Where a test may write a corpus; there is nothing yet."""
+    return tmp_path / "corpus"
+
+
+@pytest.fixture
+def corpus(corpus_folder, model):
+    """The folder of a corpus of three shards, two documents deleted."""
+    return three_shards(corpus_folder, model)
 
 
 @pytest.fixture

@@ -2,19 +2,12 @@
 
 import numpy as np
 import pytest
-from golden_files import GOLDEN
 
-from minibert import SentenceTransformer
 from minibert.bert.forward import hidden_states
 from minibert.bert.packs import packs
 from minibert.kernels import cpu as kernels
 from minibert.kernels.segments import firsts
 from minibert.pooling.modes import lasts
-
-
-@pytest.fixture(scope="module")
-def model():
-    return SentenceTransformer(GOLDEN / "gelu", on_long="ignore")
 
 
 def pack_of(model, texts):

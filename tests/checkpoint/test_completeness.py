@@ -69,7 +69,7 @@ def test_a_cached_model_with_all_its_modules_is_complete(cache, no_network):
     assert find_model("someone/model", HubOptions(local_files_only=True)) == snapshot
 
 
-def test_a_link_to_a_file_that_is_gone_is_no_file(tiny):
-    (tiny / "model.safetensors").resolve().unlink()
+def test_a_link_to_a_file_that_is_gone_is_no_file(cached_model):
+    (cached_model / "model.safetensors").resolve().unlink()
     with pytest.raises(ModelUnavailableError, match=r"model\.safetensors is missing"):
         find_model(TINY, HubOptions(local_files_only=True))

@@ -226,8 +226,8 @@ def test_a_pickled_model_explains_alike(linear_folder):
     np.testing.assert_array_equal(again.explain(QUERY, DOCUMENT).contributions, expected)
 
 
-def test_a_model_of_any_class_is_explained(other_model, folder):
-    found = explain(other_model, QUERY, DOCUMENT)
+def test_a_model_of_any_class_is_explained(model_of_another_class, folder):
+    found = explain(model_of_another_class, QUERY, DOCUMENT)
     expected = SentenceTransformer(folder, prompts=PROMPTS).explain(QUERY, DOCUMENT)
     np.testing.assert_array_equal(found.contributions, expected.contributions)
 

@@ -4,15 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from golden_files import GOLDEN
 
 from minibert import SentenceTransformer
 from minibert.explain import nearest_words
-
-
-@pytest.fixture(scope="module")
-def model():
-    return SentenceTransformer(GOLDEN / "gelu")
 
 
 def test_the_row_of_a_word_is_nearest_to_itself(model, minilm):

@@ -25,9 +25,9 @@ def test_leaving_a_word_out_is_encoding_the_text_without_it():
         assert found.difference == pytest.approx(whole - score, abs=1e-6)
 
 
-def test_a_model_of_any_class_may_lose_a_word(other_model, folder):
+def test_a_model_of_any_class_may_lose_a_word(model_of_another_class, folder):
     model = SentenceTransformer(folder, prompts=PROMPTS)
-    assert occlusion(other_model, QUERY, DOCUMENT) == occlusion(model, QUERY, DOCUMENT)
+    assert occlusion(model_of_another_class, QUERY, DOCUMENT) == occlusion(model, QUERY, DOCUMENT)
 
 
 def test_occlusion_leaves_out_every_word_but_the_prompt_s(pooled):

@@ -18,7 +18,7 @@ from minibert.kernels.cores import available_threads
 
 
 @pytest.fixture(scope="module")
-def alone(minilm):
+def vectors_alone(minilm):
     """Every text encoded by itself."""
     return np.stack([minilm.encode(text) for text in MINILM_TEXTS])
 
@@ -30,12 +30,12 @@ def alone(minilm):
     batch_size=st.none() | st.integers(1, 40),
 )
 def test_order_neighbours_and_batch_size_change_rounding_only(
-    minilm, alone, chosen, pack_tokens, batch_size
+    minilm, vectors_alone, chosen, pack_tokens, batch_size
 ):
     vectors = minilm.encode(
         [MINILM_TEXTS[index] for index in chosen], batch_size=batch_size, pack_tokens=pack_tokens
     )
-    np.testing.assert_allclose(vectors, alone[chosen], rtol=0, atol=2e-6)  # worst seen 3e-7
+    np.testing.assert_allclose(vectors, vectors_alone[chosen], rtol=0, atol=2e-6)  # worst seen 3e-7
 
 
 def test_raw_vectors_change_by_rounding_only(folder, texts):
@@ -46,18 +46,18 @@ def test_raw_vectors_change_by_rounding_only(folder, texts):
         np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)  # worst seen 2e-6
 
 
-def test_rows_keep_the_order_of_their_texts_across_windows(minilm, alone, monkeypatch):
+def test_rows_keep_the_order_of_their_texts_across_windows(minilm, vectors_alone, monkeypatch):
     monkeypatch.setattr("minibert.tokens.texts.WINDOW_TEXTS", 7)
-    np.testing.assert_allclose(minilm.encode(MINILM_TEXTS), alone, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(minilm.encode(MINILM_TEXTS), vectors_alone, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("threads", range(1, available_threads() + 1))
-def test_the_number_of_threads_changes_rounding_only(minilm_folder, alone, threads):
+def test_the_number_of_threads_changes_rounding_only(minilm_folder, vectors_alone, threads):
     model = SentenceTransformer(minilm_folder, threads=threads, on_long="ignore")
-    np.testing.assert_allclose(model.encode(MINILM_TEXTS), alone, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(model.encode(MINILM_TEXTS), vectors_alone, rtol=0, atol=2e-6)
 
 
-def test_threads_may_share_a_model_and_leave_blas_as_it_was(minilm, alone):
+def test_threads_may_share_a_model_and_leave_blas_as_it_was(minilm, vectors_alone):
     from threadpoolctl import threadpool_info
 
     before = [pool["num_threads"] for pool in threadpool_info()]
@@ -73,7 +73,7 @@ def test_threads_may_share_a_model_and_leave_blas_as_it_was(minilm, alone):
         thread.join()
     assert len(found) == 4
     for vectors in found.values():
-        np.testing.assert_allclose(vectors, alone, rtol=0, atol=2e-6)
+        np.testing.assert_allclose(vectors, vectors_alone, rtol=0, atol=2e-6)
     assert [pool["num_threads"] for pool in threadpool_info()] == before
 
 

@@ -22,11 +22,6 @@ TEXT = "the cats sat, the dog barks"
 LAYERS = 3  # of the golden models, with 20 dimensions, 5 heads and 37 in the middle
 
 
-@pytest.fixture(scope="module")
-def model():
-    return SentenceTransformer(GOLDEN / "gelu", on_long="ignore")
-
-
 @pytest.fixture
 def passes(monkeypatch):
     """How many forward passes were run, one entry each."""

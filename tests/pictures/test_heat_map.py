@@ -19,8 +19,8 @@ def test_a_cell_for_each_pair_says_what_it_gave(by_hand):
     assert cells["[SEP] × night"] == -0.03
 
 
-def test_the_cells_of_a_heat_map_sum_to_the_score(tiny):
-    explanation = tiny.explain("the cat went to London", "a dog and a cat", metric="dot")
+def test_the_cells_of_a_heat_map_sum_to_the_score(model):
+    explanation = model.explain("the cat went to London", "a dog and a cat", metric="dot")
     values = [value for _, value, *_ in cells_of(heat_map_svg(explanation))]
     # Each is rounded to four digits of the largest.
     rounding = len(values) * np.abs(values).max() * 5e-4

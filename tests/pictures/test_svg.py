@@ -49,8 +49,8 @@ def test_three_digits_of_the_largest_number_are_shown(scale, decimals):
         lambda tiny: matrix_svg([[1.0, -2.0]], ["row"], "Two numbers"),
     ],
 )
-def test_a_picture_stands_alone_in_light_and_dark_and_has_a_name(made, tiny):
-    svg = made(tiny)
+def test_a_picture_stands_alone_in_light_and_dark_and_has_a_name(made, model):
+    svg = made(model)
     root = ET.fromstring(svg)
     assert root.get("role") == "img"
     assert root.get("aria-label") == root.find(f"{SVG}title").text != ""

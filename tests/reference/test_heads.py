@@ -98,7 +98,7 @@ FOLDERS = {
 
 
 @pytest.fixture(scope="module", params=FOLDERS)
-def both(request, tmp_path_factory):
+def both_cross_encoders(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cross") / "model"
     FOLDERS[request.param](folder)
     return (
@@ -107,8 +107,8 @@ def both(request, tmp_path_factory):
     )
 
 
-def test_scores_are_equal(both):
-    ours, theirs = (model.predict(PAIRS) for model in both)
+def test_scores_are_equal(both_cross_encoders):
+    ours, theirs = (model.predict(PAIRS) for model in both_cross_encoders)
     assert ours.dtype == theirs.dtype == np.float32
     np.testing.assert_allclose(ours, theirs, **CLOSE)
 
@@ -116,8 +116,8 @@ def test_scores_are_equal(both):
 @pytest.mark.parametrize(
     "pair", [("the cat", "a dog"), ["the cat", "a dog"], np.array(["the cat", "a dog"])]
 )
-def test_one_pair_gives_one_result(both, pair):
-    ours, theirs = (model.predict(pair) for model in both)
+def test_one_pair_gives_one_result(both_cross_encoders, pair):
+    ours, theirs = (model.predict(pair) for model in both_cross_encoders)
     assert np.shape(ours) == np.shape(theirs)
     assert type(ours) is type(theirs)
     np.testing.assert_allclose(ours, theirs, **CLOSE)
@@ -135,8 +135,8 @@ def test_one_pair_gives_one_result(both, pair):
         ({"batch_size": 3}, {"batch_size": 3}),
     ],
 )
-def test_arguments_mean_the_same(both, ours, theirs):
-    model, reference = both
+def test_arguments_mean_the_same(both_cross_encoders, ours, theirs):
+    model, reference = both_cross_encoders
     found, expected = model.predict(PAIRS, **ours), reference.predict(PAIRS, **theirs)
     np.testing.assert_allclose(found, expected, **CLOSE)
 
@@ -155,19 +155,19 @@ def test_activations_of_torch_mean_the_same(labels, tmp_path):
         np.testing.assert_allclose(found, expected, **CLOSE, err_msg=str(given))
 
 
-def test_settings_are_equal(both):
-    ours, theirs = both
+def test_settings_are_equal(both_cross_encoders):
+    ours, theirs = both_cross_encoders
     assert ours.num_labels == theirs.num_labels
     assert ours.max_seq_length == ours.max_length == theirs.max_seq_length
     assert ours.prompts == theirs.prompts
     assert ours.default_prompt_name == theirs.default_prompt_name
 
 
-def test_rankings_are_equal(both):
-    ours, theirs = both
+def test_rankings_are_equal(both_cross_encoders):
+    ours, theirs = both_cross_encoders
     documents = TEXTS + ["the cat", "the cat"]
     if theirs.num_labels > 1:
-        for model in both:
+        for model in both_cross_encoders:
             with pytest.raises(ValueError, match="predict"):
                 model.rank("the cat", documents)
         return
