@@ -7,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from golden_files import GOLDEN, change_tensors, nomic_with_own_names
+from module_folders import vector
 from safetensors import deserialize
 from safetensors.numpy import load_file
 
-from minibert import BertModel, SentenceTransformer
+from minibert import BertModel
 from minibert.bert import layout as layouts
 from minibert.bert.families import FAMILIES
 from minibert.bert.layout import Row, read_parameters, shapes_of, stored_gradients, stored_values
@@ -18,17 +19,12 @@ from minibert.bert.load import load_checkpoint
 from minibert.bert.parameters import Config
 from minibert.bert.tensor_uses import DISTANCES, TOKEN_TYPES, TRANSPOSED
 
-TEXT = "the cat sat, the dog barks"
 LINEAR = ("weight", "bias")
 # Its scale, 1 / sqrt(3), is no power of two.
 TINY = Config(
     vocab_size=7, hidden_size=6, num_hidden_layers=3, num_attention_heads=2, intermediate_size=5,
     max_position_embeddings=6, type_vocab_size=2, num_hidden_groups=2,
 )  # fmt: skip
-
-
-def vector(folder):
-    return SentenceTransformer(folder).encode(TEXT)
 
 
 def test_the_attention_scale_is_in_the_queries_alone(folder):

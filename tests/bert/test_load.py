@@ -7,13 +7,12 @@ import struct
 import numpy as np
 import pytest
 from golden_files import LFS_POINTER, change_tensors, copy_of
+from module_folders import refused, vector
 from safetensors.numpy import load_file
 
-from minibert import CheckpointError, SentenceTransformer
+from minibert import SentenceTransformer
 from minibert.bert.load import load_checkpoint
 from minibert.common.safetensors_files import weight_files
-
-TEXT = "the cat sat, the dog barks"
 
 
 def rewrite_header(path, change):
@@ -25,10 +24,6 @@ def rewrite_header(path, change):
     new = json.dumps(header).encode()
     path.unlink()
     path.write_bytes(struct.pack("<Q", len(new)) + new + content[8 + size :])
-
-
-def vector(folder):
-    return SentenceTransformer(folder).encode(TEXT)
 
 
 def test_weights_are_mapped_and_not_copied(folder):
@@ -89,11 +84,6 @@ def test_tensors_that_are_not_aligned_change_no_vector(folder):
 def test_sha256_is_that_of_the_file(folder):
     content = (folder / "model.safetensors").read_bytes()
     assert load_checkpoint(folder).sha256() == hashlib.sha256(content).hexdigest()
-
-
-def refused(folder, message):
-    with pytest.raises(CheckpointError, match=message):
-        SentenceTransformer(folder)
 
 
 def test_an_adapter_is_not_left_out(folder):

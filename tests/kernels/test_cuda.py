@@ -11,6 +11,7 @@ import cupy_stand_in
 import numpy as np
 import pytest
 from golden_files import GOLDEN
+from random_numbers import numbers
 
 from minibert.bert.forward import hidden_states
 from minibert.bert.hook import ForGradients
@@ -25,10 +26,6 @@ from minibert.kernels.segments import firsts, places_of
 from minibert.pooling.modes import POOLINGS
 
 LENGTHS = [[1], [5], [1, 1, 1], [3, 1, 4, 2], [64, 64, 33, 7, 7, 2]]
-
-
-def numbers(shape, seed=0, scale=3.0, shift=1.0):
-    return np.random.default_rng(seed).normal(shift, scale, shape).astype(np.float32)
 
 
 def test_both_modules_of_kernels_have_the_same_names(cuda):
