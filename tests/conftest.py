@@ -13,7 +13,7 @@ import cupy_stand_in
 import pytest
 from command_line import Result
 from corpora import three_shards
-from golden_files import GOLDEN, MINILM, copy_of
+from golden_files import GOLDEN, MINILM, REMOVED, copy_of, edit_json
 from safetensors.numpy import load_file, save_file
 
 import minibert.kernels
@@ -148,17 +148,7 @@ def heeding_ctrl_c():
 @pytest.fixture
 def edit():
     """Change keys of a JSON file: edit(path, key=value); `removed` takes the key away."""
-
-    def change(path, **changes):
-        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        content.update(changes)
-        kept = {key: value for key, value in content.items() if value is not REMOVED}
-        path.write_text(json.dumps(kept), encoding="utf-8")
-
-    return change
-
-
-REMOVED = object()
+    return edit_json
 
 
 @pytest.fixture

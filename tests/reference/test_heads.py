@@ -7,7 +7,8 @@ import pytest
 import sentence_transformers
 import torch
 import transformers
-from folders import CONFIG, WORDS, awkward, changed, edit, fast_tokenizer, old_masked_lm
+from folders import CONFIG, WORDS, awkward, changed, fast_tokenizer, old_masked_lm
+from golden_files import edit_json
 from golden_models import FAMILIES, config, tokenizer
 from make_golden import TEXTS
 
@@ -42,7 +43,7 @@ def plain(labels, **settings):
         bert = transformers.BertForSequenceClassification(config(num_labels=labels))
         awkward(bert).save_pretrained(folder)
         tokenizer().save_pretrained(folder)
-        edit(folder / "config.json", **settings)
+        edit_json(folder / "config.json", **settings)
 
     return make
 
@@ -187,7 +188,7 @@ def masked(**settings):
         torch.manual_seed(20261124)
         old_masked_lm().save_pretrained(folder)
         tokenizer().save_pretrained(folder)
-        edit(folder / "config.json", **settings)
+        edit_json(folder / "config.json", **settings)
 
     return make
 
