@@ -198,7 +198,7 @@ def test_tensors_under_transformers_own_names_are_restored(tmp_path):
         np.testing.assert_array_equal(values, stored[tensor], err_msg=tensor)
 
 
-def test_another_scale_is_removed_within_a_unit_in_the_last_place(folder, edit):
+def test_another_scale_is_removed_to_a_unit_in_the_last_place(folder, edit):
     edit(folder / "config.json", num_attention_heads=10)  # 1 / sqrt(2)
     stored = in_float32(folder)
     back, _ = had_back(folder)
