@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from functools import partial
 
 import cuda_on_host
 import cupy_stand_in
@@ -21,10 +22,11 @@ from minibert import SentenceTransformer
 from minibert.bert import tensor_parallel
 from minibert.commands import cli
 from minibert.kernels.devices import find_device
+from minibert.models import scheduler
 
 
-class ForcedTensorParallel:
-    """Tiles and threads for every lone pack, whatever the BLAS and however small it is; or none."""
+class ForcedRanks:
+    """Tiles and ranks for every lone pack, whatever the BLAS and however small it is; or none."""
 
     def __init__(self, asked):
         if asked not in ("on", "off"):
@@ -33,7 +35,8 @@ class ForcedTensorParallel:
             )
         self.asked, self.packs = asked, 0
         tensor_parallel.has_small_products = self.has_small_products
-        tensor_parallel.WORTH_MEETING = 1 if asked == "on" else 1 << 60  # multiplications
+        work = 1 if asked == "on" else 1 << 60  # multiplications
+        scheduler.TensorParallel = partial(tensor_parallel.TensorParallel, min_rank_work=work)
 
     def has_small_products(self):
         """Asked for every short pack that comes alone."""
@@ -49,7 +52,7 @@ class ForcedTensorParallel:
 def pytest_configure(config):
     asked = os.environ.get("MINIBERT_TEST_TENSOR_PARALLEL")
     if asked is not None:
-        config.pluginmanager.register(ForcedTensorParallel(asked))
+        config.pluginmanager.register(ForcedRanks(asked))
 
 
 @pytest.fixture(autouse=True)

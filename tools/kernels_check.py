@@ -5,7 +5,7 @@
 A BLAS and NumPy choose their kernels by the processor, and each family rounds in its own way. So
 the same tests run with each: OpenBLAS's kernels by OPENBLAS_CORETYPE, together with the features
 of NumPy that such a processor has. With the kernels of the processor's own choice they run twice
-more: with tiles and threads (minibert/bert/tensor_parallel.py) for every lone pack, and with
+more: with tiles and ranks (minibert/bert/tensor_parallel.py) for every lone pack, and with
 none. Where OPENBLAS_CORETYPE is set already, those kernels are the only ones.
 
 Each run begins with a check that what it names is what computes, and ends with a line. No test is
@@ -95,8 +95,10 @@ class Run(NamedTuple):
 
     def __str__(self) -> str:
         features = " ".join(self.features) or "its baseline alone"
-        split = f", tensor parallel {self.tensor_parallel}" if self.tensor_parallel else ""
-        return f"{self.kernels} kernels, NumPy with {features}{split}"
+        tensor_parallel = (
+            f", tensor parallel {self.tensor_parallel}" if self.tensor_parallel else ""
+        )
+        return f"{self.kernels} kernels, NumPy with {features}{tensor_parallel}"
 
     def environment(self, outer: dict[str, str]) -> dict[str, str]:
         """The variables of the run's process and its children."""

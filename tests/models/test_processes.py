@@ -189,7 +189,7 @@ def without_tiles(make, *arguments):
 
 @pytest.fixture(scope="module")
 def even_pairs(tmp_path_factory):
-    """A cross-encoder whose heads and feed-forward fall into two shares, as tiles must."""
+    """A cross-encoder whose heads and feed-forward fall into two shards, as tiles must."""
     folder = even_copy("cross_encoder", tmp_path_factory.mktemp("even"))
     return CrossEncoder(folder, on_long="ignore")
 
