@@ -16,7 +16,7 @@ def pack_of(model, texts):
 
 
 @pytest.mark.parametrize("pooled_tokens", [firsts, lasts])
-def test_the_last_layer_for_some_tokens_is_the_last_layer_s(model, pooled_tokens):
+def test_the_last_layer_of_pooled_tokens_alone_is_the_same(model, pooled_tokens):
     pack = pack_of(model, ["the cat sat", "a dog", "a cat", "", "the dog barks and barks", "a"])
     arguments = pack, model.transformer.parameters, model.config, kernels
     whole, rows = hidden_states(*arguments), pooled_tokens(pack.lengths)

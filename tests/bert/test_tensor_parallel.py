@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibert import BertModel, SentenceTransformer
-from minibert.bert import tensor_parallel as tensor_parallel
+from minibert.bert import tensor_parallel
 from minibert.bert.families import FAMILIES
 from minibert.bert.forward import hidden_states
 from minibert.bert.packs import packs
@@ -91,7 +91,7 @@ def pack_of(*lengths):
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 6, 12])
 @pytest.mark.parametrize("may_tile", [False, True])
 @pytest.mark.parametrize("pooled_tokens", [None, firsts])
-def test_shards_make_what_the_whole_makes(
+def test_split_packs_have_the_states_of_whole_ones(
     parameters, many_cores, small_products, lengths, threads, may_tile, pooled_tokens
 ):
     pack = pack_of(*lengths)
@@ -140,7 +140,7 @@ def test_only_free_cores_are_taken_and_given_back(parameters, many_cores, monkey
 
 
 @pytest.mark.parametrize(("parts", "tiles"), [(1, 6), (2, 1), (4, 3)])
-def test_a_product_of_blocks_is_the_product(parts, tiles):
+def test_a_product_with_blocks_or_tiles_is_the_product(parts, tiles):
     random = np.random.default_rng(0)
     weight = random.standard_normal((48, 24)).astype(np.float32).T.copy().T
     x, bias = random.standard_normal((7, 48)), random.standard_normal(24)
@@ -171,7 +171,7 @@ def test_views_for_threads_copy_no_weight(parameters):
         assert np.shares_memory(getattr(part, name), getattr(layer, name)), name
 
 
-def test_threads_are_as_silent_about_large_numbers_as_the_caller(parameters, many_cores):
+def test_threads_keep_the_caller_s_silence_about_overflow(parameters, many_cores):
     large = parameters._replace(word_embeddings=parameters.word_embeddings * np.float32(1e38))
     with np.errstate(over="ignore", invalid="ignore"):
         found = in_ranks(large).compute(pack_of(9), kernels, None, 3, False)
@@ -374,7 +374,7 @@ def test_all_ranks_have_the_same_bits_after_an_all_reduce():
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
 @pytest.mark.parametrize("error", [MemoryError("no more"), KeyboardInterrupt()])
-def test_when_one_thread_fails_none_waits_for_it_and_its_error_is_seen(failing, error):
+def test_an_error_in_one_thread_is_raised_and_none_waits_for_it(failing, error):
     def run(rank, all_reduce):
         all_reduce(np.zeros((1, 1), np.float32))
         if rank == failing:
@@ -409,7 +409,7 @@ def test_no_thread_waits_for_one_that_could_not_start(monkeypatch, error):
 WAIT = threading.Barrier.wait
 
 
-def test_a_quick_thread_overwrites_no_rows_that_another_still_reads():
+def test_a_quick_thread_overwrites_no_rows_another_still_reads():
     # The second thread reads late, the first writes its next rows at once.
     group, found = RankGroup(2), []
 

@@ -12,7 +12,7 @@ def test_texts_begin_where_those_before_them_end():
     assert places_of(lengths).tolist() == [0, 1, 2, 0, 0, 1]
 
 
-def test_runs_are_of_equal_lengths_and_hold_every_row_once():
+def test_equal_buckets_hold_one_length_and_every_row_once():
     buckets = [
         ((r.texts.start, r.texts.stop), (r.rows.start, r.rows.stop), r.longest)
         for r in equal_buckets(np.array([5, 5, 3, 1, 1]))

@@ -82,7 +82,7 @@ def test_every_test_that_is_named_is_there(kernels_check):
         ), place
 
 
-def test_where_kernels_are_chosen_or_not_openblas_s_they_run_alone(tool):
+def test_kernels_chosen_outside_or_not_openblas_run_alone(tool):
     runs = tool.runs_of("Haswell", ["X86_V3", "X86_V4"], can_choose=False)
     assert [(run.kernels, run.disabled, run.tensor_parallel) for run in runs] == [
         ("Haswell", (), shares) for shares in ("", "on", "off")
@@ -135,7 +135,7 @@ def test_each_run_ends_with_a_line_and_a_red_one_with_code_1(kernels_check, tmp_
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tools'}:{ROOT / 'tests'}"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    run = tool.Run(kernels, tuple(features), tensor_parallel="on")
+    run = kernels_check.Run(kernels, tuple(features), tensor_parallel="on")
     assert done.returncode == is_red, done.stderr
     count = "no test passed" if is_red else "1 passed in "
     (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"{run}: ")]
