@@ -90,7 +90,7 @@ def even(tmp_path, edit):
     return folder
 
 
-def test_threads_that_share_a_text_share_the_bias_by_distance(even, monkeypatch, texts):
+def test_threads_that_split_a_text_split_its_attention_bias(even, monkeypatch, texts):
     alone = SentenceTransformer(even, on_long="ignore", threads=1).encode(texts[4])
     monkeypatch.setattr("minibert.models.transformer.thread_count", lambda threads: 2)
     met = []
@@ -147,7 +147,7 @@ def test_layers_that_are_used_again_are_cut_and_moved_once():
 
 
 @pytest.mark.parametrize("family", ["t5", "gpt2", "deberta-v2", "bart", "xlnet"])
-def test_other_families_are_refused_with_the_list_of_those_that_run(folder, edit, family):
+def test_unknown_families_are_refused_with_a_list_of_known_ones(folder, edit, family):
     edit(folder / "config.json", model_type=family)
     with pytest.raises(CheckpointError, match=f"model_type is '{family}'") as caught:
         SentenceTransformer(folder)
@@ -302,7 +302,7 @@ def test_a_refusal_names_the_devices_of_the_row(monkeypatch, devices, places):
 
 
 @pytest.mark.parametrize("model_type", ["modernbert", "nomic_bert"])
-def test_what_turns_queries_and_keys_is_refused_on_a_gpu(model_type):
+def test_families_with_rotary_angles_are_refused_on_a_gpu(model_type):
     with pytest.raises(DeviceError, match=f"{model_type} runs on the CPU alone, not on 'cuda:1'"):
         check_device(Config(model_type=model_type), "cuda:1")
     check_device(Config(model_type=model_type), "cpu")

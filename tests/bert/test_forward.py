@@ -2,19 +2,12 @@
 
 import numpy as np
 import pytest
-from golden_files import GOLDEN
 
-from minibert import SentenceTransformer
 from minibert.bert.forward import hidden_states
 from minibert.bert.packs import packs
 from minibert.kernels import cpu as kernels
 from minibert.kernels.segments import firsts, split_rows
 from minibert.pooling.modes import lasts
-
-
-@pytest.fixture(scope="module")
-def model():
-    return SentenceTransformer(GOLDEN / "gelu", on_long="ignore")
 
 
 def pack_of(model, texts):
@@ -23,7 +16,7 @@ def pack_of(model, texts):
 
 
 @pytest.mark.parametrize("pooled_tokens", [firsts, lasts])
-def test_the_last_layer_for_some_tokens_is_the_last_layer_s(model, pooled_tokens):
+def test_the_last_layer_of_pooled_tokens_alone_is_the_same(model, pooled_tokens):
     pack = pack_of(model, ["the cat sat", "a dog", "a cat", "", "the dog barks and barks", "a"])
     arguments = pack, model.transformer.parameters, model.config, kernels
     whole, rows = hidden_states(*arguments), pooled_tokens(pack.lengths)
@@ -32,7 +25,7 @@ def test_the_last_layer_for_some_tokens_is_the_last_layer_s(model, pooled_tokens
     np.testing.assert_allclose(some, whole[rows], rtol=0, atol=1e-5)
 
 
-def test_a_head_that_reads_one_token_is_given_no_other(model):
+def test_a_head_of_one_token_gets_that_token_alone(model):
     shapes = []
 
     def head(pack, hidden, hook):

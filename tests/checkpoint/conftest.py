@@ -44,7 +44,7 @@ def listing(monkeypatch, hub):
 
 
 @pytest.fixture
-def tiny(cache):
+def cached_model(cache):
     """A cached model, at its commit."""
     return cache(TINY, GOLDEN / "gelu")
 
@@ -76,7 +76,7 @@ def copying(stand_in):
 
 
 @pytest.fixture
-def run(run):
+def run_convert(run):
     """Run `minibert convert`."""
     return partial(run, "convert")
 

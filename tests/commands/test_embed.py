@@ -214,7 +214,7 @@ def test_a_prompt_goes_before_every_text(run, folder, edit, model):
     assert_close(result.vectors, model.encode(["the cat sat.", "the cat barks"]))
 
 
-def test_an_unknown_prompt_is_bad_data_and_the_known_ones_are_named(run):
+def test_an_unknown_prompt_is_code_65_and_known_ones_are_named(run):
     result = run("embed", "-m", GELU, "--prompt-name", "ask", "the cat")
     assert (result.code, result.out) == (65, "")
     assert "'ask'" in result.err

@@ -40,9 +40,9 @@ def test_it_finds_parity_and_writes_two_reports(install, gpu_check, tmp_path, ca
 
 def test_a_kernel_that_is_wrong_is_named_and_code_1(install, gpu_check, tmp_path, monkeypatch):
     install(gpus=1)
-    from minibert.kernels import cuda as kernels_cupy
+    from minibert.kernels import cuda
 
-    monkeypatch.setattr(kernels_cupy, "gelu_", kernels_cupy.gelu_tanh_)
+    monkeypatch.setattr(cuda, "gelu_", cuda.gelu_tanh_)
     monkeypatch.setattr(gpu_check, "golden_vectors", lambda: [])
     arguments = ["--model", str(GOLDEN / "relu"), "--report", str(tmp_path / "r")]
     assert gpu_check.main([*arguments, "--work", "parity", "--documents", "5"]) == 1
