@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Mutant(NamedTuple):
-    """One line of a file, what it becomes, and the test that must then fail."""
+    """One line of a file, its replacement, and the test that must then fail."""
 
     file: str
     old: str
@@ -1004,7 +1004,7 @@ MUTANTS = [
 
 
 def main() -> None:
-    """Plant the chosen faults and say of each whether its test noticed."""
+    """Plant the chosen faults and print whether the test of each failed."""
     options = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], epilog="example: python tools/mutants.py layer_norm"
     )
@@ -1029,7 +1029,7 @@ def main() -> None:
 
 
 def judge(mutant: Mutant, folder: Path) -> bool:
-    """Whether the test fails, and does nothing worse than failing, with the fault."""
+    """Return whether the test fails with the fault, and does nothing worse than failing."""
     copy(folder)
     path = folder / "minibert" / mutant.file
     code = path.read_text(encoding="utf-8")
@@ -1047,7 +1047,7 @@ def judge(mutant: Mutant, folder: Path) -> bool:
 
 
 def copy(folder: Path) -> Path:
-    """The package and its tests, in a place where they can be changed."""
+    """Copy the package and its tests into a folder."""
     for name in ("minibert", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
@@ -1056,7 +1056,7 @@ def copy(folder: Path) -> Path:
 
 
 def run(folder: Path, *tests: str) -> int:
-    """pytest's exit code for some tests of a copy, which must be what is imported."""
+    """Run some tests of a copy, which must be the imported one: -> pytest's exit code."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     check = "import minibert, sys; sys.exit(not minibert.__file__.startswith(sys.argv[1]))"
     python = [sys.executable, "-c", check, str(folder)]

@@ -84,4 +84,4 @@ def test_help_says_how_to_run_it(gpu_check):
     program = [sys.executable, TOOLS / "gpu_check.py", "--help"]
     result = subprocess.run(program, capture_output=True, text=True, check=True)
     assert "--dataset DIR" in result.stdout
-    assert "69 where there is no GPU" in result.stdout
+    assert "69 without a GPU" in result.stdout
