@@ -340,7 +340,7 @@ def test_a_layout_by_umap_lies_around_its_middle_and_is_no_components(plain_fold
     assert "UMAP" in page.words
     assert "component" not in page.words
     few = Page(map_page(corpus_map(Corpus(plain_folder), "umap", points=20)))
-    assert "laid out without the others" in few.words
+    assert "The others have no influence on their places" in few.words
 
 
 # The command.
