@@ -192,7 +192,7 @@ def test_jsonl_is_utf8_whatever_the_terminal_s_encoding():
 def test_a_suffix_that_names_no_format_is_refused_without_one(run, tmp_path):
     result = run("embed", "-m", GELU, "-o", tmp_path / "v.csv", "a")
     assert result.code == 65
-    assert "names no format by its suffix. Give --format: jsonl, npy" in result.err
+    assert "has a suffix that is no format. Give --format: jsonl, npy" in result.err
     assert run("embed", "-m", GELU, "-o", tmp_path / "v.csv", "--format", "npy", "a").code == 0
 
 

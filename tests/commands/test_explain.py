@@ -108,10 +108,10 @@ def test_explain_reads_a_query_from_stdin_or_a_document_file(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a", "b", "c"], "2 documents are given; one is explained at a time"),
+        (["a", "b", "c"], "2 documents are given; give one. Is a text not quoted?"),
         (["a", "b", "--file", "-"], "2 documents are given"),
-        (["-", "-"], "Only one of the two texts can come from standard input"),
-        (["-"], "Only one of the two texts can come from standard input"),
+        (["-", "-"], "Both texts come from standard input; give one of them another way"),
+        (["-"], "Both texts come from standard input; give one of them another way"),
         (["a", "b", "--json", "--svg", "-"], "Only one of --json, --svg - and --html -"),
         (["a", "b", "--html", "-", "--svg", "-"], "Only one of --json, --svg - and --html -"),
     ],
@@ -183,7 +183,7 @@ def test_explain_reads_a_gzipped_text_and_no_records(run, files):
     for ending in FORM_FILES:
         result = run("explain", "-m", GELU, "the cat", "--file", files / f"a.{ending}")
         assert (result.code, result.out) == (65, "")
-        assert "by its name; all of a text file is read here, as one text" in result.err
+        assert "by its name; expected a text file, which is read as one text" in result.err
 
 
 @pytest.mark.parametrize("blank", ["", "  "])
@@ -204,7 +204,7 @@ def test_explain_says_what_was_cut_off(run):
 
 def test_explain_warns_of_a_text_that_names_a_file(run, text_file):
     result = run("explain", "-m", GELU, "the cat", text_file)
-    assert "is taken as a text; for the file of that name, use --file" in result.err
+    assert "is taken as a text; to read the file of that name, use --file" in result.err
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_nearest_words_of_no_state_and_among_few_words(model):
 @pytest.mark.parametrize(
     ("states", "k", "message"),
     [
-        (np.ones((2, 9)), 3, "The states have 9 dimensions and the word table has 20"),
+        (np.ones((2, 9)), 3, "The states have 9 dimensions and the word embeddings have 20"),
         (np.ones((2, 20)), 0, "k is 0; expected a whole number from 1 up"),
         (np.full((2, 20), np.nan), 3, "NaN"),
         (np.ones((2, 2, 20)), 3, r"The states have the shape \(2, 2, 20\)"),

@@ -333,7 +333,7 @@ def test_an_umap_layout_is_centred_and_names_no_components(plain_folder, umap):
     assert "UMAP" in page.words
     assert "component" not in page.words
     few = Page(map_page(corpus_map(Corpus(plain_folder), "umap", points=20)))
-    assert "laid out without the others" in few.words
+    assert "The others have no influence on their places" in few.words
 
 
 # The command.
