@@ -627,7 +627,7 @@ MUTANTS = [
            "checkpoint/test_modules.py::test_names_of_modules_that_are_none_are_refused"),
     Mutant("pooling/layer_norm.py", '    check_keys(path, settings, {"dimension"})\n', "",
            LAYER_NORM_MODULE + "settings_of_a_layer_norm_that_are_not_known_are_refused"),
-    Mutant("tokens/load.py", "vocabulary.items() if word)", "vocabulary.items())",
+    Mutant("tokens/load.py", "vocabulary.items() if token)", "vocabulary.items())",
            "tokens/test_classes.py::test_blanks_at_the_ends_of_vocab_txt_change_no_token"),
     Mutant("tokens/load.py", "not is_id(id) or text", "int(id) < 0 or text",
            "tokens/test_load.py::test_added_tokens_that_are_none_are_refused"),
