@@ -242,7 +242,7 @@ class Tensors:
         return tensor
 
     def let_go(self, name: str) -> None:
-        """Free the memory of a tensor's bytes, for one that is copied, or of which few are needed."""
+        """Free the memory of a tensor's bytes, of which few are needed, or a copy exists."""
         self._stored[self._named(name)].let_go()
 
     def unused(self) -> tuple[str, ...]:
