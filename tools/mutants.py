@@ -577,7 +577,7 @@ MUTANTS = [
     Mutant("checkpoint/conversion_plan.py", "if path.suffix.lower() in SUFFIXES:", "if False:",
            PLAN + "pickles_of_other_things_are_left_out_by_name"),
     Mutant("checkpoint/convert.py",
-           "        check_target(target)  # somebody may have been quicker\n", "",
+           "        check_target(target)  # another process may have created it\n", "",
            CONVERT + "a_folder_that_came_meanwhile_is_not_replaced"),
     Mutant("checkpoint/convert.py", "if os.path.lexists(target):", "if os.path.exists(target):",
            CONVERT + "a_new_folder_that_exists_is_left_alone"),

@@ -286,7 +286,7 @@ def test_another_folder_has_no_name_on_the_hub(folder):
 def test_an_incomplete_folder_is_not_returned_where_the_hub_cannot_be_reached(tiny, hub):
     (tiny / "model.safetensors").unlink()
     hub.folder = tiny
-    with pytest.raises(ModelUnavailableError, match=r"model\.safetensors could not be had"):
+    with pytest.raises(ModelUnavailableError, match=r"model\.safetensors was not fetched"):
         find_model("tiny")
 
 
