@@ -1,4 +1,4 @@
-"""minibert eval: a model, or a run, and a collection -> how good the rankings are."""
+"""minibert eval: a model, or a run, and a collection -> measures of the rankings."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ __all__ = ["COMMAND"]
 
 
 class Result(NamedTuple):
-    """What was measured of a model or a run."""
+    """Measures of a model or a run."""
 
-    name: str
-    metric: str | None  # a run has none
-    per_query: Measured
+    name: str  # of the model, or of the file of the run
+    metric: str | None  # None for a run
+    per_query: Measured  # the measures of each query
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -55,26 +55,26 @@ def add_options(command: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         nargs="?" if named_model() else None,
         default=named_model(),
-        help="a folder, a name on the hub, or the file of a TREC run; before a DATASET, or "
-        f"${MODEL_VARIABLE} on the sample, if that is set",
+        help="a folder, a name on the hub, or the file of a TREC run; may be left out if "
+        f"${MODEL_VARIABLE} is set and no DATASET is given",
     )
     add_several(
         command,
         "datasets",
         "DATASET",
-        "a folder with corpus.jsonl, queries.jsonl and qrels.tsv or qrels/test.tsv, as BEIR "
-        "has them; for runs, a file of judgements will do (default: a small sample)",
+        "a folder with corpus.jsonl, queries.jsonl and qrels.tsv or qrels/test.tsv, in BEIR's "
+        "layout; for runs, a file of judgements is enough (default: a small sample)",
     )
     command.add_argument(
         "--qrels",
         metavar="FILE",
-        help="other judgements than the folder's, of BEIR's form or TREC's",
+        help="use these judgements instead of those in the folder, in the form of BEIR or TREC",
     )
     command.add_argument(
         "--against",
         metavar="MODEL",
-        help="another model or run: shows both, and how likely so large a difference is by chance "
-        "(--revision is of MODEL only)",
+        help="another model or run: print both, and the probability of so large a difference by "
+        "chance (--revision is for MODEL only)",
     )
     add_top_k(
         command,
@@ -93,16 +93,20 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="write the rankings of MODEL as a TREC run",
     )
     command.add_argument(
-        "--per-query", metavar="FILE", help="write the measures of each query, an object a line"
+        "--per-query",
+        metavar="FILE",
+        help="write the measures of each query, one JSON object on each line",
     )
-    command.add_argument("--json", action="store_true", help="one object instead of a table")
+    command.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of a table"
+    )
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """minibert eval: how good a model or a run is, perhaps beside another."""
+    """minibert eval: print the measures of a model or a run, with --against also of another."""
     written = [os.path.realpath(name) for name in (options.run_file, options.per_query) if name]
     if len(written) > len(set(written)):
-        raise ValueError("--run and --per-query name one file; give two.")
+        raise ValueError("--run and --per-query name the same file; give two files.")
     collection = read_dataset(options)
     with ExitStack() as files:
         run_file, per_query_file = (
@@ -142,7 +146,7 @@ COMMAND = Command(
 
 
 def read_dataset(options: argparse.Namespace) -> Collection:
-    """The collection that the options name; of a file of judgements one without texts."""
+    """Read the collection that the options name; a file of judgements gives one without texts."""
     if len(options.datasets) > 1:
         raise ValueError(f"{len(options.datasets)} datasets are given; give one at a time.")
     dataset = options.datasets[0] if options.datasets else SAMPLE
@@ -156,7 +160,7 @@ def read_dataset(options: argparse.Namespace) -> Collection:
 def result_of(
     options: argparse.Namespace, collection: Collection, run_file: BinaryIO | None = None
 ) -> Result:
-    """The measures of the model or the run that the options name."""
+    """Measure the model or the run that the options name."""
     metric = None
     found: Iterable[tuple[str, Ranking]]
     if os.path.isfile(options.model):
@@ -179,7 +183,10 @@ def result_of(
 
 
 def check_no_collection(folder: str) -> None:
-    """Raise ValueError for a collection, which a model named by the environment makes likely."""
+    """Raise ValueError for a collection in the place of a model.
+
+    With a model in the environment, a lone DATASET is likely to be taken for one.
+    """
     there = set(os.listdir(folder)) if os.path.isdir(folder) else set()
     if there.intersection(CORPUS_FILES) and not there.intersection(["config.json", "modules.json"]):
         raise ValueError(
@@ -189,7 +196,7 @@ def check_no_collection(folder: str) -> None:
 
 
 def read_candidates(name: str | None) -> dict[str, list[str]] | None:
-    """The documents of each query in a TREC run; None, which is all, without one."""
+    """Read the documents of each query from a TREC run; None, for all, without one."""
     if name is None:
         return None
     return {query: ranking.ids for query, ranking in read_run(name).items()}
@@ -202,12 +209,12 @@ def first_k(found: Iterable[tuple[str, Ranking]], k: int | None) -> Iterator[tup
 
 
 def facts_of(result: Result) -> dict[str, Any]:
-    """What is told of one model or run."""
+    """Return the means of the measures, the name and the metric of a model or run."""
     return {**means(result.per_query), "model": result.name, "metric": result.metric}
 
 
 def print_table(result: Result, other: Result | None, p: dict[str, float] | None) -> None:
-    """A row a measure; beside another result, both, their difference and its p."""
+    """Print a row for each measure; with another result, both, their difference and its p."""
     shown = [result] if other is None else [result, other]
     columns = [means(one.per_query) for one in shown]
     for number, one in enumerate(shown, start=1):

@@ -1,4 +1,4 @@
-"""minibert explain: a query and a document -> why the document got its score."""
+"""minibert explain: a query and a document -> the contributions of their words to the score."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMAND"]
 
-# What the score loses without each word: of "query" and of "document".
+# The losses of the score without each word, of "query" and of "document".
 Lost: TypeAlias = "dict[str, list[Difference]]"
 
 
@@ -36,32 +36,43 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     add_model(command)
     command.add_argument(
-        "--file", "-f", metavar="FILE", help="the document, all of a text file, gzipped or not"
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="take all of a text file, gzipped or not, as the document",
     )
     command.add_argument(
-        "--metric", choices=product_metrics(), help="another metric than the model's own"
+        "--metric",
+        choices=product_metrics(),
+        help="split the score by this metric, not the model's",
     )
     add_top_k(command, 10, "show the N strongest pairs of words (default 10)")
     command.add_argument(
         "--occlusion",
         action="store_true",
-        help="also what the score loses without each word, printed or in --json; runs the model "
-        "once a word, and is there for every model and metric",
+        help="also print, or write with --json, the loss of the score without each word; works for "
+        "every model and metric, and runs the model once for each word",
     )
-    command.add_argument("--json", action="store_true", help="all pairs of tokens, as an object")
-    command.add_argument("--svg", metavar="FILE", help="write a picture of all pairs; - is stdout")
-    command.add_argument("--html", metavar="FILE", help="write a page to look around in")
+    command.add_argument(
+        "--json", action="store_true", help="print all pairs of tokens as one JSON object"
+    )
+    command.add_argument(
+        "--svg", metavar="FILE", help="draw all pairs as SVG; - is standard output"
+    )
+    command.add_argument(
+        "--html", metavar="FILE", help="write an interactive page; - is standard output"
+    )
     # Truncation is printed with the explanation, not logged.
     command.set_defaults(on_long="ignore")
 
 
 def explain(options: argparse.Namespace) -> None:
-    """minibert explain: a query and a document -> why the document got its score."""
+    """minibert explain: a query and a document -> the contributions of their words to the score."""
     from minibert.explain import NoSumError
 
     to_stdout = [options.json, options.svg == "-", options.html == "-"]
     if sum(to_stdout) > 1:
-        raise ValueError("Only one of --json, --svg - and --html - can have standard output.")
+        raise ValueError("Only one of --json, --svg - and --html - can write to standard output.")
     query, document = texts_of(options)
     model = load(options)
     try:
@@ -82,7 +93,7 @@ def explain(options: argparse.Namespace) -> None:
 COMMAND = Command(
     explain,
     add_options,
-    "Say which words of a query and a document made their score what it is.",
+    "Show the contribution of each pair of words to the score of a query and a document.",
     (
         'minibert explain "Who barks?" "A dog barks." -k 3',
         'minibert explain "Who barks?" --file page.txt --html why.html',
@@ -94,7 +105,7 @@ COMMAND = Command(
 def explain_no_sum(
     model: SentenceTransformer, query: str, document: str, options: argparse.Namespace
 ) -> None:
-    """Print a score that cannot be split, and what it loses without each word, which is there."""
+    """Print a score that cannot be split, and its losses without each word."""
     metric = options.metric or model.similarity_fn_name
     lost = occluded(model, query, document, metric)
     seen = {
@@ -121,16 +132,14 @@ def explain_no_sum(
 
 
 def texts_of(options: argparse.Namespace) -> tuple[str, str]:
-    """The query and the document, of which one may come from elsewhere."""
+    """Return the query and the document; one may come from a file or standard input."""
     given = options.documents + [options.file] * (options.file is not None)
     if len(given) > 1:
-        raise ValueError(
-            f"{len(given)} documents are given; one is explained at a time. Is a text not quoted?"
-        )
+        raise ValueError(f"{len(given)} documents are given; give one. Is a text not quoted?")
     is_read = options.file is not None or given in ([], ["-"])
     document = given[0] if given else "-"
     if is_read and document == options.query == "-":
-        raise ValueError("Only one of the two texts can come from standard input.")
+        raise ValueError("Both texts come from standard input; give one of them another way.")
     for text in (options.query, *options.documents):
         if text != "-":
             warn_of_file(text)
@@ -163,13 +172,13 @@ def show(explanation: Explanation, lost: Lost, k: int) -> None:
 
 
 def show_truncation(name: str, truncated: int, read: int) -> None:
-    """Print how much of a text is no part of the score."""
+    """Print the number of tokens of a text that are no part of the score."""
     if truncated:
         print(f"\n{truncated} tokens of the {name} were cut off; {read} were read.")
 
 
 def show_lost(lost: Lost, k: int) -> None:
-    """Print the words without which the score changes most."""
+    """Print the `k` words without which the score changes most."""
     if not lost:
         return
     print("\nWithout a word, the score loses")
@@ -180,7 +189,7 @@ def show_lost(lost: Lost, k: int) -> None:
 
 
 def occluded(model: SentenceTransformer, query: str, document: str, metric: str | None) -> Lost:
-    """What the score loses without each word, by the text that it is of."""
+    """Compute the losses of the score without each word, of "query" and of "document"."""
     from minibert.explain import occlusion
 
     lost = occlusion(model, query, document, metric)
@@ -188,7 +197,7 @@ def occluded(model: SentenceTransformer, query: str, document: str, metric: str 
 
 
 def plain(lost: Lost) -> dict[str, Any]:
-    """The same as plain lists, for JSON."""
+    """Return the losses as plain lists, for JSON."""
     return {
         name: [
             {"text": word.text, "tokens": [word.tokens.start, word.tokens.stop],
@@ -205,8 +214,8 @@ def write_pictures(
     explanation: Explanation,
     texts: tuple[str, str],
 ) -> None:
-    """Write the files that were asked for."""
-    # Imported here: the pages and what they show are not needed to print a score.
+    """Write the files that --svg and --html name."""
+    # Imported here: a score is printed without the modules of the pictures.
     if options.svg:
         from minibert.pictures.heat_map import heat_map_svg
 

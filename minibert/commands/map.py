@@ -43,17 +43,19 @@ def add_options(command: argparse.ArgumentParser) -> None:
         type=positive,
         default=5000,
         metavar="N",
-        help="draw a sample if there are more documents than N (default 5000)",
+        help="draw a random sample of N documents if there are more (default 5000)",
     )
     command.add_argument(
         "--query", metavar="TEXT", help="mark a question, and the documents nearest to it"
     )
     add_corpus_model(command)
-    command.add_argument("--json", action="store_true", help="one object with all places, no page")
+    command.add_argument(
+        "--json", action="store_true", help="write one JSON object with all places, no page"
+    )
 
 
 def draw(options: argparse.Namespace) -> None:
-    """minibert map: a corpus -> a page, or an object."""
+    """minibert map: write the map of a corpus as a page, or as a JSON object."""
     from minibert.pictures.corpus_map import corpus_map
     from minibert.pictures.map_page import map_page
 
@@ -68,7 +70,7 @@ def draw(options: argparse.Namespace) -> None:
 COMMAND = Command(
     draw,
     add_options,
-    "Draw a corpus as a map: an HTML page that needs no network, with its search and texts.",
+    "Draw a corpus as a map: an HTML page that needs no network, with its texts and a search.",
     (
         "minibert map my-corpus -o map.html",
         'minibert map my-corpus -o map.html --query "How many people live in London?"',
@@ -87,7 +89,7 @@ def method(name: str) -> str:
 
 
 def opened(options: argparse.Namespace) -> tuple[Corpus, Question | None]:
-    """The corpus, and the question as its model sees it; without one, no model is opened."""
+    """Return the corpus, and the question with its vector; without one, no model is opened."""
     if options.query is None:
         from minibert.corpus.corpus import Corpus
 

@@ -24,7 +24,7 @@ from minibert.kernels.devices import Device, find_device
 from minibert.models.job import EncodeJob
 from minibert.models.scheduler import Scheduler
 from minibert.tokens.load import load_tokenizer
-from minibert.tokens.texts import Text, text_slices, with_prompt
+from minibert.tokens.texts import MAX_TEXTS, Text, text_slices, with_prompt
 from minibert.tokens.truncation import Truncation
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class Transformer:
         )
         self.has_token_types = family.has_token_types
         self.loaded_max_seq_length = self.max_seq_length  # before a program changes it
+        self.slice_texts = MAX_TEXTS  # that are tokenised and packed at a time
         self.scheduler = self._scheduler_on(found, count, reproducible, short_inputs)
 
     def _scheduler_on(
@@ -162,6 +163,7 @@ class Transformer:
         """
         found = find_device(device, dtype or self.dtype)
         check_device(self.config, found.name)
+        self.slice_texts = MAX_TEXTS  # that are tokenised and packed at a time
         self.scheduler = self._scheduler_on(
             found, self.threads, self.reproducible, self.short_inputs
         )
@@ -183,7 +185,7 @@ class Transformer:
 
         Raises ValueError for texts longer than the positions, and for on_long="error".
         """
-        for part in text_slices(texts, len(job.prompt)):
+        for part in text_slices(texts, len(job.prompt), self.slice_texts):
             rows = self.text_tokenizer.rows(with_prompt(job.prompt, texts[part]), job.max_tokens)
             if job.on_long == "error":
                 rows.truncation.report(len(texts), job.max_tokens, job.on_long)

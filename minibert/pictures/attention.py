@@ -1,4 +1,4 @@
-"""Which token looks at which, in one layer of a text's way through a model: attention_svg."""
+"""Draw the attention weights of one layer. Start at attention_svg."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["attention_svg", "first_tokens"]
 
 
 def attention_svg(trace: Trace, layer: int, head: int | None = None, max_tokens: int = 64) -> str:
-    """The attention weights of a layer as a complete SVG: a row is what its token looks at.
+    """Draw the attention weights of a layer as a complete SVG: a row for each token that looks.
 
     `head` is the number of a head, from 0 as in the trace; None draws the mean of all heads. Of a
     longer text the first `max_tokens` have rows and columns; one more column has what they give to
     all the others.
 
-    Raises ValueError for a layer or head that is not there, or whose attention was not kept.
+    Raises ValueError for a layer or head that does not exist, or whose attention was not kept.
     """
     name = f"layer.{layer}.attention"
     if name not in trace.shapes:

@@ -1,4 +1,4 @@
-"""Which pairs of words made a score, as a heat map. Start at heat_map_svg."""
+"""Draw the contributions of pairs of words to a score as a heat map. Start at heat_map_svg."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minibert.scoring.metrics import title_of
 
 __all__ = ["heat_map_svg"]
 
-LONGEST = 60  # letters of a word that each of its cells names
+LONGEST = 60  # letters of a word in the title of each of its cells
 
 
 def heat_map_svg(explanation: Explanation, max_words: int = 40) -> str:
@@ -33,7 +33,7 @@ def heat_map_svg(explanation: Explanation, max_words: int = 40) -> str:
 def shown_words(
     text: ExplainedText, values: Array, max_words: int, name: str
 ) -> tuple[Axis, Array]:
-    """The rows for a text's words: in their order, then special tokens, then one for the rest."""
+    """Return the rows of a text: its words in order, special tokens, one row for the rest."""
     weights = np.abs(values).sum(axis=1)
     words = [n for n, word in enumerate(text.words) if not word.is_special]
     special = [n for n, word in enumerate(text.words) if word.is_special]

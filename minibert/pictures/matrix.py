@@ -1,4 +1,4 @@
-"""Vectors as strips of colour, one above the other: matrix_svg."""
+"""Draw vectors as strips of colour, one above the other. Start at matrix_svg."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from minibert.pictures.svg import (
 __all__ = ["matrix_svg"]
 
 MARGIN = 16
-BETWEEN = 2  # rows
-STRIP = 720  # about as wide as a column of text
-RISE = 0.75  # of a label's length, how high it goes where it rises, and how far to the right
-MAX_CELLS = 40_000  # beyond, viewers grow slow
+BETWEEN = 2  # units between two rows
+STRIP = 720  # units, about the width of a column of text
+RISE = 0.75  # height of a rising label, and its reach to the right, in parts of its length
+MAX_CELLS = 40_000  # with more, viewers become slow
 
 
 def matrix_svg(
@@ -34,15 +34,15 @@ def matrix_svg(
     title: str = "",
     columns: list[str] | None = None,
 ) -> str:
-    """Numbers (R, C), or one vector (C,), as a complete SVG: a strip of colours a row.
+    """Draw numbers (R, C), or one vector (C,), as a complete SVG: a strip of colours for each row.
 
-    `rows` are their labels, and `columns` those above, which rise where one is wider than a cell.
-    Each cell has its place and value as a title on hovering. A few
-    numbers far larger than all others share the colour of full strength, as the legend says: hidden
-    states have such, and scaled by them nothing else would be seen.
+    `rows` and `columns` are the labels at the left and above; those above rise if one is wider than
+    a cell. Each cell has its place and value as a title on hovering. Hidden states have a few
+    numbers far larger than all others. Such numbers all have the colour of full strength, with a
+    note in the legend, so that the others can be seen.
 
-    Raises ValueError for what has other dimensions, is not finite, is too large to draw, or has
-    another number of labels than rows or columns.
+    Raises ValueError for another number of axes, for NaN or infinity, for more than 40,000 numbers,
+    and for another number of labels than rows or columns.
     """
     values = checked(array, rows, columns)
     labels = [shortened(label) for label in rows or []]
@@ -80,7 +80,7 @@ def matrix_svg(
 
 
 def above(headings: list[str], width: float, rises: bool) -> Iterator[str]:
-    """The columns' labels, straight where each has room above its cells."""
+    """Draw the labels of the columns, straight if each has room above its cells."""
     rotation = "rotate(-45)" if rises else ""
     anchor = "start" if rises else "middle"
     for column, heading in enumerate(headings):
@@ -95,7 +95,7 @@ def strips(
     height: float,
     scale: float,
 ) -> Iterator[str]:
-    """The cells, a group a row."""
+    """Draw the cells, a group for each row."""
     decimals = places(scale) + 1
     rows, columns = labels
     headings = [escaped(str(heading)) for heading in columns or range(values.shape[1])]
@@ -110,28 +110,30 @@ def strips(
 
 
 def full_strength(sizes: Any) -> float:
-    """The number from which on colours are full: the largest, or that which 1 in 100 exceeds."""
+    """Return the number of full colour: the largest, or the 99th percentile if below its half."""
     largest, usual = float(sizes.max()), float(np.quantile(sizes, 0.99))
     return usual if 0 < 2 * usual < largest else largest
 
 
 def checked(array: Any, rows: list[str] | None, columns: list[str] | None) -> Any:
-    """The numbers as a table of float64."""
+    """Return the numbers as a table of float64. Raises ValueError as matrix_svg does."""
     values = np.asarray(array, dtype=np.float64)
     if values.ndim == 1:
         values = values[None]
     if values.ndim != 2 or not values.size:
         raise ValueError(
-            f"The array has the shape {np.shape(array)}; a vector (C,) or a table (R, C) is drawn."
+            f"The array has the shape {np.shape(array)}; expected a vector (C,) or a table (R, C)."
         )
     if values.size > MAX_CELLS:
         raise ValueError(
-            f"The array has {values.size} numbers; at most {MAX_CELLS} are drawn. Pass a part."
+            f"The array has {values.size} numbers; expected at most {MAX_CELLS}. Pass a part of it."
         )
     if not np.isfinite(values).all():
-        raise ValueError("The array has numbers that are not finite (NaN or infinite).")
+        raise ValueError("The array has NaN or infinity; expected finite numbers.")
     if rows is not None and len(rows) != len(values):
-        raise ValueError(f"There are {len(rows)} labels for {len(values)} rows.")
+        raise ValueError(f"There are {len(rows)} labels for {len(values)} rows; pass one a row.")
     if columns is not None and len(columns) != values.shape[1]:
-        raise ValueError(f"There are {len(columns)} labels for {values.shape[1]} columns.")
+        raise ValueError(
+            f"There are {len(columns)} labels for {values.shape[1]} columns; pass one a column."
+        )
     return values

@@ -197,16 +197,22 @@ def characters_of(text: Text) -> int:
     return len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
 
 
-def text_slices(texts: Sequence[Text], prompt_length: int = 0) -> Iterator[slice]:
-    """Yield slices of a list, each of at most MAX_TEXTS texts and MAX_CHARACTERS characters.
+def text_slices(
+    texts: Sequence[Text],
+    prompt_length: int = 0,
+    max_texts: int = MAX_TEXTS,
+    max_characters: int = MAX_CHARACTERS,
+) -> Iterator[slice]:
+    """Yield slices of a list of texts, so that memory for tokens does not grow with the list.
 
-    So the memory for tokens does not grow with the list. `prompt_length` is the number of
-    characters of the prompt, which counts for every text. A longer text is a slice of its own.
+    A slice has at most `max_texts` texts and `max_characters` characters. `prompt_length` is the
+    number of the prompt's characters, which count for every text. A longer text is a slice of its
+    own.
     """
     start, characters = 0, 0
     for end, text in enumerate(texts):
         more = prompt_length + characters_of(text)
-        full = end - start == MAX_TEXTS or characters + more > MAX_CHARACTERS
+        full = end - start == max_texts or characters + more > max_characters
         if full and end > start:
             yield slice(start, end)
             start, characters = end, 0

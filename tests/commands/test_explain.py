@@ -18,7 +18,7 @@ from minibert.commands import cli
 from minibert.explain.occluding import occlusion
 
 
-def test_explain_prints_the_score_both_texts_and_the_strongest_pairs(run, model):
+def test_explain_prints_the_score_both_texts_and_strongest_pairs(run, model):
     result = run("explain", "-m", GELU, "the cats sat", "London barks!", "--top-k", "2")
     assert (result.code, result.err) == (0, "")
     found = model.explain("the cats sat", "London barks!")
@@ -94,7 +94,7 @@ def test_explain_reads_the_document_whole_from_standard_input(run, arguments):
     assert run("explain", "-m", GELU, "--json", "the cat", *arguments, stdin=stdin).out == given.out
 
 
-def test_explain_reads_the_query_from_standard_input_or_the_document_from_a_file(run, tmp_path):
+def test_explain_reads_a_query_from_stdin_or_a_document_file(run, tmp_path):
     given = run("explain", "-m", GELU, "--json", "the cat", "a dog")
     read = run("explain", "-m", GELU, "--json", "-", "a dog", stdin=b"the cat\n")
     assert read.out == given.out
@@ -108,10 +108,10 @@ def test_explain_reads_the_query_from_standard_input_or_the_document_from_a_file
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a", "b", "c"], "2 documents are given; one is explained at a time"),
+        (["a", "b", "c"], "2 documents are given; give one. Is a text not quoted?"),
         (["a", "b", "--file", "-"], "2 documents are given"),
-        (["-", "-"], "Only one of the two texts can come from standard input"),
-        (["-"], "Only one of the two texts can come from standard input"),
+        (["-", "-"], "Both texts come from standard input; give one of them another way"),
+        (["-"], "Both texts come from standard input; give one of them another way"),
         (["a", "b", "--json", "--svg", "-"], "Only one of --json, --svg - and --html -"),
         (["a", "b", "--html", "-", "--svg", "-"], "Only one of --json, --svg - and --html -"),
     ],
@@ -136,7 +136,7 @@ def test_explain_refuses_a_model_whose_score_is_no_sum(run):
         ("euclidean", None, []),
     ],
 )
-def test_a_score_that_is_no_sum_still_loses_something_without_each_word(
+def test_a_score_that_is_no_sum_is_explained_by_occlusion(
     run, folder, edit, name, metric, arguments
 ):
     if name == "euclidean":
@@ -183,7 +183,7 @@ def test_explain_reads_a_gzipped_text_and_no_records(run, files):
     for ending in FORM_FILES:
         result = run("explain", "-m", GELU, "the cat", "--file", files / f"a.{ending}")
         assert (result.code, result.out) == (65, "")
-        assert "by its name; all of a text file is read here, as one text" in result.err
+        assert "by its name; expected a text file, which is read as one text" in result.err
 
 
 @pytest.mark.parametrize("blank", ["", "  "])
@@ -204,7 +204,7 @@ def test_explain_says_what_was_cut_off(run):
 
 def test_explain_warns_of_a_text_that_names_a_file(run, text_file):
     result = run("explain", "-m", GELU, "the cat", text_file)
-    assert "is taken as a text; for the file of that name, use --file" in result.err
+    assert "is taken as a text; to read the file of that name, use --file" in result.err
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ def test_the_flagship_is_scored_by_the_dot_product(cache, old_folder):
     assert metric(snapshot)[0] == "dot"
 
 
-def test_the_metric_table_knows_a_model_by_name_or_path_in_its_config(old_folder, edit):
+def test_the_metric_table_knows_models_by_name_or_config_path(old_folder, edit):
     assert metric(old_folder)[0] == "cosine"
     edit(old_folder / "config.json", _name_or_path=DEFAULT_MODEL)
     assert metric(old_folder)[0] == "dot"
@@ -282,7 +282,7 @@ def test_a_model_is_a_list_of_its_modules(minilm):
     assert lines[2] == f"  (1): {minilm[1]}"
 
 
-def test_names_that_programs_use(minilm_folder):
+def test_the_reference_s_other_methods_are_there(minilm_folder):
     model = SentenceTransformer(minilm_folder, trust_remote_code=True)
     assert model.to("cpu") is model.eval() is model
     assert str(model.device) == "cpu"

@@ -22,11 +22,6 @@ TEXT = "the cats sat, the dog barks"
 LAYERS = 3  # of the golden models, with 20 dimensions, 5 heads and 37 in the middle
 
 
-@pytest.fixture(scope="module")
-def model():
-    return SentenceTransformer(GOLDEN / "gelu", on_long="ignore")
-
-
 @pytest.fixture
 def passes(monkeypatch):
     """How many forward passes were run, one entry each."""
@@ -96,7 +91,7 @@ def test_states_and_attentions_are_those_of_the_padded_view(name, texts):
             np.testing.assert_allclose(found.sum(axis=-1), 1, rtol=1e-6)
 
 
-def test_states_and_attentions_of_the_real_minilm_are_those_of_the_padded_view(minilm):
+def test_the_real_minilm_s_trace_equals_its_padded_outputs(minilm):
     trace = minilm.trace("A dog barks at the cats of London.")
     output = minilm[0].auto_model([trace.tokens.ids], output_hidden_states=True,
                                   output_attentions=True)  # fmt: skip
@@ -178,7 +173,7 @@ def test_a_trace_changes_nothing_that_encode_gives(model, texts):
         np.testing.assert_array_equal(table, held)
 
 
-def test_an_array_that_was_kept_is_not_written_over_by_later_steps(model):
+def test_no_two_arrays_of_a_trace_share_memory(model):
     arrays = list(dict(model.trace(TEXT)).values())
     for number, array in enumerate(arrays):
         assert not any(np.shares_memory(array, other) for other in arrays[:number])
@@ -263,7 +258,7 @@ def test_a_pickled_model_traces_alike(model):
         np.testing.assert_array_equal(array, model.trace(TEXT)[name])
 
 
-def test_whoever_watches_is_shown_the_arrays_themselves(model):
+def test_hooks_see_the_arrays_themselves_and_no_copies(model):
     """No step copies an array that a trace keeps, and one that nobody watches copies none."""
     made, shown, called = [], {}, []
     (pack,) = packs(model.transformer.text_tokenizer.rows([TEXT], 41).ids, 1024)

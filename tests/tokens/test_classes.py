@@ -10,7 +10,7 @@ from minibert import SentenceTransformer
 from minibert.errors import CheckpointError
 
 
-def test_lower_casing_follows_tokenizer_config_and_not_tokenizer_json(folder, edit):
+def test_lower_casing_follows_tokenizer_config_alone(folder, edit):
     assert tokens_of(load(folder), "Cat") == ["cat"]
     edit(folder / "tokenizer_config.json", do_lower_case=False)
     assert tokens_of(load(folder), "Cat") == ["Cat"]

@@ -15,7 +15,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("kind", ["XLMRobertaTokenizer", "CamembertTokenizer", "AlbertTokenizer"])
-def test_pieces_without_tokenizer_json_are_refused_with_a_way_out(kind, tmp_path, edit):
+def test_sentencepiece_without_tokenizer_json_is_refused(kind, tmp_path, edit):
     folder = copy_of("xlm_roberta", tmp_path)
     edit(folder / "tokenizer_config.json", tokenizer_class=kind)
     (folder / "tokenizer.json").unlink()

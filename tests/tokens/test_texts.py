@@ -31,9 +31,8 @@ def test_a_lone_surrogate_is_refused_with_its_place():
         check_texts(["fine", "a \udc80"])
 
 
-def test_slices_bound_texts_and_characters(monkeypatch):
-    monkeypatch.setattr("minibert.tokens.texts.MAX_TEXTS", 3)
-    monkeypatch.setattr("minibert.tokens.texts.MAX_CHARACTERS", 10)
+def test_slices_bound_texts_and_characters():
     lengths = [1, 1, 1, 1, 9, 2, 50, 1]
-    slices = list(text_slices(["x" * length for length in lengths]))
-    assert [lengths[part] for part in slices] == [[1, 1, 1], [1, 9], [2], [50], [1]]
+    texts = ["x" * length for length in lengths]
+    windows = list(text_slices(texts, max_texts=3, max_characters=10))
+    assert [lengths[window] for window in windows] == [[1, 1, 1], [1, 9], [2], [50], [1]]

@@ -37,7 +37,7 @@ def test_texts_split_as_the_reference_splits_them(tokenizer, text, tokens):
     assert tokens_of(tokenizer, text) == tokens
 
 
-def test_a_word_of_101_characters_is_unknown_and_one_of_100_is_not(tokenizer):
+def test_a_word_of_more_than_100_characters_is_unknown(tokenizer):
     assert len(ids_of(tokenizer, "я" * 100)) == 102
     assert ids_of(tokenizer, "я" * 101) == [CLS, UNKNOWN, SEP]
 
@@ -129,7 +129,7 @@ def test_nothing_is_squeezed_where_an_added_token_could_be_hit(minilm_folder, ad
     assert tokenizer.squeeze(text) == text
 
 
-def test_pictures_stay_within_a_word(tokenizer):
+def test_pictographs_stay_within_a_word(tokenizer):
     pictures = [c for c in map(chr, range(0x2000, 0x20000)) if re.match(PICTURE, c)]
     assert len(pictures) > 1500
     split = tokenizer.backend.pre_tokenizer.pre_tokenize_str
@@ -139,7 +139,7 @@ def test_pictures_stay_within_a_word(tokenizer):
         assert len(text) >= 3, hex(ord(picture))
 
 
-def test_squeezing_shortens_endless_words_blanks_and_control_characters(tokenizer):
+def test_squeeze_shortens_long_words_blanks_and_controls(tokenizer):
     text = "a" * 500 + "   -" + "\x00\x01b" + "中" * 200
     assert tokenizer.squeeze(text) == "a" * 101 + " -" + "\x00b" + "中" * 200
 
@@ -177,7 +177,7 @@ def test_a_pair_has_one_row_with_two_token_types(tokenizer):
     assert all(types.dtype == np.int64 for types in rows.types)
 
 
-def test_texts_without_special_tokens(tokenizer):
+def test_rows_without_special_tokens_have_only_the_text_s(tokenizer):
     rows = tokenizer.rows(["a b c", ("a", "b")], 2, special=False)
     assert [row.tolist() for row in rows.ids] == [[1037, 1038], [1037, 1038]]
     assert [row.tolist() for row in rows.types] == [[0, 0], [0, 1]]

@@ -1,4 +1,4 @@
-"""minibert index add: the documents of files -> a corpus that is there."""
+"""minibert index add: the documents of files -> a corpus that exists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def add_documents(options: argparse.Namespace) -> None:
-    """minibert index add."""
+    """minibert index add: add the documents, and print the facts of the corpus."""
     from minibert.corpus.building import add
     from minibert.corpus.manifest import read_manifest
 
@@ -38,7 +38,7 @@ def add_documents(options: argparse.Namespace) -> None:
 COMMAND = Command(
     add_documents,
     add_options,
-    "Add the documents of files to a corpus, with the model and settings it was built with.",
+    "Add the documents of files to a corpus, by the model and the settings that built it.",
     (
         "minibert index add my-corpus more.jsonl",
         "minibert index add my-corpus - --format jsonl < more.jsonl",

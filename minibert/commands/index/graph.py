@@ -24,7 +24,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def graph(options: argparse.Namespace) -> None:
-    """minibert index graph: make it, and tell how much it finds of what an exact search does."""
+    """minibert index graph: build the graph, and print its recall against an exact search."""
     from minibert.corpus.graph import build_graph, recall_of
     from minibert.corpus.search import Index
 
@@ -38,6 +38,6 @@ def graph(options: argparse.Namespace) -> None:
 COMMAND = Command(
     graph,
     add_options,
-    "Make the graph of a corpus's vectors for `minibert search --approximate`, by usearch.",
+    "Build the graph of a corpus for `minibert search --approximate`, with usearch.",
     ("minibert index graph my-corpus",),
 )
