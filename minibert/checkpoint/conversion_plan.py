@@ -104,7 +104,7 @@ def plan_folder(plan: Plan, place: Path, names: set[str]) -> None:
         plan_shards(plan, place, names)
     elif not counts and any(map(SHARD.fullmatch, names)):
         raise CheckpointError(
-            f"{plan.folder / place / PICKLED_INDEX} is missing, which names the shards."
+            f"{plan.folder / place / PICKLED_INDEX} is missing; it names the shards."
         )
     for name in sorted(names):
         path = place / name

@@ -35,10 +35,10 @@ LIBRARIES = ("torch", "numpy", "safetensors")
 class Converted(NamedTuple):
     """Result of a conversion: the new folder and its files, by their paths in it."""
 
-    folder: Path  # the new one
+    folder: Path  # the new folder
     tensors: int  # number of tensors in all files
     weights: tuple[str, ...]  # safetensors files
-    copied: tuple[str, ...]  # files that are as they were
+    copied: tuple[str, ...]  # files that are copied as they are
     left_out: dict[str, str]  # a file that was left out, or an entry of one -> the reason
 
 

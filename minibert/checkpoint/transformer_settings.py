@@ -64,9 +64,9 @@ class TransformerSettings(NamedTuple):
     max_seq_length: int | None = None  # in tokens; None for the tokenizer's own limit
     do_lower_case: bool = False  # True lower-cases texts before all else
     truncation: bool = True  # False: texts are never truncated
-    max_length: int | None = None  # of processing_kwargs; it beats max_seq_length
-    query_length: int | None = None  # the same for encode_query
-    document_length: int | None = None  # and for encode_document
+    max_length: int | None = None  # of processing_kwargs; it beats all other limits
+    query_length: int | None = None  # limit for encode_query; it beats max_seq_length
+    document_length: int | None = None  # limit for encode_document; it beats max_seq_length
     tokenizer_args: Mapping[str, Any] = MappingProxyType({})  # beat tokenizer_config.json, by key
     config_args: Mapping[str, Any] = MappingProxyType({})  # beat config.json, by key
 

@@ -35,7 +35,7 @@ class Maker:
     """Makes documents of records. Either all records have an id, or none has."""
 
     def __init__(self, fields: Fields) -> None:
-        self.fields = fields
+        self.fields = fields  # as the caller named them
         self.id_field: str | None = fields.id  # by default known from the first record
         self._has_begun = False
 
@@ -66,7 +66,10 @@ class Maker:
         if self.id_field is None:
             late = next((id for id in ID_FIELDS if id in record), None)
             if late is not None:
-                raise ValueError(f"{origin} has an {late!r}, but no record before it has one.")
+                raise ValueError(
+                    f"{origin} has an {late!r}, but no record before it has one. "
+                    "Give every record an id, or none."
+                )
             return None
         id = field_of(record, self.id_field, origin)
         if isinstance(id, int) and not isinstance(id, bool):

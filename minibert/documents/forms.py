@@ -24,10 +24,12 @@ __all__ = ["FORMS", "Form", "form_by_suffix", "form_of"]
 class Form:
     """A form of files: its reader and its properties."""
 
-    read: Callable[[BinaryIO, str, Fields], Iterator[Document]]  # of a file, its name, its fields
+    read: Callable[
+        [BinaryIO, str, Fields], Iterator[Document]
+    ]  # (file, its name, fields) -> documents
     suffixes: tuple[str, ...] = ()  # of the files that are read in this form by default
     count: Callable[[str], int | None] | None = None  # counts the documents of a path, if quickly
-    may_be_gzipped: bool = True  # whether a file with .gz behind its suffix is unpacked
+    may_be_gzipped: bool = True  # a file with .gz behind its suffix is then unpacked
     note: str = ""  # for --help, if the name alone does not say enough
 
 

@@ -61,7 +61,7 @@ class Doubled(dict[str, Any]):
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
         names = [name for name, _ in pairs]
-        self.name = next(name for name in names if names.count(name) > 1)
+        self.name = next(name for name in names if names.count(name) > 1)  # that stands twice
 
 
 def record_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

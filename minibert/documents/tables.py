@@ -38,8 +38,8 @@ def read_quoted(stream: BinaryIO, name: str, fields: Fields, delimiter: str) -> 
         if not told and (inner := table.swallowed(row, delimiter)) is not None:
             told = True
             logger.warning(
-                "%s: a quote that opens there closes lines below, and a line between looks like a "
-                "row: %r. It is part of one text now; is the quote meant so?",
+                "%s: a quote that opens there closes some lines below. A line between them looks like "
+                "a row, but is read as part of a text: %r. Check the quote.",
                 document.origin,
                 inner,
             )
@@ -98,10 +98,10 @@ class Table:
     """A file's header, by which it makes a document of each row."""
 
     def __init__(self, name: str, fields: Fields, hint: str = "") -> None:
-        self.name = name
+        self.name = name  # of the file, in errors
         self.make = Maker(fields)
         self.hint = hint  # advice in errors about rows that do not fit
-        self.header: list[str] = []
+        self.header: list[str] = []  # names of the columns, once the first row is read
 
     def document(self, number: int, row: list[str]) -> Document | None:
         """Make the document of a row; None for the header and for a blank line.

@@ -30,7 +30,7 @@ class Rows(NamedTuple):
     ids: list[IntArray]  # S of (T,)
     types: list[IntArray] | None  # S of (T,): 0, and 1 for a pair's second text; None is all 0
     is_truncated: list[bool]  # S: True for a text that lost tokens
-    truncation: Truncation  # the same, counted
+    truncation: Truncation  # number of truncated texts, and the longest length
 
 
 class Tokens(NamedTuple):
@@ -69,11 +69,11 @@ class TextTokenizer:
         """
         self.backend = backend
         self.special_tokens = special_tokens
-        self.max_length = max_length
-        self.padding_side = padding_side
-        self.truncation_side = truncation_side
-        self.input_names = input_names
-        self.frame = frame_of(backend)
+        self.max_length = max_length  # in tokens; programs may set it
+        self.padding_side = padding_side  # "left" or "right"
+        self.truncation_side = truncation_side  # "left" or "right"
+        self.input_names = input_names  # arrays of pad_rows, under transformers' names
+        self.frame = frame_of(backend)  # special tokens around texts
         added = backend.get_added_tokens_decoder().values()
         # transformers' all_special_ids, which lack some of the tokens that are marked as special.
         special = dict.fromkeys([*special_tokens.values(), *extra_special_tokens])
