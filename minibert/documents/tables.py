@@ -38,8 +38,8 @@ def read_quoted(stream: BinaryIO, name: str, fields: Fields, delimiter: str) -> 
         if not told and (inner := table.swallowed(row, delimiter)) is not None:
             told = True
             logger.warning(
-                "%s: a quote that opens there closes some lines below. A line between them looks like "
-                "a row, but is read as part of a text: %r. Check the quote.",
+                "%s: a quote that opens there closes some lines below. A line between them looks "
+                "like a row, but is read as part of a text: %r. Check the quote.",
                 document.origin,
                 inner,
             )
