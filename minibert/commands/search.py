@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from minibert.commands.texts import is_typed, names_of, read_ids, read_texts
 
 if TYPE_CHECKING:
     from minibert.corpus.search import Hit, Index
+    from minibert.models.cross_encoder import CrossEncoder
 
 __all__ = ["COMMAND"]
 
@@ -184,7 +185,7 @@ def read_queries(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     return ((str(number) if one.id is None else one.id, one.text) for number, one in numbered)
 
 
-def reranker(options: argparse.Namespace) -> Any:
+def reranker(options: argparse.Namespace) -> CrossEncoder | None:
     """Load the cross-encoder that the options name, if any."""
     if options.rerank is None:
         return None

@@ -74,7 +74,7 @@ class CorpusMap(NamedTuple):
     texts: list[str] | None  # p of them; None if the corpus keeps none
     question: Placed | None  # None without a question
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:  # values of JSON
         """Return all of it as `minibert map --json` prints it."""
         texts = [{}] * len(self.ids) if self.texts is None else [{"text": t} for t in self.texts]
         points = [
@@ -186,7 +186,7 @@ def ignores_length(corpus: Corpus) -> bool:
     return row is not None and row.ignores_length
 
 
-def of_length_1(vectors: NDArray[Any]) -> Array:
+def of_length_1(vectors: Array) -> Array:
     """Divide vectors by their lengths, in float64: (n, D) -> (n, D)."""
     wide = vectors.astype(np.float64)
     normalize_(wide)
