@@ -7,30 +7,36 @@ import os
 import shutil
 import signal
 import sys
+from functools import partial
 
 import cuda_on_host
 import cupy_stand_in
 import pytest
 from command_line import Result
-from golden_files import GOLDEN, MINILM, copy_of
+from corpora import three_shards
+from golden_files import GOLDEN, MINILM, REMOVED, copy_of, edit_json
 from safetensors.numpy import load_file, save_file
 
 import minibert.kernels
 from minibert import SentenceTransformer
-from minibert.bert import tensor_parallel as shares
+from minibert.bert import tensor_parallel
 from minibert.commands import cli
 from minibert.kernels.devices import find_device
+from minibert.models import scheduler
 
 
-class ForcedShares:
-    """Tiles and shares for every lone pack, whatever the BLAS and however small it is; or none."""
+class ForcedRanks:
+    """Tiles and ranks for every lone pack, whatever the BLAS and however small it is; or none."""
 
     def __init__(self, asked):
         if asked not in ("on", "off"):
-            raise pytest.UsageError(f"MINIBERT_TEST_SHARES is {asked!r}; expected on or off.")
+            raise pytest.UsageError(
+                f"MINIBERT_TEST_TENSOR_PARALLEL is {asked!r}; expected on or off."
+            )
         self.asked, self.packs = asked, 0
-        shares.has_small_products = self.has_small_products
-        shares.WORTH_MEETING = 1 if asked == "on" else 1 << 60  # multiplications
+        tensor_parallel.has_small_products = self.has_small_products
+        work = 1 if asked == "on" else 1 << 60  # multiplications
+        scheduler.TensorParallel = partial(tensor_parallel.TensorParallel, min_rank_work=work)
 
     def has_small_products(self):
         """Asked for every short pack that comes alone."""
@@ -38,13 +44,15 @@ class ForcedShares:
         return self.asked == "on"
 
     def pytest_terminal_summary(self, terminalreporter):
-        terminalreporter.write_line(f"shares {self.asked}: {self.packs} short packs came alone")
+        terminalreporter.write_line(
+            f"tensor parallel {self.asked}: {self.packs} short packs came alone"
+        )
 
 
 def pytest_configure(config):
-    asked = os.environ.get("MINIBERT_TEST_SHARES")
+    asked = os.environ.get("MINIBERT_TEST_TENSOR_PARALLEL")
     if asked is not None:
-        config.pluginmanager.register(ForcedShares(asked))
+        config.pluginmanager.register(ForcedRanks(asked))
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +110,12 @@ def minilm(minilm_folder):
     return SentenceTransformer(minilm_folder, on_long="ignore")
 
 
+@pytest.fixture(scope="module")
+def model():
+    """The golden model that `folder` has copies of: three layers, 20 dimensions, cosine."""
+    return SentenceTransformer(str(GOLDEN / "gelu"), on_long="ignore")
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A copy of a golden model that a test may change; it does not normalise."""
@@ -115,6 +129,18 @@ def old_folder(tmp_path):
 
 
 @pytest.fixture
+def corpus_folder(tmp_path):
+    """Where a test may write a corpus; there is nothing yet."""
+    return tmp_path / "corpus"
+
+
+@pytest.fixture
+def corpus(corpus_folder, model):
+    """The folder of a corpus of three shards, two documents deleted."""
+    return three_shards(corpus_folder, model)
+
+
+@pytest.fixture
 def heeding_ctrl_c():
     """Processes that a test starts heed Ctrl-C, even if this one, in the background, does not."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -125,17 +151,7 @@ def heeding_ctrl_c():
 @pytest.fixture
 def edit():
     """Change keys of a JSON file: edit(path, key=value); `removed` takes the key away."""
-
-    def change(path, **changes):
-        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        content.update(changes)
-        kept = {key: value for key, value in content.items() if value is not REMOVED}
-        path.write_text(json.dumps(kept), encoding="utf-8")
-
-    return change
-
-
-REMOVED = object()
+    return edit_json
 
 
 @pytest.fixture

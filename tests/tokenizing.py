@@ -6,12 +6,12 @@ UNKNOWN, CLS, SEP = 100, 101, 102  # in MiniLM's vocabulary
 
 
 def minilm_tokenizer(folder):
-    return load_tokenizer(folder, vocab_size=30522, most_tokens=512)
+    return load_tokenizer(folder, vocab_size=30522, max_tokens=512)
 
 
 def load(folder, **arguments):
     """The tokenizer of a tiny golden model."""
-    return load_tokenizer(folder, vocab_size=83, most_tokens=41, **arguments)
+    return load_tokenizer(folder, vocab_size=83, max_tokens=41, **arguments)
 
 
 def as_it_stands(folder, edit, **content):
@@ -25,5 +25,5 @@ def ids_of(tokenizer, text, limit=None):
     return tokenizer.rows([text], limit).ids[0].tolist()
 
 
-def pieces_of(tokenizer, text):
+def tokens_of(tokenizer, text):
     return [tokenizer.backend.id_to_token(id) for id in ids_of(tokenizer, text)[1:-1]]

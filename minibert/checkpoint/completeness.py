@@ -65,7 +65,7 @@ def first_missing_of_transformer(folder: Path, name: str) -> str | None:
     prefix = f"{name}/" if name else ""
     if not (folder / "config.json").exists():
         return f"{prefix}config.json"
-    if not any(all((folder / name).exists() for name in words) for words in VOCABULARIES):
+    if not any(all((folder / name).exists() for name in names) for names in VOCABULARIES):
         half = (folder / "vocab.json").exists()
         return f"{prefix}merges.txt" if half else f"{prefix}tokenizer.json"
     if (folder / "model.safetensors").exists():

@@ -139,10 +139,10 @@ def is_pickle(path: Path) -> bool:
     if path.suffix.lower() in SUFFIXES:
         return True
     with path.open("rb") as file:
-        head = file.read(4)
-    if head == b"PK\x03\x04":  # torch's files are zip files with a pickle in them
+        start = file.read(4)
+    if start == b"PK\x03\x04":  # torch's files are zip files with a pickle in them
         return holds_pickle(path)
-    return head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    return start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
 
 
 def holds_pickle(path: Path) -> bool:

@@ -78,10 +78,11 @@ def convert(
         try:
             written = unpickle(plan, partial, os.fspath(python or sys.executable))
         except MissingLibraryError as error:
-            words = [as_argument(model_name_or_path), as_argument(out), *hub.as_arguments()]
+            arguments = [as_argument(model_name_or_path), as_argument(out), *hub.as_arguments()]
             raise MissingLibraryError(
                 f"torch, 2.10 or later, has to open the pickles, and is not there: {error}. These "
-                "commands install it in an environment, and convert: " + with_torch(python, words)
+                "commands install it in an environment, and convert: "
+                + with_torch(python, arguments)
             ) from error
         for index, pickles in plan.indexes.items():
             write_index(plan, index, {name: written[name] for name in pickles}, partial)

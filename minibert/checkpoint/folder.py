@@ -73,7 +73,7 @@ TASKS = {"SentenceTransformer": "feature-extraction", "CrossEncoder": "sequence-
 
 
 def read_model_settings(folder: Path, model_type: str) -> dict[str, Any]:
-    """What config_sentence_transformers.json says: prompts, metric, width and activation."""
+    """What config_sentence_transformers.json says: prompts, metric, dimension and activation."""
     path = folder / "config_sentence_transformers.json"
     settings = read_json(path, dict) if is_there(path) else {}
     kind = settings.get("model_type", "SentenceTransformer")
@@ -89,13 +89,15 @@ def read_model_settings(folder: Path, model_type: str) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: prompts is {prompts!r:.80}; expected names and their texts."
         )
-    width = settings.get("truncate_dim")
-    if width is not None and not is_count(width):
-        raise CheckpointError(f"{path}: truncate_dim is {width!r:.80}; expected a whole number.")
+    dimension = settings.get("truncate_dim")
+    if dimension is not None and not is_count(dimension):
+        raise CheckpointError(
+            f"{path}: truncate_dim is {dimension!r:.80}; expected a whole number."
+        )
     return {
         "prompts": {name: prompt or "" for name, prompt in prompts.items()},
         "default_prompt_name": setting(path, settings, "default_prompt_name", str),
         "similarity_fn_name": setting(path, settings, "similarity_fn_name", str),
-        "truncate_dim": width,
+        "truncate_dim": dimension,
         "activation_fn": setting(path, settings, "activation_fn", str),
     }

@@ -20,7 +20,7 @@ __all__ = [
     "VOCABULARY",
     "WEIGHTS",
     "anywhere",
-    "beside",
+    "in_same_folder",
     "is_pickle",
     "matches",
     "to_convert",
@@ -71,7 +71,7 @@ def to_convert(files: list[str]) -> list[str]:
         file
         for file in files
         if matches(file, SMALL_FILES + WEIGHTS + TO_READ)
-        or (is_pickle(file) and not any(beside(file, other) for other in safe))
+        or (is_pickle(file) and not any(in_same_folder(file, other) for other in safe))
     ]
 
 
@@ -90,6 +90,6 @@ def is_pickle(file: str) -> bool:
     return matches(file, PICKLES)
 
 
-def beside(file: str, other: str) -> bool:
+def in_same_folder(file: str, other: str) -> bool:
     """Whether two files of a repository lie in the same folder."""
     return file.rpartition("/")[0] == other.rpartition("/")[0]

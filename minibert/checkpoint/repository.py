@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from minibert.checkpoint.model_files import FORMATS, OTHER_FORMATS, beside, matches
+from minibert.checkpoint.model_files import FORMATS, OTHER_FORMATS, in_same_folder, matches
 from minibert.common.advice import convert_command, hub_options, tokenizer_command
 from minibert.common.progress import stderr_there
 from minibert.common.safetensors_files import PICKLED_WEIGHTS
@@ -132,15 +132,17 @@ def lacking(repository: Repository, missing: str, files: list[str]) -> str:
     """What is said of a repository that does not have a file, and of what it has instead."""
     name = repository.name
     if not missing.endswith("model.safetensors"):
-        words = next((file for file in files if file.endswith(".model")), None)
-        if missing.endswith("tokenizer.json") and words:
+        sentencepiece = next((file for file in files if file.endswith(".model")), None)
+        if missing.endswith("tokenizer.json") and sentencepiece:
             return (
-                f"{name} has no {missing} on the hub, and a sentencepiece model alone ({words}) is "
-                "not read. Where transformers and sentencepiece are installed, this writes one "
-                f"into a new folder: {tokenizer_command(name)[0]}"
+                f"{name} has no {missing} on the hub, and a sentencepiece model alone "
+                f"({sentencepiece}) is not read. Where transformers and sentencepiece are "
+                f"installed, this writes one into a new folder: {tokenizer_command(name)[0]}"
             )
         return f"{name} has no {missing} on the hub, so it is no model that minibert can open."
-    pickles = [file for file in files if matches(file, PICKLED_WEIGHTS) and beside(missing, file)]
+    pickles = [
+        file for file in files if matches(file, PICKLED_WEIGHTS) and in_same_folder(missing, file)
+    ]
     if pickles:
         return (
             f"{name} has its weights on the hub in {pickles[0]} only. That is a pickle, which can "

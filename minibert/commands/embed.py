@@ -96,8 +96,9 @@ def batches(
     documents: Iterator[Document],
     options: argparse.Namespace,
     advance: Callable[[int], object],
+    chunk_texts: int = CHUNK_TEXTS,
 ) -> Iterator[Batch]:
-    """Yield the vectors of documents, CHUNK_TEXTS at a time, after a batch without texts."""
+    """Yield the vectors of documents, `chunk_texts` at a time, after a batch without texts."""
     chunk: list[Document] = []  # the first batch has no text, but has the dimension of a vector
     while True:
         texts = [document.text for document in chunk]
@@ -115,6 +116,6 @@ def batches(
             [document.id for document in chunk],
         )
         advance(len(chunk))
-        chunk = list(islice(documents, CHUNK_TEXTS))
+        chunk = list(islice(documents, chunk_texts))
         if not chunk:
             return

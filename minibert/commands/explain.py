@@ -118,8 +118,8 @@ def explain_no_sum(
         texts = {
             name: {
                 "text": str(trace.text),
-                "tokens": trace.tokens.pieces,
-                "truncated": trace.tokens.cut,
+                "tokens": trace.tokens.tokens,
+                "truncated": trace.tokens.truncated,
             }
             for name, trace in seen.items()
         }
@@ -128,7 +128,7 @@ def explain_no_sum(
     print(f"{score:10.4f}  {metric}, here no sum over pairs of words")
     show_lost(lost, options.top_k)
     for name, trace in seen.items():
-        show_truncation(name, trace.tokens.cut, len(trace.tokens.ids))
+        show_truncation(name, trace.tokens.truncated, len(trace.tokens.ids))
 
 
 def texts_of(options: argparse.Namespace) -> tuple[str, str]:

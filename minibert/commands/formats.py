@@ -9,7 +9,7 @@ import numpy as np
 
 from minibert.common.arrays import Array
 from minibert.common.escapes import json_line
-from minibert.common.files import npy_pieces
+from minibert.common.files import npy_chunks
 
 __all__ = ["FORMATS", "Batch", "Format", "write_jsonl", "write_npy"]
 
@@ -48,7 +48,7 @@ def write_jsonl(batches: Iterable[Batch], file: BinaryIO) -> None:
 
 def write_npy(batches: Iterable[Batch], file: BinaryIO) -> None:
     """Write one matrix (n, D) in NumPy's format, after all batches are in memory."""
-    for chunk in npy_pieces(np.concatenate([batch.vectors for batch in batches])):
+    for chunk in npy_chunks(np.concatenate([batch.vectors for batch in batches])):
         file.write(chunk)
 
 

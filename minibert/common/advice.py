@@ -35,9 +35,9 @@ WRITE_TOKENIZER = (
 )
 
 
-def pasted(*words: str | os.PathLike[str]) -> str:
-    """Words -> one line for a shell of this system, each word quoted if it has to be."""
-    texts = [os.fspath(word) for word in words]
+def pasted(*arguments: str | os.PathLike[str]) -> str:
+    """Arguments -> one line for a shell of this system, each quoted if it has to be."""
+    texts = [os.fspath(argument) for argument in arguments]
     if os.name != "nt":
         return shlex.join(texts)
     return " ".join(text if PLAIN.fullmatch(text) else f'"{text}"' for text in texts)
@@ -55,7 +55,7 @@ def convert_command(model: str | os.PathLike[str], *options: str) -> str:
 def hub_options(revision: str | None, cache_folder: str | None) -> list[str]:
     """The options by which a command asks for the same model of the hub."""
     given = {"--revision": revision, "--cache-folder": cache_folder}
-    return [word for option, value in given.items() if value for word in (option, value)]
+    return [text for option, value in given.items() if value for text in (option, value)]
 
 
 def tokenizer_command(model: str | os.PathLike[str]) -> tuple[str, str]:

@@ -22,7 +22,7 @@ __all__ = [
     "LOCK",
     "locked",
     "not_writable",
-    "npy_pieces",
+    "npy_chunks",
     "partial_of",
     "place",
     "replacing",
@@ -106,7 +106,7 @@ def not_writable(folder: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write to {str(folder)!r}: {error.strerror}.")
 
 
-def npy_pieces(array: NDArray[Any]) -> Iterator[bytes | memoryview]:
+def npy_chunks(array: NDArray[Any]) -> Iterator[bytes | memoryview]:
     """Give an array as np.load reads it: a header, then its numbers, row after row."""
     # The header says whether rows or columns lie together, so it is written of what follows it.
     rows = np.asarray(array, order="C")

@@ -104,11 +104,11 @@ def check_file(path: Path) -> None:
     read_bytes(path, len(LFS_POINTER))
 
 
-def read_bytes(path: Path, most: int = -1) -> bytes:
+def read_bytes(path: Path, max_bytes: int = -1) -> bytes:
     """The first bytes of a file, or all of them; raises as check_file does."""
     try:
         with path.open("rb") as file:
-            content = file.read(most)
+            content = file.read(max_bytes)
     except IsADirectoryError:
         raise CheckpointError(f"{path} is a folder; expected a file.") from None
     except OSError as error:

@@ -45,10 +45,10 @@ def stderr_there() -> Iterator[None]:
 
 @contextmanager
 def progress(
-    total: int | None, shown: bool, unit: str = "text"
+    total: int | None, is_shown: bool, unit: str = "text"
 ) -> Iterator[Callable[[int], object]]:
     """A bar for the block, which calls what it is given with how much more is done."""
-    if not shown or is_gone(sys.stderr):
+    if not is_shown or is_gone(sys.stderr):
         yield lambda done: None
         return
     # huggingface_hub brings tqdm, and honours the switches that its users know.

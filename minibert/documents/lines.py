@@ -5,11 +5,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 
-from minibert.documents.sources import opened, shown
+from minibert.documents.sources import display_name, opened
 
 __all__ = ["count_lines", "decoded", "lines_in", "lines_of"]
 
-PIECE = 1 << 20  # bytes
+CHUNK_BYTES = 1 << 20
 
 # How files begin that are often taken for UTF-8: what is said of them.
 BEGINNINGS = {
@@ -59,14 +59,14 @@ def lines_of(stream: Iterable[bytes], name: str) -> Iterator[str]:
 def lines_in(path: str) -> Iterator[str]:
     """The lines of a text file, gzipped or not, or of standard input for "-"."""
     with opened(path) as stream:
-        yield from lines_of(stream, shown(path))
+        yield from lines_of(stream, display_name(path))
 
 
 def count_lines(path: str) -> int:
     """Count the lines of a file, blank ones too, without reading them as text."""
     lines, last = 0, b"\n"
     with open(path, "rb") as file:
-        while piece := file.read(PIECE):
-            lines += piece.count(b"\n")
-            last = piece[-1:]
+        while chunk := file.read(CHUNK_BYTES):
+            lines += chunk.count(b"\n")
+            last = chunk[-1:]
     return lines + (last != b"\n")

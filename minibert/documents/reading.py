@@ -17,7 +17,14 @@ from collections.abc import Iterator, Sequence
 from minibert.common.arguments import check_choice, check_several
 from minibert.documents.document import Document, Fields
 from minibert.documents.forms import FORMS, form_of
-from minibert.documents.sources import STDIN, is_gzipped, opened, path_of, shown, standard_input
+from minibert.documents.sources import (
+    STDIN,
+    display_name,
+    is_gzipped,
+    opened,
+    path_of,
+    standard_input,
+)
 
 __all__ = ["count_documents", "read_documents"]
 
@@ -43,11 +50,11 @@ def read_documents(
     if STDIN in (files or [STDIN]):
         standard_input()
     paths = [path_of(name) for name in files or [STDIN]]
-    chosen = [form or form_of(path) for path in paths]
+    forms = [form or form_of(path) for path in paths]
     if form is not None:
         check_choice("form", form, FORMS)
-    documents = all_documents(paths, chosen, fields or Fields())
-    is_guessed = form is None and chosen[0] == "text"
+    documents = all_documents(paths, forms, fields or Fields())
+    is_guessed = form is None and forms[0] == "text"
     return telling_of_records(documents) if is_guessed else documents
 
 
@@ -56,7 +63,7 @@ def all_documents(paths: list[str], forms: list[str], fields: Fields) -> Iterato
     for path, form in zip(paths, forms, strict=True):
         row = FORMS[form]
         with opened(path, row.may_be_gzipped) as stream:
-            yield from row.read(stream, shown(path), fields)
+            yield from row.read(stream, display_name(path), fields)
 
 
 def telling_of_records(documents: Iterator[Document]) -> Iterator[Document]:

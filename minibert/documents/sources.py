@@ -10,7 +10,15 @@ from typing import Any, BinaryIO
 
 from minibert.common.progress import is_gone
 
-__all__ = ["STDIN", "is_gzipped", "opened", "path_of", "shown", "standard_input", "suffix_of"]
+__all__ = [
+    "STDIN",
+    "display_name",
+    "is_gzipped",
+    "opened",
+    "path_of",
+    "standard_input",
+    "suffix_of",
+]
 
 STDIN = "-"
 
@@ -66,6 +74,6 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def shown(path: str) -> str:
+def display_name(path: str) -> str:
     """What a file is called in a message."""
     return "standard input" if path == STDIN else path

@@ -172,7 +172,7 @@ def explained(model: Splits, text: str, task: str) -> tuple[ExplainedText, Array
     seen = str(trace.text)
     tokens = trimmed(seen, trace.tokens)
     words, norms = words_of(seen, tokens), np.linalg.norm(states, axis=1)
-    found = ExplainedText(seen, tokens.pieces, tokens.offsets, words, norms, tokens.cut)
+    found = ExplainedText(seen, tokens.tokens, tokens.offsets, words, norms, tokens.truncated)
     return found, parts[:, : model.get_embedding_dimension()]
 
 

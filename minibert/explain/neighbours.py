@@ -35,7 +35,7 @@ class HasTokenizer(Protocol):
     """A transformer module with its tokenizer."""
 
     @property
-    def words(self) -> TextTokenizer: ...
+    def text_tokenizer(self) -> TextTokenizer: ...
 
 
 def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[list[str]]:
@@ -50,7 +50,7 @@ def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[l
     for a `k` below 1.
     """
     check_given_counts(k=k)
-    table = model.checkpoint.parameters.words  # (V, D), mapped: read a block at a time
+    table = model.checkpoint.parameters.word_embeddings  # (V, D), mapped: read a block at a time
     wanted = normalize_embeddings(as_rows(states, "states"))
     if wanted.shape[1] != table.shape[1]:
         raise ValueError(
@@ -64,5 +64,5 @@ def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[l
             lengths = np.sqrt(np.vecdot(rows, rows))
             cosines = wanted @ rows.T / np.maximum(lengths, NORM_FLOOR)  # (T, rows)
             nearest.offer(cosines, np.arange(start, start + len(rows)))
-    name = model.transformer.words.backend.id_to_token
+    name = model.transformer.text_tokenizer.backend.id_to_token
     return [[name(id) or f"#{id}" for id in row] for row in nearest.ranking()[0].tolist()]

@@ -55,10 +55,10 @@ def traced(model: Traces, text: str, task: str) -> Trace:
             f"The {task} is a {type(text).__name__} ({text!r:.40}); expected one text, a str."
         )
     trace = model.trace(text, keep="token_embeddings", task=task)
-    if trace.tokens.cut and model.on_long == "window":
+    if trace.tokens.truncated and model.on_long == "window":
         raise ValueError(
-            f"The {task} has {trace.tokens.cut} tokens above the maximum length, and this model "
-            "reads it in windows, where a word can be in several. Set its on_long to "
+            f"The {task} has {trace.tokens.truncated} tokens above the maximum length, and this "
+            "model reads it in windows, where a word can be in several. Set its on_long to "
             '"warn" or "ignore" for the score of the beginning.'
         )
     return trace
@@ -66,7 +66,7 @@ def traced(model: Traces, text: str, task: str) -> Trace:
 
 def words_of(text: str, tokens: Tokens) -> list[Word]:
     """Return the words of a text in order, with each special token as a word."""
-    numbers = tokens.words
+    numbers = tokens.word_ids
     starts = [
         place
         for place, number in enumerate(numbers)
@@ -76,7 +76,7 @@ def words_of(text: str, tokens: Tokens) -> list[Word]:
     for start, end in pairwise([*starts, len(numbers)]):
         is_special = numbers[start] is None
         first, last = tokens.offsets[start][0], tokens.offsets[end - 1][1]
-        spoken = tokens.pieces[start] if is_special else text[first:last]
+        spoken = tokens.tokens[start] if is_special else text[first:last]
         words.append(Word(spoken, slice(start, end), is_special))
     return words
 

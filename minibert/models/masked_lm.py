@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minibert.bert.hook import Watch
+from minibert.bert.hook import Hook
 from minibert.bert.load import Checkpoint
 from minibert.bert.packs import Pack
 from minibert.checkpoint.hub import find_model
@@ -58,7 +58,9 @@ class BertForMaskedLM:
         self.transformer = Transformer(
             TransformerSettings(Path(folder)), device, threads, dtype=dtype
         )
-        self._head = self.transformer.device.put_tensors(read_head(self.transformer.checkpoint))
+        self._head = self.transformer.device.tensors_to_device(
+            read_head(self.transformer.checkpoint)
+        )
 
     @classmethod
     def from_pretrained(
@@ -89,24 +91,24 @@ class BertForMaskedLM:
     ) -> Any:
         """Guess the word behind each [MASK]: a text -> its `top_k` guesses, the likeliest first.
 
-        A guess is {"score": probability, "token": id, "token_str": piece, "sequence": the text with
+        A guess is {"score": probability, "token": id, "token_str": token, "sequence": the text with
         it}. A text with several masks gives a list of guesses for each, in whose sequences the
         others stay; a list of several texts gives a list, one of one what its text gives, like
         transformers' pipeline. `targets` are the only words to consider; of one that is not in the
-        vocabulary the first piece counts.
+        vocabulary the first token counts.
 
         Raises TypeError for what is no text, ValueError for a text without a mask.
         """
         check_given_counts(top_k=top_k)
         texts = check_texts(list_of(inputs, "fill_mask()"))
-        words = self.transformer.words
-        mask = words.backend.token_to_id(words.special_tokens.get("mask_token", ""))
+        tokenizer = self.transformer.text_tokenizer
+        mask = tokenizer.backend.token_to_id(tokenizer.special_tokens.get("mask_token", ""))
         limit = self.transformer.limit()
-        rows = words.rows(texts, limit)
-        rows.cut.report(len(texts), limit, "warn")
+        rows = tokenizer.rows(texts, limit)
+        rows.truncation.report(len(texts), limit, "warn")
         for number, ids in enumerate(rows.ids):
             if mask is None or mask not in ids:
-                token = words.special_tokens.get("mask_token")
+                token = tokenizer.special_tokens.get("mask_token")
                 raise ValueError(
                     f"Text {number} of {len(texts)} has no {token} within {limit} tokens."
                 )
@@ -114,10 +116,10 @@ class BertForMaskedLM:
 
         places = [np.flatnonzero(ids == mask) for ids in rows.ids]
 
-        def head(pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
+        def head(pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
             logits = self._logits(pack, hidden, [places[text] for text in pack.order])
-            if watch:
-                watch("the head for masked words", logits)
+            if hook:
+                hook("the head for masked words", logits)
             return (logits,)
 
         guesses: list[Any] = [None] * len(texts)
@@ -153,7 +155,7 @@ class BertForMaskedLM:
             guesses.append([])
             for token, score in zip(tokens.tolist(), row.tolist(), strict=True):
                 filled = np.where(np.arange(len(ids)) == place, token, ids)
-                filled = filled[filled != self.transformer.words.pad_id]
+                filled = filled[filled != self.transformer.text_tokenizer.pad_id]
                 guesses[-1].append(
                     {
                         "score": score,
@@ -167,7 +169,7 @@ class BertForMaskedLM:
 
     def _ids_of(self, targets: str | Sequence[str]) -> Any:
         """The ids of the only words to consider, each once."""
-        backend, ids = self.transformer.words.backend, set()
+        backend, ids = self.transformer.text_tokenizer.backend, set()
         # In whatever order they come: so a set will do.
         given = list(targets) if isinstance(targets, set | frozenset) else targets
         for target in single_texts(given, "targets"):
@@ -199,30 +201,30 @@ def fill_mask(
 def read_head(checkpoint: Checkpoint) -> WordHead:
     """The head's tensors; the decoder is the word embeddings, unless the file has another."""
     tensors, config = checkpoint.tensors, checkpoint.config
-    name, width, words = "cls.predictions", config.hidden_size, config.vocab_size
+    name, dimension, vocabulary = "cls.predictions", config.hidden_size, config.vocab_size
     folder = checkpoint.files[0].parent
     if f"{name}.transform.dense.weight" not in tensors:
         raise CheckpointError(
             f"{folder} has no head for masked words ({name}.transform.dense.weight)."
         )
     if f"{name}.decoder.weight" in tensors:
-        decoder = tensors.take(f"{name}.decoder.weight", words, width)
+        decoder = tensors.take(f"{name}.decoder.weight", vocabulary, dimension)
     elif checkpoint.settings.get("tie_word_embeddings", True):
-        decoder = checkpoint.parameters.words
+        decoder = checkpoint.parameters.word_embeddings
     else:
         raise CheckpointError(
             f"{folder}: tie_word_embeddings is false and there is no {name}.decoder.weight."
         )
     biases = (f"{name}.decoder.bias", f"{name}.bias")
-    bias = next((tensors.take(bias, words) for bias in biases if bias in tensors), None)
+    bias = next((tensors.take(bias, vocabulary) for bias in biases if bias in tensors), None)
     # A NomicBERT's has the other name, in transformers as in its own repository.
     norms = (f"{name}.transform.LayerNorm", f"{name}.transform.layer_norm")
     norm = next((norm for norm in norms if f"{norm}.weight" in tensors), norms[0])
     return WordHead(
-        transform_weight=tensors.take(f"{name}.transform.dense.weight", width, width).T,
-        transform_bias=tensors.take(f"{name}.transform.dense.bias", width),
-        norm_weight=tensors.take(f"{norm}.weight", width),
-        norm_bias=tensors.take(f"{norm}.bias", width),
+        transform_weight=tensors.take(f"{name}.transform.dense.weight", dimension, dimension).T,
+        transform_bias=tensors.take(f"{name}.transform.dense.bias", dimension),
+        norm_weight=tensors.take(f"{norm}.weight", dimension),
+        norm_bias=tensors.take(f"{norm}.bias", dimension),
         decoder_weight=decoder.T,
-        decoder_bias=np.zeros(words, dtype=np.float32) if bias is None else bias,
+        decoder_bias=np.zeros(vocabulary, dtype=np.float32) if bias is None else bias,
     )

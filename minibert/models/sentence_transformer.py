@@ -198,7 +198,7 @@ class SentenceTransformer(Model):
         check_windows_of(on_long, output_value)
         job = self._job(
             len(texts), on_long, prompt, prompt_name, task, pack_tokens, batch_size,
-            dimension=min(truncate_dim or self.get_embedding_dimension(), self.width),
+            dimension=min(truncate_dim or self.get_embedding_dimension(), self.dimension),
             normalize=normalize_embeddings and output_value == "sentence_embedding",
         )  # fmt: skip
         with self._workers(len(texts), show_progress_bar, device, pool) as (processes, advance):
@@ -206,8 +206,8 @@ class SentenceTransformer(Model):
                 parts = [compute(self, texts, job, advance)]
             else:
                 parts = processes.map(compute, texts, (job.for_a_part(),), chunk_size, advance)
-        found, cut = joined(parts, output_value, job.dimension)
-        cut.report(len(texts), job.max_tokens, job.on_long)
+        found, truncation = joined(parts, output_value, job.dimension)
+        truncation.report(len(texts), job.max_tokens, job.on_long)
         if precision not in (None, "float32"):
             found = codes_of(found, output_value, precision)
         if is_one(given):
@@ -292,14 +292,14 @@ class SentenceTransformer(Model):
         return Trace(self, job, text, keep)
 
     def tokens(self, inputs: str | Sequence[str]) -> Any:
-        """Show what the model sees of texts: of each, Tokens(ids, pieces, offsets, cut, words).
+        """Tokens of texts: of each Tokens(ids, tokens, offsets, truncated, word_ids).
 
-        A text's own tokens are text[start:end] for their offsets; `cut` is how many fall off the
-        end. No prompt is added. A str gives one, a list a list.
+        A text's own tokens are text[start:end] for their offsets; `truncated` is the number of
+        tokens that fall off the end. No prompt is added. A str gives one, a list a list.
         """
-        words, limit = self.transformer.words, self.transformer.limit()
+        tokenizer, limit = self.transformer.text_tokenizer, self.transformer.limit()
         texts = check_texts(list_of(inputs, "tokens()"))
-        found: list[Tokens] = [words.tokens(text, limit) for text in texts]
+        found: list[Tokens] = [tokenizer.tokens(text, limit) for text in texts]
         return found[0] if is_one(inputs) else found
 
     def preprocess(
@@ -315,10 +315,10 @@ class SentenceTransformer(Model):
         texts = check_texts(list_of(inputs, "preprocess()"))
         if not texts:
             return {}
-        words, limit = self.transformer.words, self.transformer.limit(task)
-        rows = words.rows(with_prompt(prompt or "", texts), limit)
-        rows.cut.report(len(texts), limit, self.on_long)
-        features = {**pad_rows(rows, words), "modality": "text"}
+        tokenizer, limit = self.transformer.text_tokenizer, self.transformer.limit(task)
+        rows = tokenizer.rows(with_prompt(prompt or "", texts), limit)
+        rows.truncation.report(len(texts), limit, self.on_long)
+        features = {**pad_rows(rows, tokenizer), "modality": "text"}
         of_prompt = {"prompt_length": self.transformer.prompt_tokens(prompt)} if prompt else {}
         return features | of_prompt
 
@@ -355,9 +355,9 @@ class SentenceTransformer(Model):
         self._truncate_dim = None if truncate_dim is None else int(truncate_dim)
 
     @property
-    def width(self) -> int:
+    def dimension(self) -> int:
         """The dimensions of a vector before truncate_dim."""
-        return self._pipeline.width
+        return self._pipeline.dimension
 
     @property
     def pipeline(self) -> Pipeline:
@@ -370,8 +370,8 @@ class SentenceTransformer(Model):
         return self._pipeline.pooling
 
     def get_embedding_dimension(self) -> int:
-        """The width of a vector, D."""
-        return min(self.truncate_dim or self.width, self.width)
+        """The dimension of a vector, D."""
+        return min(self.truncate_dim or self.dimension, self.dimension)
 
     get_sentence_embedding_dimension = get_embedding_dimension
 
@@ -408,7 +408,9 @@ class SentenceTransformer(Model):
 
     def place_head(self) -> None:
         """Bring the modules' tensors to the transformer's device."""
-        self.pipeline_on_device = self._pipeline.put(self.transformer.device.put_tensors)
+        self.pipeline_on_device = self._pipeline.to_device(
+            self.transformer.device.tensors_to_device
+        )
 
     def encode_multi_process(self, sentences: Sequence[str], pool: Processes, **named: Any) -> Any:
         """The older name of encode(sentences, pool=pool)."""

@@ -35,7 +35,7 @@ def attention_svg(trace: Trace, layer: int, head: int | None = None, max_tokens:
     which = f"mean of {heads} heads" if head is None else f"head {head}"
     labels = [
         Label(token, apart=word is None)
-        for token, word in zip(trace.tokens.pieces, trace.tokens.words, strict=True)
+        for token, word in zip(trace.tokens.tokens, trace.tokens.word_ids, strict=True)
     ]
     rows, columns = labels[:max_tokens], list(labels[:max_tokens])
     if len(labels) > max_tokens:

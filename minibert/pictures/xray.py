@@ -50,8 +50,8 @@ def xray(model: SentenceTransformer, text: Text, task: str) -> dict[str, Any]:  
     attention = [first_tokens(weights[f"layer.{n}.attention"], shown) for n in range(layers)]
     nearest = nearest_words(model, np.concatenate(states), TOP_K)
     return {
-        "tokens": trace.tokens.pieces[:shown],
-        "special": [word is None for word in trace.tokens.words[:shown]],
+        "tokens": trace.tokens.tokens[:shown],
+        "special": [word is None for word in trace.tokens.word_ids[:shown]],
         "left_out": len(trace.tokens.ids) - shown,
         "layers": layers,
         "heads": heads,

@@ -30,10 +30,10 @@ __all__ = [
     "word_piece",
 ]
 
-# A folder, its settings, the content of tokenizer.json or {} -> the tokenizer, not yet framed.
+# A folder, its settings, the content of tokenizer.json or {} -> the tokenizer, without a template.
 Build: TypeAlias = Callable[[Path, dict[str, Any], dict[str, Any]], Tokenizer]
-# A tokenizer and its special tokens by name: says what stands around a text, and between two.
-Frame: TypeAlias = Callable[[Tokenizer, dict[str, str]], None]
+# Sets the special tokens around a text, and between two: of a tokenizer, given them by name.
+SetTemplate: TypeAlias = Callable[[Tokenizer, dict[str, str]], None]
 
 # The special tokens' names in the order in which transformers adds them.
 SPECIAL_NAMES = (
@@ -45,7 +45,7 @@ def word_piece(folder: Path, settings: dict[str, Any], content: dict[str, Any]) 
     """A BERT's tokenizer over the folder's words."""
     path = folder / "tokenizer_config.json"
     unknown = token_text(settings.get("unk_token")) or "[UNK]"
-    backend = Tokenizer(read_words(folder, content, unknown))
+    backend = Tokenizer(word_piece_model(folder, content, unknown))
     backend.normalizer = normalizers.BertNormalizer(
         clean_text=True,
         handle_chinese_chars=setting(path, settings, "tokenize_chinese_chars", bool, True),
@@ -58,13 +58,13 @@ def word_piece(folder: Path, settings: dict[str, Any], content: dict[str, Any]) 
     return backend
 
 
-def read_words(folder: Path, content: dict[str, Any], unknown: str) -> WordPiece:
+def word_piece_model(folder: Path, content: dict[str, Any], unknown: str) -> WordPiece:
     """The WordPiece model of tokenizer.json, whose content is given, or else of vocab.txt."""
     path = folder / "tokenizer.json"
     if content:
-        model = setting(path, content, "model", dict, {})
-        vocabulary = setting(path, model, "vocab", dict)
-        if model.get("type", "WordPiece") != "WordPiece" or not vocabulary:
+        stored = setting(path, content, "model", dict, {})
+        vocabulary = setting(path, stored, "vocab", dict)
+        if stored.get("type", "WordPiece") != "WordPiece" or not vocabulary:
             raise CheckpointError(f"{path}: the model is no WordPiece with a vocabulary.")
         if set(map(type, vocabulary.values())) != {int} or min(vocabulary.values()) < 0:
             raise CheckpointError(f"{path}: the vocabulary has ids that are no whole numbers.")
@@ -73,41 +73,43 @@ def read_words(folder: Path, content: dict[str, Any], unknown: str) -> WordPiece
                 f"{path}: the vocabulary goes up to the id {max(vocabulary.values())}, "
                 "which no model has."
             )
-        words = WordPiece(vocabulary, unk_token=unknown)
+        model = WordPiece(vocabulary, unk_token=unknown)
     elif is_there(folder / "vocab.txt"):
         read_text(folder / "vocab.txt")  # or the library says neither which file nor where
-        words = WordPiece.from_file(str(folder / "vocab.txt"), unk_token=unknown)
+        model = WordPiece.from_file(str(folder / "vocab.txt"), unk_token=unknown)
     else:
         raise CheckpointError(
             f"{folder} has no vocabulary, neither in tokenizer.json nor in vocab.txt."
         )
-    if words.token_to_id(unknown) is None:
+    if model.token_to_id(unknown) is None:
         raise CheckpointError(f"{folder}: the vocabulary has no {unknown}, the unknown word.")
-    return words
+    return model
 
 
 def byte_level(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
     """A RoBERTa's: pairs of bytes, of tokenizer.json or of vocab.json and merges.txt."""
     try:
-        words = read_pairs(folder, content)
+        model = bpe_model(folder, content)
     except CheckpointError:
         raise
     except Exception as error:  # the library raises nothing narrower
         raise CheckpointError(f"{folder} has no BPE that can be built: {error}.") from error
-    backend = Tokenizer(words)
-    prefix = setting(folder / "tokenizer_config.json", settings, "add_prefix_space", bool, False)
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    backend = Tokenizer(model)
+    add_prefix_space = setting(
+        folder / "tokenizer_config.json", settings, "add_prefix_space", bool, False
+    )
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
     backend.decoder = decoders.ByteLevel()
     return backend
 
 
-def read_pairs(folder: Path, content: dict[str, Any]) -> BPE:
+def bpe_model(folder: Path, content: dict[str, Any]) -> BPE:
     """The BPE model of tokenizer.json, whose content is given, or else of the older files."""
     path = folder / "tokenizer.json"
     if content:
-        model = setting(path, content, "model", dict, {})
-        vocabulary, merges = setting(path, model, "vocab", dict), model.get("merges")
-        if model.get("type", "BPE") != "BPE" or not vocabulary or not isinstance(merges, list):
+        stored = setting(path, content, "model", dict, {})
+        vocabulary, merges = setting(path, stored, "vocab", dict), stored.get("merges")
+        if stored.get("type", "BPE") != "BPE" or not vocabulary or not isinstance(merges, list):
             raise CheckpointError(f"{path}: the model is no BPE with a vocabulary and merges.")
         pairs = [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in merges]
         return BPE(vocabulary, pairs, continuing_subword_prefix="", end_of_word_suffix="")
@@ -127,7 +129,7 @@ def read_pairs(folder: Path, content: dict[str, Any]) -> BPE:
 def unigram(
     folder: Path, settings: dict[str, Any], content: dict[str, Any], unknown: int | str
 ) -> Tokenizer:
-    """Pieces of sentencepiece with their scores, and the blanks as a character of their own.
+    """Tokens of sentencepiece with their scores, and the blanks as a character of their own.
 
     `unknown` is the id of the unknown word, or its text.
     """
@@ -139,16 +141,18 @@ def unigram(
             f"and sentencepiece are installed, write one into a new folder, and copy {written}, "
             f"nothing else of it, into {folder}: {command}"
         )
-    pieces = read_pieces(path, setting(path, content, "model", dict, {}).get("vocab"))
-    if not pieces:
+    tokens = scored_tokens(path, setting(path, content, "model", dict, {}).get("vocab"))
+    if not tokens:
         raise CheckpointError(f"{path}: the model is no Unigram with a vocabulary.")
     if isinstance(unknown, str):
-        unknown = next((id for id, (piece, _) in enumerate(pieces) if piece == unknown), 0)
-    if unknown >= len(pieces):
-        raise CheckpointError(f"{path}: the vocabulary has {len(pieces)} pieces, too few.")
-    backend = Tokenizer(Unigram(pieces, unk_id=unknown, byte_fallback=False))
-    prefix = true_if_missing(folder / "tokenizer_config.json", settings, "add_prefix_space")
-    scheme = "always" if prefix else "never"
+        unknown = next((id for id, (token, _) in enumerate(tokens) if token == unknown), 0)
+    if unknown >= len(tokens):
+        raise CheckpointError(f"{path}: the vocabulary has {len(tokens)} tokens, too few.")
+    backend = Tokenizer(Unigram(tokens, unk_id=unknown, byte_fallback=False))
+    add_prefix_space = true_if_missing(
+        folder / "tokenizer_config.json", settings, "add_prefix_space"
+    )
+    scheme = "always" if add_prefix_space else "never"
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme=scheme)]
     )
@@ -156,15 +160,15 @@ def unigram(
     return backend
 
 
-def read_pieces(path: Path, vocabulary: object) -> list[tuple[str, float]]:
-    """The pieces of a sentencepiece model with their scores, checked."""
+def scored_tokens(path: Path, vocabulary: object) -> list[tuple[str, float]]:
+    """The tokens of a sentencepiece model with their scores, checked."""
     try:
-        pieces = [(piece, float(score)) for piece, score in vocabulary or ()]  # type: ignore
-        if not all(isinstance(piece, str) and math.isfinite(score) for piece, score in pieces):
-            raise ValueError("a piece is no text, or a score no number")
+        tokens = [(token, float(score)) for token, score in vocabulary or ()]  # type: ignore
+        if not all(isinstance(token, str) and math.isfinite(score) for token, score in tokens):
+            raise ValueError("a token is no text, or a score no number")
     except (TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{path}: the vocabulary is no list of [piece, score].") from error
-    return pieces
+        raise CheckpointError(f"{path}: the vocabulary is no list of [token, score].") from error
+    return tokens
 
 
 def true_if_missing(path: Path, settings: dict[str, Any], key: str) -> bool:
@@ -243,7 +247,7 @@ def bert_subclass(folder: Path, settings: dict[str, Any], content: dict[str, Any
     return (as_it_stands if content else word_piece)(folder, settings, content)
 
 
-def frame_as_bert(backend: Tokenizer, special: dict[str, str]) -> None:
+def set_bert_template(backend: Tokenizer, special: dict[str, str]) -> None:
     """Put [CLS] before a text and [SEP] behind it; a pair's second text has the type 1."""
     cls, sep = special["cls_token"], special["sep_token"]
     backend.post_processor = processors.TemplateProcessing(
@@ -253,13 +257,13 @@ def frame_as_bert(backend: Tokenizer, special: dict[str, str]) -> None:
     )
 
 
-def frame_with(first: str, last: str) -> Frame:
+def template_of(first: str, last: str) -> SetTemplate:
     """Put <s> before a text and </s> behind it; two of these stand between the texts of a pair.
 
     `first` and `last` are the names that the two special tokens go by.
     """
 
-    def frame(backend: Tokenizer, special: dict[str, str]) -> None:
+    def set_template(backend: Tokenizer, special: dict[str, str]) -> None:
         begin, end = special[first], special[last]
         backend.post_processor = processors.TemplateProcessing(
             single=f"{begin} $A {end}",
@@ -267,16 +271,16 @@ def frame_with(first: str, last: str) -> Frame:
             special_tokens=[(text, backend.token_to_id(text)) for text in (begin, end)],
         )
 
-    return frame
+    return set_template
 
 
-def frame_as_albert(backend: Tokenizer, special: dict[str, str]) -> None:
+def set_albert_template(backend: Tokenizer, special: dict[str, str]) -> None:
     """What stands around a text is in tokenizer.json, or else as in a BERT."""
     if backend.post_processor is None:
-        frame_as_bert(backend, special)
+        set_bert_template(backend, special)
 
 
-def leave_frame(backend: Tokenizer, special: dict[str, str]) -> None:
+def keep_template(backend: Tokenizer, special: dict[str, str]) -> None:
     """What stands around a text is in tokenizer.json."""
 
 
@@ -319,17 +323,17 @@ class TokenizerClass(NamedTuple):
     """How a tokenizer is built; the defaults are BertTokenizer's."""
 
     build: Build = word_piece
-    frame: Frame = frame_as_bert
+    set_template: SetTemplate = set_bert_template
     input_names: tuple[str, ...] = WITH_TYPES  # in the order of transformers' own output
     special_tokens: dict[str, str] = OF_BERT
     extra_special_tokens: tuple[str, ...] = ()  # where a folder names none
 
 
-AS_ROBERTA = frame_with("cls_token", "sep_token")
+AS_ROBERTA = template_of("cls_token", "sep_token")
 BERT = TokenizerClass()
 BERT_SUBCLASS = TokenizerClass(bert_subclass)
-AS_IT_STANDS = TokenizerClass(as_it_stands, leave_frame, WITHOUT_TYPES, {})
-AS_XLM_ROBERTA = frame_with("bos_token", "eos_token")
+AS_IT_STANDS = TokenizerClass(as_it_stands, keep_template, WITHOUT_TYPES, {})
+AS_XLM_ROBERTA = template_of("bos_token", "eos_token")
 XLM_ROBERTA = TokenizerClass(xlm_roberta, AS_XLM_ROBERTA, WITHOUT_TYPES, OF_ROBERTA)
 
 # tokenizer_class in tokenizer_config.json, without "Fast" at its end -> how it is built.
@@ -356,5 +360,5 @@ CLASSES: dict[str, TokenizerClass] = {
     "CamembertTokenizer": XLM_ROBERTA._replace(
         build=camembert, extra_special_tokens=("<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED")
     ),
-    "AlbertTokenizer": TokenizerClass(albert, frame_as_albert, WITHOUT_TYPES, OF_ALBERT),
+    "AlbertTokenizer": TokenizerClass(albert, set_albert_template, WITHOUT_TYPES, OF_ALBERT),
 }

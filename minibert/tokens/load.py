@@ -43,7 +43,7 @@ def load_tokenizer(
     folder: Path,
     *,
     vocab_size: int,
-    most_tokens: int,
+    max_tokens: int,
     default_class: str = "BertTokenizer",
     names_class: bool = True,
     max_seq_length: int | None = None,
@@ -61,27 +61,27 @@ def load_tokenizer(
     """
     path = folder / "tokenizer_config.json"
     settings = read_settings(folder) | dict(tokenizer_args or {})
-    made = class_of(path, settings, default_class, names_class)
+    kind = class_of(path, settings, default_class, names_class)
     file = folder / "tokenizer.json"
     content = read_json(file, dict) if is_there(file) else {}
     check_special(folder, settings)
-    extra = extra_tokens(path, settings, made.extra_special_tokens)
-    special = special_texts(settings, made.special_tokens or pad_token_of(content))
-    backend = built(folder, settings, content, made, special, extra)
+    extra = extra_tokens(path, settings, kind.extra_special_tokens)
+    special = special_texts(settings, kind.special_tokens or pad_token_of(content))
+    backend = build_backend(folder, settings, content, kind, special, extra)
     if do_lower_case:
         lower_case_first(backend)
     backend.encode_special_tokens = setting(path, settings, "split_special_tokens", bool, False)
-    check_size(folder, backend, largest_word(backend, content), special, vocab_size)
+    check_size(folder, backend, largest_id(backend, content), special, vocab_size)
     asked = None if "model_max_length" in (tokenizer_args or {}) else max_seq_length
     return TextTokenizer(
         backend,
         special_tokens=special,
         extra_special_tokens=[token.content for token in extra],
-        max_length=max_length(path, settings, asked, most_tokens),
+        max_length=max_length(path, settings, asked, max_tokens),
         padding_side=side_of(path, settings, "padding", content),
         truncation_side=side_of(path, settings, "truncation", content),
-        input_names=input_names(path, settings, made.input_names),
-        splits_as_bert=made.build is word_piece or (made.build is bert_subclass and not content),
+        input_names=input_names(path, settings, kind.input_names),
+        splits_as_bert=kind.build is word_piece or (kind.build is bert_subclass and not content),
     )
 
 
@@ -90,37 +90,37 @@ def class_of(
 ) -> TokenizerClass:
     """The class of a folder's tokenizer: the one that it names, if that counts, or the default."""
     named = setting(path, settings, "tokenizer_class", str, default)
-    kind = (named if names_class else default).removesuffix("Fast")
-    if kind not in CLASSES:
+    name = (named if names_class else default).removesuffix("Fast")
+    if name not in CLASSES:
         raise CheckpointError(
-            f"{path}: tokenizer_class is {kind!r:.80}; minibert builds {', '.join(CLASSES)}, "
+            f"{path}: tokenizer_class is {name!r:.80}; minibert builds {', '.join(CLASSES)}, "
             'each also with "Fast" at the end.'
         )
-    return CLASSES[kind]
+    return CLASSES[name]
 
 
-def built(
+def build_backend(
     folder: Path,
     settings: dict[str, Any],
     content: dict[str, Any],
-    made: TokenizerClass,
+    kind: TokenizerClass,
     special: dict[str, str],
     extra: list[AddedToken],
 ) -> Tokenizer:
-    """The class's tokenizer over the folder's vocabulary, with added tokens and a frame."""
+    """The class's tokenizer over the folder's vocabulary, with added tokens and a template."""
     path = folder / "tokenizer_config.json"
     added = read_added_tokens(folder, settings, content, extra)
-    backend = made.build(folder, settings, content)
+    backend = kind.build(folder, settings, content)
     named = [added_token(path, settings.get(key), text) for key, text in special.items()]
     add_tokens(backend, added, named, extra)
     try:
-        made.frame(backend, special)
+        kind.set_template(backend, special)
     except ValueError as error:
         raise CheckpointError(f"{path}: the special tokens frame no text: {error}.") from error
     return backend
 
 
-def largest_word(backend: Tokenizer, content: dict[str, Any]) -> int:
+def largest_id(backend: Tokenizer, content: dict[str, Any]) -> int:
     """The largest id of a word, added ones apart: of tokenizer.json's content, if there is one.
 
     No text has an empty word, as a blank line of vocab.txt makes one. To have the words from the
@@ -345,16 +345,16 @@ def side_of(path: Path, settings: dict[str, Any], what: str, content: dict[str, 
 
 
 def max_length(
-    path: Path, settings: dict[str, Any], max_seq_length: int | None, most_tokens: int
+    path: Path, settings: dict[str, Any], max_seq_length: int | None, max_tokens: int
 ) -> int:
     """The most tokens a text may have. See load_tokenizer; never more than there are positions."""
     limit: Any = max_seq_length
     if limit is None:
         key = "model_max_length" if "model_max_length" in settings else "max_len"
-        limit = setting(path, settings, key, object, most_tokens)
+        limit = setting(path, settings, key, object, max_tokens)
         # Folders write "no limit" as 1e30.
-        if not is_count(limit) and not (isinstance(limit, float) and limit >= most_tokens):
+        if not is_count(limit) and not (isinstance(limit, float) and limit >= max_tokens):
             raise CheckpointError(
                 f"{path}: {key} is {limit!r:.80}; expected a whole number from 1 up."
             )
-    return int(min(limit, most_tokens))
+    return int(min(limit, max_tokens))

@@ -34,21 +34,21 @@ class Frame(NamedTuple):
         """How many special tokens a row has."""
         return sum(map(len, self.around(parts)))
 
-    def row(self, pieces: list[list[int]]) -> IntArray:
+    def row(self, parts: list[list[int]]) -> IntArray:
         """The ids of a text, or a pair, with the special ones: one list or two -> (T,)."""
-        before, *behind = self.around(len(pieces))
+        before, *behind = self.around(len(parts))
         row = [*before]
-        for part, special in zip(pieces, behind, strict=True):
+        for part, special in zip(parts, behind, strict=True):
             row += part
             row += special
         return np.array(row, dtype=np.int64)
 
-    def types(self, pieces: list[list[int]]) -> IntArray:
+    def types(self, parts: list[list[int]]) -> IntArray:
         """The token types of the same row: (T,)."""
-        if len(pieces) == 1:
-            return np.zeros(len(pieces[0]) + self.size(1), dtype=np.int64)
+        if len(parts) == 1:
+            return np.zeros(len(parts[0]) + self.size(1), dtype=np.int64)
         before, between, after = self.pair
-        lengths = [len(part) for part in (before, pieces[0], between, pieces[1], after)]
+        lengths = [len(part) for part in (before, parts[0], between, parts[1], after)]
         return np.repeat(np.array(self.pair_types, dtype=np.int64), lengths)
 
 
@@ -58,18 +58,18 @@ def frame_of(backend: Tokenizer) -> Frame:
     Raises CheckpointError for a tokenizer that does more than that.
     """
     try:
-        word, pieces = first_word(backend)
+        word, ids = first_word(backend)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
     single, pair = backend.encode(word), backend.encode(word, word)
     around, three = special_parts(single), special_parts(pair)
     whole: list[list[int]] = []
     if (len(around), len(three)) == (2, 3):
-        whole += [around[0] + pieces + around[1]]
-        whole += [three[0] + pieces + three[1] + pieces + three[2]]
+        whole += [around[0] + ids + around[1]]
+        whole += [three[0] + ids + three[1] + ids + three[2]]
     if whole != [single.ids, pair.ids] or any(single.type_ids):
         raise CheckpointError("The tokenizer's post_processor is not [special] text [special].")
-    places = np.cumsum([0, len(three[0]), len(pieces), len(three[1]), len(pieces)]).tolist()
+    places = np.cumsum([0, len(three[0]), len(ids), len(three[1]), len(ids)]).tolist()
     # The type of a part is that of its first token; an empty part has none.
     types = (pair.type_ids[place] if place < len(pair.ids) else 0 for place in places)
     return Frame(tuple(around), tuple(three), tuple(types))

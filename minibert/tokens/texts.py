@@ -20,7 +20,7 @@ __all__ = [
     "no_list",
     "prompt_of",
     "single_texts",
-    "text_windows",
+    "text_slices",
     "with_prompt",
 ]
 
@@ -28,8 +28,8 @@ __all__ = [
 Text: TypeAlias = str | tuple[str, str]
 
 # How many texts, or characters of texts, are held as tokens at a time.
-WINDOW_TEXTS = 4096
-WINDOW_CHARACTERS = 4_000_000
+MAX_TEXTS = 4096
+MAX_CHARACTERS = 4_000_000
 
 
 def is_one(inputs: object) -> bool:
@@ -69,9 +69,9 @@ def listed(inputs: object, caller: str) -> list[object]:
 
 def no_list(inputs: object, caller: str, expected: str = "a str or a list of str") -> TypeError:
     """The error for what is no list of texts, with what to pass instead."""
-    shown = " ".join(f"{inputs!r:.40}".split())  # in one line, as a table is not
+    given = " ".join(f"{inputs!r:.40}".split())  # in one line, as a table is not
     return TypeError(
-        f"{caller} got a {type(inputs).__name__} ({shown}). Pass {expected}{instead_of(inputs)}."
+        f"{caller} got a {type(inputs).__name__} ({given}). Pass {expected}{instead_of(inputs)}."
     )
 
 
@@ -194,12 +194,20 @@ def characters_of(text: Text) -> int:
     return len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
 
 
-def text_windows(texts: Sequence[Text], prompt_length: int = 0) -> Iterator[slice]:
-    """Cut a list into stretches of some thousand texts, so that memory does not grow with it."""
+def text_slices(
+    texts: Sequence[Text],
+    prompt_length: int = 0,
+    max_texts: int = MAX_TEXTS,
+    max_characters: int = MAX_CHARACTERS,
+) -> Iterator[slice]:
+    """Split a list into slices of some thousand texts, so that memory does not grow with it.
+
+    A text of more than `max_characters`, its prompt included, is a slice of its own.
+    """
     start, characters = 0, 0
     for end, text in enumerate(texts):
         more = prompt_length + characters_of(text)
-        full = end - start == WINDOW_TEXTS or characters + more > WINDOW_CHARACTERS
+        full = end - start == max_texts or characters + more > max_characters
         if full and end > start:
             yield slice(start, end)
             start, characters = end, 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from minibert.common.arrays import IntArray
 from minibert.tokens.special_tokens import Frame, encodings_of, frame_of
 from minibert.tokens.texts import Text, characters_of
-from minibert.tokens.truncation import Cut, shares
+from minibert.tokens.truncation import Truncation, truncated_lengths
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -29,24 +29,24 @@ class Rows(NamedTuple):
 
     ids: list[IntArray]  # S of (T,)
     types: list[IntArray] | None  # the same: 0, and 1 for a pair's second text; None is all 0
-    is_cut: list[bool]  # which lost tokens
-    cut: Cut
+    is_truncated: list[bool]  # which lost tokens
+    truncation: Truncation
 
 
 class Tokens(NamedTuple):
     """What a model sees of a text, token by token, and how much it does not see."""
 
     ids: list[int]
-    pieces: list[str]
-    # Where each piece stands in the text: text[start:end]. A special token stands nowhere, (0, 0).
+    tokens: list[str]
+    # Where each token stands in the text: text[start:end]. A special token stands nowhere, (0, 0).
     offsets: list[tuple[int, int]]
-    cut: int  # how many tokens of the text fall off the end
-    # Which word of the text a piece is of, counted from 0; of a pair's second text again from 0.
-    words: list[int | None]
+    truncated: int  # how many tokens of the text fall off the end
+    # Which word of the text a token is of, counted from 0; of a pair's second text again from 0.
+    word_ids: list[int | None]
 
 
 class TextTokenizer:
-    """Turns texts into ids: for a BERT [CLS], the pieces of the text, [SEP]."""
+    """Turns texts into ids: for a BERT [CLS], the tokens of the text, [SEP]."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class TextTokenizer:
         ids = [backend.token_to_id(text) for text in special]
         self.special_ids: list[int] = [id for id in ids if id is not None]
         self._longest_added = max((len(token.content) for token in added), default=0)
-        self._beginnings_do = splits_as_bert and truncation_side == "right"
+        self._prefix_is_enough = splits_as_bert and truncation_side == "right"
         self._squeezes = not any(re.search(WORD_EDGE, token.content) for token in added)
 
     @property
@@ -92,44 +92,42 @@ class TextTokenizer:
         nothing, like the reference's. Of a pair the longer text is cut first.
         """
         frame = self.frame if special else Frame()
-        heads = [self.heads(text, limit) for text in texts]
-        parts = [part for head in heads for part in head]
+        prefixes = [self._prefixes(text, limit) for text in texts]
+        parts = [part for prefix in prefixes for part in prefix]
         encodings = iter(encodings_of(self.backend.encode_batch_fast, parts))
         has_types = "token_type_ids" in self.input_names and len(parts) > len(texts)
-        rows, types, is_cut, cut = [], [], [], Cut()
-        for text, head in zip(texts, heads, strict=True):
-            pieces = [next(encodings).ids for _ in head]
-            kept = self.kept(pieces, limit, frame)
+        rows, types, is_truncated, truncation = [], [], [], Truncation()
+        for text, prefix in zip(texts, prefixes, strict=True):
+            ids = [next(encodings).ids for _ in prefix]
+            kept = self._kept(ids, limit, frame)
             rows.append(frame.row(kept))
             if has_types:
                 types.append(frame.types(kept))
-            lost = sum(map(len, pieces)) - sum(map(len, kept))
-            is_cut.append(lost > 0)
+            lost = sum(map(len, ids)) - sum(map(len, kept))
+            is_truncated.append(lost > 0)
             if lost:
-                whole = characters_of(text) == sum(map(len, head))
+                whole = characters_of(text) == sum(map(len, prefix))
                 length = len(rows[-1]) + lost if whole else characters_of(text)
-                cut += Cut(1, length, in_tokens=whole)
-        return Rows(rows, types if has_types else None, is_cut, cut)
+                truncation += Truncation(1, length, in_tokens=whole)
+        return Rows(rows, types if has_types else None, is_truncated, truncation)
 
-    def kept(self, pieces: list[Any], limit: int | None, frame: Frame) -> list[Any]:
-        """What is left of a text's pieces, or of a pair's, under a limit."""
-        if limit is None or limit < frame.size(len(pieces)):
-            return pieces
-        lengths = shares([len(part) for part in pieces], limit - frame.size(len(pieces)))
+    def _kept(self, parts: list[Any], limit: int | None, frame: Frame) -> list[Any]:
+        """What is left of a text's tokens, or of a pair's, under a limit."""
+        if limit is None or limit < frame.size(len(parts)):
+            return parts
+        lengths = truncated_lengths([len(part) for part in parts], limit - frame.size(len(parts)))
         if self.truncation_side == "left":
-            return [
-                part[len(part) - length :] for part, length in zip(pieces, lengths, strict=True)
-            ]
-        return [part[:length] for part, length in zip(pieces, lengths, strict=True)]
+            return [part[len(part) - length :] for part, length in zip(parts, lengths, strict=True)]
+        return [part[:length] for part, length in zip(parts, lengths, strict=True)]
 
     def tokens(self, text: Text, limit: int | None) -> Tokens:
         """The tokens of one text as the model sees them; every one of them is counted."""
         parts = [text] if isinstance(text, str) else list(text)
         encodings = encodings_of(self.backend.encode_batch, parts)
-        pieces: list[Any] = [
+        tokens: list[Any] = [
             list(zip(e.ids, e.tokens, e.offsets, e.word_ids, strict=True)) for e in encodings
         ]
-        kept = self.kept(pieces, limit, self.frame)
+        kept = self._kept(tokens, limit, self.frame)
         before, *behind = [
             [(id, self.backend.id_to_token(id), (0, 0), None) for id in special]
             for special in self.frame.around(len(parts))
@@ -137,10 +135,10 @@ class TextTokenizer:
         found: list[Any] = [*before]
         for part, special in zip(kept, behind, strict=True):
             found += [*part, *special]
-        ids, texts, offsets, words = ([token[field] for token in found] for field in range(4))
-        return Tokens(ids, texts, offsets, sum(map(len, pieces)) - sum(map(len, kept)), words)
+        ids, texts, offsets, word_ids = ([token[field] for token in found] for field in range(4))
+        return Tokens(ids, texts, offsets, sum(map(len, tokens)) - sum(map(len, kept)), word_ids)
 
-    def stretches(self, text: str, prompt: str, limit: int, overlap: int) -> list[IntArray]:
+    def windows(self, text: str, prompt: str, limit: int, overlap: int) -> list[IntArray]:
         """A long text as rows of at most `limit` tokens that overlap, each with the prompt first.
 
         Every row but the last is full, and `overlap` of its tokens come again in the next.
@@ -158,18 +156,20 @@ class TextTokenizer:
         starts = range(0, max(1, len(ids) - overlap), room - overlap)
         return [self.frame.row([[*before, *ids[start : start + room]]]) for start in starts]
 
-    def heads(self, text: Text, limit: int | None) -> list[str]:
+    def _prefixes(self, text: Text, limit: int | None) -> list[str]:
         """The parts of a text or a pair, shortened where that surely changes none of its tokens."""
         parts = [text] if isinstance(text, str) else list(text)
-        if limit is None or limit < self.frame.size(len(parts)) or not self._beginnings_do:
+        if limit is None or limit < self.frame.size(len(parts)) or not self._prefix_is_enough:
             return parts
-        heads = [self.head(part, limit) for part in parts]
+        prefixes = [self._prefix(part, limit) for part in parts]
         # Of two long texts the longer is cut more, so both lengths must be known.
-        if len(heads) == 2 and all(len(h) < len(p) for h, p in zip(heads, parts, strict=True)):
+        if len(prefixes) == 2 and all(
+            len(short) < len(part) for short, part in zip(prefixes, parts, strict=True)
+        ):
             return [self.squeeze(part) for part in parts]
-        return heads
+        return prefixes
 
-    def head(self, text: str, limit: int) -> str:
+    def _prefix(self, text: str, limit: int) -> str:
         """The beginning of a text, if it is surely enough for its first `limit` tokens.
 
         A text of 10 MB would take seconds and hundreds of megabytes to tokenise, for a few hundred
@@ -181,10 +181,10 @@ class TextTokenizer:
         if len(text) <= characters:
             return text
         while characters < len(text):
-            head = self.squeeze(text[:characters])
-            (encoding,) = encodings_of(self.backend.encode_batch_fast, [head])
+            prefix = self.squeeze(text[:characters])
+            (encoding,) = encodings_of(self.backend.encode_batch_fast, [prefix])
             if len(encoding.ids) > limit + spare:
-                return head
+                return prefix
             characters *= 4
         return self.squeeze(text)
 
@@ -200,7 +200,7 @@ class TextTokenizer:
             text = re.sub(between_words, first_character, text)
         for part_of_word in (LETTER, PICTURE, MARK):
             endless = f"{part_of_word}{{{LONGEST_WORD + 2},}}"
-            text = re.sub(endless, lambda run: run[0][: LONGEST_WORD + 1], text)
+            text = re.sub(endless, lambda found: found[0][: LONGEST_WORD + 1], text)
         return text
 
 
@@ -219,6 +219,6 @@ WORD_EDGE = (
 )
 
 
-def first_character(run: re.Match[str]) -> str:
+def first_character(found: re.Match[str]) -> str:
     """What is left of a run of blanks or control characters."""
-    return run[0][0]
+    return found[0][0]

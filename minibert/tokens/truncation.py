@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from minibert.common.arguments import check_choice
 
-__all__ = ["Cut", "OnLong", "check_on_long", "shares"]
+__all__ = ["OnLong", "Truncation", "check_on_long", "truncated_lengths"]
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def check_on_long(on_long: str) -> None:
     check_choice("on_long", on_long, get_args(OnLong))
 
 
-def shares(lengths: list[int], room: int) -> list[int]:
+def truncated_lengths(lengths: list[int], room: int) -> list[int]:
     """How many tokens a text, or each of a pair, keeps where there is room for so many.
 
     The longer of two is cut to the length of the other, then both to a half; an odd token goes to
@@ -39,7 +39,7 @@ def shares(lengths: list[int], room: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Cut:
+class Truncation:
     """How many texts lost tokens, and how long the longest was before."""
 
     texts: int = 0
@@ -47,13 +47,13 @@ class Cut:
     # False where counting tokens would cost more than the work: then `longest` is in characters.
     in_tokens: bool = True
 
-    def __add__(self, other: Cut) -> Cut:
+    def __add__(self, other: Truncation) -> Truncation:
         # A text too long to be counted in tokens is longer than any that was.
         if self.in_tokens == other.in_tokens:
             longest, in_tokens = max(self.longest, other.longest), self.in_tokens
         else:
             longest, in_tokens = (other if self.in_tokens else self).longest, False
-        return Cut(self.texts + other.texts, longest, in_tokens)
+        return Truncation(self.texts + other.texts, longest, in_tokens)
 
     def report(self, texts: int, limit: int | None, on_long: OnLong) -> None:
         """Say what was cut, once: a warning in the log, or ValueError for on_long="error"."""

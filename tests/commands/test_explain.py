@@ -18,7 +18,7 @@ from minibert.commands import cli
 from minibert.explain.occluding import occlusion
 
 
-def test_explain_prints_the_score_both_texts_and_the_strongest_pairs(run, model):
+def test_explain_prints_the_score_both_texts_and_strongest_pairs(run, model):
     result = run("explain", "-m", GELU, "the cats sat", "London barks!", "--top-k", "2")
     assert (result.code, result.err) == (0, "")
     found = model.explain("the cats sat", "London barks!")
@@ -94,7 +94,7 @@ def test_explain_reads_the_document_whole_from_standard_input(run, arguments):
     assert run("explain", "-m", GELU, "--json", "the cat", *arguments, stdin=stdin).out == given.out
 
 
-def test_explain_reads_the_query_from_standard_input_or_the_document_from_a_file(run, tmp_path):
+def test_explain_reads_a_query_from_stdin_or_a_document_file(run, tmp_path):
     given = run("explain", "-m", GELU, "--json", "the cat", "a dog")
     read = run("explain", "-m", GELU, "--json", "-", "a dog", stdin=b"the cat\n")
     assert read.out == given.out
@@ -136,7 +136,7 @@ def test_explain_refuses_a_model_whose_score_is_no_sum(run):
         ("euclidean", None, []),
     ],
 )
-def test_a_score_that_is_no_sum_still_loses_something_without_each_word(
+def test_a_score_that_is_no_sum_is_explained_by_occlusion(
     run, folder, edit, name, metric, arguments
 ):
     if name == "euclidean":

@@ -8,7 +8,7 @@ from minibert.documents import Document
 TEXTS = ["A title a text", "blank around", ""]
 
 
-def test_beir_s_title_and_text_are_joined_by_a_space_and_stripped(tmp_path):
+def test_title_and_text_are_joined_by_a_space_and_stripped(tmp_path):
     path = written(tmp_path / "corpus.jsonl", lines(*RECORDS))
     assert [(d.id, d.text) for d in read(path)] == list(zip("abc", TEXTS, strict=True))
     assert [d.origin for d in read(path)] == [f"{path}, line {n}" for n in (1, 2, 3)]

@@ -14,13 +14,13 @@ from minibert.kernels.devices import find_device
 
 def test_a_model_computes_on_the_gpu_it_was_given(install):
     install(gpus=2)
-    assert find_device("cuda:1").put(np.ones(3, np.float32)).device.id == 1
-    assert find_device("cuda:0").put(np.ones(3, np.float32)).device.id == 0
+    assert find_device("cuda:1").to_device(np.ones(3, np.float32)).device.id == 1
+    assert find_device("cuda:0").to_device(np.ones(3, np.float32)).device.id == 0
 
 
 def test_cuda_without_a_number_is_the_current_gpu(install):
     install(gpus=2).cuda.Device(1).use()
-    assert find_device("cuda").put(np.ones(3, np.float32)).device.id == 1
+    assert find_device("cuda").to_device(np.ones(3, np.float32)).device.id == 1
 
 
 @pytest.mark.parametrize("load", [SentenceTransformer, BertModel.from_pretrained])
@@ -43,7 +43,7 @@ def test_a_gpu_without_a_whole_number_is_refused(cupy, name):
 
 
 @pytest.mark.parametrize("load", [SentenceTransformer, BertModel.from_pretrained])
-def test_without_cupy_the_error_names_the_command_that_installs_it(install, monkeypatch, load):
+def test_without_cupy_the_error_names_the_install_command(install, monkeypatch, load):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(DeviceError, match=r"CuPy, .*pip install '\.\[cupy\]' in a clone"):
         load(GOLDEN / "gelu", device="cuda")
