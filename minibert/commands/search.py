@@ -55,19 +55,20 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--rescore",
         type=positive,
         metavar="N",
-        help="in a binary corpus, find N times k documents by Hamming distance, and score these",
+        help="in a binary corpus, find N times as many documents by Hamming distance, and score "
+        "only these",
     )
     command.add_argument(
         "--rerank",
         metavar="MODEL",
-        help="score the first documents again with this cross-encoder",
+        help="score the first documents of each question again with this cross-encoder",
     )
     command.add_argument(
         "--candidates",
         type=positive,
         default=100,
         metavar="N",
-        help="score the first N documents of each question with it (default 100)",
+        help="with --rerank: score the first N documents of each question (default 100)",
     )
     command.add_argument(
         "--approximate",

@@ -31,7 +31,7 @@ def attention_svg(trace: Trace, layer: int, head: int | None = None, max_tokens:
     heads = len(weights)
     if head is not None and not 0 <= head < heads:
         raise ValueError(f"There is no head {head}: layer {layer} has {heads}, counted from 0.")
-    chosen = weights.mean(axis=0) if head is None else weights[head]
+    drawn = weights.mean(axis=0) if head is None else weights[head]
     which = f"mean of {heads} heads" if head is None else f"head {head}"
     labels = [
         Label(token, apart=word is None)
@@ -41,7 +41,7 @@ def attention_svg(trace: Trace, layer: int, head: int | None = None, max_tokens:
     if len(labels) > max_tokens:
         columns.append(Label(f"{len(labels) - max_tokens} later tokens", apart=True, is_rest=True))
     return grid_svg(
-        first_tokens(chosen, max_tokens), Axis("token", rows), Axis("looks at", columns),
+        first_tokens(drawn, max_tokens), Axis("token", rows), Axis("looks at", columns),
         f"{name}, {which}",
     )  # fmt: skip
 

@@ -138,7 +138,7 @@ def corpus_map(
     settings = corpus.manifest.settings
     stack = compared(corpus)
     projection = principal_components(stack, corpus.deleted, advance)
-    numbers = chosen(corpus, points, question)
+    numbers = sampled(corpus, points, question)
     vectors, asked = stack.take(numbers), as_compared(corpus, question)
     places, place = project(projection, vectors), project(projection, asked)
     if method == "umap":
@@ -193,7 +193,7 @@ def of_length_1(vectors: Array) -> Array:
     return wide
 
 
-def chosen(corpus: Corpus, points: int, question: Question | None) -> IntArray:
+def sampled(corpus: Corpus, points: int, question: Question | None) -> IntArray:
     """Choose the numbers of documents to place, rising: all, or a sample and the question's."""
     there: IntArray = np.setdiff1d(np.arange(len(corpus)), corpus.deleted, assume_unique=True)
     if len(there) <= points:
