@@ -15,8 +15,8 @@ def attention_svg(trace: Trace, layer: int, head: int | None = None, max_tokens:
     """Draw the attention weights of a layer as a complete SVG: a row for each token that looks.
 
     `head` is the number of a head, from 0 as in the trace; None draws the mean of all heads. Of a
-    longer text the first `max_tokens` have rows and columns; one more column has what they give to
-    all the others.
+    longer text the first `max_tokens` have rows and columns; one more column has the sum of their
+    weights for all the others.
 
     Raises ValueError for a layer or head that does not exist, or whose attention was not kept.
     """
@@ -49,8 +49,8 @@ def attention_svg(trace: Trace, layer: int, head: int | None = None, max_tokens:
 def first_tokens(weights: Array, max_tokens: int) -> Array:
     """Keep the weights of the first tokens: (..., T, T) -> (..., max_tokens, max_tokens + 1).
 
-    The last column is what they give to all later tokens, so rows still sum to 1. A text of at most
-    `max_tokens` tokens keeps its weights as they are, without such a column.
+    The last column has the sum of their weights for all later tokens, so rows still sum to 1. A
+    text of at most `max_tokens` tokens keeps its weights as they are, without such a column.
     """
     if weights.shape[-1] <= max_tokens:
         return weights
