@@ -58,6 +58,7 @@ def test_a_link_stays_a_link_to_the_new_output(tmp_path):
     assert np.load(tmp_path / "v.npy").shape == (1, 20)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="a device of Unix")
 def test_a_pipe_may_be_named_by_its_device(tmp_path):
     expected = shell(f"{{}} embed -m {GELU} a")

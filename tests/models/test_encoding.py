@@ -46,6 +46,7 @@ def test_raw_vectors_change_by_rounding_only(folder, texts):
         np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)  # worst seen 2e-6
 
 
+@pytest.mark.slow
 def test_rows_keep_the_order_of_their_texts_across_windows(minilm, vectors_alone, monkeypatch):
     monkeypatch.setattr("minibert.tokens.texts.WINDOW_TEXTS", 7)
     np.testing.assert_allclose(minilm.encode(MINILM_TEXTS), vectors_alone, rtol=0, atol=2e-6)
@@ -57,6 +58,7 @@ def test_the_number_of_threads_changes_rounding_only(minilm_folder, vectors_alon
     np.testing.assert_allclose(model.encode(MINILM_TEXTS), vectors_alone, rtol=0, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_threads_may_share_a_model_and_leave_blas_as_it_was(minilm, vectors_alone):
     from threadpoolctl import threadpool_info
 

@@ -24,6 +24,7 @@ def gpu_check(monkeypatch):
     return gpu_check
 
 
+@pytest.mark.slow
 def test_it_finds_parity_and_writes_two_reports(
     install,
     gpu_check,
@@ -48,6 +49,7 @@ def test_it_finds_parity_and_writes_two_reports(
     assert "too far" not in page
 
 
+@pytest.mark.slow
 def test_a_kernel_that_is_wrong_is_named_and_code_1(install, gpu_check, tmp_path, monkeypatch):
     install(gpus=1)
     from minibert.kernels import cuda
