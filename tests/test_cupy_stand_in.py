@@ -130,6 +130,7 @@ def test_a_kernel_s_arguments_must_be_of_the_types_it_declares(cupy):
     np.testing.assert_array_equal(cupy.asnumpy(x), [0, 2, 0])
 
 
+@pytest.mark.slow
 def test_threads_of_a_warp_that_part_are_noticed(cupy):
     source = """typedef float real;
     extern "C" __global__ void part(real* x) {

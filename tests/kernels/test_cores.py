@@ -173,6 +173,7 @@ with ExitStack() as busy:  # as if every core were at work on a pack of another 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_child_forked_during_a_call_can_still_compute():
     result = subprocess.run(

@@ -280,6 +280,7 @@ def counts_of(cuda, layers, lengths, chosen=None):
     return dict(cupy_stand_in.COUNTS)
 
 
+@pytest.mark.slow
 def test_transfers_are_as_many_whatever_the_layers(cuda):
     few, many = (counts_of(cuda, layers, [12, 9, 5, 5]) for layers in (1, 4))
     assert many["up"] == few["up"] == 4  # ids, positions, token types; lengths with starts

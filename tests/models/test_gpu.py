@@ -48,6 +48,7 @@ def test_vectors_equal_the_cpus(cupy, texts, name, options):
     np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-5)  # worst seen 3e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["sentence_embedding", "token_embeddings", None])
 @pytest.mark.parametrize("name", ["modules", "poolings"])
 def test_modules_and_every_output_equal_the_cpus(cupy, texts, name, output, monkeypatch):
@@ -77,6 +78,7 @@ def encoded(model, texts, counts, **arguments):
     return model.encode(texts, prompt="the cat ", **arguments)
 
 
+@pytest.mark.slow
 def test_windows_of_long_texts_equal_the_cpus(cupy, texts):
     gpu, cpu = (
         SentenceTransformer(GOLDEN / "gelu", device=device, on_long="window").encode(texts)
@@ -129,6 +131,7 @@ def test_one_text_and_no_text_work_on_the_gpu(cupy):
     assert gpu.encode([]).shape == (0, 20)
 
 
+@pytest.mark.slow
 def test_one_thread_is_enough_for_the_gpu(cupy, texts):
     gpu, cpu = (
         SentenceTransformer(GOLDEN / "gelu", device=device, threads=1, on_long="ignore")
@@ -147,6 +150,7 @@ def test_similarity_scores_the_gpus_vectors(cupy, texts):
     np.testing.assert_allclose(np.diag(scores), 1, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack_tokens", [1024, 30])
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("name", SHOWN_INSIDE)
@@ -245,6 +249,7 @@ def test_the_next_pack_is_begun_before_the_last_is_awaited(cupy, texts, monkeypa
     assert cupy_stand_in.COUNTS["down"] == cupy_stand_in.COUNTS["wait"] == packs
 
 
+@pytest.mark.slow
 def test_pack_tokens_default_by_device_and_follow_the_caller(cupy, texts):
     model = SentenceTransformer(GOLDEN / "gelu", device="cuda", on_long="ignore")
     assert model.transformer.device.pack_tokens == 16 * find_device("cpu").pack_tokens
@@ -346,6 +351,7 @@ def test_a_model_that_cannot_become_float16_stays_as_it_was(texts):
     np.testing.assert_array_equal(model.to("cpu").encode(texts), before)
 
 
+@pytest.mark.slow
 def test_a_build_with_another_dtype_does_not_go_on(cupy, tmp_path):
     def built(dtype):
         model = SentenceTransformer(GOLDEN / "gelu", device="cuda", dtype=dtype, on_long="ignore")

@@ -65,6 +65,7 @@ def test_a_kernel_that_is_wrong_is_named_and_code_1(install, gpu_check, tmp_path
     assert "**too far**" in (tmp_path / "r.md").read_text()
 
 
+@pytest.mark.slow
 def test_speed_leaves_out_who_is_not_there_and_says_why(install, gpu_check, tmp_path, monkeypatch):
     install(gpus=1)
     for name in ("torch", "sentence_transformers"):
