@@ -27,10 +27,10 @@ chromium_or_stop() {
         chromium fonts-dejavu-core >&2
 }
 
-# A folder for the tests' files, in memory where there is a gigabyte: no time goes by in syncing.
+# A folder for the tests' files, in memory where two gigabytes are free: syncing takes no time there.
 scratch_folder() {
     free=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')
-    if [ -w /dev/shm ] && [ "${free:-0}" -gt 1000000 ]; then
+    if [ -w /dev/shm ] && [ "${free:-0}" -gt 2000000 ]; then
         mktemp -d /dev/shm/minibert.XXXXXX
     else
         mktemp -d
