@@ -108,6 +108,7 @@ def test_a_run_sets_its_variables_and_keeps_the_others(kernels_check):
     }
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_what_it_says_is_an_error(kernels_check):
     _, kernels, features = kernels_check.what_computes()
     for asked in (("Cray", ",".join(features)), (kernels, "X86_V9")):
@@ -119,6 +120,7 @@ def test_a_run_that_is_not_what_it_says_is_an_error(kernels_check):
         assert f"Asked for {asked[0]} kernels" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_red", [False, True])
 def test_each_run_ends_with_a_line_and_a_red_one_with_code_1(kernels_check, tmp_path, is_red):
     """One test of a file of its own, whose pack comes alone; its process names its kernels."""
