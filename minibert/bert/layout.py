@@ -343,11 +343,11 @@ def fields_of(
 
 def rows_in_use(rows: tuple[Row, ...], prefix: str, tensors: Tensors) -> dict[str, Row | None]:
     """Choose the row of each field by what the file has; None for an optional field without one."""
-    chosen: dict[str, Row | None] = dict.fromkeys(row.field for row in rows)
+    in_use: dict[str, Row | None] = dict.fromkeys(row.field for row in rows)
     for row in rows:
-        if chosen[row.field] is None and (not row.when or prefix + row.when in tensors):
-            chosen[row.field] = row
-    return chosen
+        if in_use[row.field] is None and (not row.when or prefix + row.when in tensors):
+            in_use[row.field] = row
+    return in_use
 
 
 def shapes_of(row: Row, config: Config) -> Shapes:

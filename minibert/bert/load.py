@@ -41,7 +41,7 @@ COMMON = Config._fields[: Config._fields.index("model_type") + 1]
 # Of the sizes: the padding's id, and an embedding_size that is the layers' own.
 MAY_BE_ZERO = ("pad_token_id", "embedding_size")
 # More layers than any model has. No file bounds those of ALBERT, which are few and used again.
-MOST_LAYERS = 10_000
+MAX_LAYERS = 10_000
 # More than any size is. No tensor bounds the positions of a rotary family.
 LARGEST = 1 << 40
 
@@ -69,8 +69,8 @@ class Checkpoint:
         digest = hashlib.sha256()
         for path in self.files:
             with path.open("rb") as file:
-                while piece := file.read(1 << 20):
-                    digest.update(piece)
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
         return digest.hexdigest()
 
 
@@ -174,10 +174,10 @@ def check_heads(config: Config, path: Path) -> None:
 def check_layers(config: Config, path: Path) -> None:
     """Raise CheckpointError for layers that no model has, before anything is made for each."""
     layers = config.num_hidden_layers * config.inner_group_num
-    if layers > MOST_LAYERS:
+    if layers > MAX_LAYERS:
         raise CheckpointError(
             f"{path}: num_hidden_layers is {config.num_hidden_layers}, which makes {layers} "
-            f"layers; expected at most {MOST_LAYERS}."
+            f"layers; expected at most {MAX_LAYERS}."
         )
 
 

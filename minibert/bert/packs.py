@@ -92,15 +92,15 @@ def groups(
     total, longest = int(lengths.sum()), min(int(lengths.max(initial=0)), pack_tokens)
     # No text is cut in two, so a pack that may not be exceeded is filled but for half of one.
     count = 1 if total <= pack_tokens else math.ceil(total / (pack_tokens - longest / 2))
-    share = total / (count if count == 1 else count + count % 2)
-    start, tokens, before, cuts = 0, 0, 0, 0
+    target = total / (count if count == 1 else count + count % 2)
+    start, tokens, before, done = 0, 0, 0, 0
     for end, text in enumerate(order):
         length = int(lengths[text])
         full = tokens + length > pack_tokens or end - start == max_texts
-        # Half of a text or more lies beyond the shares of the packs so far.
-        if end > start and (full or before + length / 2 > share * (cuts + 1)):
+        # With half of this text, the packs so far would exceed their targets.
+        if end > start and (full or before + length / 2 > target * (done + 1)):
             yield order[start:end]
-            start, tokens, cuts = end, 0, cuts + 1
+            start, tokens, done = end, 0, done + 1
         tokens, before = tokens + length, before + length
     if start < len(order):
         yield order[start:]

@@ -110,11 +110,11 @@ class Cores:
         return self._free
 
     @contextmanager
-    def further(self, most: int) -> Iterator[int]:
+    def further(self, limit: int) -> Iterator[int]:
         """A block with up to so many more cores, as many as are free now: how many they are."""
         taken = 0
         try:
-            while taken < most and self._free.acquire(blocking=False):
+            while taken < limit and self._free.acquire(blocking=False):
                 taken += 1
             yield taken
         finally:

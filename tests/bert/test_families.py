@@ -59,7 +59,7 @@ def test_every_tensor_is_used_or_listed(name):
 
 
 @pytest.mark.parametrize("name", ["roberta", "xlm_roberta", "camembert", "mpnet"])
-def test_a_long_text_is_cut_where_the_positions_end(name, tmp_path, edit, caplog):
+def test_a_long_text_is_truncated_where_the_positions_end(name, tmp_path, edit, caplog):
     """The reference fails there with an index error, as it believes in two more."""
     folder = copy_of(name, tmp_path)
     edit(folder / "tokenizer_config.json", model_max_length=1000)
@@ -91,7 +91,7 @@ def even(tmp_path, edit):
     return folder
 
 
-def test_threads_that_share_a_text_share_the_bias_by_distance(even, monkeypatch, texts):
+def test_ranks_split_the_bias_by_distance_like_the_heads(even, monkeypatch, texts):
     alone = SentenceTransformer(even, on_long="ignore", threads=1).encode(texts[4])
     monkeypatch.setattr("minibert.models.transformer.thread_count", lambda threads: 2)
     monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(2))
@@ -136,7 +136,7 @@ def test_layers_that_are_used_again_are_in_memory_once():
     assert layers[0] is layers[1] is not layers[2]  # int(layer / (3 layers / 2 groups))
 
 
-def test_layers_that_are_used_again_are_cut_and_moved_once():
+def test_layers_that_are_used_again_are_split_and_moved_once():
     """ALBERT's twelve are often one; twelve copies of it as tiles would be most of the memory."""
     model = SentenceTransformer(GOLDEN / "albert")
     parameters = model.checkpoint.parameters
@@ -148,7 +148,7 @@ def test_layers_that_are_used_again_are_cut_and_moved_once():
 
 
 @pytest.mark.parametrize("family", ["t5", "gpt2", "deberta-v2", "bart", "xlnet"])
-def test_other_families_are_refused_with_the_list_of_those_that_run(folder, edit, family):
+def test_other_families_are_refused_with_a_list_of_ours(folder, edit, family):
     edit(folder / "config.json", model_type=family)
     with pytest.raises(CheckpointError, match=f"model_type is '{family}'") as caught:
         SentenceTransformer(folder)

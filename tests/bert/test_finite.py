@@ -160,7 +160,7 @@ def test_a_model_that_is_well_is_run_once(monkeypatch):
     assert SentenceTransformer(GOLDEN / "gelu").encode(TEXTS).shape == (4, 20)
 
 
-def test_sums_that_overflow_in_one_order_alone_are_not_finite_either(monkeypatch):
+def test_sums_that_overflow_in_one_order_alone_are_refused(monkeypatch):
     model, compute = SentenceTransformer(GOLDEN / "gelu"), Scheduler._compute
 
     def overflowing(*arguments, hook=None, **named):

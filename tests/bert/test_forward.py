@@ -32,7 +32,7 @@ def test_the_last_layer_for_some_tokens_is_the_last_layer_s(model, pooled_tokens
     np.testing.assert_allclose(some, whole[rows], rtol=0, atol=1e-5)
 
 
-def test_a_head_that_reads_one_token_is_given_no_other(model):
+def test_a_head_of_one_pooled_token_gets_no_other(model):
     shapes = []
 
     def head(pack, hidden, hook):

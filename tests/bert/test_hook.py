@@ -143,7 +143,7 @@ def test_a_hook_changes_no_state(name, asking):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_plain_hook_is_shown_what_a_trace_names(name):
+def test_a_plain_hook_gets_the_arrays_that_a_trace_names(name):
     trace = SentenceTransformer(GOLDEN / name).trace("the cat sat")
     assert list(Shown(name, plain).arrays) == list(trace)[:-2]  # the pooling comes after the pass
 

@@ -305,7 +305,7 @@ def test_more_layers_than_the_file_has_are_a_missing_tensor(folder, edit):
     refused(folder, r"no tensor 'encoder\.layer\.3\.attention")
 
 
-def test_missing_keys_of_config_json_have_the_reference_s_defaults(folder, edit, removed):
+def test_missing_keys_of_config_json_have_transformers_defaults(folder, edit, removed):
     edit(folder / "config.json", layer_norm_eps=removed, hidden_act=removed, model_type=removed)
     config = load_checkpoint(folder).config
     assert (config.layer_norm_eps, config.hidden_act) == (1e-12, "gelu")

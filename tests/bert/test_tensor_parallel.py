@@ -90,7 +90,7 @@ def pack_of(*lengths):
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 6, 12])
 @pytest.mark.parametrize("may_tile", [False, True])
 @pytest.mark.parametrize("pooled_tokens", [None, firsts])
-def test_shards_make_what_the_whole_makes(
+def test_shards_give_the_states_of_the_whole_model(
     parameters, many_cores, small_products, lengths, threads, may_tile, pooled_tokens
 ):
     pack = pack_of(*lengths)
@@ -101,9 +101,7 @@ def test_shards_make_what_the_whole_makes(
     np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
 
 
-def test_a_pack_is_shared_by_as_many_threads_as_its_heads_and_feed_forward_allow(
-    parameters, many_cores, monkeypatch
-):
+def test_ranks_are_as_many_as_heads_and_feed_forward_allow(parameters, many_cores, monkeypatch):
     counts = []
     monkeypatch.setattr(
         tensor_parallel, "run_ranks", lambda forward, shards: counts.append(len(shards))
@@ -205,7 +203,7 @@ class CountedTiles:
         monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: True)
 
 
-def test_the_first_short_text_lays_out_tiles_and_nothing_else_does(minilm_folder, monkeypatch):
+def test_only_the_first_short_text_makes_tiles(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     model = SentenceTransformer(minilm_folder, on_long="ignore")
     assert counted.made == 0
@@ -225,7 +223,7 @@ def test_the_first_short_text_lays_out_tiles_and_nothing_else_does(minilm_folder
     assert counted.made == 4 * 6
 
 
-def test_of_several_packs_the_padded_view_lays_out_no_tiles(minilm_folder, monkeypatch):
+def test_the_padded_view_makes_no_tiles_for_several_packs(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     model = BertModel.from_pretrained(minilm_folder)
     ids = np.full((3, 9), 101)
@@ -235,7 +233,7 @@ def test_of_several_packs_the_padded_view_lays_out_no_tiles(minilm_folder, monke
     assert counted.made == 4 * 6
 
 
-def test_who_forbids_tiles_gets_none_and_nor_does_another_blas(minilm_folder, monkeypatch):
+def test_tiles_are_not_made_if_forbidden_or_with_another_blas(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     SentenceTransformer(minilm_folder, short_inputs=False).encode("a short text")
     monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: False)
@@ -243,7 +241,7 @@ def test_who_forbids_tiles_gets_none_and_nor_does_another_blas(minilm_folder, mo
     assert counted.made == 0
 
 
-def test_threads_that_come_at_once_make_the_tiles_once(minilm_folder, monkeypatch):
+def test_threads_that_start_at_once_make_the_tiles_once(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(8))
     model = SentenceTransformer(minilm_folder)
@@ -285,7 +283,7 @@ thread.join()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_fork_while_another_thread_lays_out_tiles_leaves_the_child_able_to(minilm_folder):
+def test_a_fork_while_tiles_are_made_leaves_the_child_able_to(minilm_folder):
     result = subprocess.run(
         [sys.executable, "-c", FORK, str(minilm_folder)],
         capture_output=True, text=True, timeout=120,
@@ -370,7 +368,7 @@ def test_all_ranks_have_the_same_bits_after_an_all_reduce():
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
 @pytest.mark.parametrize("error", [MemoryError("no more"), KeyboardInterrupt()])
-def test_when_one_thread_fails_none_waits_for_it_and_its_error_is_seen(failing, error):
+def test_a_thread_that_fails_stops_the_others_and_is_reported(failing, error):
     def run(rank, all_reduce):
         all_reduce(np.zeros((1, 1), np.float32))
         if rank == failing:
@@ -405,7 +403,7 @@ def test_when_not_all_threads_begin_none_waits_for_the_others(monkeypatch, error
 WAIT = threading.Barrier.wait
 
 
-def test_a_quick_thread_overwrites_no_rows_that_another_still_reads():
+def test_a_quick_thread_overwrites_no_rows_still_in_use():
     # The second thread reads late, the first writes its next rows at once.
     group, found = RankGroup(2), []
 

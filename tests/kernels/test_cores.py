@@ -120,7 +120,7 @@ def test_more_threads_than_cores_are_as_many_and_said_once(monkeypatch, sixteen,
     assert caplog.messages == ["threads is 8, and this process may use 3 cores: it uses 3."]
 
 
-def test_no_more_packs_are_computed_at_a_time_than_there_are_cores(monkeypatch):
+def test_no_more_packs_are_computed_at_once_than_cores(monkeypatch):
     shared = cores.Cores()
     at_once, most, lock = 0, 0, threading.Lock()
     all_busy = threading.Barrier(available_threads(), timeout=60)
@@ -174,7 +174,7 @@ with ExitStack() as busy:  # as if every core were at work on a pack of another 
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_fork_in_the_middle_of_a_call_leaves_the_child_able_to_work():
+def test_a_fork_during_a_call_leaves_the_child_able_to_work():
     result = subprocess.run(
         [sys.executable, "-c", FORK, str(GOLDEN / "gelu")],
         capture_output=True, text=True, timeout=120,

@@ -62,7 +62,7 @@ def test_activations_stay_right_where_squares_overflow(name):
     np.testing.assert_array_equal(x, np.array([[1e30, 0, 3e18, 0]], dtype=np.float32))
 
 
-def test_sigmoid_keeps_the_precision_of_small_results_and_never_overflows():
+def test_sigmoid_is_precise_for_small_results_and_never_overflows():
     x = np.array([[-80.0, -20.0, -1e30, 1e30]], dtype=np.float32)
     kernels.sigmoid_(x)
     np.testing.assert_allclose(x, [[math.exp(-80), math.exp(-20), 0, 1]], rtol=1e-6)
