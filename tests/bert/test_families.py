@@ -118,7 +118,7 @@ def test_texts_together_and_alone_have_the_same_vectors(name, texts):
 
 
 @pytest.mark.parametrize("pooling_mode", ["cls", "lasttoken"])
-def test_a_bias_by_distance_is_that_of_the_token_that_is_read(pooling_mode, tmp_path, edit, texts):
+def test_a_bias_by_distance_is_that_of_the_pooled_token(pooling_mode, tmp_path, edit, texts):
     """The last layer is otherwise computed for one token alone."""
     folder = copy_of("mpnet", tmp_path)
     (settings,) = folder.glob("*Pooling/config.json")
@@ -303,7 +303,7 @@ def test_a_refusal_names_the_devices_of_the_row(monkeypatch, devices, places):
 
 
 @pytest.mark.parametrize("model_type", ["modernbert", "nomic_bert"])
-def test_what_turns_queries_and_keys_is_refused_on_a_gpu(model_type):
+def test_a_rotary_family_is_refused_on_a_gpu(model_type):
     with pytest.raises(DeviceError, match=f"{model_type} runs on the CPU alone, not on 'cuda:1'"):
         check_device(Config(model_type=model_type), "cuda:1")
     check_device(Config(model_type=model_type), "cpu")

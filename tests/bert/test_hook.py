@@ -76,24 +76,24 @@ def test_a_norm_after_a_step_is_the_textbook_s(name):
     before = shown["embeddings.output"]
     for number, layer in enumerate(shown.layers):
         place = f"layer.{number}."
-        made = (
+        output = (
             shown[place + "context"] @ layer.attention_output_weight + layer.attention_output_bias
         )
-        shown.norm_is(place + "attention_", made + before)
+        shown.norm_is(place + "attention_", output + before)
         middle = shown[place + "attention_output"]
-        made = shown[place + "intermediate"] @ layer.output_weight + layer.output_bias
-        shown.norm_is(place + "output_", made + middle)
+        output = shown[place + "intermediate"] @ layer.output_weight + layer.output_bias
+        shown.norm_is(place + "output_", output + middle)
         before = shown[place + "output"]
 
 
 @pytest.mark.parametrize("name", [*NORM_AFTER, "nomic_bert"])
-def test_the_rows_of_a_norm_lead_to_what_comes_out_of_it(name):
+def test_weight_and_bias_turn_a_norm_s_rows_into_its_output(name):
     shown = Shown(name)
     for number, layer in enumerate(shown.layers):
         place = f"layer.{number}."
-        made = shown[place + "attention_normalised"] * layer.attention_norm_weight
+        output = shown[place + "attention_normalised"] * layer.attention_norm_weight
         expected = shown[place + "attention_output"]
-        np.testing.assert_allclose(made + layer.attention_norm_bias, expected, rtol=0, atol=2e-6)
+        np.testing.assert_allclose(output + layer.attention_norm_bias, expected, rtol=0, atol=2e-6)
 
 
 def test_a_norm_before_a_step_is_the_textbook_s():

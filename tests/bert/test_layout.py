@@ -136,7 +136,7 @@ GOLDEN_MODELS = sorted(path.parent.name for path in GOLDEN.glob("*/config.json")
 
 
 @pytest.mark.parametrize("name", GOLDEN_MODELS)
-def test_every_tensor_of_a_golden_model_is_had_back(name):
+def test_every_tensor_of_a_golden_model_is_got_back(name):
     """Bit for bit, as sqrt(D/H) is 2; but for positions, of which only a sum is kept."""
     stored = in_float32(GOLDEN / name)
     back, unused = had_back(GOLDEN / name)
@@ -192,7 +192,7 @@ def test_a_tensor_from_outside_is_one_row(folder, edit, monkeypatch):
         np.testing.assert_array_equal(back[tensor], stored[tensor], err_msg=tensor)
 
 
-def test_tensors_under_transformers_own_names_are_had_back(tmp_path):
+def test_tensors_under_transformers_own_names_are_got_back(tmp_path):
     folder = nomic_with_own_names(tmp_path, "nomic_bert.")
     stored = in_float32(folder)
     back, unused = had_back(folder)

@@ -189,13 +189,13 @@ def test_one_thread_runs_the_family_s_forward_pass_at_once(parameters):
 
 
 class CountedTiles:
-    """Counts the weights that are laid out in tiles."""
+    """Count the weights that are copied into tiles."""
 
     def __init__(self, monkeypatch):
-        self.made = 0
+        self.count = 0
 
         def counted(*arguments):
-            self.made += 1
+            self.count += 1
             time.sleep(0.001)
             return tiled(*arguments)
 
@@ -206,7 +206,7 @@ class CountedTiles:
 def test_only_the_first_short_text_makes_tiles(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     model = SentenceTransformer(minilm_folder, on_long="ignore")
-    assert counted.made == 0
+    assert counted.count == 0
     model.encode("a long text " * 60)
     model.encode(["a short text"] * 200)  # several packs
     monkeypatch.setattr("minibert.tokens.texts.WINDOW_TEXTS", 8)
@@ -216,11 +216,11 @@ def test_only_the_first_short_text_makes_tiles(minilm_folder, monkeypatch):
     model.max_seq_length = 8
     model.encode(["a long text " * 60, "a short one"], on_long="window")  # the long one is left out
     model.encode([*three, "a text that has two windows here"], on_long="window")
-    assert counted.made == 0
+    assert counted.count == 0
     model.encode("a short text")
-    assert counted.made == 4 * 6
+    assert counted.count == 4 * 6
     model.encode(["another", "and another"])
-    assert counted.made == 4 * 6
+    assert counted.count == 4 * 6
 
 
 def test_the_padded_view_makes_no_tiles_for_several_packs(minilm_folder, monkeypatch):
@@ -228,9 +228,9 @@ def test_the_padded_view_makes_no_tiles_for_several_packs(minilm_folder, monkeyp
     model = BertModel.from_pretrained(minilm_folder)
     ids = np.full((3, 9), 101)
     model(ids, pack_tokens=18)
-    assert counted.made == 0
+    assert counted.count == 0
     model(ids)
-    assert counted.made == 4 * 6
+    assert counted.count == 4 * 6
 
 
 def test_tiles_are_not_made_if_forbidden_or_with_another_blas(minilm_folder, monkeypatch):
@@ -238,7 +238,7 @@ def test_tiles_are_not_made_if_forbidden_or_with_another_blas(minilm_folder, mon
     SentenceTransformer(minilm_folder, short_inputs=False).encode("a short text")
     monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: False)
     SentenceTransformer(minilm_folder).encode("a short text")
-    assert counted.made == 0
+    assert counted.count == 0
 
 
 def test_threads_that_start_at_once_make_the_tiles_once(minilm_folder, monkeypatch):
@@ -250,7 +250,7 @@ def test_threads_that_start_at_once_make_the_tiles_once(minilm_folder, monkeypat
         thread.start()
     for thread in threads:
         thread.join()
-    assert counted.made == 4 * 6
+    assert counted.count == 4 * 6
 
 
 FORK = """
@@ -345,7 +345,7 @@ def test_reproducible_texts_have_one_way_alone_and_in_company(minilm_folder, mon
     model = SentenceTransformer(minilm_folder, reproducible=True, on_long="ignore")
     texts = ["a short text", "the dog barks " * 40, "", "another short text of more words"]
     together = model.encode(texts)
-    assert counted.made == 4 * 6
+    assert counted.count == 4 * 6
     alone = np.stack([model.encode(text) for text in texts])
     np.testing.assert_array_equal(together.view(np.uint32), alone.view(np.uint32))
 
