@@ -1,8 +1,8 @@
-"""The families of models, which are BERT's mathematics or rotary.py's: a row in FAMILIES each.
+"""Families of models, a row each in FAMILIES. Their mathematics is in forward.py or rotary.py.
 
-A row says all that sets a family apart: its forward pass and where that runs, how it calls its
-sizes and its tensors, how it counts positions, and what its tokenizer and its classifier are. A
-further row is a further family, and no other file asks which one a model has. Start at Family.
+A row has all that differs from BERT: the forward pass and its devices, the names of sizes and
+tensors, the count of positions, the tokenizer and the classifier. To add a family, add a row: no
+other file asks for a model's family. Start at Family.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = [
 
 
 class Forward(Protocol):
-    """A forward pass, as forward.hidden_states is one: the N tokens of a pack -> (N, D)."""
+    """A forward pass such as forward.hidden_states: the N tokens of a pack -> (N, D)."""
 
     def __call__(
         self,
@@ -64,18 +64,15 @@ class Forward(Protocol):
 
 
 class ClassifierNames(NamedTuple):
-    """The head of a cross-encoder: a dense layer on the first token, an activation, a linear layer.
+    """Head of a cross-encoder: a dense layer on the first token, an activation, a linear layer."""
 
-    `dense` is a name in BERT's terms, which the family's `names` may change.
-    """
-
-    dense: str
-    activation: str
-    output: str
+    dense: str  # name of the dense layer, in BERT's terms; the family's `names` may change it
+    activation: str  # name in ACTIVATIONS
+    output: str  # name of the linear layer
     norm: str = ""  # a layer norm after the activation
 
 
-# What transformers' models return, in its order: of those that may be decoders, and of others.
+# Outputs of transformers' models, in its order: of those that may be decoders, and of others.
 DECODER_OUTPUTS = (
     *("last_hidden_state", "pooler_output", "hidden_states"),
     *("past_key_values", "attentions", "cross_attentions"),
@@ -89,16 +86,16 @@ ROBERTA_CLASSIFIER = ClassifierNames("classifier.dense", "tanh", "classifier.out
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """What sets a family apart from BERT; the defaults are BERT's."""
+    """All that may differ from BERT in a family of models. The defaults are BERT's."""
 
-    # The forward pass, the devices that it is written for, and what it asks of the layers.
+    # The forward pass, the devices that it is written for, and its conditions on the layers.
     forward: Forward = forward.hidden_states
     devices: tuple[str, ...] = ("cpu", "cuda")
     splits_layers: bool = True  # threads may each compute some heads of a layer
-    rotates_pairs: bool = False  # the numbers of a head are turned in pairs, so they are even
-    # The tensors of a checkpoint, and what is made of them.
+    rotates_pairs: bool = False  # rotary positions: a head has an even size
+    # The tensors of a checkpoint, and the fields that they become.
     layout: Layout = BERT
-    prefix: str  # that a head's checkpoint puts before the tensors' names
+    prefix: str  # of the tensors' names, in the checkpoint of a model with a head
     # The layout's name of a part of a tensor's name -> the family's, replaced one after the other.
     names: tuple[tuple[str, str], ...] = ()
     # The same in a folder with embeddings.LayerNorm, where transformers has other names than the
@@ -106,32 +103,32 @@ class Family:
     newer_names: tuple[tuple[str, str], ...] = ()
     # config.json: a field of Config -> its key there.
     keys: dict[str, str] = field(default_factory=dict)
-    # Fields of Config that only some have: in other config.json the key may mean something else.
+    # Fields of Config that only some families read: elsewhere their keys may mean something else.
     own: tuple[str, ...] = ()
-    # Fields of Config that no config.json changes, and those that have another default.
+    # Fields of Config that no config.json changes, and fields with another default.
     fixed: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
-    # Fields of Config that a config.json, whose path comes first, gives in a way of its own; and
-    # one that is had from it when all others have been checked.
+    # Readers of fields whose keys are the family's own; the path is for messages. The second one
+    # runs after all other fields have been checked.
     read: Callable[[Path, dict[str, Any]], dict[str, Any]] = lambda path, settings: {}
     read_local_layers: Callable[[Path, dict[str, Any], Config], frozenset[int]] = (
         lambda path, settings, config: frozenset()
     )
-    # Keys that would change the mathematics, and the one value that leaves it as computed here.
+    # Keys that would change the mathematics -> the one value that minibert computes.
     fixed_keys: dict[str, Any] = field(default_factory=dict)
     # The tokenizer.
-    tokenizer: str = "BertTokenizer"  # where a folder names none
-    names_tokenizer: bool = True  # whether the class that a folder names counts
-    # Whether positions begin after the padding's id, and skip padding.
+    tokenizer: str = "BertTokenizer"  # the class where a folder names none
+    names_tokenizer: bool = True  # False ignores the class that a folder names
+    # True where positions begin after the padding's id, and skip padding.
     positions_follow_padding: bool = False
-    # What transformers' model of the family returns, in its order.
+    # Outputs of transformers' model of the family, in its order.
     outputs: tuple[str, ...] = DECODER_OUTPUTS
-    has_pooler: bool = True  # whether transformers' AutoModel makes one
+    has_pooler: bool = True  # in transformers' AutoModel
     classifier: ClassifierNames = BERT_CLASSIFIER
 
     @property
     def has_token_types(self) -> bool:
-        """Whether a token's type has a vector."""
+        """Return whether token types have vectors."""
         return self.layout.has_token_types
 
 
@@ -181,7 +178,7 @@ FAMILIES: dict[str, Family] = {
         has_pooler=False,
         classifier=ClassifierNames("pre_classifier", "relu", "classifier"),
     ),
-    # Clark et al., "ELECTRA" (2020): its discriminator, whose word table may be narrower.
+    # Clark et al., "ELECTRA" (2020): the discriminator. Its word embeddings may be narrower.
     "electra": Family(
         layout=PROJECTED,
         prefix="electra.",
@@ -324,10 +321,10 @@ FAMILIES: dict[str, Family] = {
 
 
 def positions_of(ids: IntArray, config: Config) -> IntArray:
-    """The position of each token of a row, by its family: (T,) -> (T,).
+    """Count the positions of a row's tokens as the family does: (T,) -> (T,).
 
-    BERT counts from 0. RoBERTa counts what is not padding, from the padding's id + 1 on; padding
-    stands at that id, also where a text has it written out.
+    BERT counts from 0. RoBERTa counts the tokens that are not padding, from the padding's id + 1.
+    A padding token has the position of that id, also where the text itself contains it.
     """
     if not FAMILIES[config.model_type].positions_follow_padding:
         return np.arange(len(ids))
@@ -337,7 +334,7 @@ def positions_of(ids: IntArray, config: Config) -> IntArray:
 
 
 def max_tokens(config: Config) -> int:
-    """The most tokens of a text for which there are positions."""
+    """Return the largest number of tokens of a text for which there are positions."""
     behind = FAMILIES[config.model_type].positions_follow_padding
     return config.max_position_embeddings - (config.pad_token_id + 1) * behind
 

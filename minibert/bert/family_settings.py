@@ -1,6 +1,6 @@
-"""Fields of Config that a family's config.json gives in a way of its own: a reader each.
+"""Readers of fields of Config that only one family's config.json has in this form.
 
-families.py says whose they are; what all families share is read in load.py.
+families.py names the reader of each family; load.py reads the keys that all families have.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KINDS = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope
 
 
 def modernbert_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The bases of the angles and the reach of local layers, in the keys of both releases."""
+    """Read the bases of the angles and the window of local layers, under old or new keys."""
     check_head_dim(path, settings)
     by_kind = setting(path, settings, "rope_parameters", dict, {})
     if by_kind.keys() - KINDS:
@@ -38,7 +38,7 @@ def modernbert_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def modernbert_local_layers(path: Path, settings: dict[str, Any], config: Config) -> frozenset[int]:
-    """The numbers of the layers that see near tokens alone: a list of kinds, or every so many."""
+    """Read the numbers of the layers with a sliding window, from a list of kinds or a period."""
     layers = config.num_hidden_layers
     every = settings.get("global_attn_every_n_layers", 3)
     kinds = setting(path, settings, "layer_types", list)
@@ -55,9 +55,9 @@ def modernbert_local_layers(path: Path, settings: dict[str, Any], config: Config
 
 
 def nomic_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The sizes under the keys of the published models, which are GPT-2's.
+    """Read sizes under the keys of the published models, which are GPT-2's.
 
-    A key of transformers' own beats one of these, as it does in transformers.
+    Where transformers' own key is there too, it counts, as in transformers.
     """
     check_head_dim(path, settings)
     published = {
@@ -82,7 +82,7 @@ def nomic_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_head_dim(path: Path, settings: dict[str, Any]) -> None:
-    """Raise CheckpointError for heads that are wider or narrower than their part of a state."""
+    """Raise CheckpointError if heads times head_dim is not hidden_size."""
     hidden_size, heads = settings.get("hidden_size", 768), settings.get("num_attention_heads", 12)
     head = settings.get("head_dim")
     if head is None or not (is_count(hidden_size) and is_count(heads)):  # they are checked later
@@ -97,7 +97,7 @@ def check_head_dim(path: Path, settings: dict[str, Any]) -> None:
 def rotary_base(
     path: Path, settings: dict[str, Any], rope: dict[str, Any], older: str = "rope_theta"
 ) -> Any:
-    """The base of the angles, or None; `older` is the key that it had beside the others."""
+    """Read the base of the angles, or None; `older` is its former key, outside of `rope`."""
     rope = rope | setting(path, settings, "rope_scaling", dict, {})
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind != "default":

@@ -1,4 +1,4 @@
-"""Results that hold NaN or infinity: which step of the model was the first to make one."""
+"""Find the first step of the model whose result holds NaN or infinity."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from minibert.errors import CheckpointError
 
 __all__ = ["OTHER_ORDER", "FirstNotFinite"]
 
-# The step to name where a second look, which adds up in another order, finds all numbers finite.
+# Name of the step where a second pass, which sums in another order, has finite numbers alone.
 OTHER_ORDER = "the sum of several threads"
 
 
 class FirstNotFinite:
-    """An observer of a forward pass that remembers the first array with NaN or infinity in it."""
+    """A hook that remembers the name of the first array with NaN or infinity in it."""
 
     def __init__(self, to_host: Callable[[Array], Array]) -> None:
         self._to_host = to_host  # from the device to NumPy
-        self.step = ""
+        self.step = ""  # the name of that array; "" while all were finite
 
     def __call__(self, name: str, array: Array) -> None:
-        """Look at one array, under the name by which it is shown."""
+        """Check one array of a forward pass; `name` is its name for hooks."""
         if not self.step and not is_finite(self._to_host(array)):
             self.step = name
 
     def error(self, model: object, dtype: str = "float32") -> CheckpointError:
-        """The error to raise; `model` is the folder of the weights, or a word for the model."""
+        """Make the error to raise; `model` is the folder of the weights, or a name."""
         place, _, detail = self.step.rpartition(".")
         where = {"": detail, "embeddings": f"the embeddings ({detail})"}.get(
             place, f"{place.replace('.', ' ')} ({detail})"

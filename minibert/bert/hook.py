@@ -35,7 +35,7 @@ AllReduce = Callable[[Array], None]
 class ForGradients(NamedTuple):
     """A hook that also gets the arrays that only a backward pass needs."""
 
-    hook: Hook
+    hook: Hook  # gets the arrays
 
     def __call__(self, name: str, array: Array) -> None:
         """Hand an array on to the hook."""
@@ -46,10 +46,10 @@ class Pass(NamedTuple):
     """Arguments that stay the same in the steps of a forward pass."""
 
     config: Config
-    kernels: Kernels
+    kernels: Kernels  # of the device that has the arrays
     hook: Hook | None
-    all_reduce: AllReduce | None
-    buckets: list[Bucket]
+    all_reduce: AllReduce | None  # None in one thread
+    buckets: list[Bucket]  # of the pack
     attention_bias: Array | None  # (H or 1, P, P)
     place: str = "embeddings"  # the part of the model, which begins the names for the hook
 
@@ -59,17 +59,17 @@ class Pass(NamedTuple):
         return isinstance(self.hook, ForGradients)
 
     def show(self, name: str, array: Array) -> None:
-        """Show an intermediate array to the hook."""
+        """Give the hook an intermediate array, under its full name."""
         if self.hook:
             self.hook(f"{self.place}.{name}", array)
 
     def show_for_gradients(self, name: str, array: Array) -> None:
-        """Show an array, which needs no further computing, to a hook for gradients."""
+        """Give an intermediate array to a hook for gradients only."""
         if self.is_for_gradients:
             self.show(name, array)
 
     def show_norm(self, norm: str, rows: Array, *added: Array) -> None:
-        """Show a hook for gradients a norm's rows before its weight and bias, and their deviations.
+        """Give a hook for gradients a norm's rows before weight and bias, and their deviations.
 
         Both are computed from a copy of the norm's input, `rows` and all `added`. `norm` begins
         their names.
@@ -90,7 +90,7 @@ class Pass(NamedTuple):
         epilogue: Epilogue,
         look: Callable[[Array], None],
     ) -> Array:
-        """Multiply and apply `epilogue`; for gradients, show `look` the product between the two."""
+        """Multiply and apply `epilogue`; for gradients, call `look` with the product in between."""
         if not self.is_for_gradients:
             return self.kernels.linear(x, weight, bias, epilogue)
         product = self.kernels.linear(x, weight, bias, lambda rows, place, bias: None)

@@ -1,8 +1,8 @@
-"""The tensors of a checkpoint: their names and shapes, and how each becomes a field of Parameters.
+"""Tensors of a checkpoint: names and shapes, and how they become fields of Parameters.
 
-The tables are data, and are used three ways: a file -> Parameters (read_parameters), and back the
-values (stored_values) and the gradients (stored_gradients) of the file's tensors. A row's names are
-in BERT's or ModernBERT's terms; families.py says what a family calls them. No config.json is read
+The tables are data. read_parameters uses them for a file -> Parameters; on the way back
+stored_values makes the file's tensors, and stored_gradients their gradients. A row's names are in
+BERT's or ModernBERT's terms; families.py has the names of other families. No config.json is read
 here. Start at the tables, which begin with BERT.
 """
 
@@ -51,25 +51,25 @@ __all__ = [
 
 
 class Row(NamedTuple):
-    """A field of the parameters, and the tensors that it is made of."""
+    """A field of the parameters, and the tensors that become it."""
 
     field: str  # of Parameters, or of a layer
     # Name -> shape, in the letters of parameters.py, "types" and "buckets". In a table of layers,
     # the layer's name goes before the names.
     tensors: dict[str, str]
-    use: Use
-    # The tensor in whose presence the row counts; "" is always. Of a field's rows the first that
-    # counts is taken, and a field without one is None.
+    use: Use  # how the tensors become the field
+    # The row counts if the file has this tensor; "" is always. The first row of a field that counts
+    # is used, and a field without one is None.
     when: str = ""
     zeros: bool = False  # a missing tensor stands for zeros; otherwise it is an error
-    # The bytes in the file are not needed again: they are copied, or few of them are looked at.
+    # True where the file's bytes may leave memory: they were copied, or few of them are needed.
     let_go: bool = False
 
 
 def dense(
     field: str, name: str, shape: str, *, when: str = "", zeros: bool = False
 ) -> tuple[Row, Row]:
-    """The rows of a weight and its bias; `zeros` is for the bias."""
+    """Rows of a weight and its bias; `zeros` is for the bias."""
     out = shape.split()[0]
     return (
         Row(f"{field}_weight", {f"{name}.weight": shape}, TRANSPOSED, when),
@@ -80,7 +80,7 @@ def dense(
 def merged(
     field: str, names: tuple[str, ...], shape: str, use: Use, *, when: str = "", zeros: bool = False
 ) -> tuple[Row, Row]:
-    """The rows of several weights in one, and of their biases; `zeros` is for the biases."""
+    """Rows of several weights in one, and of their biases; `zeros` is for the biases."""
     weights = {f"{name}.weight": shape for name in names}
     biases = {f"{name}.bias": shape.split()[0] for name in names}
     return (
@@ -92,7 +92,7 @@ def merged(
 def norm(
     field: str, name: str, size: str, *, when: str = "", zeros: bool = False
 ) -> tuple[Row, Row]:
-    """The rows of a layer norm's gain and bias; `zeros` is for the bias."""
+    """Rows of a layer norm's gain and bias; `zeros` is for the bias."""
     return (
         Row(f"{field}_weight", {f"{name}.weight": size}, AS_STORED, when),
         Row(f"{field}_bias", {f"{name}.bias": size}, AS_STORED, when, zeros),
@@ -101,31 +101,33 @@ def norm(
 
 @dataclass(frozen=True)
 class Layout:
-    """All tensors that a family's checkpoint may have, and where each goes.
+    """All tensors that a family's checkpoint may have, and their fields.
 
     The rows are read in their order. A tensor that no row names is listed as ignored.
     """
 
     model: tuple[Row, ...]  # fields of Parameters
     layer: tuple[Row, ...]  # fields of each layer
-    layer_class: type[Layer] | type[RotaryLayer]
-    layer_names: Callable[[Config], list[str]]
+    layer_class: type[Layer] | type[RotaryLayer]  # holds the fields of a layer
+    layer_names: Callable[[Config], list[str]]  # prefix of each layer's names, in order
     # Fields of Parameters that no vector needs, so they may be missing or broken.
     pooler: tuple[Row, ...] = ()
 
     @property
     def has_token_types(self) -> bool:
-        """Whether a token's type has a vector."""
+        """Return whether token types have vectors."""
         return any(TOKEN_TYPES in row.tensors for row in self.model)
 
 
 def numbered_layers(config: Config) -> list[str]:
-    """Where the tensors of each layer stand, in BERT's terms."""
+    """Return the prefix of each layer's tensors, in BERT's terms."""
     return [f"encoder.layer.{number}" for number in range(config.num_hidden_layers)]
 
 
 def albert_layers(config: Config) -> list[str]:
-    """ALBERT's layers are few, and used again: by groups, with all inner layers of a group in turn.
+    """Return the prefix of each layer's tensors in ALBERT, which uses its few layers again.
+
+    Each layer of the model runs all inner layers of a group.
 
     Lan et al., "ALBERT" (2020), section 3.1; the group of a layer is transformers' formula.
     """
@@ -138,12 +140,12 @@ def albert_layers(config: Config) -> list[str]:
 
 
 def rotary_layers(config: Config) -> list[str]:
-    """Where the tensors of each layer stand, in ModernBERT's terms."""
+    """Return the prefix of each layer's tensors, in ModernBERT's terms."""
     return [f"layers.{number}" for number in range(config.num_hidden_layers)]
 
 
 POSITIONS = "embeddings.position_embeddings.weight"
-# Of the word table, a text needs a few rows.
+# A text needs only a few rows of the word embeddings.
 WORD_EMBEDDINGS = Row(
     "word_embeddings", {"embeddings.word_embeddings.weight": "V E"}, AS_STORED, let_go=True
 )
@@ -180,7 +182,7 @@ WITH_DISTANCES = replace(
         Row("attention_bias", {DISTANCES: "buckets H"}, BY_DISTANCE),
     ),
 )
-# ELECTRA, whose tables may be narrower than its layers.
+# ELECTRA, whose embeddings may be narrower than its layers.
 PROJECTION = "embeddings_project"
 PROJECTED = replace(
     BERT,
@@ -225,7 +227,7 @@ NOMIC_BERT = replace(
 
 
 def read_parameters(layout: Layout, tensors: Tensors, config: Config) -> Parameters:
-    """Take all tensors of a checkpoint that the layout names.
+    """Read all tensors of a checkpoint that the layout names.
 
     Raises CheckpointError for a tensor that is missing, misshapen, or holds NaN or infinity.
     """
@@ -243,7 +245,7 @@ def read_parameters(layout: Layout, tensors: Tensors, config: Config) -> Paramet
 def read_rows(
     rows: tuple[Row, ...], prefix: str, tensors: Tensors, config: Config
 ) -> dict[str, Any]:
-    """The fields of a table, read from the tensors whose names begin with `prefix`."""
+    """Read the fields of a table from the tensors whose names begin with `prefix`."""
     return {
         field: None if row is None else read_row(row, prefix, tensors, config)
         for field, row in rows_in_use(rows, prefix, tensors).items()
@@ -251,7 +253,7 @@ def read_rows(
 
 
 def read_row(row: Row, prefix: str, tensors: Tensors, config: Config) -> Array:
-    """One field, read from the tensors of its row."""
+    """Read one field from the tensors of its row."""
     names = [prefix + name for name in row.tensors]
     stored = [
         take_or_zeros(tensors, name, *shape) if row.zeros else tensors.take(name, *shape)
@@ -265,7 +267,7 @@ def read_row(row: Row, prefix: str, tensors: Tensors, config: Config) -> Array:
 
 
 def read_pooler(layout: Layout, tensors: Tensors, config: Config) -> dict[str, Any]:
-    """The pooler's fields, or why there is none: no vector needs it, so it may be broken."""
+    """Read the pooler's fields, or the reason why there is none: it may be missing or broken."""
     if not any(name in tensors for row in layout.pooler for name in row.tensors):
         return {}
     try:
@@ -283,12 +285,12 @@ def stored_values(
 ) -> dict[str, Array]:
     """Map parameters back to the tensors of the file that they were read from, under its names.
 
-    Every tensor is had back bit for bit but for two. The queries' weights are divided by the scale:
-    see SideBySide. Positions are what the given token types leave of the sum, to rounding. `given`
-    has what the parameters do not determine, by its name in the layout: TOKEN_TYPES and DISTANCES,
-    where the layout has them. Arrays may be views of the parameters'.
+    Every tensor has the bits of the file, with two exceptions. The queries' weights are divided by
+    the scale: see SideBySide. Positions are the sum minus the given token types, to rounding.
+    `given` has the tensors that the parameters do not determine, by name in the layout: TOKEN_TYPES
+    and DISTANCES. Arrays may be views of the parameters'.
 
-    Raises ValueError where one of these is not given.
+    Raises ValueError if the layout has one of these two and it is not given.
     """
     given = given or {}
     found: dict[str, Array] = {}
@@ -307,10 +309,10 @@ def stored_values(
 def stored_gradients(
     layout: Layout, gradients: Parameters, tensors: Tensors, config: Config
 ) -> dict[str, Array]:
-    """Map gradients by the parameters to those by the file's tensors, under its names.
+    """Turn gradients by the parameters into gradients by the file's tensors, under its names.
 
-    `gradients.layers` has an entry for each layer that is computed; those of a layer that is used
-    again are added up. A field that is None has no gradient. Arrays may be views of the given ones.
+    `gradients.layers` has an entry for each computed layer; the entries of a layer that is used
+    again are added up. A field that is None has no gradient. Arrays may be views of `gradients`.
     """
     found: dict[str, Array] = {}
     layers = zip(layout.layer_names(config), gradients.layers, strict=True)
@@ -329,7 +331,7 @@ def fields_of(
     layers: Iterable[tuple[str, AnyLayer]],
     tensors: Tensors,
 ) -> Iterator[tuple[Row, str, Array]]:
-    """Walk the fields that are there: the row of each, what its names begin with, and the field."""
+    """Walk the fields that are not None: the row of each, the prefix of its names, the field."""
     tables: list[tuple[tuple[Row, ...], str, Parameters | AnyLayer]] = [
         (layout.model + layout.pooler, "", parameters),
         *((layout.layer, f"{name}.", layer) for name, layer in layers),
@@ -342,16 +344,16 @@ def fields_of(
 
 
 def rows_in_use(rows: tuple[Row, ...], prefix: str, tensors: Tensors) -> dict[str, Row | None]:
-    """Choose the row of each field by what the file has; None for an optional field without one."""
-    chosen: dict[str, Row | None] = dict.fromkeys(row.field for row in rows)
+    """Choose each field's row by the file's tensors; None for an optional field without one."""
+    in_use: dict[str, Row | None] = dict.fromkeys(row.field for row in rows)
     for row in rows:
-        if chosen[row.field] is None and (not row.when or prefix + row.when in tensors):
-            chosen[row.field] = row
-    return chosen
+        if in_use[row.field] is None and (not row.when or prefix + row.when in tensors):
+            in_use[row.field] = row
+    return in_use
 
 
 def shapes_of(row: Row, config: Config) -> Shapes:
-    """The shapes of a row's tensors in numbers: "3D D" with D = 20 -> (60, 20)."""
+    """Return the shapes of a row's tensors in numbers: "3D D" with D = 20 -> (60, 20)."""
     sizes = {
         "D": config.hidden_size,
         "F": config.intermediate_size,
@@ -368,15 +370,15 @@ def shapes_of(row: Row, config: Config) -> Shapes:
 
 
 def take_or_zeros(tensors: Tensors, name: str, *shape: int) -> Array:
-    """A tensor, or zeros where the file has none."""
+    """Read a tensor, or return zeros where the file has none."""
     return tensors.take(name, *shape) if name in tensors else np.zeros(shape, dtype=np.float32)
 
 
 def read_bias(tensors: Tensors, name: str, dimension: int) -> Array:
-    """A bias, or zeros where the model has none."""
+    """Read a bias, or return zeros where the model has none."""
     return take_or_zeros(tensors, f"{name}.bias", dimension)
 
 
 def read_norm(tensors: Tensors, name: str, dimension: int) -> tuple[Array, Array]:
-    """A gain and its bias, or zeros: (D,), (D,)."""
+    """Read a layer norm's gain and its bias, or zeros for the bias: (D,), (D,)."""
     return tensors.take(f"{name}.weight", dimension), read_bias(tensors, name, dimension)

@@ -26,7 +26,7 @@ from minibert.kernels.activations import ACTIVATIONS
 
 __all__ = ["Checkpoint", "load_checkpoint", "read_config"]
 
-# Keys that would change the mathematics, and the one value that leaves it as computed here.
+# Keys that would change the mathematics -> the one value that minibert computes.
 FIXED_KEYS: dict[str, Any] = {
     "position_embedding_type": "absolute",
     "is_decoder": False,
@@ -38,47 +38,47 @@ FIXED_KEYS: dict[str, Any] = {
 
 # The fields of Config that every family has under some key.
 COMMON = Config._fields[: Config._fields.index("model_type") + 1]
-# Of the sizes: the padding's id, and an embedding_size that is the layers' own.
+# Sizes that may be 0: the padding's id, and an embedding_size, where 0 is hidden_size.
 MAY_BE_ZERO = ("pad_token_id", "embedding_size")
 # More layers than any model has. No file bounds those of ALBERT, which are few and used again.
-MOST_LAYERS = 10_000
+MAX_LAYERS = 10_000
 # More than any size is. No tensor bounds the positions of a rotary family.
 LARGEST = 1 << 40
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model's sizes and tensors, and the files they came from."""
+    """Sizes and tensors of a model, and the files that hold them."""
 
     config: Config
     settings: dict[str, Any]  # all of config.json
     parameters: Parameters
-    tensors: Tensors  # for a head, which takes its own
-    files: tuple[Path, ...]
+    tensors: Tensors  # of the files, from which a head reads its own
+    files: tuple[Path, ...]  # of the weights, mapped
 
     @property
     def name_or_path(self) -> str | None:
-        """What config.json says the model was made from."""
+        """Name of the model that this one was made from, by config.json; None if not given."""
         name = self.settings.get("_name_or_path")
         return name if isinstance(name, str) else None
 
     def sha256(self) -> str:
-        """The digest of the weights' bytes, file after file in the order of their names."""
+        """Compute the digest of the weights' bytes, file after file in the order of their names."""
         import hashlib  # 3 ms that only `minibert info` has to wait for
 
         digest = hashlib.sha256()
         for path in self.files:
             with path.open("rb") as file:
-                while piece := file.read(1 << 20):
-                    digest.update(piece)
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
         return digest.hexdigest()
 
 
 def load_checkpoint(folder: Path, config_args: Mapping[str, Any] | None = None) -> Checkpoint:
-    """Read config.json and map the weights of a folder; `config_args` beat config.json, by key.
+    """Read config.json and map the weights of a folder; `config_args` replace keys of config.json.
 
-    The mapped files must not be cut short while the model is in use: the operating system then ends
-    the process (SIGBUS). Replacing a file by another (rename) is safe.
+    The mapped files must not become shorter while the model is in use: the operating system would
+    end the process (SIGBUS). Replacing a file by another (rename) is safe.
 
     Raises CheckpointError for a missing, misshapen or non-finite tensor, a damaged file, or a
     configuration that minibert does not compute.
@@ -95,13 +95,13 @@ def load_checkpoint(folder: Path, config_args: Mapping[str, Any] | None = None) 
     tensors = Tensors(files, family.prefix, family.names)
     if family.newer_names and "embeddings.LayerNorm.weight" in tensors:
         tensors.use_names(family.newer_names)
-    with np.errstate(over="ignore"):  # of a sum of two tensors; results are looked at
+    with np.errstate(over="ignore"):  # of a sum of two tensors; results are checked
         parameters = read_parameters(family.layout, tensors, config)
     return Checkpoint(config, settings, parameters, tensors, files)
 
 
 def read_config(settings: dict[str, Any], path: Path) -> Config:
-    """Check config.json's content; a key that is missing has the reference's default."""
+    """Check the content of config.json; a missing key has transformers' default."""
     name = setting(path, {"model_type": "bert", **settings}, "model_type", str)
     if name not in FAMILIES:
         raise CheckpointError(
@@ -157,7 +157,7 @@ def check_numbers(config: Config, path: Path) -> None:
 
 
 def check_heads(config: Config, path: Path) -> None:
-    """Raise CheckpointError for heads that do not divide a state, or have no pairs to turn."""
+    """Raise CheckpointError for heads that do not divide hidden_size, or have no pairs."""
     if config.hidden_size % config.num_attention_heads:
         raise CheckpointError(
             f"{path}: num_attention_heads is {config.num_attention_heads}, which does not divide "
@@ -172,17 +172,17 @@ def check_heads(config: Config, path: Path) -> None:
 
 
 def check_layers(config: Config, path: Path) -> None:
-    """Raise CheckpointError for layers that no model has, before anything is made for each."""
+    """Raise CheckpointError for too many layers, before any memory is used for each."""
     layers = config.num_hidden_layers * config.inner_group_num
-    if layers > MOST_LAYERS:
+    if layers > MAX_LAYERS:
         raise CheckpointError(
             f"{path}: num_hidden_layers is {config.num_hidden_layers}, which makes {layers} "
-            f"layers; expected at most {MOST_LAYERS}."
+            f"layers; expected at most {MAX_LAYERS}."
         )
 
 
 def check_largest(config: Config, path: Path) -> None:
-    """Raise CheckpointError for a size that makes an array larger than NumPy can count."""
+    """Raise CheckpointError for a size whose arrays would be too large for NumPy's counts."""
     for field, value in config._asdict().items():
         if isinstance(value, Integral) and int(value) > LARGEST:
             raise CheckpointError(
@@ -201,12 +201,12 @@ def check_positions(config: Config, path: Path) -> None:
 
 
 def key_of(field: str, config: Config) -> str:
-    """The key of a field of Config in the family's config.json."""
+    """Return the key of a field of Config in the family's config.json."""
     return FAMILIES[config.model_type].keys.get(field, field)
 
 
 def sized(settings: dict[str, Any], family: Family, path: Path) -> Config:
-    """The fields of Config by a family's keys; what is missing has the family's default."""
+    """Read the fields of Config under a family's keys; a missing one has the family's default."""
     given = {field: family.keys.get(field, field) for field in (*COMMON, *family.own)}
     written = {field: settings[key] for field, key in given.items() if key in settings}
     return Config(**{**family.defaults, **written, **family.read(path, settings), **family.fixed})

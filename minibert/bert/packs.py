@@ -1,7 +1,7 @@
 """Token ids of many texts -> packs: several texts end to end, no padding.
 
-A pack is what the model computes on. Only attention and pooling ask where a text begins, and
-`lengths` tells them, so there is no mask that could be wrong and nothing is computed for padding.
+The model computes on packs. Only attention and pooling need the places where texts begin; they have
+them from `lengths`. So there is no mask that could be wrong, and no computing for padding.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ __all__ = ["Pack", "packs", "split"]
 
 
 class Pack(NamedTuple):
-    """The tokens of S texts laid end to end, N in all.
+    """A ragged batch: N tokens of S texts end to end, no padding.
 
-    Positions travel with the pack because model families count them differently, and because a
-    left-padded row keeps the positions of its padded form.
+    `lengths` are the differences of what other libraries call cu_seqlens. Positions are in the pack
+    because families count them differently, and a left-padded row keeps those of its padded form.
     """
 
     ids: IntArray  # (N,)
     positions: IntArray  # (N,)
     token_types: IntArray  # (N,)
     lengths: IntArray  # (S,), each at least 1
-    order: IntArray  # (S,), where each text stood in the caller's list
+    order: IntArray  # (S,), each text's index in the caller's list
 
 
 def packs(
@@ -42,13 +42,14 @@ def packs(
 ) -> Iterator[Pack]:
     """Group texts into packs of at most `pack_tokens` tokens, the longest texts first.
 
-    There is an even number of packs, of about as many tokens each, so that threads end together.
+    Several packs are even in number and have about as many tokens each, so that threads end at the
+    same time. A text longer than `pack_tokens` is a pack of its own.
 
-    ids, positions and token_types hold one array a text, equally long. Positions default to
-    0 ... T-1, token types to 0. A text longer than the budget is a pack of its own.
+    `ids`, `positions` and `token_types` hold one array for each text, all equally long. Positions
+    default to 0 ... T-1, token types to 0.
     """
     lengths = np.array([len(text) for text in ids], dtype=np.int64)
-    # Longest first: the largest pack is met at once, so memory that suffices for it suffices.
+    # Longest first: if memory suffices for the first pack, it suffices for all.
     for order in groups(np.argsort(-lengths, kind="stable"), lengths, pack_tokens, max_texts):
         of_pack = lengths[order]
         total = int(of_pack.sum())
@@ -70,9 +71,9 @@ def packs(
 
 
 def split(pack: Pack, pack_tokens: int) -> Iterator[Pack]:
-    """The texts of a pack in several of at most `pack_tokens` tokens, in the order that they have.
+    """Split a pack into packs of at most `pack_tokens` tokens; texts keep their order.
 
-    A text longer than that is a pack of its own.
+    A text longer than `pack_tokens` is a pack of its own.
     """
     ends = np.cumsum(pack.lengths)
     for texts in groups(np.arange(len(ends)), pack.lengths, pack_tokens, None):
@@ -84,23 +85,23 @@ def split(pack: Pack, pack_tokens: int) -> Iterator[Pack]:
 def groups(
     order: IntArray, lengths: IntArray, pack_tokens: int, max_texts: int | None
 ) -> Iterator[IntArray]:
-    """Cut the order of texts where the next one would break the budget: (S,) -> several.
+    """Split the order of texts into groups within the budget: (S,) -> several.
 
-    A cut comes sooner where a pack has its fair share. How many threads there are plays no part:
-    the same texts make the same packs everywhere.
+    A group ends sooner where its tokens reach an equal part of the total. The number of threads
+    does not count: the same texts make the same packs on every machine.
     """
     total, longest = int(lengths.sum()), min(int(lengths.max(initial=0)), pack_tokens)
-    # No text is cut in two, so a pack that may not be exceeded is filled but for half of one.
+    # Texts stay whole, so about half of the longest one's tokens remain free in each pack.
     count = 1 if total <= pack_tokens else math.ceil(total / (pack_tokens - longest / 2))
-    share = total / (count if count == 1 else count + count % 2)
-    start, tokens, before, cuts = 0, 0, 0, 0
+    target = total / (count if count == 1 else count + count % 2)
+    start, tokens, before, done = 0, 0, 0, 0
     for end, text in enumerate(order):
         length = int(lengths[text])
         full = tokens + length > pack_tokens or end - start == max_texts
-        # Half of a text or more lies beyond the shares of the packs so far.
-        if end > start and (full or before + length / 2 > share * (cuts + 1)):
+        # With half of this text, the packs so far would exceed their targets.
+        if end > start and (full or before + length / 2 > target * (done + 1)):
             yield order[start:end]
-            start, tokens, cuts = end, 0, cuts + 1
+            start, tokens, done = end, 0, done + 1
         tokens, before = tokens + length, before + length
     if start < len(order):
         yield order[start:]

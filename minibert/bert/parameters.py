@@ -1,7 +1,7 @@
-"""What a BERT consists of: its sizes, and the tensors of its layers.
+"""Sizes of a model, and the tensors of its layers.
 
 The letters in every shape comment: D hidden_size, F intermediate_size, H heads, V vocabulary,
-P positions, E embedding_size, which is D but in a few families (families.py).
+P positions, E embedding_size, which differs from D in a few families (families.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["AnyLayer", "Config", "Layer", "Parameters", "RotaryLayer"]
 
 
 class Config(NamedTuple):
-    """The sizes and choices of a model, under the keys of its config.json."""
+    """Sizes and settings of a model, under the keys of its config.json."""
 
     vocab_size: int = 30522
     hidden_size: int = 768
@@ -27,12 +27,12 @@ class Config(NamedTuple):
     layer_norm_eps: float = 1e-12
     model_type: str = "bert"
     pad_token_id: int = 0
-    embedding_size: int = 0  # of the word table; 0 is hidden_size
+    embedding_size: int = 0  # of word_embeddings; 0 is hidden_size
     relative_attention_num_buckets: int = 32  # MPNet
     num_hidden_groups: int = 1  # ALBERT
     inner_group_num: int = 1
-    # ModernBERT, NomicBERT: the angles' base in layers that see a whole text, and in those that see
-    # half of `local_attention` on each side, which are the `local_layers`.
+    # ModernBERT, NomicBERT: the base of the angles in layers with global attention, and in the
+    # `local_layers`, where a token attends to half of `local_attention` tokens on each side.
     global_rope_theta: float = 160_000.0
     local_rope_theta: float = 10_000.0
     local_attention: int = 128
@@ -41,7 +41,7 @@ class Config(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """The tensors of one layer. A token is a row, so a weight maps (in) to (out): (in, out)."""
+    """Tensors of one layer. A token is a row, so a weight that maps (in) to (out) is (in, out)."""
 
     # Queries, keys and values side by side, so that one product gives all three. The attention's
     # 1/sqrt(D/H) is already multiplied into the queries.
@@ -60,7 +60,7 @@ class Layer(NamedTuple):
 
 
 class RotaryLayer(NamedTuple):
-    """The tensors of one layer with rotary positions and a gated feed-forward."""
+    """Tensors of one layer with rotary positions and a gated feed-forward."""
 
     qkv_weight: Array  # (D, 3D), scaled as in Layer
     qkv_bias: Array  # (3D,)
@@ -68,7 +68,7 @@ class RotaryLayer(NamedTuple):
     attention_output_bias: Array  # (D,)
     attention_norm_weight: Array | None  # (D,)
     attention_norm_bias: Array | None  # (D,)
-    intermediate_weight: Array  # (D, 2F): what is activated, then what it is multiplied by
+    intermediate_weight: Array  # (D, 2F): the activated half, then the half it is multiplied by
     intermediate_bias: Array  # (2F,)
     output_weight: Array  # (F, D)
     output_bias: Array  # (D,)
@@ -87,16 +87,16 @@ class Parameters(NamedTuple):
     types_and_positions: Array  # (types, P, E)
     norm_weight: Array  # (E,)
     norm_bias: Array  # (E,)
-    # Each a Layer or a RotaryLayer: the family's forward pass knows which, and no type can say so.
+    # Each a Layer or a RotaryLayer, as the family's forward pass needs; no type can express that.
     layers: tuple[Any, ...]
-    # From a narrower table to the layers: ELECTRA, ALBERT.
+    # From word embeddings that are narrower than the layers: ELECTRA, ALBERT.
     projection_weight: Array | None = None  # (E, D)
     projection_bias: Array | None = None  # (D,)
-    # What attention adds to the logit of a query's position and a key's: MPNet.
+    # Added to the logits, by the positions of query and key: MPNet.
     attention_bias: Array | None = None  # (H, P, P)
     pooler_weight: Array | None = None  # (D, D)
     pooler_bias: Array | None = None  # (D,)
-    # Why there is none, for a program that asks for it.
+    # Message of the error where a program needs the pooler and there is none.
     no_pooler: str = "This checkpoint has no pooler (pooler.dense.weight, pooler.dense.bias)."
     final_norm_weight: Array | None = None  # (D,), after the last layer: ModernBERT
     final_norm_bias: Array | None = None  # (D,)

@@ -1,4 +1,4 @@
-"""A model's tensors, and a pack's tokens, on the device that computes.
+"""Copy a model's tensors and a pack's tokens to a device.
 
 Computes nothing, and reads no files. Start at parameters_to_device.
 """
@@ -16,17 +16,18 @@ __all__ = ["pack_to_device", "parameters_to_device"]
 
 
 class Pooler(NamedTuple):
-    """The tensors of a model that its layers do not use."""
+    """Tensors that the layers do not use: they stay in float32."""
 
     pooler_weight: Array | None  # (D, D)
     pooler_bias: Array | None  # (D,)
 
 
 def parameters_to_device(parameters: Parameters, device: Device) -> Parameters:
-    """Put every tensor on the device, in its dtype.
+    """Copy every tensor to the device, in the device's dtype.
 
-    The pooler stays in float32, as every head does. Raises DeviceError for a tensor that holds a
-    number too large for float16.
+    The pooler stays in float32, as every head does.
+
+    Raises DeviceError for a tensor that holds a number too large for float16.
     """
     pooler = device.tensors_to_device(Pooler(parameters.pooler_weight, parameters.pooler_bias))
     once = {id(layer): layer for layer in parameters.layers}  # ALBERT uses one again
@@ -38,7 +39,7 @@ def parameters_to_device(parameters: Parameters, device: Device) -> Parameters:
 
 
 def pack_to_device(pack: Pack, device: Device) -> Pack:
-    """Put a pack's tokens on the device; its lengths and order stay, as they are for loops."""
+    """Copy a pack's tokens to the device; `lengths` and `order` stay on the host, for loops."""
     return pack._replace(
         ids=device.to_device(pack.ids),
         positions=device.to_device(pack.positions),

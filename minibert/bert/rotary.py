@@ -1,8 +1,8 @@
 """The forward pass of ModernBERT and NomicBERT: BERT with rotary positions and gated units.
 
 Warner et al., "Smarter, Better, Faster, Longer" (2024); Nussbaum et al., "Nomic Embed" (2024). The
-embeddings, and the queries, keys and values, are computed by forward.py, as BERT's are; the letters
-are explained there. Start at hidden_states.
+embeddings, queries, keys and values are computed by forward.py, which also explains the letters.
+Start at hidden_states.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["hidden_states"]
 
 
 class RotaryAngles(NamedTuple):
-    """The cosine and sine of each angle by which a token's queries and keys are rotated."""
+    """Cosine and sine of the angles by which a token's queries and keys are rotated."""
 
     cosines: Array  # (N, 1, D/H/2)
     sines: Array  # (N, 1, D/H/2)
@@ -41,9 +41,9 @@ def hidden_states(
 ) -> Array:
     """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
-    With `query_rows`, only the states of these tokens: (S, D). `hook` gets what forward.py gives
-    it. The layers are never split into shards, so `all_reduce` is None. The pack and the parameters
-    are on the host.
+    With `query_rows`, only the states of these tokens: (S, D). `hook` gets the same arrays as in
+    forward.py. The layers are never split into shards, so `all_reduce` is None. The pack and the
+    parameters are on the host.
     """
     assert all_reduce is None
     forward = Pass(config, kernels, hook, None, buckets_of(pack, kernels, hook), None)
@@ -83,9 +83,9 @@ def rotary_angles(positions: IntArray, head_dim: int, theta: float) -> RotaryAng
 
 
 def apply_rotary_(x: Array, angles: RotaryAngles, heads: int) -> None:
-    """Rotate each head's numbers, number i of its first half with number i of its second: (N, D).
+    """Rotate each head in place: (N, D).
 
-    In place.
+    Number i of its first half and number i of its second half are a pair.
     """
     first, second = (half[:, :, 0] for half in np.split(x.reshape(len(x), heads, 2, -1), 2, axis=2))
     rotated = first * angles.cosines - second * angles.sines
@@ -95,8 +95,8 @@ def apply_rotary_(x: Array, angles: RotaryAngles, heads: int) -> None:
 
 
 def sliding_window_mask(tokens: int, reach: int) -> Array:
-    """Minus infinity for pairs of tokens further apart than `reach`, else 0: -> (1, T, T)."""
-    # No other array has this size: of 8,192 tokens it is a quarter of a gigabyte.
+    """Make a mask: 0 for pairs of tokens at most `reach` apart, else -infinity: -> (1, T, T)."""
+    # Without temporary arrays of this size: for 8,192 tokens it is a quarter of a gigabyte.
     mask = np.full((1, tokens, tokens), -np.inf, dtype=np.float32)
     for place in range(tokens):
         mask[0, place, max(place - reach, 0) : place + reach + 1] = 0
@@ -104,7 +104,7 @@ def sliding_window_mask(tokens: int, reach: int) -> Array:
 
 
 def attention(hidden: Array, layer: RotaryLayer, angles: RotaryAngles, forward: Pass) -> Array:
-    """Mix each token with tokens of its own text, in a local layer with near ones: (N, D)."""
+    """Mix each token with tokens of its text; a local layer only with near ones: (N, D)."""
     kernels, heads = forward.kernels, forward.config.num_attention_heads
 
     def mixed(rows: Array) -> Array:

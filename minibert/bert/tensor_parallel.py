@@ -1,4 +1,4 @@
-"""A lone pack in several threads: tensor parallelism. Weights of short packs lie in tiles.
+"""Tensor parallelism: a lone pack in several threads. For short packs, weights lie in tiles.
 
 A shard is some heads and some of the feed-forward of every layer. Each thread, a rank, runs the
 forward pass of forward.py with its shard for parameters. Twice a layer an all-reduce adds up the
@@ -24,15 +24,15 @@ from minibert.kernels.protocol import Kernels
 
 __all__ = ["TensorParallel"]
 
-# OpenBLAS has kernels for products of up to 10^6 multiplications, which are three times as fast. A
-# tile has at most so many rows and numbers for them, and a pack so many tokens.
+# OpenBLAS has kernels for products of up to 10^6 multiplications, which are three times as fast. To
+# use them, a tile has at most this many rows and numbers, and a pack this many tokens.
 TILE_ROWS, TILE_FLOATS, SHORT_TOKENS = 384, 24576, 40
 # A rank with fewer multiplications a layer saves less time than an all-reduce takes.
 MIN_RANK_WORK = 25_000_000
 
 
 class TensorParallel:
-    """The parameters of a model on the CPU, whole and in shards. Threads may use one at once."""
+    """Parameters of a model on the CPU, whole and in shards. Several threads may use it at once."""
 
     def __init__(
         self,
@@ -43,19 +43,19 @@ class TensorParallel:
         min_rank_work: int = MIN_RANK_WORK,
         cores: Cores = CORES,
     ) -> None:
-        """Copy nothing as yet.
+        """Keep the parameters; copy nothing yet.
 
-        The first short input makes the tiles, a second copy of the layers' weights;
-        short_inputs=False forbids them. `min_rank_work` is the number of multiplications a layer
-        that are worth a thread, and `cores` the ones that ranks may use.
+        The first short input makes the tiles, a second copy of the layers' weights, unless
+        `short_inputs` is False. A thread is used for at least `min_rank_work` multiplications a
+        layer, on a free core of `cores`.
         """
-        self.forward = family.forward
-        self.splits_layers = family.splits_layers
+        self.forward = family.forward  # the forward pass of the model's family
+        self.splits_layers = family.splits_layers  # False: one thread for each pack
         self.parameters = parameters
         self.config = config
-        self.short_inputs = short_inputs
-        self.min_rank_work = min_rank_work
-        self.cores = cores
+        self.short_inputs = short_inputs  # True allows tiles
+        self.min_rank_work = min_rank_work  # multiplications a layer for each rank, at least
+        self.cores = cores  # for the threads of the ranks
         self._tiles: list[Layer] = []
         self._shards: dict[tuple[int, bool], list[Parameters]] = {(1, False): [parameters]}
 
@@ -75,7 +75,7 @@ class TensorParallel:
         tiles = may_tile and self.short_inputs and tokens <= SHORT_TOKENS
         tiles = tiles and self._can_split(2) and has_small_products()
         with self.cores.further(self._ranks_for(tokens, threads, tiles) - 1) as further:
-            # The layers may not fall into so many equal shards; then fewer ranks compute.
+            # If the layers do not split into so many equal shards, fewer ranks compute.
             shards = self._shards_for(self._ranks_for(tokens, 1 + further, tiles), tiles)
             # A partial is no frame between here and the forward pass; a closure would be one.
             forward = partial(
@@ -84,14 +84,14 @@ class TensorParallel:
             return forward(shards[0]) if len(shards) == 1 else run_ranks(forward, shards)
 
     def _ranks_for(self, tokens: int, threads: int, tiles: bool) -> int:
-        """Return how many ranks a pack is worth, at most `threads`; with tiles at most two."""
+        """Return the number of ranks for a pack, at most `threads`; with tiles at most two."""
         hidden, inner = self.config.hidden_size, self.config.intermediate_size
         work = tokens * hidden * (4 * hidden + 2 * inner)
         limit = min(threads, 2 if tiles else threads, work // self.min_rank_work)
         return max((n for n in range(2, limit + 1) if self._can_split(n)), default=1)
 
     def _can_split(self, ranks: int) -> bool:
-        """Return whether heads and feed-forward fall into so many equal shards."""
+        """Return whether heads and feed-forward split into `ranks` equal shards."""
         if not self.splits_layers:
             return False
         return self.config.num_attention_heads % ranks == self.config.intermediate_size % ranks == 0
@@ -118,7 +118,7 @@ class TensorParallel:
         return self._tiles
 
     def _layers_in(self, ranks: int, split: Callable[[Array, int, int], Array]) -> list[Layer]:
-        """Return the layers with weights in blocks, which `split` makes for so many ranks."""
+        """Return the layers with weights in blocks for `ranks`, which `split` makes."""
         layers = self.parameters.layers
         # A layer that is used again (ALBERT) is split once.
         once = {id(layer): layer for layer in layers}
@@ -127,7 +127,7 @@ class TensorParallel:
 
 
 def blocks_of(weight: Array, parts: int, tiles: int) -> Array:
-    """See a weight in blocks: (D, F) -> (parts, tiles, D/parts, F/tiles), nothing copied.
+    """View a weight in blocks: (D, F) -> (parts, tiles, D/parts, F/tiles), without a copy.
 
     The weight is (out, in) in memory, as files have it.
     """
@@ -136,7 +136,7 @@ def blocks_of(weight: Array, parts: int, tiles: int) -> Array:
 
 
 def tiled(weight: Array, parts: int, tiles: int) -> Array:
-    """Copy a weight into small blocks, each in one place: as `blocks_of`, as many or more."""
+    """Copy a weight into blocks as in `blocks_of`, as many or more, each contiguous in memory."""
     rows, columns = weight.shape
     parts = first_divisor(rows, parts, TILE_ROWS)
     tiles = first_divisor(columns, tiles, TILE_FLOATS * parts // rows)
@@ -149,16 +149,19 @@ def tiled(weight: Array, parts: int, tiles: int) -> Array:
 
 
 def first_divisor(length: int, multiple: int, limit: int) -> int:
-    """Return the least number of blocks, a multiple of one, with none longer than `limit`."""
+    """Return the least multiple of `multiple` that divides `length` into at most `limit` each.
+
+    Return `multiple` itself if there is none.
+    """
     numbers = range(multiple, length + 1, multiple)
     return next((n for n in numbers if length % n == 0 and length // n <= limit), multiple)
 
 
 def layer_in_blocks(layer: Layer, ranks: int, split: Callable[[Array, int, int], Array]) -> Layer:
-    """Return a layer with its weights in blocks for so many ranks.
+    """Return a layer with its weights in blocks for `ranks`.
 
-    A weight that widens is split by its columns. The one that narrows after it is split by the rows
-    that these columns meet.
+    A weight that widens is split by its columns. The next weight, which narrows, is split by the
+    rows that belong to these columns.
     """
     qkv = split(layer.qkv_weight, 1, 3 * ranks)
     return layer._replace(
@@ -191,7 +194,7 @@ def shard_of(layer: Layer, rank: int, ranks: int) -> Layer:
 def run_ranks(forward: Callable[..., Array], shards: Sequence[Parameters]) -> Array:
     """Run a forward pass of all shards, rank 0 in this thread: -> (N, D), the same in every rank.
 
-    `forward` is called with a shard, and with `all_reduce` by its name. An error of one rank ends
+    `forward` is called with a shard, and with `all_reduce` as a keyword. An error in one rank stops
     the others, and is raised here.
     """
     ranks = len(shards)
@@ -201,7 +204,7 @@ def run_ranks(forward: Callable[..., Array], shards: Sequence[Parameters]) -> Ar
         try:
             with np.errstate(**settings):  # a thread begins with NumPy's own, not the caller's
                 return forward(shards[rank], all_reduce=group.all_reduce(rank))
-        except BaseException:  # Ctrl-C too: nobody may wait for this one for ever
+        except BaseException:  # Ctrl-C too: else the others would wait for this one for ever
             group.barrier.abort()
             raise
 
@@ -210,7 +213,7 @@ def run_ranks(forward: Callable[..., Array], shards: Sequence[Parameters]) -> Ar
             running = [others.submit(run, rank) for rank in range(1, ranks)]
             return forward(shards[0], all_reduce=group.all_reduce(0))
         except threading.BrokenBarrierError:
-            for other in running:  # it was one of them, and this says why
+            for other in running:  # raise the error of the rank that broke it
                 if not isinstance(error := other.exception(), threading.BrokenBarrierError):
                     raise error from None  # type: ignore[misc]
             raise
@@ -220,10 +223,10 @@ def run_ranks(forward: Callable[..., Array], shards: Sequence[Parameters]) -> Ar
 
 
 class RankGroup:
-    """The threads that add up their rows: all-reduce."""
+    """Threads that add up their rows: all-reduce."""
 
     def __init__(self, ranks: int) -> None:
-        self.barrier = threading.Barrier(ranks)
+        self.barrier = threading.Barrier(ranks)  # aborted by a rank that fails
         # Two tables, used in turn: a quick thread may write its next rows while others still read
         # the last ones, but not the rows after those.
         self._tables: list[list[Array | None]] = [[None] * ranks, [None] * ranks]

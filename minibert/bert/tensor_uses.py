@@ -1,7 +1,7 @@
-"""The ways in which tensors of a file become a field of the parameters, and how they are had back.
+"""Ways from tensors of a file to a field of the parameters, and back: a class each.
 
-A class a way: `field` makes the field, `values` and `gradients` are beside it. No names of layers
-and no files: layout.py says which tensors go which way. Start at Use.
+`field` goes forth, `values` and `gradients` go back. No names of layers and no files: layout.py
+says which tensors are used in which way. Start at Use.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ __all__ = [
     "relative_buckets",
 ]
 
-# The shapes of a row's tensors, and those of its tensors that the parameters do not determine.
+# The shapes of a row's tensors; values of those that the parameters do not determine, else None.
 Shapes: TypeAlias = list[tuple[int, ...]]
 Given: TypeAlias = list[Array | None]
 
-# Tensors that the parameters do not determine: stored_values has to be given them.
+# Tensors that the parameters do not determine: they are arguments of stored_values.
 TOKEN_TYPES = "embeddings.token_type_embeddings.weight"
 DISTANCES = "encoder.relative_attention_bias.weight"
 
 
 class Use(Protocol):
-    """How the tensors of a row become a field, and how they are had back from one."""
+    """A way from the tensors of a row to a field, and back."""
 
     def field(self, stored: list[Array], config: Config) -> Array:
-        """Make the field of the tensors, which come in the order of the row."""
+        """Make the field from the tensors, in the order of the row."""
 
     def values(self, field: Array, shapes: Shapes, config: Config, given: Given) -> list[Array]:
-        """Take the field apart into tensors of these shapes.
+        """Compute the tensors, of these shapes, from the field.
 
-        `given` has, in the same order, what the field does not determine.
+        `given` has, in the same order, the tensors that the field does not determine.
         """
 
     def gradients(self, gradient: Array, shapes: Shapes, config: Config) -> list[Array]:
-        """Turn the gradient of a loss by the field into those by the tensors."""
+        """Turn the gradient of a loss by the field into its gradients by the tensors."""
 
 
 class AsStored:
-    """The one tensor as it lies in the file."""
+    """One tensor, as it lies in the file."""
 
     def field(self, stored: list[Array], config: Config) -> Array:
         return stored[0]
@@ -67,7 +67,7 @@ class AsStored:
 
 
 class Transposed:
-    """A weight, stored as (out, in) like every one, seen as (in, out). Nothing is copied."""
+    """One weight, stored as (out, in) like all weights: a view (in, out), no copy."""
 
     def field(self, stored: list[Array], config: Config) -> Array:
         return stored[0].T
@@ -112,8 +112,8 @@ class SideBySide:
 class Summed:
     """Positions (P, E), and token types if there are any, summed for every pair of the two.
 
-    The sum does not say what each of the two was, so the values of the types have to be given; the
-    positions are what is left, to rounding. Its gradient goes to both.
+    The sum does not determine the two, so the values of the types have to be given; the positions
+    are the difference, to rounding. The gradient goes to both.
     """
 
     def field(self, stored: list[Array], config: Config) -> Array:
@@ -138,9 +138,9 @@ class Summed:
 
 
 class OverPositions:
-    """Token types where no position has a vector: a type's is that of all its positions.
+    """Token types without position vectors: a type has one vector at all positions.
 
-    Without token types, zeros stand for the only one.
+    Without token types, zeros are the vector of the only type.
     """
 
     def field(self, stored: list[Array], config: Config) -> Array:
@@ -157,9 +157,9 @@ class OverPositions:
 
 
 class ByDistance:
-    """A number for each bucket of distances and each head, spread over all pairs of positions.
+    """A number for each bucket of distances and each head, copied to all pairs of positions.
 
-    Some buckets no pair is in, so the way back needs the table that was stored.
+    Some buckets hold no pair, so the way back needs the table that was stored.
     """
 
     def field(self, stored: list[Array], config: Config) -> Array:
@@ -178,8 +178,8 @@ class ByDistance:
         return [table]
 
     def _buckets(self, config: Config) -> IntArray:
-        """The bucket of each pair of positions: (P, P), and some more."""
-        # Up to a multiple of 8, as a GPU's runs of near lengths are.
+        """Return the bucket of each pair of positions: (P, P), P rounded up to a multiple of 8."""
+        # As the longest text of a bucket on a GPU: see near_buckets.
         return relative_buckets(-(-config.max_position_embeddings // 8) * 8)
 
 
@@ -189,13 +189,13 @@ SIDE_BY_SIDE, SCALED = SideBySide(), SideBySide(scales_queries=True)
 
 
 def query_scale(config: Config) -> float:
-    """The 1/sqrt(D/H) of attention: Vaswani et al. (2017), equation 1."""
+    """Compute the 1/sqrt(D/H) of attention: Vaswani et al. (2017), equation 1."""
     scale: float = (config.hidden_size // config.num_attention_heads) ** -0.5
     return scale
 
 
 def split(array: Array, shapes: list[tuple[int, ...]]) -> list[Array]:
-    """Rows end to end -> the tensors of these shapes, as views."""
+    """Split rows into views of these shapes."""
     ends = np.cumsum([shape[0] for shape in shapes])
     return np.split(array, ends[:-1])
 
@@ -205,7 +205,7 @@ BUCKET_STARTS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 23, 32, 46, 64, 91)
 
 
 def relative_buckets(positions: int) -> IntArray:
-    """Which bucket the distance from each query to each key is in: -> (P, P).
+    """Return the bucket of the distance from each query to each key: -> (P, P).
 
     Raffel et al., "T5" (2020), section 2.1, with 32 buckets, which grow logarithmically up to a
     distance of 128, whatever config.json says.

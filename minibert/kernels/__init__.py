@@ -1,7 +1,7 @@
 """Arithmetic on rows, one file a device, and the cores that it may use.
 
-- protocol.py: what every device's kernels can do
-- segments.py: where texts begin among rows that lie end to end
+- protocol.py: the kernels that every device has
+- segments.py: texts among rows that lie end to end, and buckets of them
 - cpu.py: the kernels in NumPy
 - activations.py: GELU and its like, by the names that files have for them
 - cuda.py, cuda.cu: the same kernels on a GPU, in CuPy and CUDA

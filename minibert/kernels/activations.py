@@ -1,4 +1,4 @@
-"""The names of activations, as config.json and modules have them -> what computes them.
+"""Activations by their names in config.json and in modules of torch.
 
 Each works in place on rows of a device's array, through that device's kernels.
 """
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class Activation(Protocol):
-    """A function of rows (N, F), in place, which adds a bias (F,) before, where there is one."""
+    """A function that works on rows (N, F) in place; a bias (F,) is added first."""
 
     def __call__(self, kernels: Kernels, x: Array, bias: Array | None = None) -> None: ...
 
@@ -49,7 +49,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "hardtanh": lambda kernels, x, bias=None: kernels.clip_(x, -1.0, 1.0, bias),
 }
 
-# The last part of a class's name in torch, made without arguments -> the same under our name.
+# The last part of the name of a class of torch, made without arguments -> our name for it.
 TORCH_CLASSES = {
     "GELU": "gelu",
     "Hardtanh": "hardtanh",
@@ -72,9 +72,9 @@ TORCH_SETTINGS: dict[str, dict[str, object]] = {
 
 
 def name_in_torch(given: object) -> str | None:
-    """The full name of a class or a function of torch, or of what a class made; None for all else.
+    """Return the full name of torch's class, function or object; None for everything else.
 
-    A class that a program derives from torch's Module is torch's here, too. Imports no torch.
+    A class that a program derives from torch's Module counts as torch's. Imports no torch.
     """
     kind = given if isinstance(given, type) else type(given)
     is_module = any(
@@ -91,12 +91,12 @@ def name_in_torch(given: object) -> str | None:
 
 
 def is_torch_s(module: object) -> bool:
-    """Whether a module's name is torch or begins with it."""
+    """Return whether a module's name is torch or begins with "torch."."""
     return isinstance(module, str) and module.split(".")[0] == "torch"
 
 
 def torch_activation(name: str) -> str | None:
-    """The name in ACTIVATIONS of a torch class, given in full: None for all others.
+    """Return the name in ACTIVATIONS of a torch class, whose full name is given; else None.
 
     "torch.nn.modules.activation.Tanh" and "torch.nn.Tanh" are "tanh".
     """

@@ -1,7 +1,7 @@
-"""The cores that this process may use, and how many threads of a BLAS run on them.
+"""Cores that this process may use, and the number of BLAS threads on them.
 
-Holds no kernels and no devices, and imports nothing of ours: any module may ask for a number of
-threads. Start at Cores.
+Holds no kernels and no devices, and imports nothing of ours, so any module may import it. Start at
+Cores.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ SMALL_PRODUCTS = {"SKYLAKEX", "COOPERLAKE", "SAPPHIRERAPIDS"}
 
 
 def available_threads() -> int:
-    """How many cores this process may use: those of its affinity mask and of its cgroup's quota."""
+    """Return the number of cores for this process, by its affinity mask and its cgroup's quota."""
     return max(1, min(affinity(), quota()))
 
 
 def affinity() -> int:
-    """How many cores the system lets this process run on; a BLAS begins with as many threads."""
+    """Return the number of cores in the affinity mask, which is a BLAS's own number of threads."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -46,9 +46,9 @@ def affinity() -> int:
 
 @cache
 def quota(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """How many cores a container's limit comes to, rounded up; very many without one.
+    """Return the cores of a container's limit, rounded up; a very large number without one.
 
-    Both versions of Linux's control groups are asked, at the place that a container sees as theirs.
+    Reads both versions of Linux's control groups, at the path where a container has them.
     """
     for name in ("cpu.max", "cpu/cpu.cfs_quota_us"):
         try:
@@ -63,9 +63,9 @@ def quota(root: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def thread_count(threads: int | None) -> int:
-    """How many threads to use: None is one a core, and more than there are cores are as many.
+    """Return the number of threads to use, at most the cores; None is one for each core.
 
-    Raises ValueError for what is no whole number from 1 up.
+    Raises ValueError if `threads` is not a whole number from 1 up.
     """
     cores = available_threads()
     if threads is None:
@@ -84,15 +84,15 @@ def thread_count(threads: int | None) -> int:
 
 
 class Cores:
-    """The cores of this process, shared by all calls that are under way, of any model.
+    """Cores of this process, for all calls under way, of any model.
 
-    While there are any, a product has one BLAS thread, and the last one out restores what there
-    was: if each call set and restored by itself, two that overlap would leave the process at one
-    for ever. Threads of the BLAS wait for one another by spinning, so beside another busy process
-    a product of a millisecond may take fifty; packs and shares of packs do without them.
+    While a call is under way, a product has one BLAS thread. The last call to end restores the
+    number from before: if each call restored it, two that overlap would leave the process at one
+    for ever. BLAS threads wait for one another by spinning, so beside another busy process a
+    product of a millisecond may take fifty. Packs and ranks need no BLAS threads.
 
-    And all calls together have no more threads than there are cores: more would only take each
-    other's cache, and their memory.
+    All calls have no more threads in sum than there are cores: more threads would only compete for
+    caches and use more memory.
     """
 
     def __init__(self, count: int | None = None) -> None:
@@ -103,18 +103,18 @@ class Cores:
         self._controller: Any = None  # making one takes 1.4 ms, using it 40 us
         self._before: Any = None
         self.has_warned = False  # of a number of threads that was too large: once a process
-        self.laying_out = threading.Lock()  # held by who makes what other threads will want too
+        self.laying_out = threading.Lock()  # held while tiles are made that other threads need too
 
     def pack(self) -> AbstractContextManager[Any]:
-        """A block that runs when there is a core for it."""
+        """Return a context manager that waits for a free core and holds it."""
         return self._free
 
     @contextmanager
-    def further(self, most: int) -> Iterator[int]:
-        """A block with up to so many more cores, as many as are free now: how many they are."""
+    def further(self, limit: int) -> Iterator[int]:
+        """Hold up to `limit` more cores, those that are free now, and yield their number."""
         taken = 0
         try:
-            while taken < most and self._free.acquire(blocking=False):
+            while taken < limit and self._free.acquire(blocking=False):
                 taken += 1
             yield taken
         finally:
@@ -122,10 +122,10 @@ class Cores:
                 self._free.release(taken)
 
     def enter(self) -> None:
-        """A call begins."""
+        """Begin a call: the first one sets one BLAS thread."""
         with self._lock:
             if not self._calls:
-                from threadpoolctl import ThreadpoolController  # 5 ms, late for who only imports
+                from threadpoolctl import ThreadpoolController  # 5 ms, so not at import
 
                 self._controller = self._controller or ThreadpoolController()
                 self._before = self._controller.limit(limits=1, user_api="blas")
@@ -133,7 +133,7 @@ class Cores:
             self._calls += 1  # not sooner: Ctrl-C may come in between
 
     def leave(self) -> None:
-        """It has ended."""
+        """End a call: the last one restores the number of BLAS threads."""
         with self._lock:
             self._calls -= 1
             if self._calls == 0:
@@ -141,14 +141,14 @@ class Cores:
                 self._give_up_control()
 
     def _give_up_control(self) -> None:
-        # From 3.7 on, threadpoolctl obeys the first thread that sets a limit and no other, without
-        # a word, until that thread gives it up. Here the lock keeps threads apart.
+        # From 3.7 on, threadpoolctl silently ignores all threads but the first that set a limit,
+        # until that one gives up control. Here the lock keeps threads apart.
         for library in self._controller.lib_controllers:
             if hasattr(library, "clear_controlling_thread"):
                 library.clear_controlling_thread()
 
     def after_fork(self) -> None:
-        """In a child that a fork has made: the calls of the parent are not under way here."""
+        """Begin anew in a child of a fork, where the calls of the parent are not under way."""
         before = self._before if self._calls else None
         self.__init__()  # type: ignore[misc]
         if before is not None:
@@ -162,7 +162,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Run the block with one BLAS thread a product, as all calls do."""
+    """Run the block with one BLAS thread for each product, as all calls do."""
     CORES.enter()
     try:
         yield
@@ -172,9 +172,9 @@ def one_blas_thread() -> Iterator[None]:
 
 @cache
 def has_small_products() -> bool:
-    """Whether NumPy's BLAS has kernels of their own for small products: OpenBLAS, with AVX-512.
+    """Return whether NumPy's BLAS has special kernels for small products: OpenBLAS with AVX-512.
 
-    It is asked for the name of its kernels, not timed, so that a machine gives the same bits twice.
+    Goes by the name of its kernels, not by timing, so that a machine gives the same bits twice.
     """
     from threadpoolctl import ThreadpoolController
 

@@ -1,7 +1,7 @@
-"""Arithmetic on rows, in NumPy and float32. Knows nothing of BERT, and nothing of any device.
+"""Arithmetic on rows, in NumPy and float32. Knows nothing of BERT or of devices.
 
-Element-wise steps walk over an array in blocks of rows that stay in the cache, several steps a
-block: an array is then read from memory once, not once a step.
+Element-wise steps go over an array in blocks of rows that stay in the cache, several steps for each
+block. So an array is read from memory once, not once for each step.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ __all__ = [
 
 # 256 KB of float32: with its temporaries a block fits a core's second-level cache.
 BLOCK_FLOATS = 1 << 16
-# How many products a sum of `linear` takes in one go. OpenBLAS adds 320 or 384 of them one after
-# another, by its kernels, but halves what is left below twice that: 512 become chains of 256.
+# Number of products in each partial sum of `linear`. OpenBLAS's kernels add 320 or 384 products one
+# after another; below twice that number they halve it, so 512 become chains of 256.
 CHAIN = 512
 # Logits below this can neither overflow nor vanish: 512 tokens with e^60 times values of 10^9 are
 # numbers, and e^-60 is far from the smallest.
@@ -50,25 +50,25 @@ SAFE_LOGIT = 60.0
 
 
 def row_slices(x: Array) -> Iterator[slice]:
-    """Where some rows at a time stand, about BLOCK_FLOATS numbers each."""
+    """Slices of the rows of x, about BLOCK_FLOATS numbers each."""
     step = max(1, BLOCK_FLOATS // max(1, x.shape[-1]))
     for start in range(0, len(x), step):
         yield slice(start, start + step)
 
 
 def row_blocks(x: Array) -> Iterator[Array]:
-    """Views on some rows at a time."""
+    """Views of the rows of x, about BLOCK_FLOATS numbers each."""
     for place in row_slices(x):
         yield x[place]
 
 
 def empty(rows: int, columns: int) -> Array:
-    """An uninitialised float32 array: () -> (rows, columns)."""
+    """Make an uninitialised float32 array: () -> (rows, columns)."""
     return np.empty((rows, columns), dtype=np.float32)
 
 
 def floats(numbers: IntArray | Array) -> Array:
-    """Numbers as float32, which float32 are as they stand.
+    """Return numbers as float32, without a copy if they are.
 
     int64 or float64 would turn a float32 result into float64.
     """
@@ -76,10 +76,10 @@ def floats(numbers: IntArray | Array) -> Array:
 
 
 def linear(x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = None) -> Array:
-    """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F).
+    """Compute x @ weight + bias: (N, D), (D, F), (F,) -> (N, F).
 
-    `weight` may also lie in blocks, see `product_of_blocks`. `epilogue` adds the bias to some rows
-    of the result at a time, and works on them while they are in the cache.
+    `weight` may also lie in blocks, see `product_of_blocks`. `epilogue` gets some rows of the
+    product at a time, while they are in the cache, and adds the bias itself.
     """
     part: Array | None = None
     if weight.ndim > 2:
@@ -104,10 +104,10 @@ def linear(x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = Non
 
 
 def product_of_blocks(x: Array, blocks: Array) -> Array:
-    """x @ weight, (D, F) in blocks: (N, D), (parts, ..., D/parts, F/tiles) -> (N, F).
+    """Compute x @ weight, (D, F) in blocks: (N, D), (parts, ..., D/parts, F/tiles) -> (N, F).
 
-    The axes between are the blocks of F, side by side. bert/tensor_parallel.py makes them, and
-    says why.
+    The axes between are the blocks of F, side by side. bert/tensor_parallel.py makes them and has
+    the reason.
     """
     parts, inner = len(blocks), blocks.shape[-2]
     x_parts = x.reshape(len(x), parts, inner).swapaxes(0, 1)  # (parts, N, D/parts)
@@ -119,7 +119,7 @@ def product_of_blocks(x: Array, blocks: Array) -> Array:
 
 
 def add_(x: Array, bias: Array | None) -> None:
-    """x + bias: (N, F), (F,) in place; without a bias, nothing."""
+    """Add a bias, if there is one: (N, F), (F,) in place."""
     if bias is not None:
         x += bias
 
@@ -132,7 +132,7 @@ def add_and_normalise_(
     norm_bias: Array,
     epsilon: float,
 ) -> None:
-    """The layer norm of x + bias + before: (N, D), (D,), (N, D) in place."""
+    """Compute the layer norm of x + bias + before: (N, D), (D,), (N, D) in place."""
     add_(x, bias)
     add_(x, before)
     layer_norm_(x, weight, norm_bias, epsilon)
@@ -164,7 +164,7 @@ def standardise(x: Array, epsilon: float) -> Array:
 
 
 def buckets(lengths: IntArray) -> list[Bucket]:
-    """Equally long texts side by side."""
+    """Group neighbouring texts of one length: (S,) -> buckets."""
     return list(equal_buckets(lengths))
 
 
@@ -184,7 +184,7 @@ def attend(
     """
     assert query_rows is None or attention_bias is None
     q = q if query_rows is None else rows_at(q, query_rows)
-    # Of logits with something added no bound is known.
+    # With an attention bias, no bound of the logits is known.
     bound = logit_bound(q, k, heads) if attention_bias is None else np.inf
     context = np.empty_like(q, order="C")
     for bucket in buckets:
@@ -208,14 +208,17 @@ def mix(
     bound: float,
     show: Callable[[Array], None] | None,
 ) -> Array:
-    """softmax(q k^T + bias) v: (S, H, Q, D/H) and two of (S, H, T, D/H) -> (S, H, Q, D/H)."""
+    """Compute softmax(q k^T + bias) v.
+
+    (S, H, Q, D/H) and two of (S, H, T, D/H) -> (S, H, Q, D/H).
+    """
     q, k, v = split
     weights = q @ k.swapaxes(-1, -2)  # (S, H, Q, T), logits as yet
     if bias is not None:
         weights += bias
     sums = exponentials_(weights, bound)
     mixed: Array = weights @ v
-    mixed /= sums  # here, being fewer than the weights
+    mixed /= sums  # mixed has fewer numbers than the weights
     if show:
         weights /= sums
         show(weights)
@@ -223,16 +226,16 @@ def mix(
 
 
 def split_heads(x: Array, bucket: Bucket, heads: int) -> Array:
-    """Rows of S texts, by text and head: a view, (S*T, D) -> (S, H, T, D/H)."""
+    """View the rows of S texts by text and head: (S*T, D) -> (S, H, T, D/H)."""
     texts = bucket.texts.stop - bucket.texts.start
     return x.reshape(texts, bucket.longest, heads, -1).transpose(0, 2, 1, 3)
 
 
 def logit_bound(q: Array, k: Array, heads: int) -> float:
-    """No |q.k| of any head is above this: the largest |q| times the largest |k|.
+    """Compute an upper bound of |q.k| in all heads: the largest |q| times the largest |k|.
 
-    q is (N, D), or (S, D) where one token of each text asks; k is (N, D). The inequality is
-    Cauchy's and Schwarz's.
+    q is (N, D), or (S, D) with one query of each text; k is (N, D). The bound holds by the
+    Cauchy-Schwarz inequality.
     """
     squares = [
         np.einsum("nhd,nhd->nh", x, x).max(axis=0)  # (H,)
@@ -242,10 +245,10 @@ def logit_bound(q: Array, k: Array, heads: int) -> float:
 
 
 def exponentials_(logits: Array, bound: float) -> Array:
-    """exp(logits), in place, and their sums over the last axis: (..., T) -> (..., 1).
+    """Compute exp(logits) in place, and its sums over the last axis: (..., T) -> (..., 1).
 
-    Where no logit is above a safe `bound`, that is all. Else exp could overflow, so the largest of
-    each row is taken off first: the quotient of the two, which is the softmax, stays as it is.
+    With a `bound` of the logits below SAFE_LOGIT, exp cannot overflow. Else the largest logit of
+    each row is subtracted first; this does not change the softmax, which is exp / sum.
     """
     if not bound < SAFE_LOGIT:  # NaN neither
         logits -= logits.max(axis=-1, keepdims=True)
@@ -260,7 +263,7 @@ def softmax_(logits: Array) -> None:
 
 
 def gelu_(x: Array, bias: Array | None = None) -> None:
-    """x * Phi(x), Phi the normal distribution's function: (N, F) in place.
+    """Compute x * Phi(x), Phi the normal distribution's function: (N, F) in place.
 
     This is the exact form, x/2 * (1 + erf(x / sqrt 2)), of Hendrycks and Gimpel, "Gaussian Error
     Linear Units" (2016), section 2. NumPy has no erf. Phi(x) = (1 + tanh(x * R(x^2))) / 2 holds for
@@ -286,7 +289,7 @@ def gelu_(x: Array, bias: Array | None = None) -> None:
 
 
 def gelu_tanh_(x: Array, bias: Array | None = None) -> None:
-    """x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))): (N, F) in place.
+    """Compute x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))): (N, F) in place.
 
     The approximation of Hendrycks and Gimpel (2016), section 2: `gelu_new` and `gelu_pytorch_tanh`.
     """
@@ -302,33 +305,33 @@ def gelu_tanh_(x: Array, bias: Array | None = None) -> None:
 
 
 def half_one_plus_tanh_(x: Array) -> None:
-    """(1 + tanh x) / 2, in place: the logistic function of 2x, without its overflow."""
+    """Compute (1 + tanh x) / 2, in place: the logistic function of 2x, without its overflow."""
     np.tanh(x, out=x)
     x += 1.0
     x *= 0.5
 
 
 def relu_(x: Array, bias: Array | None = None) -> None:
-    """max(x, 0), in place."""
+    """Compute max(x, 0), in place."""
     add_(x, bias)
     np.maximum(x, 0.0, out=x)
 
 
 def leaky_relu_(x: Array, slope: float, bias: Array | None = None) -> None:
-    """x where it is above 0, slope * x below: in place, for a slope from 0 to 1."""
+    """Multiply the numbers below 0 by `slope`, which is from 0 to 1: in place."""
     add_(x, bias)
     for rows in row_blocks(x):
         np.maximum(rows, rows * slope, out=rows)
 
 
 def clip_(x: Array, low: float, high: float, bias: Array | None = None) -> None:
-    """x, but never below `low` or above `high`: in place."""
+    """Limit the numbers to `low` ... `high`, in place."""
     add_(x, bias)
     np.clip(x, low, high, out=x)
 
 
 def sigmoid_(x: Array, bias: Array | None = None) -> None:
-    """1 / (1 + exp(-x)), in place. Small results keep their relative precision."""
+    """Compute 1 / (1 + exp(-x)), in place. Small results keep their relative precision."""
     add_(x, bias)
     with np.errstate(over="ignore"):  # exp(-x) is infinite below -88, and 1 / infinity right
         np.exp(np.negative(x, out=x), out=x)
@@ -337,7 +340,7 @@ def sigmoid_(x: Array, bias: Array | None = None) -> None:
 
 
 def silu_(x: Array, slope: float = 1.0, bias: Array | None = None) -> None:
-    """x * sigmoid(slope * x): (N, F) in place. Hendrycks and Gimpel (2016), section 4.
+    """Compute x * sigmoid(slope * x): (N, F) in place. Hendrycks and Gimpel (2016), section 4.
 
     A slope of 1.702 is their approximation of GELU, section 2: `quick_gelu`.
     """
@@ -349,13 +352,13 @@ def silu_(x: Array, slope: float = 1.0, bias: Array | None = None) -> None:
 
 
 def tanh_(x: Array, bias: Array | None = None) -> None:
-    """tanh(x), in place."""
+    """Compute tanh(x), in place."""
     add_(x, bias)
     np.tanh(x, out=x)
 
 
 def rows_at(x: Array, rows: IntArray) -> Array:
-    """The rows of the given numbers, in their order: (N, D), (R,) on the host -> (R, D)."""
+    """Gather rows by their numbers, in that order: (N, D), (R,) on the host -> (R, D)."""
     return x[rows]
 
 
@@ -367,7 +370,7 @@ def segment_sum(x: Array, lengths: IntArray) -> Array:
 
 
 def segment_max(x: Array, lengths: IntArray) -> Array:
-    """The largest number of each column in each text: (N, D), (S,) -> (S, D)."""
+    """Find the largest number of each column in each text: (N, D), (S,) -> (S, D)."""
     largest: Array = np.maximum.reduceat(x, firsts(lengths), axis=0)
     return largest
 

@@ -1,9 +1,9 @@
-// What cuda.py computes beside the products. Knows nothing of BERT.
+// Kernels of cuda.py for all but the products. Knows nothing of BERT.
 //
-// Arrays hold `real`, float or, with -DHALF, __half; all arithmetic is in float. A kernel is either a
-// block of threads for each row, which walk along it, or a warp for each row: 32 threads that add up
-// what each has by shuffles. So there is no shared memory and no barrier. A stride is how far one
-// row is from the next. Optional arrays are null where there are none.
+// Arrays hold `real`, float or, with -DHALF, __half; all arithmetic is in float. A kernel has either a
+// block of threads for each row, or a warp for each row: 32 threads, which add up their numbers by
+// shuffles. So there is no shared memory and no barrier. A stride is the distance from one row to the
+// next, in numbers. Optional arrays are null if not given.
 
 #ifdef HALF
 #include <cuda_fp16.h>
@@ -12,7 +12,7 @@ typedef __half real;
 typedef float real;
 #endif
 
-// The sum of a warp's 32 numbers, or the largest, for each of its threads.
+// The sum or the largest of a warp's 32 numbers, in all of its threads.
 __device__ float sum_of_warp(float x) {
     for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffff, x, step);
     return x;
@@ -23,7 +23,7 @@ __device__ float largest_of_warp(float x) {
     return x;
 }
 
-// x = formula of y, which is x + bias. One block a row. Comparisons are written so that NaN stays.
+// x = formula of y, where y = x + bias. One block a row. Comparisons are written so that NaN stays.
 #define ACTIVATION(name, formula)                                                               \
     extern "C" __global__ void name(real* x, const real* bias, int columns, float a, float b) { \
         x += (long long)blockIdx.x * columns;                                                   \
@@ -48,7 +48,7 @@ __device__ float total(const real* x, const real* bias, const real* before, int 
            (before ? float(before[column]) : 0.0f);
 }
 
-// The mean of a row of x + bias + before -> the deviation, the root of its variance + epsilon.
+// Mean of a row of x + bias + before; returns its deviation, the root of variance + epsilon.
 __device__ float mean_and_deviation(const real* x, const real* bias, const real* before,
                                     float epsilon, int columns, float* mean) {
     float sum = 0.0f;
@@ -79,7 +79,7 @@ extern "C" __global__ void normalise(real* x, long long stride, const real* bias
     }
 }
 
-// Mean 0 and variance 1 in each row, and the deviations that they had. One warp a row.
+// Mean 0 and variance 1 in each row, and the deviations from before. One warp a row.
 extern "C" __global__ void standardise(real* x, long long stride, real* deviations, float epsilon,
                                        int rows, int columns) {
     int row = blockIdx.x * blockDim.y + threadIdx.y;
@@ -92,8 +92,8 @@ extern "C" __global__ void standardise(real* x, long long stride, real* deviatio
     if (threadIdx.x == 0) deviations[row] = real(deviation);
 }
 
-// exp(x) / sum(exp(x)) over the first columns of a row, as many as its text is long, and 0 in the
-// others. One warp a row, so many rows a text.
+// exp(x) / sum(exp(x)) over the first columns of a row, as many as its text has tokens; 0 in the
+// others. One warp a row.
 extern "C" __global__ void softmax(real* x, const int* lengths, int rows, int columns,
                                    int rows_of_a_text) {
     int row = blockIdx.x * blockDim.y + threadIdx.y;
@@ -112,7 +112,7 @@ extern "C" __global__ void softmax(real* x, const int* lengths, int rows, int co
         x[column] = real(column < length ? expf(float(x[column]) - largest) / sum : 0.0f);
 }
 
-// Where the row of a text's token is among rows that lie end to end.
+// Number of the row of a text's token, among rows that lie end to end.
 __device__ long long row_of(const int* starts, int text, int place, int longest) {
     return (starts ? starts[text] : text * longest) + place;
 }

@@ -1,7 +1,7 @@
-"""The kernels of cpu.py on CuPy: the same names and arguments, with arrays on a GPU.
+"""Kernels of cpu.py on CuPy: the same names and arguments, with arrays on a GPU.
 
-cuBLAS computes the products; what follows one is a single kernel of `cuda.cu`, bias
-included. Arrays are float32 or float16. With float16, products, layer norms and softmax still add
+cuBLAS computes the products; all that follows a product, with its bias, is one kernel of `cuda.cu`.
+Arrays are float32 or float16. With float16, products, layer norms and softmax still add
 up in float32. No kernel waits for the GPU: nothing is read from it.
 """
 
@@ -45,7 +45,7 @@ __all__ = [
     "tanh_",
 ]
 
-# Threads of a block where it has one row, and rows of a block where a warp has one.
+# Threads of a block that has one row; rows of a block that has a warp for each row.
 BLOCK = 256
 WARPS = 8
 # cuBLAS reads the factors of a product, 1 and 0, from the host when it is called.
@@ -54,21 +54,21 @@ ONE, ZERO = np.ones(1, np.float32), np.zeros(1, np.float32)
 
 @cache
 def compiled(half: bool) -> Any:
-    """The kernels for float32, or for float16. CuPy keeps what it has compiled on the disk."""
+    """Compile the kernels for float32, or for float16. CuPy has a cache of them on the disk."""
     source = Path(__file__).with_suffix(".cu").read_text(encoding="utf-8")
     return cp.RawModule(code=source, options=("-DHALF",) if half else ())
 
 
 @cache
 def kernel(name: str, half: bool) -> Any:
-    """One of the kernels, to be called with a grid, a block and arguments."""
+    """Return one of the kernels, to be called with a grid, a block and arguments."""
     return compiled(half).get_function(name)
 
 
 def launch(name: str, x: Array, grid: int, block: tuple[int, ...], *arguments: Any) -> None:
-    """Run a kernel on x and arguments of just the types that its source has; None is null."""
+    """Run a kernel on x and arguments of exactly the types in its source; None is null."""
     given = [x, *(array for array in arguments if isinstance(array, cp.ndarray))]
-    # A kernel is handed bare addresses, so what they lead to is checked here.
+    # A kernel gets bare addresses, so the arrays are checked here.
     assert all(array.dtype in (x.dtype, np.int32) for array in given), name
     assert all(array.size < 2 or array.strides[-1] == array.itemsize for array in given), name
     if grid > 0:
@@ -81,31 +81,31 @@ def launch_warps(name: str, x: Array, rows: int, *arguments: Any) -> None:
 
 
 def stride(x: Array) -> np.int64:
-    """How many numbers lie from one row to the next."""
+    """Return the distance from one row to the next, in numbers."""
     return np.int64(x.strides[0] // x.itemsize)
 
 
 def activate(name: str, x: Array, bias: Array | None, a: float = 0.0, b: float = 0.0) -> None:
-    """Add the bias and apply a formula: (N, F) in place, in one go."""
+    """Add the bias and apply a formula in one kernel: (N, F) in place."""
     assert x.flags.c_contiguous, name
     columns = np.int32(x.shape[-1])
     launch(name, x, len(x), (BLOCK,), bias, columns, np.float32(a), np.float32(b))
 
 
 def empty(rows: int, columns: int) -> Array:
-    """An uninitialised float32 array: () -> (rows, columns)."""
+    """Make an uninitialised float32 array: () -> (rows, columns)."""
     array: Array = cp.empty((rows, columns), dtype=cp.float32)
     return array
 
 
 def floats(numbers: IntArray | Array) -> Array:
-    """Numbers as float32 on the GPU, from there or from the host; float32 there stays as it is."""
+    """Return numbers of the GPU or the host as float32 on the GPU; no copy if they are that."""
     array: Array = cp.asarray(numbers.astype(np.float32, copy=False))
     return array
 
 
 def linear(x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = None) -> Array:
-    """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F); `epilogue` adds the bias and goes on."""
+    """Compute x @ weight + bias: (N, D), (D, F), (F,) -> (N, F); an `epilogue` adds the bias."""
     product: Array = x @ weight  # float16 is added up in float32
     if epilogue is None:
         add_(product, bias)
@@ -115,7 +115,7 @@ def linear(x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = Non
 
 
 def add_(x: Array, bias: Array | None) -> None:
-    """x + bias: (N, F), (F,) in place; without a bias, nothing."""
+    """Add a bias, if there is one: (N, F), (F,) in place."""
     if bias is not None:
         activate("add", x, bias)
 
@@ -128,7 +128,7 @@ def add_and_normalise_(
     norm_bias: Array,
     epsilon: float,
 ) -> None:
-    """The layer norm of x + bias + before: (N, D), (D,), (N, D) in place."""
+    """Compute the layer norm of x + bias + before: (N, D), (D,), (N, D) in place."""
     assert before is None or before.flags.c_contiguous
     rows, columns = x.shape
     launch_warps(
@@ -154,7 +154,10 @@ def standardise(x: Array, epsilon: float) -> Array:
 
 
 def buckets(lengths: IntArray) -> list[Bucket]:
-    """Nearly equal texts side by side, each run a handful of launches; lengths go to the GPU."""
+    """Group neighbouring texts of nearly one length: (S,) -> buckets, with lengths on the GPU.
+
+    Attention has a constant number of launches for each bucket.
+    """
     found = list(near_buckets(lengths))
     starts = firsts(lengths)
     starts = np.concatenate([starts[bucket.texts] - bucket.rows.start for bucket in found])
@@ -203,7 +206,10 @@ def mix(
     lengths: IntArray | None,
     show: Callable[[Array], None] | None,
 ) -> Array:
-    """softmax(q k^T + bias) v: (S, H, Q, D/H) and two of (S, H, T, D/H) -> (S, H, Q, D/H)."""
+    """Compute softmax(q k^T + bias) v.
+
+    (S, H, Q, D/H) and two of (S, H, T, D/H) -> (S, H, Q, D/H).
+    """
     q, k, v = split
     weights = products(q, k, k.shape[2], cublas.CUBLAS_OP_T)  # (S, H, Q, T), logits as yet
     if bias is not None:
@@ -216,7 +222,7 @@ def mix(
 
 
 def split_heads(x: Array, bucket: Bucket, heads: int) -> Array:
-    """Rows of S texts, by text and head: (rows, D) -> (S, H, T, D/H); 0 where a text has ended."""
+    """Copy the rows of texts by text and head: (rows, D) -> (S, H, T, D/H), 0 after an end."""
     texts, head_dim = bucket.texts.stop - bucket.texts.start, x.shape[1] // heads
     split: Array = cp.empty((texts, heads, bucket.longest, head_dim), dtype=x.dtype)
     launch(
@@ -228,7 +234,7 @@ def split_heads(x: Array, bucket: Bucket, heads: int) -> Array:
 
 
 def join_heads_(x: Array, mixed: Array, bucket: Bucket) -> None:
-    """Write what is by text and head, (S, H, T, D/H), to the rows of x, (rows, D)."""
+    """Copy `mixed`, (S, H, T, D/H) by text and head, to the rows of x, (rows, D)."""
     texts, heads, longest, head_dim = mixed.shape
     launch(
         "join_heads", x, texts * longest, (BLOCK,), stride(x), bucket.starts, bucket.lengths, mixed,
@@ -237,15 +243,15 @@ def join_heads_(x: Array, mixed: Array, bucket: Bucket) -> None:
 
 
 def products(a: Any, b: Any, columns: int, operation: int) -> Array:
-    """a times b, or times b transposed, S * H times: -> (S, H, Q, columns).
+    """Compute a times b, or times b transposed, in S * H products: -> (S, H, Q, columns).
 
     CuPy's own `@` would turn float16 into float32 before it, and transpose b in memory.
     """
     texts, heads, rows, inner = a.shape
     product = cp.empty((texts, heads, rows, columns), dtype=a.dtype)
     kind = cp.cuda.runtime.CUDA_R_16F if a.dtype == np.float16 else cp.cuda.runtime.CUDA_R_32F
-    # cuBLAS has columns where we have rows, so to it each matrix is transposed: it is asked for
-    # product^T = b^T a^T. A leading dimension is the row length of a matrix as it lies in memory.
+    # cuBLAS has columns where we have rows, so it sees each matrix transposed and computes
+    # product^T = b^T a^T. A leading dimension is the row length of a matrix in memory.
     cublas.gemmStridedBatchedEx(
         cp.cuda.device.get_cublas_handle(), operation, cublas.CUBLAS_OP_N, columns, rows, inner,
         ONE.ctypes.data,
@@ -260,7 +266,10 @@ def products(a: Any, b: Any, columns: int, operation: int) -> Array:
 
 
 def softmax_of(logits: Array, lengths: IntArray | None) -> None:
-    """The softmax, in place: (S, H, Q, T), of so many columns of each text; 0 in the others."""
+    """Compute the softmax in place, over each text's first `lengths` columns; 0 in the others.
+
+    (S, H, Q, T), (S,) or None for all columns.
+    """
     assert logits.flags.c_contiguous
     columns = logits.shape[-1]
     rows = logits.size // columns
@@ -276,47 +285,47 @@ def softmax_(logits: Array) -> None:
 
 
 def gelu_(x: Array, bias: Array | None = None) -> None:
-    """x/2 * (1 + erf(x / sqrt 2)), in place."""
+    """Compute x/2 * (1 + erf(x / sqrt 2)), in place."""
     activate("gelu", x, bias)
 
 
 def gelu_tanh_(x: Array, bias: Array | None = None) -> None:
-    """x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))), in place."""
+    """Compute x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))), in place."""
     activate("gelu_tanh", x, bias)
 
 
 def relu_(x: Array, bias: Array | None = None) -> None:
-    """max(x, 0), in place."""
+    """Compute max(x, 0), in place."""
     activate("relu", x, bias)
 
 
 def leaky_relu_(x: Array, slope: float, bias: Array | None = None) -> None:
-    """x where it is above 0, slope * x below: in place, for a slope from 0 to 1."""
+    """Multiply the numbers below 0 by `slope`, which is from 0 to 1: in place."""
     activate("leaky_relu", x, bias, slope)
 
 
 def clip_(x: Array, low: float, high: float, bias: Array | None = None) -> None:
-    """x, but never below `low` or above `high`: in place."""
+    """Limit the numbers to `low` ... `high`, in place."""
     activate("clip", x, bias, low, high)
 
 
 def sigmoid_(x: Array, bias: Array | None = None) -> None:
-    """1 / (1 + exp(-x)), in place."""
+    """Compute 1 / (1 + exp(-x)), in place."""
     activate("sigmoid", x, bias)
 
 
 def silu_(x: Array, slope: float = 1.0, bias: Array | None = None) -> None:
-    """x * sigmoid(slope * x), in place."""
+    """Compute x * sigmoid(slope * x), in place."""
     activate("silu", x, bias, slope)
 
 
 def tanh_(x: Array, bias: Array | None = None) -> None:
-    """tanh(x), in place."""
+    """Compute tanh(x), in place."""
     activate("hyperbolic_tangent", x, bias)
 
 
 def rows_at(x: Array, rows: IntArray) -> Array:
-    """The rows of the given numbers, in their order: (N, D), (R,) on the host -> (R, D)."""
+    """Gather rows by their numbers, in that order: (N, D), (R,) on the host -> (R, D)."""
     found: Array = x[cp.asarray(rows)]
     return found
 
@@ -327,12 +336,12 @@ def segment_sum(x: Array, lengths: IntArray) -> Array:
 
 
 def segment_max(x: Array, lengths: IntArray) -> Array:
-    """The largest number of each column in each text: (N, D), (S,) -> (S, D)."""
+    """Find the largest number of each column in each text: (N, D), (S,) -> (S, D)."""
     return segments("segment_max", x, lengths)
 
 
 def segments(name: str, x: Array, lengths: IntArray) -> Array:
-    """Make one row of each text's: (N, D), (S,) -> (S, D)."""
+    """Reduce the rows of each text to one: (N, D), (S,) -> (S, D)."""
     found: Array = cp.empty((len(lengths), x.shape[1]), dtype=x.dtype)
     both = cp.asarray(np.stack([firsts(lengths), lengths]).astype(np.int32))  # (2, S)
     columns = np.int32(x.shape[1])

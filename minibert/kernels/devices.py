@@ -1,6 +1,6 @@
-"""Where arrays live: the kernels of a device, and the way there and back. Start at Device.
+"""Devices: their kernels, and copies of arrays to them and back. Start at Device.
 
-Knows no model: bert/placement.py puts one on a device. The cores of a CPU are in cores.py.
+Knows no model: bert/placement.py copies one to a device. The cores of a CPU are in cores.py.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from minibert.kernels.protocol import Kernels
 
 __all__ = ["Device", "device_name", "dtype_name", "find_device"]
 
-# A CPU's caches want small packs. A GPU wants many rows a product, and few launches a token; that
-# this is the number for it is not measured yet.
+# Small packs fit a CPU's caches. A GPU is fast with many rows a product and few launches a token;
+# its number is not measured yet.
 CPU_PACK_TOKENS = 1024
 GPU_PACK_TOKENS = 16384
 
-# Some named tuple: mypy has no word for any one of them.
+# A named tuple: mypy has no type for all of them.
 Holder = TypeVar("Holder", bound=Any)
 
 
 @dataclass(frozen=True)
 class Device:
-    """A place to compute: its kernels, and how arrays get there and back."""
+    """A device: its kernels, and copies of arrays to it and back."""
 
-    name: str
+    name: str  # "cpu", "cuda" or "cuda:1"
     kernels: Kernels
     to_device: Callable[[Any], Any]  # from NumPy to the device
     to_host: Callable[[Array], Array]  # from the device to NumPy
-    # The same in two halves: begins the copy, and gives what waits for it and has the array.
+    # Begins the copy to NumPy, and returns a function that waits for its end and returns the array.
     to_host_async: Callable[[Array], Callable[[], Array]]
-    # The block in which kernels run there: when there is a core for it, or on that GPU, as CuPy's
-    # current one is a thread's and may be another.
+    # Context in which kernels run. On the CPU it waits for a free core. On a GPU it makes that GPU
+    # CuPy's current one, as each thread has its own.
     active: Callable[[], AbstractContextManager[Any]]
-    pack_tokens: int  # of a pack, where the caller does not say
-    out_of_memory: tuple[type[BaseException], ...] = ()  # what is raised where a pack is too large
-    dtype: str = "float32"  # in which a BERT's layers compute
+    pack_tokens: int  # default of the tokens of a pack
+    out_of_memory: tuple[type[BaseException], ...] = ()  # errors of a pack that is too large
+    dtype: str = "float32"  # of the layers' tensors
 
     def tensors_to_device(self, holder: Holder, dtype: str = "float32") -> Holder:
-        """A named tuple with every array in it on the device."""
+        """Copy every array of a named tuple to the device."""
         fields = holder._asdict().items()
         on_device = {
             name: self.to_device(as_dtype(name, value, dtype))
@@ -61,7 +61,7 @@ class Device:
 
 
 def as_dtype(name: str, tensor: Array, dtype: str) -> Array:
-    """A tensor of the host in another type; the same one where it has that type already."""
+    """Convert a tensor of the host to a dtype; return the same one if it has that dtype."""
     with np.errstate(over="ignore"):
         found: Array = tensor.astype(dtype, copy=False)
     if dtype == "float16" and np.isinf(found).any():
@@ -73,9 +73,9 @@ def as_dtype(name: str, tensor: Array, dtype: str) -> Array:
 
 
 def dtype_name(dtype: object) -> str:
-    """A type's name, checked: "float32", the default, or "float16"; NumPy's or torch's will do.
+    """Check a dtype, NumPy's, torch's or a name: return "float32" (the default) or "float16".
 
-    Raises ValueError for another.
+    Raises ValueError for another dtype.
     """
     name = "float32" if dtype is None else getattr(dtype, "__name__", str(dtype))
     name = name.removeprefix("torch.")
@@ -85,9 +85,9 @@ def dtype_name(dtype: object) -> str:
 
 
 def device_name(device: object) -> str:
-    """A device's name, checked: "cpu", the default, "cuda" or "cuda:1"; a torch.device has one.
+    """Check a name or a torch.device: return "cpu" (the default), "cuda" or "cuda:1".
 
-    Raises ValueError for another. Whether there is such a device is not asked.
+    Raises ValueError for another name. Does not check that there is such a device.
     """
     name = "cpu" if device is None else str(device)
     name = "cpu" if name == "cpu:0" else name  # torch's other name of it
@@ -97,7 +97,7 @@ def device_name(device: object) -> str:
 
 
 def find_device(device: object, dtype: object = None) -> Device:
-    """The device of a name: "cpu" (the default) for NumPy, "cuda" for CuPy on a GPU.
+    """Find a device by name: "cpu" (the default) for NumPy, "cuda" for CuPy on a GPU.
 
     Raises ValueError for another name, and for float16 on a CPU; DeviceError where the device
     cannot be used.
@@ -122,7 +122,7 @@ def find_device(device: object, dtype: object = None) -> Device:
 
 
 def cuda_device(name: str, dtype: str) -> Device:
-    """A GPU through CuPy: "cuda" is the current one, "cuda:1" the second."""
+    """Find a GPU through CuPy: "cuda" is the current one, "cuda:1" the second."""
     try:
         import cupy
         import cupyx
@@ -142,7 +142,7 @@ def cuda_device(name: str, dtype: str) -> Device:
 
     def to_device(array: Any) -> Any:
         with active():
-            return cupy.asarray(array)  # by way of pinned memory, so nobody waits
+            return cupy.asarray(array)  # through pinned memory, so without waiting
 
     def to_host_async(array: Any) -> Callable[[], Array]:
         with active():

@@ -1,7 +1,7 @@
-"""What every device's kernels can do, and the words that they share.
+"""Kernels that every device has, and types of their arguments.
 
-Kernels are a module, not an object: cpu.py holds them for NumPy, cuda.py for CuPy. A forward pass
-is handed one of the two and knows it only by the protocol below. Start at Kernels.
+Kernels are a module, not an object: cpu.py for NumPy, cuda.py for CuPy. A forward pass gets one of
+the two as an argument, and uses only the protocol below. Start at Kernels.
 """
 
 from __future__ import annotations
@@ -16,30 +16,29 @@ __all__ = ["NORM_FLOOR", "Bucket", "Epilogue", "Kernels"]
 # A row is divided by its Euclidean length, or by this where it is shorter: zeros stay zeros.
 NORM_FLOOR = 1e-12
 
-# Some rows of an array, where in it they stand, and a bias that is yet to be added: adds it, and
-# changes the rows in place.
+# Fused to the end of a product: is given some of its rows, their place in it and a bias. Adds the
+# bias, and changes the rows in place.
 Epilogue: TypeAlias = Callable[[Array, slice, Array], None]
 
 
 class Bucket(NamedTuple):
-    """Texts side by side in a pack, which attention takes together.
+    """Neighbouring texts of a pack, of (nearly) one length, which attention computes at once.
 
-    All are `longest` tokens long, unless a device's kernels have put where each begins among the
-    run's rows, and how long it is, there.
+    With `starts` and `lengths` None, all texts have `longest` tokens.
     """
 
-    texts: slice
+    texts: slice  # of the pack
     rows: slice  # of the pack
-    longest: int
-    starts: IntArray | None = None  # (S,)
-    lengths: IntArray | None = None  # (S,)
+    longest: int  # tokens, at least those of the longest text
+    starts: IntArray | None = None  # (S,), each text's first row, counted from the bucket's
+    lengths: IntArray | None = None  # (S,), each text's tokens
 
 
 class Kernels(Protocol):
     """Arithmetic on rows.
 
     A name that ends in `_` works in place and returns None; `standardise` works in place, too, and
-    returns the deviations. What takes a `bias` or `before`, each None or an array, adds it first.
+    returns the deviations. A `bias` or `before`, each None or an array, is added first.
     """
 
     def empty(self, rows: int, columns: int) -> Array: ...
@@ -82,12 +81,12 @@ class Kernels(Protocol):
         """Mix each token's values with those of its own text: three of (N, D) -> (N, D).
 
         softmax(q k^T + attention_bias) v for each head: Vaswani et al. (2017), equation 1, with the
-        scale in q already. `attention_bias` (H or 1, P, P) is for a query's and a key's place in
-        their text, P at least the longest of any run.
+        scale in q already. `attention_bias` (H or 1, P, P) goes by the places of query and key in
+        their text; P is at least the `longest` of any bucket.
 
-        `query_rows` are the only tokens whose queries are computed, one of each text: -> (S, D).
-        They go without an `attention_bias`. `show` gets the weights of each bucket in turn,
-        (S, H, T, T), or (S, H, 1, T) of query rows; rows sum to 1.
+        `query_rows` are the only tokens to compute, one of each text: -> (S, D). They cannot be
+        combined with an `attention_bias`. `show` gets the weights of each bucket, (S, H, T, T), or
+        (S, H, 1, T) with `query_rows`; their rows sum to 1.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The rows of texts that lie end to end: where each begins, and which attention takes together.
+"""Rows of texts that lie end to end: the first row of each, and buckets for attention.
 
 Knows lengths alone, no tokens and no arrays of a device.
 """
@@ -16,24 +16,24 @@ __all__ = ["equal_buckets", "firsts", "near_buckets", "places_of", "split_rows"]
 
 
 def places_of(lengths: IntArray) -> IntArray:
-    """Where each token stands in its text, from 0: (S,) -> (N,)."""
+    """Return the place of each token in its text, from 0: (S,) -> (N,)."""
     return np.arange(int(lengths.sum())) - np.repeat(firsts(lengths), lengths)
 
 
 def firsts(lengths: IntArray) -> IntArray:
-    """The number of each text's first token: (S,) -> (S,)."""
+    """Return the row of each text's first token: (S,) -> (S,)."""
     return np.cumsum(lengths) - lengths
 
 
 def split_rows(rows: Array, lengths: IntArray) -> list[Array]:
-    """See the rows of each text by themselves: (N, D), (S,) on the host -> S of (T, D)."""
+    """View the rows of each text separately: (N, D), (S,) on the host -> S of (T, D)."""
     return np.split(rows, np.cumsum(lengths)[:-1])
 
 
 def equal_buckets(lengths: IntArray) -> Iterator[Bucket]:
-    """Equally long texts side by side: (S,) -> runs.
+    """Group neighbouring texts of one length: (S,) -> buckets.
 
-    Packs are sorted by length, so short texts come in long runs, which attention takes as one.
+    Packs are sorted by length, so equally long texts are neighbours.
     """
     first, start = 0, 0
     for index, length in enumerate(lengths.tolist()):
@@ -44,10 +44,10 @@ def equal_buckets(lengths: IntArray) -> Iterator[Bucket]:
 
 
 def near_buckets(lengths: IntArray) -> Iterator[Bucket]:
-    """Texts side by side whose lengths differ by an eighth or by 8 tokens: (S,) -> runs.
+    """Group neighbouring texts whose lengths differ by less than an eighth, or 8: (S,) -> buckets.
 
-    `longest` is a multiple of 8, as a GPU's matrix units want it. Lengths from 512 down to 1
-    make 27 runs.
+    `longest` is a multiple of 8, as a GPU's matrix units need. Lengths from 512 down to 1 make 27
+    buckets.
     """
     first, start, end, longest = 0, 0, 0, 0
     for index, length in enumerate(lengths.tolist()):

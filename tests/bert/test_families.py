@@ -58,7 +58,7 @@ def test_every_tensor_is_used_or_listed(name):
 
 
 @pytest.mark.parametrize("name", ["roberta", "xlm_roberta", "camembert", "mpnet"])
-def test_a_long_text_is_cut_where_the_positions_end(name, tmp_path, edit, caplog):
+def test_a_long_text_is_truncated_where_the_positions_end(name, tmp_path, edit, caplog):
     """The reference fails there with an index error, as it believes in two more."""
     folder = copy_of(name, tmp_path)
     edit(folder / "tokenizer_config.json", model_max_length=1000)
@@ -117,7 +117,7 @@ def test_texts_together_and_alone_have_the_same_vectors(name, texts):
 
 
 @pytest.mark.parametrize("pooling_mode", ["cls", "lasttoken"])
-def test_a_bias_by_distance_is_that_of_the_token_that_is_read(pooling_mode, tmp_path, edit, texts):
+def test_a_bias_by_distance_is_that_of_the_pooled_token(pooling_mode, tmp_path, edit, texts):
     """The last layer is otherwise computed for one token alone."""
     folder = copy_of("mpnet", tmp_path)
     (settings,) = folder.glob("*Pooling/config.json")
@@ -135,7 +135,7 @@ def test_layers_that_are_used_again_are_in_memory_once():
     assert layers[0] is layers[1] is not layers[2]  # int(layer / (3 layers / 2 groups))
 
 
-def test_layers_that_are_used_again_are_cut_and_moved_once():
+def test_layers_that_are_used_again_are_split_and_moved_once():
     """ALBERT's twelve are often one; twelve copies of it as tiles would be most of the memory."""
     model = SentenceTransformer(GOLDEN / "albert")
     parameters = model.checkpoint.parameters

@@ -76,13 +76,13 @@ def test_a_norm_after_a_step_agrees_with_the_textbook(name):
     before = shown["embeddings.output"]
     for number, layer in enumerate(shown.layers):
         place = f"layer.{number}."
-        made = (
+        output = (
             shown[place + "context"] @ layer.attention_output_weight + layer.attention_output_bias
         )
-        shown.norm_is(place + "attention_", made + before)
+        shown.norm_is(place + "attention_", output + before)
         middle = shown[place + "attention_output"]
-        made = shown[place + "intermediate"] @ layer.output_weight + layer.output_bias
-        shown.norm_is(place + "output_", made + middle)
+        output = shown[place + "intermediate"] @ layer.output_weight + layer.output_bias
+        shown.norm_is(place + "output_", output + middle)
         before = shown[place + "output"]
 
 
@@ -91,9 +91,9 @@ def test_normalised_rows_times_weight_plus_bias_are_the_norm(name):
     shown = Shown(name)
     for number, layer in enumerate(shown.layers):
         place = f"layer.{number}."
-        made = shown[place + "attention_normalised"] * layer.attention_norm_weight
+        output = shown[place + "attention_normalised"] * layer.attention_norm_weight
         expected = shown[place + "attention_output"]
-        np.testing.assert_allclose(made + layer.attention_norm_bias, expected, rtol=0, atol=2e-6)
+        np.testing.assert_allclose(output + layer.attention_norm_bias, expected, rtol=0, atol=2e-6)
 
 
 def test_a_norm_before_a_step_agrees_with_the_textbook():
@@ -143,7 +143,7 @@ def test_a_hook_changes_no_state(name, asking):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_plain_hook_is_shown_what_a_trace_names(name):
+def test_a_plain_hook_gets_the_arrays_that_a_trace_names(name):
     trace = SentenceTransformer(GOLDEN / name).trace("the cat sat")
     assert list(Shown(name, plain).arrays) == list(trace)[:-2]  # the pooling comes after the pass
 

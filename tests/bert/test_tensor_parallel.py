@@ -184,13 +184,13 @@ def test_one_thread_calls_the_family_s_forward_pass_directly(parameters):
 
 
 class CountedTiles:
-    """Counts the weights that are laid out in tiles."""
+    """Count the weights that are copied into tiles."""
 
     def __init__(self, monkeypatch):
-        self.made = 0
+        self.count = 0
 
         def counted(*arguments):
-            self.made += 1
+            self.count += 1
             time.sleep(0.001)
             return tiled(*arguments)
 
@@ -202,7 +202,7 @@ class CountedTiles:
 def test_only_the_first_short_text_lays_out_tiles(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     model = SentenceTransformer(minilm_folder, on_long="ignore")
-    assert counted.made == 0
+    assert counted.count == 0
     model.encode("a long text " * 60)
     model.encode(["a short text"] * 200)  # several packs
     model.transformer.slice_texts = 8
@@ -212,11 +212,11 @@ def test_only_the_first_short_text_lays_out_tiles(minilm_folder, monkeypatch):
     model.max_seq_length = 8
     model.encode(["a long text " * 60, "a short one"], on_long="window")  # the long one is left out
     model.encode([*three, "a text that has two windows here"], on_long="window")
-    assert counted.made == 0
+    assert counted.count == 0
     model.encode("a short text")
-    assert counted.made == 4 * 6
+    assert counted.count == 4 * 6
     model.encode(["another", "and another"])
-    assert counted.made == 4 * 6
+    assert counted.count == 4 * 6
 
 
 def test_the_padded_view_of_several_packs_lays_out_no_tiles(minilm_folder, monkeypatch):
@@ -224,9 +224,9 @@ def test_the_padded_view_of_several_packs_lays_out_no_tiles(minilm_folder, monke
     model = BertModel.from_pretrained(minilm_folder)
     ids = np.full((3, 9), 101)
     model(ids, pack_tokens=18)
-    assert counted.made == 0
+    assert counted.count == 0
     model(ids)
-    assert counted.made == 4 * 6
+    assert counted.count == 4 * 6
 
 
 def test_no_tiles_if_short_inputs_is_false_or_with_another_blas(minilm_folder, monkeypatch):
@@ -234,7 +234,7 @@ def test_no_tiles_if_short_inputs_is_false_or_with_another_blas(minilm_folder, m
     SentenceTransformer(minilm_folder, short_inputs=False).encode("a short text")
     monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: False)
     SentenceTransformer(minilm_folder).encode("a short text")
-    assert counted.made == 0
+    assert counted.count == 0
 
 
 def test_threads_that_start_together_make_tiles_once(minilm_folder, monkeypatch):
@@ -247,7 +247,7 @@ def test_threads_that_start_together_make_tiles_once(minilm_folder, monkeypatch)
         thread.start()
     for thread in threads:
         thread.join()
-    assert counted.made == 4 * 6
+    assert counted.count == 4 * 6
 
 
 FORK = """
@@ -347,7 +347,7 @@ def test_reproducible_texts_have_the_same_bits_alone_or_not(minilm_folder, monke
     model = SentenceTransformer(minilm_folder, reproducible=True, on_long="ignore")
     texts = ["a short text", "the dog barks " * 40, "", "another short text of more words"]
     together = model.encode(texts)
-    assert counted.made == 4 * 6
+    assert counted.count == 4 * 6
     alone = np.stack([model.encode(text) for text in texts])
     np.testing.assert_array_equal(together.view(np.uint32), alone.view(np.uint32))
 

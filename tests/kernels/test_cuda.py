@@ -227,14 +227,14 @@ def test_texts_of_nearly_one_length_attend_as_each_alone(cuda):
         ]
     )
     pack = pack_of(ids, lengths)
-    for chosen, expected in ((None, alone), (firsts(lengths), alone[firsts(lengths)])):
+    for query_rows, expected in ((None, alone), (firsts(lengths), alone[firsts(lengths)])):
         gpu = hidden_states(
             pack_to_device(pack, cuda),
             parameters_to_device(parameters, cuda),
             config,
             cuda.kernels,
             None,
-            chosen,
+            query_rows,
         )
         np.testing.assert_allclose(cuda.to_host(gpu), expected, rtol=0, atol=1e-5)
     assert len(cuda.kernels.buckets(lengths)) == 3
@@ -270,13 +270,13 @@ def loaded(name):
     return checkpoint.config, checkpoint.parameters
 
 
-def counts_of(cuda, layers, lengths, chosen=None):
+def counts_of(cuda, layers, lengths, query_rows=None):
     """What one forward pass asks of a GPU."""
     config, parameters = loaded("gelu")
     parameters = parameters_to_device(parameters._replace(layers=parameters.layers * layers), cuda)
     pack = pack_of(np.full(int(np.sum(lengths)), 7), np.array(lengths))
     cupy_stand_in.COUNTS.clear()
-    hidden_states(pack_to_device(pack, cuda), parameters, config, cuda.kernels, None, chosen)
+    hidden_states(pack_to_device(pack, cuda), parameters, config, cuda.kernels, None, query_rows)
     return dict(cupy_stand_in.COUNTS)
 
 
@@ -297,10 +297,10 @@ def test_a_layer_launches_kernels_per_bucket_and_not_per_length(cuda):
         few, many = (counts_of(cuda, number, lengths)["launch"] for number in (1, 4))
         return (many - few) / layers
 
-    one_run, two_runs = a_layer([16]), a_layer([16, 8])
-    assert one_run == 15  # four products and four kernels after them; seven for attention
-    assert two_runs == one_run + 7
-    assert a_layer([16, 15, 14, 13, 12, 11, 10, 9]) == one_run
+    one_bucket, two_buckets = a_layer([16]), a_layer([16, 8])
+    assert one_bucket == 15  # four products and four kernels after them; seven for attention
+    assert two_buckets == one_bucket + 7
+    assert a_layer([16, 15, 14, 13, 12, 11, 10, 9]) == one_bucket
 
 
 def test_cublas_is_asked_for_what_its_documentation_says(cuda):
@@ -318,34 +318,34 @@ def test_cublas_is_asked_for_what_its_documentation_says(cuda):
 
 
 @pytest.mark.parametrize("lengths", [[1], [1, 1], [9, 9, 9], [40, 38, 33, 9, 8, 1], [64, 5]])
-@pytest.mark.parametrize("case", ["plain", "chosen", "bias"])
+@pytest.mark.parametrize("case", ["plain", "query_rows", "bias"])
 def test_attention_agrees(cuda, lengths, case):
     heads, counts = 3, np.array(lengths)
     q, k, v = (numbers((sum(lengths), 12), seed, 1, 0) for seed in range(3))
     bias = numbers((heads, 64, 64), 3, 1, 0) if case == "bias" else None
-    chosen = firsts(counts) if case == "chosen" else None
+    query_rows = firsts(counts) if case == "query_rows" else None
     found = cuda.kernels.attend(
         cuda.to_device(q), cuda.to_device(k), cuda.to_device(v),
         cuda.kernels.buckets(counts), heads,
-        None if bias is None else cuda.to_device(bias), chosen,
+        None if bias is None else cuda.to_device(bias), query_rows,
     )  # fmt: skip
-    expected = kernels.attend(q, k, v, kernels.buckets(counts), heads, bias, chosen)
-    assert found.shape == expected.shape == (len(lengths) if case == "chosen" else len(q), 12)
+    expected = kernels.attend(q, k, v, kernels.buckets(counts), heads, bias, query_rows)
+    assert found.shape == expected.shape == (len(lengths) if case == "query_rows" else len(q), 12)
     np.testing.assert_allclose(cuda.to_host(found), expected, rtol=0, atol=1e-5)  # worst seen 1e-6
 
 
-@pytest.mark.parametrize("chosen", [False, True])
-def test_both_devices_show_the_weights_that_they_divided(cuda, chosen):
+@pytest.mark.parametrize("has_query_rows", [False, True])
+def test_both_devices_show_the_weights_that_they_divided(cuda, has_query_rows):
     counts, shown = np.array([5, 5, 3]), {"gpu": [], "cpu": []}
     q, k, v = (numbers((13, 12), seed, 1, 0) for seed in range(3))
     buckets = [Bucket(slice(0, 2), slice(0, 10), 5), Bucket(slice(2, 3), slice(10, 13), 3)]
-    rows = firsts(counts) if chosen else None
+    rows = firsts(counts) if has_query_rows else None
     on_gpu = map(cuda.to_device, (q, k, v))
     cuda.kernels.attend(
         *on_gpu, buckets, 3, None, rows, lambda w: shown["gpu"].append(cuda.to_host(w).copy())
     )
     kernels.attend(q, k, v, buckets, 3, None, rows, lambda w: shown["cpu"].append(w.copy()))
-    asked = (1, 1) if chosen else (5, 3)
+    asked = (1, 1) if has_query_rows else (5, 3)
     assert [w.shape for w in shown["gpu"]] == [(2, 3, asked[0], 5), (1, 3, asked[1], 3)]
     for gpu, cpu in zip(*shown.values(), strict=True):
         np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-6)
@@ -365,7 +365,7 @@ def test_standard_rows_and_their_deviations_agree(cuda):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-5), ("float16", 3e-2)])
-def test_a_hook_is_shown_what_it_is_on_the_cpu(cupy, dtype, close):
+def test_a_hook_gets_the_same_arrays_as_on_the_cpu(cupy, dtype, close):
     (config, parameters), lengths = loaded("gelu"), np.array([9, 9, 5])
     pack, device = pack_of(np.arange(5, 28), lengths), find_device("cuda", dtype)
     gpu, cpu = [], []
