@@ -114,6 +114,7 @@ def test_the_stand_in_computes_on_the_current_gpu_only(install):
         cupy.cuda.Device(2).use()
 
 
+@pytest.mark.slow
 def test_a_kernel_s_arguments_must_be_of_the_types_it_declares(cupy):
     relu = cupy.RawModule(code=SOURCE).get_function("relu")
     x = cupy.asarray(np.array([-1, 2, -3], np.float32))
@@ -129,6 +130,7 @@ def test_a_kernel_s_arguments_must_be_of_the_types_it_declares(cupy):
     np.testing.assert_array_equal(cupy.asnumpy(x), [0, 2, 0])
 
 
+@pytest.mark.slow
 def test_threads_of_a_warp_that_part_are_noticed(cupy):
     source = """typedef float real;
     extern "C" __global__ void part(real* x) {

@@ -174,6 +174,7 @@ def test_probabilities_of_masked_words_equal_the_reference_s():
     np.testing.assert_allclose(found, expected["probabilities"], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_real_minilm_equals_sentence_transformers(minilm):
     with np.load(GOLDEN / "minilm.npz") as arrays:
         theirs = arrays["vectors"]

@@ -103,6 +103,7 @@ def test_every_command_of_the_readme_runs(
     assert capsys.readouterr().out or any(path.exists() for path in written)
 
 
+@pytest.mark.slow
 def test_every_block_of_the_drop_in_page_runs(
     cache, minilm_folder, one_label, tmp_path, monkeypatch, capsys, no_network
 ):
@@ -169,6 +170,7 @@ def test_the_page_about_explaining_prints_what_it_shows(
     assert kinds == ["python", "text", "sh", "text", "python", "text", "python", "text"]
 
 
+@pytest.mark.slow
 def test_every_program_of_the_evaluation_page_runs(
     cache, minilm_folder, tmp_path, monkeypatch, capsys, no_network
 ):
@@ -233,6 +235,7 @@ def shell(line, folder):
     subprocess.run(line, shell=True, check=True, cwd=folder, env={**os.environ, "PATH": path})
 
 
+@pytest.mark.slow
 def test_the_worked_example_prints_what_it_shows(
     cache,
     minilm_folder,

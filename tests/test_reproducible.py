@@ -36,6 +36,7 @@ for name, vectors in found.items():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_small_products", [False, True])
 def test_a_text_has_the_same_bits_whatever_its_neighbours(minilm_folder, has_small_products):
     """With whatever kernels compute; `sh tools/test.sh kernels` runs it with several."""
@@ -53,6 +54,7 @@ def test_every_text_is_a_pack_of_its_own():
     assert [pack.order.tolist() for pack in packs] == [[0], [1], [2]]
 
 
+@pytest.mark.slow
 def test_copies_and_pools_keep_reproducible():
     import copy
 

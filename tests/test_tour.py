@@ -37,6 +37,7 @@ def assert_same_picture(made, kept):
     assert numbers[0] == pytest.approx(numbers[1], abs=2e-3)
 
 
+@pytest.mark.slow
 @each(PAGES)
 def test_every_block_prints_and_draws_what_the_page_shows(
     page, make_pictures, minilm_folder, tmp_path, no_network

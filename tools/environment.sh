@@ -1,6 +1,7 @@
 # Read by the scripts beside it: environment NAME REQUIREMENT... makes or updates a virtual
 # environment in the repository and installs what is asked for, with this checkout itself.
-# PYTHON chooses the interpreter (3.11 or later).
+# PYTHON chooses the interpreter (3.11 or later). environment_kept, with the same arguments, leaves
+# an environment as it is that it made for the pyproject.toml there is.
 
 environment() {
     directory=$1
@@ -13,4 +14,12 @@ environment() {
         exit 1
     }
     "$directory/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >&2
+}
+
+environment_kept() {
+    if [ -x "$1/bin/python" ] && cmp -s pyproject.toml "$1/pyproject.toml"; then
+        return
+    fi
+    environment "$@"
+    cp pyproject.toml "$1/pyproject.toml"
 }

@@ -2,6 +2,7 @@
 # All that a commit must pass, in an environment of its own. Safe to run again.
 #
 #     sh tools/test.sh              # style, types, tests, coverage
+#     sh tools/test.sh quick        # while you work: style, types, all tests but the slow ones
 #     sh tools/test.sh reference    # the same texts through transformers and sentence-transformers
 #     sh tools/test.sh engines      # a model on a local Ray cluster and, with Java, in Spark
 #     sh tools/test.sh browser      # the pages in a real browser, headless
@@ -26,6 +27,35 @@ chromium_or_stop() {
         chromium fonts-dejavu-core >&2
 }
 
+# A folder for the tests' files, in memory where two gigabytes are free: syncing takes no time there.
+scratch_folder() {
+    free=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')
+    if [ -w /dev/shm ] && [ "${free:-0}" -gt 2000000 ]; then
+        mktemp -d /dev/shm/minibert.XXXXXX
+    else
+        mktemp -d
+    fi
+}
+
+# The tests that are not slow, half of them on a second core.
+quick_tests() {
+    half="tests/bert tests/checkpoint tests/commands tests/explain tests/models tests/tools"
+    others=""
+    for folder in $half tests/reference tests/engines tests/browser tests/site; do
+        others="$others --ignore=$folder"
+    done
+    TMPDIR=$(scratch_folder)
+    export TMPDIR
+    .venv/bin/python -m pytest -q -m "not slow" $half >"$TMPDIR/half" 2>&1 &
+    trap 'kill $! 2>/dev/null || true; rm -rf "$TMPDIR"' EXIT
+    trap 'exit 130' INT TERM
+    failed=0
+    .venv/bin/python -m pytest -q -m "not slow" $others || failed=1
+    wait $! || failed=1
+    cat "$TMPDIR/half"
+    return $failed
+}
+
 case "${1:-all}" in
 all)
     environment .venv --editable '.[dev]'
@@ -36,6 +66,14 @@ all)
     .venv/bin/coverage run -m pytest --ignore=tests/reference --ignore=tests/engines \
         --ignore=tests/browser --ignore=tests/site
     .venv/bin/coverage report
+    ;;
+quick)
+    environment_kept .venv --editable '.[dev]'
+    .venv/bin/python tools/fetch_minilm.py
+    .venv/bin/ruff format --check .
+    .venv/bin/ruff check .
+    .venv/bin/mypy
+    quick_tests
     ;;
 reference)
     # torch first and by itself: a release that is there satisfies the others, and no newer one,
@@ -81,7 +119,7 @@ long)
     HF_HUB_OFFLINE=1 .venv-reference/bin/python tests/reference/fuzz.py --seeds 5000 --jobs 2
     ;;
 *)
-    echo "usage: sh tools/test.sh [reference | engines | browser | docs | kernels | long]" >&2
+    echo "usage: sh tools/test.sh [quick | reference | engines | browser | docs | kernels | long]" >&2
     exit 2
     ;;
 esac

@@ -42,6 +42,7 @@ def test_the_first_layer_that_is_not_finite_is_named(name, tensor, where, tmp_pa
         assert "The weights are too large to compute with" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_every_call_on_a_model_that_overflows_names_the_layer(spoilt, tmp_path):
     model = SentenceTransformer(spoilt)
     document = [Document("d", "the cat", "here")]

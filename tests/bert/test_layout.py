@@ -285,6 +285,7 @@ def random_like(parameters):
     return drawn(parameters)._replace(layers=tuple(map(drawn, parameters.layers)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layout", "changes", "without"),
     [

@@ -1,6 +1,7 @@
 """Packs hold every token once, within the budget, and remember where each text stood."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def test_a_pack_is_filled_to_the_budget_exactly():
     assert [len(pack.ids) for pack in packs(texts_of([5, 5, 5]), 10)] == [10, 5]
 
 
+@pytest.mark.slow
 @given(lengths=st.lists(st.integers(1, 10), min_size=50, max_size=200))
 def test_packs_are_about_equal(lengths):
     sizes = [len(pack.ids) for pack in packs(texts_of(lengths), 100)]

@@ -198,6 +198,7 @@ class CountedTiles:
         monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: True)
 
 
+@pytest.mark.slow
 def test_only_the_first_short_text_lays_out_tiles(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     model = SentenceTransformer(minilm_folder, on_long="ignore")
@@ -278,6 +279,7 @@ thread.join()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_child_forked_while_tiles_are_laid_out_still_encodes(minilm_folder):
     result = subprocess.run(
@@ -314,6 +316,7 @@ def split_minilm(minilm):
     return copy.deepcopy(minilm)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     words=st.lists(

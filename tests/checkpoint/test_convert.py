@@ -331,6 +331,7 @@ def is_alive(pid):
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_nothing(folder, tmp_path, stand_in, heeding_ctrl_c, sent, code):
     started = tmp_path / "started"

@@ -148,6 +148,7 @@ def test_the_argument_for_the_cache_beats_the_environment(
         find_model(TINY, HubOptions(local_files_only=True))
 
 
+@pytest.mark.slow
 def test_hf_home_says_where_the_cache_is(cached_model, cache, monkeypatch):
     for name in ("SENTENCE_TRANSFORMERS_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         monkeypatch.delenv(name, raising=False)
@@ -156,6 +157,7 @@ def test_hf_home_says_where_the_cache_is(cached_model, cache, monkeypatch):
     assert (done.stdout, done.stderr) == (f"{cached_model}\n", "")
 
 
+@pytest.mark.slow
 def test_offline_and_not_cached_says_what_to_do(cache):
     done = python(FIND, "someone/missing", HF_HUB_OFFLINE="1")
     assert done.stdout.startswith("ModelUnavailableError: someone/missing: ")
@@ -192,6 +194,7 @@ def test_an_incomplete_snapshot_is_fetched_again(cached_model, monkeypatch, fold
     assert set(downloads) == {TINY}
 
 
+@pytest.mark.slow
 def test_not_cached_and_no_hub_to_be_reached_names_the_model(cache):
     # Nothing listens at this port; a proxy must not answer instead.
     done = python(FIND, "someone/missing", HF_ENDPOINT="http://127.0.0.1:9", NO_PROXY="*")

@@ -90,6 +90,7 @@ def test_an_interrupt_is_code_130_and_leaves_the_old_output(run, old_output, mon
 
 # Interrupted within a string that is compiled, as a named tuple is, Python ends by the signal,
 # though it was handled; a shell calls both 130.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "codes"), [(signal.SIGINT, (130, -signal.SIGINT)), (signal.SIGTERM, (143,))]
 )
@@ -114,6 +115,7 @@ def test_a_signal_ends_a_waiting_process_and_leaves_no_output(tmp_path, number, 
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_python_m_minibert_is_the_command_line():
     done = process("embed", "-m", GELU, input="the cat\nCafé\n".encode())
     lines = done.stdout.decode("utf-8").splitlines()
@@ -121,6 +123,7 @@ def test_python_m_minibert_is_the_command_line():
     assert [json.loads(line)["text"] for line in lines] == ["the cat", "Café"]
 
 
+@pytest.mark.slow
 def test_python_m_minibert_ends_with_the_command_s_code():
     done = process("info", "./no-such-folder")
     assert (done.returncode, done.stdout) == (66, b"")

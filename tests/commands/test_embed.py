@@ -148,6 +148,7 @@ def test_a_dash_is_standard_output(run):
     assert run("embed", "-m", GELU, "-o", "-", "the cat").texts == ["the cat"]
 
 
+@pytest.mark.slow
 def test_npy_can_be_redirected_to_a_file(tmp_path):
     path = tmp_path / "vectors"
     with path.open("wb") as file:
@@ -175,12 +176,14 @@ def test_no_lines_give_no_lines(run):
     assert (result.code, result.out, result.err) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_npy_can_be_piped(model, texts):
     done = process("embed", "-m", GELU, "--on-long", "ignore", "--format", "npy", *texts)
     assert (done.returncode, done.stderr) == (0, b"")
     assert_close(np.load(io.BytesIO(done.stdout)), model.encode(texts))
 
 
+@pytest.mark.slow
 def test_jsonl_is_utf8_whatever_the_terminal_s_encoding():
     done = process(
         "embed", "-m", GELU, "Café 中文", env={**os.environ, "PYTHONIOENCODING": "ascii"}

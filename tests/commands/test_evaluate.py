@@ -69,6 +69,7 @@ def test_the_table_has_a_row_a_measure(run_eval, sample_means):
     assert rows[-1] == ["queries", "50,", "documents", "152"]
 
 
+@pytest.mark.slow
 def test_a_measure_from_outside_has_a_row_and_a_key(run_eval, monkeypatch):
     monkeypatch.setitem(MEASURES, "found@3", lambda found: float((found.ranks <= 3).any()))
     facts = json.loads(run_eval(GELU, "--json")[1])
@@ -95,6 +96,7 @@ def test_per_query_results_and_a_run_are_written(run_eval, tmp_path, sample_mean
     assert measured_again["documents"] is None
 
 
+@pytest.mark.slow
 def test_against_another_shows_both_and_p(run_eval, tmp_path, minilm_folder, sample_means):
     trec = tmp_path / "run.trec"
     assert run_eval(GELU, "--run", trec)[0] == 0
@@ -113,6 +115,7 @@ def test_against_another_shows_both_and_p(run_eval, tmp_path, minilm_folder, sam
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_other_judgements_and_top_k_are_followed(run_eval, tmp_path):
     (tmp_path / "qrels").write_text("q1 0 bread-1 1\n")
     facts = json.loads(

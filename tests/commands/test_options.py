@@ -77,6 +77,7 @@ def test_offline_may_stand_before_and_behind_a_command(
         assert "downloads are off" in result.err
 
 
+@pytest.mark.slow
 def test_quiet_may_stand_before_and_behind_a_command(run, tmp_path):
     assert run("embed", "-m", GELU, LONG).err != ""
     for arguments in (["--quiet", "embed"], ["embed", "--quiet"]):

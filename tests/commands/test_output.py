@@ -27,6 +27,7 @@ def test_an_output_in_a_folder_that_does_not_exist_is_code_73(run, tmp_path):
     assert not path.parent.exists()
 
 
+@pytest.mark.slow
 def test_an_output_that_is_no_plain_file_is_not_replaced(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -58,6 +59,7 @@ def test_a_link_stays_a_link_to_the_new_output(tmp_path):
     assert np.load(tmp_path / "v.npy").shape == (1, 20)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="a device of Unix")
 def test_a_pipe_may_be_named_by_its_device(tmp_path):
     expected = shell(f"{{}} embed -m {GELU} a")

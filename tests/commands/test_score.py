@@ -85,6 +85,7 @@ def test_score_gives_query_and_texts_their_prompts(run, folder, edit, model):
     assert sorted(result.texts) == sorted(TEXTS)
 
 
+@pytest.mark.slow
 def test_results_are_utf_8_whatever_the_locale_says():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = process("score", "q", "Café", "-m", GELU, env=environment)

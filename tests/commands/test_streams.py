@@ -19,6 +19,8 @@ from command_line import (
 
 from minibert.commands import cli
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "arguments",

@@ -87,6 +87,7 @@ def test_a_long_text_can_be_an_error(corpus_folder, model):
         build(corpus_folder, documents(), model, on_long="error")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="asks Linux for the peak")
 def test_memory_does_not_grow_with_the_input(tmp_path):
     def peak(count):  # MB

@@ -316,6 +316,7 @@ def killing(*arguments):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="asks Linux which file is synced")
 def test_a_kill_at_any_write_sync_or_rename_costs_no_byte():
     found = killing("steps", GELU)
@@ -323,6 +324,7 @@ def test_a_kill_at_any_write_sync_or_rename_costs_no_byte():
     assert found["differing"] == []
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_costs_no_byte():
     assert killing("moments", GELU, KILLS) == {"kills": KILLS, "differing": []}
 
@@ -332,6 +334,7 @@ def documents_in(folder):
     return read_manifest(folder).documents if (folder / "manifest.json").exists() else 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("heeding_ctrl_c")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_keeps_what_was_finished_and_says_how_to_go_on(
@@ -388,6 +391,7 @@ def test_a_full_disk_keeps_earlier_work_and_leaves_nothing_half(
     assert wrong(corpus_folder) == []
 
 
+@pytest.mark.slow
 def test_a_small_disk_is_code_74_and_more_room_lets_it_go_on(disk, run, tmp_path, model):
     path = tmp_path / "texts.txt"
     path.write_text("".join(f"the cat sat on {n} dogs\n" for n in range(900)))

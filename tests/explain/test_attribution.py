@@ -43,6 +43,7 @@ def check_sum(model, query, document, metric=None, vectors=None):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["dot", "cosine"])
 @pytest.mark.parametrize("counts", [True, False])
 @pytest.mark.parametrize(
@@ -67,6 +68,7 @@ def test_pairs_of_tokens_sum_to_the_score_after_linear_modules(linear_folder, wi
             check_sum(model, query, document, metric)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gelu", "relu", "large_epsilon", "cased", "old_layout", "plain"])
 def test_pairs_of_tokens_sum_to_the_score_on_random_weights(name, texts):
     model = SentenceTransformer(GOLDEN / name, on_long="ignore")
@@ -85,6 +87,7 @@ def sentences():
     return [part for text in texts for part in re.split(r"(?<=[.?!])\s", text)]
 
 
+@pytest.mark.slow
 def test_token_pairs_sum_to_200_scores_of_the_real_minilm(minilm, sentences):
     random = np.random.default_rng(20261127)
     vectors = minilm.encode(sentences)
@@ -92,6 +95,7 @@ def test_token_pairs_sum_to_200_scores_of_the_real_minilm(minilm, sentences):
         check_sum(minilm, *(sentences[n] for n in pair), vectors=[vectors[n] for n in pair])
 
 
+@pytest.mark.slow
 def test_after_a_mean_a_pair_is_a_product_over_token_counts(minilm, sentences):
     for query, document in zip(sentences[:10], sentences[10:20], strict=True):
         states = [
@@ -299,6 +303,7 @@ def test_in_identical_texts_a_word_s_best_partner_is_itself(minilm):
                 assert amounts[place].argmax() == place, word.text
 
 
+@pytest.mark.slow
 def test_another_partner_in_an_identical_text_has_a_longer_state(minilm, sentences):
     others = 0
     for text in sentences[:40]:

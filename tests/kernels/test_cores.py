@@ -173,6 +173,7 @@ with ExitStack() as busy:  # as if every core were at work on a pack of another 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_child_forked_during_a_call_can_still_compute():
     result = subprocess.run(
@@ -196,6 +197,7 @@ def on_32_threads(call):
         return [done for done in threads.map(call, range(32)) if done]
 
 
+@pytest.mark.slow
 def test_thirty_two_threads_on_one_model_give_the_bits_of_one(minilm_folder, monkeypatch):
     monkeypatch.setattr("minibert.bert.tensor_parallel.has_small_products", lambda: True)
     model = SentenceTransformer(minilm_folder, reproducible=True, on_long="ignore")
@@ -221,6 +223,7 @@ def resident():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux says it there")
 def test_calls_on_32_threads_need_no_more_memory_than_the_first():
     model = SentenceTransformer(GOLDEN / "gelu", reproducible=True, on_long="ignore")

@@ -215,6 +215,7 @@ def test_columns_beyond_a_text_have_no_weight(cuda):
     np.testing.assert_allclose(cuda.to_host(device), logits, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_texts_of_nearly_one_length_attend_as_each_alone(cuda):
     lengths = np.array([40, 38, 37, 36, 33, 9, 8, 7, 1, 1])
     (config, parameters), total = loaded("gelu"), int(lengths.sum())
@@ -279,6 +280,7 @@ def counts_of(cuda, layers, lengths, chosen=None):
     return dict(cupy_stand_in.COUNTS)
 
 
+@pytest.mark.slow
 def test_transfers_are_as_many_whatever_the_layers(cuda):
     few, many = (counts_of(cuda, layers, [12, 9, 5, 5]) for layers in (1, 4))
     assert many["up"] == few["up"] == 4  # ids, positions, token types; lengths with starts
@@ -287,6 +289,7 @@ def test_transfers_are_as_many_whatever_the_layers(cuda):
         assert "down" not in counts
 
 
+@pytest.mark.slow
 def test_a_layer_launches_kernels_per_bucket_and_not_per_length(cuda):
     layers = 3 * (4 - 1)  # the golden model has three
 
@@ -360,6 +363,7 @@ def test_standard_rows_and_their_deviations_agree(cuda):
         np.testing.assert_allclose(cuda.to_host(device), host, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-5), ("float16", 3e-2)])
 def test_a_hook_is_shown_what_it_is_on_the_cpu(cupy, dtype, close):
     (config, parameters), lengths = loaded("gelu"), np.array([9, 9, 5])

@@ -23,6 +23,7 @@ def vectors_alone(minilm):
     return np.stack([minilm.encode(text) for text in MINILM_TEXTS])
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     chosen=st.lists(st.integers(0, len(MINILM_TEXTS) - 1), min_size=1, max_size=30),
@@ -46,18 +47,21 @@ def test_raw_vectors_change_by_rounding_only(folder, texts):
         np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)  # worst seen 2e-6
 
 
+@pytest.mark.slow
 def test_rows_keep_the_order_of_their_texts_across_slices(minilm_folder, vectors_alone):
     model = SentenceTransformer(minilm_folder, on_long="ignore")
     model.transformer.slice_texts = 7
     np.testing.assert_allclose(model.encode(MINILM_TEXTS), vectors_alone, rtol=0, atol=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", range(1, available_threads() + 1))
 def test_the_number_of_threads_changes_rounding_only(minilm_folder, vectors_alone, threads):
     model = SentenceTransformer(minilm_folder, threads=threads, on_long="ignore")
     np.testing.assert_allclose(model.encode(MINILM_TEXTS), vectors_alone, rtol=0, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_threads_may_share_a_model_and_leave_blas_as_it_was(minilm, vectors_alone):
     from threadpoolctl import threadpool_info
 
@@ -78,6 +82,7 @@ def test_threads_may_share_a_model_and_leave_blas_as_it_was(minilm, vectors_alon
     assert [pool["num_threads"] for pool in threadpool_info()] == before
 
 
+@pytest.mark.slow
 def test_an_error_in_a_pack_is_raised_and_blas_is_restored(minilm, monkeypatch):
     from threadpoolctl import threadpool_info
 
@@ -105,6 +110,7 @@ def test_truncate_dim_comes_before_normalize_embeddings(minilm, minilm_folder):
     assert model.encode(DOCS, truncate_dim=1000).shape == (2, 384)
 
 
+@pytest.mark.slow
 def test_cut_texts_are_reported_once_a_call(minilm_folder, caplog):
     model = SentenceTransformer(minilm_folder)
     texts = ["short", "word " * 300, "word " * 400]
@@ -168,6 +174,7 @@ def test_full_outputs_are_padded_within_batches_sorted_by_length(minilm):
     assert (one["modality"], one["prompt_length"]) == ("text", 4)
 
 
+@pytest.mark.slow
 def test_long_texts_are_reported_once_whatever_is_shown(minilm_folder, caplog):
     model = SentenceTransformer(minilm_folder)
     texts = ["word " * 300, "a", "word " * 400]
@@ -197,6 +204,7 @@ def test_pairs_and_dicts_are_texts(minilm):
     np.testing.assert_allclose(prompted, pair, rtol=0, atol=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "dtype", "width"),
     [("int8", np.int8, 384), ("uint8", np.uint8, 384), ("binary", np.int8, 48),

@@ -22,6 +22,7 @@ MODELS = ["gelu", "gelu_new", "large_epsilon", "relu", "silu"]
 SHOWN_INSIDE = ["gelu", "large_epsilon"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -47,6 +48,7 @@ def test_vectors_equal_the_cpus(cupy, texts, name, options):
     np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-5)  # worst seen 3e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["sentence_embedding", "token_embeddings", None])
 @pytest.mark.parametrize("name", ["modules", "poolings"])
 def test_modules_and_every_output_equal_the_cpus(cupy, texts, name, output, monkeypatch):
@@ -76,6 +78,7 @@ def encoded(model, texts, counts, **arguments):
     return model.encode(texts, prompt="the cat ", **arguments)
 
 
+@pytest.mark.slow
 def test_windows_of_long_texts_equal_the_cpus(cupy, texts):
     gpu, cpu = (
         SentenceTransformer(GOLDEN / "gelu", device=device, on_long="window").encode(texts)
@@ -84,6 +87,7 @@ def test_windows_of_long_texts_equal_the_cpus(cupy, texts):
     np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-5), ("float16", 0.1)])
 @pytest.mark.parametrize("name", ["gelu", "modules"])
 def test_a_trace_is_on_the_host_and_equals_the_cpus(cupy, name, dtype, close):
@@ -127,6 +131,7 @@ def test_one_text_and_no_text_work_on_the_gpu(cupy):
     assert gpu.encode([]).shape == (0, 20)
 
 
+@pytest.mark.slow
 def test_one_thread_is_enough_for_the_gpu(cupy, texts):
     gpu, cpu = (
         SentenceTransformer(GOLDEN / "gelu", device=device, threads=1, on_long="ignore")
@@ -145,6 +150,7 @@ def test_similarity_scores_the_gpus_vectors(cupy, texts):
     np.testing.assert_allclose(np.diag(scores), 1, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack_tokens", [1024, 30])
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("name", SHOWN_INSIDE)
@@ -181,6 +187,7 @@ def test_a_bert_model_that_shows_nothing_inside_equals_the_cpus(cupy):
     np.testing.assert_allclose(gpu[1], cpu[1], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_models_on_two_gpus_work_side_by_side(install, texts):
     install(gpus=2)
     first, second, cpu = (
@@ -208,6 +215,7 @@ def test_bert_models_on_two_gpus_work_side_by_side(install):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_threads_may_share_a_model_on_a_gpu(install, texts, device):
     install(gpus=2)
@@ -241,6 +249,7 @@ def test_the_next_pack_is_begun_before_the_last_is_awaited(cupy, texts, monkeypa
     assert cupy_stand_in.COUNTS["down"] == cupy_stand_in.COUNTS["wait"] == packs
 
 
+@pytest.mark.slow
 def test_pack_tokens_default_by_device_and_follow_the_caller(cupy, texts):
     model = SentenceTransformer(GOLDEN / "gelu", device="cuda", on_long="ignore")
     assert model.transformer.device.pack_tokens == 16 * find_device("cpu").pack_tokens
@@ -252,6 +261,7 @@ def test_pack_tokens_default_by_device_and_follow_the_caller(cupy, texts):
         assert (cupy_stand_in.COUNTS["down"] > 1) == several
 
 
+@pytest.mark.slow
 def test_where_memory_runs_out_packs_are_halved_once_for_good(cupy, texts, caplog):
     gpu, cpu = (
         SentenceTransformer(GOLDEN / "gelu", device=device, on_long="ignore")
@@ -281,6 +291,7 @@ def test_one_text_that_is_too_much_is_an_error(cupy, texts):
         model.encode(["the", "the"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["sentence_embedding", "token_embeddings"])
 @pytest.mark.parametrize("name", [*MODELS, "modules", "poolings"])
 def test_float16_is_near_and_gives_float32(cupy, texts, name, output):
@@ -297,6 +308,7 @@ def test_float16_is_near_and_gives_float32(cupy, texts, name, output):
         assert np.linalg.norm(on_gpu - on_cpu) > 1e-5 * np.linalg.norm(on_cpu)
 
 
+@pytest.mark.slow
 def test_float16_of_a_real_model_is_within_2e_3(cupy, minilm):
     texts = ["A dog barks.", "Where do nine million people live, and which city is that?"]
     cpu = minilm.encode(texts)
@@ -306,6 +318,7 @@ def test_float16_of_a_real_model_is_within_2e_3(cupy, minilm):
     assert np.linalg.norm(half - cpu, axis=1).max() < 2e-3  # worst seen 1.3e-3; |v| is 1
 
 
+@pytest.mark.slow
 def test_half_and_float_set_the_dtype_on_every_device(install, texts):
     install(gpus=2)
     model = SentenceTransformer(GOLDEN / "gelu", device="cuda", dtype=np.float16, on_long="ignore")
@@ -338,6 +351,7 @@ def test_a_model_that_cannot_become_float16_stays_as_it_was(texts):
     np.testing.assert_array_equal(model.to("cpu").encode(texts), before)
 
 
+@pytest.mark.slow
 def test_a_build_with_another_dtype_does_not_go_on(cupy, tmp_path):
     def built(dtype):
         model = SentenceTransformer(GOLDEN / "gelu", device="cuda", dtype=dtype, on_long="ignore")
@@ -377,6 +391,7 @@ def test_a_bert_output_in_float16_is_near(cupy):
         np.testing.assert_allclose(np.array(ours), np.array(theirs), rtol=0, atol=3e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "advice"), [("float16", 'dtype="float32"'), (None, "too large")])
 def test_a_gpu_names_the_layer_and_what_float16_asks_for(dtype, advice, tmp_path, cupy, texts):
     number = 3e38 if dtype is None else 6e4

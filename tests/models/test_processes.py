@@ -22,6 +22,8 @@ from minibert.bert import tensor_parallel
 from minibert.kernels.cores import available_threads
 from minibert.models.processes import HELD, Processes, Recipe, StoppedError, call, check, hold
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [f"the cat sat {'and the dog ' * (n % 5)}" for n in range(43)]
 
 

@@ -83,6 +83,7 @@ def test_the_parts_that_the_page_names_sum_to_the_score(by_hand):
     assert words["score"] == "0.5600"
 
 
+@pytest.mark.slow
 def test_what_was_cut_off_is_said(minilm):
     page = explanation_page(minilm, "a cat", "a dog " * 300)
     truncated = minilm.tokens("a dog " * 300).truncated
@@ -91,11 +92,13 @@ def test_what_was_cut_off_is_said(minilm):
     assert data["xrays"][1]["left_out"] == 256 - len(data["xrays"][1]["tokens"]) > 0
 
 
+@pytest.mark.slow
 def test_the_page_of_the_longest_texts_stays_small(minilm):
     page = explanation_page(minilm, "why is a slender wing " * 60, "the flow of air " * 100)
     assert len(page.encode()) < 2_500_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["a" * 400_000, "a" + " " * 400_000 + "b", "a " * 9_000])
 def test_no_text_makes_the_page_large(minilm, text):
     assert len(explanation_page(minilm, text, text).encode()) < 2_500_000

@@ -55,6 +55,7 @@ def agree(found, expected, k):
         assert len(set(row.tolist())) == len(row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("kind", [np.float32, np.float16, np.int8, np.float64])
 @settings(deadline=None, max_examples=25)

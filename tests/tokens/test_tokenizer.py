@@ -63,6 +63,7 @@ LONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LONG)
 def test_long_texts_have_the_ids_of_the_whole(tokenizer, name):
     limit = 64
@@ -79,6 +80,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(pieces=st.lists(PIECES, min_size=1, max_size=12), limit=st.integers(2, 40))
 def test_the_beginning_of_a_text_is_enough_for_its_ids(tokenizer, pieces, limit):
@@ -89,6 +91,7 @@ def test_the_beginning_of_a_text_is_enough_for_its_ids(tokenizer, pieces, limit)
     assert ids_of(tokenizer, text, limit) == expected
 
 
+@pytest.mark.slow
 def test_a_text_of_10_mb_takes_no_longer_than_its_beginning(tokenizer):
     start = time.process_time()
     tokenizer.backend.encode("word " * 100_000)

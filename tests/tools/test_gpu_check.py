@@ -22,6 +22,7 @@ def gpu_check(monkeypatch):
     return gpu_check
 
 
+@pytest.mark.slow
 def test_it_finds_parity_and_writes_two_reports(install, gpu_check, tmp_path, capsys):
     install(gpus=1)
     arguments = ["--model", str(GOLDEN / "gelu"), "--report", str(tmp_path / "r")]
@@ -38,6 +39,7 @@ def test_it_finds_parity_and_writes_two_reports(install, gpu_check, tmp_path, ca
     assert "too far" not in page
 
 
+@pytest.mark.slow
 def test_a_kernel_that_is_wrong_is_named_and_code_1(install, gpu_check, tmp_path, monkeypatch):
     install(gpus=1)
     from minibert.kernels import cuda
@@ -53,6 +55,7 @@ def test_a_kernel_that_is_wrong_is_named_and_code_1(install, gpu_check, tmp_path
     assert "**too far**" in (tmp_path / "r.md").read_text()
 
 
+@pytest.mark.slow
 def test_speed_leaves_out_who_is_not_there_and_says_why(install, gpu_check, tmp_path, monkeypatch):
     install(gpus=1)
     for name in ("torch", "sentence_transformers"):

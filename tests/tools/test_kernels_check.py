@@ -82,32 +82,33 @@ def test_every_test_that_is_named_is_there(kernels_check):
         ), place
 
 
-def test_kernels_chosen_outside_or_not_openblas_run_alone(tool):
-    runs = tool.runs_of("Haswell", ["X86_V3", "X86_V4"], can_choose=False)
+def test_kernels_chosen_outside_or_not_openblas_run_alone(kernels_check):
+    runs = kernels_check.runs_of("Haswell", ["X86_V3", "X86_V4"], can_choose=False)
     assert [(run.kernels, run.disabled, run.tensor_parallel) for run in runs] == [
         ("Haswell", (), shares) for shares in ("", "on", "off")
     ]
 
 
-def test_a_run_sets_its_variables_and_keeps_the_others(tool):
+def test_a_run_sets_its_variables_and_keeps_the_others(kernels_check):
     outer = {
         "PATH": "/bin",
         "NPY_DISABLE_CPU_FEATURES": "AVX512_SPR",
         "MINIBERT_TEST_TENSOR_PARALLEL": "on",
     }
-    run = tool.Run("Haswell", ("X86_V3",), ("X86_V4",), is_own=False)
+    run = kernels_check.Run("Haswell", ("X86_V3",), ("X86_V4",), is_own=False)
     assert run.environment(outer) == {
         "PATH": "/bin",
         "NPY_DISABLE_CPU_FEATURES": "AVX512_SPR X86_V4",
         "OPENBLAS_CORETYPE": "Haswell",
     }
-    own = tool.Run("SkylakeX", ("X86_V3", "X86_V4"), tensor_parallel="off")
+    own = kernels_check.Run("SkylakeX", ("X86_V3", "X86_V4"), tensor_parallel="off")
     assert own.environment({"PATH": "/bin"}) == {
         "PATH": "/bin",
         "MINIBERT_TEST_TENSOR_PARALLEL": "off",
     }
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_what_it_says_is_an_error(kernels_check):
     _, kernels, features = kernels_check.what_computes()
     for asked in (("Cray", ",".join(features)), (kernels, "X86_V9")):
@@ -119,6 +120,7 @@ def test_a_run_that_is_not_what_it_says_is_an_error(kernels_check):
         assert f"Asked for {asked[0]} kernels" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_red", [False, True])
 def test_each_run_ends_with_a_line_and_a_red_one_with_code_1(kernels_check, tmp_path, is_red):
     """One test of a file of its own, whose pack comes alone; its process names its kernels."""
