@@ -199,8 +199,8 @@ class TextTokenizer:
         """
         if not self._squeezes:
             return text
-        for between_words in (CONTROLS, BLANKS):
-            text = re.sub(between_words, first_character, text)
+        for separators in (CONTROLS, BLANKS):
+            text = re.sub(separators, first_character, text)
         for part_of_word in (LETTER, PICTURE, MARK):
             endless = f"{part_of_word}{{{LONGEST_WORD + 2},}}"
             text = re.sub(endless, lambda found: found[0][: LONGEST_WORD + 1], text)
