@@ -49,7 +49,7 @@ def test_a_text_has_the_same_bits_whatever_its_neighbours(minilm_folder, has_sma
 
 def test_every_text_is_a_pack_of_its_own():
     model = SentenceTransformer(GOLDEN / "gelu", reproducible=True)
-    ids = model.transformer.words.rows(["a cat", "the dog", "a"], 41).ids
+    ids = model.transformer.text_tokenizer.rows(["a cat", "the dog", "a"], 41).ids
     packs = model.transformer.packs(ids, None, EncodeJob(3, max_tokens=41, pack_tokens=1024))
     assert [pack.order.tolist() for pack in packs] == [[0], [1], [2]]
 

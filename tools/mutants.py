@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Mutant(NamedTuple):
-    """One line of a file, what it becomes, and the test that must then fail."""
+    """One line of a file, its replacement, and the test that must then fail."""
 
     file: str
     old: str
@@ -191,7 +191,8 @@ MUTANTS = [
     Mutant("models/trace.py", "    @cached_property\n", "    @property\n",
            TRACE + "the_model_is_run_once_whatever_is_asked_for"),
     Mutant("models/trace.py", "else layer @ flow", "else flow @ layer", TRACE + "rollout_by_hand"),
-    Mutant("models/trace.py", "self._rows.cut.report(1, job.max_tokens, job.on_long)", "pass",
+    Mutant("models/trace.py", "self._rows.truncation.report(1, job.max_tokens, job.on_long)",
+           "pass",
            TRACE + "a_text_that_is_cut_is_reported_as_encode_does"),
     Mutant("models/transformer.py", "        self._check_rows(ids, types)\n", "",
            TRACE + "a_text_above_the_positions_is_refused_as_encode_does"),
@@ -498,7 +499,7 @@ MUTANTS = [
     Mutant("models/bert_model.py", "positions_of(ids[index], self.config)[here] for index, here",
            "np.arange(len(here)) for index, here", HIDDEN + "[gelu-left]"),
     # words
-    Mutant("tokens/tokenizer.py", "limit - frame.size(len(pieces))", "limit",
+    Mutant("tokens/tokenizer.py", "limit - frame.size(len(parts))", "limit",
            "tokens/test_truncation.py::test_the_limit_counts_cls_and_sep_and_keeps_both"),
     Mutant("tokens/truncation.py", "[min(lengths[0], room)]", "[min(lengths[0], room - 1)]",
            "tokens/test_truncation.py::test_a_text_of_exactly_the_limit_is_not_cut"),
@@ -516,9 +517,9 @@ MUTANTS = [
            "tokens/test_truncation.py::test_a_folder_that_cuts_on_the_left_keeps_the_ends"),
     Mutant("tokens/tokenizer.py", "room - overlap)", "room)",
            "tokens/test_tokenizer.py::test_windows_hold_every_token_and_overlap"),
-    Mutant("tokens/tokenizer.py", "len(heads) == 2 and all(", "len(heads) == 3 and all(",
+    Mutant("tokens/tokenizer.py", "len(prefixes) == 2 and all(", "len(prefixes) == 3 and all(",
            "tokens/test_truncation.py::test_of_two_long_texts_the_longer_keeps_the_odd_token[9]"),
-    Mutant("tokens/tokenizer.py", "run[0][: LONGEST_WORD + 1]", "run[0][:LONGEST_WORD]",
+    Mutant("tokens/tokenizer.py", "found[0][: LONGEST_WORD + 1]", "found[0][:LONGEST_WORD]",
            "tokens/test_tokenizer.py::test_long_texts_have_the_ids_of_the_whole"),
     Mutant("tokens/classes.py", 'lowercase=setting(path, settings, "do_lower_case", bool, True)',
            'lowercase=setting(path, settings, "do_lower_case", bool, False)',
@@ -573,7 +574,7 @@ MUTANTS = [
     Mutant("checkpoint/conversion_plan.py", "if path.suffix.lower() in SUFFIXES:", "if False:",
            PLAN + "pickles_of_other_things_are_left_out_by_name"),
     Mutant("checkpoint/convert.py",
-           "        check_target(target)  # somebody may have been quicker\n", "",
+           "        check_target(target)  # another process may have created it\n", "",
            CONVERT + "a_folder_that_came_meanwhile_is_not_replaced"),
     Mutant("checkpoint/convert.py", "if os.path.lexists(target):", "if os.path.exists(target):",
            CONVERT + "a_new_folder_that_exists_is_left_alone"),
@@ -591,7 +592,8 @@ MUTANTS = [
            CONVERT + "others_may_read_the_weights_like_the_other_files"),
     Mutant("checkpoint/hub.py", "if files and missing not in files:", "if files:",
            REPOSITORY + "a_file_that_the_hub_has_and_did_not_give_is_unavailable"),
-    Mutant("checkpoint/model_files.py", "not any(beside(file, other) for other in safe)", "True",
+    Mutant("checkpoint/model_files.py", "not any(in_same_folder(file, other) for other in safe)",
+           "True",
            HUB + "a_conversion_fetches_pickles_where_safetensors_lack"),
     Mutant("checkpoint/repository.py", "convert_command(name, *repository.hub.as_arguments())",
            "convert_command(name)",
@@ -622,7 +624,7 @@ MUTANTS = [
            "checkpoint/test_modules.py::test_names_of_modules_that_are_none_are_refused"),
     Mutant("pooling/layer_norm.py", '    check_keys(path, settings, {"dimension"})\n', "",
            LAYER_NORM_MODULE + "settings_of_a_layer_norm_that_are_not_known_are_refused"),
-    Mutant("tokens/load.py", "vocabulary.items() if word)", "vocabulary.items())",
+    Mutant("tokens/load.py", "vocabulary.items() if token)", "vocabulary.items())",
            "tokens/test_classes.py::test_blanks_at_the_ends_of_vocab_txt_change_no_token"),
     Mutant("tokens/load.py", "not is_id(id) or text", "int(id) < 0 or text",
            "tokens/test_load.py::test_added_tokens_that_are_none_are_refused"),
@@ -670,7 +672,7 @@ MUTANTS = [
            TRANSFORMER + "max_length_of_common_beats_that_of_text"),
     Mutant("models/model.py", "        self.place_head()\n", "        pass\n",
            "models/test_gpu.py::test_modules_and_every_output_equal_the_cpus[modules-sentence_embedding]"),
-    Mutant("models/transformer.py", "with_prompt(job.prompt, texts[window])", "texts[window]",
+    Mutant("models/transformer.py", "with_prompt(job.prompt, texts[part])", "texts[part]",
            ENCODER + "prompts_go_before_the_text"),
     Mutant("kernels/cores.py", "-= 1\n            if self._calls == 0:",
            "-= 1\n            if True:",
@@ -738,7 +740,7 @@ MUTANTS = [
     Mutant("corpus/writer.py", "ranges = manifest.ranges or self.first_ranges(vectors)",
            "ranges = self.first_ranges(vectors)",
            "corpus/test_writer.py::test_codes_are_those_of_the_vectors[int8]"),
-    Mutant("kernels/cores.py", "threading.BoundedSemaphore(available_threads())",
+    Mutant("kernels/cores.py", "threading.BoundedSemaphore(count or available_threads())",
            "threading.BoundedSemaphore(available_threads() + 1)",
            CORES + "no_more_packs_run_at_a_time_than_there_are_cores"),
     Mutant("scoring/matrices.py", "        finally:\n            ended.set()\n",
@@ -747,8 +749,8 @@ MUTANTS = [
     Mutant("tokens/tokenizer.py", "if len(text) <= characters:",
            "if len(text) <= characters or True:",
            "tokens/test_tokenizer.py::test_a_text_of_10_mb_takes_no_longer_than_its_beginning"),
-    Mutant("commands/embed.py", "chunk = list(islice(documents, CHUNK_TEXTS))",
-           "chunk = list(islice(documents, CHUNK_TEXTS))[: CHUNK_TEXTS - 1]",
+    Mutant("commands/embed.py", "chunk = list(islice(documents, chunk_texts))",
+           "chunk = list(islice(documents, chunk_texts))[: chunk_texts - 1]",
            "commands/test_embed.py::test_reading_in_chunks_loses_no_text"),
     Mutant("integrations/arrow.py", 'arguments.setdefault("short_inputs", bool(', 'bool((',
            "integrations/test_arrow.py::test_a_table_is_a_part_of_a_corpus_and_lays_out_no_tiles[arguments0-False]"),
@@ -756,7 +758,7 @@ MUTANTS = [
     Mutant("bert/layout.py", '"V E"}, AS_STORED, let_go=True', '"V E"}, AS_STORED', LET_GO),
     Mutant("common/safetensors_files.py", "start = -(-self.offset // mmap.PAGESIZE)",
            "start = (self.offset // mmap.PAGESIZE)", LET_GO),
-    Mutant("kernels/cores.py", "threads > cores and not TOLD", "threads > cores",
+    Mutant("kernels/cores.py", "threads > cores and not CORES.has_warned", "threads > cores",
            CORES + "more_threads_than_cores_are_as_many_and_said_once"),
     Mutant("kernels/cores.py", "return min(int(threads), cores)", "return int(threads)",
            CORES + "more_threads_than_cores_are_as_many_and_said_once"),
@@ -929,7 +931,7 @@ MUTANTS = [
     Mutant("common/progress.py", "level in (logging.INFO, logging.DEBUG) and is_watched()",
            "level in (logging.INFO, logging.DEBUG)",
            "models/test_sentence_transformer.py::test_info_shows_a_bar_on_a_terminal_and_in_no_log"),
-    Mutant("common/progress.py", "if not shown or is_gone(sys.stderr):", "if not shown:",
+    Mutant("common/progress.py", "if not is_shown or is_gone(sys.stderr):", "if not shown:",
            "models/test_sentence_transformer.py::test_a_bar_without_a_stderr_is_left_out[False]"),
     Mutant("commands/options.py", "absent = argparse.SUPPRESS", "absent = False",
            "commands/test_options.py::test_quiet_may_stand_before_and_behind_a_command"),
@@ -950,7 +952,7 @@ MUTANTS = [
            HEAT_MAP + "no_text_escapes_from_a_heat_map"),
     Mutant("pictures/heat_map.py", "values[rest].sum(axis=0)", "values[rest].mean(axis=0)",
            HEAT_MAP + "of_a_long_text_the_rest_is_one_row_and_nothing_is_lost"),
-    Mutant("pictures/attention.py", "rows[..., most:].sum", "rows[..., most + 1 :].sum",
+    Mutant("pictures/attention.py", "rows[..., max_tokens:].sum", "rows[..., max_tokens + 1 :].sum",
            "pictures/test_attention.py::test_later_tokens_share_a_column_and_rows_sum_to_one"),
     Mutant("pictures/xray.py", "zip(between, states[1:]", "zip(between, states[:-1]",
            XRAY + "an_x_ray_has_the_numbers_of_the_trace"),
@@ -1002,7 +1004,7 @@ MUTANTS = [
 
 
 def main() -> None:
-    """Plant the chosen faults and say of each whether its test noticed."""
+    """Plant the chosen faults and print whether the test of each failed."""
     options = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], epilog="example: python tools/mutants.py layer_norm"
     )
@@ -1027,7 +1029,7 @@ def main() -> None:
 
 
 def judge(mutant: Mutant, folder: Path) -> bool:
-    """Whether the test fails, and does nothing worse than failing, with the fault."""
+    """Return whether the test fails with the fault, and does nothing worse than failing."""
     copy(folder)
     path = folder / "minibert" / mutant.file
     code = path.read_text(encoding="utf-8")
@@ -1045,7 +1047,7 @@ def judge(mutant: Mutant, folder: Path) -> bool:
 
 
 def copy(folder: Path) -> Path:
-    """The package and its tests, in a place where they can be changed."""
+    """Copy the package and its tests into a folder."""
     for name in ("minibert", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
@@ -1054,7 +1056,7 @@ def copy(folder: Path) -> Path:
 
 
 def run(folder: Path, *tests: str) -> int:
-    """pytest's exit code for some tests of a copy, which must be what is imported."""
+    """Run some tests of a copy, which must be the imported one: -> pytest's exit code."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     check = "import minibert, sys; sys.exit(not minibert.__file__.startswith(sys.argv[1]))"
     python = [sys.executable, "-c", check, str(folder)]

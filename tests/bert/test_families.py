@@ -1,6 +1,5 @@
 """Families beside BERT: positions, names of tensors, what is computed, and what is refused."""
 
-import threading
 import tracemalloc
 from dataclasses import replace
 
@@ -18,7 +17,7 @@ from minibert.bert.placement import parameters_to_device
 from minibert.bert.rotary import sliding_window_mask
 from minibert.common import safetensors_files
 from minibert.errors import DeviceError
-from minibert.kernels.cores import CORES
+from minibert.kernels.cores import Cores
 from minibert.kernels.devices import find_device
 from minibert.tokens.classes import CLASSES
 
@@ -94,7 +93,6 @@ def even(tmp_path, edit):
 def test_threads_that_split_a_text_split_its_attention_bias(even, monkeypatch, texts):
     alone = SentenceTransformer(even, on_long="ignore", threads=1).encode(texts[4])
     monkeypatch.setattr("minibert.models.transformer.thread_count", lambda threads: 2)
-    monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(2))
     met = []
     run_ranks = tensor_parallel.run_ranks
     monkeypatch.setattr(
@@ -102,7 +100,8 @@ def test_threads_that_split_a_text_split_its_attention_bias(even, monkeypatch, t
         lambda forward, parts: [met.append(len(parts)), run_ranks(forward, parts)][1],
     )
     model = SentenceTransformer(even, on_long="ignore")
-    model.transformer.scheduler.tensor_parallel.min_rank_work = 1
+    ranks = model.transformer.scheduler.tensor_parallel
+    ranks.min_rank_work, ranks.cores = 1, Cores(2)
     shared = model.encode(texts[4])
     assert met == [2]
     np.testing.assert_allclose(shared, alone, rtol=0, atol=5e-6)

@@ -6,12 +6,12 @@ import pytest
 from minibert.bert.forward import hidden_states
 from minibert.bert.packs import packs
 from minibert.kernels import cpu as kernels
-from minibert.kernels.segments import firsts
+from minibert.kernels.segments import firsts, split_rows
 from minibert.pooling.modes import lasts
 
 
 def pack_of(model, texts):
-    (pack,) = packs(model.transformer.words.rows(texts, 41).ids, 1024)
+    (pack,) = packs(model.transformer.text_tokenizer.rows(texts, 41).ids, 10_000)
     return pack
 
 
@@ -37,9 +37,12 @@ def test_a_head_of_one_token_gets_that_token_alone(model):
     assert shapes == [((2, 20), [1, 1])]
 
 
-def test_blocks_of_rows_change_no_state(model, monkeypatch):
-    pack = pack_of(model, ["the cat sat", "a dog", "the dog barks and barks"])
-    arguments = pack, model.transformer.parameters, model.config, kernels
-    whole = hidden_states(*arguments)
-    monkeypatch.setattr(kernels, "BLOCK_FLOATS", 64)  # three rows
-    np.testing.assert_allclose(hidden_states(*arguments), whole, rtol=0, atol=1e-6)
+def test_blocks_of_rows_change_no_state(model):
+    texts = [" ".join(["the dog barks at the cat and"] * (1 + n % 5)) for n in range(300)]
+    pack = pack_of(model, texts)
+    assert pack.ids.size * 20 > 1.5 * kernels.BLOCK_FLOATS  # of a text alone there is one block
+    arguments = model.transformer.parameters, model.config, kernels
+    whole = split_rows(hidden_states(pack, *arguments), pack.lengths)
+    for text, states in list(zip(pack.order, whole, strict=True))[::30]:
+        alone = hidden_states(pack_of(model, [texts[text]]), *arguments)
+        np.testing.assert_allclose(states, alone, rtol=0, atol=1e-5)

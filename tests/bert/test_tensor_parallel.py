@@ -31,7 +31,7 @@ from minibert.bert.tensor_parallel import (
 )
 from minibert.kernels import cores
 from minibert.kernels import cpu as kernels
-from minibert.kernels.cores import CORES
+from minibert.kernels.cores import Cores
 from minibert.kernels.segments import firsts
 
 BERT = FAMILIES["bert"]
@@ -65,20 +65,14 @@ def parameters():
 
 
 @pytest.fixture
-def many_cores(monkeypatch):
-    """A machine with 12 free cores."""
-    monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(12))
-
-
-@pytest.fixture
 def small_products(monkeypatch):
     """A BLAS with kernels for small products; none is needed for the numbers."""
     monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: True)
 
 
 def in_ranks(parameters):
-    """Parameters that any pack may split among threads, however small it is."""
-    return TensorParallel(parameters, CONFIG, BERT, min_rank_work=1)
+    """Parameters that any pack may split among 12 threads, however small it is."""
+    return TensorParallel(parameters, CONFIG, BERT, min_rank_work=1, cores=Cores(12))
 
 
 def pack_of(*lengths):
@@ -92,7 +86,7 @@ def pack_of(*lengths):
 @pytest.mark.parametrize("may_tile", [False, True])
 @pytest.mark.parametrize("pooled_tokens", [None, firsts])
 def test_split_packs_have_the_states_of_whole_ones(
-    parameters, many_cores, small_products, lengths, threads, may_tile, pooled_tokens
+    parameters, small_products, lengths, threads, may_tile, pooled_tokens
 ):
     pack = pack_of(*lengths)
     query_rows = None if pooled_tokens is None else pooled_tokens(pack.lengths)
@@ -102,9 +96,7 @@ def test_split_packs_have_the_states_of_whole_ones(
     np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
 
 
-def test_heads_feed_forward_and_work_bound_the_threads_of_a_pack(
-    parameters, many_cores, monkeypatch
-):
+def test_heads_feed_forward_and_work_bound_the_threads_of_a_pack(parameters, monkeypatch):
     counts = []
     monkeypatch.setattr(
         tensor_parallel, "run_ranks", lambda forward, shards: counts.append(len(shards))
@@ -119,23 +111,23 @@ def test_heads_feed_forward_and_work_bound_the_threads_of_a_pack(
     assert counts[6:] == [2]
 
 
-def test_only_free_cores_are_taken_and_given_back(parameters, many_cores, monkeypatch):
+def test_only_free_cores_are_taken_and_given_back(parameters, monkeypatch):
     counts = []
     monkeypatch.setattr(
         tensor_parallel, "run_ranks", lambda forward, shards: counts.append(len(shards))
     )
     model = in_ranks(parameters)
-    with CORES.further(20) as taken:
+    with model.cores.further(20) as taken:
         assert taken == 12
-        with CORES.further(1) as none:
+        with model.cores.further(1) as none:
             assert none == 0
         whole = model.compute(pack_of(9), kernels, None, 6, False)
         assert whole.shape == (9, 24)
         assert counts == []
-    with CORES.further(9):
+    with model.cores.further(9):
         model.compute(pack_of(9), kernels, None, 6, False)
     assert counts == [3]  # three were free, and four threads cannot share six heads
-    with CORES.further(20) as taken:
+    with model.cores.further(20) as taken:
         assert taken == 12
 
 
@@ -171,7 +163,7 @@ def test_views_for_threads_copy_no_weight(parameters):
         assert np.shares_memory(getattr(part, name), getattr(layer, name)), name
 
 
-def test_threads_keep_the_caller_s_silence_about_overflow(parameters, many_cores):
+def test_threads_keep_the_caller_s_silence_about_overflow(parameters):
     large = parameters._replace(word_embeddings=parameters.word_embeddings * np.float32(1e38))
     with np.errstate(over="ignore", invalid="ignore"):
         found = in_ranks(large).compute(pack_of(9), kernels, None, 3, False)
@@ -213,7 +205,7 @@ def test_only_the_first_short_text_lays_out_tiles(minilm_folder, monkeypatch):
     assert counted.made == 0
     model.encode("a long text " * 60)
     model.encode(["a short text"] * 200)  # several packs
-    monkeypatch.setattr("minibert.tokens.texts.WINDOW_TEXTS", 8)
+    model.transformer.slice_texts = 8
     model.encode(["a short text"] * 9)  # the last window is one text
     three = ["a", "short text", "text"]
     model.encode(three, output_value=None, batch_size=2)  # so is the last batch
@@ -247,8 +239,9 @@ def test_no_tiles_if_short_inputs_is_false_or_with_another_blas(minilm_folder, m
 
 def test_threads_that_start_together_make_tiles_once(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
-    monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(8))
     model = SentenceTransformer(minilm_folder)
+    scheduler = model.transformer.scheduler
+    scheduler.device = replace(scheduler.device, active=Cores(8).pack)
     threads = [threading.Thread(target=model.encode, args=("a short text",)) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -340,7 +333,7 @@ def test_every_path_gives_the_same_vector(
     text, scheduler = " ".join(words), split_minilm.transformer.scheduler
     expected = split_minilm.encode([text, *others])[0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CORES, "_free", threading.BoundedSemaphore(12))
+        patch.setattr(scheduler.tensor_parallel, "cores", Cores(12))
         patch.setattr(scheduler.tensor_parallel, "min_rank_work", 1)
         patch.setattr(tensor_parallel, "has_small_products", lambda: tiles)
         patch.setattr(scheduler, "threads", threads)
@@ -437,8 +430,9 @@ def test_a_quick_thread_overwrites_no_rows_another_still_reads():
     assert found == [1.0, 10.0, 100.0]
 
 
-def test_a_model_of_odd_sizes_is_not_split(many_cores, small_products):
+def test_a_model_of_odd_sizes_is_not_split(small_products):
     model = SentenceTransformer(GOLDEN / "gelu")  # five heads, 37 wide
     model.transformer.scheduler.tensor_parallel.min_rank_work = 1
+    model.transformer.scheduler.tensor_parallel.cores = Cores(12)
     together = model.encode(["the cat sat", "a dog"])
     np.testing.assert_allclose(model.encode("the cat sat"), together[0], rtol=0, atol=1e-5)

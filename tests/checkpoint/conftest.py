@@ -18,7 +18,7 @@ def online(monkeypatch):
     """As if nobody had switched downloads off; a test that wants them off says so."""
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "is_offline_mode", lambda: False)
 
 
 @pytest.fixture

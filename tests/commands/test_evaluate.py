@@ -116,20 +116,20 @@ def test_against_another_shows_both_and_p(run_eval, tmp_path, minilm_folder, sam
 
 
 @pytest.mark.slow
-def test_other_judgements_and_a_depth_are_followed(run_eval, tmp_path):
+def test_other_judgements_and_top_k_are_followed(run_eval, tmp_path):
     (tmp_path / "qrels").write_text("q1 0 bread-1 1\n")
     facts = json.loads(
-        run_eval(GELU, SAMPLE, "--qrels", tmp_path / "qrels", "--depth", "5", "--json")[1]
+        run_eval(GELU, SAMPLE, "--qrels", tmp_path / "qrels", "--top-k", "5", "--json")[1]
     )
-    assert (facts["queries"], facts["depth"]) == (1, 5)
+    assert (facts["queries"], facts["top_k"]) == (1, 5)
     trec = tmp_path / "run.trec"
-    assert run_eval(GELU, "--depth", "5", "--run", trec)[0] == 0
+    assert run_eval(GELU, "--top-k", "5", "--run", trec)[0] == 0
     assert {len(ranking.ids) for ranking in read_run(trec).values()} == {5}
     again = tmp_path / "again.trec"
     assert run_eval(GELU, "--candidates", trec, "--run", again)[0] == 0
     assert again.read_bytes() == trec.read_bytes()
-    cut = json.loads(run_eval(trec, "--depth", "1", "--json")[1])
-    assert cut["recall@100"] < json.loads(run_eval(trec, "--json")[1])["recall@100"]
+    first = json.loads(run_eval(trec, "--top-k", "1", "--json")[1])
+    assert first["recall@100"] < json.loads(run_eval(trec, "--json")[1])["recall@100"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_other_judgements_and_a_depth_are_followed(run_eval, tmp_path):
         ((GELU, SAMPLE, "--against", SAMPLE), 65, "is a collection, no model"),
         ((GELU, SAMPLE, SAMPLE), 65, "give one at a time"),
         ((GELU, "--run", "no/folder/run"), 73, "no/folder/run"),
-        ((GELU, "--depth", "0"), 2, "no whole number from 1 up"),
+        ((GELU, "--top-k", "0"), 2, "no whole number from 1 up"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(run_eval, arguments, code, message):

@@ -39,7 +39,7 @@ class Terminal(io.BytesIO):
 def test_a_command_that_waits_for_the_keyboard_says_so(run, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     build("corpus", documents(), SentenceTransformer(GELU))
-    said = "minibert: reading what is typed here, a line each; Ctrl-D ends.\n"
+    said = "minibert: reading what you type, line by line; Ctrl-D ends.\n"
     assert run(*command, stdin=b"the cat\n", stream=Terminal)[2].count(said) == 1
     assert said not in run(*command, stdin=b"the cat\n")[2]
 
@@ -148,7 +148,7 @@ def test_files_may_stand_behind_options_and_a_dash_too(run, corpus_folder, tmp_p
     assert (code, json.loads(out)) == (0, {"deleted": 2, "deleted_before": []})
     code, out, err = run("index", "delete", corpus_folder, "--file", "-", stdin=b"0\n1\n")
     assert (code, out) == (0, f"{corpus_folder}: 1 document deleted\n")
-    assert "1 had been deleted before, the first of them '0'" in err
+    assert "1 document had been deleted before; the first is '0'" in err
 
 
 def test_a_commanded_build_names_the_model_as_it_was_given(run, corpus_folder):

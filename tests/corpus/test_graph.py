@@ -68,7 +68,7 @@ def test_a_graph_finds_what_an_exact_search_does_or_nearly(usearch, model, large
 
 
 def test_a_graph_is_made_by_no_more_threads_than_cores(usearch, model, large_corpus, monkeypatch):
-    monkeypatch.setattr(cores, "TOLD", [])
+    monkeypatch.setattr(cores.CORES, "has_warned", False)
     monkeypatch.setattr(cores, "quota", lambda: 1)
     given = []
     add = usearch.Index.add

@@ -104,7 +104,7 @@ def test_a_manifest_that_was_edited_is_refused(corpus, model, run, change, messa
     code, out, err = run("index", "verify", corpus)
     assert code == 65
     assert re.search(message, out)
-    assert "1 things are wrong" in err
+    assert "1 fault found" in err
     assert tree(corpus) == before
 
 

@@ -175,7 +175,7 @@ def test_fewer_than_k_are_all_and_said_once(prompted_model, plain, caplog):
 
 
 def test_more_threads_than_cores_are_no_error_and_none_are(prompted_model, plain, monkeypatch):
-    monkeypatch.setattr(cores, "TOLD", [])
+    monkeypatch.setattr(cores.CORES, "has_warned", False)
     expected = Index(plain, prompted_model).search(["a dog"], 3)
     assert Index(plain, prompted_model, threads=1000).search(["a dog"], 3) == expected
     for threads in (0, -1, True, 2.0):

@@ -176,9 +176,9 @@ def test_a_vector_that_is_not_finite_is_not_written(corpus_folder, model, monkey
     vectors = encoding.vectors
 
     def broken(*arguments):
-        found, cut = vectors(*arguments)
+        found, truncation = vectors(*arguments)
         found[1, 2] = np.nan
-        return found, cut
+        return found, truncation
 
     monkeypatch.setattr(encoding, "vectors", broken)
     with pytest.raises(ValueError, match="list, line 2: the vector of 'd1' is not finite"):

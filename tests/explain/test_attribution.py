@@ -164,7 +164,7 @@ def test_a_dense_with_an_activation_is_refused_by_name():
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
 def test_a_distance_is_refused_and_another_metric_is_taken(folder, metric):
     model = SentenceTransformer(folder, similarity_fn_name=metric)
-    with pytest.raises(ValueError, match=f"The metric is '{metric}'.* only 'dot' and 'cosine'"):
+    with pytest.raises(ValueError, match=f"The metric is '{metric}'.* expected 'dot' or 'cosine'"):
         model.explain(QUERY, DOCUMENT)
     assert check_sum(model, QUERY, DOCUMENT, "dot").metric == "dot"
     with pytest.raises(ValueError, match=f"The metric is '{metric}'"):
@@ -211,7 +211,7 @@ def test_a_truncated_text_is_explained_and_its_loss_reported(caplog):
     model = SentenceTransformer(GOLDEN / "gelu")
     with caplog.at_level(logging.WARNING):
         found = check_sum(model, "the cat", long)
-    assert (found.query.cut, found.document.cut) == (0, 31)
+    assert (found.query.truncated, found.document.truncated) == (0, 31)
     assert len(found.document_tokens) == 41
     assert "1 of 1 texts were longer than 41 tokens" in caplog.text
     model.on_long = "error"
@@ -275,7 +275,7 @@ def test_an_explanation_can_be_written_as_json():
     assert content["query"]["offsets"] == [[0, 0], [0, 3], [4, 7], [7, 8], [0, 0]]
     assert content["query"]["words"][2] == {"text": "cats", "tokens": [2, 4], "is_special": False}
     assert content["document"]["norms"] == found.document.norms.tolist()
-    assert (content["metric"], content["document"]["cut"]) == ("cosine", 0)
+    assert (content["metric"], content["document"]["truncated"]) == ("cosine", 0)
 
 
 def test_one_shared_word_is_the_largest_pair_of_the_real_minilm(minilm):

@@ -107,7 +107,7 @@ def test_there_are_no_more_threads_than_the_quota_allows(sixteen, monkeypatch):
 
 
 def test_more_threads_than_cores_are_as_many_and_said_once(monkeypatch, sixteen, caplog):
-    monkeypatch.setattr(cores, "TOLD", [])
+    monkeypatch.setattr(cores.CORES, "has_warned", False)
     assert [thread_count(threads) for threads in (None, 1, 16, np.int64(3))] == [16, 1, 16, 3]
     assert caplog.messages == []
     monkeypatch.setattr(cores, "quota", lambda: 3)

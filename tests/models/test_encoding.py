@@ -48,9 +48,10 @@ def test_raw_vectors_change_by_rounding_only(folder, texts):
 
 
 @pytest.mark.slow
-def test_rows_keep_the_order_of_their_texts_across_windows(minilm, vectors_alone, monkeypatch):
-    monkeypatch.setattr("minibert.tokens.texts.WINDOW_TEXTS", 7)
-    np.testing.assert_allclose(minilm.encode(MINILM_TEXTS), vectors_alone, rtol=0, atol=2e-6)
+def test_rows_keep_the_order_of_their_texts_across_slices(minilm_folder, vectors_alone):
+    model = SentenceTransformer(minilm_folder, on_long="ignore")
+    model.transformer.slice_texts = 7
+    np.testing.assert_allclose(model.encode(MINILM_TEXTS), vectors_alone, rtol=0, atol=2e-6)
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def test_a_text_with_one_mask_gives_the_likeliest_words(masked_lm):
     assert 0 < sum(scores) < 1
     for guess in guesses:
         assert list(guess) == ["score", "token", "token_str", "sequence"]
-        piece = masked_lm.transformer.words.backend.id_to_token(guess["token"])
+        piece = masked_lm.transformer.text_tokenizer.backend.id_to_token(guess["token"])
         assert guess["token_str"] == piece
     whole = masked_lm.fill_mask(TEXT, top_k=1000)
     assert len(whole) == 83

@@ -230,10 +230,10 @@ def test_preprocess_gives_padded_tokens(minilm, caplog):
 
 def test_tokens_tell_what_is_cut(minilm):
     one = minilm.tokens("word " * 300)
-    assert (len(one.ids), one.cut) == (256, 46)
-    assert one.pieces[:2] == ["[CLS]", "word"]
-    assert [tokens.cut for tokens in minilm.tokens(["a", "word " * 255])] == [0, 1]
-    assert minilm.tokens({"text": "word"}).pieces == ["[CLS]", "word", "[SEP]"]
+    assert (len(one.ids), one.truncated) == (256, 46)
+    assert one.tokens[:2] == ["[CLS]", "word"]
+    assert [tokens.truncated for tokens in minilm.tokens(["a", "word " * 255])] == [0, 1]
+    assert minilm.tokens({"text": "word"}).tokens == ["[CLS]", "word", "[SEP]"]
     with pytest.raises(TypeError, match=r"tokens\(\) got a generator.*list\(texts\)"):
         minilm.tokens(text for text in ["a"])
 

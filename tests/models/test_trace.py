@@ -59,7 +59,7 @@ def test_all_steps_are_shown_in_their_order(model):
 
 def test_nothing_is_computed_before_an_array_is_asked_for(model, passes):
     trace = model.trace(TEXT)
-    assert trace.tokens.pieces[:4] == ["[CLS]", "the", "cat", "##s"]
+    assert trace.tokens.tokens[:4] == ["[CLS]", "the", "cat", "##s"]
     assert (len(trace), len(list(trace)), len(repr(trace).splitlines())) == (28, 28, 28)
     assert trace.shapes["layer.1.attention"] == (5, 10, 10)
     assert "layer.1.attention" in trace
@@ -200,7 +200,7 @@ def test_a_task_stands_for_its_prompt_and_its_maximum_length(folder, edit):
     query, document = (model.trace(text, task=task) for task in ("query", "document"))
     assert (query.text, len(query.tokens.ids), query.prompt_length) == ("the cat " + text, 6, 3)
     assert (document.text, len(document.tokens.ids)) == ("dog: " + text, 13)
-    assert query.tokens.cut > 0
+    assert query.tokens.truncated > 0
     for trace, vector in (
         (query, model.encode_query(text)),
         (document, model.encode_document(text)),
@@ -213,7 +213,7 @@ def test_a_task_stands_for_its_prompt_and_its_maximum_length(folder, edit):
 def test_of_a_pair_the_second_text_has_its_own_token_type(model):
     pair = ("the cat", "a dog")
     trace = model.trace(pair)
-    assert trace.tokens.pieces == ["[CLS]", "the", "cat", "[SEP]", "a", "dog", "[SEP]"]
+    assert trace.tokens.tokens == ["[CLS]", "the", "cat", "[SEP]", "a", "dog", "[SEP]"]
     vector = model.encode([pair])[0]
     np.testing.assert_allclose(trace["sentence_embedding"], vector, rtol=0, atol=1e-5)
 
@@ -236,7 +236,7 @@ def test_a_text_that_is_cut_is_reported_as_encode_does(caplog):
     long = "the dog barks at the cat " * 10
     model = SentenceTransformer(GOLDEN / "gelu")
     with caplog.at_level(logging.WARNING):
-        assert model.trace(long).tokens.cut == 31
+        assert model.trace(long).tokens.truncated == 31
     assert "1 of 1 texts were longer than 41 tokens" in caplog.text
     model.on_long = "error"
     with pytest.raises(ValueError, match="longer than 41 tokens"):
@@ -247,7 +247,7 @@ def test_a_text_above_the_positions_is_refused_as_encode_does(folder, edit):
     edit(folder / "sentence_bert_config.json", max_seq_length=None)
     edit(folder / "tokenizer_config.json", model_max_length=10**30)
     model = SentenceTransformer(folder)
-    model.transformer.words.max_length = 10**6
+    model.transformer.text_tokenizer.max_length = 10**6
     with pytest.raises(ValueError, match="A text has 72 tokens, and this model has 41 positions"):
         model.trace("the dog barks at the cat " * 10)["sentence_embedding"]
 
@@ -261,7 +261,7 @@ def test_a_pickled_model_traces_alike(model):
 def test_hooks_see_the_arrays_themselves_and_no_copies(model):
     """No step copies an array that a trace keeps, and one that nobody watches copies none."""
     made, shown, called = [], {}, []
-    (pack,) = packs(model.transformer.words.rows([TEXT], 41).ids, 1024)
+    (pack,) = packs(model.transformer.text_tokenizer.rows([TEXT], 41).ids, 1024)
     arguments = pack, model.transformer.parameters, model.config, recording(made, called)
     hidden_states(*arguments, hook=lambda name, array: shown.setdefault(name, array))
     of_layers = {name: shown[name] for name in model.trace(TEXT) if name.startswith("layer.")}

@@ -17,12 +17,12 @@ def test_attention_is_that_of_the_layer_and_head(model, head):
     # Drawn in the tokens' own order.
     drawn = np.array([value for _, value, *_ in cells]).reshape(size, size)
     np.testing.assert_allclose(drawn, expected, atol=5e-4)
-    assert cells[1][0] == " × ".join(trace.tokens.pieces[:2])
+    assert cells[1][0] == " × ".join(trace.tokens.tokens[:2])
 
 
 def test_later_tokens_share_a_column_and_rows_sum_to_one(model):
     trace = model.trace("the cat and the dog")
-    svg = attention_svg(trace, 0, 0, most=3)
+    svg = attention_svg(trace, 0, 0, max_tokens=3)
     drawn = np.array([value for _, value, *_ in cells_of(svg)]).reshape(3, 4)
     np.testing.assert_allclose(drawn.sum(axis=1), 1, atol=2e-3)
     assert f"{len(trace.tokens.ids) - 3} later tokens" in svg

@@ -254,7 +254,7 @@ def test_the_page_holds_every_point_and_is_well_formed(plain_folder):
     assert "Map of some corpus minibert maps a corpus some corpus Each" in page.words
     assert f"{sum(shown.shares):.1%} of the variance" in page.words
     assert "chosen at random" not in page.words
-    assert "are cut" not in page.words
+    assert "are shortened" not in page.words
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(plain_folder):
@@ -289,7 +289,7 @@ def test_a_sample_and_cut_texts_are_told_in_the_page(made):
     assert "4 documents of 10 are drawn, chosen at random with the seed 0" in page.words
     assert "The directions are those of all documents." in page.words
     page = Page(map_page(corpus_map(Corpus(folder))))
-    assert f"Texts are cut at {CHARACTERS} characters" in page.words
+    assert f"Texts are shortened to {CHARACTERS} characters" in page.words
     assert max(map(len, page.data["texts"])) <= CHARACTERS
     assert page.data["texts"][0].endswith("…")
 
@@ -333,7 +333,7 @@ def test_an_umap_layout_is_centred_and_names_no_components(plain_folder, umap):
     assert "UMAP" in page.words
     assert "component" not in page.words
     few = Page(map_page(corpus_map(Corpus(plain_folder), "umap", points=20)))
-    assert "laid out without the others" in few.words
+    assert "The others have no influence on their places" in few.words
 
 
 # The command.

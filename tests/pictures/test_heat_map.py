@@ -44,7 +44,7 @@ def test_special_tokens_stand_apart_after_the_words(by_hand):
 
 
 def test_of_a_long_text_the_rest_is_one_row_and_nothing_is_lost(by_hand):
-    cells = cells_of(heat_map_svg(by_hand, most=1))
+    cells = cells_of(heat_map_svg(by_hand, max_words=1))
     values = {name: value for name, value, *_ in cells}
     assert values["bark × barked"] == 0.3
     assert values["1 other words × barked"] == 0.04

@@ -58,7 +58,7 @@ def test_a_few_huge_numbers_leave_colours_to_all_others():
         (np.zeros((2, 2, 2)), None, "shape"),
         (np.zeros(0), None, "shape"),
         (np.zeros((300, 300)), None, "90000 numbers"),
-        ([1.0, np.nan], None, "not finite"),
+        ([1.0, np.nan], None, "NaN or infinity"),
         ([1.0, 2.0], ["a", "b"], "2 labels for 1 rows"),
     ],
 )

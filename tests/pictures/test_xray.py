@@ -27,7 +27,7 @@ def test_an_x_ray_has_the_numbers_of_the_trace(model):
     )
     tokens = len(trace.tokens.ids)
     assert np.shape(ray["nearest"]) == (ray["layers"] + 1, tokens, 5)
-    assert ray["tokens"] == trace.tokens.pieces
+    assert ray["tokens"] == trace.tokens.tokens
     weights = trace["layer.1.attention"]
     decoded = decoded_bytes(ray["attention"]).reshape(ray["layers"], *weights.shape)
     np.testing.assert_allclose(decoded[1], weights, atol=0.004)

@@ -139,7 +139,7 @@ def test_a_metric_without_a_title_is_called_by_its_name():
 
 
 def test_a_metric_from_outside_that_is_no_product_is_not_split(minkowski_model):
-    with pytest.raises(NoSumError, match=r"'minkowski', .*; only 'dot' and 'cosine' are"):
+    with pytest.raises(NoSumError, match=r"'minkowski', .*; expected 'dot' or 'cosine'"):
         minkowski_model.explain("the cat", "a dog")
 
 

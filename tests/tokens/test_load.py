@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tokenizing import ids_of, load, pieces_of
+from tokenizing import ids_of, load, tokens_of
 
 from minibert import SentenceTransformer
 from minibert.errors import CheckpointError
@@ -11,7 +11,7 @@ from minibert.tokens.load import load_tokenizer
 
 def test_the_transformer_s_do_lower_case_beats_the_tokenizer_s(folder, edit):
     edit(folder / "tokenizer_config.json", do_lower_case=False)
-    assert pieces_of(load(folder, do_lower_case=True), "Cat É") == ["cat", "é"]
+    assert tokens_of(load(folder, do_lower_case=True), "Cat É") == ["cat", "é"]
 
 
 def test_an_added_token_is_cut_out_before_the_text_is_split(folder, edit):
@@ -23,7 +23,7 @@ def test_an_added_token_is_cut_out_before_the_text_is_split(folder, edit):
     assert "thecat" in [
         token.content for token in load(folder).backend.get_added_tokens_decoder().values()
     ]
-    assert pieces_of(load(folder), "xthecaty")[1] == "thecat"
+    assert tokens_of(load(folder), "xthecaty")[1] == "thecat"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_special_tokens_map_counts_without_added_tokens_alone(folder, edit):
 def test_added_tokens_json_and_extra_special_tokens_are_cut_out(old_folder, edit):
     edit(old_folder / "added_tokens.json", cat=6)
     edit(old_folder / "tokenizer_config.json", additional_special_tokens=["dog"])
-    assert pieces_of(load(old_folder), "xcaty xdogy") == ["x", "cat", "y", "x", "dog", "y"]
+    assert tokens_of(load(old_folder), "xcaty xdogy") == ["x", "cat", "y", "x", "dog", "y"]
 
 
 def test_tokenizer_class_of_config_json_counts_if_no_other_does(folder, edit):
@@ -296,6 +296,6 @@ def test_extra_special_tokens_of_every_form_are_cut_out(folder, edit):
         {"animal_token": "Cat"},
     ):
         edit(folder / "tokenizer_config.json", **extra)
-        assert pieces_of(load(folder), "a Cat") == ["a", "Cat"], extra
+        assert tokens_of(load(folder), "a Cat") == ["a", "Cat"], extra
         edit(folder / "tokenizer_config.json", **dict.fromkeys(extra))
-    assert pieces_of(load(folder), "a Cat") == ["a", "cat"]
+    assert tokens_of(load(folder), "a Cat") == ["a", "cat"]
