@@ -122,9 +122,9 @@ def first_words():
     """The first word of each docstring: file, name, word."""
     for file, source in SOURCES.items():
         for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-                if docstring := ast.get_docstring(node):
-                    yield file, getattr(node, "name", ""), docstring.split()[0]
+            is_documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            if is_documented and (docstring := ast.get_docstring(node)):
+                yield file, getattr(node, "name", ""), docstring.split()[0]
 
 
 def test_docstrings_begin_with_a_verb_or_a_noun():
