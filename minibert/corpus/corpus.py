@@ -128,7 +128,7 @@ class Corpus:
         return partial(
             dequantize_embeddings,
             precision=settings.precision,
-            width=settings.dimension,
+            dimension=settings.dimension,
             ranges=self.manifest.ranges,
         )
 
@@ -210,8 +210,8 @@ def open_shard(path: Path, first: int, manifest: Manifest) -> tuple[bytes, Shard
     """The description of a shard as it stands, and the shard. Raises CorpusError."""
     content, description = read_description(path)
     precision = manifest.settings.precision
-    width = code_shape(manifest.settings.dimension, precision)
-    return content, Shard(path, first, description, width, STORED_DTYPES[precision])
+    columns = code_shape(manifest.settings.dimension, precision)
+    return content, Shard(path, first, description, columns, STORED_DTYPES[precision])
 
 
 def open_shards(folder: Path, manifest: Manifest) -> list[Shard]:

@@ -139,9 +139,9 @@ class Shard:
     `first` + place."""
 
     def __init__(
-        self, path: Path, first: int, description: Description, width: int, dtype: str
+        self, path: Path, first: int, description: Description, columns: int, dtype: str
     ) -> None:
-        """Map the vectors, (n, width) of a dtype.
+        """Map the vectors, (n, `columns`) of a `dtype`.
 
         Raises CorpusError for a file whose size is not what the description says, or whose vectors
         are of another shape or type.
@@ -157,7 +157,7 @@ class Shard:
                     f"{path / name} is {found}; {DESCRIPTION} says {file['bytes']} bytes. "
                     "`minibert index verify` tells all that is wrong."
                 )
-        self.vectors = self._array("vectors", (len(self), width), dtype)
+        self.vectors = self._array("vectors", (len(self), columns), dtype)
 
     def __len__(self) -> int:
         return self.description.documents

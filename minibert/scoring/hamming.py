@@ -45,15 +45,15 @@ def nearest_bits(
 
     Numbers, and minus the distances; equal ones by number. The rest is as for nearest.nearest.
     """
-    among, but = numbers_of(len(stack), allowed, excluded)
-    k = min(k, len(stack) - len(but) if among is None else len(among))
+    wanted, left_out = numbers_of(len(stack), allowed, excluded)
+    k = min(k, len(stack) - len(left_out) if wanted is None else len(wanted))
     best = Best(len(queries), k, np.float32)
     if k == 0 or len(queries) == 0:
         return np.empty((len(queries), k), dtype=np.int64), best.highest
 
     def look_at(numbers: IntArray, codes: NDArray[Any]) -> None:
-        best.offer(-hamming_distances(queries, codes).astype(np.float32), numbers, None, but)
+        best.offer(-hamming_distances(queries, codes).astype(np.float32), numbers, None, left_out)
 
     rows = max(1, min(BLOCK_BYTES // queries.shape[1], SCORES // len(queries)))
-    in_threads(look_at, stack.blocks(rows, among), -(-len(stack) // rows), threads)
+    in_threads(look_at, stack.blocks(rows, wanted), -(-len(stack) // rows), threads)
     return best.ranking()

@@ -44,7 +44,7 @@ class Stack:
                 )
         self.firsts = np.cumsum([0, *map(len, self.matrices)])  # and the end
         self.decode = decode
-        self.width = self.vectors(self.matrices[0][:0]).shape[1] if self.matrices else 0
+        self.dimension = self.vectors(self.matrices[0][:0]).shape[1] if self.matrices else 0
 
     def __len__(self) -> int:
         return int(self.firsts[-1])
@@ -58,7 +58,7 @@ class Stack:
         wide = [matrix.dtype for matrix in self.matrices if matrix.dtype == np.float64]
         return np.result_type(queries.dtype, *wide)
 
-    def blocks(self, rows: int, among: IntArray | None) -> Iterator[tuple[IntArray, NDArray[Any]]]:
+    def blocks(self, rows: int, allowed: IntArray | None) -> Iterator[tuple[IntArray, NDArray[Any]]]:
         """Some rows at a time: their numbers (n,), and (n, D) as stored; of all, or among some.
 
         The first blocks are smaller, as of what comes first nearly all is among the best so far.
@@ -70,8 +70,8 @@ class Stack:
                 block = matrix[start : start + step]
                 first = begin + start
                 numbers: IntArray = np.arange(first, first + len(block))
-                if among is not None:
-                    numbers = among[slice(*np.searchsorted(among, (first, first + len(block))))]
+                if allowed is not None:
+                    numbers = allowed[slice(*np.searchsorted(allowed, (first, first + len(block))))]
                     block = block if len(numbers) == len(block) else block[numbers - first]
                 if len(numbers):
                     yield numbers, block
@@ -102,11 +102,11 @@ def numbers_of(
     count: int, allowed: ArrayLike | None, excluded: ArrayLike | None
 ) -> tuple[IntArray | None, IntArray]:
     """The only numbers to look at, None being all of them, and those of them to leave out."""
-    but = checked_numbers([] if excluded is None else excluded, count, "excluded")
+    left_out = checked_numbers([] if excluded is None else excluded, count, "excluded")
     if allowed is None:
-        return None, but
-    among = checked_numbers(allowed, count, "allowed")
-    return np.setdiff1d(among, but, assume_unique=True), but[:0]
+        return None, left_out
+    wanted = checked_numbers(allowed, count, "allowed")
+    return np.setdiff1d(wanted, left_out, assume_unique=True), left_out[:0]
 
 
 def checked_numbers(numbers: ArrayLike, count: int, name: str) -> IntArray:

@@ -67,25 +67,25 @@ def nearest(
     stack = vectors if isinstance(vectors, Stack) else Stack(vectors)
     asked = as_rows(queries, "queries")
     asked = asked.astype(stack.dtype(asked), copy=False)
-    among, but = numbers_of(len(stack), allowed, excluded)
-    k = min(k, len(stack) - len(but) if among is None else len(among))
+    wanted, left_out = numbers_of(len(stack), allowed, excluded)
+    k = min(k, len(stack) - len(left_out) if wanted is None else len(wanted))
     if k == 0 or len(asked) == 0:
         return np.empty((len(asked), k), dtype=np.int64), np.empty((len(asked), k), asked.dtype)
-    if asked.shape[1] != stack.width:
+    if asked.shape[1] != stack.dimension:
         raise ValueError(
-            f"The vectors have {asked.shape[1]} and {stack.width} dimensions; only vectors of one "
-            "model can be compared."
+            f"The vectors have {asked.shape[1]} and {stack.dimension} dimensions; only vectors of "
+            "one model can be compared."
         )
     parts = parts_of(asked, min(query_rows, QUERY_ROWS), stack, k, find_metric(metric))
 
     def look_at(numbers: IntArray, stored: NDArray[Any]) -> None:
         block = Block(numbers, stack.vectors(stored).astype(asked.dtype, copy=False))
         for part in parts:
-            part.compare(block, but)
+            part.compare(block, left_out)
 
-    rows = min(BLOCK_FLOATS // max(1, stack.width), SCORE_FLOATS // len(parts[0].queries))
+    rows = min(BLOCK_FLOATS // max(1, stack.dimension), SCORE_FLOATS // len(parts[0].queries))
     rows = max(1, min(block_rows, rows))
-    in_threads(look_at, stack.blocks(rows, among), -(-len(stack) // rows), threads)
+    in_threads(look_at, stack.blocks(rows, wanted), -(-len(stack) // rows), threads)
     ids, scores = zip(*(part.best.ranking() for part in parts), strict=True)
     return np.concatenate(ids), np.concatenate(scores)
 
@@ -167,7 +167,7 @@ def scores_of_pairs(
 ) -> Array:
     """The exact scores of pairs of a query's row and a vector's number: (p,), (p,) -> (p,)."""
     scores = np.empty(len(row), dtype=queries.dtype)
-    step = max(1, EXACT_FLOATS // max(1, stack.width))
+    step = max(1, EXACT_FLOATS // max(1, stack.dimension))
     for start in range(0, len(row), step):
         pairs = slice(start, start + step)
         scores[pairs] = exact_scores(queries[row[pairs]], stack.take(numbers[pairs]), pairwise)

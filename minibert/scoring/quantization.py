@@ -53,7 +53,7 @@ def quantize_embeddings(
     list, all with the same ranges.
 
     Raises ValueError for one vector without ranges, for codes or NaN instead of vectors, for ranges
-    of another width, and for another precision.
+    of another dimension, and for another precision.
     """
     check_precision(precision)
     if isinstance(embeddings, list) and embeddings and np.ndim(embeddings[0]) == 2:
@@ -63,7 +63,7 @@ def quantize_embeddings(
             ranges = ranges_of(pooled, precision, calibration_embeddings) if len(pooled) else None
         return [quantize_embeddings(matrix, precision, ranges) for matrix in matrices]
     if isinstance(embeddings, list) and not embeddings:
-        return []  # the reference's answer; of no vectors the width is not known
+        return []  # the reference's answer; of no vectors the dimension is not known
     vectors = as_vectors(embeddings)
     if vectors.ndim == 2 and len(vectors) == 0:
         return np.zeros((0, code_shape(vectors.shape[1], precision)), dtype=CODES[precision])
@@ -79,11 +79,11 @@ def quantize_embeddings(
 
 
 def dequantize_embeddings(
-    codes: NDArray[Any], precision: str, width: int, ranges: ArrayLike | None = None
+    codes: NDArray[Any], precision: str, dimension: int, ranges: ArrayLike | None = None
 ) -> Array:
-    """Turn codes back into what they stand for: (n, W) -> (n, width) of float32.
+    """Turn codes back into what they stand for: (n, W) -> (n, D) of float32.
 
-    A code of int8 or uint8 stands for the middle of its step in `ranges` (2, width), the highest
+    A code of int8 or uint8 stands for the middle of its step in `ranges` (2, D), the highest
     for the maximum; a bit for its sign, 1 or -1.
 
     Raises ValueError for int8 and uint8 without ranges, and for another precision.
@@ -93,11 +93,11 @@ def dequantize_embeddings(
         return codes.astype(np.float32, copy=False)
     if precision in ("binary", "ubinary"):
         packed = codes if precision == "ubinary" else (codes.view(np.uint8) ^ np.uint8(128))
-        bits = np.unpackbits(packed, axis=-1, count=width)
+        bits = np.unpackbits(packed, axis=-1, count=dimension)
         return bits.astype(np.float32) * 2 - 1
     if ranges is None:
         raise ValueError(f"Codes of {precision} stand for nothing without the ranges= of theirs.")
-    low, high = checked_ranges(ranges, width)
+    low, high = checked_ranges(ranges, dimension)
     steps = codes.astype(np.float32)
     steps += 128.5 if precision == "int8" else 0.5
     np.minimum(steps, 255, out=steps)
@@ -111,9 +111,9 @@ def check_precision(precision: object) -> None:
     check_choice("precision", precision, get_args(Precision))
 
 
-def code_shape(width: int, precision: str) -> int:
+def code_shape(dimension: int, precision: str) -> int:
     """How many codes a vector of a width has."""
-    return (width + 7) // 8 if precision in ("binary", "ubinary") else width
+    return (dimension + 7) // 8 if precision in ("binary", "ubinary") else dimension
 
 
 def as_vectors(embeddings: ArrayLike) -> Array:
@@ -151,18 +151,18 @@ def ranges_of(vectors: Array, precision: str, calibration: ArrayLike | None) -> 
     return np.vstack((np.min(vectors, axis=0), np.max(vectors, axis=0)))
 
 
-def checked_ranges(ranges: ArrayLike, width: int) -> NDArray[Any]:
+def checked_ranges(ranges: ArrayLike, dimension: int) -> NDArray[Any]:
     """Minima and maxima as float32 (2, D), or ValueError."""
     limits = np.asarray(ranges, dtype=np.float32)
-    if limits.shape != (2, width):
+    if limits.shape != (2, dimension):
         raise ValueError(
-            f"The ranges have the shape {limits.shape}; expected (2, {width}), the minimum and the "
-            "maximum of each dimension."
+            f"The ranges have the shape {limits.shape}; expected (2, {dimension}), the minimum and "
+            "the maximum of each dimension."
         )
     if not (limits[0] <= limits[1]).all():  # NaN neither
-        dimension = int(np.flatnonzero(~(limits[0] <= limits[1]))[0])
-        low, high = limits[:, dimension].tolist()
-        raise ValueError(f"The range of dimension {dimension} is {low} to {high}.")
+        wrong = int(np.flatnonzero(~(limits[0] <= limits[1]))[0])
+        low, high = limits[:, wrong].tolist()
+        raise ValueError(f"The range of dimension {wrong} is {low} to {high}.")
     return limits
 
 
