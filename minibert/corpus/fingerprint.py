@@ -38,14 +38,14 @@ class Fingerprint(NamedTuple):
 
     revision: str | None  # the commit, of a model from the hub
     weights_sha256: str  # of the BERT's weights, as `minibert info` says it
-    files_sha256: str  # of the other files: words, sizes, the weights of other modules
+    files_sha256: str  # of the other files: vocabulary, sizes, the weights of other modules
     modules: tuple[str, ...]  # with their settings, as they stand now
 
 
 def fingerprint_of(model: SentenceTransformer, cache: DigestCache) -> Fingerprint:
     """Tell a model by the digests of its files; those that `cache` does not know are read."""
     settings = model.transformer.settings
-    words = {
+    tokenizing = {
         "do_lower_case": settings.do_lower_case,
         "tokenizer_args": settings.tokenizer_args,
         "config_args": settings.config_args,
@@ -56,7 +56,7 @@ def fingerprint_of(model: SentenceTransformer, cache: DigestCache) -> Fingerprin
         digests.weights_sha256,
         digests.files_sha256,
         (
-            described("Transformer", words),
+            described("Transformer", tokenizing),
             *(described(type(module).__name__, module._asdict()) for module in list(model)[1:]),  # type: ignore[union-attr]
         ),
     )

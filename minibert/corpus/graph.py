@@ -56,14 +56,14 @@ class Graph:
 
     def _nearest_of(self, query: Array, k: int) -> tuple[IntArray, Array]:
         """The same for one query. Raises CorpusError if the graph finds too few."""
-        corpus, count = self.corpus, k
+        corpus, asked = self.corpus, k
         while True:  # until enough of what is found is not deleted
-            count = min(count, len(corpus))
-            keys = np.asarray(self.found.search(query, count).keys, dtype=np.int64)
+            asked = min(asked, len(corpus))
+            keys = np.asarray(self.found.search(query, asked).keys, dtype=np.int64)
             left = keys[~np.isin(keys, corpus.deleted)]
-            if len(left) >= k or count == len(corpus):
+            if len(left) >= k or asked == len(corpus):
                 break
-            count *= 2
+            asked *= 2
         if len(left) < k:
             raise CorpusError(
                 f"The graph of {corpus.folder} finds {len(left)} documents of {k}. Search without "
@@ -188,8 +188,8 @@ def recall_of(
     """
     corpus = graph.corpus
     there = np.setdiff1d(np.arange(len(corpus)), corpus.deleted)
-    chosen = np.random.default_rng(0).permutation(there)[:sample]
-    queries = graph.vectors.take(np.sort(chosen)).astype(np.float32)
+    sampled = np.random.default_rng(0).permutation(there)[:sample]
+    queries = graph.vectors.take(np.sort(sampled)).astype(np.float32)
     metric = corpus.manifest.settings.metric
     _, exact = nearest(queries, graph.vectors, k, metric, threads=threads, excluded=corpus.deleted)
     _, found = graph.nearest(queries, k)

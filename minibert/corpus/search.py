@@ -263,8 +263,8 @@ class Index:
     def _reranked(self, rerank: CrossEncoder, query: str, numbers: IntArray, k: int) -> list[Hit]:
         """The k best of some documents by a CrossEncoder. Raises CorpusError without texts."""
         ranking = rerank.rank(query, self.corpus.texts(numbers), top_k=k)
-        chosen = numbers[[hit["corpus_id"] for hit in ranking]]
-        return self._hits(chosen, np.array([float(hit["score"]) for hit in ranking]))
+        reranked = numbers[[hit["corpus_id"] for hit in ranking]]
+        return self._hits(reranked, np.array([float(hit["score"]) for hit in ranking]))
 
 
 def check_queries(given: Iterable[str], allow_empty: bool) -> list[str]:

@@ -44,7 +44,6 @@ DESCRIPTION = "shard.json"
 NAMES = {"vectors.npy", "documents.npy", "hashes.npy", "ids.utf8", "ids.npy"}
 NAMES_OF_TEXTS = {"texts.utf8", "texts.npy"}
 DIGEST_BYTES = 16  # of a document; by chance two are the same once in 2^64
-PIECE = 1 << 20  # bytes
 
 Numbers = Sequence[int] | IntArray
 
@@ -89,7 +88,7 @@ def write_shard(
     partial = target.with_name(f"{target.name}.partial")
     try:
         partial.mkdir()
-        written = {name: write(partial / name, pieces) for name, pieces in files.items()}
+        written = {name: write(partial / name, chunks) for name, chunks in files.items()}
         description = json.dumps(
             asdict(Description(len(ids), cut, empty, clipped, written)), indent=1
         ).encode()
@@ -101,14 +100,14 @@ def write_shard(
     return description
 
 
-def write(path: Path, pieces: Iterable[Any]) -> dict[str, Any]:
+def write(path: Path, chunks: Iterable[Any]) -> dict[str, Any]:
     """Write a file and wait until it lies on the disk; returns its size and digest."""
     digest, size = hashlib.sha256(), 0
     with open(path, "wb") as file:
-        for piece in pieces:
-            file.write(piece)
-            digest.update(piece)
-            size += len(piece)
+        for chunk in chunks:
+            file.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
         sync(file)
     return {"bytes": size, "sha256": digest.hexdigest()}
 
@@ -205,8 +204,8 @@ class Shard:
 
     def _strings(self, name: str, places: Numbers | None) -> list[str]:
         blob, ends = self._blobs[name]
-        chosen = range(len(self)) if places is None else np.asarray(places, dtype=np.int64)
-        return [blob[ends[place] : ends[place + 1]].tobytes().decode() for place in chosen]
+        wanted = range(len(self)) if places is None else np.asarray(places, dtype=np.int64)
+        return [blob[ends[place] : ends[place + 1]].tobytes().decode() for place in wanted]
 
     def _array(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         path = self.path / f"{name}.npy"

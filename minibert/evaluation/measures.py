@@ -53,14 +53,14 @@ def ndcg(found: Found, k: int) -> float:
     The gain is the grade and the discount log2(rank + 1): Järvelin and Kekäläinen, "Cumulated
     gain-based evaluation of IR techniques" (2002), in the form of trec_eval's ndcg_cut.
     """
-    best = np.arange(1, len(found.ideal) + 1)
-    return dcg(found.ranks, found.grades, k) / dcg(best, found.ideal, k)
+    ideal_ranks = np.arange(1, len(found.ideal) + 1)
+    return dcg(found.ranks, found.grades, k) / dcg(ideal_ranks, found.ideal, k)
 
 
 def dcg(ranks: IntArray, grades: Array, k: int) -> float:
     """The sum of grade / log2(rank + 1) over ranks up to k."""
-    near = ranks <= k
-    return float((grades[near] / np.log2(ranks[near] + 1)).sum())
+    within = ranks <= k
+    return float((grades[within] / np.log2(ranks[within] + 1)).sum())
 
 
 def recall(found: Found, k: int) -> float:

@@ -46,14 +46,14 @@ class Retrieves(Protocol):
 def rankings(
     model: Retrieves,
     collection: Collection,
-    depth: int | None = None,
+    k: int | None = None,
     candidates: Mapping[str, Sequence[str]] | None = None,
     show_progress_bar: bool = False,
 ) -> Iterator[tuple[str, Ranking]]:
     """Rank all documents for each query by the model's own metric: yields query id, ranking.
 
     Queries and documents get the model's prompts for them. Every document is scored; of equal
-    scores the smaller id, as a text, comes first. `depth` keeps the best so many; with it the
+    scores the smaller id, as a text, comes first. `k` keeps the best so many; with it the
     whole ranking is not sorted, and what is measured is measured on those alone. `candidates`,
     ids by the query's, are all that is ranked for a query: so one re-ranks what another has found.
 
@@ -71,12 +71,12 @@ def rankings(
         for start in range(0, len(queries), step):
             scores = scores_of_all(queries[start : start + step], documents, score)
             for name, row in zip(names[start : start + step], scores, strict=True):
-                chosen = ids
+                ranked = ids
                 if candidates is not None:
                     places = candidates_of(candidates.get(name, ()), ids)
-                    chosen, row = [ids[place] for place in places], row[places]
-                columns, found = top_k(row[None], len(chosen) if depth is None else depth)
-                yield name, Ranking([chosen[column] for column in columns[0].tolist()], found[0])
+                    ranked, row = [ids[place] for place in places], row[places]
+                columns, found = top_k(row[None], len(ranked) if k is None else k)
+                yield name, Ranking([ranked[column] for column in columns[0].tolist()], found[0])
                 advance(1)
 
 

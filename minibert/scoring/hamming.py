@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minibert.common.arrays import Array, IntArray
 from minibert.scoring.matrices import Stack, in_threads, numbers_of
-from minibert.scoring.top_k import Best
+from minibert.scoring.top_k import TopK
 
 __all__ = ["hamming_distances", "nearest_bits"]
 
@@ -19,15 +19,15 @@ SCORES = 1 << 20  # of a block
 
 def hamming_distances(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     """In how many bits codes differ, of all pairs: (n, W), (m, W) bytes -> (n, m) int64."""
-    left, right = words(a), np.ascontiguousarray(words(b).T)  # (n, W / 8), (W / 8, m)
+    left, right = as_uint64(a), np.ascontiguousarray(as_uint64(b).T)  # (n, W / 8), (W / 8, m)
     distances = np.empty((len(left), right.shape[1]), dtype=np.int64)
     for code, row in zip(left, distances, strict=True):
         np.bitwise_count(right ^ code[:, None]).sum(axis=0, dtype=np.int64, out=row)
     return distances
 
 
-def words(codes: NDArray[Any]) -> NDArray[np.uint64]:
-    """Bytes as whole words, with zeros behind them: (n, W) -> (n, W / 8 rounded up)."""
+def as_uint64(codes: NDArray[Any]) -> NDArray[np.uint64]:
+    """Bytes as uint64, padded with zeros: (n, W) -> (n, W / 8 rounded up)."""
     padded = np.pad(codes.view(np.uint8), ((0, 0), (0, -codes.shape[1] % 8)))
     return np.ascontiguousarray(padded).view(np.uint64)
 
@@ -47,13 +47,13 @@ def nearest_bits(
     """
     wanted, left_out = numbers_of(len(stack), allowed, excluded)
     k = min(k, len(stack) - len(left_out) if wanted is None else len(wanted))
-    best = Best(len(queries), k, np.float32)
+    top = TopK(len(queries), k, np.float32)
     if k == 0 or len(queries) == 0:
-        return np.empty((len(queries), k), dtype=np.int64), best.highest
+        return np.empty((len(queries), k), dtype=np.int64), top.highest
 
     def look_at(numbers: IntArray, codes: NDArray[Any]) -> None:
-        best.offer(-hamming_distances(queries, codes).astype(np.float32), numbers, None, left_out)
+        top.offer(-hamming_distances(queries, codes).astype(np.float32), numbers, None, left_out)
 
     rows = max(1, min(BLOCK_BYTES // queries.shape[1], SCORES // len(queries)))
     in_threads(look_at, stack.blocks(rows, wanted), -(-len(stack) // rows), threads)
-    return best.ranking()
+    return top.ranking()

@@ -58,7 +58,9 @@ class Stack:
         wide = [matrix.dtype for matrix in self.matrices if matrix.dtype == np.float64]
         return np.result_type(queries.dtype, *wide)
 
-    def blocks(self, rows: int, allowed: IntArray | None) -> Iterator[tuple[IntArray, NDArray[Any]]]:
+    def blocks(
+        self, rows: int, allowed: IntArray | None
+    ) -> Iterator[tuple[IntArray, NDArray[Any]]]:
         """Some rows at a time: their numbers (n,), and (n, D) as stored; of all, or among some.
 
         The first blocks are smaller, as of what comes first nearly all is among the best so far.
@@ -120,11 +122,14 @@ def checked_numbers(numbers: ArrayLike, count: int, name: str) -> IntArray:
 
 
 def in_threads(
-    work: Callable[..., None], items: Iterator[tuple[Any, ...]], most: int, threads: int | None
+    work: Callable[..., None],
+    items: Iterator[tuple[Any, ...]],
+    max_workers: int,
+    threads: int | None,
 ) -> None:
     """Do the work for each item, at most so many at a time. The first error ends it."""
 
-    workers = min(thread_count(threads), most)
+    workers = min(thread_count(threads), max_workers)
     lock, ended = threading.Lock(), threading.Event()
 
     def take() -> None:

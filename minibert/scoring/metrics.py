@@ -43,7 +43,7 @@ __all__ = [
     "underflow_of",
 ]
 
-PIECE_ROWS = 1024
+CHUNK_ROWS = 1024
 
 # Functions of sentence-transformers, as programs pass them -> the metric.
 NAMES_OF_FUNCTIONS = {
@@ -141,10 +141,10 @@ def products_and_squares(queries: Array, block: Block) -> tuple[Array, Array]:
     count = len(block.vectors)
     products = np.empty((len(queries), count), dtype=queries.dtype)
     squares = np.empty(count, dtype=queries.dtype)
-    for start in range(0, count, PIECE_ROWS):
-        piece = block.vectors[start : start + PIECE_ROWS]
-        squares[start : start + PIECE_ROWS] = squared_lengths(piece)
-        np.matmul(queries, piece.T, out=products[:, start : start + PIECE_ROWS])
+    for start in range(0, count, CHUNK_ROWS):
+        chunk = block.vectors[start : start + CHUNK_ROWS]
+        squares[start : start + CHUNK_ROWS] = squared_lengths(chunk)
+        np.matmul(queries, chunk.T, out=products[:, start : start + CHUNK_ROWS])
     return products, squares
 
 

@@ -102,7 +102,7 @@ def paraphrase_mining_embeddings(
         others = ids != rows
         others &= np.cumsum(others, axis=1) <= top_k
         pairs = np.stack([np.minimum(ids, rows), np.maximum(ids, rows)], axis=-1)
-        kept = best_pairs(
+        kept = top_pairs(
             np.concatenate([kept[0], pairs[others]]),
             np.concatenate([kept[1], scores[others]]),
             max_pairs,
@@ -110,9 +110,9 @@ def paraphrase_mining_embeddings(
     return [[score, *pair] for pair, score in zip(kept[0].tolist(), kept[1].tolist(), strict=True)]
 
 
-def best_pairs(pairs: Any, scores: Array, count: int) -> tuple[Any, Array]:
-    """The best of scored pairs, each once: (P, 2), (P,) -> at most `count` of both, best first."""
+def top_pairs(pairs: Any, scores: Array, k: int) -> tuple[Any, Array]:
+    """The best of scored pairs, each once: (P, 2), (P,) -> at most `k` of both, best first."""
     # Which of its two scores a pair keeps does not matter; they differ by rounding.
     unique, first = np.unique(pairs, axis=0, return_index=True)
-    order = np.argsort(-scores[first], kind="stable")[:count]
+    order = np.argsort(-scores[first], kind="stable")[:k]
     return unique[order], scores[first][order]

@@ -25,7 +25,7 @@ from minibert.scoring.metrics import (
     underflow_of,
 )
 from minibert.scoring.similarity import ScoreFunction, as_rows
-from minibert.scoring.top_k import Best
+from minibert.scoring.top_k import TopK
 
 __all__ = ["nearest", "rescored"]
 
@@ -86,7 +86,7 @@ def nearest(
     rows = min(BLOCK_FLOATS // max(1, stack.dimension), SCORE_FLOATS // len(parts[0].queries))
     rows = max(1, min(block_rows, rows))
     in_threads(look_at, stack.blocks(rows, wanted), -(-len(stack) // rows), threads)
-    ids, scores = zip(*(part.best.ranking() for part in parts), strict=True)
+    ids, scores = zip(*(part.top.ranking() for part in parts), strict=True)
     return np.concatenate(ids), np.concatenate(scores)
 
 
@@ -109,12 +109,12 @@ class Scored:
     def __init__(self, queries: Array, k: int, score: ScoreFunction) -> None:
         self.queries = queries
         self.score = score
-        self.best = Best(len(queries), k, np.float64)  # which holds what a function may give
+        self.top = TopK(len(queries), k, np.float64)  # which holds what a function may give
 
     def compare(self, block: Block, excluded: IntArray) -> None:
         """Offer a block's scores. Raises ValueError for NaN."""
         scores = np.asarray(self.score(self.queries, block.vectors))
-        self.best.offer(scores, block.numbers, None, excluded)
+        self.top.offer(scores, block.numbers, None, excluded)
 
 
 class Estimated:
@@ -132,7 +132,7 @@ class Estimated:
         # half an epsilon (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). A
         # whole one covers lengths that are rounded too, 8 more what follows the product.
         self.epsilons = (queries.shape[1] + 8) * float(np.finfo(queries.dtype).eps)
-        self.best = Best(len(queries), k, queries.dtype, self.rescore)
+        self.top = TopK(len(queries), k, queries.dtype, self.rescore)
 
     def compare(self, block: Block, excluded: IntArray) -> None:
         """Offer a block's estimates. Raises ValueError for a vector that is none."""
@@ -141,7 +141,7 @@ class Estimated:
         # NaN or infinity in a vector leaves no query a finite score, so one row tells.
         check_finite(estimates[0], lambda row: self.stack.place(block.numbers[row]))
         error = self.epsilons * self.bound(self.lengths, block) + self.underflow
-        self.best.offer(estimates, block.numbers, error, excluded)
+        self.top.offer(estimates, block.numbers, error, excluded)
 
     def rescore(self, row: IntArray, numbers: IntArray, estimates: Array) -> Array:
         """The exact scores of pairs, as numbers of the estimates' kind: (p,) -> (p,)."""

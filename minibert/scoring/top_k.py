@@ -1,4 +1,4 @@
-"""Scores, block by block -> the best of each row. No vectors, no files. Start at `Best`."""
+"""Scores, block by block -> the best of each row. No vectors, no files. Start at `TopK`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.segments import places_of
 
-__all__ = ["Best", "Rescore", "top_k"]
+__all__ = ["Rescore", "TopK", "top_k"]
 
 # With more candidates than so many and twice the answer, those that will not stay are dropped.
 CANDIDATES = 1 << 17
@@ -30,12 +30,12 @@ def top_k(scores: Array, k: int) -> tuple[IntArray, Array]:
     shape = len(scores), min(k, scores.shape[1])
     if 0 in shape:
         return np.empty(shape, dtype=np.int64), np.empty(shape, dtype=scores.dtype)
-    best = Best(*shape, scores.dtype)
-    best.offer(scores, np.arange(scores.shape[1]))
-    return best.ranking()
+    top = TopK(*shape, scores.dtype)
+    top.offer(scores, np.arange(scores.shape[1]))
+    return top.ranking()
 
 
-class Best:
+class TopK:
     """The best of some rows so far. Several threads may offer blocks of scores, in any order.
 
     The scores may be estimates that are off by a known error. Then those are kept that the error
@@ -49,7 +49,7 @@ class Best:
         self.error = np.zeros(rows, dtype=dtype)
         none = np.empty(0, dtype=np.int64)
         self.kept: list[tuple[IntArray, IntArray, Array]] = [(none, none, np.empty(0, dtype))]
-        self.count = 0
+        self.candidate_count = 0
         self.lock = threading.Lock()
 
     def floor(self) -> Array:
@@ -99,22 +99,22 @@ class Best:
         counts = np.bincount(row)
         rows = np.flatnonzero(counts)
         counts = counts[rows]
-        width = int(counts.max())
-        # Of these rows, what was highest beside what came, which is more for some than for others.
-        beside = np.full((len(rows), width + self.k), -np.inf, dtype=self.highest.dtype)
-        beside[:, width:] = self.highest[rows]
-        beside[np.repeat(np.arange(len(rows)), counts), places_of(counts)] = value
-        beside.partition(width, axis=1)
-        self.highest[rows] = beside[:, width:]
+        most = int(counts.max())
+        # The highest so far and the new ones of these rows; rows with fewer are filled up with -inf.
+        contenders = np.full((len(rows), most + self.k), -np.inf, dtype=self.highest.dtype)
+        contenders[:, most:] = self.highest[rows]
+        contenders[np.repeat(np.arange(len(rows)), counts), places_of(counts)] = value
+        contenders.partition(most, axis=1)
+        self.highest[rows] = contenders[:, most:]
         left = value >= self.floor()[row]
         self.kept.append((row[left], number[left], value[left]))
-        self.count += int(left.sum())
-        if self.count > CANDIDATES + 2 * self.highest.size:
+        self.candidate_count += int(left.sum())
+        if self.candidate_count > CANDIDATES + 2 * self.highest.size:
             row, number, value = self._candidates()
             if len(row) > CANDIDATES // 2 + 2 * self.highest.size:  # there are many as good
-                chosen, _ = self._rank(row, number, value)
-                row, number, value = row[chosen], number[chosen], value[chosen]
-            self.kept, self.count = [(row, number, value)], len(row)
+                winners, _ = self._rank(row, number, value)
+                row, number, value = row[winners], number[winners], value[winners]
+            self.kept, self.candidate_count = [(row, number, value)], len(row)
 
     def _candidates(self) -> tuple[IntArray, IntArray, Array]:
         """Rows, numbers and estimates of those with a chance now."""
@@ -135,6 +135,6 @@ class Best:
         At least k numbers have to have been offered, and not excluded.
         """
         row, number, value = self._candidates()
-        chosen, scores = self._rank(row, number, value)
+        winners, scores = self._rank(row, number, value)
         shape = self.highest.shape
-        return number[chosen].reshape(shape), scores[chosen].reshape(shape)
+        return number[winners].reshape(shape), scores[winners].reshape(shape)
