@@ -22,6 +22,8 @@ __all__ = [
     "Settings",
     "chained",
     "json_bytes",
+    "key_of",
+    "keyed",
     "read_manifest",
     "sha256_of",
     "write_manifest",
@@ -29,6 +31,9 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+# A field -> its key in manifest.json and shard.json, where they differ. A key on disk keeps its
+# name, so that corpora that are there already stay readable.
+KEYS = {"truncated": "cut"}
 # The settings that tell one model from another.
 MODEL = ("weights_sha256", "files_sha256", "modules")
 
@@ -101,7 +106,7 @@ class Manifest:
     settings: Settings
     inputs: tuple[Input, ...] = (Input(),)
     documents: int = 0  # deleted ones too: their numbers stay taken
-    cut: int = 0  # texts that lost their ends
+    truncated: int = 0  # texts that lost their ends; the key on disk is "cut"
     empty: int = 0  # texts without a character, or blank
     clipped: int = 0  # numbers outside of the ranges of int8
     # The minimum and maximum of each dimension, for int8: those of the first shard.
@@ -134,7 +139,7 @@ def chained(shards_sha256: str, description: bytes) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest by another, which then lies on the disk."""
-    content = {"format": FORMAT, **asdict(manifest)}
+    content = {"format": FORMAT, **keyed(asdict(manifest))}
     with replacing(folder / MANIFEST) as file:
         file.write(json_bytes({**content, "sha256": sha256_of(content)}))
 
@@ -171,10 +176,20 @@ def read_manifest(folder: Path) -> Manifest:
 
 def manifest_of(content: dict[str, Any]) -> Manifest:
     """The manifest that a JSON object says. Raises KeyError or TypeError for another object."""
-    content = {name: tuples(content[name]) for name in (one.name for one in fields(Manifest))}
+    content = {one.name: tuples(content[key_of(one.name)]) for one in fields(Manifest)}
     content["settings"] = Settings(**content["settings"])
     content["inputs"] = tuple(Input(**one) for one in content["inputs"])
     return Manifest(**content)
+
+
+def key_of(name: str) -> str:
+    """Return the key on disk of a field of Manifest or Description."""
+    return KEYS.get(name, name)
+
+
+def keyed(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of fields under their keys on disk, in the same order."""
+    return {key_of(name): value for name, value in values.items()}
 
 
 def tuples(content: Any) -> Any:

@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from minibert.common.arrays import IntArray
 from minibert.common.files import npy_chunks, place, sync, sync_folder
+from minibert.corpus.manifest import key_of, keyed
 from minibert.errors import CorpusError
 
 __all__ = [
@@ -53,7 +54,7 @@ class Description:
     """What shard.json says."""
 
     documents: int
-    cut: int
+    truncated: int
     empty: int
     clipped: int
     files: dict[str, dict[str, Any]]  # name -> {"bytes": ..., "sha256": ...}
@@ -69,7 +70,7 @@ def write_shard(
     texts: Sequence[bytes],
     *,
     keep_texts: bool,
-    cut: int,
+    truncated: int,
     empty: int,
     clipped: int,
 ) -> bytes:
@@ -90,7 +91,7 @@ def write_shard(
         partial.mkdir()
         written = {name: write(partial / name, chunks) for name, chunks in files.items()}
         description = json.dumps(
-            asdict(Description(len(ids), cut, empty, clipped, written)), indent=1
+            keyed(asdict(Description(len(ids), truncated, empty, clipped, written))), indent=1
         ).encode()
         write(partial / DESCRIPTION, [description])
         sync_folder(partial)
@@ -225,7 +226,9 @@ def read_description(path: Path) -> tuple[bytes, Description]:
     """The bytes of a shard's shard.json, and what they say. Raises CorpusError if it says less."""
     try:
         content = (path / DESCRIPTION).read_bytes()
-        description = Description(**json.loads(content))
+        names = {key_of(one.name): one.name for one in fields(Description)}
+        found = json.loads(content)
+        description = Description(**{names.get(key, key): value for key, value in found.items()})
         unknown = description.files.keys() - NAMES - NAMES_OF_TEXTS
         if unknown:  # so that none leads out of the folder
             raise ValueError(f"it names {min(unknown)!r}, which no shard has")
@@ -240,7 +243,7 @@ def check_description(description: Description) -> None:
     files = description.files
     if files.keys() not in (NAMES, NAMES | NAMES_OF_TEXTS):
         raise ValueError(f"it names {', '.join(sorted(files))} alone")
-    counts = [description.documents, description.cut, description.empty, description.clipped]
+    counts = [description.documents, description.truncated, description.empty, description.clipped]
     for count in (*counts, *(file.get("bytes") for file in files.values())):
         if type(count) is not int or count < 0:
             raise ValueError(f"{count!r:.40} is no count")

@@ -15,7 +15,7 @@ from minibert.corpus.corpus import matches, open_shard, read_deleted, shard_path
 from minibert.corpus.graph import DESCRIPTION as GRAPH_DESCRIPTION
 from minibert.corpus.graph import GRAPH
 from minibert.corpus.graph import read_description as read_graph_description
-from minibert.corpus.manifest import Manifest, chained, read_manifest
+from minibert.corpus.manifest import Manifest, chained, key_of, read_manifest
 from minibert.corpus.shards import DESCRIPTION, Shard, digests_of, hashes_of, read_description
 from minibert.errors import CorpusError
 
@@ -130,7 +130,7 @@ def damage_of_counts(manifest: Manifest, shards: list[Shard], documents: int) ->
     if len(shards) == manifest.shards:
         sums = {
             name: sum(getattr(shard.description, name) for shard in shards)
-            for name in ("documents", "cut", "empty", "clipped")
+            for name in ("documents", "truncated", "empty", "clipped")
         }
     elif documents >= 0:
         sums = {"documents": documents}
@@ -138,7 +138,7 @@ def damage_of_counts(manifest: Manifest, shards: list[Shard], documents: int) ->
     for name, total in sums.items():
         said = manifest.documents if name.startswith("documents") else getattr(manifest, name)
         if said != total:
-            yield f"The manifest says {name} {said}; the shards have {total}."
+            yield f"The manifest says {key_of(name)} {said}; the shards have {total}."
 
 
 def damage_of_deleted(path: Path, manifest: Manifest, deleted: IntArray) -> Iterator[str]:

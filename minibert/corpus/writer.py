@@ -233,7 +233,7 @@ class Writer:
             ids,
             [item.content for item in group],
             keep_texts=manifest.settings.texts,
-            cut=truncation.texts,
+            truncated=truncation.texts,
             empty=empty,
             clipped=clipped,
         )
@@ -243,7 +243,7 @@ class Writer:
         manifest = replace(
             manifest,
             documents=manifest.documents + len(group),
-            cut=manifest.cut + truncation.texts,
+            truncated=manifest.truncated + truncation.texts,
             empty=manifest.empty + empty,
             clipped=manifest.clipped + clipped,
             ranges=ranges,

@@ -100,7 +100,7 @@ class TopK:
         rows = np.flatnonzero(counts)
         counts = counts[rows]
         most = int(counts.max())
-        # The highest so far and the new ones of these rows; rows with fewer are filled up with -inf.
+        # The highest so far and the new ones; rows with fewer new ones are filled with -inf.
         contenders = np.full((len(rows), most + self.k), -np.inf, dtype=self.highest.dtype)
         contenders[:, most:] = self.highest[rows]
         contenders[np.repeat(np.arange(len(rows)), counts), places_of(counts)] = value
