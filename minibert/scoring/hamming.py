@@ -1,4 +1,4 @@
-"""Bits of vectors -> those that differ in the fewest: a quick first pass before exact scores."""
+"""Packed bits -> the codes with the smallest Hamming distance, a quick pass before exact scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCORES = 1 << 20  # of a block
 
 
 def hamming_distances(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """In how many bits codes differ, of all pairs: (n, W), (m, W) bytes -> (n, m) int64."""
+    """Count the bits in which codes differ, for all pairs: (n, W), (m, W) bytes -> (n, m) int64."""
     left, right = as_uint64(a), np.ascontiguousarray(as_uint64(b).T)  # (n, W / 8), (W / 8, m)
     distances = np.empty((len(left), right.shape[1]), dtype=np.int64)
     for code, row in zip(left, distances, strict=True):
@@ -27,7 +27,7 @@ def hamming_distances(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 
 
 def as_uint64(codes: NDArray[Any]) -> NDArray[np.uint64]:
-    """Bytes as uint64, padded with zeros: (n, W) -> (n, W / 8 rounded up)."""
+    """View bytes as uint64, padded with zeros: (n, W) -> (n, W / 8 rounded up)."""
     padded = np.pad(codes.view(np.uint8), ((0, 0), (0, -codes.shape[1] % 8)))
     return np.ascontiguousarray(padded).view(np.uint64)
 
@@ -41,9 +41,10 @@ def nearest_bits(
     allowed: ArrayLike | None = None,
     excluded: ArrayLike | None = None,
 ) -> tuple[IntArray, Array]:
-    """Find the k codes nearest to each query's by Hamming distance: (Q, W) bytes -> (Q, k) twice.
+    """Find the k codes nearest to each query by Hamming distance: (Q, W) bytes -> (Q, k), (Q, k).
 
-    Numbers, and minus the distances; equal ones by number. The rest is as for nearest.nearest.
+    Return the numbers of the codes and minus the distances; equal distances come by number. All
+    other arguments are those of nearest.nearest.
     """
     wanted, left_out = numbers_of(len(stack), allowed, excluded)
     k = min(k, len(stack) - len(left_out) if wanted is None else len(wanted))
