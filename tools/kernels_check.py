@@ -76,7 +76,7 @@ TESTS = [
 LEFT_OUT = [
     "models/test_encoding.py::test_cut_texts_are_reported_once_a_call",
     "models/test_encoding.py::test_long_texts_are_reported_once_whatever_is_shown",
-    "models/test_encoding.py::test_rows_keep_the_order_of_their_texts_across_windows",
+    "models/test_encoding.py::test_rows_keep_the_order_of_their_texts_across_slices",
     "models/test_encoding.py::test_threads_may_share_a_model_and_leave_blas_as_it_was",
     "explain/test_attribution.py::test_another_partner_in_an_identical_text_has_a_longer_state",
     "explain/test_attribution.py::test_token_pairs_sum_to_200_scores_of_the_real_minilm",

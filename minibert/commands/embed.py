@@ -46,7 +46,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help=f"the form of the output. {held} (default: by the suffix of FILE, else jsonl)",
     )
     form.add_argument(
-        "--json", dest="format", action="store_const", const="jsonl", help="--format jsonl"
+        "--json",
+        dest="format",
+        action="store_const",
+        const="jsonl",
+        help="the same as --format jsonl",
     )
     add_vector_options(command, "the name of one of the model's prompts, as 'query'")
     command.add_argument(

@@ -32,7 +32,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         command,
         "documents",
         "DOCUMENT",
-        "a text; - is standard input, also if there is no DOCUMENT",
+        "a text; - is standard input, which is read if there is no DOCUMENT and no --file",
     )
     add_model(command)
     command.add_argument(
@@ -46,7 +46,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
         choices=product_metrics(),
         help="split the score by this metric, not the model's",
     )
-    add_top_k(command, 10, "show the N strongest pairs of words (default 10)")
+    add_top_k(
+        command, 10, "show the N strongest pairs of words, or words of --occlusion (default 10)"
+    )
     command.add_argument(
         "--occlusion",
         action="store_true",
@@ -174,7 +176,7 @@ def show(explanation: Explanation, lost: Lost, k: int) -> None:
 def show_truncation(name: str, truncated: int, read: int) -> None:
     """Print the number of tokens of a text that are no part of the score."""
     if truncated:
-        print(f"\n{truncated} tokens of the {name} were cut off; {read} were read.")
+        print(f"\n{truncated} tokens of the {name} were truncated; {read} were read.")
 
 
 def show_lost(lost: Lost, k: int) -> None:

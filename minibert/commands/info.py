@@ -22,15 +22,15 @@ OF_EVERY_FAMILY = (
 
 def add_options(command: argparse.ArgumentParser) -> None:
     add_model_options(command)
-    what = command.add_mutually_exclusive_group(required=named_model() is None)
-    what.add_argument(
+    choice = command.add_mutually_exclusive_group(required=named_model() is None)
+    choice.add_argument(
         "model",
         nargs="?",
         metavar="MODEL",
         default=named_model(),
         help=f"a folder, or a name on the hub (default ${MODEL_VARIABLE}, if it is set)",
     )
-    what.add_argument(
+    choice.add_argument(
         "--supported",
         action="store_true",
         help="list the families, and the models that are known to run, instead",

@@ -48,7 +48,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     # An absent option sets nothing, so that it does not undo one before the command.
     absent = argparse.SUPPRESS
     parser.add_argument(
-        "--quiet", action="store_true", default=absent, help="no warnings, no progress bar"
+        "--quiet", action="store_true", default=absent, help="show no warnings and no progress bar"
     )
     parser.add_argument(
         "--offline", action="store_true", default=absent, help="never use the network"
@@ -95,8 +95,8 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         "--no-short-inputs",
         dest="short_inputs",
         action="store_false",
-        help="with --reproducible: make no second copy of the weights, which makes short texts "
-        "faster on processors with AVX-512 (without --reproducible, there is no such copy)",
+        help="with --reproducible: make no second copy of the weights; the copy makes short texts "
+        "faster on processors with AVX-512 (without --reproducible, there is none)",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from minibert.commands.texts import is_typed, names_of, read_ids, read_texts
 
 if TYPE_CHECKING:
     from minibert.corpus.search import Hit, Index
+    from minibert.models.cross_encoder import CrossEncoder
 
 __all__ = ["COMMAND"]
 
@@ -54,19 +55,20 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--rescore",
         type=positive,
         metavar="N",
-        help="in a binary corpus, find N times k documents by Hamming distance, and score these",
+        help="in a binary corpus, find N times as many documents by Hamming distance, and score "
+        "only these",
     )
     command.add_argument(
         "--rerank",
         metavar="MODEL",
-        help="score the first documents again with this cross-encoder",
+        help="score the first documents of each question again with this cross-encoder",
     )
     command.add_argument(
         "--candidates",
         type=positive,
         default=100,
         metavar="N",
-        help="score the first N documents of each question with it (default 100)",
+        help="with --rerank: score the first N documents of each question (default 100)",
     )
     command.add_argument(
         "--approximate",
@@ -184,7 +186,7 @@ def read_queries(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     return ((str(number) if one.id is None else one.id, one.text) for number, one in numbered)
 
 
-def reranker(options: argparse.Namespace) -> Any:
+def reranker(options: argparse.Namespace) -> CrossEncoder | None:
     """Load the cross-encoder that the options name, if any."""
     if options.rerank is None:
         return None

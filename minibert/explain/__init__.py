@@ -1,4 +1,4 @@
-"""Explain why a score is what it is, for any model that can trace a text.
+"""Explain a score by the words of its two texts, for any model that can trace a text.
 
 - `words`: a text as a model reads it: its words, and the place of each
 - `attribution`: the score as a sum over pairs of tokens

@@ -15,8 +15,8 @@ def attention_svg(trace: Trace, layer: int, head: int | None = None, max_tokens:
     """Draw the attention weights of a layer as a complete SVG: a row for each token that looks.
 
     `head` is the number of a head, from 0 as in the trace; None draws the mean of all heads. Of a
-    longer text the first `max_tokens` have rows and columns; one more column has what they give to
-    all the others.
+    longer text the first `max_tokens` have rows and columns; one more column has the sum of their
+    weights for all the others.
 
     Raises ValueError for a layer or head that does not exist, or whose attention was not kept.
     """
@@ -31,7 +31,7 @@ def attention_svg(trace: Trace, layer: int, head: int | None = None, max_tokens:
     heads = len(weights)
     if head is not None and not 0 <= head < heads:
         raise ValueError(f"There is no head {head}: layer {layer} has {heads}, counted from 0.")
-    chosen = weights.mean(axis=0) if head is None else weights[head]
+    drawn = weights.mean(axis=0) if head is None else weights[head]
     which = f"mean of {heads} heads" if head is None else f"head {head}"
     labels = [
         Label(token, apart=word is None)
@@ -41,7 +41,7 @@ def attention_svg(trace: Trace, layer: int, head: int | None = None, max_tokens:
     if len(labels) > max_tokens:
         columns.append(Label(f"{len(labels) - max_tokens} later tokens", apart=True, is_rest=True))
     return grid_svg(
-        first_tokens(chosen, max_tokens), Axis("token", rows), Axis("looks at", columns),
+        first_tokens(drawn, max_tokens), Axis("token", rows), Axis("looks at", columns),
         f"{name}, {which}",
     )  # fmt: skip
 
@@ -49,8 +49,8 @@ def attention_svg(trace: Trace, layer: int, head: int | None = None, max_tokens:
 def first_tokens(weights: Array, max_tokens: int) -> Array:
     """Keep the weights of the first tokens: (..., T, T) -> (..., max_tokens, max_tokens + 1).
 
-    The last column is what they give to all later tokens, so rows still sum to 1. A text of at most
-    `max_tokens` tokens keeps its weights as they are, without such a column.
+    The last column has the sum of their weights for all later tokens, so rows still sum to 1. A
+    text of at most `max_tokens` tokens keeps its weights as they are, without such a column.
     """
     if weights.shape[-1] <= max_tokens:
         return weights

@@ -74,7 +74,7 @@ class CorpusMap(NamedTuple):
     texts: list[str] | None  # p of them; None if the corpus keeps none
     question: Placed | None  # None without a question
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:  # values of JSON
         """Return all of it as `minibert map --json` prints it."""
         texts = [{}] * len(self.ids) if self.texts is None else [{"text": t} for t in self.texts]
         points = [
@@ -138,7 +138,7 @@ def corpus_map(
     settings = corpus.manifest.settings
     stack = compared(corpus)
     projection = principal_components(stack, corpus.deleted, advance)
-    numbers = chosen(corpus, points, question)
+    numbers = sampled(corpus, points, question)
     vectors, asked = stack.take(numbers), as_compared(corpus, question)
     places, place = project(projection, vectors), project(projection, asked)
     if method == "umap":
@@ -186,14 +186,14 @@ def ignores_length(corpus: Corpus) -> bool:
     return row is not None and row.ignores_length
 
 
-def of_length_1(vectors: NDArray[Any]) -> Array:
+def of_length_1(vectors: Array) -> Array:
     """Divide vectors by their lengths, in float64: (n, D) -> (n, D)."""
     wide = vectors.astype(np.float64)
     normalize_(wide)
     return wide
 
 
-def chosen(corpus: Corpus, points: int, question: Question | None) -> IntArray:
+def sampled(corpus: Corpus, points: int, question: Question | None) -> IntArray:
     """Choose the numbers of documents to place, rising: all, or a sample and the question's."""
     there: IntArray = np.setdiff1d(np.arange(len(corpus)), corpus.deleted, assume_unique=True)
     if len(there) <= points:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from minibert.common.arrays import Array
 from minibert.pictures.svg import (
     LEGEND,
     escaped,
@@ -29,7 +30,7 @@ MAX_CELLS = 40_000  # with more, viewers become slow
 
 
 def matrix_svg(
-    array: Any,
+    array: ArrayLike,
     rows: list[str] | None = None,
     title: str = "",
     columns: list[str] | None = None,
@@ -89,7 +90,7 @@ def above(headings: list[str], width: float, rises: bool) -> Iterator[str]:
 
 
 def strips(
-    values: Any,
+    values: Array,
     labels: tuple[list[str] | None, list[str] | None],
     width: float,
     height: float,
@@ -109,13 +110,13 @@ def strips(
         yield "</g>"
 
 
-def full_strength(sizes: Any) -> float:
+def full_strength(sizes: Array) -> float:
     """Return the number of full colour: the largest, or the 99th percentile if below its half."""
     largest, usual = float(sizes.max()), float(np.quantile(sizes, 0.99))
     return usual if 0 < 2 * usual < largest else largest
 
 
-def checked(array: Any, rows: list[str] | None, columns: list[str] | None) -> Any:
+def checked(array: ArrayLike, rows: list[str] | None, columns: list[str] | None) -> Array:
     """Return the numbers as a table of float64. Raises ValueError as matrix_svg does."""
     values = np.asarray(array, dtype=np.float64)
     if values.ndim == 1:

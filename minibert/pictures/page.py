@@ -21,13 +21,19 @@ def asset(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def escaped_json(content: Any) -> str:
+def escaped_json(content: Any) -> str:  # any value of JSON
     """Return JSON for a <script>: no text in it can end that element or reverse the writing."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return safe_json(text).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def page(title: str, body: str, data: Any, script: str, style: str = "") -> str:
+def page(
+    title: str,
+    body: str,
+    data: Any,  # any value of JSON
+    script: str,
+    style: str = "",
+) -> str:
     """Write a page: `body` is HTML, and the script finds `data` as JSON in the element #data.
 
     `script` and `style` are the names of assets; the colours and page.css come first in every page.

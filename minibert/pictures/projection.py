@@ -11,7 +11,7 @@ UMAP, from an extra, is not linear: it keeps neighbours together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +93,7 @@ def moments(
     return origin + offset, covariance
 
 
-def project(projection: Projection, vectors: NDArray[Any]) -> Array:
+def project(projection: Projection, vectors: Array) -> Array:
     """Place vectors on the plane, with the mean at 0: (n, D) -> (n, 2) float64."""
     with one_blas_thread():
         places: Array = (vectors.astype(np.float64) - projection.mean) @ projection.components.T
@@ -136,9 +136,7 @@ def with_signs(components: Array) -> Array:
     return signed
 
 
-def umap_places(
-    vectors: Array, start: Array, metric: str, others: Array
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def umap_places(vectors: Array, start: Array, metric: str, others: Array) -> tuple[Array, Array]:
     """Lay out vectors by UMAP (McInnes, Healy and Melville, 2018): (n, D) -> (n, 2), (m, 2).
 
     The layout begins with the places `start`, (n, 2). With principal components, distant groups may

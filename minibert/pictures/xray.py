@@ -24,7 +24,7 @@ MAX_TOKENS = 96  # the cells of more tokens would slow the page
 TOP_K = 5  # nearest words of a state
 
 
-def xray(model: SentenceTransformer, text: Text, task: str) -> dict[str, Any]:
+def xray(model: SentenceTransformer, text: Text, task: str) -> dict[str, Any]:  # values of JSON
     """Compute the numbers of a text's forward pass, as JSON for the script of the page.
 
     T is the number of first tokens that ATTENTION_BYTES and MAX_TOKENS allow; L layers, H heads:

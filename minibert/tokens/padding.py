@@ -1,4 +1,4 @@
-"""Rows of tokens -> matrices, filled up with padding, for those who want transformers' arrays."""
+"""Rows of tokens -> padded matrices, as transformers has them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["pad_rows"]
 def pad_rows(
     rows: Rows, tokenizer: TextTokenizer, length: int = 0, side: str | None = None
 ) -> dict[str, IntArray]:
-    """Rows of tokens as matrices under transformers' names: S of (T,) -> each (S, longest) int64.
+    """Pad rows of tokens to matrices under transformers' names: S of (T,) -> (S, longest) int64.
 
-    `length` is the least number of columns, `side` where padding stands, by default the folder's.
-    Which of the three there are is the tokenizer's to say.
+    `length` is the least number of columns. `side` is the side of the padding, by default the
+    folder's. The tokenizer's `input_names` say which of the three matrices are returned.
     """
     length = max(length, max(map(len, rows.ids), default=0))
     ids = np.full((len(rows.ids), length), tokenizer.pad_id, dtype=np.int64)

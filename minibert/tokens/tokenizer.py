@@ -1,7 +1,7 @@
 """Texts -> rows of token ids, with the `tokenizers` library. Truncation is done here, and counted.
 
-A tokenizer's vocabulary never changes after it is made, so threads may share it. `load.py` makes
-it. Start at TextTokenizer.rows.
+The vocabulary of a tokenizer never changes, so threads may share it. `load.py` makes tokenizers.
+Start at TextTokenizer.rows.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ if TYPE_CHECKING:
 
 __all__ = ["Rows", "TextTokenizer", "Tokens"]
 
-# WordPiece gives one [UNK] for a longer word, whatever it is.
+# WordPiece gives one [UNK] for any longer word.
 LONGEST_WORD = 100
 
 
 class Rows(NamedTuple):
-    """The tokens of S texts, a row each, with the special ones."""
+    """Tokens of S texts, a row each, with the special ones."""
 
     ids: list[IntArray]  # S of (T,)
-    types: list[IntArray] | None  # the same: 0, and 1 for a pair's second text; None is all 0
-    is_truncated: list[bool]  # which lost tokens
-    truncation: Truncation
+    types: list[IntArray] | None  # S of (T,): 0, and 1 for a pair's second text; None is all 0
+    is_truncated: list[bool]  # S: True for a text that lost tokens
+    truncation: Truncation  # number of truncated texts, and the longest length
 
 
 class Tokens(NamedTuple):
-    """What a model sees of a text, token by token, and how much it does not see."""
+    """Tokens of one text as a model sees them, and the number of those that it does not see.
 
-    ids: list[int]
-    tokens: list[str]
-    # Where each token stands in the text: text[start:end]. A special token stands nowhere, (0, 0).
-    offsets: list[tuple[int, int]]
-    truncated: int  # how many tokens of the text fall off the end
-    # Which word of the text a token is of, counted from 0; of a pair's second text again from 0.
-    word_ids: list[int | None]
+    The fields are named as in the `tokenizers` library.
+    """
+
+    ids: list[int]  # numbers in the vocabulary, special tokens among them
+    tokens: list[str]  # the same tokens as texts
+    offsets: list[tuple[int, int]]  # a token is text[start:end]; a special token has (0, 0)
+    truncated: int  # number of the text's tokens above the limit, which are left out
+    word_ids: list[int | None]  # a token's word, from 0 in each text; None for a special token
 
 
 class TextTokenizer:
@@ -60,19 +61,21 @@ class TextTokenizer:
         input_names: tuple[str, ...],
         splits_as_bert: bool,
     ) -> None:
-        """`special_tokens` are by name, as "cls_token"; the extra ones have none. `max_length` is
-        the most tokens of a text, special ones among them; `input_names` say whether there are
-        token types. Without `splits_as_bert` nothing is known of how the backend splits a text.
+        """Wrap a tokenizer of the `tokenizers` library.
+
+        `special_tokens` are by name, as "cls_token"; the extra ones have no name. `max_length` is
+        the limit in tokens, special ones among them. `input_names` say whether there are token
+        types. `splits_as_bert` is False where a text may be split in any other way than a BERT's.
         """
         self.backend = backend
         self.special_tokens = special_tokens
-        self.max_length = max_length
-        self.padding_side = padding_side
-        self.truncation_side = truncation_side
-        self.input_names = input_names
-        self.frame = frame_of(backend)
+        self.max_length = max_length  # in tokens; programs may set it
+        self.padding_side = padding_side  # "left" or "right"
+        self.truncation_side = truncation_side  # "left" or "right"
+        self.input_names = input_names  # arrays of pad_rows, under transformers' names
+        self.frame = frame_of(backend)  # special tokens around texts
         added = backend.get_added_tokens_decoder().values()
-        # transformers' all_special_ids: not every token that is marked as special is among them.
+        # transformers' all_special_ids, which lack some of the tokens that are marked as special.
         special = dict.fromkeys([*special_tokens.values(), *extra_special_tokens])
         ids = [backend.token_to_id(text) for text in special]
         self.special_ids: list[int] = [id for id in ids if id is not None]
@@ -82,14 +85,14 @@ class TextTokenizer:
 
     @property
     def pad_id(self) -> int:
-        """The id that fills up a row."""
+        """Id of the padding."""
         return self.backend.token_to_id(self.special_tokens.get("pad_token", "")) or 0
 
     def rows(self, texts: Sequence[Text], limit: int | None, *, special: bool = True) -> Rows:
-        """The tokens of each text, at most `limit` of them, and what was cut off.
+        """Tokenise texts, and truncate each to `limit` tokens; None for no limit.
 
-        Special tokens count and stay, or are left out altogether. A limit below their number cuts
-        nothing, like the reference's. Of a pair the longer text is cut first.
+        Special tokens count and stay; with special=False there are none. A limit below their
+        number truncates nothing, as in the reference. Of a pair the longer text is truncated first.
         """
         frame = self.frame if special else Frame()
         prefixes = [self._prefixes(text, limit) for text in texts]
@@ -112,7 +115,7 @@ class TextTokenizer:
         return Rows(rows, types if has_types else None, is_truncated, truncation)
 
     def _kept(self, parts: list[Any], limit: int | None, frame: Frame) -> list[Any]:
-        """What is left of a text's tokens, or of a pair's, under a limit."""
+        """Truncate the tokens of a text or a pair: `parts` has one list or two."""
         if limit is None or limit < frame.size(len(parts)):
             return parts
         lengths = truncated_lengths([len(part) for part in parts], limit - frame.size(len(parts)))
@@ -121,7 +124,7 @@ class TextTokenizer:
         return [part[:length] for part, length in zip(parts, lengths, strict=True)]
 
     def tokens(self, text: Text, limit: int | None) -> Tokens:
-        """The tokens of one text as the model sees them; every one of them is counted."""
+        """Tokenise one text as the model sees it. Every token above `limit` is counted."""
         parts = [text] if isinstance(text, str) else list(text)
         encodings = encodings_of(self.backend.encode_batch, parts)
         tokens: list[Any] = [
@@ -139,9 +142,9 @@ class TextTokenizer:
         return Tokens(ids, texts, offsets, sum(map(len, tokens)) - sum(map(len, kept)), word_ids)
 
     def windows(self, text: str, prompt: str, limit: int, overlap: int) -> list[IntArray]:
-        """A long text as rows of at most `limit` tokens that overlap, each with the prompt first.
+        """Split a long text into rows of at most `limit` tokens, each with the prompt first.
 
-        Every row but the last is full, and `overlap` of its tokens come again in the next.
+        Every row but the last is full. The last `overlap` tokens of a row begin the next one.
 
         Raises ValueError if the prompt leaves no room.
         """
@@ -157,12 +160,12 @@ class TextTokenizer:
         return [self.frame.row([[*before, *ids[start : start + room]]]) for start in starts]
 
     def _prefixes(self, text: Text, limit: int | None) -> list[str]:
-        """The parts of a text or a pair, shortened where that surely changes none of its tokens."""
+        """Prefixes of a text, or of both of a pair, with the same tokens within `limit`."""
         parts = [text] if isinstance(text, str) else list(text)
         if limit is None or limit < self.frame.size(len(parts)) or not self._prefix_is_enough:
             return parts
         prefixes = [self._prefix(part, limit) for part in parts]
-        # Of two long texts the longer is cut more, so both lengths must be known.
+        # Of two long texts the longer loses more tokens, so both lengths must be known.
         if len(prefixes) == 2 and all(
             len(short) < len(part) for short, part in zip(prefixes, parts, strict=True)
         ):
@@ -170,11 +173,11 @@ class TextTokenizer:
         return prefixes
 
     def _prefix(self, text: str, limit: int) -> str:
-        """The beginning of a text, if it is surely enough for its first `limit` tokens.
+        """Prefix of a text that is surely enough for its first `limit` tokens.
 
         A text of 10 MB would take seconds and hundreds of megabytes to tokenise, for a few hundred
-        tokens. Its beginning has the same tokens as the whole, but for the last word and an added
-        token that the end may have split. So it is enough when it has that many tokens to spare.
+        tokens. The prefix has the tokens of the whole text, except at its end: there a word or an
+        added token may be split. So a prefix is enough if it has enough tokens to spare.
         """
         spare = LONGEST_WORD + self._longest_added
         characters = (LONGEST_WORD + 2) * (limit + spare)
@@ -191,7 +194,7 @@ class TextTokenizer:
     def squeeze(self, text: str) -> str:
         """Shorten endless words, blanks and control characters; the tokens stay the same.
 
-        A word above LONGEST_WORD is one [UNK] however long, blanks only separate, and control
+        A word above LONGEST_WORD is one [UNK] of any length. Blanks only separate words. Control
         characters are dropped.
         """
         if not self._squeezes:
@@ -204,21 +207,21 @@ class TextTokenizer:
         return text
 
 
-# Letters and digits that stay within one word: all but the Chinese ones, each a word of its own.
+# Letters and digits of one word: all but the Chinese ones, each of which is a word of its own.
 LETTER = r"[^\W_\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]"
-# What else stays within a word: arrows, boxes and pictures, and accents that stand alone. Each is
-# shortened by itself, for of a mixed run an uncased model would drop the accents.
+# Other characters of one word: arrows, boxes and pictures, and accents that stand alone. Each kind
+# is shortened by itself, because an uncased model drops the accents of a mixed sequence.
 PICTURE = r"[\u2190-\u21ff\u2500-\u26ff\U0001f300-\U0001faff]"
 MARK = r"[\u0300-\u036f]"
-# Patterns, and not yet compiled: that would take a tenth of the time of the whole import.
+# Patterns as text: to compile them here would take a tenth of the time of the whole import.
 BLANKS = r"[ \t\n\r\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]{2,}"
 CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u200b-\u200f\ufeff\ufffd]{2,}"
-# An added token that matches this could lie across a shortened run, so then none is shortened.
+# An added token that matches this could lie across a shortened sequence; then none is shortened.
 WORD_EDGE = (
     rf"\A{LETTER}|{LETTER}\Z|{PICTURE}|{MARK}|[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\ufeff\ufffd]"
 )
 
 
 def first_character(found: re.Match[str]) -> str:
-    """What is left of a run of blanks or control characters."""
+    """Replace several blanks or control characters by the first of them."""
     return found[0][0]

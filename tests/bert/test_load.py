@@ -372,7 +372,7 @@ def test_a_link_to_a_file_elsewhere_is_followed(folder, name):
 def test_half_of_a_surrogate_pair_is_refused(folder, name):
     content = (folder / name).read_text(encoding="utf-8")
     (folder / name).write_text(content.replace("{", '{"\\ud800": 1, ', 1), encoding="utf-8")
-    refused(folder, rf"{name} holds '\\ud800', half of a pair that stands for one character")
+    refused(folder, rf"{name} holds '\\ud800', half of a surrogate pair")
 
 
 def test_a_whole_surrogate_pair_is_a_character(folder, edit):

@@ -291,7 +291,7 @@ def test_another_folder_has_no_name_on_the_hub(folder):
 def test_an_incomplete_snapshot_is_not_returned_without_the_hub(cached_model, hub):
     (cached_model / "model.safetensors").unlink()
     hub.folder = cached_model
-    with pytest.raises(ModelUnavailableError, match=r"model\.safetensors could not be had"):
+    with pytest.raises(ModelUnavailableError, match=r"model\.safetensors was not fetched"):
         find_model("tiny")
 
 

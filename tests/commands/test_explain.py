@@ -153,7 +153,7 @@ def test_a_score_that_is_no_sum_is_explained_by_occlusion(
     assert found == pytest.approx([lost.difference for lost in of_document], abs=1e-6)
     shown = run("explain", *arguments)
     assert f"{model.similarity_fn_name}, here no sum over pairs of words" in shown.out
-    assert f"{content['document']['truncated']} tokens of the document were cut off" in shown.out
+    assert f"{content['document']['truncated']} tokens of the document were truncated" in shown.out
     assert run("explain", "--html", "-", *arguments).code == 65
 
 
@@ -198,7 +198,7 @@ def test_explain_says_that_a_text_has_no_words(run, blank):
 
 def test_explain_says_what_was_cut_off(run):
     result = run("explain", "-m", GELU, "the cat", LONG)
-    assert result.out.endswith("\n31 tokens of the document were cut off; 41 were read.\n")
+    assert result.out.endswith("\n31 tokens of the document were truncated; 41 were read.\n")
     assert result.err == ""
 
 

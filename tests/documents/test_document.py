@@ -45,7 +45,7 @@ def test_an_id_field_that_is_asked_for_must_be_there(tmp_path):
         ("a.jsonl", '{"_id": "", "text": "x"}\n', "line 1: _id is ''; expected a text that is"),
         ("a.jsonl", '{"_id": 1.5, "text": "x"}\n', "line 1: _id is 1.5; expected"),
         ("a.jsonl", '{"_id": true, "text": "x"}\n', "line 1: _id is True; expected"),
-        ("a.jsonl", GOOD + '{"_id": "1", "text": "x"}\n', "line 2 has an '_id', and what comes"),
+        ("a.jsonl", GOOD + '{"_id": "1", "text": "x"}\n', "line 2 has an '_id', but no record"),
         ("a.jsonl", '{"_id": "1", "text": "x"}\n' + GOOD, "line 2 has no field '_id'"),
     ],
 )

@@ -82,26 +82,26 @@ def test_every_test_that_is_named_is_there(kernels_check):
         ), place
 
 
-def test_kernels_chosen_outside_or_not_openblas_run_alone(tool):
-    runs = tool.runs_of("Haswell", ["X86_V3", "X86_V4"], can_choose=False)
+def test_kernels_chosen_outside_or_not_openblas_run_alone(kernels_check):
+    runs = kernels_check.runs_of("Haswell", ["X86_V3", "X86_V4"], can_choose=False)
     assert [(run.kernels, run.disabled, run.tensor_parallel) for run in runs] == [
         ("Haswell", (), shares) for shares in ("", "on", "off")
     ]
 
 
-def test_a_run_sets_its_variables_and_keeps_the_others(tool):
+def test_a_run_sets_its_variables_and_keeps_the_others(kernels_check):
     outer = {
         "PATH": "/bin",
         "NPY_DISABLE_CPU_FEATURES": "AVX512_SPR",
         "MINIBERT_TEST_TENSOR_PARALLEL": "on",
     }
-    run = tool.Run("Haswell", ("X86_V3",), ("X86_V4",), is_own=False)
+    run = kernels_check.Run("Haswell", ("X86_V3",), ("X86_V4",), is_own=False)
     assert run.environment(outer) == {
         "PATH": "/bin",
         "NPY_DISABLE_CPU_FEATURES": "AVX512_SPR X86_V4",
         "OPENBLAS_CORETYPE": "Haswell",
     }
-    own = tool.Run("SkylakeX", ("X86_V3", "X86_V4"), tensor_parallel="off")
+    own = kernels_check.Run("SkylakeX", ("X86_V3", "X86_V4"), tensor_parallel="off")
     assert own.environment({"PATH": "/bin"}) == {
         "PATH": "/bin",
         "MINIBERT_TEST_TENSOR_PARALLEL": "off",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from minibert.commands.command import Command
-from minibert.commands.index.report import report, watched
+from minibert.commands.index.report import report, reporting
 from minibert.commands.opening import load_for_corpus
 from minibert.commands.options import add_corpus_and_files, add_corpus_model, add_model_options
 from minibert.commands.texts import documents_in
@@ -30,7 +30,7 @@ def add_documents(options: argparse.Namespace) -> None:
     options.reproducible = options.reproducible or settings.reproducible
     options.revision = options.revision or settings.revision
     model = load_for_corpus(options, settings)
-    with watched(options) as advance:
+    with reporting(options) as advance:
         written = add(options.folder, documents, model, on_long=options.on_long, advance=advance)
     report(options, *written)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from minibert.commands.command import Command
-from minibert.commands.index.report import report, watched
+from minibert.commands.index.report import report, reporting
 from minibert.commands.opening import load
 from minibert.commands.options import (
     add_corpus_and_files,
@@ -55,7 +55,7 @@ def build(options: argparse.Namespace) -> None:
 
     documents = documents_in(options.files or ["-"], options)
     model = load(options)
-    with watched(options) as advance:
+    with reporting(options) as advance:
         written = build(
             options.folder,
             documents,

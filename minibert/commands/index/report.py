@@ -19,7 +19,7 @@ from minibert.documents import count_documents
 if TYPE_CHECKING:
     from minibert.corpus.manifest import Manifest
 
-__all__ = ["counted", "facts_of", "report", "watched"]
+__all__ = ["counted", "facts_of", "report", "reporting"]
 
 
 def report(options: argparse.Namespace, manifest: Manifest, new: int) -> None:
@@ -75,7 +75,7 @@ def facts_of(manifest: Manifest) -> dict[str, Any]:
 
 
 @contextmanager
-def watched(options: argparse.Namespace) -> Iterator[Callable[[int], object]]:
+def reporting(options: argparse.Namespace) -> Iterator[Callable[[int], object]]:
     """Show a progress bar in the block; if the block is stopped, print how to go on."""
     shown = shows_progress(options)
     total = count_documents(options.files, options.input_format) if shown else None
