@@ -101,7 +101,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The state of a corpus. Every change replaces it."""
+    """State of a corpus. Every change replaces it."""
 
     settings: Settings  # of all its vectors
     inputs: tuple[Input, ...] = (Input(),)  # in the order of their documents

@@ -51,7 +51,7 @@ Numbers = Sequence[int] | IntArray
 
 @dataclass(frozen=True)
 class Description:
-    """The content of shard.json."""
+    """Content of shard.json."""
 
     documents: int  # number of documents
     truncated: int  # texts longer than max_seq_length; the key on disk is "cut"

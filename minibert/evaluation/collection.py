@@ -53,7 +53,7 @@ Qrels: TypeAlias = dict[str, dict[str, int]]
 
 
 class Ranking(NamedTuple):
-    """The documents found for one query, best first."""
+    """Documents found for one query, best first."""
 
     ids: list[str]  # of the documents
     scores: Array  # (n,), falling
@@ -242,7 +242,7 @@ def check_ranking(query: str, ranking: Ranking) -> None:
 
 
 def lines_with_places(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the lines of a file but blank ones, gzipped or not, each after its name for messages."""
+    """Yield the lines of a file but blank ones, gzipped or not, each after its place."""
     for number, line in enumerate(lines_in(str(path)), start=1):
         if line.strip():
             yield f"{path}, line {number}", line

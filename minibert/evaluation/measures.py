@@ -35,7 +35,7 @@ BLOCK_SIGNS = 1 << 22  # of one temporary
 
 
 class Found(NamedTuple):
-    """The relevant documents of one ranking."""
+    """Relevant documents of one ranking."""
 
     ranks: IntArray  # of relevant documents that were found, rising: (n,)
     grades: Array  # of these documents: (n,)
