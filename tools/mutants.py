@@ -846,9 +846,9 @@ MUTANTS = [
            "results.insert(0, future.result())",
            "models/test_processes.py::test_vectors_are_those_of_one_process_in_order[7]"),
     # what is measured
-    Mutant("evaluation/measures.py", "ranks[near] + 1", "ranks[near] + 2",
+    Mutant("evaluation/measures.py", "ranks[within] + 1", "ranks[within] + 2",
            "evaluation/test_measures.py::test_each_measure_is_its_definition"),
-    Mutant("evaluation/measures.py", "near = ranks <= k", "near = ranks < k",
+    Mutant("evaluation/measures.py", "within = ranks <= k", "within = ranks < k",
            "evaluation/test_measures.py::test_ndcg_looks_at_ten_documents_and_so_does_its_ideal"),
     Mutant("evaluation/measures.py", "min(k, possible)", "possible",
            "evaluation/test_measures.py::test_map_at_100_expects_at_most_100_relevant_documents"),

@@ -2,15 +2,15 @@
 
 In reading order, in which a file imports only those before it:
 
-- manifest: what a corpus says of itself: the model, the settings, the counts
+- manifest: the model, the settings and the counts of a corpus, in manifest.json
 - shards: some documents and their vectors, in files that never change
-- fingerprint: which model the vectors are of, told by its files
+- fingerprint: digests of a model's files, so that vectors of two models are never mixed
 - corpus: Corpus, a folder opened for reading
-- writer: one run that writes, in steps of which each leaves a whole corpus
+- writer: one run that writes; each of its steps leaves a whole corpus
 - building: documents -> a corpus; add to it, delete from it
 - graph: a graph of the vectors, for quick answers that may miss some
 - search: Index, questions -> the nearest documents
-- verifying: every byte, compared with what is said of it
+- verifying: every byte, compared with its digest
 
 A new kind of index is a file beside graph. No file here knows a command or a page.
 """

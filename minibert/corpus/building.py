@@ -1,10 +1,10 @@
-"""Documents -> a corpus on disk, shard by shard, so that whatever stops a run loses little.
+"""Documents -> a corpus on disk, shard by shard, so that a run that is stopped loses little.
 
     build("my-corpus", read_documents(["corpus.jsonl"]), model)
 
-A shard is encoded by itself, written, and synced before the manifest names it, so every moment
-leaves a whole corpus with some of the documents. The same call again goes on from there, and ends
-with the same bytes. `writer.py` does the work, under a lock.
+A shard is encoded by itself, written, and synced before the manifest names it. So at every moment
+the folder is a whole corpus of some of the documents. The same call again goes on from there, and
+ends with the same bytes. `writer.py` does the work, under a lock.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from minibert.tokens.truncation import OnLong, check_on_long
 
 __all__ = ["SHARD_CHARACTERS", "SHARD_DOCUMENTS", "add", "build", "delete"]
 
-# Where a shard ends. Of 2,000,000 characters a BERT-base makes vectors in ten minutes on two cores,
-# which is the most that a kill can cost; 8192 vectors of 1024 numbers are 32 MB.
+# The end of a shard. A BERT-base encodes 2,000,000 characters in ten minutes on two cores: so much
+# work is lost at most when a run is killed. 8192 vectors of 1024 numbers are 32 MB.
 SHARD_DOCUMENTS = 8192
 SHARD_CHARACTERS = 2_000_000
 
@@ -59,16 +59,16 @@ def build(
 ) -> tuple[Manifest, int]:
     """Encode documents into a folder, or go on where an earlier call was stopped.
 
-    The documents come once more from their beginning; those that the folder has are compared with
-    it, and the rest is encoded. A finished corpus is compared and left as it is. Ids default to the
-    documents' numbers, from 0. `precision` is float32, float16, int8 (with the ranges of the first
-    shard) or binary; without a prompt, it is encode_document's. A shard ends with the document
-    that reaches `shard_documents` or `shard_characters`. `advance` hears how many documents more
-    are done. Returns the manifest, and how many documents are new.
+    To go on, give all documents again from the first: those in the folder are compared, the rest is
+    encoded. A finished corpus is compared and left as it is. Ids default to the documents' numbers,
+    from 0. `precision` is float32, float16, int8 (with the ranges of the first shard) or binary.
+    Without a prompt, it is that of encode_document. A shard ends with the document that reaches
+    `shard_documents` or `shard_characters`. `advance` is called with the number of documents just
+    done. Returns the manifest and the number of new documents.
 
-    Raises CorpusError for other documents, another model or other settings than the folder's, a
-    second document with an id, or a folder that was edited; ValueError for what cannot be encoded;
-    OutputError for a folder that cannot be written, or is by another process.
+    Raises CorpusError for other documents, another model or other settings than the folder's, for
+    an id that stands twice, and for a folder that was edited; ValueError for a document that cannot
+    be encoded; OutputError for a folder that cannot be written, or that another process writes.
     """
     path = Path(folder)
     cache = DigestCache(path)
@@ -107,10 +107,10 @@ def add(
 ) -> tuple[Manifest, int]:
     """Encode more documents into a finished corpus, with the settings that it was made with.
 
-    Stopped, it goes on like build. The documents of the last call again are compared and not added
-    twice. Returns the manifest, and how many documents are new.
+    A call that was stopped goes on as with build. If the documents are those of the last call, they
+    are compared and not added twice. Returns the manifest and the number of new documents.
 
-    Raises what build raises, and FileNotFoundError if there is no corpus.
+    Raises the errors of build, and FileNotFoundError if there is no corpus.
     """
     path = Path(folder)
     read_manifest(path)
@@ -141,10 +141,11 @@ def add(
 
 
 def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, list[str]]:
-    """Take documents out of what can be found; their numbers stay taken, and their ids are free.
+    """Delete documents, so that no search finds them; their numbers stay taken, their ids are free.
 
-    Returns how many were deleted, and the ids of those that had been before. Raises CorpusError,
-    and deletes nothing, if an id was never there; TypeError for one text instead of a list.
+    Returns how many were deleted, and the ids of those that were deleted before. Raises
+    CorpusError, and deletes nothing, for an id that was never there; TypeError for one text instead
+    of a list.
     """
     check_several(ids=ids)
     path = Path(folder)
@@ -152,7 +153,9 @@ def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, lis
     with locked(path):
         corpus = Corpus(path)
         if not corpus.manifest.complete:
-            raise CorpusError(f"{path} is not finished; finish what was begun, then delete.")
+            raise CorpusError(
+                f"{path} is not finished; repeat the command that was stopped, then delete."
+            )
         clear_leftovers(path, corpus.manifest)
         wanted = list(dict.fromkeys(ids))
         found = list(corpus.find(wanted))
@@ -178,10 +181,7 @@ def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, lis
         return len(numbers), [id for id in wanted if id in gone]
 
 
-# What the settings are.
-
-
-# What `add` repeats of the settings as it finds them.
+# The settings that `add` takes from the corpus as they are.
 KEPT = (
     *("model", "precision", "truncate_dim", "normalize", "pack_tokens", "texts"),
     *("shard_documents", "shard_characters"),
@@ -198,7 +198,7 @@ def settings_of(
     truncate_dim: int | None,
     **others: Any,
 ) -> Settings:
-    """All that the vectors depend on. Raises ValueError for what cannot be meant."""
+    """Collect all that the vectors depend on. Raises ValueError for a setting out of its range."""
     check_choice("precision", precision, STORED_DTYPES)
     check_counts(truncate_dim=truncate_dim)
     check_given_counts(
@@ -222,7 +222,7 @@ def settings_of(
 
 
 def name_of(model: SentenceTransformer) -> str:
-    """What a model is called where it can be found again: its name on the hub, or its folder."""
+    """Return a name by which the model can be found again: that on the hub, or its folder."""
     return hub_name(model.folder.path, model.folder.path) or str(model.folder.path)
 
 

@@ -5,9 +5,9 @@
         shard.first, shard.vectors      # the number of its first document, (n, W)
     corpus.ids([0, 7]), corpus.texts([0, 7])
 
-A document's number is its place in the order of the input, deleted documents among them. What is
-open stays as it is while a writer adds. `building.py` writes, `verifying.py` checks every byte;
-docs/corpus.md says what lies in the folder.
+A document's number is its place in the order of the input; deleted documents keep theirs. An open
+corpus does not change while a writer adds. `building.py` writes, `verifying.py` checks every byte;
+docs/corpus.md describes the files.
 """
 
 from __future__ import annotations
@@ -47,95 +47,97 @@ SHARDS = "shards"
 
 
 class Corpus:
-    """A corpus as its manifest said when it was opened. Threads may share one."""
+    """A corpus as it was when it was opened. Threads may share one."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         """Open a folder.
 
         Raises FileNotFoundError if it holds no corpus, CorpusError if the manifest was edited or
-        a shard is not what it says. Only sizes and shapes are looked at: `minibert index verify`
-        reads every byte.
+        a shard does not agree with it. Only sizes and shapes are compared: `minibert index
+        verify` reads every byte.
         """
-        self.folder = Path(folder)
-        self.manifest: Manifest = read_manifest(self.folder)
+        self.folder = Path(folder)  # path of the folder
+        self.manifest: Manifest = read_manifest(self.folder)  # model, settings and counts
         while True:
             try:
-                self.deleted: IntArray = read_deleted(self.folder, self.manifest)  # rising
+                # Numbers of the deleted documents, rising.
+                self.deleted: IntArray = read_deleted(self.folder, self.manifest)
+                # Shards, in the order of the documents' numbers.
                 self.shards: list[Shard] = open_shards(self.folder, self.manifest)
                 return
             except CorpusError:
                 newer = read_manifest(self.folder)
                 if newer == self.manifest:
                     raise
-                self.manifest = newer  # a writer replaced it meanwhile, and took a file away
+                self.manifest = newer  # a writer has replaced it and removed a file
 
     def __len__(self) -> int:
-        """How many numbers there are: all documents, deleted ones among them.
+        """Return the number of all documents, with the deleted ones.
 
-        Those that can be found are as many as `deleted` has fewer; len of an Index is theirs.
+        The length of an Index is the number of documents that are not deleted.
         """
         return self.manifest.documents
 
     def ids(self, numbers: Sequence[int] | IntArray) -> list[str]:
-        """The ids of documents, by their numbers."""
+        """Read the ids of documents, by their numbers."""
         return self._collected(numbers, Shard.ids)
 
     def texts(self, numbers: Sequence[int] | IntArray) -> list[str]:
-        """The texts of documents, by their numbers. Raises CorpusError if they were not kept."""
+        """Read the texts of documents, by their numbers. Raises CorpusError if there are none."""
         return self._collected(numbers, Shard.texts)
 
     def codes(self) -> Stack:
-        """The shards as one matrix, as they are stored and mapped: (n, W)."""
+        """Return the codes of all shards, mapped, as one stack: (n, W)."""
         names = [f"shard {shard.path}" for shard in self.shards]
         return Stack([shard.vectors for shard in self.shards], names)
 
     def vectors(self) -> Stack:
-        """The same as the vectors that it stands for, decoded whenever they are read: (n, D)."""
+        """Return the vectors of all shards as one stack, decoded whenever they are read: (n, D)."""
         codes = self.codes()
         return Stack(codes.matrices, codes.names, self._decode())
 
     def numbers(self, ids: Iterable[str]) -> dict[str, int]:
-        """The numbers of documents, by their ids; what is not there, or deleted, is left out."""
+        """Find documents by their ids: id -> number. Unknown and deleted ones are left out."""
         return {id: number for id, number, is_deleted in self.find(ids) if not is_deleted}
 
     def find(self, ids: Iterable[str]) -> Iterator[tuple[str, int, bool]]:
-        """Every document with one of these ids: its id, its number, whether it is deleted."""
+        """Find all documents with these ids: yield id, number, and whether it is deleted."""
         check_several(ids=ids)
         for id, number in matches(self.shards, ids):
             yield id, number, self.is_deleted(number)
 
     def is_deleted(self, number: int) -> bool:
-        """Whether a document was deleted."""
+        """Return whether a document was deleted."""
         at = int(np.searchsorted(self.deleted, number))
         return at < len(self.deleted) and int(self.deleted[at]) == number
 
     def check_model(self, model: SentenceTransformer) -> None:
-        """Raise CorpusError, naming what differs, if the vectors are of another model.
+        """Raise CorpusError, with the differences, if the vectors are of another model.
 
-        Its files are read once, and again when one has changed: see fingerprint.py.
+        The model's files are read once, and again when one has changed: see fingerprint.py.
         """
         cache = DigestCache(self.folder)
         found = fingerprint_of(model, cache)._asdict()
-        del found["revision"]  # the same files may be of several
+        del found["revision"]  # several revisions may have the same files
         self.manifest.settings.check_same(found, self.folder)
         cache.write()
 
     def _decode(self) -> partial[Array] | None:
-        """How codes become vectors; None if vectors are stored."""
+        """Return the function that decodes codes; None if vectors are stored."""
         settings = self.manifest.settings
         if settings.precision not in ("int8", "binary"):
             return None
         return partial(
             dequantize_embeddings,
             precision=settings.precision,
-            width=settings.dimension,
+            dimension=settings.dimension,
             ranges=self.manifest.ranges,
         )
 
     def _collected(
         self, numbers: Sequence[int] | IntArray, strings: Callable[[Shard, IntArray], list[str]]
     ) -> list[str]:
-        """What shards say of documents, in the order of the numbers."""
+        """Call `strings` of each shard, and return the results in the order of the numbers."""
         wanted = np.asarray(numbers, dtype=np.int64)
         outside = wanted[(wanted < 0) | (wanted >= len(self))]
         if len(outside):
@@ -154,11 +156,11 @@ class Corpus:
 
 
 def place_of_model(folder: Path, name: str) -> str:
-    """Where the model lies that a manifest names: its name, or the path of its folder.
+    """Find the model that a manifest names: return its name, or the path of its folder.
 
-    A path stands there as it was typed, so that a corpus's bytes do not tell where it lies; a
-    relative one is looked for from here, then from each folder above the corpus. What is found is
-    checked by its digests, as any model is.
+    A manifest holds a path as it was typed, so that its bytes do not depend on the place of the
+    corpus. A relative path is tried from the working folder, then from each folder above the
+    corpus. The digests of the model are checked later, as for any model.
     """
     bases = [Path(), *folder.absolute().parents]
     places = (base / Path(name).expanduser() for base in bases)
@@ -167,13 +169,13 @@ def place_of_model(folder: Path, name: str) -> str:
 
 
 def is_model(place: Path) -> bool:
-    """Whether a folder looks like a model's."""
+    """Return whether a folder looks like that of a model."""
     return any((place / name).is_file() for name in ("modules.json", "config.json"))
 
 
 @contextmanager
 def telling_whose_model(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Say of a model that is not there that it is the one of a corpus, and how to name another."""
+    """Add to the error for a missing model that a corpus needs it, and how to name another."""
     try:
         yield
     except (FileNotFoundError, ModelUnavailableError) as error:
@@ -184,7 +186,7 @@ def telling_whose_model(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def matches(shards: Sequence[Shard], ids: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Every document of some shards with one of these ids, and its number, shard after shard.
+    """Find all documents of some shards with these ids: yield id and number, shard after shard.
 
     Raises TypeError for an id that is no text.
     """
@@ -193,7 +195,7 @@ def matches(shards: Sequence[Shard], ids: Iterable[str]) -> Iterator[tuple[str, 
         if not isinstance(id, str):
             hint = f", as {str(id)!r}" if isinstance(id, int) else ""
             raise TypeError(f"An id is {id!r:.60}; expected a text{hint}.")
-    # No document has half of a character in its id, but it may be asked for.
+    # No stored id has a lone surrogate, but one may be asked for.
     hashes = hashes_of(id.encode(errors="surrogatepass") for id in wanted)
     for shard in shards:
         for index, place in shard.candidates(hashes):
@@ -202,20 +204,20 @@ def matches(shards: Sequence[Shard], ids: Iterable[str]) -> Iterator[tuple[str, 
 
 
 def shard_path(folder: Path, number: int) -> Path:
-    """Where a shard lies."""
+    """Return the path of a shard."""
     return folder / SHARDS / f"{number:05}"
 
 
 def open_shard(path: Path, first: int, manifest: Manifest) -> tuple[bytes, Shard]:
-    """The description of a shard as it stands, and the shard. Raises CorpusError."""
+    """Open a shard: return the bytes of its description, and the shard. Raises CorpusError."""
     content, description = read_description(path)
     precision = manifest.settings.precision
-    width = code_shape(manifest.settings.dimension, precision)
-    return content, Shard(path, first, description, width, STORED_DTYPES[precision])
+    columns = code_shape(manifest.settings.dimension, precision)
+    return content, Shard(path, first, description, columns, STORED_DTYPES[precision])
 
 
 def open_shards(folder: Path, manifest: Manifest) -> list[Shard]:
-    """All shards that the manifest knows. Raises CorpusError if they are not those."""
+    """Open all shards of a manifest. Raises CorpusError if they are others than it was made for."""
     shards: list[Shard] = []
     digest, first = "", 0
     for number in range(manifest.shards):
@@ -232,12 +234,12 @@ def open_shards(folder: Path, manifest: Manifest) -> list[Shard]:
 
 
 def deleted_path(folder: Path, sha256: str) -> Path:
-    """Where the numbers of the deleted documents lie: each change is another file."""
+    """Return the path of the deleted documents' numbers: each change writes another file."""
     return folder / f"deleted-{sha256[:16]}.npy"
 
 
 def read_deleted(folder: Path, manifest: Manifest) -> IntArray:
-    """The numbers of the deleted documents, rising. Raises CorpusError for a damaged file."""
+    """Read the numbers of the deleted documents, rising. Raises CorpusError for a damaged file."""
     if manifest.deleted_sha256 is None:
         return np.empty(0, dtype=np.int64)
     path = deleted_path(folder, manifest.deleted_sha256)

@@ -1,13 +1,13 @@
-"""One shard of a corpus: some documents with their vectors, in files that are never changed.
+"""One shard of a corpus: some documents with their vectors, in files that never change.
 
-    vectors.npy    (n, W) of the precision's type
-    ids.utf8       the ids end to end; ids.npy, where each begins and ends: (n + 1,) int64
+    vectors.npy    (n, W), of the dtype of the precision
+    ids.utf8       the ids end to end; ids.npy, their beginnings and the end: (n + 1,) int64
     texts.utf8     the same for the texts, if they are kept; texts.npy
-    documents.npy  what tells each id and text from any other: (n, 16) uint8
-    hashes.npy     the hashes of the ids in rising order, and whose they are: (2, n) uint64
-    shard.json     counts, and the size and sha256 of each file
+    documents.npy  a digest of each id and text: (n, 16) uint8
+    hashes.npy     hashes of the ids, rising, and the places of these ids: (2, n) uint64
+    shard.json     counts; the size and sha256 of each file
 
-All are mapped, and nothing in them is run. write_shard() makes one, Shard opens it.
+All files are mapped; none is run. write_shard() makes a shard, Shard opens it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from minibert.common.arrays import IntArray
 from minibert.common.files import npy_chunks, place, sync, sync_folder
+from minibert.corpus.manifest import key_of, keyed
 from minibert.errors import CorpusError
 
 __all__ = [
@@ -44,19 +45,18 @@ DESCRIPTION = "shard.json"
 NAMES = {"vectors.npy", "documents.npy", "hashes.npy", "ids.utf8", "ids.npy"}
 NAMES_OF_TEXTS = {"texts.utf8", "texts.npy"}
 DIGEST_BYTES = 16  # of a document; by chance two are the same once in 2^64
-PIECE = 1 << 20  # bytes
 
 Numbers = Sequence[int] | IntArray
 
 
 @dataclass(frozen=True)
 class Description:
-    """What shard.json says."""
+    """Content of shard.json."""
 
-    documents: int
-    cut: int
-    empty: int
-    clipped: int
+    documents: int  # number of documents
+    truncated: int  # texts longer than max_seq_length; the key on disk is "cut"
+    empty: int  # texts without a character, or blank
+    clipped: int  # numbers outside of the ranges of int8
     files: dict[str, dict[str, Any]]  # name -> {"bytes": ..., "sha256": ...}
 
 
@@ -70,13 +70,14 @@ def write_shard(
     texts: Sequence[bytes],
     *,
     keep_texts: bool,
-    cut: int,
+    truncated: int,
     empty: int,
     clipped: int,
 ) -> bytes:
-    """Write a shard's folder, which has its name when all lies on the disk; returns shard.json.
+    """Write a shard's folder and return the bytes of shard.json.
 
-    `ids` and `texts` are UTF-8. If it fails, nothing is left.
+    The folder gets its name when all of it is on the disk. `ids` and `texts` are UTF-8. If writing
+    fails, nothing is left.
     """
     files: dict[str, Iterable[Any]] = {"vectors.npy": npy_chunks(vectors)}
     for name, strings in {"ids": ids, **({"texts": texts} if keep_texts else {})}.items():
@@ -89,9 +90,9 @@ def write_shard(
     partial = target.with_name(f"{target.name}.partial")
     try:
         partial.mkdir()
-        written = {name: write(partial / name, pieces) for name, pieces in files.items()}
+        written = {name: write(partial / name, chunks) for name, chunks in files.items()}
         description = json.dumps(
-            asdict(Description(len(ids), cut, empty, clipped, written)), indent=1
+            keyed(asdict(Description(len(ids), truncated, empty, clipped, written))), indent=1
         ).encode()
         write(partial / DESCRIPTION, [description])
         sync_folder(partial)
@@ -101,32 +102,32 @@ def write_shard(
     return description
 
 
-def write(path: Path, pieces: Iterable[Any]) -> dict[str, Any]:
-    """Write a file and wait until it lies on the disk; returns its size and digest."""
+def write(path: Path, chunks: Iterable[Any]) -> dict[str, Any]:
+    """Write a file and wait until it is on the disk; return its size and digest."""
     digest, size = hashlib.sha256(), 0
     with open(path, "wb") as file:
-        for piece in pieces:
-            file.write(piece)
-            digest.update(piece)
-            size += len(piece)
+        for chunk in chunks:
+            file.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
         sync(file)
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 
 def digests_of(ids: Iterable[bytes], texts: Iterable[bytes]) -> NDArray[np.uint8]:
-    """What tells documents apart: n ids and texts -> (n, 16) uint8."""
+    """Compute a digest of each document: n ids and texts -> (n, 16) uint8."""
     found = b"".join(map(digest_of, ids, texts))
     return np.frombuffer(found, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
 
 
 def digest_of(id: bytes, text: bytes) -> bytes:
-    """What tells a document from others; the id's length goes first, so that it has an end."""
+    """Compute the digest of a document. The length of the id goes first, so that it has an end."""
     content = b"%d:%b%b" % (len(id), id, text)
     return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
 
 
 def hashes_of(ids: Iterable[bytes]) -> NDArray[np.uint64]:
-    """64 bits of each id: n -> (n,)."""
+    """Compute a hash of 64 bits of each id: n -> (n,)."""
     found = b"".join(hashlib.blake2b(id, digest_size=8).digest() for id in ids)
     return np.frombuffer(found, dtype="<u8").astype(np.uint64)
 
@@ -135,55 +136,61 @@ def hashes_of(ids: Iterable[bytes]) -> NDArray[np.uint64]:
 
 
 class Shard:
-    """A shard, opened. A place is a document's number in it, from 0; its number in the corpus is
-    `first` + place."""
+    """An open shard.
+
+    A place is a document's number in it, from 0; its number in the corpus is `first` + place.
+    """
 
     def __init__(
-        self, path: Path, first: int, description: Description, width: int, dtype: str
+        self, path: Path, first: int, description: Description, columns: int, dtype: str
     ) -> None:
-        """Map the vectors, (n, width) of a dtype.
+        """Map the vectors, (n, `columns`) of a `dtype`.
 
-        Raises CorpusError for a file whose size is not what the description says, or whose vectors
-        are of another shape or type.
+        Raises CorpusError for a file whose size differs from the description, and for vectors of
+        another shape or dtype.
         """
-        self.path = path
-        self.first = first
-        self.description = description
+        self.path = path  # path of its folder
+        self.first = first  # number of its first document in the corpus
+        self.description = description  # content of its shard.json
         for name, file in description.files.items():
             size = os.stat(path / name).st_size if (path / name).is_file() else None
             if size != file["bytes"]:
                 found = "missing" if size is None else f"of {size} bytes"
                 raise CorpusError(
                     f"{path / name} is {found}; {DESCRIPTION} says {file['bytes']} bytes. "
-                    "`minibert index verify` tells all that is wrong."
+                    "`minibert index verify` lists all faults."
                 )
-        self.vectors = self._array("vectors", (len(self), width), dtype)
+        # Vectors or codes, mapped: (n, W).
+        self.vectors = self._array("vectors", (len(self), columns), dtype)
 
     def __len__(self) -> int:
         return self.description.documents
 
     def ids(self, places: Numbers | None = None) -> list[str]:
-        """The ids of some documents, or of all."""
+        """Read the ids of the documents at `places`, or of all."""
         return self._strings("ids", places)
 
     def texts(self, places: Numbers | None = None) -> list[str]:
-        """The texts of some documents, or of all. Raises CorpusError if they were not kept."""
+        """Read the texts of the documents at `places`, or of all.
+
+        Raises CorpusError if they were not kept.
+        """
         if "texts.utf8" not in self.description.files:
             raise CorpusError(f"{self.path.parent.parent} holds no texts (--no-texts).")
         return self._strings("texts", places)
 
     @cached_property
     def digests(self) -> NDArray[np.uint8]:
-        """What tells each document from others: (n, 16)."""
+        """Digests of the documents: (n, 16)."""
         return self._array("documents", (len(self), DIGEST_BYTES), "uint8")
 
     @cached_property
     def hashes(self) -> NDArray[np.uint64]:
-        """The hashes of the ids in rising order, and their places: (2, n)."""
+        """Hashes of the ids, rising, and the places of these ids: (2, n)."""
         return self._array("hashes", (2, len(self)), "uint64")
 
     def candidates(self, hashes: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
-        """Which documents may have ids with these hashes: pairs of an index and a place."""
+        """Find documents whose ids have these hashes: yield an index into `hashes`, and a place."""
         mine = self.hashes[0]
         starts, ends = (np.searchsorted(mine, hashes, side) for side in ("left", "right"))
         for index in np.flatnonzero(ends > starts):
@@ -192,12 +199,12 @@ class Shard:
 
     @cached_property
     def _blobs(self) -> dict[str, tuple[NDArray[np.uint8], IntArray]]:
-        """The strings' bytes, and where each begins and ends, by name."""
+        """Bytes of the strings, and the beginnings of each with the end, by name."""
         found = {}
         for name in ("ids", "texts"):
             if f"{name}.utf8" in self.description.files:
                 path = self.path / f"{name}.utf8"
-                # Nothing cannot be mapped.
+                # An empty file cannot be mapped.
                 empty = self.description.files[path.name]["bytes"] == 0
                 blob = np.zeros(0, np.uint8) if empty else np.memmap(path, np.uint8, mode="r")
                 found[name] = blob, self._array(name, (len(self) + 1,), "int64")
@@ -205,16 +212,16 @@ class Shard:
 
     def _strings(self, name: str, places: Numbers | None) -> list[str]:
         blob, ends = self._blobs[name]
-        chosen = range(len(self)) if places is None else np.asarray(places, dtype=np.int64)
-        return [blob[ends[place] : ends[place + 1]].tobytes().decode() for place in chosen]
+        wanted = range(len(self)) if places is None else np.asarray(places, dtype=np.int64)
+        return [blob[ends[place] : ends[place + 1]].tobytes().decode() for place in wanted]
 
     def _array(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         path = self.path / f"{name}.npy"
         try:
-            # Not np.load: it takes other kinds of files, too.
+            # Not np.load: it reads other kinds of files, too.
             array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
         except (ValueError, OverflowError) as error:
-            raise CorpusError(f"{path} is no array of NumPy's: {error}.") from error
+            raise CorpusError(f"{path} is no file of NumPy: {error}.") from error
         if array.shape != shape or array.dtype != np.dtype(dtype):
             raise CorpusError(
                 f"{path} holds {array.shape} of {array.dtype}; expected {shape} of {dtype}."
@@ -223,12 +230,14 @@ class Shard:
 
 
 def read_description(path: Path) -> tuple[bytes, Description]:
-    """The bytes of a shard's shard.json, and what they say. Raises CorpusError if it says less."""
+    """Read shard.json: return its bytes and its content. Raises CorpusError for a damaged one."""
     try:
         content = (path / DESCRIPTION).read_bytes()
-        description = Description(**json.loads(content))
+        names = {key_of(one.name): one.name for one in fields(Description)}
+        found = json.loads(content)
+        description = Description(**{names.get(key, key): value for key, value in found.items()})
         unknown = description.files.keys() - NAMES - NAMES_OF_TEXTS
-        if unknown:  # so that none leads out of the folder
+        if unknown:  # a name must not lead out of the folder
             raise ValueError(f"it names {min(unknown)!r}, which no shard has")
         check_description(description)
     except (AttributeError, FileNotFoundError, RecursionError, TypeError, ValueError) as error:
@@ -237,11 +246,11 @@ def read_description(path: Path) -> tuple[bytes, Description]:
 
 
 def check_description(description: Description) -> None:
-    """Raise ValueError or AttributeError where something is left out, or of another kind."""
+    """Raise ValueError or AttributeError for a field that is missing or of another type."""
     files = description.files
     if files.keys() not in (NAMES, NAMES | NAMES_OF_TEXTS):
         raise ValueError(f"it names {', '.join(sorted(files))} alone")
-    counts = [description.documents, description.cut, description.empty, description.clipped]
+    counts = [description.documents, description.truncated, description.empty, description.clipped]
     for count in (*counts, *(file.get("bytes") for file in files.values())):
         if type(count) is not int or count < 0:
             raise ValueError(f"{count!r:.40} is no count")

@@ -12,7 +12,7 @@ from minibert.common.arguments import check_given_counts
 from minibert.kernels.cores import one_blas_thread
 from minibert.kernels.protocol import NORM_FLOOR
 from minibert.scoring.similarity import as_rows, normalize_embeddings
-from minibert.scoring.top_k import Best
+from minibert.scoring.top_k import TopK
 from minibert.tokens.tokenizer import TextTokenizer
 
 __all__ = ["nearest_words"]
@@ -57,7 +57,7 @@ def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[l
             f"The states have {wanted.shape[1]} dimensions and the word embeddings have "
             f"{table.shape[1]}; only states of this model's embeddings and layers can be compared."
         )
-    nearest = Best(len(wanted), min(k, len(table)), wanted.dtype)
+    nearest = TopK(len(wanted), min(k, len(table)), wanted.dtype)
     with one_blas_thread():
         for start in range(0, len(table) if len(wanted) else 0, BLOCK_ROWS):
             rows = table[start : start + BLOCK_ROWS]

@@ -72,8 +72,8 @@ def moments(
     stack: Stack, excluded: IntArray, advance: Callable[[int], object]
 ) -> tuple[Array, Array]:
     """Compute the mean (D,) and the covariance (D, D) of all vectors but the excluded."""
-    origin, products = np.zeros(stack.width), np.zeros((stack.width, stack.width))
-    sums, count = np.zeros(stack.width), 0
+    origin, products = np.zeros(stack.dimension), np.zeros((stack.dimension, stack.dimension))
+    sums, count = np.zeros(stack.dimension), 0
     for block in blocks(stack, excluded, advance):
         # Products of numbers far from 0 are large, and lose digits when the mean is subtracted.
         # Products of differences from any one vector are small (Chan, Golub and LeVeque,
@@ -104,7 +104,7 @@ def blocks(
     stack: Stack, excluded: IntArray, advance: Callable[[int], object]
 ) -> Iterator[NDArray[np.float64]]:
     """Yield all vectors but the excluded in blocks (b, D) float64, which may be written to."""
-    rows = max(1, BLOCK_FLOATS // max(1, stack.width))
+    rows = max(1, BLOCK_FLOATS // max(1, stack.dimension))
     for numbers, stored in stack.blocks(rows, None):
         gone = excluded[slice(*np.searchsorted(excluded, (numbers[0], numbers[-1] + 1)))]
         left = np.delete(stored, gone - numbers[0], axis=0) if len(gone) else stored

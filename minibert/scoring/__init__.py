@@ -1,12 +1,12 @@
-"""Vectors -> scores -> the best. No texts and no files.
+"""Vectors -> scores -> the highest scores. No texts and no files.
 
-- `similarity`: the scores of all pairs of vectors, and of vectors in one place
-- `metrics`: a row a metric, by its name: its scores, and how they are estimated
-- `top_k`: blocks of scores -> the best of each row
+- `similarity`: scores of all pairs of vectors, or of the pairs in each row
+- `metrics`: one row per metric, by its name: its scores and their estimates
+- `top_k`: blocks of scores -> the k highest of each row
 - `matrices`: many vectors in several matrices -> blocks of them, for threads
-- `nearest`: the nearest vectors, exactly
-- `semantic_search`: the same as sentence-transformers has it
-- `hamming`: bits of vectors -> those that differ in the fewest
-- `mining`: groups of vectors alike, pairs that score highest
-- `quantization`: vectors -> codes of one byte or one bit a number, and back
+- `nearest`: queries and vectors -> the k nearest vectors, exactly
+- `semantic_search`: the same with the interface of sentence-transformers
+- `hamming`: packed bits -> the k codes with the smallest Hamming distance
+- `mining`: groups of similar vectors, and the pairs that score highest
+- `quantization`: vectors -> codes of one byte or one bit per number, and back
 """

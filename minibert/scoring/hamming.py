@@ -1,4 +1,4 @@
-"""Bits of vectors -> those that differ in the fewest: a quick first pass before exact scores."""
+"""Packed bits -> the codes with the smallest Hamming distance, a quick pass before exact scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minibert.common.arrays import Array, IntArray
 from minibert.scoring.matrices import Stack, in_threads, numbers_of
-from minibert.scoring.top_k import Best
+from minibert.scoring.top_k import TopK
 
 __all__ = ["hamming_distances", "nearest_bits"]
 
@@ -18,16 +18,16 @@ SCORES = 1 << 20  # of a block
 
 
 def hamming_distances(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """In how many bits codes differ, of all pairs: (n, W), (m, W) bytes -> (n, m) int64."""
-    left, right = words(a), np.ascontiguousarray(words(b).T)  # (n, W / 8), (W / 8, m)
+    """Count the bits in which codes differ, for all pairs: (n, W), (m, W) bytes -> (n, m) int64."""
+    left, right = as_uint64(a), np.ascontiguousarray(as_uint64(b).T)  # (n, W / 8), (W / 8, m)
     distances = np.empty((len(left), right.shape[1]), dtype=np.int64)
     for code, row in zip(left, distances, strict=True):
         np.bitwise_count(right ^ code[:, None]).sum(axis=0, dtype=np.int64, out=row)
     return distances
 
 
-def words(codes: NDArray[Any]) -> NDArray[np.uint64]:
-    """Bytes as whole words, with zeros behind them: (n, W) -> (n, W / 8 rounded up)."""
+def as_uint64(codes: NDArray[Any]) -> NDArray[np.uint64]:
+    """View bytes as uint64, padded with zeros: (n, W) -> (n, W / 8 rounded up)."""
     padded = np.pad(codes.view(np.uint8), ((0, 0), (0, -codes.shape[1] % 8)))
     return np.ascontiguousarray(padded).view(np.uint64)
 
@@ -41,19 +41,20 @@ def nearest_bits(
     allowed: ArrayLike | None = None,
     excluded: ArrayLike | None = None,
 ) -> tuple[IntArray, Array]:
-    """Find the k codes nearest to each query's by Hamming distance: (Q, W) bytes -> (Q, k) twice.
+    """Find the k codes nearest to each query by Hamming distance: (Q, W) bytes -> (Q, k), (Q, k).
 
-    Numbers, and minus the distances; equal ones by number. The rest is as for nearest.nearest.
+    Return the numbers of the codes and minus the distances; equal distances come by number. All
+    other arguments are those of nearest.nearest.
     """
-    among, but = numbers_of(len(stack), allowed, excluded)
-    k = min(k, len(stack) - len(but) if among is None else len(among))
-    best = Best(len(queries), k, np.float32)
+    wanted, left_out = numbers_of(len(stack), allowed, excluded)
+    k = min(k, len(stack) - len(left_out) if wanted is None else len(wanted))
+    top = TopK(len(queries), k, np.float32)
     if k == 0 or len(queries) == 0:
-        return np.empty((len(queries), k), dtype=np.int64), best.highest
+        return np.empty((len(queries), k), dtype=np.int64), top.highest
 
     def look_at(numbers: IntArray, codes: NDArray[Any]) -> None:
-        best.offer(-hamming_distances(queries, codes).astype(np.float32), numbers, None, but)
+        top.offer(-hamming_distances(queries, codes).astype(np.float32), numbers, None, left_out)
 
     rows = max(1, min(BLOCK_BYTES // queries.shape[1], SCORES // len(queries)))
-    in_threads(look_at, stack.blocks(rows, among), -(-len(stack) // rows), threads)
-    return best.ranking()
+    in_threads(look_at, stack.blocks(rows, wanted), -(-len(stack) // rows), threads)
+    return top.ranking()

@@ -1,4 +1,4 @@
-"""Many vectors in several matrices -> blocks of them, for threads to work on."""
+"""Several matrices of vectors -> blocks of rows, for threads to work on."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FIRST_ROWS = 128
 
 
 class Stack:
-    """Matrices of one width, in memory or mapped, their rows numbered through from the first.
+    """Matrices of one dimension, in memory or mapped; one numbering of rows runs through all.
 
-    What is stored may be codes: `decode` makes vectors of some rows, (n, W) -> (n, D), whenever
+    The matrices may hold codes. Then `decode` turns rows into vectors, (n, W) -> (n, D), whenever
     they are read.
     """
 
@@ -31,7 +31,10 @@ class Stack:
         names: Sequence[str] | None = None,
         decode: Callable[[NDArray[Any]], Array] | None = None,
     ) -> None:
-        """Take matrices (n, W), and what messages call them. Raises ValueError for two widths."""
+        """Take matrices (n, W) and their names in messages.
+
+        Raises ValueError for matrices of different shapes.
+        """
         # Without the class memmap, a slice of which costs more than a small product.
         self.matrices = [np.asarray(matrix) for matrix in matrices]
         self.names = names or [f"matrix {number}" for number in range(len(self.matrices))]
@@ -44,24 +47,27 @@ class Stack:
                 )
         self.firsts = np.cumsum([0, *map(len, self.matrices)])  # and the end
         self.decode = decode
-        self.width = self.vectors(self.matrices[0][:0]).shape[1] if self.matrices else 0
+        self.dimension = self.vectors(self.matrices[0][:0]).shape[1] if self.matrices else 0
 
     def __len__(self) -> int:
         return int(self.firsts[-1])
 
     def vectors(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """What some rows as stored are, (n, W) -> (n, D): numbers of any kind."""
+        """Decode stored rows: (n, W) -> (n, D), of any dtype."""
         return stored if self.decode is None else self.decode(stored)
 
     def dtype(self, queries: Array) -> Any:
-        """What is computed in: float32, or float64 if there is any."""
+        """Return the dtype to compute in: float64 if queries or a matrix have it, else float32."""
         wide = [matrix.dtype for matrix in self.matrices if matrix.dtype == np.float64]
         return np.result_type(queries.dtype, *wide)
 
-    def blocks(self, rows: int, among: IntArray | None) -> Iterator[tuple[IntArray, NDArray[Any]]]:
-        """Some rows at a time: their numbers (n,), and (n, D) as stored; of all, or among some.
+    def blocks(
+        self, rows: int, allowed: IntArray | None
+    ) -> Iterator[tuple[IntArray, NDArray[Any]]]:
+        """Yield blocks of at most `rows` rows: their numbers (n,), and the rows as stored, (n, W).
 
-        The first blocks are smaller, as of what comes first nearly all is among the best so far.
+        With `allowed`, rising numbers, only these rows are yielded. The first blocks are smaller:
+        nearly all of their rows are among the k nearest so far.
         """
         step = min(rows, FIRST_ROWS)
         for begin, matrix in zip(self.firsts.tolist(), self.matrices, strict=False):
@@ -70,15 +76,15 @@ class Stack:
                 block = matrix[start : start + step]
                 first = begin + start
                 numbers: IntArray = np.arange(first, first + len(block))
-                if among is not None:
-                    numbers = among[slice(*np.searchsorted(among, (first, first + len(block))))]
+                if allowed is not None:
+                    numbers = allowed[slice(*np.searchsorted(allowed, (first, first + len(block))))]
                     block = block if len(numbers) == len(block) else block[numbers - first]
                 if len(numbers):
                     yield numbers, block
                 start, step = start + step, min(rows, 2 * step)
 
     def take(self, numbers: IntArray) -> NDArray[Any]:
-        """Some vectors: (p,) -> (p, D)."""
+        """Read and decode vectors by their numbers: (p,) -> (p, D)."""
         owners = self.owners(numbers)
         kind = np.result_type(*self.matrices)
         taken = np.empty((len(numbers), self.matrices[0].shape[1]), dtype=kind)
@@ -88,12 +94,12 @@ class Stack:
         return self.vectors(taken)
 
     def owners(self, numbers: IntArray) -> IntArray:
-        """The matrix of each row."""
+        """Return the index of the matrix that holds each row: (p,) -> (p,)."""
         owners: IntArray = np.searchsorted(self.firsts, numbers, side="right") - 1
         return owners
 
     def place(self, number: int) -> str:
-        """Where a row is, in words."""
+        """Name the place of a row for a message."""
         owner = int(self.owners(np.array([number]))[0])
         return f"Row {number - self.firsts[owner]} of {self.names[owner]}"
 
@@ -101,16 +107,16 @@ class Stack:
 def numbers_of(
     count: int, allowed: ArrayLike | None, excluded: ArrayLike | None
 ) -> tuple[IntArray | None, IntArray]:
-    """The only numbers to look at, None being all of them, and those of them to leave out."""
-    but = checked_numbers([] if excluded is None else excluded, count, "excluded")
+    """Return the numbers to look at, None for all, and the numbers to leave out of these."""
+    left_out = checked_numbers([] if excluded is None else excluded, count, "excluded")
     if allowed is None:
-        return None, but
-    among = checked_numbers(allowed, count, "allowed")
-    return np.setdiff1d(among, but, assume_unique=True), but[:0]
+        return None, left_out
+    wanted = checked_numbers(allowed, count, "allowed")
+    return np.setdiff1d(wanted, left_out, assume_unique=True), left_out[:0]
 
 
 def checked_numbers(numbers: ArrayLike, count: int, name: str) -> IntArray:
-    """Numbers of vectors in order, each once. Raises ValueError for one that no vector has."""
+    """Sort numbers and drop repeated ones. Raises ValueError for a number that no vector has."""
     given = np.asarray(numbers)
     if given.size and (given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= count):
         raise ValueError(
@@ -120,11 +126,13 @@ def checked_numbers(numbers: ArrayLike, count: int, name: str) -> IntArray:
 
 
 def in_threads(
-    work: Callable[..., None], items: Iterator[tuple[Any, ...]], most: int, threads: int | None
+    work: Callable[..., None],
+    items: Iterator[tuple[Any, ...]],
+    max_workers: int,
+    threads: int | None,
 ) -> None:
-    """Do the work for each item, at most so many at a time. The first error ends it."""
-
-    workers = min(thread_count(threads), most)
+    """Call `work` for each item, in at most `max_workers` threads. The first error ends all."""
+    workers = min(thread_count(threads), max_workers)
     lock, ended = threading.Lock(), threading.Event()
 
     def take() -> None:
@@ -142,7 +150,7 @@ def in_threads(
         if workers == 1:
             take()
             return
-        from concurrent.futures import ThreadPoolExecutor  # 2 ms, late for who only imports
+        from concurrent.futures import ThreadPoolExecutor  # takes 2 ms
 
         with ThreadPoolExecutor(workers) as pool:
             try:

@@ -1,10 +1,10 @@
-"""A metric is a row of METRICS: how vectors are scored by it, and how `nearest` estimates that.
+"""Metrics, one row of METRICS each: its scores, and the estimates that `nearest` uses.
 
     METRICS["manhattan"] = Metric(manhattan_sim, pairwise_manhattan_sim)
 
-Such a row is all that a new metric needs: from then on its name is known wherever a metric is
-named. What only some metrics can do, as being split or drawn by UMAP, is refused until the row
-says it. No vectors are read and nothing is ranked here. Start at Metric.
+A new metric needs such a row and nothing else. From then on its name is known everywhere. Some
+uses need more, such as an explanation or a map by UMAP; they are refused until the row gives it. No
+vectors are read and nothing is ranked here. Start at Metric.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
     "underflow_of",
 ]
 
-PIECE_ROWS = 1024
+CHUNK_ROWS = 1024
 
 # Functions of sentence-transformers, as programs pass them -> the metric.
 NAMES_OF_FUNCTIONS = {
@@ -55,9 +55,9 @@ NAMES_OF_FUNCTIONS = {
 }
 
 
-# Queries (q, D) and some vectors -> (q, n), in the order of each query's scores, in any scale.
+# Queries (q, D) and some vectors -> (q, n), in the same order as each query's scores, in any scale.
 Estimate: TypeAlias = "Callable[[Array, Block], Array]"
-# The lengths of queries (q,) and some vectors -> (q,), what is multiplied with a rounding error.
+# The lengths of queries (q,) and some vectors -> (q,), the factors of the rounding error.
 Bound: TypeAlias = "Callable[[Array, Block], Array]"
 
 
@@ -66,24 +66,24 @@ class Metric:
     """Score vectors by a metric; higher is closer.
 
     `nearest` takes the scores of `all_pairs` as they are, unless there is an `estimate`, which is
-    quicker. The estimate of a pair may be off by `bound` times as many epsilons as vectors have
-    dimensions, and 8 more; pairs that this leaves open are scored by `pairwise` in float64.
+    quicker. The estimate of a pair may be off by `bound` * (D + 8) * epsilon. Pairs whose order
+    this leaves open are scored by `pairwise` in float64.
 
-    A product is a sum over pairs of parts, so `explain` can split it. Metrics that usearch and UMAP
-    have no name for have no graph, and no map by UMAP.
+    A product is a sum over pairs of parts, so `explain` can split it. A metric without a name in
+    usearch has no graph, and one without a name in UMAP no map by UMAP.
 
-    Raises ValueError for an estimate without a bound, and for the reverse.
+    Raises ValueError for an estimate without a bound, and for a bound without an estimate.
     """
 
     all_pairs: ScoreFunction  # (n, D), (m, D) -> (n, m)
     pairwise: ScoreFunction  # (n, D), (n, D) -> (n,)
-    estimate: Estimate | None = None
-    bound: Bound | None = None
+    estimate: Estimate | None = None  # quick scores, exact up to rounding
+    bound: Bound | None = None  # of the error of the estimate
     is_product: bool = False  # the score is the product of the two vectors
     ignores_length: bool = False  # vectors are divided by their lengths before all else
     title: str = ""  # for people, where the name is not enough
-    usearch_name: str | None = None
-    umap_name: str | None = None
+    usearch_name: str | None = None  # its name in usearch
+    umap_name: str | None = None  # its name in UMAP
 
     def __post_init__(self) -> None:
         if (self.estimate is None) != (self.bound is None):
@@ -91,7 +91,7 @@ class Metric:
 
 
 class Block:
-    """Some vectors (n, D), converted, and their numbers (n,)."""
+    """Some vectors (n, D), converted to floats, and their numbers (n,)."""
 
     def __init__(self, numbers: IntArray, vectors: Array) -> None:
         self.numbers = numbers
@@ -99,27 +99,27 @@ class Block:
 
     @cached_property
     def squares(self) -> Array:
-        """The squares of their lengths: (n,)."""
+        """Squared lengths of the vectors: (n,)."""
         return squared_lengths(self.vectors)
 
     @cached_property
     def longest(self) -> float:
-        """The length of the longest of every 128th vector.
+        """Length of the longest vector, looking at every 128th.
 
-        All lengths would cost as much again as a product with one query. A longer one in between
-        is covered by the bound on rounding, a worst case that is tens of times what is met.
+        Computing all lengths would cost as much as a product with one query. A longer vector in
+        between is covered by the bound on rounding: the errors met are tens of times smaller.
         """
         squares = squared_lengths(self.vectors[::128])
         return float(np.sqrt(squares.max() + underflow_of(self.vectors)))
 
 
 def dot(queries: Array, block: Block) -> Array:
-    """The product."""
+    """Compute the dot product: (q, D) -> (q, n)."""
     return queries @ block.vectors.T
 
 
 def cosine(queries: Array, block: Block) -> Array:
-    """The cosine times the query's length."""
+    """Compute the cosine times the length of the query: (q, D) -> (q, n)."""
     estimates, squares = products_and_squares(queries, block)
     estimates /= np.maximum(np.sqrt(squares), NORM_FLOOR)  # as normalize_ has it
     estimates[:, np.isinf(squares)] = np.nan  # and not 0, which could be a cosine
@@ -127,47 +127,47 @@ def cosine(queries: Array, block: Block) -> Array:
 
 
 def euclidean(queries: Array, block: Block) -> Array:
-    """xy - |y|^2 / 2, which is (|x|^2 - |x - y|^2) / 2."""
+    """Compute xy - |y|^2 / 2, which is (|x|^2 - |x - y|^2) / 2: (q, D) -> (q, n)."""
     estimates, block.squares = products_and_squares(queries, block)
     estimates -= block.squares / 2
     return estimates
 
 
 def products_and_squares(queries: Array, block: Block) -> tuple[Array, Array]:
-    """Products, and the squares of the vectors' lengths: (q, D) -> (q, n), (n,).
+    """Compute products, and squared lengths of the vectors: (q, D) -> (q, n), (n,).
 
-    Some vectors at a time, so that these are in a near cache when they are read again.
+    CHUNK_ROWS vectors at a time, so that the second reading finds them in the cache.
     """
     count = len(block.vectors)
     products = np.empty((len(queries), count), dtype=queries.dtype)
     squares = np.empty(count, dtype=queries.dtype)
-    for start in range(0, count, PIECE_ROWS):
-        piece = block.vectors[start : start + PIECE_ROWS]
-        squares[start : start + PIECE_ROWS] = squared_lengths(piece)
-        np.matmul(queries, piece.T, out=products[:, start : start + PIECE_ROWS])
+    for start in range(0, count, CHUNK_ROWS):
+        chunk = block.vectors[start : start + CHUNK_ROWS]
+        squares[start : start + CHUNK_ROWS] = squared_lengths(chunk)
+        np.matmul(queries, chunk.T, out=products[:, start : start + CHUNK_ROWS])
     return products, squares
 
 
 def manhattan(queries: Array, block: Block) -> Array:
-    """Minus the distance."""
+    """Compute minus the distance: (q, D) -> (q, n)."""
     return manhattan_sim(queries, block.vectors)
 
 
 def in_squares(lengths: Array, block: Block) -> Array:
-    """The square of the greatest distance that there can be."""
+    """Bound the squared distances: lengths of queries (q,) -> (q,)."""
     longest = float(block.squares.max()) ** 0.5
     squares: Array = (lengths + longest) ** 2
     return squares
 
 
 def in_steps(lengths: Array, block: Block) -> Array:
-    """The greatest sum of differences that there can be."""
+    """Bound the sums of absolute differences: lengths of queries (q,) -> (q,)."""
     longest = float(block.squares.max()) ** 0.5
     steps: Array = block.vectors.shape[1] ** 0.5 * (lengths + longest)
     return steps
 
 
-# similarity_fn_name -> the metric. A row may be added.
+# A metric's name, as in similarity_fn_name -> the metric. Rows may be added.
 METRICS = {
     "cosine": Metric(
         cos_sim,
@@ -208,22 +208,22 @@ METRICS = {
 
 
 def product_metrics() -> list[str]:
-    """The names of the metrics that are a product, first those of vectors as they are."""
+    """Return the names of the metrics that are a product, those that normalize last."""
     found = [name for name, metric in METRICS.items() if metric.is_product]
     return sorted(found, key=lambda name: METRICS[name].ignores_length)
 
 
 def title_of(name: str) -> str:
-    """A metric's name as people read it."""
+    """Return the title of a metric, by its name."""
     return METRICS[name].title or name
 
 
 def find_metric(given: Metric | ScoreFunction | str) -> Metric | ScoreFunction:
-    """Find the metric of a name or a function; a function of no metric is returned as it is.
+    """Find the metric of a name or a function; any other function is returned as it is.
 
-    A name may be held by a member of an enumeration, and the reference's own functions are known by
-    theirs. Raises ValueError for a name that is none, and for torch's functions, which take
-    no arrays; TypeError for what is no function.
+    A name may be a member of an enumeration. Functions of sentence-transformers stand for the
+    metric of their name. Raises ValueError for an unknown name, and for functions of torch, which
+    take no arrays; TypeError for anything else.
     """
     if isinstance(given, Metric):
         return given
@@ -243,18 +243,18 @@ def find_metric(given: Metric | ScoreFunction | str) -> Metric | ScoreFunction:
 
 
 def is_the_reference_s(function: object) -> bool:
-    """Whether a function is of sentence-transformers."""
+    """Return whether a function is defined in sentence-transformers."""
     return str(getattr(function, "__module__", "")).startswith("sentence_transformers.")
 
 
 def squared_lengths(vectors: Array) -> Array:
-    """|x|^2 of each row: (n, D) -> (n,), infinite or NaN where a row is."""
+    """Compute |x|^2 of each row: (n, D) -> (n,), infinite or NaN for a row with such numbers."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares: Array = np.vecdot(vectors, vectors)
     return squares
 
 
 def underflow_of(vectors: Array) -> float:
-    """What a sum of D products may lose where they are too small for a number: (n, D) -> ()."""
+    """Bound the loss of a sum of D products that are below the smallest number: (n, D) -> ()."""
     smallest = float(np.finfo(vectors.dtype).tiny)
     return smallest * int(vectors.shape[1])

@@ -1,4 +1,4 @@
-"""Find groups of vectors alike, and the pairs of vectors that score highest."""
+"""Find groups of similar vectors, and the pairs of vectors that score highest."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def community_detection(
 ) -> list[list[int]]:
     """Find groups of vectors around a centre: (n, D) -> lists of their numbers, the largest first.
 
-    Every vector with at least `min_community_size` vectors, itself among them, at a cosine of
-    `threshold` or more can be a centre. Larger groups come first, and a vector in two stays with
-    the first; of what is left of a group, at least `min_community_size` must remain. The centre is
-    the first number of a group, the others follow by falling cosine. `batch_size` rows are compared
-    at a time; it changes no result.
+    A vector can be a centre if at least `min_community_size` vectors, with itself, have a cosine of
+    `threshold` or more to it. Larger groups come first. A vector in two groups stays in the first;
+    a group with fewer than `min_community_size` vectors left is dropped. The centre is the first
+    number of a group, the others follow by falling cosine. `batch_size` rows are compared at a
+    time; it changes no result.
 
-    Raises TypeError for what are no vectors, ValueError for NaN and for a number that cannot be
-    meant.
+    Raises TypeError if `embeddings` are no vectors, ValueError for NaN and for a number out of its
+    range.
     """
     check_given_counts(min_community_size=min_community_size, batch_size=batch_size)
     if not isinstance(threshold, Real) or np.isnan(threshold):
-        raise ValueError(f"threshold is {threshold!r}; expected a number, of -1 to 1.")
+        raise ValueError(f"threshold is {threshold!r}; expected a number from -1 to 1.")
     vectors = normalize_embeddings(as_rows(embeddings))
     if not np.isfinite(vectors).all():
         row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
@@ -75,12 +75,12 @@ def paraphrase_mining_embeddings(
 ) -> list[list[float | int]]:
     """Find the pairs of vectors that score highest: (n, D) -> [score, i, j] with i < j, best first.
 
-    Each vector proposes its `top_k` neighbours; of all these pairs, each counted once, the best
-    `max_pairs` are returned, equal ones by their numbers. The score must be the same in both
-    directions. The chunk sizes bound the memory and change no result.
+    Each vector proposes its `top_k` neighbours. Of all these pairs, each counted once, the
+    `max_pairs` highest are returned, equal scores by their numbers. The score must be the same in
+    both directions. The chunk sizes bound the memory and change no result.
 
-    Raises TypeError for what are no vectors, ValueError for NaN and for a number that cannot be
-    meant.
+    Raises TypeError if `embeddings` are no vectors, ValueError for NaN and for a number out of its
+    range.
     """
     check_given_counts(
         query_chunk_size=query_chunk_size,
@@ -94,7 +94,7 @@ def paraphrase_mining_embeddings(
     kept = np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.float32)
     for start in range(0, len(vectors), query_chunk_size):
         chunk = vectors[start : start + query_chunk_size]
-        # One more than asked for, as a vector is its own neighbour.
+        # One more than `top_k`, as a vector is its own neighbour.
         ids, scores = nearest(
             chunk, stack, top_k + 1, metric, block_rows=corpus_chunk_size
         )  # (q, k)
@@ -102,7 +102,7 @@ def paraphrase_mining_embeddings(
         others = ids != rows
         others &= np.cumsum(others, axis=1) <= top_k
         pairs = np.stack([np.minimum(ids, rows), np.maximum(ids, rows)], axis=-1)
-        kept = best_pairs(
+        kept = top_pairs(
             np.concatenate([kept[0], pairs[others]]),
             np.concatenate([kept[1], scores[others]]),
             max_pairs,
@@ -110,9 +110,9 @@ def paraphrase_mining_embeddings(
     return [[score, *pair] for pair, score in zip(kept[0].tolist(), kept[1].tolist(), strict=True)]
 
 
-def best_pairs(pairs: Any, scores: Array, count: int) -> tuple[Any, Array]:
-    """The best of scored pairs, each once: (P, 2), (P,) -> at most `count` of both, best first."""
-    # Which of its two scores a pair keeps does not matter; they differ by rounding.
+def top_pairs(pairs: Any, scores: Array, k: int) -> tuple[Any, Array]:
+    """Find the k highest pairs, each once: (P, 2), (P,) -> at most `k` of both, best first."""
+    # A pair may have two scores; they differ by rounding, so either may stay.
     unique, first = np.unique(pairs, axis=0, return_index=True)
-    order = np.argsort(-scores[first], kind="stable")[:count]
+    order = np.argsort(-scores[first], kind="stable")[:k]
     return unique[order], scores[first][order]

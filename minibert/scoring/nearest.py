@@ -1,9 +1,10 @@
 """Queries and vectors -> the nearest vectors, exactly, block by block. Start at `nearest`.
 
-A product of matrices in float32 is quick, but its last bits depend on how the matrices are cut. So
-here it is an estimate: what its rounding leaves a chance is scored again in float64, each pair by
-itself. A score is then float64's, rounded once, and the ranking has nothing to do with blocks,
-threads or the number of queries. A metric without an estimate is taken at its word.
+A product of matrices in float32 is quick, but its last bits depend on the sizes of its blocks. So
+here it is an estimate. Pairs that rounding could bring among the k nearest are scored again in
+float64, each pair by itself. Such a score is rounded once, and the ranking does not depend on
+blocks, threads or the number of queries. Without an estimate, a metric's scores are taken as they
+are.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from minibert.scoring.metrics import (
     underflow_of,
 )
 from minibert.scoring.similarity import ScoreFunction, as_rows
-from minibert.scoring.top_k import Best
+from minibert.scoring.top_k import TopK
 
 __all__ = ["nearest", "rescored"]
 
@@ -51,49 +52,52 @@ def nearest(
 ) -> tuple[IntArray, Array]:
     """Find the k nearest vectors of each query: (Q, D), matrices (n, D) -> (Q, k), (Q, k).
 
-    That is, their numbers, counted through all matrices, and their scores, best first and equal
-    scores by number; all there are if these are fewer than k. `allowed` numbers alone are looked
-    at, `excluded` ones are not. `threads` work at a time, by default one a core, each on a block of
-    at most `block_rows` vectors and `query_rows` queries, whose vectors are converted when they are
-    read, whatever kind of number is stored.
+    Return their numbers, counted through all matrices, and their scores, best first, equal scores
+    by number. With fewer than k vectors, all are returned. Only `allowed` numbers are looked at, if
+    given, and no `excluded` ones. `threads` work at the same time, by default one per core, each on
+    a block of at most `block_rows` vectors and `query_rows` queries. Vectors of any dtype are
+    converted when they are read.
 
-    `metric` is a row of METRICS, or its name, or a function. Of a row with an estimate, scores are
-    those of float64, rounded to float32 unless there is float64 among the vectors. Another's scores
-    are taken as they are, and come in float64; threads call its function at the same time.
+    `metric` is a row of METRICS, its name, or a function. For a row with an estimate, scores are
+    computed in float64 and rounded to float32, unless a vector is float64. Other scores are taken
+    as they are, in float64; several threads call the function at the same time.
 
-    Raises ValueError for NaN and infinity, with the row, for two widths, and for numbers that no
-    vector has.
+    Raises ValueError for NaN and infinity, with the row, for vectors of two dimensions, and for
+    numbers that no vector has.
     """
     stack = vectors if isinstance(vectors, Stack) else Stack(vectors)
     asked = as_rows(queries, "queries")
     asked = asked.astype(stack.dtype(asked), copy=False)
-    among, but = numbers_of(len(stack), allowed, excluded)
-    k = min(k, len(stack) - len(but) if among is None else len(among))
+    wanted, left_out = numbers_of(len(stack), allowed, excluded)
+    k = min(k, len(stack) - len(left_out) if wanted is None else len(wanted))
     if k == 0 or len(asked) == 0:
         return np.empty((len(asked), k), dtype=np.int64), np.empty((len(asked), k), asked.dtype)
-    if asked.shape[1] != stack.width:
+    if asked.shape[1] != stack.dimension:
         raise ValueError(
-            f"The vectors have {asked.shape[1]} and {stack.width} dimensions; only vectors of one "
-            "model can be compared."
+            f"The vectors have {asked.shape[1]} and {stack.dimension} dimensions; only vectors of "
+            "one model can be compared."
         )
     parts = parts_of(asked, min(query_rows, QUERY_ROWS), stack, k, find_metric(metric))
 
     def look_at(numbers: IntArray, stored: NDArray[Any]) -> None:
         block = Block(numbers, stack.vectors(stored).astype(asked.dtype, copy=False))
         for part in parts:
-            part.compare(block, but)
+            part.compare(block, left_out)
 
-    rows = min(BLOCK_FLOATS // max(1, stack.width), SCORE_FLOATS // len(parts[0].queries))
+    rows = min(BLOCK_FLOATS // max(1, stack.dimension), SCORE_FLOATS // len(parts[0].queries))
     rows = max(1, min(block_rows, rows))
-    in_threads(look_at, stack.blocks(rows, among), -(-len(stack) // rows), threads)
-    ids, scores = zip(*(part.best.ranking() for part in parts), strict=True)
+    in_threads(look_at, stack.blocks(rows, wanted), -(-len(stack) // rows), threads)
+    ids, scores = zip(*(part.top.ranking() for part in parts), strict=True)
     return np.concatenate(ids), np.concatenate(scores)
 
 
 def parts_of(
     queries: Array, rows: int, stack: Stack, k: int, metric: Metric | ScoreFunction
 ) -> Sequence[Part]:
-    """Split the queries into parts of some rows. Raises ValueError for one that is no vector."""
+    """Split the queries into parts of `rows` rows.
+
+    Raises ValueError for a query with NaN, infinity or too large numbers.
+    """
     split = [queries[start : start + rows] for start in range(0, len(queries), rows)]
     if not isinstance(metric, Metric):
         return [Scored(part, k, metric) for part in split]
@@ -104,21 +108,21 @@ def parts_of(
 
 
 class Scored:
-    """Some of the queries, and the best of what they have been compared with, as scored."""
+    """Some of the queries, and their k nearest vectors so far, by scores."""
 
     def __init__(self, queries: Array, k: int, score: ScoreFunction) -> None:
         self.queries = queries
         self.score = score
-        self.best = Best(len(queries), k, np.float64)  # which holds what a function may give
+        self.top = TopK(len(queries), k, np.float64)  # for scores of any dtype
 
     def compare(self, block: Block, excluded: IntArray) -> None:
         """Offer a block's scores. Raises ValueError for NaN."""
         scores = np.asarray(self.score(self.queries, block.vectors))
-        self.best.offer(scores, block.numbers, None, excluded)
+        self.top.offer(scores, block.numbers, None, excluded)
 
 
 class Estimated:
-    """Some of the queries, and the best of what they have been compared with, by estimates."""
+    """Some of the queries, and their k nearest vectors so far, by estimates."""
 
     def __init__(self, queries: Array, stack: Stack, k: int, metric: Metric) -> None:
         assert metric.estimate is not None  # such a metric is Scored
@@ -128,23 +132,23 @@ class Estimated:
         self.estimate, self.bound, self.pairwise = metric.estimate, metric.bound, metric.pairwise
         self.underflow = underflow_of(queries)
         self.lengths = np.sqrt(squared_lengths(queries) + self.underflow)
-        # Of a sum of D products x_i y_i, in whatever order, rounding is at most D u |x| |y| with u
-        # half an epsilon (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). A
-        # whole one covers lengths that are rounded too, 8 more what follows the product.
+        # A sum of D products x_i y_i, in any order, is off by at most D u |x| |y| with u half an
+        # epsilon (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). A whole
+        # epsilon also covers the rounding of lengths; 8 more cover the steps after the product.
         self.epsilons = (queries.shape[1] + 8) * float(np.finfo(queries.dtype).eps)
-        self.best = Best(len(queries), k, queries.dtype, self.rescore)
+        self.top = TopK(len(queries), k, queries.dtype, self.rescore)
 
     def compare(self, block: Block, excluded: IntArray) -> None:
-        """Offer a block's estimates. Raises ValueError for a vector that is none."""
+        """Offer a block's estimates. Raises ValueError for a vector with NaN or infinity."""
         with np.errstate(over="ignore", invalid="ignore"):
             estimates = self.estimate(self.queries, block)
-        # NaN or infinity in a vector leaves no query a finite score, so one row tells.
+        # A vector with NaN or infinity has no finite score with any query, so one row is enough.
         check_finite(estimates[0], lambda row: self.stack.place(block.numbers[row]))
         error = self.epsilons * self.bound(self.lengths, block) + self.underflow
-        self.best.offer(estimates, block.numbers, error, excluded)
+        self.top.offer(estimates, block.numbers, error, excluded)
 
     def rescore(self, row: IntArray, numbers: IntArray, estimates: Array) -> Array:
-        """The exact scores of pairs, as numbers of the estimates' kind: (p,) -> (p,)."""
+        """Compute the exact scores of pairs, in the dtype of the estimates: (p,) -> (p,)."""
         return scores_of_pairs(self.queries, row, self.stack, numbers, self.pairwise)
 
 
@@ -154,7 +158,7 @@ Part: TypeAlias = Scored | Estimated
 def rescored(
     queries: Array, numbers: IntArray, stack: Stack, k: int, metric: str
 ) -> tuple[IntArray, Array]:
-    """The k best of some candidates by their exact scores: (Q, D), (Q, c) -> (Q, k), (Q, k)."""
+    """Find the k nearest of some candidates, exactly: (Q, D), (Q, c) -> (Q, k), (Q, k)."""
     row = np.repeat(np.arange(len(numbers)), numbers.shape[1])
     scores = scores_of_pairs(queries, row, stack, numbers.ravel(), METRICS[metric].pairwise)
     scores = scores.reshape(numbers.shape)
@@ -165,9 +169,9 @@ def rescored(
 def scores_of_pairs(
     queries: Array, row: IntArray, stack: Stack, numbers: IntArray, pairwise: ScoreFunction
 ) -> Array:
-    """The exact scores of pairs of a query's row and a vector's number: (p,), (p,) -> (p,)."""
+    """Score pairs of a query's row and a vector's number, exactly: (p,), (p,) -> (p,)."""
     scores = np.empty(len(row), dtype=queries.dtype)
-    step = max(1, EXACT_FLOATS // max(1, stack.width))
+    step = max(1, EXACT_FLOATS // max(1, stack.dimension))
     for start in range(0, len(row), step):
         pairs = slice(start, start + step)
         scores[pairs] = exact_scores(queries[row[pairs]], stack.take(numbers[pairs]), pairwise)
@@ -175,13 +179,13 @@ def scores_of_pairs(
 
 
 def exact_scores(queries: Array, vectors: NDArray[Any], pairwise: ScoreFunction) -> Array:
-    """The scores of pairs in float64: (p, D), (p, D) -> (p,)."""
+    """Compute the scores of pairs in float64: (p, D), (p, D) -> (p,)."""
     wide = (pairs.astype(np.float64, copy=False) for pairs in (queries, vectors))
     return pairwise(*wide)
 
 
 def check_finite(numbers: Array, place: Callable[[int], str]) -> None:
-    """Raise ValueError where a vector's length or score is no number."""
+    """Raise ValueError if a number, a length or a score, is not finite."""
     finite = np.isfinite(numbers)
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])

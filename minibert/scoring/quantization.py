@@ -1,4 +1,4 @@
-"""float32 vectors -> codes of one byte or one bit a number. No files."""
+"""float32 vectors -> codes of one byte or one bit per number. No files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 Precision: TypeAlias = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 
-# What each precision is stored as.
+# A precision -> the dtype of its codes.
 CODES: dict[str, type[np.generic]] = {
     "float32": np.float32,
     "int8": np.int8,
@@ -32,7 +32,7 @@ CODES: dict[str, type[np.generic]] = {
     "binary": np.int8,
     "ubinary": np.uint8,
 }
-# A precision of vectors on disk -> their type there; "binary" is a bit a number, as in CODES.
+# A precision of vectors on disk -> their dtype there; "binary" is one bit per number.
 STORED_DTYPES = {"float32": "float32", "float16": "float16", "int8": "int8", "binary": "int8"}
 FEW = 100  # with fewer vectors than these, their ranges say little of others
 
@@ -45,15 +45,15 @@ def quantize_embeddings(
 ) -> Any:
     """Turn vectors into codes: (n, D) -> (n, D) of int8 or uint8, or (n, ceil(D/8)) packed bits.
 
-    int8 and uint8 cut the range of each dimension into 255 steps and round down: code 0 (-128) is
-    the minimum, 254 or 255 (127) the maximum, and what lies outside is clipped. The ranges are
-    `ranges` (2, D), minima and maxima; else those of `calibration_embeddings` (m, D); else those of
-    the vectors themselves. ubinary and binary keep one bit, 1 for a number above 0, the first
-    dimension in the highest bit; binary subtracts 128 from each byte. A list of matrices gives a
-    list, all with the same ranges.
+    int8 and uint8 divide the range of each dimension into 255 steps and round down: code 0 (-128)
+    is the minimum, 254 or 255 (127) the maximum, and numbers outside are clipped. `ranges` (2, D)
+    are minima and maxima; without them, those of `calibration_embeddings` (m, D) are taken, else
+    those of the vectors themselves. ubinary and binary keep one bit, 1 for a number above 0, the
+    first dimension in the highest bit; binary subtracts 128 from each byte. A list of matrices
+    gives a list, all with the same ranges.
 
     Raises ValueError for one vector without ranges, for codes or NaN instead of vectors, for ranges
-    of another width, and for another precision.
+    of another dimension, and for another precision.
     """
     check_precision(precision)
     if isinstance(embeddings, list) and embeddings and np.ndim(embeddings[0]) == 2:
@@ -63,7 +63,7 @@ def quantize_embeddings(
             ranges = ranges_of(pooled, precision, calibration_embeddings) if len(pooled) else None
         return [quantize_embeddings(matrix, precision, ranges) for matrix in matrices]
     if isinstance(embeddings, list) and not embeddings:
-        return []  # the reference's answer; of no vectors the width is not known
+        return []  # the reference's answer; of no vectors the dimension is not known
     vectors = as_vectors(embeddings)
     if vectors.ndim == 2 and len(vectors) == 0:
         return np.zeros((0, code_shape(vectors.shape[1], precision)), dtype=CODES[precision])
@@ -79,11 +79,11 @@ def quantize_embeddings(
 
 
 def dequantize_embeddings(
-    codes: NDArray[Any], precision: str, width: int, ranges: ArrayLike | None = None
+    codes: NDArray[Any], precision: str, dimension: int, ranges: ArrayLike | None = None
 ) -> Array:
-    """Turn codes back into what they stand for: (n, W) -> (n, width) of float32.
+    """Turn codes back into vectors: (n, W) -> (n, D) of float32.
 
-    A code of int8 or uint8 stands for the middle of its step in `ranges` (2, width), the highest
+    A code of int8 or uint8 stands for the middle of its step in `ranges` (2, D), the highest
     for the maximum; a bit for its sign, 1 or -1.
 
     Raises ValueError for int8 and uint8 without ranges, and for another precision.
@@ -93,11 +93,14 @@ def dequantize_embeddings(
         return codes.astype(np.float32, copy=False)
     if precision in ("binary", "ubinary"):
         packed = codes if precision == "ubinary" else (codes.view(np.uint8) ^ np.uint8(128))
-        bits = np.unpackbits(packed, axis=-1, count=width)
+        bits = np.unpackbits(packed, axis=-1, count=dimension)
         return bits.astype(np.float32) * 2 - 1
     if ranges is None:
-        raise ValueError(f"Codes of {precision} stand for nothing without the ranges= of theirs.")
-    low, high = checked_ranges(ranges, width)
+        raise ValueError(
+            f"Codes of {precision} stand for nothing without their ranges=. Give the ranges that "
+            "they were made with."
+        )
+    low, high = checked_ranges(ranges, dimension)
     steps = codes.astype(np.float32)
     steps += 128.5 if precision == "int8" else 0.5
     np.minimum(steps, 255, out=steps)
@@ -107,17 +110,17 @@ def dequantize_embeddings(
 
 
 def check_precision(precision: object) -> None:
-    """Raise ValueError for a name that is none of Precision's."""
+    """Raise ValueError for a name that is not in Precision."""
     check_choice("precision", precision, get_args(Precision))
 
 
-def code_shape(width: int, precision: str) -> int:
-    """How many codes a vector of a width has."""
-    return (width + 7) // 8 if precision in ("binary", "ubinary") else width
+def code_shape(dimension: int, precision: str) -> int:
+    """Return the number of codes of a vector of `dimension` numbers."""
+    return (dimension + 7) // 8 if precision in ("binary", "ubinary") else dimension
 
 
 def as_vectors(embeddings: ArrayLike) -> Array:
-    """Vectors as an array, or ValueError for what has no code."""
+    """Convert vectors to an array. Raises ValueError for numbers that have no code."""
     vectors = np.asarray(embeddings)
     if vectors.dtype.kind != "f":
         found = "no vectors" if vectors.dtype == object else str(vectors.dtype)
@@ -128,7 +131,10 @@ def as_vectors(embeddings: ArrayLike) -> Array:
 
 
 def ranges_of(vectors: Array, precision: str, calibration: ArrayLike | None) -> NDArray[Any]:
-    """The minimum and maximum of each dimension: (n, D) -> (2, D)."""
+    """Find the minimum and the maximum of each dimension: (n, D) -> (2, D).
+
+    With `calibration`, take the vectors in it instead. Raises ValueError for fewer than two.
+    """
     if calibration is not None:
         vectors = as_vectors(calibration)
         if vectors.ndim != 2 or len(vectors) < 2:
@@ -151,23 +157,23 @@ def ranges_of(vectors: Array, precision: str, calibration: ArrayLike | None) -> 
     return np.vstack((np.min(vectors, axis=0), np.max(vectors, axis=0)))
 
 
-def checked_ranges(ranges: ArrayLike, width: int) -> NDArray[Any]:
-    """Minima and maxima as float32 (2, D), or ValueError."""
+def checked_ranges(ranges: ArrayLike, dimension: int) -> NDArray[Any]:
+    """Convert minima and maxima to float32, (2, D). Raises ValueError for others."""
     limits = np.asarray(ranges, dtype=np.float32)
-    if limits.shape != (2, width):
+    if limits.shape != (2, dimension):
         raise ValueError(
-            f"The ranges have the shape {limits.shape}; expected (2, {width}), the minimum and the "
-            "maximum of each dimension."
+            f"The ranges have the shape {limits.shape}; expected (2, {dimension}), the minimum and "
+            "the maximum of each dimension."
         )
-    if not (limits[0] <= limits[1]).all():  # NaN neither
-        dimension = int(np.flatnonzero(~(limits[0] <= limits[1]))[0])
-        low, high = limits[:, dimension].tolist()
-        raise ValueError(f"The range of dimension {dimension} is {low} to {high}.")
+    if not (limits[0] <= limits[1]).all():  # NaN is refused, too
+        wrong = int(np.flatnonzero(~(limits[0] <= limits[1]))[0])
+        low, high = limits[:, wrong].tolist()
+        raise ValueError(f"The range of dimension {wrong} is {low} to {high}.")
     return limits
 
 
 def steps_up(vectors: Array, ranges: NDArray[Any]) -> Array:
-    """How many whole steps above its minimum each number lies, 0 to 255: -> the same shape."""
+    """Count the whole steps of each number above its minimum, 0 to 255: -> the same shape."""
     starts = ranges[0]
     steps = (ranges[1] - starts) / 255
     steps = np.where(steps == 0, 1, steps)  # a dimension that never changes

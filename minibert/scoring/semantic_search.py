@@ -1,7 +1,7 @@
 """sentence-transformers' `semantic_search`: vectors -> the nearest ones, as lists of dicts.
 
-It scores by the cosine unless it is told otherwise, like the reference's: for a model trained for
-the dot product that is the wrong ranking. Give it the model, or the function.
+Without a model or a score function, it scores by the cosine, as sentence-transformers does. For a
+model trained for the dot product, that ranking is wrong: give the model, or the function.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["semantic_search"]
 
 
 class Similar(Protocol):
-    """What semantic_search needs of a model."""
+    """A model, as far as semantic_search needs it."""
 
     @property
     def similarity_fn_name(self) -> str: ...
@@ -39,14 +39,15 @@ def semantic_search(
     """Find the corpus vectors that score highest for each query: (Q, D), (N, D) -> Q lists.
 
     Each list holds {"corpus_id": ..., "score": ...}, best first, equal scores by the smaller id:
-    `top_k` of them, or all there are. The chunk sizes bound the memory and change no result.
+    `top_k` of them, or all if there are fewer. The chunk sizes bound the memory and change no
+    result.
 
-    The scores are those of `score_function`, a function or a metric's name; without one the own
-    metric's of `model`, the model that made the vectors; without either the cosine, which is wrong
-    for a model trained for the dot product.
+    `score_function` is a function or a metric's name. Without one, the scores are those of the
+    metric of `model`, the model that made the vectors. Without either they are cosines, which are
+    wrong for a model trained for the dot product.
 
-    Raises TypeError for texts, ValueError for vectors of two widths, for NaN, and for a number that
-    cannot be meant.
+    Raises TypeError for texts, ValueError for vectors of two dimensions, for NaN, and for a number
+    out of its range.
     """
     if score_function is None:
         score_function = cos_sim if model is None else model.similarity_fn_name

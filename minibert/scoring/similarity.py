@@ -35,7 +35,7 @@ BLOCK_FLOATS = 1 << 24
 
 
 class SimilarityFunction(StrEnum):
-    """The names of the metrics, as sentence-transformers has them; each is a str."""
+    """Names of the metrics, as in sentence-transformers; each is a str."""
 
     COSINE = "cosine"
     DOT_PRODUCT = "dot"
@@ -45,28 +45,29 @@ class SimilarityFunction(StrEnum):
 
 
 def dot_score(a: ArrayLike, b: ArrayLike) -> Array:
-    """The dot product of every vector of a with every one of b: (n, D), (m, D) -> (n, m).
+    """Compute the dot product of every vector of `a` with every one of `b`: -> (n, m).
 
-    A single vector (D,) counts as one row. Whole numbers and half precision are computed as
-    float32, so codes of int8 do not overflow. Raises ValueError if the widths differ.
+    Both are (n, D) and (m, D); a single vector (D,) counts as one row. Whole numbers and half
+    precision are computed as float32, so codes of int8 do not overflow. Raises ValueError if the
+    dimensions differ.
     """
     left, right = rows_of(a, b)
     return left @ right.T
 
 
 def cos_sim(a: ArrayLike, b: ArrayLike) -> Array:
-    """The cosine of every vector of a with every one of b: (n, D), (m, D) -> (n, m).
+    """Compute the cosine of every vector of `a` with every one of `b`: (n, D), (m, D) -> (n, m).
 
-    A vector of zeros has the cosine 0 with everything. Otherwise as dot_score.
+    A vector of zeros has the cosine 0 with every vector. All else is as for dot_score.
     """
     left, right = map(normalize_embeddings, rows_of(a, b))
     return left @ right.T
 
 
 def euclidean_sim(a: ArrayLike, b: ArrayLike) -> Array:
-    """Minus the Euclidean distance of every vector of a from every one of b: -> (n, m)."""
+    """Compute minus the Euclidean distance of every vector of `a` from every one of `b`: (n, m)."""
     left, right = rows_of(a, b)
-    # |x - y|^2 = |x|^2 - 2 xy + |y|^2 cancels for neighbours; in float64 the loss is out of sight.
+    # |x - y|^2 = |x|^2 - 2 xy + |y|^2 cancels for neighbours; in float64 enough digits are left.
     wide = right.astype(np.float64)
     squares = np.vecdot(wide, wide)  # (m,)
     scores = np.empty((len(left), len(right)), dtype=left.dtype)
@@ -78,7 +79,7 @@ def euclidean_sim(a: ArrayLike, b: ArrayLike) -> Array:
 
 
 def manhattan_sim(a: ArrayLike, b: ArrayLike) -> Array:
-    """Minus the sum of absolute differences, every vector of a with every one of b: -> (n, m)."""
+    """Compute minus the sum of absolute differences of every `a` with every `b`: -> (n, m)."""
     left, right = rows_of(a, b)
     scores = np.empty((len(left), len(right)), dtype=left.dtype)
     for rows in blocks(len(left), right.size):
@@ -87,7 +88,7 @@ def manhattan_sim(a: ArrayLike, b: ArrayLike) -> Array:
 
 
 def pairwise_dot_score(a: ArrayLike, b: ArrayLike) -> Array:
-    """The dot product of each vector of a with the one of b in its place: (n, D), (n, D) -> (n,).
+    """Compute the dot products of the rows of `a` and `b`, in pairs: (n, D), (n, D) -> (n,).
 
     Two single vectors give one number, (). Raises ValueError if the shapes differ.
     """
@@ -97,12 +98,12 @@ def pairwise_dot_score(a: ArrayLike, b: ArrayLike) -> Array:
 
 
 def pairwise_cos_sim(a: ArrayLike, b: ArrayLike) -> Array:
-    """The cosine of each vector of a with the one of b in its place: -> (n,)."""
+    """Compute the cosines of the rows of `a` and `b`, in pairs: -> (n,)."""
     return pairwise_dot_score(*map(normalize_embeddings, pairs_of(a, b)))
 
 
 def pairwise_euclidean_sim(a: ArrayLike, b: ArrayLike) -> Array:
-    """Minus the Euclidean distance of each vector of a from the one of b in its place: -> (n,)."""
+    """Compute minus the Euclidean distances of the rows of `a` and `b`, in pairs: -> (n,)."""
     left, right = pairs_of(a, b)
     difference = left - right
     distances: Array = np.sqrt(np.vecdot(difference, difference))
@@ -110,14 +111,14 @@ def pairwise_euclidean_sim(a: ArrayLike, b: ArrayLike) -> Array:
 
 
 def pairwise_manhattan_sim(a: ArrayLike, b: ArrayLike) -> Array:
-    """Minus the sum of absolute differences of the vectors in one place: -> (n,)."""
+    """Compute minus the sums of absolute differences of the rows, in pairs: -> (n,)."""
     left, right = pairs_of(a, b)
     distances: Array = np.abs(left - right).sum(axis=-1)
     return -distances
 
 
 def pairwise_angle_sim(a: ArrayLike, b: ArrayLike) -> Array:
-    """|cos + sin| of the angle between the vectors in one place: (n, D), (n, D) -> (n,).
+    """Compute |cos + sin| of the angles between the rows, in pairs: (n, D), (n, D) -> (n,).
 
     The first half of the dimensions are the real parts of complex numbers, the second half their
     imaginary parts: Li and Li, "AnglE-optimized Text Embeddings" (2023), section 3.4. An odd
@@ -134,14 +135,14 @@ def pairwise_angle_sim(a: ArrayLike, b: ArrayLike) -> Array:
 
 
 def normalize_embeddings(embeddings: ArrayLike) -> Array:
-    """A copy with each vector divided by its Euclidean length; zeros stay. Of any shape."""
+    """Return a copy with each vector divided by its Euclidean length; zeros stay. Any shape."""
     vectors = as_floats(embeddings).copy()
     normalize_(vectors)
     return vectors
 
 
 def rows_of(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
-    """Both as float matrices of one width."""
+    """Convert both to float matrices of one dimension. Raises ValueError for two dimensions."""
     left, right = as_rows(a), as_rows(b)
     if left.shape[1] != right.shape[1]:
         raise ValueError(
@@ -152,7 +153,10 @@ def rows_of(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
 
 
 def pairs_of(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
-    """Both as floats of one shape, or one of them a single vector that goes with all."""
+    """Convert both to floats of one shape; one of them may be a single vector.
+
+    Raises ValueError for other shapes.
+    """
     left, right = as_floats(a), as_floats(b)
     if left.shape != right.shape and (
         left.shape[-1:] != right.shape[-1:] or 1 not in (left.ndim, right.ndim)
@@ -165,7 +169,7 @@ def pairs_of(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
 
 
 def as_rows(vectors: ArrayLike, name: str = "vectors") -> Array:
-    """Vectors as a matrix (n, D) of float32, or of float64 if they were."""
+    """Convert vectors to a matrix (n, D) of float32; float64 stays."""
     rows = as_floats(vectors)
     if rows.ndim == 1:
         rows = rows[None] if rows.size else rows.reshape(0, 0)
@@ -175,18 +179,18 @@ def as_rows(vectors: ArrayLike, name: str = "vectors") -> Array:
 
 
 def as_floats(vectors: ArrayLike) -> Array:
-    """Numbers as float32, or as float64 if they were. Raises TypeError for texts and None."""
+    """Convert numbers to float32; float64 stays. Raises TypeError for texts and None."""
     array = np.asarray(vectors)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"These are no vectors ({vectors!r:.60}); encode() makes them of texts.")
-    # Python's own floats are of 64 bits, but nobody chose that.
+    # Lists of Python's floats have 64 bits, but nobody asked for float64.
     written = isinstance(vectors, list | tuple) and not any(hasattr(v, "dtype") for v in vectors)
     is_wide = array.dtype == np.float64 and not written
     return array if is_wide else array.astype(np.float32, copy=False)
 
 
 def blocks(rows: int, floats_per_row: int) -> Iterator[slice]:
-    """Some rows at a time, so that a temporary stays at BLOCK_FLOATS numbers."""
+    """Yield slices of rows, so that a temporary has at most BLOCK_FLOATS numbers."""
     step = max(1, BLOCK_FLOATS // max(1, floats_per_row))
     for start in range(0, rows, step):
         yield slice(start, start + step)

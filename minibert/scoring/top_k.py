@@ -1,4 +1,4 @@
-"""Scores, block by block -> the best of each row. No vectors, no files. Start at `Best`."""
+"""Scores, block by block -> the k highest of each row. No vectors, no files. Start at `TopK`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.segments import places_of
 
-__all__ = ["Best", "Rescore", "top_k"]
+__all__ = ["Rescore", "TopK", "top_k"]
 
-# With more candidates than so many and twice the answer, those that will not stay are dropped.
+# With more candidates than these and twice the answer, those without a chance are dropped.
 CANDIDATES = 1 << 17
 
 # Rows and numbers of pairs, and their estimates -> the scores to rank them by: (p,), thrice -> (p,)
@@ -30,16 +30,16 @@ def top_k(scores: Array, k: int) -> tuple[IntArray, Array]:
     shape = len(scores), min(k, scores.shape[1])
     if 0 in shape:
         return np.empty(shape, dtype=np.int64), np.empty(shape, dtype=scores.dtype)
-    best = Best(*shape, scores.dtype)
-    best.offer(scores, np.arange(scores.shape[1]))
-    return best.ranking()
+    top = TopK(*shape, scores.dtype)
+    top.offer(scores, np.arange(scores.shape[1]))
+    return top.ranking()
 
 
-class Best:
-    """The best of some rows so far. Several threads may offer blocks of scores, in any order.
+class TopK:
+    """The k highest scores of each row so far. Threads may offer blocks of scores, in any order.
 
-    The scores may be estimates that are off by a known error. Then those are kept that the error
-    leaves a chance, and what `rescore` makes of these decides.
+    The scores may be estimates with a known error. Then all candidates within the error are kept,
+    and the scores that `rescore` computes for them decide.
     """
 
     def __init__(self, rows: int, k: int, dtype: Any, rescore: Rescore | None = None) -> None:
@@ -49,11 +49,11 @@ class Best:
         self.error = np.zeros(rows, dtype=dtype)
         none = np.empty(0, dtype=np.int64)
         self.kept: list[tuple[IntArray, IntArray, Array]] = [(none, none, np.empty(0, dtype))]
-        self.count = 0
+        self.candidate_count = 0
         self.lock = threading.Lock()
 
     def floor(self) -> Array:
-        """Below this, k others of the row are better, whatever the errors: -> (rows,)."""
+        """Return the limit below which a row has k higher scores, for all errors: -> (rows,)."""
         floor: Array = self.highest[:, 0] - 2 * self.error
         return floor
 
@@ -64,7 +64,7 @@ class Best:
         error: Array | None = None,
         excluded: IntArray | None = None,
     ) -> None:
-        """Take what may be among the best: (rows, n), the numbers of its columns (n,) -> nothing.
+        """Keep the candidates of a block: estimates (rows, n), numbers of the columns (n,).
 
         Each estimate is off by `error` (rows,) at most; `excluded` numbers are left out. Raises
         ValueError for NaN.
@@ -73,7 +73,7 @@ class Best:
             if error is not None:
                 np.maximum(self.error, error, out=self.error)
             floor = self.floor()
-        # Most rows of most blocks end here, after one look at the block. NaN is not below.
+        # Most rows of most blocks end here. NaN is not below the floor, so it goes on.
         rows = np.flatnonzero(~(estimates.max(axis=1) < floor))
         if not len(rows):
             return
@@ -87,8 +87,8 @@ class Best:
         if np.isnan(value).any():
             bad = int(np.flatnonzero(np.isnan(value))[0])
             raise ValueError(
-                f"Row {row[bad]} of the scores holds NaN, at {number[bad]}; its vectors are no "
-                "numbers."
+                f"Row {row[bad]} of the scores holds NaN, at {number[bad]}; its vectors hold "
+                "NaN or infinity."
             )
         if len(row):
             with self.lock:
@@ -99,42 +99,42 @@ class Best:
         counts = np.bincount(row)
         rows = np.flatnonzero(counts)
         counts = counts[rows]
-        width = int(counts.max())
-        # Of these rows, what was highest beside what came, which is more for some than for others.
-        beside = np.full((len(rows), width + self.k), -np.inf, dtype=self.highest.dtype)
-        beside[:, width:] = self.highest[rows]
-        beside[np.repeat(np.arange(len(rows)), counts), places_of(counts)] = value
-        beside.partition(width, axis=1)
-        self.highest[rows] = beside[:, width:]
+        most = int(counts.max())
+        # The highest so far and the new ones; rows with fewer new ones are filled with -inf.
+        contenders = np.full((len(rows), most + self.k), -np.inf, dtype=self.highest.dtype)
+        contenders[:, most:] = self.highest[rows]
+        contenders[np.repeat(np.arange(len(rows)), counts), places_of(counts)] = value
+        contenders.partition(most, axis=1)
+        self.highest[rows] = contenders[:, most:]
         left = value >= self.floor()[row]
         self.kept.append((row[left], number[left], value[left]))
-        self.count += int(left.sum())
-        if self.count > CANDIDATES + 2 * self.highest.size:
+        self.candidate_count += int(left.sum())
+        if self.candidate_count > CANDIDATES + 2 * self.highest.size:
             row, number, value = self._candidates()
-            if len(row) > CANDIDATES // 2 + 2 * self.highest.size:  # there are many as good
-                chosen, _ = self._rank(row, number, value)
-                row, number, value = row[chosen], number[chosen], value[chosen]
-            self.kept, self.count = [(row, number, value)], len(row)
+            if len(row) > CANDIDATES // 2 + 2 * self.highest.size:  # many equal scores
+                winners, _ = self._rank(row, number, value)
+                row, number, value = row[winners], number[winners], value[winners]
+            self.kept, self.candidate_count = [(row, number, value)], len(row)
 
     def _candidates(self) -> tuple[IntArray, IntArray, Array]:
-        """Rows, numbers and estimates of those with a chance now."""
+        """Return rows, numbers and estimates of the candidates that still have a chance."""
         row, number, value = map(np.concatenate, zip(*self.kept, strict=True))
         left = value >= self.floor()[row]
         return row[left], number[left], value[left]
 
     def _rank(self, row: IntArray, number: IntArray, value: Array) -> tuple[IntArray, Array]:
-        """Which candidates are the k best of their rows, in order; and the scores of all."""
+        """Return the places of the k highest candidates of each row, in order; and all scores."""
         scores = value if self.rescore is None else self.rescore(row, number, value)
         order = np.lexsort((number, -scores, row))
         counts = np.bincount(row, minlength=len(self.highest))
         return order[places_of(counts) < self.k], scores
 
     def ranking(self) -> tuple[IntArray, Array]:
-        """The numbers and scores of the best: (rows, k) twice, equal scores by number.
+        """Return numbers and scores of the k highest: (rows, k), (rows, k), equal ones by number.
 
-        At least k numbers have to have been offered, and not excluded.
+        At least k numbers that are not excluded must have been offered.
         """
         row, number, value = self._candidates()
-        chosen, scores = self._rank(row, number, value)
+        winners, scores = self._rank(row, number, value)
         shape = self.highest.shape
-        return number[chosen].reshape(shape), scores[chosen].reshape(shape)
+        return number[winners].reshape(shape), scores[winners].reshape(shape)

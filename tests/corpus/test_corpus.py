@@ -30,7 +30,7 @@ def test_vectors_ids_and_texts_are_those_of_the_documents(corpus_folder, model):
     assert corpus.texts(np.array([3, 1])) == [LONG, ""]
     assert corpus.numbers(["d5", "nobody", "d0"]) == {"d5": 5, "d0": 0}
     assert corpus.deleted.dtype == np.int64
-    assert (manifest.empty, manifest.cut, manifest.complete) == (2, 1, True)
+    assert (manifest.empty, manifest.truncated, manifest.complete) == (2, 1, True)
     assert wrong(corpus_folder) == []
 
 

@@ -68,7 +68,7 @@ def test_verify_notices_an_id_that_two_documents_have(corpus):
 
 def test_verify_notices_counts_that_are_no_sums(corpus):
     manifest = read_manifest(corpus)
-    write_manifest(corpus, replace(manifest, cut=5, deleted=1))
+    write_manifest(corpus, replace(manifest, truncated=5, deleted=1))
     told = "\n".join(wrong(corpus))
     assert "The manifest says cut 5; the shards have 1" in told
     assert "holds (2,) of int64; expected (1,)" in told

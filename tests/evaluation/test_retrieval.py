@@ -53,12 +53,12 @@ def test_all_documents_are_ranked_with_ties_by_id(metric):
         assert found[query].scores.tolist() == sorted(of.values(), reverse=True)
 
 
-@pytest.mark.parametrize("depth", [1, 10, 119, 120, 1000])
-def test_a_depth_keeps_the_first_of_the_whole_ranking(depth):
+@pytest.mark.parametrize("k", [1, 10, 119, 120, 1000])
+def test_k_keeps_the_first_of_the_whole_ranking(k):
     data = collection(numbers(120), numbers(7, seed=1))
-    whole, some = dict(rankings(Numbers(), data)), dict(rankings(Numbers(), data, depth))
+    whole, some = dict(rankings(Numbers(), data)), dict(rankings(Numbers(), data, k))
     for query, ranking in whole.items():
-        assert some[query].ids == ranking.ids[:depth]
+        assert some[query].ids == ranking.ids[:k]
 
 
 def test_candidates_are_all_that_is_ranked():

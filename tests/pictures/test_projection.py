@@ -75,7 +75,7 @@ def test_the_largest_number_of_a_component_is_positive():
 def test_blocks_change_nothing_but_rounding(monkeypatch):
     stack = random_stack()
     whole = principal_components(stack, np.array([5, 400]))
-    monkeypatch.setattr(projection, "BLOCK_FLOATS", 7 * stack.width)
+    monkeypatch.setattr(projection, "BLOCK_FLOATS", 7 * stack.dimension)
     found = principal_components(stack, np.array([5, 400]))
     np.testing.assert_allclose(found.components, whole.components, atol=1e-12)
     np.testing.assert_allclose(found.shares, whole.shares, rtol=1e-12)

@@ -25,10 +25,10 @@ __all__ = ["counted", "facts_of", "report", "reporting"]
 def report(options: argparse.Namespace, manifest: Manifest, new: int) -> None:
     """Print the facts of a written corpus, and warn of truncated texts."""
     settings = manifest.settings
-    if options.on_long == "warn" and manifest.cut:
+    if options.on_long == "warn" and manifest.truncated:
         logging.getLogger(__name__).warning(
             "%d of %d texts were longer than %s tokens and lost their ends.",
-            manifest.cut,
+            manifest.truncated,
             manifest.documents,
             settings.max_seq_length,
         )
@@ -61,10 +61,14 @@ def facts_of(manifest: Manifest) -> dict[str, Any]:
 
     The counts of truncated, empty and clipped texts, and "inputs", include deleted documents.
     """
-    counts = ("deleted", "shards", "complete", "cut", "empty", "clipped")
     return {
         "documents": manifest.documents - manifest.deleted,
-        **{name: getattr(manifest, name) for name in counts},
+        "deleted": manifest.deleted,
+        "shards": manifest.shards,
+        "complete": manifest.complete,
+        "cut": manifest.truncated,
+        "empty": manifest.empty,
+        "clipped": manifest.clipped,
         "inputs": [one.documents for one in manifest.inputs],
         **{**asdict(manifest.settings), "modules": list(manifest.settings.modules)},
     }
