@@ -43,7 +43,7 @@ class Pipeline(NamedTuple):
         return in_turn(self.before, hidden, kernels, hook)
 
     def skipped(self, prompt_length: int) -> int:
-        """Count the tokens of each text that the pooling leaves out: [CLS] and a prompt, or none."""
+        """Count the tokens of each text that are not pooled: [CLS] and a prompt, or none."""
         return 0 if self.pooling.include_prompt else prompt_length
 
     def pooled_tokens(self, prompt_length: int) -> PooledTokens | None:
