@@ -114,7 +114,7 @@ class Model:
 
     @property
     def device(self) -> str:
-        """Where the model computes: "cpu", "cuda" or "cuda:1"."""
+        """Device where the model computes: "cpu", "cuda" or "cuda:1"."""
         return self.transformer.device.name
 
     @property

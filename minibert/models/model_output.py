@@ -1,4 +1,4 @@
-"""The output of a model under transformers' names: a dict that is a tuple, too.
+"""Output of a model under transformers' names: a dict that is a tuple, too.
 
 No arithmetic, no families. Start at BertOutput.
 """
