@@ -1,9 +1,9 @@
-"""The classes that users load: tokens, BERT and pooling joined.
+"""Classes that users load: tokens, BERT and pooling joined.
 
 In reading order:
 
 - sentence_transformer: SentenceTransformer, texts -> vectors, under the reference's names
-- job: what one call decides, made once
+- job: the settings of one call, made once
 - encoding: texts, a job -> vectors, token states, or both
 - transformer: texts -> rows of tokens -> packs
 - scheduler: packs -> hidden states -> results, on any device

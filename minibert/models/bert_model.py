@@ -1,6 +1,6 @@
 """BERT under transformers' names: padded arrays in and out, packs and the forward pass between.
 
-Only the rows' real tokens are packed and computed. What stands at padding is 0 in every output.
+Only the rows' real tokens are packed and computed. Every output is 0 at padding.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class BertModel:
 
         `settings` is all of config.json, which may say what calls return that do not say it.
         """
-        self.config = config
+        self.config = config  # of the BERT
         self._settings = dict(settings or {})
         found = find_device(device, dtype)
         check_device(config, found.name)
@@ -128,7 +128,7 @@ class BertModel:
         return output if self._wants("return_dict", return_dict, True) else output.to_tuple()
 
     def _recorder(self, mask: IntArray, keeps_hidden: bool, keeps_attentions: bool) -> Recorder:
-        """Room for the results of rows of tokens and padding."""
+        """Allocate the results of rows of tokens and padding."""
         parameters = self._scheduler.parameters
         return Recorder(
             mask,
@@ -143,7 +143,7 @@ class BertModel:
     def _packs(
         self, ids: IntArray, types: IntArray, columns: list[IntArray], pack_tokens: int | None
     ) -> list[Pack]:
-        """The tokens of all rows in packs: (B, T), (B, T), where each row has its tokens."""
+        """Pack the tokens of all rows: ids and types (B, T), the columns of each row's tokens."""
         rows = list(enumerate(columns))
         return list(
             packs(
@@ -155,7 +155,7 @@ class BertModel:
         )
 
     def _compute(self, work: list[Pack], recorder: Recorder) -> None:
-        """Compute packs, all at once where somebody watches, and lay their states out in rows."""
+        """Compute packs, with a hook if intermediates are kept, and write their states to rows."""
         if not (recorder.hidden or recorder.attentions):
             for pack, (hidden,) in self._scheduler.run(work, states, is_all=True):
                 recorder.unpack(pack, recorder.last, hidden)
@@ -166,7 +166,7 @@ class BertModel:
             recorder.unpack(pack, recorder.last, self._scheduler.device.to_host(hidden))
 
     def _wants(self, name: str, asked: bool | None, default: bool = False) -> bool:
-        """Whether a call wants a part of the output: as it says, else as config.json says."""
+        """Return whether a call wants a part of the output: by its argument or by config.json."""
         written = self._settings.get(name)
         return bool(next((value for value in (asked, written) if value is not None), default))
 
@@ -223,7 +223,7 @@ class BertModel:
 
 
 def states(pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
-    """The head of a model that has none: (N, D) -> (N, D)."""
+    """Return the hidden states, as the head of a model that has none: (N, D) -> (N, D)."""
     return (hidden,)
 
 
@@ -258,7 +258,7 @@ def whole_numbers(
 
 
 class Recorder:
-    """An observer of the forward pass that lays what it is shown out in rows again."""
+    """A hook of the forward pass that writes the arrays of packs to padded rows."""
 
     def __init__(
         self,
@@ -272,7 +272,7 @@ class Recorder:
         rows, columns = mask.shape
         hidden = rows, columns, config.hidden_size
         square = (rows, config.num_attention_heads, columns, columns)
-        self.pack: Pack  # whose steps are shown
+        self.pack: Pack  # whose arrays the hook gets
         self.last = np.zeros(hidden, dtype=np.float32)
         self.hidden = [np.zeros_like(self.last) for _ in range(keep_hidden * (layers + 1))]
         self.attentions = [
@@ -281,10 +281,10 @@ class Recorder:
         # Where each row has its tokens.
         self.columns: list[IntArray] = [np.flatnonzero(row) for row in mask]
         self._to_host = device.to_host
-        self._seen = 0  # texts of the pack whose attention this layer has shown already
+        self._seen = 0  # texts of the pack whose attention of this layer is written
 
     def __call__(self, name: str, array: Array) -> None:
-        """Keep one array, under the name by which the forward pass shows it."""
+        """Keep one array, by the name that the forward pass gives it."""
         part, _, step = name.rpartition(".")  # of "embeddings.output", "layer.0.attention"
         if not part:
             return  # what comes after the layers

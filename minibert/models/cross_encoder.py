@@ -50,7 +50,7 @@ __all__ = ["CrossEncoder"]
 
 
 class Classifier(NamedTuple):
-    """The head: a dense layer on the first token (in a BERT the pooler), then the labels."""
+    """Head: a dense layer on the first token (in a BERT the pooler), then the labels."""
 
     dense_weight: Array  # (D, D)
     dense_bias: Array  # (D,)
@@ -124,7 +124,7 @@ class CrossEncoder(Model):
         self.place_head()
 
     def _default_activation(self) -> str:
-        """The activation where the caller names none: the folder's, else by the labels."""
+        """Return the activation where the caller names none: the folder's, else by the labels."""
         default = "sigmoid" if self.num_labels == 1 else "identity"
         return named_activation(self.folder, self.transformer.checkpoint) or default
 
@@ -183,7 +183,7 @@ class CrossEncoder(Model):
         return found[0] if single else found
 
     def _scores(self, logits: Array, activate: ScoreActivation, apply_softmax: bool) -> Array:
-        """Make scores of logits: (n, labels) -> (n,), or (n, labels) where there are several."""
+        """Turn logits into scores: (n, labels) -> (n,), or (n, labels) where there are several."""
         scores = scores_of(activate, logits)
         if self.num_labels == 1 and scores.ndim > 1:
             scores = scores[:, 0]
@@ -192,16 +192,16 @@ class CrossEncoder(Model):
         return scores
 
     def _no_logits(self, pairs: int) -> Array:
-        """Room for the logits of some pairs: (pairs, labels)."""
+        """Allocate the logits of some pairs: (pairs, labels)."""
         return np.empty((pairs, self.num_labels), dtype=np.float32)
 
     @property
     def _pooled_tokens(self) -> PooledTokens | None:
-        """The numbers of the only tokens that the head reads; None for all."""
+        """Function that finds the only token of each pair that the head needs; None for all."""
         return None if self._takes_mean else firsts
 
     def _head(self, pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
-        """The logits of a pack's pairs: their first tokens, (S, D) -> (S, labels)."""
+        """Compute the logits of a pack's pairs from their first tokens: (S, D) -> (S, labels)."""
         hook = hook or (lambda name, array: None)
         kernels, head = self.transformer.device.kernels, self._on_device
         if self._takes_mean:
@@ -247,7 +247,7 @@ class CrossEncoder(Model):
 
     @property
     def activation_fn(self) -> str | ScoreActivation:
-        """What makes scores of logits: a name, or a function on arrays. Can be set."""
+        """Activation that turns logits into scores: a name, or a function on arrays. Can be set."""
         return self._activation_fn
 
     @activation_fn.setter
@@ -259,7 +259,7 @@ class CrossEncoder(Model):
 
     @property
     def num_labels(self) -> int:
-        """How many scores a pair has."""
+        """Number of scores of a pair."""
         return len(self._classifier.bias)
 
     # The name that older programs use.
@@ -270,11 +270,11 @@ class CrossEncoder(Model):
         self._on_device = self.transformer.device.tensors_to_device(self._classifier)
 
     def arguments(self) -> dict[str, Any]:
-        """The constructor's arguments that make this model of its folder."""
+        """Return the constructor's arguments that load this model from its folder."""
         return {**super().arguments(), "activation_fn": self.activation_fn}
 
     def _recipe(self, **changes: Any) -> Recipe:
-        """How a process makes its copy; scores are made of logits here, by any function."""
+        """Return the recipe of a process's copy; it gives logits, which this process activates."""
         return super()._recipe(activation_fn="identity", **changes)
 
     def __getitem__(self, index: int) -> Transformer:
@@ -287,7 +287,7 @@ class CrossEncoder(Model):
 def logits_of(
     model: CrossEncoder, pairs: Sequence[Text], job: EncodeJob, advance: Callable[[int], object]
 ) -> tuple[Array, Truncation]:
-    """The logits of pairs, (n, labels), and what was cut off."""
+    """Compute the logits of pairs, (n, labels), and count what was truncated."""
     logits, truncation = model._no_logits(len(pairs)), Truncation()
     for batch in model.transformer.batches(pairs, job):
         truncation += batch.truncation
@@ -307,7 +307,7 @@ def check_no_window(on_long: OnLong) -> None:
 
 
 def folder_of(path: Path) -> Folder:
-    """A cross-encoder's folder; CheckpointError for modules after its BERT."""
+    """Read a cross-encoder's folder; CheckpointError for modules after its BERT."""
     folder = read_folder(path, "CrossEncoder")
     if folder.modules:
         kinds = ", ".join(type(module).__name__ for module in folder.modules)
@@ -319,7 +319,7 @@ def folder_of(path: Path) -> Folder:
 
 
 def read_classifier(checkpoint: Checkpoint) -> Classifier:
-    """The head's tensors, for as many labels as config.json names."""
+    """Read the head's tensors, for the labels that config.json names."""
     settings, tensors, config = checkpoint.settings, checkpoint.tensors, checkpoint.config
     folder, names = checkpoint.files[0].parent, FAMILIES[config.model_type].classifier
     if not all(f"{name}.weight" in tensors for name in (names.dense, names.output)):
@@ -327,7 +327,7 @@ def read_classifier(checkpoint: Checkpoint) -> Classifier:
             f"{folder} has no classifier ({names.output}.weight, on {names.dense}): it is no "
             "cross-encoder."
         )
-    # Like the reference: two where nobody says, and one for a BERT that was no classifier.
+    # As in the reference: two by default, and one for a BERT that was no classifier.
     path = folder / "config.json"
     labels = setting(path, settings, "id2label", dict, {})
     count = len(labels) or setting(path, settings, "num_labels", int, 0) or 2
@@ -347,7 +347,7 @@ def read_classifier(checkpoint: Checkpoint) -> Classifier:
 
 
 def read_choices(checkpoint: Checkpoint) -> tuple[str, bool]:
-    """The activation within the head, and whether it is given the mean of all tokens.
+    """Read the activation within the head, and whether the head takes the mean of all tokens.
 
     Only ModernBERT lets config.json choose.
     """
@@ -366,7 +366,7 @@ def read_choices(checkpoint: Checkpoint) -> tuple[str, bool]:
 
 
 def pairs_of(inputs: object) -> tuple[list[Text], bool]:
-    """What predict() was given as a list of pairs, and whether it was one pair."""
+    """Return the input of predict() as a list of pairs, and whether it was one pair."""
     if isinstance(inputs, np.ndarray):
         inputs = inputs.tolist()
     if isinstance(inputs, str | bytes) or not isinstance(inputs, Sequence):

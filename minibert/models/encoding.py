@@ -1,4 +1,4 @@
-"""Texts -> vectors, or token states, or both: what SentenceTransformer.encode returns, computed.
+"""Texts -> vectors, token states, or both: the computation of SentenceTransformer.encode.
 
 For one process, and in float32. Each function takes a model, texts and a job, and returns its
 results and what was cut off. Start at vectors.
@@ -40,16 +40,16 @@ __all__ = [
     "vectors",
 ]
 
-# The texts that `features` pads to one length, where the caller does not say.
+# The number of texts that `features` pads to one length, by default.
 BATCH_SIZE = 32
-# One part in so many of a long text's window comes again in the next.
+# The windows of a long text share a fourth of their tokens with the next one.
 OVERLAP = 4
 
 Advance: TypeAlias = Callable[[int], object]
 
 
 class Encoder(Protocol):
-    """A SentenceTransformer, as far as this module knows it."""
+    """Attributes of a SentenceTransformer that this module uses."""
 
     @property
     def transformer(self) -> Transformer: ...
@@ -63,7 +63,7 @@ Output: TypeAlias = Callable[[Encoder, Sequence[Text], EncodeJob, Advance], tupl
 
 
 def output_of(output_value: OutputValue) -> Output:
-    """The function that computes an output_value of encode(), or ValueError."""
+    """Return the function that computes an output_value of encode(); ValueError for others."""
     outputs: dict[OutputValue, Output] = {
         "sentence_embedding": vectors,
         "token_embeddings": token_states,
@@ -92,7 +92,7 @@ def vectors(
             advance(len(pack.order))
     for number in long:
         packs = windows_of(texts[number], job, model.transformer)
-        # All run here, and not where they are joined, which would be one frame more.
+        # They run here, not in vector_of_windows, to keep the path one frame shorter.
         computed = list(model.transformer.scheduler.run(packs, head.pooled, is_all=job.is_all(1)))
         found[number] = vector_of_windows(computed, head, model.transformer.scheduler)
         advance(1)
@@ -102,7 +102,7 @@ def vectors(
 def token_states(
     model: Encoder, texts: Sequence[Text], job: EncodeJob, advance: Advance
 ) -> tuple[list[Array], Truncation]:
-    """The states of each text's tokens, special ones among them: n texts -> n of (T, E)."""
+    """Compute the states of each text's tokens, also special ones: n texts -> n of (T, E)."""
     head = head_of(model, job)
     found: list[Array] = [np.empty((0, 0), dtype=np.float32)] * len(texts)
     truncation = Truncation()
@@ -120,7 +120,7 @@ def token_states(
 def features(
     model: Encoder, texts: Sequence[Text], job: EncodeJob, advance: Advance
 ) -> tuple[list[dict[str, Any]], Truncation]:
-    """All of each text in a dict: its tokens, their states and its vector, padded.
+    """Compute a dict for each text: its tokens, their states and its vector, padded.
 
     The batches are the reference's: texts sorted by their characters, the longest first,
     `batch_size` at a time, each padded to the longest of its batch. States of padding are 0.
@@ -150,7 +150,7 @@ def features(
 
 
 def features_of(row: dict[str, Any], state: Array, vector: Array, job: EncodeJob) -> dict[str, Any]:
-    """A text's padded tokens, with its states (T, E) at those that are real, and its vector."""
+    """Add to a text's padded tokens their states, (T, E) at the real ones, and its vector."""
     real = row["attention_mask"] == 1
     row |= {"modality": "text"}
     row |= {"prompt_length": job.prompt_tokens} if job.prompt else {}
@@ -161,7 +161,7 @@ def features_of(row: dict[str, Any], state: Array, vector: Array, job: EncodeJob
 
 
 def check_windows(pipeline: Pipeline) -> None:
-    """Raise ValueError for a pooling that windows cannot be joined for."""
+    """Raise ValueError for a pooling other than the mean, whose windows cannot be joined."""
     if pipeline.pooling.pooling_mode != ("mean",):
         modes = ", ".join(pipeline.pooling.pooling_mode)
         raise ValueError(f'on_long="window" is for mean pooling; this model pools by {modes}.')
@@ -200,38 +200,38 @@ def vector_of_windows(
 
 @dataclass(frozen=True)
 class PoolingHead:
-    """The modules after a BERT as one job wants them: a pack's hidden states (N, D) -> results.
+    """Modules after a BERT, for one job: a pack's hidden states (N, D) -> results.
 
     Its first three methods are heads of a Scheduler, and work on the device.
     """
 
     pipeline: Pipeline  # with its tensors on the device
-    kernels: Kernels
-    job: EncodeJob
+    kernels: Kernels  # of the device
+    job: EncodeJob  # settings of the call
 
     def vectors(self, pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
-        """-> (S, dimension)"""
+        """Vectors of the pack's texts, (S, dimension)."""
         return (self.states_and_vectors(pack, hidden, hook)[1],)
 
     def states(self, pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
-        """-> (N, E), as they are pooled"""
+        """States of the pack's tokens before the pooling, (N, E)."""
         return (self.pipeline.tokens(hidden, self.kernels, hook),)
 
     def states_and_vectors(
         self, pack: Pack, hidden: Array, hook: Hook | None
     ) -> tuple[Array, Array]:
-        """-> (N, E), (S, dimension)"""
+        """Both: token states (N, E) and vectors (S, dimension)."""
         states = self.pipeline.tokens(hidden, self.kernels, hook)
         hook = self._of_texts(pack, hook)
         return states, self.finished(self._pooled(pack, states, hook), hook)
 
     def pooled(self, pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
-        """-> (S, E), what the modules after the pooling begin with"""
+        """Pooled states, (S, E), before the modules that follow the pooling."""
         states = self.pipeline.tokens(hidden, self.kernels, hook)
         return (self._pooled(pack, states, self._of_texts(pack, hook)),)
 
     def finished(self, pooled: Array, hook: Hook | None) -> Array:
-        """Apply what follows the pooling to its vectors: (S, E) -> (S, dimension)."""
+        """Apply the modules after the pooling to its vectors: (S, E) -> (S, dimension)."""
         found = self.pipeline.finished(pooled, self.kernels, hook)[:, : self.job.dimension]
         if self.job.normalize:
             self.kernels.normalize_(found)
@@ -246,9 +246,9 @@ class PoolingHead:
         return pooled
 
     def _of_texts(self, pack: Pack, hook: Hook | None) -> Hook | None:
-        """The same observer, for vectors: it is shown none of a text that the pooling leaves out.
+        """Return the hook for vectors: it gets none of a text without any pooled token.
 
-        Of nothing the largest is minus infinity, as in the reference.
+        The maximum over no token is minus infinity, as in the reference, and no error.
         """
         if hook is None:
             return None
@@ -257,19 +257,19 @@ class PoolingHead:
 
 
 def head_of(model: Encoder, job: EncodeJob) -> PoolingHead:
-    """The modules of a model for one job, on the device where the model is now."""
+    """Return the modules of a model for one job, on the device where the model is now."""
     return PoolingHead(model.pipeline_on_device, model.transformer.device.kernels, job)
 
 
 def copies_of(states: Array, pack: Pack) -> list[Array]:
-    """The rows of each text, (N, E) -> S of (T, E): copies, so that one keeps no whole pack."""
+    """Copy the rows of each text, (N, E) -> S of (T, E): a view would keep the whole pack."""
     return [rows.copy() for rows in split_rows(states, pack.lengths)]
 
 
 def joined(
     parts: list[tuple[Any, Truncation]], output_value: OutputValue, dimension: int
 ) -> tuple[Any, Truncation]:
-    """The results of all processes as one."""
+    """Join the results of all processes."""
     if len(parts) == 1:
         return parts[0]  # not copied
     found = [part for part, _ in parts]
@@ -280,7 +280,7 @@ def joined(
 
 
 def codes_of(found: Any, output_value: OutputValue, precision: Precision) -> Any:
-    """Vectors, or the states of tokens, as codes."""
+    """Turn vectors, or the states of tokens, into codes."""
     if output_value is None:
         raise ValueError("output_value=None shows what was computed, in float32; leave precision.")
     return quantize_embeddings(found, precision)

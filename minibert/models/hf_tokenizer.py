@@ -1,6 +1,6 @@
-"""The tokenizer under transformers' names: texts -> padded ids; tokens <-> ids.
+"""Tokenizer under transformers' names: texts -> padded ids, tokens <-> ids.
 
-No model here, and no way to tokenise of its own: that is `tokens/`. Start at Tokenizer.
+No model here, and no tokenization of its own: that is in `tokens/`. Start at Tokenizer.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Tokenizer:
         return {name: a[0].tolist() if single else a.tolist() for name, a in arrays.items()}
 
     def encode(self, text: str, text_pair: str | None = None, **arguments: Any) -> list[int]:
-        """The ids of one text, or of a pair; the arguments are those of a call."""
+        """Return the ids of one text, or of a pair; the arguments are those of a call."""
         ids: list[int] = self(text, text_pair, **arguments)["input_ids"]
         return ids
 
@@ -175,12 +175,12 @@ class Tokenizer:
 
     @property
     def padding_side(self) -> str:
-        """Where padding stands: "left" or "right"."""
+        """Side of the padding: "left" or "right"."""
         return self._tokenizer.padding_side
 
     @property
     def all_special_ids(self) -> list[int]:
-        """The ids of the special tokens."""
+        """Ids of the special tokens."""
         return list(self._tokenizer.special_ids)
 
     def __getattr__(self, name: str) -> Any:
@@ -193,7 +193,7 @@ class Tokenizer:
 
 
 def list_of_ids(given: Any) -> list[int]:
-    """An id, or several in a list or an array, as a list; ValueError for what are none."""
+    """Return an id, or several in a list or an array, as a list; ValueError for others."""
     is_list = isinstance(given, Iterable) and not isinstance(given, str)
     ids = np.atleast_1d(given) if isinstance(given, np.ndarray) else given if is_list else [given]
     ids = list(ids)
@@ -206,7 +206,7 @@ def list_of_ids(given: Any) -> list[int]:
 
 
 def paired(texts: Sequence[Text], seconds: Sequence[Any]) -> list[Text]:
-    """Texts with their second ones."""
+    """Pair texts with their second texts."""
     if len(texts) != len(seconds) or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"There are {len(texts)} texts and {len(seconds)} second ones.")
     pairs: list[Any] = list(zip(texts, check_texts(seconds), strict=True))

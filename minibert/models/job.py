@@ -1,6 +1,6 @@
-"""EncodeJob: all that one call of encode or predict decides, made once, after the checks.
+"""EncodeJob: the settings of one call of encode or predict, made once, after the checks.
 
-No model and no texts. The job goes down the path as it is, and to the processes of a pool.
+No model and no texts. The job goes unchanged down the path, and to the processes of a pool.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from minibert.tokens.truncation import OnLong
 
 __all__ = ["EncodeJob", "OutputValue"]
 
-# What encode gives: a vector a text, the states of its tokens, or all in a dict.
+# Selects the results of encode: a vector a text, the states of its tokens, or a dict of all.
 OutputValue: TypeAlias = Literal["sentence_embedding", "token_embeddings"] | None
 
 
 @dataclass(frozen=True)
 class EncodeJob:
-    """The choices of one call, with what follows from them and the model."""
+    """Settings of one call, and the limits that follow from them and the model."""
 
-    texts: int  # how many there are in all; 0 where others come in other calls
-    max_tokens: int | None  # the most tokens of a text; None cuts none
+    texts: int  # number of all texts; 0 where others come in other calls
+    max_tokens: int | None  # maximum length of a text in tokens; None truncates no text
     prompt: str = ""  # goes before each text
-    prompt_tokens: int = 0  # how many tokens it takes at the beginning of a text, with [CLS]
-    dimension: int = 0  # how many dimensions of a vector are kept
-    normalize: bool = False
-    on_long: OnLong = "warn"
-    pack_tokens: int | None = None  # of one forward pass; None is what suits the device
-    batch_size: int | None = None  # texts of one forward pass
+    prompt_tokens: int = 0  # number of tokens of [CLS] and the prompt
+    dimension: int = 0  # number of dimensions of a vector that are kept
+    normalize: bool = False  # whether vectors get the length 1
+    on_long: OnLong = "warn"  # for texts above `max_tokens`
+    pack_tokens: int | None = None  # maximum of one forward pass; None is the device's default
+    batch_size: int | None = None  # maximum number of texts of one forward pass
 
     def is_all(self, texts: int) -> bool:
-        """True where so many texts are all that there are: only then a lone pack is worth more."""
+        """Return whether `texts` are all texts: only then a lone pack gets all threads."""
         return texts == self.texts
 
     def for_a_part(self) -> EncodeJob:
-        """The same for some of the texts, where others come in other calls."""
+        """Return the job for some of the texts, where others come in other calls."""
         return replace(self, texts=0)

@@ -24,7 +24,7 @@ from minibert.kernels.activations import ACTIVATIONS
 from minibert.kernels.segments import firsts, split_rows
 from minibert.models.job import EncodeJob
 from minibert.models.transformer import Transformer
-from minibert.scoring.top_k import top_k as best
+from minibert.scoring.top_k import top_k
 from minibert.tokens.special_tokens import encodings_of
 from minibert.tokens.texts import check_texts, list_of, single_texts
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 class WordHead(NamedTuple):
-    """The head: Devlin et al. (2019), section 3.1, with a transform before the vocabulary."""
+    """Head of Devlin et al. (2019), section 3.1, with a transform before the vocabulary."""
 
     transform_weight: Array  # (D, D)
     transform_bias: Array  # (D,)
@@ -75,7 +75,7 @@ class BertForMaskedLM:
         threads: int | None = None,
         dtype: object = None,
     ) -> BertForMaskedLM:
-        """Load the weights and words of a folder or of a model of the hub.
+        """Load the weights and the tokenizer of a folder or of a model of the hub.
 
         Raises as SentenceTransformer's constructor does; CheckpointError without the head.
         """
@@ -112,7 +112,7 @@ class BertForMaskedLM:
                 raise ValueError(
                     f"Text {number} of {len(texts)} has no {token} within {limit} tokens."
                 )
-        chosen = None if targets is None else self._ids_of(targets)
+        allowed = None if targets is None else self._ids_of(targets)
 
         places = [np.flatnonzero(ids == mask) for ids in rows.ids]
 
@@ -127,11 +127,11 @@ class BertForMaskedLM:
         for pack, (logits,) in self.transformer.scheduler.run(packs, head, is_all=True):
             masks = np.array([len(places[text]) for text in pack.order])
             for text, found in zip(pack.order, split_rows(logits, masks), strict=True):
-                guesses[text] = self._guesses(found, rows.ids[text], places[text], top_k, chosen)
+                guesses[text] = self._guesses(found, rows.ids[text], places[text], top_k, allowed)
         return guesses[0] if len(guesses) == 1 else guesses
 
     def _logits(self, pack: Pack, hidden: Array, places: list[Any]) -> Array:
-        """The logits at all masks of a pack's texts: (N, D) -> (masks, V)."""
+        """Compute the logits at all masks of a pack's texts: (N, D) -> (masks, V)."""
         head, config = self._head, self.transformer.config
         kernels = self.transformer.device.kernels
         starts = firsts(pack.lengths)
@@ -143,12 +143,12 @@ class BertForMaskedLM:
         kernels.layer_norm_(rows, head.norm_weight, head.norm_bias, config.layer_norm_eps)
         return kernels.linear(rows, head.decoder_weight, head.decoder_bias)
 
-    def _guesses(self, logits: Array, ids: Any, places: Any, count: int, chosen: Any) -> list[Any]:
-        """The guesses for the masks of one text: (masks, V) -> a list, or one for each mask."""
+    def _guesses(self, logits: Array, ids: Any, places: Any, k: int, allowed: Any) -> list[Any]:
+        """List the guesses for one text's masks: (masks, V) -> a list, or one for each mask."""
         numpy_kernels.softmax_(logits)
-        probabilities = logits if chosen is None else logits[:, chosen]
-        columns, scores = best(probabilities, count)
-        found = columns if chosen is None else chosen[columns]
+        probabilities = logits if allowed is None else logits[:, allowed]
+        columns, scores = top_k(probabilities, k)
+        found = columns if allowed is None else allowed[columns]
         decode = self.transformer.tokenizer.decode
         guesses: list[Any] = []
         for place, tokens, row in zip(places, found, scores, strict=True):
@@ -168,9 +168,9 @@ class BertForMaskedLM:
         return guesses[0] if len(places) == 1 else guesses
 
     def _ids_of(self, targets: str | Sequence[str]) -> Any:
-        """The ids of the only words to consider, each once."""
+        """Return the ids of the only words to consider, each once."""
         backend, ids = self.transformer.text_tokenizer.backend, set()
-        # In whatever order they come: so a set will do.
+        # Their order does not matter, so a set is accepted.
         given = list(targets) if isinstance(targets, set | frozenset) else targets
         for target in single_texts(given, "targets"):
             id = backend.token_to_id(target)
@@ -199,7 +199,7 @@ def fill_mask(
 
 
 def read_head(checkpoint: Checkpoint) -> WordHead:
-    """The head's tensors; the decoder is the word embeddings, unless the file has another."""
+    """Read the head's tensors; the decoder is the word embeddings, unless the file has another."""
     tensors, config = checkpoint.tensors, checkpoint.config
     name, dimension, vocabulary = "cls.predictions", config.hidden_size, config.vocab_size
     folder = checkpoint.files[0].parent

@@ -1,10 +1,10 @@
-"""What a SentenceTransformer and a CrossEncoder share: a folder's BERT with a head, on a device.
+"""Model: a folder's BERT with a head, on a device; shared by SentenceTransformer and CrossEncoder.
 
 Copies and pickles hold the path of the folder and the settings, not the weights; so do the
 processes of a pool.
 
-Imports of what opens a model, or computes with one, are late, within functions: programs that
-import the class alone do not wait for them. Few start processes, whose library takes the longest.
+Imports that only an opened model needs are late, within functions: programs that import the class
+alone do not wait for them. Few start processes, whose library takes the longest.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ Self = TypeVar("Self", bound="Model")
 class Model:
     """A Transformer with a head. Threads may share one."""
 
-    folder: Folder
-    transformer: Transformer
-    prompts: dict[str, str]
-    default_prompt_name: str | None
-    on_long: OnLong
+    folder: Folder  # settings of the model's folder
+    transformer: Transformer  # the BERT and its tokenizer
+    prompts: dict[str, str]  # name -> prompt
+    default_prompt_name: str | None  # of the prompt where a call names none
+    on_long: OnLong  # for texts above the maximum length, where a call says nothing
 
-    # What each kind of model says of itself.
+    # Subclasses define or extend these.
 
     def place_head(self) -> None:
         """Bring the head's tensors to the transformer's device."""
@@ -77,7 +77,7 @@ class Model:
         return next((name for name in names if name in self.prompts), None)
 
     def arguments(self) -> dict[str, Any]:
-        """The constructor's arguments that make this model of its folder."""
+        """Return the constructor's arguments that load this model from its folder."""
         return {
             "device": self.device,
             "threads": self.transformer.threads,
@@ -90,7 +90,7 @@ class Model:
         }
 
     def state(self) -> dict[str, Any]:
-        """The attributes to set afterwards; the constructor does not take them as they stand."""
+        """Return the attributes to set afterwards, which the constructor does not take."""
         return {
             "prompts": dict(self.prompts),
             "default_prompt_name": self.default_prompt_name,
@@ -98,7 +98,7 @@ class Model:
         }
 
     def computed_by(self) -> tuple[Any, ...]:
-        """What the results of a process depend on, beside its arguments."""
+        """Return all that the results of a process depend on, beside its arguments."""
         transformer = self.transformer
         rounding = transformer.reproducible, transformer.short_inputs, self.dtype
         return type(self), str(self.folder.path), self.max_seq_length, *rounding
@@ -114,17 +114,17 @@ class Model:
 
     @property
     def device(self) -> str:
-        """Where the model computes: "cpu", "cuda" or "cuda:1"."""
+        """Device where the model computes: "cpu", "cuda" or "cuda:1"."""
         return self.transformer.device.name
 
     @property
     def dtype(self) -> str:
-        """In what the BERT's layers compute: "float32", or on a GPU "float16"."""
+        """Type of the BERT's layers: "float32", or on a GPU "float16"."""
         return self.transformer.device.dtype
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer, under transformers' names."""
+        """Tokenizer, under transformers' names."""
         return self.transformer.tokenizer
 
     def to(self: Self, device: Any) -> Self:
@@ -151,11 +151,11 @@ class Model:
         self.place_head()
 
     def use_threads(self, threads: int | None) -> None:
-        """Use so many cores from now on; None means all that this process may."""
+        """Set the number of cores to use; None means all that this process may use."""
         self.transformer.threads = threads
 
     def eval(self: Self) -> Self:
-        """Nothing, for programs that ask for it: there is no training mode. Returns itself."""
+        """Do nothing, for programs that call it: there is no training mode. Returns itself."""
         return self
 
     def start_multi_process_pool(self, target_devices: Sequence[str] | None = None) -> Processes:
@@ -207,9 +207,9 @@ class Model:
     def _workers(
         self, texts: int, show_progress_bar: bool | None, device: Any, pool: Processes | None
     ) -> Iterator[tuple[Processes | None, Callable[[int], object]]]:
-        """The processes for a call's block, None where this one computes, and its progress.
+        """Yield the processes for a call's block, None where this one computes, and its progress.
 
-        `device` may be a list, for as many processes, or one that the model moves to.
+        `device` is a list, with a process for each, or one device that the model moves to.
         """
         with progress(texts, wanted(show_progress_bar)) as advance:
             if device is not None and (isinstance(device, str) or not isinstance(device, Sequence)):
@@ -224,7 +224,7 @@ class Model:
                 yield processes, advance
 
     def __iter__(self) -> Iterator[Any]:
-        """The Transformer, then the modules after it."""
+        """Yield the Transformer, then the modules after it."""
         yield self.transformer
 
     def __repr__(self) -> str:
@@ -232,11 +232,11 @@ class Model:
         return f"{type(self).__name__}(\n{modules}\n)"
 
     def _recipe(self, **changes: Any) -> Recipe:
-        """How a process makes its copy, which then moves to a device and has its own threads.
+        """Return the recipe of a process's copy, which then moves to a device with its own threads.
 
-        It is made on the CPU, so its dtype is for what it moves to.
+        The copy is made on the CPU, so this model's dtype is for the device it moves to.
 
-        `changes` are other arguments of the constructor than this model's own.
+        `changes` replace this model's own arguments of the constructor.
         """
         from minibert.models.processes import Recipe
 
@@ -255,9 +255,9 @@ def opened(
     state: dict[str, Any],
     next_dtype: str | None = None,
 ) -> Any:
-    """A model from its folder, which copies and pickles hold. There may be fewer cores now.
+    """Load a model from the folder that copies and pickles hold, perhaps with fewer cores now.
 
-    `next_dtype` is that of the device which it moves to next.
+    `next_dtype` is the dtype on the device to which it moves next.
     """
     from minibert.kernels.cores import available_threads
 

@@ -1,4 +1,4 @@
-"""What a model gives back under transformers' names: a dict that is a tuple, too.
+"""Output of a model under transformers' names: a dict that is a tuple, too.
 
 No arithmetic, no families. Start at BertOutput.
 """
@@ -16,7 +16,7 @@ __all__ = ["BertOutput", "Refused"]
 
 
 class Refused:
-    """Why there is no value where there would be one: the error of asking for it."""
+    """Stands for a value that is missing: access to it raises ValueError with the reason."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -26,7 +26,7 @@ class Refused:
 
 
 class BertOutput(OrderedDict[str, Any]):
-    """What BertModel returns, for B rows of T tokens: as transformers' ModelOutput.
+    """Output of BertModel for B rows of T tokens, like transformers' ModelOutput.
 
     The keys are the names of what is not None, in the order of the model's own output there:
     `output["hidden_states"]`, `output[2]`, `output[:2]`, `output.to_tuple()` and
@@ -78,23 +78,23 @@ class BertOutput(OrderedDict[str, Any]):
         super().__setattr__(key, value)
 
     def to_tuple(self) -> tuple[Any, ...]:
-        """The values of all keys."""
+        """Return the values of all keys."""
         return tuple(self.values())
 
-    # dict's own would hand out what is refused.
+    # dict's own methods would return the objects of class Refused.
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The value of a key, or the default where there is no such key."""
+        """Return the value of a key, or the default where there is no such key."""
         if key not in self:
             return default
         return self[key]
 
     def values(self) -> Any:
-        """The values of all keys, in their order."""
+        """Return the values of all keys, in their order."""
         return Values(self)
 
     def items(self) -> Any:
-        """The keys with their values."""
+        """Return the keys with their values."""
         return Items(self)
 
     def __or__(self, other: Any) -> Any:
@@ -107,7 +107,7 @@ class BertOutput(OrderedDict[str, Any]):
         return output
 
     def __ror__(self, other: Any) -> Any:
-        """The same the other way round: the dict's keys come first, and this output's count."""
+        """Combine a dict with this output: the dict's keys come first, this output's values win."""
         if not isinstance(other, dict):
             return NotImplemented
         return BertOutput(**dict.fromkeys(self._fields)) | {**other, **self}
@@ -120,7 +120,7 @@ class BertOutput(OrderedDict[str, Any]):
         fields = {name: OrderedDict.get(self, name) for name in self._fields}
         added = {name: self[name] for name in self if name not in self._fields}
         known = {"_fields", *fields, *added}
-        # What a program has kept in attributes of its own.
+        # Attributes that a program has added.
         own = {name: value for name, value in vars(self).items() if name not in known}
         return restored, (fields, added), own
 
@@ -128,7 +128,7 @@ class BertOutput(OrderedDict[str, Any]):
         fields = (f"{name}={OrderedDict.get(self, name)!r}" for name in self._fields)
         return f"{type(self).__name__}({', '.join(fields)})"
 
-    # What would change the keys, transformers refuses.
+    # transformers refuses every change of the keys, too.
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError(f"A {type(self).__name__} keeps its keys; make a dict of it: dict(output).")
@@ -137,7 +137,7 @@ class BertOutput(OrderedDict[str, Any]):
 
 
 class Values(ValuesView[Any]):
-    """The values of an output; a ValueError for one that is refused."""
+    """Values of an output; a ValueError for one that is refused."""
 
     _mapping: BertOutput
 
@@ -146,7 +146,7 @@ class Values(ValuesView[Any]):
 
 
 class Items(ItemsView[str, Any]):
-    """The keys of an output with their values; a ValueError for one that is refused."""
+    """Keys of an output with their values; a ValueError for one that is refused."""
 
     _mapping: BertOutput
 

@@ -12,7 +12,7 @@ __all__ = ["paraphrase_mining"]
 
 
 class Encodes(Protocol):
-    """A model, as far as paraphrase_mining asks it."""
+    """Methods of a model that paraphrase_mining uses."""
 
     def encode(self, inputs: Any, **arguments: Any) -> Any: ...
 
@@ -33,7 +33,7 @@ def paraphrase_mining(
 ) -> list[list[float | int]]:
     """Find the pairs of texts that mean the same: -> [score, i, j] with i < j, best first.
 
-    The texts' vectors go to paraphrase_mining_embeddings, which says what the rest means.
+    paraphrase_mining_embeddings scores the texts' vectors, and describes the other arguments.
 
     Raises TypeError for one text.
     """

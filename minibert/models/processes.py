@@ -1,8 +1,8 @@
 """Several processes on one machine, each with a copy of one object: a function of it over a list.
 
-What makes the copy, a function and its arguments, is pickled once a process. For a model these are
-the path of its folder and its settings, so the processes map the same weights. Knows nothing of
-texts or vectors.
+A function and its arguments, which make the copy, are pickled once a process. For a model they are
+the path of its folder and its settings, so the processes map the same weights. No texts and no
+vectors here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LARGEST_CHUNK = 1000  # items; Ctrl-C and progress come between chunks
 
 
 class Movable(Protocol):
-    """What a process has a copy of: it moves to a device, and uses so many threads."""
+    """An object that a process copies: it moves to a device, and uses so many threads."""
 
     def to(self, device: str) -> Any: ...
 
@@ -37,7 +37,7 @@ class Movable(Protocol):
 
 
 class Recipe(NamedTuple):
-    """How a process makes its copy: make(*arguments)."""
+    """A function that makes a process's copy: make(*arguments)."""
 
     make: Callable[..., Movable]
     arguments: tuple[Any, ...]
@@ -45,13 +45,13 @@ class Recipe(NamedTuple):
 
 
 class Processes:
-    """Processes that wait for work, one for each device. Also a context manager: it stops them."""
+    """Processes that wait for work, one for each device; the end of a `with` block stops them."""
 
     def __init__(self, recipe: Recipe, devices: Sequence[str] | None = None) -> None:
         """Start the processes and wait until each has its copy.
 
-        `devices` are "cpu", "cuda:0" and so on, each named as often as it is to have processes;
-        None is a process for every core. The cores are shared evenly.
+        `devices` are "cpu", "cuda:0" and so on, one for each process; a device may come several
+        times. None is a process for every core. The cores are shared evenly.
 
         Raises TypeError or ValueError for what are no devices, and what a process raises when it
         cannot make its copy.
@@ -140,7 +140,7 @@ class Processes:
         return results
 
     def stop(self) -> None:
-        """End the processes. What they still do is given up at its next step, a forward pass."""
+        """End the processes. A call that still runs ends after its next forward pass."""
         self.is_stopped = True
         self._stopping.set()
         self._executor.shutdown(wait=True, cancel_futures=True)
@@ -156,9 +156,9 @@ class Processes:
 def shared(
     recipe: Recipe, pool: Processes | None, devices: Sequence[str] | None
 ) -> Iterator[Processes]:
-    """A pool that there is, or one for the block.
+    """Yield the pool that is given, or one that lives for the block.
 
-    Raises TypeError for what is no pool, ValueError for one whose copies are others.
+    Raises TypeError for what is no pool, ValueError for one with copies of another model.
     """
     if pool is None:
         with Processes(recipe, devices) as processes:
@@ -177,16 +177,16 @@ def shared(
 
 
 class StoppedError(Exception):
-    """Ends a call whose result nobody waits for."""
+    """End a call whose result nobody waits for."""
 
 
-# What a process holds, or the error that kept it from that, and how it hears of the others.
+# In a process: its copy, or the error of making it; the barrier and the event of all processes.
 HELD: dict[str, Any] = {}
 
 
 def hold(recipe: Recipe, places: Any, threads: int, barrier: Any, stopping: Any) -> None:
-    """The beginning of a process: make the copy, on a device that no other has taken."""
-    # Ctrl-C goes to all processes of a terminal; the first one decides what becomes of the others.
+    """Begin a process: make the copy, on a device that no other process has taken."""
+    # Ctrl-C goes to all processes of a terminal; the first process alone handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
     HELD.update(barrier=barrier, stopping=stopping)
@@ -200,7 +200,7 @@ def hold(recipe: Recipe, places: Any, threads: int, barrier: Any, stopping: Any)
 
 
 def end_with_parent() -> None:
-    """End this process as soon as its parent is gone, however that went."""
+    """End this process as soon as its parent has ended, for any reason."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -208,9 +208,9 @@ def end_with_parent() -> None:
 
 
 def check() -> int:
-    """Wait for all other processes, so that each is asked once: -> its number in the system.
+    """Wait until every process has come here, so that each has one check: -> its process id.
 
-    Raises what `hold` could not.
+    Raises the error of `hold`, which could not raise it.
     """
     HELD["barrier"].wait()
     if "error" in HELD:
@@ -219,11 +219,11 @@ def check() -> int:
 
 
 def call(function: Callable[..., Any], chunk: Sequence[Any], arguments: tuple[Any, ...]) -> Any:
-    """One call of a function, in a process; it says how far it is, and may be stopped there."""
+    """Call a function in a process; it stops at a step where the pool is being stopped."""
     return function(HELD["held"], chunk, *arguments, stop_if_asked)
 
 
 def stop_if_asked(done: int) -> None:
-    """End the call, if it is asked to end: a function calls this after every step."""
+    """Raise StoppedError if the pool is being stopped: called after every step."""
     if HELD["stopping"].is_set():
         raise StoppedError

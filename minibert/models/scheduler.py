@@ -1,7 +1,7 @@
-"""Packs -> what a head makes of their hidden states: in place, in threads, or ahead on a GPU.
+"""Packs -> hidden states -> the results of a head: in place, in threads, or ahead on a GPU.
 
-All models run their packs here. No texts, no tokens, no order of texts: it yields a pack with its
-results, on the host and looked through for NaN, and fills nobody's arrays. Start at Scheduler.run.
+All models run their packs here. No texts, no tokens, no order of texts: each pack is yielded with
+its results, which are on the host and checked for NaN. Start at Scheduler.run.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ __all__ = ["Head", "Results", "Scheduler"]
 
 logger = logging.getLogger(__name__)
 
-# Arrays that a head makes of a pack.
+# Arrays that a head computes from a pack.
 Results: TypeAlias = tuple[Array, ...]
 # Waits for the results of a GPU: one function an array.
 Waiting: TypeAlias = list[Callable[[], Array]]
 
 
 class Head(Protocol):
-    """A pack and its tokens' states (N, D) float32 -> what is wanted of them, on the device too.
+    """A pack and its tokens' states (N, D) float32 -> results, all on the device.
 
-    `hook`, if any, is shown each step.
+    `hook`, if any, gets the array of each step.
     """
 
     def __call__(self, pack: Pack, hidden: Array, hook: Hook | None) -> Results: ...
@@ -64,7 +64,7 @@ class Scheduler:
 
         `reproducible` runs every pack on one thread, as if it were alone; the packs must hold one
         text each. `short_inputs` lets the first short pack make a copy of the weights in tiles, see
-        tensor_parallel.py. `model` is what errors call it: the folder of the weights.
+        tensor_parallel.py. `model` names it in errors: the folder of the weights.
 
         Raises DeviceError for parameters that do not fit the device.
         """
@@ -88,13 +88,13 @@ class Scheduler:
         *,
         is_all: bool,
     ) -> Iterator[tuple[Pack, Results]]:
-        """Compute packs: each with what the head makes of it, on the host.
+        """Compute packs: yield each with the results of the head, on the host.
 
         `pooled_tokens` finds the only token of each text whose state the head gets.
-        `is_all` says that these packs are all there is to compute, so that a lone one may have all
-        threads, and tiles: whatever changes rounding must not depend on what else is computed.
+        `is_all` says that there are no other packs in this call. Only then a lone pack may have all
+        threads, and tiles: they change rounding, which must not depend on the other texts.
 
-        Raises CheckpointError for results that hold NaN or infinity, naming what made them so.
+        Raises CheckpointError for results with NaN or infinity; it names the first step with them.
         """
         compute = partial(self._compute, head=head, pooled_tokens=pooled_tokens)
         if self.device.name != "cpu":
@@ -114,9 +114,9 @@ class Scheduler:
             yield pack, results
 
     def with_hook(self, pack: Pack, head: Head, hook: Hook) -> Results:
-        """Compute one pack in this thread and show every step: what the head makes of it.
+        """Compute one pack in this thread, with a hook: -> the results of the head.
 
-        All arrays are the device's; those that `hook` gets the next step may overwrite.
+        All arrays are on the device. The next step may overwrite the array that `hook` got.
         """
         with one_blas_thread():
             results = self._compute(pack, head, None, hook=hook)
@@ -125,7 +125,7 @@ class Scheduler:
             return results
 
     def follow(self, rows: Array, modules: Callable[[Array, Hook], Array]) -> Array:
-        """Apply what comes after a head to rows of the host, on the device: rows of the host.
+        """Apply modules on the device to rows: both `rows` and the result are on the host.
 
         Raises CheckpointError as `run` does.
         """
@@ -141,8 +141,8 @@ class Scheduler:
     ) -> Iterator[tuple[Pack, Results]]:
         """Compute packs on a CPU, a thread each.
 
-        They share the cores better so than as one pack in several threads (5 to 20 %), and their
-        results do not depend on how many threads there are.
+        This uses the cores better than several threads for one pack (5 to 20 %), and the results do
+        not depend on the number of threads.
         """
         from concurrent.futures import ThreadPoolExecutor
 
@@ -155,10 +155,10 @@ class Scheduler:
     def _ahead(
         self, packs: list[Pack], compute: Callable[[Pack], Results]
     ) -> Iterator[tuple[Pack, Results]]:
-        """Compute packs on a GPU, each given to it before the results of the one before are there.
+        """Compute packs on a GPU, and start each before the results of the pack before are there.
 
-        Where its memory runs out, the rest goes on in packs of half as many tokens, and so does
-        every later call. Raises DeviceError where one text alone is too much.
+        Where its memory runs out, this call and all later ones go on with packs of half as many
+        tokens. Raises DeviceError where one text alone is too large.
         """
         work = packs[::-1]
         before: tuple[Pack, Waiting] | None = None
@@ -179,14 +179,14 @@ class Scheduler:
             yield before[0], tuple(finish() for finish in before[1])
 
     def _begin(self, pack: Pack, compute: Callable[[Pack], Results]) -> Waiting | None:
-        """Give a GPU a pack and what is to be brought from it; None where its memory runs out."""
+        """Start a pack on a GPU, and the copies of its results; None where memory runs out."""
         try:
             return [self.device.to_host_async(array) for array in compute(pack)]
         except self.device.out_of_memory:
             return None  # not tried again here: the error holds on to arrays that are in the way
 
     def _fewer_tokens(self, pack: Pack) -> int:
-        """Half the tokens of a pack that was too large, and a word about it."""
+        """Return half the tokens of a pack that was too large, and log a warning."""
         tokens, texts = len(pack.ids), len(pack.lengths)
         if texts == 1:
             raise DeviceError(
@@ -207,9 +207,9 @@ class Scheduler:
         is_all: bool = False,
         hook: Hook | None = None,
     ) -> Results:
-        """Compute one pack: what the head makes, on the device.
+        """Compute one pack: -> the results of the head, on the device.
 
-        `is_all` says that it is all there is to compute, as in `run`.
+        `is_all` says that this call has no other pack, as in `run`.
         """
         kernels = self.device.kernels
         query_rows = None if pooled_tokens is None else pooled_tokens(pack.lengths)
@@ -220,7 +220,7 @@ class Scheduler:
                     here, self.parameters, self.config, kernels, hook=hook, query_rows=query_rows
                 )
                 if hook:
-                    hook("the last norm", hidden)  # a ModernBERT's, which no layer shows
+                    hook("the last norm", hidden)  # a ModernBERT's, which belongs to no layer
             else:
                 threads = self.threads if is_all and not self.reproducible else 1
                 may_tile = is_all or self.reproducible
@@ -230,10 +230,10 @@ class Scheduler:
             return head(pack, hidden, hook)
 
     def _check_finite(self, pack: Pack, results: Results, compute: Callable[..., Results]) -> None:
-        """Raise CheckpointError for NaN or infinity, which a second look finds the cause of.
+        """Raise CheckpointError for NaN or infinity; a second pass with a hook finds the step.
 
-        A head may give infinity for texts of which its pooling is left nothing: it shows no rows of
-        these.
+        Infinity may be right where the pooling leaves out all tokens of a text: the hook of a head
+        gets no rows of such texts.
         """
         if all(map(is_finite, results)):
             return

@@ -1,6 +1,6 @@
 """Activations that turn logits into scores: a name, a class or function of torch, any function.
 
-Only names are known of torch, and nothing of it is imported or called. Start at as_activation.
+Torch's are recognised by their names; torch is not imported or called. Start at as_activation.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ScoreActivation: TypeAlias = Callable[[Array], Array]
 
 
 def named_activation(folder: Folder, checkpoint: Checkpoint) -> str | None:
-    """The activation that a folder names, in any of the places that releases have used."""
+    """Read the activation that a folder names, in any place that a release has used."""
     settings = checkpoint.settings
     of_release_4 = settings.get("sentence_transformers")
     of_release_4 = of_release_4 if isinstance(of_release_4, dict) else {}
@@ -55,9 +55,9 @@ def named_activation(folder: Folder, checkpoint: Checkpoint) -> str | None:
 
 
 def as_activation(given: str | ScoreActivation) -> ScoreActivation:
-    """A function on arrays, from a name, from torch's class or function, or as it is.
+    """Return a function on arrays for a name, or for torch's class or function; others as they are.
 
-    It gets an array of its own. What is torch's is known by its name, and never called.
+    It may overwrite its array. Torch's are recognised by their names, and never called.
 
     Raises ValueError for a name that is not known, TypeError for what is no function.
     """
@@ -78,7 +78,7 @@ def as_activation(given: str | ScoreActivation) -> ScoreActivation:
 
 
 def activation_name(given: object) -> str | None:
-    """The name here of an activation: None for a function that is not torch's.
+    """Return minibert's name of an activation; None for a function that is not torch's.
 
     Raises ValueError for a name that is not known, and for what torch would compute otherwise.
     """
@@ -103,7 +103,7 @@ def activation_name(given: object) -> str | None:
 
 
 def activation_of(name: str) -> str | None:
-    """The name here of an activation, by the full name of torch's class; None for others."""
+    """Return minibert's name for the full name of torch's class; None for others."""
     if name in ("torch.nn.Softmax", "torch.nn.modules.activation.Softmax"):
         return "softmax"
     return torch_activation(name)

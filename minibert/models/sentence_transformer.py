@@ -1,12 +1,12 @@
-"""SentenceTransformer: the class that users of sentence-transformers know, over `encoding.py`.
+"""SentenceTransformer: texts -> vectors, with the names and defaults of sentence-transformers.
 
-The names and defaults are theirs, so that they change one import. What exists only for that stands
-in this file: `sentences=` beside `inputs=`, one row for one str, a result whose kind depends on an
-argument, the older names of methods. What is computed stands in `encoding.py` and
-`transformer.py`. Start at SentenceTransformer.encode.
+Users of that library change one import. This file has all that exists for them alone: `sentences=`
+beside `inputs=`, one row for one str, a result whose kind depends on an argument, the older names
+of methods. The computation stands in `encoding.py` and `transformer.py`. Start at
+SentenceTransformer.encode.
 
-Imports inside methods are late: they bring what an opened model needs, or one method alone, and
-importing the class, which every program and every command does, must not wait for that.
+Imports inside methods are late: only an opened model, or one method, needs them. Every program and
+every command imports the class, and must not wait for them.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class SentenceTransformer(Model):
     """A model that turns texts into vectors.
 
     Threads may share one. Copies and pickles hold the path of its folder, not the weights.
-    `folder`, `checkpoint` and `similarity_reason` tell what was loaded; model[0] is the BERT, and
-    model[1] and so on are the settings of the modules after it.
+    `folder`, `checkpoint` and `similarity_reason` describe the files that were loaded. model[0] is
+    the BERT, and model[1] and so on are the settings of the modules after it.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class SentenceTransformer(Model):
         *positional: Any,
         **named: Any,
     ) -> Any:
-        """encode() for questions: with the prompt "query", where no other is given.
+        """Encode questions: encode() with the prompt "query", where no other is given.
 
         That prompt is "" unless the folder or the caller says otherwise, and the default prompt is
         not used instead.
@@ -240,10 +240,10 @@ class SentenceTransformer(Model):
         *positional: Any,
         **named: Any,
     ) -> Any:
-        """encode() for what is searched: with the prompt "document", else "passage", else "corpus".
+        """Encode documents: encode() with the prompt "document", else "passage", else "corpus".
 
-        "document" is "" unless the folder or the caller says otherwise, so only where it was taken
-        out of `prompts` do the others count; so it is in sentence-transformers.
+        "document" is "" unless the folder or the caller says otherwise. The others count only
+        where "document" was removed from `prompts`, as in sentence-transformers.
         """
         if prompt_name is None and prompt is None:
             prompt_name = self.prompt_name_of("document")
@@ -251,7 +251,7 @@ class SentenceTransformer(Model):
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
     def explain(self, query: str, document: str, *, metric: str | None = None) -> Explanation:
-        """Split the score of a query and a document into what each pair of tokens gave of it.
+        """Split the score of a query and a document into the contribution of each pair of tokens.
 
         The Explanation has `score`, `contributions` (query tokens, document tokens), whose sum is
         the score, `query_tokens` and `document_tokens`, and more: see
@@ -272,9 +272,9 @@ class SentenceTransformer(Model):
         prompt: str | None = None,
         task: str | None = None,
     ) -> Trace:
-        """Show every array that the model makes of one text, by its name.
+        """Show every array that the model computes from one text, by its name.
 
-        Nothing is computed before the first array is asked for. `keep` is a pattern of the names to
+        Nothing is computed before the first access to an array. `keep` is a pattern of the names to
         keep, as "layer.*.attention". A `task`, "query" or "document", stands for its prompt and
         maximum length. A text is a str, or a pair of them as a tuple.
         """
@@ -305,10 +305,10 @@ class SentenceTransformer(Model):
     def preprocess(
         self, inputs: Sequence[Any], prompt: str | None = None, *, task: str | None = None
     ) -> dict[str, Any]:
-        """The padded tokens of n texts: input_ids, token_type_ids, attention_mask, each (n, T).
+        """Tokenise and pad n texts: input_ids, token_type_ids, attention_mask, each (n, T).
 
-        Beside them stand "modality", which is "text", and with a prompt "prompt_length", the tokens
-        it takes with [CLS] before it. No texts give {}.
+        The dict also has "modality", which is "text", and with a prompt "prompt_length", the number
+        of tokens of [CLS] and the prompt. No texts give {}.
         """
         from minibert.tokens.padding import pad_rows  # late: see the top
 
@@ -323,12 +323,12 @@ class SentenceTransformer(Model):
         return features | of_prompt
 
     def tokenize(self, texts: Sequence[Any], **named: Any) -> dict[str, Any]:
-        """The older name of preprocess()."""
+        """Older name of preprocess()."""
         return self.preprocess(texts, **named)
 
     @property
     def similarity_fn_name(self) -> str:
-        """The model's metric: "cosine", "dot", "euclidean" or "manhattan". Can be set."""
+        """Metric of the model: "cosine", "dot", "euclidean" or "manhattan". Can be set."""
         return self._similarity_fn_name
 
     @similarity_fn_name.setter
@@ -341,12 +341,12 @@ class SentenceTransformer(Model):
         return METRICS[self.similarity_fn_name].all_pairs(a, b)
 
     def similarity_pairwise(self, a: ArrayLike, b: ArrayLike) -> Array:
-        """Score each vector of a with the one of b in its place: (n, D), (n, D) -> (n,)."""
+        """Score each row of `a` with the same row of `b`: (n, D), (n, D) -> (n,)."""
         return METRICS[self.similarity_fn_name].pairwise(a, b)
 
     @property
     def truncate_dim(self) -> int | None:
-        """How many dimensions of a vector are kept; None keeps all. Can be set."""
+        """Number of dimensions of a vector that are kept; None keeps all. Can be set."""
         return self._truncate_dim
 
     @truncate_dim.setter
@@ -356,7 +356,7 @@ class SentenceTransformer(Model):
 
     @property
     def dimension(self) -> int:
-        """The dimensions of a vector before truncate_dim."""
+        """Dimension of a vector before truncate_dim."""
         return self._pipeline.dimension
 
     @property
@@ -366,17 +366,17 @@ class SentenceTransformer(Model):
 
     @property
     def pooling(self) -> Pooling:
-        """The pooling's settings, as they stand now."""
+        """Settings of the pooling, as they stand now."""
         return self._pipeline.pooling
 
     def get_embedding_dimension(self) -> int:
-        """The dimension of a vector, D."""
+        """Return the dimension of a vector, D."""
         return min(self.truncate_dim or self.dimension, self.dimension)
 
     get_sentence_embedding_dimension = get_embedding_dimension
 
     def get_max_seq_length(self) -> int:
-        """The same as max_seq_length."""
+        """Return max_seq_length."""
         return self.max_seq_length
 
     @contextmanager
@@ -393,7 +393,7 @@ class SentenceTransformer(Model):
 
     @property
     def include_prompt(self) -> bool:
-        """Whether [CLS] and the prompt count in the pooling. Can be set."""
+        """True where [CLS] and the prompt count in the pooling. Can be set."""
         return self._pipeline.pooling.include_prompt
 
     @include_prompt.setter
@@ -403,7 +403,7 @@ class SentenceTransformer(Model):
         self.place_head()
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
-        """The same as setting include_prompt."""
+        """Set include_prompt."""
         self.include_prompt = include_prompt
 
     def place_head(self) -> None:
@@ -413,7 +413,7 @@ class SentenceTransformer(Model):
         )
 
     def encode_multi_process(self, sentences: Sequence[str], pool: Processes, **named: Any) -> Any:
-        """The older name of encode(sentences, pool=pool)."""
+        """Older name of encode(sentences, pool=pool)."""
         return self.encode(sentences, pool=pool, **named)
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
@@ -464,11 +464,11 @@ class SentenceTransformer(Model):
             yield self.pooling if isinstance(module, Pooling) else module
 
     def arguments(self) -> dict[str, Any]:
-        """The constructor's arguments that make this model of its folder."""
+        """Return the constructor's arguments that load this model from its folder."""
         return {**super().arguments(), "similarity_fn_name": self.similarity_fn_name}
 
     def state(self) -> dict[str, Any]:
-        """The attributes to set afterwards."""
+        """Return the attributes to set afterwards."""
         return {
             **super().state(),
             "similarity_reason": self.similarity_reason,
@@ -477,12 +477,12 @@ class SentenceTransformer(Model):
         }
 
     def computed_by(self) -> tuple[Any, ...]:
-        """What the vectors of a process depend on, beside encode()'s arguments."""
+        """Return all that a process's vectors depend on, beside encode()'s arguments."""
         return *super().computed_by(), self.include_prompt
 
 
 def check_windows_of(on_long: OnLong, output_value: OutputValue) -> None:
-    """Raise ValueError for another word than OnLong's, and for windows of what is no vector."""
+    """Raise ValueError for an unknown `on_long`, and for windows where no vectors are returned."""
     check_on_long(on_long)
     if on_long == "window" and output_value != "sentence_embedding":
         raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')

@@ -1,4 +1,4 @@
-"""One text on its way through a model: every intermediate array, by name. Start at Trace."""
+"""Every intermediate array of one text on its way through a model. Start at Trace."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ __all__ = ["Trace", "rollout"]
 
 
 class Trace(Mapping[str, Array]):
-    """The arrays that a model makes of one text, in their order: name -> float32 array.
+    """Arrays that a model computes from one text, in their order: name -> float32 array.
 
-    `shapes` has the names and shapes without computing anything; the first array that is asked for
-    runs the forward pass, once, and keeps copies of those that match, on the host. T tokens, D
+    `shapes` has the names and shapes, and computes nothing. The first access to an array runs the
+    forward pass, once, and keeps copies of the arrays that match, on the host. T tokens, D
     hidden_size, H heads, F intermediate_size; n counts layers from 0:
 
-    - embeddings.word_embeddings (T, D): the rows of the word table
+    - embeddings.word_embeddings (T, D): the rows of the word embeddings
     - embeddings.output (T, D): with position and token type, normalised
     - layer.n.query (T, D), scaled by 1 / sqrt(D / H); layer.n.key, layer.n.value (T, D)
     - layer.n.attention (H, T, T): a row of weights for each token, which sum to 1
     - layer.n.context (T, D): the values mixed by these weights, head beside head
-    - layer.n.attention_output (T, D): projected, added to what was, normalised
-    - layer.n.intermediate (T, F): widened, after the activation
-    - layer.n.output (T, D): narrowed, added to what was, normalised
+    - layer.n.attention_output (T, D): projected, added to the residual, normalised
+    - layer.n.intermediate (T, F): projected up, after the activation
+    - layer.n.output (T, D): projected down, added to the residual, normalised
       (in a ModernBERT the norm comes before each of the two steps, and once after the last layer)
-    - token_embeddings (T, E): what the pooling gets; sentence_embedding (W,): the vector
+    - token_embeddings (T, E): input of the pooling; sentence_embedding (dimension,): the vector
     """
 
     def __init__(self, model: Encoder, job: EncodeJob, text: Text, keep: str = "*") -> None:
@@ -58,7 +58,7 @@ class Trace(Mapping[str, Array]):
 
     @property
     def prompt_length(self) -> int:
-        """How many tokens [CLS] and the prompt take; 0 without a prompt."""
+        """Number of tokens of [CLS] and the prompt; 0 without a prompt."""
         return self._job.prompt_tokens
 
     def __getitem__(self, name: str) -> Array:
@@ -80,13 +80,13 @@ class Trace(Mapping[str, Array]):
 
     @cached_property
     def _arrays(self) -> dict[str, Array]:
-        """All arrays of one forward pass that are to be kept, on the host."""
+        """Run the forward pass: -> the arrays to keep, on the host."""
         transformer, arrays = self._model.transformer, dict[str, Array]()
         to_host = transformer.device.to_host
 
         def keep(name: str, array: Array) -> None:
             if name in self.shapes:
-                # Copied, for the kernels work in place; one text has one run of attention.
+                # Copied, for the kernels work in place; attention takes one text as one bucket.
                 copied = np.array(to_host(array), dtype=np.float32)
                 arrays[name] = copied.reshape(self.shapes[name])
 
@@ -99,7 +99,7 @@ class Trace(Mapping[str, Array]):
 
 
 def shapes_of(model: Encoder, job: EncodeJob, tokens: int) -> dict[str, tuple[int, ...]]:
-    """The name and the shape of every array that a text of so many tokens makes, in order."""
+    """Return name and shape of every array of a text with so many tokens, in order."""
     config: Config = model.transformer.config
     states = tokens, config.hidden_size
     word_embeddings = tokens, config.embedding_size or config.hidden_size
@@ -129,12 +129,12 @@ def shapes_of(model: Encoder, job: EncodeJob, tokens: int) -> dict[str, tuple[in
 
 
 def rollout(attentions: Iterable[ArrayLike]) -> Array:
-    """How much of each token reaches each other through all layers: L of (H, T, T) -> (T, T).
+    """Estimate how much each token contributes to each other: L of (H, T, T) -> (T, T).
 
-    Row i says from which tokens position i has what it holds, as far as attention tells: heads are
+    Row i has the contribution of every token to position i, by attention alone: heads are
     averaged, half of every layer is the residual, and layers are multiplied. Rows sum to 1. Abnar
-    and Zuidema, "Quantifying Attention Flow in Transformers" (2020), section 3. It is a summary of
-    attention weights, no account of what the values did.
+    and Zuidema, "Quantifying Attention Flow in Transformers" (2020), section 3. It sums up
+    attention weights; the values have no part in it.
 
     Raises ValueError for what is no (H, T, T), and where there is no layer.
     """
@@ -148,5 +148,5 @@ def rollout(attentions: Iterable[ArrayLike]) -> Array:
         layer = (weights.mean(axis=0) + np.eye(weights.shape[1], dtype=weights.dtype)) / 2
         flow = layer if flow is None else layer @ flow
     if flow is None:
-        raise ValueError("There is no layer whose attention could be followed.")
+        raise ValueError("There is no layer; rollout() needs the attention of one layer or more.")
     return flow

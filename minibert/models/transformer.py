@@ -38,7 +38,7 @@ class Batch(NamedTuple):
     """Some texts of a list, ready to compute."""
 
     packs: list[Pack]  # their `order` is that of the whole list
-    is_all: bool  # whether these packs are all there is to compute
+    is_all: bool  # whether the call has no other packs
     left_out: list[int]  # the numbers of texts above the maximum length, for on_long="window"
     truncation: Truncation  # what the texts lost
 
@@ -55,11 +55,11 @@ class Transformer:
         short_inputs: bool = True,
         dtype: object = None,
     ) -> None:
-        """Load the weights and the words of a folder.
+        """Load the weights and the tokenizer of a folder.
 
-        `reproducible` runs every text by itself, on one thread: a BLAS may round a row in other
-        ways where it has other neighbours, and so do sums over the shares of threads. short_inputs
-        lets the first short text make a copy of the weights in tiles, see tensor_parallel.py.
+        `reproducible` runs every text by itself, on one thread: a BLAS may round a row in
+        other ways beside other rows, and so do sums over the shards of threads. `short_inputs` lets
+        the first short text make a copy of the weights in tiles, see tensor_parallel.py.
         `dtype` is that of the layers, "float32" or on a GPU "float16".
 
         Raises CheckpointError, DeviceError or ValueError, as SentenceTransformer does.
@@ -91,7 +91,7 @@ class Transformer:
     def _scheduler_on(
         self, device: Device, threads: int, reproducible: bool, short_inputs: bool
     ) -> Scheduler:
-        """The weights on a device."""
+        """Put the weights on a device."""
         return Scheduler(
             self.checkpoint.parameters,
             self.config,
@@ -104,12 +104,12 @@ class Transformer:
 
     @property
     def device(self) -> Device:
-        """The device on which the model computes."""
+        """Device on which the model computes."""
         return self.scheduler.device
 
     @property
     def parameters(self) -> Parameters:
-        """The weights, on the device."""
+        """Weights, on the device."""
         return self.scheduler.parameters
 
     @property
@@ -124,7 +124,7 @@ class Transformer:
 
     @property
     def threads(self) -> int:
-        """How many cores to use, from 1 to all that there are; None sets all."""
+        """Number of cores to use, from 1 to all that there are; None sets all."""
         return self.scheduler.threads
 
     @threads.setter
@@ -238,19 +238,19 @@ class Transformer:
                 "This model has one token type, so it cannot tell a pair's texts apart."
             )
 
-    # What programs written for sentence-transformers ask the first module for. Imported late:
-    # few programs ask, and the others start sooner.
+    # For programs written for sentence-transformers, which use these of the first module.
+    # Imported late: few programs need them, and the others start sooner.
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer under transformers' names."""
+        """Tokenizer, under transformers' names."""
         from minibert.models.hf_tokenizer import Tokenizer
 
         return Tokenizer(self.text_tokenizer)
 
     @property
     def auto_model(self) -> BertModel:
-        """The BERT under transformers' names."""
+        """BERT, under transformers' names."""
         from minibert.models.bert_model import BertModel
 
         return BertModel(
@@ -263,11 +263,11 @@ class Transformer:
 
     @property
     def do_lower_case(self) -> bool:
-        """Whether sentence-transformers' own setting lower-cases texts before all else."""
+        """True where sentence-transformers' own setting lower-cases texts before all else."""
         return self.settings.do_lower_case
 
     def get_embedding_dimension(self) -> int:
-        """The width of a token's state, D."""
+        """Return the dimension of a token's state, D."""
         return self.config.hidden_size
 
     get_word_embedding_dimension = get_embedding_dimension

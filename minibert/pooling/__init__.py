@@ -4,6 +4,6 @@
 - `pooling`: the token states of a text -> its vector, by one mode or several
 - `modes`: the table of pooling modes, a function and a row each
 - `dense`, `layer_norm`, `normalize`, `dropout`: one module each, with its settings and its tensors
-- `module`: the row that describes a module to all who read, load, save or explain one
+- `module`: the form of a row of the table of modules, and the checks that modules share
 - `registry`: the table of modules
 """

@@ -19,19 +19,19 @@ __all__ = ["Dense", "Projection", "load_dense", "read_dense"]
 
 
 class Dense(NamedTuple):
-    """act(x W + b), with or without a bias and a residual."""
+    """Settings of act(x W + b), with or without a bias and a residual."""
 
-    path: Path
-    in_features: int
-    out_features: int
+    path: Path  # the module's folder
+    in_features: int  # D
+    out_features: int  # E
     activation_function: str  # a name in ACTIVATIONS
-    bias: bool = True
-    use_residual: bool = False
-    module_input_name: str = "sentence_embedding"
+    bias: bool = True  # whether there is a b
+    use_residual: bool = False  # whether the input is added to the result
+    module_input_name: str = "sentence_embedding"  # or "token_embeddings"
 
 
 def read_dense(folder: Path, settings: dict[str, Any]) -> Dense:
-    """The settings of a Dense; a missing activation is Tanh, like the reference's."""
+    """Read the settings of a Dense; a missing activation is Tanh, as in the reference."""
     path = folder / "config.json"
     written = settings.get("activation_function", "torch.nn.modules.activation.Tanh")
     activation = torch_activation(written) if isinstance(written, str) else None
@@ -52,13 +52,13 @@ def read_dense(folder: Path, settings: dict[str, Any]) -> Dense:
 
 
 class Projection(NamedTuple):
-    """act(x W + b), and with a residual x, or x R where the widths differ, added after it."""
+    """act(x W + b), plus a residual if there is one: x, or x R where the dimensions differ."""
 
     weight: Array  # (D, E)
     bias: Array  # (E,)
     activation: str  # a name in ACTIVATIONS
-    has_residual: bool = False
-    residual: Array | None = None  # (D, E)
+    has_residual: bool = False  # whether x, or x R, is added
+    residual: Array | None = None  # R, (D, E)
 
     def __call__(self, rows: Array, kernels: Kernels) -> Array:
         """Project rows: (R, D) -> (R, E)."""
@@ -69,7 +69,7 @@ class Projection(NamedTuple):
         return projected
 
     def split(self, parts: Array, portion: Array) -> Array:
-        """Project each part, with its portion of the bias: (T, D) -> (T, E)."""
+        """Project each part, and add its portion of the bias: (T, D) -> (T, E)."""
         if self.activation != "linear":
             raise NotLinearError(self.activation)
         projected: Array = parts @ self.weight + portion * self.bias
@@ -79,7 +79,7 @@ class Projection(NamedTuple):
 
 
 def load_dense(module: Dense, tensors: Tensors, dimension: int) -> tuple[Projection, int]:
-    """The tensors of a Dense on rows of a dimension, and the dimension of its results."""
+    """Read the tensors of a Dense: -> the module that computes, the dimension of its results."""
     check_dimension(module.path, "in_features", module.in_features, dimension)
     shape = module.out_features, module.in_features
     projects = module.use_residual and module.out_features != module.in_features

@@ -1,4 +1,4 @@
-"""Dropout: it changes numbers in training alone, so nothing is computed here."""
+"""Dropout: it acts only in training, so nothing is computed here."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["Dropout", "read_dropout"]
 
 
 class Dropout(NamedTuple):
-    """Nothing, but in training."""
+    """Settings of a module that changes nothing outside training."""
 
-    module_input_name: str = "sentence_embedding"
+    module_input_name: str = "sentence_embedding"  # or "token_embeddings"
 
 
 def read_dropout(folder: Path, settings: dict[str, Any]) -> Dropout:
-    """A Dropout has one setting, for training."""
+    """Return the settings of a Dropout; config.json is not read, its rate is for training."""
     return Dropout()

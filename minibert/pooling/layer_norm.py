@@ -15,26 +15,26 @@ from minibert.pooling.module import check_dimension
 
 __all__ = ["LayerNorm", "RowNorm", "load_layer_norm", "read_layer_norm"]
 
-EPSILON = 1e-5  # torch's, of a LayerNorm after the BERT
+EPSILON = 1e-5  # torch's default; config.json names none
 
 
 class LayerNorm(NamedTuple):
-    """A layer norm over each vector."""
+    """Settings of a layer norm over each vector."""
 
-    path: Path
-    dimension: int
-    module_input_name: str = "sentence_embedding"
+    path: Path  # the module's folder
+    dimension: int  # D, of a vector
+    module_input_name: str = "sentence_embedding"  # always this one
 
 
 def read_layer_norm(folder: Path, settings: dict[str, Any]) -> LayerNorm:
-    """The settings of a LayerNorm."""
+    """Read the settings of a LayerNorm."""
     path = folder / "config.json"
     check_keys(path, settings, {"dimension"})
     return LayerNorm(folder, required_count(path, settings, "dimension"))
 
 
 class RowNorm(NamedTuple):
-    """Mean 0 and variance 1 over each row, then a gain and a bias; the epsilon is torch's."""
+    """Mean 0 and variance 1 over each row, then a gain and a bias, with torch's epsilon."""
 
     weight: Array  # (D,)
     bias: Array  # (D,)
@@ -54,7 +54,7 @@ class RowNorm(NamedTuple):
 
 
 def load_layer_norm(module: LayerNorm, tensors: Tensors, dimension: int) -> tuple[RowNorm, int]:
-    """The tensors of a LayerNorm on rows of a dimension, which it keeps."""
+    """Read the tensors of a LayerNorm: -> the module that computes, the same dimension."""
     check_dimension(module.path, "dimension", module.dimension, dimension)
     return RowNorm(
         tensors.take("norm.weight", dimension), tensors.take("norm.bias", dimension)

@@ -1,4 +1,4 @@
-"""The pooling modes: hidden states -> one vector a text, a function and a row of POOLINGS each.
+"""Pooling modes: hidden states -> one vector a text. Each is a function and a row of POOLINGS.
 
 No settings and no modules here.
 """
@@ -16,46 +16,46 @@ from minibert.kernels.segments import firsts, places_of
 
 __all__ = ["POOLINGS", "PooledTokens", "PoolingMode", "linear_factors", "mean"]
 
-# Hidden states (N, D), lengths (S,), how many tokens of each text were left out before its first,
+# Hidden states (N, D), lengths (S,), the number of tokens left out at the beginning of each text,
 # kernels -> vectors (S, D). Every length is at least 1.
 Pool: TypeAlias = Callable[[Array, IntArray, int, Kernels], Array]
-# Lengths (S,) -> the number of the only token of each text that is read (S,).
+# Lengths (S,) -> the row of the one token of each text that the mode needs (S,).
 PooledTokens: TypeAlias = Callable[[IntArray], IntArray]
-# A mode's pooling, the states of one text (T, D), the tokens left out before them, kernels -> what
-# each state is multiplied by, for the products to sum to the text's vector (T, D).
+# A mode's pooling, the states of one text (T, D), the number of tokens left out before them,
+# kernels -> factors (T, D). The text's vector is the sum of states * factors over the tokens.
 Factors: TypeAlias = Callable[[Pool, Array, int, Kernels], Array]
 
 
 class PoolingMode(NamedTuple):
-    """A row of POOLINGS: one way to make one vector of a text's token states."""
+    """A row of POOLINGS: one way to turn a text's token states into one vector."""
 
-    pool: Pool
+    pool: Pool  # computes the vectors
     factors: Factors | None = None  # None where the vector is no sum over the tokens
-    # Set where one token is read. The last layer is then computed for it alone, and that is all the
-    # pooling is given; of a text of one token, this is the one.
+    # Set where the mode needs one token of each text. The last layer then computes only that token,
+    # and `pool` gets texts of one token.
     pooled_tokens: PooledTokens | None = None
-    # The numbers of a text of which no token is left; None for those of its first token.
+    # Fills the vector of a text without any token left; None keeps the state of its first token.
     empty: float | None = 0.0
-    old_key: str | None = None  # the flag for it in settings up to sentence-transformers 5
+    old_key: str | None = None  # its flag in settings up to sentence-transformers 5
 
 
 def lasts(lengths: IntArray) -> IntArray:
-    """The number of each text's last token: (S,) -> (S,)."""
+    """Find the row of each text's last token: (S,) -> (S,)."""
     return np.cumsum(lengths) - 1
 
 
 def cls(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
-    """The state of each text's first token: (N, D), (S,) -> (S, D)."""
+    """Take the state of each text's first token: (N, D), (S,) -> (S, D)."""
     return kernels.rows_at(hidden, firsts(lengths))
 
 
 def lasttoken(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
-    """The state of each text's last token, which is [SEP] in a BERT: (N, D), (S,) -> (S, D)."""
+    """Take the state of each text's last token, in a BERT [SEP]: (N, D), (S,) -> (S, D)."""
     return kernels.rows_at(hidden, lasts(lengths))
 
 
 def largest(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
-    """The largest number of each dimension among a text's tokens: (N, D), (S,) -> (S, D)."""
+    """Take the largest value of each dimension over a text's tokens: (N, D), (S,) -> (S, D)."""
     return kernels.segment_max(hidden, lengths)
 
 
@@ -70,16 +70,16 @@ def mean(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Ar
 
 
 def mean_sqrt_len(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
-    """The sum of each text's states over the root of their number: (N, D), (S,) -> (S, D)."""
+    """Divide the sum of each text's states by the root of their number: (N, D), (S,) -> (S, D)."""
     vectors = kernels.segment_sum(hidden, lengths)
     vectors /= kernels.floats(np.sqrt(lengths))[:, None]
     return vectors
 
 
 def weightedmean(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
-    """Average each text's states, its n-th token with the weight n: (N, D), (S,) -> (S, D).
+    """Average each text's states with the weight n for its n-th token: (N, D), (S,) -> (S, D).
 
-    Muennighoff, "SGPT" (2022), section 3. What was left out before the first token still counts.
+    Muennighoff, "SGPT" (2022), section 3. Tokens left out at the beginning count in n.
     """
     places = places_of(lengths) + 1 + skipped  # (N,)
     totals = np.add.reduceat(places, firsts(lengths))  # (S,)
@@ -89,20 +89,20 @@ def weightedmean(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernel
 
 
 def linear_factors(pool: Pool, states: Array, skipped: int, kernels: Kernels) -> Array:
-    """The weights of a pooling that weighs states by their places alone: (T, D) -> (T, D)."""
-    # Pooled rows of the unit matrix are the weights: that of token t stands in column t.
+    """Find the weights of a pooling that depend on positions alone: (T, D) -> (T, D)."""
+    # Pooling the rows of the unit matrix gives the weights: column t has the one of token t.
     weights = pool(np.eye(len(states)), np.array([len(states)]), skipped, kernels)
     return np.repeat(weights.T, states.shape[1], axis=1)
 
 
 def largest_factors(pool: Pool, states: Array, skipped: int, kernels: Kernels) -> Array:
-    """1 where a token has the largest number of a dimension, else 0: (T, D) -> (T, D)."""
+    """Factors 1 where a token has the largest value of a dimension, else 0: (T, D) -> (T, D)."""
     found: Array = np.eye(len(states))[:, states.argmax(axis=0)]
     return found
 
 
-# The name of a pooling, as 1_Pooling/config.json gives it -> its row. Old settings that ask for
-# several by flags get them in this order.
+# The name of a mode in 1_Pooling/config.json -> its row. Old settings choose modes by flags, which
+# have no order; their modes come in this one.
 POOLINGS: dict[str, PoolingMode] = {
     "cls": PoolingMode(
         cls, linear_factors, pooled_tokens=firsts, empty=None, old_key="pooling_mode_cls_token"

@@ -1,4 +1,4 @@
-"""A module on rows, as the others see it: its row in the registry, what it computes, its checks.
+"""A module on rows: the form of its row in the registry, its Protocol, and the checks all share.
 
 A row is a text's vector after the pooling, or a token's state before it. No module stands here.
 """
@@ -18,52 +18,60 @@ __all__ = ["Module", "NotLinearError", "RowModule", "RowSettings", "check_dimens
 
 
 class NotLinearError(ValueError):
-    """The result of a module is no sum over the parts of its input. The text names what bends."""
+    """A module is not linear, so its result is no sum over the parts of its input.
+
+    The message names what is not linear.
+    """
 
 
 class RowSettings(Protocol):
-    """The settings of a module on rows, a NamedTuple; with a `path`, where there are weights."""
+    """Settings of a module on rows: a NamedTuple, with a `path` if the module has weights."""
 
     @property
     def module_input_name(self) -> str:
-        """The rows it changes: "sentence_embedding" or "token_embeddings"."""
+        """Name of the rows that it changes: "sentence_embedding" or "token_embeddings"."""
         ...
 
 
 class RowModule(Protocol):
-    """A module with its tensors, ready to compute: a NamedTuple, whose arrays a device can take."""
+    """A module with its tensors, ready to compute: a NamedTuple, so it can move to a device."""
 
     def __call__(self, rows: Array, kernels: Kernels) -> Array:
-        """Rows (R, D) -> rows (R, E); the rows given may be overwritten."""
+        """Compute rows (R, E) from `rows` (R, D), which may be overwritten."""
         ...
 
     def split(self, parts: Array, portion: Array) -> Array:
-        """Carry the parts of one row through, so that they sum to its result: (T, D) -> (T, E).
+        """Split the result for one row: parts of the row (T, D) -> parts of the result (T, E).
 
-        `portion` (T, 1), of the sum 1, is what each part gets of a bias, which belongs to none.
+        `parts` sum to the row. A bias belongs to no part, so each gets its `portion` (T, 1) of it;
+        portions sum to 1.
 
-        Raises NotLinearError where the result is no such sum.
+        Raises NotLinearError if the module is not linear.
         """
         ...
 
 
 class Module(NamedTuple):
-    """A row of MODULES: a kind of module, for all who read, load, fetch, save or explain one."""
+    """A row of MODULES: how a kind of module is read, loaded, fetched, saved and explained."""
 
     settings: type[Any]  # the NamedTuple that users see as model[1], model[2] and so on
-    # The module's folder and its config.json, {} where there is none -> the settings.
+    # The module's folder, its config.json ({} if there is none) -> the settings.
     read: Callable[[Path, dict[str, Any]], Any]
-    # Settings, tensors (None without weights) and the dimension of the rows -> the module that
-    # computes, and the dimension of its results. None where nothing is computed on rows.
+    # Settings, tensors (None without weights), the dimension of the rows -> the module that
+    # computes, the dimension of its results. None where nothing is computed on rows.
     load: Callable[[Any, Any, int], tuple[RowModule, int]] | None = None
-    config: Literal["required", "optional", "unread"] = "required"
-    has_weights: bool = False
-    # May stand before the pooling with "sentence_embedding" for its input; nothing is there yet.
+    config: Literal["required", "optional", "unread"] = "required"  # config.json
+    has_weights: bool = False  # whether its folder has a file of tensors
+    # Whether it may stand before the pooling though its input is "sentence_embedding". The
+    # reference then skips it, for there is no vector yet.
     may_be_early: bool = False
 
 
 def input_name(path: Path, settings: dict[str, Any]) -> str:
-    """What a module works on: the texts' vectors, or the tokens' states before they are pooled."""
+    """Read which rows a module changes: "sentence_embedding" or "token_embeddings".
+
+    Raises CheckpointError for another name, and for an output of another name.
+    """
     name: str = setting(path, settings, "module_input_name", str, "sentence_embedding")
     output = setting(path, settings, "module_output_name", str, name)
     if name not in ("sentence_embedding", "token_embeddings") or output != name:
@@ -75,7 +83,7 @@ def input_name(path: Path, settings: dict[str, Any]) -> str:
 
 
 def check_dimension(path: Path, what: str, expected: int, dimension: int) -> None:
-    """Raise CheckpointError if a module expects another dimension than the one before it gives."""
+    """Raise CheckpointError unless the `expected` dimension is that of the module before."""
     if expected != dimension:
         raise CheckpointError(
             f"{path}: {what} expects {expected} dimensions; what comes before it gives {dimension}."

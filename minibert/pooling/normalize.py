@@ -1,4 +1,4 @@
-"""Normalize: each row divided by its Euclidean length. It has no tensors."""
+"""Normalize: divide each row by its Euclidean length. It has no tensors."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["Normalize", "load_normalize", "normalized", "read_normalize"]
 
 
 class Normalize(NamedTuple):
-    """Each row divided by its Euclidean length. The settings are all it needs to compute."""
+    """Division of each row by its Euclidean length: settings and computation in one."""
 
-    module_input_name: str = "sentence_embedding"
+    module_input_name: str = "sentence_embedding"  # or "token_embeddings"
 
     def __call__(self, rows: Array, kernels: Kernels) -> Array:
         """Divide each row by its Euclidean length: (R, D) -> (R, D)."""
@@ -30,17 +30,17 @@ class Normalize(NamedTuple):
 
 
 def read_normalize(folder: Path, settings: dict[str, Any]) -> Normalize:
-    """The settings of a Normalize; the folder itself may be missing."""
+    """Read the settings of a Normalize; the folder itself may be missing."""
     return Normalize(input_name(folder / "config.json", settings))
 
 
 def load_normalize(module: Normalize, tensors: None, dimension: int) -> tuple[Normalize, int]:
-    """A Normalize as it is, on rows of a dimension, which it keeps."""
+    """Return the settings, which can compute, and the same dimension."""
     return module, dimension
 
 
 def normalized(parts: Array) -> Array:
-    """The parts of a vector divided by its Euclidean length: (T, W) -> (T, W)."""
+    """Divide the parts of a vector by its Euclidean length: (T, D) -> (T, D)."""
     vector = parts.sum(axis=0)
     divided: Array = parts / max(float(np.sqrt(vector @ vector)), NORM_FLOOR)
     return divided

@@ -1,4 +1,4 @@
-"""The modules after a BERT, ready to compute: hidden states -> vectors. Start at load_pipeline."""
+"""Modules after a BERT, ready to compute: hidden states -> vectors. Start at load_pipeline."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ __all__ = ["Pipeline", "Step", "load_pipeline"]
 class Step(NamedTuple):
     """A module on rows, and its name in MODULES."""
 
-    kind: str
-    module: RowModule
+    kind: str  # as "Dense"
+    module: RowModule  # with its tensors
 
 
 class Pipeline(NamedTuple):
-    """The modules that make one vector of each text's token states."""
+    """Modules that turn each text's token states into one vector."""
 
-    before: tuple[Step, ...]  # on the tokens' states
-    pooling: Pooling
-    after: tuple[Step, ...]  # on the vectors
-    token_dimension: int  # of a token's state, as it is pooled
+    before: tuple[Step, ...]  # change the tokens' states
+    pooling: Pooling  # its settings
+    after: tuple[Step, ...]  # change the vectors
+    token_dimension: int  # E, of a token's state when it is pooled
     dimension: int  # of a vector
 
     def tokens(self, hidden: Array, kernels: Kernels, hook: Hook | None = None) -> Array:
-        """The tokens' states as they are pooled: (N, D) -> (N, E). `hook` is shown each module."""
+        """Apply the modules before the pooling: (N, D) -> (N, E). `hook` gets each result."""
         return in_turn(self.before, hidden, kernels, hook)
 
     def skipped(self, prompt_length: int) -> int:
-        """How many tokens of each text the pooling leaves out: [CLS] and a prompt, or none."""
+        """Count the tokens of each text that are not pooled: [CLS] and a prompt, or none."""
         return 0 if self.pooling.include_prompt else prompt_length
 
     def pooled_tokens(self, prompt_length: int) -> PooledTokens | None:
-        """Which token of each text is read, where it is one."""
+        """Return the function that finds each text's pooled token; None if several are pooled."""
         modes = self.pooling.pooling_mode
         skips = self.skipped(prompt_length) > 0
         return POOLINGS[modes[0]].pooled_tokens if len(modes) == 1 and not skips else None
@@ -55,9 +55,10 @@ class Pipeline(NamedTuple):
     def pooled(
         self, hidden: Array, lengths: IntArray, prompt_length: int, kernels: Kernels
     ) -> Array:
-        """Pool what `tokens` made: (N, E), (S,) -> (S, E * modes).
+        """Pool the states from `tokens`: (N, E), (S,) -> (S, E * modes).
 
-        `prompt_length` is how many tokens [CLS] and a prompt take; the folder may leave them out.
+        `prompt_length` is the number of tokens of [CLS] and a prompt; `pooling.include_prompt`
+        says whether they count.
         """
         skipped = self.skipped(prompt_length)
         return pool(self.pooling.pooling_mode, hidden, lengths, skipped, kernels)
@@ -67,24 +68,24 @@ class Pipeline(NamedTuple):
         return in_turn(self.after, vectors, kernels, hook)
 
     def parts(self, states: Array, prompt_length: int) -> Array:
-        """Split the vector of one text into what each token gives of it: (T, E) -> (T, dimension).
+        """Split the vector of one text into the part of each token: (T, E) -> (T, dimension).
 
-        `states` are float64, and those that are pooled; on the CPU.
+        `states` are those from `tokens`, in float64, on the CPU.
 
-        Raises NotLinearError for a module after the pooling that is not linear, ValueError for a
-        pooling that is no sum over the tokens, or that has none left.
+        Raises NotLinearError for a module after the pooling that is not linear; ValueError for a
+        pooling that is no sum over the tokens, or leaves out all of them.
         """
         modes = self.pooling.pooling_mode
         factor = factors(modes, states, self.skipped(prompt_length), cpu)
         parts: Array = np.tile(states, len(modes)) * factor  # (T, E * modes)
-        # Of a bias, each token gets this portion: (T, 1), which sum to 1.
+        # The portion of a bias that each token gets: (T, 1); portions sum to 1.
         portion = factor.sum(axis=1, keepdims=True) / factor.sum()
         for step in self.after:
             parts = step.module.split(parts, portion)
         return parts
 
     def to_device(self, to_device: Callable[[Any], Any]) -> Pipeline:
-        """The same with all tensors elsewhere: `to_device` takes a named tuple of them."""
+        """Copy the pipeline to a device: `to_device` moves one named tuple of tensors."""
 
         def moved(steps: tuple[Step, ...]) -> tuple[Step, ...]:
             return tuple(Step(kind, to_device(module)) for kind, module in steps)
@@ -93,7 +94,7 @@ class Pipeline(NamedTuple):
 
 
 def in_turn(steps: tuple[Step, ...], rows: Array, kernels: Kernels, hook: Hook | None) -> Array:
-    """Apply modules to rows, one after the other; `hook` is shown each result by its name."""
+    """Apply modules to rows, one after the other; `hook` gets each result with its name."""
     for kind, module in steps:
         rows = module(rows, kernels)
         if hook:
@@ -104,8 +105,8 @@ def in_turn(steps: tuple[Step, ...], rows: Array, kernels: Kernels, hook: Hook |
 def load_pipeline(path: Path, modules: Sequence[ModuleSettings], hidden_size: int) -> Pipeline:
     """Read the tensors of a model's modules, by their settings; `path` is the model's folder.
 
-    Raises CheckpointError for modules in an order that makes no vectors, for a dimension that does
-    not fit the module before, and for tensors that are missing or too many.
+    Raises CheckpointError for modules in a wrong order, for a dimension that does not fit the
+    module before, and for a tensor that is missing or not used.
     """
     check_order(path, modules)
     before: list[Step] = []
@@ -120,16 +121,16 @@ def load_pipeline(path: Path, modules: Sequence[ModuleSettings], hidden_size: in
             pooling, token_dimension = settings, dimension
             dimension *= len(settings.pooling_mode)
         elif pooling is None and settings.module_input_name != "token_embeddings":
-            continue  # of vectors that are not there yet, the reference normalises none
+            continue  # there are no vectors yet, and the reference skips it, too
         elif MODULES[kind].load is not None:
             module, dimension = load_module(MODULES[kind], settings, dimension)
             (after if pooling else before).append(Step(kind, module))
-    assert pooling is not None  # check_order has seen it
+    assert pooling is not None  # check_order has found it
     return Pipeline(tuple(before), pooling, tuple(after), token_dimension, dimension)
 
 
 def check_order(path: Path, modules: Sequence[ModuleSettings]) -> None:
-    """Raise CheckpointError if the modules do not make one vector a text, one after the other."""
+    """Raise CheckpointError unless the modules, in their order, give one vector a text."""
     path /= "modules.json"
     kinds = ["Transformer", *map(kind_of, modules)]
     pooled = False
@@ -139,7 +140,7 @@ def check_order(path: Path, modules: Sequence[ModuleSettings]) -> None:
         elif settings.module_input_name == "token_embeddings":
             fits = not pooled
         else:
-            # What would change a vector that is not there yet: the reference leaves Normalize out.
+            # There is no vector before the pooling; the reference skips a Normalize there.
             fits = pooled or MODULES[kind].may_be_early
         if not fits:
             raise CheckpointError(
@@ -154,7 +155,7 @@ def check_order(path: Path, modules: Sequence[ModuleSettings]) -> None:
 
 
 def load_module(row: Module, settings: Any, dimension: int) -> tuple[RowModule, int]:
-    """Load a module for rows of a dimension: -> the module, and the dimension of its results."""
+    """Load a module for rows of a dimension: -> the module, the dimension of its results."""
     assert row.load is not None
     if not row.has_weights:
         return row.load(settings, None, dimension)

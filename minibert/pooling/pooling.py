@@ -1,6 +1,6 @@
 """Pooling: the token states of a text -> its vector, by one mode of `modes` or several.
 
-Its settings, its computation, and what each token gives of the vector. Start at pool.
+Its settings, its computation, and the factor of each token in the vector. Start at pool.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ OLD_DIMENSION = "word_embedding_dimension"
 
 
 class Pooling(NamedTuple):
-    """One mode, or several side by side; without `include_prompt` [CLS] and prompt do not count."""
+    """Settings of the pooling: one mode, or several side by side."""
 
-    pooling_mode: tuple[str, ...] = ("mean",)
-    embedding_dimension: int | None = None
-    include_prompt: bool = True
+    pooling_mode: tuple[str, ...] = ("mean",)  # names in POOLINGS
+    embedding_dimension: int | None = None  # of a token's state; None accepts any
+    include_prompt: bool = True  # whether [CLS] and the prompt count
 
 
 def read_pooling(folder: Path, settings: dict[str, Any]) -> Pooling:
-    """The names of the poolings and the dimension they expect, from old keys or new."""
+    """Read the modes, the dimension they expect and include_prompt, from old keys or new."""
     path = folder / "config.json"
     old_keys = {row.old_key: mode for mode, row in POOLINGS.items() if row.old_key}
     check_keys(
@@ -42,13 +42,13 @@ def read_pooling(folder: Path, settings: dict[str, Any]) -> Pooling:
     )
     modes = settings.get("pooling_mode")
     if modes is None:
-        # The reference's order, whatever the order of the keys; none at all means the mean.
+        # In the reference's order, not in that of the keys; no mode at all means the mean.
         modes = [mode for key, mode in old_keys.items() if settings.get(key)] or ["mean"]
     dimension = "embedding_dimension" if "embedding_dimension" in settings else OLD_DIMENSION
     return Pooling(
         pooling_mode=known_modes(path, modes),
         embedding_dimension=optional_count(path, settings, dimension),
-        # Like the reference: what is missing is true, and null is not.
+        # As in the reference: a missing include_prompt is true, null is false.
         include_prompt=setting(
             path, {"include_prompt": True, **settings}, "include_prompt", bool, False
         ),
@@ -56,7 +56,7 @@ def read_pooling(folder: Path, settings: dict[str, Any]) -> Pooling:
 
 
 def known_modes(path: Path, modes: object) -> tuple[str, ...]:
-    """One name of a pooling, or several, as a tuple. Raises CheckpointError for one of no row."""
+    """Return one name of a mode, or several, as a tuple; CheckpointError for an unknown one."""
     names = [modes] if isinstance(modes, str) else modes
     if not isinstance(names, list) or not names or not all(isinstance(mode, str) for mode in names):
         raise CheckpointError(f"{path}: pooling_mode is {names!r:.80}; expected a name or names.")
@@ -72,11 +72,11 @@ def pool(
 ) -> Array:
     """Pool by one mode, or by several side by side: (N, D), (S,) -> (S, D * modes).
 
-    The first `skipped` tokens of every text are left out: [CLS] and a prompt. Where that leaves no
-    token the reference gives zeros, minus infinity for the largest, and for cls the first token.
+    The first `skipped` tokens of every text, [CLS] and a prompt, are left out. Where no token is
+    left, the reference gives zeros, for "max" minus infinity, and for "cls" the first token.
     """
     left = np.maximum(lengths - skipped, 0)
-    # A text with nothing left keeps its first token, so that no pooling meets an empty text.
+    # A text with no token left keeps its first one: no mode accepts an empty text.
     empty = np.flatnonzero(left == 0).tolist()
     if skipped:
         places = places_of(lengths)
@@ -94,11 +94,11 @@ def pool(
 
 
 def factors(modes: Sequence[str], states: Array, skipped: int, kernels: Kernels) -> Array:
-    """What `pool` multiplies the states of one text by, to sum them: (T, D) -> (T, D * modes).
+    """Find factors by which `pool` sums the states of one text: (T, D) -> (T, D * modes), float64.
 
-    They are float64, and 0 for the `skipped` tokens.
+    The first `skipped` tokens have the factor 0.
 
-    Raises ValueError for a pooling that is no such sum, and for a text of which none is left.
+    Raises ValueError for a mode that is no such sum, and for a text with no token left.
     """
     left = states[skipped:]
     if not len(left):

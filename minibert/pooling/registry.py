@@ -1,9 +1,9 @@
-"""The modules that run after a BERT: one row each, in MODULES.
+"""Table of the modules that run after a BERT: one row each, in MODULES.
 
-Reading a folder, its completeness, loading, saving and explaining all go by these rows.
+Reading a folder, its completeness, loading, saving and explaining all use these rows.
 
-Pooling alone pools, and stands once in a model: prompts, windows and explanations go by its modes.
-So a new way to pool is a row of POOLINGS in `modes.py`, not a module.
+Pooling is the one module that pools, and a model has it once: prompts, windows and explanations
+depend on its modes. So a new way to pool is a row of POOLINGS in `modes.py`, not a module.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["MODULES", "ModuleSettings", "kind_of"]
 
 ModuleSettings: TypeAlias = Pooling | RowSettings
 
-# The last part of a type in modules.json -> what is to be known of such a module.
+# The last part of a type in modules.json -> the row of this kind.
 MODULES: dict[str, Module] = {
     "Pooling": Module(Pooling, read_pooling),
     "Dense": Module(Dense, read_dense, load_dense, has_weights=True),
@@ -34,5 +34,5 @@ MODULES: dict[str, Module] = {
 
 
 def kind_of(settings: ModuleSettings) -> str:
-    """The name of a module in MODULES, by its settings."""
+    """Return the name of a module in MODULES, by its settings."""
     return next(kind for kind, row in MODULES.items() if type(settings) is row.settings)
