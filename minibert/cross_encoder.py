@@ -1,4 +1,4 @@
-"""sentence-transformers' `cross_encoder`, as far as minibert has it: names defined elsewhere."""
+"""Names of sentence-transformers' `cross_encoder` that minibert has, defined elsewhere."""
 
 from minibert.models.cross_encoder import CrossEncoder
 

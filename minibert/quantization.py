@@ -1,4 +1,4 @@
-"""sentence-transformers' `quantization`, as far as minibert has it: names defined elsewhere."""
+"""Names of sentence-transformers' `quantization` that minibert has, defined elsewhere."""
 
 from minibert.scoring.quantization import quantize_embeddings
 

@@ -1,4 +1,4 @@
-"""sentence-transformers' `util`, as far as minibert has it: names defined elsewhere, no more."""
+"""Names of sentence-transformers' `util` that minibert has. All are defined elsewhere."""
 
 from minibert.models.paraphrases import paraphrase_mining
 from minibert.scoring.mining import community_detection, paraphrase_mining_embeddings

@@ -1,10 +1,10 @@
-"""What makes a model the one that it is, so that vectors of two models are never mixed.
+"""Fingerprints of models: digests that keep vectors of two models from being mixed.
 
-A model is told by digests of all its files. Its weights may take seconds to read, so the corpus's
-folder keeps the digests in digests.json, together with the state of the files: paths, devices,
+A fingerprint has digests of all files of a model. Its weights may take seconds to read. So the
+corpus's folder keeps the digests in digests.json, with the state of the files: paths, devices,
 inodes, sizes and times. While the state is the same, no file is read again. The state is stored as
-a digest, so that a corpus does not tell where a model lies. digests.json is a cache: if it is not
-there, or damaged, the files are read. Nothing here knows documents. Start at fingerprint_of.
+a digest, so that a corpus does not contain paths. digests.json is a cache: if it is missing or
+damaged, the files are read. No documents are read here. Start at fingerprint_of.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ __all__ = ["DIGESTS", "DigestCache", "Fingerprint", "fingerprint_of"]
 
 DIGESTS = "digests.json"
 FORMAT = 1
-KEPT = 8  # states of models that a corpus keeps the digests of
-# Two changes of a file within a tick of its file system's clock have one time. The longest tick is
-# FAT's.
+KEPT = 8  # models whose digests a corpus keeps
+# Two changes of a file within one tick of the file system's clock get the same time. FAT has the
+# longest tick.
 TICK = 2_000_000_000  # ns
 
 
 class Fingerprint(NamedTuple):
     """Digests of a model's files, and the settings that its vectors depend on."""
 
-    revision: str | None  # the commit, of a model from the hub
-    weights_sha256: str  # of the BERT's weights, as `minibert info` says it
+    revision: str | None  # commit of a model from the hub
+    weights_sha256: str  # of the weights of the BERT, as `minibert info` prints it
     files_sha256: str  # of the other files: vocabulary, sizes, the weights of other modules
     modules: tuple[str, ...]  # with their settings, as they stand now
 
 
 def fingerprint_of(model: SentenceTransformer, cache: DigestCache) -> Fingerprint:
-    """Tell a model by the digests of its files; those that `cache` does not know are read."""
+    """Compute the fingerprint of a model; files that `cache` does not know are read."""
     settings = model.transformer.settings
     tokenizing = {
         "do_lower_case": settings.do_lower_case,
@@ -63,7 +63,7 @@ def fingerprint_of(model: SentenceTransformer, cache: DigestCache) -> Fingerprin
 
 
 def described(kind: str, settings: Mapping[str, Any]) -> str:
-    """A module and its settings, without the place where it lies."""
+    """Write a module and its settings as a text, without its path."""
     told = (
         f"{name}={dict(value) if isinstance(value, Mapping) else value}"
         for name, value in settings.items()
@@ -76,26 +76,26 @@ class Digests(NamedTuple):
     """Digests of a model's files, and the state in which the files were read."""
 
     state: str  # see state_of
-    read: int  # when reading began, in nanoseconds since 1970
-    weights_sha256: str
-    files_sha256: str
+    read: int  # start of the reading, in nanoseconds since 1970
+    weights_sha256: str  # of the weights of the BERT
+    files_sha256: str  # of the other files
 
 
 class DigestCache:
-    """The digests of models' files that a corpus's folder keeps, in digests.json."""
+    """Digests of models' files, kept in digests.json in the folder of a corpus."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the cache of a folder, which need not be there yet."""
+        """Open the cache of a folder; the folder may be missing."""
         self.path = folder / DIGESTS
         self.known = read_digests(self.path)
         self.is_written = True
 
     def digests_of(self, model: SentenceTransformer) -> Digests:
-        """Give the digests of a model's files; read the files only if one may have changed."""
+        """Return the digests of a model's files; read the files only if one may have changed."""
         folder, weights = model.folder.path, model.checkpoint.files
         loaded = sorted(loaded_files(model.folder))
         others = [name for name in loaded if folder / name not in weights]
-        now = time.time_ns()  # before any file is looked at: what changes from here on is newer
+        now = time.time_ns()  # before the first look at a file: later changes are newer
         state, changed = state_of([*weights, *(folder / name for name in others)])
         found = self.known.get(state)
         if found is not None and is_settled(changed, found.read):
@@ -106,7 +106,7 @@ class DigestCache:
         return found
 
     def write(self) -> None:
-        """Keep what was read for the next time. If the folder cannot be written, do nothing."""
+        """Write new digests to the file. If the folder cannot be written, do nothing."""
         if self.is_written:
             return
         latest = list(self.known.values())[-KEPT:]
@@ -118,7 +118,7 @@ class DigestCache:
 
 
 def read_digests(path: Path) -> dict[str, Digests]:
-    """Read digests.json: state -> digests. There are none in a file that is damaged or foreign."""
+    """Read digests.json: state -> digests. A damaged or foreign file gives none."""
     try:
         content = json.loads(path.read_bytes())
         if content.pop("sha256") != sha256_of(content) or content["format"] != FORMAT:
@@ -131,10 +131,10 @@ def read_digests(path: Path) -> dict[str, Digests]:
 
 
 def state_of(files: Iterable[Path]) -> tuple[str, int]:
-    """Digest what the system says of files, without reading them; and give the last change's time.
+    """Digest the system's data on files, without reading them; return the last change's time, too.
 
-    The inode changes when another file takes the place. ctime changes when a file is written to and
-    then given its old time back, as `cp -p` does.
+    The inode changes when another file takes the place. ctime changes even when a file gets its old
+    mtime back after writing, as with `cp -p`.
     """
     state, times = [], [0]
     for path in files:
@@ -146,16 +146,16 @@ def state_of(files: Iterable[Path]) -> tuple[str, int]:
 
 
 def is_settled(changed: int, read: int) -> bool:
-    """Say if files were read long enough after their last change.
+    """Return whether files were read long enough after their last change.
 
-    Otherwise a change after the reading could have the same time as the one before it. Git calls
+    Otherwise a change after the reading could have the same time as a change before it. Git calls
     such an entry "racily clean": https://git-scm.com/docs/racy-git
     """
     return changed < read - TICK
 
 
 def digest_of_files(folder: Path, names: Iterable[str]) -> str:
-    """One digest over the names and the contents of files."""
+    """Compute one digest of the names and the contents of files."""
     total = hashlib.sha256()
     for name in names:
         with (folder / name).open("rb") as file:

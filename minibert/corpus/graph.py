@@ -1,8 +1,8 @@
 """A graph of a corpus's vectors, for quick answers that may miss some; by usearch, an extra.
 
-`build_graph` writes it beside the shards, `open_graph` refuses one of other shards. What a graph
-finds is scored like everything else; how much it misses is measured and told. It knows no model and
-no question: `search.Index` has a Graph, and asks it.
+`build_graph` writes it beside the shards, `open_graph` refuses a graph of other shards. The vectors
+that a graph finds are scored exactly; the share that it misses is measured and told. A graph has
+vectors only, no model and no texts: `search.Index` has a Graph, and asks it.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ from minibert.scoring.nearest import nearest, rescored
 __all__ = ["Graph", "build_graph", "open_graph", "recall_of"]
 
 GRAPH, DESCRIPTION = "graph.usearch", "graph.json"
-NAMES = {"documents", "shards_sha256", "bytes", "sha256"}  # that the description has
-ROWS = 8192  # that are added at a time
-# Neighbours of a vector, and how many are looked at when one is added or searched for.
+NAMES = {"documents", "shards_sha256", "bytes", "sha256"}  # fields of the description
+ROWS = 8192  # added at a time
+# Neighbours of a vector; and vectors that are looked at when one is added, or searched for.
 CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 128, 64
 SAMPLE = 1000
 
 
 class Graph:
-    """A graph, opened, of the vectors of a corpus."""
+    """An open graph of the vectors of a corpus."""
 
     def __init__(self, corpus: Corpus, vectors: Stack, found: Any) -> None:
-        """`vectors` are the corpus's, `found` is usearch's graph of them."""
+        """Take a corpus, its `vectors`, and their graph by usearch, `found`."""
         self.corpus = corpus
         self.vectors = vectors
         self.found = found
 
     def nearest(self, queries: Array, k: int) -> tuple[IntArray, Array]:
-        """The k nearest that the graph finds, scored exactly: (Q, D) -> (Q, k) twice."""
+        """Find the k nearest vectors by the graph, scored exactly: (Q, D) -> (Q, k), (Q, k)."""
         k = min(k, len(self.corpus) - len(self.corpus.deleted))
         pairs = [self._nearest_of(query, k) for query in queries]
         numbers, scores = zip(*pairs, strict=True)
         return np.stack(numbers), np.stack(scores)
 
     def _nearest_of(self, query: Array, k: int) -> tuple[IntArray, Array]:
-        """The same for one query. Raises CorpusError if the graph finds too few."""
+        """Find those of one query, (D,). Raises CorpusError if the graph finds too few."""
         corpus, asked = self.corpus, k
-        while True:  # until enough of what is found is not deleted
+        while True:  # until enough of the found ones are not deleted
             asked = min(asked, len(corpus))
             keys = np.asarray(self.found.search(query, asked).keys, dtype=np.int64)
             left = keys[~np.isin(keys, corpus.deleted)]
@@ -83,12 +83,13 @@ def build_graph(
 ) -> Graph:
     """Make the graph of a corpus's vectors and write it into the corpus's folder.
 
-    `vectors` are the corpus's. `advance` hears how many more are in the graph. Raises ValueError
-    for a metric that usearch does not have, OutputError where another process writes to the corpus.
+    `vectors` are those of the corpus. `advance` is called with the number of vectors just added.
+    Raises ValueError for a metric that usearch does not have, OutputError if another process writes
+    to the corpus.
     """
     graph, folder = empty_graph(corpus.manifest), corpus.folder
     threads = thread_count(threads)
-    with locked(folder):  # another writer would remove what is half written
+    with locked(folder):  # another writer would remove files that are half written
         for numbers, stored in vectors.blocks(ROWS, None):
             rows = np.ascontiguousarray(vectors.vectors(stored), dtype=np.float32)
             graph.add(numbers.astype(np.uint64), rows, threads=threads)
@@ -105,9 +106,9 @@ def build_graph(
 
 
 def open_graph(corpus: Corpus, vectors: Stack) -> Graph:
-    """The graph beside a corpus, mapped.
+    """Open the graph beside a corpus, mapped.
 
-    Raises FileNotFoundError if there is none, CorpusError for one of other shards.
+    Raises FileNotFoundError if there is none, CorpusError for a graph of other shards.
     """
     folder = corpus.folder
     described, expected = read_description(folder), description_of(corpus.manifest)
@@ -118,7 +119,7 @@ def open_graph(corpus: Corpus, vectors: Stack) -> Graph:
         )
     graph = empty_graph(corpus.manifest)
     try:
-        # usearch believes what it maps, and where that is damaged the process ends.
+        # usearch does not check what it maps: a damaged file would end the process.
         if (size := os.stat(folder / GRAPH).st_size) != described["bytes"]:
             raise ValueError(f"it has {size} bytes, and had {described['bytes']}")
         graph.view(str(folder / GRAPH))
@@ -130,9 +131,9 @@ def open_graph(corpus: Corpus, vectors: Stack) -> Graph:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What is said of the graph beside a corpus.
+    """Read graph.json, the description of the graph beside a corpus.
 
-    Raises FileNotFoundError if there is none, CorpusError if that was damaged.
+    Raises FileNotFoundError if there is none, CorpusError if it was damaged.
     """
     try:
         described = json.loads((folder / DESCRIPTION).read_bytes())
@@ -150,14 +151,14 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def description_of(manifest: Manifest) -> dict[str, Any]:
-    """What a graph depends on. Deleted documents stay in it, and are left out of its answers."""
+    """Return all that a graph depends on; deleted documents stay in it, but are never returned."""
     return {"documents": manifest.documents, "shards_sha256": manifest.shards_sha256}
 
 
 def empty_graph(manifest: Manifest) -> Any:
-    """A graph with no vector, for those of a corpus.
+    """Make a graph without vectors, for those of a corpus.
 
-    Raises MissingLibraryError without usearch, ValueError for a metric that it does not have.
+    Raises MissingLibraryError without usearch, ValueError for a metric that usearch does not have.
     """
     with needing("usearch", "An approximate search", "usearch"):
         from usearch.index import Index as UsearchIndex
@@ -181,10 +182,10 @@ def empty_graph(manifest: Manifest) -> Any:
 def recall_of(
     graph: Graph, k: int = 10, sample: int = SAMPLE, *, threads: int | None = None
 ) -> float:
-    """The share of the k nearest that a graph finds, of some of the corpus's own vectors.
+    """Measure the share of the k nearest that a graph finds, for a sample of the corpus's vectors.
 
-    Those are easier to find the neighbours of than questions are. What scores as high as the k-th
-    counts as found.
+    Neighbours of these are easier to find than those of questions. A vector that scores as high as
+    the k-th nearest counts as found.
     """
     corpus = graph.corpus
     there = np.setdiff1d(np.arange(len(corpus)), corpus.deleted)
@@ -198,7 +199,7 @@ def recall_of(
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """A path for another library to write to; its file takes the place of `path` when whole."""
+    """Give a path to write to; the file takes the place of `path` when it is whole."""
     partial = partial_of(path)
     try:
         yield partial

@@ -1,6 +1,6 @@
-"""What a corpus on disk says of itself: manifest.json, read, checked and replaced as a whole.
+"""The manifest of a corpus, manifest.json: read, checked and replaced as a whole.
 
-It names no file, so nothing in it leads anywhere, and it holds no time and no path of an input.
+It names no files, so it cannot lead out of the folder. It holds no times and no paths of inputs.
 """
 
 from __future__ import annotations
@@ -34,37 +34,37 @@ FORMAT = 1
 # A field -> its key in manifest.json and shard.json, where they differ. A key on disk keeps its
 # name, so that corpora that are there already stay readable.
 KEYS = {"truncated": "cut"}
-# The settings that tell one model from another.
+# The settings that differ between two models.
 MODEL = ("weights_sha256", "files_sha256", "modules")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the vectors depend on, beside the documents and the machine."""
+    """All settings that the vectors depend on, but the documents and the machine."""
 
-    model: str  # as it was named; another name of the same files is the same model
-    revision: str | None  # this and the next three: see fingerprint.py
-    weights_sha256: str
-    files_sha256: str
-    modules: tuple[str, ...]
-    dimension: int
-    metric: str
-    precision: str
-    prompt: str
-    truncate_dim: int | None
-    normalize: bool
-    max_seq_length: int | None
-    long_texts: str  # "cut" or "window"
-    pack_tokens: int
-    reproducible: bool
-    device: str  # "cpu" or "cuda": each rounds in its way
-    dtype: str  # in which the layers were computed, whatever the precision of what is kept
-    texts: bool  # whether they are kept
-    shard_documents: int
-    shard_characters: int
+    model: str  # as named by the user; another name of the same files is the same model
+    revision: str | None  # commit of a model from the hub
+    weights_sha256: str  # digest of the weights of the BERT
+    files_sha256: str  # digest of the model's other files
+    modules: tuple[str, ...]  # the model's modules with their settings
+    dimension: int  # of the vectors, D
+    metric: str  # a name in METRICS
+    precision: str  # "float32", "float16", "int8" or "binary"
+    prompt: str  # text before every document
+    truncate_dim: int | None  # dimensions that are kept; None for all
+    normalize: bool  # True for vectors of length 1
+    max_seq_length: int | None  # tokens of a text, at most
+    long_texts: str  # "cut" (truncated) or "window"
+    pack_tokens: int  # tokens of a pack
+    reproducible: bool  # True for a pack per text
+    device: str  # "cpu" or "cuda"; the two round in different ways
+    dtype: str  # of the computation, whatever the precision on disk
+    texts: bool  # True if the texts are kept
+    shard_documents: int  # documents of a shard, at most
+    shard_characters: int  # a shard ends with the document that reaches these
 
     def check_same(self, others: dict[str, Any], folder: Path) -> None:
-        """Raise CorpusError, naming what differs, for settings that would make other bytes."""
+        """Raise CorpusError, with the differences, for settings that would give other bytes."""
         differing = {
             name: f"{name} is {beginning(getattr(self, name))} there and {beginning(value)} here"
             for name, value in others.items()
@@ -80,7 +80,7 @@ class Settings:
             raise CorpusError(f"{folder} {told} {self.way_on(differing)}")
 
     def way_on(self, differing: Collection[str]) -> str:
-        """What to do where these settings differ."""
+        """Return the advice of an error for settings that differ."""
         if "device" in differing:
             return (
                 "A CPU and a GPU round in different ways, so all of a corpus is of one of them. Go "
@@ -92,60 +92,60 @@ class Settings:
 
 @dataclass(frozen=True)
 class Input:
-    """What one build or add read: some of the shards, and whether it came to its end."""
+    """One input, read by build or add: its shards, and whether it was read to its end."""
 
-    shards: int = 0
-    documents: int = 0
-    complete: bool = False
+    shards: int = 0  # number of its shards
+    documents: int = 0  # number of its documents
+    complete: bool = False  # True if it was read to its end
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A corpus as it stands. Every change replaces it."""
+    """State of a corpus. Every change replaces it."""
 
-    settings: Settings
-    inputs: tuple[Input, ...] = (Input(),)
-    documents: int = 0  # deleted ones too: their numbers stay taken
-    truncated: int = 0  # texts that lost their ends; the key on disk is "cut"
+    settings: Settings  # of all its vectors
+    inputs: tuple[Input, ...] = (Input(),)  # in the order of their documents
+    documents: int = 0  # with the deleted ones: their numbers stay taken
+    truncated: int = 0  # texts longer than max_seq_length; the key on disk is "cut"
     empty: int = 0  # texts without a character, or blank
     clipped: int = 0  # numbers outside of the ranges of int8
     # The minimum and maximum of each dimension, for int8: those of the first shard.
     ranges: tuple[tuple[float, ...], ...] | None = None
-    # Over the descriptions of all shards, one after another; each of those has its files' digests.
+    # Digest of the descriptions of all shards; each description has the digests of its files.
     shards_sha256: str = ""
-    deleted: int = 0
-    deleted_sha256: str | None = None
+    deleted: int = 0  # deleted documents
+    deleted_sha256: str | None = None  # digest of the file with their numbers
 
     @property
     def shards(self) -> int:
-        """How many shards there are."""
+        """Number of shards."""
         return sum(one.shards for one in self.inputs)
 
     @property
     def complete(self) -> bool:
-        """Whether every input was read to its end."""
+        """True if every input was read to its end."""
         return all(one.complete for one in self.inputs)
 
     def with_last_input(self, **changes: Any) -> Manifest:
-        """The same with changes of the last input."""
+        """Return a copy with changes of the last input."""
         *before, last = self.inputs
         return replace(self, inputs=(*before, replace(last, **changes)))
 
 
 def chained(shards_sha256: str, description: bytes) -> str:
-    """The digest over all shards, with one more."""
+    """Extend the digest of all shards by the description of one more."""
     return hashlib.sha256(shards_sha256.encode() + description).hexdigest()
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replace the manifest by another, which then lies on the disk."""
+    """Replace the manifest; return when the new one is on the disk."""
     content = {"format": FORMAT, **keyed(asdict(manifest))}
     with replacing(folder / MANIFEST) as file:
         file.write(json_bytes({**content, "sha256": sha256_of(content)}))
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a folder.
+    """Read the manifest of a folder.
 
     Raises FileNotFoundError if there is none, CorpusError if it was damaged or edited, or is of
     another format.
@@ -175,7 +175,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def manifest_of(content: dict[str, Any]) -> Manifest:
-    """The manifest that a JSON object says. Raises KeyError or TypeError for another object."""
+    """Make a manifest of a JSON object. Raises KeyError or TypeError for other fields."""
     content = {one.name: tuples(content[key_of(one.name)]) for one in fields(Manifest)}
     content["settings"] = Settings(**content["settings"])
     content["inputs"] = tuple(Input(**one) for one in content["inputs"])
@@ -193,7 +193,7 @@ def keyed(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def tuples(content: Any) -> Any:
-    """JSON's lists as tuples, within dicts too."""
+    """Turn the lists of JSON into tuples, within dicts, too."""
     if isinstance(content, list):
         return tuple(map(tuples, content))
     if isinstance(content, dict):
@@ -202,16 +202,16 @@ def tuples(content: Any) -> Any:
 
 
 def beginning(value: object) -> str:
-    """A value as a message shows it: long ones cut, and seen to be."""
+    """Write a value for a message; of a long one only the beginning, with a mark."""
     shown = repr(value)
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 
 def sha256_of(content: dict[str, Any]) -> str:
-    """The digest of a JSON object, as it stands in the object's own file."""
+    """Compute the digest of a JSON object, as in the object's own file."""
     return hashlib.sha256(json_bytes(content)).hexdigest()
 
 
 def json_bytes(content: dict[str, Any]) -> bytes:
-    """JSON that is the same bytes whenever it is the same content."""
+    """Write JSON: the same content gives the same bytes."""
     return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()

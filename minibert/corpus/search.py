@@ -1,10 +1,10 @@
-"""A corpus on disk and questions -> the documents nearest to each. Start at `Index`.
+"""A corpus on disk and questions -> the documents nearest to each question. Start at `Index`.
 
     index = Index("my-corpus")
     for hit in index.search(["How many people live in London?"], k=3)[0]:
         print(hit.rank, hit.score, hit.id, hit.text)
 
-The ranking is `scoring.nearest`'s, over the shards as they are mapped.
+`scoring.nearest` ranks the vectors of the mapped shards.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ __all__ = ["Hit", "Index"]
 
 logger = logging.getLogger(__name__)
 
-RERANKED = 100  # documents that a CrossEncoder gets to see of each question
+RERANKED = 100  # documents per question that a CrossEncoder scores
 
 
 class Hit(NamedTuple):
     """A document that was found."""
 
     rank: int  # from 1
-    id: str
-    score: float
+    id: str  # as in the corpus
+    score: float  # by the model's metric, or the CrossEncoder's
     text: str | None  # None if the corpus keeps no texts
 
 
 class Index:
-    """A corpus, opened for questions, and the model that made it. Threads may share one."""
+    """An open corpus and the model that made it, for questions. Threads may share one."""
 
     def __init__(
         self,
@@ -57,18 +57,20 @@ class Index:
         threads: int | None = None,
         approximate: bool = False,
     ) -> None:
-        """Open a corpus; without a model, the one that its manifest names.
+        """Open a corpus; without a `model`, load the one that its manifest names.
 
-        `threads` work on a search, by default one a core. `approximate` asks the graph that
-        `minibert index graph` made, which is quick and may miss some; but for a search among given
-        ids, which stays exact. Raises FileNotFoundError for a folder
-        without a corpus, CorpusError for a damaged or empty one, and for a model or a metric that
-        is not the one that it was made with.
+        `threads` work on a search, by default one per core. With `approximate`, the graph that
+        `minibert index graph` made is asked: it is quick and may miss some documents. A search
+        among given ids stays exact. Raises FileNotFoundError for a folder without a corpus,
+        CorpusError for a damaged or empty one, and for another model or metric than it was made
+        with.
         """
         check_counts(threads=threads)
+        #: Corpus, open.
         self.corpus = Corpus(folder)
+        #: Threads of a search; None for one per core.
         self.threads = threads
-        self.told = False  # that there are fewer documents than were asked for
+        self._warned = False  # of fewer documents than k
         settings = self.corpus.manifest.settings
         if not len(self):
             raise CorpusError(f"{folder} holds no documents: there is nothing to search.")
@@ -90,18 +92,20 @@ class Index:
                 f"{folder} was made for the metric {settings.metric!r}; this model has "
                 f"{model.similarity_fn_name!r}. Give similarity_fn_name={settings.metric!r} to it."
             )
+        #: Model that made the vectors.
         self.model = model
-        self.codes = self.corpus.codes()
+        self._codes = self.corpus.codes()
+        #: Vectors of all documents, with the deleted ones: (n, D).
         self.vectors = self.corpus.vectors()
-        self.graph = open_graph(self.corpus, self.vectors) if approximate else None
+        self._graph = open_graph(self.corpus, self.vectors) if approximate else None
 
     def __len__(self) -> int:
-        """How many documents can be found."""
+        """Return the number of documents that can be found: all that are not deleted."""
         return len(self.corpus) - len(self.corpus.deleted)
 
     @property
     def prompt(self) -> str:
-        """What goes before every question."""
+        """Prompt before every question."""
         name = "query" if "query" in self.model.prompts else None
         return self.model.prompt_for(None, name) or ""
 
@@ -142,19 +146,18 @@ class Index:
     ) -> list[Hit] | list[list[Hit]]:
         """Find the k documents nearest to each question: Q texts -> Q lists, best first.
 
-        One text, instead of a list of them, has one list of hits, as with encode.
+        One text instead of a list gives one list of hits, as with encode.
 
-        Scores are the model's own metric's, of float64; equal ones come in the documents' order.
-        Of a corpus of int8 or bits they are those of the vectors that its codes stand for: middles
-        of steps, signs. `ids` are the only documents to be found. With fewer than k, all are.
+        Scores are by the model's metric, computed in float64; equal ones come in the documents'
+        order. In a corpus of int8 or bits, the vectors are the decoded codes: middles of steps,
+        signs. With `ids`, only these documents can be found. With fewer than k, all are returned.
 
-        `rescore`, for a corpus of bits, takes that many times k by Hamming distance first, and
-        scores no others. `rerank` has a CrossEncoder score the first `candidates` again, and gives
-        its scores.
+        `rescore`, for a corpus of bits, first takes `rescore` * k documents by Hamming distance,
+        and scores only these. With `rerank`, a CrossEncoder scores the first `candidates` again,
+        and the hits have its scores.
 
-        Raises TypeError for what is no text and for one text as `ids`, ValueError for an empty
-        question unless that is allowed, for an id that is not there, and for a number that cannot
-        be meant.
+        Raises TypeError for a question that is no text and for one text as `ids`, ValueError for an
+        empty question unless `allow_empty`, for an unknown id, and for a number out of its range.
         """
         check_given_counts(k=k, candidates=candidates)
         check_counts(rescore=rescore)
@@ -162,8 +165,8 @@ class Index:
         texts = check_queries([queries] if isinstance(queries, str) else queries, allow_empty)
         allowed = self._numbers(ids)
         there = len(self) if allowed is None else len(allowed)
-        if k > there and not self.told:
-            self.told = True
+        if k > there and not self._warned:
+            self._warned = True
             logger.warning("k is %d, and there are %d documents; all are returned.", k, there)
         if not texts:
             return []
@@ -179,7 +182,7 @@ class Index:
         return found[0] if is_one else found
 
     def encode(self, queries: Sequence[str]) -> Array:
-        """The vectors of questions, as those of the documents were made: -> (Q, D)."""
+        """Encode questions with the settings of the corpus: Q texts -> (Q, D)."""
         check_several(queries=queries)
         settings = self.corpus.manifest.settings
         vectors: Array = self.model.encode_query(
@@ -196,14 +199,14 @@ class Index:
         allowed: IntArray | None = None,
         rescore: int | None = None,
     ) -> tuple[IntArray, Array]:
-        """Find the documents nearest to vectors: (Q, D) -> numbers and scores, (Q, k) twice."""
+        """Find the documents nearest to vectors: (Q, D) -> numbers and scores, (Q, k), (Q, k)."""
         metric, deleted = self.corpus.manifest.settings.metric, self.corpus.deleted
-        if self.graph is not None and rescore is not None:
+        if self._graph is not None and rescore is not None:
             raise ValueError(
                 f"rescore is {rescore}, and this index is approximate: its graph is the first pass."
             )
-        if self.graph is not None and allowed is None:
-            return self.graph.nearest(queries, k)
+        if self._graph is not None and allowed is None:
+            return self._graph.nearest(queries, k)
         if rescore is None:
             return nearest(
                 queries,
@@ -223,7 +226,7 @@ class Index:
         codes = quantize_embeddings(queries, "binary")
         found, _ = nearest_bits(
             codes,
-            self.codes,
+            self._codes,
             k * rescore,
             threads=self.threads,
             allowed=allowed,
@@ -232,7 +235,7 @@ class Index:
         return rescored(queries, found, self.vectors, k, metric)
 
     def _numbers(self, ids: Iterable[str] | None) -> IntArray | None:
-        """The numbers of documents that may be found, None being all."""
+        """Return the numbers of the documents that may be found; None for all."""
         if ids is None:
             return None
         check_several(ids=ids)
@@ -247,7 +250,7 @@ class Index:
         return np.array(sorted(numbers.values()), dtype=np.int64)
 
     def _hits(self, numbers: IntArray, scores: Array) -> list[Hit]:
-        """Numbers and scores as documents."""
+        """Turn numbers and scores into hits."""
         ids, texts = self.corpus.ids(numbers), self._texts(numbers)
         return [
             Hit(rank, *hit)
@@ -255,20 +258,20 @@ class Index:
         ]
 
     def _texts(self, numbers: IntArray) -> Sequence[str | None]:
-        """Texts of documents, or None for each."""
+        """Read the texts of documents; None for each if the corpus keeps none."""
         if not self.corpus.manifest.settings.texts:
             return [None] * len(numbers)
         return self.corpus.texts(numbers)
 
     def _reranked(self, rerank: CrossEncoder, query: str, numbers: IntArray, k: int) -> list[Hit]:
-        """The k best of some documents by a CrossEncoder. Raises CorpusError without texts."""
+        """Rank documents by a CrossEncoder; return the k best. Raises CorpusError without texts."""
         ranking = rerank.rank(query, self.corpus.texts(numbers), top_k=k)
         reranked = numbers[[hit["corpus_id"] for hit in ranking]]
         return self._hits(reranked, np.array([float(hit["score"]) for hit in ranking]))
 
 
 def check_queries(given: Iterable[str], allow_empty: bool) -> list[str]:
-    """The questions; TypeError for what are no texts, ValueError for one that asks nothing."""
+    """Check questions. Raises TypeError for one that is no text, ValueError for an empty one."""
     queries: list[Any] = listed(given, "search()")
     for number, query in enumerate(queries, start=1):
         if not isinstance(query, str):

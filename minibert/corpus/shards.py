@@ -1,13 +1,13 @@
-"""One shard of a corpus: some documents with their vectors, in files that are never changed.
+"""One shard of a corpus: some documents with their vectors, in files that never change.
 
-    vectors.npy    (n, W) of the precision's type
-    ids.utf8       the ids end to end; ids.npy, where each begins and ends: (n + 1,) int64
+    vectors.npy    (n, W), of the dtype of the precision
+    ids.utf8       the ids end to end; ids.npy, their beginnings and the end: (n + 1,) int64
     texts.utf8     the same for the texts, if they are kept; texts.npy
-    documents.npy  what tells each id and text from any other: (n, 16) uint8
-    hashes.npy     the hashes of the ids in rising order, and whose they are: (2, n) uint64
-    shard.json     counts, and the size and sha256 of each file
+    documents.npy  a digest of each id and text: (n, 16) uint8
+    hashes.npy     hashes of the ids, rising, and the places of these ids: (2, n) uint64
+    shard.json     counts; the size and sha256 of each file
 
-All are mapped, and nothing in them is run. write_shard() makes one, Shard opens it.
+All files are mapped; none is run. write_shard() makes a shard, Shard opens it.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ Numbers = Sequence[int] | IntArray
 
 @dataclass(frozen=True)
 class Description:
-    """What shard.json says."""
+    """Content of shard.json."""
 
-    documents: int
-    truncated: int
-    empty: int
-    clipped: int
+    documents: int  # number of documents
+    truncated: int  # texts longer than max_seq_length; the key on disk is "cut"
+    empty: int  # texts without a character, or blank
+    clipped: int  # numbers outside of the ranges of int8
     files: dict[str, dict[str, Any]]  # name -> {"bytes": ..., "sha256": ...}
 
 
@@ -74,9 +74,10 @@ def write_shard(
     empty: int,
     clipped: int,
 ) -> bytes:
-    """Write a shard's folder, which has its name when all lies on the disk; returns shard.json.
+    """Write a shard's folder and return the bytes of shard.json.
 
-    `ids` and `texts` are UTF-8. If it fails, nothing is left.
+    The folder gets its name when all of it is on the disk. `ids` and `texts` are UTF-8. If writing
+    fails, nothing is left.
     """
     files: dict[str, Iterable[Any]] = {"vectors.npy": npy_chunks(vectors)}
     for name, strings in {"ids": ids, **({"texts": texts} if keep_texts else {})}.items():
@@ -102,7 +103,7 @@ def write_shard(
 
 
 def write(path: Path, chunks: Iterable[Any]) -> dict[str, Any]:
-    """Write a file and wait until it lies on the disk; returns its size and digest."""
+    """Write a file and wait until it is on the disk; return its size and digest."""
     digest, size = hashlib.sha256(), 0
     with open(path, "wb") as file:
         for chunk in chunks:
@@ -114,19 +115,19 @@ def write(path: Path, chunks: Iterable[Any]) -> dict[str, Any]:
 
 
 def digests_of(ids: Iterable[bytes], texts: Iterable[bytes]) -> NDArray[np.uint8]:
-    """What tells documents apart: n ids and texts -> (n, 16) uint8."""
+    """Compute a digest of each document: n ids and texts -> (n, 16) uint8."""
     found = b"".join(map(digest_of, ids, texts))
     return np.frombuffer(found, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
 
 
 def digest_of(id: bytes, text: bytes) -> bytes:
-    """What tells a document from others; the id's length goes first, so that it has an end."""
+    """Compute the digest of a document. The length of the id goes first, so that it has an end."""
     content = b"%d:%b%b" % (len(id), id, text)
     return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
 
 
 def hashes_of(ids: Iterable[bytes]) -> NDArray[np.uint64]:
-    """64 bits of each id: n -> (n,)."""
+    """Compute a hash of 64 bits of each id: n -> (n,)."""
     found = b"".join(hashlib.blake2b(id, digest_size=8).digest() for id in ids)
     return np.frombuffer(found, dtype="<u8").astype(np.uint64)
 
@@ -135,19 +136,24 @@ def hashes_of(ids: Iterable[bytes]) -> NDArray[np.uint64]:
 
 
 class Shard:
-    """A shard, opened. A place is a document's number in it, from 0; its number in the corpus is
-    `first` + place."""
+    """An open shard.
+
+    A place is a document's number in it, from 0; its number in the corpus is `first` + place.
+    """
 
     def __init__(
         self, path: Path, first: int, description: Description, columns: int, dtype: str
     ) -> None:
         """Map the vectors, (n, `columns`) of a `dtype`.
 
-        Raises CorpusError for a file whose size is not what the description says, or whose vectors
-        are of another shape or type.
+        Raises CorpusError for a file whose size differs from the description, and for vectors of
+        another shape or dtype.
         """
+        #: Path of its folder.
         self.path = path
+        #: Number of its first document in the corpus.
         self.first = first
+        #: Content of its shard.json.
         self.description = description
         for name, file in description.files.items():
             size = os.stat(path / name).st_size if (path / name).is_file() else None
@@ -155,35 +161,39 @@ class Shard:
                 found = "missing" if size is None else f"of {size} bytes"
                 raise CorpusError(
                     f"{path / name} is {found}; {DESCRIPTION} says {file['bytes']} bytes. "
-                    "`minibert index verify` tells all that is wrong."
+                    "`minibert index verify` lists all faults."
                 )
+        #: Vectors or codes, mapped: (n, W).
         self.vectors = self._array("vectors", (len(self), columns), dtype)
 
     def __len__(self) -> int:
         return self.description.documents
 
     def ids(self, places: Numbers | None = None) -> list[str]:
-        """The ids of some documents, or of all."""
+        """Read the ids of the documents at `places`, or of all."""
         return self._strings("ids", places)
 
     def texts(self, places: Numbers | None = None) -> list[str]:
-        """The texts of some documents, or of all. Raises CorpusError if they were not kept."""
+        """Read the texts of the documents at `places`, or of all.
+
+        Raises CorpusError if they were not kept.
+        """
         if "texts.utf8" not in self.description.files:
             raise CorpusError(f"{self.path.parent.parent} holds no texts (--no-texts).")
         return self._strings("texts", places)
 
     @cached_property
     def digests(self) -> NDArray[np.uint8]:
-        """What tells each document from others: (n, 16)."""
+        """Digests of the documents: (n, 16)."""
         return self._array("documents", (len(self), DIGEST_BYTES), "uint8")
 
     @cached_property
     def hashes(self) -> NDArray[np.uint64]:
-        """The hashes of the ids in rising order, and their places: (2, n)."""
+        """Hashes of the ids, rising, and the places of these ids: (2, n)."""
         return self._array("hashes", (2, len(self)), "uint64")
 
     def candidates(self, hashes: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
-        """Which documents may have ids with these hashes: pairs of an index and a place."""
+        """Find documents whose ids have these hashes: yield an index into `hashes`, and a place."""
         mine = self.hashes[0]
         starts, ends = (np.searchsorted(mine, hashes, side) for side in ("left", "right"))
         for index in np.flatnonzero(ends > starts):
@@ -192,12 +202,12 @@ class Shard:
 
     @cached_property
     def _blobs(self) -> dict[str, tuple[NDArray[np.uint8], IntArray]]:
-        """The strings' bytes, and where each begins and ends, by name."""
+        """Bytes of the strings, and the beginnings of each with the end, by name."""
         found = {}
         for name in ("ids", "texts"):
             if f"{name}.utf8" in self.description.files:
                 path = self.path / f"{name}.utf8"
-                # Nothing cannot be mapped.
+                # An empty file cannot be mapped.
                 empty = self.description.files[path.name]["bytes"] == 0
                 blob = np.zeros(0, np.uint8) if empty else np.memmap(path, np.uint8, mode="r")
                 found[name] = blob, self._array(name, (len(self) + 1,), "int64")
@@ -211,10 +221,10 @@ class Shard:
     def _array(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         path = self.path / f"{name}.npy"
         try:
-            # Not np.load: it takes other kinds of files, too.
+            # Not np.load: it reads other kinds of files, too.
             array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
         except (ValueError, OverflowError) as error:
-            raise CorpusError(f"{path} is no array of NumPy's: {error}.") from error
+            raise CorpusError(f"{path} is no file of NumPy: {error}.") from error
         if array.shape != shape or array.dtype != np.dtype(dtype):
             raise CorpusError(
                 f"{path} holds {array.shape} of {array.dtype}; expected {shape} of {dtype}."
@@ -223,14 +233,14 @@ class Shard:
 
 
 def read_description(path: Path) -> tuple[bytes, Description]:
-    """The bytes of a shard's shard.json, and what they say. Raises CorpusError if it says less."""
+    """Read shard.json: return its bytes and its content. Raises CorpusError for a damaged one."""
     try:
         content = (path / DESCRIPTION).read_bytes()
         names = {key_of(one.name): one.name for one in fields(Description)}
         found = json.loads(content)
         description = Description(**{names.get(key, key): value for key, value in found.items()})
         unknown = description.files.keys() - NAMES - NAMES_OF_TEXTS
-        if unknown:  # so that none leads out of the folder
+        if unknown:  # a name must not lead out of the folder
             raise ValueError(f"it names {min(unknown)!r}, which no shard has")
         check_description(description)
     except (AttributeError, FileNotFoundError, RecursionError, TypeError, ValueError) as error:
@@ -239,7 +249,7 @@ def read_description(path: Path) -> tuple[bytes, Description]:
 
 
 def check_description(description: Description) -> None:
-    """Raise ValueError or AttributeError where something is left out, or of another kind."""
+    """Raise ValueError or AttributeError for a field that is missing or of another type."""
     files = description.files
     if files.keys() not in (NAMES, NAMES | NAMES_OF_TEXTS):
         raise ValueError(f"it names {', '.join(sorted(files))} alone")

@@ -1,4 +1,4 @@
-"""Read every byte of a corpus on disk, and compare it with the manifest. Start at verify."""
+"""Read every byte of a corpus on disk and compare it with the digests. Start at verify."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = ["verify"]
 
 
 def verify(folder: str | os.PathLike[str]) -> Iterator[str]:
-    """What is wrong with a corpus, a sentence a thing; nothing if it is whole.
+    """Yield the faults of a corpus, one sentence per fault; nothing if it is whole.
 
-    The lock and digests.json are no part of the corpus, and are not looked at. Memory is that of a
+    The lock and digests.json are no part of the corpus and are not read. It takes the memory of one
     shard. Raises FileNotFoundError if there is no corpus.
     """
     path = Path(folder)
@@ -43,7 +43,7 @@ def verify(folder: str | os.PathLike[str]) -> Iterator[str]:
         try:
             content, description = read_description(place)
         except CorpusError:
-            first = -1  # it was told; what comes after it has no numbers that are sure
+            first = -1  # the fault was yielded; the numbers of later documents are unknown
             continue
         digest = chained(digest, content)
         if not damage and first >= 0:
@@ -70,7 +70,7 @@ def verify(folder: str | os.PathLike[str]) -> Iterator[str]:
 
 
 def damage_of_files(path: Path) -> Iterator[str]:
-    """What differs between a shard's files and its description."""
+    """Yield the differences between a shard's files and its description."""
     try:
         _, description = read_description(path)
     except CorpusError as error:
@@ -81,7 +81,7 @@ def damage_of_files(path: Path) -> Iterator[str]:
 
 
 def damage_of_file(path: Path, sha256: str, description: str) -> Iterator[str]:
-    """Whether a file is not the one that is described beside it."""
+    """Yield a fault if a file is not the one that `description`, a file, has the digest of."""
     try:
         with path.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
@@ -93,7 +93,7 @@ def damage_of_file(path: Path, sha256: str, description: str) -> Iterator[str]:
 
 
 def damage_of_graph(folder: Path) -> Iterator[str]:
-    """What is wrong with the graph beside the shards, if there is one; it may be of fewer."""
+    """Yield the faults of the graph beside the shards, if any; it may be of fewer shards."""
     try:
         described = read_graph_description(folder)
     except FileNotFoundError:
@@ -105,7 +105,7 @@ def damage_of_graph(folder: Path) -> Iterator[str]:
 
 
 def damage_of_content(shard: Shard, manifest: Manifest) -> Iterator[str]:
-    """What a shard holds that no run would have written, though its digests are right."""
+    """Yield faults in the content of a shard whose digests are right."""
     if shard.vectors.dtype.kind == "f":
         for place in np.flatnonzero(~np.isfinite(shard.vectors).all(axis=1)):
             yield f"{shard.path}: the vector of document {shard.first + place} is not finite."
@@ -125,7 +125,7 @@ def damage_of_content(shard: Shard, manifest: Manifest) -> Iterator[str]:
 
 
 def damage_of_counts(manifest: Manifest, shards: list[Shard], documents: int) -> Iterator[str]:
-    """Where the manifest's counts are not the sums of the shards'."""
+    """Yield the counts of the manifest that are not the sums of the shards' counts."""
     sums: dict[str, Any] = {}
     if len(shards) == manifest.shards:
         sums = {
@@ -142,18 +142,18 @@ def damage_of_counts(manifest: Manifest, shards: list[Shard], documents: int) ->
 
 
 def damage_of_deleted(path: Path, manifest: Manifest, deleted: IntArray) -> Iterator[str]:
-    """What is wrong with the numbers of the deleted documents."""
+    """Yield the faults of the numbers of the deleted documents."""
     if not (np.diff(deleted) > 0).all() or not in_range(deleted, manifest.documents):
         yield f"{path}: the numbers of the deleted documents are not rising, or not all there."
 
 
 def in_range(numbers: IntArray, documents: int) -> bool:
-    """Whether all are numbers of documents."""
+    """Return whether all are numbers of documents."""
     return bool(((numbers >= 0) & (numbers < documents)).all())
 
 
 def duplicates(path: Path, shards: list[Shard], deleted: set[int]) -> Iterator[str]:
-    """Ids that two documents have, neither of them deleted."""
+    """Yield a fault for each id of two documents that are not deleted."""
     for count, shard in enumerate(shards, start=1):
         numbers: dict[str, int] = {}
         for id, number in matches(shards[:count], dict.fromkeys(shard.ids())):

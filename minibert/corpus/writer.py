@@ -1,6 +1,6 @@
-"""One run that writes to a corpus on disk, alone, in steps of which each leaves a whole corpus.
+"""One run that writes to a corpus on disk, alone; each of its steps leaves a whole corpus.
 
-Start at Writer.take. What `building.py` offers is made of this.
+Start at Writer.take. The functions of `building.py` use it.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ from minibert.tokens.truncation import OnLong, Truncation
 
 __all__ = ["Advance", "Writer", "begin", "clear_leftovers", "make_folder"]
 
-SLICE = 1024  # vectors that become codes at a time
+SLICE = 1024  # vectors that are turned into codes at a time
 
 Advance = Callable[[int], object]
 
 
 class Item(NamedTuple):
-    """A document ready to be written: its id and text in UTF-8, too."""
+    """A document, ready to be written."""
 
-    id: bytes
+    id: bytes  # UTF-8
     text: str
-    content: bytes
-    origin: str
+    content: bytes  # the text in UTF-8
+    origin: str  # file and line, for messages
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of a corpus, if it is not there. Raises OutputError if that cannot be."""
+    """Make the folder of a corpus, if it is not there. Raises OutputError if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
@@ -68,9 +68,9 @@ def make_folder(folder: Path) -> None:
 
 
 def begin(folder: Path, settings: Settings) -> None:
-    """Make a folder a corpus without documents, if it is not one already.
+    """Make a folder a corpus without documents, if it is none yet.
 
-    Raises CorpusError if it is one of other settings, OutputError if it holds something else.
+    Raises CorpusError for a corpus with other settings, OutputError for a folder with other files.
     """
     if (folder / MANIFEST).exists():
         manifest = read_manifest(folder)
@@ -89,14 +89,14 @@ def begin(folder: Path, settings: Settings) -> None:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file may lie beside a manifest that is about to be written for the first time."""
+    """Return whether a file may be in the folder before the first manifest is written."""
     return path.name == LOCK or (path.name.startswith(MANIFEST) and path.suffix == ".partial")
 
 
 def clear_leftovers(folder: Path, manifest: Manifest) -> None:
-    """Remove what a run that was stopped had begun and the manifest does not name.
+    """Remove the files that a stopped run has left and the manifest does not name.
 
-    Raises OutputError where the shards are a link: what lies behind it may be somebody else's.
+    Raises OutputError if the folder of shards is a link: it may lead to files of another program.
     """
     if (folder / SHARDS).is_symlink():
         raise OutputError(f"{str(folder / SHARDS)!r} is a link; move the folder as a whole.")
@@ -107,16 +107,17 @@ def clear_leftovers(folder: Path, manifest: Manifest) -> None:
     kept = manifest.deleted_sha256 and deleted_path(folder, manifest.deleted_sha256)
     for path in [*folder.glob("*.partial"), *folder.glob("deleted-*.npy")]:
         if path != kept:
-            # A reader may be writing digests.json, and give its file the name meanwhile.
+            # A reader may be writing digests.json, and may rename its file in the meantime.
             path.unlink(missing_ok=True)
 
 
 class Writer:
-    """One run that writes to a corpus. The folder is locked meanwhile."""
+    """One run that writes to a corpus. The caller holds the lock of the folder."""
 
     def __init__(
         self, folder: Path, model: SentenceTransformer, on_long: OnLong, advance: Advance
     ) -> None:
+        """Open a corpus for writing; `advance` is called with the number of documents done."""
         self.folder = folder
         self.model = model
         self.on_long = on_long
@@ -128,7 +129,7 @@ class Writer:
         (folder / SHARDS).mkdir(exist_ok=True)
 
     def take(self, documents: Iterable[Document], number: int) -> None:
-        """Compare documents with what input `number` has, and write the rest, shard by shard."""
+        """Compare documents with those of input `number`, and write the rest, shard by shard."""
         inputs = self.manifest.inputs
         shards, first = self.shards_of(number)
         items = numbered(documents, first)
@@ -147,11 +148,11 @@ class Writer:
             self.write(group, number, is_last)
         begun = [one for one in self.manifest.inputs[number:] if one.documents]
         if begun and not begun[0].complete:
-            # The input ends here, though more was seen when the last shard was written.
+            # The input ends here, but had more documents when the last shard was written.
             self.replace_manifest(self.manifest.with_last_input(complete=True))
 
     def shards_of(self, number: int) -> tuple[list[Shard], int]:
-        """The shards of an input, and the number of its first document."""
+        """Return the shards of an input, and the number of its first document."""
         inputs = self.manifest.inputs
         start = sum(one.shards for one in inputs[:number])
         first = sum(one.documents for one in inputs[:number])
@@ -159,7 +160,7 @@ class Writer:
         return self.corpus.shards[start:end], first
 
     def compare(self, shard: Shard, items: Iterator[Item]) -> None:
-        """Raise CorpusError unless the next documents are those of a shard."""
+        """Compare the next documents with those of a shard. Raises CorpusError for others."""
         for place in range(len(shard)):
             item = next(items, None)
             number = shard.first + place
@@ -178,7 +179,7 @@ class Writer:
         self.advance(len(shard))
 
     def repeats_last(self, documents: Iterable[Document]) -> tuple[bool, Iterable[Document]]:
-        """Whether documents begin with the first shard of the last input added; and all of them."""
+        """Return whether documents begin with the last input's first shard; and all of them."""
         last = len(self.manifest.inputs) - 1
         shards, first = self.shards_of(last)
         if last == 0:
@@ -202,7 +203,7 @@ class Writer:
         return False, chain(seen, rest)
 
     def groups(self, items: Iterator[Item]) -> Iterator[tuple[list[Item], bool]]:
-        """The documents of each shard to come, and whether it is the last."""
+        """Yield the documents of each new shard, and whether it is the last."""
         settings = self.manifest.settings
         item, group, characters = next(items, None), [], 0
         while item is not None:
@@ -218,7 +219,7 @@ class Writer:
                 group, characters = [], 0
 
     def write(self, group: list[Item], number: int, is_last: bool) -> None:
-        """Encode documents, write them as a shard, and then let the manifest name it."""
+        """Encode documents, write them as a shard, then replace the manifest by one with it."""
         manifest = self.manifest
         ids = [item.id for item in group]
         self.check_ids(group)
@@ -257,12 +258,12 @@ class Writer:
         self.corpus.shards.append(open_shard(path, first, manifest)[1])
 
     def replace_manifest(self, manifest: Manifest) -> None:
-        """From now on the corpus is another."""
+        """Write a manifest, from which on the corpus has its state."""
         write_manifest(self.folder, manifest)
         self.manifest = manifest
 
     def check_ids(self, group: list[Item]) -> None:
-        """Raise CorpusError for an id that stands twice, here or in the corpus."""
+        """Raise CorpusError for an id that stands twice, in the group or in the corpus."""
         origins: dict[bytes, str] = {}
         for item in group:
             if item.id in origins:
@@ -279,8 +280,8 @@ class Writer:
                 )
 
     def encoded(self, group: list[Item]) -> tuple[Array, Truncation]:
-        """The vectors of documents, (n, D), and what was cut off their texts."""
-        # Imported here: who only reads a corpus waits for no model.
+        """Encode documents: return vectors (n, D), and which texts were truncated."""
+        # Imported late: reading a corpus loads no model.
         from minibert.models import encoding
 
         settings = self.manifest.settings
@@ -293,7 +294,7 @@ class Writer:
             pack_tokens=settings.pack_tokens,
             dimension=settings.dimension,
             normalize=settings.normalize,
-        ).for_a_part()  # others follow: threads would share a lone pack, and round by their number
+        ).for_a_part()  # shards follow: a lone pack would be split, and round by the threads
         vectors, truncation = encoding.vectors(self.model, texts, job, self.advance)
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
@@ -302,7 +303,7 @@ class Writer:
         return vectors, truncation
 
     def first_ranges(self, vectors: Array) -> tuple[tuple[float, ...], ...] | None:
-        """The ranges for int8, if the corpus has that: those of the first shard."""
+        """Return the ranges of the first shard if the precision is int8, else None."""
         if self.manifest.settings.precision != "int8":
             return None
         if len(vectors) < 2:
@@ -315,15 +316,15 @@ class Writer:
 
 
 def numbered(documents: Iterable[Document], first: int) -> Iterator[Item]:
-    """Documents as they are written, those without an id under their numbers from `first` on."""
+    """Number documents from `first` on; a document without an id gets its number as the id."""
     for number, document in enumerate(documents, start=first):
         yield item_of(document, number)
 
 
 def item_of(document: Document, number: int) -> Item:
-    """A document with its number.
+    """Turn a document and its number into an Item.
 
-    Raises TypeError for what is no document, ValueError for what UTF-8 cannot hold.
+    Raises TypeError for any other object, ValueError for a text with a lone surrogate.
     """
     if not isinstance(document, Document):
         raise TypeError(
@@ -341,7 +342,7 @@ def item_of(document: Document, number: int) -> Item:
 
 
 def coded(vectors: Array, precision: str, ranges: Any) -> tuple[NDArray[Any], int]:
-    """Vectors in a precision, and how many of their numbers lay outside of int8's ranges."""
+    """Convert vectors to a precision; return how many numbers int8's ranges clipped, too."""
     if precision == "float32":
         return vectors, 0
     if precision == "float16":

@@ -1,7 +1,7 @@
-"""Measure how good a ranking is: a model's on a collection, or one that another program wrote.
+"""Measure how good a ranking is: that of a model on a collection, or that in a file of a run.
 
-- `collection`: what is read and written: documents, queries, judgements, runs
-- `measures`: a row a measure; means, and the chance of a difference
+- `collection`: documents, queries, judgements and runs, read and written
+- `measures`: one row per measure; means, and p-values of differences
 - `retrieval`: a model and a collection -> rankings -> measures
 - `sample/`: a small collection of our own, `SAMPLE`
 """

@@ -1,4 +1,4 @@
-"""What a measurement reads and writes: a folder in BEIR's layout, judgements, runs. No models.
+"""Read and write the files of a measurement: a BEIR folder, judgements, runs. No models.
 
 BEIR's layout (Thakur et al. 2021, https://github.com/beir-cellar/beir) is a folder with
 
@@ -6,8 +6,8 @@ BEIR's layout (Thakur et al. 2021, https://github.com/beir-cellar/beir) is a fol
     queries.jsonl    {"_id": "q1", "text": "why is there ebb and flow"}
     qrels.tsv        query, document, grade between tabs; or the same in qrels/test.tsv
 
-Judgements may also be TREC's four columns, and a run is TREC's six. Whatever is malformed is
-refused with its file and line; what only does not fit together is counted and said.
+Judgements may also have TREC's four columns; a run has TREC's six. A malformed line is refused with
+its file and number. Ids that do not match between files are counted and logged.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# Short passages of our own, some of them about the wrong thing in the right words.
+# Short passages of our own; some have the words of a query and another topic.
 SAMPLE = Path(__file__).parent / "sample"
 
-# Where a folder may keep them; the first that is there is taken.
+# Names that a folder may have for them; the first that is there is read.
 CORPUS_FILES = ("corpus.jsonl", "corpus.jsonl.gz")
 QUERIES_FILES = ("queries.jsonl", "queries.jsonl.gz")
 QRELS_FILES = ("qrels.tsv", "qrels/test.tsv", "qrels.tsv.gz", "qrels/test.tsv.gz")
@@ -53,14 +53,14 @@ Qrels: TypeAlias = dict[str, dict[str, int]]
 
 
 class Ranking(NamedTuple):
-    """The documents found for one query, best first."""
+    """Documents found for one query, best first."""
 
-    ids: list[str]
+    ids: list[str]  # of the documents
     scores: Array  # (n,), falling
 
 
 class Collection(NamedTuple):
-    """Documents, queries, and which belongs to which."""
+    """Documents, queries, and judgements of which document is relevant to which query."""
 
     documents: dict[str, str]  # id -> title and text
     queries: dict[str, str]  # id -> text
@@ -72,13 +72,13 @@ def read_collection(
 ) -> Collection:
     """Read a folder in BEIR's layout; `qrels` names another file of judgements.
 
-    A document is its title and its text, joined by one space and stripped. Only the queries that
-    have a relevant document are kept, since nothing can be measured on others. How many there are,
-    how many judged queries have no text, and how many relevant documents are not in the corpus
-    (they can only be missed) is logged as a warning.
+    A document is its title and its text, joined by one space and stripped. Only queries with a
+    relevant document are kept, since nothing can be measured on others. Warnings give the numbers
+    of queries without a relevant document, of judged queries without a text, and of relevant
+    documents that are not in the corpus: these count as missed.
 
-    Raises FileNotFoundError for a file that is not there, ValueError for one that is malformed, and
-    for a collection on which nothing can be measured.
+    Raises FileNotFoundError for a missing file, ValueError for a malformed one, and for a
+    collection on which nothing can be measured.
     """
     folder = Path(folder)
     documents = read_texts(first_of(folder, CORPUS_FILES))
@@ -100,18 +100,18 @@ def read_collection(
 
 
 def with_relevant(qrels: Qrels) -> Qrels:
-    """The judgements of those queries that have a relevant document."""
+    """Return the judgements of the queries with a relevant document."""
     return {id: grades for id, grades in qrels.items() if any(g > 0 for g in grades.values())}
 
 
 def say_how_many(ids: set[str], what: str) -> None:
-    """Warn of ids, if there are any, with the first as the example."""
+    """Log a warning with the number of ids and one of them, if there are any."""
     if ids:
         logger.warning("%d %s (%r, for one).", len(ids), what, min(ids))
 
 
 def first_of(folder: Path, names: Sequence[str]) -> Path:
-    """The first of these files that a folder has."""
+    """Find the first of these files in a folder. Raises FileNotFoundError if there is none."""
     for name in names:
         if (folder / name).is_file():
             return folder / name
@@ -119,11 +119,11 @@ def first_of(folder: Path, names: Sequence[str]) -> Path:
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """The texts of a JSON Lines file, by their ids."""
+    """Read the texts of a JSON Lines file: id -> text. Raises ValueError for an id that repeats."""
     texts: dict[str, str] = {}
     for id, text, place in read_documents([str(path)]):
         if id is None:
-            raise ValueError(f'{place} has no "_id"; judgements need one to refer to.')
+            raise ValueError(f'{place} has no "_id"; judgements need one.')
         if id in texts:
             raise ValueError(f"{place}: the _id {id!r} was there before.")
         texts[id] = text
@@ -133,9 +133,9 @@ def read_texts(path: Path) -> dict[str, str]:
 def read_qrels(path: str | os.PathLike[str]) -> Qrels:
     """Read judgements: BEIR's three columns, with a header or without, or TREC's four.
 
-    Those are `query document grade` and `query iteration document grade`, between tabs or other
-    white space. Raises ValueError for a line that is neither, for an empty id, and for two grades
-    of one document.
+    These are `query document grade` and `query iteration document grade`, between tabs or other
+    white space. Raises ValueError for any other line, for an empty id, and for two grades of one
+    document.
     """
     qrels: Qrels = {}
     for number, (place, line) in enumerate(lines_with_places(Path(path))):
@@ -157,7 +157,7 @@ def read_qrels(path: str | os.PathLike[str]) -> Qrels:
 
 
 def grade_of(text: str, place: str) -> int:
-    """A whole number, also one written as 1.0."""
+    """Read a whole number; 1.0 is one, too. Raises ValueError for others."""
     grade = number_of(text, place, "grade")
     if not grade.is_integer():
         raise ValueError(f"{place}: the grade is {text!r}; expected a whole number.")
@@ -165,7 +165,7 @@ def grade_of(text: str, place: str) -> int:
 
 
 def number_of(text: str, place: str, name: str) -> float:
-    """A finite number."""
+    """Read a finite number. Raises ValueError for others."""
     try:
         number = float(text)
     except ValueError:
@@ -178,8 +178,8 @@ def number_of(text: str, place: str, name: str) -> float:
 def read_run(path: str | os.PathLike[str]) -> dict[str, Ranking]:
     """Read a TREC run, `query Q0 document rank score tag` a line: query id -> its ranking.
 
-    The score counts and the rank does not, as with trec_eval; of equal scores the smaller id, as a
-    text, comes first. Raises ValueError for a line that is malformed and for a document that was
+    Documents are sorted by score, whatever their rank, as in trec_eval; of equal scores the smaller
+    id, as a text, comes first. Raises ValueError for a malformed line and for a document that was
     found twice.
     """
     found: dict[str, dict[str, float]] = {}
@@ -198,7 +198,7 @@ def read_run(path: str | os.PathLike[str]) -> dict[str, Ranking]:
 
 
 def ranking_of(scores: dict[str, float]) -> Ranking:
-    """Document ids by falling score, equal ones by the id."""
+    """Sort document ids by falling score, equal ones by the id."""
     ids = sorted(scores, key=lambda id: (-scores[id], id))
     return Ranking(ids, np.array([scores[id] for id in ids]))
 
@@ -206,11 +206,11 @@ def ranking_of(scores: dict[str, float]) -> Ranking:
 def write_run(
     rankings: Iterable[tuple[str, Ranking]], file: BinaryIO
 ) -> Iterator[tuple[str, Ranking]]:
-    """Write rankings as a TREC run while they pass: yields what it was given.
+    """Write rankings as a TREC run, and yield each ranking after it was written.
 
-    Raises ValueError for what such a file cannot hold: a query or, of one query, a document that
-    comes twice, an id that is empty or has white space or a control character in it, and a score
-    that is not finite. So what is written can be read again.
+    Raises ValueError for a query that comes twice, for a document that comes twice in a ranking,
+    for an id that is empty or has white space or a control character, and for a score that is not
+    finite. So read_run can read every file that was written.
     """
     queries: set[str] = set()
     for query, ranking in rankings:
@@ -227,7 +227,7 @@ def write_run(
 
 
 def check_ranking(query: str, ranking: Ranking) -> None:
-    """Raise ValueError for what a line of a run cannot hold."""
+    """Raise ValueError for an id or a score that a run cannot hold."""
     for id in (query, *ranking.ids):
         if [id] != id.split() or has_controls(id):
             raise ValueError(
@@ -242,12 +242,12 @@ def check_ranking(query: str, ranking: Ranking) -> None:
 
 
 def lines_with_places(path: Path) -> Iterator[tuple[str, str]]:
-    """The lines of a file, gzipped or not, but blank ones, each with how a message calls it."""
+    """Yield the lines of a file but blank ones, gzipped or not, each after its place."""
     for number, line in enumerate(lines_in(str(path)), start=1):
         if line.strip():
             yield f"{path}, line {number}", line
 
 
 def columns_of(line: str) -> list[str]:
-    """What stands between tabs, if there are any, else between white space."""
+    """Split a line at tabs, if there are any, else at white space."""
     return [part.strip() for part in line.split("\t")] if "\t" in line else line.split()

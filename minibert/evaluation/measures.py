@@ -1,7 +1,7 @@
-"""How good rankings are: measures of each query, their means, and whether two differ by chance.
+"""Measures of rankings: of each query, their means, and p-values of differences.
 
-The definitions, with L the documents judged relevant (a grade above 0) and R how many they are,
-whether or not they are in the corpus; a rank begins with 1:
+L are the documents judged relevant (a grade above 0), R is their number, with those that are not in
+the corpus; ranks begin with 1:
 
     mrr@10      1 / rank of the first of L within 10, else 0
     ndcg@10     sum of grade / log2(rank + 1) within 10, divided by the highest possible
@@ -9,10 +9,10 @@ whether or not they are in the corpus; a rank begins with 1:
     map         sum over L that were found of (how many of L up to its rank) / rank, divided by R
     map@100     the same within 100, divided by the smaller of R and 100
 
-`docs/evaluation.md` says where they come from and where others define them otherwise.
+`docs/evaluation.md` has the sources, and where other programs define them differently.
 
-A measure is a row of MEASURES: its name, and a function of what was Found for a query. Whatever
-measures, compares or prints reads that table.
+A measure is a row of MEASURES: its name, and a function of Found, the relevant documents found for
+a query. All that measure, compare or print read that table.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ BLOCK_SIGNS = 1 << 22  # of one temporary
 
 
 class Found(NamedTuple):
-    """What of a ranking counts."""
+    """Relevant documents of one ranking."""
 
-    ranks: IntArray  # of the relevant documents that were found, rising
-    grades: Array  # of these
-    ideal: Array  # the grades of all relevant documents, falling: (R,)
+    ranks: IntArray  # of relevant documents that were found, rising: (n,)
+    grades: Array  # of these documents: (n,)
+    ideal: Array  # grades of all relevant documents, falling: (R,)
 
 
 def reciprocal_rank(found: Found, k: int) -> float:
-    """1 / rank of the first relevant document, 0 if it is below rank k."""
+    """Compute 1 / rank of the first relevant document, 0 if it is below rank k."""
     return 1 / int(found.ranks[0]) if (found.ranks <= k).any() else 0.0
 
 
 def ndcg(found: Found, k: int) -> float:
-    """The discounted cumulative gain of the first k, of the highest that there could be.
+    """Compute the discounted cumulative gain of the first k, divided by the highest possible.
 
     The gain is the grade and the discount log2(rank + 1): Järvelin and Kekäläinen, "Cumulated
     gain-based evaluation of IR techniques" (2002), in the form of trec_eval's ndcg_cut.
@@ -58,25 +58,25 @@ def ndcg(found: Found, k: int) -> float:
 
 
 def dcg(ranks: IntArray, grades: Array, k: int) -> float:
-    """The sum of grade / log2(rank + 1) over ranks up to k."""
+    """Sum grade / log2(rank + 1) over ranks up to k."""
     within = ranks <= k
     return float((grades[within] / np.log2(ranks[within] + 1)).sum())
 
 
 def recall(found: Found, k: int) -> float:
-    """The share of the relevant documents that is within the first k."""
+    """Compute the share of the relevant documents that is within the first k."""
     return int((found.ranks <= k).sum()) / len(found.ideal)
 
 
 def average_precision(found: Found, k: int | None = None) -> float:
-    """The mean of the precision at the rank of each relevant document; 0 for one not found."""
+    """Compute the mean precision at the ranks of relevant documents; 0 for one not found."""
     ranks, possible = found.ranks, len(found.ideal)
     if k is not None:
         ranks, possible = ranks[ranks <= k], min(k, possible)
     return float((np.arange(1, len(ranks) + 1) / ranks).sum()) / possible
 
 
-# The name of a measure -> its value for a query. A row may be added.
+# A measure's name -> its function of one query. Rows may be added.
 MEASURES: dict[str, Callable[[Found], float]] = {
     "mrr@10": partial(reciprocal_rank, k=10),
     "ndcg@10": partial(ndcg, k=10),
@@ -87,7 +87,9 @@ MEASURES: dict[str, Callable[[Found], float]] = {
 
 
 def measure(ids: Sequence[str], grades: Mapping[str, int]) -> dict[str, float]:
-    """All measures of one query: the ids of its ranking, best first, and its judgements.
+    """Compute all measures of one query.
+
+    `ids` are the documents of its ranking, best first; `grades` are its judgements, by id.
 
     Raises ValueError if no document is judged relevant.
     """
@@ -102,15 +104,15 @@ def measure(ids: Sequence[str], grades: Mapping[str, int]) -> dict[str, float]:
 
 
 def means(measured: Measured) -> dict[str, float]:
-    """Each measure's mean over the queries."""
+    """Compute the mean of each measure over the queries."""
     table = np.array([[row[name] for name in MEASURES] for row in measured.values()])
     return dict(zip(MEASURES, table.mean(axis=0).tolist(), strict=True))
 
 
 def compare(first: Measured, second: Measured) -> dict[str, float]:
-    """How likely so large a difference of means would be by chance: each measure's p-value.
+    """Compute the p-value of the difference of means, for each measure: see randomisation_test.
 
-    Both must be of the same queries; raises ValueError if they are not. See randomisation_test.
+    Raises ValueError if the two are not of the same queries.
     """
     if first.keys() != second.keys():
         odd = min(first.keys() ^ second.keys())
@@ -125,16 +127,16 @@ def compare(first: Measured, second: Measured) -> dict[str, float]:
 
 
 def randomisation_test(differences: Array, samples: int = SAMPLES, seed: int = 0) -> Array:
-    """The two-sided p-values of Fisher's paired randomisation test: (n, M) -> (M,).
+    """Compute two-sided p-values by Fisher's paired randomisation test: (n, M) -> (M,).
 
-    If two systems were alike, each query's difference could as well have the other sign. So p is
-    how often random signs give a mean at least as far from 0 as the one there is: Smucker, Allan
+    If two systems were equally good, each query's difference could have the other sign. So p is the
+    share of random signs whose mean is at least as far from 0 as the observed one: Smucker, Allan
     and Carterette, "A comparison of statistical significance tests for information retrieval
-    evaluation" (2007). What there is counts as one of the samples, so p is never 0 (Phipson and
-    Smyth, 2010). The seed is fixed, so the same differences give the same p.
+    evaluation" (2007). The observed signs count as one sample, so p is never 0 (Phipson and Smyth,
+    2010). The seed is fixed, so the same differences give the same p.
     """
     generator = np.random.default_rng(seed)
-    # Sums that are equal but for rounding count as equal.
+    # Sums that differ by rounding only count as equal.
     rounding = 1e-12 * np.abs(differences).sum(axis=0)
     observed = np.abs(differences.sum(axis=0)) - rounding
     as_far: Array = np.ones(differences.shape[1])
@@ -145,5 +147,5 @@ def randomisation_test(differences: Array, samples: int = SAMPLES, seed: int = 0
 
 
 def shares(total: int, size: int) -> Iterable[int]:
-    """A number in parts of at most `size`."""
+    """Split a number into parts of at most `size`."""
     return (min(size, total - start) for start in range(0, total, size))

@@ -1,10 +1,10 @@
-"""How good a model is: a model and a collection -> rankings -> measures.
+"""A model and a collection -> rankings -> measures.
 
     collection = read_collection("cranfield")
     per_query = measured(rankings(model, collection), collection.qrels)
     means(per_query)["ndcg@10"]
 
-The rankings come one query after another, so that never all of them are in memory.
+The rankings are computed some queries at a time, so that not all of them are in memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["measured", "rankings"]
 
 
 class Retrieves(Protocol):
-    """What a measurement needs of a model."""
+    """A model, as far as a measurement needs it."""
 
     @property
     def similarity_fn_name(self) -> str: ...
@@ -50,14 +50,14 @@ def rankings(
     candidates: Mapping[str, Sequence[str]] | None = None,
     show_progress_bar: bool = False,
 ) -> Iterator[tuple[str, Ranking]]:
-    """Rank all documents for each query by the model's own metric: yields query id, ranking.
+    """Rank all documents for each query by the model's metric: yield query id, ranking.
 
     Queries and documents get the model's prompts for them. Every document is scored; of equal
-    scores the smaller id, as a text, comes first. `k` keeps the best so many; with it the
-    whole ranking is not sorted, and what is measured is measured on those alone. `candidates`,
-    ids by the query's, are all that is ranked for a query: so one re-ranks what another has found.
+    scores the smaller id, as a text, comes first. With `k`, only the k best are sorted
+    and returned, and measures are computed on these. With `candidates`, query id -> document ids,
+    only these are ranked: so a model can re-rank the documents that another has found.
 
-    Beside the vectors of all documents, a quarter of their size is used for scores, or 64 MB.
+    Beside the vectors of all documents, scores take a quarter of their size, or 64 MB.
     """
     # In the order of their ids, so that top_k settles ties by the id.
     ids = sorted(collection.documents)
@@ -81,15 +81,15 @@ def rankings(
 
 
 def candidates_of(wanted: Sequence[str], ids: list[str]) -> list[int]:
-    """The places of some ids among those of all documents, rising; unknown ones have none."""
+    """Find the places of some ids in those of all documents, rising; unknown ids have none."""
     found = ((bisect_left(ids, id), id) for id in set(wanted))
     return sorted(place for place, id in found if place < len(ids) and ids[place] == id)
 
 
 def scores_of_all(queries: Array, documents: Array, score: ScoreFunction) -> Array:
-    """The scores of some queries with all documents: (q, D), (N, D) -> (q, N)."""
+    """Score some queries with all documents: (q, D), (N, D) -> (q, N)."""
     scores = np.empty((len(queries), len(documents)), dtype=documents.dtype)
-    for rows in blocks(*documents.shape):  # a metric may copy what it is given
+    for rows in blocks(*documents.shape):  # a metric may copy its arguments
         scores[:, rows] = score(queries, documents[rows])
     return scores
 
@@ -97,9 +97,9 @@ def scores_of_all(queries: Array, documents: Array, score: ScoreFunction) -> Arr
 def measured(rankings: Iterable[tuple[str, Ranking]], qrels: Qrels) -> Measured:
     """Measure each query that has a relevant document: query id -> measure -> value.
 
-    A query without a ranking has found nothing: all its measures are 0, and it is said how many
-    there are. Rankings of queries without a relevant document are passed over. Raises ValueError if
-    no query has both.
+    A query without a ranking has found nothing: all its measures are 0, and a warning gives the
+    number of such queries. Rankings of queries without a relevant document are skipped. Raises
+    ValueError if no query has both.
     """
     judged = with_relevant(qrels)
     values = {id: measure(ranking.ids, judged[id]) for id, ranking in rankings if id in judged}

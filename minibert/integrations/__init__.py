@@ -1,4 +1,4 @@
-"""Foreign libraries, a file each: they use minibert's public names, as any program may.
+"""Other libraries, one file each. These files use the public names of minibert only.
 
 - `arrow`: a column of vectors for an Arrow table
 - `ray`: the same for a Ray Dataset, on all its machines

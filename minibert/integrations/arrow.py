@@ -29,7 +29,7 @@ StoredPrecision: TypeAlias = Literal["float32", "float16", "binary"]
 
 
 class Encoder:
-    """A model that adds a column of vectors to a table: call it."""
+    """A model that adds a column of vectors to a table, when it is called."""
 
     def __init__(
         self,
@@ -46,20 +46,26 @@ class Encoder:
     ) -> None:
         """Load a folder or a model of the hub; `arguments` are SentenceTransformer's own.
 
-        `column` holds the texts, and `into` is to hold the vectors. The others are those of
-        encode_document(), whose prompt is taken where none is given. `precision` is "float32",
-        "float16", or "binary" for a bit a number, eight of them in an int8. `short_inputs` is True
-        only where `reproducible` is, unless it is given.
+        `column` holds the texts, and `into` is the new column of vectors. The others are those of
+        encode_document(); without a prompt, its prompt is taken. `precision` is "float32",
+        "float16", or "binary" for one bit per number, eight of them in an int8. `short_inputs` is
+        the same as `reproducible`, unless it is given.
 
-        Raises ValueError for another precision, and what SentenceTransformer() raises.
+        Raises ValueError for another precision, and the errors of SentenceTransformer().
         """
         check_precision(precision)
-        # A table may have one short text, and is still a part of a corpus: a second copy of the
-        # weights would not pay. With `reproducible`, bits are those of a program's own calls.
+        # A table with one short text is still a part of a corpus: a second copy of the weights for
+        # short inputs would not pay. With `reproducible`, bits must be those of encode's calls.
         arguments.setdefault("short_inputs", bool(arguments.get("reproducible")))
+        #: Model, loaded.
         self.model = SentenceTransformer(model, **arguments)
-        self.column, self.into, self.precision = column, into, precision
-        self.encode_arguments: dict[str, Any] = {
+        #: Name of the column of texts.
+        self.column = column
+        #: Name of the new column of vectors.
+        self.into = into
+        #: Precision of the vectors.
+        self.precision = precision
+        self._encode_arguments: dict[str, Any] = {
             "prompt_name": prompt_name,
             "prompt": prompt,
             "normalize_embeddings": normalize_embeddings,
@@ -68,16 +74,16 @@ class Encoder:
         }
 
     def __call__(self, table: Any) -> Any:
-        """The table, or record batch, with the vectors: n rows -> n rows, one column more.
+        """Add the vectors to a table or record batch: n rows -> n rows, one column more.
 
-        That is a fixed-size list of D numbers, or of D/8 for "binary". Raises ValueError if the
-        column is not there or the new one is, TypeError for a row without a text.
+        The column has fixed-size lists of D numbers, or of D/8 for "binary". Raises ValueError if
+        `column` is missing or `into` is there already, TypeError for a row without a text.
         """
-        vectors = self.model.encode_document(self.texts(table), **self.encode_arguments)
+        vectors = self.model.encode_document(self.texts(table), **self._encode_arguments)
         return table.append_column(self.into, column_of(stored(vectors, self.precision)))
 
     def texts(self, table: Any) -> Sequence[str]:
-        """The texts of a table's rows, checked."""
+        """Read and check the texts of a table's rows."""
         if self.column not in table.column_names:
             raise ValueError(
                 f"There is no column {self.column!r} to encode, only "
@@ -99,18 +105,18 @@ class Encoder:
 
 
 def check_precision(precision: str, known: Sequence[str] = get_args(StoredPrecision)) -> None:
-    """Raise ValueError for a precision that is not among those known."""
+    """Raise ValueError for a precision that is not one of `known`."""
     check_choice("precision", precision, known)
 
 
 def stored(vectors: Any, precision: StoredPrecision) -> Any:
-    """Vectors as they are kept: (n, D) float32 -> (n, D) of its type, or (n, D/8) int8."""
+    """Convert vectors to a precision: (n, D) float32 -> (n, D) of its dtype, or (n, D/8) int8."""
     if precision == "binary":
         return quantize_embeddings(vectors, "binary")
     return vectors.astype(precision, copy=False)
 
 
 def column_of(rows: Any) -> Any:
-    """A matrix as an Arrow column of lists, which shares its memory: (n, D) -> n."""
+    """Turn a matrix into an Arrow column of lists, without a copy: (n, D) -> n."""
     numbers = pyarrow.array(np.ascontiguousarray(rows).reshape(-1))
     return pyarrow.FixedSizeListArray.from_arrays(numbers, rows.shape[1])

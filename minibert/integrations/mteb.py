@@ -28,7 +28,7 @@ __all__ = ["MinibertEncoder"]
 
 
 class MinibertEncoder:
-    """What MTEB calls an encoder (mteb.models.EncoderProtocol), over a SentenceTransformer."""
+    """A SentenceTransformer as an encoder of MTEB (mteb.models.EncoderProtocol)."""
 
     def __init__(
         self,
@@ -39,8 +39,11 @@ class MinibertEncoder:
         **arguments: Any,
     ) -> None:
         """Load a folder or a model of the hub; `arguments` are SentenceTransformer's own."""
+        #: Name on the hub, or folder.
         self.name = str(model_name)
+        #: Commit on the hub; None for the newest.
         self.revision = revision
+        #: Model, loaded.
         self.model = SentenceTransformer(model_name, revision=revision, device=device, **arguments)
 
     def encode(
@@ -53,11 +56,11 @@ class MinibertEncoder:
         prompt_type: Any = None,
         **arguments: Any,
     ) -> Any:
-        """The vectors of all texts of MTEB's batches: -> (n, D).
+        """Encode all texts of MTEB's batches: -> (n, D).
 
-        The prompt is the model's for the task, else for its type, else for queries or documents, as
-        MTEB chooses it for sentence-transformers. `arguments` are encode()'s own. Raises ValueError
-        for a batch without texts, of pictures or sounds.
+        The prompt is that of the model for the task, else for its type, else for queries or
+        documents, as MTEB chooses it for sentence-transformers. `arguments` are encode()'s own.
+        Raises ValueError for a batch without texts, such as pictures or sounds.
         """
         encode = {
             None: self.model.encode,
@@ -69,22 +72,22 @@ class MinibertEncoder:
         return encode(texts_of(inputs), prompt=prompt, **arguments)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Score vectors by the model's own metric: (n, D), (m, D) -> (n, m), a tensor.
+        """Score vectors by the model's metric: (n, D), (m, D) -> (n, m), a tensor.
 
-        A tensor because MTEB's tasks take the one number out of a (1, 1), which NumPy refuses.
+        MTEB's tasks convert a (1, 1) to a float, which NumPy refuses for arrays.
         """
         return torch.from_numpy(self.model.similarity(embeddings1, embeddings2))
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Score each vector with the one in its place: (n, D), (n, D) -> (n,), a tensor."""
+        """Score the rows of both, in pairs: (n, D), (n, D) -> (n,), a tensor."""
         return torch.from_numpy(self.model.similarity_pairwise(embeddings1, embeddings2))
 
     @cached_property
     def mteb_model_meta(self) -> ModelMeta:
-        """What MTEB writes beside the results, and keeps them apart by.
+        """Facts of the model that MTEB writes beside its results.
 
-        Without a revision that is the sha256 of the weights, so that two folders of one name are
-        two models.
+        MTEB tells models apart by name and revision. Without a revision, it is the sha256 of the
+        weights, so that two folders of one name are two models.
         """
         facts = {
             "loader": type(self),
@@ -101,7 +104,7 @@ class MinibertEncoder:
 
 
 def texts_of(batches: Iterable[Mapping[str, Any]]) -> Sequence[str]:
-    """The texts of batches, one list."""
+    """Join the texts of batches to one list. Raises ValueError for a batch without texts."""
     texts: list[str] = []
     for batch in batches:
         if "text" not in batch:
@@ -111,5 +114,5 @@ def texts_of(batches: Iterable[Mapping[str, Any]]) -> Sequence[str]:
 
 
 def organisation_and_name(name: str) -> str:
-    """A name as MTEB has them, organisation/name: a folder's is that of the folder."""
+    """Return a name in MTEB's form, organisation/name: "local" and its own name for a folder."""
     return f"local/{Path(name).resolve().name}" if os.path.isdir(name) else name

@@ -6,7 +6,7 @@ from minibert.integrations.ray import embed
 passages = ray.data.read_parquet("passages")
 embed(passages, "sentence-transformers/all-MiniLM-L6-v2").write_parquet("vectors")
 
-Each actor has one model. Ray starts the actors, feeds them, and starts them again when they die.
+Each actor has one model. Ray starts the actors, feeds them, and restarts them when they die.
 """
 
 from __future__ import annotations
@@ -38,26 +38,25 @@ def embed(
     """Add the vectors of a column of texts to a dataset: n rows -> n rows, in any order.
 
     `model` is a hub's name, or a folder that every machine has at the same path. `concurrency` is
-    how many actors there are, or from how many to how many; None is as many as the cluster holds
-    now beside one CPU, which Ray needs for reading and writing, and another one if the dataset has
-    a checkpoint_config, for leaving out what is done. Each computes on `num_cpus` cores,
-    or on a GPU where `num_gpus` is above 0. `batch_size` rows go to an actor at a time; if one
-    dies, Ray starts another, and they are computed again. `arguments` are Encoder's: column, into,
-    precision, prompt_name, prompt, normalize_embeddings, pack_tokens, and SentenceTransformer's.
+    the number of actors, or the least and the greatest number. With None, actors fill the cluster
+    but for one CPU, which Ray needs for reading and writing, and a second one if the dataset has a
+    checkpoint_config, for skipping finished rows. An actor computes on `num_cpus` cores, or on a
+    GPU if `num_gpus` is above 0. It gets `batch_size` rows at a time; if it dies, Ray starts
+    another and computes them again. `arguments` are those of Encoder: column, into, precision,
+    prompt_name, prompt, normalize_embeddings, pack_tokens, and those of SentenceTransformer.
 
-    Nothing is computed before the dataset is read or written; what Encoder raises is raised then.
-    Raises ValueError for more actors than the cluster holds beside those CPUs: Ray would wait for
-    ever.
+    Nothing is computed, and no error of Encoder is raised, before the dataset is read or written.
+    Raises ValueError for more actors than the cluster has room for: Ray would wait for ever.
     """
     spare = 1 if dataset.context.checkpoint_config is None else 2
     least, most = pool_size(concurrency, num_cpus, num_gpus, spare)
     device = {"device": "cuda"} if num_gpus else {}
-    # A block is a batch is a task, so that a large file is shared among the actors.
+    # One block per batch, so that a large file is split between the actors.
     blocks = dataset.repartition(target_num_rows_per_block=batch_size)
     return blocks.map_batches(
         Encoder,
         fn_constructor_args=(os.fspath(model),),
-        # A process sees all cores of its machine, whatever Ray promised it.
+        # A process sees all cores of its machine, not only those that Ray gave it.
         fn_constructor_kwargs={**device, "threads": num_cpus, **arguments},
         batch_format="pyarrow",
         batch_size=batch_size,
@@ -71,9 +70,9 @@ def embed(
 def pool_size(
     concurrency: int | tuple[int, int] | None, num_cpus: int, num_gpus: float, spare: int
 ) -> tuple[int, int]:
-    """The least and the most actors: those asked for, else those that fit beside `spare` CPUs.
+    """Return the least and the greatest number of actors; without `concurrency`, all that fit.
 
-    Raises ValueError if the least do not fit.
+    `spare` CPUs stay free. Raises ValueError if the least number does not fit.
     """
     if not isinstance(num_cpus, int) or num_cpus < 1:
         raise ValueError(f"num_cpus is {num_cpus!r}; expected a whole number from 1 up.")

@@ -29,7 +29,7 @@ __all__ = ["Encoder", "embed"]
 # Spark has no floating-point numbers of 16 bits.
 NUMBERS: dict[str, DataType] = {"float32": FloatType(), "binary": ByteType()}
 
-# The encoder of this Python worker, which does many tasks, by what it was made of.
+# The encoder of this Python worker, for many tasks, by the arguments that it was made with.
 HELD: dict[str, Encoder] = {}
 
 
@@ -45,14 +45,14 @@ def embed(
 
     `model` is a hub's name, or a folder that every machine has at the same path. A task computes on
     spark.task.cpus cores. `precision` is "float32", or "binary" for arrays of D/8 bytes. Other
-    `arguments` are Encoder's: column, prompt_name, prompt, normalize_embeddings, pack_tokens, and
-    SentenceTransformer's.
+    `arguments` are those of Encoder: column, prompt_name, prompt, normalize_embeddings,
+    pack_tokens, and those of SentenceTransformer.
 
-    Nothing is computed before the frame is read or written; what Encoder raises is raised then.
+    Nothing is computed, and no error of Encoder is raised, before the frame is read or written.
     Raises ValueError for another precision.
     """
     check_precision(precision, list(NUMBERS))
-    # A process sees all cores of its machine, whatever Spark promised it.
+    # A process sees all cores of its machine, not only those that Spark gave it.
     threads = int(frame.sparkSession.conf.get("spark.task.cpus", "1"))
     settings = {"threads": threads, "into": into, "precision": precision, **arguments}
     vector = StructField(into, ArrayType(NUMBERS[precision], containsNull=False), nullable=False)
@@ -62,23 +62,23 @@ def embed(
 
 
 def encoded(model: str, settings: dict[str, Any], batches: Iterable[Any]) -> Iterator[Any]:
-    """The record batches of a task, with their vectors."""
+    """Add the vectors to the record batches of a task."""
     encoder = encoder_of(model, settings)
     for batch in batches:
         yield with_lists(encoder(batch), encoder.into)
 
 
 def encoder_of(model: str, settings: dict[str, Any]) -> Encoder:
-    """The encoder that this Python worker has, or makes instead of the one it had."""
-    made_of = repr((model, settings))
-    if made_of not in HELD:
+    """Return the encoder of this Python worker; for other arguments, make another in its place."""
+    key = repr((model, settings))
+    if key not in HELD:
         HELD.clear()
-        HELD[made_of] = Encoder(model, **settings)
-    return HELD[made_of]
+        HELD[key] = Encoder(model, **settings)
+    return HELD[key]
 
 
 def with_lists(batch: Any, column: str) -> Any:
-    """A batch whose vectors are lists of any length, the only ones that Spark knows."""
+    """Convert the vectors of a batch to lists of any length, the only lists that Spark has."""
     place = batch.schema.get_field_index(column)
     vectors = batch.column(place)
     return batch.set_column(place, column, vectors.cast(pyarrow.list_(vectors.type.value_type)))

@@ -97,8 +97,8 @@ def dequantize_embeddings(
         return bits.astype(np.float32) * 2 - 1
     if ranges is None:
         raise ValueError(
-            f"Codes of {precision} stand for nothing without their ranges=. Give the ranges that they "
-            "were made with."
+            f"Codes of {precision} stand for nothing without their ranges=. Give the ranges that "
+            "they were made with."
         )
     low, high = checked_ranges(ranges, dimension)
     steps = codes.astype(np.float32)

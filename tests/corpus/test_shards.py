@@ -38,12 +38,12 @@ np.save(PICKLED, np.full((3, 20), None), allow_pickle=True)
         ),
         ("vectors.npy", npy(np.zeros((2, 20), np.float32)), r"holds \(2, 20\)"),
         ("vectors.npy", npy(np.zeros((3, 20), np.float16)), "of float16; expected"),
-        ("vectors.npy", b"not an array", "is no array of NumPy's"),
-        ("vectors.npy", PICKLED.getvalue(), "is no array of NumPy's"),
-        ("vectors.npy", b"PK\3\4 as an archive of arrays begins", "is no array of NumPy's"),
-        ("vectors.npy", header((10**30, 20)), "is no array of NumPy's"),
-        ("vectors.npy", header((10**12, 20)), "is no array of NumPy's"),
-        ("vectors.npy", header((-3, 20)), "is no array of NumPy's"),
+        ("vectors.npy", b"not an array", "is no file of NumPy"),
+        ("vectors.npy", PICKLED.getvalue(), "is no file of NumPy"),
+        ("vectors.npy", b"PK\3\4 as an archive of arrays begins", "is no file of NumPy"),
+        ("vectors.npy", header((10**30, 20)), "is no file of NumPy"),
+        ("vectors.npy", header((10**12, 20)), "is no file of NumPy"),
+        ("vectors.npy", header((-3, 20)), "is no file of NumPy"),
     ],
 )
 def test_vectors_of_another_shape_are_refused_at_the_door(corpus, name, content, message):
