@@ -17,7 +17,7 @@ from minibert.tokens.tokenizer import TextTokenizer
 
 __all__ = ["nearest_words"]
 
-# Rows of the word embeddings compared at a time: 12 MB for a BERT-base.
+# Rows of the word embeddings compared at a time, by default: 12 MB for a BERT-base.
 BLOCK_ROWS = 4096
 
 
@@ -38,13 +38,16 @@ class HasTokenizer(Protocol):
     def text_tokenizer(self) -> TextTokenizer: ...
 
 
-def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[list[str]]:
+def nearest_words(
+    model: HasCheckpoint, states: ArrayLike, k: int = 5, *, block_rows: int = BLOCK_ROWS
+) -> list[list[str]]:
     """Find the k tokens whose word embeddings are nearest to each state: (T, D) -> T lists of k.
 
     Nearest is the highest cosine, best first; equal ones come by their ids. Deeper layers need not
     keep to the word embeddings, so for their states the result is a hint. (The "logit lens" of
     nostalgebraist, 2020, compares states with the output embeddings of a language model.) A row
-    without a token is named by its number, as "#7".
+    without a token is named by its number, as "#7". `block_rows` word embeddings are compared at a
+    time.
 
     Raises ValueError for states with another dimension than hidden_size, for NaN or infinity, and
     for a `k` below 1.
@@ -59,8 +62,8 @@ def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[l
         )
     nearest = TopK(len(wanted), min(k, len(table)), wanted.dtype)
     with one_blas_thread():
-        for start in range(0, len(table) if len(wanted) else 0, BLOCK_ROWS):
-            rows = table[start : start + BLOCK_ROWS]
+        for start in range(0, len(table) if len(wanted) else 0, block_rows):
+            rows = table[start : start + block_rows]
             lengths = np.sqrt(np.vecdot(rows, rows))
             cosines = wanted @ rows.T / np.maximum(lengths, NORM_FLOOR)  # (T, rows)
             nearest.offer(cosines, np.arange(start, start + len(rows)))

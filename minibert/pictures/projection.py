@@ -51,30 +51,34 @@ class Projection(NamedTuple):
 
 
 def principal_components(
-    stack: Stack, excluded: IntArray, advance: Callable[[int], object] = lambda done: None
+    stack: Stack,
+    excluded: IntArray,
+    advance: Callable[[int], object] = lambda done: None,
+    *,
+    block_floats: int = BLOCK_FLOATS,
 ) -> Projection:
     """Compute the plane along which vectors vary most: (n, D) -> a projection.
 
     Each vector is read once. `excluded` are the numbers of vectors to leave out, rising. Memory is
-    one block and the covariance, (D, D), for any n; `advance` is called with the number of vectors
-    read since the last call. The sign of a component makes its largest number positive, the first
-    of equal ones, so that no picture is mirrored on another machine. Raises ValueError for no
-    vector, and for NaN or infinity.
+    one block of `block_floats` numbers and the covariance, (D, D), for any n; `advance` is called
+    with the number of vectors read since the last call. The sign of a component makes its largest
+    number positive, the first of equal ones, so that no picture is mirrored on another machine.
+    Raises ValueError for no vector, and for NaN or infinity.
     """
     with one_blas_thread():  # the same bits on any number of cores
-        mean, covariance = moments(stack, excluded, advance)
+        mean, covariance = moments(stack, excluded, advance, block_floats)
         if np.trace(covariance) <= NO_VARIANCE * (mean @ mean):
             covariance[:] = 0
         return Projection(mean, *axes_of(covariance))
 
 
 def moments(
-    stack: Stack, excluded: IntArray, advance: Callable[[int], object]
+    stack: Stack, excluded: IntArray, advance: Callable[[int], object], block_floats: int
 ) -> tuple[Array, Array]:
     """Compute the mean (D,) and the covariance (D, D) of all vectors but the excluded."""
     origin, products = np.zeros(stack.dimension), np.zeros((stack.dimension, stack.dimension))
     sums, count = np.zeros(stack.dimension), 0
-    for block in blocks(stack, excluded, advance):
+    for block in blocks(stack, excluded, advance, block_floats):
         # Products of numbers far from 0 are large, and lose digits when the mean is subtracted.
         # Products of differences from any one vector are small (Chan, Golub and LeVeque,
         # "Algorithms for computing the sample variance", 1983: shifted data).
@@ -101,10 +105,10 @@ def project(projection: Projection, vectors: Array) -> Array:
 
 
 def blocks(
-    stack: Stack, excluded: IntArray, advance: Callable[[int], object]
+    stack: Stack, excluded: IntArray, advance: Callable[[int], object], block_floats: int
 ) -> Iterator[NDArray[np.float64]]:
     """Yield all vectors but the excluded in blocks (b, D) float64, which may be written to."""
-    rows = max(1, BLOCK_FLOATS // max(1, stack.dimension))
+    rows = max(1, block_floats // max(1, stack.dimension))
     for numbers, stored in stack.blocks(rows, None):
         gone = excluded[slice(*np.searchsorted(excluded, (numbers[0], numbers[-1] + 1)))]
         left = np.delete(stored, gone - numbers[0], axis=0) if len(gone) else stored

@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 
 __all__ = ["as_bytes", "as_shorts", "xray"]
 
-# Bytes of the attention weights of one text; a page holds two texts.
+# Bytes of the attention weights of one text, by default; a page holds two texts.
 ATTENTION_BYTES = 400_000
 MAX_TOKENS = 96  # the cells of more tokens would slow the page
 TOP_K = 5  # nearest words of a state
 
 
-def xray(model: SentenceTransformer, text: Text, task: str) -> dict[str, Any]:  # values of JSON
+def xray(
+    model: SentenceTransformer, text: Text, task: str, *, attention_bytes: int = ATTENTION_BYTES
+) -> dict[str, Any]:  # values of JSON
     """Compute the numbers of a text's forward pass, as JSON for the script of the page.
 
-    T is the number of first tokens that ATTENTION_BYTES and MAX_TOKENS allow; L layers, H heads:
+    T is the number of first tokens that `attention_bytes` and MAX_TOKENS allow; L layers, H heads:
 
     - tokens (T), special (T): the tokens, and which are special; left_out: how many follow
     - attention: base64 of (L, H, T, T) bytes, see as_bytes; with left_out, (L, H, T, T + 1), whose
@@ -41,7 +43,7 @@ def xray(model: SentenceTransformer, text: Text, task: str) -> dict[str, Any]:  
     weights = model.trace(text, task=task, keep="*.attention")
     layers = len(weights)
     heads = weights.shapes["layer.0.attention"][0]
-    affordable = int((ATTENTION_BYTES / (layers * heads)) ** 0.5)
+    affordable = int((attention_bytes / (layers * heads)) ** 0.5)
     shown = min(len(trace.tokens.ids), affordable, MAX_TOKENS)
 
     states = [trace["embeddings.output"][:shown]]

@@ -13,7 +13,7 @@ from minibert.scoring.top_k import TopK
 
 __all__ = ["hamming_distances", "nearest_bits"]
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 20  # of the codes of a block
 SCORES = 1 << 20  # of a block
 
 
@@ -40,11 +40,13 @@ def nearest_bits(
     threads: int | None = None,
     allowed: ArrayLike | None = None,
     excluded: ArrayLike | None = None,
+    block_bytes: int = BLOCK_BYTES,
 ) -> tuple[IntArray, Array]:
     """Find the k codes nearest to each query by Hamming distance: (Q, W) bytes -> (Q, k), (Q, k).
 
-    Return the numbers of the codes and minus the distances; equal distances come by number. All
-    other arguments are those of nearest.nearest.
+    Return the numbers of the codes and minus the distances; equal distances come by number. At
+    most `block_bytes` of codes are compared at a time, or one code. All other arguments are those
+    of nearest.nearest.
     """
     wanted, left_out = numbers_of(len(stack), allowed, excluded)
     k = min(k, len(stack) - len(left_out) if wanted is None else len(wanted))
@@ -55,6 +57,6 @@ def nearest_bits(
     def look_at(numbers: IntArray, codes: NDArray[Any]) -> None:
         top.offer(-hamming_distances(queries, codes).astype(np.float32), numbers, None, left_out)
 
-    rows = max(1, min(BLOCK_BYTES // queries.shape[1], SCORES // len(queries)))
+    rows = max(1, min(block_bytes // queries.shape[1], SCORES // len(queries)))
     in_threads(look_at, stack.blocks(rows, wanted), -(-len(stack) // rows), threads)
     return top.ranking()

@@ -30,7 +30,7 @@ __all__ = [
 # (n, D), (m, D) -> (n, m)
 ScoreFunction: TypeAlias = Callable[[Any, Any], Array]
 
-# Numbers of one temporary: 64 MB of float32.
+# Numbers of one temporary, by default: 64 MB of float32.
 BLOCK_FLOATS = 1 << 24
 
 
@@ -64,25 +64,31 @@ def cos_sim(a: ArrayLike, b: ArrayLike) -> Array:
     return left @ right.T
 
 
-def euclidean_sim(a: ArrayLike, b: ArrayLike) -> Array:
-    """Compute minus the Euclidean distance of every vector of `a` from every one of `b`: (n, m)."""
+def euclidean_sim(a: ArrayLike, b: ArrayLike, *, block_floats: int = BLOCK_FLOATS) -> Array:
+    """Compute minus the Euclidean distance of every vector of `a` from every one of `b`: (n, m).
+
+    A temporary has at most `block_floats` numbers, or one row.
+    """
     left, right = rows_of(a, b)
     # |x - y|^2 = |x|^2 - 2 xy + |y|^2 cancels for neighbours; in float64 enough digits are left.
     wide = right.astype(np.float64)
     squares = np.vecdot(wide, wide)  # (m,)
     scores = np.empty((len(left), len(right)), dtype=left.dtype)
-    for rows in blocks(len(left), len(right)):
+    for rows in blocks(len(left), len(right), block_floats):
         block = left[rows].astype(np.float64)
         distances = squares - 2 * (block @ wide.T) + np.vecdot(block, block)[:, None]
         scores[rows] = -np.sqrt(np.maximum(distances, 0))
     return scores
 
 
-def manhattan_sim(a: ArrayLike, b: ArrayLike) -> Array:
-    """Compute minus the sum of absolute differences of every `a` with every `b`: -> (n, m)."""
+def manhattan_sim(a: ArrayLike, b: ArrayLike, *, block_floats: int = BLOCK_FLOATS) -> Array:
+    """Compute minus the sum of absolute differences of every `a` with every `b`: -> (n, m).
+
+    `block_floats` is that of euclidean_sim.
+    """
     left, right = rows_of(a, b)
     scores = np.empty((len(left), len(right)), dtype=left.dtype)
-    for rows in blocks(len(left), right.size):
+    for rows in blocks(len(left), right.size, block_floats):
         scores[rows] = -np.abs(left[rows, None] - right).sum(axis=2)
     return scores
 
@@ -189,8 +195,8 @@ def as_floats(vectors: ArrayLike) -> Array:
     return array if is_wide else array.astype(np.float32, copy=False)
 
 
-def blocks(rows: int, floats_per_row: int) -> Iterator[slice]:
-    """Yield slices of rows, so that a temporary has at most BLOCK_FLOATS numbers."""
-    step = max(1, BLOCK_FLOATS // max(1, floats_per_row))
+def blocks(rows: int, floats_per_row: int, block_floats: int = BLOCK_FLOATS) -> Iterator[slice]:
+    """Yield slices of rows, so that a temporary has at most `block_floats` numbers, or one row."""
+    step = max(1, block_floats // max(1, floats_per_row))
     for start in range(0, rows, step):
         yield slice(start, start + step)

@@ -14,7 +14,7 @@ from minibert.kernels.segments import places_of
 __all__ = ["Rescore", "TopK", "top_k"]
 
 # With more candidates than these and twice the answer, those without a chance are dropped.
-CANDIDATES = 1 << 17
+CANDIDATE_LIMIT = 1 << 17
 
 # Rows and numbers of pairs, and their estimates -> the scores to rank them by: (p,), thrice -> (p,)
 Rescore: TypeAlias = Callable[[IntArray, IntArray, Array], Array]
@@ -39,12 +39,22 @@ class TopK:
     """The k highest scores of each row so far. Threads may offer blocks of scores, in any order.
 
     The scores may be estimates with a known error. Then all candidates within the error are kept,
-    and the scores that `rescore` computes for them decide.
+    and the scores that `rescore` computes for them decide. About `candidate_limit` candidates are
+    kept, beside twice the answer.
     """
 
-    def __init__(self, rows: int, k: int, dtype: Any, rescore: Rescore | None = None) -> None:
+    def __init__(
+        self,
+        rows: int,
+        k: int,
+        dtype: Any,
+        rescore: Rescore | None = None,
+        *,
+        candidate_limit: int = CANDIDATE_LIMIT,
+    ) -> None:
         self.k = k
         self.rescore = rescore
+        self.candidate_limit = candidate_limit
         self.highest = np.full((rows, k), -np.inf, dtype=dtype)  # estimates, the lowest first
         self.error = np.zeros(rows, dtype=dtype)
         none = np.empty(0, dtype=np.int64)
@@ -109,9 +119,9 @@ class TopK:
         left = value >= self.floor()[row]
         self.kept.append((row[left], number[left], value[left]))
         self.candidate_count += int(left.sum())
-        if self.candidate_count > CANDIDATES + 2 * self.highest.size:
+        if self.candidate_count > self.candidate_limit + 2 * self.highest.size:
             row, number, value = self._candidates()
-            if len(row) > CANDIDATES // 2 + 2 * self.highest.size:  # many equal scores
+            if len(row) > self.candidate_limit // 2 + 2 * self.highest.size:  # many equal scores
                 winners, _ = self._rank(row, number, value)
                 row, number, value = row[winners], number[winners], value[winners]
             self.kept, self.candidate_count = [(row, number, value)], len(row)

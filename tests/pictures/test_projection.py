@@ -9,7 +9,6 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from minibert.errors import MissingLibraryError
-from minibert.pictures import projection
 from minibert.pictures.projection import principal_components, project, umap_places
 from minibert.scoring.matrices import Stack
 from minibert.scoring.metrics import METRICS
@@ -72,11 +71,11 @@ def test_the_largest_number_of_a_component_is_positive():
         assert component[np.abs(component).argmax()] > 0
 
 
-def test_blocks_change_nothing_but_rounding(monkeypatch):
+def test_blocks_change_nothing_but_rounding():
     stack = random_stack()
     whole = principal_components(stack, np.array([5, 400]))
-    monkeypatch.setattr(projection, "BLOCK_FLOATS", 7 * stack.dimension)
-    found = principal_components(stack, np.array([5, 400]))
+    rows = 7 * stack.dimension
+    found = principal_components(stack, np.array([5, 400]), block_floats=rows)
     np.testing.assert_allclose(found.components, whole.components, atol=1e-12)
     np.testing.assert_allclose(found.shares, whole.shares, rtol=1e-12)
 

@@ -5,7 +5,6 @@ import base64
 import numpy as np
 from drawn import decoded_bytes
 
-from minibert.pictures import xray as xray_module
 from minibert.pictures.xray import as_bytes, as_shorts, xray
 
 
@@ -40,13 +39,12 @@ def test_a_word_is_nearest_to_its_own_row_of_the_word_table(minilm):
     assert ray["special"] == [True, False, True]
 
 
-def test_an_x_ray_of_a_long_text_says_what_it_leaves_out(model, monkeypatch):
+def test_an_x_ray_of_a_long_text_says_what_it_leaves_out(model):
     text = "the cat and the dog"
     trace = model.trace(text)
     layers = sum(name.endswith(".attention") for name in trace)
     heads = len(trace["layer.0.attention"])
-    monkeypatch.setattr(xray_module, "ATTENTION_BYTES", layers * heads * 4**2)
-    ray = xray(model, text, "query")
+    ray = xray(model, text, "query", attention_bytes=layers * heads * 4**2)
     assert len(ray["tokens"]) == len(ray["norms"][0]) == len(ray["nearest"][0]) == 4
     assert ray["left_out"] == len(trace.tokens.ids) - 4
     decoded = decoded_bytes(ray["attention"]).reshape(layers, heads, 4, 5)

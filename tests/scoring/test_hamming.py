@@ -20,15 +20,18 @@ def test_distances_are_counts_of_bits(width, kind):
     assert hamming_distances(a.view(kind), b.view(kind)).tolist() == expected
 
 
-def test_nearest_codes_differ_in_fewest_bits_with_ties_by_number(monkeypatch):
-    monkeypatch.setattr("minibert.scoring.hamming.BLOCK_BYTES", 100)
+def test_nearest_codes_differ_in_fewest_bits_with_ties_by_number():
     random = np.random.default_rng(0)
     codes = random.integers(0, 256, size=(200, 2), dtype=np.uint8).view(np.int8)
     queries = codes[:4]
     distances = hamming_distances(queries, codes)
     left = [n for n in range(200) if n % 3]
     numbers, scores = nearest_bits(
-        queries, Stack([codes[:50], codes[50:]]), 30, excluded=range(0, 200, 3)
+        queries,
+        Stack([codes[:50], codes[50:]]),
+        30,
+        excluded=range(0, 200, 3),
+        block_bytes=100,
     )
     for row, found, values in zip(distances, numbers, scores, strict=True):
         assert found.tolist() == sorted(left, key=lambda n, row=row: (row[n], n))[:30]

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import minibert.scoring.top_k
 from minibert.scoring.top_k import TopK, top_k
 
 
@@ -36,12 +35,10 @@ def test_blocks_in_any_order_leave_the_same_best(data, rows, k, kinds):
     excluded = random.choice(columns, 3, replace=False)
     cuts = sorted(data.draw(st.sets(st.integers(1, columns - 1), max_size=6)))
     blocks = np.split(np.arange(columns), cuts)
-    top = TopK(rows, k, np.float32)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(minibert.scoring.top_k, "CANDIDATES", data.draw(st.integers(0, 20)))
-        for block in data.draw(st.permutations(blocks)):
-            top.offer(scores[:, block], block, None, excluded)
-        numbers, found = top.ranking()
+    top = TopK(rows, k, np.float32, candidate_limit=data.draw(st.integers(0, 20)))
+    for block in data.draw(st.permutations(blocks)):
+        top.offer(scores[:, block], block, None, excluded)
+    numbers, found = top.ranking()
     left = [n for n in range(columns) if n not in excluded]
     expected = [sorted(left, key=lambda n, row=row: (-row[n], n))[:k] for row in scores]
     assert numbers.tolist() == expected
@@ -54,15 +51,17 @@ def test_estimates_within_their_error_do_not_change_the_best(seed, k, limit):
     exact = random.integers(0, 12, size=(3, 50)).astype(np.float32)
     error = np.array([0.0, 0.5, 3.0], dtype=np.float32)
     estimates = exact + error[:, None] * random.uniform(-1, 1, size=exact.shape).astype(np.float32)
-    top = TopK(3, k, np.float32, lambda row, number, estimate: exact[row, number])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(minibert.scoring.top_k, "CANDIDATES", limit)
-        for start in range(0, 50, 7):
-            block = slice(start, start + 7)
-            # A later block may be less exact than those before.
-            grown = error * (start + 7 >= 50 or 1)
-            top.offer(estimates[:, block], np.arange(50)[block], grown)
-        numbers, found = top.ranking()
+
+    def rescore(row, number, estimate):
+        return exact[row, number]
+
+    top = TopK(3, k, np.float32, rescore, candidate_limit=limit)
+    for start in range(0, 50, 7):
+        block = slice(start, start + 7)
+        # A later block may be less exact than those before.
+        grown = error * (start + 7 >= 50 or 1)
+        top.offer(estimates[:, block], np.arange(50)[block], grown)
+    numbers, found = top.ranking()
     expected = [sorted(range(50), key=lambda n, row=row: (-row[n], n))[:k] for row in exact]
     assert numbers.tolist() == expected
     np.testing.assert_array_equal(found, np.take_along_axis(exact, numbers, axis=1))
@@ -78,9 +77,8 @@ def test_the_best_of_many_are_those_of_a_sort():
     np.testing.assert_array_equal(top.ranking()[0], expected)
 
 
-def test_equal_scores_keep_the_candidates_few(monkeypatch):
-    monkeypatch.setattr(minibert.scoring.top_k, "CANDIDATES", 100)
-    top = TopK(2, 5, np.float32)
+def test_equal_scores_keep_the_candidates_few():
+    top = TopK(2, 5, np.float32, candidate_limit=100)
     for start in range(0, 10_000, 50):
         top.offer(np.zeros((2, 50), dtype=np.float32), np.arange(start, start + 50))
         assert top.candidate_count == sum(len(row) for row, _, _ in top.kept) <= 120
