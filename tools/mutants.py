@@ -316,7 +316,7 @@ MUTANTS = [
     # what transformers' users ask an output for
     Mutant("models/model_output.py", "and value is not None:", "or value is not None:",
            PADDED + "an_output_is_a_dict_and_a_tuple_of_what_there_is[arguments0-names0]"),
-    Mutant("models/model_output.py", "chosen = tuple(self)[key]", "chosen = self._fields[key]",
+    Mutant("models/model_output.py", "keys = tuple(self)[key]", "keys = self._fields[key]",
            PADDED + "an_output_is_a_dict_and_a_tuple_of_what_there_is[arguments2-names2]"),
     Mutant("models/model_output.py", "return Values(self)", "return super().values()",
            PADDED + "a_pooler_that_cannot_answer_moves_no_other_output"),
@@ -710,7 +710,7 @@ MUTANTS = [
            CORES + "a_child_forked_during_a_call_can_still_compute"),
     Mutant("kernels/cores.py", "min(affinity(), quota())", "affinity()",
            CORES + "there_are_no_more_threads_than_the_quota_allows"),
-    Mutant("models/transformer.py", "job.is_all(len(chosen))", "job.is_all(len(texts))",
+    Mutant("models/transformer.py", "job.is_all(len(kept))", "job.is_all(len(texts))",
            RANKS + "only_the_first_short_text_lays_out_tiles"),
     Mutant("models/encoding.py", "is_all=job.is_all(len(batch))", "is_all=job.is_all(len(texts))",
            RANKS + "only_the_first_short_text_lays_out_tiles"),

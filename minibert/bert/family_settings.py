@@ -40,15 +40,15 @@ def modernbert_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
 def modernbert_local_layers(path: Path, settings: dict[str, Any], config: Config) -> frozenset[int]:
     """Read the numbers of the layers with a sliding window, from a list of kinds or a period."""
     layers = config.num_hidden_layers
-    every = settings.get("global_attn_every_n_layers", 3)
+    interval = settings.get("global_attn_every_n_layers", 3)
     kinds = setting(path, settings, "layer_types", list)
-    if kinds is None and is_count(every):
-        kinds = ["sliding_attention" if number % every else "full_attention"
+    if kinds is None and is_count(interval):
+        kinds = ["sliding_attention" if number % interval else "full_attention"
                  for number in range(layers)]  # fmt: skip
     if kinds is None or len(kinds) != layers or not set(map(str, kinds)) <= KINDS.keys():
         raise CheckpointError(
             f"{path}: layer_types is {kinds!r:.80}, num_hidden_layers {layers!r} and "
-            f"global_attn_every_n_layers {every!r}; expected for each layer {' or '.join(KINDS)}."
+            f"global_attn_every_n_layers {interval!r}; expected for each layer {' or '.join(KINDS)}."
         )
     local = (number for number, kind in enumerate(kinds) if kind == "sliding_attention")
     return frozenset(local)

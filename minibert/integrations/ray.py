@@ -49,7 +49,7 @@ def embed(
     Raises ValueError for more actors than the cluster has room for: Ray would wait for ever.
     """
     spare = 1 if dataset.context.checkpoint_config is None else 2
-    least, most = pool_size(concurrency, num_cpus, num_gpus, spare)
+    min_size, max_size = pool_size(concurrency, num_cpus, num_gpus, spare)
     device = {"device": "cuda"} if num_gpus else {}
     # One block per batch, so that a large file is split between the actors.
     blocks = dataset.repartition(target_num_rows_per_block=batch_size)
@@ -60,7 +60,7 @@ def embed(
         fn_constructor_kwargs={**device, "threads": num_cpus, **arguments},
         batch_format="pyarrow",
         batch_size=batch_size,
-        compute=ActorPoolStrategy(min_size=least, max_size=most),
+        compute=ActorPoolStrategy(min_size=min_size, max_size=max_size),
         num_cpus=num_cpus,
         num_gpus=num_gpus or None,
         udf_modifying_row_count=False,
@@ -82,13 +82,13 @@ def pool_size(
         fit = min(fit, int(gpus // num_gpus))
     if concurrency is None:
         concurrency = max(fit, 1)
-    least, most = concurrency if isinstance(concurrency, tuple) else (concurrency, concurrency)
+    min_size, max_size = concurrency if isinstance(concurrency, tuple) else (concurrency, concurrency)
     if least > fit:
         raise ValueError(
             f"{least} actors with {num_cpus} CPUs and {num_gpus:g} GPUs each are to run. Beside "
             f"{spare} for reading and writing, this cluster's {cpus:g} CPUs and {gpus:g} GPUs have "
-            f"room for {fit}. Give a smaller concurrency, or (least, most) if the cluster grows; "
+            f"room for {fit}. Give a smaller concurrency, or (minimum, maximum) if the cluster grows; "
             "or let Ray count more CPUs than there are: ray.init(num_cpus=...), or ray start "
             "--num-cpus=... on a machine."
         )
-    return least, most
+    return min_size, max_size

@@ -1,7 +1,7 @@
 """Texts -> vectors, token states, or both: the computation of SentenceTransformer.encode.
 
 For one process, and in float32. Each function takes a model, texts and a job, and returns its
-results and what was cut off. Start at vectors.
+results and what was truncated. Start at vectors.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ class BertOutput(OrderedDict[str, Any]):
             if isinstance(value, Refused):
                 raise ValueError(value.reason)
             return value
-        chosen = tuple(self)[key]
-        return self[chosen] if isinstance(chosen, str) else tuple(self[name] for name in chosen)
+        keys = tuple(self)[key]
+        return self[keys] if isinstance(keys, str) else tuple(self[name] for name in keys)
 
     def __getattr__(self, name: str) -> Any:
         """A field whose value is refused: all others are attributes."""

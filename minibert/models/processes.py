@@ -107,7 +107,7 @@ class Processes:
 
         The results come in order. The function, of a module, calls advance(n) when n more items are
         done.
-        `chunk_size` items go to a process at a time; None is a tenth of its share, 1000 at most.
+        `chunk_size` items go to a process at a time; None is a tenth of its part, 1000 at most.
 
         Raises what a call raises, and RuntimeError if the pool is stopped or a process has died;
         Ctrl-C stops the pool.

@@ -190,12 +190,12 @@ class Transformer:
             if job.on_long == "error":
                 rows.truncation.report(len(texts), job.max_tokens, job.on_long)
             is_left_out = np.array(rows.is_truncated, dtype=bool) & (job.on_long == "window")
-            chosen = np.flatnonzero(~is_left_out)
-            types = None if rows.types is None else [rows.types[index] for index in chosen]
-            of_chosen = self.packs([rows.ids[index] for index in chosen], types, job)
+            kept = np.flatnonzero(~is_left_out)
+            types = None if rows.types is None else [rows.types[index] for index in kept]
+            packs = self.packs([rows.ids[index] for index in kept], types, job)
             yield Batch(
-                [pack._replace(order=part.start + chosen[pack.order]) for pack in of_chosen],
-                job.is_all(len(chosen)),
+                [pack._replace(order=part.start + kept[pack.order]) for pack in packs],
+                job.is_all(len(kept)),
                 (part.start + np.flatnonzero(is_left_out)).tolist(),
                 rows.truncation,
             )

@@ -109,13 +109,13 @@ class TopK:
         counts = np.bincount(row)
         rows = np.flatnonzero(counts)
         counts = counts[rows]
-        most = int(counts.max())
+        longest = int(counts.max())
         # The highest so far and the new ones; rows with fewer new ones are filled with -inf.
-        contenders = np.full((len(rows), most + self.k), -np.inf, dtype=self.highest.dtype)
-        contenders[:, most:] = self.highest[rows]
+        contenders = np.full((len(rows), longest + self.k), -np.inf, dtype=self.highest.dtype)
+        contenders[:, longest:] = self.highest[rows]
         contenders[np.repeat(np.arange(len(rows)), counts), places_of(counts)] = value
-        contenders.partition(most, axis=1)
-        self.highest[rows] = contenders[:, most:]
+        contenders.partition(longest, axis=1)
+        self.highest[rows] = contenders[:, longest:]
         left = value >= self.floor()[row]
         self.kept.append((row[left], number[left], value[left]))
         self.candidate_count += int(left.sum())
