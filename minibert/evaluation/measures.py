@@ -31,7 +31,7 @@ __all__ = ["MEASURES", "Found", "Measured", "compare", "means", "measure", "rand
 Measured: TypeAlias = dict[str, dict[str, float]]
 
 SAMPLES = 100_000  # of the randomisation test: p is then good to 0.0014 at 0.05 (2 sigma)
-BLOCK_SIGNS = 1 << 22  # of one temporary
+BLOCK_SIGNS = 1 << 22  # of one temporary, by default
 
 
 class Found(NamedTuple):
@@ -126,21 +126,24 @@ def compare(first: Measured, second: Measured) -> dict[str, float]:
     return dict(zip(MEASURES, randomisation_test(differences).tolist(), strict=True))
 
 
-def randomisation_test(differences: Array, samples: int = SAMPLES, seed: int = 0) -> Array:
+def randomisation_test(
+    differences: Array, samples: int = SAMPLES, seed: int = 0, *, block_signs: int = BLOCK_SIGNS
+) -> Array:
     """Compute two-sided p-values by Fisher's paired randomisation test: (n, M) -> (M,).
 
     If two systems were equally good, each query's difference could have the other sign. So p is the
     share of random signs whose mean is at least as far from 0 as the observed one: Smucker, Allan
     and Carterette, "A comparison of statistical significance tests for information retrieval
     evaluation" (2007). The observed signs count as one sample, so p is never 0 (Phipson and Smyth,
-    2010). The seed is fixed, so the same differences give the same p.
+    2010). The seed is fixed, so the same differences give the same p. A temporary has at most
+    `block_signs` signs, or those of one sample.
     """
     generator = np.random.default_rng(seed)
     # Sums that differ by rounding only count as equal.
     rounding = 1e-12 * np.abs(differences).sum(axis=0)
     observed = np.abs(differences.sum(axis=0)) - rounding
     as_far: Array = np.ones(differences.shape[1])
-    for count in shares(samples, max(1, BLOCK_SIGNS // len(differences))):
+    for count in shares(samples, max(1, block_signs // len(differences))):
         signs = generator.choice(np.array([-1.0, 1.0]), size=(count, len(differences)))
         as_far += (np.abs(signs @ differences) >= observed).sum(axis=0)
     return as_far / (samples + 1)

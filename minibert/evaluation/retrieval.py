@@ -49,6 +49,8 @@ def rankings(
     k: int | None = None,
     candidates: Mapping[str, Sequence[str]] | None = None,
     show_progress_bar: bool = False,
+    *,
+    block_floats: int = BLOCK_FLOATS,
 ) -> Iterator[tuple[str, Ranking]]:
     """Rank all documents for each query by the model's metric: yield query id, ranking.
 
@@ -57,7 +59,8 @@ def rankings(
     and returned, and measures are computed on these. With `candidates`, query id -> document ids,
     only these are ranked: so a model can re-rank the documents that another has found.
 
-    Beside the vectors of all documents, scores take a quarter of their size, or 64 MB.
+    Beside the vectors of all documents, scores take a quarter of their size, or `block_floats`
+    numbers (64 MB by default) if these are more.
     """
     # In the order of their ids, so that top_k settles ties by the id.
     ids = sorted(collection.documents)
@@ -66,10 +69,11 @@ def rankings(
     names, questions = list(collection.queries), list(collection.queries.values())
     queries = model.encode_query(questions, show_progress_bar=show_progress_bar)
     score = METRICS[model.similarity_fn_name].all_pairs
-    step = max(1, max(BLOCK_FLOATS, documents.size // 4) // max(1, len(documents)))
+    step = max(1, max(block_floats, documents.size // 4) // max(1, len(documents)))
     with progress(len(queries), show_progress_bar, unit="query") as advance:
         for start in range(0, len(queries), step):
-            scores = scores_of_all(queries[start : start + step], documents, score)
+            some = queries[start : start + step]
+            scores = scores_of_all(some, documents, score, block_floats)
             for name, row in zip(names[start : start + step], scores, strict=True):
                 ranked = ids
                 if candidates is not None:
@@ -86,10 +90,16 @@ def candidates_of(wanted: Sequence[str], ids: list[str]) -> list[int]:
     return sorted(place for place, id in found if place < len(ids) and ids[place] == id)
 
 
-def scores_of_all(queries: Array, documents: Array, score: ScoreFunction) -> Array:
-    """Score some queries with all documents: (q, D), (N, D) -> (q, N)."""
+def scores_of_all(
+    queries: Array, documents: Array, score: ScoreFunction, block_floats: int = BLOCK_FLOATS
+) -> Array:
+    """Score some queries with all documents: (q, D), (N, D) -> (q, N).
+
+    At most `block_floats` numbers of document vectors are scored at a time, or one document.
+    """
     scores = np.empty((len(queries), len(documents)), dtype=documents.dtype)
-    for rows in blocks(*documents.shape):  # a metric may copy its arguments
+    # In blocks, as a metric may copy its arguments.
+    for rows in blocks(*documents.shape, block_floats=block_floats):
         scores[:, rows] = score(queries, documents[rows])
     return scores
 

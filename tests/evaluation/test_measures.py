@@ -108,11 +108,11 @@ def test_p_is_the_same_each_time_and_never_0():
     assert first == 1 / (measures.SAMPLES + 1)  # 2^-39 would be met once in 5 million runs
 
 
-def test_many_queries_are_sampled_in_parts(monkeypatch):
+def test_many_queries_are_sampled_in_parts():
     differences = np.random.default_rng(0).normal(0.1, 1, size=(50, 2))
     whole = randomisation_test(differences)
-    monkeypatch.setattr(measures, "BLOCK_SIGNS", 50 * 999)
-    np.testing.assert_allclose(randomisation_test(differences), whole, atol=0.0064)
+    in_parts = randomisation_test(differences, block_signs=50 * 999)
+    np.testing.assert_allclose(in_parts, whole, atol=0.0064)
     assert list(measures.shares(10, 4)) == [4, 4, 2]
 
 

@@ -87,13 +87,12 @@ class Nothing(Numbers):
         return np.empty((0, 3), np.float32)
 
 
-def test_the_order_of_the_corpus_and_blocks_change_no_ranking(monkeypatch):
+def test_the_order_of_the_corpus_and_blocks_change_no_ranking():
     data = collection(numbers(120), numbers(7, seed=1))
     whole = {query: ranking.ids for query, ranking in rankings(Numbers(), data)}
-    monkeypatch.setattr(retrieval, "BLOCK_FLOATS", 250)  # two queries
-    monkeypatch.setattr("minibert.scoring.similarity.BLOCK_FLOATS", 150)  # fifty documents
     turned = data._replace(documents=dict(reversed(data.documents.items())))
-    assert {query: ranking.ids for query, ranking in rankings(Numbers(), turned)} == whole
+    in_blocks = rankings(Numbers(), turned, block_floats=250)  # 2 queries, 83 documents at a time
+    assert {query: ranking.ids for query, ranking in in_blocks} == whole
 
 
 def test_no_more_scores_are_held_than_fit(monkeypatch):
@@ -102,8 +101,7 @@ def test_no_more_scores_are_held_than_fit(monkeypatch):
     monkeypatch.setattr(
         retrieval, "scores_of_all", lambda *given: held.append(inner(*given)) or held[-1]
     )
-    monkeypatch.setattr(retrieval, "BLOCK_FLOATS", 250)
-    for _ in rankings(Numbers(), collection(numbers(120), numbers(7))):
+    for _ in rankings(Numbers(), collection(numbers(120), numbers(7)), block_floats=250):
         pass
     assert [len(scores) for scores in held] == [2, 2, 2, 1]
 
