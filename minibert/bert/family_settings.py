@@ -48,7 +48,8 @@ def modernbert_local_layers(path: Path, settings: dict[str, Any], config: Config
     if kinds is None or len(kinds) != layers or not set(map(str, kinds)) <= KINDS.keys():
         raise CheckpointError(
             f"{path}: layer_types is {kinds!r:.80}, num_hidden_layers {layers!r} and "
-            f"global_attn_every_n_layers {interval!r}; expected for each layer {' or '.join(KINDS)}."
+            f"global_attn_every_n_layers {interval!r}; expected for each layer "
+            f"{' or '.join(KINDS)}."
         )
     local = (number for number, kind in enumerate(kinds) if kind == "sliding_attention")
     return frozenset(local)

@@ -82,13 +82,15 @@ def pool_size(
         fit = min(fit, int(gpus // num_gpus))
     if concurrency is None:
         concurrency = max(fit, 1)
-    min_size, max_size = concurrency if isinstance(concurrency, tuple) else (concurrency, concurrency)
-    if least > fit:
+    if not isinstance(concurrency, tuple):
+        concurrency = concurrency, concurrency
+    min_size, max_size = concurrency
+    if min_size > fit:
         raise ValueError(
-            f"{least} actors with {num_cpus} CPUs and {num_gpus:g} GPUs each are to run. Beside "
+            f"{min_size} actors with {num_cpus} CPUs and {num_gpus:g} GPUs each are to run. Beside "
             f"{spare} for reading and writing, this cluster's {cpus:g} CPUs and {gpus:g} GPUs have "
-            f"room for {fit}. Give a smaller concurrency, or (minimum, maximum) if the cluster grows; "
-            "or let Ray count more CPUs than there are: ray.init(num_cpus=...), or ray start "
-            "--num-cpus=... on a machine."
+            f"room for {fit}. Give a smaller concurrency, or (minimum, maximum) if the cluster "
+            "grows; or let Ray count more CPUs than there are: ray.init(num_cpus=...), or ray "
+            "start --num-cpus=... on a machine."
         )
     return min_size, max_size
