@@ -14,6 +14,7 @@ import numpy as np
 
 from minibert.common.arrays import Array
 from minibert.explain.words import Traces, Word, place_of, traced, trimmed, words_of
+from minibert.errors import MinibertError
 from minibert.pooling.module import NotLinearError
 from minibert.pooling.normalize import normalized
 from minibert.pooling.pipeline import Pipeline
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 
-class NoSumError(ValueError):
+class NoSumError(MinibertError, ValueError):
     """The score is no sum over pairs of tokens: its metric is no product, or a module bends it."""
 
 

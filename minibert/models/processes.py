@@ -20,6 +20,7 @@ from multiprocessing.connection import wait
 from typing import Any, NamedTuple, Protocol
 
 from minibert.common.arguments import check_counts
+from minibert.errors import MinibertError
 from minibert.kernels.cores import available_threads
 from minibert.kernels.devices import device_name
 
@@ -176,7 +177,7 @@ def shared(
     yield pool
 
 
-class StoppedError(Exception):
+class StoppedError(MinibertError):
     """Ends a call whose result nobody waits for."""
 
 

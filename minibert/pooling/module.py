@@ -11,13 +11,13 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from minibert.common.arrays import Array
 from minibert.common.json_files import setting
-from minibert.errors import CheckpointError
+from minibert.errors import CheckpointError, MinibertError
 from minibert.kernels.protocol import Kernels
 
 __all__ = ["Module", "NotLinearError", "RowModule", "RowSettings", "check_width", "input_name"]
 
 
-class NotLinearError(ValueError):
+class NotLinearError(MinibertError, ValueError):
     """The result of a module is no sum over the parts of its input. The text names what bends."""
 
 
