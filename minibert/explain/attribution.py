@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from minibert.common.arrays import Array
-from minibert.explain.words import Traces, Word, place_of, traced, trimmed, words_of
 from minibert.errors import MinibertError
+from minibert.explain.words import Traces, Word, place_of, traced, trimmed, words_of
 from minibert.pooling.module import NotLinearError
 from minibert.pooling.normalize import normalized
 from minibert.pooling.pipeline import Pipeline
