@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from functools import partial
 
 import cuda_on_host
 import cupy_stand_in
@@ -17,20 +18,24 @@ from safetensors.numpy import load_file, save_file
 
 import minibert.kernels
 from minibert import SentenceTransformer
-from minibert.bert import tensor_parallel as shares
+from minibert.bert import tensor_parallel
 from minibert.commands import cli
 from minibert.kernels.devices import find_device
+from minibert.models import scheduler
 
 
-class ForcedShares:
-    """Tiles and shares for every lone pack, whatever the BLAS and however small it is; or none."""
+class ForcedRanks:
+    """Tiles and ranks for every lone pack, whatever the BLAS and however small it is; or none."""
 
     def __init__(self, asked):
         if asked not in ("on", "off"):
-            raise pytest.UsageError(f"MINIBERT_TEST_SHARES is {asked!r}; expected on or off.")
+            raise pytest.UsageError(
+                f"MINIBERT_TEST_TENSOR_PARALLEL is {asked!r}; expected on or off."
+            )
         self.asked, self.packs = asked, 0
-        shares.has_small_products = self.has_small_products
-        shares.WORTH_MEETING = 1 if asked == "on" else 1 << 60  # multiplications
+        tensor_parallel.has_small_products = self.has_small_products
+        work = 1 if asked == "on" else 1 << 60  # multiplications
+        scheduler.TensorParallel = partial(tensor_parallel.TensorParallel, min_rank_work=work)
 
     def has_small_products(self):
         """Asked for every short pack that comes alone."""
@@ -38,13 +43,15 @@ class ForcedShares:
         return self.asked == "on"
 
     def pytest_terminal_summary(self, terminalreporter):
-        terminalreporter.write_line(f"shares {self.asked}: {self.packs} short packs came alone")
+        terminalreporter.write_line(
+            f"tensor parallel {self.asked}: {self.packs} short packs came alone"
+        )
 
 
 def pytest_configure(config):
-    asked = os.environ.get("MINIBERT_TEST_SHARES")
+    asked = os.environ.get("MINIBERT_TEST_TENSOR_PARALLEL")
     if asked is not None:
-        config.pluginmanager.register(ForcedShares(asked))
+        config.pluginmanager.register(ForcedRanks(asked))
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,12 @@ UNKNOWN, CLS, SEP = 100, 101, 102  # in MiniLM's vocabulary
 
 
 def minilm_tokenizer(folder):
-    return load_tokenizer(folder, vocab_size=30522, most_tokens=512)
+    return load_tokenizer(folder, vocab_size=30522, max_tokens=512)
 
 
 def load(folder, **arguments):
     """The tokenizer of a tiny golden model."""
-    return load_tokenizer(folder, vocab_size=83, most_tokens=41, **arguments)
+    return load_tokenizer(folder, vocab_size=83, max_tokens=41, **arguments)
 
 
 def as_it_stands(folder, edit, **content):

@@ -204,8 +204,8 @@ def kernels_beside_numpy(device):
     q, k, v = (rows(65, 128) / 4 for _ in range(3))
     first, of_pairs = firsts(lengths), rows(4, 40, 40)
 
-    def attend(module, q, k, v, bias=None, chosen=None):
-        return module.attend(q, k, v, module.runs(lengths), 4, bias, chosen)
+    def attend(module, q, k, v, bias=None, query_rows=None):
+        return module.attend(q, k, v, module.buckets(lengths), 4, bias, query_rows)
 
     cases = {
         name: (lambda module, x, bias, name=name: (ACTIVATIONS[name](module, x, bias), x)[1],
@@ -221,7 +221,7 @@ def kernels_beside_numpy(device):
         "rows of a norm": (lambda module, x: (module.standardise(x, 1e-12), x)[1], (x,)),
         "attention": (attend, (q, k, v)),
         "attention of first tokens": (
-            lambda module, *arrays: attend(module, *arrays, chosen=first), (q, k, v)),
+            lambda module, *arrays: attend(module, *arrays, query_rows=first), (q, k, v)),
         "attention with a bias": (attend, (q, k, v, of_pairs)),
         "sums of texts": (lambda module, x: module.segment_sum(x, lengths), (x,)),
         "largest of texts": (lambda module, x: module.segment_max(x, lengths), (x,)),
@@ -233,7 +233,7 @@ def kernels_beside_numpy(device):
             given = [array.astype(dtype) for array in arrays]
             expected = compute(kernels, *(array.astype(np.float32) for array in given))
             with device.active():
-                found = device.take(compute(device.kernels, *map(device.put, given)))
+                found = device.to_host(compute(device.kernels, *map(device.to_device, given)))
             yield row_of(name, dtype, found.reshape(1, -1), expected.reshape(1, -1), ALLOWED)
 
 

@@ -5,7 +5,7 @@
 A BLAS and NumPy choose their kernels by the processor, and each family rounds in its own way. So
 the same tests run with each: OpenBLAS's kernels by OPENBLAS_CORETYPE, together with the features
 of NumPy that such a processor has. With the kernels of the processor's own choice they run twice
-more: with tiles and shares (minibert/bert/tensor_parallel.py) for every lone pack, and with
+more: with tiles and ranks (minibert/bert/tensor_parallel.py) for every lone pack, and with
 none. Where OPENBLAS_CORETYPE is set already, those kernels are the only ones.
 
 Each run begins with a check that what it names is what computes, and ends with a line. No test is
@@ -90,13 +90,15 @@ class Run(NamedTuple):
     kernels: str  # the BLAS's name of them
     features: tuple[str, ...] = ()  # those of NumPy that are on, and could be switched off
     disabled: tuple[str, ...] = ()  # those that are switched off
-    shares: str = ""  # "on", "off", or "" where the model decides
+    tensor_parallel: str = ""  # "on", "off", or "" where the model decides
     is_own: bool = True  # whether the kernels are the BLAS's own choice here
 
     def __str__(self) -> str:
         features = " ".join(self.features) or "its baseline alone"
-        shares = f", shares {self.shares}" if self.shares else ""
-        return f"{self.kernels} kernels, NumPy with {features}{shares}"
+        tensor_parallel = (
+            f", tensor parallel {self.tensor_parallel}" if self.tensor_parallel else ""
+        )
+        return f"{self.kernels} kernels, NumPy with {features}{tensor_parallel}"
 
     def environment(self, outer: dict[str, str]) -> dict[str, str]:
         """The variables of the run's process and its children."""
@@ -106,9 +108,9 @@ class Run(NamedTuple):
         if self.disabled:
             before = outer.get("NPY_DISABLE_CPU_FEATURES", "")
             changed["NPY_DISABLE_CPU_FEATURES"] = " ".join([before, *self.disabled]).strip()
-        changed.pop("MINIBERT_TEST_SHARES", None)
-        if self.shares:
-            changed["MINIBERT_TEST_SHARES"] = self.shares
+        changed.pop("MINIBERT_TEST_TENSOR_PARALLEL", None)
+        if self.tensor_parallel:
+            changed["MINIBERT_TEST_TENSOR_PARALLEL"] = self.tensor_parallel
         return changed
 
 
@@ -121,7 +123,7 @@ def runs_of(kernels: str, features: Sequence[str], can_choose: bool) -> list[Run
     others = [of_level(level, features) for level in levels_of(features)] if can_choose else []
     # Families that differ from the own choice in the kernels, or in the features.
     others = [run for run in others if run.disabled or run.kernels.upper() != own.kernels.upper()]
-    return [own, *others, own._replace(shares="on"), own._replace(shares="off")]
+    return [own, *others, own._replace(tensor_parallel="on"), own._replace(tensor_parallel="off")]
 
 
 def levels_of(features: Collection[str]) -> list[int]:
@@ -178,9 +180,9 @@ def carried_out(run: Run, tests: Sequence[str]) -> tuple[bool, int]:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     summary = re.search(r"^(.*\b(\d+) passed.*) in ([\d.]+)s", done.stdout, re.MULTILINE)
-    tiles = re.search(r"^shares on: (\d+) .*$", done.stdout, re.MULTILINE)
+    tiles = re.search(r"^tensor parallel on: (\d+) .*$", done.stdout, re.MULTILINE)
     is_well = done.returncode == 0 and summary is not None
-    if run.shares == "on" and not (tiles and int(tiles[1])):
+    if run.tensor_parallel == "on" and not (tiles and int(tiles[1])):
         is_well = False
     if not is_well:
         print(done.stdout)

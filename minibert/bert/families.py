@@ -20,7 +20,7 @@ from minibert.bert.family_settings import (
     modernbert_local_layers,
     nomic_fields,
 )
-from minibert.bert.hook import Together, Watch
+from minibert.bert.hook import AllReduce, Hook
 from minibert.bert.layout import (
     ALBERT,
     BERT,
@@ -43,7 +43,7 @@ __all__ = [
     "Family",
     "Forward",
     "check_device",
-    "most_tokens",
+    "max_tokens",
     "positions_of",
 ]
 
@@ -57,9 +57,9 @@ class Forward(Protocol):
         parameters: Parameters,
         config: Config,
         kernels: Kernels,
-        watch: Watch | None = None,
-        chosen: IntArray | None = None,
-        together: Together | None = None,
+        hook: Hook | None = None,
+        query_rows: IntArray | None = None,
+        all_reduce: AllReduce | None = None,
     ) -> Array: ...
 
 
@@ -95,7 +95,7 @@ class Family:
     forward: Forward = forward.hidden_states
     devices: tuple[str, ...] = ("cpu", "cuda")
     splits_layers: bool = True  # threads may each compute some heads of a layer
-    turns_pairs: bool = False  # the numbers of a head are turned in pairs, so they are even
+    rotates_pairs: bool = False  # the numbers of a head are turned in pairs, so they are even
     # The tensors of a checkpoint, and what is made of them.
     layout: Layout = BERT
     prefix: str  # that a head's checkpoint puts before the tensors' names
@@ -247,7 +247,7 @@ FAMILIES: dict[str, Family] = {
         forward=rotary.hidden_states,
         devices=("cpu",),
         splits_layers=False,
-        turns_pairs=True,
+        rotates_pairs=True,
         layout=MODERNBERT,
         prefix="model.",
         tokenizer="PreTrainedTokenizer",
@@ -273,7 +273,7 @@ FAMILIES: dict[str, Family] = {
         forward=rotary.hidden_states,
         devices=("cpu",),
         splits_layers=False,
-        turns_pairs=True,
+        rotates_pairs=True,
         layout=NOMIC_BERT,
         prefix="nomic_bert.",
         names=(
@@ -336,7 +336,7 @@ def positions_of(ids: IntArray, config: Config) -> IntArray:
     return positions
 
 
-def most_tokens(config: Config) -> int:
+def max_tokens(config: Config) -> int:
     """The most tokens of a text for which there are positions."""
     behind = FAMILIES[config.model_type].positions_follow_padding
     return config.max_position_embeddings - (config.pad_token_id + 1) * behind

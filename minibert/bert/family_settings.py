@@ -83,14 +83,14 @@ def nomic_fields(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 def check_head_dim(path: Path, settings: dict[str, Any]) -> None:
     """Raise CheckpointError for heads that are wider or narrower than their part of a state."""
-    width, heads = settings.get("hidden_size", 768), settings.get("num_attention_heads", 12)
+    hidden_size, heads = settings.get("hidden_size", 768), settings.get("num_attention_heads", 12)
     head = settings.get("head_dim")
-    if head is None or not (is_count(width) and is_count(heads)):  # they are checked later
+    if head is None or not (is_count(hidden_size) and is_count(heads)):  # they are checked later
         return
-    if not is_count(head) or head * heads != width:
+    if not is_count(head) or head * heads != hidden_size:
         raise CheckpointError(
             f"{path}: head_dim is {head!r} and num_attention_heads {heads}; their product must be "
-            f"hidden_size, which is {width}."
+            f"hidden_size, which is {hidden_size}."
         )
 
 

@@ -17,13 +17,13 @@ OTHER_ORDER = "the sum of several threads"
 class FirstNotFinite:
     """An observer of a forward pass that remembers the first array with NaN or infinity in it."""
 
-    def __init__(self, take: Callable[[Array], Array]) -> None:
-        self._take = take  # from the device to NumPy
+    def __init__(self, to_host: Callable[[Array], Array]) -> None:
+        self._to_host = to_host  # from the device to NumPy
         self.step = ""
 
     def __call__(self, name: str, array: Array) -> None:
         """Look at one array, under the name by which it is shown."""
-        if not self.step and not is_finite(self._take(array)):
+        if not self.step and not is_finite(self._to_host(array)):
             self.step = name
 
     def error(self, model: object, dtype: str = "float32") -> CheckpointError:

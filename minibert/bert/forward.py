@@ -1,12 +1,13 @@
 """The forward pass of BERT, on packed tokens. No files, no devices. Start at hidden_states.
 
 Devlin, Chang, Lee and Toutanova, "BERT: Pre-training of Deep Bidirectional Transformers for
-Language Understanding" (2019); the layer is that of Vaswani et al., "Attention Is All You Need"
-(2017), section 3, with the layer norm after each residual sum.
+Language Understanding" (2019). A layer is the encoder layer of Vaswani et al., "Attention Is All
+You Need" (2017), section 3: the layer norm comes after each residual sum.
 
 The letters, here and in every shape comment: N tokens of a pack, S its texts, T tokens of one text,
-D hidden_size, H heads, F intermediate_size. What a model consists of is in parameters.py,
-and what a hook is shown in hook.py.
+D hidden_size, H heads, F intermediate_size, E the dimension of a word embedding (D in most models),
+V vocab_size, L layers. parameters.py lists the tensors of a model, and hook.py the arrays that a
+hook gets.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TypeAlias
 
-from minibert.bert.hook import Pass, Together, Watch, runs_of
+from minibert.bert.hook import AllReduce, Hook, Pass, buckets_of
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import AnyLayer, Config, Layer, Parameters
 from minibert.common.arrays import Array, IntArray
@@ -31,39 +32,38 @@ def hidden_states(
     parameters: Parameters,
     config: Config,
     kernels: Kernels,
-    watch: Watch | None = None,
-    chosen: IntArray | None = None,
-    together: Together | None = None,
+    hook: Hook | None = None,
+    query_rows: IntArray | None = None,
+    all_reduce: AllReduce | None = None,
 ) -> Array:
     """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
-    `chosen` are the numbers of the only tokens whose states are wanted, one of each text: -> (S,
-    D); the last layer is then computed for them alone. `watch` is shown every step by the names in
-    models/trace.py and hook.py, but "layer.n.attention" (S, H, T, T) once for each run of equally
-    long texts, in turn.
+    `query_rows` are the rows of one token of each text: the last layer computes these alone, and
+    the result is (S, D). `hook` gets the arrays of every step, by the names in models/trace.py and
+    hook.py. It gets "layer.n.attention", (S, H, T, T), once for each bucket of equally long texts.
 
-    The layers may be a share of a model's, some of its heads and of its feed-forward, where other
-    threads have the rest (tensor_parallel.py); `together` then adds up what all of them make.
+    The layers may be one shard of a model (tensor_parallel.py): some of its heads and some of its
+    feed-forward. `all_reduce` then adds up the rows of all ranks, in place.
     """
-    runs = runs_of(pack, kernels, watch)
-    forward = Pass(config, kernels, watch, together, runs, parameters.relative_bias)
+    buckets = buckets_of(pack, kernels, hook)
+    forward = Pass(config, kernels, hook, all_reduce, buckets, parameters.attention_bias)
     hidden = embed(pack, parameters, forward)
-    # A relative bias would have to be cut for them, so then the last layer is computed for all.
-    last = len(parameters.layers) - 1 if parameters.relative_bias is None else None
+    # An attention bias has a row for each token of a text, so with one all tokens are computed.
+    last = len(parameters.layers) - 1 if parameters.attention_bias is None else None
     for number, layer in enumerate(parameters.layers):
         forward = forward._replace(place=f"layer.{number}")
-        wanted = chosen if number == last else None
-        hidden = attention(hidden, layer, forward, wanted)
+        rows = query_rows if number == last else None
+        hidden = attention(hidden, layer, forward, rows)
         hidden = feed_forward(hidden, layer, forward)
-    if chosen is not None and last is None:
-        hidden = kernels.rows_at(hidden, chosen)
+    if query_rows is not None and last is None:
+        hidden = kernels.rows_at(hidden, query_rows)
     return kernels.floats(hidden)
 
 
 def embed(pack: Pack, parameters: Parameters, forward: Pass) -> Array:
-    """Look up word, position and token type and add them: N ids -> (N, D)."""
-    hidden: Array = parameters.words[pack.ids]
-    forward.show("words", hidden)
+    """Add the embeddings of word, position and token type, and normalise: N ids -> (N, D)."""
+    hidden: Array = parameters.word_embeddings[pack.ids]
+    forward.show("word_embeddings", hidden)
     hidden += parameters.types_and_positions[pack.token_types, pack.positions]
     forward.show_norm("", hidden)
     norm = parameters.norm_weight, parameters.norm_bias
@@ -75,16 +75,16 @@ def embed(pack: Pack, parameters: Parameters, forward: Pass) -> Array:
     return hidden
 
 
-def attention(hidden: Array, layer: Layer, forward: Pass, chosen: IntArray | None) -> Array:
-    """Mix each token with the tokens of its own text, add what it was, normalise: (N, D).
+def attention(hidden: Array, layer: Layer, forward: Pass, query_rows: IntArray | None) -> Array:
+    """Mix each token with the tokens of its own text, add the input, normalise: (N, D) -> (N, D).
 
-    Of `chosen` tokens alone, one of each text: (S, D).
+    With `query_rows`, one token of each text: -> (S, D).
     """
     kernels, heads = forward.kernels, heads_of(layer, forward.config)
     q, k, v = project(hidden, layer, kernels)
-    context = mix(q, k, v, heads, forward, chosen)
-    if chosen is not None:
-        hidden = kernels.rows_at(hidden, chosen)
+    context = mix(q, k, v, heads, forward, query_rows)
+    if query_rows is not None:
+        hidden = kernels.rows_at(hidden, query_rows)
     out = layer.attention_output_weight, layer.attention_output_bias
     norm = layer.attention_norm_weight, layer.attention_norm_bias
     hidden = add_and_normalise(hidden, context, out, norm, "attention_", forward)
@@ -93,14 +93,14 @@ def attention(hidden: Array, layer: Layer, forward: Pass, chosen: IntArray | Non
 
 
 def mix(
-    q: Array, k: Array, v: Array, heads: int, forward: Pass, chosen: IntArray | None = None
+    q: Array, k: Array, v: Array, heads: int, forward: Pass, query_rows: IntArray | None = None
 ) -> Array:
-    """Let each token attend to those of its text: three of (N, D) -> (N, D), or (S, D)."""
+    """Let each token attend to the tokens of its text: three of (N, D) -> (N, D), or (S, D)."""
     for name, x in (("query", q), ("key", k), ("value", v)):
         forward.show(name, x)
     kernels, bias = forward.kernels, forward.attention_bias
-    show = partial(forward.show, "attention") if forward.watch else None
-    context = kernels.attend(q, k, v, forward.runs, heads, bias, chosen, show)
+    show = partial(forward.show, "attention") if forward.hook else None
+    context = kernels.attend(q, k, v, forward.buckets, heads, bias, query_rows, show)
     forward.show("context", context)
     return context
 
@@ -108,12 +108,12 @@ def mix(
 def add_and_normalise(
     before: Array, x: Array, out: Pair, norm: Pair, name: str, forward: Pass
 ) -> Array:
-    """End half a layer: project x by `out`, add what each token was before, normalise: (N, D)."""
+    """End half a layer: project x by `out`, add the rows `before` it, normalise: (N, D)."""
     weight, bias = out
 
-    def then(rows: Array, place: slice, shift: Array) -> None:
-        if forward.together:
-            forward.together(rows)
+    def epilogue(rows: Array, place: slice, shift: Array) -> None:
+        if forward.all_reduce:
+            forward.all_reduce(rows)
         forward.kernels.add_and_normalise_(
             rows, shift, before[place], *norm, forward.config.layer_norm_eps
         )
@@ -121,23 +121,23 @@ def add_and_normalise(
     def look(product: Array) -> None:
         forward.show_norm(name, product, bias, before)
 
-    return forward.linear(x, weight, bias, then, look)
+    return forward.linear(x, weight, bias, epilogue, look)
 
 
 def heads_of(layer: Layer, config: Config) -> int:
-    """How many heads a layer, or its share, has: the width of one is the model's."""
+    """Return the number of heads of a layer, or of a shard of it."""
     return len(layer.qkv_bias) // 3 * config.num_attention_heads // config.hidden_size
 
 
 def project(hidden: Array, layer: AnyLayer, kernels: Kernels) -> tuple[Array, Array, Array]:
-    """Queries, keys and values: (N, D) -> three of (N, D), or of a share's part of D."""
-    width = len(layer.qkv_bias) // 3
+    """Compute queries, keys and values: (N, D) -> three of (N, D), or of a shard's part of D."""
+    part = len(layer.qkv_bias) // 3
     qkv = kernels.linear(hidden, layer.qkv_weight, layer.qkv_bias)  # (N, 3D)
-    return qkv[:, :width], qkv[:, width : 2 * width], qkv[:, 2 * width :]
+    return qkv[:, :part], qkv[:, part : 2 * part], qkv[:, 2 * part :]
 
 
 def feed_forward(hidden: Array, layer: Layer, forward: Pass) -> Array:
-    """Widen each token, activate, narrow it, add what it was, normalise: (N, D) -> (N, D)."""
+    """Widen each token, activate, narrow it, add the input, normalise: (N, D) -> (N, D)."""
     kernels, activation = forward.kernels, ACTIVATIONS[forward.config.hidden_act]
     weight, bias = layer.intermediate_weight, layer.intermediate_bias
 
@@ -157,7 +157,7 @@ def feed_forward(hidden: Array, layer: Layer, forward: Pass) -> Array:
 
 
 def pooler_output(first: Array, parameters: Parameters, kernels: Kernels) -> Array:
-    """What BERT's pooler makes of the first token of each text: (S, D) -> (S, D).
+    """Apply BERT's pooler, a dense layer and tanh, to the first token of each text: (S, D).
 
     Sentence vectors do not use it; classification heads do.
     """

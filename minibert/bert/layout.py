@@ -144,14 +144,16 @@ def rotary_layers(config: Config) -> list[str]:
 
 POSITIONS = "embeddings.position_embeddings.weight"
 # Of the word table, a text needs a few rows.
-WORDS = Row("words", {"embeddings.word_embeddings.weight": "V E"}, AS_STORED, let_go=True)
+WORD_EMBEDDINGS = Row(
+    "word_embeddings", {"embeddings.word_embeddings.weight": "V E"}, AS_STORED, let_go=True
+)
 NORM = norm("norm", "embeddings.LayerNorm", "E")
 ATTENTION = ("attention.self.query", "attention.self.key", "attention.self.value")
 
 BERT = Layout(
     model=(
         Row("types_and_positions", {POSITIONS: "P E", TOKEN_TYPES: "types E"}, SUMMED),
-        WORDS,
+        WORD_EMBEDDINGS,
         *NORM,
     ),
     layer=(
@@ -168,14 +170,14 @@ BERT = Layout(
 )
 # DistilBERT.
 NO_TOKEN_TYPES = replace(
-    BERT, model=(Row("types_and_positions", {POSITIONS: "P E"}, SUMMED), WORDS, *NORM)
+    BERT, model=(Row("types_and_positions", {POSITIONS: "P E"}, SUMMED), WORD_EMBEDDINGS, *NORM)
 )
 # MPNet, whose attention adds a bias by distance.
 WITH_DISTANCES = replace(
     NO_TOKEN_TYPES,
     model=(
         *NO_TOKEN_TYPES.model,
-        Row("relative_bias", {DISTANCES: "buckets H"}, BY_DISTANCE),
+        Row("attention_bias", {DISTANCES: "buckets H"}, BY_DISTANCE),
     ),
 )
 # ELECTRA, whose tables may be narrower than its layers.
@@ -186,7 +188,9 @@ PROJECTED = replace(
 )
 ALBERT = replace(PROJECTED, layer_names=albert_layers)
 
-ROTARY_WORDS = Row("words", {"embeddings.tok_embeddings.weight": "V D"}, AS_STORED)
+ROTARY_WORD_EMBEDDINGS = Row(
+    "word_embeddings", {"embeddings.tok_embeddings.weight": "V D"}, AS_STORED
+)
 ROTARY_NORMS = (
     *norm("norm", "embeddings.norm", "D", zeros=True),
     *norm("final_norm", "final_norm", "D", when="final_norm.weight", zeros=True),
@@ -194,8 +198,8 @@ ROTARY_NORMS = (
 ROTARY_ATTENTION = ("attn.query", "attn.key", "attn.value")
 
 MODERNBERT = Layout(
-    # The words first: the shape of a stored tensor bounds the arrays that are made here.
-    model=(ROTARY_WORDS, Row("types_and_positions", {}, OVER_POSITIONS), *ROTARY_NORMS),
+    # The word embeddings first: the shape of a stored tensor bounds the arrays that are made here.
+    model=(ROTARY_WORD_EMBEDDINGS, Row("types_and_positions", {}, OVER_POSITIONS), *ROTARY_NORMS),
     layer=(
         *merged("qkv", ("attn.Wqkv",), "3D D", SCALED, when="attn.Wqkv.weight", zeros=True),
         *merged("qkv", ROTARY_ATTENTION, "D D", SCALED, zeros=True),
@@ -213,7 +217,7 @@ MODERNBERT = Layout(
 NOMIC_BERT = replace(
     MODERNBERT,
     model=(
-        ROTARY_WORDS,
+        ROTARY_WORD_EMBEDDINGS,
         Row("types_and_positions", {TOKEN_TYPES: "types D"}, OVER_POSITIONS),
         *ROTARY_NORMS,
     ),
@@ -368,11 +372,11 @@ def take_or_zeros(tensors: Tensors, name: str, *shape: int) -> Array:
     return tensors.take(name, *shape) if name in tensors else np.zeros(shape, dtype=np.float32)
 
 
-def read_bias(tensors: Tensors, name: str, width: int) -> Array:
+def read_bias(tensors: Tensors, name: str, dimension: int) -> Array:
     """A bias, or zeros where the model has none."""
-    return take_or_zeros(tensors, f"{name}.bias", width)
+    return take_or_zeros(tensors, f"{name}.bias", dimension)
 
 
-def read_norm(tensors: Tensors, name: str, width: int) -> tuple[Array, Array]:
+def read_norm(tensors: Tensors, name: str, dimension: int) -> tuple[Array, Array]:
     """A gain and its bias, or zeros: (D,), (D,)."""
-    return tensors.take(f"{name}.weight", width), read_bias(tensors, name, width)
+    return tensors.take(f"{name}.weight", dimension), read_bias(tensors, name, dimension)

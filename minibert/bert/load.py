@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minibert.bert.families import FAMILIES, Family, most_tokens
+from minibert.bert.families import FAMILIES, Family, max_tokens
 from minibert.bert.layout import read_parameters
 from minibert.bert.parameters import Config, Parameters
 from minibert.common.arguments import is_count
@@ -163,11 +163,11 @@ def check_heads(config: Config, path: Path) -> None:
             f"{path}: num_attention_heads is {config.num_attention_heads}, which does not divide "
             f"hidden_size {config.hidden_size}."
         )
-    width = config.hidden_size // config.num_attention_heads
-    if FAMILIES[config.model_type].turns_pairs and width % 2:
+    head_dim = config.hidden_size // config.num_attention_heads
+    if FAMILIES[config.model_type].rotates_pairs and head_dim % 2:
         raise CheckpointError(
             f"{path}: num_attention_heads is {config.num_attention_heads}, which gives heads of "
-            f"{width} numbers; a {config.model_type} turns them in pairs."
+            f"{head_dim} numbers; a {config.model_type} turns them in pairs."
         )
 
 
@@ -193,7 +193,7 @@ def check_largest(config: Config, path: Path) -> None:
 
 def check_positions(config: Config, path: Path) -> None:
     """Raise CheckpointError for a model that has no position for a token."""
-    if most_tokens(config) < 1:
+    if max_tokens(config) < 1:
         raise CheckpointError(
             f"{path}: pad_token_id is {config.pad_token_id} and max_position_embeddings "
             f"{config.max_position_embeddings}; positions begin after the first, so there is none."

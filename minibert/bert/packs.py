@@ -35,7 +35,7 @@ class Pack(NamedTuple):
 def packs(
     ids: Sequence[IntArray],
     pack_tokens: int,
-    most_texts: int | None = None,
+    max_texts: int | None = None,
     *,
     positions: Sequence[IntArray] | None = None,
     token_types: Sequence[IntArray] | None = None,
@@ -49,13 +49,13 @@ def packs(
     """
     lengths = np.array([len(text) for text in ids], dtype=np.int64)
     # Longest first: the largest pack is met at once, so memory that suffices for it suffices.
-    for order in groups(np.argsort(-lengths, kind="stable"), lengths, pack_tokens, most_texts):
-        chosen = lengths[order]
-        total = int(chosen.sum())
+    for order in groups(np.argsort(-lengths, kind="stable"), lengths, pack_tokens, max_texts):
+        of_pack = lengths[order]
+        total = int(of_pack.sum())
         yield Pack(
             ids=np.concatenate([ids[text] for text in order]),
             positions=(
-                places_of(chosen)
+                places_of(of_pack)
                 if positions is None
                 else np.concatenate([positions[text] for text in order])
             ),
@@ -64,7 +64,7 @@ def packs(
                 if token_types is None
                 else np.concatenate([token_types[text] for text in order])
             ),
-            lengths=chosen,
+            lengths=of_pack,
             order=order,
         )
 
@@ -82,7 +82,7 @@ def split(pack: Pack, pack_tokens: int) -> Iterator[Pack]:
 
 
 def groups(
-    order: IntArray, lengths: IntArray, pack_tokens: int, most_texts: int | None
+    order: IntArray, lengths: IntArray, pack_tokens: int, max_texts: int | None
 ) -> Iterator[IntArray]:
     """Cut the order of texts where the next one would break the budget: (S,) -> several.
 
@@ -96,7 +96,7 @@ def groups(
     start, tokens, before, cuts = 0, 0, 0, 0
     for end, text in enumerate(order):
         length = int(lengths[text])
-        full = tokens + length > pack_tokens or end - start == most_texts
+        full = tokens + length > pack_tokens or end - start == max_texts
         # Half of a text or more lies beyond the shares of the packs so far.
         if end > start and (full or before + length / 2 > share * (cuts + 1)):
             yield order[start:end]

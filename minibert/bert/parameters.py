@@ -82,7 +82,7 @@ AnyLayer: TypeAlias = Layer | RotaryLayer
 class Parameters(NamedTuple):
     """All tensors of a model."""
 
-    words: Array  # (V, E)
+    word_embeddings: Array  # (V, E)
     # The sum of a token type's vector and a position's, for every pair of the two.
     types_and_positions: Array  # (types, P, E)
     norm_weight: Array  # (E,)
@@ -93,7 +93,7 @@ class Parameters(NamedTuple):
     projection_weight: Array | None = None  # (E, D)
     projection_bias: Array | None = None  # (D,)
     # What attention adds to the logit of a query's position and a key's: MPNet.
-    relative_bias: Array | None = None  # (H, P, P)
+    attention_bias: Array | None = None  # (H, P, P)
     pooler_weight: Array | None = None  # (D, D)
     pooler_bias: Array | None = None  # (D,)
     # Why there is none, for a program that asks for it.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minibert.bert.forward import embed, mix, project
-from minibert.bert.hook import Pass, Together, Watch, runs_of
+from minibert.bert.hook import AllReduce, Hook, Pass, buckets_of
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Parameters, RotaryLayer
 from minibert.common.arrays import Array, IntArray
@@ -23,8 +23,8 @@ from minibert.kernels.protocol import Kernels
 __all__ = ["hidden_states"]
 
 
-class Turns(NamedTuple):
-    """By how much each token's queries and keys are turned: the cosine and sine of each angle."""
+class RotaryAngles(NamedTuple):
+    """The cosine and sine of each angle by which a token's queries and keys are rotated."""
 
     cosines: Array  # (N, 1, D/H/2)
     sines: Array  # (N, 1, D/H/2)
@@ -35,81 +35,87 @@ def hidden_states(
     parameters: Parameters,
     config: Config,
     kernels: Kernels,
-    watch: Watch | None = None,
-    chosen: IntArray | None = None,
-    together: Together | None = None,
+    hook: Hook | None = None,
+    query_rows: IntArray | None = None,
+    all_reduce: AllReduce | None = None,
 ) -> Array:
     """Run the whole model: the N tokens of a pack -> (N, D) float32, the states of the last layer.
 
-    Of `chosen` tokens alone: (S, D). `watch` is shown what forward.py shows. The layers are
-    never a share, so `together` is not there; the pack and the parameters are on the host.
+    With `query_rows`, only the states of these tokens: (S, D). `hook` gets what forward.py gives
+    it. The layers are never split into shards, so `all_reduce` is None. The pack and the parameters
+    are on the host.
     """
-    assert together is None
-    forward = Pass(config, kernels, watch, None, runs_of(pack, kernels, watch), None)
+    assert all_reduce is None
+    forward = Pass(config, kernels, hook, None, buckets_of(pack, kernels, hook), None)
     hidden = embed(pack, parameters, forward)
-    width = config.hidden_size // config.num_attention_heads
-    every = turns_of(pack.positions, width, config.global_rope_theta)
-    near = (
-        turns_of(pack.positions, width, config.local_rope_theta) if config.local_layers else every
-    )
-    # Where no text is longer than what its tokens see, a local layer sees all of it.
+    head_dim = config.hidden_size // config.num_attention_heads
+    angles = rotary_angles(pack.positions, head_dim, config.global_rope_theta)
+    local_angles = angles
+    if config.local_layers:
+        local_angles = rotary_angles(pack.positions, head_dim, config.local_rope_theta)
+    # A window that holds the longest text needs no mask.
     longest, reach = int(pack.lengths.max()), config.local_attention // 2
-    outside = beyond(longest, reach) if config.local_layers and longest > reach + 1 else None
+    has_mask = bool(config.local_layers) and longest > reach + 1
+    mask = sliding_window_mask(longest, reach) if has_mask else None
     for number, layer in enumerate(parameters.layers):
-        local = number in config.local_layers
+        is_local = number in config.local_layers
         forward = forward._replace(
-            place=f"layer.{number}", attention_bias=outside if local else None
+            place=f"layer.{number}", attention_bias=mask if is_local else None
         )
-        hidden = attention(hidden, layer, near if local else every, forward)
+        hidden = attention(hidden, layer, local_angles if is_local else angles, forward)
         hidden = feed_forward(hidden, layer, forward)
     if parameters.final_norm_weight is not None and parameters.final_norm_bias is not None:
         norm = parameters.final_norm_weight, parameters.final_norm_bias
         forward.show_norm("final_", hidden)
         kernels.layer_norm_(hidden, *norm, config.layer_norm_eps)
-    return hidden if chosen is None else kernels.rows_at(hidden, chosen)
+    return hidden if query_rows is None else kernels.rows_at(hidden, query_rows)
 
 
-def turns_of(positions: IntArray, width: int, theta: float) -> Turns:
-    """The angle of pair i of a head's numbers is position / theta^(2i / width): (N,) -> (N, 1, .).
+def rotary_angles(positions: IntArray, head_dim: int, theta: float) -> RotaryAngles:
+    """Compute position / theta^(2i / head_dim) for pair i of a head: (N,) -> (N, 1, D/H/2) twice.
 
     Su et al., "RoFormer" (2021), section 3.2.2.
     """
-    frequencies = 1.0 / theta ** (np.arange(0, width, 2, dtype=np.float32) / np.float32(width))
+    exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
+    frequencies = 1.0 / theta**exponents
     angles = positions.astype(np.float32)[:, None, None] * frequencies.astype(np.float32)
-    return Turns(np.cos(angles), np.sin(angles))
+    return RotaryAngles(np.cos(angles), np.sin(angles))
 
 
-def turn_(x: Array, turns: Turns, heads: int) -> None:
-    """Turn each head's numbers in pairs, the i-th of one half with that of the other: (N, D)."""
+def apply_rotary_(x: Array, angles: RotaryAngles, heads: int) -> None:
+    """Rotate each head's numbers, number i of its first half with number i of its second: (N, D).
+
+    In place.
+    """
     first, second = (half[:, :, 0] for half in np.split(x.reshape(len(x), heads, 2, -1), 2, axis=2))
-    turned = first * turns.cosines - second * turns.sines
-    second *= turns.cosines
-    second += first * turns.sines
-    first[...] = turned
+    rotated = first * angles.cosines - second * angles.sines
+    second *= angles.cosines
+    second += first * angles.sines
+    first[...] = rotated
 
 
-def beyond(tokens: int, reach: int) -> Array:
-    """What is added to the logit of a pair of tokens: minus infinity beyond a reach: (1, T, T)."""
-    # Nothing else of this size is made: of 8,192 tokens it is a quarter of a gigabyte.
-    outside = np.full((1, tokens, tokens), -np.inf, dtype=np.float32)
+def sliding_window_mask(tokens: int, reach: int) -> Array:
+    """Minus infinity for pairs of tokens further apart than `reach`, else 0: -> (1, T, T)."""
+    # No other array has this size: of 8,192 tokens it is a quarter of a gigabyte.
+    mask = np.full((1, tokens, tokens), -np.inf, dtype=np.float32)
     for place in range(tokens):
-        outside[0, place, max(place - reach, 0) : place + reach + 1] = 0
-    return outside
+        mask[0, place, max(place - reach, 0) : place + reach + 1] = 0
+    return mask
 
 
-def attention(hidden: Array, layer: RotaryLayer, turns: Turns, forward: Pass) -> Array:
-    """Mix each token with those of its own text, in a local layer with those near it: (N, D)."""
+def attention(hidden: Array, layer: RotaryLayer, angles: RotaryAngles, forward: Pass) -> Array:
+    """Mix each token with tokens of its own text, in a local layer with near ones: (N, D)."""
     kernels, heads = forward.kernels, forward.config.num_attention_heads
 
     def mixed(rows: Array) -> Array:
         q, k, v = project(rows, layer, kernels)
-        turn_(q, turns, heads)
-        turn_(k, turns, heads)
+        apply_rotary_(q, angles, heads)
+        apply_rotary_(k, angles, heads)
         context = mix(q, k, v, heads, forward)
         return kernels.linear(context, layer.attention_output_weight, layer.attention_output_bias)
 
     norm = layer.attention_norm_weight, layer.attention_norm_bias
-    hidden = beside(hidden, mixed, *norm, "attention_", forward)
+    hidden = residual(hidden, mixed, *norm, "attention_", forward)
     forward.show("attention_output", hidden)
     return hidden
 
@@ -131,12 +137,12 @@ def feed_forward(hidden: Array, layer: RotaryLayer, forward: Pass) -> Array:
         return kernels.linear(inner, layer.output_weight, layer.output_bias)  # (N, D)
 
     norm = layer.output_norm_weight, layer.output_norm_bias
-    hidden = beside(hidden, gated, *norm, "output_", forward)
+    hidden = residual(hidden, gated, *norm, "output_", forward)
     forward.show("output", hidden)
     return hidden
 
 
-def beside(
+def residual(
     hidden: Array,
     step: Callable[[Array], Array],
     weight: Array | None,
@@ -144,10 +150,10 @@ def beside(
     name: str,
     forward: Pass,
 ) -> Array:
-    """Add what a step makes of each token to what it was: (N, D) -> (N, D).
+    """Add the output of a step to its input: (N, D) -> (N, D).
 
-    The layer norm comes before the step and leaves the residual as it is (ModernBERT, whose first
-    one is missing), or after the sum (NomicBERT).
+    The layer norm comes before the step, beside the residual (ModernBERT, without the first norm),
+    or after the sum (NomicBERT).
     """
     kernels, epsilon = forward.kernels, forward.config.layer_norm_eps
     rows = hidden
@@ -155,9 +161,9 @@ def beside(
         forward.show_norm(name, hidden)
         rows = hidden.copy()
         kernels.layer_norm_(rows, weight, bias, epsilon)
-    made = step(rows)
-    made += hidden
+    output = step(rows)
+    output += hidden
     if not forward.config.norm_first and weight is not None and bias is not None:
-        forward.show_norm(name, made)
-        kernels.layer_norm_(made, weight, bias, epsilon)
-    return made
+        forward.show_norm(name, output)
+        kernels.layer_norm_(output, weight, bias, epsilon)
+    return output

@@ -1,8 +1,8 @@
-"""What makes a lone pack quick: several threads share it, and short ones find weights in tiles.
+"""A lone pack in several threads: tensor parallelism. Weights of short packs lie in tiles.
 
-A share is some heads and some of the feed-forward of every layer. Each thread runs the forward pass
-of forward.py with its share for parameters, and twice a layer they meet to add what they have made:
-the tensor parallelism of Shoeybi et al., "Megatron-LM" (2019), section 3. Start at Shares.
+A shard is some heads and some of the feed-forward of every layer. Each thread, a rank, runs the
+forward pass of forward.py with its shard for parameters. Twice a layer an all-reduce adds up the
+rows of all ranks: Shoeybi et al., "Megatron-LM" (2019), section 3. Start at TensorParallel.
 """
 
 from __future__ import annotations
@@ -15,103 +15,117 @@ from functools import partial
 import numpy as np
 
 from minibert.bert.families import Family
-from minibert.bert.hook import Together
+from minibert.bert.hook import AllReduce
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Layer, Parameters
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.cores import CORES, has_small_products
 from minibert.kernels.protocol import Kernels
 
-__all__ = ["Shares"]
+__all__ = ["TensorParallel"]
 
-# Where OpenBLAS has kernels for products of up to 10^6 multiplications, it is three times as fast
-# with them: with a tile of so many rows, and numbers, and up to so many tokens.
+# OpenBLAS has kernels for products of up to 10^6 multiplications, which are three times as fast. A
+# tile has at most so many rows and numbers for them, and a pack so many tokens.
 TILE_ROWS, TILE_FLOATS, SHORT_TOKENS = 384, 24576, 40
-# A share of fewer multiplications a layer saves less time than meeting takes.
-WORTH_MEETING = 25_000_000
+# A rank with fewer multiplications a layer saves less time than an all-reduce takes.
+MIN_RANK_WORK = 25_000_000
 
 
-class Shares:
-    """The parameters of a model on the CPU, whole and in shares. Threads may use one at once."""
+class TensorParallel:
+    """The parameters of a model on the CPU, whole and in shards. Threads may use one at once."""
 
     def __init__(
-        self, parameters: Parameters, config: Config, family: Family, short_inputs: bool = True
+        self,
+        parameters: Parameters,
+        config: Config,
+        family: Family,
+        short_inputs: bool = True,
+        min_rank_work: int = MIN_RANK_WORK,
     ) -> None:
-        """Copy nothing as yet. The tiles, a second copy of the layers' weights, are made for the
-        first short input; short_inputs=False forbids them.
+        """Copy nothing as yet.
+
+        The first short input makes the tiles, a second copy of the layers' weights;
+        short_inputs=False forbids them. `min_rank_work` is the number of multiplications a layer
+        that are worth a thread.
         """
         self.forward = family.forward
         self.splits_layers = family.splits_layers
         self.parameters = parameters
         self.config = config
         self.short_inputs = short_inputs
+        self.min_rank_work = min_rank_work
         self._tiles: list[Layer] = []
-        self._made: dict[tuple[int, bool], list[Parameters]] = {(1, False): [parameters]}
+        self._shards: dict[tuple[int, bool], list[Parameters]] = {(1, False): [parameters]}
 
     def compute(
-        self, pack: Pack, kernels: Kernels, chosen: IntArray | None, threads: int, may_tile: bool
+        self,
+        pack: Pack,
+        kernels: Kernels,
+        query_rows: IntArray | None,
+        threads: int,
+        may_tile: bool,
     ) -> Array:
-        """Run the family's forward pass, in up to so many threads where cores are free: -> (N, D).
+        """Run the family's forward pass in at most `threads` threads with free cores: -> (N, D).
 
         `may_tile` allows tiles for a short pack. The calling thread has its core already.
         """
         tokens = len(pack.ids)
         tiles = may_tile and self.short_inputs and tokens <= SHORT_TOKENS
-        tiles = tiles and self._can_share(2) and has_small_products()
-        with CORES.further(self._worth(tokens, threads, tiles) - 1) as further:
-            # So many threads may not fall into equal shares, and fewer do.
-            shares = self._in(self._worth(tokens, 1 + further, tiles), tiles)
+        tiles = tiles and self._can_split(2) and has_small_products()
+        with CORES.further(self._ranks_for(tokens, threads, tiles) - 1) as further:
+            # The layers may not fall into so many equal shards; then fewer ranks compute.
+            shards = self._shards_for(self._ranks_for(tokens, 1 + further, tiles), tiles)
             # A partial is no frame between here and the forward pass; a closure would be one.
             forward = partial(
-                self.forward, pack, config=self.config, kernels=kernels, chosen=chosen
+                self.forward, pack, config=self.config, kernels=kernels, query_rows=query_rows
             )
-            return forward(shares[0]) if len(shares) == 1 else run_together(forward, shares)
+            return forward(shards[0]) if len(shards) == 1 else run_ranks(forward, shards)
 
-    def _worth(self, tokens: int, threads: int, tiles: bool) -> int:
-        """How many threads a pack is worth, of those there are. Tiles are for two at most."""
-        width, inner = self.config.hidden_size, self.config.intermediate_size
-        work = tokens * width * (4 * width + 2 * inner)
-        most = min(threads, 2 if tiles else threads, work // WORTH_MEETING)
-        return max((n for n in range(2, most + 1) if self._can_share(n)), default=1)
+    def _ranks_for(self, tokens: int, threads: int, tiles: bool) -> int:
+        """Return how many ranks a pack is worth, at most `threads`; with tiles at most two."""
+        hidden, inner = self.config.hidden_size, self.config.intermediate_size
+        work = tokens * hidden * (4 * hidden + 2 * inner)
+        limit = min(threads, 2 if tiles else threads, work // self.min_rank_work)
+        return max((n for n in range(2, limit + 1) if self._can_split(n)), default=1)
 
-    def _can_share(self, count: int) -> bool:
-        """Whether heads and feed-forward fall into so many equal shares."""
+    def _can_split(self, ranks: int) -> bool:
+        """Return whether heads and feed-forward fall into so many equal shards."""
         if not self.splits_layers:
             return False
-        return self.config.num_attention_heads % count == self.config.intermediate_size % count == 0
+        return self.config.num_attention_heads % ranks == self.config.intermediate_size % ranks == 0
 
-    def _in(self, count: int, tiles: bool) -> list[Parameters]:
-        """The parameters in so many shares, made when they are first wanted."""
+    def _shards_for(self, ranks: int, tiles: bool) -> list[Parameters]:
+        """Return a shard of the parameters for each rank, made at the first call."""
         with CORES.laying_out:  # or several threads would each make the tiles
-            if (count, tiles) not in self._made:
-                layers = self._tiled() if tiles else self._cut(count, cut)
-                bias = self.parameters.relative_bias
-                biases = [None] * count if bias is None else np.split(bias, count)
-                self._made[count, tiles] = [
+            if (ranks, tiles) not in self._shards:
+                layers = self._tiled() if tiles else self._layers_in(ranks, blocks_of)
+                bias = self.parameters.attention_bias
+                biases = [None] * ranks if bias is None else np.split(bias, ranks)
+                self._shards[ranks, tiles] = [
                     self.parameters._replace(
-                        layers=tuple(share_of(layer, number, count) for layer in layers),
-                        relative_bias=biases[number],
+                        layers=tuple(shard_of(layer, rank, ranks) for layer in layers),
+                        attention_bias=biases[rank],
                     )
-                    for number in range(count)
+                    for rank in range(ranks)
                 ]
-            return self._made[count, tiles]
+            return self._shards[ranks, tiles]
 
     def _tiled(self) -> list[Layer]:
         # Not a cached_property: Python 3.11's has a lock, which a fork would leave held for ever.
-        self._tiles = self._tiles or self._cut(2, tiled)
+        self._tiles = self._tiles or self._layers_in(2, tiled)
         return self._tiles
 
-    def _cut(self, count: int, cutting: Callable[[Array, int, int], Array]) -> list[Layer]:
-        """The layers with weights in pieces that fall into so many shares."""
+    def _layers_in(self, ranks: int, split: Callable[[Array, int, int], Array]) -> list[Layer]:
+        """Return the layers with weights in blocks, which `split` makes for so many ranks."""
         layers = self.parameters.layers
-        # A layer that is used again (ALBERT) is cut once.
+        # A layer that is used again (ALBERT) is split once.
         once = {id(layer): layer for layer in layers}
-        made = {key: cut_layer(layer, count, cutting) for key, layer in once.items()}
-        return [made[id(layer)] for layer in layers]
+        in_blocks = {key: layer_in_blocks(layer, ranks, split) for key, layer in once.items()}
+        return [in_blocks[id(layer)] for layer in layers]
 
 
-def cut(weight: Array, parts: int, tiles: int) -> Array:
-    """See a weight in pieces: (D, F) -> (parts, tiles, D/parts, F/tiles), nothing copied.
+def blocks_of(weight: Array, parts: int, tiles: int) -> Array:
+    """See a weight in blocks: (D, F) -> (parts, tiles, D/parts, F/tiles), nothing copied.
 
     The weight is (out, in) in memory, as files have it.
     """
@@ -120,11 +134,11 @@ def cut(weight: Array, parts: int, tiles: int) -> Array:
 
 
 def tiled(weight: Array, parts: int, tiles: int) -> Array:
-    """Copy a weight into small pieces, each in one place: as `cut`, into as many or more."""
+    """Copy a weight into small blocks, each in one place: as `blocks_of`, as many or more."""
     rows, columns = weight.shape
     parts = first_divisor(rows, parts, TILE_ROWS)
     tiles = first_divisor(columns, tiles, TILE_FLOATS * parts // rows)
-    seen = cut(weight, parts, tiles)
+    seen = blocks_of(weight, parts, tiles)
     copy = np.empty(seen.shape, dtype=seen.dtype)
     for part in range(parts):
         for tile in range(tiles):  # one in the cache at a time: NumPy's own order is twice as slow
@@ -132,96 +146,98 @@ def tiled(weight: Array, parts: int, tiles: int) -> Array:
     return copy
 
 
-def first_divisor(length: int, multiple: int, most: int) -> int:
-    """The least number of pieces, some multiple of one, that leaves none longer than `most`."""
-    counts = range(multiple, length + 1, multiple)
-    return next((n for n in counts if length % n == 0 and length // n <= most), multiple)
+def first_divisor(length: int, multiple: int, limit: int) -> int:
+    """Return the least number of blocks, a multiple of one, with none longer than `limit`."""
+    numbers = range(multiple, length + 1, multiple)
+    return next((n for n in numbers if length % n == 0 and length // n <= limit), multiple)
 
 
-def cut_layer(layer: Layer, count: int, cutting: Callable[[Array, int, int], Array]) -> Layer:
-    """A layer with its weights in pieces that fall into so many shares.
+def layer_in_blocks(layer: Layer, ranks: int, split: Callable[[Array, int, int], Array]) -> Layer:
+    """Return a layer with its weights in blocks for so many ranks.
 
-    What widens is cut by its columns, and what narrows after it by the rows that take them.
+    A weight that widens is split by its columns. The one that narrows after it is split by the rows
+    that these columns meet.
     """
-    qkv = cutting(layer.qkv_weight, 1, 3 * count)
+    qkv = split(layer.qkv_weight, 1, 3 * ranks)
     return layer._replace(
         qkv_weight=qkv.reshape(len(qkv), 3, -1, *qkv.shape[2:]),
-        attention_output_weight=cutting(layer.attention_output_weight, count, 1),
-        intermediate_weight=cutting(layer.intermediate_weight, 1, count),
-        output_weight=cutting(layer.output_weight, count, 1),
+        attention_output_weight=split(layer.attention_output_weight, ranks, 1),
+        intermediate_weight=split(layer.intermediate_weight, 1, ranks),
+        output_weight=split(layer.output_weight, ranks, 1),
     )
 
 
-def share_of(layer: Layer, number: int, count: int) -> Layer:
-    """One of so many shares of a layer whose weights are in pieces.
+def shard_of(layer: Layer, rank: int, ranks: int) -> Layer:
+    """Return the shard of one rank, of a layer whose weights are in blocks.
 
-    The biases of what all shares add up to are each one's: they are added to the sum.
+    Biases that follow an all-reduce are whole in every shard: they are added to the sum.
     """
 
-    def share(array: Array, axis: int = 0) -> Array:
-        return np.split(array, count, axis)[number]
+    def shard(array: Array, axis: int = 0) -> Array:
+        return np.split(array, ranks, axis)[rank]
 
     return layer._replace(
-        qkv_weight=share(layer.qkv_weight, 2),
-        qkv_bias=share(layer.qkv_bias.reshape(3, -1), 1).reshape(-1),
-        attention_output_weight=share(layer.attention_output_weight),
-        intermediate_weight=share(layer.intermediate_weight, 1),
-        intermediate_bias=share(layer.intermediate_bias),
-        output_weight=share(layer.output_weight),
+        qkv_weight=shard(layer.qkv_weight, 2),
+        qkv_bias=shard(layer.qkv_bias.reshape(3, -1), 1).reshape(-1),
+        attention_output_weight=shard(layer.attention_output_weight),
+        intermediate_weight=shard(layer.intermediate_weight, 1),
+        intermediate_bias=shard(layer.intermediate_bias),
+        output_weight=shard(layer.output_weight),
     )
 
 
-def run_together(forward: Callable[..., Array], shares: Sequence[Parameters]) -> Array:
-    """Run a forward pass of all shares, the first in this thread: what each of them makes, (N, D).
+def run_ranks(forward: Callable[..., Array], shards: Sequence[Parameters]) -> Array:
+    """Run a forward pass of all shards, rank 0 in this thread: -> (N, D), the same in every rank.
 
-    `forward` is called with a share, and with `together` by its name.
+    `forward` is called with a shard, and with `all_reduce` by its name. An error of one rank ends
+    the others, and is raised here.
     """
-    count = len(shares)
-    meeting, settings = Meeting(count), np.geterr()
+    ranks = len(shards)
+    group, settings = RankGroup(ranks), np.geterr()
 
-    def attend(number: int) -> Array:
+    def run(rank: int) -> Array:
         try:
             with np.errstate(**settings):  # a thread begins with NumPy's own, not the caller's
-                return forward(shares[number], together=meeting.together(number))
+                return forward(shards[rank], all_reduce=group.all_reduce(rank))
         except BaseException:  # Ctrl-C too: nobody may wait for this one for ever
-            meeting.barrier.abort()
+            group.barrier.abort()
             raise
 
-    with ThreadPoolExecutor(count - 1) as others:
+    with ThreadPoolExecutor(ranks - 1) as others:
         try:
-            attending = [others.submit(attend, number) for number in range(1, count)]
-            return forward(shares[0], together=meeting.together(0))
+            running = [others.submit(run, rank) for rank in range(1, ranks)]
+            return forward(shards[0], all_reduce=group.all_reduce(0))
         except threading.BrokenBarrierError:
-            for other in attending:  # it was one of them, and this says why
+            for other in running:  # it was one of them, and this says why
                 if not isinstance(error := other.exception(), threading.BrokenBarrierError):
                     raise error from None  # type: ignore[misc]
             raise
         except BaseException:  # perhaps before all had begun
-            meeting.barrier.abort()
+            group.barrier.abort()
             raise
 
 
-class Meeting:
-    """Where threads add up their shares of the same rows."""
+class RankGroup:
+    """The threads that add up their rows: all-reduce."""
 
-    def __init__(self, count: int) -> None:
-        self.barrier = threading.Barrier(count)
-        # Two tables, used in turn: a quick thread may put down the next share while others still
-        # read, but not the one after that.
-        self._tables: list[list[Array | None]] = [[None] * count, [None] * count]
+    def __init__(self, ranks: int) -> None:
+        self.barrier = threading.Barrier(ranks)
+        # Two tables, used in turn: a quick thread may write its next rows while others still read
+        # the last ones, but not the rows after those.
+        self._tables: list[list[Array | None]] = [[None] * ranks, [None] * ranks]
 
-    def together(self, number: int) -> Together:
-        """What one of the threads calls with its share of some rows."""
-        turn = 0
+    def all_reduce(self, rank: int) -> AllReduce:
+        """Return the function that one rank calls with its summand of some rows."""
+        step = 0
 
         def add(rows: Array) -> None:
-            nonlocal turn
-            table, turn = self._tables[turn], 1 - turn
-            table[number] = rows.copy()
+            nonlocal step
+            table, step = self._tables[step], 1 - step
+            table[rank] = rows.copy()
             self.barrier.wait()
             # All add in one order, so that all have the same bits.
             rows[...] = table[0]
-            for share in table[1:]:
-                rows += share  # type: ignore[arg-type]
+            for summand in table[1:]:
+                rows += summand  # type: ignore[arg-type]
 
         return add

@@ -91,22 +91,22 @@ class SideBySide:
     scales_queries: bool = False  # the first D columns
 
     def field(self, stored: list[Array], config: Config) -> Array:
-        made = stored[0].T.copy() if len(stored) == 1 else np.concatenate(stored).T
+        fused = stored[0].T.copy() if len(stored) == 1 else np.concatenate(stored).T
         if self.scales_queries:
-            made[..., : config.hidden_size] *= query_scale(config)
-        return made
+            fused[..., : config.hidden_size] *= query_scale(config)
+        return fused
 
     def values(self, field: Array, shapes: Shapes, config: Config, given: Given) -> list[Array]:
-        made = field.T.copy()
+        parts = field.T.copy()
         if self.scales_queries:
-            made[: config.hidden_size] /= query_scale(config)
-        return cut(made, shapes)
+            parts[: config.hidden_size] /= query_scale(config)
+        return split(parts, shapes)
 
     def gradients(self, gradient: Array, shapes: Shapes, config: Config) -> list[Array]:
-        made = gradient.T.copy()
+        parts = gradient.T.copy()
         if self.scales_queries:
-            made[: config.hidden_size] *= query_scale(config)
-        return cut(made, shapes)
+            parts[: config.hidden_size] *= query_scale(config)
+        return split(parts, shapes)
 
 
 class Summed:
@@ -144,9 +144,9 @@ class OverPositions:
     """
 
     def field(self, stored: list[Array], config: Config) -> Array:
-        width = config.hidden_size
-        types = stored[0] if stored else np.zeros((1, width), dtype=np.float32)
-        shape = len(types), config.max_position_embeddings, width
+        dimension = config.hidden_size
+        types = stored[0] if stored else np.zeros((1, dimension), dtype=np.float32)
+        shape = len(types), config.max_position_embeddings, dimension
         return np.broadcast_to(types[:, None], shape)
 
     def values(self, field: Array, shapes: Shapes, config: Config, given: Given) -> list[Array]:
@@ -194,7 +194,7 @@ def query_scale(config: Config) -> float:
     return scale
 
 
-def cut(array: Array, shapes: list[tuple[int, ...]]) -> list[Array]:
+def split(array: Array, shapes: list[tuple[int, ...]]) -> list[Array]:
     """Rows end to end -> the tensors of these shapes, as views."""
     ends = np.cumsum([shape[0] for shape in shapes])
     return np.split(array, ends[:-1])

@@ -205,12 +205,12 @@ def settings_of(
         **{name: others[name] for name in ("pack_tokens", "shard_documents", "shard_characters")}
     )
     check_on_long(on_long or encoder.on_long)
-    dimension = min(truncate_dim or encoder.truncate_dim or encoder.width, encoder.width)
+    dimension = min(truncate_dim or encoder.truncate_dim or encoder.dimension, encoder.dimension)
     return Settings(
         **fingerprint_of(encoder, cache)._asdict(),
         precision=precision,
         dimension=dimension,
-        truncate_dim=dimension if dimension < encoder.width else None,
+        truncate_dim=dimension if dimension < encoder.dimension else None,
         metric=encoder.similarity_fn_name,
         max_seq_length=encoder.transformer.limit("document"),
         long_texts="window" if (on_long or encoder.on_long) == "window" else "cut",

@@ -50,7 +50,7 @@ def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[l
     for a k below 1.
     """
     check_given_counts(k=k)
-    table = model.checkpoint.parameters.words  # (V, D), mapped: read a block at a time
+    table = model.checkpoint.parameters.word_embeddings  # (V, D), mapped: read a block at a time
     wanted = normalize_embeddings(as_rows(states, "states"))
     if wanted.shape[1] != table.shape[1]:
         raise ValueError(

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.protocol import NORM_FLOOR, Run, Then
-from minibert.kernels.segments import equal_runs, firsts
+from minibert.kernels.protocol import NORM_FLOOR, Bucket, Epilogue
+from minibert.kernels.segments import equal_buckets, firsts
 
 __all__ = [
     "add_",
     "add_and_normalise_",
     "attend",
+    "buckets",
     "clip_",
     "empty",
     "floats",
@@ -29,7 +30,6 @@ __all__ = [
     "normalize_",
     "relu_",
     "rows_at",
-    "runs",
     "segment_max",
     "segment_sum",
     "sigmoid_",
@@ -75,15 +75,15 @@ def floats(numbers: IntArray | Array) -> Array:
     return numbers.astype(np.float32, copy=False)
 
 
-def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Array:
+def linear(x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = None) -> Array:
     """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F).
 
-    `weight` may also be cut into pieces, see `product_of_pieces`. `then` adds the bias to some rows
-    of the result at a time and goes on, while they are in the cache.
+    `weight` may also lie in blocks, see `product_of_blocks`. `epilogue` adds the bias to some rows
+    of the result at a time, and works on them while they are in the cache.
     """
     part: Array | None = None
     if weight.ndim > 2:
-        product = product_of_pieces(x, weight)
+        product = product_of_blocks(x, weight)
     else:
         # A BLAS adds hundreds of products one after another, and each addition rounds. Shorter
         # chains, summed after, bring the result nearer to float64's.
@@ -96,24 +96,24 @@ def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Ar
         rows = product[place]
         if part is not None:
             rows += part[place]
-        if then is None:
+        if epilogue is None:
             rows += bias
         else:
-            then(rows, place, bias)
+            epilogue(rows, place, bias)
     return product
 
 
-def product_of_pieces(x: Array, pieces: Array) -> Array:
-    """x @ weight of a weight (D, F) cut both ways: (N, D), (parts, ..., D/parts, width) -> (N, F).
+def product_of_blocks(x: Array, blocks: Array) -> Array:
+    """x @ weight, (D, F) in blocks: (N, D), (parts, ..., D/parts, F/tiles) -> (N, F).
 
-    The axes between are the pieces of F, side by side. bert/tensor_parallel.py cuts
-    them, and says why.
+    The axes between are the blocks of F, side by side. bert/tensor_parallel.py makes them, and
+    says why.
     """
-    parts, inner = len(pieces), pieces.shape[-2]
+    parts, inner = len(blocks), blocks.shape[-2]
     x_parts = x.reshape(len(x), parts, inner).swapaxes(0, 1)  # (parts, N, D/parts)
-    between = (1,) * (pieces.ndim - 3)
-    products = np.matmul(x_parts.reshape(parts, *between, len(x), inner), pieces)
-    summed = products[0] if parts == 1 else np.add.reduce(products, axis=0)  # (..., N, width)
+    between = (1,) * (blocks.ndim - 3)
+    products = np.matmul(x_parts.reshape(parts, *between, len(x), inner), blocks)
+    summed = products[0] if parts == 1 else np.add.reduce(products, axis=0)  # (..., N, F/tiles)
     product: Array = np.moveaxis(summed, -2, 0).reshape(len(x), -1)
     return product
 
@@ -155,44 +155,50 @@ def standardise(x: Array, epsilon: float) -> Array:
 
     A deviation is the root of variance + epsilon.
     """
-    width = x.shape[1]
+    dimension = x.shape[1]
     # einsum and vecdot sum a row three times faster than .sum(axis=1).
-    x -= (np.einsum("nd->n", x) / width)[:, None]
-    deviations: Array = np.sqrt(np.vecdot(x, x) / width + epsilon)  # (N,)
+    x -= (np.einsum("nd->n", x) / dimension)[:, None]
+    deviations: Array = np.sqrt(np.vecdot(x, x) / dimension + epsilon)  # (N,)
     x *= (1.0 / deviations)[:, None]
     return deviations
 
 
-def runs(lengths: IntArray) -> list[Run]:
+def buckets(lengths: IntArray) -> list[Bucket]:
     """Equally long texts side by side."""
-    return list(equal_runs(lengths))
+    return list(equal_buckets(lengths))
 
 
 def attend(
     q: Array,
     k: Array,
     v: Array,
-    runs: list[Run],
+    buckets: list[Bucket],
     heads: int,
     attention_bias: Array | None = None,
-    chosen: IntArray | None = None,
+    query_rows: IntArray | None = None,
     show: Callable[[Array], None] | None = None,
 ) -> Array:
     """Mix each token's values with those of its own text: three of (N, D) -> (N, D), or (S, D).
 
     See Kernels.attend.
     """
-    assert chosen is None or attention_bias is None
-    q = q if chosen is None else rows_at(q, chosen)
+    assert query_rows is None or attention_bias is None
+    q = q if query_rows is None else rows_at(q, query_rows)
     # Of logits with something added no bound is known.
     bound = logit_bound(q, k, heads) if attention_bias is None else np.inf
     context = np.empty_like(q, order="C")
-    for run in runs:
-        asked = run if chosen is None else Run(run.texts, run.texts, longest=1)  # a row a text
-        rows = (q, asked), (k, run), (v, run)
+    for bucket in buckets:
+        queries = (
+            bucket if query_rows is None else Bucket(bucket.texts, bucket.texts, longest=1)
+        )  # a row a text
+        rows = (q, queries), (k, bucket), (v, bucket)
         split = (split_heads(x[own.rows], own, heads) for x, own in rows)
-        bias = None if attention_bias is None else attention_bias[:, : run.longest, : run.longest]
-        split_heads(context[asked.rows], asked, heads)[...] = mix(split, bias, bound, show)
+        bias = (
+            None
+            if attention_bias is None
+            else attention_bias[:, : bucket.longest, : bucket.longest]
+        )
+        split_heads(context[queries.rows], queries, heads)[...] = mix(split, bias, bound, show)
     return context
 
 
@@ -216,10 +222,10 @@ def mix(
     return mixed
 
 
-def split_heads(x: Array, run: Run, heads: int) -> Array:
+def split_heads(x: Array, bucket: Bucket, heads: int) -> Array:
     """Rows of S texts, by text and head: a view, (S*T, D) -> (S, H, T, D/H)."""
-    texts = run.texts.stop - run.texts.start
-    return x.reshape(texts, run.longest, heads, -1).transpose(0, 2, 1, 3)
+    texts = bucket.texts.stop - bucket.texts.start
+    return x.reshape(texts, bucket.longest, heads, -1).transpose(0, 2, 1, 3)
 
 
 def logit_bound(q: Array, k: Array, heads: int) -> float:

@@ -117,29 +117,29 @@ __device__ long long row_of(const int* starts, int text, int place, int longest)
     return (starts ? starts[text] : text * longest) + place;
 }
 
-// Rows of S texts -> (S, heads, longest, width), with zeros after a text's end. One block a token.
+// Rows of S texts -> (S, heads, longest, head_dim), with zeros after a text's end. One block a token.
 extern "C" __global__ void split_heads(const real* x, long long stride, const int* starts,
                                        const int* lengths, real* y, int heads, int longest,
-                                       int width) {
+                                       int head_dim) {
     int text = blockIdx.x / longest, place = blockIdx.x % longest;
     bool is_token = !lengths || place < lengths[text];
     x += row_of(starts, text, place, longest) * stride;
-    for (int column = threadIdx.x; column < heads * width; column += blockDim.x) {
-        long long head = (long long)text * heads + column / width;
-        y[(head * longest + place) * width + column % width] = is_token ? x[column] : real(0.0f);
+    for (int column = threadIdx.x; column < heads * head_dim; column += blockDim.x) {
+        long long head = (long long)text * heads + column / head_dim;
+        y[(head * longest + place) * head_dim + column % head_dim] = is_token ? x[column] : real(0.0f);
     }
 }
 
-// The way back, from (S, heads, longest, width) to rows.
+// The way back, from (S, heads, longest, head_dim) to rows.
 extern "C" __global__ void join_heads(real* x, long long stride, const int* starts,
                                       const int* lengths, const real* y, int heads, int longest,
-                                      int width) {
+                                      int head_dim) {
     int text = blockIdx.x / longest, place = blockIdx.x % longest;
     if (lengths && place >= lengths[text]) return;
     x += row_of(starts, text, place, longest) * stride;
-    for (int column = threadIdx.x; column < heads * width; column += blockDim.x) {
-        long long head = (long long)text * heads + column / width;
-        x[column] = y[(head * longest + place) * width + column % width];
+    for (int column = threadIdx.x; column < heads * head_dim; column += blockDim.x) {
+        long long head = (long long)text * heads + column / head_dim;
+        x[column] = y[(head * longest + place) * head_dim + column % head_dim];
     }
 }
 

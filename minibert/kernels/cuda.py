@@ -17,13 +17,14 @@ import numpy as np
 from cupy.cuda import cublas
 
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.protocol import NORM_FLOOR, Run, Then
-from minibert.kernels.segments import firsts, near_runs
+from minibert.kernels.protocol import NORM_FLOOR, Bucket, Epilogue
+from minibert.kernels.segments import firsts, near_buckets
 
 __all__ = [
     "add_",
     "add_and_normalise_",
     "attend",
+    "buckets",
     "clip_",
     "empty",
     "floats",
@@ -35,7 +36,6 @@ __all__ = [
     "normalize_",
     "relu_",
     "rows_at",
-    "runs",
     "segment_max",
     "segment_sum",
     "sigmoid_",
@@ -104,13 +104,13 @@ def floats(numbers: IntArray | Array) -> Array:
     return array
 
 
-def linear(x: Array, weight: Array, bias: Array, then: Then | None = None) -> Array:
-    """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F); `then` adds the bias and goes on."""
+def linear(x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = None) -> Array:
+    """x @ weight + bias: (N, D), (D, F), (F,) -> (N, F); `epilogue` adds the bias and goes on."""
     product: Array = x @ weight  # float16 is added up in float32
-    if then is None:
+    if epilogue is None:
         add_(product, bias)
     else:
-        then(product, slice(None), bias)
+        epilogue(product, slice(None), bias)
     return product
 
 
@@ -153,38 +153,47 @@ def standardise(x: Array, epsilon: float) -> Array:
     return deviations
 
 
-def runs(lengths: IntArray) -> list[Run]:
+def buckets(lengths: IntArray) -> list[Bucket]:
     """Nearly equal texts side by side, each run a handful of launches; lengths go to the GPU."""
-    found = list(near_runs(lengths))
+    found = list(near_buckets(lengths))
     starts = firsts(lengths)
-    starts = np.concatenate([starts[run.texts] - run.rows.start for run in found])
+    starts = np.concatenate([starts[bucket.texts] - bucket.rows.start for bucket in found])
     both = cp.asarray(np.stack([starts, lengths]).astype(np.int32))  # (2, S), once a pack
-    return [run._replace(starts=both[0, run.texts], lengths=both[1, run.texts]) for run in found]
+    return [
+        bucket._replace(starts=both[0, bucket.texts], lengths=both[1, bucket.texts])
+        for bucket in found
+    ]
 
 
 def attend(
     q: Array,
     k: Array,
     v: Array,
-    runs: list[Run],
+    buckets: list[Bucket],
     heads: int,
     attention_bias: Array | None = None,
-    chosen: IntArray | None = None,
+    query_rows: IntArray | None = None,
     show: Callable[[Array], None] | None = None,
 ) -> Array:
     """Mix each token's values with those of its own text: three of (N, D) -> (N, D), or (S, D).
 
     See Kernels.attend.
     """
-    assert chosen is None or attention_bias is None
-    q = q if chosen is None else rows_at(q, chosen)
+    assert query_rows is None or attention_bias is None
+    q = q if query_rows is None else rows_at(q, query_rows)
     context: Array = cp.empty(q.shape, dtype=q.dtype)
-    for run in runs:
-        asked = run if chosen is None else Run(run.texts, run.texts, longest=1)  # a row a text
-        rows = (q, asked), (k, run), (v, run)
+    for bucket in buckets:
+        queries = (
+            bucket if query_rows is None else Bucket(bucket.texts, bucket.texts, longest=1)
+        )  # a row a text
+        rows = (q, queries), (k, bucket), (v, bucket)
         split = (split_heads(x[own.rows], own, heads) for x, own in rows)
-        bias = None if attention_bias is None else attention_bias[:, : run.longest, : run.longest]
-        join_heads_(context[asked.rows], mix(split, bias, run.lengths, show), asked)
+        bias = (
+            None
+            if attention_bias is None
+            else attention_bias[:, : bucket.longest, : bucket.longest]
+        )
+        join_heads_(context[queries.rows], mix(split, bias, bucket.lengths, show), queries)
     return context
 
 
@@ -206,23 +215,24 @@ def mix(
     return mixed
 
 
-def split_heads(x: Array, run: Run, heads: int) -> Array:
+def split_heads(x: Array, bucket: Bucket, heads: int) -> Array:
     """Rows of S texts, by text and head: (rows, D) -> (S, H, T, D/H); 0 where a text has ended."""
-    texts, width = run.texts.stop - run.texts.start, x.shape[1] // heads
-    split: Array = cp.empty((texts, heads, run.longest, width), dtype=x.dtype)
+    texts, head_dim = bucket.texts.stop - bucket.texts.start, x.shape[1] // heads
+    split: Array = cp.empty((texts, heads, bucket.longest, head_dim), dtype=x.dtype)
     launch(
-        "split_heads", x, texts * run.longest, (BLOCK,), stride(x), run.starts, run.lengths, split,
-        np.int32(heads), np.int32(run.longest), np.int32(width),
+        "split_heads", x, texts * bucket.longest, (BLOCK,), stride(x),
+        bucket.starts, bucket.lengths, split,
+        np.int32(heads), np.int32(bucket.longest), np.int32(head_dim),
     )  # fmt: skip
     return split
 
 
-def join_heads_(x: Array, mixed: Array, run: Run) -> None:
+def join_heads_(x: Array, mixed: Array, bucket: Bucket) -> None:
     """Write what is by text and head, (S, H, T, D/H), to the rows of x, (rows, D)."""
-    texts, heads, longest, width = mixed.shape
+    texts, heads, longest, head_dim = mixed.shape
     launch(
-        "join_heads", x, texts * longest, (BLOCK,), stride(x), run.starts, run.lengths, mixed,
-        np.int32(heads), np.int32(longest), np.int32(width),
+        "join_heads", x, texts * longest, (BLOCK,), stride(x), bucket.starts, bucket.lengths, mixed,
+        np.int32(heads), np.int32(longest), np.int32(head_dim),
     )  # fmt: skip
 
 
@@ -235,7 +245,7 @@ def products(a: Any, b: Any, columns: int, operation: int) -> Array:
     product = cp.empty((texts, heads, rows, columns), dtype=a.dtype)
     kind = cp.cuda.runtime.CUDA_R_16F if a.dtype == np.float16 else cp.cuda.runtime.CUDA_R_32F
     # cuBLAS has columns where we have rows, so to it each matrix is transposed: it is asked for
-    # product^T = b^T a^T. A leading dimension is the width of a matrix as it lies in memory.
+    # product^T = b^T a^T. A leading dimension is the row length of a matrix as it lies in memory.
     cublas.gemmStridedBatchedEx(
         cp.cuda.device.get_cublas_handle(), operation, cublas.CUBLAS_OP_N, columns, rows, inner,
         ONE.ctypes.data,
@@ -245,8 +255,8 @@ def products(a: Any, b: Any, columns: int, operation: int) -> Array:
         product.data.ptr, kind, columns, rows * columns,
         texts * heads, cublas.CUBLAS_COMPUTE_32F, cublas.CUBLAS_GEMM_DEFAULT,
     )  # fmt: skip
-    made: Array = product
-    return made
+    found: Array = product
+    return found
 
 
 def softmax_of(logits: Array, lengths: IntArray | None) -> None:
@@ -307,8 +317,8 @@ def tanh_(x: Array, bias: Array | None = None) -> None:
 
 def rows_at(x: Array, rows: IntArray) -> Array:
     """The rows of the given numbers, in their order: (N, D), (R,) on the host -> (R, D)."""
-    chosen: Array = x[cp.asarray(rows)]
-    return chosen
+    found: Array = x[cp.asarray(rows)]
+    return found
 
 
 def segment_sum(x: Array, lengths: IntArray) -> Array:
@@ -323,11 +333,11 @@ def segment_max(x: Array, lengths: IntArray) -> Array:
 
 def segments(name: str, x: Array, lengths: IntArray) -> Array:
     """Make one row of each text's: (N, D), (S,) -> (S, D)."""
-    made: Array = cp.empty((len(lengths), x.shape[1]), dtype=x.dtype)
+    found: Array = cp.empty((len(lengths), x.shape[1]), dtype=x.dtype)
     both = cp.asarray(np.stack([firsts(lengths), lengths]).astype(np.int32))  # (2, S)
     columns = np.int32(x.shape[1])
-    launch(name, x, len(lengths), (BLOCK,), stride(x), both[0], both[1], made, columns)
-    return made
+    launch(name, x, len(lengths), (BLOCK,), stride(x), both[0], both[1], found, columns)
+    return found
 
 
 def normalize_(x: Array) -> None:

@@ -37,10 +37,10 @@ class Device:
 
     name: str
     kernels: Kernels
-    put: Callable[[Any], Any]  # from NumPy to the device
-    take: Callable[[Array], Array]  # from the device to NumPy
+    to_device: Callable[[Any], Any]  # from NumPy to the device
+    to_host: Callable[[Array], Array]  # from the device to NumPy
     # The same in two halves: begins the copy, and gives what waits for it and has the array.
-    begin_to_take: Callable[[Array], Callable[[], Array]]
+    to_host_async: Callable[[Array], Callable[[], Array]]
     # The block in which kernels run there: when there is a core for it, or on that GPU, as CuPy's
     # current one is a thread's and may be another.
     active: Callable[[], AbstractContextManager[Any]]
@@ -48,11 +48,11 @@ class Device:
     out_of_memory: tuple[type[BaseException], ...] = ()  # what is raised where a pack is too large
     dtype: str = "float32"  # in which a BERT's layers compute
 
-    def put_tensors(self, holder: Holder, dtype: str = "float32") -> Holder:
+    def tensors_to_device(self, holder: Holder, dtype: str = "float32") -> Holder:
         """A named tuple with every array in it on the device."""
         fields = holder._asdict().items()
         on_device = {
-            name: self.put(as_dtype(name, value, dtype))
+            name: self.to_device(as_dtype(name, value, dtype))
             for name, value in fields
             if isinstance(value, np.ndarray)
         }
@@ -113,9 +113,9 @@ def find_device(device: object, dtype: object = None) -> Device:
     return Device(
         "cpu",
         numpy_kernels,
-        put=lambda array: array,
-        take=lambda array: array,
-        begin_to_take=lambda array: lambda: array,
+        to_device=lambda array: array,
+        to_host=lambda array: array,
+        to_host_async=lambda array: lambda: array,
         active=CORES.pack,
         pack_tokens=CPU_PACK_TOKENS,
     )
@@ -140,11 +140,11 @@ def cuda_device(name: str, dtype: str) -> Device:
     def active() -> Any:
         return cupy.cuda.Device(number)
 
-    def put(array: Any) -> Any:
+    def to_device(array: Any) -> Any:
         with active():
             return cupy.asarray(array)  # by way of pinned memory, so nobody waits
 
-    def begin_to_take(array: Any) -> Callable[[], Array]:
+    def to_host_async(array: Any) -> Callable[[], Array]:
         with active():
             host = cupyx.empty_pinned(array.shape, array.dtype)
             array.get(out=host, blocking=False)
@@ -161,9 +161,9 @@ def cuda_device(name: str, dtype: str) -> Device:
     return Device(
         name,
         kernels_cupy,
-        put,
+        to_device,
         cupy.asnumpy,
-        begin_to_take,
+        to_host_async,
         active,
         GPU_PACK_TOKENS,
         (cupy.cuda.memory.OutOfMemoryError,),

@@ -11,17 +11,17 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from minibert.common.arrays import Array, IntArray
 
-__all__ = ["NORM_FLOOR", "Kernels", "Run", "Then"]
+__all__ = ["NORM_FLOOR", "Bucket", "Epilogue", "Kernels"]
 
 # A row is divided by its Euclidean length, or by this where it is shorter: zeros stay zeros.
 NORM_FLOOR = 1e-12
 
 # Some rows of an array, where in it they stand, and a bias that is yet to be added: adds it, and
 # changes the rows in place.
-Then: TypeAlias = Callable[[Array, slice, Array], None]
+Epilogue: TypeAlias = Callable[[Array, slice, Array], None]
 
 
-class Run(NamedTuple):
+class Bucket(NamedTuple):
     """Texts side by side in a pack, which attention takes together.
 
     All are `longest` tokens long, unless a device's kernels have put where each begins among the
@@ -46,7 +46,9 @@ class Kernels(Protocol):
 
     def floats(self, numbers: IntArray | Array) -> Array: ...
 
-    def linear(self, x: Array, weight: Array, bias: Array, then: Then | None = None) -> Array: ...
+    def linear(
+        self, x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = None
+    ) -> Array: ...
 
     def add_(self, x: Array, bias: Array | None) -> None: ...
 
@@ -64,17 +66,17 @@ class Kernels(Protocol):
 
     def standardise(self, x: Array, epsilon: float) -> Array: ...
 
-    def runs(self, lengths: IntArray) -> list[Run]: ...
+    def buckets(self, lengths: IntArray) -> list[Bucket]: ...
 
     def attend(
         self,
         q: Array,
         k: Array,
         v: Array,
-        runs: list[Run],
+        buckets: list[Bucket],
         heads: int,
         attention_bias: Array | None = None,
-        chosen: IntArray | None = None,
+        query_rows: IntArray | None = None,
         show: Callable[[Array], None] | None = None,
     ) -> Array:
         """Mix each token's values with those of its own text: three of (N, D) -> (N, D).
@@ -83,9 +85,9 @@ class Kernels(Protocol):
         scale in q already. `attention_bias` (H or 1, P, P) is for a query's and a key's place in
         their text, P at least the longest of any run.
 
-        `chosen` are the rows of the only tokens that look at others, one of each text: -> (S, D).
-        They cannot be chosen where there is an attention_bias. `show` is given the weights of each
-        run in turn, (S, H, T, T), or (S, H, 1, T) of chosen tokens; rows sum to 1.
+        `query_rows` are the only tokens whose queries are computed, one of each text: -> (S, D).
+        They go without an `attention_bias`. `show` gets the weights of each bucket in turn,
+        (S, H, T, T), or (S, H, 1, T) of query rows; rows sum to 1.
         """
         ...
 

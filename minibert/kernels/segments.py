@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.protocol import Run
+from minibert.kernels.protocol import Bucket
 
-__all__ = ["equal_runs", "firsts", "near_runs", "places_of", "split_rows"]
+__all__ = ["equal_buckets", "firsts", "near_buckets", "places_of", "split_rows"]
 
 
 def places_of(lengths: IntArray) -> IntArray:
@@ -30,7 +30,7 @@ def split_rows(rows: Array, lengths: IntArray) -> list[Array]:
     return np.split(rows, np.cumsum(lengths)[:-1])
 
 
-def equal_runs(lengths: IntArray) -> Iterator[Run]:
+def equal_buckets(lengths: IntArray) -> Iterator[Bucket]:
     """Equally long texts side by side: (S,) -> runs.
 
     Packs are sorted by length, so short texts come in long runs, which attention takes as one.
@@ -39,11 +39,11 @@ def equal_runs(lengths: IntArray) -> Iterator[Run]:
     for index, length in enumerate(lengths.tolist()):
         if index + 1 == len(lengths) or lengths[index + 1] != length:
             end = start + (index + 1 - first) * length
-            yield Run(slice(first, index + 1), slice(start, end), length)
+            yield Bucket(slice(first, index + 1), slice(start, end), length)
             first, start = index + 1, end
 
 
-def near_runs(lengths: IntArray) -> Iterator[Run]:
+def near_buckets(lengths: IntArray) -> Iterator[Bucket]:
     """Texts side by side whose lengths differ by an eighth or by 8 tokens: (S,) -> runs.
 
     `longest` is a multiple of 8, as a GPU's matrix units want it. Lengths from 512 down to 1
@@ -53,8 +53,8 @@ def near_runs(lengths: IntArray) -> Iterator[Run]:
     for index, length in enumerate(lengths.tolist()):
         if not longest - max(8, longest // 8) < length <= longest:
             if index:
-                yield Run(slice(first, index), slice(start, end), longest)
+                yield Bucket(slice(first, index), slice(start, end), longest)
             first, start, longest = index, end, -(-length // 8) * 8
         end += length
     if len(lengths):
-        yield Run(slice(first, len(lengths)), slice(start, end), longest)
+        yield Bucket(slice(first, len(lengths)), slice(start, end), longest)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
+from minibert.bert.families import FAMILIES, check_device, max_tokens, positions_of
 from minibert.bert.finite import FirstNotFinite
 from minibert.bert.forward import pooler_output
-from minibert.bert.hook import Watch
+from minibert.bert.hook import Hook
 from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
@@ -162,8 +162,8 @@ class BertModel:
             return
         for pack in work:
             recorder.pack = pack
-            (hidden,) = self._scheduler.watched(pack, states, recorder)
-            recorder.unpack(pack, recorder.last, self._scheduler.device.take(hidden))
+            (hidden,) = self._scheduler.with_hook(pack, states, recorder)
+            recorder.unpack(pack, recorder.last, self._scheduler.device.to_host(hidden))
 
     def _wants(self, name: str, asked: bool | None, default: bool = False) -> bool:
         """Whether a call wants a part of the output: as it says, else as config.json says."""
@@ -197,7 +197,7 @@ class BertModel:
 
     def _check_rows(self, mask: IntArray) -> None:
         """Raise ValueError for more columns than positions, and for a row without a token."""
-        positions = most_tokens(self.config)
+        positions = max_tokens(self.config)
         if mask.shape[1] > positions:
             raise ValueError(
                 f"The rows have {mask.shape[1]} columns; the model has {positions} positions. "
@@ -212,7 +212,7 @@ class BertModel:
 
         Tokens are packed, which would bring the two sides nearer to each other.
         """
-        if self._host_parameters.relative_bias is None and not self.config.local_layers:
+        if self._host_parameters.attention_bias is None and not self.config.local_layers:
             return
         ends = np.abs(np.diff(mask, axis=1, prepend=0, append=0)).sum(axis=1)  # 2 a stretch
         if len(gaps := np.flatnonzero(ends > 2)):
@@ -222,7 +222,7 @@ class BertModel:
             )
 
 
-def states(pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
+def states(pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
     """The head of a model that has none: (N, D) -> (N, D)."""
     return (hidden,)
 
@@ -269,9 +269,9 @@ class Recorder:
         keep_hidden: bool,
         keep_attentions: bool,
     ) -> None:
-        rows, width = mask.shape
-        hidden = rows, width, config.hidden_size
-        square = (rows, config.num_attention_heads, width, width)
+        rows, columns = mask.shape
+        hidden = rows, columns, config.hidden_size
+        square = (rows, config.num_attention_heads, columns, columns)
         self.pack: Pack  # whose steps are shown
         self.last = np.zeros(hidden, dtype=np.float32)
         self.hidden = [np.zeros_like(self.last) for _ in range(keep_hidden * (layers + 1))]
@@ -280,7 +280,7 @@ class Recorder:
         ]
         # Where each row has its tokens.
         self.columns: list[IntArray] = [np.flatnonzero(row) for row in mask]
-        self._take = device.take
+        self._to_host = device.to_host
         self._seen = 0  # texts of the pack whose attention this layer has shown already
 
     def __call__(self, name: str, array: Array) -> None:
@@ -290,9 +290,9 @@ class Recorder:
             return  # what comes after the layers
         layer = int(part.removeprefix("layer.")) if part != "embeddings" else -1
         if step == "attention" and self.attentions:
-            self.unpack_attention(self.attentions[layer], self._take(array))
+            self.unpack_attention(self.attentions[layer], self._to_host(array))
         elif step == "output" and self.hidden:
-            self.unpack(self.pack, self.hidden[layer + 1], self._take(array))
+            self.unpack(self.pack, self.hidden[layer + 1], self._to_host(array))
 
     def unpack(self, pack: Pack, rows: Array, hidden: Array) -> None:
         """Write the states of a pack's tokens, (N, D), to their places in (B, T, D)."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minibert.bert.families import FAMILIES
-from minibert.bert.hook import Watch
+from minibert.bert.hook import Hook
 from minibert.bert.layout import read_bias, read_norm
 from minibert.bert.load import Checkpoint
 from minibert.bert.packs import Pack
@@ -39,7 +39,7 @@ from minibert.models.score_activations import (
     scores_of,
 )
 from minibert.models.transformer import Transformer
-from minibert.pooling.modes import Reads, mean
+from minibert.pooling.modes import PooledTokens, mean
 from minibert.tokens.texts import Text, check_texts, listed, no_list
 from minibert.tokens.truncation import Cut, OnLong, check_on_long
 
@@ -196,13 +196,13 @@ class CrossEncoder(Model):
         return np.empty((pairs, self.num_labels), dtype=np.float32)
 
     @property
-    def _reads(self) -> Reads | None:
+    def _pooled_tokens(self) -> PooledTokens | None:
         """The numbers of the only tokens that the head reads; None for all."""
         return None if self._takes_mean else firsts
 
-    def _head(self, pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
+    def _head(self, pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
         """The logits of a pack's pairs: their first tokens, (S, D) -> (S, labels)."""
-        watch = watch or (lambda name, array: None)
+        hook = hook or (lambda name, array: None)
         kernels, head = self.transformer.device.kernels, self._on_device
         if self._takes_mean:
             hidden = mean(hidden, pack.lengths, 0, kernels)  # (N, D) -> (S, D)
@@ -212,9 +212,9 @@ class CrossEncoder(Model):
             kernels.layer_norm_(
                 pooled, head.norm_weight, head.norm_bias, self.config.layer_norm_eps
             )
-        watch("the classifier's dense layer", pooled)
+        hook("the classifier's dense layer", pooled)
         logits = kernels.linear(pooled, head.weight, head.bias)
-        watch("the classifier", logits)
+        hook("the classifier", logits)
         return (logits,)
 
     def rank(
@@ -267,7 +267,7 @@ class CrossEncoder(Model):
 
     def place_head(self) -> None:
         """Bring the classifier's tensors to the transformer's device."""
-        self._on_device = self.transformer.device.put_tensors(self._classifier)
+        self._on_device = self.transformer.device.tensors_to_device(self._classifier)
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments that make this model of its folder."""
@@ -292,7 +292,7 @@ def logits_of(
     for batch in model.transformer.batches(pairs, job):
         cut += batch.cut
         for pack, (rows,) in model.transformer.scheduler.run(
-            batch.packs, model._head, model._reads, is_all=batch.is_all
+            batch.packs, model._head, model._pooled_tokens, is_all=batch.is_all
         ):
             logits[pack.order] = rows
             advance(len(pack.order))
@@ -334,12 +334,12 @@ def read_classifier(checkpoint: Checkpoint) -> Classifier:
     kinds = setting(path, settings, "architectures", list, [])
     if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
         count = 1
-    width = config.hidden_size
-    norm = read_norm(tensors, names.norm, width) if names.norm else (None, None)
+    dimension = config.hidden_size
+    norm = read_norm(tensors, names.norm, dimension) if names.norm else (None, None)
     return Classifier(
-        dense_weight=tensors.take(f"{names.dense}.weight", width, width).T,
-        dense_bias=read_bias(tensors, names.dense, width),
-        weight=tensors.take(f"{names.output}.weight", count, width).T,
+        dense_weight=tensors.take(f"{names.dense}.weight", dimension, dimension).T,
+        dense_bias=read_bias(tensors, names.dense, dimension),
+        weight=tensors.take(f"{names.output}.weight", count, dimension).T,
         bias=tensors.take(f"{names.output}.bias", count),
         norm_weight=norm[0],
         norm_bias=norm[1],

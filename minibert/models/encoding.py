@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from minibert.bert.hook import Watch
+from minibert.bert.hook import Hook
 from minibert.bert.packs import Pack
 from minibert.common.arguments import check_choice
 from minibert.common.arrays import Array
@@ -81,12 +81,12 @@ def vectors(
     found = np.empty((len(texts), job.dimension), dtype=np.float32)
     if job.on_long == "window":
         check_windows(head.pipeline)
-    reads = head.pipeline.reads(job.prompt_tokens)
+    pooled_tokens = head.pipeline.pooled_tokens(job.prompt_tokens)
     cut, long = Cut(), list[int]()
     for batch in model.transformer.batches(texts, job):
         cut, long = cut + batch.cut, long + batch.left_out
         for pack, (rows,) in model.transformer.scheduler.run(
-            batch.packs, head.vectors, reads, is_all=batch.is_all
+            batch.packs, head.vectors, pooled_tokens, is_all=batch.is_all
         ):
             found[pack.order] = rows
             advance(len(pack.order))
@@ -207,51 +207,51 @@ class PoolingHead:
     kernels: Kernels
     job: EncodeJob
 
-    def vectors(self, pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
+    def vectors(self, pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
         """-> (S, dimension)"""
-        return (self.states_and_vectors(pack, hidden, watch)[1],)
+        return (self.states_and_vectors(pack, hidden, hook)[1],)
 
-    def states(self, pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
+    def states(self, pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
         """-> (N, E), as they are pooled"""
-        return (self.pipeline.tokens(hidden, self.kernels, watch),)
+        return (self.pipeline.tokens(hidden, self.kernels, hook),)
 
     def states_and_vectors(
-        self, pack: Pack, hidden: Array, watch: Watch | None
+        self, pack: Pack, hidden: Array, hook: Hook | None
     ) -> tuple[Array, Array]:
         """-> (N, E), (S, dimension)"""
-        states = self.pipeline.tokens(hidden, self.kernels, watch)
-        watch = self._of_texts(pack, watch)
-        return states, self.finished(self._pooled(pack, states, watch), watch)
+        states = self.pipeline.tokens(hidden, self.kernels, hook)
+        hook = self._of_texts(pack, hook)
+        return states, self.finished(self._pooled(pack, states, hook), hook)
 
-    def pooled(self, pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
+    def pooled(self, pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
         """-> (S, E), what the modules after the pooling begin with"""
-        states = self.pipeline.tokens(hidden, self.kernels, watch)
-        return (self._pooled(pack, states, self._of_texts(pack, watch)),)
+        states = self.pipeline.tokens(hidden, self.kernels, hook)
+        return (self._pooled(pack, states, self._of_texts(pack, hook)),)
 
-    def finished(self, pooled: Array, watch: Watch | None) -> Array:
+    def finished(self, pooled: Array, hook: Hook | None) -> Array:
         """Apply what follows the pooling to its vectors: (S, E) -> (S, dimension)."""
-        found = self.pipeline.finished(pooled, self.kernels, watch)[:, : self.job.dimension]
+        found = self.pipeline.finished(pooled, self.kernels, hook)[:, : self.job.dimension]
         if self.job.normalize:
             self.kernels.normalize_(found)
-            if watch:
-                watch("normalize_embeddings", found)
+            if hook:
+                hook("normalize_embeddings", found)
         return found
 
-    def _pooled(self, pack: Pack, states: Array, watch: Watch | None) -> Array:
+    def _pooled(self, pack: Pack, states: Array, hook: Hook | None) -> Array:
         pooled = self.pipeline.pooled(states, pack.lengths, self.job.prompt_tokens, self.kernels)
-        if watch:
-            watch("the pooling", pooled)
+        if hook:
+            hook("the pooling", pooled)
         return pooled
 
-    def _of_texts(self, pack: Pack, watch: Watch | None) -> Watch | None:
+    def _of_texts(self, pack: Pack, hook: Hook | None) -> Hook | None:
         """The same observer, for vectors: it is shown none of a text that the pooling leaves out.
 
         Of nothing the largest is minus infinity, as in the reference.
         """
-        if watch is None:
+        if hook is None:
             return None
         left = np.flatnonzero(pack.lengths > self.pipeline.skipped(self.job.prompt_tokens))
-        return lambda name, rows: watch(name, self.kernels.rows_at(rows, left))
+        return lambda name, rows: hook(name, self.kernels.rows_at(rows, left))
 
 
 def head_of(model: Encoder, job: EncodeJob) -> PoolingHead:

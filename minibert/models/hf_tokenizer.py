@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minibert.bert.families import FAMILIES, most_tokens
+from minibert.bert.families import FAMILIES, max_tokens
 from minibert.bert.load import read_config
 from minibert.checkpoint.hub import find_model
 from minibert.checkpoint.repository import HubOptions
@@ -58,7 +58,7 @@ class Tokenizer:
             load_tokenizer(
                 folder,
                 vocab_size=config.vocab_size,
-                most_tokens=most_tokens(config),
+                max_tokens=max_tokens(config),
                 default_class=FAMILIES[config.model_type].tokenizer,
                 names_class=FAMILIES[config.model_type].names_tokenizer,
             )
@@ -115,8 +115,8 @@ class Tokenizer:
                 for n, ids in enumerate(rows.ids)
             ]
             return {name: [array[name][0].tolist() for array in alone] for name in alone[0]}
-        width = longest if padding == "max_length" else 0
-        arrays = pad_rows(rows, self._words, width, side)
+        padded_length = longest if padding == "max_length" else 0
+        arrays = pad_rows(rows, self._words, padded_length, side)
         if return_tensors == "np":
             return arrays
         return {name: a[0].tolist() if single else a.tolist() for name, a in arrays.items()}

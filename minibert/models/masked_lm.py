@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minibert.bert.hook import Watch
+from minibert.bert.hook import Hook
 from minibert.bert.load import Checkpoint
 from minibert.bert.packs import Pack
 from minibert.checkpoint.hub import find_model
@@ -58,7 +58,9 @@ class BertForMaskedLM:
         self.transformer = Transformer(
             TransformerSettings(Path(folder)), device, threads, dtype=dtype
         )
-        self._head = self.transformer.device.put_tensors(read_head(self.transformer.checkpoint))
+        self._head = self.transformer.device.tensors_to_device(
+            read_head(self.transformer.checkpoint)
+        )
 
     @classmethod
     def from_pretrained(
@@ -114,10 +116,10 @@ class BertForMaskedLM:
 
         places = [np.flatnonzero(ids == mask) for ids in rows.ids]
 
-        def head(pack: Pack, hidden: Array, watch: Watch | None) -> tuple[Array]:
+        def head(pack: Pack, hidden: Array, hook: Hook | None) -> tuple[Array]:
             logits = self._logits(pack, hidden, [places[text] for text in pack.order])
-            if watch:
-                watch("the head for masked words", logits)
+            if hook:
+                hook("the head for masked words", logits)
             return (logits,)
 
         guesses: list[Any] = [None] * len(texts)
@@ -199,30 +201,30 @@ def fill_mask(
 def read_head(checkpoint: Checkpoint) -> WordHead:
     """The head's tensors; the decoder is the word embeddings, unless the file has another."""
     tensors, config = checkpoint.tensors, checkpoint.config
-    name, width, words = "cls.predictions", config.hidden_size, config.vocab_size
+    name, dimension, vocabulary = "cls.predictions", config.hidden_size, config.vocab_size
     folder = checkpoint.files[0].parent
     if f"{name}.transform.dense.weight" not in tensors:
         raise CheckpointError(
             f"{folder} has no head for masked words ({name}.transform.dense.weight)."
         )
     if f"{name}.decoder.weight" in tensors:
-        decoder = tensors.take(f"{name}.decoder.weight", words, width)
+        decoder = tensors.take(f"{name}.decoder.weight", vocabulary, dimension)
     elif checkpoint.settings.get("tie_word_embeddings", True):
-        decoder = checkpoint.parameters.words
+        decoder = checkpoint.parameters.word_embeddings
     else:
         raise CheckpointError(
             f"{folder}: tie_word_embeddings is false and there is no {name}.decoder.weight."
         )
     biases = (f"{name}.decoder.bias", f"{name}.bias")
-    bias = next((tensors.take(bias, words) for bias in biases if bias in tensors), None)
+    bias = next((tensors.take(bias, vocabulary) for bias in biases if bias in tensors), None)
     # A NomicBERT's has the other name, in transformers as in its own repository.
     norms = (f"{name}.transform.LayerNorm", f"{name}.transform.layer_norm")
     norm = next((norm for norm in norms if f"{norm}.weight" in tensors), norms[0])
     return WordHead(
-        transform_weight=tensors.take(f"{name}.transform.dense.weight", width, width).T,
-        transform_bias=tensors.take(f"{name}.transform.dense.bias", width),
-        norm_weight=tensors.take(f"{norm}.weight", width),
-        norm_bias=tensors.take(f"{norm}.bias", width),
+        transform_weight=tensors.take(f"{name}.transform.dense.weight", dimension, dimension).T,
+        transform_bias=tensors.take(f"{name}.transform.dense.bias", dimension),
+        norm_weight=tensors.take(f"{norm}.weight", dimension),
+        norm_bias=tensors.take(f"{norm}.bias", dimension),
         decoder_weight=decoder.T,
-        decoder_bias=np.zeros(words, dtype=np.float32) if bias is None else bias,
+        decoder_bias=np.zeros(vocabulary, dtype=np.float32) if bias is None else bias,
     )

@@ -241,8 +241,8 @@ class Model:
         from minibert.models.processes import Recipe
 
         arguments = {**self.arguments(), "device": "cpu", "dtype": None, "threads": None, **changes}
-        made = (type(self), str(self.folder.path), arguments, self.state(), self.dtype)
-        return Recipe(opened, made, self.computed_by())
+        arguments_of = (type(self), str(self.folder.path), arguments, self.state(), self.dtype)
+        return Recipe(opened, arguments_of, self.computed_by())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return opened, (type(self), str(self.folder.path), self.arguments(), self.state())

@@ -15,17 +15,17 @@ import numpy as np
 
 from minibert.bert.families import FAMILIES
 from minibert.bert.finite import OTHER_ORDER, FirstNotFinite
-from minibert.bert.hook import Watch
+from minibert.bert.hook import Hook
 from minibert.bert.packs import Pack, split
 from minibert.bert.parameters import Config, Parameters
-from minibert.bert.placement import put_pack, put_parameters
-from minibert.bert.tensor_parallel import Shares
+from minibert.bert.placement import pack_to_device, parameters_to_device
+from minibert.bert.tensor_parallel import TensorParallel
 from minibert.common.arrays import Array
 from minibert.common.safetensors_files import is_finite
 from minibert.errors import DeviceError
 from minibert.kernels.cores import one_blas_thread
 from minibert.kernels.devices import Device
-from minibert.pooling.modes import Reads
+from minibert.pooling.modes import PooledTokens
 
 __all__ = ["Head", "Results", "Scheduler"]
 
@@ -40,10 +40,10 @@ Waiting: TypeAlias = list[Callable[[], Array]]
 class Head(Protocol):
     """A pack and its tokens' states (N, D) float32 -> what is wanted of them, on the device too.
 
-    `watch`, if any, is shown each step.
+    `hook`, if any, is shown each step.
     """
 
-    def __call__(self, pack: Pack, hidden: Array, watch: Watch | None) -> Results: ...
+    def __call__(self, pack: Pack, hidden: Array, hook: Hook | None) -> Results: ...
 
 
 class Scheduler:
@@ -73,25 +73,30 @@ class Scheduler:
         self.threads = threads
         self.reproducible = reproducible
         self.short_inputs = short_inputs
-        self.parameters = put_parameters(parameters, device)
+        self.parameters = parameters_to_device(parameters, device)
         family = FAMILIES[config.model_type]
         self._forward = family.forward
-        self._shares = Shares(self.parameters, config, family, short_inputs)
+        self.tensor_parallel = TensorParallel(self.parameters, config, family, short_inputs)
         self._model = model
-        self._most_tokens: int | None = None  # of a pack, once the device's memory has run out
+        self._max_tokens: int | None = None  # of a pack, once the device's memory has run out
 
     def run(
-        self, packs: list[Pack], head: Head, reads: Reads | None = None, *, is_all: bool
+        self,
+        packs: list[Pack],
+        head: Head,
+        pooled_tokens: PooledTokens | None = None,
+        *,
+        is_all: bool,
     ) -> Iterator[tuple[Pack, Results]]:
         """Compute packs: each with what the head makes of it, on the host.
 
-        Given `reads`, the head gets the states of these tokens alone, as if each text had just one.
+        `pooled_tokens` finds the only token of each text whose state the head gets.
         `is_all` says that these packs are all there is to compute, so that a lone one may have all
         threads, and tiles: whatever changes rounding must not depend on what else is computed.
 
         Raises CheckpointError for results that hold NaN or infinity, naming what made them so.
         """
-        compute = partial(self._compute, head=head, reads=reads)
+        compute = partial(self._compute, head=head, pooled_tokens=pooled_tokens)
         if self.device.name != "cpu":
             computed = self._ahead(packs, compute)
         elif len(packs) > 1 and self.threads > 1:
@@ -100,7 +105,7 @@ class Scheduler:
             # In place: a function of its own would make the path longer by a frame.
             with one_blas_thread():
                 for pack in packs:
-                    results = self._compute(pack, head, reads, is_all and len(packs) == 1)
+                    results = self._compute(pack, head, pooled_tokens, is_all and len(packs) == 1)
                     self._check_finite(pack, results, compute)
                     yield pack, results
             return
@@ -108,25 +113,25 @@ class Scheduler:
             self._check_finite(pack, results, compute)
             yield pack, results
 
-    def watched(self, pack: Pack, head: Head, watch: Watch) -> Results:
+    def with_hook(self, pack: Pack, head: Head, hook: Hook) -> Results:
         """Compute one pack in this thread and show every step: what the head makes of it.
 
-        All arrays are the device's; those that `watch` gets the next step may overwrite.
+        All arrays are the device's; those that `hook` gets the next step may overwrite.
         """
         with one_blas_thread():
-            results = self._compute(pack, head, None, watch=watch)
-            on_host = tuple(map(self.device.take, results))
-            self._check_finite(pack, on_host, partial(self._compute, head=head, reads=None))
+            results = self._compute(pack, head, None, hook=hook)
+            on_host = tuple(map(self.device.to_host, results))
+            self._check_finite(pack, on_host, partial(self._compute, head=head, pooled_tokens=None))
             return results
 
-    def follow(self, rows: Array, modules: Callable[[Array, Watch], Array]) -> Array:
+    def follow(self, rows: Array, modules: Callable[[Array, Hook], Array]) -> Array:
         """Apply what comes after a head to rows of the host, on the device: rows of the host.
 
         Raises CheckpointError as `run` does.
         """
-        first = FirstNotFinite(self.device.take)
+        first = FirstNotFinite(self.device.to_host)
         with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
-            found = self.device.take(modules(self.device.put(rows), first))
+            found = self.device.to_host(modules(self.device.to_device(rows), first))
         if first.step:
             raise first.error(self._model)
         return found
@@ -159,7 +164,7 @@ class Scheduler:
         before: tuple[Pack, Waiting] | None = None
         while work:
             pack = work.pop()
-            limit = self._most_tokens or len(pack.ids)
+            limit = self._max_tokens or len(pack.ids)
             if len(pack.ids) > limit and len(pack.lengths) > 1:
                 work += reversed(list(split(pack, limit)))
                 continue
@@ -168,7 +173,7 @@ class Scheduler:
                 yield before[0], tuple(finish() for finish in before[1])
             before = None if begun is None else (pack, begun)
             if begun is None:
-                self._most_tokens = self._fewer_tokens(pack)
+                self._max_tokens = self._fewer_tokens(pack)
                 work.append(pack)
         if before:
             yield before[0], tuple(finish() for finish in before[1])
@@ -176,7 +181,7 @@ class Scheduler:
     def _begin(self, pack: Pack, compute: Callable[[Pack], Results]) -> Waiting | None:
         """Give a GPU a pack and what is to be brought from it; None where its memory runs out."""
         try:
-            return [self.device.begin_to_take(array) for array in compute(pack)]
+            return [self.device.to_host_async(array) for array in compute(pack)]
         except self.device.out_of_memory:
             return None  # not tried again here: the error holds on to arrays that are in the way
 
@@ -198,31 +203,31 @@ class Scheduler:
         self,
         pack: Pack,
         head: Head,
-        reads: Reads | None,
+        pooled_tokens: PooledTokens | None,
         is_all: bool = False,
-        watch: Watch | None = None,
+        hook: Hook | None = None,
     ) -> Results:
         """Compute one pack: what the head makes, on the device.
 
         `is_all` says that it is all there is to compute, as in `run`.
         """
         kernels = self.device.kernels
-        chosen = None if reads is None else reads(pack.lengths)
+        query_rows = None if pooled_tokens is None else pooled_tokens(pack.lengths)
         with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
-            here = put_pack(pack, self.device)
-            if watch or self.device.name != "cpu":
+            here = pack_to_device(pack, self.device)
+            if hook or self.device.name != "cpu":
                 hidden = self._forward(
-                    here, self.parameters, self.config, kernels, watch=watch, chosen=chosen
+                    here, self.parameters, self.config, kernels, hook=hook, query_rows=query_rows
                 )
-                if watch:
-                    watch("the last norm", hidden)  # a ModernBERT's, which no layer shows
+                if hook:
+                    hook("the last norm", hidden)  # a ModernBERT's, which no layer shows
             else:
                 threads = self.threads if is_all and not self.reproducible else 1
                 may_tile = is_all or self.reproducible
-                hidden = self._shares.compute(here, kernels, chosen, threads, may_tile)
-            if chosen is not None:
+                hidden = self.tensor_parallel.compute(here, kernels, query_rows, threads, may_tile)
+            if query_rows is not None:
                 pack = pack._replace(lengths=np.ones_like(pack.lengths))
-            return head(pack, hidden, watch)
+            return head(pack, hidden, hook)
 
     def _check_finite(self, pack: Pack, results: Results, compute: Callable[..., Results]) -> None:
         """Raise CheckpointError for NaN or infinity, which a second look finds the cause of.
@@ -232,10 +237,10 @@ class Scheduler:
         """
         if all(map(is_finite, results)):
             return
-        first = FirstNotFinite(self.device.take)
-        again = compute(pack, watch=first)
+        first = FirstNotFinite(self.device.to_host)
+        again = compute(pack, hook=first)
         with self.device.active():
-            if all(is_finite(self.device.take(array)) for array in again):
+            if all(is_finite(self.device.to_host(array)) for array in again):
                 first.step = OTHER_ORDER
         if first.step:
             raise first.error(self._model, self.device.dtype)

@@ -131,16 +131,16 @@ def scores_of(activate: ScoreActivation, logits: Array) -> Array:
     """
     count = len(logits)
     try:
-        made = activate(logits)
+        output = activate(logits)
     except (AttributeError, TypeError) as error:
         raise TypeError(
             f"activation_fn failed: {error}. It is given a NumPy array, a row of logits for each "
             "pair."
         ) from error
-    found = np.asarray(made)
+    found = np.asarray(output)
     if found.dtype.kind not in "fiub":
         raise TypeError(
-            f"activation_fn gave a {type(made).__name__} ({made!r:.40}); expected an array of "
+            f"activation_fn gave a {type(output).__name__} ({output!r:.40}); expected an array of "
             "numbers, a row for each pair."
         )
     if found.ndim not in (1, 2) or len(found) != count:

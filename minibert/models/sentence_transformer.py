@@ -198,7 +198,7 @@ class SentenceTransformer(Model):
         check_windows_of(on_long, output_value)
         job = self._job(
             len(texts), on_long, prompt, prompt_name, task, pack_tokens, batch_size,
-            dimension=min(truncate_dim or self.get_embedding_dimension(), self.width),
+            dimension=min(truncate_dim or self.get_embedding_dimension(), self.dimension),
             normalize=normalize_embeddings and output_value == "sentence_embedding",
         )  # fmt: skip
         with self._workers(len(texts), show_progress_bar, device, pool) as (processes, advance):
@@ -355,9 +355,9 @@ class SentenceTransformer(Model):
         self._truncate_dim = None if truncate_dim is None else int(truncate_dim)
 
     @property
-    def width(self) -> int:
+    def dimension(self) -> int:
         """The dimensions of a vector before truncate_dim."""
-        return self._pipeline.width
+        return self._pipeline.dimension
 
     @property
     def pipeline(self) -> Pipeline:
@@ -370,8 +370,8 @@ class SentenceTransformer(Model):
         return self._pipeline.pooling
 
     def get_embedding_dimension(self) -> int:
-        """The width of a vector, D."""
-        return min(self.truncate_dim or self.width, self.width)
+        """The dimension of a vector, D."""
+        return min(self.truncate_dim or self.dimension, self.dimension)
 
     get_sentence_embedding_dimension = get_embedding_dimension
 
@@ -408,7 +408,9 @@ class SentenceTransformer(Model):
 
     def place_head(self) -> None:
         """Bring the modules' tensors to the transformer's device."""
-        self.pipeline_on_device = self._pipeline.put(self.transformer.device.put_tensors)
+        self.pipeline_on_device = self._pipeline.to_device(
+            self.transformer.device.tensors_to_device
+        )
 
     def encode_multi_process(self, sentences: Sequence[str], pool: Processes, **named: Any) -> Any:
         """The older name of encode(sentences, pool=pool)."""

@@ -26,7 +26,7 @@ class Trace(Mapping[str, Array]):
     runs the forward pass, once, and keeps copies of those that match, on the host. T tokens, D
     hidden_size, H heads, F intermediate_size; n counts layers from 0:
 
-    - embeddings.words (T, D): the rows of the word table
+    - embeddings.word_embeddings (T, D): the rows of the word table
     - embeddings.output (T, D): with position and token type, normalised
     - layer.n.query (T, D), scaled by 1 / sqrt(D / H); layer.n.key, layer.n.value (T, D)
     - layer.n.attention (H, T, T): a row of weights for each token, which sum to 1
@@ -82,17 +82,17 @@ class Trace(Mapping[str, Array]):
     def _arrays(self) -> dict[str, Array]:
         """All arrays of one forward pass that are to be kept, on the host."""
         transformer, arrays = self._model.transformer, dict[str, Array]()
-        take = transformer.device.take
+        to_host = transformer.device.to_host
 
         def keep(name: str, array: Array) -> None:
             if name in self.shapes:
                 # Copied, for the kernels work in place; one text has one run of attention.
-                copied = np.array(take(array), dtype=np.float32)
+                copied = np.array(to_host(array), dtype=np.float32)
                 arrays[name] = copied.reshape(self.shapes[name])
 
         (pack,) = transformer.packs(self._rows.ids, self._rows.types, self._job)
         head = head_of(self._model, self._job).states_and_vectors
-        states, vectors = transformer.scheduler.watched(pack, head, keep)
+        states, vectors = transformer.scheduler.with_hook(pack, head, keep)
         keep("token_embeddings", states)
         keep("sentence_embedding", vectors[0])
         return arrays
@@ -102,7 +102,7 @@ def shapes_of(model: Encoder, job: EncodeJob, tokens: int) -> dict[str, tuple[in
     """The name and the shape of every array that a text of so many tokens makes, in order."""
     config: Config = model.transformer.config
     states = tokens, config.hidden_size
-    words = tokens, config.embedding_size or config.hidden_size
+    word_embeddings = tokens, config.embedding_size or config.hidden_size
     of_layer: dict[str, tuple[int, ...]] = {
         "query": states,
         "key": states,
@@ -120,10 +120,10 @@ def shapes_of(model: Encoder, job: EncodeJob, tokens: int) -> dict[str, tuple[in
         for name, shape in of_layer.items()
     }
     return {
-        "embeddings.words": words,
+        "embeddings.word_embeddings": word_embeddings,
         "embeddings.output": states,
         **of_layers,
-        "token_embeddings": (tokens, model.pipeline_on_device.token_width),
+        "token_embeddings": (tokens, model.pipeline_on_device.token_dimension),
         "sentence_embedding": (job.dimension,),
     }
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
+from minibert.bert.families import FAMILIES, check_device, max_tokens, positions_of
 from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
@@ -71,12 +71,12 @@ class Transformer:
         self.checkpoint = load_checkpoint(settings.path, settings.config_args)
         self.config: Config = self.checkpoint.config
         check_device(self.config, found.name)
-        self.most_tokens = most_tokens(self.config)
+        self.max_tokens = max_tokens(self.config)
         family = FAMILIES[self.config.model_type]
         self.words = load_tokenizer(
             settings.path,
             vocab_size=self.config.vocab_size,
-            most_tokens=self.most_tokens,
+            max_tokens=self.max_tokens,
             default_class=family.tokenizer,
             names_class=family.names_tokenizer,
             max_seq_length=settings.max_seq_length,
@@ -139,9 +139,9 @@ class Transformer:
     def max_seq_length(self, length: int) -> None:
         if not is_count(length):
             raise ValueError(f"max_seq_length is {length!r}; expected a whole number from 1 up.")
-        if length > self.most_tokens:
+        if length > self.max_tokens:
             raise ValueError(
-                f"max_seq_length is {length}; this model has {self.most_tokens} positions."
+                f"max_seq_length is {length}; this model has {self.max_tokens} positions."
             )
         self.words.max_length = int(length)
 
@@ -209,8 +209,8 @@ class Transformer:
         self._check_rows(ids, types)
         positions = [positions_of(row, self.config) for row in ids]
         pack_tokens = job.pack_tokens or self.device.pack_tokens
-        most_texts = 1 if self.reproducible else job.batch_size
-        return list(packs(ids, pack_tokens, most_texts, positions=positions, token_types=types))
+        max_texts = 1 if self.reproducible else job.batch_size
+        return list(packs(ids, pack_tokens, max_texts, positions=positions, token_types=types))
 
     def _check_rows(self, ids: list[IntArray], types: list[IntArray] | None) -> None:
         """Raise ValueError for a row with no token or too many, and for what has no embedding."""
@@ -219,9 +219,9 @@ class Transformer:
             raise ValueError(
                 "A text has no token: it is blank, and this folder's tokenizer adds none."
             )
-        if longest > self.most_tokens:
+        if longest > self.max_tokens:
             raise ValueError(
-                f"A text has {longest} tokens, and this model has {self.most_tokens} positions; "
+                f"A text has {longest} tokens, and this model has {self.max_tokens} positions; "
                 f"the limit on its length ({self.limit()}) cuts no such text. Set max_seq_length."
             )
         largest = max((int(row.max()) for row in ids), default=0)

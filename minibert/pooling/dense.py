@@ -13,7 +13,7 @@ from minibert.common.safetensors_files import Tensors
 from minibert.errors import CheckpointError
 from minibert.kernels.activations import ACTIVATIONS, TORCH_CLASSES, torch_activation
 from minibert.kernels.protocol import Kernels
-from minibert.pooling.module import NotLinearError, check_width, input_name
+from minibert.pooling.module import NotLinearError, check_dimension, input_name
 
 __all__ = ["Dense", "Projection", "load_dense", "read_dense"]
 
@@ -68,19 +68,19 @@ class Projection(NamedTuple):
             projected += rows if self.residual is None else rows @ self.residual
         return projected
 
-    def split(self, parts: Array, share: Array) -> Array:
-        """Project each part, with its share of the bias: (T, D) -> (T, E)."""
+    def split(self, parts: Array, portion: Array) -> Array:
+        """Project each part, with its portion of the bias: (T, D) -> (T, E)."""
         if self.activation != "linear":
             raise NotLinearError(self.activation)
-        projected: Array = parts @ self.weight + share * self.bias
+        projected: Array = parts @ self.weight + portion * self.bias
         if self.has_residual:
             projected += parts if self.residual is None else parts @ self.residual
         return projected
 
 
-def load_dense(module: Dense, tensors: Tensors, width: int) -> tuple[Projection, int]:
-    """The tensors of a Dense on rows of a width, and the width of its results."""
-    check_width(module.path, "in_features", module.in_features, width)
+def load_dense(module: Dense, tensors: Tensors, dimension: int) -> tuple[Projection, int]:
+    """The tensors of a Dense on rows of a dimension, and the dimension of its results."""
+    check_dimension(module.path, "in_features", module.in_features, dimension)
     shape = module.out_features, module.in_features
     projects = module.use_residual and module.out_features != module.in_features
     projection = Projection(

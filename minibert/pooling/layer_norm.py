@@ -11,7 +11,7 @@ from minibert.common.arrays import Array
 from minibert.common.json_files import check_keys, required_count
 from minibert.common.safetensors_files import Tensors
 from minibert.kernels.protocol import Kernels
-from minibert.pooling.module import check_width
+from minibert.pooling.module import check_dimension
 
 __all__ = ["LayerNorm", "RowNorm", "load_layer_norm", "read_layer_norm"]
 
@@ -44,16 +44,18 @@ class RowNorm(NamedTuple):
         kernels.layer_norm_(rows, self.weight, self.bias, EPSILON)
         return rows
 
-    def split(self, parts: Array, share: Array) -> Array:
+    def split(self, parts: Array, portion: Array) -> Array:
         """Normalise parts by the mean and the variance of their sum: (T, D) -> (T, D)."""
         total = parts.sum(axis=0)
         centred = parts - parts.mean(axis=1, keepdims=True)
         deviation = np.sqrt(total.var() + EPSILON)
         scaled: Array = centred / deviation * self.weight
-        return scaled + share * self.bias
+        return scaled + portion * self.bias
 
 
-def load_layer_norm(module: LayerNorm, tensors: Tensors, width: int) -> tuple[RowNorm, int]:
-    """The tensors of a LayerNorm on rows of a width, which it keeps."""
-    check_width(module.path, "dimension", module.dimension, width)
-    return RowNorm(tensors.take("norm.weight", width), tensors.take("norm.bias", width)), width
+def load_layer_norm(module: LayerNorm, tensors: Tensors, dimension: int) -> tuple[RowNorm, int]:
+    """The tensors of a LayerNorm on rows of a dimension, which it keeps."""
+    check_dimension(module.path, "dimension", module.dimension, dimension)
+    return RowNorm(
+        tensors.take("norm.weight", dimension), tensors.take("norm.bias", dimension)
+    ), dimension

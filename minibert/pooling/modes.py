@@ -14,13 +14,13 @@ from minibert.common.arrays import Array, IntArray
 from minibert.kernels.protocol import Kernels
 from minibert.kernels.segments import firsts, places_of
 
-__all__ = ["POOLINGS", "PoolingMode", "Reads", "linear_factors", "mean"]
+__all__ = ["POOLINGS", "PooledTokens", "PoolingMode", "linear_factors", "mean"]
 
 # Hidden states (N, D), lengths (S,), how many tokens of each text were left out before its first,
 # kernels -> vectors (S, D). Every length is at least 1.
 Pool: TypeAlias = Callable[[Array, IntArray, int, Kernels], Array]
 # Lengths (S,) -> the number of the only token of each text that is read (S,).
-Reads: TypeAlias = Callable[[IntArray], IntArray]
+PooledTokens: TypeAlias = Callable[[IntArray], IntArray]
 # A mode's pooling, the states of one text (T, D), the tokens left out before them, kernels -> what
 # each state is multiplied by, for the products to sum to the text's vector (T, D).
 Factors: TypeAlias = Callable[[Pool, Array, int, Kernels], Array]
@@ -33,7 +33,7 @@ class PoolingMode(NamedTuple):
     factors: Factors | None = None  # None where the vector is no sum over the tokens
     # Set where one token is read. The last layer is then computed for it alone, and that is all the
     # pooling is given; of a text of one token, this is the one.
-    reads: Reads | None = None
+    pooled_tokens: PooledTokens | None = None
     # The numbers of a text of which no token is left; None for those of its first token.
     empty: float | None = 0.0
     old_key: str | None = None  # the flag for it in settings up to sentence-transformers 5
@@ -105,7 +105,7 @@ def largest_factors(pool: Pool, states: Array, skipped: int, kernels: Kernels) -
 # several by flags get them in this order.
 POOLINGS: dict[str, PoolingMode] = {
     "cls": PoolingMode(
-        cls, linear_factors, reads=firsts, empty=None, old_key="pooling_mode_cls_token"
+        cls, linear_factors, pooled_tokens=firsts, empty=None, old_key="pooling_mode_cls_token"
     ),
     "max": PoolingMode(largest, largest_factors, empty=-np.inf, old_key="pooling_mode_max_tokens"),
     "mean": PoolingMode(mean, linear_factors, old_key="pooling_mode_mean_tokens"),
@@ -116,6 +116,6 @@ POOLINGS: dict[str, PoolingMode] = {
         weightedmean, linear_factors, old_key="pooling_mode_weightedmean_tokens"
     ),
     "lasttoken": PoolingMode(
-        lasttoken, linear_factors, reads=lasts, old_key="pooling_mode_lasttoken"
+        lasttoken, linear_factors, pooled_tokens=lasts, old_key="pooling_mode_lasttoken"
     ),
 }

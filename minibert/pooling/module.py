@@ -14,7 +14,7 @@ from minibert.common.json_files import setting
 from minibert.errors import CheckpointError, MinibertError
 from minibert.kernels.protocol import Kernels
 
-__all__ = ["Module", "NotLinearError", "RowModule", "RowSettings", "check_width", "input_name"]
+__all__ = ["Module", "NotLinearError", "RowModule", "RowSettings", "check_dimension", "input_name"]
 
 
 class NotLinearError(MinibertError, ValueError):
@@ -37,10 +37,10 @@ class RowModule(Protocol):
         """Rows (R, D) -> rows (R, E); the rows given may be overwritten."""
         ...
 
-    def split(self, parts: Array, share: Array) -> Array:
+    def split(self, parts: Array, portion: Array) -> Array:
         """Carry the parts of one row through, so that they sum to its result: (T, D) -> (T, E).
 
-        `share` (T, 1), of the sum 1, is what each part gets of a bias, which belongs to none.
+        `portion` (T, 1), of the sum 1, is what each part gets of a bias, which belongs to none.
 
         Raises NotLinearError where the result is no such sum.
         """
@@ -53,8 +53,8 @@ class Module(NamedTuple):
     settings: type[Any]  # the NamedTuple that users see as model[1], model[2] and so on
     # The module's folder and its config.json, {} where there is none -> the settings.
     read: Callable[[Path, dict[str, Any]], Any]
-    # Settings, tensors (None without weights) and the width of the rows -> what computes, and the
-    # width of its rows. None for a module that computes nothing on rows.
+    # Settings, tensors (None without weights) and the dimension of the rows -> the module that
+    # computes, and the dimension of its results. None where nothing is computed on rows.
     load: Callable[[Any, Any, int], tuple[RowModule, int]] | None = None
     config: Literal["required", "optional", "unread"] = "required"
     has_weights: bool = False
@@ -74,9 +74,9 @@ def input_name(path: Path, settings: dict[str, Any]) -> str:
     return name
 
 
-def check_width(path: Path, what: str, expected: int, width: int) -> None:
-    """Raise CheckpointError if a module expects another width than the one before it gives."""
-    if expected != width:
+def check_dimension(path: Path, what: str, expected: int, dimension: int) -> None:
+    """Raise CheckpointError if a module expects another dimension than the one before it gives."""
+    if expected != dimension:
         raise CheckpointError(
-            f"{path}: {what} expects {expected} dimensions; what comes before it gives {width}."
+            f"{path}: {what} expects {expected} dimensions; what comes before it gives {dimension}."
         )

@@ -24,7 +24,7 @@ class Normalize(NamedTuple):
         kernels.normalize_(rows)
         return rows
 
-    def split(self, parts: Array, share: Array) -> Array:
+    def split(self, parts: Array, portion: Array) -> Array:
         """Divide the parts by the length of their sum: (T, D) -> (T, D)."""
         return normalized(parts)
 
@@ -34,9 +34,9 @@ def read_normalize(folder: Path, settings: dict[str, Any]) -> Normalize:
     return Normalize(input_name(folder / "config.json", settings))
 
 
-def load_normalize(module: Normalize, tensors: None, width: int) -> tuple[Normalize, int]:
-    """A Normalize as it is, on rows of a width, which it keeps."""
-    return module, width
+def load_normalize(module: Normalize, tensors: None, dimension: int) -> tuple[Normalize, int]:
+    """A Normalize as it is, on rows of a dimension, which it keeps."""
+    return module, dimension
 
 
 def normalized(parts: Array) -> Array:

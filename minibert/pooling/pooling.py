@@ -20,7 +20,7 @@ from minibert.pooling.modes import POOLINGS
 
 __all__ = ["Pooling", "factors", "pool", "read_pooling"]
 
-OLD_WIDTH = "word_embedding_dimension"
+OLD_DIMENSION = "word_embedding_dimension"
 
 
 class Pooling(NamedTuple):
@@ -32,22 +32,22 @@ class Pooling(NamedTuple):
 
 
 def read_pooling(folder: Path, settings: dict[str, Any]) -> Pooling:
-    """The names of the poolings and the width they expect, from old keys or new."""
+    """The names of the poolings and the dimension they expect, from old keys or new."""
     path = folder / "config.json"
     old_keys = {row.old_key: mode for mode, row in POOLINGS.items() if row.old_key}
     check_keys(
         path,
         settings,
-        {*old_keys, "pooling_mode", "include_prompt", "embedding_dimension", OLD_WIDTH},
+        {*old_keys, "pooling_mode", "include_prompt", "embedding_dimension", OLD_DIMENSION},
     )
     modes = settings.get("pooling_mode")
     if modes is None:
         # The reference's order, whatever the order of the keys; none at all means the mean.
         modes = [mode for key, mode in old_keys.items() if settings.get(key)] or ["mean"]
-    width = "embedding_dimension" if "embedding_dimension" in settings else OLD_WIDTH
+    dimension = "embedding_dimension" if "embedding_dimension" in settings else OLD_DIMENSION
     return Pooling(
         pooling_mode=known_modes(path, modes),
-        embedding_dimension=optional_count(path, settings, width),
+        embedding_dimension=optional_count(path, settings, dimension),
         # Like the reference: what is missing is true, and null is not.
         include_prompt=setting(
             path, {"include_prompt": True, **settings}, "include_prompt", bool, False
@@ -82,11 +82,11 @@ def pool(
         places = places_of(lengths)
         keep = (places >= skipped) | ((places == 0) & np.repeat(left == 0, lengths))
         hidden, lengths = kernels.rows_at(hidden, np.flatnonzero(keep)), np.maximum(left, 1)
-    width = hidden.shape[1]
-    vectors = kernels.empty(len(lengths), width * len(modes))
+    dimension = hidden.shape[1]
+    vectors = kernels.empty(len(lengths), dimension * len(modes))
     for number, mode in enumerate(modes):
         row = POOLINGS[mode]
-        columns = slice(number * width, (number + 1) * width)
+        columns = slice(number * dimension, (number + 1) * dimension)
         vectors[:, columns] = row.pool(hidden, lengths, skipped, kernels)
         for text in empty if row.empty is not None else ():
             vectors[text, columns] = row.empty

@@ -43,7 +43,7 @@ def load_tokenizer(
     folder: Path,
     *,
     vocab_size: int,
-    most_tokens: int,
+    max_tokens: int,
     default_class: str = "BertTokenizer",
     names_class: bool = True,
     max_seq_length: int | None = None,
@@ -77,7 +77,7 @@ def load_tokenizer(
         backend,
         special_tokens=special,
         extra_special_tokens=[token.content for token in extra],
-        max_length=max_length(path, settings, asked, most_tokens),
+        max_length=max_length(path, settings, asked, max_tokens),
         padding_side=side_of(path, settings, "padding", content),
         truncation_side=side_of(path, settings, "truncation", content),
         input_names=input_names(path, settings, made.input_names),
@@ -345,16 +345,16 @@ def side_of(path: Path, settings: dict[str, Any], what: str, content: dict[str, 
 
 
 def max_length(
-    path: Path, settings: dict[str, Any], max_seq_length: int | None, most_tokens: int
+    path: Path, settings: dict[str, Any], max_seq_length: int | None, max_tokens: int
 ) -> int:
     """The most tokens a text may have. See load_tokenizer; never more than there are positions."""
     limit: Any = max_seq_length
     if limit is None:
         key = "model_max_length" if "model_max_length" in settings else "max_len"
-        limit = setting(path, settings, key, object, most_tokens)
+        limit = setting(path, settings, key, object, max_tokens)
         # Folders write "no limit" as 1e30.
-        if not is_count(limit) and not (isinstance(limit, float) and limit >= most_tokens):
+        if not is_count(limit) and not (isinstance(limit, float) and limit >= max_tokens):
             raise CheckpointError(
                 f"{path}: {key} is {limit!r:.80}; expected a whole number from 1 up."
             )
-    return int(min(limit, most_tokens))
+    return int(min(limit, max_tokens))

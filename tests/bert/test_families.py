@@ -10,12 +10,12 @@ from golden_files import GOLDEN, copy_of, nomic_with_own_names
 from safetensors.numpy import load_file, save_file
 
 from minibert import BertModel, CheckpointError, CrossEncoder, SentenceTransformer
-from minibert.bert import tensor_parallel as shares
-from minibert.bert.families import FAMILIES, check_device, most_tokens, positions_of
+from minibert.bert import tensor_parallel
+from minibert.bert.families import FAMILIES, check_device, max_tokens, positions_of
 from minibert.bert.forward import hidden_states
 from minibert.bert.parameters import Config
-from minibert.bert.placement import put_parameters
-from minibert.bert.rotary import beyond
+from minibert.bert.placement import parameters_to_device
+from minibert.bert.rotary import sliding_window_mask
 from minibert.common import safetensors_files
 from minibert.errors import DeviceError
 from minibert.kernels.cores import CORES
@@ -34,7 +34,7 @@ def test_positions_begin_where_the_family_says(model_type):
     config = Config(model_type=model_type, pad_token_id=4, max_position_embeddings=20)
     found = positions_of(np.array([7, 4, 9, 9, 4, 3]), config)
     assert found.tolist() == ([5, 4, 6, 7, 4, 8] if follows else [0, 1, 2, 3, 4, 5])
-    assert most_tokens(config) == (15 if follows else 20)
+    assert max_tokens(config) == (15 if follows else 20)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,16 +93,17 @@ def even(tmp_path, edit):
 
 def test_threads_that_share_a_text_share_the_bias_by_distance(even, monkeypatch, texts):
     alone = SentenceTransformer(even, on_long="ignore", threads=1).encode(texts[4])
-    monkeypatch.setattr("minibert.bert.tensor_parallel.WORTH_MEETING", 1)
     monkeypatch.setattr("minibert.models.transformer.thread_count", lambda threads: 2)
     monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(2))
     met = []
-    together = shares.run_together
+    run_ranks = tensor_parallel.run_ranks
     monkeypatch.setattr(
-        "minibert.bert.tensor_parallel.run_together",
-        lambda forward, parts: [met.append(len(parts)), together(forward, parts)][1],
+        "minibert.bert.tensor_parallel.run_ranks",
+        lambda forward, parts: [met.append(len(parts)), run_ranks(forward, parts)][1],
     )
-    shared = SentenceTransformer(even, on_long="ignore").encode(texts[4])
+    model = SentenceTransformer(even, on_long="ignore")
+    model.transformer.scheduler.tensor_parallel.min_rank_work = 1
+    shared = model.encode(texts[4])
     assert met == [2]
     np.testing.assert_allclose(shared, alone, rtol=0, atol=5e-6)
 
@@ -139,9 +140,10 @@ def test_layers_that_are_used_again_are_cut_and_moved_once():
     """ALBERT's twelve are often one; twelve copies of it as tiles would be most of the memory."""
     model = SentenceTransformer(GOLDEN / "albert")
     parameters = model.checkpoint.parameters
-    cut = shares.Shares(parameters, model.config, FAMILIES["albert"])._cut(1, shares.tiled)
-    moved = put_parameters(parameters, find_device("cpu")).layers
-    for layers in (cut, moved):
+    whole = tensor_parallel.TensorParallel(parameters, model.config, FAMILIES["albert"])
+    in_tiles = whole._layers_in(1, tensor_parallel.tiled)
+    moved = parameters_to_device(parameters, find_device("cpu")).layers
+    for layers in (in_tiles, moved):
         assert layers[0] is layers[1] is not layers[2]
 
 
@@ -201,13 +203,13 @@ def test_padding_between_tokens_is_refused_where_distance_counts(name):
 
 def test_a_mask_of_distances_takes_no_more_memory_than_itself():
     tracemalloc.start()
-    found = beyond(2048, 64)
+    found = sliding_window_mask(2048, 64)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.1 * found.nbytes
     places = np.arange(300)
     far = np.abs(places[:, None] - places) > 3
-    np.testing.assert_array_equal(beyond(300, 3)[0], np.where(far, -np.inf, 0))
+    np.testing.assert_array_equal(sliding_window_mask(300, 3)[0], np.where(far, -np.inf, 0))
 
 
 def test_padding_that_a_text_writes_out_is_no_position(tmp_path):

@@ -163,9 +163,9 @@ def test_a_model_that_is_well_is_run_once(monkeypatch):
 def test_sums_that_overflow_in_one_order_alone_are_not_finite_either(monkeypatch):
     model, compute = SentenceTransformer(GOLDEN / "gelu"), Scheduler._compute
 
-    def overflowing(*arguments, watch=None, **named):
-        results = compute(*arguments, watch=watch, **named)
-        return results if watch else tuple(np.full_like(array, np.inf) for array in results)
+    def overflowing(*arguments, hook=None, **named):
+        results = compute(*arguments, hook=hook, **named)
+        return results if hook else tuple(np.full_like(array, np.inf) for array in results)
 
     monkeypatch.setattr(Scheduler, "_compute", overflowing)
     with pytest.raises(CheckpointError, match="the sum of several threads was the first"):

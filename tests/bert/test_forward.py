@@ -22,20 +22,20 @@ def pack_of(model, texts):
     return pack
 
 
-@pytest.mark.parametrize("reads", [firsts, lasts])
-def test_the_last_layer_for_some_tokens_is_the_last_layer_s(model, reads):
+@pytest.mark.parametrize("pooled_tokens", [firsts, lasts])
+def test_the_last_layer_for_some_tokens_is_the_last_layer_s(model, pooled_tokens):
     pack = pack_of(model, ["the cat sat", "a dog", "a cat", "", "the dog barks and barks", "a"])
     arguments = pack, model.transformer.parameters, model.config, kernels
-    whole, chosen = hidden_states(*arguments), reads(pack.lengths)
-    some = hidden_states(*arguments, chosen=chosen)
+    whole, rows = hidden_states(*arguments), pooled_tokens(pack.lengths)
+    some = hidden_states(*arguments, query_rows=rows)
     assert some.shape == (6, 20)
-    np.testing.assert_allclose(some, whole[chosen], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(some, whole[rows], rtol=0, atol=1e-5)
 
 
 def test_a_head_that_reads_one_token_is_given_no_other(model):
     shapes = []
 
-    def head(pack, hidden, watch):
+    def head(pack, hidden, hook):
         shapes.append((hidden.shape, pack.lengths.tolist()))
         return (hidden,)
 

@@ -67,7 +67,7 @@ class Shown:
 def test_the_norm_of_the_embeddings_is_the_textbook_s(name):
     shown = Shown(name)
     table = shown.parameters.types_and_positions[shown.pack.token_types, shown.pack.positions]
-    shown.norm_is("embeddings.", shown["embeddings.words"] + table)
+    shown.norm_is("embeddings.", shown["embeddings.word_embeddings"] + table)
 
 
 @pytest.mark.parametrize("name", [*NORM_AFTER, "nomic_bert"])
@@ -152,7 +152,8 @@ def test_a_layer_s_steps_are_shown_in_the_order_they_are_made():
     shown = Shown("gelu")
     names = list(shown.arrays)
     assert names[:4] == [
-        "embeddings.words", "embeddings.normalised", "embeddings.deviation", "embeddings.output"
+        "embeddings.word_embeddings",
+        "embeddings.normalised", "embeddings.deviation", "embeddings.output"
     ]  # fmt: skip
     layer = [name.removeprefix("layer.1.") for name in names if name.startswith("layer.1.")]
     assert layer == [

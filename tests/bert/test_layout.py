@@ -103,7 +103,7 @@ def test_what_is_copied_or_hardly_needed_leaves_the_memory_again(minilm_folder, 
     assert len(let_go) == 3 * 6 + 1
     for length, size in zip(let_go, [copied] * 18 + [words], strict=True):
         assert size - 2 * mmap.PAGESIZE < length <= size  # whole pages, and none of a neighbour
-    assert not np.isfinite(found.words).all()  # the right one of that size
+    assert not np.isfinite(found.word_embeddings).all()  # the right one of that size
     for layer, read in zip(found.layers, expected.layers, strict=True):
         for tensor, intact in zip(layer, read, strict=True):
             np.testing.assert_array_equal(tensor, intact)
@@ -168,7 +168,7 @@ def test_a_tensor_from_outside_is_one_row(folder, edit, monkeypatch):
     expected = vector(folder)
     rows = {
         "norm_weight": Row("norm_weight", {"embeddings.gain": "E"}, AboveOne()),
-        "words": Row("words", {"embeddings.letters": "E V"}, TRANSPOSED),
+        "word_embeddings": Row("word_embeddings", {"embeddings.letters": "E V"}, TRANSPOSED),
     }
     layout = replace(
         layouts.BERT, model=tuple(rows.get(row.field, row) for row in layouts.BERT.model)

@@ -33,7 +33,7 @@ def vector(folder):
 
 def test_weights_are_mapped_and_not_copied(folder):
     parameters = load_checkpoint(folder).parameters
-    for array in (parameters.words, parameters.layers[1].output_weight):
+    for array in (parameters.word_embeddings, parameters.layers[1].output_weight):
         while isinstance(array.base, np.ndarray):
             array = array.base
         assert type(array.base).__name__ == "memoryview"
@@ -81,7 +81,7 @@ def test_tensors_that_are_not_aligned_change_no_vector(folder):
         + b" " * padding
         + content[8 + size :]
     )
-    words = load_checkpoint(folder).parameters.words
+    words = load_checkpoint(folder).parameters.word_embeddings
     assert words.flags.aligned
     np.testing.assert_array_equal(vector(folder), before)
 
@@ -127,7 +127,7 @@ def test_weights_that_are_merely_large_are_taken(folder):
         tensors["embeddings.word_embeddings.weight"][3] = 1e30
 
     change_tensors(folder, enlarge)
-    assert load_checkpoint(folder).parameters.words[3, 0] == np.float32(1e30)
+    assert load_checkpoint(folder).parameters.word_embeddings[3, 0] == np.float32(1e30)
 
 
 def test_a_tensor_stored_under_two_names_is_refused(folder):

@@ -15,14 +15,14 @@ def texts_of(lengths):
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=60),
     pack_tokens=st.integers(1, 100),
-    most_texts=st.none() | st.integers(1, 9),
+    max_texts=st.none() | st.integers(1, 9),
 )
-def test_packs_hold_every_text_once_within_the_budget(lengths, pack_tokens, most_texts):
+def test_packs_hold_every_text_once_within_the_budget(lengths, pack_tokens, max_texts):
     ids = texts_of(lengths)
     seen = []
-    for pack in packs(ids, pack_tokens, most_texts):
+    for pack in packs(ids, pack_tokens, max_texts):
         assert len(pack.ids) <= pack_tokens or len(pack.lengths) == 1
-        assert most_texts is None or len(pack.lengths) <= most_texts
+        assert max_texts is None or len(pack.lengths) <= max_texts
         assert pack.lengths.sum() == len(pack.ids) == len(pack.positions) == len(pack.token_types)
         ends = np.cumsum(pack.lengths)[:-1]
         for order, text, positions in zip(

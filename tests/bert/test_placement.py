@@ -7,14 +7,14 @@ from golden_files import GOLDEN, expected_of
 
 from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import packs
-from minibert.bert.placement import put_pack, put_parameters
+from minibert.bert.placement import pack_to_device, parameters_to_device
 from minibert.errors import DeviceError
 from minibert.kernels.devices import find_device
 
 
 def test_all_tensors_of_a_model_go_to_the_gpu(cuda):
     parameters = load_checkpoint(GOLDEN / "gelu").parameters
-    on_gpu = put_parameters(parameters, cuda)
+    on_gpu = parameters_to_device(parameters, cuda)
     there = [
         tensor
         for part in (on_gpu, *on_gpu.layers)
@@ -26,14 +26,14 @@ def test_all_tensors_of_a_model_go_to_the_gpu(cuda):
     assert len(there) == 6 + 3 * 12
     for ours, theirs in zip(there, here, strict=True):
         assert isinstance(ours, cupy_stand_in.DeviceArray)
-        np.testing.assert_array_equal(cuda.take(ours), theirs)
+        np.testing.assert_array_equal(cuda.to_host(ours), theirs)
 
 
 def test_a_checkpoint_without_a_pooler_goes_to_the_gpu(cuda):
     parameters = load_checkpoint(GOLDEN / without_pooler()).parameters
-    on_gpu = put_parameters(parameters, cuda)
+    on_gpu = parameters_to_device(parameters, cuda)
     assert on_gpu.pooler_weight is None
-    assert isinstance(on_gpu.words, cupy_stand_in.DeviceArray)
+    assert isinstance(on_gpu.word_embeddings, cupy_stand_in.DeviceArray)
 
 
 def without_pooler():
@@ -44,10 +44,10 @@ def without_pooler():
 
 def test_lengths_and_order_of_a_pack_stay_on_the_host(cuda):
     (pack,) = packs([np.array([2, 5, 3]), np.array([2, 3])], 1024)
-    on_gpu = put_pack(pack, cuda)
+    on_gpu = pack_to_device(pack, cuda)
     for name in ("ids", "positions", "token_types"):
         assert isinstance(getattr(on_gpu, name), cupy_stand_in.DeviceArray)
-        np.testing.assert_array_equal(cuda.take(getattr(on_gpu, name)), getattr(pack, name))
+        np.testing.assert_array_equal(cuda.to_host(getattr(on_gpu, name)), getattr(pack, name))
     assert on_gpu.lengths is pack.lengths
     assert on_gpu.order is pack.order
 
@@ -58,4 +58,4 @@ def test_a_weight_too_large_for_float16_is_named(cupy):
     weight[0, 0] = -70000
     spoilt = parameters._replace(layers=(parameters.layers[0]._replace(output_weight=weight),))
     with pytest.raises(DeviceError, match=r"output_weight.*70000.*65504"):
-        put_parameters(spoilt, find_device("cuda", "float16"))
+        parameters_to_device(spoilt, find_device("cuda", "float16"))

@@ -15,12 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibert import BertModel, SentenceTransformer
-from minibert.bert import tensor_parallel as shares
+from minibert.bert import tensor_parallel as tensor_parallel
 from minibert.bert.families import FAMILIES
 from minibert.bert.forward import hidden_states
 from minibert.bert.packs import packs
 from minibert.bert.parameters import Config, Layer, Parameters
-from minibert.bert.tensor_parallel import Meeting, Shares, cut, run_together, share_of, tiled
+from minibert.bert.tensor_parallel import (
+    RankGroup,
+    TensorParallel,
+    blocks_of,
+    run_ranks,
+    shard_of,
+    tiled,
+)
 from minibert.kernels import cores
 from minibert.kernels import cpu as kernels
 from minibert.kernels.cores import CORES
@@ -43,7 +50,7 @@ def parameters():
 
     width, inner = CONFIG.hidden_size, CONFIG.intermediate_size
     return Parameters(
-        words=draw(50, width), types_and_positions=draw(2, 60, width),
+        word_embeddings=draw(50, width), types_and_positions=draw(2, 60, width),
         norm_weight=draw(width), norm_bias=draw(width),
         layers=tuple(
             Layer(
@@ -58,15 +65,19 @@ def parameters():
 
 @pytest.fixture
 def many_cores(monkeypatch):
-    """A machine with 12 free cores, where every meeting is worth it."""
+    """A machine with 12 free cores."""
     monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(12))
-    monkeypatch.setattr(shares, "WORTH_MEETING", 1)
 
 
 @pytest.fixture
 def small_products(monkeypatch):
     """A BLAS with kernels for small products; none is needed for the numbers."""
-    monkeypatch.setattr(shares, "has_small_products", lambda: True)
+    monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: True)
+
+
+def in_ranks(parameters):
+    """Parameters that any pack may split among threads, however small it is."""
+    return TensorParallel(parameters, CONFIG, BERT, min_rank_work=1)
 
 
 def pack_of(*lengths):
@@ -78,14 +89,14 @@ def pack_of(*lengths):
 @pytest.mark.parametrize("lengths", [(9,), (1,), (40,), (9, 9, 5)])
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 6, 12])
 @pytest.mark.parametrize("may_tile", [False, True])
-@pytest.mark.parametrize("reads", [None, firsts])
-def test_shares_make_what_the_whole_makes(
-    parameters, many_cores, small_products, lengths, threads, may_tile, reads
+@pytest.mark.parametrize("pooled_tokens", [None, firsts])
+def test_shards_make_what_the_whole_makes(
+    parameters, many_cores, small_products, lengths, threads, may_tile, pooled_tokens
 ):
     pack = pack_of(*lengths)
-    chosen = None if reads is None else reads(pack.lengths)
-    whole = hidden_states(pack, parameters, CONFIG, kernels, chosen=chosen)
-    found = Shares(parameters, CONFIG, BERT).compute(pack, kernels, chosen, threads, may_tile)
+    query_rows = None if pooled_tokens is None else pooled_tokens(pack.lengths)
+    whole = hidden_states(pack, parameters, CONFIG, kernels, query_rows=query_rows)
+    found = in_ranks(parameters).compute(pack, kernels, query_rows, threads, may_tile)
     assert found.shape == whole.shape
     np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
 
@@ -94,12 +105,14 @@ def test_a_pack_is_shared_by_as_many_threads_as_its_heads_and_feed_forward_allow
     parameters, many_cores, monkeypatch
 ):
     counts = []
-    monkeypatch.setattr(shares, "run_together", lambda forward, shares: counts.append(len(shares)))
-    model = Shares(parameters, CONFIG, BERT)
+    monkeypatch.setattr(
+        tensor_parallel, "run_ranks", lambda forward, shards: counts.append(len(shards))
+    )
+    model = in_ranks(parameters)
     for threads in (1, 2, 3, 4, 5, 6, 12):
         model.compute(pack_of(9), kernels, None, threads, False)
     assert counts == [2, 3, 3, 3, 6, 6]
-    monkeypatch.setattr(shares, "WORTH_MEETING", 9 * 24 * (4 * 24 + 2 * 36) // 2)
+    model.min_rank_work = 9 * 24 * (4 * 24 + 2 * 36) // 2
     model.compute(pack_of(9), kernels, None, 12, False)
     model.compute(pack_of(8), kernels, None, 12, False)  # not worth two
     assert counts[6:] == [2]
@@ -107,8 +120,10 @@ def test_a_pack_is_shared_by_as_many_threads_as_its_heads_and_feed_forward_allow
 
 def test_only_free_cores_are_taken_and_given_back(parameters, many_cores, monkeypatch):
     counts = []
-    monkeypatch.setattr(shares, "run_together", lambda forward, shares: counts.append(len(shares)))
-    model = Shares(parameters, CONFIG, BERT)
+    monkeypatch.setattr(
+        tensor_parallel, "run_ranks", lambda forward, shards: counts.append(len(shards))
+    )
+    model = in_ranks(parameters)
     with CORES.further(20) as taken:
         assert taken == 12
         with CORES.further(1) as none:
@@ -124,41 +139,41 @@ def test_only_free_cores_are_taken_and_given_back(parameters, many_cores, monkey
 
 
 @pytest.mark.parametrize(("parts", "tiles"), [(1, 6), (2, 1), (4, 3)])
-def test_a_product_of_pieces_is_the_product(parts, tiles):
+def test_a_product_of_blocks_is_the_product(parts, tiles):
     random = np.random.default_rng(0)
     weight = random.standard_normal((48, 24)).astype(np.float32).T.copy().T
     x, bias = random.standard_normal((7, 48)), random.standard_normal(24)
     exact = x @ weight.astype(np.float64) + bias
     x, bias = x.astype(np.float32), bias.astype(np.float32)
-    for pieces in (cut(weight, parts, tiles), tiled(weight, parts, tiles)):
-        np.testing.assert_allclose(kernels.linear(x, pieces, bias), exact, rtol=0, atol=1e-5)
+    for blocks in (blocks_of(weight, parts, tiles), tiled(weight, parts, tiles)):
+        np.testing.assert_allclose(kernels.linear(x, blocks, bias), exact, rtol=0, atol=1e-5)
 
 
 def test_tiles_are_small_and_each_in_one_place():
     for rows, columns in ((768, 2304), (768, 3072), (3072, 768), (384, 1536)):
         weight = np.zeros((columns, rows), np.float32).T
-        pieces = tiled(weight, 2, 6)
-        *_, inner, width = pieces.shape
+        blocks = tiled(weight, 2, 6)
+        *_, inner, width = blocks.shape
         assert inner <= 384
         assert 12288 <= inner * width <= 24576
         assert inner * width * 40 <= 10**6
-        assert pieces.size == weight.size
-        assert pieces[0, 0].flags.c_contiguous
-        assert len(pieces) % 2 == 0
-        assert pieces.shape[1] % 6 == 0
+        assert blocks.size == weight.size
+        assert blocks[0, 0].flags.c_contiguous
+        assert len(blocks) % 2 == 0
+        assert blocks.shape[1] % 6 == 0
 
 
 def test_views_for_threads_copy_no_weight(parameters):
     (layer,) = parameters.layers[:1]
-    part = share_of(shares.cut_layer(layer, 3, cut), 1, 3)
+    part = shard_of(tensor_parallel.layer_in_blocks(layer, 3, blocks_of), 1, 3)
     for name in ("qkv_weight", "attention_output_weight", "intermediate_weight", "output_weight"):
         assert np.shares_memory(getattr(part, name), getattr(layer, name)), name
 
 
 def test_threads_are_as_silent_about_large_numbers_as_the_caller(parameters, many_cores):
-    large = parameters._replace(words=parameters.words * np.float32(1e38))
+    large = parameters._replace(word_embeddings=parameters.word_embeddings * np.float32(1e38))
     with np.errstate(over="ignore", invalid="ignore"):
-        found = Shares(large, CONFIG, BERT).compute(pack_of(9), kernels, None, 3, False)
+        found = in_ranks(large).compute(pack_of(9), kernels, None, 3, False)
     assert not np.isfinite(found).all()
 
 
@@ -171,7 +186,7 @@ def test_one_thread_runs_the_family_s_forward_pass_at_once(parameters):
         return hidden_states(*arguments, **named)
 
     family = replace(BERT, forward=caller)
-    Shares(parameters, CONFIG, family).compute(pack_of(9), kernels, None, 1, False)
+    TensorParallel(parameters, CONFIG, family).compute(pack_of(9), kernels, None, 1, False)
     assert callers == ["compute"]
 
 
@@ -186,8 +201,8 @@ class CountedTiles:
             time.sleep(0.001)
             return tiled(*arguments)
 
-        monkeypatch.setattr(shares, "tiled", counted)
-        monkeypatch.setattr(shares, "has_small_products", lambda: True)
+        monkeypatch.setattr(tensor_parallel, "tiled", counted)
+        monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: True)
 
 
 def test_the_first_short_text_lays_out_tiles_and_nothing_else_does(minilm_folder, monkeypatch):
@@ -223,7 +238,7 @@ def test_of_several_packs_the_padded_view_lays_out_no_tiles(minilm_folder, monke
 def test_who_forbids_tiles_gets_none_and_nor_does_another_blas(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     SentenceTransformer(minilm_folder, short_inputs=False).encode("a short text")
-    monkeypatch.setattr(shares, "has_small_products", lambda: False)
+    monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: False)
     SentenceTransformer(minilm_folder).encode("a short text")
     assert counted.made == 0
 
@@ -243,17 +258,17 @@ def test_threads_that_come_at_once_make_the_tiles_once(minilm_folder, monkeypatc
 FORK = """
 import os, signal, sys, threading
 from minibert import SentenceTransformer
-from minibert.bert import tensor_parallel as shares
+from minibert.bert import tensor_parallel
 
 begun, forked = threading.Event(), threading.Event()
 
-def waiting(*arguments, tiled=shares.tiled):
+def waiting(*arguments, tiled=tensor_parallel.tiled):
     begun.set()
     forked.wait(60)
     return tiled(*arguments)
 
-shares.has_small_products = lambda: True
-shares.tiled = waiting
+tensor_parallel.has_small_products = lambda: True
+tensor_parallel.tiled = waiting
 model = SentenceTransformer(sys.argv[1])
 thread = threading.Thread(target=model.encode, args=("a short text",))
 thread.start()
@@ -319,8 +334,8 @@ def test_every_path_gives_the_same_vector(minilm, words, others, threads, tiles,
     expected = minilm.encode([text, *others])[0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CORES, "_free", threading.BoundedSemaphore(12))
-        patch.setattr(shares, "WORTH_MEETING", 1)
-        patch.setattr(shares, "has_small_products", lambda: tiles)
+        patch.setattr(scheduler.tensor_parallel, "min_rank_work", 1)
+        patch.setattr(tensor_parallel, "has_small_products", lambda: tiles)
         patch.setattr(scheduler, "threads", threads)
         patch.setattr(scheduler, "reproducible", reproducible)
         alone = minilm.encode(text)
@@ -337,17 +352,17 @@ def test_reproducible_texts_have_one_way_alone_and_in_company(minilm_folder, mon
     np.testing.assert_array_equal(together.view(np.uint32), alone.view(np.uint32))
 
 
-def test_threads_that_meet_add_all_shares_to_the_same_bits():
+def test_all_ranks_have_the_same_bits_after_an_all_reduce():
     random = np.random.default_rng(0)
-    mine = random.standard_normal((200, 3, 5, 4)).astype(np.float32)  # meetings, threads, rows
+    mine = random.standard_normal((200, 3, 5, 4)).astype(np.float32)  # steps, ranks, rows
 
-    def run(number, together):
-        for meeting in range(200):
-            together(mine[meeting, number])
-        return mine[:, number]
+    def run(rank, all_reduce):
+        for step in range(200):
+            all_reduce(mine[step, rank])
+        return mine[:, rank]
 
     expected = mine[:, 0] + mine[:, 1] + mine[:, 2]
-    found = run_together(run, range(3))
+    found = run_ranks(run, range(3))
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(mine[:, 1], found)
     np.testing.assert_array_equal(mine[:, 2], found)
@@ -356,15 +371,15 @@ def test_threads_that_meet_add_all_shares_to_the_same_bits():
 @pytest.mark.parametrize("failing", [0, 1, 2])
 @pytest.mark.parametrize("error", [MemoryError("no more"), KeyboardInterrupt()])
 def test_when_one_thread_fails_none_waits_for_it_and_its_error_is_seen(failing, error):
-    def run(number, together):
-        together(np.zeros((1, 1), np.float32))
-        if number == failing:
+    def run(rank, all_reduce):
+        all_reduce(np.zeros((1, 1), np.float32))
+        if rank == failing:
             raise error
         time.sleep(0.01)
-        together(np.zeros((1, 1), np.float32))
+        all_reduce(np.zeros((1, 1), np.float32))
 
     with pytest.raises(type(error)):
-        run_together(run, range(3))
+        run_ranks(run, range(3))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
@@ -381,7 +396,7 @@ def test_when_not_all_threads_begin_none_waits_for_the_others(monkeypatch, error
     monkeypatch.setattr(threading.Barrier, "wait", lambda self: WAIT(self, timeout=60))
     start = time.perf_counter()
     with pytest.raises(type(error)):
-        run_together(lambda share, together: together(np.zeros((1, 1), np.float32)), range(4))
+        run_ranks(lambda shard, all_reduce: all_reduce(np.zeros((1, 1), np.float32)), range(4))
     assert time.perf_counter() - start < 30
     assert len(begun) == 2
     assert all(isinstance(one.exception(), threading.BrokenBarrierError) for one in begun)
@@ -390,9 +405,9 @@ def test_when_not_all_threads_begin_none_waits_for_the_others(monkeypatch, error
 WAIT = threading.Barrier.wait
 
 
-def test_a_quick_thread_overwrites_no_share_that_another_still_reads():
-    # The second thread reads late, the first puts down its next share at once.
-    meeting, found = Meeting(2), []
+def test_a_quick_thread_overwrites_no_rows_that_another_still_reads():
+    # The second thread reads late, the first writes its next rows at once.
+    group, found = RankGroup(2), []
 
     class Slow(np.ndarray):
         def __setitem__(self, *arguments):
@@ -400,13 +415,13 @@ def test_a_quick_thread_overwrites_no_share_that_another_still_reads():
             super().__setitem__(*arguments)
 
     def quick():
-        add = meeting.together(1)
+        add = group.all_reduce(1)
         for value in (1.0, 10.0, 100.0):
             add(np.full((1, 1), value, np.float32))
 
     thread = threading.Thread(target=quick)
     thread.start()
-    add = meeting.together(0)
+    add = group.all_reduce(0)
     for _ in range(3):
         rows = np.zeros((1, 1), np.float32).view(Slow)
         add(rows)
@@ -415,7 +430,8 @@ def test_a_quick_thread_overwrites_no_share_that_another_still_reads():
     assert found == [1.0, 10.0, 100.0]
 
 
-def test_a_model_of_odd_sizes_is_not_shared(many_cores, small_products):
+def test_a_model_of_odd_sizes_is_not_split(many_cores, small_products):
     model = SentenceTransformer(GOLDEN / "gelu")  # five heads, 37 wide
+    model.transformer.scheduler.tensor_parallel.min_rank_work = 1
     together = model.encode(["the cat sat", "a dog"])
     np.testing.assert_allclose(model.encode("the cat sat"), together[0], rtol=0, atol=1e-5)

@@ -62,12 +62,12 @@ def test_nothing_depends_on_the_input_s_path_or_on_the_time(tmp_path, model):
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core has one number of threads")
 @pytest.mark.parametrize("on_long", ["ignore", "window"])
-def test_the_number_of_threads_changes_no_byte(tmp_path, minilm_folder, monkeypatch, on_long):
-    monkeypatch.setattr("minibert.bert.tensor_parallel.WORTH_MEETING", 1)
+def test_the_number_of_threads_changes_no_byte(tmp_path, minilm_folder, on_long):
     # One pack, which threads would share; and windows of one text are one, too.
     texts = ["the cat sat on the dog " * 12] * 3
     for threads in (1, 2):
         model = SentenceTransformer(minilm_folder, threads=threads)
+        model.transformer.scheduler.tensor_parallel.min_rank_work = 1
         model.max_seq_length = 40
         build(tmp_path / str(threads), documents(texts), model, on_long=on_long)
     assert tree(tmp_path / "1") == tree(tmp_path / "2")

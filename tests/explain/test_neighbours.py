@@ -17,8 +17,8 @@ def model():
 
 def test_the_row_of_a_word_is_nearest_to_itself(model, minilm):
     for used in (model, minilm):
-        trace = used.trace("the cat sat", keep="embeddings.words")
-        found = nearest_words(used, trace["embeddings.words"], 1)
+        trace = used.trace("the cat sat", keep="embeddings.word_embeddings")
+        found = nearest_words(used, trace["embeddings.word_embeddings"], 1)
         assert found == [["[CLS]"], ["the"], ["cat"], ["sat"], ["[SEP]"]]
 
 
@@ -26,7 +26,7 @@ def test_the_row_of_a_word_is_nearest_to_itself(model, minilm):
 def test_the_order_is_that_of_the_cosines_of_all_words(model, rows, monkeypatch):
     monkeypatch.setitem(nearest_words.__globals__, "BLOCK_ROWS", rows)
     states = np.random.default_rng(0).normal(size=(6, 20)) * 7
-    table = model.checkpoint.parameters.words.astype(np.float64)
+    table = model.checkpoint.parameters.word_embeddings.astype(np.float64)
     cosines = states @ table.T / np.linalg.norm(table, axis=1)
     name = model.transformer.words.backend.id_to_token
     best = np.argsort(-cosines, axis=1)[:, :9].tolist()
@@ -36,10 +36,10 @@ def test_the_order_is_that_of_the_cosines_of_all_words(model, rows, monkeypatch)
 
 def test_a_row_of_zeros_is_near_to_nothing_and_one_without_a_piece_has_a_number(folder):
     model = SentenceTransformer(folder)
-    table = np.array(model.checkpoint.parameters.words)
+    table = np.array(model.checkpoint.parameters.word_embeddings)
     table[3] = 0
     table = np.concatenate([table, [[50.0] * 20]]).astype(np.float32)
-    held = model.checkpoint.parameters._replace(words=table)
+    held = model.checkpoint.parameters._replace(word_embeddings=table)
     model.checkpoint = dataclasses.replace(model.checkpoint, parameters=held)
     found = nearest_words(model, [[1.0] * 20], 500)[0]
     assert found[0] == f"#{len(table) - 1}"

@@ -236,13 +236,13 @@ def test_attention_agrees_with_the_textbook_in_float64(lengths, biased, heads):
     q, k, v = (rows((sum(lengths), 12), seed, 1, 0) for seed in range(3))
     bias = rows((heads, 6, 6), 3) if biased else np.zeros((heads, 6, 6), np.float32)
     expected = naive_attention(q, k, v, lengths, heads, bias)
-    runs, given = kernels.runs(counts), bias if biased else None
-    context = kernels.attend(q, k, v, runs, heads, given)
+    buckets, given = kernels.buckets(counts), bias if biased else None
+    context = kernels.attend(q, k, v, buckets, heads, given)
     assert context.dtype == np.float32
     np.testing.assert_allclose(context, expected, rtol=0, atol=5e-6)  # worst seen 4.4e-7
     if not biased:
         lasts = np.cumsum(counts) - 1
-        of_lasts = kernels.attend(q, k, v, runs, heads, chosen=lasts)
+        of_lasts = kernels.attend(q, k, v, buckets, heads, query_rows=lasts)
         np.testing.assert_allclose(of_lasts, expected[lasts], rtol=0, atol=5e-6)
 
 
@@ -250,7 +250,7 @@ def test_one_bias_for_all_heads_takes_what_is_too_far_away_out():
     q, k, v = (rows((3, 4), seed, 1, 0) for seed in range(3))
     bias = np.array([[[0, 0, -np.inf], [0, 0, 0], [-np.inf, 0, 0]]], np.float32)
     seen = []
-    kernels.attend(q, k, v, kernels.runs(np.array([3])), 2, bias, show=seen.append)
+    kernels.attend(q, k, v, kernels.buckets(np.array([3])), 2, bias, show=seen.append)
     assert seen[0].shape == (1, 2, 3, 3)
     assert (seen[0][:, :, [0, 2], [2, 0]] == 0).all()
     np.testing.assert_allclose(seen[0].sum(axis=-1), 1, rtol=1e-6)
@@ -259,9 +259,9 @@ def test_one_bias_for_all_heads_takes_what_is_too_far_away_out():
 def test_a_large_bias_does_not_overflow():
     q, k, v = (rows((2, 4), seed, 1, 0) for seed in range(3))
     bias = np.full((1, 2, 2), 200, np.float32)
-    runs = kernels.runs(np.array([2]))
-    found = kernels.attend(q, k, v, runs, 2, bias)
-    np.testing.assert_allclose(found, kernels.attend(q, k, v, runs, 2), rtol=0, atol=1e-4)
+    buckets = kernels.buckets(np.array([2]))
+    found = kernels.attend(q, k, v, buckets, 2, bias)
+    np.testing.assert_allclose(found, kernels.attend(q, k, v, buckets, 2), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("epsilon", [1e-12, 1e-2, 10.0])

@@ -16,11 +16,11 @@ from minibert.bert.forward import hidden_states
 from minibert.bert.hook import ForGradients
 from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import Pack
-from minibert.bert.placement import put_pack, put_parameters
+from minibert.bert.placement import pack_to_device, parameters_to_device
 from minibert.kernels import cpu as kernels
 from minibert.kernels.activations import ACTIVATIONS
 from minibert.kernels.devices import find_device
-from minibert.kernels.protocol import Run
+from minibert.kernels.protocol import Bucket
 from minibert.kernels.segments import firsts, places_of
 from minibert.pooling.modes import POOLINGS
 
@@ -42,7 +42,7 @@ def test_a_kernel_takes_the_same_arguments_on_both_devices(cuda, name):
     assert list(ours.parameters.values()) == list(theirs.parameters.values())
 
 
-def on_both(cuda, name, *arguments, put=None):
+def on_both(cuda, name, *arguments):
     """Run a kernel on NumPy and on the GPU: what it returned or left in its first argument.
 
     Arrays of float32 go to the GPU; lengths and whole numbers stay on the host.
@@ -54,12 +54,12 @@ def on_both(cuda, name, *arguments, put=None):
         return arguments[0] if returned is None else returned
 
     on_gpu = [
-        cuda.put(argument) if getattr(argument, "dtype", None) == np.float32 else argument
+        cuda.to_device(argument) if getattr(argument, "dtype", None) == np.float32 else argument
         for argument in arguments
     ]
     gpu = result(getattr(cuda.kernels, name), on_gpu)
     assert isinstance(gpu, cupy_stand_in.DeviceArray)
-    gpu = cuda.take(gpu)
+    gpu = cuda.to_host(gpu)
     # The GPU has copies, so NumPy's kernel may now write to the originals.
     cpu = result(getattr(kernels, name), arguments)
     assert gpu.dtype == cpu.dtype == np.float32
@@ -161,10 +161,10 @@ def test_normalize_agrees_and_leaves_zeros(cuda):
 
 def test_normalize_writes_to_the_columns_it_was_given(cuda):
     x = numbers((6, 5))
-    device = cuda.put(x)
+    device = cuda.to_device(x)
     cuda.kernels.normalize_(device[:, :3])
     kernels.normalize_(x[:, :3])
-    np.testing.assert_allclose(cuda.take(device), x, rtol=0, atol=1e-6)  # none seen
+    np.testing.assert_allclose(cuda.to_host(device), x, rtol=0, atol=1e-6)  # none seen
 
 
 def test_floats_brings_whole_numbers_of_the_host(cuda):
@@ -181,7 +181,7 @@ def test_empty_has_the_shape_asked_for(cuda):
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_every_pooling_agrees(cuda, name, lengths):
     hidden, counts = numbers((sum(lengths), 7)), np.array(lengths)
-    gpu = cuda.take(POOLINGS[name].pool(cuda.put(hidden), counts, 3, cuda.kernels))
+    gpu = cuda.to_host(POOLINGS[name].pool(cuda.to_device(hidden), counts, 3, cuda.kernels))
     cpu = POOLINGS[name].pool(hidden.copy(), counts, 3, kernels)
     assert gpu.dtype == np.float32
     np.testing.assert_allclose(gpu, cpu, rtol=0, atol=2e-6)  # worst seen 2.4e-7, of 6
@@ -190,10 +190,10 @@ def test_every_pooling_agrees(cuda, name, lengths):
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_every_activation_adds_a_bias_first(cuda, name):
     x, bias = numbers((9, 300), shift=0), numbers(300, 1)
-    device, expected = cuda.put(x), x + bias
-    ACTIVATIONS[name](cuda.kernels, device, cuda.put(bias))
+    device, expected = cuda.to_device(x), x + bias
+    ACTIVATIONS[name](cuda.kernels, device, cuda.to_device(bias))
     ACTIVATIONS[name](kernels, expected)
-    np.testing.assert_allclose(cuda.take(device), expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(cuda.to_host(device), expected, rtol=1e-6, atol=1e-6)
     ACTIVATIONS[name](kernels, x, bias)
     np.testing.assert_array_equal(x, expected)
 
@@ -210,12 +210,12 @@ def test_columns_beyond_a_text_have_no_weight(cuda):
     logits = numbers((2, 3, 4, 40), scale=20)
     logits[0, :, :, 5:] = np.nan  # what stands there must not matter
     lengths = np.array([5, 40], np.int32)
-    device = cuda.put(logits)
-    cuda.kernels.softmax_of(device, cuda.put(lengths))
+    device = cuda.to_device(logits)
+    cuda.kernels.softmax_of(device, cuda.to_device(lengths))
     kernels.softmax_(logits[0, :, :, :5])
     kernels.softmax_(logits[1])
     logits[0, :, :, 5:] = 0
-    np.testing.assert_allclose(cuda.take(device), logits, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(cuda.to_host(device), logits, rtol=0, atol=1e-6)
 
 
 def test_texts_of_nearly_one_length_attend_as_each_alone(cuda):
@@ -231,30 +231,34 @@ def test_texts_of_nearly_one_length_attend_as_each_alone(cuda):
     pack = pack_of(ids, lengths)
     for chosen, expected in ((None, alone), (firsts(lengths), alone[firsts(lengths)])):
         gpu = hidden_states(
-            put_pack(pack, cuda),
-            put_parameters(parameters, cuda),
+            pack_to_device(pack, cuda),
+            parameters_to_device(parameters, cuda),
             config,
             cuda.kernels,
             None,
             chosen,
         )
-        np.testing.assert_allclose(cuda.take(gpu), expected, rtol=0, atol=1e-5)
-    assert len(cuda.kernels.runs(lengths)) == 3
+        np.testing.assert_allclose(cuda.to_host(gpu), expected, rtol=0, atol=1e-5)
+    assert len(cuda.kernels.buckets(lengths)) == 3
 
 
 def test_a_text_that_overflowed_spoils_no_other_in_its_run(cuda):
     (config, parameters), lengths = loaded("gelu"), np.array([12, 9, 9])
     pack = pack_of(np.arange(5, 35), lengths)
-    spoilt = parameters._replace(words=parameters.words.copy())
-    spoilt.words[pack.ids[-9:]] = np.nan  # the last text's
+    spoilt = parameters._replace(word_embeddings=parameters.word_embeddings.copy())
+    spoilt.word_embeddings[pack.ids[-9:]] = np.nan  # the last text's
     clean, gpu = (
         hidden_states(
-            put_pack(pack, cuda), put_parameters(tensors, cuda), config, cuda.kernels, None
+            pack_to_device(pack, cuda),
+            parameters_to_device(tensors, cuda),
+            config,
+            cuda.kernels,
+            None,
         )
         for tensors in (parameters, spoilt)
     )
-    np.testing.assert_array_equal(cuda.take(gpu)[:-9], cuda.take(clean)[:-9])
-    assert np.isnan(cuda.take(gpu)[-9:]).all()
+    np.testing.assert_array_equal(cuda.to_host(gpu)[:-9], cuda.to_host(clean)[:-9])
+    assert np.isnan(cuda.to_host(gpu)[-9:]).all()
 
 
 def pack_of(ids, lengths=None):
@@ -271,10 +275,10 @@ def loaded(name):
 def counts_of(cuda, layers, lengths, chosen=None):
     """What one forward pass asks of a GPU."""
     config, parameters = loaded("gelu")
-    parameters = put_parameters(parameters._replace(layers=parameters.layers * layers), cuda)
+    parameters = parameters_to_device(parameters._replace(layers=parameters.layers * layers), cuda)
     pack = pack_of(np.full(int(np.sum(lengths)), 7), np.array(lengths))
     cupy_stand_in.COUNTS.clear()
-    hidden_states(put_pack(pack, cuda), parameters, config, cuda.kernels, None, chosen)
+    hidden_states(pack_to_device(pack, cuda), parameters, config, cuda.kernels, None, chosen)
     return dict(cupy_stand_in.COUNTS)
 
 
@@ -303,11 +307,11 @@ def test_cublas_is_asked_for_what_its_documentation_says(cuda):
     from cupy.cuda import cublas
 
     a, b = numbers((2, 3, 5, 4)), numbers((2, 3, 7, 4), 1)
-    logits = cuda.kernels.products(cuda.put(a), cuda.put(b), 7, cublas.CUBLAS_OP_T)
-    np.testing.assert_allclose(cuda.take(logits), a @ b.swapaxes(2, 3), rtol=1e-5, atol=1e-5)
+    logits = cuda.kernels.products(cuda.to_device(a), cuda.to_device(b), 7, cublas.CUBLAS_OP_T)
+    np.testing.assert_allclose(cuda.to_host(logits), a @ b.swapaxes(2, 3), rtol=1e-5, atol=1e-5)
     weights = numbers((2, 3, 5, 7), 2)
-    mixed = cuda.kernels.products(cuda.put(weights), cuda.put(b), 4, cublas.CUBLAS_OP_N)
-    np.testing.assert_allclose(cuda.take(mixed), weights @ b, rtol=1e-5, atol=1e-4)
+    mixed = cuda.kernels.products(cuda.to_device(weights), cuda.to_device(b), 4, cublas.CUBLAS_OP_N)
+    np.testing.assert_allclose(cuda.to_host(mixed), weights @ b, rtol=1e-5, atol=1e-4)
 
 
 # Attention.
@@ -321,25 +325,26 @@ def test_attention_agrees(cuda, lengths, case):
     bias = numbers((heads, 64, 64), 3, 1, 0) if case == "bias" else None
     chosen = firsts(counts) if case == "chosen" else None
     found = cuda.kernels.attend(
-        cuda.put(q), cuda.put(k), cuda.put(v), cuda.kernels.runs(counts), heads,
-        None if bias is None else cuda.put(bias), chosen,
+        cuda.to_device(q), cuda.to_device(k), cuda.to_device(v),
+        cuda.kernels.buckets(counts), heads,
+        None if bias is None else cuda.to_device(bias), chosen,
     )  # fmt: skip
-    expected = kernels.attend(q, k, v, kernels.runs(counts), heads, bias, chosen)
+    expected = kernels.attend(q, k, v, kernels.buckets(counts), heads, bias, chosen)
     assert found.shape == expected.shape == (len(lengths) if case == "chosen" else len(q), 12)
-    np.testing.assert_allclose(cuda.take(found), expected, rtol=0, atol=1e-5)  # worst seen 1e-6
+    np.testing.assert_allclose(cuda.to_host(found), expected, rtol=0, atol=1e-5)  # worst seen 1e-6
 
 
 @pytest.mark.parametrize("chosen", [False, True])
 def test_both_devices_show_the_weights_that_they_divided(cuda, chosen):
     counts, shown = np.array([5, 5, 3]), {"gpu": [], "cpu": []}
     q, k, v = (numbers((13, 12), seed, 1, 0) for seed in range(3))
-    runs = [Run(slice(0, 2), slice(0, 10), 5), Run(slice(2, 3), slice(10, 13), 3)]
+    buckets = [Bucket(slice(0, 2), slice(0, 10), 5), Bucket(slice(2, 3), slice(10, 13), 3)]
     rows = firsts(counts) if chosen else None
-    on_gpu = map(cuda.put, (q, k, v))
+    on_gpu = map(cuda.to_device, (q, k, v))
     cuda.kernels.attend(
-        *on_gpu, runs, 3, None, rows, lambda w: shown["gpu"].append(cuda.take(w).copy())
+        *on_gpu, buckets, 3, None, rows, lambda w: shown["gpu"].append(cuda.to_host(w).copy())
     )
-    kernels.attend(q, k, v, runs, 3, None, rows, lambda w: shown["cpu"].append(w.copy()))
+    kernels.attend(q, k, v, buckets, 3, None, rows, lambda w: shown["cpu"].append(w.copy()))
     asked = (1, 1) if chosen else (5, 3)
     assert [w.shape for w in shown["gpu"]] == [(2, 3, asked[0], 5), (1, 3, asked[1], 3)]
     for gpu, cpu in zip(*shown.values(), strict=True):
@@ -350,12 +355,12 @@ def test_standard_rows_and_their_deviations_agree(cuda):
     x = numbers((50, 37))
     x[1::7] = 2
     for epsilon in (1e-12, 1e-2):
-        device, host = cuda.put(x), x.copy()
-        deviations = cuda.take(cuda.kernels.standardise(device, epsilon))
+        device, host = cuda.to_device(x), x.copy()
+        deviations = cuda.to_host(cuda.kernels.standardise(device, epsilon))
         np.testing.assert_allclose(
             deviations, kernels.standardise(host, epsilon), rtol=1e-6, atol=1e-9
         )
-        np.testing.assert_allclose(cuda.take(device), host, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(cuda.to_host(device), host, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-5), ("float16", 3e-2)])
@@ -364,8 +369,9 @@ def test_a_hook_is_shown_what_it_is_on_the_cpu(cupy, dtype, close):
     pack, device = pack_of(np.arange(5, 28), lengths), find_device("cuda", dtype)
     gpu, cpu = [], []
     hidden_states(
-        put_pack(pack, device), put_parameters(parameters, device), config, device.kernels,
-        ForGradients(lambda name, array: gpu.append((name, device.take(array)))),
+        pack_to_device(pack, device), parameters_to_device(parameters, device),
+        config, device.kernels,
+        ForGradients(lambda name, array: gpu.append((name, device.to_host(array)))),
     )  # fmt: skip
     keep = ForGradients(lambda name, array: cpu.append((name, array.copy())))
     hidden_states(pack, parameters, config, kernels, keep)
@@ -380,9 +386,14 @@ def test_a_hook_is_shown_what_it_is_on_the_cpu(cupy, dtype, close):
 def test_a_hook_changes_no_number_of_float16(cupy):
     (config, parameters), lengths = loaded("gelu"), np.array([16, 8])  # of no padding
     pack, device = pack_of(np.arange(5, 29), lengths), find_device("cuda", "float16")
-    arguments = put_pack(pack, device), put_parameters(parameters, device), config, device.kernels
+    arguments = (
+        pack_to_device(pack, device),
+        parameters_to_device(parameters, device),
+        config,
+        device.kernels,
+    )
     alone, watched, for_gradients = (
-        device.take(hidden_states(*arguments, hook))
+        device.to_host(hidden_states(*arguments, hook))
         for hook in (None, lambda *_: None, ForGradients(lambda *_: None))
     )
     np.testing.assert_array_equal(watched, alone)

@@ -14,13 +14,13 @@ from minibert.kernels.devices import find_device
 
 def test_a_model_computes_on_the_gpu_it_was_given(install):
     install(gpus=2)
-    assert find_device("cuda:1").put(np.ones(3, np.float32)).device.id == 1
-    assert find_device("cuda:0").put(np.ones(3, np.float32)).device.id == 0
+    assert find_device("cuda:1").to_device(np.ones(3, np.float32)).device.id == 1
+    assert find_device("cuda:0").to_device(np.ones(3, np.float32)).device.id == 0
 
 
 def test_cuda_without_a_number_is_the_current_gpu(install):
     install(gpus=2).cuda.Device(1).use()
-    assert find_device("cuda").put(np.ones(3, np.float32)).device.id == 1
+    assert find_device("cuda").to_device(np.ones(3, np.float32)).device.id == 1
 
 
 @pytest.mark.parametrize("load", [SentenceTransformer, BertModel.from_pretrained])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minibert.kernels.segments import equal_runs, firsts, near_runs, places_of
+from minibert.kernels.segments import equal_buckets, firsts, near_buckets, places_of
 
 
 def test_texts_begin_where_those_before_them_end():
@@ -13,34 +13,36 @@ def test_texts_begin_where_those_before_them_end():
 
 
 def test_runs_are_of_equal_lengths_and_hold_every_row_once():
-    runs = [
+    buckets = [
         ((r.texts.start, r.texts.stop), (r.rows.start, r.rows.stop), r.longest)
-        for r in equal_runs(np.array([5, 5, 3, 1, 1]))
+        for r in equal_buckets(np.array([5, 5, 3, 1, 1]))
     ]
-    assert runs == [((0, 2), (0, 10), 5), ((2, 3), (10, 13), 3), ((3, 5), (13, 15), 1)]
+    assert buckets == [((0, 2), (0, 10), 5), ((2, 3), (10, 13), 3), ((3, 5), (13, 15), 1)]
 
 
 def test_texts_of_nearly_one_length_stand_in_one_run():
     lengths = [512, 455, 449, 448, 40, 33, 32, 8, 7, 1, 1]
-    runs = list(near_runs(np.array(lengths)))
-    found = [(lengths[run.texts], run.longest) for run in runs]
+    buckets = list(near_buckets(np.array(lengths)))
+    found = [(lengths[bucket.texts], bucket.longest) for bucket in buckets]
     assert found == [
         ([512, 455, 449], 512), ([448], 448), ([40, 33], 40), ([32], 32), ([8, 7, 1, 1], 8),
     ]  # fmt: skip
-    rows = [row for run in runs for row in range(sum(lengths))[run.rows]]
+    rows = [row for bucket in buckets for row in range(sum(lengths))[bucket.rows]]
     assert rows == list(range(sum(lengths)))
-    for run in runs:
-        assert len(range(sum(lengths))[run.rows]) == sum(lengths[run.texts])
+    for bucket in buckets:
+        assert len(range(sum(lengths))[bucket.rows]) == sum(lengths[bucket.texts])
 
 
 @pytest.mark.parametrize("lengths", [range(512, 0, -1), range(1, 513), [3, 500, 2, 500, 1], []])
 def test_near_runs_hold_every_text_and_are_few_where_the_longest_come_first(lengths):
     lengths = list(lengths)
-    runs = list(near_runs(np.array(lengths, dtype=np.int64)))
-    assert [length for run in runs for length in lengths[run.texts]] == lengths
-    for run in runs:
-        assert run.longest % 8 == 0
-        slack = max(8, run.longest // 8)
-        assert all(run.longest - slack < length <= run.longest for length in lengths[run.texts])
+    buckets = list(near_buckets(np.array(lengths, dtype=np.int64)))
+    assert [length for bucket in buckets for length in lengths[bucket.texts]] == lengths
+    for bucket in buckets:
+        assert bucket.longest % 8 == 0
+        slack = max(8, bucket.longest // 8)
+        assert all(
+            bucket.longest - slack < length <= bucket.longest for length in lengths[bucket.texts]
+        )
     if lengths == sorted(lengths, reverse=True):
-        assert len(runs) <= 27
+        assert len(buckets) <= 27

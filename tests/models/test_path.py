@@ -77,14 +77,14 @@ def test_a_lone_text_that_threads_share_has_no_longer_path(
     paths, tmp_path, monkeypatch, may_tile, on_long, text
 ):
     monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(2))
-    monkeypatch.setattr("minibert.bert.tensor_parallel.WORTH_MEETING", 1)
     monkeypatch.setattr("minibert.bert.tensor_parallel.has_small_products", lambda: may_tile)
     model = SentenceTransformer(even_copy("gelu", tmp_path), on_long=on_long)
     model.transformer.scheduler.threads = 2
+    model.transformer.scheduler.tensor_parallel.min_rank_work = 1
     model.encode(text)
-    assert len(paths) == 2  # a share each
+    assert len(paths) == 2  # one for each rank
     (ours,) = (path for path in paths if path[0] == "SentenceTransformer.encode")
-    assert "run_together" in ours
+    assert "run_ranks" in ours
     assert len(ours) <= 7, ours
     (other,) = (path for path in paths if path is not ours)
     assert len(other) <= 2, other

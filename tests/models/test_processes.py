@@ -18,7 +18,7 @@ from golden_files import GOLDEN, even_copy
 from safetensors.numpy import save_file
 
 from minibert import CrossEncoder, DeviceError, SentenceTransformer
-from minibert.bert import tensor_parallel as shares
+from minibert.bert import tensor_parallel
 from minibert.kernels.cores import available_threads
 from minibert.models.processes import HELD, Processes, Recipe, StoppedError, call, check, hold
 
@@ -179,13 +179,13 @@ def refuse_tiles(*arguments):
 
 def without_tiles(make, *arguments):
     """Make a copy in a process where tiles are worth it, and must not be made."""
-    shares.has_small_products, shares.tiled = lambda: True, refuse_tiles
+    tensor_parallel.has_small_products, tensor_parallel.tiled = lambda: True, refuse_tiles
     return make(*arguments)
 
 
 @pytest.fixture(scope="module")
 def even_pairs(tmp_path_factory):
-    """A cross-encoder whose heads and feed-forward fall into two shares, as tiles must."""
+    """A cross-encoder whose heads and feed-forward fall into two shards, as tiles must."""
     folder = even_copy("cross_encoder", tmp_path_factory.mktemp("even"))
     return CrossEncoder(folder, on_long="ignore")
 
@@ -367,7 +367,7 @@ def private_bytes(pid):
 
 def with_small_products(has_them, make, *arguments):
     """Make a copy in a process whose BLAS has kernels for small products, or has none."""
-    shares.has_small_products = lambda: has_them
+    tensor_parallel.has_small_products = lambda: has_them
     return make(*arguments)
 
 

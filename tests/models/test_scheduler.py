@@ -30,24 +30,24 @@ def packs_of(scheduler, pack_tokens=20):
     return list(packs(ids, pack_tokens, positions=positions))
 
 
-def states(pack, hidden, watch):
+def states(pack, hidden, hook):
     return (hidden,)
 
 
-def found_by(scheduler, reads=None, pack_tokens=20):
+def found_by(scheduler, pooled_tokens=None, pack_tokens=20):
     """All results, in the order in which they come, and which texts they are of."""
-    work = list(scheduler.run(packs_of(scheduler, pack_tokens), states, reads, is_all=True))
+    work = list(scheduler.run(packs_of(scheduler, pack_tokens), states, pooled_tokens, is_all=True))
     texts = [text for pack, _ in work for text in pack.order]
     return np.concatenate([hidden for _, (hidden,) in work]), texts
 
 
-@pytest.mark.parametrize("reads", [None, firsts])
-def test_threads_and_one_thread_give_the_same_bits_in_order(reads):
-    alone, texts = found_by(scheduler_of(threads=1), reads)
-    shared, others = found_by(scheduler_of(threads=3), reads)
+@pytest.mark.parametrize("pooled_tokens", [None, firsts])
+def test_threads_and_one_thread_give_the_same_bits_in_order(pooled_tokens):
+    alone, texts = found_by(scheduler_of(threads=1), pooled_tokens)
+    shared, others = found_by(scheduler_of(threads=3), pooled_tokens)
     np.testing.assert_array_equal(alone, shared)
     assert texts == others == list(range(len(LENGTHS)))
-    assert alone.shape == (sum(LENGTHS) if reads is None else len(LENGTHS), 20)
+    assert alone.shape == (sum(LENGTHS) if pooled_tokens is None else len(LENGTHS), 20)
 
 
 def test_a_gpu_gives_the_same_and_halves_packs_for_good(install, caplog):
@@ -75,7 +75,7 @@ def test_a_padded_model_halves_packs_where_memory_runs_out(install, caplog):
 def test_nobody_computes_what_is_not_asked_for():
     scheduler, seen = scheduler_of(), []
 
-    def head(pack, hidden, watch):
+    def head(pack, hidden, hook):
         seen.append(len(pack.lengths))
         return (hidden,)
 

@@ -50,7 +50,8 @@ def test_every_array_has_the_shape_that_was_said(name):
 def test_all_steps_are_shown_in_their_order(model):
     trace = model.trace("the cat")
     assert list(trace)[:11] == [
-        "embeddings.words", "embeddings.output", "layer.0.query", "layer.0.key", "layer.0.value",
+        "embeddings.word_embeddings", "embeddings.output",
+        "layer.0.query", "layer.0.key", "layer.0.value",
         "layer.0.attention", "layer.0.context", "layer.0.attention_output", "layer.0.intermediate",
         "layer.0.output", "layer.1.query",
     ]  # fmt: skip
@@ -133,8 +134,11 @@ def test_each_step_follows_from_those_before_it_by_the_textbook(model):
     def same(name, expected):
         np.testing.assert_allclose(steps[name], expected, rtol=0, atol=2e-5, err_msg=name)
 
-    same("embeddings.words", parameters.words[trace.tokens.ids])
-    placed = steps["embeddings.words"] + parameters.types_and_positions[0, : len(trace.tokens.ids)]
+    same("embeddings.word_embeddings", parameters.word_embeddings[trace.tokens.ids])
+    placed = (
+        steps["embeddings.word_embeddings"]
+        + parameters.types_and_positions[0, : len(trace.tokens.ids)]
+    )
     same("embeddings.output", normalised(placed, *parameters[2:4], epsilon))
     hidden = steps["embeddings.output"]
     for number, layer in enumerate(parameters.layers):
@@ -264,7 +268,7 @@ def test_whoever_watches_is_shown_the_arrays_themselves(model):
     made, shown, called = [], {}, []
     (pack,) = packs(model.transformer.words.rows([TEXT], 41).ids, 1024)
     arguments = pack, model.transformer.parameters, model.config, recording(made, called)
-    hidden_states(*arguments, watch=lambda name, array: shown.setdefault(name, array))
+    hidden_states(*arguments, hook=lambda name, array: shown.setdefault(name, array))
     of_layers = {name: shown[name] for name in model.trace(TEXT) if name.startswith("layer.")}
     assert len(of_layers) == 8 * LAYERS
     for name, array in of_layers.items():
@@ -275,7 +279,7 @@ def test_whoever_watches_is_shown_the_arrays_themselves(model):
     hidden_states(*arguments)
     norm = ["linear", "add_and_normalise_"]
     a_layer = ["linear", "attend", *norm, "linear", "gelu_", *norm]
-    assert called == ["runs", "layer_norm_", *a_layer * LAYERS, "floats"]
+    assert called == ["buckets", "layer_norm_", *a_layer * LAYERS, "floats"]
     assert watched == called[1:]  # who watches costs no other step
 
 

@@ -16,7 +16,7 @@ from minibert.checkpoint.repository import HubOptions
 from minibert.common.json_files import required_count
 from minibert.explain.attribution import NoSumError
 from minibert.pooling.modes import POOLINGS, PoolingMode, linear_factors
-from minibert.pooling.module import Module, NotLinearError, check_width
+from minibert.pooling.module import Module, NotLinearError, check_dimension
 from minibert.pooling.registry import MODULES
 
 # Powers of two: products with them are exact.
@@ -54,7 +54,7 @@ class Scaling(NamedTuple):
 
 
 def load_scale(module, tensors, width):
-    check_width(module.path, "dimension", module.dimension, width)
+    check_dimension(module.path, "dimension", module.dimension, width)
     return Scaling(tensors.take("factors", width), module.bends), width
 
 
@@ -165,7 +165,7 @@ def test_a_new_pooling_of_one_token_is_explained(folder, edit, monkeypatch):
     def seconds(hidden, lengths, skipped, kernels):
         return kernels.rows_at(hidden, second(lengths))
 
-    row = PoolingMode(seconds, linear_factors, reads=second, old_key="pooling_mode_second")
+    row = PoolingMode(seconds, linear_factors, pooled_tokens=second, old_key="pooling_mode_second")
     monkeypatch.setitem(POOLINGS, "second", row)
     settings = {"word_embedding_dimension": 20, "pooling_mode_second": True}
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(settings))

@@ -237,7 +237,7 @@ def test_a_value_of_the_wrong_kind_is_named(folder, edit, file, key, value):
 
 def test_a_vocabulary_larger_than_the_embeddings_is_refused(folder):
     with pytest.raises(CheckpointError, match="goes up to the id 82; the model has 50"):
-        load_tokenizer(folder, vocab_size=50, most_tokens=41)
+        load_tokenizer(folder, vocab_size=50, max_tokens=41)
 
 
 def test_a_padding_side_on_the_left_is_kept(folder, edit):

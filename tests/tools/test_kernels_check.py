@@ -82,21 +82,28 @@ def test_every_test_that_is_named_is_there(tool):
 
 def test_where_kernels_are_chosen_or_not_openblas_s_they_run_alone(tool):
     runs = tool.runs_of("Haswell", ["X86_V3", "X86_V4"], can_choose=False)
-    assert [(run.kernels, run.disabled, run.shares) for run in runs] == [
+    assert [(run.kernels, run.disabled, run.tensor_parallel) for run in runs] == [
         ("Haswell", (), shares) for shares in ("", "on", "off")
     ]
 
 
 def test_a_run_sets_its_variables_and_keeps_the_others(tool):
-    outer = {"PATH": "/bin", "NPY_DISABLE_CPU_FEATURES": "AVX512_SPR", "MINIBERT_TEST_SHARES": "on"}
+    outer = {
+        "PATH": "/bin",
+        "NPY_DISABLE_CPU_FEATURES": "AVX512_SPR",
+        "MINIBERT_TEST_TENSOR_PARALLEL": "on",
+    }
     run = tool.Run("Haswell", ("X86_V3",), ("X86_V4",), is_own=False)
     assert run.environment(outer) == {
         "PATH": "/bin",
         "NPY_DISABLE_CPU_FEATURES": "AVX512_SPR X86_V4",
         "OPENBLAS_CORETYPE": "Haswell",
     }
-    own = tool.Run("SkylakeX", ("X86_V3", "X86_V4"), shares="off")
-    assert own.environment({"PATH": "/bin"}) == {"PATH": "/bin", "MINIBERT_TEST_SHARES": "off"}
+    own = tool.Run("SkylakeX", ("X86_V3", "X86_V4"), tensor_parallel="off")
+    assert own.environment({"PATH": "/bin"}) == {
+        "PATH": "/bin",
+        "MINIBERT_TEST_TENSOR_PARALLEL": "off",
+    }
 
 
 def test_a_run_that_is_not_what_it_says_is_an_error(tool):
@@ -116,9 +123,9 @@ def test_each_run_ends_with_a_line_and_a_red_one_with_code_1(tool, tmp_path, is_
     _, kernels, features = tool.what_computes()
     test = tmp_path / "test_lone.py"
     test.write_text(
-        "from minibert.bert import tensor_parallel as shares\n"
+        "from minibert.bert import tensor_parallel\n"
         "def test_lone():\n"
-        f"    assert shares.has_small_products() is not {is_red}\n"
+        f"    assert tensor_parallel.has_small_products() is not {is_red}\n"
     )
     (tmp_path / "conftest.py").write_bytes((ROOT / "tests" / "conftest.py").read_bytes())
     done = subprocess.run(
@@ -126,12 +133,12 @@ def test_each_run_ends_with_a_line_and_a_red_one_with_code_1(tool, tmp_path, is_
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tools'}:{ROOT / 'tests'}"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    run = tool.Run(kernels, tuple(features), shares="on")
+    run = tool.Run(kernels, tuple(features), tensor_parallel="on")
     assert done.returncode == is_red, done.stderr
     count = "no test passed" if is_red else "1 passed in "
     (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"{run}: ")]
     assert count in line
-    assert is_red or line.endswith("(shares on: 1 short packs came alone)")
+    assert is_red or line.endswith("(tensor parallel on: 1 short packs came alone)")
 
 
 PROGRAM = """
@@ -139,7 +146,7 @@ import sys
 from kernels_check import Run, carried_out, what_computes
 
 _, kernels, features = what_computes()
-is_well, count = carried_out(Run(kernels, tuple(features), shares="on"), sys.argv[1:])
+is_well, count = carried_out(Run(kernels, tuple(features), tensor_parallel="on"), sys.argv[1:])
 assert count == is_well
 sys.exit(not is_well)
 """
