@@ -27,6 +27,7 @@ from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_ma
 from minibert.corpus.writer import Advance, Writer, begin, clear_leftovers, make_folder
 from minibert.documents import Document
 from minibert.errors import CorpusError
+from minibert.models.model import prompt_of_task
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import STORED_DTYPES
 from minibert.tokens.truncation import OnLong, check_on_long
@@ -77,7 +78,7 @@ def build(
         cache,
         model=model_name or name_of(model),
         precision=precision,
-        prompt=prompt_of(model, prompt, prompt_name),
+        prompt=prompt_of_task(model, "document", prompt, prompt_name),
         truncate_dim=truncate_dim,
         normalize=normalize,
         on_long=on_long,
@@ -224,10 +225,3 @@ def settings_of(
 def name_of(model: SentenceTransformer) -> str:
     """What a model is called where it can be found again: its name on the hub, or its folder."""
     return hub_name(model.folder.path, model.folder.path) or str(model.folder.path)
-
-
-def prompt_of(model: SentenceTransformer, prompt: str | None, name: str | None) -> str:
-    """The text that goes before every document."""
-    if prompt is None and name is None:
-        name = model.prompt_name_of("document")
-    return model.prompt_for(prompt, name)

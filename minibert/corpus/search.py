@@ -21,6 +21,7 @@ from minibert.common.arrays import Array, IntArray
 from minibert.corpus.corpus import Corpus, place_of_model, telling_whose_model
 from minibert.corpus.graph import open_graph
 from minibert.errors import CorpusError
+from minibert.models.model import prompt_of_task
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.hamming import nearest_bits
 from minibert.scoring.nearest import nearest, rescored
@@ -102,8 +103,7 @@ class Index:
     @property
     def prompt(self) -> str:
         """What goes before every question."""
-        name = "query" if "query" in self.model.prompts else None
-        return self.model.prompt_for(None, name) or ""
+        return prompt_of_task(self.model, "query")
 
     @overload
     def search(  # type: ignore[overload-overlap]  # a text is an Iterable of texts to mypy

@@ -282,10 +282,12 @@ class Writer:
         """The vectors of documents, (n, D), and what was cut off their texts."""
         # Imported here: who only reads a corpus waits for no model.
         from minibert.models import encoding
+        from minibert.models.model import job_of
 
         settings = self.manifest.settings
         texts = [item.text for item in group]
-        job = self.model._job(
+        job = job_of(
+            self.model,
             len(texts),
             self.on_long,
             settings.prompt,

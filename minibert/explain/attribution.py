@@ -17,7 +17,6 @@ from minibert.errors import MinibertError
 from minibert.explain.words import Traces, Word, place_of, traced, trimmed, words_of
 from minibert.pooling.module import NotLinearError
 from minibert.pooling.normalize import normalized
-from minibert.pooling.pipeline import Pipeline
 from minibert.scoring.metrics import METRICS, product_metrics
 
 __all__ = [
@@ -120,10 +119,9 @@ class Splits(Traces, Protocol):
     @property
     def similarity_fn_name(self) -> str: ...
 
-    @property
-    def pipeline(self) -> Pipeline: ...
-
     def get_embedding_dimension(self) -> int: ...
+
+    def vector_parts(self, states: Array, prompt_length: int) -> Array: ...
 
 
 def explain(model: Splits, query: str, document: str, metric: str | None = None) -> Explanation:
@@ -174,7 +172,7 @@ def explained(model: Splits, text: str, task: str) -> tuple[ExplainedText, Array
 def parts_of(model: Splits, states: Array, prompt_length: int) -> Array:
     """Each token's part of the vector, which is their sum: (T, E) -> (T, W)."""
     try:
-        return model.pipeline.parts(states, prompt_length)
+        return model.vector_parts(states, prompt_length)
     except NotLinearError as error:
         raise NoSumError(
             f"After its pooling this model has a module that is not linear ({error}), so its score "

@@ -30,7 +30,7 @@ from minibert.kernels.activations import (
 )
 from minibert.kernels.segments import firsts
 from minibert.models.job import EncodeJob
-from minibert.models.model import Model
+from minibert.models.model import Model, job_of
 from minibert.models.score_activations import (
     ScoreActivation,
     activation_name,
@@ -111,7 +111,7 @@ class CrossEncoder(Model):
         check_counts(max_length=max_length)
         if max_length is not None:
             self.max_seq_length = max_length
-        self.take_prompts({**self.folder.prompts, **(prompts or {})}, default_prompt_name)
+        self._take_prompts({**self.folder.prompts, **(prompts or {})}, default_prompt_name)
         self.activation_fn = self._default_activation() if activation_fn is None else activation_fn
         self.on_long: OnLong = on_long
 
@@ -121,7 +121,7 @@ class CrossEncoder(Model):
         self.config = self.transformer.config
         self._classifier = read_classifier(checkpoint)
         self._activation, self._takes_mean = read_choices(checkpoint)
-        self.place_head()
+        self._place_head()
 
     def _default_activation(self) -> str:
         """The activation where the caller names none: the folder's, else by the labels."""
@@ -165,8 +165,8 @@ class CrossEncoder(Model):
         on_long = on_long or self.on_long
         check_no_window(on_long)
         activate = as_activation(self.activation_fn if activation_fn is None else activation_fn)
-        job = self._job(
-            len(pairs), on_long, prompt, prompt_name,
+        job = job_of(
+            self, len(pairs), on_long, prompt, prompt_name,
             pack_tokens=pack_tokens, batch_size=batch_size,
         )  # fmt: skip
         with self._workers(len(pairs), show_progress_bar, device, pool) as (processes, advance):
@@ -265,13 +265,13 @@ class CrossEncoder(Model):
     # The name that older programs use.
     max_length = Model.max_seq_length
 
-    def place_head(self) -> None:
+    def _place_head(self) -> None:
         """Bring the classifier's tensors to the transformer's device."""
         self._on_device = self.transformer.device.tensors_to_device(self._classifier)
 
-    def arguments(self) -> dict[str, Any]:
+    def _arguments(self) -> dict[str, Any]:
         """The constructor's arguments that make this model of its folder."""
-        return {**super().arguments(), "activation_fn": self.activation_fn}
+        return {**super()._arguments(), "activation_fn": self.activation_fn}
 
     def _recipe(self, **changes: Any) -> Recipe:
         """How a process makes its copy; scores are made of logits here, by any function."""

@@ -27,7 +27,7 @@ from minibert.common.arguments import (
     one_name,
 )
 from minibert.common.arrays import Array
-from minibert.models.model import Model
+from minibert.models.model import Model, job_of, prompt_name_of
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.quantization import Precision, check_precision
 from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of, with_prompt
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from minibert.models.processes import Processes
     from minibert.models.trace import Trace
     from minibert.models.transformer import Transformer
-    from minibert.pooling.pipeline import Pipeline
     from minibert.pooling.pooling import Pooling
     from minibert.pooling.registry import ModuleSettings
     from minibert.tokens.tokenizer import Tokens
@@ -111,7 +110,7 @@ class SentenceTransformer(Model):
         )
         self._read_modules()
         prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
-        self.take_prompts(prompts, default_prompt_name)
+        self._take_prompts(prompts, default_prompt_name)
         self.similarity_fn_name, self.similarity_reason = metric_of(
             similarity_fn_name,
             self.folder.similarity_fn_name,
@@ -131,7 +130,7 @@ class SentenceTransformer(Model):
             self.folder.path, self.folder.modules, self.config.hidden_size
         )
         self._loaded = loaded_files(self.folder)
-        self.place_head()
+        self._place_head()
         if not self.folder.has_modules:
             logger.warning(
                 "%s has no modules.json; taking the mean of its tokens.", self.folder.path
@@ -196,8 +195,9 @@ class SentenceTransformer(Model):
         check_precision(precision or "float32")
         on_long = on_long or self.on_long
         check_windows_of(on_long, output_value)
-        job = self._job(
-            len(texts), on_long, prompt, prompt_name, task, pack_tokens, batch_size,
+        job = job_of(
+            self, len(texts), on_long, prompt, prompt_name, task,
+            pack_tokens=pack_tokens, batch_size=batch_size,
             dimension=min(truncate_dim or self.get_embedding_dimension(), self.dimension),
             normalize=normalize_embeddings and output_value == "sentence_embedding",
         )  # fmt: skip
@@ -228,7 +228,7 @@ class SentenceTransformer(Model):
         not used instead.
         """
         if prompt_name is None and prompt is None:
-            prompt_name = self.prompt_name_of("query")
+            prompt_name = prompt_name_of(self, "query")
         named.setdefault("task", "query")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
@@ -246,7 +246,7 @@ class SentenceTransformer(Model):
         out of `prompts` do the others count; so it is in sentence-transformers.
         """
         if prompt_name is None and prompt is None:
-            prompt_name = self.prompt_name_of("document")
+            prompt_name = prompt_name_of(self, "document")
         named.setdefault("task", "document")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
@@ -286,9 +286,9 @@ class SentenceTransformer(Model):
             raise ValueError(f'task is {task!r}; expected "query" or "document".')
         (text,) = check_texts([inputs])
         if task and prompt is None and prompt_name is None:
-            prompt_name = self.prompt_name_of(task)
+            prompt_name = prompt_name_of(self, task)
         dimension = self.get_embedding_dimension()
-        job = self._job(1, self.on_long, prompt, prompt_name, task, dimension=dimension)
+        job = job_of(self, 1, self.on_long, prompt, prompt_name, task, dimension=dimension)
         return Trace(self, job, text, keep)
 
     def tokens(self, inputs: str | Sequence[str]) -> Any:
@@ -360,14 +360,19 @@ class SentenceTransformer(Model):
         return self._pipeline.dimension
 
     @property
-    def pipeline(self) -> Pipeline:
-        """The modules after the BERT, with their tensors on the host."""
-        return self._pipeline
-
-    @property
     def pooling(self) -> Pooling:
         """The pooling's settings, as they stand now."""
         return self._pipeline.pooling
+
+    def vector_parts(self, states: Array, prompt_length: int) -> Array:
+        """Split the vector of one text into the part of each token: (T, E) -> (T, dimension).
+
+        `states` are the "token_embeddings" of a Trace, as float64; `prompt_length` is the Trace's.
+
+        Raises NotLinearError for a module after the pooling that is not linear, ValueError for a
+        pooling that is no sum over the tokens, or that has none left.
+        """
+        return self._pipeline.parts(states, prompt_length)
 
     def get_embedding_dimension(self) -> int:
         """The dimension of a vector, D."""
@@ -400,15 +405,15 @@ class SentenceTransformer(Model):
     def include_prompt(self, include_prompt: bool) -> None:
         pooling = self._pipeline.pooling._replace(include_prompt=include_prompt)
         self._pipeline = self._pipeline._replace(pooling=pooling)
-        self.place_head()
+        self._place_head()
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """The same as setting include_prompt."""
         self.include_prompt = include_prompt
 
-    def place_head(self) -> None:
+    def _place_head(self) -> None:
         """Bring the modules' tensors to the transformer's device."""
-        self.pipeline_on_device = self._pipeline.to_device(
+        self._pipeline_on_device = self._pipeline.to_device(
             self.transformer.device.tensors_to_device
         )
 
@@ -463,22 +468,22 @@ class SentenceTransformer(Model):
             # The pooling's settings may have been changed since.
             yield self.pooling if isinstance(module, Pooling) else module
 
-    def arguments(self) -> dict[str, Any]:
+    def _arguments(self) -> dict[str, Any]:
         """The constructor's arguments that make this model of its folder."""
-        return {**super().arguments(), "similarity_fn_name": self.similarity_fn_name}
+        return {**super()._arguments(), "similarity_fn_name": self.similarity_fn_name}
 
-    def state(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         """The attributes to set afterwards."""
         return {
-            **super().state(),
+            **super()._state(),
             "similarity_reason": self.similarity_reason,
             "truncate_dim": self.truncate_dim,
             "include_prompt": self.include_prompt,
         }
 
-    def computed_by(self) -> tuple[Any, ...]:
+    def _computed_by(self) -> tuple[Any, ...]:
         """What the vectors of a process depend on, beside encode()'s arguments."""
-        return *super().computed_by(), self.include_prompt
+        return *super()._computed_by(), self.include_prompt
 
 
 def check_windows_of(on_long: OnLong, output_value: OutputValue) -> None:

@@ -123,7 +123,7 @@ def shapes_of(model: Encoder, job: EncodeJob, tokens: int) -> dict[str, tuple[in
         "embeddings.word_embeddings": word_embeddings,
         "embeddings.output": states,
         **of_layers,
-        "token_embeddings": (tokens, model.pipeline_on_device.token_dimension),
+        "token_embeddings": (tokens, model._pipeline_on_device.token_dimension),
         "sentence_embedding": (job.dimension,),
     }
 
