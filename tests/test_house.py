@@ -12,7 +12,7 @@ FILES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")
 }
-MOST_LINES_OF_A_MODULE, MOST_LINES_OF_A_FUNCTION, MOST_MODULES_AT_THE_ROOT = 500, 60, 14
+MOST_LINES_OF_A_MODULE, MOST_LINES_OF_A_FUNCTION, MOST_MODULES_AT_THE_ROOT = 420, 60, 14
 
 
 def lines_of(node):
@@ -23,13 +23,21 @@ def lines_of(node):
 def length_of(function):
     """The lines of a function but for its docstring."""
     # So lengths of functions are usually measured; and no description is cut or moved to fit.
-    described = ast.get_docstring(function, clean=False) is not None
-    return lines_of(function) - (lines_of(function.body[0]) if described else 0)
+    return lines_of(function) - docstring_lines(function)
+
+
+def docstring_lines(node):
+    """The lines of the docstring of a module, a class or a function."""
+    described = ast.get_docstring(node, clean=False) is not None
+    return lines_of(node.body[0]) if described else 0
 
 
 @pytest.mark.parametrize("module", FILES)
 def test_a_module_is_read_in_one_sitting(module):
-    assert len(FILES[module].read_text(encoding="utf-8").splitlines()) <= MOST_LINES_OF_A_MODULE
+    text = FILES[module].read_text(encoding="utf-8")
+    described = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+    docstrings = [docstring_lines(n) for n in ast.walk(ast.parse(text)) if isinstance(n, described)]
+    assert len(text.splitlines()) - sum(docstrings) <= MOST_LINES_OF_A_MODULE
 
 
 @pytest.mark.parametrize("module", FILES)

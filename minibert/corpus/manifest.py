@@ -121,6 +121,7 @@ class Manifest:
         """Whether every input was read to its end."""
         return all(one.complete for one in self.inputs)
 
+    # Any: a value of any field of an input.
     def with_last_input(self, **changes: Any) -> Manifest:
         """The same with changes of the last input."""
         *before, last = self.inputs

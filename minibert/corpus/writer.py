@@ -360,5 +360,5 @@ def coded(vectors: Array, precision: str, ranges: Any) -> tuple[NDArray[Any], in
         if precision == "int8":
             low, high = np.array(ranges, dtype=np.float32)
             clipped += int(((part < low) | (part > high)).sum())
-        codes.append(quantize_embeddings(part, precision, ranges))  # type: ignore[arg-type]
+        codes.append(quantize_embeddings(part, precision, ranges))  # type: ignore[call-overload]
     return np.concatenate(codes), clipped

@@ -10,7 +10,7 @@ The rankings come one query after another, so that never all of them are in memo
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,9 +38,11 @@ class Retrieves(Protocol):
     @property
     def similarity_fn_name(self) -> str: ...
 
-    def encode_query(self, inputs: Any, **arguments: Any) -> Any: ...
+    @property
+    def encode_query(self) -> Callable[..., Any]: ...
 
-    def encode_document(self, inputs: Any, **arguments: Any) -> Any: ...
+    @property
+    def encode_document(self) -> Callable[..., Any]: ...
 
 
 def rankings(

@@ -101,7 +101,7 @@ class Explanation:
         columns = [not word.is_special for word in self.document.words]
         return np.where(np.outer(rows, columns), self.by_word(), 0.0)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """All of it as plain lists, for JSON."""
         return {
             "score": self.score,

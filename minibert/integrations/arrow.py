@@ -42,7 +42,7 @@ class Encoder:
         prompt: str | None = None,
         normalize_embeddings: bool = False,
         pack_tokens: int | None = None,
-        **arguments: Any,
+        **arguments: Any,  # SentenceTransformer's own
     ) -> None:
         """Load a folder or a model of the hub; `arguments` are SentenceTransformer's own.
 
@@ -67,6 +67,7 @@ class Encoder:
             "show_progress_bar": False,
         }
 
+    # Any: a Table or a RecordBatch of pyarrow, which need not be there.
     def __call__(self, table: Any) -> Any:
         """The table, or record batch, with the vectors: n rows -> n rows, one column more.
 
@@ -76,6 +77,7 @@ class Encoder:
         vectors = self.model.encode_document(self.texts(table), **self.encode_arguments)
         return table.append_column(self.into, column_of(stored(vectors, self.precision)))
 
+    # Any: as above.
     def texts(self, table: Any) -> Sequence[str]:
         """The texts of a table's rows, checked."""
         if self.column not in table.column_names:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack, cast, overload
 
 import numpy as np
 
@@ -45,6 +45,7 @@ from minibert.tokens.truncation import Cut, OnLong, check_on_long
 
 if TYPE_CHECKING:
     from minibert.models.processes import Processes, Recipe
+    from minibert.models.signatures import OnePair, Pair, PredictOptions, RankedDocument, Score
 
 __all__ = ["CrossEncoder"]
 
@@ -128,9 +129,27 @@ class CrossEncoder(Model):
         default = "sigmoid" if self.num_labels == 1 else "identity"
         return named_activation(self.folder, self.transformer.checkpoint) or default
 
+    # One pair gives one score. A list of two texts is a list of pairs to a checker, too.
+    # fmt: off
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self, inputs: OnePair, *, convert_to_numpy: bool = ..., **options: Unpack[PredictOptions]
+    ) -> Score: ...
+    @overload
+    def predict(
+        self, inputs: Sequence[Pair] | np.ndarray, *, convert_to_numpy: Literal[True] = ...,
+        **options: Unpack[PredictOptions],
+    ) -> Array: ...
+    @overload
+    def predict(
+        self, inputs: Sequence[Pair] | np.ndarray, *, convert_to_numpy: Literal[False],
+        **options: Unpack[PredictOptions],
+    ) -> list[Score]: ...
+    # fmt: on
+    @overload
     def predict(
         self,
-        inputs: Sequence[Any] | None = None,
+        inputs: OnePair | Sequence[Pair] | np.ndarray | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int | None = None,
@@ -145,9 +164,29 @@ class CrossEncoder(Model):
         *,
         pack_tokens: int | None = None,
         on_long: OnLong | None = None,
-        sentences: Sequence[Any] | None = None,
+        sentences: OnePair | Sequence[Pair] | np.ndarray | None = None,
         activation_fct: str | ScoreActivation | None = None,
-    ) -> Any:
+    ) -> Score | Array | list[Score]: ...
+    def predict(
+        self,
+        inputs: OnePair | Sequence[Pair] | np.ndarray | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        activation_fn: str | ScoreActivation | None = None,
+        apply_softmax: bool = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | Sequence[str] | None = None,
+        pool: Processes | None = None,
+        chunk_size: int | None = None,
+        *,
+        pack_tokens: int | None = None,
+        on_long: OnLong | None = None,
+        sentences: OnePair | Sequence[Pair] | np.ndarray | None = None,
+        activation_fct: str | ScoreActivation | None = None,
+    ) -> Any:  # its kind follows from the arguments: see the overloads
         """Score pairs of texts: n pairs -> (n,) float32, or (n, labels) where there are several.
 
         One pair, ("a", "b") or ["a", "b"], gives one number, or (labels,). `apply_softmax` turns
@@ -223,8 +262,8 @@ class CrossEncoder(Model):
         documents: Sequence[str],
         top_k: int | None = None,
         return_documents: bool = False,
-        **arguments: Any,
-    ) -> list[dict[str, Any]]:
+        **arguments: Unpack[PredictOptions],
+    ) -> list[RankedDocument]:
         """Score documents against a query: -> {"corpus_id", "score"[, "text"]}, best first.
 
         Equal scores stay in the order of the documents. The other arguments are predict's.
@@ -237,13 +276,15 @@ class CrossEncoder(Model):
             raise ValueError(
                 f"This model has {self.num_labels} labels: its scores have no order. Use predict()."
             )
-        scores = self.predict([(query, document) for document in given], **arguments)
-        order = np.argsort(-np.asarray(scores), kind="stable")[:top_k]
-        return [
+        pairs: list[Any] = [(query, document) for document in given]  # checked by predict
+        scores = np.asarray(self.predict(pairs, **arguments))
+        order = np.argsort(-scores, kind="stable")[:top_k]
+        ranked = [
             {"corpus_id": int(number), "score": float(scores[number])}
             | ({"text": given[number]} if return_documents else {})
             for number in order
         ]
+        return cast("list[RankedDocument]", ranked)
 
     @property
     def activation_fn(self) -> str | ScoreActivation:

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -28,9 +28,22 @@ from minibert.scoring.top_k import top_k as best
 from minibert.tokens.special_tokens import encodings_of
 from minibert.tokens.texts import check_texts, list_of, single_texts
 
-__all__ = ["BertForMaskedLM", "fill_mask"]
+__all__ = ["BertForMaskedLM", "Guess", "fill_mask"]
 
 logger = logging.getLogger(__name__)
+
+
+class Guess(TypedDict):
+    """One word that may stand behind a mask."""
+
+    score: float  # its probability
+    token: int  # its id
+    token_str: str  # the token
+    sequence: str  # the text with it
+
+
+# Of a text with one mask its guesses, of several masks a list for each.
+Guesses: TypeAlias = list[Guess] | list[list[Guess]]
 
 
 class WordHead(NamedTuple):
@@ -88,7 +101,7 @@ class BertForMaskedLM:
         inputs: str | Sequence[str],
         top_k: int = 5,
         targets: str | Sequence[str] | None = None,
-    ) -> Any:
+    ) -> Guesses | list[Guesses]:
         """Guess the word behind each [MASK]: a text -> its `top_k` guesses, the likeliest first.
 
         A guess is {"score": probability, "token": id, "token_str": piece, "sequence": the text with
@@ -193,7 +206,7 @@ def fill_mask(
     inputs: str | Sequence[str],
     top_k: int = 5,
     targets: str | Sequence[str] | None = None,
-) -> Any:
+) -> Guesses | list[Guesses]:
     """Guess masked words with a model's folder or name: see BertForMaskedLM.fill_mask."""
     return BertForMaskedLM.from_pretrained(model_name_or_path).fill_mask(inputs, top_k, targets)
 

@@ -116,7 +116,7 @@ class Model:
         """The tokenizer, under transformers' names."""
         return self.transformer.tokenizer
 
-    def to(self: Self, device: Any) -> Self:
+    def to(self: Self, device: Any) -> Self:  # Any: a str, or a device of torch
         """Move the model to a device; returns itself."""
         if (str(device), self.transformer.dtype) != (self.device, self.dtype):
             self._move(device)

@@ -98,12 +98,13 @@ class Processes:
 
     def map(
         self,
+        # Any: the function decides what it takes and gives.
         function: Callable[..., Any],
-        items: Sequence[Any],
-        arguments: tuple[Any, ...] = (),
+        items: Sequence[Any],  # the function's
+        arguments: tuple[Any, ...] = (),  # the function's
         chunk_size: int | None = None,
         advance: Callable[[int], object] = lambda done: None,
-    ) -> list[Any]:
+    ) -> list[Any]:  # the function's
         """Call function(copy, chunk, *arguments, advance) for every chunk of a list.
 
         The results come in order. The function, of a module, calls advance(n) when n more items are

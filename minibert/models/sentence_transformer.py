@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from numpy.typing import ArrayLike
 
@@ -28,6 +28,7 @@ from minibert.common.arguments import (
 )
 from minibert.common.arrays import Array
 from minibert.models.model import Model, job_of, prompt_name_of
+from minibert.models.signatures import with_overloads
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.quantization import Precision, check_precision
 from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of, with_prompt
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from minibert.explain.attribution import Explanation
     from minibert.models.job import OutputValue
     from minibert.models.processes import Processes
+    from minibert.models.signatures import Encoded, Features, Inputs, OneInput
     from minibert.models.trace import Trace
     from minibert.models.transformer import Transformer
     from minibert.pooling.pooling import Pooling
@@ -136,9 +138,10 @@ class SentenceTransformer(Model):
                 "%s has no modules.json; taking the mean of its tokens.", self.folder.path
             )
 
+    @with_overloads
     def encode(
         self,
-        inputs: str | Mapping[str, Any] | Sequence[Any] | None = None,
+        inputs: OneInput | Inputs | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int | None = None,
@@ -156,8 +159,8 @@ class SentenceTransformer(Model):
         pack_tokens: int | None = None,
         on_long: OnLong | None = None,
         task: str | None = None,
-        sentences: str | Sequence[Any] | None = None,
-    ) -> Any:
+        sentences: OneInput | Inputs | None = None,
+    ) -> Encoded:
         """Turn texts into vectors: n texts -> (n, D) float32, one str -> (D,), none -> (0, D).
 
         A text is a str, or a pair of them, (str, str), as one of a list. `prompt` goes before each;
@@ -210,18 +213,18 @@ class SentenceTransformer(Model):
         cut.report(len(texts), job.max_tokens, job.on_long)
         if precision not in (None, "float32"):
             found = codes_of(found, output_value, precision)
-        if is_one(given):
-            return found[0]
-        return found if convert_to_numpy else list(found)
+        rows: Encoded = found[0] if is_one(given) else found if convert_to_numpy else list(found)
+        return rows
 
+    @with_overloads
     def encode_query(
         self,
-        inputs: Any = None,
+        inputs: OneInput | Inputs | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
-        *positional: Any,
-        **named: Any,
-    ) -> Any:
+        *positional: Any,  # encode's own, in its order
+        **named: Any,  # encode's own
+    ) -> Encoded:
         """encode() for questions: with the prompt "query", where no other is given.
 
         That prompt is "" unless the folder or the caller says otherwise, and the default prompt is
@@ -232,14 +235,15 @@ class SentenceTransformer(Model):
         named.setdefault("task", "query")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
+    @with_overloads
     def encode_document(
         self,
-        inputs: Any = None,
+        inputs: OneInput | Inputs | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
-        *positional: Any,
-        **named: Any,
-    ) -> Any:
+        *positional: Any,  # encode's own, in its order
+        **named: Any,  # encode's own
+    ) -> Encoded:
         """encode() for what is searched: with the prompt "document", else "passage", else "corpus".
 
         "document" is "" unless the folder or the caller says otherwise, so only where it was taken
@@ -291,7 +295,11 @@ class SentenceTransformer(Model):
         job = job_of(self, 1, self.on_long, prompt, prompt_name, task, dimension=dimension)
         return Trace(self, job, text, keep)
 
-    def tokens(self, inputs: str | Sequence[str]) -> Any:
+    @overload
+    def tokens(self, inputs: OneInput) -> Tokens: ...  # type: ignore[overload-overlap]  # as encode
+    @overload
+    def tokens(self, inputs: Inputs) -> list[Tokens]: ...
+    def tokens(self, inputs: OneInput | Inputs) -> Tokens | list[Tokens]:
         """Show what the model sees of texts: of each, Tokens(ids, pieces, offsets, cut, words).
 
         A text's own tokens are text[start:end] for their offsets; `cut` is how many fall off the
@@ -303,8 +311,8 @@ class SentenceTransformer(Model):
         return found[0] if is_one(inputs) else found
 
     def preprocess(
-        self, inputs: Sequence[Any], prompt: str | None = None, *, task: str | None = None
-    ) -> dict[str, Any]:
+        self, inputs: OneInput | Inputs, prompt: str | None = None, *, task: str | None = None
+    ) -> Features:
         """The padded tokens of n texts: input_ids, token_type_ids, attention_mask, each (n, T).
 
         Beside them stand "modality", which is "text", and with a prompt "prompt_length", the tokens
@@ -314,17 +322,19 @@ class SentenceTransformer(Model):
 
         texts = check_texts(list_of(inputs, "preprocess()"))
         if not texts:
-            return {}
+            return cast("Features", {})
         words, limit = self.transformer.words, self.transformer.limit(task)
         rows = words.rows(with_prompt(prompt or "", texts), limit)
         rows.cut.report(len(texts), limit, self.on_long)
         features = {**pad_rows(rows, words), "modality": "text"}
         of_prompt = {"prompt_length": self.transformer.prompt_tokens(prompt)} if prompt else {}
-        return features | of_prompt
+        return cast("Features", features | of_prompt)
 
-    def tokenize(self, texts: Sequence[Any], **named: Any) -> dict[str, Any]:
+    def tokenize(
+        self, texts: OneInput | Inputs, prompt: str | None = None, *, task: str | None = None
+    ) -> Features:
         """The older name of preprocess()."""
-        return self.preprocess(texts, **named)
+        return self.preprocess(texts, prompt, task=task)
 
     @property
     def similarity_fn_name(self) -> str:
@@ -417,9 +427,15 @@ class SentenceTransformer(Model):
             self.transformer.device.tensors_to_device
         )
 
-    def encode_multi_process(self, sentences: Sequence[str], pool: Processes, **named: Any) -> Any:
+    def encode_multi_process(
+        self,
+        sentences: Inputs,
+        pool: Processes,
+        **named: Any,  # encode's own
+    ) -> Encoded:
         """The older name of encode(sentences, pool=pool)."""
-        return self.encode(sentences, pool=pool, **named)
+        rows: Encoded = self.encode(sentences, pool=pool, **named)
+        return rows
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write a folder that sentence-transformers and minibert load, with the same vectors.

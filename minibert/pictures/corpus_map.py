@@ -69,7 +69,7 @@ class CorpusMap(NamedTuple):
     texts: list[str] | None  # None if the corpus keeps none
     question: Placed | None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """All of it as JSON has it."""
         texts = [{}] * len(self.ids) if self.texts is None else [{"text": t} for t in self.texts]
         points = [

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minibert.pictures.svg import (
     LEGEND,
@@ -29,7 +30,7 @@ MOST_CELLS = 40_000  # beyond, viewers grow slow
 
 
 def matrix_svg(
-    array: Any,
+    array: ArrayLike,
     rows: list[str] | None = None,
     title: str = "",
     columns: list[str] | None = None,

@@ -27,9 +27,9 @@ class Stack:
 
     def __init__(
         self,
-        matrices: Sequence[Any],
+        matrices: Sequence[NDArray[Any]],  # floats, or codes for `decode`
         names: Sequence[str] | None = None,
-        decode: Callable[[NDArray[Any]], Array] | None = None,
+        decode: Callable[[NDArray[Any]], Array] | None = None,  # of codes of any kind
     ) -> None:
         """Take matrices (n, W), and what messages call them. Raises ValueError for two widths."""
         # Without the class memmap, a slice of which costs more than a small product.
@@ -49,15 +49,17 @@ class Stack:
     def __len__(self) -> int:
         return int(self.firsts[-1])
 
+    # Any: floats or codes, as stored.
     def vectors(self, stored: NDArray[Any]) -> NDArray[Any]:
         """What some rows as stored are, (n, W) -> (n, D): numbers of any kind."""
         return stored if self.decode is None else self.decode(stored)
 
-    def dtype(self, queries: Array) -> Any:
+    def dtype(self, queries: Array) -> np.dtype[Any]:  # float32 or float64
         """What is computed in: float32, or float64 if there is any."""
         wide = [matrix.dtype for matrix in self.matrices if matrix.dtype == np.float64]
         return np.result_type(queries.dtype, *wide)
 
+    # Any: floats or codes, as stored.
     def blocks(self, rows: int, among: IntArray | None) -> Iterator[tuple[IntArray, NDArray[Any]]]:
         """Some rows at a time: their numbers (n,), and (n, D) as stored; of all, or among some.
 
@@ -77,7 +79,7 @@ class Stack:
                     yield numbers, block
                 start, step = start + step, min(rows, 2 * step)
 
-    def take(self, numbers: IntArray) -> NDArray[Any]:
+    def take(self, numbers: IntArray) -> NDArray[Any]:  # floats or codes
         """Some vectors: (p,) -> (p, D)."""
         owners = self.owners(numbers)
         kind = np.result_type(*self.matrices)
