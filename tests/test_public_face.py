@@ -151,3 +151,101 @@ def test_the_walk_finds_functions_methods_parents_and_results():
 def test_no_signature_has_any_without_a_reason_beside_it():
     functions = [function for found in DEFINITIONS for function in public_functions(found)]
     assert [line for function in functions for line in anys_of(function)] == []
+
+
+def field_comments():
+    """The function by which the site takes a comment for a field's documentation."""
+    names: dict[str, object] = {}
+    nodes = [  # griffe is installed for the site alone
+        node
+        for node in tree_of(ROOT / "tools" / "field_comments.py").body
+        if not isinstance(node, ast.ClassDef) and ast.unparse(node) != "import griffe"
+    ]
+    exec(compile(ast.Module(nodes, []), "field_comments.py", "exec"), names)
+    return names["comment_of"]
+
+
+comment_of = field_comments()
+
+
+def own_attributes(found):
+    """(name, line, documented) of a class's public fields, constants and attributes of self."""
+    lines, body = lines_of(found.path), found.node.body
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(targets[0], ast.Name):
+            described = isinstance(following, ast.Expr) and isinstance(
+                following.value, ast.Constant
+            )
+            comment = comment_of(lines, node.lineno)
+            # Of an alias the method is documented.
+            alias = isinstance(node, ast.Assign) and isinstance(
+                node.value, ast.Name | ast.Attribute
+            )
+            yield targets[0].id, node.lineno, described or bool(comment) or alias
+    for function in (node for node in body if isinstance(node, ast.FunctionDef)):
+        for node in ast.walk(function):
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            for target in targets if isinstance(node, ast.Assign | ast.AnnAssign) else []:
+                for part in getattr(target, "elts", [target]):
+                    if isinstance(part, ast.Attribute) and ast.unparse(part.value) == "self":
+                        yield part.attr, node.lineno, bool(comment_of(lines, node.lineno))
+
+
+def undocumented(found, inherited):
+    """What is public of a class and has no text: "Class.name" with its place."""
+    documented, places = set(inherited), {}
+    for function in (node for node in found.node.body if isinstance(node, ast.FunctionDef)):
+        overload = any(
+            ast.unparse(d).endswith(("overload", "setter")) for d in function.decorator_list
+        )
+        if ast.get_docstring(function):
+            documented.add(function.name)
+        elif not overload:
+            places.setdefault(function.name, function.lineno)
+    for name, line, is_documented in own_attributes(found):
+        if is_documented:
+            documented.add(name)
+        else:
+            places.setdefault(name, line)
+    for name, line in places.items():
+        if is_public(name) and name not in documented:
+            yield f"{found.path.relative_to(ROOT)}:{line} {found.name}.{name}"
+
+
+def documented_names(found, classes):
+    """The names that the parents of a class have documented."""
+    names = set()
+    for base in found.node.bases:
+        parent = classes.get(ast.unparse(base))
+        if parent:
+            names |= documented_names(parent, classes)
+            names |= {name for name, _, is_documented in own_attributes(parent) if is_documented}
+            names |= {
+                node.name
+                for node in parent.node.body
+                if isinstance(node, ast.FunctionDef) and ast.get_docstring(node)
+            }
+    return names
+
+
+def test_every_public_attribute_of_a_public_class_is_documented():
+    classes = classes_of_the_package()
+    # A Protocol says what others bring.
+    kinds = [
+        found
+        for found in DEFINITIONS
+        if isinstance(found.node, ast.ClassDef)
+        and "Protocol" not in map(ast.unparse, found.node.bases)
+    ]
+    missing = [
+        place for kind in kinds for place in undocumented(kind, documented_names(kind, classes))
+    ]
+    assert missing == []
+
+
+def test_every_public_class_and_function_has_a_docstring():
+    texts = {found.name: False for found in DEFINITIONS}
+    for found in DEFINITIONS:  # of overloads the last has it
+        texts[found.name] |= ast.get_docstring(found.node) is not None
+    assert [name for name, is_documented in texts.items() if not is_documented] == []

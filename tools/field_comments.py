@@ -1,6 +1,7 @@
 """The comment beside a field is its documentation. mkdocs.yml names this to mkdocstrings.
 
-`lengths: IntArray  # (S,)` gives the field `lengths` the text "(S,)".
+`lengths: IntArray  # (S,)` gives the field `lengths` the text "(S,)". A field without one has the
+comment that stands alone on the lines above it.
 """
 
 import re
@@ -8,14 +9,29 @@ from typing import Any
 
 import griffe
 
-COMMENT = re.compile(r"^\s*\w+: [^#\"']+?  # (?!type:|fmt:|noqa)(.+)$")
+COMMENT = re.compile(r"^\s*(?:self\.)?\w+(?::| =) [^#]*?  # (?!type:|fmt:|noqa)(.+)$")
+FIELD = re.compile(r"^    \w+: ")
+ABOVE = re.compile(r"^\s*# (?!type:|fmt:|noqa)(.+)$")
+
+
+def comment_of(lines: list[str], number: int) -> str | None:
+    """The comment of the field on a line, counted from 1: beside it, else above it."""
+    beside = COMMENT.match(lines[number - 1])
+    if beside:
+        return beside[1]
+    is_field, above = FIELD.match(lines[number - 1]), list[str]()
+    while is_field and number > 1 and (line := ABOVE.match(lines[number - 2])):
+        above.insert(0, line[1])
+        number -= 1
+    return " ".join(above) or None
 
 
 class FieldComments(griffe.Extension):
-    """Gives a field of a class without a docstring the comment of its line."""
+    """Gives a field of a class without a docstring its comment."""
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **_: Any) -> None:
         """griffe: an attribute was read."""
-        comment = COMMENT.match(attr.lines[0]) if attr.lines else None
-        if comment and attr.docstring is None and attr.parent and attr.parent.is_class:
-            attr.docstring = griffe.Docstring(comment[1], parent=attr)
+        if attr.docstring is None and attr.parent and attr.parent.is_class and attr.lineno:
+            comment = comment_of(attr.lines_collection[attr.filepath], attr.lineno)
+            if comment:
+                attr.docstring = griffe.Docstring(comment, parent=attr)

@@ -35,10 +35,10 @@ LIBRARIES = ("torch", "numpy", "safetensors")
 class Converted(NamedTuple):
     """A folder that was written: how many tensors, and which files, by their paths in it."""
 
-    folder: Path
-    tensors: int
-    weights: tuple[str, ...]
-    copied: tuple[str, ...]
+    folder: Path  # where it was written
+    tensors: int  # how many there are
+    weights: tuple[str, ...]  # the names of the new files with tensors
+    copied: tuple[str, ...]  # the names of the files copied as they were
     left_out: dict[str, str]  # a file, or an entry of one, that is not there: the reason
 
 

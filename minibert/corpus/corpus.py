@@ -49,6 +49,11 @@ SHARDS = "shards"
 class Corpus:
     """A corpus as its manifest said when it was opened. Threads may share one."""
 
+    folder: Path  # where it lies
+    manifest: Manifest  # its settings and counts
+    deleted: IntArray  # the numbers of deleted documents, rising
+    shards: list[Shard]  # its parts, in the order of their documents
+
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         """Open a folder.
 
@@ -57,11 +62,11 @@ class Corpus:
         reads every byte.
         """
         self.folder = Path(folder)
-        self.manifest: Manifest = read_manifest(self.folder)
+        self.manifest = read_manifest(self.folder)
         while True:
             try:
-                self.deleted: IntArray = read_deleted(self.folder, self.manifest)  # rising
-                self.shards: list[Shard] = open_shards(self.folder, self.manifest)
+                self.deleted = read_deleted(self.folder, self.manifest)  # rising
+                self.shards = open_shards(self.folder, self.manifest)
                 return
             except CorpusError:
                 newer = read_manifest(self.folder)

@@ -98,8 +98,8 @@ class Input:
 class Manifest:
     """A corpus as it stands. Every change replaces it."""
 
-    settings: Settings
-    inputs: tuple[Input, ...] = (Input(),)
+    settings: Settings  # all that the vectors depend on
+    inputs: tuple[Input, ...] = (Input(),)  # one for each build or add, in their order
     documents: int = 0  # deleted ones too: their numbers stay taken
     cut: int = 0  # texts that lost their ends
     empty: int = 0  # texts without a character, or blank
@@ -108,8 +108,8 @@ class Manifest:
     ranges: tuple[tuple[float, ...], ...] | None = None
     # Over the descriptions of all shards, one after another; each of those has its files' digests.
     shards_sha256: str = ""
-    deleted: int = 0
-    deleted_sha256: str | None = None
+    deleted: int = 0  # how many documents are deleted
+    deleted_sha256: str | None = None  # of the file of their numbers; None if there is none
 
     @property
     def shards(self) -> int:

@@ -19,11 +19,12 @@ import numpy as np
 from minibert.common.arguments import check_counts, check_given_counts, check_several
 from minibert.common.arrays import Array, IntArray
 from minibert.corpus.corpus import Corpus, place_of_model, telling_whose_model
-from minibert.corpus.graph import open_graph
+from minibert.corpus.graph import Graph, open_graph
 from minibert.errors import CorpusError
 from minibert.models.model import prompt_of_task
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.hamming import nearest_bits
+from minibert.scoring.matrices import Stack
 from minibert.scoring.nearest import nearest, rescored
 from minibert.scoring.quantization import quantize_embeddings
 from minibert.tokens.texts import listed
@@ -42,13 +43,20 @@ class Hit(NamedTuple):
     """A document that was found."""
 
     rank: int  # from 1
-    id: str
-    score: float
+    id: str  # the document's
+    score: float  # by the model's own metric, or the CrossEncoder's
     text: str | None  # None if the corpus keeps no texts
 
 
 class Index:
     """A corpus, opened for questions, and the model that made it. Threads may share one."""
+
+    corpus: Corpus  # what is searched
+    model: SentenceTransformer  # what made its vectors
+    threads: int | None  # that work on a search; None is one a core
+    codes: Stack  # what is stored: (n, W)
+    vectors: Stack  # what the codes stand for: (n, D)
+    graph: Graph | None  # only with approximate=True
 
     def __init__(
         self,
@@ -69,7 +77,7 @@ class Index:
         check_counts(threads=threads)
         self.corpus = Corpus(folder)
         self.threads = threads
-        self.told = False  # that there are fewer documents than were asked for
+        self._told = False  # that there are fewer documents than were asked for
         settings = self.corpus.manifest.settings
         if not len(self):
             raise CorpusError(f"{folder} holds no documents: there is nothing to search.")
@@ -162,8 +170,8 @@ class Index:
         texts = check_queries([queries] if isinstance(queries, str) else queries, allow_empty)
         allowed = self._numbers(ids)
         there = len(self) if allowed is None else len(allowed)
-        if k > there and not self.told:
-            self.told = True
+        if k > there and not self._told:
+            self._told = True
             logger.warning("k is %d, and there are %d documents; all are returned.", k, there)
         if not texts:
             return []

@@ -16,7 +16,7 @@ class Document(NamedTuple):
     """A text with its id, and where it stands."""
 
     id: str | None  # None where the form has none; then its number in the corpus is its id
-    text: str
+    text: str  # what is encoded
     origin: str  # "FILE, line 3"
 
 
@@ -27,8 +27,8 @@ class Fields(NamedTuple):
     "text", of which the first may be absent.
     """
 
-    id: str | None = None
-    text: tuple[str, ...] = ()
+    id: str | None = None  # the name of the field with the id; None if there is none
+    text: tuple[str, ...] = ()  # the names of the fields that the text is joined from
 
 
 class Maker:

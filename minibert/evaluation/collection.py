@@ -55,7 +55,7 @@ Qrels: TypeAlias = dict[str, dict[str, int]]
 class Ranking(NamedTuple):
     """The documents found for one query, best first."""
 
-    ids: list[str]
+    ids: list[str]  # of documents, best first
     scores: Array  # (n,), falling
 
 

@@ -36,9 +36,9 @@ class ExplainedText(NamedTuple):
     """One of the two texts, token by token; T tokens, the special ones among them."""
 
     text: str  # with the prompt
-    tokens: list[str]
+    tokens: list[str]  # as the vocabulary has them
     offsets: list[tuple[int, int]]  # where each stands in the text; a special token at (0, 0)
-    words: list[Word]
+    words: list[Word]  # of one or several tokens each
     norms: Array  # (T,): the length of each token's state, as the pooling gets it
     cut: int  # how many tokens fell off the end
 
@@ -50,9 +50,9 @@ class ExplainedText(NamedTuple):
 class Pair(NamedTuple):
     """A word of the query, one of the document, and what the two gave of the score."""
 
-    query: Word
-    document: Word
-    contribution: float
+    query: Word  # a word of the query
+    document: Word  # a word of the document
+    contribution: float  # of the score
 
 
 # Without __eq__, which cannot compare arrays.
@@ -60,11 +60,11 @@ class Pair(NamedTuple):
 class Explanation:
     """A score, and what each pair of tokens gave of it."""
 
-    score: float
+    score: float  # the sum of all contributions
     metric: str  # one of `product_metrics`, as "dot" or "cosine"
     contributions: Array  # (Q, D) float64, query tokens by document tokens; the score is their sum
-    query: ExplainedText
-    document: ExplainedText
+    query: ExplainedText  # the query, token by token
+    document: ExplainedText  # the document, token by token
 
     @property
     def query_tokens(self) -> list[str]:

@@ -26,8 +26,8 @@ class Encodes(Traces, Protocol):
 class Difference(NamedTuple):
     """What the score loses where a word is left out."""
 
-    word: Word
-    difference: float
+    word: Word  # of the document
+    difference: float  # of the score with the word and without it
 
 
 def occlusion(

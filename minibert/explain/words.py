@@ -43,9 +43,9 @@ class Traces(Protocol):
 class Word(NamedTuple):
     """A word of a text, or a special token: some tokens side by side."""
 
-    text: str
+    text: str  # as it stands in the text
     tokens: slice  # which of the text's
-    is_special: bool
+    is_special: bool  # True for [CLS], [SEP] and the like
 
 
 def traced(model: Traces, text: str, task: str) -> Trace:

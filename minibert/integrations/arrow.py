@@ -31,6 +31,12 @@ StoredPrecision: TypeAlias = Literal["float32", "float16", "binary"]
 class Encoder:
     """A model that adds a column of vectors to a table: call it."""
 
+    model: SentenceTransformer  # what makes the vectors
+    column: str  # the name of the column of texts
+    into: str  # the name of the new column
+    precision: StoredPrecision  # of the vectors in that column
+    encode_arguments: dict[str, Any]  # what encode_document() is given
+
     def __init__(
         self,
         model: str | os.PathLike[str],
@@ -59,7 +65,7 @@ class Encoder:
         arguments.setdefault("short_inputs", bool(arguments.get("reproducible")))
         self.model = SentenceTransformer(model, **arguments)
         self.column, self.into, self.precision = column, into, precision
-        self.encode_arguments: dict[str, Any] = {
+        self.encode_arguments = {
             "prompt_name": prompt_name,
             "prompt": prompt,
             "normalize_embeddings": normalize_embeddings,

@@ -32,6 +32,10 @@ __all__ = ["MinibertEncoder"]
 class MinibertEncoder:
     """What MTEB calls an encoder (mteb.models.EncoderProtocol), over a SentenceTransformer."""
 
+    name: str  # of the model, as MTEB reports it
+    revision: str | None  # of the model on the hub
+    model: SentenceTransformer  # what makes the vectors
+
     def __init__(
         self,
         model_name: str | os.PathLike[str],

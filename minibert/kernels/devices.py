@@ -35,8 +35,8 @@ Holder = TypeVar("Holder", bound=Any)
 class Device:
     """A place to compute: its kernels, and how arrays get there and back."""
 
-    name: str
-    kernels: Kernels
+    name: str  # "cpu", "cuda" or "cuda:1"
+    kernels: Kernels  # the arithmetic of this device
     to_device: Callable[[Any], Any]  # from NumPy to the device
     to_host: Callable[[Array], Array]  # from the device to NumPy
     # The same in two halves: begins the copy, and gives what waits for it and has the array.

@@ -36,6 +36,8 @@ __all__ = ["BertModel", "BertOutput"]
 class BertModel:
     """BERT under transformers' names: padded ids -> hidden states."""
 
+    config: Config  # the sizes, and what else config.json says
+
     def __init__(
         self,
         config: Config,

@@ -114,7 +114,7 @@ class CrossEncoder(Model):
             self.max_seq_length = max_length
         self._take_prompts({**self.folder.prompts, **(prompts or {})}, default_prompt_name)
         self.activation_fn = self._default_activation() if activation_fn is None else activation_fn
-        self.on_long: OnLong = on_long
+        self.on_long = on_long
 
     def _read_head(self) -> None:
         """Read the classifier, and bring it to the device."""

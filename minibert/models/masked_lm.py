@@ -60,6 +60,8 @@ class WordHead(NamedTuple):
 class BertForMaskedLM:
     """A BERT with the head that it was trained with: it guesses masked words."""
 
+    transformer: Transformer  # the BERT and its tokenizer
+
     def __init__(
         self,
         folder: str | os.PathLike[str],

@@ -20,6 +20,7 @@ from minibert.tokens.texts import prompt_of
 from minibert.tokens.truncation import OnLong
 
 if TYPE_CHECKING:
+    from minibert.bert.parameters import Config
     from minibert.checkpoint.folder import Folder
     from minibert.models.hf_tokenizer import Tokenizer
     from minibert.models.job import EncodeJob
@@ -36,11 +37,12 @@ Self = TypeVar("Self", bound="Model")
 class Model:
     """A Transformer with a head. Threads may share one."""
 
-    folder: Folder
-    transformer: Transformer
-    prompts: dict[str, str]
-    default_prompt_name: str | None
-    on_long: OnLong
+    config: Config  # the sizes, and what else config.json says
+    folder: Folder  # what the model's folder says
+    transformer: Transformer  # the BERT and its tokenizer
+    prompts: dict[str, str]  # a name -> what goes before a text
+    default_prompt_name: str | None  # of the prompt where a call names none
+    on_long: OnLong  # what happens to long texts: "warn", "ignore", "error" or "window"
 
     # What each kind of model says of itself.
 

@@ -48,6 +48,11 @@ class Recipe(NamedTuple):
 class Processes:
     """Processes that wait for work, one for each device. Also a context manager: it stops them."""
 
+    count: int  # how many processes there are
+    recipe: Recipe  # how each makes its copy
+    is_stopped: bool  # True after stop()
+    pids: list[int]  # their numbers in the system
+
     def __init__(self, recipe: Recipe, devices: Sequence[str] | None = None) -> None:
         """Start the processes and wait until each has its copy.
 
@@ -84,7 +89,7 @@ class Processes:
         )
         try:
             started = [self._executor.submit(check) for _ in names]
-            self.pids: list[int] = [future.result() for future in started]
+            self.pids = [future.result() for future in started]
         except BrokenProcessPool as error:
             self.stop()
             raise RuntimeError(

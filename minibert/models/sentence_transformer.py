@@ -35,6 +35,7 @@ from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of,
 from minibert.tokens.truncation import OnLong, check_on_long
 
 if TYPE_CHECKING:
+    from minibert.bert.load import Checkpoint
     from minibert.explain.attribution import Explanation
     from minibert.models.job import OutputValue
     from minibert.models.processes import Processes
@@ -59,6 +60,9 @@ class SentenceTransformer(Model):
     `folder`, `checkpoint` and `similarity_reason` tell what was loaded; model[0] is the BERT, and
     model[1] and so on are the settings of the modules after it.
     """
+
+    checkpoint: Checkpoint  # the files and tensors that were loaded
+    similarity_reason: str  # where the metric was found
 
     def __init__(
         self,
@@ -119,7 +123,7 @@ class SentenceTransformer(Model):
             hub_name(model_name_or_path, path) or self.checkpoint.name_or_path,
         )
         self.truncate_dim = truncate_dim or self.folder.truncate_dim
-        self.on_long: OnLong = on_long
+        self.on_long = on_long
 
     def _read_modules(self) -> None:
         """Read the modules after the BERT, and bring them to the device."""

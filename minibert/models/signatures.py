@@ -114,7 +114,7 @@ class RankedDocument(TypedDict):
     """A document that rank() has scored."""
 
     corpus_id: int  # its place in the list that was given
-    score: float
+    score: float  # the higher, the better
     text: NotRequired[str]  # with return_documents=True
 
 

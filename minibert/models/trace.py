@@ -38,6 +38,10 @@ class Trace(Mapping[str, Array]):
     - token_embeddings (T, E): what the pooling gets; sentence_embedding (W,): the vector
     """
 
+    text: Text  # with the prompt
+    tokens: Tokens  # of the text with the prompt
+    shapes: dict[str, tuple[int, ...]]  # a name -> the array's shape, in order
+
     def __init__(self, model: Encoder, job: EncodeJob, text: Text, keep: str = "*") -> None:
         """Tokenise the text; `keep` is a pattern of names, as for files: "layer.*.attention".
 
@@ -46,8 +50,8 @@ class Trace(Mapping[str, Array]):
         """
         words = model.transformer.words
         (prompted,) = with_prompt(job.prompt, [text])
-        self.text = prompted  # with the prompt
-        self.tokens: Tokens = words.tokens(prompted, job.max_tokens)
+        self.text = prompted
+        self.tokens = words.tokens(prompted, job.max_tokens)
         self._model, self._job = model, job
         self._rows = words.rows([prompted], job.max_tokens)
         self._rows.cut.report(1, job.max_tokens, job.on_long)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from minibert.bert.families import FAMILIES, check_device, max_tokens, positions_of
-from minibert.bert.load import load_checkpoint
+from minibert.bert.load import Checkpoint, load_checkpoint
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
 from minibert.checkpoint.transformer_settings import TransformerSettings
@@ -30,6 +30,7 @@ from minibert.tokens.truncation import Cut
 if TYPE_CHECKING:
     from minibert.models.bert_model import BertModel
     from minibert.models.hf_tokenizer import Tokenizer
+    from minibert.tokens.tokenizer import TextTokenizer
 
 __all__ = ["Batch", "Transformer"]
 
@@ -45,6 +46,16 @@ class Batch(NamedTuple):
 
 class Transformer:
     """A BERT and its tokenizer, as a folder has them. Threads may share one."""
+
+    settings: TransformerSettings  # what the folder says of it
+    dtype: str  # "float32" or "float16", which moving to a device goes by
+    checkpoint: Checkpoint  # the files and tensors that were loaded
+    config: Config  # the sizes, and what else config.json says
+    max_tokens: int  # how many positions there are
+    words: TextTokenizer  # texts -> rows of token ids
+    has_token_types: bool  # True where the texts of a pair have types of their own
+    loaded_max_seq_length: int  # before a program changes it
+    scheduler: Scheduler  # packs -> results, on the device
 
     def __init__(
         self,
@@ -67,9 +78,9 @@ class Transformer:
         self.settings = settings
         count = thread_count(threads)
         found = find_device(device, dtype)
-        self.dtype = found.dtype  # that `to` goes by
+        self.dtype = found.dtype
         self.checkpoint = load_checkpoint(settings.path, settings.config_args)
-        self.config: Config = self.checkpoint.config
+        self.config = self.checkpoint.config
         check_device(self.config, found.name)
         self.max_tokens = max_tokens(self.config)
         family = FAMILIES[self.config.model_type]
@@ -84,7 +95,7 @@ class Transformer:
             tokenizer_args=settings.tokenizer_args,
         )
         self.has_token_types = family.has_token_types
-        self.loaded_max_seq_length = self.max_seq_length  # before a program changes it
+        self.loaded_max_seq_length = self.max_seq_length
         self.scheduler = self._scheduler_on(found, count, reproducible, short_inputs)
 
     def _scheduler_on(

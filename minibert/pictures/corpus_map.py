@@ -59,15 +59,15 @@ class CorpusMap(NamedTuple):
     """Points of a map, in the order of the documents."""
 
     name: str  # of the corpus's folder
-    method: str
-    metric: str
-    dimension: int
+    method: str  # of the projection
+    metric: str  # of the corpus
+    dimension: int  # of the vectors
     documents: int  # all that are not deleted, shown or not
     shares: tuple[float, float]  # of the variance that the two components hold, of all documents
     places: Array  # (p, 2)
-    ids: list[str]
+    ids: list[str]  # of the documents that are shown: p
     texts: list[str] | None  # None if the corpus keeps none
-    question: Placed | None
+    question: Placed | None  # None without one
 
     def as_dict(self) -> dict[str, object]:
         """All of it as JSON has it."""

@@ -21,13 +21,13 @@ __all__ = ["Dense", "Projection", "load_dense", "read_dense"]
 class Dense(NamedTuple):
     """act(x W + b), with or without a bias and a residual."""
 
-    path: Path
-    in_features: int
-    out_features: int
+    path: Path  # of its folder
+    in_features: int  # numbers of a row before
+    out_features: int  # numbers of a row after
     activation_function: str  # a name in ACTIVATIONS
-    bias: bool = True
-    use_residual: bool = False
-    module_input_name: str = "sentence_embedding"
+    bias: bool = True  # True where the file has one
+    use_residual: bool = False  # True to add the row before to the one after
+    module_input_name: str = "sentence_embedding"  # which rows it changes
 
 
 def read_dense(folder: Path, settings: dict[str, Any]) -> Dense:
@@ -57,7 +57,7 @@ class Projection(NamedTuple):
     weight: Array  # (D, E)
     bias: Array  # (E,)
     activation: str  # a name in ACTIVATIONS
-    has_residual: bool = False
+    has_residual: bool = False  # True to add the row before
     residual: Array | None = None  # (D, E)
 
     def __call__(self, rows: Array, kernels: Kernels) -> Array:

@@ -11,7 +11,7 @@ __all__ = ["Dropout", "read_dropout"]
 class Dropout(NamedTuple):
     """Nothing, but in training."""
 
-    module_input_name: str = "sentence_embedding"
+    module_input_name: str = "sentence_embedding"  # which rows it would change
 
 
 def read_dropout(folder: Path, settings: dict[str, Any]) -> Dropout:

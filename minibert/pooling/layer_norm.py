@@ -21,9 +21,9 @@ EPSILON = 1e-5  # torch's, of a LayerNorm after the BERT
 class LayerNorm(NamedTuple):
     """A layer norm over each vector."""
 
-    path: Path
-    dimension: int
-    module_input_name: str = "sentence_embedding"
+    path: Path  # of its folder
+    dimension: int  # numbers of a row
+    module_input_name: str = "sentence_embedding"  # which rows it changes
 
 
 def read_layer_norm(folder: Path, settings: dict[str, Any]) -> LayerNorm:

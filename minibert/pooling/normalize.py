@@ -17,7 +17,7 @@ __all__ = ["Normalize", "load_normalize", "normalized", "read_normalize"]
 class Normalize(NamedTuple):
     """Each row divided by its Euclidean length. The settings are all it needs to compute."""
 
-    module_input_name: str = "sentence_embedding"
+    module_input_name: str = "sentence_embedding"  # which rows it changes
 
     def __call__(self, rows: Array, kernels: Kernels) -> Array:
         """Divide each row by its Euclidean length: (R, D) -> (R, D)."""

@@ -26,9 +26,9 @@ OLD_DIMENSION = "word_embedding_dimension"
 class Pooling(NamedTuple):
     """One mode, or several side by side; without `include_prompt` [CLS] and prompt do not count."""
 
-    pooling_mode: tuple[str, ...] = ("mean",)
-    embedding_dimension: int | None = None
-    include_prompt: bool = True
+    pooling_mode: tuple[str, ...] = ("mean",)  # one or several, end to end in the vector
+    embedding_dimension: int | None = None  # of a token's state; None is the BERT's
+    include_prompt: bool = True  # False leaves out [CLS] and the prompt
 
 
 def read_pooling(folder: Path, settings: dict[str, Any]) -> Pooling:

@@ -25,6 +25,12 @@ class Stack:
     they are read.
     """
 
+    matrices: list[NDArray[Any]]  # as stored, each (n, W)
+    names: Sequence[str]  # of the matrices, for messages
+    firsts: IntArray  # the number of the first row of each, and of all rows
+    decode: Callable[[NDArray[Any]], Array] | None  # (n, W) -> (n, D); None if vectors are stored
+    width: int  # of a vector: D
+
     def __init__(
         self,
         matrices: Sequence[NDArray[Any]],  # floats, or codes for `decode`

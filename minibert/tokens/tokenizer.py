@@ -36,8 +36,8 @@ class Rows(NamedTuple):
 class Tokens(NamedTuple):
     """What a model sees of a text, token by token, and how much it does not see."""
 
-    ids: list[int]
-    pieces: list[str]
+    ids: list[int]  # of the tokens, in their order
+    pieces: list[str]  # as the vocabulary has them
     # Where each piece stands in the text: text[start:end]. A special token stands nowhere, (0, 0).
     offsets: list[tuple[int, int]]
     cut: int  # how many tokens of the text fall off the end
