@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 import minibert
 
 PACKAGE = Path(minibert.__file__).parent
@@ -192,9 +194,24 @@ def own_attributes(found):
                         yield part.attr, node.lineno, bool(comment_of(lines, node.lineno))
 
 
+def set_by_constructor(found):
+    """The names of the attributes that `__init__` sets."""
+    return {
+        part.attr
+        for function in found.node.body
+        if isinstance(function, ast.FunctionDef) and function.name == "__init__"
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        for part in getattr(target, "elts", [target])
+        if isinstance(part, ast.Attribute) and ast.unparse(part.value) == "self"
+    }
+
+
 def undocumented(found, inherited):
     """What is public of a class and has no text: "Class.name" with its place."""
-    documented, places = set(inherited), {}
+    # What a constructor sets hides the text of a parent's attribute on the site.
+    documented, places = set(inherited) - set_by_constructor(found), {}
     for function in (node for node in found.node.body if isinstance(node, ast.FunctionDef)):
         overload = any(
             ast.unparse(d).endswith(("overload", "setter")) for d in function.decorator_list
@@ -249,3 +266,30 @@ def test_every_public_class_and_function_has_a_docstring():
     for found in DEFINITIONS:  # of overloads the last has it
         texts[found.name] |= ast.get_docstring(found.node) is not None
     assert [name for name, is_documented in texts.items() if not is_documented] == []
+
+
+def listed_arguments(function):
+    """The names of the list under "Args:" in a docstring, which the site shows as a table."""
+    _, _, after = (ast.get_docstring(function) or "").partition("\nArgs:\n")
+    return re.findall(r"^    (\w+): ", after.partition("\n\n")[0], re.MULTILINE)
+
+
+TABLES = [
+    ("minibert.models.sentence_transformer", "SentenceTransformer", "__init__"),
+    ("minibert.models.sentence_transformer", "SentenceTransformer", "encode"),
+    ("minibert.models.cross_encoder", "CrossEncoder", "__init__"),
+    ("minibert.corpus.building", "build", "build"),
+    ("minibert.corpus.search", "Index", "search"),
+]
+
+
+@pytest.mark.parametrize(("module", "name", "function"), TABLES)
+def test_a_list_of_arguments_has_all_of_the_signature(module, name, function):
+    (definition,) = defined(module, name)
+    *_, node = [
+        node
+        for node in ast.walk(definition.node)
+        if isinstance(node, ast.FunctionDef) and node.name == function
+    ]
+    arguments = [given.arg for given in (*node.args.args, *node.args.kwonlyargs)]
+    assert listed_arguments(node) == [given for given in arguments if given != "self"]

@@ -1,4 +1,6 @@
-"""The comment beside a field is its documentation. mkdocs.yml names this to mkdocstrings.
+"""Fields are documented by their comments, and arguments shown as tables, on the site.
+
+mkdocs.yml names this file to mkdocstrings.
 
 `lengths: IntArray  # (S,)` gives the field `lengths` the text "(S,)". A field without one has the
 comment that stands alone on the lines above it.
@@ -35,3 +37,12 @@ class FieldComments(griffe.Extension):
             comment = comment_of(attr.lines_collection[attr.filepath], attr.lineno)
             if comment:
                 attr.docstring = griffe.Docstring(comment, parent=attr)
+
+
+class ArgumentTables(griffe.Extension):
+    """Has a list of arguments, under "Args:", shown as a table; other docstrings are prose."""
+
+    def on_function_instance(self, *, func: griffe.Function, **_: Any) -> None:
+        """griffe: a function was read."""
+        if func.docstring and "\nArgs:\n" in func.docstring.value:
+            func.docstring.parser = griffe.Parser.google

@@ -61,11 +61,27 @@ def build(
     """Encode documents into a folder, or go on where an earlier call was stopped.
 
     The documents come once more from their beginning; those that the folder has are compared with
-    it, and the rest is encoded. A finished corpus is compared and left as it is. Ids default to the
-    documents' numbers, from 0. `precision` is float32, float16, int8 (with the ranges of the first
-    shard) or binary; without a prompt, it is encode_document's. A shard ends with the document
-    that reaches `shard_documents` or `shard_characters`. `advance` hears how many documents more
-    are done. Returns the manifest, and how many documents are new.
+    it, and the rest is encoded. A finished corpus is compared and left as it is. Returns the
+    manifest, and how many documents are new.
+
+    Args:
+        folder: Where the corpus is, or will be.
+        documents: In the order of their numbers. Ids default to these numbers, from 0.
+        model: Makes the vectors.
+        model_name: By which the model can be found again; None is its name on the hub, or the path
+            of its folder.
+        precision: How vectors are stored: "float32", "float16", "int8" (with the ranges of the
+            first shard) or "binary".
+        prompt: What goes before each text; None is encode_document's.
+        prompt_name: The name of one of the model's prompts, in place of `prompt`.
+        truncate_dim: How many dimensions of a vector are kept; None is the model's own.
+        normalize: True divides each vector by its length.
+        on_long: For texts above the maximum length, see encode; None is the model's own.
+        pack_tokens: The most tokens of one forward pass.
+        texts: False keeps no texts, only ids and vectors.
+        shard_documents: A shard ends with this many documents.
+        shard_characters: A shard ends with the document that reaches this many characters.
+        advance: Is called with the number of documents that are done since its last call.
 
     Raises CorpusError for other documents, another model or other settings than the folder's, a
     second document with an id, or a folder that was edited; ValueError for what cannot be encoded;

@@ -150,15 +150,19 @@ class Index:
     ) -> list[Hit] | list[list[Hit]]:
         """Find the k documents nearest to each question: Q texts -> Q lists, best first.
 
-        One text, instead of a list of them, has one list of hits, as with encode.
-
         Scores are the model's own metric's, of float64; equal ones come in the documents' order.
         Of a corpus of int8 or bits they are those of the vectors that its codes stand for: middles
-        of steps, signs. `ids` are the only documents to be found. With fewer than k, all are.
+        of steps, signs.
 
-        `rescore`, for a corpus of bits, takes that many times k by Hamming distance first, and
-        scores no others. `rerank` has a CrossEncoder score the first `candidates` again, and gives
-        its scores.
+        Args:
+            queries: A list of questions; one text has one list of hits, as with encode.
+            k: How many documents are found; all where there are fewer.
+            ids: The only documents to be found; None allows all.
+            rescore: For a corpus of bits: `rescore` times k documents are taken by Hamming
+                distance, and no others are scored. None scores all.
+            rerank: A CrossEncoder, which scores the first `candidates` again; its scores are given.
+            candidates: How many documents of each question `rerank` sees.
+            allow_empty: True takes questions without a character, too.
 
         Raises TypeError for what is no text and for one text as `ids`, ValueError for an empty
         question unless that is allowed, for an id that is not there, and for a number that cannot

@@ -64,6 +64,10 @@ class Classifier(NamedTuple):
 class CrossEncoder(Model):
     """A model that reads two texts together and scores them. Threads may share one."""
 
+    folder: Folder  # what the model's folder says
+    transformer: Transformer  # the BERT and its tokenizer
+    on_long: OnLong  # what happens to long pairs: "warn", "error" or "ignore"
+
     def __init__(
         self,
         model_name_or_path: str | os.PathLike[str],
@@ -87,11 +91,29 @@ class CrossEncoder(Model):
     ) -> None:
         """Load a folder, or a model of the hub by its name.
 
-        `activation_fn` turns logits (n, labels) into scores: a name, as "sigmoid" or "identity", or
-        a function on arrays; torch.nn.Sigmoid() and its like are known by their names. Without it
-        the folder decides, and where that is silent, sigmoid for one label and nothing for more.
-        `max_length` is the most tokens of a pair; `num_labels` only checks what the folder has. The
-        others are as in SentenceTransformer.
+        Args:
+            model_name_or_path: A model's name on the hub, or the path of its folder.
+            num_labels: Only checks the folder's number of labels; None checks nothing.
+            max_length: The most tokens of a pair; None is the folder's.
+            activation_fn: Turns logits (n, labels) into scores: a name, as "sigmoid" or "identity",
+                or a function on arrays; torch.nn.Sigmoid() and its like are known by their names.
+                None is the folder's, else "sigmoid" for one label and "identity" for more.
+            device: "cpu", "cuda" or "cuda:1"; None is "cpu".
+            revision: A branch, a tag or a commit of the hub's repository; None is its main branch.
+            cache_folder: Where models of the hub are kept; None is huggingface_hub's own place.
+            token: For the hub, or True for the one that is stored there.
+            local_files_only: True fetches nothing: the model must be in the cache.
+            prompts: A name -> what goes before the first text of a pair. They are added to the
+                folder's.
+            default_prompt_name: The prompt of a call that names none; None is the folder's.
+            threads: How many cores to use; None, or more than there are, is all that this process
+                may use.
+            on_long: "warn", "error" or "ignore", for pairs above the maximum length.
+            reproducible: As in SentenceTransformer.
+            short_inputs: As in SentenceTransformer.
+            dtype: Of the BERT's weights and activations: "float32", or on a GPU "float16"; None is
+                "float32".
+            trust_remote_code: Changes nothing, as no code of a model is run.
 
         Raises what SentenceTransformer raises; CheckpointError for a folder without such a head;
         ValueError or TypeError for an activation that cannot be computed.
@@ -111,7 +133,7 @@ class CrossEncoder(Model):
             raise ValueError(f"num_labels is {num_labels}; this model has {self.num_labels}.")
         check_counts(max_length=max_length)
         if max_length is not None:
-            self.max_seq_length = max_length
+            self.transformer.max_seq_length = max_length
         self._take_prompts({**self.folder.prompts, **(prompts or {})}, default_prompt_name)
         self.activation_fn = self._default_activation() if activation_fn is None else activation_fn
         self.on_long = on_long

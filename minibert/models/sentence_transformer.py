@@ -36,6 +36,7 @@ from minibert.tokens.truncation import OnLong, check_on_long
 
 if TYPE_CHECKING:
     from minibert.bert.load import Checkpoint
+    from minibert.checkpoint.folder import Folder
     from minibert.explain.attribution import Explanation
     from minibert.models.job import OutputValue
     from minibert.models.processes import Processes
@@ -61,6 +62,9 @@ class SentenceTransformer(Model):
     model[1] and so on are the settings of the modules after it.
     """
 
+    folder: Folder  # what the model's folder says
+    transformer: Transformer  # the BERT and its tokenizer
+    on_long: OnLong  # what happens to long texts: see encode
     checkpoint: Checkpoint  # the files and tensors that were loaded
     similarity_reason: str  # where the metric was found
 
@@ -86,15 +90,30 @@ class SentenceTransformer(Model):
     ) -> None:
         """Load a folder, or a model of the hub by its name.
 
-        `threads` is how many cores to use; None means all that this process may, and more than
-        these are as many. `on_long` says what happens to texts above the maximum length, see
-        encode. `reproducible` gives a text the same bits whatever its neighbours, their order, the
-        batch size and the number of threads, on one machine; it costs short texts more than long
-        ones. `short_inputs` lets the first short text make a second copy of the layers' weights, on
-        processors with AVX-512, where it makes the short ones three times as fast. `dtype` is
-        "float32", or on a GPU "float16" for the BERT's weights and activations; vectors are
-        float32. The others are sentence-transformers'; `trust_remote_code` changes nothing, as no
-        code of a model is run.
+        Args:
+            model_name_or_path: A model's name on the hub, or the path of its folder.
+            device: "cpu", "cuda" or "cuda:1"; None is "cpu".
+            revision: A branch, a tag or a commit of the hub's repository; None is its main branch.
+            cache_folder: Where models of the hub are kept; None is huggingface_hub's own place.
+            token: For the hub, or True for the one that is stored there.
+            local_files_only: True fetches nothing: the model must be in the cache.
+            prompts: A name -> what goes before a text. They are added to the folder's.
+            default_prompt_name: The prompt of a call that names none; None is the folder's.
+            similarity_fn_name: "cosine", "dot", "euclidean" or "manhattan"; None is the model's
+                own, see `similarity_reason`.
+            truncate_dim: How many dimensions of a vector are kept; None is the folder's, else all.
+            threads: How many cores to use; None, or more than there are, is all that this process
+                may use.
+            on_long: "warn", "error", "ignore" or "window", for texts above the maximum length: see
+                encode.
+            reproducible: True gives a text the same bits whatever its neighbours, their order, the
+                batch size and the number of threads, on one machine. It costs short texts more
+                time than long ones.
+            short_inputs: True lets the first short text make a second copy of the layers' weights,
+                on processors with AVX-512, where it makes short texts three times as fast.
+            dtype: Of the BERT's weights and activations: "float32", or on a GPU "float16"; None is
+                "float32". Vectors are float32.
+            trust_remote_code: Changes nothing, as no code of a model is run.
 
         Raises FileNotFoundError or ModelUnavailableError if there is no such model, CheckpointError
         if its folder cannot be used, DeviceError if the device cannot.
@@ -167,26 +186,38 @@ class SentenceTransformer(Model):
     ) -> Encoded:
         """Turn texts into vectors: n texts -> (n, D) float32, one str -> (D,), none -> (0, D).
 
-        A text is a str, or a pair of them, (str, str), as one of a list. `prompt` goes before each;
-        `prompt_name` takes it from `prompts`. `truncate_dim` keeps the first dimensions, before
-        `normalize_embeddings` divides by the length and before `precision` turns all of them
-        together into codes (see quantize_embeddings). convert_to_numpy=False gives a list of rows.
-
-        `output_value` is "sentence_embedding"; "token_embeddings" for a list of (T, H), the states
-        of each text's tokens; or None for a list of dicts with both, and the tokens, padded to the
-        longest of `batch_size` texts; padding has states of 0.
-
-        `on_long` is for texts above the maximum length: "warn" cuts them and says so once a call,
-        "error" refuses them, "ignore" cuts them in silence. "window", for mean pooling, encodes a
-        long text in windows of the maximum length, a quarter of each shared with the next, with the
-        prompt before each, and takes the mean of their pooled vectors weighted by their tokens: no
-        model was trained for that, but nothing is lost.
-
-        `pack_tokens` bounds the tokens of one forward pass, None being 1,024 on a CPU and 16,384 on
-        a GPU, where it is halved if memory runs out; `batch_size`, if given, its texts.
-        `device` moves the model; a list of devices, or a `pool` (start_multi_process_pool), shares
-        the texts among processes, `chunk_size` at a time. `task` is "query" or "document", for
-        folders with a maximum length of their own for each. `sentences` is `inputs`' older name.
+        Args:
+            inputs: A text or a list of them. A text is a str, or of a list also a pair of them,
+                (str, str).
+            prompt_name: The name of one of `prompts`, to go before each text.
+            prompt: What goes before each text; it counts before `prompt_name`.
+            batch_size: The most texts of one forward pass; None sets no limit. With
+                output_value=None it is how many texts are padded together, and None is 32.
+            show_progress_bar: None shows a bar where INFO is logged and stderr is a terminal.
+            output_value: "sentence_embedding" for vectors; "token_embeddings" for a list of (T, E),
+                the states of each text's tokens; None for a list of dicts with both, and the
+                tokens. In the dicts tokens are padded, and padding has states of 0.
+            precision: "float32", or codes: "int8", "uint8", "binary" or "ubinary", of all vectors
+                together, after all else (see quantize_embeddings).
+            convert_to_numpy: False gives a list of rows in place of an array.
+            convert_to_tensor: Must be False: minibert makes no tensors.
+            device: Where the model moves to first. A list of devices shares the texts among as many
+                processes.
+            normalize_embeddings: True divides each vector by its length, after `truncate_dim`.
+            truncate_dim: How many dimensions of a vector are kept; None is the model's own.
+            pool: Processes of start_multi_process_pool, which share the texts.
+            chunk_size: Texts that a process gets at a time; None is a tenth of its part, and at
+                most 1,000.
+            pack_tokens: The most tokens of one forward pass; None is 1,024 on a CPU and 16,384 on a
+                GPU, where it is halved if memory runs out.
+            on_long: For texts above the maximum length; None is the model's own. "warn" cuts them
+                and says so once a call, "error" refuses them, "ignore" cuts them in silence.
+                "window", for mean pooling, encodes a long text in windows of the maximum length,
+                each with the prompt and a quarter of the window before. The vector is the mean of
+                the windows' vectors, weighted by their tokens. No model was trained for that, but
+                nothing is lost.
+            task: "query" or "document", for folders with a maximum length of their own for each.
+            sentences: The older name of `inputs`.
 
         Raises TypeError or ValueError for what is no text, naming the first, and for an argument
         that cannot be meant.
