@@ -1,4 +1,4 @@
-"""python -m minibert: the command line."""
+"""Run the command line, as `python -m minibert`."""
 
 import sys
 

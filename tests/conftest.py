@@ -13,7 +13,8 @@ import cuda_on_host
 import cupy_stand_in
 import pytest
 from command_line import Result
-from golden_files import GOLDEN, MINILM, copy_of
+from corpora import three_shards
+from golden_files import GOLDEN, MINILM, REMOVED, copy_of, edit_json
 from safetensors.numpy import load_file, save_file
 
 import minibert.kernels
@@ -109,6 +110,12 @@ def minilm(minilm_folder):
     return SentenceTransformer(minilm_folder, on_long="ignore")
 
 
+@pytest.fixture(scope="module")
+def model():
+    """The golden model that `folder` has copies of: three layers, 20 dimensions, cosine."""
+    return SentenceTransformer(str(GOLDEN / "gelu"), on_long="ignore")
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A copy of a golden model that a test may change; it does not normalise."""
@@ -122,6 +129,18 @@ def old_folder(tmp_path):
 
 
 @pytest.fixture
+def corpus_folder(tmp_path):
+    """Where a test may write a corpus; there is nothing yet."""
+    return tmp_path / "corpus"
+
+
+@pytest.fixture
+def corpus(corpus_folder, model):
+    """The folder of a corpus of three shards, two documents deleted."""
+    return three_shards(corpus_folder, model)
+
+
+@pytest.fixture
 def heeding_ctrl_c():
     """Processes that a test starts heed Ctrl-C, even if this one, in the background, does not."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -132,17 +151,7 @@ def heeding_ctrl_c():
 @pytest.fixture
 def edit():
     """Change keys of a JSON file: edit(path, key=value); `removed` takes the key away."""
-
-    def change(path, **changes):
-        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        content.update(changes)
-        kept = {key: value for key, value in content.items() if value is not REMOVED}
-        path.write_text(json.dumps(kept), encoding="utf-8")
-
-    return change
-
-
-REMOVED = object()
+    return edit_json
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from golden_files import GOLDEN
 
-from minibert.common.files import npy_pieces
+from minibert.common.files import npy_chunks
 from minibert.corpus.building import build, delete
 from minibert.corpus.manifest import chained, read_manifest, write_manifest
 from minibert.corpus.verifying import verify
@@ -76,7 +76,7 @@ def sha256(content):
 
 
 def npy(array):
-    return b"".join(map(bytes, npy_pieces(array)))
+    return b"".join(map(bytes, npy_chunks(array)))
 
 
 def header(shape):

@@ -33,6 +33,17 @@ OWN_NAMES = {
 }
 
 
+REMOVED = object()  # the value that makes `edit_json` take a key away
+
+
+def edit_json(path, **changes):
+    """Change keys of a JSON file, and make it where there is none."""
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = {key: value for key, value in (content | changes).items() if value is not REMOVED}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(kept), encoding="utf-8")
+
+
 def copy_of(name, tmp_path):
     target = tmp_path / name
     shutil.copytree(GOLDEN / name, target)

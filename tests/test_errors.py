@@ -70,7 +70,7 @@ def test_an_error_derives_from_minibert_error_first(module, name, parents):
         assert issubclass(getattr(importlib.import_module(module), name), MinibertError)
 
 
-def test_the_tree_of_the_docstring_has_every_error_and_its_parent():
+def test_the_docstring_s_tree_has_every_error_and_its_parent():
     drawn = {}
     for _, name, parents in CLASSES:
         others = [parent for parent in parents if parent != "MinibertError"]
@@ -91,7 +91,7 @@ def test_errors_of_the_errors_module_are_exported_at_the_top():
     assert all(getattr(minibert, name) is getattr(errors, name) for name in here)
 
 
-def test_other_errors_are_exported_by_the_folder_that_the_tree_names():
+def test_the_tree_names_the_folder_of_every_other_error():
     from minibert import explain
 
     named = dict(re.findall(r"(\w+Error) \(\w+\) +of (minibert\.\w+):", errors.__doc__))

@@ -67,7 +67,7 @@ def test_the_tokenizer_equals_transformers(name, side, texts):
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("name", CASES)
-def test_the_last_hidden_state_equals_transformers_at_every_token(name, side):
+def test_the_last_hidden_state_equals_transformers(name, side):
     expected = expected_of(name)
     inputs = inputs_of(expected, side)
     output = BertModel.from_pretrained(GOLDEN / name)(**inputs)

@@ -137,9 +137,7 @@ def test_every_block_of_the_corpus_page_runs(cache, old_folder, tmp_path, monkey
     assert "['15', '16'] ['the cat 15', 'the cat 16']" in capsys.readouterr().out
 
 
-def test_the_command_of_the_scale_page_reads_the_texts_of_parquet_files(
-    cache, old_folder, tmp_path, capsys
-):
+def test_the_scale_page_s_command_reads_texts_of_parquet_files(cache, old_folder, tmp_path, capsys):
     # Its programs run in tests/engines.
     cache("sentence-transformers/all-MiniLM-L6-v2", old_folder)
     path = tmp_path / "0.parquet"

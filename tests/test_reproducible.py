@@ -15,10 +15,10 @@ PROGRAM = """
 import sys
 import numpy as np
 from minibert import SentenceTransformer
-from minibert.bert import tensor_parallel as shares
+from minibert.bert import tensor_parallel
 
 folder, has_small_products = sys.argv[1:]
-shares.has_small_products = lambda: has_small_products == "True"
+tensor_parallel.has_small_products = lambda: has_small_products == "True"
 random = np.random.default_rng(0)
 words = "the river ran past an old mill where nobody had worked for years".split()
 texts = [" ".join(random.choice(words, size)) for size in random.integers(1, 90, 16)] + [""]
@@ -48,12 +48,12 @@ def test_a_text_has_the_same_bits_whatever_its_neighbours(minilm_folder, has_sma
 
 def test_every_text_is_a_pack_of_its_own():
     model = SentenceTransformer(GOLDEN / "gelu", reproducible=True)
-    ids = model.transformer.words.rows(["a cat", "the dog", "a"], 41).ids
+    ids = model.transformer.text_tokenizer.rows(["a cat", "the dog", "a"], 41).ids
     packs = model.transformer.packs(ids, None, EncodeJob(3, max_tokens=41, pack_tokens=1024))
     assert [pack.order.tolist() for pack in packs] == [[0], [1], [2]]
 
 
-def test_copies_and_pools_keep_it():
+def test_copies_and_pools_keep_reproducible():
     import copy
 
     model = SentenceTransformer(GOLDEN / "gelu", reproducible=True)

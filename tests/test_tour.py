@@ -14,7 +14,7 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 @pytest.fixture
-def tool(monkeypatch):
+def make_pictures(monkeypatch):
     """tools/make_pictures.py, imported as it is when it runs."""
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     import make_pictures
@@ -38,11 +38,11 @@ def assert_same_picture(made, kept):
 
 
 @each(PAGES)
-def test_every_block_prints_what_the_page_shows_and_draws_its_pictures(
-    page, tool, minilm_folder, tmp_path, no_network
+def test_every_block_prints_and_draws_what_the_page_shows(
+    page, make_pictures, minilm_folder, tmp_path, no_network
 ):
     ran = 0
-    for block, shown, printed in tool.run(read(page), tmp_path):
+    for block, shown, printed in make_pictures.run(read(page), tmp_path):
         assert printed == (shown.text if shown else ""), block.text
         ran += 1
     assert ran == len(re.findall(r"^```python$", read(page), re.MULTILINE)) > 0
@@ -52,17 +52,17 @@ def test_every_block_prints_what_the_page_shows_and_draws_its_pictures(
         assert_same_picture(picture, read(TOUR / "pictures" / name))
 
 
-def test_every_chapter_has_a_picture_and_no_picture_is_left_over(tool):
+def test_every_chapter_has_a_picture_and_no_picture_is_left_over(make_pictures):
     picture = re.compile(r"^!\[[^\]]+\]\(pictures/([^)]+)\)$", re.MULTILINE)
     shown = [picture.findall(read(page)) for page in CHAPTERS]
     assert all(shown)
-    kept = sorted(path.name for path in tool.PICTURES.iterdir())
+    kept = sorted(path.name for path in make_pictures.PICTURES.iterdir())
     assert kept == sorted(name for names in shown for name in names)
 
 
 @each(CHAPTERS)
-def test_a_chapter_quotes_lines_of_bert_that_are_there(page, tool):
-    quotations = [block for block in tool.blocks_of(read(page)) if block.title]
+def test_a_chapter_quotes_lines_of_bert_that_are_there(page, make_pictures):
+    quotations = [block for block in make_pictures.blocks_of(read(page)) if block.title]
     assert "minibert/bert/forward.py" in {block.title for block in quotations}
     for block in quotations:
         source = "\n" + read(ROOT / block.title)
@@ -70,11 +70,11 @@ def test_a_chapter_quotes_lines_of_bert_that_are_there(page, tool):
         assert any("\n" + lines in source for lines in shifts), f"{block.title} has no such lines"
 
 
-def test_the_tour_begins_with_the_readme_s_command(tool):
-    (commands,) = [block.text for block in tool.blocks_of(read(TOUR / "index.md"))
+def test_the_tour_begins_with_the_readme_s_command(make_pictures):
+    (commands,) = [block.text for block in make_pictures.blocks_of(read(TOUR / "index.md"))
                    if block.language == "sh"]  # fmt: skip
     install, start = commands.splitlines()
-    readme = "".join(block.text for block in tool.blocks_of(read(ROOT / "README.md")))
+    readme = "".join(block.text for block in make_pictures.blocks_of(read(ROOT / "README.md")))
     assert install in [line.split("  ")[0] for line in readme.splitlines()]
     assert start == ".venv/bin/python"  # tools/demo.sh makes it
 
@@ -87,9 +87,9 @@ def test_every_page_leads_to_the_next():
     assert listed == [(page.name[0], page.name) for page in CHAPTERS]
 
 
-def test_the_whole_model_by_hand_is_short_and_has_nothing_of_minibert(tool):
+def test_the_model_by_hand_is_short_and_imports_no_minibert(make_pictures):
     by_hand, comparison, *_ = [
-        block.text for block in tool.blocks_of(read(CHAPTERS[-1])) if block.is_program
+        block.text for block in make_pictures.blocks_of(read(CHAPTERS[-1])) if block.is_program
     ]
     assert len(by_hand.splitlines()) < 150
     assert "minibert" not in by_hand

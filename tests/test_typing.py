@@ -10,7 +10,7 @@ CALLS = Path(__file__).parent / "typing" / "common_calls.py"
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
+def mypy_cache(tmp_path_factory):
     """A folder that the runs of mypy here share: the second one reads the package no more."""
     return tmp_path_factory.mktemp("mypy_cache")
 
@@ -24,8 +24,8 @@ def checked(program, cache):
     )  # fmt: skip
 
 
-def test_a_checker_infers_the_types_of_the_common_calls(cache):
-    result = checked(CALLS, cache)
+def test_a_checker_infers_the_types_of_the_common_calls(mypy_cache):
+    result = checked(CALLS, mypy_cache)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -38,12 +38,12 @@ def test_a_checker_infers_the_types_of_the_common_calls(cache):
     ],
     ids=["a type", "a name", "a choice"],
 )
-def test_a_wrong_line_among_them_is_an_error(cache, tmp_path, right, wrong):
+def test_a_wrong_line_among_them_is_an_error(mypy_cache, tmp_path, right, wrong):
     program = tmp_path / "calls.py"
     text = CALLS.read_text(encoding="utf-8")
     assert right in text
     program.write_text(text.replace(right, wrong, 1), encoding="utf-8")
-    result = checked(program, cache)
+    result = checked(program, mypy_cache)
     number = next(n for n, line in enumerate(text.splitlines(), 1) if right in line)
     assert result.returncode == 1, result.stdout + result.stderr
     assert f"calls.py:{number}: error" in result.stdout

@@ -25,5 +25,5 @@ def ids_of(tokenizer, text, limit=None):
     return tokenizer.rows([text], limit).ids[0].tolist()
 
 
-def pieces_of(tokenizer, text):
+def tokens_of(tokenizer, text):
     return [tokenizer.backend.id_to_token(id) for id in ids_of(tokenizer, text)[1:-1]]

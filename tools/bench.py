@@ -1,13 +1,13 @@
 """Measure minibert beside its peers on the same texts, in turn, and print a table.
 
-    python tools/bench.py --install               # the peers, about 2 GB, into .venv-bench, once
+    python tools/bench.py --install               # once: the peers, about 2 GB, into .venv-bench
     python tools/bench.py --model bert-base       # all peers that are installed
     python tools/bench.py --model minilm --dataset DIR --json results.json --plot results.png
     python tools/bench.py --compare OLD NEW       # two commits of minibert
     python tools/bench.py --search --vectors 1000000   # exact search beside faiss: bench_search.py
 
-Every implementation is a process of its own with so many threads, loaded once; they take turns, so
-that a busy machine is busy for all, and medians are compared. Tokens are counted without padding.
+Every implementation runs in a process of its own and is loaded once. They take turns, so that other
+work on the machine slows all of them, and medians are compared. Tokens are counted without padding.
 Peers pad to the longest of 32 texts that are sorted by length.
 """
 
@@ -32,9 +32,9 @@ from bench_peers import PEERS
 
 OURS = "minibert"
 SAMPLE = ROOT / "minibert" / "evaluation" / "sample"
-# Pinned, so that a table can be made again.
+# Pinned, so that a table is repeatable.
 REQUIREMENTS = [
-    ["torch==2.13.0"],  # by itself first: a build for CPUs then satisfies the rest
+    ["torch==2.13.0"],  # alone and first: a build for CPUs then satisfies the others
     [
         "sentence-transformers==6.2.0", "transformers==5.24.0", "onnx==1.23.2",
         "onnxruntime==1.32.0", "onnxscript==0.7.2", "openvino==2026.4.1", "ctranslate2==4.8.5",
@@ -59,7 +59,7 @@ class Peer:
     def __init__(self, name, folder, threads, package=None):
         self.name = name
         environment = dict(os.environ, HF_HUB_OFFLINE="1", OMP_NUM_THREADS=str(threads))
-        if package:  # another checkout's minibert comes before the installed one
+        if package:  # the minibert of another checkout, before the installed one
             environment["PYTHONPATH"] = str(package)
         self.process = subprocess.Popen(
             [sys.executable, ROOT / "tools" / "bench_peers.py", name, folder, str(threads)],
@@ -75,7 +75,7 @@ class Peer:
         return json.loads(line)
 
     def ask(self, **job):
-        """Have a job done, and wait for its answer."""
+        """Send a job, and wait for its answer."""
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         return self.read()
@@ -89,7 +89,7 @@ class Peer:
 
 
 def main():
-    """Measure what is asked for."""
+    """Measure the work that the options name."""
     if "--search" in sys.argv:
         sys.argv.remove("--search")  # the other options are its own
         bench_search.main()
@@ -112,11 +112,11 @@ def main():
 
 
 def parse():
-    """The options."""
+    """Read the options."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--install", action="store_true", help="install the peers, and end")
+    parser.add_argument("--install", action="store_true", help="install the peers, and stop")
     parser.add_argument(
         "--search",
         action="store_true",
@@ -126,12 +126,12 @@ def parse():
     parser.add_argument(
         "--dataset", metavar="DIR", help="in BEIR's layout (default: the sample of the package)"
     )
-    parser.add_argument("--documents", type=int, metavar="N", help="so many of its documents")
+    parser.add_argument("--documents", type=int, metavar="N", help="only its first N documents")
     parser.add_argument("--threads", type=int, default=2, metavar="N")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="turns of each peer")
-    parser.add_argument("--peers", default=",".join(PEERS), help="of those, with commas between")
+    parser.add_argument("--peers", default=",".join(PEERS), help="some of these, with commas")
     parser.add_argument(
-        "--work", default="throughput,queries,callers,start,memory", help="of those, with commas"
+        "--work", default="throughput,queries,callers,start,memory", help="some, with commas"
     )
     parser.add_argument("--compare", nargs=2, metavar="COMMIT", help="two commits of minibert")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
@@ -149,7 +149,7 @@ def install():
 
 
 def read_texts(dataset, count):
-    """The documents of a BEIR folder, title and text joined by a space."""
+    """Read the documents of a BEIR folder, title and text joined by a space."""
     with open(Path(dataset or SAMPLE, "corpus.jsonl"), encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     texts = [f"{row.get('title', '')} {row['text']}".strip() for row in rows]
@@ -157,7 +157,7 @@ def read_texts(dataset, count):
 
 
 def count_tokens(folder, texts):
-    """The tokens that the model sees of each text."""
+    """Count the tokens of each text, after truncation."""
     from minibert import SentenceTransformer
 
     model = SentenceTransformer(folder, on_long="ignore")
@@ -165,12 +165,12 @@ def count_tokens(folder, texts):
 
 
 def query_of(tokens):
-    """A text of so many tokens."""
+    """Make a text of `tokens` tokens."""
     return " ".join(["water"] * (tokens - 2))
 
 
 def beside_peers(options, folder, texts):
-    """All work of all peers that can be had: -> a report."""
+    """Run all work of all peers that are installed: -> a report."""
     wanted = [name for name in options.peers.split(",") if name]
     failed = {name: "not installed" for name in wanted if not is_installed(name)}
     failed |= make_graphs(folder, [name for name in wanted if name not in failed])
@@ -201,7 +201,7 @@ def beside_peers(options, folder, texts):
 
 
 def about(options, folder, texts, tokens):
-    """What was measured, where and with what."""
+    """Describe the measurement: the model, the machine and the versions."""
     packages = {package for peer in PEERS.values() for package in peer.requires} | {
         "numpy",
         "torch",
@@ -227,20 +227,20 @@ def about(options, folder, texts, tokens):
 
 
 def processor():
-    """The processor's name, and how many cores there are."""
+    """Name the processor, and count its cores."""
     found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return f"{found[1] if found else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
 
 
 def blas_kernels():
-    """What the BLAS calls the processor."""
+    """Return the BLAS's name of its kernels."""
     from threadpoolctl import threadpool_info
 
     return next(pool["architecture"] for pool in threadpool_info() if pool["user_api"] == "blas")
 
 
 def is_installed(name):
-    """Whether a peer's packages are there."""
+    """Return whether a peer's packages are installed."""
     try:
         return all(importlib.metadata.version(package) for package in PEERS[name].requires)
     except importlib.metadata.PackageNotFoundError:
@@ -248,11 +248,11 @@ def is_installed(name):
 
 
 def throughput(peers, texts, tokens, rounds):
-    """Seconds for all texts, in turn, with what each peer's vectors differ from ours."""
+    """Measure seconds for all texts, in turn, and how far each peer's vectors are from ours."""
     seconds = {peer.name: [] for peer in peers}
     vectors = {}
     for peer in peers:
-        answer = peer.ask(texts=texts[:32], vectors=True)  # and warms it up
+        answer = peer.ask(texts=texts[:32], vectors=True)  # also warms it up
         vectors[peer.name] = np.load(answer["vectors"])
         os.unlink(answer["vectors"])
     for _ in range(rounds):
@@ -272,7 +272,7 @@ def throughput(peers, texts, tokens, rounds):
 
 
 def share_of_peak(folder, results, tokens):
-    """How much of the machine's own matrix products the linear layers reach."""
+    """Compute the share of the machine's own matrix products that the linear layers reach."""
     if OURS not in results:
         return {}
     config = json.loads((folder / "config.json").read_text())
@@ -288,7 +288,7 @@ def share_of_peak(folder, results, tokens):
 
 
 def products_per_second():
-    """The FLOP per second of (1024 x 768)(768 x 3072), one BLAS thread in each of two threads."""
+    """Measure FLOP per second of (1024 x 768)(768 x 3072), two threads with a BLAS thread each."""
     from concurrent.futures import ThreadPoolExecutor
 
     from threadpoolctl import threadpool_limits
@@ -312,7 +312,7 @@ def products_per_second():
 
 
 def queries(peers, folder, rounds):
-    """Milliseconds of one text of several lengths, median and 99th percentile."""
+    """Measure milliseconds for one text of several lengths, median and 99th percentile."""
     found = {}
     for tokens in QUERY_TOKENS:
         text = query_of(tokens)
@@ -334,7 +334,7 @@ def queries(peers, folder, rounds):
 
 
 def callers(names, folder, rounds):
-    """Queries of 9 tokens a second, two callers at once in one process, a thread each."""
+    """Measure queries of 9 tokens a second, two callers at once in one process, a thread each."""
     text, calls = query_of(9), 40
     found = {}
     with ExitStack() as stack:
@@ -351,7 +351,7 @@ def callers(names, folder, rounds):
 
 
 def starts(names, folder, options):
-    """Seconds from the start of a process to its first vector, and to its imports' end."""
+    """Measure seconds from the start of a process to its first vector, and to its imports' end."""
     seconds = {name: {"first vector": [], "import": []} for name in names}
     for _ in range(options.rounds + 2):
         for name in names:
@@ -364,7 +364,7 @@ def starts(names, folder, options):
 
 
 def memory(names, folder, texts, threads):
-    """Megabytes at the peak: of a process to its first vector, and over all texts."""
+    """Measure megabytes at the peak: of a process to its first vector, and over all texts."""
     found = {}
     for name in names:
         first = measured(name, folder, threads)[1]
@@ -391,7 +391,8 @@ def run_to_end(name, program):
     start = time.perf_counter()
     result = subprocess.run(
         [sys.executable, "-c", program],
-        env=dict(os.environ, HF_HUB_OFFLINE="1", PYTHONDONTWRITEBYTECODE=""),  # as installed ones
+        # With bytecode, like an installed package.
+        env=dict(os.environ, HF_HUB_OFFLINE="1", PYTHONDONTWRITEBYTECODE=""),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -400,12 +401,12 @@ def run_to_end(name, program):
     peak = re.search(r"VmHWM:\s*(\d+)", result.stdout)
     if peak is None:
         raise RuntimeError(f"{name} did not come to its end.")
-    # The system's own account of a child (ru_maxrss) begins with the memory of its parent.
+    # The system's own figure for a child (ru_maxrss) begins with the memory of its parent.
     return seconds, int(peak[1]) * 1024 / 1e6
 
 
 def installed_megabytes(name):
-    """What a peer's packages and all that they require weigh."""
+    """Sum the megabytes of a peer's packages and of all their requirements."""
     seen, waiting, total = set(), list(PEERS[name].requires), 0
     while waiting:
         package = re.split(r"[^A-Za-z0-9._-]", waiting.pop())[0].lower().replace("_", "-")
@@ -424,7 +425,7 @@ def installed_megabytes(name):
 
 
 def compare(options, folder, texts):
-    """Two commits of minibert, in turn."""
+    """Measure two commits of minibert, in turn."""
     tokens = count_tokens(folder, texts)
     report = about(options, folder, texts, tokens)
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
@@ -446,7 +447,7 @@ def compare(options, folder, texts):
 
 
 def table(report):
-    """A report as Markdown."""
+    """Write a report as Markdown."""
     names = report["peers"]
     lines = [
         f"{report['model']}, {report['documents']} documents, {report['tokens']} tokens, "

@@ -1,4 +1,4 @@
-"""The models that tools/bench.py measures, and the same as graphs for its peers.
+"""Models for tools/bench.py, and the same models as graphs for its peers.
 
 A random BERT-base is as good as a trained one for speed: the products are the same.
 """
@@ -28,7 +28,7 @@ MODULE = "sentence_transformers.models."
 
 
 def find(name):
-    """The folder of "minilm", "bert-base" or a path."""
+    """Find the folder of "minilm", "bert-base" or a path."""
     if name == "minilm":
         if not MINILM.exists():
             subprocess.run([sys.executable, ROOT / "tools" / "fetch_minilm.py"], check=True)
@@ -76,7 +76,7 @@ def make_bert_base(folder):
 
 
 def shapes():
-    """The names and shapes of a BERT's tensors."""
+    """List the names and shapes of a BERT's tensors."""
     hidden, inner = SIZES["hidden_size"], SIZES["intermediate_size"]
 
     def dense(name, out, into):
@@ -106,14 +106,14 @@ def write(path, content):
 
 
 def graphs_of(folder):
-    """Where the graphs of a model's folder are kept."""
+    """Return the folder for the graphs of a model's folder."""
     return MODELS / "graphs" / Path(folder).resolve().name
 
 
 def make_graphs(folder, peers):
-    """Make what peers need, once: an ONNX graph, fused, of 8 bits, CTranslate2's own format.
+    """Make the files of the peers, once: an ONNX graph, fused, of 8 bits, CTranslate2's format.
 
-    Returns {peer: reason} of those for which it failed.
+    Return {peer: reason} for each peer that failed.
     """
     failed = {}
     for peer in peers:
@@ -124,13 +124,13 @@ def make_graphs(folder, peers):
                 if not path.exists():
                     path.parent.mkdir(parents=True, exist_ok=True)
                     make(folder, path)
-            except Exception as error:  # a peer that cannot be had is a line in the report
+            except Exception as error:  # a peer that fails is a line in the report
                 failed[peer] = f"{type(error).__name__}: {str(error).splitlines()[0]:.200}"
     return failed
 
 
 def export(folder, path):
-    """The BERT as an ONNX graph: tokens in, the states after the last layer out."""
+    """Export the BERT as an ONNX graph: tokens in, the states after the last layer out."""
     import torch
     from transformers import AutoModel
 
@@ -157,7 +157,7 @@ def export(folder, path):
 
 
 def plain_graph(folder, path):
-    """The graph that others are made of, beside one of them."""
+    """Return the plain graph that lies beside another one, which is made from it."""
     plain = path.with_name("model.onnx")
     if not plain.exists():
         export(folder, plain)
@@ -165,7 +165,7 @@ def plain_graph(folder, path):
 
 
 def fuse(folder, path):
-    """The graph with ONNX Runtime's own fusions of a BERT."""
+    """Fuse the graph with ONNX Runtime's own fusions of a BERT."""
     from onnxruntime.transformers import optimizer
 
     plain = plain_graph(folder, path)
@@ -180,7 +180,7 @@ def fuse(folder, path):
 
 
 def to_int8(folder, path):
-    """The graph with weights of 8 bits."""
+    """Convert the graph to weights of 8 bits."""
     from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -192,13 +192,13 @@ def to_int8(folder, path):
 
 
 def to_ctranslate2(folder, path):
-    """CTranslate2's own format."""
+    """Convert the model to CTranslate2's own format."""
     import ctranslate2
 
     ctranslate2.converters.TransformersConverter(str(folder)).convert(str(path.parent), force=True)
 
 
-# A peer -> the file it opens, and what makes it.
+# A peer -> the file that it opens, and the function that makes the file.
 MAKERS = {
     "ONNX Runtime": ("model.onnx", export),
     "ONNX Runtime fused": ("fused.onnx", fuse),

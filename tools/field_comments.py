@@ -1,4 +1,4 @@
-"""Fields are documented by their comments, and arguments shown as tables, on the site.
+"""Show comments as the documentation of fields, and lists of arguments as tables.
 
 mkdocs.yml names this file to mkdocstrings.
 
@@ -17,7 +17,7 @@ ABOVE = re.compile(r"^\s*# (?!type:|fmt:|noqa)(.+)$")
 
 
 def comment_of(lines: list[str], number: int) -> str | None:
-    """The comment of the field on a line, counted from 1: beside it, else above it."""
+    """Comment of the field on a line, counted from 1: beside it, else above it."""
     beside = COMMENT.match(lines[number - 1])
     if beside:
         return beside[1]
@@ -29,10 +29,10 @@ def comment_of(lines: list[str], number: int) -> str | None:
 
 
 class FieldComments(griffe.Extension):
-    """Gives a field of a class without a docstring its comment."""
+    """Give a field of a class without a docstring its comment."""
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **_: Any) -> None:
-        """griffe: an attribute was read."""
+        """Handle an attribute that griffe has read."""
         if attr.docstring is None and attr.parent and attr.parent.is_class and attr.lineno:
             comment = comment_of(attr.lines_collection[attr.filepath], attr.lineno)
             if comment:
@@ -40,9 +40,9 @@ class FieldComments(griffe.Extension):
 
 
 class ArgumentTables(griffe.Extension):
-    """Has a list of arguments, under "Args:", shown as a table; other docstrings are prose."""
+    """Show a list of arguments, under "Args:", as a table; other docstrings are prose."""
 
     def on_function_instance(self, *, func: griffe.Function, **_: Any) -> None:
-        """griffe: a function was read."""
+        """Handle a function that griffe has read."""
         if func.docstring and "\nArgs:\n" in func.docstring.value:
             func.docstring.parser = griffe.Parser.google

@@ -1,11 +1,11 @@
-"""What an installation weighs and how soon it gives a vector, beside sentence-transformers.
+"""Measure an installation: size, start and memory, beside sentence-transformers.
 
     python tools/footprint.py                # minibert alone
-    python tools/footprint.py --reference    # and the reference, about 1.5 GB, in the same run
+    python tools/footprint.py --reference    # with the reference, about 1.5 GB, in the same run
 
-Makes fresh virtual environments in a temporary directory, measures in turn, prints a Markdown
-table. Megabytes are of 10^6 bytes, without pip and setuptools; seconds are medians of seven new
-processes, the two taking turns.
+It makes fresh virtual environments in a temporary directory, measures in turn, and prints a
+Markdown table. Megabytes are 10^6 bytes, without pip and setuptools; seconds are medians of seven
+new processes, the two in turn.
 """
 
 import argparse
@@ -30,7 +30,7 @@ PROGRAMS = {
 }
 REQUIREMENTS = {
     "minibert": [[str(ROOT)]],
-    # torch by itself first: a build for CPUs then satisfies the rest.
+    # torch alone and first: a build for CPUs then satisfies the others.
     "sentence-transformers": [["torch==2.13.0"], ["sentence-transformers==6.2.0"]],
 }
 
@@ -38,7 +38,7 @@ REQUIREMENTS = {
 def main() -> None:
     """Install, measure and print."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--reference", action="store_true", help="sentence-transformers as well")
+    options.add_argument("--reference", action="store_true", help="with sentence-transformers")
     names = list(PROGRAMS) if options.parse_args().reference else ["minibert"]
     if not MODEL.exists():
         sys.exit("Run `python tools/fetch_minilm.py` first.")
@@ -70,7 +70,7 @@ def row(label: str, cells: list[str]) -> None:
 
 
 def install(folder: Path, requirements: list[list[str]]) -> Path:
-    """A new virtual environment with some packages: its interpreter."""
+    """Make a virtual environment with some packages: -> its interpreter."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
     for packages in requirements:
@@ -79,7 +79,7 @@ def install(folder: Path, requirements: list[list[str]]) -> Path:
 
 
 def megabytes(python: Path) -> float:
-    """The size of everything installed but pip and setuptools."""
+    """Sum the size of everything installed but pip and setuptools."""
     (packages,) = python.parent.parent.glob("lib/python*/site-packages")
     own = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-precedence.pth")
     kept = [path for path in packages.iterdir() if path.name.split("-")[0] not in own]
@@ -88,7 +88,7 @@ def megabytes(python: Path) -> float:
 
 
 def run(python: Path, program: str) -> tuple[float, float]:
-    """Seconds and peak megabytes of a new process that runs a program."""
+    """Measure seconds and peak megabytes of a new process that runs a program."""
     program += "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)"
     start = time.perf_counter()
     result = subprocess.run(

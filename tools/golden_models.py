@@ -38,18 +38,18 @@ def awkward(model: torch.nn.Module, deviation: float = 0.5) -> torch.nn.Module:
 
 
 def config(**changes: object) -> BertConfig:
-    """A tiny model's configuration."""
+    """Make a tiny model's configuration."""
     return BertConfig(vocab_size=len(VOCABULARY), **{**SIZES, **changes})
 
 
 def tokenizer(**settings: object) -> BertTokenizer:
-    """A tiny vocabulary, as transformers saves it."""
+    """Make a tiny vocabulary, as transformers saves it."""
     vocabulary = {token: number for number, token in enumerate(VOCABULARY)}
     return BertTokenizer(vocab=vocabulary, model_max_length=41, **settings)
 
 
 COMMON = {key: value for key, value in SIZES.items() if key != "type_vocab_size"}
-# Positions begin at 2 in these: 41 are left.
+# Positions begin at 2 in these families: 41 are left.
 BEHIND_PADDING = {**COMMON, "max_position_embeddings": 43, "layer_norm_eps": 1e-5}
 ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 MERGES = "t h|th e|Ġ the|c a|ca t|Ġ cat|Ġ s|Ġs a|Ġsa t|d o|do g|Ġ dog|b a|r k|rk s|Ġ a|n d|Ġa nd"
@@ -72,7 +72,7 @@ MAX_LENGTH = {"model_max_length": 41}
 
 
 def byte_level(**settings):
-    """A RoBERTa's tokenizer: all bytes, and a few merges of them."""
+    """Make a RoBERTa's tokenizer: all bytes, and a few merges of them."""
     merges = [tuple(merge.split()) for merge in MERGES.split("|")]
     words = [*ROBERTA_SPECIAL, *sorted(ByteLevel.alphabet()), *map("".join, merges), "<mask>"]
     vocabulary = {word: number for number, word in enumerate(words)}
@@ -80,7 +80,7 @@ def byte_level(**settings):
 
 
 def pieces(special, last=()):
-    """Pieces of sentencepiece with scores, the longer ones likelier."""
+    """Make sentencepiece tokens with scores, higher for longer ones."""
     words = [*PIECES, *LETTERS, *MARKS, *"DCLACT"]
     scored = [
         (word, -8.0 + 1.7 * len(word) - 0.01 * n) for n, word in enumerate(dict.fromkeys(words))
@@ -111,9 +111,9 @@ def mpnet(**settings):
 
 
 class Family(NamedTuple):
-    """How to make a family's tiny models."""
+    """A recipe for a family's tiny models."""
 
-    kind: str  # as transformers begins the names of its classes
+    kind: str  # the beginning of its class names in transformers
     words: Callable[..., Any]
     settings: dict[str, Any]
 
@@ -136,7 +136,7 @@ def distilbert_tokenizer(**settings):
 
 
 def fast_tokenizer():
-    """The words of a BERT under the class that takes tokenizer.json as it stands."""
+    """Make a BERT's vocabulary under the class that takes tokenizer.json unchanged."""
     names = {f"{name}_token": f"[{name.upper()}]" for name in ("cls", "sep", "pad", "unk", "mask")}
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer().backend_tokenizer, **MAX_LENGTH, **names

@@ -4,12 +4,12 @@
 
 A BLAS and NumPy choose their kernels by the processor, and each family rounds in its own way. So
 the same tests run with each: OpenBLAS's kernels by OPENBLAS_CORETYPE, together with the features
-of NumPy that such a processor has. With the kernels of the processor's own choice they run twice
-more: with tiles and ranks (minibert/bert/tensor_parallel.py) for every lone pack, and with
-none. Where OPENBLAS_CORETYPE is set already, those kernels are the only ones.
+of NumPy that such a processor has. With the processor's own kernels they run twice more:
+with tiles and tensor parallelism (minibert/bert/tensor_parallel.py) for every lone pack, and with
+neither. If OPENBLAS_CORETYPE is set already, its kernels are the only ones.
 
-Each run begins with a check that what it names is what computes, and ends with a line. No test is
-skipped by processor: the runs must have equally many that pass.
+Each run begins with a check that the named kernels compute, and ends with a line. No test is
+skipped by processor: equally many tests must pass in all runs.
 """
 
 import argparse
@@ -25,11 +25,11 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 # OpenBLAS's kernels for each level of x86-64: those for AVX-512, for AVX2, and for neither.
 FAMILIES = {4: "SkylakeX", 3: "Haswell", 2: "Nehalem"}
-# A feature of NumPy that only a processor of the level has; 2.2 and 2.4 name them differently.
+# A feature of NumPy that only a processor of the level has; NumPy 2.2 and 2.4 use other names.
 MARKS = {4: {"X86_V4", "AVX512_SKX"}, 3: {"X86_V3", "AVX2"}}
 OF_LEVEL_3 = {"AVX", "AVX2", "F16C", "FMA3", "FMA4", "X86_V3", "XOP"}
 
-# Numbers, and not files or commands: what rounding could change.
+# Tests of numbers, not of files or commands: rounding could change their results.
 TESTS = [
     "bert/test_families.py",
     "bert/test_forward.py",
@@ -72,14 +72,14 @@ TESTS = [
     "corpus/test_building.py::test_the_number_of_threads_changes_no_byte",
     "models/test_processes.py::test_four_processes_share_the_mapped_weights",
 ]
-# Not these of them, which take seconds for what others show, or for no number.
+# Not these: they take seconds and repeat others, or test no number.
 LEFT_OUT = [
     "models/test_encoding.py::test_cut_texts_are_reported_once_a_call",
     "models/test_encoding.py::test_long_texts_are_reported_once_whatever_is_shown",
-    "models/test_encoding.py::test_rows_keep_the_order_of_their_texts_across_windows",
+    "models/test_encoding.py::test_rows_keep_the_order_of_their_texts_across_slices",
     "models/test_encoding.py::test_threads_may_share_a_model_and_leave_blas_as_it_was",
     "explain/test_attribution.py::test_another_partner_in_an_identical_text_has_a_longer_state",
-    "explain/test_attribution.py::test_pairs_of_tokens_sum_to_the_score_of_200_pairs_of_the_real_minilm",
+    "explain/test_attribution.py::test_token_pairs_sum_to_200_scores_of_the_real_minilm",
     "pictures/test_projection.py::test_memory_does_not_grow_with_the_number_of_vectors",
 ]
 
@@ -87,9 +87,9 @@ LEFT_OUT = [
 class Run(NamedTuple):
     """One run of the tests."""
 
-    kernels: str  # the BLAS's name of them
-    features: tuple[str, ...] = ()  # those of NumPy that are on, and could be switched off
-    disabled: tuple[str, ...] = ()  # those that are switched off
+    kernels: str  # the BLAS's name for them
+    features: tuple[str, ...] = ()  # NumPy's features that are on and could be switched off
+    disabled: tuple[str, ...] = ()  # NumPy's features that are switched off
     tensor_parallel: str = ""  # "on", "off", or "" where the model decides
     is_own: bool = True  # whether the kernels are the BLAS's own choice here
 
@@ -101,7 +101,7 @@ class Run(NamedTuple):
         return f"{self.kernels} kernels, NumPy with {features}{tensor_parallel}"
 
     def environment(self, outer: dict[str, str]) -> dict[str, str]:
-        """The variables of the run's process and its children."""
+        """Return the variables of the run's process and its children."""
         changed = dict(outer)
         if not self.is_own:
             changed["OPENBLAS_CORETYPE"] = self.kernels
@@ -115,38 +115,38 @@ class Run(NamedTuple):
 
 
 def runs_of(kernels: str, features: Sequence[str], can_choose: bool) -> list[Run]:
-    """All runs, for the kernels that the BLAS chose here and those features of NumPy that are on.
+    """List all runs, for the kernels that the BLAS chose here and the NumPy features that are on.
 
-    `can_choose` says whether the BLAS is OpenBLAS on x86-64, and nobody has chosen its kernels.
+    `can_choose` is True for OpenBLAS on x86-64, unless its kernels are chosen already.
     """
     own = Run(kernels, tuple(features))
     others = [of_level(level, features) for level in levels_of(features)] if can_choose else []
-    # Families that differ from the own choice in the kernels, or in the features.
+    # Families that differ from the processor's choice in the kernels or in the features.
     others = [run for run in others if run.disabled or run.kernels.upper() != own.kernels.upper()]
     return [own, *others, own._replace(tensor_parallel="on"), own._replace(tensor_parallel="off")]
 
 
 def levels_of(features: Collection[str]) -> list[int]:
-    """The levels of x86-64 that a processor with these features has, the highest first."""
+    """List the levels of x86-64 of a processor with these features, the highest first."""
     return [level for level in FAMILIES if level == 2 or not MARKS[level].isdisjoint(features)]
 
 
 def of_level(level: int, features: Sequence[str]) -> Run:
-    """The run of a level: features above it are off, each by its name, as none implies others."""
+    """Make the run of a level: features above it are off, each by its name: none implies others."""
     on = tuple(name for name in features if level_of(name) <= level)
     off = tuple(name for name in features if level_of(name) > level)
     return Run(FAMILIES[level], on, off, is_own=False)
 
 
 def level_of(feature: str) -> int:
-    """The least level of x86-64 whose processors may have a feature of NumPy."""
+    """Find the lowest level of x86-64 whose processors may have a feature of NumPy."""
     if feature == "X86_V4" or feature.startswith("AVX512"):
         return 4
     return 3 if feature in OF_LEVEL_3 else 2
 
 
 def what_computes() -> tuple[str, str, list[str]]:
-    """The BLAS of this process, its kernels, and the features of NumPy that are on here."""
+    """Name the BLAS of this process, its kernels, and the features of NumPy that are on."""
     import numpy as np
     from numpy._core import _multiarray_umath as numpy_core
     from threadpoolctl import ThreadpoolController
@@ -160,7 +160,7 @@ def what_computes() -> tuple[str, str, list[str]]:
 
 
 def inside(run: Run, arguments: list[str]) -> int:
-    """The tests, in a process that has the run's variables: pytest's exit code."""
+    """Run the tests in a process with the run's variables: -> pytest's exit code."""
     _, kernels, features = what_computes()
     if kernels.upper() != run.kernels.upper() or tuple(features) != run.features:
         found = Run(kernels, tuple(features))
@@ -172,7 +172,7 @@ def inside(run: Run, arguments: list[str]) -> int:
 
 
 def carried_out(run: Run, tests: Sequence[str]) -> tuple[bool, int]:
-    """Run the tests in a process of their own, and say how it went: whether well, and how many."""
+    """Run the tests in a process of their own: -> whether they passed, and how many."""
     command = [sys.executable, __file__, "--inside", run.kernels, ",".join(run.features)]
     done = subprocess.run(
         [*command, *tests],
@@ -195,8 +195,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--inside", nargs=2, metavar=("KERNELS", "FEATURES"), help="one run's own")
-    parser.add_argument("tests", nargs="*", help="others than all of those of numbers")
+    parser.add_argument("--inside", nargs=2, metavar=("KERNELS", "FEATURES"), help="for the runs")
+    parser.add_argument("tests", nargs="*", help="tests to run (default: all tests of numbers)")
     options = parser.parse_args()
     if options.inside:
         kernels, features = options.inside

@@ -1,4 +1,4 @@
-"""Write tests/golden: tiny models, and what transformers and sentence-transformers make of them.
+"""Write tests/golden: tiny models, with the results of transformers and sentence-transformers.
 
 Run in the reference environment, from the repository's root:
 
@@ -39,7 +39,7 @@ VERSIONS = {
     "seed": SEED,
 }
 OLD_TYPES = "sentence_transformers.models"
-# Short and long, empty, cut (41 positions), accents, Chinese, special tokens in a text.
+# Short and long, empty, truncated (41 positions), accents, Chinese, special tokens in a text.
 TEXTS = [
     "the cat sat.",
     "",
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def emptied(folder: Path) -> Path:
-    """A folder without content, and the same random numbers for every case."""
+    """Empty a folder, and seed the same random numbers for every case."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     torch.manual_seed(SEED)
@@ -105,17 +105,17 @@ def save_modules(
 
 
 def activation(name: str):
-    """A case for one hidden_act, with the usual epsilon and without Normalize."""
+    """Write a case for one hidden_act, with the usual epsilon and without Normalize."""
     return lambda folder: save(folder, awkward(BertModel(config(hidden_act=name))))
 
 
 def large_epsilon(folder: Path) -> None:
-    """layer_norm_eps 1e-2, which a fixed 1e-12 or 1e-5 would miss; Normalize at the end."""
+    """Write layer_norm_eps 1e-2, which a fixed 1e-12 or 1e-5 would miss; Normalize at the end."""
     save(folder, awkward(BertModel(config(layer_norm_eps=1e-2))), normalize=True)
 
 
 def cased(folder: Path) -> None:
-    """A vocabulary that keeps capitals and accents, without pooler."""
+    """Write a vocabulary that keeps capitals and accents, without pooler."""
     save(
         folder,
         awkward(BertModel(config(), add_pooling_layer=False)),
@@ -124,7 +124,7 @@ def cased(folder: Path) -> None:
 
 
 def old_layout(folder: Path) -> None:
-    """A folder of 2019: vocab.txt only, gamma and beta, bert. prefix, a head, position_ids."""
+    """Write a folder of 2019: vocab.txt, gamma and beta, bert. prefix, a head, position_ids."""
     awkward(BertForMaskedLM(config())).save_pretrained(folder)
     tensors = load_file(folder / "model.safetensors")
     old = {
@@ -155,7 +155,7 @@ def old_layout(folder: Path) -> None:
 
 
 def sharded(folder: Path) -> None:
-    """Weights in several files with an index."""
+    """Write weights in several files with an index."""
     large_epsilon(folder)
     model = AutoModel.from_pretrained(folder)
     (folder / "model.safetensors").unlink()
@@ -163,7 +163,7 @@ def sharded(folder: Path) -> None:
 
 
 def plain(folder: Path) -> None:
-    """A BERT that sentence-transformers never saw: no modules.json, `bert.` before the names."""
+    """Write a BERT without sentence-transformers: no modules.json, `bert.` before the names."""
     awkward(BertForMaskedLM(config())).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     # transformers saves and loads the prefix; without this the two layouts would be the same.
@@ -171,14 +171,14 @@ def plain(folder: Path) -> None:
 
 
 def half(dtype: torch.dtype):
-    """Weights stored in 16 bits. The reference computes with the same values in float32."""
+    """Write weights of 16 bits. The reference computes with the same values in float32."""
     return lambda folder: save(folder, awkward(BertModel(config())).to(dtype))
 
 
 def family(name: str):
-    """A case for one family beside BERT."""
+    """Write a case for one family beside BERT."""
     made = FAMILIES[name]
-    # Gated units multiply two products, and so what both were rounded by.
+    # Gated units multiply two products, and so their rounding.
     deviation = 0.3 if name in ("modernbert", "nomic_bert") else 0.5
     return lambda folder: save(folder, awkward(made.model(), deviation), words=made.words())
 
@@ -198,12 +198,12 @@ CASES = {
     "bfloat16": half(torch.bfloat16),
     **{name: family(name) for name in FAMILIES},
 }
-# Intermediate arrays are large; these two models show them.
+# Intermediate arrays are large; only these two models store them.
 SHOWN_INSIDE = {"gelu", "large_epsilon"}
 
 
 def expected(folder: Path) -> dict[str, object]:
-    """What the reference computes from a folder, in float32."""
+    """Compute the results of the reference from a folder, in float32."""
     model = SentenceTransformer(
         str(folder), device="cpu", model_kwargs={"dtype": torch.float32}, local_files_only=True
     )
@@ -223,7 +223,7 @@ def expected(folder: Path) -> dict[str, object]:
             output = bert(**inputs, output_hidden_states=True, output_attentions=True)
         found |= {f"{side}_{name}": tensor.numpy() for name, tensor in inputs.items()}
         found[f"{side}_last_hidden_state"] = output.last_hidden_state.numpy()
-        # Where the files have no pooler, transformers makes one up.
+        # Without a pooler in the files, transformers makes a random one.
         if side == "right" and {"pooler.dense.bias", "pooler.bias"} & bert_tensors(folder):
             found["right_pooler_output"] = output.pooler_output.numpy()
         if folder.name in SHOWN_INSIDE:
@@ -233,7 +233,7 @@ def expected(folder: Path) -> dict[str, object]:
     return found
 
 
-# What is pooled, for tests/golden/poolings: every mode alone, and some side by side.
+# Poolings of tests/golden/poolings: every mode alone, and some side by side.
 POOLINGS = {
     **{mode: [mode] for mode in Pooling.POOLING_MODES},
     "all": list(Pooling.POOLING_MODES),
@@ -243,7 +243,7 @@ PROMPT = "the dog sat, "
 
 
 def poolings(folder: Path) -> dict[str, object]:
-    """One small BERT, pooled in every way, with a prompt that counts and with one that does not."""
+    """Write one small BERT, pooled in every way, with prompts that count and that do not."""
     bert = awkward(BertModel(config(num_hidden_layers=1), add_pooling_layer=False))
     save(folder, bert)
     first, width = Transformer(str(folder)), SIZES["hidden_size"]
@@ -257,7 +257,7 @@ def poolings(folder: Path) -> dict[str, object]:
 
 
 def modules(folder: Path) -> dict[str, object]:
-    """All modules after the pooling, one after another, in an order that shows each."""
+    """Write all modules after the pooling, in an order that shows each."""
     width = SIZES["hidden_size"]
     bert = awkward(BertModel(config(num_hidden_layers=1), add_pooling_layer=False))
     tokens = Dense(width, 9, activation_function=nn.ReLU(), module_input_name="token_embeddings")
@@ -280,7 +280,7 @@ def modules(folder: Path) -> dict[str, object]:
 
 
 def cross_encoder(folder: Path) -> dict[str, object]:
-    """A classifier of three labels, on pairs that token types tell apart."""
+    """Write a classifier of three labels, on pairs with token types."""
     bert = awkward(BertForSequenceClassification(config(num_hidden_layers=1, num_labels=3)))
     bert.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
@@ -290,7 +290,7 @@ def cross_encoder(folder: Path) -> dict[str, object]:
 
 
 def masked(folder: Path) -> dict[str, object]:
-    """The head for masked words, with relu and a large epsilon."""
+    """Write the head for masked words, with relu and a large epsilon."""
     settings = config(num_hidden_layers=1, hidden_act="relu", layer_norm_eps=1e-2)
     bert = awkward(BertForMaskedLM(settings))
     bert.save_pretrained(folder)
@@ -304,7 +304,7 @@ def masked(folder: Path) -> dict[str, object]:
 
 MASKED = "the [MASK] sat and a [MASK] barks."
 
-# Cases that show more than the hidden states of one model.
+# Cases with more than the hidden states of one model.
 OUTPUTS = {
     "poolings": poolings,
     "modules": modules,
@@ -314,12 +314,12 @@ OUTPUTS = {
 
 
 def bert_tensors(folder: Path) -> set[str]:
-    """The names of all tensors of a folder."""
+    """List the names of all tensors of a folder."""
     return {name for file in folder.glob("*.safetensors") for name in load_file(file)}
 
 
 def minilm_vectors(folder: Path, golden: Path) -> None:
-    """Vectors of the real all-MiniLM-L6-v2 for the texts that tests/minilm_texts.py lists."""
+    """Compute vectors of the real all-MiniLM-L6-v2 for the texts of tests/minilm_texts.py."""
     from minilm_texts import MINILM_TEXTS
 
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)

@@ -1,11 +1,11 @@
-"""Run the tour as a reader does, and keep the pictures and outputs that it makes.
+"""Run the tour as a reader does, and keep its pictures and outputs.
 
     python tools/make_pictures.py              # every chapter: docs/tour/pictures, and the outputs
     python tools/make_pictures.py 3-attention  # one of them
 
 A chapter of docs/tour is a program: its Python blocks, one after another, in one namespace. A text
-block right behind a Python block is what it prints. A block with a title= is a quotation of that
-file, and is not run. Pictures are what the blocks write. tests/test_tour.py runs the same.
+block right behind a Python block is its output. A block with a title= is a quotation of that file,
+and is not run. The blocks write the pictures. tests/test_tour.py runs the same.
 """
 
 import code
@@ -32,7 +32,7 @@ class Block(NamedTuple):
     language: str
     title: str | None  # the file that is quoted
     text: str
-    place: slice  # where the text stands in the page
+    place: slice  # the place of the text in the page
 
     @property
     def is_program(self) -> bool:
@@ -40,19 +40,19 @@ class Block(NamedTuple):
 
 
 def chapters() -> list[Path]:
-    """The pages of the tour, in the order in which they are read."""
+    """List the pages of the tour, in reading order."""
     return [TOUR / "index.md", *sorted(TOUR.glob("[0-9]*.md"))]
 
 
 def blocks_of(page: str) -> list[Block]:
-    """All blocks of a page, in order."""
+    """List all blocks of a page, in order."""
     return [
         Block(match[1], match[2], match[3], slice(*match.span(3))) for match in BLOCK.finditer(page)
     ]
 
 
 class Prompt(code.InteractiveConsole):
-    """Python's prompt, into which a block is pasted; an error is raised, not printed."""
+    """Python's prompt, for pasted blocks; it raises errors instead of printing them."""
 
     def paste(self, program: str) -> None:
         for line in [*program.splitlines(), ""]:
@@ -68,9 +68,9 @@ class Prompt(code.InteractiveConsole):
 
 
 def run(page: str, folder: Path) -> Iterator[tuple[Block, Block | None, str]]:
-    """Run a page's programs in a folder: each, the block that shows its output, what it printed.
+    """Run a page's programs in a folder: -> (program, block of its output, its output) for each.
 
-    The folder is what the reader started Python in; the model is looked for in it.
+    The folder stands for the one in which the reader starts Python; it has the model.
     """
     models = folder / ".models"
     if not models.exists():
@@ -87,7 +87,7 @@ def run(page: str, folder: Path) -> Iterator[tuple[Block, Block | None, str]]:
 
 
 def rewritten(page: str, folder: Path) -> str:
-    """The page with what its programs print now in the blocks that show it."""
+    """Return the page with the present outputs of its programs."""
     places = [
         (shown.place, printed) for _, shown, printed in run(page, folder) if shown is not None
     ]
@@ -97,7 +97,7 @@ def rewritten(page: str, folder: Path) -> str:
 
 
 def main(names: list[str]) -> None:
-    """Bring the pages that are named, or all, up to date."""
+    """Bring the named pages, or all pages, up to date."""
     PICTURES.mkdir(exist_ok=True)
     for path in chapters():
         if names and path.stem not in names:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Mutant(NamedTuple):
-    """One line of a file, what it becomes, and the test that must then fail."""
+    """One line of a file, its replacement, and the test that must then fail."""
 
     file: str
     old: str
@@ -31,24 +31,22 @@ class Mutant(NamedTuple):
 
 
 GOLDEN = "test_golden.py::test_vectors_equal_sentence_transformers"
-HIDDEN = "test_golden.py::test_the_last_hidden_state_equals_transformers_at_every_token"
+HIDDEN = "test_golden.py::test_the_last_hidden_state_equals_transformers"
 POOLER = "test_golden.py::test_the_pooler_output_equals_transformers[gelu]"
 LAYER_NORM = "kernels/test_cpu.py::test_layer_norm_agrees_with_the_textbook_in_float64"
 ACTIVATION = "kernels/test_cpu.py::test_activations_agree_with_the_textbook_in_float64"
 
 POOLED = "test_golden.py::test_every_pooling_equals_sentence_transformers"
-NOTHING_LEFT = (
-    "pooling/test_modes.py::test_a_text_with_nothing_left_is_what_the_reference_makes_of_it"
-)
+NOTHING_LEFT = "pooling/test_modes.py::test_a_text_of_prompt_alone_pools_as_in_the_reference"
 MODULES = "test_golden.py::test_modules_around_the_pooling_equal_sentence_transformers"
 CROSS = "test_golden.py::test_a_cross_encoder_s_logits_equal_the_reference_s"
 ACTIVATIONS = "models/test_score_activations.py::test_"
-OF_TORCH = ACTIVATIONS + "what_torch_would_compute_otherwise_is_refused_at_the_door"
+OF_TORCH = ACTIVATIONS + "activations_of_torch_not_computed_here_are_refused"
 ONE_LABEL = "models/test_cross_encoder.py::test_one_label_gives_a_number_a_pair_and_several_a_row"
 MASKED = "test_golden.py::test_probabilities_of_masked_words_equal_the_reference_s"
 EXPLAIN = "explain/test_attribution.py::test_"
 OCCLUSION = "explain/test_occluding.py::test_"
-STRONGEST = EXPLAIN + "contributions_are_summed_to_words_and_the_strongest_come_first"
+STRONGEST = EXPLAIN + "contributions_are_summed_to_words_strongest_first"
 OBEYED = "commands/test_explain.py::test_explain_shows_control_characters_and_obeys_none"
 FACTORS = "pooling/test_modes.py::test_a_text_s_states_times_their_factors_sum_to_its_vector"
 TRACE = "models/test_trace.py::test_"
@@ -75,13 +73,11 @@ PLAN = "checkpoint/test_conversion_plan.py::test_"
 REPOSITORY = "checkpoint/test_repository.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LAYOUT = "bert/test_layout.py::test_"
-LET_GO = "bert/test_layout.py::test_what_is_copied_or_hardly_needed_leaves_the_memory_again"
+LET_GO = "bert/test_layout.py::test_copied_weights_and_the_word_table_leave_the_memory"
 INT8 = "scoring/test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 HEAT_MAP = "pictures/test_heat_map.py::test_"
 XRAY = "pictures/test_xray.py::test_"
-SINGULAR = (
-    "pictures/test_projection.py::test_components_are_the_singular_vectors_of_the_centred_matrix"
-)
+SINGULAR = "pictures/test_projection.py::test_components_are_singular_vectors_of_the_centred_matrix"
 PARAPHRASES = (
     "scoring/test_mining.py::test_paraphrases_are_the_best_pairs_of_all[chunks1-1-cos_sim]"
 )
@@ -149,13 +145,13 @@ MUTANTS = [
            HOOK + "the_input_of_the_activation_is_the_widened_row[gelu]"),
     Mutant("bert/forward.py", "forward.show_norm(name, product, bias, before)",
            "forward.show_norm(name, product, bias)",
-           HOOK + "a_norm_after_a_step_is_the_textbook_s[gelu]"),
+           HOOK + "a_norm_after_a_step_agrees_with_the_textbook[gelu]"),
     Mutant("bert/forward.py", 'forward.show_norm("", hidden)', 'forward.show_norm("", 2 * hidden)',
-           HOOK + "the_norm_of_the_embeddings_is_the_textbook_s[gelu]"),
+           HOOK + "the_embeddings_norm_agrees_with_the_textbook[gelu]"),
     Mutant("bert/hook.py", "self.kernels.floats(rows).copy()", "self.kernels.floats(rows)",
            HOOK + "a_hook_changes_no_state[ForGradients-gelu]"),
     Mutant("bert/hook.py", "        if not self.is_for_gradients:\n", "        if False:\n",
-           TRACE + "whoever_watches_is_shown_the_arrays_themselves"),
+           TRACE + "hooks_see_the_arrays_themselves_and_no_copies"),
     Mutant("bert/hook.py", "list(equal_buckets(pack.lengths)) if hook", "[] if False",
            CUDA + "a_hook_is_shown_what_it_is_on_the_cpu[float32-1e-05]"),
     Mutant("bert/hook.py", "isinstance(self.hook, ForGradients)", "self.hook is not None",
@@ -165,9 +161,9 @@ MUTANTS = [
     Mutant("bert/families.py", 'if device == "cpu" else device for', "for",
            "bert/test_families.py::test_a_refusal_names_the_devices_of_the_row"),
     Mutant("bert/rotary.py", "forward.show_norm(name, output)", "forward.show_norm(name, hidden)",
-           HOOK + "a_norm_after_a_step_is_the_textbook_s[nomic_bert]"),
+           HOOK + "a_norm_after_a_step_agrees_with_the_textbook[nomic_bert]"),
     Mutant("bert/rotary.py", 'forward.show_norm("final_", hidden)', "pass",
-           HOOK + "a_norm_before_a_step_is_the_textbook_s"),
+           HOOK + "a_norm_before_a_step_agrees_with_the_textbook"),
     Mutant("bert/rotary.py", '        forward.show_for_gradients("intermediate_input", both)\n', "",
            HOOK + "the_input_of_the_activation_is_the_widened_row[nomic_bert]"),
     Mutant("kernels/cpu.py", "    return deviations\n", "    return 1 / deviations\n",
@@ -187,7 +183,7 @@ MUTANTS = [
            TEXTBOOK),
     Mutant("bert/forward.py", 'forward.show("intermediate", inner)',
            'forward.show("intermediate", inner.copy())',
-           TRACE + "whoever_watches_is_shown_the_arrays_themselves"),
+           TRACE + "hooks_see_the_arrays_themselves_and_no_copies"),
     Mutant("models/trace.py", "np.array(to_host(array), dtype", "np.asarray(to_host(array), dtype",
            TEXTBOOK),
     Mutant("models/trace.py", "return name in self.shapes", "return name in self._arrays",
@@ -195,7 +191,8 @@ MUTANTS = [
     Mutant("models/trace.py", "    @cached_property\n", "    @property\n",
            TRACE + "the_model_is_run_once_whatever_is_asked_for"),
     Mutant("models/trace.py", "else layer @ flow", "else flow @ layer", TRACE + "rollout_by_hand"),
-    Mutant("models/trace.py", "self._rows.cut.report(1, job.max_tokens, job.on_long)", "pass",
+    Mutant("models/trace.py", "self._rows.truncation.report(1, job.max_tokens, job.on_long)",
+           "pass",
            TRACE + "a_text_that_is_cut_is_reported_as_encode_does"),
     Mutant("models/transformer.py", "        self._check_rows(ids, types)\n", "",
            TRACE + "a_text_above_the_positions_is_refused_as_encode_does"),
@@ -206,20 +203,20 @@ MUTANTS = [
     Mutant("pooling/modes.py", "states.argmax(axis=0)", "np.abs(states).argmax(axis=0)",
            FACTORS + "[max-0]"),
     Mutant("pooling/layer_norm.py", "parts.mean(axis=1, keepdims=True)", "parts.mean()",
-           LAYER_NORM_MODULE + "a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector"),
+           LAYER_NORM_MODULE + "layer_norm_uses_mean_and_variance_of_the_whole_vector"),
     Mutant("pooling/layer_norm.py", "total.var()", "parts.var()",
-           LAYER_NORM_MODULE + "a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector"),
+           LAYER_NORM_MODULE + "layer_norm_uses_mean_and_variance_of_the_whole_vector"),
     Mutant("pooling/layer_norm.py", "scaled + portion * self.bias", "scaled + self.bias",
            EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[None-dot]"),
     Mutant("pooling/pipeline.py", "factor.sum(axis=1, keepdims=True) / factor.sum()",
            "np.full((len(parts), 1), 1 / len(parts))",
-           EXPLAIN + "a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias"
+           EXPLAIN + "each_token_passes_a_linear_dense_with_part_of_the_bias"
            "[weightedmean-True]"),
     Mutant("pooling/dense.py", "parts @ self.weight + portion",
            "parts @ self.weight + 0 * portion",
            EXPLAIN + "pairs_of_tokens_sum_to_the_score_after_linear_modules[None-cosine]"),
     Mutant("pooling/dense.py", "parts if self.residual is None else", "parts if True else",
-           EXPLAIN + "a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias"
+           EXPLAIN + "each_token_passes_a_linear_dense_with_part_of_the_bias"
            "[mean-True]"),
     Mutant("pooling/dense.py", 'if self.activation != "linear":', "if False:",
            EXPLAIN + "a_dense_with_an_activation_is_refused_by_name"),
@@ -239,16 +236,16 @@ MUTANTS = [
            OCCLUSION + "leaving_a_word_out_is_encoding_the_text_without_it"),
     Mutant("explain/occluding.py", "is_special and end > prompt",
            "is_special and start >= prompt",
-           OCCLUSION + "a_word_that_grows_together_with_the_prompt_is_left_out_without_it"),
+           OCCLUSION + "a_word_joined_to_the_prompt_is_left_out_without_it"),
     Mutant("explain/words.py", 'model.on_long == "window"', "False",
-           EXPLAIN + "a_long_text_is_explained_as_it_was_read_and_what_was_cut_is_said"),
+           EXPLAIN + "a_truncated_text_is_explained_and_its_loss_reported"),
     Mutant("explain/neighbours.py", " / np.maximum(lengths, NORM_FLOOR)", "",
            "explain/test_neighbours.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
     Mutant("explain/neighbours.py", "np.arange(start, start + len(rows))",
            "np.arange(len(rows))",
            "explain/test_neighbours.py::test_the_order_is_that_of_the_cosines_of_all_words[7]"),
     Mutant("common/escapes.py", "sign.isprintable() or sign in JOINERS", "True",
-           "common/test_escapes.py::test_a_terminal_is_shown_a_text_and_obeys_none"),
+           "common/test_escapes.py::test_a_text_for_a_terminal_holds_no_control_character"),
     Mutant("pictures/terminal.py", "FOR if step > 0", "FOR if step",
            "pictures/test_terminal.py::test_a_word_is_painted_on_its_shade_or_has_signs"),
     Mutant("commands/explain.py", "visible(pair.query.text)", "pair.query.text", OBEYED),
@@ -266,7 +263,7 @@ MUTANTS = [
     Mutant("bert/families.py", "np.cumsum(real) * real +", "np.arange(1, len(ids) + 1) +",
            "bert/test_families.py::test_positions_begin_where_the_family_says[roberta]"),
     Mutant("bert/tensor_uses.py", "32, 46, 64, 91)", "32, 46, 64, 90)",
-           "bert/test_tensor_uses.py::test_buckets_of_distances_grow_like_a_logarithm"),
+           "bert/test_tensor_uses.py::test_distance_buckets_grow_logarithmically"),
     Mutant("bert/tensor_uses.py", "* (behind > 0)", "* (behind < 0)", GOLDEN + "[mpnet]"),
     Mutant("bert/layout.py", "int(number / layers_of_a_group)", "int(number % 2)",
            "bert/test_families.py::test_layers_that_are_used_again_are_in_memory_once"),
@@ -282,7 +279,7 @@ MUTANTS = [
     Mutant("bert/forward.py", "if query_rows is not None and last is None:", "if False:",
            "bert/test_families.py::test_a_bias_by_distance_is_that_of_the_token_that_is_read[cls]"),
     Mutant("bert/tensor_parallel.py", "np.split(bias, ranks)", "np.split(bias, ranks)[::-1]",
-           "bert/test_families.py::test_threads_that_share_a_text_share_the_bias_by_distance"),
+           "bert/test_families.py::test_threads_that_split_a_text_split_its_attention_bias"),
     Mutant("tokens/classes.py", "unigram(folder, settings, content, 1)",
            "unigram(folder, settings, content, 0)", GOLDEN + "[albert]"),
     Mutant("tokens/classes.py", 'pair=f"{begin} $A {end} {end} $B {end}"',
@@ -360,15 +357,16 @@ MUTANTS = [
            "                    self._check_finite(pack, results, compute)\n",
            "", FINITE + "the_first_layer_that_is_not_finite_is_named[bert]"),
     Mutant("models/scheduler.py", "            self._check_finite(pack, on_host, partial",
-           "            print(partial", FINITE + "whatever_is_asked_of_such_a_model_says_so"),
+           "            print(partial",
+           FINITE + "every_call_on_a_model_that_overflows_names_the_layer"),
     Mutant("bert/finite.py", "if not self.step and not is_finite", "if not is_finite",
            FINITE + "the_first_layer_that_is_not_finite_is_named[bert]"),
     Mutant("models/scheduler.py",
            'invalid="ignore"):\n            here = pack_to_device',
            'divide="ignore"):\n            here = pack_to_device',
-           FINITE + "whatever_is_asked_of_such_a_model_says_so"),
+           FINITE + "every_call_on_a_model_that_overflows_names_the_layer"),
     Mutant("models/encoding.py", "pack.lengths > self.pipeline.skipped(self.job.prompt_tokens)",
-           "pack.lengths > 0", FINITE + "the_largest_of_nothing_stays_minus_infinity"),
+           "pack.lengths > 0", FINITE + "max_over_no_token_stays_minus_infinity"),
     Mutant("pooling/pipeline.py", "hook(kind, rows)", "pass",
            FINITE + "a_module_around_the_pooling_is_named[3_Dense-linear.weight-Dense]"),
     # packs and vectors
@@ -430,12 +428,12 @@ MUTANTS = [
            POOLED + "[mean-False]"),
     Mutant("models/encoding.py", "weights.astype(np.float32) @",
            "np.ones_like(pack.lengths).astype(np.float32) @",
-           "models/test_encoding.py::test_a_long_text_in_windows_is_the_mean_over_all_their_tokens"),
+           "models/test_encoding.py::test_windows_of_a_long_text_give_the_mean_of_all_tokens"),
     Mutant("models/encoding.py", "tokens += int(weights.sum())",
            "tokens += int(pack.lengths.sum())",
            "models/test_encoding.py::test_windows_leave_out_a_prompt_that_does_not_count"),
     Mutant("models/encoding.py", "-characters_of(text)", "characters_of(text)",
-           "models/test_encoding.py::test_all_of_a_text_is_padded_to_its_batch_of_the_longest_first"),
+           "models/test_encoding.py::test_full_outputs_are_padded_within_batches_sorted_by_length"),
     Mutant("tokens/texts.py", '; of an Arrow array, texts.to_pylist()',
            '; of an array, list(texts)',
            "integrations/test_arrow.py::test_arrow_s_own_arrays_are_refused_with_what_makes_a_list"),
@@ -454,7 +452,7 @@ MUTANTS = [
     # scores
     Mutant("scoring/similarity.py", "left, right = map(normalize_embeddings, rows_of(a, b))",
            "left, right = rows_of(a, b)",
-           "scoring/test_similarity.py::test_cos_sim_divides_by_both_lengths_and_a_zero_vector_scores_0"),
+           "scoring/test_similarity.py::test_cos_sim_divides_by_lengths_and_gives_0_for_zeros"),
     Mutant("scoring/similarity.py", "wide = right.astype(np.float64)", "wide = right",
            "scoring/test_similarity.py::test_distances_are_negative_and_exact_for_neighbours"),
     # best, ranking
@@ -501,7 +499,7 @@ MUTANTS = [
     Mutant("models/bert_model.py", "positions_of(ids[index], self.config)[here] for index, here",
            "np.arange(len(here)) for index, here", HIDDEN + "[gelu-left]"),
     # words
-    Mutant("tokens/tokenizer.py", "limit - frame.size(len(pieces))", "limit",
+    Mutant("tokens/tokenizer.py", "limit - frame.size(len(parts))", "limit",
            "tokens/test_truncation.py::test_the_limit_counts_cls_and_sep_and_keeps_both"),
     Mutant("tokens/truncation.py", "[min(lengths[0], room)]", "[min(lengths[0], room - 1)]",
            "tokens/test_truncation.py::test_a_text_of_exactly_the_limit_is_not_cut"),
@@ -512,16 +510,16 @@ MUTANTS = [
     Mutant("tokens/truncation.py", "max(shorter, room - shorter)", "room - shorter", PAIR_CUT),
     Mutant("tokens/special_tokens.py", "pair_types: tuple[int, ...] = (0, 0, 0, 1, 1)",
            "pair_types: tuple[int, ...] = (0, 0, 0, 0, 1)",
-           "tokens/test_tokenizer.py::test_texts_without_special_tokens"),
+           "tokens/test_tokenizer.py::test_rows_without_special_tokens_have_only_the_text_s"),
     Mutant("tokens/special_tokens.py", "tuple(types))", "(0, 0, 1, 1, 1))",
            "tokens/test_tokenizer.py::test_a_pair_has_one_row_with_two_token_types"),
     Mutant("tokens/tokenizer.py", "part[len(part) - length :]", "part[:length]",
            "tokens/test_truncation.py::test_a_folder_that_cuts_on_the_left_keeps_the_ends"),
     Mutant("tokens/tokenizer.py", "room - overlap)", "room)",
            "tokens/test_tokenizer.py::test_windows_hold_every_token_and_overlap"),
-    Mutant("tokens/tokenizer.py", "len(heads) == 2 and all(", "len(heads) == 3 and all(",
+    Mutant("tokens/tokenizer.py", "len(prefixes) == 2 and all(", "len(prefixes) == 3 and all(",
            "tokens/test_truncation.py::test_of_two_long_texts_the_longer_keeps_the_odd_token[9]"),
-    Mutant("tokens/tokenizer.py", "run[0][: LONGEST_WORD + 1]", "run[0][:LONGEST_WORD]",
+    Mutant("tokens/tokenizer.py", "found[0][: LONGEST_WORD + 1]", "found[0][:LONGEST_WORD]",
            "tokens/test_tokenizer.py::test_long_texts_have_the_ids_of_the_whole"),
     Mutant("tokens/classes.py", 'lowercase=setting(path, settings, "do_lower_case", bool, True)',
            'lowercase=setting(path, settings, "do_lower_case", bool, False)',
@@ -534,7 +532,7 @@ MUTANTS = [
     Mutant("bert/tensor_uses.py", "// config.num_attention_heads) ** -0.5", ") ** -0.5",
            GOLDEN + "[gelu]"),
     Mutant("bert/tensor_uses.py", "parts[: config.hidden_size] /= query_scale(config)", "pass",
-           LAYOUT + "every_tensor_of_a_golden_model_is_had_back[gelu]"),
+           LAYOUT + "every_tensor_of_a_golden_model_is_restored[gelu]"),
     Mutant("bert/tensor_uses.py", "parts[: config.hidden_size] *= query_scale(config)", "pass",
            LAYOUT + "gradients_are_those_of_the_stored_tensors[BERT-changes0-without0]"),
     Mutant("bert/layout.py", "found[name] + part if name in found else part", "part",
@@ -563,7 +561,7 @@ MUTANTS = [
     Mutant("common/advice.py", "if is_inside else name", "if not folder else name",
            "common/test_advice.py::test_inside_the_folder_the_new_one_is_offered_beside_it"),
     Mutant("checkpoint/unpickling.py", "weights_only=True)", "weights_only=False)",
-           CONVERT + "torch_is_asked_for_nothing_but_data"),
+           CONVERT + "torch_is_asked_to_unpickle_data_alone"),
     Mutant("checkpoint/unpickling.py", "OLDEST_TORCH = (2, 10)", "OLDEST_TORCH = (2, 6)",
            CONVERT + "a_torch_in_which_pickles_could_run_code_is_refused"),
     Mutant("checkpoint/conversion_plan.py",
@@ -576,7 +574,7 @@ MUTANTS = [
     Mutant("checkpoint/conversion_plan.py", "if path.suffix.lower() in SUFFIXES:", "if False:",
            PLAN + "pickles_of_other_things_are_left_out_by_name"),
     Mutant("checkpoint/convert.py",
-           "        check_target(target)  # somebody may have been quicker\n", "",
+           "        check_target(target)  # another process may have created it\n", "",
            CONVERT + "a_folder_that_came_meanwhile_is_not_replaced"),
     Mutant("checkpoint/convert.py", "if os.path.lexists(target):", "if os.path.exists(target):",
            CONVERT + "a_new_folder_that_exists_is_left_alone"),
@@ -594,7 +592,8 @@ MUTANTS = [
            CONVERT + "others_may_read_the_weights_like_the_other_files"),
     Mutant("checkpoint/hub.py", "if files and missing not in files:", "if files:",
            REPOSITORY + "a_file_that_the_hub_has_and_did_not_give_is_unavailable"),
-    Mutant("checkpoint/model_files.py", "not any(beside(file, other) for other in safe)", "True",
+    Mutant("checkpoint/model_files.py", "not any(in_same_folder(file, other) for other in safe)",
+           "True",
            HUB + "a_conversion_fetches_pickles_where_safetensors_lack"),
     Mutant("checkpoint/repository.py", "convert_command(name, *repository.hub.as_arguments())",
            "convert_command(name)",
@@ -610,13 +609,13 @@ MUTANTS = [
     Mutant("common/json_files.py", "except IsADirectoryError:", "except ZeroDivisionError:",
            "bert/test_load.py::test_a_folder_in_a_file_s_place_is_named"),
     Mutant("common/json_files.py", "path.is_symlink() and not path.exists()", "path is None",
-           "bert/test_load.py::test_a_link_that_leads_nowhere_is_named"),
+           "bert/test_load.py::test_a_dangling_link_is_named"),
     Mutant("common/json_files.py", "        check_characters(path, content)\n", "        pass\n",
            "bert/test_load.py::test_half_of_a_surrogate_pair_is_refused"),
     Mutant("bert/load.py", '{"model_type": "bert", **settings}', '{"model_type": "bert"}',
            "bert/test_load.py::test_a_configuration_that_is_not_computed_here_is_named"),
     Mutant("bert/load.py", "    check_positions(config, path)\n", "",
-           "bert/test_load.py::test_a_count_beyond_all_models_is_refused_at_once"),
+           "bert/test_load.py::test_a_huge_count_in_the_config_is_refused_at_once"),
     Mutant("bert/layout.py", '        return {"no_pooler": str(error)}\n', "        raise\n",
            "bert/test_layout.py::test_a_broken_pooler_is_refused_where_it_is_asked_for"),
     Mutant("bert/layout.py", '        return {"no_pooler": str(error)}\n', "        return {}\n",
@@ -625,7 +624,7 @@ MUTANTS = [
            "checkpoint/test_modules.py::test_names_of_modules_that_are_none_are_refused"),
     Mutant("pooling/layer_norm.py", '    check_keys(path, settings, {"dimension"})\n', "",
            LAYER_NORM_MODULE + "settings_of_a_layer_norm_that_are_not_known_are_refused"),
-    Mutant("tokens/load.py", "vocabulary.items() if word)", "vocabulary.items())",
+    Mutant("tokens/load.py", "vocabulary.items() if token)", "vocabulary.items())",
            "tokens/test_classes.py::test_blanks_at_the_ends_of_vocab_txt_change_no_token"),
     Mutant("tokens/load.py", "not is_id(id) or text", "int(id) < 0 or text",
            "tokens/test_load.py::test_added_tokens_that_are_none_are_refused"),
@@ -634,7 +633,7 @@ MUTANTS = [
     Mutant("tokens/load.py", "for key in FLAGS if key in value}", "for key in value}",
            "tokens/test_load.py::test_flags_that_no_token_has_are_left_out_unsaid"),
     Mutant("tokens/load.py", "key not in NO_EXTRAS", "key not in SPECIAL_NAMES",
-           "tokens/test_load.py::test_keys_of_other_tokens_name_extra_ones_but_for_two_switches"),
+           "tokens/test_load.py::test_unknown_token_keys_name_extra_tokens_but_two_switches"),
     Mutant("tokens/load.py", "if name not in WITH_TYPES]", "if False]",
            "tokens/test_load.py::test_names_of_inputs_that_no_bert_has_are_refused"),
     Mutant("bert/load.py", "rotates_pairs and head_dim % 2:", "rotates_pairs and False:",
@@ -652,7 +651,7 @@ MUTANTS = [
            "shutil.copyfile(staged[path], path)",
            "checkpoint/test_save.py::test_a_model_that_is_in_use_can_be_saved_over"),
     Mutant("checkpoint/save.py", "    check_target(target, loaded, modules)\n", "",
-           "checkpoint/test_save.py::test_a_folder_with_another_model_s_files_is_refused_and_left_alone"),
+           "checkpoint/test_save.py::test_saving_over_another_model_is_refused_without_a_change"),
     Mutant("checkpoint/save.py", "        if stamp(file) != before:\n", "        if False:\n",
            SAVED + "a_model_whose_weights_have_changed_since_is_not_saved"),
     Mutant("checkpoint/save.py", "        (bert / other).unlink(missing_ok=True)\n",
@@ -670,55 +669,55 @@ MUTANTS = [
            TRANSFORMER + "where_a_key_has_both_its_names_the_old_one_counts"),
     Mutant("checkpoint/transformer_settings.py", 'for kind in ("text", "common"):',
            'for kind in ("common", "text"):',
-           TRANSFORMER + "common_beats_text"),
+           TRANSFORMER + "max_length_of_common_beats_that_of_text"),
     Mutant("models/model.py", "        self._place_head()\n", "        pass\n",
            "models/test_gpu.py::test_modules_and_every_output_equal_the_cpus[modules-sentence_embedding]"),
-    Mutant("models/transformer.py", "with_prompt(job.prompt, texts[window])", "texts[window]",
+    Mutant("models/transformer.py", "with_prompt(job.prompt, texts[part])", "texts[part]",
            ENCODER + "prompts_go_before_the_text"),
     Mutant("kernels/cores.py", "-= 1\n            if self._calls == 0:",
            "-= 1\n            if True:",
            CORES + "a_product_has_one_thread_while_any_call_is_under_way"),
     Mutant("kernels/cores.py", "before = self._before if self._calls else None", "before = None",
-           CORES + "a_fork_in_the_middle_of_a_call_leaves_the_child_able_to_work"),
+           CORES + "a_child_forked_during_a_call_can_still_compute"),
     Mutant("kernels/cores.py", "self._free.release(taken)", "pass",
            RANKS + "only_free_cores_are_taken_and_given_back"),
     Mutant("kernels/cores.py", "while taken < most and self._free.acquire(blocking=False):",
            "while taken < most:", RANKS + "only_free_cores_are_taken_and_given_back"),
     Mutant("bert/tensor_parallel.py", "table, step = self._tables[step], 1 - step",
            "table = self._tables[step]",
-           RANKS + "a_quick_thread_overwrites_no_rows_that_another_still_reads"),
+           RANKS + "a_quick_thread_overwrites_no_rows_another_still_reads"),
     Mutant("bert/tensor_parallel.py", "rows[...] = table[0]", "rows[...] = table[rank]",
            RANKS + "all_ranks_have_the_same_bits_after_an_all_reduce"),
     Mutant("bert/tensor_parallel.py", "qkv_weight=shard(layer.qkv_weight, 2)",
            "qkv_weight=shard(layer.qkv_weight, 1)",
-           RANKS + "shards_make_what_the_whole_makes"),
+           RANKS + "split_packs_have_the_states_of_whole_ones"),
     Mutant("bert/tensor_parallel.py", "self._ranks_for(tokens, 1 + further, tiles)",
            "self._ranks_for(tokens, threads, tiles)",
            RANKS + "only_free_cores_are_taken_and_given_back"),
     Mutant("bert/tensor_parallel.py", "copy[part, tile] = seen[part, tile]",
            "copy[part, tile] = seen[part, tile - 1]",
-           RANKS + "a_product_of_blocks_is_the_product"),
+           RANKS + "a_product_with_blocks_or_tiles_is_the_product"),
     Mutant("models/scheduler.py", "is_all and len(packs) == 1", "len(packs) == 1",
-           RANKS + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+           RANKS + "only_the_first_short_text_lays_out_tiles"),
     Mutant("models/scheduler.py", "may_tile = is_all or self.reproducible", "may_tile = is_all",
-           RANKS + "reproducible_texts_have_one_way_alone_and_in_company"),
+           RANKS + "reproducible_texts_have_the_same_bits_alone_or_not"),
     Mutant("models/scheduler.py", "if is_all and not self.reproducible else 1",
            "if is_all else 1",
-           RANKS + "reproducible_texts_have_one_way_alone_and_in_company"),
+           RANKS + "reproducible_texts_have_the_same_bits_alone_or_not"),
     Mutant("kernels/cores.py", "library.clear_controlling_thread()", "pass",
            CORES + "any_thread_may_set_the_limit_and_another_restore_it"),
     Mutant("kernels/cores.py", "os.register_at_fork(after_in_child=CORES.after_fork)", "pass",
-           CORES + "a_fork_in_the_middle_of_a_call_leaves_the_child_able_to_work"),
+           CORES + "a_child_forked_during_a_call_can_still_compute"),
     Mutant("kernels/cores.py", "min(affinity(), quota())", "affinity()",
            CORES + "there_are_no_more_threads_than_the_quota_allows"),
     Mutant("models/transformer.py", "job.is_all(len(chosen))", "job.is_all(len(texts))",
-           RANKS + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+           RANKS + "only_the_first_short_text_lays_out_tiles"),
     Mutant("models/encoding.py", "is_all=job.is_all(len(batch))", "is_all=job.is_all(len(texts))",
-           RANKS + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+           RANKS + "only_the_first_short_text_lays_out_tiles"),
     Mutant("models/encoding.py", "is_all=job.is_all(1)", "is_all=True",
-           RANKS + "the_first_short_text_lays_out_tiles_and_nothing_else_does"),
+           RANKS + "only_the_first_short_text_lays_out_tiles"),
     Mutant("models/scheduler.py", "is_all and len(packs) == 1", "is_all",
-           SCHEDULER + "only_a_pack_that_is_all_the_work_has_tiles[20-True-False]"),
+           SCHEDULER + "only_a_pack_that_is_all_the_work_may_have_tiles[20-True-False]"),
     Mutant("models/scheduler.py",
            "in computed:\n            self._check_finite(pack, results, compute)",
            "in computed:\n            pass",
@@ -741,17 +740,17 @@ MUTANTS = [
     Mutant("corpus/writer.py", "ranges = manifest.ranges or self.first_ranges(vectors)",
            "ranges = self.first_ranges(vectors)",
            "corpus/test_writer.py::test_codes_are_those_of_the_vectors[int8]"),
-    Mutant("kernels/cores.py", "threading.BoundedSemaphore(available_threads())",
+    Mutant("kernels/cores.py", "threading.BoundedSemaphore(count or available_threads())",
            "threading.BoundedSemaphore(available_threads() + 1)",
-           CORES + "no_more_packs_are_computed_at_a_time_than_there_are_cores"),
+           CORES + "no_more_packs_run_at_a_time_than_there_are_cores"),
     Mutant("scoring/matrices.py", "        finally:\n            ended.set()\n",
            "        finally:\n            pass\n",
            "scoring/test_nearest.py::test_the_first_error_ends_the_work_of_all_threads"),
     Mutant("tokens/tokenizer.py", "if len(text) <= characters:",
            "if len(text) <= characters or True:",
            "tokens/test_tokenizer.py::test_a_text_of_10_mb_takes_no_longer_than_its_beginning"),
-    Mutant("commands/embed.py", "chunk = list(islice(documents, CHUNK_TEXTS))",
-           "chunk = list(islice(documents, CHUNK_TEXTS))[: CHUNK_TEXTS - 1]",
+    Mutant("commands/embed.py", "chunk = list(islice(documents, chunk_texts))",
+           "chunk = list(islice(documents, chunk_texts))[: chunk_texts - 1]",
            "commands/test_embed.py::test_reading_in_chunks_loses_no_text"),
     Mutant("integrations/arrow.py", 'arguments.setdefault("short_inputs", bool(', 'bool((',
            "integrations/test_arrow.py::test_a_table_is_a_part_of_a_corpus_and_lays_out_no_tiles[arguments0-False]"),
@@ -759,7 +758,7 @@ MUTANTS = [
     Mutant("bert/layout.py", '"V E"}, AS_STORED, let_go=True', '"V E"}, AS_STORED', LET_GO),
     Mutant("common/safetensors_files.py", "start = -(-self.offset // mmap.PAGESIZE)",
            "start = (self.offset // mmap.PAGESIZE)", LET_GO),
-    Mutant("kernels/cores.py", "threads > cores and not TOLD", "threads > cores",
+    Mutant("kernels/cores.py", "threads > cores and not CORES.has_warned", "threads > cores",
            CORES + "more_threads_than_cores_are_as_many_and_said_once"),
     Mutant("kernels/cores.py", "return min(int(threads), cores)", "return int(threads)",
            CORES + "more_threads_than_cores_are_as_many_and_said_once"),
@@ -798,7 +797,7 @@ MUTANTS = [
     Mutant("kernels/cuda.cu", "largest = largest_of_warp(largest);", "",
            CUDA + "softmax_agrees[shape1]"),
     Mutant("kernels/cuda.cu", "is_token ? x[column] : real(0.0f)", "x[column]",
-           CUDA + "a_text_that_overflowed_spoils_no_other_in_its_run"),
+           CUDA + "a_text_that_overflowed_spoils_no_other_in_its_bucket"),
     Mutant("kernels/cuda.cu", "= y[(head * longest + place) * head_dim", "= y[head * head_dim",
            CUDA + "texts_of_nearly_one_length_attend_as_each_alone"),
     Mutant("kernels/cuda.py", "b.shape[3], b.shape[2] * b.shape[3]", "columns, columns * inner",
@@ -813,11 +812,11 @@ MUTANTS = [
            GPU + "vectors_equal_the_cpus[gelu-{}]"),
     Mutant("kernels/devices.py", "array.get(out=host, blocking=False)",
            "host[...] = cupy.asnumpy(array)",
-           GPU + "the_next_pack_is_begun_before_the_one_before_it_is_waited_for"),
+           GPU + "the_next_pack_is_begun_before_the_last_is_awaited"),
     Mutant("models/scheduler.py", "                work.append(pack)\n", "                pass\n",
            GPU + "where_memory_runs_out_packs_are_halved_once_for_good"),
     Mutant("kernels/segments.py", "longest - max(8, longest // 8) < length", "longest - 8 < length",
-           "kernels/test_segments.py::test_texts_of_nearly_one_length_stand_in_one_run"),
+           "kernels/test_segments.py::test_texts_of_nearly_one_length_stand_in_one_bucket"),
     Mutant("models/model.py", '"device": "cpu", "dtype": None,', '"device": "cpu",',
            GPU + "a_process_s_copy_computes_in_the_model_s_dtype"),
     # speed
@@ -833,7 +832,7 @@ MUTANTS = [
            BERT + "blocks_of_rows_change_no_state"),
     Mutant("kernels/cpu.py", "(q, queries), (k, bucket), (v, bucket)",
            "(q, bucket), (k, bucket), (v, bucket)",
-           BERT + "the_last_layer_for_some_tokens_is_the_last_layer_s"),
+           BERT + "the_last_layer_of_pooled_tokens_alone_is_the_same"),
     Mutant("pooling/pipeline.py", "if len(modes) == 1 and not skips", "if len(modes) == 1",
            POOLED),
     Mutant("bert/packs.py", "count + count % 2", "count",
@@ -841,7 +840,8 @@ MUTANTS = [
     Mutant("models/transformer.py", "1 if self.reproducible else job.batch_size",
            "job.batch_size", "test_reproducible.py::test_every_text_is_a_pack_of_its_own"),
     Mutant("models/model.py", "transformer.reproducible, transformer.short_inputs",
-           "transformer.short_inputs", "test_reproducible.py::test_copies_and_pools_keep_it"),
+           "transformer.short_inputs",
+           "test_reproducible.py::test_copies_and_pools_keep_reproducible"),
     Mutant("models/processes.py", "results.append(future.result())",
            "results.insert(0, future.result())",
            "models/test_processes.py::test_vectors_are_those_of_one_process_in_order[7]"),
@@ -851,8 +851,7 @@ MUTANTS = [
     Mutant("evaluation/measures.py", "near = ranks <= k", "near = ranks < k",
            "evaluation/test_measures.py::test_ndcg_looks_at_ten_documents_and_so_does_its_ideal"),
     Mutant("evaluation/measures.py", "min(k, possible)", "possible",
-           "evaluation/test_measures.py::test_of_more_than_a_hundred_relevant_documents_"
-           "a_hundred_are_all_that_map_at_100_expects"),
+           "evaluation/test_measures.py::test_map_at_100_expects_at_most_100_relevant_documents"),
     Mutant("evaluation/measures.py", "np.abs(differences.sum(axis=0)) - rounding",
            "np.abs(differences.sum(axis=0))",
            "evaluation/test_measures.py::test_p_counts_sums_that_are_equal_but_for_rounding"),
@@ -862,11 +861,9 @@ MUTANTS = [
            "evaluation/test_collection.py::test_a_run_is_ordered_by_its_scores_and_then_by_ids"),
     Mutant("evaluation/retrieval.py", "ids = sorted(collection.documents)",
            "ids = list(collection.documents)",
-           "evaluation/test_retrieval.py::test_all_documents_are_ranked_and_ties_are_in_the_order_"
-           "of_their_ids[dot]"),
+           "evaluation/test_retrieval.py::test_all_documents_are_ranked_with_ties_by_id[dot]"),
     Mutant("evaluation/retrieval.py", "for id in judged}", "for id in values}",
-           "evaluation/test_retrieval.py::test_only_queries_with_a_relevant_document_are_measured_"
-           "and_one_without_ranking_is_0"),
+           "evaluation/test_retrieval.py::test_judged_queries_alone_count_and_an_unranked_one_counts_0"),
     # what is read, printed and counted
     Mutant("documents/tables.py", 'row = line.split("\\t") if line else []',
            'row = next(__import__("csv").reader([line], delimiter="\\t"), [])',
@@ -934,7 +931,7 @@ MUTANTS = [
     Mutant("common/progress.py", "level in (logging.INFO, logging.DEBUG) and is_watched()",
            "level in (logging.INFO, logging.DEBUG)",
            "models/test_sentence_transformer.py::test_info_shows_a_bar_on_a_terminal_and_in_no_log"),
-    Mutant("common/progress.py", "if not shown or is_gone(sys.stderr):", "if not shown:",
+    Mutant("common/progress.py", "if not is_shown or is_gone(sys.stderr):", "if not shown:",
            "models/test_sentence_transformer.py::test_a_bar_without_a_stderr_is_left_out[False]"),
     Mutant("commands/options.py", "absent = argparse.SUPPRESS", "absent = False",
            "commands/test_options.py::test_quiet_may_stand_before_and_behind_a_command"),
@@ -950,13 +947,13 @@ MUTANTS = [
            "corpus/test_search.py::test_an_id_given_twice_counts_once"),
     # what is drawn
     Mutant("pictures/svg.py", 'kind = "against" if value < 0', 'kind = "for" if value < 0',
-           HEAT_MAP + "negative_pairs_have_a_colour_of_their_own_and_strength_follows_the_value"),
+           HEAT_MAP + "a_pair_s_colour_shows_its_sign_and_strength_its_value"),
     Mutant("pictures/svg.py", "return html.escape(", "return str(",
            HEAT_MAP + "no_text_escapes_from_a_heat_map"),
     Mutant("pictures/heat_map.py", "values[rest].sum(axis=0)", "values[rest].mean(axis=0)",
            HEAT_MAP + "of_a_long_text_the_rest_is_one_row_and_nothing_is_lost"),
-    Mutant("pictures/attention.py", "rows[..., most:].sum", "rows[..., most + 1 :].sum",
-           "pictures/test_attention.py::test_tokens_beyond_the_first_share_a_column_and_rows_still_sum_to_one"),
+    Mutant("pictures/attention.py", "rows[..., max_tokens:].sum", "rows[..., max_tokens + 1 :].sum",
+           "pictures/test_attention.py::test_later_tokens_share_a_column_and_rows_sum_to_one"),
     Mutant("pictures/xray.py", "zip(between, states[1:]", "zip(between, states[:-1]",
            XRAY + "an_x_ray_has_the_numbers_of_the_trace"),
     Mutant("pictures/xray.py", "nearest[n * shown :", "nearest[n :",
@@ -998,7 +995,7 @@ MUTANTS = [
            "np.setdiff1d(np.arange(len(corpus)), [], ",
            "pictures/test_corpus_map.py::test_deleted_documents_are_in_no_sample[float32]"),
     Mutant("pictures/corpus_map.py", "np.union1d(sample, question.numbers)", "sample",
-           "pictures/test_corpus_map.py::test_what_is_nearest_to_a_question_is_in_the_sample_and_searched_among_all"),
+           "pictures/test_corpus_map.py::test_a_question_s_nearest_of_all_documents_join_the_sample"),
     Mutant("pictures/map_page.py", "name=html.escape(shown.name)", "name=shown.name",
            "pictures/test_corpus_map.py::test_texts_ids_names_and_questions_are_text_and_never_markup"),
     Mutant("pictures/map_page.py", '"note">{html.escape(note)}</p>', '"note">{note}</p>',
@@ -1007,7 +1004,7 @@ MUTANTS = [
 
 
 def main() -> None:
-    """Plant the chosen faults and say of each whether its test noticed."""
+    """Plant the chosen faults and print whether the test of each failed."""
     options = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], epilog="example: python tools/mutants.py layer_norm"
     )
@@ -1032,7 +1029,7 @@ def main() -> None:
 
 
 def judge(mutant: Mutant, folder: Path) -> bool:
-    """Whether the test fails, and does nothing worse than failing, with the fault."""
+    """Return whether the test fails with the fault, and does nothing worse than failing."""
     copy(folder)
     path = folder / "minibert" / mutant.file
     code = path.read_text(encoding="utf-8")
@@ -1050,7 +1047,7 @@ def judge(mutant: Mutant, folder: Path) -> bool:
 
 
 def copy(folder: Path) -> Path:
-    """The package and its tests, in a place where they can be changed."""
+    """Copy the package and its tests into a folder."""
     for name in ("minibert", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
@@ -1059,7 +1056,7 @@ def copy(folder: Path) -> Path:
 
 
 def run(folder: Path, *tests: str) -> int:
-    """pytest's exit code for some tests of a copy, which must be what is imported."""
+    """Run some tests of a copy, which must be the imported one: -> pytest's exit code."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     check = "import minibert, sys; sys.exit(not minibert.__file__.startswith(sys.argv[1]))"
     python = [sys.executable, "-c", check, str(folder)]

@@ -1,8 +1,8 @@
-"""Pages of the documentation site that do not lie in docs/. mkdocs.yml names this as its hook.
+"""Add the pages of the documentation site that do not lie in docs/: the hook of mkdocs.yml.
 
-The README is the site's first page, CONTRIBUTING.md and CHANGELOG.md are pages, too, and every
-file that a page links to, such as minibert/bert/forward.py, becomes a page with its text. So links
-are written as they work in the repository, and work in the site, without a network, as well.
+The README is the site's first page. CONTRIBUTING.md and CHANGELOG.md are pages, too. Every file
+that a page links to, such as minibert/bert/forward.py, becomes a page with its text. So the same
+links work in the repository, and in the site without a network.
 """
 
 import posixpath
@@ -13,7 +13,7 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parent.parent
-# A file of the repository: where it stands in the site. Any other is below source/.
+# Repository file -> its place in the site. Any other file is below source/.
 PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -33,14 +33,14 @@ search:
 
 
 def site_page(path: str) -> str:
-    """Where a file of the repository stands in the site."""
+    """Return the place of a repository file in the site."""
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
     return PAGES.get(path) or f"source/{path}.md"
 
 
 def repository_file(page: str) -> str:
-    """The file of the repository that a page of the site shows: site_page the other way round."""
+    """Return the repository file that a page of the site shows: the inverse of site_page."""
     for path, place in PAGES.items():
         if place == page:
             return path
@@ -50,33 +50,33 @@ def repository_file(page: str) -> str:
 
 
 def target_of(link: str, origin: str) -> str | None:
-    """The file of the repository that a link in another leads to; None if there is none."""
+    """Return the repository file to which a link in the file `origin` leads, or None."""
     target = posixpath.normpath(posixpath.join(posixpath.dirname(origin), link))
     is_inside = not target.startswith(("/", ".."))
     return target if is_inside and (ROOT / target).is_file() else None
 
 
 def rewritten(markdown: str, origin: str) -> str:
-    """The text of a file of the repository with its links as they must be in the site."""
+    """Return the text of a repository file, with its links in the form of the site."""
     here = posixpath.dirname(site_page(origin))
 
     def link(match: re.Match[str]) -> str:
         target = target_of(match[1], origin)
-        # What does not exist stays as it is, for mkdocs to complain of.
+        # A link to a missing file stays unchanged, so that mkdocs reports it.
         return posixpath.relpath(site_page(target), here or ".") if target else match[1]
 
     return LINK.sub(link, markdown)
 
 
 def source_page(path: str) -> str:
-    """A page that shows a file."""
+    """Make a page that shows a file."""
     language = {".py": "python", ".sh": "sh", ".toml": "toml"}.get(Path(path).suffix, "text")
     text = (ROOT / path).read_text(encoding="utf-8").rstrip()
     return SOURCE.format(path=path, language=language, text=text)
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """mkdocs: add the pages that do not lie in docs/."""
+    """Add the pages that do not lie in docs/, for mkdocs."""
     pages = {path: (ROOT / path).read_text(encoding="utf-8") for path in PAGES}
     for file in files.documentation_pages():
         pages[repository_file(file.src_uri)] = file.content_string
@@ -94,7 +94,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """mkdocs: bring the links of a page into the site's form."""
+    """Bring the links of a page into the site's form, for mkdocs."""
     if page.file.src_uri.startswith("source/"):
         return markdown
     return rewritten(markdown, repository_file(page.file.src_uri))

@@ -19,7 +19,7 @@ from minibert.bert.hook import AllReduce
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Layer, Parameters
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.cores import CORES, has_small_products
+from minibert.kernels.cores import CORES, Cores, has_small_products
 from minibert.kernels.protocol import Kernels
 
 __all__ = ["TensorParallel"]
@@ -41,12 +41,13 @@ class TensorParallel:
         family: Family,
         short_inputs: bool = True,
         min_rank_work: int = MIN_RANK_WORK,
+        cores: Cores = CORES,
     ) -> None:
         """Copy nothing as yet.
 
         The first short input makes the tiles, a second copy of the layers' weights;
         short_inputs=False forbids them. `min_rank_work` is the number of multiplications a layer
-        that are worth a thread.
+        that are worth a thread, and `cores` the ones that ranks may use.
         """
         self.forward = family.forward
         self.splits_layers = family.splits_layers
@@ -54,6 +55,7 @@ class TensorParallel:
         self.config = config
         self.short_inputs = short_inputs
         self.min_rank_work = min_rank_work
+        self.cores = cores
         self._tiles: list[Layer] = []
         self._shards: dict[tuple[int, bool], list[Parameters]] = {(1, False): [parameters]}
 
@@ -72,7 +74,7 @@ class TensorParallel:
         tokens = len(pack.ids)
         tiles = may_tile and self.short_inputs and tokens <= SHORT_TOKENS
         tiles = tiles and self._can_split(2) and has_small_products()
-        with CORES.further(self._ranks_for(tokens, threads, tiles) - 1) as further:
+        with self.cores.further(self._ranks_for(tokens, threads, tiles) - 1) as further:
             # The layers may not fall into so many equal shards; then fewer ranks compute.
             shards = self._shards_for(self._ranks_for(tokens, 1 + further, tiles), tiles)
             # A partial is no frame between here and the forward pass; a closure would be one.
@@ -96,7 +98,7 @@ class TensorParallel:
 
     def _shards_for(self, ranks: int, tiles: bool) -> list[Parameters]:
         """Return a shard of the parameters for each rank, made at the first call."""
-        with CORES.laying_out:  # or several threads would each make the tiles
+        with self.cores.laying_out:  # or several threads would each make the tiles
             if (ranks, tiles) not in self._shards:
                 layers = self._tiled() if tiles else self._layers_in(ranks, blocks_of)
                 bias = self.parameters.attention_bias

@@ -1,6 +1,6 @@
-"""A folder from the hub's cache -> the first file that it lacks. Start at first_missing.
+"""A folder from the hub's cache -> its first missing file. Start at first_missing.
 
-Files are looked for, not opened, but for those that name others.
+Only files that name other files are opened.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from minibert.pooling.registry import MODULES
 
 __all__ = ["first_missing", "has_pickle_for"]
 
-# One of these is enough, with all of its files.
+# Files of a vocabulary: one of these lists must be complete.
 VOCABULARIES = [["tokenizer.json"], ["vocab.txt"], ["vocab.json", "merges.txt"]]
 
-# A folder with one of these was written by sentence-transformers, so it had a modules.json.
+# Only sentence-transformers writes these, and always with a modules.json.
 SENTENCE_TRANSFORMERS_FILES = [
     "config_sentence_transformers.json",
     *TRANSFORMER_FILES,
@@ -27,9 +27,9 @@ SENTENCE_TRANSFORMERS_FILES = [
 
 
 def first_missing(folder: Path) -> str | None:
-    """The first file that a folder from the cache should have and has not, or None.
+    """Find the first required file that a folder from the cache lacks; None if it is complete.
 
-    A download that was cut short leaves such folders, and they must not count as the model.
+    An interrupted download leaves incomplete folders, which must not count as the model.
     """
     if not (folder / "modules.json").exists():
         if any((folder / name).exists() for name in SENTENCE_TRANSFORMERS_FILES):
@@ -48,10 +48,10 @@ def first_missing(folder: Path) -> str | None:
 
 
 def first_missing_of_module(folder: Path, name: str, kind: str) -> str | None:
-    """The same, for the folder `name` of a module after the Transformer."""
+    """Find the first missing file of a module after the Transformer; `name` is its folder."""
     row = MODULES.get(kind)
     if row is None:
-        return None  # it is refused when it is read
+        return None  # an unknown module is refused when it is read
     needed = ["config.json"] * (row.config == "required")
     needed += ["model.safetensors"] * row.has_weights
     for file in needed:
@@ -61,11 +61,11 @@ def first_missing_of_module(folder: Path, name: str, kind: str) -> str | None:
 
 
 def first_missing_of_transformer(folder: Path, name: str) -> str | None:
-    """The same, for the folder of config.json, the vocabulary and the weights."""
+    """Find the first missing file of the config, vocabulary and weights; `name` is the folder."""
     prefix = f"{name}/" if name else ""
     if not (folder / "config.json").exists():
         return f"{prefix}config.json"
-    if not any(all((folder / name).exists() for name in words) for words in VOCABULARIES):
+    if not any(all((folder / name).exists() for name in names) for names in VOCABULARIES):
         half = (folder / "vocab.json").exists()
         return f"{prefix}merges.txt" if half else f"{prefix}tokenizer.json"
     if (folder / "model.safetensors").exists():
@@ -78,7 +78,7 @@ def first_missing_of_transformer(folder: Path, name: str) -> str | None:
 
 
 def has_pickle_for(folder: Path, missing: str) -> bool:
-    """Whether a pickle lies where a folder lacks weights."""
+    """Return whether a pickle lies in the place of missing weights."""
     is_weights = missing.endswith(".safetensors")
     place = (folder / missing).parent
     return is_weights and any(any(place.glob(name)) for name in PICKLED_WEIGHTS)

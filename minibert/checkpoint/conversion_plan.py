@@ -1,6 +1,6 @@
-"""A model's folder -> what becomes of each of its files in a folder without pickles.
+"""A model's folder -> the plan for each of its files in a new folder without pickles.
 
-Looks at names and at the first bytes of files, never into a pickle. Start at planned.
+Only names and the first bytes of files are read, never a pickle. Start at planned.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from minibert.errors import CheckpointError
 
 __all__ = ["Plan", "planned"]
 
-# The one file of weights, and the index of several, beside what it becomes.
+# A pickle with all weights -> the name of its safetensors file.
 WHOLE = {
     "pytorch_model.bin": "model.safetensors",
     "adapter_model.bin": "adapter_model.safetensors",
 }
-# What is read in place of these where it lies beside them.
+# A pickle with all weights -> the files that are read instead, if they are in its folder.
 SAFE = {
     "pytorch_model.bin": ("model.safetensors", INDEX),
     "adapter_model.bin": ("adapter_model.safetensors",),
 }
 SHARD = re.compile(r"pytorch_model-\d+-of-\d+\.bin")
-# Files that are pickles whatever they begin with.
+# Suffixes of pickles, for any first bytes.
 SUFFIXES = {".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 
 
 class Plan(NamedTuple):
-    """What becomes of each file of a folder, by its path there."""
+    """Plan for each file of a folder, by its path there."""
 
-    folder: Path
+    folder: Path  # of the model with pickles
     weights: dict[Path, Path]  # a pickle -> its safetensors file
     indexes: dict[Path, list[Path]]  # an index of shards -> the pickles that it names
-    copies: list[Path]
+    copies: list[Path]  # files that are copied as they are
     left_out: dict[str, str]  # a path -> the reason
 
 
 def planned(folder: Path, roots: list[Path]) -> Plan:
-    """Look at every file of a folder; behind links, too, where they lead into one of `roots`.
+    """Plan the conversion of every file of a folder; links may lead into one of `roots`.
 
-    Raises CheckpointError if there is nothing to convert, or a part of it is missing.
+    Raises CheckpointError if there is nothing to convert, or a file is missing.
     """
     plan = Plan(folder, {}, {}, [], {})
     folders: dict[Path, set[str]] = {}
@@ -62,24 +62,28 @@ def planned(folder: Path, roots: list[Path]) -> Plan:
             + (": its weights are safetensors. Open it as it is." if has_safe else ".")
         )
     for name in plan.weights:
-        check_file(folder / name)  # of a pointer of git-lfs there is nothing to convert
+        check_file(folder / name)  # a pointer of git-lfs cannot be converted
     for name in set(plan.weights.values()) & set(plan.copies):
-        raise CheckpointError(f"{folder / name} would be written over. Which of the two counts?")
+        raise CheckpointError(
+            f"{folder / name} would be written over by a converted pickle. Remove one of the two."
+        )
     return plan
 
 
 def listed(plan: Plan, roots: list[Path], place: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """The files in a folder and those in it, which are `above` one another."""
+    """Yield the files in the folder `place` and below it; `above` are the folders around it."""
     for entry in sorted((plan.folder / place).iterdir()):
         name = place / entry.name
         try:
             true = Path(os.path.realpath(entry, strict=True))
         except OSError as error:
-            raise CheckpointError(f"{entry} is a link that leads nowhere.") from error
+            raise CheckpointError(
+                f"{entry} is a link that leads nowhere. Fetch the model again."
+            ) from error
         if not any(true.is_relative_to(root) for root in roots):
             raise CheckpointError(
                 f"{entry} is a link to {true}, out of the model's folder. Put the file itself in "
-                "its place if it is part of the model, or take the link away."
+                "its place if it is part of the model, or remove the link."
             )
         if entry.name == ".git":
             plan.left_out[str(name)] = "the history of the folder"
@@ -94,13 +98,13 @@ def listed(plan: Plan, roots: list[Path], place: Path, above: tuple[Path, ...]) 
 
 
 def plan_folder(plan: Plan, place: Path, names: set[str]) -> None:
-    """Sort the files of one folder, by what the reference would read of them."""
+    """Plan the files of one folder, by those that the reference would read."""
     counts = first_of(names, *SAFE["pytorch_model.bin"], "pytorch_model.bin", PICKLED_INDEX)
     if counts == PICKLED_INDEX:
         plan_shards(plan, place, names)
     elif not counts and any(map(SHARD.fullmatch, names)):
         raise CheckpointError(
-            f"{plan.folder / place / PICKLED_INDEX} is missing, which names the shards."
+            f"{plan.folder / place / PICKLED_INDEX} is missing; it names the shards."
         )
     for name in sorted(names):
         path = place / name
@@ -118,12 +122,12 @@ def plan_folder(plan: Plan, place: Path, names: set[str]) -> None:
 
 
 def first_of(names: set[str], *wanted: str) -> str:
-    """The first of some names that is there, or an empty one."""
+    """First of the `wanted` names that is in `names`, or ""."""
     return next((name for name in wanted if name in names), "")
 
 
 def plan_shards(plan: Plan, place: Path, names: set[str]) -> None:
-    """The shards that an index names, and what each becomes."""
+    """Plan the shards that an index names."""
     index = place / PICKLED_INDEX
     plan.indexes[index] = []
     for shard in sorted(set(weight_map(plan.folder / index).values())):
@@ -135,18 +139,18 @@ def plan_shards(plan: Plan, place: Path, names: set[str]) -> None:
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file is a pickle, by its name, or by how it begins."""
+    """Return whether a file is a pickle, by its name or its first bytes."""
     if path.suffix.lower() in SUFFIXES:
         return True
     with path.open("rb") as file:
-        head = file.read(4)
-    if head == b"PK\x03\x04":  # torch's files are zip files with a pickle in them
+        start = file.read(4)
+    if start == b"PK\x03\x04":  # torch's files are zip files with a pickle in them
         return holds_pickle(path)
-    return head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    return start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
 
 
 def holds_pickle(path: Path) -> bool:
-    """Whether a zip file has torch's pickle in it."""
+    """Return whether a zip file has a pickle of torch in it."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith(".pkl") for name in archive.namelist())

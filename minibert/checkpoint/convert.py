@@ -1,7 +1,7 @@
 """A model with pickled weights -> a new folder with the same tensors in safetensors.
 
-minibert opens no pickle. A process of its own does, by torch, which takes nothing but data from it:
-see unpickling.py. The model's own folder is only read. Start at convert.
+minibert opens no pickle. Another process opens it with torch, which loads only data: see
+unpickling.py. The model's own folder is only read. Start at convert.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ LIBRARIES = ("torch", "numpy", "safetensors")
 
 
 class Converted(NamedTuple):
-    """A folder that was written: how many tensors, and which files, by their paths in it."""
+    """Result of a conversion: the new folder and its files, by their paths in it."""
 
-    folder: Path  # where it was written
-    tensors: int  # how many there are
-    weights: tuple[str, ...]  # the names of the new files with tensors
-    copied: tuple[str, ...]  # the names of the files copied as they were
-    left_out: dict[str, str]  # a file, or an entry of one, that is not there: the reason
+    folder: Path  # the new folder
+    tensors: int  # number of tensors in all files
+    weights: tuple[str, ...]  # safetensors files
+    copied: tuple[str, ...]  # files that are copied as they are
+    left_out: dict[str, str]  # a file that was left out, or an entry of one -> the reason
 
 
 def convert(
@@ -54,17 +54,17 @@ def convert(
 ) -> Converted:
     """Write a model that has its weights in pickles into a new folder, with safetensors instead.
 
-    All tensors are kept by their names, with their numbers and types, whatever they are for. Other
-    files are copied as they are. Pickles that are no weights are left out, and named in a warning.
-    The model's own folder is only read; the new one is there whole, or not at all.
+    All tensors keep their names, numbers and types. Other files are copied as they are. Pickles
+    that are no weights are left out, and named in a warning. The model's own folder is only read.
+    The new folder `out` is written whole, or not at all.
 
-    torch (2.10 or later) reads the pickles with weights_only=True in a process of its own.
-    `python` is a Python (3.11 or later) that has torch, numpy and safetensors, by default the one
-    that runs. The other arguments are those of SentenceTransformer.
+    torch (2.10 or later) reads the pickles with weights_only=True in another process. `python` is
+    a Python (3.11 or later) with torch, numpy and safetensors, by default the running one. The
+    other arguments are those of SentenceTransformer.
 
-    Raises CheckpointError for a folder without such weights and for a pickle with more than data in
-    it, MissingLibraryError without torch, OutputError if `out` exists or cannot be created, and for
-    the model what SentenceTransformer raises.
+    Raises CheckpointError for a folder without pickled weights, and for a pickle with more than
+    data in it. Raises MissingLibraryError without torch, OutputError if `out` exists or cannot be
+    created, and the errors of SentenceTransformer for the model.
     """
     target = Path(os.path.abspath(os.path.expanduser(out)))
     check_target(target)
@@ -78,10 +78,11 @@ def convert(
         try:
             written = unpickle(plan, partial, os.fspath(python or sys.executable))
         except MissingLibraryError as error:
-            words = [as_argument(model_name_or_path), as_argument(out), *hub.as_arguments()]
+            arguments = [as_argument(model_name_or_path), as_argument(out), *hub.as_arguments()]
             raise MissingLibraryError(
-                f"torch, 2.10 or later, has to open the pickles, and is not there: {error}. These "
-                "commands install it in an environment, and convert: " + with_torch(python, words)
+                f"torch, 2.10 or later, must open the pickles, and is missing: {error}. These "
+                "commands install it in an environment, and convert: "
+                + with_torch(python, arguments)
             ) from error
         for index, pickles in plan.indexes.items():
             write_index(plan, index, {name: written[name] for name in pickles}, partial)
@@ -89,11 +90,11 @@ def convert(
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, partial / name)
         sync_tree(partial)
-    return told(target, plan, written)
+    return result(target, plan, written)
 
 
 def check_target(target: Path) -> None:
-    """Raise OutputError if there is something already, or no folder to create it in."""
+    """Raise OutputError if `target` exists, or its parent does not."""
     reason = ""
     if os.path.lexists(target):
         reason = "it exists, and nothing is written over"
@@ -104,14 +105,17 @@ def check_target(target: Path) -> None:
 
 
 def roots_of(folder: Path) -> list[Path]:
-    """Where a folder's files may lie: in it, or where a hub's cache has those of the model."""
+    """Folders in which a model's files may lie: its own, or its folder in a hub's cache."""
     true = Path(os.path.realpath(folder))
     return [true, true.parent.parent] if commit_of(true) else [true]
 
 
 @contextmanager
 def appearing(target: Path) -> Iterator[Path]:
-    """A folder to write to, which gets its name when the block ends well, and else is removed."""
+    """Create a folder to write to, which gets its name if the block raises nothing.
+
+    Otherwise it is removed. Raises OutputError if it cannot be created.
+    """
     partial = partial_of(target)
     try:
         partial.mkdir()
@@ -119,22 +123,22 @@ def appearing(target: Path) -> Iterator[Path]:
         raise OutputError(f"cannot create {str(target)!r}: {error.strerror}") from error
     try:
         yield partial
-        check_target(target)  # somebody may have been quicker
+        check_target(target)  # another process may have created it
         place(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def unpickle(plan: Plan, partial: Path, python: str) -> dict[Path, dict[str, Any]]:
-    """Let a process of its own write the safetensors: each pickle -> what it says of its tensors.
+    """Let another process write the safetensors: -> a description of each pickle's tensors.
 
-    Raises CheckpointError for a pickle that it refuses, MissingLibraryError if it has no torch.
+    Raises CheckpointError for a refused pickle, MissingLibraryError if that Python has no torch.
     """
     pairs = []
     for pickle, safe in plan.weights.items():
         (partial / safe).parent.mkdir(parents=True, exist_ok=True)
         pairs.append([os.path.abspath(plan.folder / pickle), str(partial / safe)])
-    # -P: no file beside the program, or where it is started, can pass for a library's.
+    # -P: no file in the program's or the current folder is imported instead of a library.
     done = subprocess.run(
         [python, "-P", str(PROGRAM)],
         input=json.dumps(pairs),
@@ -144,13 +148,16 @@ def unpickle(plan: Plan, partial: Path, python: str) -> dict[Path, dict[str, Any
     )
     report = reported(python, done)
     for pickle in plan.weights.values():
-        # The library lets nobody else read what it writes.
+        # The library gives only its own user the right to read.
         (partial / pickle).chmod(partial.stat().st_mode & 0o666)
     return dict(zip(plan.weights, report, strict=True))
 
 
 def reported(python: str, done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    """What the process said, in the order of the pickles; the errors that it told."""
+    """Read the report of the process: descriptions in the order of the pickles.
+
+    Raises the errors that it reports.
+    """
     if done.returncode < 0:
         raise OSError(
             f"The process that reads the pickles was ended by signal {-done.returncode}, often for "
@@ -172,7 +179,7 @@ def reported(python: str, done: subprocess.CompletedProcess[str]) -> list[dict[s
 
 
 def with_torch(python: str | os.PathLike[str] | None, arguments: list[str]) -> str:
-    """The line that brings torch into an environment and converts by its Python."""
+    """Command line that installs torch in an environment, and converts with its Python."""
     first = []
     if python is None:
         place = ("torch-env", "Scripts" if os.name == "nt" else "bin", "python")
@@ -186,7 +193,7 @@ def with_torch(python: str | os.PathLike[str] | None, arguments: list[str]) -> s
 def write_index(
     plan: Plan, index: Path, written: dict[Path, dict[str, Any]], partial: Path
 ) -> None:
-    """The index of a folder's new shards, from what they hold."""
+    """Write the index of a folder's new shards, from the names and bytes in them."""
     old = plan.folder / index
     shard_of: dict[str, str] = {}
     for pickle, description in written.items():
@@ -215,8 +222,8 @@ def sync_tree(folder: Path) -> None:
                 sync(file)
 
 
-def told(target: Path, plan: Plan, written: dict[Path, dict[str, Any]]) -> Converted:
-    """Warn of all that was left out, and say what was written."""
+def result(target: Path, plan: Plan, written: dict[Path, dict[str, Any]]) -> Converted:
+    """Warn of every entry that was left out, and return the result."""
     left_out = dict(plan.left_out)
     for pickle, description in written.items():
         for entry, kind in description["left_out"].items():

@@ -1,7 +1,7 @@
-"""A sentence-transformers folder: what it says of itself, beside its weights and its vocabulary.
+"""A sentence-transformers folder -> its settings, without its weights and its vocabulary.
 
-Only JSON is read here, and no tensors: those of the BERT are read in `bert/load.py`, those of the
-other modules in `pooling/pipeline.py`, the vocabulary in `tokens/load.py`. Start at read_folder.
+Only JSON is read here. Tensors of the BERT are read in `bert/load.py`, those of the other modules
+in `pooling/pipeline.py`, the vocabulary in `tokens/load.py`. Start at read_folder.
 """
 
 from __future__ import annotations
@@ -23,38 +23,37 @@ __all__ = ["Folder", "read_folder"]
 
 @dataclass(frozen=True)
 class Folder:
-    """What a model folder says of itself."""
+    """Settings of a model's folder."""
 
-    path: Path
-    transformer: TransformerSettings
+    path: Path  # absolute
+    transformer: TransformerSettings  # of the first module
     modules: tuple[ModuleSettings, ...]  # those after the Transformer
-    similarity_fn_name: str | None = None
-    prompts: dict[str, str] = field(default_factory=dict)
-    default_prompt_name: str | None = None
-    truncate_dim: int | None = None
+    similarity_fn_name: str | None = None  # the metric, if the folder names one
+    prompts: dict[str, str] = field(default_factory=dict)  # by name
+    default_prompt_name: str | None = None  # name of the prompt for all texts
+    truncate_dim: int | None = None  # the first dimensions of a vector that are returned
     activation_fn: str | None = None  # of a cross-encoder
-    # False for a plain BERT without modules.json; mean pooling is then an assumption.
-    has_modules: bool = True
+    has_modules: bool = True  # False for a plain BERT without modules.json: mean pooling is assumed
 
 
 def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
-    """Read modules.json and the settings it leads to. The path is kept as an absolute one.
+    """Read modules.json and all settings of the modules that it names.
 
-    Raises FileNotFoundError if there is no such folder, CheckpointError for a model of another
-    type, and for a module or a setting that minibert does not compute.
+    Raises FileNotFoundError for a missing folder. Raises CheckpointError for a model of another
+    type than `model_type`, and for a module or a setting that minibert does not compute.
     """
     if not path.is_dir():
         raise FileNotFoundError(
             f"{str(path)!r} is no folder. Expected a model's folder, with config.json in it, "
             "or the name of a model on the hub, such as 'sentence-transformers/all-MiniLM-L6-v2'."
         )
-    path = path.absolute()  # a program may change its directory, and pickles may travel
+    path = path.absolute()  # so the program may change its directory
     if not is_there(path / "modules.json"):
         if not is_there(path / "config.json"):
             raise CheckpointError(
                 f"{path} has neither modules.json nor config.json, so it is no model's folder."
             )
-        # The reference reads no sentence_bert_config.json either, in this case.
+        # The reference also reads no sentence_bert_config.json then.
         transformer = TransformerSettings(path, TASKS[model_type])
         mean = (Pooling(),) if model_type == "SentenceTransformer" else ()
         return Folder(path, transformer, mean, has_modules=False)
@@ -68,12 +67,12 @@ def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
     return Folder(path, transformer, modules, **settings)
 
 
-# model_type in config_sentence_transformers.json -> what its Transformer is for.
+# model_type in config_sentence_transformers.json -> the task of its Transformer.
 TASKS = {"SentenceTransformer": "feature-extraction", "CrossEncoder": "sequence-classification"}
 
 
 def read_model_settings(folder: Path, model_type: str) -> dict[str, Any]:
-    """What config_sentence_transformers.json says: prompts, metric, width and activation."""
+    """Read config_sentence_transformers.json: prompts, metric, dimension and activation."""
     path = folder / "config_sentence_transformers.json"
     settings = read_json(path, dict) if is_there(path) else {}
     kind = settings.get("model_type", "SentenceTransformer")
@@ -89,13 +88,15 @@ def read_model_settings(folder: Path, model_type: str) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: prompts is {prompts!r:.80}; expected names and their texts."
         )
-    width = settings.get("truncate_dim")
-    if width is not None and not is_count(width):
-        raise CheckpointError(f"{path}: truncate_dim is {width!r:.80}; expected a whole number.")
+    dimension = settings.get("truncate_dim")
+    if dimension is not None and not is_count(dimension):
+        raise CheckpointError(
+            f"{path}: truncate_dim is {dimension!r:.80}; expected a whole number."
+        )
     return {
         "prompts": {name: prompt or "" for name, prompt in prompts.items()},
         "default_prompt_name": setting(path, settings, "default_prompt_name", str),
         "similarity_fn_name": setting(path, settings, "similarity_fn_name", str),
-        "truncate_dim": width,
+        "truncate_dim": dimension,
         "activation_fn": setting(path, settings, "activation_fn", str),
     }

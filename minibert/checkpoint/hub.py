@@ -1,7 +1,7 @@
 """A model's name -> its folder on this machine. Start at find_model.
 
-A local folder needs no network library, which is imported inside the functions for that reason;
-what is in the cache needs no network.
+Functions import the hub's library themselves, because a local folder does not need it. A complete
+model in the cache needs no network.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ __all__ = ["commit_of", "find_model", "find_pickles", "hub_name"]
 
 NOT_CACHED = "it is not, or not completely, in the cache"
 
+# Models of the hub whose names have no owner.
 ORIGINAL_BERTS = {
     "bert-base-cased",
     "bert-base-cased-finetuned-mrpc",
@@ -61,13 +62,14 @@ def find_model(
     *,
     owner: str = "sentence-transformers",
 ) -> Path:
-    """The folder of a model: a local folder, else the hub's cache, else a download into that cache.
+    """Find a model's folder: a local one, or in the hub's cache, or downloaded into the cache.
 
-    A local or completely cached model makes no network call. A name without an owner is taken for
-    one of `owner`'s. The cache is the `cache_folder` of `hub`, else SENTENCE_TRANSFORMERS_HOME,
-    else the hub library's own (HF_HOME); HF_HUB_OFFLINE forbids downloads.
+    A local or completely cached model makes no network call. A name without an owner is completed
+    by `owner`. The cache is the `cache_folder` of `hub`, or else SENTENCE_TRANSFORMERS_HOME, or
+    else the hub library's own (HF_HOME). HF_HUB_OFFLINE forbids downloads.
 
-    Raises FileNotFoundError for a path that does not exist, ModelUnavailableError for a name.
+    Raises FileNotFoundError for a missing path, ModelUnavailableError for a name that the hub does
+    not give.
     """
     if folder := local_folder(model_name_or_path):
         return folder
@@ -75,16 +77,16 @@ def find_model(
 
 
 def find_pickles(model_name_or_path: str | os.PathLike[str], hub: HubOptions) -> Path:
-    """The folder of a model with its pickles, which are fetched where they are the only weights.
+    """Find a model's folder with its pickles, fetched if they are the only weights.
 
-    Raises what find_model does, and CheckpointError for a model of the hub without a pickle.
+    Raises as find_model does, and CheckpointError for a model of the hub without a pickle.
     """
     if folder := local_folder(model_name_or_path):
         return folder
     repository = named(model_name_or_path, hub)
     if repository.is_offline:
         try:
-            # The library returns all of a folder, if only the files that are asked for are there.
+            # With one file asked for, the library returns the folder with all cached files.
             return repository.snapshot(["config.json"], local_files_only=True)
         except tuple(hub_errors()) as error:
             raise not_cached(repository, NOT_CACHED) from error
@@ -104,9 +106,10 @@ def find_pickles(model_name_or_path: str | os.PathLike[str], hub: HubOptions) ->
 
 
 def local_folder(model_name_or_path: str | os.PathLike[str]) -> Path | None:
-    """The folder that is named; None for what can be a name on the hub.
+    """Return a local folder, or None for a possible name on the hub.
 
-    Raises FileNotFoundError for what is neither.
+    Raises FileNotFoundError for anything else, TypeError for no text or path, and
+    NotADirectoryError for a file.
     """
     if not isinstance(model_name_or_path, str | os.PathLike):
         raise TypeError(
@@ -130,7 +133,7 @@ def local_folder(model_name_or_path: str | os.PathLike[str]) -> Path | None:
 def named(
     text: str | os.PathLike[str], hub: HubOptions, owner: str = "sentence-transformers"
 ) -> Repository:
-    """The repository of a name. Raises FileNotFoundError for what cannot be a name."""
+    """Make the repository of a name. Raises FileNotFoundError for an impossible name."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # no __all__
 
@@ -145,10 +148,10 @@ def named(
 
 
 def model_of_hub(repository: Repository) -> Path:
-    """The folder of a named model in the cache; downloaded if it is not, or not all, there.
+    """Find a model's folder in the cache, and download missing files.
 
-    A folder with a pickle for its only weights is returned, too: opening it says how it is
-    converted.
+    A folder with only pickled weights is returned, too: the error at loading has the command to
+    convert it. Raises ModelUnavailableError, or CheckpointError for a repository that lacks a file.
     """
     folder, lack = cached(repository)
     if folder and not lack:
@@ -158,7 +161,7 @@ def model_of_hub(repository: Repository) -> Path:
             return folder
         raise not_cached(repository, lack)
     try:
-        # The weights come last: where they are, all else is.
+        # The weights come last: if they are in the cache, so are all other files.
         repository.snapshot(anywhere(SMALL_FILES), local_files_only=False)
         fetched = repository.snapshot(anywhere(SMALL_FILES + WEIGHTS), local_files_only=False)
     except tuple(hub_errors()) as error:
@@ -171,14 +174,14 @@ def model_of_hub(repository: Repository) -> Path:
     files = repository.files()
     if files and missing not in files:
         raise CheckpointError(lacking(repository, missing, files))
-    # Where the hub cannot be reached, the library returns an incomplete folder as it is.
-    raise unavailable(repository, FileNotFoundError(f"{missing} could not be had"), lack)
+    # Without a connection, the library returns an incomplete folder.
+    raise unavailable(repository, FileNotFoundError(f"{missing} was not fetched"), lack)
 
 
 def cached(repository: Repository) -> tuple[Path | None, str]:
-    """What of a model is in the cache: its folder, and what lacks there.
+    """Find a model's folder in the cache: -> the folder, the reason why it is incomplete or "".
 
-    Without weights there is a folder only if it has a pickle instead.
+    Without weights, the folder is None, unless it has a pickle.
     """
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -194,20 +197,20 @@ def cached(repository: Repository) -> tuple[Path | None, str]:
 
 
 def is_hub_name(text: str) -> bool:
-    """Whether a text can be NAME or OWNER/NAME, rather than a path."""
+    """Return whether a text can be NAME or OWNER/NAME, and not a path."""
     return bool(text) and text.count("/") <= 1 and text[0] not in "./~" and "\\" not in text
 
 
 def full_name(name: str, owner: str = "sentence-transformers") -> str:
-    """OWNER/NAME for a name: like the reference, a bare one is of the class's own organisation.
+    """Complete a name to OWNER/NAME; as in the reference, a bare name gets `owner`.
 
-    The few names without an owner that the hub has are the original BERTs.
+    Only the original BERTs have no owner on the hub.
     """
     return name if "/" in name or name.lower() in ORIGINAL_BERTS else f"{owner}/{name}"
 
 
 def hub_name(model_name_or_path: str | os.PathLike[str], folder: Path) -> str | None:
-    """The name that a model has on the hub, if it was given or the folder's path tells it."""
+    """Name of a model on the hub: as given, or by its folder's path; None if unknown."""
     text = os.fspath(model_name_or_path)
     if not Path(text).expanduser().is_dir():
         return full_name(text)
@@ -218,7 +221,7 @@ def hub_name(model_name_or_path: str | os.PathLike[str], folder: Path) -> str | 
 
 
 def commit_of(folder: Path) -> str | None:
-    """The commit of a folder in the hub's cache, or None."""
+    """Commit of a folder in the hub's cache, or None."""
     parts = folder.resolve().parts
     place = len(parts) - 2
     is_snapshot = place > 0 and parts[place] == "snapshots" and parts[place - 1].startswith(MODELS)

@@ -1,4 +1,4 @@
-"""Which metric a model's vectors are scored by, and why. docs/metrics.md tells it to users."""
+"""Metric of a model's vectors, and the reason for it. docs/metrics.md is the page for users."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["DOT_PRODUCT_MODELS", "check_metric", "metric_of"]
 
 logger = logging.getLogger(__name__)
 
-# Published models that were trained for the dot product and whose folders do not say so.
-# docs/metrics.md names the source of each.
+# Published models that were trained for the dot product; their folders do not say so.
+# docs/metrics.md names a source for each.
 DOT_PRODUCT_MODELS = {
     "sentence-transformers/msmarco-bert-base-dot-v5",
     "sentence-transformers/msmarco-distilbert-dot-v5",
@@ -24,14 +24,14 @@ DOT_PRODUCT_MODELS = {
     "sentence-transformers/multi-qa-MiniLM-L6-dot-v1",
 }
 
-# Other names of the metrics that folders use, and that the reference takes for cosine, unsaid.
+# Other names in folders -> the metric. The reference silently takes them for cosine.
 METRIC_NAMES = {"dot_score": "dot", "dot_product": "dot", "cos_sim": "cosine"}
 
 
 def check_metric(given: object) -> str:
-    """The name of a metric, which a member of an enumeration may hold, as the reference's does.
+    """Name of a metric that is given as a text, or as a member of an enumeration.
 
-    Raises ValueError for a name that is none of METRICS'.
+    Raises ValueError for a name that METRICS lacks.
     """
     name = given.value if isinstance(given, Enum) else given
     check_choice("similarity_fn_name", name, METRICS)
@@ -39,9 +39,10 @@ def check_metric(given: object) -> str:
 
 
 def metric_of(asked: str | None, written: str | None, name: str | None) -> tuple[str, str]:
-    """The name of a model's metric, and why it is that one.
+    """Choose a model's metric: -> its name, the reason.
 
-    `asked` is the caller's word, `written` the folder's, `name` the model's name on the hub.
+    `asked` is the caller's choice, `written` the folder's, `name` the model's name on the hub.
+    Raises ValueError or CheckpointError for an unknown metric.
     """
     if asked is not None:
         return check_metric(asked), "asked for"

@@ -1,6 +1,6 @@
-"""The names of a model's files: those that are read, fetched or converted, and other formats'.
+"""Names of a model's files: those that are read, fetched or converted, and other formats'.
 
-Names and patterns only; no file is looked at.
+Only names and patterns; no file is opened.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ __all__ = [
     "VOCABULARY",
     "WEIGHTS",
     "anywhere",
-    "beside",
+    "in_same_folder",
     "is_pickle",
     "matches",
     "to_convert",
 ]
 
-# What is read beside weights and settings. No pickles, and nothing that is code.
+# Files of vocabularies. No pickles, and no code.
 VOCABULARY = [
     "added_tokens.json",
     "merges.txt",
@@ -36,7 +36,7 @@ VOCABULARY = [
     "vocab.json",
     "vocab.txt",
 ]
-# All that is read of a model but its weights; a hub also has pickles, ONNX and TensorFlow files.
+# All files that are read, except weights. A hub has more, as pickles and files of TensorFlow.
 SMALL_FILES = [
     *VOCABULARY,
     "config.json",
@@ -47,11 +47,13 @@ SMALL_FILES = [
 ]
 WEIGHTS = ["model*.safetensors"]
 PICKLED_INDEX = "pytorch_model.bin.index.json"
-# What is fetched beside these to convert a model, and never opened.
+# Files with pickles, or their index, that a conversion fetches.
 PICKLES = [*PICKLED_WEIGHTS, PICKLED_INDEX, "adapter_model.bin"]
+# Further files that a conversion copies.
 TO_READ = ["README.md", "LICENSE*", "*.model", "adapter_config.json"]
+# Folders of a repository that are never fetched.
 OTHER_FORMATS = ["onnx/*", "openvino/*"]
-# What else a repository may have its weights as.
+# Files of weights that minibert does not read -> their format.
 FORMATS = {
     "pytorch_model*.bin": "PyTorch",
     "*.h5": "TensorFlow",
@@ -65,31 +67,31 @@ FORMATS = {
 
 
 def to_convert(files: list[str]) -> list[str]:
-    """The files of a repository that a conversion takes: pickles only where they are needed."""
+    """Select the files of a repository for a conversion: pickles only without safetensors."""
     safe = [file for file in files if matches(file, [*WEIGHTS, INDEX])]
     return [
         file
         for file in files
         if matches(file, SMALL_FILES + WEIGHTS + TO_READ)
-        or (is_pickle(file) and not any(beside(file, other) for other in safe))
+        or (is_pickle(file) and not any(in_same_folder(file, other) for other in safe))
     ]
 
 
 def anywhere(names: list[str]) -> list[str]:
-    """Patterns of paths, for names in a folder and in all of its sub-folders."""
+    """Patterns of paths: names in a folder and in all of its sub-folders."""
     return [*names, *(f"*/{name}" for name in names)]
 
 
 def matches(file: str, patterns: Iterable[str]) -> bool:
-    """Whether a file's name, in whatever folder, is one of some."""
+    """Return whether a file's name, in any folder, matches one of `patterns`."""
     return any(fnmatchcase(file.rpartition("/")[2], pattern) for pattern in patterns)
 
 
 def is_pickle(file: str) -> bool:
-    """Whether a file of a repository has weights in a pickle, or says which files do."""
+    """Return whether a file of a repository is a pickle of weights, or an index of them."""
     return matches(file, PICKLES)
 
 
-def beside(file: str, other: str) -> bool:
-    """Whether two files of a repository lie in the same folder."""
+def in_same_folder(file: str, other: str) -> bool:
+    """Return whether two files of a repository lie in the same folder."""
     return file.rpartition("/")[0] == other.rpartition("/")[0]

@@ -1,7 +1,7 @@
 """modules.json -> the modules of a model in their order, each with the settings of its own folder.
 
-Types are looked up in the table of `pooling/registry.py`, never imported, and a module without a
-row is refused by name. No tensors here. Start at read_modules.
+Types are looked up in the table of `pooling/registry.py`, never imported. A module without a row
+is refused by name. No tensors here. Start at read_modules.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TRANSFORMER = "Transformer"  # the kind of a model's first module
 
 
 def read_modules(folder: Path) -> tuple[TransformerSettings, tuple[ModuleSettings, ...]]:
-    """The BERT's settings and the modules after it, in the order of modules.json.
+    """Read the BERT's settings and the modules after it, in the order of modules.json.
 
     Raises CheckpointError for a module or a setting that minibert does not compute.
     """
@@ -44,9 +44,9 @@ def read_modules(folder: Path) -> tuple[TransformerSettings, tuple[ModuleSetting
 
 
 def read_module(kind: str, folder: Path) -> ModuleSettings:
-    """The settings of a module, by its kind and its folder."""
+    """Read the settings of a module, by its kind and its folder."""
     row = MODULES[kind]
-    is_there(folder)  # raises for a link to nothing, which some would take for no settings
+    is_there(folder)  # raises for a link that leads nowhere, which is not the same as no settings
     path = folder / "config.json"
     is_read = row.config == "required" or (row.config == "optional" and is_there(path))
     settings: ModuleSettings = row.read(folder, read_json(path, dict) if is_read else {})
@@ -54,7 +54,7 @@ def read_module(kind: str, folder: Path) -> ModuleSettings:
 
 
 def check_names(path: Path, entries: list[dict[str, Any]]) -> None:
-    """Raise CheckpointError for two modules of one name: of these the reference keeps the last."""
+    """Raise CheckpointError for two modules of one name; the reference would keep the last."""
     names = [entry["name"] for entry in entries if "name" in entry]
     for number, name in enumerate(names):
         if not isinstance(name, str) or name in names[:number]:
@@ -64,10 +64,10 @@ def check_names(path: Path, entries: list[dict[str, Any]]) -> None:
 
 
 def module_entry(path: Path, entry: object) -> tuple[str, str]:
-    """The kind of a module and the folder of its settings.
+    """Read an entry of modules.json: -> the module's kind, the folder of its settings.
 
     Old releases wrote sentence_transformers.models.Pooling, new ones ....modules.pooling.Pooling;
-    the last part tells which it is.
+    the last part is the kind. Raises CheckpointError for any other type.
     """
     if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
         raise CheckpointError(f"{path}: {entry!r:.80} is no module; expected a type and a path.")

@@ -1,7 +1,7 @@
-"""A model on the hub: its files in the cache or fetched into it, and what is said where it is not.
+"""A model on the hub: its files, cached or fetched, and the errors if it is unavailable.
 
-The only file that may use the network. Its library is imported inside the functions here and in
-hub.py, because a local folder needs none of it.
+Only this file may use the network. Functions here and in hub.py import the hub's library
+themselves, because a local folder does not need it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from minibert.checkpoint.model_files import FORMATS, OTHER_FORMATS, beside, matches
+from minibert.checkpoint.model_files import FORMATS, OTHER_FORMATS, in_same_folder, matches
 from minibert.common.advice import convert_command, hub_options, tokenizer_command
 from minibert.common.progress import stderr_there
 from minibert.common.safetensors_files import PICKLED_WEIGHTS
@@ -28,15 +28,15 @@ __all__ = [
 
 
 class HubOptions(NamedTuple):
-    """The arguments of SentenceTransformer that say how a model of the hub is had."""
+    """Arguments of SentenceTransformer for models of the hub."""
 
-    revision: str | None = None
-    cache_folder: str | None = None
-    token: str | bool | None = None
-    local_files_only: bool = False
+    revision: str | None = None  # branch, tag or commit
+    cache_folder: str | None = None  # None: see Repository.cache
+    token: str | bool | None = None  # for private models
+    local_files_only: bool = False  # forbids downloads
 
     def as_arguments(self) -> list[str]:
-        """The options by which the command line asks for the same."""
+        """Options of a command for the same model."""
         return hub_options(self.revision, self.cache_folder)
 
 
@@ -44,26 +44,26 @@ DEFAULT_HUB = HubOptions()
 
 
 class Repository(NamedTuple):
-    """A model on the hub, the way it was asked for."""
+    """A model on the hub, with the options of a call."""
 
     name: str  # OWNER/NAME
-    hub: HubOptions = DEFAULT_HUB
+    hub: HubOptions = DEFAULT_HUB  # revision, cache, token
 
     @property
     def cache(self) -> str | None:
-        """The folder of the cache; None for the hub library's own."""
+        """Folder of the cache; None for the hub library's own."""
         return self.hub.cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
 
     @property
     def is_offline(self) -> bool:
-        """Whether the caller, or HF_HUB_OFFLINE, forbids downloads."""
+        """True if the caller, or HF_HUB_OFFLINE, forbids downloads."""
         from huggingface_hub import constants
 
         return self.hub.local_files_only or constants.is_offline_mode()
 
     @stderr_there()
     def snapshot(self, patterns: list[str], *, local_files_only: bool) -> Path:
-        """Its folder in the cache, with the files whose paths match."""
+        """Fetch the files whose paths match, and return their folder in the cache."""
         import huggingface_hub
 
         folder = huggingface_hub.snapshot_download(
@@ -78,11 +78,11 @@ class Repository(NamedTuple):
         return Path(str(folder))
 
     def files(self) -> list[str]:
-        """The paths of all its files; none where the hub does not tell."""
+        """Ask the hub for the paths of all files; [] if it does not answer."""
         import huggingface_hub
 
         try:
-            # Where the hub is not reached, list_repo_files would try for half a minute.
+            # Without a connection, list_repo_files would try for half a minute.
             info = huggingface_hub.model_info(
                 self.name, revision=self.hub.revision, token=self.hub.token
             )
@@ -92,16 +92,16 @@ class Repository(NamedTuple):
 
 
 def hub_errors() -> list[type[Exception]]:
-    """What the hub's library raises where it does not get something."""
+    """Errors that the hub's library raises if it does not get a file."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    # The base of all that its HTTP client raises, whichever client its release uses.
+    # The base of its HTTP client's errors; releases use different clients.
     http_error = next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
-    return [http_error, OSError, ValueError]  # ValueError: an answer that is no JSON
+    return [http_error, OSError, ValueError]  # ValueError for an answer that is no JSON
 
 
 def not_cached(repository: Repository, reason: str) -> ModelUnavailableError:
-    """The error for a model that is not in the cache, while downloads are off."""
+    """Make the error for a model that is not in the cache, if downloads are off."""
     from huggingface_hub import constants
 
     return ModelUnavailableError(
@@ -112,14 +112,14 @@ def not_cached(repository: Repository, reason: str) -> ModelUnavailableError:
 
 
 def unavailable(repository: Repository, error: Exception, reason: str) -> ModelUnavailableError:
-    """The error for a model that the hub did not give, with what to do about it."""
+    """Make the error for a model that the hub did not give, with advice."""
     from huggingface_hub.errors import GatedRepoError
 
     if isinstance(error, GatedRepoError):
         return ModelUnavailableError(
-            f"{repository.name}: {reason}, and the hub gives it to those alone who have accepted "
-            f"its terms. Accept them at https://huggingface.co/{repository.name}, and set HF_TOKEN "
-            "to a token of that account; or give the path of its folder."
+            f"{repository.name}: {reason}, and the hub gives it only to accounts that have "
+            f"accepted its terms. Accept them at https://huggingface.co/{repository.name}, and set "
+            "HF_TOKEN to a token of that account; or give the path of its folder."
         )
     return ModelUnavailableError(
         f"{repository.name}: {reason}, and the hub did not give it ({first_line(error)}). "
@@ -129,18 +129,20 @@ def unavailable(repository: Repository, error: Exception, reason: str) -> ModelU
 
 
 def lacking(repository: Repository, missing: str, files: list[str]) -> str:
-    """What is said of a repository that does not have a file, and of what it has instead."""
+    """Message about a missing file of a repository, with the files that it has instead."""
     name = repository.name
     if not missing.endswith("model.safetensors"):
-        words = next((file for file in files if file.endswith(".model")), None)
-        if missing.endswith("tokenizer.json") and words:
+        sentencepiece = next((file for file in files if file.endswith(".model")), None)
+        if missing.endswith("tokenizer.json") and sentencepiece:
             return (
-                f"{name} has no {missing} on the hub, and a sentencepiece model alone ({words}) is "
-                "not read. Where transformers and sentencepiece are installed, this writes one "
-                f"into a new folder: {tokenizer_command(name)[0]}"
+                f"{name} has no {missing} on the hub, and a sentencepiece model alone "
+                f"({sentencepiece}) is not read. Where transformers and sentencepiece are "
+                f"installed, this writes one into a new folder: {tokenizer_command(name)[0]}"
             )
         return f"{name} has no {missing} on the hub, so it is no model that minibert can open."
-    pickles = [file for file in files if matches(file, PICKLED_WEIGHTS) and beside(missing, file)]
+    pickles = [
+        file for file in files if matches(file, PICKLED_WEIGHTS) and in_same_folder(missing, file)
+    ]
     if pickles:
         return (
             f"{name} has its weights on the hub in {pickles[0]} only. That is a pickle, which can "
@@ -157,6 +159,6 @@ def lacking(repository: Repository, missing: str, files: list[str]) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's text, or its kind where it has none."""
+    """First line of an error's text, or its type's name if it has none."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return line.removeprefix("Got: ")  # huggingface_hub's own preface
+    return line.removeprefix("Got: ")  # huggingface_hub adds it

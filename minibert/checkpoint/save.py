@@ -1,7 +1,7 @@
 """A model -> a folder that sentence-transformers and minibert load, with the same vectors.
 
-Weights and words are copied as they are. Of the settings, those that a program can change are
-written anew, and a plain BERT gets the modules that minibert took for granted.
+Weights and the vocabulary are copied as they are. Settings that a program can change are written
+anew. A plain BERT gets the modules that minibert assumed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from minibert.pooling.registry import MODULES
 
 __all__ = ["Loaded", "loaded_files", "save_model"]
 
-# Where a copied file lies in a model's folder -> its size and when it was written, at loading.
+# The path of a copied file in a model's folder -> its size and its time, at loading.
 Loaded: TypeAlias = dict[str, tuple[int, int]]
-# A file -> what writes it, to the path that it is given.
+# A file -> the function that writes it to a given path.
 Writers: TypeAlias = dict[Path, Callable[[Path], object]]
 
-# What another model may have left behind, and a library would read together with this one.
+# Files of an earlier model that a library would read together with the new ones.
 READ = ["config.json", *VOCABULARY, INDEX, *WEIGHTS, "pytorch_model*.bin", "adapter_config.json"]
 
-# What a plain BERT is taken for. All releases of sentence-transformers understand these names.
+# Modules of a plain BERT. All releases of sentence-transformers understand these names.
 MEAN_OF_BERT = [
     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
     {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
@@ -41,7 +41,7 @@ MEAN_OF_BERT = [
 
 
 def loaded_files(folder: Folder) -> Loaded:
-    """The files that make up a model beside the settings that save_model writes."""
+    """Files of a model that save_model copies, with their sizes and times."""
     found = {}
     for kind, name in modules_of(entries_of(folder), folder.path):
         for file in files_of(folder.path / name, kind):
@@ -59,10 +59,11 @@ def save_model(
     max_seq_length: int | None,
     settings: dict[str, Any],
 ) -> None:
-    """Write a model's folder anew, or over an earlier one. See SentenceTransformer.save_pretrained.
+    """Write a model's folder, new or over an earlier one. See SentenceTransformer.save_pretrained.
 
-    `max_seq_length` is None where it is what the folder says; `settings` go into
-    config_sentence_transformers.json.
+    `max_seq_length` is None if it is unchanged since loading. `settings` go into
+    config_sentence_transformers.json. Raises OSError if the model's files have changed since, or
+    if files of another model would stay.
     """
     if not os.fspath(path):
         raise ValueError("The path is empty; expected a folder to write the model to.")
@@ -93,7 +94,7 @@ def save_model(
 
 
 def copies(source: Path, target: Path, loaded: Loaded) -> Writers:
-    """The files that are copied as they are, but for those that lie in their places already."""
+    """Files that are copied as they are, except those that are in their places already."""
     names = [*loaded, *(["README.md"] if (source / "README.md").is_file() else [])]
     return {
         target / name: copier(source / name)
@@ -103,11 +104,11 @@ def copies(source: Path, target: Path, loaded: Loaded) -> Writers:
 
 
 def entries_of(folder: Folder) -> list[dict[str, Any]]:
-    """The entries of modules.json, with all that sentence-transformers asks of one."""
+    """Entries of modules.json, completed with all keys that sentence-transformers needs."""
     path = folder.path / "modules.json"
     entries = read_json(path, list) if folder.has_modules else MEAN_OF_BERT
     for entry in entries:
-        module_entry(path, entry)  # refuses what is none
+        module_entry(path, entry)  # refuses any other content
     return [
         {"idx": number, "name": str(number), "path": "", **entry}
         for number, entry in enumerate(entries)
@@ -115,7 +116,7 @@ def entries_of(folder: Folder) -> list[dict[str, Any]]:
 
 
 def modules_of(entries: list[dict[str, Any]], source: Path) -> list[tuple[str, Path]]:
-    """The kind of each module, and its folder's place in the model's."""
+    """Kind of each module, and its folder's path in the model's folder."""
     return [
         (entry["type"].rpartition(".")[2], inside(source, entry["path"]).relative_to(source))
         for entry in entries
@@ -123,7 +124,7 @@ def modules_of(entries: list[dict[str, Any]], source: Path) -> list[tuple[str, P
 
 
 def files_of(folder: Path, kind: str) -> Iterator[Path]:
-    """The files of a module that are copied, the weights last."""
+    """Yield the files of a module that are copied, the weights last."""
     names = ["config.json", *VOCABULARY, INDEX] if kind == TRANSFORMER else ["config.json"]
     for name in [] if is_pooling(kind) else names:
         if (folder / name).is_file():
@@ -133,12 +134,12 @@ def files_of(folder: Path, kind: str) -> Iterator[Path]:
 
 
 def is_pooling(kind: str) -> bool:
-    """Whether a module's settings can be changed by a program, and so are written anew."""
+    """Return whether a module is a Pooling: programs can change it, so it is written anew."""
     return kind != TRANSFORMER and MODULES[kind].settings is Pooling
 
 
 def check_source(source: Path, loaded: Loaded) -> None:
-    """Raise OSError if the files are not those that the model was loaded from."""
+    """Raise OSError if files have changed since the model was loaded."""
     for name, before in loaded.items():
         file = source / name
         if not file.is_file():
@@ -151,13 +152,13 @@ def check_source(source: Path, loaded: Loaded) -> None:
 
 
 def stamp(file: Path) -> tuple[int, int]:
-    """What tells whether a file has changed."""
+    """Size and time of a file; they differ if it has changed."""
     status = file.stat()
     return status.st_size, status.st_mtime_ns
 
 
 def check_target(target: Path, loaded: Loaded, modules: list[tuple[str, Path]]) -> None:
-    """Raise FileExistsError if another model's files there would stay and be read with these."""
+    """Raise FileExistsError if another model's files would stay and be read with these."""
     for kind, name in modules:
         for pattern in [] if is_pooling(kind) else READ:
             for file in sorted((target / name).glob(pattern)):
@@ -169,9 +170,9 @@ def check_target(target: Path, loaded: Loaded, modules: list[tuple[str, Path]]) 
 
 
 def transformer_settings(folder: Folder, max_seq_length: int | None) -> dict[str, Any]:
-    """The BERT's settings, with another maximum length if there is one.
+    """Settings of the BERT, with another maximum length if one is given.
 
-    Without modules.json, the settings of a folder did not count, so they must not begin to.
+    Without modules.json, a folder's settings did not count at loading, so they are not copied.
     """
     settings: dict[str, Any] = {}
     files = [folder.transformer.path / name for name in TRANSFORMER_FILES]
@@ -181,13 +182,13 @@ def transformer_settings(folder: Folder, max_seq_length: int | None) -> dict[str
     if max_seq_length is not None:
         settings["max_seq_length"] = max_seq_length
         for key in {"tokenizer_args", "processor_kwargs"} & settings.keys():
-            # It would beat max_seq_length.
+            # This key would beat max_seq_length.
             settings[key] = {k: v for k, v in settings[key].items() if k != "model_max_length"}
     return settings
 
 
 def copier(source: Path) -> Callable[[Path], object]:
-    """What makes a copy of a file, with its time: that tells it from another."""
+    """Make a function that copies a file with its time, by which changes are noticed."""
 
     def copy(target: Path) -> None:
         shutil.copyfile(source, target)
@@ -198,17 +199,17 @@ def copier(source: Path) -> Callable[[Path], object]:
 
 
 def json_writer(content: Any) -> Callable[[Path], object]:
-    """What writes a JSON file."""
+    """Make a function that writes a JSON file."""
     text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     return lambda path: path.write_text(text, "utf-8")
 
 
 def write_all(files: Writers, last: list[Path]) -> None:
-    """Write files, and put them in their places when all are whole; those of `last` come last.
+    """Write all files, then move them to their places; those of `last` come last.
 
-    Where that fails, all stay as they were. Each takes the place of an earlier one by its name, so
-    a file that is mapped stays whole. Whatever ends the program between two of them leaves a folder
-    without the last file, which cannot be loaded, rather than half of one model, half of another.
+    If writing fails, all files stay as they were. A new file replaces the name of an old one, so a
+    mapped file stays whole. A program that ends between two moves leaves a folder without the last
+    file. Such a folder cannot be loaded; a mix of two models could.
     """
     staged: dict[Path, Path] = {}
     try:
@@ -218,7 +219,7 @@ def write_all(files: Writers, last: list[Path]) -> None:
             write(staged[path])
             with staged[path].open("r+b") as file:
                 sync(file)
-        if all(path in staged for path in last):  # else the model's own files stay where they are
+        if all(path in staged for path in last):  # not when a model is saved into its own folder
             for path in last:
                 path.unlink(missing_ok=True)
         for path in [*(path for path in files if path not in last), *last]:

@@ -1,4 +1,4 @@
-"""What runs: the families, and a table of models that many use, with where each value was read."""
+"""Families that run, and a table of much used models with the sources of its values."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ __all__ = ["supported"]
 
 
 def supported() -> dict[str, Any]:
-    """The families that run, and much used models: {"families": [...], "models": [{...}]}.
+    """Return the families that run, and much used models: {"families": [...], "models": [{...}]}.
 
     A model has its kind, model_type, dimensions, max_seq_length, metric, pooling, normalize and
-    prompts, None where no source had the value; whether it `runs`, a `remark`, and its `sources`.
+    prompts; a value is None if no source has it. `runs` is True for a model that runs. A `remark`
+    and the `sources` follow.
     """
     table = Path(__file__).with_name("supported.json").read_text(encoding="utf-8")
     return {"families": list(FAMILIES), "models": json.loads(table)}

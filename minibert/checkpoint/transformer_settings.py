@@ -1,6 +1,7 @@
 """sentence_bert_config.json, under any of its names -> the settings of a model's Transformer.
 
-Only this file is read. What does not run here is refused by name. Start at read_transformer.
+Only this file is read. A setting that minibert cannot follow is refused by name. Start at
+read_transformer.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from minibert.errors import CheckpointError
 
 __all__ = ["TRANSFORMER_FILES", "TransformerSettings", "read_transformer"]
 
-# The names under which sentence-transformers has written the BERT's settings; the first that says
-# anything counts.
+# Names under which sentence-transformers has written the BERT's settings. The first file that is
+# not empty counts.
 TRANSFORMER_FILES = [
     "sentence_bert_config.json",
     "sentence_roberta_config.json",
@@ -27,13 +28,13 @@ TRANSFORMER_FILES = [
     "sentence_xlnet_config.json",
 ]
 
-# What these settings may say of the model's output, by the task that they name.
+# Task -> the model's output, in the two settings that name it.
 TASKS = {
     "feature-extraction": ("last_hidden_state", "token_embeddings"),
     "sequence-classification": ("logits", "scores"),
 }
 
-# Arguments for torch that change how it computes, not what.
+# Arguments for torch that do not change the results.
 HARMLESS_MODEL_ARGS = {
     "add_pooling_layer",
     "attn_implementation",
@@ -45,33 +46,36 @@ HARMLESS_MODEL_ARGS = {
     "use_safetensors",
 }
 
-
+# All keys that the file may have.
 TRANSFORMER_KEYS = {
     *("max_seq_length", "do_lower_case", "transformer_task", "modality_config"),
     *("module_output_name", "processing_kwargs", "unpad_inputs", "query_length"),
     *("document_length", "query_expansion"),
-    *(f"{what}_{form}" for what in ("model", "config") for form in ("args", "kwargs")),
+    *(f"{part}_{form}" for part in ("model", "config") for form in ("args", "kwargs")),
     *("tokenizer_args", "processor_kwargs"),
 }
 
 
 class TransformerSettings(NamedTuple):
-    """What sentence_bert_config.json says of the BERT beside it."""
+    """Settings of sentence_bert_config.json, for the BERT in its folder."""
 
     path: Path  # the folder of config.json, the weights and the vocabulary
-    task: str = "feature-extraction"
-    max_seq_length: int | None = None
-    do_lower_case: bool = False
-    truncation: bool = True
-    max_length: int | None = None  # of processing_kwargs; it beats max_seq_length
-    query_length: int | None = None  # the same for encode_query
-    document_length: int | None = None  # and for encode_document
+    task: str = "feature-extraction"  # or "sequence-classification", of a cross-encoder
+    max_seq_length: int | None = None  # in tokens; None for the tokenizer's own limit
+    do_lower_case: bool = False  # True lower-cases texts before all else
+    truncation: bool = True  # False: texts are never truncated
+    max_length: int | None = None  # of processing_kwargs; it beats all other limits
+    query_length: int | None = None  # limit for encode_query; it beats max_seq_length
+    document_length: int | None = None  # limit for encode_document; it beats max_seq_length
     tokenizer_args: Mapping[str, Any] = MappingProxyType({})  # beat tokenizer_config.json, by key
     config_args: Mapping[str, Any] = MappingProxyType({})  # beat config.json, by key
 
 
 def read_transformer(folder: Path) -> TransformerSettings:
-    """The settings of sentence_bert_config.json under any of its names; all may be missing."""
+    """Read sentence_bert_config.json under any of its names; it may be missing.
+
+    Raises CheckpointError for a setting that minibert cannot follow.
+    """
     path, settings = folder / TRANSFORMER_FILES[0], {}
     for name in TRANSFORMER_FILES:
         if is_there(folder / name) and (settings := read_json(folder / name, dict)):
@@ -82,7 +86,7 @@ def read_transformer(folder: Path) -> TransformerSettings:
     check_output(path, settings, task)
     if settings.get("query_expansion") is not None:
         raise CheckpointError(
-            f"{path}: query_expansion is for multi-vector models, not for BERT's."
+            f"{path}: query_expansion is for multi-vector models, which minibert does not run."
         )
     model_args = either(path, settings, "model_args", "model_kwargs")
     if unknown := sorted(model_args.keys() - HARMLESS_MODEL_ARGS):
@@ -103,7 +107,7 @@ def read_transformer(folder: Path) -> TransformerSettings:
 
 
 def check_output(path: Path, settings: dict[str, Any], task: str) -> None:
-    """Raise CheckpointError for a task, or an output of the model, that is not computed here."""
+    """Raise CheckpointError for a task, or an output of the model, that is not computed."""
     if task not in TASKS:
         raise CheckpointError(
             f"{path}: transformer_task is {task!r:.80}; minibert computes {', '.join(TASKS)}."
@@ -121,11 +125,11 @@ def check_output(path: Path, settings: dict[str, Any], task: str) -> None:
 
 
 def read_processing(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
-    """The longest text and whether longer ones are cut, of processing_kwargs."""
+    """Read the maximum length, and whether to truncate, from processing_kwargs."""
     found = {"max_length": None, "truncation": True}
-    for kind in ("text", "common"):  # the others are of pictures and sounds; common's beat text's
+    for kind in ("text", "common"):  # others are for pictures and sounds; common beats text
         found |= setting(path, kinds, kind, dict, {})
-    # However the reference pads, the vectors are the same; here there is no padding.
+    # Padding does not change the reference's vectors, and is not used here.
     found = {key: value for key, value in found.items() if key not in ("padding", "return_tensors")}
     if unknown := sorted(found.keys() - {"max_length", "truncation"}):
         raise CheckpointError(
@@ -134,7 +138,7 @@ def read_processing(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
     if found["truncation"] not in (True, False, "longest_first", "do_not_truncate"):
         raise CheckpointError(
             f"{path}: processing_kwargs: truncation is {found['truncation']!r:.80}; "
-            "minibert cuts the longest first."
+            "minibert truncates the longest first (true), or not at all (false)."
         )
     return {
         "max_length": optional_count(path, found, "max_length"),
@@ -143,6 +147,6 @@ def read_processing(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:
 
 
 def either(path: Path, settings: dict[str, Any], old: str, new: str) -> dict[str, Any]:
-    """An object that has had two names; where there are both, the reference takes the old one's."""
+    """Value of a key with two names, an object; the reference prefers the old name."""
     found: dict[str, Any] = setting(path, settings, old if old in settings else new, dict, {})
     return found

@@ -1,10 +1,10 @@
-"""A program of its own: pickled weights -> safetensors, by torch, which takes nothing but data.
+"""A separate program: pickled weights -> safetensors, with torch, which loads only data.
 
 minibert never opens a pickle, and never imports this file. `minibert convert` runs it in another
-process, by a Python that has torch, numpy and safetensors, but need not have minibert.
+process, with a Python that has torch, numpy and safetensors. That Python needs no minibert.
 
-Standard input is a JSON list of pairs: a pickle's path, and that of the file to write. Standard
-output is a JSON object: {"written": a description of each file}, or one key that says what failed.
+Standard input is a JSON list of pairs: a pickle's path, and the path of the new file. Standard
+output is a JSON object: {"written": a description of each file}, or one key that names the failure.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import re
 import sys
 from typing import Any
 
-# In older ones, a file could run code in spite of weights_only=True: CVE-2025-32434 and
+# In older releases, a file could run code in spite of weights_only=True: CVE-2025-32434 and
 # CVE-2026-24747.
 OLDEST_TORCH = (2, 10)
 
 
 class ConversionError(Exception):
-    """What ends the program: the kind of failure, and a sentence."""
+    """Failure that ends the program: its kind, and a sentence."""
 
 
 def main() -> None:
-    """Convert all pairs, or say why one could not be."""
+    """Convert all pairs, or report the first failure."""
     source = ""
     written = []
     try:
@@ -53,7 +53,7 @@ def check_libraries() -> None:
 
 
 def converted(source: str, target: str) -> dict[str, Any]:
-    """Write one file: -> its tensors' names and bytes, and the kinds of the entries left out."""
+    """Write one file: -> names and bytes of its tensors, and types of the entries left out."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -76,12 +76,15 @@ def converted(source: str, target: str) -> dict[str, Any]:
 
 
 def loaded(source: str) -> dict[Any, Any]:
-    """The object that a pickle holds, if torch finds nothing but data in it: a dict."""
+    """Load a pickle that torch accepts as data, and that holds a dict.
+
+    Raises ConversionError for any other.
+    """
     import torch
 
     try:
         content = torch.load(source, map_location="cpu", weights_only=True)
-    except Exception as error:  # a pickle is a program: a broken one raises whatever there is
+    except Exception as error:  # a pickle is a program: a broken one can raise anything
         raise ConversionError("refused", reason(error)) from error
     if not isinstance(content, dict):
         raise ConversionError("refused", f"holds a {type(content).__name__}, no tensors by name")
@@ -89,10 +92,10 @@ def loaded(source: str) -> dict[Any, Any]:
 
 
 def reason(error: Exception) -> str:
-    """Why torch did not load a file. Its own text also advises to run what was found in it."""
+    """Reason why torch did not load a file. Its own text also advises to run the file's code."""
     text = str(error)
     if found := re.search(r"GLOBAL ([\w.]+)", text):
-        return f"asks for {found[1]}; torch takes nothing but tensors and plain data from a pickle"
+        return f"asks for {found[1]}; torch takes only tensors and plain data from a pickle"
     if "weights_only" in text:
         found = re.search(r"WeightsUnpickler error:\s*([^\n]{,200})", text)
         text = found[1].strip() if found else "more than tensors is in it"
@@ -101,14 +104,17 @@ def reason(error: Exception) -> str:
 
 
 def is_tensor(entry: object) -> bool:
-    """Whether an entry of the pickle is what is kept."""
+    """Return whether an entry of the pickle is a tensor."""
     import torch
 
     return isinstance(entry, torch.Tensor)
 
 
 def plain(name: object, tensor: Any) -> Any:
-    """A tensor with memory of its own, laid out row after row, as safetensors holds it."""
+    """Copy a tensor to its own memory, row after row, as safetensors needs it.
+
+    Raises ConversionError for a name that is no text, and for a tensor without plain numbers.
+    """
     import torch
 
     if not isinstance(name, str):

@@ -1,4 +1,4 @@
-"""The command line: a command a file, and a row in the registry; a command imports no command.
+"""Command line: each command is a file and a row of the registry; a command imports no command.
 
 In reading order:
 
@@ -14,6 +14,6 @@ In reading order:
 - `embed`, `score`, `explain`, `info`, `convert`, `search`, `map`, `evaluate`, `demo`: the commands
 - `index/`: the commands under `minibert index`, and their report
 
-A command imports inside its function what only its work needs. So `minibert --help`, and every
-other command, does not wait for it.
+A command imports the modules that only its own work needs inside its function. So `minibert --help`
+and all other commands start without them.
 """

@@ -1,6 +1,6 @@
-"""The command line: arguments -> one call -> an exit code. Start at main.
+"""Command line: arguments -> one call -> an exit code. Start at main.
 
-Results go to stdout, all else to stderr. What a command does is in its own file.
+Results go to stdout, all else to stderr. Each command has a file of its own.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from minibert.errors import DeviceError, MissingLibraryError, ModelUnavailableEr
 
 __all__ = ["main"]
 
-# The table of exit codes, one for all commands (after BSD's sysexits.h).
+# Exit codes, the same for all commands (after BSD's sysexits.h).
 OK, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, OUR_FAULT, CANNOT_CREATE, IO_FAILED = (
     *(0, 2, 65, 66, 69, 70, 73, 74),
 )
-INTERRUPTED, TERMINATED = 130, 143  # what a shell makes of the signals' numbers
+INTERRUPTED, TERMINATED = 130, 143  # 128 plus the number of the signal, as in a shell
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     with standing_in(), ending_by_sigterm():
         try:
             options = parse(arguments)
-        except SystemExit:  # after --help, too, the reader may have gone
+        except SystemExit:  # the reader of --help may have closed the pipe, too
             if (error := leave(sys.stdout)) is not None:
                 return failed(plain(error), IO_FAILED)
             leave(sys.stderr)
@@ -54,14 +54,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class Messages(logging.Formatter):
-    """Log lines that no terminal obeys: what they quote is others'."""
+    """Log lines with control characters made visible; they quote texts and names of others."""
 
     def format(self, record: logging.LogRecord) -> str:
         return visible_lines(super().format(record))
 
 
 def set_up_log(level: int) -> None:
-    """Let warnings go to stderr, a line each."""
+    """Write log messages from `level` up to stderr, a line each."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Messages("minibert: %(message)s"))
     logging.basicConfig(handlers=[handler], level=level, force=True)
@@ -69,9 +69,9 @@ def set_up_log(level: int) -> None:
 
 @contextmanager
 def ending_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the block like Ctrl-C does: what was half written is removed."""
+    """Let SIGTERM end the block as Ctrl-C does, so that half-written files are removed."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say what a signal does
+        yield  # only the main thread may set the handler of a signal
         return
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
@@ -81,14 +81,14 @@ def ending_by_sigterm() -> Iterator[None]:
 
 
 def attempt(options: argparse.Namespace) -> int:
-    """Run a command and turn what goes wrong into an exit code."""
+    """Run a command, and turn an error into an exit code."""
     try:
         options.run(options)
         sys.stdout.flush()
         return OK
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has had enough
+    except BrokenPipeError:  # the reader of our output has closed it
         return OK
     except (ModelUnavailableError, DeviceError, MissingLibraryError) as error:
         return failed(error, UNAVAILABLE)
@@ -100,14 +100,14 @@ def attempt(options: argparse.Namespace) -> int:
         return failed(plain(error), IO_FAILED)
     except ValueError as error:  # CheckpointError among them
         return failed(error, BAD_DATA)
-    except Exception:  # the outermost door: whatever else comes is a fault of ours
+    except Exception:  # any other error that reaches this function is a fault of ours
         told = f"{traceback.format_exc()}minibert: this is a fault in minibert; please report it"
         return say_and_end(f"{told} with the lines above", OUR_FAULT)
 
 
 def plain(error: OSError) -> str:
-    """An error of the system in words, without its number; one of ours as it is."""
-    if error.errno == errno.EBADF:  # that of the stream which stands in for it
+    """Return an error of the system in words, without its number; one of ours as it is."""
+    if error.errno == errno.EBADF:  # raised by the stream that stands in for standard output
         return "standard output is closed, so no result can be written."
     if error.strerror is None:
         return str(error)
@@ -115,7 +115,7 @@ def plain(error: OSError) -> str:
 
 
 def failed(error: object, code: int) -> int:
-    """Say on stderr, in a line, what went wrong."""
+    """Print an error on stderr, in a line, and return the exit code."""
     return say_and_end(f"minibert: {error}", code)
 
 
@@ -127,7 +127,7 @@ def say_and_end(message: str, code: int) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options of a command; its texts, or its files, may also stand behind an option."""
+    """Parse the options of a command; its texts, or its files, may also follow an option."""
     top = parser()
     options, behind = top.parse_known_args(arguments)
     takes_more = getattr(options, "takes_more", "")
@@ -140,22 +140,22 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 class Parser(argparse.ArgumentParser):
-    """One whose errors no terminal obeys: a word of the command may be a file's name."""
+    """A parser whose errors show control characters; they may quote the name of a file."""
 
     def error(self, message: str) -> NoReturn:
         super().error(visible_lines(message))
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+    """Return the parser of all commands and their options."""
     top = Parser(
         prog="minibert",
         description="BERT sentence embeddings in NumPy: text in, vectors out.",
-        epilog=f"{MODEL_VARIABLE} in the environment names the model where --model is not given; "
-        "a corpus keeps its own. exit codes: 0 well; 2 usage; 65 bad input data; 66 no such input; "
-        "69 not available (offline and not cached, no GPU, a library that is not installed); 70 a "
-        "fault of minibert; 73 cannot create the output; 74 reading or writing failed; 130 "
-        "interrupted; 143 terminated",
+        epilog=f"Without --model, a command uses the model that {MODEL_VARIABLE} in the "
+        "environment names; a corpus keeps its own model. Exit codes: 0 well; 2 usage; 65 bad "
+        "input data; 66 no such input; 69 not available (offline and not cached, no GPU, a library "
+        "that is not installed); 70 a fault of minibert; 73 cannot create the output; 74 reading "
+        "or writing failed; 130 interrupted; 143 terminated",
     )
     add_common(top)
     top.set_defaults(quiet=False, offline=False)
@@ -165,7 +165,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def add_commands(parser: argparse.ArgumentParser, rows: Mapping[str, Command | Group]) -> None:
-    """Give a parser the commands of a table, each with its options and its help."""
+    """Add the commands of a table to a parser, each with its options and its help."""
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, row in rows.items():
         if isinstance(row, Group):

@@ -1,4 +1,4 @@
-"""A command of the command line, as a row of the registry says it. Start at Command."""
+"""Rows of the registry: a command, or a group of commands. Start at Command."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["Command", "Group"]
 class Command:
     """A function, the options that it reads, and its help.
 
-    The options that all commands have, as --quiet, are there without its doing.
+    Options of all commands, as --quiet, are added by the parser.
     """
 
-    run: Callable[[argparse.Namespace], None]
-    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]  # does the work, with the parsed options
+    add_options: Callable[[argparse.ArgumentParser], None]  # adds its options to a parser
     summary: str  # a sentence about the user's data
     examples: tuple[str, ...]  # lines that run as they are pasted
 
@@ -26,6 +26,6 @@ class Command:
 class Group:
     """Commands under one word, as `minibert index build` under `index`."""
 
-    summary: str
-    description: str
-    commands: Mapping[str, Command]
+    summary: str  # a sentence about the commands, for `minibert --help`
+    description: str  # a sentence about their subject, for the help of the group
+    commands: Mapping[str, Command]  # by their names, in the order of the help

@@ -12,19 +12,21 @@ __all__ = ["COMMAND"]
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", metavar="FOLDER", help="is only read; or a name on the hub")
+    command.add_argument(
+        "model", metavar="FOLDER", help="the model, which stays as it is; or a name on the hub"
+    )
     command.add_argument("out", metavar="OUT", help="the new folder, which must not exist yet")
     command.add_argument(
         "--python",
         metavar="PYTHON",
         help="a Python that has torch, numpy and safetensors (default: the one that runs "
-        "minibert); torch reads the pickles with weights_only=True, so that no code in them runs",
+        "minibert); torch reads the pickles with weights_only=True and runs no code in them",
     )
     add_hub_options(command)
 
 
 def convert(options: argparse.Namespace) -> None:
-    """minibert convert: write the folder, and say what is in it."""
+    """minibert convert: write the new folder, and print its contents."""
     from minibert.checkpoint import convert as converting
 
     converted = converting.convert(

@@ -1,4 +1,4 @@
-"""minibert demo: the example of the default model's card."""
+"""minibert demo: the example of the default model's card, timed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def demo(options: argparse.Namespace) -> None:
-    """minibert demo: the example of the default model's card."""
+    """minibert demo: rank the two texts, and print the time it took."""
     start = time.perf_counter()
     model = load(options)
     loaded = time.perf_counter()
@@ -44,6 +44,6 @@ def demo(options: argparse.Namespace) -> None:
 COMMAND = Command(
     demo,
     add_options,
-    "Rank two texts about London for a question, and say how long it took.",
+    "Rank two texts about London for a question, and print the time it took.",
     ("minibert demo", "minibert demo --model sentence-transformers/all-MiniLM-L6-v2"),
 )

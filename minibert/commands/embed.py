@@ -31,32 +31,37 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMAND"]
 
-CHUNK_TEXTS = 8192  # how many lines are read, embedded and written at a time
+CHUNK_TEXTS = 8192  # lines that are read, embedded and written at a time
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     add_model_options(command)
-    add_model_and_texts(command, "TEXT")
+    add_model_and_texts(command, "TEXT", "a text to turn into a vector")
     add_output(command)
     form = command.add_mutually_exclusive_group()
     held = "; ".join(f"{name}: {format.holds}" for name, format in FORMATS.items())
     form.add_argument(
         "--format",
         choices=list(FORMATS),
-        help=f"of the output. {held} (default: by FILE, or jsonl)",
+        help=f"the form of the output. {held} (default: by the suffix of FILE, else jsonl)",
     )
     form.add_argument(
-        "--json", dest="format", action="store_const", const="jsonl", help="--format jsonl"
+        "--json",
+        dest="format",
+        action="store_const",
+        const="jsonl",
+        help="the same as --format jsonl",
     )
-    add_vector_options(command, "a prompt of the model's, as 'query'")
+    add_vector_options(command, "the name of one of the model's prompts, as 'query'")
     command.add_argument(
         "--precision",
         choices=["float32", "binary", "ubinary"],
         default="float32",
-        help="numbers, or a bit a number, eight to an int8 or uint8 (default float32)",
+        help="float32 numbers, or one bit for each number, packed by eight into int8 (binary) or "
+        "uint8 (ubinary) (default float32)",
     )
     add_on_long(command)
-    add_pack_tokens(command, None, "1024; on a GPU 16384, and halved by itself")
+    add_pack_tokens(command, None, "1024; on a GPU 16384, halved where its memory runs out")
 
 
 def embed(options: argparse.Namespace) -> None:
@@ -65,7 +70,7 @@ def embed(options: argparse.Namespace) -> None:
     kind = options.format or suffix or "jsonl"
     if kind not in FORMATS:
         raise ValueError(
-            f"{options.output!r} names no format by its suffix. "
+            f"{options.output!r} has a suffix that is no format. "
             f"Give --format: {', '.join(FORMATS)}."
         )
     if not FORMATS[kind].is_text and options.output == "-" and sys.stdout.isatty():
@@ -95,9 +100,10 @@ def batches(
     documents: Iterator[Document],
     options: argparse.Namespace,
     advance: Callable[[int], object],
+    chunk_texts: int = CHUNK_TEXTS,
 ) -> Iterator[Batch]:
-    """Documents -> their vectors, CHUNK_TEXTS at a time, after a batch without texts."""
-    chunk: list[Document] = []  # the first has no text, but says how wide a vector is
+    """Yield the vectors of documents, `chunk_texts` at a time, after a batch without texts."""
+    chunk: list[Document] = []  # the first batch has no text, but has the dimension of a vector
     while True:
         texts = [document.text for document in chunk]
         yield Batch(
@@ -114,6 +120,6 @@ def batches(
             [document.id for document in chunk],
         )
         advance(len(chunk))
-        chunk = list(islice(documents, CHUNK_TEXTS))
+        chunk = list(islice(documents, chunk_texts))
         if not chunk:
             return

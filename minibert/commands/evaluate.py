@@ -1,4 +1,4 @@
-"""minibert eval: a model, or a run, and a collection -> how good the rankings are."""
+"""minibert eval: a model, or a run, and a collection -> measures of the rankings."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from minibert.commands.options import (
     MODEL_VARIABLE,
     add_model_options,
     add_several,
+    add_top_k,
     named_model,
-    positive,
     shows_progress,
 )
 from minibert.commands.output import output, print_json, say
@@ -41,11 +41,11 @@ __all__ = ["COMMAND"]
 
 
 class Result(NamedTuple):
-    """What was measured of a model or a run."""
+    """Measures of a model or a run."""
 
-    name: str
-    metric: str | None  # a run has none
-    per_query: Measured
+    name: str  # of the model, or of the file of the run
+    metric: str | None  # None for a run
+    per_query: Measured  # the measures of each query
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -55,32 +55,31 @@ def add_options(command: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         nargs="?" if named_model() else None,
         default=named_model(),
-        help="a folder, a name on the hub, or the file of a TREC run; before a DATASET, or "
-        f"${MODEL_VARIABLE} on the sample, if that is set",
+        help="a folder, a name on the hub, or the file of a TREC run; may be left out if "
+        f"${MODEL_VARIABLE} is set and no DATASET is given",
     )
     add_several(
         command,
         "datasets",
         "DATASET",
-        "a folder with corpus.jsonl, queries.jsonl and qrels.tsv or qrels/test.tsv, as BEIR "
-        "has them; for runs, a file of judgements will do (default: a small sample)",
+        "a folder with corpus.jsonl, queries.jsonl and qrels.tsv or qrels/test.tsv, in BEIR's "
+        "layout; for runs, a file of judgements is enough (default: a small sample)",
     )
     command.add_argument(
         "--qrels",
         metavar="FILE",
-        help="other judgements than the folder's, of BEIR's form or TREC's",
+        help="use these judgements instead of those in the folder, in the form of BEIR or TREC",
     )
     command.add_argument(
         "--against",
         metavar="MODEL",
-        help="another model or run: shows both, and how likely so large a difference is by chance "
-        "(--revision is of MODEL only)",
+        help="another model or run: print both, and the probability of so large a difference by "
+        "chance (--revision is for MODEL only)",
     )
-    command.add_argument(
-        "--depth",
-        type=positive,
-        metavar="N",
-        help="rank the best N documents of a query only, and measure on these (default all)",
+    add_top_k(
+        command,
+        None,
+        "rank only the N best documents of each query, and measure these (default all)",
     )
     command.add_argument(
         "--candidates",
@@ -94,16 +93,20 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="write the rankings of MODEL as a TREC run",
     )
     command.add_argument(
-        "--per-query", metavar="FILE", help="write the measures of each query, an object a line"
+        "--per-query",
+        metavar="FILE",
+        help="write the measures of each query, one JSON object on each line",
     )
-    command.add_argument("--json", action="store_true", help="one object instead of a table")
+    command.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of a table"
+    )
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """minibert eval: how good a model or a run is, perhaps beside another."""
+    """minibert eval: print the measures of a model or a run, with --against also of another."""
     written = [os.path.realpath(name) for name in (options.run_file, options.per_query) if name]
     if len(written) > len(set(written)):
-        raise ValueError("--run and --per-query name one file; give two.")
+        raise ValueError("--run and --per-query name the same file; give two files.")
     collection = read_dataset(options)
     with ExitStack() as files:
         run_file, per_query_file = (
@@ -115,7 +118,7 @@ def evaluate(options: argparse.Namespace) -> None:
             for query, values in result.per_query.items():
                 per_query_file.write(f"{json_line({'query': query, **values})}\n".encode())
     counts = {"queries": len(result.per_query), "documents": len(collection.documents) or None}
-    counts |= {"depth": options.depth} if options.depth else {}
+    counts |= {"top_k": options.top_k} if options.top_k else {}
     other = p = None
     if options.against is not None:
         named = {"model": options.against, "revision": None}
@@ -143,7 +146,7 @@ COMMAND = Command(
 
 
 def read_dataset(options: argparse.Namespace) -> Collection:
-    """The collection that the options name; of a file of judgements one without texts."""
+    """Read the collection that the options name; a file of judgements gives one without texts."""
     if len(options.datasets) > 1:
         raise ValueError(f"{len(options.datasets)} datasets are given; give one at a time.")
     dataset = options.datasets[0] if options.datasets else SAMPLE
@@ -157,11 +160,11 @@ def read_dataset(options: argparse.Namespace) -> Collection:
 def result_of(
     options: argparse.Namespace, collection: Collection, run_file: BinaryIO | None = None
 ) -> Result:
-    """The measures of the model or the run that the options name."""
+    """Measure the model or the run that the options name."""
     metric = None
     found: Iterable[tuple[str, Ranking]]
     if os.path.isfile(options.model):
-        found = cut(read_run(options.model).items(), options.depth)
+        found = first_k(read_run(options.model).items(), options.top_k)
     elif not collection.documents:
         kind = ValueError if os.path.exists(options.model) else FileNotFoundError
         raise kind(
@@ -173,14 +176,17 @@ def result_of(
         model = load(options)
         metric = model.similarity_fn_name
         candidates = read_candidates(options.candidates)
-        found = rankings(model, collection, options.depth, candidates, shows_progress(options))
+        found = rankings(model, collection, options.top_k, candidates, shows_progress(options))
     if run_file is not None:
         found = write_run(found, run_file)
     return Result(options.model, metric, measured(found, collection.qrels))
 
 
 def check_no_collection(folder: str) -> None:
-    """Raise ValueError for a collection, which a model named by the environment makes likely."""
+    """Raise ValueError for a collection in the place of a model.
+
+    With a model in the environment, a lone DATASET is likely to be taken for one.
+    """
     there = set(os.listdir(folder)) if os.path.isdir(folder) else set()
     if there.intersection(CORPUS_FILES) and not there.intersection(["config.json", "modules.json"]):
         raise ValueError(
@@ -190,33 +196,33 @@ def check_no_collection(folder: str) -> None:
 
 
 def read_candidates(name: str | None) -> dict[str, list[str]] | None:
-    """The documents of each query in a TREC run; None, which is all, without one."""
+    """Read the documents of each query from a TREC run; None, for all, without one."""
     if name is None:
         return None
     return {query: ranking.ids for query, ranking in read_run(name).items()}
 
 
-def cut(found: Iterable[tuple[str, Ranking]], depth: int | None) -> Iterator[tuple[str, Ranking]]:
-    """The best so many of each ranking."""
+def first_k(found: Iterable[tuple[str, Ranking]], k: int | None) -> Iterator[tuple[str, Ranking]]:
+    """Yield the first `k` of each ranking, all for None."""
     for query, (ids, scores) in found:
-        yield query, Ranking(ids[:depth], scores[:depth])
+        yield query, Ranking(ids[:k], scores[:k])
 
 
 def facts_of(result: Result) -> dict[str, Any]:
-    """What is told of one model or run."""
+    """Return the means of the measures, the name and the metric of a model or run."""
     return {**means(result.per_query), "model": result.name, "metric": result.metric}
 
 
 def print_table(result: Result, other: Result | None, p: dict[str, float] | None) -> None:
-    """A row a measure; beside another result, both, their difference and its p."""
+    """Print a row for each measure; with another result, both, their difference and its p."""
     shown = [result] if other is None else [result, other]
     columns = [means(one.per_query) for one in shown]
     for number, one in enumerate(shown, start=1):
         metric = "a run" if one.metric is None else one.metric
         say(f"({number}) {one.name}, {metric}")
-    heads = [f"({number})" for number in range(1, len(shown) + 1)]
-    heads += ["(1) - (2)", "p"] if p is not None else []
-    say(f"{'':12}" + "".join(f"{head:>11}" for head in heads))
+    headings = [f"({number})" for number in range(1, len(shown) + 1)]
+    headings += ["(1) - (2)", "p"] if p is not None else []
+    say(f"{'':12}" + "".join(f"{heading:>11}" for heading in headings))
     for name in MEASURES:
         values = [f"{column[name]:11.4f}" for column in columns]
         if p is not None:

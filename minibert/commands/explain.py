@@ -1,4 +1,4 @@
-"""minibert explain: a query and a document -> why the document got its score."""
+"""minibert explain: a query and a document -> the contributions of their words to the score."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from minibert.commands.command import Command
 from minibert.commands.opening import load
-from minibert.commands.options import add_model, add_model_options, add_several, positive
+from minibert.commands.options import add_model, add_model_options, add_several, add_top_k
 from minibert.commands.output import output, print_json
 from minibert.commands.texts import read_whole, warn_of_file
 from minibert.common.escapes import visible
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMAND"]
 
-# What the score loses without each word: of "query" and of "document".
+# The losses of the score without each word, of "query" and of "document".
 Lost: TypeAlias = "dict[str, list[Difference]]"
 
 
@@ -32,42 +32,49 @@ def add_options(command: argparse.ArgumentParser) -> None:
         command,
         "documents",
         "DOCUMENT",
-        "a text; - is standard input, also if there is no DOCUMENT",
+        "a text; - is standard input, which is read if there is no DOCUMENT and no --file",
     )
     add_model(command)
     command.add_argument(
-        "--file", "-f", metavar="FILE", help="the document, all of a text file, gzipped or not"
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="take all of a text file, gzipped or not, as the document",
     )
     command.add_argument(
-        "--metric", choices=product_metrics(), help="another metric than the model's own"
+        "--metric",
+        choices=product_metrics(),
+        help="split the score by this metric, not the model's",
     )
-    command.add_argument(
-        "--words",
-        type=positive,
-        default=10,
-        metavar="N",
-        help="how many of the strongest pairs of words to show (default 10)",
+    add_top_k(
+        command, 10, "show the N strongest pairs of words, or words of --occlusion (default 10)"
     )
     command.add_argument(
         "--occlusion",
         action="store_true",
-        help="also what the score loses without each word, printed or in --json; runs the model "
-        "once a word, and is there for every model and metric",
+        help="also print, or write with --json, the loss of the score without each word; works for "
+        "every model and metric, and runs the model once for each word",
     )
-    command.add_argument("--json", action="store_true", help="all pairs of tokens, as an object")
-    command.add_argument("--svg", metavar="FILE", help="write a picture of all pairs; - is stdout")
-    command.add_argument("--html", metavar="FILE", help="write a page to look around in")
-    # What is cut off is said with the rest, not in the log.
+    command.add_argument(
+        "--json", action="store_true", help="print all pairs of tokens as one JSON object"
+    )
+    command.add_argument(
+        "--svg", metavar="FILE", help="draw all pairs as SVG; - is standard output"
+    )
+    command.add_argument(
+        "--html", metavar="FILE", help="write an interactive page; - is standard output"
+    )
+    # Truncation is printed with the explanation, not logged.
     command.set_defaults(on_long="ignore")
 
 
 def explain(options: argparse.Namespace) -> None:
-    """minibert explain: a query and a document -> why the document got its score."""
+    """minibert explain: a query and a document -> the contributions of their words to the score."""
     from minibert.explain import NoSumError
 
     to_stdout = [options.json, options.svg == "-", options.html == "-"]
     if sum(to_stdout) > 1:
-        raise ValueError("Only one of --json, --svg - and --html - can have standard output.")
+        raise ValueError("Only one of --json, --svg - and --html - can write to standard output.")
     query, document = texts_of(options)
     model = load(options)
     try:
@@ -81,16 +88,16 @@ def explain(options: argparse.Namespace) -> None:
     if options.json:
         print_json(explanation.as_dict() | ({"occlusion": plain(lost)} if lost else {}))
     elif not any(to_stdout):
-        show(explanation, lost, options.words)
+        show(explanation, lost, options.top_k)
     write_pictures(options, model, explanation, (query, document))
 
 
 COMMAND = Command(
     explain,
     add_options,
-    "Say which words of a query and a document made their score what it is.",
+    "Show the contribution of each pair of words to the score of a query and a document.",
     (
-        'minibert explain "Who barks?" "A dog barks." --words 3',
+        'minibert explain "Who barks?" "A dog barks." -k 3',
         'minibert explain "Who barks?" --file page.txt --html why.html',
         'minibert explain "Who barks?" - --json < page.txt',
     ),
@@ -100,7 +107,7 @@ COMMAND = Command(
 def explain_no_sum(
     model: SentenceTransformer, query: str, document: str, options: argparse.Namespace
 ) -> None:
-    """Print a score that cannot be split, and what it loses without each word, which is there."""
+    """Print a score that cannot be split, and its losses without each word."""
     metric = options.metric or model.similarity_fn_name
     lost = occluded(model, query, document, metric)
     seen = {
@@ -111,28 +118,30 @@ def explain_no_sum(
     score = METRICS[metric].all_pairs(*vectors).item()
     if options.json:
         texts = {
-            name: {"text": str(trace.text), "tokens": trace.tokens.pieces, "cut": trace.tokens.cut}
+            name: {
+                "text": str(trace.text),
+                "tokens": trace.tokens.tokens,
+                "truncated": trace.tokens.truncated,
+            }
             for name, trace in seen.items()
         }
         print_json({"score": score, "metric": metric, **texts, "occlusion": plain(lost)})
         return
     print(f"{score:10.4f}  {metric}, here no sum over pairs of words")
-    show_lost(lost, options.words)
+    show_lost(lost, options.top_k)
     for name, trace in seen.items():
-        show_cut(name, trace.tokens.cut, len(trace.tokens.ids))
+        show_truncation(name, trace.tokens.truncated, len(trace.tokens.ids))
 
 
 def texts_of(options: argparse.Namespace) -> tuple[str, str]:
-    """The query and the document, of which one may come from elsewhere."""
+    """Return the query and the document; one may come from a file or standard input."""
     given = options.documents + [options.file] * (options.file is not None)
     if len(given) > 1:
-        raise ValueError(
-            f"{len(given)} documents are given; one is explained at a time. Is a text not quoted?"
-        )
+        raise ValueError(f"{len(given)} documents are given; give one. Is a text not quoted?")
     is_read = options.file is not None or given in ([], ["-"])
     document = given[0] if given else "-"
     if is_read and document == options.query == "-":
-        raise ValueError("Only one of the two texts can come from standard input.")
+        raise ValueError("Both texts come from standard input; give one of them another way.")
     for text in (options.query, *options.documents):
         if text != "-":
             warn_of_file(text)
@@ -140,7 +149,7 @@ def texts_of(options: argparse.Namespace) -> tuple[str, str]:
     return query, read_whole(document) if is_read else document
 
 
-def show(explanation: Explanation, lost: Lost, count: int) -> None:
+def show(explanation: Explanation, lost: Lost, k: int) -> None:
     """Print the score, both texts shaded, and the strongest pairs of words."""
     from minibert.pictures.terminal import STEPS, colours_of, painted, shaded
 
@@ -154,35 +163,35 @@ def show(explanation: Explanation, lost: Lost, count: int) -> None:
     print("document  " + shaded(explanation.document, amounts.sum(axis=0).tolist(), colours))
     gave, took = painted("gave", STEPS, colours), painted("took", -STEPS, colours)
     print(f"          {gave} most to the score, {took} most from it\n")
-    for pair in explanation.strongest(count):
+    for pair in explanation.strongest(k):
         words = f"{visible(pair.query.text)} - {visible(pair.document.text)}"
         print(f"{pair.contribution:10.4f}  {words}")
-    show_lost(lost, count)
+    show_lost(lost, k)
     for name, text in (("query", explanation.query), ("document", explanation.document)):
         if all(word.is_special for word in text.words):
             print(f"\nThe {name} has no words, only special tokens.")
-        show_cut(name, text.cut, len(text.tokens))
+        show_truncation(name, text.truncated, len(text.tokens))
 
 
-def show_cut(name: str, cut: int, read: int) -> None:
-    """Print how much of a text is no part of the score."""
-    if cut:
-        print(f"\n{cut} tokens of the {name} were cut off; {read} were read.")
+def show_truncation(name: str, truncated: int, read: int) -> None:
+    """Print the number of tokens of a text that are no part of the score."""
+    if truncated:
+        print(f"\n{truncated} tokens of the {name} were truncated; {read} were read.")
 
 
-def show_lost(lost: Lost, count: int) -> None:
-    """Print the words without which the score changes most."""
+def show_lost(lost: Lost, k: int) -> None:
+    """Print the `k` words without which the score changes most."""
     if not lost:
         return
     print("\nWithout a word, the score loses")
     words = [(name, found) for name, differences in lost.items() for found in differences]
     words.sort(key=lambda word: -abs(word[1].difference))
-    for name, found in words[:count]:
+    for name, found in words[:k]:
         print(f"{found.difference:10.4f}  {visible(found.word.text)} ({name})")
 
 
 def occluded(model: SentenceTransformer, query: str, document: str, metric: str | None) -> Lost:
-    """What the score loses without each word, by the text that it is of."""
+    """Compute the losses of the score without each word, of "query" and of "document"."""
     from minibert.explain import occlusion
 
     lost = occlusion(model, query, document, metric)
@@ -190,7 +199,7 @@ def occluded(model: SentenceTransformer, query: str, document: str, metric: str 
 
 
 def plain(lost: Lost) -> dict[str, Any]:
-    """The same as plain lists, for JSON."""
+    """Return the losses as plain lists, for JSON."""
     return {
         name: [
             {"text": word.text, "tokens": [word.tokens.start, word.tokens.stop],
@@ -207,8 +216,8 @@ def write_pictures(
     explanation: Explanation,
     texts: tuple[str, str],
 ) -> None:
-    """Write the files that were asked for."""
-    # Imported here: the pages and what they show are not needed to print a score.
+    """Write the files that --svg and --html name."""
+    # Imported here: a score is printed without the modules of the pictures.
     if options.svg:
         from minibert.pictures.heat_map import heat_map_svg
 

@@ -1,4 +1,4 @@
-"""minibert info: what a model is."""
+"""minibert info: a model -> its facts; or the list of models that are supported."""
 
 from __future__ import annotations
 
@@ -22,22 +22,26 @@ OF_EVERY_FAMILY = (
 
 def add_options(command: argparse.ArgumentParser) -> None:
     add_model_options(command)
-    what = command.add_mutually_exclusive_group(required=named_model() is None)
-    what.add_argument(
+    choice = command.add_mutually_exclusive_group(required=named_model() is None)
+    choice.add_argument(
         "model",
         nargs="?",
         metavar="MODEL",
         default=named_model(),
         help=f"a folder, or a name on the hub (default ${MODEL_VARIABLE}, if it is set)",
     )
-    what.add_argument(
-        "--supported", action="store_true", help="tell which families and known models run instead"
+    choice.add_argument(
+        "--supported",
+        action="store_true",
+        help="list the families, and the models that are known to run, instead",
     )
-    command.add_argument("--json", action="store_true", help="one object instead of a table")
+    command.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of a table"
+    )
 
 
 def info(options: argparse.Namespace) -> None:
-    """minibert info: what a model is, or which run."""
+    """minibert info: print the facts of a model, or the list of supported models."""
     if options.supported:
         print_supported(options.json)
         return
@@ -68,7 +72,7 @@ def info(options: argparse.Namespace) -> None:
 COMMAND = Command(
     info,
     add_options,
-    "Tell what a model is: sizes, pooling, metric, maximum length, the weights' sha256.",
+    "Print the facts of a model: sizes, pooling, metric, maximum length, sha256 of the weights.",
     (
         "minibert info sentence-transformers/all-MiniLM-L6-v2",
         "minibert info ./my-model --json",
@@ -78,7 +82,7 @@ COMMAND = Command(
 
 
 def facts_of(config: Config) -> dict[str, Any]:
-    """The sizes and choices of a model; what only some families have, where it says something."""
+    """Return the settings of a model; those that not all families have, only if not the default."""
     own = config._asdict()
     found = {
         field: value
@@ -92,7 +96,7 @@ def facts_of(config: Config) -> dict[str, Any]:
 
 
 def print_supported(as_json: bool) -> None:
-    """Families and models: one object, or two tables."""
+    """Print the families and models: one object, or two tables."""
     from minibert.checkpoint.supported import supported
 
     found = supported()

@@ -32,42 +32,45 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_output(command)
     command.add_argument(
         "--method",
-        choices=["pca", "umap"],
+        type=method,
         default="pca",
-        help="principal components of all vectors, or UMAP of those that are drawn, for which the "
-        "extra umap is needed (default pca)",
+        metavar="NAME",
+        help="pca, the principal components of all vectors, or umap, which lays out those that are "
+        "drawn and needs the extra umap (default pca)",
     )
     command.add_argument(
         "--points",
         type=positive,
         default=5000,
         metavar="N",
-        help="draw a sample if there are more documents than N (default 5000)",
+        help="draw a random sample of N documents if there are more (default 5000)",
     )
     command.add_argument(
         "--query", metavar="TEXT", help="mark a question, and the documents nearest to it"
     )
     add_corpus_model(command)
-    command.add_argument("--json", action="store_true", help="one object with all places, no page")
+    command.add_argument(
+        "--json", action="store_true", help="write one JSON object with all places, no page"
+    )
 
 
 def draw(options: argparse.Namespace) -> None:
-    """minibert map: a corpus -> a page, or an object."""
+    """minibert map: write the map of a corpus as a page, or as a JSON object."""
     from minibert.pictures.corpus_map import corpus_map
     from minibert.pictures.map_page import map_page
 
     corpus, question = opened(options)
     with progress(len(corpus), shows_progress(options), "vector") as advance:
         shown = corpus_map(corpus, options.method, options.points, question, advance)
-    made = json_line(shown.as_dict()) + "\n" if options.json else map_page(shown)
+    content = json_line(shown.as_dict()) + "\n" if options.json else map_page(shown)
     with output(options.output) as file:
-        file.write(made.encode())
+        file.write(content.encode())
 
 
 COMMAND = Command(
     draw,
     add_options,
-    "Draw a corpus as a map: an HTML page that needs no network, with its search and texts.",
+    "Draw a corpus as a map: an HTML page that needs no network, with its texts and a search.",
     (
         "minibert map my-corpus -o map.html",
         'minibert map my-corpus -o map.html --query "How many people live in London?"',
@@ -76,8 +79,17 @@ COMMAND = Command(
 )
 
 
+def method(name: str) -> str:
+    """Return the name of a method, for argparse."""
+    from minibert.pictures.projection import METHODS
+
+    if name not in METHODS:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(METHODS)}")
+    return name
+
+
 def opened(options: argparse.Namespace) -> tuple[Corpus, Question | None]:
-    """The corpus, and the question as its model sees it; without one, no model is opened."""
+    """Return the corpus, and the question with its vector; without one, no model is opened."""
     if options.query is None:
         from minibert.corpus.corpus import Corpus
 

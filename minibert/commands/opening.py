@@ -1,4 +1,4 @@
-"""Options -> the model that they name, opened as they say. Start at load."""
+"""Options -> the model that they name, with their settings. Start at load."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["corpus_model", "load", "load_for_corpus", "opened_as"]
 
 
 def load(options: argparse.Namespace) -> SentenceTransformer:
-    """The model that the options name."""
+    """Load the model that the options name."""
     return SentenceTransformer(
         options.model,
         revision=options.revision,
@@ -25,7 +25,7 @@ def load(options: argparse.Namespace) -> SentenceTransformer:
 
 
 def opened_as(options: argparse.Namespace) -> dict[str, Any]:
-    """The arguments that every model of a command is opened with, a cross-encoder too."""
+    """Return the arguments that every model of a command is loaded with, a cross-encoder too."""
     return {
         "device": options.device,
         "dtype": options.dtype,
@@ -33,22 +33,23 @@ def opened_as(options: argparse.Namespace) -> dict[str, Any]:
         "local_files_only": options.offline,
         "threads": options.threads,
         "reproducible": options.reproducible,
-        # A command is done before a second copy of the weights would pay; bits are a program's.
+        # A second copy of the weights costs a command more time than it saves. With --reproducible
+        # it is made, so that the bits are those of a program.
         "short_inputs": options.reproducible and options.short_inputs,
     }
 
 
 def corpus_model(options: argparse.Namespace) -> SentenceTransformer:
-    """The model of the corpus in `options.folder`, as load_for_corpus opens it."""
+    """Load the model of the corpus in `options.folder`, as load_for_corpus does."""
     from minibert.corpus.manifest import read_manifest
 
     return load_for_corpus(options, read_manifest(Path(options.folder)).settings)
 
 
 def load_for_corpus(options: argparse.Namespace, settings: Settings) -> SentenceTransformer:
-    """The model that the options name, else the one that made the corpus of `options.folder`.
+    """Load the model that the options name, else the one that made the corpus of `options.folder`.
 
-    Its metric is the corpus's.
+    Its metric is that of the corpus.
     """
     model = load(options) if options.model is not None else load_own(options, settings)
     model.similarity_fn_name = settings.metric
@@ -56,7 +57,7 @@ def load_for_corpus(options: argparse.Namespace, settings: Settings) -> Sentence
 
 
 def load_own(options: argparse.Namespace, settings: Settings) -> SentenceTransformer:
-    """The model that made the corpus, from where it lay."""
+    """Load the model that made the corpus, from the place that the corpus names."""
     from minibert.corpus.corpus import place_of_model, telling_whose_model
 
     options.model = place_of_model(Path(options.folder), settings.model)

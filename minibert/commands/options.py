@@ -1,6 +1,6 @@
-"""The options that several commands share, a function a group.
+"""Options that several commands share: a function for each group.
 
-No option of one command alone, and nothing is opened or read.
+An option of one command alone is in that command. Nothing is opened or read here.
 """
 
 from __future__ import annotations
@@ -33,21 +33,22 @@ __all__ = [
     "add_pack_tokens",
     "add_several",
     "add_texts",
+    "add_top_k",
     "add_vector_options",
     "named_model",
     "positive",
     "shows_progress",
 ]
 
-MODEL_VARIABLE = "MINIBERT_MODEL"  # in the environment: the model where none is given
+MODEL_VARIABLE = "MINIBERT_MODEL"  # in the environment: the model without --model
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """The options that go with all commands, and stand before them or behind."""
-    # What is not given sets nothing, so that it does not undo what stands before the command.
+    """Add the options of all commands; they may come before or after the command."""
+    # An absent option sets nothing, so that it does not undo one before the command.
     absent = argparse.SUPPRESS
     parser.add_argument(
-        "--quiet", action="store_true", default=absent, help="no warnings, no progress bar"
+        "--quiet", action="store_true", default=absent, help="show no warnings and no progress bar"
     )
     parser.add_argument(
         "--offline", action="store_true", default=absent, help="never use the network"
@@ -55,45 +56,52 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def add_hub_options(command: argparse.ArgumentParser) -> None:
-    """The place of a model: its revision on the hub, and the folder of its cache."""
-    command.add_argument("--revision", metavar="NAME", help="branch, tag or commit on the hub")
-    command.add_argument("--cache-folder", metavar="DIR", help="where models of the hub are kept")
+    """Add the place of a model: its revision on the hub, and the folder of its cache."""
+    command.add_argument(
+        "--revision", metavar="NAME", help="the branch, tag or commit of the model on the hub"
+    )
+    command.add_argument(
+        "--cache-folder", metavar="DIR", help="the folder where models of the hub are kept"
+    )
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
-    """The place of a model, and how it computes: device, kind of numbers, threads, bits."""
+    """Add the place of a model, and its computation: device, dtype, threads, same bits."""
     add_hub_options(command)
     command.add_argument(
-        "--device", type=device_name, default="cpu", help="cpu, or cuda for a GPU (default cpu)"
+        "--device",
+        type=device_name,
+        default="cpu",
+        help="compute on cpu, or on cuda, a GPU (default cpu)",
     )
     command.add_argument(
         "--dtype",
         choices=["float32", "float16"],
         default="float32",
-        help="in what a GPU computes; vectors are float32 (default float32)",
+        help="the dtype that a GPU computes in; vectors are float32 always (default float32)",
     )
     command.add_argument(
         "--threads",
         type=positive,
         metavar="N",
-        help=f"cores to use (default all of them, {available_threads()} here)",
+        help=f"the number of cores to use (default all of them, {available_threads()} here)",
     )
     command.add_argument(
         "--reproducible",
         action="store_true",
-        help="the same bits for a text whatever its neighbours and the number of threads",
+        help="compute the same bits for a text with any other texts and any number of threads",
     )
     command.add_argument(
         "--no-short-inputs",
         dest="short_inputs",
         action="store_false",
-        help="with --reproducible: make no second copy of the weights for short texts, which "
-        "processors with AVX-512 read more quickly (without it, a command makes none)",
+        help="with --reproducible: make no second copy of the weights; the copy makes short texts "
+        "faster on processors with AVX-512 (without --reproducible, there is none)",
     )
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
-    """The model, which the environment may name too."""
+    """Add the model, which the environment may name too."""
     command.add_argument(
         "--model",
         "-m",
@@ -103,73 +111,82 @@ def add_model(command: argparse.ArgumentParser) -> None:
 
 
 def named_model() -> str | None:
-    """The model that the environment names, if it does."""
+    """Return the model that the environment names, else None."""
     return os.environ.get(MODEL_VARIABLE) or None
 
 
 def add_corpus_model(command: argparse.ArgumentParser) -> None:
-    """The model of a corpus, which is its own whatever the environment says."""
+    """Add the model of a corpus; its default is the one that made it, not the environment's."""
     command.add_argument(
-        "--model", "-m", help="where the corpus's model lies now (default: where it lay)"
+        "--model",
+        "-m",
+        help="the model of the corpus, if it has moved: a folder, or a name on the hub (default: "
+        "the one that made the corpus)",
     )
 
 
 def add_several(
     command: argparse.ArgumentParser, name: str, metavar: str, help: str | None = None
 ) -> None:
-    """Any number of words, also behind an option, where argparse itself forgets them."""
+    """Add any number of arguments; `parse` takes those behind an option, which argparse leaves."""
     command.add_argument(name, nargs="*", default=[], metavar=metavar, help=help)
     command.set_defaults(takes_more=name)
 
 
-def add_texts(command: argparse.ArgumentParser, metavar: str, files_help: str) -> None:
-    """Texts as arguments, and the files that hold more."""
-    add_several(command, "texts", metavar)
+def add_texts(command: argparse.ArgumentParser, metavar: str, help: str, files_help: str) -> None:
+    """Add texts as arguments, and files with more of them."""
+    add_several(command, "texts", metavar, help)
     command.add_argument(
         "--file", "-f", action="append", default=[], metavar="FILE", help=files_help
     )
 
 
-def add_model_and_texts(command: argparse.ArgumentParser, metavar: str) -> None:
-    """A model and the texts that it reads, of arguments and of files of any form."""
+def add_model_and_texts(command: argparse.ArgumentParser, metavar: str, help: str) -> None:
+    """Add a model and the texts that it reads, from arguments and from files of any form."""
     add_model(command)
     add_texts(
         command,
         metavar,
+        help,
         f"read a {metavar} from each line, or from each record of JSONL, CSV, TSV or Parquet, "
-        f"gzipped or not; - is standard input, also if no {metavar} is given",
+        f"gzipped or not; - is standard input, which is read if there is no {metavar} and no FILE",
     )
     add_input_format(command, "--input-format")
 
 
 def add_built_corpus(command: argparse.ArgumentParser) -> None:
-    """The folder of a corpus, for commands that read it."""
-    command.add_argument("folder", metavar="DIR", help="made by `minibert index build`")
+    """Add the folder of a corpus, for commands that read it."""
+    command.add_argument("folder", metavar="DIR", help="a corpus made by `minibert index build`")
 
 
 def add_corpus(command: argparse.ArgumentParser) -> None:
-    """The folder of a corpus, for the commands of `minibert index`, and --json."""
-    command.add_argument("folder", metavar="DIR", help="the corpus")
-    command.add_argument("--json", action="store_true", help="print one object")
+    """Add the folder of a corpus, for the commands of `minibert index`, and --json."""
+    command.add_argument("folder", metavar="DIR", help="the folder of the corpus")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def add_corpus_and_files(command: argparse.ArgumentParser) -> None:
-    """A corpus, and the files whose documents it takes in."""
+    """Add a corpus, and the files with its new documents."""
     add_corpus(command)
-    add_several(command, "files", "FILE", "- is standard input, also if no FILE is given")
+    add_several(
+        command,
+        "files",
+        "FILE",
+        "a file, or a folder, of documents; - is standard input, which is read if there is no FILE",
+    )
     add_input_format(command, "--format", "--input-format")
     add_on_long(command)
 
 
 def add_input_format(command: argparse.ArgumentParser, *names: str) -> None:
-    """The form of the files, and the fields that are read of them."""
+    """Add the form of the files, and the fields that are read."""
     notes = "; ".join(f"{name}: {form.note}" for name, form in FORMS.items() if form.note)
     command.add_argument(
         *names,
         dest="input_format",
         choices=list(FORMS),
-        help=f"of the files (default: by each name, text for standard input). {notes}; a folder is "
-        "a BEIR data set",
+        help="the form of the files (default: by the name of each; text for standard input). "
+        f"{notes}; a folder is a BEIR data set",
     )
     command.add_argument(
         "--id-field", metavar="NAME", help="the field of the id (default _id, else id)"
@@ -179,16 +196,20 @@ def add_input_format(command: argparse.ArgumentParser, *names: str) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="a field of the text; of several, joined by a space (default title, if any, and text)",
+        help="a field of the text; give it again for each further field, to join them by a space "
+        "(default title, if there is one, and text)",
     )
 
 
 def add_vector_options(command: argparse.ArgumentParser, prompt_name_help: str) -> None:
-    """Prompts before the texts, and the dimensions and length of their vectors."""
+    """Add prompts for the texts, and the dimension and normalization of their vectors."""
     command.add_argument("--prompt-name", metavar="NAME", help=prompt_name_help)
-    command.add_argument("--prompt", metavar="TEXT", help="goes before every text")
+    command.add_argument("--prompt", metavar="TEXT", help="put TEXT before every text")
     command.add_argument(
-        "--truncate-dim", type=positive, metavar="N", help="keep the first N dimensions"
+        "--truncate-dim",
+        type=positive,
+        metavar="N",
+        help="keep the first N dimensions of each vector",
     )
     command.add_argument(
         "--normalize", action="store_true", help="divide each vector by its length"
@@ -196,36 +217,49 @@ def add_vector_options(command: argparse.ArgumentParser, prompt_name_help: str) 
 
 
 def add_on_long(command: argparse.ArgumentParser) -> None:
-    """The choice for texts that are too long."""
+    """Add the choice for texts that are too long."""
     command.add_argument(
         "--on-long",
         choices=get_args(OnLong),
         default="warn",
-        help="texts above the model's maximum length: cut them and say so, stop, cut them in "
-        "silence, or take the mean of windows over all of it",
+        help="for texts above the model's maximum length: warn and truncate them, stop with an "
+        "error, ignore it and truncate them, or average over windows of the whole text (default "
+        "warn)",
     )
 
 
 def add_pack_tokens(
     command: argparse.ArgumentParser, default: int | None, default_help: str
 ) -> None:
-    """The size of a forward pass."""
+    """Add the size of a forward pass."""
     command.add_argument(
         "--pack-tokens",
         type=positive,
         default=default,
         metavar="N",
-        help=f"tokens of one forward pass; lower it if memory runs out (default {default_help})",
+        help="the number of tokens of one forward pass; lower it if memory runs out (default "
+        f"{default_help})",
     )
 
 
+def add_top_k(command: argparse.ArgumentParser, default: int | None, help: str) -> None:
+    """Add the number of results."""
+    command.add_argument("--top-k", "-k", type=positive, default=default, metavar="N", help=help)
+
+
 def add_output(command: argparse.ArgumentParser) -> None:
-    """The file that the result goes to."""
-    command.add_argument("--output", "-o", metavar="FILE", default="-", help="default: stdout")
+    """Add the file of the result."""
+    command.add_argument(
+        "--output",
+        "-o",
+        metavar="FILE",
+        default="-",
+        help="write the result to FILE; - is standard output (default -)",
+    )
 
 
 def device_name(text: str) -> str:
-    """cpu, cuda or cuda:NUMBER, for argparse."""
+    """Return cpu, cuda or cuda:NUMBER, for argparse."""
     try:
         return devices.device_name(text)
     except ValueError:
@@ -235,12 +269,12 @@ def device_name(text: str) -> str:
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 up, for argparse."""
+    """Return a whole number from 1 up, for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 up")
     return int(text)
 
 
 def shows_progress(options: argparse.Namespace) -> bool:
-    """Whether someone watches: a terminal on stderr, and no --quiet."""
+    """Return whether to show a progress bar: on a terminal, without --quiet."""
     return is_watched() and not options.quiet

@@ -1,6 +1,6 @@
-"""Where results go: standard output, or a file that appears when it is whole.
+"""Write results to standard output, or to a file that appears when it is whole.
 
-What is printed holds texts of others, so it goes through `say` or `print_json`.
+Printed lines hold texts of others, so commands print through `say` or `print_json`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ __all__ = ["output", "print_facts", "print_json", "say"]
 
 @contextmanager
 def output(name: str) -> Iterator[BinaryIO]:
-    """Standard output for "-", else a file that appears, or replaces the old one, when whole."""
+    """Open standard output for "-", else a file that appears, or replaces the old one, when whole.
+
+    Raises OutputError for a file that cannot be created.
+    """
     if name == "-":
-        if not hasattr(sys.stdout, "buffer"):  # a program, or a notebook, may have put it there
+        if not hasattr(sys.stdout, "buffer"):  # replaced by a program or a notebook
             raise OutputError(
                 "standard output is a stream of text, which takes no bytes. Give a file."
             )
@@ -38,25 +41,25 @@ def output(name: str) -> Iterator[BinaryIO]:
 
 
 def opened(name: str) -> AbstractContextManager[BinaryIO]:
-    """What is written to: a new file, or what is there if it is a pipe or a device."""
-    # Asked of the name: what /dev/stdout leads to has none of its own if it is a pipe.
+    """Open a file to write: a new one, or a pipe or a device that is there."""
+    # By its name: where /dev/stdout is a link to a pipe, the pipe has no name of its own.
     if os.path.exists(name) and not os.path.isfile(name):
         return open(name, "wb")
     return replacing(Path(os.path.realpath(name)))
 
 
 def say(line: str = "") -> None:
-    """Print a line for people; what a terminal would obey in it is shown."""
+    """Print a line for people, with its control characters made visible."""
     print(visible(line))
 
 
 def print_json(content: dict[str, Any]) -> None:
-    """One object on a line of its own."""
+    """Print one JSON object on a line of its own."""
     print(json_line(content))
 
 
 def print_facts(facts: dict[str, Any], as_json: bool) -> None:
-    """Names and values: one object, or a table."""
+    """Print names and values: one JSON object, or a table."""
     if as_json:
         print_json(facts)
         return

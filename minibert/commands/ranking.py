@@ -15,7 +15,10 @@ __all__ = ["ranking"]
 def ranking(
     model: SentenceTransformer, query: str, documents: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """The documents with their scores and places in the list, best first, ties as they came."""
+    """Rank documents for a query, best first: "score", "index" in `documents` and "text" of each.
+
+    Equal scores come in the order of `documents`.
+    """
     vector = model.encode(query, prompt_name="query")
     scores = model.similarity(vector, model.encode(documents, prompt_name="document"))[0]
     return [

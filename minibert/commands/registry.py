@@ -1,4 +1,4 @@
-"""The commands: a row each, under the word that calls it, in the order of `minibert --help`.
+"""Table of the commands: a row each, by name, in the order of `minibert --help`.
 
 A new command is a file with a Command in it, and a row of COMMANDS.
 """
@@ -20,7 +20,7 @@ COMMANDS: dict[str, Command | Group] = {
     "convert": convert.COMMAND,
     "index": Group(
         "Build a corpus on disk, add to it, delete from it, verify it.",
-        "A corpus on disk: the vectors, ids and texts of many documents.",
+        "A corpus on disk has the vectors, ids and texts of many documents.",
         {
             "build": build.COMMAND,
             "add": add.COMMAND,

@@ -16,13 +16,19 @@ __all__ = ["COMMAND"]
 
 def add_options(command: argparse.ArgumentParser) -> None:
     add_model_options(command)
-    command.add_argument("query", metavar="QUERY")
-    add_model_and_texts(command, "DOC")
-    command.add_argument("--json", action="store_true", help="an object a line instead of a table")
+    command.add_argument(
+        "query", metavar="QUERY", help="the text that the others are scored against"
+    )
+    add_model_and_texts(command, "DOC", "a text to score")
+    command.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object for each text instead of a table",
+    )
 
 
 def score(options: argparse.Namespace) -> None:
-    """minibert score: a query and texts -> the texts, best first."""
+    """minibert score: print the texts with their scores, best first."""
     documents = list(read_texts(options))
     model = load(options)
     results = ranking(model, options.query, [document.text for document in documents])

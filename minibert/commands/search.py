@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from minibert.commands.options import (
     add_input_format,
     add_model_options,
     add_texts,
+    add_top_k,
     positive,
 )
 from minibert.commands.output import output, print_json, say
@@ -24,11 +25,12 @@ from minibert.commands.texts import is_typed, names_of, read_ids, read_texts
 
 if TYPE_CHECKING:
     from minibert.corpus.search import Hit, Index
+    from minibert.models.cross_encoder import CrossEncoder
 
 __all__ = ["COMMAND"]
 
 DEFAULT_K = 10
-CHUNK_QUERIES = 1024  # how many are read and answered at a time
+CHUNK_QUERIES = 1024  # questions that are read and answered at a time
 SHOWN = 100  # characters of a text in the table
 
 
@@ -38,52 +40,58 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_texts(
         command,
         "QUESTION",
+        "a question",
         "read a question from each line, or from each record of JSONL (as BEIR's "
-        "queries.jsonl), CSV, TSV or Parquet, gzipped or not; - is standard input, also if no "
-        "QUESTION is given",
+        "queries.jsonl), CSV, TSV or Parquet, gzipped or not; - is standard input, which is read "
+        "if there is no QUESTION and no FILE",
     )
     add_input_format(command, "--input-format")
-    command.add_argument(
-        "-k", type=positive, metavar="N", help="documents of each (default 10, or all there are)"
-    )
+    add_top_k(command, None, "find the N nearest documents of each question (default 10, or all)")
     add_corpus_model(command)
     command.add_argument(
-        "--ids", metavar="FILE", help="find no others than those whose ids are lines of FILE"
+        "--ids", metavar="FILE", help="search only the documents whose ids are lines of FILE"
     )
     command.add_argument(
         "--rescore",
         type=positive,
         metavar="N",
-        help="of a binary corpus, take N times k by Hamming distance, and score only those",
+        help="in a binary corpus, find N times as many documents by Hamming distance, and score "
+        "only these",
     )
     command.add_argument(
-        "--rerank", metavar="MODEL", help="have a cross-encoder score the first again"
+        "--rerank",
+        metavar="MODEL",
+        help="score the first documents of each question again with this cross-encoder",
     )
     command.add_argument(
         "--candidates",
         type=positive,
         default=100,
         metavar="N",
-        help="how many documents it gets of each question (default 100)",
+        help="with --rerank: score the first N documents of each question (default 100)",
     )
     command.add_argument(
         "--approximate",
         action="store_true",
-        help="ask the graph of `minibert index graph`: quick, and may miss some",
+        help="search the graph of `minibert index graph`: quick, but it may miss some documents",
     )
     command.add_argument("--allow-empty", action="store_true", help="answer an empty question, too")
     form = command.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="an object a question, with its hits")
+    form.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object for each question, with its documents",
+    )
     form.add_argument(
         "--run",
         dest="run_file",
         metavar="FILE",
-        help="write a run as TREC has it; - is standard output",
+        help="write the documents as a TREC run; - is standard output",
     )
 
 
 def search(options: argparse.Namespace) -> None:
-    """minibert search: questions -> the nearest documents."""
+    """minibert search: print or write the nearest documents of each question."""
     from minibert.corpus.search import Index
 
     if options.ids == "-" and "-" in names_of(options):  # the second would find nothing there
@@ -97,12 +105,12 @@ def search(options: argparse.Namespace) -> None:
         approximate=options.approximate,
     )
     there = len(index) if ids is None else len(ids)
-    k = options.k or max(1, min(DEFAULT_K, there))
+    k = options.top_k or max(1, min(DEFAULT_K, there))
     rerank = reranker(options)
 
     def answers() -> Iterator[tuple[str, str, list[Hit]]]:
-        """Each question's id, text and hits."""
-        # Who types a question waits for its answer.
+        """Yield the id, the text and the hits of each question."""
+        # A question that is typed is answered at once.
         at_a_time = 1 if is_typed(names_of(options)) else CHUNK_QUERIES
         while chunk := list(islice(queries, at_a_time)):
             found = index.search(
@@ -150,7 +158,7 @@ def write_answers(name: str, answers: Iterator[tuple[str, str, list[Hit]]]) -> N
 
 
 def show(options: argparse.Namespace, index: Index, id: str, text: str, hits: list[Hit]) -> None:
-    """Print one question's hits in the form that was asked for."""
+    """Print the hits of one question, as JSON or as a table."""
     if options.json:
         print_json(
             {
@@ -167,19 +175,19 @@ def show(options: argparse.Namespace, index: Index, id: str, text: str, hits: li
 
 
 def beginning(text: str) -> str:
-    """How a text begins, on one line, with a mark where it is cut."""
+    """Shorten a text to one line, with an ellipsis for the rest."""
     line = " ".join(text.split())
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 1].rstrip()}…"
 
 
 def read_queries(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """Questions with their ids, or numbers from 1 where they have none."""
+    """Read questions with their ids, or numbers from 1 for those without."""
     numbered = enumerate(read_texts(options), start=1)
     return ((str(number) if one.id is None else one.id, one.text) for number, one in numbered)
 
 
-def reranker(options: argparse.Namespace) -> Any:
-    """The cross-encoder that the options name, or None."""
+def reranker(options: argparse.Namespace) -> CrossEncoder | None:
+    """Load the cross-encoder that the options name, if any."""
     if options.rerank is None:
         return None
     from minibert.models.cross_encoder import CrossEncoder

@@ -1,4 +1,4 @@
-"""Standard streams that are missing, closed or full: stand-ins, and a last flush."""
+"""Stand in for standard streams that are missing or closed, and flush those that may be full."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["leave", "standing_in"]
 
 @contextmanager
 def standing_in() -> Iterator[None]:
-    """Let streams stand in for standard ones that are not there, as after `2>&-`, or lose a part.
+    """Replace standard streams in the block that are closed, as after `2>&-`, or lose output.
 
-    What goes to stderr is lost where there is none. What goes to stdout cannot be written, which is
-    an error. Who reads standard input is told by `documents.standard_input`.
+    Without a stderr, its output is lost. Without a stdout, a write raises OSError. For a closed
+    standard input, `documents.standard_input` raises an error.
     """
     before = sys.stdout, sys.stderr
     with ExitStack() as stack:
-        # The numbers of closed streams, so that no file opened next is taken for one.
+        # Take the numbers of closed streams, so that no file opened next has one of them.
         while (number := os.open(os.devnull, os.O_RDONLY)) <= 2:
             stack.callback(os.close, number)
         os.close(number)
@@ -32,7 +32,7 @@ def standing_in() -> Iterator[None]:
         if is_gone(sys.stdout):
             sys.stdout = stack.enter_context(unwritable())
         elif isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
-            # That of PYTHONUNBUFFERED drops in silence what a full disk does not take at once.
+            # The raw stream of PYTHONUNBUFFERED drops without an error what a full disk refuses.
             number = os.dup(sys.stdout.fileno())
             sys.stdout = stack.enter_context(open(number, "w", buffering=1, encoding="utf-8"))
         try:
@@ -43,7 +43,7 @@ def standing_in() -> Iterator[None]:
 
 @contextmanager
 def unwritable() -> Iterator[TextIO]:
-    """A stream to which nothing can be written."""
+    """Open a stream to which nothing can be written."""
     number = os.open(os.devnull, os.O_RDONLY)
     stream = io.TextIOWrapper(io.BufferedWriter(io.FileIO(number, "w")), encoding="utf-8")
     try:
@@ -54,9 +54,9 @@ def unwritable() -> Iterator[TextIO]:
 
 
 def leave(stream: TextIO) -> OSError | None:
-    """Flush a standard stream; if that fails, Python must not try again, aloud, at its end.
+    """Flush a standard stream; after a failure, keep Python from flushing it again at its end.
 
-    Returns why it failed, unless because the reader of our output has had enough.
+    Returns the error, or None if the reader has closed our output.
     """
     try:
         stream.flush()

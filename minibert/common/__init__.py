@@ -1,11 +1,11 @@
-"""Files, arguments and messages: all that knows no model, no vector and no score.
+"""Files, arguments and messages, for every folder. No models, no vectors, no scores.
 
-- `arrays`: the types of arrays that every module speaks of
-- `arguments`: arguments of calls, refused in words that name them
-- `files`: a file or a folder that is written whole, or not at all
-- `json_files`: a model's files -> texts and JSON, with values of the right kind
-- `safetensors_files`: a model's weights -> tensors by their names, mapped
-- `progress`: a bar on stderr; standard streams that are not there
-- `escapes`: texts of others in print, which no terminal obeys
-- `advice`: what an error advises: a command to paste, a library to install
+- `arrays`: types of arrays, for all modules
+- `arguments`: checks of arguments, with errors that name them
+- `files`: files and folders that are written whole, or not at all
+- `json_files`: a model's files -> texts and JSON, with checked values
+- `safetensors_files`: a model's weights -> tensors by name, mapped
+- `progress`: a bar on stderr; missing standard streams
+- `escapes`: texts without characters that a terminal would obey
+- `advice`: advice in errors: a command to paste, a library to install
 """

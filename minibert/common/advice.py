@@ -1,6 +1,6 @@
-"""What an error advises: a command, as a line that runs where it is pasted, or an install.
+"""Advice in errors: a command, as one line to paste into a shell, or a library to install.
 
-Knows which commands there are, and runs none. Start at pasted and needing.
+No command is run here. Start at pasted and needing.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ __all__ = [
     "tokenizer_command",
 ]
 
-# What a shell of Windows takes as it is; its paths hold no quotation mark.
+# Needs no quotes in a shell of Windows, whose paths hold no quotation mark.
 PLAIN = re.compile(r"[\w./\\:=+,@-]+", re.ASCII)
-MODELS = "models--"  # begins the folder's name of every model in a hub's cache
-# Paths are arguments of the program, so that none has to be quoted twice.
+MODELS = "models--"  # every model's folder in a hub's cache begins with it
+# Paths are arguments of the program, so none is quoted twice.
 WRITE_TOKENIZER = (
     "import sys, transformers; "
     "transformers.AutoTokenizer.from_pretrained(sys.argv[1]).save_pretrained(sys.argv[2])"
 )
 
 
-def pasted(*words: str | os.PathLike[str]) -> str:
-    """Words -> one line for a shell of this system, each word quoted if it has to be."""
-    texts = [os.fspath(word) for word in words]
+def pasted(*arguments: str | os.PathLike[str]) -> str:
+    """Join arguments to one line for a shell of this system, each quoted if needed."""
+    texts = [os.fspath(argument) for argument in arguments]
     if os.name != "nt":
         return shlex.join(texts)
     return " ".join(text if PLAIN.fullmatch(text) else f'"{text}"' for text in texts)
 
 
 def convert_command(model: str | os.PathLike[str], *options: str) -> str:
-    """The command that writes a model with pickles into a new folder, without them.
+    """Command that writes a model with pickles into a new folder, without them.
 
     `model` is a folder, or a name on the hub.
     """
@@ -53,22 +53,25 @@ def convert_command(model: str | os.PathLike[str], *options: str) -> str:
 
 
 def hub_options(revision: str | None, cache_folder: str | None) -> list[str]:
-    """The options by which a command asks for the same model of the hub."""
+    """Options of a command for the same model of the hub."""
     given = {"--revision": revision, "--cache-folder": cache_folder}
-    return [word for option, value in given.items() if value for word in (option, value)]
+    return [text for option, value in given.items() if value for text in (option, value)]
 
 
 def tokenizer_command(model: str | os.PathLike[str]) -> tuple[str, str]:
-    """The command by which transformers writes a model's tokenizer.json, and where it lies then."""
+    """Command by which transformers writes a model's tokenizer.json, and the path of that file."""
     out = as_argument(new_folder(model, "tokenizer"))
     command = pasted("python", "-c", WRITE_TOKENIZER, as_argument(model), out)
     return command, os.path.join(out, "tokenizer.json")
 
 
 def new_folder(model: str | os.PathLike[str], kind: str) -> str:
-    """A folder for what is made of a model: in the current one, else beside the model."""
+    """Path of a new folder for a converted model: in the current folder, else next to the model.
+
+    `kind` ends its name, as "safetensors".
+    """
     folder = Path(model).absolute()
-    # In a hub's cache, a folder is called as its commit is.
+    # In a hub's cache, the folder's own name is a commit.
     names = [part.rpartition("--")[2] for part in folder.parts if part.startswith(MODELS)]
     name = f"{(names or [os.path.basename(os.path.abspath(model))])[0] or 'model'}-{kind}"
     # A model's folder is never written to.
@@ -77,16 +80,16 @@ def new_folder(model: str | os.PathLike[str], kind: str) -> str:
 
 
 def as_argument(path: str | os.PathLike[str]) -> str:
-    """A path that no command takes for an option."""
+    """Return a path in a form that no command takes for an option."""
     text = os.fspath(path)
     return os.path.join(".", text) if text.startswith("-") else text
 
 
 @contextmanager
 def needing(library: str, use: str, extra: str | None = None) -> Iterator[None]:
-    """Import a library in the block. Raises MissingLibraryError, with what to do, if it is missing.
+    """Import a library in the block. Raises MissingLibraryError, with advice, if it is missing.
 
-    `use` is what needs it, `extra` the extra of minibert that brings it, None where none does.
+    `use` names the task that needs it, `extra` the extra of minibert with it, or None.
     """
     try:
         yield
@@ -95,7 +98,7 @@ def needing(library: str, use: str, extra: str | None = None) -> Iterator[None]:
 
 
 def missing(library: str, use: str, extra: str | None, error: ImportError) -> str:
-    """What is said of a library that cannot be imported."""
+    """Message about a library that cannot be imported, with the command to install it."""
     # Not `minibert-numpy[extra]`: nothing is published under that name yet.
     way = f"pip install '.[{extra}]' in a clone of minibert" if extra else f"pip install {library}"
     return f"{use} needs {library}, which cannot be imported here ({error}). Install it: {way}."

@@ -1,4 +1,4 @@
-"""Arguments of calls, checked at the door: what several classes and functions ask alike."""
+"""Checks of arguments that several classes and functions share."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ __all__ = [
 
 
 def is_count(value: object) -> bool:
-    """Whether a value is a whole number from 1 up, NumPy's too (true is an int in Python)."""
+    """Return whether a value is a whole number from 1 up, also of NumPy; True is not one."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def check_counts(**counts: object) -> None:
-    """Raise ValueError, with its name, for what is neither None nor a whole number from 1 up."""
+    """Raise ValueError for an argument that is neither None nor a whole number from 1 up."""
     check_given_counts(**{name: count for name, count in counts.items() if count is not None})
 
 
 def check_given_counts(**counts: object) -> None:
-    """The same, for counts that have to be there."""
+    """Raise ValueError for an argument that is no whole number from 1 up; None is none."""
     for name, count in counts.items():
         if not is_count(count):
             raise ValueError(f"{name} is {count!r}; expected a whole number from 1 up.")
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
-    """Raise ValueError, with the argument's name, for a value that is none of the choices."""
+    """Raise ValueError for a value of the argument `name` that is not among `choices`."""
     known = list(choices)
     if value not in known:
         raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, known))}.")
 
 
 def check_several(**lists: object) -> None:
-    """Raise TypeError, with its name, for one text or path where several are expected.
+    """Raise TypeError for an argument that is one text or path instead of a list.
 
-    Python would take a text for as many as it has characters.
+    Python would take a text for a list of its characters.
     """
     for name, given in lists.items():
         if isinstance(given, str | os.PathLike):
@@ -55,7 +55,7 @@ def check_several(**lists: object) -> None:
 
 
 def check_no_tensor(convert_to_tensor: bool) -> None:
-    """Raise ValueError for a wish that is torch's."""
+    """Raise ValueError if tensors of torch are asked for."""
     if convert_to_tensor:
         raise ValueError(
             "minibert makes NumPy arrays, no tensors: leave out convert_to_tensor. "
@@ -64,7 +64,7 @@ def check_no_tensor(convert_to_tensor: bool) -> None:
 
 
 def check_prompts(prompts: object) -> None:
-    """Raise ValueError for prompts that are no dict of names and texts; None is none."""
+    """Raise ValueError for prompts that are neither None nor a dict of names and texts."""
     if prompts is not None and not (
         isinstance(prompts, dict) and all(isinstance(text, str) for text in prompts.values())
     ):
@@ -74,7 +74,7 @@ def check_prompts(prompts: object) -> None:
 
 
 def one_name(**given: Any) -> Any:
-    """The value of an argument that has two names. Raises TypeError if both were used."""
+    """Value of an argument with two names, or None. Raises TypeError if both were given."""
     found = [value for value in given.values() if value is not None]
     if len(found) > 1:
         raise TypeError(f"{' and '.join(given)} are two names of one argument; give one.")

@@ -1,4 +1,4 @@
-"""The types of arrays that every module speaks of."""
+"""Types of arrays, for all modules."""
 
 from __future__ import annotations
 

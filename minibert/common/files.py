@@ -1,6 +1,6 @@
-"""Writing files so that each is there whole, or not at all, and stays when the power fails.
+"""Files that are written whole or not at all, and that stay when the power fails.
 
-Of what is in them, this knows only how NumPy writes an array. Start at replacing().
+Of their content, only NumPy's format of arrays is known here. Start at replacing().
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = [
     "LOCK",
     "locked",
     "not_writable",
-    "npy_pieces",
+    "npy_chunks",
     "partial_of",
     "place",
     "replacing",
@@ -30,12 +30,12 @@ __all__ = [
     "sync_folder",
 ]
 
-LOCK = "lock"
+LOCK = "lock"  # name of the file in a folder that is written
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which takes the place of `path` when the block ends well."""
+    """Open a file to write, which takes the place of `path` if the block raises nothing."""
     partial = partial_of(path)
     try:
         with open(partial, "wb") as file:
@@ -47,24 +47,24 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def partial_of(path: Path) -> Path:
-    """Where a file is written before it is whole: beside its place, so on the same disk."""
+    """Path of a file that is not yet whole: in the folder of `path`, so on the same disk."""
     return path.with_name(f"{path.name}.{os.getpid()}.partial")
 
 
 def place(partial: Path, path: Path) -> None:
-    """Give a file, or a folder, that is written and synced its name, in place of an older file."""
+    """Give a written and synced file or folder its name; an older file there is replaced."""
     os.replace(partial, path)
     sync_folder(path.parent)
 
 
 def sync(file: BinaryIO) -> None:
-    """Wait until what was written lies on the disk."""
+    """Wait until the written content lies on the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until a folder's names lie on the disk: a rename alone does not."""
+    """Wait until the names in a folder lie on the disk: a rename does not wait."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows opens no folder
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -76,9 +76,9 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Be the only one who writes to a folder. Raises OutputError if another does, or nobody can.
+    """Lock a folder against other writers. Raises OutputError for a locked or read-only folder.
 
-    The lock is the operating system's, so it goes with the process, however that ends.
+    The operating system holds the lock, so it always ends with the process.
     """
     from filelock import FileLock, Timeout  # late: a program that only reads starts without it
 
@@ -102,15 +102,15 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def not_writable(folder: Path, error: OSError) -> OutputError:
-    """An error that says which folder cannot be written to."""
+    """Make the error for a folder that cannot be written to."""
     return OutputError(f"cannot write to {str(folder)!r}: {error.strerror}.")
 
 
-def npy_pieces(array: NDArray[Any]) -> Iterator[bytes | memoryview]:
-    """Give an array as np.load reads it: a header, then its numbers, row after row."""
-    # The header says whether rows or columns lie together, so it is written of what follows it.
+def npy_chunks(array: NDArray[Any]) -> Iterator[bytes | memoryview]:
+    """Yield the bytes of an array as np.load reads them: a header, then its numbers by rows."""
+    # The header says whether rows or columns lie together, so it is made from the rows.
     rows = np.asarray(array, order="C")
-    # Not np.save: it asks a file for its position, which a pipe has not.
+    # Not np.save: it asks a file for its position, and a pipe has none.
     header = BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(rows))
     yield header.getvalue()

@@ -1,4 +1,4 @@
-"""A model's files: whether each is there and whole; JSON and its values. No name leads outside."""
+"""Files of a model, checked, and the values of JSON. No name leads out of the model's folder."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ __all__ = [
     "setting",
 ]
 
-# How a pointer begins that stands for a file which version control keeps elsewhere.
+# Beginning of a pointer of git-lfs, which stands for a file that is kept elsewhere.
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-# How half of a pair that stands for one character begins: only an escape brings it into JSON.
+# Beginning of the escapes of surrogates: half of a pair comes into JSON only as an escape.
 HALVES = ("\\ud", "\\uD")
 
 
 def inside(folder: Path, name: object) -> Path:
-    """The path of a file or folder that a file names: checked as a name, before any file is met.
+    """Path of a file or folder that a file names; the name is checked before any file is opened.
 
-    Links are left alone: a hub cache is made of them.
+    Links are allowed, because a hub's cache consists of them. Raises CheckpointError for a name
+    that leads out of the folder.
     """
     text = name if isinstance(name, str) else repr(name)
     parts = PurePosixPath(text).parts
@@ -50,7 +51,10 @@ def inside(folder: Path, name: object) -> Path:
 
 
 def setting(path: Path, content: dict[str, Any], key: str, kind: type, default: Any = None) -> Any:
-    """A value of a JSON object, checked for its kind; the default where it is missing or null."""
+    """Value of a key in a JSON object; `default` if it is missing or null.
+
+    Raises CheckpointError for a value of another type than `kind`.
+    """
     value = content.get(key)
     if value is None:
         return default
@@ -60,7 +64,10 @@ def setting(path: Path, content: dict[str, Any], key: str, kind: type, default: 
 
 
 def optional_count(path: Path, content: dict[str, Any], key: str) -> int | None:
-    """A whole number from 1 up, or None where the key is missing or null."""
+    """Value of a key that is a whole number from 1 up; None if it is missing or null.
+
+    Raises CheckpointError for any other value.
+    """
     value = content.get(key)
     if value is not None and not is_count(value):
         raise CheckpointError(
@@ -70,7 +77,7 @@ def optional_count(path: Path, content: dict[str, Any], key: str) -> int | None:
 
 
 def required_count(path: Path, content: dict[str, Any], key: str) -> int:
-    """A whole number from 1 up that must be there."""
+    """Value of a key that must be a whole number from 1 up. Raises CheckpointError if not."""
     value = optional_count(path, content, key)
     if value is None:
         raise CheckpointError(f"{path}: {key} is missing; expected a whole number from 1 up.")
@@ -78,15 +85,15 @@ def required_count(path: Path, content: dict[str, Any], key: str) -> int:
 
 
 def check_keys(path: Path, content: dict[str, Any], known: set[str]) -> None:
-    """Raise CheckpointError for a key that is not known, as it may change the result."""
+    """Raise CheckpointError for a key that is not `known`, because it may change the result."""
     if unknown := sorted(content.keys() - known):
         raise CheckpointError(f"{path}: minibert does not know the key {unknown[0]!r:.80}.")
 
 
 def is_there(path: Path) -> bool:
-    """Whether a folder has a file that it may do without.
+    """Return whether an optional file exists.
 
-    Raises CheckpointError for a link that leads nowhere: what it led to is lost.
+    Raises CheckpointError for a link that leads nowhere, because its file is lost.
     """
     try:
         if path.is_symlink() and not path.exists():
@@ -100,15 +107,15 @@ def is_there(path: Path) -> bool:
 
 
 def check_file(path: Path) -> None:
-    """Raise CheckpointError for what stands in a file's place: nothing, a folder, a pointer."""
+    """Raise CheckpointError if a file is missing, a folder, unreadable or a pointer of git-lfs."""
     read_bytes(path, len(LFS_POINTER))
 
 
-def read_bytes(path: Path, most: int = -1) -> bytes:
-    """The first bytes of a file, or all of them; raises as check_file does."""
+def read_bytes(path: Path, max_bytes: int = -1) -> bytes:
+    """Read the first `max_bytes` bytes of a file, or all. Raises as check_file does."""
     try:
         with path.open("rb") as file:
-            content = file.read(most)
+            content = file.read(max_bytes)
     except IsADirectoryError:
         raise CheckpointError(f"{path} is a folder; expected a file.") from None
     except OSError as error:
@@ -124,7 +131,7 @@ def read_bytes(path: Path, most: int = -1) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, which must be UTF-8; ends of lines stay as they are."""
+    """Read a file as UTF-8; ends of lines stay as they are. Raises CheckpointError if it is not."""
     content = read_bytes(path)
     try:
         return content.decode("utf-8")
@@ -137,11 +144,14 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path, kind: type) -> Any:
-    """The content of a JSON file, which must be an object (kind dict) or a list (kind list)."""
+    """Read a JSON file that must hold an object (kind dict) or a list (kind list).
+
+    Raises CheckpointError for any other content.
+    """
     text = read_text(path)
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError) as error:  # the first for a number of 5,000 digits, too
+    except (ValueError, RecursionError) as error:  # ValueError also for a number of 5,000 digits
         raise CheckpointError(f"{path} is not valid JSON: {error}.") from error
     if not isinstance(content, kind):
         expected = "an object" if kind is dict else "a list"
@@ -152,12 +162,12 @@ def read_json(path: Path, kind: type) -> Any:
 
 
 def check_characters(path: Path, content: object) -> None:
-    """Raise CheckpointError for half of a pair that stands for one character."""
+    """Raise CheckpointError for half of a surrogate pair, which is no character."""
     try:
         json.dumps(content, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         half = error.object[error.start]
         raise CheckpointError(
-            f"{path} holds {half!r}, half of a pair that stands for one character, in a text or a "
-            "name; such a text has no bytes."
+            f"{path} holds {half!r}, half of a surrogate pair, in a text or a name. It is no "
+            "character and has no bytes; expected both halves."
         ) from error

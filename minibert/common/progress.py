@@ -13,9 +13,9 @@ __all__ = ["is_gone", "is_watched", "progress", "stderr_there", "wanted"]
 
 
 def wanted(asked: bool | None) -> bool:
-    """Whether there is to be a bar: unasked, where INFO is logged and someone may watch.
+    """Return whether to show a bar: `asked`, or for None, if INFO is logged and stderr a terminal.
 
-    The reference shows one wherever INFO is logged; in a service's log that is thousands of lines.
+    The reference shows one wherever INFO is logged, which fills a service's log with lines.
     """
     if asked is None:
         level = logging.getLogger("minibert").getEffectiveLevel()
@@ -24,18 +24,18 @@ def wanted(asked: bool | None) -> bool:
 
 
 def is_watched() -> bool:
-    """Whether stderr is there, and a terminal."""
+    """Return whether stderr is open, and a terminal."""
     return not is_gone(sys.stderr) and sys.stderr.isatty()
 
 
 def is_gone(stream: TextIO | None) -> bool:
-    """Whether a standard stream is not there: daemons and pythonw have none, a shell closes it."""
+    """Return whether a standard stream is missing (daemons, pythonw) or closed (by a shell)."""
     return stream is None or stream.closed
 
 
 @contextmanager
 def stderr_there() -> Iterator[None]:
-    """A block in which sys.stderr is there, as libraries need that show bars of their own."""
+    """Open a block in which sys.stderr exists, for libraries with bars of their own."""
     if not is_gone(sys.stderr):
         yield
         return
@@ -45,10 +45,10 @@ def stderr_there() -> Iterator[None]:
 
 @contextmanager
 def progress(
-    total: int | None, shown: bool, unit: str = "text"
+    total: int | None, is_shown: bool, unit: str = "text"
 ) -> Iterator[Callable[[int], object]]:
-    """A bar for the block, which calls what it is given with how much more is done."""
-    if not shown or is_gone(sys.stderr):
+    """Show a bar for the block, and yield a function that takes the number of further units."""
+    if not is_shown or is_gone(sys.stderr):
         yield lambda done: None
         return
     # huggingface_hub brings tqdm, and honours the switches that its users know.

@@ -1,6 +1,6 @@
-"""Tensors in safetensors files: mapped, not copied; each is taken by its name or listed as unused.
+"""Tensors in safetensors files: mapped, not copied; taken by name, or listed as unused.
 
-Knows nothing of BERT. Never opens a pickle.
+No names of a BERT here, and no pickle is opened.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from minibert.errors import CheckpointError
 
 __all__ = ["INDEX", "PICKLED_WEIGHTS", "Tensors", "weight_files", "weight_map"]
 
-INDEX = "model.safetensors.index.json"  # of a folder's shards
-# The names of pickles that stand for the weights where there are no safetensors.
+INDEX = "model.safetensors.index.json"  # index of a folder's shards
+# Names of pickled weights, as in folders without safetensors.
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 
-# The names that checkpoints converted from TensorFlow use.
+# Names in checkpoints that were converted from TensorFlow -> names of PyTorch.
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
-# Bytes a number takes, for every type that a file may hold beside the four that are read.
+# Bytes of a number, by its type in a file; four of these types are read.
 ITEM_BYTES = {
     **dict.fromkeys(["BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"], 1),
     **dict.fromkeys(["I16", "U16", "F16", "BF16"], 2),
@@ -38,9 +38,9 @@ ITEM_BYTES = {
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The safetensors files of a folder: the one, or the shards that its index names.
+    """List the safetensors files of a folder: the one, or the shards that its index names.
 
-    Raises CheckpointError where there are none, with the command that makes them of a pickle.
+    Raises CheckpointError without any; for pickled weights it has the command to convert them.
     """
     if is_there(folder / "model.safetensors"):
         return (folder / "model.safetensors",)
@@ -53,7 +53,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         return tuple(sorted(paths))
     pickles = sorted(path for pattern in PICKLED_WEIGHTS for path in folder.glob(pattern))
     if pickles:
-        check_file(pickles[0])  # of a pointer there is nothing to convert
+        check_file(pickles[0])  # a pointer of git-lfs cannot be converted
         raise CheckpointError(
             f"{folder} has its weights in {pickles[0].name} only. That is a pickle, which can run "
             "code, so minibert never opens one. Write the model into a new folder without it, and "
@@ -63,7 +63,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
 
 def weight_map(index: Path) -> dict[str, str]:
-    """The file of each tensor, by the index of a folder's shards."""
+    """Read an index of shards: a tensor's name -> its file's name. Raises CheckpointError."""
     found = read_json(index, dict).get("weight_map")
     if not isinstance(found, dict) or not found:
         raise CheckpointError(f"{index}: weight_map is missing or empty.")
@@ -74,12 +74,12 @@ def weight_map(index: Path) -> dict[str, str]:
 
 
 def whole_model(folder: Path) -> Path:
-    """The folder of the model of which a module's folder is a part, often the same."""
+    """Folder of the model that a module's folder belongs to; often the same folder."""
     for above in folder.parents:
         try:
             modules = read_json(above / "modules.json", list)
         except (CheckpointError, OSError):
-            continue  # none, or of something else: nothing but a sentence depends on it
+            continue  # no modules.json of a model; only the text of an error depends on it
         for module in modules:
             path = module.get("path") if isinstance(module, dict) else None
             if isinstance(path, str) and path and above / path == folder:
@@ -89,20 +89,23 @@ def whole_model(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where in a mapped file a tensor lies, and as what."""
+    """Place and type of a tensor in a mapped file."""
 
-    name: str
-    path: Path
-    buffer: mmap.mmap
-    offset: int
-    dtype: str
+    name: str  # as stored
+    path: Path  # of the file
+    buffer: mmap.mmap  # the whole file
+    offset: int  # bytes before the tensor
+    dtype: str  # in safetensors' words, as "BF16"
     shape: tuple[int, ...]
 
     def read(self) -> Array:
-        """The tensor as float32: a view on the file where it can be one, else a copy."""
+        """Return the tensor as float32: a view on the file if possible, else a copy.
+
+        Raises CheckpointError for a type that is not read.
+        """
         if self.dtype == "F32":
             tensor: Array = self.view("<f4")
-            # On a matrix that is not aligned, NumPy would copy it at every product.
+            # NumPy would copy a matrix that is not aligned at every product.
             return tensor if tensor.flags.aligned else tensor.copy()
         if self.dtype == "F16":
             return self.view("<f2").astype(np.float32)
@@ -115,20 +118,20 @@ class StoredTensor:
         )
 
     def let_go(self) -> None:
-        """Let the system take back the memory that the tensor's bytes have been read into.
+        """Let the operating system free the memory of the tensor's bytes.
 
-        They are still mapped: a later look reads them from the file again.
+        They stay mapped: the next access reads them from the file again.
         """
         if not hasattr(self.buffer, "madvise"):  # Windows
             return
         size = math.prod(self.shape) * ITEM_BYTES[self.dtype]
-        start = -(-self.offset // mmap.PAGESIZE) * mmap.PAGESIZE  # whole pages, no neighbour's
+        start = -(-self.offset // mmap.PAGESIZE) * mmap.PAGESIZE  # only whole pages of this tensor
         length = (self.offset + size) // mmap.PAGESIZE * mmap.PAGESIZE - start
         if length > 0:
             self.buffer.madvise(mmap.MADV_DONTNEED, start, length)
 
     def view(self, dtype: str) -> NDArray[Any]:
-        """The bytes of the tensor, read as a type of NumPy."""
+        """View the tensor's bytes as an array of a NumPy type."""
         flat = np.frombuffer(self.buffer, dtype, count=math.prod(self.shape), offset=self.offset)
         return flat.reshape(self.shape)
 
@@ -136,17 +139,17 @@ class StoredTensor:
 def map_safetensors(path: Path) -> list[StoredTensor]:
     """Map a file and list its tensors.
 
-    The safetensors library vets the header: sizes, offsets, no gaps, no overlap, nothing left over.
-    Its own reading copies, though (BERT-base: 1.3 s and 836 MB), so the arrays are views on one map
-    of the file.
+    The safetensors library checks the header: sizes, offsets, no gaps, no overlap, nothing left
+    over. But it copies tensors when it reads them (BERT-base: 1.3 s and 836 MB), so the arrays are
+    views on one map of the file. Raises CheckpointError for a broken file or an unknown type.
     """
     from safetensors import SafetensorError, safe_open
 
     check_file(path)
     try:
-        with safe_open(path, framework="numpy") as vetted:
-            # In the order of their bytes, which lie end to end: so sizes give the offsets.
-            slices = [(name, vetted.get_slice(name)) for name in vetted.offset_keys()]
+        with safe_open(path, framework="numpy") as checked:
+            # In the order of their bytes. These lie end to end, so sizes give the offsets.
+            slices = [(name, checked.get_slice(name)) for name in checked.offset_keys()]
             layout = [(name, s.get_dtype(), tuple(s.get_shape())) for name, s in slices]
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
@@ -158,14 +161,14 @@ def map_safetensors(path: Path) -> list[StoredTensor]:
     tensors = []
     for name, dtype, shape in layout:
         if dtype not in ITEM_BYTES:
-            raise CheckpointError(f"{path}: {name} has the type {dtype}, which is not known here.")
+            raise CheckpointError(f"{path}: {name} has the unknown type {dtype}.")
         tensors.append(StoredTensor(name, path, buffer, offset, dtype, shape))
         offset += math.prod(shape) * ITEM_BYTES[dtype]
     return tensors
 
 
 class Tensors:
-    """All tensors of a checkpoint under the model's own names; remembers which were taken."""
+    """Tensors of a checkpoint under the model's own names; it remembers which were taken."""
 
     def __init__(
         self,
@@ -173,13 +176,15 @@ class Tensors:
         prefix: str = "",
         names: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        """Map files; `names` are parts of the names asked for, and what stands for them there."""
+        """Map files. `prefix` is left off stored names; `names` are pairs of parts of names: the
+        model's, and the stored one.
+        """
         self._names = names
-        # One file by its name, several by their folder's.
+        # In errors: one file by its own path, several by their folder.
         self._where = files[0] if len(files) == 1 else files[0].parent
         self._stored: dict[str, StoredTensor] = {}
         self._taken: set[str] = set()
-        self.taken_numbers = 0
+        self.taken_numbers = 0  # in all tensors that were taken
         for path in files:
             for tensor in map_safetensors(path):
                 name = tensor.name.removeprefix(prefix)
@@ -192,24 +197,27 @@ class Tensors:
                 self._stored[name] = tensor
 
     def use_names(self, names: tuple[tuple[str, str], ...]) -> None:
-        """Put other parts of names in the place of those that were given with the files."""
+        """Replace the `names` that were given with the files."""
         self._names = names
 
     def stored_name(self, name: str) -> str:
-        """The name of a tensor in its file, with prefix and all."""
+        """Name of a tensor in its file, with the prefix."""
         return self._stored[self._named(name)].name
 
     def __contains__(self, name: str) -> bool:
         return self._named(name) in self._stored
 
     def _named(self, name: str) -> str:
-        """A name as the files have it."""
-        for asked, stored in self._names:
-            name = name.replace(asked, stored)
+        """Translate a name of the model to the stored one, without the prefix."""
+        for own, stored in self._names:
+            name = name.replace(own, stored)
         return name
 
     def take(self, name: str, *shape: int) -> Array:
-        """A tensor as float32, checked for its shape and for numbers that are none."""
+        """Return a tensor as float32, and remember it as taken.
+
+        Raises CheckpointError for a missing tensor, another shape, NaN or infinity.
+        """
         name = self._named(name)
         if name not in self._stored:
             stored = sorted(tensor.name for tensor in self._stored.values())
@@ -234,19 +242,19 @@ class Tensors:
         return tensor
 
     def let_go(self, name: str) -> None:
-        """Keep a tensor's bytes out of memory: few of them are needed, or all have been copied."""
+        """Free the memory of a tensor's bytes, of which few are needed, or a copy exists."""
         self._stored[self._named(name)].let_go()
 
     def unused(self) -> tuple[str, ...]:
-        """The names, as stored, of the tensors that nobody took."""
+        """Stored names of the tensors that were not taken."""
         left = (tensor.name for name, tensor in self._stored.items() if name not in self._taken)
         return tuple(sorted(left))
 
 
 def is_finite(tensor: Array) -> bool:
-    """Whether a tensor holds neither NaN nor infinity."""
+    """Return whether a tensor holds neither NaN nor infinity."""
     flat = tensor.reshape(-1)
-    # One product is ten times faster than isfinite and sees every NaN. It also overflows on what is
-    # merely large, so then ask again.
+    # One product is ten times faster than isfinite, and finds every NaN. But it also overflows on
+    # large numbers; then isfinite decides.
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(np.dot(flat, flat)) or np.isfinite(flat).all())

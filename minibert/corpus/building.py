@@ -20,7 +20,7 @@ import numpy as np
 
 from minibert.checkpoint.hub import hub_name
 from minibert.common.arguments import check_choice, check_counts, check_given_counts, check_several
-from minibert.common.files import locked, npy_pieces, replacing
+from minibert.common.files import locked, npy_chunks, replacing
 from minibert.corpus.corpus import Corpus, deleted_path
 from minibert.corpus.fingerprint import DigestCache, fingerprint_of
 from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_manifest
@@ -185,7 +185,7 @@ def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, lis
         gone = known - {id for id, _, is_deleted in found if not is_deleted}
         if numbers:
             everything = np.union1d(corpus.deleted, np.array(numbers, dtype=np.int64))
-            content = b"".join(map(bytes, npy_pieces(everything)))
+            content = b"".join(map(bytes, npy_chunks(everything)))
             digest = hashlib.sha256(content).hexdigest()
             with replacing(deleted_path(path, digest)) as file:
                 file.write(content)

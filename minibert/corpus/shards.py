@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minibert.common.arrays import IntArray
-from minibert.common.files import npy_pieces, place, sync, sync_folder
+from minibert.common.files import npy_chunks, place, sync, sync_folder
 from minibert.errors import CorpusError
 
 __all__ = [
@@ -78,14 +78,14 @@ def write_shard(
 
     `ids` and `texts` are UTF-8. If it fails, nothing is left.
     """
-    files: dict[str, Iterable[Any]] = {"vectors.npy": npy_pieces(vectors)}
+    files: dict[str, Iterable[Any]] = {"vectors.npy": npy_chunks(vectors)}
     for name, strings in {"ids": ids, **({"texts": texts} if keep_texts else {})}.items():
         ends = np.cumsum([0, *map(len, strings)], dtype=np.int64)
-        files |= {f"{name}.utf8": [b"".join(strings)], f"{name}.npy": npy_pieces(ends)}
+        files |= {f"{name}.utf8": [b"".join(strings)], f"{name}.npy": npy_chunks(ends)}
     hashes = hashes_of(ids)
     order = np.argsort(hashes, kind="stable")
-    files["documents.npy"] = npy_pieces(digests_of(ids, texts))
-    files["hashes.npy"] = npy_pieces(np.stack([hashes[order], order.astype(np.uint64)]))
+    files["documents.npy"] = npy_chunks(digests_of(ids, texts))
+    files["hashes.npy"] = npy_chunks(np.stack([hashes[order], order.astype(np.uint64)]))
     partial = target.with_name(f"{target.name}.partial")
     try:
         partial.mkdir()

@@ -34,7 +34,7 @@ from minibert.documents import Document
 from minibert.errors import CorpusError, OutputError
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import quantize_embeddings, ranges_of
-from minibert.tokens.truncation import Cut, OnLong
+from minibert.tokens.truncation import OnLong, Truncation
 
 __all__ = ["Advance", "Writer", "begin", "clear_leftovers", "make_folder"]
 
@@ -222,7 +222,7 @@ class Writer:
         manifest = self.manifest
         ids = [item.id for item in group]
         self.check_ids(group)
-        vectors, cut = self.encoded(group)
+        vectors, truncation = self.encoded(group)
         ranges = manifest.ranges or self.first_ranges(vectors)
         codes, clipped = coded(vectors, manifest.settings.precision, ranges)
         empty = sum(not item.text or item.text.isspace() for item in group)
@@ -233,7 +233,7 @@ class Writer:
             ids,
             [item.content for item in group],
             keep_texts=manifest.settings.texts,
-            cut=cut.texts,
+            cut=truncation.texts,
             empty=empty,
             clipped=clipped,
         )
@@ -243,7 +243,7 @@ class Writer:
         manifest = replace(
             manifest,
             documents=manifest.documents + len(group),
-            cut=manifest.cut + cut.texts,
+            cut=manifest.cut + truncation.texts,
             empty=manifest.empty + empty,
             clipped=manifest.clipped + clipped,
             ranges=ranges,
@@ -278,7 +278,7 @@ class Writer:
                     f"{self.folder}. Delete that one first, or give this one another id."
                 )
 
-    def encoded(self, group: list[Item]) -> tuple[Array, Cut]:
+    def encoded(self, group: list[Item]) -> tuple[Array, Truncation]:
         """The vectors of documents, (n, D), and what was cut off their texts."""
         # Imported here: who only reads a corpus waits for no model.
         from minibert.models import encoding
@@ -296,12 +296,12 @@ class Writer:
             dimension=settings.dimension,
             normalize=settings.normalize,
         ).for_a_part()  # others follow: threads would share a lone pack, and round by their number
-        vectors, cut = encoding.vectors(self.model, texts, job, self.advance)
+        vectors, truncation = encoding.vectors(self.model, texts, job, self.advance)
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             item = group[int(np.flatnonzero(~finite)[0])]
             raise ValueError(f"{item.origin}: the vector of {item.id.decode()!r} is not finite.")
-        return vectors, cut
+        return vectors, truncation
 
     def first_ranges(self, vectors: Array) -> tuple[tuple[float, ...], ...] | None:
         """The ranges for int8, if the corpus has that: those of the first shard."""

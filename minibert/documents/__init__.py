@@ -1,15 +1,15 @@
-"""Files and streams -> documents: texts with their ids, and the place where each stands.
+"""Files and streams -> documents: texts with their ids and their places.
 
     from minibert.documents import read_documents
 
 In reading order:
 
 - `reading`: `read_documents` and `count_documents`, over all forms
-- `document`: a document, and the fields of a record that make one
-- `forms`: a form is a row: its reader, suffixes and count
+- `document`: a document, and the fields of a record that it consists of
+- `forms`: the table of forms: of each its reader, suffixes and count
 - `sources`: a name -> its file, or standard input
 - `lines`: bytes -> lines of text
-- `text`, `jsonl`, `tables`, `parquet`: what reads a form
+- `text`, `jsonl`, `tables`, `parquet`: the readers of the forms
 """
 
 from minibert.documents.document import Document, Fields

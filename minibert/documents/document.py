@@ -1,4 +1,4 @@
-"""Documents, and the fields of a record that make one. No files. Start at Maker."""
+"""Documents, and the fields of a record that they consist of. No files. Start at Maker."""
 
 from __future__ import annotations
 
@@ -7,63 +7,69 @@ from typing import Any, NamedTuple
 
 __all__ = ["Document", "Fields", "Maker"]
 
-# Where no field is named: BEIR's names, and the one that tables have for an id.
+# Fields that are read by default: those of BEIR, and "id", as in many tables.
 ID_FIELDS = ("_id", "id")
 TITLE, TEXT = "title", "text"
 
 
 class Document(NamedTuple):
-    """A text with its id, and where it stands."""
+    """A text with its id and its place in a file."""
 
-    id: str | None  # None where the form has none; then its number in the corpus is its id
-    text: str  # what is encoded
-    origin: str  # "FILE, line 3"
+    id: str | None  # None in a form without ids; then the id is the number in the corpus
+    text: str  # one text, joined from the fields of a record
+    origin: str  # its place, as "FILE, line 3"
 
 
 class Fields(NamedTuple):
-    """Which fields of a form with names make up a document.
+    """Names of the fields that a document consists of, in a form with named fields.
 
-    Without names the id is "_id", else "id", else the document's number; the text is "title" and
-    "text", of which the first may be absent.
+    By default the id is "_id", or else "id", or else the document's number. The text is by default
+    "title" and "text"; "title" may be absent.
     """
 
-    id: str | None = None  # the name of the field with the id; None if there is none
-    text: tuple[str, ...] = ()  # the names of the fields that the text is joined from
+    id: str | None = None  # None for the default
+    text: tuple[str, ...] = ()  # joined by spaces; empty for the default
 
 
 class Maker:
-    """Makes documents of records, which must all have an id or none."""
+    """Makes documents of records. Either all records have an id, or none has."""
 
     def __init__(self, fields: Fields) -> None:
-        self.fields = fields
-        self.id_field: str | None = fields.id
-        self.begun = False
+        self.fields = fields  # as the caller named them
+        self.id_field: str | None = fields.id  # by default known from the first record
+        self._has_begun = False
 
-    def names(self, there: list[str], name: str) -> list[str]:
-        """Which columns of a table are read."""
+    def names(self, columns: list[str], name: str) -> list[str]:
+        """Names of the columns of a table that are read; `name` is the table's, for errors.
+
+        Raises ValueError for a column that is missing or there twice.
+        """
         texts = self.fields.text or (TEXT,)
         for field in [*texts, *([self.fields.id] if self.fields.id else [])]:
-            if field not in there:
-                raise ValueError(missing(name, field, there))
-            if there.count(field) > 1:
+            if field not in columns:
+                raise ValueError(missing(name, field, columns))
+            if columns.count(field) > 1:
                 raise ValueError(f"{name} has two columns {field!r}; expected one.")
-        ids = [self.fields.id] if self.fields.id else [id for id in ID_FIELDS if id in there][:1]
-        titles = [TITLE] if not self.fields.text and TITLE in there else []
+        ids = [self.fields.id] if self.fields.id else [id for id in ID_FIELDS if id in columns][:1]
+        titles = [TITLE] if not self.fields.text and TITLE in columns else []
         return list(dict.fromkeys([*ids, *titles, *texts]))
 
     def document(self, record: dict[str, Any], origin: str) -> Document:
-        """The document of one record."""
-        if not self.begun:
+        """Make the document of one record. Raises ValueError for a bad id or text."""
+        if not self._has_begun:
             self.id_field = self.fields.id or next((id for id in ID_FIELDS if id in record), None)
-            self.begun = True
+            self._has_begun = True
         return Document(self.id(record, origin), self.text(record, origin), origin)
 
     def id(self, record: dict[str, Any], origin: str) -> str | None:
-        """A record's id, as text."""
+        """Id of a record, as text; None if the records have none."""
         if self.id_field is None:
             late = next((id for id in ID_FIELDS if id in record), None)
             if late is not None:
-                raise ValueError(f"{origin} has an {late!r}, and what comes before it has none.")
+                raise ValueError(
+                    f"{origin} has an {late!r}, but no record before it has one. "
+                    "Give every record an id, or none."
+                )
             return None
         id = field_of(record, self.id_field, origin)
         if isinstance(id, int) and not isinstance(id, bool):
@@ -76,7 +82,7 @@ class Maker:
         return id
 
     def text(self, record: dict[str, Any], origin: str) -> str:
-        """The text of its fields."""
+        """Text of a record: of its fields, joined by spaces and stripped."""
         titled = (TITLE, TEXT) if record.get(TITLE) is not None else (TEXT,)
         parts = []
         for field in self.fields.text or titled:
@@ -88,16 +94,16 @@ class Maker:
 
 
 def field_of(record: dict[str, Any], field: str, origin: str) -> Any:
-    """A field that has to be there."""
+    """Value of a field of a record. Raises ValueError if it is missing."""
     if field not in record:
         raise ValueError(missing(origin, field, list(record)))
     return record[field]
 
 
-def missing(origin: str, field: str, there: Sequence[str]) -> str:
-    """What is said of a field that is not there."""
-    found = ", ".join(map(str, there)) or "none"
+def missing(origin: str, field: str, fields: Sequence[str]) -> str:
+    """Message about a missing field; `fields` are those that exist."""
+    found = ", ".join(map(str, fields)) or "none"
     return (
         f"{origin} has no field {field!r}; it has {found:.200}. Expected _id, title and text, or "
-        "what --id-field and --text-field name."
+        "the fields that --id-field and --text-field name."
     )

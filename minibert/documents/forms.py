@@ -1,4 +1,4 @@
-"""The forms of files: a row each, by which a command names it and a suffix finds it.
+"""Forms of files: a table with a row each, found by its name or by a suffix.
 
 A new form is a function, in a file of its own, and a row of FORMS. Start at Form.
 """
@@ -22,15 +22,17 @@ __all__ = ["FORMS", "Form", "form_by_suffix", "form_of"]
 
 @dataclass(frozen=True)
 class Form:
-    """A form of files: its reader, and all that is asked of it elsewhere."""
+    """A form of files: its reader and its properties."""
 
-    read: Callable[[BinaryIO, str, Fields], Iterator[Document]]  # of a file, and its name
-    suffixes: tuple[str, ...] = ()  # of the files that are read so unless told otherwise
-    count: Callable[[str], int | None] | None = None  # the documents of a path, if soon told
-    may_be_gzipped: bool = True  # so that .gz behind its suffix is unpacked
-    note: str = ""  # for --help, where the name alone does not say it
+    # (file, its name, fields) -> documents
+    read: Callable[[BinaryIO, str, Fields], Iterator[Document]]
+    suffixes: tuple[str, ...] = ()  # of the files that are read in this form by default
+    count: Callable[[str], int | None] | None = None  # counts the documents of a path, if quickly
+    may_be_gzipped: bool = True  # a file with .gz behind its suffix is then unpacked
+    note: str = ""  # for --help, if the name alone does not say enough
 
 
+# Name of a form, as --input-format takes it -> its row.
 FORMS: dict[str, Form] = {
     "text": Form(read_text, ("", ".txt"), count_lines, note="a document a line"),
     "jsonl": Form(read_jsonl, (".jsonl", ".ndjson"), count_lines),
@@ -42,16 +44,16 @@ FORMS: dict[str, Form] = {
 
 
 def form_of(path: str) -> str:
-    """The form that a file's name tells. Raises ValueError if it tells none."""
+    """Find the form of a file by its name. Raises ValueError for an unknown suffix."""
     form = "text" if path == STDIN else form_by_suffix(path)
     if form is None:
         raise ValueError(
-            f"{path!r} tells no format by its suffix. Give --input-format: {', '.join(FORMS)}."
+            f"{path!r} has no suffix of a known format. Give --input-format: {', '.join(FORMS)}."
         )
     return form
 
 
 def form_by_suffix(path: str) -> str | None:
-    """The form of a file's suffix; None for one that no form has."""
+    """Find the form of a file by its suffix; None for an unknown one."""
     suffix = suffix_of(path)
     return next((name for name, form in FORMS.items() if suffix in form.suffixes), None)

@@ -1,4 +1,4 @@
-"""JSON Lines -> documents: an object each, as BEIR has them. Start at read_jsonl."""
+"""JSON Lines -> documents: one object a line, as in BEIR. Start at read_jsonl."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ HALF = re.compile("[\ud800-\udfff]")
 
 
 def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document]:
-    """A JSON object a line; blank lines are skipped."""
+    """Read one JSON object a line; blank lines are skipped.
+
+    Raises ValueError, with the line, for anything else and for a name that stands twice.
+    """
     make = Maker(fields)
     for number, line in enumerate(lines_of(stream, name), start=1):
         if not line or line.isspace():
@@ -44,7 +47,7 @@ def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document
 
 
 def check_characters(document: Document) -> None:
-    """Raise ValueError for half of a character, which JSON can write and UTF-8 cannot."""
+    """Raise ValueError for half of a surrogate pair, which JSON can write and UTF-8 cannot."""
     half = HALF.search((document.id or "") + document.text)
     if half is not None:
         raise ValueError(
@@ -53,15 +56,15 @@ def check_characters(document: Document) -> None:
 
 
 class Doubled(dict[str, Any]):
-    """A JSON object in which a name stood twice, of which Python would keep the last."""
+    """A JSON object in which a name stands twice; Python would keep the last of the two."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
         names = [name for name, _ in pairs]
-        self.name = next(name for name in names if names.count(name) > 1)
+        self.name = next(name for name in names if names.count(name) > 1)  # that stands twice
 
 
 def record_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """What stands in a JSON object; Doubled if a name stands there twice."""
+    """Make a dict of a JSON object's pairs; Doubled if a name stands there twice."""
     record = dict(pairs)
     return record if len(record) == len(pairs) else Doubled(pairs)

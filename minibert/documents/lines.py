@@ -5,13 +5,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 
-from minibert.documents.sources import opened, shown
+from minibert.documents.sources import display_name, opened
 
 __all__ = ["count_lines", "decoded", "lines_in", "lines_of"]
 
-PIECE = 1 << 20  # bytes
+CHUNK_BYTES = 1 << 20
 
-# How files begin that are often taken for UTF-8: what is said of them.
+# First bytes of files that are often taken for UTF-8 -> advice.
 BEGINNINGS = {
     b"\x1f\x8b": " It is gzipped: unpack it, or let its name end with .gz.",
     b"\xff\xfe": " It is UTF-16: save it as UTF-8.",
@@ -20,12 +20,12 @@ BEGINNINGS = {
 
 
 def decoded(stream: Iterable[bytes], name: str) -> Iterator[str]:
-    """The lines of a stream as text, each with its end: only a line feed is one.
+    """Decode the lines of a stream, each with its end; only a line feed ends a line.
 
-    Raises ValueError, with the stream's name and the line's number, for what is not UTF-8, for a
-    NUL byte, and for no gzip where it should be.
+    Raises ValueError, with `name` and the line's number, for bytes that are not UTF-8, for a NUL
+    byte, and for a broken gzip file.
     """
-    from gzip import BadGzipFile  # here, so that embedding an argument does not wait for it
+    from gzip import BadGzipFile  # late: only files need it
 
     lines, number = iter(stream), 0
     while True:
@@ -42,7 +42,7 @@ def decoded(stream: Iterable[bytes], name: str) -> Iterator[str]:
             raise ValueError(
                 f"{name} is no gzip file, or a damaged one, after line {number - 1}: {error}."
             ) from error
-        if "\0" in text:  # what is not text has it, UTF-16 above all
+        if "\0" in text:  # not in text, but in UTF-16 and binary files
             raise ValueError(
                 f"{name}, line {number} holds a NUL byte, which is in no text. Expected UTF-8; is "
                 "it UTF-16?"
@@ -51,22 +51,22 @@ def decoded(stream: Iterable[bytes], name: str) -> Iterator[str]:
 
 
 def lines_of(stream: Iterable[bytes], name: str) -> Iterator[str]:
-    """The lines of a stream as text, without their ends. Raises ValueError as `decoded` does."""
+    """Decode the lines of a stream, without their ends. Raises ValueError as `decoded` does."""
     for line in decoded(stream, name):
         yield line.removesuffix("\n").removesuffix("\r")
 
 
 def lines_in(path: str) -> Iterator[str]:
-    """The lines of a text file, gzipped or not, or of standard input for "-"."""
+    """Yield the lines of a text file, gzipped or not, or of standard input for "-"."""
     with opened(path) as stream:
-        yield from lines_of(stream, shown(path))
+        yield from lines_of(stream, display_name(path))
 
 
 def count_lines(path: str) -> int:
     """Count the lines of a file, blank ones too, without reading them as text."""
     lines, last = 0, b"\n"
     with open(path, "rb") as file:
-        while piece := file.read(PIECE):
-            lines += piece.count(b"\n")
-            last = piece[-1:]
+        while chunk := file.read(CHUNK_BYTES):
+            lines += chunk.count(b"\n")
+            last = chunk[-1:]
     return lines + (last != b"\n")

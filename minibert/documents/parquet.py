@@ -1,4 +1,4 @@
-"""Parquet -> documents: a row each, by pyarrow. Start at read_parquet."""
+"""Parquet -> documents: one a row, with pyarrow. Start at read_parquet."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from minibert.documents.document import Document, Fields, Maker
 
 __all__ = ["count_rows", "read_parquet"]
 
-BATCH_ROWS = 1024  # of Parquet, held at a time
+BATCH_ROWS = 1024  # held in memory at a time
 
 
 def read_parquet(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document]:
-    """A row of a Parquet file, which must be one that can be read from its end."""
+    """Read one document a row of a Parquet file, which must not be a pipe.
+
+    Raises MissingLibraryError without pyarrow, ValueError for a broken file or a missing column.
+    """
     with needing("pyarrow", f"{name}: reading Parquet", "parquet"):
         import pyarrow
         import pyarrow.parquet
@@ -33,10 +36,10 @@ def read_parquet(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Docume
 
 
 def count_rows(path: str) -> int | None:
-    """Ask a Parquet file for the number of its rows; None if it cannot say."""
+    """Count the rows of a Parquet file by its metadata; None if that fails."""
     try:
         import pyarrow.parquet
 
         return int(pyarrow.parquet.read_metadata(path).num_rows)
     except (ImportError, ValueError, OSError):
-        return None  # reading it will say what is wrong
+        return None  # reading the file will raise the error

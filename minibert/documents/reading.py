@@ -1,10 +1,10 @@
-"""Files and streams -> documents, one at a time, each with the place it came from.
+"""Files and streams -> documents, one at a time, each with its place.
 
     for document in read_documents(["corpus.jsonl.gz"]):
         document.id, document.text, document.origin   # "7", "Title text", "corpus.jsonl.gz, line 8"
 
-A form is a row of FORMS. Nothing is kept, so a file may be larger than memory. Nothing is lost:
-every line or row is a document, or an error that names it.
+A form is a row of FORMS. One document is in memory at a time, so a file may be larger than memory.
+Nothing is lost: every line or row is a document, or an error names it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from collections.abc import Iterator, Sequence
 from minibert.common.arguments import check_choice, check_several
 from minibert.documents.document import Document, Fields
 from minibert.documents.forms import FORMS, form_of
-from minibert.documents.sources import STDIN, is_gzipped, opened, path_of, shown, standard_input
+from minibert.documents.sources import (
+    STDIN,
+    display_name,
+    is_gzipped,
+    opened,
+    path_of,
+    standard_input,
+)
 
 __all__ = ["count_documents", "read_documents"]
 
@@ -27,40 +34,39 @@ logger = logging.getLogger(__name__)
 def read_documents(
     files: Sequence[str | os.PathLike[str]], form: str | None = None, fields: Fields | None = None
 ) -> Iterator[Document]:
-    """The documents of files, one file after another; "-" is standard input.
+    """Read the documents of files, one file after another; "-" is standard input.
 
-    `form` is one of FORMS, else the one of a file's suffix: .txt, .jsonl, .csv, .tsv or .parquet,
-    but for Parquet with .gz behind it or not. A tsv has no quotes; tsv-quoted has those of csv. A
-    folder is a BEIR data set, of which corpus.jsonl is read. The texts of several fields are joined
-    by one space, and stripped.
+    `form` is one of FORMS. By default a file's suffix decides: .txt, .jsonl, .csv, .tsv or
+    .parquet; all but Parquet may have .gz behind it. A tsv has no quotes; tsv-quoted has quotes as
+    in csv. A folder is a BEIR data set, and its corpus.jsonl is read. The texts of several fields
+    are joined by one space, and stripped.
 
-    Raises FileNotFoundError at once if a file is not there, or if standard input is closed;
-    TypeError for one name instead of a list; MissingLibraryError for Parquet without pyarrow;
-    ValueError for a name that tells no form, and, with the file and the line, for what cannot be
-    read as one.
+    Raises FileNotFoundError at once if a file is missing or standard input closed, TypeError for
+    one name instead of a list, MissingLibraryError for Parquet without pyarrow. Raises ValueError
+    for an unknown suffix, and, with file and line, for content that does not fit the form.
     """
     check_several(files=files)
     if STDIN in (files or [STDIN]):
         standard_input()
     paths = [path_of(name) for name in files or [STDIN]]
-    chosen = [form or form_of(path) for path in paths]
+    forms = [form or form_of(path) for path in paths]
     if form is not None:
         check_choice("form", form, FORMS)
-    documents = all_documents(paths, chosen, fields or Fields())
-    is_guessed = form is None and chosen[0] == "text"
-    return telling_of_records(documents) if is_guessed else documents
+    documents = all_documents(paths, forms, fields or Fields())
+    is_guessed = form is None and forms[0] == "text"
+    return warn_of_json(documents) if is_guessed else documents
 
 
 def all_documents(paths: list[str], forms: list[str], fields: Fields) -> Iterator[Document]:
-    """The documents of files whose forms are known."""
+    """Yield the documents of files with known forms."""
     for path, form in zip(paths, forms, strict=True):
         row = FORMS[form]
         with opened(path, row.may_be_gzipped) as stream:
-            yield from row.read(stream, shown(path), fields)
+            yield from row.read(stream, display_name(path), fields)
 
 
-def telling_of_records(documents: Iterator[Document]) -> Iterator[Document]:
-    """Documents of forms that nobody named; it is said if the first text is a JSON object."""
+def warn_of_json(documents: Iterator[Document]) -> Iterator[Document]:
+    """Yield documents that are read as text by default; warn if the first is a JSON object."""
     first = next(documents, None)
     if first is None:
         return
@@ -74,7 +80,7 @@ def telling_of_records(documents: Iterator[Document]) -> Iterator[Document]:
 
 
 def looks_like_json(text: str) -> bool:
-    """Whether a text is a JSON object."""
+    """Return whether a text is a JSON object."""
     if not text.startswith("{"):
         return False
     try:
@@ -84,13 +90,13 @@ def looks_like_json(text: str) -> bool:
 
 
 def count_documents(files: Sequence[str], form: str | None = None) -> int | None:
-    """How many documents files hold if that is soon told, else None; blank lines count, too."""
+    """Count the documents of files, blank lines too; None if that would take long."""
     counts = [count_of(path, form or form_of(path)) for path in map(path_of, files or [STDIN])]
     return None if None in counts else sum(count or 0 for count in counts)
 
 
 def count_of(path: str, form: str) -> int | None:
-    """Count the documents of a file that is neither gzipped nor a pipe, if its form can."""
+    """Count the documents of a file; None if it is gzipped or a pipe, or its form cannot."""
     count = FORMS[form].count if form in FORMS else None
     if count is None or is_gzipped(path) or not os.path.isfile(path):  # a pipe is read only once
         return None

@@ -1,4 +1,4 @@
-"""A name -> its file, or standard input -> bytes. No text, no documents. Start at opened."""
+"""Names of files, and standard input -> bytes. No text, no documents. Start at opened."""
 
 from __future__ import annotations
 
@@ -10,13 +10,24 @@ from typing import Any, BinaryIO
 
 from minibert.common.progress import is_gone
 
-__all__ = ["STDIN", "is_gzipped", "opened", "path_of", "shown", "standard_input", "suffix_of"]
+__all__ = [
+    "STDIN",
+    "display_name",
+    "is_gzipped",
+    "opened",
+    "path_of",
+    "standard_input",
+    "suffix_of",
+]
 
 STDIN = "-"
 
 
 def path_of(name: str | os.PathLike[str]) -> str:
-    """The file that a name stands for. Raises FileNotFoundError if there is none."""
+    """Path of a file by its name; of a BEIR folder its corpus.jsonl. "-" stays as it is.
+
+    Raises FileNotFoundError if there is no such file.
+    """
     name = os.fspath(name)
     if name == STDIN:
         return name
@@ -35,37 +46,37 @@ def path_of(name: str | os.PathLike[str]) -> str:
 
 
 def suffix_of(path: str) -> str:
-    """How a file's name ends, ".gz" apart, in small letters."""
+    """Suffix of a file's name without ".gz", in small letters."""
     return os.path.splitext(path[:-3] if is_gzipped(path) else path)[1].lower()
 
 
 def is_gzipped(path: str) -> bool:
-    """Whether a file is gzipped by its name."""
+    """Return whether a file's name ends in ".gz"."""
     return path.lower().endswith(".gz")
 
 
 def opened(path: str, may_be_gzipped: bool = True) -> AbstractContextManager[Any]:
-    """A file's bytes, unpacked if its name ends with .gz; standard input stays open afterwards."""
+    """Open a file's bytes, unpacked if its name ends in .gz. Standard input stays open."""
     if path == STDIN:
         return nullcontext(standard_input())
     if is_gzipped(path) and may_be_gzipped:
-        import gzip  # here, so that no other file waits for it
+        import gzip  # late: only gzipped files need it
 
         return gzip.open(path, "rb")
     return open(path, "rb")
 
 
 def standard_input() -> BinaryIO:
-    """The bytes of standard input. Raises FileNotFoundError where there are none."""
+    """Return standard input as bytes. Raises FileNotFoundError if it is closed or has none."""
     if is_gone(sys.stdin):  # `<&-` in a shell, a daemon, pythonw
         raise FileNotFoundError("Standard input is closed. Give a file, or pipe something into it.")
-    if not hasattr(sys.stdin, "buffer"):  # a program, or a notebook, may have put it there
+    if not hasattr(sys.stdin, "buffer"):  # as in a notebook
         raise FileNotFoundError(
             "Standard input is a stream of text, which holds no bytes. Give a file."
         )
     return sys.stdin.buffer
 
 
-def shown(path: str) -> str:
-    """What a file is called in a message."""
+def display_name(path: str) -> str:
+    """Name of a file in messages."""
     return "standard input" if path == STDIN else path

@@ -1,4 +1,4 @@
-"""Plain text -> documents: a line each. Start at read_text."""
+"""Plain text -> documents: one a line. Start at read_text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["read_text"]
 
 
 def read_text(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document]:
-    """A document a line, an empty one too."""
+    """Read one document a line, also of an empty line. Raises ValueError if `fields` are named."""
     if fields != Fields():
         raise ValueError(f"{name}: text has no fields; name them for jsonl, csv, tsv or parquet.")
     for number, line in enumerate(lines_of(stream, name), start=1):

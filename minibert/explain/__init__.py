@@ -1,9 +1,9 @@
-"""Explain why a score is what it is, for any model that shows what it does with a text.
+"""Explain a score by the words of its two texts, for any model that can trace a text.
 
-- `words`: a text as a model sees it: its words, and where each stands
+- `words`: a text as a model reads it: its words, and the place of each
 - `attribution`: the score as a sum over pairs of tokens
-- `occluding`: what the score loses without each word
-- `neighbours`: the words that a hidden state is nearest to
+- `occluding`: the change of the score without each word
+- `neighbours`: the words of the vocabulary nearest to a hidden state
 """
 
 from minibert.explain.attribution import ExplainedText, Explanation, NoSumError, Pair, explain

@@ -1,8 +1,8 @@
-"""Why a document got its score: the score as a sum over pairs of tokens. Start at explain.
+"""Split the score of a document into a sum over pairs of tokens. Start at explain.
 
-A pooled vector is a sum with one summand a token, its part of the vector. What follows the pooling,
-as long as it is linear, does the same to each part as to the sum. So the product of two vectors is
-the sum of the products of all pairs of parts, and nothing is left over.
+A pooled vector is the sum of one part for each token. A linear module after the pooling maps the
+sum by mapping each part. So the product of two vectors is the sum of the products of all pairs of
+their parts, and nothing is left over.
 """
 
 from __future__ import annotations
@@ -29,63 +29,69 @@ __all__ = [
 
 
 class NoSumError(MinibertError, ValueError):
-    """The score is no sum over pairs of tokens: its metric is no product, or a module bends it."""
+    """Raised for a score that is no sum over pairs of tokens.
+
+    Either its metric is no product of two vectors, or a module after the pooling is not linear.
+    """
 
 
 class ExplainedText(NamedTuple):
-    """One of the two texts, token by token; T tokens, the special ones among them."""
+    """One of the two texts, token by token: T tokens, special ones among them."""
 
     text: str  # with the prompt
-    tokens: list[str]  # as the vocabulary has them
-    offsets: list[tuple[int, int]]  # where each stands in the text; a special token at (0, 0)
-    words: list[Word]  # of one or several tokens each
-    norms: Array  # (T,): the length of each token's state, as the pooling gets it
-    cut: int  # how many tokens fell off the end
+    tokens: list[str]  # T of them, as the vocabulary spells them
+    offsets: list[tuple[int, int]]  # start and end of each in `text`; (0, 0) for a special token
+    words: list[Word]  # in order; each special token is one
+    norms: Array  # (T,), the length of each token's state before the pooling
+    truncated: int  # tokens of the text that the model did not read
 
     def place_of(self, word: Word) -> tuple[int, int]:
-        """Where a word stands in the text: from, to."""
+        """Return the start and the end of a word in `text`."""
         return place_of(word, self.offsets)
 
 
 class Pair(NamedTuple):
-    """A word of the query, one of the document, and what the two gave of the score."""
+    """A word of the query, a word of the document, and their contribution to the score."""
 
     query: Word  # a word of the query
     document: Word  # a word of the document
-    contribution: float  # of the score
+    contribution: float  # the sum over the pairs of their tokens
 
 
 # Without __eq__, which cannot compare arrays.
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A score, and what each pair of tokens gave of it."""
+    """A score, and the contribution of each pair of tokens to it."""
 
-    score: float  # the sum of all contributions
+    score: float  # of the query and the document, by `metric`
     metric: str  # one of `product_metrics`, as "dot" or "cosine"
-    contributions: Array  # (Q, D) float64, query tokens by document tokens; the score is their sum
-    query: ExplainedText  # the query, token by token
-    document: ExplainedText  # the document, token by token
+    contributions: Array  # (query tokens, document tokens) float64; their sum is the score
+    query: ExplainedText  # the query as the model read it
+    document: ExplainedText  # the document as the model read it
 
     @property
     def query_tokens(self) -> list[str]:
-        """The query's tokens, special ones among them: Q of them."""
+        """Tokens of the query, special ones among them: the rows of `contributions`."""
         return self.query.tokens
 
     @property
     def document_tokens(self) -> list[str]:
-        """The document's tokens, special ones among them: D of them."""
+        """Tokens of the document, special ones among them: the columns of `contributions`."""
         return self.document.tokens
 
     def by_word(self) -> Array:
-        """The contributions of pairs of words: (query.words, document.words), the same sum."""
+        """Sum the contributions to pairs of words: (query words, document words), the same sum."""
         rows = [word.tokens.start for word in self.query.words]
         columns = [word.tokens.start for word in self.document.words]
         by_row: Array = np.add.reduceat(self.contributions, rows, axis=0)
         found: Array = np.add.reduceat(by_row, columns, axis=1)
         return found
 
-    def strongest(self, count: int | None = None) -> list[Pair]:
-        """The pairs of words that gave or took most, special tokens apart, the strongest first."""
+    def strongest(self, k: int | None = None) -> list[Pair]:
+        """Return the `k` pairs of words with the largest contributions of either sign, in order.
+
+        Pairs with a special token are left out; `k` is None for all others.
+        """
         amounts = self.by_word()
         pairs = [
             Pair(word, other, float(amount))
@@ -93,16 +99,16 @@ class Explanation:
             for other, amount in zip(self.document.words, row, strict=True)
             if not (word.is_special or other.is_special)
         ]
-        return sorted(pairs, key=lambda pair: -abs(pair.contribution))[:count]
+        return sorted(pairs, key=lambda pair: -abs(pair.contribution))[:k]
 
     def between_words(self) -> Array:
-        """`by_word` with 0 for all pairs with a special token, whose sum is the score's rest."""
+        """Return `by_word` with 0 for each pair that has a special token: the same shape."""
         rows = [not word.is_special for word in self.query.words]
         columns = [not word.is_special for word in self.document.words]
         return np.where(np.outer(rows, columns), self.by_word(), 0.0)
 
     def as_dict(self) -> dict[str, object]:
-        """All of it as plain lists, for JSON."""
+        """Return all of it as plain lists, for JSON."""
         return {
             "score": self.score,
             "metric": self.metric,
@@ -114,7 +120,7 @@ class Explanation:
 
 
 class Splits(Traces, Protocol):
-    """A model whose score can be split, as far as `explain` asks it."""
+    """A model with all that `explain` uses of it."""
 
     @property
     def similarity_fn_name(self) -> str: ...
@@ -125,24 +131,24 @@ class Splits(Traces, Protocol):
 
 
 def explain(model: Splits, query: str, document: str, metric: str | None = None) -> Explanation:
-    """Split the score of a query and a document into what each pair of tokens gave of it.
+    """Split the score of a query and a document into contributions of pairs of tokens.
 
-    The score is that of encode_query and encode_document by the model's own metric, or by another
-    `metric`, "dot" or "cosine". It is exact for the poolings of this library, before and after
-    Dense without activation, LayerNorm and Normalize: for these, the mean, variance and length are
-    those of the whole vector. What a Dense or a LayerNorm adds, its bias, is shared out among the
-    tokens as the pooling weighs them.
+    The score is that of encode_query and encode_document, by the metric of `model` or by another
+    `metric`, "dot" or "cosine". The split is exact for every pooling of this library, before and
+    after Dense without activation, LayerNorm and Normalize. Mean, variance and length are those of
+    the whole vector. The bias of a Dense or a LayerNorm is divided among the tokens by the weights
+    of the pooling.
 
     Raises NoSumError, a ValueError, for a metric that is no product, and for a Dense with an
-    activation: there the score is no sum over pairs of tokens. ValueError for a text that the model
-    reads in windows, and for one of which the prompt leaves nothing; TypeError for what is no text.
+    activation: there the score is no sum over pairs of tokens. Raises ValueError for a text that
+    the model reads in windows, and for one that is empty after its prompt is left out; TypeError
+    for a `query` or `document` that is no str.
     """
     metric = model.similarity_fn_name if metric is None else metric
     if metric not in (known := product_metrics()):
         raise NoSumError(
-            f"The metric is {metric!r}, whose score is no sum over pairs of tokens; only "
-            f"{' and '.join(map(repr, known))} are. Pass metric= one of these for the split of "
-            "another score."
+            f"The metric is {metric!r}, whose score is no sum over pairs of tokens; expected "
+            f"{' or '.join(map(repr, known))}. Pass metric= one of these to split another score."
         )
     seen_query, q = explained(model, query, "query")
     seen_document, d = explained(model, document, "document")
@@ -158,31 +164,31 @@ def explain(model: Splits, query: str, document: str, metric: str | None = None)
 
 
 def explained(model: Splits, text: str, task: str) -> tuple[ExplainedText, Array]:
-    """A text as the model sees it, and its tokens' parts of its vector: (T, W) float64."""
+    """Return a text as the model reads it, and the parts of its vector: (T, dimension) float64."""
     trace = traced(model, text, task)
     states = trace["token_embeddings"].astype(np.float64)  # sums of thousands of products follow
     parts = parts_of(model, states, trace.prompt_length)
     seen = str(trace.text)
     tokens = trimmed(seen, trace.tokens)
     words, norms = words_of(seen, tokens), np.linalg.norm(states, axis=1)
-    found = ExplainedText(seen, tokens.pieces, tokens.offsets, words, norms, tokens.cut)
+    found = ExplainedText(seen, tokens.tokens, tokens.offsets, words, norms, tokens.truncated)
     return found, parts[:, : model.get_embedding_dimension()]
 
 
 def parts_of(model: Splits, states: Array, prompt_length: int) -> Array:
-    """Each token's part of the vector, which is their sum: (T, E) -> (T, W)."""
+    """Compute each token's part of the vector, which is their sum: (T, D) -> (T, dimension)."""
     try:
         return model.vector_parts(states, prompt_length)
     except NotLinearError as error:
         raise NoSumError(
             f"After its pooling this model has a module that is not linear ({error}), so its score "
-            "is no sum over pairs of tokens. What each word changes, "
-            "minibert.explain.occlusion says, and `minibert explain --occlusion`."
+            "is no sum over pairs of tokens. Use minibert.explain.occlusion, or `minibert explain "
+            "--occlusion`, for the change of the score without each word."
         ) from error
 
 
 def plain(text: ExplainedText) -> dict[str, Any]:
-    """A text as plain lists."""
+    """Return a text as plain lists."""
     return {
         "text": text.text,
         "tokens": text.tokens,
@@ -193,5 +199,5 @@ def plain(text: ExplainedText) -> dict[str, Any]:
             for word in text.words
         ],
         "norms": text.norms.tolist(),
-        "cut": text.cut,
+        "truncated": text.truncated,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which words of the vocabulary a hidden state is nearest to. Start at nearest_words."""
+"""Find the words of the vocabulary nearest to a hidden state. Start at nearest_words."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from minibert.tokens.tokenizer import TextTokenizer
 
 __all__ = ["nearest_words"]
 
-# Rows of the word table that are compared at a time: 12 MB of a BERT-base's.
+# Rows of the word embeddings compared at a time: 12 MB for a BERT-base.
 BLOCK_ROWS = 4096
 
 
 class HasCheckpoint(Protocol):
-    """A model, as far as its word table is asked for."""
+    """A model with its word embeddings and its tokenizer."""
 
     @property
     def checkpoint(self) -> Checkpoint: ...
@@ -32,37 +32,37 @@ class HasCheckpoint(Protocol):
 
 
 class HasTokenizer(Protocol):
-    """A model's transformer, as far as its pieces are asked for."""
+    """A transformer module with its tokenizer."""
 
     @property
-    def words(self) -> TextTokenizer: ...
+    def text_tokenizer(self) -> TextTokenizer: ...
 
 
 def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[list[str]]:
-    """The k pieces whose rows of the word table are nearest to each state: (T, D) -> T lists of k.
+    """Find the k tokens whose word embeddings are nearest to each state: (T, D) -> T lists of k.
 
-    Nearest is the highest cosine, best first; equal ones come by their ids. Nothing holds the
-    deeper layers to the table that the model begins with, so of those it is a hint. (The "logit
-    lens" of nostalgebraist, 2020, is such a look through the table that a language model ends
-    with.) A row without a piece is named by its number, as "#7".
+    Nearest is the highest cosine, best first; equal ones come by their ids. Deeper layers need not
+    keep to the word embeddings, so for their states the result is a hint. (The "logit lens" of
+    nostalgebraist, 2020, compares states with the output embeddings of a language model.) A row
+    without a token is named by its number, as "#7".
 
-    Raises ValueError for states of another width than hidden_size, for numbers that are none, and
-    for a k below 1.
+    Raises ValueError for states with another dimension than hidden_size, for NaN or infinity, and
+    for a `k` below 1.
     """
     check_given_counts(k=k)
     table = model.checkpoint.parameters.word_embeddings  # (V, D), mapped: read a block at a time
     wanted = normalize_embeddings(as_rows(states, "states"))
     if wanted.shape[1] != table.shape[1]:
         raise ValueError(
-            f"The states have {wanted.shape[1]} dimensions and the word table has "
+            f"The states have {wanted.shape[1]} dimensions and the word embeddings have "
             f"{table.shape[1]}; only states of this model's embeddings and layers can be compared."
         )
-    best = Best(len(wanted), min(k, len(table)), wanted.dtype)
+    nearest = Best(len(wanted), min(k, len(table)), wanted.dtype)
     with one_blas_thread():
         for start in range(0, len(table) if len(wanted) else 0, BLOCK_ROWS):
             rows = table[start : start + BLOCK_ROWS]
             lengths = np.sqrt(np.vecdot(rows, rows))
             cosines = wanted @ rows.T / np.maximum(lengths, NORM_FLOOR)  # (T, rows)
-            best.offer(cosines, np.arange(start, start + len(rows)))
-    name = model.transformer.words.backend.id_to_token
-    return [[name(id) or f"#{id}" for id in row] for row in best.ranking()[0].tolist()]
+            nearest.offer(cosines, np.arange(start, start + len(rows)))
+    name = model.transformer.text_tokenizer.backend.id_to_token
+    return [[name(id) or f"#{id}" for id in row] for row in nearest.ranking()[0].tolist()]

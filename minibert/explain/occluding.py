@@ -1,4 +1,4 @@
-"""Leave out each word, and see what the score loses. Start at occlusion."""
+"""Leave out each word in turn, and compute the change of the score. Start at occlusion."""
 
 from __future__ import annotations
 
@@ -13,33 +13,35 @@ __all__ = ["Difference", "occlusion"]
 
 
 class Encodes(Traces, Protocol):
-    """A model that scores, as far as `occlusion` asks it."""
+    """A model with all that `occlusion` uses of it."""
 
     @property
     def similarity_fn_name(self) -> str: ...
 
+    # Any, as the result of a model depends on its arguments.
     def encode_query(self, inputs: Any) -> Any: ...
 
     def encode_document(self, inputs: Any) -> Any: ...
 
 
 class Difference(NamedTuple):
-    """What the score loses where a word is left out."""
+    """A word, and the loss of the score without it."""
 
-    word: Word  # of the document
-    difference: float  # of the score with the word and without it
+    word: Word  # the word that is left out
+    difference: float  # the score of the whole text, less the score without the word
 
 
 def occlusion(
     model: Encodes, query: str, document: str, metric: str | None = None
 ) -> tuple[list[Difference], list[Difference]]:
-    """What the score loses when one word of the query, or of the document, is left out.
+    """Compute the loss of the score without each word of the query, then of the document.
 
-    Unlike the split, this is causal: the model reads the text without the word, and every other
-    token may change. The differences do not sum to the score. A pass of the model a word: those of
-    `explain`, without special tokens, the prompt and what is cut off. Where a text is cut, what
-    stood behind moves up. The score is by the model's own metric or by any `metric` of the
-    library, and after any modules.
+    Unlike the split of `explain`, this is causal: the model reads the text without the word, and
+    every other token may change. The differences do not sum to the score. The model reads one text
+    for each word. The words are those of `explain`; special tokens, words of the prompt and tokens
+    beyond the truncation are not left out. Without a word, a truncated text has room for the tokens
+    after its end. The score is by the metric of `model` or by any `metric` of the library, after
+    any modules.
     """
     metric = model.similarity_fn_name if metric is None else metric
     check_choice("metric", metric, METRICS)
@@ -52,7 +54,7 @@ def occlusion(
 
 
 def occluded(model: Traces, text: str, task: str) -> tuple[list[Word], list[str]]:
-    """The words that can be left out of a text, and the text: whole, then without each of them."""
+    """Return the words that can be left out of a text, and the text: whole, then without each."""
     trace = traced(model, text, task)
     prompt = len(trace.text) - len(text)
     words, texts = [], [text]
@@ -61,15 +63,15 @@ def occluded(model: Traces, text: str, task: str) -> tuple[list[Word], list[str]
         start, end = place_of(word, tokens.offsets)
         if not word.is_special and end > prompt:
             words.append(word)
-            # One blank in its place: its neighbours do not become one word, and there is no second,
-            # which would be a token to a RoBERTa.
+            # One blank in its place: without it the neighbours would become one word, and a second
+            # blank would be a token for a RoBERTa.
             sides = text[: max(start - prompt, 0)].rstrip(), text[end - prompt :].lstrip()
             texts.append(" ".join(filter(None, sides)))
     return words, texts
 
 
 def losses(words: list[Word], scores: Array) -> list[Difference]:
-    """What the score loses without each word, of the whole text's score and those without it."""
+    """Return the losses, from the score of the whole text and the scores without each word."""
     return [
         Difference(word, float(scores[0] - score))
         for word, score in zip(words, scores[1:], strict=True)

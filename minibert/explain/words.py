@@ -1,4 +1,4 @@
-"""A text as a model sees it: its words, its special tokens, where each stands. No scores.
+"""A text as a model reads it: its words, its special tokens, the place of each. No scores.
 
 Start at traced, then words_of.
 """
@@ -17,7 +17,7 @@ __all__ = ["Trace", "Traces", "Word", "place_of", "traced", "trimmed", "words_of
 
 
 class Trace(Protocol):
-    """A text on its way through a model, and the arrays that the model makes of it, by name."""
+    """A text and the arrays of its forward pass, by name."""
 
     @property
     def text(self) -> Text: ...  # with the prompt
@@ -32,7 +32,7 @@ class Trace(Protocol):
 
 
 class Traces(Protocol):
-    """A model that shows what it does with a text."""
+    """A model that can trace a text."""
 
     @property
     def on_long(self) -> OnLong: ...
@@ -41,32 +41,32 @@ class Traces(Protocol):
 
 
 class Word(NamedTuple):
-    """A word of a text, or a special token: some tokens side by side."""
+    """A word of a text, or a special token: one or more tokens side by side."""
 
-    text: str  # as it stands in the text
-    tokens: slice  # which of the text's
-    is_special: bool  # True for [CLS], [SEP] and the like
+    text: str  # as it stands in the text; a special token as the vocabulary spells it
+    tokens: slice  # its places among the tokens of the text
+    is_special: bool  # whether it is a special token, as [CLS]
 
 
 def traced(model: Traces, text: str, task: str) -> Trace:
-    """A text as the model sees it, with its token states when they are asked for."""
+    """Trace a text, keeping the states of its tokens."""
     if not isinstance(text, str):
         raise TypeError(
             f"The {task} is a {type(text).__name__} ({text!r:.40}); expected one text, a str."
         )
     trace = model.trace(text, keep="token_embeddings", task=task)
-    if trace.tokens.cut and model.on_long == "window":
+    if trace.tokens.truncated and model.on_long == "window":
         raise ValueError(
-            f"The {task} has {trace.tokens.cut} tokens above the maximum length, and this model "
-            "reads it in windows, where a word is in several or in none alone. Set its on_long to "
+            f"The {task} has {trace.tokens.truncated} tokens above the maximum length, and this "
+            "model reads it in windows, where a word can be in several. Set its on_long to "
             '"warn" or "ignore" for the score of the beginning.'
         )
     return trace
 
 
 def words_of(text: str, tokens: Tokens) -> list[Word]:
-    """The words of a text, and its special tokens each by itself, in order."""
-    numbers = tokens.words
+    """Return the words of a text in order, with each special token as a word."""
+    numbers = tokens.word_ids
     starts = [
         place
         for place, number in enumerate(numbers)
@@ -76,22 +76,22 @@ def words_of(text: str, tokens: Tokens) -> list[Word]:
     for start, end in pairwise([*starts, len(numbers)]):
         is_special = numbers[start] is None
         first, last = tokens.offsets[start][0], tokens.offsets[end - 1][1]
-        spoken = tokens.pieces[start] if is_special else text[first:last]
+        spoken = tokens.tokens[start] if is_special else text[first:last]
         words.append(Word(spoken, slice(start, end), is_special))
     return words
 
 
 def trimmed(text: str, tokens: Tokens) -> Tokens:
-    """The same tokens without the blanks around them, which a RoBERTa's have in front."""
+    """Leave out the blanks around each token; those of a RoBERTa have one in front."""
     places = []
     for start, end in tokens.offsets:
-        piece = text[start:end]
-        start = end - len(piece.lstrip())
-        places.append((start, start + len(piece.strip())))
+        token = text[start:end]
+        start = end - len(token.lstrip())
+        places.append((start, start + len(token.strip())))
     return tokens._replace(offsets=places)
 
 
 def place_of(word: Word, offsets: list[tuple[int, int]]) -> tuple[int, int]:
-    """Where a word stands in its text, by where the text's tokens stand: from, to."""
+    """Return the start and the end of a word in its text, by the `offsets` of the tokens."""
     there = offsets[word.tokens]
     return there[0][0], there[-1][1]

@@ -19,6 +19,7 @@ from typing import Any
 
 __all__ = [
     "CORES",
+    "Cores",
     "available_threads",
     "has_small_products",
     "one_blas_thread",
@@ -29,9 +30,6 @@ logger = logging.getLogger(__name__)
 
 # OpenBLAS's names of its kernels that use AVX-512.
 SMALL_PRODUCTS = {"SKYLAKEX", "COOPERLAKE", "SAPPHIRERAPIDS"}
-
-# The first number of threads that was too large: a process says it once.
-TOLD: list[int] = []
 
 
 def available_threads() -> int:
@@ -77,8 +75,8 @@ def thread_count(threads: int | None) -> int:
             f"threads is {threads!r}; expected a whole number from 1 up, or None for all {cores} "
             "cores."
         )
-    if threads > cores and not TOLD:
-        TOLD.append(threads)
+    if threads > cores and not CORES.has_warned:
+        CORES.has_warned = True
         logger.warning(
             "threads is %d, and this process may use %d cores: it uses %d.", threads, cores, cores
         )
@@ -97,12 +95,14 @@ class Cores:
     other's cache, and their memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, count: int | None = None) -> None:
+        """Share `count` cores; without it, all that this process may use."""
         self._lock = threading.Lock()
-        self._free = threading.BoundedSemaphore(available_threads())
+        self._free = threading.BoundedSemaphore(count or available_threads())
         self._calls = 0
         self._controller: Any = None  # making one takes 1.4 ms, using it 40 us
         self._before: Any = None
+        self.has_warned = False  # of a number of threads that was too large: once a process
         self.laying_out = threading.Lock()  # held by who makes what other threads will want too
 
     def pack(self) -> AbstractContextManager[Any]:

@@ -41,7 +41,7 @@ from minibert.models.score_activations import (
 from minibert.models.transformer import Transformer
 from minibert.pooling.modes import PooledTokens, mean
 from minibert.tokens.texts import Text, check_texts, listed, no_list
-from minibert.tokens.truncation import Cut, OnLong, check_on_long
+from minibert.tokens.truncation import OnLong, Truncation, check_on_long
 
 if TYPE_CHECKING:
     from minibert.models.processes import Processes, Recipe
@@ -237,8 +237,8 @@ class CrossEncoder(Model):
                 arguments = (job.for_a_part(),)
                 parts = processes.map(logits_of, pairs, arguments, chunk_size, advance)
         logits = np.concatenate([self._no_logits(0), *(part for part, _ in parts)])
-        cut = sum((cut for _, cut in parts), Cut())
-        cut.report(len(pairs), job.max_tokens, on_long)
+        truncation = sum((truncation for _, truncation in parts), Truncation())
+        truncation.report(len(pairs), job.max_tokens, on_long)
         scores = self._scores(logits, activate, apply_softmax)
         found = scores if convert_to_numpy else list(scores)
         return found[0] if single else found
@@ -349,17 +349,17 @@ class CrossEncoder(Model):
 
 def logits_of(
     model: CrossEncoder, pairs: Sequence[Text], job: EncodeJob, advance: Callable[[int], object]
-) -> tuple[Array, Cut]:
+) -> tuple[Array, Truncation]:
     """The logits of pairs, (n, labels), and what was cut off."""
-    logits, cut = model._no_logits(len(pairs)), Cut()
+    logits, truncation = model._no_logits(len(pairs)), Truncation()
     for batch in model.transformer.batches(pairs, job):
-        cut += batch.cut
+        truncation += batch.truncation
         for pack, (rows,) in model.transformer.scheduler.run(
             batch.packs, model._head, model._pooled_tokens, is_all=batch.is_all
         ):
             logits[pack.order] = rows
             advance(len(pack.order))
-    return logits, cut
+    return logits, truncation
 
 
 def check_no_window(on_long: OnLong) -> None:

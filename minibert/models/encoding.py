@@ -25,7 +25,7 @@ from minibert.pooling.pipeline import Pipeline
 from minibert.scoring.quantization import Precision, quantize_embeddings
 from minibert.tokens.padding import pad_rows
 from minibert.tokens.texts import Text, characters_of, with_prompt
-from minibert.tokens.truncation import Cut
+from minibert.tokens.truncation import Truncation
 
 __all__ = [
     "Encoder",
@@ -59,7 +59,7 @@ class Encoder(Protocol):
 
 
 # A model, texts, a job and what is told of progress -> results, and what the texts lost.
-Output: TypeAlias = Callable[[Encoder, Sequence[Text], EncodeJob, Advance], tuple[Any, Cut]]
+Output: TypeAlias = Callable[[Encoder, Sequence[Text], EncodeJob, Advance], tuple[Any, Truncation]]
 
 
 def output_of(output_value: OutputValue) -> Output:
@@ -75,16 +75,16 @@ def output_of(output_value: OutputValue) -> Output:
 
 def vectors(
     model: Encoder, texts: Sequence[Text], job: EncodeJob, advance: Advance
-) -> tuple[Array, Cut]:
+) -> tuple[Array, Truncation]:
     """One vector a text: n texts -> (n, D) float32."""
     head = head_of(model, job)
     found = np.empty((len(texts), job.dimension), dtype=np.float32)
     if job.on_long == "window":
         check_windows(head.pipeline)
     pooled_tokens = head.pipeline.pooled_tokens(job.prompt_tokens)
-    cut, long = Cut(), list[int]()
+    truncation, long = Truncation(), list[int]()
     for batch in model.transformer.batches(texts, job):
-        cut, long = cut + batch.cut, long + batch.left_out
+        truncation, long = truncation + batch.truncation, long + batch.left_out
         for pack, (rows,) in model.transformer.scheduler.run(
             batch.packs, head.vectors, pooled_tokens, is_all=batch.is_all
         ):
@@ -96,47 +96,47 @@ def vectors(
         computed = list(model.transformer.scheduler.run(packs, head.pooled, is_all=job.is_all(1)))
         found[number] = vector_of_windows(computed, head, model.transformer.scheduler)
         advance(1)
-    return found, cut
+    return found, truncation
 
 
 def token_states(
     model: Encoder, texts: Sequence[Text], job: EncodeJob, advance: Advance
-) -> tuple[list[Array], Cut]:
+) -> tuple[list[Array], Truncation]:
     """The states of each text's tokens, special ones among them: n texts -> n of (T, E)."""
     head = head_of(model, job)
     found: list[Array] = [np.empty((0, 0), dtype=np.float32)] * len(texts)
-    cut = Cut()
+    truncation = Truncation()
     for batch in model.transformer.batches(texts, job):
-        cut += batch.cut
+        truncation += batch.truncation
         for pack, (states,) in model.transformer.scheduler.run(
             batch.packs, head.states, is_all=batch.is_all
         ):
             for number, state in zip(pack.order, copies_of(states, pack), strict=True):
                 found[number] = state
             advance(len(pack.order))
-    return found, cut
+    return found, truncation
 
 
 def features(
     model: Encoder, texts: Sequence[Text], job: EncodeJob, advance: Advance
-) -> tuple[list[dict[str, Any]], Cut]:
+) -> tuple[list[dict[str, Any]], Truncation]:
     """All of each text in a dict: its tokens, their states and its vector, padded.
 
     The batches are the reference's: texts sorted by their characters, the longest first,
     `batch_size` at a time, each padded to the longest of its batch. States of padding are 0.
     """
-    head, transformer, cut = head_of(model, job), model.transformer, Cut()
+    head, transformer, truncation = head_of(model, job), model.transformer, Truncation()
     found: list[dict[str, Any]] = [{} for _ in texts]
     order = np.argsort([-characters_of(text) for text in texts])
     size = job.batch_size or BATCH_SIZE
     for batch in (order[start : start + size] for start in range(0, len(order), size)):
-        rows = transformer.words.rows(
+        rows = transformer.text_tokenizer.rows(
             with_prompt(job.prompt, [texts[number] for number in batch]), job.max_tokens
         )
         if job.on_long == "error":
-            rows.cut.report(len(texts), job.max_tokens, job.on_long)
-        cut += rows.cut
-        arrays = pad_rows(rows, transformer.words)
+            rows.truncation.report(len(texts), job.max_tokens, job.on_long)
+        truncation += rows.truncation
+        arrays = pad_rows(rows, transformer.text_tokenizer)
         packs = transformer.packs(rows.ids, rows.types, job)
         for pack, (states, pooled) in transformer.scheduler.run(
             packs, head.states_and_vectors, is_all=job.is_all(len(batch))
@@ -146,7 +146,7 @@ def features(
                 row = {name: array[place] for name, array in arrays.items()}
                 found[batch[place]] = features_of(row, state, vector, job)
             advance(len(pack.order))
-    return found, cut
+    return found, truncation
 
 
 def features_of(row: dict[str, Any], state: Array, vector: Array, job: EncodeJob) -> dict[str, Any]:
@@ -172,7 +172,9 @@ def windows_of(text: Text, job: EncodeJob, transformer: Transformer) -> list[Pac
     if not isinstance(text, str):
         raise ValueError('on_long="window" is for single texts, not for pairs.')
     assert job.max_tokens is not None  # without one, no text is above it
-    rows = transformer.words.stretches(text, job.prompt, job.max_tokens, job.max_tokens // OVERLAP)
+    rows = transformer.text_tokenizer.windows(
+        text, job.prompt, job.max_tokens, job.max_tokens // OVERLAP
+    )
     return transformer.packs(rows, None, job)
 
 
@@ -265,15 +267,16 @@ def copies_of(states: Array, pack: Pack) -> list[Array]:
 
 
 def joined(
-    parts: list[tuple[Any, Cut]], output_value: OutputValue, dimension: int
-) -> tuple[Any, Cut]:
+    parts: list[tuple[Any, Truncation]], output_value: OutputValue, dimension: int
+) -> tuple[Any, Truncation]:
     """The results of all processes as one."""
     if len(parts) == 1:
         return parts[0]  # not copied
-    found, cuts = [part for part, _ in parts], sum((cut for _, cut in parts), Cut())
+    found = [part for part, _ in parts]
+    truncation = sum((lost for _, lost in parts), Truncation())
     if output_value != "sentence_embedding":
-        return [text for part in found for text in part], cuts
-    return np.concatenate([np.empty((0, dimension), dtype=np.float32), *found]), cuts
+        return [text for part in found for text in part], truncation
+    return np.concatenate([np.empty((0, dimension), dtype=np.float32), *found]), truncation
 
 
 def codes_of(found: Any, output_value: OutputValue, precision: Precision) -> Any:

@@ -1,4 +1,4 @@
-"""The tokenizer under transformers' names: texts -> padded ids, and pieces and ids into each other.
+"""The tokenizer under transformers' names: texts -> padded ids; tokens <-> ids.
 
 No model here, and no way to tokenise of its own: that is `tokens/`. Start at Tokenizer.
 """
@@ -43,13 +43,13 @@ class TokenizerOptions(TypedDict, total=False):
 
 
 class Tokenizer:
-    """Texts -> padded ids, and pieces and ids into each other, under transformers' names.
+    """Texts -> padded ids, and tokens <-> ids, under transformers' names.
 
     `cls_token`, `cls_token_id` and so on are there for every special token of the folder.
     """
 
-    def __init__(self, words: TextTokenizer) -> None:
-        self._words = words
+    def __init__(self, tokenizer: TextTokenizer) -> None:
+        self._tokenizer = tokenizer
 
     @classmethod
     def from_pretrained(
@@ -134,21 +134,23 @@ class Tokenizer:
             seconds = [text_pair] if isinstance(text_pair, str) else listed(text_pair, "text_pair")
             texts = paired(texts, seconds)
         longest = max_length or self.model_max_length
-        cuts = truncation in (True, "longest_first")
-        rows = self._words.rows(texts, longest if cuts else None, special=add_special_tokens)
+        truncates = truncation in (True, "longest_first")
+        rows = self._tokenizer.rows(
+            texts, longest if truncates else None, special=add_special_tokens
+        )
         ragged = len({len(row) for row in rows.ids}) > 1
         if padding in (False, "do_not_pad") and ragged:
             if return_tensors == "np":
                 raise ValueError("The texts have different lengths; pass padding=True.")
             # Each by itself needs no padding.
             alone = [
-                pad_rows(rows._replace(ids=[ids], types=types and [types[n]]), self._words)
+                pad_rows(rows._replace(ids=[ids], types=types and [types[n]]), self._tokenizer)
                 for types in [rows.types]
                 for n, ids in enumerate(rows.ids)
             ]
             return {name: [array[name][0].tolist() for array in alone] for name in alone[0]}
         padded_length = longest if padding == "max_length" else 0
-        arrays = pad_rows(rows, self._words, padded_length, side)
+        arrays = pad_rows(rows, self._tokenizer, padded_length, side)
         if return_tensors == "np":
             return arrays
         return {name: a[0].tolist() if single else a.tolist() for name, a in arrays.items()}
@@ -160,18 +162,18 @@ class Tokenizer:
         return self(text, text_pair, **options)["input_ids"]
 
     def tokenize(self, text: str) -> list[str]:
-        """The pieces of a text, without special tokens."""
+        """Tokens of a text, without special tokens."""
         if not isinstance(text, str):
             raise no_list(text, "tokenize()", "a str")
         (encoding,) = encodings_of(
-            self._words.backend.encode_batch, single_texts(text, "tokenize()")
+            self._tokenizer.backend.encode_batch, single_texts(text, "tokenize()")
         )
         return list(encoding.tokens)
 
     def decode(self, token_ids: ArrayLike, skip_special_tokens: bool = False) -> str:
-        """The text of some ids, as near as pieces tell it."""
+        """The text of some ids, as near as tokens tell it."""
         ids = list_of_ids(token_ids)
-        return self._words.backend.decode(ids, skip_special_tokens=skip_special_tokens)
+        return self._tokenizer.backend.decode(ids, skip_special_tokens=skip_special_tokens)
 
     @overload
     def convert_ids_to_tokens(self, ids: int) -> str | None: ...
@@ -180,56 +182,56 @@ class Tokenizer:
     def convert_ids_to_tokens(
         self, ids: int | Iterable[int] | IntArray
     ) -> str | list[str | None] | None:
-        """The piece of an id, or a list for a list; None where an id has no piece."""
-        pieces = [self._words.backend.id_to_token(id) for id in list_of_ids(ids)]
-        return pieces[0] if isinstance(ids, int | np.integer) else pieces
+        """Token of an id, or a list for a list; None where an id has no token."""
+        tokens = [self._tokenizer.backend.id_to_token(id) for id in list_of_ids(ids)]
+        return tokens[0] if isinstance(ids, int | np.integer) else tokens
 
     @overload
     def convert_tokens_to_ids(self, tokens: str) -> int: ...  # type: ignore[overload-overlap]
     @overload
     def convert_tokens_to_ids(self, tokens: Sequence[str]) -> list[int]: ...
     def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> Any:  # see the overloads
-        """The id of a piece, or a list for a list; the unknown word's where there is none."""
-        backend, ids = self._words.backend, []
+        """Id of a token, or a list for a list; the unknown word's where there is none."""
+        backend, ids = self._tokenizer.backend, []
         for token in single_texts(tokens, "convert_tokens_to_ids()"):
             id = backend.token_to_id(token)
-            unknown = self._words.special_tokens.get("unk_token", "")
+            unknown = self._tokenizer.special_tokens.get("unk_token", "")
             ids.append(backend.token_to_id(unknown) if id is None else id)
         return ids[0] if isinstance(tokens, str) else ids
 
     def get_vocab(self) -> dict[str, int]:
-        """Every piece with its id, added ones among them."""
-        return self._words.backend.get_vocab(with_added_tokens=True)
+        """Every token with its id, added ones among them."""
+        return self._tokenizer.backend.get_vocab(with_added_tokens=True)
 
     @property
     def vocab_size(self) -> int:
-        """How many pieces there are, without added ones."""
-        return self._words.backend.get_vocab_size(with_added_tokens=False)
+        """Number of tokens in the vocabulary, without added ones."""
+        return self._tokenizer.backend.get_vocab_size(with_added_tokens=False)
 
     def __len__(self) -> int:
-        return self._words.backend.get_vocab_size(with_added_tokens=True)
+        return self._tokenizer.backend.get_vocab_size(with_added_tokens=True)
 
     @property
     def model_max_length(self) -> int:
         """The most tokens of a text, special ones among them."""
-        return self._words.max_length
+        return self._tokenizer.max_length
 
     @property
     def padding_side(self) -> str:
         """Where padding stands: "left" or "right"."""
-        return self._words.padding_side
+        return self._tokenizer.padding_side
 
     @property
     def all_special_ids(self) -> list[int]:
         """The ids of the special tokens."""
-        return list(self._words.special_ids)
+        return list(self._tokenizer.special_ids)
 
     def __getattr__(self, name: str) -> Any:
         """cls_token, cls_token_id and so on; None for a special token that the folder lacks."""
         token = name.removesuffix("_id")
         if not token.endswith("_token") or token not in SPECIAL_NAMES:
             raise AttributeError(f"Tokenizer has no attribute {name!r}")
-        text = self._words.special_tokens.get(token)
+        text = self._tokenizer.special_tokens.get(token)
         return self.convert_tokens_to_ids(text) if name.endswith("_id") and text else text
 
 

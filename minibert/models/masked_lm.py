@@ -106,24 +106,24 @@ class BertForMaskedLM:
     ) -> Guesses | list[Guesses]:
         """Guess the word behind each [MASK]: a text -> its `top_k` guesses, the likeliest first.
 
-        A guess is {"score": probability, "token": id, "token_str": piece, "sequence": the text with
+        A guess is {"score": probability, "token": id, "token_str": token, "sequence": the text with
         it}. A text with several masks gives a list of guesses for each, in whose sequences the
         others stay; a list of several texts gives a list, one of one what its text gives, like
         transformers' pipeline. `targets` are the only words to consider; of one that is not in the
-        vocabulary the first piece counts.
+        vocabulary the first token counts.
 
         Raises TypeError for what is no text, ValueError for a text without a mask.
         """
         check_given_counts(top_k=top_k)
         texts = check_texts(list_of(inputs, "fill_mask()"))
-        words = self.transformer.words
-        mask = words.backend.token_to_id(words.special_tokens.get("mask_token", ""))
+        tokenizer = self.transformer.text_tokenizer
+        mask = tokenizer.backend.token_to_id(tokenizer.special_tokens.get("mask_token", ""))
         limit = self.transformer.limit()
-        rows = words.rows(texts, limit)
-        rows.cut.report(len(texts), limit, "warn")
+        rows = tokenizer.rows(texts, limit)
+        rows.truncation.report(len(texts), limit, "warn")
         for number, ids in enumerate(rows.ids):
             if mask is None or mask not in ids:
-                token = words.special_tokens.get("mask_token")
+                token = tokenizer.special_tokens.get("mask_token")
                 raise ValueError(
                     f"Text {number} of {len(texts)} has no {token} within {limit} tokens."
                 )
@@ -170,7 +170,7 @@ class BertForMaskedLM:
             guesses.append([])
             for token, score in zip(tokens.tolist(), row.tolist(), strict=True):
                 filled = np.where(np.arange(len(ids)) == place, token, ids)
-                filled = filled[filled != self.transformer.words.pad_id]
+                filled = filled[filled != self.transformer.text_tokenizer.pad_id]
                 guesses[-1].append(
                     {
                         "score": score,
@@ -184,7 +184,7 @@ class BertForMaskedLM:
 
     def _ids_of(self, targets: str | Sequence[str]) -> Any:
         """The ids of the only words to consider, each once."""
-        backend, ids = self.transformer.words.backend, set()
+        backend, ids = self.transformer.text_tokenizer.backend, set()
         # In whatever order they come: so a set will do.
         given = list(targets) if isinstance(targets, set | frozenset) else targets
         for target in single_texts(given, "targets"):

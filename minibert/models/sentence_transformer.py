@@ -244,8 +244,8 @@ class SentenceTransformer(Model):
                 parts = [compute(self, texts, job, advance)]
             else:
                 parts = processes.map(compute, texts, (job.for_a_part(),), chunk_size, advance)
-        found, cut = joined(parts, output_value, job.dimension)
-        cut.report(len(texts), job.max_tokens, job.on_long)
+        found, truncation = joined(parts, output_value, job.dimension)
+        truncation.report(len(texts), job.max_tokens, job.on_long)
         if precision not in (None, "float32"):
             found = codes_of(found, output_value, precision)
         rows: Encoded = found[0] if is_one(given) else found if convert_to_numpy else list(found)
@@ -335,14 +335,14 @@ class SentenceTransformer(Model):
     @overload
     def tokens(self, inputs: Inputs) -> list[Tokens]: ...
     def tokens(self, inputs: OneInput | Inputs) -> Tokens | list[Tokens]:
-        """Show what the model sees of texts: of each, Tokens(ids, pieces, offsets, cut, words).
+        """Tokens of texts: of each Tokens(ids, tokens, offsets, truncated, word_ids).
 
-        A text's own tokens are text[start:end] for their offsets; `cut` is how many fall off the
-        end. No prompt is added. A str gives one, a list a list.
+        A text's own tokens are text[start:end] for their offsets; `truncated` is the number of
+        tokens that fall off the end. No prompt is added. A str gives one, a list a list.
         """
-        words, limit = self.transformer.words, self.transformer.limit()
+        tokenizer, limit = self.transformer.text_tokenizer, self.transformer.limit()
         texts = check_texts(list_of(inputs, "tokens()"))
-        found: list[Tokens] = [words.tokens(text, limit) for text in texts]
+        found: list[Tokens] = [tokenizer.tokens(text, limit) for text in texts]
         return found[0] if is_one(inputs) else found
 
     def preprocess(
@@ -358,10 +358,10 @@ class SentenceTransformer(Model):
         texts = check_texts(list_of(inputs, "preprocess()"))
         if not texts:
             return cast("Features", {})
-        words, limit = self.transformer.words, self.transformer.limit(task)
-        rows = words.rows(with_prompt(prompt or "", texts), limit)
-        rows.cut.report(len(texts), limit, self.on_long)
-        features = {**pad_rows(rows, words), "modality": "text"}
+        tokenizer, limit = self.transformer.text_tokenizer, self.transformer.limit(task)
+        rows = tokenizer.rows(with_prompt(prompt or "", texts), limit)
+        rows.truncation.report(len(texts), limit, self.on_long)
+        features = {**pad_rows(rows, tokenizer), "modality": "text"}
         of_prompt = {"prompt_length": self.transformer.prompt_tokens(prompt)} if prompt else {}
         return cast("Features", features | of_prompt)
 

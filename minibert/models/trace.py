@@ -48,13 +48,13 @@ class Trace(Mapping[str, Array]):
         Raises ValueError for a pattern that no array has, and where the model refuses a text as too
         long.
         """
-        words = model.transformer.words
+        tokenizer = model.transformer.text_tokenizer
         (prompted,) = with_prompt(job.prompt, [text])
         self.text = prompted
-        self.tokens = words.tokens(prompted, job.max_tokens)
+        self.tokens = tokenizer.tokens(prompted, job.max_tokens)
         self._model, self._job = model, job
-        self._rows = words.rows([prompted], job.max_tokens)
-        self._rows.cut.report(1, job.max_tokens, job.on_long)
+        self._rows = tokenizer.rows([prompted], job.max_tokens)
+        self._rows.truncation.report(1, job.max_tokens, job.on_long)
         all_shapes = shapes_of(model, job, len(self.tokens.ids))
         self.shapes = {name: all_shapes[name] for name in all_shapes if fnmatchcase(name, keep)}
         if not self.shapes:

@@ -24,8 +24,8 @@ from minibert.kernels.devices import Device, find_device
 from minibert.models.job import EncodeJob
 from minibert.models.scheduler import Scheduler
 from minibert.tokens.load import load_tokenizer
-from minibert.tokens.texts import Text, text_windows, with_prompt
-from minibert.tokens.truncation import Cut
+from minibert.tokens.texts import MAX_TEXTS, Text, text_slices, with_prompt
+from minibert.tokens.truncation import Truncation
 
 if TYPE_CHECKING:
     from minibert.models.bert_model import BertModel
@@ -41,7 +41,7 @@ class Batch(NamedTuple):
     packs: list[Pack]  # their `order` is that of the whole list
     is_all: bool  # whether these packs are all there is to compute
     left_out: list[int]  # the numbers of texts above the maximum length, for on_long="window"
-    cut: Cut  # what the texts lost
+    truncation: Truncation  # what the texts lost
 
 
 class Transformer:
@@ -52,9 +52,10 @@ class Transformer:
     checkpoint: Checkpoint  # the files and tensors that were loaded
     config: Config  # the sizes, and what else config.json says
     max_tokens: int  # how many positions there are
-    words: TextTokenizer  # texts -> rows of token ids
+    text_tokenizer: TextTokenizer  # texts -> rows of token ids
     has_token_types: bool  # True where the texts of a pair have types of their own
     loaded_max_seq_length: int  # before a program changes it
+    slice_texts: int  # texts that are tokenised and packed at a time
     scheduler: Scheduler  # packs -> results, on the device
 
     def __init__(
@@ -84,7 +85,7 @@ class Transformer:
         check_device(self.config, found.name)
         self.max_tokens = max_tokens(self.config)
         family = FAMILIES[self.config.model_type]
-        self.words = load_tokenizer(
+        self.text_tokenizer = load_tokenizer(
             settings.path,
             vocab_size=self.config.vocab_size,
             max_tokens=self.max_tokens,
@@ -96,6 +97,7 @@ class Transformer:
         )
         self.has_token_types = family.has_token_types
         self.loaded_max_seq_length = self.max_seq_length
+        self.slice_texts = MAX_TEXTS
         self.scheduler = self._scheduler_on(found, count, reproducible, short_inputs)
 
     def _scheduler_on(
@@ -144,7 +146,7 @@ class Transformer:
     @property
     def max_seq_length(self) -> int:
         """The most tokens of a text, special ones among them; the rest is cut."""
-        return self.words.max_length
+        return self.text_tokenizer.max_length
 
     @max_seq_length.setter
     def max_seq_length(self, length: int) -> None:
@@ -154,7 +156,7 @@ class Transformer:
             raise ValueError(
                 f"max_seq_length is {length}; this model has {self.max_tokens} positions."
             )
-        self.words.max_length = int(length)
+        self.text_tokenizer.max_length = int(length)
 
     def limit(self, task: str | None = None) -> int | None:
         """The most tokens of a text: a folder may set it for queries and documents; None cuts none.
@@ -173,6 +175,7 @@ class Transformer:
         """
         found = find_device(device, dtype or self.dtype)
         check_device(self.config, found.name)
+        self.slice_texts = MAX_TEXTS  # that are tokenised and packed at a time
         self.scheduler = self._scheduler_on(
             found, self.threads, self.reproducible, self.short_inputs
         )
@@ -186,27 +189,27 @@ class Transformer:
         """
         if not prompt:
             return 0
-        ids = self.words.rows([prompt], self.limit()).ids[0]
-        return len(ids) - (len(ids) > 0 and int(ids[-1]) in self.words.special_ids)
+        ids = self.text_tokenizer.rows([prompt], self.limit()).ids[0]
+        return len(ids) - (len(ids) > 0 and int(ids[-1]) in self.text_tokenizer.special_ids)
 
     def batches(self, texts: Sequence[Text], job: EncodeJob) -> Iterator[Batch]:
         """Tokenise texts and pack them, some thousand at a time.
 
         Raises ValueError for texts longer than the positions, and for on_long="error".
         """
-        for window in text_windows(texts, len(job.prompt)):
-            rows = self.words.rows(with_prompt(job.prompt, texts[window]), job.max_tokens)
+        for part in text_slices(texts, len(job.prompt), self.slice_texts):
+            rows = self.text_tokenizer.rows(with_prompt(job.prompt, texts[part]), job.max_tokens)
             if job.on_long == "error":
-                rows.cut.report(len(texts), job.max_tokens, job.on_long)
-            is_left_out = np.array(rows.is_cut, dtype=bool) & (job.on_long == "window")
+                rows.truncation.report(len(texts), job.max_tokens, job.on_long)
+            is_left_out = np.array(rows.is_truncated, dtype=bool) & (job.on_long == "window")
             chosen = np.flatnonzero(~is_left_out)
             types = None if rows.types is None else [rows.types[index] for index in chosen]
             of_chosen = self.packs([rows.ids[index] for index in chosen], types, job)
             yield Batch(
-                [pack._replace(order=window.start + chosen[pack.order]) for pack in of_chosen],
+                [pack._replace(order=part.start + chosen[pack.order]) for pack in of_chosen],
                 job.is_all(len(chosen)),
-                (window.start + np.flatnonzero(is_left_out)).tolist(),
-                rows.cut,
+                (part.start + np.flatnonzero(is_left_out)).tolist(),
+                rows.truncation,
             )
 
     def packs(
@@ -237,8 +240,9 @@ class Transformer:
             )
         largest = max((int(row.max()) for row in ids), default=0)
         if largest >= self.config.vocab_size:
+            token = self.text_tokenizer.backend.id_to_token(largest)
             raise ValueError(
-                f"A text holds {self.words.backend.id_to_token(largest)!r}, the token {largest}; "
+                f"A text holds {token!r}, the token {largest}; "
                 f"this model has {self.config.vocab_size} word embeddings."
             )
         if types is not None and self.config.type_vocab_size < 2:
@@ -254,7 +258,7 @@ class Transformer:
         """The tokenizer under transformers' names."""
         from minibert.models.hf_tokenizer import Tokenizer
 
-        return Tokenizer(self.words)
+        return Tokenizer(self.text_tokenizer)
 
     @property
     def auto_model(self) -> BertModel:

@@ -7,10 +7,10 @@
 - `attention`: a layer's weights
 - `matrix`: vectors as strips of colour
 - `terminal`: words on their shades, for a terminal
-- `xray`: what a page shows of a text on its way through a model
+- `xray`: the forward pass of a text, small enough for a page
 - `page`: one HTML page that needs no network
 - `explanation_page`: a score as a page, with `explanation.html`, `.css` and `.js`
 - `projection`: vectors -> their places on a plane
-- `corpus_map`: a corpus -> what a map of it shows
+- `corpus_map`: a corpus -> the places of its documents on a map
 - `map_page`: a map as a page, with `map.html`, `.css` and `.js`
 """

@@ -1,4 +1,4 @@
-"""Which token looks at which, in one layer of a text's way through a model: attention_svg."""
+"""Draw the attention weights of one layer. Start at attention_svg."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from minibert.pictures.grid import Axis, Label, grid_svg
 __all__ = ["attention_svg", "first_tokens"]
 
 
-def attention_svg(trace: Trace, layer: int, head: int | None = None, most: int = 64) -> str:
-    """The attention weights of a layer as a complete SVG: a row is what its token looks at.
+def attention_svg(trace: Trace, layer: int, head: int | None = None, max_tokens: int = 64) -> str:
+    """Draw the attention weights of a layer as a complete SVG: a row for each token that looks.
 
-    `head` is a head's number, from 0 as in the trace; None shows the mean of all heads. Of a text
-    with more than `most` tokens, the first have rows and columns, and a last column holds what
-    they give to all the others.
+    `head` is the number of a head, from 0 as in the trace; None draws the mean of all heads. Of a
+    longer text the first `max_tokens` have rows and columns; one more column has the sum of their
+    weights for all the others.
 
-    Raises ValueError for a layer or head that is not there, or whose attention was not kept.
+    Raises ValueError for a layer or head that does not exist, or whose attention was not kept.
     """
     name = f"layer.{layer}.attention"
     if name not in trace.shapes:
@@ -31,28 +31,30 @@ def attention_svg(trace: Trace, layer: int, head: int | None = None, most: int =
     heads = len(weights)
     if head is not None and not 0 <= head < heads:
         raise ValueError(f"There is no head {head}: layer {layer} has {heads}, counted from 0.")
-    chosen = weights.mean(axis=0) if head is None else weights[head]
+    drawn = weights.mean(axis=0) if head is None else weights[head]
     which = f"mean of {heads} heads" if head is None else f"head {head}"
     labels = [
-        Label(piece, apart=word is None)
-        for piece, word in zip(trace.tokens.pieces, trace.tokens.words, strict=True)
+        Label(token, apart=word is None)
+        for token, word in zip(trace.tokens.tokens, trace.tokens.word_ids, strict=True)
     ]
-    rows, columns = labels[:most], list(labels[:most])
-    if len(labels) > most:
-        columns.append(Label(f"{len(labels) - most} later tokens", apart=True, is_rest=True))
+    rows, columns = labels[:max_tokens], list(labels[:max_tokens])
+    if len(labels) > max_tokens:
+        columns.append(Label(f"{len(labels) - max_tokens} later tokens", apart=True, is_rest=True))
     return grid_svg(
-        first_tokens(chosen, most), Axis("token", rows), Axis("looks at", columns),
+        first_tokens(drawn, max_tokens), Axis("token", rows), Axis("looks at", columns),
         f"{name}, {which}",
     )  # fmt: skip
 
 
-def first_tokens(weights: Array, most: int) -> Array:
-    """The weights among the first tokens, (..., T, T) -> (..., most, most + 1).
+def first_tokens(weights: Array, max_tokens: int) -> Array:
+    """Keep the weights of the first tokens: (..., T, T) -> (..., max_tokens, max_tokens + 1).
 
-    The last column is what they give to all later tokens, so rows still sum to 1; with at most
-    `most` tokens there are no others, and no such column.
+    The last column has the sum of their weights for all later tokens, so rows still sum to 1. A
+    text of at most `max_tokens` tokens keeps its weights as they are, without such a column.
     """
-    if weights.shape[-1] <= most:
+    if weights.shape[-1] <= max_tokens:
         return weights
-    rows = weights[..., :most, :]
-    return np.concatenate([rows[..., :most], rows[..., most:].sum(axis=-1, keepdims=True)], axis=-1)
+    rows = weights[..., :max_tokens, :]
+    return np.concatenate(
+        [rows[..., :max_tokens], rows[..., max_tokens:].sum(axis=-1, keepdims=True)], axis=-1
+    )

@@ -1,8 +1,8 @@
-"""The colours of all pictures, light and dark: one scale, from against through paper to for.
+"""Colours of all pictures, light and dark: one scale, from "against" through paper to "for".
 
-Blue and orange are told apart by people with any of the usual kinds of colour blindness, and zero
-is the paper itself, so what gives nothing is not there. A fill at full strength still leaves 4.5:1
-to text in ink (WCAG 2.2, 1.4.3), so values can be printed on it; where none is, fills are strong.
+People with the usual kinds of colour blindness can tell blue from orange. Zero has the colour of
+the paper. A fill at full strength keeps a contrast of 4.5:1 to text in ink (WCAG 2.2, 1.4.3), so
+values can be printed on it; fills without text are stronger.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ __all__ = ["PALETTE", "page_colours", "svg_colours"]
 PALETTE = {
     "paper": ("#fdfcfa", "#16181b"),
     "ink": ("#1c1d20", "#eceae5"),
-    "quiet": ("#5d6068", "#a9acb2"),  # text that may be passed over
+    "quiet": ("#5d6068", "#a9acb2"),  # text of less importance
     "line": ("#dcd8d0", "#383c43"),
-    "for": ("#1b62a5", "#6db3f2"),  # text, and fills under none
+    "for": ("#1b62a5", "#6db3f2"),  # text, and fills without text
     "against": ("#b2480a", "#f39455"),
     "for-fill": ("#5a8dbd", "#43698b"),
     "against-fill": ("#c77a4d", "#895839"),
-    "mark": ("#1c1d20", "#eceae5"),  # around what the keyboard is on
+    "mark": ("#1c1d20", "#eceae5"),  # around the element that the keyboard is on
 }
 FILLS = {
     ".paper": "paper",
@@ -31,21 +31,21 @@ FILLS = {
 
 
 def page_colours() -> str:
-    """The colours as CSS variables: --paper, --ink and so on."""
+    """Return the colours as CSS variables: --paper, --ink and so on."""
     lines = [f"  --{name}: light-dark({light}, {dark});" for name, (light, dark) in PALETTE.items()]
     return "\n".join([":root {", "  color-scheme: light dark;", *lines, "}", ""])
 
 
 def svg_colours() -> str:
-    """The colours as classes for a picture that stands alone, without CSS variables.
+    """Return the colours as classes for a picture that stands alone, without CSS variables.
 
-    Programs other than browsers know no variables and no light-dark(): they show the light ones.
+    Programs other than browsers know no variables and no light-dark(); they show light colours.
     """
     return f"{classes(0)}@media (prefers-color-scheme:dark){{{classes(1)}}}"
 
 
 def classes(scheme: int) -> str:
-    """The rules for light paper (0) or dark (1). Pictures stand in pages, so each is scoped."""
+    """Return the rules for light paper (0) or dark (1), of elements inside a picture only."""
     colour = {name: both[scheme] for name, both in PALETTE.items()}
     fills = "".join(f".picture {kind}{{fill:{colour[of]}}}" for kind, of in FILLS.items())
     return (

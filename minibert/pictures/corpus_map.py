@@ -1,4 +1,4 @@
-"""A corpus -> what a map of it shows: documents, their places on a plane, a question among them.
+"""A corpus -> its map: documents, their places on a plane, a question among them.
 
     corpus = Corpus("my-corpus")
     shown = corpus_map(corpus)                   # principal components of all vectors
@@ -21,56 +21,61 @@ from minibert.common.arrays import Array, IntArray
 from minibert.corpus.corpus import Corpus
 from minibert.errors import CorpusError
 from minibert.kernels.cpu import normalize_
-from minibert.pictures.projection import SEED, principal_components, project, umap_places
+from minibert.pictures.projection import (
+    METHODS,
+    SEED,
+    principal_components,
+    project,
+    umap_places,
+)
 from minibert.scoring.matrices import Stack
 from minibert.scoring.metrics import METRICS
 
 if TYPE_CHECKING:
     from minibert.corpus.search import Index
 
-__all__ = ["METHODS", "POINTS", "CorpusMap", "Placed", "Question", "ask", "corpus_map"]
+__all__ = ["POINTS", "CorpusMap", "Placed", "Question", "ask", "corpus_map"]
 
 logger = logging.getLogger(__name__)
 
-METHODS = ("pca", "umap")
-POINTS = 5000  # that are shown unless more are asked for
-NEAREST = 10  # documents of a question
+POINTS = 5000  # largest number of documents on a map, by default
+TOP_K = 10  # documents of a question
 
 
 class Question(NamedTuple):
-    """A question, and what a search of the corpus finds for it."""
+    """A question, and the documents that a search of the corpus finds for it."""
 
-    text: str
+    text: str  # without the prompt
     vector: Array  # (D,)
     numbers: IntArray  # (k,), of the documents, best first
-    scores: Array  # (k,)
+    scores: Array  # (k,), of the same documents
 
 
 class Placed(NamedTuple):
     """A question on a map."""
 
-    text: str
+    text: str  # without the prompt
     place: Array  # (2,)
-    nearest: list[int]  # which of the map's points, best first
-    scores: list[float]
+    nearest: list[int]  # indices of the nearest points of the map, best first
+    scores: list[float]  # of the same points
 
 
 class CorpusMap(NamedTuple):
     """Points of a map, in the order of the documents."""
 
     name: str  # of the corpus's folder
-    method: str  # of the projection
+    method: str  # "pca" or "umap"
     metric: str  # of the corpus
-    dimension: int  # of the vectors
-    documents: int  # all that are not deleted, shown or not
-    shares: tuple[float, float]  # of the variance that the two components hold, of all documents
+    dimension: int  # of the vectors of the corpus
+    documents: int  # the number of all that are not deleted, on the map or not
+    shares: tuple[float, float]  # portions of the variance along the two principal components
     places: Array  # (p, 2)
-    ids: list[str]  # of the documents that are shown: p
-    texts: list[str] | None  # None if the corpus keeps none
-    question: Placed | None  # None without one
+    ids: list[str]  # p of them
+    texts: list[str] | None  # p of them; None if the corpus keeps none
+    question: Placed | None  # None without a question
 
     def as_dict(self) -> dict[str, object]:
-        """All of it as JSON has it."""
+        """Return all of it as `minibert map --json` prints it."""
         texts = [{}] * len(self.ids) if self.texts is None else [{"text": t} for t in self.texts]
         points = [
             {"id": id, "x": x, "y": y, **text}
@@ -91,10 +96,13 @@ class CorpusMap(NamedTuple):
         return shown
 
 
-def ask(index: Index, text: str, k: int = NEAREST) -> Question:
-    """Search a corpus for the documents nearest to a question. Raises ValueError if it is empty."""
+def ask(index: Index, text: str, k: int = TOP_K) -> Question:
+    """Search a corpus for the `k` documents nearest to a question.
+
+    Raises ValueError for an empty `text`.
+    """
     if not text.strip():
-        raise ValueError("The question is empty. A place for it says nothing.")
+        raise ValueError("The question is empty; expected a text, to find the documents near it.")
     vectors = index.encode([text])
     numbers, scores = index.nearest(vectors, min(k, len(index)))
     return Question(text, vectors[0], numbers[0], scores[0])
@@ -107,16 +115,16 @@ def corpus_map(
     question: Question | None = None,
     advance: Callable[[int], object] = lambda done: None,
 ) -> CorpusMap:
-    """Place a corpus's documents on a plane.
+    """Place the documents of a corpus on a plane.
 
-    The plane is that of the principal components of all vectors: those that the corpus is searched
-    by, so codes stand for what they stand for in a search, and vectors that are compared by the
-    cosine are divided by their lengths. Of more than `points` documents a sample is shown, drawn
-    with a fixed seed, and what is nearest to the question. `umap` lays out only what is shown.
-    `advance` hears how many more vectors were read.
+    The plane is that of the principal components of all vectors, as a search compares them: codes
+    are decoded, and for the cosine the vectors are divided by their lengths. Of more than `points`
+    documents, a sample with a fixed seed is placed, and the documents nearest to `question`. The
+    method "umap" lays out only these. `advance` is called with the number of vectors read since
+    the last call.
 
-    Raises CorpusError for a corpus without a document, ValueError for another method, for a number
-    that cannot be meant, and as umap_places does.
+    Raises CorpusError for a corpus without a document, ValueError for another method, for `points`
+    below 1, and as umap_places does.
     """
     check_given_counts(points=points)
     check_choice("method", method, METHODS)
@@ -124,17 +132,19 @@ def corpus_map(
     if not documents:
         raise CorpusError(f"{corpus.folder} holds no documents: there is nothing to draw.")
     if not corpus.manifest.complete:
-        logger.warning("%s is not complete; what is there is drawn.", corpus.folder)
+        logger.warning(
+            "%s is not complete; the map shows the documents that are there.", corpus.folder
+        )
     settings = corpus.manifest.settings
     stack = compared(corpus)
     projection = principal_components(stack, corpus.deleted, advance)
-    numbers = chosen(corpus, points, question)
+    numbers = sampled(corpus, points, question)
     vectors, asked = stack.take(numbers), as_compared(corpus, question)
     places, place = project(projection, vectors), project(projection, asked)
     if method == "umap":
         places, place = umap_places(vectors, places, settings.metric, asked)
     return CorpusMap(
-        corpus.folder.resolve().name.encode(errors="replace").decode(),  # what no UTF-8 is, too
+        corpus.folder.resolve().name.encode(errors="replace").decode(),  # it may be no UTF-8
         method,
         settings.metric,
         settings.dimension,
@@ -148,7 +158,7 @@ def corpus_map(
 
 
 def compared(corpus: Corpus) -> Stack:
-    """The vectors as the corpus's metric compares them: as the cosine does, of length 1."""
+    """Return the vectors as the metric of the corpus compares them: for the cosine, of length 1."""
     stored = corpus.vectors()
     if not ignores_length(corpus):
         return stored
@@ -160,7 +170,7 @@ def compared(corpus: Corpus) -> Stack:
 
 
 def as_compared(corpus: Corpus, question: Question | None) -> Array:
-    """The question's vector in the same way: (1, D), or (0, D) of none."""
+    """Return the vector of the question in the same way: (1, D), or (0, D) without a question."""
     if question is None:
         return np.empty((0, corpus.manifest.settings.dimension))
     vectors = question.vector[None]
@@ -168,23 +178,23 @@ def as_compared(corpus: Corpus, question: Question | None) -> Array:
 
 
 def ignores_length(corpus: Corpus) -> bool:
-    """Whether the corpus's metric compares vectors of length 1.
+    """Return whether the metric of the corpus compares vectors of length 1.
 
-    A corpus may be made where the metric has a row and drawn where it has none: then as it is.
+    A metric without a row here, added by another program, leaves the vectors as they are.
     """
     row = METRICS.get(corpus.manifest.settings.metric)
     return row is not None and row.ignores_length
 
 
-def of_length_1(vectors: NDArray[Any]) -> Array:
-    """Vectors divided by their lengths, in float64: (n, D) -> (n, D)."""
+def of_length_1(vectors: Array) -> Array:
+    """Divide vectors by their lengths, in float64: (n, D) -> (n, D)."""
     wide = vectors.astype(np.float64)
     normalize_(wide)
     return wide
 
 
-def chosen(corpus: Corpus, points: int, question: Question | None) -> IntArray:
-    """The numbers of the documents to show, rising: all, or a sample and the question's."""
+def sampled(corpus: Corpus, points: int, question: Question | None) -> IntArray:
+    """Choose the numbers of documents to place, rising: all, or a sample and the question's."""
     there: IntArray = np.setdiff1d(np.arange(len(corpus)), corpus.deleted, assume_unique=True)
     if len(there) <= points:
         return there
@@ -200,6 +210,6 @@ def chosen(corpus: Corpus, points: int, question: Question | None) -> IntArray:
 
 
 def placed(question: Question, place: Array, numbers: IntArray) -> Placed:
-    """A question among the documents that are shown, by their numbers."""
+    """Place a question among the documents with these `numbers`."""
     nearest = np.searchsorted(numbers, question.numbers).tolist()
     return Placed(question.text, place, nearest, question.scores.tolist())

@@ -1,5 +1,5 @@
 "use strict";
-// The words' partners, and the X-ray. Texts go into the page as text alone, never as HTML.
+// Partners of a chosen word, and the X-ray. Texts go into the page as text, never as HTML.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
@@ -19,7 +19,7 @@ function drawn(name, attributes, text = null) {
   return element;
 }
 
-// What cannot be seen is shown by a sign, as in svg.py.
+// Replace invisible characters by a sign, as svg.py does.
 function visible(text) {
   return text
     .replace(/[\u0000-\u001f]/g, (letter) => String.fromCharCode(0x2400 + letter.charCodeAt(0)))
@@ -35,7 +35,7 @@ function bytes(base64) {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 }
 
-// The arrow keys, and a pointer, move over cells in rows of equal length; `say` is told which.
+// Let arrow keys and a pointer move over cells in rows of equal length; call `say` with each cell.
 function readable(box, cells, columns, say) {
   let here = -1;
   const go = (index, scroll) => {
@@ -70,7 +70,7 @@ function readable(box, cells, columns, say) {
   return { again: () => here >= 0 && say(Math.floor(here / columns), here % columns) };
 }
 
-// The two texts: a chosen word shades the other text by what each pair with it gives.
+// The two texts: a chosen word shades the other text by the contributions of its pairs.
 
 const pairs = new Int16Array(data.words[0].length * data.words[1].length);
 {
@@ -137,7 +137,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") choose(null, null);
 });
 
-// The heat map is there already; its cells say what they are.
+// The heat map is HTML already; the titles of its cells are read out.
 
 {
   const cells = [...document.querySelectorAll("#heat-map .cells rect")];
@@ -155,7 +155,7 @@ const MEAN = -1;
 const shown = { text: 0, layer: 0, head: MEAN, token: null, measure: "moved" };
 const weights = data.xrays.map((xray) => bytes(xray.attention));
 
-// How wide a row of weights is: one more, for the tokens left out, where there are any.
+// Length of a row of weights: one more than the tokens if some are left out.
 const across = (xray) => xray.tokens.length + (xray.left_out ? 1 : 0);
 
 function weight(text, layer, head, row, column) {
@@ -230,7 +230,7 @@ function drawTokens() {
   byId("tokens").replaceChildren(...buttons.flatMap((button) => [button, " "]));
 }
 
-// Shades the tokens by what the chosen one looks at.
+// Shade the tokens by the weights of the chosen one.
 function shadeTokens() {
   const { text, layer, head, token } = shown;
   const xray = data.xrays[text];
@@ -282,7 +282,7 @@ function drawMatrix() {
   const values = rows.flatMap((_, row) =>
     columns.map((_, column) => weight(shown.text, shown.layer, shown.head, row, column))
   );
-  // What goes to all that are left out is a sum, and has no colour.
+  // The weight of all tokens left out is a sum, and has no colour.
   const isRest = (n) => n % columns.length >= rows.length;
   const most = Math.max(...values.filter((_, n) => !isRest(n)));
   const cells = values.map((value, n) =>
@@ -319,7 +319,7 @@ function drawAttention() {
   shadeTokens();
 }
 
-// What there is to say of a token's state: column 0 is the embeddings, column n is layer n - 1.
+// Describe the state of a token: column 0 is the embeddings, column n is layer n - 1.
 function stateReading(xray, token, column) {
   const name = `“${visible(xray.tokens[token])}”`;
   const norm = `norm ${xray.norms[column][token].toFixed(2)}`;
@@ -362,7 +362,7 @@ function drawStates() {
   shadeStates();
 }
 
-// From the smallest value, which is paper, to the largest.
+// Shade from the smallest value, in the colour of paper, to the largest.
 function shadeStates() {
   const xray = data.xrays[shown.text];
   const rows = shown.measure === "moved" ? [null, ...xray.moved] : xray.norms;
@@ -413,6 +413,6 @@ byId("layer").addEventListener("input", (event) => {
   drawThumbnails();
   drawAttention();
 });
-// The thumbnails are pixels: they do not follow the colours of the page by themselves.
+// Thumbnails are pixels, so they are drawn again when the colours of the page change.
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawThumbnails);
 drawXray();

@@ -1,7 +1,7 @@
-"""Why a document got its score, as one page that needs no network. Start at explanation_page.
+"""Explain the score of a document on one page that needs no network. Start at explanation_page.
 
-explanation.html says what stands where. What can be read without a script is made here, as HTML:
-the score, the texts, the heat map, the ranked words. The script (explanation.js) shades the
+explanation.html is the frame of the page. The score, the texts, the heat map and the ranked words
+are written here as HTML, to be read without a script. The script (explanation.js) shades the
 partners of a word and draws the X-ray.
 """
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = ["explanation_page"]
 
-TOP = 12  # rows of a table before one must ask for more
-TAIL = 300  # characters shown of what was cut off
+TOP = 12  # rows of a table that are open; the others unfold
+TAIL = 300  # characters shown of the text after the last token that was read
 LONGEST = 100  # letters shown of a word
 
 
 def explanation_page(
     model: SentenceTransformer, query: str, document: str, metric: str | None = None
 ) -> str:
-    """One HTML page: the score's split into pairs of words, and an X-ray of both texts.
+    """Write one HTML page: the split of the score into pairs of words, and an X-ray of both texts.
 
-    Of long texts the heat map and the X-ray show a part and say so; the page stays below 2.5 MB.
+    For long texts the heat map and the X-ray show a part, with a note; the page stays below 2.5 MB.
 
-    Raises ValueError where model.explain does: for a score that is no sum over pairs of tokens.
+    Raises ValueError as model.explain does: for a score that is no sum over pairs of tokens.
     """
     explanation = explain(model, query, document, metric)
     values = explanation.by_word()
@@ -66,17 +66,17 @@ def explanation_page(
 
 
 def sides(explanation: Explanation) -> tuple[ExplainedText, ExplainedText]:
-    """The query and the document."""
+    """Return the query and the document."""
     return explanation.query, explanation.document
 
 
 def printed_score(explanation: Explanation) -> str:
-    """The score to four digits."""
+    """Print the score to four digits."""
     return number(explanation.score, places(abs(explanation.score), 4), sign=False)
 
 
 def in_words(explanation: Explanation, values: Array) -> dict[str, str]:
-    """The score, and what it consists of."""
+    """Print the score, its metric and its parts, by name."""
     spoken = [np.array([not w.is_special for w in text.words]) for text in sides(explanation)]
     words = np.outer(spoken[0], spoken[1])
     sums = {
@@ -91,7 +91,7 @@ def in_words(explanation: Explanation, values: Array) -> dict[str, str]:
 
 
 def shaded_texts(explanation: Explanation, values: Array) -> str:
-    """Both texts, each word a button in the colour of what it gave."""
+    """Write both texts, each word a button in the colour of its contribution."""
     totals = values.sum(axis=1), values.sum(axis=0)
     scale = max(map(largest, totals))
     return "\n".join(
@@ -101,7 +101,7 @@ def shaded_texts(explanation: Explanation, values: Array) -> str:
 
 
 def shaded_text(name: str, text: ExplainedText, totals: Array, scale: float) -> str:
-    """One text, as it is, with its words shaded; special tokens stand apart."""
+    """Write one text as it is, with its words shaded; special tokens stand apart."""
     parts, at = [], 0
     for order, (word, total) in enumerate(zip(text.words, totals.tolist(), strict=True)):
         if not word.is_special:
@@ -111,11 +111,11 @@ def shaded_text(name: str, text: ExplainedText, totals: Array, scale: float) -> 
         parts.append(word_button(order, word, total, scale))
     tail = text.text[at:]
     note = ""
-    if text.cut:
+    if text.truncated:
         more = f"… and {len(tail) - TAIL} characters more" if len(tail) > TAIL else ""
         note = (
-            f'<p class="hint">The model did not read the last {text.cut} tokens: <span class="cut" '
-            f'dir="auto">{escaped(tail[:TAIL], lines=True)}</span>{more}</p>'
+            f'<p class="hint">The model did not read the last {text.truncated} tokens: <span '
+            f'class="truncated" dir="auto">{escaped(tail[:TAIL], lines=True)}</span>{more}</p>'
         )
     return (
         f'<div class="text"><h3>{name}</h3><p class="words" data-side="{name.lower()}" dir="auto">'
@@ -124,7 +124,7 @@ def shaded_text(name: str, text: ExplainedText, totals: Array, scale: float) -> 
 
 
 def word_button(order: int, word: Word, total: float, scale: float) -> str:
-    """A word that can be chosen."""
+    """Write a word as a button."""
     kind = "word special" if word.is_special else "word"
     value = number(total, places(scale))
     return (
@@ -135,14 +135,14 @@ def word_button(order: int, word: Word, total: float, scale: float) -> str:
 
 
 def between(text: str) -> str:
-    """What stands between two words: mostly a space."""
+    """Write the characters between two words: mostly a space."""
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… [{len(text) - LONGEST} characters more] "
     return escaped(text, lines=True)
 
 
 def ranked_words(explanation: Explanation, values: Array) -> str:
-    """The words of both texts, those first that gave most."""
+    """Write tables of the words of both texts, those with the largest contributions first."""
     totals = values.sum(axis=1), values.sum(axis=0)
     return "\n".join(
         table(name, [(word.text, value) for word, value in zip(text.words, total, strict=True)])
@@ -151,7 +151,7 @@ def ranked_words(explanation: Explanation, values: Array) -> str:
 
 
 def strongest_pairs(explanation: Explanation, values: Array) -> str:
-    """The pairs that speak most for the document, and those that speak most against it."""
+    """Write tables of the pairs that add most to the score, and of those that take most from it."""
     order = np.argsort(-values, axis=None, kind="stable")
     texts = sides(explanation)
 
@@ -160,13 +160,13 @@ def strongest_pairs(explanation: Explanation, values: Array) -> str:
         pair = [text.words[n].text for text, n in zip(texts, place, strict=True)]
         return " × ".join(pair), float(values[place])
 
-    best = [named(flat) for flat in order[:TOP].tolist() if values.flat[flat] > 0]
-    worst = [named(flat) for flat in order[::-1][:TOP].tolist() if values.flat[flat] < 0]
-    return table("For", best) + table("Against", worst)
+    gains = [named(flat) for flat in order[:TOP].tolist() if values.flat[flat] > 0]
+    losses = [named(flat) for flat in order[::-1][:TOP].tolist() if values.flat[flat] < 0]
+    return table("For", gains) + table("Against", losses)
 
 
 def table(name: str, rows: Iterable[tuple[str, float]]) -> str:
-    """Names and values with bars from a common zero, the largest first, the rest on demand."""
+    """Write names and values with bars from a common zero, the largest first, the rest folded."""
     ranked = sorted(rows, key=lambda row: -abs(row[1]))
     scale = max((abs(value) for _, value in ranked), default=0.0)
     two_sided = any(value < 0 for _, value in ranked) and any(value > 0 for _, value in ranked)
@@ -193,15 +193,15 @@ def table(name: str, rows: Iterable[tuple[str, float]]) -> str:
 
 
 def largest(values: Array) -> float:
-    """The largest absolute value, 0 where there is none."""
+    """Return the largest absolute value, 0 for no values."""
     return float(np.abs(values).max(initial=0))
 
 
 def sign_of(value: float) -> str:
-    """The class of a value's colour."""
+    """Return the class for the colour of a value."""
     return "against" if value < 0 else "for"
 
 
 def strength(value: float, scale: float) -> str:
-    """How strong a value's colour is, from 0 to 1."""
+    """Return the strength of a value's colour, from 0 to 1."""
     return f"{abs(value) / scale if scale else 0:.3f}"

@@ -1,4 +1,4 @@
-"""A table of numbers as a grid of colours, with words at its sides. Start at grid_svg."""
+"""Draw a table of numbers as a grid of colours, with words at its sides. Start at grid_svg."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from minibert.pictures.svg import (
 __all__ = ["Axis", "Label", "grid_svg"]
 
 MARGIN = 16
-GAP = 10  # between words and what is set apart from them
-PRINTED = 14  # with at most so many columns, values are printed
+GAP = 10  # between words and special tokens
+PRINTED = 14  # columns up to which values are printed in their cells
 CELL, PRINTED_CELL = 22, 46  # the widths of cells
 SLOPE = 0.71  # labels of columns rise by 45 degrees
 SMALL = 'font-size="11"'
@@ -34,21 +34,21 @@ STRONG = ' class="strong"'
 
 
 class Label(NamedTuple):
-    """What stands beside a row or above a column."""
+    """Text beside a row or above a column."""
 
-    text: str
-    apart: bool = False  # a special token, say
-    is_rest: bool = False  # stands for all that have no row or column of their own
+    text: str  # drawn at most 24 characters long
+    apart: bool = False  # drawn after a gap, as special tokens are
+    is_rest: bool = False  # of the sum of all rows or columns that are left out
 
 
 class Axis(NamedTuple):
-    """One side of a grid: what it is of, and its labels."""
+    """One side of a grid: its name and its labels."""
 
-    name: str
-    labels: list[Label]
+    name: str  # of all rows or all columns, as "query"
+    labels: list[Label]  # one for each row or column
 
     def starts(self, cell: float) -> list[float]:
-        """Where each row or column begins, and where the last one ends."""
+        """Return the start of each row or column, and the end of the last, for a size of cells."""
         at, found, apart = 0.0, [], None
         for label in self.labels:
             at += GAP if apart not in (None, label.apart) else 0
@@ -57,32 +57,32 @@ class Axis(NamedTuple):
         return [*found, at]
 
     def widest(self) -> float:
-        """About how wide the widest label is."""
+        """Estimate the width of the widest label."""
         return max((label_width(label) for label in self.labels), default=0.0)
 
 
 class Grid(NamedTuple):
-    """What is drawn, and where."""
+    """All values of a picture, and their places."""
 
     values: Array  # (R, C) float64
-    rows: Axis
-    columns: Axis
-    xs: list[float]  # where columns begin, and the last one ends: C + 1
-    ys: list[float]
+    rows: Axis  # R labels
+    columns: Axis  # C labels
+    xs: list[float]  # starts of the columns, and the end of the last: C + 1
+    ys: list[float]  # the same for the rows: R + 1
     width: float  # of a cell
-    height: float
+    height: float  # of a cell
     scale: float  # the number of full strength
-    decimals: int
+    decimals: int  # of a printed number
     sign: bool  # whether positive numbers have a plus
     printed: bool  # whether values stand in their cells
 
 
 def grid_svg(values: Array, rows: Axis, columns: Axis, title: str, sums: bool = False) -> str:
-    """A picture of numbers (R, C): each cell in its colour, its value as a title on hovering.
+    """Draw numbers (R, C): each cell in its colour, with its value as a title on hovering.
 
-    `title` stands above it, and names it for who cannot see it. With `sums`, the sums of rows and
-    columns stand at its sides. What stands for many has its value but no colour: sums of many would
-    leave none for the others.
+    `title` stands above, and is also the name of the picture for a screen reader. `sums` draws the
+    sums of rows and columns at the sides. A row or column that is the rest has its values but no
+    colours: its sums are so large that all other cells would look empty.
     """
     grid = laid_out(np.asarray(values, dtype=np.float64), rows, columns, sums)
     names = [width_of(f"{axis.name} →", 12) for axis in (rows, columns)]
@@ -105,7 +105,7 @@ def grid_svg(values: Array, rows: Axis, columns: Axis, title: str, sums: bool = 
 
 
 def laid_out(values: Array, rows: Axis, columns: Axis, sums: bool) -> Grid:
-    """Where everything stands, and how numbers are shown."""
+    """Compute the places of all parts, and the form of the numbers."""
     single = [np.array([not label.is_rest for label in axis.labels]) for axis in (rows, columns)]
     scale = float(np.abs(values[np.outer(single[0], single[1])]).max(initial=0))
     decimals = places(scale)
@@ -121,7 +121,7 @@ def laid_out(values: Array, rows: Axis, columns: Axis, sums: bool) -> Grid:
 
 
 def leaning_end(grid: Grid) -> float:
-    """How far to the right the labels of the columns lean."""
+    """Return the x to which the labels of the columns lean."""
     ends = [
         x + grid.width / 2 + SLOPE * label_width(label)
         for x, label in zip(grid.xs, grid.columns.labels, strict=False)
@@ -130,12 +130,12 @@ def leaning_end(grid: Grid) -> float:
 
 
 def label_width(label: Label) -> float:
-    """About how wide a label is."""
+    """Estimate the width of a label."""
     return width_of(shortened(label.text))
 
 
 def labels_of(grid: Grid) -> Iterator[str]:
-    """The words on the left, those above, rising, and what both are of."""
+    """Draw the labels on the left, those above, rising, and the names of both axes."""
     style = 'text-anchor="end" class="quiet" font-size="12"'
     yield f'<text x="-8" y="-26" {style}>{grid.columns.name} →</text>'
     yield f'<text x="-8" y="-10" {style}>{grid.rows.name} ↓</text>'
@@ -148,12 +148,12 @@ def labels_of(grid: Grid) -> Iterator[str]:
 
 
 def look(label: Label) -> str:
-    """What marks a label that is set apart."""
+    """Return the attributes of a label that is set apart."""
     return ' class="quiet" font-style="italic"' if label.apart else ""
 
 
 def cells_of(grid: Grid) -> Iterator[str]:
-    """The cells row by row, each with its names and value as its title."""
+    """Draw the cells row by row, each with its names and value as its title."""
     size = f'width="{grid.width - 1:g}" height="{grid.height - 1:g}"'
     for line, y, row in zip(grid.values.tolist(), grid.ys, grid.rows.labels, strict=False):
         for value, x, column in zip(line, grid.xs, grid.columns.labels, strict=False):
@@ -170,7 +170,7 @@ def cells_of(grid: Grid) -> Iterator[str]:
 
 
 def sums_of(grid: Grid) -> Iterator[str]:
-    """The sums of rows at the right, of columns below if there is room, of all in the corner."""
+    """Draw the sums of rows at the right, of columns below if there is room, and of all."""
     right, below = grid.xs[-1] + 8, grid.ys[-1] + 16
     for y, total in zip(grid.ys, grid.values.sum(axis=1).tolist(), strict=False):
         place = f'x="{right:g}" y="{y + grid.height / 2 + 4:g}"'

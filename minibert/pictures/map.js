@@ -1,24 +1,24 @@
 "use strict";
-// Points on a canvas; a list of the same documents for who does not use it. Texts become text nodes,
-// never HTML.
+// Points on a canvas, and a list of the same documents for people who cannot use it. Texts become
+// text nodes, never HTML.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const { x, y, ids, texts, question } = data;
 const total = ids.length;
 const MARGIN = 28; // pixels around the points when all are shown
 const LISTED = 50; // documents of the list at a time
-const [NEAR, NEAR_FINGER] = [12, 24]; // pixels from a point that still mean it
+const [NEAR, NEAR_FINGER] = [12, 24]; // pixels around a point that select it
 
 const byId = (id) => document.getElementById(id);
 const map = byId("map");
-const ground = document.createElement("canvas"); // all that stays while a pointer moves
+const ground = document.createElement("canvas"); // everything that a moving pointer does not change
 const number = (count) => count.toLocaleString("en");
 const documents = (count) => (count === 1 ? "1 document" : `${number(count)} documents`);
 const textOf = (point) => (texts ? texts[point] : "");
 const folded = (text) => text.normalize("NFC").toLowerCase();
 const haystacks = ids.map((id, point) => folded(`${id} ${textOf(point)}`));
 
-// What is marked: what the words of the search find, else a question's documents, else null.
+// Marked documents: those that the search finds, else those of the question, else null.
 let marked = question ? question.nearest : null;
 let isMarked = new Uint8Array(total);
 let [hovered, selected] = [-1, -1];
@@ -48,7 +48,7 @@ const down = (value) => height / 2 - (value - view.y) * view.scale;
 
 function zoom(factor, atX = width / 2, atY = height / 2) {
   const scale = Math.min(Math.max(view.scale * factor, view.whole / 2), view.whole * 200);
-  // What lies under the pointer stays there.
+  // The place under the pointer stays there.
   view.x += (atX - width / 2) * (1 / view.scale - 1 / scale);
   view.y -= (atY - height / 2) * (1 / view.scale - 1 / scale);
   view.scale = scale;
@@ -68,7 +68,7 @@ function move(byX, byY) {
 const colours = {};
 
 function readColours() {
-  // A canvas knows no light-dark(), so the browser is asked what it makes of each variable.
+  // A canvas knows no light-dark(), so the browser computes the colour of each variable.
   const probe = document.createElement("span");
   byId("frame").append(probe);
   for (const name of ["paper", "ink", "quiet", "line", "for", "against"]) {
@@ -99,7 +99,7 @@ function drawDots(pen, points, radius, colour, opacity) {
   for (const point of points) {
     const [atX, atY] = [across(x[point]), down(y[point])];
     if (atX > -size && atX < width + size && atY > -size && atY < height + size) {
-      // On whole pixels nothing has to be blended, which saves a third of the time.
+      // Whole pixels need no blending, which saves a third of the time.
       const [left, top] = [atX - size / 2, atY - size / 2].map((at) => Math.round(at * ratio) / ratio);
       pen.drawImage(copy, left, top, size, size);
     }
@@ -255,7 +255,7 @@ function nearest(atX, atY, most) {
   let [found, least] = [-1, most * most];
   for (let point = 0; point < total; point++) {
     const distance = (across(x[point]) - atX) ** 2 + (down(y[point]) - atY) ** 2;
-    // Of points in one place, one that is marked.
+    // Of several points in one place, take one that is marked.
     if (distance < least || (distance === least && found >= 0 && isMarked[point] && !isMarked[found])) {
       [found, least] = [point, distance];
     }
@@ -264,7 +264,7 @@ function nearest(atX, atY, most) {
 }
 
 function step(rightwards, upwards) {
-  // To the nearest point within 45 degrees of the arrow; of marked points, if there are any.
+  // Go to the nearest point within 45 degrees of the arrow; of marked points, if there are any.
   const among = marked && marked.length ? marked : ids.keys();
   const [fromX, fromY] = selected >= 0 ? [x[selected], y[selected]] : [view.x, view.y];
   let [found, least] = [-1, Infinity];
@@ -379,7 +379,7 @@ map.addEventListener("pointermove", (event) => {
   }
   const [byX, byY] = [here[0] - before[0], here[1] - before[1]];
   if (!hasMoved && Math.hypot(byX, byY) < 4) {
-    return; // a hand trembles
+    return; // a small move is a hand that trembles
   }
   hasMoved = true;
   map.classList.add("moving");

@@ -1,6 +1,6 @@
 """A map of a corpus -> one HTML page that needs no network. Start at map_page.
 
-map.html says what stands where, map.js draws the points and searches.
+map.html is the frame of the page; map.js draws the points and searches.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from minibert.pictures.projection import NEIGHBOURS, SEED
 
 __all__ = ["CHARACTERS", "map_page"]
 
-CHARACTERS = 200  # of a text that the page holds, so that it stays small
-STEPS = 10_000  # from the mean to the farthest point; far more than a screen has
+CHARACTERS = 200  # of each text on the page, so that the page stays small
+STEPS = 10_000  # from the mean to the farthest point; far more than the dots of a screen
 
 
 def map_page(shown: CorpusMap) -> str:
-    """The page: points with their ids and texts to hover over, to search and to list.
+    """Write the page of a map: points with ids and texts, to hover over, to search and to list.
 
-    Of each text it holds the first 200 characters, on one line.
+    It holds the first 200 characters of each text, on one line.
     """
     texts = None if shown.texts is None else [beginning(text) for text in shown.texts]
     said = [sample(shown), question(shown), kept(texts)]
@@ -41,7 +41,7 @@ def map_page(shown: CorpusMap) -> str:
 
 
 def beginning(text: str) -> tuple[str, bool]:
-    """How a text begins, on one line, with a mark where it is cut; and whether it is."""
+    """Shorten a text to one line, with an ellipsis for the rest; return whether there is a rest."""
     line = " ".join(text[: 4 * CHARACTERS].split())
     if len(line) <= CHARACTERS and len(text) <= 4 * CHARACTERS:
         return line, False
@@ -49,36 +49,36 @@ def beginning(text: str) -> tuple[str, bool]:
 
 
 def documents(count: int) -> str:
-    """A number of documents, in words."""
+    """Return a number of documents in words."""
     return "1 document" if count == 1 else f"{count:,} documents"
 
 
 def plane(shown: CorpusMap) -> str:
-    """What the picture is, and how far to trust it."""
+    """Describe the plane, and what its distances mean."""
     if shown.documents == 1:
         return "A map of one document is a point."
     if not any(shown.shares):
         return f"The vectors of all {documents(shown.documents)} are the same, and so their places."
     if shown.method == "umap":
         return (
-            f"Each point is a document. UMAP ({NEIGHBOURS} neighbours, seed {SEED}) keeps those "
-            "together that are neighbours among the vectors; how far groups are apart, and how "
-            "large they are, says little."
+            f"Each point is a document. UMAP ({NEIGHBOURS} neighbours, seed {SEED}) keeps "
+            "neighbours among the vectors together; the distances between groups and their sizes "
+            "mean little."
         )
     return (
-        f"Each point is a document. Of the {shown.dimension} dimensions of their vectors the map "
-        "shows the two directions in which they vary most, the principal components, with "
-        f"{sum(shown.shares):.1%} of the variance: what is close together here may be far apart in "
-        "the others."
+        f"Each point is a document. The vectors have {shown.dimension} dimensions. The map shows "
+        "the two directions in which they vary most, the principal components, with "
+        f"{sum(shown.shares):.1%} of the variance: points that are close here may be far apart in "
+        "other directions."
     )
 
 
 def sample(shown: CorpusMap) -> str:
-    """How many documents are drawn, if it is not all."""
+    """Say how many documents are drawn, if not all; "" for all."""
     if len(shown.ids) == shown.documents:
         return ""
     rest = (
-        "They are laid out without the others."
+        "The others have no influence on their places."
         if shown.method == "umap"
         else "The directions are those of all documents."
     )
@@ -89,7 +89,7 @@ def sample(shown: CorpusMap) -> str:
 
 
 def question(shown: CorpusMap) -> str:
-    """Where the question is, if there is one."""
+    """Say how the question is drawn; "" without one."""
     if shown.question is None:
         return ""
     count = len(shown.question.nearest)
@@ -100,19 +100,19 @@ def question(shown: CorpusMap) -> str:
 
 
 def kept(texts: list[tuple[str, bool]] | None) -> str:
-    """What the page does not hold of the texts."""
+    """Say which parts of the texts the page does not hold; "" if it holds all."""
     if texts is None:
-        return "The corpus keeps no texts, so points have their ids alone."
-    if any(is_cut for _, is_cut in texts):
-        return f"Texts are cut at {CHARACTERS} characters; no more of them is searched."
+        return "The corpus keeps no texts, so points have only their ids."
+    if any(is_shortened for _, is_shortened in texts):
+        return f"Texts are shortened to {CHARACTERS} characters; the search reads no more of them."
     return ""
 
 
 def axes(shown: CorpusMap) -> str:
-    """What the directions are, as HTML."""
+    """Describe the directions of the plane, as HTML."""
     if shown.method == "umap":
         return "The directions of this plane have no meaning of their own."
-    first, second = (f"{share:.1%}" for share in shown.shares)
+    first, second = (f"{portion:.1%}" for portion in shown.shares)
     return (
         f"<span>→ first component, {first} of the variance</span> "
         f"<span>↑ second component, {second}</span> "
@@ -121,10 +121,10 @@ def axes(shown: CorpusMap) -> str:
 
 
 def data_of(shown: CorpusMap, texts: list[str] | None) -> dict[str, Any]:
-    """What map.js reads."""
+    """Return the data that map.js reads."""
     asked = shown.question
     whole = shown.places if asked is None else np.vstack((shown.places, asked.place))
-    # UMAP's places lie anywhere; principal components' are already seen from the mean.
+    # Places of UMAP lie anywhere; those of principal components have the mean at 0.
     middle = whole.mean(axis=0) if shown.method == "umap" else np.zeros(2)
     largest = float(np.abs(whole - middle).max())
 

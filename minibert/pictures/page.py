@@ -1,4 +1,4 @@
-"""One self-contained HTML page: no request, light and dark, the data in it. Start at page."""
+"""Write one HTML page that holds all it needs: data, styles and script. Start at page."""
 
 from __future__ import annotations
 
@@ -12,26 +12,32 @@ from minibert.pictures.colours import page_colours
 
 __all__ = ["asset", "escaped_json", "page"]
 
-# Nothing may be fetched, whatever stands in a text: the browser sees to it.
+# The browser refuses every request of the page, also one that a text would cause.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
 def asset(name: str) -> str:
-    """The text of a file beside this one: a style or a script."""
+    """Read a file beside this one: HTML, a style or a script."""
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def escaped_json(content: Any) -> str:
-    """JSON that can stand in a <script>: no text in it can end that element, or turn writing."""
+def escaped_json(content: Any) -> str:  # any value of JSON
+    """Return JSON for a <script>: no text in it can end that element or reverse the writing."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return safe_json(text).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def page(title: str, body: str, data: Any, script: str, style: str = "") -> str:
-    """A page: `body` is HTML, `data` what the script finds as JSON in the element #data.
+def page(
+    title: str,
+    body: str,
+    data: Any,  # any value of JSON
+    script: str,
+    style: str = "",
+) -> str:
+    """Write a page: `body` is HTML, and the script finds `data` as JSON in the element #data.
 
     `script` and `style` are the names of assets; the colours and page.css come first in every page.
-    The title is escaped here, the body where it is made.
+    This function escapes `title`; its caller has escaped the texts in `body`.
     """
     styles = page_colours() + asset("page.css") + (asset(style) if style else "")
     return (

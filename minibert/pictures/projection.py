@@ -1,17 +1,17 @@
 """Many vectors -> their places on a plane. No texts, no files. Start at principal_components.
 
 The plane is the one that lies closest to the vectors (Pearson, "On lines and planes of closest fit
-to systems of points in space", 1901): it goes through their mean, along the two eigenvectors of
-their covariance with the largest eigenvalues, which are the variances along them (Jolliffe,
+to systems of points in space", 1901). It goes through their mean, along the two eigenvectors of
+their covariance with the largest eigenvalues; these are the variances along them (Jolliffe,
 "Principal Component Analysis", 2nd edition, section 1.1).
 
-UMAP, of an extra, bends space instead, so that neighbours stay neighbours.
+UMAP, from an extra, is not linear: it keeps neighbours together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,21 @@ from minibert.kernels.cores import one_blas_thread
 from minibert.scoring.matrices import Stack
 from minibert.scoring.metrics import METRICS
 
-__all__ = ["NEIGHBOURS", "SEED", "Projection", "principal_components", "project", "umap_places"]
+__all__ = [
+    "METHODS",
+    "NEIGHBOURS",
+    "SEED",
+    "Projection",
+    "principal_components",
+    "project",
+    "umap_places",
+]
 
+METHODS = ("pca", "umap")  # principal_components and project, or umap_places after them
 SEED = 0
 BLOCK_FLOATS = 1 << 20  # of a block: 8 MB of float64
-# Below this share of the mean's square, variance is the rounding of equal vectors in float32: one
-# text has not the same bits beside other neighbours. So vectors are equal within 1e-6.
+# A variance below this part of the square of the mean is the rounding of equal vectors in float32:
+# the bits of a text differ beside other texts. So vectors are equal within 1e-6.
 NO_VARIANCE = 1e-12
 
 NEIGHBOURS = 15  # UMAP's own default
@@ -36,21 +45,21 @@ NEIGHBOURS = 15  # UMAP's own default
 class Projection(NamedTuple):
     """A plane through the mean of some vectors."""
 
-    mean: Array  # (D,) of float64, as all here
-    # (2, D), of length 1 and at right angles; both 0 without any variance, the second where D is 1.
-    components: Array
-    shares: tuple[float, float]  # of all variance
+    mean: Array  # (D,) float64
+    components: Array  # (2, D) float64, orthonormal; a row is 0 without variance or beyond D
+    shares: tuple[float, float]  # portions of the variance along the two components
 
 
 def principal_components(
     stack: Stack, excluded: IntArray, advance: Callable[[int], object] = lambda done: None
 ) -> Projection:
-    """The plane along which vectors vary most: (n, D) -> a projection, reading each vector once.
+    """Compute the plane along which vectors vary most: (n, D) -> a projection.
 
-    `excluded` are the numbers of vectors to leave out, rising. Memory is a block and the
-    covariance, (D, D), however many there are; `advance` hears how many more were read. A
-    component's sign is the one that makes its largest number, the first of them, positive; so a
-    picture is not mirrored elsewhere. Raises ValueError for no vector, and for NaN or infinity.
+    Each vector is read once. `excluded` are the numbers of vectors to leave out, rising. Memory is
+    one block and the covariance, (D, D), for any n; `advance` is called with the number of vectors
+    read since the last call. The sign of a component makes its largest number positive, the first
+    of equal ones, so that no picture is mirrored on another machine. Raises ValueError for no
+    vector, and for NaN or infinity.
     """
     with one_blas_thread():  # the same bits on any number of cores
         mean, covariance = moments(stack, excluded, advance)
@@ -62,18 +71,18 @@ def principal_components(
 def moments(
     stack: Stack, excluded: IntArray, advance: Callable[[int], object]
 ) -> tuple[Array, Array]:
-    """The mean (D,) and the covariance (D, D) of all vectors but the excluded."""
+    """Compute the mean (D,) and the covariance (D, D) of all vectors but the excluded."""
     origin, products = np.zeros(stack.width), np.zeros((stack.width, stack.width))
     sums, count = np.zeros(stack.width), 0
     for block in blocks(stack, excluded, advance):
-        # The products of numbers far from 0 are large, and what is left of them after the mean is
-        # taken away is small; those of differences from any one vector are not (Chan, Golub and
-        # LeVeque, "Algorithms for computing the sample variance", 1983: shifted data).
+        # Products of numbers far from 0 are large, and lose digits when the mean is subtracted.
+        # Products of differences from any one vector are small (Chan, Golub and LeVeque,
+        # "Algorithms for computing the sample variance", 1983: shifted data).
         if not count:
             origin = block[0].copy()
         block -= origin
-        # In float64, for sums over all documents lose digits, and two variances that are nearly
-        # equal would turn the plane by what float32 loses.
+        # In float64, as sums over all documents lose digits. With two variances that are nearly
+        # equal, the rounding of float32 would rotate the plane.
         sums += block.sum(axis=0)
         products += block.T @ block
         count += len(block)
@@ -84,8 +93,8 @@ def moments(
     return origin + offset, covariance
 
 
-def project(projection: Projection, vectors: NDArray[Any]) -> Array:
-    """Where vectors lie on the plane, from the mean: (n, D) -> (n, 2) of float64."""
+def project(projection: Projection, vectors: Array) -> Array:
+    """Place vectors on the plane, with the mean at 0: (n, D) -> (n, 2) float64."""
     with one_blas_thread():
         places: Array = (vectors.astype(np.float64) - projection.mean) @ projection.components.T
     return places
@@ -94,7 +103,7 @@ def project(projection: Projection, vectors: NDArray[Any]) -> Array:
 def blocks(
     stack: Stack, excluded: IntArray, advance: Callable[[int], object]
 ) -> Iterator[NDArray[np.float64]]:
-    """All vectors but the excluded, some at a time: (b, D), which may be written to."""
+    """Yield all vectors but the excluded in blocks (b, D) float64, which may be written to."""
     rows = max(1, BLOCK_FLOATS // max(1, stack.width))
     for numbers, stored in stack.blocks(rows, None):
         gone = excluded[slice(*np.searchsorted(excluded, (numbers[0], numbers[-1] + 1)))]
@@ -110,7 +119,7 @@ def blocks(
 
 
 def axes_of(covariance: Array) -> tuple[Array, tuple[float, float]]:
-    """The first two eigenvectors, as rows (2, D), and their shares of the variance."""
+    """Return the first two eigenvectors, as rows (2, D), and their portions of the variance."""
     components, shares = np.zeros((2, len(covariance))), np.zeros(2)
     if total := float(np.trace(covariance)):
         variances, vectors = np.linalg.eigh(covariance)  # rising; vectors are columns
@@ -121,35 +130,33 @@ def axes_of(covariance: Array) -> tuple[Array, tuple[float, float]]:
 
 
 def with_signs(components: Array) -> Array:
-    """Each row or its opposite, whichever has a positive number of largest size: -> (2, D)."""
+    """Change the sign of each row whose number of largest size is negative: -> (2, D)."""
     largest = np.abs(components).argmax(axis=1)[:, None]
     signed: Array = components * np.where(np.take_along_axis(components, largest, 1) < 0, -1, 1)
     return signed
 
 
-def umap_places(
-    vectors: Array, start: Array, metric: str, others: Array
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def umap_places(vectors: Array, start: Array, metric: str, others: Array) -> tuple[Array, Array]:
     """Lay out vectors by UMAP (McInnes, Healy and Melville, 2018): (n, D) -> (n, 2), (m, 2).
 
-    The layout begins with the places `start`, (n, 2): with principal components, so that what lies
-    far apart has a chance to stay so (Kobak and Linderman, "Initialization is critical for
-    preserving global data structure in both t-SNE and UMAP", 2021). `others`, (m, D), are placed
-    among them afterwards. The seed is fixed. Raises ValueError for too few vectors, for equal ones
-    and for a metric that UMAP lacks, MissingLibraryError if umap-learn is not installed.
+    The layout begins with the places `start`, (n, 2). With principal components, distant groups may
+    stay distant (Kobak and Linderman, "Initialization is critical for preserving global data
+    structure in both t-SNE and UMAP", 2021). `others`, (m, D), are placed among them afterwards.
+    The seed is fixed. Raises ValueError for too few vectors, for equal ones and for a metric that
+    UMAP lacks; MissingLibraryError if umap-learn is not installed.
     """
     if len(vectors) <= NEIGHBOURS:
         raise ValueError(
-            f"UMAP looks at {NEIGHBOURS} neighbours of each document, and there are {len(vectors)} "
+            f"UMAP needs {NEIGHBOURS} neighbours of each document, and there are {len(vectors)} "
             "documents. Principal components (--method pca) need no neighbours."
         )
     distance = umap_name(metric)
     spread = float(np.ptp(start, axis=0).max())
     if not spread:
-        raise ValueError("All vectors are the same, and none is another's neighbour for UMAP.")
+        raise ValueError("All vectors are the same; UMAP needs different ones. Use --method pca.")
     with needing("umap-learn", "The method umap", "umap"):
         from umap import UMAP
-    # Points in one place would stay in one place, and a line would stay a line.
+    # Without a small random shift, points in one place would stay there, and a line stay a line.
     trembling = np.random.default_rng(SEED).normal(scale=1e-4 * spread, size=start.shape)
     layout = UMAP(
         n_neighbors=NEIGHBOURS,
@@ -163,7 +170,7 @@ def umap_places(
 
 
 def umap_name(metric: str) -> str:
-    """UMAP's name of the distance that stands for a metric; ValueError where it has none."""
+    """Return UMAP's name for the distance of a metric. Raises ValueError if UMAP has none."""
     names = {name: row.umap_name for name, row in METRICS.items() if row.umap_name}
     if metric not in names:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Two texts with each word in the colour of what it gave of their score: shaded_words_svg."""
+"""Draw two texts with each word in the colour of its contribution. Start at shaded_words_svg."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ __all__ = ["shaded_words_svg"]
 
 MARGIN, LINE, SIZE = 16, 30, 15
 WIDTH = 640
-MOST = 300  # words of a text
+MAX_WORDS = 300  # words of a text
 
 
 class Placed(NamedTuple):
-    """A word of a line, and what it gave."""
+    """A word of a line, and its contribution."""
 
-    text: str
-    value: float
-    x: float
-    line: int
-    width: float
+    text: str  # drawn at most 40 characters long
+    value: float  # the contribution to the score
+    x: float  # of its left edge
+    line: int  # from 0
+    width: float  # with its ground
 
 
 def shaded_words_svg(explanation: Explanation) -> str:
-    """Query and document as a complete SVG, each word in the colour of all that it gave.
+    """Draw query and document as a complete SVG, each word in the colour of its contribution.
 
-    Special tokens are left out, as the caption says with what they gave; of a text of more than
-    300 words the first are drawn, and a sign says how many follow.
+    Special tokens are left out; the caption has their contribution. Of a text of more than 300
+    words the first are drawn, with the number of the others.
     """
     values = explanation.by_word()
     totals = values.sum(axis=1), values.sum(axis=0)
@@ -67,14 +67,14 @@ def shaded_words_svg(explanation: Explanation) -> str:
 
 
 def lines_of(text: ExplainedText, totals: Array) -> list[Placed]:
-    """The words of a text, in lines as wide as the picture."""
+    """Place the words of a text in lines as wide as the picture."""
     words = [
         (shortened(word.text, 40), float(total))
         for word, total in zip(text.words, totals, strict=True)
         if not word.is_special
     ]
-    if len(words) > MOST:
-        words = [*words[:MOST], (f"… {len(words) - MOST} more words", 0.0)]
+    if len(words) > MAX_WORDS:
+        words = [*words[:MAX_WORDS], (f"… {len(words) - MAX_WORDS} more words", 0.0)]
     found, x, line = [], float(MARGIN), 0
     for word, value in words:
         width = width_of(word, SIZE) + 8
@@ -86,7 +86,7 @@ def lines_of(text: ExplainedText, totals: Array) -> list[Placed]:
 
 
 def drawn(word: Placed, top: float, scale: float, decimals: int) -> str:
-    """A word on its ground, with its value as a title."""
+    """Draw a word on its ground, with its value as a title."""
     y = top + word.line * LINE
     place = f'x="{word.x:g}" y="{y:g}" width="{word.width:g}" height="25" rx="3"'
     return (

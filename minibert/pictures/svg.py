@@ -1,4 +1,4 @@
-"""What every SVG picture needs: texts that are safe in it, numbers, the outermost element."""
+"""Parts of every SVG picture: safe texts, numbers, the legend, the outermost element."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from minibert.pictures.colours import svg_colours
 
 __all__ = ["escaped", "legend", "number", "picture", "places", "shade", "shortened", "width_of"]
 
-# What XML 1.0 cannot hold (section 2.2), and what would not be seen.
+# Characters that XML 1.0 cannot hold (section 2.2), and those that are invisible.
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif"
-# The width of letters in parts of the font's size: fonts are not known here, so the wider ones.
+# Widths of letters in parts of the font's size. The font is not known, so they are rather large.
 NARROW, WIDE = 0.62, 1.05
-LEGEND = 140  # wide
+LEGEND = 140  # units, the width of the legend
 
 
 def visible(found: re.Match[str], lines: bool) -> str:
-    """A sign for what cannot stand in XML or be seen: ␀ for NUL."""
+    """Return a sign for a character that XML cannot hold or that is invisible: ␀ for NUL."""
     code = ord(found.group())
     if lines and found.group() in "\t\n\r":
         return found.group()
@@ -30,33 +30,33 @@ def visible(found: re.Match[str], lines: bool) -> str:
 
 
 def escaped(text: str, lines: bool = False) -> str:
-    """A text for SVG or HTML, in an element or in quotes; control characters get a sign.
+    """Escape a text for SVG or HTML, in an element or in quotes; control characters get a sign.
 
-    With `lines`, those that end a line or a column stay.
+    With `lines`, tabs and line ends stay.
     """
     return html.escape(UNSEEN.sub(lambda found: visible(found, lines), text))
 
 
 def shortened(text: str, longest: int = 24) -> str:
-    """A label: the text itself, or its beginning and an ellipsis."""
+    """Return a text of at most `longest` characters: itself, or its beginning and an ellipsis."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def width_of(text: str, size: float = 13) -> float:
-    """About how many units a text takes at a font's size, rather more than less."""
+    """Estimate the width of a text in units at a font's size, rather too large than too small."""
     wide = sum(unicodedata.east_asian_width(letter) in "WFA" for letter in text)
     return size * (wide * WIDE + (len(text) - wide) * NARROW)
 
 
 def places(scale: float, significant: int = 3) -> int:
-    """How many decimal places show the largest of some numbers with so many digits."""
+    """Return the decimal places that show `scale`, a largest number, with `significant` digits."""
     if not scale:
         return 1
     return min(max(0, significant - 1 - math.floor(math.log10(scale))), 9)
 
 
 def number(value: float, decimals: int, sign: bool = True) -> str:
-    """A number in print: a true minus, and a plus where the sign matters; zero has neither."""
+    """Print a number: with a true minus, and with a plus if `sign`; zero has neither."""
     text = f"{abs(value):.{decimals}f}"
     if not float(text):
         return text
@@ -64,7 +64,7 @@ def number(value: float, decimals: int, sign: bool = True) -> str:
 
 
 def shade(value: float, scale: float) -> str:
-    """The attributes of a cell's colour; `scale` and all beyond it have full strength."""
+    """Return the attributes of a cell's colour; from `scale` on it has full strength."""
     strength = min(abs(value) / scale, 1.0) if scale else 0.0
     kind = "against" if value < 0 else "for"
     return f'class="{kind}" fill-opacity="{f"{strength:.3f}".rstrip("0").rstrip(".")}"'
@@ -73,20 +73,20 @@ def shade(value: float, scale: float) -> str:
 def legend(
     x: float, y: float, scale: float, negative: bool, decimals: int, clipped: bool = False
 ) -> str:
-    """The scale of colours with its numbers, from 0 or from its negative end: 30 units high.
+    """Draw the scale of colours with its numbers, from 0 or from its negative end: 30 units high.
 
-    `clipped` says that larger numbers have the colours of its ends.
+    With `clipped`, the numbers at its ends have ≥ and ≤, as larger numbers have the same colours.
     """
     steps = 28
     parts = []
     for step in range(steps):
-        share = (step + 0.5) / steps
-        value = (2 * share - 1 if negative else share) * scale
+        portion = (step + 0.5) / steps
+        value = (2 * portion - 1 if negative else portion) * scale
         place = f'x="{x + step * LEGEND / steps:g}" y="{y:g}" width="{LEGEND / steps:g}" height="9"'
         parts.append(f"<rect {place} {shade(value, scale)}/>")
     ends = [(0.0, -scale), (0.5, 0.0), (1.0, scale)] if negative else [(0.0, 0.0), (1.0, scale)]
-    for share, value in ends:
-        place = f'x="{x + share * LEGEND:g}" y="{y + 23:g}" font-size="11" text-anchor="middle"'
+    for portion, value in ends:
+        place = f'x="{x + portion * LEGEND:g}" y="{y + 23:g}" font-size="11" text-anchor="middle"'
         text = number(value, decimals, negative) if value else "0"
         if clipped and value:
             text = ("≤ " if value < 0 else "≥ ") + text
@@ -95,7 +95,7 @@ def legend(
 
 
 def picture(title: str, width: float, height: float, content: str) -> str:
-    """A complete SVG of this size that stands alone, or in a page; `content` is escaped already."""
+    """Write a complete SVG of this size, for a file or a page; `content` is escaped already."""
     name = escaped(title)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="picture" role="img" aria-label="{name}" '

@@ -1,6 +1,6 @@
-"""Words shaded by numbers, for a terminal. What a text holds never reaches it raw. Start at shaded.
+"""Shade words by numbers, for a terminal. Control characters are made visible. Start at shaded.
 
-Colours are a terminal's own 24 bits, or the 256 of xterm; without any, signs stand behind a word.
+Colours have 24 bits, or are from the 256 of xterm; without colours, signs follow a word.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ ALL_COLOURS, XTERM_COLOURS, NO_COLOURS = 1 << 24, 256, 0
 
 
 class Shade(NamedTuple):
-    """A background, and whether white is read better on it than black."""
+    """A background colour, and the ink for it."""
 
-    rgb: str
-    xterm: int  # the nearest of its 256
-    is_dark: bool
+    rgb: str  # "red;green;blue", 0 to 255 each
+    xterm: int  # the nearest of the 256 colours
+    is_dark: bool  # whether white ink is easier to read on it than black
 
 
-# Faint to full: blue for what adds to a score and orange for what takes from it, which people with
-# any of the usual kinds of colour blindness can tell apart.
+# Faint to full: blue for words that add to a score, orange for words that take from it. People with
+# the usual kinds of colour blindness can tell them apart.
 FOR = (
     Shade("213;228;242", 189, False),
     Shade("167;200;230", 153, False),
@@ -42,9 +42,9 @@ STEPS = len(FOR)
 
 
 def colours_of(stream: IO[str], environment: Mapping[str, str]) -> int:
-    """How many colours a stream shows: 0 where it is no terminal, or where nobody wants any.
+    """Return the number of colours of a stream: 0 if it is no terminal, or NO_COLOR is set.
 
-    NO_COLOR is that of https://no-color.org; COLORTERM is how terminals say that they have 24 bits.
+    NO_COLOR is that of https://no-color.org; a terminal with 24 bits says so in COLORTERM.
     """
     if environment.get("NO_COLOR") or not stream.isatty():
         return NO_COLOURS
@@ -54,27 +54,26 @@ def colours_of(stream: IO[str], environment: Mapping[str, str]) -> int:
 
 
 def shaded(text: ExplainedText, amounts: Sequence[float], colours: int) -> str:
-    """A text in a line, each word shaded by its amount; the largest of them has the full shade.
+    """Write a text in a line, each word shaded by its amount; the largest has the full shade.
 
-    `amounts` are by text.words, special tokens among them, which are not shown. What was cut off is
-    not shown either.
+    `amounts` has one for each of text.words. Special tokens and truncated tokens are not written.
     """
     seen = [
         (text.place_of(word), amount)
         for word, amount in zip(text.words, amounts, strict=True)
         if not word.is_special
     ]
-    most = max((abs(amount) for _, amount in seen), default=0.0)
+    largest = max((abs(amount) for _, amount in seen), default=0.0)
     line, end = "", seen[0][0][0] if seen else 0
     for (start, stop), amount in seen:
-        step = round(STEPS * amount / most) if most else 0
+        step = round(STEPS * amount / largest) if largest else 0
         line += visible(text.text[end:start]) + painted(text.text[start:stop], step, colours)
         end = stop
     return line
 
 
 def painted(word: str, step: int, colours: int) -> str:
-    """A word on one of the shades, -4 to 4; 0 is none."""
+    """Write a word on one of the shades, -4 to 4; 0 is none."""
     shown = visible(word)
     if not step:
         return shown

@@ -1,10 +1,10 @@
 """Texts -> rows of token ids.
 
-- `texts`: texts as callers give them, checked and listed, and prompts before them
-- `tokenizer`: texts -> rows of token ids, cut where they are too long
-- `truncation`: how a pair shares its room, and how texts that were cut are told
-- `special_tokens`: the special tokens that stand around a text
-- `padding`: rows -> matrices, filled up, for those who want transformers' arrays
+- `texts`: texts as callers give them: checked, listed, put behind prompts
+- `tokenizer`: texts -> rows of token ids, truncated to a limit
+- `truncation`: lengths of truncated texts and pairs, and the report of truncation
+- `special_tokens`: special tokens around a text
+- `padding`: rows -> padded matrices, as transformers has them
 - `load`: a folder's vocabulary and settings -> its tokenizer
-- `classes`: a row a class of tokenizers that folders name, with how it splits a text
+- `classes`: a table of the classes of tokenizers that folders name, a row each
 """

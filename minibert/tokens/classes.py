@@ -1,7 +1,7 @@
-"""The classes of tokenizers that folders name, and what each builds of its files: CLASSES.
+"""Classes of tokenizers that folders name, and the function that builds each: CLASSES.
 
-transformers rebuilds most of them: of tokenizer.json only the vocabulary and the added tokens
-count; how a text is split is the class's. A few take tokenizer.json as it stands.
+transformers rebuilds most of them: it reads only the vocabulary and the added tokens of
+tokenizer.json, and the class decides how a text is split. A few take tokenizer.json as it stands.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ __all__ = [
     "word_piece",
 ]
 
-# A folder, its settings, the content of tokenizer.json or {} -> the tokenizer, not yet framed.
+# A folder, its settings, the content of tokenizer.json or {} -> the tokenizer, without a template.
 Build: TypeAlias = Callable[[Path, dict[str, Any], dict[str, Any]], Tokenizer]
-# A tokenizer and its special tokens by name: says what stands around a text, and between two.
-Frame: TypeAlias = Callable[[Tokenizer, dict[str, str]], None]
+# A tokenizer and its special tokens by name -> None; sets which stand around and between texts.
+SetTemplate: TypeAlias = Callable[[Tokenizer, dict[str, str]], None]
 
-# The special tokens' names in the order in which transformers adds them.
+# Names of the special tokens, in the order in which transformers adds them.
 SPECIAL_NAMES = (
     *("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"),
 )
 
 
 def word_piece(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
-    """A BERT's tokenizer over the folder's words."""
+    """Build a BERT's tokenizer over the folder's vocabulary."""
     path = folder / "tokenizer_config.json"
     unknown = token_text(settings.get("unk_token")) or "[UNK]"
-    backend = Tokenizer(read_words(folder, content, unknown))
+    backend = Tokenizer(word_piece_model(folder, content, unknown))
     backend.normalizer = normalizers.BertNormalizer(
         clean_text=True,
         handle_chinese_chars=setting(path, settings, "tokenize_chinese_chars", bool, True),
         strip_accents=setting(path, settings, "strip_accents", bool),
-        # Lower case by default, also where the file is missing: so does the reference.
+        # Lower case by default, even without the file, as in the reference.
         lowercase=setting(path, settings, "do_lower_case", bool, True),
     )
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -58,56 +58,58 @@ def word_piece(folder: Path, settings: dict[str, Any], content: dict[str, Any]) 
     return backend
 
 
-def read_words(folder: Path, content: dict[str, Any], unknown: str) -> WordPiece:
-    """The WordPiece model of tokenizer.json, whose content is given, or else of vocab.txt."""
+def word_piece_model(folder: Path, content: dict[str, Any], unknown: str) -> WordPiece:
+    """Read the WordPiece model of tokenizer.json, or of vocab.txt if `content` is empty."""
     path = folder / "tokenizer.json"
     if content:
-        model = setting(path, content, "model", dict, {})
-        vocabulary = setting(path, model, "vocab", dict)
-        if model.get("type", "WordPiece") != "WordPiece" or not vocabulary:
+        stored = setting(path, content, "model", dict, {})
+        vocabulary = setting(path, stored, "vocab", dict)
+        if stored.get("type", "WordPiece") != "WordPiece" or not vocabulary:
             raise CheckpointError(f"{path}: the model is no WordPiece with a vocabulary.")
         if set(map(type, vocabulary.values())) != {int} or min(vocabulary.values()) < 0:
             raise CheckpointError(f"{path}: the vocabulary has ids that are no whole numbers.")
         if max(vocabulary.values()) >= 1 << 32:
             raise CheckpointError(
-                f"{path}: the vocabulary goes up to the id {max(vocabulary.values())}, "
-                "which no model has."
+                f"{path}: the vocabulary goes up to the id {max(vocabulary.values())}; "
+                "expected ids below 2 ** 32."
             )
-        words = WordPiece(vocabulary, unk_token=unknown)
+        model = WordPiece(vocabulary, unk_token=unknown)
     elif is_there(folder / "vocab.txt"):
-        read_text(folder / "vocab.txt")  # or the library says neither which file nor where
-        words = WordPiece.from_file(str(folder / "vocab.txt"), unk_token=unknown)
+        read_text(folder / "vocab.txt")  # the library names neither file nor line
+        model = WordPiece.from_file(str(folder / "vocab.txt"), unk_token=unknown)
     else:
         raise CheckpointError(
             f"{folder} has no vocabulary, neither in tokenizer.json nor in vocab.txt."
         )
-    if words.token_to_id(unknown) is None:
+    if model.token_to_id(unknown) is None:
         raise CheckpointError(f"{folder}: the vocabulary has no {unknown}, the unknown word.")
-    return words
+    return model
 
 
 def byte_level(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
-    """A RoBERTa's: pairs of bytes, of tokenizer.json or of vocab.json and merges.txt."""
+    """Build a RoBERTa's tokenizer: byte-level BPE of tokenizer.json, or of the older files."""
     try:
-        words = read_pairs(folder, content)
+        model = bpe_model(folder, content)
     except CheckpointError:
         raise
     except Exception as error:  # the library raises nothing narrower
         raise CheckpointError(f"{folder} has no BPE that can be built: {error}.") from error
-    backend = Tokenizer(words)
-    prefix = setting(folder / "tokenizer_config.json", settings, "add_prefix_space", bool, False)
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    backend = Tokenizer(model)
+    add_prefix_space = setting(
+        folder / "tokenizer_config.json", settings, "add_prefix_space", bool, False
+    )
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
     backend.decoder = decoders.ByteLevel()
     return backend
 
 
-def read_pairs(folder: Path, content: dict[str, Any]) -> BPE:
-    """The BPE model of tokenizer.json, whose content is given, or else of the older files."""
+def bpe_model(folder: Path, content: dict[str, Any]) -> BPE:
+    """Read the BPE model of tokenizer.json, or of vocab.json and merges.txt without `content`."""
     path = folder / "tokenizer.json"
     if content:
-        model = setting(path, content, "model", dict, {})
-        vocabulary, merges = setting(path, model, "vocab", dict), model.get("merges")
-        if model.get("type", "BPE") != "BPE" or not vocabulary or not isinstance(merges, list):
+        stored = setting(path, content, "model", dict, {})
+        vocabulary, merges = setting(path, stored, "vocab", dict), stored.get("merges")
+        if stored.get("type", "BPE") != "BPE" or not vocabulary or not isinstance(merges, list):
             raise CheckpointError(f"{path}: the model is no BPE with a vocabulary and merges.")
         pairs = [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in merges]
         return BPE(vocabulary, pairs, continuing_subword_prefix="", end_of_word_suffix="")
@@ -127,7 +129,7 @@ def read_pairs(folder: Path, content: dict[str, Any]) -> BPE:
 def unigram(
     folder: Path, settings: dict[str, Any], content: dict[str, Any], unknown: int | str
 ) -> Tokenizer:
-    """Pieces of sentencepiece with their scores, and the blanks as a character of their own.
+    """Build a tokenizer of sentencepiece: tokens with scores, a blank as a character of its own.
 
     `unknown` is the id of the unknown word, or its text.
     """
@@ -139,16 +141,18 @@ def unigram(
             f"and sentencepiece are installed, write one into a new folder, and copy {written}, "
             f"nothing else of it, into {folder}: {command}"
         )
-    pieces = read_pieces(path, setting(path, content, "model", dict, {}).get("vocab"))
-    if not pieces:
+    tokens = scored_tokens(path, setting(path, content, "model", dict, {}).get("vocab"))
+    if not tokens:
         raise CheckpointError(f"{path}: the model is no Unigram with a vocabulary.")
     if isinstance(unknown, str):
-        unknown = next((id for id, (piece, _) in enumerate(pieces) if piece == unknown), 0)
-    if unknown >= len(pieces):
-        raise CheckpointError(f"{path}: the vocabulary has {len(pieces)} pieces, too few.")
-    backend = Tokenizer(Unigram(pieces, unk_id=unknown, byte_fallback=False))
-    prefix = true_if_missing(folder / "tokenizer_config.json", settings, "add_prefix_space")
-    scheme = "always" if prefix else "never"
+        unknown = next((id for id, (token, _) in enumerate(tokens) if token == unknown), 0)
+    if unknown >= len(tokens):
+        raise CheckpointError(f"{path}: the vocabulary has {len(tokens)} tokens, too few.")
+    backend = Tokenizer(Unigram(tokens, unk_id=unknown, byte_fallback=False))
+    add_prefix_space = true_if_missing(
+        folder / "tokenizer_config.json", settings, "add_prefix_space"
+    )
+    scheme = "always" if add_prefix_space else "never"
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme=scheme)]
     )
@@ -156,26 +160,26 @@ def unigram(
     return backend
 
 
-def read_pieces(path: Path, vocabulary: object) -> list[tuple[str, float]]:
-    """The pieces of a sentencepiece model with their scores, checked."""
+def scored_tokens(path: Path, vocabulary: object) -> list[tuple[str, float]]:
+    """Check the tokens of a sentencepiece model with their scores, and return them."""
     try:
-        pieces = [(piece, float(score)) for piece, score in vocabulary or ()]  # type: ignore
-        if not all(isinstance(piece, str) and math.isfinite(score) for piece, score in pieces):
-            raise ValueError("a piece is no text, or a score no number")
+        tokens = [(token, float(score)) for token, score in vocabulary or ()]  # type: ignore
+        if not all(isinstance(token, str) and math.isfinite(score) for token, score in tokens):
+            raise ValueError("a token is no text, or a score no number")
     except (TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{path}: the vocabulary is no list of [piece, score].") from error
-    return pieces
+        raise CheckpointError(f"{path}: the vocabulary is no list of [token, score].") from error
+    return tokens
 
 
 def true_if_missing(path: Path, settings: dict[str, Any], key: str) -> bool:
-    """A setting that is true where it is missing, and false where it is null."""
-    # So does the reference, whose classes ask whether what they are given is true.
+    """Read a setting that is true where it is missing, and false where it is null."""
+    # The reference gives its classes the same values.
     found: bool = setting(path, {key: True, **settings}, key, bool, False)
     return found
 
 
 def xlm_roberta(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
-    """Unigram, with the normalizer's table and nothing else of it."""
+    """Build an XLM-RoBERTa's tokenizer: Unigram, with only the table of the normalizer."""
     path, backend = folder / "tokenizer.json", unigram(folder, settings, content, 3)
     if table := character_table(path, content):
         backend.normalizer = table
@@ -183,7 +187,7 @@ def xlm_roberta(folder: Path, settings: dict[str, Any], content: dict[str, Any])
 
 
 def camembert(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
-    """The same, with the unknown word wherever it stands."""
+    """Build a CamemBERT's tokenizer: the same, but the unknown word may have any id."""
     unknown = token_text(settings.get("unk_token")) or "<unk>"
     path, backend = folder / "tokenizer.json", unigram(folder, settings, content, unknown)
     if table := character_table(path, content):
@@ -192,7 +196,7 @@ def camembert(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -
 
 
 def albert(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
-    """Unigram after the normalisation that ALBERT's first code had, and then the table."""
+    """Build an ALBERT's tokenizer: Unigram after the normalisation of ALBERT's first code."""
     path = folder / "tokenizer_config.json"
     backend = unigram(folder, settings, content, 1)
     steps: list[Any] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
@@ -203,13 +207,13 @@ def albert(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> T
     if table := character_table(folder / "tokenizer.json", content):
         steps.append(table)
     backend.normalizer = normalizers.Sequence(steps)
-    # Unlike the other classes', what stands around a text is that of the file.
+    # Unlike the other classes, this one takes the special tokens around a text from the file.
     backend.post_processor = as_it_stands(folder, settings, content).post_processor
     return backend
 
 
 def character_table(path: Path, content: dict[str, Any]) -> Any:
-    """The table of characters that a sentencepiece model was trained with, if there is one."""
+    """Table of characters that a sentencepiece model was trained with; None without one."""
     normalizer = setting(path, content, "normalizer", dict, {})
     for step in setting(path, normalizer, "normalizers", list, [normalizer]):
         if isinstance(step, dict) and step.get("type") == "Precompiled":
@@ -223,7 +227,7 @@ def character_table(path: Path, content: dict[str, Any]) -> Any:
 
 
 def as_it_stands(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
-    """The tokenizer of a tokenizer.json, without its truncation and padding."""
+    """Build the tokenizer of a tokenizer.json, without its truncation and padding."""
     if not content:
         raise CheckpointError(
             f"{folder / 'tokenizer.json'} is missing; the folder's tokenizer_class needs it."
@@ -239,11 +243,11 @@ def as_it_stands(folder: Path, settings: dict[str, Any], content: dict[str, Any]
 
 
 def bert_subclass(folder: Path, settings: dict[str, Any], content: dict[str, Any]) -> Tokenizer:
-    """A tokenizer.json as it stands, or a BERT's tokenizer of older files."""
+    """Take a tokenizer.json as it stands, or build a BERT's tokenizer of older files."""
     return (as_it_stands if content else word_piece)(folder, settings, content)
 
 
-def frame_as_bert(backend: Tokenizer, special: dict[str, str]) -> None:
+def set_bert_template(backend: Tokenizer, special: dict[str, str]) -> None:
     """Put [CLS] before a text and [SEP] behind it; a pair's second text has the type 1."""
     cls, sep = special["cls_token"], special["sep_token"]
     backend.post_processor = processors.TemplateProcessing(
@@ -253,13 +257,13 @@ def frame_as_bert(backend: Tokenizer, special: dict[str, str]) -> None:
     )
 
 
-def frame_with(first: str, last: str) -> Frame:
-    """Put <s> before a text and </s> behind it; two of these stand between the texts of a pair.
+def template_of(first: str, last: str) -> SetTemplate:
+    """Make a function that puts <s> before a text, </s> behind it, two </s> between two texts.
 
-    `first` and `last` are the names that the two special tokens go by.
+    `first` and `last` are the names of the two special tokens, as "cls_token".
     """
 
-    def frame(backend: Tokenizer, special: dict[str, str]) -> None:
+    def set_template(backend: Tokenizer, special: dict[str, str]) -> None:
         begin, end = special[first], special[last]
         backend.post_processor = processors.TemplateProcessing(
             single=f"{begin} $A {end}",
@@ -267,21 +271,21 @@ def frame_with(first: str, last: str) -> Frame:
             special_tokens=[(text, backend.token_to_id(text)) for text in (begin, end)],
         )
 
-    return frame
+    return set_template
 
 
-def frame_as_albert(backend: Tokenizer, special: dict[str, str]) -> None:
-    """What stands around a text is in tokenizer.json, or else as in a BERT."""
+def set_albert_template(backend: Tokenizer, special: dict[str, str]) -> None:
+    """Keep the special tokens of tokenizer.json, or else put those of a BERT."""
     if backend.post_processor is None:
-        frame_as_bert(backend, special)
+        set_bert_template(backend, special)
 
 
-def leave_frame(backend: Tokenizer, special: dict[str, str]) -> None:
-    """What stands around a text is in tokenizer.json."""
+def keep_template(backend: Tokenizer, special: dict[str, str]) -> None:
+    """Keep the special tokens of tokenizer.json around a text."""
 
 
 def token_text(value: object) -> str | None:
-    """A special token's text; a folder may give the token as an object. None where it has none."""
+    """Text of a special token, which a folder may give as an object; None without a text."""
     if isinstance(value, dict):
         value = value.get("content")
     return value if isinstance(value, str) else None
@@ -289,7 +293,7 @@ def token_text(value: object) -> str | None:
 
 WITH_TYPES = ("input_ids", "token_type_ids", "attention_mask")
 WITHOUT_TYPES = ("input_ids", "attention_mask")
-# The special tokens of a BERT, of a RoBERTa, of an ALBERT.
+# Special tokens of a BERT, of a RoBERTa, of an ALBERT.
 OF_BERT = {
     "unk_token": "[UNK]",
     "sep_token": "[SEP]",
@@ -316,33 +320,33 @@ OF_ALBERT = {
 
 
 class TokenizerClass(NamedTuple):
-    """How a tokenizer is built; the defaults are BertTokenizer's."""
+    """Functions and settings that build a tokenizer; the defaults are BertTokenizer's."""
 
-    build: Build = word_piece
-    frame: Frame = frame_as_bert
+    build: Build = word_piece  # builds all but the special tokens
+    set_template: SetTemplate = set_bert_template  # puts special tokens around texts
     input_names: tuple[str, ...] = WITH_TYPES  # in the order of transformers' own output
-    special_tokens: dict[str, str] = OF_BERT
-    extra_special_tokens: tuple[str, ...] = ()  # where a folder names none
+    special_tokens: dict[str, str] = OF_BERT  # by name; a folder may name others
+    extra_special_tokens: tuple[str, ...] = ()  # for a folder that names none
 
 
-AS_ROBERTA = frame_with("cls_token", "sep_token")
+AS_ROBERTA = template_of("cls_token", "sep_token")
 BERT = TokenizerClass()
 BERT_SUBCLASS = TokenizerClass(bert_subclass)
-AS_IT_STANDS = TokenizerClass(as_it_stands, leave_frame, WITHOUT_TYPES, {})
-AS_XLM_ROBERTA = frame_with("bos_token", "eos_token")
+AS_IT_STANDS = TokenizerClass(as_it_stands, keep_template, WITHOUT_TYPES, {})
+AS_XLM_ROBERTA = template_of("bos_token", "eos_token")
 XLM_ROBERTA = TokenizerClass(xlm_roberta, AS_XLM_ROBERTA, WITHOUT_TYPES, OF_ROBERTA)
 
-# tokenizer_class in tokenizer_config.json, without "Fast" at its end -> how it is built.
+# tokenizer_class in tokenizer_config.json, without "Fast" at its end -> its row.
 CLASSES: dict[str, TokenizerClass] = {
     "BertTokenizer": BERT,
     "DistilBertTokenizer": BERT._replace(input_names=WITHOUT_TYPES),
-    # Other names that transformers has for BertTokenizer itself.
+    # Other names for BertTokenizer in transformers.
     "ElectraTokenizer": BERT,
     "LayoutLMTokenizer": BERT,
     "LxmertTokenizer": BERT,
     "MobileBertTokenizer": BERT,
     "SqueezeBertTokenizer": BERT,
-    # Subclasses of it that take a tokenizer.json as it stands, but for [CLS] and [SEP].
+    # Subclasses that take a tokenizer.json as it stands, except [CLS] and [SEP].
     "ConvBertTokenizer": BERT_SUBCLASS,
     "DPRContextEncoderTokenizer": BERT_SUBCLASS,
     "DPRQuestionEncoderTokenizer": BERT_SUBCLASS,
@@ -356,5 +360,5 @@ CLASSES: dict[str, TokenizerClass] = {
     "CamembertTokenizer": XLM_ROBERTA._replace(
         build=camembert, extra_special_tokens=("<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED")
     ),
-    "AlbertTokenizer": TokenizerClass(albert, frame_as_albert, WITHOUT_TYPES, OF_ALBERT),
+    "AlbertTokenizer": TokenizerClass(albert, set_albert_template, WITHOUT_TYPES, OF_ALBERT),
 }

@@ -1,6 +1,6 @@
 """A folder's vocabulary -> its tokenizer, set up as transformers sets it up.
 
-How a text is split is the tokenizer's class, see classes.py; special and added tokens,
+The tokenizer's class decides how a text is split: see classes.py. Special and added tokens,
 lower-casing and the maximum length stand in tokenizer_config.json, or in older files.
 """
 
@@ -33,9 +33,9 @@ logger = logging.getLogger(__name__)
 
 # Keys that end in _token and name no extra token.
 NO_EXTRAS = (*SPECIAL_NAMES, "add_bos_token", "add_eos_token")
-# The lists of extra tokens; the last that is not empty counts.
+# Lists of extra tokens; the last one that is not empty counts.
 EXTRA_LISTS = ("additional_special_tokens", "extra_special_tokens")
-# What a folder may say of a token beside its text.
+# Settings that a folder may give a token with its text.
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
@@ -52,26 +52,26 @@ def load_tokenizer(
 ) -> TextTokenizer:
     """Build the tokenizer that transformers would build from a folder.
 
-    The most tokens of a text are `max_seq_length`; without it the smaller of
-    tokenizer_config.json's model_max_length and the model's positions. `default_class` is for a
-    folder that names no class, or for one whose class does not count (names_class=False). The last
-    three are of sentence_bert_config.json; `tokenizer_args` beat tokenizer_config.json, by key.
+    The maximum length is `max_seq_length`, or else model_max_length of tokenizer_config.json, and
+    never more than `max_tokens`, the number of the model's positions. `default_class` is for a
+    folder without a class, or with names_class=False for every folder. The last three arguments
+    are of sentence_bert_config.json; `tokenizer_args` beat tokenizer_config.json, by key.
 
     Raises CheckpointError for a missing vocabulary or a tokenizer that minibert does not build.
     """
     path = folder / "tokenizer_config.json"
     settings = read_settings(folder) | dict(tokenizer_args or {})
-    made = class_of(path, settings, default_class, names_class)
+    kind = class_of(path, settings, default_class, names_class)
     file = folder / "tokenizer.json"
     content = read_json(file, dict) if is_there(file) else {}
     check_special(folder, settings)
-    extra = extra_tokens(path, settings, made.extra_special_tokens)
-    special = special_texts(settings, made.special_tokens or pad_token_of(content))
-    backend = built(folder, settings, content, made, special, extra)
+    extra = extra_tokens(path, settings, kind.extra_special_tokens)
+    special = special_texts(settings, kind.special_tokens or pad_token_of(content))
+    backend = build_backend(folder, settings, content, kind, special, extra)
     if do_lower_case:
         lower_case_first(backend)
     backend.encode_special_tokens = setting(path, settings, "split_special_tokens", bool, False)
-    check_size(folder, backend, largest_word(backend, content), special, vocab_size)
+    check_size(folder, backend, largest_id(backend, content), special, vocab_size)
     asked = None if "model_max_length" in (tokenizer_args or {}) else max_seq_length
     return TextTokenizer(
         backend,
@@ -80,64 +80,65 @@ def load_tokenizer(
         max_length=max_length(path, settings, asked, max_tokens),
         padding_side=side_of(path, settings, "padding", content),
         truncation_side=side_of(path, settings, "truncation", content),
-        input_names=input_names(path, settings, made.input_names),
-        splits_as_bert=made.build is word_piece or (made.build is bert_subclass and not content),
+        input_names=input_names(path, settings, kind.input_names),
+        splits_as_bert=kind.build is word_piece or (kind.build is bert_subclass and not content),
     )
 
 
 def class_of(
     path: Path, settings: dict[str, Any], default: str, names_class: bool
 ) -> TokenizerClass:
-    """The class of a folder's tokenizer: the one that it names, if that counts, or the default."""
+    """Row of CLASSES for the folder's class; `default` if it has none, or not names_class."""
     named = setting(path, settings, "tokenizer_class", str, default)
-    kind = (named if names_class else default).removesuffix("Fast")
-    if kind not in CLASSES:
+    name = (named if names_class else default).removesuffix("Fast")
+    if name not in CLASSES:
         raise CheckpointError(
-            f"{path}: tokenizer_class is {kind!r:.80}; minibert builds {', '.join(CLASSES)}, "
+            f"{path}: tokenizer_class is {name!r:.80}; minibert builds {', '.join(CLASSES)}, "
             'each also with "Fast" at the end.'
         )
-    return CLASSES[kind]
+    return CLASSES[name]
 
 
-def built(
+def build_backend(
     folder: Path,
     settings: dict[str, Any],
     content: dict[str, Any],
-    made: TokenizerClass,
+    kind: TokenizerClass,
     special: dict[str, str],
     extra: list[AddedToken],
 ) -> Tokenizer:
-    """The class's tokenizer over the folder's vocabulary, with added tokens and a frame."""
+    """Build the class's tokenizer over the folder's vocabulary, with added and special tokens."""
     path = folder / "tokenizer_config.json"
     added = read_added_tokens(folder, settings, content, extra)
-    backend = made.build(folder, settings, content)
+    backend = kind.build(folder, settings, content)
     named = [added_token(path, settings.get(key), text) for key, text in special.items()]
     add_tokens(backend, added, named, extra)
     try:
-        made.frame(backend, special)
+        kind.set_template(backend, special)
     except ValueError as error:
         raise CheckpointError(f"{path}: the special tokens frame no text: {error}.") from error
     return backend
 
 
-def largest_word(backend: Tokenizer, content: dict[str, Any]) -> int:
-    """The largest id of a word, added ones apart: of tokenizer.json's content, if there is one.
+def largest_id(backend: Tokenizer, content: dict[str, Any]) -> int:
+    """Largest id of the vocabulary, without added tokens, of tokenizer.json's `content` if any.
 
-    No text has an empty word, as a blank line of vocab.txt makes one. To have the words from the
-    library takes longer than anything else there is to load.
+    Empty tokens, as of a blank line in vocab.txt, do not count, because no text has them. The
+    library is asked last: its list of tokens takes longer than all other loading.
     """
     vocabulary = content.get("model", {}).get("vocab")
     if not isinstance(vocabulary, dict):
         vocabulary = backend.get_vocab(with_added_tokens=False)
-    return max((id for word, id in vocabulary.items() if word), default=0)
+    return max((id for token, id in vocabulary.items() if token), default=0)
 
 
 def check_size(
     folder: Path, backend: Tokenizer, largest: int, special: dict[str, str], vocab_size: int
 ) -> None:
-    """Raise CheckpointError for words beyond the embeddings, but for added ones that may not come.
+    """Raise CheckpointError for tokens beyond the embeddings; only warn about added tokens.
 
-    Some published folders have added tokens that their model was never given.
+    Some published folders have added tokens that their model has no embeddings for. `largest` is
+    the largest id of the other tokens.
     """
     added = {id: token.content for id, token in backend.get_added_tokens_decoder().items()}
     beyond = [id for id, text in added.items() if id >= vocab_size and text not in special.values()]
@@ -163,7 +164,7 @@ def check_size(
 
 
 def lower_case_first(backend: Tokenizer) -> None:
-    """What do_lower_case of sentence-transformers means: lower case, before all else."""
+    """Lower-case texts before all else, as do_lower_case of sentence-transformers does."""
     steps: Any = backend.normalizer
     if not isinstance(steps, normalizers.Sequence):
         steps = [steps] if steps else []
@@ -172,7 +173,7 @@ def lower_case_first(backend: Tokenizer) -> None:
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """tokenizer_config.json, completed from older files the way transformers completes it."""
+    """Read tokenizer_config.json, completed from older files as transformers completes it."""
     settings: dict[str, Any] = {}
     for name in ("config.json", "tokenizer_config.json"):
         content = read_json(folder / name, dict) if is_there(folder / name) else {}
@@ -181,7 +182,9 @@ def read_settings(folder: Path) -> dict[str, Any]:
     older = folder / "special_tokens_map.json"
     if "added_tokens_decoder" not in settings and is_there(older):
         tokens = read_json(older, dict)
-        tokens.pop("tokenizer_class", None)  # it comes too late to choose one
+        tokens.pop(
+            "tokenizer_class", None
+        )  # transformers reads this one after it has chosen the class
         settings |= tokens
     return settings
 
@@ -189,7 +192,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 def read_added_tokens(
     folder: Path, settings: dict[str, Any], content: dict[str, Any], extra: list[AddedToken]
 ) -> dict[int, AddedToken]:
-    """The added tokens by id: those the settings list, else those of the older files."""
+    """Read the added tokens by id: from the settings, or else from the older files."""
     path = folder / "tokenizer_config.json"
     decoder = setting(path, settings, "added_tokens_decoder", dict)
     named = {*special_texts(settings, {}).values(), *(token.content for token in extra)}
@@ -212,9 +215,9 @@ def read_added_tokens(
 def older_added_tokens(
     folder: Path, content: dict[str, Any], named: set[str]
 ) -> Iterator[tuple[Any, Any]]:
-    """The ids and the tokens of added_tokens.json, then those of tokenizer.json's content.
+    """Yield ids and tokens: first of added_tokens.json, then of tokenizer.json's `content`.
 
-    The first file knows no flags: its tokens are special where they are `named` elsewhere.
+    The first file has no flags; its tokens are special if they are in `named`.
     """
     older = folder / "added_tokens.json"
     for text, id in (read_json(older, dict) if is_there(older) else {}).items():
@@ -224,12 +227,12 @@ def older_added_tokens(
 
 
 def id_of(key: str) -> int | str:
-    """The id that a key of JSON, which is always a text, stands for; or the key, if for none."""
+    """Convert a key of JSON, which is always a text, to an id; return the key if it is none."""
     return int(key) if key.isascii() and key.isdigit() and len(key) < 20 else key
 
 
 def is_id(value: object) -> bool:
-    """Whether a value is a whole number from 0 up."""
+    """Return whether a value is a whole number from 0 up."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
@@ -254,7 +257,7 @@ def add_tokens(
 
 
 def check_special(folder: Path, settings: dict[str, Any]) -> None:
-    """Raise CheckpointError for a special token that is neither a text nor has one."""
+    """Raise CheckpointError for a special token that is neither a text nor an object with one."""
     for key in SPECIAL_NAMES:
         value = settings.get(key)
         if value is not None and token_text(value) is None:
@@ -265,13 +268,13 @@ def check_special(folder: Path, settings: dict[str, Any]) -> None:
 
 
 def special_texts(settings: dict[str, Any], defaults: Mapping[str, str | None]) -> dict[str, str]:
-    """The special tokens by name, in transformers' order; a folder may give one as an object."""
+    """Special tokens by name, in transformers' order; a folder may give one as an object."""
     texts = {key: token_text(settings.get(key)) or defaults.get(key) for key in SPECIAL_NAMES}
     return {key: text for key, text in texts.items() if text}
 
 
 def pad_token_of(content: dict[str, Any]) -> dict[str, str | None]:
-    """The pad token that a tokenizer.json was left with, under its name."""
+    """Pad token of the padding in a tokenizer.json, under its name."""
     padding = content.get("padding")
     return {"pad_token": token_text(padding.get("pad_token")) if isinstance(padding, dict) else ""}
 
@@ -279,9 +282,9 @@ def pad_token_of(content: dict[str, Any]) -> dict[str, str | None]:
 def extra_tokens(
     path: Path, settings: dict[str, Any], defaults: tuple[str, ...]
 ) -> list[AddedToken]:
-    """Special tokens beyond the usual names: a list, an object, or keys that end in _token.
+    """List special tokens beyond the usual names: of a list, an object, or keys in _token.
 
-    Where a folder has neither those keys nor a list, they are the defaults.
+    A folder with neither such keys nor a list has those of `defaults`.
     """
     extra: list[Any] = []
     for key in EXTRA_LISTS:
@@ -306,8 +309,8 @@ def extra_tokens(
 
 
 def added_token(path: Path, value: object, text: str) -> AddedToken:
-    """A token with its flags, if a folder gives it as an object; else a special one."""
-    # Of other keys the reference takes no notice.
+    """Make a token with the flags of an object; any other `value` makes a special token."""
+    # The reference ignores other keys.
     flags = {key: value[key] for key in FLAGS if key in value} if isinstance(value, dict) else {}
     if odd := [key for key, flag in flags.items() if not isinstance(flag, bool)]:
         raise CheckpointError(
@@ -318,7 +321,7 @@ def added_token(path: Path, value: object, text: str) -> AddedToken:
 
 
 def input_names(path: Path, settings: dict[str, Any], default: tuple[str, ...]) -> tuple[str, ...]:
-    """Which arrays the model is given of a text, in the order of transformers' own output."""
+    """Names of the model's input arrays, in the order of transformers' own output."""
     names = setting(path, settings, "model_input_names", list, list(default))
     if odd := [name for name in names if name not in WITH_TYPES]:
         raise CheckpointError(
@@ -327,27 +330,27 @@ def input_names(path: Path, settings: dict[str, Any], default: tuple[str, ...]) 
         )
     if "attention_mask" not in names:
         logger.warning(
-            "%s: model_input_names has no attention_mask. Elsewhere a text's vector then depends "
-            "on the texts beside it, as padding counts; here it is that of the text alone.",
+            "%s: model_input_names has no attention_mask. In other libraries padding then counts, "
+            "so a vector depends on the other texts of its batch; here it does not.",
             path,
         )
     return tuple(names)
 
 
-def side_of(path: Path, settings: dict[str, Any], what: str, content: dict[str, Any]) -> str:
-    """Where a text is cut or padded: as the settings say, else as tokenizer.json was left."""
-    left_behind = content.get(what)
-    default = left_behind.get("direction", "right") if isinstance(left_behind, dict) else "right"
-    side: str = setting(path, settings, f"{what}_side", str, str(default).lower())
+def side_of(path: Path, settings: dict[str, Any], action: str, content: dict[str, Any]) -> str:
+    """Side of "truncation" or "padding": of the settings, or else of tokenizer.json."""
+    stored = content.get(action)
+    default = stored.get("direction", "right") if isinstance(stored, dict) else "right"
+    side: str = setting(path, settings, f"{action}_side", str, str(default).lower())
     if side not in ("left", "right"):
-        raise CheckpointError(f"{path}: {what}_side is {side!r:.80}, neither 'left' nor 'right'.")
+        raise CheckpointError(f"{path}: {action}_side is {side!r:.80}; expected 'left' or 'right'.")
     return side
 
 
 def max_length(
     path: Path, settings: dict[str, Any], max_seq_length: int | None, max_tokens: int
 ) -> int:
-    """The most tokens a text may have. See load_tokenizer; never more than there are positions."""
+    """Maximum length of a text in tokens, at most `max_tokens`. See load_tokenizer."""
     limit: Any = max_seq_length
     if limit is None:
         key = "model_max_length" if "model_max_length" in settings else "max_len"

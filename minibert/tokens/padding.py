@@ -1,4 +1,4 @@
-"""Rows of tokens -> matrices, filled up with padding, for those who want transformers' arrays."""
+"""Rows of tokens -> padded matrices, as transformers has them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ __all__ = ["pad_rows"]
 
 
 def pad_rows(
-    rows: Rows, words: TextTokenizer, width: int = 0, side: str | None = None
+    rows: Rows, tokenizer: TextTokenizer, length: int = 0, side: str | None = None
 ) -> dict[str, IntArray]:
-    """Rows of tokens as matrices under transformers' names: S of (T,) -> each (S, longest) int64.
+    """Pad rows of tokens to matrices under transformers' names: S of (T,) -> (S, longest) int64.
 
-    `width` is the least number of columns, `side` where padding stands, by default the folder's.
-    Which of the three there are is the tokenizer's to say.
+    `length` is the least number of columns. `side` is the side of the padding, by default the
+    folder's. The tokenizer's `input_names` say which of the three matrices are returned.
     """
-    width = max(width, max(map(len, rows.ids), default=0))
-    ids = np.full((len(rows.ids), width), words.pad_id, dtype=np.int64)
+    length = max(length, max(map(len, rows.ids), default=0))
+    ids = np.full((len(rows.ids), length), tokenizer.pad_id, dtype=np.int64)
     types, mask = np.zeros_like(ids), np.zeros_like(ids)
     for index, row in enumerate(rows.ids):
-        left = (side or words.padding_side) == "left"
-        here = slice(width - len(row), None) if left else slice(len(row))
+        left = (side or tokenizer.padding_side) == "left"
+        here = slice(length - len(row), None) if left else slice(len(row))
         ids[index, here], mask[index, here] = row, 1
         if rows.types is not None:
             types[index, here] = rows.types[index]
     arrays = {"input_ids": ids, "token_type_ids": types, "attention_mask": mask}
-    return {name: arrays[name] for name in arrays if name in words.input_names}
+    return {name: arrays[name] for name in arrays if name in tokenizer.input_names}

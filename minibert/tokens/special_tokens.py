@@ -1,6 +1,6 @@
-"""The special tokens around a text: Frame; and frame_of, which sees those of a tokenizer.
+"""Special tokens around a text: Frame, and frame_of, which finds those of a tokenizer.
 
-Which they are is the folder's: see classes.py.
+The folder names them: see classes.py.
 """
 
 from __future__ import annotations
@@ -20,63 +20,63 @@ __all__ = ["Frame", "encodings_of", "frame_of"]
 
 
 class Frame(NamedTuple):
-    """The special tokens around a text's own, and around and between those of a pair."""
+    """Ids of the special tokens around a text, and around and between the texts of a pair."""
 
     single: tuple[list[int], ...] = ([], [])  # before, after
     pair: tuple[list[int], ...] = ([], [], [])  # before, between, after
     pair_types: tuple[int, ...] = (0, 0, 0, 1, 1)  # of before, first, between, second, after
 
-    def around(self, parts: int) -> tuple[list[int], ...]:
-        """The special ids of a row with one text or with two."""
-        return self.single if parts == 1 else self.pair
+    def around(self, texts: int) -> tuple[list[int], ...]:
+        """Special ids of a row with one text or with two, by their places."""
+        return self.single if texts == 1 else self.pair
 
-    def size(self, parts: int) -> int:
-        """How many special tokens a row has."""
-        return sum(map(len, self.around(parts)))
+    def size(self, texts: int) -> int:
+        """Number of special tokens in a row with one text or with two."""
+        return sum(map(len, self.around(texts)))
 
-    def row(self, pieces: list[list[int]]) -> IntArray:
-        """The ids of a text, or a pair, with the special ones: one list or two -> (T,)."""
-        before, *behind = self.around(len(pieces))
+    def row(self, parts: list[list[int]]) -> IntArray:
+        """Ids of a text or a pair, with the special ones: one list or two -> (T,)."""
+        before, *behind = self.around(len(parts))
         row = [*before]
-        for part, special in zip(pieces, behind, strict=True):
+        for part, special in zip(parts, behind, strict=True):
             row += part
             row += special
         return np.array(row, dtype=np.int64)
 
-    def types(self, pieces: list[list[int]]) -> IntArray:
-        """The token types of the same row: (T,)."""
-        if len(pieces) == 1:
-            return np.zeros(len(pieces[0]) + self.size(1), dtype=np.int64)
+    def types(self, parts: list[list[int]]) -> IntArray:
+        """Token types of the same row: (T,)."""
+        if len(parts) == 1:
+            return np.zeros(len(parts[0]) + self.size(1), dtype=np.int64)
         before, between, after = self.pair
-        lengths = [len(part) for part in (before, pieces[0], between, pieces[1], after)]
+        lengths = [len(part) for part in (before, parts[0], between, parts[1], after)]
         return np.repeat(np.array(self.pair_types, dtype=np.int64), lengths)
 
 
 def frame_of(backend: Tokenizer) -> Frame:
-    """What a tokenizer puts around a text and between two, seen on a text with one token or more.
+    """Find the special tokens of a tokenizer, on one short text and on a pair.
 
-    Raises CheckpointError for a tokenizer that does more than that.
+    Raises CheckpointError for a tokenizer that does more than add special tokens.
     """
     try:
-        word, pieces = first_word(backend)
+        word, ids = first_word(backend)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
     single, pair = backend.encode(word), backend.encode(word, word)
     around, three = special_parts(single), special_parts(pair)
     whole: list[list[int]] = []
     if (len(around), len(three)) == (2, 3):
-        whole += [around[0] + pieces + around[1]]
-        whole += [three[0] + pieces + three[1] + pieces + three[2]]
+        whole += [around[0] + ids + around[1]]
+        whole += [three[0] + ids + three[1] + ids + three[2]]
     if whole != [single.ids, pair.ids] or any(single.type_ids):
         raise CheckpointError("The tokenizer's post_processor is not [special] text [special].")
-    places = np.cumsum([0, len(three[0]), len(pieces), len(three[1]), len(pieces)]).tolist()
-    # The type of a part is that of its first token; an empty part has none.
+    places = np.cumsum([0, len(three[0]), len(ids), len(three[1]), len(ids)]).tolist()
+    # The type of a part is the type of its first token; an empty part gets 0.
     types = (pair.type_ids[place] if place < len(pair.ids) else 0 for place in places)
     return Frame(tuple(around), tuple(three), tuple(types))
 
 
 def first_word(backend: Tokenizer) -> tuple[str, list[int]]:
-    """A word that has tokens, with their ids. Raises ValueError where there is none."""
+    """Find a word that has tokens: -> the word, its ids. Raises ValueError without one."""
     (first,) = encodings_of(backend.encode_batch, ["a"])
     if first.ids:
         return "a", first.ids
@@ -88,9 +88,9 @@ def first_word(backend: Tokenizer) -> tuple[str, list[int]]:
 
 
 def special_parts(encoding: Encoding) -> list[list[int]]:
-    """The special ids before, between and after the texts of a row."""
+    """Special ids before, between and after the texts of a row."""
     parts: list[list[int]] = [[]]
-    texts = encoding.sequence_ids  # None at a special token, else which text it is of
+    texts = encoding.sequence_ids  # None at a special token, else the number of its text
     for id, text, previous in zip(encoding.ids, texts, [None, *texts][:-1], strict=True):
         if text is None:
             parts[-1].append(id)
@@ -102,7 +102,7 @@ def special_parts(encoding: Encoding) -> list[list[int]]:
 def encodings_of(encode: Callable[..., list[Encoding]], texts: list[str]) -> list[Encoding]:
     """Encode texts without special tokens; `encode` is a tokenizer's method that takes a list.
 
-    Raises ValueError where that fails, as on a word that the tokenizer has no token for.
+    Raises ValueError where that fails, as on a word without any token.
     """
     try:
         return encode(texts, add_special_tokens=False)

@@ -20,27 +20,27 @@ __all__ = [
     "no_list",
     "prompt_of",
     "single_texts",
-    "text_windows",
+    "text_slices",
     "with_prompt",
 ]
 
-# A text, or a pair of them, which a model sees as one row of tokens.
+# A text, or a pair of texts: a model gets either as one row of tokens.
 Text: TypeAlias = str | tuple[str, str]
 
-# How many texts, or characters of texts, are held as tokens at a time.
-WINDOW_TEXTS = 4096
-WINDOW_CHARACTERS = 4_000_000
+# At most so many texts, and characters of texts, are held as tokens at a time.
+MAX_TEXTS = 4096
+MAX_CHARACTERS = 4_000_000
 
 
 def is_one(inputs: object) -> bool:
-    """Whether this is one text, rather than a list of them; {"text": ...} is one, too."""
+    """Return whether `inputs` is one text, not a list; {"text": ...} is one text, too."""
     return isinstance(inputs, str | Mapping)
 
 
 def list_of(inputs: object, caller: str) -> Sequence[object]:
-    """What a method was given, as a list: one text counts as a list of one.
+    """Return `inputs` as a list: one text becomes a list of one.
 
-    Raises TypeError, in the method's name, for what is neither.
+    Raises TypeError that names `caller`, for anything but a text or a list.
     """
     if is_one(inputs):
         return [inputs]
@@ -52,10 +52,10 @@ def list_of(inputs: object, caller: str) -> Sequence[object]:
 
 
 def listed(inputs: object, caller: str) -> list[object]:
-    """The texts of anything that has them in an order, generators too.
+    """List the texts of any ordered iterable, generators too.
 
-    Raises TypeError, in the method's name, for all else, and for what lists other things or other
-    kinds of texts: the columns of a table, the keys of a dict, the values of Arrow.
+    Raises TypeError that names `caller`, for anything else. Tables, dicts and Arrow arrays are
+    refused, too: they would list columns, keys and values of Arrow.
     """
     if isinstance(inputs, np.ndarray | list):
         return list(list_of(inputs, caller))
@@ -68,19 +68,19 @@ def listed(inputs: object, caller: str) -> list[object]:
 
 
 def no_list(inputs: object, caller: str, expected: str = "a str or a list of str") -> TypeError:
-    """The error for what is no list of texts, with what to pass instead."""
-    shown = " ".join(f"{inputs!r:.40}".split())  # in one line, as a table is not
+    """Make the TypeError for `inputs` that is no list of texts; it says what to pass instead."""
+    given = " ".join(f"{inputs!r:.40}".split())  # in one line, as a table is not
     return TypeError(
-        f"{caller} got a {type(inputs).__name__} ({shown}). Pass {expected}{instead_of(inputs)}."
+        f"{caller} got a {type(inputs).__name__} ({given}). Pass {expected}{instead_of(inputs)}."
     )
 
 
 def instead_of(inputs: object) -> str:
-    """What makes a list of something, as the end of a sentence; nothing if that is not known."""
+    """Code that makes a list of `inputs`, as the end of a sentence; "" where none is known."""
     kind = type(inputs)
     if isinstance(inputs, bytes | bytearray):
         return "; of bytes, text.decode()"
-    if hasattr(kind, "columns"):  # of the kind: to some tables the question is work
+    if hasattr(kind, "columns"):  # asked of the type: on an instance, some tables would compute
         lists = hasattr(kind, "to_pylist")
         column = 'table["text"].to_pylist()' if lists else 'list(table["text"])'
         return f"; a column of a table is {column}"
@@ -100,10 +100,10 @@ def instead_of(inputs: object) -> str:
 
 
 def check_texts(inputs: Sequence[object]) -> list[Text]:
-    """The texts and pairs of a list, or TypeError naming the first that is neither.
+    """Check the texts and pairs of a list, and return them.
 
-    A pair is a tuple or list of two str, and {"text": x} counts as x. Raises ValueError for what
-    UTF-8 cannot hold.
+    A pair is a tuple or list of two str, and {"text": x} counts as x. Raises TypeError for the
+    first item that is neither text nor pair, ValueError for a text that UTF-8 cannot hold.
     """
     texts: list[Any] = []
     for index, given in enumerate(inputs):
@@ -124,9 +124,9 @@ def check_texts(inputs: Sequence[object]) -> list[Text]:
 
 
 def single_texts(inputs: object, caller: str) -> list[str]:
-    """The texts of a list without pairs, checked; one text counts as a list of one.
+    """Check the texts of a list without pairs, and return them; one text is a list of one.
 
-    Raises what `listed` and `check_texts` raise, and TypeError for a pair.
+    Raises as `listed` and `check_texts` do, and TypeError for a pair.
     """
     texts = check_texts([inputs] if isinstance(inputs, str) else listed(inputs, caller))
     for index, text in enumerate(texts):
@@ -138,7 +138,7 @@ def single_texts(inputs: object, caller: str) -> list[str]:
 
 
 def in_place_of(part: object) -> str:
-    """What to do about something in a list of texts that is none, as the end of a sentence."""
+    """Advice about an item that is no text, as the end of a sentence; "" where none is known."""
     if (
         part is None
         or type(part).__name__ == "NAType"
@@ -151,7 +151,10 @@ def in_place_of(part: object) -> str:
 
 
 def check_surrogates(text: str, index: int, count: int) -> None:
-    """Raise ValueError if a text holds half of a surrogate pair, which is no character."""
+    """Raise ValueError if a text holds half of a surrogate pair, which is no character.
+
+    `index` and `count` say which text of how many it is.
+    """
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -163,9 +166,9 @@ def check_surrogates(text: str, index: int, count: int) -> None:
 
 
 def prompt_of(prompts: dict[str, str], prompt: str | None, name: str | None) -> str:
-    """The prompt that is given, else the one of a name among the prompts; without either, none.
+    """Return `prompt` if it is given, else the prompt called `name`, else "".
 
-    Raises ValueError for a name that is not there, TypeError for a prompt that is no text.
+    Raises ValueError for a name that `prompts` lacks, TypeError for a prompt that is no text.
     """
     if prompt is None:
         if name is None:
@@ -181,7 +184,7 @@ def prompt_of(prompts: dict[str, str], prompt: str | None, name: str | None) -> 
 
 
 def with_prompt(prompt: str, texts: Sequence[Text]) -> Sequence[Text]:
-    """The texts with a prompt before each; of a pair, before the first."""
+    """Put a prompt before each text; of a pair, before its first text."""
     if not prompt:
         return texts
     return [
@@ -190,16 +193,26 @@ def with_prompt(prompt: str, texts: Sequence[Text]) -> Sequence[Text]:
 
 
 def characters_of(text: Text) -> int:
-    """How many characters a text or a pair has."""
+    """Number of characters in a text or a pair."""
     return len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
 
 
-def text_windows(texts: Sequence[Text], prompt_length: int = 0) -> Iterator[slice]:
-    """Cut a list into stretches of some thousand texts, so that memory does not grow with it."""
+def text_slices(
+    texts: Sequence[Text],
+    prompt_length: int = 0,
+    max_texts: int = MAX_TEXTS,
+    max_characters: int = MAX_CHARACTERS,
+) -> Iterator[slice]:
+    """Yield slices of a list of texts, so that memory for tokens does not grow with the list.
+
+    A slice has at most `max_texts` texts and `max_characters` characters. `prompt_length` is the
+    number of the prompt's characters, which count for every text. A longer text is a slice of its
+    own.
+    """
     start, characters = 0, 0
     for end, text in enumerate(texts):
         more = prompt_length + characters_of(text)
-        full = end - start == WINDOW_TEXTS or characters + more > WINDOW_CHARACTERS
+        full = end - start == max_texts or characters + more > max_characters
         if full and end > start:
             yield slice(start, end)
             start, characters = end, 0

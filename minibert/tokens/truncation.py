@@ -1,4 +1,4 @@
-"""Truncation: what may happen to a text above the limit, how it is shared by a pair, and told."""
+"""Truncation of texts above the limit: its modes, the lengths of a pair, the report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from minibert.common.arguments import check_choice
 
-__all__ = ["Cut", "OnLong", "check_on_long", "shares"]
+__all__ = ["OnLong", "Truncation", "check_on_long", "truncated_lengths"]
 
 logger = logging.getLogger(__name__)
 
@@ -16,15 +16,16 @@ OnLong = Literal["warn", "error", "ignore", "window"]
 
 
 def check_on_long(on_long: str) -> None:
-    """Raise ValueError for a word that is none of OnLong's."""
+    """Raise ValueError for a value that OnLong does not list."""
     check_choice("on_long", on_long, get_args(OnLong))
 
 
-def shares(lengths: list[int], room: int) -> list[int]:
-    """How many tokens a text, or each of a pair, keeps where there is room for so many.
+def truncated_lengths(lengths: list[int], room: int) -> list[int]:
+    """Numbers of tokens that a text, or each text of a pair, keeps within `room` tokens.
 
-    The longer of two is cut to the length of the other, then both to a half; an odd token goes to
-    the longer, to the second of equals. So does the `tokenizers` library ("longest_first").
+    `lengths` has one number or two. The longer of two is truncated to the length of the other,
+    then both to a half. An odd token goes to the longer one, or to the second of equals. The
+    `tokenizers` library does the same ("longest_first").
     """
     if len(lengths) == 1:
         return [min(lengths[0], room)]
@@ -39,24 +40,26 @@ def shares(lengths: list[int], room: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """How many texts lost tokens, and how long the longest was before."""
+class Truncation:
+    """Number of texts that lost tokens, and the length of the longest of them before."""
 
-    texts: int = 0
-    longest: int = 0
-    # False where counting tokens would cost more than the work: then `longest` is in characters.
-    in_tokens: bool = True
+    texts: int = 0  # how many lost tokens
+    longest: int = 0  # length of the longest one before truncation
+    in_tokens: bool = True  # False: counting would cost too much, so `longest` is in characters
 
-    def __add__(self, other: Cut) -> Cut:
+    def __add__(self, other: Truncation) -> Truncation:
         # A text too long to be counted in tokens is longer than any that was.
         if self.in_tokens == other.in_tokens:
             longest, in_tokens = max(self.longest, other.longest), self.in_tokens
         else:
             longest, in_tokens = (other if self.in_tokens else self).longest, False
-        return Cut(self.texts + other.texts, longest, in_tokens)
+        return Truncation(self.texts + other.texts, longest, in_tokens)
 
     def report(self, texts: int, limit: int | None, on_long: OnLong) -> None:
-        """Say what was cut, once: a warning in the log, or ValueError for on_long="error"."""
+        """Log one warning about truncated texts, or raise ValueError for on_long="error".
+
+        `texts` is the number of all texts, `limit` the maximum length in tokens.
+        """
         if not self.texts or on_long in ("ignore", "window"):
             return
         unit = "tokens" if self.in_tokens else "characters"

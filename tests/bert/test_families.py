@@ -1,6 +1,5 @@
 """Families beside BERT: positions, names of tensors, what is computed, and what is refused."""
 
-import threading
 import tracemalloc
 from dataclasses import replace
 
@@ -18,7 +17,7 @@ from minibert.bert.placement import parameters_to_device
 from minibert.bert.rotary import sliding_window_mask
 from minibert.common import safetensors_files
 from minibert.errors import DeviceError
-from minibert.kernels.cores import CORES
+from minibert.kernels.cores import Cores
 from minibert.kernels.devices import find_device
 from minibert.tokens.classes import CLASSES
 
@@ -91,10 +90,9 @@ def even(tmp_path, edit):
     return folder
 
 
-def test_threads_that_share_a_text_share_the_bias_by_distance(even, monkeypatch, texts):
+def test_threads_that_split_a_text_split_its_attention_bias(even, monkeypatch, texts):
     alone = SentenceTransformer(even, on_long="ignore", threads=1).encode(texts[4])
     monkeypatch.setattr("minibert.models.transformer.thread_count", lambda threads: 2)
-    monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(2))
     met = []
     run_ranks = tensor_parallel.run_ranks
     monkeypatch.setattr(
@@ -102,7 +100,8 @@ def test_threads_that_share_a_text_share_the_bias_by_distance(even, monkeypatch,
         lambda forward, parts: [met.append(len(parts)), run_ranks(forward, parts)][1],
     )
     model = SentenceTransformer(even, on_long="ignore")
-    model.transformer.scheduler.tensor_parallel.min_rank_work = 1
+    ranks = model.transformer.scheduler.tensor_parallel
+    ranks.min_rank_work, ranks.cores = 1, Cores(2)
     shared = model.encode(texts[4])
     assert met == [2]
     np.testing.assert_allclose(shared, alone, rtol=0, atol=5e-6)
@@ -148,7 +147,7 @@ def test_layers_that_are_used_again_are_cut_and_moved_once():
 
 
 @pytest.mark.parametrize("family", ["t5", "gpt2", "deberta-v2", "bart", "xlnet"])
-def test_other_families_are_refused_with_the_list_of_those_that_run(folder, edit, family):
+def test_unknown_families_are_refused_with_a_list_of_known_ones(folder, edit, family):
     edit(folder / "config.json", model_type=family)
     with pytest.raises(CheckpointError, match=f"model_type is '{family}'") as caught:
         SentenceTransformer(folder)
@@ -303,7 +302,7 @@ def test_a_refusal_names_the_devices_of_the_row(monkeypatch, devices, places):
 
 
 @pytest.mark.parametrize("model_type", ["modernbert", "nomic_bert"])
-def test_what_turns_queries_and_keys_is_refused_on_a_gpu(model_type):
+def test_families_with_rotary_angles_are_refused_on_a_gpu(model_type):
     with pytest.raises(DeviceError, match=f"{model_type} runs on the CPU alone, not on 'cuda:1'"):
         check_device(Config(model_type=model_type), "cuda:1")
     check_device(Config(model_type=model_type), "cpu")

@@ -42,7 +42,7 @@ def test_the_first_layer_that_is_not_finite_is_named(name, tensor, where, tmp_pa
         assert "The weights are too large to compute with" in str(caught.value)
 
 
-def test_whatever_is_asked_of_such_a_model_says_so(spoilt, tmp_path):
+def test_every_call_on_a_model_that_overflows_names_the_layer(spoilt, tmp_path):
     model = SentenceTransformer(spoilt)
     document = [Document("d", "the cat", "here")]
     for ask in (
@@ -106,14 +106,14 @@ def test_a_module_around_the_pooling_is_named(module, tensor, where, tmp_path):
         SentenceTransformer(folder).encode(TEXTS)
 
 
-def test_a_sum_that_overflows_is_the_pooling_s(tmp_path, edit):
+def test_an_overflow_in_the_pooling_s_sum_names_the_pooling(tmp_path, edit):
     folder = spoil(copy_of("gelu", tmp_path), "encoder.layer.2.output.LayerNorm.bias", 2e38)
     assert np.isfinite(BertModel.from_pretrained(folder)([[2, 5, 3]])[0]).all()
     with pytest.raises(CheckpointError, match="; the pooling was the first to make one"):
         SentenceTransformer(folder).encode(TEXTS)
 
 
-def test_a_pooler_that_overflows_is_said_where_it_is_asked_for(tmp_path):
+def test_a_pooler_that_overflows_is_named_where_it_is_asked_for(tmp_path):
     output = BertModel.from_pretrained(spoil(copy_of("gelu", tmp_path), "pooler.dense.weight"))(
         [[2, 5, 3]]
     )
@@ -122,7 +122,7 @@ def test_a_pooler_that_overflows_is_said_where_it_is_asked_for(tmp_path):
         _ = output.pooler_output
 
 
-def test_huge_numbers_on_the_way_that_end_well_are_left_alone(tmp_path):
+def test_huge_numbers_inside_with_finite_vectors_are_accepted(tmp_path):
     """tanh makes 1 of infinity: the classifier's dense layer may overflow, without a word."""
     folder = copy_of("cross_encoder", tmp_path)
     path = folder / "model.safetensors"
@@ -138,7 +138,7 @@ def test_huge_numbers_on_the_way_that_end_well_are_left_alone(tmp_path):
     np.testing.assert_array_equal(found, [[20.0] * 3])
 
 
-def test_the_largest_of_nothing_stays_minus_infinity(tmp_path, edit):
+def test_max_over_no_token_stays_minus_infinity(tmp_path, edit):
     folder = copy_of("gelu", tmp_path)
     edit(folder / "1_Pooling" / "config.json", pooling_mode=["max"], include_prompt=False)
     model = SentenceTransformer(folder)
@@ -152,7 +152,7 @@ def test_the_largest_of_nothing_stays_minus_infinity(tmp_path, edit):
         SentenceTransformer(folder).encode(["t"], prompt="ca")
 
 
-def test_a_model_that_is_well_is_run_once(monkeypatch):
+def test_a_finite_result_is_computed_once(monkeypatch):
     def again(*arguments):
         raise AssertionError("run again")
 
@@ -160,7 +160,7 @@ def test_a_model_that_is_well_is_run_once(monkeypatch):
     assert SentenceTransformer(GOLDEN / "gelu").encode(TEXTS).shape == (4, 20)
 
 
-def test_sums_that_overflow_in_one_order_alone_are_not_finite_either(monkeypatch):
+def test_infinity_from_several_threads_alone_is_refused(monkeypatch):
     model, compute = SentenceTransformer(GOLDEN / "gelu"), Scheduler._compute
 
     def overflowing(*arguments, hook=None, **named):

@@ -2,28 +2,21 @@
 
 import numpy as np
 import pytest
-from golden_files import GOLDEN
 
-from minibert import SentenceTransformer
 from minibert.bert.forward import hidden_states
 from minibert.bert.packs import packs
 from minibert.kernels import cpu as kernels
-from minibert.kernels.segments import firsts
+from minibert.kernels.segments import firsts, split_rows
 from minibert.pooling.modes import lasts
 
 
-@pytest.fixture(scope="module")
-def model():
-    return SentenceTransformer(GOLDEN / "gelu", on_long="ignore")
-
-
 def pack_of(model, texts):
-    (pack,) = packs(model.transformer.words.rows(texts, 41).ids, 1024)
+    (pack,) = packs(model.transformer.text_tokenizer.rows(texts, 41).ids, 10_000)
     return pack
 
 
 @pytest.mark.parametrize("pooled_tokens", [firsts, lasts])
-def test_the_last_layer_for_some_tokens_is_the_last_layer_s(model, pooled_tokens):
+def test_the_last_layer_of_pooled_tokens_alone_is_the_same(model, pooled_tokens):
     pack = pack_of(model, ["the cat sat", "a dog", "a cat", "", "the dog barks and barks", "a"])
     arguments = pack, model.transformer.parameters, model.config, kernels
     whole, rows = hidden_states(*arguments), pooled_tokens(pack.lengths)
@@ -32,7 +25,7 @@ def test_the_last_layer_for_some_tokens_is_the_last_layer_s(model, pooled_tokens
     np.testing.assert_allclose(some, whole[rows], rtol=0, atol=1e-5)
 
 
-def test_a_head_that_reads_one_token_is_given_no_other(model):
+def test_a_head_of_one_token_gets_that_token_alone(model):
     shapes = []
 
     def head(pack, hidden, hook):
@@ -44,9 +37,12 @@ def test_a_head_that_reads_one_token_is_given_no_other(model):
     assert shapes == [((2, 20), [1, 1])]
 
 
-def test_blocks_of_rows_change_no_state(model, monkeypatch):
-    pack = pack_of(model, ["the cat sat", "a dog", "the dog barks and barks"])
-    arguments = pack, model.transformer.parameters, model.config, kernels
-    whole = hidden_states(*arguments)
-    monkeypatch.setattr(kernels, "BLOCK_FLOATS", 64)  # three rows
-    np.testing.assert_allclose(hidden_states(*arguments), whole, rtol=0, atol=1e-6)
+def test_blocks_of_rows_change_no_state(model):
+    texts = [" ".join(["the dog barks at the cat and"] * (1 + n % 5)) for n in range(300)]
+    pack = pack_of(model, texts)
+    assert pack.ids.size * 20 > 1.5 * kernels.BLOCK_FLOATS  # of a text alone there is one block
+    arguments = model.transformer.parameters, model.config, kernels
+    whole = split_rows(hidden_states(pack, *arguments), pack.lengths)
+    for text, states in list(zip(pack.order, whole, strict=True))[::30]:
+        alone = hidden_states(pack_of(model, [texts[text]]), *arguments)
+        np.testing.assert_allclose(states, alone, rtol=0, atol=1e-5)

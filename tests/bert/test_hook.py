@@ -64,14 +64,14 @@ class Shown:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_norm_of_the_embeddings_is_the_textbook_s(name):
+def test_the_embeddings_norm_agrees_with_the_textbook(name):
     shown = Shown(name)
     table = shown.parameters.types_and_positions[shown.pack.token_types, shown.pack.positions]
     shown.norm_is("embeddings.", shown["embeddings.word_embeddings"] + table)
 
 
 @pytest.mark.parametrize("name", [*NORM_AFTER, "nomic_bert"])
-def test_a_norm_after_a_step_is_the_textbook_s(name):
+def test_a_norm_after_a_step_agrees_with_the_textbook(name):
     shown = Shown(name)
     before = shown["embeddings.output"]
     for number, layer in enumerate(shown.layers):
@@ -87,7 +87,7 @@ def test_a_norm_after_a_step_is_the_textbook_s(name):
 
 
 @pytest.mark.parametrize("name", [*NORM_AFTER, "nomic_bert"])
-def test_the_rows_of_a_norm_lead_to_what_comes_out_of_it(name):
+def test_normalised_rows_times_weight_plus_bias_are_the_norm(name):
     shown = Shown(name)
     for number, layer in enumerate(shown.layers):
         place = f"layer.{number}."
@@ -96,7 +96,7 @@ def test_the_rows_of_a_norm_lead_to_what_comes_out_of_it(name):
         np.testing.assert_allclose(made + layer.attention_norm_bias, expected, rtol=0, atol=2e-6)
 
 
-def test_a_norm_before_a_step_is_the_textbook_s():
+def test_a_norm_before_a_step_agrees_with_the_textbook():
     shown = Shown("modernbert")
     before = shown["embeddings.output"]
     for number, layer in enumerate(shown.layers):
@@ -125,7 +125,7 @@ def test_the_input_of_the_activation_is_the_widened_row(name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_activated_it_is_the_intermediate_that_is_shown(name):
+def test_the_activated_input_is_the_intermediate(name):
     shown = Shown(name)
     for number in range(len(shown.layers)):
         inner = shown[f"layer.{number}.intermediate_input"].astype(np.float32)

@@ -7,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from golden_files import GOLDEN, change_tensors, nomic_with_own_names
+from module_folders import vector
 from safetensors import deserialize
 from safetensors.numpy import load_file
 
-from minibert import BertModel, SentenceTransformer
+from minibert import BertModel
 from minibert.bert import layout as layouts
 from minibert.bert.families import FAMILIES
 from minibert.bert.layout import Row, read_parameters, shapes_of, stored_gradients, stored_values
@@ -18,7 +19,6 @@ from minibert.bert.load import load_checkpoint
 from minibert.bert.parameters import Config
 from minibert.bert.tensor_uses import DISTANCES, TOKEN_TYPES, TRANSPOSED
 
-TEXT = "the cat sat, the dog barks"
 LINEAR = ("weight", "bias")
 # Its scale, 1 / sqrt(3), is no power of two.
 TINY = Config(
@@ -27,11 +27,7 @@ TINY = Config(
 )  # fmt: skip
 
 
-def vector(folder):
-    return SentenceTransformer(folder).encode(TEXT)
-
-
-def test_the_attention_scale_is_in_the_queries_and_nowhere_else(folder):
+def test_the_attention_scale_is_in_the_queries_alone(folder):
     tensors = load_file(folder / "model.safetensors")
     prefix = "encoder.layer.2.attention.self"
     layer = load_checkpoint(folder).parameters.layers[2]
@@ -92,7 +88,7 @@ class Advised(mmap.mmap):
 
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="there is no such advice")
-def test_what_is_copied_or_hardly_needed_leaves_the_memory_again(minilm_folder, monkeypatch):
+def test_copied_weights_and_the_word_table_leave_the_memory(minilm_folder, monkeypatch):
     """What the system then does, and how much it reads around what is asked for, is its own."""
     expected = load_checkpoint(minilm_folder).parameters
     monkeypatch.setattr(Advised, "let_go", [])
@@ -136,7 +132,7 @@ GOLDEN_MODELS = sorted(path.parent.name for path in GOLDEN.glob("*/config.json")
 
 
 @pytest.mark.parametrize("name", GOLDEN_MODELS)
-def test_every_tensor_of_a_golden_model_is_had_back(name):
+def test_every_tensor_of_a_golden_model_is_restored(name):
     """Bit for bit, as sqrt(D/H) is 2; but for positions, of which only a sum is kept."""
     stored = in_float32(GOLDEN / name)
     back, unused = had_back(GOLDEN / name)
@@ -192,7 +188,7 @@ def test_a_tensor_from_outside_is_one_row(folder, edit, monkeypatch):
         np.testing.assert_array_equal(back[tensor], stored[tensor], err_msg=tensor)
 
 
-def test_tensors_under_transformers_own_names_are_had_back(tmp_path):
+def test_tensors_under_transformers_own_names_are_restored(tmp_path):
     folder = nomic_with_own_names(tmp_path, "nomic_bert.")
     stored = in_float32(folder)
     back, unused = had_back(folder)
@@ -202,7 +198,7 @@ def test_tensors_under_transformers_own_names_are_had_back(tmp_path):
         np.testing.assert_array_equal(values, stored[tensor], err_msg=tensor)
 
 
-def test_another_scale_is_taken_out_to_a_unit_in_the_last_place(folder, edit):
+def test_another_scale_is_removed_to_a_unit_in_the_last_place(folder, edit):
     edit(folder / "config.json", num_attention_heads=10)  # 1 / sqrt(2)
     stored = in_float32(folder)
     back, _ = had_back(folder)
@@ -218,7 +214,7 @@ def test_another_scale_is_taken_out_to_a_unit_in_the_last_place(folder, edit):
 
 
 @pytest.mark.parametrize(("name", "missing"), [("gelu", TOKEN_TYPES), ("mpnet", DISTANCES)])
-def test_what_the_parameters_do_not_say_has_to_be_given(name, missing):
+def test_restoring_tensors_asks_for_what_parameters_lack(name, missing):
     checkpoint = load_checkpoint(GOLDEN / name)
     layout = FAMILIES[checkpoint.config.model_type].layout
     with pytest.raises(ValueError, match=f"give '{missing}'"):

@@ -7,13 +7,12 @@ import struct
 import numpy as np
 import pytest
 from golden_files import LFS_POINTER, change_tensors, copy_of
+from module_folders import refused, vector
 from safetensors.numpy import load_file
 
-from minibert import CheckpointError, SentenceTransformer
+from minibert import SentenceTransformer
 from minibert.bert.load import load_checkpoint
 from minibert.common.safetensors_files import weight_files
-
-TEXT = "the cat sat, the dog barks"
 
 
 def rewrite_header(path, change):
@@ -25,10 +24,6 @@ def rewrite_header(path, change):
     new = json.dumps(header).encode()
     path.unlink()
     path.write_bytes(struct.pack("<Q", len(new)) + new + content[8 + size :])
-
-
-def vector(folder):
-    return SentenceTransformer(folder).encode(TEXT)
 
 
 def test_weights_are_mapped_and_not_copied(folder):
@@ -89,11 +84,6 @@ def test_tensors_that_are_not_aligned_change_no_vector(folder):
 def test_sha256_is_that_of_the_file(folder):
     content = (folder / "model.safetensors").read_bytes()
     assert load_checkpoint(folder).sha256() == hashlib.sha256(content).hexdigest()
-
-
-def refused(folder, message):
-    with pytest.raises(CheckpointError, match=message):
-        SentenceTransformer(folder)
 
 
 def test_an_adapter_is_not_left_out(folder):
@@ -284,7 +274,7 @@ def test_a_configuration_that_is_not_computed_here_is_named(folder, edit, key, v
         ("roberta", "pad_token_id", "positions begin after the first, so there is none"),
     ],
 )
-def test_a_count_beyond_all_models_is_refused_at_once(tmp_path, edit, name, key, message):
+def test_a_huge_count_in_the_config_is_refused_at_once(tmp_path, edit, name, key, message):
     folder = copy_of(name, tmp_path)
     edit(folder / "config.json", **{key: 10**12})
     if key == "hidden_size":
@@ -305,7 +295,7 @@ def test_more_layers_than_the_file_has_are_a_missing_tensor(folder, edit):
     refused(folder, r"no tensor 'encoder\.layer\.3\.attention")
 
 
-def test_missing_keys_of_config_json_have_the_reference_s_defaults(folder, edit, removed):
+def test_missing_keys_of_config_have_the_reference_s_defaults(folder, edit, removed):
     edit(folder / "config.json", layer_norm_eps=removed, hidden_act=removed, model_type=removed)
     config = load_checkpoint(folder).config
     assert (config.layer_norm_eps, config.hidden_act) == (1e-12, "gelu")
@@ -363,7 +353,7 @@ def test_a_folder_in_a_file_s_place_is_named(folder, name):
 
 @pytest.mark.parametrize("name", [*FILES, "1_Pooling"])
 @pytest.mark.parametrize("target", ["nothing", "../nothing", "itself"])
-def test_a_link_that_leads_nowhere_is_named(folder, name, target):
+def test_a_dangling_link_is_named(folder, name, target):
     place = folder / name
     place.rename(folder.parent / "lost")
     place.symlink_to(place.name if target == "itself" else target)
@@ -382,7 +372,7 @@ def test_a_link_to_a_file_elsewhere_is_followed(folder, name):
 def test_half_of_a_surrogate_pair_is_refused(folder, name):
     content = (folder / name).read_text(encoding="utf-8")
     (folder / name).write_text(content.replace("{", '{"\\ud800": 1, ', 1), encoding="utf-8")
-    refused(folder, rf"{name} holds '\\ud800', half of a pair that stands for one character")
+    refused(folder, rf"{name} holds '\\ud800', half of a surrogate pair")
 
 
 def test_a_whole_surrogate_pair_is_a_character(folder, edit):

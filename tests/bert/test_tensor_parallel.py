@@ -1,5 +1,6 @@
 """A lone pack on several threads, and short ones in tiles: the numbers of the whole."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibert import BertModel, SentenceTransformer
-from minibert.bert import tensor_parallel as tensor_parallel
+from minibert.bert import tensor_parallel
 from minibert.bert.families import FAMILIES
 from minibert.bert.forward import hidden_states
 from minibert.bert.packs import packs
@@ -30,7 +31,7 @@ from minibert.bert.tensor_parallel import (
 )
 from minibert.kernels import cores
 from minibert.kernels import cpu as kernels
-from minibert.kernels.cores import CORES
+from minibert.kernels.cores import Cores
 from minibert.kernels.segments import firsts
 
 BERT = FAMILIES["bert"]
@@ -64,20 +65,14 @@ def parameters():
 
 
 @pytest.fixture
-def many_cores(monkeypatch):
-    """A machine with 12 free cores."""
-    monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(12))
-
-
-@pytest.fixture
 def small_products(monkeypatch):
     """A BLAS with kernels for small products; none is needed for the numbers."""
     monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: True)
 
 
 def in_ranks(parameters):
-    """Parameters that any pack may split among threads, however small it is."""
-    return TensorParallel(parameters, CONFIG, BERT, min_rank_work=1)
+    """Parameters that any pack may split among 12 threads, however small it is."""
+    return TensorParallel(parameters, CONFIG, BERT, min_rank_work=1, cores=Cores(12))
 
 
 def pack_of(*lengths):
@@ -90,8 +85,8 @@ def pack_of(*lengths):
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 6, 12])
 @pytest.mark.parametrize("may_tile", [False, True])
 @pytest.mark.parametrize("pooled_tokens", [None, firsts])
-def test_shards_make_what_the_whole_makes(
-    parameters, many_cores, small_products, lengths, threads, may_tile, pooled_tokens
+def test_split_packs_have_the_states_of_whole_ones(
+    parameters, small_products, lengths, threads, may_tile, pooled_tokens
 ):
     pack = pack_of(*lengths)
     query_rows = None if pooled_tokens is None else pooled_tokens(pack.lengths)
@@ -101,9 +96,7 @@ def test_shards_make_what_the_whole_makes(
     np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
 
 
-def test_a_pack_is_shared_by_as_many_threads_as_its_heads_and_feed_forward_allow(
-    parameters, many_cores, monkeypatch
-):
+def test_heads_feed_forward_and_work_bound_the_threads_of_a_pack(parameters, monkeypatch):
     counts = []
     monkeypatch.setattr(
         tensor_parallel, "run_ranks", lambda forward, shards: counts.append(len(shards))
@@ -118,28 +111,28 @@ def test_a_pack_is_shared_by_as_many_threads_as_its_heads_and_feed_forward_allow
     assert counts[6:] == [2]
 
 
-def test_only_free_cores_are_taken_and_given_back(parameters, many_cores, monkeypatch):
+def test_only_free_cores_are_taken_and_given_back(parameters, monkeypatch):
     counts = []
     monkeypatch.setattr(
         tensor_parallel, "run_ranks", lambda forward, shards: counts.append(len(shards))
     )
     model = in_ranks(parameters)
-    with CORES.further(20) as taken:
+    with model.cores.further(20) as taken:
         assert taken == 12
-        with CORES.further(1) as none:
+        with model.cores.further(1) as none:
             assert none == 0
         whole = model.compute(pack_of(9), kernels, None, 6, False)
         assert whole.shape == (9, 24)
         assert counts == []
-    with CORES.further(9):
+    with model.cores.further(9):
         model.compute(pack_of(9), kernels, None, 6, False)
     assert counts == [3]  # three were free, and four threads cannot share six heads
-    with CORES.further(20) as taken:
+    with model.cores.further(20) as taken:
         assert taken == 12
 
 
 @pytest.mark.parametrize(("parts", "tiles"), [(1, 6), (2, 1), (4, 3)])
-def test_a_product_of_blocks_is_the_product(parts, tiles):
+def test_a_product_with_blocks_or_tiles_is_the_product(parts, tiles):
     random = np.random.default_rng(0)
     weight = random.standard_normal((48, 24)).astype(np.float32).T.copy().T
     x, bias = random.standard_normal((7, 48)), random.standard_normal(24)
@@ -170,14 +163,14 @@ def test_views_for_threads_copy_no_weight(parameters):
         assert np.shares_memory(getattr(part, name), getattr(layer, name)), name
 
 
-def test_threads_are_as_silent_about_large_numbers_as_the_caller(parameters, many_cores):
+def test_threads_keep_the_caller_s_silence_about_overflow(parameters):
     large = parameters._replace(word_embeddings=parameters.word_embeddings * np.float32(1e38))
     with np.errstate(over="ignore", invalid="ignore"):
         found = in_ranks(large).compute(pack_of(9), kernels, None, 3, False)
     assert not np.isfinite(found).all()
 
 
-def test_one_thread_runs_the_family_s_forward_pass_at_once(parameters):
+def test_one_thread_calls_the_family_s_forward_pass_directly(parameters):
     """Who follows the path finds it where the model is computed, with nothing in between."""
     callers = []
 
@@ -205,13 +198,13 @@ class CountedTiles:
         monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: True)
 
 
-def test_the_first_short_text_lays_out_tiles_and_nothing_else_does(minilm_folder, monkeypatch):
+def test_only_the_first_short_text_lays_out_tiles(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     model = SentenceTransformer(minilm_folder, on_long="ignore")
     assert counted.made == 0
     model.encode("a long text " * 60)
     model.encode(["a short text"] * 200)  # several packs
-    monkeypatch.setattr("minibert.tokens.texts.WINDOW_TEXTS", 8)
+    model.transformer.slice_texts = 8
     model.encode(["a short text"] * 9)  # the last window is one text
     three = ["a", "short text", "text"]
     model.encode(three, output_value=None, batch_size=2)  # so is the last batch
@@ -225,7 +218,7 @@ def test_the_first_short_text_lays_out_tiles_and_nothing_else_does(minilm_folder
     assert counted.made == 4 * 6
 
 
-def test_of_several_packs_the_padded_view_lays_out_no_tiles(minilm_folder, monkeypatch):
+def test_the_padded_view_of_several_packs_lays_out_no_tiles(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     model = BertModel.from_pretrained(minilm_folder)
     ids = np.full((3, 9), 101)
@@ -235,7 +228,7 @@ def test_of_several_packs_the_padded_view_lays_out_no_tiles(minilm_folder, monke
     assert counted.made == 4 * 6
 
 
-def test_who_forbids_tiles_gets_none_and_nor_does_another_blas(minilm_folder, monkeypatch):
+def test_no_tiles_if_short_inputs_is_false_or_with_another_blas(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     SentenceTransformer(minilm_folder, short_inputs=False).encode("a short text")
     monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: False)
@@ -243,10 +236,11 @@ def test_who_forbids_tiles_gets_none_and_nor_does_another_blas(minilm_folder, mo
     assert counted.made == 0
 
 
-def test_threads_that_come_at_once_make_the_tiles_once(minilm_folder, monkeypatch):
+def test_threads_that_start_together_make_tiles_once(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
-    monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(8))
     model = SentenceTransformer(minilm_folder)
+    scheduler = model.transformer.scheduler
+    scheduler.device = replace(scheduler.device, active=Cores(8).pack)
     threads = [threading.Thread(target=model.encode, args=("a short text",)) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -285,7 +279,7 @@ thread.join()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_fork_while_another_thread_lays_out_tiles_leaves_the_child_able_to(minilm_folder):
+def test_a_child_forked_while_tiles_are_laid_out_still_encodes(minilm_folder):
     result = subprocess.run(
         [sys.executable, "-c", FORK, str(minilm_folder)],
         capture_output=True, text=True, timeout=120,
@@ -305,7 +299,7 @@ def test_a_fork_while_another_thread_lays_out_tiles_leaves_the_child_able_to(min
         ({"internal_api": "mkl"}, False),
     ],
 )
-def test_small_products_go_by_the_name_of_the_blas_s_kernels(monkeypatch, info, expected):
+def test_small_products_are_known_by_the_name_of_blas_kernels(monkeypatch, info, expected):
     class Controller:
         def info(self):
             return [info]
@@ -315,8 +309,9 @@ def test_small_products_go_by_the_name_of_the_blas_s_kernels(monkeypatch, info, 
 
 
 @pytest.fixture(scope="module")
-def minilm(minilm_folder):
-    return SentenceTransformer(minilm_folder, on_long="ignore")
+def split_minilm(minilm):
+    """A copy, since a model keeps its blocks and tiles."""
+    return copy.deepcopy(minilm)
 
 
 @settings(max_examples=25, deadline=None)
@@ -329,20 +324,22 @@ def minilm(minilm_folder):
     tiles=st.booleans(),
     reproducible=st.booleans(),
 )
-def test_every_path_gives_the_same_vector(minilm, words, others, threads, tiles, reproducible):
-    text, scheduler = " ".join(words), minilm.transformer.scheduler
-    expected = minilm.encode([text, *others])[0]
+def test_every_path_gives_the_same_vector(
+    split_minilm, words, others, threads, tiles, reproducible
+):
+    text, scheduler = " ".join(words), split_minilm.transformer.scheduler
+    expected = split_minilm.encode([text, *others])[0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CORES, "_free", threading.BoundedSemaphore(12))
+        patch.setattr(scheduler.tensor_parallel, "cores", Cores(12))
         patch.setattr(scheduler.tensor_parallel, "min_rank_work", 1)
         patch.setattr(tensor_parallel, "has_small_products", lambda: tiles)
         patch.setattr(scheduler, "threads", threads)
         patch.setattr(scheduler, "reproducible", reproducible)
-        alone = minilm.encode(text)
+        alone = split_minilm.encode(text)
     np.testing.assert_allclose(alone, expected, rtol=0, atol=2e-6)
 
 
-def test_reproducible_texts_have_one_way_alone_and_in_company(minilm_folder, monkeypatch):
+def test_reproducible_texts_have_the_same_bits_alone_or_not(minilm_folder, monkeypatch):
     counted = CountedTiles(monkeypatch)
     model = SentenceTransformer(minilm_folder, reproducible=True, on_long="ignore")
     texts = ["a short text", "the dog barks " * 40, "", "another short text of more words"]
@@ -370,7 +367,7 @@ def test_all_ranks_have_the_same_bits_after_an_all_reduce():
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
 @pytest.mark.parametrize("error", [MemoryError("no more"), KeyboardInterrupt()])
-def test_when_one_thread_fails_none_waits_for_it_and_its_error_is_seen(failing, error):
+def test_an_error_in_one_thread_is_raised_and_none_waits_for_it(failing, error):
     def run(rank, all_reduce):
         all_reduce(np.zeros((1, 1), np.float32))
         if rank == failing:
@@ -383,7 +380,7 @@ def test_when_one_thread_fails_none_waits_for_it_and_its_error_is_seen(failing, 
 
 
 @pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
-def test_when_not_all_threads_begin_none_waits_for_the_others(monkeypatch, error):
+def test_no_thread_waits_for_one_that_could_not_start(monkeypatch, error):
     submit, begun = ThreadPoolExecutor.submit, []
 
     def until_the_second(*arguments):
@@ -405,7 +402,7 @@ def test_when_not_all_threads_begin_none_waits_for_the_others(monkeypatch, error
 WAIT = threading.Barrier.wait
 
 
-def test_a_quick_thread_overwrites_no_rows_that_another_still_reads():
+def test_a_quick_thread_overwrites_no_rows_another_still_reads():
     # The second thread reads late, the first writes its next rows at once.
     group, found = RankGroup(2), []
 
@@ -430,8 +427,9 @@ def test_a_quick_thread_overwrites_no_rows_that_another_still_reads():
     assert found == [1.0, 10.0, 100.0]
 
 
-def test_a_model_of_odd_sizes_is_not_split(many_cores, small_products):
+def test_a_model_of_odd_sizes_is_not_split(small_products):
     model = SentenceTransformer(GOLDEN / "gelu")  # five heads, 37 wide
     model.transformer.scheduler.tensor_parallel.min_rank_work = 1
+    model.transformer.scheduler.tensor_parallel.cores = Cores(12)
     together = model.encode(["the cat sat", "a dog"])
     np.testing.assert_allclose(model.encode("the cat sat"), together[0], rtol=0, atol=1e-5)

@@ -7,7 +7,7 @@ import numpy as np
 from minibert.bert.tensor_uses import relative_buckets
 
 
-def test_buckets_of_distances_grow_like_a_logarithm():
+def test_distance_buckets_grow_logarithmically():
     """8 + 8 log(n / 8) / log(16), which transformers takes in float32, from 8 to 127."""
     buckets = relative_buckets(300)
     assert buckets[0, 0] == 0

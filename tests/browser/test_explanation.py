@@ -123,9 +123,7 @@ def test_a_chosen_token_shades_what_it_looks_at(open_page, explanation, minilm):
     assert page.locator("#attention-reading").inner_text().startswith("“bark” looks most at “")
 
 
-def test_states_are_read_by_pointer_and_keyboard_and_the_text_can_be_changed(
-    open_page, explanation, minilm
-):
+def test_states_are_read_by_pointer_and_keyboard_for_each_text(open_page, explanation, minilm):
     page = open_page(explanation)
     page.get_by_label("document: A dog barked").check()
     assert page.locator("#tokens button").all_inner_texts()[:3] == ["[CLS]", "a", "dog"]

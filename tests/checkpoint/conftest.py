@@ -18,7 +18,7 @@ def online(monkeypatch):
     """As if nobody had switched downloads off; a test that wants them off says so."""
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "is_offline_mode", lambda: False)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def listing(monkeypatch, hub):
 
 
 @pytest.fixture
-def tiny(cache):
+def cached_model(cache):
     """A cached model, at its commit."""
     return cache(TINY, GOLDEN / "gelu")
 
@@ -76,7 +76,7 @@ def copying(stand_in):
 
 
 @pytest.fixture
-def run(run):
+def run_convert(run):
     """Run `minibert convert`."""
     return partial(run, "convert")
 

@@ -109,9 +109,9 @@ def test_a_lone_sentencepiece_model_offers_another_folder(tmp_path, monkeypatch)
 # without torch
 
 
-def test_without_torch_the_commands_that_bring_it_are_printed(run, folder, tmp_path, bare):
+def test_without_torch_the_commands_that_bring_it_are_printed(run_convert, folder, tmp_path, bare):
     before = tree(pickled(folder))
-    code, out, err = run(folder, tmp_path / "out", "--python", bare)
+    code, out, err = run_convert(folder, tmp_path / "out", "--python", bare)
     assert (code, out) == (69, "")
     assert "No module named 'torch'" in err
     install, conversion = (shlex.split(part) for part in err[err.rindex(": ") :].split(" && "))
@@ -134,9 +134,11 @@ def test_this_python_without_torch_gets_an_environment(folder, tmp_path, monkeyp
     assert third[-4:-1] == ["--revision", "v1 or so", "--python"]
 
 
-def test_a_torch_in_which_pickles_could_run_code_is_refused(run, folder, tmp_path, own_torch):
+def test_a_torch_in_which_pickles_could_run_code_is_refused(
+    run_convert, folder, tmp_path, own_torch
+):
     program = own_torch("__version__ = '2.9.1+cpu'")
-    code, _, err = run(pickled(folder), tmp_path / "out", "--python", program)
+    code, _, err = run_convert(pickled(folder), tmp_path / "out", "--python", program)
     assert code == 69
     assert "torch 2.9.1+cpu is older than 2.10" in err
 
@@ -158,13 +160,13 @@ def own_torch(tmp_path, stand_in):
     return make
 
 
-def test_torch_is_asked_for_nothing_but_data(run, folder, tmp_path, own_torch):
+def test_torch_is_asked_to_unpickle_data_alone(run_convert, folder, tmp_path, own_torch):
     program = own_torch("""
 __version__ = "2.10.0"
 def load(path, map_location, weights_only):
     raise ValueError("only data" if weights_only is True else "whatever is in it")
 """)
-    code, _, err = run(pickled(folder), tmp_path / "out", "--python", program)
+    code, _, err = run_convert(pickled(folder), tmp_path / "out", "--python", program)
     assert code == 65
     assert err == (
         f"minibert: {folder / 'pytorch_model.bin'} is damaged, or no pickle of tensors alone "
@@ -172,11 +174,11 @@ def load(path, map_location, weights_only):
     )
 
 
-def test_a_python_that_is_none_is_named(run, folder, tmp_path):
+def test_a_program_that_is_no_python_is_named(run_convert, folder, tmp_path):
     pickled(folder)
-    code, _, err = run(folder, tmp_path / "out", "--python", tmp_path / "nope")
+    code, _, err = run_convert(folder, tmp_path / "out", "--python", tmp_path / "nope")
     assert (code, err) == (66, f"minibert: {str(tmp_path / 'nope')!r}: No such file or directory\n")
-    code, _, err = run(folder, tmp_path / "out", "--python", "false")
+    code, _, err = run_convert(folder, tmp_path / "out", "--python", "false")
     assert code == 69
     assert "false did not run the program" in err
     assert os.listdir(tmp_path) == ["gelu"]
@@ -186,7 +188,7 @@ def test_a_python_that_is_none_is_named(run, folder, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "full", "dangling", "link"])
-def test_a_new_folder_that_exists_is_left_alone(run, folder, tmp_path, copying, kind):
+def test_a_new_folder_that_exists_is_left_alone(run_convert, folder, tmp_path, copying, kind):
     out = tmp_path / "out"
     if kind == "file":
         out.write_text("kept")
@@ -198,52 +200,56 @@ def test_a_new_folder_that_exists_is_left_alone(run, folder, tmp_path, copying, 
         (out / "kept").write_text("kept")
     pickled(folder)
     before = tree(tmp_path)
-    code, stdout, err = run(folder, out, "--python", copying)
+    code, stdout, err = run_convert(folder, out, "--python", copying)
     assert (code, stdout) == (73, "")
     assert err == f"minibert: cannot create {str(out)!r}: it exists, and nothing is written over\n"
     assert tree(tmp_path) == before
 
 
 @pytest.mark.parametrize("parent", ["nowhere", "config.json"])
-def test_a_new_folder_in_no_folder_cannot_be_created(run, folder, parent, copying):
-    code, _, err = run(pickled(folder), folder / parent / "out", "--python", copying)
+def test_a_new_folder_in_no_folder_cannot_be_created(run_convert, folder, parent, copying):
+    code, _, err = run_convert(pickled(folder), folder / parent / "out", "--python", copying)
     assert code == 73
     assert f"there is no folder {str(folder / parent)!r}" in err
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a folder of Linux")
-def test_a_folder_that_takes_no_other_cannot_have_it(run, folder, copying):
-    code, _, err = run(pickled(folder), "/proc/self/out", "--python", copying)
+def test_a_folder_that_takes_no_other_cannot_have_it(run_convert, folder, copying):
+    code, _, err = run_convert(pickled(folder), "/proc/self/out", "--python", copying)
     assert code == 73
     assert "cannot create '/proc/self/out': No such file" in err
 
 
 @pytest.mark.parametrize("through_a_link", [False, True])
-def test_the_model_s_own_folder_is_not_written_to(run, folder, copying, tmp_path, through_a_link):
+def test_the_model_s_own_folder_is_not_written_to(
+    run_convert, folder, copying, tmp_path, through_a_link
+):
     (folder / "1_Pooling").mkdir(exist_ok=True)
     before = tree(pickled(folder))
     place = folder / "1_Pooling"
     if through_a_link:
         place = tmp_path / "elsewhere"
         place.symlink_to(folder)
-    code, _, err = run(folder, place / "out", "--python", copying)
+    code, _, err = run_convert(folder, place / "out", "--python", copying)
     assert code == 73
     assert "which is only read" in err
     assert tree(folder) == before
 
 
-def test_the_cache_of_a_model_is_not_written_to(cache, run, copying):
+def test_the_cache_of_a_model_is_not_written_to(cache, run_convert, copying):
     snapshot = cache("someone/model", GOLDEN / "gelu")
     pickled(snapshot)
     before = tree(cache.root)
-    code, _, _ = run(snapshot, snapshot.parent.parent / "blobs" / "out", "--python", copying)
+    code, _, _ = run_convert(
+        snapshot, snapshot.parent.parent / "blobs" / "out", "--python", copying
+    )
     assert code == 73
     assert tree(cache.root) == before
 
 
-def test_a_folder_that_came_meanwhile_is_not_replaced(run, folder, tmp_path, stand_in):
+def test_a_folder_that_came_meanwhile_is_not_replaced(run_convert, folder, tmp_path, stand_in):
     quicker = stand_in(f"import os; os.mkdir({str(tmp_path / 'out')!r})\n{COPYING}")
-    code, _, err = run(pickled(folder), tmp_path / "out", "--python", quicker)
+    code, _, err = run_convert(pickled(folder), tmp_path / "out", "--python", quicker)
     assert code == 73
     assert "it exists" in err
     assert os.listdir(tmp_path / "out") == []
@@ -253,11 +259,11 @@ def test_a_folder_that_came_meanwhile_is_not_replaced(run, folder, tmp_path, sta
 # what it writes
 
 
-def test_all_files_are_copied_and_the_pickle_is_not(run, folder, tmp_path, copying):
+def test_all_files_are_copied_and_the_pickle_is_not(run_convert, folder, tmp_path, copying):
     (folder / "vocab.txt").write_text("kept as it is, \r\n")
     weights = (folder / "model.safetensors").read_bytes()
     before = tree(pickled(folder))
-    code, out, err = run(folder, tmp_path / "out", "--python", copying)
+    code, out, err = run_convert(folder, tmp_path / "out", "--python", copying)
     after = tree(tmp_path / "out")
     assert code == 0
     assert after.pop("model.safetensors")[0] == weights
@@ -283,15 +289,15 @@ def test_the_new_folder_opens_with_the_same_vectors(folder, tmp_path, copying, c
     assert (minibert.SentenceTransformer(tmp_path / "out").encode(["the cat"]) == expected).all()
 
 
-def test_others_may_read_the_weights_like_the_other_files(run, folder, tmp_path, stand_in):
+def test_others_may_read_the_weights_like_the_other_files(run_convert, folder, tmp_path, stand_in):
     careful = stand_in(f"import os; os.umask(0o077)\n{COPYING}")
-    assert run(pickled(folder), tmp_path / "out", "--python", careful)[0] == 0
+    assert run_convert(pickled(folder), tmp_path / "out", "--python", careful)[0] == 0
     modes = {(tmp_path / "out" / n).stat().st_mode for n in ("config.json", "model.safetensors")}
     assert len(modes) == 1
 
 
-def test_quiet_says_nothing_of_what_was_left_out(run, folder, tmp_path, copying):
-    code, _, err = run(pickled(folder), tmp_path / "out", "--python", copying, "--quiet")
+def test_quiet_says_nothing_of_what_was_left_out(run_convert, folder, tmp_path, copying):
+    code, _, err = run_convert(pickled(folder), tmp_path / "out", "--python", copying, "--quiet")
     assert (code, err) == (0, "")
 
 
@@ -308,9 +314,9 @@ def test_quiet_says_nothing_of_what_was_left_out(run, folder, tmp_path, copying)
         ("print('no JSON')", 69, "nothing was said"),
     ],
 )
-def test_a_failure_leaves_nothing(run, folder, tmp_path, stand_in, program, code, said):
+def test_a_failure_leaves_nothing(run_convert, folder, tmp_path, stand_in, program, code, said):
     before = tree(pickled(folder))
-    found = run(folder, tmp_path / "out", "--python", stand_in(program))
+    found = run_convert(folder, tmp_path / "out", "--python", stand_in(program))
     assert found[:2] == (code, "")
     assert said in found[2]
     assert sorted(os.listdir(tmp_path)) == ["a python", "gelu"]

@@ -36,9 +36,7 @@ def test_plain_bert_takes_the_mean_and_says_so(folder, caplog, edit):
         ("similarity_fn_name", "maxsim", "similarity_fn_name is 'maxsim'"),
     ],
 )
-def test_settings_of_the_model_that_cannot_be_followed_are_refused(
-    folder, edit, key, value, message
-):
+def test_model_settings_that_cannot_be_followed_are_refused(folder, edit, key, value, message):
     edit(folder / "config_sentence_transformers.json", **{key: value})
     refused(folder, message)
 
@@ -59,7 +57,7 @@ def test_a_prompt_of_null_is_empty(folder, edit):
     assert SentenceTransformer(folder).prompts == {"query": "", "document": "", "other": "a "}
 
 
-def test_a_default_prompt_that_a_folder_lacks_is_refused_unless_it_is_given(folder, edit):
+def test_a_missing_default_prompt_is_refused_unless_it_is_given(folder, edit):
     edit(folder / "config_sentence_transformers.json", default_prompt_name="ask")
     with pytest.raises(CheckpointError, match=r"default_prompt_name: There is no prompt 'ask'"):
         SentenceTransformer(folder)

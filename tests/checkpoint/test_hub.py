@@ -99,18 +99,18 @@ def test_a_folder_in_the_home_is_found(folder, monkeypatch):
     assert find_model(f"~/{folder.name}") == folder
 
 
-def test_a_folder_here_comes_before_a_cached_model_of_that_name(tiny, folder, monkeypatch):
+def test_a_folder_here_comes_before_a_cached_model_of_that_name(cached_model, folder, monkeypatch):
     folder.rename(folder.parent / "tiny")
     monkeypatch.chdir(folder.parent)
     assert find_model("tiny") == Path("tiny")
 
 
 @pytest.mark.parametrize("name", [TINY, "tiny"])
-def test_a_cached_model_is_found_by_its_name_without_the_network(tiny, name, no_network):
-    assert find_model(name) == tiny
+def test_a_cached_model_is_found_by_its_name_without_the_network(cached_model, name, no_network):
+    assert find_model(name) == cached_model
 
 
-def test_a_cached_model_encodes_without_the_network(tiny, no_network):
+def test_a_cached_model_encodes_without_the_network(cached_model, no_network):
     vectors = SentenceTransformer("tiny").encode(["a", "b"])
     assert vectors.shape == (2, 20)
 
@@ -120,35 +120,40 @@ def test_the_original_berts_have_no_owner(cache, no_network):
     assert find_model("bert-base-uncased") == snapshot
 
 
-def test_a_cached_model_is_found_by_branch_and_by_commit(cache, tiny, no_network):
-    other = tiny.parent / OTHER_COMMIT
-    shutil.copytree(tiny, other, symlinks=True)
-    (tiny.parent.parent / "refs" / "next").write_text(OTHER_COMMIT)
-    assert find_model(TINY) == tiny
-    assert find_model(TINY, HubOptions(revision="main")) == tiny
+def test_a_cached_model_is_found_by_branch_and_by_commit(cache, cached_model, no_network):
+    other = cached_model.parent / OTHER_COMMIT
+    shutil.copytree(cached_model, other, symlinks=True)
+    (cached_model.parent.parent / "refs" / "next").write_text(OTHER_COMMIT)
+    assert find_model(TINY) == cached_model
+    assert find_model(TINY, HubOptions(revision="main")) == cached_model
     assert find_model(TINY, HubOptions(revision="next")) == other
     assert find_model(TINY, HubOptions(revision=OTHER_COMMIT)) == other
-    assert find_model(TINY, HubOptions(revision=tiny.name)) == tiny
+    assert find_model(TINY, HubOptions(revision=cached_model.name)) == cached_model
 
 
-def test_a_revision_that_is_not_cached_is_not_another_one(tiny):
+def test_a_revision_that_is_not_cached_is_not_another_one(cached_model):
     with pytest.raises(ModelUnavailableError, match=TINY):
         find_model(TINY, HubOptions(revision="next", local_files_only=True))
 
 
-def test_the_argument_for_the_cache_beats_the_environment(tiny, cache, tmp_path, monkeypatch):
+def test_the_argument_for_the_cache_beats_the_environment(
+    cached_model, cache, tmp_path, monkeypatch
+):
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "empty"))
-    assert find_model(TINY, HubOptions(cache_folder=str(cache.root), local_files_only=True)) == tiny
+    assert (
+        find_model(TINY, HubOptions(cache_folder=str(cache.root), local_files_only=True))
+        == cached_model
+    )
     with pytest.raises(ModelUnavailableError, match=re.escape(str(tmp_path / "empty"))):
         find_model(TINY, HubOptions(local_files_only=True))
 
 
-def test_hf_home_says_where_the_cache_is(tiny, cache, monkeypatch):
+def test_hf_home_says_where_the_cache_is(cached_model, cache, monkeypatch):
     for name in ("SENTENCE_TRANSFORMERS_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         monkeypatch.delenv(name, raising=False)
     assert cache.root.name == "hub"  # as in $HF_HOME/hub
     done = python(FIND, "tiny", HF_HOME=str(cache.root.parent), HF_HUB_OFFLINE="1")
-    assert (done.stdout, done.stderr) == (f"{tiny}\n", "")
+    assert (done.stdout, done.stderr) == (f"{cached_model}\n", "")
 
 
 def test_offline_and_not_cached_says_what_to_do(cache):
@@ -161,7 +166,7 @@ def test_offline_and_not_cached_says_what_to_do(cache):
 
 
 def test_offline_mode_makes_no_network_call(cache, monkeypatch, no_network):
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "is_offline_mode", lambda: True)
     with pytest.raises(ModelUnavailableError, match="someone/missing"):
         find_model("someone/missing")
 
@@ -171,8 +176,8 @@ def test_local_files_only_makes_no_network_call(cache, no_network):
         find_model("someone/missing", HubOptions(local_files_only=True))
 
 
-def test_an_incomplete_snapshot_is_fetched_again(tiny, monkeypatch, folder):
-    (tiny / "tokenizer.json").unlink()
+def test_an_incomplete_snapshot_is_fetched_again(cached_model, monkeypatch, folder):
+    (cached_model / "tokenizer.json").unlink()
     downloads = []
     cached = huggingface_hub.snapshot_download
 
@@ -273,9 +278,9 @@ def test_a_folder_in_a_hub_cache_tells_its_name(cache, name):
     assert hub_name(snapshot, snapshot) == name
 
 
-def test_a_link_into_a_hub_cache_tells_the_name_as_well(tiny, tmp_path):
+def test_a_link_into_a_hub_cache_tells_the_name_as_well(cached_model, tmp_path):
     link = tmp_path / "link"
-    link.symlink_to(tiny)
+    link.symlink_to(cached_model)
     assert hub_name(str(link), link) == TINY
 
 
@@ -283,15 +288,15 @@ def test_another_folder_has_no_name_on_the_hub(folder):
     assert hub_name(folder, folder) is None
 
 
-def test_an_incomplete_folder_is_not_returned_where_the_hub_cannot_be_reached(tiny, hub):
-    (tiny / "model.safetensors").unlink()
-    hub.folder = tiny
-    with pytest.raises(ModelUnavailableError, match=r"model\.safetensors could not be had"):
+def test_an_incomplete_snapshot_is_not_returned_without_the_hub(cached_model, hub):
+    (cached_model / "model.safetensors").unlink()
+    hub.folder = cached_model
+    with pytest.raises(ModelUnavailableError, match=r"model\.safetensors was not fetched"):
         find_model("tiny")
 
 
 @pytest.mark.parametrize("error", ["http", "json"])
-def test_an_answer_that_is_none_makes_the_model_unavailable(tiny, monkeypatch, error):
+def test_an_answer_that_is_none_makes_the_model_unavailable(cached_model, monkeypatch, error):
     http_error = next(b for b in HfHubHTTPError.__mro__ if b.__name__ == "HTTPError")
     found = {"http": http_error("server went away"), "json": ValueError("Expecting value")}[error]
     download = huggingface_hub.snapshot_download
@@ -301,7 +306,7 @@ def test_an_answer_that_is_none_makes_the_model_unavailable(tiny, monkeypatch, e
             return download(*arguments, local_files_only=True, **named)
         raise found
 
-    (tiny / "model.safetensors").unlink()
+    (cached_model / "model.safetensors").unlink()
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     with pytest.raises(ModelUnavailableError, match=str(found)):
         find_model("tiny")

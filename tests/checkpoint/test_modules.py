@@ -105,7 +105,7 @@ def test_names_inside_the_folder_are_paths(tmp_path, name):
         ("x" * 5000, "cannot be read: File name too long"),
     ],
 )
-def test_the_path_of_a_module_is_refused_with_what_is_wrong(folder, path, message):
+def test_bad_paths_of_modules_are_refused_with_the_reason(folder, path, message):
     with_modules(folder, POOLING)
     entries = json.loads((folder / "modules.json").read_text())
     entries[1]["path"] = path

@@ -99,7 +99,7 @@ def test_a_repository_with_sentencepiece_alone_names_the_command(hub, listing):
 def test_a_file_that_the_hub_has_and_did_not_give_is_unavailable(hub, listing):
     (hub.folder / "model.safetensors").unlink()
     listing("model.safetensors", "pytorch_model.bin")
-    with pytest.raises(ModelUnavailableError, match=r"could not be had.*Check the name"):
+    with pytest.raises(ModelUnavailableError, match=r"was not fetched.*Check the name"):
         find_model("someone/model")
 
 

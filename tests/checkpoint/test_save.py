@@ -95,7 +95,7 @@ def test_a_model_that_is_in_use_can_be_saved_over(folder, texts, tmp_path):
     assert np.abs(SentenceTransformer(target, on_long="ignore").encode(texts) - before).max() > 0.1
 
 
-def test_a_folder_with_another_model_s_files_is_refused_and_left_alone(folder, tmp_path):
+def test_saving_over_another_model_is_refused_without_a_change(folder, tmp_path):
     target = copy_of("old_layout", tmp_path)
     before = {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()}
     with pytest.raises(FileExistsError, match=r"vocab\.txt is of another model.*empty this one"):
@@ -284,7 +284,7 @@ def test_shards_in_a_folder_of_their_own_stay_there(texts, tmp_path):
     np.testing.assert_array_equal(again.encode(texts), model.encode(texts))
 
 
-def test_two_modules_of_one_kind_are_both_looked_at(tmp_path):
+def test_settings_of_two_modules_of_one_kind_are_both_checked(tmp_path):
     folder = copy_of("modules", tmp_path)
     entries = read(folder / "modules.json")
     kind = next(entry["type"] for entry in entries if entry["type"].endswith("Normalize"))
@@ -298,7 +298,7 @@ def test_two_modules_of_one_kind_are_both_looked_at(tmp_path):
         SentenceTransformer(folder).save_pretrained(target)
 
 
-def test_the_path_is_a_user_s(folder, tmp_path, monkeypatch):
+def test_a_save_expands_home_and_refuses_an_empty_path(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     model = SentenceTransformer(folder)
     model.save_pretrained("~/saved")

@@ -14,7 +14,7 @@ from minibert.commands import cli
 MODELS_PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 
 
-def test_known_models_run_where_their_family_does():
+def test_models_that_run_are_of_families_that_run():
     found = supported()
     assert found["families"] == list(FAMILIES)
     assert len(found["models"]) >= 30
@@ -75,7 +75,7 @@ def test_info_takes_a_model_or_asks_for_all(arguments, capsys):
         ("roberta", ("pad_token_id", 1)),
     ],
 )
-def test_info_tells_what_only_a_family_has(name, fact, capsys):
+def test_info_shows_facts_of_one_family_alone(name, fact, capsys):
     assert cli.main(["info", str(GOLDEN / name), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts[fact[0]] == fact[1]

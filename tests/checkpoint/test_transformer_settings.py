@@ -36,14 +36,12 @@ def test_a_max_seq_length_that_is_no_length_is_refused(folder, edit, length):
          "minibert computes {'text'"),
     ],
 )  # fmt: skip
-def test_settings_of_the_transformer_that_change_its_output_are_refused(
-    folder, edit, key, value, message
-):
+def test_transformer_settings_that_change_outputs_are_refused(folder, edit, key, value, message):
     edit(folder / "sentence_bert_config.json", **{key: value})
     refused(folder, message)
 
 
-def test_settings_of_the_transformer_are_found_under_their_older_names(folder, edit):
+def test_transformer_settings_are_found_under_older_names(folder, edit):
     edit(folder / "sentence_distilbert_config.json", max_seq_length=7)
     edit(folder / "sentence_xlnet_config.json", max_seq_length=8)
     assert SentenceTransformer(folder).max_seq_length == 41
@@ -51,7 +49,7 @@ def test_settings_of_the_transformer_are_found_under_their_older_names(folder, e
     assert SentenceTransformer(folder).max_seq_length == 7
 
 
-def test_do_lower_case_of_sentence_bert_config_lower_cases_a_cased_model(folder, edit):
+def test_do_lower_case_of_sentence_bert_config_is_followed(folder, edit):
     edit(folder / "tokenizer_config.json", do_lower_case=False)
     cased = SentenceTransformer(folder)
     edit(folder / "sentence_bert_config.json", do_lower_case=True)
@@ -82,7 +80,7 @@ def test_where_a_key_has_both_its_names_the_old_one_counts(folder, edit, old, le
 
 
 @pytest.mark.parametrize("kinds", [("common", "text"), ("text", "common")])
-def test_common_beats_text(folder, edit, kinds):
+def test_max_length_of_common_beats_that_of_text(folder, edit, kinds):
     lengths = {"common": 6, "text": 5}
     edit(
         folder / "sentence_bert_config.json",

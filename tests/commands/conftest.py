@@ -6,20 +6,13 @@ import json
 import pyarrow
 import pyarrow.parquet
 import pytest
-from command_line import GELU, TEXTS
-
-from minibert import SentenceTransformer
+from command_line import TEXTS
 
 
 @pytest.fixture(autouse=True)
 def buffered(monkeypatch):
     """Like its users' Python, that of a new process keeps output back until there is enough."""
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return SentenceTransformer(GELU, on_long="ignore")
 
 
 @pytest.fixture

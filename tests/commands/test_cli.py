@@ -42,7 +42,7 @@ COMMANDS = [
         ["embed", "-m", GELU, "--on-long", "cry", "a"],
         ["score", "-m", GELU],
         ["explain", "-m", GELU],
-        ["explain", "-m", GELU, "a", "b", "--words", "0"],
+        ["explain", "-m", GELU, "a", "b", "--top-k", "0"],
         ["explain", "-m", GELU, "a", "b", "--metric", "euclidean"],
         ["info"],
     ],
@@ -136,7 +136,7 @@ def test_help_names_every_command_and_the_exit_codes(run):
     assert result.code == 0
     for command in {command.split()[0] for command in COMMANDS}:
         assert re.search(rf"^ +{command} ", result.out, re.MULTILINE)
-    codes = set(re.findall(r"\b\d+\b", result.out.partition("exit codes:")[2]))
+    codes = set(re.findall(r"\b\d+\b", result.out.partition("Exit codes:")[2]))
     assert codes == {"0", "2", "65", "66", "69", "70", "73", "74", "130", "143"}
 
 

@@ -18,7 +18,8 @@ from command_line import (
     process,
 )
 
-from minibert.commands import embed
+from minibert.commands import cli, embed
+from minibert.documents.document import Document
 
 # where texts come from
 
@@ -102,14 +103,16 @@ def test_only_the_end_of_a_line_ends_a_text(run):
     assert result.texts == [text, "next"]
 
 
-def test_reading_in_chunks_loses_no_text(run, model, monkeypatch):
-    monkeypatch.setattr(embed, "CHUNK_TEXTS", 3)
-    texts = [f"{number} cats" for number in range(8)]
-    result = run("embed", "-m", GELU, stdin="\n".join(texts).encode())
-    assert result.texts == texts
+def test_reading_in_chunks_loses_no_text(model):
+    documents = [Document(None, f"{number} cats", "a list") for number in range(8)]
+    options, told = cli.parse(["embed", "-m", GELU]), []
+    found = list(embed.batches(model, iter(documents), options, told.append, chunk_texts=3))
+    texts = [document.text for document in documents]
+    assert [batch.texts for batch in found] == [[], texts[:3], texts[3:6], texts[6:]]
+    assert told == [0, 3, 3, 2]
     # Chunk by chunk: other neighbours in a pack change rounding.
-    expected = [model.encode(texts[start : start + 3]) for start in (0, 3, 6)]
-    np.testing.assert_array_equal(result.vectors, np.concatenate(expected))
+    for batch in found[1:]:
+        np.testing.assert_array_equal(batch.vectors, model.encode(batch.texts))
 
 
 # where vectors go
@@ -189,7 +192,7 @@ def test_jsonl_is_utf8_whatever_the_terminal_s_encoding():
 def test_a_suffix_that_names_no_format_is_refused_without_one(run, tmp_path):
     result = run("embed", "-m", GELU, "-o", tmp_path / "v.csv", "a")
     assert result.code == 65
-    assert "names no format by its suffix. Give --format: jsonl, npy" in result.err
+    assert "has a suffix that is no format. Give --format: jsonl, npy" in result.err
     assert run("embed", "-m", GELU, "-o", tmp_path / "v.csv", "--format", "npy", "a").code == 0
 
 
@@ -211,7 +214,7 @@ def test_a_prompt_goes_before_every_text(run, folder, edit, model):
     assert_close(result.vectors, model.encode(["the cat sat.", "the cat barks"]))
 
 
-def test_an_unknown_prompt_is_bad_data_and_the_known_ones_are_named(run):
+def test_an_unknown_prompt_is_code_65_and_known_ones_are_named(run):
     result = run("embed", "-m", GELU, "--prompt-name", "ask", "the cat")
     assert (result.code, result.out) == (65, "")
     assert "'ask'" in result.err

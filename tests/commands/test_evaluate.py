@@ -23,7 +23,7 @@ GELU = str(GOLDEN / "gelu")
 
 
 @pytest.fixture
-def run(run):
+def run_eval(run):
     """Run `minibert eval`."""
     return partial(run, "eval", "--quiet")
 
@@ -35,9 +35,9 @@ def sample_means():
     return means(measured(rankings(model, data), data.qrels))
 
 
-def test_a_run_that_is_not_there_is_no_model_either(run, tmp_path):
+def test_eval_refuses_a_missing_run_that_judgements_follow(run_eval, tmp_path):
     (tmp_path / "qrels.tsv").write_text("q1\td1\t1\n")
-    code, _, err = run("nosuch.trec", tmp_path / "qrels.tsv")
+    code, _, err = run_eval("nosuch.trec", tmp_path / "qrels.tsv")
     assert code == 66
     assert "is a file of judgements, for runs, and 'nosuch.trec' is no file" in err
 
@@ -48,8 +48,8 @@ def test_only_the_model_has_to_be_given(capsys):
     assert capsys.readouterr().err.endswith("the following arguments are required: MODEL\n")
 
 
-def test_the_command_measures_on_the_sample_unless_told_otherwise(run, sample_means):
-    code, out, err = run(GELU, "--json")
+def test_eval_measures_on_the_sample_by_default(run_eval, sample_means):
+    code, out, err = run_eval(GELU, "--json")
     assert (code, err) == (0, "")
     assert json.loads(out) == {
         **sample_means,
@@ -58,30 +58,30 @@ def test_the_command_measures_on_the_sample_unless_told_otherwise(run, sample_me
         "queries": 50,
         "documents": 152,
     }
-    assert run(GELU, SAMPLE, "--json") == run(GELU, "--json", SAMPLE) == (code, out, err)
+    assert run_eval(GELU, SAMPLE, "--json") == run_eval(GELU, "--json", SAMPLE) == (code, out, err)
 
 
-def test_the_table_has_a_row_a_measure(run, sample_means):
-    code, out, _ = run(GELU)
+def test_the_table_has_a_row_a_measure(run_eval, sample_means):
+    code, out, _ = run_eval(GELU)
     assert code == 0
     rows = [line.split() for line in out.splitlines()]
     assert rows[2:-1] == [[name, f"{sample_means[name]:.4f}"] for name in MEASURES]
     assert rows[-1] == ["queries", "50,", "documents", "152"]
 
 
-def test_a_measure_from_outside_has_a_row_and_a_key(run, monkeypatch):
+def test_a_measure_from_outside_has_a_row_and_a_key(run_eval, monkeypatch):
     monkeypatch.setitem(MEASURES, "found@3", lambda found: float((found.ranks <= 3).any()))
-    facts = json.loads(run(GELU, "--json")[1])
+    facts = json.loads(run_eval(GELU, "--json")[1])
     assert 0 < facts["found@3"] < 1
-    rows = [line.split() for line in run(GELU)[1].splitlines()]
+    rows = [line.split() for line in run_eval(GELU)[1].splitlines()]
     assert ["found@3", f"{facts['found@3']:.4f}"] in rows
-    against = json.loads(run(GELU, "--against", GELU, "--json")[1])
+    against = json.loads(run_eval(GELU, "--against", GELU, "--json")[1])
     assert (against["against"]["found@3"], against["p"]["found@3"]) == (facts["found@3"], 1)
 
 
-def test_per_query_results_and_a_run_are_written(run, tmp_path, sample_means):
+def test_per_query_results_and_a_run_are_written(run_eval, tmp_path, sample_means):
     per_query, trec = tmp_path / "per.jsonl", tmp_path / "run.trec"
-    assert run(GELU, "--per-query", per_query, "--run", trec)[0] == 0
+    assert run_eval(GELU, "--per-query", per_query, "--run", trec)[0] == 0
     rows = [json.loads(line) for line in per_query.read_text().splitlines()]
     assert [row["query"] for row in rows] == list(read_collection(SAMPLE).qrels)
     for name in MEASURES:
@@ -89,22 +89,22 @@ def test_per_query_results_and_a_run_are_written(run, tmp_path, sample_means):
     assert {len(ranking.ids) for ranking in read_run(trec).values()} == {152}
     # A run is measured like the model that wrote it, also with judgements alone.
     for dataset in (SAMPLE, SAMPLE / "qrels" / "test.tsv"):
-        measured_again = json.loads(run(trec, dataset, "--json")[1])
+        measured_again = json.loads(run_eval(trec, dataset, "--json")[1])
         assert {name: measured_again[name] for name in MEASURES} == sample_means
         assert measured_again["metric"] is None
     assert measured_again["documents"] is None
 
 
-def test_against_another_shows_both_and_p(run, tmp_path, minilm_folder, sample_means):
+def test_against_another_shows_both_and_p(run_eval, tmp_path, minilm_folder, sample_means):
     trec = tmp_path / "run.trec"
-    assert run(GELU, "--run", trec)[0] == 0
+    assert run_eval(GELU, "--run", trec)[0] == 0
     arguments = (minilm_folder, SAMPLE, "--against", trec)
-    facts = json.loads(run(*arguments, "--json")[1])
+    facts = json.loads(run_eval(*arguments, "--json")[1])
     assert {name: facts["against"][name] for name in MEASURES} == sample_means
     assert facts["against"]["model"] == str(trec)
     assert facts["ndcg@10"] > 0.8  # MiniLM finds most by meaning; words alone reach 0.24
     assert all(p < 1e-4 for p in facts["p"].values())
-    table = [line.split() for line in run(*arguments)[1].splitlines()]
+    table = [line.split() for line in run_eval(*arguments)[1].splitlines()]
     assert table[2] == ["(1)", "(2)", "(1)", "-", "(2)", "p"]
     difference = facts["ndcg@10"] - sample_means["ndcg@10"]
     assert table[4] == [
@@ -113,20 +113,20 @@ def test_against_another_shows_both_and_p(run, tmp_path, minilm_folder, sample_m
     ]  # fmt: skip
 
 
-def test_other_judgements_and_a_depth_are_followed(run, tmp_path):
+def test_other_judgements_and_top_k_are_followed(run_eval, tmp_path):
     (tmp_path / "qrels").write_text("q1 0 bread-1 1\n")
     facts = json.loads(
-        run(GELU, SAMPLE, "--qrels", tmp_path / "qrels", "--depth", "5", "--json")[1]
+        run_eval(GELU, SAMPLE, "--qrels", tmp_path / "qrels", "--top-k", "5", "--json")[1]
     )
-    assert (facts["queries"], facts["depth"]) == (1, 5)
+    assert (facts["queries"], facts["top_k"]) == (1, 5)
     trec = tmp_path / "run.trec"
-    assert run(GELU, "--depth", "5", "--run", trec)[0] == 0
+    assert run_eval(GELU, "--top-k", "5", "--run", trec)[0] == 0
     assert {len(ranking.ids) for ranking in read_run(trec).values()} == {5}
     again = tmp_path / "again.trec"
-    assert run(GELU, "--candidates", trec, "--run", again)[0] == 0
+    assert run_eval(GELU, "--candidates", trec, "--run", again)[0] == 0
     assert again.read_bytes() == trec.read_bytes()
-    cut = json.loads(run(trec, "--depth", "1", "--json")[1])
-    assert cut["recall@100"] < json.loads(run(trec, "--json")[1])["recall@100"]
+    first = json.loads(run_eval(trec, "--top-k", "1", "--json")[1])
+    assert first["recall@100"] < json.loads(run_eval(trec, "--json")[1])["recall@100"]
 
 
 @pytest.mark.parametrize(
@@ -142,27 +142,27 @@ def test_other_judgements_and_a_depth_are_followed(run, tmp_path):
         ((GELU, SAMPLE, "--against", SAMPLE), 65, "is a collection, no model"),
         ((GELU, SAMPLE, SAMPLE), 65, "give one at a time"),
         ((GELU, "--run", "no/folder/run"), 73, "no/folder/run"),
-        ((GELU, "--depth", "0"), 2, "no whole number from 1 up"),
+        ((GELU, "--top-k", "0"), 2, "no whole number from 1 up"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(run, arguments, code, message):
-    found, out, err = run(*arguments)
+def test_what_cannot_be_measured_is_refused(run_eval, arguments, code, message):
+    found, out, err = run_eval(*arguments)
     assert (found, out) == (code, "")
     assert message in err
 
 
-def test_two_results_are_not_written_to_one_file(run, tmp_path):
+def test_two_results_are_not_written_to_one_file(run_eval, tmp_path):
     both = tmp_path / "both"
-    code, _, err = run(GELU, "--run", both, "--per-query", f"{tmp_path}/./both")
+    code, _, err = run_eval(GELU, "--run", both, "--per-query", f"{tmp_path}/./both")
     assert (code, "--run and --per-query" in err) == (65, True)
     assert not both.exists()
 
 
-def test_a_malformed_collection_leaves_no_files(run, tmp_path):
+def test_a_malformed_collection_leaves_no_files(run_eval, tmp_path):
     (tmp_path / "corpus.jsonl").write_text("{}\n")
     (tmp_path / "queries.jsonl").write_text("")
     (tmp_path / "qrels.tsv").write_text("")
-    code, _, err = run(GELU, tmp_path, "--run", tmp_path / "run.trec")
+    code, _, err = run_eval(GELU, tmp_path, "--run", tmp_path / "run.trec")
     assert code == 65
     assert "corpus.jsonl, line 1" in err
     assert not (tmp_path / "run.trec").exists()

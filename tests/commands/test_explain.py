@@ -18,8 +18,8 @@ from minibert.commands import cli
 from minibert.explain.occluding import occlusion
 
 
-def test_explain_prints_the_score_both_texts_and_the_strongest_pairs(run, model):
-    result = run("explain", "-m", GELU, "the cats sat", "London barks!", "--words", "2")
+def test_explain_prints_the_score_both_texts_and_strongest_pairs(run, model):
+    result = run("explain", "-m", GELU, "the cats sat", "London barks!", "--top-k", "2")
     assert (result.code, result.err) == (0, "")
     found = model.explain("the cats sat", "London barks!")
     lines = result.out.splitlines()
@@ -78,7 +78,7 @@ def test_explain_says_what_the_score_loses_without_each_word(run, model):
     ]  # fmt: skip
     found = [word["difference"] for word in content["occlusion"]["document"]]
     assert found == pytest.approx([lost.difference for lost in of_document], abs=1e-6)
-    shown = run("explain", "-m", GELU, "--occlusion", "--words", "2", "the cats", "London barks!")
+    shown = run("explain", "-m", GELU, "--occlusion", "--top-k", "2", "the cats", "London barks!")
     words = [(lost, "query") for lost in of_query] + [(lost, "document") for lost in of_document]
     words.sort(key=lambda word: -abs(word[0].difference))
     assert shown.out.splitlines()[-3:] == [
@@ -94,7 +94,7 @@ def test_explain_reads_the_document_whole_from_standard_input(run, arguments):
     assert run("explain", "-m", GELU, "--json", "the cat", *arguments, stdin=stdin).out == given.out
 
 
-def test_explain_reads_the_query_from_standard_input_or_the_document_from_a_file(run, tmp_path):
+def test_explain_reads_a_query_from_stdin_or_a_document_file(run, tmp_path):
     given = run("explain", "-m", GELU, "--json", "the cat", "a dog")
     read = run("explain", "-m", GELU, "--json", "-", "a dog", stdin=b"the cat\n")
     assert read.out == given.out
@@ -108,10 +108,10 @@ def test_explain_reads_the_query_from_standard_input_or_the_document_from_a_file
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a", "b", "c"], "2 documents are given; one is explained at a time"),
+        (["a", "b", "c"], "2 documents are given; give one. Is a text not quoted?"),
         (["a", "b", "--file", "-"], "2 documents are given"),
-        (["-", "-"], "Only one of the two texts can come from standard input"),
-        (["-"], "Only one of the two texts can come from standard input"),
+        (["-", "-"], "Both texts come from standard input; give one of them another way"),
+        (["-"], "Both texts come from standard input; give one of them another way"),
         (["a", "b", "--json", "--svg", "-"], "Only one of --json, --svg - and --html -"),
         (["a", "b", "--html", "-", "--svg", "-"], "Only one of --json, --svg - and --html -"),
     ],
@@ -136,7 +136,7 @@ def test_explain_refuses_a_model_whose_score_is_no_sum(run):
         ("euclidean", None, []),
     ],
 )
-def test_a_score_that_is_no_sum_still_loses_something_without_each_word(
+def test_a_score_that_is_no_sum_is_explained_by_occlusion(
     run, folder, edit, name, metric, arguments
 ):
     if name == "euclidean":
@@ -153,7 +153,7 @@ def test_a_score_that_is_no_sum_still_loses_something_without_each_word(
     assert found == pytest.approx([lost.difference for lost in of_document], abs=1e-6)
     shown = run("explain", *arguments)
     assert f"{model.similarity_fn_name}, here no sum over pairs of words" in shown.out
-    assert f"{content['document']['cut']} tokens of the document were cut off" in shown.out
+    assert f"{content['document']['truncated']} tokens of the document were truncated" in shown.out
     assert run("explain", "--html", "-", *arguments).code == 65
 
 
@@ -169,7 +169,7 @@ def test_explain_occludes_by_the_metric_that_was_asked_for(run):
 
 def test_explain_shows_control_characters_and_obeys_none(run):
     texts = "t\x1bhe[2J ca\x07t", "a\x07dog \u202eb\x9b31m"
-    result = run("explain", "-m", GELU, "--words", "99", "--occlusion", *texts)
+    result = run("explain", "-m", GELU, "--top-k", "99", "--occlusion", *texts)
     assert result.code == 0
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", result.out)
     assert r"\x1b" in result.out
@@ -183,7 +183,7 @@ def test_explain_reads_a_gzipped_text_and_no_records(run, files):
     for ending in FORM_FILES:
         result = run("explain", "-m", GELU, "the cat", "--file", files / f"a.{ending}")
         assert (result.code, result.out) == (65, "")
-        assert "by its name; all of a text file is read here, as one text" in result.err
+        assert "by its name; expected a text file, which is read as one text" in result.err
 
 
 @pytest.mark.parametrize("blank", ["", "  "])
@@ -191,20 +191,20 @@ def test_explain_says_that_a_text_has_no_words(run, blank):
     assert (
         "The query has no words, only special tokens." in run("explain", "-m", GELU, blank, "a").out
     )
-    out = run("explain", "-m", GELU, "a", blank, "--words", "1").out
+    out = run("explain", "-m", GELU, "a", blank, "--top-k", "1").out
     assert "The document has no words" in out
     assert "The query has no words" not in out
 
 
 def test_explain_says_what_was_cut_off(run):
     result = run("explain", "-m", GELU, "the cat", LONG)
-    assert result.out.endswith("\n31 tokens of the document were cut off; 41 were read.\n")
+    assert result.out.endswith("\n31 tokens of the document were truncated; 41 were read.\n")
     assert result.err == ""
 
 
 def test_explain_warns_of_a_text_that_names_a_file(run, text_file):
     result = run("explain", "-m", GELU, "the cat", text_file)
-    assert "is taken as a text; for the file of that name, use --file" in result.err
+    assert "is taken as a text; to read the file of that name, use --file" in result.err
 
 
 @pytest.fixture

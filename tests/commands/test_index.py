@@ -7,7 +7,7 @@ import shutil
 import sys
 
 import pytest
-from corpora import GELU, LONG, TEXTS, documents, three_shards
+from corpora import GELU, LONG, TEXTS, documents
 
 from minibert import SentenceTransformer
 from minibert.common.escapes import has_controls
@@ -15,27 +15,19 @@ from minibert.corpus.building import build
 from minibert.corpus.corpus import Corpus
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "corpus"
-
-
-@pytest.fixture
-def corpus(folder, model):
-    return three_shards(folder, model)
-
-
-def test_a_finished_build_says_so_and_touches_nothing(folder, run, tmp_path):
+def test_a_finished_build_says_so_and_touches_nothing(corpus_folder, run, tmp_path):
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(TEXTS))
-    command = ["index", "build", folder, path, "-m", GELU, "--shard-documents", 3, "--quiet"]
+    command = ["index", "build", corpus_folder, path, "-m", GELU, "--shard-documents", 3, "--quiet"]
     assert run(*command)[:2] == (
-        0, f"{folder}: 7 documents (7 of them new), 2 of them empty, 20 dimensions of float32\n",
+        0,
+        f"{corpus_folder}: 7 documents (7 of them new), 2 of them empty, "
+        "20 dimensions of float32\n",
     )  # fmt: skip
-    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+    before = {file: file.stat().st_mtime_ns for file in corpus_folder.rglob("*")}
     code, out, _ = run(*command)
     assert (code, "complete before, nothing was changed" in out) == (0, True)
-    assert {file: file.stat().st_mtime_ns for file in folder.rglob("*")} == before
+    assert {file: file.stat().st_mtime_ns for file in corpus_folder.rglob("*")} == before
 
 
 class Terminal(io.BytesIO):
@@ -47,24 +39,26 @@ class Terminal(io.BytesIO):
 def test_a_command_that_waits_for_the_keyboard_says_so(run, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     build("corpus", documents(), SentenceTransformer(GELU))
-    said = "minibert: reading what is typed here, a line each; Ctrl-D ends.\n"
+    said = "minibert: reading what you type, line by line; Ctrl-D ends.\n"
     assert run(*command, stdin=b"the cat\n", stream=Terminal)[2].count(said) == 1
     assert said not in run(*command, stdin=b"the cat\n")[2]
 
 
-def test_an_empty_input_is_code_65(run, folder):
-    code, out, err = run("index", "build", folder, "-", "-m", GELU, stdin=b"")
+def test_an_empty_input_is_code_65(run, corpus_folder):
+    code, out, err = run("index", "build", corpus_folder, "-", "-m", GELU, stdin=b"")
     assert (code, out) == (65, "")
     assert "The input holds no document" in err
-    assert run("index", "add", folder, "-", "-m", GELU, stdin=b"a\n")[0] == 65  # nothing was built
-    assert run("index", "build", folder, "-", "-m", GELU, stdin=b"a\n")[0] == 0
+    assert (
+        run("index", "add", corpus_folder, "-", "-m", GELU, stdin=b"a\n")[0] == 65
+    )  # nothing was built
+    assert run("index", "build", corpus_folder, "-", "-m", GELU, stdin=b"a\n")[0] == 0
 
 
-def test_a_missing_file_is_code_66_and_makes_no_folder(run, folder):
-    code, _, err = run("index", "build", folder, "missing.txt", "-m", GELU)
+def test_a_missing_file_is_code_66_and_makes_no_folder(run, corpus_folder):
+    code, _, err = run("index", "build", corpus_folder, "missing.txt", "-m", GELU)
     assert code == 66
     assert "There is no file 'missing.txt'" in err
-    assert not folder.exists()
+    assert not corpus_folder.exists()
 
 
 def test_info_tells_what_a_corpus_is(run, corpus):
@@ -81,31 +75,37 @@ def test_info_tells_what_a_corpus_is(run, corpus):
     assert table[0][2].strip() == "5"
 
 
-def test_what_can_be_found_is_counted_and_not_what_was_deleted(run, folder):
-    assert run("index", "build", folder, "-m", GELU, stdin=b"a\n\n")[1].startswith(
-        f"{folder}: 2 documents (2 of them new), 1 of them empty, 20 dim"
+def test_what_can_be_found_is_counted_and_not_what_was_deleted(run, corpus_folder):
+    assert run("index", "build", corpus_folder, "-m", GELU, stdin=b"a\n\n")[1].startswith(
+        f"{corpus_folder}: 2 documents (2 of them new), 1 of them empty, 20 dim"
     )
-    assert run("index", "delete", folder, "0")[0] == 0
-    assert run("index", "add", folder, stdin=b"c\nd\n")[1].startswith(
-        f"{folder}: 3 documents (2 of them new), 1 deleted, 1 of all 4 empty, 20 dim"
+    assert run("index", "delete", corpus_folder, "0")[0] == 0
+    assert run("index", "add", corpus_folder, stdin=b"c\nd\n")[1].startswith(
+        f"{corpus_folder}: 3 documents (2 of them new), 1 deleted, 1 of all 4 empty, 20 dim"
     )
-    code, out, _ = run("index", "add", folder, "--json", stdin=b"e\n")
+    code, out, _ = run("index", "add", corpus_folder, "--json", stdin=b"e\n")
     facts = json.loads(out)
     assert (code, facts["new"], facts["documents"], facts["deleted"]) == (0, 1, 4, 1)
     assert facts["inputs"] == [2, 2, 1]
-    assert len(Corpus(folder)) == 5  # numbers, of which one leads to nothing that is found
+    assert len(Corpus(corpus_folder)) == 5  # numbers, of which one leads to nothing that is found
 
 
-def test_one_document_is_not_called_documents(run, folder):
-    assert "1 document (1 of them new)" in run("index", "build", folder, "-m", GELU, stdin=b"a")[1]
+def test_one_document_is_not_called_documents(run, corpus_folder):
+    assert (
+        "1 document (1 of them new)"
+        in run("index", "build", corpus_folder, "-m", GELU, stdin=b"a")[1]
+    )
 
 
-def test_ids_to_delete_may_be_gzipped_with_blank_lines(run, folder, tmp_path):
-    run("index", "build", folder, "-m", GELU, stdin=b"a\nb\nc\n")
+def test_ids_to_delete_may_be_gzipped_with_blank_lines(run, corpus_folder, tmp_path):
+    run("index", "build", corpus_folder, "-m", GELU, stdin=b"a\nb\nc\n")
     path = tmp_path / "ids.gz"
     path.write_bytes(gzip.compress(b"0\n\n2\n0\n"))
-    assert run("index", "delete", folder, "--file", path)[1] == f"{folder}: 2 documents deleted\n"
-    code, _, err = run("index", "delete", folder, "--file", tmp_path / "ids.jsonl")
+    assert (
+        run("index", "delete", corpus_folder, "--file", path)[1]
+        == f"{corpus_folder}: 2 documents deleted\n"
+    )
+    code, _, err = run("index", "delete", corpus_folder, "--file", tmp_path / "ids.jsonl")
     assert code == 65
     assert "holds jsonl by its name" in err
 
@@ -122,37 +122,39 @@ def test_a_damaged_corpus_sends_no_control_character(run, corpus):
         assert not has_controls((out + err).replace("\n", ""))
 
 
-def test_a_cut_text_is_told_once(run, folder):
+def test_a_cut_text_is_told_once(run, corpus_folder):
     stdin = f"the cat\n{LONG}\n".encode()
-    _, _, err = run("index", "build", folder, "-m", GELU, stdin=stdin)
+    _, _, err = run("index", "build", corpus_folder, "-m", GELU, stdin=stdin)
     assert err == "minibert: 1 of 2 texts were longer than 41 tokens and lost their ends.\n"
 
 
-def test_a_bar_shows_how_many_there_are(run, folder, tmp_path, monkeypatch):
+def test_a_bar_shows_how_many_there_are(run, corpus_folder, tmp_path, monkeypatch):
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(["the cat"] * 7))
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert "7/7" in run("index", "build", folder, path, "-m", GELU)[2]
-    assert "7/7" in run("index", "build", folder, path, "-m", GELU)[2]  # compared, not encoded
+    assert "7/7" in run("index", "build", corpus_folder, path, "-m", GELU)[2]
+    assert (
+        "7/7" in run("index", "build", corpus_folder, path, "-m", GELU)[2]
+    )  # compared, not encoded
 
 
-def test_files_may_stand_behind_options_and_a_dash_too(run, folder, tmp_path):
+def test_files_may_stand_behind_options_and_a_dash_too(run, corpus_folder, tmp_path):
     path = tmp_path / "texts.txt"
     path.write_text("a\n")
-    assert run("index", "build", folder, "-m", GELU, path, "-", stdin=b"b\n")[0] == 0
-    assert Corpus(folder).texts([0, 1]) == ["a", "b"]
-    assert run("index", "add", folder, "--json", "-", stdin=b"c\n")[0] == 0
-    code, out, _ = run("index", "delete", folder, "--json", "0", "2")
+    assert run("index", "build", corpus_folder, "-m", GELU, path, "-", stdin=b"b\n")[0] == 0
+    assert Corpus(corpus_folder).texts([0, 1]) == ["a", "b"]
+    assert run("index", "add", corpus_folder, "--json", "-", stdin=b"c\n")[0] == 0
+    code, out, _ = run("index", "delete", corpus_folder, "--json", "0", "2")
     assert (code, json.loads(out)) == (0, {"deleted": 2, "deleted_before": []})
-    code, out, err = run("index", "delete", folder, "--file", "-", stdin=b"0\n1\n")
-    assert (code, out) == (0, f"{folder}: 1 document deleted\n")
-    assert "1 had been deleted before, the first of them '0'" in err
+    code, out, err = run("index", "delete", corpus_folder, "--file", "-", stdin=b"0\n1\n")
+    assert (code, out) == (0, f"{corpus_folder}: 1 document deleted\n")
+    assert "1 document had been deleted before; the first is '0'" in err
 
 
-def test_a_commanded_build_names_the_model_as_it_was_given(run, folder):
-    code, out, _ = run("index", "build", folder, "--json", "-m", GELU, stdin=b"b\n")
+def test_a_commanded_build_names_the_model_as_it_was_given(run, corpus_folder):
+    code, out, _ = run("index", "build", corpus_folder, "--json", "-m", GELU, stdin=b"b\n")
     assert (code, json.loads(out)["model"], json.loads(out)["new"]) == (0, GELU, 1)
-    shutil.rmtree(folder)
-    code, _, err = run("index", "add", folder, stdin=b"b\n")
+    shutil.rmtree(corpus_folder)
+    code, _, err = run("index", "add", corpus_folder, stdin=b"b\n")
     assert code == 66
     assert "so it is no corpus" in err

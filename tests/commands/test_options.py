@@ -129,7 +129,7 @@ def test_a_device_that_cannot_be_meant_is_a_usage_error(run):
 
 
 def test_more_threads_than_cores_are_as_many_and_said_once(run, monkeypatch):
-    monkeypatch.setattr(cores, "TOLD", [])
+    monkeypatch.setattr(cores.CORES, "has_warned", False)
     count, expected = available_threads(), run("embed", "-m", GELU, "--format", "jsonl", "a")
     result = run("embed", "-m", GELU, "--format", "jsonl", "--threads", count + 1, "a")
     assert (result.code, result.out) == (0, expected.out)

@@ -27,7 +27,7 @@ def test_an_output_in_a_folder_that_does_not_exist_is_code_73(run, tmp_path):
     assert not path.parent.exists()
 
 
-def test_an_output_that_is_no_plain_file_is_written_to_and_not_replaced(tmp_path):
+def test_an_output_that_is_no_plain_file_is_not_replaced(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     reading = subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE)

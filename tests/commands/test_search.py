@@ -184,7 +184,10 @@ def test_ids_come_from_lines_each_once_and_from_no_records(unprompted, tmp_path,
     assert captured.err == ""  # no word of a k above the two that there are
     (tmp_path / "ids.jsonl").write_text('{"_id": "d4"}\n')
     assert run(unprompted, "a cat", "--ids", tmp_path / "ids.jsonl") == 65
-    assert "holds jsonl by its name; ids are read from a text file" in capsys.readouterr().err
+    assert (
+        "holds jsonl by its name; expected a text file with one id on each line"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_table_sends_no_control_character(tmp_path, capsys):

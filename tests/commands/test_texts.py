@@ -4,7 +4,7 @@ import pytest
 from command_line import GELU
 
 
-def test_a_text_that_names_a_file_is_warned_about_and_still_a_text(run, text_file, monkeypatch):
+def test_a_text_that_names_a_file_is_a_text_with_a_warning(run, text_file, monkeypatch):
     monkeypatch.chdir(text_file.parent)
     for command in (["embed"], ["score", "a query"]):
         result = run(*command, text_file.name, "-m", GELU)

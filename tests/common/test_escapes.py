@@ -18,7 +18,7 @@ from minibert.common.escapes import has_controls, safe_json, visible, visible_li
         ("می\u200cخواهم", "می\u200cخواهم"),
     ],
 )
-def test_a_terminal_is_shown_a_text_and_obeys_none(text, shown):
+def test_a_text_for_a_terminal_holds_no_control_character(text, shown):
     assert visible(text) == shown
     assert not has_controls(shown)
 
@@ -27,7 +27,7 @@ def test_a_message_keeps_line_feeds_and_nothing_else_obeyed():
     assert visible_lines("a\x1bb\nc\td\r\n") == "a\\x1bb\nc d \n"
 
 
-def test_json_with_escapes_reads_the_same_and_is_not_obeyed():
+def test_escaped_json_reads_the_same_without_control_characters():
     texts = {"a\x7fb\x9bc": "\u202ed\u2069 \u2028\u2029\u061c\ud800é中🐕\u200c"}
     written = safe_json(json.dumps(texts, ensure_ascii=False))
     assert json.loads(written) == texts

@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from minibert.common.files import LOCK, locked, npy_pieces, replacing
+from minibert.common.files import LOCK, locked, npy_chunks, replacing
 from minibert.errors import OutputError
 
 
@@ -50,14 +50,14 @@ def test_a_full_disk_is_told_as_what_it_is(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3)])
-def test_the_pieces_of_an_array_are_what_np_save_writes(shape, tmp_path):
+def test_the_chunks_of_an_array_are_what_np_save_writes(shape, tmp_path):
     array = np.arange(np.prod(shape, dtype=int), dtype=np.float32).reshape(shape)
     np.save(tmp_path / "x.npy", array)
-    assert b"".join(map(bytes, npy_pieces(array))) == (tmp_path / "x.npy").read_bytes()
+    assert b"".join(map(bytes, npy_chunks(array))) == (tmp_path / "x.npy").read_bytes()
 
 
 @pytest.mark.parametrize("view", [np.transpose, np.asfortranarray, lambda array: array[::-1, 1:]])
-def test_the_pieces_of_an_array_in_another_order_are_its_own(view, tmp_path):
+def test_the_chunks_of_an_array_in_another_order_are_its_own(view, tmp_path):
     array = view(np.arange(6, dtype=np.float32).reshape(2, 3))
-    (tmp_path / "x.npy").write_bytes(b"".join(map(bytes, npy_pieces(array))))
+    (tmp_path / "x.npy").write_bytes(b"".join(map(bytes, npy_chunks(array))))
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), array)

@@ -5,36 +5,20 @@ import shutil
 import subprocess
 
 import pytest
-from corpora import GELU, three_shards
 from golden_files import copy_of
 from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer
 
 
-@pytest.fixture(scope="module")
-def model():
-    return SentenceTransformer(GELU, on_long="ignore")
-
-
 @pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "corpus"
-
-
-@pytest.fixture
-def other_model(tmp_path):
+def changed_model(tmp_path):
     """The same model but for one number of its weights."""
     path = copy_of("gelu", tmp_path) / "model.safetensors"
     tensors = load_file(path)
     tensors[min(tensors)] += 1
     save_file(tensors, path)
     return SentenceTransformer(path.parent)
-
-
-@pytest.fixture
-def corpus(folder, model):
-    return three_shards(folder, model)
 
 
 @pytest.fixture

@@ -20,34 +20,36 @@ from minibert.documents.reading import Document, read_documents
 from minibert.errors import CorpusError
 
 
-def test_documents_without_ids_are_called_by_their_numbers(folder, model):
-    build(folder, (document._replace(id=None) for document in documents()), model, **SMALL)
-    add(folder, [Document(None, "one more", "list")], model)
-    assert Corpus(folder).ids(range(8)) == [str(n) for n in range(8)]
+def test_documents_without_ids_are_called_by_their_numbers(corpus_folder, model):
+    build(corpus_folder, (document._replace(id=None) for document in documents()), model, **SMALL)
+    add(corpus_folder, [Document(None, "one more", "list")], model)
+    assert Corpus(corpus_folder).ids(range(8)) == [str(n) for n in range(8)]
 
 
-def test_the_model_s_prompt_for_documents_goes_before_each(folder):
+def test_the_model_s_prompt_for_documents_goes_before_each(corpus_folder):
     prompts = {"query": "the cat ", "document": "dogs and "}
     model = SentenceTransformer(GELU, prompts=prompts)
-    manifest, _ = build(folder, documents(["cats"]), model)
+    manifest, _ = build(corpus_folder, documents(["cats"]), model)
     expected = model.encode(["dogs and cats"])
-    np.testing.assert_array_equal(Corpus(folder).shards[0].vectors, expected)
+    np.testing.assert_array_equal(Corpus(corpus_folder).shards[0].vectors, expected)
     assert manifest.settings.prompt == "dogs and "
 
 
-def test_a_length_of_documents_counts(tmp_path, folder, edit):
+def test_a_length_of_documents_counts(tmp_path, corpus_folder, edit):
     path = copy_of("gelu", tmp_path)
     edit(path / "sentence_bert_config.json", document_length=6)
     model = SentenceTransformer(path, on_long="ignore")
-    manifest, _ = build(folder, documents([LONG]), model)
-    np.testing.assert_array_equal(Corpus(folder).shards[0].vectors, model.encode_document([LONG]))
+    manifest, _ = build(corpus_folder, documents([LONG]), model)
+    np.testing.assert_array_equal(
+        Corpus(corpus_folder).shards[0].vectors, model.encode_document([LONG])
+    )
     assert manifest.settings.max_seq_length == 6
 
 
-def test_width_and_length_can_be_asked_for(folder, model):
-    build(folder, documents(), model, truncate_dim=5, normalize=True)
+def test_width_and_length_can_be_asked_for(corpus_folder, model):
+    build(corpus_folder, documents(), model, truncate_dim=5, normalize=True)
     expected = model.encode(TEXTS, truncate_dim=5, normalize_embeddings=True)
-    np.testing.assert_allclose(Corpus(folder).shards[0].vectors, expected, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(Corpus(corpus_folder).shards[0].vectors, expected, rtol=0, atol=2e-6)
 
 
 def test_nothing_depends_on_the_input_s_path_or_on_the_time(tmp_path, model):
@@ -73,16 +75,16 @@ def test_the_number_of_threads_changes_no_byte(tmp_path, minilm_folder, on_long)
     assert tree(tmp_path / "1") == tree(tmp_path / "2")
 
 
-def test_settings_may_change_while_nothing_was_finished(folder, model):
-    stop_after(folder, model, 2)
-    manifest, _ = build(folder, documents(), model, precision="float16")
+def test_settings_may_change_while_nothing_was_finished(corpus_folder, model):
+    stop_after(corpus_folder, model, 2)
+    manifest, _ = build(corpus_folder, documents(), model, precision="float16")
     assert manifest.settings.precision == "float16"
-    assert wrong(folder) == []
+    assert wrong(corpus_folder) == []
 
 
-def test_a_long_text_can_be_an_error(folder, model):
+def test_a_long_text_can_be_an_error(corpus_folder, model):
     with pytest.raises(ValueError, match="41 tokens"):
-        build(folder, documents(), model, on_long="error")
+        build(corpus_folder, documents(), model, on_long="error")
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="asks Linux for the peak")
@@ -107,39 +109,39 @@ def test_memory_does_not_grow_with_the_input(tmp_path):
     assert peak(2_000) - peak(200) < 20
 
 
-def test_documents_are_added_with_the_corpus_s_settings(folder, model, tmp_path):
-    build(folder, documents(), model, precision="int8", prompt="the ", **SMALL)
-    ranges = np.array(read_manifest(folder).ranges)
-    old = Corpus(folder)
-    manifest, new = add(folder, documents(["cat", "dog"], "e"), model)
+def test_documents_are_added_with_the_corpus_s_settings(corpus_folder, model, tmp_path):
+    build(corpus_folder, documents(), model, precision="int8", prompt="the ", **SMALL)
+    ranges = np.array(read_manifest(corpus_folder).ranges)
+    old = Corpus(corpus_folder)
+    manifest, new = add(corpus_folder, documents(["cat", "dog"], "e"), model)
     assert (new, [one.documents for one in manifest.inputs]) == (2, [7, 2])
     codes = quantize_embeddings(model.encode(["the cat", "the dog"]), "int8", ranges)
-    np.testing.assert_array_equal(Corpus(folder).shards[3].vectors, codes)
-    assert Corpus(folder).ids([6, 7, 8]) == ["d6", "e0", "e1"]
+    np.testing.assert_array_equal(Corpus(corpus_folder).shards[3].vectors, codes)
+    assert Corpus(corpus_folder).ids([6, 7, 8]) == ["d6", "e0", "e1"]
     assert len(old) == 7  # what was open stays as it was
-    assert wrong(folder) == []
+    assert wrong(corpus_folder) == []
 
 
-def test_the_same_input_is_not_added_twice(folder, model):
-    build(folder, documents(), model, **SMALL)
+def test_the_same_input_is_not_added_twice(corpus_folder, model):
+    build(corpus_folder, documents(), model, **SMALL)
     more = [document._replace(id=None) for document in documents(["a", "b", "c", "d"])]
-    assert add(folder, more, model)[1] == 4
-    before = tree(folder)
-    assert add(folder, more, model)[1] == 0
-    assert tree(folder) == before
-    assert add(folder, more[:2], model)[1] == 2  # that is another input
+    assert add(corpus_folder, more, model)[1] == 4
+    before = tree(corpus_folder)
+    assert add(corpus_folder, more, model)[1] == 0
+    assert tree(corpus_folder) == before
+    assert add(corpus_folder, more[:2], model)[1] == 2  # that is another input
     with pytest.raises(CorpusError, match="the input goes on after its document 1"):
-        add(folder, more[:3], model)
+        add(corpus_folder, more[:3], model)
 
 
-def test_adding_nothing_changes_nothing(folder, model):
-    build(folder, documents(), model)
-    before = tree(folder)
-    assert add(folder, [], model)[1] == 0
-    assert tree(folder) == before
+def test_adding_nothing_changes_nothing(corpus_folder, model):
+    build(corpus_folder, documents(), model)
+    before = tree(corpus_folder)
+    assert add(corpus_folder, [], model)[1] == 0
+    assert tree(corpus_folder) == before
 
 
-def test_a_stopped_add_goes_on_and_no_other_comes_between(folder, tmp_path, model):
+def test_a_stopped_add_goes_on_and_no_other_comes_between(corpus_folder, tmp_path, model):
     more = documents(["a", "b", "c", "d", "e"], "e")
     for name in ("whole", "corpus"):
         build(tmp_path / name, documents(), model, **SMALL)
@@ -150,46 +152,46 @@ def test_a_stopped_add_goes_on_and_no_other_comes_between(folder, tmp_path, mode
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        add(folder, until(), model)
-    assert len(Corpus(folder)) == 10
+        add(corpus_folder, until(), model)
+    assert len(Corpus(corpus_folder)) == 10
     with pytest.raises(CorpusError, match="was stopped while other documents were added"):
-        add(folder, documents(["x"], "x"), model)
+        add(corpus_folder, documents(["x"], "x"), model)
     with pytest.raises(CorpusError, match="is not finished"):
-        delete(folder, ["d1"])
-    assert add(folder, more, model)[1] == 2
-    assert tree(folder) == tree(tmp_path / "whole")
+        delete(corpus_folder, ["d1"])
+    assert add(corpus_folder, more, model)[1] == 2
+    assert tree(corpus_folder) == tree(tmp_path / "whole")
 
 
-def test_adding_to_an_unfinished_build_is_refused(folder, model):
-    stop_after(folder, model, 5)
+def test_adding_to_an_unfinished_build_is_refused(corpus_folder, model):
+    stop_after(corpus_folder, model, 5)
     with pytest.raises(CorpusError, match="not finished; repeat its `minibert index build`"):
-        add(folder, documents(["x"], "x"), model)
+        add(corpus_folder, documents(["x"], "x"), model)
 
 
-def test_adding_to_no_corpus_is_refused(folder, model):
+def test_adding_to_no_corpus_is_refused(corpus_folder, model):
     with pytest.raises(FileNotFoundError, match="so it is no corpus"):
-        add(folder, documents(), model)
-    assert not folder.exists()
+        add(corpus_folder, documents(), model)
+    assert not corpus_folder.exists()
 
 
-def test_deleted_documents_keep_their_numbers_and_free_their_ids(folder, model):
-    build(folder, documents(), model, **SMALL)
-    assert delete(folder, ["d5", "d1", "d5"]) == (2, [])
-    corpus = Corpus(folder)
+def test_deleted_documents_keep_their_numbers_and_free_their_ids(corpus_folder, model):
+    build(corpus_folder, documents(), model, **SMALL)
+    assert delete(corpus_folder, ["d5", "d1", "d5"]) == (2, [])
+    corpus = Corpus(corpus_folder)
     assert corpus.deleted.tolist() == [1, 5]
     assert (len(corpus), corpus.ids([5]), corpus.numbers(["d1", "d2"])) == (7, ["d5"], {"d2": 2})
-    assert delete(folder, ["d1", "d6"]) == (1, ["d1"])
-    add(folder, [Document("d1", "new", "list")], model)
-    assert Corpus(folder).numbers(["d1"]) == {"d1": 7}
-    assert delete(folder, ["d1"]) == (1, [])
-    assert Corpus(folder).deleted.tolist() == [1, 5, 6, 7]
-    assert len(list(folder.glob("deleted-*.npy"))) == 1
-    assert wrong(folder) == []
+    assert delete(corpus_folder, ["d1", "d6"]) == (1, ["d1"])
+    add(corpus_folder, [Document("d1", "new", "list")], model)
+    assert Corpus(corpus_folder).numbers(["d1"]) == {"d1": 7}
+    assert delete(corpus_folder, ["d1"]) == (1, [])
+    assert Corpus(corpus_folder).deleted.tolist() == [1, 5, 6, 7]
+    assert len(list(corpus_folder.glob("deleted-*.npy"))) == 1
+    assert wrong(corpus_folder) == []
 
 
-def test_deleting_an_id_that_was_never_there_deletes_nothing(folder, model):
-    build(folder, documents(), model)
-    before = tree(folder)
+def test_deleting_an_id_that_was_never_there_deletes_nothing(corpus_folder, model):
+    build(corpus_folder, documents(), model)
+    before = tree(corpus_folder)
     with pytest.raises(CorpusError, match="no document with the id 'x', nor 1 others of these"):
-        delete(folder, ["d1", "x", "y"])
-    assert tree(folder) == before
+        delete(corpus_folder, ["d1", "x", "y"])
+    assert tree(corpus_folder) == before

@@ -16,9 +16,9 @@ from minibert.corpus.search import Index
 from minibert.errors import CorpusError
 
 
-def test_vectors_ids_and_texts_are_those_of_the_documents(folder, model):
-    manifest, new = build(folder, documents(), model, **SMALL)
-    corpus = Corpus(folder)
+def test_vectors_ids_and_texts_are_those_of_the_documents(corpus_folder, model):
+    manifest, new = build(corpus_folder, documents(), model, **SMALL)
+    corpus = Corpus(corpus_folder)
     assert (len(corpus), new, [shard.first for shard in corpus.shards]) == (7, 7, [0, 3, 6])
     for start, shard in zip((0, 3, 6), corpus.shards, strict=True):
         expected = model.encode(TEXTS[start : start + 3])
@@ -31,27 +31,29 @@ def test_vectors_ids_and_texts_are_those_of_the_documents(folder, model):
     assert corpus.numbers(["d5", "nobody", "d0"]) == {"d5": 5, "d0": 0}
     assert corpus.deleted.dtype == np.int64
     assert (manifest.empty, manifest.cut, manifest.complete) == (2, 1, True)
-    assert wrong(folder) == []
+    assert wrong(corpus_folder) == []
 
 
 @pytest.mark.parametrize("number", [-1, 7])
-def test_a_number_that_no_document_has_is_refused(folder, model, number):
-    build(folder, documents(), model)
+def test_a_number_that_no_document_has_is_refused(corpus_folder, model, number):
+    build(corpus_folder, documents(), model)
     with pytest.raises(IndexError, match=f"no document {number}; numbers go from 0 to 6"):
-        Corpus(folder).ids([0, number])
+        Corpus(corpus_folder).ids([0, number])
 
 
-def test_texts_need_not_be_kept(folder, model):
-    build(folder, documents(), model, texts=False, **SMALL)
-    assert wrong(folder) == []
-    assert not list(folder.rglob("texts*"))
+def test_texts_need_not_be_kept(corpus_folder, model):
+    build(corpus_folder, documents(), model, texts=False, **SMALL)
+    assert wrong(corpus_folder) == []
+    assert not list(corpus_folder.rglob("texts*"))
     with pytest.raises(CorpusError, match="holds no texts"):
-        Corpus(folder).texts([0])
+        Corpus(corpus_folder).texts([0])
     with pytest.raises(CorpusError, match="line 5: document 4, 'd4', is not the one"):
-        build(folder, documents([*TEXTS[:4], "other", *TEXTS[5:]]), model, texts=False, **SMALL)
+        build(
+            corpus_folder, documents([*TEXTS[:4], "other", *TEXTS[5:]]), model, texts=False, **SMALL
+        )
 
 
-def test_numbers_of_deleted_documents_that_were_edited_are_refused_at_the_door(corpus):
+def test_a_corpus_with_edited_deletions_is_not_opened(corpus):
     (path,) = corpus.glob("deleted-*.npy")
     content = path.read_bytes()
     six = content[:-8] + npy(np.array([6]))[-8:]
@@ -75,7 +77,7 @@ def project(tmp_path, monkeypatch, run):
     return project
 
 
-def test_a_relative_model_is_found_from_anywhere_and_after_a_move(project, run, tmp_path):
+def test_a_relative_model_path_holds_anywhere_and_after_a_move(project, run, tmp_path):
     assert run("search", "project/data/corpus", "who")[0] == 0
     assert run("index", "add", "project/data/corpus", stdin=b"a dog\n")[0] == 0
     project.rename(tmp_path / "moved")
@@ -101,9 +103,9 @@ def test_a_model_that_is_gone_is_asked_for_with_the_option(project, run, tmp_pat
     assert run("search", "project/data/corpus", "who", "--model", "elsewhere/tiny")[0] == 0
 
 
-def test_a_model_of_the_hub_stands_by_its_name(folder, cache):
+def test_a_model_of_the_hub_stands_by_its_name(corpus_folder, cache):
     snapshot = cache("someone/tiny", GOLDEN / "gelu")
-    build(folder, documents(), SentenceTransformer("someone/tiny"))
-    settings = read_manifest(folder).settings
+    build(corpus_folder, documents(), SentenceTransformer("someone/tiny"))
+    settings = read_manifest(corpus_folder).settings
     assert (settings.model, settings.revision) == ("someone/tiny", snapshot.name)
-    Index(folder)
+    Index(corpus_folder)

@@ -22,37 +22,37 @@ from minibert.corpus.search import Index
 from minibert.errors import CorpusError
 
 
-def test_other_weights_are_refused(folder, model, other_model):
-    stop_after(folder, model, 5)
+def test_other_weights_are_refused(corpus_folder, model, changed_model):
+    stop_after(corpus_folder, model, 5)
     with pytest.raises(CorpusError, match=r"weights_sha256 is .[0-9a-f]{64}. there and "):
-        build(folder, documents(), other_model, **SMALL)
+        build(corpus_folder, documents(), changed_model, **SMALL)
 
 
-def test_another_revision_is_refused(folder, cache):
+def test_another_revision_is_refused(corpus_folder, cache):
     snapshot = cache("someone/tiny", GOLDEN / "gelu")
     later = snapshot.with_name("f" * 40)
     shutil.copytree(snapshot, later, symlinks=True)
-    build(folder, documents(), SentenceTransformer(snapshot))
+    build(corpus_folder, documents(), SentenceTransformer(snapshot))
     with pytest.raises(
         CorpusError, match=f"revision is '{snapshot.name}' there and '{later.name}' here"
     ):
-        build(folder, documents(), SentenceTransformer(later))
+        build(corpus_folder, documents(), SentenceTransformer(later))
 
 
-def test_a_model_elsewhere_is_the_same_model(folder, tmp_path, model):
-    stop_after(folder, model, 5)
+def test_a_model_elsewhere_is_the_same_model(corpus_folder, tmp_path, model):
+    stop_after(corpus_folder, model, 5)
     shutil.copytree(GELU, tmp_path / "elsewhere")
-    build(folder, documents(), SentenceTransformer(tmp_path / "elsewhere"), **SMALL)
-    assert read_manifest(folder).settings.model == GELU
+    build(corpus_folder, documents(), SentenceTransformer(tmp_path / "elsewhere"), **SMALL)
+    assert read_manifest(corpus_folder).settings.model == GELU
 
 
-def test_adding_with_another_model_is_refused(folder, model, other_model):
-    build(folder, documents(), model)
+def test_adding_with_another_model_is_refused(corpus_folder, model, changed_model):
+    build(corpus_folder, documents(), model)
     with pytest.raises(CorpusError, match="weights_sha256 is"):
-        add(folder, documents(["x"], "x"), other_model)
+        add(corpus_folder, documents(["x"], "x"), changed_model)
     with pytest.raises(CorpusError, match="weights_sha256 is"):
-        Corpus(folder).check_model(other_model)
-    Corpus(folder).check_model(SentenceTransformer(GELU))
+        Corpus(corpus_folder).check_model(changed_model)
+    Corpus(corpus_folder).check_model(SentenceTransformer(GELU))
 
 
 # When the files are read.
@@ -95,11 +95,11 @@ def is_believed(folder, model):
 
 
 @pytest.fixture
-def forged(folder, own):
+def forged(corpus_folder, own):
     """A corpus of `own`, whose cache says another digest of the weights than they have."""
-    build(folder, documents(), own)
-    forge(folder, **FALSE, **LATER)
-    return folder
+    build(corpus_folder, documents(), own)
+    forge(corpus_folder, **FALSE, **LATER)
+    return corpus_folder
 
 
 def test_files_that_did_not_change_are_not_read_again(forged, own):
@@ -169,9 +169,9 @@ def test_files_are_read_again_when_a_size_changed(forged, own):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="ctime is there the time of creation")
-def test_weights_changed_in_place_under_their_old_time_are_seen(folder, own):
-    build(folder, documents(), own)
-    forge(folder, **LATER)
+def test_weights_changed_in_place_under_their_old_time_are_seen(corpus_folder, own):
+    build(corpus_folder, documents(), own)
+    forge(corpus_folder, **LATER)
     path = weights_of(own)
     times, tensors = path.stat(), load_file(path)
     tensors[min(tensors)] = tensors[min(tensors)] + 1
@@ -182,29 +182,29 @@ def test_weights_changed_in_place_under_their_old_time_are_seen(folder, own):
     assert (after.st_ino, after.st_size) == (times.st_ino, times.st_size)
     assert after.st_mtime_ns == times.st_mtime_ns
     with pytest.raises(CorpusError, match="weights_sha256 is"):
-        Corpus(folder).check_model(own)
+        Corpus(corpus_folder).check_model(own)
 
 
 @pytest.mark.parametrize("which", ["mtime", "ctime"])
 @pytest.mark.parametrize(("more", "believed"), [(0, False), (1, True)])
-def test_digests_of_files_just_changed_are_not_believed(folder, own, which, more, believed):
+def test_digests_of_files_just_changed_are_not_believed(corpus_folder, own, which, more, believed):
     now = time.time_ns() + (3_600_000_000_000 if which == "mtime" else -3_600_000_000_000)
     files = [*own.checkpoint.files, *(own.folder.path / name for name in loaded_files(own.folder))]
     for file in files:
         os.utime(file, ns=(now, now))
-    build(folder, documents(), own)
+    build(corpus_folder, documents(), own)
     changed = max(getattr(file.stat(), f"st_{which}_ns") for file in files)
-    forge(folder, **FALSE, read=changed + TICK + more)
-    assert is_believed(folder, own) == believed
+    forge(corpus_folder, **FALSE, read=changed + TICK + more)
+    assert is_believed(corpus_folder, own) == believed
 
 
-def test_the_time_of_reading_is_before_the_first_byte(folder, own, monkeypatch):
+def test_the_time_of_reading_is_before_the_first_byte(corpus_folder, own, monkeypatch):
     begun, kind = [], type(own.checkpoint)
     digest = kind.sha256
     monkeypatch.setattr(kind, "sha256", lambda self: begun.append(time.time_ns()) or digest(self))
     before = time.time_ns()
-    build(folder, documents(), own)
-    [entry] = json.loads((folder / DIGESTS).read_bytes())["models"]
+    build(corpus_folder, documents(), own)
+    [entry] = json.loads((corpus_folder / DIGESTS).read_bytes())["models"]
     assert before <= entry["read"] <= begun[0]
 
 
@@ -253,47 +253,47 @@ def test_a_cache_of_another_format_is_not_believed(forged, own):
     assert not is_believed(forged, own)
 
 
-def test_two_models_of_a_corpus_keep_their_digests(folder, own, tmp_path):
+def test_two_models_of_a_corpus_keep_their_digests(corpus_folder, own, tmp_path):
     shutil.copytree(own.folder.path, tmp_path / "elsewhere")
     elsewhere = SentenceTransformer(tmp_path / "elsewhere")
-    build(folder, documents(), own)
-    Corpus(folder).check_model(elsewhere)
-    forge(folder, **FALSE, **LATER)
-    assert is_believed(folder, own)
-    assert is_believed(folder, elsewhere)
+    build(corpus_folder, documents(), own)
+    Corpus(corpus_folder).check_model(elsewhere)
+    forge(corpus_folder, **FALSE, **LATER)
+    assert is_believed(corpus_folder, own)
+    assert is_believed(corpus_folder, elsewhere)
 
 
-def test_the_oldest_of_many_states_are_forgotten(folder, own):
-    build(folder, documents(), own)
+def test_the_oldest_of_many_states_are_forgotten(corpus_folder, own):
+    build(corpus_folder, documents(), own)
     states = []
     for second in range(10):
         os.utime(weights_of(own), (second, second))
-        Corpus(folder).check_model(own)
-        models = json.loads((folder / DIGESTS).read_bytes())["models"]
+        Corpus(corpus_folder).check_model(own)
+        models = json.loads((corpus_folder / DIGESTS).read_bytes())["models"]
         states.append(models[-1]["state"])
     assert [one["state"] for one in models] == states[-8:]
 
 
-def test_a_model_that_is_refused_is_not_kept(folder, model, other_model):
-    build(folder, documents(), model)
-    before = (folder / DIGESTS).read_bytes()
+def test_a_model_that_is_refused_is_not_kept(corpus_folder, model, changed_model):
+    build(corpus_folder, documents(), model)
+    before = (corpus_folder / DIGESTS).read_bytes()
     with pytest.raises(CorpusError, match="weights_sha256 is"):
-        Index(folder, other_model)
-    assert (folder / DIGESTS).read_bytes() == before
+        Index(corpus_folder, changed_model)
+    assert (corpus_folder / DIGESTS).read_bytes() == before
 
 
-def test_a_cache_tells_no_path(folder, own):
-    build(folder, documents(), own)
-    assert str(own.folder.path).encode() not in (folder / DIGESTS).read_bytes()
+def test_a_cache_tells_no_path(corpus_folder, own):
+    build(corpus_folder, documents(), own)
+    assert str(own.folder.path).encode() not in (corpus_folder / DIGESTS).read_bytes()
 
 
-def test_a_corpus_is_searched_where_no_cache_can_be_written(folder, own):
-    build(folder, documents(), own)
-    (folder / DIGESTS).unlink()
-    (folder / DIGESTS).mkdir()  # root may write to every folder, but not to this
-    assert len(Index(folder, own).search("the cat", 2)) == 2
-    assert add(folder, documents(["x"], "x"), own)[1] == 1
-    assert [path.name for path in folder.iterdir() if path.suffix == ".partial"] == []
+def test_a_corpus_is_searched_where_no_cache_can_be_written(corpus_folder, own):
+    build(corpus_folder, documents(), own)
+    (corpus_folder / DIGESTS).unlink()
+    (corpus_folder / DIGESTS).mkdir()  # root may write to every folder, but not to this
+    assert len(Index(corpus_folder, own).search("the cat", 2)) == 2
+    assert add(corpus_folder, documents(["x"], "x"), own)[1] == 1
+    assert [path.name for path in corpus_folder.iterdir() if path.suffix == ".partial"] == []
 
 
 def test_a_corpus_on_a_disk_that_is_read_only_is_searched(disk, own):

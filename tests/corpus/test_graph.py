@@ -33,13 +33,8 @@ def documents(start, count):
     ]
 
 
-@pytest.fixture(scope="module")
-def model():
-    return SentenceTransformer(GELU)
-
-
 @pytest.fixture
-def folder(model, tmp_path):
+def large_corpus(model, tmp_path):
     build(tmp_path / "corpus", documents(0, 300), model, shard_documents=120)
     return tmp_path / "corpus"
 
@@ -59,11 +54,11 @@ def opened(folder):
     return open_graph(corpus, corpus.vectors())
 
 
-def test_a_graph_finds_what_an_exact_search_does_or_nearly(usearch, model, folder):
-    graph = graph_made(folder)
+def test_a_graph_finds_what_an_exact_search_does_or_nearly(usearch, model, large_corpus):
+    graph = graph_made(large_corpus)
     assert recall_of(graph) > 0.95
-    exact = Index(folder, model).search(QUERIES, 5)
-    found = Index(folder, model, approximate=True).search(QUERIES, 5)
+    exact = Index(large_corpus, model).search(QUERIES, 5)
+    found = Index(large_corpus, model, approximate=True).search(QUERIES, 5)
     for one, other in zip(exact, found, strict=True):
         shared = {hit.id for hit in one} & {hit.id for hit in other}
         assert len(shared) >= 4
@@ -72,8 +67,8 @@ def test_a_graph_finds_what_an_exact_search_does_or_nearly(usearch, model, folde
             assert hit.id not in shared or hit.score == scores[hit.id]
 
 
-def test_a_graph_is_made_by_no_more_threads_than_cores(usearch, model, folder, monkeypatch):
-    monkeypatch.setattr(cores, "TOLD", [])
+def test_a_graph_is_made_by_no_more_threads_than_cores(usearch, model, large_corpus, monkeypatch):
+    monkeypatch.setattr(cores.CORES, "has_warned", False)
     monkeypatch.setattr(cores, "quota", lambda: 1)
     given = []
     add = usearch.Index.add
@@ -84,12 +79,12 @@ def test_a_graph_is_made_by_no_more_threads_than_cores(usearch, model, folder, m
 
     monkeypatch.setattr(usearch.Index, "add", counted)
     for threads in (None, 64):
-        graph_made(folder, threads=threads)
+        graph_made(large_corpus, threads=threads)
     assert set(given) == {1}
 
 
-def test_recall_is_the_share_that_is_found(usearch, model, folder):
-    graph = graph_made(folder)
+def test_recall_is_the_share_that_is_found(usearch, model, large_corpus):
+    graph = graph_made(large_corpus)
 
     whole = graph.found
 
@@ -102,49 +97,52 @@ def test_recall_is_the_share_that_is_found(usearch, model, folder):
     assert 0.4 < recall_of(graph, 10, 50) < 0.75
 
 
-def test_deleted_documents_are_left_out(usearch, model, folder):
-    graph_made(folder)
-    best = [hit.id for hit in Index(folder, model).search(QUERIES[:1], 3)[0]]
-    delete(folder, best)
-    found = Index(folder, model, approximate=True).search(QUERIES[:1], 3)[0]
+def test_deleted_documents_are_left_out(usearch, model, large_corpus):
+    graph_made(large_corpus)
+    best = [hit.id for hit in Index(large_corpus, model).search(QUERIES[:1], 3)[0]]
+    delete(large_corpus, best)
+    found = Index(large_corpus, model, approximate=True).search(QUERIES[:1], 3)[0]
     assert len(found) == 3
     assert not {hit.id for hit in found} & set(best)
 
 
-def test_a_graph_of_other_shards_is_refused(usearch, model, folder):
+def test_a_graph_of_other_shards_is_refused(usearch, model, large_corpus):
     with pytest.raises(FileNotFoundError, match=r"has no graph. `minibert index graph` makes one"):
-        Index(folder, model, approximate=True)
-    graph_made(folder)
-    add(folder, documents(300, 5), model)
+        Index(large_corpus, model, approximate=True)
+    graph_made(large_corpus)
+    add(large_corpus, documents(300, 5), model)
     with pytest.raises(CorpusError, match="was made of other vectors than"):
-        Index(folder, model, approximate=True)
-    (folder / "graph.json").write_text("{")
+        Index(large_corpus, model, approximate=True)
+    (large_corpus / "graph.json").write_text("{")
     with pytest.raises(CorpusError, match=r"graph.json is not valid JSON"):
-        Index(folder, model, approximate=True)
+        Index(large_corpus, model, approximate=True)
 
 
-def test_a_graph_is_made_while_nobody_writes(usearch, model, folder):
+def test_a_graph_is_made_while_nobody_writes(usearch, model, large_corpus):
     tried = []
 
     def advance(done):
         with pytest.raises(OutputError, match="is being written by another process"):
-            delete(folder, ["d7"])
+            delete(large_corpus, ["d7"])
         tried.append(done)
 
-    graph_made(folder, advance)
+    graph_made(large_corpus, advance)
     assert sum(tried) == 300
-    with locked(folder), pytest.raises(OutputError, match="is being written by another process"):
-        graph_made(folder)
+    with (
+        locked(large_corpus),
+        pytest.raises(OutputError, match="is being written by another process"),
+    ):
+        graph_made(large_corpus)
 
 
-def test_a_search_among_ids_stays_exact(usearch, model, folder):
-    graph_made(folder)
+def test_a_search_among_ids_stays_exact(usearch, model, large_corpus):
+    graph_made(large_corpus)
     ids = ["d7", "d250"]
     arguments = QUERIES[:1], 2
-    exact = Index(folder, model).search(*arguments, ids=ids)
-    assert Index(folder, model, approximate=True).search(*arguments, ids=ids) == exact
+    exact = Index(large_corpus, model).search(*arguments, ids=ids)
+    assert Index(large_corpus, model, approximate=True).search(*arguments, ids=ids) == exact
     with pytest.raises(ValueError, match="its graph is the first pass"):
-        Index(folder, model, approximate=True).search(*arguments, rescore=2)
+        Index(large_corpus, model, approximate=True).search(*arguments, rescore=2)
 
 
 def test_a_metric_that_usearch_lacks_is_refused(usearch, tmp_path):
@@ -171,53 +169,53 @@ def test_a_metric_from_outside_has_a_graph_if_its_row_says_so(usearch, tmp_path,
         graph_made(tmp_path / "c")
 
 
-def test_the_commands_make_and_ask_a_graph(usearch, folder, capsys):
-    assert cli.main(["index", "graph", str(folder)]) == 0
+def test_the_commands_make_and_ask_a_graph(usearch, large_corpus, capsys):
+    assert cli.main(["index", "graph", str(large_corpus)]) == 0
     assert float(capsys.readouterr().out.split()[1].rstrip(",")) > 0.95
-    assert cli.main(["search", str(folder), "the cat", "--approximate", "--json"]) == 0
+    assert cli.main(["search", str(large_corpus), "the cat", "--approximate", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["hits"]) == 10
-    assert cli.main(["index", "verify", str(folder)]) == 0
+    assert cli.main(["index", "verify", str(large_corpus)]) == 0
 
 
-def test_without_usearch_the_extra_is_named(model, folder, monkeypatch):
+def test_without_usearch_the_extra_is_named(model, large_corpus, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "usearch.index", None)
     with pytest.raises(MissingLibraryError, match=r"usearch, .*pip install '\.\[usearch\]' in a"):
-        graph_made(folder)
-    assert not (folder / "graph.usearch").exists()
+        graph_made(large_corpus)
+    assert not (large_corpus / "graph.usearch").exists()
 
 
-def test_a_graph_cut_short_is_refused(usearch, model, folder):
-    graph_made(folder)
-    path = folder / "graph.usearch"
+def test_a_graph_cut_short_is_refused(usearch, model, large_corpus):
+    graph_made(large_corpus)
+    path = large_corpus / "graph.usearch"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(CorpusError, match=r"graph.usearch"):
-        opened(folder)
+        opened(large_corpus)
 
 
-def test_verify_reads_the_graph_too(usearch, model, folder):
-    assert list(verify(folder)) == []
-    graph_made(folder)
-    assert list(verify(folder)) == []
-    path = folder / "graph.usearch"
+def test_verify_reads_the_graph_too(usearch, model, large_corpus):
+    assert list(verify(large_corpus)) == []
+    graph_made(large_corpus)
+    assert list(verify(large_corpus)) == []
+    path = large_corpus / "graph.usearch"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    [told] = verify(folder)
+    [told] = verify(large_corpus)
     assert told.startswith(f"{path} was damaged")
     path.unlink()
-    [told] = verify(folder)
+    [told] = verify(large_corpus)
     assert told.startswith(f"{path} cannot be read")
     for other in ("[]", "{}", "{"):
-        (folder / "graph.json").write_text(other)
-        [told] = verify(folder)
-        assert told.startswith(f"{folder / 'graph.json'} ")
+        (large_corpus / "graph.json").write_text(other)
+        [told] = verify(large_corpus)
+        assert told.startswith(f"{large_corpus / 'graph.json'} ")
         with pytest.raises(CorpusError):
-            opened(folder)
+            opened(large_corpus)
 
 
-def test_a_graph_of_another_size_is_not_opened(usearch, model, folder):
-    graph_made(folder)
-    with open(folder / "graph.usearch", "ab") as file:
+def test_a_graph_of_another_size_is_not_opened(usearch, model, large_corpus):
+    graph_made(large_corpus)
+    with open(large_corpus / "graph.usearch", "ab") as file:
         file.write(b"more")
     with pytest.raises(CorpusError, match=r"graph.usearch is missing or damaged: it has"):
-        opened(folder)
+        opened(large_corpus)

@@ -35,9 +35,9 @@ from minibert.errors import CorpusError
         ("max_seq_length", {"max_seq_length": 9}),
     ],
 )
-def test_another_setting_is_refused_by_its_name(folder, model, name, change):
-    stop_after(folder, model, 5)
-    before = tree(folder)
+def test_another_setting_is_refused_by_its_name(corpus_folder, model, name, change):
+    stop_after(corpus_folder, model, 5)
+    before = tree(corpus_folder)
     arguments = {
         key: change.pop(key) for key in ("similarity_fn_name", "reproducible") if key in change
     }
@@ -46,36 +46,36 @@ def test_another_setting_is_refused_by_its_name(folder, model, name, change):
     if name == "modules":
         other.include_prompt = False
     with pytest.raises(CorpusError, match=rf"made in another way: (.*; )?{name} is .* there and "):
-        build(folder, documents(), other, **{**SMALL, **change})
-    assert tree(folder) == before
+        build(corpus_folder, documents(), other, **{**SMALL, **change})
+    assert tree(corpus_folder) == before
 
 
-def test_a_value_that_is_cut_in_a_message_is_seen_to_be(folder, model):
-    build(folder, documents(), model, **SMALL)
-    settings = read_manifest(folder).settings
+def test_a_value_that_is_cut_in_a_message_is_seen_to_be(corpus_folder, model):
+    build(corpus_folder, documents(), model, **SMALL)
+    settings = read_manifest(corpus_folder).settings
     with pytest.raises(CorpusError) as error:
-        settings.check_same({"prompt": "x" * 300}, folder)
+        settings.check_same({"prompt": "x" * 300}, corpus_folder)
     assert f"'{'x' * 199}… here" in str(error.value)
 
 
-def test_another_model_is_told_from_another_setting(folder, model, other_model):
-    build(folder, documents(), model, model_name="my/tiny")
+def test_another_model_is_told_from_another_setting(corpus_folder, model, changed_model):
+    build(corpus_folder, documents(), model, model_name="my/tiny")
     with pytest.raises(
         CorpusError, match=r"is of another model, 'my/tiny'. Give that one .* weights_sha"
     ):
-        add(folder, documents(["x"], "x"), other_model)
+        add(corpus_folder, documents(["x"], "x"), changed_model)
     with pytest.raises(CorpusError, match=r"here\. Repeat what it was made with"):
-        build(folder, documents(), model, model_name="my/tiny", pack_tokens=7)
+        build(corpus_folder, documents(), model, model_name="my/tiny", pack_tokens=7)
 
 
-def test_adding_on_another_device_says_how_to_go_on(folder, model):
-    build(folder, documents(), model)
-    manifest = read_manifest(folder)
+def test_adding_on_another_device_says_how_to_go_on(corpus_folder, model):
+    build(corpus_folder, documents(), model)
+    manifest = read_manifest(corpus_folder)
     settings = replace(manifest.settings, device="cuda")
-    write_manifest(folder, replace(manifest, settings=settings))
+    write_manifest(corpus_folder, replace(manifest, settings=settings))
     with pytest.raises(CorpusError, match=r"device is 'cuda' there and 'cpu' here.* --device cuda"):
-        add(folder, documents(["x"], "x"), model)
-    Corpus(folder).check_model(model)  # searching works on any
+        add(corpus_folder, documents(["x"], "x"), model)
+    Corpus(corpus_folder).check_model(model)  # searching works on any
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_manifest_that_was_edited_is_refused(corpus, model, run, change, messa
     code, out, err = run("index", "verify", corpus)
     assert code == 65
     assert re.search(message, out)
-    assert "1 things are wrong" in err
+    assert "1 fault found" in err
     assert tree(corpus) == before
 
 

@@ -18,23 +18,23 @@ from minibert.scoring.metrics import METRICS
 
 
 @pytest.fixture(scope="module")
-def model():
+def prompted_model():
     return SentenceTransformer(GELU, prompts={"query": "a question: ", "document": "a text: "})
 
 
 @pytest.fixture(scope="module", params=["float32", "float16", "int8", "binary"])
-def folder(request, model, tmp_path_factory):
+def searched_corpus(request, prompted_model, tmp_path_factory):
     """A corpus of three shards, some documents deleted."""
     folder = tmp_path_factory.mktemp(request.param) / "corpus"
-    build(folder, sentences(), model, precision=request.param, shard_documents=25)
+    build(folder, sentences(), prompted_model, precision=request.param, shard_documents=25)
     delete(folder, ["d3", "d30", "d59"])
     return folder
 
 
 @pytest.fixture(scope="module")
-def plain(model, tmp_path_factory):
+def plain(prompted_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("plain") / "corpus"
-    build(folder, sentences(), model)
+    build(folder, sentences(), prompted_model)
     return folder
 
 
@@ -58,12 +58,12 @@ def expected_hits(model, folder, query, k, among=None):
 
 
 @pytest.mark.parametrize("k", [1, 7])
-def test_the_hits_are_the_nearest_of_what_is_stored(model, folder, k):
-    found = Index(folder, model).search(QUERIES, k)
+def test_the_hits_are_the_nearest_of_what_is_stored(prompted_model, searched_corpus, k):
+    found = Index(searched_corpus, prompted_model).search(QUERIES, k)
     # A number of 16 bits is off by up to 2^-11, and a code may fall to the other side of a step.
-    tolerance = {"float16": 1e-3, "int8": 2e-2}.get(folder.parent.name[:-1], 1e-6)
+    tolerance = {"float16": 1e-3, "int8": 2e-2}.get(searched_corpus.parent.name[:-1], 1e-6)
     for query, hits in zip(QUERIES, found, strict=True):
-        expected = expected_hits(model, folder, query, k)
+        expected = expected_hits(prompted_model, searched_corpus, query, k)
         assert [hit.rank for hit in hits] == list(range(1, k + 1))
         np.testing.assert_allclose(
             [hit.score for hit in hits], [score for _, score, _ in expected], atol=tolerance
@@ -72,40 +72,40 @@ def test_the_hits_are_the_nearest_of_what_is_stored(model, folder, k):
             assert [(hit.id, hit.text) for hit in hits] == [(id, t) for id, _, t in expected]
 
 
-def test_only_the_ids_given_are_found(model, plain):
+def test_only_the_ids_given_are_found(prompted_model, plain):
     among = ["d9", "d40", "d2"]
-    hits = Index(plain, model).search(QUERIES[:1], 3, ids=among)[0]
+    hits = Index(plain, prompted_model).search(QUERIES[:1], 3, ids=among)[0]
     assert [hit.id for hit in hits] == [
-        id for id, _, _ in expected_hits(model, plain, QUERIES[0], 3, among)
+        id for id, _, _ in expected_hits(prompted_model, plain, QUERIES[0], 3, among)
     ]
     with pytest.raises(ValueError, match=r"2 of 3 ids are not in .*'nobody' is the first"):
-        Index(plain, model).search(QUERIES, ids=["d1", "nobody", "d999"])
+        Index(plain, prompted_model).search(QUERIES, ids=["d1", "nobody", "d999"])
 
 
-def test_the_query_prompt_is_used_and_told(model, plain):
-    index = Index(plain, model)
+def test_the_query_prompt_is_used_and_told(prompted_model, plain):
+    index = Index(plain, prompted_model)
     assert index.prompt == "a question: "
     np.testing.assert_array_equal(
-        index.encode(QUERIES), model.encode(QUERIES, prompt="a question: ")
+        index.encode(QUERIES), prompted_model.encode(QUERIES, prompt="a question: ")
     )
     plainly = SentenceTransformer(GELU, default_prompt_name="x", prompts={"x": "so: "})
     del plainly.prompts["query"]
     index = Index(plain, plainly)
     assert index.prompt == "so: "
-    np.testing.assert_array_equal(index.encode(["a"]), model.encode(["a"], prompt="so: "))
+    np.testing.assert_array_equal(index.encode(["a"]), prompted_model.encode(["a"], prompt="so: "))
 
 
-def test_vectors_are_made_as_the_corpus_s_were(model, tmp_path):
-    build(tmp_path / "c", sentences(), model, truncate_dim=8, normalize=True)
-    index = Index(tmp_path / "c", model)
+def test_queries_are_encoded_with_the_corpus_s_settings(prompted_model, tmp_path):
+    build(tmp_path / "c", sentences(), prompted_model, truncate_dim=8, normalize=True)
+    index = Index(tmp_path / "c", prompted_model)
     assert index.encode(QUERIES).shape == (3, 8)
     np.testing.assert_allclose(np.linalg.norm(index.encode(QUERIES), axis=1), 1, atol=1e-6)
     assert len(index.search(QUERIES, 2)[2]) == 2
 
 
-@pytest.mark.parametrize("folder", ["binary"], indirect=True)
-def test_a_first_pass_over_bits_finds_what_it_takes(model, folder):
-    index = Index(folder, model)
+@pytest.mark.parametrize("searched_corpus", ["binary"], indirect=True)
+def test_a_first_pass_over_bits_ranks_its_candidates_exactly(prompted_model, searched_corpus):
+    index = Index(searched_corpus, prompted_model)
     exact = index.search(QUERIES, 5)
     assert index.search(QUERIES, 5, rescore=100) == exact
     codes = np.signbit(index.encode(QUERIES))
@@ -118,8 +118,10 @@ def test_a_first_pass_over_bits_finds_what_it_takes(model, folder):
         assert [hit.id for hit in hits] == [hit.id for hit in ranked[:3]]
 
 
-@pytest.mark.parametrize("folder", ["binary"], indirect=True)
-def test_a_first_pass_takes_so_many_times_k(model, folder, monkeypatch):
+@pytest.mark.parametrize("searched_corpus", ["binary"], indirect=True)
+def test_rescore_times_k_candidates_come_from_the_first_pass(
+    prompted_model, searched_corpus, monkeypatch
+):
     taken = []
 
     def counting(queries, stack, k, **arguments):
@@ -127,13 +129,13 @@ def test_a_first_pass_takes_so_many_times_k(model, folder, monkeypatch):
         return nearest_bits(queries, stack, k, **arguments)
 
     monkeypatch.setattr("minibert.corpus.search.nearest_bits", counting)
-    Index(folder, model).search(QUERIES, 3, rescore=2)
+    Index(searched_corpus, prompted_model).search(QUERIES, 3, rescore=2)
     assert taken == [6]
 
 
-def test_a_first_pass_needs_bits(model, plain):
+def test_a_first_pass_needs_bits(prompted_model, plain):
     with pytest.raises(ValueError, match=r"rescore is 4, and .* is of float32"):
-        Index(plain, model).search(QUERIES, rescore=4)
+        Index(plain, prompted_model).search(QUERIES, rescore=4)
 
 
 @pytest.fixture
@@ -141,8 +143,8 @@ def cross_encoder(one_label):
     return CrossEncoder(one_label)
 
 
-def test_a_cross_encoder_ranks_the_first_again(model, plain, cross_encoder):
-    index = Index(plain, model)
+def test_a_cross_encoder_ranks_the_first_again(prompted_model, plain, cross_encoder):
+    index = Index(plain, prompted_model)
     first = index.search(QUERIES[:1], 12)[0]
     scores = cross_encoder.predict([(QUERIES[0], hit.text) for hit in first])
     order = np.argsort(-scores, kind="stable")[:4]
@@ -153,16 +155,18 @@ def test_a_cross_encoder_ranks_the_first_again(model, plain, cross_encoder):
     assert len(index.search(QUERIES[:1], 12, rerank=cross_encoder, candidates=3)[0]) == 12
 
 
-def test_without_texts_there_are_hits_but_no_second_ranking(model, tmp_path, cross_encoder):
-    build(tmp_path / "c", sentences(), model, texts=False)
-    index = Index(tmp_path / "c", model)
+def test_without_texts_there_are_hits_but_no_second_ranking(
+    prompted_model, tmp_path, cross_encoder
+):
+    build(tmp_path / "c", sentences(), prompted_model, texts=False)
+    index = Index(tmp_path / "c", prompted_model)
     assert [hit.text for hit in index.search(QUERIES[:1], 2)[0]] == [None, None]
     with pytest.raises(CorpusError, match="holds no texts"):
         index.search(QUERIES, rerank=cross_encoder)
 
 
-def test_fewer_than_k_are_all_and_said_once(model, plain, caplog):
-    index = Index(plain, model)
+def test_fewer_than_k_are_all_and_said_once(prompted_model, plain, caplog):
+    index = Index(plain, prompted_model)
     for _ in range(2):
         assert {len(hits) for hits in index.search(QUERIES, 100)} == {60}
     assert [record.message for record in caplog.records] == [
@@ -170,13 +174,13 @@ def test_fewer_than_k_are_all_and_said_once(model, plain, caplog):
     ]
 
 
-def test_more_threads_than_cores_are_no_error_and_none_are(model, plain, monkeypatch):
-    monkeypatch.setattr(cores, "TOLD", [])
-    expected = Index(plain, model).search(["a dog"], 3)
-    assert Index(plain, model, threads=1000).search(["a dog"], 3) == expected
+def test_more_threads_than_cores_are_no_error_and_none_are(prompted_model, plain, monkeypatch):
+    monkeypatch.setattr(cores.CORES, "has_warned", False)
+    expected = Index(plain, prompted_model).search(["a dog"], 3)
+    assert Index(plain, prompted_model, threads=1000).search(["a dog"], 3) == expected
     for threads in (0, -1, True, 2.0):
         with pytest.raises(ValueError, match=f"threads is {threads}; expected a whole number"):
-            Index(plain, model, threads=threads)
+            Index(plain, prompted_model, threads=threads)
 
 
 def test_another_model_is_refused_with_both(plain):
@@ -189,7 +193,7 @@ def test_another_metric_is_refused_with_both(plain):
         Index(plain, SentenceTransformer(GELU, similarity_fn_name="dot"))
 
 
-def test_a_model_that_is_not_given_is_of_the_revision_of_the_corpus(tmp_path, cache):
+def test_without_a_model_the_revision_of_the_corpus_is_loaded(tmp_path, cache):
     snapshot = cache("someone/tiny", GOLDEN / "gelu")
     model = SentenceTransformer("someone/tiny", local_files_only=True)
     build(tmp_path / "c", sentences(), model, model_name="someone/tiny")
@@ -200,18 +204,18 @@ def test_a_model_that_is_not_given_is_of_the_revision_of_the_corpus(tmp_path, ca
     assert Index(tmp_path / "c").search(QUERIES, 3) == expected
 
 
-def test_an_empty_corpus_is_refused(model, tmp_path):
-    build(tmp_path / "c", sentences(2 + 5), model)
+def test_an_empty_corpus_is_refused(prompted_model, tmp_path):
+    build(tmp_path / "c", sentences(2 + 5), prompted_model)
     delete(tmp_path / "c", [one.id for one in sentences(2 + 5)])
     with pytest.raises(CorpusError, match="holds no documents: there is nothing to search"):
-        Index(tmp_path / "c", model)
+        Index(tmp_path / "c", prompted_model)
     with pytest.raises(FileNotFoundError, match=r"holds no manifest.json, so it is no corpus"):
-        Index(tmp_path, model)
+        Index(tmp_path, prompted_model)
 
 
 @pytest.mark.parametrize("empty", ["", " \n"])
-def test_an_empty_question_is_refused_unless_allowed(model, plain, empty):
-    index = Index(plain, model)
+def test_an_empty_question_is_refused_unless_allowed(prompted_model, plain, empty):
+    index = Index(plain, prompted_model)
     with pytest.raises(ValueError, match="Query 2 of 2 is empty"):
         index.search(["a cat", empty])
     assert len(index.search(["a cat", empty], 3, allow_empty=True)[1]) == 3
@@ -225,57 +229,57 @@ def test_an_empty_question_is_refused_unless_allowed(model, plain, empty):
         ({"a cat": 1}, TypeError, r"got a dict .*; of a dict of texts, list\(texts\.values\(\)\)"),
     ],
 )
-def test_what_is_no_list_of_questions_is_refused(model, plain, queries, error, message):
+def test_what_is_no_list_of_questions_is_refused(prompted_model, plain, queries, error, message):
     with pytest.raises(error, match=message):
-        Index(plain, model).search(queries)
+        Index(plain, prompted_model).search(queries)
 
 
 @pytest.mark.parametrize("arguments", [{"k": 0}, {"k": 2.5}, {"candidates": 0}, {"rescore": 0}])
-def test_numbers_that_cannot_be_meant_are_refused(model, plain, arguments):
+def test_numbers_that_cannot_be_meant_are_refused(prompted_model, plain, arguments):
     ((name, value),) = arguments.items()
     with pytest.raises(ValueError, match=f"{name} is {value}; expected a whole number from 1 up"):
-        Index(plain, model).search(QUERIES, **arguments)
+        Index(plain, prompted_model).search(QUERIES, **arguments)
 
 
-def test_no_question_has_no_answer(model, plain):
-    assert Index(plain, model).search([]) == []
+def test_no_questions_give_an_empty_list(prompted_model, plain):
+    assert Index(plain, prompted_model).search([]) == []
 
 
-def test_nan_in_a_shard_is_refused_with_its_place(model, tmp_path):
-    build(tmp_path / "c", sentences(), model, shard_documents=25)
+def test_nan_in_a_shard_is_refused_with_its_place(prompted_model, tmp_path):
+    build(tmp_path / "c", sentences(), prompted_model, shard_documents=25)
     path = tmp_path / "c" / "shards" / "00001" / "vectors.npy"
     vectors = np.load(path)
     vectors[4, 2] = np.nan
     np.save(path, vectors)
     with pytest.raises(ValueError, match=r"Row 4 of shard .*00001 holds NaN, infinity"):
-        Index(tmp_path / "c", model).search(QUERIES)
+        Index(tmp_path / "c", prompted_model).search(QUERIES)
 
 
-def test_the_model_that_the_manifest_names_is_opened(plain, model):
+def test_the_model_that_the_manifest_names_is_opened(plain, prompted_model):
     hits = Index(plain).search(QUERIES, 2)
     assert [len(found) for found in hits] == [2, 2, 2]
 
 
-def test_an_unfinished_corpus_is_searched_and_said_to_be_one(model, tmp_path, caplog):
+def test_an_unfinished_corpus_is_searched_and_said_to_be_one(prompted_model, tmp_path, caplog):
     def breaking():
         yield from sentences()[:35]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build(tmp_path / "c", breaking(), model, shard_documents=10)
-    assert 0 < len(Index(tmp_path / "c", model)) < 35
+        build(tmp_path / "c", breaking(), prompted_model, shard_documents=10)
+    assert 0 < len(Index(tmp_path / "c", prompted_model)) < 35
     assert "is not complete" in caplog.text
 
 
-def test_one_text_has_one_list_of_hits_as_with_encode(model, plain):
-    index = Index(plain, model)
+def test_one_text_has_one_list_of_hits_as_with_encode(prompted_model, plain):
+    index = Index(plain, prompted_model)
     assert index.search(QUERIES[0], 3) == index.search(QUERIES[:1], 3)[0]
     with pytest.raises(ValueError, match="Query 1 of 1 is empty"):
         index.search(" ")
 
 
-def test_one_text_in_place_of_several_is_not_its_characters(model, plain):
-    index = Index(plain, model)
+def test_one_text_in_place_of_several_is_not_its_characters(prompted_model, plain):
+    index = Index(plain, prompted_model)
     for call in (
         lambda: index.search("a cat", ids="d9"),
         lambda: index.encode("a cat"),
@@ -285,18 +289,18 @@ def test_one_text_in_place_of_several_is_not_its_characters(model, plain):
     ):
         with pytest.raises(TypeError, match=r"is one text, '.*'; expected a list of them"):
             call()
-    assert len(Index(plain, model)) == len(index)
+    assert len(Index(plain, prompted_model)) == len(index)
 
 
-def test_queries_may_be_whatever_can_be_iterated(model, plain):
-    index = Index(plain, model)
+def test_queries_may_be_whatever_can_be_iterated(prompted_model, plain):
+    index = Index(plain, prompted_model)
     expected = index.search(QUERIES, 2)
     assert index.search((query for query in QUERIES), 2) == expected
     assert index.search(np.array(QUERIES), 2) == expected
 
 
-def test_ids_that_no_document_has_are_named(model, plain):
-    index = Index(plain, model)
+def test_ids_that_no_document_has_are_named(prompted_model, plain):
+    index = Index(plain, prompted_model)
     with pytest.raises(TypeError, match="An id is 9; expected a text, as '9'"):
         index.search("a cat", ids=[9])
     with pytest.raises(TypeError, match="An id is b'd9'; expected a text"):
@@ -305,9 +309,9 @@ def test_ids_that_no_document_has_are_named(model, plain):
         index.search("a cat", ids=["\udc80"])
 
 
-def test_an_id_given_twice_counts_once(model, plain, caplog):
-    hits = Index(plain, model).search("a cat", 2, ids=["d9", "d4", "d9"])
+def test_an_id_given_twice_counts_once(prompted_model, plain, caplog):
+    hits = Index(plain, prompted_model).search("a cat", 2, ids=["d9", "d4", "d9"])
     assert {hit.id for hit in hits} == {"d9", "d4"}
     with pytest.raises(ValueError, match="1 of 2 ids are not in"):
-        Index(plain, model).search("a cat", 2, ids=["d9", "nobody", "d9", "nobody"])
+        Index(plain, prompted_model).search("a cat", 2, ids=["d9", "nobody", "d9", "nobody"])
     assert not caplog.messages

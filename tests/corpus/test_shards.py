@@ -15,13 +15,13 @@ from minibert.documents.reading import Document
 from minibert.errors import CorpusError
 
 
-def test_ids_with_one_hash_are_told_apart(folder, model, monkeypatch):
+def test_ids_with_one_hash_are_told_apart(corpus_folder, model, monkeypatch):
     monkeypatch.setattr(shards, "hashes_of", lambda ids: np.zeros(len(list(ids)), np.uint64))
     monkeypatch.setattr("minibert.corpus.corpus.hashes_of", shards.hashes_of)
-    build(folder, documents(), model, **SMALL)
-    assert Corpus(folder).numbers(["d4", "d1", "x"]) == {"d4": 4, "d1": 1}
+    build(corpus_folder, documents(), model, **SMALL)
+    assert Corpus(corpus_folder).numbers(["d4", "d1", "x"]) == {"d4": 4, "d1": 1}
     with pytest.raises(CorpusError, match="the id 'd6' is also"):
-        add(folder, [Document("d6", "x", "list")], model)
+        add(corpus_folder, [Document("d6", "x", "list")], model)
 
 
 PICKLED = io.BytesIO()

@@ -62,9 +62,9 @@ def test_codes_are_those_of_the_vectors(tmp_path, model, precision):
     assert wrong(tmp_path / "codes") == []
 
 
-def test_int8_of_one_document_is_refused(folder, model):
+def test_int8_of_one_document_is_refused(corpus_folder, model):
     with pytest.raises(ValueError, match="int8 takes its ranges from the first shard"):
-        build(folder, documents(["a"]), model, precision="int8")
+        build(corpus_folder, documents(["a"]), model, precision="int8")
 
 
 def test_a_number_that_float16_cannot_hold_is_refused():
@@ -72,18 +72,23 @@ def test_a_number_that_float16_cannot_hold_is_refused():
         writing.coded(np.full((1, 2), 7e4, dtype=np.float32), "float16", None)
 
 
-def test_a_shard_ends_with_the_document_that_fills_it(folder, model):
+def test_a_shard_ends_with_the_document_that_fills_it(corpus_folder, model):
     build(
-        folder, documents(["12345", "12345", "1", "123456789012", "1"]), model, shard_characters=10
+        corpus_folder,
+        documents(["12345", "12345", "1", "123456789012", "1"]),
+        model,
+        shard_characters=10,
     )
-    assert [len(shard) for shard in Corpus(folder).shards] == [2, 2, 1]
+    assert [len(shard) for shard in Corpus(corpus_folder).shards] == [2, 2, 1]
 
 
-def test_a_stopped_build_goes_on_and_encodes_nothing_twice(folder, tmp_path, model, monkeypatch):
+def test_a_stopped_build_goes_on_and_encodes_nothing_twice(
+    corpus_folder, tmp_path, model, monkeypatch
+):
     build(tmp_path / "whole", documents(), model, **SMALL)
-    stop_after(folder, model, 5)
-    assert len(Corpus(folder)) == 3
-    assert not Corpus(folder).manifest.complete
+    stop_after(corpus_folder, model, 5)
+    assert len(Corpus(corpus_folder)) == 3
+    assert not Corpus(corpus_folder).manifest.complete
     seen, vectors = [], encoding.vectors
 
     def seeing(model, texts, *rest):
@@ -91,13 +96,13 @@ def test_a_stopped_build_goes_on_and_encodes_nothing_twice(folder, tmp_path, mod
         return vectors(model, texts, *rest)
 
     monkeypatch.setattr(encoding, "vectors", seeing)
-    _, new = build(folder, documents(), model, **SMALL)
+    _, new = build(corpus_folder, documents(), model, **SMALL)
     assert seen == TEXTS[3:]
     assert new == 4
-    assert tree(folder) == tree(tmp_path / "whole")
+    assert tree(corpus_folder) == tree(tmp_path / "whole")
 
 
-def test_the_last_shard_and_the_end_of_the_input_are_named_at_once(folder, model, monkeypatch):
+def test_the_last_shard_completes_the_manifest_in_one_write(corpus_folder, model, monkeypatch):
     # Else a run that is killed between the two could go on with a longer input, whose shards would
     # end elsewhere than those of an unbroken run.
     seen = []
@@ -107,76 +112,78 @@ def test_the_last_shard_and_the_end_of_the_input_are_named_at_once(folder, model
         write_manifest(folder, manifest)
 
     monkeypatch.setattr(writing, "write_manifest", watched)
-    build(folder, documents(), model, **SMALL)
-    add(folder, documents(["x"], "x"), model)
+    build(corpus_folder, documents(), model, **SMALL)
+    add(corpus_folder, documents(["x"], "x"), model)
     assert seen == [(0, False), (3, False), (6, False), (7, True), (8, True)]
 
 
 @pytest.mark.parametrize("count", [5, 7])
-def test_another_input_is_refused_at_the_document_that_differs(folder, model, count):
+def test_another_input_is_refused_at_the_document_that_differs(corpus_folder, model, count):
     if count == 7:
-        build(folder, documents(), model, **SMALL)
+        build(corpus_folder, documents(), model, **SMALL)
     else:
-        stop_after(folder, model, count)
+        stop_after(corpus_folder, model, count)
     other = documents()
     other[1] = other[1]._replace(text="other")
     with pytest.raises(CorpusError, match="list, line 2: document 1, 'd1', is not the one"):
-        build(folder, other, model, **SMALL)
+        build(corpus_folder, other, model, **SMALL)
     renamed = documents()
     renamed[2] = renamed[2]._replace(id="x")
     with pytest.raises(CorpusError, match=r"line 3: document 2, 'x', is not the one .* 'd2'"):
-        build(folder, renamed, model, **SMALL)
+        build(corpus_folder, renamed, model, **SMALL)
     with pytest.raises(CorpusError, match="input ends before document 2"):
-        build(folder, documents()[:2], model, **SMALL)
+        build(corpus_folder, documents()[:2], model, **SMALL)
 
 
-def test_a_longer_input_than_the_finished_one_is_refused(folder, model):
-    build(folder, documents(), model)
+def test_a_longer_input_than_the_finished_one_is_refused(corpus_folder, model):
+    build(corpus_folder, documents(), model)
     longer = documents([*TEXTS, "more"])
     with pytest.raises(CorpusError, match=r"line 8: the input goes on after its document 6"):
-        build(folder, longer, model)
+        build(corpus_folder, longer, model)
 
 
-def test_texts_in_place_of_documents_are_told_how_they_are_made(folder, model):
+def test_texts_in_place_of_documents_are_told_how_they_are_made(corpus_folder, model):
     for given in ("the cat", ["the cat"], [("1", "the cat")]):
         with pytest.raises(TypeError, match=r"expected a minibert\.documents\.Document"):
-            build(folder, given, model)
+            build(corpus_folder, given, model)
 
 
-def test_an_id_twice_is_refused_with_both_places(folder, model):
+def test_an_id_twice_is_refused_with_both_places(corpus_folder, model):
     twice = documents()
     twice[2] = twice[2]._replace(id="d0")
     with pytest.raises(CorpusError, match="line 3: the id 'd0' is also that of list, line 1"):
-        build(folder, twice, model, **SMALL)
+        build(corpus_folder, twice, model, **SMALL)
     twice = documents()
     twice[4] = twice[4]._replace(id="d0")
     with pytest.raises(CorpusError, match="line 5: the id 'd0' is also that of document 0 of"):
-        build(folder, twice, model, **SMALL)
-    assert len(Corpus(folder)) == 3
-    build(folder, documents(), model, **SMALL)
+        build(corpus_folder, twice, model, **SMALL)
+    assert len(Corpus(corpus_folder)) == 3
+    build(corpus_folder, documents(), model, **SMALL)
     with pytest.raises(CorpusError, match="line 1: the id 'd6' is also that of document 6"):
-        add(folder, [Document("d6", "x", "list, line 1")], model)
+        add(corpus_folder, [Document("d6", "x", "list, line 1")], model)
 
 
-def test_half_of_a_surrogate_pair_is_refused_with_its_line(run, folder):
+def test_half_of_a_surrogate_pair_is_refused_with_its_line(run, corpus_folder):
     stdin = b'{"text": "a"}\n{"text": "\\ud800"}\n'
-    code, _, err = run("index", "build", folder, "--format", "jsonl", "-m", GELU, stdin=stdin)
+    code, _, err = run(
+        "index", "build", corpus_folder, "--format", "jsonl", "-m", GELU, stdin=stdin
+    )
     assert code == 65
     assert "standard input, line 2 has a lone surrogate" in err
 
 
-def test_a_vector_that_is_not_finite_is_not_written(folder, model, monkeypatch):
+def test_a_vector_that_is_not_finite_is_not_written(corpus_folder, model, monkeypatch):
     vectors = encoding.vectors
 
     def broken(*arguments):
-        found, cut = vectors(*arguments)
+        found, truncation = vectors(*arguments)
         found[1, 2] = np.nan
-        return found, cut
+        return found, truncation
 
     monkeypatch.setattr(encoding, "vectors", broken)
     with pytest.raises(ValueError, match="list, line 2: the vector of 'd1' is not finite"):
-        build(folder, documents(), model)
-    assert len(Corpus(folder)) == 0
+        build(corpus_folder, documents(), model)
+    assert len(Corpus(corpus_folder)) == 0
 
 
 def test_a_folder_that_cannot_be_made_is_code_73(run, tmp_path):
@@ -192,60 +199,60 @@ def test_a_folder_that_cannot_be_made_is_code_73(run, tmp_path):
         assert (code, "so it is no corpus" in err) == (66, True)
 
 
-def test_a_lone_document_of_a_shard_is_no_lone_query(folder, tmp_path, monkeypatch):
+def test_a_lone_document_of_a_shard_is_no_lone_query(corpus_folder, tmp_path, monkeypatch):
     """It has no tiles and no threads, whose number would change its bits."""
     model = SentenceTransformer(even_copy("gelu", tmp_path))
     monkeypatch.setattr(tensor_parallel, "has_small_products", lambda: True)
     monkeypatch.setattr(tensor_parallel, "tiled", lambda *_: pytest.fail("laid out in tiles"))
-    manifest, _ = build(folder, documents(TEXTS[:3]), model, shard_documents=1)
+    manifest, _ = build(corpus_folder, documents(TEXTS[:3]), model, shard_documents=1)
     assert manifest.documents == manifest.shards == 3
 
 
-def test_a_folder_of_something_else_is_left_alone(folder, model):
-    (folder / "shards").mkdir(parents=True)
-    (folder / "shards" / "mine").write_text("mine")
+def test_a_build_leaves_a_folder_with_other_files_alone(corpus_folder, model):
+    (corpus_folder / "shards").mkdir(parents=True)
+    (corpus_folder / "shards" / "mine").write_text("mine")
     with pytest.raises(OutputError, match="is no corpus and not empty; it holds 'shards'"):
-        build(folder, documents(), model)
-    assert tree(folder) == {"shards/mine": b"mine"}
+        build(corpus_folder, documents(), model)
+    assert tree(corpus_folder) == {"shards/mine": b"mine"}
 
 
-def test_a_second_writer_is_refused_at_once(folder, model, run):
+def test_a_second_writer_is_refused_at_once(corpus_folder, model, run):
     def meanwhile():
         yield from documents()[:4]
         for call in (
-            lambda: build(folder, documents(), model, **SMALL),
-            lambda: add(folder, documents(), model),
-            lambda: delete(folder, ["d0"]),
+            lambda: build(corpus_folder, documents(), model, **SMALL),
+            lambda: add(corpus_folder, documents(), model),
+            lambda: delete(corpus_folder, ["d0"]),
         ):
             with pytest.raises(OutputError, match="is being written by another process"):
                 call()
-        assert run("index", "delete", folder, "d0")[0] == 73
+        assert run("index", "delete", corpus_folder, "d0")[0] == 73
         yield from documents()[4:]
 
-    build(folder, meanwhile(), model, **SMALL)
-    assert wrong(folder) == []
+    build(corpus_folder, meanwhile(), model, **SMALL)
+    assert wrong(corpus_folder) == []
 
 
-def test_a_lock_that_is_a_link_is_not_followed(folder, model, tmp_path):
+def test_a_lock_that_is_a_link_is_not_followed(corpus_folder, model, tmp_path):
     precious = tmp_path / "precious"
     precious.write_text("mine")
-    folder.mkdir()
-    (folder / "lock").symlink_to(precious)
+    corpus_folder.mkdir()
+    (corpus_folder / "lock").symlink_to(precious)
     with pytest.raises(OutputError, match="cannot write to"):
-        build(folder, documents(), model)
+        build(corpus_folder, documents(), model)
     assert precious.read_text() == "mine"
 
 
-def test_left_overs_are_removed(folder, model):
-    build(folder, documents(), model, **SMALL)
-    before = tree(folder)
+def test_leftovers_of_a_killed_run_are_removed(corpus_folder, model):
+    build(corpus_folder, documents(), model, **SMALL)
+    before = tree(corpus_folder)
     for name in ("shards/00003", "shards/00004.partial"):
-        shutil.copytree(folder / "shards" / "00000", folder / name)
+        shutil.copytree(corpus_folder / "shards" / "00000", corpus_folder / name)
     for name in ("manifest.json.7.partial", "deleted-0123.npy"):
-        (folder / name).write_bytes(b"half")
-    (folder / "notes.txt").write_text("mine")
-    build(folder, documents(), model, **SMALL)
-    assert tree(folder) == {**before, "notes.txt": b"mine"}
+        (corpus_folder / name).write_bytes(b"half")
+    (corpus_folder / "notes.txt").write_text("mine")
+    build(corpus_folder, documents(), model, **SMALL)
+    assert tree(corpus_folder) == {**before, "notes.txt": b"mine"}
 
 
 class Fleeting(type(Path())):
@@ -257,40 +264,40 @@ class Fleeting(type(Path())):
             yield self / "digests.json.7.partial"
 
 
-def test_a_left_over_that_goes_by_itself_is_no_error(folder, model):
-    manifest, _ = build(folder, documents(), model, **SMALL)
-    (folder / "manifest.json.7.partial").write_bytes(b"half")
-    writing.clear_leftovers(Fleeting(folder), manifest)
-    assert not list(folder.glob("*.partial"))
+def test_a_left_over_that_goes_by_itself_is_no_error(corpus_folder, model):
+    manifest, _ = build(corpus_folder, documents(), model, **SMALL)
+    (corpus_folder / "manifest.json.7.partial").write_bytes(b"half")
+    writing.clear_leftovers(Fleeting(corpus_folder), manifest)
+    assert not list(corpus_folder.glob("*.partial"))
 
 
-def test_what_is_not_a_run_s_is_left_alone(folder, model):
-    build(folder, documents(), model, **SMALL)
-    (folder / "shards" / ".DS_Store").write_text("a file manager's")
-    (folder / "shards" / "notes").mkdir()
-    before = tree(folder)
-    build(folder, documents(), model, **SMALL)
-    assert tree(folder) == before
-    assert (folder / "shards" / "notes").is_dir()
+def test_files_that_no_run_wrote_are_left_alone(corpus_folder, model):
+    build(corpus_folder, documents(), model, **SMALL)
+    (corpus_folder / "shards" / ".DS_Store").write_text("a file manager's")
+    (corpus_folder / "shards" / "notes").mkdir()
+    before = tree(corpus_folder)
+    build(corpus_folder, documents(), model, **SMALL)
+    assert tree(corpus_folder) == before
+    assert (corpus_folder / "shards" / "notes").is_dir()
 
 
-def test_shards_that_a_link_puts_elsewhere_are_not_written_to(folder, model, tmp_path):
-    build(folder, documents(), model, **SMALL)
+def test_shards_that_a_link_puts_elsewhere_are_not_written_to(corpus_folder, model, tmp_path):
+    build(corpus_folder, documents(), model, **SMALL)
     elsewhere = tmp_path / "elsewhere"
-    (folder / "shards").rename(elsewhere)
-    (folder / "shards").symlink_to(elsewhere)
+    (corpus_folder / "shards").rename(elsewhere)
+    (corpus_folder / "shards").symlink_to(elsewhere)
     (elsewhere / "00007").mkdir()
     before = tree(elsewhere)
     for call in (
-        lambda: build(folder, documents(), model, **SMALL),
-        lambda: add(folder, documents(["more"], "e"), model),
-        lambda: delete(folder, ["d1"]),
+        lambda: build(corpus_folder, documents(), model, **SMALL),
+        lambda: add(corpus_folder, documents(["more"], "e"), model),
+        lambda: delete(corpus_folder, ["d1"]),
     ):
         with pytest.raises(OutputError, match="shards' is a link"):
             call()
     assert tree(elsewhere) == before
     assert (elsewhere / "00007").is_dir()
-    assert len(Corpus(folder)) == 7
+    assert len(Corpus(corpus_folder)) == 7
 
 
 # Whatever stops a run.
@@ -328,27 +335,27 @@ def documents_in(folder):
 @pytest.mark.usefixtures("heeding_ctrl_c")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_keeps_what_was_finished_and_says_how_to_go_on(
-    folder, tmp_path, model, number, code
+    corpus_folder, tmp_path, model, number, code
 ):
     lines = [f"the cat {n}\n" for n in range(5)]
     with subprocess.Popen(
-        [sys.executable, "-m", "minibert", "index", "build", folder, "-m", GELU, "-"]
+        [sys.executable, "-m", "minibert", "index", "build", corpus_folder, "-m", GELU, "-"]
         + ["--shard-documents", "2"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as running:  # fmt: skip
         running.stdin.writelines(lines)
         running.stdin.flush()  # the fourth line fills a shard, the fifth is waiting
         deadline = time.monotonic() + 120
-        while documents_in(folder) < 4 and time.monotonic() < deadline:
+        while documents_in(corpus_folder) < 4 and time.monotonic() < deadline:
             time.sleep(0.01)
         running.send_signal(number)
         out, err = running.communicate(timeout=120)
     assert (running.returncode, out) == (code, "")
-    assert f"what was finished stays in {folder}" in err
-    assert len(Corpus(folder)) == 4
+    assert f"what was finished stays in {corpus_folder}" in err
+    assert len(Corpus(corpus_folder)) == 4
     texts = documents([line.strip() for line in lines])
     texts = [document._replace(id=None) for document in texts]
-    assert build(folder, texts, model, shard_documents=2)[1] == 1
+    assert build(corpus_folder, texts, model, shard_documents=2)[1] == 1
 
 
 class Full(io.FileIO):
@@ -365,18 +372,20 @@ class Full(io.FileIO):
 
 
 @pytest.mark.parametrize("room", [0, 100, 1000, 2000])
-def test_a_full_disk_keeps_earlier_work_and_leaves_nothing_half(folder, model, monkeypatch, room):
-    stop_after(folder, model, 5)
-    before = tree(folder)
+def test_a_full_disk_keeps_earlier_work_and_leaves_nothing_half(
+    corpus_folder, model, monkeypatch, room
+):
+    stop_after(corpus_folder, model, 5)
+    before = tree(corpus_folder)
     monkeypatch.setattr(Full, "room", room)
     monkeypatch.setattr(shards, "open", Full, raising=False)
     monkeypatch.setattr(files, "open", Full, raising=False)
     with pytest.raises(OSError, match="No space left on device"):
-        build(folder, documents(), model, **SMALL)
-    assert tree(folder) == before
+        build(corpus_folder, documents(), model, **SMALL)
+    assert tree(corpus_folder) == before
     monkeypatch.undo()
-    build(folder, documents(), model, **SMALL)
-    assert wrong(folder) == []
+    build(corpus_folder, documents(), model, **SMALL)
+    assert wrong(corpus_folder) == []
 
 
 def test_a_small_disk_is_code_74_and_more_room_lets_it_go_on(disk, run, tmp_path, model):
@@ -401,9 +410,7 @@ def test_a_small_disk_is_code_74_and_more_room_lets_it_go_on(disk, run, tmp_path
     assert tree(folder) == tree(tmp_path / "whole")
 
 
-def test_a_disk_that_cannot_be_written_is_code_73_and_earlier_work_stays(
-    disk, run, model, tmp_path
-):
+def test_an_unwritable_disk_is_code_73_and_earlier_work_stays(disk, run, model, tmp_path):
     folder = disk("size=1m") / "corpus"
     stop_after(folder, model, 5)
     before = tree(folder)
@@ -417,22 +424,22 @@ def test_a_disk_that_cannot_be_written_is_code_73_and_earlier_work_stays(
     assert tree(folder) == before
 
 
-def test_a_folder_without_the_right_to_write_is_code_73(run, folder, model, monkeypatch):
-    build(folder, documents(), model)
+def test_a_folder_without_the_right_to_write_is_code_73(run, corpus_folder, model, monkeypatch):
+    build(corpus_folder, documents(), model)
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
-    code, _, err = run("index", "delete", folder, "d1")
+    code, _, err = run("index", "delete", corpus_folder, "d1")
     assert code == 73
-    assert err == f"minibert: cannot write to {str(folder)!r}: Permission denied.\n"
+    assert err == f"minibert: cannot write to {str(corpus_folder)!r}: Permission denied.\n"
 
 
-def test_a_malformed_line_is_code_65_and_what_came_before_stays(run, folder, tmp_path):
+def test_a_malformed_line_is_code_65_and_what_came_before_stays(run, corpus_folder, tmp_path):
     path = tmp_path / "a.jsonl"
     good = [json.dumps({"_id": str(n), "text": "a"}) for n in range(4)]
     path.write_text("\n".join([*good, "{"]))
-    command = ["index", "build", folder, path, "-m", GELU, "--shard-documents", 2]
+    command = ["index", "build", corpus_folder, path, "-m", GELU, "--shard-documents", 2]
     code, out, err = run(*command)
     assert (code, out) == (65, "")
     assert f"{path}, line 5 is not JSON" in err
-    assert len(Corpus(folder)) == 2  # whether the second shard is the last was not yet known
+    assert len(Corpus(corpus_folder)) == 2  # whether the second shard is the last was not yet known
     path.write_text("\n".join(good))
     assert run(*command)[0] == 0

@@ -8,7 +8,7 @@ from minibert.documents import Document
 TEXTS = ["A title a text", "blank around", ""]
 
 
-def test_beir_s_title_and_text_are_joined_by_a_space_and_stripped(tmp_path):
+def test_title_and_text_are_joined_by_a_space_and_stripped(tmp_path):
     path = written(tmp_path / "corpus.jsonl", lines(*RECORDS))
     assert [(d.id, d.text) for d in read(path)] == list(zip("abc", TEXTS, strict=True))
     assert [d.origin for d in read(path)] == [f"{path}, line {n}" for n in (1, 2, 3)]
@@ -45,7 +45,7 @@ def test_an_id_field_that_is_asked_for_must_be_there(tmp_path):
         ("a.jsonl", '{"_id": "", "text": "x"}\n', "line 1: _id is ''; expected a text that is"),
         ("a.jsonl", '{"_id": 1.5, "text": "x"}\n', "line 1: _id is 1.5; expected"),
         ("a.jsonl", '{"_id": true, "text": "x"}\n', "line 1: _id is True; expected"),
-        ("a.jsonl", GOOD + '{"_id": "1", "text": "x"}\n', "line 2 has an '_id', and what comes"),
+        ("a.jsonl", GOOD + '{"_id": "1", "text": "x"}\n', "line 2 has an '_id', but no record"),
         ("a.jsonl", '{"_id": "1", "text": "x"}\n' + GOOD, "line 2 has no field '_id'"),
     ],
 )

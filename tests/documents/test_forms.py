@@ -45,5 +45,5 @@ def test_only_a_form_that_may_be_gzipped_is_unpacked(tmp_path, monkeypatch):
 
 
 def test_a_suffix_that_no_form_has_is_told(tmp_path):
-    message = "tells no format by its suffix. Give --input-format: text, jsonl, csv, tsv"
+    message = "has no suffix of a known format. Give --input-format: text, jsonl, csv, tsv"
     assert_refused(tmp_path / "a.doc", "x\n", message)

@@ -6,7 +6,7 @@ from document_files import read, written
 from minibert.documents import count_documents, read_documents
 
 
-def test_several_files_follow_one_another_and_the_form_is_each_one_s_own(tmp_path):
+def test_several_files_are_read_in_order_each_in_its_own_form(tmp_path):
     first = written(tmp_path / "a.txt", "one\n")
     second = written(tmp_path / "b.csv", "text\ntwo\n")
     assert [d.text for d in read_documents([first, second, first])] == ["one", "two", "one"]

@@ -40,7 +40,7 @@ def test_doubled_quotes_in_a_tsv_are_said_once_and_kept(tmp_path, caplog):
     assert [message.partition(" has a field")[0] for message in caplog.messages] == [
         f"{path}, line 2"
     ]
-    assert "tsv-quoted (--input-format)" in caplog.text
+    assert "--input-format tsv-quoted" in caplog.text
     assert [d.text for d in read(path, "tsv-quoted")] == ['say "a"', 'say "b"']
 
 

@@ -26,7 +26,7 @@ def parquet(passages, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def alone(minilm, passages):
+def vectors_of_one_process(minilm, passages):
     """The vectors that one process makes of the passages, and the same in bits of their own."""
     texts = passages.column("text").to_pylist()
     reproducible = SentenceTransformer(minilm.folder.path, reproducible=True)
@@ -34,7 +34,7 @@ def alone(minilm, passages):
 
 
 @pytest.fixture
-def assert_same(alone, passages):
+def assert_same(vectors_of_one_process, passages):
     """Hold an engine's folder to every passage once, with the vector it has alone."""
 
     def check(folder, reproducible=False):
@@ -43,9 +43,11 @@ def assert_same(alone, passages):
         vectors = numbers.reshape(len(table), -1)
         assert table.drop_columns("vector") == passages
         if reproducible:
-            np.testing.assert_array_equal(vectors, alone[1])
+            np.testing.assert_array_equal(vectors, vectors_of_one_process[1])
         else:
-            np.testing.assert_allclose(vectors, alone[0], atol=1e-6)  # worst seen 1.2e-7
+            np.testing.assert_allclose(
+                vectors, vectors_of_one_process[0], atol=1e-6
+            )  # worst seen 1.2e-7
         return table
 
     return check

@@ -72,7 +72,7 @@ def test_two_workers_make_the_vectors_of_one_process(
     assert table.schema.field("vector").type == pyarrow.list_(pyarrow.float32(), 384)
 
 
-def test_workers_killed_half_way_lose_nothing_and_nothing_comes_twice(
+def test_killed_workers_lose_no_row_and_repeat_none(
     cluster, minilm_folder, parquet, tmp_path, assert_same
 ):
     out = tmp_path / "vectors"
@@ -98,7 +98,7 @@ def test_workers_killed_half_way_lose_nothing_and_nothing_comes_twice(
     assert_same(out)
 
 
-def test_an_actor_computes_on_the_cores_and_the_device_that_ray_gives_it(
+def test_an_actor_uses_the_cores_and_device_that_ray_gives_it(
     cluster, folder, passages, monkeypatch
 ):
     class Telling(Encoder):
@@ -128,9 +128,7 @@ def test_a_model_that_is_not_there_ends_the_job(cluster, passages, tmp_path):
         ).materialize()
 
 
-def test_more_actors_than_there_is_room_for_are_refused_as_ray_would_wait_for_ever(
-    cluster, folder, passages, tmp_path
-):
+def test_more_actors_than_there_is_room_for_are_refused(cluster, folder, passages, tmp_path):
     dataset = ray.data.from_arrow(passages)
     refused = "Beside {} for reading and writing, this cluster's 3 CPUs and 1 GPUs have room for {}"
     with pytest.raises(ValueError, match="3 actors with 1 CPUs and 0 GPUs"):
@@ -149,7 +147,7 @@ def test_more_actors_than_there_is_room_for_are_refused_as_ray_would_wait_for_ev
         embed(dataset, folder, concurrency=2)
 
 
-def test_the_program_of_the_scale_page_killed_and_repeated_ends_with_every_row_once(
+def test_the_scale_page_s_program_ends_complete_after_a_kill(
     cache, minilm_folder, parquet, tmp_path, assert_same
 ):
     cache("sentence-transformers/all-MiniLM-L6-v2", minilm_folder)

@@ -85,7 +85,7 @@ def test_columns_and_precision_are_those_asked_for(session, folder):
         embed(frame, folder, precision="float16")
 
 
-def test_a_python_worker_has_one_model_and_makes_another_when_it_is_told_to(folder):
+def test_a_python_worker_has_one_model_until_its_options_change(folder):
     first = encoder_of(str(folder), {"threads": 1, "prompts": {"document": "a "}})
     assert encoder_of(str(folder), {"threads": 1, "prompts": {"document": "a "}}) is first
     second = encoder_of(str(folder), {"threads": 1, "prompts": {"document": "who "}})

@@ -57,7 +57,7 @@ def test_a_folder_in_beir_s_layout_is_read(dataset, caplog):
     assert not caplog.messages
 
 
-def test_judgements_may_lie_in_a_folder_of_their_own_or_be_others(dataset, file):
+def test_judgements_are_read_from_a_qrels_folder_or_a_given_file(dataset, file):
     (dataset / "qrels").mkdir()
     (dataset / "qrels.tsv").rename(dataset / "qrels" / "test.tsv")
     assert read_collection(dataset).qrels == {"q1": {"a": 2, "c": 0}, "2": {"7": 1}}
@@ -144,7 +144,7 @@ def test_a_malformed_line_of_a_corpus_is_named_with_its_place(dataset, line, mes
         f"{QRELS}q1\ta\t2\n",
     ],
 )
-def test_judgements_have_three_columns_or_trec_s_four_and_perhaps_a_header(content, file):
+def test_judgements_have_three_or_four_columns_perhaps_a_header(content, file):
     assert read_qrels(file(content)) == {"q1": {"a": 2, "c": 0}, "2": {"7": 1}}
 
 

@@ -50,21 +50,21 @@ def test_ndcg_looks_at_ten_documents_and_so_does_its_ideal():
     assert found == pytest.approx(gain / (gain + 1 / log2(11)), abs=1e-15)
 
 
-def test_a_higher_grade_first_is_better_and_a_negative_one_counts_nothing():
+def test_higher_grades_count_more_and_negative_ones_nothing():
     grades = {"a": 1, "b": 2, "c": -1}
     assert measure(["b", "a"], grades)["ndcg@10"] == 1
     assert measure(["a", "b"], grades)["ndcg@10"] < 1
     assert measure(["c", "b", "a"], grades) == measure(["x", "b", "a"], grades)
 
 
-def test_recall_and_map_at_100_look_at_a_hundred_documents_and_map_at_all():
+def test_recall_and_map_at_100_use_100_documents_and_map_all():
     values = measure(["x"] * 99 + ["a", "b"], {"a": 1, "b": 1})
     assert values["recall@100"] == 1 / 2
     assert values["map@100"] == pytest.approx((1 / 100) / 2, abs=1e-15)
     assert values["map"] == pytest.approx((1 / 100 + 2 / 101) / 2, abs=1e-15)
 
 
-def test_of_more_than_a_hundred_relevant_documents_a_hundred_are_all_that_map_at_100_expects():
+def test_map_at_100_expects_at_most_100_relevant_documents():
     grades = {f"d{number}": 1 for number in range(150)}
     values = measure(list(grades)[:100], grades)
     assert values["map@100"] == 1
@@ -116,7 +116,7 @@ def test_many_queries_are_sampled_in_parts(monkeypatch):
     assert list(measures.shares(10, 4)) == [4, 4, 2]
 
 
-def test_alike_is_p_1_and_comparing_is_by_query():
+def test_equal_results_have_p_1_whatever_the_order_of_queries():
     first, second = measured([0.5, 0.25, 0]), measured([0.5, 0.25, 0])
     assert compare(first, second) == dict.fromkeys(MEASURES, 1)
     shuffled = dict(reversed(measured([1, 0.5, 0]).items()))

@@ -39,7 +39,7 @@ def collection(documents, queries):
 
 
 @pytest.mark.parametrize("metric", ["dot", "manhattan"])
-def test_all_documents_are_ranked_and_ties_are_in_the_order_of_their_ids(metric):
+def test_all_documents_are_ranked_with_ties_by_id(metric):
     data = collection(numbers(120), numbers(7, seed=1))
     model = Numbers(metric)
     found = dict(rankings(model, data))
@@ -108,7 +108,7 @@ def test_no_more_scores_are_held_than_fit(monkeypatch):
     assert [len(scores) for scores in held] == [2, 2, 2, 1]
 
 
-def test_queries_and_documents_get_the_model_s_prompts_and_metric(folder, edit):
+def test_evaluation_uses_the_model_s_prompts_and_metric(folder, edit):
     prompts = {"query": "the cat ", "document": "the dog barks "}
     edit(
         folder / "config_sentence_transformers.json",
@@ -127,7 +127,7 @@ def test_queries_and_documents_get_the_model_s_prompts_and_metric(folder, edit):
     np.testing.assert_allclose(ranking.scores, sorted(scores, reverse=True), atol=1e-4)
 
 
-def test_only_queries_with_a_relevant_document_are_measured_and_one_without_ranking_is_0(caplog):
+def test_judged_queries_alone_count_and_an_unranked_one_counts_0(caplog):
     ranking = Ranking(["c", "d"], np.array([2.0, 1.0]))
     found = measured([("a", ranking), ("unjudged", ranking), ("unknown", ranking)], PER_QUERY)
     assert list(found) == ["b", "a"]

@@ -33,5 +33,5 @@ class OtherModel:
 
 
 @pytest.fixture
-def other_model(folder):
+def model_of_another_class(folder):
     return OtherModel(SentenceTransformer(folder, prompts=PROMPTS))

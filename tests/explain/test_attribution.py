@@ -85,16 +85,14 @@ def sentences():
     return [part for text in texts for part in re.split(r"(?<=[.?!])\s", text)]
 
 
-def test_pairs_of_tokens_sum_to_the_score_of_200_pairs_of_the_real_minilm(minilm, sentences):
+def test_token_pairs_sum_to_200_scores_of_the_real_minilm(minilm, sentences):
     random = np.random.default_rng(20261127)
     vectors = minilm.encode(sentences)
     for pair in random.choice(len(sentences), (200, 2)):
         check_sum(minilm, *(sentences[n] for n in pair), vectors=[vectors[n] for n in pair])
 
 
-def test_for_the_mean_a_pair_is_a_product_of_token_states_over_the_numbers_of_tokens(
-    minilm, sentences
-):
+def test_after_a_mean_a_pair_is_a_product_over_token_counts(minilm, sentences):
     for query, document in zip(sentences[:10], sentences[10:20], strict=True):
         states = [
             minilm.encode(text, output_value="token_embeddings").astype(np.float64)
@@ -112,9 +110,7 @@ def test_for_the_mean_a_pair_is_a_product_of_token_states_over_the_numbers_of_to
 
 @pytest.mark.parametrize("counts", [True, False])
 @pytest.mark.parametrize("mode", ["mean", "weightedmean"])
-def test_a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias(
-    linear_folder, edit, mode, counts
-):
+def test_each_token_passes_a_linear_dense_with_part_of_the_bias(linear_folder, edit, mode, counts):
     # Normalize and LayerNorm would need the whole vector: only the first Dense is left.
     entries = json.loads((linear_folder / "modules.json").read_text())[:4]
     (linear_folder / "modules.json").write_text(json.dumps(entries))
@@ -133,7 +129,7 @@ def test_a_linear_dense_is_applied_to_each_token_with_its_share_of_the_bias(
     np.testing.assert_allclose(found, parts[0] @ parts[1].T, rtol=0, atol=1e-5)
 
 
-def test_of_a_max_each_dimension_is_the_token_s_that_has_the_largest(pooled):
+def test_max_gives_each_dimension_to_its_largest_token(pooled):
     model = pooled(["max"])
     states = [
         model.encode(prompt + text, output_value="token_embeddings")
@@ -162,9 +158,9 @@ def test_a_dense_with_an_activation_is_refused_by_name():
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
-def test_a_distance_is_refused_and_another_metric_can_be_asked_for(folder, metric):
+def test_a_distance_is_refused_and_another_metric_is_taken(folder, metric):
     model = SentenceTransformer(folder, similarity_fn_name=metric)
-    with pytest.raises(ValueError, match=f"The metric is '{metric}'.* only 'dot' and 'cosine'"):
+    with pytest.raises(ValueError, match=f"The metric is '{metric}'.* expected 'dot' or 'cosine'"):
         model.explain(QUERY, DOCUMENT)
     assert check_sum(model, QUERY, DOCUMENT, "dot").metric == "dot"
     with pytest.raises(ValueError, match=f"The metric is '{metric}'"):
@@ -206,12 +202,12 @@ def test_an_empty_text_is_its_special_tokens():
     assert not found.between_words().any()
 
 
-def test_a_long_text_is_explained_as_it_was_read_and_what_was_cut_is_said(caplog):
+def test_a_truncated_text_is_explained_and_its_loss_reported(caplog):
     long = "the dog barks at the cat " * 10
     model = SentenceTransformer(GOLDEN / "gelu")
     with caplog.at_level(logging.WARNING):
         found = check_sum(model, "the cat", long)
-    assert (found.query.cut, found.document.cut) == (0, 31)
+    assert (found.query.truncated, found.document.truncated) == (0, 31)
     assert len(found.document_tokens) == 41
     assert "1 of 1 texts were longer than 41 tokens" in caplog.text
     model.on_long = "error"
@@ -230,8 +226,8 @@ def test_a_pickled_model_explains_alike(linear_folder):
     np.testing.assert_array_equal(again.explain(QUERY, DOCUMENT).contributions, expected)
 
 
-def test_a_model_of_any_class_is_explained(other_model, folder):
-    found = explain(other_model, QUERY, DOCUMENT)
+def test_a_model_of_any_class_is_explained(model_of_another_class, folder):
+    found = explain(model_of_another_class, QUERY, DOCUMENT)
     expected = SentenceTransformer(folder, prompts=PROMPTS).explain(QUERY, DOCUMENT)
     np.testing.assert_array_equal(found.contributions, expected.contributions)
 
@@ -248,7 +244,7 @@ def text_of(*words, special=(True, False, False, True)):
     return ExplainedText("", [""] * ends[-1], [(0, 0)] * ends[-1], made, np.ones(ends[-1]), 0)
 
 
-def test_contributions_are_summed_to_words_and_the_strongest_come_first():
+def test_contributions_are_summed_to_words_strongest_first():
     contributions = np.zeros((5, 4))
     contributions[1, 1], contributions[2, 1] = 1.0, 0.5  # the word b of two tokens, with b
     contributions[3, 2] = -4.0  # c with c
@@ -264,7 +260,7 @@ def test_contributions_are_summed_to_words_and_the_strongest_come_first():
     assert found != Explanation(6.75, "dot", contributions.copy(), found.query, found.document)
 
 
-def test_all_of_it_can_be_written_as_json():
+def test_an_explanation_can_be_written_as_json():
     model = SentenceTransformer(GOLDEN / "gelu")
     found = model.explain("the cats", "a dog")
     content = json.loads(json.dumps(found.as_dict()))
@@ -275,7 +271,7 @@ def test_all_of_it_can_be_written_as_json():
     assert content["query"]["offsets"] == [[0, 0], [0, 3], [4, 7], [7, 8], [0, 0]]
     assert content["query"]["words"][2] == {"text": "cats", "tokens": [2, 4], "is_special": False}
     assert content["document"]["norms"] == found.document.norms.tolist()
-    assert (content["metric"], content["document"]["cut"]) == ("cosine", 0)
+    assert (content["metric"], content["document"]["truncated"]) == ("cosine", 0)
 
 
 def test_one_shared_word_is_the_largest_pair_of_the_real_minilm(minilm):
@@ -291,7 +287,7 @@ def test_one_shared_word_is_the_largest_pair_of_the_real_minilm(minilm):
         assert best.contribution > 0
 
 
-def test_in_identical_texts_every_content_word_s_best_partner_is_itself(minilm):
+def test_in_identical_texts_a_word_s_best_partner_is_itself(minilm):
     for text, content in [
         ("Penguins sleep on the ice.", ["Penguins", "sleep", "ice"]),
         ("The violin has four strings.", ["violin", "four", "strings"]),

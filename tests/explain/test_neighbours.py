@@ -4,15 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from golden_files import GOLDEN
 
 from minibert import SentenceTransformer
 from minibert.explain import nearest_words
-
-
-@pytest.fixture(scope="module")
-def model():
-    return SentenceTransformer(GOLDEN / "gelu")
 
 
 def test_the_row_of_a_word_is_nearest_to_itself(model, minilm):
@@ -28,13 +22,13 @@ def test_the_order_is_that_of_the_cosines_of_all_words(model, rows, monkeypatch)
     states = np.random.default_rng(0).normal(size=(6, 20)) * 7
     table = model.checkpoint.parameters.word_embeddings.astype(np.float64)
     cosines = states @ table.T / np.linalg.norm(table, axis=1)
-    name = model.transformer.words.backend.id_to_token
+    name = model.transformer.text_tokenizer.backend.id_to_token
     best = np.argsort(-cosines, axis=1)[:, :9].tolist()
     expected = [[name(id) or f"#{id}" for id in row] for row in best]
     assert nearest_words(model, states, 9) == expected
 
 
-def test_a_row_of_zeros_is_near_to_nothing_and_one_without_a_piece_has_a_number(folder):
+def test_a_row_of_zeros_is_last_and_an_unnamed_row_has_a_number(folder):
     model = SentenceTransformer(folder)
     table = np.array(model.checkpoint.parameters.word_embeddings)
     table[3] = 0
@@ -46,7 +40,7 @@ def test_a_row_of_zeros_is_near_to_nothing_and_one_without_a_piece_has_a_number(
     assert len(found) == len(set(found)) == len(table)
 
 
-def test_no_state_and_few_words(model):
+def test_nearest_words_of_no_state_and_among_few_words(model):
     assert nearest_words(model, np.empty((0, 20))) == []
     assert len(nearest_words(model, np.ones((2, 20)))[1]) == 5
 
@@ -54,7 +48,7 @@ def test_no_state_and_few_words(model):
 @pytest.mark.parametrize(
     ("states", "k", "message"),
     [
-        (np.ones((2, 9)), 3, "The states have 9 dimensions and the word table has 20"),
+        (np.ones((2, 9)), 3, "The states have 9 dimensions and the word embeddings have 20"),
         (np.ones((2, 20)), 0, "k is 0; expected a whole number from 1 up"),
         (np.full((2, 20), np.nan), 3, "NaN"),
         (np.ones((2, 2, 20)), 3, r"The states have the shape \(2, 2, 20\)"),

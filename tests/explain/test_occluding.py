@@ -25,12 +25,12 @@ def test_leaving_a_word_out_is_encoding_the_text_without_it():
         assert found.difference == pytest.approx(whole - score, abs=1e-6)
 
 
-def test_a_model_of_any_class_may_lose_a_word(other_model, folder):
+def test_a_model_of_any_class_may_lose_a_word(model_of_another_class, folder):
     model = SentenceTransformer(folder, prompts=PROMPTS)
-    assert occlusion(other_model, QUERY, DOCUMENT) == occlusion(model, QUERY, DOCUMENT)
+    assert occlusion(model_of_another_class, QUERY, DOCUMENT) == occlusion(model, QUERY, DOCUMENT)
 
 
-def test_the_words_left_out_are_those_of_the_split_but_for_the_prompt(pooled):
+def test_occlusion_leaves_out_every_word_but_the_prompt_s(pooled):
     model = pooled(["max"])
     found, split = occlusion(model, QUERY, DOCUMENT), model.explain(QUERY, DOCUMENT)
     query = [word for word in split.query.words if not word.is_special]
@@ -44,7 +44,7 @@ def test_the_words_left_out_are_those_of_the_split_but_for_the_prompt(pooled):
     assert found[0][1].difference == pytest.approx(scores[0] - scores[1], abs=1e-6)
 
 
-def test_a_word_that_grows_together_with_the_prompt_is_left_out_without_it(folder):
+def test_a_word_joined_to_the_prompt_is_left_out_without_it(folder):
     model = SentenceTransformer(folder, prompts={"query": "the ca"})
     (lost,) = occlusion(model, "ts", "a dog")[0]
     assert lost.word.text == "cats"
@@ -70,7 +70,7 @@ def test_occlusion_is_for_every_metric_and_module():
 
 
 @pytest.mark.parametrize("family", ["roberta", "xlm_roberta", "modernbert"])
-def test_words_are_without_the_blanks_that_a_family_has_in_its_pieces(family):
+def test_words_have_no_blanks_of_a_family_s_tokens(family):
     model = SentenceTransformer(GOLDEN / family)
     found = model.explain("who barks", "a dog barks")
     assert [word.text for word in found.document.words[1:-1]] == ["a", "dog", "barks"]

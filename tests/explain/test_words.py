@@ -15,7 +15,7 @@ def test_words_are_the_tokenizer_s_and_each_special_token_is_one():
         ("[MASK]", False), ("[SEP]", False), ("[SEP]", True),
     ]  # fmt: skip
     assert words[3].tokens == slice(4, 6)
-    assert words_of("", model.tokens("")._replace(ids=[], pieces=[], offsets=[], words=[])) == []
+    assert words_of("", model.tokens("")._replace(ids=[], tokens=[], offsets=[], word_ids=[])) == []
 
 
 def test_a_word_that_is_cut_in_two_is_what_was_read_of_it(folder, edit):

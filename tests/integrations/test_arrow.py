@@ -18,7 +18,7 @@ def matrix(column, width):
     return column.combine_chunks().flatten().to_numpy().reshape(-1, width)
 
 
-def test_rows_keep_their_columns_and_get_the_vector_of_their_text(folder, table, texts):
+def test_rows_keep_their_columns_and_get_their_vector(folder, table, texts):
     found = Encoder(folder)(table)
     assert found.drop_columns("vector") == table
     assert found.column("vector").type == pyarrow.list_(pyarrow.float32(), 20)
@@ -98,7 +98,7 @@ def test_columns_that_do_not_fit_are_refused(folder, table):
         Encoder(folder, into="page")(table)
 
 
-def test_codes_that_need_the_ranges_of_a_whole_corpus_are_refused(folder):
+def test_codes_that_need_ranges_of_a_whole_corpus_are_refused(folder):
     with pytest.raises(ValueError, match="'int8'; expected one of 'float32', 'float16', 'binary'"):
         Encoder(folder, precision="int8")
 

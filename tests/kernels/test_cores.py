@@ -42,7 +42,7 @@ def test_a_product_has_one_thread_while_any_call_is_under_way():
         assert threads_now() == 2
 
 
-def test_a_call_that_was_stopped_at_its_door_is_not_under_way(monkeypatch):
+def test_a_call_stopped_at_its_start_does_not_count_as_running(monkeypatch):
     calls, before = cores.Cores(), threads_now()
     with monkeypatch.context() as patch:
         patch.setattr("threadpoolctl.ThreadpoolController", Stopped)
@@ -107,7 +107,7 @@ def test_there_are_no_more_threads_than_the_quota_allows(sixteen, monkeypatch):
 
 
 def test_more_threads_than_cores_are_as_many_and_said_once(monkeypatch, sixteen, caplog):
-    monkeypatch.setattr(cores, "TOLD", [])
+    monkeypatch.setattr(cores.CORES, "has_warned", False)
     assert [thread_count(threads) for threads in (None, 1, 16, np.int64(3))] == [16, 1, 16, 3]
     assert caplog.messages == []
     monkeypatch.setattr(cores, "quota", lambda: 3)
@@ -120,7 +120,7 @@ def test_more_threads_than_cores_are_as_many_and_said_once(monkeypatch, sixteen,
     assert caplog.messages == ["threads is 8, and this process may use 3 cores: it uses 3."]
 
 
-def test_no_more_packs_are_computed_at_a_time_than_there_are_cores(monkeypatch):
+def test_no_more_packs_run_at_a_time_than_there_are_cores(monkeypatch):
     shared = cores.Cores()
     at_once, most, lock = 0, 0, threading.Lock()
     all_busy = threading.Barrier(available_threads(), timeout=60)
@@ -174,7 +174,7 @@ with ExitStack() as busy:  # as if every core were at work on a pack of another 
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_fork_in_the_middle_of_a_call_leaves_the_child_able_to_work():
+def test_a_child_forked_during_a_call_can_still_compute():
     result = subprocess.run(
         [sys.executable, "-c", FORK, str(GOLDEN / "gelu")],
         capture_output=True, text=True, timeout=120,

@@ -4,12 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from random_numbers import numbers
 
 from minibert.kernels import cpu as kernels
-
-
-def rows(shape, seed=0, scale=3.0, shift=1.0):
-    return (np.random.default_rng(seed).normal(shift, scale, shape)).astype(np.float32)
 
 
 def naive_gelu(value):
@@ -62,14 +59,14 @@ def test_activations_stay_right_where_squares_overflow(name):
     np.testing.assert_array_equal(x, np.array([[1e30, 0, 3e18, 0]], dtype=np.float32))
 
 
-def test_sigmoid_keeps_the_precision_of_small_results_and_never_overflows():
+def test_sigmoid_keeps_small_results_and_never_overflows():
     x = np.array([[-80.0, -20.0, -1e30, 1e30]], dtype=np.float32)
     kernels.sigmoid_(x)
     np.testing.assert_allclose(x, [[math.exp(-80), math.exp(-20), 0, 1]], rtol=1e-6)
 
 
 def test_kernels_work_in_blocks_that_divide_unevenly():
-    x = rows((kernels.BLOCK_FLOATS // 1000 * 2 + 7, 1000))
+    x = numbers((kernels.BLOCK_FLOATS // 1000 * 2 + 7, 1000))
     expected = np.array([naive_gelu(float(value)) for value in x[-1]])
     one_row = x[:1].copy()
     kernels.gelu_(x)
@@ -86,7 +83,7 @@ def naive_layer_norm(row, weight, bias, epsilon):
 
 @pytest.mark.parametrize("epsilon", [1e-12, 1e-2, 10.0])
 def test_layer_norm_agrees_with_the_textbook_in_float64(epsilon):
-    x, weight, bias = rows((50, 37)), rows(37, 1), rows(37, 2)
+    x, weight, bias = numbers((50, 37)), numbers(37, 1), numbers(37, 2)
     expected = [naive_layer_norm(row, weight, bias, epsilon) for row in x.astype(np.float64)]
     kernels.layer_norm_(x, weight, bias, epsilon)
     assert x.dtype == np.float32
@@ -95,7 +92,7 @@ def test_layer_norm_agrees_with_the_textbook_in_float64(epsilon):
 
 def test_layer_norm_of_a_constant_row_is_its_bias():
     x = np.full((2, 16), 0.1, dtype=np.float32)
-    bias = rows(16)
+    bias = numbers(16)
     kernels.layer_norm_(x, np.ones(16, dtype=np.float32), bias, 1e-12)
     np.testing.assert_allclose(x, [bias, bias], rtol=0, atol=0.02)  # rounding of the mean over 1e-6
 
@@ -106,7 +103,7 @@ def naive_softmax(row):
 
 
 def test_softmax_agrees_with_the_textbook_in_float64():
-    logits = rows((2, 3, 5, 7), scale=20)
+    logits = numbers((2, 3, 5, 7), scale=20)
     expected = np.array([naive_softmax(row) for row in logits.reshape(-1, 7).astype(np.float64)])
     kernels.softmax_(logits)
     assert logits.dtype == np.float32
@@ -115,12 +112,12 @@ def test_softmax_agrees_with_the_textbook_in_float64():
 
 
 def test_rows_are_gathered_in_the_order_asked_for():
-    x = rows((5, 3))
+    x = numbers((5, 3))
     np.testing.assert_array_equal(kernels.rows_at(x, np.array([4, 0, 4])), x[[4, 0, 4]])
 
 
 def test_segment_max_takes_the_largest_of_each_text():
-    x = rows((6, 3), shift=-9)  # below 0, where a 0 from elsewhere would win
+    x = numbers((6, 3), shift=-9)  # below 0, where a 0 from elsewhere would win
     expected = [x[:1].max(axis=0), x[1:4].max(axis=0), x[4:].max(axis=0)]
     np.testing.assert_array_equal(kernels.segment_max(x, np.array([1, 3, 2])), expected)
 
@@ -138,7 +135,7 @@ def test_softmax_of_huge_logits_does_not_overflow():
 
 
 def test_linear_agrees_with_the_textbook_in_float64():
-    x, weight, bias = rows((9, 37)), rows((37, 11), 1), rows(11, 2)
+    x, weight, bias = numbers((9, 37)), numbers((37, 11), 1), numbers(11, 2)
     expected = x.astype(np.float64) @ weight.astype(np.float64) + bias
     product = kernels.linear(x, weight, bias)
     assert product.dtype == np.float32
@@ -146,7 +143,7 @@ def test_linear_agrees_with_the_textbook_in_float64():
 
 
 def test_segment_sum_adds_the_rows_of_each_text():
-    x, lengths = rows((10, 4)), np.array([3, 1, 4, 2])
+    x, lengths = numbers((10, 4)), np.array([3, 1, 4, 2])
     expected = [x[:3].sum(0), x[3], x[4:8].sum(0), x[8:].sum(0)]
     sums = kernels.segment_sum(x, lengths)
     assert sums.dtype == np.float32
@@ -154,7 +151,7 @@ def test_segment_sum_adds_the_rows_of_each_text():
 
 
 def test_normalize_gives_every_row_the_length_1():
-    x = rows((6, 5))
+    x = numbers((6, 5))
     expected = [row / math.sqrt(sum(row**2)) for row in x.astype(np.float64)]
     kernels.normalize_(x)
     np.testing.assert_allclose(x, expected, rtol=0, atol=2e-7)
@@ -180,7 +177,7 @@ def test_floats_and_empty_make_float32():
 
 @pytest.mark.parametrize("width", [37, kernels.CHAIN, kernels.CHAIN + 1, 2 * kernels.CHAIN + 16])
 def test_linear_agrees_at_every_number_of_chains(width):
-    x, weight, bias = rows((9, width)), rows((width, 11), 1), rows(11, 2)
+    x, weight, bias = numbers((9, width)), numbers((width, 11), 1), numbers(11, 2)
     expected = x.astype(np.float64) @ weight.astype(np.float64) + bias
     product = kernels.linear(x, weight, bias)
     np.testing.assert_allclose(product, expected, rtol=0, atol=1e-5 * width)  # worst seen 2.1e-4
@@ -197,7 +194,7 @@ def test_no_logit_is_above_the_bound_and_one_may_reach_it():
 
 
 @pytest.mark.parametrize("bound", [59.0, 61.0, np.inf, np.nan])
-def test_the_shortcut_and_the_long_way_are_one_softmax(bound):
+def test_softmax_without_the_shift_equals_softmax_with_it(bound):
     logits = np.random.default_rng(0).uniform(-59, 59, size=(3, 4, 9)).astype(np.float32)
     exact = np.exp(logits.astype(np.float64))
     exact /= exact.sum(axis=-1, keepdims=True)
@@ -233,8 +230,8 @@ def naive_attention(q, k, v, lengths, heads, bias):
 @pytest.mark.parametrize("lengths", [[1], [4, 4, 2], [3, 5, 5, 1]])
 def test_attention_agrees_with_the_textbook_in_float64(lengths, biased, heads):
     counts = np.array(lengths)
-    q, k, v = (rows((sum(lengths), 12), seed, 1, 0) for seed in range(3))
-    bias = rows((heads, 6, 6), 3) if biased else np.zeros((heads, 6, 6), np.float32)
+    q, k, v = (numbers((sum(lengths), 12), seed, 1, 0) for seed in range(3))
+    bias = numbers((heads, 6, 6), 3) if biased else np.zeros((heads, 6, 6), np.float32)
     expected = naive_attention(q, k, v, lengths, heads, bias)
     buckets, given = kernels.buckets(counts), bias if biased else None
     context = kernels.attend(q, k, v, buckets, heads, given)
@@ -246,8 +243,8 @@ def test_attention_agrees_with_the_textbook_in_float64(lengths, biased, heads):
         np.testing.assert_allclose(of_lasts, expected[lasts], rtol=0, atol=5e-6)
 
 
-def test_one_bias_for_all_heads_takes_what_is_too_far_away_out():
-    q, k, v = (rows((3, 4), seed, 1, 0) for seed in range(3))
+def test_a_bias_of_minus_infinity_takes_distant_tokens_out():
+    q, k, v = (numbers((3, 4), seed, 1, 0) for seed in range(3))
     bias = np.array([[[0, 0, -np.inf], [0, 0, 0], [-np.inf, 0, 0]]], np.float32)
     seen = []
     kernels.attend(q, k, v, kernels.buckets(np.array([3])), 2, bias, show=seen.append)
@@ -257,7 +254,7 @@ def test_one_bias_for_all_heads_takes_what_is_too_far_away_out():
 
 
 def test_a_large_bias_does_not_overflow():
-    q, k, v = (rows((2, 4), seed, 1, 0) for seed in range(3))
+    q, k, v = (numbers((2, 4), seed, 1, 0) for seed in range(3))
     bias = np.full((1, 2, 2), 200, np.float32)
     buckets = kernels.buckets(np.array([2]))
     found = kernels.attend(q, k, v, buckets, 2, bias)
@@ -266,7 +263,7 @@ def test_a_large_bias_does_not_overflow():
 
 @pytest.mark.parametrize("epsilon", [1e-12, 1e-2, 10.0])
 def test_standard_rows_and_deviations_are_the_textbook_s(epsilon):
-    x = rows((50, 37))
+    x = numbers((50, 37))
     expected = [naive_layer_norm(row, 1, 0, epsilon) for row in x.astype(np.float64)]
     variances = x.astype(np.float64).var(axis=1)
     deviations = kernels.standardise(x, epsilon)

@@ -11,6 +11,7 @@ import cupy_stand_in
 import numpy as np
 import pytest
 from golden_files import GOLDEN
+from random_numbers import numbers
 
 from minibert.bert.forward import hidden_states
 from minibert.bert.hook import ForGradients
@@ -25,10 +26,6 @@ from minibert.kernels.segments import firsts, places_of
 from minibert.pooling.modes import POOLINGS
 
 LENGTHS = [[1], [5], [1, 1, 1], [3, 1, 4, 2], [64, 64, 33, 7, 7, 2]]
-
-
-def numbers(shape, seed=0, scale=3.0, shift=1.0):
-    return np.random.default_rng(seed).normal(shift, scale, shape).astype(np.float32)
 
 
 def test_both_modules_of_kernels_have_the_same_names(cuda):
@@ -242,7 +239,7 @@ def test_texts_of_nearly_one_length_attend_as_each_alone(cuda):
     assert len(cuda.kernels.buckets(lengths)) == 3
 
 
-def test_a_text_that_overflowed_spoils_no_other_in_its_run(cuda):
+def test_a_text_that_overflowed_spoils_no_other_in_its_bucket(cuda):
     (config, parameters), lengths = loaded("gelu"), np.array([12, 9, 9])
     pack = pack_of(np.arange(5, 35), lengths)
     spoilt = parameters._replace(word_embeddings=parameters.word_embeddings.copy())
@@ -290,7 +287,7 @@ def test_transfers_are_as_many_whatever_the_layers(cuda):
         assert "down" not in counts
 
 
-def test_launches_are_counted_by_runs_of_near_lengths_not_by_lengths(cuda):
+def test_a_layer_launches_kernels_per_bucket_and_not_per_length(cuda):
     layers = 3 * (4 - 1)  # the golden model has three
 
     def a_layer(lengths):

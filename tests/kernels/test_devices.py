@@ -43,7 +43,7 @@ def test_a_gpu_without_a_whole_number_is_refused(cupy, name):
 
 
 @pytest.mark.parametrize("load", [SentenceTransformer, BertModel.from_pretrained])
-def test_without_cupy_the_error_names_the_command_that_installs_it(install, monkeypatch, load):
+def test_without_cupy_the_error_names_the_install_command(install, monkeypatch, load):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(DeviceError, match=r"CuPy, .*pip install '\.\[cupy\]' in a clone"):
         load(GOLDEN / "gelu", device="cuda")

@@ -12,7 +12,7 @@ def test_texts_begin_where_those_before_them_end():
     assert places_of(lengths).tolist() == [0, 1, 2, 0, 0, 1]
 
 
-def test_runs_are_of_equal_lengths_and_hold_every_row_once():
+def test_equal_buckets_hold_one_length_and_every_row_once():
     buckets = [
         ((r.texts.start, r.texts.stop), (r.rows.start, r.rows.stop), r.longest)
         for r in equal_buckets(np.array([5, 5, 3, 1, 1]))
@@ -20,7 +20,7 @@ def test_runs_are_of_equal_lengths_and_hold_every_row_once():
     assert buckets == [((0, 2), (0, 10), 5), ((2, 3), (10, 13), 3), ((3, 5), (13, 15), 1)]
 
 
-def test_texts_of_nearly_one_length_stand_in_one_run():
+def test_texts_of_nearly_one_length_stand_in_one_bucket():
     lengths = [512, 455, 449, 448, 40, 33, 32, 8, 7, 1, 1]
     buckets = list(near_buckets(np.array(lengths)))
     found = [(lengths[bucket.texts], bucket.longest) for bucket in buckets]
@@ -34,7 +34,7 @@ def test_texts_of_nearly_one_length_stand_in_one_run():
 
 
 @pytest.mark.parametrize("lengths", [range(512, 0, -1), range(1, 513), [3, 500, 2, 500, 1], []])
-def test_near_runs_hold_every_text_and_are_few_where_the_longest_come_first(lengths):
+def test_buckets_hold_every_text_and_are_few_when_sorted(lengths):
     lengths = list(lengths)
     buckets = list(near_buckets(np.array(lengths, dtype=np.int64)))
     assert [length for bucket in buckets for length in lengths[bucket.texts]] == lengths

@@ -1,7 +1,9 @@
-"""Copies of the golden cross-encoder."""
+"""Copies of the golden cross-encoder, and the padded view of a golden model."""
 
 import pytest
 from golden_files import copy_of
+
+from minibert import BertModel
 
 
 @pytest.fixture
@@ -13,3 +15,9 @@ def three(tmp_path):
 @pytest.fixture
 def one(one_label):
     return one_label
+
+
+@pytest.fixture
+def bert_model(folder):
+    """The padded view of a copy of the golden model."""
+    return BertModel.from_pretrained(folder)

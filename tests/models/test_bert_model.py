@@ -9,76 +9,71 @@ IDS = np.array([[2, 5, 6, 7, 3], [2, 6, 3, 0, 0]])
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
 
 
-@pytest.fixture
-def model(folder):
-    return BertModel.from_pretrained(folder)
-
-
-def test_padding_changes_no_state_of_a_token(model):
-    together = model(IDS, MASK).last_hidden_state
-    alone = model(IDS[1:, :3]).last_hidden_state
+def test_padding_changes_no_state_of_a_token(bert_model):
+    together = bert_model(IDS, MASK).last_hidden_state
+    alone = bert_model(IDS[1:, :3]).last_hidden_state
     np.testing.assert_allclose(together[1, :3], alone[0], rtol=0, atol=1e-5)  # seen 1e-6
 
 
-def test_what_stands_under_the_padding_changes_nothing(model):
+def test_what_stands_under_the_padding_changes_nothing(bert_model):
     other = IDS.copy()
     other[1, 3:] = 9
     np.testing.assert_array_equal(
-        model(IDS, MASK).last_hidden_state, model(other, MASK).last_hidden_state
+        bert_model(IDS, MASK).last_hidden_state, bert_model(other, MASK).last_hidden_state
     )
 
 
-def test_without_a_mask_every_id_is_a_token(model):
-    whole = model(IDS, np.ones_like(IDS)).last_hidden_state
-    np.testing.assert_array_equal(model(IDS).last_hidden_state, whole)
-    assert not np.allclose(whole[1, 0], model(IDS, MASK).last_hidden_state[1, 0], atol=1e-3)
+def test_without_a_mask_every_id_is_a_token(bert_model):
+    whole = bert_model(IDS, np.ones_like(IDS)).last_hidden_state
+    np.testing.assert_array_equal(bert_model(IDS).last_hidden_state, whole)
+    assert not np.allclose(whole[1, 0], bert_model(IDS, MASK).last_hidden_state[1, 0], atol=1e-3)
 
 
-def test_padding_on_the_left_moves_the_positions(model):
-    right = model(IDS[1:, :3]).last_hidden_state[0]
-    left = model(np.array([[0, 0, 2, 6, 3]]), [[0, 0, 1, 1, 1]]).last_hidden_state[0, 2:]
+def test_padding_on_the_left_moves_the_positions(bert_model):
+    right = bert_model(IDS[1:, :3]).last_hidden_state[0]
+    left = bert_model(np.array([[0, 0, 2, 6, 3]]), [[0, 0, 1, 1, 1]]).last_hidden_state[0, 2:]
     assert np.abs(left - right).max() > 0.1
 
 
-def test_token_types_count_and_default_to_0(model):
-    zeros = model(IDS, MASK).last_hidden_state
-    explicit = model(IDS, MASK, np.zeros_like(IDS)).last_hidden_state
+def test_token_types_count_and_default_to_0(bert_model):
+    zeros = bert_model(IDS, MASK).last_hidden_state
+    explicit = bert_model(IDS, MASK, np.zeros_like(IDS)).last_hidden_state
     np.testing.assert_array_equal(explicit, zeros)
-    ones = model(IDS, MASK, np.ones_like(IDS)).last_hidden_state
+    ones = bert_model(IDS, MASK, np.ones_like(IDS)).last_hidden_state
     assert np.abs(ones - zeros)[MASK == 1].max() > 0.1
 
 
-def test_small_packs_give_the_same_as_one(model):
+def test_small_packs_give_the_same_as_one(bert_model):
     kept = {"output_hidden_states": True, "output_attentions": True}
-    one, many = model(IDS, MASK, **kept), model(IDS, MASK, **kept, pack_tokens=1)
+    one, many = bert_model(IDS, MASK, **kept), bert_model(IDS, MASK, **kept, pack_tokens=1)
     np.testing.assert_allclose(many.last_hidden_state, one.last_hidden_state, rtol=0, atol=1e-5)
     for a, b in zip(many.attentions + many.hidden_states, one.attentions + one.hidden_states,
                     strict=True):  # fmt: skip
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
 
 
-def test_rows_of_one_length_keep_their_attentions_apart(model):
+def test_rows_of_one_length_keep_their_attentions_apart(bert_model):
     ids = np.array([[2, 5, 3], [2, 6, 3], [2, 7, 3]])
-    together = model(ids, output_attentions=True).attentions
+    together = bert_model(ids, output_attentions=True).attentions
     for row in range(3):
-        alone = model(ids[row : row + 1], output_attentions=True).attentions
+        alone = bert_model(ids[row : row + 1], output_attentions=True).attentions
         for ours, theirs in zip(together, alone, strict=True):
             np.testing.assert_allclose(ours[row], theirs[0], rtol=0, atol=1e-5)
 
 
-def test_nothing_is_kept_that_was_not_asked_for(model):
-    output = model(IDS, MASK)
+def test_nothing_is_kept_that_was_not_asked_for(bert_model):
+    output = bert_model(IDS, MASK)
     assert output.hidden_states is None
     assert output.attentions is None
 
 
-def test_the_last_hidden_state_is_the_last_of_all(model):
-    output = model(IDS, MASK, output_hidden_states=True)
+def test_the_last_hidden_state_is_the_last_of_all(bert_model):
+    output = bert_model(IDS, MASK, output_hidden_states=True)
     np.testing.assert_array_equal(output.hidden_states[-1], output.last_hidden_state)
 
 
-def test_the_pooler_refuses_a_row_that_begins_with_padding(model):
-    output = model(IDS, MASK[:, ::-1])
+def test_the_pooler_refuses_a_row_that_begins_with_padding(bert_model):
+    output = bert_model(IDS, MASK[:, ::-1])
     with pytest.raises(ValueError, match="Row 1 begins with padding"):
         _ = output.pooler_output
 
@@ -104,9 +99,9 @@ def test_a_model_without_pooler_says_so(old_folder):
         ({"input_ids": np.full((1, 42), 5)}, "42 columns; the model has 41 positions"),
     ],
 )
-def test_bad_arrays_are_refused(model, arguments, message):
+def test_bad_arrays_are_refused(bert_model, arguments, message):
     with pytest.raises(ValueError, match=message):
-        model(**arguments)
+        bert_model(**arguments)
 
 
 KEPT = {"output_hidden_states": True, "output_attentions": True}
@@ -129,8 +124,8 @@ ASKED = [
 
 
 @pytest.mark.parametrize(("arguments", "names"), ASKED)
-def test_an_output_is_a_dict_and_a_tuple_of_what_there_is(model, arguments, names):
-    output = model(IDS, MASK, **arguments)
+def test_an_output_is_a_dict_and_a_tuple_of_what_there_is(bert_model, arguments, names):
+    output = bert_model(IDS, MASK, **arguments)
     assert isinstance(output, dict)
     assert list(output) == list(output.keys()) == list(dict(output)) == names
     assert len(output) == len(output.to_tuple()) == len(names)
@@ -149,7 +144,7 @@ def test_an_output_is_a_dict_and_a_tuple_of_what_there_is(model, arguments, name
         assert getattr(output, absent) is None
         assert absent not in output
         assert output.get(absent, 7) == 7
-    together = model(IDS, MASK, **arguments, return_dict=False)
+    together = bert_model(IDS, MASK, **arguments, return_dict=False)
     assert type(together) is tuple
     assert len(together) == len(names)
     np.testing.assert_array_equal(together[1], output[1])
@@ -168,10 +163,10 @@ def test_config_json_says_what_a_call_leaves_open(folder, edit):
     assert list(model(IDS, MASK, return_dict=True)) == ASKED[1][1]
 
 
-def test_a_pooler_that_cannot_answer_moves_no_other_output(model, old_folder):
+def test_a_pooler_that_cannot_answer_moves_no_other_output(bert_model, old_folder):
     without = BertModel.from_pretrained(old_folder)
     for output, reason in (
-        (model(IDS, MASK[:, ::-1], **KEPT), "Row 1 begins with padding"),
+        (bert_model(IDS, MASK[:, ::-1], **KEPT), "Row 1 begins with padding"),
         (without(IDS, MASK, **KEPT), "has no pooler"),
     ):
         assert list(output) == ASKED[-1][1]
@@ -215,12 +210,12 @@ def test_a_folder_without_bert_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("tokens", [0, -5, 2.5, "x"])
-def test_a_pack_of_no_tokens_is_refused(model, tokens):
+def test_a_pack_of_no_tokens_is_refused(bert_model, tokens):
     with pytest.raises(ValueError, match=r"pack_tokens is .*; expected a whole number from 1 up"):
-        model(IDS, MASK, pack_tokens=tokens)
+        bert_model(IDS, MASK, pack_tokens=tokens)
 
 
-def test_rows_of_different_lengths_are_refused_with_a_way_out(model):
+def test_rows_of_different_lengths_are_refused_with_a_way_out(bert_model):
     for arguments in ([[2, 5, 3], [2, 3]],), ([[2, 5], [2, 3]], [[1, 1], [1]]):
         with pytest.raises(ValueError, match="rows of different lengths; tokenise with padding"):
-            model(*arguments)
+            bert_model(*arguments)

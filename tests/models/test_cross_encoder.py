@@ -39,7 +39,7 @@ def test_the_second_text_has_a_token_type_of_its_own(one):
     assert pair["token_type_ids"] == [0, 0, 0, 0, 1, 1, 1]
 
 
-def test_the_activation_is_the_caller_s_else_the_folder_s_else_by_labels(one, edit):
+def test_the_activation_is_the_caller_s_folder_s_or_by_labels(one, edit):
     logits = CrossEncoder(one, activation_fn="identity").predict(PAIRS)
     same = np.testing.assert_allclose
     same(CrossEncoder(one, activation_fn="tanh").predict(PAIRS), np.tanh(logits), atol=1e-6)
@@ -56,7 +56,7 @@ def test_the_activation_is_the_caller_s_else_the_folder_s_else_by_labels(one, ed
     same(CrossEncoder(one).predict(PAIRS), np.tanh(logits), atol=1e-6)
 
 
-def test_shares_of_several_labels_sum_to_1():
+def test_probabilities_of_several_labels_sum_to_1():
     model = CrossEncoder(GOLDEN / "cross_encoder")
     shares = model.predict(PAIRS, apply_softmax=True)
     logits = model.predict(PAIRS).astype(np.float64)

@@ -18,7 +18,7 @@ from minibert.kernels.cores import available_threads
 
 
 @pytest.fixture(scope="module")
-def alone(minilm):
+def vectors_alone(minilm):
     """Every text encoded by itself."""
     return np.stack([minilm.encode(text) for text in MINILM_TEXTS])
 
@@ -30,12 +30,12 @@ def alone(minilm):
     batch_size=st.none() | st.integers(1, 40),
 )
 def test_order_neighbours_and_batch_size_change_rounding_only(
-    minilm, alone, chosen, pack_tokens, batch_size
+    minilm, vectors_alone, chosen, pack_tokens, batch_size
 ):
     vectors = minilm.encode(
         [MINILM_TEXTS[index] for index in chosen], batch_size=batch_size, pack_tokens=pack_tokens
     )
-    np.testing.assert_allclose(vectors, alone[chosen], rtol=0, atol=2e-6)  # worst seen 3e-7
+    np.testing.assert_allclose(vectors, vectors_alone[chosen], rtol=0, atol=2e-6)  # worst seen 3e-7
 
 
 def test_raw_vectors_change_by_rounding_only(folder, texts):
@@ -46,18 +46,19 @@ def test_raw_vectors_change_by_rounding_only(folder, texts):
         np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)  # worst seen 2e-6
 
 
-def test_rows_keep_the_order_of_their_texts_across_windows(minilm, alone, monkeypatch):
-    monkeypatch.setattr("minibert.tokens.texts.WINDOW_TEXTS", 7)
-    np.testing.assert_allclose(minilm.encode(MINILM_TEXTS), alone, rtol=0, atol=2e-6)
+def test_rows_keep_the_order_of_their_texts_across_slices(minilm_folder, vectors_alone):
+    model = SentenceTransformer(minilm_folder, on_long="ignore")
+    model.transformer.slice_texts = 7
+    np.testing.assert_allclose(model.encode(MINILM_TEXTS), vectors_alone, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("threads", range(1, available_threads() + 1))
-def test_the_number_of_threads_changes_rounding_only(minilm_folder, alone, threads):
+def test_the_number_of_threads_changes_rounding_only(minilm_folder, vectors_alone, threads):
     model = SentenceTransformer(minilm_folder, threads=threads, on_long="ignore")
-    np.testing.assert_allclose(model.encode(MINILM_TEXTS), alone, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(model.encode(MINILM_TEXTS), vectors_alone, rtol=0, atol=2e-6)
 
 
-def test_threads_may_share_a_model_and_leave_blas_as_it_was(minilm, alone):
+def test_threads_may_share_a_model_and_leave_blas_as_it_was(minilm, vectors_alone):
     from threadpoolctl import threadpool_info
 
     before = [pool["num_threads"] for pool in threadpool_info()]
@@ -73,11 +74,11 @@ def test_threads_may_share_a_model_and_leave_blas_as_it_was(minilm, alone):
         thread.join()
     assert len(found) == 4
     for vectors in found.values():
-        np.testing.assert_allclose(vectors, alone, rtol=0, atol=2e-6)
+        np.testing.assert_allclose(vectors, vectors_alone, rtol=0, atol=2e-6)
     assert [pool["num_threads"] for pool in threadpool_info()] == before
 
 
-def test_an_error_in_a_pack_reaches_the_caller_and_leaves_blas_as_it_was(minilm, monkeypatch):
+def test_an_error_in_a_pack_is_raised_and_blas_is_restored(minilm, monkeypatch):
     from threadpoolctl import threadpool_info
 
     def fail(*_):
@@ -147,7 +148,7 @@ def test_token_states_pool_to_the_vector(folder, texts):
     np.testing.assert_allclose(model.encode(texts), means, rtol=0, atol=1e-5)
 
 
-def test_all_of_a_text_is_padded_to_its_batch_of_the_longest_first(minilm):
+def test_full_outputs_are_padded_within_batches_sorted_by_length(minilm):
     texts = ["one two three four", "a", "one two", "b c d e f", "a b"]
     features = minilm.encode(texts, output_value=None, batch_size=2, normalize_embeddings=True)
     # By characters: the first and the fourth, the third and the last, the second alone.
@@ -232,7 +233,7 @@ def test_a_prompt_that_does_not_count_is_left_out_of_the_mean(folder, edit):
     assert model[1].include_prompt is True
 
 
-def test_a_long_text_in_windows_is_the_mean_over_all_their_tokens(folder):
+def test_windows_of_a_long_text_give_the_mean_of_all_tokens(folder):
     model = SentenceTransformer(folder, on_long="window")
     text = "the cat sat and " * 20
     vector = model.encode(text)

@@ -221,7 +221,7 @@ def test_threads_may_share_a_model_on_a_gpu(install, texts, device):
             np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-5)
 
 
-def test_the_next_pack_is_begun_before_the_one_before_it_is_waited_for(cupy, texts, monkeypatch):
+def test_the_next_pack_is_begun_before_the_last_is_awaited(cupy, texts, monkeypatch):
     model = SentenceTransformer(GOLDEN / "gelu", device="cuda", on_long="ignore")
     events = []
     compute, wait = Scheduler._compute, cupy.cuda.Event.synchronize
@@ -241,7 +241,7 @@ def test_the_next_pack_is_begun_before_the_one_before_it_is_waited_for(cupy, tex
     assert cupy_stand_in.COUNTS["down"] == cupy_stand_in.COUNTS["wait"] == packs
 
 
-def test_a_pack_is_as_large_as_suits_the_device_unless_the_caller_says(cupy, texts):
+def test_pack_tokens_default_by_device_and_follow_the_caller(cupy, texts):
     model = SentenceTransformer(GOLDEN / "gelu", device="cuda", on_long="ignore")
     assert model.transformer.device.pack_tokens == 16 * find_device("cpu").pack_tokens
     scheduler = model.transformer.scheduler
@@ -306,7 +306,7 @@ def test_float16_of_a_real_model_is_within_2e_3(cupy, minilm):
     assert np.linalg.norm(half - cpu, axis=1).max() < 2e-3  # worst seen 1.3e-3; |v| is 1
 
 
-def test_half_and_float_change_the_dtype_and_keep_it_on_every_device(install, texts):
+def test_half_and_float_set_the_dtype_on_every_device(install, texts):
     install(gpus=2)
     model = SentenceTransformer(GOLDEN / "gelu", device="cuda", dtype=np.float16, on_long="ignore")
     half = model.encode(texts)
@@ -338,7 +338,7 @@ def test_a_model_that_cannot_become_float16_stays_as_it_was(texts):
     np.testing.assert_array_equal(model.to("cpu").encode(texts), before)
 
 
-def test_a_corpus_is_of_one_dtype(cupy, tmp_path):
+def test_a_build_with_another_dtype_does_not_go_on(cupy, tmp_path):
     def built(dtype):
         model = SentenceTransformer(GOLDEN / "gelu", device="cuda", dtype=dtype, on_long="ignore")
         return build(tmp_path, [Document("d", "the cat sat", "list")], model)

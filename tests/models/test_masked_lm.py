@@ -13,7 +13,7 @@ TEXT = "the [MASK] sat."
 
 
 @pytest.fixture(scope="module")
-def model():
+def masked_lm():
     return BertForMaskedLM.from_pretrained(GOLDEN / "masked")
 
 
@@ -28,29 +28,29 @@ def change(folder, edit):
     save_file(tensors, folder / "model.safetensors")
 
 
-def test_a_text_with_one_mask_gives_the_likeliest_words(model):
-    guesses = model.fill_mask(TEXT)
+def test_a_text_with_one_mask_gives_the_likeliest_words(masked_lm):
+    guesses = masked_lm.fill_mask(TEXT)
     assert len(guesses) == 5
     scores = [guess["score"] for guess in guesses]
     assert scores == sorted(scores, reverse=True)
     assert 0 < sum(scores) < 1
     for guess in guesses:
         assert list(guess) == ["score", "token", "token_str", "sequence"]
-        piece = model.transformer.words.backend.id_to_token(guess["token"])
+        piece = masked_lm.transformer.text_tokenizer.backend.id_to_token(guess["token"])
         assert guess["token_str"] == piece
-    whole = model.fill_mask(TEXT, top_k=1000)
+    whole = masked_lm.fill_mask(TEXT, top_k=1000)
     assert len(whole) == 83
     assert sum(guess["score"] for guess in whole) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_sequence_is_the_text_with_the_word(model):
-    (guess,) = model.fill_mask(TEXT, targets="dog", top_k=1)
+def test_the_sequence_is_the_text_with_the_word(masked_lm):
+    (guess,) = masked_lm.fill_mask(TEXT, targets="dog", top_k=1)
     assert guess["token_str"] == "dog"
     assert guess["sequence"] == "the dog sat."
 
 
-def test_several_masks_give_guesses_for_each_and_keep_the_others(model):
-    first, second = model.fill_mask("the [MASK] and [MASK]", top_k=2, targets=["dog", "cat"])
+def test_several_masks_give_guesses_for_each_and_keep_the_others(masked_lm):
+    first, second = masked_lm.fill_mask("the [MASK] and [MASK]", top_k=2, targets=["dog", "cat"])
     assert [len(first), len(second)] == [2, 2]
     # "and" is not in the tiny vocabulary: a, ##n, ##d.
     assert {guess["sequence"] for guess in second} == {
@@ -58,39 +58,39 @@ def test_several_masks_give_guesses_for_each_and_keep_the_others(model):
     }  # fmt: skip
 
 
-def test_a_list_of_texts_gives_a_list_and_neighbours_change_nothing(model):
+def test_masked_words_of_a_list_are_those_of_each_text_alone(masked_lm):
     texts = ["a [MASK] barks and barks and barks", TEXT]
-    several = model.fill_mask(texts)
+    several = masked_lm.fill_mask(texts)
     assert [len(guesses) for guesses in several] == [5, 5]
     for text, guesses in zip(texts, several, strict=True):
-        alone = model.fill_mask(text)
+        alone = masked_lm.fill_mask(text)
         assert [g["token"] for g in guesses] == [g["token"] for g in alone]
         np.testing.assert_allclose(
             [g["score"] for g in guesses], [g["score"] for g in alone], rtol=0, atol=1e-6
         )
 
 
-def test_a_list_of_one_text_gives_what_the_text_gives(model):
-    assert model.fill_mask([TEXT]) == model.fill_mask(TEXT)
-    assert BertForMaskedLM(str(GOLDEN / "masked")).fill_mask(TEXT) == model.fill_mask(TEXT)
+def test_a_list_of_one_text_gives_what_the_text_gives(masked_lm):
+    assert masked_lm.fill_mask([TEXT]) == masked_lm.fill_mask(TEXT)
+    assert BertForMaskedLM(str(GOLDEN / "masked")).fill_mask(TEXT) == masked_lm.fill_mask(TEXT)
 
 
-def test_targets_are_the_only_words_and_keep_their_probabilities(model, caplog):
-    whole = {guess["token_str"]: guess["score"] for guess in model.fill_mask(TEXT, top_k=1000)}
-    few = model.fill_mask(TEXT, targets=["dog", "cat", "cat"])
+def test_targets_are_the_only_words_and_keep_their_probabilities(masked_lm, caplog):
+    whole = {guess["token_str"]: guess["score"] for guess in masked_lm.fill_mask(TEXT, top_k=1000)}
+    few = masked_lm.fill_mask(TEXT, targets=["dog", "cat", "cat"])
     assert sorted(guess["token_str"] for guess in few) == ["cat", "dog"]
     for guess in few:
         assert guess["score"] == pytest.approx(whole[guess["token_str"]], abs=1e-7)
     assert caplog.messages == []
-    (guess,) = model.fill_mask(TEXT, targets=["catsing"])
+    (guess,) = masked_lm.fill_mask(TEXT, targets=["catsing"])
     assert guess["token_str"] == "cat"
     assert caplog.messages == ["'catsing' is not in the vocabulary; 'cat' counts."]
 
 
-def test_targets_in_no_order_are_taken(model):
-    few = model.fill_mask(TEXT, targets=["cat", "dog"])
-    assert few == model.fill_mask(TEXT, targets={"cat", "dog"})
-    assert few == model.fill_mask(TEXT, targets=iter(["dog", "cat"]))
+def test_targets_in_no_order_are_taken(masked_lm):
+    few = masked_lm.fill_mask(TEXT, targets=["cat", "dog"])
+    assert few == masked_lm.fill_mask(TEXT, targets={"cat", "dog"})
+    assert few == masked_lm.fill_mask(TEXT, targets=iter(["dog", "cat"]))
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_targets_in_no_order_are_taken(model):
         (["\ud800"], ValueError, "lone surrogate"),
     ],
 )
-def test_targets_that_are_no_words_are_refused(model, targets, error, message):
+def test_targets_that_are_no_words_are_refused(masked_lm, targets, error, message):
     with pytest.raises(error, match=message):
-        model.fill_mask(TEXT, targets=targets)
+        masked_lm.fill_mask(TEXT, targets=targets)
 
 
 def test_a_target_that_cannot_be_split_is_told(masked, edit):
@@ -120,19 +120,19 @@ def test_a_target_that_cannot_be_split_is_told(masked, edit):
         BertForMaskedLM.from_pretrained(masked).fill_mask("a [MASK]", targets=["日"])
 
 
-def test_five_lines_show_that_a_model_works(model):
-    assert fill_mask(GOLDEN / "masked", TEXT, top_k=3) == model.fill_mask(TEXT, top_k=3)
+def test_fill_mask_of_a_folder_is_that_of_its_model(masked_lm):
+    assert fill_mask(GOLDEN / "masked", TEXT, top_k=3) == masked_lm.fill_mask(TEXT, top_k=3)
 
 
-def test_a_decoder_in_the_file_beats_the_word_embeddings(masked, model):
-    decoder = model._head.decoder_weight.T * np.float32(0.5)
+def test_a_decoder_in_the_file_beats_the_word_embeddings(masked, masked_lm):
+    decoder = masked_lm._head.decoder_weight.T * np.float32(0.5)
     change(masked, lambda t: t.update({"cls.predictions.decoder.weight": decoder.copy()}))
     other = BertForMaskedLM.from_pretrained(masked).fill_mask(TEXT, top_k=1000)
-    same = model.fill_mask(TEXT, top_k=1000)
+    same = masked_lm.fill_mask(TEXT, top_k=1000)
     assert abs(other[0]["score"] - same[0]["score"]) > 1e-3
 
 
-def test_a_bias_is_found_under_either_name_or_is_nothing(masked, model):
+def test_a_bias_is_found_under_either_name_or_is_nothing(masked, masked_lm):
     bias = np.zeros(83, dtype=np.float32)
     bias[7] = 50
     change(masked, lambda t: t.update({"cls.predictions.decoder.bias": bias}))
@@ -145,22 +145,22 @@ def test_a_bias_is_found_under_either_name_or_is_nothing(masked, model):
     assert (BertForMaskedLM.from_pretrained(masked)._head.decoder_bias == 0).all()
 
 
-def test_a_text_without_a_mask_is_refused(model):
+def test_a_text_without_a_mask_is_refused(masked_lm):
     with pytest.raises(ValueError, match=r"Text 1 of 2 has no \[MASK\] within 41 tokens"):
-        model.fill_mask([TEXT, "the cat"])
+        masked_lm.fill_mask([TEXT, "the cat"])
     with pytest.raises(ValueError, match=r"Text 0 of 1 has no \[MASK\]"):
-        model.fill_mask("the cat " * 50 + "[MASK]")
+        masked_lm.fill_mask("the cat " * 50 + "[MASK]")
     for targets, message in (([], "targets is empty"), ([""], "target '' has no token")):
         with pytest.raises(ValueError, match=message):
-            model.fill_mask(TEXT, targets=targets)
+            masked_lm.fill_mask(TEXT, targets=targets)
     with pytest.raises(TypeError, match="Text 0 of 1 is a int"):
-        model.fill_mask([3])
+        masked_lm.fill_mask([3])
     for nothing in (None, b"the [MASK]", 3):
         with pytest.raises(TypeError, match=r"fill_mask\(\) got a"):
-            model.fill_mask(nothing)
+            masked_lm.fill_mask(nothing)
     for top_k in (0, None):
         with pytest.raises(ValueError, match=f"top_k is {top_k}; expected a whole number"):
-            model.fill_mask(TEXT, top_k=top_k)
+            masked_lm.fill_mask(TEXT, top_k=top_k)
 
 
 def test_the_norm_of_the_head_has_either_name(masked):

@@ -6,32 +6,25 @@ import pickle
 import numpy as np
 import pytest
 
-from minibert import BertModel
-
 IDS = np.array([[2, 5, 6, 7, 3], [2, 6, 3, 0, 0]])
 
 
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
 
 
-@pytest.fixture
-def model(folder):
-    return BertModel.from_pretrained(folder)
-
-
 @pytest.mark.parametrize(
     ("key", "error"),
     [(9, IndexError), (-9, IndexError), (1.5, TypeError), ("x", KeyError), (None, TypeError)],
 )
-def test_what_an_output_has_not_is_the_error_of_a_dict_or_tuple(model, key, error):
+def test_a_missing_key_raises_the_error_of_a_dict_or_tuple(bert_model, key, error):
     with pytest.raises(error):
-        model(IDS, MASK)[key]
+        bert_model(IDS, MASK)[key]
     with pytest.raises(AttributeError, match="'BertOutput' object has no attribute 'nothing'"):
-        _ = model(IDS, MASK).nothing
+        _ = bert_model(IDS, MASK).nothing
 
 
-def test_an_output_keeps_its_keys(model):
-    output = model(IDS, MASK)
+def test_an_output_keeps_its_keys(bert_model):
+    output = bert_model(IDS, MASK)
     for change in (
         lambda: output.pop("last_hidden_state"),
         lambda: output.update({}),
@@ -51,8 +44,8 @@ def test_an_output_keeps_its_keys(model):
     assert copy.copy(output).added == output.copy().added == 1
 
 
-def test_an_output_joins_with_dicts_as_a_dict_does(model):
-    output = model(IDS, MASK)
+def test_an_output_joins_with_dicts_as_a_dict_does(bert_model):
+    output = bert_model(IDS, MASK)
     more = {"pooler_output": "mine", "added": 1}
     for joined, names in (
         (output | more, ["last_hidden_state", "pooler_output", "added"]),
@@ -71,15 +64,15 @@ def test_an_output_joins_with_dicts_as_a_dict_does(model):
     assert (output.pooler_output, output.added) == ("mine", 1)
 
 
-def test_an_output_can_be_read_from_its_end(model):
-    output = model(IDS, MASK)
+def test_an_output_can_be_read_from_its_end(bert_model):
+    output = bert_model(IDS, MASK)
     assert list(reversed(output)) == ["pooler_output", "last_hidden_state"]
     assert [name for name, _ in reversed(output.items())] == list(reversed(output))
     assert next(reversed(output.values())) is output.pooler_output
 
 
-def test_attributes_of_a_program_s_own_are_copied_too(model):
-    output = model(IDS, MASK)
+def test_attributes_of_a_program_s_own_are_copied_too(bert_model):
+    output = bert_model(IDS, MASK)
     output.seconds = 3
     for again in (pickle.loads(pickle.dumps(output)), copy.deepcopy(output), copy.copy(output)):
         assert again.seconds == 3
@@ -87,8 +80,8 @@ def test_attributes_of_a_program_s_own_are_copied_too(model):
 
 
 @pytest.mark.parametrize("mask", [MASK, MASK[:, ::-1]])
-def test_an_output_survives_copies_and_pickles(model, mask):
-    output = model(IDS, mask, output_hidden_states=True)
+def test_an_output_survives_copies_and_pickles(bert_model, mask):
+    output = bert_model(IDS, mask, output_hidden_states=True)
     for again in (pickle.loads(pickle.dumps(output)), copy.deepcopy(output), output.copy()):
         assert type(again) is type(output)
         assert list(again) == list(output)

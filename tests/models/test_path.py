@@ -10,7 +10,7 @@ from golden_files import GOLDEN, even_copy
 import minibert
 from minibert import SentenceTransformer
 from minibert.bert.forward import hidden_states
-from minibert.kernels.cores import CORES
+from minibert.kernels.cores import Cores
 
 PACKAGE = str(Path(minibert.__file__).parent)
 TEXTS = ["the cat sat", "a dog", "the dog barks and barks", "a cat"]
@@ -76,11 +76,11 @@ def test_a_thread_of_several_begins_nearer_to_the_forward_pass(paths):
 def test_a_lone_text_that_threads_share_has_no_longer_path(
     paths, tmp_path, monkeypatch, may_tile, on_long, text
 ):
-    monkeypatch.setattr(CORES, "_free", threading.BoundedSemaphore(2))
     monkeypatch.setattr("minibert.bert.tensor_parallel.has_small_products", lambda: may_tile)
     model = SentenceTransformer(even_copy("gelu", tmp_path), on_long=on_long)
     model.transformer.scheduler.threads = 2
-    model.transformer.scheduler.tensor_parallel.min_rank_work = 1
+    ranks = model.transformer.scheduler.tensor_parallel
+    ranks.min_rank_work, ranks.cores = 1, Cores(2)
     model.encode(text)
     assert len(paths) == 2  # one for each rank
     (ours,) = (path for path in paths if path[0] == "SentenceTransformer.encode")

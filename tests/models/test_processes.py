@@ -26,67 +26,71 @@ TEXTS = [f"the cat sat {'and the dog ' * (n % 5)}" for n in range(43)]
 
 
 @pytest.fixture(scope="module")
-def model():
+def model_with_prompt():
     return SentenceTransformer(GOLDEN / "gelu", on_long="ignore", prompts={"query": "the "})
 
 
 @pytest.fixture(scope="module")
-def pool(model):
-    processes = model.start_multi_process_pool(["cpu", "cpu"])
+def pool(model_with_prompt):
+    processes = model_with_prompt.start_multi_process_pool(["cpu", "cpu"])
     yield processes
-    model.stop_multi_process_pool(processes)
+    model_with_prompt.stop_multi_process_pool(processes)
 
 
 @pytest.mark.parametrize("chunk_size", [None, 7, 1000])
-def test_vectors_are_those_of_one_process_in_order(model, pool, chunk_size):
-    vectors = model.encode(TEXTS, pool=pool, chunk_size=chunk_size, normalize_embeddings=True)
-    alone = model.encode(TEXTS, normalize_embeddings=True)
+def test_vectors_are_those_of_one_process_in_order(model_with_prompt, pool, chunk_size):
+    vectors = model_with_prompt.encode(
+        TEXTS, pool=pool, chunk_size=chunk_size, normalize_embeddings=True
+    )
+    alone = model_with_prompt.encode(TEXTS, normalize_embeddings=True)
     np.testing.assert_allclose(vectors, alone, rtol=0, atol=2e-6)
 
 
-def test_every_argument_reaches_the_processes(model, pool):
+def test_every_argument_reaches_the_processes(model_with_prompt, pool):
     for arguments in (
         {"prompt_name": "query"},
         {"truncate_dim": 3},
         {"output_value": "token_embeddings"},
         {"batch_size": 2, "pack_tokens": 30},
     ):
-        ours, alone = (model.encode(TEXTS, **arguments, **where) for where in ({"pool": pool}, {}))
+        ours, alone = (
+            model_with_prompt.encode(TEXTS, **arguments, **where) for where in ({"pool": pool}, {})
+        )
         for one, other in zip(ours, alone, strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
-    codes = model.encode(TEXTS, pool=pool, precision="uint8")
-    alone = model.encode(TEXTS, precision="uint8")
+    codes = model_with_prompt.encode(TEXTS, pool=pool, precision="uint8")
+    alone = model_with_prompt.encode(TEXTS, precision="uint8")
     assert np.abs(codes.astype(int) - alone).max() <= 1
-    features = model.encode(TEXTS[:3], pool=pool, output_value=None)
-    assert list(features[0]) == list(model.encode(TEXTS[0], output_value=None))
-    one = model.encode("the cat", pool=pool)
+    features = model_with_prompt.encode(TEXTS[:3], pool=pool, output_value=None)
+    assert list(features[0]) == list(model_with_prompt.encode(TEXTS[0], output_value=None))
+    one = model_with_prompt.encode("the cat", pool=pool)
     assert one.shape == (20,)
-    assert model.encode([], pool=pool).shape == (0, 20)
-    assert model.encode_multi_process(TEXTS, pool).shape == (43, 20)
+    assert model_with_prompt.encode([], pool=pool).shape == (0, 20)
+    assert model_with_prompt.encode_multi_process(TEXTS, pool).shape == (43, 20)
 
 
-def test_a_list_of_devices_makes_processes_for_the_call(model):
-    vectors = model.encode(TEXTS, device=["cpu", "cpu"])
-    np.testing.assert_allclose(vectors, model.encode(TEXTS), rtol=0, atol=1e-5)
+def test_a_list_of_devices_makes_processes_for_the_call(model_with_prompt):
+    vectors = model_with_prompt.encode(TEXTS, device=["cpu", "cpu"])
+    np.testing.assert_allclose(vectors, model_with_prompt.encode(TEXTS), rtol=0, atol=1e-5)
 
 
-def test_what_was_cut_is_reported_once_for_all_processes(pool, model, caplog):
+def test_what_was_cut_is_reported_once_for_all_processes(pool, model_with_prompt, caplog):
     texts = ["dog " * 90, *TEXTS, "dog " * 99]
-    model.encode(texts, pool=pool, chunk_size=5, on_long="warn")
+    model_with_prompt.encode(texts, pool=pool, chunk_size=5, on_long="warn")
     (message,) = caplog.messages
     assert message.startswith("2 of 45 texts were longer than 41 tokens")
     assert message.endswith("the longest had 101 tokens.")
 
 
-def test_progress_counts_the_texts_of_all_processes(pool, model, capsys):
-    model.encode(TEXTS, pool=pool, show_progress_bar=True)
+def test_progress_counts_the_texts_of_all_processes(pool, model_with_prompt, capsys):
+    model_with_prompt.encode(TEXTS, pool=pool, show_progress_bar=True)
     assert "43/43" in capsys.readouterr().err
 
 
-def test_an_error_in_a_process_reaches_the_caller_and_the_pool_lives_on(model, pool):
+def test_an_error_in_a_process_is_raised_and_the_pool_lives_on(model_with_prompt, pool):
     with pytest.raises(ValueError, match=r"\d texts at least are longer"):
-        model.encode(["dog " * 99], pool=pool, on_long="error")
-    assert model.encode(["dog"], pool=pool).shape == (1, 20)
+        model_with_prompt.encode(["dog " * 99], pool=pool, on_long="error")
+    assert model_with_prompt.encode(["dog"], pool=pool).shape == (1, 20)
 
 
 def test_pairs_are_scored_by_several_processes():
@@ -100,16 +104,16 @@ def test_pairs_are_scored_by_several_processes():
 
 
 @pytest.mark.parametrize("waits", [True, False], ids=["seen at once", "seen at work"])
-def test_a_process_that_dies_is_an_error_and_not_a_wait(model, waits):
-    with model.start_multi_process_pool(["cpu"]) as processes:
+def test_a_process_that_dies_is_an_error_and_not_a_wait(model_with_prompt, waits):
+    with model_with_prompt.start_multi_process_pool(["cpu"]) as processes:
         (pid,) = processes.pids
         os.kill(pid, signal.SIGKILL)
         if waits:
             wait_until(lambda: processes._executor._broken)
         with pytest.raises(RuntimeError, match=r"has died.*Start a pool with fewer processes"):
-            model.encode(TEXTS, pool=processes)
+            model_with_prompt.encode(TEXTS, pool=processes)
         with pytest.raises(RuntimeError, match="has been stopped; start another"):
-            model.encode(TEXTS, pool=processes)
+            model_with_prompt.encode(TEXTS, pool=processes)
 
 
 def wait_until(condition, seconds=120):
@@ -127,30 +131,30 @@ def is_running(pid):
         return False
 
 
-def test_a_device_that_is_not_there_is_named_at_the_start(model):
+def test_a_device_that_is_not_there_is_named_at_the_start(model_with_prompt):
     before = set(multiprocessing.active_children())
     for devices in (["cuda:99"], ["cpu", "cuda:99"], ["cuda:99", "cpu", "cpu"]):
         with pytest.raises(DeviceError, match=r"cuda:99|CuPy") as error:
-            model.start_multi_process_pool(devices)
+            model_with_prompt.start_multi_process_pool(devices)
         assert error.value.args  # held, and still no process is left behind
         assert set(multiprocessing.active_children()) == before
     with pytest.raises(ValueError, match="list of devices is empty"):
-        model.start_multi_process_pool([])
+        model_with_prompt.start_multi_process_pool([])
     with pytest.raises(ValueError, match="device is 'gpu'"):
-        model.start_multi_process_pool(["cpu", "gpu"])
+        model_with_prompt.start_multi_process_pool(["cpu", "gpu"])
     for devices in ("cpu", 2):
         with pytest.raises(TypeError, match='expected a list, as \\["cpu", "cpu"\\]'):
-            model.start_multi_process_pool(devices)
+            model_with_prompt.start_multi_process_pool(devices)
 
 
-def test_what_is_no_pool_or_a_stopped_one_is_refused(model):
+def test_what_is_no_pool_or_a_stopped_one_is_refused(model_with_prompt):
     with pytest.raises(TypeError, match=r"pool is a int; .* start_multi_process_pool\(\) gives"):
-        model.encode(TEXTS, pool=3)
-    processes = model.start_multi_process_pool(["cpu"])
-    model.stop_multi_process_pool(processes)
+        model_with_prompt.encode(TEXTS, pool=3)
+    processes = model_with_prompt.start_multi_process_pool(["cpu"])
+    model_with_prompt.stop_multi_process_pool(processes)
     for texts in (TEXTS, []):
         with pytest.raises(RuntimeError, match="has been stopped; start another"):
-            model.encode(texts, pool=processes)
+            model_with_prompt.encode(texts, pool=processes)
 
 
 def test_a_pool_serves_the_model_that_started_it_as_it_was(pool):
@@ -212,7 +216,7 @@ def test_a_chunk_of_a_pool_is_no_lone_query(even_texts, even_pairs, kind):
         assert len(model.encode([text], pool=processes, **arguments.get(kind, {}))) == 1
 
 
-def test_a_function_that_no_process_can_get_makes_scores_in_this_one():
+def test_an_activation_that_cannot_be_pickled_is_applied_here():
     model = CrossEncoder(
         GOLDEN / "cross_encoder", on_long="ignore", activation_fn=lambda logits: logits * 2
     )
@@ -304,8 +308,8 @@ def test_a_process_holds_its_copy_and_runs_functions_of_it():
         HELD.clear()
 
 
-def test_without_devices_every_core_has_a_process(model):
-    with model.start_multi_process_pool() as processes:
+def test_without_devices_every_core_has_a_process(model_with_prompt):
+    with model_with_prompt.start_multi_process_pool() as processes:
         assert processes.count == len(set(processes.pids)) == available_threads()
 
 

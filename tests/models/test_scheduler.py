@@ -72,7 +72,7 @@ def test_a_padded_model_halves_packs_where_memory_runs_out(install, caplog):
     assert "going on with pack_tokens=27" in caplog.text
 
 
-def test_nobody_computes_what_is_not_asked_for():
+def test_the_scheduler_computes_no_pack_before_it_is_asked_for():
     scheduler, seen = scheduler_of(), []
 
     def head(pack, hidden, hook):
@@ -88,7 +88,7 @@ def test_nobody_computes_what_is_not_asked_for():
     (100, False, False),
     (100, True, True),
 ])  # fmt: skip
-def test_only_a_pack_that_is_all_the_work_has_tiles(
+def test_only_a_pack_that_is_all_the_work_may_have_tiles(
     tmp_path, monkeypatch, pack_tokens, is_all, laid_out
 ):
     counts, tiled = [], tensor_parallel.tiled

@@ -88,7 +88,7 @@ def test_softmax_takes_the_labels_of_each_pair():
         ("torch.nn.modules.activation.ELU", "expected a function or one of"),
     ],
 )
-def test_what_torch_would_compute_otherwise_is_refused_at_the_door(given, message, one):
+def test_activations_of_torch_not_computed_here_are_refused(given, message, one):
     def refused(call, *arguments):
         with pytest.raises(ValueError, match=r"^activation_fn is ") as caught:
             call(*arguments, activation_fn=given)

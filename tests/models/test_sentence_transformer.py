@@ -143,7 +143,7 @@ def test_the_flagship_is_scored_by_the_dot_product(cache, old_folder):
     assert metric(snapshot)[0] == "dot"
 
 
-def test_the_metric_table_knows_a_model_by_name_or_path_in_its_config(old_folder, edit):
+def test_the_metric_table_knows_models_by_name_or_config_path(old_folder, edit):
     assert metric(old_folder)[0] == "cosine"
     edit(old_folder / "config.json", _name_or_path=DEFAULT_MODEL)
     assert metric(old_folder)[0] == "dot"
@@ -230,10 +230,10 @@ def test_preprocess_gives_padded_tokens(minilm, caplog):
 
 def test_tokens_tell_what_is_cut(minilm):
     one = minilm.tokens("word " * 300)
-    assert (len(one.ids), one.cut) == (256, 46)
-    assert one.pieces[:2] == ["[CLS]", "word"]
-    assert [tokens.cut for tokens in minilm.tokens(["a", "word " * 255])] == [0, 1]
-    assert minilm.tokens({"text": "word"}).pieces == ["[CLS]", "word", "[SEP]"]
+    assert (len(one.ids), one.truncated) == (256, 46)
+    assert one.tokens[:2] == ["[CLS]", "word"]
+    assert [tokens.truncated for tokens in minilm.tokens(["a", "word " * 255])] == [0, 1]
+    assert minilm.tokens({"text": "word"}).tokens == ["[CLS]", "word", "[SEP]"]
     with pytest.raises(TypeError, match=r"tokens\(\) got a generator.*list\(texts\)"):
         minilm.tokens(text for text in ["a"])
 
@@ -282,7 +282,7 @@ def test_a_model_is_a_list_of_its_modules(minilm):
     assert lines[2] == f"  (1): {minilm[1]}"
 
 
-def test_names_that_programs_use(minilm_folder):
+def test_the_reference_s_other_methods_are_there(minilm_folder):
     model = SentenceTransformer(minilm_folder, trust_remote_code=True)
     assert model.to("cpu") is model.eval() is model
     assert str(model.device) == "cpu"

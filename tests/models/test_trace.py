@@ -22,11 +22,6 @@ TEXT = "the cats sat, the dog barks"
 LAYERS = 3  # of the golden models, with 20 dimensions, 5 heads and 37 in the middle
 
 
-@pytest.fixture(scope="module")
-def model():
-    return SentenceTransformer(GOLDEN / "gelu", on_long="ignore")
-
-
 @pytest.fixture
 def passes(monkeypatch):
     """How many forward passes were run, one entry each."""
@@ -64,7 +59,7 @@ def test_all_steps_are_shown_in_their_order(model):
 
 def test_nothing_is_computed_before_an_array_is_asked_for(model, passes):
     trace = model.trace(TEXT)
-    assert trace.tokens.pieces[:4] == ["[CLS]", "the", "cat", "##s"]
+    assert trace.tokens.tokens[:4] == ["[CLS]", "the", "cat", "##s"]
     assert (len(trace), len(list(trace)), len(repr(trace).splitlines())) == (28, 28, 28)
     assert trace.shapes["layer.1.attention"] == (5, 10, 10)
     assert "layer.1.attention" in trace
@@ -96,7 +91,7 @@ def test_states_and_attentions_are_those_of_the_padded_view(name, texts):
             np.testing.assert_allclose(found.sum(axis=-1), 1, rtol=1e-6)
 
 
-def test_states_and_attentions_of_the_real_minilm_are_those_of_the_padded_view(minilm):
+def test_the_real_minilm_s_trace_equals_its_padded_outputs(minilm):
     trace = minilm.trace("A dog barks at the cats of London.")
     output = minilm[0].auto_model([trace.tokens.ids], output_hidden_states=True,
                                   output_attentions=True)  # fmt: skip
@@ -178,7 +173,7 @@ def test_a_trace_changes_nothing_that_encode_gives(model, texts):
         np.testing.assert_array_equal(table, held)
 
 
-def test_an_array_that_was_kept_is_not_written_over_by_later_steps(model):
+def test_no_two_arrays_of_a_trace_share_memory(model):
     arrays = list(dict(model.trace(TEXT)).values())
     for number, array in enumerate(arrays):
         assert not any(np.shares_memory(array, other) for other in arrays[:number])
@@ -205,7 +200,7 @@ def test_a_task_stands_for_its_prompt_and_its_maximum_length(folder, edit):
     query, document = (model.trace(text, task=task) for task in ("query", "document"))
     assert (query.text, len(query.tokens.ids), query.prompt_length) == ("the cat " + text, 6, 3)
     assert (document.text, len(document.tokens.ids)) == ("dog: " + text, 13)
-    assert query.tokens.cut > 0
+    assert query.tokens.truncated > 0
     for trace, vector in (
         (query, model.encode_query(text)),
         (document, model.encode_document(text)),
@@ -218,7 +213,7 @@ def test_a_task_stands_for_its_prompt_and_its_maximum_length(folder, edit):
 def test_of_a_pair_the_second_text_has_its_own_token_type(model):
     pair = ("the cat", "a dog")
     trace = model.trace(pair)
-    assert trace.tokens.pieces == ["[CLS]", "the", "cat", "[SEP]", "a", "dog", "[SEP]"]
+    assert trace.tokens.tokens == ["[CLS]", "the", "cat", "[SEP]", "a", "dog", "[SEP]"]
     vector = model.encode([pair])[0]
     np.testing.assert_allclose(trace["sentence_embedding"], vector, rtol=0, atol=1e-5)
 
@@ -241,7 +236,7 @@ def test_a_text_that_is_cut_is_reported_as_encode_does(caplog):
     long = "the dog barks at the cat " * 10
     model = SentenceTransformer(GOLDEN / "gelu")
     with caplog.at_level(logging.WARNING):
-        assert model.trace(long).tokens.cut == 31
+        assert model.trace(long).tokens.truncated == 31
     assert "1 of 1 texts were longer than 41 tokens" in caplog.text
     model.on_long = "error"
     with pytest.raises(ValueError, match="longer than 41 tokens"):
@@ -252,7 +247,7 @@ def test_a_text_above_the_positions_is_refused_as_encode_does(folder, edit):
     edit(folder / "sentence_bert_config.json", max_seq_length=None)
     edit(folder / "tokenizer_config.json", model_max_length=10**30)
     model = SentenceTransformer(folder)
-    model.transformer.words.max_length = 10**6
+    model.transformer.text_tokenizer.max_length = 10**6
     with pytest.raises(ValueError, match="A text has 72 tokens, and this model has 41 positions"):
         model.trace("the dog barks at the cat " * 10)["sentence_embedding"]
 
@@ -263,10 +258,10 @@ def test_a_pickled_model_traces_alike(model):
         np.testing.assert_array_equal(array, model.trace(TEXT)[name])
 
 
-def test_whoever_watches_is_shown_the_arrays_themselves(model):
+def test_hooks_see_the_arrays_themselves_and_no_copies(model):
     """No step copies an array that a trace keeps, and one that nobody watches copies none."""
     made, shown, called = [], {}, []
-    (pack,) = packs(model.transformer.words.rows([TEXT], 41).ids, 1024)
+    (pack,) = packs(model.transformer.text_tokenizer.rows([TEXT], 41).ids, 1024)
     arguments = pack, model.transformer.parameters, model.config, recording(made, called)
     hidden_states(*arguments, hook=lambda name, array: shown.setdefault(name, array))
     of_layers = {name: shown[name] for name in model.trace(TEXT) if name.startswith("layer.")}

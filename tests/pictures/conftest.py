@@ -6,16 +6,8 @@ import types
 import numpy as np
 import pytest
 from drawn import text_of
-from golden_files import GOLDEN
 
-from minibert import SentenceTransformer
 from minibert.explain import Explanation
-
-
-@pytest.fixture(scope="session")
-def tiny():
-    """A golden model of three layers that does not normalise, so it has negative pairs."""
-    return SentenceTransformer(GOLDEN / "gelu", on_long="ignore")
 
 
 @pytest.fixture

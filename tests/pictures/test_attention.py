@@ -8,8 +8,8 @@ from minibert.pictures.attention import attention_svg, first_tokens
 
 
 @pytest.mark.parametrize("head", [0, 1, None])
-def test_attention_is_that_of_the_layer_and_head(tiny, head):
-    trace = tiny.trace("the cat and the dog")
+def test_attention_is_that_of_the_layer_and_head(model, head):
+    trace = model.trace("the cat and the dog")
     weights = trace["layer.1.attention"]
     expected = weights.mean(axis=0) if head is None else weights[head]
     cells = cells_of(attention_svg(trace, 1, head))
@@ -17,12 +17,12 @@ def test_attention_is_that_of_the_layer_and_head(tiny, head):
     # Drawn in the tokens' own order.
     drawn = np.array([value for _, value, *_ in cells]).reshape(size, size)
     np.testing.assert_allclose(drawn, expected, atol=5e-4)
-    assert cells[1][0] == " × ".join(trace.tokens.pieces[:2])
+    assert cells[1][0] == " × ".join(trace.tokens.tokens[:2])
 
 
-def test_tokens_beyond_the_first_share_a_column_and_rows_still_sum_to_one(tiny):
-    trace = tiny.trace("the cat and the dog")
-    svg = attention_svg(trace, 0, 0, most=3)
+def test_later_tokens_share_a_column_and_rows_sum_to_one(model):
+    trace = model.trace("the cat and the dog")
+    svg = attention_svg(trace, 0, 0, max_tokens=3)
     drawn = np.array([value for _, value, *_ in cells_of(svg)]).reshape(3, 4)
     np.testing.assert_allclose(drawn.sum(axis=1), 1, atol=2e-3)
     assert f"{len(trace.tokens.ids) - 3} later tokens" in svg
@@ -31,11 +31,11 @@ def test_tokens_beyond_the_first_share_a_column_and_rows_still_sum_to_one(tiny):
     assert first_tokens(weights, 99) is weights
 
 
-def test_a_layer_or_head_that_is_not_there_is_refused(tiny):
-    trace = tiny.trace("a cat")
+def test_a_layer_or_head_that_is_not_there_is_refused(model):
+    trace = model.trace("a cat")
     with pytest.raises(ValueError, match=r"no 'layer.9.attention'. It has layer.0.attention"):
         attention_svg(trace, 9)
     with pytest.raises(ValueError, match="no head -1: layer 0 has"):
         attention_svg(trace, 0, -1)
     with pytest.raises(ValueError, match="It has no attention"):
-        attention_svg(tiny.trace("a cat", keep="embeddings.*"), 0)
+        attention_svg(model.trace("a cat", keep="embeddings.*"), 0)

@@ -27,7 +27,7 @@ def test_text_can_be_read_on_every_ground(text, ground, scheme):
     assert contrast(rgb(PALETTE[text][scheme]), rgb(PALETTE[ground][scheme])) >= 4.5
 
 
-def test_pages_and_pictures_have_the_same_colours_in_light_and_dark():
+def test_pages_and_pictures_have_the_same_colours():
     light, dark = svg_colours().split("@media (prefers-color-scheme:dark)")
     for name in ("paper", "for-fill", "against-fill", "ink", "quiet"):
         assert PALETTE[name][0] in light

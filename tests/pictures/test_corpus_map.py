@@ -36,13 +36,8 @@ def documents(count=60):
     return [Document(f"d{n}", text, "here") for n, text in enumerate(texts)]
 
 
-@pytest.fixture(scope="module")
-def model():
-    return SentenceTransformer(GELU)  # cosine, and vectors of any length
-
-
 @pytest.fixture(scope="module", params=["float32", "float16", "int8", "binary"])
-def corpus(request, model, tmp_path_factory):
+def mapped_corpus(request, model, tmp_path_factory):
     """Three shards, some documents deleted."""
     folder = tmp_path_factory.mktemp(request.param) / "corpus"
     build(folder, documents(), model, precision=request.param, shard_documents=25)
@@ -100,9 +95,9 @@ def searched_vectors(model, precision):
 # What is placed where.
 
 
-def test_documents_lie_where_the_principal_components_put_them(model, corpus):
-    shown = corpus_map(corpus)
-    precision = corpus.manifest.settings.precision
+def test_documents_lie_where_the_principal_components_put_them(model, mapped_corpus):
+    shown = corpus_map(mapped_corpus)
+    precision = mapped_corpus.manifest.settings.precision
     places, shares = singular_places(searched_vectors(model, precision))
     # A number of 16 bits is off by up to 2^-11, and a code may fall to the other side of a step.
     tolerance = {"float16": 2e-3, "int8": 2e-2}.get(precision, 1e-6)
@@ -139,7 +134,7 @@ def test_a_metric_from_outside_is_drawn_as_its_row_says(made, monkeypatch, like)
     np.testing.assert_allclose(corpus_map(corpus).places, places, atol=1e-5)
 
 
-def test_a_sample_is_the_same_every_time_and_lies_where_it_lies_among_all(plain_folder, caplog):
+def test_a_sample_is_repeatable_and_keeps_its_places_on_the_map(plain_folder, caplog):
     corpus = Corpus(plain_folder)
     everything = corpus_map(corpus)
     assert not caplog.messages
@@ -153,8 +148,8 @@ def test_a_sample_is_the_same_every_time_and_lies_where_it_lies_among_all(plain_
     assert "has 60 documents; 20 of them are drawn, chosen with the seed 0" in caplog.messages[0]
 
 
-def test_deleted_documents_are_in_no_sample(corpus):
-    assert not {*corpus_map(corpus, points=56).ids} & {*GONE}
+def test_deleted_documents_are_in_no_sample(mapped_corpus):
+    assert not {*corpus_map(mapped_corpus, points=56).ids} & {*GONE}
 
 
 def test_a_question_lies_where_a_document_of_its_text_would(model, plain_folder):
@@ -166,9 +161,7 @@ def test_a_question_lies_where_a_document_of_its_text_would(model, plain_folder)
     assert shown.question.scores[0] == pytest.approx(1)
 
 
-def test_what_is_nearest_to_a_question_is_in_the_sample_and_searched_among_all(
-    model, plain_folder, caplog
-):
+def test_a_question_s_nearest_of_all_documents_join_the_sample(model, plain_folder, caplog):
     index = Index(plain_folder, model)
     hits = index.search(["the old house"], 10)[0]
     shown = corpus_map(index.corpus, points=5, question=ask(index, "the old house"))
@@ -261,7 +254,7 @@ def test_the_page_holds_every_point_and_is_well_formed(plain_folder):
     assert "Map of some corpus minibert maps a corpus some corpus Each" in page.words
     assert f"{sum(shown.shares):.1%} of the variance" in page.words
     assert "chosen at random" not in page.words
-    assert "are cut" not in page.words
+    assert "are shortened" not in page.words
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(plain_folder):
@@ -296,7 +289,7 @@ def test_a_sample_and_cut_texts_are_told_in_the_page(made):
     assert "4 documents of 10 are drawn, chosen at random with the seed 0" in page.words
     assert "The directions are those of all documents." in page.words
     page = Page(map_page(corpus_map(Corpus(folder))))
-    assert f"Texts are cut at {CHARACTERS} characters" in page.words
+    assert f"Texts are shortened to {CHARACTERS} characters" in page.words
     assert max(map(len, page.data["texts"])) <= CHARACTERS
     assert page.data["texts"][0].endswith("…")
 
@@ -330,7 +323,7 @@ def test_without_variance_the_page_says_why_it_shows_one_point(made, texts, said
     assert page.data["x"] == page.data["y"] == [0] * len(texts)
 
 
-def test_a_layout_by_umap_lies_around_its_middle_and_is_no_components(plain_folder, umap):
+def test_an_umap_layout_is_centred_and_names_no_components(plain_folder, umap):
     shown = corpus_map(Corpus(plain_folder), "umap")
     shifted = shown._replace(places=shown.places + 1000)
     page = Page(map_page(shifted))
@@ -340,27 +333,27 @@ def test_a_layout_by_umap_lies_around_its_middle_and_is_no_components(plain_fold
     assert "UMAP" in page.words
     assert "component" not in page.words
     few = Page(map_page(corpus_map(Corpus(plain_folder), "umap", points=20)))
-    assert "laid out without the others" in few.words
+    assert "The others have no influence on their places" in few.words
 
 
 # The command.
 
 
 @pytest.fixture
-def run(run):
+def run_map(run):
     """Run `minibert map`."""
     return partial(run, "map")
 
 
-def test_the_page_goes_to_a_file_or_to_stdout(run, plain_folder, tmp_path):
+def test_the_page_goes_to_a_file_or_to_stdout(run_map, plain_folder, tmp_path):
     path = tmp_path / "map.html"
-    assert run(plain_folder, "-o", path) == (0, "", "")
+    assert run_map(plain_folder, "-o", path) == (0, "", "")
     assert path.read_text(encoding="utf-8") == map_page(corpus_map(Corpus(plain_folder)))
-    assert run(plain_folder) == (0, path.read_text(encoding="utf-8"), "")
+    assert run_map(plain_folder) == (0, path.read_text(encoding="utf-8"), "")
 
 
-def test_json_tells_every_place(run, plain_folder):
-    code, out, err = run(plain_folder, "--json", "--points", 20)
+def test_json_tells_every_place(run_map, plain_folder):
+    code, out, err = run_map(plain_folder, "--json", "--points", 20)
     shown = corpus_map(Corpus(plain_folder), points=20)
     assert (code, out.count("\n")) == (0, 1)
     assert "--points draws more" in err
@@ -376,17 +369,17 @@ def test_json_tells_every_place(run, plain_folder):
     assert "question" not in told
 
 
-def test_quiet_says_nothing_of_the_sample(run, plain_folder):
-    code, _, err = run(plain_folder, "--json", "--points", 20, "--quiet")
+def test_quiet_says_nothing_of_the_sample(run_map, plain_folder):
+    code, _, err = run_map(plain_folder, "--json", "--points", 20, "--quiet")
     assert (code, err) == (0, "")
 
 
-def test_only_a_question_opens_the_model(run, model, plain_folder, tmp_path):
+def test_only_a_question_opens_the_model(run_map, model, plain_folder, tmp_path):
     moved = tmp_path / "moved"
     shutil.copytree(plain_folder, moved)
     manifest = moved / "manifest.json"
     assert str(GELU) in manifest.read_text()
-    code, out, _ = run(moved, "--json", "--query", "the old house", "--model", GELU)
+    code, out, _ = run_map(moved, "--json", "--query", "the old house", "--model", GELU)
     told = json.loads(out)["question"]
     hits = Index(plain_folder, model).search(["the old house"], 10)[0]
     assert code == 0
@@ -396,23 +389,23 @@ def test_only_a_question_opens_the_model(run, model, plain_folder, tmp_path):
     ]
     assert {"x", "y"} <= told.keys()
     # A model that is not there is missed by a question alone.
-    assert run(moved, "--json", "--model", tmp_path / "gone")[0] == 0
-    assert run(moved, "--query", "the cat", "--model", tmp_path / "gone")[0] == 66
+    assert run_map(moved, "--json", "--model", tmp_path / "gone")[0] == 0
+    assert run_map(moved, "--query", "the cat", "--model", tmp_path / "gone")[0] == 66
 
 
-def test_what_goes_wrong_has_its_exit_code(run, plain_folder, made, tmp_path, monkeypatch):
-    code, out, err = run(tmp_path / "nowhere")
+def test_what_goes_wrong_has_its_exit_code(run_map, plain_folder, made, tmp_path, monkeypatch):
+    code, out, err = run_map(tmp_path / "nowhere")
     assert (code, out) == (66, "")
     assert "nowhere" in err
-    assert run(plain_folder, "-o", tmp_path / "no" / "map.html")[0] == 73
-    assert run(plain_folder, "--query", "  ")[0] == 65
+    assert run_map(plain_folder, "-o", tmp_path / "no" / "map.html")[0] == 73
+    assert run_map(plain_folder, "--query", "  ")[0] == 65
     monkeypatch.setitem(sys.modules, "umap", None)
-    code, _, err = run(plain_folder, "--method", "umap")
+    code, _, err = run_map(plain_folder, "--method", "umap")
     assert code == 69
     assert "pip install '.[umap]' in a clone of minibert" in err
     empty = made(["the cat"])
     delete(empty, ["0"])
-    code, _, err = run(empty)
+    code, _, err = run_map(empty)
     assert code == 65
     assert "nothing to draw" in err
     for wrong in (["--points", "0"], ["--method", "tsne"]):
@@ -421,12 +414,12 @@ def test_what_goes_wrong_has_its_exit_code(run, plain_folder, made, tmp_path, mo
         assert caught.value.code == 2
 
 
-def test_what_fails_leaves_an_older_page_as_it_is(run, made, tmp_path):
+def test_what_fails_leaves_an_older_page_as_it_is(run_map, made, tmp_path):
     path = tmp_path / "map.html"
     path.write_text("older")
     empty = made(["the cat"])
     delete(empty, ["0"])
-    assert run(empty, "-o", path)[0] == 65
+    assert run_map(empty, "-o", path)[0] == 65
     assert path.read_text() == "older"
 
 

@@ -85,8 +85,8 @@ def test_the_parts_that_the_page_names_sum_to_the_score(by_hand):
 
 def test_what_was_cut_off_is_said(minilm):
     page = explanation_page(minilm, "a cat", "a dog " * 300)
-    cut = minilm.tokens("a dog " * 300).cut
-    assert f"did not read the last {cut} tokens" in page
+    truncated = minilm.tokens("a dog " * 300).truncated
+    assert f"did not read the last {truncated} tokens" in page
     data = Elements(page).data()
     assert data["xrays"][1]["left_out"] == 256 - len(data["xrays"][1]["tokens"]) > 0
 

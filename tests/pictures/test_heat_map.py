@@ -19,8 +19,8 @@ def test_a_cell_for_each_pair_says_what_it_gave(by_hand):
     assert cells["[SEP] × night"] == -0.03
 
 
-def test_the_cells_of_a_heat_map_sum_to_the_score(tiny):
-    explanation = tiny.explain("the cat went to London", "a dog and a cat", metric="dot")
+def test_the_cells_of_a_heat_map_sum_to_the_score(model):
+    explanation = model.explain("the cat went to London", "a dog and a cat", metric="dot")
     values = [value for _, value, *_ in cells_of(heat_map_svg(explanation))]
     # Each is rounded to four digits of the largest.
     rounding = len(values) * np.abs(values).max() * 5e-4
@@ -28,7 +28,7 @@ def test_the_cells_of_a_heat_map_sum_to_the_score(tiny):
     assert abs(explanation.score) > 10 * rounding
 
 
-def test_negative_pairs_have_a_colour_of_their_own_and_strength_follows_the_value(by_hand):
+def test_a_pair_s_colour_shows_its_sign_and_strength_its_value(by_hand):
     for _, value, kind, cell in cells_of(heat_map_svg(by_hand)):
         assert kind == ("against" if value < 0 else "for")
         assert float(cell.get("fill-opacity")) == pytest.approx(abs(value) / 0.3, abs=1e-3)
@@ -44,7 +44,7 @@ def test_special_tokens_stand_apart_after_the_words(by_hand):
 
 
 def test_of_a_long_text_the_rest_is_one_row_and_nothing_is_lost(by_hand):
-    cells = cells_of(heat_map_svg(by_hand, most=1))
+    cells = cells_of(heat_map_svg(by_hand, max_words=1))
     values = {name: value for name, value, *_ in cells}
     assert values["bark × barked"] == 0.3
     assert values["1 other words × barked"] == 0.04

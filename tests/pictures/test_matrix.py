@@ -9,7 +9,7 @@ from drawn import cells_of
 from minibert.pictures.matrix import matrix_svg
 
 
-def test_a_matrix_is_a_strip_a_row(tiny):
+def test_a_matrix_is_a_strip_a_row(model):
     cells = cells_of(matrix_svg([[0.5, -1.0], [0.0, 0.25]], ["first", "<second>"], "Four"))
     assert [(name, value, kind) for name, value, kind, _ in cells] == [
         ("first, 0", 0.5, "for"),
@@ -20,7 +20,7 @@ def test_a_matrix_is_a_strip_a_row(tiny):
     assert [cell.get("fill-opacity") for *_, cell in cells] == ["0.5", "1", "0", "0.25"]
 
 
-def test_columns_have_labels_that_rise_where_there_is_no_room(tiny):
+def test_columns_have_labels_that_rise_where_there_is_no_room(model):
     straight = matrix_svg([[1.0, 2.0]], ["row"], "Two", ["a", "<b>"])
     assert [name for name, *_ in cells_of(straight)] == ["row, a", "row, <b>"]
     assert ">&lt;b&gt;</text>" in straight
@@ -58,7 +58,7 @@ def test_a_few_huge_numbers_leave_colours_to_all_others():
         (np.zeros((2, 2, 2)), None, "shape"),
         (np.zeros(0), None, "shape"),
         (np.zeros((300, 300)), None, "90000 numbers"),
-        ([1.0, np.nan], None, "not finite"),
+        ([1.0, np.nan], None, "NaN or infinity"),
         ([1.0, 2.0], ["a", "b"], "2 labels for 1 rows"),
     ],
 )

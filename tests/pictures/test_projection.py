@@ -34,7 +34,7 @@ def expected(vectors):
 
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
 @pytest.mark.parametrize("excluded", [[], [0, 1, 2], [299, 300, 301, 555], [*range(290, 310), 800]])
-def test_components_are_the_singular_vectors_of_the_centred_matrix(offset, excluded):
+def test_components_are_singular_vectors_of_the_centred_matrix(offset, excluded):
     stack = random_stack(offset)
     vectors = np.delete(np.vstack(stack.matrices), excluded, axis=0)
     found = principal_components(stack, np.array(excluded, dtype=np.int64))

@@ -9,7 +9,7 @@ from minibert.explain import Explanation
 from minibert.pictures.shaded_words import shaded_words_svg
 
 
-def test_shaded_words_have_what_each_word_gave_and_the_rest_is_said(by_hand):
+def test_shaded_words_show_each_word_s_part_and_the_remainder(by_hand):
     svg = shaded_words_svg(by_hand)
     cells = {name: (value, kind) for name, value, kind, _ in cells_of(svg)}
     assert cells["bark"] == (0.23, "for")

@@ -27,7 +27,7 @@ def test_a_control_character_is_shown_by_its_sign():
     assert escaped("a\x00b\n\tc", lines=True) == "a␀b\n\tc"
 
 
-def test_numbers_are_printed_with_a_true_minus_and_zero_without_a_sign():
+def test_numbers_have_a_true_minus_and_zero_has_no_sign():
     assert [number(value, 2) for value in (0.5, -0.5, 0.0, -0.001)] == [
         "+0.50", "−0.50", "0.00", "0.00"
     ]  # fmt: skip
@@ -49,8 +49,8 @@ def test_three_digits_of_the_largest_number_are_shown(scale, decimals):
         lambda tiny: matrix_svg([[1.0, -2.0]], ["row"], "Two numbers"),
     ],
 )
-def test_a_picture_stands_alone_in_light_and_dark_and_has_a_name(made, tiny):
-    svg = made(tiny)
+def test_a_picture_stands_alone_in_light_and_dark_and_has_a_name(made, model):
+    svg = made(model)
     root = ET.fromstring(svg)
     assert root.get("role") == "img"
     assert root.get("aria-label") == root.find(f"{SVG}title").text != ""

@@ -65,7 +65,7 @@ def test_a_word_can_be_read_on_its_shade(shade):
     assert contrast(ink, rgb_of_xterm(shade.xterm)) >= 4.5
 
 
-def test_what_takes_has_colours_of_its_own():
+def test_words_for_and_against_have_different_colours():
     assert len(FOR) == len(AGAINST) == STEPS
     assert len({shade.rgb for shade in FOR + AGAINST}) == 2 * STEPS
     assert len({shade.xterm for shade in FOR + AGAINST}) == 2 * STEPS

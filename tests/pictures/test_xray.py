@@ -9,9 +9,9 @@ from minibert.pictures import xray as xray_module
 from minibert.pictures.xray import as_bytes, as_shorts, xray
 
 
-def test_an_x_ray_has_the_numbers_of_the_trace(tiny):
-    ray = xray(tiny, "the cat and the dog", "query")
-    trace = tiny.trace("the cat and the dog")
+def test_an_x_ray_has_the_numbers_of_the_trace(model):
+    ray = xray(model, "the cat and the dog", "query")
+    trace = model.trace("the cat and the dog")
     before, after = trace["layer.0.output"], trace["layer.1.output"]
     half = trace["layer.1.attention_output"]
     np.testing.assert_allclose(ray["norms"][2], np.linalg.norm(after, axis=1), atol=1e-3)
@@ -27,7 +27,7 @@ def test_an_x_ray_has_the_numbers_of_the_trace(tiny):
     )
     tokens = len(trace.tokens.ids)
     assert np.shape(ray["nearest"]) == (ray["layers"] + 1, tokens, 5)
-    assert ray["tokens"] == trace.tokens.pieces
+    assert ray["tokens"] == trace.tokens.tokens
     weights = trace["layer.1.attention"]
     decoded = decoded_bytes(ray["attention"]).reshape(ray["layers"], *weights.shape)
     np.testing.assert_allclose(decoded[1], weights, atol=0.004)
@@ -40,13 +40,13 @@ def test_a_word_is_nearest_to_its_own_row_of_the_word_table(minilm):
     assert ray["special"] == [True, False, True]
 
 
-def test_an_x_ray_of_a_long_text_says_what_it_leaves_out(tiny, monkeypatch):
+def test_an_x_ray_of_a_long_text_says_what_it_leaves_out(model, monkeypatch):
     text = "the cat and the dog"
-    trace = tiny.trace(text)
+    trace = model.trace(text)
     layers = sum(name.endswith(".attention") for name in trace)
     heads = len(trace["layer.0.attention"])
     monkeypatch.setattr(xray_module, "ATTENTION_BYTES", layers * heads * 4**2)
-    ray = xray(tiny, text, "query")
+    ray = xray(model, text, "query")
     assert len(ray["tokens"]) == len(ray["norms"][0]) == len(ray["nearest"][0]) == 4
     assert ray["left_out"] == len(trace.tokens.ids) - 4
     decoded = decoded_bytes(ray["attention"]).reshape(layers, heads, 4, 5)

@@ -31,7 +31,7 @@ def test_a_projection_agrees_with_the_textbook(residual):
     np.testing.assert_array_equal(rows, before)
 
 
-def test_a_dense_with_tensors_that_its_settings_do_not_mention_is_refused(folder):
+def test_a_dense_with_tensors_beyond_its_settings_is_refused(folder):
     with_modules(folder, POOLING, ("Dense", "2", {**DENSE, "bias": False}))
     save_file(WEIGHT, folder / "2" / "model.safetensors")
     refused(folder, r"config\.json does not mention the tensor 'linear\.bias'")

@@ -17,7 +17,7 @@ def test_a_row_norm_has_the_epsilon_of_torch_and_not_of_bert():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_a_layer_norm_has_the_mean_and_the_variance_of_the_whole_vector():
+def test_layer_norm_uses_mean_and_variance_of_the_whole_vector():
     random = np.random.default_rng(0)
     states = random.normal(size=(6, 5))
     weight, bias = random.normal(size=(2, 5))

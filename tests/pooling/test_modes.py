@@ -46,7 +46,7 @@ def test_a_pooling_agrees_with_the_textbook(mode, skipped):
 
 
 @pytest.mark.parametrize("mode", POOLINGS)
-def test_a_text_with_nothing_left_is_what_the_reference_makes_of_it(mode):
+def test_a_text_of_prompt_alone_pools_as_in_the_reference(mode):
     hidden = states()
     vectors = pool([mode], hidden, LENGTHS, 3, kernels)
     first = hidden[[4, 5, 8]]  # of the texts of 1, 3 and 3 tokens

@@ -13,7 +13,7 @@ from minibert.pooling.modes import POOLINGS, PoolingMode
 from minibert.pooling.pooling import factors, pool
 
 
-def test_several_poolings_stand_side_by_side_in_the_order_asked_for():
+def test_several_poolings_are_concatenated_in_the_order_given():
     hidden = np.random.default_rng(0).normal(-1, 2, (11, 5)).astype(np.float32)
     lengths = np.array([4, 1, 3, 3])
     vectors = pool(["mean", "cls"], hidden, lengths, 1, kernels)

@@ -8,6 +8,7 @@ import json
 import shutil
 
 import torch
+from golden_files import REMOVED, edit_json
 from golden_models import FAMILIES, SIZES, config, tokenizer
 from golden_models import awkward as drawn
 from safetensors.torch import load_file, save_file
@@ -57,17 +58,6 @@ def layer_norm(width=WIDTH):
     return made
 
 
-def edit(path, **changes):
-    content = json.loads(path.read_text()) if path.exists() else {}
-    content |= changes
-    kept = {key: value for key, value in content.items() if value is not GONE}
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(kept))
-
-
-GONE = object()
-
-
 def made(*modules, then=(), **arguments):
     """A folder of modules, each a function that makes one, and edits of what was written."""
 
@@ -84,7 +74,7 @@ def made(*modules, then=(), **arguments):
 
 
 def changed(file, **changes):
-    return lambda folder: edit(folder / file, **changes)
+    return lambda folder: edit_json(folder / file, **changes)
 
 
 def without(*names):
@@ -111,8 +101,10 @@ def old_modules(folder):
                 names.get(m, f"pooling_mode_{m.replace('_tokens', '')}_tokens"): m in modes
                 for m in reversed(MODES)
             }
-            edit(settings, word_embedding_dimension=WIDTH, embedding_dimension=GONE,
-                 pooling_mode=GONE, **flags)  # fmt: skip
+            edit_json(
+                settings, word_embedding_dimension=WIDTH, embedding_dimension=REMOVED,
+                pooling_mode=REMOVED, **flags,
+            )  # fmt: skip
 
 
 def in_a_folder_of_its_own(folder):
@@ -150,7 +142,7 @@ def as_type(dtype):
         path = folder / "model.safetensors"
         tensors = {name: tensor.to(dtype) for name, tensor in load_file(path).items()}
         save_file(tensors, path, metadata={"format": "pt"})
-        edit(folder / "config.json", dtype=str(dtype).removeprefix("torch."))
+        edit_json(folder / "config.json", dtype=str(dtype).removeprefix("torch."))
 
     return change
 
@@ -238,7 +230,7 @@ FOLDERS = {
         )
     },
     "dense without an activation's name": made(
-        pooling, dense, then=[changed("2_Dense/config.json", activation_function=GONE)]
+        pooling, dense, then=[changed("2_Dense/config.json", activation_function=REMOVED)]
     ),
     "dense, short name of the activation": made(
         pooling,
@@ -281,7 +273,7 @@ FOLDERS = {
         pooling,
         then=[
             lambda f: (f / BERT).write_text("{}"),
-            lambda f: edit(f / "sentence_albert_config.json", max_seq_length=8),
+            lambda f: edit_json(f / "sentence_albert_config.json", max_seq_length=8),
         ],
     ),
     "no sentence_bert_config": made(pooling, then=[without(BERT)]),
@@ -346,9 +338,9 @@ FOLDERS = {
         pooling, prompts=PROMPTS, then=[changed(BERT, query_length=6, document_length=13)]
     ),
     "max_len of old releases": made(
-        pooling, then=[changed(WORDS, model_max_length=GONE, max_len=12)]
+        pooling, then=[changed(WORDS, model_max_length=REMOVED, max_len=12)]
     ),
-    "no limit anywhere": made(pooling, then=[changed(WORDS, model_max_length=GONE)]),
+    "no limit anywhere": made(pooling, then=[changed(WORDS, model_max_length=REMOVED)]),
     "no limit of 1e30": made(pooling, then=[changed(WORDS, model_max_length=1e30)]),
     "do_lower_case of sentence-transformers": made(
         pooling,
@@ -411,7 +403,7 @@ FOLDERS = {
         model=lambda: awkward(BertModel(wide_config())),
         then=[
             vocab_txt_only,
-            lambda f: edit(
+            lambda f: edit_json(
                 f / "added_tokens.json", Paris=len(tokenizer()), xy=len(tokenizer()) + 1
             ),
             changed("special_tokens_map.json", additional_special_tokens=["xy"]),
@@ -453,14 +445,16 @@ FOLDERS = {
     "a fast tokenizer and added_tokens.json": made(
         pooling,
         words=fast_tokenizer(),
-        then=[lambda f: edit(f / "added_tokens.json", Paris=82, xy=83)],
+        then=[lambda f: edit_json(f / "added_tokens.json", Paris=82, xy=83)],
         model=lambda: awkward(BertModel(wide_config())),
     ),
     "a fast tokenizer that names only its padding": made(
         lambda: pooling(include_prompt=False),
         words=fast_tokenizer(),
         prompts=PROMPTS,
-        then=[changed(WORDS, **{f"{name}_token": GONE for name in ("cls", "sep", "unk", "mask")})],
+        then=[
+            changed(WORDS, **{f"{name}_token": REMOVED for name in ("cls", "sep", "unk", "mask")})
+        ],
     ),
     **{
         f"class {name}": made(
@@ -497,7 +491,7 @@ FOLDERS = {
     "truncation and padding left behind": made(
         pooling,
         then=[
-            lambda f: edit(
+            lambda f: edit_json(
                 f / "tokenizer.json",
                 truncation={
                     "direction": "Right",
@@ -631,7 +625,7 @@ FOLDERS |= {
     },
     **{
         f"{name}, without a tokenizer's class": made(
-            pooling, then=[changed(WORDS, tokenizer_class=GONE)], **of_family(name)
+            pooling, then=[changed(WORDS, tokenizer_class=REMOVED)], **of_family(name)
         )
         for name in FAMILIES
     },

@@ -39,7 +39,7 @@ PLANTED = {
         "tokens/classes.py", '        read_text(folder / "vocab.txt")', "        #", 75
     ),
     "an empty word counts": Planted(
-        "tokens/load.py", "vocabulary.items() if word)", "vocabulary.items())", 283
+        "tokens/load.py", "vocabulary.items() if token)", "vocabulary.items())", 283
     ),
     "a broken pooler is refused": Planted(
         "bert/layout.py", '        return {"no_pooler": str(error)}\n', "        raise\n", 105

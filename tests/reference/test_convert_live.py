@@ -61,7 +61,7 @@ def fails(folder, out, capsys):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def config_folder(tmp_path):
     """A folder with a config alone, for a pickle of a test's own."""
     folder = tmp_path / "model"
     folder.mkdir()
@@ -159,7 +159,7 @@ def test_a_masked_lm_keeps_tied_tensors_under_all_names(tmp_path):
     assert best["score"] == pytest.approx(float(logits.softmax(0).max()), abs=1e-5)
 
 
-def test_every_type_and_layout_is_kept(folder, tmp_path):
+def test_every_type_and_layout_is_kept(config_folder, tmp_path):
     base = torch.arange(12, dtype=torch.float32).reshape(3, 4)
     tensors = {
         "linear.weight": base,  # as a ColBERT's projection
@@ -179,8 +179,8 @@ def test_every_type_and_layout_is_kept(folder, tmp_path):
         "float8": base.to(torch.float8_e4m3fn),
         "complex64": base.to(torch.complex64),
     }
-    torch.save(tensors, folder / "pytorch_model.bin")
-    minibert.convert(folder, tmp_path / "out")
+    torch.save(tensors, config_folder / "pytorch_model.bin")
+    minibert.convert(config_folder, tmp_path / "out")
     path = tmp_path / "out" / "model.safetensors"
     found = load_file(path)
     assert set(found) == set(tensors)
@@ -194,16 +194,18 @@ def test_every_type_and_layout_is_kept(folder, tmp_path):
         assert file.metadata() == {"format": "pt"}
 
 
-def test_an_adapter_of_a_pickle_is_converted_too(folder, tmp_path):
-    torch.save({"lora": torch.ones(2)}, folder / "adapter_model.bin")
-    written = minibert.convert(folder, tmp_path / "out")
+def test_an_adapter_of_a_pickle_is_converted_too(config_folder, tmp_path):
+    torch.save({"lora": torch.ones(2)}, config_folder / "adapter_model.bin")
+    written = minibert.convert(config_folder, tmp_path / "out")
     assert written.weights == ("adapter_model.safetensors",)
 
 
-def test_entries_that_are_no_tensors_are_said(folder, tmp_path, caplog):
-    torch.save({"a": torch.ones(2), "epoch": 3, "of": {"b": 1}}, folder / "pytorch_model.bin")
-    torch.save({"state": {}}, folder / "training_args.bin")
-    written = minibert.convert(folder, tmp_path / "out")
+def test_entries_that_are_no_tensors_are_said(config_folder, tmp_path, caplog):
+    torch.save(
+        {"a": torch.ones(2), "epoch": 3, "of": {"b": 1}}, config_folder / "pytorch_model.bin"
+    )
+    torch.save({"state": {}}, config_folder / "training_args.bin")
+    written = minibert.convert(config_folder, tmp_path / "out")
     assert written.left_out == {
         "training_args.bin": "a pickle, and no file of weights by its name",
         "pytorch_model.bin: epoch": "no tensor, but of the type int",
@@ -227,30 +229,32 @@ class Touching:
 
 
 @pytest.mark.parametrize("form", ["torch", "old torch", "plain", "plain 2", "beside tensors"])
-def test_a_pickle_that_runs_code_runs_none(folder, tmp_path, capsys, monkeypatch, form):
+def test_a_pickle_that_runs_code_runs_none(config_folder, tmp_path, capsys, monkeypatch, form):
     evil = Touching(tmp_path / "ran")
-    path = folder / "pytorch_model.bin"
+    path = config_folder / "pytorch_model.bin"
     if form.startswith("plain"):
         path.write_bytes(pickle.dumps(evil, protocol=2 if "2" in form else 4))
     else:
         content = {"a": torch.ones(2), "b": evil} if form == "beside tensors" else evil
         torch.save(content, path, _use_new_zipfile_serialization=form != "old torch")
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
-    code, said = fails(folder, tmp_path / "out", capsys)
+    code, said = fails(config_folder, tmp_path / "out", capsys)
     assert code == 65
     assert f"{path} " in said
     if form != "plain":  # of whose protocol torch knows nothing
-        assert "asks for posix.system; torch takes nothing but tensors" in said
+        assert "asks for posix.system; torch takes only tensors" in said
     assert "False" not in said  # torch's own advice
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("name", ["torch.py", "json.py"])
-def test_no_file_here_or_in_the_model_passes_for_a_library(folder, tmp_path, monkeypatch, name):
-    torch.save({"a": torch.ones(2)}, folder / "pytorch_model.bin")
-    (folder / name).write_text("raise SystemExit('ran')")
-    monkeypatch.chdir(folder)
-    assert minibert.convert(folder, tmp_path / "out").tensors == 1
+def test_no_file_here_or_in_the_model_passes_for_a_library(
+    config_folder, tmp_path, monkeypatch, name
+):
+    torch.save({"a": torch.ones(2)}, config_folder / "pytorch_model.bin")
+    (config_folder / name).write_text("raise SystemExit('ran')")
+    monkeypatch.chdir(config_folder)
+    assert minibert.convert(config_folder, tmp_path / "out").tensors == 1
 
 
 @pytest.mark.parametrize(
@@ -281,20 +285,20 @@ def test_a_damaged_pickle_is_refused(tmp_path, content):
     assert "weights_only" not in str(error.value)
 
 
-def test_half_a_pickle_is_refused(folder, tmp_path, capsys):
-    path = folder / "pytorch_model.bin"
+def test_half_a_pickle_is_refused(config_folder, tmp_path, capsys):
+    path = config_folder / "pytorch_model.bin"
     torch.save({"a": torch.ones(1000)}, path)
     path.write_bytes(path.read_bytes()[:2000])
-    assert fails(folder, tmp_path / "out", capsys)[0] == 65
+    assert fails(config_folder, tmp_path / "out", capsys)[0] == 65
 
 
-def test_one_bad_pickle_of_two_leaves_nothing(folder, tmp_path, capsys):
-    torch.save({"a": torch.ones(2)}, folder / "pytorch_model.bin")
-    (folder / "2_Dense").mkdir()
-    torch.save(Touching(tmp_path / "ran"), folder / "2_Dense" / "pytorch_model.bin")
-    code, word = fails(folder, tmp_path / "out", capsys)
+def test_one_bad_pickle_of_two_leaves_nothing(config_folder, tmp_path, capsys):
+    torch.save({"a": torch.ones(2)}, config_folder / "pytorch_model.bin")
+    (config_folder / "2_Dense").mkdir()
+    torch.save(Touching(tmp_path / "ran"), config_folder / "2_Dense" / "pytorch_model.bin")
+    code, word = fails(config_folder, tmp_path / "out", capsys)
     assert code == 65
-    assert str(folder / "2_Dense" / "pytorch_model.bin") in word
+    assert str(config_folder / "2_Dense" / "pytorch_model.bin") in word
 
 
 # what stops it
@@ -302,12 +306,12 @@ def test_one_bad_pickle_of_two_leaves_nothing(folder, tmp_path, capsys):
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("wait", [0.5, 3.0])
-def test_a_kill_at_some_moment_leaves_no_half(folder, tmp_path, sent, wait):
+def test_a_kill_at_some_moment_leaves_no_half(config_folder, tmp_path, sent, wait):
     tensors = {f"t{n}": torch.full((250_000,), float(n)) for n in range(40)}
-    torch.save(tensors, folder / "pytorch_model.bin")
+    torch.save(tensors, config_folder / "pytorch_model.bin")
     out = tmp_path / "out"
     running = subprocess.Popen(
-        [sys.executable, "-m", "minibert", "convert", str(folder), str(out)],
+        [sys.executable, "-m", "minibert", "convert", str(config_folder), str(out)],
         start_new_session=True,  # as a terminal does, send it to the child as well
         stdout=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
@@ -320,14 +324,14 @@ def test_a_kill_at_some_moment_leaves_no_half(folder, tmp_path, sent, wait):
         assert len(load_file(out / "model.safetensors")) == len(tensors)
         return
     assert not out.exists()
-    left = [path.name for path in tmp_path.iterdir() if path != folder]
+    left = [path.name for path in tmp_path.iterdir() if path != config_folder]
     assert left == [] or (sent == signal.SIGKILL and all(n.endswith(".partial") for n in left))
 
 
-def test_the_same_command_converts_after_a_kill(folder, tmp_path):
-    torch.save({"a": torch.ones(2)}, folder / "pytorch_model.bin")
+def test_the_same_command_converts_after_a_kill(config_folder, tmp_path):
+    torch.save({"a": torch.ones(2)}, config_folder / "pytorch_model.bin")
     (tmp_path / "out.123.partial").mkdir()  # of a run that was killed
-    assert minibert.convert(folder, tmp_path / "out").tensors == 1
+    assert minibert.convert(config_folder, tmp_path / "out").tensors == 1
 
 
 def test_the_printed_command_runs_as_it_is_pasted(tmp_path):

@@ -37,7 +37,7 @@ CLOSE = {"rtol": 0, "atol": 1e-5}
 
 
 @pytest.fixture(scope="module", params=FOLDERS)
-def both(request, tmp_path_factory):
+def both_models(request, tmp_path_factory):
     """A folder, and the two models that were made of it."""
     folder = tmp_path_factory.mktemp("folders") / "model"
     FOLDERS[request.param](folder)
@@ -49,37 +49,37 @@ def both(request, tmp_path_factory):
     return minibert.SentenceTransformer(folder, on_long="ignore"), reference
 
 
-def test_vectors_are_equal(both):
-    ours, theirs = (model.encode(INPUTS) for model in both)
+def test_vectors_are_equal(both_models):
+    ours, theirs = (model.encode(INPUTS) for model in both_models)
     assert ours.dtype == theirs.dtype == np.float32
     np.testing.assert_allclose(ours, theirs, **CLOSE)
 
 
-def test_a_str_gives_one_row(both):
-    ours, theirs = (model.encode(INPUTS[0]) for model in both)
+def test_a_str_gives_one_row(both_models):
+    ours, theirs = (model.encode(INPUTS[0]) for model in both_models)
     assert ours.shape == theirs.shape
     np.testing.assert_allclose(ours, theirs, **CLOSE)
 
 
-def test_pairs_are_equal(both):
-    ours, theirs = (model.encode(PAIRS) for model in both)
+def test_pairs_are_equal(both_models):
+    ours, theirs = (model.encode(PAIRS) for model in both_models)
     np.testing.assert_allclose(ours, theirs, **CLOSE)
 
 
 @pytest.mark.parametrize("name", ["encode_query", "encode_document"])
-def test_queries_and_documents_are_equal(both, name):
-    ours, theirs = (getattr(model, name)(INPUTS) for model in both)
+def test_queries_and_documents_are_equal(both_models, name):
+    ours, theirs = (getattr(model, name)(INPUTS) for model in both_models)
     np.testing.assert_allclose(ours, theirs, **CLOSE)
 
 
 @pytest.mark.parametrize("prompt", ["the", "the cat sat. ", "", "a " * 60])
-def test_vectors_with_a_prompt_are_equal(both, prompt):
-    ours, theirs = (model.encode(INPUTS, prompt=prompt) for model in both)
+def test_vectors_with_a_prompt_are_equal(both_models, prompt):
+    ours, theirs = (model.encode(INPUTS, prompt=prompt) for model in both_models)
     np.testing.assert_allclose(ours, theirs, **CLOSE)
 
 
-def test_prompts_by_name_are_equal(both):
-    ours, theirs = both
+def test_prompts_by_name_are_equal(both_models):
+    ours, theirs = both_models
     for name in theirs.prompts:
         np.testing.assert_allclose(
             ours.encode(INPUTS, prompt_name=name), theirs.encode(INPUTS, prompt_name=name), **CLOSE
@@ -96,14 +96,14 @@ def test_prompts_by_name_are_equal(both):
         {"batch_size": 2},
     ],
 )
-def test_arguments_mean_the_same(both, arguments):
-    ours, theirs = (model.encode(INPUTS, **arguments) for model in both)
+def test_arguments_mean_the_same(both_models, arguments):
+    ours, theirs = (model.encode(INPUTS, **arguments) for model in both_models)
     np.testing.assert_allclose(ours, theirs, **CLOSE)
 
 
 @pytest.mark.parametrize("precision", ["int8", "uint8", "binary", "ubinary"])
-def test_codes_are_equal(both, precision):
-    ours, theirs = (model.encode(INPUTS, precision=precision) for model in both)
+def test_codes_are_equal(both_models, precision):
+    ours, theirs = (model.encode(INPUTS, precision=precision) for model in both_models)
     assert ours.dtype == theirs.dtype
     assert ours.shape == theirs.shape
     if precision.endswith("int8"):
@@ -111,32 +111,34 @@ def test_codes_are_equal(both, precision):
         assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 1
         assert (ours != theirs).mean() <= 1 / len(INPUTS)
     else:
-        assert_same_bits(ours, theirs, both[0].encode(INPUTS), CLOSE["atol"])
+        assert_same_bits(ours, theirs, both_models[0].encode(INPUTS), CLOSE["atol"])
 
 
-def test_a_list_of_rows_is_equal(both):
-    ours, theirs = (model.encode(INPUTS, convert_to_numpy=False) for model in both)
+def test_a_list_of_rows_is_equal(both_models):
+    ours, theirs = (model.encode(INPUTS, convert_to_numpy=False) for model in both_models)
     assert type(ours) is type(theirs) is list
     assert [row.shape for row in ours] == [tuple(row.shape) for row in theirs]
     np.testing.assert_allclose(np.stack(ours), torch.stack(theirs), **CLOSE)
 
 
-def test_token_embeddings_are_equal(both):
-    ours, theirs = (model.encode(INPUTS, output_value="token_embeddings") for model in both)
+def test_token_embeddings_are_equal(both_models):
+    ours, theirs = (model.encode(INPUTS, output_value="token_embeddings") for model in both_models)
     assert type(ours) is type(theirs) is list
     for mine, other in zip(ours, theirs, strict=True):
         assert mine.shape == tuple(other.shape)
         np.testing.assert_allclose(mine, other, **CLOSE)
-    ours, theirs = (m.encode("the cat", output_value="token_embeddings") for m in both)
+    ours, theirs = (m.encode("the cat", output_value="token_embeddings") for m in both_models)
     np.testing.assert_allclose(ours, theirs, **CLOSE)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"batch_size": 3, "prompt": "the dog "}])
-def test_all_of_a_text_is_equal(both, arguments):
-    ours, theirs = (model.encode(INPUTS, output_value=None, **arguments) for model in both)
+def test_all_of_a_text_is_equal(both_models, arguments):
+    ours, theirs = (model.encode(INPUTS, output_value=None, **arguments) for model in both_models)
     for mine, other in zip(ours, theirs, strict=True):
         assert_features_equal(mine, other)
-    ours, theirs = (model.encode("the cat", output_value=None, **arguments) for model in both)
+    ours, theirs = (
+        model.encode("the cat", output_value=None, **arguments) for model in both_models
+    )
     assert_features_equal(ours, theirs)
 
 
@@ -155,9 +157,9 @@ def assert_features_equal(ours, theirs):
 
 
 @pytest.mark.parametrize("prompt", [None, "the cat "])
-def test_preprocess_is_equal(both, prompt):
+def test_preprocess_is_equal(both_models, prompt):
     for inputs in (INPUTS, PAIRS):
-        ours, theirs = (model.preprocess(inputs, prompt=prompt) for model in both)
+        ours, theirs = (model.preprocess(inputs, prompt=prompt) for model in both_models)
         assert list(ours) == list(theirs)
         for name, other in theirs.items():
             if isinstance(other, torch.Tensor):
@@ -167,8 +169,8 @@ def test_preprocess_is_equal(both, prompt):
                 assert ours[name] == other, name
 
 
-def test_settings_are_equal(both):
-    ours, theirs = both
+def test_settings_are_equal(both_models):
+    ours, theirs = both_models
     assert ours.max_seq_length == theirs.max_seq_length
     assert ours.get_embedding_dimension() == theirs.get_embedding_dimension()
     assert ours.prompts == theirs.prompts
@@ -180,8 +182,8 @@ def test_settings_are_equal(both):
     assert ours.tokenizer.all_special_ids == theirs.tokenizer.all_special_ids
 
 
-def test_similarities_are_equal(both):
-    ours, theirs = both
+def test_similarities_are_equal(both_models):
+    ours, theirs = both_models
     vectors = np.where(np.isfinite(found := theirs.encode(INPUTS)), found, 0)
     np.testing.assert_allclose(
         ours.similarity(vectors[:4], vectors), theirs.similarity(vectors[:4], vectors), **CLOSE
@@ -193,8 +195,8 @@ def test_similarities_are_equal(both):
     )
 
 
-def test_a_shorter_maximum_cuts_the_same(both):
-    ours, theirs = both
+def test_a_shorter_maximum_cuts_the_same(both_models):
+    ours, theirs = both_models
     before = theirs.max_seq_length
     for length in (1, 2, 3, 7):
         ours.max_seq_length = theirs.max_seq_length = length
@@ -207,8 +209,8 @@ def test_a_shorter_maximum_cuts_the_same(both):
             theirs[0]._prompt_length_mapping.clear()
 
 
-def test_what_minibert_saves_is_what_sentence_transformers_loads(both, tmp_path):
-    ours, theirs = both
+def test_what_minibert_saves_is_what_sentence_transformers_loads(both_models, tmp_path):
+    ours, theirs = both_models
     ours.save_pretrained(tmp_path / "saved")
     again = sentence_transformers.SentenceTransformer(
         str(tmp_path / "saved"), device="cpu", model_kwargs={"dtype": torch.float32}
@@ -225,8 +227,8 @@ def test_what_minibert_saves_is_what_sentence_transformers_loads(both, tmp_path)
     )
 
 
-def test_a_model_that_a_program_changed_is_saved_as_it_is(both, tmp_path):
-    ours = copy.deepcopy(both[0])
+def test_a_model_that_a_program_changed_is_saved_as_it_is(both_models, tmp_path):
+    ours = copy.deepcopy(both_models[0])
     ours.max_seq_length = min(7, ours.max_seq_length)
     ours.include_prompt = not ours.include_prompt
     ours.prompts["query"] = "the cat: "

@@ -20,16 +20,16 @@ SEEDS = range(304)
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
+def outcomes_folder(tmp_path_factory):
     """Where the reference's outcomes of this run are."""
     return tmp_path_factory.mktemp("outcomes")
 
 
 @pytest.fixture(scope="module")
-def judged(cache):
+def judged(outcomes_folder):
     """The sample, and the seeds that find the planted faults."""
     seeds = sorted({*SEEDS, *(planted.seed for planted in PLANTED.values())})
-    return [(case, judge(case)) for case in outcomes(seeds, os.cpu_count() or 1, cache)]
+    return [(case, judge(case)) for case in outcomes(seeds, os.cpu_count() or 1, outcomes_folder)]
 
 
 def test_altered_folders_are_refused_in_words_or_read_as_meant(judged):
@@ -47,9 +47,9 @@ def test_some_of_every_class_are_read_and_refused(judged):
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_fault_is_found_by_its_seed(judged, cache, name):
+def test_a_planted_fault_is_found_by_its_seed(judged, outcomes_folder, name):
     planted = PLANTED[name]
-    assert run_planted(planted, planted.seed, 1, cache)
+    assert run_planted(planted, planted.seed, 1, outcomes_folder)
 
 
 def test_a_seed_makes_the_same_folder_in_another_process(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 import sentence_transformers
 import torch
 import transformers
-from folders import CONFIG, WORDS, awkward, changed, edit, fast_tokenizer, old_masked_lm
+from folders import CONFIG, WORDS, awkward, changed, fast_tokenizer, old_masked_lm
+from golden_files import edit_json
 from golden_models import FAMILIES, config, tokenizer
 from make_golden import TEXTS
 
@@ -42,7 +43,7 @@ def plain(labels, **settings):
         bert = transformers.BertForSequenceClassification(config(num_labels=labels))
         awkward(bert).save_pretrained(folder)
         tokenizer().save_pretrained(folder)
-        edit(folder / "config.json", **settings)
+        edit_json(folder / "config.json", **settings)
 
     return make
 
@@ -98,7 +99,7 @@ FOLDERS = {
 
 
 @pytest.fixture(scope="module", params=FOLDERS)
-def both(request, tmp_path_factory):
+def both_cross_encoders(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cross") / "model"
     FOLDERS[request.param](folder)
     return (
@@ -107,8 +108,8 @@ def both(request, tmp_path_factory):
     )
 
 
-def test_scores_are_equal(both):
-    ours, theirs = (model.predict(PAIRS) for model in both)
+def test_scores_are_equal(both_cross_encoders):
+    ours, theirs = (model.predict(PAIRS) for model in both_cross_encoders)
     assert ours.dtype == theirs.dtype == np.float32
     np.testing.assert_allclose(ours, theirs, **CLOSE)
 
@@ -116,8 +117,8 @@ def test_scores_are_equal(both):
 @pytest.mark.parametrize(
     "pair", [("the cat", "a dog"), ["the cat", "a dog"], np.array(["the cat", "a dog"])]
 )
-def test_one_pair_gives_one_result(both, pair):
-    ours, theirs = (model.predict(pair) for model in both)
+def test_one_pair_gives_one_result(both_cross_encoders, pair):
+    ours, theirs = (model.predict(pair) for model in both_cross_encoders)
     assert np.shape(ours) == np.shape(theirs)
     assert type(ours) is type(theirs)
     np.testing.assert_allclose(ours, theirs, **CLOSE)
@@ -135,8 +136,8 @@ def test_one_pair_gives_one_result(both, pair):
         ({"batch_size": 3}, {"batch_size": 3}),
     ],
 )
-def test_arguments_mean_the_same(both, ours, theirs):
-    model, reference = both
+def test_arguments_mean_the_same(both_cross_encoders, ours, theirs):
+    model, reference = both_cross_encoders
     found, expected = model.predict(PAIRS, **ours), reference.predict(PAIRS, **theirs)
     np.testing.assert_allclose(found, expected, **CLOSE)
 
@@ -155,19 +156,19 @@ def test_activations_of_torch_mean_the_same(labels, tmp_path):
         np.testing.assert_allclose(found, expected, **CLOSE, err_msg=str(given))
 
 
-def test_settings_are_equal(both):
-    ours, theirs = both
+def test_settings_are_equal(both_cross_encoders):
+    ours, theirs = both_cross_encoders
     assert ours.num_labels == theirs.num_labels
     assert ours.max_seq_length == ours.max_length == theirs.max_seq_length
     assert ours.prompts == theirs.prompts
     assert ours.default_prompt_name == theirs.default_prompt_name
 
 
-def test_rankings_are_equal(both):
-    ours, theirs = both
+def test_rankings_are_equal(both_cross_encoders):
+    ours, theirs = both_cross_encoders
     documents = TEXTS + ["the cat", "the cat"]
     if theirs.num_labels > 1:
-        for model in both:
+        for model in both_cross_encoders:
             with pytest.raises(ValueError, match="predict"):
                 model.rank("the cat", documents)
         return
@@ -187,7 +188,7 @@ def masked(**settings):
         torch.manual_seed(20261124)
         old_masked_lm().save_pretrained(folder)
         tokenizer().save_pretrained(folder)
-        edit(folder / "config.json", **settings)
+        edit_json(folder / "config.json", **settings)
 
     return make
 

@@ -63,7 +63,7 @@ def test_vectors_of_the_real_minilm_are_sentence_transformers(minilm_folder, ref
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-6)  # worst seen 3e-7
 
 
-def test_prompts_widths_and_normalising_are_sentence_transformers(minilm_folder, reference_minilm):
+def test_prompt_dimension_and_norm_are_sentence_transformers(minilm_folder, reference_minilm):
     model = minibert.SentenceTransformer(minilm_folder)
     for arguments in (
         {"prompt": "query: "},
@@ -77,7 +77,7 @@ def test_prompts_widths_and_normalising_are_sentence_transformers(minilm_folder,
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8", "uint8", "binary", "ubinary"])
-def test_every_precision_of_the_real_minilm_is_sentence_transformers(
+def test_minilm_codes_of_every_precision_are_the_reference_s(
     minilm_folder, reference_minilm, precision
 ):
     model = minibert.SentenceTransformer(minilm_folder, on_long="ignore")
@@ -124,7 +124,7 @@ def test_hits_with_the_real_minilm_are_sentence_transformers(minilm_folder, refe
             )
 
 
-def test_token_states_of_the_real_minilm_are_sentence_transformers(minilm_folder, reference_minilm):
+def test_minilm_token_states_are_sentence_transformers(minilm_folder, reference_minilm):
     model = minibert.SentenceTransformer(minilm_folder, on_long="ignore")
     # But for 254 full stops in a row, where both are 6e-5 from float64.
     texts = [text for text in MINILM_TEXTS if not text.startswith("." * 200)]
@@ -184,7 +184,7 @@ def test_a_bert_base_of_12_layers_is_transformers(bert_base, side):
         np.testing.assert_allclose(ours.pooler_output, pooled, rtol=0, atol=2e-6)
 
 
-def test_vectors_of_a_bert_base_of_12_layers_are_sentence_transformers(bert_base):
+def test_bert_base_vectors_are_sentence_transformers(bert_base):
     theirs = sentence_transformers.SentenceTransformer(str(bert_base), device="cpu").encode(TEXTS)
     ours = minibert.SentenceTransformer(bert_base).encode(TEXTS)
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)  # worst seen 2e-6

@@ -120,7 +120,7 @@ def test_prompts_are_those_that_mteb_would_choose(prompted):
         np.testing.assert_allclose(encode(prompt_type, name), expected, atol=1e-5)
 
 
-def test_queries_and_documents_have_the_lengths_that_the_folder_gives_them(prompted, edit):
+def test_queries_and_documents_have_the_folder_s_own_lengths(prompted, edit):
     edit(prompted / "sentence_bert_config.json", query_length=5, document_length=7)
     encoder = MinibertEncoder(prompted, on_long="ignore")
     for prompt_type, length in [(PromptType.query, 5), (PromptType.document, 7)]:

@@ -49,7 +49,7 @@ def test_what_transformers_writes_is_read(name, kind, original, tmp_path):
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def both(request, tmp_path_factory):
+def both_berts(request, tmp_path_factory):
     folder = saved(request.param, "Model", tmp_path_factory.mktemp("outputs") / "model")
     reference = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager")
     return minibert.AutoModel.from_pretrained(folder), reference
@@ -57,11 +57,11 @@ def both(request, tmp_path_factory):
 
 @pytest.mark.parametrize("hidden", [False, True])
 @pytest.mark.parametrize("attentions", [False, True])
-def test_an_output_is_transformers_as_dict_and_as_tuple(both, hidden, attentions):
+def test_an_output_is_transformers_as_dict_and_as_tuple(both_berts, hidden, attentions):
     asked = {"output_hidden_states": hidden, "output_attentions": attentions}
-    ours = both[0](IDS, **asked)
+    ours = both_berts[0](IDS, **asked)
     with torch.no_grad():
-        theirs = both[1](torch.from_numpy(IDS), **asked)
+        theirs = both_berts[1](torch.from_numpy(IDS), **asked)
     assert list(ours) == list(ours.keys()) == list(theirs.keys())
     assert len(ours) == len(theirs)
     for name in theirs:
@@ -72,9 +72,11 @@ def test_an_output_is_transformers_as_dict_and_as_tuple(both, hidden, attentions
     for places in (slice(2), slice(1, None), slice(None, None, -1)):
         assert_equal(ours[places], theirs[places])
     assert_equal(ours.to_tuple(), theirs.to_tuple())
-    assert_equal(both[0](IDS, **asked, return_dict=False), theirs.to_tuple())
+    assert_equal(both_berts[0](IDS, **asked, return_dict=False), theirs.to_tuple())
     with torch.no_grad():
-        assert_equal(ours.to_tuple(), both[1](torch.from_numpy(IDS), **asked, return_dict=False))
+        assert_equal(
+            ours.to_tuple(), both_berts[1](torch.from_numpy(IDS), **asked, return_dict=False)
+        )
     for name in ("pooler_output", "hidden_states", "attentions", "past_key_values", "nothing"):
         assert (name in ours) == (name in theirs)
         assert hasattr(ours, name) == hasattr(theirs, name), name

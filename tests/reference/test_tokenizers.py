@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import transformers
+from folders import changed, without
 
 import minibert
 
@@ -21,47 +22,32 @@ ADDED = {
 }  # fmt: skip
 
 
-def change(name, **changes):
-    """A change of keys of one file."""
-
-    def edit(folder):
-        path = folder / name
-        content = json.loads(path.read_text()) if path.exists() else {}
-        path.write_text(json.dumps({**content, **changes}))
-
-    return edit
-
-
-def without(*names):
-    return lambda folder: [(folder / name).unlink() for name in names]
-
-
 def add_to_vocabulary(folder):
     content = json.loads((folder / VOCABULARY).read_text())
-    change(VOCABULARY, added_tokens=[*content["added_tokens"], {"id": 2414, **ADDED}])(folder)
+    changed(VOCABULARY, added_tokens=[*content["added_tokens"], {"id": 2414, **ADDED}])(folder)
 
 
 CASES = {
     "as it is": [],
     "vocab.txt alone": [without(CONFIG, VOCABULARY, MAP)],
     "tokenizer.json alone": [without(CONFIG, "vocab.txt", MAP)],
-    "cased": [change(CONFIG, do_lower_case=False)],
-    "accents kept": [change(CONFIG, strip_accents=False)],
-    "no Chinese words": [change(CONFIG, tokenize_chinese_chars=False)],
-    "another normalizer in tokenizer.json": [change(VOCABULARY, normalizer=None)],
-    "no added tokens": [change(VOCABULARY, added_tokens=[])],
+    "cased": [changed(CONFIG, do_lower_case=False)],
+    "accents kept": [changed(CONFIG, strip_accents=False)],
+    "no Chinese words": [changed(CONFIG, tokenize_chinese_chars=False)],
+    "another normalizer in tokenizer.json": [changed(VOCABULARY, normalizer=None)],
+    "no added tokens": [changed(VOCABULARY, added_tokens=[])],
     "a token added in tokenizer.json": [add_to_vocabulary],
-    "a token added in the config": [change(CONFIG, added_tokens_decoder={"2414": ADDED})],
+    "a token added in the config": [changed(CONFIG, added_tokens_decoder={"2414": ADDED})],
     "a token added in both": [
         add_to_vocabulary,
-        change(CONFIG, added_tokens_decoder={"2414": {**ADDED, "normalized": False}}),
+        changed(CONFIG, added_tokens_decoder={"2414": {**ADDED, "normalized": False}}),
     ],
-    "added_tokens.json": [without(VOCABULARY), change("added_tokens.json", london=2414)],
-    "additional special tokens": [change(CONFIG, additional_special_tokens=["[unused5]"])],
-    "another cls_token in the map": [change(MAP, cls_token="[MASK]")],
-    "another sep_token in the map alone": [without(CONFIG), change(MAP, sep_token="[MASK]")],
-    "another unk_token": [change(CONFIG, unk_token="[unused1]")],
-    "a shorter maximum": [change(CONFIG, model_max_length=99)],
+    "added_tokens.json": [without(VOCABULARY), changed("added_tokens.json", london=2414)],
+    "additional special tokens": [changed(CONFIG, additional_special_tokens=["[unused5]"])],
+    "another cls_token in the map": [changed(MAP, cls_token="[MASK]")],
+    "another sep_token in the map alone": [without(CONFIG), changed(MAP, sep_token="[MASK]")],
+    "another unk_token": [changed(CONFIG, unk_token="[unused1]")],
+    "a shorter maximum": [changed(CONFIG, model_max_length=99)],
 }
 
 

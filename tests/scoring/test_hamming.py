@@ -20,7 +20,7 @@ def test_distances_are_counts_of_bits(width, kind):
     assert hamming_distances(a.view(kind), b.view(kind)).tolist() == expected
 
 
-def test_the_nearest_have_the_fewest_other_bits_and_ties_go_by_number(monkeypatch):
+def test_nearest_codes_differ_in_fewest_bits_with_ties_by_number(monkeypatch):
     monkeypatch.setattr("minibert.scoring.hamming.BLOCK_BYTES", 100)
     random = np.random.default_rng(0)
     codes = random.integers(0, 256, size=(200, 2), dtype=np.uint8).view(np.int8)

@@ -87,7 +87,7 @@ def test_paraphrases_are_the_best_pairs_of_all(score, k, chunks):
     assert [pair[1:] for pair in few] == [pair[1:] for pair in found[:4]]
 
 
-def test_equal_vectors_are_paraphrases_of_each_other_and_not_of_themselves():
+def test_equal_vectors_are_paraphrases_but_none_of_itself():
     vectors = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     assert [p[1:] for p in paraphrase_mining_embeddings(vectors)] == [[0, 1], [0, 2], [1, 2]]
     assert paraphrase_mining_embeddings(vectors[:1]) == []
@@ -121,7 +121,7 @@ def test_nan_and_texts_are_refused(mine):
         mine(["a dog", "a cat"])
 
 
-def test_paraphrases_by_a_metric_s_name_are_those_by_its_function():
+def test_a_metric_s_name_and_function_give_the_same_paraphrases():
     vectors = clusters()
     by_name = paraphrase_mining_embeddings(vectors, score_function="dot")
     assert by_name == paraphrase_mining_embeddings(vectors, score_function=dot_score)

@@ -256,7 +256,7 @@ def test_what_cannot_be_meant_is_refused(arguments, message):
         nearest(**{**given, **arguments})
 
 
-def test_nothing_is_found_in_nothing():
+def test_no_vectors_or_nothing_allowed_gives_no_hits():
     for arguments in ({"vectors": []}, {"allowed": []}, {"excluded": [0, 1]}, {"k": 0}):
         given = {"vectors": [np.ones((2, 3))], "k": 4, **arguments}
         numbers, scores = nearest(np.ones((5, 3)), metric="dot", **given)

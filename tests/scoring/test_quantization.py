@@ -22,7 +22,7 @@ def test_int8_rounds_down_and_is_not_symmetric():
     assert unsigned.ravel().tolist() == [0, 127, 254, 0, 255, 191]
 
 
-def test_ranges_are_those_of_the_calibration_or_of_the_vectors_themselves():
+def test_ranges_are_of_the_calibration_or_of_the_vectors():
     x, other = vectors(), 2 * vectors(300)
     for given, arguments in ((x, {}), (other, {"calibration_embeddings": other})):
         codes = quantize_embeddings(x, "uint8", **arguments)
@@ -52,7 +52,7 @@ def test_bits_are_packed_the_first_dimension_highest():
     np.testing.assert_array_equal(undone, x > 0)
 
 
-def test_few_vectors_are_calibrated_with_a_warning_and_one_not_at_all(caplog):
+def test_few_vectors_calibrate_with_a_warning_and_one_is_refused(caplog):
     quantize_embeddings(vectors(), "int8")
     assert caplog.messages == []
     quantize_embeddings(vectors(99), "int8")
@@ -82,7 +82,7 @@ def test_no_vectors_give_no_codes():
     assert quantize_embeddings([], "int8") == []
 
 
-def test_float32_is_float32():
+def test_precision_float32_gives_float32_vectors():
     codes = quantize_embeddings(vectors().astype(np.float64), "float32")
     assert codes.dtype == np.float32
     np.testing.assert_array_equal(codes, vectors())

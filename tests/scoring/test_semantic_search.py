@@ -28,7 +28,7 @@ def test_hits_are_the_best_with_ties_by_id(chunks):
         )
 
 
-def test_hits_are_by_cosine_unless_a_model_or_a_function_says_otherwise():
+def test_hits_are_by_cosine_or_by_the_given_model_or_function():
     query, corpus = np.array([1.0, 0.0]), np.array([[2.0, 2.0], [1.0, 0.1]])
     best = [hits[0]["corpus_id"] for hits in (
         semantic_search(query, corpus)[0],

@@ -22,7 +22,7 @@ def test_dot_score_is_the_sum_of_products():
     np.testing.assert_array_equal(dot_score(A, B), [[2, 11, 5], [0, 0, 0]])
 
 
-def test_cos_sim_divides_by_both_lengths_and_a_zero_vector_scores_0():
+def test_cos_sim_divides_by_lengths_and_gives_0_for_zeros():
     expected = [[1 / 3, 11 / 15, 5 / (3 * 3**0.5)], [0, 0, 0]]
     np.testing.assert_allclose(cos_sim(A, B), expected, rtol=0, atol=1e-7)
 
@@ -48,7 +48,7 @@ def test_scores_are_float32_but_of_float64(score):
     assert score(A.astype(np.float64), B.astype(np.float64)).dtype == np.float64
 
 
-def test_numbers_written_out_are_float32_and_arrays_what_they_are():
+def test_lists_of_numbers_become_float32_and_arrays_keep_dtypes():
     for written in ([1.0, 2.0], [[1.0, 2.0]], ((1, 2),)):
         assert cos_sim(written, written).dtype == np.float32
     wide = [np.array([1.0, 2.0])]

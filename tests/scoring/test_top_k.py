@@ -78,7 +78,7 @@ def test_the_best_of_many_are_those_of_a_sort():
     np.testing.assert_array_equal(best.ranking()[0], expected)
 
 
-def test_equal_scores_do_not_pile_up(monkeypatch):
+def test_equal_scores_keep_the_candidates_few(monkeypatch):
     monkeypatch.setattr(minibert.scoring.top_k, "CANDIDATES", 100)
     best = Best(2, 5, np.float32)
     for start in range(0, 10_000, 50):

@@ -82,7 +82,7 @@ def test_the_reference_shows_docstrings_and_the_tour_the_code(pages):
     assert "../source/minibert/bert/forward.py.html" in pages[attention].leads
 
 
-def test_a_reader_who_follows_the_tour_in_a_clean_copy_reaches_its_end(tmp_path):
+def test_the_tour_runs_to_its_end_in_a_clean_copy(tmp_path):
     copy = tmp_path / "minibert"
     left_out = ".git", ".venv*", ".models", ".*_cache", "__pycache__"
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*left_out))

@@ -4,33 +4,33 @@ import json
 
 import pytest
 from golden_files import LFS_POINTER, copy_of
-from tokenizing import as_it_stands, ids_of, load, pieces_of
+from tokenizing import as_it_stands, ids_of, load, tokens_of
 
 from minibert import SentenceTransformer
 from minibert.errors import CheckpointError
 
 
-def test_lower_casing_follows_tokenizer_config_and_not_tokenizer_json(folder, edit):
-    assert pieces_of(load(folder), "Cat") == ["cat"]
+def test_lower_casing_follows_tokenizer_config_alone(folder, edit):
+    assert tokens_of(load(folder), "Cat") == ["cat"]
     edit(folder / "tokenizer_config.json", do_lower_case=False)
-    assert pieces_of(load(folder), "Cat") == ["Cat"]
+    assert tokens_of(load(folder), "Cat") == ["Cat"]
 
 
 def test_without_tokenizer_config_a_text_is_lower_cased(folder):
     (folder / "tokenizer_config.json").unlink()
-    assert pieces_of(load(folder), "CAT") == ["cat"]
+    assert tokens_of(load(folder), "CAT") == ["cat"]
 
 
 def test_accents_stay_where_the_folder_says_so(folder, edit):
-    assert pieces_of(load(folder), "é") == ["e"]
+    assert tokens_of(load(folder), "é") == ["e"]
     edit(folder / "tokenizer_config.json", strip_accents=False)
-    assert pieces_of(load(folder), "é") == ["é"]
+    assert tokens_of(load(folder), "é") == ["é"]
 
 
 def test_chinese_characters_are_words_unless_the_folder_says_no(folder, edit):
-    assert pieces_of(load(folder), "a中") == ["a", "中"]
+    assert tokens_of(load(folder), "a中") == ["a", "中"]
     edit(folder / "tokenizer_config.json", tokenize_chinese_chars=False)
-    assert pieces_of(load(folder), "a中") == ["[UNK]"]
+    assert tokens_of(load(folder), "a中") == ["[UNK]"]
 
 
 def test_vocab_txt_alone_gives_the_same_ids(old_folder, folder):
@@ -71,7 +71,7 @@ def test_other_names_of_a_bert_s_tokenizer_are_built(folder, edit, name):
 def test_a_setting_of_null_is_false_as_in_the_reference(tmp_path, edit, name, key, text):
     def tokens(**settings):
         edit(folder / "tokenizer_config.json", **settings)
-        return SentenceTransformer(folder).tokens(text).pieces
+        return SentenceTransformer(folder).tokens(text).tokens
 
     folder = copy_of(name, tmp_path)
     assert tokens(**{key: None}) == tokens(**{key: False}) != tokens(**{key: True})
@@ -154,13 +154,13 @@ def test_an_older_file_of_pairs_that_is_no_text_is_refused(tmp_path, name, conte
         SentenceTransformer(folder)
 
 
-@pytest.mark.parametrize("piece", [[None, 0.0], ["a", float("nan")], ["a", None], ["a"], 5])
-def test_a_piece_that_is_none_is_refused(tmp_path, edit, piece):
+@pytest.mark.parametrize("token", [[None, 0.0], ["a", float("nan")], ["a", None], ["a"], 5])
+def test_a_scored_token_that_is_none_is_refused(tmp_path, edit, token):
     folder = copy_of("xlm_roberta", tmp_path)
     model = json.loads((folder / "tokenizer.json").read_text())["model"]
-    model["vocab"][7] = piece
+    model["vocab"][7] = token
     edit(folder / "tokenizer.json", model=model)
-    with pytest.raises(CheckpointError, match=r"no list of \[piece, score\]"):
+    with pytest.raises(CheckpointError, match=r"no list of \[token, score\]"):
         SentenceTransformer(folder)
 
 

@@ -15,7 +15,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("kind", ["XLMRobertaTokenizer", "CamembertTokenizer", "AlbertTokenizer"])
-def test_pieces_without_tokenizer_json_are_refused_with_a_way_out(kind, tmp_path, edit):
+def test_sentencepiece_without_tokenizer_json_is_refused(kind, tmp_path, edit):
     folder = copy_of("xlm_roberta", tmp_path)
     edit(folder / "tokenizer_config.json", tokenizer_class=kind)
     (folder / "tokenizer.json").unlink()
@@ -29,7 +29,7 @@ def test_pieces_without_tokenizer_json_are_refused_with_a_way_out(kind, tmp_path
         ({"type": "WordPiece", "vocab": {"a": 0}}, "no list of"),
         ({"vocab": [["a", "b"]]}, "no list of"),
         ({"vocab": []}, "no Unigram with a vocabulary"),
-        ({"vocab": [["a", 0.5]]}, "has 1 pieces, too few"),
+        ({"vocab": [["a", 0.5]]}, "has 1 tokens, too few"),
     ],
 )
 def test_a_vocabulary_that_holds_no_pieces_is_named(model, message, tmp_path):
@@ -90,8 +90,8 @@ def test_a_modernbert_takes_its_words_as_they_stand(kind, tmp_path, edit, texts)
     found = SentenceTransformer(folder, on_long="ignore").encode(texts)
     expected = SentenceTransformer(GOLDEN / "modernbert", on_long="ignore").encode(texts)
     np.testing.assert_array_equal(found, expected)
-    words = Tokenizer.from_pretrained(folder)
-    assert words("the cat", "sat")["input_ids"] == [2, 5, 6, 3, 8, 3]
+    tokenizer = Tokenizer.from_pretrained(folder)
+    assert tokenizer("the cat", "sat")["input_ids"] == [2, 5, 6, 3, 8, 3]
 
 
 def test_an_albert_whose_file_says_nothing_is_framed_as_a_bert(tmp_path, edit):
@@ -127,9 +127,9 @@ def test_a_byte_level_vocabulary_needs_its_merges(tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_two_ends_stand_between_the_texts_of_a_pair(name):
-    words = SentenceTransformer(GOLDEN / name).transformer.words
-    ids = words.rows([("a", "a")], None).ids[0].tolist()
-    (between,) = (words.frame.pair[1:-1],)
+    tokenizer = SentenceTransformer(GOLDEN / name).transformer.text_tokenizer
+    ids = tokenizer.rows([("a", "a")], None).ids[0].tolist()
+    (between,) = (tokenizer.frame.pair[1:-1],)
     doubled = name in ("roberta", "xlm_roberta", "camembert", "mpnet")
     assert [len(part) for part in between] == [2 if doubled else 1]
     assert between[0] == [ids[-1]] * len(between[0])

@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-from tokenizing import ids_of, load, pieces_of
+from tokenizing import ids_of, load, tokens_of
 
 from minibert import SentenceTransformer
 from minibert.errors import CheckpointError
 from minibert.tokens.load import load_tokenizer
 
 
-def test_do_lower_case_of_sentence_transformers_comes_before_all_else(folder, edit):
+def test_the_transformer_s_do_lower_case_beats_the_tokenizer_s(folder, edit):
     edit(folder / "tokenizer_config.json", do_lower_case=False)
-    assert pieces_of(load(folder, do_lower_case=True), "Cat É") == ["cat", "é"]
+    assert tokens_of(load(folder, do_lower_case=True), "Cat É") == ["cat", "é"]
 
 
 def test_an_added_token_is_cut_out_before_the_text_is_split(folder, edit):
@@ -23,7 +23,7 @@ def test_an_added_token_is_cut_out_before_the_text_is_split(folder, edit):
     assert "thecat" in [
         token.content for token in load(folder).backend.get_added_tokens_decoder().values()
     ]
-    assert pieces_of(load(folder), "xthecaty")[1] == "thecat"
+    assert tokens_of(load(folder), "xthecaty")[1] == "thecat"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_special_token_given_as_an_object_is_understood(folder, edit):
     assert load(folder).backend.encode("").tokens == ["[MASK]", "[SEP]"]
 
 
-def test_special_tokens_map_counts_where_no_added_tokens_are_listed(folder, edit):
+def test_special_tokens_map_counts_without_added_tokens_alone(folder, edit):
     edit(folder / "special_tokens_map.json", sep_token={"content": "[MASK]"})
     assert load(folder).backend.encode("").tokens == ["[CLS]", "[MASK]"]
     edit(folder / "tokenizer_config.json", added_tokens_decoder={})
@@ -64,10 +64,10 @@ def test_special_tokens_map_counts_where_no_added_tokens_are_listed(folder, edit
 def test_added_tokens_json_and_extra_special_tokens_are_cut_out(old_folder, edit):
     edit(old_folder / "added_tokens.json", cat=6)
     edit(old_folder / "tokenizer_config.json", additional_special_tokens=["dog"])
-    assert pieces_of(load(old_folder), "xcaty xdogy") == ["x", "cat", "y", "x", "dog", "y"]
+    assert tokens_of(load(old_folder), "xcaty xdogy") == ["x", "cat", "y", "x", "dog", "y"]
 
 
-def test_a_tokenizer_class_in_config_json_counts_where_there_is_no_other(folder, edit):
+def test_tokenizer_class_of_config_json_counts_if_no_other_does(folder, edit):
     edit(folder / "config.json", tokenizer_class="BertJapaneseTokenizer")
     load(folder)
     (folder / "tokenizer_config.json").unlink()
@@ -179,7 +179,7 @@ def test_a_mask_that_is_left_out_is_told_and_changes_no_vector(folder, edit, cap
     np.testing.assert_array_equal(model.encode(["the cat sat", "a"]), before)
 
 
-def test_keys_of_other_tokens_name_extra_ones_but_for_two_switches(folder, edit):
+def test_unknown_token_keys_name_extra_tokens_but_two_switches(folder, edit):
     edit(
         folder / "tokenizer_config.json", add_bos_token="barks", add_eos_token=" ", new_token="cat"
     )
@@ -246,18 +246,14 @@ def test_a_padding_side_on_the_left_is_kept(folder, edit):
 
 
 @pytest.mark.parametrize("what", ["truncation", "padding"])
-def test_a_side_left_behind_in_tokenizer_json_counts_where_the_settings_are_silent(
-    folder, edit, what
-):
+def test_a_side_of_tokenizer_json_counts_if_settings_have_none(folder, edit, what):
     edit(folder / "tokenizer.json", **{what: {"direction": "Left"}})
     assert getattr(load(folder), f"{what}_side") == "left"
     edit(folder / "tokenizer_config.json", **{f"{what}_side": "right"})
     assert getattr(load(folder), f"{what}_side") == "right"
 
 
-def test_added_tokens_beyond_the_embeddings_are_warned_about_and_refused_in_a_text(
-    folder, edit, caplog
-):
+def test_added_tokens_beyond_the_embeddings_warn_and_fail_later(folder, edit, caplog):
     # The tiny vocabulary ends with the id 82, but holds one word twice: 82 is free once more.
     edit(folder / "tokenizer_config.json", extra_special_tokens=["<0>", "<1>", "<2>"])
     model = SentenceTransformer(folder)
@@ -300,6 +296,6 @@ def test_extra_special_tokens_of_every_form_are_cut_out(folder, edit):
         {"animal_token": "Cat"},
     ):
         edit(folder / "tokenizer_config.json", **extra)
-        assert pieces_of(load(folder), "a Cat") == ["a", "Cat"], extra
+        assert tokens_of(load(folder), "a Cat") == ["a", "Cat"], extra
         edit(folder / "tokenizer_config.json", **dict.fromkeys(extra))
-    assert pieces_of(load(folder), "a Cat") == ["a", "cat"]
+    assert tokens_of(load(folder), "a Cat") == ["a", "cat"]

@@ -9,7 +9,7 @@ ROWS = [[2, 5, 3], [2, 5, 6, 3, 8, 3], [2, 3]]  # "the", ("the cat", "sat"), ""
 
 
 @pytest.fixture
-def tokenizer(folder, edit):
+def mask_padding_tokenizer(folder, edit):
     edit(folder / "tokenizer_config.json", pad_token="[MASK]")  # its id is not 0
     return load(folder)
 
@@ -22,21 +22,21 @@ def padded(tokenizer, *arguments):
     return {name: array.tolist() for name, array in arrays.items()}
 
 
-def test_rows_are_filled_up_on_the_right_to_the_longest(tokenizer):
-    assert padded(tokenizer) == {
+def test_rows_are_filled_up_on_the_right_to_the_longest(mask_padding_tokenizer):
+    assert padded(mask_padding_tokenizer) == {
         "input_ids": [[2, 5, 3, 4, 4, 4], ROWS[1], [2, 3, 4, 4, 4, 4]],
         "token_type_ids": [[0] * 6, [0, 0, 0, 0, 1, 1], [0] * 6],
         "attention_mask": [[1, 1, 1, 0, 0, 0], [1] * 6, [1, 1, 0, 0, 0, 0]],
     }
 
 
-def test_a_width_is_the_least_number_of_columns(tokenizer):
-    assert padded(tokenizer, 7)["attention_mask"][1] == [1, 1, 1, 1, 1, 1, 0]
-    assert padded(tokenizer, 3)["attention_mask"][1] == [1] * 6
+def test_a_width_is_the_least_number_of_columns(mask_padding_tokenizer):
+    assert padded(mask_padding_tokenizer, 7)["attention_mask"][1] == [1, 1, 1, 1, 1, 1, 0]
+    assert padded(mask_padding_tokenizer, 3)["attention_mask"][1] == [1] * 6
 
 
-def test_a_side_that_is_given_beats_the_folder_s(tokenizer, folder, edit):
-    assert padded(tokenizer, 0, "left")["input_ids"][0] == [4, 4, 4, 2, 5, 3]
+def test_a_side_that_is_given_beats_the_folder_s(mask_padding_tokenizer, folder, edit):
+    assert padded(mask_padding_tokenizer, 0, "left")["input_ids"][0] == [4, 4, 4, 2, 5, 3]
     edit(folder / "tokenizer_config.json", padding_side="left")
     left = load(folder)
     assert padded(left)["input_ids"][0] == [4, 4, 4, 2, 5, 3]
@@ -44,11 +44,11 @@ def test_a_side_that_is_given_beats_the_folder_s(tokenizer, folder, edit):
     assert padded(left, 0, "right")["input_ids"][0] == [2, 5, 3, 4, 4, 4]
 
 
-def test_only_the_arrays_that_the_folder_names_are_made(tokenizer, folder, edit):
+def test_only_the_arrays_that_the_folder_names_are_made(mask_padding_tokenizer, folder, edit):
     edit(folder / "tokenizer_config.json", model_input_names=["input_ids", "attention_mask"])
     assert list(padded(load(folder))) == ["input_ids", "attention_mask"]
 
 
-def test_no_rows_make_matrices_without_rows(tokenizer):
-    rows = tokenizer.rows([], None)
-    assert pad_rows(rows, tokenizer, 3)["input_ids"].shape == (0, 3)
+def test_no_rows_make_matrices_without_rows(mask_padding_tokenizer):
+    rows = mask_padding_tokenizer.rows([], None)
+    assert pad_rows(rows, mask_padding_tokenizer, 3)["input_ids"].shape == (0, 3)

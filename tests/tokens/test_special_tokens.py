@@ -32,9 +32,9 @@ def test_what_stands_around_a_text_is_seen_on_any_word(folder, edit, vocab):
         with pytest.raises(CheckpointError, match="makes no token of any word"):
             SentenceTransformer(folder)
         return
-    words = SentenceTransformer(folder)[0].words
-    assert words.rows(["cab"], None).ids[0].tolist() == [2, 6, 5, 3]
-    assert words.rows(["a"], None).ids[0].tolist() == [2, 3]
+    tokenizer = SentenceTransformer(folder)[0].text_tokenizer
+    assert tokenizer.rows(["cab"], None).ids[0].tolist() == [2, 6, 5, 3]
+    assert tokenizer.rows(["a"], None).ids[0].tolist() == [2, 3]
 
 
 SPECIAL = {"SEP": {"id": "[SEP]", "ids": [3], "tokens": ["[SEP]"]}}

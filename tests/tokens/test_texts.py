@@ -1,8 +1,8 @@
-"""Texts as callers give them: what is none is refused by its place; long lists go in windows."""
+"""Texts as callers give them: what is none is refused by its place; long lists go in slices."""
 
 import pytest
 
-from minibert.tokens.texts import check_texts, text_windows
+from minibert.tokens.texts import check_texts, text_slices
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,8 @@ def test_a_lone_surrogate_is_refused_with_its_place():
         check_texts(["fine", "a \udc80"])
 
 
-def test_windows_bound_texts_and_characters(monkeypatch):
-    monkeypatch.setattr("minibert.tokens.texts.WINDOW_TEXTS", 3)
-    monkeypatch.setattr("minibert.tokens.texts.WINDOW_CHARACTERS", 10)
+def test_slices_bound_texts_and_characters():
     lengths = [1, 1, 1, 1, 9, 2, 50, 1]
-    windows = list(text_windows(["x" * length for length in lengths]))
+    texts = ["x" * length for length in lengths]
+    windows = list(text_slices(texts, max_texts=3, max_characters=10))
     assert [lengths[window] for window in windows] == [[1, 1, 1], [1, 9], [2], [50], [1]]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizing import CLS, SEP, UNKNOWN, ids_of, minilm_tokenizer, pieces_of
+from tokenizing import CLS, SEP, UNKNOWN, ids_of, minilm_tokenizer, tokens_of
 
 from minibert.tokens.tokenizer import PICTURE, TextTokenizer
 
@@ -20,7 +20,7 @@ def test_the_ids_of_the_card_query_are_the_reference_s(tokenizer):
 
 
 @pytest.mark.parametrize(
-    ("text", "pieces"),
+    ("text", "tokens"),
     [
         ("HELLO", ["hello"]),
         ("ΟΔΟΣ", ["ο", "##δ", "##ο", "##σ"]),  # no final sigma
@@ -33,11 +33,11 @@ def test_the_ids_of_the_card_query_are_the_reference_s(tokenizer):
         ("Łódź", ["łodz"]),
     ],
 )
-def test_texts_split_as_the_reference_splits_them(tokenizer, text, pieces):
-    assert pieces_of(tokenizer, text) == pieces
+def test_texts_split_as_the_reference_splits_them(tokenizer, text, tokens):
+    assert tokens_of(tokenizer, text) == tokens
 
 
-def test_a_word_of_101_characters_is_unknown_and_one_of_100_is_not(tokenizer):
+def test_a_word_of_more_than_100_characters_is_unknown(tokenizer):
     assert len(ids_of(tokenizer, "я" * 100)) == 102
     assert ids_of(tokenizer, "я" * 101) == [CLS, UNKNOWN, SEP]
 
@@ -68,9 +68,9 @@ def test_long_texts_have_the_ids_of_the_whole(tokenizer, name):
     limit = 64
     whole = tokenizer.backend.encode_batch_fast([LONG[name]])[0].ids
     expected = whole if len(whole) <= limit else [*whole[: limit - 1], SEP]
-    (ids,), _, _, cut = tokenizer.rows([LONG[name]], limit)
+    (ids,), _, _, truncation = tokenizer.rows([LONG[name]], limit)
     assert ids.tolist() == expected
-    assert cut.texts == (len(whole) > limit)
+    assert truncation.texts == (len(whole) > limit)
 
 
 # Pieces of text that meet at every kind of boundary; repeated, they make texts above any shortcut.
@@ -129,7 +129,7 @@ def test_nothing_is_squeezed_where_an_added_token_could_be_hit(minilm_folder, ad
     assert tokenizer.squeeze(text) == text
 
 
-def test_pictures_stay_within_a_word(tokenizer):
+def test_pictographs_stay_within_a_word(tokenizer):
     pictures = [c for c in map(chr, range(0x2000, 0x20000)) if re.match(PICTURE, c)]
     assert len(pictures) > 1500
     split = tokenizer.backend.pre_tokenizer.pre_tokenize_str
@@ -139,7 +139,7 @@ def test_pictures_stay_within_a_word(tokenizer):
         assert len(text) >= 3, hex(ord(picture))
 
 
-def test_squeezing_shortens_endless_words_blanks_and_control_characters(tokenizer):
+def test_squeeze_shortens_long_words_blanks_and_controls(tokenizer):
     text = "a" * 500 + "   -" + "\x00\x01b" + "中" * 200
     assert tokenizer.squeeze(text) == "a" * 101 + " -" + "\x00b" + "中" * 200
 
@@ -177,34 +177,34 @@ def test_a_pair_has_one_row_with_two_token_types(tokenizer):
     assert all(types.dtype == np.int64 for types in rows.types)
 
 
-def test_texts_without_special_tokens(tokenizer):
+def test_rows_without_special_tokens_have_only_the_text_s(tokenizer):
     rows = tokenizer.rows(["a b c", ("a", "b")], 2, special=False)
     assert [row.tolist() for row in rows.ids] == [[1037, 1038], [1037, 1038]]
     assert [row.tolist() for row in rows.types] == [[0, 0], [0, 1]]
-    assert rows.is_cut == [True, False]
+    assert rows.is_truncated == [True, False]
 
 
 def test_tokens_show_what_the_model_sees_and_what_falls_off(tokenizer):
     text = "Café, unbelievably long"
     tokens = tokenizer.tokens(text, 6)
-    assert tokens.pieces == ["[CLS]", "cafe", ",", "un", "##bel", "[SEP]"]
+    assert tokens.tokens == ["[CLS]", "cafe", ",", "un", "##bel", "[SEP]"]
     assert tokens.ids == ids_of(tokenizer, text, 6)
     assert [text[start:end] for start, end in tokens.offsets] == ["", "Café", ",", "un", "bel", ""]
-    assert tokens.cut == len(ids_of(tokenizer, text)) - 6
+    assert tokens.truncated == len(ids_of(tokenizer, text)) - 6
     whole = tokenizer.tokens(text, None)
-    assert (len(whole.ids), whole.cut) == (len(ids_of(tokenizer, text)), 0)
+    assert (len(whole.ids), whole.truncated) == (len(ids_of(tokenizer, text)), 0)
 
 
 def test_tokens_of_a_pair_have_offsets_into_each_text(tokenizer):
     tokens = tokenizer.tokens(("a bc", "dd"), None)
-    assert tokens.pieces == ["[CLS]", "a", "bc", "[SEP]", "dd", "[SEP]"]
+    assert tokens.tokens == ["[CLS]", "a", "bc", "[SEP]", "dd", "[SEP]"]
     assert tokens.offsets == [(0, 0), (0, 1), (2, 4), (0, 0), (0, 2), (0, 0)]
 
 
 @given(words=st.integers(1, 60), prompt=st.integers(0, 4), limit=st.integers(10, 20))
 def test_windows_hold_every_token_and_overlap(tokenizer, words, prompt, limit):
     text = " ".join(chr(ord("a") + n % 26) for n in range(words))
-    rows = tokenizer.stretches(text, "x " * prompt, limit, 2)
+    rows = tokenizer.windows(text, "x " * prompt, limit, 2)
     around = slice(1 + prompt, -1)
     content = [row[around].tolist() for row in rows]
     assert all(row[0] == CLS and row[-1] == SEP and len(row) <= limit for row in rows)
@@ -217,4 +217,4 @@ def test_windows_hold_every_token_and_overlap(tokenizer, words, prompt, limit):
 
 def test_a_prompt_that_leaves_no_room_for_windows_is_refused(tokenizer):
     with pytest.raises(ValueError, match="The prompt has 6 tokens, which leaves 2 of 10"):
-        tokenizer.stretches("a b c", "x " * 6, 10, 2)
+        tokenizer.windows("a b c", "x " * 6, 10, 2)

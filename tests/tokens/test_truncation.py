@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizing import CLS, SEP, ids_of, load
 
-from minibert.tokens.truncation import Cut
+from minibert.tokens.truncation import Truncation
 
 
 def test_the_limit_counts_cls_and_sep_and_keeps_both(tokenizer):
@@ -19,21 +19,25 @@ def test_a_limit_below_the_special_tokens_cuts_nothing(tokenizer):
 
 
 def test_cut_texts_are_counted_with_the_longest(tokenizer):
-    cut = tokenizer.rows(["one", "one two three four five", "one two three"], 4).cut
-    assert cut == Cut(texts=2, longest=7, in_tokens=True)
+    truncation = tokenizer.rows(["one", "one two three four five", "one two three"], 4).truncation
+    assert truncation == Truncation(texts=2, longest=7, in_tokens=True)
 
 
 def test_a_text_of_exactly_the_limit_is_not_cut(tokenizer):
-    cut = tokenizer.rows(["one two"], 4).cut
-    assert cut == Cut()
+    truncation = tokenizer.rows(["one two"], 4).truncation
+    assert truncation == Truncation()
 
 
 def test_cuts_add_up_and_characters_outweigh_tokens():
-    assert Cut(1, 9) + Cut(2, 7) == Cut(3, 9)
-    assert Cut(1, 9) + Cut(1, 10**6, in_tokens=False) == Cut(2, 10**6, in_tokens=False)
-    assert Cut(1, 10**6, in_tokens=False) + Cut(1, 9) == Cut(2, 10**6, in_tokens=False)
-    assert Cut() + Cut(1, 50, in_tokens=False) == Cut(1, 50, in_tokens=False)
-    assert Cut(1, 50, in_tokens=False) + Cut() == Cut(1, 50, in_tokens=False)
+    assert Truncation(1, 9) + Truncation(2, 7) == Truncation(3, 9)
+    assert Truncation(1, 9) + Truncation(1, 10**6, in_tokens=False) == Truncation(
+        2, 10**6, in_tokens=False
+    )
+    assert Truncation(1, 10**6, in_tokens=False) + Truncation(1, 9) == Truncation(
+        2, 10**6, in_tokens=False
+    )
+    assert Truncation() + Truncation(1, 50, in_tokens=False) == Truncation(1, 50, in_tokens=False)
+    assert Truncation(1, 50, in_tokens=False) + Truncation() == Truncation(1, 50, in_tokens=False)
 
 
 def longest_first(first, second, room):
@@ -58,7 +62,7 @@ def test_a_pair_is_cut_like_the_tokenizers_library_cuts_it(tokenizer, first, sec
     kept = longest_first(first, second, limit - 3)
     assert (ids.count(1037), ids.count(1038)) == kept
     assert sum(kept) + 3 == len(ids) == min(whole, limit)
-    assert rows.is_cut == [len(ids) < whole]
+    assert rows.is_truncated == [len(ids) < whole]
     backend = tokenizer.backend
     backend.enable_truncation(limit, strategy="longest_first")
     try:
@@ -76,7 +80,7 @@ def test_a_pair_with_one_long_text_is_cut_as_the_whole(tokenizer, long):
         assert rows.ids[0].tolist() == backend.encode(*long).ids
     finally:
         backend.no_truncation()
-    assert (rows.cut.texts, rows.cut.in_tokens) == (1, False)
+    assert (rows.truncation.texts, rows.truncation.in_tokens) == (1, False)
 
 
 @pytest.mark.parametrize("more", [0, 9])

@@ -32,7 +32,7 @@ def test_the_budgets_of_all_forms_are_an_hour_at_most():
 
 
 @pytest.fixture
-def run(tmp_path):
+def run_ci(tmp_path):
     """Run a copy of .ci/run whose forms do nothing, but for one that fails: exit code, output."""
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci/run", tmp_path / ".ci")
@@ -49,8 +49,8 @@ def run(tmp_path):
     return ci
 
 
-def test_each_form_s_minutes_are_said_and_their_sum(run):
-    code, lines = run("none")
+def test_each_form_s_minutes_are_said_and_their_sum(run_ci):
+    code, lines = run_ci("none")
     assert code == 0
     forms = BUDGET.findall(read(".ci/run"))
     assert lines[:-1] == [
@@ -59,8 +59,8 @@ def test_each_form_s_minutes_are_said_and_their_sum(run):
     assert lines[-1] == ".ci/run: all passed, in 0.0 minutes"
 
 
-def test_the_first_form_that_fails_is_the_last(run):
-    code, lines = run("reference")
+def test_the_first_form_that_fails_is_the_last(run_ci):
+    code, lines = run_ci("reference")
     assert code == 3
     assert len(lines) == 3
     assert lines[1].startswith(".ci/run: reference took 0.0 of ")

@@ -12,7 +12,7 @@ TOOL = ROOT / "tools" / "kernels_check.py"
 
 
 @pytest.fixture
-def tool(monkeypatch):
+def kernels_check(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     import kernels_check
 
@@ -62,52 +62,54 @@ OLD_V4 = ("AVX512F", "AVX512CD", "AVX512_SKX")
         ),
     ],
 )  # fmt: skip
-def test_every_family_that_a_processor_can_run_is_run_once(tool, kernels, features, others):
-    own, *more, on, off = tool.runs_of(kernels, features, can_choose=True)
+def test_every_family_that_a_processor_can_run_is_run_once(
+    kernels_check, kernels, features, others
+):
+    own, *more, on, off = kernels_check.runs_of(kernels, features, can_choose=True)
     assert [(run.kernels, run.disabled) for run in more] == others
     for run in more:
         assert set(run.features) == set(features) - set(run.disabled)
         assert not run.is_own
-    for run, shares in ((own, ""), (on, "on"), (off, "off")):
-        assert run == tool.Run(kernels, features, (), shares, is_own=True)
+    for run, asked in ((own, ""), (on, "on"), (off, "off")):
+        assert run == kernels_check.Run(kernels, features, (), asked, is_own=True)
 
 
-def test_every_test_that_is_named_is_there(tool):
-    for place in (*tool.TESTS, *tool.LEFT_OUT):
+def test_every_test_that_is_named_is_there(kernels_check):
+    for place in (*kernels_check.TESTS, *kernels_check.LEFT_OUT):
         file, _, name = place.partition("::")
         assert (f"def {name}(" if name else "def test_") in (ROOT / "tests" / file).read_text(
             encoding="utf-8"
         ), place
 
 
-def test_where_kernels_are_chosen_or_not_openblas_s_they_run_alone(tool):
-    runs = tool.runs_of("Haswell", ["X86_V3", "X86_V4"], can_choose=False)
+def test_kernels_chosen_outside_or_not_openblas_run_alone(kernels_check):
+    runs = kernels_check.runs_of("Haswell", ["X86_V3", "X86_V4"], can_choose=False)
     assert [(run.kernels, run.disabled, run.tensor_parallel) for run in runs] == [
         ("Haswell", (), shares) for shares in ("", "on", "off")
     ]
 
 
-def test_a_run_sets_its_variables_and_keeps_the_others(tool):
+def test_a_run_sets_its_variables_and_keeps_the_others(kernels_check):
     outer = {
         "PATH": "/bin",
         "NPY_DISABLE_CPU_FEATURES": "AVX512_SPR",
         "MINIBERT_TEST_TENSOR_PARALLEL": "on",
     }
-    run = tool.Run("Haswell", ("X86_V3",), ("X86_V4",), is_own=False)
+    run = kernels_check.Run("Haswell", ("X86_V3",), ("X86_V4",), is_own=False)
     assert run.environment(outer) == {
         "PATH": "/bin",
         "NPY_DISABLE_CPU_FEATURES": "AVX512_SPR X86_V4",
         "OPENBLAS_CORETYPE": "Haswell",
     }
-    own = tool.Run("SkylakeX", ("X86_V3", "X86_V4"), tensor_parallel="off")
+    own = kernels_check.Run("SkylakeX", ("X86_V3", "X86_V4"), tensor_parallel="off")
     assert own.environment({"PATH": "/bin"}) == {
         "PATH": "/bin",
         "MINIBERT_TEST_TENSOR_PARALLEL": "off",
     }
 
 
-def test_a_run_that_is_not_what_it_says_is_an_error(tool):
-    _, kernels, features = tool.what_computes()
+def test_a_run_that_is_not_what_it_says_is_an_error(kernels_check):
+    _, kernels, features = kernels_check.what_computes()
     for asked in (("Cray", ",".join(features)), (kernels, "X86_V9")):
         done = subprocess.run(
             [sys.executable, TOOL, "--inside", *asked, "tests/scoring/test_hamming.py"],
@@ -118,9 +120,9 @@ def test_a_run_that_is_not_what_it_says_is_an_error(tool):
 
 
 @pytest.mark.parametrize("is_red", [False, True])
-def test_each_run_ends_with_a_line_and_a_red_one_with_code_1(tool, tmp_path, is_red):
+def test_each_run_ends_with_a_line_and_a_red_one_with_code_1(kernels_check, tmp_path, is_red):
     """One test of a file of its own, whose pack comes alone; its process names its kernels."""
-    _, kernels, features = tool.what_computes()
+    _, kernels, features = kernels_check.what_computes()
     test = tmp_path / "test_lone.py"
     test.write_text(
         "from minibert.bert import tensor_parallel\n"
@@ -133,7 +135,7 @@ def test_each_run_ends_with_a_line_and_a_red_one_with_code_1(tool, tmp_path, is_
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tools'}:{ROOT / 'tests'}"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    run = tool.Run(kernels, tuple(features), tensor_parallel="on")
+    run = kernels_check.Run(kernels, tuple(features), tensor_parallel="on")
     assert done.returncode == is_red, done.stderr
     count = "no test passed" if is_red else "1 passed in "
     (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"{run}: ")]

@@ -1,5 +1,5 @@
-"""The commands of a corpus on disk, a file each: `minibert index build` is `build`.
+"""Commands of a corpus on disk, a file each: `minibert index build` is `build`.
 
-In reading order: `build`, `add`, `delete`, `verify`, `info`, `graph`; what they tell of a corpus is
-in `report`.
+In reading order: `build`, `add`, `delete`, `verify`, `info`, `graph`; `report` prints the facts of
+a corpus for them.
 """

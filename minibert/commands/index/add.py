@@ -1,4 +1,4 @@
-"""minibert index add: the documents of files -> a corpus that is there."""
+"""minibert index add: the documents of files -> a corpus that exists."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from minibert.commands.command import Command
-from minibert.commands.index.report import report, watched
+from minibert.commands.index.report import report, reporting
 from minibert.commands.opening import load_for_corpus
 from minibert.commands.options import add_corpus_and_files, add_corpus_model, add_model_options
 from minibert.commands.texts import documents_in
@@ -21,7 +21,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def add_documents(options: argparse.Namespace) -> None:
-    """minibert index add."""
+    """minibert index add: add the documents, and print the facts of the corpus."""
     from minibert.corpus.building import add
     from minibert.corpus.manifest import read_manifest
 
@@ -30,7 +30,7 @@ def add_documents(options: argparse.Namespace) -> None:
     options.reproducible = options.reproducible or settings.reproducible
     options.revision = options.revision or settings.revision
     model = load_for_corpus(options, settings)
-    with watched(options) as advance:
+    with reporting(options) as advance:
         written = add(options.folder, documents, model, on_long=options.on_long, advance=advance)
     report(options, *written)
 
@@ -38,7 +38,7 @@ def add_documents(options: argparse.Namespace) -> None:
 COMMAND = Command(
     add_documents,
     add_options,
-    "Add the documents of files to a corpus, with the model and settings it was built with.",
+    "Add the documents of files to a corpus, by the model and the settings that built it.",
     (
         "minibert index add my-corpus more.jsonl",
         "minibert index add my-corpus - --format jsonl < more.jsonl",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from minibert.commands.command import Command
-from minibert.commands.index.report import report, watched
+from minibert.commands.index.report import report, reporting
 from minibert.commands.opening import load
 from minibert.commands.options import (
     add_corpus_and_files,
@@ -29,33 +29,33 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--precision",
         choices=list(STORED_DTYPES),
         default="float32",
-        help="of the vectors: numbers of 4, 2 or 1 bytes, or a bit a number (default float32)",
+        help="store each number of a vector in 4, 2 or 1 bytes, or in one bit (default float32)",
     )
-    add_vector_options(command, "a prompt of the model's (default 'document')")
+    add_vector_options(command, "the name of one of the model's prompts (default 'document')")
     add_pack_tokens(command, 1024, "1024")
     command.add_argument("--no-texts", action="store_true", help="keep ids and vectors only")
     command.add_argument(
         "--shard-documents",
         type=positive,
         metavar="N",
-        help="a shard ends with its Nth document (default 8192)",
+        help="end a shard after N documents (default 8192)",
     )
     command.add_argument(
         "--shard-characters",
         type=positive,
         metavar="N",
-        help="or with the document that brings it to N characters (default 2000000); what is lost "
-        "when a run is killed is at most the shard under way",
+        help="end a shard after the document that brings it to N characters (default 2000000); a "
+        "run that is killed loses at most the shard it was writing",
     )
 
 
 def build(options: argparse.Namespace) -> None:
-    """minibert index build."""
+    """minibert index build: write the corpus, and print its facts."""
     from minibert.corpus.building import SHARD_CHARACTERS, SHARD_DOCUMENTS, build
 
     documents = documents_in(options.files or ["-"], options)
     model = load(options)
-    with watched(options) as advance:
+    with reporting(options) as advance:
         written = build(
             options.folder,
             documents,
@@ -79,7 +79,7 @@ def build(options: argparse.Namespace) -> None:
 COMMAND = Command(
     build,
     add_options,
-    "Turn the documents of files into a corpus in DIR; stopped, the same command goes on.",
+    "Turn the documents of files into a corpus in DIR; if stopped, run it again to go on.",
     (
         "minibert index build my-corpus corpus.jsonl",
         "minibert index build my-corpus table.csv --id-field key --text-field body",

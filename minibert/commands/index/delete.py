@@ -1,4 +1,4 @@
-"""minibert index delete: documents of a corpus are found no more."""
+"""minibert index delete: ids -> a corpus that no longer finds these documents."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_texts(
         command,
         "ID",
-        "read an ID from each line that is not blank, gzipped or not; - is standard input, "
-        "also if no ID is given",
+        "the id of a document",
+        "read an ID from each line that is not blank, gzipped or not; - is standard input, which "
+        "is read if there is no ID and no FILE",
     )
 
 
 def delete(options: argparse.Namespace) -> None:
-    """minibert index delete."""
+    """minibert index delete: delete the documents, and print their number."""
     from minibert.corpus.building import delete
 
     count, gone = delete(options.folder, read_ids(options.texts, names_of(options)))
     if gone:
         logging.getLogger(__name__).warning(
-            "%d had been deleted before, the first of them %r.", len(gone), gone[0]
+            "%s had been deleted before; the first is %r.", counted(len(gone)), gone[0]
         )
     if options.json:
         print_json({"deleted": count, "deleted_before": gone})
@@ -42,7 +43,7 @@ def delete(options: argparse.Namespace) -> None:
 COMMAND = Command(
     delete,
     add_options,
-    "Delete documents by their ids; what is searched later does not find them.",
+    "Delete documents by their ids; later searches do not find them.",
     (
         "minibert index delete my-corpus 17 18",
         "minibert index delete my-corpus --file ids.txt",

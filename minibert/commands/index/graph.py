@@ -24,20 +24,20 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def graph(options: argparse.Namespace) -> None:
-    """minibert index graph: make it, and tell how much it finds of what an exact search does."""
+    """minibert index graph: build the graph, and print its recall against an exact search."""
     from minibert.corpus.graph import build_graph, recall_of
     from minibert.corpus.search import Index
 
     index = Index(options.folder, corpus_model(options), threads=options.threads)
     with progress(len(index.corpus), shows_progress(options), "vector") as advance:
-        made = build_graph(index.corpus, index.vectors, advance, threads=index.threads)
-    recall = recall_of(made, threads=index.threads)
+        built = build_graph(index.corpus, index.vectors, advance, threads=index.threads)
+    recall = recall_of(built, threads=index.threads)
     print(f"recall@10 {recall:.4f}, of vectors of the corpus against exact search")
 
 
 COMMAND = Command(
     graph,
     add_options,
-    "Make the graph of a corpus's vectors for `minibert search --approximate`, by usearch.",
+    "Build the graph of a corpus for `minibert search --approximate`, with usearch.",
     ("minibert index graph my-corpus",),
 )

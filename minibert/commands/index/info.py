@@ -1,4 +1,4 @@
-"""minibert index info: what a corpus is."""
+"""minibert index info: a corpus -> its facts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def info(options: argparse.Namespace) -> None:
-    """minibert index info."""
+    """minibert index info: print the facts of the corpus."""
     from minibert.corpus.corpus import Corpus
 
     print_facts(facts_of(Corpus(options.folder).manifest), options.json)
@@ -26,7 +26,7 @@ def info(options: argparse.Namespace) -> None:
 COMMAND = Command(
     info,
     add_options,
-    "Tell what a corpus is: its model, settings and counts.",
+    "Print the facts of a corpus: its model, settings and counts.",
     (
         "minibert index info my-corpus",
         "minibert index info my-corpus --json",

@@ -1,4 +1,4 @@
-"""The facts of a corpus, and what a command says while it writes one. Start at report."""
+"""Print the facts of a corpus, and the progress of a command that writes one. Start at report."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from minibert.documents import count_documents
 if TYPE_CHECKING:
     from minibert.corpus.manifest import Manifest
 
-__all__ = ["counted", "facts_of", "report", "watched"]
+__all__ = ["counted", "facts_of", "report", "reporting"]
 
 
 def report(options: argparse.Namespace, manifest: Manifest, new: int) -> None:
-    """Say what a corpus has become, and what its texts lost."""
+    """Print the facts of a written corpus, and warn of truncated texts."""
     settings = manifest.settings
     if options.on_long == "warn" and manifest.cut:
         logging.getLogger(__name__).warning(
@@ -40,26 +40,26 @@ def report(options: argparse.Namespace, manifest: Manifest, new: int) -> None:
 
 
 def sizes(manifest: Manifest, new: int) -> str:
-    """The numbers of documents that can be found, are new, and say nothing."""
+    """Return the numbers of documents that can be found, that are new and that are empty."""
     done = f"{new} of them new" if new else "complete before, nothing was changed"
     there = f"{counted(manifest.documents - manifest.deleted)} ({done})"
     if not manifest.deleted:
         return f"{there}, {manifest.empty} of them empty"
-    # Which of the empty ones were deleted is not known here.
+    # The manifest does not tell how many of the empty ones were deleted.
     return (
         f"{there}, {manifest.deleted} deleted, {manifest.empty} of all {manifest.documents} empty"
     )
 
 
 def counted(count: int) -> str:
-    """A number of documents."""
+    """Return a number of documents in words."""
     return f"{count} document{'' if count == 1 else 's'}"
 
 
 def facts_of(manifest: Manifest) -> dict[str, Any]:
-    """The facts that are told of a corpus: its documents are those that can be found.
+    """Return the facts of a corpus; "documents" are those that can be found.
 
-    What was read and deleted since is still among those cut, empty or clipped, and of `inputs`.
+    The counts of truncated, empty and clipped texts, and "inputs", include deleted documents.
     """
     counts = ("deleted", "shards", "complete", "cut", "empty", "clipped")
     return {
@@ -71,15 +71,15 @@ def facts_of(manifest: Manifest) -> dict[str, Any]:
 
 
 @contextmanager
-def watched(options: argparse.Namespace) -> Iterator[Callable[[int], object]]:
-    """A bar for the block, and a word on how to go on if it is stopped."""
+def reporting(options: argparse.Namespace) -> Iterator[Callable[[int], object]]:
+    """Show a progress bar in the block; if the block is stopped, print how to go on."""
     shown = shows_progress(options)
     total = count_documents(options.files, options.input_format) if shown else None
     try:
         with progress(total, shown) as advance:
             yield advance
     except (KeyboardInterrupt, SystemExit, OSError) as error:
-        # Our own errors say what to do; the system's, as of a full disk, do not.
+        # Our own errors say what to do; those of the system, as for a full disk, do not.
         is_ours = isinstance(error, OSError) and error.errno is None
         if not options.quiet and not is_ours:
             print(

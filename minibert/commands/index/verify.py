@@ -1,4 +1,4 @@
-"""minibert index verify: a corpus -> each thing that is wrong with it."""
+"""minibert index verify: a corpus -> a line for each fault in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def verify(options: argparse.Namespace) -> None:
-    """minibert index verify."""
+    """minibert index verify: print each fault of the corpus. Raises CorpusError for any."""
     from minibert.corpus.verifying import verify
     from minibert.errors import CorpusError
 
@@ -28,7 +28,9 @@ def verify(options: argparse.Namespace) -> None:
     if options.json:
         print_json({"folder": options.folder, "wrong": wrong})
     if wrong:
-        raise CorpusError(f"{options.folder}: {len(wrong)} things are wrong.")
+        raise CorpusError(
+            f"{options.folder}: {len(wrong)} fault{'' if len(wrong) == 1 else 's'} found."
+        )
     if not options.json:
         say(f"{options.folder}: every byte is as it was written")
 
@@ -36,7 +38,7 @@ def verify(options: argparse.Namespace) -> None:
 COMMAND = Command(
     verify,
     add_options,
-    "Read every byte of a corpus and say each thing that is wrong.",
+    "Read every byte of a corpus, and print each fault.",
     (
         "minibert index verify my-corpus",
         "minibert index verify my-corpus --json",
