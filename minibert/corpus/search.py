@@ -180,7 +180,7 @@ class Index:
         if not texts:
             return []
         first = max(k, candidates) if rerank else k
-        numbers, scores = self.nearest(self.encode(texts), first, allowed, rescore)
+        numbers, scores = self.nearest(self.encode(texts), first, allowed=allowed, rescore=rescore)
         if rerank:
             found = [
                 self._reranked(rerank, text, row, k)
@@ -205,6 +205,7 @@ class Index:
         self,
         queries: Array,
         k: int,
+        *,
         allowed: IntArray | None = None,
         rescore: int | None = None,
     ) -> tuple[IntArray, Array]:

@@ -124,7 +124,7 @@ def compare(first: Measured, second: Measured) -> dict[str, float]:
     return dict(zip(MEASURES, randomisation_test(differences).tolist(), strict=True))
 
 
-def randomisation_test(differences: Array, samples: int = SAMPLES, seed: int = 0) -> Array:
+def randomisation_test(differences: Array, samples: int = SAMPLES, *, seed: int = 0) -> Array:
     """The two-sided p-values of Fisher's paired randomisation test: (n, M) -> (M,).
 
     If two systems were alike, each query's difference could as well have the other sign. So p is

@@ -48,6 +48,7 @@ class Retrieves(Protocol):
 def rankings(
     model: Retrieves,
     collection: Collection,
+    *,
     depth: int | None = None,
     candidates: Mapping[str, Sequence[str]] | None = None,
     show_progress_bar: bool = False,

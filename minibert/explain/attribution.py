@@ -130,7 +130,7 @@ class Splits(Traces, Protocol):
     def vector_parts(self, states: Array, prompt_length: int) -> Array: ...
 
 
-def explain(model: Splits, query: str, document: str, metric: str | None = None) -> Explanation:
+def explain(model: Splits, query: str, document: str, *, metric: str | None = None) -> Explanation:
     """Split the score of a query and a document into contributions of pairs of tokens.
 
     The score is that of encode_query and encode_document, by the metric of `model` or by another

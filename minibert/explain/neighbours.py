@@ -38,7 +38,7 @@ class HasTokenizer(Protocol):
     def text_tokenizer(self) -> TextTokenizer: ...
 
 
-def nearest_words(model: HasCheckpoint, states: ArrayLike, k: int = 5) -> list[list[str]]:
+def nearest_words(model: HasCheckpoint, states: ArrayLike, *, k: int = 5) -> list[list[str]]:
     """Find the k tokens whose word embeddings are nearest to each state: (T, D) -> T lists of k.
 
     Nearest is the highest cosine, best first; equal ones come by their ids. Deeper layers need not

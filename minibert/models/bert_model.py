@@ -42,6 +42,7 @@ class BertModel:
         self,
         config: Config,
         parameters: Parameters,
+        *,
         device: str | None = None,
         dtype: object = None,
         settings: Mapping[str, object] | None = None,
@@ -78,7 +79,13 @@ class BertModel:
         if not (folder / "config.json").exists():
             raise CheckpointError(f"{folder} has no config.json, so there is no BERT in it.")
         checkpoint = load_checkpoint(folder)
-        return cls(checkpoint.config, checkpoint.parameters, device, dtype, checkpoint.settings)
+        return cls(
+            checkpoint.config,
+            checkpoint.parameters,
+            device=device,
+            dtype=dtype,
+            settings=checkpoint.settings,
+        )
 
     # fmt: off
     @overload

@@ -126,7 +126,12 @@ class CrossEncoder(Model):
         path = find_model(model_name_or_path, hub, owner="cross-encoder")
         self.folder = folder_of(path)
         self.transformer = Transformer(
-            self.folder.transformer, device, threads, reproducible, short_inputs, dtype
+            self.folder.transformer,
+            device,
+            threads=threads,
+            reproducible=reproducible,
+            short_inputs=short_inputs,
+            dtype=dtype,
         )
         self._read_head()
         if num_labels not in (None, self.num_labels):
@@ -234,8 +239,10 @@ class CrossEncoder(Model):
             if processes is None:
                 parts = [logits_of(self, pairs, job, advance)]
             else:
-                arguments = (job.for_a_part(),)
-                parts = processes.map(logits_of, pairs, arguments, chunk_size, advance)
+                parts = processes.map(
+                    logits_of, pairs,
+                    arguments=(job.for_a_part(),), chunk_size=chunk_size, advance=advance,
+                )  # fmt: skip
         logits = np.concatenate([self._no_logits(0), *(part for part, _ in parts)])
         truncation = sum((truncation for _, truncation in parts), Truncation())
         truncation.report(len(pairs), job.max_tokens, on_long)

@@ -66,12 +66,13 @@ class BertForMaskedLM:
         self,
         folder: str | os.PathLike[str],
         device: str | None = None,
+        *,
         threads: int | None = None,
         dtype: object = None,
     ) -> None:
         """Load a folder; see from_pretrained for names of models."""
         self.transformer = Transformer(
-            TransformerSettings(Path(folder)), device, threads, dtype=dtype
+            TransformerSettings(Path(folder)), device, threads=threads, dtype=dtype
         )
         self._head = self.transformer.device.tensors_to_device(
             read_head(self.transformer.checkpoint)
@@ -96,11 +97,12 @@ class BertForMaskedLM:
         """
         hub = HubOptions(revision, cache_dir, token, local_files_only)
         folder = find_model(model_name_or_path, hub)
-        return cls(folder, device, threads, dtype)
+        return cls(folder, device, threads=threads, dtype=dtype)
 
     def fill_mask(
         self,
         inputs: str | Sequence[str],
+        *,
         top_k: int = 5,
         targets: str | Sequence[str] | None = None,
     ) -> Guesses | list[Guesses]:
@@ -206,11 +208,14 @@ class BertForMaskedLM:
 def fill_mask(
     model_name_or_path: str | os.PathLike[str],
     inputs: str | Sequence[str],
+    *,
     top_k: int = 5,
     targets: str | Sequence[str] | None = None,
 ) -> Guesses | list[Guesses]:
     """Guess masked words with a model's folder or name: see BertForMaskedLM.fill_mask."""
-    return BertForMaskedLM.from_pretrained(model_name_or_path).fill_mask(inputs, top_k, targets)
+    return BertForMaskedLM.from_pretrained(model_name_or_path).fill_mask(
+        inputs, top_k=top_k, targets=targets
+    )
 
 
 def read_head(checkpoint: Checkpoint) -> WordHead:

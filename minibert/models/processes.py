@@ -106,6 +106,7 @@ class Processes:
         # Any: the function decides what it takes and gives.
         function: Callable[..., Any],
         items: Sequence[Any],  # the function's
+        *,
         arguments: tuple[Any, ...] = (),  # the function's
         chunk_size: int | None = None,
         advance: Callable[[int], object] = lambda done: None,

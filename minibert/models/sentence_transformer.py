@@ -131,7 +131,12 @@ class SentenceTransformer(Model):
         path = find_model(model_name_or_path, hub)
         self.folder = read_folder(path)
         self.transformer = Transformer(
-            self.folder.transformer, device, threads, reproducible, short_inputs, dtype
+            self.folder.transformer,
+            device,
+            threads=threads,
+            reproducible=reproducible,
+            short_inputs=short_inputs,
+            dtype=dtype,
         )
         self._read_modules()
         prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
@@ -243,7 +248,10 @@ class SentenceTransformer(Model):
             if processes is None:
                 parts = [compute(self, texts, job, advance)]
             else:
-                parts = processes.map(compute, texts, (job.for_a_part(),), chunk_size, advance)
+                parts = processes.map(
+                    compute, texts,
+                    arguments=(job.for_a_part(),), chunk_size=chunk_size, advance=advance,
+                )  # fmt: skip
         found, truncation = joined(parts, output_value, job.dimension)
         truncation.report(len(texts), job.max_tokens, job.on_long)
         if precision not in (None, "float32"):
@@ -300,7 +308,7 @@ class SentenceTransformer(Model):
         """
         from minibert.explain import explain  # late: see the top
 
-        return explain(self, query, document, metric)
+        return explain(self, query, document, metric=metric)
 
     def trace(
         self,

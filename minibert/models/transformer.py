@@ -62,6 +62,7 @@ class Transformer:
         self,
         settings: TransformerSettings,
         device: str | None = None,
+        *,
         threads: int | None = None,
         reproducible: bool = False,
         short_inputs: bool = True,
@@ -268,9 +269,9 @@ class Transformer:
         return BertModel(
             self.config,
             self.checkpoint.parameters,
-            self.device.name,
-            self.device.dtype,
-            self.checkpoint.settings,
+            device=self.device.name,
+            dtype=self.device.dtype,
+            settings=self.checkpoint.settings,
         )
 
     @property

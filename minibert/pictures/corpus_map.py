@@ -111,6 +111,7 @@ def ask(index: Index, text: str, k: int = TOP_K) -> Question:
 def corpus_map(
     corpus: Corpus,
     method: str = "pca",
+    *,
     points: int = POINTS,
     question: Question | None = None,
     advance: Callable[[int], object] = lambda done: None,
