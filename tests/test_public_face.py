@@ -293,3 +293,26 @@ def test_a_list_of_arguments_has_all_of_the_signature(module, name, function):
     ]
     arguments = [given.arg for given in (*node.args.args, *node.args.kwonlyargs)]
     assert listed_arguments(node) == [given for given in arguments if given != "self"]
+
+
+# Their arguments have the order that sentence-transformers and transformers have, or, of
+# pictures, the order in which they are drawn.
+IN_ORDER = {
+    *("SentenceTransformer.encode", "SentenceTransformer.encode_query"),
+    *("SentenceTransformer.encode_document", "CrossEncoder.__init__", "CrossEncoder.predict"),
+    *("CrossEncoder.rank", "BertModel.__call__", "quantize_embeddings", "semantic_search"),
+    *("community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"),
+    *("attention_svg", "matrix_svg"),
+}
+
+
+def test_an_optional_argument_after_two_is_given_by_name():
+    found = set()
+    for function in (f for d in DEFINITIONS for f in public_functions(d)):
+        arguments = function.node.args
+        given = [a.arg for a in (*arguments.posonlyargs, *arguments.args)]
+        needed = len(given) - len(arguments.defaults)
+        if len(given) > max(2 + (given[:1] in (["self"], ["cls"])), needed):
+            found.add(function.name)
+    assert found - IN_ORDER == set()
+    assert IN_ORDER <= found

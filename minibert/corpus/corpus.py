@@ -97,7 +97,7 @@ class Corpus:
     def vectors(self) -> Stack:
         """The same as the vectors that it stands for, decoded whenever they are read: (n, D)."""
         codes = self.codes()
-        return Stack(codes.matrices, codes.names, self._decode())
+        return Stack(codes.matrices, codes.names, decode=self._decode())
 
     def numbers(self, ids: Iterable[str]) -> dict[str, int]:
         """The numbers of documents, by their ids; what is not there, or deleted, is left out."""

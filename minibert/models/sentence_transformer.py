@@ -336,7 +336,7 @@ class SentenceTransformer(Model):
             prompt_name = prompt_name_of(self, task)
         dimension = self.get_embedding_dimension()
         job = job_of(self, 1, self.on_long, prompt, prompt_name, task, dimension=dimension)
-        return Trace(self, job, text, keep)
+        return Trace(self, job, text, keep=keep)
 
     @overload
     def tokens(self, inputs: OneInput) -> Tokens: ...  # type: ignore[overload-overlap]  # as encode

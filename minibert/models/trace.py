@@ -42,7 +42,7 @@ class Trace(Mapping[str, Array]):
     tokens: Tokens  # of the text with the prompt
     shapes: dict[str, tuple[int, ...]]  # a name -> the array's shape, in order
 
-    def __init__(self, model: Encoder, job: EncodeJob, text: Text, keep: str = "*") -> None:
+    def __init__(self, model: Encoder, job: EncodeJob, text: Text, *, keep: str = "*") -> None:
         """Tokenise the text; `keep` is a pattern of names, as for files: "layer.*.attention".
 
         Raises ValueError for a pattern that no array has, and where the model refuses a text as too

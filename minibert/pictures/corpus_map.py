@@ -138,7 +138,7 @@ def corpus_map(
         )
     settings = corpus.manifest.settings
     stack = compared(corpus)
-    projection = principal_components(stack, corpus.deleted, advance)
+    projection = principal_components(stack, corpus.deleted, advance=advance)
     numbers = sampled(corpus, points, question)
     vectors, asked = stack.take(numbers), as_compared(corpus, question)
     places, place = project(projection, vectors), project(projection, asked)
@@ -167,7 +167,7 @@ def compared(corpus: Corpus) -> Stack:
     def decode(codes: NDArray[Any]) -> Array:
         return of_length_1(stored.vectors(codes))
 
-    return Stack(stored.matrices, stored.names, decode)
+    return Stack(stored.matrices, stored.names, decode=decode)
 
 
 def as_compared(corpus: Corpus, question: Question | None) -> Array:

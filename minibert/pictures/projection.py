@@ -51,7 +51,7 @@ class Projection(NamedTuple):
 
 
 def principal_components(
-    stack: Stack, excluded: IntArray, advance: Callable[[int], object] = lambda done: None
+    stack: Stack, excluded: IntArray, *, advance: Callable[[int], object] = lambda done: None
 ) -> Projection:
     """Compute the plane along which vectors vary most: (n, D) -> a projection.
 

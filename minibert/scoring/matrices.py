@@ -35,6 +35,7 @@ class Stack:
         self,
         matrices: Sequence[NDArray[Any]],  # floats, or codes for `decode`
         names: Sequence[str] | None = None,
+        *,
         decode: Callable[[NDArray[Any]], Array] | None = None,  # of codes of any kind
     ) -> None:
         """Take matrices (n, W), and what messages call them. Raises ValueError for two widths."""
