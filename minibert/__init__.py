@@ -14,8 +14,10 @@ from minibert.errors import (
     CheckpointError,
     CorpusError,
     DeviceError,
+    MinibertError,
     MissingLibraryError,
     ModelUnavailableError,
+    OutputError,
 )
 
 if TYPE_CHECKING:
@@ -43,8 +45,10 @@ __all__ = [
     "CorpusError",
     "CrossEncoder",
     "DeviceError",
+    "MinibertError",
     "MissingLibraryError",
     "ModelUnavailableError",
+    "OutputError",
     "SentenceTransformer",
     "SimilarityFunction",
     "Tokenizer",

@@ -1,34 +1,54 @@
-"""What a caller may want to tell apart; all other bad input is a ValueError or a TypeError."""
+"""Errors that a caller may want to tell apart; other bad input raises a ValueError or a TypeError.
+
+    MinibertError (Exception)
+    ├── CheckpointError (ValueError)       a model folder that cannot be used
+    ├── CorpusError (ValueError)           a corpus that is damaged, or does not match
+    ├── DeviceError (RuntimeError)         a device that is not there
+    ├── MissingLibraryError (ImportError)  an optional library that is not there
+    ├── ModelUnavailableError (OSError)    a model that cannot be found or fetched
+    ├── NoSumError (ValueError)            of minibert.explain: a score that is no sum over tokens
+    ├── NotLinearError (ValueError)        of minibert.pooling: explain raises a NoSumError for it
+    ├── OutputError (OSError)              an output that cannot be created
+    └── StoppedError (Exception)           of minibert.models: only inside the processes of a pool
+
+Each has two parents: MinibertError, and the error in brackets. So `except ValueError` catches a
+CheckpointError, too.
+"""
 
 __all__ = [
     "CheckpointError",
     "CorpusError",
     "DeviceError",
+    "MinibertError",
     "MissingLibraryError",
     "ModelUnavailableError",
     "OutputError",
 ]
 
 
-class CheckpointError(ValueError):
+class MinibertError(Exception):
+    """Any error of minibert's own. It is never raised itself."""
+
+
+class CheckpointError(MinibertError, ValueError):
     """A model folder that cannot be used as it is; the message names the file and the reason."""
 
 
-class CorpusError(ValueError):
+class CorpusError(MinibertError, ValueError):
     """A corpus on disk that is damaged, or of another model, input or setting than asked for."""
 
 
-class DeviceError(RuntimeError):
+class DeviceError(MinibertError, RuntimeError):
     """A device that this machine does not have, or cannot use."""
 
 
-class MissingLibraryError(ImportError):
+class MissingLibraryError(MinibertError, ImportError):
     """A library that a call needs beside minibert's own, and that this Python cannot import."""
 
 
-class ModelUnavailableError(OSError):
+class ModelUnavailableError(MinibertError, OSError):
     """A model that is neither a folder, nor in the cache, nor to be had from the hub."""
 
 
-class OutputError(OSError):
+class OutputError(MinibertError, OSError):
     """An output, a file or a folder, that cannot be created."""

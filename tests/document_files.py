@@ -24,7 +24,7 @@ def lines(*records):
 
 
 def read(path, form=None, **fields):
-    return list(read_documents([path], form, Fields(**fields)))
+    return list(read_documents([path], form, fields=Fields(**fields)))
 
 
 def assert_refused(path, content, message):

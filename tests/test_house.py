@@ -19,7 +19,7 @@ TESTS = {
     for path in Path(__file__).parent.rglob("*.py")
 }
 CONSTANT = re.compile("[A-Z][A-Z0-9_]*")
-MOST_LINES_OF_A_MODULE, MOST_LINES_OF_A_FUNCTION, MOST_MODULES_AT_THE_ROOT = 500, 60, 14
+MAX_LINES_OF_A_MODULE, MAX_LINES_OF_A_FUNCTION, MAX_MODULES_AT_THE_ROOT = 420, 60, 14
 
 
 def lines_of(node):
@@ -30,13 +30,21 @@ def lines_of(node):
 def length_of(function):
     """The lines of a function but for its docstring."""
     # So lengths of functions are usually measured; and no description is cut or moved to fit.
-    described = ast.get_docstring(function, clean=False) is not None
-    return lines_of(function) - (lines_of(function.body[0]) if described else 0)
+    return lines_of(function) - docstring_lines(function)
+
+
+def docstring_lines(node):
+    """The lines of the docstring of a module, a class or a function."""
+    described = ast.get_docstring(node, clean=False) is not None
+    return lines_of(node.body[0]) if described else 0
 
 
 @pytest.mark.parametrize("module", FILES)
 def test_a_module_is_read_in_one_sitting(module):
-    assert len(FILES[module].read_text(encoding="utf-8").splitlines()) <= MOST_LINES_OF_A_MODULE
+    text = FILES[module].read_text(encoding="utf-8")
+    described = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+    docstrings = [docstring_lines(n) for n in ast.walk(ast.parse(text)) if isinstance(n, described)]
+    assert len(text.splitlines()) - sum(docstrings) <= MAX_LINES_OF_A_MODULE
 
 
 @pytest.mark.parametrize("module", FILES)
@@ -46,11 +54,11 @@ def test_a_function_does_one_thing(module):
     lengths = [
         (node.name, length_of(node)) for node in ast.walk(tree) if isinstance(node, functions)
     ]
-    assert [entry for entry in lengths if entry[1] > MOST_LINES_OF_A_FUNCTION] == []
+    assert [entry for entry in lengths if entry[1] > MAX_LINES_OF_A_FUNCTION] == []
 
 
 def test_few_modules_stand_at_the_root():
-    assert len(list(PACKAGE.glob("*.py"))) <= MOST_MODULES_AT_THE_ROOT
+    assert len(list(PACKAGE.glob("*.py"))) <= MAX_MODULES_AT_THE_ROOT
 
 
 def names_in(package):

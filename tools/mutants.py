@@ -670,7 +670,7 @@ MUTANTS = [
     Mutant("checkpoint/transformer_settings.py", 'for kind in ("text", "common"):',
            'for kind in ("common", "text"):',
            TRANSFORMER + "max_length_of_common_beats_that_of_text"),
-    Mutant("models/model.py", "        self.place_head()\n", "        pass\n",
+    Mutant("models/model.py", "        self._place_head()\n", "        pass\n",
            "models/test_gpu.py::test_modules_and_every_output_equal_the_cpus[modules-sentence_embedding]"),
     Mutant("models/transformer.py", "with_prompt(job.prompt, texts[part])", "texts[part]",
            ENCODER + "prompts_go_before_the_text"),

@@ -176,7 +176,13 @@ def result_of(
         model = load(options)
         metric = model.similarity_fn_name
         candidates = read_candidates(options.candidates)
-        found = rankings(model, collection, options.top_k, candidates, shows_progress(options))
+        found = rankings(
+            model,
+            collection,
+            k=options.top_k,
+            candidates=candidates,
+            show_progress_bar=shows_progress(options),
+        )
     if run_file is not None:
         found = write_run(found, run_file)
     return Result(options.model, metric, measured(found, collection.qrels))

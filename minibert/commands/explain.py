@@ -194,7 +194,7 @@ def occluded(model: SentenceTransformer, query: str, document: str, metric: str 
     """Compute the losses of the score without each word, of "query" and of "document"."""
     from minibert.explain import occlusion
 
-    lost = occlusion(model, query, document, metric)
+    lost = occlusion(model, query, document, metric=metric)
     return dict(zip(("query", "document"), lost, strict=True))
 
 
@@ -227,4 +227,4 @@ def write_pictures(
         from minibert.pictures.explanation_page import explanation_page
 
         with output(options.html) as file:
-            file.write(explanation_page(model, *texts, explanation.metric).encode())
+            file.write(explanation_page(model, *texts, metric=explanation.metric).encode())

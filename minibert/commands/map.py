@@ -61,7 +61,9 @@ def draw(options: argparse.Namespace) -> None:
 
     corpus, question = opened(options)
     with progress(len(corpus), shows_progress(options), "vector") as advance:
-        shown = corpus_map(corpus, options.method, options.points, question, advance)
+        shown = corpus_map(
+            corpus, options.method, points=options.points, question=question, advance=advance
+        )
     content = json_line(shown.as_dict()) + "\n" if options.json else map_page(shown)
     with output(options.output) as file:
         file.write(content.encode())

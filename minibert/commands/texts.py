@@ -53,7 +53,7 @@ def arguments_of(texts: Iterable[str]) -> Iterator[Document]:
 
 def documents_in(files: list[str], options: argparse.Namespace) -> Iterator[Document]:
     """Read the documents of files, by the options of add_input_format."""
-    documents = read_documents(files, options.input_format, fields_of(options))
+    documents = read_documents(files, options.input_format, fields=fields_of(options))
     return telling(files, documents)
 
 

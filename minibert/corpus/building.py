@@ -27,6 +27,7 @@ from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_ma
 from minibert.corpus.writer import Advance, Writer, begin, clear_leftovers, make_folder
 from minibert.documents import Document
 from minibert.errors import CorpusError
+from minibert.models.model import prompt_of_task
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import STORED_DTYPES
 from minibert.tokens.truncation import OnLong, check_on_long
@@ -60,11 +61,27 @@ def build(
     """Encode documents into a folder, or go on where an earlier call was stopped.
 
     To go on, give all documents again from the first: those in the folder are compared, the rest is
-    encoded. A finished corpus is compared and left as it is. Ids default to the documents' numbers,
-    from 0. `precision` is float32, float16, int8 (with the ranges of the first shard) or binary.
-    Without a prompt, it is that of encode_document. A shard ends with the document that reaches
-    `shard_documents` or `shard_characters`. `advance` is called with the number of documents just
-    done. Returns the manifest and the number of new documents.
+    encoded. A finished corpus is compared and left as it is. Returns the manifest and the number of
+    new documents.
+
+    Args:
+        folder: Folder of the corpus, which is made if it is not there.
+        documents: In the order of their numbers. Ids default to these numbers, from 0.
+        model: Model of the vectors.
+        model_name: Name to find the model again; None is its name on the hub, or the path of its
+            folder.
+        precision: Form of the stored vectors: "float32", "float16", "int8" (with the ranges of the
+            first shard) or "binary".
+        prompt: Text before each document; None is the prompt of encode_document.
+        prompt_name: Name of one of the model's prompts, in place of `prompt`.
+        truncate_dim: Number of dimensions of a vector that are kept; None is the model's own.
+        normalize: True divides each vector by its length.
+        on_long: For texts above the maximum length, see encode; None is the model's own.
+        pack_tokens: Maximum of the tokens of one forward pass.
+        texts: False keeps no texts, only ids and vectors.
+        shard_documents: A shard ends with this many documents.
+        shard_characters: A shard ends with the document that reaches this many characters.
+        advance: Function that is called with the number of documents just done.
 
     Raises CorpusError for other documents, another model or other settings than the folder's, for
     an id that stands twice, and for a folder that was edited; ValueError for a document that cannot
@@ -77,7 +94,7 @@ def build(
         cache,
         model=model_name or name_of(model),
         precision=precision,
-        prompt=prompt_of(model, prompt, prompt_name),
+        prompt=prompt_of_task(model, "document", prompt, prompt_name),
         truncate_dim=truncate_dim,
         normalize=normalize,
         on_long=on_long,
@@ -224,10 +241,3 @@ def settings_of(
 def name_of(model: SentenceTransformer) -> str:
     """Return a name by which the model can be found again: that on the hub, or its folder."""
     return hub_name(model.folder.path, model.folder.path) or str(model.folder.path)
-
-
-def prompt_of(model: SentenceTransformer, prompt: str | None, name: str | None) -> str:
-    """The text that goes before every document."""
-    if prompt is None and name is None:
-        name = model.prompt_name_of("document")
-    return model.prompt_for(prompt, name)

@@ -49,6 +49,11 @@ SHARDS = "shards"
 class Corpus:
     """A corpus as it was when it was opened. Threads may share one."""
 
+    folder: Path  # path of the folder
+    manifest: Manifest  # model, settings and counts
+    deleted: IntArray  # numbers of the deleted documents, rising
+    shards: list[Shard]  # in the order of the documents' numbers
+
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         """Open a folder.
 
@@ -56,14 +61,12 @@ class Corpus:
         a shard does not agree with it. Only sizes and shapes are compared: `minibert index
         verify` reads every byte.
         """
-        self.folder = Path(folder)  # path of the folder
-        self.manifest: Manifest = read_manifest(self.folder)  # model, settings and counts
+        self.folder = Path(folder)
+        self.manifest = read_manifest(self.folder)
         while True:
             try:
-                # Numbers of the deleted documents, rising.
-                self.deleted: IntArray = read_deleted(self.folder, self.manifest)
-                # Shards, in the order of the documents' numbers.
-                self.shards: list[Shard] = open_shards(self.folder, self.manifest)
+                self.deleted = read_deleted(self.folder, self.manifest)  # rising
+                self.shards = open_shards(self.folder, self.manifest)
                 return
             except CorpusError:
                 newer = read_manifest(self.folder)
@@ -94,7 +97,7 @@ class Corpus:
     def vectors(self) -> Stack:
         """Return the vectors of all shards as one stack, decoded whenever they are read: (n, D)."""
         codes = self.codes()
-        return Stack(codes.matrices, codes.names, self._decode())
+        return Stack(codes.matrices, codes.names, decode=self._decode())
 
     def numbers(self, ids: Iterable[str]) -> dict[str, int]:
         """Find documents by their ids: id -> number. Unknown and deleted ones are left out."""

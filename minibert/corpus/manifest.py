@@ -126,6 +126,7 @@ class Manifest:
         """True if every input was read to its end."""
         return all(one.complete for one in self.inputs)
 
+    # Any: a value of any field of an input.
     def with_last_input(self, **changes: Any) -> Manifest:
         """Return a copy with changes of the last input."""
         *before, last = self.inputs

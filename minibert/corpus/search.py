@@ -21,8 +21,10 @@ from minibert.common.arrays import Array, IntArray
 from minibert.corpus.corpus import Corpus, place_of_model, telling_whose_model
 from minibert.corpus.graph import open_graph
 from minibert.errors import CorpusError
+from minibert.models.model import prompt_of_task
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.hamming import nearest_bits
+from minibert.scoring.matrices import Stack
 from minibert.scoring.nearest import nearest, rescored
 from minibert.scoring.quantization import quantize_embeddings
 from minibert.tokens.texts import listed
@@ -49,6 +51,11 @@ class Hit(NamedTuple):
 class Index:
     """An open corpus and the model that made it, for questions. Threads may share one."""
 
+    corpus: Corpus  # the open corpus
+    model: SentenceTransformer  # the model of its vectors
+    threads: int | None  # of a search; None for one per core
+    vectors: Stack  # decoded: (n, D)
+
     def __init__(
         self,
         folder: str | os.PathLike[str],
@@ -66,8 +73,8 @@ class Index:
         with.
         """
         check_counts(threads=threads)
-        self.corpus = Corpus(folder)  # corpus, open
-        self.threads = threads  # threads of a search; None for one per core
+        self.corpus = Corpus(folder)
+        self.threads = threads
         self._warned = False  # of fewer documents than k
         settings = self.corpus.manifest.settings
         if not len(self):
@@ -103,8 +110,7 @@ class Index:
     @property
     def prompt(self) -> str:
         """Prompt before every question."""
-        name = "query" if "query" in self.model.prompts else None
-        return self.model.prompt_for(None, name) or ""
+        return prompt_of_task(self.model, "query")
 
     @overload
     def search(  # type: ignore[overload-overlap]  # a text is an Iterable of texts to mypy
@@ -143,15 +149,19 @@ class Index:
     ) -> list[Hit] | list[list[Hit]]:
         """Find the k documents nearest to each question: Q texts -> Q lists, best first.
 
-        One text instead of a list gives one list of hits, as with encode.
-
         Scores are by the model's metric, computed in float64; equal ones come in the documents'
         order. In a corpus of int8 or bits, the vectors are the decoded codes: middles of steps,
-        signs. With `ids`, only these documents can be found. With fewer than k, all are returned.
+        signs.
 
-        `rescore`, for a corpus of bits, first takes `rescore` * k documents by Hamming distance,
-        and scores only these. With `rerank`, a CrossEncoder scores the first `candidates` again,
-        and the hits have its scores.
+        Args:
+            queries: Questions. One text instead of a list gives one list of hits, as with encode.
+            k: Number of documents of each question; all where there are fewer.
+            ids: Ids of the only documents to be found; None allows all.
+            rescore: For a corpus of bits: `rescore` * k documents are taken by Hamming distance,
+                and only these are scored. None scores all.
+            rerank: CrossEncoder that scores the first `candidates` again; the hits have its scores.
+            candidates: Number of documents of each question that `rerank` scores.
+            allow_empty: True accepts questions without a character.
 
         Raises TypeError for a question that is no text and for one text as `ids`, ValueError for an
         empty question unless `allow_empty`, for an unknown id, and for a number out of its range.
@@ -168,7 +178,7 @@ class Index:
         if not texts:
             return []
         first = max(k, candidates) if rerank else k
-        numbers, scores = self.nearest(self.encode(texts), first, allowed, rescore)
+        numbers, scores = self.nearest(self.encode(texts), first, allowed=allowed, rescore=rescore)
         if rerank:
             found = [
                 self._reranked(rerank, text, row, k)
@@ -193,6 +203,7 @@ class Index:
         self,
         queries: Array,
         k: int,
+        *,
         allowed: IntArray | None = None,
         rescore: int | None = None,
     ) -> tuple[IntArray, Array]:

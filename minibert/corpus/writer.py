@@ -283,10 +283,12 @@ class Writer:
         """Encode documents: return vectors (n, D), and which texts were truncated."""
         # Imported late: reading a corpus loads no model.
         from minibert.models import encoding
+        from minibert.models.model import job_of
 
         settings = self.manifest.settings
         texts = [item.text for item in group]
-        job = self.model._job(
+        job = job_of(
+            self.model,
             len(texts),
             self.on_long,
             settings.prompt,
@@ -359,5 +361,5 @@ def coded(vectors: Array, precision: str, ranges: Any) -> tuple[NDArray[Any], in
         if precision == "int8":
             low, high = np.array(ranges, dtype=np.float32)
             clipped += int(((part < low) | (part > high)).sum())
-        codes.append(quantize_embeddings(part, precision, ranges))  # type: ignore[arg-type]
+        codes.append(quantize_embeddings(part, precision, ranges))  # type: ignore[call-overload]
     return np.concatenate(codes), clipped

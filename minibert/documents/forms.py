@@ -24,9 +24,8 @@ __all__ = ["FORMS", "Form", "form_by_suffix", "form_of"]
 class Form:
     """A form of files: its reader and its properties."""
 
-    read: Callable[
-        [BinaryIO, str, Fields], Iterator[Document]
-    ]  # (file, its name, fields) -> documents
+    # (file, its name, fields) -> documents
+    read: Callable[[BinaryIO, str, Fields], Iterator[Document]]
     suffixes: tuple[str, ...] = ()  # of the files that are read in this form by default
     count: Callable[[str], int | None] | None = None  # counts the documents of a path, if quickly
     may_be_gzipped: bool = True  # a file with .gz behind its suffix is then unpacked

@@ -32,7 +32,10 @@ logger = logging.getLogger(__name__)
 
 
 def read_documents(
-    files: Sequence[str | os.PathLike[str]], form: str | None = None, fields: Fields | None = None
+    files: Sequence[str | os.PathLike[str]],
+    form: str | None = None,
+    *,
+    fields: Fields | None = None,
 ) -> Iterator[Document]:
     """Read the documents of files, one file after another; "-" is standard input.
 

@@ -127,7 +127,7 @@ def compare(first: Measured, second: Measured) -> dict[str, float]:
 
 
 def randomisation_test(
-    differences: Array, samples: int = SAMPLES, seed: int = 0, *, block_signs: int = BLOCK_SIGNS
+    differences: Array, samples: int = SAMPLES, *, seed: int = 0, block_signs: int = BLOCK_SIGNS
 ) -> Array:
     """Compute two-sided p-values by Fisher's paired randomisation test: (n, M) -> (M,).
 

@@ -10,7 +10,7 @@ The rankings are computed some queries at a time, so that not all of them are in
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,18 +38,20 @@ class Retrieves(Protocol):
     @property
     def similarity_fn_name(self) -> str: ...
 
-    def encode_query(self, inputs: Any, **arguments: Any) -> Any: ...
+    @property
+    def encode_query(self) -> Callable[..., Any]: ...
 
-    def encode_document(self, inputs: Any, **arguments: Any) -> Any: ...
+    @property
+    def encode_document(self) -> Callable[..., Any]: ...
 
 
 def rankings(
     model: Retrieves,
     collection: Collection,
+    *,
     k: int | None = None,
     candidates: Mapping[str, Sequence[str]] | None = None,
     show_progress_bar: bool = False,
-    *,
     block_floats: int = BLOCK_FLOATS,
 ) -> Iterator[tuple[str, Ranking]]:
     """Rank all documents for each query by the model's metric: yield query id, ranking.

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from minibert.common.arrays import Array
+from minibert.errors import MinibertError
 from minibert.explain.words import Traces, Word, place_of, traced, trimmed, words_of
 from minibert.pooling.module import NotLinearError
 from minibert.pooling.normalize import normalized
-from minibert.pooling.pipeline import Pipeline
 from minibert.scoring.metrics import METRICS, product_metrics
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-class NoSumError(ValueError):
+class NoSumError(MinibertError, ValueError):
     """Raised for a score that is no sum over pairs of tokens.
 
     Either its metric is no product of two vectors, or a module after the pooling is not linear.
@@ -107,7 +107,7 @@ class Explanation:
         columns = [not word.is_special for word in self.document.words]
         return np.where(np.outer(rows, columns), self.by_word(), 0.0)
 
-    def as_dict(self) -> dict[str, Any]:  # values of JSON
+    def as_dict(self) -> dict[str, object]:
         """Return all of it as plain lists, for JSON."""
         return {
             "score": self.score,
@@ -125,13 +125,12 @@ class Splits(Traces, Protocol):
     @property
     def similarity_fn_name(self) -> str: ...
 
-    @property
-    def pipeline(self) -> Pipeline: ...
-
     def get_embedding_dimension(self) -> int: ...
 
+    def vector_parts(self, states: Array, prompt_length: int) -> Array: ...
 
-def explain(model: Splits, query: str, document: str, metric: str | None = None) -> Explanation:
+
+def explain(model: Splits, query: str, document: str, *, metric: str | None = None) -> Explanation:
     """Split the score of a query and a document into contributions of pairs of tokens.
 
     The score is that of encode_query and encode_document, by the metric of `model` or by another
@@ -179,7 +178,7 @@ def explained(model: Splits, text: str, task: str) -> tuple[ExplainedText, Array
 def parts_of(model: Splits, states: Array, prompt_length: int) -> Array:
     """Compute each token's part of the vector, which is their sum: (T, D) -> (T, dimension)."""
     try:
-        return model.pipeline.parts(states, prompt_length)
+        return model.vector_parts(states, prompt_length)
     except NotLinearError as error:
         raise NoSumError(
             f"After its pooling this model has a module that is not linear ({error}), so its score "

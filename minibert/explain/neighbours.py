@@ -39,7 +39,7 @@ class HasTokenizer(Protocol):
 
 
 def nearest_words(
-    model: HasCheckpoint, states: ArrayLike, k: int = 5, *, block_rows: int = BLOCK_ROWS
+    model: HasCheckpoint, states: ArrayLike, *, k: int = 5, block_rows: int = BLOCK_ROWS
 ) -> list[list[str]]:
     """Find the k tokens whose word embeddings are nearest to each state: (T, D) -> T lists of k.
 

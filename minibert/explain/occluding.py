@@ -32,7 +32,7 @@ class Difference(NamedTuple):
 
 
 def occlusion(
-    model: Encodes, query: str, document: str, metric: str | None = None
+    model: Encodes, query: str, document: str, *, metric: str | None = None
 ) -> tuple[list[Difference], list[Difference]]:
     """Compute the loss of the score without each word of the query, then of the document.
 

@@ -31,6 +31,11 @@ StoredPrecision: TypeAlias = Literal["float32", "float16", "binary"]
 class Encoder:
     """A model that adds a column of vectors to a table, when it is called."""
 
+    model: SentenceTransformer  # model of the vectors
+    column: str  # name of the column of texts
+    into: str  # name of the new column of vectors
+    precision: StoredPrecision  # of the vectors in that column
+
     def __init__(
         self,
         model: str | os.PathLike[str],
@@ -42,7 +47,7 @@ class Encoder:
         prompt: str | None = None,
         normalize_embeddings: bool = False,
         pack_tokens: int | None = None,
-        **arguments: Any,
+        **arguments: Any,  # SentenceTransformer's own
     ) -> None:
         """Load a folder or a model of the hub; `arguments` are SentenceTransformer's own.
 
@@ -57,10 +62,8 @@ class Encoder:
         # A table with one short text is still a part of a corpus: a second copy of the weights for
         # short inputs would not pay. With `reproducible`, bits must be those of encode's calls.
         arguments.setdefault("short_inputs", bool(arguments.get("reproducible")))
-        self.model = SentenceTransformer(model, **arguments)  # model, loaded
-        self.column = column  # name of the column of texts
-        self.into = into  # name of the new column of vectors
-        self.precision = precision  # precision of the vectors
+        self.model = SentenceTransformer(model, **arguments)
+        self.column, self.into, self.precision = column, into, precision
         self._encode_arguments: dict[str, Any] = {
             "prompt_name": prompt_name,
             "prompt": prompt,
@@ -69,6 +72,7 @@ class Encoder:
             "show_progress_bar": False,
         }
 
+    # Any: a Table or a RecordBatch of pyarrow, which need not be there.
     def __call__(self, table: Any) -> Any:
         """Add the vectors to a table or record batch: n rows -> n rows, one column more.
 
@@ -78,6 +82,7 @@ class Encoder:
         vectors = self.model.encode_document(self.texts(table), **self._encode_arguments)
         return table.append_column(self.into, column_of(stored(vectors, self.precision)))
 
+    # Any: as above.
     def texts(self, table: Any) -> Sequence[str]:
         """Read and check the texts of a table's rows."""
         if self.column not in table.column_names:

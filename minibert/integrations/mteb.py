@@ -10,10 +10,12 @@ mteb.evaluate(model, mteb.get_tasks(tasks=["NFCorpus"]))
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import ArrayLike
 
 from minibert import SentenceTransformer
 from minibert.common.advice import needing
@@ -30,13 +32,17 @@ __all__ = ["MinibertEncoder"]
 class MinibertEncoder:
     """A SentenceTransformer as an encoder of MTEB (mteb.models.EncoderProtocol)."""
 
+    name: str  # of the model, as MTEB reports it
+    revision: str | None  # of the model on the hub
+    model: SentenceTransformer  # model of the vectors
+
     def __init__(
         self,
         model_name: str | os.PathLike[str],
         revision: str | None = None,
         *,
         device: str | None = None,
-        **arguments: Any,
+        **arguments: Any,  # SentenceTransformer's own
     ) -> None:
         """Load a folder or a model of the hub; `arguments` are SentenceTransformer's own."""
         self.name = str(model_name)  # name on the hub, or folder
@@ -46,37 +52,38 @@ class MinibertEncoder:
 
     def encode(
         self,
-        inputs: Iterable[Mapping[str, Any]],
+        inputs: Iterable[Mapping[str, Any]],  # MTEB's batches: texts, pictures, sounds
         *,
-        task_metadata: Any,
+        task_metadata: Any,  # MTEB's TaskMetadata
         hf_split: str,
         hf_subset: str,
-        prompt_type: Any = None,
-        **arguments: Any,
-    ) -> Any:
+        prompt_type: Any = None,  # MTEB's PromptType
+        **arguments: Any,  # encode's own
+    ) -> Any:  # as encode gives it
         """Encode all texts of MTEB's batches: -> (n, D).
 
         The prompt is that of the model for the task, else for its type, else for queries or
         documents, as MTEB chooses it for sentence-transformers. `arguments` are encode()'s own.
         Raises ValueError for a batch without texts, such as pictures or sounds.
         """
-        encode = {
+        encoders: dict[str | None, Callable[..., Any]] = {
             None: self.model.encode,
             "query": self.model.encode_query,
             "document": self.model.encode_document,
-        }[prompt_type and prompt_type.value]
+        }
+        encode = encoders[prompt_type and prompt_type.value]
         name = get_prompt_name(self.model.prompts, task_metadata, prompt_type)
         prompt = None if name is None else self.model.prompts[name]
         return encode(texts_of(inputs), prompt=prompt, **arguments)
 
-    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+    def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> torch.Tensor:
         """Score vectors by the model's metric: (n, D), (m, D) -> (n, m), a tensor.
 
         MTEB's tasks convert a (1, 1) to a float, which NumPy refuses for arrays.
         """
         return torch.from_numpy(self.model.similarity(embeddings1, embeddings2))
 
-    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+    def similarity_pairwise(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> torch.Tensor:
         """Score the rows of both, in pairs: (n, D), (n, D) -> (n,), a tensor."""
         return torch.from_numpy(self.model.similarity_pairwise(embeddings1, embeddings2))
 

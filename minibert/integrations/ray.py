@@ -33,7 +33,7 @@ def embed(
     num_cpus: int = 1,
     num_gpus: float = 0,
     batch_size: int = 1024,
-    **arguments: Any,
+    **arguments: Any,  # Encoder's own
 ) -> Dataset:
     """Add the vectors of a column of texts to a dataset: n rows -> n rows, in any order.
 

@@ -39,7 +39,7 @@ def embed(
     *,
     into: str = "vector",
     precision: str = "float32",
-    **arguments: Any,
+    **arguments: Any,  # Encoder's own
 ) -> DataFrame:
     """Add the vectors of a column of texts to a frame: n rows -> n rows, arrays of D numbers.
 

@@ -36,7 +36,7 @@ class Device:
     """A device: its kernels, and copies of arrays to it and back."""
 
     name: str  # "cpu", "cuda" or "cuda:1"
-    kernels: Kernels
+    kernels: Kernels  # the arithmetic of this device
     to_device: Callable[[Any], Any]  # from NumPy to the device
     to_host: Callable[[Array], Array]  # from the device to NumPy
     # Begins the copy to NumPy, and returns a function that waits for its end and returns the array.

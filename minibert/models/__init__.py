@@ -4,6 +4,7 @@ In reading order:
 
 - sentence_transformer: SentenceTransformer, texts -> vectors, under the reference's names
 - job: the settings of one call, made once
+- signatures: types of arguments and results, for type checkers
 - encoding: texts, a job -> vectors, token states, or both
 - transformer: texts -> rows of tokens -> packs
 - scheduler: packs -> hidden states -> results, on any device

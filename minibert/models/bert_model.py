@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,13 +36,16 @@ __all__ = ["BertModel", "BertOutput"]
 class BertModel:
     """BERT under transformers' names: padded ids -> hidden states."""
 
+    config: Config  # the sizes, and what else config.json says
+
     def __init__(
         self,
         config: Config,
         parameters: Parameters,
+        *,
         device: str | None = None,
         dtype: object = None,
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         """Put the parameters on a device.
 
@@ -76,8 +79,30 @@ class BertModel:
         if not (folder / "config.json").exists():
             raise CheckpointError(f"{folder} has no config.json, so there is no BERT in it.")
         checkpoint = load_checkpoint(folder)
-        return cls(checkpoint.config, checkpoint.parameters, device, dtype, checkpoint.settings)
+        return cls(
+            checkpoint.config,
+            checkpoint.parameters,
+            device=device,
+            dtype=dtype,
+            settings=checkpoint.settings,
+        )
 
+    # fmt: off
+    @overload
+    def __call__(
+        self, input_ids: ArrayLike, attention_mask: ArrayLike | None = ...,
+        token_type_ids: ArrayLike | None = ..., *, return_dict: Literal[True] | None = ...,
+        output_hidden_states: bool | None = ..., output_attentions: bool | None = ...,
+        pack_tokens: int | None = ...,
+    ) -> BertOutput: ...
+    @overload
+    def __call__(
+        self, input_ids: ArrayLike, attention_mask: ArrayLike | None = ...,
+        token_type_ids: ArrayLike | None = ..., *, return_dict: Literal[False],
+        output_hidden_states: bool | None = ..., output_attentions: bool | None = ...,
+        pack_tokens: int | None = ...,
+    ) -> tuple[Array | tuple[Array, ...], ...]: ...
+    # fmt: on
     def __call__(
         self,
         input_ids: ArrayLike,
@@ -88,7 +113,7 @@ class BertModel:
         output_attentions: bool | None = None,
         return_dict: bool | None = None,
         pack_tokens: int | None = None,
-    ) -> Any:
+    ) -> Any:  # a BertOutput or its tuple: see the overloads
         """Run the model on B rows of T ids: (B, T) -> a BertOutput, or with return_dict=False its
         tuple.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack, cast, overload
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from minibert.kernels.activations import (
 )
 from minibert.kernels.segments import firsts
 from minibert.models.job import EncodeJob
-from minibert.models.model import Model
+from minibert.models.model import Model, job_of
 from minibert.models.score_activations import (
     ScoreActivation,
     activation_name,
@@ -45,6 +45,7 @@ from minibert.tokens.truncation import OnLong, Truncation, check_on_long
 
 if TYPE_CHECKING:
     from minibert.models.processes import Processes, Recipe
+    from minibert.models.signatures import OnePair, Pair, PredictOptions, RankedDocument, Score
 
 __all__ = ["CrossEncoder"]
 
@@ -62,6 +63,10 @@ class Classifier(NamedTuple):
 
 class CrossEncoder(Model):
     """A model that reads two texts together and scores them. Threads may share one."""
+
+    folder: Folder  # what the model's folder says
+    transformer: Transformer  # the BERT and its tokenizer
+    on_long: OnLong  # what happens to long pairs: "warn", "error" or "ignore"
 
     def __init__(
         self,
@@ -86,11 +91,29 @@ class CrossEncoder(Model):
     ) -> None:
         """Load a folder, or a model of the hub by its name.
 
-        `activation_fn` turns logits (n, labels) into scores: a name, as "sigmoid" or "identity", or
-        a function on arrays; torch.nn.Sigmoid() and its like are known by their names. Without it
-        the folder decides, and where that is silent, sigmoid for one label and nothing for more.
-        `max_length` is the most tokens of a pair; `num_labels` only checks what the folder has. The
-        others are as in SentenceTransformer.
+        Args:
+            model_name_or_path: Name of a model on the hub, or path of its folder.
+            num_labels: Number of labels that the folder must have; None checks nothing.
+            max_length: Maximum of the tokens of a pair; None is the folder's.
+            activation_fn: Function on arrays from logits (n, labels) to scores, or its name, as
+                "sigmoid" or "identity"; torch.nn.Sigmoid() and its like are known by their names.
+                None is the folder's, else "sigmoid" for one label and "identity" for more.
+            device: "cpu", "cuda" or "cuda:1"; None is "cpu".
+            revision: Branch, tag or commit of the hub's repository; None is its main branch.
+            cache_folder: Folder of downloaded models; None is huggingface_hub's own.
+            token: Token for the hub, or True for the stored one.
+            local_files_only: True forbids downloads: the model must be in the cache.
+            prompts: Name -> prompt, a text before the first text of a pair. They are added to the
+                folder's.
+            default_prompt_name: Name of the prompt where a call names none; None is the folder's.
+            threads: Number of cores to use; None, or too large a number, is all that this process
+                may use.
+            on_long: "warn", "error" or "ignore", for pairs above the maximum length.
+            reproducible: As in SentenceTransformer.
+            short_inputs: As in SentenceTransformer.
+            dtype: Of the BERT's weights and activations: "float32", or on a GPU "float16"; None is
+                "float32".
+            trust_remote_code: Changes nothing, as no code of a model is run.
 
         Raises what SentenceTransformer raises; CheckpointError for a folder without such a head;
         ValueError or TypeError for an activation that cannot be computed.
@@ -103,17 +126,22 @@ class CrossEncoder(Model):
         path = find_model(model_name_or_path, hub, owner="cross-encoder")
         self.folder = folder_of(path)
         self.transformer = Transformer(
-            self.folder.transformer, device, threads, reproducible, short_inputs, dtype
+            self.folder.transformer,
+            device,
+            threads=threads,
+            reproducible=reproducible,
+            short_inputs=short_inputs,
+            dtype=dtype,
         )
         self._read_head()
         if num_labels not in (None, self.num_labels):
             raise ValueError(f"num_labels is {num_labels}; this model has {self.num_labels}.")
         check_counts(max_length=max_length)
         if max_length is not None:
-            self.max_seq_length = max_length
-        self.take_prompts({**self.folder.prompts, **(prompts or {})}, default_prompt_name)
+            self.transformer.max_seq_length = max_length
+        self._take_prompts({**self.folder.prompts, **(prompts or {})}, default_prompt_name)
         self.activation_fn = self._default_activation() if activation_fn is None else activation_fn
-        self.on_long: OnLong = on_long
+        self.on_long = on_long
 
     def _read_head(self) -> None:
         """Read the classifier, and bring it to the device."""
@@ -121,16 +149,34 @@ class CrossEncoder(Model):
         self.config = self.transformer.config
         self._classifier = read_classifier(checkpoint)
         self._activation, self._takes_mean = read_choices(checkpoint)
-        self.place_head()
+        self._place_head()
 
     def _default_activation(self) -> str:
         """Return the activation where the caller names none: the folder's, else by the labels."""
         default = "sigmoid" if self.num_labels == 1 else "identity"
         return named_activation(self.folder, self.transformer.checkpoint) or default
 
+    # One pair gives one score. A list of two texts is a list of pairs to a checker, too.
+    # fmt: off
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self, inputs: OnePair, *, convert_to_numpy: bool = ..., **options: Unpack[PredictOptions]
+    ) -> Score: ...
+    @overload
+    def predict(
+        self, inputs: Sequence[Pair] | np.ndarray, *, convert_to_numpy: Literal[True] = ...,
+        **options: Unpack[PredictOptions],
+    ) -> Array: ...
+    @overload
+    def predict(
+        self, inputs: Sequence[Pair] | np.ndarray, *, convert_to_numpy: Literal[False],
+        **options: Unpack[PredictOptions],
+    ) -> list[Score]: ...
+    # fmt: on
+    @overload
     def predict(
         self,
-        inputs: Sequence[Any] | None = None,
+        inputs: OnePair | Sequence[Pair] | np.ndarray | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int | None = None,
@@ -145,15 +191,35 @@ class CrossEncoder(Model):
         *,
         pack_tokens: int | None = None,
         on_long: OnLong | None = None,
-        sentences: Sequence[Any] | None = None,
+        sentences: OnePair | Sequence[Pair] | np.ndarray | None = None,
         activation_fct: str | ScoreActivation | None = None,
-    ) -> Any:
+    ) -> Score | Array | list[Score]: ...
+    def predict(
+        self,
+        inputs: OnePair | Sequence[Pair] | np.ndarray | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        activation_fn: str | ScoreActivation | None = None,
+        apply_softmax: bool = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | Sequence[str] | None = None,
+        pool: Processes | None = None,
+        chunk_size: int | None = None,
+        *,
+        pack_tokens: int | None = None,
+        on_long: OnLong | None = None,
+        sentences: OnePair | Sequence[Pair] | np.ndarray | None = None,
+        activation_fct: str | ScoreActivation | None = None,
+    ) -> Any:  # its kind follows from the arguments: see the overloads
         """Score pairs of texts: n pairs -> (n,) float32, or (n, labels) where there are several.
 
         One pair, ("a", "b") or ["a", "b"], gives one number, or (labels,). `apply_softmax` turns
-        the scores of several labels into shares that sum to 1. `prompt` goes before the first text
+        the scores of several labels into probabilities that sum to 1. `prompt` goes before the first text
         of each pair. The other arguments are as in SentenceTransformer.encode; `sentences` is
-        `inputs`' older name, `activation_fct` that of `activation_fn`.
+        the older name of `inputs`, and `activation_fct` of `activation_fn`.
 
         Raises TypeError or ValueError for what is no pair, naming the first.
         """
@@ -165,16 +231,18 @@ class CrossEncoder(Model):
         on_long = on_long or self.on_long
         check_no_window(on_long)
         activate = as_activation(self.activation_fn if activation_fn is None else activation_fn)
-        job = self._job(
-            len(pairs), on_long, prompt, prompt_name,
+        job = job_of(
+            self, len(pairs), on_long, prompt, prompt_name,
             pack_tokens=pack_tokens, batch_size=batch_size,
         )  # fmt: skip
         with self._workers(len(pairs), show_progress_bar, device, pool) as (processes, advance):
             if processes is None:
                 parts = [logits_of(self, pairs, job, advance)]
             else:
-                arguments = (job.for_a_part(),)
-                parts = processes.map(logits_of, pairs, arguments, chunk_size, advance)
+                parts = processes.map(
+                    logits_of, pairs,
+                    arguments=(job.for_a_part(),), chunk_size=chunk_size, advance=advance,
+                )  # fmt: skip
         logits = np.concatenate([self._no_logits(0), *(part for part, _ in parts)])
         truncation = sum((truncation for _, truncation in parts), Truncation())
         truncation.report(len(pairs), job.max_tokens, on_long)
@@ -223,8 +291,8 @@ class CrossEncoder(Model):
         documents: Sequence[str],
         top_k: int | None = None,
         return_documents: bool = False,
-        **arguments: Any,
-    ) -> list[dict[str, Any]]:
+        **arguments: Unpack[PredictOptions],
+    ) -> list[RankedDocument]:
         """Score documents against a query: -> {"corpus_id", "score"[, "text"]}, best first.
 
         Equal scores stay in the order of the documents. The other arguments are predict's.
@@ -237,13 +305,15 @@ class CrossEncoder(Model):
             raise ValueError(
                 f"This model has {self.num_labels} labels: its scores have no order. Use predict()."
             )
-        scores = self.predict([(query, document) for document in given], **arguments)
-        order = np.argsort(-np.asarray(scores), kind="stable")[:top_k]
-        return [
+        pairs: list[Any] = [(query, document) for document in given]  # checked by predict
+        scores = np.asarray(self.predict(pairs, **arguments))
+        order = np.argsort(-scores, kind="stable")[:top_k]
+        ranked = [
             {"corpus_id": int(number), "score": float(scores[number])}
             | ({"text": given[number]} if return_documents else {})
             for number in order
         ]
+        return cast("list[RankedDocument]", ranked)
 
     @property
     def activation_fn(self) -> str | ScoreActivation:
@@ -265,13 +335,13 @@ class CrossEncoder(Model):
     # The name that older programs use.
     max_length = Model.max_seq_length
 
-    def place_head(self) -> None:
+    def _place_head(self) -> None:
         """Bring the classifier's tensors to the transformer's device."""
         self._on_device = self.transformer.device.tensors_to_device(self._classifier)
 
-    def arguments(self) -> dict[str, Any]:
+    def _arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments that load this model from its folder."""
-        return {**super().arguments(), "activation_fn": self.activation_fn}
+        return {**super()._arguments(), "activation_fn": self.activation_fn}
 
     def _recipe(self, **changes: Any) -> Recipe:
         """Return the recipe of a process's copy; it gives logits, which this process activates."""

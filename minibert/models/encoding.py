@@ -55,7 +55,7 @@ class Encoder(Protocol):
     def transformer(self) -> Transformer: ...
 
     @property
-    def pipeline_on_device(self) -> Pipeline: ...
+    def _pipeline_on_device(self) -> Pipeline: ...
 
 
 # A model, texts, a job and what is told of progress -> results, and what the texts lost.
@@ -258,7 +258,7 @@ class PoolingHead:
 
 def head_of(model: Encoder, job: EncodeJob) -> PoolingHead:
     """Return the modules of a model for one job, on the device where the model is now."""
-    return PoolingHead(model.pipeline_on_device, model.transformer.device.kernels, job)
+    return PoolingHead(model._pipeline_on_device, model.transformer.device.kernels, job)
 
 
 def copies_of(states: Array, pack: Pack) -> list[Array]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,7 @@ from minibert.bert.load import read_config
 from minibert.checkpoint.hub import find_model
 from minibert.checkpoint.repository import HubOptions
 from minibert.common.arguments import check_counts
+from minibert.common.arrays import IntArray
 from minibert.common.json_files import read_json
 from minibert.tokens.classes import SPECIAL_NAMES
 from minibert.tokens.load import load_tokenizer
@@ -25,7 +26,20 @@ from minibert.tokens.special_tokens import encodings_of
 from minibert.tokens.texts import Text, check_texts, listed, no_list, single_texts
 from minibert.tokens.tokenizer import TextTokenizer
 
+if TYPE_CHECKING:
+    from minibert.models.signatures import TokenArrays
+
 __all__ = ["Tokenizer"]
+
+
+class TokenizerOptions(TypedDict, total=False):
+    """Arguments of a call that change no type of its result."""
+
+    add_special_tokens: bool
+    padding: bool | str
+    truncation: bool | str
+    max_length: int | None
+    padding_side: str | None
 
 
 class Tokenizer:
@@ -64,9 +78,27 @@ class Tokenizer:
             )
         )
 
+    # fmt: off
+    @overload
+    def __call__(
+        self, text: str | Sequence[str | Sequence[str]],
+        text_pair: str | Sequence[str] | None = ..., *, return_tensors: Literal["np"],
+        **options: Unpack[TokenizerOptions],
+    ) -> TokenArrays: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a str is a list of str to a checker, too
+        self, text: str, text_pair: str | None = ...,
+        *, return_tensors: None = ..., **options: Unpack[TokenizerOptions],
+    ) -> dict[str, list[int]]: ...
+    @overload
+    def __call__(
+        self, text: Sequence[str | Sequence[str]], text_pair: str | Sequence[str] | None = ...,
+        *, return_tensors: None = ..., **options: Unpack[TokenizerOptions],
+    ) -> dict[str, list[list[int]]]: ...
+    # fmt: on
     def __call__(
         self,
-        text: str | Sequence[Any],
+        text: str | Sequence[str | Sequence[str]],
         text_pair: str | Sequence[str] | None = None,
         *,
         add_special_tokens: bool = True,
@@ -75,7 +107,7 @@ class Tokenizer:
         max_length: int | None = None,
         padding_side: str | None = None,
         return_tensors: str | None = None,
-    ) -> dict[str, Any]:
+    ) -> Any:  # arrays or lists: see the overloads
         """Tokenise S texts, or pairs: -> input_ids, token_type_ids, attention_mask, (S, T) int64.
 
         padding is True or "longest" for the longest text's length, "max_length" for max_length,
@@ -123,10 +155,11 @@ class Tokenizer:
             return arrays
         return {name: a[0].tolist() if single else a.tolist() for name, a in arrays.items()}
 
-    def encode(self, text: str, text_pair: str | None = None, **arguments: Any) -> list[int]:
+    def encode(
+        self, text: str, text_pair: str | None = None, **options: Unpack[TokenizerOptions]
+    ) -> list[int]:
         """Return the ids of one text, or of a pair; the arguments are those of a call."""
-        ids: list[int] = self(text, text_pair, **arguments)["input_ids"]
-        return ids
+        return self(text, text_pair, **options)["input_ids"]
 
     def tokenize(self, text: str) -> list[str]:
         """Tokens of a text, without special tokens."""
@@ -142,12 +175,22 @@ class Tokenizer:
         ids = list_of_ids(token_ids)
         return self._tokenizer.backend.decode(ids, skip_special_tokens=skip_special_tokens)
 
-    def convert_ids_to_tokens(self, ids: Any) -> Any:
+    @overload
+    def convert_ids_to_tokens(self, ids: int) -> str | None: ...
+    @overload
+    def convert_ids_to_tokens(self, ids: Iterable[int] | IntArray) -> list[str | None]: ...
+    def convert_ids_to_tokens(
+        self, ids: int | Iterable[int] | IntArray
+    ) -> str | list[str | None] | None:
         """Token of an id, or a list for a list; None where an id has no token."""
         tokens = [self._tokenizer.backend.id_to_token(id) for id in list_of_ids(ids)]
         return tokens[0] if isinstance(ids, int | np.integer) else tokens
 
-    def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> Any:
+    @overload
+    def convert_tokens_to_ids(self, tokens: str) -> int: ...  # type: ignore[overload-overlap]
+    @overload
+    def convert_tokens_to_ids(self, tokens: Sequence[str]) -> list[int]: ...
+    def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> Any:  # see the overloads
         """Id of a token, or a list for a list; the unknown word's where there is none."""
         backend, ids = self._tokenizer.backend, []
         for token in single_texts(tokens, "convert_tokens_to_ids()"):

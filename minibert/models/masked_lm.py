@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -28,9 +28,22 @@ from minibert.scoring.top_k import top_k
 from minibert.tokens.special_tokens import encodings_of
 from minibert.tokens.texts import check_texts, list_of, single_texts
 
-__all__ = ["BertForMaskedLM", "fill_mask"]
+__all__ = ["BertForMaskedLM", "Guess", "fill_mask"]
 
 logger = logging.getLogger(__name__)
+
+
+class Guess(TypedDict):
+    """One word that may stand behind a mask."""
+
+    score: float  # its probability
+    token: int  # its id
+    token_str: str  # the token
+    sequence: str  # the text with it
+
+
+# Of a text with one mask its guesses, of several masks a list for each.
+Guesses: TypeAlias = list[Guess] | list[list[Guess]]
 
 
 class WordHead(NamedTuple):
@@ -47,16 +60,19 @@ class WordHead(NamedTuple):
 class BertForMaskedLM:
     """A BERT with the head that it was trained with: it guesses masked words."""
 
+    transformer: Transformer  # the BERT and its tokenizer
+
     def __init__(
         self,
         folder: str | os.PathLike[str],
         device: str | None = None,
+        *,
         threads: int | None = None,
         dtype: object = None,
     ) -> None:
         """Load a folder; see from_pretrained for names of models."""
         self.transformer = Transformer(
-            TransformerSettings(Path(folder)), device, threads, dtype=dtype
+            TransformerSettings(Path(folder)), device, threads=threads, dtype=dtype
         )
         self._head = self.transformer.device.tensors_to_device(
             read_head(self.transformer.checkpoint)
@@ -81,14 +97,15 @@ class BertForMaskedLM:
         """
         hub = HubOptions(revision, cache_dir, token, local_files_only)
         folder = find_model(model_name_or_path, hub)
-        return cls(folder, device, threads, dtype)
+        return cls(folder, device, threads=threads, dtype=dtype)
 
     def fill_mask(
         self,
         inputs: str | Sequence[str],
+        *,
         top_k: int = 5,
         targets: str | Sequence[str] | None = None,
-    ) -> Any:
+    ) -> Guesses | list[Guesses]:
         """Guess the word behind each [MASK]: a text -> its `top_k` guesses, the likeliest first.
 
         A guess is {"score": probability, "token": id, "token_str": token, "sequence": the text with
@@ -191,11 +208,14 @@ class BertForMaskedLM:
 def fill_mask(
     model_name_or_path: str | os.PathLike[str],
     inputs: str | Sequence[str],
+    *,
     top_k: int = 5,
     targets: str | Sequence[str] | None = None,
-) -> Any:
+) -> Guesses | list[Guesses]:
     """Guess masked words with a model's folder or name: see BertForMaskedLM.fill_mask."""
-    return BertForMaskedLM.from_pretrained(model_name_or_path).fill_mask(inputs, top_k, targets)
+    return BertForMaskedLM.from_pretrained(model_name_or_path).fill_mask(
+        inputs, top_k=top_k, targets=targets
+    )
 
 
 def read_head(checkpoint: Checkpoint) -> WordHead:

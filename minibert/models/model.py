@@ -20,13 +20,14 @@ from minibert.tokens.texts import prompt_of
 from minibert.tokens.truncation import OnLong
 
 if TYPE_CHECKING:
+    from minibert.bert.parameters import Config
     from minibert.checkpoint.folder import Folder
     from minibert.models.hf_tokenizer import Tokenizer
     from minibert.models.job import EncodeJob
     from minibert.models.processes import Processes, Recipe
     from minibert.models.transformer import Transformer
 
-__all__ = ["Model"]
+__all__ = ["Model", "job_of", "prompt_name_of", "prompt_of_task"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ Self = TypeVar("Self", bound="Model")
 class Model:
     """A Transformer with a head. Threads may share one."""
 
+    config: Config  # the settings of config.json
     folder: Folder  # settings of the model's folder
     transformer: Transformer  # the BERT and its tokenizer
     prompts: dict[str, str]  # name -> prompt
@@ -44,11 +46,11 @@ class Model:
 
     # Subclasses define or extend these.
 
-    def place_head(self) -> None:
+    def _place_head(self) -> None:
         """Bring the head's tensors to the transformer's device."""
         raise NotImplementedError
 
-    def take_prompts(self, prompts: dict[str, str], default_prompt_name: str | None) -> None:
+    def _take_prompts(self, prompts: dict[str, str], default_prompt_name: str | None) -> None:
         """Keep the prompts, and the name of the default one: the caller's, else the folder's.
 
         Raises ValueError for a name that is not among them, CheckpointError if it is the folder's.
@@ -65,18 +67,7 @@ class Model:
                 f"{error} Pass prompts=, or another default_prompt_name=."
             ) from None
 
-    def prompt_for(self, prompt: str | None, prompt_name: str | None) -> str:
-        """The prompt of a call: the one given, else the one named, else the default one."""
-        if prompt is not None and prompt_name is not None:
-            logger.warning("Both prompt and prompt_name are given; prompt counts.")
-        return prompt_of(self.prompts, prompt, prompt_name or self.default_prompt_name)
-
-    def prompt_name_of(self, task: str) -> str | None:
-        """The name of the prompt that a "query", or a "document", gets where none is given."""
-        names = ("query",) if task == "query" else ("document", "passage", "corpus")
-        return next((name for name in names if name in self.prompts), None)
-
-    def arguments(self) -> dict[str, Any]:
+    def _arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments that load this model from its folder."""
         return {
             "device": self.device,
@@ -89,7 +80,7 @@ class Model:
             "default_prompt_name": self.default_prompt_name,
         }
 
-    def state(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         """Return the attributes to set afterwards, which the constructor does not take."""
         return {
             "prompts": dict(self.prompts),
@@ -97,7 +88,7 @@ class Model:
             "max_seq_length": self.max_seq_length,
         }
 
-    def computed_by(self) -> tuple[Any, ...]:
+    def _computed_by(self) -> tuple[Any, ...]:
         """Return all that the results of a process depend on, beside its arguments."""
         transformer = self.transformer
         rounding = transformer.reproducible, transformer.short_inputs, self.dtype
@@ -127,7 +118,7 @@ class Model:
         """Tokenizer, under transformers' names."""
         return self.transformer.tokenizer
 
-    def to(self: Self, device: Any) -> Self:
+    def to(self: Self, device: Any) -> Self:  # Any: a str, or a device of torch
         """Move the model to a device; returns itself."""
         if (str(device), self.transformer.dtype) != (self.device, self.dtype):
             self._move(device)
@@ -148,7 +139,7 @@ class Model:
 
     def _move(self, device: Any, dtype: str | None = None) -> None:
         self.transformer.to(device, dtype)
-        self.place_head()
+        self._place_head()
 
     def use_threads(self, threads: int | None) -> None:
         """Set the number of cores to use; None means all that this process may use."""
@@ -173,35 +164,6 @@ class Model:
     def stop_multi_process_pool(pool: Processes) -> None:
         """End the processes of start_multi_process_pool."""
         pool.stop()
-
-    def _job(
-        self,
-        texts: int,
-        on_long: OnLong,
-        prompt: str | None = None,
-        prompt_name: str | None = None,
-        task: str | None = None,
-        pack_tokens: int | None = None,
-        batch_size: int | None = None,
-        *,
-        dimension: int = 0,
-        normalize: bool = False,
-    ) -> EncodeJob:
-        """Make the job of a call for so many texts, from checked arguments."""
-        from minibert.models.job import EncodeJob
-
-        before = self.prompt_for(prompt, prompt_name)
-        return EncodeJob(
-            texts=texts,
-            max_tokens=self.transformer.limit(task),
-            prompt=before,
-            prompt_tokens=self.transformer.prompt_tokens(before),
-            dimension=dimension,
-            normalize=normalize,
-            on_long=on_long,
-            pack_tokens=pack_tokens,
-            batch_size=batch_size,
-        )
 
     @contextmanager
     def _workers(
@@ -240,12 +202,65 @@ class Model:
         """
         from minibert.models.processes import Recipe
 
-        arguments = {**self.arguments(), "device": "cpu", "dtype": None, "threads": None, **changes}
-        arguments_of = (type(self), str(self.folder.path), arguments, self.state(), self.dtype)
-        return Recipe(opened, arguments_of, self.computed_by())
+        on_cpu = {"device": "cpu", "dtype": None, "threads": None}
+        arguments = {**self._arguments(), **on_cpu, **changes}
+        arguments_of = (type(self), str(self.folder.path), arguments, self._state(), self.dtype)
+        return Recipe(opened, arguments_of, self._computed_by())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return opened, (type(self), str(self.folder.path), self.arguments(), self.state())
+        return opened, (type(self), str(self.folder.path), self._arguments(), self._state())
+
+
+def prompt_name_of(model: Model, task: str) -> str | None:
+    """Find the name of the prompt that a "query" or a "document" gets where none is given."""
+    names = ("query",) if task == "query" else ("document", "passage", "corpus")
+    return next((name for name in names if name in model.prompts), None)
+
+
+def prompt_of_call(model: Model, prompt: str | None, prompt_name: str | None) -> str:
+    """Choose the prompt of a call: the one given, else the one named, else the default one."""
+    if prompt is not None and prompt_name is not None:
+        logger.warning("Both prompt and prompt_name are given; prompt counts.")
+    return prompt_of(model.prompts, prompt, prompt_name or model.default_prompt_name)
+
+
+def prompt_of_task(
+    model: Model, task: str, prompt: str | None = None, prompt_name: str | None = None
+) -> str:
+    """Choose the prompt of a "query" or a "document": as encode_query or encode_document does."""
+    if prompt is None and prompt_name is None:
+        prompt_name = prompt_name_of(model, task)
+    return prompt_of_call(model, prompt, prompt_name)
+
+
+def job_of(
+    model: Model,
+    texts: int,
+    on_long: OnLong,
+    prompt: str | None = None,
+    prompt_name: str | None = None,
+    task: str | None = None,
+    *,
+    pack_tokens: int | None = None,
+    batch_size: int | None = None,
+    dimension: int = 0,
+    normalize: bool = False,
+) -> EncodeJob:
+    """Make the job of a call for so many texts, from checked arguments."""
+    from minibert.models.job import EncodeJob
+
+    before = prompt_of_call(model, prompt, prompt_name)
+    return EncodeJob(
+        texts=texts,
+        max_tokens=model.transformer.limit(task),
+        prompt=before,
+        prompt_tokens=model.transformer.prompt_tokens(before),
+        dimension=dimension,
+        normalize=normalize,
+        on_long=on_long,
+        pack_tokens=pack_tokens,
+        batch_size=batch_size,
+    )
 
 
 def opened(

@@ -44,6 +44,7 @@ class BertOutput(OrderedDict[str, Any]):
     hidden_states: tuple[Array, ...] | None  # L + 1 of (B, T, D): the embeddings, each layer
     attentions: tuple[Array, ...] | None  # L of (B, H, T, T), a row of weights for each token
 
+    # Any: arrays, tuples of arrays, and a program's own fields; so in transformers.
     def __init__(self, **fields: Any) -> None:
         """Keep the fields of a model's output, in their order; None for what there is not."""
         super().__init__()
@@ -51,6 +52,7 @@ class BertOutput(OrderedDict[str, Any]):
         for name, value in fields.items():
             setattr(self, name, value)
 
+    # Any: see __init__, and a tuple of such for a slice.
     def __getitem__(self, key: Any) -> Any:
         """A field by its name; by its place, or a slice of places, among those that are there."""
         if isinstance(key, str):
@@ -77,23 +79,23 @@ class BertOutput(OrderedDict[str, Any]):
         super().__setitem__(key, value)
         super().__setattr__(key, value)
 
-    def to_tuple(self) -> tuple[Any, ...]:
+    def to_tuple(self) -> tuple[Any, ...]:  # see __init__
         """Return the values of all keys."""
         return tuple(self.values())
 
     # dict's own methods would return the objects of class Refused.
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: Any = None) -> Any:  # see __init__
         """Return the value of a key, or the default where there is no such key."""
         if key not in self:
             return default
         return self[key]
 
-    def values(self) -> Any:
+    def values(self) -> Any:  # a ValuesView; OrderedDict's type is private
         """Return the values of all keys, in their order."""
         return Values(self)
 
-    def items(self) -> Any:
+    def items(self) -> Any:  # an ItemsView; OrderedDict's type is private
         """Return the keys with their values."""
         return Items(self)
 

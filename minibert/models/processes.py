@@ -20,6 +20,7 @@ from multiprocessing.connection import wait
 from typing import Any, NamedTuple, Protocol
 
 from minibert.common.arguments import check_counts
+from minibert.errors import MinibertError
 from minibert.kernels.cores import available_threads
 from minibert.kernels.devices import device_name
 
@@ -46,6 +47,11 @@ class Recipe(NamedTuple):
 
 class Processes:
     """Processes that wait for work, one for each device; the end of a `with` block stops them."""
+
+    count: int  # how many processes there are
+    recipe: Recipe  # how each makes its copy
+    is_stopped: bool  # True after stop()
+    pids: list[int]  # their numbers in the system
 
     def __init__(self, recipe: Recipe, devices: Sequence[str] | None = None) -> None:
         """Start the processes and wait until each has its copy.
@@ -83,7 +89,7 @@ class Processes:
         )
         try:
             started = [self._executor.submit(check) for _ in names]
-            self.pids: list[int] = [future.result() for future in started]
+            self.pids = [future.result() for future in started]
         except BrokenProcessPool as error:
             self.stop()
             raise RuntimeError(
@@ -97,12 +103,14 @@ class Processes:
 
     def map(
         self,
+        # Any: the function decides what it takes and gives.
         function: Callable[..., Any],
-        items: Sequence[Any],
-        arguments: tuple[Any, ...] = (),
+        items: Sequence[Any],  # the function's
+        *,
+        arguments: tuple[Any, ...] = (),  # the function's
         chunk_size: int | None = None,
         advance: Callable[[int], object] = lambda done: None,
-    ) -> list[Any]:
+    ) -> list[Any]:  # the function's
         """Call function(copy, chunk, *arguments, advance) for every chunk of a list.
 
         The results come in order. The function, of a module, calls advance(n) when n more items are
@@ -176,7 +184,7 @@ def shared(
     yield pool
 
 
-class StoppedError(Exception):
+class StoppedError(MinibertError):
     """End a call whose result nobody waits for."""
 
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from numpy.typing import ArrayLike
 
@@ -27,19 +27,22 @@ from minibert.common.arguments import (
     one_name,
 )
 from minibert.common.arrays import Array
-from minibert.models.model import Model
+from minibert.models.model import Model, job_of, prompt_name_of
+from minibert.models.signatures import with_overloads
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.quantization import Precision, check_precision
 from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of, with_prompt
 from minibert.tokens.truncation import OnLong, check_on_long
 
 if TYPE_CHECKING:
+    from minibert.bert.load import Checkpoint
+    from minibert.checkpoint.folder import Folder
     from minibert.explain.attribution import Explanation
     from minibert.models.job import OutputValue
     from minibert.models.processes import Processes
+    from minibert.models.signatures import Encoded, Features, Inputs, OneInput
     from minibert.models.trace import Trace
     from minibert.models.transformer import Transformer
-    from minibert.pooling.pipeline import Pipeline
     from minibert.pooling.pooling import Pooling
     from minibert.pooling.registry import ModuleSettings
     from minibert.tokens.tokenizer import Tokens
@@ -58,6 +61,12 @@ class SentenceTransformer(Model):
     `folder`, `checkpoint` and `similarity_reason` describe the files that were loaded. model[0] is
     the BERT, and model[1] and so on are the settings of the modules after it.
     """
+
+    folder: Folder  # what the model's folder says
+    transformer: Transformer  # the BERT and its tokenizer
+    on_long: OnLong  # what happens to long texts: see encode
+    checkpoint: Checkpoint  # the files and tensors that were loaded
+    similarity_reason: str  # where the metric was found
 
     def __init__(
         self,
@@ -81,15 +90,30 @@ class SentenceTransformer(Model):
     ) -> None:
         """Load a folder, or a model of the hub by its name.
 
-        `threads` is how many cores to use; None means all that this process may, and more than
-        these are as many. `on_long` says what happens to texts above the maximum length, see
-        encode. `reproducible` gives a text the same bits whatever its neighbours, their order, the
-        batch size and the number of threads, on one machine; it costs short texts more than long
-        ones. `short_inputs` lets the first short text make a second copy of the layers' weights, on
-        processors with AVX-512, where it makes the short ones three times as fast. `dtype` is
-        "float32", or on a GPU "float16" for the BERT's weights and activations; vectors are
-        float32. The others are sentence-transformers'; `trust_remote_code` changes nothing, as no
-        code of a model is run.
+        Args:
+            model_name_or_path: Name of a model on the hub, or path of its folder.
+            device: "cpu", "cuda" or "cuda:1"; None is "cpu".
+            revision: Branch, tag or commit of the hub's repository; None is its main branch.
+            cache_folder: Folder of downloaded models; None is huggingface_hub's own.
+            token: Token for the hub, or True for the stored one.
+            local_files_only: True forbids downloads: the model must be in the cache.
+            prompts: Name -> prompt, a text before each text. They are added to the folder's.
+            default_prompt_name: Name of the prompt where a call names none; None is the folder's.
+            similarity_fn_name: "cosine", "dot", "euclidean" or "manhattan"; None is the model's
+                own, see `similarity_reason`.
+            truncate_dim: Number of dimensions that are kept; None is the folder's, else all.
+            threads: Number of cores to use; None, or too large a number, is all that this process
+                may use.
+            on_long: "warn", "error", "ignore" or "window", for texts above the maximum length; see
+                encode.
+            reproducible: True gives a text the same bits whatever its neighbours, their order, the
+                batch size and the number of threads, on one machine. It costs short texts more
+                time than long ones.
+            short_inputs: True lets the first short text make a second copy of the layers' weights,
+                on processors with AVX-512, where it makes short texts three times as fast.
+            dtype: Of the BERT's weights and activations: "float32", or on a GPU "float16"; None is
+                "float32". Vectors are float32.
+            trust_remote_code: Changes nothing, as no code of a model is run.
 
         Raises FileNotFoundError or ModelUnavailableError if there is no such model, CheckpointError
         if its folder cannot be used, DeviceError if the device cannot.
@@ -107,18 +131,23 @@ class SentenceTransformer(Model):
         path = find_model(model_name_or_path, hub)
         self.folder = read_folder(path)
         self.transformer = Transformer(
-            self.folder.transformer, device, threads, reproducible, short_inputs, dtype
+            self.folder.transformer,
+            device,
+            threads=threads,
+            reproducible=reproducible,
+            short_inputs=short_inputs,
+            dtype=dtype,
         )
         self._read_modules()
         prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
-        self.take_prompts(prompts, default_prompt_name)
+        self._take_prompts(prompts, default_prompt_name)
         self.similarity_fn_name, self.similarity_reason = metric_of(
             similarity_fn_name,
             self.folder.similarity_fn_name,
             hub_name(model_name_or_path, path) or self.checkpoint.name_or_path,
         )
         self.truncate_dim = truncate_dim or self.folder.truncate_dim
-        self.on_long: OnLong = on_long
+        self.on_long = on_long
 
     def _read_modules(self) -> None:
         """Read the modules after the BERT, and bring them to the device."""
@@ -131,15 +160,16 @@ class SentenceTransformer(Model):
             self.folder.path, self.folder.modules, self.config.hidden_size
         )
         self._loaded = loaded_files(self.folder)
-        self.place_head()
+        self._place_head()
         if not self.folder.has_modules:
             logger.warning(
                 "%s has no modules.json; taking the mean of its tokens.", self.folder.path
             )
 
+    @with_overloads
     def encode(
         self,
-        inputs: str | Mapping[str, Any] | Sequence[Any] | None = None,
+        inputs: OneInput | Inputs | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int | None = None,
@@ -157,30 +187,43 @@ class SentenceTransformer(Model):
         pack_tokens: int | None = None,
         on_long: OnLong | None = None,
         task: str | None = None,
-        sentences: str | Sequence[Any] | None = None,
-    ) -> Any:
+        sentences: OneInput | Inputs | None = None,
+    ) -> Encoded:
         """Turn texts into vectors: n texts -> (n, D) float32, one str -> (D,), none -> (0, D).
 
-        A text is a str, or a pair of them, (str, str), as one of a list. `prompt` goes before each;
-        `prompt_name` takes it from `prompts`. `truncate_dim` keeps the first dimensions, before
-        `normalize_embeddings` divides by the length and before `precision` turns all of them
-        together into codes (see quantize_embeddings). convert_to_numpy=False gives a list of rows.
-
-        `output_value` is "sentence_embedding"; "token_embeddings" for a list of (T, H), the states
-        of each text's tokens; or None for a list of dicts with both, and the tokens, padded to the
-        longest of `batch_size` texts; padding has states of 0.
-
-        `on_long` is for texts above the maximum length: "warn" cuts them and says so once a call,
-        "error" refuses them, "ignore" cuts them in silence. "window", for mean pooling, encodes a
-        long text in windows of the maximum length, a quarter of each shared with the next, with the
-        prompt before each, and takes the mean of their pooled vectors weighted by their tokens: no
-        model was trained for that, but nothing is lost.
-
-        `pack_tokens` bounds the tokens of one forward pass, None being 1,024 on a CPU and 16,384 on
-        a GPU, where it is halved if memory runs out; `batch_size`, if given, its texts.
-        `device` moves the model; a list of devices, or a `pool` (start_multi_process_pool), shares
-        the texts among processes, `chunk_size` at a time. `task` is "query" or "document", for
-        folders with a maximum length of their own for each. `sentences` is `inputs`' older name.
+        Args:
+            inputs: A text or a list of them. A text is a str, or of a list also a pair of them,
+                (str, str).
+            prompt_name: Name of one of `prompts`, before each text.
+            prompt: Text before each text; it counts more than `prompt_name`.
+            batch_size: Maximum of the texts of one forward pass; None sets no limit. With
+                output_value=None it is the number of texts that are padded together, by default 32.
+            show_progress_bar: None shows a bar where INFO is logged and stderr is a terminal.
+            output_value: "sentence_embedding" for vectors; "token_embeddings" for a list of (T, E),
+                the states of each text's tokens; None for a list of dicts with both, and the
+                tokens. In the dicts tokens are padded, and padding has states of 0.
+            precision: "float32", or codes: "int8", "uint8", "binary" or "ubinary", of all vectors
+                together, after all else (see quantize_embeddings).
+            convert_to_numpy: False gives a list of rows in place of an array.
+            convert_to_tensor: Must be False: minibert makes no tensors.
+            device: Device that the model moves to first. A list of devices starts a process for
+                each, for a part of the texts.
+            normalize_embeddings: True divides each vector by its length, after `truncate_dim`.
+            truncate_dim: Number of dimensions that are kept; None is the model's own.
+            pool: Processes of start_multi_process_pool, each for a part of the texts.
+            chunk_size: Texts that a process gets at a time; None is a tenth of its part, and at
+                most 1,000.
+            pack_tokens: Maximum of the tokens of one forward pass; None is 1,024 on a CPU and
+                16,384 on a GPU, where it is halved if memory runs out.
+            on_long: For texts above the maximum length; None is the model's own. "warn" truncates
+                them and logs it once a call, "error" refuses them, "ignore" truncates them in
+                silence.
+                "window", for mean pooling, encodes a long text in windows of the maximum length,
+                each with the prompt and a quarter of the window before. The vector is the mean of
+                the windows' vectors, weighted by their tokens. No model was trained for that, but
+                nothing is lost.
+            task: "query" or "document", for folders with a maximum length of their own for each.
+            sentences: Older name of `inputs`.
 
         Raises TypeError or ValueError for what is no text, naming the first, and for an argument
         that cannot be meant.
@@ -196,8 +239,9 @@ class SentenceTransformer(Model):
         check_precision(precision or "float32")
         on_long = on_long or self.on_long
         check_windows_of(on_long, output_value)
-        job = self._job(
-            len(texts), on_long, prompt, prompt_name, task, pack_tokens, batch_size,
+        job = job_of(
+            self, len(texts), on_long, prompt, prompt_name, task,
+            pack_tokens=pack_tokens, batch_size=batch_size,
             dimension=min(truncate_dim or self.get_embedding_dimension(), self.dimension),
             normalize=normalize_embeddings and output_value == "sentence_embedding",
         )  # fmt: skip
@@ -205,48 +249,52 @@ class SentenceTransformer(Model):
             if processes is None:
                 parts = [compute(self, texts, job, advance)]
             else:
-                parts = processes.map(compute, texts, (job.for_a_part(),), chunk_size, advance)
+                parts = processes.map(
+                    compute, texts,
+                    arguments=(job.for_a_part(),), chunk_size=chunk_size, advance=advance,
+                )  # fmt: skip
         found, truncation = joined(parts, output_value, job.dimension)
         truncation.report(len(texts), job.max_tokens, job.on_long)
         if precision not in (None, "float32"):
             found = codes_of(found, output_value, precision)
-        if is_one(given):
-            return found[0]
-        return found if convert_to_numpy else list(found)
+        rows: Encoded = found[0] if is_one(given) else found if convert_to_numpy else list(found)
+        return rows
 
+    @with_overloads
     def encode_query(
         self,
-        inputs: Any = None,
+        inputs: OneInput | Inputs | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
-        *positional: Any,
-        **named: Any,
-    ) -> Any:
+        *positional: Any,  # encode's own, in its order
+        **named: Any,  # encode's own
+    ) -> Encoded:
         """Encode questions: encode() with the prompt "query", where no other is given.
 
         That prompt is "" unless the folder or the caller says otherwise, and the default prompt is
         not used instead.
         """
         if prompt_name is None and prompt is None:
-            prompt_name = self.prompt_name_of("query")
+            prompt_name = prompt_name_of(self, "query")
         named.setdefault("task", "query")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
+    @with_overloads
     def encode_document(
         self,
-        inputs: Any = None,
+        inputs: OneInput | Inputs | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
-        *positional: Any,
-        **named: Any,
-    ) -> Any:
+        *positional: Any,  # encode's own, in its order
+        **named: Any,  # encode's own
+    ) -> Encoded:
         """Encode documents: encode() with the prompt "document", else "passage", else "corpus".
 
         "document" is "" unless the folder or the caller says otherwise. The others count only
         where "document" was removed from `prompts`, as in sentence-transformers.
         """
         if prompt_name is None and prompt is None:
-            prompt_name = self.prompt_name_of("document")
+            prompt_name = prompt_name_of(self, "document")
         named.setdefault("task", "document")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
@@ -261,7 +309,7 @@ class SentenceTransformer(Model):
         """
         from minibert.explain import explain  # late: see the top
 
-        return explain(self, query, document, metric)
+        return explain(self, query, document, metric=metric)
 
     def trace(
         self,
@@ -286,12 +334,16 @@ class SentenceTransformer(Model):
             raise ValueError(f'task is {task!r}; expected "query" or "document".')
         (text,) = check_texts([inputs])
         if task and prompt is None and prompt_name is None:
-            prompt_name = self.prompt_name_of(task)
+            prompt_name = prompt_name_of(self, task)
         dimension = self.get_embedding_dimension()
-        job = self._job(1, self.on_long, prompt, prompt_name, task, dimension=dimension)
-        return Trace(self, job, text, keep)
+        job = job_of(self, 1, self.on_long, prompt, prompt_name, task, dimension=dimension)
+        return Trace(self, job, text, keep=keep)
 
-    def tokens(self, inputs: str | Sequence[str]) -> Any:
+    @overload
+    def tokens(self, inputs: OneInput) -> Tokens: ...  # type: ignore[overload-overlap]  # as encode
+    @overload
+    def tokens(self, inputs: Inputs) -> list[Tokens]: ...
+    def tokens(self, inputs: OneInput | Inputs) -> Tokens | list[Tokens]:
         """Tokens of texts: of each Tokens(ids, tokens, offsets, truncated, word_ids).
 
         A text's own tokens are text[start:end] for their offsets; `truncated` is the number of
@@ -303,8 +355,8 @@ class SentenceTransformer(Model):
         return found[0] if is_one(inputs) else found
 
     def preprocess(
-        self, inputs: Sequence[Any], prompt: str | None = None, *, task: str | None = None
-    ) -> dict[str, Any]:
+        self, inputs: OneInput | Inputs, prompt: str | None = None, *, task: str | None = None
+    ) -> Features:
         """Tokenise and pad n texts: input_ids, token_type_ids, attention_mask, each (n, T).
 
         The dict also has "modality", which is "text", and with a prompt "prompt_length", the number
@@ -314,17 +366,19 @@ class SentenceTransformer(Model):
 
         texts = check_texts(list_of(inputs, "preprocess()"))
         if not texts:
-            return {}
+            return cast("Features", {})
         tokenizer, limit = self.transformer.text_tokenizer, self.transformer.limit(task)
         rows = tokenizer.rows(with_prompt(prompt or "", texts), limit)
         rows.truncation.report(len(texts), limit, self.on_long)
         features = {**pad_rows(rows, tokenizer), "modality": "text"}
         of_prompt = {"prompt_length": self.transformer.prompt_tokens(prompt)} if prompt else {}
-        return features | of_prompt
+        return cast("Features", features | of_prompt)
 
-    def tokenize(self, texts: Sequence[Any], **named: Any) -> dict[str, Any]:
+    def tokenize(
+        self, texts: OneInput | Inputs, prompt: str | None = None, *, task: str | None = None
+    ) -> Features:
         """Older name of preprocess()."""
-        return self.preprocess(texts, **named)
+        return self.preprocess(texts, prompt, task=task)
 
     @property
     def similarity_fn_name(self) -> str:
@@ -360,14 +414,19 @@ class SentenceTransformer(Model):
         return self._pipeline.dimension
 
     @property
-    def pipeline(self) -> Pipeline:
-        """The modules after the BERT, with their tensors on the host."""
-        return self._pipeline
-
-    @property
     def pooling(self) -> Pooling:
         """Settings of the pooling, as they stand now."""
         return self._pipeline.pooling
+
+    def vector_parts(self, states: Array, prompt_length: int) -> Array:
+        """Split the vector of one text into the part of each token: (T, E) -> (T, dimension).
+
+        `states` are the "token_embeddings" of a Trace, as float64; `prompt_length` is the Trace's.
+
+        Raises NotLinearError for a module after the pooling that is not linear, ValueError for a
+        pooling that is no sum over the tokens, or that has none left.
+        """
+        return self._pipeline.parts(states, prompt_length)
 
     def get_embedding_dimension(self) -> int:
         """Return the dimension of a vector, D."""
@@ -400,21 +459,27 @@ class SentenceTransformer(Model):
     def include_prompt(self, include_prompt: bool) -> None:
         pooling = self._pipeline.pooling._replace(include_prompt=include_prompt)
         self._pipeline = self._pipeline._replace(pooling=pooling)
-        self.place_head()
+        self._place_head()
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Set include_prompt."""
         self.include_prompt = include_prompt
 
-    def place_head(self) -> None:
+    def _place_head(self) -> None:
         """Bring the modules' tensors to the transformer's device."""
-        self.pipeline_on_device = self._pipeline.to_device(
+        self._pipeline_on_device = self._pipeline.to_device(
             self.transformer.device.tensors_to_device
         )
 
-    def encode_multi_process(self, sentences: Sequence[str], pool: Processes, **named: Any) -> Any:
+    def encode_multi_process(
+        self,
+        sentences: Inputs,
+        pool: Processes,
+        **named: Any,  # encode's own
+    ) -> Encoded:
         """Older name of encode(sentences, pool=pool)."""
-        return self.encode(sentences, pool=pool, **named)
+        rows: Encoded = self.encode(sentences, pool=pool, **named)
+        return rows
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write a folder that sentence-transformers and minibert load, with the same vectors.
@@ -463,22 +528,22 @@ class SentenceTransformer(Model):
             # The pooling's settings may have been changed since.
             yield self.pooling if isinstance(module, Pooling) else module
 
-    def arguments(self) -> dict[str, Any]:
+    def _arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments that load this model from its folder."""
-        return {**super().arguments(), "similarity_fn_name": self.similarity_fn_name}
+        return {**super()._arguments(), "similarity_fn_name": self.similarity_fn_name}
 
-    def state(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         """Return the attributes to set afterwards."""
         return {
-            **super().state(),
+            **super()._state(),
             "similarity_reason": self.similarity_reason,
             "truncate_dim": self.truncate_dim,
             "include_prompt": self.include_prompt,
         }
 
-    def computed_by(self) -> tuple[Any, ...]:
+    def _computed_by(self) -> tuple[Any, ...]:
         """Return all that a process's vectors depend on, beside encode()'s arguments."""
-        return *super().computed_by(), self.include_prompt
+        return *super()._computed_by(), self.include_prompt
 
 
 def check_windows_of(on_long: OnLong, output_value: OutputValue) -> None:

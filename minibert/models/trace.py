@@ -38,7 +38,11 @@ class Trace(Mapping[str, Array]):
     - token_embeddings (T, E): input of the pooling; sentence_embedding (dimension,): the vector
     """
 
-    def __init__(self, model: Encoder, job: EncodeJob, text: Text, keep: str = "*") -> None:
+    text: Text  # with the prompt
+    tokens: Tokens  # of the text with the prompt
+    shapes: dict[str, tuple[int, ...]]  # a name -> the array's shape, in order
+
+    def __init__(self, model: Encoder, job: EncodeJob, text: Text, *, keep: str = "*") -> None:
         """Tokenise the text; `keep` is a pattern of names, as for files: "layer.*.attention".
 
         Raises ValueError for a pattern that no array has, and where the model refuses a text as too
@@ -46,8 +50,8 @@ class Trace(Mapping[str, Array]):
         """
         tokenizer = model.transformer.text_tokenizer
         (prompted,) = with_prompt(job.prompt, [text])
-        self.text = prompted  # with the prompt
-        self.tokens: Tokens = tokenizer.tokens(prompted, job.max_tokens)
+        self.text = prompted
+        self.tokens = tokenizer.tokens(prompted, job.max_tokens)
         self._model, self._job = model, job
         self._rows = tokenizer.rows([prompted], job.max_tokens)
         self._rows.truncation.report(1, job.max_tokens, job.on_long)
@@ -123,7 +127,7 @@ def shapes_of(model: Encoder, job: EncodeJob, tokens: int) -> dict[str, tuple[in
         "embeddings.word_embeddings": word_embeddings,
         "embeddings.output": states,
         **of_layers,
-        "token_embeddings": (tokens, model.pipeline_on_device.token_dimension),
+        "token_embeddings": (tokens, model._pipeline_on_device.token_dimension),
         "sentence_embedding": (job.dimension,),
     }
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from minibert.bert.families import FAMILIES, check_device, max_tokens, positions_of
-from minibert.bert.load import load_checkpoint
+from minibert.bert.load import Checkpoint, load_checkpoint
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
 from minibert.checkpoint.transformer_settings import TransformerSettings
@@ -30,6 +30,7 @@ from minibert.tokens.truncation import Truncation
 if TYPE_CHECKING:
     from minibert.models.bert_model import BertModel
     from minibert.models.hf_tokenizer import Tokenizer
+    from minibert.tokens.tokenizer import TextTokenizer
 
 __all__ = ["Batch", "Transformer"]
 
@@ -46,10 +47,22 @@ class Batch(NamedTuple):
 class Transformer:
     """A BERT and its tokenizer, as a folder has them. Threads may share one."""
 
+    settings: TransformerSettings  # what the folder says of it
+    dtype: str  # "float32" or "float16", which moving to a device goes by
+    checkpoint: Checkpoint  # the files and tensors that were loaded
+    config: Config  # the sizes, and what else config.json says
+    max_tokens: int  # how many positions there are
+    text_tokenizer: TextTokenizer  # texts -> rows of token ids
+    has_token_types: bool  # True where the texts of a pair have types of their own
+    loaded_max_seq_length: int  # before a program changes it
+    slice_texts: int  # texts that are tokenised and packed at a time
+    scheduler: Scheduler  # packs -> results, on the device
+
     def __init__(
         self,
         settings: TransformerSettings,
         device: str | None = None,
+        *,
         threads: int | None = None,
         reproducible: bool = False,
         short_inputs: bool = True,
@@ -67,9 +80,9 @@ class Transformer:
         self.settings = settings
         count = thread_count(threads)
         found = find_device(device, dtype)
-        self.dtype = found.dtype  # that `to` goes by
+        self.dtype = found.dtype
         self.checkpoint = load_checkpoint(settings.path, settings.config_args)
-        self.config: Config = self.checkpoint.config
+        self.config = self.checkpoint.config
         check_device(self.config, found.name)
         self.max_tokens = max_tokens(self.config)
         family = FAMILIES[self.config.model_type]
@@ -84,8 +97,8 @@ class Transformer:
             tokenizer_args=settings.tokenizer_args,
         )
         self.has_token_types = family.has_token_types
-        self.loaded_max_seq_length = self.max_seq_length  # before a program changes it
-        self.slice_texts = MAX_TEXTS  # that are tokenised and packed at a time
+        self.loaded_max_seq_length = self.max_seq_length
+        self.slice_texts = MAX_TEXTS
         self.scheduler = self._scheduler_on(found, count, reproducible, short_inputs)
 
     def _scheduler_on(
@@ -256,9 +269,9 @@ class Transformer:
         return BertModel(
             self.config,
             self.checkpoint.parameters,
-            self.device.name,
-            self.device.dtype,
-            self.checkpoint.settings,
+            device=self.device.name,
+            dtype=self.device.dtype,
+            settings=self.checkpoint.settings,
         )
 
     @property

@@ -74,7 +74,7 @@ class CorpusMap(NamedTuple):
     texts: list[str] | None  # p of them; None if the corpus keeps none
     question: Placed | None  # None without a question
 
-    def as_dict(self) -> dict[str, Any]:  # values of JSON
+    def as_dict(self) -> dict[str, object]:
         """Return all of it as `minibert map --json` prints it."""
         texts = [{}] * len(self.ids) if self.texts is None else [{"text": t} for t in self.texts]
         points = [
@@ -111,6 +111,7 @@ def ask(index: Index, text: str, k: int = TOP_K) -> Question:
 def corpus_map(
     corpus: Corpus,
     method: str = "pca",
+    *,
     points: int = POINTS,
     question: Question | None = None,
     advance: Callable[[int], object] = lambda done: None,
@@ -137,7 +138,7 @@ def corpus_map(
         )
     settings = corpus.manifest.settings
     stack = compared(corpus)
-    projection = principal_components(stack, corpus.deleted, advance)
+    projection = principal_components(stack, corpus.deleted, advance=advance)
     numbers = sampled(corpus, points, question)
     vectors, asked = stack.take(numbers), as_compared(corpus, question)
     places, place = project(projection, vectors), project(projection, asked)
@@ -166,7 +167,7 @@ def compared(corpus: Corpus) -> Stack:
     def decode(codes: NDArray[Any]) -> Array:
         return of_length_1(stored.vectors(codes))
 
-    return Stack(stored.matrices, stored.names, decode)
+    return Stack(stored.matrices, stored.names, decode=decode)
 
 
 def as_compared(corpus: Corpus, question: Question | None) -> Array:

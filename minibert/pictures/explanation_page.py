@@ -32,7 +32,7 @@ LONGEST = 100  # letters shown of a word
 
 
 def explanation_page(
-    model: SentenceTransformer, query: str, document: str, metric: str | None = None
+    model: SentenceTransformer, query: str, document: str, *, metric: str | None = None
 ) -> str:
     """Write one HTML page: the split of the score into pairs of words, and an X-ray of both texts.
 
@@ -40,7 +40,7 @@ def explanation_page(
 
     Raises ValueError as model.explain does: for a score that is no sum over pairs of tokens.
     """
-    explanation = explain(model, query, document, metric)
+    explanation = explain(model, query, document, metric=metric)
     values = explanation.by_word()
     pairs, step = as_shorts(values)
     data = {

@@ -53,8 +53,8 @@ class Projection(NamedTuple):
 def principal_components(
     stack: Stack,
     excluded: IntArray,
-    advance: Callable[[int], object] = lambda done: None,
     *,
+    advance: Callable[[int], object] = lambda done: None,
     block_floats: int = BLOCK_FLOATS,
 ) -> Projection:
     """Compute the plane along which vectors vary most: (n, D) -> a projection.

@@ -50,7 +50,7 @@ def xray(
     states += [trace[f"layer.{n}.output"][:shown] for n in range(layers)]
     between = [trace[f"layer.{n}.attention_output"][:shown] for n in range(layers)]
     attention = [first_tokens(weights[f"layer.{n}.attention"], shown) for n in range(layers)]
-    nearest = nearest_words(model, np.concatenate(states), TOP_K)
+    nearest = nearest_words(model, np.concatenate(states), k=TOP_K)
     return {
         "tokens": trace.tokens.tokens[:shown],
         "special": [word is None for word in trace.tokens.word_ids[:shown]],

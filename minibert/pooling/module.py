@@ -11,13 +11,13 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from minibert.common.arrays import Array
 from minibert.common.json_files import setting
-from minibert.errors import CheckpointError
+from minibert.errors import CheckpointError, MinibertError
 from minibert.kernels.protocol import Kernels
 
 __all__ = ["Module", "NotLinearError", "RowModule", "RowSettings", "check_dimension", "input_name"]
 
 
-class NotLinearError(ValueError):
+class NotLinearError(MinibertError, ValueError):
     """A module is not linear, so its result is no sum over the parts of its input.
 
     The message names what is not linear.

@@ -25,11 +25,18 @@ class Stack:
     they are read.
     """
 
+    matrices: list[NDArray[Any]]  # as stored, each (n, W)
+    names: Sequence[str]  # of the matrices, for messages
+    firsts: IntArray  # the number of the first row of each, and of all rows
+    decode: Callable[[NDArray[Any]], Array] | None  # (n, W) -> (n, D); None if vectors are stored
+    dimension: int  # of a vector: D
+
     def __init__(
         self,
-        matrices: Sequence[Any],
+        matrices: Sequence[NDArray[Any]],  # floats, or codes for `decode`
         names: Sequence[str] | None = None,
-        decode: Callable[[NDArray[Any]], Array] | None = None,
+        *,
+        decode: Callable[[NDArray[Any]], Array] | None = None,  # of codes of any kind
     ) -> None:
         """Take matrices (n, W) and their names in messages.
 
@@ -52,18 +59,21 @@ class Stack:
     def __len__(self) -> int:
         return int(self.firsts[-1])
 
+    # Any: floats or codes, as stored.
     def vectors(self, stored: NDArray[Any]) -> NDArray[Any]:
         """Decode stored rows: (n, W) -> (n, D), of any dtype."""
         return stored if self.decode is None else self.decode(stored)
 
-    def dtype(self, queries: Array) -> Any:
+    def dtype(self, queries: Array) -> np.dtype[Any]:  # float32 or float64
         """Return the dtype to compute in: float64 if queries or a matrix have it, else float32."""
         wide = [matrix.dtype for matrix in self.matrices if matrix.dtype == np.float64]
         return np.result_type(queries.dtype, *wide)
 
     def blocks(
-        self, rows: int, allowed: IntArray | None
-    ) -> Iterator[tuple[IntArray, NDArray[Any]]]:
+        self,
+        rows: int,
+        allowed: IntArray | None,
+    ) -> Iterator[tuple[IntArray, NDArray[Any]]]:  # floats or codes, as stored
         """Yield blocks of at most `rows` rows: their numbers (n,), and the rows as stored, (n, W).
 
         With `allowed`, rising numbers, only these rows are yielded. The first blocks are smaller:
@@ -83,7 +93,7 @@ class Stack:
                     yield numbers, block
                 start, step = start + step, min(rows, 2 * step)
 
-    def take(self, numbers: IntArray) -> NDArray[Any]:
+    def take(self, numbers: IntArray) -> NDArray[Any]:  # floats or codes
         """Read and decode vectors by their numbers: (p,) -> (p, D)."""
         owners = self.owners(numbers)
         kind = np.result_type(*self.matrices)

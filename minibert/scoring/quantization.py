@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from minibert.common.arrays import Array
 
 __all__ = [
     "STORED_DTYPES",
+    "Codes",
     "Precision",
     "check_precision",
     "code_shape",
@@ -23,6 +24,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 Precision: TypeAlias = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+Codes: TypeAlias = NDArray[np.int8] | NDArray[np.uint8]
 
 # A precision -> the dtype of its codes.
 CODES: dict[str, type[np.generic]] = {
@@ -37,12 +39,40 @@ STORED_DTYPES = {"float32": "float32", "float16": "float16", "int8": "int8", "bi
 FEW = 100  # with fewer vectors than these, their ranges say little of others
 
 
+@overload
+def quantize_embeddings(
+    embeddings: Array,
+    precision: Literal["float32"],
+    ranges: ArrayLike | None = None,
+    calibration_embeddings: ArrayLike | None = None,
+) -> Array: ...
+@overload
+def quantize_embeddings(
+    embeddings: Array,
+    precision: Literal["int8", "binary"],
+    ranges: ArrayLike | None = None,
+    calibration_embeddings: ArrayLike | None = None,
+) -> NDArray[np.int8]: ...
+@overload
+def quantize_embeddings(
+    embeddings: Array,
+    precision: Literal["uint8", "ubinary"],
+    ranges: ArrayLike | None = None,
+    calibration_embeddings: ArrayLike | None = None,
+) -> NDArray[np.uint8]: ...
+@overload
 def quantize_embeddings(
     embeddings: ArrayLike,
     precision: Precision,
     ranges: ArrayLike | None = None,
     calibration_embeddings: ArrayLike | None = None,
-) -> Any:
+) -> Array | Codes | list[Array] | list[Codes]: ...
+def quantize_embeddings(
+    embeddings: ArrayLike,
+    precision: Precision,
+    ranges: ArrayLike | None = None,
+    calibration_embeddings: ArrayLike | None = None,
+) -> Any:  # of an array an array, of a list of matrices a list: see the overloads
     """Turn vectors into codes: (n, D) -> (n, D) of int8 or uint8, or (n, ceil(D/8)) packed bits.
 
     int8 and uint8 divide the range of each dimension into 255 steps and round down: code 0 (-128)

@@ -37,11 +37,11 @@ BLOCK_FLOATS = 1 << 24
 class SimilarityFunction(StrEnum):
     """Names of the metrics, as in sentence-transformers; each is a str."""
 
-    COSINE = "cosine"
-    DOT_PRODUCT = "dot"
-    DOT = "dot"
-    EUCLIDEAN = "euclidean"
-    MANHATTAN = "manhattan"
+    COSINE = "cosine"  # the cosine of the angle
+    DOT_PRODUCT = "dot"  # the dot product
+    DOT = "dot"  # another name of DOT_PRODUCT
+    EUCLIDEAN = "euclidean"  # the Euclidean distance, negated
+    MANHATTAN = "manhattan"  # the Manhattan distance, negated
 
 
 def dot_score(a: ArrayLike, b: ArrayLike) -> Array:

@@ -164,7 +164,7 @@ def test_explain_occludes_by_the_metric_that_was_asked_for(run):
     of_query, _ = occlusion(model, "the cats", "a dog")
     found = [word["difference"] for word in content["occlusion"]["query"]]
     assert found == pytest.approx([lost.difference for lost in of_query], rel=1e-4)
-    assert occlusion(SentenceTransformer(GELU), "the cats", "a dog", "dot")[0] == of_query
+    assert occlusion(SentenceTransformer(GELU), "the cats", "a dog", metric="dot")[0] == of_query
 
 
 def test_explain_shows_control_characters_and_obeys_none(run):
@@ -216,8 +216,8 @@ def drawn(monkeypatch):
         asked.append(explanation)
         return "<svg>ä</svg>"
 
-    def explanation_page(*arguments):
-        asked.append(arguments)
+    def explanation_page(*arguments, metric):
+        asked.append((*arguments, metric))
         return "<html>ä</html>"
 
     for name, function in (("heat_map", heat_map_svg), ("explanation_page", explanation_page)):

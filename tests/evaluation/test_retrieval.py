@@ -56,7 +56,7 @@ def test_all_documents_are_ranked_with_ties_by_id(metric):
 @pytest.mark.parametrize("k", [1, 10, 119, 120, 1000])
 def test_k_keeps_the_first_of_the_whole_ranking(k):
     data = collection(numbers(120), numbers(7, seed=1))
-    whole, some = dict(rankings(Numbers(), data)), dict(rankings(Numbers(), data, k))
+    whole, some = dict(rankings(Numbers(), data)), dict(rankings(Numbers(), data, k=k))
     for query, ranking in whole.items():
         assert some[query].ids == ranking.ids[:k]
 

@@ -27,7 +27,7 @@ class OtherModel:
 
     def __init__(self, model):
         self.similarity_fn_name, self.on_long = model.similarity_fn_name, model.on_long
-        self.pipeline, self.trace = model.pipeline, model.trace
+        self.vector_parts, self.trace = model.vector_parts, model.trace
         self.get_embedding_dimension = model.get_embedding_dimension
         self.encode_query, self.encode_document = model.encode_query, model.encode_document
 

@@ -12,7 +12,7 @@ from minibert.explain import nearest_words
 def test_the_row_of_a_word_is_nearest_to_itself(model, minilm):
     for used in (model, minilm):
         trace = used.trace("the cat sat", keep="embeddings.word_embeddings")
-        found = nearest_words(used, trace["embeddings.word_embeddings"], 1)
+        found = nearest_words(used, trace["embeddings.word_embeddings"], k=1)
         assert found == [["[CLS]"], ["the"], ["cat"], ["sat"], ["[SEP]"]]
 
 
@@ -24,7 +24,7 @@ def test_the_order_is_that_of_the_cosines_of_all_words(model, rows):
     name = model.transformer.text_tokenizer.backend.id_to_token
     best = np.argsort(-cosines, axis=1)[:, :9].tolist()
     expected = [[name(id) or f"#{id}" for id in row] for row in best]
-    assert nearest_words(model, states, 9, block_rows=rows) == expected
+    assert nearest_words(model, states, k=9, block_rows=rows) == expected
 
 
 def test_a_row_of_zeros_is_last_and_an_unnamed_row_has_a_number(folder):
@@ -34,7 +34,7 @@ def test_a_row_of_zeros_is_last_and_an_unnamed_row_has_a_number(folder):
     table = np.concatenate([table, [[50.0] * 20]]).astype(np.float32)
     held = model.checkpoint.parameters._replace(word_embeddings=table)
     model.checkpoint = dataclasses.replace(model.checkpoint, parameters=held)
-    found = nearest_words(model, [[1.0] * 20], 500)[0]
+    found = nearest_words(model, [[1.0] * 20], k=500)[0]
     assert found[0] == f"#{len(table) - 1}"
     assert len(found) == len(set(found)) == len(table)
 
@@ -55,4 +55,4 @@ def test_nearest_words_of_no_state_and_among_few_words(model):
 )
 def test_what_cannot_be_compared_is_refused(model, states, k, message):
     with pytest.raises(ValueError, match=message):
-        nearest_words(model, states, k)
+        nearest_words(model, states, k=k)

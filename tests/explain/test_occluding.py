@@ -66,7 +66,7 @@ def test_occlusion_is_for_every_metric_and_module():
     assert [lost.word.text for lost in of_query + of_document] == ["the", "cat", "a", "dog"]
     assert all(lost.difference for lost in of_query)
     with pytest.raises(ValueError, match=r"^metric is 'angle'; expected one of 'cosine', 'dot'"):
-        occlusion(model, "the cat", "a dog", "angle")
+        occlusion(model, "the cat", "a dog", metric="angle")
 
 
 @pytest.mark.parametrize("family", ["roberta", "xlm_roberta", "modernbert"])

@@ -74,7 +74,7 @@ def encoded(model, texts, counts, **arguments):
         modes = {"pooling_mode": tuple(POOLINGS), "include_prompt": counts}
         pooling = model.pooling._replace(**modes)
         model._pipeline = model._pipeline._replace(pooling=pooling, dimension=20 * len(POOLINGS))
-        model.place_head()
+        model._place_head()
     return model.encode(texts, prompt="the cat ", **arguments)
 
 

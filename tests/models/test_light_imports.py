@@ -15,6 +15,7 @@ from minibert import SentenceTransformer
 LOADED = {
     *("minibert", "minibert.errors"),
     *("minibert.models", "minibert.models.model", "minibert.models.sentence_transformer"),
+    "minibert.models.signatures",
     *("minibert.checkpoint", "minibert.checkpoint.metric"),
     *("minibert.scoring", "minibert.scoring.metrics", "minibert.scoring.quantization"),
     *("minibert.scoring.similarity", "minibert.tokens", "minibert.tokens.texts"),

@@ -128,7 +128,7 @@ def test_no_vector_is_refused():
 
 def test_every_vector_is_told_of():
     told = []
-    principal_components(random_stack(), np.array([3, 4]), told.append)
+    principal_components(random_stack(), np.array([3, 4]), advance=told.append)
     assert sum(told) == 801
 
 
@@ -139,7 +139,7 @@ def test_no_thread_of_the_blas_computes_beside_this_one():
         seen.update(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
 
     with threadpool_limits(2, user_api="blas"):
-        principal_components(random_stack(), NONE, look)
+        principal_components(random_stack(), NONE, advance=look)
     assert seen == {1}
 
 
