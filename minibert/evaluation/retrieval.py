@@ -99,7 +99,7 @@ def scores_of_all(
     """
     scores = np.empty((len(queries), len(documents)), dtype=documents.dtype)
     # In blocks, as a metric may copy its arguments.
-    for rows in blocks(*documents.shape, block_floats=block_floats):
+    for rows in blocks(len(documents), documents.shape[1], block_floats):
         scores[:, rows] = score(queries, documents[rows])
     return scores
 
