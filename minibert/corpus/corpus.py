@@ -56,15 +56,13 @@ class Corpus:
         a shard does not agree with it. Only sizes and shapes are compared: `minibert index
         verify` reads every byte.
         """
-        #: Path of the folder.
-        self.folder = Path(folder)
-        #: Model, settings and counts.
-        self.manifest: Manifest = read_manifest(self.folder)
+        self.folder = Path(folder)  # path of the folder
+        self.manifest: Manifest = read_manifest(self.folder)  # model, settings and counts
         while True:
             try:
-                #: Numbers of the deleted documents, rising.
+                # Numbers of the deleted documents, rising.
                 self.deleted: IntArray = read_deleted(self.folder, self.manifest)
-                #: Shards, in the order of the documents' numbers.
+                # Shards, in the order of the documents' numbers.
                 self.shards: list[Shard] = open_shards(self.folder, self.manifest)
                 return
             except CorpusError:

@@ -66,10 +66,8 @@ class Index:
         with.
         """
         check_counts(threads=threads)
-        #: Corpus, open.
-        self.corpus = Corpus(folder)
-        #: Threads of a search; None for one per core.
-        self.threads = threads
+        self.corpus = Corpus(folder)  # corpus, open
+        self.threads = threads  # threads of a search; None for one per core
         self._warned = False  # of fewer documents than k
         settings = self.corpus.manifest.settings
         if not len(self):
@@ -92,10 +90,9 @@ class Index:
                 f"{folder} was made for the metric {settings.metric!r}; this model has "
                 f"{model.similarity_fn_name!r}. Give similarity_fn_name={settings.metric!r} to it."
             )
-        #: Model that made the vectors.
-        self.model = model
+        self.model = model  # model that made the vectors
         self._codes = self.corpus.codes()
-        #: Vectors of all documents, with the deleted ones: (n, D).
+        # Vectors of all documents, with the deleted ones: (n, D).
         self.vectors = self.corpus.vectors()
         self._graph = open_graph(self.corpus, self.vectors) if approximate else None
 

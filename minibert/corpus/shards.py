@@ -149,12 +149,9 @@ class Shard:
         Raises CorpusError for a file whose size differs from the description, and for vectors of
         another shape or dtype.
         """
-        #: Path of its folder.
-        self.path = path
-        #: Number of its first document in the corpus.
-        self.first = first
-        #: Content of its shard.json.
-        self.description = description
+        self.path = path  # path of its folder
+        self.first = first  # number of its first document in the corpus
+        self.description = description  # content of its shard.json
         for name, file in description.files.items():
             size = os.stat(path / name).st_size if (path / name).is_file() else None
             if size != file["bytes"]:
@@ -163,7 +160,7 @@ class Shard:
                     f"{path / name} is {found}; {DESCRIPTION} says {file['bytes']} bytes. "
                     "`minibert index verify` lists all faults."
                 )
-        #: Vectors or codes, mapped: (n, W).
+        # Vectors or codes, mapped: (n, W).
         self.vectors = self._array("vectors", (len(self), columns), dtype)
 
     def __len__(self) -> int:

@@ -57,14 +57,10 @@ class Encoder:
         # A table with one short text is still a part of a corpus: a second copy of the weights for
         # short inputs would not pay. With `reproducible`, bits must be those of encode's calls.
         arguments.setdefault("short_inputs", bool(arguments.get("reproducible")))
-        #: Model, loaded.
-        self.model = SentenceTransformer(model, **arguments)
-        #: Name of the column of texts.
-        self.column = column
-        #: Name of the new column of vectors.
-        self.into = into
-        #: Precision of the vectors.
-        self.precision = precision
+        self.model = SentenceTransformer(model, **arguments)  # model, loaded
+        self.column = column  # name of the column of texts
+        self.into = into  # name of the new column of vectors
+        self.precision = precision  # precision of the vectors
         self._encode_arguments: dict[str, Any] = {
             "prompt_name": prompt_name,
             "prompt": prompt,

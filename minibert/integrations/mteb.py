@@ -39,11 +39,9 @@ class MinibertEncoder:
         **arguments: Any,
     ) -> None:
         """Load a folder or a model of the hub; `arguments` are SentenceTransformer's own."""
-        #: Name on the hub, or folder.
-        self.name = str(model_name)
-        #: Commit on the hub; None for the newest.
-        self.revision = revision
-        #: Model, loaded.
+        self.name = str(model_name)  # name on the hub, or folder
+        self.revision = revision  # commit on the hub; None for the newest
+        # Model, loaded.
         self.model = SentenceTransformer(model_name, revision=revision, device=device, **arguments)
 
     def encode(
