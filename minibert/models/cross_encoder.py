@@ -218,8 +218,8 @@ class CrossEncoder(Model):
 
         One pair, ("a", "b") or ["a", "b"], gives one number, or (labels,). `apply_softmax` turns
         the scores of several labels into probabilities that sum to 1. `prompt` goes before the
-        first text of each pair. The other arguments are as in SentenceTransformer.encode; `sentences` is
-        the older name of `inputs`, and `activation_fct` of `activation_fn`.
+        first text of each pair. The other arguments are as in SentenceTransformer.encode;
+        `sentences` is the older name of `inputs`, and `activation_fct` of `activation_fn`.
 
         Raises TypeError or ValueError for what is no pair, naming the first.
         """
