@@ -12,7 +12,8 @@
     └── StoppedError (Exception)           of minibert.models: only inside the processes of a pool
 
 Each has two parents: MinibertError, and the error in brackets. So `except ValueError` catches a
-CheckpointError, too.
+CheckpointError, too. A folder or file that does not exist raises Python's FileNotFoundError, which
+is an OSError, like ModelUnavailableError.
 """
 
 __all__ = [

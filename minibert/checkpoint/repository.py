@@ -106,8 +106,8 @@ def not_cached(repository: Repository, reason: str) -> ModelUnavailableError:
 
     return ModelUnavailableError(
         f"{repository.name}: {reason} ({repository.cache or constants.HF_HUB_CACHE}), and "
-        "downloads are off (local_files_only or HF_HUB_OFFLINE). Download it once while online, "
-        "or give the path of its folder."
+        "downloads are off (--offline, local_files_only or HF_HUB_OFFLINE). Download it once "
+        "while online, or give the path of its folder."
     )
 
 

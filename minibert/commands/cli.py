@@ -152,7 +152,7 @@ def parser() -> argparse.ArgumentParser:
         prog="minibert",
         description="BERT sentence embeddings in NumPy: text in, vectors out.",
         epilog=f"Without --model, a command uses the model that {MODEL_VARIABLE} in the "
-        "environment names; a corpus keeps its own model. Exit codes: 0 well; 2 usage; 65 bad "
+        "environment names; a corpus keeps its own model. Exit codes: 0 success; 2 usage; 65 bad "
         "input data; 66 no such input; 69 not available (offline and not cached, no GPU, a library "
         "that is not installed); 70 a fault of minibert; 73 cannot create the output; 74 reading "
         "or writing failed; 130 interrupted; 143 terminated",

@@ -95,8 +95,8 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         "--no-short-inputs",
         dest="short_inputs",
         action="store_false",
-        help="with --reproducible: make no second copy of the weights; the copy makes short texts "
-        "faster on processors with AVX-512 (without --reproducible, there is none)",
+        help="make no second copy of the weights; only --reproducible makes one, which computes "
+        "short texts faster on processors with AVX-512",
     )
 
 

@@ -16,12 +16,19 @@ __all__ = [
     "check_several",
     "is_count",
     "one_name",
+    "type_of",
 ]
 
 
 def is_count(value: object) -> bool:
     """Return whether a value is a whole number from 1 up, also of NumPy; True is not one."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
+
+def type_of(value: object) -> str:
+    """Return the name of a value's type with its article, for messages: "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name.startswith((*'aeioAEIO', 'nd')) else 'a'} {name}"
 
 
 def check_counts(**counts: object) -> None:

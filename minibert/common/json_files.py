@@ -7,7 +7,7 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from minibert.common.arguments import is_count
+from minibert.common.arguments import is_count, type_of
 from minibert.errors import CheckpointError
 
 __all__ = [
@@ -155,7 +155,7 @@ def read_json(path: Path, kind: type) -> Any:
         raise CheckpointError(f"{path} is not valid JSON: {error}.") from error
     if not isinstance(content, kind):
         expected = "an object" if kind is dict else "a list"
-        raise CheckpointError(f"{path} holds a {type(content).__name__}; expected {expected}.")
+        raise CheckpointError(f"{path} holds {type_of(content)}; expected {expected}.")
     if any(half in text for half in HALVES):
         check_characters(path, content)
     return content

@@ -155,9 +155,11 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
+        name = repr(str(folder))
+        fault = f"{name} holds no {MANIFEST}, so it is no corpus"
         raise FileNotFoundError(
-            f"{str(folder)!r} holds no {MANIFEST}, so it is no corpus. `minibert index build` "
-            "makes one."
+            f"{fault if folder.exists() else f'There is no folder {name}'}. `minibert index build` "
+            "makes a corpus."
         ) from None
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{path} is not valid JSON: {error}.") from error

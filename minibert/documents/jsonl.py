@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from minibert.common.arguments import type_of
 from minibert.documents.document import Document, Fields, Maker
 from minibert.documents.lines import lines_of
 
@@ -34,7 +35,7 @@ def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document
             ) from error
         if not isinstance(content, dict):
             raise ValueError(
-                f"{origin} holds a {type(content).__name__}; expected an object, as {EXAMPLE}."
+                f"{origin} holds {type_of(content)}; expected an object, as {EXAMPLE}."
             )
         if isinstance(content, Doubled):
             raise ValueError(

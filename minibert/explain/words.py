@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
+from minibert.common.arguments import type_of
 from minibert.common.arrays import Array
 from minibert.tokens.texts import Text
 from minibert.tokens.tokenizer import Tokens
@@ -51,9 +52,7 @@ class Word(NamedTuple):
 def traced(model: Traces, text: str, task: str) -> Trace:
     """Trace a text, keeping the states of its tokens."""
     if not isinstance(text, str):
-        raise TypeError(
-            f"The {task} is a {type(text).__name__} ({text!r:.40}); expected one text, a str."
-        )
+        raise TypeError(f"The {task} is {type_of(text)} ({text!r:.40}); expected one text, a str.")
     trace = model.trace(text, keep="token_embeddings", task=task)
     if trace.tokens.truncated and model.on_long == "window":
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from minibert.scoring.mining import paraphrase_mining_embeddings
@@ -14,7 +14,9 @@ __all__ = ["paraphrase_mining"]
 class Encodes(Protocol):
     """Methods of a model that paraphrase_mining uses."""
 
-    def encode(self, inputs: Any, **arguments: Any) -> Any: ...
+    # No signature: the overloads of SentenceTransformer.encode would not match a shorter one.
+    @property
+    def encode(self) -> Callable[..., Any]: ...
 
 
 def paraphrase_mining(

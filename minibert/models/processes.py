@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple, Protocol
 
-from minibert.common.arguments import check_counts
+from minibert.common.arguments import check_counts, type_of
 from minibert.errors import MinibertError
 from minibert.kernels.cores import available_threads
 from minibert.kernels.devices import device_name
@@ -173,9 +173,7 @@ def shared(
             yield processes
         return
     if not isinstance(pool, Processes):
-        raise TypeError(
-            f"pool is a {type(pool).__name__}; expected what start_multi_process_pool() gives."
-        )
+        raise TypeError(f"pool is {type_of(pool)}; expected what start_multi_process_pool() gives.")
     if pool.recipe.computes != recipe.computes:
         raise ValueError(
             "This pool was started by another model, or before max_seq_length or the pooling of "

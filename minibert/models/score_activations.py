@@ -12,6 +12,7 @@ import numpy as np
 
 from minibert.bert.load import Checkpoint
 from minibert.checkpoint.folder import Folder
+from minibert.common.arguments import type_of
 from minibert.common.arrays import Array
 from minibert.errors import CheckpointError
 from minibert.kernels import cpu as numpy_kernels
@@ -140,7 +141,7 @@ def scores_of(activate: ScoreActivation, logits: Array) -> Array:
     found = np.asarray(output)
     if found.dtype.kind not in "fiub":
         raise TypeError(
-            f"activation_fn gave a {type(output).__name__} ({output!r:.40}); expected an array of "
+            f"activation_fn gave {type_of(output)} ({output!r:.40}); expected an array of "
             "numbers, a row for each pair."
         )
     if found.ndim not in (1, 2) or len(found) != count:

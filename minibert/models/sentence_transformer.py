@@ -192,18 +192,17 @@ class SentenceTransformer(Model):
         """Turn texts into vectors: n texts -> (n, D) float32, one str -> (D,), none -> (0, D).
 
         Args:
-            inputs: A text or a list of them. A text is a str, or of a list also a pair of them,
-                (str, str).
+            inputs: A str, or a list whose items are str or pairs of them, (str, str).
             prompt_name: Name of one of `prompts`, before each text.
-            prompt: Text before each text; it counts more than `prompt_name`.
+            prompt: Text before each text; with it, `prompt_name` is not used.
             batch_size: Maximum of the texts of one forward pass; None sets no limit. With
                 output_value=None it is the number of texts that are padded together, by default 32.
             show_progress_bar: None shows a bar where INFO is logged and stderr is a terminal.
             output_value: "sentence_embedding" for vectors; "token_embeddings" for a list of (T, E),
                 the states of each text's tokens; None for a list of dicts with both, and the
                 tokens. In the dicts tokens are padded, and padding has states of 0.
-            precision: "float32", or codes: "int8", "uint8", "binary" or "ubinary", of all vectors
-                together, after all else (see quantize_embeddings).
+            precision: "float32", or "int8", "uint8", "binary" or "ubinary" for codes of all vectors
+                together. They are made last: see quantize_embeddings.
             convert_to_numpy: False gives a list of rows in place of an array.
             convert_to_tensor: Must be False: minibert makes no tensors.
             device: Device that the model moves to first. A list of devices starts a process for
@@ -225,8 +224,8 @@ class SentenceTransformer(Model):
             task: "query" or "document", for folders with a maximum length of their own for each.
             sentences: Older name of `inputs`.
 
-        Raises TypeError or ValueError for what is no text, naming the first, and for an argument
-        that cannot be meant.
+        Raises TypeError or ValueError for the first item that is no text, and for an argument of a
+        wrong type or value.
         """
         from minibert.models.encoding import codes_of, joined, output_of  # late: see the top
 
@@ -271,8 +270,7 @@ class SentenceTransformer(Model):
     ) -> Encoded:
         """Encode questions: encode() with the prompt "query", where no other is given.
 
-        That prompt is "" unless the folder or the caller says otherwise, and the default prompt is
-        not used instead.
+        That prompt is "" unless the folder or `prompts` sets it. The default prompt is not used.
         """
         if prompt_name is None and prompt is None:
             prompt_name = prompt_name_of(self, "query")
@@ -347,7 +345,7 @@ class SentenceTransformer(Model):
         """Tokens of texts: of each Tokens(ids, tokens, offsets, truncated, word_ids).
 
         A text's own tokens are text[start:end] for their offsets; `truncated` is the number of
-        tokens that fall off the end. No prompt is added. A str gives one, a list a list.
+        tokens that are left out. No prompt is added. A str gives one Tokens, a list a list of them.
         """
         tokenizer, limit = self.transformer.text_tokenizer, self.transformer.limit()
         texts = check_texts(list_of(inputs, "tokens()"))

@@ -6,7 +6,7 @@ model trained for the dot product, that ranking is wrong: give the model, or the
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from numpy.typing import ArrayLike
 
@@ -16,7 +16,7 @@ from minibert.scoring.metrics import find_metric
 from minibert.scoring.nearest import nearest
 from minibert.scoring.similarity import ScoreFunction, as_rows, cos_sim
 
-__all__ = ["semantic_search"]
+__all__ = ["FoundVector", "semantic_search"]
 
 
 class Similar(Protocol):
@@ -24,6 +24,13 @@ class Similar(Protocol):
 
     @property
     def similarity_fn_name(self) -> str: ...
+
+
+class FoundVector(TypedDict):
+    """A corpus vector that semantic_search has found for a query."""
+
+    corpus_id: int  # its row in the corpus vectors
+    score: float  # the higher, the better
 
 
 def semantic_search(
@@ -35,7 +42,7 @@ def semantic_search(
     score_function: ScoreFunction | str | None = None,
     *,
     model: Similar | None = None,
-) -> list[list[dict[str, int | float]]]:
+) -> list[list[FoundVector]]:
     """Find the corpus vectors that score highest for each query: (Q, D), (N, D) -> Q lists.
 
     Each list holds {"corpus_id": ..., "score": ...}, best first, equal scores by the smaller id:

@@ -188,7 +188,9 @@ def as_floats(vectors: ArrayLike) -> Array:
     """Convert numbers to float32; float64 stays. Raises TypeError for texts and None."""
     array = np.asarray(vectors)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"These are no vectors ({vectors!r:.60}); encode() makes them of texts.")
+        raise TypeError(
+            f"Expected vectors, got {vectors!r:.60}. encode() turns texts into vectors."
+        )
     # Lists of Python's floats have 64 bits, but nobody asked for float64.
     written = isinstance(vectors, list | tuple) and not any(hasattr(v, "dtype") for v in vectors)
     is_wide = array.dtype == np.float64 and not written

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minibert.common.arguments import type_of
+
 __all__ = [
     "Text",
     "characters_of",
@@ -71,7 +73,7 @@ def no_list(inputs: object, caller: str, expected: str = "a str or a list of str
     """Make the TypeError for `inputs` that is no list of texts; it says what to pass instead."""
     given = " ".join(f"{inputs!r:.40}".split())  # in one line, as a table is not
     return TypeError(
-        f"{caller} got a {type(inputs).__name__} ({given}). Pass {expected}{instead_of(inputs)}."
+        f"{caller} got {type_of(inputs)} ({given}). Pass {expected}{instead_of(inputs)}."
     )
 
 
@@ -113,7 +115,7 @@ def check_texts(inputs: Sequence[object]) -> list[Text]:
         for part in text if is_pair else (text,):
             if not isinstance(part, str):
                 raise TypeError(
-                    f"Text {index} of {len(inputs)} is a {type(given).__name__} ({given!r:.40}). "
+                    f"Text {index} of {len(inputs)} is {type_of(given)} ({given!r:.40}). "
                     "Every text must be a str, an empty one is allowed, or a pair of them"
                     f"{in_place_of(part)}."
                 )
@@ -178,7 +180,7 @@ def prompt_of(prompts: dict[str, str], prompt: str | None, name: str | None) -> 
             raise ValueError(f"There is no prompt {name!r}; this model has {names}.")
         prompt = prompts[name]
     if not isinstance(prompt, str):
-        raise TypeError(f"The prompt is a {type(prompt).__name__} ({prompt!r:.40}), no str.")
+        raise TypeError(f"The prompt is {type_of(prompt)} ({prompt!r:.40}), no str.")
     check_texts([prompt])
     return prompt
 

@@ -157,4 +157,4 @@ def test_a_commanded_build_names_the_model_as_it_was_given(run, corpus_folder):
     shutil.rmtree(corpus_folder)
     code, _, err = run("index", "add", corpus_folder, stdin=b"b\n")
     assert code == 66
-    assert "so it is no corpus" in err
+    assert f"There is no folder {str(corpus_folder)!r}. `minibert index build`" in err

@@ -231,7 +231,8 @@ def test_the_command_takes_ids_a_model_and_a_cross_encoder(unprompted, tmp_path,
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["{here}/none", "a cat"], 66, "holds no manifest.json"),
+        (["{here}/none", "a cat"], 66, "There is no folder"),
+        (["{here}", "a cat"], 66, "holds no manifest.json"),
         (["{corpus}", ""], 65, "Query 1 of 1 is empty"),
         (["{corpus}", "a cat", "--model", str(GOLDEN / "relu")], 65, "files_sha256"),
         (["{corpus}", "a cat", "--file", "{here}/none"], 66, "none"),

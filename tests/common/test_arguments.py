@@ -13,6 +13,7 @@ from minibert.common.arguments import (
     check_several,
     is_count,
     one_name,
+    type_of,
 )
 
 
@@ -21,6 +22,14 @@ def test_a_value_that_is_no_choice_is_refused_with_all_choices(value):
     message = f"on_long is {value!r}; expected one of 'warn', 'error'."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         check_choice("on_long", value, {"warn": 1, "error": 2})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(3, "an int"), ("a", "a str"), (np.zeros(1), "an ndarray"), (None, "a NoneType")],
+)
+def test_a_type_in_a_message_has_its_article(value, expected):
+    assert type_of(value) == expected
 
 
 def test_every_choice_is_taken_none_among_them():

@@ -170,7 +170,7 @@ def test_adding_to_an_unfinished_build_is_refused(corpus_folder, model):
 
 
 def test_adding_to_no_corpus_is_refused(corpus_folder, model):
-    with pytest.raises(FileNotFoundError, match="so it is no corpus"):
+    with pytest.raises(FileNotFoundError, match=r"There is no folder .* `minibert index build`"):
         add(corpus_folder, documents(), model)
     assert not corpus_folder.exists()
 

@@ -96,9 +96,9 @@ def test_targets_in_no_order_are_taken(masked_lm):
 @pytest.mark.parametrize(
     ("targets", "error", "message"),
     [
-        (5, TypeError, "targets got a int"),
+        (5, TypeError, "targets got an int"),
         (b"cat", TypeError, "targets got a bytes"),
-        ([5], TypeError, "Text 0 of 1 is a int"),
+        ([5], TypeError, "Text 0 of 1 is an int"),
         (["cat", None], TypeError, "Text 1 of 2 is a NoneType"),
         ([("cat", "dog")], TypeError, "Text 0 of 1 is a pair"),
         (["\ud800"], ValueError, "lone surrogate"),
@@ -153,7 +153,7 @@ def test_a_text_without_a_mask_is_refused(masked_lm):
     for targets, message in (([], "targets is empty"), ([""], "target '' has no token")):
         with pytest.raises(ValueError, match=message):
             masked_lm.fill_mask(TEXT, targets=targets)
-    with pytest.raises(TypeError, match="Text 0 of 1 is a int"):
+    with pytest.raises(TypeError, match="Text 0 of 1 is an int"):
         masked_lm.fill_mask([3])
     for nothing in (None, b"the [MASK]", 3):
         with pytest.raises(TypeError, match=r"fill_mask\(\) got a"):

@@ -150,7 +150,7 @@ def test_a_device_that_is_not_there_is_named_at_the_start(model_with_prompt):
 
 
 def test_what_is_no_pool_or_a_stopped_one_is_refused(model_with_prompt):
-    with pytest.raises(TypeError, match=r"pool is a int; .* start_multi_process_pool\(\) gives"):
+    with pytest.raises(TypeError, match=r"pool is an int; .* start_multi_process_pool\(\) gives"):
         model_with_prompt.encode(TEXTS, pool=3)
     processes = model_with_prompt.start_multi_process_pool(["cpu"])
     model_with_prompt.stop_multi_process_pool(processes)

@@ -23,17 +23,17 @@ def test_on_long_error_refuses_with_what_to_do(minilm_folder):
     [
         (None, "got a NoneType"),
         (b"bytes", "got a bytes"),
-        (3, "got a int"),
+        (3, "got an int"),
         ({"a": 1}, "Text 0 of 1 is a dict"),
         ({"text": 1}, "Text 0 of 1 is a dict"),
         ([("a", "b", "c")], "Text 0 of 1 is a tuple"),
         ([("a", None)], "Text 0 of 1 is a tuple"),
-        (np.array("a"), "got a ndarray"),
+        (np.array("a"), "got an ndarray"),
         (["a", None], "Text 1 of 2 is a NoneType"),
         (["a", float("nan")], "Text 1 of 2 is a float"),
         ([["a"]], "Text 0 of 1 is a list"),
         ([b"a"], "Text 0 of 1 is a bytes"),
-        (np.array([1, 2]), "Text 0 of 2 is a int"),
+        (np.array([1, 2]), "Text 0 of 2 is an int"),
     ],
 )
 def test_what_is_no_text_is_refused(minilm, inputs, message):
@@ -147,7 +147,7 @@ def test_what_is_no_name_of_a_model_is_refused(name):
 def test_a_prompt_that_was_set_to_no_text_is_refused(minilm_folder):
     model = SentenceTransformer(minilm_folder)
     model.prompts["query"] = 5
-    with pytest.raises(TypeError, match="The prompt is a int"):
+    with pytest.raises(TypeError, match="The prompt is an int"):
         model.encode_query("a")
 
 
@@ -165,7 +165,7 @@ def test_both_names_of_the_texts_at_once_are_refused(minilm):
 
 
 def test_a_prompt_that_is_no_text_is_refused(minilm):
-    with pytest.raises(TypeError, match="The prompt is a int"):
+    with pytest.raises(TypeError, match="The prompt is an int"):
         minilm.encode("a", prompt=3)
 
 

@@ -107,7 +107,7 @@ def test_activations_of_torch_not_computed_here_are_refused(given, message, one)
     ("given", "error", "message"),
     [
         (lambda x: None, TypeError, r"gave a NoneType \(None\); expected an array of numbers"),
-        (lambda x: x + 1j, TypeError, r"gave a ndarray (.|\n)* expected an array of numbers"),
+        (lambda x: x + 1j, TypeError, r"gave an ndarray (.|\n)* expected an array of numbers"),
         (lambda x: 1.0, ValueError, r"gave the shape \(\) for 4 pairs; expected a row"),
         (lambda x: x[:3], ValueError, r"gave the shape \(3, 1\) for 4 pairs"),
         (lambda x: x[..., None], ValueError, r"gave the shape \(4, 1, 1\) for 4 pairs"),

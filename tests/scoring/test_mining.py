@@ -117,7 +117,7 @@ def test_nan_and_texts_are_refused(mine):
     vectors[4, 1] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         mine(vectors)
-    with pytest.raises(TypeError, match="These are no vectors"):
+    with pytest.raises(TypeError, match="Expected vectors, got"):
         mine(["a dog", "a cat"])
 
 

@@ -101,5 +101,5 @@ def test_a_search_by_a_metric_s_name_is_one_by_its_function(name):
 
 @pytest.mark.parametrize("texts", ["a dog", ["a dog", "a cat"], None, [None]])
 def test_texts_are_no_vectors(texts):
-    with pytest.raises(TypeError, match=r"These are no vectors.*encode\(\) makes them"):
+    with pytest.raises(TypeError, match=r"Expected vectors, got.*encode\(\) turns texts"):
         semantic_search(texts, A)

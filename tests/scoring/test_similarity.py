@@ -106,7 +106,7 @@ def test_the_angle_adds_cosine_and_sine():
 
 @pytest.mark.parametrize("texts", ["a dog", ["a dog", "a cat"], None, [None]])
 def test_texts_are_no_vectors(texts):
-    with pytest.raises(TypeError, match=r"These are no vectors.*encode\(\) makes them"):
+    with pytest.raises(TypeError, match=r"Expected vectors, got.*encode\(\) turns texts"):
         cos_sim(A, texts)
 
 

@@ -19,7 +19,7 @@ from minibert.tokens.texts import check_texts, text_slices
 )
 def test_what_is_no_text_is_refused_with_its_index(texts, index, kind):
     with pytest.raises(
-        TypeError, match=rf"Text {index} of {len(texts)} is a {kind}.*must be a str"
+        TypeError, match=rf"Text {index} of {len(texts)} is an? {kind}.*must be a str"
     ):
         check_texts(texts)
 

@@ -12,6 +12,8 @@ from minibert import (
     Tokenizer,
     dot_score,
     quantize_embeddings,
+    semantic_search,
+    util,
 )
 from minibert.common.arrays import Array, IntArray
 from minibert.corpus import Hit, Index
@@ -68,11 +70,17 @@ assert_type(quantize_embeddings(model.encode(texts), "ubinary"), NDArray[np.uint
 assert_type(quantize_embeddings(model.encode(texts), precision="int8"), NDArray[np.int8])
 assert_type(quantize_embeddings(model.encode(texts), "float32"), Array)
 
-# 9. a corpus is searched
+# 9. a search in memory: the numbers of the texts it finds are indices of a list
+found = semantic_search(model.encode("a cat"), model.encode(texts), model=model)
+assert_type(texts[found[0][0]["corpus_id"]], str)
+assert_type(found[0][0]["score"], float)
+assert_type(util.paraphrase_mining(model, texts), list[list[float | int]])
+
+# 10. a corpus is searched
 assert_type(Index("corpus").search("a cat"), list[Hit])
 assert_type(Index("corpus").search(texts, k=3)[0][0].score, float)
 
-# 10. transformers' view
+# 11. transformers' view
 tokenizer = Tokenizer.from_pretrained("all-MiniLM-L6-v2")
 padded = tokenizer(texts, padding=True, return_tensors="np")
 assert_type(padded["input_ids"], IntArray)
