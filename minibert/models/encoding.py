@@ -42,7 +42,7 @@ __all__ = [
 
 # The number of texts that `features` pads to one length, by default.
 BATCH_SIZE = 32
-# The windows of a long text share a fourth of their tokens with the next one.
+# A window of a long text has one token in so many in common with the next window.
 OVERLAP = 4
 
 Advance: TypeAlias = Callable[[int], object]
@@ -248,7 +248,7 @@ class PoolingHead:
     def _of_texts(self, pack: Pack, hook: Hook | None) -> Hook | None:
         """Return the hook for vectors: it gets none of a text without any pooled token.
 
-        The maximum over no token is minus infinity, as in the reference, and no error.
+        The maximum over no token is minus infinity, as in the reference; this is no error.
         """
         if hook is None:
             return None

@@ -185,7 +185,7 @@ def shared(
 
 
 class StoppedError(MinibertError):
-    """End a call whose result nobody waits for."""
+    """Raised in a process of a pool, to end a call whose result nobody waits for."""
 
 
 # In a process: its copy, or the error of making it; the barrier and the event of all processes.

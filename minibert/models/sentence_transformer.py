@@ -219,9 +219,9 @@ class SentenceTransformer(Model):
                 them and logs it once a call, "error" refuses them, "ignore" truncates them in
                 silence.
                 "window", for mean pooling, encodes a long text in windows of the maximum length,
-                each with the prompt and a quarter of the window before. The vector is the mean of
-                the windows' vectors, weighted by their tokens. No model was trained for that, but
-                nothing is lost.
+                each with the prompt and a quarter of the window before. The mean of the windows'
+                pooled vectors, weighted by their tokens, goes through the modules after the
+                pooling. No model was trained for that, but nothing is lost.
             task: "query" or "document", for folders with a maximum length of their own for each.
             sentences: Older name of `inputs`.
 

@@ -146,7 +146,7 @@ class Transformer:
 
     @property
     def max_seq_length(self) -> int:
-        """The most tokens of a text, special ones among them; the rest is cut."""
+        """Maximum number of tokens of a text, with special ones; longer texts are truncated."""
         return self.text_tokenizer.max_length
 
     @max_seq_length.setter
@@ -160,9 +160,9 @@ class Transformer:
         self.text_tokenizer.max_length = int(length)
 
     def limit(self, task: str | None = None) -> int | None:
-        """The most tokens of a text: a folder may set it for queries and documents; None cuts none.
+        """Return the maximum number of tokens of a text; None truncates no text.
 
-        `task` is "query", "document" or None.
+        `task` is "query", "document" or None; a folder may set a maximum for each.
         """
         if not self.settings.truncation:
             return None
@@ -176,7 +176,6 @@ class Transformer:
         """
         found = find_device(device, dtype or self.dtype)
         check_device(self.config, found.name)
-        self.slice_texts = MAX_TEXTS  # that are tokenised and packed at a time
         self.scheduler = self._scheduler_on(
             found, self.threads, self.reproducible, self.short_inputs
         )
