@@ -112,7 +112,8 @@ class Tokenizer:
 
         padding is True or "longest" for the longest text's length, "max_length" for max_length,
         False for none, which then needs texts of one length. truncation=True or "longest_first"
-        cuts at max_length, by default the model's. return_tensors="np" gives arrays, None lists.
+        truncates at max_length, by default the model's. return_tensors="np" gives arrays, None
+        lists.
 
         Raises TypeError or ValueError for what is no text, and for any other value.
         """

@@ -236,7 +236,7 @@ class Transformer:
         if longest > self.max_tokens:
             raise ValueError(
                 f"A text has {longest} tokens, and this model has {self.max_tokens} positions; "
-                f"the limit on its length ({self.limit()}) cuts no such text. Set max_seq_length."
+                f"the maximum length ({self.limit()}) does not truncate it. Set max_seq_length."
             )
         largest = max((int(row.max()) for row in ids), default=0)
         if largest >= self.config.vocab_size:
