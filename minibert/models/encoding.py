@@ -58,7 +58,7 @@ class Encoder(Protocol):
     def _pipeline_on_device(self) -> Pipeline: ...
 
 
-# A model, texts, a job and what is told of progress -> results, and what the texts lost.
+# A model, texts, a job, a function that is told of progress -> results, and their truncation.
 Output: TypeAlias = Callable[[Encoder, Sequence[Text], EncodeJob, Advance], tuple[Any, Truncation]]
 
 
@@ -282,5 +282,5 @@ def joined(
 def codes_of(found: Any, output_value: OutputValue, precision: Precision) -> Any:
     """Turn vectors, or the states of tokens, into codes."""
     if output_value is None:
-        raise ValueError("output_value=None shows what was computed, in float32; leave precision.")
+        raise ValueError("output_value=None gives float32 only; leave out precision.")
     return quantize_embeddings(found, precision)

@@ -115,7 +115,7 @@ class Tokenizer:
         truncates at max_length, by default the model's. return_tensors="np" gives arrays, None
         lists.
 
-        Raises TypeError or ValueError for what is no text, and for any other value.
+        Raises TypeError or ValueError for an input that is no text, and for any other value.
         """
         check_counts(max_length=max_length)
         if return_tensors not in (None, "np"):

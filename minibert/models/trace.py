@@ -140,7 +140,7 @@ def rollout(attentions: Iterable[ArrayLike]) -> Array:
     and Zuidema, "Quantifying Attention Flow in Transformers" (2020), section 3. This is a summary
     of attention weights alone; the values have no part in it.
 
-    Raises ValueError for what is no (H, T, T), and where there is no layer.
+    Raises ValueError for an array that is not (H, T, T), and without any layer.
     """
     flow: Array | None = None
     for weights in map(np.asarray, attentions):

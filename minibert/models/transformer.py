@@ -47,10 +47,10 @@ class Batch(NamedTuple):
 class Transformer:
     """A BERT and its tokenizer, as a folder has them. Threads may share one."""
 
-    settings: TransformerSettings  # what the folder says of it
+    settings: TransformerSettings  # of the model's folder
     dtype: str  # "float32" or "float16", which moving to a device goes by
     checkpoint: Checkpoint  # the files and tensors that were loaded
-    config: Config  # the sizes, and what else config.json says
+    config: Config  # sizes and other settings of config.json
     max_tokens: int  # how many positions there are
     text_tokenizer: TextTokenizer  # texts -> rows of token ids
     has_token_types: bool  # True where the texts of a pair have types of their own
@@ -227,7 +227,7 @@ class Transformer:
         return list(packs(ids, pack_tokens, max_texts, positions=positions, token_types=types))
 
     def _check_rows(self, ids: list[IntArray], types: list[IntArray] | None) -> None:
-        """Raise ValueError for a row with no token or too many, and for what has no embedding."""
+        """Raise ValueError for no token, too many tokens, and a token without an embedding."""
         longest = max(map(len, ids), default=0)
         if min(map(len, ids), default=1) == 0:
             raise ValueError(

@@ -113,7 +113,7 @@ def test_a_lone_surrogate_is_refused_with_its_text(minilm):
             "output_value is 'vectors'; expected one of 'sentence_embedd",
         ),
         ({"precision": "int4"}, "precision is 'int4'; expected one of 'float32', 'int8'"),
-        ({"precision": "int8", "output_value": None}, "output_value=None shows what was computed"),
+        ({"precision": "int8", "output_value": None}, "output_value=None gives float32 only"),
         ({"chunk_size": 0}, "chunk_size is 0"),
         ({"on_long": "window", "output_value": None}, "it has no tokens to show"),
         ({"on_long": "shout"}, "on_long is 'shout'; expected one of 'warn', 'error', 'ignore', 'w"),
