@@ -102,7 +102,7 @@ class Explanation:
         return sorted(pairs, key=lambda pair: -abs(pair.contribution))[:k]
 
     def between_words(self) -> Array:
-        """Return `by_word` with 0 for each pair that has a special token: the same shape."""
+        """Return `by_word` with 0 for each pair with a special token; these sum to the rest."""
         rows = [not word.is_special for word in self.query.words]
         columns = [not word.is_special for word in self.document.words]
         return np.where(np.outer(rows, columns), self.by_word(), 0.0)

@@ -76,7 +76,7 @@ def output_of(output_value: OutputValue) -> Output:
 def vectors(
     model: Encoder, texts: Sequence[Text], job: EncodeJob, advance: Advance
 ) -> tuple[Array, Truncation]:
-    """One vector a text: n texts -> (n, D) float32."""
+    """Compute one vector for each text: n texts -> (n, D) float32."""
     head = head_of(model, job)
     found = np.empty((len(texts), job.dimension), dtype=np.float32)
     if job.on_long == "window":

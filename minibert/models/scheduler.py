@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 # Arrays that a head computes from a pack.
 Results: TypeAlias = tuple[Array, ...]
-# Waits for the results of a GPU: one function an array.
+# Waits for the results of a GPU: one function for each array.
 Waiting: TypeAlias = list[Callable[[], Array]]
 
 

@@ -347,7 +347,7 @@ class SentenceTransformer(Model):
         """Tokens of texts: of each Tokens(ids, tokens, offsets, truncated, word_ids).
 
         A text's own tokens are text[start:end] for their offsets; `truncated` is the number of
-        tokens that fall off the end. No prompt is added. A str gives one, a list a list.
+        tokens that fall off the end. No prompt is added. One text gives one, a list a list.
         """
         tokenizer, limit = self.transformer.text_tokenizer, self.transformer.limit()
         texts = check_texts(list_of(inputs, "tokens()"))
