@@ -51,6 +51,8 @@ def test_raw_vectors_change_by_rounding_only(folder, texts):
 def test_rows_keep_the_order_of_their_texts_across_slices(minilm_folder, vectors_alone):
     model = SentenceTransformer(minilm_folder, on_long="ignore")
     model.transformer.slice_texts = 7
+    model.to("cpu")  # which leaves such a setting as it is
+    assert model.transformer.slice_texts == 7
     np.testing.assert_allclose(model.encode(MINILM_TEXTS), vectors_alone, rtol=0, atol=2e-6)
 
 
