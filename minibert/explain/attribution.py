@@ -176,7 +176,7 @@ def explained(model: Splits, text: str, task: str) -> tuple[ExplainedText, Array
 
 
 def parts_of(model: Splits, states: Array, prompt_length: int) -> Array:
-    """Compute each token's part of the vector, which is their sum: (T, D) -> (T, dimension)."""
+    """Compute each token's part of the vector, which is their sum: (T, E) -> (T, dimension)."""
     try:
         return model.vector_parts(states, prompt_length)
     except NotLinearError as error:
