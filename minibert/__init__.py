@@ -63,7 +63,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 # A public name -> its module, and its name there; "" is the module itself. Each is loaded at its
-# first use, so that a program waits for what it uses alone.
+# first use, so that a program waits only for modules that it uses.
 LAZY_NAMES = {
     "AutoModel": ("minibert.models.bert_model", "BertModel"),
     "AutoTokenizer": ("minibert.models.hf_tokenizer", "Tokenizer"),

@@ -126,9 +126,10 @@ DEFINITIONS = public_definitions()
 
 
 def has_comment(path, line):
-    """Whether a comment stands on a line, or alone on the one before."""
-    lines = lines_of(path)
-    return "  # " in lines[line - 1] or lines[line - 2].lstrip().startswith("# ")
+    """Whether a comment for people stands on a line, or alone on the one before."""
+    beside, above = lines_of(path)[line - 1].rpartition("  # "), lines_of(path)[line - 2].strip()
+    comment = beside[2] if beside[1] else above.removeprefix("# ") if above[:2] == "# " else ""
+    return bool(comment) and not comment.startswith(("type:", "noqa", "fmt:", "pragma:"))
 
 
 def anys_of(found):

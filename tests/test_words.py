@@ -5,6 +5,7 @@ import io
 import re
 import tokenize
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,10 @@ SOURCES = {
 }
 EVERYWHERE = ("",)
 COMPUTING = ("kernels/", "bert/", "pooling/", "models/")
+FOLDERS = {path.parent.name + "/" for path in PACKAGE.glob("*/__init__.py")}
+# Pictures have a width; models, attention and its pictures have heads.
+WITHOUT_PICTURES = tuple(sorted(FOLDERS - {"pictures/"}))
+WITHOUT_HEADS = tuple(sorted(FOLDERS - {"kernels/", "bert/", "models/", "pictures/"}))
 
 
 class Row(NamedTuple):
@@ -36,55 +41,64 @@ ROWS = [
         ("WordPiece", "word_piece", "word_piece_model")),
     Row("tensor parallel, shard, rank, all-reduce", "shares?|together|meetings?", COMPUTING,
         r"\bshares\b|\bmeetings?\b|\b(a|its|of the|the) share\b"),
-    Row("bucket", "runs?", ("kernels/", "bert/"), r"\b(a|the|each|any|one) run\b|\bruns of\b",
+    Row("bucket", "runs?", COMPUTING, r"\b(a|the|each|any|one) run\b|\bruns of\b",
         ("run", "run_ranks")),
-    Row("epilogue", "then", COMPUTING, r"`then`"),
+    Row("epilogue", "then", EVERYWHERE, r"`then`"),
     Row("rotary_angles, apply_rotary, sliding_window_mask, residual",
-        "turns?|beside|every|near", ("bert/",), r"`(turns|beside|every|near)`"),
+        "turns?|beside|every|near", COMPUTING, r"`(turns|beside|every|near)`",
+        ("in_turn", "near_buckets")),
     Row("attention_bias", "relativebias", EVERYWHERE, r"\brelative[ _]bias"),
     Row("hook", "watch(ed|er)?|shown", COMPUTING, r"\bwatch(es|ed|er)?\b"),
-    Row("to_device, to_host, to_host_async", "put|take", ("kernels/", "bert/"),
-        r"\b(put|take)_\w+|begin_to_take", ("take", "take_or_zeros")),
-    Row("query_rows or pooled token", "chosen|reads", COMPUTING, r"`(chosen|reads)`"),
-    Row("outputs", "made", (*COMPUTING, "tokens/", "checkpoint/"), r"`made`"),
-    Row("truncation", "cuts?", EVERYWHERE, r"\bcut off\b"),
+    Row("to_device, to_host, to_host_async", "put|take", COMPUTING,
+        r"\b(put|take)_\w+|begin_to_take", ("take", "take_or_zeros", "_take_prompts")),
+    Row("query_rows or pooled token", "chosen|reads", EVERYWHERE, r"`(chosen|reads)`"),
+    Row("outputs", "made", EVERYWHERE, r"`made`"),
+    # In quotes it is the key on disk.
+    Row("truncation", "cuts?", EVERYWHERE, r"(?<!\")\bcuts?\b(?!\")"),
     Row("top_k or k", "best|most|depth", EVERYWHERE, r"`(best|most|depth)`"),
-    Row("top_k or k", "count", ("scoring/nearest", "scoring/top_k", "explain/"),
+    Row("top_k or k", "count", ("scoring/nearest", "scoring/top_k", "scoring/mining", "explain/"),
         other_things=("candidate_count",)),
-    Row("dimension", "width|ndim", ("tokens/", "checkpoint/", "scoring/", "corpus/", *COMPUTING),
-        r"\bwidth\b"),
-    Row("allowed or excluded", "among|but", ("scoring/", "corpus/"), r"`(among|but)`"),
-    Row("prefix", "heads?", ("tokens/", "documents/", "commands/"), r"`heads?`"),
+    Row("dimension", "width|ndim", WITHOUT_PICTURES, r"\bwidths?\b"),
+    Row("allowed or excluded", "among|but", EVERYWHERE, r"`(among|but)`"),
+    Row("prefix", "heads?", WITHOUT_HEADS, r"`heads?`"),
 ]  # fmt: skip
 
 
+@cache
 def identifiers_of(source):
     """The names that a module gives: functions, classes, arguments, variables, attributes."""
+    found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            yield node.name
+            found.add(node.name)
         elif isinstance(node, ast.arg):
-            yield node.arg
+            found.add(node.arg)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
+            found.add(node.id)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            yield node.attr
+            found.add(node.attr)
+        elif isinstance(node, ast.alias) and node.asname:
+            found.add(node.asname)
+    return found
 
 
+@cache
 def parts_of(identifier):
     """The words of an identifier, in small letters, and all of them together."""
     words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", identifier)
     return {word.lower() for word in words} | {"".join(words).lower()}
 
 
+@cache
 def prose_of(source):
-    """The comments and docstrings of a module."""
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            yield token.string
+    """The comments, docstrings and messages of a module."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    found = [token.string for token in tokens if token.type == tokenize.COMMENT]
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            yield ast.get_docstring(node) or ""
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and " " in node.value:  # a docstring, a message or a part of one, no key
+            found.append(node.value)
+    return found
 
 
 def faults(row, sources):

@@ -74,7 +74,7 @@ TESTS = [
 ]
 # Not these: they take seconds and repeat others, or test no number.
 LEFT_OUT = [
-    "models/test_encoding.py::test_cut_texts_are_reported_once_a_call",
+    "models/test_encoding.py::test_truncated_texts_are_reported_once_a_call",
     "models/test_encoding.py::test_long_texts_are_reported_once_whatever_is_shown",
     "models/test_encoding.py::test_rows_keep_the_order_of_their_texts_across_slices",
     "models/test_encoding.py::test_threads_may_share_a_model_and_leave_blas_as_it_was",

@@ -52,7 +52,7 @@ FACTORS = "pooling/test_modes.py::test_a_text_s_states_times_their_factors_sum_t
 TRACE = "models/test_trace.py::test_"
 TEXTBOOK = TRACE + "each_step_follows_from_those_before_it_by_the_textbook"
 ENCODER = "models/test_sentence_transformer.py::test_"
-PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_cut_like_the_tokenizers_library_cuts_it"
+PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokenizers_library"
 TOP_K = "scoring/test_top_k.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "checkpoint/test_save.py::test_"
 PADDED = "models/test_bert_model.py::test_"
@@ -193,7 +193,7 @@ MUTANTS = [
     Mutant("models/trace.py", "else layer @ flow", "else flow @ layer", TRACE + "rollout_by_hand"),
     Mutant("models/trace.py", "self._rows.truncation.report(1, job.max_tokens, job.on_long)",
            "pass",
-           TRACE + "a_text_that_is_cut_is_reported_as_encode_does"),
+           TRACE + "a_trace_reports_truncation_as_encode_does"),
     Mutant("models/transformer.py", "        self._check_rows(ids, types)\n", "",
            TRACE + "a_text_above_the_positions_is_refused_as_encode_does"),
     Mutant("pooling/modes.py", "np.array([len(states)]), skipped, kernels)",
@@ -256,7 +256,7 @@ MUTANTS = [
     Mutant("commands/texts.py", '"\\n".join(lines_in(name))', '"".join(lines_in(name))',
            "commands/test_explain.py::test_explain_reads_the_document_whole_from_standard_input[arguments0]"),
     Mutant("commands/explain.py", 'set_defaults(on_long="ignore")', "set_defaults()",
-           "commands/test_explain.py::test_explain_says_what_was_cut_off"),
+           "commands/test_explain.py::test_explain_says_how_many_tokens_were_truncated"),
     # families beside BERT
     Mutant("bert/families.py", "np.cumsum(real) * real + config.pad_token_id",
            "np.cumsum(real) * real + config.pad_token_id - 1", GOLDEN + "[roberta]"),
@@ -407,7 +407,7 @@ MUTANTS = [
     Mutant("checkpoint/modules.py", "if kind not in MODULES:", "if False:",
            REGISTRY + "without_a_row_a_module_is_refused"),
     Mutant("pooling/module.py", "if expected != dimension:", "if False:",
-           REGISTRY + "the_width_of_a_row_is_checked"),
+           REGISTRY + "the_dimension_of_a_row_is_checked"),
     Mutant("explain/attribution.py", "except NotLinearError as error:",
            "except TypeError as error:", REGISTRY + "a_row_is_enough_to_explain_or_refuse"),
     Mutant("pooling/pooling.py", "if row.factors is None:", "if False:",
@@ -502,7 +502,7 @@ MUTANTS = [
     Mutant("tokens/tokenizer.py", "limit - frame.size(len(parts))", "limit",
            "tokens/test_truncation.py::test_the_limit_counts_cls_and_sep_and_keeps_both"),
     Mutant("tokens/truncation.py", "[min(lengths[0], room)]", "[min(lengths[0], room - 1)]",
-           "tokens/test_truncation.py::test_a_text_of_exactly_the_limit_is_not_cut"),
+           "tokens/test_truncation.py::test_a_text_of_exactly_the_limit_is_not_truncated"),
     Mutant("tokens/truncation.py", "room // 2 + room % 2", "room // 2", PAIR_CUT),
     Mutant("tokens/truncation.py", "swapped = lengths[0] > lengths[1]",
            "swapped = lengths[0] >= lengths[1]",
@@ -514,7 +514,7 @@ MUTANTS = [
     Mutant("tokens/special_tokens.py", "tuple(types))", "(0, 0, 1, 1, 1))",
            "tokens/test_tokenizer.py::test_a_pair_has_one_row_with_two_token_types"),
     Mutant("tokens/tokenizer.py", "part[len(part) - length :]", "part[:length]",
-           "tokens/test_truncation.py::test_a_folder_that_cuts_on_the_left_keeps_the_ends"),
+           "tokens/test_truncation.py::test_a_folder_that_truncates_on_the_left_keeps_the_ends"),
     Mutant("tokens/tokenizer.py", "room - overlap)", "room)",
            "tokens/test_tokenizer.py::test_windows_hold_every_token_and_overlap"),
     Mutant("tokens/tokenizer.py", "len(prefixes) == 2 and all(", "len(prefixes) == 3 and all(",

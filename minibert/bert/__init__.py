@@ -6,7 +6,7 @@ In reading order:
 - hook: a forward pass and its hook, which gets the arrays of every step
 - forward: the forward pass of BERT
 - rotary: the forward pass of ModernBERT and NomicBERT
-- families: a row a family: its forward pass, its tensors, its config.json, its positions
+- families: a row for each family: its forward pass, its tensors, its config.json, its positions
 - family_settings: readers of the keys that only one family's config.json has
 - layout: tables of a checkpoint's tensors, used to read them and to get them back
 - tensor_uses: the ways from tensors to a field of the parameters, and back

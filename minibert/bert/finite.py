@@ -10,7 +10,7 @@ from minibert.errors import CheckpointError
 
 __all__ = ["OTHER_ORDER", "FirstNotFinite"]
 
-# Name of the step where a second pass, which sums in another order, has finite numbers alone.
+# Name of the step where a second pass, which sums in another order, has only finite numbers.
 OTHER_ORDER = "the sum of several threads"
 
 

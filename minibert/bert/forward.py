@@ -48,7 +48,7 @@ def hidden_states(
     buckets = buckets_of(pack, kernels, hook)
     forward = Pass(config, kernels, hook, all_reduce, buckets, parameters.attention_bias)
     hidden = embed(pack, parameters, forward)
-    # An attention bias has a row for each token of a text, so with one all tokens are computed.
+    # An attention bias is for all tokens of a text, so a model that has it computes all of them.
     last = len(parameters.layers) - 1 if parameters.attention_bias is None else None
     for number, layer in enumerate(parameters.layers):
         forward = forward._replace(place=f"layer.{number}")

@@ -149,7 +149,7 @@ def tiled(weight: Array, parts: int, tiles: int) -> Array:
 
 
 def first_divisor(length: int, multiple: int, limit: int) -> int:
-    """Return the least multiple of `multiple` that divides `length` into at most `limit` each.
+    """Return the least multiple of `multiple` that splits `length` into parts of at most `limit`.
 
     Return `multiple` itself if there is none.
     """

@@ -128,7 +128,7 @@ class Summed:
         types = given[1]
         if types is None:
             raise ValueError(
-                "The sum of positions and token types does not say what each was; give "
+                "The sum of positions and token types does not determine the two; give "
                 f"{TOKEN_TYPES!r}."
             )
         return [field[0] - types[0], types]

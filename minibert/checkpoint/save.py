@@ -146,8 +146,8 @@ def check_source(source: Path, loaded: Loaded) -> None:
             raise FileNotFoundError(f"{file} is gone, so the model cannot be copied.")
         if stamp(file) != before:
             raise OSError(
-                f"{file} has been written since the model was loaded, so what would be saved may "
-                "be another model. Load it again."
+                f"{file} has changed since the model was loaded, so the copy may be another model. "
+                "Load it again."
             )
 
 

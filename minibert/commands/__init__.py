@@ -9,7 +9,7 @@ In reading order:
 - `opening`: options -> the model that they name
 - `texts`: options -> the texts of arguments, files and standard input
 - `output`: results -> standard output, or a file that appears when it is whole
-- `formats`: vectors -> a file, a row a format
+- `formats`: vectors -> a file, by a row for each format
 - `ranking`: a query and texts -> the texts, best first
 - `embed`, `score`, `explain`, `info`, `convert`, `search`, `map`, `evaluate`, `demo`: the commands
 - `index/`: the commands under `minibert index`, and their report

@@ -220,7 +220,7 @@ def open_shard(path: Path, first: int, manifest: Manifest) -> tuple[bytes, Shard
 
 
 def open_shards(folder: Path, manifest: Manifest) -> list[Shard]:
-    """Open all shards of a manifest. Raises CorpusError if they are others than it was made for."""
+    """Open all shards of a manifest. Raises CorpusError for shards with another digest."""
     shards: list[Shard] = []
     digest, first = "", 0
     for number in range(manifest.shards):

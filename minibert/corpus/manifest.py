@@ -87,7 +87,7 @@ class Settings:
                 f"on with --device {self.device}, or build it anew in another folder. Searching it "
                 "works on both."
             )
-        return "Repeat what it was made with, or choose another folder."
+        return "Repeat the settings that it was made with, or choose another folder."
 
 
 @dataclass(frozen=True)
@@ -168,8 +168,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise CorpusError(f"{path}: format is {found!r:.40}; this minibert reads {FORMAT}.")
     if content.pop("sha256", None) != sha256_of(content):
         raise CorpusError(
-            f"{path} was damaged or edited: its content is not what its sha256 says. Put back the "
-            "file as minibert wrote it, or build the corpus anew."
+            f"{path} was damaged or edited: its content does not agree with its sha256. Put back "
+            "the file as minibert wrote it, or build the corpus anew."
         )
     try:
         return manifest_of(content)

@@ -34,7 +34,7 @@ class Form:
 
 # Name of a form, as --input-format takes it -> its row.
 FORMS: dict[str, Form] = {
-    "text": Form(read_text, ("", ".txt"), count_lines, note="a document a line"),
+    "text": Form(read_text, ("", ".txt"), count_lines, note="one document on each line"),
     "jsonl": Form(read_jsonl, (".jsonl", ".ndjson"), count_lines),
     "csv": Form(read_csv, (".csv",)),
     "tsv": Form(read_tsv, (".tsv",), note="no quotes"),

@@ -1,4 +1,4 @@
-"""JSON Lines -> documents: one object a line, as in BEIR. Start at read_jsonl."""
+"""JSON Lines -> documents: one object on each line, as in BEIR. Start at read_jsonl."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HALF = re.compile("[\ud800-\udfff]")
 
 
 def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document]:
-    """Read one JSON object a line; blank lines are skipped.
+    """Read one JSON object from each line; blank lines are skipped.
 
     Raises ValueError, with the line, for anything else and for a name that stands twice.
     """
@@ -31,7 +31,7 @@ def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document
             content = json.loads(line, object_pairs_hook=record_of)
         except (ValueError, RecursionError) as error:
             raise ValueError(
-                f"{origin} is not JSON: {error}. Expected an object a line, as {EXAMPLE}."
+                f"{origin} is not JSON: {error}. Expected one object on each line, as {EXAMPLE}."
             ) from error
         if not isinstance(content, dict):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Parquet -> documents: one a row, with pyarrow. Start at read_parquet."""
+"""Parquet -> documents: one from each row, with pyarrow. Start at read_parquet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BATCH_ROWS = 1024  # held in memory at a time
 
 
 def read_parquet(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document]:
-    """Read one document a row of a Parquet file, which must not be a pipe.
+    """Read one document from each row of a Parquet file, which must not be a pipe.
 
     Raises MissingLibraryError without pyarrow, ValueError for a broken file or a missing column.
     """

@@ -1,4 +1,4 @@
-"""CSV and TSV -> documents: one a row under a header. Start at Table, then read_csv."""
+"""CSV and TSV -> documents: one from each row under a header. Start at Table, then read_csv."""
 
 from __future__ import annotations
 

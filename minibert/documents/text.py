@@ -1,4 +1,4 @@
-"""Plain text -> documents: one a line. Start at read_text."""
+"""Plain text -> documents: one from each line. Start at read_text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["read_text"]
 
 
 def read_text(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document]:
-    """Read one document a line, also of an empty line. Raises ValueError if `fields` are named."""
+    """Read one document from each line, also an empty one. Raises ValueError for named fields."""
     if fields != Fields():
         raise ValueError(f"{name}: text has no fields; name them for jsonl, csv, tsv or parquet.")
     for number, line in enumerate(lines_of(stream, name), start=1):

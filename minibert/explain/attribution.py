@@ -102,7 +102,7 @@ class Explanation:
         return sorted(pairs, key=lambda pair: -abs(pair.contribution))[:k]
 
     def between_words(self) -> Array:
-        """Return `by_word` with 0 for each pair that has a special token: the same shape."""
+        """Return `by_word` with 0 for each pair with a special token; these sum to the rest."""
         rows = [not word.is_special for word in self.query.words]
         columns = [not word.is_special for word in self.document.words]
         return np.where(np.outer(rows, columns), self.by_word(), 0.0)
@@ -176,7 +176,7 @@ def explained(model: Splits, text: str, task: str) -> tuple[ExplainedText, Array
 
 
 def parts_of(model: Splits, states: Array, prompt_length: int) -> Array:
-    """Compute each token's part of the vector, which is their sum: (T, D) -> (T, dimension)."""
+    """Compute each token's part of the vector, which is their sum: (T, E) -> (T, dimension)."""
     try:
         return model.vector_parts(states, prompt_length)
     except NotLinearError as error:

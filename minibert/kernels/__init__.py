@@ -1,4 +1,4 @@
-"""Arithmetic on rows, one file a device, and the cores that it may use.
+"""Arithmetic on rows, one file for each device, and the cores that it may use.
 
 - protocol.py: the kernels that every device has
 - segments.py: texts among rows that lie end to end, and buckets of them

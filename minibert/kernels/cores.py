@@ -150,7 +150,9 @@ class Cores:
     def after_fork(self) -> None:
         """Begin anew in a child of a fork, where the calls of the parent are not under way."""
         before = self._before if self._calls else None
+        has_warned = self.has_warned
         self.__init__()  # type: ignore[misc]
+        self.has_warned = has_warned
         if before is not None:
             before.restore_original_limits()
 

@@ -23,7 +23,7 @@ __device__ float largest_of_warp(float x) {
     return x;
 }
 
-// x = formula of y, where y = x + bias. One block a row. Comparisons are written so that NaN stays.
+// x = formula of y, where y = x + bias. One block per row. Comparisons are written so that NaN stays.
 #define ACTIVATION(name, formula)                                                               \
     extern "C" __global__ void name(real* x, const real* bias, int columns, float a, float b) { \
         x += (long long)blockIdx.x * columns;                                                   \
@@ -63,7 +63,7 @@ __device__ float mean_and_deviation(const real* x, const real* bias, const real*
     return sqrtf(sum_of_warp(squares) / columns + epsilon);
 }
 
-// x + bias + before, then mean 0 and variance 1 in each row, then gain and shift. One warp a row.
+// x + bias + before, then mean 0 and variance 1 in each row, then gain and shift. One warp per row.
 extern "C" __global__ void normalise(real* x, long long stride, const real* bias,
                                      const real* before, const real* gain, const real* shift,
                                      float epsilon, int rows, int columns) {
@@ -79,7 +79,7 @@ extern "C" __global__ void normalise(real* x, long long stride, const real* bias
     }
 }
 
-// Mean 0 and variance 1 in each row, and the deviations from before. One warp a row.
+// Mean 0 and variance 1 in each row, and the deviations from before. One warp per row.
 extern "C" __global__ void standardise(real* x, long long stride, real* deviations, float epsilon,
                                        int rows, int columns) {
     int row = blockIdx.x * blockDim.y + threadIdx.y;
@@ -93,7 +93,7 @@ extern "C" __global__ void standardise(real* x, long long stride, real* deviatio
 }
 
 // exp(x) / sum(exp(x)) over the first columns of a row, as many as its text has tokens; 0 in the
-// others. One warp a row.
+// others. One warp per row.
 extern "C" __global__ void softmax(real* x, const int* lengths, int rows, int columns,
                                    int rows_of_a_text) {
     int row = blockIdx.x * blockDim.y + threadIdx.y;
@@ -117,7 +117,7 @@ __device__ long long row_of(const int* starts, int text, int place, int longest)
     return (starts ? starts[text] : text * longest) + place;
 }
 
-// Rows of S texts -> (S, heads, longest, head_dim), with zeros after a text's end. One block a token.
+// Rows of S texts -> (S, heads, longest, head_dim), with zeros after a text's end. One block per token.
 extern "C" __global__ void split_heads(const real* x, long long stride, const int* starts,
                                        const int* lengths, real* y, int heads, int longest,
                                        int head_dim) {
@@ -143,7 +143,7 @@ extern "C" __global__ void join_heads(real* x, long long stride, const int* star
     }
 }
 
-// The sum of each text's rows. One block a text.
+// The sum of each text's rows. One block per text.
 extern "C" __global__ void segment_sum(const real* x, long long stride, const int* starts,
                                        const int* lengths, real* y, int columns) {
     x += starts[blockIdx.x] * stride;
@@ -154,7 +154,7 @@ extern "C" __global__ void segment_sum(const real* x, long long stride, const in
     }
 }
 
-// The largest number of each column in each text. One block a text.
+// The largest number of each column in each text. One block per text.
 extern "C" __global__ void segment_max(const real* x, long long stride, const int* starts,
                                        const int* lengths, real* y, int columns) {
     x += starts[blockIdx.x] * stride;
@@ -168,7 +168,7 @@ extern "C" __global__ void segment_max(const real* x, long long stride, const in
     }
 }
 
-// Each row divided by its Euclidean length, or by `least` if that is more. One warp a row.
+// Each row divided by its Euclidean length, or by `least` if that is more. One warp per row.
 extern "C" __global__ void unit_length(real* x, long long stride, float least, int rows,
                                        int columns) {
     int row = blockIdx.x * blockDim.y + threadIdx.y;

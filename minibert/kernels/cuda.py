@@ -188,7 +188,7 @@ def attend(
     for bucket in buckets:
         queries = (
             bucket if query_rows is None else Bucket(bucket.texts, bucket.texts, longest=1)
-        )  # a row a text
+        )  # one row for each text
         rows = (q, queries), (k, bucket), (v, bucket)
         split = (split_heads(x[own.rows], own, heads) for x, own in rows)
         bias = (

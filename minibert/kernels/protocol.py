@@ -16,8 +16,8 @@ __all__ = ["NORM_FLOOR", "Bucket", "Epilogue", "Kernels"]
 # A row is divided by its Euclidean length, or by this where it is shorter: zeros stay zeros.
 NORM_FLOOR = 1e-12
 
-# Fused to the end of a product: is given some of its rows, their place in it and a bias. Adds the
-# bias, and changes the rows in place.
+# Fused to the end of a product: called with some rows of it, their place in it and a bias. It adds
+# the bias, and changes the rows in place.
 Epilogue: TypeAlias = Callable[[Array, slice, Array], None]
 
 

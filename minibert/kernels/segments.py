@@ -46,7 +46,7 @@ def equal_buckets(lengths: IntArray) -> Iterator[Bucket]:
 def near_buckets(lengths: IntArray) -> Iterator[Bucket]:
     """Group neighbouring texts whose lengths differ by less than an eighth, or 8: (S,) -> buckets.
 
-    `longest` is a multiple of 8, as a GPU's matrix units need. Lengths from 512 down to 1 make 27
+    `longest` is a multiple of 8, as suits a GPU's matrix units. Lengths from 512 down to 1 make 27
     buckets.
     """
     first, start, end, longest = 0, 0, 0, 0

@@ -36,7 +36,7 @@ __all__ = ["BertModel", "BertOutput"]
 class BertModel:
     """BERT under transformers' names: padded ids -> hidden states."""
 
-    config: Config  # the sizes, and what else config.json says
+    config: Config  # sizes and other settings of config.json
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class BertModel:
         token: str | bool | None = None,
         local_files_only: bool = False,
     ) -> BertModel:
-        """Load the weights of a folder or of a model of the hub; what is returned is float32.
+        """Load the weights of a folder or of a model of the hub; outputs are float32.
 
         Raises as SentenceTransformer's constructor does.
         """
@@ -312,7 +312,7 @@ class Recorder:
         """Keep one array, by the name that the forward pass gives it."""
         part, _, step = name.rpartition(".")  # of "embeddings.output", "layer.0.attention"
         if not part:
-            return  # what comes after the layers
+            return  # of a step after the layers
         layer = int(part.removeprefix("layer.")) if part != "embeddings" else -1
         if step == "attention" and self.attentions:
             self.unpack_attention(self.attentions[layer], self._to_host(array))

@@ -64,7 +64,7 @@ class Classifier(NamedTuple):
 class CrossEncoder(Model):
     """A model that reads two texts together and scores them. Threads may share one."""
 
-    folder: Folder  # what the model's folder says
+    folder: Folder  # settings of the model's folder
     transformer: Transformer  # the BERT and its tokenizer
     on_long: OnLong  # what happens to long pairs: "warn", "error" or "ignore"
 
@@ -115,7 +115,7 @@ class CrossEncoder(Model):
                 "float32".
             trust_remote_code: Changes nothing, as no code of a model is run.
 
-        Raises what SentenceTransformer raises; CheckpointError for a folder without such a head;
+        Raises the errors of SentenceTransformer, CheckpointError for a folder without such a head,
         ValueError or TypeError for an activation that cannot be computed.
         """
         check_on_long(on_long)
@@ -221,7 +221,7 @@ class CrossEncoder(Model):
         first text of each pair. The other arguments are as in SentenceTransformer.encode;
         `sentences` is the older name of `inputs`, and `activation_fct` of `activation_fn`.
 
-        Raises TypeError or ValueError for what is no pair, naming the first.
+        Raises TypeError or ValueError for the first input that is no pair.
         """
         check_no_tensor(convert_to_tensor)
         given = one_name(inputs=inputs, sentences=sentences)
@@ -297,7 +297,8 @@ class CrossEncoder(Model):
 
         Equal scores stay in the order of the documents. The other arguments are predict's.
 
-        Raises ValueError for a model with several labels, TypeError for what are no documents.
+        Raises ValueError for a model with several labels, TypeError for documents that are no list
+        of texts.
         """
         given = listed(documents, "rank()")
         check_counts(top_k=top_k)
@@ -370,7 +371,7 @@ def logits_of(
 
 
 def check_no_window(on_long: OnLong) -> None:
-    """Raise ValueError for what cannot be done with a pair above the maximum length."""
+    """Raise ValueError for an unknown `on_long`, and for "window", which no pair has."""
     check_on_long(on_long)
     if on_long == "window":
         raise ValueError('on_long="window" is for vectors; a pair is scored as a whole.')

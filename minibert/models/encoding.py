@@ -42,7 +42,7 @@ __all__ = [
 
 # The number of texts that `features` pads to one length, by default.
 BATCH_SIZE = 32
-# The windows of a long text share a fourth of their tokens with the next one.
+# A window of a long text has one token in so many in common with the next window.
 OVERLAP = 4
 
 Advance: TypeAlias = Callable[[int], object]
@@ -58,7 +58,7 @@ class Encoder(Protocol):
     def _pipeline_on_device(self) -> Pipeline: ...
 
 
-# A model, texts, a job and what is told of progress -> results, and what the texts lost.
+# A model, texts, a job, a function that is told of progress -> results, and their truncation.
 Output: TypeAlias = Callable[[Encoder, Sequence[Text], EncodeJob, Advance], tuple[Any, Truncation]]
 
 
@@ -76,7 +76,7 @@ def output_of(output_value: OutputValue) -> Output:
 def vectors(
     model: Encoder, texts: Sequence[Text], job: EncodeJob, advance: Advance
 ) -> tuple[Array, Truncation]:
-    """One vector a text: n texts -> (n, D) float32."""
+    """Compute one vector for each text: n texts -> (n, D) float32."""
     head = head_of(model, job)
     found = np.empty((len(texts), job.dimension), dtype=np.float32)
     if job.on_long == "window":
@@ -248,7 +248,7 @@ class PoolingHead:
     def _of_texts(self, pack: Pack, hook: Hook | None) -> Hook | None:
         """Return the hook for vectors: it gets none of a text without any pooled token.
 
-        The maximum over no token is minus infinity, as in the reference, and no error.
+        The maximum over no token is minus infinity, as in the reference; this is no error.
         """
         if hook is None:
             return None
@@ -282,5 +282,5 @@ def joined(
 def codes_of(found: Any, output_value: OutputValue, precision: Precision) -> Any:
     """Turn vectors, or the states of tokens, into codes."""
     if output_value is None:
-        raise ValueError("output_value=None shows what was computed, in float32; leave precision.")
+        raise ValueError("output_value=None gives float32 only; leave out precision.")
     return quantize_embeddings(found, precision)

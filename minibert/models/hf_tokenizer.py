@@ -112,9 +112,10 @@ class Tokenizer:
 
         padding is True or "longest" for the longest text's length, "max_length" for max_length,
         False for none, which then needs texts of one length. truncation=True or "longest_first"
-        cuts at max_length, by default the model's. return_tensors="np" gives arrays, None lists.
+        truncates at max_length, by default the model's. return_tensors="np" gives arrays, None
+        lists.
 
-        Raises TypeError or ValueError for what is no text, and for any other value.
+        Raises TypeError or ValueError for an input that is no text, and for any other value.
         """
         check_counts(max_length=max_length)
         if return_tensors not in (None, "np"):
@@ -171,7 +172,7 @@ class Tokenizer:
         return list(encoding.tokens)
 
     def decode(self, token_ids: ArrayLike, skip_special_tokens: bool = False) -> str:
-        """The text of some ids, as near as tokens tell it."""
+        """Text of some ids; its spaces and letter case may differ from the text before."""
         ids = list_of_ids(token_ids)
         return self._tokenizer.backend.decode(ids, skip_special_tokens=skip_special_tokens)
 
@@ -191,7 +192,7 @@ class Tokenizer:
     @overload
     def convert_tokens_to_ids(self, tokens: Sequence[str]) -> list[int]: ...
     def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> Any:  # see the overloads
-        """Id of a token, or a list for a list; the unknown word's where there is none."""
+        """Id of a token, or a list for a list; an unknown token has the id of unk_token."""
         backend, ids = self._tokenizer.backend, []
         for token in single_texts(tokens, "convert_tokens_to_ids()"):
             id = backend.token_to_id(token)
@@ -213,7 +214,7 @@ class Tokenizer:
 
     @property
     def model_max_length(self) -> int:
-        """The most tokens of a text, special ones among them."""
+        """Maximum number of tokens of a text, with special ones."""
         return self._tokenizer.max_length
 
     @property

@@ -12,7 +12,7 @@ from minibert.tokens.truncation import OnLong
 
 __all__ = ["EncodeJob", "OutputValue"]
 
-# Selects the results of encode: a vector a text, the states of its tokens, or a dict of all.
+# Selects the results of encode: a vector for each text, the states of its tokens, or a dict of all.
 OutputValue: TypeAlias = Literal["sentence_embedding", "token_embeddings"] | None
 
 

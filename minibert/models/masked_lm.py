@@ -114,7 +114,7 @@ class BertForMaskedLM:
         transformers' pipeline. `targets` are the only words to consider; of one that is not in the
         vocabulary the first token counts.
 
-        Raises TypeError for what is no text, ValueError for a text without a mask.
+        Raises TypeError for an input that is no text, ValueError for a text without a mask.
         """
         check_given_counts(top_k=top_k)
         texts = check_texts(list_of(inputs, "fill_mask()"))

@@ -96,7 +96,7 @@ class Model:
 
     @property
     def max_seq_length(self) -> int:
-        """The most tokens of a text, [CLS] and [SEP] among them; the rest is cut. Can be set."""
+        """Maximum number of tokens of a text, with [CLS] and [SEP], to truncate at. Can be set."""
         return self.transformer.max_seq_length
 
     @max_seq_length.setter

@@ -28,15 +28,15 @@ class Refused:
 class BertOutput(OrderedDict[str, Any]):
     """Output of BertModel for B rows of T tokens, like transformers' ModelOutput.
 
-    The keys are the names of what is not None, in the order of the model's own output there:
-    `output["hidden_states"]`, `output[2]`, `output[:2]`, `output.to_tuple()` and
-    `output.hidden_states` give what they give in transformers, and so do `in`, `len` and `keys`.
-    States are 0 wherever the mask is.
+    The keys are the names of the fields that are not None, in the order of transformers' model.
+    `output["hidden_states"]`, `output[2]`, `output[:2]`, `output.to_tuple()`,
+    `output.hidden_states`, `in`, `len` and `keys` work as in transformers. States are 0 where the
+    mask is 0.
 
-    Where transformers has a pooler that this checkpoint lacks, and for rows that begin with
-    padding, "pooler_output" keeps its place among the keys, so that all others keep theirs; only
-    what asks for it raises a ValueError, which `to_tuple` and `values` do, too. transformers
-    would answer with a pooler of random numbers, or pool that padding.
+    This checkpoint may lack a pooler that transformers' model has, and rows may begin with padding.
+    Then "pooler_output" is still a key, so that all others keep their places, but every access to
+    it raises a ValueError, also by `to_tuple` and `values`. transformers would give the output of a
+    pooler with random numbers, or of that padding.
     """
 
     last_hidden_state: Array  # (B, T, D)
@@ -46,7 +46,7 @@ class BertOutput(OrderedDict[str, Any]):
 
     # Any: arrays, tuples of arrays, and a program's own fields; so in transformers.
     def __init__(self, **fields: Any) -> None:
-        """Keep the fields of a model's output, in their order; None for what there is not."""
+        """Keep the fields of a model's output, in their order; None for a missing one."""
         super().__init__()
         vars(self)["_fields"] = tuple(fields)
         for name, value in fields.items():
@@ -157,7 +157,7 @@ class Items(ItemsView[str, Any]):
 
 
 def restored(fields: dict[str, Any], added: dict[str, Any]) -> BertOutput:
-    """An output from what pickles and copies hold."""
+    """Make an output from the content of a pickle or a copy."""
     output = BertOutput(**fields)
     for name, value in added.items():
         output[name] = value

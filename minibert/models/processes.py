@@ -59,8 +59,8 @@ class Processes:
         `devices` are "cpu", "cuda:0" and so on, one for each process; a device may come several
         times. None is a process for every core. The cores are shared evenly.
 
-        Raises TypeError or ValueError for what are no devices, and what a process raises when it
-        cannot make its copy.
+        Raises TypeError or ValueError for `devices` that are no list of devices, and the error of a
+        process that cannot make its copy.
         """
         if isinstance(devices, str) or not isinstance(devices, Sequence | None):
             raise TypeError(
@@ -93,9 +93,9 @@ class Processes:
         except BrokenProcessPool as error:
             self.stop()
             raise RuntimeError(
-                "The processes have ended before they began; what they say stands above. In a "
-                'script, what starts them belongs under: if __name__ == "__main__":, and the '
-                "script must be a file."
+                "The processes ended before they were ready; their own errors stand above. In a "
+                'script, put the call that starts them under: if __name__ == "__main__":, and '
+                "make the script a file."
             ) from error
         except BaseException:
             self.stop()
@@ -114,10 +114,10 @@ class Processes:
         """Call function(copy, chunk, *arguments, advance) for every chunk of a list.
 
         The results come in order. The function, of a module, calls advance(n) when n more items are
-        done.
-        `chunk_size` items go to a process at a time; None is a tenth of its part, 1000 at most.
+        done. `chunk_size` items go to a process at a time; None is a tenth of its part, 1000 at
+        most.
 
-        Raises what a call raises, and RuntimeError if the pool is stopped or a process has died;
+        Raises the error of a call, and RuntimeError if the pool is stopped or a process has died.
         Ctrl-C stops the pool.
         """
         check_counts(chunk_size=chunk_size)
@@ -166,7 +166,7 @@ def shared(
 ) -> Iterator[Processes]:
     """Yield the pool that is given, or one that lives for the block.
 
-    Raises TypeError for what is no pool, ValueError for one with copies of another model.
+    Raises TypeError for a `pool` that is none, ValueError for one with copies of another model.
     """
     if pool is None:
         with Processes(recipe, devices) as processes:
@@ -183,7 +183,7 @@ def shared(
 
 
 class StoppedError(MinibertError):
-    """End a call whose result nobody waits for."""
+    """Raised in a process of a pool, to end a call whose result nobody waits for."""
 
 
 # In a process: its copy, or the error of making it; the barrier and the event of all processes.

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 # Arrays that a head computes from a pack.
 Results: TypeAlias = tuple[Array, ...]
-# Waits for the results of a GPU: one function an array.
+# Waits for the results of a GPU: one function for each array.
 Waiting: TypeAlias = list[Callable[[], Array]]
 
 
@@ -90,7 +90,8 @@ class Scheduler:
     ) -> Iterator[tuple[Pack, Results]]:
         """Compute packs: yield each with the results of the head, on the host.
 
-        `pooled_tokens` finds the only token of each text whose state the head gets.
+        `pooled_tokens` finds the only token of each text whose state the head gets, in a pack where
+        each text has the length 1.
         `is_all` says that there are no other packs in this call. Only then a lone pack may have all
         threads, and tiles: they change rounding, which must not depend on the other texts.
 

@@ -60,7 +60,7 @@ def as_activation(given: str | ScoreActivation) -> ScoreActivation:
 
     It may overwrite its array. Torch's are recognised by their names, and never called.
 
-    Raises ValueError for a name that is not known, TypeError for what is no function.
+    Raises ValueError for an unknown name, TypeError for anything else that is no function.
     """
     name = activation_name(given)
     if name is None:
@@ -128,7 +128,7 @@ def check_settings(given: object, kind: str) -> None:
 def scores_of(activate: ScoreActivation, logits: Array) -> Array:
     """Apply an activation to the logits: (n, labels) -> the same shape or (n,), float32.
 
-    Raises TypeError for what are no numbers, ValueError for another shape and for NaN.
+    Raises TypeError for a result without numbers, ValueError for another shape and for NaN.
     """
     count = len(logits)
     try:

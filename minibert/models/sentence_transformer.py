@@ -62,7 +62,7 @@ class SentenceTransformer(Model):
     the BERT, and model[1] and so on are the settings of the modules after it.
     """
 
-    folder: Folder  # what the model's folder says
+    folder: Folder  # settings of the model's folder
     transformer: Transformer  # the BERT and its tokenizer
     on_long: OnLong  # what happens to long texts: see encode
     checkpoint: Checkpoint  # the files and tensors that were loaded
@@ -218,9 +218,9 @@ class SentenceTransformer(Model):
                 them and logs it once a call, "error" refuses them, "ignore" truncates them in
                 silence.
                 "window", for mean pooling, encodes a long text in windows of the maximum length,
-                each with the prompt and a quarter of the window before. The vector is the mean of
-                the windows' vectors, weighted by their tokens. No model was trained for that, but
-                nothing is lost.
+                each with the prompt and a quarter of the window before. The mean of the windows'
+                pooled vectors, weighted by their tokens, goes through the modules after the
+                pooling. No model was trained for that, but nothing is lost.
             task: "query" or "document", for folders with a maximum length of their own for each.
             sentences: Older name of `inputs`.
 
@@ -303,7 +303,7 @@ class SentenceTransformer(Model):
         the score, `query_tokens` and `document_tokens`, and more: see
         minibert/explain/attribution.py. `metric` is "dot" or "cosine", by default the model's own.
 
-        Raises ValueError where a score is no such sum, TypeError for what is no text.
+        Raises ValueError where a score is no such sum, TypeError for an input that is no text.
         """
         from minibert.explain import explain  # late: see the top
 
@@ -483,12 +483,12 @@ class SentenceTransformer(Model):
         """Write a folder that sentence-transformers and minibert load, with the same vectors.
 
         The weights and the vocabulary are copied as they are; prompts, metric, maximum length,
-        truncate_dim and include_prompt are written as they stand now. Files of the same names that
-        are there are replaced, each when its successor is whole.
+        truncate_dim and include_prompt are written as they are now. A file of the same name is
+        replaced when the new one is whole.
 
-        Raises FileExistsError where files of another model would stay beside these, OSError where
-        the model's own files are gone or written anew or cannot be copied, and then all stays as it
-        was; ValueError for prompts that could not be loaded again.
+        Raises FileExistsError if files of another model would stay in the folder. Raises OSError if
+        the model's own files are missing, changed or cannot be copied. Raises ValueError for
+        prompts that could not be loaded again. After an error all files are as before.
         """
         from minibert.checkpoint.save import save_model  # late: see the top
 

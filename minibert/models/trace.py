@@ -137,10 +137,10 @@ def rollout(attentions: Iterable[ArrayLike]) -> Array:
 
     Row i has the contribution of every token to position i, by attention alone: heads are
     averaged, half of every layer is the residual, and layers are multiplied. Rows sum to 1. Abnar
-    and Zuidema, "Quantifying Attention Flow in Transformers" (2020), section 3. It sums up
-    attention weights; the values have no part in it.
+    and Zuidema, "Quantifying Attention Flow in Transformers" (2020), section 3. This is a summary
+    of attention weights alone; the values have no part in it.
 
-    Raises ValueError for what is no (H, T, T), and where there is no layer.
+    Raises ValueError for an array that is not (H, T, T), and without any layer.
     """
     flow: Array | None = None
     for weights in map(np.asarray, attentions):

@@ -47,10 +47,10 @@ class Batch(NamedTuple):
 class Transformer:
     """A BERT and its tokenizer, as a folder has them. Threads may share one."""
 
-    settings: TransformerSettings  # what the folder says of it
+    settings: TransformerSettings  # of the model's folder
     dtype: str  # "float32" or "float16", which moving to a device goes by
     checkpoint: Checkpoint  # the files and tensors that were loaded
-    config: Config  # the sizes, and what else config.json says
+    config: Config  # sizes and other settings of config.json
     max_tokens: int  # how many positions there are
     text_tokenizer: TextTokenizer  # texts -> rows of token ids
     has_token_types: bool  # True where the texts of a pair have types of their own
@@ -146,7 +146,7 @@ class Transformer:
 
     @property
     def max_seq_length(self) -> int:
-        """The most tokens of a text, special ones among them; the rest is cut."""
+        """Maximum number of tokens of a text, with special ones; longer texts are truncated."""
         return self.text_tokenizer.max_length
 
     @max_seq_length.setter
@@ -160,9 +160,9 @@ class Transformer:
         self.text_tokenizer.max_length = int(length)
 
     def limit(self, task: str | None = None) -> int | None:
-        """The most tokens of a text: a folder may set it for queries and documents; None cuts none.
+        """Return the maximum number of tokens of a text; None truncates no text.
 
-        `task` is "query", "document" or None.
+        `task` is "query", "document" or None; a folder may set a maximum for each.
         """
         if not self.settings.truncation:
             return None
@@ -176,7 +176,6 @@ class Transformer:
         """
         found = find_device(device, dtype or self.dtype)
         check_device(self.config, found.name)
-        self.slice_texts = MAX_TEXTS  # that are tokenised and packed at a time
         self.scheduler = self._scheduler_on(
             found, self.threads, self.reproducible, self.short_inputs
         )
@@ -228,7 +227,7 @@ class Transformer:
         return list(packs(ids, pack_tokens, max_texts, positions=positions, token_types=types))
 
     def _check_rows(self, ids: list[IntArray], types: list[IntArray] | None) -> None:
-        """Raise ValueError for a row with no token or too many, and for what has no embedding."""
+        """Raise ValueError for no token, too many tokens, and a token without an embedding."""
         longest = max(map(len, ids), default=0)
         if min(map(len, ids), default=1) == 0:
             raise ValueError(
@@ -237,7 +236,7 @@ class Transformer:
         if longest > self.max_tokens:
             raise ValueError(
                 f"A text has {longest} tokens, and this model has {self.max_tokens} positions; "
-                f"the limit on its length ({self.limit()}) cuts no such text. Set max_seq_length."
+                f"the maximum length ({self.limit()}) does not truncate it. Set max_seq_length."
             )
         largest = max((int(row.max()) for row in ids), default=0)
         if largest >= self.config.vocab_size:

@@ -132,9 +132,12 @@ def checked(array: ArrayLike, rows: list[str] | None, columns: list[str] | None)
     if not np.isfinite(values).all():
         raise ValueError("The array has NaN or infinity; expected finite numbers.")
     if rows is not None and len(rows) != len(values):
-        raise ValueError(f"There are {len(rows)} labels for {len(values)} rows; pass one a row.")
+        raise ValueError(
+            f"There are {len(rows)} labels for {len(values)} rows; pass one for each row."
+        )
     if columns is not None and len(columns) != values.shape[1]:
         raise ValueError(
-            f"There are {len(columns)} labels for {values.shape[1]} columns; pass one a column."
+            f"There are {len(columns)} labels for {values.shape[1]} columns; "
+            "pass one for each column."
         )
     return values

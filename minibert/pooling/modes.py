@@ -1,4 +1,4 @@
-"""Pooling modes: hidden states -> one vector a text. Each is a function and a row of POOLINGS.
+"""Pooling modes: hidden states -> a vector for each text. Each is a function and a row of POOLINGS.
 
 No settings and no modules here.
 """

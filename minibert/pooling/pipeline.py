@@ -130,7 +130,7 @@ def load_pipeline(path: Path, modules: Sequence[ModuleSettings], hidden_size: in
 
 
 def check_order(path: Path, modules: Sequence[ModuleSettings]) -> None:
-    """Raise CheckpointError unless the modules, in their order, give one vector a text."""
+    """Raise CheckpointError unless the modules, in this order, give a vector for each text."""
     path /= "modules.json"
     kinds = ["Transformer", *map(kind_of, modules)]
     pooled = False

@@ -27,7 +27,7 @@ class Stack:
 
     matrices: list[NDArray[Any]]  # as stored, each (n, W)
     names: Sequence[str]  # of the matrices, for messages
-    firsts: IntArray  # the number of the first row of each, and of all rows
+    firsts: IntArray  # the number of each matrix's first row, then the number of all rows
     decode: Callable[[NDArray[Any]], Array] | None  # (n, W) -> (n, D); None if vectors are stored
     dimension: int  # of a vector: D
 
@@ -40,7 +40,7 @@ class Stack:
     ) -> None:
         """Take matrices (n, W) and their names in messages.
 
-        Raises ValueError for matrices of different shapes.
+        Raises ValueError for matrices whose rows differ in length.
         """
         # Without the class memmap, a slice of which costs more than a small product.
         self.matrices = [np.asarray(matrix) for matrix in matrices]

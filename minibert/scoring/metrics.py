@@ -77,7 +77,7 @@ class Metric:
 
     all_pairs: ScoreFunction  # (n, D), (m, D) -> (n, m)
     pairwise: ScoreFunction  # (n, D), (n, D) -> (n,)
-    estimate: Estimate | None = None  # quick scores, exact up to rounding
+    estimate: Estimate | None = None  # quick, in the order of the scores up to rounding
     bound: Bound | None = None  # of the error of the estimate
     is_product: bool = False  # the score is the product of the two vectors
     ignores_length: bool = False  # vectors are divided by their lengths before all else

@@ -182,9 +182,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     older = folder / "special_tokens_map.json"
     if "added_tokens_decoder" not in settings and is_there(older):
         tokens = read_json(older, dict)
-        tokens.pop(
-            "tokenizer_class", None
-        )  # transformers reads this one after it has chosen the class
+        tokens.pop("tokenizer_class", None)  # transformers chooses the class before it reads this
         settings |= tokens
     return settings
 

@@ -144,7 +144,8 @@ class TextTokenizer:
     def windows(self, text: str, prompt: str, limit: int, overlap: int) -> list[IntArray]:
         """Split a long text into rows of at most `limit` tokens, each with the prompt first.
 
-        Every row but the last is full. The last `overlap` tokens of a row begin the next one.
+        Every row but the last is full. Its last `overlap` tokens of the text come again in the next
+        row, after the prompt.
 
         Raises ValueError if the prompt leaves no room.
         """

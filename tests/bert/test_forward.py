@@ -43,6 +43,6 @@ def test_blocks_of_rows_change_no_state(model):
     assert pack.ids.size * 20 > 1.5 * kernels.BLOCK_FLOATS  # of a text alone there is one block
     arguments = model.transformer.parameters, model.config, kernels
     whole = split_rows(hidden_states(pack, *arguments), pack.lengths)
-    for text, states in list(zip(pack.order, whole, strict=True))[::30]:
-        alone = hidden_states(pack_of(model, [texts[text]]), *arguments)
-        np.testing.assert_allclose(states, alone, rtol=0, atol=1e-5)
+    alone = {text: hidden_states(pack_of(model, [text]), *arguments) for text in set(texts)}
+    for text, states in zip(pack.order, whole, strict=True):
+        np.testing.assert_allclose(states, alone[texts[text]], rtol=0, atol=1e-5)  # worst 2e-6

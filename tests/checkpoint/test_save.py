@@ -219,9 +219,7 @@ def test_a_model_whose_weights_have_changed_since_is_not_saved(folder, tmp_path)
     save_file({name: 2 * tensor for name, tensor in tensors.items()}, folder / "new")
     os.utime(folder / "new", ns=(1, 1))
     (folder / "new").replace(folder / "model.safetensors")
-    with pytest.raises(
-        OSError, match=r"model.safetensors has been written since the model was loaded"
-    ):
+    with pytest.raises(OSError, match=r"model.safetensors has changed since the model was loaded"):
         model.save_pretrained(tmp_path / "saved")
     assert not (tmp_path / "saved").exists()
 

@@ -224,7 +224,7 @@ def test_an_unknown_prompt_is_code_65_and_known_ones_are_named(run):
     assert "'query'" in result.err
 
 
-def test_a_prompt_of_one_s_own_and_a_width_are_followed(run, model):
+def test_embed_follows_a_prompt_and_a_truncate_dim_of_one_s_own(run, model):
     result = run("embed", "-m", GELU, "cat", "--prompt", "the ", "--truncate-dim", "3")
     assert result.code == 0
     assert_close(result.vectors, model.encode(["the cat"])[:, :3])
@@ -264,7 +264,7 @@ def test_threads_change_no_vector(run, model):
 # warnings
 
 
-def test_a_cut_text_is_told_on_stderr_in_a_line(run, model):
+def test_a_truncated_text_is_told_on_stderr_in_a_line(run, model):
     result = run("embed", "-m", GELU, "the cat", LONG)
     assert result.code == 0
     assert_close(result.vectors, model.encode(["the cat", LONG]))
@@ -272,13 +272,13 @@ def test_a_cut_text_is_told_on_stderr_in_a_line(run, model):
     assert result.err.count("\n") == 1
 
 
-def test_a_cut_text_can_be_ignored(run):
+def test_a_truncated_text_can_be_ignored(run):
     result = run("embed", "-m", GELU, "--on-long", "ignore", LONG)
     assert (result.code, result.err) == (0, "")
     assert result.texts == [LONG]
 
 
-def test_a_cut_text_can_be_an_error_that_leaves_no_result(run, old_output):
+def test_a_long_text_can_be_an_error_that_leaves_no_result(run, old_output):
     printed = run("embed", "-m", GELU, "--on-long", "error", "the cat", LONG)
     assert (printed.code, printed.out) == (65, "")
     assert "41 tokens" in printed.err

@@ -196,7 +196,7 @@ def test_explain_says_that_a_text_has_no_words(run, blank):
     assert "The query has no words" not in out
 
 
-def test_explain_says_what_was_cut_off(run):
+def test_explain_says_how_many_tokens_were_truncated(run):
     result = run("explain", "-m", GELU, "the cat", LONG)
     assert result.out.endswith("\n31 tokens of the document were truncated; 41 were read.\n")
     assert result.err == ""

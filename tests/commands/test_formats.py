@@ -24,8 +24,8 @@ TEXTS = [
 ]
 
 
-def vectors_of(rows, width=3):
-    return np.random.default_rng(7).standard_normal((rows, width), dtype=np.float32)
+def vectors_of(rows, dimension=3):
+    return np.random.default_rng(7).standard_normal((rows, dimension), dtype=np.float32)
 
 
 def written(write, batches):
@@ -133,8 +133,8 @@ def test_npy_gives_back_every_float32_exactly(hard_numbers):
     assert read.tobytes() == numbers.tobytes()
 
 
-def test_npy_without_texts_keeps_the_width():
-    read = read_npy(written(write_npy, [([], vectors_of(0, width=7))]))
+def test_npy_without_texts_keeps_the_dimension():
+    read = read_npy(written(write_npy, [([], vectors_of(0, dimension=7))]))
     assert read.shape == (0, 7)
     assert read.dtype == np.float32
 

@@ -122,7 +122,7 @@ def test_a_damaged_corpus_sends_no_control_character(run, corpus):
         assert not has_controls((out + err).replace("\n", ""))
 
 
-def test_a_cut_text_is_told_once(run, corpus_folder):
+def test_a_truncated_text_is_told_once(run, corpus_folder):
     stdin = f"the cat\n{LONG}\n".encode()
     _, _, err = run("index", "build", corpus_folder, "-m", GELU, stdin=stdin)
     assert err == "minibert: 1 of 2 texts were longer than 41 tokens and lost their ends.\n"

@@ -43,7 +43,7 @@ def test_help_lists_what_is_registered(capsys, monkeypatch):
         parse(["index", "build", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
     assert "{text,jsonl,csv,tsv,tsv-quoted,parquet,fasta}" in shown
-    assert "text: a document a line; tsv: no quotes; fasta: letters; a folder is" in shown
+    assert "text: one document on each line; tsv: no quotes; fasta: letters; a folder is" in shown
     assert "--precision {float32,float16,int8,binary,halves}" in shown
     assert f"--on-long {{{','.join(get_args(OnLong))}}}" in shown
 

@@ -1,4 +1,4 @@
-"""minibert score: a table, or an object a line, best first."""
+"""minibert score: a table, or an object on each line, best first."""
 
 import os
 import re

@@ -97,7 +97,7 @@ def test_a_file_that_is_not_there_is_said_in_words(unprompted, tmp_path, capsys)
         ("word " * 40, "word " * 19 + "word…"),
     ],
 )
-def test_the_table_marks_where_a_text_is_cut(tmp_path, capsys, text, shown):
+def test_the_table_marks_a_text_that_is_shortened(tmp_path, capsys, text, shown):
     build(tmp_path / "c", [Document("d", text, "list")], SentenceTransformer(GELU))
     assert run(tmp_path / "c", "a cat", "-k", 1) == 0
     assert capsys.readouterr().out.splitlines()[1].split("  d  ", 1)[1] == shown

@@ -46,7 +46,7 @@ def test_a_length_of_documents_counts(tmp_path, corpus_folder, edit):
     assert manifest.settings.max_seq_length == 6
 
 
-def test_width_and_length_can_be_asked_for(corpus_folder, model):
+def test_dimension_and_length_can_be_asked_for(corpus_folder, model):
     build(corpus_folder, documents(), model, truncate_dim=5, normalize=True)
     expected = model.encode(TEXTS, truncate_dim=5, normalize_embeddings=True)
     np.testing.assert_allclose(Corpus(corpus_folder).shards[0].vectors, expected, rtol=0, atol=2e-6)

@@ -64,7 +64,7 @@ def test_another_model_is_told_from_another_setting(corpus_folder, model, change
         CorpusError, match=r"is of another model, 'my/tiny'. Give that one .* weights_sha"
     ):
         add(corpus_folder, documents(["x"], "x"), changed_model)
-    with pytest.raises(CorpusError, match=r"here\. Repeat what it was made with"):
+    with pytest.raises(CorpusError, match=r"here\. Repeat the settings that it was made with"):
         build(corpus_folder, documents(), model, model_name="my/tiny", pack_tokens=7)
 
 

@@ -7,7 +7,11 @@ from document_files import GOOD, assert_refused
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", GOOD + '{"text": "x"\n', "line 2 is not JSON: .*Expected an object a line"),
+        (
+            "a.jsonl",
+            GOOD + '{"text": "x"\n',
+            "line 2 is not JSON: .*Expected one object on each line",
+        ),
         ("a.jsonl", GOOD + "\n" + "[1]\n", "line 3 holds a list; expected an object"),
         (
             "a.jsonl",

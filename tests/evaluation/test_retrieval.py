@@ -24,9 +24,9 @@ class Numbers:
     encode_query = encode_document = encode
 
 
-def numbers(rows, width=3, seed=0):
+def numbers(rows, dimension=3, seed=0):
     """Texts of small whole numbers, so that there are many ties and no rounding."""
-    made = np.random.default_rng(seed).integers(-2, 3, size=(rows, width))
+    made = np.random.default_rng(seed).integers(-2, 3, size=(rows, dimension))
     return [" ".join(map(str, row)) for row in made.tolist()]
 
 

@@ -59,9 +59,11 @@ def test_pairs_of_tokens_sum_to_the_score_for_every_pooling(pooled, modes, count
 
 
 @pytest.mark.parametrize("metric", ["dot", "cosine"])
-@pytest.mark.parametrize("width", [None, 4])
-def test_pairs_of_tokens_sum_to_the_score_after_linear_modules(linear_folder, width, metric, texts):
-    model = SentenceTransformer(linear_folder, truncate_dim=width, on_long="ignore")
+@pytest.mark.parametrize("dimension", [None, 4])
+def test_pairs_of_tokens_sum_to_the_score_after_linear_modules(
+    linear_folder, dimension, metric, texts
+):
+    model = SentenceTransformer(linear_folder, truncate_dim=dimension, on_long="ignore")
     assert len(model._pipeline.after) == 5
     for query in texts[:4]:
         for document in texts[1:]:

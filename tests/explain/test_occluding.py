@@ -53,7 +53,7 @@ def test_a_word_joined_to_the_prompt_is_left_out_without_it(folder):
     assert lost.difference == pytest.approx(scores[0] - scores[1], abs=1e-6)
 
 
-def test_words_that_are_cut_off_are_not_left_out():
+def test_occlusion_leaves_out_no_truncated_words():
     model = SentenceTransformer(GOLDEN / "gelu", on_long="ignore")
     found = occlusion(model, "a", "the dog barks at the cat " * 10)[1]
     assert len(found) == len([w for w in model.explain("a", "the dog barks at the cat " * 10)

@@ -18,7 +18,7 @@ def test_words_are_the_tokenizer_s_and_each_special_token_is_one():
     assert words_of("", model.tokens("")._replace(ids=[], tokens=[], offsets=[], word_ids=[])) == []
 
 
-def test_a_word_that_is_cut_in_two_is_what_was_read_of_it(folder, edit):
+def test_a_word_that_is_truncated_is_what_was_read_of_it(folder, edit):
     edit(folder / "sentence_bert_config.json", max_seq_length=4)
     model = SentenceTransformer(folder, on_long="ignore")
     words = words_of("the cats", model.tokens("the cats"))

@@ -13,9 +13,9 @@ def table(texts):
     return pyarrow.table({"id": range(len(texts)), "text": texts, "page": ["x"] * len(texts)})
 
 
-def matrix(column, width):
+def matrix(column, dimension):
     """The numbers of a column of lists."""
-    return column.combine_chunks().flatten().to_numpy().reshape(-1, width)
+    return column.combine_chunks().flatten().to_numpy().reshape(-1, dimension)
 
 
 def test_rows_keep_their_columns_and_get_their_vector(folder, table, texts):

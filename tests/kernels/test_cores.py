@@ -245,3 +245,10 @@ def test_calls_on_32_threads_need_no_more_memory_than_the_first():
         assert on_32_threads(wrong) == []
         grown.append(resident() - before)
     assert min(grown) < 4e6, grown  # 800 bytes a call
+
+
+def test_a_forked_process_says_no_second_time_that_cores_are_few():
+    own = cores.Cores(2)
+    own.has_warned = True
+    own.after_fork()
+    assert own.has_warned

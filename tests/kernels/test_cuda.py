@@ -95,10 +95,12 @@ def test_activations_agree(cuda, name, arguments, shape):
 @pytest.mark.parametrize("epsilon", [1e-12, 1e-2, 1])
 @pytest.mark.parametrize("shape", [(1, 2), (0, 5), (5, 1), (50, 37), (300, 768)])
 def test_layer_norm_agrees(cuda, shape, epsilon):
-    x, width = numbers(shape), shape[1]
+    x, dimension = numbers(shape), shape[1]
     x[1::7] += 4
     x[2::7] = 2
-    gpu, cpu = on_both(cuda, "layer_norm_", x, numbers(width, 1), numbers(width, 2), epsilon)
+    gpu, cpu = on_both(
+        cuda, "layer_norm_", x, numbers(dimension, 1), numbers(dimension, 2), epsilon
+    )
     np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-5)  # worst seen 5.7e-6, of 34
 
 
@@ -111,10 +113,12 @@ def test_softmax_agrees(cuda, shape):
     np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-6)  # none seen; a sum may differ
 
 
-@pytest.mark.parametrize(("rows", "width", "out"), [(1, 1, 1), (0, 4, 3), (9, 37, 11), (64, 5, 90)])
-def test_linear_agrees(cuda, rows, width, out):
-    weight = numbers((out, width), 1).T  # as a checkpoint gives it
-    gpu, cpu = on_both(cuda, "linear", numbers((rows, width)), weight, numbers(out, 2))
+@pytest.mark.parametrize(
+    ("rows", "dimension", "out"), [(1, 1, 1), (0, 4, 3), (9, 37, 11), (64, 5, 90)]
+)
+def test_linear_agrees(cuda, rows, dimension, out):
+    weight = numbers((out, dimension), 1).T  # as a checkpoint gives it
+    gpu, cpu = on_both(cuda, "linear", numbers((rows, dimension)), weight, numbers(out, 2))
     assert gpu.shape == (rows, out)
     np.testing.assert_allclose(gpu, cpu, rtol=1e-6, atol=1e-5)  # none seen, of 200
 

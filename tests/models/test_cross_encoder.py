@@ -98,7 +98,7 @@ def test_prompts_go_before_the_first_text(one):
         CrossEncoder(one, default_prompt_name="x")
 
 
-def test_long_pairs_are_cut_and_reported(one, caplog):
+def test_long_pairs_are_truncated_and_reported(one, caplog):
     model = CrossEncoder(one, max_length=9)
     assert model.max_length == model.max_seq_length == 9
     long = [("the cat", "dog " * 50), ("the cat", "a")]

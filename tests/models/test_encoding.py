@@ -51,6 +51,8 @@ def test_raw_vectors_change_by_rounding_only(folder, texts):
 def test_rows_keep_the_order_of_their_texts_across_slices(minilm_folder, vectors_alone):
     model = SentenceTransformer(minilm_folder, on_long="ignore")
     model.transformer.slice_texts = 7
+    model.to("cpu")  # which leaves such a setting as it is
+    assert model.transformer.slice_texts == 7
     np.testing.assert_allclose(model.encode(MINILM_TEXTS), vectors_alone, rtol=0, atol=2e-6)
 
 
@@ -111,7 +113,7 @@ def test_truncate_dim_comes_before_normalize_embeddings(minilm, minilm_folder):
 
 
 @pytest.mark.slow
-def test_cut_texts_are_reported_once_a_call(minilm_folder, caplog):
+def test_truncated_texts_are_reported_once_a_call(minilm_folder, caplog):
     model = SentenceTransformer(minilm_folder)
     texts = ["short", "word " * 300, "word " * 400]
     with caplog.at_level(logging.WARNING, logger="minibert"):
@@ -220,7 +222,7 @@ def test_codes_are_those_of_all_rows_together(minilm, precision, dtype, width):
     assert minilm.encode([], precision=precision).dtype == dtype
 
 
-def test_codes_of_cut_vectors_and_of_token_states(minilm):
+def test_codes_of_shortened_vectors_and_of_token_states(minilm):
     assert minilm.encode(DOCS, precision="ubinary", truncate_dim=12).shape == (2, 2)
     codes = minilm.encode(DOCS, precision="binary", output_value="token_embeddings")
     assert [c.shape for c in codes] == [(9, 48), (9, 48)]

@@ -1,4 +1,4 @@
-"""The tokenizer under transformers' names: arrays, lists, pieces and ids, and what is refused."""
+"""The tokenizer under transformers' names: arrays, lists, tokens and ids, and what is refused."""
 
 import numpy as np
 import pytest
@@ -122,7 +122,7 @@ def test_ids_that_are_no_whole_numbers_are_refused(hf_tokenizer, ids):
 
 
 @pytest.mark.parametrize("text", [None, 5, b"cat", ["cat"], ("a", "b"), {"text": "cat"}])
-def test_what_is_no_text_has_no_pieces(hf_tokenizer, text):
+def test_what_is_no_text_has_no_tokens(hf_tokenizer, text):
     with pytest.raises(TypeError, match=rf"tokenize\(\) got an? {type(text).__name__} "):
         hf_tokenizer.tokenize(text)
 
@@ -137,12 +137,12 @@ def test_what_is_no_text_has_no_pieces(hf_tokenizer, text):
         ([("cat", "dog")], "Text 0 of 1 is a pair"),
     ],
 )
-def test_what_is_no_piece_has_no_id(hf_tokenizer, tokens, message):
+def test_what_is_no_token_has_no_id(hf_tokenizer, tokens, message):
     with pytest.raises(TypeError, match=message):
         hf_tokenizer.convert_tokens_to_ids(tokens)
 
 
-def test_half_of_a_surrogate_pair_is_no_text_for_pieces(hf_tokenizer):
+def test_half_of_a_surrogate_pair_is_no_text_for_tokens(hf_tokenizer):
     for ask in (hf_tokenizer.tokenize, hf_tokenizer.convert_tokens_to_ids):
         with pytest.raises(ValueError, match="Text 0 of 1 has a lone surrogate"):
             ask("\ud800")
@@ -155,7 +155,7 @@ def test_half_of_a_surrogate_pair_is_no_text_for_pieces(hf_tokenizer):
         {"type": "Unigram", "vocab": [["a", -1.0]], "unk_id": None},
     ],
 )
-def test_a_text_that_cannot_be_split_is_said_of_its_pieces(folder, edit, model):
+def test_a_text_that_cannot_be_split_has_no_tokens(folder, edit, model):
     edit(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
     more = {"continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
     edit(folder / "tokenizer.json", model=more | model)

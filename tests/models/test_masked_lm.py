@@ -36,8 +36,8 @@ def test_a_text_with_one_mask_gives_the_likeliest_words(masked_lm):
     assert 0 < sum(scores) < 1
     for guess in guesses:
         assert list(guess) == ["score", "token", "token_str", "sequence"]
-        piece = masked_lm.transformer.text_tokenizer.backend.id_to_token(guess["token"])
-        assert guess["token_str"] == piece
+        token = masked_lm.transformer.text_tokenizer.backend.id_to_token(guess["token"])
+        assert guess["token_str"] == token
     whole = masked_lm.fill_mask(TEXT, top_k=1000)
     assert len(whole) == 83
     assert sum(guess["score"] for guess in whole) == pytest.approx(1, abs=1e-5)

@@ -76,7 +76,7 @@ def test_a_list_of_devices_makes_processes_for_the_call(model_with_prompt):
     np.testing.assert_allclose(vectors, model_with_prompt.encode(TEXTS), rtol=0, atol=1e-5)
 
 
-def test_what_was_cut_is_reported_once_for_all_processes(pool, model_with_prompt, caplog):
+def test_truncation_is_reported_once_for_all_processes(pool, model_with_prompt, caplog):
     texts = ["dog " * 90, *TEXTS, "dog " * 99]
     model_with_prompt.encode(texts, pool=pool, chunk_size=5, on_long="warn")
     (message,) = caplog.messages

@@ -113,7 +113,7 @@ def test_a_lone_surrogate_is_refused_with_its_text(minilm):
             "output_value is 'vectors'; expected one of 'sentence_embedd",
         ),
         ({"precision": "int4"}, "precision is 'int4'; expected one of 'float32', 'int8'"),
-        ({"precision": "int8", "output_value": None}, "output_value=None shows what was computed"),
+        ({"precision": "int8", "output_value": None}, "output_value=None gives float32 only"),
         ({"chunk_size": 0}, "chunk_size is 0"),
         ({"on_long": "window", "output_value": None}, "it has no tokens to show"),
         ({"on_long": "shout"}, "on_long is 'shout'; expected one of 'warn', 'error', 'ignore', 'w"),
@@ -130,11 +130,11 @@ def test_an_impossible_number_of_threads_is_refused(minilm_folder, threads):
         SentenceTransformer(minilm_folder, threads=threads)
 
 
-@pytest.mark.parametrize("width", [0, -5, "a", 2.5, True])
-def test_a_truncate_dim_that_is_set_to_nonsense_is_refused(minilm_folder, width):
+@pytest.mark.parametrize("dimension", [0, -5, "a", 2.5, True])
+def test_a_truncate_dim_that_is_set_to_nonsense_is_refused(minilm_folder, dimension):
     model = SentenceTransformer(minilm_folder)
     with pytest.raises(ValueError, match="truncate_dim is"):
-        model.truncate_dim = width
+        model.truncate_dim = dimension
     assert model.encode("a").shape == (384,)
 
 
@@ -169,7 +169,7 @@ def test_a_prompt_that_is_no_text_is_refused(minilm):
         minilm.encode("a", prompt=3)
 
 
-def test_a_limit_that_cuts_nothing_refuses_what_is_too_long(minilm_folder):
+def test_a_limit_that_truncates_nothing_refuses_longer_texts(minilm_folder):
     model = SentenceTransformer(minilm_folder)
     model.max_seq_length = 1
     assert model.encode("short enough").shape == (384,)

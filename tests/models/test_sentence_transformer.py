@@ -228,7 +228,7 @@ def test_preprocess_gives_padded_tokens(minilm, caplog):
     assert minilm.tokenize(["a"])["input_ids"].tolist() == [[101, 1037, 102]]
 
 
-def test_tokens_tell_what_is_cut(minilm):
+def test_tokens_tell_what_is_truncated(minilm):
     one = minilm.tokens("word " * 300)
     assert (len(one.ids), one.truncated) == (256, 46)
     assert one.tokens[:2] == ["[CLS]", "word"]

@@ -105,8 +105,8 @@ def test_the_real_minilm_s_trace_equals_its_padded_outputs(minilm):
 @pytest.mark.parametrize("name", ["gelu", "modules", "poolings", "sharded", "plain"])
 def test_the_vector_and_the_token_states_are_those_of_encode(name, texts):
     model = SentenceTransformer(GOLDEN / name, on_long="ignore", prompts={"q": "the cat "})
-    for prompt, width in ((None, None), ("q", 5)):
-        model.truncate_dim = width
+    for prompt, dimension in ((None, None), ("q", 5)):
+        model.truncate_dim = dimension
         states = model.encode(texts, prompt_name=prompt, output_value="token_embeddings")
         vectors = model.encode(texts, prompt_name=prompt)
         for text, state, vector in zip(texts, states, vectors, strict=True):
@@ -232,7 +232,7 @@ def test_what_cannot_be_meant_is_refused(model, inputs, options, error, message)
         model.trace(inputs, **options)
 
 
-def test_a_text_that_is_cut_is_reported_as_encode_does(caplog):
+def test_a_trace_reports_truncation_as_encode_does(caplog):
     long = "the dog barks at the cat " * 10
     model = SentenceTransformer(GOLDEN / "gelu")
     with caplog.at_level(logging.WARNING):

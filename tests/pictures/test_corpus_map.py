@@ -283,7 +283,7 @@ def test_texts_ids_names_and_questions_are_text_and_never_markup(made, model):
     assert "the question “<em>a & b</em> {keys}”" in page.words
 
 
-def test_a_sample_and_cut_texts_are_told_in_the_page(made):
+def test_a_sample_and_shortened_texts_are_told_in_the_page(made):
     folder = made(["the cat sat on the mat " * 20, *["the dog", "a river", "old house"] * 3])
     page = Page(map_page(corpus_map(Corpus(folder), points=4)))
     assert "4 documents of 10 are drawn, chosen at random with the seed 0" in page.words
@@ -294,7 +294,7 @@ def test_a_sample_and_cut_texts_are_told_in_the_page(made):
     assert page.data["texts"][0].endswith("…")
 
 
-def test_a_text_is_cut_only_if_it_is_too_long():
+def test_a_text_is_shortened_only_if_it_is_too_long():
     assert beginning(" a\n\tb ") == ("a b", False)
     assert beginning("x" * (CHARACTERS - 1) + "…") == ("x" * (CHARACTERS - 1) + "…", False)
     assert beginning("x" * (CHARACTERS + 1)) == ("x" * (CHARACTERS - 1) + "…", True)

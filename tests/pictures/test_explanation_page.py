@@ -84,7 +84,7 @@ def test_the_parts_that_the_page_names_sum_to_the_score(by_hand):
 
 
 @pytest.mark.slow
-def test_what_was_cut_off_is_said(minilm):
+def test_the_page_says_what_was_truncated(minilm):
     page = explanation_page(minilm, "a cat", "a dog " * 300)
     truncated = minilm.tokens("a dog " * 300).truncated
     assert f"did not read the last {truncated} tokens" in page

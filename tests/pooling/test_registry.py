@@ -47,15 +47,15 @@ class Scaling(NamedTuple):
         rows *= self.factors
         return rows
 
-    def split(self, parts, share):
+    def split(self, parts, portion):
         if self.bends:
             raise NotLinearError("a scale that bends")
         return parts * self.factors
 
 
-def load_scale(module, tensors, width):
-    check_dimension(module.path, "dimension", module.dimension, width)
-    return Scaling(tensors.take("factors", width), module.bends), width
+def load_scale(module, tensors, dimension):
+    check_dimension(module.path, "dimension", module.dimension, dimension)
+    return Scaling(tensors.take("factors", dimension), module.bends), dimension
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_the_weights_of_a_row_are_all_used_or_refused(folder, scale):
     refused(folder, "9_Scale: config.json does not mention the tensor 'x'")
 
 
-def test_the_width_of_a_row_is_checked(folder, scale):
+def test_the_dimension_of_a_row_is_checked(folder, scale):
     refused(add_scale(folder, dimension=3), "dimension expects 3 dimensions; .* gives 20")
 
 

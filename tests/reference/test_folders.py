@@ -195,7 +195,7 @@ def test_similarities_are_equal(both_models):
     )
 
 
-def test_a_shorter_maximum_cuts_the_same(both_models):
+def test_a_shorter_maximum_truncates_the_same(both_models):
     ours, theirs = both_models
     before = theirs.max_seq_length
     for length in (1, 2, 3, 7):

@@ -9,12 +9,12 @@ from minibert.scoring.matrices import Stack
 NONE = np.empty(0, dtype=np.int64)
 
 
-def clusters(count=40, width=24):
+def clusters(count=40, dimension=24):
     """Vectors around three centres, and which centre each is of."""
     random = np.random.default_rng(0)
-    centres = 4 * random.normal(size=(3, width))
+    centres = 4 * random.normal(size=(3, dimension))
     of_centre = np.arange(3).repeat(count)
-    return centres[of_centre] + random.normal(size=(3 * count, width)), of_centre
+    return centres[of_centre] + random.normal(size=(3 * count, dimension)), of_centre
 
 
 def test_components_and_their_signs_are_scikit_learn_s():

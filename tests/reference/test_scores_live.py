@@ -11,8 +11,8 @@ from minibert.scoring.quantization import quantize_embeddings
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
 
-def vectors(rows, width=16, seed=0):
-    made = np.random.default_rng(seed).normal(size=(rows, width)).astype(np.float32)
+def vectors(rows, dimension=16, seed=0):
+    made = np.random.default_rng(seed).normal(size=(rows, dimension)).astype(np.float32)
     made[rows // 2] = 0
     return made
 
@@ -35,9 +35,9 @@ def test_scores_of_all_pairs_are_equal(name, rows, others):
 @pytest.mark.parametrize(
     "kind", ["dot_score", "cos_sim", "euclidean_sim", "manhattan_sim", "angle_sim"]
 )
-@pytest.mark.parametrize("width", [16, 7])
-def test_scores_of_pairs_are_equal(kind, width):
-    a, b = vectors(9, width), vectors(9, width, seed=1)
+@pytest.mark.parametrize("dimension", [16, 7])
+def test_scores_of_pairs_are_equal(kind, dimension):
+    a, b = vectors(9, dimension), vectors(9, dimension, seed=1)
     ours = getattr(minibert.util, f"pairwise_{kind}")(a, b)
     theirs = getattr(util, f"pairwise_{kind}")(a, b).numpy()
     assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)

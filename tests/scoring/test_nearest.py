@@ -63,11 +63,13 @@ def agree(found, expected, k):
 def test_the_nearest_are_those_of_a_ranking_in_float64(metric, kind, data, k, seed):
     """Vectors of small whole numbers, so that many are equal and all scores of them exact."""
     random = np.random.default_rng(seed)
-    count, width = data.draw(st.integers(1, 60)), data.draw(st.sampled_from([1, 3, 8, 40]))
-    vectors = random.integers(-2, 3, size=(count, width)).astype(kind)
+    count, dimension = data.draw(st.integers(1, 60)), data.draw(st.sampled_from([1, 3, 8, 40]))
+    vectors = random.integers(-2, 3, size=(count, dimension)).astype(kind)
     if kind == np.float32:  # powers of two round nothing
         vectors *= np.float32(2.0) ** data.draw(st.integers(-20, 20))
-    queries = random.integers(-2, 3, size=(data.draw(st.integers(1, 4)), width)).astype(np.float32)
+    queries = random.integers(-2, 3, size=(data.draw(st.integers(1, 4)), dimension)).astype(
+        np.float32
+    )
     cuts = sorted(data.draw(st.sets(st.integers(0, count), max_size=3)))
     everything = list(range(count))
     allowed = data.draw(st.none() | st.lists(st.sampled_from(everything)))

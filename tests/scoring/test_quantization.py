@@ -6,8 +6,8 @@ import pytest
 from minibert.scoring.quantization import dequantize_embeddings, quantize_embeddings
 
 
-def vectors(rows=150, width=5):
-    return np.random.default_rng(0).normal(size=(rows, width)).astype(np.float32)
+def vectors(rows=150, dimension=5):
+    return np.random.default_rng(0).normal(size=(rows, dimension)).astype(np.float32)
 
 
 def test_int8_rounds_down_and_is_not_symmetric():
@@ -77,8 +77,8 @@ def test_matrices_of_a_list_share_their_ranges():
 
 
 def test_no_vectors_give_no_codes():
-    for precision, width in (("int8", 9), ("binary", 2), ("float32", 9)):
-        assert quantize_embeddings(np.empty((0, 9)), precision).shape == (0, width)
+    for precision, columns in (("int8", 9), ("binary", 2), ("float32", 9)):
+        assert quantize_embeddings(np.empty((0, 9)), precision).shape == (0, columns)
     assert quantize_embeddings([], "int8") == []
 
 

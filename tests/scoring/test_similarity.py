@@ -61,7 +61,7 @@ def test_codes_of_int8_do_not_overflow():
 
 
 @pytest.mark.parametrize("score", [dot_score, cos_sim])
-def test_vectors_of_two_widths_are_refused_with_both(score):
+def test_vectors_of_two_dimensions_are_refused_with_both(score):
     with pytest.raises(ValueError, match="3 and 4 dimensions"):
         score(A, np.zeros((1, 4)))
 

@@ -32,7 +32,7 @@ def test_sentencepiece_without_tokenizer_json_is_refused(kind, tmp_path, edit):
         ({"vocab": [["a", 0.5]]}, "has 1 tokens, too few"),
     ],
 )
-def test_a_vocabulary_that_holds_no_pieces_is_named(model, message, tmp_path):
+def test_a_vocabulary_without_tokens_is_named(model, message, tmp_path):
     folder = copy_of("xlm_roberta", tmp_path)
     path = folder / "tokenizer.json"
     content = json.loads(path.read_text(encoding="utf-8"))

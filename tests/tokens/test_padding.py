@@ -30,7 +30,7 @@ def test_rows_are_filled_up_on_the_right_to_the_longest(mask_padding_tokenizer):
     }
 
 
-def test_a_width_is_the_least_number_of_columns(mask_padding_tokenizer):
+def test_a_length_is_the_least_number_of_columns(mask_padding_tokenizer):
     assert padded(mask_padding_tokenizer, 7)["attention_mask"][1] == [1, 1, 1, 1, 1, 1, 0]
     assert padded(mask_padding_tokenizer, 3)["attention_mask"][1] == [1] * 6
 

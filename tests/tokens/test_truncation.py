@@ -14,21 +14,21 @@ def test_the_limit_counts_cls_and_sep_and_keeps_both(tokenizer):
     assert ids_of(tokenizer, "one two three", limit=2) == [CLS, SEP]
 
 
-def test_a_limit_below_the_special_tokens_cuts_nothing(tokenizer):
+def test_a_limit_below_the_special_tokens_truncates_nothing(tokenizer):
     assert ids_of(tokenizer, "one two", limit=1) == ids_of(tokenizer, "one two")
 
 
-def test_cut_texts_are_counted_with_the_longest(tokenizer):
+def test_truncated_texts_are_counted_with_the_longest(tokenizer):
     truncation = tokenizer.rows(["one", "one two three four five", "one two three"], 4).truncation
     assert truncation == Truncation(texts=2, longest=7, in_tokens=True)
 
 
-def test_a_text_of_exactly_the_limit_is_not_cut(tokenizer):
+def test_a_text_of_exactly_the_limit_is_not_truncated(tokenizer):
     truncation = tokenizer.rows(["one two"], 4).truncation
     assert truncation == Truncation()
 
 
-def test_cuts_add_up_and_characters_outweigh_tokens():
+def test_truncations_add_up_and_characters_outweigh_tokens():
     assert Truncation(1, 9) + Truncation(2, 7) == Truncation(3, 9)
     assert Truncation(1, 9) + Truncation(1, 10**6, in_tokens=False) == Truncation(
         2, 10**6, in_tokens=False
@@ -51,7 +51,7 @@ def longest_first(first, second, room):
 
 
 @given(first=st.integers(0, 30), second=st.integers(0, 30), limit=st.integers(1, 40))
-def test_a_pair_is_cut_like_the_tokenizers_library_cuts_it(tokenizer, first, second, limit):
+def test_a_pair_is_truncated_as_by_the_tokenizers_library(tokenizer, first, second, limit):
     pair = (" ".join("a" * first), " ".join("b" * second))
     rows = tokenizer.rows([pair], limit)
     ids = rows.ids[0].tolist()
@@ -72,7 +72,7 @@ def test_a_pair_is_cut_like_the_tokenizers_library_cuts_it(tokenizer, first, sec
 
 
 @pytest.mark.parametrize("long", [("w " * 90_000, "b"), ("b", "w " * 90_000)])
-def test_a_pair_with_one_long_text_is_cut_as_the_whole(tokenizer, long):
+def test_a_pair_with_one_long_text_is_truncated_as_the_whole(tokenizer, long):
     rows = tokenizer.rows([long], 50)
     backend = tokenizer.backend
     backend.enable_truncation(50, strategy="longest_first")
@@ -91,7 +91,7 @@ def test_of_two_long_texts_the_longer_keeps_the_odd_token(tokenizer, more):
     assert len(ids) == 50
 
 
-def test_a_folder_that_cuts_on_the_left_keeps_the_ends(folder, edit):
+def test_a_folder_that_truncates_on_the_left_keeps_the_ends(folder, edit):
     edit(folder / "tokenizer_config.json", truncation_side="left")
     tokenizer = load(folder)
     whole = tokenizer.rows(["the cat sat", ("the cat", "a dog")], None).ids
