@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from minibert import util
     from minibert.checkpoint.convert import convert
     from minibert.corpus.corpus import Corpus
+    from minibert.corpus.search import Index
     from minibert.models.bert_model import BertModel
     from minibert.models.bert_model import BertModel as AutoModel
     from minibert.models.cross_encoder import CrossEncoder
@@ -45,6 +46,7 @@ __all__ = [
     "CorpusError",
     "CrossEncoder",
     "DeviceError",
+    "Index",
     "MinibertError",
     "MissingLibraryError",
     "ModelUnavailableError",
@@ -71,6 +73,7 @@ LAZY_NAMES = {
     "BertModel": ("minibert.models.bert_model", "BertModel"),
     "Corpus": ("minibert.corpus.corpus", "Corpus"),
     "CrossEncoder": ("minibert.models.cross_encoder", "CrossEncoder"),
+    "Index": ("minibert.corpus.search", "Index"),
     "SentenceTransformer": ("minibert.models.sentence_transformer", "SentenceTransformer"),
     "SimilarityFunction": ("minibert.scoring.similarity", "SimilarityFunction"),
     "Tokenizer": ("minibert.models.hf_tokenizer", "Tokenizer"),
@@ -94,4 +97,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -115,7 +115,7 @@ class CrossEncoder(Model):
                 "float32".
             trust_remote_code: Changes nothing, as no code of a model is run.
 
-        Raises the errors of SentenceTransformer, CheckpointError for a folder without such a head,
+        Raises the errors of SentenceTransformer, CheckpointError for a folder without a classifier,
         ValueError or TypeError for an activation that cannot be computed.
         """
         check_on_long(on_long)

@@ -150,7 +150,7 @@ class Model:
         return self
 
     def start_multi_process_pool(self, target_devices: Sequence[str] | None = None) -> Processes:
-        """Start a process a device, each with this model as it stands, for encode(..., pool=...).
+        """Start one process for each device, with a copy of this model, for encode(..., pool=...).
 
         Without devices there is a process for every core. The weights are mapped from the file, so
         the processes share them. As with every "spawn", a script needs its

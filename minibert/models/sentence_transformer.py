@@ -288,7 +288,7 @@ class SentenceTransformer(Model):
     ) -> Encoded:
         """Encode documents: encode() with the prompt "document", else "passage", else "corpus".
 
-        "document" is "" unless the folder or the caller says otherwise. The others count only
+        "document" is "" unless the folder or `prompts` sets it. The others count only
         where "document" was removed from `prompts`, as in sentence-transformers.
         """
         if prompt_name is None and prompt is None:

@@ -116,7 +116,7 @@ def check_texts(inputs: Sequence[object]) -> list[Text]:
             if not isinstance(part, str):
                 raise TypeError(
                     f"Text {index} of {len(inputs)} is {type_of(given)} ({given!r:.40}). "
-                    "Every text must be a str, an empty one is allowed, or a pair of them"
+                    "Every text must be a str, which may be empty, or a pair of str"
                     f"{in_place_of(part)}."
                 )
             if not part.isascii():
