@@ -37,8 +37,8 @@ scratch_folder() {
     fi
 }
 
-# The tests that are not slow, half of them on a second core.
-quick_tests() {
+# in_halves COMMAND...: run the tests with a command, half of them on a second core.
+in_halves() {
     half="tests/bert tests/checkpoint tests/commands tests/explain tests/models tests/tools"
     others=""
     for folder in $half tests/reference tests/engines tests/browser tests/site; do
@@ -46,11 +46,11 @@ quick_tests() {
     done
     TMPDIR=$(scratch_folder)
     export TMPDIR
-    .venv/bin/python -m pytest -q -m "not slow" $half >"$TMPDIR/half" 2>&1 &
+    "$@" $half >"$TMPDIR/half" 2>&1 &
     trap 'kill $! 2>/dev/null || true; rm -rf "$TMPDIR"' EXIT
     trap 'exit 130' INT TERM
     failed=0
-    .venv/bin/python -m pytest -q -m "not slow" $others || failed=1
+    "$@" $others || failed=1
     wait $! || failed=1
     cat "$TMPDIR/half"
     return $failed
@@ -63,8 +63,9 @@ all)
     .venv/bin/ruff format --check .
     .venv/bin/ruff check .
     .venv/bin/mypy
-    .venv/bin/coverage run -m pytest --ignore=tests/reference --ignore=tests/engines \
-        --ignore=tests/browser --ignore=tests/site
+    .venv/bin/coverage erase
+    in_halves .venv/bin/coverage run --parallel-mode -m pytest
+    .venv/bin/coverage combine --quiet
     .venv/bin/coverage report
     ;;
 quick)
@@ -73,7 +74,7 @@ quick)
     .venv/bin/ruff format --check .
     .venv/bin/ruff check .
     .venv/bin/mypy
-    quick_tests
+    in_halves .venv/bin/python -m pytest -q -m "not slow"
     ;;
 reference)
     # torch first and by itself: a release that is there satisfies the others, and no newer one,
