@@ -7,7 +7,8 @@ its results, which are on the host and checked for NaN. Start at Scheduler.run.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from functools import partial
 from typing import Protocol, TypeAlias
 
@@ -110,9 +111,11 @@ class Scheduler:
                     self._check_finite(pack, results, compute)
                     yield pack, results
             return
-        for pack, results in computed:
-            self._check_finite(pack, results, compute)
-            yield pack, results
+        # Closed here: after an error, its traceback may keep the iterator, and so the call, open.
+        with closing(computed):
+            for pack, results in computed:
+                self._check_finite(pack, results, compute)
+                yield pack, results
 
     def with_hook(self, pack: Pack, head: Head, hook: Hook) -> Results:
         """Compute one pack in this thread, with a hook: -> the results of the head.
@@ -139,7 +142,7 @@ class Scheduler:
 
     def _in_threads(
         self, packs: list[Pack], compute: Callable[[Pack], Results]
-    ) -> Iterator[tuple[Pack, Results]]:
+    ) -> Generator[tuple[Pack, Results]]:
         """Compute packs on a CPU, a thread each.
 
         This uses the cores better than several threads for one pack (5 to 20 %), and the results do
@@ -155,7 +158,7 @@ class Scheduler:
 
     def _ahead(
         self, packs: list[Pack], compute: Callable[[Pack], Results]
-    ) -> Iterator[tuple[Pack, Results]]:
+    ) -> Generator[tuple[Pack, Results]]:
         """Compute packs on a GPU, and start each before the results of the pack before are there.
 
         Where its memory runs out, this call and all later ones go on with packs of half as many

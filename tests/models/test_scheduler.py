@@ -4,12 +4,14 @@ import cupy_stand_in
 import numpy as np
 import pytest
 from golden_files import GOLDEN, copy_of, even_copy, spoil
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from minibert import BertModel, CheckpointError, SentenceTransformer
 from minibert.bert import tensor_parallel
 from minibert.bert.families import positions_of
 from minibert.bert.load import load_checkpoint
 from minibert.bert.packs import packs
+from minibert.kernels.cores import one_blas_thread
 from minibert.kernels.devices import find_device
 from minibert.kernels.segments import firsts
 from minibert.models.scheduler import Scheduler
@@ -107,3 +109,20 @@ def test_a_last_norm_that_is_not_finite_is_named(tmp_path, output_value):
     for keeps in (False, True):
         with pytest.raises(CheckpointError, match="; the last norm was the first to make one"):
             BertModel.from_pretrained(folder)([[2, 5, 3]], output_attentions=keeps)
+
+
+def test_a_call_that_failed_is_over_while_its_error_is_kept(tmp_path):
+    scheduler = scheduler_of(
+        spoil(copy_of("gelu", tmp_path), "embeddings.LayerNorm.weight"), threads=2
+    )
+    with threadpool_limits(2, user_api="blas"):
+        with pytest.raises(CheckpointError) as kept:
+            list(scheduler.run(packs_of(scheduler), states, is_all=True))
+        assert kept.value.__traceback__
+        assert blas_threads() == [2]
+        with one_blas_thread():
+            assert blas_threads() == [1]
+
+
+def blas_threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
