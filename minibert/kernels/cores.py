@@ -128,8 +128,9 @@ class Cores:
                 from threadpoolctl import ThreadpoolController  # 5 ms, so not at import
 
                 self._controller = self._controller or ThreadpoolController()
+                self._free_control()
                 self._before = self._controller.limit(limits=1, user_api="blas")
-                self._give_up_control()
+                self._free_control()
             self._calls += 1  # not sooner: Ctrl-C may come in between
 
     def leave(self) -> None:
@@ -137,15 +138,18 @@ class Cores:
         with self._lock:
             self._calls -= 1
             if self._calls == 0:
+                self._free_control()
                 self._before.restore_original_limits()
-                self._give_up_control()
+                self._free_control()
 
-    def _give_up_control(self) -> None:
-        # From 3.7 on, threadpoolctl silently ignores all threads but the first that set a limit,
-        # until that one gives up control. Here the lock keeps threads apart.
+    def _free_control(self) -> None:
+        # From 3.8 on, threadpoolctl silently ignores all threads but the first that set a limit,
+        # until that one gives up control. It may be a thread of the program with a limit of its
+        # own: freed before, our number is set; freed after, the program can set its own again.
+        # The lock keeps our calls apart.
         for library in self._controller.lib_controllers:
             if hasattr(library, "clear_controlling_thread"):
-                library.clear_controlling_thread()
+                library.clear_controlling_thread(force=True)
 
     def after_fork(self) -> None:
         """Begin anew in a child of a fork, where the calls of the parent are not under way."""

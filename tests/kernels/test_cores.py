@@ -81,6 +81,27 @@ def test_any_thread_may_set_the_limit_and_another_restore_it():
     assert seen == [1, before, 1, before]
 
 
+def test_a_call_has_one_thread_though_another_holds_a_limit():
+    before, is_set, may_end = threads_now(), threading.Event(), threading.Event()
+
+    def limit():
+        with threadpool_limits(2, user_api="blas"):
+            is_set.set()
+            may_end.wait(60)
+
+    other = threading.Thread(target=limit)
+    other.start()
+    try:
+        assert is_set.wait(60)
+        with one_blas_thread():
+            assert threads_now() == 1
+        assert threads_now() == 2
+    finally:
+        may_end.set()
+        other.join()
+    assert threads_now() == before
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
