@@ -44,9 +44,10 @@ def usearch():
     return pytest.importorskip("usearch.index", reason="usearch is an extra, not installed here")
 
 
-def graph_made(folder, *arguments, **named):
+def graph_made(folder, *arguments, threads=1, **named):
+    """Build a graph with one thread, as the links of several depend on their timing."""
     corpus = Corpus(folder)
-    return build_graph(corpus, corpus.vectors(), *arguments, **named)
+    return build_graph(corpus, corpus.vectors(), *arguments, threads=threads, **named)
 
 
 def opened(folder):
