@@ -24,6 +24,7 @@ def checked(program, cache):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_checker_infers_the_types_of_the_common_calls(mypy_cache):
     result = checked(CALLS, mypy_cache)
     assert result.returncode == 0, result.stdout + result.stderr

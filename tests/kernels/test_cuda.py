@@ -388,6 +388,7 @@ def test_a_hook_gets_the_same_arrays_as_on_the_cpu(cupy, dtype, close):
         np.testing.assert_allclose(ours, theirs, rtol=close, atol=close * 2, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_hook_changes_no_number_of_float16(cupy):
     (config, parameters), lengths = loaded("gelu"), np.array([16, 8])  # of no padding
     pack, device = pack_of(np.arange(5, 29), lengths), find_device("cuda", "float16")
