@@ -95,6 +95,9 @@ class Cores:
     caches and use more memory.
     """
 
+    # Of a number of threads that was too large: once a process. after_fork leaves it as it is.
+    has_warned = False
+
     def __init__(self, count: int | None = None) -> None:
         """Share `count` cores; without it, all that this process may use."""
         self._lock = threading.Lock()
@@ -102,7 +105,6 @@ class Cores:
         self._calls = 0
         self._controller: Any = None  # making one takes 1.4 ms, using it 40 us
         self._before: Any = None
-        self.has_warned = False  # of a number of threads that was too large: once a process
         self.laying_out = threading.Lock()  # held while tiles are made that other threads need too
 
     def pack(self) -> AbstractContextManager[Any]:
@@ -154,9 +156,7 @@ class Cores:
     def after_fork(self) -> None:
         """Begin anew in a child of a fork, where the calls of the parent are not under way."""
         before = self._before if self._calls else None
-        has_warned = self.has_warned
         self.__init__()  # type: ignore[misc]
-        self.has_warned = has_warned
         if before is not None:
             before.restore_original_limits()
 
