@@ -37,6 +37,13 @@ scratch_folder() {
     fi
 }
 
+# What needs no test to be seen.
+style_and_types() {
+    .venv/bin/ruff format --check .
+    .venv/bin/ruff check .
+    .venv/bin/mypy
+}
+
 # in_halves COMMAND...: run the tests with a command, half of them on a second core.
 in_halves() {
     half="tests/bert tests/checkpoint tests/commands tests/explain tests/models tests/tools"
@@ -60,9 +67,7 @@ case "${1:-all}" in
 all)
     environment .venv --editable '.[dev]'
     .venv/bin/python tools/fetch_minilm.py
-    .venv/bin/ruff format --check .
-    .venv/bin/ruff check .
-    .venv/bin/mypy
+    style_and_types
     .venv/bin/coverage erase
     in_halves .venv/bin/coverage run --parallel-mode -m pytest
     .venv/bin/coverage combine --quiet
@@ -71,9 +76,7 @@ all)
 quick)
     environment_kept .venv --editable '.[dev]'
     .venv/bin/python tools/fetch_minilm.py
-    .venv/bin/ruff format --check .
-    .venv/bin/ruff check .
-    .venv/bin/mypy
+    style_and_types
     in_halves .venv/bin/python -m pytest -q -m "not slow"
     ;;
 reference)
