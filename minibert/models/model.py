@@ -211,8 +211,12 @@ class Model:
         return opened, (type(self), str(self.folder.path), self._arguments(), self._state())
 
 
-def prompt_name_of(model: Model, task: str) -> str | None:
-    """Find the name of the prompt that a "query" or a "document" gets where none is given."""
+def prompt_name_of(
+    model: Model, task: str, prompt: str | None, prompt_name: str | None
+) -> str | None:
+    """Choose the name of a call's prompt: of a "query" or a "document" where none is given."""
+    if prompt is not None or prompt_name is not None:
+        return prompt_name
     names = ("query",) if task == "query" else ("document", "passage", "corpus")
     return next((name for name in names if name in model.prompts), None)
 
@@ -228,9 +232,7 @@ def prompt_of_task(
     model: Model, task: str, prompt: str | None = None, prompt_name: str | None = None
 ) -> str:
     """Choose the prompt of a "query" or a "document": as encode_query or encode_document does."""
-    if prompt is None and prompt_name is None:
-        prompt_name = prompt_name_of(model, task)
-    return prompt_of_call(model, prompt, prompt_name)
+    return prompt_of_call(model, prompt, prompt_name_of(model, task, prompt, prompt_name))
 
 
 def job_of(

@@ -272,8 +272,7 @@ class SentenceTransformer(Model):
 
         That prompt is "" unless the folder or `prompts` sets it. The default prompt is not used.
         """
-        if prompt_name is None and prompt is None:
-            prompt_name = prompt_name_of(self, "query")
+        prompt_name = prompt_name_of(self, "query", prompt, prompt_name)
         named.setdefault("task", "query")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
@@ -291,8 +290,7 @@ class SentenceTransformer(Model):
         "document" is "" unless the folder or `prompts` sets it. The others count only
         where "document" was removed from `prompts`, as in sentence-transformers.
         """
-        if prompt_name is None and prompt is None:
-            prompt_name = prompt_name_of(self, "document")
+        prompt_name = prompt_name_of(self, "document", prompt, prompt_name)
         named.setdefault("task", "document")
         return self.encode(inputs, prompt_name, prompt, *positional, **named)
 
@@ -331,8 +329,8 @@ class SentenceTransformer(Model):
         if task not in (None, "query", "document"):
             raise ValueError(f'task is {task!r}; expected "query" or "document".')
         (text,) = check_texts([inputs])
-        if task and prompt is None and prompt_name is None:
-            prompt_name = prompt_name_of(self, task)
+        if task:
+            prompt_name = prompt_name_of(self, task, prompt, prompt_name)
         dimension = self.get_embedding_dimension()
         job = job_of(self, 1, self.on_long, prompt, prompt_name, task, dimension=dimension)
         return Trace(self, job, text, keep=keep)
