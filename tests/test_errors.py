@@ -7,14 +7,13 @@ import errno
 import importlib
 import pickle
 import re
-from pathlib import Path
 
 import pytest
+from package_sources import PACKAGE, tree_of
 
 import minibert
 from minibert import MinibertError, errors
 
-PACKAGE = Path(minibert.__file__).parent
 # It runs in a Python without minibert, and tells its errors as JSON.
 RUNS_ALONE = PACKAGE / "checkpoint" / "unpickling.py"
 # NAME (PARENT)  a sentence, at the end of a branch of the tree
@@ -40,7 +39,7 @@ def exception_classes():
         (path, node.name): named_parents(node)
         for path in sorted(PACKAGE.rglob("*.py"))
         if path != RUNS_ALONE
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.ClassDef)
     }
     parents = {name: bases for (_, name), bases in found.items()}

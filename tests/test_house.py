@@ -6,16 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from package_sources import PACKAGE, source_of, tree_of
 
-import minibert
-
-PACKAGE = Path(minibert.__file__).parent
 FILES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")
 }
 TESTS = {
-    path.relative_to(Path(__file__).parent).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+    path.relative_to(Path(__file__).parent).as_posix(): tree_of(path)
     for path in Path(__file__).parent.rglob("*.py")
 }
 CONSTANT = re.compile("[A-Z][A-Z0-9_]*")
@@ -41,15 +39,16 @@ def docstring_lines(node):
 
 @pytest.mark.parametrize("module", FILES)
 def test_a_module_is_read_in_one_sitting(module):
-    text = FILES[module].read_text(encoding="utf-8")
     described = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
-    docstrings = [docstring_lines(n) for n in ast.walk(ast.parse(text)) if isinstance(n, described)]
-    assert len(text.splitlines()) - sum(docstrings) <= MAX_LINES_OF_A_MODULE
+    docstrings = [
+        docstring_lines(n) for n in ast.walk(tree_of(FILES[module])) if isinstance(n, described)
+    ]
+    assert len(source_of(FILES[module]).splitlines()) - sum(docstrings) <= MAX_LINES_OF_A_MODULE
 
 
 @pytest.mark.parametrize("module", FILES)
 def test_a_function_does_one_thing(module):
-    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
+    tree = tree_of(FILES[module])
     functions = ast.FunctionDef, ast.AsyncFunctionDef
     lengths = [
         (node.name, length_of(node)) for node in ast.walk(tree) if isinstance(node, functions)
@@ -63,7 +62,7 @@ def test_few_modules_stand_at_the_root():
 
 def names_in(package):
     """The names that a folder's `__init__` imports, defines or lists, but for its own modules."""
-    for node in ast.walk(ast.parse(FILES[package].read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(FILES[package])):
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 name = alias.asname or alias.name
@@ -85,7 +84,7 @@ def test_no_name_of_a_folder_hides_a_module(package):
 def test_every_folder_says_what_it_holds_and_in_which_order():
     """Its files are named in its docstring, each in a line of its own that says more."""
     for path in PACKAGE.glob("*/__init__.py"):
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        docstring = ast.get_docstring(tree_of(path))
         files = {file.stem for file in path.parent.glob("*.py")} - {"__init__"}
         unnamed = {name for name in files if name not in docstring}
         assert unnamed == set(), path

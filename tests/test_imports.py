@@ -5,13 +5,12 @@ import json
 import subprocess
 import sys
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
+from package_sources import PACKAGE, tree_of
 
 import minibert
 
-PACKAGE = Path(minibert.__file__).parent
 FILES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")
@@ -50,7 +49,7 @@ NOT_IMPORTED = {
 
 def imported_by(path):
     """The modules of ours that a file imports, "" for the root: at its top, late and for types."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         names = []
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "minibert":
             inside = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -71,7 +70,7 @@ def test_no_import_is_relative():
     relative = {
         name
         for name, path in FILES.items()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.ImportFrom) and node.level
     }
     assert relative == set()
@@ -147,7 +146,7 @@ def test_no_module_can_run_code_from_a_file():
         forbidden = {"pickle", "marshal", "importlib", "shelve", "joblib"}
         if name in ("__init__", "models"):
             forbidden -= {"importlib"}  # for the literal table of lazy names
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Import):
                 assert not forbidden & {alias.name.split(".")[0] for alias in node.names}, path
             elif isinstance(node, ast.ImportFrom):

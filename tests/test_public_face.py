@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from package_sources import PACKAGE, source_of, tree_of
 
-import minibert
-
-PACKAGE = Path(minibert.__file__).parent
 ROOT = PACKAGE.parent
 DOCUMENTED = re.compile(r"^::: (minibert[\w.]*)$", re.MULTILINE)
 
@@ -24,18 +22,6 @@ class Found(NamedTuple):
 
 def is_public(name):
     return not name.startswith("_")
-
-
-def tree_of(path, trees={}):  # noqa: B006  # each file is parsed once
-    if path not in trees:
-        trees[path] = ast.parse(path.read_text(encoding="utf-8"))
-    return trees[path]
-
-
-def lines_of(path, lines={}):  # noqa: B006  # each file is read once
-    if path not in lines:
-        lines[path] = path.read_text(encoding="utf-8").splitlines()
-    return lines[path]
 
 
 def path_of(module):
@@ -127,7 +113,8 @@ DEFINITIONS = public_definitions()
 
 def has_comment(path, line):
     """Whether a comment for people stands on a line, or alone on the one before."""
-    beside, above = lines_of(path)[line - 1].rpartition("  # "), lines_of(path)[line - 2].strip()
+    lines = source_of(path).splitlines()
+    beside, above = lines[line - 1].rpartition("  # "), lines[line - 2].strip()
     comment = beside[2] if beside[1] else above.removeprefix("# ") if above[:2] == "# " else ""
     return bool(comment) and not comment.startswith(("type:", "noqa", "fmt:", "pragma:"))
 
@@ -173,7 +160,7 @@ comment_of = field_comments()
 
 def own_attributes(found):
     """(name, line, documented) of a class's public fields, constants and attributes of self."""
-    lines, body = lines_of(found.path), found.node.body
+    lines, body = source_of(found.path).splitlines(), found.node.body
     for node, following in zip(body, [*body[1:], None], strict=True):
         targets = getattr(node, "targets", [getattr(node, "target", None)])
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(targets[0], ast.Name):
