@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.protocol import NORM_FLOOR, Bucket, Epilogue
+from minibert.kernels.protocol import NORM_FLOOR, Bucket, Epilogue, Factors, NormRows
 from minibert.kernels.segments import equal_buckets, firsts
 
 __all__ = [
@@ -62,9 +62,9 @@ def row_blocks(x: Array) -> Iterator[Array]:
         yield x[place]
 
 
-def empty(rows: int, columns: int) -> Array:
-    """Make an uninitialised float32 array: () -> (rows, columns)."""
-    return np.empty((rows, columns), dtype=np.float32)
+def empty(rows: int, columns: int, like: Array | None = None) -> Array:
+    """Make an uninitialised array, float32 or in the dtype of `like`: () -> (rows, columns)."""
+    return np.empty((rows, columns), dtype=np.float32 if like is None else like.dtype)
 
 
 def floats(numbers: IntArray | Array) -> Array:
@@ -131,21 +131,30 @@ def add_and_normalise_(
     weight: Array,
     norm_bias: Array,
     epsilon: float,
+    keep: NormRows | None = None,
 ) -> None:
-    """Compute the layer norm of x + bias + before: (N, D), (D,), (N, D) in place."""
+    """Compute the layer norm of x + bias + before: (N, D), (D,), (N, D) in place.
+
+    `keep` gets the rows before weight and norm_bias, and their deviations.
+    """
     add_(x, bias)
     add_(x, before)
-    layer_norm_(x, weight, norm_bias, epsilon)
+    layer_norm_(x, weight, norm_bias, epsilon, keep)
 
 
-def layer_norm_(x: Array, weight: Array, bias: Array, epsilon: float) -> None:
+def layer_norm_(
+    x: Array, weight: Array, bias: Array, epsilon: float, keep: NormRows | None = None
+) -> None:
     """Give each row mean 0 and variance 1, then scale and shift it: (N, D) in place.
 
     The variance is the biased one (divided by D), with epsilon inside the root: Ba, Kiros and
     Hinton, "Layer Normalization" (2016), equation 3.
     """
-    for rows in row_blocks(x):
-        standardise(rows, epsilon)
+    for place in row_slices(x):
+        rows = x[place]
+        deviation = standardise(rows, epsilon)
+        if keep:
+            keep.normalised[place], keep.deviation[place] = rows, deviation
         rows *= weight
         rows += bias
 
@@ -177,12 +186,13 @@ def attend(
     attention_bias: Array | None = None,
     query_rows: IntArray | None = None,
     show: Callable[[Array], None] | None = None,
+    dropout: Factors | None = None,
 ) -> Array:
     """Mix each token's values with those of its own text: three of (N, D) -> (N, D), or (S, D).
 
     See Kernels.attend.
     """
-    assert query_rows is None or attention_bias is None
+    assert query_rows is None or (attention_bias is None and dropout is None)
     q = q if query_rows is None else rows_at(q, query_rows)
     # With an attention bias, no bound of the logits is known.
     bound = logit_bound(q, k, heads) if attention_bias is None else np.inf
@@ -198,7 +208,9 @@ def attend(
             if attention_bias is None
             else attention_bias[:, : bucket.longest, : bucket.longest]
         )
-        split_heads(context[queries.rows], queries, heads)[...] = mix(split, bias, bound, show)
+        factors = dropout(bucket) if dropout else None
+        mixed = mix(split, bias, bound, show, factors)
+        split_heads(context[queries.rows], queries, heads)[...] = mixed
     return context
 
 
@@ -207,8 +219,9 @@ def mix(
     bias: Array | None,
     bound: float,
     show: Callable[[Array], None] | None,
+    factors: Array | None = None,
 ) -> Array:
-    """Compute softmax(q k^T + bias) v.
+    """Compute softmax(q k^T + bias) v; `factors` (S, H, Q, T), if any, multiply the softmax.
 
     (S, H, Q, D/H) and two of (S, H, T, D/H) -> (S, H, Q, D/H).
     """
@@ -217,7 +230,7 @@ def mix(
     if bias is not None:
         weights += bias
     sums = exponentials_(weights, bound)
-    mixed: Array = weights @ v
+    mixed: Array = (weights if factors is None else weights * factors) @ v
     mixed /= sums  # mixed has fewer numbers than the weights
     if show:
         weights /= sums
