@@ -73,6 +73,7 @@ PLAN = "checkpoint/test_conversion_plan.py::test_"
 REPOSITORY = "checkpoint/test_repository.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LAYOUT = "bert/test_layout.py::test_"
+IN_MEMORY = "common/test_tensors_in_memory.py::test_"
 LET_GO = "bert/test_layout.py::test_copied_weights_and_the_word_table_leave_the_memory"
 INT8 = "scoring/test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 HEAT_MAP = "pictures/test_heat_map.py::test_"
@@ -537,6 +538,21 @@ MUTANTS = [
            LAYOUT + "gradients_are_those_of_the_stored_tensors[BERT-changes0-without0]"),
     Mutant("bert/layout.py", "found[name] + part if name in found else part", "part",
            LAYOUT + "gradients_are_those_of_the_stored_tensors[ALBERT-changes6-without6]"),
+    Mutant("bert/layout.py",
+           "{(name, id(layer)): (name, layer) for name, layer in entries}.values()",
+           "entries",
+           LAYOUT + "a_gradient_that_is_repeated_counts_once"),
+    Mutant("bert/layout.py", ".astype(tensors.dtype, copy=False)", "",
+           LAYOUT + "gradients_are_those_of_the_stored_tensors[MODERNBERT-changes7-without7]"),
+    Mutant("common/tensors_in_memory.py", "np.array(read, self.dtype)",
+           "np.asarray(read, self.dtype)",
+           LAYOUT + "parameters_are_views_of_arrays_in_memory"),
+    Mutant("common/tensors_in_memory.py", "            self._tensors.let_go(name)\n", "",
+           IN_MEMORY + "the_file_s_pages_leave_the_memory_once_copied"),
+    Mutant("common/tensors_in_memory.py",
+           "if name not in self or self.stored_name(name) not in self.values:",
+           "if name not in self or name not in self.values:",
+           IN_MEMORY + "a_taken_tensor_is_one_writable_array[float32]"),
     Mutant("common/safetensors_files.py", "for path in files:", "for path in files[:1]:",
            GOLDEN + "[sharded]"),
     Mutant("common/safetensors_files.py", "astype(np.uint32) << 16", "astype(np.uint32) << 15",
