@@ -36,6 +36,7 @@ POOLER = "test_golden.py::test_the_pooler_output_equals_transformers[gelu]"
 LAYER_NORM = "kernels/test_cpu.py::test_layer_norm_agrees_with_the_textbook_in_float64"
 ACTIVATION = "kernels/test_cpu.py::test_activations_agree_with_the_textbook_in_float64"
 
+DERIVATIVE = "kernels/test_activation_gradients.py::test_gradients_"
 POOLED = "test_golden.py::test_every_pooling_equals_sentence_transformers"
 NOTHING_LEFT = "pooling/test_modes.py::test_a_text_of_prompt_alone_pools_as_in_the_reference"
 MODULES = "test_golden.py::test_modules_around_the_pooling_equal_sentence_transformers"
@@ -99,8 +100,8 @@ MUTANTS = [
            LAYER_NORM + "[1e-12]"),
     Mutant("kernels/cpu.py", 'x -= (np.einsum("nd->n", x) / dimension)[:, None]', "pass",
            LAYER_NORM + "[1e-12]"),
-    Mutant("kernels/cpu.py", "            fraction += square\n", "", ACTIVATION + "[gelu_]"),
-    Mutant("kernels/cpu.py", "inner *= 0.044715 * (2 / np.pi) ** 0.5", "inner *= 0.044715",
+    Mutant("kernels/cpu.py", "        fraction += square\n", "", ACTIVATION + "[gelu_]"),
+    Mutant("kernels/cpu.py", "inner *= 0.044715 * ROOT_2_BY_PI", "inner *= 0.044715",
            ACTIVATION + "[gelu_tanh_]"),
     Mutant("kernels/cpu.py", '"...t->...", logits)[..., None]',
            '"...t->...", logits)[..., None] + 1',
@@ -112,15 +113,26 @@ MUTANTS = [
            "kernels/test_cpu.py::test_segment_sum_adds_the_rows_of_each_text"),
     Mutant("kernels/cpu.py", "np.maximum(lengths, NORM_FLOOR)[..., None]", "lengths[..., None]",
            "kernels/test_cpu.py::test_normalize_leaves_a_row_of_zeros_as_it_is"),
+    # gradients of activations
+    Mutant("kernels/activation_gradients.py", "            derivative *= rows\n", "",
+           DERIVATIVE + "agree_with_central_differences[gelu]"),
+    Mutant("kernels/activation_gradients.py", "6 * 0.044715", "2 * 0.044715",
+           DERIVATIVE + "agree_with_central_differences[gelu_new]"),
+    Mutant("kernels/activation_gradients.py",
+           "            np.minimum(derivative, FAR_SQUARE, out=derivative)", "            pass",
+           DERIVATIVE + "in_float32_are_those_of_float64[gelu_new]"),
+    Mutant("kernels/activation_gradients.py", "    derivative *= slope\n", "",
+           DERIVATIVE + "agree_with_central_differences[quick_gelu]"),
+    Mutant("kernels/activation_gradients.py", "gradients *= rows < high",
+           "gradients *= rows <= high",
+           "kernels/test_activation_gradients.py::"
+           "test_a_kink_has_the_derivative_of_torch[relu6-float64]"),
     # the forward pass
-    Mutant("kernels/activations.py", '"gelu": lambda kernels, x, bias=None: kernels.gelu_(',
-           '"gelu": lambda kernels, x, bias=None: kernels.gelu_tanh_(', GOLDEN + "[gelu]"),
-    Mutant("kernels/activations.py",
-           '"gelu_new": lambda kernels, x, bias=None: kernels.gelu_tanh_(',
-           '"gelu_new": lambda kernels, x, bias=None: kernels.gelu_(', GOLDEN + "[gelu_new]"),
-    Mutant("kernels/activations.py",
-           '"silu": lambda kernels, x, bias=None: kernels.silu_(x, bias=bias)',
-           '"silu": lambda kernels, x, bias=None: kernels.relu_(x, bias)', GOLDEN + "[silu]"),
+    Mutant("kernels/activations.py", '"gelu": GELU,', '"gelu": GELU_TANH,', GOLDEN + "[gelu]"),
+    Mutant("kernels/activations.py", '"gelu_new": GELU_TANH,', '"gelu_new": GELU,',
+           GOLDEN + "[gelu_new]"),
+    Mutant("kernels/activations.py", '"silu": silu(1.0)', '"silu": silu(1.702)',
+           GOLDEN + "[silu]"),
     Mutant("bert/forward.py", "[pack.token_types, pack.positions]", "[0, pack.positions]",
            "models/test_bert_model.py::test_token_types_count_and_default_to_0"),
     Mutant("bert/forward.py", "pack.token_types, pack.positions]",
