@@ -72,11 +72,12 @@ def empty(rows: int, columns: int, like: Array | None = None) -> Array:
 
 
 def floats(numbers: IntArray | Array) -> Array:
-    """Return numbers as float32, without a copy if they are.
+    """Return numbers as float32, or as float64 if they are; without a copy if they are either.
 
-    int64 or float64 would turn a float32 result into float64.
+    int64 would turn a float32 result into float64.
     """
-    return numbers.astype(np.float32, copy=False)
+    dtype = np.float64 if numbers.dtype == np.float64 else np.float32
+    return numbers.astype(dtype, copy=False)
 
 
 def linear(x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = None) -> Array:
@@ -143,24 +144,22 @@ def add_and_normalise_(
     """
     add_(x, bias)
     add_(x, before)
-    layer_norm_(x, weight, norm_bias, epsilon, keep)
-
-
-def layer_norm_(
-    x: Array, weight: Array, bias: Array, epsilon: float, keep: NormRows | None = None
-) -> None:
-    """Give each row mean 0 and variance 1, then scale and shift it: (N, D) in place.
-
-    The variance is the biased one (divided by D), with epsilon inside the root: Ba, Kiros and
-    Hinton, "Layer Normalization" (2016), equation 3.
-    """
     for place in row_slices(x):
         rows = x[place]
         deviation = standardise(rows, epsilon)
         if keep:
             keep.normalised[place], keep.deviation[place] = rows, deviation
         rows *= weight
-        rows += bias
+        rows += norm_bias
+
+
+def layer_norm_(x: Array, weight: Array, bias: Array, epsilon: float) -> None:
+    """Give each row mean 0 and variance 1, then scale and shift it: (N, D) in place.
+
+    The variance is the biased one (divided by D), with epsilon inside the root: Ba, Kiros and
+    Hinton, "Layer Normalization" (2016), equation 3.
+    """
+    add_and_normalise_(x, None, None, weight, bias, epsilon)
 
 
 def standardise(x: Array, epsilon: float) -> Array:
