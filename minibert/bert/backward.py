@@ -17,7 +17,7 @@ from minibert.bert.forward import heads_of
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config, Layer, Parameters
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.activations import ACTIVATION_GRADIENTS
+from minibert.kernels.activations import ACTIVATIONS
 from minibert.kernels.protocol import Bucket, GradientKernels, Kernels, NormRows
 from minibert.kernels.segments import equal_buckets
 
@@ -183,7 +183,8 @@ def feed_forward(gradient: Array, layer: Layer, backward: BackwardPass) -> Array
     gradient, before = add_and_normalise(gradient, layer.output_norm_weight, "output_", backward)
     inner, weight = backward.take("intermediate_input"), layer.output_weight
     by_inner = gradient @ weight.T  # (N, F)
-    ACTIVATION_GRADIENTS[backward.config.hidden_act](backward.gradients, inner, by_inner)
+    activation = ACTIVATIONS[backward.config.hidden_act]
+    activation.gradient(backward.gradients, inner, by_inner)
     give_linear(gradient, inner, "output", backward)  # the activation's output by now
     kept, norm = backward.norm_rows("attention_"), layer.attention_norm_weight
     rows = norm_output(kept, norm, layer.attention_norm_bias)

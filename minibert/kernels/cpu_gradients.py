@@ -9,10 +9,34 @@ from __future__ import annotations
 import numpy as np
 
 from minibert.common.arrays import Array, IntArray
+from minibert.kernels.activation_gradients import (
+    clip_gradient_,
+    gelu_gradient_,
+    gelu_tanh_gradient_,
+    leaky_relu_gradient_,
+    relu_gradient_,
+    sigmoid_gradient_,
+    silu_gradient_,
+    tanh_gradient_,
+)
 from minibert.kernels.cpu import row_slices, softmax_, split_heads
 from minibert.kernels.protocol import Bucket, Factors, NormRows
 
-__all__ = ["add_at_", "attend_gradient", "column_sums", "layer_norm_gradient_", "weight_gradient"]
+__all__ = [
+    "add_at_",
+    "attend_gradient",
+    "clip_gradient_",
+    "column_sums",
+    "gelu_gradient_",
+    "gelu_tanh_gradient_",
+    "layer_norm_gradient_",
+    "leaky_relu_gradient_",
+    "relu_gradient_",
+    "sigmoid_gradient_",
+    "silu_gradient_",
+    "tanh_gradient_",
+    "weight_gradient",
+]
 
 
 def weight_gradient(x: Array, gradient: Array) -> Array:
