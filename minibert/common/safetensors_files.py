@@ -19,7 +19,17 @@ from minibert.common.arrays import Array
 from minibert.common.json_files import check_file, inside, is_there, read_json
 from minibert.errors import CheckpointError
 
-__all__ = ["INDEX", "PICKLED_WEIGHTS", "NamedTensors", "Tensors", "weight_files", "weight_map"]
+__all__ = [
+    "INDEX",
+    "ITEM_BYTES",
+    "PICKLED_WEIGHTS",
+    "NamedTensors",
+    "StoredTensor",
+    "Tensors",
+    "map_safetensors",
+    "weight_files",
+    "weight_map",
+]
 
 INDEX = "model.safetensors.index.json"  # index of a folder's shards
 # Names of pickled weights, as in folders without safetensors.
@@ -98,6 +108,11 @@ class StoredTensor:
     dtype: str  # in safetensors' words, as "BF16"
     shape: tuple[int, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """Number of the tensor's bytes in the file."""
+        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+
     def read(self) -> Array:
         """Return the tensor as float32: a view on the file if possible, else a copy.
 
@@ -124,9 +139,8 @@ class StoredTensor:
         """
         if not hasattr(self.buffer, "madvise"):  # Windows
             return
-        size = math.prod(self.shape) * ITEM_BYTES[self.dtype]
         start = -(-self.offset // mmap.PAGESIZE) * mmap.PAGESIZE  # only whole pages of this tensor
-        length = (self.offset + size) // mmap.PAGESIZE * mmap.PAGESIZE - start
+        length = (self.offset + self.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - start
         if length > 0:
             self.buffer.madvise(mmap.MADV_DONTNEED, start, length)
 
@@ -163,7 +177,7 @@ def map_safetensors(path: Path) -> list[StoredTensor]:
         if dtype not in ITEM_BYTES:
             raise CheckpointError(f"{path}: {name} has the unknown type {dtype}.")
         tensors.append(StoredTensor(name, path, buffer, offset, dtype, shape))
-        offset += math.prod(shape) * ITEM_BYTES[dtype]
+        offset += tensors[-1].nbytes
     return tensors
 
 
