@@ -23,6 +23,7 @@ __all__ = [
     "INDEX",
     "ITEM_BYTES",
     "PICKLED_WEIGHTS",
+    "WRITTEN",
     "NamedTensors",
     "StoredTensor",
     "Tensors",
@@ -37,6 +38,9 @@ PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 
 # Names in checkpoints that were converted from TensorFlow -> names of PyTorch.
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+# Types of the numbers that are written, in NumPy's words, by their names in a file.
+WRITTEN = {"F32": "<f4", "F64": "<f8"}
 
 # Bytes of a number, by its type in a file; four of these types are read.
 ITEM_BYTES = {

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from minibert.common.safetensors_files import ITEM_BYTES, StoredTensor
+from minibert.common.safetensors_files import ITEM_BYTES, WRITTEN, StoredTensor
 
 __all__ = ["AnyTensor", "write_safetensors"]
 
@@ -21,15 +21,15 @@ __all__ = ["AnyTensor", "write_safetensors"]
 AnyTensor: TypeAlias = NDArray[Any] | StoredTensor
 
 # The type of an array -> its name in a file.
-NAMES = {np.dtype(np.float32): "F32", np.dtype(np.float64): "F64", np.dtype(np.int64): "I64"}
+NAMES = {np.dtype(code): name for name, code in WRITTEN.items()}
 # transformers opens only files that say for which library they are.
 METADATA = {"format": "pt"}
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, AnyTensor]) -> None:
-    """Write tensors by name. Arrays are float32, float64 or int64.
+    """Write tensors by name. Arrays are float32 or float64.
 
-    The order is the library's: larger types first, so that all are aligned, then by name.
+    The safetensors library would hide the number of an error, as of a full disk. The order is the library's: larger types first, so that all are aligned, then by name.
     """
     names = sorted(tensors, key=lambda name: (-ITEM_BYTES[type_of(tensors[name])], name))
     header: dict[str, object] = {"__metadata__": METADATA}
@@ -44,7 +44,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, AnyTensor]) -> None:
         }
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
+    with open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in names:
             tensor = tensors[name]
@@ -57,7 +57,7 @@ def type_of(tensor: AnyTensor) -> str:
     """Name of a tensor's type in a file, as "F32"."""
     if isinstance(tensor, StoredTensor):
         return tensor.dtype
-    return NAMES[tensor.dtype.newbyteorder("=")]
+    return NAMES[tensor.dtype.newbyteorder("<")]
 
 
 def bytes_of(tensor: AnyTensor) -> memoryview:

@@ -1,13 +1,19 @@
-"""Training: examples -> batches -> a loss, its gradients, and a step of an optimizer.
+"""Train a model: data and a loss -> gradients -> changed tensors.
 
-It takes a model by a Protocol, and evaluation as a callable. In reading order:
+In reading order, in which a file imports only those before it:
 
-- trainable.py: the protocol of a model that is trained
-- examples.py: a file, or rows of a program -> checked examples on disk
-- columns.py: rows -> texts in the order of a loss, and labels
-- order.py: numbers of the examples of each batch, by seed and step
-- loader.py: InputExample and DataLoader, as scripts for sentence-transformers use them
-- losses/: vectors of a batch -> a loss and its gradients by the vectors, a file for each kind
-- packs.py: packs of whole examples
-- sums.py: gradients of packs, summed in one order
+- columns: rows -> texts in the order of a loss, and labels
+- examples: a file or Python's rows -> checked examples on disk
+- order: numbers of the examples of each batch, by seed and step
+- loader: InputExample and DataLoader, as sentence-transformers' scripts use them
+- losses/: vectors of a batch -> a loss and its gradients by the vectors, one file a kind
+- optimizers: AdamW in both forms, the weight decay of each tensor, clipping
+- schedules: the learning rate of each step
+- packs: packs of whole examples
+- sums: gradients, summed over packs in an order of their own
+- recipe: numbers of a run, which decide its result
+- trainable: a model as the loop sees it
+- batches: batches of a run by their number, and the loss that is trained on them
+- checkpoints: folder of a run: its checkpoints, its log, and at the end the model
+- fit: the loop
 """

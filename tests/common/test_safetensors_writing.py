@@ -14,12 +14,12 @@ from minibert.common.safetensors_writing import write_safetensors
 TENSORS = {
     "b.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
     "a.bias": np.array([1.5, -2, 3e-40], dtype=np.float32),
-    "position_ids": np.arange(5).reshape(1, 5),
     "größe": np.array(7, dtype=np.float32),
     "empty": np.zeros((0, 3), dtype=np.float32),
 }
 STORED = {
     **TENSORS,
+    "position_ids": np.arange(5).reshape(1, 5),
     "half": np.arange(3, dtype=np.float16),
     "flags": np.array([True, False, True]),
 }
