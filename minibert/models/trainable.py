@@ -144,7 +144,11 @@ class Trainable:
         import hashlib  # late: 3 ms
 
         model = self.model
-        settings = [model.checkpoint.settings, *map(repr, model), self._rates]
+        modules = [
+            [type(module).__name__, {**module._asdict(), "path": None}]
+            for module in model.folder.modules
+        ]
+        settings = [model.checkpoint.settings, model.max_seq_length, modules, self._rates]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
         for key, tensor in sorted(self.values.items()):
             digest.update(key.encode())
