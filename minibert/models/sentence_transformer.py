@@ -15,6 +15,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from numpy.typing import ArrayLike
@@ -32,13 +33,14 @@ from minibert.models.model import Model, job_of, prompt_name_of
 from minibert.models.signatures import with_overloads
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.quantization import Precision, check_precision
-from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of, with_prompt
+from minibert.tokens.texts import Text, check_texts, is_one, list_of, with_prompt
 from minibert.tokens.truncation import OnLong, check_on_long
 
 if TYPE_CHECKING:
     from minibert.bert.load import Checkpoint
     from minibert.bert.parameters import Parameters
     from minibert.checkpoint.folder import Folder
+    from minibert.checkpoint.save import Loaded
     from minibert.explain.attribution import Explanation
     from minibert.models.job import OutputValue
     from minibert.models.processes import Processes
@@ -71,6 +73,7 @@ class SentenceTransformer(Model):
     checkpoint: Checkpoint  # the files and tensors that were loaded
     similarity_reason: str  # where the metric was found
     trained: Mapping[str, Array]  # tensors in place of the folder's, by key: see use_tensors
+    loaded: Loaded  # the files of `folder`, as they were when it was read
 
     def __init__(
         self,
@@ -163,7 +166,7 @@ class SentenceTransformer(Model):
         self._pipeline = load_pipeline(
             self.folder.path, self.folder.modules, self.config.hidden_size
         )
-        self._loaded = loaded_files(self.folder)
+        self.loaded = loaded_files(self.folder)
         self._saved: Folder | None = self.folder
         self.trained, self._trainings = {}, 0
         self._place_head()
@@ -494,6 +497,16 @@ class SentenceTransformer(Model):
             )
         return self._saved
 
+    def take_folder(self, path: str | os.PathLike[str]) -> None:
+        """Take a folder that was written from this model, as it is now, for its `saved_folder`."""
+        from minibert.checkpoint.folder import read_folder  # late: see the top
+        from minibert.checkpoint.save import loaded_files
+
+        self._saved = read_folder(Path(os.path.expanduser(path)))
+        self.transformer.take_files(self._saved.transformer.path)
+        self.checkpoint = self.transformer.checkpoint
+        self.loaded = loaded_files(self.folder)  # it may be that folder
+
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Set include_prompt."""
         self.include_prompt = include_prompt
@@ -517,7 +530,8 @@ class SentenceTransformer(Model):
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write a folder that sentence-transformers and minibert load, with the same vectors.
 
-        The weights and the vocabulary are copied as they are; prompts, metric, maximum length,
+        Trained tensors are written as float32. Other weights and the vocabulary are copied as they
+        are; prompts, metric, maximum length,
         truncate_dim and include_prompt are written as they are now. A file of the same name is
         replaced when the new one is whole.
 
@@ -525,25 +539,11 @@ class SentenceTransformer(Model):
         the model's own files are missing, changed or cannot be copied. Raises ValueError for
         prompts that could not be loaded again. After an error all files are as before.
         """
-        from minibert.checkpoint.save import save_model  # late: see the top
+        from minibert.models.saving import write_folder  # late: see the top
 
-        check_prompts(self.prompts)
-        prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
-        changed = self.max_seq_length != self.transformer.loaded_max_seq_length
-        save_model(
-            self.folder,
-            self._loaded,
-            path,
-            hidden_size=self.config.hidden_size,
-            include_prompt=self.pooling.include_prompt,
-            max_seq_length=self.max_seq_length if changed else None,
-            settings={
-                "prompts": self.prompts,
-                "default_prompt_name": self.default_prompt_name,
-                "similarity_fn_name": self.similarity_fn_name,
-                "truncate_dim": self.truncate_dim,
-            },
-        )
+        write_folder(self, path)
+        if self._saved is not self.folder:
+            self.take_folder(path)
 
     save = save_pretrained
 

@@ -30,6 +30,7 @@ from minibert.common.safetensors_files import Tensors, weight_files
 from minibert.common.tensors_in_memory import TensorsInMemory
 from minibert.kernels import cpu_gradients
 from minibert.kernels.cores import one_blas_thread
+from minibert.models.saving import write_folder
 from minibert.pooling.pipeline import load_pipeline
 from minibert.training.losses import Loss
 from minibert.training.packs import packs_of_examples
@@ -137,7 +138,7 @@ class Trainable:
 
     def save(self, folder: Path) -> None:
         """Write the model's folder, with the values as they are now."""
-        self.model.save_pretrained(folder)
+        write_folder(self.model, folder)
 
     def fingerprint(self) -> str:
         """Compute a digest of the values, and of all settings that their training depends on."""

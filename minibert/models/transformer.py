@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from minibert.bert.parameters import Config, Parameters
 from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.common.arguments import is_count
 from minibert.common.arrays import IntArray
+from minibert.common.safetensors_files import weight_files
 from minibert.kernels.cores import thread_count
 from minibert.kernels.devices import Device, find_device
 from minibert.models.job import EncodeJob
@@ -188,6 +190,10 @@ class Transformer:
         self.scheduler = self._scheduler_on(
             self.device, self.threads, self.reproducible, self.short_inputs
         )
+
+    def take_files(self, folder: Path) -> None:
+        """Take the files of weights in a folder for those that have the parameters."""
+        self.checkpoint = replace(self.checkpoint, files=weight_files(folder))
 
     def prompt_tokens(self, prompt: str) -> int:
         """Count the tokens that a prompt takes at the beginning of a text, with [CLS].
