@@ -27,6 +27,7 @@ FOLDERS = [
     "scoring",
     "explain",
     "checkpoint",
+    "training",
     "models",
     "evaluation",
     "corpus",
