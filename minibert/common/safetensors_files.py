@@ -9,7 +9,7 @@ import math
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from minibert.common.arrays import Array
 from minibert.common.json_files import check_file, inside, is_there, read_json
 from minibert.errors import CheckpointError
 
-__all__ = ["INDEX", "PICKLED_WEIGHTS", "Tensors", "weight_files", "weight_map"]
+__all__ = ["INDEX", "PICKLED_WEIGHTS", "NamedTensors", "Tensors", "weight_files", "weight_map"]
 
 INDEX = "model.safetensors.index.json"  # index of a folder's shards
 # Names of pickled weights, as in folders without safetensors.
@@ -167,8 +167,37 @@ def map_safetensors(path: Path) -> list[StoredTensor]:
     return tensors
 
 
+class NamedTensors(Protocol):
+    """Tensors under the model's own names: Tensors, or TensorsInMemory, which training changes."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the arrays that `take` returns."""
+        ...
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def stored_name(self, name: str) -> str:
+        """Name of a tensor in its file."""
+        ...
+
+    def take(self, name: str, *shape: int) -> Array:
+        """Return a tensor of this shape. Raises CheckpointError for a missing or broken one."""
+        ...
+
+    def let_go(self, name: str) -> None:
+        """Free the memory of a tensor's bytes if they can be read from a file again."""
+        ...
+
+    def unused(self) -> tuple[str, ...]:
+        """Stored names of the tensors that were not taken."""
+        ...
+
+
 class Tensors:
     """Tensors of a checkpoint under the model's own names; it remembers which were taken."""
+
+    dtype: np.dtype[Any] = np.dtype(np.float32)  # of all arrays, whatever the file has
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ import numpy as np
 from cupy.cuda import cublas
 
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.protocol import NORM_FLOOR, Bucket, Epilogue
+from minibert.kernels.protocol import NORM_FLOOR, Bucket, Epilogue, Factors, NormRows
 from minibert.kernels.segments import firsts, near_buckets
 
 __all__ = [
@@ -92,9 +92,9 @@ def activate(name: str, x: Array, bias: Array | None, a: float = 0.0, b: float =
     launch(name, x, len(x), (BLOCK,), bias, columns, np.float32(a), np.float32(b))
 
 
-def empty(rows: int, columns: int) -> Array:
-    """Make an uninitialised float32 array: () -> (rows, columns)."""
-    array: Array = cp.empty((rows, columns), dtype=cp.float32)
+def empty(rows: int, columns: int, like: Array | None = None) -> Array:
+    """Make an uninitialised array, float32 or in the dtype of `like`: () -> (rows, columns)."""
+    array: Array = cp.empty((rows, columns), dtype=cp.float32 if like is None else like.dtype)
     return array
 
 
@@ -127,9 +127,20 @@ def add_and_normalise_(
     weight: Array,
     norm_bias: Array,
     epsilon: float,
+    keep: NormRows | None = None,
 ) -> None:
-    """Compute the layer norm of x + bias + before: (N, D), (D,), (N, D) in place."""
+    """Compute the layer norm of x + bias + before: (N, D), (D,), (N, D) in place.
+
+    `keep` gets the rows before weight and norm_bias, and their deviations, both in float32.
+    """
     assert before is None or before.flags.c_contiguous
+    if keep:
+        normalised, deviation = keep
+        normalised[...] = x
+        for summand in (bias, before):
+            if summand is not None:
+                normalised += floats(summand)
+        deviation[...] = standardise(normalised, epsilon)
     rows, columns = x.shape
     launch_warps(
         "normalise", x, rows, stride(x), bias, before, weight, norm_bias,
@@ -177,12 +188,13 @@ def attend(
     attention_bias: Array | None = None,
     query_rows: IntArray | None = None,
     show: Callable[[Array], None] | None = None,
+    dropout: Factors | None = None,
 ) -> Array:
     """Mix each token's values with those of its own text: three of (N, D) -> (N, D), or (S, D).
 
     See Kernels.attend.
     """
-    assert query_rows is None or attention_bias is None
+    assert query_rows is None or (attention_bias is None and dropout is None)
     q = q if query_rows is None else rows_at(q, query_rows)
     context: Array = cp.empty(q.shape, dtype=q.dtype)
     for bucket in buckets:
@@ -196,7 +208,9 @@ def attend(
             if attention_bias is None
             else attention_bias[:, : bucket.longest, : bucket.longest]
         )
-        join_heads_(context[queries.rows], mix(split, bias, bucket.lengths, show), queries)
+        factors = dropout(bucket) if dropout else None
+        mixed = mix(split, bias, bucket.lengths, show, factors)
+        join_heads_(context[queries.rows], mixed, queries)
     return context
 
 
@@ -205,8 +219,9 @@ def mix(
     bias: Array | None,
     lengths: IntArray | None,
     show: Callable[[Array], None] | None,
+    factors: Array | None = None,
 ) -> Array:
-    """Compute softmax(q k^T + bias) v.
+    """Compute softmax(q k^T + bias) v; `factors` (S, H, Q, T), if any, multiply the softmax.
 
     (S, H, Q, D/H) and two of (S, H, T, D/H) -> (S, H, Q, D/H).
     """
@@ -215,10 +230,11 @@ def mix(
     if bias is not None:
         weights += bias
     softmax_of(weights, lengths)
-    mixed = products(weights, v, v.shape[3], cublas.CUBLAS_OP_N)
     if show:
         show(weights)
-    return mixed
+    if factors is not None:
+        weights *= factors
+    return products(weights, v, v.shape[3], cublas.CUBLAS_OP_N)
 
 
 def split_heads(x: Array, bucket: Bucket, heads: int) -> Array:

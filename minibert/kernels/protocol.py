@@ -11,7 +11,15 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from minibert.common.arrays import Array, IntArray
 
-__all__ = ["NORM_FLOOR", "Bucket", "Epilogue", "Kernels"]
+__all__ = [
+    "NORM_FLOOR",
+    "Bucket",
+    "Epilogue",
+    "Factors",
+    "GradientKernels",
+    "Kernels",
+    "NormRows",
+]
 
 # A row is divided by its Euclidean length, or by this where it is shorter: zeros stay zeros.
 NORM_FLOOR = 1e-12
@@ -34,6 +42,21 @@ class Bucket(NamedTuple):
     lengths: IntArray | None = None  # (S,), each text's tokens
 
 
+# Dropout's factors for the attention weights of a bucket: -> (S, H, T, T), 0 or 1/(1-rate).
+Factors: TypeAlias = Callable[[Bucket], Array]
+
+
+class NormRows(NamedTuple):
+    """Room for the rows of a layer norm before its weight and bias, and for their deviations."""
+
+    normalised: Array  # (N, D)
+    deviation: Array  # (N,)
+
+    def at(self, place: slice) -> NormRows:
+        """View some of the rows."""
+        return NormRows(self.normalised[place], self.deviation[place])
+
+
 class Kernels(Protocol):
     """Arithmetic on rows.
 
@@ -41,7 +64,7 @@ class Kernels(Protocol):
     returns the deviations. A `bias` or `before`, each None or an array, is added first.
     """
 
-    def empty(self, rows: int, columns: int) -> Array: ...
+    def empty(self, rows: int, columns: int, like: Array | None = None) -> Array: ...
 
     def floats(self, numbers: IntArray | Array) -> Array: ...
 
@@ -59,6 +82,7 @@ class Kernels(Protocol):
         weight: Array,
         norm_bias: Array,
         epsilon: float,
+        keep: NormRows | None = None,
     ) -> None: ...
 
     def layer_norm_(self, x: Array, weight: Array, bias: Array, epsilon: float) -> None: ...
@@ -77,6 +101,7 @@ class Kernels(Protocol):
         attention_bias: Array | None = None,
         query_rows: IntArray | None = None,
         show: Callable[[Array], None] | None = None,
+        dropout: Factors | None = None,
     ) -> Array:
         """Mix each token's values with those of its own text: three of (N, D) -> (N, D).
 
@@ -86,7 +111,8 @@ class Kernels(Protocol):
 
         `query_rows` are the only tokens to compute, one of each text: -> (S, D). They cannot be
         combined with an `attention_bias`. `show` gets the weights of each bucket, (S, H, T, T), or
-        (S, H, 1, T) with `query_rows`; their rows sum to 1.
+        (S, H, 1, T) with `query_rows`; their rows sum to 1. `dropout` gives factors for them, which
+        cannot be combined with `query_rows`.
         """
         ...
 
@@ -115,3 +141,51 @@ class Kernels(Protocol):
     def segment_sum(self, x: Array, lengths: IntArray) -> Array: ...
 
     def normalize_(self, x: Array) -> None: ...
+
+
+class GradientKernels(Protocol):
+    """Gradients of the kernels, by the same names: cpu_gradients.py for NumPy.
+
+    `gradient` is that of a loss by the output of a kernel; the result is that by its input. A name
+    that ends in `_` works in place. Every kernel keeps the dtype of its input.
+    """
+
+    def weight_gradient(self, x: Array, gradient: Array) -> Array: ...
+
+    def layer_norm_gradient_(
+        self, gradient: Array, kept: NormRows, weight: Array
+    ) -> tuple[Array, Array]: ...
+
+    def attend_gradient(
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        context: Array,
+        gradient: Array,
+        buckets: list[Bucket],
+        heads: int,
+        attention_bias: Array | None = None,
+        bias_gradient: Array | None = None,
+        dropout: Factors | None = None,
+    ) -> Array: ...
+
+    def column_sums(self, x: Array) -> Array: ...
+
+    def add_at_(self, total: Array, index: IntArray, rows: Array) -> None: ...
+
+    def gelu_gradient_(self, x: Array, gradient: Array) -> None: ...
+
+    def gelu_tanh_gradient_(self, x: Array, gradient: Array) -> None: ...
+
+    def relu_gradient_(self, x: Array, gradient: Array) -> None: ...
+
+    def leaky_relu_gradient_(self, x: Array, slope: float, gradient: Array) -> None: ...
+
+    def clip_gradient_(self, x: Array, low: float, high: float, gradient: Array) -> None: ...
+
+    def sigmoid_gradient_(self, x: Array, gradient: Array) -> None: ...
+
+    def silu_gradient_(self, x: Array, slope: float, gradient: Array) -> None: ...
+
+    def tanh_gradient_(self, x: Array, gradient: Array) -> None: ...

@@ -9,7 +9,7 @@ import numpy as np
 
 from minibert.common.arrays import Array
 from minibert.common.json_files import required_count, setting
-from minibert.common.safetensors_files import Tensors
+from minibert.common.safetensors_files import NamedTensors
 from minibert.errors import CheckpointError
 from minibert.kernels.activations import ACTIVATIONS, TORCH_CLASSES, torch_activation
 from minibert.kernels.protocol import Kernels
@@ -78,7 +78,7 @@ class Projection(NamedTuple):
         return projected
 
 
-def load_dense(module: Dense, tensors: Tensors, dimension: int) -> tuple[Projection, int]:
+def load_dense(module: Dense, tensors: NamedTensors, dimension: int) -> tuple[Projection, int]:
     """Read the tensors of a Dense: -> the module that computes, the dimension of its results."""
     check_dimension(module.path, "in_features", module.in_features, dimension)
     shape = module.out_features, module.in_features
@@ -89,7 +89,7 @@ def load_dense(module: Dense, tensors: Tensors, dimension: int) -> tuple[Project
         bias=(
             tensors.take("linear.bias", module.out_features)
             if module.bias
-            else np.zeros(module.out_features, dtype=np.float32)
+            else np.zeros(module.out_features, dtype=tensors.dtype)
         ),
         activation=module.activation_function,
         has_residual=module.use_residual,

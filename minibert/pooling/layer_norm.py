@@ -9,7 +9,7 @@ import numpy as np
 
 from minibert.common.arrays import Array
 from minibert.common.json_files import check_keys, required_count
-from minibert.common.safetensors_files import Tensors
+from minibert.common.safetensors_files import NamedTensors
 from minibert.kernels.protocol import Kernels
 from minibert.pooling.module import check_dimension
 
@@ -53,7 +53,9 @@ class RowNorm(NamedTuple):
         return scaled + portion * self.bias
 
 
-def load_layer_norm(module: LayerNorm, tensors: Tensors, dimension: int) -> tuple[RowNorm, int]:
+def load_layer_norm(
+    module: LayerNorm, tensors: NamedTensors, dimension: int
+) -> tuple[RowNorm, int]:
     """Read the tensors of a LayerNorm: -> the module that computes, the same dimension."""
     check_dimension(module.path, "dimension", module.dimension, dimension)
     return RowNorm(
