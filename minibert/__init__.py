@@ -18,6 +18,7 @@ from minibert.errors import (
     MissingLibraryError,
     ModelUnavailableError,
     OutputError,
+    TrainingError,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ __all__ = [
     "SentenceTransformer",
     "SimilarityFunction",
     "Tokenizer",
+    "TrainingError",
     "convert",
     "cos_sim",
     "dot_score",
