@@ -36,6 +36,7 @@ from minibert.tokens.truncation import OnLong, check_on_long
 
 if TYPE_CHECKING:
     from minibert.bert.load import Checkpoint
+    from minibert.bert.parameters import Parameters
     from minibert.checkpoint.folder import Folder
     from minibert.explain.attribution import Explanation
     from minibert.models.job import OutputValue
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from minibert.models.signatures import Encoded, Features, Inputs, OneInput
     from minibert.models.trace import Trace
     from minibert.models.transformer import Transformer
+    from minibert.pooling.pipeline import Pipeline
     from minibert.pooling.pooling import Pooling
     from minibert.pooling.registry import ModuleSettings
     from minibert.tokens.tokenizer import Tokens
@@ -165,6 +167,13 @@ class SentenceTransformer(Model):
             logger.warning(
                 "%s has no modules.json; taking the mean of its tokens.", self.folder.path
             )
+
+    def use_tensors(self, parameters: Parameters, pipeline: Pipeline) -> None:
+        """Compute with other tensors from now on, of the same shapes, as training changes them."""
+        self.transformer.use_parameters(parameters)
+        self.checkpoint = self.transformer.checkpoint
+        self._pipeline = pipeline._replace(pooling=self.pooling)
+        self._place_head()
 
     @with_overloads
     def encode(

@@ -143,7 +143,8 @@ class Trainable:
             first, place = self._first_use[number], f"layer.{number}"
             own = {name: fields.pop(f"{place}.{name}", None) for name in layer._fields}
             layers.append(layers[first] if first < number else layer._replace(**own))
-        named = {name: fields.pop(name, None) for name in Parameters._fields}
+        # Fields without a gradient are None.
+        named: dict[str, Any] = {name: fields.pop(name, None) for name in Parameters._fields}
         of_bert = Parameters(**{**named, "layers": tuple(layers)})
         found = stored_gradients(self._family.layout, of_bert, self._tensors, self.config)
         return {**found, **fields}  # the modules' gradients have their keys already
@@ -191,10 +192,9 @@ class Trainable:
         types = transformer.checked_types(rows.ids, rows.types)
         positions = [positions_of(row, self.config) for row in rows.ids]
         tokens = pack_tokens_of(self.config)
-        given = {"positions": positions, "token_types": types}
         if of_examples:
-            return list(packs_of_examples(rows.ids, len(texts[0]), tokens, **given))
-        return list(packs(rows.ids, tokens, **given))
+            return packs_of_examples(rows.ids, positions, types, len(texts[0]), tokens)
+        return list(packs(rows.ids, tokens, positions=positions, token_types=types))
 
     def _whole_examples(self, batch: Batch, number: int) -> float:
         """Compute a pack of whole examples forward and backward: -> its part of the loss."""
