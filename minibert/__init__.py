@@ -19,6 +19,7 @@ from minibert.errors import (
     ModelUnavailableError,
     OutputError,
     TrainingError,
+    UnsavedError,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ __all__ = [
     "SimilarityFunction",
     "Tokenizer",
     "TrainingError",
+    "UnsavedError",
     "convert",
     "cos_sim",
     "dot_score",

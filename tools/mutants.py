@@ -562,7 +562,7 @@ MUTANTS = [
     Mutant("common/tensors_in_memory.py", "            self._tensors.let_go(name)\n", "",
            IN_MEMORY + "the_file_s_pages_leave_the_memory_once_copied"),
     Mutant("common/tensors_in_memory.py",
-           "if name not in self or self.stored_name(name) not in self.values:",
+           "if name not in self or self._key(name) not in self.values:",
            "if name not in self or name not in self.values:",
            IN_MEMORY + "a_taken_tensor_is_one_writable_array[float32]"),
     Mutant("common/safetensors_files.py", "for path in files:", "for path in files[:1]:",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -27,6 +27,7 @@ from minibert.common.arguments import (
     one_name,
 )
 from minibert.common.arrays import Array
+from minibert.errors import UnsavedError
 from minibert.models.model import Model, job_of, prompt_name_of
 from minibert.models.signatures import with_overloads
 from minibert.scoring.metrics import METRICS
@@ -69,6 +70,7 @@ class SentenceTransformer(Model):
     on_long: OnLong  # what happens to long texts: see encode
     checkpoint: Checkpoint  # the files and tensors that were loaded
     similarity_reason: str  # where the metric was found
+    trained: Mapping[str, Array]  # tensors in place of the folder's, by key: see use_tensors
 
     def __init__(
         self,
@@ -162,18 +164,29 @@ class SentenceTransformer(Model):
             self.folder.path, self.folder.modules, self.config.hidden_size
         )
         self._loaded = loaded_files(self.folder)
+        self._saved: Folder | None = self.folder
+        self.trained, self._trainings = {}, 0
         self._place_head()
         if not self.folder.has_modules:
             logger.warning(
                 "%s has no modules.json; taking the mean of its tokens.", self.folder.path
             )
 
-    def use_tensors(self, parameters: Parameters, pipeline: Pipeline) -> None:
-        """Compute with other tensors from now on, of the same shapes, as training changes them."""
+    def use_tensors(
+        self, parameters: Parameters, pipeline: Pipeline, trained: Mapping[str, Array]
+    ) -> None:
+        """Compute with other tensors from now on, of the same shapes, as training changes them.
+
+        `trained` has them by key, for save_pretrained. The key of a tensor of the BERT is its name
+        in the file. For a module, the path of its folder in the model's and a slash come before the
+        name: "2_Dense/linear.weight".
+        """
         self.transformer.use_parameters(parameters)
         self.checkpoint = self.transformer.checkpoint
         self._pipeline = pipeline._replace(pooling=self.pooling)
         self._place_head()
+        self.trained, self._saved = trained, None
+        self._trainings += 1
 
     @with_overloads
     def encode(
@@ -466,6 +479,21 @@ class SentenceTransformer(Model):
         self._pipeline = self._pipeline._replace(pooling=pooling)
         self._place_head()
 
+    @property
+    def saved_folder(self) -> Folder:
+        """Folder that has this model, for copies, pickles, processes and digests.
+
+        After training it is the one that save_pretrained wrote last. Raises UnsavedError if there
+        is none.
+        """
+        if self._saved is None:
+            raise UnsavedError(
+                "This model was trained, or put together from modules, and is not saved, so no "
+                "folder has it. Copies, pickles, processes and corpora need one. Call "
+                "save_pretrained(FOLDER) first."
+            )
+        return self._saved
+
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Set include_prompt."""
         self.include_prompt = include_prompt
@@ -548,7 +576,7 @@ class SentenceTransformer(Model):
 
     def _computed_by(self) -> tuple[Any, ...]:
         """Return all that a process's vectors depend on, beside encode()'s arguments."""
-        return *super()._computed_by(), self.include_prompt
+        return *super()._computed_by(), self.include_prompt, self._trainings
 
 
 def check_windows_of(on_long: OnLong, output_value: OutputValue) -> None:

@@ -103,7 +103,8 @@ class Trainable:
         if dropout:
             settings = model.checkpoint.settings
             self._rates = dropout_rates(settings, self._family.keys, self._family.dropout)
-        self._tensors = TensorsInMemory(model.checkpoint.tensors, dtype)
+        self._tensors = TensorsInMemory(model.checkpoint.tensors, dtype, model.trained)
+        self._trained = model.trained  # by an earlier run
         self._of_modules: dict[Path, TensorsInMemory] = {}
         self._first_use = first_uses(self._family.layout.layer_names(self.config))
         self._sums = Sums(self._zeros_of, cpu_gradients.add_at_, self._sum_name, self._uses)
@@ -118,16 +119,19 @@ class Trainable:
             folder.path, folder.modules, self.config.hidden_size, self._tensors_of
         )
         self.values = dict(self._tensors.values)
-        for path, tensors in self._of_modules.items():
-            place = path.relative_to(folder.path)
-            self.values |= {f"{place}/{name}": array for name, array in tensors.values.items()}
+        for tensors in self._of_modules.values():
+            self.values |= tensors.values
         if self.dtype == "float32":
-            self.model.use_tensors(self.parameters, self.pipeline)
+            self.model.use_tensors(self.parameters, self.pipeline, self.values)
 
     def _tensors_of(self, path: Path) -> TensorsInMemory:
         """Return the tensors of a module's folder, in memory."""
         if path not in self._of_modules:
-            self._of_modules[path] = TensorsInMemory(Tensors(weight_files(path)), self.dtype)
+            place = path.relative_to(self.model.folder.path).as_posix()
+            tensors = Tensors(weight_files(path))
+            self._of_modules[path] = TensorsInMemory(
+                tensors, self.dtype, self._trained, before=f"{place}/"
+            )
         return self._of_modules[path]
 
     def zero_gradients(self) -> None:
