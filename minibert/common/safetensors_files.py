@@ -5,8 +5,10 @@ No names of a BERT here, and no pickle is opened.
 
 from __future__ import annotations
 
+import json
 import math
 import mmap
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +21,17 @@ from minibert.common.arrays import Array
 from minibert.common.json_files import check_file, inside, is_there, read_json
 from minibert.errors import CheckpointError
 
-__all__ = ["INDEX", "PICKLED_WEIGHTS", "NamedTensors", "Tensors", "weight_files", "weight_map"]
+__all__ = [
+    "INDEX",
+    "PICKLED_WEIGHTS",
+    "WRITTEN",
+    "NamedTensors",
+    "Tensors",
+    "map_safetensors",
+    "safetensors_chunks",
+    "weight_files",
+    "weight_map",
+]
 
 INDEX = "model.safetensors.index.json"  # index of a folder's shards
 # Names of pickled weights, as in folders without safetensors.
@@ -27,6 +39,9 @@ PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 
 # Names in checkpoints that were converted from TensorFlow -> names of PyTorch.
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+# Types of the numbers that are written, in NumPy's words, by their names in a file.
+WRITTEN = {"F32": "<f4", "F64": "<f8"}
 
 # Bytes of a number, by its type in a file; four of these types are read.
 ITEM_BYTES = {
@@ -165,6 +180,27 @@ def map_safetensors(path: Path) -> list[StoredTensor]:
         tensors.append(StoredTensor(name, path, buffer, offset, dtype, shape))
         offset += math.prod(shape) * ITEM_BYTES[dtype]
     return tensors
+
+
+def safetensors_chunks(tensors: Mapping[str, Array]) -> Iterator[bytes | memoryview]:
+    """Yield the bytes of a safetensors file: a header, then the tensors, which are not copied.
+
+    The library would hide the number of an error, as of a full disk; old releases also copy.
+    """
+    ordered = sorted(tensors.items(), key=lambda named: -named[1].itemsize)  # keeps all aligned
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, tensor in ordered:
+        start, end = end, end + tensor.nbytes
+        dtype = next(name for name, code in WRITTEN.items() if tensor.dtype == np.dtype(code))
+        header[name] = {"dtype": dtype, "shape": tensor.shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for _, tensor in ordered:
+        rows = np.asarray(tensor, tensor.dtype.newbyteorder("<"), order="C")
+        yield rows.reshape(-1).view(np.uint8).data
 
 
 class NamedTensors(Protocol):
