@@ -16,7 +16,7 @@ from minibert.commands.options import (
     positive,
     shows_progress,
 )
-from minibert.commands.output import telling_how_to_go_on
+from minibert.commands.output import print_json, say, telling_how_to_go_on
 from minibert.documents import FORMS
 from minibert.evaluation import MEASURES, RetrievalEvaluator, read_collection
 from minibert.training.losses import LOSSES
@@ -65,7 +65,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def add_loss_options(command: argparse.ArgumentParser) -> None:
     """Add the loss, and the form of the examples that it reads."""
-    listed = "; ".join(f"{name}: {loss.description}" for name, loss in LOSSES.items())
+    listed = " ".join(f"{name}: {loss.description}." for name, loss in LOSSES.items())
     command.add_argument(
         "--loss", choices=list(LOSSES), required=True, help=f"the loss, and its examples. {listed}"
     )
@@ -219,7 +219,7 @@ def add_evaluation_options(command: argparse.ArgumentParser) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """minibert train: train the model, and print where it is and how good."""
-    from minibert.training.loop import fit  # late: no other command needs it
+    from minibert.training import fit  # late: no other command needs it
 
     if options.evaluation_steps and not options.evaluate:
         raise ValueError("--evaluation-steps needs --evaluate FOLDER, to measure the model on.")
@@ -235,6 +235,7 @@ def train(options: argparse.Namespace) -> None:
             model,
             options.data,
             loss_of(options),
+            form=options.input_format,
             output=options.output,
             lr=options.lr,
             epochs=options.epochs,
@@ -245,7 +246,7 @@ def train(options: argparse.Namespace) -> None:
             decay_all=options.decay_all,
             schedule=options.schedule,
             warmup_steps=options.warmup_steps,
-            max_grad_norm=options.max_grad_norm,
+            max_grad_norm=options.max_grad_norm or None,
             accumulation_steps=options.accumulation,
             seed=options.seed,
             dropout=options.dropout,
@@ -288,7 +289,18 @@ def loss_of(options: argparse.Namespace) -> Loss:
 
 def tell(options: argparse.Namespace, report: Report) -> None:
     """Print the result of a training."""
-    raise NotImplementedError
+    if options.json:
+        measure = options.measure if options.evaluate else None
+        print_json({"output": options.output, **report._asdict(), "measure": measure})
+        return
+    done = f"{report.steps} step{'' if report.steps == 1 else 's'}"
+    if report.was_finished:
+        done += " (finished before, nothing was changed)"
+    elif report.loss is not None:
+        done += f", loss {report.loss:.4f}"
+    if report.best_score is not None:
+        done += f"; the model of step {report.best_step}, {options.measure} {report.best_score:.4f}"
+    say(f"{options.output}: {done}")
 
 
 def whole(text: str) -> int:

@@ -87,6 +87,7 @@ def fit(
     callback: Callable[[Any, int, int], object] | None = None,
     restart: bool = False,
     show_progress_bar: bool | None = None,
+    form: str | None = None,
 ) -> Report:
     """Train a model on a file or on rows, or go on with a run that was stopped.
 
@@ -131,6 +132,7 @@ def fit(
             the epoch; -1 after the epoch.
         restart: True removes an earlier run in `output`, finished or not, and begins anew.
         show_progress_bar: As in encode.
+        form: Form of a file, as "jsonl"; None is that of its name.
 
     Raises ValueError for a number out of its range, and for a loss that does not fit the data;
     and all errors of train.
@@ -143,7 +145,7 @@ def fit(
         evaluation_steps=evaluation_steps, save_best_model=save_best_model,
         checkpoint_steps=checkpoint_steps, checkpoint_limit=checkpoint_limit,
     )  # fmt: skip
-    with read_examples(data) as examples:
+    with read_examples(data, form) as examples:
         return train(
             model,
             model.trainable(seed=seed, dropout=dropout),

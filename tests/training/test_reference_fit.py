@@ -201,7 +201,7 @@ def test_an_iterable_without_length_needs_steps_per_epoch(model):
     def batches():
         return (TRIPLES[:2] for _ in itertools.count())
 
-    with pytest.raises(ValueError, match="a generator without a length. Give steps_per_epoch"):
+    with pytest.raises(ValueError, match=r"a generator without a length\. Give steps_per_epoch"):
         model.fit([(batches(), losses.MarginMSELoss())], **FAST)
     model.fit([(batches(), losses.MarginMSELoss())], steps_per_epoch=2, **FAST)
 
