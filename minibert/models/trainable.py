@@ -7,6 +7,7 @@ Trainable.add_gradients.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -133,6 +134,26 @@ class Trainable:
                 tensors, self.dtype, self._trained, before=f"{place}/"
             )
         return self._of_modules[path]
+
+    def save(self, folder: Path) -> None:
+        """Write the model's folder, with the values as they are now."""
+        self.model.save_pretrained(folder)
+
+    def fingerprint(self) -> str:
+        """Compute a digest of the values, and of all settings that their training depends on."""
+        import hashlib  # late: 3 ms
+
+        model = self.model
+        modules = [
+            [type(module).__name__, {**module._asdict(), "path": None}]
+            for module in model.folder.modules
+        ]
+        settings = [model.checkpoint.settings, model.max_seq_length, modules, self._rates]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
+        for key, tensor in sorted(self.values.items()):
+            digest.update(key.encode())
+            digest.update(tensor.data)
+        return digest.hexdigest()
 
     def zero_gradients(self) -> None:
         """Forget the gradients that were added."""
@@ -269,7 +290,9 @@ class Trainable:
         give, dropout = self._sums.of_pack(number), self._dropout(batch, pack)
         try:
             with device.active(), np.errstate(over="ignore", invalid="ignore"):
-                gradient = self.pipeline.backward(computed.modules, gradient, device.kernels, give)
+                gradient = self.pipeline.backward(
+                    computed.modules, gradient, device.kernels, cpu_gradients, give
+                )
                 backward.hidden_states(
                     gradient, pack, self.parameters, self.config, device.kernels, cpu_gradients,
                     computed.kept, dropout, give,
