@@ -1,32 +1,30 @@
-"""An evaluator for training: a model -> one measure of its rankings on a collection.
+"""An evaluator for training: a model -> measures of its rankings on a collection.
 
 model.fit([(batches, loss)], evaluator=RetrievalEvaluator(read_collection("cranfield")))
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from pathlib import Path
 
 from minibert.common.arguments import check_choice
-from minibert.common.escapes import json_line
 from minibert.evaluation.collection import Collection
 from minibert.evaluation.measures import MEASURES, means
 from minibert.evaluation.retrieval import Retrieves, measured, rankings
 
 __all__ = ["RetrievalEvaluator"]
 
-LOG = "retrieval.jsonl"  # the file of all measures, in the folder that a call names
-
 
 class RetrievalEvaluator:
-    """Ranks all documents of a collection for each query, and returns the mean of a measure.
+    """Ranks all documents of a collection for each query, and measures the rankings.
 
-    It is called as the evaluators of sentence-transformers are. A higher value is better.
+    It is called as the evaluators of sentence-transformers are. The higher a measure, the better.
     """
 
     def __init__(self, collection: Collection, measure: str = "ndcg@10") -> None:
-        """Take a collection with texts, and a name in MEASURES.
+        """Take a collection with texts, and the name in MEASURES that tells the better model.
 
         Raises ValueError for an unknown measure, and for a collection without documents.
         """
@@ -34,7 +32,7 @@ class RetrievalEvaluator:
         if not collection.documents:
             raise ValueError("The collection has judgements but no documents, so none is ranked.")
         self.collection = collection  # documents, queries and judgements
-        self.primary_metric = measure  # the name of the measure that is returned
+        self.primary_metric = measure  # name of the measure that tells the better model
 
     def __call__(
         self,
@@ -42,15 +40,14 @@ class RetrievalEvaluator:
         output_path: str | os.PathLike[str] | None = None,
         epoch: int = -1,
         steps: int = -1,
-    ) -> float:
-        """Measure the model as it is now.
+    ) -> dict[str, float]:
+        """Return the means of all measures, of the model as it is now.
 
-        With a folder `output_path`, a line with all measures is added to retrieval.jsonl there,
-        after `epoch` and `steps`; of these, -1 stands for the end.
+        It writes no file into `output_path`, as the log of a training has the measures.
         """
-        values = means(measured(rankings(model, self.collection), self.collection.qrels))
-        if output_path is not None:
-            line = json_line({"epoch": epoch, "steps": steps, **values})
-            with (Path(output_path) / LOG).open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
-        return values[self.primary_metric]
+        return means(measured(rankings(model, self.collection), self.collection.qrels))
+
+    def get_config_dict(self) -> dict[str, object]:
+        """Return the measure and a digest of the collection, by which a run is recognised."""
+        digest = hashlib.sha256(json.dumps(self.collection).encode())
+        return {"measure": self.primary_metric, "collection": digest.hexdigest()}

@@ -527,11 +527,19 @@ def settings_of(
     for number, (batches, loss) in enumerate(objectives, 1):
         end = f"_{number}" if number > 1 else ""
         settings[f"data{end}"] = batches.fingerprint()
-        config = {"name": type(loss).__name__, **loss.get_config_dict()}
-        settings[f"loss{end}"] = json.loads(json.dumps(config, default=name_of))
-    settings["evaluator"] = None if evaluator is None else name_of(evaluator)
+        settings[f"loss{end}"] = described(loss)
+    settings["evaluator"] = None if evaluator is None else described(evaluator)
     settings["arguments"] = asdict(recipe)
     return settings
+
+
+def described(thing: object) -> dict[str, Any]:
+    """Return the name of a loss or an evaluator and its settings, as JSON has them."""
+    config = getattr(thing, "get_config_dict", dict)()
+    found: dict[str, Any] = json.loads(
+        json.dumps({"name": name_of(thing), **config}, default=name_of)
+    )
+    return found
 
 
 def name_of(value: object) -> str:

@@ -1,6 +1,4 @@
-"""The evaluator for training: one measure, and all of them in a file."""
-
-import json
+"""The evaluator for training: all measures, and the one that tells the better model."""
 
 import pytest
 
@@ -29,25 +27,34 @@ def expected(collection, model):
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_a_call_returns_the_mean_of_its_measure(collection, model, expected, name):
+def test_a_call_returns_the_means_of_all_measures(collection, model, expected, name):
     evaluator = RetrievalEvaluator(collection, name)
     assert evaluator.primary_metric == name
-    assert evaluator(model) == expected[name]
+    assert evaluator(model) == expected
 
 
-def test_ndcg_at_10_is_the_default(collection, model, expected):
-    assert RetrievalEvaluator(collection)(model) == expected["ndcg@10"]
+def test_ndcg_at_10_is_the_default(collection):
+    assert RetrievalEvaluator(collection).primary_metric == "ndcg@10"
 
 
-def test_each_call_adds_a_line_with_all_measures(collection, model, expected, tmp_path):
-    evaluator = RetrievalEvaluator(collection)
-    evaluator(model, output_path=str(tmp_path), epoch=1, steps=20)
-    evaluator(model, tmp_path, 1)
-    lines = (tmp_path / "retrieval.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == [
-        {"epoch": 1, "steps": 20, **expected},
-        {"epoch": 1, "steps": -1, **expected},
-    ]
+def test_a_call_takes_the_reference_s_arguments_and_writes_no_file(
+    collection, model, expected, tmp_path
+):
+    assert RetrievalEvaluator(collection)(model, str(tmp_path), epoch=1, steps=20) == expected
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_digest_is_that_of_texts_and_judgements(collection):
+    def digest(of, measure="map"):
+        return RetrievalEvaluator(of, measure).get_config_dict()
+
+    told = digest(collection)
+    assert told["measure"] == "map"
+    assert digest(Collection(*collection)) == told
+    assert digest(collection, "mrr@10") != told
+    for field in Collection._fields:
+        changed = dict(list(getattr(collection, field).items())[1:])
+        assert digest(collection._replace(**{field: changed})) != told
 
 
 def test_an_unknown_measure_is_refused(collection):
