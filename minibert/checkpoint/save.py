@@ -62,12 +62,15 @@ def save_model(
     max_seq_length: int | None,
     settings: dict[str, Any],
     trained: Mapping[str, Array],
+    card: str | None,
 ) -> None:
     """Write a model's folder, new or over an earlier one. See SentenceTransformer.save_pretrained.
 
     `max_seq_length` is None if it is unchanged since loading. `settings` go into
     config_sentence_transformers.json. `trained` has tensors in place of those of the files, by key:
-    see SentenceTransformer.use_tensors. Raises OSError if the model's files have changed since, or
+    see SentenceTransformer.use_tensors. `card` is the text of README.md; None copies it.
+
+    Raises OSError if the model's files have changed since, or
     if files of another model would stay.
     """
     if not os.fspath(path):
@@ -99,6 +102,8 @@ def save_model(
         {"model_type": "SentenceTransformer", **settings}
     )
     files[target / "modules.json"] = json_writer(entries)
+    if card is not None:
+        files[target / "README.md"] = text_writer(card)
     write_all(files, [target / "modules.json", bert / "config.json"])
     for other in TRANSFORMER_FILES[1:]:
         (bert / other).unlink(missing_ok=True)
@@ -257,7 +262,11 @@ def copier(source: Path) -> Callable[[Path], object]:
 
 def json_writer(content: Any) -> Callable[[Path], object]:
     """Make a function that writes a JSON file."""
-    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+    return text_writer(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def text_writer(text: str) -> Callable[[Path], object]:
+    """Make a function that writes a text."""
     return lambda path: path.write_text(text, "utf-8")
 
 

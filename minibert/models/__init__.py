@@ -13,7 +13,6 @@ In reading order:
 - masked_lm: a text with [MASK] -> words
 - bert_model, model_output, hf_tokenizer: BERT and its tokenizer under transformers' names
 - paraphrases: texts, a model -> the pairs that mean the same
-- saving: a model -> its folder
 - trace: every intermediate array of one text
 - processes: several processes, each with a copy of a model
 

@@ -289,6 +289,12 @@ class RunFolder:
             self.log.truncate(size)
         sync_folder(self.path)
 
+    def evaluation_folder(self) -> Path:
+        """Make the folder for an evaluator's files."""
+        path = self.path / EVALUATION
+        path.mkdir(exist_ok=True)
+        return path
+
     def add_to_log(self, record: Mapping[str, object]) -> int:
         """Write a line to the log. Returns the size of the log."""
         assert self.log is not None
