@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from minibert.errors import TrainingError
 from minibert.training.batches import Objective, OrderedBatches, StreamedBatches
 from minibert.training.examples import read_examples
-from minibert.training.fit import fit, train
+from minibert.training.loop import fit, train
 from minibert.training.loader import DataLoader, InputExample
 from minibert.training.losses import (
     CosineSimilarityLoss,
