@@ -114,12 +114,13 @@ def as_labels(loss: Loss, labels: ArrayLike | None, examples: int) -> Array:
             f"The labels have the shape {found.shape}, for a batch of {examples} examples; "
             f"{name_of(loss)} needs a label for each example."
         )
-    for example, label in enumerate(found):
-        if not np.isfinite(label).all():
-            raise ValueError(
-                f"The label of example {example} of the batch is {label}, counted from 0; "
-                f"{name_of(loss)} needs finite numbers."
-            )
+    finite = np.isfinite(found).all(axis=tuple(range(1, found.ndim)))  # (B,)
+    if not finite.all():
+        example = int(np.argmin(finite))
+        raise ValueError(
+            f"The label of example {example} of the batch, counted from 0, is "
+            f"{found[example]!s:.60}; {name_of(loss)} needs finite numbers."
+        )
     return found
 
 
