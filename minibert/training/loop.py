@@ -532,13 +532,11 @@ def settings_of(
     return settings
 
 
-def described(thing: object) -> dict[str, Any]:
-    """Return the name of a loss or an evaluator and its settings, as JSON has them."""
+def described(thing: object) -> object:
+    """Return the name of a loss or an evaluator, with its settings if it has any, for JSON."""
     config: dict[str, object] = getattr(thing, "get_config_dict", dict)()
-    found: dict[str, Any] = json.loads(
-        json.dumps({"name": name_of(thing), **config}, default=name_of)
-    )
-    return found
+    told: object = {"name": name_of(thing), **config} if config else name_of(thing)
+    return json.loads(json.dumps(told, default=name_of))
 
 
 def name_of(value: object) -> str:
