@@ -6,11 +6,10 @@ It keeps to the protocol of minibert/training/trainable.py, with gradients of it
 import hashlib
 import json
 import zlib
-from pathlib import Path
 
 import numpy as np
 
-from minibert.common.safetensors_files import safetensors_chunks
+from minibert.common.safetensors_writing import write_safetensors
 
 WORDS, DIMENSION, OUT = 50, 6, 4
 EMBEDDING, BIAS, DENSE = "word.weight", "word.bias", "2_Dense/linear.weight"
@@ -82,14 +81,8 @@ class BagOfWords:
     def save(self, folder):
         (folder / "2_Dense").mkdir()
         own = {EMBEDDING: self.values[EMBEDDING], BIAS: self.values[BIAS], "pooler": self.pooler}
-        write(folder / "model.safetensors", safetensors_chunks(own))
+        write_safetensors(folder / "model.safetensors", own)
         dense = {"linear.weight": self.values[DENSE]}
-        write(folder / "2_Dense" / "model.safetensors", safetensors_chunks(dense))
+        write_safetensors(folder / "2_Dense" / "model.safetensors", dense)
         for name, content in (("config.json", {"words": WORDS}), ("modules.json", ["2_Dense"])):
-            write(folder / name, [json.dumps(content).encode()])
-
-
-def write(path: Path, chunks):
-    with open(path, "wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
+            (folder / name).write_text(json.dumps(content))

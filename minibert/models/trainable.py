@@ -8,13 +8,14 @@ Trainable.add_gradients.
 from __future__ import annotations
 
 import json
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -36,7 +37,10 @@ from minibert.training.packs import packs_of_examples
 from minibert.training.sums import Sums
 
 if TYPE_CHECKING:
-    from minibert.models.sentence_transformer import SentenceTransformer
+    from minibert.bert.load import Checkpoint
+    from minibert.checkpoint.folder import Folder
+    from minibert.models.transformer import Transformer
+    from minibert.pooling.pipeline import Pipeline
     from minibert.tokens.texts import Text
 
 __all__ = ["Trainable"]
@@ -72,6 +76,28 @@ class Computed(NamedTuple):
         return sum(array.nbytes for array in self.kept.values())
 
 
+class HasTensors(Protocol):
+    """A SentenceTransformer, as far as its tensors are trained."""
+
+    folder: Folder
+    checkpoint: Checkpoint
+    config: Config
+    transformer: Transformer
+    trained: Mapping[str, Array]  # tensors in place of the checkpoint's, by key
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def max_seq_length(self) -> int: ...
+
+    def use_tensors(
+        self, parameters: Parameters, pipeline: Pipeline, trained: Mapping[str, Array]
+    ) -> None: ...
+
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None: ...
+
+
 class Trainable:
     """A SentenceTransformer's tensors, the gradients by them, and their way back into the model.
 
@@ -82,7 +108,7 @@ class Trainable:
 
     def __init__(
         self,
-        model: SentenceTransformer,
+        model: HasTensors,
         *,
         seed: int = 42,
         dropout: bool = True,
@@ -144,10 +170,8 @@ class Trainable:
         import hashlib  # late: 3 ms
 
         model = self.model
-        modules = [
-            [type(module).__name__, {**module._asdict(), "path": None}]
-            for module in model.folder.modules
-        ]
+        # Their folder may have another path today.
+        modules = repr(model.folder.modules).replace(repr(str(model.folder.path))[1:-1], "")
         settings = [model.checkpoint.settings, model.max_seq_length, modules, self._rates]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
         for key, tensor in sorted(self.values.items()):
@@ -324,7 +348,7 @@ class Trainable:
         return self._first_use.count(int(parts[1])) if parts[0] == "layer" else 1
 
 
-def check_trainable(model: SentenceTransformer) -> None:
+def check_trainable(model: HasTensors) -> None:
     """Raise ValueError for a device, or a family of models, that cannot be trained."""
     if model.device != "cpu":
         raise ValueError(f"device is {model.device!r}; minibert trains on the CPU. Use 'cpu'.")

@@ -9,7 +9,7 @@ from sentence_transformers.sentence_transformer import losses as theirs
 import minibert
 from minibert import losses as ours
 
-# Differences of a gradient from torch's, of the largest entry. Seen: 1e-15 and 5e-7.
+# Differences of a gradient from torch's, of the largest entry. Worst seen: 6e-14 and 3e-6.
 CLOSE = {np.float64: 1e-9, np.float32: 1e-4}
 
 

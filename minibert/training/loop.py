@@ -18,7 +18,7 @@ from minibert.common.arrays import Array
 from minibert.common.progress import progress, wanted
 from minibert.errors import TrainingError
 from minibert.training.batches import Objective, OrderedBatches
-from minibert.training.checkpoints import EVALUATION, RunFolder, State, run_folder
+from minibert.training.checkpoints import RunFolder, Save, State, run_folder
 from minibert.training.columns import Batch
 from minibert.training.examples import Data, Examples, read_examples
 from minibert.training.losses import Loss
@@ -87,6 +87,7 @@ def fit(
     callback: Callable[[Any, int, int], object] | None = None,
     restart: bool = False,
     show_progress_bar: bool | None = None,
+    form: str | None = None,
 ) -> Report:
     """Train a model on a file or on rows, or go on with a run that was stopped.
 
@@ -131,6 +132,7 @@ def fit(
             the epoch; -1 after the epoch.
         restart: True removes an earlier run in `output`, finished or not, and begins anew.
         show_progress_bar: As in encode.
+        form: Form of a file, as "jsonl"; None is that of its name.
 
     Raises ValueError for a number out of its range, and for a loss that does not fit the data;
     and all errors of train.
@@ -143,7 +145,7 @@ def fit(
         evaluation_steps=evaluation_steps, save_best_model=save_best_model,
         checkpoint_steps=checkpoint_steps, checkpoint_limit=checkpoint_limit,
     )  # fmt: skip
-    with read_examples(data) as examples:
+    with read_examples(data, form) as examples:
         return train(
             model,
             model.trainable(seed=seed, dropout=dropout),
@@ -242,6 +244,32 @@ def train(
         return Report(found["step"], None, found["best_step"], found["best_score"], True)
 
 
+class Keeper(Protocol):
+    """Folder of a run: its log, its checkpoints and its best model. A RunFolder is one."""
+
+    def evaluation_folder(self) -> Path | None:
+        """Make and return the folder for an evaluator's files; None if there is none."""
+        ...
+
+    def add_to_log(self, record: Mapping[str, object]) -> int:
+        """Add a line to the log, and return the log's size."""
+        ...
+
+    def is_due(self, step: int) -> bool:
+        """Return whether a checkpoint is written after a step; after step 0, none is."""
+        ...
+
+    def save_checkpoint(
+        self, kind: str, state: State, save: Save, optimizer: Mapping[str, Array]
+    ) -> None:
+        """Write a checkpoint: "step", or "stopped" if the run is interrupted."""
+        ...
+
+    def save_best(self, step: int, save: Save) -> None:
+        """Write the best model so far."""
+        ...
+
+
 class Training:
     """A run in memory: the tensors, the optimizers, and how far it is."""
 
@@ -261,7 +289,7 @@ class Training:
         self.recipe = recipe
         self.evaluator = evaluator
         self.callback = callback
-        self.save: Callable[[Path], object] = trainable.save
+        self.save: Save = trainable.save
         self.optimizers = [optimizer_of(trainable, recipe) for _ in objectives]
         lengths = [self.steps_through(objective) for objective in objectives]
         if not lengths or not min(lengths):
@@ -302,7 +330,7 @@ class Training:
             for name, tensor in optimizer.state.items()
         }
 
-    def run(self, folder: RunFolder | None, is_shown: bool) -> None:
+    def run(self, folder: Keeper | None, is_shown: bool) -> None:
         """Train to the end, from `state` on."""
         try:
             with progress(self.total, is_shown, "step", self.state.step) as advance:
@@ -322,13 +350,13 @@ class Training:
                     logger.warning("step %d was not saved: %s", self.state.step, error)
             raise
 
-    def save_checkpoint(self, folder: RunFolder, kind: str) -> None:
+    def save_checkpoint(self, folder: Keeper, kind: str) -> None:
         """Write a checkpoint of the present step."""
         folder.save_checkpoint(kind, self.state, self.save, self.optimizer_state())
 
     # Steps.
 
-    def step(self, folder: RunFolder | None) -> str:
+    def step(self, folder: Keeper | None) -> str:
         """Train one step. Returns a note of it for the progress bar."""
         step, epoch, recipe = self.state.step, self.state.epoch, self.recipe
         warmup = warmup_count(recipe.warmup_steps, self.total)
@@ -418,7 +446,7 @@ class Training:
         place = step % self.steps_per_epoch
         return step == self.total or place == 0 or (every > 0 and place % every == 0)
 
-    def evaluate(self, folder: RunFolder | None) -> None:
+    def evaluate(self, folder: Keeper | None) -> None:
         """Evaluate the model, and save it if it is the best so far."""
         assert self.evaluator is not None
         state = self.state
@@ -427,10 +455,7 @@ class Training:
             epoch, steps = (state.step - 1) // self.steps_per_epoch, -1
         else:
             epoch = state.epoch
-        path = None
-        if folder:
-            path = folder.path / EVALUATION
-            path.mkdir(exist_ok=True)
+        path = folder.evaluation_folder() if folder else None
         result = self.evaluator(
             self.model, output_path=path and str(path), epoch=epoch, steps=steps
         )
@@ -502,11 +527,19 @@ def settings_of(
     for number, (batches, loss) in enumerate(objectives, 1):
         end = f"_{number}" if number > 1 else ""
         settings[f"data{end}"] = batches.fingerprint()
-        config = {"name": type(loss).__name__, **loss.get_config_dict()}
-        settings[f"loss{end}"] = json.loads(json.dumps(config, default=name_of))
-    settings["evaluator"] = None if evaluator is None else name_of(evaluator)
+        settings[f"loss{end}"] = described(loss)
+    settings["evaluator"] = None if evaluator is None else described(evaluator)
     settings["arguments"] = asdict(recipe)
     return settings
+
+
+def described(thing: object) -> dict[str, Any]:
+    """Return the name of a loss or an evaluator and its settings, as JSON has them."""
+    config = getattr(thing, "get_config_dict", dict)()
+    found: dict[str, Any] = json.loads(
+        json.dumps({"name": name_of(thing), **config}, default=name_of)
+    )
+    return found
 
 
 def name_of(value: object) -> str:
