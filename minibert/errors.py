@@ -9,7 +9,9 @@
     ├── NoSumError (ValueError)            of minibert.explain: a score that is no sum over tokens
     ├── NotLinearError (ValueError)        of minibert.pooling: explain raises a NoSumError for it
     ├── OutputError (OSError)              an output that cannot be created
-    └── StoppedError (Exception)           of minibert.models: only inside the processes of a pool
+    ├── StoppedError (Exception)           of minibert.models: only inside the processes of a pool
+    ├── TrainingError (ValueError)         data or a run that cannot be trained on
+    └── UnsavedError (RuntimeError)        a model that no folder has, where one is needed
 
 Each has two parents: MinibertError, and the error in brackets. So `except ValueError` catches a
 CheckpointError, too. A folder or file that does not exist raises Python's FileNotFoundError, which
@@ -24,6 +26,8 @@ __all__ = [
     "MissingLibraryError",
     "ModelUnavailableError",
     "OutputError",
+    "TrainingError",
+    "UnsavedError",
 ]
 
 
@@ -53,3 +57,14 @@ class ModelUnavailableError(MinibertError, OSError):
 
 class OutputError(MinibertError, OSError):
     """An output, a file or a folder, that cannot be created."""
+
+
+class TrainingError(MinibertError, ValueError):
+    """Data that cannot be trained on, a run that does not match, or a loss that is no number."""
+
+
+class UnsavedError(MinibertError, RuntimeError):
+    """A model that was trained, or put together from modules, and is in no folder yet.
+
+    Copies, pickles, processes and digests need a folder: call save_pretrained() first.
+    """

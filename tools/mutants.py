@@ -36,6 +36,7 @@ POOLER = "test_golden.py::test_the_pooler_output_equals_transformers[gelu]"
 LAYER_NORM = "kernels/test_cpu.py::test_layer_norm_agrees_with_the_textbook_in_float64"
 ACTIVATION = "kernels/test_cpu.py::test_activations_agree_with_the_textbook_in_float64"
 
+DERIVATIVE = "kernels/test_activation_gradients.py::test_gradients_"
 POOLED = "test_golden.py::test_every_pooling_equals_sentence_transformers"
 NOTHING_LEFT = "pooling/test_modes.py::test_a_text_of_prompt_alone_pools_as_in_the_reference"
 MODULES = "test_golden.py::test_modules_around_the_pooling_equal_sentence_transformers"
@@ -75,8 +76,11 @@ PLAN = "checkpoint/test_conversion_plan.py::test_"
 REPOSITORY = "checkpoint/test_repository.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LAYOUT = "bert/test_layout.py::test_"
+WRITING = "common/test_safetensors_writing.py::test_"
+IN_MEMORY = "common/test_tensors_in_memory.py::test_"
 LET_GO = "bert/test_layout.py::test_copied_weights_and_the_word_table_leave_the_memory"
 INT8 = "scoring/test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
+OPTIMIZERS = "training/test_optimizers.py::test_"
 HEAT_MAP = "pictures/test_heat_map.py::test_"
 XRAY = "pictures/test_xray.py::test_"
 SINGULAR = "pictures/test_projection.py::test_components_are_singular_vectors_of_the_centred_matrix"
@@ -101,8 +105,8 @@ MUTANTS = [
            LAYER_NORM + "[1e-12]"),
     Mutant("kernels/cpu.py", 'x -= (np.einsum("nd->n", x) / dimension)[:, None]', "pass",
            LAYER_NORM + "[1e-12]"),
-    Mutant("kernels/cpu.py", "            fraction += square\n", "", ACTIVATION + "[gelu_]"),
-    Mutant("kernels/cpu.py", "inner *= 0.044715 * (2 / np.pi) ** 0.5", "inner *= 0.044715",
+    Mutant("kernels/cpu.py", "        fraction += square\n", "", ACTIVATION + "[gelu_]"),
+    Mutant("kernels/cpu.py", "inner *= 0.044715 * ROOT_2_BY_PI", "inner *= 0.044715",
            ACTIVATION + "[gelu_tanh_]"),
     Mutant("kernels/cpu.py", '"...t->...", logits)[..., None]',
            '"...t->...", logits)[..., None] + 1',
@@ -114,15 +118,26 @@ MUTANTS = [
            "kernels/test_cpu.py::test_segment_sum_adds_the_rows_of_each_text"),
     Mutant("kernels/cpu.py", "np.maximum(lengths, NORM_FLOOR)[..., None]", "lengths[..., None]",
            "kernels/test_cpu.py::test_normalize_leaves_a_row_of_zeros_as_it_is"),
+    # gradients of activations
+    Mutant("kernels/activation_gradients.py", "            derivative *= rows\n", "",
+           DERIVATIVE + "agree_with_central_differences[gelu]"),
+    Mutant("kernels/activation_gradients.py", "6 * 0.044715", "2 * 0.044715",
+           DERIVATIVE + "agree_with_central_differences[gelu_new]"),
+    Mutant("kernels/activation_gradients.py",
+           "            np.minimum(derivative, FAR_SQUARE, out=derivative)", "            pass",
+           DERIVATIVE + "in_float32_are_those_of_float64[gelu_new]"),
+    Mutant("kernels/activation_gradients.py", "    derivative *= slope\n", "",
+           DERIVATIVE + "agree_with_central_differences[quick_gelu]"),
+    Mutant("kernels/activation_gradients.py", "gradients *= rows < high",
+           "gradients *= rows <= high",
+           "kernels/test_activation_gradients.py::"
+           "test_a_kink_has_the_derivative_of_torch[relu6-float64]"),
     # the forward pass
-    Mutant("kernels/activations.py", '"gelu": lambda kernels, x, bias=None: kernels.gelu_(',
-           '"gelu": lambda kernels, x, bias=None: kernels.gelu_tanh_(', GOLDEN + "[gelu]"),
-    Mutant("kernels/activations.py",
-           '"gelu_new": lambda kernels, x, bias=None: kernels.gelu_tanh_(',
-           '"gelu_new": lambda kernels, x, bias=None: kernels.gelu_(', GOLDEN + "[gelu_new]"),
-    Mutant("kernels/activations.py",
-           '"silu": lambda kernels, x, bias=None: kernels.silu_(x, bias=bias)',
-           '"silu": lambda kernels, x, bias=None: kernels.relu_(x, bias)', GOLDEN + "[silu]"),
+    Mutant("kernels/activations.py", '"gelu": GELU,', '"gelu": GELU_TANH,', GOLDEN + "[gelu]"),
+    Mutant("kernels/activations.py", '"gelu_new": GELU_TANH,', '"gelu_new": GELU,',
+           GOLDEN + "[gelu_new]"),
+    Mutant("kernels/activations.py", '"silu": silu(1.0)', '"silu": silu(1.702)',
+           GOLDEN + "[silu]"),
     Mutant("bert/forward.py", "[pack.token_types, pack.positions]", "[0, pack.positions]",
            "models/test_bert_model.py::test_token_types_count_and_default_to_0"),
     Mutant("bert/forward.py", "pack.token_types, pack.positions]",
@@ -558,6 +573,27 @@ MUTANTS = [
            LAYOUT + "gradients_are_those_of_the_stored_tensors[BERT-changes0-without0]"),
     Mutant("bert/layout.py", "found[name] + part if name in found else part", "part",
            LAYOUT + "gradients_are_those_of_the_stored_tensors[ALBERT-changes6-without6]"),
+    Mutant("bert/layout.py",
+           "{(name, id(layer)): (name, layer) for name, layer in entries}.values()",
+           "entries",
+           LAYOUT + "a_gradient_that_is_repeated_counts_once"),
+    Mutant("bert/layout.py", ".astype(tensors.dtype, copy=False)", "",
+           LAYOUT + "gradients_are_those_of_the_stored_tensors[MODERNBERT-changes7-without7]"),
+    Mutant("common/tensors_in_memory.py", "np.array(read, self.dtype)",
+           "np.asarray(read, self.dtype)",
+           LAYOUT + "parameters_are_views_of_arrays_in_memory"),
+    Mutant("common/tensors_in_memory.py", "            self._tensors.let_go(name)\n", "",
+           IN_MEMORY + "the_file_s_pages_leave_the_memory_once_copied"),
+    Mutant("common/tensors_in_memory.py",
+           "if name not in self or self._key(name) not in self.values:",
+           "if name not in self or name not in self.values:",
+           IN_MEMORY + "a_taken_tensor_is_one_writable_array[float32]"),
+    Mutant("common/safetensors_writing.py", "(-ITEM_BYTES[type_of(tensors[name])], name)", "name",
+           WRITING + "a_file_has_the_bytes_that_the_library_writes[0]"),
+    Mutant("common/safetensors_writing.py", "(-len(text) % 8)", "(8 - len(text) % 8)",
+           WRITING + "a_file_has_the_bytes_that_the_library_writes[1]"),
+    Mutant("common/safetensors_writing.py", 'tensor.dtype.newbyteorder("<")', "tensor.dtype",
+           WRITING + "arrays_of_any_layout_are_written_by_rows"),
     Mutant("common/safetensors_files.py", "for path in files:", "for path in files[:1]:",
            GOLDEN + "[sharded]"),
     Mutant("common/safetensors_files.py", "astype(np.uint32) << 16", "astype(np.uint32) << 15",
@@ -907,7 +943,7 @@ MUTANTS = [
            "documents/test_tables.py::test_a_quote_that_may_have_swallowed_rows_is_told"),
     Mutant("documents/sources.py", 'path.lower().endswith(".gz")', 'path.endswith(".gz")',
            "documents/test_sources.py::test_a_path_and_a_suffix_in_capitals_are_read_as_well"),
-    Mutant("documents/tables.py", "self.make.names(row, origin)", "pass",
+    Mutant("documents/tables.py", "self.check(row, origin)", "pass",
            "documents/test_tables.py::test_a_row_that_does_not_fit_is_told_with_its_line"),
     Mutant("commands/search.py", 'if options.ids == "-" and', "if False and",
            "commands/test_search.py::test_questions_and_ids_in_one_stream_are_refused"),
@@ -1026,6 +1062,28 @@ MUTANTS = [
            "pictures/test_corpus_map.py::test_texts_ids_names_and_questions_are_text_and_never_markup"),
     Mutant("pictures/map_page.py", '"note">{html.escape(note)}</p>', '"note">{note}</p>',
            "pictures/test_corpus_map.py::test_texts_ids_names_and_questions_are_text_and_never_markup"),
+    Mutant("training/optimizers.py", "np.zeros((), dtype=np.float64)",
+           "np.ones((), dtype=np.float64)",
+           OPTIMIZERS + "twenty_steps_equal_the_textbook_in_float64"),
+    Mutant("training/optimizers.py", "second / first, self._eps * second",
+           "second / first, self._eps",
+           OPTIMIZERS + "twenty_steps_equal_the_textbook_in_float64"),
+    Mutant("training/optimizers.py", "second / first * (1 - decay)", "second / first",
+           OPTIMIZERS + "twenty_steps_equal_the_textbook_in_float64"),
+    Mutant("training/optimizers.py", "change += value * factors.decay",
+           "value *= 1 - factors.decay",
+           OPTIMIZERS + "decay_below_float32_s_spacing_is_kept_on_average"),
+    Mutant("training/optimizers.py", "np.atleast_1d(gradients[key])[rows].astype(np.float64)",
+           "np.atleast_1d(gradients[key])[rows]",
+           OPTIMIZERS + "the_norm_of_float32_is_summed_in_float64"),
+    Mutant("training/optimizers.py", "if factor < 1:", "if True:",
+           OPTIMIZERS + "a_norm_below_the_limit_changes_no_gradient"),
+    Mutant("training/schedules.py", "return lr * half_wave(done) if done < 1 else 0.0",
+           "return lr * half_wave(done)",
+           "training/test_schedules.py::test_after_the_last_step_only_hard_restarts_stay_at_0"),
+    Mutant("training/schedules.py", "math.ceil(total_steps * warmup_steps)",
+           "int(total_steps * warmup_steps)",
+           "training/test_schedules.py::test_a_warm_up_is_steps_or_a_share_rounded_up"),
 ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.protocol import Bucket
@@ -20,7 +21,7 @@ from minibert.kernels.protocol import Bucket
 __all__ = ["PLACES", "Draws", "Dropout", "Rates", "dropout_rates"]
 
 # Places in a layer with random numbers of their own.
-PLACES = ("embeddings", "attention", "attention_output", "output", "module")
+PLACES = ("embeddings", "weights", "attention", "output", "module")
 
 
 class Rates(NamedTuple):
@@ -53,7 +54,7 @@ class Draws(NamedTuple):
     seed: int  # from 0, below 2**64
     step: int  # number of the batch since the start
 
-    def keep(self, text: int, layer: int, place: str, count: int, rate: float) -> Array:
+    def keep(self, text: int, layer: int, place: str, count: int, rate: float) -> NDArray[np.bool]:
         """Draw `count` booleans, each False with probability `rate`, to a 65,536th.
 
         The generator is Philox, whose state is a counter: Salmon et al., "Parallel random numbers:
@@ -62,7 +63,7 @@ class Draws(NamedTuple):
         counter = [0, PLACES.index(place), layer, text]
         bits = np.random.Philox(key=[self.seed, self.step], counter=counter)
         halves = bits.random_raw(-(-count // 4)).view(np.uint16)[:count]
-        kept: Array = halves >= round(rate * 65536)
+        kept: NDArray[np.bool] = halves >= round(rate * 65536)
         return kept
 
 
@@ -96,13 +97,13 @@ class Dropout(NamedTuple):
         def of_bucket(bucket: Bucket) -> Array:
             tokens = bucket.longest
             kept = [
-                self.draws.keep(text, layer, "attention", heads * tokens * tokens, rate)
+                self.draws.keep(text, layer, "weights", heads * tokens * tokens, rate)
                 for text in self.texts[bucket.texts].tolist()
             ]
             return self._factors(np.stack(kept).reshape(-1, heads, tokens, tokens), rate)
 
         return of_bucket
 
-    def _factors(self, kept: Array, rate: float) -> Array:
+    def _factors(self, kept: NDArray[np.bool], rate: float) -> Array:
         scale = np.asarray(1 / (1 - rate), dtype=self.dtype)
         return self.to_device(kept * scale)

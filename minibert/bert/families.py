@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from minibert.bert import forward, rotary
+from minibert.bert.dropout import Rates
 from minibert.bert.family_settings import (
     modernbert_fields,
     modernbert_local_layers,
@@ -80,6 +81,8 @@ DECODER_OUTPUTS = (
 POOLER_OUTPUTS = ("last_hidden_state", "pooler_output", "hidden_states", "attentions")
 PLAIN_OUTPUTS = ("last_hidden_state", "hidden_states", "attentions")
 
+BERT_RATES = Rates(hidden=0.1, attention=0.1)
+
 BERT_CLASSIFIER = ClassifierNames("pooler.dense", "tanh", "classifier")
 ROBERTA_CLASSIFIER = ClassifierNames("classifier.dense", "tanh", "classifier.out_proj")
 
@@ -116,6 +119,8 @@ class Family:
     )
     # Keys that would change the mathematics -> the one value that minibert computes.
     fixed_keys: dict[str, Any] = field(default_factory=dict)
+    # Rates of dropout in training, where config.json has none.
+    dropout: Rates = BERT_RATES
     # The tokenizer.
     tokenizer: str = "BertTokenizer"  # the class where a folder names none
     names_tokenizer: bool = True  # False ignores the class that a folder names
@@ -171,6 +176,8 @@ FAMILIES: dict[str, Family] = {
             "num_attention_heads": "n_heads",
             "intermediate_size": "hidden_dim",
             "hidden_act": "activation",
+            "hidden_dropout_prob": "dropout",
+            "attention_probs_dropout_prob": "attention_dropout",
         },
         fixed={"layer_norm_eps": 1e-12, "type_vocab_size": 1},
         defaults={"num_hidden_layers": 6},
@@ -217,6 +224,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "albert": Family(
         layout=ALBERT,
+        dropout=Rates(0.0, 0.0),
         prefix="albert.",
         tokenizer="AlbertTokenizer",
         names=(

@@ -51,7 +51,7 @@ def hidden_states(
     # An attention bias is for all tokens of a text, so a model that has it computes all of them.
     last = len(parameters.layers) - 1 if parameters.attention_bias is None else None
     for number, layer in enumerate(parameters.layers):
-        forward = forward._replace(place=f"layer.{number}")
+        forward = forward._replace(layer=number)
         rows = query_rows if number == last else None
         hidden = attention(hidden, layer, forward, rows)
         hidden = feed_forward(hidden, layer, forward)
@@ -65,9 +65,13 @@ def embed(pack: Pack, parameters: Parameters, forward: Pass) -> Array:
     hidden: Array = parameters.word_embeddings[pack.ids]
     forward.show("word_embeddings", hidden)
     hidden += parameters.types_and_positions[pack.token_types, pack.positions]
-    forward.show_norm("", hidden)
     norm = parameters.norm_weight, parameters.norm_bias
-    forward.kernels.layer_norm_(hidden, *norm, forward.config.layer_norm_eps)
+    kept = forward.room_of_norm(len(hidden), parameters.norm_weight)
+    epsilon = forward.config.layer_norm_eps
+    forward.kernels.add_and_normalise_(hidden, None, None, *norm, epsilon, kept)
+    forward.show_kept("", kept)
+    if (factors := forward.dropped("embeddings", hidden.shape[1])) is not None:
+        hidden *= factors
     if parameters.projection_weight is not None and parameters.projection_bias is not None:
         projection = parameters.projection_weight, parameters.projection_bias
         hidden = forward.kernels.linear(hidden, *projection)  # (N, E) -> (N, D)
@@ -100,7 +104,8 @@ def mix(
         forward.show(name, x)
     kernels, bias = forward.kernels, forward.attention_bias
     show = partial(forward.show, "attention") if forward.hook else None
-    context = kernels.attend(q, k, v, forward.buckets, heads, bias, query_rows, show)
+    dropout = forward.dropped_weights(heads)
+    context = kernels.attend(q, k, v, forward.buckets, heads, bias, query_rows, show, dropout)
     forward.show("context", context)
     return context
 
@@ -110,18 +115,23 @@ def add_and_normalise(
 ) -> Array:
     """End half a layer: project x by `out`, add the rows `before` it, normalise: (N, D)."""
     weight, bias = out
+    kept = forward.room_of_norm(len(x), norm[0])
+    factors = forward.dropped(name.rstrip("_"), len(norm[0]))
 
     def epilogue(rows: Array, place: slice, shift: Array) -> None:
         if forward.all_reduce:
             forward.all_reduce(rows)
+        if factors is not None:
+            rows += shift
+            rows *= factors[place]
         forward.kernels.add_and_normalise_(
-            rows, shift, before[place], *norm, forward.config.layer_norm_eps
-        )
+            rows, None if factors is not None else shift, before[place], *norm,
+            forward.config.layer_norm_eps, kept and kept.at(place),
+        )  # fmt: skip
 
-    def look(product: Array) -> None:
-        forward.show_norm(name, product, bias, before)
-
-    return forward.linear(x, weight, bias, epilogue, look)
+    projected = forward.kernels.linear(x, weight, bias, epilogue)
+    forward.show_kept(name, kept)
+    return projected
 
 
 def heads_of(layer: Layer, config: Config) -> int:
@@ -141,13 +151,16 @@ def feed_forward(hidden: Array, layer: Layer, forward: Pass) -> Array:
     kernels, activation = forward.kernels, ACTIVATIONS[forward.config.hidden_act]
     weight, bias = layer.intermediate_weight, layer.intermediate_bias
 
+    kept = forward.room(len(hidden), len(bias), bias)
+
     def activate(rows: Array, place: slice, bias: Array) -> None:
+        if kept is not None:
+            kept[place] = rows
+            kept[place] += bias
         activation(kernels, rows, bias)
 
-    def look(product: Array) -> None:
-        forward.show("intermediate_input", kernels.floats(product) + kernels.floats(bias))
-
-    inner = forward.linear(hidden, weight, bias, activate, look)
+    inner = kernels.linear(hidden, weight, bias, activate)
+    forward.show_kept("intermediate_input", kept)
     forward.show("intermediate", inner)  # (N, F)
     out = layer.output_weight, layer.output_bias
     norm = layer.output_norm_weight, layer.output_norm_bias

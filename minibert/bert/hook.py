@@ -1,7 +1,7 @@
 """A forward pass and its hook, a function that gets the arrays of every step. Start at Pass.
 
 A hook is called with a name and an array, for each name in models/trace.py. Wrapped in ForGradients
-it also gets the arrays that only a backward pass needs, in float32:
+it also gets the arrays that only a backward pass needs, in float32 or wider:
 
 - layer.n.intermediate_input (N, F): the input of the activation; with a gate beside it (N, 2F)
 - layer.n.attention_normalised and layer.n.output_normalised (N, D): the rows of a layer norm before
@@ -9,18 +9,21 @@ it also gets the arrays that only a backward pass needs, in float32:
   layer layer.n.final_normalised
 - the same with deviation in place of normalised (N,): the root of each row's variance + epsilon
 
-Without ForGradients none of these is copied or computed.
+Without ForGradients none of these is copied. No later step changes them, nor queries, keys, values
+and context: a hook may keep these arrays as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from minibert.bert.dropout import Dropout
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Config
 from minibert.common.arrays import Array
-from minibert.kernels.protocol import Bucket, Epilogue, Kernels
+from minibert.kernels.protocol import Bucket, Factors, Kernels, NormRows
 from minibert.kernels.segments import equal_buckets
 
 __all__ = ["AllReduce", "ForGradients", "Hook", "Pass", "buckets_of"]
@@ -32,10 +35,12 @@ Hook = Callable[[str, Array], None]
 AllReduce = Callable[[Array], None]
 
 
-class ForGradients(NamedTuple):
-    """A hook that also gets the arrays that only a backward pass needs."""
+@dataclass(frozen=True)
+class ForGradients:
+    """A hook that also gets the arrays that only a backward pass needs, and perhaps a dropout."""
 
     hook: Hook  # gets the arrays
+    dropout: Dropout | None = None  # of the pack; None drops nothing
 
     def __call__(self, name: str, array: Array) -> None:
         """Hand an array on to the hook."""
@@ -51,52 +56,56 @@ class Pass(NamedTuple):
     all_reduce: AllReduce | None  # None in one thread
     buckets: list[Bucket]  # of the pack
     attention_bias: Array | None  # (H or 1, P, P)
-    place: str = "embeddings"  # the part of the model, which begins the names for the hook
+    layer: int | None = None  # number of the layer; None in the embeddings
 
     @property
-    def is_for_gradients(self) -> bool:
-        """Return whether the hook also gets the arrays that only a backward pass needs."""
-        return isinstance(self.hook, ForGradients)
+    def place(self) -> str:
+        """Part of the model, which begins the names for the hook."""
+        return "embeddings" if self.layer is None else f"layer.{self.layer}"
+
+    @property
+    def for_gradients(self) -> ForGradients | None:
+        """Hook that also gets the arrays that only a backward pass needs, if it is one."""
+        return self.hook if isinstance(self.hook, ForGradients) else None
 
     def show(self, name: str, array: Array) -> None:
         """Give the hook an intermediate array, under its full name."""
         if self.hook:
             self.hook(f"{self.place}.{name}", array)
 
-    def show_for_gradients(self, name: str, array: Array) -> None:
-        """Give an intermediate array to a hook for gradients only."""
-        if self.is_for_gradients:
-            self.show(name, array)
+    def room(self, rows: int, columns: int, like: Array) -> Array | None:
+        """Make room for rows of which a hook for gradients gets a copy; None without one.
 
-    def show_norm(self, norm: str, rows: Array, *added: Array) -> None:
-        """Give a hook for gradients a norm's rows before weight and bias, and their deviations.
-
-        Both are computed from a copy of the norm's input, `rows` and all `added`. `norm` begins
-        their names.
+        They are in float32, or wider where `like` is.
         """
-        if self.is_for_gradients:
-            rows = self.kernels.floats(rows).copy()
-            for summand in added:
-                rows += self.kernels.floats(summand)
-            deviation = self.kernels.standardise(rows, self.config.layer_norm_eps)
-            self.show(f"{norm}normalised", rows)
-            self.show(f"{norm}deviation", deviation)
+        if not self.for_gradients:
+            return None
+        return self.kernels.empty(rows, columns, self.kernels.floats(like[:0]))
 
-    def linear(
-        self,
-        x: Array,
-        weight: Array,
-        bias: Array,
-        epilogue: Epilogue,
-        look: Callable[[Array], None],
-    ) -> Array:
-        """Multiply and apply `epilogue`; for gradients, call `look` with the product in between."""
-        if not self.is_for_gradients:
-            return self.kernels.linear(x, weight, bias, epilogue)
-        product = self.kernels.linear(x, weight, bias, lambda rows, place, bias: None)
-        look(product)
-        epilogue(product, slice(None), bias)
-        return product
+    def room_of_norm(self, rows: int, weight: Array) -> NormRows | None:
+        """Make room for what a layer norm keeps for gradients; None without such a hook."""
+        normalised = self.room(rows, len(weight), weight)
+        if normalised is None:
+            return None
+        return NormRows(normalised, self.kernels.empty(rows, 1, normalised)[:, 0])
+
+    def show_kept(self, name: str, kept: Array | NormRows | None) -> None:
+        """Give a hook for gradients what was kept in a room; a norm's rows by two names."""
+        if isinstance(kept, NormRows):
+            self.show(f"{name}normalised", kept.normalised)
+            self.show(f"{name}deviation", kept.deviation)
+        elif kept is not None:
+            self.show(name, kept)
+
+    def dropped(self, place: str, columns: int) -> Array | None:
+        """Return dropout's factors for hidden states, (N, columns); None without dropout."""
+        dropout = self.for_gradients and self.for_gradients.dropout
+        return dropout.rows(self.layer or 0, place, columns) if dropout else None
+
+    def dropped_weights(self, heads: int) -> Factors | None:
+        """Return the function for dropout's factors of attention weights; None without dropout."""
+        dropout = self.for_gradients and self.for_gradients.dropout
+        return dropout.weights(self.layer or 0, heads) if dropout else None
 
 
 def buckets_of(pack: Pack, kernels: Kernels, hook: Hook | None) -> list[Bucket]:

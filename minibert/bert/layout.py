@@ -29,7 +29,7 @@ from minibert.bert.tensor_uses import (
     Use,
 )
 from minibert.common.arrays import Array
-from minibert.common.safetensors_files import Tensors
+from minibert.common.safetensors_files import NamedTensors
 from minibert.errors import CheckpointError
 
 __all__ = [
@@ -226,8 +226,10 @@ NOMIC_BERT = replace(
 )
 
 
-def read_parameters(layout: Layout, tensors: Tensors, config: Config) -> Parameters:
+def read_parameters(layout: Layout, tensors: NamedTensors, config: Config) -> Parameters:
     """Read all tensors of a checkpoint that the layout names.
+
+    Fields are views of the tensors that `take` returns, but for those that a use computes anew.
 
     Raises CheckpointError for a tensor that is missing, misshapen, or holds NaN or infinity.
     """
@@ -243,7 +245,7 @@ def read_parameters(layout: Layout, tensors: Tensors, config: Config) -> Paramet
 
 
 def read_rows(
-    rows: tuple[Row, ...], prefix: str, tensors: Tensors, config: Config
+    rows: tuple[Row, ...], prefix: str, tensors: NamedTensors, config: Config
 ) -> dict[str, Any]:
     """Read the fields of a table from the tensors whose names begin with `prefix`."""
     return {
@@ -252,21 +254,22 @@ def read_rows(
     }
 
 
-def read_row(row: Row, prefix: str, tensors: Tensors, config: Config) -> Array:
+def read_row(row: Row, prefix: str, tensors: NamedTensors, config: Config) -> Array:
     """Read one field from the tensors of its row."""
     names = [prefix + name for name in row.tensors]
     stored = [
         take_or_zeros(tensors, name, *shape) if row.zeros else tensors.take(name, *shape)
         for name, shape in zip(names, shapes_of(row, config), strict=True)
     ]
-    field = row.use.field(stored, config)
+    # Zeros that a use makes by itself are float32.
+    field: Array = row.use.field(stored, config).astype(tensors.dtype, copy=False)
     if row.let_go:
         for name in names:
             tensors.let_go(name)
     return field
 
 
-def read_pooler(layout: Layout, tensors: Tensors, config: Config) -> dict[str, Any]:
+def read_pooler(layout: Layout, tensors: NamedTensors, config: Config) -> dict[str, Any]:
     """Read the pooler's fields, or the reason why there is none: it may be missing or broken."""
     if not any(name in tensors for row in layout.pooler for name in row.tensors):
         return {}
@@ -279,7 +282,7 @@ def read_pooler(layout: Layout, tensors: Tensors, config: Config) -> dict[str, A
 def stored_values(
     layout: Layout,
     parameters: Parameters,
-    tensors: Tensors,
+    tensors: NamedTensors,
     config: Config,
     given: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
@@ -307,15 +310,17 @@ def stored_values(
 
 
 def stored_gradients(
-    layout: Layout, gradients: Parameters, tensors: Tensors, config: Config
+    layout: Layout, gradients: Parameters, tensors: NamedTensors, config: Config
 ) -> dict[str, Array]:
     """Turn gradients by the parameters into gradients by the file's tensors, under its names.
 
-    `gradients.layers` has an entry for each computed layer; the entries of a layer that is used
-    again are added up. A field that is None has no gradient. Arrays may be views of `gradients`.
+    `gradients.layers` has an entry for each computed layer. The entries of a layer that is used
+    again are added up; one entry that is there several times is their sum, and counts once. A field
+    that is None has no gradient. Arrays may be views of `gradients`.
     """
     found: dict[str, Array] = {}
-    layers = zip(layout.layer_names(config), gradients.layers, strict=True)
+    entries = zip(layout.layer_names(config), gradients.layers, strict=True)
+    layers = {(name, id(layer)): (name, layer) for name, layer in entries}.values()
     for row, prefix, field in fields_of(layout, gradients, layers, tensors):
         parts = row.use.gradients(field, shapes_of(row, config), config)
         for short, part in zip(row.tensors, parts, strict=True):
@@ -329,7 +334,7 @@ def fields_of(
     layout: Layout,
     parameters: Parameters,
     layers: Iterable[tuple[str, AnyLayer]],
-    tensors: Tensors,
+    tensors: NamedTensors,
 ) -> Iterator[tuple[Row, str, Array]]:
     """Walk the fields that are not None: the row of each, the prefix of its names, the field."""
     tables: list[tuple[tuple[Row, ...], str, Parameters | AnyLayer]] = [
@@ -343,7 +348,7 @@ def fields_of(
                 yield row, prefix, field
 
 
-def rows_in_use(rows: tuple[Row, ...], prefix: str, tensors: Tensors) -> dict[str, Row | None]:
+def rows_in_use(rows: tuple[Row, ...], prefix: str, tensors: NamedTensors) -> dict[str, Row | None]:
     """Choose each field's row by the file's tensors; None for an optional field without one."""
     in_use: dict[str, Row | None] = dict.fromkeys(row.field for row in rows)
     for row in rows:
@@ -369,16 +374,16 @@ def shapes_of(row: Row, config: Config) -> Shapes:
     return [tuple(sizes[axis] for axis in shape.split()) for shape in row.tensors.values()]
 
 
-def take_or_zeros(tensors: Tensors, name: str, *shape: int) -> Array:
+def take_or_zeros(tensors: NamedTensors, name: str, *shape: int) -> Array:
     """Read a tensor, or return zeros where the file has none."""
-    return tensors.take(name, *shape) if name in tensors else np.zeros(shape, dtype=np.float32)
+    return tensors.take(name, *shape) if name in tensors else np.zeros(shape, dtype=tensors.dtype)
 
 
-def read_bias(tensors: Tensors, name: str, dimension: int) -> Array:
+def read_bias(tensors: NamedTensors, name: str, dimension: int) -> Array:
     """Read a bias, or return zeros where the model has none."""
     return take_or_zeros(tensors, f"{name}.bias", dimension)
 
 
-def read_norm(tensors: Tensors, name: str, dimension: int) -> tuple[Array, Array]:
+def read_norm(tensors: NamedTensors, name: str, dimension: int) -> tuple[Array, Array]:
     """Read a layer norm's gain and its bias, or zeros for the bias: (D,), (D,)."""
     return tensors.take(f"{name}.weight", dimension), read_bias(tensors, name, dimension)

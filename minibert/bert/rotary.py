@@ -59,15 +59,12 @@ def hidden_states(
     mask = sliding_window_mask(longest, reach) if has_mask else None
     for number, layer in enumerate(parameters.layers):
         is_local = number in config.local_layers
-        forward = forward._replace(
-            place=f"layer.{number}", attention_bias=mask if is_local else None
-        )
+        forward = forward._replace(layer=number, attention_bias=mask if is_local else None)
         hidden = attention(hidden, layer, local_angles if is_local else angles, forward)
         hidden = feed_forward(hidden, layer, forward)
     if parameters.final_norm_weight is not None and parameters.final_norm_bias is not None:
         norm = parameters.final_norm_weight, parameters.final_norm_bias
-        forward.show_norm("final_", hidden)
-        kernels.layer_norm_(hidden, *norm, config.layer_norm_eps)
+        normalise_(hidden, *norm, "final_", forward)
     return hidden if query_rows is None else kernels.rows_at(hidden, query_rows)
 
 
@@ -129,7 +126,8 @@ def feed_forward(hidden: Array, layer: RotaryLayer, forward: Pass) -> Array:
 
     def gated(rows: Array) -> Array:
         both = kernels.linear(rows, layer.intermediate_weight, layer.intermediate_bias)  # (N, 2F)
-        forward.show_for_gradients("intermediate_input", both)
+        if forward.for_gradients:
+            forward.show("intermediate_input", both)
         inner, gate = np.split(both, 2, axis=1)
         activation(kernels, inner)
         inner *= gate
@@ -155,15 +153,20 @@ def residual(
     The layer norm comes before the step, beside the residual (ModernBERT, without the first norm),
     or after the sum (NomicBERT).
     """
-    kernels, epsilon = forward.kernels, forward.config.layer_norm_eps
     rows = hidden
     if forward.config.norm_first and weight is not None and bias is not None:
-        forward.show_norm(name, hidden)
         rows = hidden.copy()
-        kernels.layer_norm_(rows, weight, bias, epsilon)
+        normalise_(rows, weight, bias, name, forward)
     output = step(rows)
     output += hidden
     if not forward.config.norm_first and weight is not None and bias is not None:
-        forward.show_norm(name, output)
-        kernels.layer_norm_(output, weight, bias, epsilon)
+        normalise_(output, weight, bias, name, forward)
     return output
+
+
+def normalise_(rows: Array, weight: Array, bias: Array, name: str, forward: Pass) -> None:
+    """Compute a layer norm in place: (N, D)."""
+    kept = forward.room_of_norm(len(rows), weight)
+    epsilon = forward.config.layer_norm_eps
+    forward.kernels.add_and_normalise_(rows, None, None, weight, bias, epsilon, kept)
+    forward.show_kept(name, kept)

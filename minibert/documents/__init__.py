@@ -4,18 +4,18 @@
 
 In reading order:
 
-- `reading`: `read_documents` and `count_documents`, over all forms
-- `document`: a document, and the fields of a record that it consists of
+- `reading`: `read_documents`, `read_records` and `count_documents`, over all forms
+- `document`: a record, and a document with the fields of a record that it consists of
 - `forms`: the table of forms: of each its reader, suffixes and count
 - `sources`: a name -> its file, or standard input
 - `lines`: bytes -> lines of text
 - `text`, `jsonl`, `tables`, `parquet`: the readers of the forms
 """
 
-from minibert.documents.document import Document, Fields
+from minibert.documents.document import Document, Fields, Record
 from minibert.documents.forms import FORMS, Form, form_by_suffix
 from minibert.documents.lines import lines_in
-from minibert.documents.reading import count_documents, read_documents
+from minibert.documents.reading import count_documents, read_documents, read_records
 from minibert.documents.sources import standard_input
 
 __all__ = [
@@ -23,9 +23,11 @@ __all__ = [
     "Document",
     "Fields",
     "Form",
+    "Record",
     "count_documents",
     "form_by_suffix",
     "lines_in",
     "read_documents",
+    "read_records",
     "standard_input",
 ]

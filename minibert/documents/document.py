@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Document", "Fields", "Maker"]
+__all__ = ["Document", "Fields", "Maker", "Record"]
 
 # Fields that are read by default: those of BEIR, and "id", as in many tables.
 ID_FIELDS = ("_id", "id")
 TITLE, TEXT = "title", "text"
+
+
+class Record(NamedTuple):
+    """A line or row with named fields, and its place in a file."""
+
+    values: dict[str, Any]  # name of a field -> its value, as the form has it; in a table a str
+    origin: str  # its place, as "FILE, line 3"
 
 
 class Document(NamedTuple):
@@ -54,12 +61,13 @@ class Maker:
         titles = [TITLE] if not self.fields.text and TITLE in columns else []
         return list(dict.fromkeys([*ids, *titles, *texts]))
 
-    def document(self, record: dict[str, Any], origin: str) -> Document:
+    def document(self, record: Record) -> Document:
         """Make the document of one record. Raises ValueError for a bad id or text."""
+        values, origin = record
         if not self._has_begun:
-            self.id_field = self.fields.id or next((id for id in ID_FIELDS if id in record), None)
+            self.id_field = self.fields.id or next((id for id in ID_FIELDS if id in values), None)
             self._has_begun = True
-        return Document(self.id(record, origin), self.text(record, origin), origin)
+        return Document(self.id(values, origin), self.text(values, origin), origin)
 
     def id(self, record: dict[str, Any], origin: str) -> str | None:
         """Id of a record, as text; None if the records have none."""

@@ -1,4 +1,4 @@
-"""JSON Lines -> documents: one object on each line, as in BEIR. Start at read_jsonl."""
+"""JSON Lines -> records, documents: one object on each line, as in BEIR. Start at read_jsonl."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from minibert.common.arguments import type_of
-from minibert.documents.document import Document, Fields, Maker
+from minibert.documents.document import Document, Fields, Maker, Record
 from minibert.documents.lines import lines_of
 
-__all__ = ["read_jsonl"]
+__all__ = ["jsonl_records", "read_jsonl"]
 
 EXAMPLE = '{"_id": "1", "title": "A title", "text": "A text."}'
 HALF = re.compile("[\ud800-\udfff]")
@@ -23,6 +23,23 @@ def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document
     Raises ValueError, with the line, for anything else and for a name that stands twice.
     """
     make = Maker(fields)
+    for line, record in objects(stream, name):
+        document = make.document(record)
+        if "\\u" in line:
+            check_characters(document)
+        yield document
+
+
+def jsonl_records(stream: BinaryIO, name: str) -> Iterator[Record]:
+    """Read the fields of one JSON object from each line. Raises ValueError as `read_jsonl` does.
+
+    A text may hold half of a surrogate pair, which has no bytes.
+    """
+    return (record for _, record in objects(stream, name))
+
+
+def objects(stream: BinaryIO, name: str) -> Iterator[tuple[str, Record]]:
+    """Yield each line that is not blank, and the object on it. Raises ValueError for any other."""
     for number, line in enumerate(lines_of(stream, name), start=1):
         if not line or line.isspace():
             continue
@@ -41,10 +58,7 @@ def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document
             raise ValueError(
                 f"{origin} has two fields {content.name!r}; expected one, or a text would be lost."
             )
-        document = make.document(content, origin)
-        if "\\u" in line:
-            check_characters(document)
-        yield document
+        yield line, Record(content, origin)
 
 
 def check_characters(document: Document) -> None:

@@ -15,8 +15,8 @@ import os
 from collections.abc import Iterator, Sequence
 
 from minibert.common.arguments import check_choice, check_several
-from minibert.documents.document import Document, Fields
-from minibert.documents.forms import FORMS, form_of
+from minibert.documents.document import Document, Fields, Record
+from minibert.documents.forms import FORMS, Form, form_of
 from minibert.documents.sources import (
     STDIN,
     display_name,
@@ -26,7 +26,7 @@ from minibert.documents.sources import (
     standard_input,
 )
 
-__all__ = ["count_documents", "read_documents"]
+__all__ = ["count_documents", "read_documents", "read_records"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,25 @@ def all_documents(paths: list[str], forms: list[str], fields: Fields) -> Iterato
         row = FORMS[form]
         with opened(path, row.may_be_gzipped) as stream:
             yield from row.read(stream, display_name(path), fields)
+
+
+def read_records(file: str | os.PathLike[str], form: str | None = None) -> Iterator[Record]:
+    """Read the records of one file: all named fields of each line or row, one at a time.
+
+    `file` and `form` are as in `read_documents`, but the form must have named fields: jsonl, csv,
+    tsv, tsv-quoted or parquet. Raises as `read_documents` does.
+    """
+    path = path_of(file)
+    form = form or form_of(path)
+    check_choice("form", form, [name for name, row in FORMS.items() if row.records])
+    return records_of(path, FORMS[form])
+
+
+def records_of(path: str, form: Form) -> Iterator[Record]:
+    """Yield the records of a file."""
+    assert form.records is not None
+    with opened(path, form.may_be_gzipped) as stream:
+        yield from form.records(stream, display_name(path))
 
 
 def warn_of_json(documents: Iterator[Document]) -> Iterator[Document]:

@@ -1,20 +1,28 @@
-"""CSV and TSV -> documents: one from each row under a header. Start at Table, then read_csv."""
+"""CSV and TSV -> records, documents: one from each row under a header. Start at Table."""
 
 from __future__ import annotations
 
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from minibert.documents.document import Document, Fields, Maker
+from minibert.documents.document import Document, Fields, Maker, Record
 from minibert.documents.lines import decoded, lines_of
 
-__all__ = ["read_csv", "read_quoted_tsv", "read_tsv"]
+__all__ = [
+    "csv_records",
+    "quoted_tsv_records",
+    "read_csv",
+    "read_quoted_tsv",
+    "read_tsv",
+    "tsv_records",
+]
 
 logger = logging.getLogger(__name__)
 
+CheckNames = Callable[[list[str], str], object]  # is given a header and its place
 TSV_HINT = "For a file with quotes around its fields, pass --input-format tsv-quoted."
 
 
@@ -30,12 +38,10 @@ def read_quoted_tsv(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Doc
 
 def read_quoted(stream: BinaryIO, name: str, fields: Fields, delimiter: str) -> Iterator[Document]:
     """Read the same with any delimiter; warn once of a row that may have swallowed others."""
-    table, told = Table(name, fields), False
-    for number, row in quoted_rows(stream, name, delimiter):
-        document = table.document(number, row)
-        if document is None:
-            continue
-        if not told and (inner := table.swallowed(row, delimiter)) is not None:
+    make, told = Maker(fields), False
+    for record in quoted_records(stream, name, delimiter, make.names):
+        document = make.document(record)
+        if not told and (inner := swallowed(record, make.id_field, delimiter)) is not None:
             told = True
             logger.warning(
                 "%s: a quote that opens there closes some lines below. A line between them looks "
@@ -44,6 +50,26 @@ def read_quoted(stream: BinaryIO, name: str, fields: Fields, delimiter: str) -> 
                 inner,
             )
         yield document
+
+
+def csv_records(stream: BinaryIO, name: str) -> Iterator[Record]:
+    """Read the fields of each row under a header, quoted as in Python's csv module."""
+    return quoted_records(stream, name, ",")
+
+
+def quoted_tsv_records(stream: BinaryIO, name: str) -> Iterator[Record]:
+    """Read the same with tabs instead of commas."""
+    return quoted_records(stream, name, "\t")
+
+
+def quoted_records(
+    stream: BinaryIO, name: str, delimiter: str, check: CheckNames | None = None
+) -> Iterator[Record]:
+    """Read the same with any delimiter. Raises ValueError for a row that does not fit."""
+    table = Table(name, check)
+    for number, row in quoted_rows(stream, name, delimiter):
+        if (record := table.record(number, row)) is not None:
+            yield record
 
 
 def quoted_rows(stream: BinaryIO, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -71,20 +97,26 @@ def quoted_rows(stream: BinaryIO, name: str, delimiter: str) -> Iterator[tuple[i
 
 def read_tsv(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document]:
     """Read one record a line under a header; tabs divide fields, quotes are plain characters."""
-    table, told = Table(name, fields, TSV_HINT), False
+    make = Maker(fields)
+    return map(make.document, tsv_records(stream, name, make.names))
+
+
+def tsv_records(stream: BinaryIO, name: str, check: CheckNames | None = None) -> Iterator[Record]:
+    """Read the fields of each line; warn once of fields that look quoted."""
+    table, told = Table(name, check, TSV_HINT), False
     for number, line in enumerate(lines_of(stream, name), start=1):
         row = line.split("\t") if line else []
-        document = table.document(number, row)
-        if document is None:
+        record = table.record(number, row)
+        if record is None:
             continue
         if not told and any(map(is_quoted, row)):
             told = True
             logger.warning(
                 "%s has a field with doubled quotes; they are read as part of the text. %s",
-                document.origin,
+                record.origin,
                 TSV_HINT,
             )
-        yield document
+        yield record
 
 
 def is_quoted(field: str) -> bool:
@@ -95,16 +127,16 @@ def is_quoted(field: str) -> bool:
 
 
 class Table:
-    """A file's header, by which it makes a document of each row."""
+    """A file's header, by which it names the fields of each row."""
 
-    def __init__(self, name: str, fields: Fields, hint: str = "") -> None:
+    def __init__(self, name: str, check: CheckNames | None = None, hint: str = "") -> None:
         self.name = name  # of the file, in errors
-        self.make = Maker(fields)
+        self.check = check  # is given the header and its place, and may raise ValueError
         self.hint = hint  # advice in errors about rows that do not fit
         self.header: list[str] = []  # names of the columns, once the first row is read
 
-    def document(self, number: int, row: list[str]) -> Document | None:
-        """Make the document of a row; None for the header and for a blank line.
+    def record(self, number: int, row: list[str]) -> Record | None:
+        """Name the fields of a row; None for the header and for a blank line.
 
         Raises ValueError for a row with more or fewer fields than the header.
         """
@@ -112,7 +144,8 @@ class Table:
         if not self.header:
             if row:
                 check_header(row, origin, self.hint)
-                self.make.names(row, origin)  # checked now: a file may have only this line
+                if self.check is not None:
+                    self.check(row, origin)  # now: a file may have only this line
                 self.header = row
             return None
         if not row and len(self.header) > 1:
@@ -127,21 +160,23 @@ class Table:
                 f"{origin} has {len(row)} fields; the header has {len(self.header)}: "
                 f"{', '.join(self.header):.200}. {self.hint}".rstrip()
             )
-        return self.make.document(dict(zip(self.header, row, strict=True)), origin)
+        return Record(dict(zip(self.header, row, strict=True)), origin)
 
-    def swallowed(self, row: list[str], delimiter: str) -> str | None:
-        """Find a line inside a field that looks like a row, with a similar id; else None."""
-        if self.make.id_field is None:
-            return None
-        at = self.header.index(self.make.id_field)
-        for line in (line for field in row for line in field.split("\n")[1:]):
-            parts = line.removesuffix("\r").split(delimiter)
-            form = form_of_id(row[at])
-            # A word is common in the id's place of any line; a number is not.
-            is_whole = len(parts) == len(row) or ("0" in form and len(parts) > max(1, at))
-            if is_whole and form_of_id(parts[at]) == form:
-                return line
+
+def swallowed(record: Record, id_field: str | None, delimiter: str) -> str | None:
+    """Find a line inside a field that looks like a row, with a similar id; else None."""
+    if id_field is None:
         return None
+    row: list[str] = list(record.values.values())
+    at = list(record.values).index(id_field)
+    for line in (line for field in row for line in field.split("\n")[1:]):
+        parts = line.removesuffix("\r").split(delimiter)
+        form = form_of_id(row[at])
+        # A word is common in the id's place of any line; a number is not.
+        is_whole = len(parts) == len(row) or ("0" in form and len(parts) > max(1, at))
+        if is_whole and form_of_id(parts[at]) == form:
+            return line
+    return None
 
 
 def form_of_id(id: str) -> str:

@@ -1,15 +1,16 @@
-"""Activations by their names in config.json and in modules of torch.
+"""Activations by their names in config.json and in modules of torch, each with its gradient.
 
 Each works in place on rows of a device's array, through that device's kernels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple
 
 from minibert.common.arrays import Array
-from minibert.kernels.protocol import Kernels
+from minibert.kernels.protocol import GradientKernels, Kernels
 
 __all__ = [
     "ACTIVATIONS",
@@ -21,32 +22,79 @@ __all__ = [
 ]
 
 
-class Activation(Protocol):
-    """A function that works on rows (N, F) in place; a bias (F,) is added first."""
+class Activation(NamedTuple):
+    """A row of ACTIVATIONS: a function of one number, and its derivative."""
 
-    def __call__(self, kernels: Kernels, x: Array, bias: Array | None = None) -> None: ...
+    # Kernels, rows (N, F), a bias (F,) or None: adds the bias, then works on the rows in place.
+    compute: Callable[[Kernels, Array, Array | None], None]
+    # Kernels, x (N, F), a gradient by the result (N, F): in place, x becomes the result, and the
+    # gradient that by x.
+    gradient: Callable[[GradientKernels, Array, Array], None]
+
+    def __call__(self, kernels: Kernels, x: Array, bias: Array | None = None) -> None:
+        """Compute the function on rows (N, F) in place; a bias (F,) is added first."""
+        self.compute(kernels, x, bias)
 
 
-# hidden_act in config.json -> the kernel that computes it, in place.
+def silu(slope: float) -> Activation:
+    """Return the row of x * sigmoid(slope * x)."""
+    return Activation(
+        lambda kernels, x, bias: kernels.silu_(x, slope, bias),
+        lambda kernels, x, gradient: kernels.silu_gradient_(x, slope, gradient),
+    )
+
+
+def clip(low: float, high: float) -> Activation:
+    """Return the row of the function that limits numbers to `low` ... `high`."""
+    return Activation(
+        lambda kernels, x, bias: kernels.clip_(x, low, high, bias),
+        lambda kernels, x, gradient: kernels.clip_gradient_(x, low, high, gradient),
+    )
+
+
+GELU = Activation(
+    lambda kernels, x, bias: kernels.gelu_(x, bias),
+    lambda kernels, x, gradient: kernels.gelu_gradient_(x, gradient),
+)
+GELU_TANH = Activation(
+    lambda kernels, x, bias: kernels.gelu_tanh_(x, bias),
+    lambda kernels, x, gradient: kernels.gelu_tanh_gradient_(x, gradient),
+)
+
+# hidden_act in config.json -> the kernels that compute it and its gradient, in place.
 ACTIVATIONS: dict[str, Activation] = {
-    "gelu": lambda kernels, x, bias=None: kernels.gelu_(x, bias),
-    "gelu_python": lambda kernels, x, bias=None: kernels.gelu_(x, bias),
+    "gelu": GELU,
+    "gelu_python": GELU,
     # Five names of one formula; they differ by 1e-12.
-    "gelu_new": lambda kernels, x, bias=None: kernels.gelu_tanh_(x, bias),
-    "gelu_accurate": lambda kernels, x, bias=None: kernels.gelu_tanh_(x, bias),
-    "gelu_fast": lambda kernels, x, bias=None: kernels.gelu_tanh_(x, bias),
-    "gelu_python_tanh": lambda kernels, x, bias=None: kernels.gelu_tanh_(x, bias),
-    "gelu_pytorch_tanh": lambda kernels, x, bias=None: kernels.gelu_tanh_(x, bias),
-    "quick_gelu": lambda kernels, x, bias=None: kernels.silu_(x, 1.702, bias),
-    "linear": lambda kernels, x, bias=None: kernels.add_(x, bias),
-    "relu": lambda kernels, x, bias=None: kernels.relu_(x, bias),
-    "sigmoid": lambda kernels, x, bias=None: kernels.sigmoid_(x, bias),
-    "silu": lambda kernels, x, bias=None: kernels.silu_(x, bias=bias),
-    "swish": lambda kernels, x, bias=None: kernels.silu_(x, bias=bias),
-    "tanh": lambda kernels, x, bias=None: kernels.tanh_(x, bias),
-    "leaky_relu": lambda kernels, x, bias=None: kernels.leaky_relu_(x, 0.01, bias),
-    "relu6": lambda kernels, x, bias=None: kernels.clip_(x, 0.0, 6.0, bias),
-    "hardtanh": lambda kernels, x, bias=None: kernels.clip_(x, -1.0, 1.0, bias),
+    "gelu_new": GELU_TANH,
+    "gelu_accurate": GELU_TANH,
+    "gelu_fast": GELU_TANH,
+    "gelu_python_tanh": GELU_TANH,
+    "gelu_pytorch_tanh": GELU_TANH,
+    "quick_gelu": silu(1.702),
+    "linear": Activation(
+        lambda kernels, x, bias: kernels.add_(x, bias), lambda kernels, x, gradient: None
+    ),
+    "relu": Activation(
+        lambda kernels, x, bias: kernels.relu_(x, bias),
+        lambda kernels, x, gradient: kernels.relu_gradient_(x, gradient),
+    ),
+    "sigmoid": Activation(
+        lambda kernels, x, bias: kernels.sigmoid_(x, bias),
+        lambda kernels, x, gradient: kernels.sigmoid_gradient_(x, gradient),
+    ),
+    "silu": silu(1.0),
+    "swish": silu(1.0),
+    "tanh": Activation(
+        lambda kernels, x, bias: kernels.tanh_(x, bias),
+        lambda kernels, x, gradient: kernels.tanh_gradient_(x, gradient),
+    ),
+    "leaky_relu": Activation(
+        lambda kernels, x, bias: kernels.leaky_relu_(x, 0.01, bias),
+        lambda kernels, x, gradient: kernels.leaky_relu_gradient_(x, 0.01, gradient),
+    ),
+    "relu6": clip(0.0, 6.0),
+    "hardtanh": clip(-1.0, 1.0),
 }
 
 # The last part of the name of a class of torch, made without arguments -> our name for it.

@@ -6,6 +6,7 @@ block. So an array is read from memory once, not once for each step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -47,6 +48,9 @@ CHAIN = 512
 # Logits below this can neither overflow nor vanish: 512 tokens with e^60 times values of 10^9 are
 # numbers, and e^-60 is far from the smallest.
 SAFE_LOGIT = 60.0
+ROOT_2_BY_PI = (2 / np.pi) ** 0.5
+# Error function's complement, number by number.
+erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
 def row_slices(x: Array) -> Iterator[slice]:
@@ -68,11 +72,12 @@ def empty(rows: int, columns: int, like: Array | None = None) -> Array:
 
 
 def floats(numbers: IntArray | Array) -> Array:
-    """Return numbers as float32, without a copy if they are.
+    """Return numbers as float32, or as float64 if they are; without a copy if they are either.
 
-    int64 or float64 would turn a float32 result into float64.
+    int64 would turn a float32 result into float64.
     """
-    return numbers.astype(np.float32, copy=False)
+    dtype = np.float64 if numbers.dtype == np.float64 else np.float32
+    return numbers.astype(dtype, copy=False)
 
 
 def linear(x: Array, weight: Array, bias: Array, epilogue: Epilogue | None = None) -> Array:
@@ -139,24 +144,22 @@ def add_and_normalise_(
     """
     add_(x, bias)
     add_(x, before)
-    layer_norm_(x, weight, norm_bias, epsilon, keep)
-
-
-def layer_norm_(
-    x: Array, weight: Array, bias: Array, epsilon: float, keep: NormRows | None = None
-) -> None:
-    """Give each row mean 0 and variance 1, then scale and shift it: (N, D) in place.
-
-    The variance is the biased one (divided by D), with epsilon inside the root: Ba, Kiros and
-    Hinton, "Layer Normalization" (2016), equation 3.
-    """
     for place in row_slices(x):
         rows = x[place]
         deviation = standardise(rows, epsilon)
         if keep:
             keep.normalised[place], keep.deviation[place] = rows, deviation
         rows *= weight
-        rows += bias
+        rows += norm_bias
+
+
+def layer_norm_(x: Array, weight: Array, bias: Array, epsilon: float) -> None:
+    """Give each row mean 0 and variance 1, then scale and shift it: (N, D) in place.
+
+    The variance is the biased one (divided by D), with epsilon inside the root: Ba, Kiros and
+    Hinton, "Layer Normalization" (2016), equation 3.
+    """
+    add_and_normalise_(x, None, None, weight, bias, epsilon)
 
 
 def standardise(x: Array, epsilon: float) -> Array:
@@ -279,26 +282,38 @@ def gelu_(x: Array, bias: Array | None = None) -> None:
     """Compute x * Phi(x), Phi the normal distribution's function: (N, F) in place.
 
     This is the exact form, x/2 * (1 + erf(x / sqrt 2)), of Hendrycks and Gimpel, "Gaussian Error
-    Linear Units" (2016), section 2. NumPy has no erf. Phi(x) = (1 + tanh(x * R(x^2))) / 2 holds for
-    one function R, here a continued fraction fitted to it; the result is within 1.2e-7 of the exact
-    one before rounding. R grows and tanh saturates, so large inputs stay right.
+    Linear Units" (2016), section 2.
     """
     add_(x, bias)
+    for rows in row_blocks(x):
+        rows *= normal_function(rows)
+
+
+def normal_function(x: Array) -> Array:
+    """Compute Phi(x), the normal distribution's function: (N, F) -> (N, F).
+
+    NumPy has no erf. In float32, Phi(x) = (1 + tanh(x * R(x^2))) / 2 holds for one function R, here
+    a continued fraction fitted to it; x * Phi(x) is within 1.2e-7 of the exact value before
+    rounding. R grows and tanh saturates, so large inputs stay right. In float64, which is for
+    tests, each number goes through math.erfc.
+    """
+    if x.dtype == np.float64:
+        phi: Array = erfc(x * -(0.5**0.5)) / 2  # 1 + erf would lose small results
+        return phi
     with np.errstate(over="ignore"):  # x^2 is infinite beyond 1.8e19, and the result still right
-        for rows in row_blocks(x):
-            square = rows * rows
-            # R(y) = 1.2446 + 0.01726 y - 4.612 / (y - 6.807 + 524.9 / (y + 30.64)), inside out.
-            fraction = square + 30.6375265
-            np.divide(524.899568, fraction, out=fraction)
-            fraction += square
-            fraction -= 6.80739559
-            np.divide(-4.61189148, fraction, out=fraction)
-            square *= 0.0172557301
-            square += 1.24455234
-            square += fraction
-            square *= rows
-            half_one_plus_tanh_(square)
-            rows *= square
+        square = x * x
+        # R(y) = 1.2446 + 0.01726 y - 4.612 / (y - 6.807 + 524.9 / (y + 30.64)), inside out.
+        fraction = square + 30.6375265
+        np.divide(524.899568, fraction, out=fraction)
+        fraction += square
+        fraction -= 6.80739559
+        np.divide(-4.61189148, fraction, out=fraction)
+        square *= 0.0172557301
+        square += 1.24455234
+        square += fraction
+        square *= x
+    half_one_plus_tanh_(square)
+    return square
 
 
 def gelu_tanh_(x: Array, bias: Array | None = None) -> None:
@@ -307,14 +322,19 @@ def gelu_tanh_(x: Array, bias: Array | None = None) -> None:
     The approximation of Hendrycks and Gimpel (2016), section 2: `gelu_new` and `gelu_pytorch_tanh`.
     """
     add_(x, bias)
+    for rows in row_blocks(x):
+        rows *= gelu_tanh_gate(rows)
+
+
+def gelu_tanh_gate(x: Array) -> Array:
+    """Compute (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) / 2: (N, F) -> (N, F)."""
     with np.errstate(over="ignore"):  # x^2 is infinite beyond 1.8e19, and the result still right
-        for rows in row_blocks(x):
-            inner = rows * rows
-            inner *= 0.044715 * (2 / np.pi) ** 0.5
-            inner += (2 / np.pi) ** 0.5
-            inner *= rows
-            half_one_plus_tanh_(inner)
-            rows *= inner
+        inner = x * x
+        inner *= 0.044715 * ROOT_2_BY_PI
+        inner += ROOT_2_BY_PI
+        inner *= x
+    half_one_plus_tanh_(inner)
+    return inner
 
 
 def half_one_plus_tanh_(x: Array) -> None:
@@ -359,9 +379,14 @@ def silu_(x: Array, slope: float = 1.0, bias: Array | None = None) -> None:
     """
     add_(x, bias)
     for rows in row_blocks(x):
-        gate = rows * (0.5 * slope)
-        half_one_plus_tanh_(gate)
-        rows *= gate
+        rows *= silu_gate(rows, slope)
+
+
+def silu_gate(x: Array, slope: float) -> Array:
+    """Compute sigmoid(slope * x): (N, F) -> (N, F)."""
+    gate = x * (0.5 * slope)
+    half_one_plus_tanh_(gate)
+    return gate
 
 
 def tanh_(x: Array, bias: Array | None = None) -> None:

@@ -135,11 +135,12 @@ def add_and_normalise_(
     """
     assert before is None or before.flags.c_contiguous
     if keep:
-        keep.normalised[...] = x
+        normalised, deviation = keep
+        normalised[...] = x
         for summand in (bias, before):
             if summand is not None:
-                keep.normalised += floats(summand)
-        keep.deviation[...] = standardise(keep.normalised, epsilon)
+                normalised += floats(summand)
+        deviation[...] = standardise(normalised, epsilon)
     rows, columns = x.shape
     launch_warps(
         "normalise", x, rows, stride(x), bias, before, weight, norm_bias,

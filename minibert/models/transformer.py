@@ -8,6 +8,7 @@ Transformer.batches.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -181,6 +182,13 @@ class Transformer:
         )
         self.dtype = found.dtype
 
+    def use_parameters(self, parameters: Parameters) -> None:
+        """Compute with other parameters from now on, of the same shapes, which no file has."""
+        self.checkpoint = replace(self.checkpoint, parameters=parameters, files=())
+        self.scheduler = self._scheduler_on(
+            self.device, self.threads, self.reproducible, self.short_inputs
+        )
+
     def prompt_tokens(self, prompt: str) -> int:
         """Count the tokens that a prompt takes at the beginning of a text, with [CLS].
 
@@ -219,12 +227,19 @@ class Transformer:
 
         Raises ValueError for a row with no token or too many, and for what has no embedding.
         """
-        types = types if self.has_token_types else None
-        self._check_rows(ids, types)
+        types = self.checked_types(ids, types)
         positions = [positions_of(row, self.config) for row in ids]
         pack_tokens = job.pack_tokens or self.device.pack_tokens
         max_texts = 1 if self.reproducible else job.batch_size
         return list(packs(ids, pack_tokens, max_texts, positions=positions, token_types=types))
+
+    def checked_types(
+        self, ids: list[IntArray], types: list[IntArray] | None
+    ) -> list[IntArray] | None:
+        """Return the token types that the model has vectors for, if any; raise as `packs` does."""
+        types = types if self.has_token_types else None
+        self._check_rows(ids, types)
+        return types
 
     def _check_rows(self, ids: list[IntArray], types: list[IntArray] | None) -> None:
         """Raise ValueError for no token, too many tokens, and a token without an embedding."""

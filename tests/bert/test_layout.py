@@ -9,7 +9,7 @@ import pytest
 from golden_files import GOLDEN, change_tensors, nomic_with_own_names
 from module_folders import vector
 from safetensors import deserialize
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from minibert import BertModel
 from minibert.bert import layout as layouts
@@ -18,6 +18,8 @@ from minibert.bert.layout import Row, read_parameters, shapes_of, stored_gradien
 from minibert.bert.load import load_checkpoint
 from minibert.bert.parameters import Config
 from minibert.bert.tensor_uses import DISTANCES, TOKEN_TYPES, TRANSPOSED
+from minibert.common.safetensors_files import Tensors
+from minibert.common.tensors_in_memory import TensorsInMemory
 
 LINEAR = ("weight", "bias")
 # Its scale, 1 / sqrt(3), is no power of two.
@@ -231,24 +233,16 @@ def test_other_token_types_leave_the_sum_as_it_is(folder):
     np.testing.assert_allclose(found, parameters.types_and_positions, rtol=0, atol=1e-6)
 
 
-class InMemory:
-    """Tensors in float64 under the layout's names, as a file would give them."""
+@pytest.fixture
+def in_memory(tmp_path):
+    """Arrays in float64 of tensors under the layout's names, which their file has prefixed."""
 
-    def __init__(self, tensors):
-        self.tensors = tensors
+    def opened(tensors):
+        path = tmp_path / "model.safetensors"
+        save_file({f"model.{name}": tensor for name, tensor in tensors.items()}, path)
+        return TensorsInMemory(Tensors((path,), prefix="model."), np.float64)
 
-    def __contains__(self, name):
-        return name in self.tensors
-
-    def take(self, name, *shape):
-        assert self.tensors[name].shape == shape, name
-        return self.tensors[name]
-
-    def let_go(self, name):
-        assert name in self.tensors
-
-    def stored_name(self, name):
-        return f"model.{name}"
+    return opened
 
 
 def random_tensors(layout, config, without):
@@ -304,21 +298,23 @@ def random_like(parameters):
         ("NOMIC_BERT", {}, ["bias", "Wqkv", "Wi", "final_norm"]),
     ],
 )  # fmt: skip
-def test_gradients_are_those_of_the_stored_tensors(layout, changes, without):
+def test_gradients_are_those_of_the_stored_tensors(layout, changes, without, in_memory):
     """Central differences of a random weighted sum of all parameters, which has no curvature."""
     layout, config = getattr(layouts, layout), TINY._replace(**changes)
-    tensors = random_tensors(layout, config, without)
-    weights = random_like(read_parameters(layout, InMemory(tensors), config))
+    tensors = in_memory(random_tensors(layout, config, without))
+    parameters = read_parameters(layout, tensors, config)
+    assert {array.dtype for array in arrays_of(parameters)} == {np.dtype(np.float64)}
+    weights = random_like(parameters)
 
     def weighted_sum():
-        parameters = read_parameters(layout, InMemory(tensors), config)
+        parameters = read_parameters(layout, tensors, config)
         pairs = zip(arrays_of(weights), arrays_of(parameters), strict=True)
         return sum(np.vdot(weight, array) for weight, array in pairs)
 
-    found = stored_gradients(layout, weights, InMemory(tensors), config)
-    assert found.keys() == {f"model.{name}" for name in tensors}
-    for name, tensor in tensors.items():
-        gradient = found[f"model.{name}"]
+    found = stored_gradients(layout, weights, tensors, config)
+    assert found.keys() == tensors.values.keys()
+    for name, tensor in tensors.values.items():
+        gradient = found[name]
         assert gradient.shape == tensor.shape
         assert gradient.dtype == np.float64
         for place in list(np.ndindex(*tensor.shape))[::5]:
@@ -327,3 +323,38 @@ def test_gradients_are_those_of_the_stored_tensors(layout, changes, without):
                 sums.append(weighted_sum())
             tensor[place] = value
             assert gradient[place] == pytest.approx((sums[0] - sums[1]) / 2, rel=0, abs=1e-9), name
+
+
+def test_a_gradient_that_is_repeated_counts_once(in_memory):
+    """ALBERT's first group has two of these three layers, and the third is of the second."""
+    config = TINY._replace(embedding_size=3)
+    tensors = in_memory(random_tensors(layouts.ALBERT, config, []))
+    weights = random_like(read_parameters(layouts.ALBERT, tensors, config))
+    first, second, other = weights.layers
+    both = first._replace(**{
+        name: getattr(first, name) + getattr(second, name) for name in first._fields
+    })  # fmt: skip
+    expected = stored_gradients(layouts.ALBERT, weights, tensors, config)
+    repeated = weights._replace(layers=(both, both, other))
+    found = stored_gradients(layouts.ALBERT, repeated, tensors, config)
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        np.testing.assert_allclose(found[name], gradient, rtol=0, atol=1e-14, err_msg=name)
+
+
+def test_parameters_are_views_of_arrays_in_memory(folder):
+    """A change is seen where a field is a view at once, elsewhere when all are read again."""
+    checkpoint = load_checkpoint(folder)
+    tensors, config = TensorsInMemory(checkpoint.tensors), checkpoint.config
+    before = read_parameters(layouts.BERT, tensors, config)
+    for array in tensors.values.values():
+        array *= 2
+    after = read_parameters(layouts.BERT, tensors, config)
+    anew = {"qkv_weight", "qkv_bias", "types_and_positions"}
+    holders = [(after._replace(layers=()), before, checkpoint.parameters)]
+    holders += zip(after.layers, before.layers, checkpoint.parameters.layers, strict=True)
+    for new, old, stored in holders:
+        for field, array in new._asdict().items():
+            if isinstance(array, np.ndarray):
+                np.testing.assert_array_equal(array, 2 * getattr(stored, field), err_msg=field)
+                assert np.shares_memory(array, getattr(old, field)) == (field not in anew), field

@@ -7,7 +7,7 @@ from safetensors.numpy import load_file, save_file
 from minibert import SentenceTransformer
 from minibert.errors import CheckpointError
 from minibert.kernels import cpu as kernels
-from minibert.kernels.activations import ACTIVATIONS, TORCH_CLASSES, torch_activation
+from minibert.kernels.activations import ACTIVATIONS, TORCH_CLASSES, Activation, torch_activation
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,14 @@ def test_the_table_above_has_every_name():
     assert ACTIVATIONS.keys() == {name for names, *_ in VALUES for name in names}
 
 
-def half(kernels, x, bias=None):
+def half(kernels, x, bias):
     kernels.add_(x, bias)
     x *= 0.5
+
+
+def half_gradient(kernels, x, gradient):
+    x *= 0.5
+    gradient *= 0.5
 
 
 def test_an_activation_from_outside_is_one_row(folder, edit, monkeypatch, texts):
@@ -80,6 +85,6 @@ def test_an_activation_from_outside_is_one_row(folder, edit, monkeypatch, texts)
     edit(folder / "config.json", hidden_act="half")
     with pytest.raises(CheckpointError, match="hidden_act is 'half'; minibert computes gelu"):
         SentenceTransformer(folder)
-    monkeypatch.setitem(ACTIVATIONS, "half", half)
+    monkeypatch.setitem(ACTIVATIONS, "half", Activation(half, half_gradient))
     found = SentenceTransformer(folder, on_long="ignore").encode(texts)
     np.testing.assert_array_equal(found, expected)

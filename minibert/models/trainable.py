@@ -1,0 +1,389 @@
+"""A model whose tensors can be trained: texts and labels -> the loss, and its gradients.
+
+The stored tensors lie in memory, where an optimizer changes them in place. Each step tokenises the
+texts of a batch, computes packs forward and backward in threads, and sums their gradients. Start at
+Trainable.add_gradients.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from minibert.bert import backward, forward
+from minibert.bert.dropout import Draws, Dropout, Rates, dropout_rates
+from minibert.bert.families import FAMILIES, positions_of
+from minibert.bert.hook import ForGradients
+from minibert.bert.layout import read_parameters, stored_gradients
+from minibert.bert.packs import Pack, packs
+from minibert.bert.parameters import Config, Layer, Parameters
+from minibert.common.arrays import Array, IntArray
+from minibert.common.safetensors_files import Tensors, weight_files
+from minibert.common.tensors_in_memory import TensorsInMemory
+from minibert.kernels import cpu_gradients
+from minibert.kernels.cores import one_blas_thread
+from minibert.pooling.pipeline import load_pipeline
+from minibert.training.losses import Loss
+from minibert.training.packs import packs_of_examples
+from minibert.training.sums import Sums
+
+if TYPE_CHECKING:
+    from minibert.bert.load import Checkpoint
+    from minibert.checkpoint.folder import Folder
+    from minibert.models.transformer import Transformer
+    from minibert.pooling.pipeline import Pipeline
+    from minibert.tokens.texts import Text
+
+__all__ = ["Trainable"]
+
+# Bytes that the arrays kept of one pack's forward pass may take, and of all that wait for the loss.
+# A pack that is not kept is computed again, which costs a quarter of the step's time.
+PACK_BYTES, KEPT_BYTES = 160 << 20, 256 << 20
+MAX_PACK_TOKENS = 1024
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Texts and labels of a step, in packs."""
+
+    packs: list[Pack]  # of text c * examples + e: column c of example e
+    columns: int
+    examples: int
+    labels: Array | None
+    loss: Loss
+    draws: Draws  # of dropout
+    scale: float  # of the gradients
+
+
+class Computed(NamedTuple):
+    """Vectors of a pack, and what its backward pass needs."""
+
+    vectors: Array  # (S, D)
+    kept: dict[str, Array]  # of the BERT's forward pass
+    modules: Any  # of the modules' forward pass
+
+    def bytes(self) -> int:
+        """Return the bytes of what was kept of the BERT."""
+        return sum(array.nbytes for array in self.kept.values())
+
+
+class HasTensors(Protocol):
+    """A SentenceTransformer, as far as its tensors are trained."""
+
+    folder: Folder
+    checkpoint: Checkpoint
+    config: Config
+    transformer: Transformer
+    trained: Mapping[str, Array]  # tensors in place of the checkpoint's, by key
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def max_seq_length(self) -> int: ...
+
+    def use_tensors(
+        self, parameters: Parameters, pipeline: Pipeline, trained: Mapping[str, Array]
+    ) -> None: ...
+
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None: ...
+
+
+class Trainable:
+    """A SentenceTransformer's tensors, the gradients by them, and their way back into the model.
+
+    Computes on the CPU, in the model's threads. One thread at a time may call it.
+    """
+
+    values: dict[str, Array]  # key -> tensor as in the file; an optimizer changes it in place
+
+    def __init__(
+        self,
+        model: HasTensors,
+        *,
+        seed: int = 42,
+        dropout: bool = True,
+        dtype: str = "float32",
+    ) -> None:
+        """Copy the tensors into memory; the model computes with these from now on.
+
+        `dropout` drops at the rates of the folder's settings, with random numbers of `seed`.
+        `dtype` "float64" is for comparisons: the model itself then stays as it is.
+
+        Raises ValueError for a device or a family that cannot be trained.
+        """
+        check_trainable(model)
+        self.model = model
+        self.config = model.config
+        self.seed, self.dtype = seed, dtype
+        self._family = FAMILIES[self.config.model_type]
+        self._rates = Rates(0.0, 0.0)
+        if dropout:
+            settings = model.checkpoint.settings
+            self._rates = dropout_rates(settings, self._family.keys, self._family.dropout)
+        self._tensors = TensorsInMemory(model.checkpoint.tensors, dtype, model.trained)
+        self._trained = model.trained  # by an earlier run
+        self._of_modules: dict[Path, TensorsInMemory] = {}
+        self._first_use = first_uses(self._family.layout.layer_names(self.config))
+        self._sums = Sums(self._zeros_of, cpu_gradients.add_at_, self._sum_name, self._uses)
+        self._has_told = False  # of truncated texts
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring changed values into the model, whose encode() then uses them."""
+        self.parameters = read_parameters(self._family.layout, self._tensors, self.config)
+        folder = self.model.folder
+        self.pipeline = load_pipeline(
+            folder.path, folder.modules, self.config.hidden_size, self._tensors_of
+        )
+        self.values = dict(self._tensors.values)
+        for tensors in self._of_modules.values():
+            self.values |= tensors.values
+        if self.dtype == "float32":
+            self.model.use_tensors(self.parameters, self.pipeline, self.values)
+
+    def _tensors_of(self, path: Path) -> TensorsInMemory:
+        """Return the tensors of a module's folder, in memory."""
+        if path not in self._of_modules:
+            place = path.relative_to(self.model.folder.path).as_posix()
+            tensors = Tensors(weight_files(path))
+            self._of_modules[path] = TensorsInMemory(
+                tensors, self.dtype, self._trained, before=f"{place}/"
+            )
+        return self._of_modules[path]
+
+    def save(self, folder: Path) -> None:
+        """Write the model's folder, with the values as they are now."""
+        self.model.save_pretrained(folder)
+
+    def fingerprint(self) -> str:
+        """Compute a digest of the values, and of all settings that their training depends on."""
+        import hashlib  # late: 3 ms
+
+        model = self.model
+        # Their folder may have another path today.
+        modules = repr(model.folder.modules).replace(repr(str(model.folder.path))[1:-1], "")
+        settings = [model.checkpoint.settings, model.max_seq_length, modules, self._rates]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
+        for key, tensor in sorted(self.values.items()):
+            digest.update(key.encode())
+            digest.update(tensor.data)
+        return digest.hexdigest()
+
+    def zero_gradients(self) -> None:
+        """Forget the gradients that were added."""
+        self._sums.totals.clear()
+
+    @property
+    def gradients(self) -> dict[str, Array]:
+        """Gradients by the values, by key; a tensor that no vector depends on has none."""
+        fields = dict(self._sums.totals)
+        layers: list[Layer] = []
+        for number, layer in enumerate(self.parameters.layers):
+            first, place = self._first_use[number], f"layer.{number}"
+            own = {name: fields.pop(f"{place}.{name}", None) for name in layer._fields}
+            layers.append(layers[first] if first < number else layer._replace(**own))
+        # Fields without a gradient are None.
+        named: dict[str, Any] = {name: fields.pop(name, None) for name in Parameters._fields}
+        of_bert = Parameters(**{**named, "layers": tuple(layers)})
+        found = stored_gradients(self._family.layout, of_bert, self._tensors, self.config)
+        return {**found, **fields}  # the modules' gradients have their keys already
+
+    def add_gradients(
+        self,
+        texts: Sequence[Sequence[Text]],
+        labels: Array | None,
+        loss: Loss,
+        step: int,
+        scale: float = 1.0,
+    ) -> float:
+        """Add the gradients of a batch's loss, times `scale`; return the loss itself.
+
+        `texts` are columns of B texts each. `step` counts batches from 0, and is one of the numbers
+        that dropout is drawn from. Texts above the maximum length are truncated, and a warning says
+        so once.
+
+        Raises ValueError for texts, labels and a loss that do not fit one another.
+        """
+        examples = len(texts[0])
+        loss.check(len(texts), labels, examples)
+        packed = self._packs(texts, loss.is_mean)
+        batch = Batch(packed, len(texts), examples, labels, loss, Draws(self.seed, step), scale)
+        self._sums.begin()
+        with one_blas_thread(), ThreadPoolExecutor(self.model.transformer.threads) as workers:
+            try:
+                if loss.is_mean or len(packed) == 1:
+                    parts = workers.map(partial(self._whole_examples, batch), range(len(packed)))
+                    return float(np.sum(list(parts)))
+                return self._in_two_passes(batch, workers)
+            finally:  # after an error or Ctrl-C, begin no more of them
+                self._sums.fail()
+                workers.shutdown(wait=True, cancel_futures=True)
+
+    def _packs(self, texts: Sequence[Sequence[Text]], of_examples: bool) -> list[Pack]:
+        """Tokenise columns of texts and pack them; text c * B + e is column c of example e."""
+        transformer = self.model.transformer
+        all_texts = [text for column in texts for text in column]
+        limit = transformer.limit()
+        rows = transformer.text_tokenizer.rows(all_texts, limit)
+        if rows.truncation and not self._has_told:
+            rows.truncation.report(len(all_texts), limit, "warn")
+            self._has_told = True
+        types = transformer.checked_types(rows.ids, rows.types)
+        positions = [positions_of(row, self.config) for row in rows.ids]
+        tokens = pack_tokens_of(self.config)
+        if of_examples:
+            return packs_of_examples(rows.ids, positions, types, len(texts[0]), tokens)
+        return list(packs(rows.ids, tokens, positions=positions, token_types=types))
+
+    def _whole_examples(self, batch: Batch, number: int) -> float:
+        """Compute a pack of whole examples forward and backward: -> its part of the loss."""
+        pack = batch.packs[number]
+        computed = self._forward(batch, number)
+        examples = np.unique(pack.order % batch.examples)
+        vectors = in_columns(computed.vectors, pack.order, batch, examples)
+        labels = None if batch.labels is None else batch.labels[examples]
+        share = len(examples) / batch.examples
+        loss, gradients = batch.loss(vectors, labels)
+        rows = np.concatenate(gradients)[places_in(pack.order, batch, examples)]
+        self._backward(batch, number, computed, rows * (share * batch.scale))
+        return loss * share
+
+    def _in_two_passes(self, batch: Batch, workers: ThreadPoolExecutor) -> float:
+        """Compute all vectors, the loss by them, then each pack backward: -> the loss.
+
+        Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"
+        (2021): memory does not grow with the batch. A pack whose arrays were not kept is computed
+        again, with the same bits.
+        """
+        kept: dict[int, Computed] = {}
+        free, lock = KEPT_BYTES, threading.Lock()
+
+        def vectors_of(number: int) -> Array:
+            nonlocal free
+            computed = self._forward(batch, number)
+            with lock:
+                if computed.bytes() <= free:
+                    free -= computed.bytes()
+                    kept[number] = computed
+            return computed.vectors
+
+        numbers = range(len(batch.packs))
+        order = np.concatenate([pack.order for pack in batch.packs])
+        vectors = np.concatenate(list(workers.map(vectors_of, numbers)))
+        examples = np.arange(batch.examples)
+        loss, gradients = batch.loss(in_columns(vectors, order, batch, examples), batch.labels)
+        rows = np.concatenate(gradients) * batch.scale
+
+        def back(number: int) -> None:
+            computed = kept.pop(number, None) or self._forward(batch, number)
+            self._backward(batch, number, computed, rows[batch.packs[number].order])
+
+        list(workers.map(back, numbers))
+        return loss
+
+    def _forward(self, batch: Batch, number: int) -> Computed:
+        """Compute the vectors of a pack, and keep what the backward pass needs."""
+        pack, kept = batch.packs[number], dict[str, Array]()
+
+        def keep(name: str, array: Array) -> None:
+            place, _, what = name.rpartition(".")
+            if what in backward.KEPT and (what != "output" or place == "embeddings"):
+                kept[name] = array
+
+        dropout, device = self._dropout(batch, pack), self.model.transformer.device
+        with device.active(), np.errstate(over="ignore", invalid="ignore"):
+            hidden = forward.hidden_states(
+                pack, self.parameters, self.config, device.kernels, ForGradients(keep, dropout)
+            )
+            vectors, modules = self.pipeline.forward(hidden, pack.lengths, device.kernels, dropout)
+            return Computed(vectors, kept, modules)
+
+    def _backward(self, batch: Batch, number: int, computed: Computed, gradient: Array) -> None:
+        """Give the gradients of a pack, from those by its vectors, (S, D)."""
+        pack, device = batch.packs[number], self.model.transformer.device
+        give, dropout = self._sums.of_pack(number), self._dropout(batch, pack)
+        try:
+            with device.active(), np.errstate(over="ignore", invalid="ignore"):
+                gradient = self.pipeline.backward(
+                    computed.modules, gradient, device.kernels, cpu_gradients, give
+                )
+                backward.hidden_states(
+                    gradient, pack, self.parameters, self.config, device.kernels, cpu_gradients,
+                    computed.kept, dropout, give,
+                )  # fmt: skip
+        except BaseException:
+            self._sums.fail()  # no other pack waits for this one
+            raise
+
+    def _dropout(self, batch: Batch, pack: Pack) -> Dropout | None:
+        """Return the dropout of a pack; None at rates of 0."""
+        if not any(self._rates):
+            return None
+        return Dropout(batch.draws, self._rates, pack.order, pack.lengths, dtype=self.dtype)
+
+    def _zeros_of(self, name: str) -> Array:
+        """Make zeros for the gradient of embeddings."""
+        return np.zeros_like(getattr(self.parameters, name))
+
+    def _sum_name(self, name: str) -> str:
+        """Return the name of a gradient's sum: that of the first use of a layer used again."""
+        parts = name.split(".")
+        if parts[0] != "layer":
+            return name
+        return f"layer.{self._first_use[int(parts[1])]}.{parts[2]}"
+
+    def _uses(self, name: str) -> int:
+        """Count the gradients that a pack gives for a sum."""
+        parts = name.split(".")
+        return self._first_use.count(int(parts[1])) if parts[0] == "layer" else 1
+
+
+def check_trainable(model: HasTensors) -> None:
+    """Raise ValueError for a device, or a family of models, that cannot be trained."""
+    if model.device != "cpu":
+        raise ValueError(f"device is {model.device!r}; minibert trains on the CPU. Use 'cpu'.")
+    if FAMILIES[model.config.model_type].forward is not forward.hidden_states:
+        raise ValueError(
+            f"model_type is {model.config.model_type!r}; minibert trains models with BERT's "
+            "forward pass, not yet those with rotary positions."
+        )
+
+
+def first_uses(names: list[str]) -> list[int]:
+    """Return the first number of each layer's name: that of the layer, unless it is used again."""
+    return [names.index(name) for name in names]
+
+
+def pack_tokens_of(config: Config) -> int:
+    """Return the tokens of a pack whose kept arrays take PACK_BYTES, at most MAX_PACK_TOKENS.
+
+    Kept of each token and layer are queries, keys, values, context, two norms and the
+    feed-forward's input. The number depends on the model alone, as sums do on it.
+    """
+    of_layer = 6 * config.hidden_size + config.intermediate_size
+    of_token = 4 * config.num_hidden_layers * of_layer
+    return min(MAX_PACK_TOKENS, max(1, PACK_BYTES // of_token))
+
+
+def places_in(order: IntArray, batch: Batch, examples: IntArray) -> IntArray:
+    """Return the row of each text among the columns of some examples, end to end: (S,) -> (S,)."""
+    columns, of_text = np.divmod(order, batch.examples)
+    places: IntArray = columns * len(examples) + np.searchsorted(examples, of_text)
+    return places
+
+
+def in_columns(vectors: Array, order: IntArray, batch: Batch, examples: IntArray) -> list[Array]:
+    """Sort the vectors of texts into columns of some examples: (S, D) -> several (B, D)."""
+    rows = np.empty_like(vectors)
+    rows[places_in(order, batch, examples)] = vectors
+    return np.split(rows, batch.columns)

@@ -1,0 +1,242 @@
+"""Rows of training data -> texts in the order of a loss, and a label; each row is checked.
+
+No files. Start at Columns.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minibert.common.arguments import type_of
+from minibert.errors import TrainingError
+
+__all__ = ["Batch", "Columns", "Row", "batch_of_rows", "values_of"]
+
+logger = logging.getLogger(__name__)
+
+LABELS = ("label", "labels", "score", "scores")  # the first that a row has is its label
+# Columns that number the rows; pandas writes the last two for its index.
+IDS = re.compile(r"id|.*_(id|ids|idx)||__index_level_\d+__")
+FIRST, POSITIVE, NEGATIVE, OTHER = range(4)  # places of texts in losses with negatives
+FIRSTS = ("query", "anchor")
+NUMBERED_NEGATIVE = re.compile(r"negative(?:_(\d+))?")
+NUMBERED_SENTENCE = re.compile(r"sentence_?(\d+)")
+MAX_LABEL = float(np.finfo(np.float32).max)  # losses are computed in float32
+
+
+class Row(NamedTuple):
+    """One example: its texts in the order of the columns, and its label."""
+
+    texts: list[str]
+    label: NDArray[np.float64] | None  # of shape () for a number, (n,) for a list of numbers
+
+
+class Batch(NamedTuple):
+    """Examples of a training step, by columns."""
+
+    texts: list[list[str]]  # each column with its B texts
+    labels: NDArray[np.float64] | None  # (B,) for a number a row, (B, n) for a list of numbers
+    origins: list[str]  # place of each example in the data, as "FILE, line 3"
+
+
+def batch_of_rows(rows: Sequence[Row], origins: list[str]) -> Batch:
+    """Make a batch of the rows of B examples, which have equal columns."""
+    texts = [list(column) for column in zip(*(row.texts for row in rows), strict=True)]
+    labels = [row.label for row in rows if row.label is not None]
+    return Batch(texts, np.stack(labels) if labels else None, origins)
+
+
+class Columns:
+    """Columns of texts and of the label, as the first row of the data has them.
+
+    The label is the first of the columns label, labels, score and scores. A column of ids, as "id"
+    or "query_id", is left out, with a warning. (sentence-transformers trains on it as on a text.)
+    Of the texts, query or anchor comes first, then positive, then negative, negative_1 and so on by
+    their numbers; sentence1 comes before sentence2. Other columns keep their order.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Any], origin: str, *, may_be_empty: bool = False
+    ) -> None:
+        """Find the columns in the first row, whose place is `origin`.
+
+        With `may_be_empty`, a text may be empty. Raises TrainingError for a row without a text.
+        """
+        names = [str(name) for name in values]
+        self.names = names  # all columns of the first row
+        self.may_be_empty = may_be_empty  # whether an empty text is one
+        self.label = next((name for name in LABELS if name in names), None)  # the label's column
+        self.label_shape: tuple[int, ...] | None = None  # of the first row's label
+        ids = [name for name in names if IDS.fullmatch(name)]
+        if ids:
+            logger.warning(
+                "%s: the columns %s look like ids and are left out. Rename a column that holds "
+                "texts.",
+                origin,
+                quoted(ids),
+            )
+        texts = [name for name in names if name != self.label and name not in ids]
+        if not texts:
+            raise TrainingError(
+                f"{origin} has no column of texts; it has {quoted(names)}. Expected columns as "
+                "query and positive, or sentence1, sentence2 and label."
+            )
+        self.texts = ordered(texts, origin)  # columns of texts, in the order of a loss
+
+    def row(self, values: Mapping[str, Any], origin: str) -> Row:
+        """Check a row, whose place is `origin`, and take its texts and its label.
+
+        Raises TrainingError for other columns than in the first row, for an empty text or one that
+        is no text, and for a label that is no number, or has another length than the first.
+        """
+        if values.keys() != set(self.names):
+            raise TrainingError(self.difference(values, origin))
+        texts = [self.text(values[name], name, origin) for name in self.texts]
+        if self.label is None:
+            return Row(texts, None)
+        label = label_of(values[self.label], self.label, origin)
+        if self.label_shape is None:
+            self.label_shape = label.shape
+        if label.shape != self.label_shape:
+            raise TrainingError(
+                f"{origin}: {self.label} is {counted(label.shape)}, in the first row it is "
+                f"{counted(self.label_shape)}. Every row needs equally many."
+            )
+        return Row(texts, label)
+
+    def text(self, value: object, name: str, origin: str) -> str:
+        """Check one text of a row: of the column `name`."""
+        if not isinstance(value, str):
+            raise TrainingError(f"{origin}: {name} is {value!r:.60}; expected a text.")
+        if not (self.may_be_empty or value.strip()):
+            raise TrainingError(f"{origin}: {name} is empty. Fill it in, or leave the row out.")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise TrainingError(
+                f"{origin}: {name} holds {value[error.start]!r}, half of a surrogate pair, which "
+                "is no character."
+            ) from error
+        return value
+
+    def difference(self, values: Mapping[str, Any], origin: str) -> str:
+        """Message about a row with other columns than the first."""
+        found = f"it has {quoted(values) or 'none'}"
+        lost = [name for name in self.names if name not in values]
+        if lost:
+            return f"{origin} has no column {lost[0]!r}, which the first row has; {found}."
+        more = next(name for name in values if name not in self.names)
+        return f"{origin} has a column {more!r}, which the first row does not have; {found}."
+
+
+def values_of(example: object, origin: str) -> Mapping[str, Any]:
+    """Return the values of an example by column.
+
+    An example is a dict, or has `texts` and a `label`, as an InputExample, or is a tuple or list of
+    texts with a label behind them if the last is no text. Raises TrainingError for anything else.
+    """
+    if isinstance(example, Mapping):
+        return example
+    if hasattr(example, "texts") and hasattr(example, "label"):
+        if not isinstance(example.texts, list | tuple):
+            raise TrainingError(
+                f"{origin}: texts is {example.texts!r:.60}; expected a list of texts."
+            )
+        return {**numbered(example.texts), "label": example.label}
+    if isinstance(example, list | tuple):
+        if not example or isinstance(example[-1], str):
+            return numbered(example)
+        return {**numbered(example[:-1]), "label": example[-1]}
+    raise TrainingError(
+        f"{origin} is {type_of(example)}, {example!r:.60}; expected a dict of columns, a tuple of "
+        "texts with or without a label, or an InputExample."
+    )
+
+
+def numbered(texts: Sequence[Any]) -> dict[str, Any]:
+    """Name texts by their numbers, from 1."""
+    return {f"text {number}": text for number, text in enumerate(texts, start=1)}
+
+
+def ordered(names: list[str], origin: str) -> list[str]:
+    """Order columns of texts as a loss takes them; warn of those without a known place."""
+    sentences = [NUMBERED_SENTENCE.fullmatch(name) for name in names]
+    numbers = {match[0]: int(match[1]) for match in sentences if match}
+    if len(numbers) == len(names):
+        return sorted(names, key=numbers.__getitem__)
+    places = {name: place_of(name) for name in names}
+    firsts = [name for name in names if places[name][0] == FIRST]
+    others = [name for name in names if places[name][0] == OTHER]
+    if len(firsts) > 1:
+        raise TrainingError(
+            f"{origin} has the columns {quoted(firsts)}, which are two names of one text. Leave "
+            "one out."
+        )
+    result = sorted(names, key=places.__getitem__) if firsts else names
+    if 0 < len(others) < len(names):
+        logger.warning(
+            "%s: the columns %s have no known place. All are trained on, in the order %s. Leave a "
+            "column out, or rename it, if that is wrong.",
+            origin,
+            quoted(others),
+            quoted(result),
+        )
+    return result
+
+
+def place_of(name: str) -> tuple[int, int]:
+    """Place of a column by its name, and its number there."""
+    if name in FIRSTS:
+        return FIRST, 0
+    if name == "positive":
+        return POSITIVE, 0
+    negative = NUMBERED_NEGATIVE.fullmatch(name)
+    return (NEGATIVE, int(negative[1] or 0)) if negative else (OTHER, 0)
+
+
+def label_of(value: Any, name: str, origin: str) -> NDArray[np.float64]:
+    """Return the label of a row, from the column `name`: of shape () or (n,).
+
+    A table holds texts alone, so a number, or a JSON list of them, may also be a text. Raises
+    TrainingError for anything else, for an empty list, and for a number that float32 cannot hold.
+    """
+    given = value.tolist() if hasattr(value, "tolist") else value  # of NumPy or torch
+    if isinstance(given, str):
+        given = number_in(given)
+    is_list = isinstance(given, list | tuple)
+    numbers = list(given) if is_list else [given]
+    if not numbers or not all(isinstance(number, Real) for number in numbers):
+        raise TrainingError(
+            f"{origin}: {name} is {value!r:.60}; expected a number, or a list of numbers."
+        )
+    wrong = [n for n in numbers if not abs(n) <= MAX_LABEL]  # also true of NaN
+    if wrong:
+        raise TrainingError(f"{origin}: {name} holds {wrong[0]}, which is no finite float32.")
+    label = np.array(numbers, dtype=np.float64)
+    return label if is_list else label.reshape(())
+
+
+def number_in(text: str) -> Any:
+    """Return the number, or the list in JSON, that a text holds; None if it holds neither."""
+    try:
+        return json.loads(text) if text.lstrip().startswith("[") else float(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def counted(shape: tuple[int, ...]) -> str:
+    """Say how many numbers a label of this shape has."""
+    return f"a list of {shape[0]}" if shape else "one number"
+
+
+def quoted(names: Iterable[object]) -> str:
+    """Join names for a message."""
+    return f"{', '.join(map(str, names)):.200}"
