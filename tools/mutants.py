@@ -54,6 +54,8 @@ TRACE = "models/test_trace.py::test_"
 TEXTBOOK = TRACE + "each_step_follows_from_those_before_it_by_the_textbook"
 ENCODER = "models/test_sentence_transformer.py::test_"
 PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokenizers_library"
+LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
+SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
 TOP_K = "scoring/test_top_k.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "checkpoint/test_save.py::test_"
 PADDED = "models/test_bert_model.py::test_"
@@ -498,6 +500,25 @@ MUTANTS = [
     Mutant("scoring/mining.py", "stack, top_k + 1, metric", "stack, top_k, metric", PARAPHRASES),
     Mutant("scoring/mining.py", "np.cumsum(others, axis=1) <= top_k", "True",
            PARAPHRASES.replace("cos_sim", "dot_score")),
+    # losses
+    Mutant("training/losses/margin_mse.py", "(2 / errors.size)", "(2 / len(errors))",
+           f"{SLOPES}[margin-mse of margins]"),
+    Mutant("training/losses/margin_mse.py", "found[:, :1] - found[:, 1:]",
+           "found[:, 1:] - found[:, :1]", f"{LOSS}[margin-mse of scores]"),
+    Mutant("training/losses/ranking.py", "if left == right:", "if left == right == 'query':",
+           f"{LOSS}[ranking in four directions]"),
+    Mutant("training/losses/ranking.py", "compared[left][rows] @ compared[right].T",
+           "compared[right][rows] @ compared[right].T", f"{LOSS}[symmetric ranking]"),
+    Mutant("training/losses/ranking.py", "texts[:2]", "texts",
+           "training/test_losses.py::test_false_negatives_are_found_with_their_examples"),
+    Mutant("training/losses/scored_pairs.py", 'side="right"', 'side="left"', f"{LOSS}[cosent]"),
+    Mutant("training/losses/matryoshka.py", "weight * backward(rows)", "backward(rows)",
+           f"{SLOPES}[matryoshka of ranking]"),
+    Mutant("training/losses/similarities.py", "gradient - along * unit", "gradient",
+           f"{SLOPES}[cosine-similarity]"),
+    Mutant("training/losses/similarities.py", "np.where(distances > 0, distances, 1)",
+           "distances",
+           "training/test_losses.py::test_a_gradient_at_distance_0_is_0"),
     # heads
     Mutant("models/cross_encoder.py", "else firsts\n", "else lambda lengths: firsts(lengths) + 1\n",
            CROSS),
