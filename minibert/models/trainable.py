@@ -99,7 +99,7 @@ class Trainable:
         self.config = model.config
         self.seed, self.dtype = seed, dtype
         self._family = FAMILIES[self.config.model_type]
-        self._rates = Rates(0.0, 0.0)
+        self._rates: Rates | None = None
         if dropout:
             settings = model.checkpoint.settings
             self._rates = dropout_rates(settings, self._family.keys, self._family.dropout)
@@ -275,8 +275,8 @@ class Trainable:
             raise
 
     def _dropout(self, batch: Batch, pack: Pack) -> Dropout | None:
-        """Return the dropout of a pack; None at rates of 0."""
-        if not any(self._rates):
+        """Return the dropout of a pack, whose rates may be 0; None without one."""
+        if self._rates is None:
             return None
         return Dropout(batch.draws, self._rates, pack.order, pack.lengths, dtype=self.dtype)
 
