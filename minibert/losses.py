@@ -2,14 +2,30 @@
 
 from minibert.training.losses import (
     CachedMultipleNegativesRankingLoss,
+    ContrastiveLoss,
+    CoSENTLoss,
+    CosineSimilarityLoss,
     MarginMSELoss,
+    MatryoshkaLoss,
+    MSELoss,
     MultipleNegativesRankingLoss,
     MultipleNegativesSymmetricRankingLoss,
+    SiameseDistanceMetric,
+    TripletDistanceMetric,
+    TripletLoss,
 )
 
 __all__ = [
     "CachedMultipleNegativesRankingLoss",
+    "CoSENTLoss",
+    "ContrastiveLoss",
+    "CosineSimilarityLoss",
+    "MSELoss",
     "MarginMSELoss",
+    "MatryoshkaLoss",
     "MultipleNegativesRankingLoss",
     "MultipleNegativesSymmetricRankingLoss",
+    "SiameseDistanceMetric",
+    "TripletDistanceMetric",
+    "TripletLoss",
 ]

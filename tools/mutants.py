@@ -74,9 +74,11 @@ PLAN = "checkpoint/test_conversion_plan.py::test_"
 REPOSITORY = "checkpoint/test_repository.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LAYOUT = "bert/test_layout.py::test_"
+WRITING = "common/test_safetensors_writing.py::test_"
 IN_MEMORY = "common/test_tensors_in_memory.py::test_"
 LET_GO = "bert/test_layout.py::test_copied_weights_and_the_word_table_leave_the_memory"
 INT8 = "scoring/test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
+OPTIMIZERS = "training/test_optimizers.py::test_"
 HEAT_MAP = "pictures/test_heat_map.py::test_"
 XRAY = "pictures/test_xray.py::test_"
 SINGULAR = "pictures/test_projection.py::test_components_are_singular_vectors_of_the_centred_matrix"
@@ -562,9 +564,15 @@ MUTANTS = [
     Mutant("common/tensors_in_memory.py", "            self._tensors.let_go(name)\n", "",
            IN_MEMORY + "the_file_s_pages_leave_the_memory_once_copied"),
     Mutant("common/tensors_in_memory.py",
-           "if name not in self or self.stored_name(name) not in self.values:",
+           "if name not in self or self._key(name) not in self.values:",
            "if name not in self or name not in self.values:",
            IN_MEMORY + "a_taken_tensor_is_one_writable_array[float32]"),
+    Mutant("common/safetensors_writing.py", "(-ITEM_BYTES[type_of(tensors[name])], name)", "name",
+           WRITING + "a_file_has_the_bytes_that_the_library_writes[0]"),
+    Mutant("common/safetensors_writing.py", "(-len(text) % 8)", "(8 - len(text) % 8)",
+           WRITING + "a_file_has_the_bytes_that_the_library_writes[1]"),
+    Mutant("common/safetensors_writing.py", 'tensor.dtype.newbyteorder("<")', "tensor.dtype",
+           WRITING + "arrays_of_any_layout_are_written_by_rows"),
     Mutant("common/safetensors_files.py", "for path in files:", "for path in files[:1]:",
            GOLDEN + "[sharded]"),
     Mutant("common/safetensors_files.py", "astype(np.uint32) << 16", "astype(np.uint32) << 15",
@@ -1033,6 +1041,28 @@ MUTANTS = [
            "pictures/test_corpus_map.py::test_texts_ids_names_and_questions_are_text_and_never_markup"),
     Mutant("pictures/map_page.py", '"note">{html.escape(note)}</p>', '"note">{note}</p>',
            "pictures/test_corpus_map.py::test_texts_ids_names_and_questions_are_text_and_never_markup"),
+    Mutant("training/optimizers.py", "np.zeros((), dtype=np.float64)",
+           "np.ones((), dtype=np.float64)",
+           OPTIMIZERS + "twenty_steps_equal_the_textbook_in_float64"),
+    Mutant("training/optimizers.py", "second / first, self._eps * second",
+           "second / first, self._eps",
+           OPTIMIZERS + "twenty_steps_equal_the_textbook_in_float64"),
+    Mutant("training/optimizers.py", "second / first * (1 - decay)", "second / first",
+           OPTIMIZERS + "twenty_steps_equal_the_textbook_in_float64"),
+    Mutant("training/optimizers.py", "change += value * factors.decay",
+           "value *= 1 - factors.decay",
+           OPTIMIZERS + "decay_below_float32_s_spacing_is_kept_on_average"),
+    Mutant("training/optimizers.py", "np.atleast_1d(gradients[key])[rows].astype(np.float64)",
+           "np.atleast_1d(gradients[key])[rows]",
+           OPTIMIZERS + "the_norm_of_float32_is_summed_in_float64"),
+    Mutant("training/optimizers.py", "if factor < 1:", "if True:",
+           OPTIMIZERS + "a_norm_below_the_limit_changes_no_gradient"),
+    Mutant("training/schedules.py", "return lr * half_wave(done) if done < 1 else 0.0",
+           "return lr * half_wave(done)",
+           "training/test_schedules.py::test_after_the_last_step_only_hard_restarts_stay_at_0"),
+    Mutant("training/schedules.py", "math.ceil(total_steps * warmup_steps)",
+           "int(total_steps * warmup_steps)",
+           "training/test_schedules.py::test_a_warm_up_is_steps_or_a_share_rounded_up"),
 ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ and context: a hook may keep these arrays as they are.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from minibert.bert.dropout import Dropout
@@ -34,7 +35,8 @@ Hook = Callable[[str, Array], None]
 AllReduce = Callable[[Array], None]
 
 
-class ForGradients(NamedTuple):
+@dataclass(frozen=True)
+class ForGradients:
     """A hook that also gets the arrays that only a backward pass needs, and perhaps a dropout."""
 
     hook: Hook  # gets the arrays

@@ -15,7 +15,7 @@ import numpy as np
 from minibert.common.arrays import IntArray
 from minibert.kernels.segments import places_of
 
-__all__ = ["Pack", "packs", "split"]
+__all__ = ["Pack", "groups", "packs", "split"]
 
 
 class Pack(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from numbers import Integral
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, TypeGuard
 
 __all__ = [
     "check_choice",
@@ -15,6 +15,7 @@ __all__ = [
     "check_prompts",
     "check_several",
     "is_count",
+    "is_number",
     "one_name",
     "type_of",
 ]
@@ -23,6 +24,12 @@ __all__ = [
 def is_count(value: object) -> bool:
     """Return whether a value is a whole number from 1 up, also of NumPy; True is not one."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value is a real number, also of NumPy; neither NaN nor True is one."""
+    is_real = isinstance(value, Real) and not isinstance(value, bool)
+    return is_real and value == value
 
 
 def type_of(value: object) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -21,6 +22,7 @@ from minibert.errors import OutputError
 __all__ = [
     "LOCK",
     "locked",
+    "new_folder",
     "not_writable",
     "npy_chunks",
     "partial_of",
@@ -28,6 +30,7 @@ __all__ = [
     "replacing",
     "sync",
     "sync_folder",
+    "sync_tree",
 ]
 
 LOCK = "lock"  # name of the file in a folder that is written
@@ -44,6 +47,22 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         place(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Make a folder to fill, which gets the name `path` if the block raises nothing.
+
+    By then all of its content lies on the disk. If the block raises an error, nothing is left.
+    """
+    partial = partial_of(path)
+    try:
+        partial.mkdir()
+        yield partial
+        sync_tree(partial)
+        place(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def partial_of(path: Path) -> Path:
@@ -72,6 +91,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until all files and names in a folder, and in the folders in it, lie on the disk."""
+    for place_of, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            with open(os.path.join(place_of, name), "r+b") as file:
+                sync(file)
+        sync_folder(Path(place_of))
 
 
 @contextmanager

@@ -5,11 +5,27 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from typing import TextIO
+from typing import Any, Protocol, TextIO
 
-__all__ = ["is_gone", "is_watched", "progress", "stderr_there", "wanted"]
+__all__ = [
+    "Advance",
+    "LoggingHandler",
+    "is_gone",
+    "is_watched",
+    "progress",
+    "stderr_there",
+    "wanted",
+]
+
+
+class Advance(Protocol):
+    """Function that moves a bar on."""
+
+    def __call__(self, done: int, note: str = "") -> object:
+        """Add the number of further units; `note` is then shown behind the rate."""
+        ...
 
 
 def wanted(asked: bool | None) -> bool:
@@ -43,16 +59,41 @@ def stderr_there() -> Iterator[None]:
         yield
 
 
+class LoggingHandler(logging.StreamHandler[Any]):
+    """Writes log messages to standard output, above any bar, as sentence-transformers' does."""
+
+    def __init__(self, level: int = logging.NOTSET) -> None:
+        """Write messages of at least `level`."""
+        super().__init__(sys.stdout)
+        self.setLevel(level)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message; the bars are drawn again below it."""
+        from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+
+        with tqdm.external_write_mode():
+            super().emit(record)
+
+
 @contextmanager
 def progress(
-    total: int | None, is_shown: bool, unit: str = "text"
-) -> Iterator[Callable[[int], object]]:
-    """Show a bar for the block, and yield a function that takes the number of further units."""
+    total: int | None, is_shown: bool, unit: str = "text", initial: int = 0
+) -> Iterator[Advance]:
+    """Show a bar for the block, and yield the function that moves it on.
+
+    `initial` units were done before; the rate and the time left do not count them.
+    """
     if not is_shown or is_gone(sys.stderr):
-        yield lambda done: None
+        yield lambda done, note="": None
         return
     # huggingface_hub brings tqdm, and honours the switches that its users know.
     from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
-    with tqdm(total=total, unit=unit) as bar:  # type: ignore[no-untyped-call]
-        yield bar.update
+    with tqdm(total=total, unit=unit, initial=initial) as bar:  # type: ignore[no-untyped-call]
+
+        def advance(done: int, note: str = "") -> None:
+            if note:
+                bar.set_postfix_str(note, refresh=False)
+            bar.update(done)
+
+        yield advance

@@ -19,7 +19,18 @@ from minibert.common.arrays import Array
 from minibert.common.json_files import check_file, inside, is_there, read_json
 from minibert.errors import CheckpointError
 
-__all__ = ["INDEX", "PICKLED_WEIGHTS", "NamedTensors", "Tensors", "weight_files", "weight_map"]
+__all__ = [
+    "INDEX",
+    "ITEM_BYTES",
+    "PICKLED_WEIGHTS",
+    "WRITTEN",
+    "NamedTensors",
+    "StoredTensor",
+    "Tensors",
+    "map_safetensors",
+    "weight_files",
+    "weight_map",
+]
 
 INDEX = "model.safetensors.index.json"  # index of a folder's shards
 # Names of pickled weights, as in folders without safetensors.
@@ -27,6 +38,9 @@ PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 
 # Names in checkpoints that were converted from TensorFlow -> names of PyTorch.
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+# Types of the numbers that are written, in NumPy's words, by their names in a file.
+WRITTEN = {"F32": "<f4", "F64": "<f8"}
 
 # Bytes of a number, by its type in a file; four of these types are read.
 ITEM_BYTES = {
@@ -98,6 +112,11 @@ class StoredTensor:
     dtype: str  # in safetensors' words, as "BF16"
     shape: tuple[int, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """Number of the tensor's bytes in the file."""
+        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+
     def read(self) -> Array:
         """Return the tensor as float32: a view on the file if possible, else a copy.
 
@@ -124,9 +143,8 @@ class StoredTensor:
         """
         if not hasattr(self.buffer, "madvise"):  # Windows
             return
-        size = math.prod(self.shape) * ITEM_BYTES[self.dtype]
         start = -(-self.offset // mmap.PAGESIZE) * mmap.PAGESIZE  # only whole pages of this tensor
-        length = (self.offset + size) // mmap.PAGESIZE * mmap.PAGESIZE - start
+        length = (self.offset + self.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - start
         if length > 0:
             self.buffer.madvise(mmap.MADV_DONTNEED, start, length)
 
@@ -163,7 +181,7 @@ def map_safetensors(path: Path) -> list[StoredTensor]:
         if dtype not in ITEM_BYTES:
             raise CheckpointError(f"{path}: {name} has the unknown type {dtype}.")
         tensors.append(StoredTensor(name, path, buffer, offset, dtype, shape))
-        offset += math.prod(shape) * ITEM_BYTES[dtype]
+        offset += tensors[-1].nbytes
     return tensors
 
 

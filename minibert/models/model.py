@@ -46,6 +46,11 @@ class Model:
 
     # Subclasses define or extend these.
 
+    @property
+    def saved_folder(self) -> Folder:
+        """Folder that has this model, for copies, pickles, processes and digests."""
+        return self.folder
+
     def _place_head(self) -> None:
         """Bring the head's tensors to the transformer's device."""
         raise NotImplementedError
@@ -92,7 +97,7 @@ class Model:
         """Return all that the results of a process depend on, beside its arguments."""
         transformer = self.transformer
         rounding = transformer.reproducible, transformer.short_inputs, self.dtype
-        return type(self), str(self.folder.path), self.max_seq_length, *rounding
+        return type(self), str(self.saved_folder.path), self.max_seq_length, *rounding
 
     @property
     def max_seq_length(self) -> int:
@@ -204,11 +209,13 @@ class Model:
 
         on_cpu = {"device": "cpu", "dtype": None, "threads": None}
         arguments = {**self._arguments(), **on_cpu, **changes}
-        arguments_of = (type(self), str(self.folder.path), arguments, self._state(), self.dtype)
+        path = str(self.saved_folder.path)
+        arguments_of = (type(self), path, arguments, self._state(), self.dtype)
         return Recipe(opened, arguments_of, self._computed_by())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return opened, (type(self), str(self.folder.path), self._arguments(), self._state())
+        path = str(self.saved_folder.path)
+        return opened, (type(self), path, self._arguments(), self._state())
 
 
 def prompt_name_of(

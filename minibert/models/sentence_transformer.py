@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from numpy.typing import ArrayLike
@@ -27,6 +28,7 @@ from minibert.common.arguments import (
     one_name,
 )
 from minibert.common.arrays import Array
+from minibert.errors import UnsavedError
 from minibert.models.model import Model, job_of, prompt_name_of
 from minibert.models.signatures import with_overloads
 from minibert.scoring.metrics import METRICS
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from minibert.models.processes import Processes
     from minibert.models.signatures import Encoded, Features, Inputs, OneInput
     from minibert.models.trace import Trace
+    from minibert.models.trainable import Trainable
     from minibert.models.transformer import Transformer
     from minibert.pooling.pipeline import Pipeline
     from minibert.pooling.pooling import Pooling
@@ -69,6 +72,8 @@ class SentenceTransformer(Model):
     on_long: OnLong  # what happens to long texts: see encode
     checkpoint: Checkpoint  # the files and tensors that were loaded
     similarity_reason: str  # where the metric was found
+    card: str | None = None  # README.md of folders it is saved to; None is that of its own folder
+    trained: Mapping[str, Array]  # tensors in place of the folder's, by key: see use_tensors
 
     def __init__(
         self,
@@ -162,18 +167,29 @@ class SentenceTransformer(Model):
             self.folder.path, self.folder.modules, self.config.hidden_size
         )
         self._loaded = loaded_files(self.folder)
+        self._saved: Folder | None = self.folder
+        self.trained, self._trainings = {}, 0
         self._place_head()
         if not self.folder.has_modules:
             logger.warning(
                 "%s has no modules.json; taking the mean of its tokens.", self.folder.path
             )
 
-    def use_tensors(self, parameters: Parameters, pipeline: Pipeline) -> None:
-        """Compute with other tensors from now on, of the same shapes, as training changes them."""
+    def use_tensors(
+        self, parameters: Parameters, pipeline: Pipeline, trained: Mapping[str, Array]
+    ) -> None:
+        """Compute with other tensors from now on, of the same shapes, as training changes them.
+
+        `trained` has them by key, for save_pretrained. The key of a tensor of the BERT is its name
+        in the file. For a module, the path of its folder in the model's and a slash come before the
+        name: "2_Dense/linear.weight".
+        """
         self.transformer.use_parameters(parameters)
         self.checkpoint = self.transformer.checkpoint
         self._pipeline = pipeline._replace(pooling=self.pooling)
         self._place_head()
+        self.trained, self._saved = trained, None
+        self._trainings += 1
 
     @with_overloads
     def encode(
@@ -466,6 +482,115 @@ class SentenceTransformer(Model):
         self._pipeline = self._pipeline._replace(pooling=pooling)
         self._place_head()
 
+    @property
+    def saved_folder(self) -> Folder:
+        """Folder that has this model, for copies, pickles, processes and digests.
+
+        After training it is the one that save_pretrained wrote last. Raises UnsavedError if there
+        is none.
+        """
+        if self._saved is None:
+            raise UnsavedError(
+                "This model was trained, or put together from modules, and is not saved, so no "
+                "folder has it. Copies, pickles, processes and corpora need one. Call "
+                "save_pretrained(FOLDER) first."
+            )
+        return self._saved
+
+    def trainable(self, *, seed: int = 42, dropout: bool = True) -> Trainable:
+        """Return this model as training sees it; its tensors are copied into memory.
+
+        Raises ValueError for a device or a family that cannot be trained.
+        """
+        from minibert.models.trainable import Trainable  # late: see the top
+
+        return Trainable(self, seed=seed, dropout=dropout)
+
+    def fit(
+        self,
+        train_objectives: Iterable[tuple[Iterable[Any], Any]],
+        evaluator: Callable[..., Any] | None = None,
+        epochs: int = 1,
+        steps_per_epoch: int | None = None,
+        scheduler: str = "WarmupLinear",
+        warmup_steps: int = 10000,
+        optimizer_class: object = "AdamW",
+        optimizer_params: Mapping[str, Any] = MappingProxyType({"lr": 2e-5}),
+        weight_decay: float = 0.01,
+        evaluation_steps: int = 0,
+        output_path: str | os.PathLike[str] | None = None,
+        save_best_model: bool = True,
+        max_grad_norm: float = 1,
+        use_amp: bool = False,
+        callback: Callable[[Any, int, int], object] | None = None,
+        show_progress_bar: bool = True,
+        checkpoint_path: str | os.PathLike[str] | None = None,
+        checkpoint_save_steps: int = 500,
+        checkpoint_save_total_limit: int = 0,
+        resume_from_checkpoint: bool = False,
+    ) -> None:
+        """Train this model, as sentence-transformers' fit does. See minibert.training.fit, too.
+
+        In each step every objective has a batch and an update, in turn, with an optimizer of its
+        own. A call trains on the CPU, with dropout, and gives the same result each time.
+
+        Args:
+            train_objectives: Pairs (batches, loss). Batches are an iterable of lists of
+                InputExamples, as a DataLoader, also one of torch; it is read again when it is
+                exhausted. The loss is one of minibert.losses.
+            evaluator: Called as evaluator(model, output_path=, epoch=, steps=) after each epoch,
+                with steps -1. Returns a score, the higher the better, or measures by name, of which
+                its `primary_metric` names the score. RetrievalEvaluator is one.
+            epochs: Number of epochs.
+            steps_per_epoch: Steps of an epoch; None or 0 is the length of the shortest batches.
+            scheduler: "WarmupLinear", "ConstantLR", "WarmupConstant", "WarmupCosine" or
+                "WarmupCosineWithHardRestarts", in any case.
+            warmup_steps: Number of steps over which the learning rate rises from 0.
+            optimizer_class: "AdamW" or torch's class is torch's AdamW; "adamw_hf" or transformers'
+                class is that of transformers before version 5.
+            optimizer_params: "lr", the highest learning rate, and as wanted "eps" and "betas".
+            weight_decay: Weight decay, of all but biases and layer norms.
+            evaluation_steps: Steps between two evaluations within an epoch; 0 makes none there.
+            output_path: Folder of the best model by the evaluator; without one, of the last model.
+            save_best_model: False with an evaluator saves no model in `output_path`.
+            max_grad_norm: Largest norm of the gradients, which are scaled to it.
+            use_amp: True is refused: it is for GPUs.
+            callback: Called as callback(score, epoch, steps) after each evaluation.
+            show_progress_bar: False shows none.
+            checkpoint_path: Folder of checkpoints: model folders, named by their step.
+            checkpoint_save_steps: Steps between two checkpoints; there is always one at the end.
+            checkpoint_save_total_limit: Number of checkpoints that are kept; 0 keeps all.
+            resume_from_checkpoint: True is refused: minibert.training.fit goes on by itself.
+
+        Raises ValueError or TypeError for an argument that cannot be followed, TrainingError for
+        examples, with batch and number, and for a loss that is no finite number, with the step.
+        """
+        from minibert.training.reference_fit import fit_objectives  # late: see the top
+
+        fit_objectives(
+            self,
+            train_objectives,
+            evaluator=evaluator,
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+            scheduler=scheduler,
+            warmup_steps=warmup_steps,
+            optimizer_class=optimizer_class,
+            optimizer_params=optimizer_params,
+            weight_decay=weight_decay,
+            evaluation_steps=evaluation_steps,
+            output_path=output_path,
+            save_best_model=save_best_model,
+            max_grad_norm=max_grad_norm,
+            use_amp=use_amp,
+            callback=callback,
+            show_progress_bar=show_progress_bar,
+            checkpoint_path=checkpoint_path,
+            checkpoint_save_steps=checkpoint_save_steps,
+            checkpoint_save_total_limit=checkpoint_save_total_limit,
+            resume_from_checkpoint=resume_from_checkpoint,
+        )
+
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Set include_prompt."""
         self.include_prompt = include_prompt
@@ -548,7 +673,7 @@ class SentenceTransformer(Model):
 
     def _computed_by(self) -> tuple[Any, ...]:
         """Return all that a process's vectors depend on, beside encode()'s arguments."""
-        return *super()._computed_by(), self.include_prompt
+        return *super()._computed_by(), self.include_prompt, self._trainings
 
 
 def check_windows_of(on_long: OnLong, output_value: OutputValue) -> None:

@@ -7,13 +7,15 @@ Trainable.add_gradients.
 
 from __future__ import annotations
 
+import json
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -35,7 +37,10 @@ from minibert.training.packs import packs_of_examples
 from minibert.training.sums import Sums
 
 if TYPE_CHECKING:
-    from minibert.models.sentence_transformer import SentenceTransformer
+    from minibert.bert.load import Checkpoint
+    from minibert.checkpoint.folder import Folder
+    from minibert.models.transformer import Transformer
+    from minibert.pooling.pipeline import Pipeline
     from minibert.tokens.texts import Text
 
 __all__ = ["Trainable"]
@@ -71,6 +76,28 @@ class Computed(NamedTuple):
         return sum(array.nbytes for array in self.kept.values())
 
 
+class HasTensors(Protocol):
+    """A SentenceTransformer, as far as its tensors are trained."""
+
+    folder: Folder
+    checkpoint: Checkpoint
+    config: Config
+    transformer: Transformer
+    trained: Mapping[str, Array]  # tensors in place of the checkpoint's, by key
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def max_seq_length(self) -> int: ...
+
+    def use_tensors(
+        self, parameters: Parameters, pipeline: Pipeline, trained: Mapping[str, Array]
+    ) -> None: ...
+
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None: ...
+
+
 class Trainable:
     """A SentenceTransformer's tensors, the gradients by them, and their way back into the model.
 
@@ -81,7 +108,7 @@ class Trainable:
 
     def __init__(
         self,
-        model: SentenceTransformer,
+        model: HasTensors,
         *,
         seed: int = 42,
         dropout: bool = True,
@@ -103,7 +130,8 @@ class Trainable:
         if dropout:
             settings = model.checkpoint.settings
             self._rates = dropout_rates(settings, self._family.keys, self._family.dropout)
-        self._tensors = TensorsInMemory(model.checkpoint.tensors, dtype)
+        self._tensors = TensorsInMemory(model.checkpoint.tensors, dtype, model.trained)
+        self._trained = model.trained  # by an earlier run
         self._of_modules: dict[Path, TensorsInMemory] = {}
         self._first_use = first_uses(self._family.layout.layer_names(self.config))
         self._sums = Sums(self._zeros_of, cpu_gradients.add_at_, self._sum_name, self._uses)
@@ -118,17 +146,40 @@ class Trainable:
             folder.path, folder.modules, self.config.hidden_size, self._tensors_of
         )
         self.values = dict(self._tensors.values)
-        for path, tensors in self._of_modules.items():
-            place = path.relative_to(folder.path)
-            self.values |= {f"{place}/{name}": array for name, array in tensors.values.items()}
+        for tensors in self._of_modules.values():
+            self.values |= tensors.values
         if self.dtype == "float32":
-            self.model.use_tensors(self.parameters, self.pipeline)
+            self.model.use_tensors(self.parameters, self.pipeline, self.values)
 
     def _tensors_of(self, path: Path) -> TensorsInMemory:
         """Return the tensors of a module's folder, in memory."""
         if path not in self._of_modules:
-            self._of_modules[path] = TensorsInMemory(Tensors(weight_files(path)), self.dtype)
+            place = path.relative_to(self.model.folder.path).as_posix()
+            tensors = Tensors(weight_files(path))
+            self._of_modules[path] = TensorsInMemory(
+                tensors, self.dtype, self._trained, before=f"{place}/"
+            )
         return self._of_modules[path]
+
+    def save(self, folder: Path) -> None:
+        """Write the model's folder, with the values as they are now."""
+        self.model.save_pretrained(folder)
+
+    def fingerprint(self) -> str:
+        """Compute a digest of the values, and of all settings that their training depends on."""
+        import hashlib  # late: 3 ms
+
+        model = self.model
+        modules = [
+            [type(module).__name__, {**module._asdict(), "path": None}]
+            for module in model.folder.modules
+        ]
+        settings = [model.checkpoint.settings, model.max_seq_length, modules, self._rates]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
+        for key, tensor in sorted(self.values.items()):
+            digest.update(key.encode())
+            digest.update(tensor.data)
+        return digest.hexdigest()
 
     def zero_gradients(self) -> None:
         """Forget the gradients that were added."""
@@ -143,7 +194,8 @@ class Trainable:
             first, place = self._first_use[number], f"layer.{number}"
             own = {name: fields.pop(f"{place}.{name}", None) for name in layer._fields}
             layers.append(layers[first] if first < number else layer._replace(**own))
-        named = {name: fields.pop(name, None) for name in Parameters._fields}
+        # Fields without a gradient are None.
+        named: dict[str, Any] = {name: fields.pop(name, None) for name in Parameters._fields}
         of_bert = Parameters(**{**named, "layers": tuple(layers)})
         found = stored_gradients(self._family.layout, of_bert, self._tensors, self.config)
         return {**found, **fields}  # the modules' gradients have their keys already
@@ -191,10 +243,9 @@ class Trainable:
         types = transformer.checked_types(rows.ids, rows.types)
         positions = [positions_of(row, self.config) for row in rows.ids]
         tokens = pack_tokens_of(self.config)
-        given = {"positions": positions, "token_types": types}
         if of_examples:
-            return list(packs_of_examples(rows.ids, len(texts[0]), tokens, **given))
-        return list(packs(rows.ids, tokens, **given))
+            return packs_of_examples(rows.ids, positions, types, len(texts[0]), tokens)
+        return list(packs(rows.ids, tokens, positions=positions, token_types=types))
 
     def _whole_examples(self, batch: Batch, number: int) -> float:
         """Compute a pack of whole examples forward and backward: -> its part of the loss."""
@@ -265,7 +316,9 @@ class Trainable:
         give, dropout = self._sums.of_pack(number), self._dropout(batch, pack)
         try:
             with device.active(), np.errstate(over="ignore", invalid="ignore"):
-                gradient = self.pipeline.backward(computed.modules, gradient, device.kernels, give)
+                gradient = self.pipeline.backward(
+                    computed.modules, gradient, device.kernels, cpu_gradients, give
+                )
                 backward.hidden_states(
                     gradient, pack, self.parameters, self.config, device.kernels, cpu_gradients,
                     computed.kept, dropout, give,
@@ -297,7 +350,7 @@ class Trainable:
         return self._first_use.count(int(parts[1])) if parts[0] == "layer" else 1
 
 
-def check_trainable(model: SentenceTransformer) -> None:
+def check_trainable(model: HasTensors) -> None:
     """Raise ValueError for a device, or a family of models, that cannot be trained."""
     if model.device != "cpu":
         raise ValueError(f"device is {model.device!r}; minibert trains on the CPU. Use 'cpu'.")

@@ -183,8 +183,8 @@ class Transformer:
         self.dtype = found.dtype
 
     def use_parameters(self, parameters: Parameters) -> None:
-        """Compute with other parameters from now on, of the same shapes."""
-        self.checkpoint = replace(self.checkpoint, parameters=parameters)
+        """Compute with other parameters from now on, of the same shapes, which no file has."""
+        self.checkpoint = replace(self.checkpoint, parameters=parameters, files=())
         self.scheduler = self._scheduler_on(
             self.device, self.threads, self.reproducible, self.short_inputs
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from minibert.bert.packs import Pack, packs
+from minibert.bert.packs import Pack, groups, packs
 from minibert.common.arrays import IntArray
 
 __all__ = ["packs_of_examples"]
@@ -14,12 +14,11 @@ __all__ = ["packs_of_examples"]
 
 def packs_of_examples(
     ids: Sequence[IntArray],
-    examples: int,
-    pack_tokens: int,
-    *,
     positions: Sequence[IntArray],
     token_types: Sequence[IntArray] | None,
-) -> Iterator[Pack]:
+    examples: int,
+    pack_tokens: int,
+) -> list[Pack]:
     """Group whole examples into packs of about `pack_tokens` tokens at most.
 
     Text c * examples + e is column c of example e. Examples with the most tokens come first, and an
@@ -27,16 +26,17 @@ def packs_of_examples(
     come first, as attention takes texts of one length together.
     """
     lengths = np.array([len(row) for row in ids]).reshape(-1, examples)
-    # An example is a text here, of as many tokens as its texts have.
     totals = lengths.sum(axis=0)
-    for group in packs([np.zeros(total, dtype=np.int64) for total in totals], pack_tokens):
-        texts = (np.arange(len(lengths))[:, None] * examples + group.order).reshape(-1)
+    found = []
+    for order in groups(np.argsort(-totals, kind="stable"), totals, pack_tokens, None):
+        texts = (np.arange(len(lengths))[:, None] * examples + order).ravel().tolist()
         of_texts = [ids[text] for text in texts]
         types = None if token_types is None else [token_types[text] for text in texts]
         (pack,) = packs(
             of_texts,
-            int(totals[group.order].sum()),
+            int(totals[order].sum()),
             positions=[positions[text] for text in texts],
             token_types=types,
         )
-        yield pack._replace(order=texts[pack.order])
+        found.append(pack._replace(order=np.array(texts)[pack.order]))
+    return found

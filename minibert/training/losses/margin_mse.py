@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from minibert.common.arrays import Array
 from minibert.scoring.metrics import METRICS
@@ -41,14 +40,12 @@ class MarginMSELoss:
         self._metric = find_similarity(similarity_fct, "pairwise", SIMILARITIES)
         self.similarity_fct = METRICS[self._metric].pairwise
 
-    def check(self, columns: int, labels: ArrayLike | None, examples: int) -> None:
+    def check(self, columns: int, labels: Array | None, examples: int) -> None:
         """Raise ValueError for columns or labels that do not fit."""
         check_columns(self, columns)
         self._margins(labels, examples, columns - 2)
 
-    def __call__(
-        self, vectors: Sequence[Array], labels: ArrayLike | None
-    ) -> tuple[float, list[Array]]:
+    def __call__(self, vectors: Sequence[Array], labels: Array | None) -> tuple[float, list[Array]]:
         """Compute the loss and its gradients: 2 + n columns of (B, D) -> as many (B, D)."""
         query, *documents = vectors
         margins = self._margins(labels, len(query), len(documents) - 1).astype(query.dtype)
@@ -68,7 +65,7 @@ class MarginMSELoss:
         """Return the settings as in sentence-transformers, for the model card."""
         return {"similarity_fct": self.similarity_fct.__name__}
 
-    def _margins(self, labels: ArrayLike | None, examples: int, negatives: int) -> Array:
+    def _margins(self, labels: Array | None, examples: int, negatives: int) -> Array:
         """Convert labels of any form to margins: -> (B, n). Raises ValueError if none fits."""
         found = as_labels(self, labels, examples)
         if found.shape == (examples, negatives + 1):

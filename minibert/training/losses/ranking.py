@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from minibert.common.arguments import check_choice, check_given_counts
 from minibert.common.arrays import Array
@@ -100,7 +99,7 @@ class MultipleNegativesRankingLoss:
         self.directions = tuple(dict.fromkeys(directions))
         self.partition_mode = partition_mode
 
-    def check(self, columns: int, labels: ArrayLike | None, examples: int) -> None:
+    def check(self, columns: int, labels: Array | None, examples: int) -> None:
         """Raise ValueError for one column only, and for a batch in which nothing is a negative."""
         check_columns(self, columns)
         if examples == 1 and columns == 2:
@@ -111,7 +110,7 @@ class MultipleNegativesRankingLoss:
             )
 
     def __call__(
-        self, vectors: Sequence[Array], labels: ArrayLike | None = None
+        self, vectors: Sequence[Array], labels: Array | None = None
     ) -> tuple[float, list[Array]]:
         """Compute the loss and its gradients: 2 + n columns of (B, D) -> as many (B, D)."""
         examples = len(vectors[0])

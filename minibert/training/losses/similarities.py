@@ -18,6 +18,7 @@ from minibert.scoring.similarity import ScoreFunction
 
 __all__ = [
     "SIMILARITIES",
+    "TORCH_NORM_FLOOR",
     "Backward",
     "Similarity",
     "cosine",
@@ -30,6 +31,9 @@ __all__ = [
 
 Backward: TypeAlias = Callable[[Array], tuple[Array, Array]]
 Similarity: TypeAlias = Callable[[Array, Array], tuple[Array, Backward]]
+
+# That of torch.cosine_similarity; its normalize, and so pairwise_cos_sim, has NORM_FLOOR.
+TORCH_NORM_FLOOR = 1e-8
 
 
 def dot(left: Array, right: Array) -> tuple[Array, Backward]:

@@ -1,0 +1,547 @@
+"""Training loop: batches -> gradients -> the optimizer's step; log, evaluations and checkpoints.
+
+Start at fit; Training.step is one step. Nothing here knows how a model or a loss computes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from minibert.common.arrays import Array
+from minibert.common.progress import progress, wanted
+from minibert.errors import TrainingError
+from minibert.training.batches import Objective, OrderedBatches
+from minibert.training.checkpoints import RunFolder, Save, State, run_folder
+from minibert.training.columns import Batch
+from minibert.training.examples import Data, Examples, read_examples
+from minibert.training.losses import Loss
+from minibert.training.optimizers import Optimizer, clip_, decays, decays_all, find_optimizer
+from minibert.training.order import Order
+from minibert.training.recipe import Recipe
+from minibert.training.schedules import find_schedule, warmup_count
+from minibert.training.trainable import Trainable
+
+__all__ = ["Evaluator", "Report", "TrainableModel", "fit", "train"]
+
+logger = logging.getLogger(__name__)
+
+# Called as evaluator(model, output_path, epoch, steps), the last three by name. Returns a score, or
+# a dict of measures, of which its `primary_metric` names the score. The higher the better, unless
+# its `greater_is_better` is False. Any: classes of a program, and of sentence-transformers.
+Evaluator = Callable[..., Any]
+
+
+class Report(NamedTuple):
+    """Result of a training run."""
+
+    steps: int  # of the whole run
+    loss: float | None  # mean loss of the last step; None if this call trained no step
+    best_step: int  # step of the best evaluation; 0 without one
+    best_score: float | None
+    was_finished: bool  # True: an earlier call had finished the run, so nothing was changed
+
+
+class TrainableModel(Protocol):
+    """A model that has a form for the training loop."""
+
+    def trainable(self, *, seed: int, dropout: bool) -> Trainable:
+        """Return the model's tensors in memory, with the gradients of a loss by them."""
+        ...
+
+
+def fit(
+    model: TrainableModel,
+    data: Data,
+    loss: Loss,
+    *,
+    lr: float,
+    output: str | os.PathLike[str] | None = None,
+    epochs: int = 1,
+    batch_size: int = 64,
+    drop_last: bool = False,
+    optimizer: str = "adamw",
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float | None = None,
+    weight_decay: float = 0.01,
+    decay_all: bool = False,
+    schedule: str = "warmup-linear",
+    warmup_steps: float = 0,
+    max_grad_norm: float | None = 1.0,
+    accumulation_steps: int = 1,
+    seed: int = 42,
+    dropout: bool = True,
+    max_steps: int | None = None,
+    evaluator: Evaluator | None = None,
+    evaluation_steps: int = 0,
+    save_best_model: bool = True,
+    checkpoint_steps: int | None = 500,
+    checkpoint_limit: int | None = 1,
+    # As in the reference: it gets the evaluator's result, the epoch and the steps.
+    callback: Callable[[Any, int, int], object] | None = None,
+    restart: bool = False,
+    show_progress_bar: bool | None = None,
+    form: str | None = None,
+) -> Report:
+    """Train a model on a file or on rows, or go on with a run that was stopped.
+
+        fit(model, "triples.jsonl", MarginMSELoss(model), lr=1e-5, output="my-model")
+
+    Afterwards `model` and the folder `output` are the model of the best evaluation, or without
+    evaluations that of the last step. If the run is stopped, even by a kill, the same call goes on
+    from the last checkpoint, and ends with the same bytes in all files. Ctrl-C writes a checkpoint
+    of the last whole step; only if it comes while the tensors are changed, the last checkpoint
+    stands. A finished run is left as it is, with a warning.
+
+    Args:
+        model: A SentenceTransformer.
+        data: Examples, see read_examples; each epoch has them in another order.
+        loss: From minibert.losses.
+        lr: Highest learning rate.
+        output: Folder of the run, see checkpoints.py; None keeps the model in memory only.
+        epochs: Rounds through the data.
+        batch_size: Examples of a batch.
+        drop_last: True leaves out a last batch of fewer examples.
+        optimizer: "adamw" as in torch, or "adamw_hf" as it was in transformers.
+        betas: Of the optimizer.
+        eps: Of the optimizer; None is its own.
+        weight_decay: Of the optimizer; without biases and layer norms.
+        decay_all: True applies the weight decay to these, too.
+        schedule: Learning rate of each step: a name of minibert.training.schedules.
+        warmup_steps: Steps in which the learning rate rises; below 1 a share of all steps.
+        max_grad_norm: Gradients are scaled to this norm at most; None leaves them.
+        accumulation_steps: Batches of a step, whose gradients are averaged.
+        seed: Of the order of the examples and of dropout.
+        dropout: False leaves it out.
+        max_steps: Steps of the run at most; None for all epochs.
+        evaluator: Called as evaluator(model, output_path=..., epoch=..., steps=...), as in
+            sentence-transformers. Returns a score, or a dict of measures in which its
+            `primary_metric` names the score.
+        evaluation_steps: Steps of an epoch between two evaluations; 0 evaluates only after each
+            epoch.
+        save_best_model: False keeps the last model, whatever the evaluations say.
+        checkpoint_steps: Steps between two checkpoints; None writes none.
+        checkpoint_limit: Number of checkpoints that are kept; None keeps all.
+        callback: Called after each evaluation with its result, the epoch from 0, and the steps in
+            the epoch; -1 after the epoch.
+        restart: True removes an earlier run in `output`, finished or not, and begins anew.
+        show_progress_bar: As in encode.
+        form: Form of a file, as "jsonl"; None is that of its name.
+
+    Raises ValueError for a number out of its range, and for a loss that does not fit the data;
+    and all errors of train.
+    """
+    recipe = Recipe(
+        lr=lr, epochs=epochs, batch_size=batch_size, drop_last=drop_last, optimizer=optimizer,
+        betas=betas, eps=eps, weight_decay=weight_decay, decay_all=decay_all, schedule=schedule,
+        warmup_steps=warmup_steps, max_grad_norm=max_grad_norm,
+        accumulation_steps=accumulation_steps, seed=seed, dropout=dropout, max_steps=max_steps,
+        evaluation_steps=evaluation_steps, save_best_model=save_best_model,
+        checkpoint_steps=checkpoint_steps, checkpoint_limit=checkpoint_limit,
+    )  # fmt: skip
+    with read_examples(data, form) as examples:
+        return train(
+            model,
+            model.trainable(seed=seed, dropout=dropout),
+            [objective_of(examples, loss, recipe)],
+            recipe,
+            output=output,
+            evaluator=evaluator,
+            callback=callback,
+            restart=restart,
+            show_progress_bar=show_progress_bar,
+        )
+
+
+def objective_of(examples: Examples, loss: Loss, recipe: Recipe) -> Objective:
+    """Divide examples into batches for a loss. Raises ValueError if a batch does not fit it."""
+    size, last = recipe.batch_size, len(examples) % recipe.batch_size
+    order = Order(len(examples), size, drop_last=recipe.drop_last, seed=recipe.seed)
+    # Else a last batch that is too small would be found at the end of the first epoch.
+    for count in {min(size, len(examples)), last if last and not recipe.drop_last else size}:
+        texts, labels, _ = examples.batch(range(min(count, len(examples))))
+        loss.check(len(texts), labels, len(texts[0]))
+    return Objective(OrderedBatches(examples, order), loss)
+
+
+def train(
+    model: object,
+    trainable: Trainable,
+    objectives: Sequence[Objective],
+    recipe: Recipe,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    evaluator: Evaluator | None = None,
+    # As in the reference: it gets the evaluator's result, the epoch and the steps.
+    callback: Callable[[Any, int, int], object] | None = None,
+    write_card: Callable[[Path], object] = lambda folder: None,
+    restart: bool = False,
+    show_progress_bar: bool | None = None,
+) -> Report:
+    """Train a model, or go on with a run that was stopped.
+
+    In every step each objective has a batch and an update, with an optimizer of its own. Afterwards
+    the folder `output` is the best model's, or without evaluations the last one's, and so is
+    `model`. If it is stopped, the same call with the same start goes on from the last checkpoint,
+    and ends with the same bytes in all files. Ctrl-C writes a checkpoint of the last whole step; if
+    it comes while the tensors are changed, it leaves the last checkpoint.
+
+    Args:
+        model: Given to the evaluator, with the tensors of that moment.
+        trainable: The same model, for the loop.
+        objectives: Data, each with its loss.
+        recipe: Numbers of the run.
+        output: Folder of the run, see checkpoints.py; None keeps the model in memory only.
+        evaluator: See Evaluator.
+        callback: Called after each evaluation with its result, the epoch from 0, and the steps in
+            the epoch; -1 after the epoch.
+        write_card: Writes more files into each saved model's folder.
+        restart: True removes an earlier run in `output`, finished or not, and begins anew.
+        show_progress_bar: As in encode.
+
+    Raises TrainingError for a loss or gradients that are not finite, for a score that cannot be
+    told, and if the model, the data, the loss or a number differs from those of the run in
+    `output`; OutputError for a folder that cannot be written to; OSError for a full disk, which
+    leaves the last checkpoint whole.
+    """
+    training = Training(model, trainable, objectives, recipe, evaluator, callback)
+    if output is None:
+        training.run(None, wanted(show_progress_bar))
+        return training.report()
+
+    def save(path: Path) -> None:
+        trainable.save(path)
+        write_card(path)
+
+    training.save = save
+    settings = settings_of(trainable, objectives, recipe, evaluator)
+    every, limit = recipe.checkpoint_steps, recipe.checkpoint_limit
+    path = Path(output)
+    with run_folder(path, settings, every=every, limit=limit, restart=restart) as folder:
+        if folder.result is None:
+            training.go_on(folder)
+            training.run(folder, wanted(show_progress_bar))
+            best_step = training.state.best_step if recipe.save_best_model else 0
+            folder.finish(training.state, save, best_step)
+            if best_step:
+                folder.load_result(trainable.values)
+                trainable.refresh()
+            return training.report()
+        logger.warning(
+            "%s holds the finished run of this call, so nothing was changed. Begin anew with "
+            "restart=True (--restart), or choose another folder.",
+            path,
+        )
+        folder.load_result(trainable.values)
+        trainable.refresh()
+        found = folder.result
+        return Report(found["step"], None, found["best_step"], found["best_score"], True)
+
+
+class Keeper(Protocol):
+    """Folder of a run: its log, its checkpoints and its best model. A RunFolder is one."""
+
+    def evaluation_folder(self) -> Path | None:
+        """Make and return the folder for an evaluator's files; None if there is none."""
+        ...
+
+    def add_to_log(self, record: Mapping[str, object]) -> int:
+        """Add a line to the log, and return the log's size."""
+        ...
+
+    def is_due(self, step: int) -> bool:
+        """Return whether a checkpoint is written after a step; after step 0, none is."""
+        ...
+
+    def save_checkpoint(
+        self, kind: str, state: State, save: Save, optimizer: Mapping[str, Array]
+    ) -> None:
+        """Write a checkpoint: "step", or "stopped" if the run is interrupted."""
+        ...
+
+    def save_best(self, step: int, save: Save) -> None:
+        """Write the best model so far."""
+        ...
+
+
+class Training:
+    """A run in memory: the tensors, the optimizers, and how far it is."""
+
+    def __init__(
+        self,
+        model: object,
+        trainable: Trainable,
+        objectives: Sequence[Objective],
+        recipe: Recipe,
+        evaluator: Evaluator | None,
+        callback: Callable[[Any, int, int], object] | None,
+    ) -> None:
+        """Make the optimizers. Raises TrainingError without data."""
+        self.model = model
+        self.trainable = trainable
+        self.objectives = objectives
+        self.recipe = recipe
+        self.evaluator = evaluator
+        self.callback = callback
+        self.save: Save = trainable.save
+        self.optimizers = [optimizer_of(trainable, recipe) for _ in objectives]
+        lengths = [self.steps_through(objective) for objective in objectives]
+        if not lengths or not min(lengths):
+            raise TrainingError("The data has no batch; expected one at least.")
+        self.steps_per_epoch = recipe.steps_per_epoch or min(lengths)
+        self.total = self.steps_per_epoch * recipe.epochs
+        self.total = min(self.total, recipe.max_steps or self.total)
+        self.state = State()
+        self.is_changing = False  # True while the tensors are not those of `state`
+        self.loss: float | None = None  # of the last step
+
+    def steps_through(self, objective: Objective) -> int:
+        """Return the number of steps in which the data of an objective is read once."""
+        return math.ceil(len(objective.batches) / self.recipe.accumulation_steps)
+
+    def report(self) -> Report:
+        """Return the result."""
+        state = self.state
+        return Report(state.step, self.loss, state.best_step, state.best_score, False)
+
+    def go_on(self, folder: RunFolder) -> None:
+        """Take the state of the last checkpoint, if there is one."""
+        self.state, tensors = folder.load(self.trainable.values)
+        folder.open_log(self.state.log_bytes)
+        if self.state.step:
+            for number, optimizer in enumerate(self.optimizers):
+                start = f"{number}."
+                optimizer.load_state(
+                    {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+                )
+            self.trainable.refresh()
+
+    def optimizer_state(self) -> dict[str, Array]:
+        """Return the tensors of all optimizers, under the number of the objective."""
+        return {
+            f"{number}.{name}": tensor
+            for number, optimizer in enumerate(self.optimizers)
+            for name, tensor in optimizer.state.items()
+        }
+
+    def run(self, folder: Keeper | None, is_shown: bool) -> None:
+        """Train to the end, from `state` on."""
+        try:
+            with progress(self.total, is_shown, "step", self.state.step) as advance:
+                while True:
+                    if self.is_evaluation_due():
+                        self.evaluate(folder)
+                    if folder and folder.is_due(self.state.step):
+                        self.save_checkpoint(folder, "step")
+                    if self.state.step == self.total:
+                        return
+                    advance(1, self.step(folder))
+        except (KeyboardInterrupt, SystemExit):  # SystemExit: SIGTERM in a command
+            if folder and self.state.step and not self.is_changing:
+                try:
+                    self.save_checkpoint(folder, "stopped")
+                except OSError as error:
+                    logger.warning("step %d was not saved: %s", self.state.step, error)
+            raise
+
+    def save_checkpoint(self, folder: Keeper, kind: str) -> None:
+        """Write a checkpoint of the present step."""
+        folder.save_checkpoint(kind, self.state, self.save, self.optimizer_state())
+
+    # Steps.
+
+    def step(self, folder: Keeper | None) -> str:
+        """Train one step. Returns a note of it for the progress bar."""
+        step, epoch, recipe = self.state.step, self.state.epoch, self.recipe
+        warmup = warmup_count(recipe.warmup_steps, self.total)
+        lr = find_schedule(recipe.schedule)(recipe.lr, step, warmup, self.total)
+        losses, log_bytes = [], self.state.log_bytes
+        for number, objective in enumerate(self.objectives):
+            loss, norm = self.update(number, objective, lr)
+            losses.append(loss)
+            if folder:
+                record = {"step": step + 1, "epoch": epoch, "loss": loss, "lr": lr}
+                record |= {"grad_norm": norm}
+                record |= {"objective": number} if len(self.objectives) > 1 else {}
+                log_bytes = folder.add_to_log(record)
+        self.loss = math.fsum(losses) / len(losses)
+        self.state = self.state._replace(
+            step=step + 1, epoch=(step + 1) // self.steps_per_epoch, log_bytes=log_bytes
+        )
+        self.is_changing = False
+        return f"loss {self.loss:.4g}, lr {lr:.3g}"
+
+    def update(self, number: int, objective: Objective, lr: float) -> tuple[float, float]:
+        """Change the tensors by the gradient of one objective. Returns its loss and its norm."""
+        trainable, losses = self.trainable, []
+        batches = list(self.batches(number, objective))
+        for position, batch in batches:
+            loss = trainable.add_gradients(
+                batch.texts, batch.labels, objective.loss, position, scale=1 / len(batches)
+            )
+            if not math.isfinite(loss):
+                raise self.not_finite(loss, objective.loss, batch, position)
+            losses.append(loss)
+        gradients = trainable.gradients  # once: clipping changes these arrays
+        norm = self.clip(gradients)
+        self.is_changing = True
+        self.optimizers[number].step(gradients, lr)
+        trainable.zero_gradients()
+        trainable.refresh()
+        return math.fsum(losses) / len(losses), norm
+
+    def clip(self, gradients: Mapping[str, Array]) -> float:
+        """Scale the gradients to the norm that the recipe allows. Returns the norm before."""
+        max_norm = self.recipe.max_grad_norm
+        try:
+            return clip_(gradients, math.inf if max_norm is None else max_norm)
+        except TrainingError as error:
+            self.trainable.zero_gradients()
+            raise TrainingError(f"Step {self.state.step + 1}: {error}") from error
+
+    def batches(self, number: int, objective: Objective) -> Iterator[tuple[int, Batch]]:
+        """Yield the batches of a step for an objective, each with a number that is its own.
+
+        A step has no batches of two epochs; so the last step of an epoch may have fewer.
+        """
+        size = len(objective.batches)
+        epoch, step = divmod(self.state.step, self.steps_through(objective))
+        first = step * self.recipe.accumulation_steps
+        for place in range(first, min(first + self.recipe.accumulation_steps, size)):
+            position = epoch * size + place
+            yield position * len(self.objectives) + number, objective.batches.batch(position)
+
+    def not_finite(self, value: float, loss: Loss, batch: Batch, position: int) -> TrainingError:
+        """Make the error for a loss that is no number, with the example at fault.
+
+        It is the first example whose loss alone is no number, if the loss of a batch is a mean.
+        """
+        found = f"{batch.origins[0]} to {batch.origins[-1]}"
+        for number, origin in enumerate(batch.origins if loss.is_mean else ()):
+            texts = [column[number : number + 1] for column in batch.texts]
+            labels = None if batch.labels is None else batch.labels[number : number + 1]
+            if not math.isfinite(self.trainable.add_gradients(texts, labels, loss, position)):
+                found = origin
+                break
+        self.trainable.zero_gradients()
+        return TrainingError(
+            f"Step {self.state.step + 1}: the loss is {value}, of {found}. Nothing was changed by "
+            "this step. Look at the texts and labels there, or begin anew with a lower learning "
+            "rate or a longer warm-up."
+        )
+
+    # Evaluations.
+
+    def is_evaluation_due(self) -> bool:
+        """Return whether the model is to be evaluated before the next step."""
+        step, every = self.state.step, self.recipe.evaluation_steps
+        if self.evaluator is None or step == self.state.evaluated:
+            return False
+        place = step % self.steps_per_epoch
+        return step == self.total or place == 0 or (every > 0 and place % every == 0)
+
+    def evaluate(self, folder: Keeper | None) -> None:
+        """Evaluate the model, and save it if it is the best so far."""
+        assert self.evaluator is not None
+        state = self.state
+        steps = state.step % self.steps_per_epoch
+        if steps == 0 or state.step == self.total:
+            epoch, steps = (state.step - 1) // self.steps_per_epoch, -1
+        else:
+            epoch = state.epoch
+        path = folder.evaluation_folder() if folder else None
+        result = self.evaluator(
+            self.model, output_path=path and str(path), epoch=epoch, steps=steps
+        )
+        if self.callback is not None:
+            self.callback(result, epoch, steps)
+        score = score_of(result, self.evaluator)
+        state = state._replace(evaluated=state.step)
+        if folder:
+            measures = result if isinstance(result, Mapping) else {"score": result}
+            told = {name: number_of(value) for name, value in measures.items()}
+            record = {"step": state.step, "epoch": epoch, "evaluation": told}
+            state = state._replace(log_bytes=folder.add_to_log(record))
+        if is_better(score, state.best_score, getattr(self.evaluator, "greater_is_better", True)):
+            if folder and self.recipe.save_best_model:
+                folder.save_best(state.step, self.save)
+            state = state._replace(best_step=state.step, best_score=score)
+        self.state = state
+
+
+def score_of(result: object, evaluator: Evaluator) -> float | None:
+    """Return the score in an evaluation's result; None if it is not finite.
+
+    Raises TrainingError for a dict without the `primary_metric` of its evaluator.
+    """
+    if isinstance(result, Mapping):
+        name = getattr(evaluator, "primary_metric", None)
+        if name not in result and len(result) == 1:
+            name = next(iter(result))
+        if name not in result:
+            raise TrainingError(
+                f"The evaluator returned {', '.join(map(repr, result))}, and its primary_metric is "
+                f"{name!r}; expected one of these, as the score of the model."
+            )
+        result = result[name]
+    return number_of(result)
+
+
+def number_of(value: Any) -> float | None:
+    """Return a measure as JSON has it: a number, or None if it is not finite."""
+    return float(value) if math.isfinite(value) else None
+
+
+def is_better(score: float | None, best_score: float | None, greater_is_better: bool) -> bool:
+    """Return whether a score is the best so far; of equal ones the first is."""
+    if score is None or best_score is None:
+        return score is not None
+    return score > best_score if greater_is_better else score < best_score
+
+
+def optimizer_of(trainable: Trainable, recipe: Recipe) -> Optimizer:
+    """Make the optimizer of a recipe for the tensors of a model."""
+    return find_optimizer(recipe.optimizer)(
+        trainable.values,
+        weight_decay=recipe.weight_decay,
+        betas=recipe.betas,
+        eps=recipe.eps,
+        decays=decays_all if recipe.decay_all else decays,
+    )
+
+
+def settings_of(
+    trainable: Trainable,
+    objectives: Sequence[Objective],
+    recipe: Recipe,
+    evaluator: Evaluator | None,
+) -> dict[str, Any]:
+    """Return all that decides the result of a run, for training.json."""
+    settings: dict[str, Any] = {"model": trainable.fingerprint()}
+    for number, (batches, loss) in enumerate(objectives, 1):
+        end = f"_{number}" if number > 1 else ""
+        settings[f"data{end}"] = batches.fingerprint()
+        settings[f"loss{end}"] = described(loss)
+    settings["evaluator"] = None if evaluator is None else described(evaluator)
+    settings["arguments"] = asdict(recipe)
+    return settings
+
+
+def described(thing: object) -> dict[str, Any]:
+    """Return the name of a loss or an evaluator and its settings, as JSON has them."""
+    config = getattr(thing, "get_config_dict", dict)()
+    found: dict[str, Any] = json.loads(
+        json.dumps({"name": name_of(thing), **config}, default=name_of)
+    )
+    return found
+
+
+def name_of(value: object) -> str:
+    """Return the name of a function or of an object's class, for JSON."""
+    return str(getattr(value, "__qualname__", type(value).__qualname__))

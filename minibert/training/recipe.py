@@ -1,0 +1,61 @@
+"""Numbers of a training run, which decide its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minibert.common.arguments import check_counts, check_given_counts
+from minibert.training.optimizers import find_optimizer
+from minibert.training.schedules import check_learning_rate, find_schedule, warmup_count
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Numbers of a training run. Raises ValueError for one out of its range.
+
+    A step is one change of the tensors.
+    """
+
+    lr: float  # highest learning rate; `schedule` gives that of each step
+    epochs: int = 1
+    batch_size: int = 64  # examples; of batches that are given, it is not read
+    drop_last: bool = False  # whether a last batch with fewer examples is left out
+    optimizer: str = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)  # of the optimizer
+    eps: float | None = None  # of the optimizer; None: its own
+    weight_decay: float = 0.01
+    decay_all: bool = False  # True: also of biases and layer norms
+    schedule: str = "warmup-linear"
+    warmup_steps: float = 0  # below 1: a share of all steps
+    max_grad_norm: float | None = 1.0  # the gradients are scaled to it; None: to nothing
+    accumulation_steps: int = 1  # batches of a step
+    seed: int = 42
+    dropout: bool = True
+    max_steps: int | None = None  # end of the run; None: after all epochs
+    steps_per_epoch: int | None = None  # None: so many that the data is read once
+    evaluation_steps: int = 0  # between two evaluations in an epoch; 0: only after each epoch
+    save_best_model: bool = True  # False: keep the last one, whatever the evaluations say
+    checkpoint_steps: int | None = 500  # between two checkpoints; None: write none
+    checkpoint_limit: int | None = 1  # number of checkpoints that are kept; None: all
+
+    def __post_init__(self) -> None:
+        check_learning_rate(self.lr)
+        find_optimizer(self.optimizer)
+        find_schedule(self.schedule)
+        warmup_count(self.warmup_steps, 1)
+        check_given_counts(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            accumulation_steps=self.accumulation_steps,
+        )
+        check_counts(
+            max_steps=self.max_steps,
+            steps_per_epoch=self.steps_per_epoch,
+            evaluation_steps=self.evaluation_steps or None,
+            checkpoint_steps=self.checkpoint_steps,
+            checkpoint_limit=self.checkpoint_limit,
+        )
+        if self.max_grad_norm is not None and not self.max_grad_norm > 0:
+            raise ValueError(f"max_grad_norm is {self.max_grad_norm!r}; expected a number above 0.")

@@ -1,0 +1,62 @@
+"""Model as the training loop sees it: tensors, their gradients, and a folder to save to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from minibert.common.arrays import Array
+from minibert.tokens.texts import Text
+from minibert.training.losses import Loss
+
+__all__ = ["Trainable"]
+
+
+class Trainable(Protocol):
+    """A model that can be trained."""
+
+    # Key -> tensor as in the model's file, float32. The key is the tensor's name in its file; for a
+    # module in a folder of its own, that folder and the name, as "2_Dense/linear.weight". The
+    # optimizer changes the arrays in place.
+    values: dict[str, Array]
+
+    @property
+    def gradients(self) -> dict[str, Array]:
+        """Key -> dloss/dtensor, of the tensor's shape; only tensors that have a gradient.
+
+        The arrays may be made anew for each call.
+        """
+        ...
+
+    def add_gradients(
+        self,
+        texts: Sequence[Sequence[Text]],
+        labels: Array | None,
+        loss: Loss,
+        step: int,
+        *,
+        scale: float = 1.0,
+    ) -> float:
+        """Add `scale` x the gradient of a batch's loss to `gradients`; return the loss, unscaled.
+
+        `texts` are columns, each of B texts; `labels` (B, ...) as the loss needs them. Dropout is
+        drawn from `step`, which is the number of the batch since the start, from 0.
+        """
+        ...
+
+    def zero_gradients(self) -> None:
+        """Set all gradients to 0."""
+        ...
+
+    def refresh(self) -> None:
+        """Make the model compute with `values` as they are now."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write a whole model folder with the present values, float32, without a copy of them."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Digest of the model as it was before training: sha256 of its files and settings."""
+        ...
