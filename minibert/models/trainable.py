@@ -170,10 +170,8 @@ class Trainable:
         import hashlib  # late: 3 ms
 
         model = self.model
-        modules = [
-            [type(module).__name__, {**module._asdict(), "path": None}]
-            for module in model.folder.modules
-        ]
+        # Their folder may have another path today.
+        modules = repr(model.folder.modules).replace(repr(str(model.folder.path))[1:-1], "")
         settings = [model.checkpoint.settings, model.max_seq_length, modules, self._rates]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
         for key, tensor in sorted(self.values.items()):
