@@ -47,7 +47,8 @@ def dropout_rates(settings: Mapping[str, Any], keys: Mapping[str, str], defaults
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise ValueError(f"config.json: {key} is {rate!r:.80}; expected a number from 0 to 1.")
         found.append(float(rate))
-    return Rates(*found, defaults.without)
+    hidden, attention = found
+    return Rates(hidden, attention, defaults.without)
 
 
 class Draws(NamedTuple):
