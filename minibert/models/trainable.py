@@ -33,12 +33,11 @@ from minibert.kernels import cpu_gradients
 from minibert.kernels.cores import one_blas_thread
 from minibert.pooling.pipeline import load_pipeline
 from minibert.training.losses import Loss
+from minibert.training.model_card import Described, model_card
 from minibert.training.packs import packs_of_examples
 from minibert.training.sums import Sums
 
 if TYPE_CHECKING:
-    from minibert.bert.load import Checkpoint
-    from minibert.checkpoint.folder import Folder
     from minibert.models.transformer import Transformer
     from minibert.pooling.pipeline import Pipeline
     from minibert.tokens.texts import Text
@@ -76,11 +75,10 @@ class Computed(NamedTuple):
         return sum(array.nbytes for array in self.kept.values())
 
 
-class HasTensors(Protocol):
+class HasTensors(Described, Protocol):
     """A SentenceTransformer, as far as its tensors are trained."""
 
-    folder: Folder
-    checkpoint: Checkpoint
+    card: str | None  # README.md of the folders that it is saved to
     config: Config
     transformer: Transformer
     trained: Mapping[str, Array]  # tensors in place of the checkpoint's, by key
@@ -166,6 +164,10 @@ class Trainable:
                 tensors, self.dtype, self._trained, before=f"{place}/"
             )
         return self._of_modules[path]
+
+    def describe_training(self, section: str) -> None:
+        """Make the card of the folders that the model is saved to from now on."""
+        self.model.card = model_card(self.model, section)
 
     def save(self, folder: Path) -> None:
         """Write the model's folder, with the values as they are now."""

@@ -21,7 +21,8 @@ from minibert.training.batches import Objective, OrderedBatches
 from minibert.training.checkpoints import RunFolder, Save, State, run_folder
 from minibert.training.columns import Batch
 from minibert.training.examples import Data, Examples, read_examples
-from minibert.training.losses import Loss
+from minibert.training.losses.loss import Loss, check_loss
+from minibert.training.model_card import Batches, full_name, training_section
 from minibert.training.optimizers import Optimizer, clip_, decays, decays_all, find_optimizer
 from minibert.training.order import Order
 from minibert.training.recipe import Recipe
@@ -146,10 +147,15 @@ def fit(
         checkpoint_steps=checkpoint_steps, checkpoint_limit=checkpoint_limit,
     )  # fmt: skip
     with read_examples(data, form) as examples:
+        objective = objective_of(examples, check_loss("fit()", loss), recipe)
+        trainable = model.trainable(seed=seed, dropout=dropout)
+        told = Batches(full_name(examples), len(objective.batches), {"batch_size": batch_size})
+        parameters = {**asdict(recipe), "evaluator": full_name(evaluator)}
+        trainable.describe_training(training_section([(told, loss)], parameters))
         return train(
             model,
-            model.trainable(seed=seed, dropout=dropout),
-            [objective_of(examples, loss, recipe)],
+            trainable,
+            [objective],
             recipe,
             output=output,
             evaluator=evaluator,
@@ -180,7 +186,6 @@ def train(
     evaluator: Evaluator | None = None,
     # As in the reference: it gets the evaluator's result, the epoch and the steps.
     callback: Callable[[Any, int, int], object] | None = None,
-    write_card: Callable[[Path], object] = lambda folder: None,
     restart: bool = False,
     show_progress_bar: bool | None = None,
 ) -> Report:
@@ -201,7 +206,6 @@ def train(
         evaluator: See Evaluator.
         callback: Called after each evaluation with its result, the epoch from 0, and the steps in
             the epoch; -1 after the epoch.
-        write_card: Writes more files into each saved model's folder.
         restart: True removes an earlier run in `output`, finished or not, and begins anew.
         show_progress_bar: As in encode.
 
@@ -215,11 +219,6 @@ def train(
         training.run(None, wanted(show_progress_bar))
         return training.report()
 
-    def save(path: Path) -> None:
-        trainable.save(path)
-        write_card(path)
-
-    training.save = save
     settings = settings_of(trainable, objectives, recipe, evaluator)
     every, limit = recipe.checkpoint_steps, recipe.checkpoint_limit
     path = Path(output)
@@ -228,7 +227,7 @@ def train(
             training.go_on(folder)
             training.run(folder, wanted(show_progress_bar))
             best_step = training.state.best_step if recipe.save_best_model else 0
-            folder.finish(training.state, save, best_step)
+            folder.finish(training.state, trainable.save, best_step)
             if best_step:
                 folder.load_result(trainable.values)
                 trainable.refresh()
@@ -533,13 +532,11 @@ def settings_of(
     return settings
 
 
-def described(thing: object) -> dict[str, Any]:
-    """Return the name of a loss or an evaluator and its settings, as JSON has them."""
-    config = getattr(thing, "get_config_dict", dict)()
-    found: dict[str, Any] = json.loads(
-        json.dumps({"name": name_of(thing), **config}, default=name_of)
-    )
-    return found
+def described(thing: object) -> object:
+    """Return the name of a loss or an evaluator, with its settings if it has any, for JSON."""
+    config: dict[str, object] = getattr(thing, "get_config_dict", dict)()
+    told: object = {"name": name_of(thing), **config} if config else name_of(thing)
+    return json.loads(json.dumps(told, default=name_of))
 
 
 def name_of(value: object) -> str:

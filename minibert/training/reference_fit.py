@@ -16,19 +16,12 @@ from typing import Any, Protocol
 from minibert.common.arguments import type_of
 from minibert.training.batches import Objective, StreamedBatches
 from minibert.training.checkpoints import EVALUATION, State
-from minibert.training.loop import Evaluator, Training
+from minibert.training.loop import Evaluator, TrainableModel, Training
 from minibert.training.losses.loss import Loss, check_loss
-from minibert.training.model_card import (
-    Described,
-    batches_of,
-    full_name,
-    model_card,
-    training_section,
-)
+from minibert.training.model_card import batches_of, full_name, training_section
 from minibert.training.optimizers import OPTIMIZERS
 from minibert.training.recipe import Recipe
 from minibert.training.schedules import REFERENCE_NAMES
-from minibert.training.trainable import Trainable
 
 __all__ = ["fit_objectives", "optimizer_named"]
 
@@ -37,12 +30,8 @@ SEED = 42  # of dropout; the iterables decide the order of the batches
 ADAMW_OF = {"torch": "adamw", "transformers": "adamw_hf", "": "adamw"}
 
 
-class Model(Described, Protocol):
+class Model(TrainableModel, Protocol):
     """A SentenceTransformer, as far as it is trained here."""
-
-    card: str | None  # README.md of the folders that it is saved to
-
-    def trainable(self, *, seed: int, dropout: bool) -> Trainable: ...
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None: ...
 
@@ -108,9 +97,9 @@ def fit_objectives(
         "max_grad_norm": max_grad_norm,
     }
     told = [(batches_of(batches, length), loss) for batches, loss, length in sized]
-    model.card = model_card(model, training_section(told, parameters))
     objectives = [Objective(Counted(batches, length), loss) for batches, loss, length in sized]
     trainable = model.trainable(seed=SEED, dropout=True)
+    trainable.describe_training(training_section(told, parameters))
     training = Training(model, trainable, objectives, recipe, evaluator, callback)
     folders = PlainFolders(
         model.save_pretrained,
