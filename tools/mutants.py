@@ -54,6 +54,8 @@ TRACE = "models/test_trace.py::test_"
 TEXTBOOK = TRACE + "each_step_follows_from_those_before_it_by_the_textbook"
 ENCODER = "models/test_sentence_transformer.py::test_"
 PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokenizers_library"
+LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
+SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
 TOP_K = "scoring/test_top_k.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "checkpoint/test_save.py::test_"
 PADDED = "models/test_bert_model.py::test_"
@@ -498,6 +500,25 @@ MUTANTS = [
     Mutant("scoring/mining.py", "stack, top_k + 1, metric", "stack, top_k, metric", PARAPHRASES),
     Mutant("scoring/mining.py", "np.cumsum(others, axis=1) <= top_k", "True",
            PARAPHRASES.replace("cos_sim", "dot_score")),
+    # losses
+    Mutant("training/losses/margin_mse.py", "(2 / errors.size)", "(2 / len(errors))",
+           f"{SLOPES}[margin-mse of margins]"),
+    Mutant("training/losses/margin_mse.py", "found[:, :1] - found[:, 1:]",
+           "found[:, 1:] - found[:, :1]", f"{LOSS}[margin-mse of scores]"),
+    Mutant("training/losses/ranking.py", "if left == right:", "if left == right == 'query':",
+           f"{LOSS}[ranking in four directions]"),
+    Mutant("training/losses/ranking.py", "compared[left][rows] @ compared[right].T",
+           "compared[right][rows] @ compared[right].T", f"{LOSS}[symmetric ranking]"),
+    Mutant("training/losses/ranking.py", "texts[:2]", "texts",
+           "training/test_losses.py::test_false_negatives_are_found_with_their_examples"),
+    Mutant("training/losses/scored_pairs.py", 'side="right"', 'side="left"', f"{LOSS}[cosent]"),
+    Mutant("training/losses/matryoshka.py", "weight * backward(rows)", "backward(rows)",
+           f"{SLOPES}[matryoshka of ranking]"),
+    Mutant("training/losses/similarities.py", "gradient - along * unit", "gradient",
+           f"{SLOPES}[cosine-similarity]"),
+    Mutant("training/losses/similarities.py", "np.where(distances > 0, distances, 1)",
+           "distances",
+           "training/test_losses.py::test_a_gradient_at_distance_0_is_0"),
     # heads
     Mutant("models/cross_encoder.py", "else firsts\n", "else lambda lengths: firsts(lengths) + 1\n",
            CROSS),
@@ -906,6 +927,24 @@ MUTANTS = [
     Mutant("evaluation/retrieval.py", "for id in judged}", "for id in values}",
            "evaluation/test_retrieval.py::test_judged_queries_alone_count_and_an_unranked_one_counts_0"),
     # what is read, printed and counted
+    # what is trained on
+    Mutant("training/columns.py", "int(negative[1] or 0)", "str(negative[1] or 0)",
+           "training/test_examples.py::test_columns_are_in_the_order_of_a_loss"),
+    Mutant("training/columns.py", "if not abs(n) <= MAX_LABEL", "if abs(n) > MAX_LABEL",
+           "training/test_examples.py::test_a_row_that_cannot_be_used_is_told_by_its_line"),
+    Mutant("training/columns.py", "if label.shape != self.label_shape:", "if False:",
+           "training/test_examples.py::test_labels_of_different_lengths_are_refused"),
+    Mutant("training/examples.py", "digest.update(content)",
+           "digest.update(b''.join(map(str.encode, row.texts)))",
+           "training/test_examples.py::test_a_fingerprint_is_of_texts_and_labels_alone"),
+    Mutant("training/order.py", "SeedSequence([self.seed, epoch])",
+           "SeedSequence(self.seed + epoch)",
+           "training/test_order.py::test_epochs_and_seeds_have_orders_of_their_own"),
+    Mutant("training/order.py", "if epoch != self._epoch:", "if self._epoch < 0:",
+           "training/test_order.py::test_a_step_s_batch_does_not_depend_on_the_steps_before"),
+    Mutant("training/loader.py", "epoch, self.epoch = self.epoch, self.epoch + 1",
+           "epoch = self.epoch",
+           "training/test_loader.py::test_shuffled_epochs_differ_and_repeat_with_the_seed"),
     Mutant("documents/tables.py", 'row = line.split("\\t") if line else []',
            'row = next(__import__("csv").reader([line], delimiter="\\t"), [])',
            "documents/test_tables.py::test_a_tsv_has_no_quotes_and_loses_no_row"),

@@ -111,11 +111,15 @@ class Trainable:
         seed: int = 42,
         dropout: bool = True,
         dtype: str = "float32",
+        pack_tokens: int | None = None,
+        kept_bytes: int = KEPT_BYTES,
     ) -> None:
         """Copy the tensors into memory; the model computes with these from now on.
 
         `dropout` drops at the rates of the folder's settings, with random numbers of `seed`.
-        `dtype` "float64" is for comparisons: the model itself then stays as it is.
+        `dtype` "float64" is for comparisons: the model itself then stays as it is. A pack has at
+        most `pack_tokens` tokens, by default those of pack_tokens_of; sums over packs round by it.
+        `kept_bytes` of arrays wait for the loss of a batch, and change no bit.
 
         Raises ValueError for a device or a family that cannot be trained.
         """
@@ -123,8 +127,10 @@ class Trainable:
         self.model = model
         self.config = model.config
         self.seed, self.dtype = seed, dtype
+        self._pack_tokens = pack_tokens or pack_tokens_of(self.config)
+        self._kept_bytes = kept_bytes
         self._family = FAMILIES[self.config.model_type]
-        self._rates = Rates(0.0, 0.0)
+        self._rates: Rates | None = None
         if dropout:
             settings = model.checkpoint.settings
             self._rates = dropout_rates(settings, self._family.keys, self._family.dropout)
@@ -242,7 +248,7 @@ class Trainable:
             self._has_told = True
         types = transformer.checked_types(rows.ids, rows.types)
         positions = [positions_of(row, self.config) for row in rows.ids]
-        tokens = pack_tokens_of(self.config)
+        tokens = self._pack_tokens
         if of_examples:
             return packs_of_examples(rows.ids, positions, types, len(texts[0]), tokens)
         return list(packs(rows.ids, tokens, positions=positions, token_types=types))
@@ -268,7 +274,7 @@ class Trainable:
         again, with the same bits.
         """
         kept: dict[int, Computed] = {}
-        free, lock = KEPT_BYTES, threading.Lock()
+        free, lock = self._kept_bytes, threading.Lock()
 
         def vectors_of(number: int) -> Array:
             nonlocal free
@@ -328,8 +334,8 @@ class Trainable:
             raise
 
     def _dropout(self, batch: Batch, pack: Pack) -> Dropout | None:
-        """Return the dropout of a pack; None at rates of 0."""
-        if not any(self._rates):
+        """Return the dropout of a pack, whose rates may be 0; None without one."""
+        if self._rates is None:
             return None
         return Dropout(batch.draws, self._rates, pack.order, pack.lengths, dtype=self.dtype)
 
