@@ -164,7 +164,7 @@ def test_checkpoints_are_folders_named_by_step_and_few(own_model, tmp_path):
         checkpoint_save_total_limit=2, **FAST,
     )  # fmt: skip
     assert {"8", "9", "other"} <= set(names_in(tmp_path)) <= {"8", "9", "other", "gelu"}
-    assert "own_model.safetensors" in names_in(tmp_path / "8")
+    assert "model.safetensors" in names_in(tmp_path / "8")
     last = SentenceTransformer(tmp_path / "9").encode(TEXTS)
     np.testing.assert_array_equal(last, own_model.encode(TEXTS))
     assert np.abs(SentenceTransformer(tmp_path / "8").encode(TEXTS) - last).max() > 0
