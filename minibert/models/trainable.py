@@ -260,11 +260,11 @@ class Trainable:
         examples = np.unique(pack.order % batch.examples)
         vectors = in_columns(computed.vectors, pack.order, batch, examples)
         labels = None if batch.labels is None else batch.labels[examples]
-        share = len(examples) / batch.examples
+        fraction = len(examples) / batch.examples
         loss, gradients = batch.loss(vectors, labels)
         rows = np.concatenate(gradients)[places_in(pack.order, batch, examples)]
-        self._backward(batch, number, computed, rows * (share * batch.scale))
-        return loss * share
+        self._backward(batch, number, computed, rows * (fraction * batch.scale))
+        return loss * fraction
 
     def _in_two_passes(self, batch: Batch, workers: ThreadPoolExecutor) -> float:
         """Compute all vectors, the loss by them, then each pack backward: -> the loss.
