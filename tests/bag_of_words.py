@@ -6,7 +6,6 @@ It keeps to the protocol of minibert/training/trainable.py, with gradients of it
 import hashlib
 import json
 import zlib
-from pathlib import Path
 
 import numpy as np
 
@@ -82,14 +81,13 @@ class BagOfWords:
     def save(self, folder):
         (folder / "2_Dense").mkdir()
         own = {EMBEDDING: self.values[EMBEDDING], BIAS: self.values[BIAS], "pooler": self.pooler}
-        write(folder / "model.safetensors", safetensors_chunks(own))
         dense = {"linear.weight": self.values[DENSE]}
-        write(folder / "2_Dense" / "model.safetensors", safetensors_chunks(dense))
-        for name, content in (("config.json", {"words": WORDS}), ("modules.json", ["2_Dense"])):
-            write(folder / name, [json.dumps(content).encode()])
-
-
-def write(path: Path, chunks):
-    with open(path, "wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
+        files = {
+            "model.safetensors": b"".join(safetensors_chunks(own)),
+            "2_Dense/model.safetensors": b"".join(safetensors_chunks(dense)),
+            "config.json": json.dumps({"words": WORDS}).encode(),
+            "modules.json": json.dumps(["2_Dense"]).encode(),
+        }
+        for name, content in files.items():
+            with open(folder / name, "wb") as file:
+                file.write(content)
