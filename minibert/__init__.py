@@ -19,11 +19,13 @@ from minibert.errors import (
     ModelUnavailableError,
     OutputError,
     TrainingError,
+    UnsavedError,
 )
 
 if TYPE_CHECKING:
-    from minibert import util
+    from minibert import losses, util
     from minibert.checkpoint.convert import convert
+    from minibert.common.progress import LoggingHandler
     from minibert.corpus.corpus import Corpus
     from minibert.corpus.search import Index
     from minibert.models.bert_model import BertModel
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from minibert.scoring.quantization import quantize_embeddings
     from minibert.scoring.semantic_search import semantic_search
     from minibert.scoring.similarity import SimilarityFunction, cos_sim, dot_score
+    from minibert.training.loader import InputExample
 
 __all__ = [
     "AutoModel",
@@ -48,6 +51,8 @@ __all__ = [
     "CrossEncoder",
     "DeviceError",
     "Index",
+    "InputExample",
+    "LoggingHandler",
     "MinibertError",
     "MissingLibraryError",
     "ModelUnavailableError",
@@ -56,10 +61,12 @@ __all__ = [
     "SimilarityFunction",
     "Tokenizer",
     "TrainingError",
+    "UnsavedError",
     "convert",
     "cos_sim",
     "dot_score",
     "fill_mask",
+    "losses",
     "quantize_embeddings",
     "semantic_search",
     "util",
@@ -76,6 +83,8 @@ LAZY_NAMES = {
     "Corpus": ("minibert.corpus.corpus", "Corpus"),
     "CrossEncoder": ("minibert.models.cross_encoder", "CrossEncoder"),
     "Index": ("minibert.corpus.search", "Index"),
+    "InputExample": ("minibert.training.loader", "InputExample"),
+    "LoggingHandler": ("minibert.common.progress", "LoggingHandler"),
     "SentenceTransformer": ("minibert.models.sentence_transformer", "SentenceTransformer"),
     "SimilarityFunction": ("minibert.scoring.similarity", "SimilarityFunction"),
     "Tokenizer": ("minibert.models.hf_tokenizer", "Tokenizer"),
@@ -83,6 +92,7 @@ LAZY_NAMES = {
     "cos_sim": ("minibert.scoring.similarity", "cos_sim"),
     "dot_score": ("minibert.scoring.similarity", "dot_score"),
     "fill_mask": ("minibert.models.masked_lm", "fill_mask"),
+    "losses": ("minibert.losses", ""),
     "quantize_embeddings": ("minibert.scoring.quantization", "quantize_embeddings"),
     "semantic_search": ("minibert.scoring.semantic_search", "semantic_search"),
     "util": ("minibert.util", ""),

@@ -10,7 +10,8 @@
     ├── NotLinearError (ValueError)        of minibert.pooling: explain raises a NoSumError for it
     ├── OutputError (OSError)              an output that cannot be created
     ├── StoppedError (Exception)           of minibert.models: only inside the processes of a pool
-    └── TrainingError (ValueError)         data or a run that cannot be trained on
+    ├── TrainingError (ValueError)         data or a run that cannot be trained on
+    └── UnsavedError (RuntimeError)        a model that no folder has, where one is needed
 
 Each has two parents: MinibertError, and the error in brackets. So `except ValueError` catches a
 CheckpointError, too. A folder or file that does not exist raises Python's FileNotFoundError, which
@@ -26,6 +27,7 @@ __all__ = [
     "ModelUnavailableError",
     "OutputError",
     "TrainingError",
+    "UnsavedError",
 ]
 
 
@@ -59,3 +61,10 @@ class OutputError(MinibertError, OSError):
 
 class TrainingError(MinibertError, ValueError):
     """Data that cannot be trained on, a run that does not match, or a loss that is no number."""
+
+
+class UnsavedError(MinibertError, RuntimeError):
+    """A model that was trained, or put together from modules, and is in no folder yet.
+
+    Copies, pickles, processes and digests need a folder: call save_pretrained() first.
+    """

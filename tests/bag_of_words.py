@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from minibert.common.safetensors_files import safetensors_chunks
+from minibert.common.safetensors_writing import write_safetensors
 
 WORDS, DIMENSION, OUT = 50, 6, 4
 EMBEDDING, BIAS, DENSE = "word.weight", "word.bias", "2_Dense/linear.weight"
@@ -35,6 +35,9 @@ class BagOfWords:
         """The model is its own form for the loop."""
         self.seed, self.dropout = seed, 0.25 if dropout else 0.0
         return self
+
+    def describe_training(self, section):
+        """The model has no card."""
 
     def refresh(self):
         """Words' rows and dense in one table, as a model fuses its tensors when it is loaded."""
@@ -81,13 +84,8 @@ class BagOfWords:
     def save(self, folder):
         (folder / "2_Dense").mkdir()
         own = {EMBEDDING: self.values[EMBEDDING], BIAS: self.values[BIAS], "pooler": self.pooler}
+        write_safetensors(folder / "model.safetensors", own)
         dense = {"linear.weight": self.values[DENSE]}
-        files = {
-            "model.safetensors": b"".join(safetensors_chunks(own)),
-            "2_Dense/model.safetensors": b"".join(safetensors_chunks(dense)),
-            "config.json": json.dumps({"words": WORDS}).encode(),
-            "modules.json": json.dumps(["2_Dense"]).encode(),
-        }
-        for name, content in files.items():
-            with open(folder / name, "wb") as file:
-                file.write(content)
+        write_safetensors(folder / "2_Dense" / "model.safetensors", dense)
+        for name, content in (("config.json", {"words": WORDS}), ("modules.json", ["2_Dense"])):
+            (folder / name).write_text(json.dumps(content))

@@ -19,20 +19,19 @@ import tempfile
 import time
 from pathlib import Path
 
-import bag_of_words
 import filelock
 from bag_of_words import BagOfWords
 from killing import forked, memory, tree
 
-from minibert.common import files
+from minibert.common import files, safetensors_writing
 from minibert.errors import TrainingError
 from minibert.training import checkpoints
-from minibert.training.fit import fit
+from minibert.training.loop import fit
 from minibert.training.losses import MarginMSELoss
 
 WARM = filelock  # a run imports it late; a fork then need not
 ROWS = [(f"q{n} who", f"q{n} p{n % 5} it", f"other {n % 3}", n % 4) for n in range(5)]
-MODULES = files, checkpoints, bag_of_words
+MODULES = files, checkpoints, safetensors_writing
 
 
 def evaluator(model, output_path, epoch, steps):

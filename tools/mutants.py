@@ -54,6 +54,8 @@ TRACE = "models/test_trace.py::test_"
 TEXTBOOK = TRACE + "each_step_follows_from_those_before_it_by_the_textbook"
 ENCODER = "models/test_sentence_transformer.py::test_"
 PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokenizers_library"
+LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
+SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
 TOP_K = "scoring/test_top_k.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "checkpoint/test_save.py::test_"
 PADDED = "models/test_bert_model.py::test_"
@@ -74,6 +76,7 @@ PLAN = "checkpoint/test_conversion_plan.py::test_"
 REPOSITORY = "checkpoint/test_repository.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LAYOUT = "bert/test_layout.py::test_"
+WRITING = "common/test_safetensors_writing.py::test_"
 IN_MEMORY = "common/test_tensors_in_memory.py::test_"
 LET_GO = "bert/test_layout.py::test_copied_weights_and_the_word_table_leave_the_memory"
 INT8 = "scoring/test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
@@ -154,31 +157,34 @@ MUTANTS = [
            'forward)  # (N, D)\n    forward.show("output", hidden + 1)',
            "test_golden.py::test_every_hidden_state_equals_transformers[gelu-right]"),
     # what a backward pass needs
-    Mutant("bert/forward.py", "kernels.floats(product) + kernels.floats(bias)",
-           "kernels.floats(product)",
+    Mutant("bert/forward.py", "            kept[place] += bias\n", "",
            HOOK + "the_input_of_the_activation_is_the_widened_row[gelu]"),
-    Mutant("bert/forward.py", "forward.show_norm(name, product, bias, before)",
-           "forward.show_norm(name, product, bias)",
+    Mutant("kernels/cpu.py", "keep.normalised[place], keep.deviation[place] = rows, deviation",
+           "keep.normalised[place], keep.deviation[place] = rows, deviation**2",
            HOOK + "a_norm_after_a_step_agrees_with_the_textbook[gelu]"),
-    Mutant("bert/forward.py", 'forward.show_norm("", hidden)', 'forward.show_norm("", 2 * hidden)',
+    Mutant("bert/forward.py", 'forward.show_kept("", kept)', 'forward.show_kept("x", kept)',
            HOOK + "the_embeddings_norm_agrees_with_the_textbook[gelu]"),
-    Mutant("bert/hook.py", "self.kernels.floats(rows).copy()", "self.kernels.floats(rows)",
+    Mutant("bert/forward.py", "            kept[place] = rows\n", "            rows += 1\n",
            HOOK + "a_hook_changes_no_state[ForGradients-gelu]"),
-    Mutant("bert/hook.py", "        if not self.is_for_gradients:\n", "        if False:\n",
+    Mutant("bert/hook.py", "        if not self.for_gradients:\n", "        if False:\n",
            TRACE + "hooks_see_the_arrays_themselves_and_no_copies"),
     Mutant("bert/hook.py", "list(equal_buckets(pack.lengths)) if hook", "[] if False",
            CUDA + "a_hook_gets_the_same_arrays_as_on_the_cpu[float32-1e-05]"),
-    Mutant("bert/hook.py", "isinstance(self.hook, ForGradients)", "self.hook is not None",
+    Mutant("bert/hook.py", "self.hook if isinstance(self.hook, ForGradients) else None",
+           "self.hook",
            HOOK + "a_plain_hook_gets_the_arrays_that_a_trace_names[gelu]"),
-    Mutant("bert/rotary.py", 'forward.show_for_gradients("inter', 'forward.show("inter',
+    Mutant("bert/rotary.py", "        if forward.for_gradients:\n", "        if forward.hook:\n",
            HOOK + "a_plain_hook_gets_the_arrays_that_a_trace_names[modernbert]"),
     Mutant("bert/families.py", 'if device == "cpu" else device for', "for",
            "bert/test_families.py::test_a_refusal_names_the_devices_of_the_row"),
-    Mutant("bert/rotary.py", "forward.show_norm(name, output)", "forward.show_norm(name, hidden)",
+    Mutant("bert/rotary.py", "normalise_(output, weight, bias, name",
+           "normalise_(output, bias, bias, name",
            HOOK + "a_norm_after_a_step_agrees_with_the_textbook[nomic_bert]"),
-    Mutant("bert/rotary.py", 'forward.show_norm("final_", hidden)', "pass",
+    Mutant("bert/rotary.py", 'normalise_(hidden, *norm, "final_"',
+           'normalise_(hidden, *norm, "last_"',
            HOOK + "a_norm_before_a_step_agrees_with_the_textbook"),
-    Mutant("bert/rotary.py", '        forward.show_for_gradients("intermediate_input", both)\n', "",
+    Mutant("bert/rotary.py", '            forward.show("intermediate_input", both)\n',
+           "            pass\n",
            HOOK + "the_input_of_the_activation_is_the_widened_row[nomic_bert]"),
     Mutant("kernels/cpu.py", "    return deviations\n", "    return 1 / deviations\n",
            "kernels/test_cpu.py::test_standard_rows_and_deviations_are_the_textbook_s[0.01]"),
@@ -497,6 +503,25 @@ MUTANTS = [
     Mutant("scoring/mining.py", "stack, top_k + 1, metric", "stack, top_k, metric", PARAPHRASES),
     Mutant("scoring/mining.py", "np.cumsum(others, axis=1) <= top_k", "True",
            PARAPHRASES.replace("cos_sim", "dot_score")),
+    # losses
+    Mutant("training/losses/margin_mse.py", "(2 / errors.size)", "(2 / len(errors))",
+           f"{SLOPES}[margin-mse of margins]"),
+    Mutant("training/losses/margin_mse.py", "found[:, :1] - found[:, 1:]",
+           "found[:, 1:] - found[:, :1]", f"{LOSS}[margin-mse of scores]"),
+    Mutant("training/losses/ranking.py", "if left == right:", "if left == right == 'query':",
+           f"{LOSS}[ranking in four directions]"),
+    Mutant("training/losses/ranking.py", "compared[left][rows] @ compared[right].T",
+           "compared[right][rows] @ compared[right].T", f"{LOSS}[symmetric ranking]"),
+    Mutant("training/losses/ranking.py", "texts[:2]", "texts",
+           "training/test_losses.py::test_false_negatives_are_found_with_their_examples"),
+    Mutant("training/losses/scored_pairs.py", 'side="right"', 'side="left"', f"{LOSS}[cosent]"),
+    Mutant("training/losses/matryoshka.py", "weight * backward(rows)", "backward(rows)",
+           f"{SLOPES}[matryoshka of ranking]"),
+    Mutant("training/losses/similarities.py", "gradient - along * unit", "gradient",
+           f"{SLOPES}[cosine-similarity]"),
+    Mutant("training/losses/similarities.py", "np.where(distances > 0, distances, 1)",
+           "distances",
+           "training/test_losses.py::test_a_gradient_at_distance_0_is_0"),
     # heads
     Mutant("models/cross_encoder.py", "else firsts\n", "else lambda lengths: firsts(lengths) + 1\n",
            CROSS),
@@ -563,9 +588,15 @@ MUTANTS = [
     Mutant("common/tensors_in_memory.py", "            self._tensors.let_go(name)\n", "",
            IN_MEMORY + "the_file_s_pages_leave_the_memory_once_copied"),
     Mutant("common/tensors_in_memory.py",
-           "if name not in self or self.stored_name(name) not in self.values:",
+           "if name not in self or self._key(name) not in self.values:",
            "if name not in self or name not in self.values:",
            IN_MEMORY + "a_taken_tensor_is_one_writable_array[float32]"),
+    Mutant("common/safetensors_writing.py", "(-ITEM_BYTES[type_of(tensors[name])], name)", "name",
+           WRITING + "a_file_has_the_bytes_that_the_library_writes[0]"),
+    Mutant("common/safetensors_writing.py", "(-len(text) % 8)", "(8 - len(text) % 8)",
+           WRITING + "a_file_has_the_bytes_that_the_library_writes[1]"),
+    Mutant("common/safetensors_writing.py", 'tensor.dtype.newbyteorder("<")', "tensor.dtype",
+           WRITING + "arrays_of_any_layout_are_written_by_rows"),
     Mutant("common/safetensors_files.py", "for path in files:", "for path in files[:1]:",
            GOLDEN + "[sharded]"),
     Mutant("common/safetensors_files.py", "astype(np.uint32) << 16", "astype(np.uint32) << 15",
@@ -899,6 +930,24 @@ MUTANTS = [
     Mutant("evaluation/retrieval.py", "for id in judged}", "for id in values}",
            "evaluation/test_retrieval.py::test_judged_queries_alone_count_and_an_unranked_one_counts_0"),
     # what is read, printed and counted
+    # what is trained on
+    Mutant("training/columns.py", "int(negative[1] or 0)", "str(negative[1] or 0)",
+           "training/test_examples.py::test_columns_are_in_the_order_of_a_loss"),
+    Mutant("training/columns.py", "if not abs(n) <= MAX_LABEL", "if abs(n) > MAX_LABEL",
+           "training/test_examples.py::test_a_row_that_cannot_be_used_is_told_by_its_line"),
+    Mutant("training/columns.py", "if label.shape != self.label_shape:", "if False:",
+           "training/test_examples.py::test_labels_of_different_lengths_are_refused"),
+    Mutant("training/examples.py", "digest.update(content)",
+           "digest.update(b''.join(map(str.encode, row.texts)))",
+           "training/test_examples.py::test_a_fingerprint_is_of_texts_and_labels_alone"),
+    Mutant("training/order.py", "SeedSequence([self.seed, epoch])",
+           "SeedSequence(self.seed + epoch)",
+           "training/test_order.py::test_epochs_and_seeds_have_orders_of_their_own"),
+    Mutant("training/order.py", "if epoch != self._epoch:", "if self._epoch < 0:",
+           "training/test_order.py::test_a_step_s_batch_does_not_depend_on_the_steps_before"),
+    Mutant("training/loader.py", "epoch, self.epoch = self.epoch, self.epoch + 1",
+           "epoch = self.epoch",
+           "training/test_loader.py::test_shuffled_epochs_differ_and_repeat_with_the_seed"),
     Mutant("documents/tables.py", 'row = line.split("\\t") if line else []',
            'row = next(__import__("csv").reader([line], delimiter="\\t"), [])',
            "documents/test_tables.py::test_a_tsv_has_no_quotes_and_loses_no_row"),

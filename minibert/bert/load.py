@@ -21,7 +21,7 @@ from minibert.bert.parameters import Config, Parameters
 from minibert.common.arguments import is_count
 from minibert.common.json_files import is_there, read_json, setting
 from minibert.common.safetensors_files import Tensors, weight_files
-from minibert.errors import CheckpointError
+from minibert.errors import CheckpointError, UnsavedError
 from minibert.kernels.activations import ACTIVATIONS
 
 __all__ = ["Checkpoint", "load_checkpoint", "read_config"]
@@ -54,7 +54,7 @@ class Checkpoint:
     settings: dict[str, Any]  # all of config.json
     parameters: Parameters
     tensors: Tensors  # of the files, from which a head reads its own
-    files: tuple[Path, ...]  # of the weights, mapped
+    files: tuple[Path, ...]  # of the weights; none while a trained model is not saved
 
     @property
     def name_or_path(self) -> str | None:
@@ -63,9 +63,17 @@ class Checkpoint:
         return name if isinstance(name, str) else None
 
     def sha256(self) -> str:
-        """Compute the digest of the weights' bytes, file after file in the order of their names."""
+        """Compute the digest of the weights' bytes, file after file in the order of their names.
+
+        Raises UnsavedError for a model that was trained and not saved.
+        """
         import hashlib  # 3 ms that only `minibert info` has to wait for
 
+        if not self.files:
+            raise UnsavedError(
+                "This model was trained and is not saved, so no file has its weights. Call "
+                "save_pretrained(FOLDER) first."
+            )
         digest = hashlib.sha256()
         for path in self.files:
             with path.open("rb") as file:

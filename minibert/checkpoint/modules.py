@@ -48,7 +48,7 @@ def read_module(kind: str, folder: Path) -> ModuleSettings:
     row = MODULES[kind]
     is_there(folder)  # raises for a link that leads nowhere, which is not the same as no settings
     path = folder / "config.json"
-    is_read = row.config == "required" or (row.config == "optional" and is_there(path))
+    is_read = row.config == "required" or is_there(path)
     settings: ModuleSettings = row.read(folder, read_json(path, dict) if is_read else {})
     return settings
 

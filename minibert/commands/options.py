@@ -6,6 +6,7 @@ An option of one command alone is in that command. Nothing is opened or read her
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from typing import get_args
 
@@ -33,9 +34,11 @@ __all__ = [
     "add_pack_tokens",
     "add_several",
     "add_texts",
+    "add_threads",
     "add_top_k",
     "add_vector_options",
     "named_model",
+    "number",
     "positive",
     "shows_progress",
 ]
@@ -80,12 +83,7 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         default="float32",
         help="the dtype that a GPU computes in; vectors are float32 always (default float32)",
     )
-    command.add_argument(
-        "--threads",
-        type=positive,
-        metavar="N",
-        help=f"the number of cores to use (default all of them, {available_threads()} here)",
-    )
+    add_threads(command)
     command.add_argument(
         "--reproducible",
         action="store_true",
@@ -97,6 +95,16 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         action="store_false",
         help="make no second copy of the weights; only --reproducible makes one, which computes "
         "short texts faster on processors with AVX-512",
+    )
+
+
+def add_threads(command: argparse.ArgumentParser) -> None:
+    """Add the number of threads."""
+    command.add_argument(
+        "--threads",
+        type=positive,
+        metavar="N",
+        help=f"the number of cores to use (default all of them, {available_threads()} here)",
     )
 
 
@@ -273,6 +281,17 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 up")
     return int(text)
+
+
+def number(text: str) -> float:
+    """Return a finite number from 0 up, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 up")
+    return value
 
 
 def shows_progress(options: argparse.Namespace) -> bool:

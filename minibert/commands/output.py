@@ -16,7 +16,7 @@ from minibert.common.escapes import json_line, visible
 from minibert.common.files import replacing
 from minibert.errors import OutputError
 
-__all__ = ["output", "print_facts", "print_json", "say"]
+__all__ = ["output", "print_facts", "print_json", "say", "telling_how_to_go_on"]
 
 
 @contextmanager
@@ -46,6 +46,21 @@ def opened(name: str) -> AbstractContextManager[BinaryIO]:
     if os.path.exists(name) and not os.path.isfile(name):
         return open(name, "wb")
     return replacing(Path(os.path.realpath(name)))
+
+
+@contextmanager
+def telling_how_to_go_on(advice: str, *, quiet: bool) -> Iterator[None]:
+    """Open a block of long work; if it is stopped, print on stderr how to go on.
+
+    Our own errors say what to do; those of the system, as for a full disk, do not.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, OSError) as error:
+        is_ours = isinstance(error, OSError) and error.errno is None
+        if not quiet and not is_ours:
+            print(f"minibert: stopped; {visible(advice)}", file=sys.stderr)
+        raise
 
 
 def say(line: str = "") -> None:

@@ -5,7 +5,18 @@ A new command is a file with a Command in it, and a row of COMMANDS.
 
 from __future__ import annotations
 
-from minibert.commands import convert, demo, embed, evaluate, explain, info, map, score, search
+from minibert.commands import (
+    convert,
+    demo,
+    embed,
+    evaluate,
+    explain,
+    info,
+    map,
+    score,
+    search,
+    train,
+)
 from minibert.commands.command import Command, Group
 from minibert.commands.index import add, build, delete, graph, verify
 from minibert.commands.index import info as index_info
@@ -33,5 +44,6 @@ COMMANDS: dict[str, Command | Group] = {
     "search": search.COMMAND,
     "map": map.COMMAND,
     "eval": evaluate.COMMAND,
+    "train": train.COMMAND,
     "demo": demo.COMMAND,
 }

@@ -6,6 +6,7 @@
 - `json_files`: a model's files -> texts and JSON, with checked values
 - `safetensors_files`: a model's weights -> tensors by name, mapped
 - `tensors_in_memory`: tensors by name as arrays that a program may change
+- `safetensors_writing`: tensors by name -> a file, without a second copy in memory
 - `progress`: a bar on stderr; missing standard streams
 - `escapes`: texts without characters that a terminal would obey
 - `advice`: advice in errors: a command to paste, a library to install

@@ -7,9 +7,17 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
-__all__ = ["Advance", "is_gone", "is_watched", "progress", "stderr_there", "wanted"]
+__all__ = [
+    "Advance",
+    "LoggingHandler",
+    "is_gone",
+    "is_watched",
+    "progress",
+    "stderr_there",
+    "wanted",
+]
 
 
 class Advance(Protocol):
@@ -49,6 +57,22 @@ def stderr_there() -> Iterator[None]:
         return
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
         yield
+
+
+class LoggingHandler(logging.StreamHandler[Any]):
+    """Writes log messages to standard output, above any bar, as sentence-transformers' does."""
+
+    def __init__(self, level: int = logging.NOTSET) -> None:
+        """Write messages of at least `level`."""
+        super().__init__(sys.stdout)
+        self.setLevel(level)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message; the bars are drawn again below it."""
+        from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+
+        with tqdm.external_write_mode():
+            super().emit(record)
 
 
 @contextmanager

@@ -5,10 +5,8 @@ No names of a BERT here, and no pickle is opened.
 
 from __future__ import annotations
 
-import json
 import math
 import mmap
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,12 +21,13 @@ from minibert.errors import CheckpointError
 
 __all__ = [
     "INDEX",
+    "ITEM_BYTES",
     "PICKLED_WEIGHTS",
     "WRITTEN",
     "NamedTensors",
+    "StoredTensor",
     "Tensors",
     "map_safetensors",
-    "safetensors_chunks",
     "weight_files",
     "weight_map",
 ]
@@ -113,6 +112,11 @@ class StoredTensor:
     dtype: str  # in safetensors' words, as "BF16"
     shape: tuple[int, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """Number of the tensor's bytes in the file."""
+        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+
     def read(self) -> Array:
         """Return the tensor as float32: a view on the file if possible, else a copy.
 
@@ -139,9 +143,8 @@ class StoredTensor:
         """
         if not hasattr(self.buffer, "madvise"):  # Windows
             return
-        size = math.prod(self.shape) * ITEM_BYTES[self.dtype]
         start = -(-self.offset // mmap.PAGESIZE) * mmap.PAGESIZE  # only whole pages of this tensor
-        length = (self.offset + size) // mmap.PAGESIZE * mmap.PAGESIZE - start
+        length = (self.offset + self.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - start
         if length > 0:
             self.buffer.madvise(mmap.MADV_DONTNEED, start, length)
 
@@ -178,29 +181,8 @@ def map_safetensors(path: Path) -> list[StoredTensor]:
         if dtype not in ITEM_BYTES:
             raise CheckpointError(f"{path}: {name} has the unknown type {dtype}.")
         tensors.append(StoredTensor(name, path, buffer, offset, dtype, shape))
-        offset += math.prod(shape) * ITEM_BYTES[dtype]
+        offset += tensors[-1].nbytes
     return tensors
-
-
-def safetensors_chunks(tensors: Mapping[str, Array]) -> Iterator[bytes | memoryview]:
-    """Yield the bytes of a safetensors file: a header, then the tensors, which are not copied.
-
-    The library would hide the number of an error, as of a full disk; old releases also copy.
-    """
-    ordered = sorted(tensors.items(), key=lambda named: -named[1].itemsize)  # keeps all aligned
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for name, tensor in ordered:
-        start, end = end, end + tensor.nbytes
-        dtype = next(name for name, code in WRITTEN.items() if tensor.dtype == np.dtype(code))
-        header[name] = {"dtype": dtype, "shape": tensor.shape, "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    yield len(text).to_bytes(8, "little")
-    yield text
-    for _, tensor in ordered:
-        rows = np.asarray(tensor, tensor.dtype.newbyteorder("<"), order="C")
-        yield rows.reshape(-1).view(np.uint8).data
 
 
 class NamedTensors(Protocol):

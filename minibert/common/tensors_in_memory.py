@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,13 +22,24 @@ class TensorsInMemory:
     """
 
     dtype: np.dtype[Any]  # of all arrays
-    values: dict[str, Array]  # name in the file -> array; only those that were taken
+    values: dict[str, Array]  # key -> array, of the tensors that were taken
 
-    def __init__(self, tensors: Tensors, dtype: DTypeLike = np.float32) -> None:
-        """Hold no tensor yet: `take` copies them from these, as numbers of `dtype`."""
+    def __init__(
+        self,
+        tensors: Tensors,
+        dtype: DTypeLike = np.float32,
+        changed: Mapping[str, Array] = MappingProxyType({}),
+        *,
+        before: str = "",
+    ) -> None:
+        """Hold no tensor yet: `take` copies them from `tensors`, as numbers of `dtype`.
+
+        A tensor's key is its name in the file, with the text `before` it. Arrays of `changed`, by
+        key, are copied in place of the file's tensors.
+        """
         self.dtype = np.dtype(dtype)
         self.values = {}
-        self._tensors = tensors
+        self._tensors, self._changed, self._before = tensors, changed, before
 
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
@@ -40,11 +53,16 @@ class TensorsInMemory:
 
         Raises CheckpointError for a missing tensor, another shape, NaN or infinity.
         """
-        if name not in self or self.stored_name(name) not in self.values:
+        if name not in self or self._key(name) not in self.values:
             read = self._tensors.take(name, *shape)  # refuses a missing one
-            self.values[self.stored_name(name)] = np.array(read, self.dtype)
+            key = self._key(name)
+            self.values[key] = np.array(self._changed.get(key, read), self.dtype)
             self._tensors.let_go(name)
-        return self.values[self.stored_name(name)]
+        return self.values[self._key(name)]
+
+    def _key(self, name: str) -> str:
+        """Return the key of a tensor's array in `values`."""
+        return self._before + self.stored_name(name)
 
     def let_go(self, name: str) -> None:
         """Do nothing: no file has the arrays' numbers."""

@@ -240,4 +240,5 @@ def settings_of(
 
 def name_of(model: SentenceTransformer) -> str:
     """Return a name by which the model can be found again: that on the hub, or its folder."""
-    return hub_name(model.folder.path, model.folder.path) or str(model.folder.path)
+    path = model.saved_folder.path
+    return hub_name(path, path) or str(path)

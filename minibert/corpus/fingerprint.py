@@ -52,7 +52,7 @@ def fingerprint_of(model: SentenceTransformer, cache: DigestCache) -> Fingerprin
     }
     digests = cache.digests_of(model)
     return Fingerprint(
-        commit_of(model.folder.path),
+        commit_of(model.saved_folder.path),
         digests.weights_sha256,
         digests.files_sha256,
         (
@@ -92,8 +92,8 @@ class DigestCache:
 
     def digests_of(self, model: SentenceTransformer) -> Digests:
         """Return the digests of a model's files; read the files only if one may have changed."""
-        folder, weights = model.folder.path, model.checkpoint.files
-        loaded = sorted(loaded_files(model.folder))
+        folder, weights = model.saved_folder.path, model.checkpoint.files
+        loaded = sorted(loaded_files(model.saved_folder))
         others = [name for name in loaded if folder / name not in weights]
         now = time.time_ns()  # before the first look at a file: later changes are newer
         state, changed = state_of([*weights, *(folder / name for name in others)])

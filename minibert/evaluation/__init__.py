@@ -3,6 +3,7 @@
 - `collection`: documents, queries, judgements and runs, read and written
 - `measures`: one row per measure; means, and p-values of differences
 - `retrieval`: a model and a collection -> rankings -> measures
+- `evaluator`: the same as a callable for training
 - `sample/`: a small collection of our own, `SAMPLE`
 """
 
@@ -16,6 +17,7 @@ from minibert.evaluation.collection import (
     read_run,
     write_run,
 )
+from minibert.evaluation.evaluator import RetrievalEvaluator
 from minibert.evaluation.measures import (
     MEASURES,
     Found,
@@ -35,6 +37,7 @@ __all__ = [
     "Measured",
     "Qrels",
     "Ranking",
+    "RetrievalEvaluator",
     "compare",
     "means",
     "measure",

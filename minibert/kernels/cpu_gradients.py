@@ -19,8 +19,8 @@ from minibert.kernels.activation_gradients import (
     silu_gradient_,
     tanh_gradient_,
 )
-from minibert.kernels.cpu import row_slices, softmax_, split_heads
-from minibert.kernels.protocol import Bucket, Factors, NormRows
+from minibert.kernels.cpu import normalize_, row_slices, softmax_, split_heads
+from minibert.kernels.protocol import NORM_FLOOR, Bucket, Factors, NormRows
 
 __all__ = [
     "add_at_",
@@ -31,6 +31,7 @@ __all__ = [
     "gelu_tanh_gradient_",
     "layer_norm_gradient_",
     "leaky_relu_gradient_",
+    "normalize_gradient_",
     "relu_gradient_",
     "sigmoid_gradient_",
     "silu_gradient_",
@@ -131,3 +132,17 @@ def add_at_(total: Array, index: IntArray, rows: Array) -> None:
     order = np.argsort(index, kind="stable")
     numbers, starts = np.unique(index[order], return_index=True)
     total[numbers] += np.add.reduceat(rows[order], starts, axis=0)
+
+
+def normalize_gradient_(x: Array, gradient: Array) -> None:
+    """Go back through normalize_, in place: x (S, D) becomes the result, and `gradient` that by x.
+
+    With y = x / |x|, the result is (gradient - y (y . gradient)) / |x|. Below NORM_FLOOR the
+    divisor is a constant, and the result gradient / NORM_FLOOR.
+    """
+    lengths = np.sqrt(np.vecdot(x, x))  # (S,)
+    normalize_(x)
+    along = np.vecdot(x, gradient)
+    along[lengths < NORM_FLOOR] = 0.0
+    gradient -= x * along[:, None]
+    gradient /= np.maximum(lengths, NORM_FLOOR)[:, None]

@@ -12,12 +12,17 @@ import numpy as np
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.protocol import Bucket
 
-__all__ = ["equal_buckets", "firsts", "near_buckets", "places_of", "split_rows"]
+__all__ = ["equal_buckets", "firsts", "near_buckets", "places_of", "split_rows", "texts_of"]
 
 
 def places_of(lengths: IntArray) -> IntArray:
     """Return the place of each token in its text, from 0: (S,) -> (N,)."""
     return np.arange(int(lengths.sum())) - np.repeat(firsts(lengths), lengths)
+
+
+def texts_of(lengths: IntArray) -> IntArray:
+    """Return the text of each token, from 0: (S,) -> (N,)."""
+    return np.repeat(np.arange(len(lengths)), lengths)
 
 
 def firsts(lengths: IntArray) -> IntArray:

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from numpy.typing import ArrayLike
@@ -31,18 +32,17 @@ from minibert.models.model import Model, job_of, prompt_name_of
 from minibert.models.signatures import with_overloads
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.quantization import Precision, check_precision
-from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of, with_prompt
+from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of
 from minibert.tokens.truncation import OnLong, check_on_long
 
 if TYPE_CHECKING:
-    from minibert.bert.load import Checkpoint
     from minibert.bert.parameters import Parameters
-    from minibert.checkpoint.folder import Folder
     from minibert.explain.attribution import Explanation
     from minibert.models.job import OutputValue
     from minibert.models.processes import Processes
     from minibert.models.signatures import Encoded, Features, Inputs, OneInput
     from minibert.models.trace import Trace
+    from minibert.models.trainable import Trainable
     from minibert.models.transformer import Transformer
     from minibert.pooling.pipeline import Pipeline
     from minibert.pooling.pooling import Pooling
@@ -64,11 +64,10 @@ class SentenceTransformer(Model):
     the BERT, and model[1] and so on are the settings of the modules after it.
     """
 
-    folder: Folder  # settings of the model's folder
-    transformer: Transformer  # the BERT and its tokenizer
-    on_long: OnLong  # what happens to long texts: see encode
-    checkpoint: Checkpoint  # the files and tensors that were loaded
     similarity_reason: str  # where the metric was found
+    card: str | None = None  # README.md of folders it is saved to; None is that of its own folder
+    # Tensors in place of the folder's, by key: see use_tensors.
+    trained: Mapping[str, Array] = MappingProxyType({})
 
     def __init__(
         self,
@@ -133,13 +132,9 @@ class SentenceTransformer(Model):
         path = find_model(model_name_or_path, hub)
         self.folder = read_folder(path)
         self.transformer = Transformer(
-            self.folder.transformer,
-            device,
-            threads=threads,
-            reproducible=reproducible,
-            short_inputs=short_inputs,
-            dtype=dtype,
-        )
+            self.folder.transformer, device,
+            threads=threads, reproducible=reproducible, short_inputs=short_inputs, dtype=dtype,
+        )  # fmt: skip
         self._read_modules()
         prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
         self._take_prompts(prompts, default_prompt_name)
@@ -168,12 +163,21 @@ class SentenceTransformer(Model):
                 "%s has no modules.json; taking the mean of its tokens.", self.folder.path
             )
 
-    def use_tensors(self, parameters: Parameters, pipeline: Pipeline) -> None:
-        """Compute with other tensors from now on, of the same shapes, as training changes them."""
+    def use_tensors(
+        self, parameters: Parameters, pipeline: Pipeline, trained: Mapping[str, Array]
+    ) -> None:
+        """Compute with other tensors from now on, of the same shapes, as training changes them.
+
+        `trained` has them by key, for save_pretrained. The key of a tensor of the BERT is its name
+        in the file. For a module, the path of its folder in the model's and a slash come before the
+        name: "2_Dense/linear.weight".
+        """
         self.transformer.use_parameters(parameters)
         self.checkpoint = self.transformer.checkpoint
         self._pipeline = pipeline._replace(pooling=self.pooling)
         self._place_head()
+        self.trained = trained
+        self._note_change()
 
     @with_overloads
     def encode(
@@ -236,7 +240,8 @@ class SentenceTransformer(Model):
         Raises TypeError or ValueError for the first item that is no text, and for an argument of a
         wrong type or value.
         """
-        from minibert.models.encoding import codes_of, joined, output_of  # late: see the top
+        # Late: see the top.
+        from minibert.models.encoding import check_windows_of, codes_of, joined, output_of
 
         check_no_tensor(convert_to_tensor)
         compute = output_of(output_value)
@@ -331,13 +336,9 @@ class SentenceTransformer(Model):
         keep, as "layer.*.attention". A `task`, "query" or "document", stands for its prompt and
         maximum length. A text is a str, or a pair of them as a tuple.
         """
-        from minibert.models.trace import Trace  # late: see the top
+        from minibert.models.trace import Trace, text_of_trace  # late: see the top
 
-        if isinstance(inputs, list):
-            raise TypeError("trace() got a list; it takes one text, a str or a tuple of two.")
-        if task not in (None, "query", "document"):
-            raise ValueError(f'task is {task!r}; expected "query" or "document".')
-        (text,) = check_texts([inputs])
+        text = text_of_trace(inputs, task)
         if task:
             prompt_name = prompt_name_of(self, task, prompt, prompt_name)
         dimension = self.get_embedding_dimension()
@@ -367,17 +368,8 @@ class SentenceTransformer(Model):
         The dict also has "modality", which is "text", and with a prompt "prompt_length", the number
         of tokens of [CLS] and the prompt. No texts give {}.
         """
-        from minibert.tokens.padding import pad_rows  # late: see the top
-
         texts = check_texts(list_of(inputs, "preprocess()"))
-        if not texts:
-            return cast("Features", {})
-        tokenizer, limit = self.transformer.text_tokenizer, self.transformer.limit(task)
-        rows = tokenizer.rows(with_prompt(prompt or "", texts), limit)
-        rows.truncation.report(len(texts), limit, self.on_long)
-        features = {**pad_rows(rows, tokenizer), "modality": "text"}
-        of_prompt = {"prompt_length": self.transformer.prompt_tokens(prompt)} if prompt else {}
-        return cast("Features", features | of_prompt)
+        return cast("Features", self.transformer.padded(texts, prompt or "", task, self.on_long))
 
     def tokenize(
         self, texts: OneInput | Inputs, prompt: str | None = None, *, task: str | None = None
@@ -466,6 +458,88 @@ class SentenceTransformer(Model):
         self._pipeline = self._pipeline._replace(pooling=pooling)
         self._place_head()
 
+    def trainable(self, *, seed: int = 42, dropout: bool = True) -> Trainable:
+        """Return this model as training sees it; its tensors are copied into memory.
+
+        Raises ValueError for a device or a family that cannot be trained.
+        """
+        from minibert.models.trainable import Trainable  # late: see the top
+
+        return Trainable(self, seed=seed, dropout=dropout)
+
+    def fit(
+        self,
+        train_objectives: Iterable[tuple[Iterable[Any], Any]],
+        evaluator: Callable[..., Any] | None = None,
+        epochs: int = 1,
+        steps_per_epoch: int | None = None,
+        scheduler: str = "WarmupLinear",
+        warmup_steps: int = 10000,
+        optimizer_class: object = "AdamW",
+        optimizer_params: Mapping[str, Any] = MappingProxyType({"lr": 2e-5}),
+        weight_decay: float = 0.01,
+        evaluation_steps: int = 0,
+        output_path: str | os.PathLike[str] | None = None,
+        save_best_model: bool = True,
+        max_grad_norm: float = 1,
+        use_amp: bool = False,
+        callback: Callable[[Any, int, int], object] | None = None,
+        show_progress_bar: bool = True,
+        checkpoint_path: str | os.PathLike[str] | None = None,
+        checkpoint_save_steps: int = 500,
+        checkpoint_save_total_limit: int = 0,
+        resume_from_checkpoint: bool = False,
+    ) -> None:
+        """Train this model, as sentence-transformers' fit does. See minibert.training.fit, too.
+
+        In each step every objective has a batch and an update, in turn, with an optimizer of its
+        own. A call trains on the CPU, with dropout, and gives the same result each time.
+
+        Args:
+            train_objectives: Pairs (batches, loss). Batches are an iterable of lists of
+                InputExamples, as a DataLoader, also one of torch; it is read again when it is
+                exhausted. The loss is one of minibert.losses.
+            evaluator: Called as evaluator(model, output_path=, epoch=, steps=) after each epoch,
+                with steps -1. Returns a score, the higher the better, or measures by name, of which
+                its `primary_metric` names the score. RetrievalEvaluator is one.
+            epochs: Number of epochs.
+            steps_per_epoch: Steps of an epoch; None or 0 is the length of the shortest batches.
+            scheduler: "WarmupLinear", "ConstantLR", "WarmupConstant", "WarmupCosine" or
+                "WarmupCosineWithHardRestarts", in any case.
+            warmup_steps: Number of steps over which the learning rate rises from 0.
+            optimizer_class: "AdamW" or torch's class is torch's AdamW; "adamw_hf" or transformers'
+                class is that of transformers before version 5.
+            optimizer_params: "lr", the highest learning rate, and as wanted "eps" and "betas".
+            weight_decay: Weight decay, of all but biases and layer norms.
+            evaluation_steps: Steps between two evaluations within an epoch; 0 makes none there.
+            output_path: Folder of the best model by the evaluator; without one, of the last model.
+            save_best_model: False with an evaluator saves no model in `output_path`.
+            max_grad_norm: Largest norm of the gradients, which are scaled to it.
+            use_amp: True is refused: it is for GPUs.
+            callback: Called as callback(score, epoch, steps) after each evaluation.
+            show_progress_bar: False shows none.
+            checkpoint_path: Folder of checkpoints: model folders, named by their step.
+            checkpoint_save_steps: Steps between two checkpoints; there is always one at the end.
+            checkpoint_save_total_limit: Number of checkpoints that are kept; 0 keeps all.
+            resume_from_checkpoint: True is refused: minibert.training.fit goes on by itself.
+
+        Raises ValueError or TypeError for an argument that cannot be followed, TrainingError for
+        examples, with batch and number, and for a loss that is no finite number, with the step.
+        """
+        from minibert.training.reference_fit import fit_objectives  # late: see the top
+
+        fit_objectives(
+            self, train_objectives, evaluator=evaluator, epochs=epochs,
+            steps_per_epoch=steps_per_epoch, scheduler=scheduler, warmup_steps=warmup_steps,
+            optimizer_class=optimizer_class, optimizer_params=optimizer_params,
+            weight_decay=weight_decay, evaluation_steps=evaluation_steps, output_path=output_path,
+            save_best_model=save_best_model, max_grad_norm=max_grad_norm, use_amp=use_amp,
+            callback=callback, show_progress_bar=show_progress_bar,
+            checkpoint_path=checkpoint_path, checkpoint_save_steps=checkpoint_save_steps,
+            checkpoint_save_total_limit=checkpoint_save_total_limit,
+            resume_from_checkpoint=resume_from_checkpoint,
+        )  # fmt: skip
+
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Set include_prompt."""
         self.include_prompt = include_prompt
@@ -489,7 +563,8 @@ class SentenceTransformer(Model):
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write a folder that sentence-transformers and minibert load, with the same vectors.
 
-        The weights and the vocabulary are copied as they are; prompts, metric, maximum length,
+        Trained tensors are written as float32. Other weights and the vocabulary are copied as they
+        are; prompts, metric, maximum length,
         truncate_dim and include_prompt are written as they are now. A file of the same name is
         replaced when the new one is whole.
 
@@ -503,9 +578,7 @@ class SentenceTransformer(Model):
         prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
         changed = self.max_seq_length != self.transformer.loaded_max_seq_length
         save_model(
-            self.folder,
-            self._loaded,
-            path,
+            self.folder, self._loaded, path,
             hidden_size=self.config.hidden_size,
             include_prompt=self.pooling.include_prompt,
             max_seq_length=self.max_seq_length if changed else None,
@@ -515,7 +588,11 @@ class SentenceTransformer(Model):
                 "similarity_fn_name": self.similarity_fn_name,
                 "truncate_dim": self.truncate_dim,
             },
-        )
+            trained=self.trained,
+            card=self.card,
+        )  # fmt: skip
+        if self.is_changed:
+            self.take_folder(path)
 
     save = save_pretrained
 
@@ -549,10 +626,3 @@ class SentenceTransformer(Model):
     def _computed_by(self) -> tuple[Any, ...]:
         """Return all that a process's vectors depend on, beside encode()'s arguments."""
         return *super()._computed_by(), self.include_prompt
-
-
-def check_windows_of(on_long: OnLong, output_value: OutputValue) -> None:
-    """Raise ValueError for an unknown `on_long`, and for windows where no vectors are returned."""
-    check_on_long(on_long)
-    if on_long == "window" and output_value != "sentence_embedding":
-        raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')

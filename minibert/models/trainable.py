@@ -7,13 +7,15 @@ Trainable.add_gradients.
 
 from __future__ import annotations
 
+import json
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -31,11 +33,13 @@ from minibert.kernels import cpu_gradients
 from minibert.kernels.cores import one_blas_thread
 from minibert.pooling.pipeline import load_pipeline
 from minibert.training.losses import Loss
+from minibert.training.model_card import Described, model_card
 from minibert.training.packs import packs_of_examples
 from minibert.training.sums import Sums
 
 if TYPE_CHECKING:
-    from minibert.models.sentence_transformer import SentenceTransformer
+    from minibert.models.transformer import Transformer
+    from minibert.pooling.pipeline import Pipeline
     from minibert.tokens.texts import Text
 
 __all__ = ["Trainable"]
@@ -71,6 +75,27 @@ class Computed(NamedTuple):
         return sum(array.nbytes for array in self.kept.values())
 
 
+class HasTensors(Described, Protocol):
+    """A SentenceTransformer, as far as its tensors are trained."""
+
+    card: str | None  # README.md of the folders that it is saved to
+    config: Config
+    transformer: Transformer
+    trained: Mapping[str, Array]  # tensors in place of the checkpoint's, by key
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def max_seq_length(self) -> int: ...
+
+    def use_tensors(
+        self, parameters: Parameters, pipeline: Pipeline, trained: Mapping[str, Array]
+    ) -> None: ...
+
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None: ...
+
+
 class Trainable:
     """A SentenceTransformer's tensors, the gradients by them, and their way back into the model.
 
@@ -81,16 +106,20 @@ class Trainable:
 
     def __init__(
         self,
-        model: SentenceTransformer,
+        model: HasTensors,
         *,
         seed: int = 42,
         dropout: bool = True,
         dtype: str = "float32",
+        pack_tokens: int | None = None,
+        kept_bytes: int = KEPT_BYTES,
     ) -> None:
         """Copy the tensors into memory; the model computes with these from now on.
 
         `dropout` drops at the rates of the folder's settings, with random numbers of `seed`.
-        `dtype` "float64" is for comparisons: the model itself then stays as it is.
+        `dtype` "float64" is for comparisons: the model itself then stays as it is. A pack has at
+        most `pack_tokens` tokens, by default those of pack_tokens_of; sums over packs round by it.
+        `kept_bytes` of arrays wait for the loss of a batch, and change no bit.
 
         Raises ValueError for a device or a family that cannot be trained.
         """
@@ -98,12 +127,15 @@ class Trainable:
         self.model = model
         self.config = model.config
         self.seed, self.dtype = seed, dtype
+        self._pack_tokens = pack_tokens or pack_tokens_of(self.config)
+        self._kept_bytes = kept_bytes
         self._family = FAMILIES[self.config.model_type]
-        self._rates = Rates(0.0, 0.0)
+        self._rates: Rates | None = None
         if dropout:
             settings = model.checkpoint.settings
             self._rates = dropout_rates(settings, self._family.keys, self._family.dropout)
-        self._tensors = TensorsInMemory(model.checkpoint.tensors, dtype)
+        self._tensors = TensorsInMemory(model.checkpoint.tensors, dtype, model.trained)
+        self._trained = model.trained  # by an earlier run
         self._of_modules: dict[Path, TensorsInMemory] = {}
         self._first_use = first_uses(self._family.layout.layer_names(self.config))
         self._sums = Sums(self._zeros_of, cpu_gradients.add_at_, self._sum_name, self._uses)
@@ -118,17 +150,42 @@ class Trainable:
             folder.path, folder.modules, self.config.hidden_size, self._tensors_of
         )
         self.values = dict(self._tensors.values)
-        for path, tensors in self._of_modules.items():
-            place = path.relative_to(folder.path)
-            self.values |= {f"{place}/{name}": array for name, array in tensors.values.items()}
+        for tensors in self._of_modules.values():
+            self.values |= tensors.values
         if self.dtype == "float32":
-            self.model.use_tensors(self.parameters, self.pipeline)
+            self.model.use_tensors(self.parameters, self.pipeline, self.values)
 
     def _tensors_of(self, path: Path) -> TensorsInMemory:
         """Return the tensors of a module's folder, in memory."""
         if path not in self._of_modules:
-            self._of_modules[path] = TensorsInMemory(Tensors(weight_files(path)), self.dtype)
+            place = path.relative_to(self.model.folder.path).as_posix()
+            tensors = Tensors(weight_files(path))
+            self._of_modules[path] = TensorsInMemory(
+                tensors, self.dtype, self._trained, before=f"{place}/"
+            )
         return self._of_modules[path]
+
+    def describe_training(self, section: str) -> None:
+        """Make the card of the folders that the model is saved to from now on."""
+        self.model.card = model_card(self.model, section)
+
+    def save(self, folder: Path) -> None:
+        """Write the model's folder, with the values as they are now."""
+        self.model.save_pretrained(folder)
+
+    def fingerprint(self) -> str:
+        """Compute a digest of the values, and of all settings that their training depends on."""
+        import hashlib  # late: 3 ms
+
+        model = self.model
+        # Their folder may have another path today.
+        modules = repr(model.folder.modules).replace(repr(str(model.folder.path))[1:-1], "")
+        settings = [model.checkpoint.settings, model.max_seq_length, modules, self._rates]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
+        for key, tensor in sorted(self.values.items()):
+            digest.update(key.encode())
+            digest.update(tensor.data)
+        return digest.hexdigest()
 
     def zero_gradients(self) -> None:
         """Forget the gradients that were added."""
@@ -191,7 +248,7 @@ class Trainable:
             self._has_told = True
         types = transformer.checked_types(rows.ids, rows.types)
         positions = [positions_of(row, self.config) for row in rows.ids]
-        tokens = pack_tokens_of(self.config)
+        tokens = self._pack_tokens
         if of_examples:
             return packs_of_examples(rows.ids, positions, types, len(texts[0]), tokens)
         return list(packs(rows.ids, tokens, positions=positions, token_types=types))
@@ -203,11 +260,11 @@ class Trainable:
         examples = np.unique(pack.order % batch.examples)
         vectors = in_columns(computed.vectors, pack.order, batch, examples)
         labels = None if batch.labels is None else batch.labels[examples]
-        share = len(examples) / batch.examples
+        fraction = len(examples) / batch.examples
         loss, gradients = batch.loss(vectors, labels)
         rows = np.concatenate(gradients)[places_in(pack.order, batch, examples)]
-        self._backward(batch, number, computed, rows * (share * batch.scale))
-        return loss * share
+        self._backward(batch, number, computed, rows * (fraction * batch.scale))
+        return loss * fraction
 
     def _in_two_passes(self, batch: Batch, workers: ThreadPoolExecutor) -> float:
         """Compute all vectors, the loss by them, then each pack backward: -> the loss.
@@ -217,7 +274,7 @@ class Trainable:
         again, with the same bits.
         """
         kept: dict[int, Computed] = {}
-        free, lock = KEPT_BYTES, threading.Lock()
+        free, lock = self._kept_bytes, threading.Lock()
 
         def vectors_of(number: int) -> Array:
             nonlocal free
@@ -265,7 +322,9 @@ class Trainable:
         give, dropout = self._sums.of_pack(number), self._dropout(batch, pack)
         try:
             with device.active(), np.errstate(over="ignore", invalid="ignore"):
-                gradient = self.pipeline.backward(computed.modules, gradient, device.kernels, give)
+                gradient = self.pipeline.backward(
+                    computed.modules, gradient, device.kernels, cpu_gradients, give
+                )
                 backward.hidden_states(
                     gradient, pack, self.parameters, self.config, device.kernels, cpu_gradients,
                     computed.kept, dropout, give,
@@ -275,8 +334,8 @@ class Trainable:
             raise
 
     def _dropout(self, batch: Batch, pack: Pack) -> Dropout | None:
-        """Return the dropout of a pack; None at rates of 0."""
-        if not any(self._rates):
+        """Return the dropout of a pack, whose rates may be 0; None without one."""
+        if self._rates is None:
             return None
         return Dropout(batch.draws, self._rates, pack.order, pack.lengths, dtype=self.dtype)
 
@@ -297,7 +356,7 @@ class Trainable:
         return self._first_use.count(int(parts[1])) if parts[0] == "layer" else 1
 
 
-def check_trainable(model: SentenceTransformer) -> None:
+def check_trainable(model: HasTensors) -> None:
     """Raise ValueError for a device, or a family of models, that cannot be trained."""
     if model.device != "cpu":
         raise ValueError(f"device is {model.device!r}; minibert trains on the CPU. Use 'cpu'.")

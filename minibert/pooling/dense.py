@@ -12,8 +12,8 @@ from minibert.common.json_files import required_count, setting
 from minibert.common.safetensors_files import NamedTensors
 from minibert.errors import CheckpointError
 from minibert.kernels.activations import ACTIVATIONS, TORCH_CLASSES, torch_activation
-from minibert.kernels.protocol import Kernels
-from minibert.pooling.module import NotLinearError, check_dimension, input_name
+from minibert.kernels.protocol import GradientKernels, Kernels
+from minibert.pooling.module import Give, NotLinearError, check_dimension, input_name
 
 __all__ = ["Dense", "Projection", "load_dense", "read_dense"]
 
@@ -59,6 +59,7 @@ class Projection(NamedTuple):
     activation: str  # a name in ACTIVATIONS
     has_residual: bool = False  # whether x, or x R, is added
     residual: Array | None = None  # R, (D, E)
+    has_bias: bool = True  # whether b is a tensor; else it is zeros
 
     def __call__(self, rows: Array, kernels: Kernels) -> Array:
         """Project rows: (R, D) -> (R, E)."""
@@ -77,6 +78,29 @@ class Projection(NamedTuple):
             projected += parts if self.residual is None else parts @ self.residual
         return projected
 
+    def backward(
+        self,
+        rows: Array,
+        gradient: Array,
+        kernels: Kernels,
+        gradients: GradientKernels,
+        give: Give,
+    ) -> Array:
+        """Go back through the projection: (R, D), (R, E) -> (R, D)."""
+        of_residual = gradient.copy() if self.has_residual else None
+        projected = kernels.linear(rows, self.weight, self.bias)
+        ACTIVATIONS[self.activation].gradient(gradients, projected, gradient)
+        give("linear.weight", gradients.weight_gradient(rows, gradient).T)
+        if self.has_bias:
+            give("linear.bias", gradients.column_sums(gradient))
+        by_rows: Array = gradient @ self.weight.T
+        if of_residual is not None and self.residual is not None:
+            give("residual.weight", gradients.weight_gradient(rows, of_residual).T)
+            of_residual = of_residual @ self.residual.T
+        if of_residual is not None:
+            by_rows += of_residual
+        return by_rows
+
 
 def load_dense(module: Dense, tensors: NamedTensors, dimension: int) -> tuple[Projection, int]:
     """Read the tensors of a Dense: -> the module that computes, the dimension of its results."""
@@ -94,5 +118,6 @@ def load_dense(module: Dense, tensors: NamedTensors, dimension: int) -> tuple[Pr
         activation=module.activation_function,
         has_residual=module.use_residual,
         residual=tensors.take("residual.weight", *shape).T if projects else None,
+        has_bias=module.bias,
     )
     return projection, module.out_features

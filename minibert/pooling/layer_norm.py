@@ -10,8 +10,8 @@ import numpy as np
 from minibert.common.arrays import Array
 from minibert.common.json_files import check_keys, required_count
 from minibert.common.safetensors_files import NamedTensors
-from minibert.kernels.protocol import Kernels
-from minibert.pooling.module import check_dimension
+from minibert.kernels.protocol import GradientKernels, Kernels, NormRows
+from minibert.pooling.module import Give, check_dimension
 
 __all__ = ["LayerNorm", "RowNorm", "load_layer_norm", "read_layer_norm"]
 
@@ -51,6 +51,22 @@ class RowNorm(NamedTuple):
         deviation = np.sqrt(total.var() + EPSILON)
         scaled: Array = centred / deviation * self.weight
         return scaled + portion * self.bias
+
+    def backward(
+        self,
+        rows: Array,
+        gradient: Array,
+        kernels: Kernels,
+        gradients: GradientKernels,
+        give: Give,
+    ) -> Array:
+        """Go back through the layer norm: two of (R, D) -> (R, D)."""
+        deviations = kernels.standardise(rows, EPSILON)
+        kept = NormRows(rows, deviations)
+        by_weight, by_bias = gradients.layer_norm_gradient_(gradient, kept, self.weight)
+        give("norm.weight", by_weight)
+        give("norm.bias", by_bias)
+        return gradient
 
 
 def load_layer_norm(

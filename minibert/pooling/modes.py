@@ -1,6 +1,7 @@
 """Pooling modes: hidden states -> a vector for each text. Each is a function and a row of POOLINGS.
 
-No settings and no modules here.
+A row also has the factors of the states in the vectors: explanations use them, and gradients. No
+settings and no modules here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.protocol import Kernels
-from minibert.kernels.segments import firsts, places_of
+from minibert.kernels.segments import firsts, places_of, texts_of
 
 __all__ = ["POOLINGS", "PooledTokens", "PoolingMode", "linear_factors", "mean"]
 
@@ -21,16 +22,18 @@ __all__ = ["POOLINGS", "PooledTokens", "PoolingMode", "linear_factors", "mean"]
 Pool: TypeAlias = Callable[[Array, IntArray, int, Kernels], Array]
 # Lengths (S,) -> the row of the one token of each text that the mode needs (S,).
 PooledTokens: TypeAlias = Callable[[IntArray], IntArray]
-# A mode's pooling, the states of one text (T, D), the number of tokens left out before them,
-# kernels -> factors (T, D). The text's vector is the sum of states * factors over the tokens.
-Factors: TypeAlias = Callable[[Pool, Array, int, Kernels], Array]
+# A mode's pooling and what it gets -> factors (N, D), or (N, 1) where all dimensions have the same.
+# A text's vector is the sum of states * factors over its tokens. So the gradient by a state is that
+# by the vector, times the factor.
+Factors: TypeAlias = Callable[[Pool, Array, IntArray, int, Kernels], Array]
 
 
 class PoolingMode(NamedTuple):
     """A row of POOLINGS: one way to turn a text's token states into one vector."""
 
     pool: Pool  # computes the vectors
-    factors: Factors | None = None  # None where the vector is no sum over the tokens
+    # None where the vector is no such sum; it is then neither explained nor trained.
+    factors: Factors | None = None
     # Set where the mode needs one token of each text. The last layer then computes only that token,
     # and `pool` gets texts of one token.
     pooled_tokens: PooledTokens | None = None
@@ -72,7 +75,7 @@ def mean(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Ar
 def mean_sqrt_len(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
     """Divide the sum of each text's states by the root of their number: (N, D), (S,) -> (S, D)."""
     vectors = kernels.segment_sum(hidden, lengths)
-    vectors /= np.sqrt(kernels.floats(lengths))[:, None]
+    vectors /= np.sqrt(kernels.floats(lengths.astype(vectors.dtype)))[:, None]
     return vectors
 
 
@@ -88,17 +91,30 @@ def weightedmean(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernel
     return vectors
 
 
-def linear_factors(pool: Pool, states: Array, skipped: int, kernels: Kernels) -> Array:
-    """Find the weights of a pooling that depend on positions alone: (T, D) -> (T, D)."""
-    # Pooling the rows of the unit matrix gives the weights: column t has the one of token t.
-    weights = pool(np.eye(len(states)), np.array([len(states)]), skipped, kernels)
-    return np.repeat(weights.T, states.shape[1], axis=1)
+def linear_factors(
+    pool: Pool, hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels
+) -> Array:
+    """Find the weights of a pooling that depend on places alone: (N, D), (S,) -> (N, 1)."""
+    # Pooling rows of a unit matrix gives the weights: column t has those of the texts' t-th tokens.
+    places, longest = places_of(lengths), int(lengths.max())
+    unit = np.equal.outer(places, np.arange(longest)).astype(hidden.dtype)  # (N, longest)
+    weights = pool(kernels.floats(unit), lengths, skipped, kernels)  # (S, longest)
+    return kernels.rows_at(weights.reshape(-1, 1), texts_of(lengths) * longest + places)
 
 
-def largest_factors(pool: Pool, states: Array, skipped: int, kernels: Kernels) -> Array:
-    """Factors 1 where a token has the largest value of a dimension, else 0: (T, D) -> (T, D)."""
-    found: Array = np.eye(len(states))[:, states.argmax(axis=0)]
-    return found
+def largest_factors(
+    pool: Pool, hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels
+) -> Array:
+    """Factors 1 where a token has the largest value of a dimension, else 0: (N, D) -> (N, D).
+
+    Of several that are level, the first has it, as in torch.
+    """
+    texts, longest = texts_of(lengths), int(lengths.max())
+    is_largest = hidden == kernels.rows_at(pool(hidden, lengths, skipped, kernels), texts)
+    # The earlier a token, the higher it ranks.
+    ranks = is_largest * kernels.floats(longest - places_of(lengths))[:, None]
+    highest = kernels.rows_at(kernels.segment_max(ranks, lengths), texts)
+    return kernels.floats(ranks == highest)
 
 
 # The name of a mode in 1_Pooling/config.json -> its row. Old settings choose modes by flags, which

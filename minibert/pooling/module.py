@@ -7,14 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from minibert.common.arrays import Array
 from minibert.common.json_files import setting
 from minibert.errors import CheckpointError, MinibertError
-from minibert.kernels.protocol import Kernels
+from minibert.kernels.protocol import GradientKernels, Kernels
 
-__all__ = ["Module", "NotLinearError", "RowModule", "RowSettings", "check_dimension", "input_name"]
+__all__ = [
+    "Give",
+    "Module",
+    "NotLinearError",
+    "RowModule",
+    "RowSettings",
+    "check_dimension",
+    "input_name",
+]
+
+# Called with the name of a tensor and the gradient by it, in the shape of the tensor in its file.
+Give: TypeAlias = Callable[[str, Array], None]
 
 
 class NotLinearError(MinibertError, ValueError):
@@ -50,6 +61,21 @@ class RowModule(Protocol):
         """
         ...
 
+    def backward(
+        self,
+        rows: Array,
+        gradient: Array,
+        kernels: Kernels,
+        gradients: GradientKernels,
+        give: Give,
+    ) -> Array:
+        """Go back through the module: its input `rows` (R, D), -> (R, D).
+
+        `gradient` (R, E) is that of a loss by the result, and what is returned that by `rows`. Both
+        arrays may be overwritten. `give` gets the gradient by each tensor of the module.
+        """
+        ...
+
 
 class Module(NamedTuple):
     """A row of MODULES: how a kind of module is read, loaded, fetched, saved and explained."""
@@ -60,7 +86,7 @@ class Module(NamedTuple):
     # Settings, tensors (None without weights), the dimension of the rows -> the module that
     # computes, the dimension of its results. None where nothing is computed on rows.
     load: Callable[[Any, Any, int], tuple[RowModule, int]] | None = None
-    config: Literal["required", "optional", "unread"] = "required"  # config.json
+    config: Literal["required", "optional"] = "required"  # config.json
     has_weights: bool = False  # whether its folder has a file of tensors
     # Whether it may stand before the pooling though its input is "sentence_embedding". The
     # reference then skips it, for there is no vector yet.

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibert.common.arrays import Array
-from minibert.kernels.protocol import NORM_FLOOR, Kernels
-from minibert.pooling.module import input_name
+from minibert.kernels.protocol import NORM_FLOOR, GradientKernels, Kernels
+from minibert.pooling.module import Give, input_name
 
 __all__ = ["Normalize", "load_normalize", "normalized", "read_normalize"]
 
@@ -27,6 +27,18 @@ class Normalize(NamedTuple):
     def split(self, parts: Array, portion: Array) -> Array:
         """Divide the parts by the length of their sum: (T, D) -> (T, D)."""
         return normalized(parts)
+
+    def backward(
+        self,
+        rows: Array,
+        gradient: Array,
+        kernels: Kernels,
+        gradients: GradientKernels,
+        give: Give,
+    ) -> Array:
+        """Go back through the division: two of (R, D) -> (R, D)."""
+        gradients.normalize_gradient_(rows, gradient)
+        return gradient
 
 
 def read_normalize(folder: Path, settings: dict[str, Any]) -> Normalize:

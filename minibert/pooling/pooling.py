@@ -1,11 +1,12 @@
 """Pooling: the token states of a text -> its vector, by one mode of `modes` or several.
 
-Its settings, its computation, and the factor of each token in the vector. Start at pool.
+Its settings, its computation and the way back, and the factor of each token in the vector. Start at
+pool.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +16,10 @@ from minibert.common.arrays import Array, IntArray
 from minibert.common.json_files import check_keys, optional_count, setting
 from minibert.errors import CheckpointError
 from minibert.kernels.protocol import Kernels
-from minibert.kernels.segments import places_of
+from minibert.kernels.segments import places_of, texts_of
 from minibert.pooling.modes import POOLINGS
 
-__all__ = ["Pooling", "factors", "pool", "read_pooling"]
+__all__ = ["Pooling", "factors", "pool", "pool_gradient", "read_pooling"]
 
 OLD_DIMENSION = "word_embedding_dimension"
 
@@ -75,22 +76,76 @@ def pool(
     The first `skipped` tokens of every text, [CLS] and a prompt, are left out. Where no token is
     left, the reference gives zeros, for "max" minus infinity, and for "cls" the first token.
     """
-    left = np.maximum(lengths - skipped, 0)
-    # A text with no token left keeps its first one: no mode accepts an empty text.
-    empty = np.flatnonzero(left == 0).tolist()
-    if skipped:
-        places = places_of(lengths)
-        keep = (places >= skipped) | ((places == 0) & np.repeat(left == 0, lengths))
-        hidden, lengths = kernels.rows_at(hidden, np.flatnonzero(keep)), np.maximum(left, 1)
+    left = tokens_left(lengths, skipped)
+    if left.keep is not None:
+        hidden = kernels.rows_at(hidden, np.flatnonzero(left.keep))
     dimension = hidden.shape[1]
-    vectors = kernels.empty(len(lengths), dimension * len(modes))
-    for number, mode in enumerate(modes):
+    like = kernels.floats(hidden[:0])  # float32, or float64 in tests
+    vectors = kernels.empty(len(lengths), dimension * len(modes), like)
+    for mode, columns in columns_of(modes, dimension):
         row = POOLINGS[mode]
-        columns = slice(number * dimension, (number + 1) * dimension)
-        vectors[:, columns] = row.pool(hidden, lengths, skipped, kernels)
-        for text in empty if row.empty is not None else ():
+        vectors[:, columns] = row.pool(hidden, left.lengths, skipped, kernels)
+        for text in left.empty if row.empty is not None else ():
             vectors[text, columns] = row.empty
     return vectors
+
+
+def pool_gradient(
+    modes: Sequence[str],
+    gradient: Array,
+    hidden: Array,
+    lengths: IntArray,
+    skipped: int,
+    kernels: Kernels,
+) -> Array:
+    """Go back through `pool`: (S, D * modes), and the states that were pooled, -> (N, D).
+
+    `gradient` is that of a loss by the vectors, and the result that by the states. Tokens that were
+    left out have zeros, and so have all of a text whose vector is a constant.
+
+    Raises ValueError for a mode without factors.
+    """
+    left = tokens_left(lengths, skipped)
+    if left.keep is not None:
+        hidden = kernels.rows_at(hidden, np.flatnonzero(left.keep))
+    texts, by_states = texts_of(left.lengths), []
+    for mode, columns in columns_of(modes, hidden.shape[1]):
+        factor = mode_factors(mode, hidden, left.lengths, skipped, kernels)
+        by_vectors = kernels.rows_at(gradient[:, columns], np.arange(len(lengths)))  # a copy
+        for text in left.empty if POOLINGS[mode].empty is not None else ():
+            by_vectors[text] = 0.0
+        by_states.append(kernels.rows_at(by_vectors, texts) * factor)
+    total: Array = sum(by_states[1:], start=by_states[0])
+    if left.keep is None:
+        return total
+    places = np.maximum(np.cumsum(left.keep) - 1, 0)  # among the tokens that were kept
+    spread: Array = kernels.rows_at(total, places) * kernels.floats(left.keep)[:, None]
+    return spread
+
+
+class Left(NamedTuple):
+    """Tokens that a pooling does not leave out; of a text with none, its first."""
+
+    keep: IntArray | None  # (N,), 1 for a token that is left, else 0; None if all are left
+    lengths: IntArray  # (S,), of what is left of each text, from 1 up
+    empty: list[int]  # numbers of the texts with no token left
+
+
+def tokens_left(lengths: IntArray, skipped: int) -> Left:
+    """Find the tokens that are left without the first `skipped` of each text: (S,) -> Left."""
+    if not skipped:
+        return Left(None, lengths, [])
+    is_empty, places = lengths <= skipped, places_of(lengths)
+    # A text with no token left keeps its first one: no mode accepts an empty text.
+    keep = (places >= skipped) | ((places == 0) & np.repeat(is_empty, lengths))
+    left = np.maximum(lengths - skipped, 1)
+    return Left(keep.astype(int), left, np.flatnonzero(is_empty).tolist())
+
+
+def columns_of(modes: Sequence[str], dimension: int) -> Iterator[tuple[str, slice]]:
+    """Walk modes side by side: the name of each, and its columns in a vector."""
+    for number, mode in enumerate(modes):
+        yield mode, slice(number * dimension, (number + 1) * dimension)
 
 
 def factors(modes: Sequence[str], states: Array, skipped: int, kernels: Kernels) -> Array:
@@ -106,11 +161,24 @@ def factors(modes: Sequence[str], states: Array, skipped: int, kernels: Kernels)
             f"The pooling leaves out the prompt, which takes all {len(states)} tokens that the "
             "model reads. Use a shorter prompt, or a larger max_seq_length."
         )
-    columns = []
-    for mode in modes:
-        row = POOLINGS[mode]
-        if row.factors is None:
-            raise ValueError(f"A vector pooled by {mode!r} is no sum over the tokens of its text.")
-        columns.append(row.factors(row.pool, left, skipped, kernels))
-    found: Array = np.pad(np.hstack(columns), ((skipped, 0), (0, 0)))
+    columns = [
+        np.broadcast_to(
+            mode_factors(mode, left, np.array([len(left)]), skipped, kernels), left.shape
+        )
+        for mode in modes
+    ]
+    found: Array = np.pad(np.hstack(columns).astype(np.float64), ((skipped, 0), (0, 0)))
     return found
+
+
+def mode_factors(
+    mode: str, hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels
+) -> Array:
+    """Find the factors of one mode: (N, D), (S,) -> (N, D) or (N, 1). ValueError without any."""
+    row = POOLINGS[mode]
+    if row.factors is None:
+        raise ValueError(
+            f"A vector pooled by {mode!r} is no sum over the tokens of its text, so it can neither "
+            "be explained nor trained."
+        )
+    return row.factors(row.pool, hidden, lengths, skipped, kernels)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from minibert.pooling.dense import Dense, load_dense, read_dense
-from minibert.pooling.dropout import Dropout, read_dropout
+from minibert.pooling.dropout import Dropout, load_dropout, read_dropout
 from minibert.pooling.layer_norm import LayerNorm, load_layer_norm, read_layer_norm
 from minibert.pooling.module import Module, RowSettings
 from minibert.pooling.normalize import Normalize, load_normalize, read_normalize
@@ -29,7 +29,7 @@ MODULES: dict[str, Module] = {
         Normalize, read_normalize, load_normalize, config="optional", may_be_early=True
     ),
     "LayerNorm": Module(LayerNorm, read_layer_norm, load_layer_norm, has_weights=True),
-    "Dropout": Module(Dropout, read_dropout, config="unread"),
+    "Dropout": Module(Dropout, read_dropout, load_dropout, config="optional"),
 }
 
 

@@ -1,19 +1,68 @@
-"""Train a model: data and a loss -> gradients -> changed tensors.
+"""Training: data -> batches -> a loss, its gradients, and a step of an optimizer.
 
-In reading order, in which a file imports only those before it:
+It takes a model by a Protocol, and evaluation as a callable. In reading order:
 
+- loop: fit, from data and a loss to a trained model: steps, evaluations, checkpoints
+- recipe: the numbers of a run
+- reference_fit: the same loop for SentenceTransformer.fit, as sentence-transformers has it
+- trainable: the protocol of a model that is trained
+- examples: a file, or rows of a program -> checked examples on disk
 - columns: rows -> texts in the order of a loss, and labels
-- examples: a file or Python's rows -> checked examples on disk
-- order: numbers of the examples of each batch, by seed and step
-- loader: InputExample and DataLoader, as sentence-transformers' scripts use them
-- losses/: vectors of a batch -> a loss and its gradients by the vectors, one file a kind
-- optimizers: AdamW in both forms, the weight decay of each tensor, clipping
-- schedules: the learning rate of each step
-- packs: packs of whole examples
-- sums: gradients, summed over packs in an order of their own
-- recipe: numbers of a run, which decide its result
-- trainable: a model as the loop sees it
-- batches: batches of a run by their number, and the loss that is trained on them
-- checkpoints: folder of a run: its checkpoints, its log, and at the end the model
-- fit: the loop
+- order, batches: the examples of each batch, by seed and step
+- loader: InputExample and DataLoader, as scripts for sentence-transformers use them
+- losses/: vectors of a batch -> a loss and its gradients by the vectors, a file for each kind
+- packs, sums: packs of whole examples, and gradients of packs, summed in one order
+- optimizers, schedules: gradients -> changed tensors, and the learning rate of each step
+- checkpoints: the folder of a run, from which it goes on
+- model_card: README.md of a trained model
+
+The names below are for programs. Each is loaded at its first use.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from minibert.training.loader import DataLoader, Dataset, InputExample
+    from minibert.training.loop import Report, fit
+    from minibert.training.losses import LOSSES
+    from minibert.training.optimizers import OPTIMIZERS, AdamW, TransformersAdamW
+    from minibert.training.schedules import SCHEDULES
+
+__all__ = [
+    "LOSSES",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "AdamW",
+    "DataLoader",
+    "Dataset",
+    "InputExample",
+    "Report",
+    "TransformersAdamW",
+    "fit",
+]
+
+# A name -> its module, which is loaded at the name's first use.
+LAZY_NAMES = {
+    "LOSSES": "minibert.training.losses",
+    "OPTIMIZERS": "minibert.training.optimizers",
+    "SCHEDULES": "minibert.training.schedules",
+    "AdamW": "minibert.training.optimizers",
+    "DataLoader": "minibert.training.loader",
+    "Dataset": "minibert.training.loader",
+    "InputExample": "minibert.training.loader",
+    "Report": "minibert.training.loop",
+    "TransformersAdamW": "minibert.training.optimizers",
+    "fit": "minibert.training.loop",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name of the table."""
+    if name not in LAZY_NAMES:
+        raise AttributeError(f"module 'minibert.training' has no attribute {name!r}")
+    return getattr(import_module(LAZY_NAMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

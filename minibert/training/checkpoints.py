@@ -39,7 +39,8 @@ from minibert.common.files import (
     sync_tree,
 )
 from minibert.common.json_files import inside, read_json
-from minibert.common.safetensors_files import WRITTEN, map_safetensors, safetensors_chunks
+from minibert.common.safetensors_files import WRITTEN, map_safetensors
+from minibert.common.safetensors_writing import write_safetensors
 from minibert.errors import OutputError, TrainingError
 
 __all__ = ["CHECKPOINTS", "LOG", "OPTIMIZER", "SETTINGS", "RunFolder", "State", "run_folder"]
@@ -212,9 +213,7 @@ class RunFolder:
         sync(self.log)
         with new_folder(target) as folder:
             save(folder)
-            with open(folder / OPTIMIZER, "wb") as file:
-                for chunk in safetensors_chunks(optimizer):
-                    file.write(chunk)
+            write_safetensors(folder / OPTIMIZER, optimizer)
             with open(folder / SETTINGS, "wb") as file:
                 file.write(json_bytes({**state._asdict(), "settings": self.settings}))
         self.prune()
@@ -289,6 +288,12 @@ class RunFolder:
         else:
             self.log.truncate(size)
         sync_folder(self.path)
+
+    def evaluation_folder(self) -> Path:
+        """Make the folder for an evaluator's files."""
+        path = self.path / EVALUATION
+        path.mkdir(exist_ok=True)
+        return path
 
     def add_to_log(self, record: Mapping[str, object]) -> int:
         """Write a line to the log. Returns the size of the log."""

@@ -61,6 +61,18 @@ def test_a_name_of_the_model_s_finds_the_stored_array(path):
     assert tensors.values.keys() == {"bert.weight"}
 
 
+def test_a_changed_array_is_copied_in_the_file_s_place(path):
+    """The key says of which module a tensor is; another module's array is not for this one."""
+    changed = {"1_Dense/bert.weight": np.full((2, 3), 7.5), "bert.weight": np.zeros((2, 3))}
+    tensors = TensorsInMemory(Tensors((path,), "bert."), "float32", changed, before="1_Dense/")
+    found = tensors.take("weight", 2, 3)
+    np.testing.assert_array_equal(found, np.full((2, 3), 7.5, np.float32))
+    assert found.dtype == np.float32
+    assert tensors.values.keys() == {"1_Dense/bert.weight"}
+    found += 1
+    assert (changed["1_Dense/bert.weight"] == 7.5).all()
+
+
 class Advised(mmap.mmap):
     """A map that holds ones in the bytes that it lets go of."""
 

@@ -64,7 +64,7 @@ def test_pairs_of_tokens_sum_to_the_score_after_linear_modules(
     linear_folder, dimension, metric, texts
 ):
     model = SentenceTransformer(linear_folder, truncate_dim=dimension, on_long="ignore")
-    assert len(model._pipeline.after) == 5
+    assert len(model._pipeline.after) == 6
     for query in texts[:4]:
         for document in texts[1:]:
             check_sum(model, query, document, metric)

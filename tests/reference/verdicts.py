@@ -104,8 +104,8 @@ READINGS = [
         "The key has no say in a vector.",
     ),
     Allowed("config of .*'(is|add)_.*value 0$", "", "0 is as good as false."),
-    Allowed("", "Dropout", "A Dropout does nothing; its settings are not read."),
-    Allowed("6_Dropout", "", "A Dropout does nothing; its settings are not read."),
+    Allowed("", "Dropout", "A Dropout does nothing but in training; only its rate is read."),
+    Allowed("6_Dropout", "", "A Dropout does nothing but in training; only its rate is read."),
     Allowed(
         "max_seq_length|model_max_length|max_len|bytes of|tokenizer_config.json: missing",
         "(size of tensor|out of bounds|out of range)",

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from minibert.errors import CheckpointError, OutputError, TrainingError
 from minibert.training.checkpoints import load_values
-from minibert.training.fit import fit
+from minibert.training.loop import fit
 from minibert.training.losses import MarginMSELoss, TripletLoss
 
 ROWS = [

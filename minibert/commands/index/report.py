@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from minibert.commands.options import shows_progress
-from minibert.commands.output import print_json, say
-from minibert.common.escapes import visible
+from minibert.commands.output import print_json, say, telling_how_to_go_on
 from minibert.common.progress import progress
 from minibert.documents import count_documents
 
@@ -79,16 +77,6 @@ def reporting(options: argparse.Namespace) -> Iterator[Callable[[int], object]]:
     """Show a progress bar in the block; if the block is stopped, print how to go on."""
     shown = shows_progress(options)
     total = count_documents(options.files, options.input_format) if shown else None
-    try:
-        with progress(total, shown) as advance:
-            yield advance
-    except (KeyboardInterrupt, SystemExit, OSError) as error:
-        # Our own errors say what to do; those of the system, as for a full disk, do not.
-        is_ours = isinstance(error, OSError) and error.errno is None
-        if not options.quiet and not is_ours:
-            print(
-                f"minibert: stopped; what was finished stays in {visible(options.folder)}, and the "
-                "same command goes on from there",
-                file=sys.stderr,
-            )
-        raise
+    advice = f"what was finished stays in {options.folder}, and the same command goes on from there"
+    with telling_how_to_go_on(advice, quiet=options.quiet), progress(total, shown) as advance:
+        yield advance

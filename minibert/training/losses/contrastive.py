@@ -106,10 +106,12 @@ class ContrastiveLoss:
     def _classes(self, labels: Array | None, examples: int) -> Array:
         """Convert labels to floats, (B,). Raises ValueError for others than 0 and 1."""
         found = as_numbers(self, labels, examples)
-        for example, label in enumerate(found):
-            if label not in (0, 1):
-                raise ValueError(
-                    f"The label of example {example} of the batch is {label}, counted from 0; "
-                    "ContrastiveLoss needs 1 for two texts that belong to each other, else 0."
-                )
+        is_class = (found == 0) | (found == 1)
+        if not is_class.all():
+            example = int(np.argmin(is_class))
+            raise ValueError(
+                f"The label of example {example} of the batch, counted from 0, is "
+                f"{found[example]}; ContrastiveLoss needs 1 for two texts that belong to each "
+                "other, else 0."
+            )
         return found

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from minibert.common.arrays import Array
 
-__all__ = ["Label", "Loss", "as_labels", "as_numbers", "check_columns", "check_only"]
+__all__ = ["Label", "Loss", "as_labels", "as_numbers", "check_columns", "check_loss", "check_only"]
 
 # The label of an example: none, one number, one or several numbers, or vectors of a teacher.
 Label: TypeAlias = Literal["none", "number", "numbers", "vectors"]
@@ -67,6 +67,23 @@ class Loss(Protocol):
         ...
 
 
+def check_loss(place: str, loss: Any) -> Loss:  # Any: whatever a program gives
+    """Return a loss of minibert.losses. Raises TypeError for a class, and for any other loss."""
+    if isinstance(loss, type):
+        raise TypeError(
+            f"{place} has the class {loss.__name__} as its loss; expected an instance, as "
+            f"{loss.__name__}(model)."
+        )
+    if not all(hasattr(loss, name) for name in ("check", "columns", "is_mean", "__call__")):
+        raise TypeError(
+            f"{place} has a {type(loss).__module__}.{type(loss).__qualname__} as its loss; expected one of minibert.losses, which "
+            "have the names that they have in sentence-transformers. Losses of torch give no "
+            "gradients here."
+        )
+    checked: Loss = loss
+    return checked
+
+
 def check_columns(loss: Loss, columns: int) -> None:
     """Raise ValueError if a loss does not take this number of columns of texts."""
     least, largest = loss.columns
@@ -97,12 +114,13 @@ def as_labels(loss: Loss, labels: ArrayLike | None, examples: int) -> Array:
             f"The labels have the shape {found.shape}, for a batch of {examples} examples; "
             f"{name_of(loss)} needs a label for each example."
         )
-    for example, label in enumerate(found):
-        if not np.isfinite(label).all():
-            raise ValueError(
-                f"The label of example {example} of the batch is {label}, counted from 0; "
-                f"{name_of(loss)} needs finite numbers."
-            )
+    finite = np.isfinite(found).all(axis=tuple(range(1, found.ndim)))  # (B,)
+    if not finite.all():
+        example = int(np.argmin(finite))
+        raise ValueError(
+            f"The label of example {example} of the batch, counted from 0, is "
+            f"{found[example]!s:.60}; {name_of(loss)} needs finite numbers."
+        )
     return found
 
 

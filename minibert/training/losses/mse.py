@@ -47,21 +47,21 @@ class MSELoss:
                 f"The labels are vectors of {teacher_vectors.shape[2]} dimensions, and those of "
                 f"the model have {dimension}; MSELoss needs a teacher with as many."
             )
-        errors = np.stack(vectors, axis=1) - teacher_vectors.astype(vectors[0].dtype)
+        errors = np.stack(vectors) - teacher_vectors.astype(vectors[0].dtype)
         loss = float(np.square(errors).mean(dtype=np.float64))
-        return loss, [*(errors * (2 / errors.size)).swapaxes(0, 1)]
+        return loss, [*(errors * (2 / errors.size))]
 
     def get_config_dict(self) -> dict[str, object]:
         """Return the settings as in sentence-transformers, for the model card."""
         return {"projection_dim": None}
 
     def _teacher_vectors(self, labels: Array | None, examples: int, columns: int) -> Array:
-        """Convert labels to vectors: -> (B, 1 or columns, D). Raises ValueError for others."""
+        """Convert labels to vectors: -> (1 or columns, B, D). Raises ValueError for others."""
         found = as_labels(self, labels, examples)
         if found.ndim == 2:
-            return found[:, None]
+            return found[None]
         if found.ndim == 3 and found.shape[1] == columns:
-            return found
+            return found.swapaxes(0, 1)
         raise ValueError(
             f"The labels have the shape {found.shape}; MSELoss needs a vector for each example, "
             f"({examples}, D), or one for each of its texts, ({examples}, {columns}, D)."

@@ -18,10 +18,11 @@ from minibert.common.arrays import Array
 from minibert.common.progress import progress, wanted
 from minibert.errors import TrainingError
 from minibert.training.batches import Objective, OrderedBatches
-from minibert.training.checkpoints import EVALUATION, RunFolder, State, run_folder
+from minibert.training.checkpoints import RunFolder, Save, State, run_folder
 from minibert.training.columns import Batch
 from minibert.training.examples import Data, Examples, read_examples
-from minibert.training.losses import Loss
+from minibert.training.losses.loss import Loss, check_loss
+from minibert.training.model_card import Batches, full_name, training_section
 from minibert.training.optimizers import Optimizer, clip_, decays, decays_all, find_optimizer
 from minibert.training.order import Order
 from minibert.training.recipe import Recipe
@@ -87,6 +88,7 @@ def fit(
     callback: Callable[[Any, int, int], object] | None = None,
     restart: bool = False,
     show_progress_bar: bool | None = None,
+    form: str | None = None,
 ) -> Report:
     """Train a model on a file or on rows, or go on with a run that was stopped.
 
@@ -131,6 +133,7 @@ def fit(
             the epoch; -1 after the epoch.
         restart: True removes an earlier run in `output`, finished or not, and begins anew.
         show_progress_bar: As in encode.
+        form: Form of a file, as "jsonl"; None is that of its name.
 
     Raises ValueError for a number out of its range, and for a loss that does not fit the data;
     and all errors of train.
@@ -143,11 +146,16 @@ def fit(
         evaluation_steps=evaluation_steps, save_best_model=save_best_model,
         checkpoint_steps=checkpoint_steps, checkpoint_limit=checkpoint_limit,
     )  # fmt: skip
-    with read_examples(data) as examples:
+    with read_examples(data, form) as examples:
+        objective = objective_of(examples, check_loss("fit()", loss), recipe)
+        trainable = model.trainable(seed=seed, dropout=dropout)
+        told = Batches(full_name(examples), len(objective.batches), {"batch_size": batch_size})
+        parameters = {**asdict(recipe), "evaluator": full_name(evaluator)}
+        trainable.describe_training(training_section([(told, loss)], parameters))
         return train(
             model,
-            model.trainable(seed=seed, dropout=dropout),
-            [objective_of(examples, loss, recipe)],
+            trainable,
+            [objective],
             recipe,
             output=output,
             evaluator=evaluator,
@@ -178,7 +186,6 @@ def train(
     evaluator: Evaluator | None = None,
     # As in the reference: it gets the evaluator's result, the epoch and the steps.
     callback: Callable[[Any, int, int], object] | None = None,
-    write_card: Callable[[Path], object] = lambda folder: None,
     restart: bool = False,
     show_progress_bar: bool | None = None,
 ) -> Report:
@@ -199,7 +206,6 @@ def train(
         evaluator: See Evaluator.
         callback: Called after each evaluation with its result, the epoch from 0, and the steps in
             the epoch; -1 after the epoch.
-        write_card: Writes more files into each saved model's folder.
         restart: True removes an earlier run in `output`, finished or not, and begins anew.
         show_progress_bar: As in encode.
 
@@ -213,11 +219,6 @@ def train(
         training.run(None, wanted(show_progress_bar))
         return training.report()
 
-    def save(path: Path) -> None:
-        trainable.save(path)
-        write_card(path)
-
-    training.save = save
     settings = settings_of(trainable, objectives, recipe, evaluator)
     every, limit = recipe.checkpoint_steps, recipe.checkpoint_limit
     path = Path(output)
@@ -226,7 +227,7 @@ def train(
             training.go_on(folder)
             training.run(folder, wanted(show_progress_bar))
             best_step = training.state.best_step if recipe.save_best_model else 0
-            folder.finish(training.state, save, best_step)
+            folder.finish(training.state, trainable.save, best_step)
             if best_step:
                 folder.load_result(trainable.values)
                 trainable.refresh()
@@ -240,6 +241,32 @@ def train(
         trainable.refresh()
         found = folder.result
         return Report(found["step"], None, found["best_step"], found["best_score"], True)
+
+
+class Keeper(Protocol):
+    """Folder of a run: its log, its checkpoints and its best model. A RunFolder is one."""
+
+    def evaluation_folder(self) -> Path | None:
+        """Make and return the folder for an evaluator's files; None if there is none."""
+        ...
+
+    def add_to_log(self, record: Mapping[str, object]) -> int:
+        """Add a line to the log, and return the log's size."""
+        ...
+
+    def is_due(self, step: int) -> bool:
+        """Return whether a checkpoint is written after a step; after step 0, none is."""
+        ...
+
+    def save_checkpoint(
+        self, kind: str, state: State, save: Save, optimizer: Mapping[str, Array]
+    ) -> None:
+        """Write a checkpoint: "step", or "stopped" if the run is interrupted."""
+        ...
+
+    def save_best(self, step: int, save: Save) -> None:
+        """Write the best model so far."""
+        ...
 
 
 class Training:
@@ -261,7 +288,7 @@ class Training:
         self.recipe = recipe
         self.evaluator = evaluator
         self.callback = callback
-        self.save: Callable[[Path], object] = trainable.save
+        self.save: Save = trainable.save
         self.optimizers = [optimizer_of(trainable, recipe) for _ in objectives]
         lengths = [self.steps_through(objective) for objective in objectives]
         if not lengths or not min(lengths):
@@ -302,7 +329,7 @@ class Training:
             for name, tensor in optimizer.state.items()
         }
 
-    def run(self, folder: RunFolder | None, is_shown: bool) -> None:
+    def run(self, folder: Keeper | None, is_shown: bool) -> None:
         """Train to the end, from `state` on."""
         try:
             with progress(self.total, is_shown, "step", self.state.step) as advance:
@@ -322,13 +349,13 @@ class Training:
                     logger.warning("step %d was not saved: %s", self.state.step, error)
             raise
 
-    def save_checkpoint(self, folder: RunFolder, kind: str) -> None:
+    def save_checkpoint(self, folder: Keeper, kind: str) -> None:
         """Write a checkpoint of the present step."""
         folder.save_checkpoint(kind, self.state, self.save, self.optimizer_state())
 
     # Steps.
 
-    def step(self, folder: RunFolder | None) -> str:
+    def step(self, folder: Keeper | None) -> str:
         """Train one step. Returns a note of it for the progress bar."""
         step, epoch, recipe = self.state.step, self.state.epoch, self.recipe
         warmup = warmup_count(recipe.warmup_steps, self.total)
@@ -418,7 +445,7 @@ class Training:
         place = step % self.steps_per_epoch
         return step == self.total or place == 0 or (every > 0 and place % every == 0)
 
-    def evaluate(self, folder: RunFolder | None) -> None:
+    def evaluate(self, folder: Keeper | None) -> None:
         """Evaluate the model, and save it if it is the best so far."""
         assert self.evaluator is not None
         state = self.state
@@ -427,10 +454,7 @@ class Training:
             epoch, steps = (state.step - 1) // self.steps_per_epoch, -1
         else:
             epoch = state.epoch
-        path = None
-        if folder:
-            path = folder.path / EVALUATION
-            path.mkdir(exist_ok=True)
+        path = folder.evaluation_folder() if folder else None
         result = self.evaluator(
             self.model, output_path=path and str(path), epoch=epoch, steps=steps
         )
@@ -502,11 +526,17 @@ def settings_of(
     for number, (batches, loss) in enumerate(objectives, 1):
         end = f"_{number}" if number > 1 else ""
         settings[f"data{end}"] = batches.fingerprint()
-        config = {"name": type(loss).__name__, **loss.get_config_dict()}
-        settings[f"loss{end}"] = json.loads(json.dumps(config, default=name_of))
-    settings["evaluator"] = None if evaluator is None else name_of(evaluator)
+        settings[f"loss{end}"] = described(loss)
+    settings["evaluator"] = None if evaluator is None else described(evaluator)
     settings["arguments"] = asdict(recipe)
     return settings
+
+
+def described(thing: object) -> object:
+    """Return the name of a loss or an evaluator, with its settings if it has any, for JSON."""
+    config: dict[str, object] = getattr(thing, "get_config_dict", dict)()
+    told: object = {"name": name_of(thing), **config} if config else name_of(thing)
+    return json.loads(json.dumps(told, default=name_of))
 
 
 def name_of(value: object) -> str:
