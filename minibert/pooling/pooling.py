@@ -118,7 +118,7 @@ def pool_gradient(
     total: Array = sum(by_states[1:], start=by_states[0])
     if left.keep is None:
         return total
-    places = np.cumsum(left.keep) - left.keep  # among the tokens that were kept
+    places = np.maximum(np.cumsum(left.keep) - 1, 0)  # among the tokens that were kept
     spread: Array = kernels.rows_at(total, places) * kernels.floats(left.keep)[:, None]
     return spread
 

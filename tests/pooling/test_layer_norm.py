@@ -1,11 +1,13 @@
-"""LayerNorm by hand, whole and in parts; what its settings may say."""
+"""LayerNorm by hand, whole and in parts, and its gradients; what its settings may say."""
 
 import math
 
 import numpy as np
+from differences import derivatives, relative
 from module_folders import POOLING, refused, with_modules
 
 from minibert.kernels import cpu as kernels
+from minibert.kernels import cpu_gradients
 from minibert.pooling.layer_norm import RowNorm
 
 
@@ -26,6 +28,23 @@ def test_layer_norm_uses_mean_and_variance_of_the_whole_vector():
     one = (states - states.mean(axis=1, keepdims=True)) / 6 / spread * weight + bias / 6
     found = RowNorm(weight, bias).split(states / 6, np.full((6, 1), 1 / 6))
     np.testing.assert_allclose(found, one, rtol=1e-6)
+
+
+def test_gradients_agree_with_differences():
+    random = np.random.default_rng(1)
+    # Rows so flat that the epsilon counts, too.
+    rows = random.normal(size=(4, 6)) * np.array([[1], [3], [3e-3], [1e-2]])
+    weight, bias, given = (random.normal(0.3, 1, shape) for shape in (6, 6, (4, 6)))
+    module, found = RowNorm(weight, bias), {}
+    by_rows = module.backward(rows.copy(), given.copy(), kernels, cpu_gradients, found.__setitem__)
+
+    def loss():
+        return (module(rows.copy(), kernels) * given).sum()
+
+    assert relative(derivatives(loss, rows, 1e-5), by_rows) < 1e-6  # worst seen 6e-9
+    assert relative(derivatives(loss, weight), found["norm.weight"]) < 1e-6
+    assert relative(derivatives(loss, bias), found["norm.bias"]) < 1e-6
+    assert found.keys() == {"norm.weight", "norm.bias"}
 
 
 def test_settings_of_a_layer_norm_that_are_not_known_are_refused(folder):

@@ -10,7 +10,7 @@ from minibert import SentenceTransformer
 from minibert.checkpoint.folder import read_folder
 from minibert.kernels import cpu as kernels
 from minibert.pooling.modes import POOLINGS, PoolingMode
-from minibert.pooling.pooling import factors, pool
+from minibert.pooling.pooling import factors, pool, pool_gradient
 
 
 def test_several_poolings_are_concatenated_in_the_order_given():
@@ -20,6 +20,18 @@ def test_several_poolings_are_concatenated_in_the_order_given():
     for number, mode in enumerate(["mean", "cls"]):
         alone = pool([mode], hidden, lengths, 1, kernels)
         np.testing.assert_array_equal(vectors[:, 5 * number : 5 * number + 5], alone)
+
+
+def test_gradients_of_several_poolings_are_added():
+    hidden = np.random.default_rng(0).normal(-1, 2, (11, 5))
+    lengths, modes = np.array([4, 1, 3, 3]), ["mean", "max", "cls"]
+    given = np.random.default_rng(1).normal(size=(4, 15))
+    found = pool_gradient(modes, given, hidden, lengths, 1, kernels)
+    alone = [
+        pool_gradient([mode], given[:, 5 * number :][:, :5], hidden, lengths, 1, kernels)
+        for number, mode in enumerate(modes)
+    ]
+    np.testing.assert_allclose(found, sum(alone), rtol=0, atol=1e-14)
 
 
 def test_factors_by_hand():
@@ -43,6 +55,8 @@ def test_no_factors_where_a_vector_is_no_sum_or_no_token_is_left(monkeypatch):
     monkeypatch.setitem(POOLINGS, "median", PoolingMode(POOLINGS["mean"].pool))
     with pytest.raises(ValueError, match="pooled by 'median' is no sum"):
         factors(["mean", "median"], np.ones((3, 5)), 0, kernels)
+    with pytest.raises(ValueError, match=r"pooled by 'median' is no sum .* explained nor trained"):
+        pool_gradient(["median"], np.ones((1, 5)), np.ones((3, 5)), np.array([3]), 0, kernels)
     with pytest.raises(ValueError, match="takes all 3 tokens that the model reads"):
         factors(["cls"], np.ones((3, 5)), 3, kernels)
 
