@@ -10,6 +10,8 @@ from trained import change_tensors_of
 
 from minibert import SentenceTransformer, UnsavedError
 from minibert.corpus.fingerprint import DigestCache, fingerprint_of
+from minibert.losses import MultipleNegativesRankingLoss
+from minibert.training import fit
 
 
 @pytest.fixture
@@ -118,3 +120,20 @@ def test_a_second_training_begins_where_the_first_ended(tmp_path):
     for key, tensor in second.items():
         np.testing.assert_array_equal(tensor, expected[key], err_msg=key)
         assert tensor is not first[key]
+
+
+@pytest.mark.parametrize("evaluator", [None, lambda model, **_: -float(model.encode("cat")[0])])
+def test_a_model_of_a_run_is_copied_from_the_run_s_folder(folder, texts, tmp_path, evaluator):
+    """The last model of a run, or the best; also when the finished run is called again."""
+    (tmp_path / "data.jsonl").write_text('{"query": "the cat", "positive": "a dog"}\n' * 4)
+    for _ in range(2):
+        model = SentenceTransformer(folder, on_long="ignore")
+        before = model.encode(texts)
+        fit(
+            model, tmp_path / "data.jsonl", MultipleNegativesRankingLoss(model),
+            output=tmp_path / "run", lr=1e-2, batch_size=2, evaluator=evaluator, evaluation_steps=1,
+        )  # fmt: skip
+        again = copy.copy(model)
+        assert again.folder.path == tmp_path / "run"
+        np.testing.assert_array_equal(again.encode(texts), model.encode(texts))
+        assert np.abs(model.encode(texts) - before).max() > 1e-3
