@@ -526,19 +526,14 @@ class SentenceTransformer(Model):
         Raises ValueError or TypeError for an argument that cannot be followed, TrainingError for
         examples, with batch and number, and for a loss that is no finite number, with the step.
         """
-        from minibert.training.reference_fit import fit_objectives  # late: see the top
+        from minibert.training.reference_fit import Call  # late: see the top
 
-        fit_objectives(
-            self, train_objectives, evaluator=evaluator, epochs=epochs,
-            steps_per_epoch=steps_per_epoch, scheduler=scheduler, warmup_steps=warmup_steps,
-            optimizer_class=optimizer_class, optimizer_params=optimizer_params,
-            weight_decay=weight_decay, evaluation_steps=evaluation_steps, output_path=output_path,
-            save_best_model=save_best_model, max_grad_norm=max_grad_norm, use_amp=use_amp,
-            callback=callback, show_progress_bar=show_progress_bar,
-            checkpoint_path=checkpoint_path, checkpoint_save_steps=checkpoint_save_steps,
-            checkpoint_save_total_limit=checkpoint_save_total_limit,
-            resume_from_checkpoint=resume_from_checkpoint,
-        )  # fmt: skip
+        Call(
+            train_objectives, evaluator, epochs, steps_per_epoch, scheduler, warmup_steps,
+            optimizer_class, optimizer_params, weight_decay, evaluation_steps, output_path,
+            save_best_model, max_grad_norm, use_amp, callback, show_progress_bar, checkpoint_path,
+            checkpoint_save_steps, checkpoint_save_total_limit, resume_from_checkpoint,
+        ).train(self)  # fmt: skip
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Set include_prompt."""

@@ -20,23 +20,19 @@ from minibert.errors import TrainingError
 from minibert.training.batches import Objective, OrderedBatches
 from minibert.training.checkpoints import RunFolder, Save, State, run_folder
 from minibert.training.columns import Batch
+from minibert.training.evaluators import Evaluator, is_better, number_of, score_of
 from minibert.training.examples import Data, Examples, read_examples
 from minibert.training.losses.loss import Loss, check_loss
-from minibert.training.model_card import Batches, full_name, training_section
+from minibert.training.model_card import BatchFacts, full_name, training_section
 from minibert.training.optimizers import Optimizer, clip_, decays, decays_all, find_optimizer
 from minibert.training.order import Order
 from minibert.training.recipe import Recipe
 from minibert.training.schedules import find_schedule, warmup_count
 from minibert.training.trainable import Trainable
 
-__all__ = ["Evaluator", "Report", "TrainableModel", "fit", "train"]
+__all__ = ["Report", "TrainableModel", "fit", "train"]
 
 logger = logging.getLogger(__name__)
-
-# Called as evaluator(model, output_path, epoch, steps), the last three by name. Returns a score, or
-# a dict of measures, of which its `primary_metric` names the score. The higher the better, unless
-# its `greater_is_better` is False. Any: classes of a program, and of sentence-transformers.
-Evaluator = Callable[..., Any]
 
 
 class Report(NamedTuple):
@@ -149,7 +145,7 @@ def fit(
     with read_examples(data, form) as examples:
         objective = objective_of(examples, check_loss("fit()", loss), recipe)
         trainable = model.trainable(seed=seed, dropout=dropout)
-        told = Batches(full_name(examples), len(objective.batches), {"batch_size": batch_size})
+        told = BatchFacts(full_name(examples), len(objective.batches), {"batch_size": batch_size})
         parameters = {**asdict(recipe), "evaluator": full_name(evaluator)}
         trainable.describe_training(training_section([(told, loss)], parameters))
         return train(
@@ -472,36 +468,6 @@ class Training:
                 folder.save_best(state.step, self.save)
             state = state._replace(best_step=state.step, best_score=score)
         self.state = state
-
-
-def score_of(result: object, evaluator: Evaluator) -> float | None:
-    """Return the score in an evaluation's result; None if it is not finite.
-
-    Raises TrainingError for a dict without the `primary_metric` of its evaluator.
-    """
-    if isinstance(result, Mapping):
-        name = getattr(evaluator, "primary_metric", None)
-        if name not in result and len(result) == 1:
-            name = next(iter(result))
-        if name not in result:
-            raise TrainingError(
-                f"The evaluator returned {', '.join(map(repr, result))}, and its primary_metric is "
-                f"{name!r}; expected one of these, as the score of the model."
-            )
-        result = result[name]
-    return number_of(result)
-
-
-def number_of(value: Any) -> float | None:
-    """Return a measure as JSON has it: a number, or None if it is not finite."""
-    return float(value) if math.isfinite(value) else None
-
-
-def is_better(score: float | None, best_score: float | None, greater_is_better: bool) -> bool:
-    """Return whether a score is the best so far; of equal ones the first is."""
-    if score is None or best_score is None:
-        return score is not None
-    return score > best_score if greater_is_better else score < best_score
 
 
 def optimizer_of(trainable: Trainable, recipe: Recipe) -> Optimizer:
