@@ -82,6 +82,8 @@ IN_MEMORY = "common/test_tensors_in_memory.py::test_"
 LET_GO = "bert/test_layout.py::test_copied_weights_and_the_word_table_leave_the_memory"
 INT8 = "scoring/test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 OPTIMIZERS = "training/test_optimizers.py::test_"
+LOOP = "training/test_loop.py::test_"
+RUNS = "training/test_checkpoints.py::test_"
 HEAT_MAP = "pictures/test_heat_map.py::test_"
 XRAY = "pictures/test_xray.py::test_"
 SINGULAR = "pictures/test_projection.py::test_components_are_singular_vectors_of_the_centred_matrix"
@@ -949,6 +951,28 @@ MUTANTS = [
     Mutant("evaluation/retrieval.py", "for id in judged}", "for id in values}",
            "evaluation/test_retrieval.py::test_judged_queries_alone_count_and_an_unranked_one_counts_0"),
     # what is read, printed and counted
+    # how a run trains, and goes on
+    Mutant("training/loop.py", "self.optimizers[number].step(gradients, lr)",
+           "self.optimizers[number].step(trainable.gradients, lr)",
+           LOOP + "steps_clip_then_change_the_tensors_then_go_on"),
+    Mutant("training/loop.py", "yield position * len(self.objectives) + number, ",
+           "yield position, ",
+           LOOP + "several_objectives_have_an_update_each_and_own_optimizers"),
+    Mutant("training/loop.py", "        self.is_changing = True\n", "",
+           LOOP + "ctrl_c_within_a_change_keeps_the_checkpoint_before"),
+    Mutant("training/loop.py", "self.is_evaluation_due()", "False",
+           LOOP + "evaluations_come_at_intervals_and_after_each_epoch"),
+    Mutant("training/checkpoints.py", "paths[-1:] if state else []", "[]",
+           LOOP + "ctrl_c_writes_a_checkpoint_that_an_unbroken_run_has_not"),
+    Mutant("training/checkpoints.py", "(best_step, state.best_step if state else 0)", "(best_step,)",
+           RUNS + "the_best_of_the_last_checkpoint_stays_beside_a_better_one"),
+    Mutant("training/checkpoints.py", "self.log.truncate(size)", "pass",
+           RUNS + "a_stopped_run_goes_on_and_ends_with_the_same_bytes"),
+    Mutant("training/checkpoints.py", "self.write_settings(removing=True, ",
+           "self.write_settings(removing=False, ",
+           RUNS + "a_restart_that_was_stopped_goes_on_with_it"),
+    Mutant("common/files.py", "        sync_tree(partial)\n", "",
+           "common/test_files.py::test_a_new_folder_and_all_in_it_are_synced_before_the_rename"),
     # what is trained on
     Mutant("training/columns.py", "int(negative[1] or 0)", "str(negative[1] or 0)",
            "training/test_examples.py::test_columns_are_in_the_order_of_a_loss"),

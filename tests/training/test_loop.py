@@ -441,7 +441,7 @@ def test_ctrl_c_writes_a_checkpoint_that_an_unbroken_run_has_not(tmp_path):
 class Interrupted(BagOfWords):
     """It is stopped while the tensors of a step are changed."""
 
-    at = 4
+    at = 5
 
     def refresh(self):
         super().refresh()
@@ -453,7 +453,7 @@ class Interrupted(BagOfWords):
 def test_ctrl_c_within_a_change_keeps_the_checkpoint_before(tmp_path):
     given = {"batch_size": 2, "epochs": 1, "checkpoint_steps": 2, "output": tmp_path / "out"}
     with pytest.raises(KeyboardInterrupt):
-        trained(Interrupted(), **given)  # at the third step: one refresh is that of its making
+        trained(Interrupted(), **given)  # at the fourth step: one refresh is that of its making
     assert checkpoints(tmp_path / "out") == ["step-2"]
 
 
