@@ -41,7 +41,7 @@ class Report(NamedTuple):
     steps: int  # of the whole run
     loss: float | None  # mean loss of the last step; None if this call trained no step
     best_step: int  # step of the best evaluation; 0 without one
-    best_score: float | None
+    best_score: float | None  # of the evaluation; None without one
     was_finished: bool  # True: an earlier call had finished the run, so nothing was changed
 
 
