@@ -36,6 +36,9 @@ class BagOfWords:
         self.seed, self.dropout = seed, 0.25 if dropout else 0.0
         return self
 
+    def describe_training(self, section):
+        """The model has no card."""
+
     def refresh(self):
         """Words' rows and dense in one table, as a model fuses its tensors when it is loaded."""
         self.table = self.values[EMBEDDING] @ self.values[DENSE].T

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-# Differences of fourth order: places in steps, and their weights.
-PLACES = {-2: 1 / 12, -1: -8 / 12, 1: 8 / 12, 2: -1 / 12}
+# Differences of sixth order: places in steps, and their weights.
+PLACES = {-3: -1 / 60, -2: 9 / 60, -1: -45 / 60, 1: 45 / 60, 2: -9 / 60, 3: 1 / 60}
 
 
 def derivative(function, array, direction, step=3e-4):

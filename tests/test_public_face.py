@@ -289,6 +289,7 @@ IN_ORDER = {
     *("SentenceTransformer.encode", "SentenceTransformer.encode_query"),
     *("SentenceTransformer.encode_document", "CrossEncoder.__init__", "CrossEncoder.predict"),
     *("CrossEncoder.rank", "BertModel.__call__", "quantize_embeddings", "semantic_search"),
+    "InputExample.__init__",
     *("community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"),
     *("attention_svg", "matrix_svg"),
 }

@@ -29,6 +29,7 @@ class Rates(NamedTuple):
 
     hidden: float = 0.1
     attention: float = 0.1
+    without: str = ""  # one of PLACES, where the family drops no hidden states
 
 
 def dropout_rates(settings: Mapping[str, Any], keys: Mapping[str, str], defaults: Rates) -> Rates:
@@ -37,15 +38,17 @@ def dropout_rates(settings: Mapping[str, Any], keys: Mapping[str, str], defaults
     Raises ValueError for a rate that is no number from 0 up to, but not, 1.
     """
     found = []
-    for field, default in zip(
-        ("hidden_dropout_prob", "attention_probs_dropout_prob"), defaults, strict=True
+    for field, default in (
+        ("hidden_dropout_prob", defaults.hidden),
+        ("attention_probs_dropout_prob", defaults.attention),
     ):
         key = keys.get(field, field)
         rate = settings.get(key, default)
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise ValueError(f"config.json: {key} is {rate!r:.80}; expected a number from 0 to 1.")
         found.append(float(rate))
-    return Rates(*found)
+    hidden, attention = found
+    return Rates(hidden, attention, defaults.without)
 
 
 class Draws(NamedTuple):
@@ -78,9 +81,9 @@ class Dropout(NamedTuple):
     dtype: str = "float32"  # of the factors
 
     def rows(self, layer: int, place: str, columns: int, rate: float | None = None) -> Array | None:
-        """Factors for hidden states of all tokens, (N, columns); None where the rate is 0."""
+        """Factors for hidden states of all tokens, (N, columns); None where none are 0."""
         rate = self.rates.hidden if rate is None else rate
-        if not rate:
+        if not rate or place == self.rates.without:
             return None
         kept = [
             self.draws.keep(text, layer, place, length * columns, rate)

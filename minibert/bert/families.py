@@ -119,7 +119,7 @@ class Family:
     )
     # Keys that would change the mathematics -> the one value that minibert computes.
     fixed_keys: dict[str, Any] = field(default_factory=dict)
-    # Rates of dropout in training, where config.json has none.
+    # Rates of dropout in training where config.json has none, and the place without it.
     dropout: Rates = BERT_RATES
     # The tokenizer.
     tokenizer: str = "BertTokenizer"  # the class where a folder names none
@@ -179,6 +179,7 @@ FAMILIES: dict[str, Family] = {
             "hidden_dropout_prob": "dropout",
             "attention_probs_dropout_prob": "attention_dropout",
         },
+        dropout=Rates(without="attention"),
         fixed={"layer_norm_eps": 1e-12, "type_vocab_size": 1},
         defaults={"num_hidden_layers": 6},
         outputs=PLAIN_OUTPUTS,
@@ -224,7 +225,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "albert": Family(
         layout=ALBERT,
-        dropout=Rates(0.0, 0.0),
+        dropout=Rates(0.0, 0.0, without="output"),
         prefix="albert.",
         tokenizer="AlbertTokenizer",
         names=(

@@ -1,7 +1,7 @@
 """A model -> a folder that sentence-transformers and minibert load, with the same vectors.
 
-Weights and the vocabulary are copied as they are. Settings that a program can change are written
-anew. A plain BERT gets the modules that minibert assumed.
+The vocabulary and weights that were not trained are copied as they are. Settings that a program can
+change are written anew. A plain BERT gets the modules that minibert assumed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,9 +18,11 @@ from minibert.checkpoint.folder import Folder
 from minibert.checkpoint.model_files import VOCABULARY, WEIGHTS
 from minibert.checkpoint.modules import TRANSFORMER, module_entry
 from minibert.checkpoint.transformer_settings import TRANSFORMER_FILES
+from minibert.common.arrays import Array
 from minibert.common.files import partial_of, place, sync
-from minibert.common.json_files import inside, read_json
-from minibert.common.safetensors_files import INDEX, weight_files
+from minibert.common.json_files import inside, read_json, setting
+from minibert.common.safetensors_files import INDEX, map_safetensors, weight_files
+from minibert.common.safetensors_writing import AnyTensor, write_safetensors
 from minibert.pooling.pooling import Pooling
 from minibert.pooling.registry import MODULES
 
@@ -58,11 +61,16 @@ def save_model(
     include_prompt: bool,
     max_seq_length: int | None,
     settings: dict[str, Any],
+    trained: Mapping[str, Array],
+    card: str | None,
 ) -> None:
     """Write a model's folder, new or over an earlier one. See SentenceTransformer.save_pretrained.
 
     `max_seq_length` is None if it is unchanged since loading. `settings` go into
-    config_sentence_transformers.json. Raises OSError if the model's files have changed since, or
+    config_sentence_transformers.json. `trained` has tensors in place of those of the files, by key:
+    see SentenceTransformer.use_tensors. `card` is the text of README.md; None copies it.
+
+    Raises OSError if the model's files have changed since, or
     if files of another model would stay.
     """
     if not os.fspath(path):
@@ -82,12 +90,20 @@ def save_model(
         settings_of_pooling = read_json(source / pooling, dict)
     check_target(target, loaded, modules)
     files = copies(source, target, loaded)
+    if trained:
+        settings_of_bert = in_float32(settings_of_bert)
+        # Always written, so that a program that ends halfway leaves no model: see write_all.
+        config = in_float32(read_json(folder.transformer.path / "config.json", dict))
+        files[bert / "config.json"] = json_writer(config)
+        files |= trained_weights(source, target, modules, trained)
     files[bert / TRANSFORMER_FILES[0]] = json_writer(settings_of_bert)
     files[target / pooling] = json_writer({**settings_of_pooling, "include_prompt": include_prompt})
     files[target / "config_sentence_transformers.json"] = json_writer(
         {"model_type": "SentenceTransformer", **settings}
     )
     files[target / "modules.json"] = json_writer(entries)
+    if card is not None:
+        files[target / "README.md"] = text_writer(card)
     write_all(files, [target / "modules.json", bert / "config.json"])
     for other in TRANSFORMER_FILES[1:]:
         (bert / other).unlink(missing_ok=True)
@@ -101,6 +117,47 @@ def copies(source: Path, target: Path, loaded: Loaded) -> Writers:
         for name in names
         if not ((target / name).exists() and (target / name).samefile(source / name))
     }
+
+
+def trained_weights(
+    source: Path, target: Path, modules: list[tuple[str, Path]], trained: Mapping[str, Array]
+) -> Writers:
+    """Files of weights with trained tensors in the place of stored ones, and their indexes.
+
+    Tensors that were not trained keep their bytes and their types.
+    """
+    files: Writers = {}
+    left = set(trained)
+    for kind, name in modules:
+        if not has_weights(kind):
+            continue
+        before, total = "" if kind == TRANSFORMER else f"{name.as_posix()}/", 0
+        for file in weight_files(source / name):
+            stored = {tensor.name: tensor for tensor in map_safetensors(file)}
+            tensors: dict[str, AnyTensor] = {
+                name: trained.get(before + name, tensor) for name, tensor in stored.items()
+            }
+            left -= {before + name for name in tensors}
+            total += sum(tensor.nbytes for tensor in tensors.values())
+            files[target / file.relative_to(source)] = partial(write_safetensors, tensors=tensors)
+        if (index := source / name / INDEX).is_file():
+            content = read_json(index, dict)
+            metadata = setting(index, content, "metadata", dict, {})
+            content["metadata"] = {**metadata, "total_size": total}
+            files[target / name / INDEX] = json_writer(content)
+    assert not left, left
+    return files
+
+
+def in_float32(settings: dict[str, Any]) -> dict[str, Any]:
+    """Name float32 where settings, or settings in them, name the type of the weights."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key in ("dtype", "torch_dtype") and value is not None:
+            found[key] = "float32"
+        else:
+            found[key] = in_float32(value) if isinstance(value, dict) else value
+    return found
 
 
 def entries_of(folder: Folder) -> list[dict[str, Any]]:
@@ -129,8 +186,13 @@ def files_of(folder: Path, kind: str) -> Iterator[Path]:
     for name in [] if is_pooling(kind) else names:
         if (folder / name).is_file():
             yield folder / name
-    if kind == TRANSFORMER or MODULES[kind].has_weights:
+    if has_weights(kind):
         yield from weight_files(folder)
+
+
+def has_weights(kind: str) -> bool:
+    """Return whether a module has files of weights."""
+    return kind == TRANSFORMER or MODULES[kind].has_weights
 
 
 def is_pooling(kind: str) -> bool:
@@ -200,7 +262,11 @@ def copier(source: Path) -> Callable[[Path], object]:
 
 def json_writer(content: Any) -> Callable[[Path], object]:
     """Make a function that writes a JSON file."""
-    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+    return text_writer(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def text_writer(text: str) -> Callable[[Path], object]:
+    """Make a function that writes a text."""
     return lambda path: path.write_text(text, "utf-8")
 
 

@@ -27,9 +27,8 @@ def is_count(value: object) -> bool:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Return whether a value is a real number, also of NumPy; neither NaN nor True is one."""
-    is_real = isinstance(value, Real) and not isinstance(value, bool)
-    return is_real and value == value
+    """Return whether a value is a real number, also of NumPy; True is not one."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def type_of(value: object) -> str:

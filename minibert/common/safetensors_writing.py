@@ -29,7 +29,8 @@ METADATA = {"format": "pt"}
 def write_safetensors(path: Path, tensors: Mapping[str, AnyTensor]) -> None:
     """Write tensors by name. Arrays are float32 or float64.
 
-    The safetensors library would hide the number of an error, as of a full disk. The order is the library's: larger types first, so that all are aligned, then by name.
+    The safetensors library would hide the number of an error, as of a full disk. The order is that
+    of the library: larger types first, so that all are aligned, then by name.
     """
     names = sorted(tensors, key=lambda name: (-ITEM_BYTES[type_of(tensors[name])], name))
     header: dict[str, object] = {"__metadata__": METADATA}

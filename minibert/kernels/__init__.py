@@ -3,8 +3,9 @@
 - protocol.py: the kernels that every device has
 - segments.py: texts among rows that lie end to end, and buckets of them
 - cpu.py: the kernels in NumPy
+- cpu_gradients.py: their gradients
 - activations.py: GELU and its like, by the names that files have for them
-- activation_gradients.py: their gradients in NumPy
+- activation_gradients.py: the gradients of these in NumPy
 - cuda.py, cuda.cu: the same kernels on a GPU, in CuPy and CUDA
 - devices.py: a device, its kernels, and the way there and back
 - cores.py: the cores of this process, and the threads of its BLAS

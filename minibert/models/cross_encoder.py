@@ -145,16 +145,16 @@ class CrossEncoder(Model):
 
     def _read_head(self) -> None:
         """Read the classifier, and bring it to the device."""
-        checkpoint = self.transformer.checkpoint
+        self.checkpoint = self.transformer.checkpoint
         self.config = self.transformer.config
-        self._classifier = read_classifier(checkpoint)
-        self._activation, self._takes_mean = read_choices(checkpoint)
+        self._classifier = read_classifier(self.checkpoint)
+        self._activation, self._takes_mean = read_choices(self.checkpoint)
         self._place_head()
 
     def _default_activation(self) -> str:
         """Return the activation where the caller names none: the folder's, else by the labels."""
         default = "sigmoid" if self.num_labels == 1 else "identity"
-        return named_activation(self.folder, self.transformer.checkpoint) or default
+        return named_activation(self.folder, self.checkpoint) or default
 
     # One pair gives one score. A list of two texts is a list of pairs to a checker, too.
     # fmt: off

@@ -25,12 +25,13 @@ from minibert.pooling.pipeline import Pipeline
 from minibert.scoring.quantization import Precision, quantize_embeddings
 from minibert.tokens.padding import pad_rows
 from minibert.tokens.texts import Text, characters_of, with_prompt
-from minibert.tokens.truncation import Truncation
+from minibert.tokens.truncation import OnLong, Truncation, check_on_long
 
 __all__ = [
     "Encoder",
     "Output",
     "PoolingHead",
+    "check_windows_of",
     "codes_of",
     "features",
     "head_of",
@@ -284,3 +285,10 @@ def codes_of(found: Any, output_value: OutputValue, precision: Precision) -> Any
     if output_value is None:
         raise ValueError("output_value=None gives float32 only; leave out precision.")
     return quantize_embeddings(found, precision)
+
+
+def check_windows_of(on_long: OnLong, output_value: OutputValue) -> None:
+    """Raise ValueError for an unknown `on_long`, and for windows where no vectors are returned."""
+    check_on_long(on_long)
+    if on_long == "window" and output_value != "sentence_embedding":
+        raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')

@@ -10,18 +10,22 @@ alone do not wait for them. Few start processes, whose library takes the longest
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minibert.common.progress import progress, wanted
-from minibert.errors import CheckpointError
+from minibert.errors import CheckpointError, UnsavedError
 from minibert.tokens.texts import prompt_of
 from minibert.tokens.truncation import OnLong
 
 if TYPE_CHECKING:
+    from minibert.bert.load import Checkpoint
     from minibert.bert.parameters import Config
     from minibert.checkpoint.folder import Folder
+    from minibert.checkpoint.save import Loaded
     from minibert.models.hf_tokenizer import Tokenizer
     from minibert.models.job import EncodeJob
     from minibert.models.processes import Processes, Recipe
@@ -38,18 +42,51 @@ class Model:
     """A Transformer with a head. Threads may share one."""
 
     config: Config  # the settings of config.json
+    checkpoint: Checkpoint  # the files and tensors of the BERT
     folder: Folder  # settings of the model's folder
     transformer: Transformer  # the BERT and its tokenizer
     prompts: dict[str, str]  # name -> prompt
     default_prompt_name: str | None  # of the prompt where a call names none
     on_long: OnLong  # for texts above the maximum length, where a call says nothing
+    is_changed: bool = False  # True where it is not the model of `folder` any more
+
+    _saved: Folder | None = None  # that has a changed model
+    _changes: int = 0
+    _loaded: Loaded  # files of `folder`, as they were when it was read
 
     # Subclasses define or extend these.
 
     @property
     def saved_folder(self) -> Folder:
-        """Folder that has this model, for copies, pickles, processes and digests."""
-        return self.folder
+        """Folder that has this model, for copies, pickles, processes and digests.
+
+        Of a changed model it is the one that save_pretrained wrote. Raises UnsavedError if there is
+        none.
+        """
+        if not self.is_changed:
+            return self.folder
+        if self._saved is None:
+            raise UnsavedError(
+                "This model was trained, or put together from modules, and is not saved, so no "
+                "folder has it. Copies, pickles, processes and corpora need one. Call "
+                "save_pretrained(FOLDER) first."
+            )
+        return self._saved
+
+    def _note_change(self) -> None:
+        """Note that no folder has this model, as it is now."""
+        self.is_changed, self._saved = True, None
+        self._changes += 1
+
+    def take_folder(self, path: str | os.PathLike[str]) -> None:
+        """Take a folder with this model, as it is now, for its `saved_folder`."""
+        from minibert.checkpoint.folder import read_folder  # late: see the top
+        from minibert.checkpoint.save import loaded_files
+
+        self._saved = read_folder(Path(os.path.expanduser(path)))
+        self.transformer.take_files(self._saved.transformer.path)
+        self.checkpoint = self.transformer.checkpoint
+        self._loaded = loaded_files(self.folder)  # it may be that folder
 
     def _place_head(self) -> None:
         """Bring the head's tensors to the transformer's device."""
@@ -97,7 +134,13 @@ class Model:
         """Return all that the results of a process depend on, beside its arguments."""
         transformer = self.transformer
         rounding = transformer.reproducible, transformer.short_inputs, self.dtype
-        return type(self), str(self.saved_folder.path), self.max_seq_length, *rounding
+        return (
+            type(self),
+            str(self.saved_folder.path),
+            self.max_seq_length,
+            self._changes,
+            *rounding,
+        )
 
     @property
     def max_seq_length(self) -> int:

@@ -28,18 +28,15 @@ from minibert.common.arguments import (
     one_name,
 )
 from minibert.common.arrays import Array
-from minibert.errors import UnsavedError
 from minibert.models.model import Model, job_of, prompt_name_of
 from minibert.models.signatures import with_overloads
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.quantization import Precision, check_precision
-from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of, with_prompt
+from minibert.tokens.texts import Text, check_texts, is_one, list_of, prompt_of
 from minibert.tokens.truncation import OnLong, check_on_long
 
 if TYPE_CHECKING:
-    from minibert.bert.load import Checkpoint
     from minibert.bert.parameters import Parameters
-    from minibert.checkpoint.folder import Folder
     from minibert.explain.attribution import Explanation
     from minibert.models.job import OutputValue
     from minibert.models.processes import Processes
@@ -67,13 +64,10 @@ class SentenceTransformer(Model):
     the BERT, and model[1] and so on are the settings of the modules after it.
     """
 
-    folder: Folder  # settings of the model's folder
-    transformer: Transformer  # the BERT and its tokenizer
-    on_long: OnLong  # what happens to long texts: see encode
-    checkpoint: Checkpoint  # the files and tensors that were loaded
     similarity_reason: str  # where the metric was found
     card: str | None = None  # README.md of folders it is saved to; None is that of its own folder
-    trained: Mapping[str, Array]  # tensors in place of the folder's, by key: see use_tensors
+    # Tensors in place of the folder's, by key: see use_tensors.
+    trained: Mapping[str, Array] = MappingProxyType({})
 
     def __init__(
         self,
@@ -138,13 +132,9 @@ class SentenceTransformer(Model):
         path = find_model(model_name_or_path, hub)
         self.folder = read_folder(path)
         self.transformer = Transformer(
-            self.folder.transformer,
-            device,
-            threads=threads,
-            reproducible=reproducible,
-            short_inputs=short_inputs,
-            dtype=dtype,
-        )
+            self.folder.transformer, device,
+            threads=threads, reproducible=reproducible, short_inputs=short_inputs, dtype=dtype,
+        )  # fmt: skip
         self._read_modules()
         prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
         self._take_prompts(prompts, default_prompt_name)
@@ -167,8 +157,6 @@ class SentenceTransformer(Model):
             self.folder.path, self.folder.modules, self.config.hidden_size
         )
         self._loaded = loaded_files(self.folder)
-        self._saved: Folder | None = self.folder
-        self.trained, self._trainings = {}, 0
         self._place_head()
         if not self.folder.has_modules:
             logger.warning(
@@ -188,8 +176,8 @@ class SentenceTransformer(Model):
         self.checkpoint = self.transformer.checkpoint
         self._pipeline = pipeline._replace(pooling=self.pooling)
         self._place_head()
-        self.trained, self._saved = trained, None
-        self._trainings += 1
+        self.trained = trained
+        self._note_change()
 
     @with_overloads
     def encode(
@@ -252,7 +240,8 @@ class SentenceTransformer(Model):
         Raises TypeError or ValueError for the first item that is no text, and for an argument of a
         wrong type or value.
         """
-        from minibert.models.encoding import codes_of, joined, output_of  # late: see the top
+        # Late: see the top.
+        from minibert.models.encoding import check_windows_of, codes_of, joined, output_of
 
         check_no_tensor(convert_to_tensor)
         compute = output_of(output_value)
@@ -347,13 +336,9 @@ class SentenceTransformer(Model):
         keep, as "layer.*.attention". A `task`, "query" or "document", stands for its prompt and
         maximum length. A text is a str, or a pair of them as a tuple.
         """
-        from minibert.models.trace import Trace  # late: see the top
+        from minibert.models.trace import Trace, text_of_trace  # late: see the top
 
-        if isinstance(inputs, list):
-            raise TypeError("trace() got a list; it takes one text, a str or a tuple of two.")
-        if task not in (None, "query", "document"):
-            raise ValueError(f'task is {task!r}; expected "query" or "document".')
-        (text,) = check_texts([inputs])
+        text = text_of_trace(inputs, task)
         if task:
             prompt_name = prompt_name_of(self, task, prompt, prompt_name)
         dimension = self.get_embedding_dimension()
@@ -383,17 +368,8 @@ class SentenceTransformer(Model):
         The dict also has "modality", which is "text", and with a prompt "prompt_length", the number
         of tokens of [CLS] and the prompt. No texts give {}.
         """
-        from minibert.tokens.padding import pad_rows  # late: see the top
-
         texts = check_texts(list_of(inputs, "preprocess()"))
-        if not texts:
-            return cast("Features", {})
-        tokenizer, limit = self.transformer.text_tokenizer, self.transformer.limit(task)
-        rows = tokenizer.rows(with_prompt(prompt or "", texts), limit)
-        rows.truncation.report(len(texts), limit, self.on_long)
-        features = {**pad_rows(rows, tokenizer), "modality": "text"}
-        of_prompt = {"prompt_length": self.transformer.prompt_tokens(prompt)} if prompt else {}
-        return cast("Features", features | of_prompt)
+        return cast("Features", self.transformer.padded(texts, prompt or "", task, self.on_long))
 
     def tokenize(
         self, texts: OneInput | Inputs, prompt: str | None = None, *, task: str | None = None
@@ -482,21 +458,6 @@ class SentenceTransformer(Model):
         self._pipeline = self._pipeline._replace(pooling=pooling)
         self._place_head()
 
-    @property
-    def saved_folder(self) -> Folder:
-        """Folder that has this model, for copies, pickles, processes and digests.
-
-        After training it is the one that save_pretrained wrote last. Raises UnsavedError if there
-        is none.
-        """
-        if self._saved is None:
-            raise UnsavedError(
-                "This model was trained, or put together from modules, and is not saved, so no "
-                "folder has it. Copies, pickles, processes and corpora need one. Call "
-                "save_pretrained(FOLDER) first."
-            )
-        return self._saved
-
     def trainable(self, *, seed: int = 42, dropout: bool = True) -> Trainable:
         """Return this model as training sees it; its tensors are copied into memory.
 
@@ -565,31 +526,14 @@ class SentenceTransformer(Model):
         Raises ValueError or TypeError for an argument that cannot be followed, TrainingError for
         examples, with batch and number, and for a loss that is no finite number, with the step.
         """
-        from minibert.training.reference_fit import fit_objectives  # late: see the top
+        from minibert.training.reference_fit import Call  # late: see the top
 
-        fit_objectives(
-            self,
-            train_objectives,
-            evaluator=evaluator,
-            epochs=epochs,
-            steps_per_epoch=steps_per_epoch,
-            scheduler=scheduler,
-            warmup_steps=warmup_steps,
-            optimizer_class=optimizer_class,
-            optimizer_params=optimizer_params,
-            weight_decay=weight_decay,
-            evaluation_steps=evaluation_steps,
-            output_path=output_path,
-            save_best_model=save_best_model,
-            max_grad_norm=max_grad_norm,
-            use_amp=use_amp,
-            callback=callback,
-            show_progress_bar=show_progress_bar,
-            checkpoint_path=checkpoint_path,
-            checkpoint_save_steps=checkpoint_save_steps,
-            checkpoint_save_total_limit=checkpoint_save_total_limit,
-            resume_from_checkpoint=resume_from_checkpoint,
-        )
+        Call(
+            train_objectives, evaluator, epochs, steps_per_epoch, scheduler, warmup_steps,
+            optimizer_class, optimizer_params, weight_decay, evaluation_steps, output_path,
+            save_best_model, max_grad_norm, use_amp, callback, show_progress_bar, checkpoint_path,
+            checkpoint_save_steps, checkpoint_save_total_limit, resume_from_checkpoint,
+        ).train(self)  # fmt: skip
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Set include_prompt."""
@@ -614,7 +558,8 @@ class SentenceTransformer(Model):
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write a folder that sentence-transformers and minibert load, with the same vectors.
 
-        The weights and the vocabulary are copied as they are; prompts, metric, maximum length,
+        Trained tensors are written as float32. Other weights and the vocabulary are copied as they
+        are; prompts, metric, maximum length,
         truncate_dim and include_prompt are written as they are now. A file of the same name is
         replaced when the new one is whole.
 
@@ -628,9 +573,7 @@ class SentenceTransformer(Model):
         prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
         changed = self.max_seq_length != self.transformer.loaded_max_seq_length
         save_model(
-            self.folder,
-            self._loaded,
-            path,
+            self.folder, self._loaded, path,
             hidden_size=self.config.hidden_size,
             include_prompt=self.pooling.include_prompt,
             max_seq_length=self.max_seq_length if changed else None,
@@ -640,7 +583,11 @@ class SentenceTransformer(Model):
                 "similarity_fn_name": self.similarity_fn_name,
                 "truncate_dim": self.truncate_dim,
             },
-        )
+            trained=self.trained,
+            card=self.card,
+        )  # fmt: skip
+        if self.is_changed:
+            self.take_folder(path)
 
     save = save_pretrained
 
@@ -673,11 +620,4 @@ class SentenceTransformer(Model):
 
     def _computed_by(self) -> tuple[Any, ...]:
         """Return all that a process's vectors depend on, beside encode()'s arguments."""
-        return *super()._computed_by(), self.include_prompt, self._trainings
-
-
-def check_windows_of(on_long: OnLong, output_value: OutputValue) -> None:
-    """Raise ValueError for an unknown `on_long`, and for windows where no vectors are returned."""
-    check_on_long(on_long)
-    if on_long == "window" and output_value != "sentence_embedding":
-        raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')
+        return *super()._computed_by(), self.include_prompt

@@ -33,12 +33,11 @@ from minibert.kernels import cpu_gradients
 from minibert.kernels.cores import one_blas_thread
 from minibert.pooling.pipeline import load_pipeline
 from minibert.training.losses import Loss
+from minibert.training.model_card import Described, model_card
 from minibert.training.packs import packs_of_examples
 from minibert.training.sums import Sums
 
 if TYPE_CHECKING:
-    from minibert.bert.load import Checkpoint
-    from minibert.checkpoint.folder import Folder
     from minibert.models.transformer import Transformer
     from minibert.pooling.pipeline import Pipeline
     from minibert.tokens.texts import Text
@@ -76,11 +75,10 @@ class Computed(NamedTuple):
         return sum(array.nbytes for array in self.kept.values())
 
 
-class HasTensors(Protocol):
+class HasTensors(Described, Protocol):
     """A SentenceTransformer, as far as its tensors are trained."""
 
-    folder: Folder
-    checkpoint: Checkpoint
+    card: str | None  # README.md of the folders that it is saved to
     config: Config
     transformer: Transformer
     trained: Mapping[str, Array]  # tensors in place of the checkpoint's, by key
@@ -113,11 +111,15 @@ class Trainable:
         seed: int = 42,
         dropout: bool = True,
         dtype: str = "float32",
+        pack_tokens: int | None = None,
+        kept_bytes: int = KEPT_BYTES,
     ) -> None:
         """Copy the tensors into memory; the model computes with these from now on.
 
         `dropout` drops at the rates of the folder's settings, with random numbers of `seed`.
-        `dtype` "float64" is for comparisons: the model itself then stays as it is.
+        `dtype` "float64" is for comparisons: the model itself then stays as it is. A pack has at
+        most `pack_tokens` tokens, by default those of pack_tokens_of; sums over packs round by it.
+        `kept_bytes` of arrays wait for the loss of a batch, and change no bit.
 
         Raises ValueError for a device or a family that cannot be trained.
         """
@@ -125,8 +127,10 @@ class Trainable:
         self.model = model
         self.config = model.config
         self.seed, self.dtype = seed, dtype
+        self._pack_tokens = pack_tokens or pack_tokens_of(self.config)
+        self._kept_bytes = kept_bytes
         self._family = FAMILIES[self.config.model_type]
-        self._rates = Rates(0.0, 0.0)
+        self._rates: Rates | None = None
         if dropout:
             settings = model.checkpoint.settings
             self._rates = dropout_rates(settings, self._family.keys, self._family.dropout)
@@ -160,6 +164,10 @@ class Trainable:
                 tensors, self.dtype, self._trained, before=f"{place}/"
             )
         return self._of_modules[path]
+
+    def describe_training(self, section: str) -> None:
+        """Make the card of the folders that the model is saved to from now on."""
+        self.model.card = model_card(self.model, section)
 
     def save(self, folder: Path) -> None:
         """Write the model's folder, with the values as they are now."""
@@ -240,7 +248,7 @@ class Trainable:
             self._has_told = True
         types = transformer.checked_types(rows.ids, rows.types)
         positions = [positions_of(row, self.config) for row in rows.ids]
-        tokens = pack_tokens_of(self.config)
+        tokens = self._pack_tokens
         if of_examples:
             return packs_of_examples(rows.ids, positions, types, len(texts[0]), tokens)
         return list(packs(rows.ids, tokens, positions=positions, token_types=types))
@@ -252,11 +260,11 @@ class Trainable:
         examples = np.unique(pack.order % batch.examples)
         vectors = in_columns(computed.vectors, pack.order, batch, examples)
         labels = None if batch.labels is None else batch.labels[examples]
-        share = len(examples) / batch.examples
+        fraction = len(examples) / batch.examples
         loss, gradients = batch.loss(vectors, labels)
         rows = np.concatenate(gradients)[places_in(pack.order, batch, examples)]
-        self._backward(batch, number, computed, rows * (share * batch.scale))
-        return loss * share
+        self._backward(batch, number, computed, rows * (fraction * batch.scale))
+        return loss * fraction
 
     def _in_two_passes(self, batch: Batch, workers: ThreadPoolExecutor) -> float:
         """Compute all vectors, the loss by them, then each pack backward: -> the loss.
@@ -266,7 +274,7 @@ class Trainable:
         again, with the same bits.
         """
         kept: dict[int, Computed] = {}
-        free, lock = KEPT_BYTES, threading.Lock()
+        free, lock = self._kept_bytes, threading.Lock()
 
         def vectors_of(number: int) -> Array:
             nonlocal free
@@ -326,8 +334,8 @@ class Trainable:
             raise
 
     def _dropout(self, batch: Batch, pack: Pack) -> Dropout | None:
-        """Return the dropout of a pack; None at rates of 0."""
-        if not any(self._rates):
+        """Return the dropout of a pack, whose rates may be 0; None without one."""
+        if self._rates is None:
             return None
         return Dropout(batch.draws, self._rates, pack.order, pack.lengths, dtype=self.dtype)
 

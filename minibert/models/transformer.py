@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,13 +21,15 @@ from minibert.bert.parameters import Config, Parameters
 from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.common.arguments import is_count
 from minibert.common.arrays import IntArray
+from minibert.common.safetensors_files import weight_files
 from minibert.kernels.cores import thread_count
 from minibert.kernels.devices import Device, find_device
 from minibert.models.job import EncodeJob
 from minibert.models.scheduler import Scheduler
 from minibert.tokens.load import load_tokenizer
+from minibert.tokens.padding import pad_rows
 from minibert.tokens.texts import MAX_TEXTS, Text, text_slices, with_prompt
-from minibert.tokens.truncation import Truncation
+from minibert.tokens.truncation import OnLong, Truncation
 
 if TYPE_CHECKING:
     from minibert.models.bert_model import BertModel
@@ -189,6 +192,10 @@ class Transformer:
             self.device, self.threads, self.reproducible, self.short_inputs
         )
 
+    def take_files(self, folder: Path) -> None:
+        """Take the files of weights in a folder for those that have the parameters."""
+        self.checkpoint = replace(self.checkpoint, files=weight_files(folder))
+
     def prompt_tokens(self, prompt: str) -> int:
         """Count the tokens that a prompt takes at the beginning of a text, with [CLS].
 
@@ -199,6 +206,18 @@ class Transformer:
             return 0
         ids = self.text_tokenizer.rows([prompt], self.limit()).ids[0]
         return len(ids) - (len(ids) > 0 and int(ids[-1]) in self.text_tokenizer.special_ids)
+
+    def padded(
+        self, texts: Sequence[Text], prompt: str, task: str | None, on_long: OnLong
+    ) -> dict[str, object]:
+        """Tokenise and pad texts, as SentenceTransformer.preprocess tells; no texts give {}."""
+        if not texts:
+            return {}
+        limit = self.limit(task)
+        rows = self.text_tokenizer.rows(with_prompt(prompt, texts), limit)
+        rows.truncation.report(len(texts), limit, on_long)
+        features = {**pad_rows(rows, self.text_tokenizer), "modality": "text"}
+        return features | ({"prompt_length": self.prompt_tokens(prompt)} if prompt else {})
 
     def batches(self, texts: Sequence[Text], job: EncodeJob) -> Iterator[Batch]:
         """Tokenise texts and pack them, some thousand at a time.

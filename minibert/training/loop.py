@@ -20,22 +20,19 @@ from minibert.errors import TrainingError
 from minibert.training.batches import Objective, OrderedBatches
 from minibert.training.checkpoints import RunFolder, Save, State, run_folder
 from minibert.training.columns import Batch
+from minibert.training.evaluators import Evaluator, is_better, number_of, score_of
 from minibert.training.examples import Data, Examples, read_examples
-from minibert.training.losses import Loss
+from minibert.training.losses.loss import Loss, check_loss
+from minibert.training.model_card import BatchFacts, full_name, training_section
 from minibert.training.optimizers import Optimizer, clip_, decays, decays_all, find_optimizer
 from minibert.training.order import Order
 from minibert.training.recipe import Recipe
 from minibert.training.schedules import find_schedule, warmup_count
 from minibert.training.trainable import Trainable
 
-__all__ = ["Evaluator", "Report", "TrainableModel", "fit", "train"]
+__all__ = ["Report", "TrainableModel", "fit", "train"]
 
 logger = logging.getLogger(__name__)
-
-# Called as evaluator(model, output_path, epoch, steps), the last three by name. Returns a score, or
-# a dict of measures, of which its `primary_metric` names the score. The higher the better, unless
-# its `greater_is_better` is False. Any: classes of a program, and of sentence-transformers.
-Evaluator = Callable[..., Any]
 
 
 class Report(NamedTuple):
@@ -146,10 +143,15 @@ def fit(
         checkpoint_steps=checkpoint_steps, checkpoint_limit=checkpoint_limit,
     )  # fmt: skip
     with read_examples(data, form) as examples:
+        objective = objective_of(examples, check_loss("fit()", loss), recipe)
+        trainable = model.trainable(seed=seed, dropout=dropout)
+        told = BatchFacts(full_name(examples), len(objective.batches), {"batch_size": batch_size})
+        parameters = {**asdict(recipe), "evaluator": full_name(evaluator)}
+        trainable.describe_training(training_section([(told, loss)], parameters))
         return train(
             model,
-            model.trainable(seed=seed, dropout=dropout),
-            [objective_of(examples, loss, recipe)],
+            trainable,
+            [objective],
             recipe,
             output=output,
             evaluator=evaluator,
@@ -180,7 +182,6 @@ def train(
     evaluator: Evaluator | None = None,
     # As in the reference: it gets the evaluator's result, the epoch and the steps.
     callback: Callable[[Any, int, int], object] | None = None,
-    write_card: Callable[[Path], object] = lambda folder: None,
     restart: bool = False,
     show_progress_bar: bool | None = None,
 ) -> Report:
@@ -201,7 +202,6 @@ def train(
         evaluator: See Evaluator.
         callback: Called after each evaluation with its result, the epoch from 0, and the steps in
             the epoch; -1 after the epoch.
-        write_card: Writes more files into each saved model's folder.
         restart: True removes an earlier run in `output`, finished or not, and begins anew.
         show_progress_bar: As in encode.
 
@@ -215,11 +215,6 @@ def train(
         training.run(None, wanted(show_progress_bar))
         return training.report()
 
-    def save(path: Path) -> None:
-        trainable.save(path)
-        write_card(path)
-
-    training.save = save
     settings = settings_of(trainable, objectives, recipe, evaluator)
     every, limit = recipe.checkpoint_steps, recipe.checkpoint_limit
     path = Path(output)
@@ -228,7 +223,7 @@ def train(
             training.go_on(folder)
             training.run(folder, wanted(show_progress_bar))
             best_step = training.state.best_step if recipe.save_best_model else 0
-            folder.finish(training.state, save, best_step)
+            folder.finish(training.state, trainable.save, best_step)
             if best_step:
                 folder.load_result(trainable.values)
                 trainable.refresh()
@@ -475,36 +470,6 @@ class Training:
         self.state = state
 
 
-def score_of(result: object, evaluator: Evaluator) -> float | None:
-    """Return the score in an evaluation's result; None if it is not finite.
-
-    Raises TrainingError for a dict without the `primary_metric` of its evaluator.
-    """
-    if isinstance(result, Mapping):
-        name = getattr(evaluator, "primary_metric", None)
-        if name not in result and len(result) == 1:
-            name = next(iter(result))
-        if name not in result:
-            raise TrainingError(
-                f"The evaluator returned {', '.join(map(repr, result))}, and its primary_metric is "
-                f"{name!r}; expected one of these, as the score of the model."
-            )
-        result = result[name]
-    return number_of(result)
-
-
-def number_of(value: Any) -> float | None:
-    """Return a measure as JSON has it: a number, or None if it is not finite."""
-    return float(value) if math.isfinite(value) else None
-
-
-def is_better(score: float | None, best_score: float | None, greater_is_better: bool) -> bool:
-    """Return whether a score is the best so far; of equal ones the first is."""
-    if score is None or best_score is None:
-        return score is not None
-    return score > best_score if greater_is_better else score < best_score
-
-
 def optimizer_of(trainable: Trainable, recipe: Recipe) -> Optimizer:
     """Make the optimizer of a recipe for the tensors of a model."""
     return find_optimizer(recipe.optimizer)(
@@ -533,13 +498,11 @@ def settings_of(
     return settings
 
 
-def described(thing: object) -> dict[str, Any]:
-    """Return the name of a loss or an evaluator and its settings, as JSON has them."""
-    config = getattr(thing, "get_config_dict", dict)()
-    found: dict[str, Any] = json.loads(
-        json.dumps({"name": name_of(thing), **config}, default=name_of)
-    )
-    return found
+def described(thing: object) -> object:
+    """Return the name of a loss or an evaluator, with its settings if it has any, for JSON."""
+    config: dict[str, object] = getattr(thing, "get_config_dict", dict)()
+    told: object = {"name": name_of(thing), **config} if config else name_of(thing)
+    return json.loads(json.dumps(told, default=name_of))
 
 
 def name_of(value: object) -> str:

@@ -66,7 +66,7 @@ def warmup_cosine_hard_restarts(lr: float, step: int, warmup_steps: int, total_s
 
 def rise(step: int, warmup_steps: int) -> float:
     """Return the share of the warm-up that is over: 0 at the first step."""
-    return step / max(1, warmup_steps)
+    return step / warmup_steps
 
 
 def progress(step: int, warmup_steps: int, total_steps: int) -> float:

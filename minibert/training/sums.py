@@ -45,7 +45,10 @@ class Sums:
         self._has_failed = False
 
     def fail(self) -> None:
-        """Let no pack wait any longer: one of them has failed."""
+        """Let no pack wait any longer: one of them has failed.
+
+        A pack that need not wait goes on, so the first one to raise, in their order, has the cause.
+        """
         with self._turn:
             self._has_failed = True
             self._turn.notify_all()
@@ -70,8 +73,8 @@ class Sums:
     def _add_in_turn(self, number: int, name: str, gradient: Array, index: IntArray | None) -> None:
         with self._turn:
             self._turn.wait_for(lambda: self._has_failed or self._next[name] == number)
-            if self._has_failed:
-                raise RuntimeError("Another pack of this step has failed.")
+            if self._next[name] != number:
+                raise RuntimeError("A pack of this step, before this one, has failed.")
         # Not under the lock: sums of other names go on.
         if index is not None:
             if name not in self.totals:

@@ -53,6 +53,10 @@ class Trainable(Protocol):
         """Make the model compute with `values` as they are now."""
         ...
 
+    def describe_training(self, section: str) -> None:
+        """Take the Training section of the model's card, which `save` then writes."""
+        ...
+
     def save(self, folder: Path) -> None:
         """Write a whole model folder with the present values, float32, without a copy of them."""
         ...

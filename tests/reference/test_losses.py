@@ -86,13 +86,12 @@ def margins(examples, count):
     return np.random.default_rng(count).normal(0, 3, (examples, count)).astype(np.float32)
 
 
-@pytest.fixture(params=CLOSE, ids=["float64", "float32"])
-def dtype(request):
-    return request.param
+each_dtype = pytest.mark.parametrize("dtype", CLOSE, ids=["float64", "float32"])
 
 
 @pytest.mark.parametrize("negatives", [1, 2, 3])
 @pytest.mark.parametrize("score", ["dot_score", "cos_sim", "euclidean_sim", "manhattan_sim"])
+@each_dtype
 def test_margin_mse_is_torch_s(negatives, score, dtype):
     loss, reference = both("MarginMSELoss", f"pairwise_{score}")
     columns = awkward_columns(2 + negatives, dtype)
@@ -113,6 +112,7 @@ DIRECTIONS = [
 @pytest.mark.parametrize("negatives", [0, 1, 3])
 @pytest.mark.parametrize("directions", DIRECTIONS, ids=lambda names: "+".join(names))
 @pytest.mark.parametrize("score", ["cos_sim", "dot_score"])
+@each_dtype
 def test_ranking_is_torch_s(negatives, directions, score, dtype):
     """Of vectors of zeros, too; with dot products the softmax is nearly all or nothing."""
     columns = awkward_columns(2 + negatives, dtype)
@@ -124,6 +124,7 @@ def test_ranking_is_torch_s(negatives, directions, score, dtype):
 
 
 @pytest.mark.parametrize("negatives", [0, 2])
+@each_dtype
 def test_ranking_by_other_names_is_torch_s(negatives, dtype):
     columns = awkward_columns(2 + negatives, dtype)
     loss, reference = both("CachedMultipleNegativesRankingLoss", mini_batch_size=3)
@@ -142,6 +143,7 @@ def cached(loss):
 TIED = np.array([0.25, 0.75, 0.25, 1, 0.5, 0.75, 0, 0.25], dtype=np.float32)
 
 
+@each_dtype
 def test_cosine_similarity_is_torch_s(dtype):
     columns = awkward_columns(2, dtype)
     for labels in (TIED, TIED[:, None]):
@@ -150,6 +152,7 @@ def test_cosine_similarity_is_torch_s(dtype):
 
 @pytest.mark.parametrize("score", ["cos_sim", "dot_score", "euclidean_sim", "manhattan_sim"])
 @pytest.mark.parametrize("scale", [20.0, 1.5])
+@each_dtype
 def test_cosent_is_torch_s(score, scale, dtype):
     columns = awkward_columns(2, dtype)
     for labels in (TIED, np.ones_like(TIED), np.arange(8) % 2, -TIED[:, None]):
@@ -158,6 +161,7 @@ def test_cosent_is_torch_s(score, scale, dtype):
 
 @pytest.mark.parametrize("projected", [False, True])
 @pytest.mark.parametrize("columns", [1, 3])
+@each_dtype
 def test_mse_is_torch_s(columns, projected, dtype):
     given = awkward_columns(columns, dtype)
     shape = (8, columns, 5) if projected else (8, 5)
@@ -167,6 +171,7 @@ def test_mse_is_torch_s(columns, projected, dtype):
 
 @pytest.mark.parametrize("metric", ["EUCLIDEAN", "MANHATTAN", "COSINE"])
 @pytest.mark.parametrize("margin", [0.1, 1, 5])
+@each_dtype
 def test_triplet_is_torch_s(metric, margin, dtype):
     """At a distance of 0, too, and with triplets on both sides of the margin."""
     losses = both_by("TripletLoss", f"TripletDistanceMetric.{metric}", triplet_margin=margin)
@@ -179,6 +184,7 @@ def test_triplet_is_torch_s(metric, margin, dtype):
 @pytest.mark.parametrize("metric", ["EUCLIDEAN", "MANHATTAN", "COSINE_DISTANCE"])
 @pytest.mark.parametrize("size_average", [True, False])
 @pytest.mark.parametrize("margin", [0.5, 3])
+@each_dtype
 def test_contrastive_is_torch_s(metric, size_average, margin, dtype):
     arguments = {"margin": margin, "size_average": size_average}
     losses = both_by("ContrastiveLoss", f"SiameseDistanceMetric.{metric}", **arguments)
@@ -211,6 +217,7 @@ MATRYOSHKA = [
 
 
 @pytest.mark.parametrize(("name", "count", "labels"), MATRYOSHKA)
+@each_dtype
 def test_matryoshka_is_torch_s(name, count, labels, dtype):
     """The vectors are not normalised, and the whole dimension is among those of the loss."""
     columns = awkward_columns(count, dtype, zero=False)

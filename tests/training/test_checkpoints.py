@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from minibert.errors import CheckpointError, OutputError, TrainingError
 from minibert.training.checkpoints import load_values
-from minibert.training.fit import fit
+from minibert.training.loop import fit
 from minibert.training.losses import MarginMSELoss, TripletLoss
 
 ROWS = [
@@ -169,9 +169,10 @@ def stopping(*_, **__):
 def test_a_restart_that_was_stopped_goes_on_with_it(tmp_path, out, monkeypatch):
     trained(tmp_path / "whole", lr=0.5)
     trained(out)
-    with monkeypatch.context() as patched, pytest.raises(StoppedError):
+    with monkeypatch.context() as patched:
         patched.setattr(shutil, "rmtree", stopping)
-        trained(out, lr=0.5, restart=True)
+        with pytest.raises(StoppedError):
+            trained(out, lr=0.5, restart=True)
     trained(out, lr=0.5)
     assert tree(out) == tree(tmp_path / "whole")
 
@@ -261,14 +262,14 @@ def test_a_state_without_a_field_is_refused_by_its_name(out):
     content = json.loads(path.read_text())
     del content["evaluated"]
     path.write_text(json.dumps(content))
-    with pytest.raises(TrainingError, match="step-3/training.json has no 'evaluated'"):
+    with pytest.raises(TrainingError, match=r"step-3/training\.json has no 'evaluated'"):
         trained(out, **GOING_ON, batch_size=1)
 
 
 def test_a_damaged_training_json_is_refused(out):
     trained(out)
     (out / "training.json").write_text("{")
-    with pytest.raises(CheckpointError, match="training.json is not valid JSON"):
+    with pytest.raises(CheckpointError, match=r"training\.json is not valid JSON"):
         trained(out)
 
 

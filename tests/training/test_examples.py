@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import itertools
 import json
 import os
 import tempfile
@@ -10,7 +11,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from document_files import lines, written
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibert.errors import TrainingError
@@ -135,10 +136,16 @@ def test_a_column_without_a_known_place_is_told(caplog):
     assert "in the order query, positive, title" in message
 
 
+@pytest.mark.parametrize("row", [{"answer": "a", "question": "b"}, {"positive": "a", "query": "b"}])
+def test_columns_that_are_all_known_or_all_not_are_not_told(row, caplog):
+    with read_examples([row]):
+        assert caplog.messages == []
+
+
 def test_a_column_of_ids_is_left_out_and_told_once(caplog):
-    row = {"": 7, "id": 1, "query_id": "q", "doc_ids": [3], "query": "a", "idea": "b", "score": 1}
+    row = {"": 7, "id": 1, "query_id": "q", "doc_ids": [3], "query": "a", "valid": "b", "score": 1}
     with read_examples([row, row]) as examples:
-        assert examples.columns == ["query", "idea"]
+        assert examples.columns == ["query", "valid"]
     assert "the columns , id, query_id, doc_ids look like ids" in caplog.messages[0]
     assert sum("look like ids" in message for message in caplog.messages) == 1
 
@@ -151,7 +158,10 @@ def test_the_label_is_the_first_of_four_names(label):
 
 
 def test_of_two_labels_the_second_is_no_text():
-    refused([{"score": 1, "label": 2, "text": "a"}], r"data\[0\]: score is 1; expected a text")
+    names = ["label", "labels", "score", "scores"]
+    for first, second in itertools.pairwise(names):
+        row = {second: 1, first: 2, "text": "a"}
+        refused([row], rf"data\[0\]: {second} is 1; expected a text")
 
 
 def test_data_without_labels_has_none():
@@ -292,6 +302,7 @@ FILLED = st.text(min_size=1).filter(str.strip)
 THREE = st.lists(st.floats(allow_nan=False, width=32, allow_infinity=False), min_size=3, max_size=3)
 
 
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(FILLED, FILLED, THREE), min_size=1, max_size=8),
     st.randoms(use_true_random=False),

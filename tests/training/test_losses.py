@@ -221,11 +221,10 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES)
-def case(request):
-    return request.param
+each_loss = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
+@each_loss
 def test_a_loss_is_that_of_the_textbook(case):
     vectors = vectors_of(case.columns)
     case.loss.check(case.columns, case.labels, B)
@@ -235,6 +234,7 @@ def test_a_loss_is_that_of_the_textbook(case):
     assert [gradient.shape for gradient in gradients] == [(B, D)] * case.columns
 
 
+@each_loss
 def test_gradients_are_central_differences(case):
     vectors = vectors_of(case.columns)
     gradients = case.loss(vectors, case.labels)[1]
@@ -251,6 +251,7 @@ def test_gradients_are_central_differences(case):
             assert abs(slope - gradient[place]) < 1e-6 * max(1e-4, abs(slope))
 
 
+@each_loss
 def test_a_loss_changes_nothing_and_keeps_float32(case):
     """Gradients share no memory with the vectors or with one another: callers may scale them."""
     wide = vectors_of(case.columns)
@@ -271,6 +272,7 @@ def test_a_loss_changes_nothing_and_keeps_float32(case):
     np.testing.assert_allclose(gradients, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
+@each_loss
 def test_parts_of_a_batch_sum_to_it_if_it_is_a_mean(case):
     """Only then: one that is no mean is another loss in parts, here of other candidates."""
     vectors = vectors_of(case.columns)

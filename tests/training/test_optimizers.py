@@ -105,11 +105,18 @@ def test_float32_stays_float32_and_near_float64(name):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_state_keeps_the_dtype_of_the_values(name):
-    values = drawn_values(np.float32)
-    optimizer = OPTIMIZERS[name](values)
-    optimizer.step(next(drawn_gradients(1, np.float32)), np.float64(1e-3))
-    averages = [x for name, x in optimizer.state.items() if name.startswith("exp_avg")]
+def test_numbers_of_numpy_change_no_bit_and_no_dtype(name):
+    """A float64 of NumPy would turn float32 into float64, where a float of Python does not."""
+    values, of_numpy = drawn_values(np.float32), drawn_values(np.float32)
+    gradients = next(drawn_gradients(1, np.float32))
+    OPTIMIZERS[name](values, weight_decay=0.3, eps=1e-7).step(gradients, 0.7)
+    betas = np.float64(0.9), np.float64(0.999)
+    settings = {"weight_decay": np.float64(0.3), "eps": np.float64(1e-7), "betas": betas}
+    optimizer = OPTIMIZERS[name](of_numpy, **settings)
+    optimizer.step(gradients, np.float64(0.7))
+    for key, value in values.items():
+        np.testing.assert_array_equal(of_numpy[key], value)
+    averages = [x for key, x in optimizer.state.items() if key.startswith("exp_avg")]
     assert [x.dtype for x in averages] == [np.dtype(np.float32)] * 2 * len(values)
 
 

@@ -18,11 +18,7 @@ def drawn():
 
 def packed(tokens, types=True):
     ids, positions, token_types = drawn()
-    return list(
-        packs_of_examples(
-            ids, EXAMPLES, tokens, positions=positions, token_types=token_types if types else None
-        )
-    )
+    return packs_of_examples(ids, positions, token_types if types else None, EXAMPLES, tokens)
 
 
 @pytest.mark.parametrize("tokens", [1, 20, 50, 10_000])

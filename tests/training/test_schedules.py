@@ -48,6 +48,7 @@ def test_without_a_warm_up_the_first_rate_is_the_full_one(name):
 @pytest.mark.parametrize("name", SCHEDULES.keys() - {"constant"})
 def test_a_warm_up_as_long_as_the_training_only_rises(name):
     assert rates(name, 4, 4) == [0, 2.5e-4, 5e-4, 7.5e-4]
+    assert find_schedule(name)(1e-3, 4, 4, 4) in (0, 1e-3)  # after the end
 
 
 @pytest.mark.parametrize(("theirs", "ours"), REFERENCE_NAMES.items())

@@ -127,15 +127,23 @@ def test_a_failing_pack_lets_no_other_wait():
     time.sleep(0.02)  # it waits by now; if not, it need not begin to
     sums.fail()
     waiting.join(10)
-    assert errors == ["Another pack of this step has failed."]
+    assert errors == ["A pack of this step, before this one, has failed."]
     assert sums.totals == {}
 
 
-def test_after_a_failure_no_pack_adds_and_a_new_batch_begins():
+def test_a_failure_stops_no_pack_whose_turn_it_is():
+    """So the first pack that raises, in the order of packs, is one that has failed by itself."""
     sums = empty_sums()
     sums.fail()
-    with pytest.raises(RuntimeError, match="has failed"):
-        sums.of_pack(0)("whole", GIVEN[0].copy())
-    sums.begin()
     sums.of_pack(0)("whole", GIVEN[0].copy())
+    with pytest.raises(RuntimeError, match="before this one, has failed"):
+        sums.of_pack(2)("whole", GIVEN[2].copy())
     np.testing.assert_array_equal(sums.totals["whole"], GIVEN[0])
+
+
+def test_after_a_failure_a_new_batch_waits_again():
+    sums = empty_sums()
+    sums.fail()
+    sums.begin()
+    give_in_order_of_arrival(sums, (1, 0))
+    np.testing.assert_array_equal(sums.totals["whole"], GIVEN[0] + GIVEN[1])

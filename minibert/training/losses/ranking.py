@@ -16,7 +16,7 @@ from minibert.scoring.metrics import METRICS
 from minibert.scoring.similarity import ScoreFunction, blocks, cos_sim
 from minibert.tokens.texts import Text
 from minibert.training.losses.loss import Label, check_columns, check_only
-from minibert.training.losses.similarities import find_similarity, unit_vectors
+from minibert.training.losses.similarities import FACTORS, find_similarity
 
 __all__ = [
     "CachedMultipleNegativesRankingLoss",
@@ -26,12 +26,13 @@ __all__ = [
 ]
 
 Direction: TypeAlias = Literal["query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc"]
-DIRECTIONS: tuple[Direction, ...] = (
-    "query_to_doc",
-    "query_to_query",
-    "doc_to_query",
-    "doc_to_doc",
-)
+DIRECTIONS: dict[Direction, tuple[str, str]] = {
+    "query_to_doc": ("query", "doc"),
+    "query_to_query": ("query", "query"),
+    "doc_to_query": ("doc", "query"),
+    "doc_to_doc": ("doc", "doc"),
+}
+QUERY_TO_DOC = DIRECTIONS["query_to_doc"]  # the one with the positives
 
 
 class MultipleNegativesRankingLoss:
@@ -94,9 +95,10 @@ class MultipleNegativesRankingLoss:
             )
         self.model = model
         self.scale = scale
-        self._metric = find_similarity(similarity_fct, "all_pairs", ("cosine", "dot"))
+        self._metric = find_similarity(similarity_fct, "all_pairs", FACTORS)
         self.similarity_fct = METRICS[self._metric].all_pairs
         self.directions = tuple(dict.fromkeys(directions))
+        self._sides = [DIRECTIONS[direction] for direction in self.directions]
         self.partition_mode = partition_mode
 
     def check(self, columns: int, labels: Array | None, examples: int) -> None:
@@ -114,24 +116,18 @@ class MultipleNegativesRankingLoss:
     ) -> tuple[float, list[Array]]:
         """Compute the loss and its gradients: 2 + n columns of (B, D) -> as many (B, D)."""
         examples = len(vectors[0])
-        given = {"query": vectors[0], "doc": np.concatenate(vectors[1:])}
-        if self._metric == "dot":
-            compared = given
-        else:
-            unit = {side: unit_vectors(rows) for side, rows in given.items()}
-            compared = {side: rows for side, (rows, _) in unit.items()}
-        gradients = {side: np.zeros_like(rows) for side, rows in given.items()}
-        candidates = sum(len(compared[direction.split("_")[-1]]) for direction in self.directions)
+        factors = FACTORS[self._metric]
+        queries, queries_backward = factors(vectors[0])
+        documents, documents_backward = factors(np.concatenate(vectors[1:]))
+        compared = {"query": queries, "doc": documents}
+        gradients = {side: np.zeros_like(rows) for side, rows in compared.items()}
+        candidates = sum(len(compared[right]) for _, right in self._sides)
         loss = sum(
             self._add_gradients(rows, examples, compared, gradients)
             for rows in self._blocks(examples, candidates)
         )
-        if self._metric != "dot":
-            gradients = {side: unit[side][1](rows) for side, rows in gradients.items()}
-        return loss / examples, [
-            gradients["query"],
-            *np.split(gradients["doc"], len(vectors) - 1),
-        ]
+        by_documents = np.split(documents_backward(gradients["doc"]), len(vectors) - 1)
+        return loss / examples, [queries_backward(gradients["query"]), *by_documents]
 
     def get_config_dict(self) -> dict[str, object]:
         """Return the settings as in sentence-transformers, for the model card."""
@@ -165,13 +161,12 @@ class MultipleNegativesRankingLoss:
         numbers = np.arange(examples)[rows]
         places = np.arange(len(numbers)), numbers  # of each example's own query or positive
         scores = []
-        for direction in self.directions:
-            left, right = direction.split("_to_")
+        for left, right in self._sides:
             block = self.scale * (compared[left][rows] @ compared[right].T)
             if left == right:  # neither itself nor documents of its own query
                 block.reshape(len(block), -1, examples)[places[0], :, places[1]] = -np.inf
             scores.append(block)
-        positives = scores[self.directions.index("query_to_doc")][places].astype(np.float64)
+        positives = scores[self._sides.index(QUERY_TO_DOC)][places].astype(np.float64)
         if self.partition_mode == "joint":
             joint = np.concatenate(scores, axis=1)
             log_sums = softmax_(joint)
@@ -180,9 +175,8 @@ class MultipleNegativesRankingLoss:
         else:
             log_sums = np.mean([softmax_(block) for block in scores], axis=0)
             weights = [block / len(scores) for block in scores]
-        for direction, by_scores in zip(self.directions, weights, strict=True):
-            left, right = direction.split("_to_")
-            if direction == "query_to_doc":
+        for (left, right), by_scores in zip(self._sides, weights, strict=True):
+            if (left, right) == QUERY_TO_DOC:
                 by_scores[places] -= 1
             by_scores *= self.scale / examples
             gradients[left][rows] += by_scores @ compared[right]
@@ -270,11 +264,11 @@ def softmax_(logits: Array) -> Array:
 
 
 def false_negatives(texts: Sequence[Sequence[Text]]) -> dict[Text, list[int]]:
-    """Find texts that a loss takes for negatives though they are not: columns of B texts each.
+    """Find false negatives: columns of B texts each -> texts, with the numbers of their examples.
 
-    They are queries or positives of one example that occur in another example, too. Returns each
-    with the numbers of all its examples, counted from 0, in the order of their first example.
-    Equal negatives of two examples do no harm.
+    Such a text is a query or a positive of one example and occurs in another one, too. There the
+    loss takes a document for a negative that is none. Examples are counted from 0. Equal negatives
+    of two examples do no harm.
     """
     examples: dict[Text, list[int]] = {}
     for number, example in enumerate(zip(*texts, strict=True)):

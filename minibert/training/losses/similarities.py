@@ -17,6 +17,7 @@ from minibert.scoring.metrics import METRICS, is_the_reference_s
 from minibert.scoring.similarity import ScoreFunction
 
 __all__ = [
+    "FACTORS",
     "SIMILARITIES",
     "TORCH_NORM_FLOOR",
     "Backward",
@@ -109,12 +110,23 @@ def unit_vectors(
     return unit, backward
 
 
+def unchanged(vectors: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """Return the vectors, and a function that returns the gradient."""
+    return vectors, lambda gradient: gradient
+
+
 # By the names of METRICS.
 SIMILARITIES: dict[str, Similarity] = {
     "dot": dot,
     "cosine": cosine,
     "euclidean": euclidean,
     "manhattan": manhattan,
+}
+
+# Of those that are products: what is done to the vectors first.
+FACTORS: dict[str, Callable[[Array], tuple[Array, Callable[[Array], Array]]]] = {
+    "cosine": unit_vectors,
+    "dot": unchanged,
 }
 
 
@@ -127,9 +139,8 @@ def find_similarity(
     whatever is not among the metrics `names`.
     """
     functions: dict[str, ScoreFunction] = {name: getattr(METRICS[name], kind) for name in names}
+    spelling = getattr(given, "__name__", given) if is_the_reference_s(given) else given
     for name, function in functions.items():
-        is_theirs = callable(given) and is_the_reference_s(given)
-        spelling = given.__name__ if is_theirs and not isinstance(given, str) else given
         if spelling in (name, function.__name__) or given is function:
             return name
     expected = ", ".join(function.__name__ for function in functions.values())

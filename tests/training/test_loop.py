@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 from minibert.errors import TrainingError
 from minibert.training.batches import Objective, OrderedBatches, StreamedBatches
 from minibert.training.examples import read_examples
-from minibert.training.fit import fit, train
 from minibert.training.loader import DataLoader, InputExample
+from minibert.training.loop import fit, train
 from minibert.training.losses import (
     CosineSimilarityLoss,
     MarginMSELoss,
