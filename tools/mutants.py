@@ -77,6 +77,7 @@ PLAN = "checkpoint/test_conversion_plan.py::test_"
 REPOSITORY = "checkpoint/test_repository.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LAYOUT = "bert/test_layout.py::test_"
+UNSAVED = "models/test_unsaved.py::test_"
 WRITING = "common/test_safetensors_writing.py::test_"
 IN_MEMORY = "common/test_tensors_in_memory.py::test_"
 LET_GO = "bert/test_layout.py::test_copied_weights_and_the_word_table_leave_the_memory"
@@ -442,7 +443,7 @@ MUTANTS = [
            REGISTRY + "the_weights_of_a_row_are_all_used_or_refused"),
     Mutant("checkpoint/completeness.py", '["model.safetensors"] * row.has_weights', "[]",
            REGISTRY + "a_row_tells_what_a_cached_copy_lacks[model.safetensors]"),
-    Mutant("checkpoint/save.py", "or MODULES[kind].has_weights:", "or False:",
+    Mutant("checkpoint/save.py", "or MODULES[kind].has_weights", "or False",
            REGISTRY + "a_row_is_enough_to_save_with_its_weights"),
     Mutant("checkpoint/completeness.py", 'row.config == "required"', "False",
            REGISTRY + "a_row_tells_what_a_cached_copy_lacks[config.json]"),
@@ -604,8 +605,8 @@ MUTANTS = [
            LAYOUT + "a_gradient_that_is_repeated_counts_once"),
     Mutant("bert/layout.py", ".astype(tensors.dtype, copy=False)", "",
            LAYOUT + "gradients_are_those_of_the_stored_tensors[MODERNBERT-changes7-without7]"),
-    Mutant("common/tensors_in_memory.py", "np.array(read, self.dtype)",
-           "np.asarray(read, self.dtype)",
+    Mutant("common/tensors_in_memory.py", "np.array(self._changed",
+           "np.asarray(self._changed",
            LAYOUT + "parameters_are_views_of_arrays_in_memory"),
     Mutant("common/tensors_in_memory.py", "            self._tensors.let_go(name)\n", "",
            IN_MEMORY + "the_file_s_pages_leave_the_memory_once_copied"),
@@ -613,11 +614,29 @@ MUTANTS = [
            "if name not in self or self._key(name) not in self.values:",
            "if name not in self or name not in self.values:",
            IN_MEMORY + "a_taken_tensor_is_one_writable_array[float32]"),
+    Mutant("checkpoint/save.py", "trained.get(before + name, tensor)", "trained.get(name, tensor)",
+           SAVED + "a_trained_model_is_saved_with_all_its_tensors[modules]"),
+    Mutant("checkpoint/save.py", '{**metadata, "total_size": total}', '{"total_size": 0} | metadata',
+           SAVED + "the_shards_of_a_trained_model_stay_where_they_were"),
+    Mutant("checkpoint/save.py", '        files[bert / "config.json"] = json_writer(config)\n', "",
+           SAVED + "a_trained_model_s_save_cut_short_leaves_no_mix"),
+    Mutant("checkpoint/save.py", "        settings_of_bert = in_float32(settings_of_bert)\n", "",
+           SAVED + "the_settings_of_a_trained_model_say_float32"),
+    Mutant("models/model.py", "        self._loaded = loaded_files(self.folder)", "        pass",
+           SAVED + "a_trained_model_saved_onto_itself_can_be_trained_on"),
+    Mutant("models/model.py", "self.is_changed, self._saved = True, None", "self.is_changed = True",
+           UNSAVED + "more_training_after_a_save_is_not_copied"),
+    Mutant("models/model.py", "        self._changes += 1\n", "",
+           UNSAVED + "processes_of_an_earlier_training_are_refused"),
+    Mutant("models/transformer.py", "parameters=parameters, files=()", "parameters=parameters",
+           UNSAVED + "more_training_after_a_save_is_not_copied"),
+    Mutant("models/trainable.py", "tensors, self.dtype, self._trained,", "tensors, self.dtype,",
+           UNSAVED + "a_second_training_begins_where_the_first_ended"),
     Mutant("common/safetensors_writing.py", "(-ITEM_BYTES[type_of(tensors[name])], name)", "name",
            WRITING + "a_file_has_the_bytes_that_the_library_writes[0]"),
     Mutant("common/safetensors_writing.py", "(-len(text) % 8)", "(8 - len(text) % 8)",
            WRITING + "a_file_has_the_bytes_that_the_library_writes[1]"),
-    Mutant("common/safetensors_writing.py", 'tensor.dtype.newbyteorder("<")', "tensor.dtype",
+    Mutant("common/safetensors_writing.py", '(tensor, tensor.dtype.newbyteorder("<"))', "(tensor)",
            WRITING + "arrays_of_any_layout_are_written_by_rows"),
     Mutant("common/safetensors_files.py", "for path in files:", "for path in files[:1]:",
            GOLDEN + "[sharded]"),
