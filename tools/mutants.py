@@ -82,6 +82,7 @@ WRITING = "common/test_safetensors_writing.py::test_"
 IN_MEMORY = "common/test_tensors_in_memory.py::test_"
 LET_GO = "bert/test_layout.py::test_copied_weights_and_the_word_table_leave_the_memory"
 INT8 = "scoring/test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
+REPEATS = "training/test_loop.py::test_a_text_twice_among_in_batch_negatives_is_told_once"
 OPTIMIZERS = "training/test_optimizers.py::test_"
 HEAT_MAP = "pictures/test_heat_map.py::test_"
 XRAY = "pictures/test_xray.py::test_"
@@ -986,6 +987,10 @@ MUTANTS = [
            "training/test_order.py::test_epochs_and_seeds_have_orders_of_their_own"),
     Mutant("training/order.py", "if epoch != self._epoch:", "if self._epoch < 0:",
            "training/test_order.py::test_a_step_s_batch_does_not_depend_on_the_steps_before"),
+    Mutant("training/loop.py", "if self.has_told_repeats or not loss.in_batch_negatives:",
+           "if not loss.in_batch_negatives:", REPEATS),
+    Mutant("training/loop.py", "has_told_repeats or not loss.in_batch_negatives",
+           "has_told_repeats", REPEATS),
     Mutant("training/loader.py", "epoch, self.epoch = self.epoch, self.epoch + 1",
            "epoch = self.epoch",
            "training/test_loader.py::test_shuffled_epochs_differ_and_repeat_with_the_seed"),
