@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 import signal
 import sys
 
@@ -375,6 +376,25 @@ def test_a_last_batch_too_small_for_the_loss_is_told_at_once(tmp_path):
 def test_a_loss_that_does_not_fit_the_columns_is_told_at_once():
     with pytest.raises(ValueError, match="columns of texts"):
         fit(BagOfWords(), ROWS, CosineSimilarityLoss(None), **GIVEN)
+
+
+def repeats_told(caplog, loss, rows, **changes):
+    """The warnings of a run about texts that a batch has twice."""
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "minibert"):
+        fit(BagOfWords(), rows, loss, **{**GIVEN, **changes})
+    return [message for message in caplog.messages if "the same text" in message]
+
+
+def test_a_text_twice_among_in_batch_negatives_is_told_once(caplog):
+    ranking = MultipleNegativesRankingLoss(None)
+    rows = [{"query": f"q{n}", "positive": f"p{n}"} for n in range(8)]
+    assert repeats_told(caplog, ranking, rows) == []
+    rows[6] = {"query": "q1", "positive": "p6"}
+    (told,) = repeats_told(caplog, ranking, rows, batch_size=8, epochs=3)
+    assert re.match(r"data\[(1|6)\] and data\[(1|6)\] have the same text 'q1' in one batch", told)
+    pairs = [row | {"label": 1.0} for row in rows]
+    assert repeats_told(caplog, CosineSimilarityLoss(None), pairs, batch_size=8) == []
 
 
 def test_data_without_a_whole_batch_is_refused():
