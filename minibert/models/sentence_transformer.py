@@ -464,21 +464,21 @@ class SentenceTransformer(Model):
 
     def fit(
         self,
-        train_objectives: Iterable[tuple[Iterable[Any], Any]],
-        evaluator: Callable[..., Any] | None = None,
+        train_objectives: Iterable[tuple[Iterable[Any], Any]],  # torch's are known when looked at
+        evaluator: Callable[..., Any] | None = None,  # called by name; a score, or a dict of them
         epochs: int = 1,
         steps_per_epoch: int | None = None,
         scheduler: str = "WarmupLinear",
         warmup_steps: int = 10000,
         optimizer_class: object = "AdamW",
-        optimizer_params: Mapping[str, Any] = MappingProxyType({"lr": 2e-5}),
+        optimizer_params: Mapping[str, object] = MappingProxyType({"lr": 2e-5}),
         weight_decay: float = 0.01,
         evaluation_steps: int = 0,
         output_path: str | os.PathLike[str] | None = None,
         save_best_model: bool = True,
         max_grad_norm: float = 1,
         use_amp: bool = False,
-        callback: Callable[[Any, int, int], object] | None = None,
+        callback: Callable[[Any, int, int], object] | None = None,  # gets the evaluator's result
         show_progress_bar: bool = True,
         checkpoint_path: str | os.PathLike[str] | None = None,
         checkpoint_save_steps: int = 500,

@@ -50,7 +50,7 @@ class Call:
     scheduler: str
     warmup_steps: int
     optimizer_class: object
-    optimizer_params: Mapping[str, Any]
+    optimizer_params: Mapping[str, object]
     weight_decay: float
     evaluation_steps: int
     output_path: str | os.PathLike[str] | None
@@ -260,12 +260,12 @@ def optimizer_named(optimizer_class: object) -> str:
     )
 
 
-def checked_params(given: Mapping[str, Any], optimizer: str) -> dict[str, Any]:
+def checked_params(given: Mapping[str, object], optimizer: str) -> dict[str, Any]:
     """Return the arguments of an optimizer as those of a Recipe.
 
     Raises ValueError if the learning rate is missing, and for an argument that is not computed.
     """
-    params = dict(given)
+    params: dict[str, Any] = dict(given)
     if "lr" not in params:
         raise ValueError("optimizer_params has no lr, the learning rate; expected {'lr': 2e-5}.")
     if optimizer == "adamw_hf" and params.pop("correct_bias", True) is not True:

@@ -30,7 +30,7 @@ def triples(tmp_path):
 
 
 @pytest.fixture
-def collection(tmp_path):
+def small_collection(tmp_path):
     """A BEIR folder of six documents and two queries."""
     folder = tmp_path / "collection"
     folder.mkdir()
@@ -78,8 +78,10 @@ def test_one_step_is_said_as_one(run_train):
     assert ": 1 step, loss " in run_train("--max-steps", "1").out
 
 
-def test_json_has_the_facts_of_the_run(run_train, collection, tmp_path):
-    code, out, _ = run_train("--json", "--evaluate", collection, "--measure", "map", "--quiet")
+def test_json_has_the_facts_of_the_run(run_train, small_collection, tmp_path):
+    code, out, _ = run_train(
+        "--json", "--evaluate", small_collection, "--measure", "map", "--quiet"
+    )
     facts = json.loads(out)
     *_, trained, evaluated = map(
         json.loads, (tmp_path / "out" / "training.jsonl").read_text().splitlines()
@@ -96,14 +98,14 @@ def test_json_has_the_facts_of_the_run(run_train, collection, tmp_path):
     }
 
 
-def test_every_option_reaches_the_run(run_train, collection, tmp_path):
+def test_every_option_reaches_the_run(run_train, small_collection, tmp_path):
     options = (
         "--optimizer adamw_hf --eps 1e-5 --schedule warmup-cosine --warmup-steps 0.5 "
         "--weight-decay 0.1 --decay-all --max-grad-norm 0 --epochs 3 --max-steps 2 --batch-size 4 "
         "--accumulation 2 --drop-last --no-dropout --seed 7 --evaluation-steps 1 "
         "--checkpoint-steps 2 --checkpoint-limit 3 --quiet --matryoshka 20,5 --threads 1"
     )
-    assert run_train(*options.split(), "--evaluate", collection).code == 0
+    assert run_train(*options.split(), "--evaluate", small_collection).code == 0
     settings = json.loads((tmp_path / "out" / "training.json").read_text())["settings"]
     assert settings["arguments"] == {
         "lr": 0.01,
@@ -131,7 +133,7 @@ def test_every_option_reaches_the_run(run_train, collection, tmp_path):
     loss = MatryoshkaLoss(None, MarginMSELoss(), [20, 5])
     assert settings["loss"]["name"] == "MatryoshkaLoss"
     assert settings["loss"]["matryoshka_dims"] == list(loss.get_config_dict()["matryoshka_dims"])
-    evaluator = RetrievalEvaluator(read_collection(collection))
+    evaluator = RetrievalEvaluator(read_collection(small_collection))
     assert settings["evaluator"] == {"name": "RetrievalEvaluator", **evaluator.get_config_dict()}
 
 
@@ -169,8 +171,8 @@ def test_examples_may_come_from_standard_input(run, triples, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_best_model_by_the_measure_is_kept(run_train, collection, tmp_path):
-    code, out, _ = run_train("--epochs", "3", "--evaluate", collection, "--quiet")
+def test_the_best_model_by_the_measure_is_kept(run_train, small_collection, tmp_path):
+    code, out, _ = run_train("--epochs", "3", "--evaluate", small_collection, "--quiet")
     log = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
     scores = {
         record["step"]: record["evaluation"]["ndcg@10"]
@@ -180,7 +182,7 @@ def test_the_best_model_by_the_measure_is_kept(run_train, collection, tmp_path):
     assert (code, list(scores)) == (0, [3, 6, 9])
     best = max(scores, key=scores.__getitem__)
     assert out.endswith(f"; the model of step {best}, ndcg@10 {scores[best]:.4f}\n")
-    evaluator = RetrievalEvaluator(read_collection(collection))
+    evaluator = RetrievalEvaluator(read_collection(small_collection))
     model = SentenceTransformer(tmp_path / "out", on_long="ignore")
     assert evaluator(model)["ndcg@10"] == scores[best]
 
@@ -210,9 +212,9 @@ def raising(error):
     ("error", "code"), [(KeyboardInterrupt(), 130), (OSError(errno.ENOSPC, "full"), 74)]
 )
 def test_a_stopped_run_says_so_and_goes_on(
-    run_train, collection, tmp_path, monkeypatch, error, code
+    run_train, small_collection, tmp_path, monkeypatch, error, code
 ):
-    evaluating = ("--evaluate", collection, "--evaluation-steps", "2")
+    evaluating = ("--evaluate", small_collection, "--evaluation-steps", "2")
     evaluating += ("--measure", "odd", "--checkpoint-steps", "1")
     monkeypatch.setitem(MEASURES, "odd", lambda found: 0.5)
     assert run_train(*evaluating, "--quiet").code == 0
@@ -229,9 +231,9 @@ def test_a_stopped_run_says_so_and_goes_on(
     assert content_of(tmp_path / "out") == expected
 
 
-def test_quiet_says_nothing_of_going_on(run_train, collection, monkeypatch):
+def test_quiet_says_nothing_of_going_on(run_train, small_collection, monkeypatch):
     monkeypatch.setitem(MEASURES, "odd", raising(KeyboardInterrupt()))
-    result = run_train("--evaluate", collection, "--measure", "odd", "--quiet")
+    result = run_train("--evaluate", small_collection, "--measure", "odd", "--quiet")
     assert result == (130, "", "")
 
 
