@@ -1,11 +1,10 @@
 """Training runs that are killed, and what is left behind: for training/test_kills.py, and by hand.
 
-    python tests/training_kills.py steps        every write, fsync, rename, mkdir and unlink
-    python tests/training_kills.py moments 100  so many random moments
-    python tests/training_kills.py run OUT      one run
+    python tests/training_kills.py steps              every write, fsync, rename, mkdir and unlink
+    python tests/training_kills.py moments MODEL 100  so many random moments of `minibert train`
 
-The first two print one object: how many kills there were, and which ended with other bytes than a
-run that nobody killed. A test runs them in a process of their own, since they fork.
+Both print one object: how many kills there were, and which ended with other bytes than a run that
+nobody killed. A test runs them in a process of their own, since they fork.
 """
 
 import json
@@ -23,6 +22,7 @@ import filelock
 from bag_of_words import BagOfWords
 from killing import forked, memory, tree
 
+from minibert import evaluation
 from minibert.common import files, safetensors_writing
 from minibert.errors import TrainingError
 from minibert.training import checkpoints
@@ -31,6 +31,7 @@ from minibert.training.losses import MarginMSELoss
 
 WARM = filelock  # a run imports it late; a fork then need not
 ROWS = [(f"q{n} who", f"q{n} p{n % 5} it", f"other {n % 3}", n % 4) for n in range(5)]
+SAMPLE = Path(evaluation.__file__).parent / "sample"
 MODULES = files, checkpoints, safetensors_writing
 
 
@@ -85,12 +86,20 @@ def start_from(before, out, action, **options):
     return forked(action, modules=MODULES, **options)
 
 
-def kill_at_moments(work, count):
+def kill_at_moments(model, work, count):
     """Kill runs at random moments, each until it comes to its end, `count` kills in all."""
+    data = work / "triples.jsonl"
+    names = "query", "positive", "negative", "label"
+    data.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in ROWS))
 
     def start(out):
         return subprocess.Popen(
-            [sys.executable, __file__, "run", out],
+            [
+                *(sys.executable, "-m", "minibert", "train", model, data, "-o", out, "--quiet"),
+                *("--loss", "margin-mse", "--lr", "1e-3", "--batch-size", "2", "--epochs", "20"),
+                *("--evaluate", SAMPLE, "--evaluation-steps", "2"),
+                *("--checkpoint-steps", "4", "--checkpoint-limit", "2"),
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -107,10 +116,10 @@ def kill_at_moments(work, count):
                 code = running.wait(random.uniform(0, whole) if kills < count else None)
                 break
             except subprocess.TimeoutExpired:
-                # Ctrl-C writes a checkpoint; a kill may come while it does.
-                for number in random.choice([[signal.SIGKILL], [signal.SIGINT, signal.SIGKILL]]):
+                # SIGTERM writes a checkpoint; the kill may come while it does.
+                for number in random.choice([[signal.SIGKILL], [signal.SIGTERM, signal.SIGKILL]]):
                     running.send_signal(number)
-                    time.sleep(random.uniform(0, 0.05))
+                    time.sleep(random.uniform(0, 0.1))
                 running.wait()
                 kills += 1
         if code != 0 or tree(out) != expected:
@@ -122,13 +131,10 @@ def kill_at_moments(work, count):
 if __name__ == "__main__":
     kind, *rest = sys.argv[1:]
     logging.disable()  # a run that had finished says so
-    if kind == "run":
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background
-        run(rest[0], epochs=60, checkpoint_steps=7, evaluation_steps=3, checkpoint_limit=2)
-    else:
-        with tempfile.TemporaryDirectory(dir=memory()) as work:
-            if kind == "steps":
-                kills, differing = kill_at_every_step(Path(work))
-            else:
-                kills, differing = kill_at_moments(Path(work), int(rest[0]))
-        print(json.dumps({"kills": kills, "differing": differing}))
+    with tempfile.TemporaryDirectory(dir=memory()) as work:
+        if kind == "steps":
+            kills, differing = kill_at_every_step(Path(work))
+        else:
+            model, count = rest
+            kills, differing = kill_at_moments(model, Path(work), int(count))
+    print(json.dumps({"kills": kills, "differing": differing}))

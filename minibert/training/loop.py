@@ -23,6 +23,7 @@ from minibert.training.columns import Batch
 from minibert.training.evaluators import Evaluator, is_better, number_of, score_of
 from minibert.training.examples import Data, Examples, read_examples
 from minibert.training.losses.loss import Loss, check_loss
+from minibert.training.losses.ranking import false_negatives
 from minibert.training.model_card import BatchFacts, full_name, training_section
 from minibert.training.optimizers import Optimizer, clip_, decays, decays_all, find_optimizer
 from minibert.training.order import Order
@@ -227,6 +228,7 @@ def train(
             if best_step:
                 folder.load_result(trainable.values)
                 trainable.refresh()
+            trainable.take_folder(path)
             return training.report()
         logger.warning(
             "%s holds the finished run of this call, so nothing was changed. Begin anew with "
@@ -235,6 +237,7 @@ def train(
         )
         folder.load_result(trainable.values)
         trainable.refresh()
+        trainable.take_folder(path)
         found = folder.result
         return Report(found["step"], None, found["best_step"], found["best_score"], True)
 
@@ -295,6 +298,7 @@ class Training:
         self.state = State()
         self.is_changing = False  # True while the tensors are not those of `state`
         self.loss: float | None = None  # of the last step
+        self.has_told_repeats = False  # of texts that make false negatives
 
     def steps_through(self, objective: Objective) -> int:
         """Return the number of steps in which the data of an objective is read once."""
@@ -377,6 +381,7 @@ class Training:
         trainable, losses = self.trainable, []
         batches = list(self.batches(number, objective))
         for position, batch in batches:
+            self.tell_repeats(batch, objective.loss)
             loss = trainable.add_gradients(
                 batch.texts, batch.labels, objective.loss, position, scale=1 / len(batches)
             )
@@ -411,6 +416,22 @@ class Training:
         for place in range(first, min(first + self.recipe.accumulation_steps, size)):
             position = epoch * size + place
             yield position * len(self.objectives) + number, objective.batches.batch(position)
+
+    def tell_repeats(self, batch: Batch, loss: Loss) -> None:
+        """Log a warning once, if a batch has a text twice that makes a false negative."""
+        if self.has_told_repeats or not loss.in_batch_negatives:
+            return
+        for text, (first, second, *_) in false_negatives(batch.texts).items():
+            logger.warning(
+                "%s and %s have the same text %.60r in one batch, so the loss takes a document of "
+                "one for a negative of the other. A few of these do little harm. If the data has "
+                "many, use smaller batches, or leave out rows. This is said only once.",
+                batch.origins[first],
+                batch.origins[second],
+                text,
+            )
+            self.has_told_repeats = True
+            return
 
     def not_finite(self, value: float, loss: Loss, batch: Batch, position: int) -> TrainingError:
         """Make the error for a loss that is no number, with the example at fault.

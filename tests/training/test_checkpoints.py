@@ -7,9 +7,11 @@ import shutil
 import numpy as np
 import pytest
 from bag_of_words import BIAS, BagOfWords
+from golden_files import GOLDEN
 from killing import tree
 from safetensors.numpy import load_file, save_file
 
+from minibert import SentenceTransformer
 from minibert.errors import CheckpointError, OutputError, TrainingError
 from minibert.training.checkpoints import load_values
 from minibert.training.loop import fit
@@ -148,6 +150,27 @@ def test_accumulated_batches_and_dropout_go_on_where_they_were(tmp_path, out):
         trained(out, rows=rows, evaluator=stopping_at(1), **given)
     trained(out, rows=rows, evaluator=stopping_at(None), **given)
     assert tree(out) == tree(tmp_path / "whole")
+
+
+BERTS = ["gelu", "albert", "modules", "old_layout", "sharded", "float16"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BERTS)
+def test_a_bert_goes_on_with_the_same_bytes_in_other_threads(tmp_path, out, name):
+    given = {"rows": [{**row, "query": "the cat sat"} for row in ROWS], "checkpoint_steps": 2}
+
+    def opened(threads):
+        return SentenceTransformer(str(GOLDEN / name), on_long="ignore", threads=threads)
+
+    whole = trained(tmp_path / "whole", opened(2), **GOING_ON, **given)
+    stopped(out, 3, model=opened(1), **given)
+    model = trained(out, opened(1), **GOING_ON, **given)
+    assert tree(out) == tree(tmp_path / "whole")
+    vector = SentenceTransformer(str(out), on_long="ignore").encode("the cat")
+    for one in (whole, model):
+        assert np.array_equal(one.encode("the cat"), vector)
+    assert not np.array_equal(opened(1).encode("the cat"), vector)
 
 
 def test_restart_removes_the_run_and_nothing_else(tmp_path, out):
