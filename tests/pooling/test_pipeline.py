@@ -56,7 +56,7 @@ def test_modules_that_are_not_computed_are_refused_by_name(folder, modules, mess
 def pipeline(*modules, mode="mean", include_prompt=True):
     """The mean of states of five dimensions, and modules after it."""
     steps = tuple(Step(type(module).__name__, module) for module in modules)
-    return Pipeline((), Pooling((mode,), 5, include_prompt), steps, 5, 5)
+    return Pipeline((), Pooling(5, mode, include_prompt), steps, 5, 5)
 
 
 @pytest.mark.parametrize("mode", ["mean", "weightedmean", "max"])
