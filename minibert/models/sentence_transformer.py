@@ -582,7 +582,7 @@ class SentenceTransformer(Model):
             card=self.card,
         )  # fmt: skip
         if self.is_changed:
-            self.take_folder(path)
+            self.use_folder(path)
 
     save = save_pretrained
 
