@@ -148,7 +148,7 @@ MUTANTS = [
     Mutant("pooling/modes.py", "kernels.floats(longest - places_of(lengths))",
            "kernels.floats(1 + places_of(lengths))",
            "pooling/test_modes.py::"
-           "test_of_largest_values_that_are_level_the_first_has_the_gradient"),
+           "test_the_first_of_level_values_has_the_gradient_of_max"),
     Mutant("pooling/dense.py", "gradient.copy() if self.has_residual",
            "gradient if self.has_residual",
            "pooling/test_dense.py::test_gradients_agree_with_differences[tanh-same]"),
@@ -157,7 +157,7 @@ MUTANTS = [
     Mutant("pooling/pipeline.py", "return back_through(kept.before", "return back_through([]",
            OF_PIPELINE),
     Mutant("pooling/pipeline.py", "number, \"module\", rate=rate", "number, \"module\", rate=0",
-           "pooling/test_pipeline.py::test_dropout_is_drawn_anew_for_each_text_and_alike_each_time"),
+           "pooling/test_pipeline.py::test_dropout_is_drawn_by_text_and_alike_each_time"),
     # the forward pass
     Mutant("kernels/activations.py", '"gelu": GELU,', '"gelu": GELU_TANH,', GOLDEN + "[gelu]"),
     Mutant("kernels/activations.py", '"gelu_new": GELU_TANH,', '"gelu_new": GELU,',
