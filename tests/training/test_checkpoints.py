@@ -312,6 +312,17 @@ def test_a_folder_with_other_files_is_left_alone(out):
     trained(out)
 
 
+@pytest.mark.parametrize("place", ["", "checkpoints/step-6"])
+def test_a_restart_that_would_remove_the_model_is_refused(out, place):
+    trained(out)
+    before = tree(out)
+    model = BagOfWords()
+    model.folder = out / place
+    with pytest.raises(TrainingError, match="to begin anew would remove it"):
+        trained(out, model, restart=True)
+    assert tree(out) == before
+
+
 def test_a_file_in_the_folder_s_place_is_refused(out):
     out.write_text("mine")
     with pytest.raises(OutputError, match="it is a file"):
