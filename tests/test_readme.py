@@ -14,11 +14,10 @@ import pyarrow.parquet
 import pytest
 from golden_files import GOLDEN
 
-from minibert import Corpus, SentenceTransformer
+from minibert import Corpus
 from minibert.commands import cli
 from minibert.evaluation import read_collection
 from minibert.models.sentence_transformer import DEFAULT_MODEL
-from minibert.training import LOSSES, OPTIMIZERS, SCHEDULES
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -169,39 +168,6 @@ def test_the_page_about_explaining_prints_what_it_shows(
         else:
             assert cli.main(shlex.split(text)[1:]) == 0
     assert kinds == ["python", "text", "sh", "text", "python", "text", "python", "text"]
-
-
-@pytest.mark.slow
-def test_every_block_of_the_training_page_runs(
-    cache, old_folder, tmp_path, monkeypatch, capsys, no_network
-):
-    cache("sentence-transformers/all-MiniLM-L6-v2", old_folder)
-    monkeypatch.chdir(tmp_path)
-    page = (README.parent / "docs" / "training.md").read_text(encoding="utf-8")
-    names, kinds = {"__name__": "__main__"}, []
-    for language, text in re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL):
-        kinds.append(language)
-        if language == "python":
-            exec(compile(text, "training.md", "exec"), names)
-        elif language == "sh":
-            assert cli.main([*shlex.split(text)[1:], "--quiet"]) == 0
-    assert kinds == ["python", "python", "text", "python", "sh", "python"]
-    assert re.match(r"6 steps, loss \d\.\d{4} in the last one\nstep ", capsys.readouterr().out)
-    assert names["vectors"].shape == (1, 20)
-    first, second = (
-        (tmp_path / name / "model.safetensors").read_bytes()
-        for name in ("my-model", "from-command")
-    )
-    assert first == second  # as the page says
-    assert SentenceTransformer("from-fit").encode("bee").shape == (20,)
-    assert Path("my-model/README.md").exists()
-
-
-def test_the_training_page_has_every_loss_optimizer_and_schedule():
-    page = (README.parent / "docs" / "training.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `([\w-]+)` \| `(\w+)` \|", page, re.MULTILINE))
-    assert rows == {name: loss.__name__ for name, loss in LOSSES.items()}
-    assert all(f"`{name}`" in page for name in (*OPTIMIZERS, *SCHEDULES))
 
 
 @pytest.mark.slow

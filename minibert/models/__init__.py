@@ -6,6 +6,7 @@ In reading order:
 - job: the settings of one call, made once
 - signatures: types of arguments and results, for type checkers
 - encoding: texts, a job -> vectors, token states, or both
+- parts: a folder, or modules of a program -> the Transformer and the settings of a model
 - transformer: texts -> rows of tokens -> packs
 - scheduler: packs -> hidden states -> results, on any device
 - model: what a SentenceTransformer and a CrossEncoder share

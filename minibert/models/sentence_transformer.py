@@ -68,6 +68,7 @@ class SentenceTransformer(Model):
         self,
         model_name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
         *,
+        modules: Sequence[Transformer | ModuleSettings] | None = None,
         device: str | None = None,
         revision: str | None = None,
         cache_folder: str | None = None,
@@ -88,6 +89,7 @@ class SentenceTransformer(Model):
 
         Args:
             model_name_or_path: Name of a model on the hub, or path of its folder.
+            modules: A Transformer, a Pooling and others of minibert.models, in place of a folder.
             device: "cpu", "cuda" or "cuda:1"; None is "cpu".
             revision: Branch, tag or commit of the hub's repository; None is its main branch.
             cache_folder: Folder of downloaded models; None is huggingface_hub's own.
@@ -115,28 +117,26 @@ class SentenceTransformer(Model):
         if its folder cannot be used, DeviceError if the device cannot.
         """
         # Late: see the top.
-        from minibert.checkpoint.folder import read_folder
-        from minibert.checkpoint.hub import find_model, hub_name
         from minibert.checkpoint.repository import HubOptions
-        from minibert.models.transformer import Transformer
+        from minibert.models.parts import find_parts
 
         check_on_long(on_long)
         check_prompts(prompts)
         check_counts(truncate_dim=truncate_dim)
+        if modules is not None and model_name_or_path != DEFAULT_MODEL:
+            raise ValueError("Both model_name_or_path and modules are given; give one of them.")
         hub = HubOptions(revision, cache_folder, token, local_files_only)
-        path = find_model(model_name_or_path, hub)
-        self.folder = read_folder(path)
-        self.transformer = Transformer(
-            self.folder.transformer, device,
+        self.transformer, self.folder, name = find_parts(
+            model_name_or_path, modules, hub, device,
             threads=threads, reproducible=reproducible, short_inputs=short_inputs, dtype=dtype,
         )  # fmt: skip
+        if modules is not None:
+            self._note_change()
         self._read_modules()
         prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
         self._take_prompts(prompts, default_prompt_name)
         self.similarity_fn_name, self.similarity_reason = metric_of(
-            similarity_fn_name,
-            self.folder.similarity_fn_name,
-            hub_name(model_name_or_path, path) or self.checkpoint.name_or_path,
+            similarity_fn_name, self.folder.similarity_fn_name, name
         )
         self.truncate_dim = truncate_dim or self.folder.truncate_dim
         self.on_long = on_long
@@ -153,7 +153,7 @@ class SentenceTransformer(Model):
         )
         self._loaded = loaded_files(self.folder)
         self._place_head()
-        if not self.folder.has_modules:
+        if not (self.folder.has_modules or self.is_changed):
             logger.warning(
                 "%s has no modules.json; taking the mean of its tokens.", self.folder.path
             )
