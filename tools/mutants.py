@@ -985,6 +985,8 @@ MUTANTS = [
            LOOP + "ctrl_c_within_a_change_keeps_the_checkpoint_before"),
     Mutant("training/loop.py", "self.is_evaluation_due()", "False",
            LOOP + "evaluations_come_at_intervals_and_after_each_epoch"),
+    Mutant("training/batches.py", "number - self._next", "0",
+           "training/test_batches.py::test_streamed_batches_are_those_of_every_iteration"),
     Mutant("training/checkpoints.py", "paths[-1:] if state else []", "[]",
            LOOP + "ctrl_c_writes_a_checkpoint_that_an_unbroken_run_has_not"),
     Mutant("training/checkpoints.py", "(best_step, state.best_step if state else 0)",
