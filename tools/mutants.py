@@ -77,6 +77,7 @@ PLAN = "checkpoint/test_conversion_plan.py::test_"
 REPOSITORY = "checkpoint/test_repository.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LAYOUT = "bert/test_layout.py::test_"
+PARTS = "models/test_parts.py::test_"
 UNSAVED = "models/test_unsaved.py::test_"
 WRITING = "common/test_safetensors_writing.py::test_"
 IN_MEMORY = "common/test_tensors_in_memory.py::test_"
@@ -619,7 +620,8 @@ MUTANTS = [
            IN_MEMORY + "a_taken_tensor_is_one_writable_array[float32]"),
     Mutant("checkpoint/save.py", "trained.get(before + name, tensor)", "trained.get(name, tensor)",
            SAVED + "a_trained_model_is_saved_with_all_its_tensors[modules]"),
-    Mutant("checkpoint/save.py", '{**metadata, "total_size": total}', '{"total_size": 0} | metadata',
+    Mutant("checkpoint/save.py", '{**metadata, "total_size": total}',
+           '{"total_size": 0} | metadata',
            SAVED + "the_shards_of_a_trained_model_stay_where_they_were"),
     Mutant("checkpoint/save.py", '        files[bert / "config.json"] = json_writer(config)\n', "",
            SAVED + "a_trained_model_s_save_cut_short_leaves_no_mix"),
@@ -635,6 +637,18 @@ MUTANTS = [
            UNSAVED + "more_training_after_a_save_is_not_copied"),
     Mutant("models/trainable.py", "tensors, self.dtype, self._trained,", "tensors, self.dtype,",
            UNSAVED + "a_second_training_begins_where_the_first_ended"),
+    Mutant("models/sentence_transformer.py", "        if modules is not None:\n",
+           "        if False:\n",
+           PARTS + "a_model_of_modules_is_copied_when_it_is_saved"),
+    Mutant("models/parts.py", "if rows[type(module)].write is None:", "if False:",
+           PARTS + "modules_that_make_no_model_are_refused"),
+    Mutant("checkpoint/save.py", 'for key in ("max_seq_length", "do_lower_case") if given[key]',
+           "for key in () if given[key]",
+           PARTS + "a_model_of_modules_is_saved_as_a_whole_folder[mean]"),
+    Mutant("pooling/pooling.py", "    if modes != modes_of_flags(flags):", "    if False:",
+           PARTS + "a_model_of_modules_is_saved_as_a_whole_folder[another order]"),
+    Mutant("pooling/pooling.py", 'flags["pooling_mode_mean_tokens"] = False', "pass",
+           PARTS + "a_model_of_modules_is_saved_as_a_whole_folder[cls]"),
     Mutant("common/safetensors_writing.py", "(-ITEM_BYTES[type_of(tensors[name])], name)", "name",
            WRITING + "a_file_has_the_bytes_that_the_library_writes[0]"),
     Mutant("common/safetensors_writing.py", "(-len(text) % 8)", "(8 - len(text) % 8)",
@@ -761,8 +775,8 @@ MUTANTS = [
     Mutant("checkpoint/save.py", "        (bert / other).unlink(missing_ok=True)\n",
            "        pass\n",
            SAVED + "settings_of_an_earlier_model_do_not_stay"),
-    Mutant("checkpoint/save.py", "for file in files if folder.has_modules else []:",
-           "for file in files:",
+    Mutant("checkpoint/save.py", "if folder.has_modules:\n        for file",
+           "if True:\n        for file",
            SAVED + "a_plain_bert_becomes_a_sentence_transformers_folder"),
     Mutant("checkpoint/save.py", 'if k != "model_max_length"}', "}",
            SAVED + "only_the_key_that_a_folder_has_loses_its_length"),
