@@ -175,6 +175,11 @@ class Trainable:
         """Write the model's folder, with the values as they are now."""
         self.model.save_pretrained(folder)
 
+    @property
+    def folder(self) -> Path:
+        """Folder that the model was opened from; `save` copies the vocabulary from there."""
+        return self.model.folder.path
+
     def use_folder(self, folder: Path) -> None:
         """Tell the model that a folder has it as it is now."""
         self.model.use_folder(folder)
