@@ -39,6 +39,9 @@ class BagOfWords:
     def describe_training(self, section):
         """The model has no card."""
 
+    def take_folder(self, folder):
+        """The model is never copied."""
+
     def refresh(self):
         """Words' rows and dense in one table, as a model fuses its tensors when it is loaded."""
         self.table = self.values[EMBEDDING] @ self.values[DENSE].T

@@ -1,4 +1,4 @@
-"""Runs of `minibert` that are killed, and what is left behind: for test_writer.py, and by hand.
+"""Runs that are killed, and what is left behind: here of `minibert index`, for test_writer.py.
 
     python tests/killing.py steps MODEL        every write, fsync, rename, mkdir and unlink
     python tests/killing.py moments MODEL 100  so many random moments
@@ -52,15 +52,17 @@ class Killer:
     lost as well: such files lose their ends, and such renames never happened.
     """
 
-    def __init__(self, last, power):
+    def __init__(self, last, power, modules):
+        """`modules` are those whose files are counted."""
         self.last, self.power, self.steps = last, power, 0
-        self.unsynced = {}
+        self.unsynced = {}  # path -> how much of it was synced
         self.renames = []
         self.real = {name: getattr(os, name) for name in ("fsync", "replace", "mkdir", "unlink")}
         for name in ("mkdir", "unlink"):
             setattr(os, name, self.counted(self.real[name]))
         os.fsync, os.replace = self.fsync, self.replace
-        files.open = shards.open = self.open
+        for module in modules:
+            module.open = self.open
 
     def step(self):
         self.steps += 1
@@ -73,9 +75,9 @@ class Killer:
                 self.real["replace"](target, source)
                 if before is not None:
                     Path(target).write_bytes(before)
-            for path in self.unsynced:
+            for path, synced in self.unsynced.items():
                 if os.path.exists(path):
-                    os.truncate(path, os.path.getsize(path) // 2)
+                    os.truncate(path, (synced + os.path.getsize(path)) // 2)
         os.kill(os.getpid(), signal.SIGKILL)
 
     def counted(self, function):
@@ -98,18 +100,28 @@ class Killer:
     def replace(self, source, target):
         self.step()
         before = Path(target).read_bytes() if os.path.isfile(target) else None
+        old, new = (os.path.realpath(path) for path in (source, target))
         self.real["replace"](source, target)
         self.renames.append((source, target, before))
+        self.unsynced = {  # of what lies in a folder, the path has changed
+            new + path[len(old) :] if path.startswith(old) else path: synced
+            for path, synced in self.unsynced.items()
+        }
 
-    def open(self, path, mode="r"):
-        if mode != "wb":
+    def open(self, path, mode="r", buffering=-1):
+        if mode not in ("wb", "ab"):
             return open(path, mode)
         killer = self
 
         class Counted(io.FileIO):
+            def truncate(self, size=None):
+                killer.step()
+                return super().truncate(size)
+
             def write(self, content):
                 killer.steps += 1
-                killer.unsynced[os.path.realpath(path)] = True
+                synced = 0 if mode == "wb" else self.tell()
+                killer.unsynced.setdefault(os.path.realpath(path), synced)
                 if killer.steps == killer.last:
                     super().write(content[: len(content) // 2])
                     killer.die()
@@ -118,12 +130,12 @@ class Killer:
         return Counted(path, mode)
 
 
-def forked(action, stdin, last=None, power=False):
+def forked(action, stdin=b"", last=None, power=False, modules=(files, shards)):
     """Run a function in a fork: how that ended, and how many steps it took."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        killer = Killer(last, power)
+        killer = Killer(last, power, modules)
         sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
         try:
             action()

@@ -7,17 +7,17 @@ from pkgutil import resolve_name
 import pytest
 
 import minibert
-from minibert import corpus, evaluation, explain, util
+from minibert import corpus, evaluation, explain, losses, training, util
 from minibert.models import trace
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 DIRECTIVE = re.compile(r"^::: (\S+)\n((?:    .*\n)*)", re.MULTILINE)
-MODULES = [minibert, util, corpus, evaluation, explain, trace]
+MODULES = [minibert, util, corpus, evaluation, explain, losses, trace, training]
 
 
 def documented():
     """Every object that a page of the reference shows."""
-    shown = [util]  # whose names are shown one by one
+    shown = [losses, util]  # whose names are shown one by one
     for page in REFERENCE.glob("*.md"):
         for path, options in DIRECTIVE.findall(page.read_text(encoding="utf-8")):
             if path.startswith("minibert.integrations"):

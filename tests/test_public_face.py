@@ -265,6 +265,8 @@ def listed_arguments(function):
 TABLES = [
     ("minibert.models.sentence_transformer", "SentenceTransformer", "__init__"),
     ("minibert.models.sentence_transformer", "SentenceTransformer", "encode"),
+    ("minibert.models.sentence_transformer", "SentenceTransformer", "fit"),
+    ("minibert.training.loop", "fit", "fit"),
     ("minibert.models.cross_encoder", "CrossEncoder", "__init__"),
     ("minibert.corpus.building", "build", "build"),
     ("minibert.corpus.search", "Index", "search"),
@@ -289,7 +291,11 @@ IN_ORDER = {
     *("SentenceTransformer.encode", "SentenceTransformer.encode_query"),
     *("SentenceTransformer.encode_document", "CrossEncoder.__init__", "CrossEncoder.predict"),
     *("CrossEncoder.rank", "BertModel.__call__", "quantize_embeddings", "semantic_search"),
-    "InputExample.__init__",
+    *("InputExample.__init__", "RetrievalEvaluator.__call__", "SentenceTransformer.fit"),
+    *("CachedMultipleNegativesRankingLoss.__init__", "CoSENTLoss.__init__"),
+    *("ContrastiveLoss.__init__", "CosineSimilarityLoss.__init__", "MatryoshkaLoss.__init__"),
+    *("MultipleNegativesRankingLoss.__init__", "MultipleNegativesSymmetricRankingLoss.__init__"),
+    "TripletLoss.__init__",
     *("community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"),
     *("attention_svg", "matrix_svg"),
 }

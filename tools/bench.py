@@ -26,6 +26,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import bench_search
+import bench_train
 import numpy as np
 from bench_models import MODELS, ROOT, find, make_graphs
 from bench_peers import PEERS
@@ -54,15 +55,15 @@ PEAK = 'print([line for line in open("/proc/self/status") if line.startswith("Vm
 
 
 class Peer:
-    """A running process of tools/bench_peers.py."""
+    """A running process of tools/bench_peers.py, or of another script of its kind."""
 
-    def __init__(self, name, folder, threads, package=None):
+    def __init__(self, name, folder, threads, package=None, script="bench_peers.py"):
         self.name = name
         environment = dict(os.environ, HF_HUB_OFFLINE="1", OMP_NUM_THREADS=str(threads))
         if package:  # the minibert of another checkout, before the installed one
             environment["PYTHONPATH"] = str(package)
         self.process = subprocess.Popen(
-            [sys.executable, ROOT / "tools" / "bench_peers.py", name, folder, str(threads)],
+            [sys.executable, ROOT / "tools" / script, name, folder, str(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             env=environment,
         )  # fmt: skip
@@ -131,7 +132,9 @@ def parse():
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="turns of each peer")
     parser.add_argument("--peers", default=",".join(PEERS), help="some of these, with commas")
     parser.add_argument(
-        "--work", default="throughput,queries,callers,start,memory", help="some, with commas"
+        "--work",
+        default="throughput,queries,callers,start,memory",
+        help="some, with commas; also train: steps of training, of the peers that train",
     )
     parser.add_argument("--compare", nargs=2, metavar="COMMIT", help="two commits of minibert")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
@@ -197,6 +200,12 @@ def beside_peers(options, folder, texts):
         report["start"] = starts(names, folder, options)
     if "memory" in work:
         report["memory"] = memory(names, folder, texts, options.threads)
+    if "train" in work:
+        trained = [name for name in names if name in bench_train.PEERS]
+        report["train"] = bench_train.measure(
+            lambda name: Peer(name, str(folder), options.threads, script="bench_train.py"),
+            trained, folder, options.dataset or SAMPLE, options.rounds,
+        )  # fmt: skip
     return report
 
 
@@ -484,6 +493,13 @@ def table(report):
     row("process start to imports' end, s", per("import", report.get("start", {})), "{:.2f}")
     row("peak memory to that, MB", per("first vector", report.get("memory", {})), "{:.0f}")
     row("peak memory, all documents, MB", per("all texts", report.get("memory", {})), "{:.0f}")
+    if results := report.get("train"):
+        speeds = per("tokens per second", results)
+        row("training, tokens per second", speeds, "{:.0f}")
+        row("its speed to the last one's", {n: s / speeds[names[-1]] for n, s in speeds.items()},
+            "{:.2f}")  # fmt: skip
+        row("training, loaded, MB", per("megabytes loaded", results), "{:.0f}")
+        row("training, peak memory, MB", per("peak megabytes", results), "{:.0f}")
     row("installed, MB", report.get("megabytes installed", {}), "{:.0f}")
     if "peak GFLOP/s" in report:
         lines += ["", f"The machine's own sgemm peak: {report['peak GFLOP/s']:.0f} GFLOP/s."]

@@ -38,6 +38,7 @@ ACTIVATION = "kernels/test_cpu.py::test_activations_agree_with_the_textbook_in_f
 
 DERIVATIVE = "kernels/test_activation_gradients.py::test_gradients_"
 POOLED = "test_golden.py::test_every_pooling_equals_sentence_transformers"
+OF_PIPELINE = "pooling/test_pipeline.py::test_every_gradient_of_a_pipeline_agrees_with_differences"
 NOTHING_LEFT = "pooling/test_modes.py::test_a_text_of_prompt_alone_pools_as_in_the_reference"
 MODULES = "test_golden.py::test_modules_around_the_pooling_equal_sentence_transformers"
 CROSS = "test_golden.py::test_a_cross_encoder_s_logits_equal_the_reference_s"
@@ -77,11 +78,15 @@ PLAN = "checkpoint/test_conversion_plan.py::test_"
 REPOSITORY = "checkpoint/test_repository.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LAYOUT = "bert/test_layout.py::test_"
+UNSAVED = "models/test_unsaved.py::test_"
 WRITING = "common/test_safetensors_writing.py::test_"
 IN_MEMORY = "common/test_tensors_in_memory.py::test_"
 LET_GO = "bert/test_layout.py::test_copied_weights_and_the_word_table_leave_the_memory"
 INT8 = "scoring/test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
+REPEATS = "training/test_loop.py::test_a_text_twice_among_in_batch_negatives_is_told_once"
 OPTIMIZERS = "training/test_optimizers.py::test_"
+LOOP = "training/test_loop.py::test_"
+RUNS = "training/test_checkpoints.py::test_"
 HEAT_MAP = "pictures/test_heat_map.py::test_"
 XRAY = "pictures/test_xray.py::test_"
 SINGULAR = "pictures/test_projection.py::test_components_are_singular_vectors_of_the_centred_matrix"
@@ -133,6 +138,27 @@ MUTANTS = [
            "gradients *= rows <= high",
            "kernels/test_activation_gradients.py::"
            "test_a_kink_has_the_derivative_of_torch[relu6-float64]"),
+    # gradients of modules and poolings
+    Mutant("kernels/cpu_gradients.py", "    along[lengths < NORM_FLOOR] = 0.0\n", "",
+           "pooling/test_normalize.py::test_the_gradient_agrees_with_differences[1e-14-1e-17]"),
+    Mutant("pooling/pooling.py", "by_vectors[text] = 0.0", "pass",
+           "pooling/test_modes.py::test_tokens_that_are_left_out_have_no_gradient[mean]"),
+    Mutant("pooling/pooling.py", "np.maximum(np.cumsum(left.keep) - 1, 0)",
+           "np.cumsum(left.keep) - left.keep",
+           "pooling/test_modes.py::test_tokens_that_are_left_out_have_no_gradient[mean]"),
+    Mutant("pooling/modes.py", "kernels.floats(longest - places_of(lengths))",
+           "kernels.floats(1 + places_of(lengths))",
+           "pooling/test_modes.py::"
+           "test_the_first_of_level_values_has_the_gradient_of_max"),
+    Mutant("pooling/dense.py", "gradient.copy() if self.has_residual",
+           "gradient if self.has_residual",
+           "pooling/test_dense.py::test_gradients_agree_with_differences[tanh-same]"),
+    Mutant("pooling/dense.py", "        has_bias=module.bias,\n", "", OF_PIPELINE),
+    Mutant("pooling/pipeline.py", "(step, rows.copy())", "(step, rows)", OF_PIPELINE),
+    Mutant("pooling/pipeline.py", "return back_through(kept.before", "return back_through([]",
+           OF_PIPELINE),
+    Mutant("pooling/pipeline.py", "number, \"module\", rate=rate", "number, \"module\", rate=0",
+           "pooling/test_pipeline.py::test_dropout_is_drawn_by_text_and_alike_each_time"),
     # the forward pass
     Mutant("kernels/activations.py", '"gelu": GELU,', '"gelu": GELU_TANH,', GOLDEN + "[gelu]"),
     Mutant("kernels/activations.py", '"gelu_new": GELU_TANH,', '"gelu_new": GELU,',
@@ -217,11 +243,11 @@ MUTANTS = [
            TRACE + "a_trace_reports_truncation_as_encode_does"),
     Mutant("models/transformer.py", "        self._check_rows(ids, types)\n", "",
            TRACE + "a_text_above_the_positions_is_refused_as_encode_does"),
-    Mutant("pooling/modes.py", "np.array([len(states)]), skipped, kernels)",
-           "np.array([len(states)]), 0, kernels)", FACTORS + "[weightedmean-2]"),
+    Mutant("pooling/modes.py", "kernels.floats(unit), lengths, skipped, kernels)",
+           "kernels.floats(unit), lengths, 0, kernels)", FACTORS + "[weightedmean-2]"),
     Mutant("pooling/pooling.py", "((skipped, 0), (0, 0))", "((0, skipped), (0, 0))",
            FACTORS + "[mean-2]"),
-    Mutant("pooling/modes.py", "states.argmax(axis=0)", "np.abs(states).argmax(axis=0)",
+    Mutant("pooling/modes.py", "hidden == kernels.rows_at(", "hidden >= 0 * kernels.rows_at(",
            FACTORS + "[max-0]"),
     Mutant("pooling/layer_norm.py", "parts.mean(axis=1, keepdims=True)", "parts.mean()",
            LAYER_NORM_MODULE + "layer_norm_uses_mean_and_variance_of_the_whole_vector"),
@@ -388,7 +414,7 @@ MUTANTS = [
            FINITE + "every_call_on_a_model_that_overflows_names_the_layer"),
     Mutant("models/encoding.py", "pack.lengths > self.pipeline.skipped(self.job.prompt_tokens)",
            "pack.lengths > 0", FINITE + "max_over_no_token_stays_minus_infinity"),
-    Mutant("pooling/pipeline.py", "hook(kind, rows)", "pass",
+    Mutant("pooling/pipeline.py", "hook(step.kind, rows)", "pass",
            FINITE + "a_module_around_the_pooling_is_named[3_Dense-linear.weight-Dense]"),
     # packs and vectors
     Mutant("kernels/segments.py", " - np.repeat(firsts(lengths), lengths)", "",
@@ -421,7 +447,7 @@ MUTANTS = [
            REGISTRY + "the_weights_of_a_row_are_all_used_or_refused"),
     Mutant("checkpoint/completeness.py", '["model.safetensors"] * row.has_weights', "[]",
            REGISTRY + "a_row_tells_what_a_cached_copy_lacks[model.safetensors]"),
-    Mutant("checkpoint/save.py", "or MODULES[kind].has_weights:", "or False:",
+    Mutant("checkpoint/save.py", "or MODULES[kind].has_weights", "or False",
            REGISTRY + "a_row_is_enough_to_save_with_its_weights"),
     Mutant("checkpoint/completeness.py", 'row.config == "required"', "False",
            REGISTRY + "a_row_tells_what_a_cached_copy_lacks[config.json]"),
@@ -583,8 +609,8 @@ MUTANTS = [
            LAYOUT + "a_gradient_that_is_repeated_counts_once"),
     Mutant("bert/layout.py", ".astype(tensors.dtype, copy=False)", "",
            LAYOUT + "gradients_are_those_of_the_stored_tensors[MODERNBERT-changes7-without7]"),
-    Mutant("common/tensors_in_memory.py", "np.array(read, self.dtype)",
-           "np.asarray(read, self.dtype)",
+    Mutant("common/tensors_in_memory.py", "np.array(self._changed",
+           "np.asarray(self._changed",
            LAYOUT + "parameters_are_views_of_arrays_in_memory"),
     Mutant("common/tensors_in_memory.py", "            self._tensors.let_go(name)\n", "",
            IN_MEMORY + "the_file_s_pages_leave_the_memory_once_copied"),
@@ -592,11 +618,29 @@ MUTANTS = [
            "if name not in self or self._key(name) not in self.values:",
            "if name not in self or name not in self.values:",
            IN_MEMORY + "a_taken_tensor_is_one_writable_array[float32]"),
+    Mutant("checkpoint/save.py", "trained.get(before + name, tensor)", "trained.get(name, tensor)",
+           SAVED + "a_trained_model_is_saved_with_all_its_tensors[modules]"),
+    Mutant("checkpoint/save.py", '{**metadata, "total_size": total}', '{"total_size": 0} | metadata',
+           SAVED + "the_shards_of_a_trained_model_stay_where_they_were"),
+    Mutant("checkpoint/save.py", '        files[bert / "config.json"] = json_writer(config)\n', "",
+           SAVED + "a_trained_model_s_save_cut_short_leaves_no_mix"),
+    Mutant("checkpoint/save.py", "        settings_of_bert = in_float32(settings_of_bert)\n", "",
+           SAVED + "the_settings_of_a_trained_model_say_float32"),
+    Mutant("models/model.py", "        self._loaded = loaded_files(self.folder)", "        pass",
+           SAVED + "a_trained_model_saved_onto_itself_can_be_trained_on"),
+    Mutant("models/model.py", "self.is_changed, self._saved = True, None", "self.is_changed = True",
+           UNSAVED + "more_training_after_a_save_is_not_copied"),
+    Mutant("models/model.py", "        self._changes += 1\n", "",
+           UNSAVED + "processes_of_an_earlier_training_are_refused"),
+    Mutant("models/transformer.py", "parameters=parameters, files=()", "parameters=parameters",
+           UNSAVED + "more_training_after_a_save_is_not_copied"),
+    Mutant("models/trainable.py", "tensors, self.dtype, self._trained,", "tensors, self.dtype,",
+           UNSAVED + "a_second_training_begins_where_the_first_ended"),
     Mutant("common/safetensors_writing.py", "(-ITEM_BYTES[type_of(tensors[name])], name)", "name",
            WRITING + "a_file_has_the_bytes_that_the_library_writes[0]"),
     Mutant("common/safetensors_writing.py", "(-len(text) % 8)", "(8 - len(text) % 8)",
            WRITING + "a_file_has_the_bytes_that_the_library_writes[1]"),
-    Mutant("common/safetensors_writing.py", 'tensor.dtype.newbyteorder("<")', "tensor.dtype",
+    Mutant("common/safetensors_writing.py", '(tensor, tensor.dtype.newbyteorder("<"))', "(tensor)",
            WRITING + "arrays_of_any_layout_are_written_by_rows"),
     Mutant("common/safetensors_files.py", "for path in files:", "for path in files[:1]:",
            GOLDEN + "[sharded]"),
@@ -941,6 +985,29 @@ MUTANTS = [
     Mutant("evaluation/retrieval.py", "for id in judged}", "for id in values}",
            "evaluation/test_retrieval.py::test_judged_queries_alone_count_and_an_unranked_one_counts_0"),
     # what is read, printed and counted
+    # how a run trains, and goes on
+    Mutant("training/loop.py", "self.optimizers[number].step(gradients, lr)",
+           "self.optimizers[number].step(trainable.gradients, lr)",
+           LOOP + "steps_clip_then_change_the_tensors_then_go_on"),
+    Mutant("training/loop.py", "yield position * len(self.objectives) + number, ",
+           "yield position, ",
+           LOOP + "several_objectives_have_an_update_and_an_optimizer_each"),
+    Mutant("training/loop.py", "        self.is_changing = True\n", "",
+           LOOP + "ctrl_c_within_a_change_keeps_the_checkpoint_before"),
+    Mutant("training/loop.py", "self.is_evaluation_due()", "False",
+           LOOP + "evaluations_come_at_intervals_and_after_each_epoch"),
+    Mutant("training/checkpoints.py", "paths[-1:] if state else []", "[]",
+           LOOP + "ctrl_c_writes_a_checkpoint_that_an_unbroken_run_has_not"),
+    Mutant("training/checkpoints.py", "(best_step, state.best_step if state else 0)",
+           "(best_step,)",
+           RUNS + "the_last_checkpoint_s_best_model_stays_beside_a_better_one"),
+    Mutant("training/checkpoints.py", "self.log.truncate(size)", "pass",
+           RUNS + "a_stopped_run_goes_on_and_ends_with_the_same_bytes"),
+    Mutant("training/checkpoints.py", "self.write_settings(removing=True, ",
+           "self.write_settings(removing=False, ",
+           RUNS + "a_restart_that_was_stopped_goes_on_with_it"),
+    Mutant("common/files.py", "        sync_tree(partial)\n", "",
+           "common/test_files.py::test_a_new_folder_and_all_in_it_are_synced_before_the_rename"),
     # what is trained on
     Mutant("training/columns.py", "int(negative[1] or 0)", "str(negative[1] or 0)",
            "training/test_examples.py::test_columns_are_in_the_order_of_a_loss"),
@@ -956,6 +1023,10 @@ MUTANTS = [
            "training/test_order.py::test_epochs_and_seeds_have_orders_of_their_own"),
     Mutant("training/order.py", "if epoch != self._epoch:", "if self._epoch < 0:",
            "training/test_order.py::test_a_step_s_batch_does_not_depend_on_the_steps_before"),
+    Mutant("training/loop.py", "if self.has_told_repeats or not loss.in_batch_negatives:",
+           "if not loss.in_batch_negatives:", REPEATS),
+    Mutant("training/loop.py", "has_told_repeats or not loss.in_batch_negatives",
+           "has_told_repeats", REPEATS),
     Mutant("training/loader.py", "epoch, self.epoch = self.epoch, self.epoch + 1",
            "epoch = self.epoch",
            "training/test_loader.py::test_shuffled_epochs_differ_and_repeat_with_the_seed"),

@@ -24,7 +24,7 @@ from minibert.common.json_files import inside, read_json, setting
 from minibert.common.safetensors_files import INDEX, map_safetensors, weight_files
 from minibert.common.safetensors_writing import AnyTensor, write_safetensors
 from minibert.pooling.pooling import Pooling
-from minibert.pooling.registry import MODULES
+from minibert.pooling.registry import MODULES, kind_of
 
 __all__ = ["Loaded", "loaded_files", "save_model"]
 
@@ -36,11 +36,8 @@ Writers: TypeAlias = dict[Path, Callable[[Path], object]]
 # Files of an earlier model that a library would read together with the new ones.
 READ = ["config.json", *VOCABULARY, INDEX, *WEIGHTS, "pytorch_model*.bin", "adapter_config.json"]
 
-# Modules of a plain BERT. All releases of sentence-transformers understand these names.
-MEAN_OF_BERT = [
-    {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
-    {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
-]
+# All releases of sentence-transformers understand names that begin so.
+TYPES = "sentence_transformers.models."
 
 
 def loaded_files(folder: Folder) -> Loaded:
@@ -82,14 +79,14 @@ def save_model(
     bert = target / next(name for kind, name in modules if kind == TRANSFORMER)
     pooling = next(name for kind, name in modules if is_pooling(kind)) / "config.json"
     settings_of_bert = transformer_settings(folder, max_seq_length)
-    settings_of_pooling: dict[str, Any] = {
-        "word_embedding_dimension": hidden_size,
-        "pooling_mode_mean_tokens": True,
-    }
-    if folder.has_modules:
-        settings_of_pooling = read_json(source / pooling, dict)
     check_target(target, loaded, modules)
     files = copies(source, target, loaded)
+    if folder.has_modules:
+        settings_of_pooling = read_json(source / pooling, dict)
+    else:
+        written = written_modules(folder, modules, hidden_size)
+        settings_of_pooling = written[pooling]
+        files |= {target / name: json_writer(content) for name, content in written.items()}
     if trained:
         settings_of_bert = in_float32(settings_of_bert)
         # Always written, so that a program that ends halfway leaves no model: see write_all.
@@ -163,13 +160,45 @@ def in_float32(settings: dict[str, Any]) -> dict[str, Any]:
 def entries_of(folder: Folder) -> list[dict[str, Any]]:
     """Entries of modules.json, completed with all keys that sentence-transformers needs."""
     path = folder.path / "modules.json"
-    entries = read_json(path, list) if folder.has_modules else MEAN_OF_BERT
+    entries = read_json(path, list) if folder.has_modules else new_entries(folder)
     for entry in entries:
         module_entry(path, entry)  # refuses any other content
     return [
         {"idx": number, "name": str(number), "path": "", **entry}
         for number, entry in enumerate(entries)
     ]
+
+
+def new_entries(folder: Folder) -> list[dict[str, Any]]:
+    """Entries of modules.json for a folder without one."""
+    kinds = list(map(kind_of, folder.modules))
+    return [
+        {"path": "", "type": TYPES + TRANSFORMER},
+        *(
+            {"path": f"{number}_{kind}", "type": TYPES + kind}
+            for number, kind in enumerate(kinds, start=1)
+        ),
+    ]
+
+
+def written_modules(
+    folder: Folder, modules: list[tuple[str, Path]], hidden_size: int
+) -> dict[Path, dict[str, Any]]:
+    """Settings of the modules after the Transformer that have no folder yet: config.json -> them.
+
+    A pooling without a dimension gets that of the BERT.
+    """
+    written = {}
+    for (kind, name), module in zip(modules[1:], folder.modules, strict=True):
+        write = MODULES[kind].write
+        assert write is not None  # or it has a folder
+        content = write(module)
+        if is_pooling(kind):
+            content = {
+                key: hidden_size if value is None else value for key, value in content.items()
+            }
+        written[name / "config.json"] = content
+    return written
 
 
 def modules_of(entries: list[dict[str, Any]], source: Path) -> list[tuple[str, Path]]:
@@ -237,10 +266,13 @@ def transformer_settings(folder: Folder, max_seq_length: int | None) -> dict[str
     Without modules.json, a folder's settings did not count at loading, so they are not copied.
     """
     settings: dict[str, Any] = {}
-    files = [folder.transformer.path / name for name in TRANSFORMER_FILES]
-    for file in files if folder.has_modules else []:
-        if file.exists():
-            settings = settings or read_json(file, dict)
+    if folder.has_modules:
+        for file in (folder.transformer.path / name for name in TRANSFORMER_FILES):
+            if file.exists():
+                settings = settings or read_json(file, dict)
+    else:  # a program may have given these two
+        given = folder.transformer._asdict()
+        settings = {key: given[key] for key in ("max_seq_length", "do_lower_case") if given[key]}
     if max_seq_length is not None:
         settings["max_seq_length"] = max_seq_length
         for key in {"tokenizer_args", "processor_kwargs"} & settings.keys():

@@ -19,7 +19,7 @@ from minibert.commands.options import (
 from minibert.commands.output import print_json, say, telling_how_to_go_on
 from minibert.documents import FORMS
 from minibert.evaluation import MEASURES, RetrievalEvaluator, read_collection
-from minibert.training.losses import LOSSES
+from minibert.training.losses import LOSSES, MatryoshkaLoss
 from minibert.training.optimizers import OPTIMIZERS
 from minibert.training.schedules import SCHEDULES
 
@@ -227,6 +227,7 @@ def train(options: argparse.Namespace) -> None:
     if options.evaluate:
         evaluator = RetrievalEvaluator(read_collection(options.evaluate), options.measure)
     model = load(options)
+    loss = loss_of(options, model.get_embedding_dimension())
     if options.max_seq_length is not None:
         model.max_seq_length = options.max_seq_length
     advice = f"the same command goes on from the last checkpoint in {options.output}"
@@ -234,7 +235,7 @@ def train(options: argparse.Namespace) -> None:
         report = fit(
             model,
             options.data,
-            loss_of(options),
+            loss,
             form=options.input_format,
             output=options.output,
             lr=options.lr,
@@ -277,13 +278,15 @@ COMMAND = Command(
 )
 
 
-def loss_of(options: argparse.Namespace) -> Loss:
-    """Make the loss that the options name."""
+def loss_of(options: argparse.Namespace, dimension: int) -> Loss:
+    """Make the loss that the options name, for vectors of a dimension."""
     loss: Loss = LOSSES[options.loss]()
     if options.matryoshka is None:
         return loss
-    from minibert.training.losses import MatryoshkaLoss
-
+    if max(options.matryoshka) > dimension:
+        raise ValueError(
+            f"--matryoshka has {max(options.matryoshka)} dimensions; the model has {dimension}."
+        )
     return MatryoshkaLoss(None, loss, options.matryoshka)
 
 

@@ -5,7 +5,6 @@ model.fit([(batches, loss)], evaluator=RetrievalEvaluator(read_collection("cranf
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 
@@ -49,5 +48,7 @@ class RetrievalEvaluator:
 
     def get_config_dict(self) -> dict[str, object]:
         """Return the measure and a digest of the collection, by which a run is recognised."""
+        import hashlib  # late: 3 ms that only training has to wait for
+
         digest = hashlib.sha256(json.dumps(self.collection).encode())
         return {"measure": self.primary_metric, "collection": digest.hexdigest()}

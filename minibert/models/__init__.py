@@ -6,6 +6,7 @@ In reading order:
 - job: the settings of one call, made once
 - signatures: types of arguments and results, for type checkers
 - encoding: texts, a job -> vectors, token states, or both
+- parts: a folder, or modules of a program -> the Transformer and the settings of a model
 - transformer: texts -> rows of tokens -> packs
 - scheduler: packs -> hidden states -> results, on any device
 - model: what a SentenceTransformer and a CrossEncoder share
@@ -13,6 +14,7 @@ In reading order:
 - masked_lm: a text with [MASK] -> words
 - bert_model, model_output, hf_tokenizer: BERT and its tokenizer under transformers' names
 - paraphrases: texts, a model -> the pairs that mean the same
+- trainable: the tensors of a model and their gradients, as training sees them
 - trace: every intermediate array of one text
 - processes: several processes, each with a copy of a model
 

@@ -21,12 +21,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 from numpy.typing import ArrayLike
 
 from minibert.checkpoint.metric import DOT_PRODUCT_MODELS, check_metric, metric_of
-from minibert.common.arguments import (
-    check_counts,
-    check_no_tensor,
-    check_prompts,
-    one_name,
-)
+from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
 from minibert.common.arrays import Array
 from minibert.models.model import Model, job_of, prompt_name_of
 from minibert.models.signatures import with_overloads
@@ -73,6 +68,7 @@ class SentenceTransformer(Model):
         self,
         model_name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
         *,
+        modules: Sequence[Transformer | ModuleSettings] | None = None,
         device: str | None = None,
         revision: str | None = None,
         cache_folder: str | None = None,
@@ -93,6 +89,7 @@ class SentenceTransformer(Model):
 
         Args:
             model_name_or_path: Name of a model on the hub, or path of its folder.
+            modules: A Transformer, a Pooling and others of minibert.models, in place of a folder.
             device: "cpu", "cuda" or "cuda:1"; None is "cpu".
             revision: Branch, tag or commit of the hub's repository; None is its main branch.
             cache_folder: Folder of downloaded models; None is huggingface_hub's own.
@@ -120,28 +117,26 @@ class SentenceTransformer(Model):
         if its folder cannot be used, DeviceError if the device cannot.
         """
         # Late: see the top.
-        from minibert.checkpoint.folder import read_folder
-        from minibert.checkpoint.hub import find_model, hub_name
         from minibert.checkpoint.repository import HubOptions
-        from minibert.models.transformer import Transformer
+        from minibert.models.parts import find_parts
 
         check_on_long(on_long)
         check_prompts(prompts)
         check_counts(truncate_dim=truncate_dim)
+        if modules is not None and model_name_or_path != DEFAULT_MODEL:
+            raise ValueError("Both model_name_or_path and modules are given; give one of them.")
         hub = HubOptions(revision, cache_folder, token, local_files_only)
-        path = find_model(model_name_or_path, hub)
-        self.folder = read_folder(path)
-        self.transformer = Transformer(
-            self.folder.transformer, device,
+        self.transformer, self.folder, name = find_parts(
+            model_name_or_path, modules, hub, device,
             threads=threads, reproducible=reproducible, short_inputs=short_inputs, dtype=dtype,
         )  # fmt: skip
+        if modules is not None:
+            self._note_change()
         self._read_modules()
         prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
         self._take_prompts(prompts, default_prompt_name)
         self.similarity_fn_name, self.similarity_reason = metric_of(
-            similarity_fn_name,
-            self.folder.similarity_fn_name,
-            hub_name(model_name_or_path, path) or self.checkpoint.name_or_path,
+            similarity_fn_name, self.folder.similarity_fn_name, name
         )
         self.truncate_dim = truncate_dim or self.folder.truncate_dim
         self.on_long = on_long
@@ -158,7 +153,7 @@ class SentenceTransformer(Model):
         )
         self._loaded = loaded_files(self.folder)
         self._place_head()
-        if not self.folder.has_modules:
+        if not (self.folder.has_modules or self.is_changed):
             logger.warning(
                 "%s has no modules.json; taking the mean of its tokens.", self.folder.path
             )
@@ -469,21 +464,21 @@ class SentenceTransformer(Model):
 
     def fit(
         self,
-        train_objectives: Iterable[tuple[Iterable[Any], Any]],
-        evaluator: Callable[..., Any] | None = None,
+        train_objectives: Iterable[tuple[Iterable[Any], Any]],  # torch's are known when looked at
+        evaluator: Callable[..., Any] | None = None,  # called by name; a score, or a dict of them
         epochs: int = 1,
         steps_per_epoch: int | None = None,
         scheduler: str = "WarmupLinear",
         warmup_steps: int = 10000,
         optimizer_class: object = "AdamW",
-        optimizer_params: Mapping[str, Any] = MappingProxyType({"lr": 2e-5}),
+        optimizer_params: Mapping[str, object] = MappingProxyType({"lr": 2e-5}),
         weight_decay: float = 0.01,
         evaluation_steps: int = 0,
         output_path: str | os.PathLike[str] | None = None,
         save_best_model: bool = True,
         max_grad_norm: float = 1,
         use_amp: bool = False,
-        callback: Callable[[Any, int, int], object] | None = None,
+        callback: Callable[[Any, int, int], object] | None = None,  # gets the evaluator's result
         show_progress_bar: bool = True,
         checkpoint_path: str | os.PathLike[str] | None = None,
         checkpoint_save_steps: int = 500,
@@ -526,19 +521,14 @@ class SentenceTransformer(Model):
         Raises ValueError or TypeError for an argument that cannot be followed, TrainingError for
         examples, with batch and number, and for a loss that is no finite number, with the step.
         """
-        from minibert.training.reference_fit import fit_objectives  # late: see the top
+        from minibert.training.reference_fit import Call  # late: see the top
 
-        fit_objectives(
-            self, train_objectives, evaluator=evaluator, epochs=epochs,
-            steps_per_epoch=steps_per_epoch, scheduler=scheduler, warmup_steps=warmup_steps,
-            optimizer_class=optimizer_class, optimizer_params=optimizer_params,
-            weight_decay=weight_decay, evaluation_steps=evaluation_steps, output_path=output_path,
-            save_best_model=save_best_model, max_grad_norm=max_grad_norm, use_amp=use_amp,
-            callback=callback, show_progress_bar=show_progress_bar,
-            checkpoint_path=checkpoint_path, checkpoint_save_steps=checkpoint_save_steps,
-            checkpoint_save_total_limit=checkpoint_save_total_limit,
-            resume_from_checkpoint=resume_from_checkpoint,
-        )  # fmt: skip
+        Call(
+            train_objectives, evaluator, epochs, steps_per_epoch, scheduler, warmup_steps,
+            optimizer_class, optimizer_params, weight_decay, evaluation_steps, output_path,
+            save_best_model, max_grad_norm, use_amp, callback, show_progress_bar, checkpoint_path,
+            checkpoint_save_steps, checkpoint_save_total_limit, resume_from_checkpoint,
+        ).train(self)  # fmt: skip
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Set include_prompt."""

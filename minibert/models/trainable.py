@@ -94,6 +94,8 @@ class HasTensors(Described, Protocol):
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None: ...
 
+    def take_folder(self, path: str | os.PathLike[str]) -> None: ...
+
 
 class Trainable:
     """A SentenceTransformer's tensors, the gradients by them, and their way back into the model.
@@ -172,6 +174,10 @@ class Trainable:
     def save(self, folder: Path) -> None:
         """Write the model's folder, with the values as they are now."""
         self.model.save_pretrained(folder)
+
+    def take_folder(self, folder: Path) -> None:
+        """Tell the model that a folder has it as it is now."""
+        self.model.take_folder(folder)
 
     def fingerprint(self) -> str:
         """Compute a digest of the values, and of all settings that their training depends on."""

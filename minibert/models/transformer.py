@@ -7,6 +7,7 @@ Transformer.batches.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from minibert.bert.load import Checkpoint, load_checkpoint
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
 from minibert.checkpoint.transformer_settings import TransformerSettings
-from minibert.common.arguments import is_count
+from minibert.common.arguments import check_counts, is_count
 from minibert.common.arrays import IntArray
 from minibert.common.safetensors_files import weight_files
 from minibert.kernels.cores import thread_count
@@ -64,23 +65,32 @@ class Transformer:
 
     def __init__(
         self,
-        settings: TransformerSettings,
+        model_name_or_path: str | os.PathLike[str] | TransformerSettings,
         device: str | None = None,
         *,
+        max_seq_length: int | None = None,
+        do_lower_case: bool = False,
         threads: int | None = None,
         reproducible: bool = False,
         short_inputs: bool = True,
         dtype: object = None,
     ) -> None:
-        """Load the weights and the tokenizer of a folder.
+        """Load the weights and the tokenizer of a plain BERT: of a folder, or a model of the hub.
 
-        `reproducible` runs every text by itself, on one thread: a BLAS may round a row in
-        other ways beside other rows, and so do sums over the shards of threads. `short_inputs` lets
-        the first short text make a copy of the weights in tiles, see tensor_parallel.py.
-        `dtype` is that of the layers, "float32" or on a GPU "float16".
+        `max_seq_length` is the maximum length of a text in tokens; None is the tokenizer's own.
+        `do_lower_case` lower-cases texts before all else. TransformerSettings have both already.
+
+        `reproducible` runs every text by itself, on one thread: a BLAS may round a row in other
+        ways beside other rows, and so do sums over the shards of threads. `short_inputs` lets the
+        first short text make a copy of the weights in tiles, see tensor_parallel.py. `dtype` is
+        that of the layers, "float32" or on a GPU "float16".
 
         Raises CheckpointError, DeviceError or ValueError, as SentenceTransformer does.
         """
+        if isinstance(model_name_or_path, TransformerSettings):
+            settings = model_name_or_path
+        else:
+            settings = settings_of(model_name_or_path, max_seq_length, do_lower_case)
         self.settings = settings
         count = thread_count(threads)
         found = find_device(device, dtype)
@@ -178,11 +188,25 @@ class Transformer:
 
         Where that fails, all stays as it was.
         """
-        found = find_device(device, dtype or self.dtype)
+        self.place(
+            device, dtype or self.dtype,
+            threads=self.threads, reproducible=self.reproducible, short_inputs=self.short_inputs,
+        )  # fmt: skip
+
+    def place(
+        self,
+        device: str | None,
+        dtype: object,
+        *,
+        threads: int | None,
+        reproducible: bool,
+        short_inputs: bool,
+    ) -> None:
+        """Move to a device, with these settings from now on; they are those of the constructor."""
+        found = find_device(device, dtype)
         check_device(self.config, found.name)
-        self.scheduler = self._scheduler_on(
-            found, self.threads, self.reproducible, self.short_inputs
-        )
+        count = thread_count(threads)
+        self.scheduler = self._scheduler_on(found, count, reproducible, short_inputs)
         self.dtype = found.dtype
 
     def use_parameters(self, parameters: Parameters) -> None:
@@ -320,3 +344,14 @@ class Transformer:
 
     def __repr__(self) -> str:
         return f"Transformer({self.settings.path}, max_seq_length={self.max_seq_length})"
+
+
+def settings_of(
+    model_name_or_path: str | os.PathLike[str], max_seq_length: int | None, do_lower_case: bool
+) -> TransformerSettings:
+    """Find a model's folder, and make settings for it; it is fetched if it is not there."""
+    from minibert.checkpoint.hub import find_model  # late: a SentenceTransformer has found it
+
+    check_counts(max_seq_length=max_seq_length)
+    path = find_model(model_name_or_path).absolute()
+    return TransformerSettings(path, max_seq_length=max_seq_length, do_lower_case=do_lower_case)

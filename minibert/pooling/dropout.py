@@ -11,7 +11,7 @@ from minibert.errors import CheckpointError
 from minibert.kernels.protocol import GradientKernels, Kernels
 from minibert.pooling.module import Give
 
-__all__ = ["Drop", "Dropout", "load_dropout", "read_dropout"]
+__all__ = ["Drop", "Dropout", "load_dropout", "read_dropout", "written_dropout"]
 
 
 class Dropout(NamedTuple):
@@ -29,6 +29,11 @@ def read_dropout(folder: Path, settings: dict[str, Any]) -> Dropout:
             f"{folder / 'config.json'}: dropout is {rate!r:.80}; expected a number from 0 to 1."
         )
     return Dropout(dropout=float(rate))
+
+
+def written_dropout(module: Dropout) -> dict[str, Any]:
+    """Return the settings of a Dropout for its config.json."""
+    return {"dropout": module.dropout}
 
 
 class Drop(NamedTuple):

@@ -75,7 +75,7 @@ def mean(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Ar
 def mean_sqrt_len(hidden: Array, lengths: IntArray, skipped: int, kernels: Kernels) -> Array:
     """Divide the sum of each text's states by the root of their number: (N, D), (S,) -> (S, D)."""
     vectors = kernels.segment_sum(hidden, lengths)
-    vectors /= kernels.floats(np.sqrt(lengths.astype(vectors.dtype)))[:, None]
+    vectors /= kernels.floats(np.sqrt(lengths).astype(vectors.dtype))[:, None]
     return vectors
 
 

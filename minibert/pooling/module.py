@@ -91,6 +91,8 @@ class Module(NamedTuple):
     # Whether it may stand before the pooling though its input is "sentence_embedding". The
     # reference then skips it, for there is no vector yet.
     may_be_early: bool = False
+    # The settings of a module that a program made -> its config.json; None if it is in a folder.
+    write: Callable[[Any], dict[str, Any]] | None = None
 
 
 def input_name(path: Path, settings: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ pool.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,35 +19,72 @@ from minibert.kernels.protocol import Kernels
 from minibert.kernels.segments import places_of, texts_of
 from minibert.pooling.modes import POOLINGS
 
-__all__ = ["Pooling", "factors", "pool", "pool_gradient", "read_pooling"]
+__all__ = ["Pooling", "factors", "pool", "pool_gradient", "read_pooling", "written_pooling"]
 
 OLD_DIMENSION = "word_embedding_dimension"
 
 
-class Pooling(NamedTuple):
+class PoolingFields(NamedTuple):
+    """Fields of Pooling."""
+
+    pooling_mode: tuple[str, ...]  # names in POOLINGS
+    embedding_dimension: int | None  # of a token's state; None accepts any
+    include_prompt: bool  # whether [CLS] and the prompt count
+
+
+class Pooling(PoolingFields):
     """Settings of the pooling: one mode, or several side by side."""
 
-    pooling_mode: tuple[str, ...] = ("mean",)  # names in POOLINGS
-    embedding_dimension: int | None = None  # of a token's state; None accepts any
-    include_prompt: bool = True  # whether [CLS] and the prompt count
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        embedding_dimension: int | None = None,
+        pooling_mode: str | Sequence[str] | None = None,
+        include_prompt: bool = True,
+        *,
+        word_embedding_dimension: int | None = None,
+        **flags: bool,
+    ) -> Pooling:
+        """Choose modes by their names in POOLINGS, or by the flags of older programs.
+
+        `word_embedding_dimension` is the older name of the first argument. Flags are such as
+        pooling_mode_cls_token=True, and count without `pooling_mode`. No mode is the mean.
+
+        Raises ValueError for an unknown mode, TypeError for an unknown flag.
+        """
+        if unknown := flags.keys() - OLD_KEYS.keys():
+            raise TypeError(f"Pooling() got {min(unknown)!r}; expected {', '.join(OLD_KEYS)}.")
+        modes = modes_of_flags(flags) if pooling_mode is None else check_modes(pooling_mode)
+        dimension = word_embedding_dimension if embedding_dimension is None else embedding_dimension
+        return super().__new__(cls, modes, dimension, include_prompt)
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        """Return the arguments of __new__ for copies and pickles."""
+        return self.embedding_dimension, self.pooling_mode, self.include_prompt
+
+
+# A flag of older settings -> its mode, in the reference's order.
+OLD_KEYS = {row.old_key: mode for mode, row in POOLINGS.items() if row.old_key}
+
+
+def modes_of_flags(flags: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the modes whose flags are set, in the order of POOLINGS; the mean if none is."""
+    return tuple(mode for key, mode in OLD_KEYS.items() if flags.get(key)) or ("mean",)
 
 
 def read_pooling(folder: Path, settings: dict[str, Any]) -> Pooling:
     """Read the modes, the dimension they expect and include_prompt, from old keys or new."""
     path = folder / "config.json"
-    old_keys = {row.old_key: mode for mode, row in POOLINGS.items() if row.old_key}
     check_keys(
         path,
         settings,
-        {*old_keys, "pooling_mode", "include_prompt", "embedding_dimension", OLD_DIMENSION},
+        {*OLD_KEYS, "pooling_mode", "include_prompt", "embedding_dimension", OLD_DIMENSION},
     )
     modes = settings.get("pooling_mode")
-    if modes is None:
-        # In the reference's order, not in that of the keys; no mode at all means the mean.
-        modes = [mode for key, mode in old_keys.items() if settings.get(key)] or ["mean"]
     dimension = "embedding_dimension" if "embedding_dimension" in settings else OLD_DIMENSION
     return Pooling(
-        pooling_mode=known_modes(path, modes),
+        pooling_mode=modes_of_flags(settings) if modes is None else known_modes(path, modes),
         embedding_dimension=optional_count(path, settings, dimension),
         # As in the reference: a missing include_prompt is true, null is false.
         include_prompt=setting(
@@ -58,14 +95,41 @@ def read_pooling(folder: Path, settings: dict[str, Any]) -> Pooling:
 
 def known_modes(path: Path, modes: object) -> tuple[str, ...]:
     """Return one name of a mode, or several, as a tuple; CheckpointError for an unknown one."""
+    try:
+        return check_modes(modes)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
+def check_modes(modes: object) -> tuple[str, ...]:
+    """Return one name of a mode, or several, as a tuple; ValueError for an unknown one."""
     names = [modes] if isinstance(modes, str) else modes
-    if not isinstance(names, list) or not names or not all(isinstance(mode, str) for mode in names):
-        raise CheckpointError(f"{path}: pooling_mode is {names!r:.80}; expected a name or names.")
+    if (
+        not isinstance(names, list | tuple)
+        or not names
+        or not all(isinstance(mode, str) for mode in names)
+    ):
+        raise ValueError(f"pooling_mode is {names!r:.80}; expected a name or names.")
     if unknown := [mode for mode in names if mode not in POOLINGS]:
-        raise CheckpointError(
-            f"{path}: the pooling is {unknown[0]!r:.80}; minibert computes {', '.join(POOLINGS)}."
+        raise ValueError(
+            f"the pooling is {unknown[0]!r:.80}; minibert computes {', '.join(POOLINGS)}."
         )
     return tuple(names)
+
+
+def written_pooling(module: Pooling) -> dict[str, Any]:
+    """Return the settings of a pooling for its config.json.
+
+    They are flags, as all releases of sentence-transformers read them, unless the modes are in
+    another order than that of the flags. Some releases take the mean if its flag is missing.
+    """
+    modes, dimension = module.pooling_mode, module.embedding_dimension
+    flags = {key: True for key, mode in OLD_KEYS.items() if mode in modes}
+    if modes != modes_of_flags(flags):
+        return {"embedding_dimension": dimension, "pooling_mode": list(modes)}
+    if "mean" not in modes:
+        flags["pooling_mode_mean_tokens"] = False
+    return {OLD_DIMENSION: dimension, **flags}
 
 
 def pool(

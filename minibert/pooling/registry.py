@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from minibert.pooling.dense import Dense, load_dense, read_dense
-from minibert.pooling.dropout import Dropout, load_dropout, read_dropout
+from minibert.pooling.dropout import Dropout, load_dropout, read_dropout, written_dropout
 from minibert.pooling.layer_norm import LayerNorm, load_layer_norm, read_layer_norm
 from minibert.pooling.module import Module, RowSettings
 from minibert.pooling.normalize import Normalize, load_normalize, read_normalize
-from minibert.pooling.pooling import Pooling, read_pooling
+from minibert.pooling.pooling import Pooling, read_pooling, written_pooling
 
 __all__ = ["MODULES", "ModuleSettings", "kind_of"]
 
@@ -23,13 +23,20 @@ ModuleSettings: TypeAlias = Pooling | RowSettings
 
 # The last part of a type in modules.json -> the row of this kind.
 MODULES: dict[str, Module] = {
-    "Pooling": Module(Pooling, read_pooling),
+    "Pooling": Module(Pooling, read_pooling, write=written_pooling),
     "Dense": Module(Dense, read_dense, load_dense, has_weights=True),
     "Normalize": Module(
-        Normalize, read_normalize, load_normalize, config="optional", may_be_early=True
+        Normalize,
+        read_normalize,
+        load_normalize,
+        config="optional",
+        may_be_early=True,
+        write=Normalize._asdict,
     ),
     "LayerNorm": Module(LayerNorm, read_layer_norm, load_layer_norm, has_weights=True),
-    "Dropout": Module(Dropout, read_dropout, load_dropout, config="optional"),
+    "Dropout": Module(
+        Dropout, read_dropout, load_dropout, config="optional", write=written_dropout
+    ),
 }
 
 

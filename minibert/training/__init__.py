@@ -13,6 +13,7 @@ It takes a model by a Protocol, and evaluation as a callable. In reading order:
 - losses/: vectors of a batch -> a loss and its gradients by the vectors, a file for each kind
 - packs, sums: packs of whole examples, and gradients of packs, summed in one order
 - optimizers, schedules: gradients -> changed tensors, and the learning rate of each step
+- evaluators: the score by which one model is better than another
 - checkpoints: the folder of a run, from which it goes on
 - model_card: README.md of a trained model
 

@@ -394,9 +394,11 @@ def check_same(found: dict[str, Any], settings: dict[str, Any], path: Path) -> N
         f"{before.get(name)!r:.200} when the run began"
         for name in different
     )
+    # A notebook's model has the tensors of the run that was stopped.
+    given = "give what it began with, and a model that was just opened"
     raise TrainingError(
-        f"{path} holds another training run: {told}. To go on with it, give what it began with; "
-        "else begin anew with restart=True (--restart), or choose another folder."
+        f"{path} holds another training run: {told}. To go on with it, {given}; else begin anew "
+        "with restart=True (--restart), or choose another folder."
     )
 
 

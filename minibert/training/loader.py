@@ -115,6 +115,11 @@ class DataLoader:
             raise TypeError(f"The dataset, {type_of(self.dataset)}, has no length.")
         return len(self._order(self.dataset))
 
+    def get_config_dict(self) -> dict[str, object]:
+        """Return the settings, for the card of a model that is trained on the batches."""
+        names = ("batch_size", "shuffle", "drop_last", "seed")
+        return {name: getattr(self, name) for name in names}
+
     def __iter__(self) -> Iterator[list[Any]]:  # of whatever the dataset holds
         """Return the batches of the next epoch."""
         epoch, self.epoch = self.epoch, self.epoch + 1

@@ -20,23 +20,20 @@ from minibert.errors import TrainingError
 from minibert.training.batches import Objective, OrderedBatches
 from minibert.training.checkpoints import RunFolder, Save, State, run_folder
 from minibert.training.columns import Batch
+from minibert.training.evaluators import Evaluator, is_better, number_of, score_of
 from minibert.training.examples import Data, Examples, read_examples
 from minibert.training.losses.loss import Loss, check_loss
-from minibert.training.model_card import Batches, full_name, training_section
+from minibert.training.losses.ranking import false_negatives
+from minibert.training.model_card import BatchFacts, full_name, training_section
 from minibert.training.optimizers import Optimizer, clip_, decays, decays_all, find_optimizer
 from minibert.training.order import Order
 from minibert.training.recipe import Recipe
 from minibert.training.schedules import find_schedule, warmup_count
 from minibert.training.trainable import Trainable
 
-__all__ = ["Evaluator", "Report", "TrainableModel", "fit", "train"]
+__all__ = ["Report", "TrainableModel", "fit", "train"]
 
 logger = logging.getLogger(__name__)
-
-# Called as evaluator(model, output_path, epoch, steps), the last three by name. Returns a score, or
-# a dict of measures, of which its `primary_metric` names the score. The higher the better, unless
-# its `greater_is_better` is False. Any: classes of a program, and of sentence-transformers.
-Evaluator = Callable[..., Any]
 
 
 class Report(NamedTuple):
@@ -45,7 +42,7 @@ class Report(NamedTuple):
     steps: int  # of the whole run
     loss: float | None  # mean loss of the last step; None if this call trained no step
     best_step: int  # step of the best evaluation; 0 without one
-    best_score: float | None
+    best_score: float | None  # of the evaluation; None without one
     was_finished: bool  # True: an earlier call had finished the run, so nothing was changed
 
 
@@ -149,7 +146,7 @@ def fit(
     with read_examples(data, form) as examples:
         objective = objective_of(examples, check_loss("fit()", loss), recipe)
         trainable = model.trainable(seed=seed, dropout=dropout)
-        told = Batches(full_name(examples), len(objective.batches), {"batch_size": batch_size})
+        told = BatchFacts(full_name(examples), len(objective.batches), {"batch_size": batch_size})
         parameters = {**asdict(recipe), "evaluator": full_name(evaluator)}
         trainable.describe_training(training_section([(told, loss)], parameters))
         return train(
@@ -231,6 +228,7 @@ def train(
             if best_step:
                 folder.load_result(trainable.values)
                 trainable.refresh()
+            trainable.take_folder(path)
             return training.report()
         logger.warning(
             "%s holds the finished run of this call, so nothing was changed. Begin anew with "
@@ -239,6 +237,7 @@ def train(
         )
         folder.load_result(trainable.values)
         trainable.refresh()
+        trainable.take_folder(path)
         found = folder.result
         return Report(found["step"], None, found["best_step"], found["best_score"], True)
 
@@ -299,6 +298,7 @@ class Training:
         self.state = State()
         self.is_changing = False  # True while the tensors are not those of `state`
         self.loss: float | None = None  # of the last step
+        self.has_told_repeats = False  # of texts that make false negatives
 
     def steps_through(self, objective: Objective) -> int:
         """Return the number of steps in which the data of an objective is read once."""
@@ -381,6 +381,7 @@ class Training:
         trainable, losses = self.trainable, []
         batches = list(self.batches(number, objective))
         for position, batch in batches:
+            self.tell_repeats(batch, objective.loss)
             loss = trainable.add_gradients(
                 batch.texts, batch.labels, objective.loss, position, scale=1 / len(batches)
             )
@@ -415,6 +416,22 @@ class Training:
         for place in range(first, min(first + self.recipe.accumulation_steps, size)):
             position = epoch * size + place
             yield position * len(self.objectives) + number, objective.batches.batch(position)
+
+    def tell_repeats(self, batch: Batch, loss: Loss) -> None:
+        """Log a warning once, if a batch has a text twice that makes a false negative."""
+        if self.has_told_repeats or not loss.in_batch_negatives:
+            return
+        for text, (first, second, *_) in false_negatives(batch.texts).items():
+            logger.warning(
+                "%s and %s have the same text %.60r in one batch, so the loss takes a document of "
+                "one for a negative of the other. A few of these do little harm. If the data has "
+                "many, use smaller batches, or leave out rows. This is said only once.",
+                batch.origins[first],
+                batch.origins[second],
+                text,
+            )
+            self.has_told_repeats = True
+            return
 
     def not_finite(self, value: float, loss: Loss, batch: Batch, position: int) -> TrainingError:
         """Make the error for a loss that is no number, with the example at fault.
@@ -472,36 +489,6 @@ class Training:
                 folder.save_best(state.step, self.save)
             state = state._replace(best_step=state.step, best_score=score)
         self.state = state
-
-
-def score_of(result: object, evaluator: Evaluator) -> float | None:
-    """Return the score in an evaluation's result; None if it is not finite.
-
-    Raises TrainingError for a dict without the `primary_metric` of its evaluator.
-    """
-    if isinstance(result, Mapping):
-        name = getattr(evaluator, "primary_metric", None)
-        if name not in result and len(result) == 1:
-            name = next(iter(result))
-        if name not in result:
-            raise TrainingError(
-                f"The evaluator returned {', '.join(map(repr, result))}, and its primary_metric is "
-                f"{name!r}; expected one of these, as the score of the model."
-            )
-        result = result[name]
-    return number_of(result)
-
-
-def number_of(value: Any) -> float | None:
-    """Return a measure as JSON has it: a number, or None if it is not finite."""
-    return float(value) if math.isfinite(value) else None
-
-
-def is_better(score: float | None, best_score: float | None, greater_is_better: bool) -> bool:
-    """Return whether a score is the best so far; of equal ones the first is."""
-    if score is None or best_score is None:
-        return score is not None
-    return score > best_score if greater_is_better else score < best_score
 
 
 def optimizer_of(trainable: Trainable, recipe: Recipe) -> Optimizer:

@@ -16,7 +16,7 @@ from minibert.bert.load import Checkpoint
 from minibert.checkpoint.folder import Folder
 from minibert.checkpoint.hub import hub_name
 
-__all__ = ["Batches", "Described", "batches_of", "full_name", "model_card", "training_section"]
+__all__ = ["BatchFacts", "Described", "batches_of", "full_name", "model_card", "training_section"]
 
 # Keys of a README's YAML that stay true of a model that was trained further.
 KEPT_KEYS = ("license", "license_name", "license_link")
@@ -37,7 +37,7 @@ class Described(Protocol):
     def __iter__(self) -> Iterator[object]: ...
 
 
-class Batches(NamedTuple):
+class BatchFacts(NamedTuple):
     """Facts about the batches of one objective."""
 
     name: str  # of their class, with its module
@@ -77,7 +77,7 @@ The folder also opens in sentence-transformers, with the same vectors.
 
 
 def training_section(
-    objectives: Sequence[tuple[Batches, object]], parameters: Mapping[str, object]
+    objectives: Sequence[tuple[BatchFacts, object]], parameters: Mapping[str, object]
 ) -> str:
     """Write the Training section: each pair of batches and loss, and the parameters of fit()."""
     parts = [part for batches, loss in objectives for part in (told(batches), loss_told(loss))]
@@ -92,7 +92,7 @@ def training_section(
     )
 
 
-def told(batches: Batches) -> str:
+def told(batches: BatchFacts) -> str:
     """Write the paragraph about the batches of one objective."""
     name, length, parameters = batches
     return f"""**DataLoader**:
@@ -110,14 +110,14 @@ def loss_told(loss: object) -> str:
     return f"{name} with parameters:\n  ```\n  {settings}\n  ```" if settings else name
 
 
-def batches_of(loader: object, length: int) -> Batches:
+def batches_of(loader: object, length: int) -> BatchFacts:
     """Collect the facts about any iterable of batches, those of torch's DataLoader too."""
     own = getattr(loader, "get_config_dict", None)
     parameters: dict[str, object] = {"batch_size": getattr(loader, "batch_size", "unknown")}
     for name in ("sampler", "batch_sampler"):
         if hasattr(loader, name):
             parameters[name] = full_name(getattr(loader, name))
-    return Batches(full_name(loader), length, parameters if own is None else own())
+    return BatchFacts(full_name(loader), length, parameters if own is None else own())
 
 
 def full_name(thing: object) -> str:

@@ -94,7 +94,7 @@ class AdamW:
         value     -= lr / (1 - b1^t) * exp_avg / (sqrt(exp_avg_sq) / sqrt(1 - b2^t) + eps)
     """
 
-    default_eps = 1e-8
+    default_eps = 1e-8  # where no eps is given
 
     def __init__(
         self,
@@ -212,7 +212,7 @@ class TransformersAdamW(AdamW):
         value -= lr * weight_decay * value
     """
 
-    default_eps = 1e-6
+    default_eps = 1e-6  # where no eps is given
 
     def _factors(self, key: str, lr: float) -> Factors:
         # The decay of the changed value is that of the value before, and of the step.

@@ -2,7 +2,7 @@
 
 Pairs of batches and a loss take a step each in turn, each with an optimizer of its own. Checkpoints
 are plain model folders, from which nothing goes on: minibert.training.fit writes those that do. The
-steps are those of loop.py. Start at fit_objectives.
+steps are those of loop.py. Start at Call.
 """
 
 from __future__ import annotations
@@ -10,108 +10,117 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from minibert.common.arguments import type_of
 from minibert.training.batches import Objective, StreamedBatches
 from minibert.training.checkpoints import EVALUATION, State
-from minibert.training.loop import Evaluator, TrainableModel, Training
+from minibert.training.evaluators import Evaluator
+from minibert.training.loop import TrainableModel, Training
 from minibert.training.losses.loss import Loss, check_loss
 from minibert.training.model_card import batches_of, full_name, training_section
 from minibert.training.optimizers import OPTIMIZERS
 from minibert.training.recipe import Recipe
 from minibert.training.schedules import REFERENCE_NAMES
 
-__all__ = ["fit_objectives", "optimizer_named"]
+__all__ = ["Call", "optimizer_named"]
 
 SEED = 42  # of dropout; the iterables decide the order of the batches
 # First part of the module of a class AdamW -> the optimizer that computes the same.
 ADAMW_OF = {"torch": "adamw", "transformers": "adamw_hf", "": "adamw"}
 
 
-class Model(TrainableModel, Protocol):
+class FittedModel(TrainableModel, Protocol):
     """A SentenceTransformer, as far as it is trained here."""
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None: ...
 
 
-def fit_objectives(
-    model: Model,
-    # Any: an iterable of batches may be a DataLoader of torch, a loss one of torch's; see pair_of.
-    train_objectives: Iterable[tuple[Iterable[Any], Any]],
-    *,
-    evaluator: Evaluator | None,
-    epochs: int,
-    steps_per_epoch: int | None,
-    scheduler: str,
-    warmup_steps: int,
-    optimizer_class: object,
-    optimizer_params: Mapping[str, object],
-    weight_decay: float,
-    evaluation_steps: int,
-    output_path: str | os.PathLike[str] | None,
-    save_best_model: bool,
-    max_grad_norm: float,
-    use_amp: bool,
-    callback: Callable[[Any, int, int], object] | None,  # gets the evaluator's result
-    show_progress_bar: bool,
-    checkpoint_path: str | os.PathLike[str] | None,
-    checkpoint_save_steps: int,
-    checkpoint_save_total_limit: int,
-    resume_from_checkpoint: bool,
-) -> None:
-    """Train a model in place. See SentenceTransformer.fit for the arguments, and what is raised."""
-    check_not_asked(use_amp, resume_from_checkpoint)
-    pairs = [pair_of(pair, f"train_objectives[{n}]") for n, pair in enumerate(train_objectives)]
-    if not pairs:
-        raise ValueError("train_objectives is empty; expected pairs of batches and a loss.")
-    optimizer = optimizer_named(optimizer_class)
-    recipe = Recipe(
-        epochs=epochs,
-        steps_per_epoch=steps_per_epoch or None,
-        schedule=schedule_named(scheduler),
-        warmup_steps=warmup_steps,
-        optimizer=optimizer,
-        **checked_params(optimizer_params, optimizer),
-        weight_decay=weight_decay,
-        evaluation_steps=max(0, evaluation_steps),
-        save_best_model=save_best_model,
-        max_grad_norm=max_grad_norm,
-        seed=SEED,
-        checkpoint_steps=None,
-        checkpoint_limit=None,
-    )
-    lengths = [length_of(batches, n, steps_per_epoch) for n, (batches, _) in enumerate(pairs)]
-    sized = [(*pair, length) for pair, length in zip(pairs, lengths, strict=True)]
-    parameters = {
-        "evaluator": full_name(evaluator),
-        "epochs": epochs,
-        "steps_per_epoch": steps_per_epoch,
-        "scheduler": scheduler,
-        "warmup_steps": warmup_steps,
-        "optimizer_class": str(OPTIMIZERS[optimizer]),
-        "optimizer_params": dict(optimizer_params),
-        "weight_decay": weight_decay,
-        "evaluation_steps": evaluation_steps,
-        "max_grad_norm": max_grad_norm,
-    }
-    told = [(batches_of(batches, length), loss) for batches, loss, length in sized]
-    objectives = [Objective(Counted(batches, length), loss) for batches, loss, length in sized]
-    trainable = model.trainable(seed=SEED, dropout=True)
-    trainable.describe_training(training_section(told, parameters))
-    training = Training(model, trainable, objectives, recipe, evaluator, callback)
-    folders = PlainFolders(
-        model.save_pretrained,
-        None if output_path is None else Path(output_path),
-        None if checkpoint_path is None else Path(checkpoint_path),
-        every=checkpoint_save_steps or 0,
-        limit=checkpoint_save_total_limit or 0,
-    )
-    training.run(folders, show_progress_bar)
-    if evaluator is None:
-        folders.save_best()
-    folders.save_checkpoint("step", training.state)
+@dataclass(frozen=True)
+class Call:
+    """Arguments of SentenceTransformer.fit, which describes them. Start at Call.train."""
+
+    # Any: batches may be a DataLoader of torch; a loss of torch is refused.
+    train_objectives: Iterable[tuple[Iterable[Any], Any]]
+    evaluator: Evaluator | None
+    epochs: int
+    steps_per_epoch: int | None
+    scheduler: str
+    warmup_steps: int
+    optimizer_class: object
+    optimizer_params: Mapping[str, object]
+    weight_decay: float
+    evaluation_steps: int
+    output_path: str | os.PathLike[str] | None
+    save_best_model: bool
+    max_grad_norm: float
+    use_amp: bool
+    callback: Callable[[Any, int, int], object] | None
+    show_progress_bar: bool
+    checkpoint_path: str | os.PathLike[str] | None
+    checkpoint_save_steps: int | None
+    checkpoint_save_total_limit: int | None
+    resume_from_checkpoint: bool
+
+    def train(self, model: FittedModel) -> None:
+        """Train a model in place."""
+        check_not_asked(self.use_amp, self.resume_from_checkpoint)
+        optimizer, objectives, told = optimizer_named(self.optimizer_class), [], []
+        recipe = self.recipe(optimizer)
+        for number, pair in enumerate(self.train_objectives):
+            batches, loss = pair_of(pair, f"train_objectives[{number}]")
+            length = length_of(batches, number, self.steps_per_epoch)
+            objectives.append(Objective(Counted(batches, length), loss))
+            told.append((batches_of(batches, length), loss))
+        if not objectives:
+            raise ValueError("train_objectives is empty; expected pairs of batches and a loss.")
+        trainable = model.trainable(seed=SEED, dropout=True)
+        trainable.describe_training(training_section(told, self.parameters(optimizer)))
+        training = Training(model, trainable, objectives, recipe, self.evaluator, self.callback)
+        folders = PlainFolders(
+            model.save_pretrained,
+            None if self.output_path is None else Path(self.output_path),
+            None if self.checkpoint_path is None else Path(self.checkpoint_path),
+            every=self.checkpoint_save_steps or 0,
+            limit=self.checkpoint_save_total_limit or 0,
+        )
+        training.run(folders, self.show_progress_bar)
+        if self.evaluator is None:
+            folders.save_best()
+        folders.save_checkpoint("step", training.state)
+
+    def recipe(self, optimizer: str) -> Recipe:
+        """Return the numbers for the loop. Raises ValueError for one out of its range."""
+        return Recipe(
+            epochs=self.epochs,
+            steps_per_epoch=self.steps_per_epoch or None,
+            schedule=schedule_named(self.scheduler),
+            warmup_steps=self.warmup_steps,
+            optimizer=optimizer,
+            **checked_params(self.optimizer_params, optimizer),
+            weight_decay=self.weight_decay,
+            evaluation_steps=max(0, self.evaluation_steps),
+            save_best_model=self.save_best_model,
+            max_grad_norm=self.max_grad_norm,
+            seed=SEED,
+            checkpoint_steps=None,
+            checkpoint_limit=None,
+        )
+
+    def parameters(self, optimizer: str) -> dict[str, object]:
+        """Return the arguments that the model's card lists."""
+        listed = (
+            *("epochs", "steps_per_epoch", "scheduler", "warmup_steps", "weight_decay"),
+            *("evaluation_steps", "max_grad_norm"),
+        )
+        return {
+            **{name: getattr(self, name) for name in listed},
+            "evaluator": full_name(self.evaluator),
+            "optimizer_class": str(OPTIMIZERS[optimizer]),
+            "optimizer_params": dict(self.optimizer_params),
+        }
 
 
 class PlainFolders:
@@ -251,12 +260,12 @@ def optimizer_named(optimizer_class: object) -> str:
     )
 
 
-def checked_params(given: Mapping[str, Any], optimizer: str) -> dict[str, Any]:
+def checked_params(given: Mapping[str, object], optimizer: str) -> dict[str, Any]:
     """Return the arguments of an optimizer as those of a Recipe.
 
     Raises ValueError if the learning rate is missing, and for an argument that is not computed.
     """
-    params = dict(given)
+    params: dict[str, Any] = dict(given)
     if "lr" not in params:
         raise ValueError("optimizer_params has no lr, the learning rate; expected {'lr': 2e-5}.")
     if optimizer == "adamw_hf" and params.pop("correct_bias", True) is not True:

@@ -61,6 +61,10 @@ class Trainable(Protocol):
         """Write a whole model folder with the present values, float32, without a copy of them."""
         ...
 
+    def take_folder(self, folder: Path) -> None:
+        """Tell the model that a folder has it as it is now, for copies and digests of it."""
+        ...
+
     def fingerprint(self) -> str:
         """Digest of the model as it was before training: sha256 of its files and settings."""
         ...

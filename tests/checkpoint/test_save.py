@@ -7,10 +7,12 @@ import shutil
 
 import numpy as np
 import pytest
-from golden_files import GOLDEN, copy_of
+from golden_files import GOLDEN, change_tensors, copy_of
 from safetensors.numpy import load_file, save_file
+from trained import change_tensors_of
 
 from minibert import CheckpointError, SentenceTransformer
+from minibert.common.safetensors_files import map_safetensors
 
 
 def read(path):
@@ -319,3 +321,162 @@ def test_what_could_not_be_loaded_again_is_not_saved(folder, tmp_path):
         with pytest.raises(ValueError, match=message):
             model.save_pretrained(tmp_path / "bad")
         assert not (tmp_path / "bad").exists()
+
+
+TRAINED = ["gelu", "modules", "poolings", "old_layout", "sharded", "plain", "float16", "bfloat16",
+           "albert", "nomic_bert"]  # fmt: skip
+
+
+def stored_in(folder):
+    """Every tensor below a folder: its file's folder and its name -> the tensor, undecoded."""
+    return {
+        f"{file.parent.relative_to(folder)}/{tensor.name}": tensor
+        for file in sorted(folder.rglob("*.safetensors"))
+        for tensor in map_safetensors(file)
+    }
+
+
+def bytes_of(tensor):
+    """The bytes of a stored tensor."""
+    return tensor.buffer[tensor.offset : tensor.offset + tensor.nbytes]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_trained_model_is_saved_with_all_its_tensors(name, texts, tmp_path):
+    """Trained ones are float32; all others, among them of other types, keep their bytes."""
+    model = SentenceTransformer(GOLDEN / name, on_long="ignore")
+    before = model.encode(texts)
+    trained = change_tensors_of(model)
+    model.save_pretrained(tmp_path / "saved")
+    again = SentenceTransformer(tmp_path / "saved", on_long="ignore")
+    np.testing.assert_array_equal(again.encode(texts), model.encode(texts))
+    assert np.abs(model.encode(texts) - before).max() > 0.01
+    original, saved = stored_in(GOLDEN / name), stored_in(tmp_path / "saved")
+    assert saved.keys() == original.keys()
+    for place, tensor in saved.items():
+        key = place.removeprefix("./")
+        if key in trained:
+            assert tensor.dtype == "F32", place
+            np.testing.assert_array_equal(tensor.read(), trained[key], err_msg=place)
+        else:
+            assert tensor.dtype == original[place].dtype, place
+            assert bytes_of(tensor) == bytes_of(original[place]), place
+
+
+def test_tensors_that_are_not_trained_keep_their_bytes(folder, tmp_path):
+    """Whatever their types are, and even if minibert cannot read them."""
+    others = {
+        "embeddings.position_ids": np.arange(41).reshape(1, 41),
+        "extra.flags": np.array([True, False]),
+        "extra.half": np.array([1.5, np.nan], dtype=np.float16),
+    }
+    change_tensors(folder, lambda tensors: tensors.update(others))
+    model = SentenceTransformer(folder)
+    trained = change_tensors_of(model)
+    model.save_pretrained(tmp_path / "saved")
+    found = load_file(tmp_path / "saved" / "model.safetensors")
+    assert found.keys() == {*trained, *others}
+    for name, tensor in others.items():
+        assert found[name].dtype == tensor.dtype
+        np.testing.assert_array_equal(found[name], tensor)
+
+
+def test_the_shards_of_a_trained_model_stay_where_they_were(tmp_path, edit):
+    half, sizes = copy_of("sharded", tmp_path), {"total_size": 12345, "total_parameters": 7}
+    edit(half / "model.safetensors.index.json", metadata=sizes)
+    for shard in half.glob("*.safetensors"):
+        tensors = {name: tensor.astype(np.float16) for name, tensor in load_file(shard).items()}
+        shard.unlink()
+        save_file(tensors, shard, metadata={"format": "pt"})
+    model = SentenceTransformer(half)
+    change_tensors_of(model)
+    model.save_pretrained(tmp_path / "saved")
+    before = read(half / "model.safetensors.index.json")
+    index = read(tmp_path / "saved" / "model.safetensors.index.json")
+    assert index["weight_map"] == before["weight_map"]
+    shards = [load_file(path) for path in (tmp_path / "saved").glob("model-*.safetensors")]
+    assert len(shards) == 3
+    total = sum(tensor.nbytes for shard in shards for tensor in shard.values())
+    assert index["metadata"] == {**sizes, "total_size": total}
+    for name, shard in index["weight_map"].items():
+        assert name in load_file(tmp_path / "saved" / shard)
+
+
+def test_the_settings_of_a_trained_model_say_float32(folder, edit, tmp_path):
+    """Also those for the reference's loading; a missing type stays missing."""
+    edit(folder / "config.json", torch_dtype="float16", dtype=None)
+    edit(folder / "sentence_bert_config.json", model_args={"torch_dtype": "bfloat16"})
+    model = SentenceTransformer(folder)
+    model.save_pretrained(tmp_path / "copied")
+    change_tensors_of(model)
+    model.save_pretrained(tmp_path / "saved")
+    before, config = read(tmp_path / "copied/config.json"), read(tmp_path / "saved/config.json")
+    assert before["torch_dtype"] == "float16"
+    assert config == {**before, "torch_dtype": "float32"}
+    settings = read(tmp_path / "saved/sentence_bert_config.json")
+    assert settings["model_args"] == {"torch_dtype": "float32"}
+
+
+def test_a_trained_model_saved_onto_itself_can_be_trained_on(folder, texts, tmp_path):
+    model = SentenceTransformer(folder, on_long="ignore")
+    for factor in (1.25, 0.75):
+        change_tensors_of(model, factor)
+        model.save_pretrained(folder)
+        again = SentenceTransformer(folder, on_long="ignore")
+        np.testing.assert_array_equal(again.encode(texts), model.encode(texts))
+        np.testing.assert_array_equal(copy.copy(model).encode(texts), model.encode(texts))
+    model.save_pretrained(tmp_path / "saved")
+
+
+def test_a_trained_model_can_be_saved_when_an_earlier_save_is_gone(folder, texts, tmp_path):
+    model = SentenceTransformer(folder, on_long="ignore")
+    change_tensors_of(model)
+    model.save_pretrained(tmp_path / "first")
+    shutil.rmtree(tmp_path / "first")
+    model.save_pretrained(tmp_path / "second")
+    again = SentenceTransformer(tmp_path / "second", on_long="ignore")
+    np.testing.assert_array_equal(again.encode(texts), model.encode(texts))
+
+
+def test_a_trained_model_s_save_cut_short_leaves_no_mix(folder, monkeypatch):
+    """Onto its own folder, where no vocabulary and no settings but config.json would be moved."""
+    model, replace = SentenceTransformer(folder), os.replace
+    change_tensors_of(model)
+    moved = []
+
+    def cut_short(partial, path):
+        moved.append(path)
+        if len(moved) == 2:
+            raise KeyboardInterrupt
+        replace(partial, path)
+
+    monkeypatch.setattr(os, "replace", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        model.save_pretrained(folder)
+    with pytest.raises(CheckpointError, match=r"neither modules\.json nor config"):
+        SentenceTransformer(folder)
+
+
+def test_a_full_disk_leaves_the_model_that_was_there(folder, monkeypatch):
+    model = SentenceTransformer(folder)
+    before = contents(folder)
+    change_tensors_of(model)
+
+    def full(path, tensors):
+        path.write_bytes(b"ha")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("minibert.checkpoint.save.write_safetensors", full)
+    with pytest.raises(OSError, match="No space left"):
+        model.save_pretrained(folder)
+    assert contents(folder) == before
+
+
+def test_a_card_takes_the_place_of_the_folder_s(folder, tmp_path):
+    (folder / "README.md").write_text("of the folder")
+    model = SentenceTransformer(folder)
+    model.save_pretrained(tmp_path / "copied")
+    model.card = "# größer"
+    model.save_pretrained(tmp_path / "saved")
+    assert (tmp_path / "copied/README.md").read_text("utf-8") == "of the folder"
+    assert (tmp_path / "saved/README.md").read_text("utf-8") == "# größer"

@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from minibert.common.files import LOCK, locked, npy_chunks, replacing
+from minibert.common.files import LOCK, locked, new_folder, npy_chunks, replacing
 from minibert.errors import OutputError
 
 
@@ -22,6 +22,40 @@ def test_a_file_is_replaced_only_when_the_block_ends_well(tmp_path):
         file.write(b"new")
         assert path.read_bytes() == b"old"
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("file", b"new")]
+
+
+def test_a_folder_gets_its_name_only_when_the_block_ends_well(tmp_path):
+    path = tmp_path / "folder"
+    with suppress(KeyboardInterrupt), new_folder(path) as partial:
+        (partial / "file").write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with new_folder(path) as partial:
+        (partial / "inner").mkdir()
+        (partial / "inner" / "file").write_bytes(b"new")
+        assert not path.exists()
+    assert [one.relative_to(tmp_path).as_posix() for one in tmp_path.rglob("*")] == [
+        "folder", "folder/inner", "folder/inner/file"
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="asks Linux which file is synced")
+def test_a_new_folder_and_all_in_it_are_synced_before_the_rename(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def path_of(descriptor):
+        return os.path.relpath(os.path.realpath(f"/proc/self/fd/{descriptor}"), tmp_path)
+
+    monkeypatch.setattr(os, "fsync", lambda file: (done.append(path_of(file)), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda *two: (done.append("replace"), replace(*two)))
+    with new_folder(tmp_path / "folder") as partial:
+        (partial / "inner").mkdir()
+        for name in ("a", "inner/b"):
+            (partial / name).write_bytes(b"new")
+        expected = {f"{partial.name}{name}" for name in ("", "/a", "/inner", "/inner/b")}
+    at = done.index("replace")
+    assert expected <= set(done[:at])
+    assert done[at + 1 :] == ["."]
 
 
 def test_a_locked_folder_is_locked_until_the_block_ends(tmp_path):

@@ -56,7 +56,7 @@ def test_modules_that_are_not_computed_are_refused_by_name(folder, modules, mess
 def pipeline(*modules, mode="mean", include_prompt=True):
     """The mean of states of five dimensions, and modules after it."""
     steps = tuple(Step(type(module).__name__, module) for module in modules)
-    return Pipeline((), Pooling((mode,), 5, include_prompt), steps, 5, 5)
+    return Pipeline((), Pooling(5, mode, include_prompt), steps, 5, 5)
 
 
 @pytest.mark.parametrize("mode", ["mean", "weightedmean", "max"])
@@ -163,7 +163,7 @@ def test_training_without_dropout_computes_the_same_bits(prompt_length):
     assert vectors.tobytes() == expected.tobytes()
 
 
-def test_dropout_is_drawn_anew_for_each_text_and_alike_each_time():
+def test_dropout_is_drawn_by_text_and_alike_each_time():
     trained = Trained("float32")
     vectors, _ = trained.forward()
     np.testing.assert_array_equal(trained.forward()[0], vectors)

@@ -1,6 +1,8 @@
 """Several modes side by side, what each token gives of a vector, and what the settings may say."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from minibert import SentenceTransformer
 from minibert.checkpoint.folder import read_folder
 from minibert.kernels import cpu as kernels
 from minibert.pooling.modes import POOLINGS, PoolingMode
-from minibert.pooling.pooling import factors, pool, pool_gradient
+from minibert.pooling.pooling import Pooling, factors, pool, pool_gradient
 
 
 def test_several_poolings_are_concatenated_in_the_order_given():
@@ -107,3 +109,36 @@ def test_a_pooling_without_its_file_is_refused(folder):
 def test_an_include_prompt_of_null_is_false(folder, edit):
     edit(folder / "1_Pooling" / "config.json", include_prompt=None)
     assert SentenceTransformer(folder).include_prompt is False
+
+
+def test_a_pooling_is_made_as_in_the_reference():
+    for made in (
+        Pooling(7, "cls", False),
+        Pooling(7, ["cls"], include_prompt=False),
+        Pooling(word_embedding_dimension=7, pooling_mode_cls_token=True, include_prompt=False),
+        copy.copy(Pooling(7, "cls", False)),
+        pickle.loads(pickle.dumps(Pooling(7, "cls", False))),
+        Pooling(7, "cls")._replace(include_prompt=False),
+    ):
+        assert made._asdict() == {
+            "pooling_mode": ("cls",), "embedding_dimension": 7, "include_prompt": False
+        }  # fmt: skip
+        assert type(made) is Pooling
+    assert Pooling(7).pooling_mode == Pooling(7, pooling_mode_mean_tokens=False).pooling_mode
+    flags = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}
+    assert Pooling(7, **flags).pooling_mode == ("cls", "mean")
+    assert Pooling(7, ("mean", "cls"), **flags).pooling_mode == ("mean", "cls")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"pooling_mode": "median"}, ValueError, "the pooling is 'median'; minibert computes cls"),
+        ({"pooling_mode": ()}, ValueError, r"pooling_mode is \(\); expected a name or names"),
+        ({"pooling_mode": [3]}, ValueError, r"pooling_mode is \[3\]; expected a name or names"),
+        ({"pooling_mode_median": True}, TypeError, "got 'pooling_mode_median'; expected pooling_"),
+    ],
+)
+def test_a_pooling_that_is_not_there_is_refused_when_made(arguments, error, message):
+    with pytest.raises(error, match=message):
+        Pooling(7, **arguments)

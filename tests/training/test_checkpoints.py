@@ -7,9 +7,11 @@ import shutil
 import numpy as np
 import pytest
 from bag_of_words import BIAS, BagOfWords
+from golden_files import GOLDEN
 from killing import tree
 from safetensors.numpy import load_file, save_file
 
+from minibert import SentenceTransformer
 from minibert.errors import CheckpointError, OutputError, TrainingError
 from minibert.training.checkpoints import load_values
 from minibert.training.loop import fit
@@ -112,7 +114,7 @@ def test_the_last_checkpoints_are_kept(out, given, steps):
     assert kept == [f"step-{step}" for step in steps]
 
 
-def test_the_best_of_the_last_checkpoint_stays_beside_a_better_one(out):
+def test_the_last_checkpoint_s_best_model_stays_beside_a_better_one(out):
     stopped(out, 3, checkpoint_steps=1)
     assert names(out / "checkpoints")[0] == "best-1"
     shutil.rmtree(out)
@@ -150,6 +152,27 @@ def test_accumulated_batches_and_dropout_go_on_where_they_were(tmp_path, out):
     assert tree(out) == tree(tmp_path / "whole")
 
 
+BERTS = ["gelu", "albert", "modules", "old_layout", "sharded", "float16"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BERTS)
+def test_a_bert_goes_on_with_the_same_bytes_in_other_threads(tmp_path, out, name):
+    given = {"rows": [{**row, "query": "the cat sat"} for row in ROWS], "checkpoint_steps": 2}
+
+    def opened(threads):
+        return SentenceTransformer(str(GOLDEN / name), on_long="ignore", threads=threads)
+
+    whole = trained(tmp_path / "whole", opened(2), **GOING_ON, **given)
+    stopped(out, 3, model=opened(1), **given)
+    model = trained(out, opened(1), **GOING_ON, **given)
+    assert tree(out) == tree(tmp_path / "whole")
+    vector = SentenceTransformer(str(out), on_long="ignore").encode("the cat")
+    for one in (whole, model):
+        assert np.array_equal(one.encode("the cat"), vector)
+    assert not np.array_equal(opened(1).encode("the cat"), vector)
+
+
 def test_restart_removes_the_run_and_nothing_else(tmp_path, out):
     trained(tmp_path / "whole", lr=0.5)
     trained(out, evaluator=stopping_at(None))
@@ -169,9 +192,10 @@ def stopping(*_, **__):
 def test_a_restart_that_was_stopped_goes_on_with_it(tmp_path, out, monkeypatch):
     trained(tmp_path / "whole", lr=0.5)
     trained(out)
-    with monkeypatch.context() as patched, pytest.raises(StoppedError):
+    with monkeypatch.context() as patched:
         patched.setattr(shutil, "rmtree", stopping)
-        trained(out, lr=0.5, restart=True)
+        with pytest.raises(StoppedError):
+            trained(out, lr=0.5, restart=True)
     trained(out, lr=0.5)
     assert tree(out) == tree(tmp_path / "whole")
 
@@ -261,14 +285,14 @@ def test_a_state_without_a_field_is_refused_by_its_name(out):
     content = json.loads(path.read_text())
     del content["evaluated"]
     path.write_text(json.dumps(content))
-    with pytest.raises(TrainingError, match="step-3/training.json has no 'evaluated'"):
+    with pytest.raises(TrainingError, match=r"step-3/training\.json has no 'evaluated'"):
         trained(out, **GOING_ON, batch_size=1)
 
 
 def test_a_damaged_training_json_is_refused(out):
     trained(out)
     (out / "training.json").write_text("{")
-    with pytest.raises(CheckpointError, match="training.json is not valid JSON"):
+    with pytest.raises(CheckpointError, match=r"training\.json is not valid JSON"):
         trained(out)
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 import signal
 import sys
 
@@ -142,7 +143,7 @@ def test_progress_tells_loss_rate_and_time_left(capsys):
     assert ", lr 0.005]" in last
 
 
-def test_several_objectives_have_an_update_each_and_own_optimizers(tmp_path):
+def test_several_objectives_have_an_update_and_an_optimizer_each(tmp_path):
     pairs = [{"sentence1": f"a{n}", "sentence2": f"b {n}", "score": n / 5} for n in range(5)]
     recipe = Recipe(lr=1e-2, epochs=2, schedule="constant", max_grad_norm=None, checkpoint_steps=1)
     other = CosineSimilarityLoss(None)
@@ -377,6 +378,25 @@ def test_a_loss_that_does_not_fit_the_columns_is_told_at_once():
         fit(BagOfWords(), ROWS, CosineSimilarityLoss(None), **GIVEN)
 
 
+def repeats_told(caplog, loss, rows, **changes):
+    """The warnings of a run about texts that a batch has twice."""
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "minibert"):
+        fit(BagOfWords(), rows, loss, **{**GIVEN, **changes})
+    return [message for message in caplog.messages if "the same text" in message]
+
+
+def test_a_text_twice_among_in_batch_negatives_is_told_once(caplog):
+    ranking = MultipleNegativesRankingLoss(None)
+    rows = [{"query": f"q{n}", "positive": f"p{n}"} for n in range(8)]
+    assert repeats_told(caplog, ranking, rows) == []
+    rows[6] = {"query": "q1", "positive": "p6"}
+    (told,) = repeats_told(caplog, ranking, rows, batch_size=8, epochs=3)
+    assert re.match(r"data\[(1|6)\] and data\[(1|6)\] have the same text 'q1' in one batch", told)
+    pairs = [row | {"label": 1.0} for row in rows]
+    assert repeats_told(caplog, CosineSimilarityLoss(None), pairs, batch_size=8) == []
+
+
 def test_data_without_a_whole_batch_is_refused():
     with pytest.raises(TrainingError, match="no batch"):
         trained(BagOfWords(), batch_size=12, drop_last=True)
@@ -441,7 +461,7 @@ def test_ctrl_c_writes_a_checkpoint_that_an_unbroken_run_has_not(tmp_path):
 class Interrupted(BagOfWords):
     """It is stopped while the tensors of a step are changed."""
 
-    at = 4
+    at = 5
 
     def refresh(self):
         super().refresh()
@@ -453,7 +473,7 @@ class Interrupted(BagOfWords):
 def test_ctrl_c_within_a_change_keeps_the_checkpoint_before(tmp_path):
     given = {"batch_size": 2, "epochs": 1, "checkpoint_steps": 2, "output": tmp_path / "out"}
     with pytest.raises(KeyboardInterrupt):
-        trained(Interrupted(), **given)  # at the third step: one refresh is that of its making
+        trained(Interrupted(), **given)  # at the fourth step: one refresh is that of its making
     assert checkpoints(tmp_path / "out") == ["step-2"]
 
 

@@ -7,7 +7,7 @@ import yaml
 from golden_files import GOLDEN
 
 from minibert import SentenceTransformer
-from minibert.training.model_card import Batches, batches_of, model_card, training_section
+from minibert.training.model_card import BatchFacts, batches_of, model_card, training_section
 
 SECTION = """\
 ## Training
@@ -58,7 +58,7 @@ class CoSENTLoss:
 
 MarginMSELoss.__module__ = CoSENTLoss.__module__ = "a.losses"
 SAMPLER = "torch.utils.data.sampler.RandomSampler"
-LOADER = Batches(
+LOADER = BatchFacts(
     "torch.utils.data.dataloader.DataLoader", 7858, {"batch_size": 64, "sampler": SAMPLER}
 )
 PARAMETERS = {"optimizer_params": {"lr": 1e-05}, "epochs": 30, "evaluator": "NoneType"}

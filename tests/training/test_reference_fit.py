@@ -22,7 +22,7 @@ FAST = {"warmup_steps": 0, "optimizer_params": {"lr": 1e-2}, **QUIET}
 
 
 @pytest.fixture
-def model(folder):
+def own_model(folder):
     """A model that a test may train."""
     return SentenceTransformer(folder)
 
@@ -69,10 +69,10 @@ def names_in(path):
     return sorted(one.name for one in path.iterdir())
 
 
-def test_training_changes_the_vectors_that_encode_returns(model):
-    before = model.encode(TEXTS)
-    assert model.fit([margin(model)], **FAST) is None
-    assert np.abs(model.encode(TEXTS) - before).max() > 1e-3
+def test_training_changes_the_vectors_that_encode_returns(own_model):
+    before = own_model.encode(TEXTS)
+    assert own_model.fit([margin(own_model)], **FAST) is None
+    assert np.abs(own_model.encode(TEXTS) - before).max() > 1e-3
 
 
 def test_every_call_gives_the_same_result(folder):
@@ -84,20 +84,20 @@ def test_every_call_gives_the_same_result(folder):
     np.testing.assert_array_equal(*vectors)
 
 
-def test_a_second_call_goes_on_from_the_first(model):
-    model.fit([margin(model)], **FAST)
-    before = model.encode(TEXTS)
+def test_a_second_call_goes_on_from_the_first(own_model):
+    own_model.fit([margin(own_model)], **FAST)
+    before = own_model.encode(TEXTS)
     tiny = {**FAST, "optimizer_params": {"lr": 1e-30}}
-    model.fit([margin(model)], weight_decay=0, **tiny)
-    np.testing.assert_array_equal(model.encode(TEXTS), before)
+    own_model.fit([margin(own_model)], weight_decay=0, **tiny)
+    np.testing.assert_array_equal(own_model.encode(TEXTS), before)
 
 
-def test_objectives_take_turns_and_are_read_again(model):
+def test_objectives_take_turns_and_are_read_again(own_model):
     log = []
     first = Recorded("a", [TRIPLES[:2], TRIPLES[2:4], TRIPLES[4:]], log)
     second = Recorded("b", [PAIRS[:3], PAIRS[3:]], log)
-    losses_of = losses.MarginMSELoss(model), losses.MultipleNegativesRankingLoss(model)
-    model.fit(list(zip([first, second], losses_of, strict=True)), epochs=2, **FAST)
+    losses_of = losses.MarginMSELoss(own_model), losses.MultipleNegativesRankingLoss(own_model)
+    own_model.fit(list(zip([first, second], losses_of, strict=True)), epochs=2, **FAST)
     # Two steps an epoch: the shortest has two batches. The first goes on where it was.
     assert log == [
         *("a begins", "a0", "b begins", "b0", "a1", "b1"),
@@ -105,85 +105,91 @@ def test_objectives_take_turns_and_are_read_again(model):
     ]
 
 
-def test_steps_per_epoch_count_and_the_end_of_data_does_not(model):
+def test_steps_per_epoch_count_and_the_end_of_data_does_not(own_model):
     evaluator = Recorder(*range(9))
-    model.fit([margin(model)], evaluator, epochs=2, steps_per_epoch=5, evaluation_steps=2, **FAST)
+    own_model.fit(
+        [margin(own_model)], evaluator, epochs=2, steps_per_epoch=5, evaluation_steps=2, **FAST
+    )
     places = [(epoch, steps) for _, epoch, steps in evaluator.calls]
     assert places == [(0, 2), (0, 4), (0, -1), (1, 2), (1, 4), (1, -1)]
 
 
-def test_a_callback_gets_score_epoch_and_steps(model):
+def test_a_callback_gets_score_epoch_and_steps(own_model):
     heard = []
-    model.fit(
-        [margin(model)], Recorder(0.5, 0.25), epochs=2, callback=lambda *a: heard.append(a), **FAST
+    own_model.fit(
+        [margin(own_model)],
+        Recorder(0.5, 0.25),
+        epochs=2,
+        callback=lambda *a: heard.append(a),
+        **FAST,
     )
     assert heard == [(0.5, 0, -1), (0.25, 1, -1)]
 
 
-def test_the_best_model_is_kept(model, tmp_path):
+def test_the_best_model_is_kept(own_model, tmp_path):
     evaluator, out = Recorder(0.2, 0.9, 0.4), tmp_path / "deep" / "out"
-    model.fit([margin(model)], evaluator, epochs=3, output_path=str(out), **FAST)
+    own_model.fit([margin(own_model)], evaluator, epochs=3, output_path=str(out), **FAST)
     assert evaluator.calls == [(str(out / "eval"), epoch, -1) for epoch in range(3)]
     assert (out / "eval").is_dir()
     saved = SentenceTransformer(out).encode(TEXTS)
     np.testing.assert_array_equal(saved, evaluator.vectors[1])
-    np.testing.assert_array_equal(model.encode(TEXTS), evaluator.vectors[2])
+    np.testing.assert_array_equal(own_model.encode(TEXTS), evaluator.vectors[2])
 
 
-def test_a_smaller_score_is_better_if_the_evaluator_says_so(model, tmp_path):
+def test_a_smaller_score_is_better_if_the_evaluator_says_so(own_model, tmp_path):
     evaluator = Recorder({"loss": 0.2}, {"loss": 0.9})
     evaluator.greater_is_better, evaluator.primary_metric = False, "loss"
-    model.fit([margin(model)], evaluator, epochs=2, output_path=tmp_path / "out", **FAST)
+    own_model.fit([margin(own_model)], evaluator, epochs=2, output_path=tmp_path / "out", **FAST)
     saved = SentenceTransformer(tmp_path / "out").encode(TEXTS)
     np.testing.assert_array_equal(saved, evaluator.vectors[0])
 
 
-def test_no_best_model_is_kept_where_none_is_wanted(model, tmp_path):
+def test_no_best_model_is_kept_where_none_is_wanted(own_model, tmp_path):
     out = tmp_path / "out"
-    model.fit([margin(model)], Recorder(1), output_path=out, save_best_model=False, **FAST)
+    own_model.fit([margin(own_model)], Recorder(1), output_path=out, save_best_model=False, **FAST)
     assert names_in(out) == ["eval"]
 
 
-def test_without_an_evaluator_the_last_model_is_saved(model, tmp_path):
-    model.fit([margin(model)], output_path=tmp_path / "out", **FAST)
+def test_without_an_evaluator_the_last_model_is_saved(own_model, tmp_path):
+    own_model.fit([margin(own_model)], output_path=tmp_path / "out", **FAST)
     saved = SentenceTransformer(tmp_path / "out").encode(TEXTS)
-    np.testing.assert_array_equal(saved, model.encode(TEXTS))
+    np.testing.assert_array_equal(saved, own_model.encode(TEXTS))
     assert not (tmp_path / "out" / "eval").exists()
 
 
-def test_checkpoints_are_folders_named_by_step_and_few(model, tmp_path):
+def test_checkpoints_are_folders_named_by_step_and_few(own_model, tmp_path):
     (tmp_path / "other").mkdir()
-    model.fit(
-        [margin(model)], epochs=3, checkpoint_path=str(tmp_path), checkpoint_save_steps=2,
+    own_model.fit(
+        [margin(own_model)], epochs=3, checkpoint_path=str(tmp_path), checkpoint_save_steps=2,
         checkpoint_save_total_limit=2, **FAST,
     )  # fmt: skip
     assert {"8", "9", "other"} <= set(names_in(tmp_path)) <= {"8", "9", "other", "gelu"}
     assert "model.safetensors" in names_in(tmp_path / "8")
     last = SentenceTransformer(tmp_path / "9").encode(TEXTS)
-    np.testing.assert_array_equal(last, model.encode(TEXTS))
+    np.testing.assert_array_equal(last, own_model.encode(TEXTS))
     assert np.abs(SentenceTransformer(tmp_path / "8").encode(TEXTS) - last).max() > 0
 
 
-def test_all_checkpoints_stay_by_default(model, tmp_path):
+def test_all_checkpoints_stay_by_default(own_model, tmp_path):
     path = tmp_path / "checkpoints"
-    model.fit([margin(model)], checkpoint_path=path, checkpoint_save_steps=1, **FAST)
+    own_model.fit([margin(own_model)], checkpoint_path=path, checkpoint_save_steps=1, **FAST)
     assert names_in(path) == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("steps", [0, None, 500])
-def test_the_last_step_always_has_a_checkpoint(model, tmp_path, steps):
+def test_the_last_step_always_has_a_checkpoint(own_model, tmp_path, steps):
     path = tmp_path / "checkpoints"
-    model.fit([margin(model)], checkpoint_path=path, checkpoint_save_steps=steps, **FAST)
+    own_model.fit([margin(own_model)], checkpoint_path=path, checkpoint_save_steps=steps, **FAST)
     assert names_in(path) == ["3"]
 
 
-def test_ctrl_c_leaves_no_other_checkpoint(model, tmp_path):
+def test_ctrl_c_leaves_no_other_checkpoint(own_model, tmp_path):
     def stop(*_):
         raise KeyboardInterrupt
 
     arguments = {"checkpoint_path": tmp_path / "c", "checkpoint_save_steps": 2, **FAST}
     with pytest.raises(KeyboardInterrupt):
-        model.fit([margin(model)], Recorder(1), callback=stop, **arguments)
+        own_model.fit([margin(own_model)], Recorder(1), callback=stop, **arguments)
     assert names_in(tmp_path / "c") == ["2"]
 
 
@@ -197,19 +203,19 @@ def test_batches_may_be_lists_of_tuples(folder):
     np.testing.assert_array_equal(*vectors)
 
 
-def test_an_iterable_without_length_needs_steps_per_epoch(model):
+def test_an_iterable_without_length_needs_steps_per_epoch(own_model):
     def batches():
         return (TRIPLES[:2] for _ in itertools.count())
 
     with pytest.raises(ValueError, match=r"a generator without a length\. Give steps_per_epoch"):
-        model.fit([(batches(), losses.MarginMSELoss())], **FAST)
-    model.fit([(batches(), losses.MarginMSELoss())], steps_per_epoch=2, **FAST)
+        own_model.fit([(batches(), losses.MarginMSELoss())], **FAST)
+    own_model.fit([(batches(), losses.MarginMSELoss())], steps_per_epoch=2, **FAST)
 
 
-def test_a_generator_that_ends_is_not_read_again(model):
+def test_a_generator_that_ends_is_not_read_again(own_model):
     batches = (TRIPLES[:2] for _ in range(3))
     with pytest.raises(TrainingError, match="can be iterated again, as a list or a DataLoader"):
-        model.fit([(batches, losses.MarginMSELoss())], steps_per_epoch=4, **FAST)
+        own_model.fit([(batches, losses.MarginMSELoss())], steps_per_epoch=4, **FAST)
 
 
 class AnAdamW:
@@ -286,11 +292,11 @@ TorchLoss.__module__ = "sentence_transformers.losses"
         ({"max_grad_norm": 0}, ValueError, "max_grad_norm is 0"),
     ],
 )
-def test_arguments_that_cannot_be_followed_are_refused(model, arguments, kind, message):
-    before = model.encode(TEXTS)
+def test_arguments_that_cannot_be_followed_are_refused(own_model, arguments, kind, message):
+    before = own_model.encode(TEXTS)
     with pytest.raises(kind, match=message):
-        model.fit([margin(model)], **{**QUIET, **arguments})
-    np.testing.assert_array_equal(model.encode(TEXTS), before)
+        own_model.fit([margin(own_model)], **{**QUIET, **arguments})
+    np.testing.assert_array_equal(own_model.encode(TEXTS), before)
 
 
 BATCHES = [TRIPLES]
@@ -323,22 +329,22 @@ BATCHES = [TRIPLES]
         ([([PAIRS], losses.MarginMSELoss())], ValueError, "examples have 2"),
     ],
 )
-def test_objectives_that_cannot_be_trained_are_refused(model, objectives, kind, message):
-    before = model.encode(TEXTS)
+def test_objectives_that_cannot_be_trained_are_refused(own_model, objectives, kind, message):
+    before = own_model.encode(TEXTS)
     with pytest.raises(kind, match=message):
-        model.fit(objectives, **FAST)
-    np.testing.assert_array_equal(model.encode(TEXTS), before)
+        own_model.fit(objectives, **FAST)
+    np.testing.assert_array_equal(own_model.encode(TEXTS), before)
 
 
-def test_transformers_adamw_takes_correct_bias(model):
+def test_transformers_adamw_takes_correct_bias(own_model):
     params = {"lr": 1e-3, "correct_bias": True, "eps": 1e-5, "betas": (0.8, 0.9)}
-    model.fit([margin(model)], optimizer_class="adamw_hf", optimizer_params=params, **QUIET)
-    assert "'transformers" not in model.card
+    own_model.fit([margin(own_model)], optimizer_class="adamw_hf", optimizer_params=params, **QUIET)
+    assert "'transformers" not in own_model.card
 
 
-def test_the_card_has_the_call_of_fit(model, tmp_path):
-    model.fit([margin(model), ranking(model)], epochs=2, warmup_steps=7, **QUIET)
-    model.save(tmp_path / "out")
+def test_the_card_has_the_call_of_fit(own_model, tmp_path):
+    own_model.fit([margin(own_model), ranking(own_model)], epochs=2, warmup_steps=7, **QUIET)
+    own_model.save(tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text("utf-8")
     assert "`minibert.training.loader.DataLoader` of length 3 with parameters:" in card
     assert "`minibert.training.loader.DataLoader` of length 2 with parameters:" in card

@@ -10,7 +10,7 @@ import numpy as np
 
 from minibert.common.arguments import check_choice
 from minibert.common.arrays import Array
-from minibert.training.losses.loss import Label, as_numbers, check_columns
+from minibert.training.losses.loss import Label, Loss, as_numbers, check_columns
 from minibert.training.losses.similarities import (
     TORCH_NORM_FLOOR,
     Similarity,
@@ -25,8 +25,8 @@ __all__ = ["ContrastiveLoss", "SiameseDistanceMetric"]
 class SiameseDistanceMetric(StrEnum):
     """Distances for ContrastiveLoss; each is a str."""
 
-    EUCLIDEAN = "euclidean"
-    MANHATTAN = "manhattan"
+    EUCLIDEAN = "euclidean"  # square root of the sum of squares
+    MANHATTAN = "manhattan"  # sum of the absolute differences
     COSINE_DISTANCE = "cosine"  # 1 - cosine
 
 
@@ -38,7 +38,7 @@ SIMILARITIES: dict[str, Similarity] = {
 }
 
 
-class ContrastiveLoss:
+class ContrastiveLoss(Loss):
     """Squared distance of pairs with the label 1, and with the label 0 how much a margin lacks.
 
     mean over i of (y_i d_i^2 + (1 - y_i) max(0, margin - d_i)^2) / 2: Hadsell, Chopra and LeCun,
@@ -67,10 +67,10 @@ class ContrastiveLoss:
         size_average: bool = True,
     ) -> None:
         check_choice("distance_metric", distance_metric, map(str, SiameseDistanceMetric))
-        self.model = model
-        self.distance_metric = SiameseDistanceMetric(distance_metric)
-        self.margin = margin
-        self.size_average = size_average
+        self.model = model  # as given; it is not used
+        self.distance_metric = SiameseDistanceMetric(distance_metric)  # name of the distance
+        self.margin = margin  # distance from which on a pair with the label 0 has no loss
+        self.size_average = size_average  # False: the sum over the examples
 
     @property
     def is_mean(self) -> bool:

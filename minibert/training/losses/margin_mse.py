@@ -9,13 +9,13 @@ import numpy as np
 from minibert.common.arrays import Array
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.similarity import ScoreFunction, pairwise_dot_score
-from minibert.training.losses.loss import Label, as_labels, check_columns
+from minibert.training.losses.loss import Label, Loss, as_labels, check_columns
 from minibert.training.losses.similarities import SIMILARITIES, find_similarity
 
 __all__ = ["MarginMSELoss"]
 
 
-class MarginMSELoss:
+class MarginMSELoss(Loss):
     """Squared error of the margins between a query's positive and its negatives.
 
     mean over i and j of (s(q_i, p_i) - s(q_i, n_ij) - y_ij)^2: Hofstätter et al., "Improving
@@ -36,9 +36,9 @@ class MarginMSELoss:
     def __init__(
         self, model: object = None, similarity_fct: ScoreFunction | str = pairwise_dot_score
     ) -> None:
-        self.model = model
+        self.model = model  # as given; it is not used
         self._metric = find_similarity(similarity_fct, "pairwise", SIMILARITIES)
-        self.similarity_fct = METRICS[self._metric].pairwise
+        self.similarity_fct = METRICS[self._metric].pairwise  # score of two vectors
 
     def check(self, columns: int, labels: Array | None, examples: int) -> None:
         """Raise ValueError for columns or labels that do not fit."""

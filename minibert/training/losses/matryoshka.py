@@ -68,11 +68,11 @@ class MatryoshkaLoss:
                 "step, so leave it out."
             )
         ordered = sorted(zip(matryoshka_dims, weights, strict=True), key=lambda pair: -pair[0])
-        self.matryoshka_dims = tuple(dimension for dimension, _ in ordered)
-        self.matryoshka_weights = tuple(weight for _, weight in ordered)
-        self.n_dims_per_step = n_dims_per_step
-        self.model = model
-        self.loss = loss
+        self.matryoshka_dims = tuple(dimension for dimension, _ in ordered)  # falling
+        self.matryoshka_weights = tuple(weight for _, weight in ordered)  # one for each
+        self.n_dims_per_step = n_dims_per_step  # of matryoshka_dims; -1 for all
+        self.model = model  # as given; it is not used
+        self.loss = loss  # for each number of dimensions
         if model is not None:
             self._check_model(model.get_embedding_dimension())
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from minibert.common.arrays import Array
-from minibert.training.losses.loss import Label, as_labels, check_columns, check_only
+from minibert.training.losses.loss import Label, Loss, as_labels, check_columns, check_only
 
 __all__ = ["MSELoss"]
 
 
-class MSELoss:
+class MSELoss(Loss):
     """Squared error of the vectors of texts, of any number of columns.
 
     mean over the examples, the numbers of a vector, and the columns, of (u - y)^2: Reimers and
@@ -31,7 +31,7 @@ class MSELoss:
 
     def __init__(self, model: object = None, projection_dim: None = None) -> None:
         check_only(self, None, projection_dim=projection_dim)
-        self.model = model
+        self.model = model  # as given; it is not used
 
     def check(self, columns: int, labels: Array | None, examples: int) -> None:
         """Raise ValueError for columns or labels that do not fit."""

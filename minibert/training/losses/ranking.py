@@ -15,7 +15,7 @@ from minibert.common.arrays import Array
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.similarity import ScoreFunction, blocks, cos_sim
 from minibert.tokens.texts import Text
-from minibert.training.losses.loss import Label, check_columns, check_only
+from minibert.training.losses.loss import Label, Loss, check_columns, check_only
 from minibert.training.losses.similarities import FACTORS, find_similarity
 
 __all__ = [
@@ -35,7 +35,7 @@ DIRECTIONS: dict[Direction, tuple[str, str]] = {
 QUERY_TO_DOC = DIRECTIONS["query_to_doc"]  # the one with the positives
 
 
-class MultipleNegativesRankingLoss:
+class MultipleNegativesRankingLoss(Loss):
     """Cross entropy of each query's positive among all documents of the batch.
 
     mean over i of log(sum over c of exp(scale s(q_i, c))) - scale s(q_i, p_i), where c are the
@@ -93,13 +93,13 @@ class MultipleNegativesRankingLoss:
                 f"directions are {directions!r}; with partition_mode 'per_direction' each needs "
                 "the positive among its candidates: 'query_to_doc' and 'doc_to_query' have it."
             )
-        self.model = model
-        self.scale = scale
+        self.model = model  # as given; it is not used
+        self.scale = scale  # factor of the similarities
         self._metric = find_similarity(similarity_fct, "all_pairs", FACTORS)
-        self.similarity_fct = METRICS[self._metric].all_pairs
-        self.directions = tuple(dict.fromkeys(directions))
+        self.similarity_fct = METRICS[self._metric].all_pairs  # score of two vectors
+        self.directions = tuple(dict.fromkeys(directions))  # which texts are compared with which
         self._sides = [DIRECTIONS[direction] for direction in self.directions]
-        self.partition_mode = partition_mode
+        self.partition_mode = partition_mode  # as given
 
     def check(self, columns: int, labels: Array | None, examples: int) -> None:
         """Raise ValueError for one column only, and for a batch in which nothing is a negative."""
@@ -213,8 +213,8 @@ class CachedMultipleNegativesRankingLoss(MultipleNegativesRankingLoss):
             model, scale, similarity_fct, gather_across_devices, directions, partition_mode,
             hardness_mode, hardness_strength,
         )  # fmt: skip
-        self.mini_batch_size = mini_batch_size
-        self.mini_batch_num_tokens = mini_batch_num_tokens
+        self.mini_batch_size = mini_batch_size  # as given; it is not used
+        self.mini_batch_num_tokens = mini_batch_num_tokens  # as given; it is not used
 
     def get_config_dict(self) -> dict[str, object]:
         """Return the settings as in sentence-transformers, for the model card."""

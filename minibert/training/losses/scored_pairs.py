@@ -9,7 +9,7 @@ import numpy as np
 from minibert.common.arrays import Array
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.similarity import ScoreFunction, pairwise_cos_sim
-from minibert.training.losses.loss import Label, as_numbers, check_columns, check_only
+from minibert.training.losses.loss import Label, Loss, as_numbers, check_columns, check_only
 from minibert.training.losses.similarities import (
     SIMILARITIES,
     TORCH_NORM_FLOOR,
@@ -20,7 +20,7 @@ from minibert.training.losses.similarities import (
 __all__ = ["CoSENTLoss", "CosineSimilarityLoss"]
 
 
-class CosineSimilarityLoss:
+class CosineSimilarityLoss(Loss):
     """Squared error of the cosines of pairs of texts.
 
     mean over i of (cos(u_i, v_i) - y_i)^2, with labels y (B,): Reimers and Gurevych,
@@ -38,7 +38,7 @@ class CosineSimilarityLoss:
         self, model: object = None, loss_fct: None = None, cos_score_transformation: None = None
     ) -> None:
         check_only(self, None, loss_fct=loss_fct, cos_score_transformation=cos_score_transformation)
-        self.model = model
+        self.model = model  # as given; it is not used
 
     def check(self, columns: int, labels: Array | None, examples: int) -> None:
         """Raise ValueError for columns or labels that do not fit."""
@@ -62,7 +62,7 @@ class CosineSimilarityLoss:
         }
 
 
-class CoSENTLoss:
+class CoSENTLoss(Loss):
     """Order of the scores of pairs: a pair with a higher label is to have a higher score.
 
     log(1 + sum over i and j with y_i < y_j of exp(scale (s_i - s_j))), with labels y (B,): Huang
@@ -85,10 +85,10 @@ class CoSENTLoss:
         scale: float = 20.0,
         similarity_fct: ScoreFunction | str = pairwise_cos_sim,
     ) -> None:
-        self.model = model
-        self.scale = scale
+        self.model = model  # as given; it is not used
+        self.scale = scale  # factor of the similarities
         self._metric = find_similarity(similarity_fct, "pairwise", SIMILARITIES)
-        self.similarity_fct = METRICS[self._metric].pairwise
+        self.similarity_fct = METRICS[self._metric].pairwise  # score of two vectors
 
     def check(self, columns: int, labels: Array | None, examples: int) -> None:
         """Raise ValueError for columns or labels that do not fit, and for a batch of one pair."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from minibert.common.arguments import check_choice
 from minibert.common.arrays import Array
-from minibert.training.losses.loss import Label, check_columns
+from minibert.training.losses.loss import Label, Loss, check_columns
 from minibert.training.losses.similarities import SIMILARITIES
 
 __all__ = ["TripletDistanceMetric", "TripletLoss"]
@@ -19,11 +19,11 @@ class TripletDistanceMetric(StrEnum):
     """Distances for TripletLoss; each is a str, and a name in METRICS."""
 
     COSINE = "cosine"  # 1 - cosine
-    EUCLIDEAN = "euclidean"
-    MANHATTAN = "manhattan"
+    EUCLIDEAN = "euclidean"  # square root of the sum of squares
+    MANHATTAN = "manhattan"  # sum of the absolute differences
 
 
-class TripletLoss:
+class TripletLoss(Loss):
     """Distances from an anchor: that to its positive, less that to its negative, plus a margin.
 
     mean over i of max(0, d(a_i, p_i) - d(a_i, n_i) + margin): Hermans et al., "In Defense of the
@@ -47,9 +47,9 @@ class TripletLoss:
         triplet_margin: float = 5,
     ) -> None:
         check_choice("distance_metric", distance_metric, map(str, TripletDistanceMetric))
-        self.model = model
-        self.distance_metric = TripletDistanceMetric(distance_metric)
-        self.triplet_margin = triplet_margin
+        self.model = model  # as given; it is not used
+        self.distance_metric = TripletDistanceMetric(distance_metric)  # name of the distance
+        self.triplet_margin = triplet_margin  # by which the positive is to be nearer
 
     def check(self, columns: int, labels: Array | None, examples: int) -> None:
         """Raise ValueError for columns that do not fit."""

@@ -1,0 +1,95 @@
+"""Transformer and settings of a SentenceTransformer: from a folder, or from a program's modules.
+
+Start at find_parts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from minibert.checkpoint.folder import Folder, read_folder
+from minibert.checkpoint.hub import find_model, hub_name
+from minibert.checkpoint.repository import HubOptions
+from minibert.common.arguments import type_of
+from minibert.models.transformer import Transformer
+from minibert.pooling.registry import MODULES, ModuleSettings, kind_of
+
+__all__ = ["Parts", "find_parts"]
+
+
+class Parts(NamedTuple):
+    """A Transformer on its device, and the modules after it."""
+
+    transformer: Transformer
+    folder: Folder
+    name: str | None  # on the hub, as far as it is known
+
+
+def find_parts(
+    model_name_or_path: str | os.PathLike[str],
+    modules: Sequence[Transformer | ModuleSettings] | None,
+    hub: HubOptions,
+    device: str | None,
+    *,
+    threads: int | None,
+    reproducible: bool,
+    short_inputs: bool,
+    dtype: object,
+) -> Parts:
+    """Load a model's folder, or take its modules if there are any.
+
+    See SentenceTransformer for the arguments and the errors.
+    """
+    if modules is not None:
+        transformer, folder = parts_of_modules(modules)
+        transformer.place(
+            device, dtype, threads=threads, reproducible=reproducible, short_inputs=short_inputs
+        )
+        return Parts(transformer, folder, None)
+    path = find_model(model_name_or_path, hub)
+    folder = read_folder(path)
+    transformer = Transformer(
+        folder.transformer,
+        device,
+        threads=threads,
+        reproducible=reproducible,
+        short_inputs=short_inputs,
+        dtype=dtype,
+    )
+    name = hub_name(model_name_or_path, path) or transformer.checkpoint.name_or_path
+    return Parts(transformer, folder, name)
+
+
+def parts_of_modules(
+    modules: Sequence[Transformer | ModuleSettings],
+) -> tuple[Transformer, Folder]:
+    """Check modules that a program made: -> the first, and settings as of a plain BERT's folder.
+
+    Raises TypeError for what is no module, ValueError for a module with weights of its own.
+    """
+    if isinstance(modules, str) or not isinstance(modules, Sequence) or not modules:
+        raise TypeError(f"modules is {modules!r:.80}; expected a list, as [Transformer, Pooling].")
+    transformer = modules[0]
+    if not isinstance(transformer, Transformer):
+        raise TypeError(
+            f"modules[0] is {type_of(transformer)}; expected a Transformer of minibert.models."
+        )
+    rows = {row.settings: row for row in MODULES.values()}
+    fitting = ", ".join(kind for kind, row in MODULES.items() if row.write is not None)
+    others: list[ModuleSettings] = []
+    for number, module in enumerate(modules[1:], start=1):
+        if isinstance(module, Transformer) or type(module) not in rows:
+            raise TypeError(
+                f"modules[{number}] is {type_of(module)}; expected one of minibert.models: "
+                f"{fitting}."
+            )
+        if rows[type(module)].write is None:
+            raise ValueError(
+                f"modules[{number}] is a {kind_of(module)}, whose weights are in a folder. "
+                f"Expected {fitting} after the Transformer; else open the folder of a whole model."
+            )
+        others.append(module)
+    settings = transformer.settings
+    return transformer, Folder(settings.path, settings, tuple(others), has_modules=False)
