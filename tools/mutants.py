@@ -68,6 +68,7 @@ BERT = "bert/test_forward.py::test_"
 HOOK = "bert/test_hook.py::test_"
 RANKS = "bert/test_tensor_parallel.py::test_"
 CUDA = "kernels/test_cuda.py::test_"
+CUDA_GRADIENTS = "kernels/test_cuda_gradients.py::test_"
 GPU = "models/test_gpu.py::test_"
 CONVERT = "checkpoint/test_convert.py::test_"
 REGISTRY = "pooling/test_registry.py::test_"
@@ -929,6 +930,16 @@ MUTANTS = [
            CUDA + "texts_of_nearly_one_length_attend_as_each_alone"),
     Mutant("kernels/cuda.py", 'options=("-DHALF",) if half else ()', "options=()",
            GPU + "float16_is_near_and_gives_float32[gelu-sentence_embedding]"),
+    Mutant("kernels/cuda.cu", "fminf(y * y, 1e4f)", "y * y",
+           CUDA_GRADIENTS + "gradients_of_activations_agree[gelu_new-shape2]"),
+    Mutant("kernels/cuda_gradients.py", "    along *= lengths >= NORM_FLOOR\n", "",
+           CUDA_GRADIENTS + "gradients_through_unit_length_agree_near_zero"),
+    Mutant("kernels/cuda_gradients.py", "products(weights, rows, columns, as_is, transposed)",
+           "products(weights, rows, columns, as_is)",
+           CUDA_GRADIENTS + "attention_s_gradients_agree[lengths1-False-True]"),
+    Mutant("kernels/cuda_gradients.py", "softmax_of(weights, bucket.lengths)",
+           "softmax_of(weights, None)",
+           CUDA_GRADIENTS + "padded_texts_of_a_bucket_have_their_own_gradients"),
     Mutant("bert/forward.py", "return kernels.floats(hidden)", "return hidden",
            GPU + "float16_is_near_and_gives_float32[gelu-token_embeddings]"),
     Mutant("kernels/devices.py", "            copied.synchronize()\n", "",
