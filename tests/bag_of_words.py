@@ -42,7 +42,7 @@ class BagOfWords:
     def describe_training(self, section):
         """The model has no card."""
 
-    def take_folder(self, folder):
+    def use_folder(self, folder):
         """The model is never copied."""
 
     def refresh(self):

@@ -94,7 +94,7 @@ class HasTensors(Described, Protocol):
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None: ...
 
-    def take_folder(self, path: str | os.PathLike[str]) -> None: ...
+    def use_folder(self, path: str | os.PathLike[str]) -> None: ...
 
 
 class Trainable:
@@ -180,9 +180,9 @@ class Trainable:
         """Folder that the model was opened from; `save` copies the vocabulary from there."""
         return self.model.folder.path
 
-    def take_folder(self, folder: Path) -> None:
+    def use_folder(self, folder: Path) -> None:
         """Tell the model that a folder has it as it is now."""
-        self.model.take_folder(folder)
+        self.model.use_folder(folder)
 
     def fingerprint(self) -> str:
         """Compute a digest of the values, and of all settings that their training depends on."""

@@ -232,7 +232,7 @@ def train(
             if best_step:
                 folder.load_result(trainable.values)
                 trainable.refresh()
-            trainable.take_folder(path)
+            trainable.use_folder(path)
             return training.report()
         logger.warning(
             "%s holds the finished run of this call, so nothing was changed. Begin anew with "
@@ -241,7 +241,7 @@ def train(
         )
         folder.load_result(trainable.values)
         trainable.refresh()
-        trainable.take_folder(path)
+        trainable.use_folder(path)
         found = folder.result
         return Report(found["step"], None, found["best_step"], found["best_score"], True)
 
