@@ -3,9 +3,9 @@
     python train_bi-encoder_margin-mse.py --model_name sentence-transformers/all-MiniLM-L6-v2
 
 The steps are those of the program for MS MARCO in sentence-transformers 2.1, of which the flagship
-keeps a copy as train_script.py: queries with their positive and negative passages, a cross-encoder's
-scores of both, one triple of each query in an epoch. A program of that form needs other imports,
-and no use_amp, which is for GPUs. Here a few passages stand in for MS MARCO.
+keeps a copy as train_script.py: queries with passages that do and do not answer them, scores of
+both by a cross-encoder, and one triple of each query in an epoch. A program of that form needs
+other imports, and no use_amp, which is for GPUs. Here a few passages stand in for MS MARCO.
 """
 
 import argparse

@@ -242,6 +242,7 @@ def cuda(cupy):
 
 
 def forget_the_kernels():
-    """Make the next import of minibert.kernels.cuda look for CuPy again."""
-    sys.modules.pop("minibert.kernels.cuda", None)
-    vars(minibert.kernels).pop("cuda", None)
+    """Make the next import of the GPU's kernels look for CuPy again."""
+    for name in ("cuda", "cuda_gradients"):
+        sys.modules.pop(f"minibert.kernels.{name}", None)
+        vars(minibert.kernels).pop(name, None)

@@ -158,6 +158,12 @@ class DeviceArray:
     def __itruediv__(self, other):
         return compute(np.divide, self, other, out=self)
 
+    def __ge__(self, other):
+        return compute(np.greater_equal, self, other)
+
+    def sum(self, axis=None, keepdims=False):
+        return compute(lambda memory: memory.sum(axis, keepdims=keepdims), self)
+
     def __matmul__(self, other):
         return compute(product, self, other)
 
@@ -202,7 +208,7 @@ def compute(function, *operands, out=None):
     """Run a kernel, into a new array or into `out`; a GPU warns of no overflow."""
     COUNTS["launch"] += 1
     arrays = [array for array in (*operands, out) if isinstance(array, DeviceArray)]
-    if len({array.dtype for array in arrays}) > 1:
+    if len({array.dtype for array in arrays} - {np.dtype(bool)}) > 1:  # True is 1 in any type
         raise TypeError(f"Operands of several types: {[str(array.dtype) for array in arrays]}.")
     memory = [memory_of(operand) for operand in operands]
     with np.errstate(all="ignore"):
@@ -389,6 +395,8 @@ def modules(gpus):
         empty=empty,
         asarray=asarray,
         asnumpy=asnumpy,
+        sqrt=lambda x: compute(np.sqrt, x),
+        maximum=lambda x, y: compute(np.maximum, x, y),
         RawModule=RawModule,
         cuda=cuda,
         __version__="stand-in",

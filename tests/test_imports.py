@@ -44,6 +44,7 @@ NOT_IMPORTED = {
     "integrations.ray",
     "integrations.spark",
     "kernels.cuda",
+    "kernels.cuda_gradients",
     "checkpoint.unpickling",
 }
 

@@ -68,6 +68,7 @@ BERT = "bert/test_forward.py::test_"
 HOOK = "bert/test_hook.py::test_"
 RANKS = "bert/test_tensor_parallel.py::test_"
 CUDA = "kernels/test_cuda.py::test_"
+CUDA_GRADIENTS = "kernels/test_cuda_gradients.py::test_"
 GPU = "models/test_gpu.py::test_"
 CONVERT = "checkpoint/test_convert.py::test_"
 REGISTRY = "pooling/test_registry.py::test_"
@@ -149,7 +150,7 @@ MUTANTS = [
     Mutant("pooling/modes.py", "kernels.floats(longest - places_of(lengths))",
            "kernels.floats(1 + places_of(lengths))",
            "pooling/test_modes.py::"
-           "test_of_largest_values_that_are_level_the_first_has_the_gradient"),
+           "test_the_first_of_level_values_has_the_gradient_of_max"),
     Mutant("pooling/dense.py", "gradient.copy() if self.has_residual",
            "gradient if self.has_residual",
            "pooling/test_dense.py::test_gradients_agree_with_differences[tanh-same]"),
@@ -158,7 +159,7 @@ MUTANTS = [
     Mutant("pooling/pipeline.py", "return back_through(kept.before", "return back_through([]",
            OF_PIPELINE),
     Mutant("pooling/pipeline.py", "number, \"module\", rate=rate", "number, \"module\", rate=0",
-           "pooling/test_pipeline.py::test_dropout_is_drawn_anew_for_each_text_and_alike_each_time"),
+           "pooling/test_pipeline.py::test_dropout_is_drawn_by_text_and_alike_each_time"),
     # the forward pass
     Mutant("kernels/activations.py", '"gelu": GELU,', '"gelu": GELU_TANH,', GOLDEN + "[gelu]"),
     Mutant("kernels/activations.py", '"gelu_new": GELU_TANH,', '"gelu_new": GELU,',
@@ -184,7 +185,7 @@ MUTANTS = [
            'forward)  # (N, D)\n    forward.show("output", hidden + 1)',
            "test_golden.py::test_every_hidden_state_equals_transformers[gelu-right]"),
     # what a backward pass needs
-    Mutant("bert/forward.py", "            kept[place] += bias\n", "",
+    Mutant("bert/forward.py", "            kept[place] += kernels.floats(bias)\n", "",
            HOOK + "the_input_of_the_activation_is_the_widened_row[gelu]"),
     Mutant("kernels/cpu.py", "keep.normalised[place], keep.deviation[place] = rows, deviation",
            "keep.normalised[place], keep.deviation[place] = rows, deviation**2",
@@ -929,6 +930,16 @@ MUTANTS = [
            CUDA + "texts_of_nearly_one_length_attend_as_each_alone"),
     Mutant("kernels/cuda.py", 'options=("-DHALF",) if half else ()', "options=()",
            GPU + "float16_is_near_and_gives_float32[gelu-sentence_embedding]"),
+    Mutant("kernels/cuda.cu", "fminf(y * y, 1e4f)", "y * y",
+           CUDA_GRADIENTS + "gradients_of_activations_agree[gelu_new-shape2]"),
+    Mutant("kernels/cuda_gradients.py", "    along *= lengths >= NORM_FLOOR\n", "",
+           CUDA_GRADIENTS + "gradients_through_unit_length_agree_near_zero"),
+    Mutant("kernels/cuda_gradients.py", "products(weights, rows, columns, as_is, transposed)",
+           "products(weights, rows, columns, as_is)",
+           CUDA_GRADIENTS + "attention_s_gradients_agree[lengths1-False-True]"),
+    Mutant("kernels/cuda_gradients.py", "softmax_of(weights, bucket.lengths)",
+           "softmax_of(weights, None)",
+           CUDA_GRADIENTS + "padded_texts_of_a_bucket_have_their_own_gradients"),
     Mutant("bert/forward.py", "return kernels.floats(hidden)", "return hidden",
            GPU + "float16_is_near_and_gives_float32[gelu-token_embeddings]"),
     Mutant("kernels/devices.py", "            copied.synchronize()\n", "",
@@ -994,11 +1005,13 @@ MUTANTS = [
            LOOP + "steps_clip_then_change_the_tensors_then_go_on"),
     Mutant("training/loop.py", "yield position * len(self.objectives) + number, ",
            "yield position, ",
-           LOOP + "several_objectives_have_an_update_each_and_own_optimizers"),
+           LOOP + "several_objectives_have_an_update_and_an_optimizer_each"),
     Mutant("training/loop.py", "        self.is_changing = True\n", "",
            LOOP + "ctrl_c_within_a_change_keeps_the_checkpoint_before"),
     Mutant("training/loop.py", "self.is_evaluation_due()", "False",
            LOOP + "evaluations_come_at_intervals_and_after_each_epoch"),
+    Mutant("training/batches.py", "number - self._next", "0",
+           "training/test_batches.py::test_streamed_batches_are_those_of_every_iteration"),
     Mutant("training/checkpoints.py", "paths[-1:] if state else []", "[]",
            LOOP + "ctrl_c_writes_a_checkpoint_that_an_unbroken_run_has_not"),
     Mutant("training/checkpoints.py", "(best_step, state.best_step if state else 0)",

@@ -156,7 +156,7 @@ def feed_forward(hidden: Array, layer: Layer, forward: Pass) -> Array:
     def activate(rows: Array, place: slice, bias: Array) -> None:
         if kept is not None:
             kept[place] = rows
-            kept[place] += bias
+            kept[place] += kernels.floats(bias)
         activation(kernels, rows, bias)
 
     inner = kernels.linear(hidden, weight, bias, activate)

@@ -2,6 +2,7 @@
 
 `gradient` is that of a loss by the output of a kernel, and what a function returns is that by its
 input. The gradients of the activations are in activation_gradients.py. Start at weight_gradient.
+cuda_gradients.py takes from here what is only an array's own methods.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def weight_gradient(x: Array, gradient: Array) -> Array:
 
 def column_sums(x: Array) -> Array:
     """Sum the rows of x, as for the gradient by a bias: (N, D) -> (D,)."""
-    sums: Array = np.add.reduce(x, axis=0)
+    sums: Array = x.sum(axis=0)
     return sums
 
 
@@ -93,9 +94,8 @@ def attend_gradient(
     `context` is what attend returned. With an `attention_bias`, its gradient is added to
     `bias_gradient` (H, P, P).
 
-    Through the softmax p = softmax(s): ds = p * (dp - sum(dp * p)), and that sum over the keys is
-    the sum of gradient * context over the numbers of a head: Dao et al., "FlashAttention" (2022),
-    appendix B.4.
+    For softmax_gradient_, a sum over the keys is that of gradient * context over the numbers of a
+    head: Dao et al., "FlashAttention" (2022), appendix B.4.
     """
     part = q.shape[1]
     qkv_gradient = np.empty((len(q), 3 * part), dtype=q.dtype)
@@ -108,26 +108,36 @@ def attend_gradient(
             weights += attention_bias[:, : bucket.longest, : bucket.longest]
         softmax_(weights)
         factors = dropout(bucket) if dropout else None
-        by_weights = rows @ v_rows.swapaxes(-1, -2)
-        if factors is not None:
-            by_weights *= factors
-        by_weights -= np.vecdot(rows, context_rows)[..., None]
-        by_weights *= weights  # by the logits now
-        if factors is not None:
-            weights *= factors
+        by_logits = rows @ v_rows.swapaxes(-1, -2)  # by the weights as yet
+        sums = np.vecdot(rows, context_rows)[..., None]
+        softmax_gradient_(weights, by_logits, sums, factors)
         if bias_gradient is not None:
-            bias_gradient[:, : bucket.longest, : bucket.longest] += by_weights.sum(axis=0)
+            bias_gradient[:, : bucket.longest, : bucket.longest] += by_logits.sum(axis=0)
         by_q, by_k, by_v = (split_heads(x[bucket.rows], bucket, heads) for x in parts)
-        by_q[...] = by_weights @ k_rows
-        by_k[...] = by_weights.swapaxes(-1, -2) @ q_rows
+        by_q[...] = by_logits @ k_rows
+        by_k[...] = by_logits.swapaxes(-1, -2) @ q_rows
         by_v[...] = weights.swapaxes(-1, -2) @ rows
     return qkv_gradient
+
+
+def softmax_gradient_(weights: Array, gradient: Array, sums: Array, factors: Array | None) -> None:
+    """Go back through the softmax of attention, and the dropout after it: (S, H, T, T) in place.
+
+    With p = softmax(s), ds = p * (dp - sum(dp * p)); `sums` (S, H, T, 1) are those. `gradient`, by
+    the weights after dropout, becomes ds. `weights`, which are p, become those after dropout.
+    """
+    if factors is not None:
+        gradient *= factors
+    gradient -= sums
+    gradient *= weights
+    if factors is not None:
+        weights *= factors
 
 
 def add_at_(total: Array, index: IntArray, rows: Array) -> None:
     """Add each row to the row of `total` at its index, in place: (V, D), (N,), (N, D).
 
-    Rows of one index are summed first: np.add.at adds one number at a time.
+    `index` is on the host. Rows of one index are summed first: np.add.at adds one number at a time.
     """
     order = np.argsort(index, kind="stable")
     numbers, starts = np.unique(index[order], return_index=True)

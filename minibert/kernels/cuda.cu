@@ -23,25 +23,55 @@ __device__ float largest_of_warp(float x) {
     return x;
 }
 
+__device__ float gelu_tanh_inner(float y) { return 0.79788456f * y * (1.0f + 0.044715f * y * y); }
+
 // x = formula of y, where y = x + bias. One block per row. Comparisons are written so that NaN stays.
 #define ACTIVATION(name, formula)                                                               \
+    __device__ float name##_of(float y, float a, float b) { return formula; }                   \
     extern "C" __global__ void name(real* x, const real* bias, int columns, float a, float b) { \
         x += (long long)blockIdx.x * columns;                                                   \
         for (int column = threadIdx.x; column < columns; column += blockDim.x) {                \
             float y = float(x[column]) + (bias ? float(bias[column]) : 0.0f);                   \
-            x[column] = real(formula);                                                          \
+            x[column] = real(name##_of(y, a, b));                                               \
         }                                                                                       \
     }
 
 ACTIVATION(add, y)
 ACTIVATION(gelu, 0.5f * y * (1.0f + erff(0.70710678f * y)))
-ACTIVATION(gelu_tanh, 0.5f * y * (1.0f + tanhf(0.79788456f * y * (1.0f + 0.044715f * y * y))))
+ACTIVATION(gelu_tanh, 0.5f * y * (1.0f + tanhf(gelu_tanh_inner(y))))
 ACTIVATION(relu, y < 0.0f ? 0.0f : y)
 ACTIVATION(leaky_relu, y < 0.0f ? a * y : y)
 ACTIVATION(clip, y < a ? a : y > b ? b : y)
 ACTIVATION(sigmoid, 1.0f / (1.0f + expf(-y)))
 ACTIVATION(silu, 0.5f * y * (1.0f + tanhf(0.5f * a * y)))
 ACTIVATION(hyperbolic_tangent, tanhf(y))
+
+// g + y g', where g' = g (1 - g) slope and g is a gate; 0 times an infinite slope would be NaN.
+__device__ float gated(float y, float g, float slope) { return g + y * g * (1.0f - g) * slope; }
+
+// x = z, the activation of y = x, and the gradient by z, times dz/dy, becomes that by y. One block per
+// row. Formulas and kinks are those of activation_gradients.py.
+#define GRADIENT(name, derivative)                                                              \
+    extern "C" __global__ void name##_gradient(real* x, real* gradient, int columns, float a,   \
+                                               float b) {                                       \
+        x += (long long)blockIdx.x * columns;                                                   \
+        gradient += (long long)blockIdx.x * columns;                                            \
+        for (int column = threadIdx.x; column < columns; column += blockDim.x) {                \
+            float y = float(x[column]), z = name##_of(y, a, b);                                 \
+            x[column] = real(z);                                                                \
+            gradient[column] = real(float(gradient[column]) * (derivative));                    \
+        }                                                                                       \
+    }
+
+GRADIENT(gelu, 0.5f * erfcf(-0.70710678f * y) + y * (0.39894228f * expf(-0.5f * y * y)))
+GRADIENT(gelu_tanh, gated(y, sigmoid_of(2.0f * gelu_tanh_inner(y), 0.0f, 0.0f),
+                          1.5957691f + 0.21406366f * fminf(y * y, 1e4f)))
+GRADIENT(relu, y > 0.0f ? 1.0f : 0.0f)
+GRADIENT(leaky_relu, y > 0.0f ? 1.0f : a)
+GRADIENT(clip, y > a && y < b ? 1.0f : 0.0f)
+GRADIENT(sigmoid, z * (1.0f - z))
+GRADIENT(silu, gated(y, sigmoid_of(a * y, 0.0f, 0.0f), a))
+GRADIENT(hyperbolic_tangent, 1.0f - z * z)
 
 __device__ float total(const real* x, const real* bias, const real* before, int column) {
     return float(x[column]) + (bias ? float(bias[column]) : 0.0f) +

@@ -258,21 +258,25 @@ def join_heads_(x: Array, mixed: Array, bucket: Bucket) -> None:
     )  # fmt: skip
 
 
-def products(a: Any, b: Any, columns: int, operation: int) -> Array:
-    """Compute a times b, or times b transposed, in S * H products: -> (S, H, Q, columns).
+def products(
+    a: Any, b: Any, columns: int, operation: int, operation_a: int = cublas.CUBLAS_OP_N
+) -> Array:
+    """Compute a times b, each as it is or transposed, in S * H products: -> (S, H, Q, columns).
 
     CuPy's own `@` would turn float16 into float32 before it, and transpose b in memory.
     """
     texts, heads, rows, inner = a.shape
+    if operation_a == cublas.CUBLAS_OP_T:
+        rows, inner = inner, rows
     product = cp.empty((texts, heads, rows, columns), dtype=a.dtype)
     kind = cp.cuda.runtime.CUDA_R_16F if a.dtype == np.float16 else cp.cuda.runtime.CUDA_R_32F
     # cuBLAS has columns where we have rows, so it sees each matrix transposed and computes
     # product^T = b^T a^T. A leading dimension is the row length of a matrix in memory.
     cublas.gemmStridedBatchedEx(
-        cp.cuda.device.get_cublas_handle(), operation, cublas.CUBLAS_OP_N, columns, rows, inner,
+        cp.cuda.device.get_cublas_handle(), operation, operation_a, columns, rows, inner,
         ONE.ctypes.data,
         b.data.ptr, kind, b.shape[3], b.shape[2] * b.shape[3],
-        a.data.ptr, kind, inner, rows * inner,
+        a.data.ptr, kind, a.shape[3], a.shape[2] * a.shape[3],
         ZERO.ctypes.data,
         product.data.ptr, kind, columns, rows * columns,
         texts * heads, cublas.CUBLAS_COMPUTE_32F, cublas.CUBLAS_GEMM_DEFAULT,

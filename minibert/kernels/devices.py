@@ -18,7 +18,7 @@ from minibert.common.arrays import Array
 from minibert.errors import DeviceError
 from minibert.kernels import cpu as numpy_kernels
 from minibert.kernels.cores import CORES
-from minibert.kernels.protocol import Kernels
+from minibert.kernels.protocol import GradientKernels, Kernels
 
 __all__ = ["Device", "device_name", "dtype_name", "find_device"]
 
@@ -37,6 +37,8 @@ class Device:
 
     name: str  # "cpu", "cuda" or "cuda:1"
     kernels: Kernels  # the arithmetic of this device
+    # Loads the gradients of the kernels, which only training needs.
+    gradient_kernels: Callable[[], GradientKernels]
     to_device: Callable[[Any], Any]  # from NumPy to the device
     to_host: Callable[[Array], Array]  # from the device to NumPy
     # Begins the copy to NumPy, and returns a function that waits for its end and returns the array.
@@ -113,12 +115,27 @@ def find_device(device: object, dtype: object = None) -> Device:
     return Device(
         "cpu",
         numpy_kernels,
+        numpy_gradients,
         to_device=lambda array: array,
         to_host=lambda array: array,
         to_host_async=lambda array: lambda: array,
         active=CORES.pack,
         pack_tokens=CPU_PACK_TOKENS,
     )
+
+
+def numpy_gradients() -> GradientKernels:
+    """Return the gradients of the CPU's kernels."""
+    from minibert.kernels import cpu_gradients
+
+    return cpu_gradients
+
+
+def cupy_gradients() -> GradientKernels:
+    """Return the gradients of a GPU's kernels."""
+    from minibert.kernels import cuda_gradients
+
+    return cuda_gradients
 
 
 def cuda_device(name: str, dtype: str) -> Device:
@@ -161,6 +178,7 @@ def cuda_device(name: str, dtype: str) -> Device:
     return Device(
         name,
         kernels_cupy,
+        cupy_gradients,
         to_device,
         cupy.asnumpy,
         to_host_async,

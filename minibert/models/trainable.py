@@ -29,7 +29,6 @@ from minibert.bert.parameters import Config, Layer, Parameters
 from minibert.common.arrays import Array, IntArray
 from minibert.common.safetensors_files import Tensors, weight_files
 from minibert.common.tensors_in_memory import TensorsInMemory
-from minibert.kernels import cpu_gradients
 from minibert.kernels.cores import one_blas_thread
 from minibert.pooling.pipeline import load_pipeline
 from minibert.training.losses import Loss
@@ -140,7 +139,8 @@ class Trainable:
         self._trained = model.trained  # by an earlier run
         self._of_modules: dict[Path, TensorsInMemory] = {}
         self._first_use = first_uses(self._family.layout.layer_names(self.config))
-        self._sums = Sums(self._zeros_of, cpu_gradients.add_at_, self._sum_name, self._uses)
+        self._gradients = model.transformer.device.gradient_kernels()
+        self._sums = Sums(self._zeros_of, self._gradients.add_at_, self._sum_name, self._uses)
         self._has_told = False  # of truncated texts
         self.refresh()
 
@@ -174,6 +174,11 @@ class Trainable:
     def save(self, folder: Path) -> None:
         """Write the model's folder, with the values as they are now."""
         self.model.save_pretrained(folder)
+
+    @property
+    def folder(self) -> Path:
+        """Folder that the model was opened from; `save` copies the vocabulary from there."""
+        return self.model.folder.path
 
     def use_folder(self, folder: Path) -> None:
         """Tell the model that a folder has it as it is now."""
@@ -329,10 +334,10 @@ class Trainable:
         try:
             with device.active(), np.errstate(over="ignore", invalid="ignore"):
                 gradient = self.pipeline.backward(
-                    computed.modules, gradient, device.kernels, cpu_gradients, give
+                    computed.modules, gradient, device.kernels, self._gradients, give
                 )
                 backward.hidden_states(
-                    gradient, pack, self.parameters, self.config, device.kernels, cpu_gradients,
+                    gradient, pack, self.parameters, self.config, device.kernels, self._gradients,
                     computed.kept, dropout, give,
                 )  # fmt: skip
         except BaseException:

@@ -22,6 +22,11 @@ class Trainable(Protocol):
     values: dict[str, Array]
 
     @property
+    def folder(self) -> Path:
+        """Folder of the model's other files, which `save` copies."""
+        ...
+
+    @property
     def gradients(self) -> dict[str, Array]:
         """Key -> dloss/dtensor, of the tensor's shape; only tensors that have a gradient.
 

@@ -12,7 +12,7 @@ from golden_files import GOLDEN
 from minibert import SentenceTransformer
 from minibert.evaluation import MEASURES, RetrievalEvaluator, read_collection
 from minibert.losses import CoSENTLoss, MarginMSELoss, MatryoshkaLoss
-from minibert.training import fit
+from minibert.training import LOSSES, fit
 
 WORDS = ["the cat", "dogs bark", "Café 中文", "a dog", "London", "the cat sat"]
 ROWS = [
@@ -135,6 +135,48 @@ def test_every_option_reaches_the_run(run_train, small_collection, tmp_path):
     assert settings["loss"]["matryoshka_dims"] == list(loss.get_config_dict()["matryoshka_dims"])
     evaluator = RetrievalEvaluator(read_collection(small_collection))
     assert settings["evaluator"] == {"name": "RetrievalEvaluator", **evaluator.get_config_dict()}
+
+
+class Distance:
+    """Mean squared distance of two texts."""
+
+    description = "pairs of texts, which come close"
+    columns = (2, 2)
+    label = "none"
+    is_mean = True
+    in_batch_negatives = False
+
+    def check(self, columns, labels, examples):
+        assert columns == 2
+
+    def __call__(self, vectors, labels):
+        difference = vectors[0] - vectors[1]
+        loss = float(np.square(difference).sum() / len(difference))
+        gradient = difference * np.float32(2 / len(difference))
+        return loss, [gradient, -gradient]
+
+    def get_config_dict(self):
+        return {}
+
+
+def test_a_loss_from_outside_is_trained_and_has_help(
+    run, run_train, triples, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(LOSSES, "distance", Distance)
+    help_text = " ".join(run("train", "--help").out.split())
+    assert "distance: pairs of texts, which come close." in help_text
+    pairs = [
+        {"sentence1": one, "sentence2": two} for one, two in zip(WORDS, WORDS[::-1], strict=True)
+    ]
+    triples.write_text("".join(json.dumps(row) + "\n" for row in pairs))
+    options = ("--no-dropout", "--batch-size", "6", "--epochs", "4")
+    assert run_train(*options, loss="distance").code == 0
+    log = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["loss"] for line in log]
+    vectors = SentenceTransformer(GELU).encode(WORDS)
+    distance = np.square(vectors - vectors[::-1]).sum() / len(WORDS)
+    assert losses[0] == pytest.approx(distance, rel=1e-4)
+    assert losses[3] < losses[0] / 2
 
 
 def test_the_card_names_data_loss_and_numbers(run_train, tmp_path):

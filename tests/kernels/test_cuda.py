@@ -24,6 +24,7 @@ from minibert.kernels.devices import find_device
 from minibert.kernels.protocol import Bucket
 from minibert.kernels.segments import firsts, places_of
 from minibert.pooling.modes import POOLINGS
+from minibert.pooling.pooling import pool_gradient
 
 LENGTHS = [[1], [5], [1, 1, 1], [3, 1, 4, 2], [64, 64, 33, 7, 7, 2]]
 
@@ -186,6 +187,17 @@ def test_every_pooling_agrees(cuda, name, lengths):
     cpu = POOLINGS[name].pool(hidden.copy(), counts, 3, kernels)
     assert gpu.dtype == np.float32
     np.testing.assert_allclose(gpu, cpu, rtol=0, atol=2e-6)  # worst seen 2.4e-7, of 6
+
+
+# The stand-in compares no arrays, as the gradient of "max" does.
+@pytest.mark.parametrize("name", [name for name in POOLINGS if name != "max"])
+@pytest.mark.parametrize("skipped", [0, 2])
+def test_gradients_of_poolings_agree(cuda, name, skipped):
+    hidden, given, lengths = numbers((10, 7)), numbers((4, 7), 1), np.array([3, 1, 4, 2])
+    on_gpu = cuda.to_device(given), cuda.to_device(hidden)
+    gpu = cuda.to_host(pool_gradient([name], *on_gpu, lengths, skipped, cuda.kernels))
+    cpu = pool_gradient([name], given, hidden, lengths, skipped, kernels)
+    np.testing.assert_allclose(gpu, cpu, rtol=1e-6, atol=1e-6)  # none seen
 
 
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))

@@ -92,7 +92,7 @@ def test_tokens_that_are_left_out_have_no_gradient(mode):
     assert not np.delete(found, taken, axis=0).any()
 
 
-def test_of_largest_values_that_are_level_the_first_has_the_gradient():
+def test_the_first_of_level_values_has_the_gradient_of_max():
     hidden = np.array([[1.0, 5], [3, 5], [3, 5], [9, 5], [0, 0], [0, 7]], np.float32)
     given = np.array([[2.0, 3], [4, 5]], np.float32)
     lengths = np.array([4, 2])

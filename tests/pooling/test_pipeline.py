@@ -163,7 +163,7 @@ def test_training_without_dropout_computes_the_same_bits(prompt_length):
     assert vectors.tobytes() == expected.tobytes()
 
 
-def test_dropout_is_drawn_anew_for_each_text_and_alike_each_time():
+def test_dropout_is_drawn_by_text_and_alike_each_time():
     trained = Trained("float32")
     vectors, _ = trained.forward()
     np.testing.assert_array_equal(trained.forward()[0], vectors)

@@ -143,7 +143,7 @@ def test_progress_tells_loss_rate_and_time_left(capsys):
     assert ", lr 0.005]" in last
 
 
-def test_several_objectives_have_an_update_each_and_own_optimizers(tmp_path):
+def test_several_objectives_have_an_update_and_an_optimizer_each(tmp_path):
     pairs = [{"sentence1": f"a{n}", "sentence2": f"b {n}", "score": n / 5} for n in range(5)]
     recipe = Recipe(lr=1e-2, epochs=2, schedule="constant", max_grad_norm=None, checkpoint_steps=1)
     other = CosineSimilarityLoss(None)

@@ -4,8 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from bag_of_words import BagOfWords
 
 from minibert import TrainingError
+from minibert.training import fit
+from minibert.training.losses import CosineSimilarityLoss
 from minibert.training.optimizers import (
     BLOCK_FLOATS,
     OPTIMIZERS,
@@ -305,6 +308,54 @@ def test_an_unknown_optimizer_lists_the_known_ones():
     assert find_optimizer("adamw_hf") is TransformersAdamW
     with pytest.raises(ValueError, match="'sgd'; expected one of 'adamw', 'adamw_hf'"):
         find_optimizer("sgd")
+
+
+class Momentum:
+    """Gradient descent with momentum, and `eps` as its share of the step before."""
+
+    def __init__(self, values, *, weight_decay, betas, eps, decays):
+        self.values, self.share = values, eps
+        self.state = {key: np.zeros_like(value) for key, value in values.items()}
+
+    def load_state(self, state):
+        for key, step in state.items():
+            self.state[key][...] = step
+
+    def step(self, gradients, lr):
+        for key, gradient in gradients.items():
+            self.state[key] *= np.float32(self.share)
+            self.state[key] += np.float32(lr) * gradient
+            self.values[key] -= self.state[key]
+
+
+def test_an_optimizer_from_outside_trains_and_goes_on(monkeypatch, tmp_path):
+    epochs = []
+
+    def evaluator(model, output_path, epoch, steps):
+        epochs.append(epoch)
+        if len(epochs) == 2:
+            raise KeyboardInterrupt
+        return 0.0
+
+    monkeypatch.setitem(OPTIMIZERS, "momentum", Momentum)
+    rows, loss = [("a b", "c", 0.5), ("d", "e a", 0.1)], CosineSimilarityLoss()
+    given = {"lr": 0.1, "optimizer": "momentum", "eps": 0.5, "schedule": "constant", "epochs": 3}
+    given |= {"output": tmp_path / "out", "save_best_model": False, "dropout": False}
+    with pytest.raises(KeyboardInterrupt):
+        fit(BagOfWords(), rows, loss, **given, evaluator=evaluator)
+    model = BagOfWords()
+    fit(model, rows, loss, **given, evaluator=evaluator)
+    assert epochs == [0, 1, 1, 2]
+    by_hand, step = BagOfWords().trainable(seed=42, dropout=False), 0
+    for number in range(3):
+        by_hand.add_gradients([["a b", "d"], ["c", "e a"]], np.array([0.5, 0.1]), loss, number)
+        step = {k: 0.5 * (step and step[k]) + 0.1 * g for k, g in by_hand.gradients.items()}
+        for key, change in step.items():
+            by_hand.values[key] -= change
+        by_hand.zero_gradients()
+        by_hand.refresh()
+    for key, value in model.values.items():
+        np.testing.assert_allclose(value, by_hand.values[key], rtol=0, atol=1e-5)
 
 
 def test_without_gradients_nothing_happens():

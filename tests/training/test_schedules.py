@@ -1,10 +1,14 @@
 """Learning rates by hand, names of schedules, lengths of warm-ups, and what is refused."""
 
+import json
 import math
 
 import numpy as np
 import pytest
+from bag_of_words import BagOfWords
 
+from minibert.training import fit
+from minibert.training.losses import CosineSimilarityLoss
 from minibert.training.schedules import (
     REFERENCE_NAMES,
     SCHEDULES,
@@ -54,6 +58,19 @@ def test_a_warm_up_as_long_as_the_training_only_rises(name):
 @pytest.mark.parametrize(("theirs", "ours"), REFERENCE_NAMES.items())
 def test_names_of_the_reference_are_taken_in_any_case(theirs, ours):
     assert find_schedule(theirs) is find_schedule(theirs.lower()) is SCHEDULES[ours]
+
+
+def test_a_schedule_from_outside_gives_each_step_its_rate(monkeypatch, tmp_path):
+    def halving(lr, step, warmup_steps, total_steps):
+        return (lr + warmup_steps + total_steps) / 2**step
+
+    monkeypatch.setitem(SCHEDULES, "halving", halving)
+    rows = [("a", "b", 0.5)] * 3
+    given = {"lr": 3.0, "batch_size": 1, "warmup_steps": 2, "show_progress_bar": False}
+    loss, out = CosineSimilarityLoss(), tmp_path / "out"
+    fit(BagOfWords(), rows, loss, schedule="halving", output=out, **given)
+    lines = (out / "training.jsonl").read_text().splitlines()
+    assert [json.loads(line)["lr"] for line in lines] == [8, 4, 2]
 
 
 @pytest.mark.parametrize("name", ["linear", None, ["warmup-linear"]])
