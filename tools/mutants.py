@@ -1016,7 +1016,7 @@ MUTANTS = [
            LOOP + "ctrl_c_writes_a_checkpoint_that_an_unbroken_run_has_not"),
     Mutant("training/checkpoints.py", "(best_step, state.best_step if state else 0)",
            "(best_step,)",
-           RUNS + "the_last_checkpoint_s_best_model_stays_beside_a_better_one"),
+           RUNS + "a_checkpoint_s_best_model_stays_beside_a_better_one"),
     Mutant("training/checkpoints.py", "self.log.truncate(size)", "pass",
            RUNS + "a_stopped_run_goes_on_and_ends_with_the_same_bytes"),
     Mutant("training/checkpoints.py", "self.write_settings(removing=True, ",
