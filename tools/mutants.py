@@ -86,6 +86,9 @@ LET_GO = "bert/test_layout.py::test_copied_weights_and_the_word_table_leave_the_
 INT8 = "scoring/test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 REPEATS = "training/test_loop.py::test_a_text_twice_among_in_batch_negatives_is_told_once"
 OPTIMIZERS = "training/test_optimizers.py::test_"
+REFERENCE_FIT = "training/test_reference_fit.py::test_"
+CARD = "training/test_model_card.py::test_"
+TRAIN = "commands/test_train.py::test_"
 LOOP = "training/test_loop.py::test_"
 RUNS = "training/test_checkpoints.py::test_"
 HEAT_MAP = "pictures/test_heat_map.py::test_"
@@ -532,6 +535,23 @@ MUTANTS = [
     Mutant("scoring/mining.py", "np.cumsum(others, axis=1) <= top_k", "True",
            PARAPHRASES.replace("cos_sim", "dot_score")),
     # losses
+    Mutant("training/reference_fit.py", "0 < self.limit < len(steps)",
+           "0 < self.limit <= len(steps)",
+           REFERENCE_FIT + "checkpoints_are_folders_named_by_step_and_few"),
+    Mutant("training/reference_fit.py", 'is None or kind != "step":', "is None:",
+           REFERENCE_FIT + "ctrl_c_leaves_no_other_checkpoint"),
+    Mutant("training/reference_fit.py", "if self.evaluator is None:", "if self.output_path:",
+           REFERENCE_FIT + "the_best_model_is_kept"),
+    Mutant("training/reference_fit.py", 'library in ADAMW_OF:', "library:",
+           REFERENCE_FIT + "any_other_optimizer_is_refused_by_name"),
+    Mutant("training/model_card.py", "if key in KEPT_KEYS and PLAIN.fullmatch(value)",
+           "if key in KEPT_KEYS", CARD + "a_value_of_unusual_form_is_left_out"),
+    Mutant("training/model_card.py", 'for key in keys if key != "path"', "for key in keys",
+           CARD + "the_card_lists_all_modules_and_no_path"),
+    Mutant("commands/train.py", "max_grad_norm=options.max_grad_norm or None",
+           "max_grad_norm=options.max_grad_norm", TRAIN + "every_option_reaches_the_run"),
+    Mutant("commands/train.py", "model.max_seq_length = options.max_seq_length", "pass",
+           TRAIN + "a_shorter_maximum_length_stays_with_the_model"),
     Mutant("training/losses/margin_mse.py", "(2 / errors.size)", "(2 / len(errors))",
            f"{SLOPES}[margin-mse of margins]"),
     Mutant("training/losses/margin_mse.py", "found[:, :1] - found[:, 1:]",
