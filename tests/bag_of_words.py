@@ -6,6 +6,7 @@ It keeps to the protocol of minibert/training/trainable.py, with gradients of it
 import hashlib
 import json
 import zlib
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +18,8 @@ EMBEDDING, BIAS, DENSE = "word.weight", "word.bias", "2_Dense/linear.weight"
 
 class BagOfWords:
     """v = D (mean of the words' rows * mask + b), with a mask of dropout."""
+
+    folder = Path("bag-of-words")  # as of a model that was opened from there
 
     def __init__(self, seed=0, dropout=0.0):
         drawn = np.random.default_rng(seed)
@@ -39,7 +42,7 @@ class BagOfWords:
     def describe_training(self, section):
         """The model has no card."""
 
-    def take_folder(self, folder):
+    def use_folder(self, folder):
         """The model is never copied."""
 
     def refresh(self):

@@ -1,18 +1,18 @@
 """docs/training.md and the program beside it: both run, and the card is the one that is kept."""
 
-import json
 import re
 import runpy
 import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from golden_files import GOLDEN
 
 from minibert import SentenceTransformer
 from minibert.commands import cli
-from minibert.training.losses import LOSSES
+from minibert.training import LOSSES, OPTIMIZERS, SCHEDULES
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = (DOCS / "training.md").read_text(encoding="utf-8")
@@ -26,23 +26,30 @@ def test_every_block_of_the_training_page_runs(
 ):
     cache("sentence-transformers/all-MiniLM-L6-v2", old_folder)
     monkeypatch.chdir(tmp_path)
-    pairs = [{"query": f"the cat {n}", "positive": f"a dog {n}"} for n in range(8)]
-    Path("pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
-    blocks = re.findall(r"```(sh|python)\n(.*?)```", PAGE, re.DOTALL)
-    assert [language for language, _ in blocks] == ["sh", "python", "python"]
-    for command in blocks[0][1].splitlines():
-        assert cli.main(shlex.split(command)[1:]) == 0
-    for _, program in blocks[1:]:
-        exec(compile(program, "training.md", "exec"), {"__name__": "__main__"})
-    assert "(20,)" in capsys.readouterr().out
-    folders = [tmp_path / name for name in ("my-model", "my-second-model", "my-third-model")]
-    vectors = [SentenceTransformer(folder).encode("the cat") for folder in folders]
-    assert len({vector.tobytes() for vector in vectors}) == 3
+    names, kinds = {"__name__": "__main__"}, []
+    for language, text in re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL):
+        kinds.append(language)
+        if language == "python":
+            exec(compile(text, "training.md", "exec"), names)
+        for command in text.splitlines() if language == "sh" else ():
+            assert cli.main(shlex.split(command)[1:]) == 0
+    assert kinds == ["python", "python", "python", "sh", "python"]
+    assert re.match(r"6 steps, loss \d\.\d{4} in the last one\nstep ", capsys.readouterr().out)
+    folders = {name: tmp_path / name for name in ("my-model", "from-command", "from-fit")}
+    first, second, third = (
+        (folder / "model.safetensors").read_bytes() for folder in folders.values()
+    )
+    assert first == second != third  # as the page says
+    question = ["What pulls the water?"]
+    for name, folder in folders.items():
+        model = SentenceTransformer(folder)
+        assert np.array_equal(model.encode(question), names["vectors"]) == (name != "from-fit")
 
 
-def test_the_page_lists_every_loss():
+def test_the_page_lists_every_loss_optimizer_and_schedule():
     rows = re.findall(r"^\| `([\w-]+)` \| `(\w+)` \|", PAGE, re.MULTILINE)
     assert dict(rows) == {name: loss.__name__ for name, loss in LOSSES.items()}
+    assert [name for name in (*OPTIMIZERS, *SCHEDULES) if f"`{name}`" not in PAGE] == []
 
 
 @pytest.fixture

@@ -26,9 +26,11 @@ from bench_peers import Padded
 from minibert import SentenceTransformer
 from minibert.errors import DeviceError
 from minibert.kernels import cpu as kernels
+from minibert.kernels import cpu_gradients
 from minibert.kernels.activations import ACTIVATIONS
 from minibert.kernels.devices import find_device
-from minibert.kernels.segments import firsts
+from minibert.kernels.protocol import NormRows
+from minibert.kernels.segments import equal_buckets, firsts
 
 NO_GPU = 69
 GOLDEN = ROOT / "tests" / "golden"
@@ -130,7 +132,7 @@ def main(arguments=None):
     report = about(options)
     folder = find(options.model)
     if "parity" in options.work:
-        report["kernels"] = list(kernels_beside_numpy(device))
+        report["kernels"] = [*kernels_beside_numpy(device), *gradients_beside_numpy(device)]
         allowed = ALLOWED_GOLDEN if GOLDEN in folder.parents else ALLOWED
         report["vectors"] = [*golden_vectors(), *model_vectors(folder, options, allowed)]
     if "speed" in options.work:
@@ -228,14 +230,78 @@ def kernels_beside_numpy(device):
         "largest of texts": (lambda module, x: module.segment_max(x, lengths), (x,)),
         "unit length": (lambda module, x: (module.normalize_(x), x)[1], (x,)),
     }  # fmt: skip
+    yield from compared(device, device.kernels, kernels, cases, DTYPES)
+
+
+def gradients_beside_numpy(device):
+    """Check the gradient of every kernel by itself."""
+    random = np.random.default_rng(1)
+
+    def rows(*shape):
+        return random.normal(0, 2, shape).astype(np.float32)
+
+    x, given, gain, deviation = rows(65, 300), rows(65, 300), rows(300), np.abs(rows(65)) + 0.5
+    index = random.integers(0, 20, 65)
+    buckets = list(equal_buckets(np.array([30, 15, 15, 5])))
+    of_text = rows(65, 128), *(rows(65, 128) / 4 for _ in range(3)), rows(65, 128)
+    of_pairs, by_pairs = rows(4, 40, 40), rows(4, 40, 40)
+    drawn = [
+        (rows(bucket.texts.stop - bucket.texts.start, 4, bucket.longest, bucket.longest) > -2)
+        * np.float32(1.2)
+        for bucket in buckets
+    ]
+
+    def attend(module, *arrays):
+        *arrays, bias, by_bias = arrays
+        return module.attend_gradient(*arrays, buckets, 4, bias, by_bias), by_bias
+
+    def attend_with_dropout(module, *arrays):
+        factors = {b.texts.start: array for b, array in zip(buckets, arrays[5:], strict=True)}
+        return module.attend_gradient(
+            *arrays[:5], buckets, 4, dropout=lambda bucket: factors[bucket.texts.start]
+        )
+
+    cases = {
+        f"gradient of {name}": (
+            lambda module, *arrays, name=name: (ACTIVATIONS[name].gradient(module, *arrays),
+                                                arrays)[1],
+            (x, given))
+        for name in ACTIVATIONS
+    } | {
+        "gradient of a weight": (lambda module, x, g: module.weight_gradient(x, g),
+                                 (x, rows(65, 90))),
+        "gradient of a bias": (lambda module, x: module.column_sums(x), (x,)),
+        "gradient of a norm": (
+            lambda module, g, n, d, w: (*module.layer_norm_gradient_(g, NormRows(n, d), w), g),
+            (given, x, deviation, gain)),
+        "gradient of attention with a bias": (attend, (*of_text, of_pairs, by_pairs)),
+        "gradient of attention with dropout": (attend_with_dropout, (*of_text, *drawn)),
+        "gradient of embeddings": (
+            lambda module, total, g: (module.add_at_(total, index, g), total)[1],
+            (rows(30, 300), given)),
+        "gradient of unit length": (
+            lambda module, *arrays: (module.normalize_gradient_(*arrays), arrays)[1], (x, given)),
+    }  # fmt: skip
+    yield from compared(device, device.gradient_kernels(), cpu_gradients, cases, ["float32"])
+
+
+def compared(device, of_device, of_numpy, cases, dtypes):
+    """Compute each case with two modules of kernels: -> a row of the report for each dtype."""
     for name, (compute, arrays) in cases.items():
-        for dtype in DTYPES:
+        for dtype in dtypes:
             # NumPy's result from the same rounded numbers, in float32.
             given = [array.astype(dtype) for array in arrays]
-            expected = compute(kernels, *(array.astype(np.float32) for array in given))
+            expected = compute(of_numpy, *(array.astype(np.float32) for array in given))
             with device.active():
-                found = device.to_host(compute(device.kernels, *map(device.to_device, given)))
-            yield row_of(name, dtype, found.reshape(1, -1), expected.reshape(1, -1), ALLOWED)
+                found = compute(of_device, *map(device.to_device, given))
+                found = one_row(found, device.to_host)
+            yield row_of(name, dtype, found, one_row(expected, np.asarray), ALLOWED)
+
+
+def one_row(results, to_host):
+    """Put the numbers of an array, or of several, into one row of the host."""
+    arrays = results if isinstance(results, tuple) else (results,)
+    return np.concatenate([to_host(array).reshape(1, -1) for array in arrays], axis=1)
 
 
 def golden_vectors():

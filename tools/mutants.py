@@ -68,6 +68,7 @@ BERT = "bert/test_forward.py::test_"
 HOOK = "bert/test_hook.py::test_"
 RANKS = "bert/test_tensor_parallel.py::test_"
 CUDA = "kernels/test_cuda.py::test_"
+CUDA_GRADIENTS = "kernels/test_cuda_gradients.py::test_"
 GPU = "models/test_gpu.py::test_"
 CONVERT = "checkpoint/test_convert.py::test_"
 REGISTRY = "pooling/test_registry.py::test_"
@@ -77,6 +78,7 @@ PLAN = "checkpoint/test_conversion_plan.py::test_"
 REPOSITORY = "checkpoint/test_repository.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LAYOUT = "bert/test_layout.py::test_"
+PARTS = "models/test_parts.py::test_"
 UNSAVED = "models/test_unsaved.py::test_"
 WRITING = "common/test_safetensors_writing.py::test_"
 IN_MEMORY = "common/test_tensors_in_memory.py::test_"
@@ -253,7 +255,7 @@ MUTANTS = [
            'forward)  # (N, D)\n    forward.show("output", hidden + 1)',
            "test_golden.py::test_every_hidden_state_equals_transformers[gelu-right]"),
     # what a backward pass needs
-    Mutant("bert/forward.py", "            kept[place] += bias\n", "",
+    Mutant("bert/forward.py", "            kept[place] += kernels.floats(bias)\n", "",
            HOOK + "the_input_of_the_activation_is_the_widened_row[gelu]"),
     Mutant("kernels/cpu.py", "keep.normalised[place], keep.deviation[place] = rows, deviation",
            "keep.normalised[place], keep.deviation[place] = rows, deviation**2",
@@ -706,6 +708,18 @@ MUTANTS = [
            UNSAVED + "more_training_after_a_save_is_not_copied"),
     Mutant("models/trainable.py", "tensors, self.dtype, self._trained,", "tensors, self.dtype,",
            UNSAVED + "a_second_training_begins_where_the_first_ended"),
+    Mutant("models/sentence_transformer.py", "        if modules is not None:\n",
+           "        if False:\n",
+           PARTS + "a_model_of_modules_is_copied_when_it_is_saved"),
+    Mutant("models/parts.py", "if rows[type(module)].write is None:", "if False:",
+           PARTS + "modules_that_make_no_model_are_refused"),
+    Mutant("checkpoint/save.py", 'for key in ("max_seq_length", "do_lower_case") if given[key]',
+           "for key in () if given[key]",
+           PARTS + "a_model_of_modules_is_saved_as_a_whole_folder[mean]"),
+    Mutant("pooling/pooling.py", "    if modes != modes_of_flags(flags):", "    if False:",
+           PARTS + "a_model_of_modules_is_saved_as_a_whole_folder[another order]"),
+    Mutant("pooling/pooling.py", 'flags["pooling_mode_mean_tokens"] = False', "pass",
+           PARTS + "a_model_of_modules_is_saved_as_a_whole_folder[cls]"),
     Mutant("common/safetensors_writing.py", "(-ITEM_BYTES[type_of(tensors[name])], name)", "name",
            WRITING + "a_file_has_the_bytes_that_the_library_writes[0]"),
     Mutant("common/safetensors_writing.py", "(-len(text) % 8)", "(8 - len(text) % 8)",
@@ -832,8 +846,8 @@ MUTANTS = [
     Mutant("checkpoint/save.py", "        (bert / other).unlink(missing_ok=True)\n",
            "        pass\n",
            SAVED + "settings_of_an_earlier_model_do_not_stay"),
-    Mutant("checkpoint/save.py", "for file in files if folder.has_modules else []:",
-           "for file in files:",
+    Mutant("checkpoint/save.py", "if folder.has_modules:\n        for file",
+           "if True:\n        for file",
            SAVED + "a_plain_bert_becomes_a_sentence_transformers_folder"),
     Mutant("checkpoint/save.py", 'if k != "model_max_length"}', "}",
            SAVED + "only_the_key_that_a_folder_has_loses_its_length"),
@@ -986,6 +1000,16 @@ MUTANTS = [
            CUDA + "texts_of_nearly_one_length_attend_as_each_alone"),
     Mutant("kernels/cuda.py", 'options=("-DHALF",) if half else ()', "options=()",
            GPU + "float16_is_near_and_gives_float32[gelu-sentence_embedding]"),
+    Mutant("kernels/cuda.cu", "fminf(y * y, 1e4f)", "y * y",
+           CUDA_GRADIENTS + "gradients_of_activations_agree[gelu_new-shape2]"),
+    Mutant("kernels/cuda_gradients.py", "    along *= lengths >= NORM_FLOOR\n", "",
+           CUDA_GRADIENTS + "gradients_through_unit_length_agree_near_zero"),
+    Mutant("kernels/cuda_gradients.py", "products(weights, rows, columns, as_is, transposed)",
+           "products(weights, rows, columns, as_is)",
+           CUDA_GRADIENTS + "attention_s_gradients_agree[lengths1-False-True]"),
+    Mutant("kernels/cuda_gradients.py", "softmax_of(weights, bucket.lengths)",
+           "softmax_of(weights, None)",
+           CUDA_GRADIENTS + "padded_texts_of_a_bucket_have_their_own_gradients"),
     Mutant("bert/forward.py", "return kernels.floats(hidden)", "return hidden",
            GPU + "float16_is_near_and_gives_float32[gelu-token_embeddings]"),
     Mutant("kernels/devices.py", "            copied.synchronize()\n", "",
@@ -1056,11 +1080,13 @@ MUTANTS = [
            LOOP + "ctrl_c_within_a_change_keeps_the_checkpoint_before"),
     Mutant("training/loop.py", "self.is_evaluation_due()", "False",
            LOOP + "evaluations_come_at_intervals_and_after_each_epoch"),
+    Mutant("training/batches.py", "number - self._next", "0",
+           "training/test_batches.py::test_streamed_batches_are_those_of_every_iteration"),
     Mutant("training/checkpoints.py", "paths[-1:] if state else []", "[]",
            LOOP + "ctrl_c_writes_a_checkpoint_that_an_unbroken_run_has_not"),
     Mutant("training/checkpoints.py", "(best_step, state.best_step if state else 0)",
            "(best_step,)",
-           RUNS + "the_last_checkpoint_s_best_model_stays_beside_a_better_one"),
+           RUNS + "the_best_of_the_last_checkpoint_stays_beside_a_better_one"),
     Mutant("training/checkpoints.py", "self.log.truncate(size)", "pass",
            RUNS + "a_stopped_run_goes_on_and_ends_with_the_same_bytes"),
     Mutant("training/checkpoints.py", "self.write_settings(removing=True, ",

@@ -1,10 +1,12 @@
-"""Rows of token ids -> packs -> hidden states.
+"""Rows of token ids -> packs -> hidden states, and back: the gradients.
 
 In reading order:
 - packs: texts end to end, no padding
 - parameters: the sizes and the tensors of a model
 - hook: a forward pass and its hook, which gets the arrays of every step
 - forward: the forward pass of BERT
+- backward: the way back through it, function by function
+- dropout: zeros at random places, in training
 - rotary: the forward pass of ModernBERT and NomicBERT
 - families: a row for each family: its forward pass, its tensors, its config.json, its positions
 - family_settings: readers of the keys that only one family's config.json has

@@ -144,7 +144,7 @@ class Kernels(Protocol):
 
 
 class GradientKernels(Protocol):
-    """Gradients of the kernels, by the same names: cpu_gradients.py, and cuda_gradients.py for CuPy.
+    """Gradients of the kernels, by the same names: cpu_gradients.py and cuda_gradients.py.
 
     `gradient` is that of a loss by the output of a kernel; the result is that by its input. A name
     that ends in `_` works in place. Every kernel keeps the dtype of its input.

@@ -78,13 +78,13 @@ class Model:
         self.is_changed, self._saved = True, None
         self._changes += 1
 
-    def take_folder(self, path: str | os.PathLike[str]) -> None:
+    def use_folder(self, path: str | os.PathLike[str]) -> None:
         """Take a folder with this model, as it is now, for its `saved_folder`."""
         from minibert.checkpoint.folder import read_folder  # late: see the top
         from minibert.checkpoint.save import loaded_files
 
         self._saved = read_folder(Path(os.path.expanduser(path)))
-        self.transformer.take_files(self._saved.transformer.path)
+        self.transformer.use_files(self._saved.transformer.path)
         self.checkpoint = self.transformer.checkpoint
         self._loaded = loaded_files(self.folder)  # it may be that folder
 

@@ -32,6 +32,7 @@ from minibert.tokens.truncation import OnLong, check_on_long
 
 if TYPE_CHECKING:
     from minibert.bert.parameters import Parameters
+    from minibert.checkpoint.folder import Folder
     from minibert.explain.attribution import Explanation
     from minibert.models.job import OutputValue
     from minibert.models.processes import Processes
@@ -59,6 +60,9 @@ class SentenceTransformer(Model):
     the BERT, and model[1] and so on are the settings of the modules after it.
     """
 
+    folder: Folder  # settings of the model's folder
+    transformer: Transformer  # the BERT and its tokenizer
+    on_long: OnLong  # what happens to long texts: see encode
     similarity_reason: str  # where the metric was found
     card: str | None = None  # README.md of folders it is saved to; None is that of its own folder
     # Tensors in place of the folder's, by key: see use_tensors.
@@ -569,8 +573,7 @@ class SentenceTransformer(Model):
         changed = self.max_seq_length != self.transformer.loaded_max_seq_length
         save_model(
             self.folder, self._loaded, path,
-            hidden_size=self.config.hidden_size,
-            include_prompt=self.pooling.include_prompt,
+            hidden_size=self.config.hidden_size, include_prompt=self.pooling.include_prompt,
             max_seq_length=self.max_seq_length if changed else None,
             settings={
                 "prompts": self.prompts,
@@ -578,11 +581,10 @@ class SentenceTransformer(Model):
                 "similarity_fn_name": self.similarity_fn_name,
                 "truncate_dim": self.truncate_dim,
             },
-            trained=self.trained,
-            card=self.card,
+            trained=self.trained, card=self.card,
         )  # fmt: skip
         if self.is_changed:
-            self.take_folder(path)
+            self.use_folder(path)
 
     save = save_pretrained
 

@@ -94,7 +94,7 @@ class HasTensors(Described, Protocol):
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None: ...
 
-    def take_folder(self, path: str | os.PathLike[str]) -> None: ...
+    def use_folder(self, path: str | os.PathLike[str]) -> None: ...
 
 
 class Trainable:
@@ -175,9 +175,14 @@ class Trainable:
         """Write the model's folder, with the values as they are now."""
         self.model.save_pretrained(folder)
 
-    def take_folder(self, folder: Path) -> None:
+    @property
+    def folder(self) -> Path:
+        """Folder that the model was opened from; `save` copies the vocabulary from there."""
+        return self.model.folder.path
+
+    def use_folder(self, folder: Path) -> None:
         """Tell the model that a folder has it as it is now."""
-        self.model.take_folder(folder)
+        self.model.use_folder(folder)
 
     def fingerprint(self) -> str:
         """Compute a digest of the values, and of all settings that their training depends on."""

@@ -216,7 +216,7 @@ class Transformer:
             self.device, self.threads, self.reproducible, self.short_inputs
         )
 
-    def take_files(self, folder: Path) -> None:
+    def use_files(self, folder: Path) -> None:
         """Take the files of weights in a folder for those that have the parameters."""
         self.checkpoint = replace(self.checkpoint, files=weight_files(folder))
 

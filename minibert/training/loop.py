@@ -207,9 +207,9 @@ def train(
         show_progress_bar: As in encode.
 
     Raises TrainingError for a loss or gradients that are not finite, for a score that cannot be
-    told, and if the model, the data, the loss or a number differs from those of the run in
-    `output`; OutputError for a folder that cannot be written to; OSError for a full disk, which
-    leaves the last checkpoint whole.
+    told, if the model, the data, the loss or a number differs from those of the run in `output`,
+    and if a restart would remove the model itself; OutputError for a folder that cannot be written
+    to; OSError for a full disk, which leaves the last checkpoint whole.
     """
     training = Training(model, trainable, objectives, recipe, evaluator, callback)
     if output is None:
@@ -219,6 +219,11 @@ def train(
     settings = settings_of(trainable, objectives, recipe, evaluator)
     every, limit = recipe.checkpoint_steps, recipe.checkpoint_limit
     path = Path(output)
+    if restart and trainable.folder.resolve().is_relative_to(path.resolve()):
+        raise TrainingError(
+            f"The model lies in {str(path)!r}, and to begin anew would remove it. Choose another "
+            "folder for the run."
+        )
     with run_folder(path, settings, every=every, limit=limit, restart=restart) as folder:
         if folder.result is None:
             training.go_on(folder)
@@ -228,7 +233,7 @@ def train(
             if best_step:
                 folder.load_result(trainable.values)
                 trainable.refresh()
-            trainable.take_folder(path)
+            trainable.use_folder(path)
             return training.report()
         logger.warning(
             "%s holds the finished run of this call, so nothing was changed. Begin anew with "
@@ -237,7 +242,7 @@ def train(
         )
         folder.load_result(trainable.values)
         trainable.refresh()
-        trainable.take_folder(path)
+        trainable.use_folder(path)
         found = folder.result
         return Report(found["step"], None, found["best_step"], found["best_score"], True)
 

@@ -22,6 +22,11 @@ class Trainable(Protocol):
     values: dict[str, Array]
 
     @property
+    def folder(self) -> Path:
+        """Folder of the model's other files, which `save` copies."""
+        ...
+
+    @property
     def gradients(self) -> dict[str, Array]:
         """Key -> dloss/dtensor, of the tensor's shape; only tensors that have a gradient.
 
@@ -61,7 +66,7 @@ class Trainable(Protocol):
         """Write a whole model folder with the present values, float32, without a copy of them."""
         ...
 
-    def take_folder(self, folder: Path) -> None:
+    def use_folder(self, folder: Path) -> None:
         """Tell the model that a folder has it as it is now, for copies and digests of it."""
         ...
 

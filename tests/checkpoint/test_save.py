@@ -428,7 +428,7 @@ def test_a_trained_model_saved_onto_itself_can_be_trained_on(folder, texts, tmp_
     model.save_pretrained(tmp_path / "saved")
 
 
-def test_a_trained_model_can_be_saved_when_an_earlier_save_is_gone(folder, texts, tmp_path):
+def test_a_trained_model_is_saved_when_an_earlier_save_is_gone(folder, texts, tmp_path):
     model = SentenceTransformer(folder, on_long="ignore")
     change_tensors_of(model)
     model.save_pretrained(tmp_path / "first")

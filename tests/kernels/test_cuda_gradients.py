@@ -4,10 +4,20 @@ import inspect
 
 import numpy as np
 import pytest
+from golden_files import GOLDEN
 from random_numbers import numbers
 
+from minibert.bert import backward
+from minibert.bert.dropout import Draws, Dropout, Rates
+from minibert.bert.families import positions_of
+from minibert.bert.forward import hidden_states
+from minibert.bert.hook import ForGradients
+from minibert.bert.load import load_checkpoint
+from minibert.bert.packs import packs
+from minibert.bert.placement import pack_to_device, parameters_to_device
 from minibert.kernels import cpu, cpu_gradients
 from minibert.kernels.activations import ACTIVATIONS
+from minibert.kernels.devices import find_device
 from minibert.kernels.protocol import GradientKernels, NormRows
 from minibert.kernels.segments import equal_buckets
 
@@ -92,19 +102,17 @@ def test_attention_s_gradients_agree(cuda, lengths, has_bias, dropout):
 
     def compute(gradients, qkv, given, *rest):
         bias, factors = (rest[:2], rest[2:]) if has_bias else ((None, None), rest)
-        of_bucket = {b.texts.start: f for b, f in zip(buckets, factors, strict=False)}
+        of_bucket = {b.texts.start: f for b, f in zip(buckets, factors, strict=True)}
         drop = (lambda bucket: of_bucket[bucket.texts.start]) if dropout else None
         kernels = cpu if gradients is cpu_gradients else cuda.kernels
         q, k, v = (qkv[:, at : at + 12] for at in (0, 12, 24))
         context = kernels.attend(q, k, v, buckets, HEADS, bias[0], dropout=drop)
-        return gradients.attend_gradient(
-            q, k, v, context, given, buckets, HEADS, *bias, drop
-        )  # fmt: skip
+        return gradients.attend_gradient(q, k, v, context, given, buckets, HEADS, *bias, drop)
 
     check(cuda, compute, qkv, given, *bias, *factors)
 
 
-def test_padded_texts_of_a_bucket_have_the_gradients_of_each_alone(cuda):
+def test_padded_texts_of_a_bucket_have_their_own_gradients(cuda):
     lengths = np.array([12, 11, 9, 4, 1])
     q, k, v, context, given = (numbers((37, 12), seed, 1, 0) for seed in range(5))
 
@@ -136,3 +144,40 @@ def test_gradients_of_activations_agree(cuda, name, shape):
     x.reshape(-1)[: len(edges)] = np.array(edges, np.float32)[: x.size]
     gradient = numbers(shape, 1, 1, 0)
     check(cuda, ACTIVATIONS[name].gradient, x, gradient, rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gelu", "mpnet"])
+def test_the_backward_pass_of_a_model_agrees(cuda, name):
+    checkpoint = load_checkpoint(GOLDEN / name)
+    config, ids = checkpoint.config, [np.arange(5, 5 + tokens) for tokens in (9, 9, 4, 1)]
+    (pack,) = packs(ids, 100, positions=[positions_of(row, config) for row in ids])
+    # Drawn on the host, for both devices.
+    dropout = Dropout(Draws(3, 5), Rates(0.3, 0.2), pack.order, pack.lengths)
+    states = numbers((23, config.hidden_size), 1, 1, 0)
+    results = []
+    for device in (cuda, find_device("cpu")):
+        own = dropout._replace(to_device=device.to_device)
+        parameters, kept, found = parameters_to_device(checkpoint.parameters, device), {}, {}
+
+        def keep(name, array, kept=kept):
+            if name.rpartition(".")[2] in backward.KEPT:
+                kept[name] = array
+
+        def give(name, gradient, index=None, found=found, device=device):
+            found[name] = device.to_host(gradient)
+
+        hook = ForGradients(keep, own)
+        moved = pack_to_device(pack, device)
+        hidden_states(moved, parameters, config, device.kernels, hook)
+        backward.hidden_states(
+            device.to_device(states.copy()), pack, parameters, config, device.kernels,
+            device.gradient_kernels(), kept, own, give,
+        )  # fmt: skip
+        results.append(found)
+    gpu, host = results
+    assert gpu.keys() == host.keys()
+    for name, gradient in gpu.items():
+        scale = np.abs(host[name]).max()
+        # Worst seen 1.1e-5: these weights are ten times a real model's.
+        np.testing.assert_allclose(gradient, host[name], rtol=0, atol=1e-4 * scale, err_msg=name)

@@ -66,7 +66,7 @@ def test_a_folder_that_another_wrote_can_be_taken(trained, texts, tmp_path):
     """As a run does, which writes a model elsewhere and then moves it."""
     trained.save_pretrained(tmp_path / "written")
     (tmp_path / "written").rename(tmp_path / "moved")
-    trained.take_folder(tmp_path / "moved")
+    trained.use_folder(tmp_path / "moved")
     np.testing.assert_array_equal(copy.copy(trained).encode(texts), trained.encode(texts))
 
 

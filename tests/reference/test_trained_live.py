@@ -30,7 +30,7 @@ def tensors_of(folder):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_trained_folder_opens_in_the_reference_with_equal_vectors(name, tmp_path):
+def test_a_trained_folder_has_equal_vectors_in_the_reference(name, tmp_path):
     model = minibert.SentenceTransformer(GOLDEN / name, on_long="ignore")
     before = model.encode(TEXTS)
     trained = change_tensors_of(model)

@@ -42,16 +42,17 @@ def test_it_finds_parity_and_writes_two_reports(install, gpu_check, tmp_path, ca
 @pytest.mark.slow
 def test_a_kernel_that_is_wrong_is_named_and_code_1(install, gpu_check, tmp_path, monkeypatch):
     install(gpus=1)
-    from minibert.kernels import cuda
+    from minibert.kernels import cuda, cuda_gradients
 
     monkeypatch.setattr(cuda, "gelu_", cuda.gelu_tanh_)
+    monkeypatch.setattr(cuda_gradients, "relu_gradient_", cuda_gradients.gelu_gradient_)
     monkeypatch.setattr(gpu_check, "golden_vectors", lambda: [])
     arguments = ["--model", str(GOLDEN / "relu"), "--report", str(tmp_path / "r")]
     assert gpu_check.main([*arguments, "--work", "parity", "--documents", "5"]) == 1
     report = json.loads((tmp_path / "r.json").read_text())
     rows = [row for row in report["kernels"] if row["dtype"] == "float32"]
     wrong = {row["what"] for row in rows if not row["ok"]}
-    assert wrong == {"gelu", "gelu_python"}
+    assert wrong == {"gelu", "gelu_python", "gradient of relu"}
     assert "**too far**" in (tmp_path / "r.md").read_text()
 
 

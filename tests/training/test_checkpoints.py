@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -311,6 +312,17 @@ def test_a_folder_with_other_files_is_left_alone(out):
     trained(out)
 
 
+@pytest.mark.parametrize("place", ["", "checkpoints/step-6"])
+def test_a_restart_that_would_remove_the_model_is_refused(out, place):
+    trained(out)
+    before = tree(out)
+    model = BagOfWords()
+    model.folder = out / place
+    with pytest.raises(TrainingError, match="to begin anew would remove it"):
+        trained(out, model, restart=True)
+    assert tree(out) == before
+
+
 def test_a_file_in_the_folder_s_place_is_refused(out):
     out.write_text("mine")
     with pytest.raises(OutputError, match="it is a file"):
@@ -322,6 +334,17 @@ def test_a_folder_below_a_file_is_refused(out):
     out.write_text("mine")
     with pytest.raises(OutputError, match="cannot write to"):
         trained(out / "run")
+
+
+def test_a_full_disk_is_told_as_such_at_the_first_folder(out, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", full)
+        with pytest.raises(OSError, match="No space left") as raised:
+            trained(out)
+    assert not isinstance(raised.value, OutputError)
 
 
 def test_checkpoints_that_a_link_puts_elsewhere_are_not_written(tmp_path, out):
