@@ -117,7 +117,7 @@ class Trainable:
         pack_tokens: int | None = None,
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
-        """Copy the tensors into memory; the model computes with these from now on.
+        """Copy the tensors into memory; the model computes with these from the first refresh on.
 
         `dropout` drops at the rates of the folder's settings, with random numbers of `seed`.
         `dtype` "float64" is for comparisons: the model itself then stays as it is. A pack has at
@@ -144,10 +144,16 @@ class Trainable:
         self._gradients = model.transformer.device.gradient_kernels()
         self._sums = Sums(self._zeros_of, self._gradients.add_at_, self._sum_name, self._uses)
         self._has_told = False  # of truncated texts
-        self.refresh()
+        self._read_tensors()
 
     def refresh(self) -> None:
         """Bring changed values into the model, whose encode() then uses them."""
+        self._read_tensors()
+        if self.dtype == "float32":
+            self.model.use_tensors(self.parameters, self.pipeline, self.values)
+
+    def _read_tensors(self) -> None:
+        """Make parameters and modules from the values, of which most are views."""
         self.parameters = read_parameters(self._family.layout, self._tensors, self.config)
         folder = self.model.folder
         self.pipeline = load_pipeline(
@@ -156,8 +162,6 @@ class Trainable:
         self.values = dict(self._tensors.values)
         for tensors in self._of_modules.values():
             self.values |= tensors.values
-        if self.dtype == "float32":
-            self.model.use_tensors(self.parameters, self.pipeline, self.values)
 
     def _tensors_of(self, path: Path) -> TensorsInMemory:
         """Return the tensors of a module's folder, in memory."""
