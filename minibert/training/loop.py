@@ -5,7 +5,6 @@ Start at fit; Training.step is one step. Nothing here knows how a model or a los
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -27,7 +26,7 @@ from minibert.training.losses.ranking import false_negatives
 from minibert.training.model_card import BatchFacts, full_name, training_section
 from minibert.training.optimizers import Optimizer, clip_, decays, decays_all, find_optimizer
 from minibert.training.order import Order
-from minibert.training.recipe import Recipe
+from minibert.training.recipe import Recipe, settings_of
 from minibert.training.schedules import find_schedule, warmup_count
 from minibert.training.trainable import Trainable
 
@@ -505,32 +504,3 @@ def optimizer_of(trainable: Trainable, recipe: Recipe) -> Optimizer:
         eps=recipe.eps,
         decays=decays_all if recipe.decay_all else decays,
     )
-
-
-def settings_of(
-    trainable: Trainable,
-    objectives: Sequence[Objective],
-    recipe: Recipe,
-    evaluator: Evaluator | None,
-) -> dict[str, Any]:
-    """Return all that decides the result of a run, for training.json."""
-    settings: dict[str, Any] = {"model": trainable.fingerprint()}
-    for number, (batches, loss) in enumerate(objectives, 1):
-        end = f"_{number}" if number > 1 else ""
-        settings[f"data{end}"] = batches.fingerprint()
-        settings[f"loss{end}"] = described(loss)
-    settings["evaluator"] = None if evaluator is None else described(evaluator)
-    settings["arguments"] = asdict(recipe)
-    return settings
-
-
-def described(thing: object) -> object:
-    """Return the name of a loss or an evaluator, with its settings if it has any, for JSON."""
-    config: dict[str, object] = getattr(thing, "get_config_dict", dict)()
-    told: object = {"name": name_of(thing), **config} if config else name_of(thing)
-    return json.loads(json.dumps(told, default=name_of))
-
-
-def name_of(value: object) -> str:
-    """Return the name of a function or of an object's class, for JSON."""
-    return str(getattr(value, "__qualname__", type(value).__qualname__))

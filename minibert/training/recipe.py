@@ -1,14 +1,20 @@
-"""Numbers of a training run, which decide its result."""
+"""Numbers of a training run, and all else that decides its result."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from minibert.common.arguments import check_counts, check_given_counts
+from minibert.training.batches import Objective
+from minibert.training.evaluators import Evaluator
 from minibert.training.optimizers import find_optimizer
 from minibert.training.schedules import check_learning_rate, find_schedule, warmup_count
+from minibert.training.trainable import Trainable
 
-__all__ = ["Recipe"]
+__all__ = ["Recipe", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -59,3 +65,32 @@ class Recipe:
         )
         if self.max_grad_norm is not None and not self.max_grad_norm > 0:
             raise ValueError(f"max_grad_norm is {self.max_grad_norm!r}; expected a number above 0.")
+
+
+def settings_of(
+    trainable: Trainable,
+    objectives: Sequence[Objective],
+    recipe: Recipe,
+    evaluator: Evaluator | None,
+) -> dict[str, Any]:
+    """Return all that decides the result of a run, for training.json."""
+    settings: dict[str, Any] = {"model": trainable.fingerprint()}
+    for number, (batches, loss) in enumerate(objectives, 1):
+        end = f"_{number}" if number > 1 else ""
+        settings[f"data{end}"] = batches.fingerprint()
+        settings[f"loss{end}"] = described(loss)
+    settings["evaluator"] = None if evaluator is None else described(evaluator)
+    settings["arguments"] = asdict(recipe)
+    return settings
+
+
+def described(thing: object) -> object:
+    """Return the name of a loss or an evaluator, with its settings if it has any, for JSON."""
+    config: dict[str, object] = getattr(thing, "get_config_dict", dict)()
+    told: object = {"name": name_of(thing), **config} if config else name_of(thing)
+    return json.loads(json.dumps(told, default=name_of))
+
+
+def name_of(value: object) -> str:
+    """Return the name of a function or of an object's class, for JSON."""
+    return str(getattr(value, "__qualname__", type(value).__qualname__))

@@ -115,7 +115,7 @@ def test_the_last_checkpoints_are_kept(out, given, steps):
     assert kept == [f"step-{step}" for step in steps]
 
 
-def test_the_best_of_the_last_checkpoint_stays_beside_a_better_one(out):
+def test_a_checkpoint_s_best_model_stays_beside_a_better_one(out):
     stopped(out, 3, checkpoint_steps=1)
     assert names(out / "checkpoints")[0] == "best-1"
     shutil.rmtree(out)
