@@ -744,7 +744,7 @@ MUTANTS = [
            PARTS + "a_model_of_modules_is_saved_as_a_whole_folder[cls]"),
     Mutant("common/safetensors_writing.py", "(-ITEM_BYTES[type_of(tensors[name])], name)", "name",
            WRITING + "a_file_has_the_bytes_that_the_library_writes[0]"),
-    Mutant("common/safetensors_writing.py", "(-len(text) % 8)", "(8 - len(text) % 8)",
+    Mutant("common/safetensors_writing.py", "(-len(text) % 8)", "(1 - len(text) % 8)",
            WRITING + "a_file_has_the_bytes_that_the_library_writes[1]"),
     Mutant("common/safetensors_writing.py", '(tensor, tensor.dtype.newbyteorder("<"))', "(tensor)",
            WRITING + "arrays_of_any_layout_are_written_by_rows"),
