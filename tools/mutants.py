@@ -86,7 +86,15 @@ LET_GO = "bert/test_layout.py::test_copied_weights_and_the_word_table_leave_the_
 INT8 = "scoring/test_quantization.py::test_int8_rounds_down_and_is_not_symmetric"
 REPEATS = "training/test_loop.py::test_a_text_twice_among_in_batch_negatives_is_told_once"
 OPTIMIZERS = "training/test_optimizers.py::test_"
+REFERENCE_FIT = "training/test_reference_fit.py::test_"
+CARD = "training/test_model_card.py::test_"
+TRAIN = "commands/test_train.py::test_"
 LOOP = "training/test_loop.py::test_"
+KERNEL_GRADIENTS = "kernels/test_cpu_gradients.py::test_"
+BACKWARD = "bert/test_backward.py::test_"
+DROPOUT = "bert/test_dropout.py::test_"
+SUMS = "training/test_sums.py::test_"
+TRAINABLE = "models/test_trainable.py::test_"
 RUNS = "training/test_checkpoints.py::test_"
 HEAT_MAP = "pictures/test_heat_map.py::test_"
 XRAY = "pictures/test_xray.py::test_"
@@ -139,6 +147,71 @@ MUTANTS = [
            "gradients *= rows <= high",
            "kernels/test_activation_gradients.py::"
            "test_a_kink_has_the_derivative_of_torch[relu6-float64]"),
+    # the backward pass, dropout, and the sums of packs
+    Mutant("kernels/cpu_gradients.py", "        rows -= normalised * means[:, None]\n",
+           "",
+           KERNEL_GRADIENTS + "a_layer_norm_s_gradients_agree_with_differences[1e-12]"),
+    Mutant("kernels/cpu_gradients.py", "        weight_sums += np.einsum",
+           "        weight_sums = np.einsum",
+           KERNEL_GRADIENTS + "a_layer_norm_s_blocks_divide_unevenly_and_sum"),
+    Mutant("kernels/cpu_gradients.py", "    gradient -= sums\n",
+           "",
+           KERNEL_GRADIENTS + "attention_s_gradients_agree_with_differences[False-None]"),
+    Mutant("kernels/cpu_gradients.py", "        weights *= factors\n",
+           "        pass\n",
+           KERNEL_GRADIENTS + "attention_s_gradients_agree_with_differences[False-factors_of]"),
+    Mutant("kernels/cpu_gradients.py", "bucket.longest] += by_logits.sum(axis=0)",
+           "bucket.longest] = by_logits.sum(axis=0)",
+           KERNEL_GRADIENTS + "attention_s_gradients_agree_with_differences[True-None]"),
+    Mutant("kernels/cpu_gradients.py", "np.add.reduceat(rows[order], starts",
+           "np.add.reduceat(rows, starts",
+           KERNEL_GRADIENTS + "rows_are_added_where_their_index_says[float64]"),
+    Mutant("bert/backward.py", "layer = parameters.layers[number - 1]",
+           "layer = parameters.layers[number]",
+           BACKWARD + "all_tensors_together_agree_with_a_difference[gelu-False]"),
+    Mutant("bert/backward.py", "gradient.copy() if backward.dropout else gradient",
+           "gradient",
+           BACKWARD + "all_tensors_together_agree_with_a_difference[gelu-True]"),
+    Mutant("bert/backward.py", 'backward.drop_("embeddings", rows)',
+           "pass",
+           BACKWARD + "all_tensors_together_agree_with_a_difference[electra-True]"),
+    Mutant("bert/backward.py", "pack.token_types * positions + pack.positions",
+           "pack.positions",
+           BACKWARD + "rows_that_no_text_uses_have_gradient_0[gelu]"),
+    Mutant("bert/backward.py", '("query", "key", "value", ',
+           '("query", "key", "value", "attention_output", ',
+           BACKWARD + "all_that_is_kept_is_used_and_let_go[gelu]"),
+    Mutant("bert/dropout.py", "PLACES.index(place), layer, text]",
+           "PLACES.index(place), 0, text]",
+           DROPOUT + "no_two_places_layers_or_texts_have_one_draw"),
+    Mutant("bert/dropout.py", "np.asarray(1 / (1 - rate)",
+           "np.asarray(1 + rate",
+           DROPOUT + "a_factor_is_0_or_what_keeps_the_mean[float64]"),
+    Mutant("bert/dropout.py", " or place == self.rates.without",
+           "",
+           DROPOUT + "a_family_drops_nothing_where_it_has_no_dropout[albert-output]"),
+    Mutant("training/sums.py", "if self._next[name] != number:",
+           "if self._has_failed:",
+           SUMS + "a_failure_stops_no_pack_whose_turn_it_is"),
+    Mutant("training/sums.py",
+           "self._turn.wait_for(lambda: self._has_failed or self._next[name] == number)",
+           "self._next[name] = number",
+           SUMS + "packs_that_arrive_in_any_order_give_the_same_bits"),
+    Mutant("training/sums.py", "waiting[name] += gradient",
+           "waiting[name] = gradient",
+           SUMS + "a_layer_used_again_has_one_sum"),
+    Mutant("training/packs.py", "np.array(texts)[pack.order]",
+           "pack.order",
+           "training/test_packs.py::test_every_text_is_in_the_pack_of_its_example[50]"),
+    Mutant("models/trainable.py", "rows * (fraction * batch.scale)",
+           "rows * batch.scale",
+           TRAINABLE + "a_mean_s_gradients_are_the_mean_of_single_examples[gelu]"),
+    Mutant("models/trainable.py", "Draws(self.seed, step)",
+           "Draws(self.seed, 0)",
+           TRAINABLE + "dropout_changes_gradients_by_seed_and_step"),
+    Mutant("models/trainable.py", "columns * len(examples) + np.searchsorted",
+           "columns + np.searchsorted",
+           TRAINABLE + "the_gradients_are_those_of_the_loss_of_encode[gelu]"),
     # gradients of modules and poolings
     Mutant("kernels/cpu_gradients.py", "    along[lengths < NORM_FLOOR] = 0.0\n", "",
            "pooling/test_normalize.py::test_the_gradient_agrees_with_differences[1e-14-1e-17]"),
@@ -532,6 +605,23 @@ MUTANTS = [
     Mutant("scoring/mining.py", "np.cumsum(others, axis=1) <= top_k", "True",
            PARAPHRASES.replace("cos_sim", "dot_score")),
     # losses
+    Mutant("training/reference_fit.py", "0 < self.limit < len(steps)",
+           "0 < self.limit <= len(steps)",
+           REFERENCE_FIT + "checkpoints_are_folders_named_by_step_and_few"),
+    Mutant("training/reference_fit.py", 'is None or kind != "step":', "is None:",
+           REFERENCE_FIT + "ctrl_c_leaves_no_other_checkpoint"),
+    Mutant("training/reference_fit.py", "if self.evaluator is None:", "if self.output_path:",
+           REFERENCE_FIT + "the_best_model_is_kept"),
+    Mutant("training/reference_fit.py", 'library in ADAMW_OF:', "library:",
+           REFERENCE_FIT + "any_other_optimizer_is_refused_by_name"),
+    Mutant("training/model_card.py", "if key in KEPT_KEYS and PLAIN.fullmatch(value)",
+           "if key in KEPT_KEYS", CARD + "a_value_of_unusual_form_is_left_out"),
+    Mutant("training/model_card.py", 'for key in keys if key != "path"', "for key in keys",
+           CARD + "the_card_lists_all_modules_and_no_path"),
+    Mutant("commands/train.py", "max_grad_norm=options.max_grad_norm or None",
+           "max_grad_norm=options.max_grad_norm", TRAIN + "every_option_reaches_the_run"),
+    Mutant("commands/train.py", "model.max_seq_length = options.max_seq_length", "pass",
+           TRAIN + "a_shorter_maximum_length_stays_with_the_model"),
     Mutant("training/losses/margin_mse.py", "(2 / errors.size)", "(2 / len(errors))",
            f"{SLOPES}[margin-mse of margins]"),
     Mutant("training/losses/margin_mse.py", "found[:, :1] - found[:, 1:]",

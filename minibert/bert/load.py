@@ -72,7 +72,7 @@ class Checkpoint:
         if not self.files:
             raise UnsavedError(
                 "This model was trained and is not saved, so no file has its weights. Call "
-                "save_pretrained(FOLDER) first."
+                "save_pretrained() first."
             )
         digest = hashlib.sha256()
         for path in self.files:

@@ -24,7 +24,7 @@ from minibert.models.transformer import Transformer
 from minibert.pooling.pipeline import Pipeline
 from minibert.scoring.quantization import Precision, quantize_embeddings
 from minibert.tokens.padding import pad_rows
-from minibert.tokens.texts import Text, characters_of, with_prompt
+from minibert.tokens.texts import Text, characters_of, check_texts, with_prompt
 from minibert.tokens.truncation import OnLong, Truncation, check_on_long
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "head_of",
     "joined",
     "output_of",
+    "text_of_trace",
     "token_states",
     "vectors",
 ]
@@ -292,3 +293,13 @@ def check_windows_of(on_long: OnLong, output_value: OutputValue) -> None:
     check_on_long(on_long)
     if on_long == "window" and output_value != "sentence_embedding":
         raise ValueError('on_long="window" makes vectors of texts; it has no tokens to show.')
+
+
+def text_of_trace(inputs: object, task: str | None) -> Text:
+    """Check the text and the task of SentenceTransformer.trace. Returns the text."""
+    if isinstance(inputs, list):
+        raise TypeError("trace() got a list; it takes one text, a str or a tuple of two.")
+    if task not in (None, "query", "document"):
+        raise ValueError(f'task is {task!r}; expected "query" or "document".')
+    (text,) = check_texts([inputs])
+    return text

@@ -69,7 +69,7 @@ class Model:
             raise UnsavedError(
                 "This model was trained, or put together from modules, and is not saved, so no "
                 "folder has it. Copies, pickles, processes and corpora need one. Call "
-                "save_pretrained(FOLDER) first."
+                "save_pretrained() first."
             )
         return self._saved
 

@@ -152,15 +152,12 @@ class SentenceTransformer(Model):
 
         self.checkpoint = self.transformer.checkpoint
         self.config = self.transformer.config
-        self._pipeline = load_pipeline(
-            self.folder.path, self.folder.modules, self.config.hidden_size
-        )
-        self._loaded = loaded_files(self.folder)
+        folder = self.folder
+        self._pipeline = load_pipeline(folder.path, folder.modules, self.config.hidden_size)
+        self._loaded = loaded_files(folder)
         self._place_head()
-        if not (self.folder.has_modules or self.is_changed):
-            logger.warning(
-                "%s has no modules.json; taking the mean of its tokens.", self.folder.path
-            )
+        if not (folder.has_modules or self.is_changed):
+            logger.warning("%s has no modules.json; taking the mean of its tokens.", folder.path)
 
     def use_tensors(
         self, parameters: Parameters, pipeline: Pipeline, trained: Mapping[str, Array]
@@ -335,7 +332,8 @@ class SentenceTransformer(Model):
         keep, as "layer.*.attention". A `task`, "query" or "document", stands for its prompt and
         maximum length. A text is a str, or a pair of them as a tuple.
         """
-        from minibert.models.trace import Trace, text_of_trace  # late: see the top
+        from minibert.models.encoding import text_of_trace  # late: see the top
+        from minibert.models.trace import Trace
 
         text = text_of_trace(inputs, task)
         if task:

@@ -13,20 +13,10 @@ from minibert.bert.parameters import Config
 from minibert.common.arrays import Array
 from minibert.models.encoding import Encoder, head_of
 from minibert.models.job import EncodeJob
-from minibert.tokens.texts import Text, check_texts, with_prompt
+from minibert.tokens.texts import Text, with_prompt
 from minibert.tokens.tokenizer import Tokens
 
-__all__ = ["Trace", "rollout", "text_of_trace"]
-
-
-def text_of_trace(inputs: object, task: str | None) -> Text:
-    """Check the text and the task of SentenceTransformer.trace. Returns the text."""
-    if isinstance(inputs, list):
-        raise TypeError("trace() got a list; it takes one text, a str or a tuple of two.")
-    if task not in (None, "query", "document"):
-        raise ValueError(f'task is {task!r}; expected "query" or "document".')
-    (text,) = check_texts([inputs])
-    return text
+__all__ = ["Trace", "rollout"]
 
 
 class Trace(Mapping[str, Array]):

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from minibert.models.transformer import Transformer
     from minibert.pooling.pipeline import Pipeline
     from minibert.tokens.texts import Text
+    from minibert.tokens.truncation import OnLong
 
 __all__ = ["Trainable"]
 
@@ -78,6 +79,7 @@ class HasTensors(Described, Protocol):
     """A SentenceTransformer, as far as its tensors are trained."""
 
     card: str | None  # README.md of the folders that it is saved to
+    on_long: OnLong  # "error" refuses texts above the maximum length, "ignore" tells nothing
     config: Config
     transformer: Transformer
     trained: Mapping[str, Array]  # tensors in place of the checkpoint's, by key
@@ -229,7 +231,7 @@ class Trainable:
 
         `texts` are columns of B texts each. `step` counts batches from 0, and is one of the numbers
         that dropout is drawn from. Texts above the maximum length are truncated, and a warning says
-        so once.
+        so once, unless the model's `on_long` is "error" or "ignore".
 
         Raises ValueError for texts, labels and a loss that do not fit one another.
         """
@@ -255,7 +257,10 @@ class Trainable:
         limit = transformer.limit()
         rows = transformer.text_tokenizer.rows(all_texts, limit)
         if rows.truncation and not self._has_told:
-            rows.truncation.report(len(all_texts), limit, "warn")
+            on_long = self.model.on_long  # training makes no windows
+            rows.truncation.report(
+                len(all_texts), limit, "warn" if on_long == "window" else on_long
+            )
             self._has_told = True
         types = transformer.checked_types(rows.ids, rows.types)
         positions = [positions_of(row, self.config) for row in rows.ids]

@@ -53,8 +53,8 @@ class Pooling(PoolingFields):
 
         Raises ValueError for an unknown mode, TypeError for an unknown flag.
         """
-        if unknown := flags.keys() - OLD_KEYS.keys():
-            raise TypeError(f"Pooling() got {min(unknown)!r}; expected {', '.join(OLD_KEYS)}.")
+        if unknown := flags.keys() - old_keys().keys():
+            raise TypeError(f"Pooling() got {min(unknown)!r}; expected {', '.join(old_keys())}.")
         modes = modes_of_flags(flags) if pooling_mode is None else check_modes(pooling_mode)
         dimension = word_embedding_dimension if embedding_dimension is None else embedding_dimension
         return super().__new__(cls, modes, dimension, include_prompt)
@@ -64,13 +64,14 @@ class Pooling(PoolingFields):
         return self.embedding_dimension, self.pooling_mode, self.include_prompt
 
 
-# A flag of older settings -> its mode, in the reference's order.
-OLD_KEYS = {row.old_key: mode for mode, row in POOLINGS.items() if row.old_key}
+def old_keys() -> dict[str, str]:
+    """Return the flags of older settings, each with its mode, in the reference's order."""
+    return {row.old_key: mode for mode, row in POOLINGS.items() if row.old_key}
 
 
 def modes_of_flags(flags: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the modes whose flags are set, in the order of POOLINGS; the mean if none is."""
-    return tuple(mode for key, mode in OLD_KEYS.items() if flags.get(key)) or ("mean",)
+    return tuple(mode for key, mode in old_keys().items() if flags.get(key)) or ("mean",)
 
 
 def read_pooling(folder: Path, settings: dict[str, Any]) -> Pooling:
@@ -79,7 +80,7 @@ def read_pooling(folder: Path, settings: dict[str, Any]) -> Pooling:
     check_keys(
         path,
         settings,
-        {*OLD_KEYS, "pooling_mode", "include_prompt", "embedding_dimension", OLD_DIMENSION},
+        {*old_keys(), "pooling_mode", "include_prompt", "embedding_dimension", OLD_DIMENSION},
     )
     modes = settings.get("pooling_mode")
     dimension = "embedding_dimension" if "embedding_dimension" in settings else OLD_DIMENSION
@@ -124,7 +125,7 @@ def written_pooling(module: Pooling) -> dict[str, Any]:
     another order than that of the flags. Some releases take the mean if its flag is missing.
     """
     modes, dimension = module.pooling_mode, module.embedding_dimension
-    flags = {key: True for key, mode in OLD_KEYS.items() if mode in modes}
+    flags = {key: True for key, mode in old_keys().items() if mode in modes}
     if modes != modes_of_flags(flags):
         return {"embedding_dimension": dimension, "pooling_mode": list(modes)}
     if "mean" not in modes:

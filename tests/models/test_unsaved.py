@@ -36,7 +36,7 @@ NEED_A_FOLDER = [
 @pytest.mark.parametrize("use", NEED_A_FOLDER)
 def test_a_trained_model_is_copied_only_when_it_is_saved(trained, use, tmp_path):
     """Its folder would give the model before training, without a word."""
-    with pytest.raises(UnsavedError, match=r"is not saved.*Call save_pretrained\(FOLDER\) first"):
+    with pytest.raises(UnsavedError, match=r"is not saved.*Call save_pretrained\(\) first"):
         use(trained)
 
 

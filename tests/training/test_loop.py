@@ -91,7 +91,7 @@ def test_steps_clip_then_change_the_tensors_then_go_on():
     assert (report.steps, report.best_step, report.was_finished) == (6, 0, False)
 
 
-def test_accumulated_batches_make_a_step_that_ends_with_the_epoch():
+def test_accumulated_batches_make_a_step_and_end_with_the_epoch():
     model = BagOfWords()
     assert trained(model, warmup_steps=2, accumulation_steps=2).steps == 4
     groups = [[0, 1], [2], [3, 4], [5]]
