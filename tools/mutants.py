@@ -731,6 +731,8 @@ MUTANTS = [
     Mutant("models/sentence_transformer.py", "        if modules is not None:\n",
            "        if False:\n",
            PARTS + "a_model_of_modules_is_copied_when_it_is_saved"),
+    Mutant("pooling/dense.py", "dtype=tensors.dtype", "dtype=np.float32",
+           "pooling/test_dense.py::test_a_dense_without_bias_has_zeros_of_its_tensors_type"),
     Mutant("models/parts.py", "if rows[type(module)].write is None:", "if False:",
            PARTS + "modules_that_make_no_model_are_refused"),
     Mutant("checkpoint/save.py", 'for key in ("max_seq_length", "do_lower_case") if given[key]',
