@@ -277,10 +277,20 @@ def test_labels_that_do_not_fit_are_refused_before_a_pack():
 def test_texts_that_are_truncated_are_told_once(caplog):
     model = trainable("gelu")
     long = [["cat " * 60], ["dog"], ["a"]]
-    with caplog.at_level(logging.WARNING):
-        for step in range(2):
-            model.add_gradients(long, LABELS[:1], LOSS, step)
-    assert len([record for record in caplog.records if "lost their ends" in record.message]) == 1
+    for on_long, told in (("ignore", 0), ("warn", 1)):
+        model.model.on_long = on_long
+        with caplog.at_level(logging.WARNING):
+            for step in range(2):
+                model.add_gradients(long, LABELS[:1], LOSS, step)
+        assert caplog.text.count("lost their ends") == told
+        model = trainable("gelu")
+
+
+def test_texts_above_the_limit_are_refused_where_the_model_does():
+    model = trainable("gelu")
+    model.model.on_long = "error"
+    with pytest.raises(ValueError, match="longer than"):
+        model.add_gradients([["cat " * 60], ["dog"], ["a"]], LABELS[:1], LOSS, 0)
 
 
 @pytest.mark.parametrize("name", ["modernbert", "nomic_bert"])
