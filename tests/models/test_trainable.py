@@ -209,6 +209,17 @@ def grow(tensors):
         tensors[name] = tensor * np.float32(1.25)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", [*NAMES, "old_layout", "bfloat16", "sharded"])
+def test_what_is_not_yet_trained_encodes_with_the_same_bits(name, dtype, texts):
+    model = opened(GOLDEN / name)
+    before = model.encode(texts)
+    trained = Trainable(model, dtype=dtype)
+    np.testing.assert_array_equal(model.encode(texts), before)
+    trained.refresh()
+    np.testing.assert_array_equal(model.encode(texts), before)
+
+
 def test_the_forward_pass_of_training_is_that_of_encode(texts):
     """The mean squared error to the vectors of encode is 0, to rounding."""
     for name in NAMES:
