@@ -156,6 +156,10 @@ class Trainable:
         self.values = dict(self._tensors.values)
         for tensors in self._of_modules.values():
             self.values |= tensors.values
+        self._give_tensors()
+
+    def _give_tensors(self) -> None:
+        """Let the model compute with the values; it then knows no folder that has them."""
         if self.dtype == "float32":
             self.model.use_tensors(self.parameters, self.pipeline, self.values)
 
@@ -174,8 +178,13 @@ class Trainable:
         self.model.card = model_card(self.model, section)
 
     def save(self, folder: Path) -> None:
-        """Write the model's folder, with the values as they are now."""
+        """Write the model's folder, with the values as they are now.
+
+        The folder may be renamed afterwards, so the model does not take it for its own: see
+        use_folder.
+        """
         self.model.save_pretrained(folder)
+        self._give_tensors()
 
     @property
     def folder(self) -> Path:
