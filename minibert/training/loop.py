@@ -450,10 +450,12 @@ class Training:
                 found = origin
                 break
         self.trainable.zero_gradients()
+        changed = "Nothing was changed by this step."
+        if self.is_changing:
+            changed = "The objectives before this one have had their update in this step."
         return TrainingError(
-            f"Step {self.state.step + 1}: the loss is {value}, of {found}. Nothing was changed by "
-            "this step. Look at the texts and labels there, or begin anew with a lower learning "
-            "rate or a longer warm-up."
+            f"Step {self.state.step + 1}: the loss is {value}, of {found}. {changed} Look at the "
+            "texts and labels there, or begin anew with a lower learning rate or a longer warm-up."
         )
 
     # Evaluations.

@@ -329,17 +329,31 @@ def test_a_loss_that_is_no_number_stops_at_step_and_example(tmp_path, value):
 
     step, number, _ = place_of_the_first_three()
     model, out = BagOfWords(), tmp_path / "out"
+    given = {**GIVEN, "schedule": "constant"}
     with pytest.raises(TrainingError) as raised:
-        fit(model, ROWS, Wrong(None), **GIVEN, output=out, checkpoint_steps=1)
-    assert f"Step {step}: the loss is {value}, of data[{number}]. " in str(raised.value)
+        fit(model, ROWS, Wrong(None), **given, output=out, checkpoint_steps=1)
+    told = f"Step {step}: the loss is {value}, of data[{number}]. Nothing was changed by this step."
+    assert told in str(raised.value)
     expected = BagOfWords()
     if step > 1:
-        fit(expected, ROWS, LOSS, **{**GIVEN, "epochs": 1}, max_steps=step - 1, schedule="constant")
+        fit(expected, ROWS, LOSS, **given, max_steps=step - 1)
+    assert_equal(model.values, expected.values)
     assert len(records(out)) == step - 1
     assert [path.name for path in (out / "checkpoints").glob("s*")] == [f"step-{step - 1}"] * (
         step > 1
     )
     assert not (out / "config.json").exists()
+
+
+def test_a_second_objective_s_loss_tells_of_the_first_s_update():
+    recipe = Recipe(lr=1e-2, schedule="constant")
+    with read_examples(ROWS) as examples:
+        batches = OrderedBatches(examples, Order(len(ROWS), 11))
+        objectives = [Objective(batches, LOSS), Objective(batches, Broken(None))]
+        model = BagOfWords()
+        with pytest.raises(TrainingError, match="Step 1: the loss is nan, .* have had their upda"):
+            train(model, model, objectives, recipe)
+    assert not np.array_equal(model.values[EMBEDDING], BagOfWords().values[EMBEDDING])
 
 
 def test_a_loss_over_a_whole_batch_names_the_batch():
