@@ -26,6 +26,7 @@ from minibert.bert.hook import ForGradients
 from minibert.bert.layout import read_parameters, stored_gradients
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Layer, Parameters
+from minibert.checkpoint.model_files import VOCABULARY
 from minibert.common.arrays import Array, IntArray
 from minibert.common.safetensors_files import Tensors, weight_files
 from minibert.common.tensors_in_memory import TensorsInMemory
@@ -196,14 +197,22 @@ class Trainable:
         self.model.use_folder(folder)
 
     def fingerprint(self) -> str:
-        """Compute a digest of the values, and of all settings that their training depends on."""
+        """Compute a digest of the values, the vocabulary and all settings of their training."""
         import hashlib  # late: 3 ms
 
         model = self.model
         # Their folder may have another path today.
         modules = repr(model.folder.modules).replace(repr(str(model.folder.path))[1:-1], "")
-        settings = [model.checkpoint.settings, model.max_seq_length, modules, self._rates]
+        transformer = model.transformer.settings
+        settings = [
+            model.checkpoint.settings,
+            transformer._replace(path=Path()),
+            *(model.max_seq_length, modules, self._rates),
+        ]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
+        for file in (transformer.path / name for name in VOCABULARY):
+            if file.is_file():
+                digest.update(file.name.encode() + file.read_bytes())
         for key, tensor in sorted(self.values.items()):
             digest.update(key.encode())
             digest.update(tensor.data)
