@@ -145,6 +145,7 @@ class Trainable:
         self._gradients = model.transformer.device.gradient_kernels()
         self._sums = Sums(self._zeros_of, self._gradients.add_at_, self._sum_name, self._uses)
         self._has_told = False  # of truncated texts
+        self._card: str | None = None  # of the trained model
         self.refresh()
 
     def refresh(self) -> None:
@@ -157,6 +158,8 @@ class Trainable:
         self.values = dict(self._tensors.values)
         for tensors in self._of_modules.values():
             self.values |= tensors.values
+        if self._card is not None:
+            self.model.card = self._card
         self._give_tensors()
 
     def _give_tensors(self) -> None:
@@ -175,8 +178,8 @@ class Trainable:
         return self._of_modules[path]
 
     def describe_training(self, section: str) -> None:
-        """Make the card of the folders that the model is saved to from now on."""
-        self.model.card = model_card(self.model, section)
+        """Make the card of the folders that the model is saved to once it is refreshed."""
+        self._card = model_card(self.model, section)
 
     def save(self, folder: Path) -> None:
         """Write the model's folder, with the values as they are now.
