@@ -351,7 +351,7 @@ def test_a_second_objective_s_loss_tells_of_the_first_s_update():
         batches = OrderedBatches(examples, Order(len(ROWS), 11))
         objectives = [Objective(batches, LOSS), Objective(batches, Broken(None))]
         model = BagOfWords()
-        with pytest.raises(TrainingError, match="Step 1: the loss is nan, .* have had their upda"):
+        with pytest.raises(TrainingError, match=r"Step 1: the loss is nan, .* have had their upda"):
             train(model, model, objectives, recipe)
     assert not np.array_equal(model.values[EMBEDDING], BagOfWords().values[EMBEDDING])
 
