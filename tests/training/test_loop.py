@@ -511,6 +511,18 @@ def test_a_run_without_a_folder_writes_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_without_a_folder_the_model_is_the_last_and_that_is_told(caplog):
+    model, last = BagOfWords(), BagOfWords()
+    trained(model, evaluator=Evaluator(2.0, 1.0), save_best_model=False)
+    trained(last)
+    assert_equal(model.values, last.values)
+    assert "the best model is not kept" not in caplog.text
+    again = BagOfWords()
+    trained(again, evaluator=Evaluator(2.0, 1.0))
+    assert_equal(again.values, last.values)
+    assert caplog.text.count("No output is given, so the best model is not kept") == 1
+
+
 # Running again.
 
 
