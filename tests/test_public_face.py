@@ -285,7 +285,7 @@ def test_a_list_of_arguments_has_all_of_the_signature(module, name, function):
     assert listed_arguments(node) == [given for given in arguments if given != "self"]
 
 
-# Their arguments have the order that sentence-transformers and transformers have, or, of
+# Their arguments have the order that sentence-transformers, transformers and torch have, or, of
 # pictures, the order in which they are drawn.
 IN_ORDER = {
     *("SentenceTransformer.encode", "SentenceTransformer.encode_query"),
@@ -295,7 +295,7 @@ IN_ORDER = {
     *("CachedMultipleNegativesRankingLoss.__init__", "CoSENTLoss.__init__"),
     *("ContrastiveLoss.__init__", "CosineSimilarityLoss.__init__", "MatryoshkaLoss.__init__"),
     *("MultipleNegativesRankingLoss.__init__", "MultipleNegativesSymmetricRankingLoss.__init__"),
-    "TripletLoss.__init__",
+    *("TripletLoss.__init__", "DataLoader.__init__"),
     *("community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"),
     *("attention_svg", "matrix_svg"),
 }

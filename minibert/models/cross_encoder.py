@@ -127,7 +127,7 @@ class CrossEncoder(Model):
         self.folder = folder_of(path)
         self.transformer = Transformer(
             self.folder.transformer,
-            device,
+            device=device,
             threads=threads,
             reproducible=reproducible,
             short_inputs=short_inputs,

@@ -72,7 +72,7 @@ class BertForMaskedLM:
     ) -> None:
         """Load a folder; see from_pretrained for names of models."""
         self.transformer = Transformer(
-            TransformerSettings(Path(folder)), device, threads=threads, dtype=dtype
+            TransformerSettings(Path(folder)), device=device, threads=threads, dtype=dtype
         )
         self._head = self.transformer.device.tensors_to_device(
             read_head(self.transformer.checkpoint)

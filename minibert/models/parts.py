@@ -52,7 +52,7 @@ def find_parts(
     folder = read_folder(path)
     transformer = Transformer(
         folder.transformer,
-        device,
+        device=device,
         threads=threads,
         reproducible=reproducible,
         short_inputs=short_inputs,

@@ -26,6 +26,7 @@ from minibert.bert.hook import ForGradients
 from minibert.bert.layout import read_parameters, stored_gradients
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Layer, Parameters
+from minibert.checkpoint.model_files import VOCABULARY
 from minibert.common.arrays import Array, IntArray
 from minibert.common.safetensors_files import Tensors, weight_files
 from minibert.common.tensors_in_memory import TensorsInMemory
@@ -144,13 +145,15 @@ class Trainable:
         self._gradients = model.transformer.device.gradient_kernels()
         self._sums = Sums(self._zeros_of, self._gradients.add_at_, self._sum_name, self._uses)
         self._has_told = False  # of truncated texts
+        self._card: str | None = None  # of the trained model
         self._read_tensors()
 
     def refresh(self) -> None:
         """Bring changed values into the model, whose encode() then uses them."""
         self._read_tensors()
-        if self.dtype == "float32":
-            self.model.use_tensors(self.parameters, self.pipeline, self.values)
+        if self._card is not None:
+            self.model.card = self._card
+        self._give_tensors()
 
     def _read_tensors(self) -> None:
         """Make parameters and modules from the values, of which most are views."""
@@ -163,6 +166,11 @@ class Trainable:
         for tensors in self._of_modules.values():
             self.values |= tensors.values
 
+    def _give_tensors(self) -> None:
+        """Let the model compute with the values; it then knows no folder that has them."""
+        if self.dtype == "float32":
+            self.model.use_tensors(self.parameters, self.pipeline, self.values)
+
     def _tensors_of(self, path: Path) -> TensorsInMemory:
         """Return the tensors of a module's folder, in memory."""
         if path not in self._of_modules:
@@ -174,12 +182,17 @@ class Trainable:
         return self._of_modules[path]
 
     def describe_training(self, section: str) -> None:
-        """Make the card of the folders that the model is saved to from now on."""
-        self.model.card = model_card(self.model, section)
+        """Make the card of the folders that the model is saved to once it is refreshed."""
+        self._card = model_card(self.model, section)
 
     def save(self, folder: Path) -> None:
-        """Write the model's folder, with the values as they are now."""
+        """Write the model's folder, with the values as they are now.
+
+        The folder may be renamed afterwards, so the model does not take it for its own: see
+        use_folder.
+        """
         self.model.save_pretrained(folder)
+        self._give_tensors()
 
     @property
     def folder(self) -> Path:
@@ -191,14 +204,22 @@ class Trainable:
         self.model.use_folder(folder)
 
     def fingerprint(self) -> str:
-        """Compute a digest of the values, and of all settings that their training depends on."""
+        """Compute a digest of the values, the vocabulary and all settings of their training."""
         import hashlib  # late: 3 ms
 
         model = self.model
         # Their folder may have another path today.
         modules = repr(model.folder.modules).replace(repr(str(model.folder.path))[1:-1], "")
-        settings = [model.checkpoint.settings, model.max_seq_length, modules, self._rates]
+        transformer = model.transformer.settings
+        settings = [
+            model.checkpoint.settings,
+            transformer._replace(path=Path()),
+            *(model.max_seq_length, modules, self._rates),
+        ]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
+        for file in (transformer.path / name for name in VOCABULARY):
+            if file.is_file():
+                digest.update(file.name.encode() + file.read_bytes())
         for key, tensor in sorted(self.values.items()):
             digest.update(key.encode())
             digest.update(tensor.data)

@@ -66,10 +66,10 @@ class Transformer:
     def __init__(
         self,
         model_name_or_path: str | os.PathLike[str] | TransformerSettings,
-        device: str | None = None,
-        *,
         max_seq_length: int | None = None,
+        *,
         do_lower_case: bool = False,
+        device: str | None = None,
         threads: int | None = None,
         reproducible: bool = False,
         short_inputs: bool = True,

@@ -348,7 +348,7 @@ def load_values(folder: Path, values: Mapping[str, Array], names: Sequence[str] 
     """Copy the tensors of a model's folder into arrays, in place.
 
     `names` are the model's files; by default all of the folder. Raises TrainingError if a tensor is
-    missing or has another shape.
+    missing or has another shape; then nothing is copied.
     """
     files = [folder / name for name in names] or sorted(folder.rglob("*"))
     stored = {}
@@ -365,6 +365,7 @@ def load_values(folder: Path, values: Mapping[str, Array], names: Sequence[str] 
                 f"{folder}: expected the tensor {key!r} of the shape {array.shape}, found {found}. "
                 "The folder was changed; begin anew with restart=True (--restart)."
             )
+    for key, array in values.items():  # all of them, or none
         np.copyto(array, stored[key].read())
         stored[key].let_go()
 

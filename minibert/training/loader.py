@@ -81,8 +81,8 @@ class DataLoader:
         self,
         dataset: Dataset | Iterable[Any],  # of InputExamples, dicts or tuples
         batch_size: int = 1,
-        *,
         shuffle: bool = False,
+        *,
         drop_last: bool = False,
         seed: int = 42,
         **loading: object,

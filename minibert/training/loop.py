@@ -91,8 +91,9 @@ def fit(
         fit(model, "triples.jsonl", MarginMSELoss(model), lr=1e-5, output="my-model")
 
     Afterwards `model` and the folder `output` are the model of the best evaluation, or without
-    evaluations that of the last step. If the run is stopped, even by a kill, the same call goes on
-    from the last checkpoint, and ends with the same bytes in all files. Ctrl-C writes a checkpoint
+    evaluations that of the last step. Without `output` it is always the last one. If the run is
+    stopped, even by a kill, the same call goes on from the last checkpoint, and ends with the same
+    bytes in all files but those that an evaluator writes itself. Ctrl-C writes a checkpoint
     of the last whole step; only if it comes while the tensors are changed, the last checkpoint
     stands. A finished run is left as it is, with a warning.
 
@@ -212,6 +213,11 @@ def train(
     """
     training = Training(model, trainable, objectives, recipe, evaluator, callback)
     if output is None:
+        if evaluator is not None and recipe.save_best_model:
+            logger.warning(
+                "No output is given, so the best model is not kept: after the run, the model is "
+                "that of the last step. Choose a folder, or pass save_best_model=False."
+            )
         training.run(None, wanted(show_progress_bar))
         return training.report()
 
@@ -450,10 +456,12 @@ class Training:
                 found = origin
                 break
         self.trainable.zero_gradients()
+        changed = "Nothing was changed by this step."
+        if self.is_changing:
+            changed = "The objectives before this one have had their update in this step."
         return TrainingError(
-            f"Step {self.state.step + 1}: the loss is {value}, of {found}. Nothing was changed by "
-            "this step. Look at the texts and labels there, or begin anew with a lower learning "
-            "rate or a longer warm-up."
+            f"Step {self.state.step + 1}: the loss is {value}, of {found}. {changed} Look at the "
+            "texts and labels there, or begin anew with a lower learning rate or a longer warm-up."
         )
 
     # Evaluations.

@@ -174,6 +174,10 @@ def test_a_name_beside_modules_is_refused():
         SentenceTransformer(PLAIN, modules=[TRANSFORMER, models.Pooling(WIDTH)])
 
 
+def test_the_second_argument_is_the_maximum_as_in_the_reference():
+    assert models.Transformer(PLAIN, 16).max_seq_length == 16
+
+
 @pytest.mark.parametrize("length", [0, "300", 1.5])
 def test_a_maximum_that_is_no_count_is_refused(length):
     with pytest.raises((ValueError, TypeError), match="max_seq_length is"):

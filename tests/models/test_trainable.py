@@ -240,6 +240,26 @@ def test_all_but_the_pooler_has_a_gradient_of_its_shape(name):
         assert {"1_Dense/linear.weight", "4_LayerNorm/norm.bias"} <= gradients.keys()
 
 
+def test_a_fingerprint_is_of_all_that_training_depends_on(tmp_path, edit):
+    folder = copy_of("gelu", tmp_path)
+    first = Trainable(opened(folder)).fingerprint()
+    assert Trainable(opened(GOLDEN / "gelu")).fingerprint() == first  # wherever it lies
+    found = {first, trainable("gelu").fingerprint()}  # without dropout
+    for file, changes in (
+        ("sentence_bert_config.json", {"do_lower_case": True}),
+        ("tokenizer_config.json", {"do_lower_case": True, "unk_token": "[MASK]"}),
+        ("config.json", {"layer_norm_eps": 1e-6}),
+        ("1_Pooling/config.json", {"pooling_mode": "max"}),
+    ):
+        before = (folder / file).read_bytes()
+        edit(folder / file, **changes)
+        found.add(Trainable(opened(folder)).fingerprint())
+        (folder / file).write_bytes(before)
+    change_tensors(folder, grow)
+    found.add(Trainable(opened(folder)).fingerprint())
+    assert len(found) == 7
+
+
 def test_gradients_are_added_times_the_scale_and_forgotten():
     model = trainable("gelu")
     _, once = gradients_of(model, LOSS)

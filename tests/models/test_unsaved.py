@@ -137,3 +137,19 @@ def test_a_model_of_a_run_is_copied_from_the_run_s_folder(folder, texts, tmp_pat
         assert again.folder.path == tmp_path / "run"
         np.testing.assert_array_equal(again.encode(texts), model.encode(texts))
         assert np.abs(model.encode(texts) - before).max() > 1e-3
+
+
+def test_a_checkpoint_of_a_stopped_run_is_no_folder_for_copies(folder, tmp_path):
+    """It is written under another name, and removed once the run has gone on."""
+
+    def interrupt(model, **_):
+        raise KeyboardInterrupt
+
+    model = SentenceTransformer(folder, on_long="ignore")
+    pairs = [{"query": f"the cat {n}", "positive": f"a dog {n}"} for n in range(2)]
+    loss = MultipleNegativesRankingLoss(model)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, pairs, loss, output=tmp_path / "run", lr=1e-2, evaluator=interrupt)
+    assert (tmp_path / "run" / "checkpoints" / "stopped-1" / "modules.json").exists()
+    with pytest.raises(UnsavedError):
+        copy.copy(model)

@@ -272,8 +272,10 @@ def test_tensors_that_were_changed_in_a_checkpoint_are_refused(out):
     path = out / "checkpoints" / "step-3" / "model.safetensors"
     tensors = load_file(path)
     save_file({**tensors, BIAS: tensors[BIAS][:3]}, path)
+    model, start = BagOfWords(), BagOfWords().values
     with pytest.raises(TrainingError, match=r"'word.bias' of the shape \(6,\), found .* \(3,\)"):
-        trained(out, **GOING_ON, batch_size=1)
+        trained(out, model, **GOING_ON, batch_size=1)
+    assert all(np.array_equal(value, start[key]) for key, value in model.values.items())
     del tensors[BIAS]
     save_file(tensors, path)
     with pytest.raises(TrainingError, match="found no such tensor"):

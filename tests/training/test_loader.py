@@ -59,7 +59,7 @@ def test_shuffled_epochs_differ_and_repeat_with_the_seed():
     assert first != second
     for batches in (first, second):
         assert sorted(number for batch in batches for number in batch) == list(range(10))
-    again = DataLoader(EXAMPLES, 4, shuffle=True, seed=3)
+    again = DataLoader(EXAMPLES, 4, True, seed=3)  # in torch's order
     again.epoch = 1
     assert numbers(again) == second
     assert numbers(DataLoader(EXAMPLES, 4, shuffle=True, seed=4)) != first

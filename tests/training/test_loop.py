@@ -329,17 +329,31 @@ def test_a_loss_that_is_no_number_stops_at_step_and_example(tmp_path, value):
 
     step, number, _ = place_of_the_first_three()
     model, out = BagOfWords(), tmp_path / "out"
+    given = {**GIVEN, "schedule": "constant"}
     with pytest.raises(TrainingError) as raised:
-        fit(model, ROWS, Wrong(None), **GIVEN, output=out, checkpoint_steps=1)
-    assert f"Step {step}: the loss is {value}, of data[{number}]. " in str(raised.value)
+        fit(model, ROWS, Wrong(None), **given, output=out, checkpoint_steps=1)
+    told = f"Step {step}: the loss is {value}, of data[{number}]. Nothing was changed by this step."
+    assert told in str(raised.value)
     expected = BagOfWords()
     if step > 1:
-        fit(expected, ROWS, LOSS, **{**GIVEN, "epochs": 1}, max_steps=step - 1, schedule="constant")
+        fit(expected, ROWS, LOSS, **given, max_steps=step - 1)
+    assert_equal(model.values, expected.values)
     assert len(records(out)) == step - 1
     assert [path.name for path in (out / "checkpoints").glob("s*")] == [f"step-{step - 1}"] * (
         step > 1
     )
     assert not (out / "config.json").exists()
+
+
+def test_a_second_objective_s_loss_tells_of_the_first_s_update():
+    recipe = Recipe(lr=1e-2, schedule="constant")
+    with read_examples(ROWS) as examples:
+        batches = OrderedBatches(examples, Order(len(ROWS), 11))
+        objectives = [Objective(batches, LOSS), Objective(batches, Broken(None))]
+        model = BagOfWords()
+        with pytest.raises(TrainingError, match=r"Step 1: the loss is nan, .* have had their upda"):
+            train(model, model, objectives, recipe)
+    assert not np.array_equal(model.values[EMBEDDING], BagOfWords().values[EMBEDDING])
 
 
 def test_a_loss_over_a_whole_batch_names_the_batch():
@@ -495,6 +509,18 @@ def test_a_run_without_a_folder_writes_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         trained(BagOfWords(), evaluator=interrupted_at(-1))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_folder_the_model_is_the_last_and_that_is_told(caplog):
+    model, last = BagOfWords(), BagOfWords()
+    trained(model, evaluator=Evaluator(2.0, 1.0), save_best_model=False)
+    trained(last)
+    assert_equal(model.values, last.values)
+    assert "the best model is not kept" not in caplog.text
+    again = BagOfWords()
+    trained(again, evaluator=Evaluator(2.0, 1.0))
+    assert_equal(again.values, last.values)
+    assert caplog.text.count("No output is given, so the best model is not kept") == 1
 
 
 # Running again.

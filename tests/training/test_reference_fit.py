@@ -334,6 +334,7 @@ def test_objectives_that_cannot_be_trained_are_refused(own_model, objectives, ki
     with pytest.raises(kind, match=message):
         own_model.fit(objectives, **FAST)
     np.testing.assert_array_equal(own_model.encode(TEXTS), before)
+    assert own_model.card is None  # it was not trained
 
 
 def test_our_fit_refuses_a_loss_of_torch_too(own_model):
