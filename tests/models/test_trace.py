@@ -274,7 +274,7 @@ def test_hooks_see_the_arrays_themselves_and_no_copies(model):
     hidden_states(*arguments)
     norm = ["linear", "add_and_normalise_"]
     a_layer = ["linear", "attend", *norm, "linear", "gelu_", *norm]
-    assert called == ["buckets", "layer_norm_", *a_layer * LAYERS, "floats"]
+    assert called == ["buckets", "add_and_normalise_", *a_layer * LAYERS, "floats"]
     assert watched == called[1:]  # who watches costs no other step
 
 
