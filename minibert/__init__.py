@@ -4,7 +4,8 @@
 
 `kernels/` does the arithmetic, `checkpoint/` finds, reads and saves the files, `models/` joins the
 four arrows into the classes that users load. The forward pass is `minibert.bert.forward`; start
-there. Words such as pack, bucket and hook are in the glossary: docs/architecture.md#glossary.
+there. `minibert.training` goes back through it and trains a model. Words such as pack, bucket and
+hook are in the glossary: docs/architecture.md#glossary.
 """
 
 from importlib import import_module

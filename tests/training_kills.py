@@ -18,7 +18,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import filelock
 from bag_of_words import BagOfWords
 from killing import forked, memory, tree
 
@@ -29,7 +28,6 @@ from minibert.training import checkpoints
 from minibert.training.loop import fit
 from minibert.training.losses import MarginMSELoss
 
-WARM = filelock  # a run imports it late; a fork then need not
 ROWS = [(f"q{n} who", f"q{n} p{n % 5} it", f"other {n % 3}", n % 4) for n in range(5)]
 SAMPLE = Path(evaluation.__file__).parent / "sample"
 MODULES = files, checkpoints, safetensors_writing
@@ -57,6 +55,7 @@ def begin_anew_and_go_on(out):
 def kill_at_every_step(work):
     """Kill a run and one that begins anew at every step, and run each again."""
     out, before = work / "out", work / "before"
+    run(work / "warm")  # imports what forks then need not
     actions = [
         (lambda: run(out), lambda: run(out), False),
         (lambda: run(out), lambda: run(out), True),

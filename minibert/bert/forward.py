@@ -65,13 +65,8 @@ def embed(pack: Pack, parameters: Parameters, forward: Pass) -> Array:
     hidden: Array = parameters.word_embeddings[pack.ids]
     forward.show("word_embeddings", hidden)
     hidden += parameters.types_and_positions[pack.token_types, pack.positions]
-    norm = parameters.norm_weight, parameters.norm_bias
-    kept = forward.room_of_norm(len(hidden), parameters.norm_weight)
-    epsilon = forward.config.layer_norm_eps
-    forward.kernels.add_and_normalise_(hidden, None, None, *norm, epsilon, kept)
-    forward.show_kept("", kept)
-    if (factors := forward.dropped("embeddings", hidden.shape[1])) is not None:
-        hidden *= factors
+    forward.normalise_(hidden, parameters.norm_weight, parameters.norm_bias)
+    forward.drop_(hidden, "embeddings")
     if parameters.projection_weight is not None and parameters.projection_bias is not None:
         projection = parameters.projection_weight, parameters.projection_bias
         hidden = forward.kernels.linear(hidden, *projection)  # (N, E) -> (N, D)
@@ -115,19 +110,14 @@ def add_and_normalise(
 ) -> Array:
     """End half a layer: project x by `out`, add the rows `before` it, normalise: (N, D)."""
     weight, bias = out
-    kept = forward.room_of_norm(len(x), norm[0])
-    factors = forward.dropped(name.rstrip("_"), len(norm[0]))
+    kept, epsilon = forward.room_of_norm(x, norm[0], name), forward.config.layer_norm_eps
 
     def epilogue(rows: Array, place: slice, shift: Array) -> None:
         if forward.all_reduce:
             forward.all_reduce(rows)
-        if factors is not None:
-            rows += shift
-            rows *= factors[place]
         forward.kernels.add_and_normalise_(
-            rows, None if factors is not None else shift, before[place], *norm,
-            forward.config.layer_norm_eps, kept and kept.at(place),
-        )  # fmt: skip
+            rows, shift, before[place], *norm, epsilon, kept and kept.at(place)
+        )
 
     projected = forward.kernels.linear(x, weight, bias, epilogue)
     forward.show_kept(name, kept)
@@ -151,12 +141,10 @@ def feed_forward(hidden: Array, layer: Layer, forward: Pass) -> Array:
     kernels, activation = forward.kernels, ACTIVATIONS[forward.config.hidden_act]
     weight, bias = layer.intermediate_weight, layer.intermediate_bias
 
-    kept = forward.room(len(hidden), len(bias), bias)
+    kept = forward.room(hidden, bias)
 
     def activate(rows: Array, place: slice, bias: Array) -> None:
-        if kept is not None:
-            kept[place] = rows
-            kept[place] += kernels.floats(bias)
+        forward.keep_(kept, place, rows, bias)
         activation(kernels, rows, bias)
 
     inner = kernels.linear(hidden, weight, bias, activate)

@@ -73,21 +73,32 @@ class Pass(NamedTuple):
         if self.hook:
             self.hook(f"{self.place}.{name}", array)
 
-    def room(self, rows: int, columns: int, like: Array) -> Array | None:
-        """Make room for rows of which a hook for gradients gets a copy; None without one.
+    def room(self, rows: Array, weight: Array) -> Array | None:
+        """Make room for (N, F) that a hook for gradients gets, as many as `rows`; None without one.
 
-        They are in float32, or wider where `like` is.
+        `weight` is (F,). The room is in float32, or in float64 where the weight is.
         """
         if not self.for_gradients:
             return None
-        return self.kernels.empty(rows, columns, self.kernels.floats(like[:0]))
+        like = self.kernels.floats(weight[:0])
+        return self.kernels.empty(len(rows), len(weight), like)
 
-    def room_of_norm(self, rows: int, weight: Array) -> NormRows | None:
-        """Make room for what a layer norm keeps for gradients; None without such a hook."""
-        normalised = self.room(rows, len(weight), weight)
+    def keep_(self, room: Array | None, place: slice, rows: Array, bias: Array) -> None:
+        """Copy the sum of some rows and a bias to their place in a room, if there is one."""
+        if room is not None:
+            room[place] = rows
+            room[place] += self.kernels.floats(bias)
+
+    def room_of_norm(self, rows: Array, weight: Array, name: str | None = None) -> NormRows | None:
+        """Make room for what a layer norm keeps for gradients; None without such a hook.
+
+        With the `name` of a norm that ends half a layer, dropout's factors come with it.
+        """
+        normalised = self.room(rows, weight)
         if normalised is None:
             return None
-        return NormRows(normalised, self.kernels.empty(rows, 1, normalised)[:, 0])
+        factors = self.dropped(name.rstrip("_"), len(weight)) if name else None
+        return NormRows(normalised, self.kernels.empty(len(rows), 1, normalised)[:, 0], factors)
 
     def show_kept(self, name: str, kept: Array | NormRows | None) -> None:
         """Give a hook for gradients what was kept in a room; a norm's rows by two names."""
@@ -96,6 +107,17 @@ class Pass(NamedTuple):
             self.show(f"{name}deviation", kept.deviation)
         elif kept is not None:
             self.show(name, kept)
+
+    def normalise_(self, rows: Array, weight: Array, bias: Array, name: str = "") -> None:
+        """Compute a layer norm in place, (N, D), and show what its gradient needs."""
+        kept, epsilon = self.room_of_norm(rows, weight), self.config.layer_norm_eps
+        self.kernels.add_and_normalise_(rows, None, None, weight, bias, epsilon, kept)
+        self.show_kept(name, kept)
+
+    def drop_(self, rows: Array, place: str) -> None:
+        """Apply dropout to hidden states in place, (N, D); nothing without dropout."""
+        if (factors := self.dropped(place, rows.shape[1])) is not None:
+            rows *= factors
 
     def dropped(self, place: str, columns: int) -> Array | None:
         """Return dropout's factors for hidden states, (N, columns); None without dropout."""

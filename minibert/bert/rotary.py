@@ -64,7 +64,7 @@ def hidden_states(
         hidden = feed_forward(hidden, layer, forward)
     if parameters.final_norm_weight is not None and parameters.final_norm_bias is not None:
         norm = parameters.final_norm_weight, parameters.final_norm_bias
-        normalise_(hidden, *norm, "final_", forward)
+        forward.normalise_(hidden, *norm, "final_")
     return hidden if query_rows is None else kernels.rows_at(hidden, query_rows)
 
 
@@ -156,17 +156,9 @@ def residual(
     rows = hidden
     if forward.config.norm_first and weight is not None and bias is not None:
         rows = hidden.copy()
-        normalise_(rows, weight, bias, name, forward)
+        forward.normalise_(rows, weight, bias, name)
     output = step(rows)
     output += hidden
     if not forward.config.norm_first and weight is not None and bias is not None:
-        normalise_(output, weight, bias, name, forward)
+        forward.normalise_(output, weight, bias, name)
     return output
-
-
-def normalise_(rows: Array, weight: Array, bias: Array, name: str, forward: Pass) -> None:
-    """Compute a layer norm in place: (N, D)."""
-    kept = forward.room_of_norm(len(rows), weight)
-    epsilon = forward.config.layer_norm_eps
-    forward.kernels.add_and_normalise_(rows, None, None, weight, bias, epsilon, kept)
-    forward.show_kept(name, kept)

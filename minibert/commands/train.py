@@ -150,7 +150,11 @@ def add_batch_options(command: argparse.ArgumentParser) -> None:
         "--max-steps", type=positive, metavar="N", help="stop after N steps, whatever the epochs"
     )
     command.add_argument(
-        "--batch-size", type=positive, default=64, metavar="N", help="examples (default 64)"
+        "--batch-size",
+        type=positive,
+        default=64,
+        metavar="N",
+        help="the number of examples in a batch (default 64)",
     )
     command.add_argument(
         "--accumulation",

@@ -140,9 +140,12 @@ def add_and_normalise_(
 ) -> None:
     """Compute the layer norm of x + bias + before: (N, D), (D,), (N, D) in place.
 
-    `keep` gets the rows before weight and norm_bias, and their deviations.
+    `keep` gets the rows before weight and norm_bias, and their deviations; its factors multiply
+    x + bias.
     """
     add_(x, bias)
+    if keep and keep.factors is not None:
+        x *= keep.factors
     add_(x, before)
     for place in row_slices(x):
         rows = x[place]

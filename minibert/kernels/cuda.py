@@ -131,11 +131,16 @@ def add_and_normalise_(
 ) -> None:
     """Compute the layer norm of x + bias + before: (N, D), (D,), (N, D) in place.
 
-    `keep` gets the rows before weight and norm_bias, and their deviations, both in float32.
+    `keep` gets the rows before weight and norm_bias, and their deviations, both in float32; its
+    factors multiply x + bias.
     """
     assert before is None or before.flags.c_contiguous
+    if keep and keep.factors is not None:
+        add_(x, bias)
+        x *= keep.factors
+        bias = None
     if keep:
-        normalised, deviation = keep
+        normalised, deviation, _ = keep
         normalised[...] = x
         for summand in (bias, before):
             if summand is not None:

@@ -47,14 +47,16 @@ Factors: TypeAlias = Callable[[Bucket], Array]
 
 
 class NormRows(NamedTuple):
-    """Room for the rows of a layer norm before its weight and bias, and for their deviations."""
+    """Of a layer norm in training: room for what its gradient needs, and dropout before it."""
 
-    normalised: Array  # (N, D)
+    normalised: Array  # (N, D), the rows before weight and bias
     deviation: Array  # (N,)
+    factors: Array | None = None  # (N, D), by which dropout multiplies a product and its bias
 
     def at(self, place: slice) -> NormRows:
         """View some of the rows."""
-        return NormRows(self.normalised[place], self.deviation[place])
+        factors = None if self.factors is None else self.factors[place]
+        return NormRows(self.normalised[place], self.deviation[place], factors)
 
 
 class Kernels(Protocol):

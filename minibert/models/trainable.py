@@ -118,7 +118,7 @@ class Trainable:
         pack_tokens: int | None = None,
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
-        """Copy the tensors into memory; the model computes with these from now on.
+        """Copy the tensors into memory; the model computes with these from the first refresh on.
 
         `dropout` drops at the rates of the folder's settings, with random numbers of `seed`.
         `dtype` "float64" is for comparisons: the model itself then stays as it is. A pack has at
@@ -146,18 +146,11 @@ class Trainable:
         self._sums = Sums(self._zeros_of, self._gradients.add_at_, self._sum_name, self._uses)
         self._has_told = False  # of truncated texts
         self._card: str | None = None  # of the trained model
-        self.refresh()
+        self._read_tensors()
 
     def refresh(self) -> None:
         """Bring changed values into the model, whose encode() then uses them."""
-        self.parameters = read_parameters(self._family.layout, self._tensors, self.config)
-        folder = self.model.folder
-        self.pipeline = load_pipeline(
-            folder.path, folder.modules, self.config.hidden_size, self._tensors_of
-        )
-        self.values = dict(self._tensors.values)
-        for tensors in self._of_modules.values():
-            self.values |= tensors.values
+        self._read_tensors()
         if self._card is not None:
             self.model.card = self._card
         self._give_tensors()
@@ -166,6 +159,17 @@ class Trainable:
         """Let the model compute with the values; it then knows no folder that has them."""
         if self.dtype == "float32":
             self.model.use_tensors(self.parameters, self.pipeline, self.values)
+
+    def _read_tensors(self) -> None:
+        """Make parameters and modules from the values, of which most are views."""
+        self.parameters = read_parameters(self._family.layout, self._tensors, self.config)
+        folder = self.model.folder
+        self.pipeline = load_pipeline(
+            folder.path, folder.modules, self.config.hidden_size, self._tensors_of
+        )
+        self.values = dict(self._tensors.values)
+        for tensors in self._of_modules.values():
+            self.values |= tensors.values
 
     def _tensors_of(self, path: Path) -> TensorsInMemory:
         """Return the tensors of a module's folder, in memory."""

@@ -81,7 +81,7 @@ def training_section(
 ) -> str:
     """Write the Training section: each pair of batches and loss, and the parameters of fit()."""
     parts = [part for batches, loss in objectives for part in (told(batches), loss_told(loss))]
-    listed = json.dumps(parameters, indent=4, sort_keys=True, ensure_ascii=False)
+    listed = json.dumps(parameters, indent=4, sort_keys=True, ensure_ascii=False, default=str)
     return "\n".join(
         [
             "## Training",

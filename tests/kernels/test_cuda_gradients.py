@@ -83,7 +83,7 @@ def test_a_layer_norm_s_gradients_agree(cuda, shape, epsilon):
     def compute(gradients, gradient, normalised, deviation, weight):
         return gradients.layer_norm_gradient_(gradient, NormRows(normalised, deviation), weight)
 
-    check(cuda, compute, numbers(shape, 3), *kept, weight)
+    check(cuda, compute, numbers(shape, 3), kept.normalised, kept.deviation, weight)
 
 
 @pytest.mark.parametrize("dropout", [False, True])

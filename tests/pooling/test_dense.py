@@ -7,10 +7,12 @@ from module_folders import DENSE, POOLING, WEIGHT, refused, with_modules
 from safetensors.numpy import save_file
 
 from minibert import SentenceTransformer
+from minibert.common.safetensors_files import Tensors
+from minibert.common.tensors_in_memory import TensorsInMemory
 from minibert.kernels import cpu as kernels
 from minibert.kernels import cpu_gradients
 from minibert.kernels.activations import TORCH_CLASSES
-from minibert.pooling.dense import Projection
+from minibert.pooling.dense import Dense, Projection, load_dense
 
 
 @pytest.mark.parametrize("residual", [None, "same", "projected"])
@@ -87,3 +89,12 @@ def test_a_bias_that_is_no_tensor_has_no_gradient():
     found = {}
     module.backward(np.ones((2, 4)), np.ones((2, 4)), kernels, cpu_gradients, found.__setitem__)
     assert found.keys() == {"linear.weight"}
+
+
+def test_a_dense_without_bias_has_zeros_of_its_tensors_type(tmp_path):
+    save_file({"linear.weight": WEIGHT["linear.weight"]}, tmp_path / "model.safetensors")
+    settings = Dense(tmp_path, 20, 3, "linear", bias=False)
+    for dtype in (np.float32, np.float64):
+        tensors = TensorsInMemory(Tensors((tmp_path / "model.safetensors",)), dtype)
+        module, _ = load_dense(settings, tensors, 20)
+        assert {module.weight.dtype, module.bias.dtype} == {np.dtype(dtype)}

@@ -144,7 +144,7 @@ def test_the_same_model_is_kept_as_the_best(undropped, tmp_path):
         np.testing.assert_allclose(vectors[which], evaluators[which].vectors[1], atol=1e-5)
 
 
-@pytest.mark.parametrize(("steps", "limit"), [(2, 2), (2, 0), (4, 1), (500, 3)])
+@pytest.mark.parametrize(("steps", "limit"), [(2, 2), (500, 0)])
 def test_checkpoints_have_the_same_names(undropped, tmp_path, steps, limit):
     both(
         undropped,

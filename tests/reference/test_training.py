@@ -27,9 +27,17 @@ FAMILIES = [
 ]  # fmt: skip
 WORDS = ["the", "cat", "dog", "sat", "barks", "at", "London", "in", "end", "a", "x", "zzz"]
 EXAMPLES = 6
-torch.set_num_threads(1)  # of models this small
 # Differences from torch's gradient, of the largest entry of a tensor.
 CLOSE = {"float64": 1e-9, "float32": 1e-4}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Models this small are slower in several."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def columns_of(count, seed=3, examples=EXAMPLES):

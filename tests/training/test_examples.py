@@ -11,7 +11,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from document_files import lines, written
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minibert.errors import TrainingError
@@ -302,7 +302,9 @@ FILLED = st.text(min_size=1).filter(str.strip)
 THREE = st.lists(st.floats(allow_nan=False, width=32, allow_infinity=False), min_size=3, max_size=3)
 
 
-@settings(max_examples=50)
+@pytest.mark.slow
+# Texts take long to draw, and files to write, on a busy machine.
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(FILLED, FILLED, THREE), min_size=1, max_size=8),
     st.randoms(use_true_random=False),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minibert import InputExample, SentenceTransformer, TrainingError, losses
-from minibert.training import AdamW, DataLoader, TransformersAdamW
+from minibert.training import AdamW, DataLoader, TransformersAdamW, fit
 from minibert.training.reference_fit import optimizer_named
 
 TEXTS = ["the cat sat.", "Dogs, cats and London!", "Café 中文", "the dog barks", "a cat", "London"]
@@ -335,6 +335,12 @@ def test_objectives_that_cannot_be_trained_are_refused(own_model, objectives, ki
         own_model.fit(objectives, **FAST)
     np.testing.assert_array_equal(own_model.encode(TEXTS), before)
     assert own_model.card is None  # it was not trained
+
+
+def test_our_fit_refuses_a_loss_of_torch_too(own_model):
+    rows = [tuple(one.texts) for one in PAIRS]
+    with pytest.raises(TypeError, match=r"fit\(\) has a sentence_transformers.losses.TorchLoss"):
+        fit(own_model, rows, TorchLoss(), lr=1e-3)
 
 
 def test_transformers_adamw_takes_correct_bias(own_model):
