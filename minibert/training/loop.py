@@ -446,9 +446,10 @@ class Training:
     def not_finite(self, value: float, loss: Loss, batch: Batch, position: int) -> TrainingError:
         """Make the error for a loss that is no number, with the example at fault.
 
-        It is the first example whose loss alone is no number, if the loss of a batch is a mean.
+        It is the first example whose loss alone is no number, if the loss of a batch is a mean;
+        else all examples of the batch are named.
         """
-        found = f"{batch.origins[0]} to {batch.origins[-1]}"
+        found = f"the batch {'; '.join(batch.origins):.1000}"  # shuffled: no first to last
         for number, origin in enumerate(batch.origins if loss.is_mean else ()):
             texts = [column[number : number + 1] for column in batch.texts]
             labels = None if batch.labels is None else batch.labels[number : number + 1]

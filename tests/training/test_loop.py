@@ -360,8 +360,8 @@ def test_a_loss_over_a_whole_batch_names_the_batch():
     step, _, numbers = place_of_the_first_three()
     with pytest.raises(TrainingError) as raised:
         fit(BagOfWords(), ROWS, BrokenTogether(None), **GIVEN)
-    place = f"of data[{numbers[0]}] to data[{numbers[-1]}]. "
-    assert f"Step {step}: the loss is nan, {place}" in str(raised.value)
+    places = "; ".join(f"data[{number}]" for number in numbers)
+    assert f"Step {step}: the loss is nan, of the batch {places}. " in str(raised.value)
 
 
 def test_a_gradient_that_is_no_number_changes_nothing():
