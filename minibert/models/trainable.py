@@ -155,6 +155,11 @@ class Trainable:
             self.model.card = self._card
         self._give_tensors()
 
+    def _give_tensors(self) -> None:
+        """Let the model compute with the values; it then knows no folder that has them."""
+        if self.dtype == "float32":
+            self.model.use_tensors(self.parameters, self.pipeline, self.values)
+
     def _read_tensors(self) -> None:
         """Make parameters and modules from the values, of which most are views."""
         self.parameters = read_parameters(self._family.layout, self._tensors, self.config)
@@ -165,11 +170,6 @@ class Trainable:
         self.values = dict(self._tensors.values)
         for tensors in self._of_modules.values():
             self.values |= tensors.values
-
-    def _give_tensors(self) -> None:
-        """Let the model compute with the values; it then knows no folder that has them."""
-        if self.dtype == "float32":
-            self.model.use_tensors(self.parameters, self.pipeline, self.values)
 
     def _tensors_of(self, path: Path) -> TensorsInMemory:
         """Return the tensors of a module's folder, in memory."""

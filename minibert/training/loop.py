@@ -392,9 +392,15 @@ class Training:
         batches = list(self.batches(number, objective))
         for position, batch in batches:
             self.tell_repeats(batch, objective.loss)
-            loss = trainable.add_gradients(
-                batch.texts, batch.labels, objective.loss, position, scale=1 / len(batches)
-            )
+            try:
+                loss = trainable.add_gradients(
+                    batch.texts, batch.labels, objective.loss, position, scale=1 / len(batches)
+                )
+            except ValueError as error:  # of a text or a label that the loss does not take
+                trainable.zero_gradients()
+                raise TrainingError(
+                    f"Step {self.state.step + 1}, {batch_told(batch)}: {error}"
+                ) from error
             if not math.isfinite(loss):
                 raise self.not_finite(loss, objective.loss, batch, position)
             losses.append(loss)
@@ -446,9 +452,10 @@ class Training:
     def not_finite(self, value: float, loss: Loss, batch: Batch, position: int) -> TrainingError:
         """Make the error for a loss that is no number, with the example at fault.
 
-        It is the first example whose loss alone is no number, if the loss of a batch is a mean.
+        It is the first example whose loss alone is no number, if the loss of a batch is a mean;
+        else all examples of the batch are named.
         """
-        found = f"{batch.origins[0]} to {batch.origins[-1]}"
+        found = batch_told(batch)
         for number, origin in enumerate(batch.origins if loss.is_mean else ()):
             texts = [column[number : number + 1] for column in batch.texts]
             labels = None if batch.labels is None else batch.labels[number : number + 1]
@@ -501,6 +508,11 @@ class Training:
                 folder.save_best(state.step, self.save)
             state = state._replace(best_step=state.step, best_score=score)
         self.state = state
+
+
+def batch_told(batch: Batch) -> str:
+    """Name all examples of a batch, which is shuffled."""
+    return f"the batch {'; '.join(batch.origins):.1000}"
 
 
 def optimizer_of(trainable: Trainable, recipe: Recipe) -> Optimizer:

@@ -117,6 +117,8 @@ class AdamW:
         check_number("weight_decay", weight_decay, lambda x: 0 <= x < math.inf, "0 or above")
         # With eps 0, rows of words that no text has would become 0 / 0.
         check_number("eps", eps, lambda x: 0 < x < math.inf, "above 0")
+        if len(betas) != 2:
+            raise ValueError(f"betas is {betas!r}; expected two numbers, as (0.9, 0.999).")
         for beta in betas:
             check_number("A number of betas", beta, lambda x: 0 <= x < 1, "from 0 to below 1")
         self._values = values

@@ -18,6 +18,7 @@ from minibert.training.examples import read_examples
 from minibert.training.loader import DataLoader, InputExample
 from minibert.training.loop import fit, train
 from minibert.training.losses import (
+    ContrastiveLoss,
     CosineSimilarityLoss,
     MarginMSELoss,
     MultipleNegativesRankingLoss,
@@ -356,12 +357,26 @@ def test_a_second_objective_s_loss_tells_of_the_first_s_update():
     assert not np.array_equal(model.values[EMBEDDING], BagOfWords().values[EMBEDDING])
 
 
+def test_a_label_that_the_loss_does_not_take_is_told_by_its_batch():
+    rows = [{"sentence1": f"a{n}", "sentence2": "b", "label": n != 10} for n in range(11)]
+    rows[10]["label"] = 0.5
+    numbers = [Order(11, 4, seed=42).batch(step).tolist() for step in range(3)]
+    (step,) = (step for step in range(3) if 10 in numbers[step])
+    assert step > 0  # else it is found before the first step
+    with pytest.raises(TrainingError) as raised:
+        fit(BagOfWords(), rows, ContrastiveLoss(None), **GIVEN)
+    places = "; ".join(f"data[{number}]" for number in numbers[step])
+    place = numbers[step].index(10)
+    told = f"Step {step + 1}, the batch {places}: The label of example {place} of the batch, "
+    assert str(raised.value).startswith(told)
+
+
 def test_a_loss_over_a_whole_batch_names_the_batch():
     step, _, numbers = place_of_the_first_three()
     with pytest.raises(TrainingError) as raised:
         fit(BagOfWords(), ROWS, BrokenTogether(None), **GIVEN)
-    place = f"of data[{numbers[0]}] to data[{numbers[-1]}]. "
-    assert f"Step {step}: the loss is nan, {place}" in str(raised.value)
+    places = "; ".join(f"data[{number}]" for number in numbers)
+    assert f"Step {step}: the loss is nan, of the batch {places}. " in str(raised.value)
 
 
 def test_a_gradient_that_is_no_number_changes_nothing():

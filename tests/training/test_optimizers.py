@@ -296,6 +296,7 @@ def test_a_gradient_that_does_not_fit_is_refused_by_name(gradients, message):
         ({"eps": "1e-8"}, "eps is '1e-8'"),
         ({"betas": (0.9, 1.0)}, "betas is 1.0; expected a number from 0 to below 1"),
         ({"betas": (-0.1, 0.9)}, "betas is -0.1"),
+        ({"betas": (0.9,)}, r"betas is \(0\.9,\); expected two numbers"),
         ({"threads": 0}, "threads is 0"),
     ],
 )
