@@ -166,6 +166,8 @@ MUTANTS = [
     Mutant("kernels/cpu_gradients.py", "np.add.reduceat(rows[order], starts",
            "np.add.reduceat(rows, starts",
            KERNEL_GRADIENTS + "rows_are_added_where_their_index_says[float64]"),
+    Mutant("bert/backward.py", "pack.ids != backward.config.pad_token_id", "pack.ids >= 0",
+           "bert/test_backward.py::test_the_padding_token_in_a_text_gets_no_gradient"),
     Mutant("bert/backward.py", "layer = parameters.layers[number - 1]",
            "layer = parameters.layers[number]",
            BACKWARD + "all_tensors_together_agree_with_a_difference[gelu-False]"),

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from minibert.bert.dropout import Dropout
 from minibert.bert.forward import heads_of
 from minibert.bert.packs import Pack
@@ -127,7 +129,10 @@ def embed(gradient: Array, pack: Pack, parameters: Parameters, backward: Backwar
     )
     backward.give("norm_weight", of_weight)
     backward.give("norm_bias", of_bias)
-    backward.give("word_embeddings", gradient, pack.ids)
+    # A text may hold the padding token; as in torch, its row is not trained.
+    real = np.flatnonzero(pack.ids != backward.config.pad_token_id)
+    words = backward.kernels.rows_at(gradient, real)
+    backward.give("word_embeddings", words, pack.ids[real])
     # One row for each pair of a token type and a position.
     positions = parameters.types_and_positions.shape[1]
     backward.give("types_and_positions", gradient, pack.token_types * positions + pack.positions)

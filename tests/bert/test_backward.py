@@ -253,3 +253,15 @@ def test_the_way_back_changes_no_parameter_and_no_bit_of_itself():
     for key, gradient in one.items():
         np.testing.assert_array_equal(gradient, two[key])
         np.testing.assert_array_equal(model.values[key], before[key])
+
+
+def test_the_padding_token_in_a_text_gets_no_gradient():
+    """As torch's padding_idx; golden models have it at 0, and their texts at some places."""
+    model = Model("gelu")
+    pad = model.config.pad_token_id
+    ids = model.pack.ids.copy()
+    ids[[1, 4]] = pad
+    model.pack = model.pack._replace(ids=ids)
+    found = model.gradients()["embeddings.word_embeddings.weight"]
+    assert not found[pad].any()
+    assert found[WORD].any()
