@@ -357,7 +357,7 @@ def test_a_second_objective_s_loss_tells_of_the_first_s_update():
     assert not np.array_equal(model.values[EMBEDDING], BagOfWords().values[EMBEDDING])
 
 
-def test_a_label_that_the_loss_does_not_take_is_told_by_its_batch():
+def test_a_label_that_a_loss_refuses_is_told_by_its_batch():
     rows = [{"sentence1": f"a{n}", "sentence2": "b", "label": n != 10} for n in range(11)]
     rows[10]["label"] = 0.5
     numbers = [Order(11, 4, seed=42).batch(step).tolist() for step in range(3)]
