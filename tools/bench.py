@@ -136,6 +136,14 @@ def parse():
         default="throughput,queries,callers,start,memory",
         help="some, with commas; also train: steps of training, of the peers that train",
     )
+    parser.add_argument(
+        "--pairs",
+        type=int,
+        default=32,
+        metavar="N",
+        help="pairs of a batch for --work train; sentence-transformers needs 20 GB for 32 of "
+        "512 tokens with bert-base",
+    )
     parser.add_argument("--compare", nargs=2, metavar="COMMIT", help="two commits of minibert")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
     parser.add_argument("--plot", metavar="FILE", help="draw the throughput there")
@@ -204,7 +212,7 @@ def beside_peers(options, folder, texts):
         trained = [name for name in names if name in bench_train.PEERS]
         report["train"] = bench_train.measure(
             lambda name: Peer(name, str(folder), options.threads, script="bench_train.py"),
-            trained, folder, options.dataset or SAMPLE, options.rounds,
+            trained, folder, options.dataset or SAMPLE, options.rounds, options.pairs,
         )  # fmt: skip
     return report
 

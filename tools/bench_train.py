@@ -3,9 +3,9 @@
     python tools/bench.py --work train --model minilm --dataset DIR
     python tools/bench_train.py PEER FOLDER THREADS            # a process that bench.py starts
 
-DIR is a folder in BEIR's layout: a batch is 32 pairs of a query and a relevant document. A step is
-tokenising, forward with dropout, MultipleNegativesRanking, backward, clipping and AdamW. Tokens are
-counted without padding. Memory is that of a step of 64 triples of (30, 100, 100) tokens with
+DIR is a folder in BEIR's layout: a batch is 32 pairs (--pairs) of a query and a relevant document. A
+step is tokenising, forward with dropout, MultipleNegativesRanking, backward, clipping and AdamW. Tokens
+are counted without padding. Memory is that of a step of 64 triples of (30, 100, 100) tokens with
 MarginMSE, in a process of its own.
 """
 
@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 
-BATCH, TRIPLES, LENGTHS = 32, 64, (30, 100, 100)
+TRIPLES, LENGTHS = 64, (30, 100, 100)
 
 
 class Minibert:
@@ -76,11 +76,11 @@ class SentenceTransformers:
 PEERS = {"minibert": Minibert, "sentence-transformers": SentenceTransformers}
 
 
-def measure(peer_of, names, folder, dataset, rounds):
+def measure(peer_of, names, folder, dataset, rounds, size):
     """Measure steps of the peers in turn, then memory; `peer_of` starts a process of a peer."""
     from bench import count_tokens
 
-    batches = batches_of(dataset, rounds + 1)
+    batches = batches_of(dataset, rounds + 1, size)
     tokens = [sum(count_tokens(folder, [*batch[0], *batch[1]])) for batch in batches]
     seconds = {name: [] for name in names}
     peers = {name: peer_of(name) for name in names}
@@ -106,7 +106,7 @@ def measure(peer_of, names, folder, dataset, rounds):
     return found
 
 
-def batches_of(dataset, count):
+def batches_of(dataset, count, size):
     """Make batches of pairs of a query and a relevant document: -> [[queries, documents], ...]."""
     from minibert.evaluation import read_collection
 
@@ -118,7 +118,7 @@ def batches_of(dataset, count):
         if grade > 0 and document in collection.documents
     ]
     random.Random(0).shuffle(pairs)
-    batches = [pairs[start : start + BATCH] for start in range(0, count * BATCH, BATCH)]
+    batches = [pairs[start : start + size] for start in range(0, count * size, size)]
     return [[list(column) for column in zip(*batch, strict=True)] for batch in batches]
 
 

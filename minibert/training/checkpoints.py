@@ -298,7 +298,9 @@ class RunFolder:
     def add_to_log(self, record: Mapping[str, object]) -> int:
         """Write a line to the log. Returns the size of the log."""
         assert self.log is not None
-        self.log.write(json.dumps(record).encode() + b"\n")
+        line = memoryview(json.dumps(record).encode() + b"\n")
+        while line:  # a disk that is nearly full takes a part, and refuses the next one
+            line = line[self.log.write(line) :]
         return self.log.tell()
 
     def close(self) -> None:

@@ -407,9 +407,11 @@ class Training:
         gradients = trainable.gradients  # once: clipping changes these arrays
         norm = self.clip(gradients)
         self.is_changing = True
-        self.optimizers[number].step(gradients, lr)
-        trainable.zero_gradients()
-        trainable.refresh()
+        try:
+            self.optimizers[number].step(gradients, lr)
+        finally:  # after Ctrl-C, too, all parts of the model agree on the tensors
+            trainable.zero_gradients()
+            trainable.refresh()
         return math.fsum(losses) / len(losses), norm
 
     def clip(self, gradients: Mapping[str, Array]) -> float:

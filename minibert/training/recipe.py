@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from typing import Any
 
 from minibert.common.arguments import check_counts, check_given_counts
@@ -63,6 +64,9 @@ class Recipe:
             checkpoint_steps=self.checkpoint_steps,
             checkpoint_limit=self.checkpoint_limit,
         )
+        seed: object = self.seed
+        if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 1 << 64:
+            raise ValueError(f"seed is {seed!r}; expected a whole number from 0 to 2**64 - 1.")
         if self.max_grad_norm is not None and not self.max_grad_norm > 0:
             raise ValueError(f"max_grad_norm is {self.max_grad_norm!r}; expected a number above 0.")
 
