@@ -3,10 +3,10 @@
     python tools/bench.py --work train --model minilm --dataset DIR
     python tools/bench_train.py PEER FOLDER THREADS            # a process that bench.py starts
 
-DIR is a folder in BEIR's layout: a batch is 32 pairs (--pairs) of a query and a relevant document. A
-step is tokenising, forward with dropout, MultipleNegativesRanking, backward, clipping and AdamW. Tokens
-are counted without padding. Memory is that of a step of 64 triples of (30, 100, 100) tokens with
-MarginMSE, in a process of its own.
+DIR is a folder in BEIR's layout: a batch is 32 pairs (--pairs) of a query and a relevant document.
+A step is tokenising, forward with dropout, MultipleNegativesRanking, backward, clipping and AdamW.
+Tokens are counted without padding. Memory is that of a step of 64 triples of (30, 100, 100) tokens
+with MarginMSE, in a process of its own.
 """
 
 import json
