@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
@@ -29,6 +30,7 @@ FIRST, POSITIVE, NEGATIVE, OTHER = range(4)  # places of texts in losses with ne
 FIRSTS = ("query", "anchor")
 NUMBERED_NEGATIVE = re.compile(r"negative(?:_(\d+))?")
 NUMBERED_SENTENCE = re.compile(r"sentence_?(\d+)")
+NUMBERED_TEXT = re.compile(r"text \d+")  # of a tuple, which is in order
 MAX_LABEL = float(np.finfo(np.float32).max)  # losses are computed in float32
 
 
@@ -89,7 +91,25 @@ class Columns:
                 f"{origin} has no column of texts; it has {quoted(names)}. Expected columns as "
                 "query and positive, or sentence1, sentence2 and label."
             )
+        self.check_no_numbers({name: values[name] for name in texts}, origin)
         self.texts = ordered(texts, origin)  # columns of texts, in the order of a loss
+
+    def check_no_numbers(self, values: Mapping[str, Any], origin: str) -> None:
+        """Raise TrainingError if a column without a known place holds a number in the first row.
+
+        It is a label under another name: trained on as a text, it would change the model silently.
+        """
+        for name, value in values.items():
+            has_place = place_of(name)[0] != OTHER or NUMBERED_SENTENCE.fullmatch(name)
+            if not (has_place or NUMBERED_TEXT.fullmatch(name)) and is_number(value):
+                advice = "name it label or score if it is the label"
+                if self.label is not None:
+                    advice = f"leave it out, as the label is {self.label!r}"
+                raise TrainingError(
+                    f"{origin}: column {name!r} holds numbers, not texts, as {value!r:.60}; "
+                    f"{advice}. Texts that are numerals need a name as query, positive or "
+                    "sentence1."
+                )
 
     def row(self, values: Mapping[str, Any], origin: str) -> Row:
         """Check a row, whose place is `origin`, and take its texts and its label.
@@ -222,6 +242,12 @@ def label_of(value: Any, name: str, origin: str) -> NDArray[np.float64]:
         raise TrainingError(f"{origin}: {name} holds {wrong[0]}, which is no finite float32.")
     label = np.array(numbers, dtype=np.float64)
     return label if is_list else label.reshape(())
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a number, or a text that is a finite one."""
+    number = number_in(value) if isinstance(value, str) else value
+    return isinstance(number, Real) and (value is number or math.isfinite(float(number)))
 
 
 def number_in(text: str) -> Any:

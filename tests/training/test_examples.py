@@ -161,7 +161,34 @@ def test_of_two_labels_the_second_is_no_text():
     names = ["label", "labels", "score", "scores"]
     for first, second in itertools.pairwise(names):
         row = {second: 1, first: 2, "text": "a"}
-        refused([row], rf"data\[0\]: {second} is 1; expected a text")
+        message = rf"^data\[0\]: column '{second}' holds numbers, .*; leave it out, as the label is"
+        refused([row], message)
+
+
+@pytest.mark.parametrize("number", ["0.5", " 7", "-1e-3", 7, 0.5, np.float32(0.5), True])
+def test_a_column_of_numbers_is_no_column_of_texts(number):
+    row = {"sentence1": "a", "sentence2": "b", "similarity": number}
+    refused([row], r"^data\[0\]: column 'similarity' holds numbers.*; name it label or score if")
+
+
+def test_a_column_of_numbers_is_told_by_its_file(tmp_path):
+    path = written(tmp_path / "a.csv", "sentence1,sentence2,similarity\na,b,0.5\n")
+    refused(path, "a.csv, line 2: column 'similarity' holds numbers, not texts, as '0.5'; name it")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"query": "1945", "positive": "2", "negative_1": "3", "label": 1},
+        {"sentence1": "1945", "sentence_2": "3"},
+        ("1945", "3"),
+        {"question": "nan", "answer": "infinity"},
+        {"question": "1945?", "answer": "[3]"},
+    ],
+)
+def test_a_numeral_may_be_a_text_where_its_column_tells(row):
+    with read_examples([row]) as examples:
+        assert len(examples.columns) == len(row) - ("label" in row)
 
 
 def test_data_without_labels_has_none():
