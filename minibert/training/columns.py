@@ -10,6 +10,7 @@ import logging
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, count
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -26,8 +27,8 @@ logger = logging.getLogger(__name__)
 LABELS = ("label", "labels", "score", "scores")  # the first that a row has is its label
 # Columns that number the rows; pandas writes the last two for its index.
 IDS = re.compile(r"id|.*_(id|ids|idx)||__index_level_\d+__")
-FIRST, POSITIVE, NEGATIVE, OTHER = range(4)  # places of texts in losses with negatives
-FIRSTS = ("query", "anchor")
+QUERY, SENTENCE, POSITIVE, NEGATIVE, OTHER = range(5)  # places of texts, in their order
+QUERIES = ("query", "anchor")
 NUMBERED_NEGATIVE = re.compile(r"negative(?:_(\d+))?")
 NUMBERED_SENTENCE = re.compile(r"sentence_?(\d+)")
 NUMBERED_TEXT = re.compile(r"text \d+")  # of a tuple, which is in order
@@ -61,8 +62,9 @@ class Columns:
 
     The label is the first of the columns label, labels, score and scores. A column of ids, as "id"
     or "query_id", is left out, with a warning. (sentence-transformers trains on it as on a text.)
-    Of the texts, query or anchor comes first, then positive, then negative, negative_1 and so on by
-    their numbers; sentence1 comes before sentence2. Other columns keep their order.
+    Of the texts, query or anchor comes first, then sentence1, sentence2 and so on by their numbers,
+    then positive, then negative, negative_1 and so on. Other columns follow, in their order. If
+    query, anchor and sentences are missing, all keep their order. The log tells the use of columns.
     """
 
     def __init__(
@@ -91,8 +93,10 @@ class Columns:
                 f"{origin} has no column of texts; it has {quoted(names)}. Expected columns as "
                 "query and positive, or sentence1, sentence2 and label."
             )
-        self.check_no_numbers({name: values[name] for name in texts}, origin)
+        found = dict(zip(names, values.values(), strict=True))
+        self.check_no_numbers({name: found[name] for name in texts}, origin)
         self.texts = ordered(texts, origin)  # columns of texts, in the order of a loss
+        tell_use(self.texts, self.label, origin)
 
     def check_no_numbers(self, values: Mapping[str, Any], origin: str) -> None:
         """Raise TrainingError if a column without a known place holds a number in the first row.
@@ -100,8 +104,8 @@ class Columns:
         It is a label under another name: trained on as a text, it would change the model silently.
         """
         for name, value in values.items():
-            has_place = place_of(name)[0] != OTHER or NUMBERED_SENTENCE.fullmatch(name)
-            if not (has_place or NUMBERED_TEXT.fullmatch(name)) and is_number(value):
+            has_place = place_of(name)[0] != OTHER or NUMBERED_TEXT.fullmatch(name)
+            if not has_place and is_number(value):
                 advice = "name it label or score if it is the label"
                 if self.label is not None:
                     advice = f"leave it out, as the label is {self.label!r}"
@@ -187,35 +191,44 @@ def numbered(texts: Sequence[Any]) -> dict[str, Any]:
 
 
 def ordered(names: list[str], origin: str) -> list[str]:
-    """Order columns of texts as a loss takes them; warn of those without a known place."""
-    sentences = [NUMBERED_SENTENCE.fullmatch(name) for name in names]
-    numbers = {match[0]: int(match[1]) for match in sentences if match}
-    if len(numbers) == len(names):
-        return sorted(names, key=numbers.__getitem__)
+    """Order columns of texts as a loss takes them.
+
+    If none is known to come first, all keep their order. Raises TrainingError for two that do.
+    """
     places = {name: place_of(name) for name in names}
-    firsts = [name for name in names if places[name][0] == FIRST]
-    others = [name for name in names if places[name][0] == OTHER]
-    if len(firsts) > 1:
+    queries = [name for name in names if places[name][0] == QUERY]
+    if len(queries) > 1:
         raise TrainingError(
-            f"{origin} has the columns {quoted(firsts)}, which are two names of one text. Leave "
+            f"{origin} has the columns {quoted(queries)}, which are two names of one text. Leave "
             "one out."
         )
-    result = sorted(names, key=places.__getitem__) if firsts else names
-    if 0 < len(others) < len(names):
-        logger.warning(
-            "%s: the columns %s have no known place. All are trained on, in the order %s. Leave a "
-            "column out, or rename it, if that is wrong.",
-            origin,
-            quoted(others),
-            quoted(result),
+    has_first = any(places[name][0] in (QUERY, SENTENCE) for name in names)
+    return sorted(names, key=places.__getitem__) if has_first else names
+
+
+def tell_use(texts: list[str], label: str | None, origin: str) -> None:
+    """Log how columns are used; a warning if only some of the texts have a known place."""
+    ordinals = chain(("first", "second", "third"), map("number {}".format, count(4)))
+    told = [f"{name} ({ordinal})" for name, ordinal in zip(texts, ordinals, strict=False)]
+    message = f"{origin}: texts: {quoted(told)}; label: {label or 'none'}."
+    others = [name for name in texts if place_of(name)[0] == OTHER]
+    level = logging.INFO
+    if 0 < len(others) < len(texts):
+        level = logging.WARNING
+        message += (
+            f" These have no known place: {quoted(others)}. All texts are trained on. Leave a "
+            "column out, or rename it, if its place is wrong."
         )
-    return result
+    logger.log(level, "%s", message)
 
 
 def place_of(name: str) -> tuple[int, int]:
     """Place of a column by its name, and its number there."""
-    if name in FIRSTS:
-        return FIRST, 0
+    if name in QUERIES:
+        return QUERY, 0
+    sentence = NUMBERED_SENTENCE.fullmatch(name)
+    if sentence:
+        return SENTENCE, int(sentence[1])
     if name == "positive":
         return POSITIVE, 0
     negative = NUMBERED_NEGATIVE.fullmatch(name)

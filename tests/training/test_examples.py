@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import itertools
 import json
+import logging
 import os
 import tempfile
 import tracemalloc
@@ -116,6 +117,10 @@ TEXTS_ONLY = ("query", "positive", "negative")
         ("negative_1 negative positive anchor", "anchor positive negative negative_1"),
         ("sentence2 sentence1", "sentence1 sentence2"),
         ("sentence_10 sentence_9 sentence_0", "sentence_0 sentence_9 sentence_10"),
+        ("sentence2 title sentence1", "sentence1 sentence2 title"),
+        ("title sentence2 sentence1", "sentence1 sentence2 title"),
+        ("negative positive sentence1", "sentence1 positive negative"),
+        ("sentence2 sentence1 query", "query sentence1 sentence2"),
         ("answer question", "answer question"),
         ("positive question", "positive question"),
         ("title positive query", "query positive title"),
@@ -128,16 +133,49 @@ def test_columns_are_in_the_order_of_a_loss(names, expected):
         assert examples.batch([0]).texts == [[f"the {name}"] for name in expected.split()]
 
 
-def test_a_column_without_a_known_place_is_told(caplog):
-    row = {"title": "a", "positive": "b", "query": "c"}
-    with read_examples([row, row]):
-        (message,) = caplog.messages
-    assert message.startswith("data[0]: the columns title have no known place.")
-    assert "in the order query, positive, title" in message
+def told(caplog, row):
+    """The only line of the log about two rows: its level and its message."""
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "minibert"), read_examples([row, row]):
+        (record,) = caplog.records
+    return record.levelname, record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        ("title positive query", "query (first), positive (second), title (third)"),
+        ("sentence2 title sentence1", "sentence1 (first), sentence2 (second), title (third)"),
+        ("title positive", "title (first), positive (second)"),
+    ],
+)
+def test_a_column_without_a_known_place_is_told(caplog, names, order):
+    level, message = told(caplog, dict.fromkeys(names.split(), "a"))
+    assert level == "WARNING"
+    expected = f"data[0]: texts: {order}; label: none. These have no known place: title. All"
+    assert message.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("row", "use"),
+    [
+        ({"b": "x", "score": 1, "a": "y"}, "b (first), a (second); label: score."),
+        (
+            {"sentence2": "x", "sentence1": "y"},
+            "sentence1 (first), sentence2 (second); label: none.",
+        ),
+        (
+            ("x", "y", "z", "u", 1),
+            "text 1 (first), text 2 (second), text 3 (third), text 4 (number 4); label: label.",
+        ),
+    ],
+)
+def test_the_use_of_columns_is_told_once(caplog, row, use):
+    assert told(caplog, row) == ("INFO", f"data[0]: texts: {use}")
 
 
 @pytest.mark.parametrize("row", [{"answer": "a", "question": "b"}, {"positive": "a", "query": "b"}])
-def test_columns_that_are_all_known_or_all_not_are_not_told(row, caplog):
+def test_columns_that_are_all_known_or_all_not_are_no_warning(row, caplog):
     with read_examples([row]):
         assert caplog.messages == []
 
