@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from minibert.common.arguments import type_of
 from minibert.errors import TrainingError
 
-__all__ = ["Batch", "Columns", "Row", "batch_of_rows", "values_of"]
+__all__ = ["Batch", "Columns", "Row", "batch_of_rows", "is_example", "values_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,10 @@ class Columns:
     def text(self, value: object, name: str, origin: str) -> str:
         """Check one text of a row: of the column `name`."""
         if not isinstance(value, str):
-            raise TrainingError(f"{origin}: {name} is {value!r:.60}; expected a text.")
+            advice = ""
+            if isinstance(value, list | tuple):
+                advice = " Give one row for each, or columns negative_1, negative_2."
+            raise TrainingError(f"{origin}: {name} is {value!r:.60}; expected a text.{advice}")
         if not (self.may_be_empty or value.strip()):
             raise TrainingError(f"{origin}: {name} is empty. Fill it in, or leave the row out.")
         try:
@@ -176,6 +179,11 @@ def values_of(example: object, origin: str) -> Mapping[str, Any]:
             )
         return {**numbered(example.texts), "label": example.label}
     if isinstance(example, list | tuple):
+        if any(map(is_example, example)):
+            raise TrainingError(
+                f"{origin} is a batch of examples, {example!r:.60}; expected one example. Give the "
+                "list of examples itself, and batch_size."
+            )
         if not example or isinstance(example[-1], str):
             return numbered(example)
         return {**numbered(example[:-1]), "label": example[-1]}
@@ -183,6 +191,11 @@ def values_of(example: object, origin: str) -> Mapping[str, Any]:
         f"{origin} is {type_of(example)}, {example!r:.60}; expected a dict of columns, a tuple of "
         "texts with or without a label, or an InputExample."
     )
+
+
+def is_example(value: object) -> bool:
+    """Return whether a value is a dict, or has `texts` and a `label`, as an InputExample."""
+    return isinstance(value, Mapping) or (hasattr(value, "texts") and hasattr(value, "label"))
 
 
 def numbered(texts: Sequence[Any]) -> dict[str, Any]:

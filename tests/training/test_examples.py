@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from minibert.errors import TrainingError
 from minibert.training.examples import read_examples
-from minibert.training.loader import InputExample
+from minibert.training.loader import DataLoader, InputExample
 
 ROWS = [
     {
@@ -271,7 +271,7 @@ def test_a_table_s_label_is_a_number_or_a_list(tmp_path):
         ({"query": " \n", "positive": "b", "label": 1}, "query is empty"),
         ({"query": None, "positive": "b", "label": 1}, "query is None; expected a text"),
         ({"query": 7, "positive": "b", "label": 1}, "query is 7; expected a text"),
-        ({"query": "a", "positive": ["b"], "label": 1}, r"positive is \['b'\]; expected a text"),
+        ({"query": "a", "positive": ["b"], "label": 1}, r"positive is \['b'\]; .*text\. Give one row for"),
         ({"query": "a", "positive": "\ud800b", "label": 1}, r"positive holds '\\ud800', half of"),
         ({"query": "a", "positive": "b", "label": "x"}, "label is 'x'; expected a number"),
         ({"query": "a", "positive": "b", "label": ""}, "label is ''; expected a number"),
@@ -321,6 +321,12 @@ def test_labels_of_different_lengths_are_refused(first, second, message):
         ([InputExample(texts="abc")], r"^data\[0\]: texts is 'abc'; expected a list of texts"),
         ([{"label": 1, "id": "x"}], r"^data\[0\] has no column of texts; it has label, id"),
         ([()], r"^data\[0\] has no column of texts"),
+        (DataLoader([InputExample()], 2), r"^data\[0\] is a batch .*; expected one example\. Give"),
+        (
+            [[{"a": "b"}]],
+            r"^data\[0\] is a batch .*\. Give the list of examples itself, and batch_s",
+        ),
+        ([("a", InputExample())], r"^data\[0\] is a batch of examples"),
         ([{"query": "a", "anchor": "b"}], "^data.* query, anchor, which are two names of one"),
     ],
 )
