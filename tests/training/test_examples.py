@@ -271,7 +271,7 @@ def test_a_table_s_label_is_a_number_or_a_list(tmp_path):
         ({"query": " \n", "positive": "b", "label": 1}, "query is empty"),
         ({"query": None, "positive": "b", "label": 1}, "query is None; expected a text"),
         ({"query": 7, "positive": "b", "label": 1}, "query is 7; expected a text"),
-        ({"query": "a", "positive": ["b"], "label": 1}, r"positive is \['b'\]; .*text\. Give one row for"),
+        ({"query": "a", "positive": ["b"], "label": 1}, r"is \['b'\]; .*text\. Give one"),
         ({"query": "a", "positive": "\ud800b", "label": 1}, r"positive holds '\\ud800', half of"),
         ({"query": "a", "positive": "b", "label": "x"}, "label is 'x'; expected a number"),
         ({"query": "a", "positive": "b", "label": ""}, "label is ''; expected a number"),
