@@ -271,7 +271,7 @@ def test_a_table_s_label_is_a_number_or_a_list(tmp_path):
         ({"query": " \n", "positive": "b", "label": 1}, "query is empty"),
         ({"query": None, "positive": "b", "label": 1}, "query is None; expected a text"),
         ({"query": 7, "positive": "b", "label": 1}, "query is 7; expected a text"),
-        ({"query": "a", "positive": ["b"], "label": 1}, r"is \['b'\]; .*text\. Give one"),
+        ({"query": "a", "positive": ["b"], "label": 1}, r"positive is \['b'\]; .* Give one row"),
         ({"query": "a", "positive": "\ud800b", "label": 1}, r"positive holds '\\ud800', half of"),
         ({"query": "a", "positive": "b", "label": "x"}, "label is 'x'; expected a number"),
         ({"query": "a", "positive": "b", "label": ""}, "label is ''; expected a number"),
@@ -348,8 +348,16 @@ def test_a_number_is_no_data():
         ("a.jsonl", "{\n", "line 1 is not JSON"),
         ("a.jsonl", '{"query": "a"}\n[1]\n', "line 2 holds a list; expected an object"),
         ("a.jsonl", '{"query": "a", "query": "b"}\n', "line 1 has two fields 'query'"),
-        ("a.txt", "a\n", "form is 'text'; expected one of 'jsonl', 'csv'"),
-        ("a.doc", "a\n", "has no suffix of a known format"),
+        (
+            "a.txt",
+            "a\n",
+            "no suffix of a form with named fields. Give form= .*, one of jsonl, csv,",
+        ),
+        (
+            "a.doc",
+            "a\n",
+            "no suffix of a form with named fields. Give form= .*, one of jsonl, csv,",
+        ),
     ],
 )
 def test_a_file_of_another_form_is_refused(tmp_path, name, content, message):
