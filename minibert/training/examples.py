@@ -34,7 +34,11 @@ NUMBER = np.dtype("<f8")  # of a label on disk
 
 
 def read_examples(
-    data: Data, form: str | None = None, *, folder: str | os.PathLike[str] | None = None
+    data: Data,
+    form: str | None = None,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    labels: bool = True,
 ) -> Examples:
     """Read and check all examples of training data, and keep them on disk.
 
@@ -42,13 +46,14 @@ def read_examples(
     Parquet by its suffix, or of the `form` given, as for `minibert.documents.read_records`; all but
     Parquet may be gzipped. A row is a dict by column, an InputExample, or a tuple of texts with or
     without a label behind them. Columns are found by their names (see Columns). A label is a
-    number or a list of numbers. `folder` holds the temporary file; by default it is the system's.
+    number or a list of numbers; without `labels` it is left unread. `folder` holds the temporary
+    file; by default it is the system's.
 
     Raises TrainingError, with the place of the row, for data that cannot be trained on.
     Raises FileNotFoundError for a file or a folder that is not there, MissingLibraryError for
     Parquet without pyarrow, TypeError for data that is none of these.
     """
-    return Examples(records_of(data, form), folder)
+    return Examples(records_of(data, form), folder, labels=labels)
 
 
 def records_of(data: Data, form: str | None) -> Iterator[Record]:
@@ -97,21 +102,27 @@ class Examples:
     `len` is their number. The file has no name, and ends with the process or at `close`.
     """
 
-    def __init__(self, records: Iterable[Record], folder: str | os.PathLike[str] | None = None):
+    def __init__(
+        self,
+        records: Iterable[Record],
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        labels: bool = True,
+    ) -> None:
         """Read all records into a file in `folder`. Raises as `read_examples` does."""
         self._file = cast(BinaryIO, tempfile.TemporaryFile(dir=folder))  # noqa: SIM115
         try:
-            self._read(records)
+            self._read(records, labels)
         except BaseException:
             self.close()
             raise
 
-    def _read(self, records: Iterable[Record]) -> None:
+    def _read(self, records: Iterable[Record], labels: bool) -> None:
         columns, ends, end = None, array("q", [0]), 0
         digest = hashlib.sha256()
         for values, origin in records:
             if columns is None:
-                columns = Columns(values, origin)
+                columns = Columns(values, origin, reads_label=labels)
             row = columns.row(values, origin)
             content = packed(row)
             digest.update(content)

@@ -143,8 +143,9 @@ def fit(
         evaluation_steps=evaluation_steps, save_best_model=save_best_model,
         checkpoint_steps=checkpoint_steps, checkpoint_limit=checkpoint_limit,
     )  # fmt: skip
-    with read_examples(data, form) as examples:
-        objective = objective_of(examples, check_loss("fit()", loss), recipe)
+    has_labels = check_loss("fit()", loss).label != "none"
+    with read_examples(data, form, labels=has_labels) as examples:
+        objective = objective_of(examples, loss, recipe)
         trainable = model.trainable(seed=seed, dropout=dropout)
         told = BatchFacts(full_name(examples), len(objective.batches), {"batch_size": batch_size})
         parameters = {**asdict(recipe), "evaluator": full_name(evaluator)}

@@ -203,6 +203,14 @@ def test_of_two_labels_the_second_is_no_text():
         refused([row], message)
 
 
+@pytest.mark.parametrize("label", ["entailment", "", None, {}, 1])
+def test_a_label_that_is_not_asked_for_may_be_anything(label):
+    rows = [{"query": "a", "label": 1}, {"query": "b", "label": label}]
+    with read_examples(rows, labels=False) as examples:
+        assert examples.label_shape is None
+        assert examples.batch([1, 0])[:2] == ([["b", "a"]], None)
+
+
 @pytest.mark.parametrize("number", ["0.5", " 7", "-1e-3", 7, 0.5, np.float32(0.5), True])
 def test_a_column_of_numbers_is_no_column_of_texts(number):
     row = {"sentence1": "a", "sentence2": "b", "similarity": number}

@@ -371,6 +371,18 @@ def test_a_label_that_a_loss_refuses_is_told_by_its_batch():
     assert str(raised.value).startswith(told)
 
 
+def test_a_loss_without_labels_does_not_read_them():
+    rows = [{"query": f"a{n}", "positive": f"b{n}"} for n in range(8)]
+    models = [BagOfWords(), BagOfWords()]
+    for model, label in zip(models, ({}, {"label": "yes"}), strict=True):
+        fit(model, [row | label for row in rows], MultipleNegativesRankingLoss(None), **GIVEN)
+    first, second = (model.values[EMBEDDING] for model in models)
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, BagOfWords().values[EMBEDDING])
+    with pytest.raises(TrainingError, match="label is 'yes'; expected a number"):
+        fit(models[0], [row | label for row in rows], CosineSimilarityLoss(None), **GIVEN)
+
+
 def test_columns_that_do_not_fit_a_loss_are_named():
     rows = {"query;positive": ["a;b", "c;d"]}
     message = r"takes at least 2 .* have 1\. .* The columns of texts are: query;positive\.$"

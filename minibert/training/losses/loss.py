@@ -74,7 +74,7 @@ def check_loss(place: str, loss: Any) -> Loss:  # Any: whatever a program gives
             f"{place} has the class {loss.__name__} as its loss; expected an instance, as "
             f"{loss.__name__}(model)."
         )
-    names = ("check", "columns", "is_mean", "in_batch_negatives", "__call__")
+    names = ("check", "columns", "label", "is_mean", "in_batch_negatives", "__call__")
     if not all(hasattr(loss, name) for name in names):
         raise TypeError(
             f"{place} has a {type(loss).__module__}.{type(loss).__qualname__} as its loss; "
