@@ -93,9 +93,9 @@ def fit(
     Afterwards `model` and the folder `output` are the model of the best evaluation, or without
     evaluations that of the last step. Without `output` it is always the last one. If the run is
     stopped, even by a kill, the same call goes on from the last checkpoint, and ends with the same
-    bytes in all files but those that an evaluator writes itself. Ctrl-C writes a checkpoint
-    of the last whole step; only if it comes while the tensors are changed, the last checkpoint
-    stands. A finished run is left as it is, with a warning.
+    bytes in all files but those that an evaluator writes itself. Ctrl-C, and an error of the
+    evaluator, write a checkpoint of the last whole step; only if Ctrl-C comes while the tensors are
+    changed, the last checkpoint stands. A finished run is left as it is, with a warning.
 
     Args:
         model: A SentenceTransformer.
@@ -191,8 +191,8 @@ def train(
     In every step each objective has a batch and an update, with an optimizer of its own. Afterwards
     the folder `output` is the best model's, or without evaluations the last one's, and so is
     `model`. If it is stopped, the same call with the same start goes on from the last checkpoint,
-    and ends with the same bytes in all files. Ctrl-C writes a checkpoint of the last whole step; if
-    it comes while the tensors are changed, it leaves the last checkpoint.
+    and ends with the same bytes in all files. Ctrl-C, and an error of the evaluator, write a
+    checkpoint of the last whole step; Ctrl-C while the tensors are changed leaves the last one.
 
     Args:
         model: Given to the evaluator, with the tensors of that moment.
@@ -352,12 +352,16 @@ class Training:
                         return
                     advance(1, self.step(folder))
         except (KeyboardInterrupt, SystemExit):  # SystemExit: SIGTERM in a command
-            if folder and self.state.step and not self.is_changing:
-                try:
-                    self.save_checkpoint(folder, "stopped")
-                except OSError as error:
-                    logger.warning("step %d was not saved: %s", self.state.step, error)
+            self.save_stopped(folder)
             raise
+
+    def save_stopped(self, folder: Keeper | None) -> None:
+        """Write a checkpoint of the present step, if it is whole; of a full disk, only warn."""
+        if folder and self.state.step and not self.is_changing:
+            try:
+                self.save_checkpoint(folder, "stopped")
+            except OSError as error:
+                logger.warning("step %d was not saved: %s", self.state.step, error)
 
     def save_checkpoint(self, folder: Keeper, kind: str) -> None:
         """Write a checkpoint of the present step."""
@@ -493,12 +497,16 @@ class Training:
         else:
             epoch = state.epoch
         path = folder.evaluation_folder() if folder else None
-        result = self.evaluator(
-            self.model, output_path=path and str(path), epoch=epoch, steps=steps
-        )
-        if self.callback is not None:
-            self.callback(result, epoch, steps)
-        score = score_of(result, self.evaluator)
+        try:
+            result = self.evaluator(
+                self.model, output_path=path and str(path), epoch=epoch, steps=steps
+            )
+            if self.callback is not None:
+                self.callback(result, epoch, steps)
+            score = score_of(result, self.evaluator)
+        except Exception:  # of the program's own functions: the steps before are kept
+            self.save_stopped(folder)
+            raise
         state = state._replace(evaluated=state.step)
         if folder:
             measures = result if isinstance(result, Mapping) else {"score": result}

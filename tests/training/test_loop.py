@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from bag_of_words import DENSE, EMBEDDING, BagOfWords
+from killing import tree
 from safetensors.numpy import load_file
 
 from minibert.errors import TrainingError
@@ -488,6 +489,32 @@ def test_ctrl_c_writes_a_checkpoint_that_an_unbroken_run_has_not(tmp_path):
     trained(BagOfWords(), output=tmp_path / "b", evaluator=interrupted_at(None), **given)
     assert checkpoints(tmp_path / "a") == checkpoints(tmp_path / "b") == ["step-6"]
     assert records(tmp_path / "a") == records(tmp_path / "b")
+
+
+@pytest.mark.parametrize("raises", ["evaluator", "callback"])
+def test_an_evaluation_that_fails_writes_a_checkpoint(tmp_path, raises):
+    given = {"batch_size": 2, "epochs": 1, "evaluation_steps": 1, "checkpoint_steps": 3}
+
+    def evaluator(model, output_path, epoch, steps):
+        return call("evaluator", steps)
+
+    def callback(result, epoch, steps):
+        call("callback", steps)
+
+    def call(name, steps):
+        if (name, steps) == (failing, 4):
+            raise LookupError("no such query")
+        return 0.0
+
+    failing = raises
+    given |= {"evaluator": evaluator, "callback": callback}
+    with pytest.raises(LookupError, match="no such query"):
+        trained(BagOfWords(), output=tmp_path / "a", **given)
+    assert checkpoints(tmp_path / "a") == ["best-1", "step-3", "stopped-4"]
+    failing = None
+    trained(BagOfWords(), output=tmp_path / "a", **given)
+    trained(BagOfWords(), output=tmp_path / "b", **given)
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
 
 
 class Interrupted(BagOfWords):
