@@ -19,7 +19,13 @@ from minibert.errors import TrainingError
 from minibert.training.batches import Objective, OrderedBatches
 from minibert.training.checkpoints import RunFolder, Save, State, run_folder
 from minibert.training.columns import Batch
-from minibert.training.evaluators import Evaluator, is_better, number_of, score_of
+from minibert.training.evaluators import (
+    Evaluator,
+    check_evaluator,
+    is_better,
+    number_of,
+    score_of,
+)
 from minibert.training.examples import Data, Examples, read_examples
 from minibert.training.losses.loss import Loss, check_loss
 from minibert.training.losses.ranking import false_negatives
@@ -208,7 +214,8 @@ def train(
 
     Raises TrainingError for a loss or gradients that are not finite, for a score that cannot be
     told, if the model, the data, the loss or a number differs from those of the run in `output`,
-    and if a restart would remove the model itself; OutputError for a folder that cannot be written
+    and if a restart would remove the model itself; TypeError for an evaluator that cannot be
+    called; OutputError for a folder that cannot be written
     to; OSError for a full disk, which leaves the last checkpoint whole.
     """
     training = Training(model, trainable, objectives, recipe, evaluator, callback)
@@ -290,7 +297,8 @@ class Training:
         evaluator: Evaluator | None,
         callback: Callable[[Any, int, int], object] | None,
     ) -> None:
-        """Make the optimizers. Raises TrainingError without data."""
+        """Make the optimizers. Raises TrainingError without data; TypeError for the evaluator."""
+        check_evaluator(evaluator)
         self.model = model
         self.trainable = trainable
         self.objectives = objectives
@@ -507,6 +515,12 @@ class Training:
         except Exception:  # of the program's own functions: the steps before are kept
             self.save_stopped(folder)
             raise
+        if score is None:
+            logger.warning(
+                "Step %d: the score of the evaluator is not finite, so this model cannot be the "
+                "best. Look at the evaluator and at the losses in the log.",
+                state.step,
+            )
         state = state._replace(evaluated=state.step)
         if folder:
             measures = result if isinstance(result, Mapping) else {"score": result}

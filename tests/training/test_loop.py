@@ -295,6 +295,41 @@ def test_measures_without_a_known_score_are_refused():
         trained(BagOfWords(), evaluator=evaluator)
 
 
+@pytest.mark.parametrize("given", ["cranfield", 0.5, ["a"]])
+def test_an_evaluator_that_cannot_be_called_is_refused(tmp_path, given):
+    told = rf"evaluator is an? \w+, {re.escape(repr(given))}; expected a function"
+    with pytest.raises(TypeError, match=told):
+        trained(BagOfWords(), evaluator=given, output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (None, "returned None; "),
+        ("0.5", "returned '0.5'; "),
+        ({"a": None, "b": 2}, "returned 'a': None; "),
+        ({"a": [1, 2]}, r"returned 'a': \[1, 2\]; "),
+    ],
+)
+def test_a_score_that_is_no_number_is_refused(result, told):
+    evaluator = Evaluator(result, primary_metric="a")
+    with pytest.raises(TrainingError, match=f"The evaluator Evaluator {told}expected a number or"):
+        trained(BagOfWords(), evaluator=evaluator)
+
+
+def test_another_measure_that_is_no_number_is_logged_as_none(tmp_path):
+    evaluator = Evaluator({"a": 1, "b": "x"}, primary_metric="a")
+    trained(BagOfWords(), evaluator=evaluator, epochs=1, output=tmp_path / "out")
+    assert records(tmp_path / "out")[-1]["evaluation"] == {"a": 1.0, "b": None}
+
+
+def test_a_score_that_is_not_finite_is_told_with_its_step(caplog):
+    trained(BagOfWords(), evaluator=Evaluator(0.5, math.nan), save_best_model=False)
+    (told,) = caplog.messages
+    assert told.startswith("Step 6: the score of the evaluator is not finite")
+
+
 # Bad numbers and data.
 
 
