@@ -349,6 +349,7 @@ class Training:
 
     def run(self, folder: Keeper | None, is_shown: bool) -> None:
         """Train to the end, from `state` on."""
+        self.tell_long_warmup()
         try:
             with progress(self.total, is_shown, "step", self.state.step) as advance:
                 while True:
@@ -377,11 +378,26 @@ class Training:
 
     # Steps.
 
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        recipe, warmup = self.recipe, warmup_count(self.recipe.warmup_steps, self.total)
+        return find_schedule(recipe.schedule)(recipe.lr, step, warmup, self.total)
+
+    def tell_long_warmup(self) -> None:
+        """Log a warning if the run ends within the warm-up; then its last rate is the highest."""
+        warmup, highest = self.recipe.warmup_steps, self.rate(self.total - 1)
+        if warmup > self.total and highest < self.recipe.lr:
+            logger.warning(
+                "The warm-up has %d steps, and the run has %d: the learning rate never exceeds "
+                "%.3g. Lower warmup_steps (--warmup-steps).",
+                warmup,
+                self.total,
+                highest,
+            )
+
     def step(self, folder: Keeper | None) -> str:
         """Train one step. Returns a note of it for the progress bar."""
-        step, epoch, recipe = self.state.step, self.state.epoch, self.recipe
-        warmup = warmup_count(recipe.warmup_steps, self.total)
-        lr = find_schedule(recipe.schedule)(recipe.lr, step, warmup, self.total)
+        step, epoch, lr = self.state.step, self.state.epoch, self.rate(self.state.step)
         losses, log_bytes = [], self.state.log_bytes
         for number, objective in enumerate(self.objectives):
             loss, norm = self.update(number, objective, lr)
@@ -453,12 +469,12 @@ class Training:
             return
         for text, (first, second, *_) in false_negatives(batch.texts).items():
             logger.warning(
-                "%s and %s have the same text %.60r in one batch, so the loss takes a document of "
+                "%s and %s have the same text %r in one batch, so the loss takes a document of "
                 "one for a negative of the other. A few of these do little harm. If the data has "
                 "many, use smaller batches, or leave out rows. This is said only once.",
                 batch.origins[first],
                 batch.origins[second],
-                text,
+                text if len(text) <= 60 else f"{text[:60]}...",
             )
             self.has_told_repeats = True
             return

@@ -114,6 +114,25 @@ def test_settings_of_the_optimizer_reach_it():
     assert_equal(model.values, expected)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"warmup_steps": 10000}, ["has 10000 steps, and the run has 6: the learning rate never "]),
+        ({"warmup_steps": 7, "schedule": "warmup-cosine"}, ["has 7 steps, and the run has 6: "]),
+        ({"warmup_steps": 6}, []),
+        ({"warmup_steps": 0.9}, []),
+        ({"warmup_steps": 10000, "schedule": "constant"}, []),
+    ],
+)
+def test_a_warm_up_longer_than_the_run_is_told_with_its_rate(caplog, tmp_path, given, told):
+    trained(BagOfWords(), output=tmp_path / "out", **given)
+    assert len(caplog.messages) == len(told)
+    for part, message in zip(told, caplog.messages, strict=True):
+        highest = max(record["lr"] for record in records(tmp_path / "out"))
+        assert part in message
+        assert f"never exceeds {highest:.3g}. Lower warmup_steps" in message
+
+
 def test_the_model_computes_with_the_tensors_of_the_last_step():
     model = BagOfWords()
     trained(model)
@@ -458,6 +477,11 @@ def test_a_text_twice_among_in_batch_negatives_is_told_once(caplog):
     rows[6] = {"query": "q1", "positive": "p6"}
     (told,) = repeats_told(caplog, ranking, rows, batch_size=8, epochs=3)
     assert re.match(r"data\[(1|6)\] and data\[(1|6)\] have the same text 'q1' in one batch", told)
+    rows[6] = {"query": "q1", "positive": "p6" * 40}
+    rows[5] = {"query": "q5", "positive": "p6" * 40}
+    rows[1] = {"query": "q8", "positive": "p1"}
+    (told,) = repeats_told(caplog, ranking, rows, batch_size=8)
+    assert f"have the same text '{'p6' * 30}...' in one batch" in told
     pairs = [row | {"label": 1.0} for row in rows]
     assert repeats_told(caplog, CosineSimilarityLoss(None), pairs, batch_size=8) == []
 
