@@ -37,8 +37,8 @@ def trained(output, model=None, rows=ROWS, loss=None, **changes):
     return model
 
 
-class StoppedError(Exception):
-    """What stops a run in these tests, as no library does."""
+class StoppedError(BaseException):
+    """What stops a run in these tests as a kill does: nothing is written after it."""
 
 
 def stopping_at(step, score=lambda step: float(-step)):
@@ -232,8 +232,8 @@ CHANGES = [
     ({"betas": (0.5, 0.9)}, r"betas is \[0\.5, 0\.9\], and was \[0\.9, 0\.999\]"),
     ({"checkpoint_limit": 2}, "checkpoint_limit is 2, and was 1"),
     ({"evaluator": stopping_at(None)}, "evaluator is 'stopping_at.*', and was None"),
-    ({"model": BagOfWords(1)}, "model is '[0-9a-f]{64}', and was '[0-9a-f]{64}'"),
-    ({"rows": [*ROWS[1:], ROWS[0]]}, "data is '[0-9a-f]{64}', and was '[0-9a-f]{64}'"),
+    ({"model": BagOfWords(1)}, r"run: the model differs: it may have .* open it again\. To go"),
+    ({"rows": [*ROWS[1:], ROWS[0]]}, r"run: the data differs\. To go on"),
     ({"loss": TripletLoss(None)}, r"loss\.name is 'TripletLoss', and was 'MarginMSELoss'"),
 ]
 
