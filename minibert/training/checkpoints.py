@@ -392,17 +392,21 @@ def check_same(found: dict[str, Any], settings: dict[str, Any], path: Path) -> N
     different = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     if not different:
         return
-    told = "; ".join(
-        f"{name.removeprefix('.').removeprefix('arguments.')} is {now.get(name)!r:.200}, and was "
-        f"{before.get(name)!r:.200} when the run began"
-        for name in different
-    )
-    # A notebook's model has the tensors of the run that was stopped.
-    given = "give what it began with, and a model that was just opened"
+    told = "; ".join(difference(name, now.get(name), before.get(name)) for name in different)
     raise TrainingError(
-        f"{path} holds another training run: {told}. To go on with it, {given}; else begin anew "
-        "with restart=True (--restart), or choose another folder."
+        f"{path} holds another training run: {told}. To go on with it, give what it began with; "
+        "else begin anew with restart=True (--restart), or choose another folder."
     )
+
+
+def difference(name: str, value: object, before: object) -> str:
+    """Tell in words how a setting differs from that of the run; of digests, only that they do."""
+    name = name.removeprefix(".").removeprefix("arguments.")
+    if not all(re.fullmatch("[0-9a-f]{64}", str(one)) for one in (value, before)):
+        return f"{name} is {value!r:.200}, and was {before!r:.200} when the run began"
+    if name == "model":  # a notebook's has the tensors of the run that was stopped
+        return "the model differs: it may have been trained since it was opened; open it again"
+    return f"the {name} differs"
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

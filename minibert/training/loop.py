@@ -19,7 +19,13 @@ from minibert.errors import TrainingError
 from minibert.training.batches import Objective, OrderedBatches
 from minibert.training.checkpoints import RunFolder, Save, State, run_folder
 from minibert.training.columns import Batch
-from minibert.training.evaluators import Evaluator, is_better, number_of, score_of
+from minibert.training.evaluators import (
+    Evaluator,
+    check_evaluator,
+    is_better,
+    number_of,
+    score_of,
+)
 from minibert.training.examples import Data, Examples, read_examples
 from minibert.training.losses.loss import Loss, check_loss
 from minibert.training.losses.ranking import false_negatives
@@ -93,9 +99,9 @@ def fit(
     Afterwards `model` and the folder `output` are the model of the best evaluation, or without
     evaluations that of the last step. Without `output` it is always the last one. If the run is
     stopped, even by a kill, the same call goes on from the last checkpoint, and ends with the same
-    bytes in all files but those that an evaluator writes itself. Ctrl-C writes a checkpoint
-    of the last whole step; only if it comes while the tensors are changed, the last checkpoint
-    stands. A finished run is left as it is, with a warning.
+    bytes in all files but those that an evaluator writes itself. Ctrl-C, and an error of the
+    evaluator, write a checkpoint of the last whole step; only if Ctrl-C comes while the tensors are
+    changed, the last checkpoint stands. A finished run is left as it is, with a warning.
 
     Args:
         model: A SentenceTransformer.
@@ -197,8 +203,8 @@ def train(
     In every step each objective has a batch and an update, with an optimizer of its own. Afterwards
     the folder `output` is the best model's, or without evaluations the last one's, and so is
     `model`. If it is stopped, the same call with the same start goes on from the last checkpoint,
-    and ends with the same bytes in all files. Ctrl-C writes a checkpoint of the last whole step; if
-    it comes while the tensors are changed, it leaves the last checkpoint.
+    and ends with the same bytes in all files. Ctrl-C, and an error of the evaluator, write a
+    checkpoint of the last whole step; Ctrl-C while the tensors are changed leaves the last one.
 
     Args:
         model: Given to the evaluator, with the tensors of that moment.
@@ -214,7 +220,8 @@ def train(
 
     Raises TrainingError for a loss or gradients that are not finite, for a score that cannot be
     told, if the model, the data, the loss or a number differs from those of the run in `output`,
-    and if a restart would remove the model itself; OutputError for a folder that cannot be written
+    and if a restart would remove the model itself; TypeError for an evaluator that cannot be
+    called; OutputError for a folder that cannot be written
     to; OSError for a full disk, which leaves the last checkpoint whole.
     """
     training = Training(model, trainable, objectives, recipe, evaluator, callback)
@@ -296,7 +303,8 @@ class Training:
         evaluator: Evaluator | None,
         callback: Callable[[Any, int, int], object] | None,
     ) -> None:
-        """Make the optimizers. Raises TrainingError without data."""
+        """Make the optimizers. Raises TrainingError without data; TypeError for the evaluator."""
+        check_evaluator(evaluator)
         self.model = model
         self.trainable = trainable
         self.objectives = objectives
@@ -347,6 +355,7 @@ class Training:
 
     def run(self, folder: Keeper | None, is_shown: bool) -> None:
         """Train to the end, from `state` on."""
+        self.tell_long_warmup()
         try:
             with progress(self.total, is_shown, "step", self.state.step) as advance:
                 while True:
@@ -358,12 +367,16 @@ class Training:
                         return
                     advance(1, self.step(folder))
         except (KeyboardInterrupt, SystemExit):  # SystemExit: SIGTERM in a command
-            if folder and self.state.step and not self.is_changing:
-                try:
-                    self.save_checkpoint(folder, "stopped")
-                except OSError as error:
-                    logger.warning("step %d was not saved: %s", self.state.step, error)
+            self.save_stopped(folder)
             raise
+
+    def save_stopped(self, folder: Keeper | None) -> None:
+        """Write a checkpoint of the present step, if it is whole; of a full disk, only warn."""
+        if folder and self.state.step and not self.is_changing:
+            try:
+                self.save_checkpoint(folder, "stopped")
+            except OSError as error:
+                logger.warning("step %d was not saved: %s", self.state.step, error)
 
     def save_checkpoint(self, folder: Keeper, kind: str) -> None:
         """Write a checkpoint of the present step."""
@@ -371,11 +384,26 @@ class Training:
 
     # Steps.
 
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        recipe, warmup = self.recipe, warmup_count(self.recipe.warmup_steps, self.total)
+        return find_schedule(recipe.schedule)(recipe.lr, step, warmup, self.total)
+
+    def tell_long_warmup(self) -> None:
+        """Log a warning if the run ends within the warm-up; then its last rate is the highest."""
+        warmup, highest = self.recipe.warmup_steps, self.rate(self.total - 1)
+        if warmup > self.total and highest < self.recipe.lr:
+            logger.warning(
+                "The warm-up has %d steps, and the run has %d: the learning rate never exceeds "
+                "%.3g. Lower warmup_steps (--warmup-steps).",
+                warmup,
+                self.total,
+                highest,
+            )
+
     def step(self, folder: Keeper | None) -> str:
         """Train one step. Returns a note of it for the progress bar."""
-        step, epoch, recipe = self.state.step, self.state.epoch, self.recipe
-        warmup = warmup_count(recipe.warmup_steps, self.total)
-        lr = find_schedule(recipe.schedule)(recipe.lr, step, warmup, self.total)
+        step, epoch, lr = self.state.step, self.state.epoch, self.rate(self.state.step)
         losses, log_bytes = [], self.state.log_bytes
         for number, objective in enumerate(self.objectives):
             loss, norm = self.update(number, objective, lr)
@@ -447,12 +475,12 @@ class Training:
             return
         for text, (first, second, *_) in false_negatives(batch.texts).items():
             logger.warning(
-                "%s and %s have the same text %.60r in one batch, so the loss takes a document of "
+                "%s and %s have the same text %r in one batch, so the loss takes a document of "
                 "one for a negative of the other. A few of these do little harm. If the data has "
                 "many, use smaller batches, or leave out rows. This is said only once.",
                 batch.origins[first],
                 batch.origins[second],
-                text,
+                text if len(text) <= 60 else f"{text[:60]}...",
             )
             self.has_told_repeats = True
             return
@@ -499,12 +527,22 @@ class Training:
         else:
             epoch = state.epoch
         path = folder.evaluation_folder() if folder else None
-        result = self.evaluator(
-            self.model, output_path=path and str(path), epoch=epoch, steps=steps
-        )
-        if self.callback is not None:
-            self.callback(result, epoch, steps)
-        score = score_of(result, self.evaluator)
+        try:
+            result = self.evaluator(
+                self.model, output_path=path and str(path), epoch=epoch, steps=steps
+            )
+            if self.callback is not None:
+                self.callback(result, epoch, steps)
+            score = score_of(result, self.evaluator)
+        except Exception:  # of the program's own functions: the steps before are kept
+            self.save_stopped(folder)
+            raise
+        if score is None:
+            logger.warning(
+                "Step %d: the score of the evaluator is not finite, so this model cannot be the "
+                "best. Look at the evaluator and at the losses in the log.",
+                state.step,
+            )
         state = state._replace(evaluated=state.step)
         if folder:
             measures = result if isinstance(result, Mapping) else {"score": result}

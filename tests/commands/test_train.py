@@ -331,7 +331,7 @@ def test_another_model_on_going_on_is_refused(run, run_train, triples, tmp_path)
     options = ("--loss", "margin-mse", "--lr", "0.01", "--batch-size", "2")
     result = run("train", GOLDEN / "relu", triples, "--output", tmp_path / "out", *options)
     assert result.code == 65
-    assert "holds another training run: model is " in result.err
+    assert "holds another training run: the model differs: " in result.err
     assert content_of(tmp_path / "out") == before
 
 

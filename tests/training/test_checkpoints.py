@@ -37,8 +37,8 @@ def trained(output, model=None, rows=ROWS, loss=None, **changes):
     return model
 
 
-class StoppedError(Exception):
-    """What stops a run in these tests, as no library does."""
+class StoppedError(BaseException):
+    """What stops a run in these tests as a kill does: nothing is written after it."""
 
 
 def stopping_at(step, score=lambda step: float(-step)):
@@ -130,6 +130,7 @@ def test_a_checkpoint_s_best_model_stays_beside_a_better_one(out):
 # Going on.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1, 2])
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(tmp_path, out, step, limit):
@@ -232,12 +233,13 @@ CHANGES = [
     ({"betas": (0.5, 0.9)}, r"betas is \[0\.5, 0\.9\], and was \[0\.9, 0\.999\]"),
     ({"checkpoint_limit": 2}, "checkpoint_limit is 2, and was 1"),
     ({"evaluator": stopping_at(None)}, "evaluator is 'stopping_at.*', and was None"),
-    ({"model": BagOfWords(1)}, "model is '[0-9a-f]{64}', and was '[0-9a-f]{64}'"),
-    ({"rows": [*ROWS[1:], ROWS[0]]}, "data is '[0-9a-f]{64}', and was '[0-9a-f]{64}'"),
+    ({"model": BagOfWords(1)}, r"run: the model differs: it may have .* open it again\. To go"),
+    ({"rows": [*ROWS[1:], ROWS[0]]}, r"run: the data differs\. To go on"),
     ({"loss": TripletLoss(None)}, r"loss\.name is 'TripletLoss', and was 'MarginMSELoss'"),
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "told"), CHANGES, ids=[next(iter(c)) for c, _ in CHANGES])
 def test_another_run_is_refused_with_what_differs(out, change, told):
     trained(out)

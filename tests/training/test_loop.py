@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from bag_of_words import DENSE, EMBEDDING, BagOfWords
+from killing import tree
 from safetensors.numpy import load_file
 
 from minibert.errors import TrainingError
@@ -111,6 +112,25 @@ def test_settings_of_the_optimizer_reach_it():
     trained(model, warmup_steps=2, decay_all=True, **own)
     expected = steps_by_hand(lambda step: [step], 6, 6, decays=lambda key, _: True, **own)
     assert_equal(model.values, expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"warmup_steps": 10000}, ["has 10000 steps, and the run has 6: the learning rate never "]),
+        ({"warmup_steps": 7, "schedule": "warmup-cosine"}, ["has 7 steps, and the run has 6: "]),
+        ({"warmup_steps": 6}, []),
+        ({"warmup_steps": 0.9}, []),
+        ({"warmup_steps": 10000, "schedule": "constant"}, []),
+    ],
+)
+def test_a_warm_up_longer_than_the_run_is_told_with_its_rate(caplog, tmp_path, given, told):
+    trained(BagOfWords(), output=tmp_path / "out", **given)
+    assert len(caplog.messages) == len(told)
+    for part, message in zip(told, caplog.messages, strict=True):
+        highest = max(record["lr"] for record in records(tmp_path / "out"))
+        assert part in message
+        assert f"never exceeds {highest:.3g}. Lower warmup_steps" in message
 
 
 def test_the_model_computes_with_the_tensors_of_the_last_step():
@@ -294,6 +314,41 @@ def test_measures_without_a_known_score_are_refused():
         trained(BagOfWords(), evaluator=evaluator)
 
 
+@pytest.mark.parametrize("given", ["cranfield", 0.5, ["a"]])
+def test_an_evaluator_that_cannot_be_called_is_refused(tmp_path, given):
+    told = rf"evaluator is an? \w+, {re.escape(repr(given))}; expected a function"
+    with pytest.raises(TypeError, match=told):
+        trained(BagOfWords(), evaluator=given, output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (None, "returned None; "),
+        ("0.5", "returned '0.5'; "),
+        ({"a": None, "b": 2}, "returned 'a': None; "),
+        ({"a": [1, 2]}, r"returned 'a': \[1, 2\]; "),
+    ],
+)
+def test_a_score_that_is_no_number_is_refused(result, told):
+    evaluator = Evaluator(result, primary_metric="a")
+    with pytest.raises(TrainingError, match=f"The evaluator Evaluator {told}expected a number or"):
+        trained(BagOfWords(), evaluator=evaluator)
+
+
+def test_another_measure_that_is_no_number_is_logged_as_none(tmp_path):
+    evaluator = Evaluator({"a": 1, "b": "x"}, primary_metric="a")
+    trained(BagOfWords(), evaluator=evaluator, epochs=1, output=tmp_path / "out")
+    assert records(tmp_path / "out")[-1]["evaluation"] == {"a": 1.0, "b": None}
+
+
+def test_a_score_that_is_not_finite_is_told_with_its_step(caplog):
+    trained(BagOfWords(), evaluator=Evaluator(0.5, math.nan), save_best_model=False)
+    (told,) = caplog.messages
+    assert told.startswith("Step 6: the score of the evaluator is not finite")
+
+
 # Bad numbers and data.
 
 
@@ -441,6 +496,11 @@ def test_a_text_twice_among_in_batch_negatives_is_told_once(caplog):
     rows[6] = {"query": "q1", "positive": "p6"}
     (told,) = repeats_told(caplog, ranking, rows, batch_size=8, epochs=3)
     assert re.match(r"data\[(1|6)\] and data\[(1|6)\] have the same text 'q1' in one batch", told)
+    rows[6] = {"query": "q1", "positive": "p6" * 40}
+    rows[5] = {"query": "q5", "positive": "p6" * 40}
+    rows[1] = {"query": "q8", "positive": "p1"}
+    (told,) = repeats_told(caplog, ranking, rows, batch_size=8)
+    assert f"have the same text '{'p6' * 30}...' in one batch" in told
     pairs = [row | {"label": 1.0} for row in rows]
     assert repeats_told(caplog, CosineSimilarityLoss(None), pairs, batch_size=8) == []
 
@@ -507,6 +567,32 @@ def test_ctrl_c_writes_a_checkpoint_that_an_unbroken_run_has_not(tmp_path):
     trained(BagOfWords(), output=tmp_path / "b", evaluator=interrupted_at(None), **given)
     assert checkpoints(tmp_path / "a") == checkpoints(tmp_path / "b") == ["step-6"]
     assert records(tmp_path / "a") == records(tmp_path / "b")
+
+
+@pytest.mark.parametrize("raises", ["evaluator", "callback"])
+def test_an_evaluation_that_fails_writes_a_checkpoint(tmp_path, raises):
+    given = {"batch_size": 2, "epochs": 1, "evaluation_steps": 1, "checkpoint_steps": 3}
+
+    def evaluator(model, output_path, epoch, steps):
+        return call("evaluator", steps)
+
+    def callback(result, epoch, steps):
+        call("callback", steps)
+
+    def call(name, steps):
+        if (name, steps) == (failing, 4):
+            raise LookupError("no such query")
+        return 0.0
+
+    failing = raises
+    given |= {"evaluator": evaluator, "callback": callback}
+    with pytest.raises(LookupError, match="no such query"):
+        trained(BagOfWords(), output=tmp_path / "a", **given)
+    assert checkpoints(tmp_path / "a") == ["best-1", "step-3", "stopped-4"]
+    failing = None
+    trained(BagOfWords(), output=tmp_path / "a", **given)
+    trained(BagOfWords(), output=tmp_path / "b", **given)
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
 
 
 class Interrupted(BagOfWords):
