@@ -16,7 +16,7 @@ from minibert.training.loader import DataLoader, Dataset
 from minibert.training.losses import Loss
 from minibert.training.order import Order
 
-__all__ = ["Batches", "Objective", "OrderedBatches", "StreamedBatches"]
+__all__ = ["Batches", "Objective", "OrderedBatches", "StreamedBatches", "objective_of"]
 
 
 class Batches(Protocol):
@@ -59,6 +59,24 @@ class OrderedBatches:
     def fingerprint(self) -> str:
         """Digest of the examples; the order is among the numbers of the run."""
         return self.examples.fingerprint
+
+
+def objective_of(
+    examples: Examples, loss: Loss, batch_size: int, drop_last: bool, seed: int
+) -> Objective:
+    """Divide examples into batches for a loss. Raises ValueError if a batch does not fit it."""
+    order = Order(len(examples), batch_size, drop_last=drop_last, seed=seed)
+    last = len(examples) % batch_size
+    # Else a last batch that is too small would be found at the end of the first epoch.
+    for size in {min(batch_size, len(examples)), last if last and not drop_last else batch_size}:
+        texts, labels, _ = examples.batch(range(min(size, len(examples))))
+        try:
+            loss.check(len(texts), labels, len(texts[0]))
+        except ValueError as error:
+            raise ValueError(
+                f"{error} The columns of texts are: {', '.join(examples.columns):.200}."
+            ) from error
+    return Objective(OrderedBatches(examples, order), loss)
 
 
 class StreamedBatches:

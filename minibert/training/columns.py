@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from minibert.common.arguments import type_of
 from minibert.errors import TrainingError
 
-__all__ = ["Batch", "Columns", "Row", "batch_of_rows", "is_example", "values_of"]
+__all__ = ["Batch", "Columns", "Row", "batch_of_rows", "batch_told", "is_example", "values_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,11 @@ def batch_of_rows(rows: Sequence[Row], origins: list[str]) -> Batch:
     texts = [list(column) for column in zip(*(row.texts for row in rows), strict=True)]
     labels = [row.label for row in rows if row.label is not None]
     return Batch(texts, np.stack(labels) if labels else None, origins)
+
+
+def batch_told(batch: Batch) -> str:
+    """Name all examples of a batch, which is shuffled."""
+    return f"the examples {'; '.join(batch.origins):.1000}"
 
 
 class Columns:

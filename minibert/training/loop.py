@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, Protocol
 from minibert.common.arrays import Array
 from minibert.common.progress import progress, wanted
 from minibert.errors import TrainingError
-from minibert.training.batches import Objective, OrderedBatches
+from minibert.training.batches import Objective, objective_of
 from minibert.training.checkpoints import RunFolder, Save, State, run_folder
-from minibert.training.columns import Batch
+from minibert.training.columns import Batch, batch_told
 from minibert.training.evaluators import (
     Evaluator,
     check_evaluator,
@@ -26,12 +26,11 @@ from minibert.training.evaluators import (
     number_of,
     score_of,
 )
-from minibert.training.examples import Data, Examples, read_examples
+from minibert.training.examples import Data, read_examples
 from minibert.training.losses.loss import Loss, check_loss
 from minibert.training.losses.ranking import false_negatives
 from minibert.training.model_card import BatchFacts, full_name, training_section
 from minibert.training.optimizers import Optimizer, clip_, decays, decays_all, find_optimizer
-from minibert.training.order import Order
 from minibert.training.recipe import Recipe, settings_of
 from minibert.training.schedules import find_schedule, warmup_count
 from minibert.training.trainable import Trainable
@@ -151,7 +150,7 @@ def fit(
     )  # fmt: skip
     has_labels = check_loss("fit()", loss).label != "none"
     with read_examples(data, form, labels=has_labels) as examples:
-        objective = objective_of(examples, loss, recipe)
+        objective = objective_of(examples, loss, batch_size, drop_last, seed)
         trainable = model.trainable(seed=seed, dropout=dropout)
         told = BatchFacts(full_name(examples), len(objective.batches), {"batch_size": batch_size})
         parameters = {**asdict(recipe), "evaluator": full_name(evaluator)}
@@ -167,22 +166,6 @@ def fit(
             restart=restart,
             show_progress_bar=show_progress_bar,
         )
-
-
-def objective_of(examples: Examples, loss: Loss, recipe: Recipe) -> Objective:
-    """Divide examples into batches for a loss. Raises ValueError if a batch does not fit it."""
-    size, last = recipe.batch_size, len(examples) % recipe.batch_size
-    order = Order(len(examples), size, drop_last=recipe.drop_last, seed=recipe.seed)
-    # Else a last batch that is too small would be found at the end of the first epoch.
-    for count in {min(size, len(examples)), last if last and not recipe.drop_last else size}:
-        texts, labels, _ = examples.batch(range(min(count, len(examples))))
-        try:
-            loss.check(len(texts), labels, len(texts[0]))
-        except ValueError as error:
-            raise ValueError(
-                f"{error} The columns of texts are: {', '.join(examples.columns):.200}."
-            ) from error
-    return Objective(OrderedBatches(examples, order), loss)
 
 
 def train(
@@ -554,11 +537,6 @@ class Training:
                 folder.save_best(state.step, self.save)
             state = state._replace(best_step=state.step, best_score=score)
         self.state = state
-
-
-def batch_told(batch: Batch) -> str:
-    """Name all examples of a batch, which is shuffled."""
-    return f"the examples {'; '.join(batch.origins):.1000}"
 
 
 def optimizer_of(trainable: Trainable, recipe: Recipe) -> Optimizer:
