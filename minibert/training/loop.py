@@ -360,7 +360,7 @@ class Training:
                     if self.state.step == self.total:
                         return
                     advance(1, self.step(folder))
-        except (KeyboardInterrupt, SystemExit):  # SystemExit: SIGTERM in a command
+        except (KeyboardInterrupt, SystemExit):  # SystemExit: a signal in a command
             self.save_stopped(folder)
             raise
 
