@@ -84,7 +84,10 @@ def settings_of(
         settings[f"data{end}"] = batches.fingerprint()
         settings[f"loss{end}"] = described(loss)
     settings["evaluator"] = None if evaluator is None else described(evaluator)
-    settings["arguments"] = asdict(recipe)
+    # A run may go on with checkpoints at other steps: they do not change the model.
+    settings["arguments"] = {
+        name: value for name, value in asdict(recipe).items() if not name.startswith("checkpoint_")
+    }
     return settings
 
 
