@@ -281,7 +281,7 @@ MUTANTS = [
     Mutant("bert/families.py", 'if device == "cpu" else device for', "for",
            "bert/test_families.py::test_a_refusal_names_the_devices_of_the_row"),
     Mutant("bert/rotary.py", "normalise_(output, weight, bias, name",
-           "normalise_(output, bias, bias, name",
+           'normalise_(output, weight, bias, ""',
            HOOK + "a_norm_after_a_step_agrees_with_the_textbook[nomic_bert]"),
     Mutant("bert/rotary.py", 'normalise_(hidden, *norm, "final_"',
            'normalise_(hidden, *norm, "last_"',

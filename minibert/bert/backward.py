@@ -131,8 +131,8 @@ def embed(gradient: Array, pack: Pack, parameters: Parameters, backward: Backwar
     backward.give("norm_bias", of_bias)
     # A text may hold the padding token; as in torch, its row is not trained.
     real = np.flatnonzero(pack.ids != backward.config.pad_token_id)
-    words = backward.kernels.rows_at(gradient, real)
-    backward.give("word_embeddings", words, pack.ids[real])
+    rows = backward.kernels.rows_at(gradient, real)
+    backward.give("word_embeddings", rows, pack.ids[real])
     # One row for each pair of a token type and a position.
     positions = parameters.types_and_positions.shape[1]
     backward.give("types_and_positions", gradient, pack.token_types * positions + pack.positions)

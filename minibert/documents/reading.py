@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from minibert.common.arguments import check_choice, check_several
 from minibert.documents.document import Document, Fields, Record
-from minibert.documents.forms import FORMS, Form, form_of
+from minibert.documents.forms import FORMS, Form, form_by_suffix, form_of
 from minibert.documents.sources import (
     STDIN,
     display_name,
@@ -75,8 +75,15 @@ def read_records(file: str | os.PathLike[str], form: str | None = None) -> Itera
     tsv, tsv-quoted or parquet. Raises as `read_documents` does.
     """
     path = path_of(file)
-    form = form or form_of(path)
-    check_choice("form", form, [name for name, row in FORMS.items() if row.records])
+    known = [name for name, row in FORMS.items() if row.records]
+    if form is None:
+        form = form_by_suffix(path)
+        if form not in known:
+            raise ValueError(
+                f"{path!r} has no suffix of a form with named fields. Give form= (for the command: "
+                f"--input-format), one of {', '.join(known)}."
+            )
+    check_choice("form", form, known)
     return records_of(path, FORMS[form])
 
 

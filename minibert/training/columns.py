@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, count
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -18,17 +20,18 @@ from numpy.typing import NDArray
 from minibert.common.arguments import type_of
 from minibert.errors import TrainingError
 
-__all__ = ["Batch", "Columns", "Row", "batch_of_rows", "values_of"]
+__all__ = ["Batch", "Columns", "Row", "batch_of_rows", "is_example", "values_of"]
 
 logger = logging.getLogger(__name__)
 
 LABELS = ("label", "labels", "score", "scores")  # the first that a row has is its label
 # Columns that number the rows; pandas writes the last two for its index.
 IDS = re.compile(r"id|.*_(id|ids|idx)||__index_level_\d+__")
-FIRST, POSITIVE, NEGATIVE, OTHER = range(4)  # places of texts in losses with negatives
-FIRSTS = ("query", "anchor")
+QUERY, SENTENCE, POSITIVE, NEGATIVE, OTHER = range(5)  # places of texts, in their order
+QUERIES = ("query", "anchor")
 NUMBERED_NEGATIVE = re.compile(r"negative(?:_(\d+))?")
 NUMBERED_SENTENCE = re.compile(r"sentence_?(\d+)")
+NUMBERED_TEXT = re.compile(r"text \d+")  # of a tuple, which is in order
 MAX_LABEL = float(np.finfo(np.float32).max)  # losses are computed in float32
 
 
@@ -59,8 +62,9 @@ class Columns:
 
     The label is the first of the columns label, labels, score and scores. A column of ids, as "id"
     or "query_id", is left out, with a warning. (sentence-transformers trains on it as on a text.)
-    Of the texts, query or anchor comes first, then positive, then negative, negative_1 and so on by
-    their numbers; sentence1 comes before sentence2. Other columns keep their order.
+    Of the texts, query or anchor comes first, then sentence1, sentence2 and so on by their numbers,
+    then positive, then negative, negative_1 and so on. Other columns follow, in their order. If
+    query, anchor and sentences are missing, all keep their order. The log tells the use of columns.
     """
 
     def __init__(
@@ -89,7 +93,27 @@ class Columns:
                 f"{origin} has no column of texts; it has {quoted(names)}. Expected columns as "
                 "query and positive, or sentence1, sentence2 and label."
             )
+        found = dict(zip(names, values.values(), strict=True))
+        self.check_no_numbers({name: found[name] for name in texts}, origin)
         self.texts = ordered(texts, origin)  # columns of texts, in the order of a loss
+        tell_use(self.texts, self.label, origin)
+
+    def check_no_numbers(self, values: Mapping[str, Any], origin: str) -> None:
+        """Raise TrainingError if a column without a known place holds a number in the first row.
+
+        It is a label under another name: trained on as a text, it would change the model silently.
+        """
+        for name, value in values.items():
+            has_place = place_of(name)[0] != OTHER or NUMBERED_TEXT.fullmatch(name)
+            if not has_place and is_number(value):
+                advice = "name it label or score if it is the label"
+                if self.label is not None:
+                    advice = f"leave it out, as the label is {self.label!r}"
+                raise TrainingError(
+                    f"{origin}: column {name!r} holds numbers, not texts, as {value!r:.60}; "
+                    f"{advice}. Texts that are numerals need a name as query, positive or "
+                    "sentence1."
+                )
 
     def row(self, values: Mapping[str, Any], origin: str) -> Row:
         """Check a row, whose place is `origin`, and take its texts and its label.
@@ -115,7 +139,10 @@ class Columns:
     def text(self, value: object, name: str, origin: str) -> str:
         """Check one text of a row: of the column `name`."""
         if not isinstance(value, str):
-            raise TrainingError(f"{origin}: {name} is {value!r:.60}; expected a text.")
+            advice = ""
+            if isinstance(value, list | tuple):
+                advice = " Give one row for each, or columns negative_1, negative_2."
+            raise TrainingError(f"{origin}: {name} is {value!r:.60}; expected a text.{advice}")
         if not (self.may_be_empty or value.strip()):
             raise TrainingError(f"{origin}: {name} is empty. Fill it in, or leave the row out.")
         try:
@@ -152,6 +179,11 @@ def values_of(example: object, origin: str) -> Mapping[str, Any]:
             )
         return {**numbered(example.texts), "label": example.label}
     if isinstance(example, list | tuple):
+        if any(map(is_example, example)):
+            raise TrainingError(
+                f"{origin} is a batch of examples, {example!r:.60}; expected one example. Give the "
+                "list of examples itself, and batch_size."
+            )
         if not example or isinstance(example[-1], str):
             return numbered(example)
         return {**numbered(example[:-1]), "label": example[-1]}
@@ -161,41 +193,55 @@ def values_of(example: object, origin: str) -> Mapping[str, Any]:
     )
 
 
+def is_example(value: object) -> bool:
+    """Return whether a value is a dict, or has `texts` and a `label`, as an InputExample."""
+    return isinstance(value, Mapping) or (hasattr(value, "texts") and hasattr(value, "label"))
+
+
 def numbered(texts: Sequence[Any]) -> dict[str, Any]:
     """Name texts by their numbers, from 1."""
     return {f"text {number}": text for number, text in enumerate(texts, start=1)}
 
 
 def ordered(names: list[str], origin: str) -> list[str]:
-    """Order columns of texts as a loss takes them; warn of those without a known place."""
-    sentences = [NUMBERED_SENTENCE.fullmatch(name) for name in names]
-    numbers = {match[0]: int(match[1]) for match in sentences if match}
-    if len(numbers) == len(names):
-        return sorted(names, key=numbers.__getitem__)
+    """Order columns of texts as a loss takes them.
+
+    If none is known to come first, all keep their order. Raises TrainingError for two that do.
+    """
     places = {name: place_of(name) for name in names}
-    firsts = [name for name in names if places[name][0] == FIRST]
-    others = [name for name in names if places[name][0] == OTHER]
-    if len(firsts) > 1:
+    queries = [name for name in names if places[name][0] == QUERY]
+    if len(queries) > 1:
         raise TrainingError(
-            f"{origin} has the columns {quoted(firsts)}, which are two names of one text. Leave "
+            f"{origin} has the columns {quoted(queries)}, which are two names of one text. Leave "
             "one out."
         )
-    result = sorted(names, key=places.__getitem__) if firsts else names
-    if 0 < len(others) < len(names):
-        logger.warning(
-            "%s: the columns %s have no known place. All are trained on, in the order %s. Leave a "
-            "column out, or rename it, if that is wrong.",
-            origin,
-            quoted(others),
-            quoted(result),
+    has_first = any(places[name][0] in (QUERY, SENTENCE) for name in names)
+    return sorted(names, key=places.__getitem__) if has_first else names
+
+
+def tell_use(texts: list[str], label: str | None, origin: str) -> None:
+    """Log how columns are used; a warning if only some of the texts have a known place."""
+    ordinals = chain(("first", "second", "third"), map("number {}".format, count(4)))
+    told = [f"{name} ({ordinal})" for name, ordinal in zip(texts, ordinals, strict=False)]
+    message = f"{origin}: texts: {quoted(told)}; label: {label or 'none'}."
+    others = [name for name in texts if place_of(name)[0] == OTHER]
+    level = logging.INFO
+    if 0 < len(others) < len(texts):
+        level = logging.WARNING
+        message += (
+            f" These have no known place: {quoted(others)}. All texts are trained on. Leave a "
+            "column out, or rename it, if its place is wrong."
         )
-    return result
+    logger.log(level, "%s", message)
 
 
 def place_of(name: str) -> tuple[int, int]:
     """Place of a column by its name, and its number there."""
-    if name in FIRSTS:
-        return FIRST, 0
+    if name in QUERIES:
+        return QUERY, 0
+    sentence = NUMBERED_SENTENCE.fullmatch(name)
+    if sentence:
+        return SENTENCE, int(sentence[1])
     if name == "positive":
         return POSITIVE, 0
     negative = NUMBERED_NEGATIVE.fullmatch(name)
@@ -222,6 +268,12 @@ def label_of(value: Any, name: str, origin: str) -> NDArray[np.float64]:
         raise TrainingError(f"{origin}: {name} holds {wrong[0]}, which is no finite float32.")
     label = np.array(numbers, dtype=np.float64)
     return label if is_list else label.reshape(())
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a number, or a text that is a finite one."""
+    number = number_in(value) if isinstance(value, str) else value
+    return isinstance(number, Real) and (value is number or math.isfinite(float(number)))
 
 
 def number_in(text: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from minibert.common.arguments import type_of
 from minibert.errors import TrainingError
-from minibert.training.columns import Batch, Columns, batch_of_rows, values_of
+from minibert.training.columns import Batch, Columns, batch_of_rows, is_example, values_of
 from minibert.training.order import Order
 
 __all__ = ["Batches", "DataLoader", "Dataset", "InputExample"]
@@ -192,6 +192,11 @@ class Batches:
         """
         for number, examples in enumerate(self.batches):
             place = f"batch {number}"
+            if is_example(examples):
+                raise TrainingError(
+                    f"{place} is one example, {type_of(examples)}; expected a list of examples. "
+                    "Wrap the examples in DataLoader(examples, batch_size=...)."
+                )
             if not isinstance(examples, list | tuple) or not examples:
                 raise TrainingError(
                     f"{place} is {examples!r:.60}; expected a list of examples, as InputExamples."

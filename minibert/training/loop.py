@@ -174,7 +174,12 @@ def objective_of(examples: Examples, loss: Loss, recipe: Recipe) -> Objective:
     # Else a last batch that is too small would be found at the end of the first epoch.
     for count in {min(size, len(examples)), last if last and not recipe.drop_last else size}:
         texts, labels, _ = examples.batch(range(min(count, len(examples))))
-        loss.check(len(texts), labels, len(texts[0]))
+        try:
+            loss.check(len(texts), labels, len(texts[0]))
+        except ValueError as error:
+            raise ValueError(
+                f"{error} The columns of texts are: {', '.join(examples.columns):.200}."
+            ) from error
     return Objective(OrderedBatches(examples, order), loss)
 
 
@@ -505,7 +510,7 @@ class Training:
 
 def batch_told(batch: Batch) -> str:
     """Name all examples of a batch, which is shuffled."""
-    return f"the batch {'; '.join(batch.origins):.1000}"
+    return f"the examples {'; '.join(batch.origins):.1000}"
 
 
 def optimizer_of(trainable: Trainable, recipe: Recipe) -> Optimizer:

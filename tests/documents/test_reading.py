@@ -80,8 +80,14 @@ def test_records_of_parquet_have_all_columns(tmp_path):
 
 
 def test_a_form_without_named_fields_has_no_records(tmp_path, monkeypatch):
+    message = (
+        r"no suffix of a form .*\. Give form= .*, one of jsonl, csv, tsv, tsv-quoted, parquet\."
+    )
+    for name in ("a.txt", "a.doc", "-"):
+        with pytest.raises(ValueError, match=message):
+            read_records(name if name == "-" else written(tmp_path / name, "x\n"))
     with pytest.raises(ValueError, match=r"form is 'text'; expected one of 'jsonl', 'csv', 'tsv'"):
-        read_records(written(tmp_path / "a.txt", "x\n"))
+        read_records(written(tmp_path / "a.txt", "x\n"), "text")
     monkeypatch.setitem(
         FORMS,
         "pair",

@@ -65,6 +65,7 @@ def near(found, expected, of_largest=1e-11):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gradients_are_those_of_the_loss_of_encode(name):
     """By a difference along all tensors at once, in float64, of a loss that is not a mean."""
@@ -97,6 +98,7 @@ def test_a_mean_s_gradients_are_the_mean_of_single_examples(name):
     near(model.gradients, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", [1, 40, 100])
 @pytest.mark.parametrize("name", ["gelu", "albert", "modules"])
 def test_packs_change_rounding_alone(name, tokens):
@@ -118,6 +120,7 @@ def test_a_pack_kept_or_computed_again_gives_the_same_bits(name, dropout):
         same_bits(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [Ranking(None), LOSS])
 @pytest.mark.parametrize("name", ["gelu", "albert", "mpnet", "modules"])
 def test_threads_change_no_bit(name, loss):

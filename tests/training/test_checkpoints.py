@@ -130,6 +130,7 @@ def test_a_checkpoint_s_best_model_stays_beside_a_better_one(out):
 # Going on.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1, 2])
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(tmp_path, out, step, limit):
@@ -246,6 +247,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "told"), CHANGES, ids=[next(iter(c)) for c, _ in CHANGES])
 def test_another_run_is_refused_with_what_differs(out, change, told):
     trained(out)

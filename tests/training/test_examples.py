@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import itertools
 import json
+import logging
 import os
 import tempfile
 import tracemalloc
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from minibert.errors import TrainingError
 from minibert.training.examples import read_examples
-from minibert.training.loader import InputExample
+from minibert.training.loader import DataLoader, InputExample
 
 ROWS = [
     {
@@ -116,6 +117,10 @@ TEXTS_ONLY = ("query", "positive", "negative")
         ("negative_1 negative positive anchor", "anchor positive negative negative_1"),
         ("sentence2 sentence1", "sentence1 sentence2"),
         ("sentence_10 sentence_9 sentence_0", "sentence_0 sentence_9 sentence_10"),
+        ("sentence2 title sentence1", "sentence1 sentence2 title"),
+        ("title sentence2 sentence1", "sentence1 sentence2 title"),
+        ("negative positive sentence1", "sentence1 positive negative"),
+        ("sentence2 sentence1 query", "query sentence1 sentence2"),
         ("answer question", "answer question"),
         ("positive question", "positive question"),
         ("title positive query", "query positive title"),
@@ -128,16 +133,49 @@ def test_columns_are_in_the_order_of_a_loss(names, expected):
         assert examples.batch([0]).texts == [[f"the {name}"] for name in expected.split()]
 
 
-def test_a_column_without_a_known_place_is_told(caplog):
-    row = {"title": "a", "positive": "b", "query": "c"}
-    with read_examples([row, row]):
-        (message,) = caplog.messages
-    assert message.startswith("data[0]: the columns title have no known place.")
-    assert "in the order query, positive, title" in message
+def told(caplog, row):
+    """The only line of the log about two rows: its level and its message."""
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "minibert"), read_examples([row, row]):
+        (record,) = caplog.records
+    return record.levelname, record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        ("title positive query", "query (first), positive (second), title (third)"),
+        ("sentence2 title sentence1", "sentence1 (first), sentence2 (second), title (third)"),
+        ("title positive", "title (first), positive (second)"),
+    ],
+)
+def test_a_column_without_a_known_place_is_told(caplog, names, order):
+    level, message = told(caplog, dict.fromkeys(names.split(), "a"))
+    assert level == "WARNING"
+    expected = f"data[0]: texts: {order}; label: none. These have no known place: title. All"
+    assert message.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("row", "use"),
+    [
+        ({"b": "x", "score": 1, "a": "y"}, "b (first), a (second); label: score."),
+        (
+            {"sentence2": "x", "sentence1": "y"},
+            "sentence1 (first), sentence2 (second); label: none.",
+        ),
+        (
+            ("x", "y", "z", "u", 1),
+            "text 1 (first), text 2 (second), text 3 (third), text 4 (number 4); label: label.",
+        ),
+    ],
+)
+def test_the_use_of_columns_is_told_once(caplog, row, use):
+    assert told(caplog, row) == ("INFO", f"data[0]: texts: {use}")
 
 
 @pytest.mark.parametrize("row", [{"answer": "a", "question": "b"}, {"positive": "a", "query": "b"}])
-def test_columns_that_are_all_known_or_all_not_are_not_told(row, caplog):
+def test_columns_that_are_all_known_or_all_not_are_no_warning(row, caplog):
     with read_examples([row]):
         assert caplog.messages == []
 
@@ -161,7 +199,34 @@ def test_of_two_labels_the_second_is_no_text():
     names = ["label", "labels", "score", "scores"]
     for first, second in itertools.pairwise(names):
         row = {second: 1, first: 2, "text": "a"}
-        refused([row], rf"data\[0\]: {second} is 1; expected a text")
+        message = rf"^data\[0\]: column '{second}' holds numbers, .*; leave it out, as the label is"
+        refused([row], message)
+
+
+@pytest.mark.parametrize("number", ["0.5", " 7", "-1e-3", 7, 0.5, np.float32(0.5), True])
+def test_a_column_of_numbers_is_no_column_of_texts(number):
+    row = {"sentence1": "a", "sentence2": "b", "similarity": number}
+    refused([row], r"^data\[0\]: column 'similarity' holds numbers.*; name it label or score if")
+
+
+def test_a_column_of_numbers_is_told_by_its_file(tmp_path):
+    path = written(tmp_path / "a.csv", "sentence1,sentence2,similarity\na,b,0.5\n")
+    refused(path, "a.csv, line 2: column 'similarity' holds numbers, not texts, as '0.5'; name it")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"query": "1945", "positive": "2", "negative_1": "3", "label": 1},
+        {"sentence1": "1945", "sentence_2": "3"},
+        ("1945", "3"),
+        {"question": "nan", "answer": "infinity"},
+        {"question": "1945?", "answer": "[3]"},
+    ],
+)
+def test_a_numeral_may_be_a_text_where_its_column_tells(row):
+    with read_examples([row]) as examples:
+        assert len(examples.columns) == len(row) - ("label" in row)
 
 
 def test_data_without_labels_has_none():
@@ -206,7 +271,7 @@ def test_a_table_s_label_is_a_number_or_a_list(tmp_path):
         ({"query": " \n", "positive": "b", "label": 1}, "query is empty"),
         ({"query": None, "positive": "b", "label": 1}, "query is None; expected a text"),
         ({"query": 7, "positive": "b", "label": 1}, "query is 7; expected a text"),
-        ({"query": "a", "positive": ["b"], "label": 1}, r"positive is \['b'\]; expected a text"),
+        ({"query": "a", "positive": ["b"], "label": 1}, r"positive is \['b'\]; .* Give one row"),
         ({"query": "a", "positive": "\ud800b", "label": 1}, r"positive holds '\\ud800', half of"),
         ({"query": "a", "positive": "b", "label": "x"}, "label is 'x'; expected a number"),
         ({"query": "a", "positive": "b", "label": ""}, "label is ''; expected a number"),
@@ -256,6 +321,12 @@ def test_labels_of_different_lengths_are_refused(first, second, message):
         ([InputExample(texts="abc")], r"^data\[0\]: texts is 'abc'; expected a list of texts"),
         ([{"label": 1, "id": "x"}], r"^data\[0\] has no column of texts; it has label, id"),
         ([()], r"^data\[0\] has no column of texts"),
+        (DataLoader([InputExample()], 2), r"^data\[0\] is a batch .*; expected one example\. Give"),
+        (
+            [[{"a": "b"}]],
+            r"^data\[0\] is a batch .*\. Give the list of examples itself, and batch_s",
+        ),
+        ([("a", InputExample())], r"^data\[0\] is a batch of examples"),
         ([{"query": "a", "anchor": "b"}], "^data.* query, anchor, which are two names of one"),
     ],
 )
@@ -277,8 +348,16 @@ def test_a_number_is_no_data():
         ("a.jsonl", "{\n", "line 1 is not JSON"),
         ("a.jsonl", '{"query": "a"}\n[1]\n', "line 2 holds a list; expected an object"),
         ("a.jsonl", '{"query": "a", "query": "b"}\n', "line 1 has two fields 'query'"),
-        ("a.txt", "a\n", "form is 'text'; expected one of 'jsonl', 'csv'"),
-        ("a.doc", "a\n", "has no suffix of a known format"),
+        (
+            "a.txt",
+            "a\n",
+            "no suffix of a form with named fields. Give form= .*, one of jsonl, csv,",
+        ),
+        (
+            "a.doc",
+            "a\n",
+            "no suffix of a form with named fields. Give form= .*, one of jsonl, csv,",
+        ),
     ],
 )
 def test_a_file_of_another_form_is_refused(tmp_path, name, content, message):

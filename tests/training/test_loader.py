@@ -169,7 +169,11 @@ def test_a_loader_that_joins_examples_gives_them_as_they_are():
     ("batch", "message"),
     [
         ([], r"^batch 1 is \[\]; expected a list of examples, as InputExamples"),
-        ({"query": ["a"]}, "^batch 1 is {'query'.*; expected a list of examples"),
+        ({"query": ["a"]}, "^batch 1 is one example, a dict; expected a list of examples"),
+        (
+            EXAMPLES[0],
+            r"^batch 1 is one example, an InputExample; .* in DataLoader\(examples, batch_",
+        ),
         ([EXAMPLES[0], 3], "^batch 1, example 1 is an int, 3; expected a dict of columns"),
         ([InputExample()], "^batch 1, example 0: texts is None; expected a list"),
         ([InputExample(texts=["a"])], "^batch 1, example 0 has no column 'text 2'"),

@@ -422,8 +422,15 @@ def test_a_label_that_a_loss_refuses_is_told_by_its_batch():
         fit(BagOfWords(), rows, ContrastiveLoss(None), **GIVEN)
     places = "; ".join(f"data[{number}]" for number in numbers[step])
     place = numbers[step].index(10)
-    told = f"Step {step + 1}, the batch {places}: The label of example {place} of the batch, "
+    told = f"Step {step + 1}, the examples {places}: The label of example {place} of the batch, "
     assert str(raised.value).startswith(told)
+
+
+def test_columns_that_do_not_fit_a_loss_are_named():
+    rows = {"query;positive": ["a;b", "c;d"]}
+    message = r"takes at least 2 .* have 1\. .* The columns of texts are: query;positive\.$"
+    with pytest.raises(ValueError, match=message):
+        fit(BagOfWords(), rows, MultipleNegativesRankingLoss(None), **GIVEN)
 
 
 def test_a_loss_over_a_whole_batch_names_the_batch():
@@ -431,7 +438,7 @@ def test_a_loss_over_a_whole_batch_names_the_batch():
     with pytest.raises(TrainingError) as raised:
         fit(BagOfWords(), ROWS, BrokenTogether(None), **GIVEN)
     places = "; ".join(f"data[{number}]" for number in numbers)
-    assert f"Step {step}: the loss is nan, of the batch {places}. " in str(raised.value)
+    assert f"Step {step}: the loss is nan, of the examples {places}. " in str(raised.value)
 
 
 def test_a_gradient_that_is_no_number_changes_nothing():
