@@ -1127,7 +1127,7 @@ MUTANTS = [
            "training/test_examples.py::test_a_column_of_numbers_is_no_column_of_texts"),
     Mutant("training/columns.py", "if 0 < len(others) < len(texts):", "if not others:",
            "training/test_examples.py::test_a_column_without_a_known_place_is_told"),
-    Mutant("training/columns.py", "self.label is None or not self.reads_label",
+    Mutant("training/columns.py", "self.label is None or not self.has_labels",
            "self.label is None",
            "training/test_examples.py::test_a_label_that_is_not_asked_for_may_be_anything"),
     Mutant("training/columns.py", "if not abs(n) <= MAX_LABEL", "if abs(n) > MAX_LABEL",

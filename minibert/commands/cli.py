@@ -31,12 +31,12 @@ __all__ = ["main"]
 OK, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, OUR_FAULT, CANNOT_CREATE, IO_FAILED = (
     *(0, 2, 65, 66, 69, 70, 73, 74),
 )
-INTERRUPTED, TERMINATED = 130, 143  # 128 plus the number of the signal, as in a shell
+INTERRUPTED = 130  # 128 plus the number of the signal, as in a shell; see also ending_by_signals
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    with standing_in(), ending_by_sigterm():
+    with standing_in(), ending_by_signals():
         try:
             options = parse(arguments)
         except SystemExit:  # the reader of --help may have closed the pipe, too
@@ -68,16 +68,24 @@ def set_up_log(level: int) -> None:
 
 
 @contextmanager
-def ending_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that half-written files are removed."""
+def ending_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, so that half-written files are removed.
+
+    The exit code is 128 plus the number of the signal. A signal that is ignored stays so, as SIGHUP
+    under nohup.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set the handler of a signal
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    numbers = [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)]  # Windows has no SIGHUP
+    heeded = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+    for number in heeded:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, before in heeded.items():
+            signal.signal(number, before)
 
 
 def attempt(options: argparse.Namespace) -> int:
@@ -155,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
         "environment names; a corpus keeps its own model. Exit codes: 0 success; 2 usage; 65 bad "
         "input data; 66 no such input; 69 not available (offline and not cached, no GPU, a library "
         "that is not installed); 70 a fault of minibert; 73 cannot create the output; 74 reading "
-        "or writing failed; 130 interrupted; 143 terminated",
+        "or writing failed; 129 hung up; 130 interrupted; 143 terminated",
     )
     add_common(top)
     top.set_defaults(quiet=False, offline=False)

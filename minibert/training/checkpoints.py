@@ -16,12 +16,13 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
@@ -43,7 +44,16 @@ from minibert.common.safetensors_files import WRITTEN, map_safetensors
 from minibert.common.safetensors_writing import write_safetensors
 from minibert.errors import OutputError, TrainingError
 
-__all__ = ["CHECKPOINTS", "LOG", "OPTIMIZER", "SETTINGS", "RunFolder", "State", "run_folder"]
+__all__ = [
+    "CHECKPOINTS",
+    "LOG",
+    "OPTIMIZER",
+    "SETTINGS",
+    "Keeper",
+    "RunFolder",
+    "State",
+    "run_folder",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +79,32 @@ class State(NamedTuple):
     best_step: int = 0  # step of the best evaluation; 0: none yet
     best_score: float | None = None  # its score
     log_bytes: int = 0  # size of the log
+
+
+class Keeper(Protocol):
+    """Folder of a run: its log, its checkpoints and its best model. A RunFolder is one."""
+
+    def evaluation_folder(self) -> Path | None:
+        """Make and return the folder for an evaluator's files; None if there is none."""
+        ...
+
+    def add_to_log(self, record: Mapping[str, object]) -> int:
+        """Add a line to the log, and return the log's size."""
+        ...
+
+    def is_due(self, step: int) -> bool:
+        """Return whether a checkpoint is written after a step; after step 0, none is."""
+        ...
+
+    def save_checkpoint(
+        self, kind: str, state: State, save: Save, optimizer: Mapping[str, Array]
+    ) -> None:
+        """Write a checkpoint: "step", or "stopped" if the run is interrupted."""
+        ...
+
+    def save_best(self, step: int, save: Save) -> None:
+        """Write the best model so far."""
+        ...
 
 
 @contextmanager
@@ -302,6 +338,13 @@ class RunFolder:
         while line:  # a disk that is nearly full takes a part, and refuses the next one
             line = line[self.log.write(line) :]
         return self.log.tell()
+
+    def loss_of(self, step: int) -> float | None:
+        """Return the mean loss of a step, as the log has it; None if it is not there."""
+        path = self.path / LOG
+        records = map(json.loads, path.read_bytes().splitlines() if path.exists() else [])
+        losses = [one["loss"] for one in records if one.get("step") == step and "loss" in one]
+        return math.fsum(losses) / len(losses) if losses else None
 
     def close(self) -> None:
         """Close the log."""

@@ -78,18 +78,18 @@ class Columns:
         origin: str,
         *,
         may_be_empty: bool = False,
-        reads_label: bool = True,
+        has_labels: bool = True,
     ) -> None:
         """Find the columns in the first row, whose place is `origin`.
 
-        With `may_be_empty`, a text may be empty. Without `reads_label`, the rows that are made have
+        With `may_be_empty`, a text may be empty. Without `has_labels`, the rows that are made have
         no label, so it may be anything. Raises TrainingError for a row without a text.
         """
         names = [str(name) for name in values]
         self.names = names  # all columns of the first row
         self.may_be_empty = may_be_empty  # whether an empty text is one
         self.label = next((name for name in LABELS if name in names), None)  # the label's column
-        self.reads_label = reads_label  # whether rows have the label
+        self.has_labels = has_labels  # whether rows have the label
         self.label_shape: tuple[int, ...] | None = None  # of the first row's label
         ids = [name for name in names if IDS.fullmatch(name)]
         if ids:
@@ -108,7 +108,7 @@ class Columns:
         found = dict(zip(names, values.values(), strict=True))
         self.check_no_numbers({name: found[name] for name in texts}, origin)
         self.texts = ordered(texts, origin)  # columns of texts, in the order of a loss
-        tell_use(self.texts, self.label if reads_label else None, origin)
+        tell_use(self.texts, self.label if has_labels else None, origin)
 
     def check_no_numbers(self, values: Mapping[str, Any], origin: str) -> None:
         """Raise TrainingError if a column without a known place holds a number in the first row.
@@ -136,7 +136,7 @@ class Columns:
         if values.keys() != set(self.names):
             raise TrainingError(self.difference(values, origin))
         texts = [self.text(values[name], name, origin) for name in self.texts]
-        if self.label is None or not self.reads_label:
+        if self.label is None or not self.has_labels:
             return Row(texts, None)
         label = label_of(values[self.label], self.label, origin)
         if self.label_shape is None:

@@ -122,7 +122,7 @@ class Examples:
         digest = hashlib.sha256()
         for values, origin in records:
             if columns is None:
-                columns = Columns(values, origin, reads_label=labels)
+                columns = Columns(values, origin, has_labels=labels)
             row = columns.row(values, origin)
             content = packed(row)
             digest.update(content)

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple, Protocol
 from minibert.common.arrays import Array
 from minibert.common.progress import progress, wanted
 from minibert.errors import TrainingError
+from minibert.training.advice import tell_long_warmup, tell_repeats
 from minibert.training.batches import Objective, objective_of
-from minibert.training.checkpoints import RunFolder, Save, State, run_folder
+from minibert.training.checkpoints import Keeper, RunFolder, Save, State, run_folder
 from minibert.training.columns import Batch, batch_told
 from minibert.training.evaluators import (
     Evaluator,
@@ -28,11 +29,9 @@ from minibert.training.evaluators import (
 )
 from minibert.training.examples import Data, read_examples
 from minibert.training.losses.loss import Loss, check_loss
-from minibert.training.losses.ranking import false_negatives
 from minibert.training.model_card import BatchFacts, full_name, training_section
 from minibert.training.optimizers import Optimizer, clip_, decays, decays_all, find_optimizer
 from minibert.training.recipe import Recipe, settings_of
-from minibert.training.schedules import find_schedule, warmup_count
 from minibert.training.trainable import Trainable
 
 __all__ = ["Report", "TrainableModel", "fit", "train"]
@@ -44,7 +43,7 @@ class Report(NamedTuple):
     """Result of a training run."""
 
     steps: int  # of the whole run
-    loss: float | None  # mean loss of the last step; None if this call trained no step
+    loss: float | None  # mean loss of the last step; None if it is not known
     best_step: int  # step of the best evaluation; 0 without one
     best_score: float | None  # of the evaluation; None without one
     was_finished: bool  # True: an earlier call had finished the run, so nothing was changed
@@ -245,33 +244,13 @@ def train(
         trainable.refresh()
         trainable.use_folder(path)
         found = folder.result
-        return Report(found["step"], None, found["best_step"], found["best_score"], True)
-
-
-class Keeper(Protocol):
-    """Folder of a run: its log, its checkpoints and its best model. A RunFolder is one."""
-
-    def evaluation_folder(self) -> Path | None:
-        """Make and return the folder for an evaluator's files; None if there is none."""
-        ...
-
-    def add_to_log(self, record: Mapping[str, object]) -> int:
-        """Add a line to the log, and return the log's size."""
-        ...
-
-    def is_due(self, step: int) -> bool:
-        """Return whether a checkpoint is written after a step; after step 0, none is."""
-        ...
-
-    def save_checkpoint(
-        self, kind: str, state: State, save: Save, optimizer: Mapping[str, Array]
-    ) -> None:
-        """Write a checkpoint: "step", or "stopped" if the run is interrupted."""
-        ...
-
-    def save_best(self, step: int, save: Save) -> None:
-        """Write the best model so far."""
-        ...
+        return Report(
+            found["step"],
+            folder.loss_of(found["step"]),
+            found["best_step"],
+            found["best_score"],
+            True,
+        )
 
 
 class Training:
@@ -338,7 +317,7 @@ class Training:
 
     def run(self, folder: Keeper | None, is_shown: bool) -> None:
         """Train to the end, from `state` on."""
-        self.tell_long_warmup()
+        tell_long_warmup(self.recipe, self.total)
         try:
             with progress(self.total, is_shown, "step", self.state.step) as advance:
                 while True:
@@ -349,7 +328,7 @@ class Training:
                     if self.state.step == self.total:
                         return
                     advance(1, self.step(folder))
-        except (KeyboardInterrupt, SystemExit):  # SystemExit: SIGTERM in a command
+        except (KeyboardInterrupt, SystemExit):  # SystemExit: a signal in a command
             self.save_stopped(folder)
             raise
 
@@ -367,26 +346,10 @@ class Training:
 
     # Steps.
 
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step."""
-        recipe, warmup = self.recipe, warmup_count(self.recipe.warmup_steps, self.total)
-        return find_schedule(recipe.schedule)(recipe.lr, step, warmup, self.total)
-
-    def tell_long_warmup(self) -> None:
-        """Log a warning if the run ends within the warm-up; then its last rate is the highest."""
-        warmup, highest = self.recipe.warmup_steps, self.rate(self.total - 1)
-        if warmup > self.total and highest < self.recipe.lr:
-            logger.warning(
-                "The warm-up has %d steps, and the run has %d: the learning rate never exceeds "
-                "%.3g. Lower warmup_steps (--warmup-steps).",
-                warmup,
-                self.total,
-                highest,
-            )
-
     def step(self, folder: Keeper | None) -> str:
         """Train one step. Returns a note of it for the progress bar."""
-        step, epoch, lr = self.state.step, self.state.epoch, self.rate(self.state.step)
+        step, epoch = self.state.step, self.state.epoch
+        lr = self.recipe.rate(step, self.total)
         losses, log_bytes = [], self.state.log_bytes
         for number, objective in enumerate(self.objectives):
             loss, norm = self.update(number, objective, lr)
@@ -456,17 +419,7 @@ class Training:
         """Log a warning once, if a batch has a text twice that makes a false negative."""
         if self.has_told_repeats or not loss.in_batch_negatives:
             return
-        for text, (first, second, *_) in false_negatives(batch.texts).items():
-            logger.warning(
-                "%s and %s have the same text %r in one batch, so the loss takes a document of "
-                "one for a negative of the other. A few of these do little harm. If the data has "
-                "many, use smaller batches, or leave out rows. This is said only once.",
-                batch.origins[first],
-                batch.origins[second],
-                text if len(text) <= 60 else f"{text[:60]}...",
-            )
-            self.has_told_repeats = True
-            return
+        self.has_told_repeats = tell_repeats(batch)
 
     def not_finite(self, value: float, loss: Loss, batch: Batch, position: int) -> TrainingError:
         """Make the error for a loss that is no number, with the example at fault.

@@ -70,6 +70,11 @@ class Recipe:
         if self.max_grad_norm is not None and not self.max_grad_norm > 0:
             raise ValueError(f"max_grad_norm is {self.max_grad_norm!r}; expected a number above 0.")
 
+    def rate(self, step: int, total: int) -> float:
+        """Return the learning rate of a step, counted from 0, in a run of `total` steps."""
+        warmup = warmup_count(self.warmup_steps, total)
+        return find_schedule(self.schedule)(self.lr, step, warmup, total)
+
 
 def settings_of(
     trainable: Trainable,
@@ -84,7 +89,10 @@ def settings_of(
         settings[f"data{end}"] = batches.fingerprint()
         settings[f"loss{end}"] = described(loss)
     settings["evaluator"] = None if evaluator is None else described(evaluator)
-    settings["arguments"] = asdict(recipe)
+    # A run may go on with checkpoints at other steps: they do not change the model.
+    settings["arguments"] = {
+        name: value for name, value in asdict(recipe).items() if not name.startswith("checkpoint_")
+    }
     return settings
 
 

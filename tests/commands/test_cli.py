@@ -92,7 +92,8 @@ def test_an_interrupt_is_code_130_and_leaves_the_old_output(run, old_output, mon
 # though it was handled; a shell calls both 130.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "codes"), [(signal.SIGINT, (130, -signal.SIGINT)), (signal.SIGTERM, (143,))]
+    ("number", "codes"),
+    [(signal.SIGINT, (130, -signal.SIGINT)), (signal.SIGTERM, (143,)), (signal.SIGHUP, (129,))],
 )
 @pytest.mark.usefixtures("heeding_ctrl_c")
 def test_a_signal_ends_a_waiting_process_and_leaves_no_output(tmp_path, number, codes):
@@ -113,6 +114,35 @@ def test_a_signal_ends_a_waiting_process_and_leaves_no_output(tmp_path, number, 
     assert waiting.returncode in codes
     assert (out, err) == (b"", b"")
     assert os.listdir(tmp_path) == []
+
+
+def handlers_within(run, monkeypatch):
+    """The handlers of SIGTERM and SIGHUP while a command runs."""
+    found = []
+
+    def encode(*_, **__):
+        found.extend(map(signal.getsignal, (signal.SIGTERM, signal.SIGHUP)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SentenceTransformer, "encode", encode)
+    run("embed", "-m", GELU, "the cat")
+    return found
+
+
+def test_a_hangup_ends_a_command_unless_it_is_ignored(run, monkeypatch):
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        for handler in (signal.SIG_DFL, signal.SIG_IGN):
+            signal.signal(signal.SIGHUP, handler)
+            ending, hangup = handlers_within(run, monkeypatch)
+            assert (hangup == handler) == (handler == signal.SIG_IGN)
+            assert signal.getsignal(signal.SIGHUP) == handler
+            for number, code in ((signal.SIGTERM, 143), (signal.SIGHUP, 129)):
+                with pytest.raises(SystemExit) as raised:
+                    ending(number, None)
+                assert raised.value.code == code
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.slow
@@ -140,7 +170,7 @@ def test_help_names_every_command_and_the_exit_codes(run):
     for command in {command.split()[0] for command in COMMANDS}:
         assert re.search(rf"^ +{command} ", result.out, re.MULTILINE)
     codes = set(re.findall(r"\b\d+\b", result.out.partition("Exit codes:")[2]))
-    assert codes == {"0", "2", "65", "66", "69", "70", "73", "74", "130", "143"}
+    assert codes == {"0", "2", "65", "66", "69", "70", "73", "74", "129", "130", "143"}
 
 
 def test_help_waits_for_numpy_alone_and_for_no_command_s_work():

@@ -154,6 +154,15 @@ def test_accumulated_batches_and_dropout_go_on_where_they_were(tmp_path, out):
     assert tree(out) == tree(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("other", [{"checkpoint_steps": 3}, {"checkpoint_limit": 3}])
+def test_a_run_goes_on_with_checkpoints_at_other_steps(tmp_path, out, other):
+    given = {"checkpoint_steps": 2, **GOING_ON}
+    trained(tmp_path / "whole", **{**given, **other})
+    stopped(out, 3, checkpoint_steps=2)
+    trained(out, **{**given, **other})
+    assert tree(out) == tree(tmp_path / "whole")
+
+
 BERTS = ["gelu", "albert", "modules", "old_layout", "sharded", "float16"]
 
 
@@ -231,7 +240,6 @@ CHANGES = [
     ({"epochs": 3}, "epochs is 3, and was 2"),
     ({"seed": 1}, "seed is 1, and was 42"),
     ({"betas": (0.5, 0.9)}, r"betas is \[0\.5, 0\.9\], and was \[0\.9, 0\.999\]"),
-    ({"checkpoint_limit": 2}, "checkpoint_limit is 2, and was 1"),
     ({"evaluator": stopping_at(None)}, "evaluator is 'stopping_at.*', and was None"),
     ({"model": BagOfWords(1)}, r"run: the model differs: it may have .* open it again\. To go"),
     ({"rows": [*ROWS[1:], ROWS[0]]}, r"run: the data differs\. To go on"),
