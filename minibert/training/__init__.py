@@ -4,6 +4,7 @@ It takes a model by a Protocol, and evaluation as a callable. In reading order:
 
 - loop: fit, from data and a loss to a trained model: steps, evaluations, checkpoints
 - recipe: the numbers of a run
+- advice: warnings of what a run does that is seldom meant
 - reference_fit: the same loop for SentenceTransformer.fit, as sentence-transformers has it
 - trainable: the protocol of a model that is trained
 - examples: a file, or rows of a program -> checked examples on disk
