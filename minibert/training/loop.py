@@ -277,7 +277,10 @@ class Training:
         self.optimizers = [optimizer_of(trainable, recipe) for _ in objectives]
         lengths = [self.steps_through(objective) for objective in objectives]
         if not lengths or not min(lengths):
-            raise TrainingError("The data has no batch; expected one at least.")
+            raise TrainingError(
+                "The data has no batch; expected one at least. Give more examples, or a smaller "
+                "batch_size (--batch-size)."
+            )
         self.steps_per_epoch = recipe.steps_per_epoch or min(lengths)
         self.total = self.steps_per_epoch * recipe.epochs
         self.total = min(self.total, recipe.max_steps or self.total)

@@ -58,7 +58,7 @@ class Order:
         if not len(self):
             raise TrainingError(
                 f"{self.examples} examples make no batch of {self.batch_size}, and a short last "
-                "batch is left out (drop_last). Lower the batch size."
+                "batch is left out (drop_last=True, --drop-last). Lower the batch size."
             )
         epoch, place = divmod(step, len(self))
         return self.epoch(epoch)[place * self.batch_size : (place + 1) * self.batch_size]

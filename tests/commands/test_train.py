@@ -309,6 +309,16 @@ def test_options_that_cannot_be_followed_are_refused(run_train, tmp_path, option
     assert not (tmp_path / "out").exists()
 
 
+def test_a_batch_that_is_too_small_names_the_option(run_train, tmp_path):
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("query,positive\nthe cat,a dog\nLondon,a cat\n")
+    options = {"data": pairs, "loss": "multiple-negatives-ranking"}
+    assert "(drop_last=True, --drop-last)" in run_train("--batch-size", "1", **options).err
+    assert (
+        "a smaller batch_size (--batch-size)" in run_train("--drop-last", "--batch-size", "7").err
+    )
+
+
 def test_no_learning_rate_is_refused(run, triples, tmp_path):
     result = run("train", GELU, triples, "--output", tmp_path / "out", "--loss", "margin-mse")
     assert result.code == 2

@@ -108,7 +108,7 @@ class MultipleNegativesRankingLoss(Loss):
             raise ValueError(
                 f"A batch of one example, a query and its positive, has no negatives for "
                 f"{type(self).__name__}. Use larger batches and leave out a last short one "
-                "(drop_last), or give each example a negative."
+                "(drop_last=True, --drop-last), or give each example a negative."
             )
 
     def __call__(

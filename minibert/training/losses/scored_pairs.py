@@ -97,7 +97,8 @@ class CoSENTLoss(Loss):
         if examples == 1:
             raise ValueError(
                 "A batch of one pair has no other pair to compare it with, and CoSENTLoss needs "
-                "two. Use larger batches and leave out a last short one (drop_last)."
+                "two. Use larger batches and leave out a last short one "
+                "(drop_last=True, --drop-last)."
             )
 
     def __call__(self, vectors: Sequence[Array], labels: Array | None) -> tuple[float, list[Array]]:
