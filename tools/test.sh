@@ -46,7 +46,7 @@ style_and_types() {
 
 # in_halves COMMAND...: run the tests with a command, half of them on a second core.
 in_halves() {
-    half="tests/bert tests/checkpoint tests/commands tests/explain tests/models tests/tools"
+    half="tests/bert tests/checkpoint tests/commands tests/explain tests/models tests/pooling tests/tools"
     others=""
     for folder in $half tests/reference tests/engines tests/browser tests/site; do
         others="$others --ignore=$folder"

@@ -99,6 +99,7 @@ def test_a_checkpoint_is_a_whole_model_with_the_state_of_the_run(out):
     assert optimizer[f"0.step.{BIAS}"] == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "steps"),
     [
@@ -409,6 +410,7 @@ class FullDisk(BagOfWords):
             raise OSError(errno.ENOSPC, "No space left on device", str(folder / "config.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("full", "save_best_model", "kept"),
     [
