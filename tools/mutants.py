@@ -961,7 +961,7 @@ MUTANTS = [
     Mutant("kernels/cores.py", "threading.BoundedSemaphore(count or available_threads())",
            "threading.BoundedSemaphore(available_threads() + 1)",
            CORES + "no_more_packs_run_at_a_time_than_there_are_cores"),
-    Mutant("scoring/matrices.py", "        finally:\n            ended.set()\n",
+    Mutant("kernels/cores.py", "        finally:\n            ended.set()\n",
            "        finally:\n            pass\n",
            "scoring/test_nearest.py::test_the_first_error_ends_the_work_of_all_threads"),
     Mutant("tokens/tokenizer.py", "if len(text) <= characters:",

@@ -50,7 +50,7 @@ class BackwardPass(NamedTuple):
     config: Config
     kernels: Kernels
     gradients: GradientKernels
-    kept: MutableMapping[str, Array]  # of the forward pass; each array is taken out when used
+    kept: MutableMapping[str, Array]  # of the forward pass; large arrays go when they are used
     buckets: list[Bucket]  # of the pack, as for the hook of the forward pass
     dropout: Dropout | None
     give: Give

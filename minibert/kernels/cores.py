@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from numbers import Integral
@@ -22,6 +22,7 @@ __all__ = [
     "Cores",
     "available_threads",
     "has_small_products",
+    "in_threads",
     "one_blas_thread",
     "thread_count",
 ]
@@ -174,6 +175,41 @@ def one_blas_thread() -> Iterator[None]:
         yield
     finally:
         CORES.leave()
+
+
+def in_threads(
+    work: Callable[..., None],
+    items: Iterator[tuple[Any, ...]],
+    max_workers: int,
+    threads: int | None,
+) -> None:
+    """Call `work` for each item, in at most `max_workers` threads. The first error ends all."""
+    workers = min(thread_count(threads), max_workers)
+    lock, ended = threading.Lock(), threading.Event()
+
+    def take() -> None:
+        try:
+            while not ended.is_set():
+                with lock:
+                    item = next(items, None)
+                if item is None:
+                    return
+                work(*item)
+        finally:
+            ended.set()
+
+    with one_blas_thread():
+        if workers == 1:
+            take()
+            return
+        from concurrent.futures import ThreadPoolExecutor  # takes 2 ms
+
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                for done in [pool.submit(take) for _ in range(workers)]:
+                    done.result()
+            finally:  # Ctrl-C comes here, while the others still work
+                ended.set()
 
 
 @cache

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minibert.common.arrays import Array, IntArray
-from minibert.scoring.matrices import Stack, in_threads, numbers_of
+from minibert.kernels.cores import in_threads
+from minibert.scoring.matrices import Stack, numbers_of
 from minibert.scoring.top_k import TopK
 
 __all__ = ["hamming_distances", "nearest_bits"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,9 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.cores import one_blas_thread, thread_count
 
-__all__ = ["Stack", "in_threads", "numbers_of"]
+__all__ = ["Stack", "numbers_of"]
 
 # Rows of the first block; see Stack.blocks.
 FIRST_ROWS = 128
@@ -133,38 +131,3 @@ def checked_numbers(numbers: ArrayLike, count: int, name: str) -> IntArray:
             f"{name} is {numbers!r:.80}; expected whole numbers from 0 to {count - 1}."
         )
     return np.unique(given.astype(np.int64))
-
-
-def in_threads(
-    work: Callable[..., None],
-    items: Iterator[tuple[Any, ...]],
-    max_workers: int,
-    threads: int | None,
-) -> None:
-    """Call `work` for each item, in at most `max_workers` threads. The first error ends all."""
-    workers = min(thread_count(threads), max_workers)
-    lock, ended = threading.Lock(), threading.Event()
-
-    def take() -> None:
-        try:
-            while not ended.is_set():
-                with lock:
-                    item = next(items, None)
-                if item is None:
-                    return
-                work(*item)
-        finally:
-            ended.set()
-
-    with one_blas_thread():
-        if workers == 1:
-            take()
-            return
-        from concurrent.futures import ThreadPoolExecutor  # takes 2 ms
-
-        with ThreadPoolExecutor(workers) as pool:
-            try:
-                for done in [pool.submit(take) for _ in range(workers)]:
-                    done.result()
-            finally:  # Ctrl-C comes here, while the others still work
-                ended.set()

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minibert.common.arrays import Array, IntArray
-from minibert.scoring.matrices import Stack, in_threads, numbers_of
+from minibert.kernels.cores import in_threads
+from minibert.scoring.matrices import Stack, numbers_of
 from minibert.scoring.metrics import (
     METRICS,
     Block,

@@ -16,8 +16,7 @@ import numpy as np
 from minibert.common.arguments import check_choice, is_number
 from minibert.common.arrays import Array
 from minibert.errors import TrainingError
-from minibert.kernels.cores import thread_count
-from minibert.scoring.matrices import in_threads
+from minibert.kernels.cores import in_threads, thread_count
 
 __all__ = [
     "OPTIMIZERS",
