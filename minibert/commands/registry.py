@@ -13,6 +13,7 @@ from minibert.commands import (
     explain,
     info,
     map,
+    mine,
     score,
     search,
     train,
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Command | Group] = {
     "search": search.COMMAND,
     "map": map.COMMAND,
     "eval": evaluate.COMMAND,
+    "mine": mine.COMMAND,
     "train": train.COMMAND,
     "demo": demo.COMMAND,
 }
