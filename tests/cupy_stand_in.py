@@ -107,7 +107,7 @@ class DeviceArray:
         return DeviceArray(self._memory.swapaxes(first, second), self._gpu)
 
     def copy(self):
-        return compute(np.copy, self)
+        return compute(lambda memory: memory.copy(), self)  # in C order, as CuPy
 
     def astype(self, dtype, copy=True):
         if not copy and self.dtype == dtype:
