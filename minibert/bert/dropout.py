@@ -64,7 +64,8 @@ class Draws(NamedTuple):
         as easy as 1, 2, 3" (2011). Its numbers are those of NumPy on every machine.
         """
         counter = [0, PLACES.index(place), layer, text]
-        bits = np.random.Philox(key=[self.seed, self.step], counter=counter)
+        key = np.array([self.seed, self.step], dtype=np.uint64)  # a list may become float64
+        bits = np.random.Philox(key=key, counter=counter)
         halves = bits.random_raw(-(-count // 4)).view(np.uint16)[:count]
         kept: NDArray[np.bool] = halves >= round(rate * 65536)
         return kept
