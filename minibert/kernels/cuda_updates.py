@@ -12,6 +12,7 @@ import cupy as cp
 import numpy as np
 
 from minibert.common.arrays import Array
+from minibert.errors import DeviceError
 from minibert.kernels.cuda import BLOCK, launch, launch_warps
 from minibert.kernels.protocol import Adam
 
@@ -22,9 +23,16 @@ COLUMNS = 4096
 
 
 def zeros_like(x: Array) -> Array:
-    """Make zeros of the shape and the dtype of x, in C order."""
-    with device_of(x):
-        found: Array = cp.zeros(x.shape, dtype=x.dtype)
+    """Make zeros of the shape and the dtype of x, in C order. Raises DeviceError without room."""
+    try:
+        with device_of(x):
+            found: Array = cp.zeros(x.shape, dtype=x.dtype)
+    except cp.cuda.memory.OutOfMemoryError as error:
+        raise DeviceError(
+            f"The GPU's memory has no room for another array of {x.nbytes:,} bytes ({error}). "
+            "Training needs four of each tensor and what a pack takes: train with a smaller "
+            "batch_size (--batch-size), or on 'cpu'."
+        ) from error
     return found
 
 

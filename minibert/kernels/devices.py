@@ -25,6 +25,7 @@ __all__ = [
     "device_name",
     "dtype_name",
     "find_device",
+    "on_cpu",
     "tensors_to_host",
     "to_host",
     "update_kernels",
@@ -90,9 +91,14 @@ def to_host(array: Array) -> Array:
     return found
 
 
+def on_cpu(arrays: Iterable[Any]) -> bool:
+    """Return whether all arrays are NumPy's."""
+    return all(isinstance(array, np.ndarray) for array in arrays)
+
+
 def update_kernels(arrays: Iterable[Any]) -> UpdateKernels:
     """Load the arithmetic of an optimizer for arrays, which are all on one device."""
-    if all(isinstance(array, np.ndarray) for array in arrays):
+    if on_cpu(arrays):
         from minibert.kernels import cpu_updates  # late: only training needs it
 
         return cpu_updates

@@ -170,10 +170,11 @@ class Trainable:
 
     def refresh(self) -> None:
         """Bring changed values into the model, whose encode() then uses them."""
-        self._read_tensors()
-        if self._card is not None:
-            self.model.card = self._card
-        self._give_tensors()
+        with self._errors_of_memory():
+            self._read_tensors()
+            if self._card is not None:
+                self.model.card = self._card
+            self._give_tensors()
 
     def _give_tensors(self) -> None:
         """Let the model compute with the values; it then knows no folder that has them."""
@@ -270,7 +271,7 @@ class Trainable:
         # Fields without a gradient are None.
         named: dict[str, Any] = {name: fields.pop(name, None) for name in Parameters._fields}
         of_bert = Parameters(**{**named, "layers": tuple(layers)})
-        with self._device.active():
+        with self._errors_of_memory(), self._device.active():
             found = stored_gradients(
                 self._family.layout, of_bert, self._tensors, self.config, self._device.kernels
             )

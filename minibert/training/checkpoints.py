@@ -430,7 +430,10 @@ def json_bytes(content: Mapping[str, object]) -> bytes:
 
 def check_same(found: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
     """Raise TrainingError if the settings found in a training.json are others."""
-    before, now = flat({"": found.get("settings")}), flat({"": settings})
+    # A run that names no device is one of a CPU.
+    before, now = (
+        {".device": "cpu"} | flat({"": of_run}) for of_run in (found.get("settings"), settings)
+    )
     different = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     if not different:
         return
