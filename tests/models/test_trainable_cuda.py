@@ -58,14 +58,12 @@ def gradients_of(model, loss=RANKING, texts=TEXTS):
 def near(found, expected, of_largest=1e-4):
     assert found[0] == pytest.approx(expected[0], rel=of_largest)
     assert found[1].keys() == expected[1].keys()
+    # Some gradients are 0, as that by a key's bias: only rounding is left of those around them.
+    least = 1e-2 * max(np.abs(gradient).max() for gradient in expected[1].values())
     for key, gradient in found[1].items():
-        # The exact gradient by a key's bias is 0: what is left is the rounding of its weight's.
-        is_zero = key.endswith((".key.bias", ".k.bias", ".k_lin.bias"))
-        like = expected[1][key.replace("bias", "weight") if is_zero else key]
         assert gradient.shape == expected[1][key].shape
-        np.testing.assert_allclose(
-            gradient, expected[1][key], rtol=0, atol=of_largest * np.abs(like).max(), err_msg=key
-        )
+        atol = of_largest * max(least, np.abs(expected[1][key]).max())
+        np.testing.assert_allclose(gradient, expected[1][key], rtol=0, atol=atol, err_msg=key)
 
 
 @pytest.mark.slow
@@ -95,15 +93,12 @@ def test_every_loss_trains_on_a_gpu(cupy, name):
     loss = LOSSES[name](None)
     least, largest = loss.columns
     texts = TEXTS[: min(3, max(least, 2) if largest is None else largest)]
-    labels = np.array([1.0, 0, 1, 0])
-    if loss.label == "vectors":
-        labels = np.random.default_rng(0).normal(size=(4, 20))
-    labels = None if loss.label == "none" else labels
+    labels = None if loss.label == "none" else np.array([1.0, 0, 1, 0])
     found = []
     for device in ("cuda", "cpu"):
         model = trainable("poolings", device)
         if loss.label == "vectors":
-            labels = np.zeros((4, model.model.get_embedding_dimension()))
+            labels = np.ones((4, model.model.dimension))
         value = model.add_gradients(texts, labels, loss, 3)
         found.append((value, {key: to_host(x) for key, x in model.gradients.items()}))
     near(*found)
@@ -261,8 +256,7 @@ def test_float16_is_refused_with_what_to_do(cupy):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("room", [3000, 20_000])
-def test_memory_that_runs_out_says_what_to_do(cupy, room):
+def test_memory_that_runs_out_says_what_to_do(cupy):
     model = trainable("modules", dropout=True)
     cupy_stand_in.MEMORY.room = 500
     with pytest.raises(
