@@ -9,6 +9,7 @@ from minibert.commands.command import Command
 from minibert.commands.opening import load
 from minibert.commands.options import (
     MODEL_VARIABLE,
+    add_device,
     add_hub_options,
     add_threads,
     named_model,
@@ -58,10 +59,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_batch_options(command)
     add_evaluation_options(command)
     add_hub_options(command)
+    add_device(command)
     add_threads(command)
     command.add_argument("--json", action="store_true", help="print one JSON object")
-    # Training computes on the CPU, in float32, and in packs of many texts.
-    command.set_defaults(device="cpu", dtype="float32", reproducible=False, short_inputs=False)
+    # Training computes in float32, and in packs of many texts.
+    command.set_defaults(dtype="float32", reproducible=False, short_inputs=False)
 
 
 def add_loss_options(command: argparse.ArgumentParser) -> None:
