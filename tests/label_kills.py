@@ -62,7 +62,7 @@ def kill_at_moments(model, work, count):
     """Kill commands at random moments, each until it comes to its end, `count` kills in all."""
     data, kept = work / "triples.jsonl", {"rows.jsonl"}
     names = "query", "positive", "negative"
-    rows = [(f"the cat {n}", f"a dog {n} " * 5, f"London {n} " * 9) for n in range(5_000)]
+    rows = [(f"the cat {n}", f"a dog {n} " * 3, f"London {n} " * 5) for n in range(3_000)]
     data.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))
 
     def start(out):
