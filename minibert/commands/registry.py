@@ -12,6 +12,7 @@ from minibert.commands import (
     evaluate,
     explain,
     info,
+    label,
     map,
     mine,
     score,
@@ -45,7 +46,4 @@ COMMANDS: dict[str, Command | Group] = {
     "search": search.COMMAND,
     "map": map.COMMAND,
     "eval": evaluate.COMMAND,
-    "mine": mine.COMMAND,
-    "train": train.COMMAND,
-    "demo": demo.COMMAND,
-}
+    "label": label.COMMAND,
