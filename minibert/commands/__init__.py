@@ -13,6 +13,7 @@ In reading order:
 - `ranking`: a query and texts -> the texts, best first
 - `embed`, `score`, `explain`, `info`, `convert`, `search`, `map`, `evaluate`, `train`, `demo`: a
   command each
+- `train_report`: the page of a training, written while it runs
 - `index/`: the commands under `minibert index`, and their report
 
 A command imports the modules that only its own work needs inside its function. So `minibert --help`

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minibert.commands.command import Command
@@ -17,10 +19,12 @@ from minibert.commands.options import (
     shows_progress,
 )
 from minibert.commands.output import print_json, say, telling_how_to_go_on
+from minibert.commands.train_report import TrainingReport
 from minibert.documents import FORMS
 from minibert.evaluation import MEASURES, RetrievalEvaluator, read_collection
 from minibert.training.losses import LOSSES, MatryoshkaLoss
 from minibert.training.optimizers import OPTIMIZERS
+from minibert.training.recipe import model_name
 from minibert.training.schedules import SCHEDULES
 
 if TYPE_CHECKING:
@@ -213,6 +217,11 @@ def add_evaluation_options(command: argparse.ArgumentParser) -> None:
         "says so if training made it worse",
     )
     command.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write an HTML page with the curves of the run, anew while it goes on; outside of DIR",
+    )
+    command.add_argument(
         "--checkpoint-steps",
         type=positive,
         default=500,
@@ -242,7 +251,8 @@ def train(options: argparse.Namespace) -> None:
     if options.max_seq_length is not None:
         model.max_seq_length = options.max_seq_length
     advice = f"the same command goes on from the last checkpoint in {options.output}"
-    with telling_how_to_go_on(advice, quiet=options.quiet):
+    page = report_of(options, model.folder.path)
+    with telling_how_to_go_on(advice, quiet=options.quiet), page or nullcontext():
         report = fit(
             model,
             options.data,
@@ -267,6 +277,7 @@ def train(options: argparse.Namespace) -> None:
             evaluator=evaluator,
             evaluation_steps=options.evaluation_steps,
             evaluate_first=options.evaluate_first,
+            watch=None if page is None else page.watch,
             checkpoint_steps=options.checkpoint_steps,
             checkpoint_limit=options.checkpoint_limit,
             restart=options.restart,
@@ -288,6 +299,14 @@ COMMAND = Command(
         "--matryoshka 768,384,128 --evaluate ./cranfield",
     ),
 )
+
+
+def report_of(options: argparse.Namespace, model: Path) -> TrainingReport | None:
+    """Make the report that the options name, of a training of the model in a folder."""
+    if options.report is None:
+        return None
+    name = model_name(model)
+    return TrainingReport(options.report, options.output, name, restart=options.restart)
 
 
 def evaluator_of(options: argparse.Namespace) -> RetrievalEvaluator | None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 from minibert.checkpoint.hub import hub_name
@@ -17,7 +18,7 @@ from minibert.training.optimizers import Optimizer, decays, decays_all, find_opt
 from minibert.training.schedules import check_learning_rate, find_schedule, warmup_count
 from minibert.training.trainable import Trainable
 
-__all__ = ["Recipe", "facts_of", "settings_of"]
+__all__ = ["Recipe", "facts_of", "model_name", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -113,15 +114,19 @@ def facts_of(
     trainable: Trainable, objectives: Sequence[Objective], steps: int, steps_per_epoch: int
 ) -> dict[str, Any]:
     """Return facts about a run for people, for training.json: they decide nothing."""
-    folder = trainable.folder
     sets = [batches for batches, _ in objectives]
     return {
-        "model": hub_name(folder, folder) or folder.resolve().name,
+        "model": model_name(trainable.folder),
         "examples": [len(getattr(batches, "examples", ())) or None for batches in sets],
         "batches": [len(batches) for batches in sets],
         "steps": steps,
         "steps_per_epoch": steps_per_epoch,
     }
+
+
+def model_name(folder: Path) -> str:
+    """Return the name of a model on the hub, or that of its folder."""
+    return hub_name(folder, folder) or folder.resolve().name
 
 
 def described(thing: object) -> object:
