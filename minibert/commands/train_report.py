@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from minibert.commands.output import output
@@ -25,10 +25,18 @@ class TrainingReport:
     time of a run.
     """
 
-    def __init__(self, file: str, folder: str, model: str, *, restart: bool) -> None:
+    def __init__(
+        self,
+        file: str,
+        folder: str,
+        model: str,
+        *,
+        restart: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Set the file of the page, the run's folder, and the name of its model.
 
-        With `restart`, an earlier run in the folder will be removed.
+        With `restart`, an earlier run in the folder will be removed. `clock` tells seconds.
 
         Raises ValueError for a file in the folder, which is for the run alone.
         """
@@ -43,7 +51,8 @@ class TrainingReport:
         self.folder = Path(folder)
         self.model = model
         self.restart = restart
-        self.written = 0.0  # when the last page was written, by a clock that only runs forward
+        self.clock = clock
+        self.written = 0.0  # when the last page was written, by the clock
         self.seconds = 0.0  # that it took
         self.has_failed = False  # True while the file cannot be written; a warning told so
 
@@ -65,7 +74,7 @@ class TrainingReport:
         wait = self.seconds / SHARE
         if "evaluation" not in record:
             wait = max(wait, PAUSE)
-        if time.monotonic() >= self.written + wait:
+        if self.clock() >= self.written + wait:
             self.update()
 
     def update(self) -> None:
@@ -83,11 +92,11 @@ class TrainingReport:
         """Write the page of the run; if it is new, one that has no settings yet."""
         from minibert.pictures.training_page import page_before_training, training_page
 
-        begun = time.monotonic()
+        begun = self.clock()
         try:
             content = page_before_training(self.model) if is_new else training_page(self.folder)
             with output(self.file) as file:
                 file.write(content.encode())
         finally:
-            self.written = time.monotonic()
+            self.written = self.clock()
             self.seconds = self.written - begun
