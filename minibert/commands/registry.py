@@ -12,7 +12,6 @@ from minibert.commands import (
     evaluate,
     explain,
     info,
-    label,
     map,
     mine,
     score,
@@ -46,4 +45,7 @@ COMMANDS: dict[str, Command | Group] = {
     "search": search.COMMAND,
     "map": map.COMMAND,
     "eval": evaluate.COMMAND,
-    "label": label.COMMAND,
+    "mine": mine.COMMAND,
+    "train": train.COMMAND,
+    "demo": demo.COMMAND,
+}
