@@ -11,8 +11,8 @@ from typing import Any
 
 from minibert.checkpoint.hub import hub_name
 from minibert.common.arguments import check_counts, check_given_counts
-from minibert.kernels.devices import on_cpu
 from minibert.common.arrays import Array
+from minibert.kernels.devices import on_cpu
 from minibert.training.batches import Objective
 from minibert.training.evaluators import Evaluator
 from minibert.training.optimizers import Optimizer, decays, decays_all, find_optimizer
