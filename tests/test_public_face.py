@@ -299,7 +299,7 @@ IN_ORDER = {
     *("TripletLoss.__init__", "DataLoader.__init__"),
     *("community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"),
     "mine_hard_negatives",
-    *("attention_svg", "matrix_svg"),
+    *("attention_svg", "curves_svg", "matrix_svg"),
 }
 
 

@@ -12,6 +12,7 @@ from minibert.commands import (
     evaluate,
     explain,
     info,
+    label,
     map,
     mine,
     score,
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Command | Group] = {
     "map": map.COMMAND,
     "eval": evaluate.COMMAND,
     "mine": mine.COMMAND,
+    "label": label.COMMAND,
     "train": train.COMMAND,
     "demo": demo.COMMAND,
 }
