@@ -9,6 +9,7 @@ from command_line import GELU, ODD, Result, process
 from minibert import CrossEncoder, SentenceTransformer
 from minibert.training import mine_hard_negatives
 from minibert.training.examples import read_examples
+from minibert.training.mined import FORMATS, Format
 
 WORDS = ["the cat", "dogs bark", "Café 中文", "a dog", "London", "the cat sat", "a cat", "the dog"]
 PAIRS = [{"query": WORDS[n], "positive": WORDS[n - 3]} for n in range(6)]
@@ -155,6 +156,17 @@ def test_pairs_may_be_of_any_form(run, run_mine, written, tmp_path):
     options = ("--output", tmp_path / "mined.jsonl", "--input-format", "tsv")
     assert run("mine", GELU, "-", *options, stdin=path.read_bytes()).code == 0
     assert written() == mined()
+
+
+def test_a_format_from_outside_is_mined_and_has_help(run, run_mine, written, monkeypatch):
+    def negatives(mined, has_scores):
+        return {"text": mined.documents(mined.negatives.numbers[mined.negatives.found()])}
+
+    row = Format(negatives, lambda mined: mined.negatives.scores.size, "a negative alone")
+    monkeypatch.setitem(FORMATS, "negatives", row)
+    assert "negatives: a negative alone" in " ".join(run("mine", "--help").out.split())
+    assert "18 rows" in run_mine("--format", "negatives").err
+    assert [row["text"] for row in written()] == [row["negative"] for row in mined()]
 
 
 REFUSED = [

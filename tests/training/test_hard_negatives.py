@@ -292,16 +292,29 @@ def test_without_a_seed_python_s_random_numbers_are_used():
     assert draw(3) == first
 
 
-def test_random_negatives_are_drawn_from_the_window():
-    """All of them, each query's sorted by score, and none that is outside of the ranks."""
-    window = mine_hard_negatives(pairs(), ChosenVectors(), range_max=9, num_negatives=9)
-    allowed = {(row["text 1"], row["negative"]) for row in window}
-    drawn = [draw(seed, output_scores=True) for seed in range(40)]
-    assert {(row["text 1"], row["negative"]) for rows in drawn for row in rows} == allowed
-    for rows in drawn:
-        scores = [row["scores"][1] for row in rows]
-        for start in range(0, len(scores), 3):
-            assert scores[start : start + 3] == sorted(scores[start : start + 3], reverse=True)
+def by_pair(rows):
+    """(query, positive) -> (score, negative) of each row."""
+    found = {}
+    for row in rows:
+        found.setdefault((row["text 1"], row["text 2"]), []).append(
+            (row["scores"][1], row["negative"])
+        )
+    return found
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_score": 0.5}], ids=["ranks", "scores"])
+def test_random_negatives_are_drawn_from_the_window(limits):
+    """All of it is drawn at times, and no other; sorted by score; as many as there are, up to 3."""
+    arguments = {"output_scores": True, "max_score": 1.0, **limits}
+    window = by_pair(
+        mine_hard_negatives(pairs(), ChosenVectors(), range_max=9, num_negatives=9, **arguments)
+    )
+    drawn = [by_pair(draw(seed, **arguments)) for seed in range(40)]
+    for pair, allowed in window.items():
+        assert {one for found in drawn for one in found[pair]} == set(allowed)
+        for found in drawn:
+            assert found[pair] == sorted(found[pair], reverse=True)
+            assert len(found[pair]) == min(3, len(allowed))
 
 
 @pytest.mark.parametrize(
@@ -497,6 +510,13 @@ def test_statistics_count_and_measure_the_rows(caplog):
     assert "5 rows of 2 queries with 3 positives" in caplog.messages
     assert "3 candidates dropped by min_score" in caplog.messages
     assert found.lines()[-1].startswith("4 rows are missing")
+
+
+def test_statistics_of_tuples_leave_out_queries_without_a_row():
+    reported = []
+    rows = mined(num_negatives=4, output_format="n-tuple", report=reported.append)
+    assert (len(rows), reported[0].rows, reported[0].negatives, reported[0].missing) == (1, 1, 4, 2)
+    assert reported[0].scores["negative"]["min"] == 0.0  # and not the -0.5 of the other query
 
 
 def test_without_verbose_no_statistics_are_logged(caplog):
