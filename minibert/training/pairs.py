@@ -44,8 +44,8 @@ class Dataset(Protocol):
 
     def __getitem__(self, column: str, /) -> Iterable[object]: ...
 
-    # Any: a datasets.Dataset takes columns of more kinds than these.
     @classmethod
+    # A Dataset of Hugging Face takes columns of more kinds than lists.
     def from_dict(cls, columns: Any, /) -> Dataset: ...
 
 
