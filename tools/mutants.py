@@ -76,6 +76,9 @@ LAYER_NORM_MODULE = "pooling/test_layer_norm.py::test_"
 TRANSFORMER = "checkpoint/test_transformer_settings.py::test_"
 PLAN = "checkpoint/test_conversion_plan.py::test_"
 LAYERS = "checkpoint/test_layers.py::test_"
+LABELS = "training/test_labels.py::test_"
+LABELS_FILE = "training/test_labels_file.py::test_"
+LABEL = "commands/test_label.py::test_"
 REPOSITORY = "checkpoint/test_repository.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LAYOUT = "bert/test_layout.py::test_"
@@ -1144,6 +1147,31 @@ MUTANTS = [
     Mutant("common/files.py", "        sync_tree(partial)\n", "",
            "common/test_files.py::test_a_new_folder_and_all_in_it_are_synced_before_the_rename"),
     # what is trained on
+    Mutant("training/labels.py", "embedded(teacher.encode_document, others, batch_size)",
+           "embedded(teacher.encode_query, others, batch_size)",
+           LABELS + "an_embedder_scores_by_its_metric_and_its_prompts"),
+    Mutant("training/labels.py", 'activation_fn=activation_fn or "identity")',
+           "activation_fn=activation_fn)",
+           LABELS + "a_cross_encoder_gives_its_logits_or_their_activation"),
+    Mutant("training/labels.py", "given = [*items] if len(items) > 1 else [*items, *items]",
+           "given = [*items]", LABELS + "no_forward_pass_comes_alone"),
+    Mutant("training/labels.py", "float(np.format_float_scientific(number, unique=True))",
+           "float(number)", LABELS + "a_score_has_the_fewest_digits_of_its_float32"),
+    Mutant("training/labels.py", "numbers.setdefault((first, other), len(numbers))",
+           "numbers.setdefault((row[list(row)[0]], other), 0)",
+           LABELS + "rows_have_their_texts_in_order_and_the_scores"),
+    Mutant("training/labels_file.py", "        file.truncate(size)\n", "",
+           LABELS_FILE + "a_torn_chunk_is_scored_again"),
+    Mutant("training/labels_file.py", "return size, count, [chunk]", "return size, count, []",
+           LABELS_FILE + "a_stopped_run_goes_on_after_its_last_chunk"),
+    Mutant("training/labels_file.py", "        if file.read(1):\n", "        if False:\n",
+           LABELS_FILE + "rows_of_other_data_are_not_gone_on_with"),
+    Mutant("models/model.py", "for settings in (self.transformer.settings, *list(self)[1:])",
+           "for settings in (self.transformer.settings,)",
+           "models/test_fingerprint.py::test_whatever_changes_results_changes_the_fingerprint"),
+    Mutant("checkpoint/folder.py", 'endswith("ForSequenceClassification")',
+           'endswith("ForNothing")',
+           LABEL + "a_cross_encoder_is_known_by_its_folder"),
     Mutant("training/columns.py", "int(negative[1] or 0)", "str(negative[1] or 0)",
            "training/test_examples.py::test_columns_are_in_the_order_of_a_loss"),
     Mutant("training/columns.py", "return SENTENCE, int(sentence[1])", "return SENTENCE, 0",
