@@ -6,11 +6,13 @@
 - `heat_map`, `shaded_words`: a score, by pairs of words and by words
 - `attention`: a layer's weights
 - `matrix`: vectors as strips of colour
+- `curves`: losses and measures by steps
 - `terminal`: words on their shades, for a terminal
 - `xray`: the forward pass of a text, small enough for a page
 - `page`: one HTML page that needs no network
 - `explanation_page`: a score as a page, with `explanation.html`, `.css` and `.js`
 - `projection`: vectors -> their places on a plane
 - `corpus_map`: a corpus -> the places of its documents on a map
+- `training_page`: a training run as a page, with `training.html`, `.css` and `.js`
 - `map_page`: a map as a page, with `map.html`, `.css` and `.js`
 """
