@@ -94,6 +94,7 @@ REFERENCE_FIT = "training/test_reference_fit.py::test_"
 CARD = "training/test_model_card.py::test_"
 TRAIN = "commands/test_train.py::test_"
 LOOP = "training/test_loop.py::test_"
+MINING = "training/test_hard_negatives.py::test_"
 KERNEL_GRADIENTS = "kernels/test_cpu_gradients.py::test_"
 BACKWARD = "bert/test_backward.py::test_"
 DROPOUT = "bert/test_dropout.py::test_"
@@ -1180,6 +1181,29 @@ MUTANTS = [
            "training/test_examples.py::test_a_column_of_numbers_is_no_column_of_texts"),
     Mutant("training/columns.py", "if 0 < len(others) < len(texts):", "if not others:",
            "training/test_examples.py::test_a_column_without_a_known_place_is_told"),
+    # hard negatives
+    Mutant("training/candidates.py", "scores > lowest - np.abs(lowest) * margin",
+           "scores > lowest * (1 - margin)",
+           MINING + "a_margin_is_of_the_lowest_positive_without_its_sign"),
+    Mutant("training/candidates.py", "np.minimum.reduceat", "np.maximum.reduceat",
+           MINING + "filters_choose_these_negatives"),
+    Mutant("training/candidates.py", "np.argsort(-left.scores,",
+           "np.argsort(-scored.candidates.scores,", MINING + "filters_choose_these_negatives"),
+    Mutant("training/candidates.py", "np.maximum(left, k).tolist()",
+           "np.full(len(left), candidates.scores.shape[1])",
+           MINING + "random_negatives_are_drawn_from_the_window[scores]"),
+    Mutant("training/embedded.py", "allow_pickle=False", "allow_pickle=True",
+           MINING + "a_file_of_other_content_is_refused_unopened[pickle]"),
+    Mutant("training/embedded.py", "side.prompt, list(side.texts)", "list(side.texts)",
+           MINING + "another_model_prompt_or_text_is_computed_anew"),
+    Mutant("training/pairs.py", "chain(corpus or (), pairs.positives):",
+           "chain(pairs.positives, corpus or ()):", MINING + "prompts_and_sizes_reach_the_model"),
+    Mutant("training/mined.py", "found &= found.all(axis=1, keepdims=True)", "pass",
+           MINING + "statistics_of_tuples_leave_out_queries_without_a_row"),
+    Mutant("training/hard_negatives.py", "min_score if is_rescored else None]", "min_score]",
+           MINING + "range_max_depends_on_filters_and_positives"),
+    Mutant("commands/mine.py", "if grade > 0 and", "if grade >= 0 and",
+           "commands/test_mine.py::test_a_beir_folder_gives_its_relevant_pairs_and_corpus"),
     Mutant("training/columns.py", "self.label is None or not self.has_labels",
            "self.label is None",
            "training/test_examples.py::test_a_label_that_is_not_asked_for_may_be_anything"),
