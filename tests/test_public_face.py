@@ -297,7 +297,7 @@ IN_ORDER = {
     *("MultipleNegativesRankingLoss.__init__", "MultipleNegativesSymmetricRankingLoss.__init__"),
     *("TripletLoss.__init__", "DataLoader.__init__"),
     *("community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"),
-    *("attention_svg", "matrix_svg"),
+    *("attention_svg", "curves_svg", "matrix_svg"),
 }
 
 

@@ -42,6 +42,7 @@ __all__ = [
     "WITH_DISTANCES",
     "Layout",
     "Row",
+    "numbered_layers",
     "read_bias",
     "read_norm",
     "read_parameters",

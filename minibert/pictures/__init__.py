@@ -6,6 +6,7 @@
 - `heat_map`, `shaded_words`: a score, by pairs of words and by words
 - `attention`: a layer's weights
 - `matrix`: vectors as strips of colour
+- `curves`: losses and measures by steps
 - `terminal`: words on their shades, for a terminal
 - `xray`: the forward pass of a text, small enough for a page
 - `page`: one HTML page that needs no network

@@ -7,7 +7,7 @@ values can be printed on it; fills without text are stronger.
 
 from __future__ import annotations
 
-__all__ = ["PALETTE", "page_colours", "svg_colours"]
+__all__ = ["HUES", "PALETTE", "curve_colours", "page_colours", "svg_colours"]
 
 # Name: on light paper, on dark paper.
 PALETTE = {
@@ -19,8 +19,13 @@ PALETTE = {
     "against": ("#b2480a", "#f39455"),
     "for-fill": ("#5a8dbd", "#43698b"),
     "against-fill": ("#c77a4d", "#895839"),
+    "third": ("#00735c", "#4fc3a1"),  # with "for" and "against": colours of curves
+    "fourth": ("#93358f", "#d99be0"),
     "mark": ("#1c1d20", "#eceae5"),  # around the element that the keyboard is on
 }
+# Of curves in one picture, in this order: blue, orange, green, purple. People with the usual kinds
+# of colour blindness see some pairs as alike, so curves differ by their dashes and markers, too.
+HUES = ("for", "against", "third", "fourth")
 FILLS = {
     ".paper": "paper",
     ".for": "for-fill",
@@ -42,6 +47,21 @@ def svg_colours() -> str:
     Programs other than browsers know no variables and no light-dark(); they show light colours.
     """
     return f"{classes(0)}@media (prefers-color-scheme:dark){{{classes(1)}}}"
+
+
+def curve_colours() -> str:
+    """Return the classes of curves, hue-0 and so on, for a picture that stands alone."""
+    return f"{hues(0)}@media (prefers-color-scheme:dark){{{hues(1)}}}.picture .curve{{fill:none}}"
+
+
+def hues(scheme: int) -> str:
+    """Return the rules of curves for light paper (0) or dark (1)."""
+    colours = [PALETTE[name][scheme] for name in HUES] + [PALETTE["quiet"][scheme]]
+    names = [*(f"hue-{number}" for number in range(len(HUES))), "limit"]
+    return "".join(
+        f".picture .{name}{{stroke:{colour};fill:{colour}}}"
+        for name, colour in zip(names, colours, strict=True)
+    )
 
 
 def classes(scheme: int) -> str:

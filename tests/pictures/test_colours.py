@@ -21,6 +21,8 @@ def rgb(colour):
         ("quiet", "paper"),
         ("for", "paper"),
         ("against", "paper"),
+        ("third", "paper"),
+        ("fourth", "paper"),
     ],
 )
 def test_text_can_be_read_on_every_ground(text, ground, scheme):

@@ -7,6 +7,7 @@ import pytest
 from drawn import HOSTILE, SVG
 
 from minibert.pictures.attention import attention_svg
+from minibert.pictures.curves import curves_svg
 from minibert.pictures.heat_map import heat_map_svg
 from minibert.pictures.matrix import matrix_svg
 from minibert.pictures.svg import escaped, number, places
@@ -47,6 +48,7 @@ def test_three_digits_of_the_largest_number_are_shown(scale, decimals):
         lambda tiny: heat_map_svg(tiny.explain("a cat", "a dog")),
         lambda tiny: attention_svg(tiny.trace("a cat"), 0),
         lambda tiny: matrix_svg([[1.0, -2.0]], ["row"], "Two numbers"),
+        lambda _: curves_svg({"loss": ([1, 2], [3.0, 4.0])}, "A loss"),
     ],
 )
 def test_a_picture_stands_alone_in_light_and_dark_and_has_a_name(made, model):
