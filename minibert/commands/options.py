@@ -41,6 +41,7 @@ __all__ = [
     "number",
     "positive",
     "shows_progress",
+    "whole",
 ]
 
 MODEL_VARIABLE = "MINIBERT_MODEL"  # in the environment: the model without --model
@@ -280,6 +281,13 @@ def positive(text: str) -> int:
     """Return a whole number from 1 up, for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 up")
+    return int(text)
+
+
+def whole(text: str) -> int:
+    """Return a whole number from 0 up, for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 up")
     return int(text)
 
 

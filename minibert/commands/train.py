@@ -15,6 +15,7 @@ from minibert.commands.options import (
     number,
     positive,
     shows_progress,
+    whole,
 )
 from minibert.commands.output import print_json, say, telling_how_to_go_on
 from minibert.documents import FORMS
@@ -308,13 +309,6 @@ def tell(options: argparse.Namespace, report: Report) -> None:
     if report.best_score is not None:
         done += f"; the model of step {report.best_step}, {options.measure} {report.best_score:.4f}"
     say(f"{options.output}: {done}")
-
-
-def whole(text: str) -> int:
-    """Return a whole number from 0 up, for argparse."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 up")
-    return int(text)
 
 
 def above_zero(text: str) -> float:
