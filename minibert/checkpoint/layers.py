@@ -127,10 +127,11 @@ def planned(folder: Path, roots: list[Path], bert: Path, weights: tuple[Path, ..
     Raises CheckpointError for a module with its weights in a pickle alone.
     """
     plan = Plan(folder, {}, {}, [], {})
+    is_sharded = weights != (bert / "model.safetensors",)
     for name in listed(plan, roots, Path(), (roots[0],)):
         path = folder / name
-        if path in weights or path == bert / "config.json":
-            continue
+        if path in (*weights, bert / "config.json") or (path == bert / INDEX and is_sharded):
+            continue  # they are written anew
         if matches(path.name, PICKLED_WEIGHTS):
             weight_files(path.parent)  # raises without safetensors beside it
         if is_pickle(path):
@@ -139,9 +140,9 @@ def planned(folder: Path, roots: list[Path], bert: Path, weights: tuple[Path, ..
             fnmatchcase(name.as_posix(), pattern) for pattern in OTHER_FORMATS
         ):
             plan.left_out[str(name)] = "another format of the weights, with all layers"
-        elif path.parent == bert and path.suffix == ".safetensors":
-            plan.left_out[str(name)] = "weights that the model does not use"
-        elif path != bert / INDEX:
+        elif path.parent == bert and path.name.endswith((".safetensors", INDEX)):
+            plan.left_out[str(name)] = "no weights of the model are read there"
+        else:
             plan.copies.append(name)
     return plan
 

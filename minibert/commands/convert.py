@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from minibert.commands.command import Command
-from minibert.commands.options import add_hub_options
+from minibert.commands.options import add_hub_options, whole
 from minibert.commands.output import say
 
 __all__ = ["COMMAND"]
@@ -60,11 +60,7 @@ def convert(options: argparse.Namespace) -> None:
 
 def whole_numbers(text: str) -> list[int]:
     """Return whole numbers between commas, for argparse."""
-    parts = text.split(",")
-    for part in parts:
-        if not part.isdecimal():
-            raise argparse.ArgumentTypeError(f"{part!r} is no whole number from 0 up")
-    return [int(part) for part in parts]
+    return [whole(part) for part in text.split(",")]
 
 
 COMMAND = Command(

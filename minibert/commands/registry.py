@@ -12,6 +12,7 @@ from minibert.commands import (
     evaluate,
     explain,
     info,
+    label,
     map,
     score,
     search,
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Command | Group] = {
     "search": search.COMMAND,
     "map": map.COMMAND,
     "eval": evaluate.COMMAND,
+    "label": label.COMMAND,
     "train": train.COMMAND,
     "demo": demo.COMMAND,
 }

@@ -455,21 +455,6 @@ class SentenceTransformer(Model):
         self._pipeline = self._pipeline._replace(pooling=pooling)
         self._place_head()
 
-    def fingerprint(self) -> str:
-        """Compute a digest of the model's files, and of all settings that its vectors depend on.
-
-        All files are read. Raises UnsavedError for a model that was trained and not saved.
-        """
-        import hashlib  # late: see the top
-
-        from minibert.checkpoint.save import digest_of_files, loaded_files
-
-        folder = self.saved_folder
-        files = digest_of_files(folder.path, sorted(loaded_files(folder)))
-        settings = self.max_seq_length, self.truncate_dim, self.include_prompt, self.on_long
-        told = repr((files, settings, self.dtype, self.prompts, self.default_prompt_name))
-        return hashlib.sha256(told.encode()).hexdigest()
-
     def trainable(self, *, seed: int = 42, dropout: bool = True) -> Trainable:
         """Return this model as training sees it; its tensors are copied into memory.
 

@@ -29,6 +29,7 @@ import numpy as np
 from minibert.common.arrays import Array
 from minibert.common.files import (
     LOCK,
+    append,
     locked,
     new_folder,
     not_writable,
@@ -334,9 +335,7 @@ class RunFolder:
     def add_to_log(self, record: Mapping[str, object]) -> int:
         """Write a line to the log. Returns the size of the log."""
         assert self.log is not None
-        line = memoryview(json.dumps(record).encode() + b"\n")
-        while line:  # a disk that is nearly full takes a part, and refuses the next one
-            line = line[self.log.write(line) :]
+        append(self.log, json.dumps(record).encode() + b"\n")
         return self.log.tell()
 
     def loss_of(self, step: int) -> float | None:
