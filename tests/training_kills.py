@@ -40,7 +40,8 @@ def evaluator(model, output_path, epoch, steps):
 
 def run(out, **changes):
     """Train into a folder: with evaluations, dropout and checkpoints."""
-    given = {"lr": 0.1, "batch_size": 2, "evaluation_steps": 1, "checkpoint_steps": 2, **changes}
+    given = {"lr": 0.1, "batch_size": 2, "evaluation_steps": 1, "checkpoint_steps": 2}
+    given |= {"evaluate_first": True, **changes}
     fit(BagOfWords(), ROWS, MarginMSELoss(None), output=out, evaluator=evaluator, **given)
 
 

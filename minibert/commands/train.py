@@ -190,6 +190,11 @@ def add_evaluation_options(command: argparse.ArgumentParser) -> None:
         help="measure the model on this BEIR folder, and keep the best one as the result",
     )
     command.add_argument(
+        "--qrels",
+        metavar="FILE",
+        help="use these judgements instead of those in the folder, in the form of BEIR or TREC",
+    )
+    command.add_argument(
         "--measure",
         choices=list(MEASURES),
         default="ndcg@10",
@@ -201,6 +206,12 @@ def add_evaluation_options(command: argparse.ArgumentParser) -> None:
         default=0,
         metavar="N",
         help="measure after every N steps (default 0: after each epoch)",
+    )
+    command.add_argument(
+        "--evaluate-first",
+        action="store_true",
+        help="measure the model before the first step, too; it is never the result, and a warning "
+        "says so if training made it worse",
     )
     command.add_argument(
         "--checkpoint-steps",
@@ -226,11 +237,7 @@ def train(options: argparse.Namespace) -> None:
     """minibert train: train the model, and print where it is and how good."""
     from minibert.training import fit  # late: no other command needs it
 
-    if options.evaluation_steps and not options.evaluate:
-        raise ValueError("--evaluation-steps needs --evaluate FOLDER, to measure the model on.")
-    evaluator = None
-    if options.evaluate:
-        evaluator = RetrievalEvaluator(read_collection(options.evaluate), options.measure)
+    evaluator = evaluator_of(options)
     model = load(options)
     loss = loss_of(options, model.get_embedding_dimension())
     if options.max_seq_length is not None:
@@ -260,6 +267,7 @@ def train(options: argparse.Namespace) -> None:
             max_steps=options.max_steps,
             evaluator=evaluator,
             evaluation_steps=options.evaluation_steps,
+            evaluate_first=options.evaluate_first,
             checkpoint_steps=options.checkpoint_steps,
             checkpoint_limit=options.checkpoint_limit,
             restart=options.restart,
@@ -281,6 +289,19 @@ COMMAND = Command(
         "--matryoshka 768,384,128 --evaluate ./cranfield",
     ),
 )
+
+
+def evaluator_of(options: argparse.Namespace) -> RetrievalEvaluator | None:
+    """Make the evaluator that the options name; None without one."""
+    if options.evaluate:
+        collection = read_collection(options.evaluate, options.qrels)
+        return RetrievalEvaluator(collection, options.measure)
+    for name in ("evaluation_steps", "evaluate_first", "qrels"):
+        if getattr(options, name):
+            raise ValueError(
+                f"--{name.replace('_', '-')} needs --evaluate FOLDER, to measure the model on."
+            )
+    return None
 
 
 def loss_of(options: argparse.Namespace, dimension: int) -> Loss:

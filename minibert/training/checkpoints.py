@@ -79,6 +79,7 @@ class State(NamedTuple):
     evaluated: int = 0  # step after which the model was last evaluated; 0: never
     best_step: int = 0  # step of the best evaluation; 0: none yet
     best_score: float | None = None  # its score
+    first_score: float | None = None  # before the first step, if it was evaluated then
     log_bytes: int = 0  # size of the log
 
 
@@ -110,14 +111,20 @@ class Keeper(Protocol):
 
 @contextmanager
 def run_folder(
-    path: Path, settings: Mapping[str, Any], *, every: int | None, limit: int | None, restart: bool
+    path: Path,
+    settings: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    *,
+    every: int | None,
+    limit: int | None,
+    restart: bool,
 ) -> Iterator[RunFolder]:
     """Lock the folder of a run for the block; it is made if it is not there.
 
-    `settings` decide the run's result. A checkpoint is kept of each `every`-th step (None: of
-    none), the latest `limit` of them (None: all). `restart` removes an earlier run. Raises
-    TrainingError if the folder's run has other settings, OutputError if it has other files, or if
-    it cannot be written to.
+    `settings` decide the run's result; `facts` are for people who read training.json. A checkpoint
+    is kept of each `every`-th step (None: of none), the latest `limit` of them (None: all).
+    `restart` removes an earlier run. Raises TrainingError if the folder's run has other settings,
+    OutputError if it has other files, or if it cannot be written to.
     """
     check_folder(path)
     checkpoints = path / CHECKPOINTS
@@ -130,7 +137,8 @@ def run_folder(
             raise
         raise not_writable(path, error) from error
     with locked(checkpoints):
-        folder = RunFolder(path, plain({"format": FORMAT, **settings}), every, limit)
+        content = plain({"format": FORMAT, **settings})
+        folder = RunFolder(path, content, plain(facts), every, limit)
         folder.begin(restart)
         try:
             yield folder
@@ -168,11 +176,17 @@ class RunFolder:
     """Folder of one run, which is locked. See run_folder."""
 
     def __init__(
-        self, path: Path, settings: dict[str, Any], every: int | None, limit: int | None
+        self,
+        path: Path,
+        settings: dict[str, Any],
+        facts: dict[str, Any],
+        every: int | None,
+        limit: int | None,
     ) -> None:
         """Set the paths; nothing is read or written yet."""
         self.path = path
         self.settings = settings  # as read back from JSON
+        self.facts = facts  # of the run, for people
         self.every = every  # steps between two checkpoints
         self.limit = limit  # number of checkpoints that are kept
         self.result: dict[str, Any] | None = None  # of a finished run: its training.json
@@ -192,13 +206,14 @@ class RunFolder:
             sync_folder(self.path.absolute().parent)
         else:
             check_same(found, self.settings, self.path)
+            self.facts = found.get("facts", self.facts)  # as they were when the run began
             self.result = found if found.get("finished") else None
         self.clear()
 
     def write_settings(self, **more: object) -> None:
         """Replace training.json."""
         with replacing(self.path / SETTINGS) as file:
-            file.write(json_bytes({**more, "settings": self.settings}))
+            file.write(json_bytes({**more, "facts": self.facts, "settings": self.settings}))
 
     def remove_run(self, files: Sequence[str]) -> None:
         """Remove all that a run has written but training.json; `files` are those of its model."""

@@ -102,7 +102,7 @@ def test_every_option_reaches_the_run(run_train, small_collection, tmp_path):
     options = (
         "--optimizer adamw_hf --eps 1e-5 --schedule warmup-cosine --warmup-steps 0.5 "
         "--weight-decay 0.1 --decay-all --max-grad-norm 0 --epochs 3 --max-steps 2 --batch-size 4 "
-        "--accumulation 2 --drop-last --no-dropout --seed 7 --evaluation-steps 1 "
+        "--accumulation 2 --drop-last --no-dropout --seed 7 --evaluation-steps 1 --evaluate-first "
         "--checkpoint-steps 1 --checkpoint-limit 2 --quiet --matryoshka 20,5 --threads 1"
     )
     assert run_train(*options.split(), "--evaluate", small_collection).code == 0
@@ -126,6 +126,7 @@ def test_every_option_reaches_the_run(run_train, small_collection, tmp_path):
         "max_steps": 2,
         "steps_per_epoch": None,
         "evaluation_steps": 1,
+        "evaluate_first": True,
         "save_best_model": True,
     }
     kept = (tmp_path / "out" / "checkpoints").glob("step-*")
@@ -229,6 +230,23 @@ def test_the_best_model_by_the_measure_is_kept(run_train, small_collection, tmp_
     assert evaluator(model)["ndcg@10"] == scores[best]
 
 
+def test_other_judgements_measure_the_model_before_and_after(run_train, small_collection, tmp_path):
+    qrels = tmp_path / "others.tsv"
+    qrels.write_text("0\t1\t1\n1\t5\t1\n")
+    options = ("--evaluate", small_collection, "--qrels", qrels, "--measure", "mrr@10")
+    assert run_train(*options, "--evaluate-first", "--quiet").code == 0
+    log = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
+    first, *_, last = [record for record in map(json.loads, log) if "evaluation" in record]
+    assert (first["step"], last["step"]) == (0, 3)
+    evaluator = RetrievalEvaluator(read_collection(small_collection, qrels), "mrr@10")
+    for record, folder in ((first, GELU), (last, tmp_path / "out")):
+        assert evaluator(SentenceTransformer(folder, on_long="ignore")) == record["evaluation"]
+    assert (
+        evaluator.get_config_dict()
+        != RetrievalEvaluator(read_collection(small_collection), "mrr@10").get_config_dict()
+    )
+
+
 def test_a_finished_run_is_said_and_left_alone(run_train, tmp_path):
     run_train()
     before = content_of(tmp_path / "out")
@@ -296,6 +314,8 @@ def test_quiet_says_nothing_of_going_on(run_train, small_collection, monkeypatch
         (("--optimizer", "sgd"), 2, "invalid choice: 'sgd'"),
         (("--measure", "f1"), 2, "invalid choice: 'f1'"),
         (("--evaluation-steps", "2"), 65, "--evaluation-steps needs --evaluate FOLDER"),
+        (("--evaluate-first",), 65, "--evaluate-first needs --evaluate FOLDER"),
+        (("--qrels", "qrels.tsv"), 65, "--qrels needs --evaluate FOLDER"),
         (("--evaluate", "nowhere"), 66, "nowhere"),
         (("--input-format", "text"), 2, "invalid choice: 'text'"),
         (("--max-seq-length", "99"), 65, "max_seq_length is 99"),
