@@ -15,7 +15,7 @@ import errno
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,6 +51,8 @@ def write_labels(
     Raises TrainingError for rows of a run with other settings or other data, OutputError if the
     file cannot be created, and OSError, for example for a full disk; then the rows stay.
     """
+    chunks = iter(chunks)
+    first = list(islice(chunks, 1))  # now: data that cannot be read leaves nothing behind
     folder = partial_folder(path)
     if path.is_dir():
         raise OutputError(f"cannot create {str(path)!r}: it is a folder. Expected a file.")
@@ -62,7 +64,7 @@ def write_labels(
         raise not_writable(folder, error) from error
     with locked(folder):
         check_settings(folder, settings)
-        count = write_rows(folder / ROWS, chunks, score, advance)
+        count = write_rows(folder / ROWS, chain(first, chunks), score, advance)
         place(folder / ROWS, path)
     shutil.rmtree(folder, ignore_errors=True)
     return count
@@ -83,13 +85,12 @@ def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
         )
 
 
-def write_rows(path: Path, chunks: Iterable[Chunk], score: Scorer, advance: Advance) -> int:
+def write_rows(path: Path, chunks: Iterator[Chunk], score: Scorer, advance: Advance) -> int:
     """Keep the whole chunks that a file has, write the others behind them; return all rows."""
-    left = iter(chunks)
-    size, count, waiting = kept_rows(path, left, advance)
+    size, count, waiting = kept_rows(path, chunks, advance)
     with open(path, "ab", buffering=0) as file:
         file.truncate(size)
-        for chunk in chain(waiting, left):
+        for chunk in chain(waiting, chunks):
             rows = labelled(chunk, score)
             append(file, "".join(json_line(row) + "\n" for row in rows).encode())
             sync(file)
