@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from minibert.corpus.manifest import Settings
     from minibert.models.cross_encoder import CrossEncoder
 
-__all__ = ["corpus_model", "load", "load_either", "load_for_corpus", "opened_as"]
+__all__ = [
+    "corpus_model",
+    "load",
+    "load_cross_encoder",
+    "load_either",
+    "load_for_corpus",
+    "opened_as",
+]
 
 
 def load(options: argparse.Namespace) -> SentenceTransformer:
@@ -23,6 +30,15 @@ def load(options: argparse.Namespace) -> SentenceTransformer:
         on_long=getattr(options, "on_long", "warn"),
         **opened_as(options),
     )
+
+
+def load_cross_encoder(name: str | None, options: argparse.Namespace) -> CrossEncoder | None:
+    """Load a cross-encoder, where an option names one, as the options say."""
+    if name is None:
+        return None
+    from minibert.models.cross_encoder import CrossEncoder
+
+    return CrossEncoder(name, **opened_as(options))
 
 
 def load_either(options: argparse.Namespace) -> SentenceTransformer | CrossEncoder:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minibert.commands.command import Command
 from minibert.commands.opening import load
 from minibert.commands.options import (
     MODEL_VARIABLE,
+    add_device,
     add_hub_options,
     add_threads,
     named_model,
@@ -18,10 +21,12 @@ from minibert.commands.options import (
     whole,
 )
 from minibert.commands.output import print_json, say, telling_how_to_go_on
+from minibert.commands.train_report import TrainingReport
 from minibert.documents import FORMS
 from minibert.evaluation import MEASURES, RetrievalEvaluator, read_collection
 from minibert.training.losses import LOSSES, MatryoshkaLoss
 from minibert.training.optimizers import OPTIMIZERS
+from minibert.training.recipe import model_name
 from minibert.training.schedules import SCHEDULES
 
 if TYPE_CHECKING:
@@ -58,10 +63,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_batch_options(command)
     add_evaluation_options(command)
     add_hub_options(command)
+    add_device(command)
     add_threads(command)
     command.add_argument("--json", action="store_true", help="print one JSON object")
-    # Training computes on the CPU, in float32, and in packs of many texts.
-    command.set_defaults(device="cpu", dtype="float32", reproducible=False, short_inputs=False)
+    # Training computes in float32, and in packs of many texts.
+    command.set_defaults(dtype="float32", reproducible=False, short_inputs=False)
 
 
 def add_loss_options(command: argparse.ArgumentParser) -> None:
@@ -214,6 +220,11 @@ def add_evaluation_options(command: argparse.ArgumentParser) -> None:
         "says so if training made it worse",
     )
     command.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write an HTML page with the curves of the run, anew while it goes on; outside of DIR",
+    )
+    command.add_argument(
         "--checkpoint-steps",
         type=positive,
         default=500,
@@ -243,7 +254,8 @@ def train(options: argparse.Namespace) -> None:
     if options.max_seq_length is not None:
         model.max_seq_length = options.max_seq_length
     advice = f"the same command goes on from the last checkpoint in {options.output}"
-    with telling_how_to_go_on(advice, quiet=options.quiet):
+    page = report_of(options, model.folder.path)
+    with telling_how_to_go_on(advice, quiet=options.quiet), page or nullcontext():
         report = fit(
             model,
             options.data,
@@ -268,6 +280,7 @@ def train(options: argparse.Namespace) -> None:
             evaluator=evaluator,
             evaluation_steps=options.evaluation_steps,
             evaluate_first=options.evaluate_first,
+            watch=None if page is None else page.watch,
             checkpoint_steps=options.checkpoint_steps,
             checkpoint_limit=options.checkpoint_limit,
             restart=options.restart,
@@ -289,6 +302,14 @@ COMMAND = Command(
         "--matryoshka 768,384,128 --evaluate ./cranfield",
     ),
 )
+
+
+def report_of(options: argparse.Namespace, model: Path) -> TrainingReport | None:
+    """Make the report that the options name, of a training of the model in a folder."""
+    if options.report is None:
+        return None
+    name = model_name(model)
+    return TrainingReport(options.report, options.output, name, restart=options.restart)
 
 
 def evaluator_of(options: argparse.Namespace) -> RetrievalEvaluator | None:

@@ -207,6 +207,7 @@ class Model:
 
     def _move(self, device: Any, dtype: str | None = None) -> None:
         self.transformer.to(device, dtype)
+        self.checkpoint = self.transformer.checkpoint
         self._place_head()
 
     def use_threads(self, threads: int | None) -> None:

@@ -24,8 +24,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-import numpy as np
-
 from minibert.common.arrays import Array
 from minibert.common.files import (
     LOCK,
@@ -44,6 +42,7 @@ from minibert.common.json_files import inside, read_json
 from minibert.common.safetensors_files import WRITTEN, map_safetensors
 from minibert.common.safetensors_writing import write_safetensors
 from minibert.errors import OutputError, TrainingError
+from minibert.kernels.devices import update_kernels
 
 __all__ = [
     "CHECKPOINTS",
@@ -425,7 +424,7 @@ def load_values(folder: Path, values: Mapping[str, Array], names: Sequence[str] 
                 "The folder was changed; begin anew with restart=True (--restart)."
             )
     for key, array in values.items():  # all of them, or none
-        np.copyto(array, stored[key].read())
+        update_kernels([array]).copy_(array, stored[key].read())
         stored[key].let_go()
 
 
@@ -445,7 +444,10 @@ def json_bytes(content: Mapping[str, object]) -> bytes:
 
 def check_same(found: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
     """Raise TrainingError if the settings found in a training.json are others."""
-    before, now = flat({"": found.get("settings")}), flat({"": settings})
+    # A run that names no device is one of a CPU.
+    before, now = (
+        {".device": "cpu"} | flat({"": of_run}) for of_run in (found.get("settings"), settings)
+    )
     different = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     if not different:
         return

@@ -6,18 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 from minibert.checkpoint.hub import hub_name
 from minibert.common.arguments import check_counts, check_given_counts
 from minibert.common.arrays import Array
+from minibert.kernels.devices import on_cpu
 from minibert.training.batches import Objective
 from minibert.training.evaluators import Evaluator
 from minibert.training.optimizers import Optimizer, decays, decays_all, find_optimizer
 from minibert.training.schedules import check_learning_rate, find_schedule, warmup_count
 from minibert.training.trainable import Trainable
 
-__all__ = ["Recipe", "facts_of", "settings_of"]
+__all__ = ["Recipe", "facts_of", "model_name", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def settings_of(
         settings[f"data{end}"] = batches.fingerprint()
         settings[f"loss{end}"] = described(loss)
     settings["evaluator"] = None if evaluator is None else described(evaluator)
+    if not on_cpu(trainable.values.values()):  # which rounds in other ways; see check_same
+        settings["device"] = "cuda"
     # A run may go on with checkpoints at other steps: they do not change the model.
     settings["arguments"] = {
         name: value for name, value in asdict(recipe).items() if not name.startswith("checkpoint_")
@@ -113,15 +117,19 @@ def facts_of(
     trainable: Trainable, objectives: Sequence[Objective], steps: int, steps_per_epoch: int
 ) -> dict[str, Any]:
     """Return facts about a run for people, for training.json: they decide nothing."""
-    folder = trainable.folder
     sets = [batches for batches, _ in objectives]
     return {
-        "model": hub_name(folder, folder) or folder.resolve().name,
+        "model": model_name(trainable.folder),
         "examples": [len(getattr(batches, "examples", ())) or None for batches in sets],
         "batches": [len(batches) for batches in sets],
         "steps": steps,
         "steps_per_epoch": steps_per_epoch,
     }
+
+
+def model_name(folder: Path) -> str:
+    """Return the name of a model on the hub, or that of its folder."""
+    return hub_name(folder, folder) or folder.resolve().name
 
 
 def described(thing: object) -> object:
