@@ -11,12 +11,14 @@ from minibert.commands.command import Command
 from minibert.commands.opening import load
 from minibert.commands.options import (
     MODEL_VARIABLE,
+    add_device,
     add_hub_options,
     add_threads,
     named_model,
     number,
     positive,
     shows_progress,
+    whole,
 )
 from minibert.commands.output import print_json, say, telling_how_to_go_on
 from minibert.commands.train_report import TrainingReport
@@ -61,10 +63,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_batch_options(command)
     add_evaluation_options(command)
     add_hub_options(command)
+    add_device(command)
     add_threads(command)
     command.add_argument("--json", action="store_true", help="print one JSON object")
-    # Training computes on the CPU, in float32, and in packs of many texts.
-    command.set_defaults(device="cpu", dtype="float32", reproducible=False, short_inputs=False)
+    # Training computes in float32, and in packs of many texts.
+    command.set_defaults(dtype="float32", reproducible=False, short_inputs=False)
 
 
 def add_loss_options(command: argparse.ArgumentParser) -> None:
@@ -348,13 +351,6 @@ def tell(options: argparse.Namespace, report: Report) -> None:
     if report.best_score is not None:
         done += f"; the model of step {report.best_step}, {options.measure} {report.best_score:.4f}"
     say(f"{options.output}: {done}")
-
-
-def whole(text: str) -> int:
-    """Return a whole number from 0 up, for argparse."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 up")
-    return int(text)
 
 
 def above_zero(text: str) -> float:

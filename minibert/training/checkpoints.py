@@ -24,11 +24,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-import numpy as np
-
 from minibert.common.arrays import Array
 from minibert.common.files import (
     LOCK,
+    append,
     locked,
     new_folder,
     not_writable,
@@ -43,6 +42,7 @@ from minibert.common.json_files import inside, read_json
 from minibert.common.safetensors_files import WRITTEN, map_safetensors
 from minibert.common.safetensors_writing import write_safetensors
 from minibert.errors import OutputError, TrainingError
+from minibert.kernels.devices import update_kernels
 
 __all__ = [
     "CHECKPOINTS",
@@ -349,9 +349,7 @@ class RunFolder:
     def add_to_log(self, record: Mapping[str, object]) -> int:
         """Write a line to the log. Returns the size of the log."""
         assert self.log is not None
-        line = memoryview(json.dumps(record).encode() + b"\n")
-        while line:  # a disk that is nearly full takes a part, and refuses the next one
-            line = line[self.log.write(line) :]
+        append(self.log, json.dumps(record).encode() + b"\n")
         return self.log.tell()
 
     def loss_of(self, step: int) -> float | None:
@@ -426,7 +424,7 @@ def load_values(folder: Path, values: Mapping[str, Array], names: Sequence[str] 
                 "The folder was changed; begin anew with restart=True (--restart)."
             )
     for key, array in values.items():  # all of them, or none
-        np.copyto(array, stored[key].read())
+        update_kernels([array]).copy_(array, stored[key].read())
         stored[key].let_go()
 
 
@@ -446,7 +444,10 @@ def json_bytes(content: Mapping[str, object]) -> bytes:
 
 def check_same(found: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
     """Raise TrainingError if the settings found in a training.json are others."""
-    before, now = flat({"": found.get("settings")}), flat({"": settings})
+    # A run that names no device is one of a CPU.
+    before, now = (
+        {".device": "cpu"} | flat({"": of_run}) for of_run in (found.get("settings"), settings)
+    )
     different = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     if not different:
         return

@@ -12,6 +12,7 @@ from typing import Any
 from minibert.checkpoint.hub import hub_name
 from minibert.common.arguments import check_counts, check_given_counts
 from minibert.common.arrays import Array
+from minibert.kernels.devices import on_cpu
 from minibert.training.batches import Objective
 from minibert.training.evaluators import Evaluator
 from minibert.training.optimizers import Optimizer, decays, decays_all, find_optimizer
@@ -103,6 +104,8 @@ def settings_of(
         settings[f"data{end}"] = batches.fingerprint()
         settings[f"loss{end}"] = described(loss)
     settings["evaluator"] = None if evaluator is None else described(evaluator)
+    if not on_cpu(trainable.values.values()):  # which rounds in other ways; see check_same
+        settings["device"] = "cuda"
     # A run may go on with checkpoints at other steps: they do not change the model.
     settings["arguments"] = {
         name: value for name, value in asdict(recipe).items() if not name.startswith("checkpoint_")

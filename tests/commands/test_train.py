@@ -143,6 +143,20 @@ def test_every_option_reaches_the_run(run_train, small_collection, tmp_path):
     assert settings["evaluator"] == {"name": "RetrievalEvaluator", **evaluator.get_config_dict()}
 
 
+@pytest.mark.slow
+def test_a_gpu_trains_to_the_cpu_s_model(run_train, cupy, tmp_path):
+    result = run_train("--device", "cuda", "--max-steps", "2")
+    assert (result.code, result.err) == (0, "")
+    settings = json.loads((tmp_path / "out" / "training.json").read_text())["settings"]
+    assert settings["device"] == "cuda"
+    gpu = vectors_of(tmp_path / "out")
+    assert run_train("--max-steps", "2", "--restart").code == 0
+    np.testing.assert_allclose(gpu, vectors_of(tmp_path / "out"), rtol=0, atol=1e-4)
+    result = run_train("--max-steps", "2", "--device", "cuda")
+    assert result.code == 65
+    assert "device is 'cuda', and was 'cpu' when the run began" in result.err
+
+
 class Distance:
     """Mean squared distance of two texts."""
 
