@@ -1311,7 +1311,7 @@ MUTANTS = [
            "for extreme in (np.minimum,):",
            "pictures/test_curves.py::test_a_peak_among_thousands_of_points_is_drawn"),
     Mutant("pictures/curves.py", " | (gaps[1:] != gaps[:-1])", "",
-           "pictures/test_curves.py::test_a_gap_among_thousands_of_points_stays"),
+           "pictures/test_curves.py::test_gaps_among_thousands_of_points_stay"),
     Mutant("pictures/curves.py", "(number + number // len(HUES)) % len(DASHES)",
            "number % len(DASHES)",
            "pictures/test_curves.py::test_sixteen_curves_differ_by_more_than_their_colours"),
