@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TOUR = ROOT / "docs" / "tour"
-PAGES = [TOUR / "index.md", *sorted(TOUR.glob("[0-9]*.md"))]
+PAGES = [TOUR / "index.md", *sorted(TOUR.glob("[0-9]*.md"), key=place_of)]
 CHAPTERS = PAGES[1:]
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
