@@ -26,6 +26,7 @@ from minibert.errors import (
 if TYPE_CHECKING:
     from minibert import losses, util
     from minibert.checkpoint.convert import convert
+    from minibert.checkpoint.layers import keep_layers
     from minibert.common.progress import LoggingHandler
     from minibert.corpus.corpus import Corpus
     from minibert.corpus.search import Index
@@ -67,6 +68,7 @@ __all__ = [
     "cos_sim",
     "dot_score",
     "fill_mask",
+    "keep_layers",
     "losses",
     "quantize_embeddings",
     "semantic_search",
@@ -93,6 +95,7 @@ LAZY_NAMES = {
     "cos_sim": ("minibert.scoring.similarity", "cos_sim"),
     "dot_score": ("minibert.scoring.similarity", "dot_score"),
     "fill_mask": ("minibert.models.masked_lm", "fill_mask"),
+    "keep_layers": ("minibert.checkpoint.layers", "keep_layers"),
     "losses": ("minibert.losses", ""),
     "quantize_embeddings": ("minibert.scoring.quantization", "quantize_embeddings"),
     "semantic_search": ("minibert.scoring.semantic_search", "semantic_search"),

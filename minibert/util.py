@@ -1,5 +1,7 @@
 """Names of sentence-transformers' `util` that minibert has. All are defined elsewhere."""
 
+from typing import TYPE_CHECKING
+
 from minibert.models.paraphrases import paraphrase_mining
 from minibert.scoring.mining import community_detection, paraphrase_mining_embeddings
 from minibert.scoring.quantization import quantize_embeddings
@@ -19,6 +21,9 @@ from minibert.scoring.similarity import (
 )
 from minibert.scoring.similarity import cos_sim as pytorch_cos_sim
 
+if TYPE_CHECKING:
+    from minibert.training.hard_negatives import mine_hard_negatives
+
 __all__ = [
     "SimilarityFunction",
     "community_detection",
@@ -26,6 +31,7 @@ __all__ = [
     "dot_score",
     "euclidean_sim",
     "manhattan_sim",
+    "mine_hard_negatives",
     "normalize_embeddings",
     "pairwise_angle_sim",
     "pairwise_cos_sim",
@@ -38,3 +44,16 @@ __all__ = [
     "quantize_embeddings",
     "semantic_search",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load the function that belongs to training, which other programs need not wait for."""
+    if name != "mine_hard_negatives":
+        raise AttributeError(f"module 'minibert.util' has no attribute {name!r}")
+    from minibert.training.hard_negatives import mine_hard_negatives
+
+    return mine_hard_negatives
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

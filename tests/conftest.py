@@ -243,6 +243,6 @@ def cuda(cupy):
 
 def forget_the_kernels():
     """Make the next import of the GPU's kernels look for CuPy again."""
-    for name in ("cuda", "cuda_gradients"):
+    for name in ("cuda", "cuda_draws", "cuda_gradients", "cuda_updates"):
         sys.modules.pop(f"minibert.kernels.{name}", None)
         vars(minibert.kernels).pop(name, None)

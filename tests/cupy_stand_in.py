@@ -65,13 +65,14 @@ class DeviceArray:
     def __bool__(self):
         raise TypeError("A decision on a GPU's array would have to fetch it first.")
 
-    def __eq__(self, _):
-        raise TypeError("Comparing is not among what the stand-in has.")
+    def __eq__(self, other):
+        return compute(np.equal, self, other)
 
     shape = property(lambda self: self._memory.shape)
     dtype = property(lambda self: self._memory.dtype)
     ndim = property(lambda self: self._memory.ndim)
     size = property(lambda self: self._memory.size)
+    nbytes = property(lambda self: self._memory.nbytes)
     itemsize = property(lambda self: self._memory.itemsize)
     strides = property(lambda self: self._memory.strides)
     flags = property(lambda self: self._memory.flags)
@@ -106,7 +107,7 @@ class DeviceArray:
         return DeviceArray(self._memory.swapaxes(first, second), self._gpu)
 
     def copy(self):
-        return compute(np.copy, self)
+        return compute(lambda memory: memory.copy(), self)  # in C order, as CuPy
 
     def astype(self, dtype, copy=True):
         if not copy and self.dtype == dtype:
@@ -230,6 +231,17 @@ def empty(shape, dtype=float):
     memory = np.empty(shape, dtype)
     memory.fill(np.nan if memory.dtype.kind == "f" else -1)
     return DeviceArray(memory, CURRENT.number)
+
+
+def zeros(shape, dtype=float):
+    """An array of zeros."""
+    COUNTS["launch"] += 1
+    return DeviceArray(np.zeros(shape, dtype), CURRENT.number)
+
+
+def concatenate(arrays):
+    """Arrays end to end, in a new one."""
+    return compute(lambda *memory: np.concatenate(memory), *arrays)
 
 
 def asarray(array):
@@ -393,6 +405,8 @@ def modules(gpus):
         ndarray=DeviceArray,
         float32=np.float32,
         empty=empty,
+        zeros=zeros,
+        concatenate=concatenate,
         asarray=asarray,
         asnumpy=asnumpy,
         sqrt=lambda x: compute(np.sqrt, x),

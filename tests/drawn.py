@@ -1,7 +1,9 @@
-"""Texts to draw, and what is read back from a picture."""
+"""Texts to draw, and what is read back from a picture or a page."""
 
 import base64
+import json
 import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
 
 import numpy as np
 
@@ -36,6 +38,26 @@ def cells_of(svg):
                 name, _, value = cell.find(f"{SVG}title").text.rpartition(": ")
                 found.append((name, float(value.replace("−", "-")), cell.get("class"), cell))
     return found
+
+
+class Elements(HTMLParser):
+    """The elements of a page with their attributes, and the text of its parts."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found, self.texts, self.kind = [], {}, None
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        self.kind = tag
+
+    def handle_data(self, text):
+        self.texts.setdefault(self.kind, []).append(text)
+
+    def data(self):
+        """The JSON that the script reads."""
+        return json.loads(next(text for text in self.texts["script"] if text.startswith("{")))
 
 
 def decoded_bytes(text):

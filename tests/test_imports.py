@@ -44,7 +44,9 @@ NOT_IMPORTED = {
     "integrations.ray",
     "integrations.spark",
     "kernels.cuda",
+    "kernels.cuda_draws",
     "kernels.cuda_gradients",
+    "kernels.cuda_updates",
     "checkpoint.unpickling",
 }
 

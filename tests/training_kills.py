@@ -40,7 +40,8 @@ def evaluator(model, output_path, epoch, steps):
 
 def run(out, **changes):
     """Train into a folder: with evaluations, dropout and checkpoints."""
-    given = {"lr": 0.1, "batch_size": 2, "evaluation_steps": 1, "checkpoint_steps": 2, **changes}
+    given = {"lr": 0.1, "batch_size": 2, "evaluation_steps": 1, "checkpoint_steps": 2}
+    given |= {"evaluate_first": True, **changes}
     fit(BagOfWords(), ROWS, MarginMSELoss(None), output=out, evaluator=evaluator, **given)
 
 
@@ -91,13 +92,14 @@ def kill_at_moments(model, work, count):
     names = "query", "positive", "negative", "label"
     data.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in ROWS))
 
-    def start(out):
+    def start(out, *more):
         return subprocess.Popen(
             [
                 *(sys.executable, "-m", "minibert", "train", model, data, "-o", out, "--quiet"),
                 *("--loss", "margin-mse", "--lr", "1e-3", "--batch-size", "2", "--epochs", "20"),
                 *("--evaluate", SAMPLE, "--evaluation-steps", "2"),
                 *("--checkpoint-steps", "4", "--checkpoint-limit", "2"),
+                *more,
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -110,7 +112,8 @@ def kill_at_moments(model, work, count):
     while kills < count:
         out = work / f"out{kills}"
         while True:
-            running = start(out)
+            # A report, which is written beside the run, changes no byte of it.
+            running = start(out, "--report", work / "report.html")
             try:
                 code = running.wait(random.uniform(0, whole) if kills < count else None)
                 break

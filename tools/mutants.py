@@ -75,6 +75,7 @@ REGISTRY = "pooling/test_registry.py::test_"
 LAYER_NORM_MODULE = "pooling/test_layer_norm.py::test_"
 TRANSFORMER = "checkpoint/test_transformer_settings.py::test_"
 PLAN = "checkpoint/test_conversion_plan.py::test_"
+LAYERS = "checkpoint/test_layers.py::test_"
 REPOSITORY = "checkpoint/test_repository.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LAYOUT = "bert/test_layout.py::test_"
@@ -786,15 +787,15 @@ MUTANTS = [
            PLAN + "safetensors_beside_a_pickle_count"),
     Mutant("checkpoint/conversion_plan.py", "if path.suffix.lower() in SUFFIXES:", "if False:",
            PLAN + "pickles_of_other_things_are_left_out_by_name"),
-    Mutant("checkpoint/convert.py",
+    Mutant("checkpoint/new_folder.py",
            "        check_target(target)  # another process may have created it\n", "",
            CONVERT + "a_folder_that_came_meanwhile_is_not_replaced"),
-    Mutant("checkpoint/convert.py", "if os.path.lexists(target):", "if os.path.exists(target):",
+    Mutant("checkpoint/new_folder.py", "if os.path.lexists(target):", "if os.path.exists(target):",
            CONVERT + "a_new_folder_that_exists_is_left_alone"),
-    Mutant("checkpoint/convert.py", "return [true, true.parent.parent] if commit_of(true)",
+    Mutant("checkpoint/new_folder.py", "return [true, true.parent.parent] if commit_of(true)",
            "return [true] if true",
            CONVERT + "the_cache_of_a_model_is_not_written_to"),
-    Mutant("checkpoint/convert.py", "shutil.rmtree(partial, ignore_errors=True)", "pass",
+    Mutant("checkpoint/new_folder.py", "shutil.rmtree(partial, ignore_errors=True)", "pass",
            CONVERT + "a_failure_leaves_nothing"),
     Mutant("checkpoint/convert.py", '"total_size": size}', '"total_size": len(shard_of)}',
            PLAN + "shards_become_shards_with_an_index"),
@@ -803,6 +804,22 @@ MUTANTS = [
            PLAN + "a_tensor_in_two_shards_is_refused"),
     Mutant("checkpoint/convert.py", ".chmod(partial.stat().st_mode & 0o666)", ".stat()",
            CONVERT + "others_may_read_the_weights_like_the_other_files"),
+    Mutant("checkpoint/layers.py", 'if not name.startswith(f"{before}."):',
+           'if not name.startswith("encoder."):',
+           LAYERS + "tensors_behind_a_prefix_and_a_head_stay"),
+    Mutant("checkpoint/layers.py", "for new, old in enumerate(layers)}",
+           "for old, new in enumerate(layers)}",
+           LAYERS + "vectors_are_those_of_the_layers_that_stay"),
+    Mutant("checkpoint/layers.py", "if place and layer <= layers[place - 1]:",
+           "if place and layer < layers[place - 1]:",
+           LAYERS + "layers_that_cannot_be_meant_are_refused"),
+    Mutant("checkpoint/layers.py", '"total_size": total}', '"total_size": len(written)}',
+           LAYERS + "the_index_names_the_shards_that_are_left"),
+    Mutant("checkpoint/layers.py", "elif matches(path.name, FORMATS) or any(",
+           "elif any(", LAYERS + "weights_with_all_layers_are_left_out_by_name"),
+    Mutant("checkpoint/layers.py", 'settings[key_of("num_hidden_layers", checkpoint.config)]',
+           'settings["num_hidden_layers"]',
+           LAYERS + "vectors_are_those_of_the_layers_that_stay"),
     Mutant("checkpoint/hub.py", "if files and missing not in files:", "if files:",
            REPOSITORY + "a_file_that_the_hub_has_and_did_not_give_is_unavailable"),
     Mutant("checkpoint/model_files.py", "not any(in_same_folder(file, other) for other in safe)",

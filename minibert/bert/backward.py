@@ -21,7 +21,6 @@ from minibert.bert.parameters import Config, Layer, Parameters
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.activations import ACTIVATIONS
 from minibert.kernels.protocol import Bucket, GradientKernels, Kernels, NormRows
-from minibert.kernels.segments import equal_buckets
 
 __all__ = ["KEPT", "Give", "hidden_states"]
 
@@ -51,7 +50,7 @@ class BackwardPass(NamedTuple):
     kernels: Kernels
     gradients: GradientKernels
     kept: MutableMapping[str, Array]  # of the forward pass; large arrays go when they are used
-    buckets: list[Bucket]  # of the pack, as for the hook of the forward pass
+    buckets: list[Bucket]  # of the pack, as in the forward pass
     dropout: Dropout | None
     give: Give
     attention_bias: Array | None = None  # (H, P, P)
@@ -103,7 +102,7 @@ def hidden_states(
     bias = parameters.attention_bias
     bias_gradient = None if bias is None else bias * 0
     backward = BackwardPass(
-        config, kernels, gradients, kept, list(equal_buckets(pack.lengths)), dropout, give,
+        config, kernels, gradients, kept, kernels.buckets(pack.lengths), dropout, give,
         bias, bias_gradient,
     )  # fmt: skip
     for number in reversed(range(len(parameters.layers))):

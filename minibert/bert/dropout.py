@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minibert.common.arrays import Array, IntArray
-from minibert.kernels.protocol import Bucket
+from minibert.kernels.protocol import Bucket, Draw, DrawKernels
 
 __all__ = ["PLACES", "Draws", "Dropout", "Rates", "dropout_rates"]
 
@@ -64,7 +64,8 @@ class Draws(NamedTuple):
         as easy as 1, 2, 3" (2011). Its numbers are those of NumPy on every machine.
         """
         counter = [0, PLACES.index(place), layer, text]
-        bits = np.random.Philox(key=[self.seed, self.step], counter=counter)
+        key = np.array([self.seed, self.step], dtype=np.uint64)  # a list may become float64
+        bits = np.random.Philox(key=key, counter=counter)
         halves = bits.random_raw(-(-count // 4)).view(np.uint16)[:count]
         kept: NDArray[np.bool] = halves >= round(rate * 65536)
         return kept
@@ -77,14 +78,27 @@ class Dropout(NamedTuple):
     rates: Rates
     texts: IntArray  # (S,), number of each text of the pack in the batch
     lengths: IntArray  # (S,), its tokens
-    to_device: Callable[[Array], Array] = lambda array: array
     dtype: str = "float32"  # of the factors
+    kernels: DrawKernels | None = None  # of a GPU, which then has the factors; None: NumPy draws
+    streams: IntArray | None = None  # (3, S) on the GPU, the texts as its kernels know them
+
+    def on(self, kernels: DrawKernels | None) -> Dropout:
+        """Return the same dropout with the kernels of a device; None is the CPU."""
+        streams = kernels.streams(self.texts, self.lengths) if kernels else None
+        return self._replace(kernels=kernels, streams=streams)
+
+    def of_vectors(self) -> Dropout:
+        """Return the same dropout for one row of each text."""
+        return self._replace(lengths=np.ones_like(self.lengths)).on(self.kernels)
 
     def rows(self, layer: int, place: str, columns: int, rate: float | None = None) -> Array | None:
         """Factors for hidden states of all tokens, (N, columns); None where none are 0."""
         rate = self.rates.hidden if rate is None else rate
         if not rate or place == self.rates.without:
             return None
+        if self.kernels is not None and self.streams is not None:
+            draw = self._draw(layer, place, rate)
+            return self.kernels.draw_rows(self.streams, self.lengths, columns, draw)
         kept = [
             self.draws.keep(text, layer, place, length * columns, rate)
             for text, length in zip(self.texts.tolist(), self.lengths.tolist(), strict=True)
@@ -98,6 +112,9 @@ class Dropout(NamedTuple):
             return None
 
         def of_bucket(bucket: Bucket) -> Array:
+            if self.kernels is not None and self.streams is not None:
+                draw = self._draw(layer, "weights", rate)
+                return self.kernels.draw_weights(self.streams, bucket, heads, draw)
             tokens = bucket.longest
             kept = [
                 self.draws.keep(text, layer, "weights", heads * tokens * tokens, rate)
@@ -107,6 +124,10 @@ class Dropout(NamedTuple):
 
         return of_bucket
 
+    def _draw(self, layer: int, place: str, rate: float) -> Draw:
+        return Draw(self.draws.seed, self.draws.step, layer, PLACES.index(place), rate)
+
     def _factors(self, kept: NDArray[np.bool], rate: float) -> Array:
         scale = np.asarray(1 / (1 - rate), dtype=self.dtype)
-        return self.to_device(kept * scale)
+        factors: Array = kept * scale
+        return factors

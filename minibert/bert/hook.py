@@ -131,5 +131,9 @@ class Pass(NamedTuple):
 
 
 def buckets_of(pack: Pack, kernels: Kernels, hook: Hook | None) -> list[Bucket]:
-    """Group the texts of a pack for attention; for a hook by equal lengths, without padding."""
-    return list(equal_buckets(pack.lengths)) if hook else kernels.buckets(pack.lengths)
+    """Group the texts of a pack for attention; for a hook by equal lengths, without padding.
+
+    A hook for gradients does not look at attention's weights, so the device chooses.
+    """
+    is_shown = hook and not isinstance(hook, ForGradients)
+    return list(equal_buckets(pack.lengths)) if is_shown else kernels.buckets(pack.lengths)

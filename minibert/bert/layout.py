@@ -31,6 +31,8 @@ from minibert.bert.tensor_uses import (
 from minibert.common.arrays import Array
 from minibert.common.safetensors_files import NamedTensors
 from minibert.errors import CheckpointError
+from minibert.kernels import cpu
+from minibert.kernels.protocol import Kernels
 
 __all__ = [
     "ALBERT",
@@ -42,6 +44,7 @@ __all__ = [
     "WITH_DISTANCES",
     "Layout",
     "Row",
+    "numbered_layers",
     "read_bias",
     "read_norm",
     "read_parameters",
@@ -226,35 +229,40 @@ NOMIC_BERT = replace(
 )
 
 
-def read_parameters(layout: Layout, tensors: NamedTensors, config: Config) -> Parameters:
+def read_parameters(
+    layout: Layout, tensors: NamedTensors, config: Config, kernels: Kernels = cpu
+) -> Parameters:
     """Read all tensors of a checkpoint that the layout names.
 
-    Fields are views of the tensors that `take` returns, but for those that a use computes anew.
+    Fields are views of the tensors that `take` returns, but for those that a use computes anew,
+    with the `kernels` of the tensors' device.
 
     Raises CheckpointError for a tensor that is missing, misshapen, or holds NaN or infinity.
     """
-    model = read_rows(layout.model, "", tensors, config)
+    model = read_rows(layout.model, "", tensors, config, kernels)
     names = layout.layer_names(config)
     # A layer that is used again is read once.
     layers = {
-        name: layout.layer_class(**read_rows(layout.layer, f"{name}.", tensors, config))
+        name: layout.layer_class(**read_rows(layout.layer, f"{name}.", tensors, config, kernels))
         for name in dict.fromkeys(names)
     }
-    pooler = read_pooler(layout, tensors, config)
+    pooler = read_pooler(layout, tensors, config, kernels)
     return Parameters(layers=tuple(layers[name] for name in names), **model, **pooler)
 
 
 def read_rows(
-    rows: tuple[Row, ...], prefix: str, tensors: NamedTensors, config: Config
+    rows: tuple[Row, ...], prefix: str, tensors: NamedTensors, config: Config, kernels: Kernels
 ) -> dict[str, Any]:
     """Read the fields of a table from the tensors whose names begin with `prefix`."""
     return {
-        field: None if row is None else read_row(row, prefix, tensors, config)
+        field: None if row is None else read_row(row, prefix, tensors, config, kernels)
         for field, row in rows_in_use(rows, prefix, tensors).items()
     }
 
 
-def read_row(row: Row, prefix: str, tensors: NamedTensors, config: Config) -> Array:
+def read_row(
+    row: Row, prefix: str, tensors: NamedTensors, config: Config, kernels: Kernels
+) -> Array:
     """Read one field from the tensors of its row."""
     names = [prefix + name for name in row.tensors]
     stored = [
@@ -262,19 +270,21 @@ def read_row(row: Row, prefix: str, tensors: NamedTensors, config: Config) -> Ar
         for name, shape in zip(names, shapes_of(row, config), strict=True)
     ]
     # Zeros that a use makes by itself are float32.
-    field: Array = row.use.field(stored, config).astype(tensors.dtype, copy=False)
+    field: Array = row.use.field(stored, config, kernels).astype(tensors.dtype, copy=False)
     if row.let_go:
         for name in names:
             tensors.let_go(name)
     return field
 
 
-def read_pooler(layout: Layout, tensors: NamedTensors, config: Config) -> dict[str, Any]:
+def read_pooler(
+    layout: Layout, tensors: NamedTensors, config: Config, kernels: Kernels
+) -> dict[str, Any]:
     """Read the pooler's fields, or the reason why there is none: it may be missing or broken."""
     if not any(name in tensors for row in layout.pooler for name in row.tensors):
         return {}
     try:
-        return read_rows(layout.pooler, "", tensors, config)
+        return read_rows(layout.pooler, "", tensors, config, kernels)
     except CheckpointError as error:
         return {"no_pooler": str(error)}
 
@@ -310,7 +320,11 @@ def stored_values(
 
 
 def stored_gradients(
-    layout: Layout, gradients: Parameters, tensors: NamedTensors, config: Config
+    layout: Layout,
+    gradients: Parameters,
+    tensors: NamedTensors,
+    config: Config,
+    kernels: Kernels = cpu,
 ) -> dict[str, Array]:
     """Turn gradients by the parameters into gradients by the file's tensors, under its names.
 
@@ -322,7 +336,7 @@ def stored_gradients(
     entries = zip(layout.layer_names(config), gradients.layers, strict=True)
     layers = {(name, id(layer)): (name, layer) for name, layer in entries}.values()
     for row, prefix, field in fields_of(layout, gradients, layers, tensors):
-        parts = row.use.gradients(field, shapes_of(row, config), config)
+        parts = row.use.gradients(field, shapes_of(row, config), config, kernels)
         for short, part in zip(row.tensors, parts, strict=True):
             if prefix + short in tensors:  # and is no zeros
                 name = tensors.stored_name(prefix + short)

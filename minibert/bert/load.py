@@ -24,7 +24,7 @@ from minibert.common.safetensors_files import Tensors, weight_files
 from minibert.errors import CheckpointError, UnsavedError
 from minibert.kernels.activations import ACTIVATIONS
 
-__all__ = ["Checkpoint", "load_checkpoint", "read_config"]
+__all__ = ["Checkpoint", "key_of", "load_checkpoint", "read_config"]
 
 # Keys that would change the mathematics -> the one value that minibert computes.
 FIXED_KEYS: dict[str, Any] = {

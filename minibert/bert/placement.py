@@ -1,4 +1,4 @@
-"""Copy a model's tensors and a pack's tokens to a device.
+"""Copy a model's tensors and a pack's tokens to a device, and tensors back.
 
 Computes nothing, and reads no files. Start at parameters_to_device.
 """
@@ -10,9 +10,9 @@ from typing import NamedTuple
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Parameters
 from minibert.common.arrays import Array
-from minibert.kernels.devices import Device
+from minibert.kernels.devices import Device, tensors_to_host
 
-__all__ = ["pack_to_device", "parameters_to_device"]
+__all__ = ["pack_to_device", "parameters_to_device", "parameters_to_host"]
 
 
 class Pooler(NamedTuple):
@@ -36,6 +36,15 @@ def parameters_to_device(parameters: Parameters, device: Device) -> Parameters:
     layered = parameters._replace(pooler_weight=None, pooler_bias=None)
     on_device = device.tensors_to_device(layered, device.dtype)
     return on_device._replace(layers=layers, **pooler._asdict())
+
+
+def parameters_to_host(parameters: Parameters) -> Parameters:
+    """Copy every tensor to the host that is on a GPU; the others stay as they are."""
+    once = {id(layer): layer for layer in parameters.layers}
+    moved = {key: tensors_to_host(layer) for key, layer in once.items()}
+    layers = tuple(moved[id(layer)] for layer in parameters.layers)
+    on_host: Parameters = tensors_to_host(parameters._replace(layers=layers))
+    return on_host
 
 
 def pack_to_device(pack: Pack, device: Device) -> Pack:

@@ -7,12 +7,14 @@ says which tensors are used in which way. Start at Use.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from minibert.bert.parameters import Config
 from minibert.common.arrays import Array, IntArray
+from minibert.kernels.protocol import Kernels
 
 __all__ = [
     "AS_STORED",
@@ -38,9 +40,12 @@ DISTANCES = "encoder.relative_attention_bias.weight"
 
 
 class Use(Protocol):
-    """A way from the tensors of a row to a field, and back."""
+    """A way from the tensors of a row to a field, and back.
 
-    def field(self, stored: list[Array], config: Config) -> Array:
+    `kernels` are those of the device that has the arrays.
+    """
+
+    def field(self, stored: list[Array], config: Config, kernels: Kernels) -> Array:
         """Make the field from the tensors, in the order of the row."""
 
     def values(self, field: Array, shapes: Shapes, config: Config, given: Given) -> list[Array]:
@@ -49,33 +54,39 @@ class Use(Protocol):
         `given` has, in the same order, the tensors that the field does not determine.
         """
 
-    def gradients(self, gradient: Array, shapes: Shapes, config: Config) -> list[Array]:
+    def gradients(
+        self, gradient: Array, shapes: Shapes, config: Config, kernels: Kernels
+    ) -> list[Array]:
         """Turn the gradient of a loss by the field into its gradients by the tensors."""
 
 
 class AsStored:
     """One tensor, as it lies in the file."""
 
-    def field(self, stored: list[Array], config: Config) -> Array:
+    def field(self, stored: list[Array], config: Config, kernels: Kernels) -> Array:
         return stored[0]
 
     def values(self, field: Array, shapes: Shapes, config: Config, given: Given) -> list[Array]:
         return [field]
 
-    def gradients(self, gradient: Array, shapes: Shapes, config: Config) -> list[Array]:
+    def gradients(
+        self, gradient: Array, shapes: Shapes, config: Config, kernels: Kernels
+    ) -> list[Array]:
         return [gradient]
 
 
 class Transposed:
     """One weight, stored as (out, in) like all weights: a view (in, out), no copy."""
 
-    def field(self, stored: list[Array], config: Config) -> Array:
+    def field(self, stored: list[Array], config: Config, kernels: Kernels) -> Array:
         return stored[0].T
 
     def values(self, field: Array, shapes: Shapes, config: Config, given: Given) -> list[Array]:
         return [field.T]
 
-    def gradients(self, gradient: Array, shapes: Shapes, config: Config) -> list[Array]:
+    def gradients(
+        self, gradient: Array, shapes: Shapes, config: Config, kernels: Kernels
+    ) -> list[Array]:
         return [gradient.T]
 
 
@@ -90,8 +101,8 @@ class SideBySide:
 
     scales_queries: bool = False  # the first D columns
 
-    def field(self, stored: list[Array], config: Config) -> Array:
-        fused = stored[0].T.copy() if len(stored) == 1 else np.concatenate(stored).T
+    def field(self, stored: list[Array], config: Config, kernels: Kernels) -> Array:
+        fused = stored[0].T.copy() if len(stored) == 1 else kernels.concatenate(stored).T
         if self.scales_queries:
             fused[..., : config.hidden_size] *= query_scale(config)
         return fused
@@ -102,7 +113,9 @@ class SideBySide:
             parts[: config.hidden_size] /= query_scale(config)
         return split(parts, shapes)
 
-    def gradients(self, gradient: Array, shapes: Shapes, config: Config) -> list[Array]:
+    def gradients(
+        self, gradient: Array, shapes: Shapes, config: Config, kernels: Kernels
+    ) -> list[Array]:
         parts = gradient.T.copy()
         if self.scales_queries:
             parts[: config.hidden_size] *= query_scale(config)
@@ -116,7 +129,7 @@ class Summed:
     are the difference, to rounding. The gradient goes to both.
     """
 
-    def field(self, stored: list[Array], config: Config) -> Array:
+    def field(self, stored: list[Array], config: Config, kernels: Kernels) -> Array:
         positions = stored[0]
         if len(stored) == 1:
             return positions[None]
@@ -133,7 +146,9 @@ class Summed:
             )
         return [field[0] - types[0], types]
 
-    def gradients(self, gradient: Array, shapes: Shapes, config: Config) -> list[Array]:
+    def gradients(
+        self, gradient: Array, shapes: Shapes, config: Config, kernels: Kernels
+    ) -> list[Array]:
         return [gradient.sum(axis=0), gradient.sum(axis=1)][: len(shapes)]
 
 
@@ -143,7 +158,7 @@ class OverPositions:
     Without token types, zeros are the vector of the only type.
     """
 
-    def field(self, stored: list[Array], config: Config) -> Array:
+    def field(self, stored: list[Array], config: Config, kernels: Kernels) -> Array:
         dimension = config.hidden_size
         types = stored[0] if stored else np.zeros((1, dimension), dtype=np.float32)
         shape = len(types), config.max_position_embeddings, dimension
@@ -152,7 +167,9 @@ class OverPositions:
     def values(self, field: Array, shapes: Shapes, config: Config, given: Given) -> list[Array]:
         return [field[:, 0]][: len(shapes)]
 
-    def gradients(self, gradient: Array, shapes: Shapes, config: Config) -> list[Array]:
+    def gradients(
+        self, gradient: Array, shapes: Shapes, config: Config, kernels: Kernels
+    ) -> list[Array]:
         return [gradient.sum(axis=1)][: len(shapes)]
 
 
@@ -162,8 +179,10 @@ class ByDistance:
     Some buckets hold no pair, so the way back needs the table that was stored.
     """
 
-    def field(self, stored: list[Array], config: Config) -> Array:
-        return np.ascontiguousarray(stored[0][self._buckets(config)].transpose(2, 0, 1))
+    def field(self, stored: list[Array], config: Config, kernels: Kernels) -> Array:
+        buckets = self._buckets(config)
+        of_pairs = kernels.rows_at(stored[0], buckets.ravel())
+        return of_pairs.reshape(*buckets.shape, -1).transpose(2, 0, 1).copy()
 
     def values(self, field: Array, shapes: Shapes, config: Config, given: Given) -> list[Array]:
         if given[0] is None:
@@ -172,11 +191,10 @@ class ByDistance:
         table[self._buckets(config)] = field.transpose(1, 2, 0)
         return [table]
 
-    def gradients(self, gradient: Array, shapes: Shapes, config: Config) -> list[Array]:
-        buckets, (rows, _) = self._buckets(config).ravel(), shapes[0]
-        # Ten times as fast as np.add.at; the sums are in float64.
-        sums = [np.bincount(buckets, of_head.ravel(), minlength=rows) for of_head in gradient]
-        return [np.stack(sums, axis=1).astype(gradient.dtype)]
+    def gradients(
+        self, gradient: Array, shapes: Shapes, config: Config, kernels: Kernels
+    ) -> list[Array]:
+        return [kernels.bucket_sums(gradient, self._buckets(config), shapes[0][0])]
 
     def _buckets(self, config: Config) -> IntArray:
         """Return the bucket of each pair of positions: (P, P), P rounded up to a multiple of 8."""
@@ -197,8 +215,8 @@ def query_scale(config: Config) -> float:
 
 def split(array: Array, shapes: list[tuple[int, ...]]) -> list[Array]:
     """Split rows into views of these shapes."""
-    ends = np.cumsum([shape[0] for shape in shapes])
-    return np.split(array, ends[:-1])
+    counts = [shape[0] for shape in shapes]
+    return [array[end - count : end] for count, end in zip(counts, accumulate(counts), strict=True)]
 
 
 # The least distance of each of MPNet's buckets: 16 for keys before the query, 16 for those behind.

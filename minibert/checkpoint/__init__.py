@@ -10,6 +10,8 @@
 - `metric`: the metric of a model's vectors, and the reason for it
 - `save`: a model -> a folder
 - `convert`, `conversion_plan`: a model with pickled weights -> a folder with safetensors
+- `layers`: a model -> a folder with some of its layers
+- `new_folder`: the folder that these two write, whole or not at all
 - `unpickling`: the program that opens pickles, in its own process; nothing imports it
 - `supported`: the families and much used models that minibert runs
 """

@@ -17,7 +17,7 @@ from minibert.common.json_files import check_file
 from minibert.common.safetensors_files import INDEX, weight_map
 from minibert.errors import CheckpointError
 
-__all__ = ["Plan", "planned"]
+__all__ = ["Plan", "is_pickle", "listed", "planned"]
 
 # A pickle with all weights -> the name of its safetensors file.
 WHOLE = {

@@ -12,19 +12,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from minibert.checkpoint.conversion_plan import Plan, planned
-from minibert.checkpoint.hub import commit_of, find_pickles
+from minibert.checkpoint.hub import find_pickles
+from minibert.checkpoint.new_folder import appearing, check_outside, new_path, roots_of
 from minibert.checkpoint.repository import HubOptions
 from minibert.common.advice import as_argument, pasted
-from minibert.common.files import partial_of, place, sync, sync_folder
 from minibert.common.json_files import read_json
 from minibert.common.safetensors_files import INDEX, weight_map
-from minibert.errors import CheckpointError, MissingLibraryError, OutputError
+from minibert.errors import CheckpointError, MissingLibraryError
 
 __all__ = ["Converted", "convert"]
 
@@ -66,13 +64,11 @@ def convert(
     data in it. Raises MissingLibraryError without torch, OutputError if `out` exists or cannot be
     created, and the errors of SentenceTransformer for the model.
     """
-    target = Path(os.path.abspath(os.path.expanduser(out)))
-    check_target(target)
+    target = new_path(out)
     hub = HubOptions(revision, cache_folder, token, local_files_only)
     folder = find_pickles(model_name_or_path, hub)
     roots = roots_of(folder)
-    if any(Path(os.path.realpath(target.parent)).is_relative_to(root) for root in roots):
-        raise OutputError(f"cannot create {str(target)!r}: it lies in {folder}, which is only read")
+    check_outside(target, folder, roots)
     plan = planned(folder, roots)
     with appearing(target) as partial:
         try:
@@ -89,44 +85,7 @@ def convert(
         for name in plan.copies:
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, partial / name)
-        sync_tree(partial)
     return result(target, plan, written)
-
-
-def check_target(target: Path) -> None:
-    """Raise OutputError if `target` exists, or its parent does not."""
-    reason = ""
-    if os.path.lexists(target):
-        reason = "it exists, and nothing is written over"
-    elif not target.parent.is_dir():
-        reason = f"there is no folder {str(target.parent)!r}"
-    if reason:
-        raise OutputError(f"cannot create {str(target)!r}: {reason}")
-
-
-def roots_of(folder: Path) -> list[Path]:
-    """Folders in which a model's files may lie: its own, or its folder in a hub's cache."""
-    true = Path(os.path.realpath(folder))
-    return [true, true.parent.parent] if commit_of(true) else [true]
-
-
-@contextmanager
-def appearing(target: Path) -> Iterator[Path]:
-    """Create a folder to write to, which gets its name if the block raises nothing.
-
-    Otherwise it is removed. Raises OutputError if it cannot be created.
-    """
-    partial = partial_of(target)
-    try:
-        partial.mkdir()
-    except OSError as error:
-        raise OutputError(f"cannot create {str(target)!r}: {error.strerror}") from error
-    try:
-        yield partial
-        check_target(target)  # another process may have created it
-        place(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def unpickle(plan: Plan, partial: Path, python: str) -> dict[Path, dict[str, Any]]:
@@ -210,16 +169,6 @@ def write_index(
     content = {"metadata": {**kept, "total_size": size}, "weight_map": shard_of}
     text = json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
     (partial / index.with_name(INDEX)).write_text(text, "utf-8")
-
-
-def sync_tree(folder: Path) -> None:
-    """Wait until all files of a folder, and their names, lie on the disk."""
-    for path in [folder, *folder.rglob("*")]:
-        if path.is_dir():
-            sync_folder(path)
-        else:
-            with path.open("r+b") as file:
-                sync(file)
 
 
 def result(target: Path, plan: Plan, written: dict[Path, dict[str, Any]]) -> Converted:

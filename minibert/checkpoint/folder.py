@@ -18,7 +18,7 @@ from minibert.errors import CheckpointError
 from minibert.pooling.pooling import Pooling
 from minibert.pooling.registry import ModuleSettings
 
-__all__ = ["Folder", "read_folder"]
+__all__ = ["Folder", "model_type_of", "read_folder"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,24 @@ def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
 
 # model_type in config_sentence_transformers.json -> the task of its Transformer.
 TASKS = {"SentenceTransformer": "feature-extraction", "CrossEncoder": "sequence-classification"}
+
+
+def model_type_of(path: Path) -> str:
+    """Tell by a folder's files the class of its model: SentenceTransformer, CrossEncoder or other.
+
+    Cross-encoders of older releases have only transformers' files, whose architecture tells it.
+    Raises CheckpointError for a file that is no JSON.
+    """
+    settings = path / "config_sentence_transformers.json"
+    content = read_json(settings, dict) if is_there(settings) else {}
+    if (named := setting(settings, content, "model_type", str)) is not None:
+        return str(named)
+    config = path / "config.json"
+    if not is_there(path / "modules.json") and is_there(config):
+        kinds = setting(config, read_json(config, dict), "architectures", list, [])
+        if any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
+            return "CrossEncoder"
+    return "SentenceTransformer"
 
 
 def read_model_settings(folder: Path, model_type: str) -> dict[str, Any]:

@@ -10,8 +10,16 @@ from minibert.models.sentence_transformer import SentenceTransformer
 
 if TYPE_CHECKING:
     from minibert.corpus.manifest import Settings
+    from minibert.models.cross_encoder import CrossEncoder
 
-__all__ = ["corpus_model", "load", "load_for_corpus", "opened_as"]
+__all__ = [
+    "corpus_model",
+    "load",
+    "load_cross_encoder",
+    "load_either",
+    "load_for_corpus",
+    "opened_as",
+]
 
 
 def load(options: argparse.Namespace) -> SentenceTransformer:
@@ -22,6 +30,28 @@ def load(options: argparse.Namespace) -> SentenceTransformer:
         on_long=getattr(options, "on_long", "warn"),
         **opened_as(options),
     )
+
+
+def load_cross_encoder(name: str | None, options: argparse.Namespace) -> CrossEncoder | None:
+    """Load a cross-encoder, where an option names one, as the options say."""
+    if name is None:
+        return None
+    from minibert.models.cross_encoder import CrossEncoder
+
+    return CrossEncoder(name, **opened_as(options))
+
+
+def load_either(options: argparse.Namespace) -> SentenceTransformer | CrossEncoder:
+    """Load the model that the options name as a CrossEncoder if its folder has one."""
+    from minibert.checkpoint.folder import model_type_of
+    from minibert.checkpoint.hub import find_model
+    from minibert.checkpoint.repository import HubOptions
+    from minibert.models.cross_encoder import CrossEncoder
+
+    hub = HubOptions(options.revision, options.cache_folder, local_files_only=options.offline)
+    if model_type_of(find_model(options.model, hub)) != "CrossEncoder":
+        return load(options)
+    return CrossEncoder(options.model, revision=options.revision, **opened_as(options))
 
 
 def opened_as(options: argparse.Namespace) -> dict[str, Any]:

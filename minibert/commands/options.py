@@ -41,6 +41,7 @@ __all__ = [
     "number",
     "positive",
     "shows_progress",
+    "whole",
 ]
 
 MODEL_VARIABLE = "MINIBERT_MODEL"  # in the environment: the model without --model
@@ -71,12 +72,7 @@ def add_hub_options(command: argparse.ArgumentParser) -> None:
 def add_model_options(command: argparse.ArgumentParser) -> None:
     """Add the place of a model, and its computation: device, dtype, threads, same bits."""
     add_hub_options(command)
-    command.add_argument(
-        "--device",
-        type=device_name,
-        default="cpu",
-        help="compute on cpu, or on cuda, a GPU (default cpu)",
-    )
+    add_device(command)
     command.add_argument(
         "--dtype",
         choices=["float32", "float16"],
@@ -95,6 +91,16 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         action="store_false",
         help="make no second copy of the weights; only --reproducible makes one, which computes "
         "short texts faster on processors with AVX-512",
+    )
+
+
+def add_device(command: argparse.ArgumentParser) -> None:
+    """Add the device that computes."""
+    command.add_argument(
+        "--device",
+        type=device_name,
+        default="cpu",
+        help="compute on cpu, or on cuda, a GPU (default cpu)",
     )
 
 
@@ -280,6 +286,13 @@ def positive(text: str) -> int:
     """Return a whole number from 1 up, for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 up")
+    return int(text)
+
+
+def whole(text: str) -> int:
+    """Return a whole number from 0 up, for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 up")
     return int(text)
 
 

@@ -12,7 +12,9 @@ from minibert.commands import (
     evaluate,
     explain,
     info,
+    label,
     map,
+    mine,
     score,
     search,
     train,
@@ -44,6 +46,8 @@ COMMANDS: dict[str, Command | Group] = {
     "search": search.COMMAND,
     "map": map.COMMAND,
     "eval": evaluate.COMMAND,
+    "mine": mine.COMMAND,
+    "label": label.COMMAND,
     "train": train.COMMAND,
     "demo": demo.COMMAND,
 }

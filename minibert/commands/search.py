@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minibert.commands.command import Command
-from minibert.commands.opening import corpus_model, opened_as
+from minibert.commands.opening import corpus_model, load_cross_encoder
 from minibert.commands.options import (
     add_built_corpus,
     add_corpus_model,
@@ -25,7 +25,6 @@ from minibert.commands.texts import is_typed, names_of, read_ids, read_texts
 
 if TYPE_CHECKING:
     from minibert.corpus.search import Hit, Index
-    from minibert.models.cross_encoder import CrossEncoder
 
 __all__ = ["COMMAND"]
 
@@ -106,7 +105,7 @@ def search(options: argparse.Namespace) -> None:
     )
     there = len(index) if ids is None else len(ids)
     k = options.top_k or max(1, min(DEFAULT_K, there))
-    rerank = reranker(options)
+    rerank = load_cross_encoder(options.rerank, options)
 
     def answers() -> Iterator[tuple[str, str, list[Hit]]]:
         """Yield the id, the text and the hits of each question."""
@@ -184,12 +183,3 @@ def read_queries(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     """Read questions with their ids, or numbers from 1 for those without."""
     numbered = enumerate(read_texts(options), start=1)
     return ((str(number) if one.id is None else one.id, one.text) for number, one in numbered)
-
-
-def reranker(options: argparse.Namespace) -> CrossEncoder | None:
-    """Load the cross-encoder that the options name, if any."""
-    if options.rerank is None:
-        return None
-    from minibert.models.cross_encoder import CrossEncoder
-
-    return CrossEncoder(options.rerank, **opened_as(options))

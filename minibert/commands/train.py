@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minibert.commands.command import Command
 from minibert.commands.opening import load
 from minibert.commands.options import (
     MODEL_VARIABLE,
+    add_device,
     add_hub_options,
     add_threads,
     named_model,
     number,
     positive,
     shows_progress,
+    whole,
 )
 from minibert.commands.output import print_json, say, telling_how_to_go_on
+from minibert.commands.train_report import TrainingReport
 from minibert.documents import FORMS
 from minibert.evaluation import MEASURES, RetrievalEvaluator, read_collection
 from minibert.training.losses import LOSSES, MatryoshkaLoss
 from minibert.training.optimizers import OPTIMIZERS
+from minibert.training.recipe import model_name
 from minibert.training.schedules import SCHEDULES
 
 if TYPE_CHECKING:
@@ -57,10 +63,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_batch_options(command)
     add_evaluation_options(command)
     add_hub_options(command)
+    add_device(command)
     add_threads(command)
     command.add_argument("--json", action="store_true", help="print one JSON object")
-    # Training computes on the CPU, in float32, and in packs of many texts.
-    command.set_defaults(device="cpu", dtype="float32", reproducible=False, short_inputs=False)
+    # Training computes in float32, and in packs of many texts.
+    command.set_defaults(dtype="float32", reproducible=False, short_inputs=False)
 
 
 def add_loss_options(command: argparse.ArgumentParser) -> None:
@@ -189,6 +196,11 @@ def add_evaluation_options(command: argparse.ArgumentParser) -> None:
         help="measure the model on this BEIR folder, and keep the best one as the result",
     )
     command.add_argument(
+        "--qrels",
+        metavar="FILE",
+        help="use these judgements instead of those in the folder, in the form of BEIR or TREC",
+    )
+    command.add_argument(
         "--measure",
         choices=list(MEASURES),
         default="ndcg@10",
@@ -200,6 +212,17 @@ def add_evaluation_options(command: argparse.ArgumentParser) -> None:
         default=0,
         metavar="N",
         help="measure after every N steps (default 0: after each epoch)",
+    )
+    command.add_argument(
+        "--evaluate-first",
+        action="store_true",
+        help="measure the model before the first step, too; it is never the result, and a warning "
+        "says so if training made it worse",
+    )
+    command.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write an HTML page with the curves of the run, anew while it goes on; outside of DIR",
     )
     command.add_argument(
         "--checkpoint-steps",
@@ -225,17 +248,14 @@ def train(options: argparse.Namespace) -> None:
     """minibert train: train the model, and print where it is and how good."""
     from minibert.training import fit  # late: no other command needs it
 
-    if options.evaluation_steps and not options.evaluate:
-        raise ValueError("--evaluation-steps needs --evaluate FOLDER, to measure the model on.")
-    evaluator = None
-    if options.evaluate:
-        evaluator = RetrievalEvaluator(read_collection(options.evaluate), options.measure)
+    evaluator = evaluator_of(options)
     model = load(options)
     loss = loss_of(options, model.get_embedding_dimension())
     if options.max_seq_length is not None:
         model.max_seq_length = options.max_seq_length
     advice = f"the same command goes on from the last checkpoint in {options.output}"
-    with telling_how_to_go_on(advice, quiet=options.quiet):
+    page = report_of(options, model.folder.path)
+    with telling_how_to_go_on(advice, quiet=options.quiet), page or nullcontext():
         report = fit(
             model,
             options.data,
@@ -259,6 +279,8 @@ def train(options: argparse.Namespace) -> None:
             max_steps=options.max_steps,
             evaluator=evaluator,
             evaluation_steps=options.evaluation_steps,
+            evaluate_first=options.evaluate_first,
+            watch=None if page is None else page.watch,
             checkpoint_steps=options.checkpoint_steps,
             checkpoint_limit=options.checkpoint_limit,
             restart=options.restart,
@@ -280,6 +302,27 @@ COMMAND = Command(
         "--matryoshka 768,384,128 --evaluate ./cranfield",
     ),
 )
+
+
+def report_of(options: argparse.Namespace, model: Path) -> TrainingReport | None:
+    """Make the report that the options name, of a training of the model in a folder."""
+    if options.report is None:
+        return None
+    name = model_name(model)
+    return TrainingReport(options.report, options.output, name, restart=options.restart)
+
+
+def evaluator_of(options: argparse.Namespace) -> RetrievalEvaluator | None:
+    """Make the evaluator that the options name; None without one."""
+    if options.evaluate:
+        collection = read_collection(options.evaluate, options.qrels)
+        return RetrievalEvaluator(collection, options.measure)
+    for name in ("evaluation_steps", "evaluate_first", "qrels"):
+        if getattr(options, name):
+            raise ValueError(
+                f"--{name.replace('_', '-')} needs --evaluate FOLDER, to measure the model on."
+            )
+    return None
 
 
 def loss_of(options: argparse.Namespace, dimension: int) -> Loss:
@@ -308,13 +351,6 @@ def tell(options: argparse.Namespace, report: Report) -> None:
     if report.best_score is not None:
         done += f"; the model of step {report.best_step}, {options.measure} {report.best_score:.4f}"
     say(f"{options.output}: {done}")
-
-
-def whole(text: str) -> int:
-    """Return a whole number from 0 up, for argparse."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 up")
-    return int(text)
 
 
 def above_zero(text: str) -> float:

@@ -21,6 +21,7 @@ from minibert.errors import OutputError
 
 __all__ = [
     "LOCK",
+    "append",
     "locked",
     "new_folder",
     "not_writable",
@@ -74,6 +75,16 @@ def place(partial: Path, path: Path) -> None:
     """Give a written and synced file or folder its name; an older file there is replaced."""
     os.replace(partial, path)
     sync_folder(path.parent)
+
+
+def append(file: BinaryIO, content: bytes) -> None:
+    """Write bytes to a file without a buffer, all of them.
+
+    A disk that is nearly full takes a part, and refuses the next one with an OSError.
+    """
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
 
 
 def sync(file: BinaryIO) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -31,15 +31,18 @@ class TensorsInMemory:
         changed: Mapping[str, Array] = MappingProxyType({}),
         *,
         before: str = "",
+        to_device: Callable[[Array], Array] = lambda array: array,
     ) -> None:
         """Hold no tensor yet: `take` copies them from `tensors`, as numbers of `dtype`.
 
         A tensor's key is its name in the file, with the text `before` it. Arrays of `changed`, by
-        key, are copied in place of the file's tensors.
+        key, are copied in place of the file's tensors. `to_device` brings each array to where it
+        is to be.
         """
         self.dtype = np.dtype(dtype)
         self.values = {}
         self._tensors, self._changed, self._before = tensors, changed, before
+        self._to_device = to_device
 
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
@@ -56,7 +59,8 @@ class TensorsInMemory:
         if name not in self or self._key(name) not in self.values:
             read = self._tensors.take(name, *shape)  # refuses a missing one
             key = self._key(name)
-            self.values[key] = np.array(self._changed.get(key, read), self.dtype)
+            copied = np.array(self._changed.get(key, read), self.dtype)
+            self.values[key] = self._to_device(copied)
             self._tensors.let_go(name)
         return self.values[self._key(name)]
 

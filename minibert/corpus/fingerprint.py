@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minibert.checkpoint.hub import commit_of
-from minibert.checkpoint.save import loaded_files
+from minibert.checkpoint.save import digest_of_files, loaded_files
 from minibert.common.files import replacing
 from minibert.corpus.manifest import json_bytes, sha256_of
 from minibert.models.sentence_transformer import SentenceTransformer
@@ -152,13 +152,3 @@ def is_settled(changed: int, read: int) -> bool:
     such an entry "racily clean": https://git-scm.com/docs/racy-git
     """
     return changed < read - TICK
-
-
-def digest_of_files(folder: Path, names: Iterable[str]) -> str:
-    """Compute one digest of the names and the contents of files."""
-    total = hashlib.sha256()
-    for name in names:
-        with (folder / name).open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{name} {content}\n".encode())
-    return total.hexdigest()

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from minibert.bert.load import Checkpoint
 from minibert.common.arguments import check_given_counts
 from minibert.kernels.cores import one_blas_thread
+from minibert.kernels.devices import to_host
 from minibert.kernels.protocol import NORM_FLOOR
 from minibert.scoring.similarity import as_rows, normalize_embeddings
 from minibert.scoring.top_k import TopK
@@ -53,7 +54,8 @@ def nearest_words(
     for a `k` below 1.
     """
     check_given_counts(k=k)
-    table = model.checkpoint.parameters.word_embeddings  # (V, D), mapped: read a block at a time
+    # (V, D), mapped and read a block at a time; training leaves it on a GPU.
+    table = to_host(model.checkpoint.parameters.word_embeddings)
     wanted = normalize_embeddings(as_rows(states, "states"))
     if wanted.shape[1] != table.shape[1]:
         raise ValueError(

@@ -7,7 +7,7 @@ block. So an array is read from memory once, not once for each step.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -19,8 +19,10 @@ __all__ = [
     "add_",
     "add_and_normalise_",
     "attend",
+    "bucket_sums",
     "buckets",
     "clip_",
+    "concatenate",
     "empty",
     "floats",
     "gelu_",
@@ -420,3 +422,20 @@ def normalize_(x: Array) -> None:
     """Divide each row by its Euclidean length: (S, D) in place. A row of zeros stays zero."""
     lengths = np.sqrt(np.vecdot(x, x))  # (S,)
     x /= np.maximum(lengths, NORM_FLOOR)[..., None]
+
+
+def concatenate(arrays: Sequence[Array]) -> Array:
+    """Copy arrays end to end: several of (N, ...) -> (sum of all N, ...)."""
+    return np.concatenate(arrays)
+
+
+def bucket_sums(x: Array, buckets: IntArray, count: int) -> Array:
+    """Sum the numbers of each bucket, for each head: (H, P, P), (P, P) -> (count, H).
+
+    `buckets` has the bucket of each pair, from 0 to `count` - 1.
+    """
+    # Ten times as fast as np.add.at; the sums are in float64.
+    pairs = buckets.ravel()
+    sums = [np.bincount(pairs, of_head.ravel(), minlength=count) for of_head in x]
+    found: Array = np.stack(sums, axis=1).astype(x.dtype)
+    return found

@@ -1,4 +1,4 @@
-// Kernels of cuda.py for all but the products. Knows nothing of BERT.
+// Kernels of the cuda_*.py files for all but the products. Knows nothing of BERT.
 //
 // Arrays hold `real`, float or, with -DHALF, __half; all arithmetic is in float. A kernel has either a
 // block of threads for each row, or a warp for each row: 32 threads, which add up their numbers by
@@ -210,4 +210,108 @@ extern "C" __global__ void unit_length(real* x, long long stride, float least, i
     float length = fmaxf(sqrtf(sum_of_warp(squares)), least);
     for (int column = threadIdx.x; column < columns; column += 32)
         x[column] = real(float(x[column]) / length);
+}
+
+// Of each head, the sum of the numbers whose pair is in a bucket: (heads, pairs) -> (buckets, heads).
+// One warp per sum.
+extern "C" __global__ void bucket_sums(const real* x, const int* buckets, real* sums, int pairs,
+                                       int heads, int rows) {
+    int row = blockIdx.x * blockDim.y + threadIdx.y;
+    if (row >= rows) return;
+    x += (long long)(row % heads) * pairs;
+    float sum = 0.0f;
+    for (int pair = threadIdx.x; pair < pairs; pair += 32)
+        if (buckets[pair] == row / heads) sum += float(x[pair]);
+    sum = sum_of_warp(sum);
+    if (threadIdx.x == 0) sums[row] = real(sum);
+}
+
+// Sums of squares, each of `columns` numbers of x, the last of fewer. One warp per sum.
+extern "C" __global__ void square_sums(const real* x, long long count, real* sums, int rows,
+                                       int columns) {
+    int row = blockIdx.x * blockDim.y + threadIdx.y;
+    if (row >= rows) return;
+    long long start = (long long)row * columns;
+    float sum = 0.0f;
+    for (int column = threadIdx.x; column < columns && start + column < count; column += 32)
+        sum += float(x[start + column]) * float(x[start + column]);
+    sum = sum_of_warp(sum);
+    if (threadIdx.x == 0) sums[row] = real(sum);
+}
+
+// A step of Adam, as update_ of cpu_updates.py computes it; a gain is 1 minus the share that an
+// average keeps. One block per `columns` numbers.
+extern "C" __global__ void adam(real* value, const real* gradient, real* exp_avg, real* exp_avg_sq,
+                                long long count, int columns, float share, float gain,
+                                float square_share, float square_gain, float size, float eps,
+                                float decay) {
+    long long end = (blockIdx.x + 1ll) * columns;
+    if (end > count) end = count;
+    for (long long i = (long long)blockIdx.x * columns + threadIdx.x; i < end; i += blockDim.x) {
+        float g = float(gradient[i]), x = float(value[i]);
+        float average = float(exp_avg[i]) * share + g * gain;
+        float squares = float(exp_avg_sq[i]) * square_share + g * g * square_gain;
+        exp_avg[i] = real(average);
+        exp_avg_sq[i] = real(squares);
+        value[i] = real(x - (average / (sqrtf(squares) + eps) * size + x * decay));
+    }
+}
+
+// Philox4x64-10, in place: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
+__device__ void philox(unsigned long long* x, unsigned long long key, unsigned long long other_key) {
+    const unsigned long long FIRST = 0xD2E7470EE14C6C93ull, SECOND = 0xCA5A826395121157ull;
+    for (int round = 0; round < 10; round++) {
+        unsigned long long high = __umul64hi(FIRST, x[0]), low = FIRST * x[0];
+        unsigned long long other_high = __umul64hi(SECOND, x[2]), other_low = SECOND * x[2];
+        x[0] = other_high ^ x[1] ^ key;
+        x[1] = other_low;
+        x[2] = high ^ x[3] ^ other_key;
+        x[3] = low;
+        key += 0x9E3779B97F4A7C15ull;
+        other_key += 0xBB67AE8584CAA73Bull;
+    }
+}
+
+// Factors of dropout, for `count` numbers of a text from the `first`: 0 if the number drawn is below
+// `threshold`, else `scale`. Philox gives 16 numbers for a counter; NumPy counts from 1. For a warp.
+__device__ void draw(real* factors, long long first, int count, int text, long long seed,
+                     long long step, int layer, int place, int threshold, float scale) {
+    for (long long block = first / 16 + threadIdx.x; block * 16 < first + count; block += 32) {
+        unsigned long long bits[4] = {block + 1ull, (unsigned long long)place,
+                                      (unsigned long long)layer, (unsigned long long)text};
+        philox(bits, seed, step);
+        for (int number = 0; number < 16; number++) {
+            long long column = block * 16 + number - first;
+            int drawn = (int)(bits[number / 4] >> (number % 4 * 16) & 0xffff);
+            if (column >= 0 && column < count)
+                factors[column] = real(drawn < threshold ? 0.0f : scale);
+        }
+    }
+}
+
+// Factors for the rows of S texts, which lie end to end. One warp per place in a text.
+extern "C" __global__ void draw_rows(real* factors, const int* texts, const int* starts,
+                                     const int* lengths, int rows, int longest, int columns,
+                                     long long seed, long long step, int layer, int place,
+                                     int threshold, float scale) {
+    int row = blockIdx.x * blockDim.y + threadIdx.y, text = row / longest, token = row % longest;
+    if (row >= rows || token >= lengths[text]) return;
+    factors += (long long)(starts[text] + token) * columns;
+    draw(factors, (long long)token * columns, columns, texts[text], seed, step, layer, place,
+         threshold, scale);
+}
+
+// Factors for attention weights, (S, heads, longest, longest), 0 beyond a text's end. One warp per row.
+extern "C" __global__ void draw_weights(real* factors, const int* texts, const int* lengths,
+                                        int rows, int longest, int heads, long long seed,
+                                        long long step, int layer, int place, int threshold,
+                                        float scale) {
+    int row = blockIdx.x * blockDim.y + threadIdx.y;
+    if (row >= rows) return;
+    int text = row / longest / heads, head = row / longest % heads, token = row % longest;
+    int length = lengths ? lengths[text] : longest, count = token < length ? length : 0;
+    factors += (long long)row * longest;
+    draw(factors, ((long long)head * length + token) * length, count, texts[text], seed, step, layer,
+         place, threshold, scale);
+    for (int column = count + threadIdx.x; column < longest; column += 32) factors[column] = real(0.0f);
 }

@@ -7,7 +7,7 @@ up in float32. No kernel waits for the GPU: nothing is read from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ __all__ = [
     "add_",
     "add_and_normalise_",
     "attend",
+    "bucket_sums",
     "buckets",
     "clip_",
+    "concatenate",
     "empty",
     "floats",
     "gelu_",
@@ -379,3 +381,25 @@ def normalize_(x: Array) -> None:
     rows, columns = x.shape
     least = np.float32(NORM_FLOOR)
     launch_warps("unit_length", x, rows, stride(x), least, np.int32(rows), np.int32(columns))
+
+
+def concatenate(arrays: Sequence[Array]) -> Array:
+    """Copy arrays end to end: several of (N, ...) -> (sum of all N, ...)."""
+    found: Array = cp.concatenate(arrays)
+    return found
+
+
+def bucket_sums(x: Array, buckets: IntArray, count: int) -> Array:
+    """Sum the numbers of each bucket, for each head: (H, P, P), (P, P) -> (count, H).
+
+    `buckets`, on the host, has the bucket of each pair, from 0 to `count` - 1.
+    """
+    assert x.flags.c_contiguous
+    heads, rows = len(x), count * len(x)
+    sums: Array = cp.empty((count, heads), dtype=x.dtype)
+    of_pairs = cp.asarray(buckets.ravel().astype(np.int32))
+    launch_warps(
+        "bucket_sums", x, rows, of_pairs, sums, np.int32(of_pairs.size), np.int32(heads),
+        np.int32(rows),
+    )  # fmt: skip
+    return sums

@@ -6,7 +6,7 @@ Knows no model: bert/placement.py copies one to a device. The cores of a CPU are
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,9 +18,18 @@ from minibert.common.arrays import Array
 from minibert.errors import DeviceError
 from minibert.kernels import cpu as numpy_kernels
 from minibert.kernels.cores import CORES
-from minibert.kernels.protocol import GradientKernels, Kernels
+from minibert.kernels.protocol import DrawKernels, GradientKernels, Kernels, UpdateKernels
 
-__all__ = ["Device", "device_name", "dtype_name", "find_device"]
+__all__ = [
+    "Device",
+    "device_name",
+    "dtype_name",
+    "find_device",
+    "on_cpu",
+    "tensors_to_host",
+    "to_host",
+    "update_kernels",
+]
 
 # Small packs fit a CPU's caches. A GPU is fast with many rows a product and few launches a token;
 # its number is not measured yet.
@@ -49,6 +58,8 @@ class Device:
     pack_tokens: int  # default of the tokens of a pack
     out_of_memory: tuple[type[BaseException], ...] = ()  # errors of a pack that is too large
     dtype: str = "float32"  # of the layers' tensors
+    # Loads the kernels that draw a dropout; the CPU has none: NumPy draws there.
+    draw_kernels: Callable[[], DrawKernels | None] = lambda: None
 
     def tensors_to_device(self, holder: Holder, dtype: str = "float32") -> Holder:
         """Copy every array of a named tuple to the device."""
@@ -60,6 +71,40 @@ class Device:
         }
         moved: Holder = holder._replace(**on_device)
         return moved
+
+
+def tensors_to_host(holder: Holder) -> Holder:
+    """Copy every array of a named tuple to NumPy that is on a GPU, whichever that is."""
+    fields = holder._asdict().items()
+    on_host = {name: to_host(value) for name, value in fields if hasattr(value, "dtype")}
+    moved: Holder = holder._replace(**on_host)
+    return moved
+
+
+def to_host(array: Array) -> Array:
+    """Copy an array to NumPy if it is on a GPU, whichever that is; else return the same one."""
+    if isinstance(array, np.ndarray):
+        return array
+    from cupy import asnumpy
+
+    found: Array = asnumpy(array)
+    return found
+
+
+def on_cpu(arrays: Iterable[Any]) -> bool:
+    """Return whether all arrays are NumPy's."""
+    return all(isinstance(array, np.ndarray) for array in arrays)
+
+
+def update_kernels(arrays: Iterable[Any]) -> UpdateKernels:
+    """Load the arithmetic of an optimizer for arrays, which are all on one device."""
+    if on_cpu(arrays):
+        from minibert.kernels import cpu_updates  # late: only training needs it
+
+        return cpu_updates
+    from minibert.kernels import cuda_updates
+
+    return cuda_updates
 
 
 def as_dtype(name: str, tensor: Array, dtype: str) -> Array:
@@ -138,6 +183,13 @@ def cupy_gradients() -> GradientKernels:
     return cuda_gradients
 
 
+def cupy_draws() -> DrawKernels:
+    """Return the kernels that draw a dropout on a GPU."""
+    from minibert.kernels import cuda_draws
+
+    return cuda_draws
+
+
 def cuda_device(name: str, dtype: str) -> Device:
     """Find a GPU through CuPy: "cuda" is the current one, "cuda:1" the second."""
     try:
@@ -186,4 +238,5 @@ def cuda_device(name: str, dtype: str) -> Device:
         GPU_PACK_TOKENS,
         (cupy.cuda.memory.OutOfMemoryError,),
         dtype,
+        cupy_draws,
     )

@@ -1,24 +1,29 @@
 """Kernels that every device has, and types of their arguments.
 
 Kernels are a module, not an object: cpu.py for NumPy, cuda.py for CuPy. A forward pass gets one of
-the two as an argument, and uses only the protocol below. Start at Kernels.
+the two as an argument, and uses only the protocol below. Training has two modules more for each
+device, and for a GPU a third. Start at Kernels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from minibert.common.arrays import Array, IntArray
 
 __all__ = [
     "NORM_FLOOR",
+    "Adam",
     "Bucket",
+    "Draw",
+    "DrawKernels",
     "Epilogue",
     "Factors",
     "GradientKernels",
     "Kernels",
     "NormRows",
+    "UpdateKernels",
 ]
 
 # A row is divided by its Euclidean length, or by this where it is shorter: zeros stay zeros.
@@ -57,6 +62,32 @@ class NormRows(NamedTuple):
         """View some of the rows."""
         factors = None if self.factors is None else self.factors[place]
         return NormRows(self.normalised[place], self.deviation[place], factors)
+
+
+class Draw(NamedTuple):
+    """Names of the random bits of a dropout, beside the text's number, and the share of zeros."""
+
+    seed: int  # from 0, below 2**64
+    step: int
+    layer: int
+    place: int
+    rate: float
+
+
+class Adam(NamedTuple):
+    """A tensor, its gradient and its averages, with the numbers of a step of Adam.
+
+    value -= size * exp_avg / (sqrt(exp_avg_sq) + eps) + decay * value
+    """
+
+    value: Array
+    gradient: Array
+    exp_avg: Array
+    exp_avg_sq: Array
+    betas: tuple[float, float]  # shares that the averages keep
+    size: float
+    eps: float
+    decay: float
 
 
 class Kernels(Protocol):
@@ -144,6 +175,10 @@ class Kernels(Protocol):
 
     def normalize_(self, x: Array) -> None: ...
 
+    def concatenate(self, arrays: Sequence[Array]) -> Array: ...
+
+    def bucket_sums(self, x: Array, buckets: IntArray, count: int) -> Array: ...
+
 
 class GradientKernels(Protocol):
     """Gradients of the kernels, by the same names: cpu_gradients.py and cuda_gradients.py.
@@ -193,3 +228,34 @@ class GradientKernels(Protocol):
     def silu_gradient_(self, x: Array, slope: float, gradient: Array) -> None: ...
 
     def tanh_gradient_(self, x: Array, gradient: Array) -> None: ...
+
+
+class UpdateKernels(Protocol):
+    """Arithmetic of an optimizer on whole tensors: cpu_updates.py and cuda_updates.py.
+
+    Tensors stay where they are. Only `square_sums` waits for a GPU.
+    """
+
+    def zeros_like(self, x: Array) -> Array: ...
+
+    def copy_(self, x: Array, numbers: Array) -> None: ...
+
+    def adam_(self, steps: Sequence[Adam], threads: int | None = None) -> None: ...
+
+    def square_sums(self, arrays: Sequence[Array], threads: int | None = None) -> Array: ...
+
+    def scale_(
+        self, arrays: Sequence[Array], factor: float, threads: int | None = None
+    ) -> None: ...
+
+
+class DrawKernels(Protocol):
+    """Factors of dropout, 0 or 1/(1-rate), drawn on a GPU with NumPy's bits: cuda_draws.py."""
+
+    def streams(self, texts: IntArray, lengths: IntArray) -> IntArray: ...
+
+    def draw_rows(
+        self, streams: IntArray, lengths: IntArray, columns: int, draw: Draw
+    ) -> Array: ...
+
+    def draw_weights(self, streams: IntArray, bucket: Bucket, heads: int, draw: Draw) -> Array: ...

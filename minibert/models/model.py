@@ -142,6 +142,26 @@ class Model:
             *rounding,
         )
 
+    def fingerprint(self) -> str:
+        """Compute a digest of the model's files, and of the settings that its results depend on.
+
+        A cross-encoder's activation is not among them. All files are read. Raises UnsavedError for
+        a model that was trained and not saved.
+        """
+        import hashlib  # late: see the top
+
+        from minibert.checkpoint.save import digest_of_files, loaded_files
+
+        folder = self.saved_folder
+        files = digest_of_files(folder.path, sorted(loaded_files(folder)))
+        # Their folders may have another path today.
+        transformer, *modules = (
+            {name: value for name, value in settings._asdict().items() if name != "path"}
+            for settings in (self.transformer.settings, *list(self)[1:])
+        )
+        settings = self._state(), self.on_long, self.dtype, transformer, modules
+        return hashlib.sha256(repr((type(self).__name__, files, settings)).encode()).hexdigest()
+
     @property
     def max_seq_length(self) -> int:
         """Maximum number of tokens of a text, with [CLS] and [SEP], to truncate at. Can be set."""
@@ -187,6 +207,7 @@ class Model:
 
     def _move(self, device: Any, dtype: str | None = None) -> None:
         self.transformer.to(device, dtype)
+        self.checkpoint = self.transformer.checkpoint
         self._place_head()
 
     def use_threads(self, threads: int | None) -> None:

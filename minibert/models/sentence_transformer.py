@@ -420,7 +420,7 @@ class SentenceTransformer(Model):
         Raises NotLinearError for a module after the pooling that is not linear, ValueError for a
         pooling that is no sum over the tokens, or that has none left.
         """
-        return self._pipeline.parts(states, prompt_length)
+        return self._pipeline_on_host().parts(states, prompt_length)
 
     def get_embedding_dimension(self) -> int:
         """Return the dimension of a vector, D."""
@@ -535,6 +535,16 @@ class SentenceTransformer(Model):
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Set include_prompt."""
         self.include_prompt = include_prompt
+
+    def _move(self, device: Any, dtype: str | None = None) -> None:
+        self._pipeline = self._pipeline_on_host()
+        super()._move(device, dtype)
+
+    def _pipeline_on_host(self) -> Pipeline:
+        """Return the modules, whose tensors training leaves on a GPU, with tensors of the host."""
+        from minibert.kernels.devices import tensors_to_host  # late: see the top
+
+        return self._pipeline.to_device(tensors_to_host)
 
     def _place_head(self) -> None:
         """Bring the modules' tensors to the transformer's device."""

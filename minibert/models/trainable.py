@@ -1,8 +1,8 @@
 """A model whose tensors can be trained: texts and labels -> the loss, and its gradients.
 
-The stored tensors lie in memory, where an optimizer changes them in place. Each step tokenises the
-texts of a batch, computes packs forward and backward in threads, and sums their gradients. Start at
-Trainable.add_gradients.
+The stored tensors lie in the memory of the model's device, where an optimizer changes them in
+place. Each step tokenises the texts of a batch, computes packs forward and backward, on a CPU in
+threads, and sums their gradients. Start at Trainable.add_gradients.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,11 +27,14 @@ from minibert.bert.hook import ForGradients
 from minibert.bert.layout import read_parameters, stored_gradients
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Layer, Parameters
+from minibert.bert.placement import pack_to_device, parameters_to_device
 from minibert.checkpoint.model_files import VOCABULARY
 from minibert.common.arrays import Array, IntArray
 from minibert.common.safetensors_files import Tensors, weight_files
 from minibert.common.tensors_in_memory import TensorsInMemory
+from minibert.errors import DeviceError
 from minibert.kernels.cores import one_blas_thread
+from minibert.kernels.devices import to_host, update_kernels
 from minibert.pooling.pipeline import load_pipeline
 from minibert.training.losses import Loss
 from minibert.training.model_card import Described, model_card
@@ -45,10 +49,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Trainable"]
 
-# Bytes that the arrays kept of one pack's forward pass may take, and of all that wait for the loss.
-# A pack that is not kept is computed again, which costs a quarter of the step's time.
-PACK_BYTES, KEPT_BYTES = 160 << 20, 256 << 20
-MAX_PACK_TOKENS = 1024
+
+class Room(NamedTuple):
+    """Largest sizes of what is computed at once on a device. None depends on its free memory."""
+
+    pack_bytes: int  # of the arrays kept of one pack's forward pass
+    pack_tokens: int
+    # Of all that wait for the loss; a pack that is not kept is computed again, which costs a
+    # quarter of the step's time.
+    kept_bytes: int
+
+
+ON_CPU = Room(160 << 20, 1024, 256 << 20)
+# For GPUs from 8 GiB on. They are fast with many rows a product; the numbers are not measured yet.
+ON_GPU = Room(2 << 30, 16384, 3 << 30)
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,7 @@ class Batch:
 class Computed(NamedTuple):
     """Vectors of a pack, and what its backward pass needs."""
 
-    vectors: Array  # (S, D)
+    vectors: Callable[[], Array]  # waits for the device: -> (S, D) on the host
     kept: dict[str, Array]  # of the BERT's forward pass
     modules: Any  # of the modules' forward pass
 
@@ -103,7 +117,9 @@ class HasTensors(Described, Protocol):
 class Trainable:
     """A SentenceTransformer's tensors, the gradients by them, and their way back into the model.
 
-    Computes on the CPU, in the model's threads. One thread at a time may call it.
+    Computes on the model's device, on a CPU in its threads. All tensors stay there, and so do
+    their gradients; of a batch, tokens and gradients by vectors go there, and vectors come back.
+    One thread at a time may call it.
     """
 
     values: dict[str, Array]  # key -> tensor as in the file; an optimizer changes it in place
@@ -116,14 +132,15 @@ class Trainable:
         dropout: bool = True,
         dtype: str = "float32",
         pack_tokens: int | None = None,
-        kept_bytes: int = KEPT_BYTES,
+        kept_bytes: int | None = None,
     ) -> None:
         """Copy the tensors into memory; the model computes with these from the first refresh on.
 
         `dropout` drops at the rates of the folder's settings, with random numbers of `seed`.
         `dtype` "float64" is for comparisons: the model itself then stays as it is. A pack has at
         most `pack_tokens` tokens, by default those of pack_tokens_of; sums over packs round by it.
-        `kept_bytes` of arrays wait for the loss of a batch, and change no bit.
+        `kept_bytes` of arrays wait for the loss of a batch, by default those of the device's Room,
+        and change no bit.
 
         Raises ValueError for a device or a family that cannot be trained.
         """
@@ -131,42 +148,52 @@ class Trainable:
         self.model = model
         self.config = model.config
         self.seed, self.dtype = seed, dtype
-        self._pack_tokens = pack_tokens or pack_tokens_of(self.config)
-        self._kept_bytes = kept_bytes
+        self._device = model.transformer.device
+        room = ON_CPU if self._device.name == "cpu" else ON_GPU
+        self._pack_tokens = pack_tokens or pack_tokens_of(self.config, room)
+        self._kept_bytes = room.kept_bytes if kept_bytes is None else kept_bytes
         self._family = FAMILIES[self.config.model_type]
         self._rates: Rates | None = None
         if dropout:
             settings = model.checkpoint.settings
             self._rates = dropout_rates(settings, self._family.keys, self._family.dropout)
-        self._tensors = TensorsInMemory(model.checkpoint.tensors, dtype, model.trained)
         self._trained = model.trained  # by an earlier run
+        self._tensors = self._in_memory(model.checkpoint.tensors)
         self._of_modules: dict[Path, TensorsInMemory] = {}
         self._first_use = first_uses(self._family.layout.layer_names(self.config))
-        self._gradients = model.transformer.device.gradient_kernels()
+        self._gradients = self._device.gradient_kernels()
         self._sums = Sums(self._zeros_of, self._gradients.add_at_, self._sum_name, self._uses)
         self._has_told = False  # of truncated texts
         self._card: str | None = None  # of the trained model
-        self._read_tensors()
+        with self._errors_of_memory():
+            self._read_tensors()
 
     def refresh(self) -> None:
         """Bring changed values into the model, whose encode() then uses them."""
-        self._read_tensors()
-        if self._card is not None:
-            self.model.card = self._card
-        self._give_tensors()
+        with self._errors_of_memory():
+            self._read_tensors()
+            if self._card is not None:
+                self.model.card = self._card
+            self._give_tensors()
 
     def _give_tensors(self) -> None:
         """Let the model compute with the values; it then knows no folder that has them."""
         if self.dtype == "float32":
-            self.model.use_tensors(self.parameters, self.pipeline, self.values)
+            self.model.use_tensors(self.parameters, self.pipeline, OnHost(self.values))
 
     def _read_tensors(self) -> None:
         """Make parameters and modules from the values, of which most are views."""
-        self.parameters = read_parameters(self._family.layout, self._tensors, self.config)
-        folder = self.model.folder
-        self.pipeline = load_pipeline(
-            folder.path, folder.modules, self.config.hidden_size, self._tensors_of
-        )
+        folder, device = self.model.folder, self._device
+        with device.active():
+            self.parameters = read_parameters(
+                self._family.layout, self._tensors, self.config, device.kernels
+            )
+            self.pipeline = load_pipeline(
+                folder.path, folder.modules, self.config.hidden_size, self._tensors_of
+            )
+        if device.name != "cpu":  # zeros of what the files lack
+            self.parameters = parameters_to_device(self.parameters, device)
+            self.pipeline = self.pipeline.to_device(device.tensors_to_device)
         self.values = dict(self._tensors.values)
         for tensors in self._of_modules.values():
             self.values |= tensors.values
@@ -175,11 +202,14 @@ class Trainable:
         """Return the tensors of a module's folder, in memory."""
         if path not in self._of_modules:
             place = path.relative_to(self.model.folder.path).as_posix()
-            tensors = Tensors(weight_files(path))
-            self._of_modules[path] = TensorsInMemory(
-                tensors, self.dtype, self._trained, before=f"{place}/"
-            )
+            self._of_modules[path] = self._in_memory(Tensors(weight_files(path)), f"{place}/")
         return self._of_modules[path]
+
+    def _in_memory(self, tensors: Tensors, before: str = "") -> TensorsInMemory:
+        """Hold tensors of a file on the device; `before` begins their keys."""
+        return TensorsInMemory(
+            tensors, self.dtype, self._trained, before=before, to_device=self._device.to_device
+        )
 
     def describe_training(self, section: str) -> None:
         """Make the card of the folders that the model is saved to once it is refreshed."""
@@ -222,7 +252,7 @@ class Trainable:
                 digest.update(file.name.encode() + file.read_bytes())
         for key, tensor in sorted(self.values.items()):
             digest.update(key.encode())
-            digest.update(tensor.data)
+            digest.update(to_host(tensor).data)
         return digest.hexdigest()
 
     def zero_gradients(self) -> None:
@@ -241,7 +271,10 @@ class Trainable:
         # Fields without a gradient are None.
         named: dict[str, Any] = {name: fields.pop(name, None) for name in Parameters._fields}
         of_bert = Parameters(**{**named, "layers": tuple(layers)})
-        found = stored_gradients(self._family.layout, of_bert, self._tensors, self.config)
+        with self._errors_of_memory(), self._device.active():
+            found = stored_gradients(
+                self._family.layout, of_bert, self._tensors, self.config, self._device.kernels
+            )
         return {**found, **fields}  # the modules' gradients have their keys already
 
     def add_gradients(
@@ -258,14 +291,19 @@ class Trainable:
         that dropout is drawn from. Texts above the maximum length are truncated, and a warning says
         so once, unless the model's `on_long` is "error" or "ignore".
 
-        Raises ValueError for texts, labels and a loss that do not fit one another.
+        Raises ValueError for texts, labels and a loss that do not fit one another; DeviceError
+        where the memory of a GPU runs out.
         """
         examples = len(texts[0])
         loss.check(len(texts), labels, examples)
         packed = self._packs(texts, loss.is_mean)
         batch = Batch(packed, len(texts), examples, labels, loss, Draws(self.seed, step), scale)
         self._sums.begin()
-        with one_blas_thread(), ThreadPoolExecutor(self.model.transformer.threads) as workers:
+        # A GPU computes one pack after the other anyway.
+        threads = self.model.transformer.threads if self._device.name == "cpu" else 1
+        with (
+            self._errors_of_memory(), one_blas_thread(), ThreadPoolExecutor(threads) as workers
+        ):  # fmt: skip
             try:
                 if loss.is_mean or len(packed) == 1:
                     parts = workers.map(partial(self._whole_examples, batch), range(len(packed)))
@@ -274,6 +312,19 @@ class Trainable:
             finally:  # after an error or Ctrl-C, begin no more of them
                 self._sums.fail()
                 workers.shutdown(wait=True, cancel_futures=True)
+
+    @contextmanager
+    def _errors_of_memory(self) -> Iterator[None]:
+        """Turn the error of a GPU whose memory runs out into one that says what to do."""
+        try:
+            yield
+        except self._device.out_of_memory as error:
+            raise DeviceError(
+                f"device {self._device.name!r}: the GPU's memory has no room for this model and "
+                f"packs of {self._pack_tokens} tokens ({error}). Train with a smaller batch_size "
+                "(--batch-size) and more accumulation_steps (--accumulation), with a smaller "
+                "max_seq_length, or on 'cpu'."
+            ) from error
 
     def _packs(self, texts: Sequence[Sequence[Text]], of_examples: bool) -> list[Pack]:
         """Tokenise columns of texts and pack them; text c * B + e is column c of example e."""
@@ -299,7 +350,7 @@ class Trainable:
         pack = batch.packs[number]
         computed = self._forward(batch, number)
         examples = np.unique(pack.order % batch.examples)
-        vectors = in_columns(computed.vectors, pack.order, batch, examples)
+        vectors = in_columns(computed.vectors(), pack.order, batch, examples)
         labels = None if batch.labels is None else batch.labels[examples]
         fraction = len(examples) / batch.examples
         loss, gradients = batch.loss(vectors, labels)
@@ -317,7 +368,7 @@ class Trainable:
         kept: dict[int, Computed] = {}
         free, lock = self._kept_bytes, threading.Lock()
 
-        def vectors_of(number: int) -> Array:
+        def vectors_of(number: int) -> Callable[[], Array]:
             nonlocal free
             computed = self._forward(batch, number)
             with lock:
@@ -328,7 +379,8 @@ class Trainable:
 
         numbers = range(len(batch.packs))
         order = np.concatenate([pack.order for pack in batch.packs])
-        vectors = np.concatenate(list(workers.map(vectors_of, numbers)))
+        computed = list(workers.map(vectors_of, numbers))  # none waits for a GPU before all began
+        vectors = np.concatenate([finish() for finish in computed])
         examples = np.arange(batch.examples)
         loss, gradients = batch.loss(in_columns(vectors, order, batch, examples), batch.labels)
         rows = np.concatenate(gradients) * batch.scale
@@ -349,22 +401,23 @@ class Trainable:
             if what in backward.KEPT and (what != "output" or place == "embeddings"):
                 kept[name] = array
 
-        dropout, device = self._dropout(batch, pack), self.model.transformer.device
+        device = self._device
         with device.active(), np.errstate(over="ignore", invalid="ignore"):
+            dropout, here = self._dropout(batch, pack), pack_to_device(pack, device)
             hidden = forward.hidden_states(
-                pack, self.parameters, self.config, device.kernels, ForGradients(keep, dropout)
+                here, self.parameters, self.config, device.kernels, ForGradients(keep, dropout)
             )
             vectors, modules = self.pipeline.forward(hidden, pack.lengths, device.kernels, dropout)
-            return Computed(vectors, kept, modules)
+            return Computed(device.to_host_async(vectors), kept, modules)
 
     def _backward(self, batch: Batch, number: int, computed: Computed, gradient: Array) -> None:
         """Give the gradients of a pack, from those by its vectors, (S, D)."""
-        pack, device = batch.packs[number], self.model.transformer.device
-        give, dropout = self._sums.of_pack(number), self._dropout(batch, pack)
+        pack, device, give = batch.packs[number], self._device, self._sums.of_pack(number)
         try:
             with device.active(), np.errstate(over="ignore", invalid="ignore"):
+                dropout, here = self._dropout(batch, pack), device.to_device(gradient)
                 gradient = self.pipeline.backward(
-                    computed.modules, gradient, device.kernels, self._gradients, give
+                    computed.modules, here, device.kernels, self._gradients, give
                 )
                 backward.hidden_states(
                     gradient, pack, self.parameters, self.config, device.kernels, self._gradients,
@@ -378,11 +431,13 @@ class Trainable:
         """Return the dropout of a pack, whose rates may be 0; None without one."""
         if self._rates is None:
             return None
-        return Dropout(batch.draws, self._rates, pack.order, pack.lengths, dtype=self.dtype)
+        dropout = Dropout(batch.draws, self._rates, pack.order, pack.lengths, dtype=self.dtype)
+        return dropout.on(self._device.draw_kernels())
 
     def _zeros_of(self, name: str) -> Array:
         """Make zeros for the gradient of embeddings."""
-        return np.zeros_like(getattr(self.parameters, name))
+        value = getattr(self.parameters, name)
+        return update_kernels([value]).zeros_like(value)
 
     def _sum_name(self, name: str) -> str:
         """Return the name of a gradient's sum: that of the first use of a layer used again."""
@@ -397,10 +452,31 @@ class Trainable:
         return self._first_use.count(int(parts[1])) if parts[0] == "layer" else 1
 
 
+class OnHost(Mapping[str, Array]):
+    """Tensors by key, each copied from a GPU when it is asked for; those of the CPU as they are."""
+
+    def __init__(self, values: Mapping[str, Array]) -> None:
+        """Take the tensors of a device."""
+        self._values = values
+
+    def __getitem__(self, key: str) -> Array:
+        return to_host(self._values[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
 def check_trainable(model: HasTensors) -> None:
-    """Raise ValueError for a device, or a family of models, that cannot be trained."""
-    if model.device != "cpu":
-        raise ValueError(f"device is {model.device!r}; minibert trains on the CPU. Use 'cpu'.")
+    """Raise ValueError for a dtype, or a family of models, that cannot be trained."""
+    dtype = model.transformer.device.dtype
+    if dtype != "float32":
+        raise ValueError(
+            f'dtype is {dtype!r}; minibert trains in float32. Load the model with dtype="float32", '
+            "or call its float()."
+        )
     if FAMILIES[model.config.model_type].forward is not forward.hidden_states:
         raise ValueError(
             f"model_type is {model.config.model_type!r}; minibert trains models with BERT's "
@@ -413,15 +489,16 @@ def first_uses(names: list[str]) -> list[int]:
     return [names.index(name) for name in names]
 
 
-def pack_tokens_of(config: Config) -> int:
-    """Return the tokens of a pack whose kept arrays take PACK_BYTES, at most MAX_PACK_TOKENS.
+def pack_tokens_of(config: Config, room: Room = ON_CPU) -> int:
+    """Return the tokens of a pack whose kept arrays fill the room on a device.
 
     Kept of each token and layer are queries, keys, values, context, two norms and the
-    feed-forward's input. The number depends on the model alone, as sums do on it.
+    feed-forward's input. The number depends on the model and the kind of device alone, as sums do
+    on it.
     """
     of_layer = 6 * config.hidden_size + config.intermediate_size
     of_token = 4 * config.num_hidden_layers * of_layer
-    return min(MAX_PACK_TOKENS, max(1, PACK_BYTES // of_token))
+    return min(room.pack_tokens, max(1, room.pack_bytes // of_token))
 
 
 def places_in(order: IntArray, batch: Batch, examples: IntArray) -> IntArray:

@@ -19,6 +19,7 @@ from minibert.bert.families import FAMILIES, check_device, max_tokens, positions
 from minibert.bert.load import Checkpoint, load_checkpoint
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
+from minibert.bert.placement import parameters_to_host
 from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.common.arguments import check_counts, is_count
 from minibert.common.arrays import IntArray
@@ -206,8 +207,14 @@ class Transformer:
         found = find_device(device, dtype)
         check_device(self.config, found.name)
         count = thread_count(threads)
+        self.bring_to_host()
         self.scheduler = self._scheduler_on(found, count, reproducible, short_inputs)
         self.dtype = found.dtype
+
+    def bring_to_host(self) -> None:
+        """Copy the checkpoint's parameters to the host, where training has left them on a GPU."""
+        parameters = parameters_to_host(self.checkpoint.parameters)
+        self.checkpoint = replace(self.checkpoint, parameters=parameters)
 
     def use_parameters(self, parameters: Parameters) -> None:
         """Compute with other parameters from now on, of the same shapes, which no file has."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from minibert.common.arrays import Array
 from minibert.pictures.colours import HUES, curve_colours
 from minibert.pictures.svg import escaped, picture, shortened, width_of
 
-__all__ = ["Line", "chart", "curves_svg", "short"]
+__all__ = ["Chart", "Line", "chart", "curves_svg", "short"]
 
 MARGIN = 16
 SIZE = (720.0, 380.0)  # units, about the width of a column of text
@@ -32,6 +32,9 @@ MARKERS = (  # circle, square, diamond, triangle, around the pen
 )
 SAMPLE = 28  # units, the length of a line in the legend
 BELOW = 34  # units, for the numbers and the name of the horizontal axis
+
+
+Number = TypeVar("Number", float, Array)
 
 
 class Line(NamedTuple):
@@ -54,8 +57,8 @@ class Panel(NamedTuple):
     x_range: tuple[float, float]
     y_range: tuple[float, float]
 
-    def across(self, x: float) -> float:
-        """Return the place of a number of the horizontal axis, in units."""
+    def across(self, x: Number) -> Number:
+        """Return the places of numbers of the horizontal axis, in units."""
         low, high = self.x_range
         return self.left + (x - low) / (high - low) * self.width
 
@@ -63,6 +66,14 @@ class Panel(NamedTuple):
         """Return the place of a number of the vertical axis, in units."""
         low, high = self.y_range
         return self.top + (high - y) / (high - low) * self.height
+
+
+class Chart(NamedTuple):
+    """Picture of lines, and what a script needs to read it."""
+
+    svg: str
+    panel: Panel
+    lines: list[Line]  # with the points that are drawn
 
 
 def curves_svg(
@@ -81,9 +92,8 @@ def curves_svg(
     """
     if not curves:
         raise ValueError("There are no curves; pass one at least, as {name: (x, y)}.")
-    return chart(
-        [line_of(name, *points) for name, points in curves.items()], title, x_label, y_label
-    )
+    lines = [line_of(name, *points) for name, points in curves.items()]
+    return chart(lines, title, x_label, y_label).svg
 
 
 def line_of(name: str, xs: Sequence[float], ys: Sequence[float]) -> Line:
@@ -105,18 +115,17 @@ def chart(
     *,
     x_range: tuple[float, float] | None = None,
     size: tuple[float, float] = SIZE,
-) -> str:
+) -> Chart:
     """Draw lines into one panel, the later ones on top.
 
     `x_range` are the numbers at both ends of the horizontal axis, by default those of the points;
     `size` is that of the picture, in units, which a high legend makes higher.
     """
-    with_hues = [
+    lines = [
         line if line.hue is not None else line._replace(hue=number)
         for number, line in enumerate(lines)
     ]
-    named = [line for line in with_hues if line.name]
-    rows = [] if [line.name for line in named] == [title] else legend_rows(named, size[0])
+    rows = [] if [line.name for line in lines] == [title] else legend_rows(lines, size[0])
     y_range, y_ticks = axis([line.ys for line in lines], to_ticks=True)
     x_range, x_ticks = axis([line.xs for line in lines], x_range)
     left = MARGIN + 8 + max(map(width_of, y_ticks.values()))
@@ -124,17 +133,19 @@ def chart(
     top = MARGIN + 24 + 20 * len(rows) + above
     height = size[1] - 2 * MARGIN - 24 - above - BELOW
     panel = Panel(left, top, size[0] - left - MARGIN - 8, height, x_range, y_range)
+    drawn = [thinned(line, panel) for line in lines]
     heading = escaped(shortened(title, 80))
     parts = [
-        f"<desc>{escaped(described(named, x_label))}</desc><style>{curve_colours()}</style>",
+        f"<desc>{escaped(described(lines, x_label))}</desc><style>{curve_colours()}</style>",
         f'<text x="{MARGIN}" y="{MARGIN + 12}" font-weight="600">{heading}</text>',
         *(legend_row(row, MARGIN + 34 + 20 * number) for number, row in enumerate(rows)),
         *axes(panel, x_ticks, y_ticks, x_label, y_label),
         '<g class="curves">',
-        *(part for line in with_hues for part in curve(line, panel, x_label)),
+        *(part for line in drawn for part in curve(line, panel, x_label)),
         "</g>",
     ]
-    return picture(title, size[0], top + height + BELOW + MARGIN, "".join(parts))
+    svg = picture(title, size[0], top + height + BELOW + MARGIN, "".join(parts))
+    return Chart(svg, panel, drawn)
 
 
 # Axes.
@@ -228,7 +239,7 @@ def at(place: float) -> str:
 
 def curve(line: Line, panel: Panel, x_label: str) -> Iterator[str]:
     """Draw a curve: a path for all its parts, and markers if the points are few."""
-    kept = thinned(line, panel)
+    kept = zip(line.xs.tolist(), line.ys.tolist(), strict=True)
     parts = [list(part) for is_gap, part in groupby(kept, lambda p: math.isnan(p[1])) if not is_gap]
     paths = [
         "M" + "L".join(f"{at(panel.across(x))} {at(panel.down(y))}" for x, y in part)
@@ -239,7 +250,7 @@ def curve(line: Line, panel: Panel, x_label: str) -> Iterator[str]:
     points = [point for part in parts for point in part]
     # A point between two gaps has no line, so it has a marker also among many.
     marked = points if len(points) <= FEW else [part[0] for part in parts if len(part) == 1]
-    if line.kind == "limit":
+    if line.kind != "strong":
         return
     shape = MARKERS[style_of(line)]
     for x, y in marked:
@@ -270,26 +281,24 @@ def look(line: Line) -> str:
     return f'class="hue-{hue_of(line)} curve" stroke-width="2" stroke-linejoin="round"{dashed}'
 
 
-def thinned(line: Line, panel: Panel) -> list[tuple[float, float]]:
-    """Return the points of a line that are drawn: of many, four at most for a unit of width.
+def thinned(line: Line, panel: Panel) -> Line:
+    """Return a line with the points that are drawn: of many, four at most for a unit of width.
 
     These are the first, the lowest, the highest and the last; NaN between them stays.
     """
-    points = list(zip(line.xs.tolist(), line.ys.tolist(), strict=True))
-    if len(points) <= 2 * panel.width:
-        return points
-    kept = []
-    by_unit = groupby(points, lambda p: (math.floor(panel.across(p[0])), math.isnan(p[1])))
-    for (_, is_gap), group in by_unit:
-        unit = list(group)
-        if is_gap:
-            kept.append(unit[0])
-            continue
-        numbers = {0, len(unit) - 1}
-        heights = [y for _, y in unit]
-        numbers |= {heights.index(min(heights)), heights.index(max(heights))}
-        kept += [unit[number] for number in sorted(numbers)]
-    return kept
+    xs, ys = line.xs, line.ys
+    if len(xs) <= 2 * panel.width:
+        return line
+    units, gaps = np.floor(panel.across(xs)), np.isnan(ys)
+    begins = np.ones(len(xs), bool)  # of a unit, or of a part between two gaps
+    begins[1:] = (units[1:] != units[:-1]) | (gaps[1:] != gaps[:-1])
+    starts, of_unit = np.flatnonzero(begins), np.cumsum(begins) - 1
+    kept = [starts, np.append(starts[1:], len(xs)) - 1]
+    for extreme in (np.minimum, np.maximum):
+        found = np.flatnonzero(ys == extreme.reduceat(ys, starts)[of_unit])
+        kept.append(found[np.unique(of_unit[found], return_index=True)[1]])  # of equal ones a first
+    numbers = np.unique(np.concatenate(kept))
+    return line._replace(xs=xs[numbers], ys=ys[numbers])
 
 
 # Texts.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import json
 from pathlib import Path
 from typing import Any
 
 from minibert.common.escapes import safe_json
 from minibert.pictures.colours import page_colours
+from minibert.pictures.svg import escaped
 
 __all__ = ["asset", "escaped_json", "page"]
 
@@ -45,7 +45,7 @@ def page(
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{styles}</style>\n</head>\n<body>\n"
+        f"<title>{escaped(title)}</title>\n<style>\n{styles}</style>\n</head>\n<body>\n"
         f"{body}\n"
         f'<script type="application/json" id="data">{escaped_json(data)}</script>\n'
         f"<script>\n{asset(script)}</script>\n</body>\n</html>\n"

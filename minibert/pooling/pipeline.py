@@ -197,8 +197,7 @@ def dropping(steps: tuple[Step, ...], dropout: Dropout | None) -> Iterator[Step]
         rate = step.module.rate
         if rate == 1:
             raise ValueError("The rate of a Dropout is 1: it leaves nothing to train.")
-        of_texts = dropout._replace(lengths=np.ones_like(dropout.lengths))  # one row each
-        draw = partial(of_texts.rows, number, "module", rate=rate)
+        draw = partial(dropout.of_vectors().rows, number, "module", rate=rate)
         yield step._replace(module=step.module._replace(draw=draw))
 
 

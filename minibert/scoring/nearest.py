@@ -29,7 +29,7 @@ from minibert.scoring.metrics import (
 from minibert.scoring.similarity import ScoreFunction, as_rows
 from minibert.scoring.top_k import TopK
 
-__all__ = ["nearest", "rescored"]
+__all__ = ["nearest", "rescored", "scores_of_pairs"]
 
 # A block of vectors, 8 MB of float32, and its scores, 4 MB, stay in a cache.
 BLOCK_FLOATS = 1 << 21

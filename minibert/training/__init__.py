@@ -10,6 +10,13 @@ It takes a model by a Protocol, and evaluation as a callable. In reading order:
 - examples: a file, or rows of a program -> checked examples on disk
 - columns: rows -> texts in the order of a loss, and labels
 - order, batches: the examples of each batch, by seed and step
+- hard_negatives: mine_hard_negatives, from pairs and a model to pairs with negatives, by way of
+  pairs: data -> texts, each once, and the positives of each query
+  embedded: texts -> vectors, kept in a folder
+  candidates: vectors -> the nearest documents, their scores, the filters
+  mined: queries, positives and negatives -> rows in a format, and statistics
+- labels: label, from rows and a teacher to rows with its scores
+- labels_file: the same rows in a file, for a run that may be stopped
 - loader: InputExample and DataLoader, as scripts for sentence-transformers use them
 - losses/: vectors of a batch -> a loss and its gradients by the vectors, a file for each kind
 - packs, sums: packs of whole examples, and gradients of packs, summed in one order
@@ -25,6 +32,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from minibert.training.hard_negatives import mine_hard_negatives
+    from minibert.training.labels import label
     from minibert.training.loader import DataLoader, Dataset, InputExample
     from minibert.training.loop import Report, fit
     from minibert.training.losses import LOSSES
@@ -42,6 +51,8 @@ __all__ = [
     "Report",
     "TransformersAdamW",
     "fit",
+    "label",
+    "mine_hard_negatives",
 ]
 
 # A name -> its module, which is loaded at the name's first use.
@@ -56,6 +67,8 @@ LAZY_NAMES = {
     "Report": "minibert.training.loop",
     "TransformersAdamW": "minibert.training.optimizers",
     "fit": "minibert.training.loop",
+    "label": "minibert.training.labels",
+    "mine_hard_negatives": "minibert.training.hard_negatives",
 }
 
 

@@ -8,7 +8,7 @@ from minibert.training.columns import Batch
 from minibert.training.losses.ranking import false_negatives
 from minibert.training.recipe import Recipe
 
-__all__ = ["tell_long_warmup", "tell_repeats"]
+__all__ = ["tell_long_warmup", "tell_repeats", "tell_worse"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,3 +39,13 @@ def tell_repeats(batch: Batch) -> bool:
         )
         return True
     return False
+
+
+def tell_worse(first_score: float | None, score: float | None) -> None:
+    """Log a warning that the result of a run has a worse score than the model before training."""
+    logger.warning(
+        "The model had the score %.4f before training, and the result has %s: training made it "
+        "worse. Try a lower learning rate (--lr), fewer steps, or other examples.",
+        first_score,
+        "none" if score is None else f"{score:.4f}",
+    )

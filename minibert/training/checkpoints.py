@@ -24,11 +24,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-import numpy as np
-
 from minibert.common.arrays import Array
 from minibert.common.files import (
     LOCK,
+    append,
     locked,
     new_folder,
     not_writable,
@@ -43,6 +42,7 @@ from minibert.common.json_files import inside, read_json
 from minibert.common.safetensors_files import WRITTEN, map_safetensors
 from minibert.common.safetensors_writing import write_safetensors
 from minibert.errors import OutputError, TrainingError
+from minibert.kernels.devices import update_kernels
 
 __all__ = [
     "CHECKPOINTS",
@@ -78,6 +78,7 @@ class State(NamedTuple):
     evaluated: int = 0  # step after which the model was last evaluated; 0: never
     best_step: int = 0  # step of the best evaluation; 0: none yet
     best_score: float | None = None  # its score
+    first_score: float | None = None  # before the first step, if it was evaluated then
     log_bytes: int = 0  # size of the log
 
 
@@ -109,14 +110,20 @@ class Keeper(Protocol):
 
 @contextmanager
 def run_folder(
-    path: Path, settings: Mapping[str, Any], *, every: int | None, limit: int | None, restart: bool
+    path: Path,
+    settings: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    *,
+    every: int | None,
+    limit: int | None,
+    restart: bool,
 ) -> Iterator[RunFolder]:
     """Lock the folder of a run for the block; it is made if it is not there.
 
-    `settings` decide the run's result. A checkpoint is kept of each `every`-th step (None: of
-    none), the latest `limit` of them (None: all). `restart` removes an earlier run. Raises
-    TrainingError if the folder's run has other settings, OutputError if it has other files, or if
-    it cannot be written to.
+    `settings` decide the run's result; `facts` are for people who read training.json. A checkpoint
+    is kept of each `every`-th step (None: of none), the latest `limit` of them (None: all).
+    `restart` removes an earlier run. Raises TrainingError if the folder's run has other settings,
+    OutputError if it has other files, or if it cannot be written to.
     """
     check_folder(path)
     checkpoints = path / CHECKPOINTS
@@ -129,7 +136,8 @@ def run_folder(
             raise
         raise not_writable(path, error) from error
     with locked(checkpoints):
-        folder = RunFolder(path, plain({"format": FORMAT, **settings}), every, limit)
+        content = plain({"format": FORMAT, **settings})
+        folder = RunFolder(path, content, plain(facts), every, limit)
         folder.begin(restart)
         try:
             yield folder
@@ -167,11 +175,17 @@ class RunFolder:
     """Folder of one run, which is locked. See run_folder."""
 
     def __init__(
-        self, path: Path, settings: dict[str, Any], every: int | None, limit: int | None
+        self,
+        path: Path,
+        settings: dict[str, Any],
+        facts: dict[str, Any],
+        every: int | None,
+        limit: int | None,
     ) -> None:
         """Set the paths; nothing is read or written yet."""
         self.path = path
         self.settings = settings  # as read back from JSON
+        self.facts = facts  # of the run, for people
         self.every = every  # steps between two checkpoints
         self.limit = limit  # number of checkpoints that are kept
         self.result: dict[str, Any] | None = None  # of a finished run: its training.json
@@ -191,13 +205,14 @@ class RunFolder:
             sync_folder(self.path.absolute().parent)
         else:
             check_same(found, self.settings, self.path)
+            self.facts = found.get("facts", self.facts)  # as they were when the run began
             self.result = found if found.get("finished") else None
         self.clear()
 
     def write_settings(self, **more: object) -> None:
         """Replace training.json."""
         with replacing(self.path / SETTINGS) as file:
-            file.write(json_bytes({**more, "settings": self.settings}))
+            file.write(json_bytes({**more, "facts": self.facts, "settings": self.settings}))
 
     def remove_run(self, files: Sequence[str]) -> None:
         """Remove all that a run has written but training.json; `files` are those of its model."""
@@ -334,9 +349,7 @@ class RunFolder:
     def add_to_log(self, record: Mapping[str, object]) -> int:
         """Write a line to the log. Returns the size of the log."""
         assert self.log is not None
-        line = memoryview(json.dumps(record).encode() + b"\n")
-        while line:  # a disk that is nearly full takes a part, and refuses the next one
-            line = line[self.log.write(line) :]
+        append(self.log, json.dumps(record).encode() + b"\n")
         return self.log.tell()
 
     def loss_of(self, step: int) -> float | None:
@@ -411,7 +424,7 @@ def load_values(folder: Path, values: Mapping[str, Array], names: Sequence[str] 
                 "The folder was changed; begin anew with restart=True (--restart)."
             )
     for key, array in values.items():  # all of them, or none
-        np.copyto(array, stored[key].read())
+        update_kernels([array]).copy_(array, stored[key].read())
         stored[key].let_go()
 
 
@@ -431,7 +444,10 @@ def json_bytes(content: Mapping[str, object]) -> bytes:
 
 def check_same(found: dict[str, Any], settings: dict[str, Any], path: Path) -> None:
     """Raise TrainingError if the settings found in a training.json are others."""
-    before, now = flat({"": found.get("settings")}), flat({"": settings})
+    # A run that names no device is one of a CPU.
+    before, now = (
+        {".device": "cpu"} | flat({"": of_run}) for of_run in (found.get("settings"), settings)
+    )
     different = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     if not different:
         return

@@ -20,7 +20,18 @@ from numpy.typing import NDArray
 from minibert.common.arguments import type_of
 from minibert.errors import TrainingError
 
-__all__ = ["Batch", "Columns", "Row", "batch_of_rows", "batch_told", "is_example", "values_of"]
+__all__ = [
+    "Batch",
+    "Columns",
+    "Row",
+    "batch_of_rows",
+    "batch_told",
+    "checked_text",
+    "divided",
+    "is_example",
+    "ordered",
+    "values_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -88,10 +99,9 @@ class Columns:
         names = [str(name) for name in values]
         self.names = names  # all columns of the first row
         self.may_be_empty = may_be_empty  # whether an empty text is one
-        self.label = next((name for name in LABELS if name in names), None)  # the label's column
+        texts, self.label, ids = divided(names)  # `label` is the name of its column
         self.has_labels = has_labels  # whether rows have the label
         self.label_shape: tuple[int, ...] | None = None  # of the first row's label
-        ids = [name for name in names if IDS.fullmatch(name)]
         if ids:
             logger.warning(
                 "%s: the columns %s look like ids and are left out. Rename a column that holds "
@@ -99,7 +109,6 @@ class Columns:
                 origin,
                 quoted(ids),
             )
-        texts = [name for name in names if name != self.label and name not in ids]
         if not texts:
             raise TrainingError(
                 f"{origin} has no column of texts; it has {quoted(names)}. Expected columns as "
@@ -135,7 +144,10 @@ class Columns:
         """
         if values.keys() != set(self.names):
             raise TrainingError(self.difference(values, origin))
-        texts = [self.text(values[name], name, origin) for name in self.texts]
+        texts = [
+            checked_text(values[name], name, origin, may_be_empty=self.may_be_empty)
+            for name in self.texts
+        ]
         if self.label is None or not self.has_labels:
             return Row(texts, None)
         label = label_of(values[self.label], self.label, origin)
@@ -147,24 +159,6 @@ class Columns:
                 f"{counted(self.label_shape)}. Every row needs equally many."
             )
         return Row(texts, label)
-
-    def text(self, value: object, name: str, origin: str) -> str:
-        """Check one text of a row: of the column `name`."""
-        if not isinstance(value, str):
-            advice = ""
-            if isinstance(value, list | tuple):
-                advice = " Give one row for each, or columns negative_1, negative_2."
-            raise TrainingError(f"{origin}: {name} is {value!r:.60}; expected a text.{advice}")
-        if not (self.may_be_empty or value.strip()):
-            raise TrainingError(f"{origin}: {name} is empty. Fill it in, or leave the row out.")
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise TrainingError(
-                f"{origin}: {name} holds {value[error.start]!r}, half of a surrogate pair, which "
-                "is no character."
-            ) from error
-        return value
 
     def difference(self, values: Mapping[str, Any], origin: str) -> str:
         """Message about a row with other columns than the first."""
@@ -213,6 +207,32 @@ def is_example(value: object) -> bool:
 def numbered(texts: Sequence[Any]) -> dict[str, Any]:
     """Name texts by their numbers, from 1."""
     return {f"text {number}": text for number, text in enumerate(texts, start=1)}
+
+
+def divided(names: list[str]) -> tuple[list[str], str | None, list[str]]:
+    """Divide columns into those of texts, the label's, and those of ids; each in its order."""
+    label = next((name for name in LABELS if name in names), None)
+    ids = [name for name in names if IDS.fullmatch(name)]
+    return [name for name in names if name != label and name not in ids], label, ids
+
+
+def checked_text(value: object, name: str, origin: str, *, may_be_empty: bool = False) -> str:
+    """Return one text of a row, of the column `name`. Raises TrainingError for anything else."""
+    if not isinstance(value, str):
+        advice = ""
+        if isinstance(value, list | tuple):
+            advice = " Give one row for each, or columns negative_1, negative_2."
+        raise TrainingError(f"{origin}: {name} is {value!r:.60}; expected a text.{advice}")
+    if not (may_be_empty or value.strip()):
+        raise TrainingError(f"{origin}: {name} is empty. Fill it in, or leave the row out.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise TrainingError(
+            f"{origin}: {name} holds {value[error.start]!r}, half of a surrogate pair, which "
+            "is no character."
+        ) from error
+    return value
 
 
 def ordered(names: list[str], origin: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from minibert.common.arrays import Array
 from minibert.common.progress import progress, wanted
 from minibert.errors import TrainingError
-from minibert.training.advice import tell_long_warmup, tell_repeats
+from minibert.training.advice import tell_long_warmup, tell_repeats, tell_worse
 from minibert.training.batches import Objective, objective_of
 from minibert.training.checkpoints import Keeper, RunFolder, Save, State, run_folder
 from minibert.training.columns import Batch, batch_told
@@ -30,8 +30,8 @@ from minibert.training.evaluators import (
 from minibert.training.examples import Data, read_examples
 from minibert.training.losses.loss import Loss, check_loss
 from minibert.training.model_card import BatchFacts, full_name, training_section
-from minibert.training.optimizers import Optimizer, clip_, decays, decays_all, find_optimizer
-from minibert.training.recipe import Recipe, settings_of
+from minibert.training.optimizers import clip_
+from minibert.training.recipe import Recipe, facts_of, settings_of
 from minibert.training.trainable import Trainable
 
 __all__ = ["Report", "TrainableModel", "fit", "train"]
@@ -81,11 +81,13 @@ def fit(
     max_steps: int | None = None,
     evaluator: Evaluator | None = None,
     evaluation_steps: int = 0,
+    evaluate_first: bool = False,
     save_best_model: bool = True,
     checkpoint_steps: int | None = 500,
     checkpoint_limit: int | None = 1,
     # As in the reference: it gets the evaluator's result, the epoch and the steps.
     callback: Callable[[Any, int, int], object] | None = None,
+    watch: Callable[[Mapping[str, object]], object] | None = None,
     restart: bool = False,
     show_progress_bar: bool | None = None,
     form: str | None = None,
@@ -127,11 +129,16 @@ def fit(
             `primary_metric` names the score.
         evaluation_steps: Steps of an epoch between two evaluations; 0 evaluates only after each
             epoch.
+        evaluate_first: True also evaluates the model before the first step. It is never the result,
+            but if none is better, a warning says so.
         save_best_model: False keeps the last model, whatever the evaluations say.
         checkpoint_steps: Steps between two checkpoints; None writes none.
         checkpoint_limit: Number of checkpoints that are kept; None keeps all.
         callback: Called after each evaluation with its result, the epoch from 0, and the steps in
             the epoch; -1 after the epoch.
+        watch: Called with each record of the log, after it was written and also without `output`:
+            after each step a dict with step, epoch, loss, lr and grad_norm, after each evaluation
+            one with step, epoch, evaluation and is_best.
         restart: True removes an earlier run in `output`, finished or not, and begins anew.
         show_progress_bar: As in encode.
         form: Form of a file, as "jsonl"; None is that of its name.
@@ -144,8 +151,9 @@ def fit(
         betas=betas, eps=eps, weight_decay=weight_decay, decay_all=decay_all, schedule=schedule,
         warmup_steps=warmup_steps, max_grad_norm=max_grad_norm,
         accumulation_steps=accumulation_steps, seed=seed, dropout=dropout, max_steps=max_steps,
-        evaluation_steps=evaluation_steps, save_best_model=save_best_model,
-        checkpoint_steps=checkpoint_steps, checkpoint_limit=checkpoint_limit,
+        evaluation_steps=evaluation_steps, evaluate_first=evaluate_first,
+        save_best_model=save_best_model, checkpoint_steps=checkpoint_steps,
+        checkpoint_limit=checkpoint_limit,
     )  # fmt: skip
     has_labels = check_loss("fit()", loss).label != "none"
     with read_examples(data, form, labels=has_labels) as examples:
@@ -155,16 +163,9 @@ def fit(
         parameters = {**asdict(recipe), "evaluator": full_name(evaluator)}
         trainable.describe_training(training_section([(told, loss)], parameters))
         return train(
-            model,
-            trainable,
-            [objective],
-            recipe,
-            output=output,
-            evaluator=evaluator,
-            callback=callback,
-            restart=restart,
-            show_progress_bar=show_progress_bar,
-        )
+            model, trainable, [objective], recipe, output=output, evaluator=evaluator,
+            callback=callback, watch=watch, restart=restart, show_progress_bar=show_progress_bar,
+        )  # fmt: skip
 
 
 def train(
@@ -177,6 +178,7 @@ def train(
     evaluator: Evaluator | None = None,
     # As in the reference: it gets the evaluator's result, the epoch and the steps.
     callback: Callable[[Any, int, int], object] | None = None,
+    watch: Callable[[Mapping[str, object]], object] | None = None,
     restart: bool = False,
     show_progress_bar: bool | None = None,
 ) -> Report:
@@ -197,6 +199,9 @@ def train(
         evaluator: See Evaluator.
         callback: Called after each evaluation with its result, the epoch from 0, and the steps in
             the epoch; -1 after the epoch.
+        watch: Called with each record of the log, after it was written and also without `output`:
+            after each step a dict with step, epoch, loss, lr and grad_norm, after each evaluation
+            one with step, epoch, evaluation and is_best.
         restart: True removes an earlier run in `output`, finished or not, and begins anew.
         show_progress_bar: As in encode.
 
@@ -206,7 +211,7 @@ def train(
     called; OutputError for a folder that cannot be written
     to; OSError for a full disk, which leaves the last checkpoint whole.
     """
-    training = Training(model, trainable, objectives, recipe, evaluator, callback)
+    training = Training(model, trainable, objectives, recipe, evaluator, callback, watch)
     if output is None:
         if evaluator is not None and recipe.save_best_model:
             logger.warning(
@@ -217,6 +222,7 @@ def train(
         return training.report()
 
     settings = settings_of(trainable, objectives, recipe, evaluator)
+    facts = facts_of(trainable, objectives, training.total, training.steps_per_epoch)
     every, limit = recipe.checkpoint_steps, recipe.checkpoint_limit
     path = Path(output)
     if restart and trainable.folder.resolve().is_relative_to(path.resolve()):
@@ -224,7 +230,7 @@ def train(
             f"The model lies in {str(path)!r}, and to begin anew would remove it. Choose another "
             "folder for the run."
         )
-    with run_folder(path, settings, every=every, limit=limit, restart=restart) as folder:
+    with run_folder(path, settings, facts, every=every, limit=limit, restart=restart) as folder:
         if folder.result is None:
             training.go_on(folder)
             training.run(folder, wanted(show_progress_bar))
@@ -264,6 +270,7 @@ class Training:
         recipe: Recipe,
         evaluator: Evaluator | None,
         callback: Callable[[Any, int, int], object] | None,
+        watch: Callable[[Mapping[str, object]], object] | None = None,
     ) -> None:
         """Make the optimizers. Raises TrainingError without data; TypeError for the evaluator."""
         check_evaluator(evaluator)
@@ -273,8 +280,9 @@ class Training:
         self.recipe = recipe
         self.evaluator = evaluator
         self.callback = callback
+        self.watch = watch
         self.save: Save = trainable.save
-        self.optimizers = [optimizer_of(trainable, recipe) for _ in objectives]
+        self.optimizers = [recipe.optimizer_of(trainable.values) for _ in objectives]
         lengths = [self.steps_through(objective) for objective in objectives]
         if not lengths or not min(lengths):
             raise TrainingError(
@@ -353,20 +361,19 @@ class Training:
         """Train one step. Returns a note of it for the progress bar."""
         step, epoch = self.state.step, self.state.epoch
         lr = self.recipe.rate(step, self.total)
-        losses, log_bytes = [], self.state.log_bytes
+        records, log_bytes = [], self.state.log_bytes
         for number, objective in enumerate(self.objectives):
             loss, norm = self.update(number, objective, lr)
-            losses.append(loss)
-            if folder:
-                record = {"step": step + 1, "epoch": epoch, "loss": loss, "lr": lr}
-                record |= {"grad_norm": norm}
-                record |= {"objective": number} if len(self.objectives) > 1 else {}
-                log_bytes = folder.add_to_log(record)
-        self.loss = math.fsum(losses) / len(losses)
+            record = {"step": step + 1, "epoch": epoch, "loss": loss, "lr": lr, "grad_norm": norm}
+            record |= {"objective": number} if len(self.objectives) > 1 else {}
+            records.append(record)
+            log_bytes = folder.add_to_log(record) if folder else 0
+        self.loss = math.fsum(record["loss"] for record in records) / len(records)
         self.state = self.state._replace(
             step=step + 1, epoch=(step + 1) // self.steps_per_epoch, log_bytes=log_bytes
         )
         self.is_changing = False
+        self.show(records, folder)
         return f"loss {self.loss:.4g}, lr {lr:.3g}"
 
     def update(self, number: int, objective: Objective, lr: float) -> tuple[float, float]:
@@ -446,13 +453,24 @@ class Training:
             "texts and labels there, or begin anew with a lower learning rate or a longer warm-up."
         )
 
+    def show(self, records: Iterable[Mapping[str, object]], folder: Keeper | None) -> None:
+        """Give records of the log to `watch`; after an error of it, the steps before are kept."""
+        if self.watch is None:
+            return
+        try:
+            for record in records:
+                self.watch(record)
+        except Exception:
+            self.save_stopped(folder)
+            raise
+
     # Evaluations.
 
     def is_evaluation_due(self) -> bool:
         """Return whether the model is to be evaluated before the next step."""
         step, every = self.state.step, self.recipe.evaluation_steps
         if self.evaluator is None or step == self.state.evaluated:
-            return False
+            return self.evaluator is not None and step == 0 and self.recipe.evaluate_first
         place = step % self.steps_per_epoch
         return step == self.total or place == 0 or (every > 0 and place % every == 0)
 
@@ -482,25 +500,23 @@ class Training:
                 "best. Look at the evaluator and at the losses in the log.",
                 state.step,
             )
-        state = state._replace(evaluated=state.step)
-        if folder:
-            measures = result if isinstance(result, Mapping) else {"score": result}
-            told = {name: number_of(value) for name, value in measures.items()}
-            record = {"step": state.step, "epoch": epoch, "evaluation": told}
-            state = state._replace(log_bytes=folder.add_to_log(record))
-        if is_better(score, state.best_score, getattr(self.evaluator, "greater_is_better", True)):
+        greater = getattr(self.evaluator, "greater_is_better", True)
+        # The model before training is not among those that may be the result.
+        is_best = state.step > 0 and is_better(score, state.best_score, greater)
+        measures = result if isinstance(result, Mapping) else {"score": result}
+        told = {name: number_of(value) for name, value in measures.items()}
+        record = {"step": state.step, "epoch": epoch, "evaluation": told, "is_best": is_best}
+        log_bytes = folder.add_to_log(record) if folder else 0
+        state = state._replace(evaluated=state.step, log_bytes=log_bytes)
+        if state.step == 0:
+            state = state._replace(first_score=score)
+        if is_best:
             if folder and self.recipe.save_best_model:
                 folder.save_best(state.step, self.save)
             state = state._replace(best_step=state.step, best_score=score)
         self.state = state
-
-
-def optimizer_of(trainable: Trainable, recipe: Recipe) -> Optimizer:
-    """Make the optimizer of a recipe for the tensors of a model."""
-    return find_optimizer(recipe.optimizer)(
-        trainable.values,
-        weight_decay=recipe.weight_decay,
-        betas=recipe.betas,
-        eps=recipe.eps,
-        decays=decays_all if recipe.decay_all else decays,
-    )
+        if state.step == self.total:
+            kept = state.best_score if folder and self.recipe.save_best_model else score
+            if is_better(state.first_score, kept, greater):
+                tell_worse(state.first_score, kept)
+        self.show([record], folder)

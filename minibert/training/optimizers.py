@@ -1,22 +1,23 @@
 """AdamW in the forms of torch and of transformers, weight decay and clipping, all in place.
 
-Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019), algorithm 2. Every step goes
-over the tensors once, in blocks of rows that stay in the cache, and threads share the blocks. No
-number depends on another one, so blocks and threads change no bit. Start at AdamW.step.
+Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019), algorithm 2. The arithmetic on
+tensors is that of their device, in kernels/cpu_updates.py and cuda_updates.py. Start at AdamW.step.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import numpy as np
 
 from minibert.common.arguments import check_choice, is_number
 from minibert.common.arrays import Array
 from minibert.errors import TrainingError
-from minibert.kernels.cores import in_threads, thread_count
+from minibert.kernels.cores import thread_count
+from minibert.kernels.devices import to_host, update_kernels
+from minibert.kernels.protocol import Adam
 
 __all__ = [
     "OPTIMIZERS",
@@ -28,8 +29,6 @@ __all__ = [
     "decays_all",
     "find_optimizer",
 ]
-
-BLOCK_FLOATS = 1 << 16  # of a block, as in kernels/cpu.py: 256 KB of float32
 
 
 class Optimizer(Protocol):
@@ -64,22 +63,12 @@ def decays_all(key: str, tensor: Array) -> bool:
 
 def new_state(key: str, value: Array) -> dict[str, Array]:
     """Return the state of a tensor before its first gradient. The names are torch's."""
+    zeros_like = update_kernels([value]).zeros_like
     return {
-        f"exp_avg.{key}": np.zeros_like(value),
-        f"exp_avg_sq.{key}": np.zeros_like(value),
+        f"exp_avg.{key}": zeros_like(value),
+        f"exp_avg_sq.{key}": zeros_like(value),
         f"step.{key}": np.zeros((), dtype=np.float64),
     }
-
-
-class Factors(NamedTuple):
-    """Numbers of a step of Adam, for all entries of a tensor.
-
-    value -= size * exp_avg / (sqrt(exp_avg_sq) + eps) + decay * value
-    """
-
-    size: float
-    eps: float
-    decay: float
 
 
 class AdamW:
@@ -144,24 +133,23 @@ class AdamW:
             if f"step.{key}" not in self._state:
                 self._state |= new_state(key, self._values[key])
             self._state[f"step.{key}"] += 1
-        factors = {key: self._factors(key, float(lr)) for key in gradients}
-
-        def update(_: int, key: str, rows: slice) -> None:
-            arrays = self._values[key], gradients[key], *self._averages(key)
-            value, gradient, exp_avg, exp_avg_sq = (np.atleast_1d(x)[rows] for x in arrays)
-            update_(value, gradient, exp_avg, exp_avg_sq, self._betas, factors[key])
-
-        in_threads(update, blocks(gradients), max(1, len(gradients)), self._threads)
+        steps = [
+            Adam(self._values[key], gradient, *self._averages(key), self._betas,
+                 *self._factors(key, float(lr)))
+            for key, gradient in gradients.items()
+        ]  # fmt: skip
+        update_kernels(gradients.values()).adam_(steps, self._threads)
 
     def _averages(self, key: str) -> tuple[Array, Array]:
         return self._state[f"exp_avg.{key}"], self._state[f"exp_avg_sq.{key}"]
 
-    def _factors(self, key: str, lr: float) -> Factors:
+    def _factors(self, key: str, lr: float) -> tuple[float, float, float]:
+        """Return the size, the eps and the decay of a step, for all numbers of a tensor."""
         # The second correction is taken out of the fraction, which saves a pass. The decay is of
         # the value before the step, and so may be added to it. Rounding 1 - lr * weight_decay to
         # float32 would lose a decay below 3e-8.
         first, second = self._corrections(key)
-        return Factors(lr * second / first, self._eps * second, lr * self._weight_decay[key])
+        return lr * second / first, self._eps * second, lr * self._weight_decay[key]
 
     def _corrections(self, key: str) -> tuple[float, float]:
         """Return 1 - b1^t, and the square root of 1 - b2^t."""
@@ -174,9 +162,9 @@ class AdamW:
         """Arrays by name: `exp_avg.KEY`, `exp_avg_sq.KEY`, and `step.KEY`, of the shape ().
 
         Only tensors that have had a gradient are in it. They are the optimizer's own arrays, which
-        the next step changes.
+        the next step changes; of a GPU they are copies.
         """
-        return dict(self._state)
+        return {name: to_host(array) for name, array in self._state.items()}
 
     def load_state(self, state: Mapping[str, Array]) -> None:
         """Go on from the `state` of a run before, which is copied.
@@ -201,7 +189,9 @@ class AdamW:
                     "from another checkpoint."
                 )
             check_tensor(f"{name!r} in the state of the optimizer", state[name], array)
-        self._state = {name: np.array(array) for name, array in state.items()}
+        for name, array in expected.items():
+            update_kernels([array]).copy_(array, state[name])
+        self._state = {name: expected[name] for name in state}
 
 
 class TransformersAdamW(AdamW):
@@ -215,11 +205,11 @@ class TransformersAdamW(AdamW):
 
     default_eps = 1e-6  # where no eps is given
 
-    def _factors(self, key: str, lr: float) -> Factors:
+    def _factors(self, key: str, lr: float) -> tuple[float, float, float]:
         # The decay of the changed value is that of the value before, and of the step.
         first, second = self._corrections(key)
         decay = lr * self._weight_decay[key]
-        return Factors(lr * second / first * (1 - decay), self._eps, decay)
+        return lr * second / first * (1 - decay), self._eps, decay
 
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
@@ -234,35 +224,6 @@ def find_optimizer(name: str) -> Callable[..., Optimizer]:
     return OPTIMIZERS[name]
 
 
-def update_(
-    value: Array,
-    gradient: Array,
-    exp_avg: Array,
-    exp_avg_sq: Array,
-    betas: tuple[float, float],
-    factors: Factors,
-) -> None:
-    """Compute a step of Adam on a block, in place; `gradient` stays as it is.
-
-    All factors are Python's floats, which keep a float32 array float32.
-    """
-    first, second = betas
-    change = gradient * (1 - first)
-    exp_avg *= first
-    exp_avg += change
-    np.square(gradient, out=change)
-    change *= 1 - second
-    exp_avg_sq *= second
-    exp_avg_sq += change
-    np.sqrt(exp_avg_sq, out=change)
-    change += factors.eps
-    np.divide(exp_avg, change, out=change)
-    change *= factors.size
-    if factors.decay:
-        change += value * factors.decay
-    value -= change
-
-
 def clip_(gradients: Mapping[str, Array], max_norm: float, threads: int | None = None) -> float:
     """Scale the gradients in place, so that their norm is at most `max_norm`: -> the norm before.
 
@@ -274,30 +235,19 @@ def clip_(gradients: Mapping[str, Array], max_norm: float, threads: int | None =
     ValueError for a `max_norm` that is not above 0.
     """
     check_number("max_norm", max_norm, lambda x: x > 0, "above 0; math.inf clips nothing")
-    places = list(blocks(gradients))
-    sums = np.zeros(len(places))
-
-    def add_squares(number: int, key: str, rows: slice) -> None:
-        block = np.atleast_1d(gradients[key])[rows].astype(np.float64).ravel()
-        sums[number] = block @ block
-
-    def scale(_: int, key: str, rows: slice) -> None:
-        block = np.atleast_1d(gradients[key])[rows]
-        block *= factor
-
-    in_threads(add_squares, iter(places), max(1, len(places)), threads)
-    norm = math.sqrt(math.fsum(sums))  # exact for any order of blocks
+    kernels, arrays = update_kernels(gradients.values()), list(gradients.values())
+    norm = math.sqrt(math.fsum(kernels.square_sums(arrays, threads)))  # exact for any order
     if not math.isfinite(norm):
         raise not_finite(gradients)
     factor = float(max_norm) / (norm + 1e-6)
     if factor < 1:
-        in_threads(scale, iter(places), max(1, len(places)), threads)
+        kernels.scale_(arrays, factor, threads)
     return norm
 
 
 def not_finite(gradients: Mapping[str, Array]) -> TrainingError:
     """Return an error that names the gradients with NaN or infinity."""
-    names = [key for key, x in gradients.items() if not np.isfinite(x).all()]
+    names = [key for key, x in gradients.items() if not np.isfinite(to_host(x)).all()]
     found = (
         f"{len(names)} of {len(gradients)} gradients, the first of {names[0]!r}" if names else ""
     )
@@ -305,20 +255,6 @@ def not_finite(gradients: Mapping[str, Array]) -> TrainingError:
         f"NaN or infinity is in {found or 'the sum of squares of the gradients'}. Nothing was "
         "changed. A smaller learning rate or a longer warm-up may keep the weights finite."
     )
-
-
-def blocks(arrays: Mapping[str, Array]) -> Iterator[tuple[int, str, slice]]:
-    """Yield the blocks of all arrays: their number, key and rows, about BLOCK_FLOATS numbers each.
-
-    An array of the shape () has one row.
-    """
-    number = 0
-    for key, array in arrays.items():
-        rows = len(np.atleast_1d(array))
-        step = max(1, BLOCK_FLOATS * rows // max(1, array.size))
-        for start in range(0, rows, step):
-            yield number, key, slice(start, start + step)
-            number += 1
 
 
 def check_tensor(what: str, found: Array, expected: Array | None) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
+from minibert.checkpoint.hub import hub_name
 from minibert.common.arguments import check_counts, check_given_counts
+from minibert.common.arrays import Array
+from minibert.kernels.devices import on_cpu
 from minibert.training.batches import Objective
 from minibert.training.evaluators import Evaluator
-from minibert.training.optimizers import find_optimizer
+from minibert.training.optimizers import Optimizer, decays, decays_all, find_optimizer
 from minibert.training.schedules import check_learning_rate, find_schedule, warmup_count
 from minibert.training.trainable import Trainable
 
-__all__ = ["Recipe", "settings_of"]
+__all__ = ["Recipe", "facts_of", "model_name", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Recipe:
     max_steps: int | None = None  # end of the run; None: after all epochs
     steps_per_epoch: int | None = None  # None: so many that the data is read once
     evaluation_steps: int = 0  # between two evaluations in an epoch; 0: only after each epoch
+    evaluate_first: bool = False  # True: also before the first step
     save_best_model: bool = True  # False: keep the last one, whatever the evaluations say
     checkpoint_steps: int | None = 500  # between two checkpoints; None: write none
     checkpoint_limit: int | None = 1  # number of checkpoints that are kept; None: all
@@ -75,6 +80,16 @@ class Recipe:
         warmup = warmup_count(self.warmup_steps, total)
         return find_schedule(self.schedule)(self.lr, step, warmup, total)
 
+    def optimizer_of(self, values: Mapping[str, Array]) -> Optimizer:
+        """Make the optimizer for the tensors of a model."""
+        return find_optimizer(self.optimizer)(
+            values,
+            weight_decay=self.weight_decay,
+            betas=self.betas,
+            eps=self.eps,
+            decays=decays_all if self.decay_all else decays,
+        )
+
 
 def settings_of(
     trainable: Trainable,
@@ -89,11 +104,32 @@ def settings_of(
         settings[f"data{end}"] = batches.fingerprint()
         settings[f"loss{end}"] = described(loss)
     settings["evaluator"] = None if evaluator is None else described(evaluator)
+    if not on_cpu(trainable.values.values()):  # which rounds in other ways; see check_same
+        settings["device"] = "cuda"
     # A run may go on with checkpoints at other steps: they do not change the model.
     settings["arguments"] = {
         name: value for name, value in asdict(recipe).items() if not name.startswith("checkpoint_")
     }
     return settings
+
+
+def facts_of(
+    trainable: Trainable, objectives: Sequence[Objective], steps: int, steps_per_epoch: int
+) -> dict[str, Any]:
+    """Return facts about a run for people, for training.json: they decide nothing."""
+    sets = [batches for batches, _ in objectives]
+    return {
+        "model": model_name(trainable.folder),
+        "examples": [len(getattr(batches, "examples", ())) or None for batches in sets],
+        "batches": [len(batches) for batches in sets],
+        "steps": steps,
+        "steps_per_epoch": steps_per_epoch,
+    }
+
+
+def model_name(folder: Path) -> str:
+    """Return the name of a model on the hub, or that of its folder."""
+    return hub_name(folder, folder) or folder.resolve().name
 
 
 def described(thing: object) -> object:

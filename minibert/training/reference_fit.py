@@ -199,7 +199,7 @@ def check_not_asked(use_amp: bool, resume_from_checkpoint: bool) -> None:
     """Raise ValueError for what cannot be done."""
     if use_amp:
         raise ValueError(
-            "use_amp is for GPUs; minibert trains on the CPU, in float32. Leave it out."
+            "use_amp computes in float16; minibert trains in float32, on a GPU, too. Leave it out."
         )
     if resume_from_checkpoint:
         raise ValueError(

@@ -42,6 +42,11 @@ def test_no_two_places_layers_or_texts_have_one_draw():
     assert len(found) == 9 * 5 * len(PLACES)
 
 
+def test_the_largest_seeds_draw_different_numbers():
+    found = {keep(seed=seed) for seed in (2**63, 2**63 + 1, 2**64 - 2, 2**64 - 1)}
+    assert len(found) == 4
+
+
 def test_a_draw_is_the_same_on_every_machine():
     """The numbers of Philox; a change of them would break the resuming of older runs."""
     bits = Draws(42, 7).keep(3, 2, "weights", 64, 0.5)

@@ -151,13 +151,13 @@ def test_every_tensor_of_a_golden_model_is_restored(name):
 class AboveOne:
     """A way to use a tensor that is not minibert's: it is stored as what it has above 1."""
 
-    def field(self, stored, config):
+    def field(self, stored, config, kernels):
         return stored[0] + np.float32(1)
 
     def values(self, field, shapes, config, given):
         return [field - np.float32(1)]
 
-    def gradients(self, gradient, shapes, config):
+    def gradients(self, gradient, shapes, config, kernels):
         return [gradient]
 
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from golden_files import GOLDEN
 from module_folders import refused
 
 from minibert import CheckpointError, SentenceTransformer
-from minibert.checkpoint.folder import read_folder
+from minibert.checkpoint.folder import model_type_of, read_folder
 
 
 def test_plain_bert_takes_the_mean_and_says_so(folder, caplog, edit):
@@ -64,3 +65,31 @@ def test_a_missing_default_prompt_is_refused_unless_it_is_given(folder, edit):
     assert SentenceTransformer(folder, default_prompt_name="query").default_prompt_name == "query"
     model = SentenceTransformer(folder, prompts={"ask": "the "})
     np.testing.assert_array_equal(model.encode("cat"), model.encode("cat", prompt="the "))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("gelu", "SentenceTransformer"),
+        ("old_layout", "SentenceTransformer"),
+        ("masked", "SentenceTransformer"),  # a plain BERT, whose mean is taken
+        ("cross_encoder", "CrossEncoder"),
+    ],
+)
+def test_a_folder_tells_the_class_of_its_model(name, kind):
+    assert model_type_of(GOLDEN / name) == kind
+
+
+def test_the_class_that_a_folder_names_counts(folder, edit):
+    edit(folder / "config.json", architectures=["BertForSequenceClassification"])
+    assert model_type_of(folder) == "SentenceTransformer"  # as modules.json has a pooling
+    for kind in ("CrossEncoder", "SparseEncoder"):
+        edit(folder / "config_sentence_transformers.json", model_type=kind)
+        assert model_type_of(folder) == kind
+    edit(folder / "config_sentence_transformers.json", model_type=7)
+    with pytest.raises(CheckpointError, match="model_type is 7; expected a str"):
+        model_type_of(folder)
+
+
+def test_a_folder_of_nothing_has_no_other_class(tmp_path):
+    assert model_type_of(tmp_path) == "SentenceTransformer"  # which refuses it with advice

@@ -3,15 +3,20 @@
 import errno
 import json
 import os
+import re
+import shutil
 
 import numpy as np
 import pytest
 from command_line import GELU, TEXTS
 from golden_files import GOLDEN
+from run_folders import going, write_run
 
 from minibert import SentenceTransformer
+from minibert.commands.train_report import TrainingReport
 from minibert.evaluation import MEASURES, RetrievalEvaluator, read_collection
 from minibert.losses import CoSENTLoss, MarginMSELoss, MatryoshkaLoss
+from minibert.pictures.training_page import training_page
 from minibert.training import LOSSES, fit
 
 WORDS = ["the cat", "dogs bark", "Café 中文", "a dog", "London", "the cat sat"]
@@ -102,7 +107,7 @@ def test_every_option_reaches_the_run(run_train, small_collection, tmp_path):
     options = (
         "--optimizer adamw_hf --eps 1e-5 --schedule warmup-cosine --warmup-steps 0.5 "
         "--weight-decay 0.1 --decay-all --max-grad-norm 0 --epochs 3 --max-steps 2 --batch-size 4 "
-        "--accumulation 2 --drop-last --no-dropout --seed 7 --evaluation-steps 1 "
+        "--accumulation 2 --drop-last --no-dropout --seed 7 --evaluation-steps 1 --evaluate-first "
         "--checkpoint-steps 1 --checkpoint-limit 2 --quiet --matryoshka 20,5 --threads 1"
     )
     assert run_train(*options.split(), "--evaluate", small_collection).code == 0
@@ -126,6 +131,7 @@ def test_every_option_reaches_the_run(run_train, small_collection, tmp_path):
         "max_steps": 2,
         "steps_per_epoch": None,
         "evaluation_steps": 1,
+        "evaluate_first": True,
         "save_best_model": True,
     }
     kept = (tmp_path / "out" / "checkpoints").glob("step-*")
@@ -135,6 +141,20 @@ def test_every_option_reaches_the_run(run_train, small_collection, tmp_path):
     assert settings["loss"]["matryoshka_dims"] == list(loss.get_config_dict()["matryoshka_dims"])
     evaluator = RetrievalEvaluator(read_collection(small_collection))
     assert settings["evaluator"] == {"name": "RetrievalEvaluator", **evaluator.get_config_dict()}
+
+
+@pytest.mark.slow
+def test_a_gpu_trains_to_the_cpu_s_model(run_train, cupy, tmp_path):
+    result = run_train("--device", "cuda", "--max-steps", "2")
+    assert (result.code, result.err) == (0, "")
+    settings = json.loads((tmp_path / "out" / "training.json").read_text())["settings"]
+    assert settings["device"] == "cuda"
+    gpu = vectors_of(tmp_path / "out")
+    assert run_train("--max-steps", "2", "--restart").code == 0
+    np.testing.assert_allclose(gpu, vectors_of(tmp_path / "out"), rtol=0, atol=1e-4)
+    result = run_train("--max-steps", "2", "--device", "cuda")
+    assert result.code == 65
+    assert "device is 'cuda', and was 'cpu' when the run began" in result.err
 
 
 class Distance:
@@ -229,6 +249,23 @@ def test_the_best_model_by_the_measure_is_kept(run_train, small_collection, tmp_
     assert evaluator(model)["ndcg@10"] == scores[best]
 
 
+def test_other_judgements_measure_the_model_before_and_after(run_train, small_collection, tmp_path):
+    qrels = tmp_path / "others.tsv"
+    qrels.write_text("0\t1\t1\n1\t5\t1\n")
+    options = ("--evaluate", small_collection, "--qrels", qrels, "--measure", "mrr@10")
+    assert run_train(*options, "--evaluate-first", "--quiet").code == 0
+    log = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
+    first, *_, last = [record for record in map(json.loads, log) if "evaluation" in record]
+    assert (first["step"], last["step"]) == (0, 3)
+    evaluator = RetrievalEvaluator(read_collection(small_collection, qrels), "mrr@10")
+    for record, folder in ((first, GELU), (last, tmp_path / "out")):
+        assert evaluator(SentenceTransformer(folder, on_long="ignore")) == record["evaluation"]
+    assert (
+        evaluator.get_config_dict()
+        != RetrievalEvaluator(read_collection(small_collection), "mrr@10").get_config_dict()
+    )
+
+
 def test_a_finished_run_is_said_and_left_alone(run_train, tmp_path):
     run_train()
     before = content_of(tmp_path / "out")
@@ -240,6 +277,120 @@ def test_a_finished_run_is_said_and_left_alone(run_train, tmp_path):
     assert content_of(tmp_path / "out") == before
     assert ": 3 steps, loss " in run_train("--restart").out
     assert content_of(tmp_path / "out") == before
+
+
+def shown_text(path):
+    """What a page says, without its styles and its script."""
+    content = path.read_text("utf-8")
+    return " ".join(re.sub(r"<style>.*?</style>|<script.*|<[^>]+>", " ", content).split())
+
+
+def test_a_report_is_the_page_of_the_run_which_keeps_its_bytes(
+    run_train, small_collection, tmp_path
+):
+    options = ("--evaluate", small_collection, "--evaluate-first", "--quiet")
+    assert run_train(*options).code == 0
+    expected = content_of(tmp_path / "out")
+    report = tmp_path / "report.html"
+    assert run_train(*options, "--restart", "--report", report).code == 0
+    assert content_of(tmp_path / "out") == expected
+    assert report.read_text("utf-8") == training_page(tmp_path / "out")
+    assert "The run is finished, after 3 steps." in shown_text(report)
+    assert [path.name for path in tmp_path.glob("report*")] == ["report.html"]
+    again = tmp_path / "again.html"
+    assert run_train(*options, "--report", again).code == 0
+    assert again.read_bytes() == report.read_bytes()
+
+
+def test_a_report_is_written_at_the_start_and_when_stopped(
+    run_train, small_collection, tmp_path, monkeypatch
+):
+    report, log, seen = tmp_path / "report.html", tmp_path / "out" / "training.jsonl", []
+
+    def measure(found):
+        seen.append(shown_text(report))
+        if '"step": 2' in log.read_text():
+            raise KeyboardInterrupt
+        return 0.5
+
+    monkeypatch.setitem(MEASURES, "odd", measure)
+    options = ("--evaluate", small_collection, "--evaluate-first", "--evaluation-steps", "1")
+    options += ("--measure", "odd", "--report", report)
+    for more in ((), ("--restart",)):  # a run that will be removed is not shown
+        seen.clear()
+        assert run_train(*options, *more).code == 130
+        assert "minibert trains a model gelu The run has not taken its first step" in seen[0]
+        assert "Step 2 of 3, in epoch 1 of 1. The run is not finished." in shown_text(report)
+        assert "best odd, of step 1 0.5000" in shown_text(report)
+
+
+def test_a_report_is_told_of_each_record(run_train, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(TrainingReport, "watch", lambda self, record: seen.append(record))
+    run_train("--report", tmp_path / "report.html")
+    lines = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
+    assert seen == [json.loads(line) for line in lines]
+
+
+def test_a_report_that_fails_in_a_run_is_told_and_no_more(
+    run_train, small_collection, tmp_path, monkeypatch
+):
+    folder = tmp_path / "reports"
+    folder.mkdir()
+
+    def measure(found):
+        shutil.rmtree(folder, ignore_errors=True)
+        return 0.5
+
+    monkeypatch.setitem(MEASURES, "odd", measure)
+    options = ("--evaluate", small_collection, "--measure", "odd", "--epochs", "2")
+    code, out, err = run_train(*options, "--report", folder / "report.html")
+    assert code == 0
+    assert ": 6 steps, loss " in out
+    assert err.count(f"The report {folder / 'report.html'} was not written: cannot create") == 1
+    run_train(*options, "--restart")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "code", "message"),
+    [
+        ("out/report.html", 65, "lies in the folder of the run"),
+        ("out", 65, "lies in the folder of the run"),
+        ("nowhere/report.html", 73, "cannot create"),
+        (".", 73, "cannot create"),
+        ("-", 65, "give the name of a file"),
+    ],
+)
+def test_a_report_that_cannot_be_written_ends_it_before(
+    run_train, tmp_path, monkeypatch, place, code, message
+):
+    monkeypatch.chdir(tmp_path)
+    result = run_train("--report", place)
+    assert (result.code, result.out) == (code, "")
+    assert message in result.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "after_a_step", "after_an_evaluation"),
+    [(0.001, 2.0, 0.1), (0.01, 2.0, 1.0), (0.5, 50.0, 50.0)],
+)
+def test_pages_take_a_hundredth_of_a_run_at_most(
+    tmp_path, seconds, after_a_step, after_an_evaluation
+):
+    write_run(tmp_path / "run", going())
+    for record, wait in (({"loss": 1}, after_a_step), ({"evaluation": {}}, after_an_evaluation)):
+        times = iter([0.0, seconds, seconds + wait * 0.99, seconds + wait * 1.01, 99.0, 100.0])
+        file = tmp_path / "report.html"
+        with TrainingReport(str(file), str(tmp_path / "run"), "m", clock=times.__next__) as report:
+            file.unlink()
+            report.watch(record)
+            assert not file.exists()
+            report.watch(record)
+            assert file.exists()
+            times = iter([0.0, 0.0])
+            report.clock = times.__next__
 
 
 def raising(error):
@@ -296,6 +447,8 @@ def test_quiet_says_nothing_of_going_on(run_train, small_collection, monkeypatch
         (("--optimizer", "sgd"), 2, "invalid choice: 'sgd'"),
         (("--measure", "f1"), 2, "invalid choice: 'f1'"),
         (("--evaluation-steps", "2"), 65, "--evaluation-steps needs --evaluate FOLDER"),
+        (("--evaluate-first",), 65, "--evaluate-first needs --evaluate FOLDER"),
+        (("--qrels", "qrels.tsv"), 65, "--qrels needs --evaluate FOLDER"),
         (("--evaluate", "nowhere"), 66, "nowhere"),
         (("--input-format", "text"), 2, "invalid choice: 'text'"),
         (("--max-seq-length", "99"), 65, "max_seq_length is 99"),

@@ -47,6 +47,10 @@ struct Warp {
 
 static thread_local Warp *warp;
 
+static unsigned long long __umul64hi(unsigned long long x, unsigned long long y) {
+    return (unsigned __int128)x * y >> 64;
+}
+
 static void walk() {
     int lane = warp->lane;
     for (int block = 0; block < warp->grid; block++)

@@ -11,6 +11,7 @@ import cupy_stand_in
 import numpy as np
 import pytest
 from golden_files import GOLDEN
+from package_sources import PACKAGE
 from random_numbers import numbers
 
 from minibert.bert.forward import hidden_states
@@ -416,3 +417,24 @@ def test_a_hook_changes_no_number_of_float16(cupy):
     )
     np.testing.assert_array_equal(watched, alone)
     np.testing.assert_array_equal(for_gradients, alone)
+
+
+def test_arrays_end_to_end_are_those_of_numpy(cuda):
+    arrays = [numbers((3, 2)), numbers((1, 2), 1)]
+    found = cuda.kernels.concatenate([cuda.to_device(array) for array in arrays])
+    np.testing.assert_array_equal(cuda.to_host(found), kernels.concatenate(arrays))
+
+
+def test_sums_of_buckets_agree(cuda):
+    x, buckets = numbers((3, 9, 9)), np.random.default_rng(0).integers(0, 4, (9, 9))
+    found = cuda.kernels.bucket_sums(cuda.to_device(x), buckets, 6)  # two are empty
+    expected = kernels.bucket_sums(x, buckets, 6)
+    assert expected.shape == (6, 3)
+    assert (expected[4:] == 0).all()
+    np.testing.assert_allclose(cuda.to_host(found), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_no_kernel_adds_in_an_order_that_may_differ():
+    """A sum by several threads at once would depend on which of them is first."""
+    source = (PACKAGE / "kernels" / "cuda.cu").read_text(encoding="utf-8")
+    assert "atomic" not in source.lower()

@@ -152,12 +152,11 @@ def test_the_backward_pass_of_a_model_agrees(cuda, name):
     checkpoint = load_checkpoint(GOLDEN / name)
     config, ids = checkpoint.config, [np.arange(5, 5 + tokens) for tokens in (9, 9, 4, 1)]
     (pack,) = packs(ids, 100, positions=[positions_of(row, config) for row in ids])
-    # Drawn on the host, for both devices.
     dropout = Dropout(Draws(3, 5), Rates(0.3, 0.2), pack.order, pack.lengths)
     states = numbers((23, config.hidden_size), 1, 1, 0)
     results = []
     for device in (cuda, find_device("cpu")):
-        own = dropout._replace(to_device=device.to_device)
+        own = dropout.on(device.draw_kernels())
         parameters, kept, found = parameters_to_device(checkpoint.parameters, device), {}, {}
 
         def keep(name, array, kept=kept):

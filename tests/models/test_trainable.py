@@ -332,12 +332,6 @@ def test_a_family_with_rotary_positions_is_refused_by_name(name):
         trainable(name)
 
 
-def test_a_model_on_a_gpu_is_refused(cuda):
-    model = SentenceTransformer(str(GOLDEN / "gelu"), device="cuda")
-    with pytest.raises(ValueError, match=r"device is 'cuda.*minibert trains on the CPU"):
-        Trainable(model)
-
-
 def test_a_pack_s_arrays_take_160_mib_at_most():
     """BERT-base keeps 12 layers of 6 * 768 + 3072 numbers a token; MiniLM's pack is full."""
     base = Config()

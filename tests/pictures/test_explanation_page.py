@@ -1,36 +1,14 @@
 """The page of an explanation: it holds all of it, and no text becomes a part of it."""
 
 import base64
-import json
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from drawn import HOSTILE
+from drawn import HOSTILE, Elements
 
 from minibert.pictures import explanation_page as page_module
 from minibert.pictures.explanation_page import explanation_page
-
-
-class Elements(HTMLParser):
-    """The elements of a page with their attributes, and the text of its parts."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.found, self.texts, self.kind = [], {}, None
-        self.feed(page)
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-        self.kind = tag
-
-    def handle_data(self, text):
-        self.texts.setdefault(self.kind, []).append(text)
-
-    def data(self):
-        """The JSON that the script reads."""
-        return json.loads(next(text for text in self.texts["script"] if text.startswith("{")))
 
 
 @pytest.fixture(scope="module")

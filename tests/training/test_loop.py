@@ -156,6 +156,39 @@ def test_the_log_has_each_step_and_no_time(tmp_path):
     assert lines[0]["grad_norm"] == pytest.approx(norm, rel=1e-12)
 
 
+def test_the_records_of_the_log_are_shown_once_they_are_in_it(tmp_path):
+    shown, found = [], []
+
+    def watch(record):
+        found.append(records(tmp_path / "out")[-1])
+        shown.append(record)
+
+    given = {"evaluation_steps": 2, "checkpoint_steps": 1, "evaluate_first": True}
+    trained(
+        BagOfWords(), output=tmp_path / "out", watch=watch, evaluator=Evaluator(1, 0, 3), **given
+    )
+    assert shown == found == records(tmp_path / "out")
+    assert [record["step"] for record in shown] == [0, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6]
+    unwritten = []
+    evaluator = Evaluator(1, 0, 3)
+    trained(BagOfWords(), watch=unwritten.append, evaluator=evaluator, **given)
+    assert unwritten == shown
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt()])
+def test_an_error_of_watch_keeps_the_step_it_was_shown(tmp_path, error):
+    def watch(record):
+        if record["step"] == 4:
+            raise error
+
+    with pytest.raises(type(error)):
+        trained(BagOfWords(), output=tmp_path / "out", watch=watch)
+    assert checkpoints(tmp_path / "out") == ["stopped-4"]
+    trained(BagOfWords(), output=tmp_path / "out")
+    trained(BagOfWords(), output=tmp_path / "whole")
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
 def test_progress_tells_loss_rate_and_time_left(capsys):
     trained(BagOfWords(), show_progress_bar=True, max_steps=2, batch_size=1)
     last = capsys.readouterr().err.split("\r")[-1]
@@ -225,6 +258,16 @@ def test_batches_that_cannot_be_read_twice_are_refused():
 
 
 # Evaluations.
+
+
+def interrupted_after(step):
+    """A function for `watch` that is interrupted after a step."""
+
+    def watch(record):
+        if record["step"] == step:
+            raise KeyboardInterrupt
+
+    return watch
 
 
 class Evaluator:
@@ -306,6 +349,54 @@ def test_without_save_best_model_the_last_one_is_kept(tmp_path):
     assert_equal(model.values, expected.values)
     assert_equal({key: tensors_of(tmp_path / "out")[key] for key in model.values}, expected.values)
     assert (report.best_step, report.best_score) == (3, 2.0)
+
+
+@pytest.mark.parametrize("save_best_model", [True, False])
+@pytest.mark.parametrize("evaluation_steps", [0, 2])
+def test_the_model_before_training_is_never_the_result(tmp_path, evaluation_steps, save_best_model):
+    evaluator = Evaluator(9.0, 1.0, 2.0, 3.0, 0.5)
+    given = {"evaluate_first": True, "evaluation_steps": evaluation_steps}
+    given |= {"save_best_model": save_best_model, "output": tmp_path / "out"}
+    report = trained(BagOfWords(), evaluator=evaluator, **given)
+    assert evaluator.calls[0] == (-1, -1)  # as an evaluator is called outside of a training
+    first, *others = [line for line in records(tmp_path / "out") if "evaluation" in line]
+    assert first == {"step": 0, "epoch": -1, "evaluation": {"score": 9.0}, "is_best": False}
+    best = max(others, key=lambda line: line["evaluation"]["score"])
+    assert (report.best_step, report.best_score) == (best["step"], best["evaluation"]["score"])
+    assert [line["is_best"] for line in others] == ([True] * 3 + [False])[: len(others)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "changes", "told"),
+    [
+        ((0.5, 0.25, 0.125), {}, "0.5000 before training, and the result has 0.2500"),
+        ((0.5, 0.75, 0.125), {}, ""),
+        ((0.5, 0.5, 0.125), {}, ""),
+        ((0.5, 0.75, 0.125), {"save_best_model": False}, "the result has 0.1250"),
+        ((0.5, 0.75, 0.125), {"output": None}, "the result has 0.1250"),
+        ((0.5, math.nan, math.nan), {}, "the result has none"),
+        ((math.nan, 0.75, 0.125), {}, ""),
+        ((-0.5, -0.25, -0.125), {"greater_is_better": False}, "the result has -0.2500"),
+    ],
+)
+def test_a_result_worse_than_the_start_is_told(tmp_path, caplog, scores, changes, told):
+    attributes = {"greater_is_better": changes.pop("greater_is_better", True)}
+    given = {"output": tmp_path / "out", "evaluate_first": True, **changes}
+    trained(BagOfWords(), evaluator=Evaluator(*scores, **attributes), **given)
+    found = [message for message in caplog.messages if "before training" in message]
+    assert len(found) == bool(told)
+    assert told in "".join(found)
+
+
+def test_the_first_evaluation_is_not_repeated_on_going_on(tmp_path, caplog):
+    given = {"evaluate_first": True, "output": tmp_path / "out", "checkpoint_steps": 1}
+    with pytest.raises(KeyboardInterrupt):
+        trained(BagOfWords(), watch=interrupted_after(2), evaluator=Evaluator(0.5), **given)
+    evaluator = Evaluator(0.25, 0.125)
+    trained(BagOfWords(), evaluator=evaluator, **given)
+    assert evaluator.calls == [(0, -1), (1, -1)]
+    assert [line["step"] for line in records(tmp_path / "out") if "evaluation" in line] == [0, 3, 6]
+    assert "0.5000 before training, and the result has 0.2500" in caplog.text
 
 
 def test_measures_without_a_known_score_are_refused():

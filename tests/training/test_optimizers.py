@@ -7,10 +7,10 @@ import pytest
 from bag_of_words import BagOfWords
 
 from minibert import TrainingError
+from minibert.kernels.cpu import BLOCK_FLOATS
 from minibert.training import fit
 from minibert.training.losses import CosineSimilarityLoss
 from minibert.training.optimizers import (
-    BLOCK_FLOATS,
     OPTIMIZERS,
     AdamW,
     TransformersAdamW,

@@ -273,7 +273,7 @@ TorchLoss.__module__ = "sentence_transformers.losses"
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ({"use_amp": True}, ValueError, "use_amp is for GPUs"),
+        ({"use_amp": True}, ValueError, "use_amp computes in float16"),
         ({"resume_from_checkpoint": True}, ValueError, "minibert.training.fit .*go on"),
         ({"scheduler": "sometimes"}, ValueError, "schedule is 'sometimes'; expected one of"),
         ({"optimizer_class": "SGD"}, ValueError, "optimizer_class is SGD"),

@@ -1,0 +1,416 @@
+"""Training run -> one HTML page that needs no network, also while it runs. Start at training_page.
+
+training.html is the frame of the page. All curves are written here as SVG, to be read without a
+script; the script (training.js) reads values at a step, and loads the page again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minibert.common.arrays import Array
+from minibert.common.json_files import read_json
+from minibert.errors import TrainingError
+from minibert.pictures.curves import Chart, Line, chart, short
+from minibert.pictures.page import asset, page
+from minibert.pictures.svg import escaped
+from minibert.training.checkpoints import LOG, SETTINGS
+from minibert.training.evaluators import number_of
+
+__all__ = ["page_before_training", "training_page"]
+
+SIZE = (440.0, 300.0)  # units of a chart; on a phone, its texts are still readable
+ROWS = 500  # of the table of evaluations; the page stays small
+LONGEST_MEAN = 200  # steps of the running mean of the loss
+
+
+class Run(NamedTuple):
+    """Training run, as its folder has it."""
+
+    state: Mapping[str, Any]  # training.json
+    steps: list[dict[str, Any]]  # records of steps, in order; several of a step with objectives
+    evaluations: list[dict[str, Any]]  # records of evaluations; the first may be of step 0
+
+    def part(self, name: str) -> Mapping[str, Any]:
+        """Return an object of training.json; an empty one if it is not there."""
+        found = self.state.get(name)
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return int(self.steps[-1]["step"]) if self.steps else 0
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole run; those that are done, if it is not known."""
+        return int(self.part("facts").get("steps") or self.step)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the folder has the run's result."""
+        return self.state.get("finished") is True
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """Numbers of the recipe, by their names in fit()."""
+        found = self.part("settings").get("arguments")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def measure(self) -> str | None:
+        """Name of the measure by which a model is the best; None if it is not known."""
+        evaluator = self.part("settings").get("evaluator")
+        name = evaluator.get("measure") if isinstance(evaluator, Mapping) else None
+        names = self.measures
+        return name if name in names else names[0] if len(names) == 1 else None
+
+    @property
+    def measures(self) -> list[str]:
+        """Names of all measures, in the order in which they came."""
+        return list(dict.fromkeys(name for one in self.evaluations for name in one["evaluation"]))
+
+    @property
+    def best_evaluation(self) -> dict[str, Any] | None:
+        """Record of the best evaluation so far; None without one."""
+        return next((one for one in reversed(self.evaluations) if one.get("is_best")), None)
+
+    def first_score(self, measure: str | None) -> float | None:
+        """Return a measure of the model before training; None if it is not known."""
+        found = self.evaluations[:1]
+        scores = [one["evaluation"].get(measure) for one in found if one["step"] == 0]
+        return number_of(scores[0]) if scores else None
+
+
+def training_page(folder: str | os.PathLike[str]) -> str:
+    """Write the page of a training run, finished or not: settings, curves, and all evaluations.
+
+    `folder` is the output of minibert.training.fit. A log that is being written is read up to its
+    last whole line. The page has no times: the same run gives the same page.
+
+    Raises FileNotFoundError without the folder, and TrainingError for one that holds no run.
+    """
+    return page_of(read_run(Path(folder)))
+
+
+def page_before_training(model: str) -> str:
+    """Write the page of a run that has no folder yet; `model` is the name of its model."""
+    return page_of(Run({"facts": {"model": model}}, [], []))
+
+
+def read_run(folder: Path) -> Run:
+    """Read the settings and the log of a run. Raises errors as training_page does."""
+    if not folder.exists():
+        raise FileNotFoundError(f"There is no folder {str(folder)!r}. Give the folder of a run.")
+    path = folder / SETTINGS
+    state = read_json(path, dict) if path.is_file() else {}
+    if not isinstance(state.get("settings"), dict):
+        raise TrainingError(
+            f"{str(folder)!r} holds no training run: it has no {SETTINGS} of one. Give the folder "
+            "that a run writes to (output=, --output)."
+        )
+    log = folder / LOG
+    steps, evaluations = [], []
+    for record in records(log.read_bytes() if log.is_file() else b""):
+        if "evaluation" in record:
+            evaluations.append(record)
+        else:
+            steps.append(record)
+    return Run(state, steps, evaluations)
+
+
+def records(content: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the records of a log up to the first line that is not whole."""
+    for line in content.splitlines(keepends=True):
+        try:
+            record = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            return
+        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+            return
+        if not isinstance(record.get("evaluation", {}), dict):
+            return
+        yield record
+
+
+# Page.
+
+
+def page_of(run: Run) -> str:
+    """Write the page of a run."""
+    shown = charts(run)
+    facts = run.part("facts")
+    model = str(facts.get("model") or "a model")
+    body = Template(asset("training.html")).substitute(
+        model=escaped(model),
+        status=escaped(status(run)),
+        progress=progress(run),
+        tiles="\n".join(
+            f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>"
+            for name, value in tiles(run)
+        ),
+        curves="\n".join(figure(number, *one) for number, one in enumerate(shown)),
+        evaluations=evaluations(run),
+        settings="\n".join(
+            f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>"
+            for name, value in settings(run)
+        ),
+    )
+    done = f"Step {run.step:,} of {run.total:,}" if run.total else "Training"
+    data = {"finished": run.is_finished, "charts": [read_out(one) for one, _ in shown]}
+    return page(f"{done}: {model}", body, data, "training.js", "training.css")
+
+
+def status(run: Run) -> str:
+    """Describe in words how far the run is."""
+    if run.is_finished:
+        return f"The run is finished, after {counted(run.step, 'step')}."
+    if not run.steps:
+        return "The run has not taken its first step yet."
+    epochs = run.arguments.get("epochs")
+    epoch = int(run.steps[-1].get("epoch", 0)) + 1
+    in_epoch = f", in epoch {epoch} of {epochs}" if epochs else ""
+    return f"Step {run.step:,} of {run.total:,}{in_epoch}. The run is not finished."
+
+
+def progress(run: Run) -> str:
+    """Write the bar of the steps, as HTML; "" if their number is not known."""
+    if not run.total:
+        return ""
+    return (
+        f'<progress max="{run.total}" value="{min(run.step, run.total)}" aria-label="Steps done">'
+        f"{run.step} of {run.total}</progress>"
+    )
+
+
+def tiles(run: Run) -> Iterator[tuple[str, str]]:
+    """Yield the few numbers that tell most: name, value."""
+    for line in of_objectives(run, "loss"):
+        length = min(mean_length(run), len(line.ys))
+        of = f"mean of the last {length} steps" if length > 1 else "of the last step"
+        yield f"{line.name}, {of}", short(float(running_mean(line.ys, length)[-1]))
+    found, measure = run.best_evaluation, run.measure
+    if found is not None:
+        score = number_of(found["evaluation"].get(measure))
+        step = f"{found['step']:,}"
+        if score is None:
+            yield "step of the best evaluation", step
+        else:
+            yield f"best {measure}, of step {step}", f"{score:.4f}"
+    start = run.first_score(measure)
+    if start is not None:
+        yield f"{measure} before training", f"{start:.4f}"
+
+
+def evaluations(run: Run) -> str:
+    """Write the table of all evaluations; "" without one."""
+    if not run.evaluations:
+        return ""
+    names, found = run.measures, run.best_evaluation
+    heads = "".join(f'<th scope="col">{escaped(name)}</th>' for name in ("step", "epoch", *names))
+    rows = []
+    for one in run.evaluations[-ROWS:]:
+        values = [number_of(one["evaluation"].get(name)) for name in names]
+        cells = "".join(
+            f"<td>{'no number' if value is None else f'{value:.4f}'}</td>" for value in values
+        )
+        step = "before training" if one["step"] == 0 else f"{one['step']:,}"
+        kind, mark = (' class="best"', " (best)") if one is found else ("", "")
+        epoch = "" if one["step"] == 0 else one.get("epoch", 0) + 1
+        rows.append(f'<tr{kind}><th scope="row">{step}{mark}</th><td>{epoch}</td>{cells}</tr>')
+    left_out = len(run.evaluations) - len(rows)
+    note = f'<p class="hint">{left_out:,} earlier ones are left out.</p>' if left_out else ""
+    return (
+        '<section aria-labelledby="evaluations"><h2 id="evaluations">Evaluations</h2>'
+        f'{note}<div class="scroll" role="region" tabindex="0" aria-labelledby="evaluations">'
+        f'<table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        "</section>"
+    )  # fmt: skip
+
+
+def settings(run: Run) -> Iterator[tuple[str, str]]:
+    """Yield what was trained and how: name, value."""
+    facts, given = run.part("facts"), run.part("settings")
+    sets = list(zip(facts.get("batches") or [], facts.get("examples") or [], strict=False))
+    for number, (batches, examples) in enumerate(sets, 1):
+        counts = f"{counted(batches, 'batch')} an epoch"
+        if examples:
+            counts = f"{counted(examples, 'example')}, {counts}"
+        yield "data" if len(sets) == 1 else f"data {number}", counts
+    for name in (*(name for name in given if name.startswith("loss")), "evaluator"):
+        if given.get(name) is not None:
+            yield name.replace("_", " "), told(given[name])
+    if run.total:
+        yield "steps", f"{run.total:,}, {facts.get('steps_per_epoch', run.total):,} an epoch"
+    for name, value in run.arguments.items():
+        yield name, told(value)
+
+
+def told(value: object) -> str:
+    """Print a setting for reading; of an object its name and the settings that are no digests."""
+    if isinstance(value, Mapping):
+        parts = [
+            f"{name} {told(one)}"
+            for name, one in value.items()
+            if name != "name" and not (isinstance(one, str) and len(one) == 64)
+        ]
+        return ", ".join([str(value["name"])] * ("name" in value) + parts)
+    if isinstance(value, list):
+        return ", ".join(map(told, value))
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    number = number_of(value)
+    return str(value) if number is None else short(number)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, as "1 batch" or "69 batches"."""
+    plural = noun + ("es" if noun.endswith("ch") else "s")
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
+# Curves.
+
+
+def charts(run: Run) -> list[tuple[Chart, str]]:
+    """Draw the curves of a run: the picture, and a note below it."""
+    found = [(title, lines, note) for title, lines, note in panels(run) if lines]
+    ends = (0.0, float(max(run.total, 1)))
+    return [(chart(lines, title, x_range=ends, size=SIZE), note) for title, lines, note in found]
+
+
+def panels(run: Run) -> Iterator[tuple[str, list[Line], str]]:
+    """Yield the title, the lines and the note of each chart."""
+    yield "loss", [line for one in of_objectives(run, "loss") for line in smoothed(run, one)], ""
+    first, *others = measure_panels(run) or [("", [], "")]
+    yield first
+    steps = next(iter(by_objective(run).values()), [])
+    yield "learning rate", [line_of("learning rate", steps, "lr")] if steps else [], ""
+    norms = of_objectives(run, "grad_norm")
+    lines, note = clipped(run, norms)
+    shown = [line for one in norms for line in smoothed(run, one)]
+    yield "norm of the gradients", shown + lines, note
+    yield from others
+
+
+def measure_panels(run: Run) -> list[tuple[str, list[Line], str]]:
+    """Return the charts of all measures, that of the best model first."""
+    panels = []
+    for name in sorted(run.measures, key=lambda name: name != run.measure):
+        found = [
+            {"step": one["step"], name: one["evaluation"].get(name)} for one in run.evaluations
+        ]
+        lines = [line_of(name, found, name)]
+        if (start := run.first_score(name)) is not None:
+            lines.append(bound(run, "before training", start))
+        panels.append((name, lines, ""))
+    return panels
+
+
+def clipped(run: Run, norms: list[Line]) -> tuple[list[Line], str]:
+    """Return the line of the norm to which gradients are scaled, and a note of how often they are.
+
+    There is no line far above the norms, where it would flatten their curve.
+    """
+    limit = number_of(run.arguments.get("max_grad_norm"))
+    every = np.concatenate([line.ys for line in norms] or [np.zeros(0)])
+    if limit is None or not len(every):
+        return [], ""
+    note = f"Norms before clipping to {short(limit)}: {(every > limit).mean():.0%} were clipped."
+    is_far = every[np.isfinite(every)].max(initial=0) < limit / 2
+    return [] if is_far else [bound(run, f"clipped to {short(limit)}", limit)], note
+
+
+def bound(run: Run, name: str, value: float) -> Line:
+    """Make a grey line at one value, through the whole run."""
+    return Line(name, np.array([0.0, max(run.total, 1)]), np.full(2, value), "limit")
+
+
+def smoothed(run: Run, line: Line) -> list[Line]:
+    """Return a line in a light colour, and its running mean; in a short run the line alone."""
+    length = mean_length(run)
+    if length == 1:
+        return [line]
+    mean = line._replace(name=f"{line.name}, mean of {length}", ys=running_mean(line.ys, length))
+    return [line._replace(name=f"{line.name}, each step", kind="faint"), mean]
+
+
+def of_objectives(run: Run, key: str) -> list[Line]:
+    """Return the line of a key for each objective, in its colour and with its name."""
+    return [
+        line_of(named(run, key.removeprefix("grad_"), number), steps, key, hue)
+        for hue, (number, steps) in enumerate(by_objective(run).items())
+    ]
+
+
+def by_objective(run: Run) -> dict[int, list[dict[str, Any]]]:
+    """Return the records of the steps of each objective, by its number from 0."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for record in run.steps:
+        found.setdefault(int(record.get("objective", 0)), []).append(record)
+    return found
+
+
+def named(run: Run, what: str, number: int) -> str:
+    """Name a number of an objective; one alone needs no name of its loss."""
+    given = run.part("settings")
+    if "loss_2" not in given:
+        return what
+    loss = given.get(f"loss_{number + 1}" if number else "loss")
+    name = loss.get("name") if isinstance(loss, Mapping) else loss
+    return f"{what} {number + 1}, {name}"
+
+
+def line_of(name: str, records: Sequence[Mapping[str, Any]], key: str, hue: int = 0) -> Line:
+    """Make the line of the values of a key over steps; one that is no number interrupts it."""
+    xs = [record["step"] for record in records]
+    ys = [number_of(record.get(key)) for record in records]
+    return Line(name, np.array(xs, dtype=np.float64), np.array(ys, dtype=np.float64), hue=hue)
+
+
+def mean_length(run: Run) -> int:
+    """Return the steps of the running mean: a fiftieth of the run, so a page's curve is calm."""
+    return min(max(round(run.total / 50), 1), LONGEST_MEAN)
+
+
+def running_mean(values: Array, length: int) -> Array:
+    """Return the mean of each number and up to `length` - 1 before it."""
+    sums = np.convolve(values, np.ones(length))[: len(values)]
+    found: Array = sums / np.minimum(np.arange(1, len(values) + 1), length)
+    return found
+
+
+def figure(number: int, drawn: Chart, note: str) -> str:
+    """Write a chart as HTML, with its note and a place for the values at a step."""
+    caption = f'<p class="hint">{escaped(note)}</p>' if note else ""
+    return (
+        f'<figure class="chart"><div class="frame" data-chart="{number}">{drawn.svg}</div>'
+        f'<figcaption><p class="reading scripted"><output></output></p>{caption}</figcaption>'
+        "</figure>"
+    )
+
+
+def read_out(drawn: Chart) -> dict[str, Any]:
+    """Return what the script reads of a chart: places and values."""
+    panel = drawn.panel
+    return {
+        "panel": [round(value, 1) for value in panel[:4]],
+        "ends": panel.x_range,
+        "lines": [
+            {
+                "name": line.name,
+                "x": [int(x) for x in line.xs.tolist()],
+                "y": [float(f"{y:.5g}") if math.isfinite(y) else None for y in line.ys.tolist()],
+            }
+            for line in drawn.lines
+            if line.kind != "limit"
+        ],
+    }

@@ -1,0 +1,200 @@
+"""The page of a training run has its numbers, while it runs and after it."""
+
+import json
+import math
+import re
+
+import pytest
+from bag_of_words import BagOfWords
+from drawn import HOSTILE, Elements
+from run_folders import evaluation, going, step, write_run
+
+from minibert.errors import TrainingError
+from minibert.pictures.training_page import page_before_training, running_mean, training_page
+from minibert.training import fit
+from minibert.training.losses import MarginMSELoss
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "run"
+
+
+def shown(content):
+    """The text of a page, without styles, pictures and data."""
+    content = re.sub(r"<(style|script|svg)\b.*?</\1>", " ", content, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", content).split())
+
+
+def charts(content):
+    """The charts by their title: each line's name, steps and values, as the script reads them."""
+    titles = re.findall(r'<svg [^>]*aria-label="([^"]*)"', content)
+    return {
+        title: {line["name"]: (line["x"], line["y"]) for line in drawn["lines"]}
+        for title, drawn in zip(titles, Elements(content).data()["charts"], strict=True)
+    }
+
+
+def test_a_run_that_goes_on_says_where_it_is(folder):
+    page = training_page(write_run(folder, going()))
+    assert "<title>Step 50 of 120: a-model</title>" in page
+    assert "Step 50 of 120, in epoch 1 of 2. The run is not finished." in shown(page)
+    assert '<progress max="120" value="50"' in page
+    assert "best ndcg@10, of step 50 0.5000" in shown(page)
+    assert "ndcg@10 before training 0.2500" in shown(page)
+    mean = (1 / 50 + 1 / 49) / 2  # a fiftieth of 120 steps, rounded
+    assert f"loss, mean of the last 2 steps {mean:.4g}" in shown(page)
+    assert Elements(page).data()["finished"] is False
+
+
+def test_a_finished_run_says_so(folder):
+    page = training_page(write_run(folder, going(120), finished=True))
+    assert "The run is finished, after 120 steps." in shown(page)
+    assert Elements(page).data()["finished"] is True
+
+
+def test_the_page_of_a_run_by_fit_has_its_log(folder):
+    rows = [(f"q{n} who", f"q{n} p it", f"other {n % 3}", n % 4) for n in range(5)]
+    given = {"lr": 0.1, "batch_size": 2, "evaluate_first": True, "output": folder}
+    fit(BagOfWords(), rows, MarginMSELoss(), evaluator=lambda *_, steps, **__: 0.5, **given)
+    lines = (folder / "training.jsonl").read_text().splitlines()
+    steps = [record for record in map(json.loads, lines) if "loss" in record]
+    found = charts(training_page(folder))
+    for title, key in (("loss", "loss"), ("learning rate", "lr"), ("norm of the gradients", None)):
+        ((xs, ys),) = found[title].values()
+        assert xs == [1, 2, 3]
+        assert ys == pytest.approx([one[key or "grad_norm"] for one in steps], rel=1e-4)
+    assert found["score"] == {"score": ([0, 3], [0.5, 0.5])}
+    text = shown(training_page(folder))
+    assert "data 5 examples, 3 batches an epoch" in text
+    assert "loss MarginMSELoss, similarity_fct pairwise_dot_score" in text
+    assert "steps 3, 3 an epoch" in text
+
+
+def test_each_step_and_the_mean_are_drawn_for_each_objective(folder):
+    records = [step(n, loss=n + m, objective=m) for n in range(1, 5) for m in range(2)]
+    found = charts(training_page(write_run(folder, records, losses=2)))
+    assert found["loss"] == {
+        "loss 1, Loss0, each step": ([1, 2, 3, 4], [1, 2, 3, 4]),
+        "loss 1, Loss0, mean of 2": ([1, 2, 3, 4], [1, 1.5, 2.5, 3.5]),
+        "loss 2, Loss1, each step": ([1, 2, 3, 4], [2, 3, 4, 5]),
+        "loss 2, Loss1, mean of 2": ([1, 2, 3, 4], [2, 2.5, 3.5, 4.5]),
+    }
+    assert list(found["learning rate"]) == ["learning rate"]
+    assert len(found["norm of the gradients"]) == 4
+
+
+def test_a_running_mean_is_of_a_number_and_those_before():
+    values = [3.0, 1.0, 2.0, math.nan, 4.0, 6.0, 8.0]
+    found = running_mean(values, 2).tolist()
+    assert found[:3] == [3.0, 2.0, 1.5]
+    assert math.isnan(found[3])
+    assert math.isnan(found[4])
+    assert found[5:] == [5.0, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("norm", "share", "has_line"), [(0.4, 0, False), (0.6, 0, True), (1.5, 50, True)]
+)
+def test_clipping_is_told_and_drawn_where_it_is_near(folder, norm, share, has_line):
+    records = [step(n, grad_norm=norm if n % 2 else 0.1) for n in range(1, 5)]
+    page = training_page(write_run(folder, records))
+    assert f"Norms before clipping to 1: {share}% were clipped." in shown(page)
+    assert ("clipped to 1</text>" in page) == has_line
+
+
+def test_the_table_has_every_evaluation_and_marks_the_best_one(folder):
+    records = [evaluation(0, 0.25), evaluation(60, 0.5, True), evaluation(120, None)]
+    page = training_page(write_run(folder, records))
+    rows = [
+        [shown(cell) for cell in re.findall(r"<t[hd]\b.*?</t[hd]>", row)]
+        for row in re.findall(r"<tr.*?</tr>", page)
+    ]
+    assert rows == [
+        ["step", "epoch", "mrr@10", "ndcg@10"],
+        ["before training", "", "0.1250", "0.2500"],
+        ["60 (best)", "1", "0.2500", "0.5000"],
+        ["120", "2", "no number", "no number"],
+    ]
+    drawn = charts(page)
+    # The measure of the best model comes first; a score that is no number interrupts the curve.
+    assert list(drawn) == ["ndcg@10", "mrr@10"]
+    assert drawn["ndcg@10"] == {"ndcg@10": ([0, 60, 120], [0.25, 0.5, None])}
+    assert page.count(">before training</text>") == 2
+
+
+def test_of_very_many_evaluations_the_last_are_in_the_table(folder):
+    records = [evaluation(n, 0.5) for n in range(1, 521)]
+    page = training_page(write_run(folder, records))
+    assert page.count("<tr>") == 501
+    assert "20 earlier ones are left out." in shown(page)
+
+
+@pytest.mark.parametrize("torn", ['{"step": 51, "epo', '{"step": 51}', "[51]\n", "nonsense\n{}\n"])
+def test_a_log_is_read_up_to_its_last_whole_line(folder, torn):
+    whole = training_page(write_run(folder, going()))
+    assert training_page(write_run(folder, going(), torn=torn)) == whole
+
+
+def test_a_run_before_its_first_step_is_shown(folder):
+    page = training_page(write_run(folder, []))
+    assert "The run has not taken its first step yet." in shown(page)
+    assert charts(page) == {}
+    assert "lr 2e-5" in shown(page)
+    (folder / "training.jsonl").unlink()
+    assert training_page(folder) == page
+    before = page_before_training("a-model")
+    assert "<title>Training: a-model</title>" in before
+    assert "The run has not taken its first step yet." in shown(before)
+
+
+def test_settings_are_told_without_digests(folder):
+    text = shown(training_page(write_run(folder, going())))
+    assert "data 3,840 examples, 60 batches an epoch loss Loss0, scale 20 " in text
+    assert "evaluator RetrievalEvaluator, measure ndcg@10 steps 120, 60 an epoch" in text
+    assert "lr 2e-5 epochs 2 betas 0.9, 0.999 eps none" in text
+    assert "dropout yes" in text
+    assert not re.search("[0-2]{64}", text)
+
+
+def test_a_run_without_facts_for_people_is_shown(folder):
+    path = write_run(folder, going()) / "training.json"
+    content = json.loads(path.read_text())
+    del content["facts"]
+    path.write_text(json.dumps(content))
+    assert "Step 50 of 50, in epoch 1 of 2." in shown(training_page(folder))
+
+
+@pytest.mark.parametrize("content", [None, "{}", '{"settings": [1]}'])
+def test_a_folder_that_is_no_run_is_refused(folder, content):
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        training_page(folder)
+    folder.mkdir()
+    if content is not None:
+        (folder / "training.json").write_text(content)
+    with pytest.raises(TrainingError, match="holds no training run"):
+        training_page(folder)
+
+
+def test_a_page_of_thousands_of_steps_stays_small(folder):
+    records = [step(n, loss=n % 7 + 1 / n) for n in range(1, 20_001)]
+    page = training_page(write_run(folder, records, total=20_000))
+    assert len(page) < 400_000
+    assert len(charts(page)["loss"]["loss, each step"][0]) < 4 * 440
+
+
+def test_texts_are_text_and_never_markup(folder):
+    records = [
+        *(step(1), step(2)),
+        {"step": 2, "epoch": 0, "evaluation": {HOSTILE: 0.5}, "is_best": True},
+    ]
+    page = training_page(write_run(folder, records, model=HOSTILE))
+    elements = Elements(page)
+    tags = [tag for tag, _ in elements.found]
+    assert tags.count("script") == 2  # the data and the program
+    assert not {"img", "iframe", "link", "object", "base"} & set(tags)
+    assert not [name for _, has in elements.found for name in has if name.startswith("on")]
+    assert "\x00" not in page
+    for tag, attributes in elements.found:
+        assert not {"src", "href", "srcset", "action", "background"} & set(attributes), tag
+    assert not [has for _, has in elements.found if has.get("http-equiv") == "refresh"]
