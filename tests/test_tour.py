@@ -20,7 +20,7 @@ CHAPTERS = PAGES[1:]
 # The file that a chapter is about; of all others it is the forward pass.
 FILES = {
     "10-the-gradient": "minibert/bert/backward.py",
-    "11-train-a-bert": "minibert/training/optimizers.py",
+    "11-train-a-bert": "minibert/kernels/cpu_updates.py",
 }
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
