@@ -33,7 +33,7 @@ def test_every_block_of_the_training_page_runs(
             exec(compile(text, "training.md", "exec"), names)
         for command in text.splitlines() if language == "sh" else ():
             assert cli.main(shlex.split(command)[1:]) == 0
-    assert kinds == ["python", "python", "python", "sh", "python"]
+    assert kinds == ["python"] * 4 + ["sh", "python"]
     assert re.match(r"6 steps, loss \d\.\d{4} in the last one\nstep ", capsys.readouterr().out)
     folders = {name: tmp_path / name for name in ("my-model", "from-command", "from-fit")}
     first, second, third = (

@@ -56,7 +56,7 @@ ROWS = [
     # In quotes it is the key on disk.
     Row("truncation", "cuts?", EVERYWHERE, r"(?<!\")\bcuts?\b(?!\")"),
     Row("top_k or k", "best|most|depth", EVERYWHERE, r"`(best|most|depth)`",
-        ("best_score", "best_step", "is_best", "save_best_model", "save_best")),
+        ("best_record", "best_score", "best_step", "is_best", "save_best_model", "save_best")),
     Row("top_k or k", "count", ("scoring/nearest", "scoring/top_k", "scoring/mining", "explain/"),
         other_things=("candidate_count",)),
     Row("dimension", "width|ndim", WITHOUT_PICTURES, r"\bwidths?\b"),

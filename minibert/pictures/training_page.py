@@ -29,6 +29,10 @@ __all__ = ["page_before_training", "training_page"]
 
 SIZE = (440.0, 300.0)  # units of a chart; on a phone, its texts are still readable
 ROWS = 500  # of the table of evaluations; the page stays small
+HINT = (
+    '<p class="hint">The steps of the whole run are below each curve.<span class="scripted"> Point '
+    "at one to read its values, or use the arrow keys.</span></p>"
+)
 LONGEST_MEAN = 200  # steps of the running mean of the loss
 
 
@@ -56,7 +60,7 @@ class Run(NamedTuple):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the folder has the run's result."""
+        """True if the folder has the result of the run."""
         return self.state.get("finished") is True
 
     @property
@@ -79,7 +83,7 @@ class Run(NamedTuple):
         return list(dict.fromkeys(name for one in self.evaluations for name in one["evaluation"]))
 
     @property
-    def best_evaluation(self) -> dict[str, Any] | None:
+    def best_record(self) -> dict[str, Any] | None:
         """Record of the best evaluation so far; None without one."""
         return next((one for one in reversed(self.evaluations) if one.get("is_best")), None)
 
@@ -158,6 +162,7 @@ def page_of(run: Run) -> str:
             for name, value in tiles(run)
         ),
         curves="\n".join(figure(number, *one) for number, one in enumerate(shown)),
+        hint=HINT if shown else '<p class="hint">There are none before the first step.</p>',
         evaluations=evaluations(run),
         settings="\n".join(
             f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>"
@@ -197,7 +202,7 @@ def tiles(run: Run) -> Iterator[tuple[str, str]]:
         length = min(mean_length(run), len(line.ys))
         of = f"mean of the last {length} steps" if length > 1 else "of the last step"
         yield f"{line.name}, {of}", short(float(running_mean(line.ys, length)[-1]))
-    found, measure = run.best_evaluation, run.measure
+    found, measure = run.best_record, run.measure
     if found is not None:
         score = number_of(found["evaluation"].get(measure))
         step = f"{found['step']:,}"
@@ -214,7 +219,7 @@ def evaluations(run: Run) -> str:
     """Write the table of all evaluations; "" without one."""
     if not run.evaluations:
         return ""
-    names, found = run.measures, run.best_evaluation
+    names, found = run.measures, run.best_record
     heads = "".join(f'<th scope="col">{escaped(name)}</th>' for name in ("step", "epoch", *names))
     rows = []
     for one in run.evaluations[-ROWS:]:

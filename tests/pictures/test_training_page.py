@@ -16,7 +16,7 @@ from minibert.training.losses import MarginMSELoss
 
 
 @pytest.fixture
-def folder(tmp_path):
+def run_path(tmp_path):
     return tmp_path / "run"
 
 
@@ -35,8 +35,8 @@ def charts(content):
     }
 
 
-def test_a_run_that_goes_on_says_where_it_is(folder):
-    page = training_page(write_run(folder, going()))
+def test_a_run_that_goes_on_says_where_it_is(run_path):
+    page = training_page(write_run(run_path, going()))
     assert "<title>Step 50 of 120: a-model</title>" in page
     assert "Step 50 of 120, in epoch 1 of 2. The run is not finished." in shown(page)
     assert '<progress max="120" value="50"' in page
@@ -47,33 +47,33 @@ def test_a_run_that_goes_on_says_where_it_is(folder):
     assert Elements(page).data()["finished"] is False
 
 
-def test_a_finished_run_says_so(folder):
-    page = training_page(write_run(folder, going(120), finished=True))
+def test_a_finished_run_says_so(run_path):
+    page = training_page(write_run(run_path, going(120), finished=True))
     assert "The run is finished, after 120 steps." in shown(page)
     assert Elements(page).data()["finished"] is True
 
 
-def test_the_page_of_a_run_by_fit_has_its_log(folder):
+def test_the_page_of_a_run_by_fit_has_its_log(run_path):
     rows = [(f"q{n} who", f"q{n} p it", f"other {n % 3}", n % 4) for n in range(5)]
-    given = {"lr": 0.1, "batch_size": 2, "evaluate_first": True, "output": folder}
+    given = {"lr": 0.1, "batch_size": 2, "evaluate_first": True, "output": run_path}
     fit(BagOfWords(), rows, MarginMSELoss(), evaluator=lambda *_, steps, **__: 0.5, **given)
-    lines = (folder / "training.jsonl").read_text().splitlines()
+    lines = (run_path / "training.jsonl").read_text().splitlines()
     steps = [record for record in map(json.loads, lines) if "loss" in record]
-    found = charts(training_page(folder))
+    found = charts(training_page(run_path))
     for title, key in (("loss", "loss"), ("learning rate", "lr"), ("norm of the gradients", None)):
         ((xs, ys),) = found[title].values()
         assert xs == [1, 2, 3]
         assert ys == pytest.approx([one[key or "grad_norm"] for one in steps], rel=1e-4)
     assert found["score"] == {"score": ([0, 3], [0.5, 0.5])}
-    text = shown(training_page(folder))
+    text = shown(training_page(run_path))
     assert "data 5 examples, 3 batches an epoch" in text
     assert "loss MarginMSELoss, similarity_fct pairwise_dot_score" in text
     assert "steps 3, 3 an epoch" in text
 
 
-def test_each_step_and_the_mean_are_drawn_for_each_objective(folder):
+def test_each_step_and_the_mean_are_drawn_for_each_objective(run_path):
     records = [step(n, loss=n + m, objective=m) for n in range(1, 5) for m in range(2)]
-    found = charts(training_page(write_run(folder, records, losses=2)))
+    found = charts(training_page(write_run(run_path, records, losses=2)))
     assert found["loss"] == {
         "loss 1, Loss0, each step": ([1, 2, 3, 4], [1, 2, 3, 4]),
         "loss 1, Loss0, mean of 2": ([1, 2, 3, 4], [1, 1.5, 2.5, 3.5]),
@@ -96,16 +96,16 @@ def test_a_running_mean_is_of_a_number_and_those_before():
 @pytest.mark.parametrize(
     ("norm", "share", "has_line"), [(0.4, 0, False), (0.6, 0, True), (1.5, 50, True)]
 )
-def test_clipping_is_told_and_drawn_where_it_is_near(folder, norm, share, has_line):
+def test_clipping_is_told_and_drawn_where_it_is_near(run_path, norm, share, has_line):
     records = [step(n, grad_norm=norm if n % 2 else 0.1) for n in range(1, 5)]
-    page = training_page(write_run(folder, records))
+    page = training_page(write_run(run_path, records))
     assert f"Norms before clipping to 1: {share}% were clipped." in shown(page)
     assert ("clipped to 1</text>" in page) == has_line
 
 
-def test_the_table_has_every_evaluation_and_marks_the_best_one(folder):
+def test_the_table_has_every_evaluation_and_marks_the_best_one(run_path):
     records = [evaluation(0, 0.25), evaluation(60, 0.5, True), evaluation(120, None)]
-    page = training_page(write_run(folder, records))
+    page = training_page(write_run(run_path, records))
     rows = [
         [shown(cell) for cell in re.findall(r"<t[hd]\b.*?</t[hd]>", row)]
         for row in re.findall(r"<tr.*?</tr>", page)
@@ -123,33 +123,33 @@ def test_the_table_has_every_evaluation_and_marks_the_best_one(folder):
     assert page.count(">before training</text>") == 2
 
 
-def test_of_very_many_evaluations_the_last_are_in_the_table(folder):
+def test_of_very_many_evaluations_the_last_are_in_the_table(run_path):
     records = [evaluation(n, 0.5) for n in range(1, 521)]
-    page = training_page(write_run(folder, records))
+    page = training_page(write_run(run_path, records))
     assert page.count("<tr>") == 501
     assert "20 earlier ones are left out." in shown(page)
 
 
 @pytest.mark.parametrize("torn", ['{"step": 51, "epo', '{"step": 51}', "[51]\n", "nonsense\n{}\n"])
-def test_a_log_is_read_up_to_its_last_whole_line(folder, torn):
-    whole = training_page(write_run(folder, going()))
-    assert training_page(write_run(folder, going(), torn=torn)) == whole
+def test_a_log_is_read_up_to_its_last_whole_line(run_path, torn):
+    whole = training_page(write_run(run_path, going()))
+    assert training_page(write_run(run_path, going(), torn=torn)) == whole
 
 
-def test_a_run_before_its_first_step_is_shown(folder):
-    page = training_page(write_run(folder, []))
+def test_a_run_before_its_first_step_is_shown(run_path):
+    page = training_page(write_run(run_path, []))
     assert "The run has not taken its first step yet." in shown(page)
     assert charts(page) == {}
     assert "lr 2e-5" in shown(page)
-    (folder / "training.jsonl").unlink()
-    assert training_page(folder) == page
+    (run_path / "training.jsonl").unlink()
+    assert training_page(run_path) == page
     before = page_before_training("a-model")
     assert "<title>Training: a-model</title>" in before
     assert "The run has not taken its first step yet." in shown(before)
 
 
-def test_settings_are_told_without_digests(folder):
-    text = shown(training_page(write_run(folder, going())))
+def test_settings_are_told_without_digests(run_path):
+    text = shown(training_page(write_run(run_path, going())))
     assert "data 3,840 examples, 60 batches an epoch loss Loss0, scale 20 " in text
     assert "evaluator RetrievalEvaluator, measure ndcg@10 steps 120, 60 an epoch" in text
     assert "lr 2e-5 epochs 2 betas 0.9, 0.999 eps none" in text
@@ -157,38 +157,38 @@ def test_settings_are_told_without_digests(folder):
     assert not re.search("[0-2]{64}", text)
 
 
-def test_a_run_without_facts_for_people_is_shown(folder):
-    path = write_run(folder, going()) / "training.json"
+def test_a_run_without_facts_for_people_is_shown(run_path):
+    path = write_run(run_path, going()) / "training.json"
     content = json.loads(path.read_text())
     del content["facts"]
     path.write_text(json.dumps(content))
-    assert "Step 50 of 50, in epoch 1 of 2." in shown(training_page(folder))
+    assert "Step 50 of 50, in epoch 1 of 2." in shown(training_page(run_path))
 
 
 @pytest.mark.parametrize("content", [None, "{}", '{"settings": [1]}'])
-def test_a_folder_that_is_no_run_is_refused(folder, content):
+def test_a_folder_that_is_no_run_is_refused(run_path, content):
     with pytest.raises(FileNotFoundError, match="There is no folder"):
-        training_page(folder)
-    folder.mkdir()
+        training_page(run_path)
+    run_path.mkdir()
     if content is not None:
-        (folder / "training.json").write_text(content)
+        (run_path / "training.json").write_text(content)
     with pytest.raises(TrainingError, match="holds no training run"):
-        training_page(folder)
+        training_page(run_path)
 
 
-def test_a_page_of_thousands_of_steps_stays_small(folder):
+def test_a_page_of_thousands_of_steps_stays_small(run_path):
     records = [step(n, loss=n % 7 + 1 / n) for n in range(1, 20_001)]
-    page = training_page(write_run(folder, records, total=20_000))
+    page = training_page(write_run(run_path, records, total=20_000))
     assert len(page) < 400_000
     assert len(charts(page)["loss"]["loss, each step"][0]) < 4 * 440
 
 
-def test_texts_are_text_and_never_markup(folder):
+def test_texts_are_text_and_never_markup(run_path):
     records = [
         *(step(1), step(2)),
         {"step": 2, "epoch": 0, "evaluation": {HOSTILE: 0.5}, "is_best": True},
     ]
-    page = training_page(write_run(folder, records, model=HOSTILE))
+    page = training_page(write_run(run_path, records, model=HOSTILE))
     elements = Elements(page)
     tags = [tag for tag, _ in elements.found]
     assert tags.count("script") == 2  # the data and the program
