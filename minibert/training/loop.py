@@ -251,13 +251,9 @@ def train(
         trainable.refresh()
         trainable.use_folder(path)
         found = folder.result
+        loss, first_score = folder.loss_of(found["step"]), found.get("first_score")
         return Report(
-            found["step"],
-            folder.loss_of(found["step"]),
-            found["best_step"],
-            found["best_score"],
-            True,
-            found.get("first_score"),
+            found["step"], loss, found["best_step"], found["best_score"], True, first_score
         )
 
 
