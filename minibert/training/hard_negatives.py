@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from minibert.common.arguments import check_choice, check_given_counts, check_several
@@ -39,7 +39,7 @@ def mine_hard_negatives(
     model: Embeds,
     anchor_column_name: str | None = None,
     positive_column_name: str | None = None,
-    corpus: Sequence[str] | None = None,
+    corpus: Iterable[str] | None = None,
     cross_encoder: Predicts | None = None,
     range_min: int = 0,
     range_max: int | None = None,

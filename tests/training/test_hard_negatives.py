@@ -586,6 +586,11 @@ def test_one_text_is_no_corpus():
         mined(corpus="a text")
 
 
+@pytest.mark.parametrize("made", [tuple, iter, np.array], ids=["tuple", "iterator", "array"])
+def test_a_corpus_may_be_any_iterable_of_texts(made):
+    assert mined(corpus=made(CORPUS)) == mined()
+
+
 def test_use_faiss_changes_nothing_and_says_so(caplog):
     with caplog.at_level(logging.INFO, "minibert"):
         rows = mined(use_faiss=True, faiss_batch_size=1)
