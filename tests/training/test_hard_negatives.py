@@ -5,6 +5,7 @@ import logging
 import math
 import random
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -546,6 +547,12 @@ REFUSED = [
     ({"range_min": -1}, "range_min is -1; expected a whole number from 0 up"),
     ({"range_min": 4, "range_max": 4}, "range_min is 4 and range_max 4; range_min must be smaller"),
     ({"range_min": 4, "range_max": 6}, "leaves 2 candidates. Lower num_negatives"),
+    ({"max_score": math.nan}, "max_score is NaN; expected a number, or None"),
+    ({"relative_margin": np.float32("nan")}, "relative_margin is NaN"),
+    (
+        {"cross_encoder": SimpleNamespace(num_labels=3), "min_score": 0.0},
+        "cross_encoder has 3 labels; expected a",
+    ),
     ({"sampling_strategy": "best"}, "sampling_strategy is 'best'; expected one of 'random', 'top'"),
     ({"output_format": "pairs"}, "output_format is 'pairs'; expected one of 'triplet', 'n-tuple'"),
     ({"corpus": ["a", None]}, r"corpus\[1\] is None; expected a text"),
