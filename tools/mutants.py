@@ -1232,6 +1232,8 @@ MUTANTS = [
            "chain(pairs.positives, given):", MINING + "prompts_and_sizes_reach_the_model"),
     Mutant("training/pairs.py", "enumerate(given):", "enumerate(corpus or ()):",
            MINING + "a_corpus_may_be_any_iterable_of_texts"),
+    Mutant("training/mined.py", "if name in columns:", "if False:",
+           MINING + "a_name_that_the_result_needs_is_refused[triplet-False-negative]"),
     Mutant("training/mined.py", "found &= found.all(axis=1, keepdims=True)", "pass",
            MINING + "statistics_of_tuples_leave_out_queries_without_a_row"),
     Mutant("training/hard_negatives.py", "min_score if is_rescored else None]", "min_score]",

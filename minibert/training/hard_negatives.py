@@ -140,7 +140,8 @@ def mine_hard_negatives(
 
     Raises ValueError for data without rows, without two columns of texts or, as a TrainingError,
     with a cell that is no text; for an unknown format or strategy; for ranks that leave fewer than
-    num_negatives candidates; for a filter that is NaN; for a cross-encoder with several labels.
+    num_negatives candidates; for a filter that is NaN; for a cross-encoder with several labels; and
+    for a column of the pairs with the name of one that is added.
     """
     check_arguments(sampling_strategy, num_negatives, faiss_batch_size, corpus, use_faiss)
     kind, has_scores = settled_format(output_format, output_scores, as_triplets, include_positives)

@@ -540,6 +540,25 @@ def test_where_nothing_is_found_columns_are_empty(output_format):
     json.dumps(found._asdict())
 
 
+@pytest.mark.parametrize(
+    ("output_format", "has_scores", "name"),
+    [
+        ("triplet", False, "negative"), ("triplet", True, "scores"),
+        ("n-tuple", False, "negative_3"), ("n-tuple", True, "scores"),
+        ("labeled-pair", False, "label"), ("labeled-pair", True, "score"),
+        ("labeled-list", False, "labels"), ("labeled-list", True, "scores"),
+    ],
+)  # fmt: skip
+def test_a_name_that_the_result_needs_is_refused(output_format, has_scores, name):
+    """The positives would be replaced by what is added under their name."""
+    data = FakeDataset({"query": ["who barks"], name: ["dog"]})
+    arguments = {"output_format": output_format, "output_scores": has_scores}
+    with pytest.raises(ValueError, match=f"The pairs have a column '{name}'"):
+        mined(data, **arguments)
+    other = FakeDataset({"query": ["who barks"], f"{name} ": ["dog"]})
+    assert [*mined(other, **arguments).columns][1] == f"{name} "
+
+
 REFUSED = [
     ({"num_negatives": 0}, "num_negatives is 0; expected a whole number from 1 up"),
     ({"num_negatives": 1.5}, "num_negatives is 1.5"),
