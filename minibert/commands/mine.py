@@ -54,7 +54,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "data",
         metavar="DATA",
         help="a file of pairs, in JSONL, CSV, TSV or Parquet: its first two columns of texts, as "
-        "query and positive; or a folder in BEIR's layout: its relevant pairs, and its corpus",
+        "query and positive; or a folder in BEIR's layout: its relevant pairs, and its corpus; - "
+        "is standard input",
     )
     command.add_argument(
         "--output",

@@ -204,8 +204,8 @@ class Statistics(NamedTuple):
         told += [f"{count:,} candidates dropped by {name}" for name, count in self.skipped.items()]
         if self.missing:
             told.append(
-                f"{self.missing:,} rows are missing, as their queries have too few negatives; a "
-                "larger range_max, or other filters, would leave more"
+                f"{self.missing:,} rows are missing, as their queries have too few negatives; more "
+                "texts to search, a larger range_max, or other filters would leave more"
             )
         return told
 
