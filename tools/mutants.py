@@ -1226,7 +1226,7 @@ MUTANTS = [
            MINING + "another_model_prompt_or_text_is_computed_anew"),
     Mutant("training/candidates.py", "if math.isnan(value):", "if False:",
            MINING + "what_cannot_be_mined_is_refused[relative_margin is NaN]"),
-    Mutant("training/hard_negatives.py", 'check_one_label(reranker, "cross_encoder")', "pass",
+    Mutant("training/hard_negatives.py", 'check_one_label(cross_encoder, "cross_encoder")', "pass",
            MINING + "what_cannot_be_mined_is_refused[cross_encoder has 3 labels; expected a]"),
     Mutant("training/pairs.py", "chain(given, pairs.positives):",
            "chain(pairs.positives, given):", MINING + "prompts_and_sizes_reach_the_model"),

@@ -150,9 +150,8 @@ def mine_hard_negatives(
         pairs, num_negatives, range_min, range_max, max_score, min_score,
         settled_margin(absolute_margin, margin), relative_margin, cross_encoder is not None,
     )  # fmt: skip
-    tell_of_filters(filters, sampling_strategy, include_positives, cross_encoder is not None)
-    reranker = cross_encoder if filters.by_score() else None
-    check_one_label(reranker, "cross_encoder")
+    tell_of_filters(filters, sampling_strategy, include_positives)
+    reranker = None if cross_encoder is None else of_effect(cross_encoder, filters)
     texts, k = unique_texts(pairs, corpus), filters.range_max + rows_of_one_query(pairs)
     queries = Side("query", texts.queries, query_prompt_name, query_prompt)
     documents = Side("corpus", texts.documents, corpus_prompt_name, corpus_prompt)
@@ -243,21 +242,29 @@ def filters_of(
     )
 
 
-def tell_of_filters(
-    filters: Filters, sampling_strategy: str, include_positives: bool, is_rescored: bool
-) -> None:
-    """Log a warning of arguments that drop positives, or that have no effect."""
+def tell_of_filters(filters: Filters, sampling_strategy: str, include_positives: bool) -> None:
+    """Log a warning of arguments that drop positives which shall be included."""
     is_default = not filters.by_score() and filters.range_min == 0 and sampling_strategy == "top"
     if include_positives and not is_default:
         logger.warning(
             "include_positives leaves positives among the candidates; filters, ranks and a random "
             "choice may still drop them."
         )
-    if is_rescored and not filters.by_score():
-        logger.warning(
-            "cross_encoder has no effect: it scores candidates for max_score, min_score, "
-            "absolute_margin or relative_margin, and none is given."
-        )
+
+
+def of_effect(cross_encoder: Predicts, filters: Filters) -> Predicts | None:
+    """Return the cross-encoder if there is a filter to score for, else None with a warning.
+
+    Raises ValueError for a cross-encoder with several labels, before any text is embedded.
+    """
+    if filters.by_score():
+        check_one_label(cross_encoder, "cross_encoder")
+        return cross_encoder
+    logger.warning(
+        "cross_encoder has no effect: it scores candidates for max_score, min_score, "
+        "absolute_margin or relative_margin, and none is given."
+    )
+    return None
 
 
 def tell(
