@@ -17,7 +17,14 @@ ROWS = {thing: rest for thing, *rest in ROW.findall(PAGE)}
 
 def test_the_table_has_a_row_for_each_kind():
     kinds = ["metric", "module", "family", "pooling", "activation", "measure", "command", "tensor"]
-    kinds += ["form of documents", "output format", "loss", "optimizer", "schedule"]
+    kinds += [
+        "form of documents",
+        "output format",
+        "format of mined rows",
+        "loss",
+        "optimizer",
+        "schedule",
+    ]
     assert set(kinds) == ROWS.keys()
 
 

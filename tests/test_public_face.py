@@ -267,6 +267,7 @@ TABLES = [
     ("minibert.models.sentence_transformer", "SentenceTransformer", "encode"),
     ("minibert.models.sentence_transformer", "SentenceTransformer", "fit"),
     ("minibert.training.loop", "fit", "fit"),
+    ("minibert.training.hard_negatives", "mine_hard_negatives", "mine_hard_negatives"),
     ("minibert.models.cross_encoder", "CrossEncoder", "__init__"),
     ("minibert.corpus.building", "build", "build"),
     ("minibert.corpus.search", "Index", "search"),
@@ -297,6 +298,7 @@ IN_ORDER = {
     *("MultipleNegativesRankingLoss.__init__", "MultipleNegativesSymmetricRankingLoss.__init__"),
     *("TripletLoss.__init__", "DataLoader.__init__"),
     *("community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"),
+    "mine_hard_negatives",
     *("attention_svg", "curves_svg", "matrix_svg"),
 }
 

@@ -8,8 +8,20 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TOUR = ROOT / "docs" / "tour"
-PAGES = [TOUR / "index.md", *sorted(TOUR.glob("[0-9]*.md"))]
+
+
+def place_of(chapter):
+    """The number before its name: 10-the-gradient stands behind 9-by-hand."""
+    return int(chapter.name.split("-")[0])
+
+
+PAGES = [TOUR / "index.md", *sorted(TOUR.glob("[0-9]*.md"), key=place_of)]
 CHAPTERS = PAGES[1:]
+# The file that a chapter is about; of all others it is the forward pass.
+FILES = {
+    "10-the-gradient": "minibert/bert/backward.py",
+    "11-train-a-bert": "minibert/kernels/cpu_updates.py",
+}
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -62,9 +74,10 @@ def test_every_chapter_has_a_picture_and_no_picture_is_left_over(make_pictures):
 
 
 @each(CHAPTERS)
-def test_a_chapter_quotes_lines_of_bert_that_are_there(page, make_pictures):
+def test_a_chapter_quotes_lines_of_its_file_that_are_there(page, make_pictures):
     quotations = [block for block in make_pictures.blocks_of(read(page)) if block.title]
-    assert "minibert/bert/forward.py" in {block.title for block in quotations}
+    file = FILES.get(page.stem, "minibert/bert/forward.py")
+    assert file in {block.title for block in quotations}
     for block in quotations:
         source = "\n" + read(ROOT / block.title)
         shifts = [textwrap.indent(block.text, " " * indent) for indent in (0, 4, 8)]
@@ -84,14 +97,30 @@ def test_every_page_leads_to_the_next():
     for page, following in zip(PAGES, CHAPTERS, strict=False):
         title = read(following).splitlines()[0].split(". ", 1)[1].split(",")[0]
         assert read(page).endswith(f"\nNext: [{title}]({following.name})\n")
-    listed = re.findall(r"^\| (\d) \| \[[^\]]+\]\(([^)]+)\)", read(PAGES[0]), re.MULTILINE)
-    assert listed == [(page.name[0], page.name) for page in CHAPTERS]
+    listed = re.findall(r"^\| (\d+) \| \[[^\]]+\]\(([^)]+)\)", read(PAGES[0]), re.MULTILINE)
+    assert listed == [(str(place_of(page)), page.name) for page in CHAPTERS]
+    assert [place_of(page) for page in CHAPTERS] == list(range(1, len(CHAPTERS) + 1))
 
 
 def test_the_model_by_hand_is_short_and_imports_no_minibert(make_pictures):
     by_hand, comparison, *_ = [
-        block.text for block in make_pictures.blocks_of(read(CHAPTERS[-1])) if block.is_program
+        block.text
+        for block in make_pictures.blocks_of(read(TOUR / "9-by-hand.md"))
+        if block.is_program
     ]
     assert len(by_hand.splitlines()) < 150
     assert "minibert" not in by_hand
     assert "assert difference <= 1e-6" in comparison
+
+
+def test_the_way_back_by_hand_is_short_and_compared_twice(make_pictures):
+    page = read(TOUR / "10-the-gradient.md")
+    programs = [block.text for block in make_pictures.blocks_of(page) if block.is_program]
+    lines = [line for text in programs if "    def back(" in text for line in text.splitlines()]
+    assert len([line for line in lines if line]) < 130  # both ways
+    assert not any("minibert" in line for line in lines)
+    (with_the_library,) = [text for text in programs if "model.trainable(" in text]
+    assert "assert theirs.keys() == gradients.keys()" in with_the_library
+    assert "assert difference < 1e-4 * np.abs(gradient).max() + 1e-7" in with_the_library
+    (with_a_nudge,) = [text for text in programs if "assert abs(slope - nudged) < 1e-6" in text]
+    assert '"embeddings", *(f"encoder.layer.{number}" for number in range(6))' in with_a_nudge

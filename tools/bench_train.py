@@ -22,11 +22,12 @@ TRIPLES, LENGTHS = 64, (30, 100, 100)
 class Minibert:
     """This library."""
 
-    def __init__(self, folder, threads):
+    def __init__(self, folder, threads, device="cpu"):
         from minibert import SentenceTransformer, losses
         from minibert.training.optimizers import clip_, decays_all, find_optimizer
 
-        self.model = SentenceTransformer(folder, threads=threads, on_long="ignore")
+        settings = {"threads": threads, "device": device}
+        self.model = SentenceTransformer(folder, on_long="ignore", **settings)
         self.losses = {"ranking": losses.MultipleNegativesRankingLoss(self.model)}
         self.losses["margins"] = losses.MarginMSELoss(self.model)
         self.trainable = self.model.trainable(seed=42, dropout=True)
@@ -52,21 +53,29 @@ class Minibert:
 class SentenceTransformers:
     """sentence-transformers, on torch."""
 
-    def __init__(self, folder, threads):
+    def __init__(self, folder, threads, device="cpu"):
         import torch
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.sentence_transformer import losses
 
-        torch.set_num_threads(threads)
+        if threads:
+            torch.set_num_threads(threads)
         self.torch = torch
-        self.model = SentenceTransformer(folder, device="cpu", local_files_only=True).train()
+        self.model = SentenceTransformer(folder, device=device, local_files_only=True).train()
         self.losses = {"ranking": losses.MultipleNegativesRankingLoss(self.model)}
         self.losses["margins"] = losses.MarginMSELoss(self.model)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=2e-5, weight_decay=0.01)
 
     def step(self, loss, columns, labels):
-        given = None if labels is None else self.torch.tensor(labels)
-        features = [self.model.preprocess(column) for column in columns]
+        device = self.model.device
+        given = None if labels is None else self.torch.tensor(labels, device=device)
+        features = [
+            {
+                name: value.to(device) if isinstance(value, self.torch.Tensor) else value
+                for name, value in self.model.preprocess(column).items()
+            }
+            for column in columns
+        ]
         self.losses[loss](features, given).backward()
         self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()

@@ -1,4 +1,4 @@
-"""Check minibert on a GPU: vectors beside the CPU's, and speed beside torch.
+"""Check minibert on a GPU: vectors and training beside the CPU's, and speed beside torch.
 
     python tools/gpu_check.py                             # with MiniLM and the package's sample
     python tools/gpu_check.py --model bert-base --dataset DIR --report gpu-bert-base
@@ -6,7 +6,7 @@
 
 It needs CuPy, and for the comparison torch with transformers or sentence-transformers. Peers take
 turns, and medians are compared. It writes REPORT.md and REPORT.json. Exit code: 0 if all vectors
-are right, 1 if one is not, 69 without a GPU.
+and gradients are right, 1 if one is not, 69 without a GPU.
 """
 
 import argparse
@@ -16,21 +16,26 @@ import platform
 import statistics
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import bench_train
 import numpy as np
-from bench import read_texts
+from bench import SAMPLE, count_tokens, read_texts
 from bench_models import MODELS, ROOT, find
 from bench_peers import Padded
 
 from minibert import SentenceTransformer
+from minibert.bert.dropout import Draws, Dropout, Rates
 from minibert.errors import DeviceError
 from minibert.kernels import cpu as kernels
-from minibert.kernels import cpu_gradients
+from minibert.kernels import cpu_gradients, cpu_updates
 from minibert.kernels.activations import ACTIVATIONS
-from minibert.kernels.devices import find_device
-from minibert.kernels.protocol import NormRows
+from minibert.kernels.devices import find_device, to_host, update_kernels
+from minibert.kernels.protocol import Adam, NormRows
 from minibert.kernels.segments import equal_buckets, firsts
+from minibert.training.losses import MultipleNegativesRankingLoss
+from minibert.training.optimizers import AdamW, clip_
 
 NO_GPU = 69
 GOLDEN = ROOT / "tests" / "golden"
@@ -39,8 +44,14 @@ DTYPES = ("float32", "float16")
 # Largest distance allowed from the expected vector, as a share of its length. The golden models'
 # parameters are ten times a real model's, and so is their rounding to float16.
 ALLOWED = {"float32": 1e-4, "float16": 2e-3}
+# A folder of each family whose forward pass can be trained, and of each module.
+TRAINED = ("gelu", "roberta", "distilbert", "mpnet", "albert", "electra", "modules", "poolings")
 ON_THE_CPU = ("modernbert", "nomic_bert")  # their forward pass is not written for a GPU
 ALLOWED_GOLDEN = {"float32": 1e-4, "float16": 1e-2}
+WORK = ("parity", "speed", "train")
+# Parts of the report whose rows are right or wrong, and their titles.
+CHECKED = {"kernels": "Kernels beside NumPy's", "vectors": "Vectors", "training": "Training"}
+BATCH_PAIRS, BATCHES = 32, 8  # of a round of training, if there are as many
 PACKAGES = ("minibert-numpy", "numpy", "cupy-cuda12x", "cupy-cuda13x", "torch", "transformers",
             "sentence-transformers")  # fmt: skip
 
@@ -121,6 +132,34 @@ PEERS = {
 }
 
 
+class Trainer(bench_train.Minibert):
+    """This library's training, on the GPU."""
+
+    def __init__(self, folder):
+        super().__init__(folder, None, "cuda")
+
+    def wait(self):
+        """Wait until the last step has ended."""
+        to_host(min(self.trainable.values.values(), key=lambda value: value.size))
+
+
+class SentenceTransformersTrainer(bench_train.SentenceTransformers):
+    """Training of sentence-transformers, on torch."""
+
+    def __init__(self, folder):
+        super().__init__(str(folder), None, "cuda")
+
+    def wait(self):
+        """Wait until the last step has ended."""
+        self.torch.cuda.synchronize()
+
+
+TRAINERS = {
+    "minibert, float32": Trainer,
+    "sentence-transformers, float32": SentenceTransformersTrainer,
+}
+
+
 def main(arguments=None):
     """Run the checks that the options name: -> an exit code."""
     options = parse(arguments)
@@ -132,17 +171,23 @@ def main(arguments=None):
     report = about(options)
     folder = find(options.model)
     if "parity" in options.work:
-        report["kernels"] = [*kernels_beside_numpy(device), *gradients_beside_numpy(device)]
+        report["kernels"] = [
+            *kernels_beside_numpy(device), *gradients_beside_numpy(device),
+            *updates_beside_numpy(device), *draws_beside_numpy(device),
+        ]  # fmt: skip
         allowed = ALLOWED_GOLDEN if GOLDEN in folder.parents else ALLOWED
         report["vectors"] = [*golden_vectors(), *model_vectors(folder, options, allowed)]
+        report["training"] = [*golden_training(), *model_training(folder, options, allowed)]
     if "speed" in options.work:
         report["speed"] = speed(folder, options)
+    if "train" in options.work:
+        report["train"] = speed_of_training(folder, options)
     lines = table(report)
     print("\n".join(lines))
     for suffix, text in ((".md", "\n".join(lines)), (".json", json.dumps(report, indent=2))):
         Path(options.report + suffix).write_text(text + "\n", encoding="utf-8")
-    return 0 if all(row["ok"] for row in report.get("kernels", []) + report.get("vectors", [])) \
-        else 1  # fmt: skip
+    checked = [row for key in CHECKED for row in report.get(key, [])]
+    return 0 if all(row["ok"] for row in checked) else 1
 
 
 def parse(arguments):
@@ -156,14 +201,14 @@ def parse(arguments):
     )
     parser.add_argument("--documents", type=int, metavar="N", help="only its first N documents")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each peer")
-    parser.add_argument("--work", default="parity,speed", help="some of these, separated by commas")
+    parser.add_argument("--work", default=",".join(WORK), help="some of these, separated by commas")
     parser.add_argument(
         "--report", default="gpu", metavar="REPORT", help="its path, without .md and .json"
     )
     options = parser.parse_args(arguments)
     options.work = options.work.split(",")
-    if unknown := set(options.work) - {"parity", "speed"}:
-        parser.error(f"--work: {', '.join(sorted(unknown))} is neither parity nor speed")
+    if unknown := set(options.work) - set(WORK):
+        parser.error(f"--work: {', '.join(sorted(unknown))} is none of {', '.join(WORK)}")
     return options
 
 
@@ -206,6 +251,7 @@ def kernels_beside_numpy(device):
     lengths = np.array([40, 5, 20])
     q, k, v = (rows(65, 128) / 4 for _ in range(3))
     first, of_pairs = firsts(lengths), rows(4, 40, 40)
+    of_distance = random.integers(0, 9, (40, 40))
 
     def attend(module, q, k, v, bias=None, query_rows=None):
         return module.attend(q, k, v, module.buckets(lengths), 4, bias, query_rows)
@@ -228,6 +274,9 @@ def kernels_beside_numpy(device):
         "attention with a bias": (attend, (q, k, v, of_pairs)),
         "sums of texts": (lambda module, x: module.segment_sum(x, lengths), (x,)),
         "largest of texts": (lambda module, x: module.segment_max(x, lengths), (x,)),
+        "sums of buckets": (
+            lambda module, x: module.bucket_sums(x, of_distance, 9), (rows(4, 40, 40),)),
+        "end to end": (lambda module, *arrays: module.concatenate(arrays), (x, before)),
         "unit length": (lambda module, x: (module.normalize_(x), x)[1], (x,)),
     }  # fmt: skip
     yield from compared(device, device.kernels, kernels, cases, DTYPES)
@@ -285,6 +334,36 @@ def gradients_beside_numpy(device):
     yield from compared(device, device.gradient_kernels(), cpu_gradients, cases, ["float32"])
 
 
+def updates_beside_numpy(device):
+    """Check the step of the optimizer by itself."""
+    random = np.random.default_rng(2)
+    value, gradient, average = random.normal(0, 2, (3, 65, 300)).astype(np.float32)
+
+    def adam(module, *arrays):
+        module.adam_([Adam(*arrays, (0.9, 0.999), 0.01, 1e-8, 0.1)])
+        return arrays[0], *arrays[2:]
+
+    of_gpu = update_kernels([device.to_device(value)])
+    cases = {"a step of Adam": (adam, (value, gradient, average, np.square(average)))}
+    yield from compared(device, of_gpu, cpu_updates, cases, ["float32"])
+
+
+def draws_beside_numpy(device):
+    """Check the random numbers of dropout by themselves: they are NumPy's to the bit."""
+    texts, lengths = np.array([7, 70_000, 0]), np.array([40, 16, 9])
+    on_host = Dropout(Draws(2**64 - 1, 5), Rates(0.1, 0.2), texts, lengths)
+    buckets = list(equal_buckets(lengths))
+    with device.active():
+        on_gpu = on_host.on(device.draw_kernels())
+        both = {
+            "dropout of rows": [one.rows(3, "output", 300) for one in (on_gpu, on_host)],
+            "dropout of weights": [one.weights(3, 4)(buckets[1]) for one in (on_gpu, on_host)],
+        }
+        for name, (found, expected) in both.items():
+            found, expected = one_row(found, device.to_host), one_row(expected, np.asarray)
+            yield row_of(name, "float32", found, expected, ALLOWED)
+
+
 def compared(device, of_device, of_numpy, cases, dtypes):
     """Compute each case with two modules of kernels: -> a row of the report for each dtype."""
     for name, (compute, arrays) in cases.items():
@@ -329,6 +408,38 @@ def model_vectors(folder, options, allowed):
             yield row_of(name, dtype, found, expected, allowed)
 
 
+def golden_training():
+    """Compare a step of training of golden models with NumPy's, dropout included."""
+    texts = json.loads((GOLDEN / "texts.json").read_text(encoding="utf-8"))[:8]
+    for name in TRAINED:
+        yield from one_step(GOLDEN / name, f"golden {name}", texts, ALLOWED_GOLDEN)
+
+
+def model_training(folder, options, allowed):
+    """Compare a step of training of a real model with NumPy's."""
+    texts = read_texts(options.dataset, options.documents)[:16]
+    yield from one_step(folder, folder.name, texts, allowed)
+
+
+def one_step(folder, name, texts, allowed):
+    """Compare all gradients, as one vector, and the vectors of the model after the step."""
+    half, found = len(texts) // 2, []
+    columns = [texts[:half], texts[half : 2 * half]]
+    for device in ("cuda", "cpu"):
+        model = SentenceTransformer(folder, device=device, on_long="ignore")
+        trainable = model.trainable()
+        trainable.add_gradients(columns, None, MultipleNegativesRankingLoss(model), 0)
+        gradients = trainable.gradients
+        row = np.concatenate([to_host(gradient).ravel() for gradient in gradients.values()])
+        clip_(gradients, 1.0)
+        AdamW(trainable.values).step(gradients, 1e-5)
+        trainable.zero_gradients()
+        trainable.refresh()
+        found.append((row[None], model.encode(texts)))
+    for what, gpu, cpu in zip(("gradients", "vectors after a step"), *found, strict=True):
+        yield row_of(f"{name}, {what}", "float32", gpu, cpu, allowed)
+
+
 def row_of(name, dtype, found, expected, allowed):
     """Compute how far rows are from the expected ones, as a share of their lengths."""
     distances = np.linalg.norm(found.astype(np.float64) - expected, axis=1)
@@ -344,24 +455,51 @@ def speed(folder, options):
     texts = read_texts(options.dataset, options.documents)
     words = SentenceTransformer(folder, on_long="ignore")
     tokens = sum(len(found.ids) for found in words.tokens(texts))
+    makers = {
+        f"{name}, {dtype}": partial(peer, folder, dtype)
+        for name, peer in PEERS.items()
+        for dtype in DTYPES
+    }
+    measured = in_turn(makers, lambda peer: peer.encode(texts), options.rounds)
+    return {"what": f"Speed: {len(texts)} texts", "tokens": tokens, **measured}
+
+
+def speed_of_training(folder, options):
+    """Measure seconds of each peer for some steps of training, in turn."""
+    batches = bench_train.batches_of(options.dataset or SAMPLE, BATCHES, BATCH_PAIRS)
+    batches = [batch for batch in batches if batch]
+
+    def train(peer):
+        for batch in batches:
+            peer.step("ranking", batch, None)
+        peer.wait()
+
+    texts = [text for batch in batches for column in batch for text in column]
+    makers = {name: partial(peer, folder) for name, peer in TRAINERS.items()}
+    return {
+        "what": f"Training: {len(texts) // 2} pairs in {len(batches)} steps",
+        "tokens": sum(count_tokens(folder, texts)),
+        **in_turn(makers, train, options.rounds),
+    }
+
+
+def in_turn(makers, work, rounds):
+    """Make peers and measure their work, in turn: -> seconds, medians, and who failed and why."""
     peers, failed = {}, {}
-    for name, peer in PEERS.items():
-        for dtype in DTYPES:
-            try:
-                peers[f"{name}, {dtype}"] = peer(folder, dtype)
-                peers[f"{name}, {dtype}"].encode(texts)  # compiles, and fills the pools of memory
-            except Exception as error:  # becomes a line of the report
-                peers.pop(f"{name}, {dtype}", None)
-                failed[f"{name}, {dtype}"] = f"{type(error).__name__}: {error}".splitlines()[0]
+    for name, make in makers.items():
+        try:
+            peer = make()
+            work(peer)  # compiles, and fills the pools of memory
+            peers[name] = peer
+        except Exception as error:  # becomes a line of the report
+            failed[name] = f"{type(error).__name__}: {error}".splitlines()[0]
     seconds = {name: [] for name in peers}
-    for _ in range(options.rounds):
+    for _ in range(rounds):
         for name, peer in peers.items():
             start = time.perf_counter()
-            peer.encode(texts)
+            work(peer)
             seconds[name].append(time.perf_counter() - start)
     return {
-        "texts": len(texts),
-        "tokens": tokens,
         "seconds": seconds,
         "median": {name: statistics.median(values) for name, values in seconds.items()},
         "left out": failed,
@@ -377,7 +515,7 @@ def table(report):
         + ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
         f"`{report['command']}`",
     ]  # fmt: skip
-    for key, title in (("kernels", "Kernels beside NumPy's"), ("vectors", "Vectors")):
+    for key, title in CHECKED.items():
         if key in report:
             lines += ["", f"## {title}", "", "| | | differs by | allowed | |"]
             lines += ["|---|---|---|---|---|"]
@@ -385,10 +523,9 @@ def table(report):
                 verdict = "" if row["ok"] else "**too far**"
                 numbers = f"{row['differs by']:.1e} | {row['allowed']:.0e}"
                 lines.append(f"| {row['what']} | {row['dtype']} | {numbers} | {verdict} |")
-    if "speed" in report:
-        found = report["speed"]
+    for found in (report[key] for key in ("speed", "train") if key in report):
         lines += [
-            "", f"## Speed: {found['texts']} texts, {found['tokens']} tokens without padding", "",
+            "", f"## {found['what']}, {found['tokens']} tokens without padding", "",
             "| | s, median | tokens per second |", "|---|---|---|",
         ]  # fmt: skip
         lines += [

@@ -39,9 +39,14 @@ class Block(NamedTuple):
         return self.language == "python" and self.title is None
 
 
+def place_of(chapter: Path) -> int:
+    """Return the number before a chapter's name: 10-the-gradient stands behind 9-by-hand."""
+    return int(chapter.name.split("-")[0])
+
+
 def chapters() -> list[Path]:
     """List the pages of the tour, in reading order."""
-    return [TOUR / "index.md", *sorted(TOUR.glob("[0-9]*.md"))]
+    return [TOUR / "index.md", *sorted(TOUR.glob("[0-9]*.md"), key=place_of)]
 
 
 def blocks_of(page: str) -> list[Block]:

@@ -76,6 +76,9 @@ LAYER_NORM_MODULE = "pooling/test_layer_norm.py::test_"
 TRANSFORMER = "checkpoint/test_transformer_settings.py::test_"
 PLAN = "checkpoint/test_conversion_plan.py::test_"
 LAYERS = "checkpoint/test_layers.py::test_"
+LABELS = "training/test_labels.py::test_"
+LABELS_FILE = "training/test_labels_file.py::test_"
+LABEL = "commands/test_label.py::test_"
 REPOSITORY = "checkpoint/test_repository.py::test_"
 HUB = "checkpoint/test_hub.py::test_"
 LAYOUT = "bert/test_layout.py::test_"
@@ -91,11 +94,15 @@ REFERENCE_FIT = "training/test_reference_fit.py::test_"
 CARD = "training/test_model_card.py::test_"
 TRAIN = "commands/test_train.py::test_"
 LOOP = "training/test_loop.py::test_"
+MINING = "training/test_hard_negatives.py::test_"
 KERNEL_GRADIENTS = "kernels/test_cpu_gradients.py::test_"
 BACKWARD = "bert/test_backward.py::test_"
 DROPOUT = "bert/test_dropout.py::test_"
 SUMS = "training/test_sums.py::test_"
 TRAINABLE = "models/test_trainable.py::test_"
+ON_GPU = "models/test_trainable_cuda.py::test_"
+DRAWS = "kernels/test_cuda_draws.py::test_"
+UPDATES = "kernels/test_cuda_updates.py::test_"
 RUNS = "training/test_checkpoints.py::test_"
 HEAT_MAP = "pictures/test_heat_map.py::test_"
 XRAY = "pictures/test_xray.py::test_"
@@ -272,7 +279,7 @@ MUTANTS = [
            HOOK + "a_hook_changes_no_state[ForGradients-gelu]"),
     Mutant("bert/hook.py", "        if not self.for_gradients:\n", "        if False:\n",
            TRACE + "hooks_see_the_arrays_themselves_and_no_copies"),
-    Mutant("bert/hook.py", "list(equal_buckets(pack.lengths)) if hook", "[] if False",
+    Mutant("bert/hook.py", "if hook is None or isinstance(", "if hook or isinstance(",
            CUDA + "a_hook_gets_the_same_arrays_as_on_the_cpu[float32-1e-05]"),
     Mutant("bert/hook.py", "self.hook if isinstance(self.hook, ForGradients) else None",
            "self.hook",
@@ -1051,6 +1058,31 @@ MUTANTS = [
     Mutant("kernels/cuda_gradients.py", "softmax_of(weights, bucket.lengths)",
            "softmax_of(weights, None)",
            CUDA_GRADIENTS + "padded_texts_of_a_bucket_have_their_own_gradients"),
+    Mutant("kernels/cuda.cu", "bits[4] = {block + 1ull,", "bits[4] = {block + 0ull,",
+           DRAWS + "rows_have_the_factors_of_the_host[5-42-7]"),
+    Mutant("kernels/cuda.cu", "((long long)head * length + token) * length,",
+           "((long long)head * longest + token) * longest,",
+           DRAWS + "a_padded_text_has_its_own_weights_and_then_zeros"),
+    Mutant("kernels/cuda.cu", "(sqrtf(squares) + eps) * size + x * decay",
+           "(sqrtf(squares) + eps) * size",
+           UPDATES + "adam_s_step_agrees[0.25]"),
+    Mutant("kernels/cuda.cu", "column < columns && start + column < count;", "column < columns;",
+           UPDATES + "clipping_agrees_and_waits_once"),
+    Mutant("kernels/cuda_updates.py", "    with device_of(x):\n        x[...]",
+           "    if True:\n        x[...]",
+           UPDATES + "arrays_of_the_other_gpu_are_updated_there"),
+    Mutant("bert/dropout.py", "dtype=np.uint64)  # a list", "dtype=np.float64)  # a list",
+           DROPOUT + "the_largest_seeds_draw_different_numbers"),
+    Mutant("models/trainable.py", "dropout.on(self._device.draw_kernels())", "dropout",
+           ON_GPU + "transfers_of_a_step_do_not_grow_with_the_layers"),
+    Mutant("models/trainable.py", "OnHost(self.values)", "self.values",
+           ON_GPU + "a_run_equals_the_cpu_s[modules-adamw]"),
+    Mutant("training/recipe.py", 'settings["device"] = "cuda"', "pass",
+           ON_GPU + "a_run_goes_on_with_the_kind_of_device_it_began_on"),
+    Mutant("models/transformer.py",
+           "on_host = parameters_to_host(self.checkpoint.parameters)",
+           "on_host = self.checkpoint.parameters",
+           ON_GPU + "a_trained_model_leaves_the_gpu_whole"),
     Mutant("bert/forward.py", "return kernels.floats(hidden)", "return hidden",
            GPU + "float16_is_near_and_gives_float32[gelu-token_embeddings]"),
     Mutant("kernels/devices.py", "            copied.synchronize()\n", "",
@@ -1144,6 +1176,31 @@ MUTANTS = [
     Mutant("common/files.py", "        sync_tree(partial)\n", "",
            "common/test_files.py::test_a_new_folder_and_all_in_it_are_synced_before_the_rename"),
     # what is trained on
+    Mutant("training/labels.py", "embedded(teacher.encode_document, others, batch_size)",
+           "embedded(teacher.encode_query, others, batch_size)",
+           LABELS + "an_embedder_scores_by_its_metric_and_its_prompts"),
+    Mutant("training/labels.py", 'activation_fn=activation_fn or "identity")',
+           "activation_fn=activation_fn)",
+           LABELS + "a_cross_encoder_gives_its_logits_or_their_activation"),
+    Mutant("training/labels.py", "given = [*items] if len(items) > 1 else [*items, *items]",
+           "given = [*items]", LABELS + "no_forward_pass_comes_alone"),
+    Mutant("training/labels.py", "float(np.format_float_scientific(number, unique=True))",
+           "float(number)", LABELS + "a_score_has_the_fewest_digits_of_its_float32"),
+    Mutant("training/labels.py", "numbers.setdefault((first, other), len(numbers))",
+           "numbers.setdefault((row[list(row)[0]], other), 0)",
+           LABELS + "rows_have_their_texts_in_order_and_the_scores"),
+    Mutant("training/labels_file.py", "        file.truncate(size)\n", "",
+           LABELS_FILE + "a_torn_chunk_is_scored_again"),
+    Mutant("training/labels_file.py", "return size, count, [chunk]", "return size, count, []",
+           LABELS_FILE + "a_stopped_run_goes_on_after_its_last_chunk"),
+    Mutant("training/labels_file.py", "        if file.read(1):\n", "        if False:\n",
+           LABELS_FILE + "rows_of_other_data_are_not_gone_on_with"),
+    Mutant("models/model.py", "for settings in (self.transformer.settings, *list(self)[1:])",
+           "for settings in (self.transformer.settings,)",
+           "models/test_fingerprint.py::test_whatever_changes_results_changes_the_fingerprint"),
+    Mutant("checkpoint/folder.py", 'endswith("ForSequenceClassification")',
+           'endswith("ForNothing")',
+           LABEL + "a_cross_encoder_is_known_by_its_folder"),
     Mutant("training/columns.py", "int(negative[1] or 0)", "str(negative[1] or 0)",
            "training/test_examples.py::test_columns_are_in_the_order_of_a_loss"),
     Mutant("training/columns.py", "return SENTENCE, int(sentence[1])", "return SENTENCE, 0",
@@ -1152,6 +1209,29 @@ MUTANTS = [
            "training/test_examples.py::test_a_column_of_numbers_is_no_column_of_texts"),
     Mutant("training/columns.py", "if 0 < len(others) < len(texts):", "if not others:",
            "training/test_examples.py::test_a_column_without_a_known_place_is_told"),
+    # hard negatives
+    Mutant("training/candidates.py", "scores > lowest - np.abs(lowest) * margin",
+           "scores > lowest * (1 - margin)",
+           MINING + "a_margin_is_of_the_lowest_positive_without_its_sign"),
+    Mutant("training/candidates.py", "np.minimum.reduceat", "np.maximum.reduceat",
+           MINING + "filters_choose_these_negatives"),
+    Mutant("training/candidates.py", "np.argsort(-left.scores,",
+           "np.argsort(-scored.candidates.scores,", MINING + "filters_choose_these_negatives"),
+    Mutant("training/candidates.py", "np.maximum(left, k).tolist()",
+           "np.full(len(left), candidates.scores.shape[1])",
+           MINING + "random_negatives_are_drawn_from_the_window[scores]"),
+    Mutant("training/embedded.py", "allow_pickle=False", "allow_pickle=True",
+           MINING + "a_file_of_other_content_is_refused_unopened[pickle]"),
+    Mutant("training/embedded.py", "side.prompt, list(side.texts)", "list(side.texts)",
+           MINING + "another_model_prompt_or_text_is_computed_anew"),
+    Mutant("training/pairs.py", "chain(corpus or (), pairs.positives):",
+           "chain(pairs.positives, corpus or ()):", MINING + "prompts_and_sizes_reach_the_model"),
+    Mutant("training/mined.py", "found &= found.all(axis=1, keepdims=True)", "pass",
+           MINING + "statistics_of_tuples_leave_out_queries_without_a_row"),
+    Mutant("training/hard_negatives.py", "min_score if is_rescored else None]", "min_score]",
+           MINING + "range_max_depends_on_filters_and_positives"),
+    Mutant("commands/mine.py", "if grade > 0 and", "if grade >= 0 and",
+           "commands/test_mine.py::test_a_beir_folder_gives_its_relevant_pairs_and_corpus"),
     Mutant("training/columns.py", "self.label is None or not self.has_labels",
            "self.label is None",
            "training/test_examples.py::test_a_label_that_is_not_asked_for_may_be_anything"),
@@ -1343,11 +1423,11 @@ MUTANTS = [
            OPTIMIZERS + "twenty_steps_equal_the_textbook_in_float64"),
     Mutant("training/optimizers.py", "second / first * (1 - decay)", "second / first",
            OPTIMIZERS + "twenty_steps_equal_the_textbook_in_float64"),
-    Mutant("training/optimizers.py", "change += value * factors.decay",
-           "value *= 1 - factors.decay",
+    Mutant("kernels/cpu_updates.py", "change += value * step.decay",
+           "value *= 1 - step.decay",
            OPTIMIZERS + "decay_below_float32_s_spacing_is_kept_on_average"),
-    Mutant("training/optimizers.py", "np.atleast_1d(gradients[key])[rows].astype(np.float64)",
-           "np.atleast_1d(gradients[key])[rows]",
+    Mutant("kernels/cpu_updates.py", "np.atleast_1d(arrays[number])[rows].astype(np.float64)",
+           "np.atleast_1d(arrays[number])[rows]",
            OPTIMIZERS + "the_norm_of_float32_is_summed_in_float64"),
     Mutant("training/optimizers.py", "if factor < 1:", "if True:",
            OPTIMIZERS + "a_norm_below_the_limit_changes_no_gradient"),

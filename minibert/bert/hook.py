@@ -135,5 +135,6 @@ def buckets_of(pack: Pack, kernels: Kernels, hook: Hook | None) -> list[Bucket]:
 
     A hook for gradients does not look at attention's weights, so the device chooses.
     """
-    is_shown = hook and not isinstance(hook, ForGradients)
-    return list(equal_buckets(pack.lengths)) if is_shown else kernels.buckets(pack.lengths)
+    if hook is None or isinstance(hook, ForGradients):
+        return kernels.buckets(pack.lengths)
+    return list(equal_buckets(pack.lengths))

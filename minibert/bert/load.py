@@ -50,9 +50,9 @@ LARGEST = 1 << 40
 class Checkpoint:
     """Sizes and tensors of a model, and the files that hold them."""
 
-    config: Config
+    config: Config  # what the computation needs of config.json
     settings: dict[str, Any]  # all of config.json
-    parameters: Parameters
+    parameters: Parameters  # as the computation uses the tensors; on a GPU after training there
     tensors: Tensors  # of the files, from which a head reads its own
     files: tuple[Path, ...]  # of the weights; none while a trained model is not saved
 

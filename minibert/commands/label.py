@@ -63,6 +63,7 @@ def label(options: argparse.Namespace) -> None:
     """minibert label: write the rows with their scores, and print their number."""
     from minibert.training import labels  # late: no other command needs it
 
+    check_name(options.output)
     is_shown = shows_progress(options)
     teacher = load_either(options)
     score = labels.scorer_of(teacher, options.activation)
@@ -85,6 +86,15 @@ COMMAND = Command(
         "minibert label ./teacher pairs.csv --output scored.jsonl --threads 4",
     ),
 )
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError for a file whose name promises another form than lines of JSON."""
+    if name.lower().endswith((".gz", ".csv", ".tsv", ".parquet")):
+        raise ValueError(
+            f"--output is {name!r}, and the rows are plain lines of JSON. Give a name that ends in "
+            ".jsonl."
+        )
 
 
 def is_stream(name: str) -> bool:

@@ -104,8 +104,9 @@ def add_filter_options(command: argparse.ArgumentParser) -> None:
         "--range-max",
         type=positive,
         metavar="N",
-        help="take no candidate after the first N (default: --num-negatives and the positives of a "
-        "query more than --range-min, or ten times --num-negatives with a filter by score)",
+        help="take no candidate after the first N (default: the sum of --range-min, "
+        "--num-negatives and the most positives of a query; with a margin or --max-score, "
+        "--num-negatives counts ten times)",
     )
     command.add_argument(
         "--min-score", type=finite, metavar="X", help="take no candidate with a score below X"

@@ -65,7 +65,7 @@ class NormRows(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """Names of the random bits of a dropout, beside the text's number, and the share of zeros."""
+    """Names of the random bits of a dropout, beside the text's number, and the rate of zeros."""
 
     seed: int  # from 0, below 2**64
     step: int
@@ -84,7 +84,7 @@ class Adam(NamedTuple):
     gradient: Array
     exp_avg: Array
     exp_avg_sq: Array
-    betas: tuple[float, float]  # shares that the averages keep
+    betas: tuple[float, float]  # what the averages keep of themselves
     size: float
     eps: float
     decay: float

@@ -14,7 +14,7 @@ In reading order:
 - masked_lm: a text with [MASK] -> words
 - bert_model, model_output, hf_tokenizer: BERT and its tokenizer under transformers' names
 - paraphrases: texts, a model -> the pairs that mean the same
-- trainable: the tensors of a model and their gradients, as training sees them
+- trainable, room: the tensors of a model and their gradients, as training sees them
 - trace: every intermediate array of one text
 - processes: several processes, each with a copy of a model
 

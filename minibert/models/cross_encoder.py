@@ -145,7 +145,6 @@ class CrossEncoder(Model):
 
     def _read_head(self) -> None:
         """Read the classifier, and bring it to the device."""
-        self.checkpoint = self.transformer.checkpoint
         self.config = self.transformer.config
         self._classifier = read_classifier(self.checkpoint)
         self._activation, self._takes_mean = read_choices(self.checkpoint)

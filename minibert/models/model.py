@@ -42,7 +42,6 @@ class Model:
     """A Transformer with a head. Threads may share one."""
 
     config: Config  # the settings of config.json
-    checkpoint: Checkpoint  # the files and tensors of the BERT
     folder: Folder  # settings of the model's folder
     transformer: Transformer  # the BERT and its tokenizer
     prompts: dict[str, str]  # name -> prompt
@@ -85,7 +84,6 @@ class Model:
 
         self._saved = read_folder(Path(os.path.expanduser(path)))
         self.transformer.use_files(self._saved.transformer.path)
-        self.checkpoint = self.transformer.checkpoint
         self._loaded = loaded_files(self.folder)  # it may be that folder
 
     def _place_head(self) -> None:
@@ -172,6 +170,11 @@ class Model:
         self.transformer.max_seq_length = length
 
     @property
+    def checkpoint(self) -> Checkpoint:
+        """Files and tensors of the BERT."""
+        return self.transformer.checkpoint
+
+    @property
     def device(self) -> str:
         """Device where the model computes: "cpu", "cuda" or "cuda:1"."""
         return self.transformer.device.name
@@ -207,7 +210,6 @@ class Model:
 
     def _move(self, device: Any, dtype: str | None = None) -> None:
         self.transformer.to(device, dtype)
-        self.checkpoint = self.transformer.checkpoint
         self._place_head()
 
     def use_threads(self, threads: int | None) -> None:

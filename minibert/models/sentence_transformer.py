@@ -150,7 +150,6 @@ class SentenceTransformer(Model):
         from minibert.checkpoint.save import loaded_files  # late: see the top
         from minibert.pooling.pipeline import load_pipeline
 
-        self.checkpoint = self.transformer.checkpoint
         self.config = self.transformer.config
         folder = self.folder
         self._pipeline = load_pipeline(folder.path, folder.modules, self.config.hidden_size)
@@ -164,12 +163,12 @@ class SentenceTransformer(Model):
     ) -> None:
         """Compute with other tensors from now on, of the same shapes, as training changes them.
 
-        `trained` has them by key, for save_pretrained. The key of a tensor of the BERT is its name
-        in the file. For a module, the path of its folder in the model's and a slash come before the
-        name: "2_Dense/linear.weight".
+        They are on the host, or on the model's device. `trained` has them by key, for
+        save_pretrained, on the host. The key of a tensor of the BERT is its name in the file. For a
+        module, the path of its folder in the model's and a slash come before the name:
+        "2_Dense/linear.weight".
         """
         self.transformer.use_parameters(parameters)
-        self.checkpoint = self.transformer.checkpoint
         self._pipeline = pipeline._replace(pooling=self.pooling)
         self._place_head()
         self.trained = trained
@@ -420,7 +419,7 @@ class SentenceTransformer(Model):
         Raises NotLinearError for a module after the pooling that is not linear, ValueError for a
         pooling that is no sum over the tokens, or that has none left.
         """
-        return self._pipeline_on_host().parts(states, prompt_length)
+        return self._pipeline.to_host().parts(states, prompt_length)
 
     def get_embedding_dimension(self) -> int:
         """Return the dimension of a vector, D."""
@@ -456,9 +455,10 @@ class SentenceTransformer(Model):
         self._place_head()
 
     def trainable(self, *, seed: int = 42, dropout: bool = True) -> Trainable:
-        """Return this model as training sees it; its tensors are copied into memory.
+        """Return this model as training sees it; its tensors are copied into its device's memory.
 
-        Raises ValueError for a device or a family that cannot be trained.
+        Raises ValueError for a dtype or a family that cannot be trained, DeviceError for a GPU
+        without room.
         """
         from minibert.models.trainable import Trainable  # late: see the top
 
@@ -537,20 +537,13 @@ class SentenceTransformer(Model):
         self.include_prompt = include_prompt
 
     def _move(self, device: Any, dtype: str | None = None) -> None:
-        self._pipeline = self._pipeline_on_host()
+        self._pipeline = self._pipeline.to_host()  # training leaves them on a GPU
         super()._move(device, dtype)
-
-    def _pipeline_on_host(self) -> Pipeline:
-        """Return the modules, whose tensors training leaves on a GPU, with tensors of the host."""
-        from minibert.kernels.devices import tensors_to_host  # late: see the top
-
-        return self._pipeline.to_device(tensors_to_host)
 
     def _place_head(self) -> None:
         """Bring the modules' tensors to the transformer's device."""
-        self._pipeline_on_device = self._pipeline.to_device(
-            self.transformer.device.tensors_to_device
-        )
+        to_device = self.transformer.device.tensors_to_device
+        self._pipeline_on_device = self._pipeline.to_device(to_device)
 
     def encode_multi_process(
         self,

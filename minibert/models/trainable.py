@@ -35,6 +35,7 @@ from minibert.common.tensors_in_memory import TensorsInMemory
 from minibert.errors import DeviceError
 from minibert.kernels.cores import one_blas_thread
 from minibert.kernels.devices import to_host, update_kernels
+from minibert.models.room import ON_CPU, ON_GPU, pack_tokens_of
 from minibert.pooling.pipeline import load_pipeline
 from minibert.training.losses import Loss
 from minibert.training.model_card import Described, model_card
@@ -48,21 +49,6 @@ if TYPE_CHECKING:
     from minibert.tokens.truncation import OnLong
 
 __all__ = ["Trainable"]
-
-
-class Room(NamedTuple):
-    """Largest sizes of what is computed at once on a device. None depends on its free memory."""
-
-    pack_bytes: int  # of the arrays kept of one pack's forward pass
-    pack_tokens: int
-    # Of all that wait for the loss; a pack that is not kept is computed again, which costs a
-    # quarter of the step's time.
-    kept_bytes: int
-
-
-ON_CPU = Room(160 << 20, 1024, 256 << 20)
-# For GPUs from 8 GiB on. They are fast with many rows a product; the numbers are not measured yet.
-ON_GPU = Room(2 << 30, 16384, 3 << 30)
 
 
 @dataclass(frozen=True)
@@ -142,7 +128,8 @@ class Trainable:
         `kept_bytes` of arrays wait for the loss of a batch, by default those of the device's Room,
         and change no bit.
 
-        Raises ValueError for a device or a family that cannot be trained.
+        Raises ValueError for a dtype or a family that cannot be trained; DeviceError for a GPU
+        without room.
         """
         check_trainable(model)
         self.model = model
@@ -487,18 +474,6 @@ def check_trainable(model: HasTensors) -> None:
 def first_uses(names: list[str]) -> list[int]:
     """Return the first number of each layer's name: that of the layer, unless it is used again."""
     return [names.index(name) for name in names]
-
-
-def pack_tokens_of(config: Config, room: Room = ON_CPU) -> int:
-    """Return the tokens of a pack whose kept arrays fill the room on a device.
-
-    Kept of each token and layer are queries, keys, values, context, two norms and the
-    feed-forward's input. The number depends on the model and the kind of device alone, as sums do
-    on it.
-    """
-    of_layer = 6 * config.hidden_size + config.intermediate_size
-    of_token = 4 * config.num_hidden_layers * of_layer
-    return min(room.pack_tokens, max(1, room.pack_bytes // of_token))
 
 
 def places_in(order: IntArray, batch: Batch, examples: IntArray) -> IntArray:

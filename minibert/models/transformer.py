@@ -207,14 +207,11 @@ class Transformer:
         found = find_device(device, dtype)
         check_device(self.config, found.name)
         count = thread_count(threads)
-        self.bring_to_host()
+        # Training leaves them on a GPU.
+        on_host = parameters_to_host(self.checkpoint.parameters)
+        self.checkpoint = replace(self.checkpoint, parameters=on_host)
         self.scheduler = self._scheduler_on(found, count, reproducible, short_inputs)
         self.dtype = found.dtype
-
-    def bring_to_host(self) -> None:
-        """Copy the checkpoint's parameters to the host, where training has left them on a GPU."""
-        parameters = parameters_to_host(self.checkpoint.parameters)
-        self.checkpoint = replace(self.checkpoint, parameters=parameters)
 
     def use_parameters(self, parameters: Parameters) -> None:
         """Compute with other parameters from now on, of the same shapes, which no file has."""

@@ -18,6 +18,7 @@ from minibert.common.arrays import Array, IntArray
 from minibert.common.safetensors_files import NamedTensors, Tensors, weight_files
 from minibert.errors import CheckpointError
 from minibert.kernels import cpu
+from minibert.kernels.devices import tensors_to_host
 from minibert.kernels.protocol import GradientKernels, Kernels
 from minibert.pooling.dropout import Drop
 from minibert.pooling.modes import POOLINGS, PooledTokens
@@ -149,6 +150,10 @@ class Pipeline(NamedTuple):
             return tuple(step._replace(module=to_device(step.module)) for step in steps)
 
         return self._replace(before=moved(self.before), after=moved(self.after))
+
+    def to_host(self) -> Pipeline:
+        """Copy the tensors to the host that are on a GPU; the others stay as they are."""
+        return self.to_device(tensors_to_host)
 
 
 def in_turn(

@@ -403,7 +403,7 @@ def step_of(path: Path) -> int:
 
 
 def load_values(folder: Path, values: Mapping[str, Array], names: Sequence[str] = ()) -> None:
-    """Copy the tensors of a model's folder into arrays, in place.
+    """Copy the tensors of a model's folder into arrays, in place, wherever they are.
 
     `names` are the model's files; by default all of the folder. Raises TrainingError if a tensor is
     missing or has another shape; then nothing is copied.

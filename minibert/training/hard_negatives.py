@@ -143,17 +143,15 @@ def mine_hard_negatives(
         settled_margin(absolute_margin, margin), relative_margin, cross_encoder is not None,
     )  # fmt: skip
     tell_of_filters(filters, sampling_strategy, include_positives, cross_encoder is not None)
-    texts, shows = unique_texts(pairs, corpus), wanted(show_progress_bar)
+    texts, k = unique_texts(pairs, corpus), filters.range_max + rows_of_one_query(pairs)
     queries = Side("query", texts.queries, query_prompt_name, query_prompt)
     documents = Side("corpus", texts.documents, corpus_prompt_name, corpus_prompt)
-    vectors = embed(
-        model, queries, documents, devices=use_multi_process, cache_folder=cache_folder,
-        batch_size=batch_size, show_progress_bar=shows,
-    )  # fmt: skip
+    options: dict[str, Any] = {"devices": use_multi_process, "batch_size": batch_size}
+    options["show_progress_bar"] = wanted(show_progress_bar)
+    vectors = embed(model, queries, documents, cache_folder=cache_folder, **options)
     scored = scores_of(
-        texts, vectors, filters.range_max + rows_of_one_query(pairs), model.similarity_fn_name,
-        cross_encoder if filters.by_score() else None, rows=faiss_batch_size,
-        devices=use_multi_process, batch_size=batch_size, show_progress_bar=shows,
+        texts, vectors, k, model.similarity_fn_name, cross_encoder if filters.by_score() else None,
+        rows=faiss_batch_size, **options,
     )  # fmt: skip
     window, skipped = filters.window(scored, texts, include_positives)
     negatives = drawn(window, num_negatives, sampling_strategy, seed)

@@ -70,7 +70,7 @@ def label(
     batch_size: int | None = None,
     chunk_size: int = CHUNK_ROWS,
     show_progress_bar: bool | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:  # a text for each column, and the scores
     """Score the first text of each row against its other texts: yield the rows with the scores.
 
     A row that is yielded has its texts under the names of their columns, and a number `score` for

@@ -105,7 +105,7 @@ def fit(
     changed, the last checkpoint stands. A finished run is left as it is, with a warning.
 
     Args:
-        model: A SentenceTransformer.
+        model: A SentenceTransformer, which is trained on its device.
         data: Examples, see read_examples; each epoch has them in another order.
         loss: From minibert.losses.
         lr: Highest learning rate.
@@ -145,7 +145,7 @@ def fit(
         form: Form of a file, as "jsonl"; None is that of its name.
 
     Raises ValueError for a number out of its range, and for a loss that does not fit the data;
-    and all errors of train.
+    DeviceError where the memory of a GPU runs out; and all errors of train.
     """
     recipe = Recipe(
         lr=lr, epochs=epochs, batch_size=batch_size, drop_last=drop_last, optimizer=optimizer,

@@ -212,7 +212,7 @@ def statistics_of(
         "negative": scores[found],
         "difference": differences[found],
     }
-    rows = len(columns[mined.anchor])
+    rows = len(next(iter(columns.values())))
     return Statistics(
         rows=rows,
         queries=len(mined.texts.queries),

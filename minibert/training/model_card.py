@@ -30,7 +30,9 @@ class Described(Protocol):
     """A model, as far as its card describes it."""
 
     folder: Folder  # that it was loaded from
-    checkpoint: Checkpoint  # the tensors that were loaded
+
+    @property
+    def checkpoint(self) -> Checkpoint: ...  # the tensors that were loaded
 
     def get_embedding_dimension(self) -> int: ...
 

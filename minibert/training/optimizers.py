@@ -227,9 +227,10 @@ def find_optimizer(name: str) -> Callable[..., Optimizer]:
 def clip_(gradients: Mapping[str, Array], max_norm: float, threads: int | None = None) -> float:
     """Scale the gradients in place, so that their norm is at most `max_norm`: -> the norm before.
 
-    The norm is the Euclidean length of all gradients as one vector, summed in float64. The factor
-    is torch's, max_norm / (norm + 1e-6), if that is below 1. With `max_norm` infinite, nothing is
-    scaled, and the gradients are only checked.
+    The norm is the Euclidean length of all gradients as one vector, summed in float64; on a GPU,
+    the squares of each 4,096 numbers are summed in float32 before that. The factor is torch's,
+    max_norm / (norm + 1e-6), if that is below 1. With `max_norm` infinite, nothing is scaled, and
+    the gradients are only checked.
 
     Raises TrainingError if a gradient holds NaN or infinity; then nothing is changed. Raises
     ValueError for a `max_norm` that is not above 0.

@@ -42,10 +42,11 @@ class Dataset(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, column: str, /) -> Iterable[Any]: ...
+    def __getitem__(self, column: str, /) -> Iterable[object]: ...
 
     @classmethod
-    def from_dict(cls, columns: dict[str, list[Any]], /) -> Any: ...
+    # A Dataset of Hugging Face takes columns of more kinds than lists.
+    def from_dict(cls, columns: Any, /) -> Dataset: ...
 
 
 class Pairs(NamedTuple):
@@ -102,7 +103,7 @@ def read_pairs(
 def of_dataset(data: Dataset, anchor: str | None, positive: str | None) -> Pairs:
     """Read two columns of a Dataset."""
     names = list(data.column_names)
-    anchor, positive = chosen(names, names, anchor, positive)
+    anchor, positive = named_or_first(names, names, anchor, positive)
     columns = [
         [
             checked_text(text, name, f"row {number} of the dataset", may_be_empty=True)
@@ -121,7 +122,7 @@ def of_rows(data: Data, anchor: str | None, positive: str | None, form: str | No
         if found is None:
             names = [str(name) for name in values]
             texts, _, _ = divided(names)
-            found = chosen(names, ordered(texts, origin), anchor, positive)
+            found = named_or_first(names, ordered(texts, origin), anchor, positive)
         for name, column in zip(found, columns, strict=True):
             if name not in values:
                 raise TrainingError(f"{origin} has no column {name!r}, which the first row has.")
@@ -129,7 +130,7 @@ def of_rows(data: Data, anchor: str | None, positive: str | None, form: str | No
     return Pairs(*(found or ("", "")), *columns)
 
 
-def chosen(
+def named_or_first(
     names: list[str], texts: list[str], anchor: str | None, positive: str | None
 ) -> tuple[str, str]:
     """Choose the columns of anchors and of positives: the named ones, else the first two texts."""

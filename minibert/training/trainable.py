@@ -16,9 +16,9 @@ __all__ = ["Trainable"]
 class Trainable(Protocol):
     """A model that can be trained."""
 
-    # Key -> tensor as in the model's file, float32. The key is the tensor's name in its file; for a
-    # module in a folder of its own, that folder and the name, as "2_Dense/linear.weight". The
-    # optimizer changes the arrays in place.
+    # Key -> tensor as in the model's file, float32, on the host or all on one GPU. The key is the
+    # tensor's name in its file; for a module in a folder of its own, that folder and the name, as
+    # "2_Dense/linear.weight". The optimizer changes the arrays in place.
     values: dict[str, Array]
 
     @property
@@ -28,7 +28,7 @@ class Trainable(Protocol):
 
     @property
     def gradients(self) -> dict[str, Array]:
-        """Key -> dloss/dtensor, of the tensor's shape; only tensors that have a gradient.
+        """Key -> dloss/dtensor, of its shape and where it is; only tensors that have a gradient.
 
         The arrays may be made anew for each call.
         """

@@ -27,8 +27,8 @@ def lines(rows):
 
 
 @pytest.fixture
-def triples(tmp_path):
-    """A file of six triples."""
+def six_triples(tmp_path):
+    """A file of six six_triples."""
     path = tmp_path / "triples.jsonl"
     path.write_text(lines(ROWS), "utf-8")
     return path
@@ -52,22 +52,22 @@ def rows_of(path):
     ("activation", "given"), [((), None), (("--activation", "sigmoid"), "sigmoid")]
 )
 def test_a_cross_encoder_is_known_by_its_folder(
-    run_label, one_label, triples, tmp_path, activation, given
+    run_label, one_label, six_triples, tmp_path, activation, given
 ):
-    code, out, err = run_label(one_label, triples, *activation)
+    code, out, err = run_label(one_label, six_triples, *activation)
     assert (code, out, err) == (0, f"{tmp_path / 'out.jsonl'}: 6 rows\n", "")
     found = rows_of(tmp_path / "out.jsonl")
     assert found == list(label(ROWS, CrossEncoder(one_label), activation_fn=given))
     assert [list(row) for row in found] == [["query", "positive", "negative", "scores"]] * 6
 
 
-def test_vectors_score_with_the_prompts_of_their_folder(run_label, folder, triples, tmp_path):
+def test_vectors_score_with_the_prompts_of_their_folder(run_label, folder, six_triples, tmp_path):
     edit_json(
         folder / "config_sentence_transformers.json",
         prompts={"query": "the cat ", "document": "London "},
         similarity_fn_name="dot",
     )
-    code, _, err = run_label(folder, triples)
+    code, _, err = run_label(folder, six_triples)
     assert (code, err) == (0, "")
     model = SentenceTransformer(folder)
     for row in rows_of(tmp_path / "out.jsonl"):
@@ -77,7 +77,7 @@ def test_vectors_score_with_the_prompts_of_their_folder(run_label, folder, tripl
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "tsv", "parquet", "stdin"])
-def test_every_form_gives_the_same_rows(run, triples, tmp_path, form):
+def test_every_form_gives_the_same_rows(run, six_triples, tmp_path, form):
     rows, data, stdin = (
         [[*ROWS[0]], *([*row.values()] for row in ROWS)],
         tmp_path / f"d.{form}",
@@ -85,9 +85,9 @@ def test_every_form_gives_the_same_rows(run, triples, tmp_path, form):
     )
     options = ()
     if form == "jsonl":
-        data = triples
+        data = six_triples
     elif form == "stdin":
-        data, stdin, options = "-", triples.read_bytes(), ("--input-format", "jsonl")
+        data, stdin, options = "-", six_triples.read_bytes(), ("--input-format", "jsonl")
     elif form == "parquet":
         table = {name: [row[name] for row in ROWS] for name in ROWS[0]}
         pyarrow.parquet.write_table(pyarrow.table(table), data)
@@ -101,8 +101,8 @@ def test_every_form_gives_the_same_rows(run, triples, tmp_path, form):
     )
 
 
-def test_the_rows_are_what_train_reads(run, run_label, triples, tmp_path):
-    assert run_label(GELU, triples).code == 0
+def test_the_rows_are_what_train_reads(run, run_label, six_triples, tmp_path):
+    assert run_label(GELU, six_triples).code == 0
     given = ("--loss", "margin-mse", "--lr", "0.01", "--batch-size", "3", "--max-steps", "1")
     code, out, _ = run(
         "train", GELU, tmp_path / "out.jsonl", *given, "--output", tmp_path / "model"
@@ -139,26 +139,33 @@ def test_bad_data_is_code_65_and_names_its_line(run_label, tmp_path, content, sa
     assert os.listdir(tmp_path) == ["pairs.jsonl"]
 
 
-def test_refusals_leave_no_file(run_label, one_label, folder, triples, tmp_path):
+def test_refusals_leave_no_file(run_label, one_label, folder, six_triples, tmp_path):
     before = sorted(os.listdir(tmp_path))
     assert run_label(GELU, tmp_path / "nowhere.jsonl", "--quiet").code == 66
-    code, _, err = run_label(GELU, triples, "--activation", "sigmoid")
+    code, _, err = run_label(GELU, six_triples, "--activation", "sigmoid")
     assert code == 65
     assert "for the command: --activation" in err
     edit_json(one_label / "config.json", id2label={"0": "a", "1": "b"})
-    assert run_label(one_label, triples).code == 65
+    assert run_label(one_label, six_triples).code == 65
     edit_json(folder / "config_sentence_transformers.json", model_type="SparseEncoder")
-    code, _, err = run_label(folder, triples)
+    code, _, err = run_label(folder, six_triples)
     assert code == 65
     assert "model_type is 'SparseEncoder'" in err
     assert sorted(os.listdir(tmp_path)) == before
 
 
-def test_a_file_that_cannot_be_created_is_code_73(run, triples, tmp_path):
-    code, _, err = run("label", GELU, triples, "--output", tmp_path / "no" / "out.jsonl")
+def test_a_file_that_cannot_be_created_is_code_73(run, six_triples, tmp_path):
+    code, _, err = run("label", GELU, six_triples, "--output", tmp_path / "no" / "out.jsonl")
     assert code == 73
     assert "cannot write to" in err
-    assert run("label", GELU, triples, "--output", tmp_path).code == 73
+    assert run("label", GELU, six_triples, "--output", tmp_path).code == 73
+
+
+@pytest.mark.parametrize("name", ["out.jsonl.gz", "out.CSV", "out.parquet"])
+def test_a_name_of_another_form_is_refused(run, six_triples, tmp_path, name):
+    code, _, err = run("label", GELU, six_triples, "--output", tmp_path / name)
+    assert code == 65
+    assert "Give a name that ends in .jsonl" in err
 
 
 def test_another_teacher_does_not_go_on_with_a_stopped_run(run_label, folder, tmp_path):
@@ -177,12 +184,12 @@ def test_another_teacher_does_not_go_on_with_a_stopped_run(run_label, folder, tm
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no size of a file")
-def test_a_full_disk_is_code_74_and_says_how_to_go_on(triples, tmp_path):
+def test_a_full_disk_is_code_74_and_says_how_to_go_on(six_triples, tmp_path):
     import resource
 
-    triples.write_text(lines(ROWS * 200), "utf-8")
+    six_triples.write_text(lines(ROWS * 200), "utf-8")
     out = tmp_path / "out.jsonl"
-    words = ["label", GELU, triples, "--output", out]
+    words = ["label", GELU, six_triples, "--output", out]
     limit = 120_000  # bytes: one chunk of rows, and a part of the next one
     full = process(
         *words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -196,10 +203,19 @@ def test_a_full_disk_is_code_74_and_says_how_to_go_on(triples, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_rows_and_the_same_command_goes_on(heeding_ctrl_c, triples, tmp_path):
-    triples.write_text(lines(ROWS * 2_000), "utf-8")
+def test_ctrl_c_keeps_rows_and_the_same_command_goes_on(heeding_ctrl_c, six_triples, tmp_path):
+    six_triples.write_text(lines(ROWS * 2_000), "utf-8")
     out, kept = tmp_path / "out.jsonl", tmp_path / "out.jsonl.partial" / "rows.jsonl"
-    words = [sys.executable, "-m", "minibert", "label", GELU, str(triples), "--output", str(out)]
+    words = [
+        sys.executable,
+        "-m",
+        "minibert",
+        "label",
+        GELU,
+        str(six_triples),
+        "--output",
+        str(out),
+    ]
     running = subprocess.Popen(words, stderr=subprocess.PIPE)
     soon = time.monotonic() + 60
     while not (kept.exists() and kept.stat().st_size):

@@ -33,7 +33,7 @@ def test_a_row_of_zeros_is_last_and_an_unnamed_row_has_a_number(folder):
     table[3] = 0
     table = np.concatenate([table, [[50.0] * 20]]).astype(np.float32)
     held = model.checkpoint.parameters._replace(word_embeddings=table)
-    model.checkpoint = dataclasses.replace(model.checkpoint, parameters=held)
+    model.transformer.checkpoint = dataclasses.replace(model.checkpoint, parameters=held)
     found = nearest_words(model, [[1.0] * 20], k=500)[0]
     assert found[0] == f"#{len(table) - 1}"
     assert len(found) == len(set(found)) == len(table)

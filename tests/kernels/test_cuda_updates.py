@@ -32,7 +32,7 @@ def moved(cuda, arrays):
     return {key: cuda.to_device(array) for key, array in arrays.items()}
 
 
-def test_both_modules_have_the_names_and_arguments_of_the_protocol(updates):
+def test_both_modules_have_what_the_protocol_has(updates):
     names = [name for name in vars(UpdateKernels) if not name.startswith("_")]
     for module in (updates, cpu_updates):
         assert sorted(module.__all__) == sorted(names)

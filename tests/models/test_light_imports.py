@@ -43,6 +43,11 @@ def test_the_package_alone_loads_its_errors():
     assert loaded_by("import minibert") == {"minibert", "minibert.errors"}
 
 
+def test_the_names_of_util_load_nothing_of_training():
+    loaded = loaded_by("from minibert.util import semantic_search")
+    assert not any(name.startswith("minibert.training") for name in loaded)
+
+
 def test_the_names_of_the_reference_s_models_load_none_of_them():
     assert loaded_by("import minibert.models") == {"minibert", "minibert.errors", "minibert.models"}
 

@@ -10,7 +10,8 @@ from golden_files import GOLDEN, change_tensors, copy_of
 from minibert import SentenceTransformer
 from minibert.bert.dropout import Draws
 from minibert.bert.parameters import Config
-from minibert.models.trainable import Trainable, pack_tokens_of
+from minibert.models.room import pack_tokens_of
+from minibert.models.trainable import Trainable
 from minibert.training.losses import CosineSimilarityLoss, MarginMSELoss, MSELoss
 from minibert.training.losses import MultipleNegativesRankingLoss as Ranking
 

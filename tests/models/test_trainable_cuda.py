@@ -14,7 +14,8 @@ from minibert import SentenceTransformer
 from minibert.errors import DeviceError, TrainingError
 from minibert.explain.neighbours import nearest_words
 from minibert.kernels.devices import to_host
-from minibert.models.trainable import ON_GPU, Trainable, pack_tokens_of
+from minibert.models.room import ON_GPU, pack_tokens_of
+from minibert.models.trainable import Trainable
 from minibert.training import fit
 from minibert.training.losses import (
     LOSSES,

@@ -55,8 +55,8 @@ def assert_equal(columns, expected):
             assert columns[name] == column, name
             continue
         assert len(columns[name]) == len(column)
-        for ours, right in zip(columns[name], column, strict=True):
-            np.testing.assert_allclose(ours, right, rtol=0, atol=1e-5)
+        for found, right in zip(columns[name], column, strict=True):
+            np.testing.assert_allclose(found, right, rtol=0, atol=1e-5)
 
 
 def assert_same_rows(model, reference, data=DATA, cross_encoder=False, **arguments):

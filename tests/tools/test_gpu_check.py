@@ -32,7 +32,12 @@ def test_it_finds_parity_and_writes_two_reports(install, gpu_check, tmp_path, ca
     assert {row["dtype"] for row in report["kernels"]} == {"float32", "float16"}
     golden = {row["what"] for row in report["vectors"] if row["what"].startswith("golden")}
     assert len(golden) == 19
-    assert all(row["differs by"] > 0 for row in report["vectors"])
+    assert all(row["differs by"] > 0 for row in report["vectors"] + report["training"])
+    trained = [row["what"] for row in report["training"]]
+    assert len(trained) == 2 * 9
+    assert {"golden mpnet, gradients", "gelu, vectors after a step"} <= set(trained)
+    drawn = [row["differs by"] for row in report["kernels"] if "dropout of" in row["what"]]
+    assert drawn == [0, 0]
     page = (tmp_path / "r.md").read_text()
     assert page.strip() == capsys.readouterr().out.strip()
     assert "| golden silu | float16 |" in page
@@ -74,6 +79,23 @@ def test_speed_leaves_out_who_is_not_there_and_says_why(install, gpu_check, tmp_
     page = (tmp_path / "r.md").read_text()
     assert "| minibert, float16 |" in page
     assert "Left out: sentence-transformers (sdpa), float32 (ModuleNotFoundError" in page
+
+
+@pytest.mark.slow
+def test_the_speed_of_training_is_that_of_steps(install, gpu_check, tmp_path, monkeypatch):
+    install(gpus=1)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    batches = [[["the cat", "a dog"], ["sat", "at the end"]], []]
+    monkeypatch.setattr(gpu_check.bench_train, "batches_of", lambda *_: batches)
+    arguments = ["--model", str(GOLDEN / "poolings"), "--report", str(tmp_path / "r")]
+    arguments += ["--work", "train", "--rounds", "2"]
+    assert gpu_check.main(arguments) == 0
+    speed = json.loads((tmp_path / "r.json").read_text())["train"]
+    assert [len(seconds) for seconds in speed["seconds"].values()] == [2]
+    assert speed["what"] == "Training: 2 pairs in 1 steps"
+    page = (tmp_path / "r.md").read_text()
+    assert "| minibert, float32 |" in page
+    assert "Left out: sentence-transformers, float32 (ModuleNotFoundError" in page
 
 
 def test_without_a_gpu_the_code_is_69_and_a_line_says_so(gpu_check, monkeypatch, capsys, tmp_path):

@@ -55,94 +55,94 @@ def stopped(path, after=2, **options):
 
 
 @pytest.fixture
-def path(tmp_path):
+def labels_path(tmp_path):
     """A file in an empty folder of its own."""
     (tmp_path / "out").mkdir()
     return tmp_path / "out" / "rows.jsonl"
 
 
 @pytest.fixture
-def expected(tmp_path):
+def unbroken(tmp_path):
     """The bytes of a run that nobody stopped."""
     write(tmp_path / "whole.jsonl")
     return (tmp_path / "whole.jsonl").read_bytes()
 
 
-def test_a_file_has_the_rows_and_nothing_is_left_beside(path):
-    assert write(path) == [2, 2, 2, 1]
-    found = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+def test_a_file_has_the_rows_and_nothing_is_left_beside(labels_path):
+    assert write(labels_path) == [2, 2, 2, 1]
+    found = [json.loads(line) for line in labels_path.read_text("utf-8").splitlines()]
     assert found == list(label(ROWS, Lengths()))
-    assert os.listdir(path.parent) == ["rows.jsonl"]
+    assert os.listdir(labels_path.parent) == ["rows.jsonl"]
 
 
-def test_a_stopped_run_goes_on_after_its_last_chunk(path, expected):
-    rows = stopped(path)
-    assert not path.exists()
-    assert rows.read_bytes() == b"".join(expected.splitlines(keepends=True)[:4])
+def test_a_stopped_run_goes_on_after_its_last_chunk(labels_path, unbroken):
+    rows = stopped(labels_path)
+    assert not labels_path.exists()
+    assert rows.read_bytes() == b"".join(unbroken.splitlines(keepends=True)[:4])
     score = Lengths()
-    assert write(path, score) == [2, 2, 2, 1]
+    assert write(labels_path, score) == [2, 2, 2, 1]
     assert score.chunks == 2
-    assert path.read_bytes() == expected
-    assert os.listdir(path.parent) == ["rows.jsonl"]
+    assert labels_path.read_bytes() == unbroken
+    assert os.listdir(labels_path.parent) == ["rows.jsonl"]
 
 
 @pytest.mark.parametrize("torn", [1, 30, -1, "garbage", "zeros", "number"])
-def test_a_torn_chunk_is_scored_again(path, expected, torn):
-    rows = stopped(path)
-    third = expected.splitlines(keepends=True)[4]
+def test_a_torn_chunk_is_scored_again(labels_path, unbroken, torn):
+    rows = stopped(labels_path)
+    third = unbroken.splitlines(keepends=True)[4]
     other = {"garbage": b'{"x": \xff}\n', "zeros": bytes(80), "number": b"7\n"}
     rows.write_bytes(rows.read_bytes() + (other.get(torn) or third[:torn]))
     score = Lengths()
-    write(path, score)
-    assert (score.chunks, path.read_bytes()) == (2, expected)
+    write(labels_path, score)
+    assert (score.chunks, labels_path.read_bytes()) == (2, unbroken)
 
 
-def test_chunks_begin_at_the_same_rows_again(path, expected):
-    rows = stopped(path)
-    rows.write_bytes(b"".join(expected.splitlines(keepends=True)[:5]))  # and half of the third
+def test_chunks_begin_at_the_same_rows_again(labels_path, unbroken):
+    rows = stopped(labels_path)
+    rows.write_bytes(b"".join(unbroken.splitlines(keepends=True)[:5]))  # and half of the third
     score = Lengths()
-    write(path, score)
-    assert (score.chunks, path.read_bytes()) == (2, expected)
+    write(labels_path, score)
+    assert (score.chunks, labels_path.read_bytes()) == (2, unbroken)
 
 
-def test_all_rows_of_a_stopped_run_may_be_there(path, expected):
-    stopped(path).write_bytes(expected)
+def test_all_rows_of_a_stopped_run_may_be_there(labels_path, unbroken):
+    stopped(labels_path).write_bytes(unbroken)
     score = Lengths()
-    write(path, score)
-    assert (score.chunks, path.read_bytes()) == (0, expected)
+    write(labels_path, score)
+    assert (score.chunks, labels_path.read_bytes()) == (0, unbroken)
 
 
-def test_an_older_file_stays_until_the_new_one_is_whole(path, expected):
-    path.write_bytes(b"older")
-    stopped(path)
-    assert path.read_bytes() == b"older"
-    write(path)
-    assert path.read_bytes() == expected
+def test_an_older_file_stays_until_the_new_one_is_whole(labels_path, unbroken):
+    labels_path.write_bytes(b"older")
+    stopped(labels_path)
+    assert labels_path.read_bytes() == b"older"
+    write(labels_path)
+    assert labels_path.read_bytes() == unbroken
 
 
-def test_rows_of_other_data_are_not_gone_on_with(path):
-    rows = stopped(path)
+def test_rows_of_other_data_are_not_gone_on_with(labels_path):
+    rows = stopped(labels_path)
     before = rows.read_bytes()
     other = [*ROWS[:2], ("q2 who", "p2", "changed"), *ROWS[3:]]
     with pytest.raises(TrainingError, match=r"data\[2\]: the texts differ from those in .*remove"):
-        write(path, rows=other)
+        write(labels_path, rows=other)
     with pytest.raises(TrainingError, match="has more rows than the data, which ends after 2"):
-        write(path, rows=ROWS[:2])
+        write(labels_path, rows=ROWS[:2])
     assert rows.read_bytes() == before
 
 
-def test_another_teacher_is_not_gone_on_with(path):
-    stopped(path, teacher="a", device="cpu")
+def test_another_teacher_is_not_gone_on_with(labels_path):
+    stopped(labels_path, teacher="a", device="cpu")
     with pytest.raises(TrainingError, match=r"stopped, with another teacher\. Give"):
-        write(path, teacher="b", device="cpu")
-    assert write(path, teacher="a", device="cpu")
+        write(labels_path, teacher="b", device="cpu")
+    assert write(labels_path, teacher="a", device="cpu")
 
 
-def test_two_runs_do_not_write_one_file(path):
-    folder = partial_folder(path)
+def test_two_runs_do_not_write_one_file(labels_path):
+    folder = partial_folder(labels_path)
     folder.mkdir()
     with files.locked(folder), pytest.raises(OutputError, match="written by another process"):
-        write(path)
+        write(labels_path)
 
 
 def test_a_file_that_cannot_be_created_is_an_output_error(tmp_path):
@@ -154,22 +154,22 @@ def test_a_file_that_cannot_be_created_is_an_output_error(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no size of a file")
-def test_a_full_disk_keeps_whole_chunks(path, expected):
+def test_a_full_disk_keeps_whole_chunks(labels_path, unbroken):
     import resource
 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    room = len(expected) * 2 // 3  # in the middle of the third chunk
+    room = len(unbroken) * 2 // 3  # in the middle of the third chunk
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
     try:
         with pytest.raises(OSError, match="too large") as raised:
-            write(path)
+            write(labels_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert raised.value.errno == errno.EFBIG
-    assert (partial_folder(path) / "rows.jsonl").read_bytes() == expected[:room]
+    assert (partial_folder(labels_path) / "rows.jsonl").read_bytes() == unbroken[:room]
     score = Lengths()
-    write(path, score)
-    assert (path.read_bytes(), score.chunks) == (expected, 2)
+    write(labels_path, score)
+    assert (labels_path.read_bytes(), score.chunks) == (unbroken, 2)
 
 
 def killing(*arguments):
