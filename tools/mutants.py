@@ -100,6 +100,9 @@ BACKWARD = "bert/test_backward.py::test_"
 DROPOUT = "bert/test_dropout.py::test_"
 SUMS = "training/test_sums.py::test_"
 TRAINABLE = "models/test_trainable.py::test_"
+ON_GPU = "models/test_trainable_cuda.py::test_"
+DRAWS = "kernels/test_cuda_draws.py::test_"
+UPDATES = "kernels/test_cuda_updates.py::test_"
 RUNS = "training/test_checkpoints.py::test_"
 HEAT_MAP = "pictures/test_heat_map.py::test_"
 XRAY = "pictures/test_xray.py::test_"
@@ -276,7 +279,7 @@ MUTANTS = [
            HOOK + "a_hook_changes_no_state[ForGradients-gelu]"),
     Mutant("bert/hook.py", "        if not self.for_gradients:\n", "        if False:\n",
            TRACE + "hooks_see_the_arrays_themselves_and_no_copies"),
-    Mutant("bert/hook.py", "list(equal_buckets(pack.lengths)) if hook", "[] if False",
+    Mutant("bert/hook.py", "if hook is None or isinstance(", "if hook or isinstance(",
            CUDA + "a_hook_gets_the_same_arrays_as_on_the_cpu[float32-1e-05]"),
     Mutant("bert/hook.py", "self.hook if isinstance(self.hook, ForGradients) else None",
            "self.hook",
@@ -1055,6 +1058,31 @@ MUTANTS = [
     Mutant("kernels/cuda_gradients.py", "softmax_of(weights, bucket.lengths)",
            "softmax_of(weights, None)",
            CUDA_GRADIENTS + "padded_texts_of_a_bucket_have_their_own_gradients"),
+    Mutant("kernels/cuda.cu", "bits[4] = {block + 1ull,", "bits[4] = {block + 0ull,",
+           DRAWS + "rows_have_the_factors_of_the_host[5-42-7]"),
+    Mutant("kernels/cuda.cu", "((long long)head * length + token) * length,",
+           "((long long)head * longest + token) * longest,",
+           DRAWS + "a_padded_text_has_its_own_weights_and_then_zeros"),
+    Mutant("kernels/cuda.cu", "(sqrtf(squares) + eps) * size + x * decay",
+           "(sqrtf(squares) + eps) * size",
+           UPDATES + "adam_s_step_agrees[0.25]"),
+    Mutant("kernels/cuda.cu", "column < columns && start + column < count;", "column < columns;",
+           UPDATES + "clipping_agrees_and_waits_once"),
+    Mutant("kernels/cuda_updates.py", "    with device_of(x):\n        x[...]",
+           "    if True:\n        x[...]",
+           UPDATES + "arrays_of_the_other_gpu_are_updated_there"),
+    Mutant("bert/dropout.py", "dtype=np.uint64)  # a list", "dtype=np.float64)  # a list",
+           DROPOUT + "the_largest_seeds_draw_different_numbers"),
+    Mutant("models/trainable.py", "dropout.on(self._device.draw_kernels())", "dropout",
+           ON_GPU + "transfers_of_a_step_do_not_grow_with_the_layers"),
+    Mutant("models/trainable.py", "OnHost(self.values)", "self.values",
+           ON_GPU + "a_run_equals_the_cpu_s[modules-adamw]"),
+    Mutant("training/recipe.py", 'settings["device"] = "cuda"', "pass",
+           ON_GPU + "a_run_goes_on_with_the_kind_of_device_it_began_on"),
+    Mutant("models/transformer.py",
+           "on_host = parameters_to_host(self.checkpoint.parameters)",
+           "on_host = self.checkpoint.parameters",
+           ON_GPU + "a_trained_model_leaves_the_gpu_whole"),
     Mutant("bert/forward.py", "return kernels.floats(hidden)", "return hidden",
            GPU + "float16_is_near_and_gives_float32[gelu-token_embeddings]"),
     Mutant("kernels/devices.py", "            copied.synchronize()\n", "",
@@ -1395,11 +1423,11 @@ MUTANTS = [
            OPTIMIZERS + "twenty_steps_equal_the_textbook_in_float64"),
     Mutant("training/optimizers.py", "second / first * (1 - decay)", "second / first",
            OPTIMIZERS + "twenty_steps_equal_the_textbook_in_float64"),
-    Mutant("training/optimizers.py", "change += value * factors.decay",
-           "value *= 1 - factors.decay",
+    Mutant("kernels/cpu_updates.py", "change += value * step.decay",
+           "value *= 1 - step.decay",
            OPTIMIZERS + "decay_below_float32_s_spacing_is_kept_on_average"),
-    Mutant("training/optimizers.py", "np.atleast_1d(gradients[key])[rows].astype(np.float64)",
-           "np.atleast_1d(gradients[key])[rows]",
+    Mutant("kernels/cpu_updates.py", "np.atleast_1d(arrays[number])[rows].astype(np.float64)",
+           "np.atleast_1d(arrays[number])[rows]",
            OPTIMIZERS + "the_norm_of_float32_is_summed_in_float64"),
     Mutant("training/optimizers.py", "if factor < 1:", "if True:",
            OPTIMIZERS + "a_norm_below_the_limit_changes_no_gradient"),

@@ -68,7 +68,7 @@ def prepare(out, dataset):
     if not (out / "cranfield").exists():
         (out / "cranfield").symlink_to(dataset.resolve())
     judged = read_collection(out / "cranfield").qrels
-    queries = [id for id in read_collection(out / "cranfield").queries]
+    queries = list(read_collection(out / "cranfield").queries)
     for name, part in (("train", queries[1::2]), ("test", queries[0::2])):
         rows = (
             f"{id}\t{document}\t{grade}\n" for id in part for document, grade in judged[id].items()

@@ -350,6 +350,8 @@ def tell(options: argparse.Namespace, report: Report) -> None:
         done += f", loss {report.loss:.4f}"
     if report.best_score is not None:
         done += f"; the model of step {report.best_step}, {options.measure} {report.best_score:.4f}"
+    if report.first_score is not None:
+        done += f" ({report.first_score:.4f} before training)"
     say(f"{options.output}: {done}")
 
 

@@ -47,6 +47,7 @@ class Report(NamedTuple):
     best_step: int  # step of the best evaluation; 0 without one
     best_score: float | None  # of the evaluation; None without one
     was_finished: bool  # True: an earlier call had finished the run, so nothing was changed
+    first_score: float | None  # of the model before training; None without evaluate_first
 
 
 class TrainableModel(Protocol):
@@ -250,12 +251,9 @@ def train(
         trainable.refresh()
         trainable.use_folder(path)
         found = folder.result
+        loss, first_score = folder.loss_of(found["step"]), found.get("first_score")
         return Report(
-            found["step"],
-            folder.loss_of(found["step"]),
-            found["best_step"],
-            found["best_score"],
-            True,
+            found["step"], loss, found["best_step"], found["best_score"], True, first_score
         )
 
 
@@ -304,7 +302,8 @@ class Training:
     def report(self) -> Report:
         """Return the result."""
         state = self.state
-        return Report(state.step, self.loss, state.best_step, state.best_score, False)
+        found = state.step, self.loss, state.best_step, state.best_score
+        return Report(*found, False, state.first_score)
 
     def go_on(self, folder: RunFolder) -> None:
         """Take the state of the last checkpoint, if there is one."""

@@ -99,6 +99,7 @@ def test_json_has_the_facts_of_the_run(run_train, small_collection, tmp_path):
         "best_step": 3,
         "best_score": evaluated["evaluation"]["map"],
         "was_finished": False,
+        "first_score": None,
         "measure": "map",
     }
 
@@ -253,10 +254,14 @@ def test_other_judgements_measure_the_model_before_and_after(run_train, small_co
     qrels = tmp_path / "others.tsv"
     qrels.write_text("0\t1\t1\n1\t5\t1\n")
     options = ("--evaluate", small_collection, "--qrels", qrels, "--measure", "mrr@10")
-    assert run_train(*options, "--evaluate-first", "--quiet").code == 0
+    code, out, _ = run_train(*options, "--evaluate-first", "--quiet")
+    assert code == 0
     log = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
     first, *_, last = [record for record in map(json.loads, log) if "evaluation" in record]
     assert (first["step"], last["step"]) == (0, 3)
+    before, after = (record["evaluation"]["mrr@10"] for record in (first, last))
+    assert out.endswith(f"step 3, mrr@10 {after:.4f} ({before:.4f} before training)\n")
+    assert run_train(*options, "--evaluate-first", "--quiet").out.endswith(out.partition(";")[2])
     evaluator = RetrievalEvaluator(read_collection(small_collection, qrels), "mrr@10")
     for record, folder in ((first, GELU), (last, tmp_path / "out")):
         assert evaluator(SentenceTransformer(folder, on_long="ignore")) == record["evaluation"]

@@ -14,9 +14,12 @@ from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer
 from minibert.errors import CheckpointError, OutputError, TrainingError
+from minibert.training.batches import Objective, StreamedBatches
 from minibert.training.checkpoints import load_values
+from minibert.training.loader import DataLoader
 from minibert.training.loop import fit
 from minibert.training.losses import MarginMSELoss, TripletLoss
+from minibert.training.recipe import facts_of
 
 ROWS = [
     {
@@ -97,6 +100,27 @@ def test_a_checkpoint_is_a_whole_model_with_the_state_of_the_run(out):
     optimizer = load_file(folder / "optimizer.safetensors")
     assert {name.split(".")[1] for name in optimizer} == {"exp_avg", "exp_avg_sq", "step"}
     assert optimizer[f"0.step.{BIAS}"] == 8
+
+
+def test_the_run_s_file_tells_people_what_is_trained(out):
+    stopped(out, 3)
+    facts = json.loads((out / "training.json").read_bytes())["facts"]
+    assert facts.pop("model").endswith("bag-of-words")
+    assert facts == {"examples": [8], "batches": [4], "steps": 8, "steps_per_epoch": 4}
+    # Of a model that was moved meanwhile, the name is that of the beginning.
+    moved = BagOfWords()
+    moved.folder = Path("elsewhere")
+    trained(out, moved, **GOING_ON)
+    found = json.loads((out / "training.json").read_bytes())
+    assert found["finished"]
+    assert found["facts"]["model"].endswith("bag-of-words")
+
+
+def test_batches_that_are_given_have_no_number_of_examples():
+    pairs = [(f"a{n}", f"b{n}") for n in range(8)]
+    given = Objective(StreamedBatches(DataLoader(pairs, batch_size=4)), MarginMSELoss(None))
+    assert facts_of(BagOfWords(), [given], 4, 2)["examples"] == [None]
+    assert facts_of(BagOfWords(), [given], 4, 2)["batches"] == [2]
 
 
 @pytest.mark.slow

@@ -363,6 +363,7 @@ def test_the_model_before_training_is_never_the_result(tmp_path, evaluation_step
     assert first == {"step": 0, "epoch": -1, "evaluation": {"score": 9.0}, "is_best": False}
     best = max(others, key=lambda line: line["evaluation"]["score"])
     assert (report.best_step, report.best_score) == (best["step"], best["evaluation"]["score"])
+    assert report.first_score == 9.0
     assert [line["is_best"] for line in others] == ([True] * 3 + [False])[: len(others)]
 
 
