@@ -10,6 +10,7 @@ its place, with the score -inf. Start at scores_of.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,17 @@ from minibert.scoring.nearest import nearest, scores_of_pairs
 from minibert.training.embedded import processes_of
 from minibert.training.pairs import Texts
 
-__all__ = ["DROPS", "SAMPLING", "Candidates", "Filters", "Predicts", "Scored", "drawn", "scores_of"]
+__all__ = [
+    "DROPS",
+    "SAMPLING",
+    "Candidates",
+    "Filters",
+    "Predicts",
+    "Scored",
+    "check_one_label",
+    "drawn",
+    "scores_of",
+]
 
 PAIRS = 1024  # that a cross-encoder scores at a time
 
@@ -88,7 +99,7 @@ DROPS: dict[str, Drop] = {
 class Filters:
     """Limits that a negative keeps: of its rank, of its score, and of its distance to a positive.
 
-    Raises ValueError for ranks that leave fewer than `num_negatives` candidates.
+    Raises ValueError for ranks that leave fewer than `num_negatives` candidates, and for NaN.
     """
 
     num_negatives: int  # of each query
@@ -114,6 +125,9 @@ class Filters:
                 f"leaves {last - first} candidates. Lower num_negatives or range_min, or raise "
                 "range_max."
             )
+        for name, value in self.by_score().items():
+            if math.isnan(value):  # it would drop nothing
+                raise ValueError(f"{name} is NaN; expected a number, or None for no filter.")
 
     def by_score(self) -> dict[str, float]:
         """Return the filters by score that are given, in their order."""
@@ -227,6 +241,15 @@ def rescored(
     of_candidates, of_positives = np.split(np.concatenate(parts), [shape[0] * shape[1]])
     candidates = scored.candidates._replace(scores=of_candidates.reshape(shape))
     return Scored(candidates, of_positives)
+
+
+def check_one_label(model: object, name: str) -> None:
+    """Raise ValueError for a cross-encoder with several labels, which gives a pair no one score."""
+    if (labels := getattr(model, "num_labels", 1)) != 1:
+        raise ValueError(
+            f"{name} has {labels} labels; expected a CrossEncoder with one, whose logit is the "
+            "score of a pair."
+        )
 
 
 def check_scores(scores: Array, count: int) -> None:

@@ -11,12 +11,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from minibert.common.arguments import check_choice, check_given_counts, check_several
 from minibert.common.progress import wanted
-from minibert.training.candidates import SAMPLING, Filters, Predicts, drawn, scores_of
+from minibert.training.candidates import (
+    SAMPLING,
+    Filters,
+    Predicts,
+    check_one_label,
+    drawn,
+    scores_of,
+)
 from minibert.training.embedded import Embeds, Side, embed
 from minibert.training.examples import Data
 from minibert.training.mined import FORMATS, Mined, Statistics, statistics_of
@@ -39,7 +46,7 @@ def mine_hard_negatives(
     model: Embeds,
     anchor_column_name: str | None = None,
     positive_column_name: str | None = None,
-    corpus: Sequence[str] | None = None,
+    corpus: Iterable[str] | None = None,
     cross_encoder: Predicts | None = None,
     range_min: int = 0,
     range_max: int | None = None,
@@ -133,7 +140,8 @@ def mine_hard_negatives(
 
     Raises ValueError for data without rows, without two columns of texts or, as a TrainingError,
     with a cell that is no text; for an unknown format or strategy; for ranks that leave fewer than
-    num_negatives candidates; for a cross-encoder with several labels.
+    num_negatives candidates; for a filter that is NaN; for a cross-encoder with several labels; and
+    for a column of the pairs with the name of one that is added.
     """
     check_arguments(sampling_strategy, num_negatives, faiss_batch_size, corpus, use_faiss)
     kind, has_scores = settled_format(output_format, output_scores, as_triplets, include_positives)
@@ -143,6 +151,8 @@ def mine_hard_negatives(
         settled_margin(absolute_margin, margin), relative_margin, cross_encoder is not None,
     )  # fmt: skip
     tell_of_filters(filters, sampling_strategy, include_positives, cross_encoder is not None)
+    reranker = cross_encoder if filters.by_score() else None
+    check_one_label(reranker, "cross_encoder")
     texts, k = unique_texts(pairs, corpus), filters.range_max + rows_of_one_query(pairs)
     queries = Side("query", texts.queries, query_prompt_name, query_prompt)
     documents = Side("corpus", texts.documents, corpus_prompt_name, corpus_prompt)
@@ -150,8 +160,7 @@ def mine_hard_negatives(
     options["show_progress_bar"] = wanted(show_progress_bar)
     vectors = embed(model, queries, documents, cache_folder=cache_folder, **options)
     scored = scores_of(
-        texts, vectors, k, model.similarity_fn_name, cross_encoder if filters.by_score() else None,
-        rows=faiss_batch_size, **options,
+        texts, vectors, k, model.similarity_fn_name, reranker, rows=faiss_batch_size, **options,
     )  # fmt: skip
     window, skipped = filters.window(scored, texts, include_positives)
     negatives = drawn(window, num_negatives, sampling_strategy, seed)
