@@ -88,7 +88,7 @@ Drop = Callable[[Array, Array, float], Any]
 # The filters by score, in their order, by the name of their argument.
 DROPS: dict[str, Drop] = {
     "absolute_margin": lambda scores, lowest, margin: scores + margin > lowest,
-    # The length of the positive's score, which may be negative: a distance, or below a right angle.
+    # Of the absolute value: a positive's score may be negative, and a distance always is.
     "relative_margin": lambda scores, lowest, margin: scores > lowest - np.abs(lowest) * margin,
     "max_score": lambda scores, lowest, limit: scores > limit,
     "min_score": lambda scores, lowest, limit: scores < limit,
@@ -108,7 +108,7 @@ class Filters:
     max_score: float | None = None
     min_score: float | None = None
     absolute_margin: float | None = None  # to the lowest score of a positive
-    relative_margin: float | None = None  # the same, as a fraction of the length of that score
+    relative_margin: float | None = None  # the same, as a fraction of that score's absolute value
 
     def __post_init__(self) -> None:
         first, last, wanted = self.range_min, self.range_max, self.num_negatives

@@ -106,7 +106,7 @@ def mine_hard_negatives(
         min_score: Lowest score of a negative.
         absolute_margin: Least distance of a negative's score below the positive's, the lowest one
             if a query has several.
-        relative_margin: The same distance, as a fraction of the positive's score without its sign.
+        relative_margin: The same distance, as a fraction of the positive's score, without its sign.
         num_negatives: Number of negatives of each query.
         sampling_strategy: "top" takes the nearest candidates, "random" draws among them.
         query_prompt_name: Name of the model's prompt for queries; None is that of encode_query.
