@@ -81,7 +81,8 @@ def mine_hard_negatives(
 
     The nearest documents of each query are found exactly, and its positives are left out. Filters
     drop others by their scores; then ranks are counted. Equal anchors are one query with several
-    positives, and equal texts are one document. The result is a list of dicts, which
+    positives, and equal texts are one document. As in sentence-transformers, a document with the
+    text of the query may be one of its negatives. The result is a list of dicts, which
     `minibert.training.fit` reads, or a `datasets.Dataset` where one was given.
 
     Moreira et al., "NV-Retriever: Improving text embedding models with effective hard-negative
