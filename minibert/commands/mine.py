@@ -136,7 +136,7 @@ def add_filter_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--sampling",
-        choices=sorted(SAMPLING, reverse=True),
+        choices=list(SAMPLING),
         default="top",
         help="take the nearest candidates, or random ones (default top)",
     )

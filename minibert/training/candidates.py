@@ -283,8 +283,8 @@ def random_ones(candidates: Candidates, k: int, draw: Draw) -> IntArray:
 
 # (candidates, k, random numbers) -> places in each row (Q, k), rising
 SAMPLING: dict[str, Callable[[Candidates, int, Draw], IntArray]] = {
-    "random": random_ones,
     "top": first_ones,
+    "random": random_ones,
 }
 
 

@@ -572,7 +572,7 @@ REFUSED = [
         {"cross_encoder": SimpleNamespace(num_labels=3), "min_score": 0.0},
         "cross_encoder has 3 labels; expected a",
     ),
-    ({"sampling_strategy": "best"}, "sampling_strategy is 'best'; expected one of 'random', 'top'"),
+    ({"sampling_strategy": "best"}, "sampling_strategy is 'best'; expected one of 'top', 'random'"),
     ({"output_format": "pairs"}, "output_format is 'pairs'; expected one of 'triplet', 'n-tuple'"),
     ({"corpus": ["a", None]}, r"corpus\[1\] is None; expected a text"),
     ({"anchor_column_name": "positive"}, "'positive' would be both anchor and positive"),
