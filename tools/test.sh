@@ -119,7 +119,7 @@ long)
     environment .venv-reference --editable '.[reference]'
     .venv/bin/python tools/fetch_minilm.py
     MINIBERT_TEST_KILLS=100 .venv/bin/python -m pytest -k a_kill_at_any \
-        tests/corpus/test_writer.py tests/training/test_kills.py
+        tests/corpus/test_writer.py tests/training/test_kills.py tests/training/test_labels_file.py
     .venv/bin/python tools/mutants.py
     HF_HUB_OFFLINE=1 .venv-reference/bin/python tests/reference/fuzz.py --seeds 5000 --jobs 2
     ;;

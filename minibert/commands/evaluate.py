@@ -12,10 +12,10 @@ from minibert.commands.command import Command
 from minibert.commands.opening import load
 from minibert.commands.options import (
     MODEL_VARIABLE,
+    add_first_model,
     add_model_options,
     add_several,
     add_top_k,
-    named_model,
     shows_progress,
 )
 from minibert.commands.output import output, print_json, say
@@ -50,12 +50,9 @@ class Result(NamedTuple):
 
 def add_options(command: argparse.ArgumentParser) -> None:
     add_model_options(command)
-    command.add_argument(
-        "model",
-        metavar="MODEL",
-        nargs="?" if named_model() else None,
-        default=named_model(),
-        help="a folder, a name on the hub, or the file of a TREC run; may be left out if "
+    add_first_model(
+        command,
+        "a folder, a name on the hub, or the file of a TREC run; may be left out if "
         f"${MODEL_VARIABLE} is set and no DATASET is given",
     )
     add_several(

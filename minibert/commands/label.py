@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from minibert.commands.command import Command
 from minibert.commands.opening import load_either
-from minibert.commands.options import add_model_options, shows_progress
+from minibert.commands.options import add_model_options, add_table_format, shows_progress
 from minibert.commands.output import output, say, telling_how_to_go_on
 from minibert.common.escapes import json_line
 from minibert.common.progress import Advance, progress
-from minibert.documents import FORMS
 
 if TYPE_CHECKING:
     from minibert.models.cross_encoder import CrossEncoder
@@ -45,11 +44,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="write a line of JSON for each row to FILE, which appears when it is whole; if "
         "stopped, the same command goes on; - is standard output, where nothing is kept",
     )
-    command.add_argument(
-        "--input-format",
-        choices=[name for name in FORMS if name != "text"],
-        help="the form of DATA (default: by its name)",
-    )
+    add_table_format(command)
     command.add_argument(
         "--activation",
         choices=["identity", "sigmoid"],

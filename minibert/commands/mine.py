@@ -12,15 +12,16 @@ from minibert.commands.command import Command
 from minibert.commands.opening import load, load_cross_encoder
 from minibert.commands.options import (
     MODEL_VARIABLE,
+    add_first_model,
     add_model_options,
-    named_model,
+    add_table_format,
     positive,
     shows_progress,
     whole,
 )
 from minibert.commands.output import output, print_json
 from minibert.common.escapes import json_line, visible
-from minibert.documents import FORMS, form_by_suffix, read_documents
+from minibert.documents import form_by_suffix, read_documents
 from minibert.evaluation import read_collection
 from minibert.training.candidates import SAMPLING
 from minibert.training.mined import FORMATS
@@ -42,12 +43,9 @@ class Given(NamedTuple):
 
 def add_options(command: argparse.ArgumentParser) -> None:
     add_model_options(command)
-    command.add_argument(
-        "model",
-        metavar="MODEL",
-        nargs="?" if named_model() else None,
-        default=named_model(),
-        help="the model that finds the negatives: a folder, or a name on the hub; may be left out "
+    add_first_model(
+        command,
+        "the model that finds the negatives: a folder, or a name on the hub; may be left out "
         f"if ${MODEL_VARIABLE} is set",
     )
     command.add_argument(
@@ -64,11 +62,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         required=True,
         help="write the rows to FILE, one JSON object on each line; - is standard output",
     )
-    command.add_argument(
-        "--input-format",
-        choices=[name for name in FORMS if name != "text"],
-        help="the form of DATA (default: by its name)",
-    )
+    add_table_format(command)
     command.add_argument(
         "--qrels",
         metavar="FILE",

@@ -124,6 +124,17 @@ def add_model(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_first_model(command: argparse.ArgumentParser, described: str) -> None:
+    """Add the model as the first argument, which may be left out if the environment names one."""
+    command.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="?" if named_model() else None,
+        default=named_model(),
+        help=described,
+    )
+
+
 def named_model() -> str | None:
     """Return the model that the environment names, else None."""
     return os.environ.get(MODEL_VARIABLE) or None
@@ -190,6 +201,15 @@ def add_corpus_and_files(command: argparse.ArgumentParser) -> None:
     )
     add_input_format(command, "--format", "--input-format")
     add_on_long(command)
+
+
+def add_table_format(command: argparse.ArgumentParser) -> None:
+    """Add the form of DATA, a table of texts with names of columns."""
+    command.add_argument(
+        "--input-format",
+        choices=[name for name in FORMS if name != "text"],
+        help="the form of DATA (default: by its name)",
+    )
 
 
 def add_input_format(command: argparse.ArgumentParser, *names: str) -> None:

@@ -12,9 +12,10 @@ from minibert.commands.opening import load
 from minibert.commands.options import (
     MODEL_VARIABLE,
     add_device,
+    add_first_model,
     add_hub_options,
+    add_table_format,
     add_threads,
-    named_model,
     number,
     positive,
     shows_progress,
@@ -22,7 +23,6 @@ from minibert.commands.options import (
 )
 from minibert.commands.output import print_json, say, telling_how_to_go_on
 from minibert.commands.train_report import TrainingReport
-from minibert.documents import FORMS
 from minibert.evaluation import MEASURES, RetrievalEvaluator, read_collection
 from minibert.training.losses import LOSSES, MatryoshkaLoss
 from minibert.training.optimizers import OPTIMIZERS
@@ -37,12 +37,9 @@ __all__ = ["COMMAND"]
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "model",
-        metavar="MODEL",
-        nargs="?" if named_model() else None,
-        default=named_model(),
-        help="the model to start from, which stays as it is: a folder, or a name on the hub; may "
+    add_first_model(
+        command,
+        "the model to start from, which stays as it is: a folder, or a name on the hub; may "
         f"be left out if ${MODEL_VARIABLE} is set",
     )
     command.add_argument(
@@ -83,11 +80,7 @@ def add_loss_options(command: argparse.ArgumentParser) -> None:
         help="add the loss of the first N dimensions of the vectors, for each N, so that vectors "
         "may be shortened to these",
     )
-    command.add_argument(
-        "--input-format",
-        choices=[name for name in FORMS if name != "text"],
-        help="the form of DATA (default: by its name)",
-    )
+    add_table_format(command)
     command.add_argument(
         "--max-seq-length",
         type=positive,

@@ -23,6 +23,7 @@ from corpora import (
 )
 from golden_files import even_copy
 from killing import tree
+from kills import KILLS, killing
 
 from minibert import SentenceTransformer, quantize_embeddings
 from minibert.bert import tensor_parallel
@@ -303,30 +304,17 @@ def test_shards_that_a_link_puts_elsewhere_are_not_written_to(corpus_folder, mod
 # Whatever stops a run.
 
 
-# At random moments; `sh tools/test.sh long` asks for a hundred.
-KILLS = int(os.environ.get("MINIBERT_TEST_KILLS", "3"))
-
-
-def killing(*arguments):
-    """What tests/killing.py found. It has a process of its own, for it forks."""
-    done = subprocess.run(
-        [sys.executable, Path(__file__).parents[1] / "killing.py", *map(str, arguments)],
-        stdout=subprocess.PIPE, timeout=900 + 30 * KILLS, check=True,
-    )  # fmt: skip
-    return json.loads(done.stdout)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="asks Linux which file is synced")
 def test_a_kill_at_any_write_sync_or_rename_costs_no_byte():
-    found = killing("steps", GELU)
+    found = killing("killing.py", "steps", GELU)
     assert found["kills"] > 150
     assert found["differing"] == []
 
 
 @pytest.mark.slow
 def test_a_kill_at_any_moment_costs_no_byte():
-    assert killing("moments", GELU, KILLS) == {"kills": KILLS, "differing": []}
+    assert killing("killing.py", "moments", GELU, KILLS) == {"kills": KILLS, "differing": []}
 
 
 def documents_in(folder):

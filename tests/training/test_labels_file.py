@@ -3,21 +3,18 @@
 import errno
 import json
 import os
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from golden_files import GOLDEN
+from kills import KILLS, killing
 
 from minibert.common import files
 from minibert.errors import OutputError, TrainingError
 from minibert.training.labels import chunks_of, label
 from minibert.training.labels_file import partial_folder, write_labels
 
-# At random moments; `sh tools/test.sh long` asks for a hundred.
-KILLS = int(os.environ.get("MINIBERT_TEST_KILLS", "3"))
 ROWS = [(f"q{n} who", f"p{n}", f"n{n} Café") for n in range(7)]
 
 
@@ -172,24 +169,15 @@ def test_a_full_disk_keeps_whole_chunks(labels_path, unbroken):
     assert (labels_path.read_bytes(), score.chunks) == (unbroken, 2)
 
 
-def killing(*arguments):
-    """What label_kills.py found. It has a process of its own, for it forks."""
-    done = subprocess.run(
-        [sys.executable, Path(__file__).parents[1] / "label_kills.py", *map(str, arguments)],
-        stdout=subprocess.PIPE, timeout=300 + 30 * KILLS, check=True,
-    )  # fmt: skip
-    return json.loads(done.stdout)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="asks Linux which file is synced")
 def test_a_kill_at_any_write_sync_or_rename_changes_no_byte():
-    found = killing("steps")
+    found = killing("label_kills.py", "steps")
     assert found["kills"] > 30
     assert found["differing"] == []
 
 
 @pytest.mark.slow
 def test_a_kill_at_any_moment_changes_no_byte():
-    found = killing("moments", GOLDEN / "gelu", KILLS)
+    found = killing("label_kills.py", "moments", GOLDEN / "gelu", KILLS)
     assert found == {"kills": KILLS, "differing": []}
