@@ -64,7 +64,9 @@ def test_every_block_of_the_recipe_runs(
     assert sum(losses[-3:]) < sum(losses[:3]) / 2
     compared = [out for command, out in printed.items() if "--against" in command]
     assert len(compared) == 2
-    assert all(re.search(r"^ndcg@10( +[+-]?0\.\d{4}){3} +[01]\.\d{5}$", out, re.M) for out in compared)
+    assert all(
+        re.search(r"^ndcg@10( +[+-]?0\.\d{4}){3} +[01]\.\d{5}$", out, re.M) for out in compared
+    )
 
 
 def test_the_program_for_ms_marco_writes_thirty_triples_a_query(msmarco, tmp_path, monkeypatch):
