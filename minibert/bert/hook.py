@@ -9,6 +9,8 @@ it also gets the arrays that only a backward pass needs, in float32 or wider:
   layer layer.n.final_normalised
 - the same with deviation in place of normalised (N,): the root of each row's variance + epsilon
 
+Its weights of attention are those of the device's buckets, on a GPU with padding.
+
 Without ForGradients none of these is copied. No later step changes them, nor queries, keys, values
 and context: a hook may keep these arrays as they are.
 """

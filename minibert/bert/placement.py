@@ -5,14 +5,15 @@ Computes nothing, and reads no files. Start at parameters_to_device.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from minibert.bert.packs import Pack
 from minibert.bert.parameters import Parameters
 from minibert.common.arrays import Array
-from minibert.kernels.devices import Device, tensors_to_host
+from minibert.kernels.devices import Device, tensors_to_host, to_host
 
-__all__ = ["pack_to_device", "parameters_to_device", "parameters_to_host"]
+__all__ = ["OnHost", "pack_to_device", "parameters_to_device", "parameters_to_host"]
 
 
 class Pooler(NamedTuple):
@@ -45,6 +46,23 @@ def parameters_to_host(parameters: Parameters) -> Parameters:
     layers = tuple(moved[id(layer)] for layer in parameters.layers)
     on_host: Parameters = tensors_to_host(parameters._replace(layers=layers))
     return on_host
+
+
+class OnHost(Mapping[str, Array]):
+    """Tensors by key, each copied from a GPU when it is asked for; those of the CPU as they are."""
+
+    def __init__(self, values: Mapping[str, Array]) -> None:
+        """Take the tensors of a device."""
+        self._values = values
+
+    def __getitem__(self, key: str) -> Array:
+        return to_host(self._values[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 def pack_to_device(pack: Pack, device: Device) -> Pack:

@@ -174,6 +174,7 @@ def write_weights(
     if checkpoint.files != (source / "model.safetensors",):
         index = read_json(source / INDEX, dict)
         metadata = setting(source / INDEX, index, "metadata", dict, {})
+        metadata.pop("total_parameters", None)  # that of all layers; no reader needs it
         index["metadata"] = {**metadata, "total_size": total}
         index["weight_map"] = {name: path.as_posix() for name, path in sorted(written.items())}
         write_json(target / INDEX, index)

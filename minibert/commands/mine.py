@@ -37,7 +37,7 @@ class Given(NamedTuple):
 
     pairs: Data
     form: str | None  # of a file of pairs
-    corpus: list[str] | None  # None without further texts
+    corpus: list[str]
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -54,7 +54,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "data",
         metavar="DATA",
         help="a file of pairs, in JSONL, CSV, TSV or Parquet: its first two columns of texts, as "
-        "query and positive; or a folder in BEIR's layout: its relevant pairs, and its corpus",
+        "query and positive; or a folder in BEIR's layout: its relevant pairs, and its corpus; - "
+        "is standard input",
     )
     command.add_argument(
         "--output",
@@ -135,7 +136,7 @@ def add_filter_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--sampling",
-        choices=sorted(SAMPLING, reverse=True),
+        choices=list(SAMPLING),
         default="top",
         help="take the nearest candidates, or random ones (default top)",
     )
@@ -237,22 +238,24 @@ def check_options(options: argparse.Namespace) -> None:
 
 def read_given(options: argparse.Namespace) -> Given:
     """Read the pairs, or name their file, and read the further texts."""
-    texts = [text for _, text, _ in read_documents(options.corpus)] if options.corpus else []
+    further = read_documents(options.corpus) if options.corpus else ()
+    texts = [text for _, text, _ in further if has_text(text)]
     if not os.path.isdir(options.data):
-        return Given(options.data, options.input_format, with_text(texts) if texts else None)
+        return Given(options.data, options.input_format, texts)
     collection = read_collection(options.data, options.qrels)
+    documents = {id: text for id, text in collection.documents.items() if has_text(text)}
     pairs = [
-        {"query": text, "positive": collection.documents[id]}
+        {"query": text, "positive": documents[id]}
         for query, text in collection.queries.items()
         for id, grade in collection.qrels[query].items()
-        if grade > 0 and collection.documents.get(id)
+        if grade > 0 and id in documents and has_text(text)
     ]
-    return Given(pairs, None, with_text([*collection.documents.values(), *texts]))
+    return Given(pairs, None, [*documents.values(), *texts])
 
 
-def with_text(texts: list[str]) -> list[str]:
-    """Return the texts that are not empty: training refuses the others."""
-    return [text for text in texts if text.strip()]
+def has_text(text: str) -> bool:
+    """Return whether a text is more than white space: training refuses the others."""
+    return bool(text.strip())
 
 
 def tell(options: argparse.Namespace, statistics: Statistics) -> None:

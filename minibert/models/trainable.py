@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from minibert.bert.hook import ForGradients
 from minibert.bert.layout import read_parameters, stored_gradients
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Layer, Parameters
-from minibert.bert.placement import pack_to_device, parameters_to_device
+from minibert.bert.placement import OnHost, pack_to_device, parameters_to_device
 from minibert.checkpoint.model_files import VOCABULARY
 from minibert.common.arrays import Array, IntArray
 from minibert.common.safetensors_files import Tensors, weight_files
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from minibert.tokens.truncation import OnLong
 
 __all__ = ["Trainable"]
+
+# Calls a function for each number of a pack, and gives the results in their order, as `map` does.
+InOrder: TypeAlias = Callable[[Callable[[int], Any], Iterable[int]], Iterator[Any]]
 
 
 @dataclass(frozen=True)
@@ -286,16 +289,21 @@ class Trainable:
         packed = self._packs(texts, loss.is_mean)
         batch = Batch(packed, len(texts), examples, labels, loss, Draws(self.seed, step), scale)
         self._sums.begin()
-        # A GPU computes one pack after the other anyway.
-        threads = self.model.transformer.threads if self._device.name == "cpu" else 1
-        with (
-            self._errors_of_memory(), one_blas_thread(), ThreadPoolExecutor(threads) as workers
-        ):  # fmt: skip
+        with self._errors_of_memory(), one_blas_thread(), self._workers() as in_order:
+            if loss.is_mean or len(packed) == 1:
+                parts = in_order(partial(self._whole_examples, batch), range(len(packed)))
+                return float(np.sum(list(parts)))
+            return self._in_two_passes(batch, in_order)
+
+    @contextmanager
+    def _workers(self) -> Iterator[InOrder]:
+        """Start the threads of a CPU. A GPU has this thread alone: CuPy's handles belong to it."""
+        if self._device.name != "cpu":
+            yield map
+            return
+        with ThreadPoolExecutor(self.model.transformer.threads) as workers:
             try:
-                if loss.is_mean or len(packed) == 1:
-                    parts = workers.map(partial(self._whole_examples, batch), range(len(packed)))
-                    return float(np.sum(list(parts)))
-                return self._in_two_passes(batch, workers)
+                yield workers.map
             finally:  # after an error or Ctrl-C, begin no more of them
                 self._sums.fail()
                 workers.shutdown(wait=True, cancel_futures=True)
@@ -345,7 +353,7 @@ class Trainable:
         self._backward(batch, number, computed, rows * (fraction * batch.scale))
         return loss * fraction
 
-    def _in_two_passes(self, batch: Batch, workers: ThreadPoolExecutor) -> float:
+    def _in_two_passes(self, batch: Batch, in_order: InOrder) -> float:
         """Compute all vectors, the loss by them, then each pack backward: -> the loss.
 
         Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"
@@ -366,7 +374,7 @@ class Trainable:
 
         numbers = range(len(batch.packs))
         order = np.concatenate([pack.order for pack in batch.packs])
-        computed = list(workers.map(vectors_of, numbers))  # none waits for a GPU before all began
+        computed = list(in_order(vectors_of, numbers))  # none waits for a GPU before all began
         vectors = np.concatenate([finish() for finish in computed])
         examples = np.arange(batch.examples)
         loss, gradients = batch.loss(in_columns(vectors, order, batch, examples), batch.labels)
@@ -376,7 +384,7 @@ class Trainable:
             computed = kept.pop(number, None) or self._forward(batch, number)
             self._backward(batch, number, computed, rows[batch.packs[number].order])
 
-        list(workers.map(back, numbers))
+        list(in_order(back, numbers))
         return loss
 
     def _forward(self, batch: Batch, number: int) -> Computed:
@@ -437,23 +445,6 @@ class Trainable:
         """Count the gradients that a pack gives for a sum."""
         parts = name.split(".")
         return self._first_use.count(int(parts[1])) if parts[0] == "layer" else 1
-
-
-class OnHost(Mapping[str, Array]):
-    """Tensors by key, each copied from a GPU when it is asked for; those of the CPU as they are."""
-
-    def __init__(self, values: Mapping[str, Array]) -> None:
-        """Take the tensors of a device."""
-        self._values = values
-
-    def __getitem__(self, key: str) -> Array:
-        return to_host(self._values[key])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
 
 
 def check_trainable(model: HasTensors) -> None:

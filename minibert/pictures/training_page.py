@@ -33,7 +33,8 @@ HINT = (
     '<p class="hint">The steps of the whole run are below each curve.<span class="scripted"> Point '
     "at one to read its values, or use the arrow keys.</span></p>"
 )
-LONGEST_MEAN = 200  # steps of the running mean of the loss
+MEAN_LENGTHS = (5, 200)  # steps of the running mean, at least and at most
+FEW_STEPS = 20  # a run of fewer has no mean
 
 
 class Run(NamedTuple):
@@ -382,8 +383,11 @@ def line_of(name: str, records: Sequence[Mapping[str, Any]], key: str, hue: int 
 
 
 def mean_length(run: Run) -> int:
-    """Return the steps of the running mean: a fiftieth of the run, so a page's curve is calm."""
-    return min(max(round(run.total / 50), 1), LONGEST_MEAN)
+    """Return the steps of the running mean: a fiftieth of the run; 1 for a run of few steps."""
+    if run.total < FEW_STEPS:
+        return 1
+    shortest, longest = MEAN_LENGTHS
+    return min(max(round(run.total / 50), shortest), longest)
 
 
 def running_mean(values: Array, length: int) -> Array:

@@ -10,6 +10,7 @@ its place, with the score -inf. Start at scores_of.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,17 @@ from minibert.scoring.nearest import nearest, scores_of_pairs
 from minibert.training.embedded import processes_of
 from minibert.training.pairs import Texts
 
-__all__ = ["DROPS", "SAMPLING", "Candidates", "Filters", "Predicts", "Scored", "drawn", "scores_of"]
+__all__ = [
+    "DROPS",
+    "SAMPLING",
+    "Candidates",
+    "Filters",
+    "Predicts",
+    "Scored",
+    "check_one_label",
+    "drawn",
+    "scores_of",
+]
 
 PAIRS = 1024  # that a cross-encoder scores at a time
 
@@ -77,7 +88,7 @@ Drop = Callable[[Array, Array, float], Any]
 # The filters by score, in their order, by the name of their argument.
 DROPS: dict[str, Drop] = {
     "absolute_margin": lambda scores, lowest, margin: scores + margin > lowest,
-    # The length of the positive's score, which may be negative: a distance, or below a right angle.
+    # Of the absolute value: a positive's score may be negative, and a distance always is.
     "relative_margin": lambda scores, lowest, margin: scores > lowest - np.abs(lowest) * margin,
     "max_score": lambda scores, lowest, limit: scores > limit,
     "min_score": lambda scores, lowest, limit: scores < limit,
@@ -88,7 +99,7 @@ DROPS: dict[str, Drop] = {
 class Filters:
     """Limits that a negative keeps: of its rank, of its score, and of its distance to a positive.
 
-    Raises ValueError for ranks that leave fewer than `num_negatives` candidates.
+    Raises ValueError for ranks that leave fewer than `num_negatives` candidates, and for NaN.
     """
 
     num_negatives: int  # of each query
@@ -97,7 +108,7 @@ class Filters:
     max_score: float | None = None
     min_score: float | None = None
     absolute_margin: float | None = None  # to the lowest score of a positive
-    relative_margin: float | None = None  # the same, as a fraction of the length of that score
+    relative_margin: float | None = None  # the same, as a fraction of that score's absolute value
 
     def __post_init__(self) -> None:
         first, last, wanted = self.range_min, self.range_max, self.num_negatives
@@ -114,6 +125,9 @@ class Filters:
                 f"leaves {last - first} candidates. Lower num_negatives or range_min, or raise "
                 "range_max."
             )
+        for name, value in self.by_score().items():
+            if math.isnan(value):  # it would drop nothing
+                raise ValueError(f"{name} is NaN; expected a number, or None for no filter.")
 
     def by_score(self) -> dict[str, float]:
         """Return the filters by score that are given, in their order."""
@@ -229,6 +243,15 @@ def rescored(
     return Scored(candidates, of_positives)
 
 
+def check_one_label(model: object, name: str) -> None:
+    """Raise ValueError for a cross-encoder with several labels, which gives a pair no one score."""
+    if (labels := getattr(model, "num_labels", 1)) != 1:
+        raise ValueError(
+            f"{name} has {labels} labels; expected a CrossEncoder with one, whose logit is the "
+            "score of a pair."
+        )
+
+
 def check_scores(scores: Array, count: int) -> None:
     """Raise ValueError unless a cross-encoder gave `count` finite numbers."""
     if scores.shape != (count,):
@@ -260,8 +283,8 @@ def random_ones(candidates: Candidates, k: int, draw: Draw) -> IntArray:
 
 # (candidates, k, random numbers) -> places in each row (Q, k), rising
 SAMPLING: dict[str, Callable[[Candidates, int, Draw], IntArray]] = {
-    "random": random_ones,
     "top": first_ones,
+    "random": random_ones,
 }
 
 

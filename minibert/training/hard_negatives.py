@@ -11,12 +11,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from minibert.common.arguments import check_choice, check_given_counts, check_several
 from minibert.common.progress import wanted
-from minibert.training.candidates import SAMPLING, Filters, Predicts, drawn, scores_of
+from minibert.training.candidates import (
+    SAMPLING,
+    Filters,
+    Predicts,
+    check_one_label,
+    drawn,
+    scores_of,
+)
 from minibert.training.embedded import Embeds, Side, embed
 from minibert.training.examples import Data
 from minibert.training.mined import FORMATS, Mined, Statistics, statistics_of
@@ -39,7 +46,7 @@ def mine_hard_negatives(
     model: Embeds,
     anchor_column_name: str | None = None,
     positive_column_name: str | None = None,
-    corpus: Sequence[str] | None = None,
+    corpus: Iterable[str] | None = None,
     cross_encoder: Predicts | None = None,
     range_min: int = 0,
     range_max: int | None = None,
@@ -74,7 +81,8 @@ def mine_hard_negatives(
 
     The nearest documents of each query are found exactly, and its positives are left out. Filters
     drop others by their scores; then ranks are counted. Equal anchors are one query with several
-    positives, and equal texts are one document. The result is a list of dicts, which
+    positives, and equal texts are one document. As in sentence-transformers, a document with the
+    text of the query may be one of its negatives. The result is a list of dicts, which
     `minibert.training.fit` reads, or a `datasets.Dataset` where one was given.
 
     Moreira et al., "NV-Retriever: Improving text embedding models with effective hard-negative
@@ -99,7 +107,7 @@ def mine_hard_negatives(
         min_score: Lowest score of a negative.
         absolute_margin: Least distance of a negative's score below the positive's, the lowest one
             if a query has several.
-        relative_margin: The same distance, as a fraction of the positive's score without its sign.
+        relative_margin: The same distance, as a fraction of the positive's score, without its sign.
         num_negatives: Number of negatives of each query.
         sampling_strategy: "top" takes the nearest candidates, "random" draws among them.
         query_prompt_name: Name of the model's prompt for queries; None is that of encode_query.
@@ -133,7 +141,8 @@ def mine_hard_negatives(
 
     Raises ValueError for data without rows, without two columns of texts or, as a TrainingError,
     with a cell that is no text; for an unknown format or strategy; for ranks that leave fewer than
-    num_negatives candidates; for a cross-encoder with several labels.
+    num_negatives candidates; for a filter that is NaN; for a cross-encoder with several labels; and
+    for a column of the pairs with the name of one that is added.
     """
     check_arguments(sampling_strategy, num_negatives, faiss_batch_size, corpus, use_faiss)
     kind, has_scores = settled_format(output_format, output_scores, as_triplets, include_positives)
@@ -142,7 +151,8 @@ def mine_hard_negatives(
         pairs, num_negatives, range_min, range_max, max_score, min_score,
         settled_margin(absolute_margin, margin), relative_margin, cross_encoder is not None,
     )  # fmt: skip
-    tell_of_filters(filters, sampling_strategy, include_positives, cross_encoder is not None)
+    tell_of_filters(filters, sampling_strategy, include_positives)
+    reranker = None if cross_encoder is None else of_effect(cross_encoder, filters)
     texts, k = unique_texts(pairs, corpus), filters.range_max + rows_of_one_query(pairs)
     queries = Side("query", texts.queries, query_prompt_name, query_prompt)
     documents = Side("corpus", texts.documents, corpus_prompt_name, corpus_prompt)
@@ -150,8 +160,7 @@ def mine_hard_negatives(
     options["show_progress_bar"] = wanted(show_progress_bar)
     vectors = embed(model, queries, documents, cache_folder=cache_folder, **options)
     scored = scores_of(
-        texts, vectors, k, model.similarity_fn_name, cross_encoder if filters.by_score() else None,
-        rows=faiss_batch_size, **options,
+        texts, vectors, k, model.similarity_fn_name, reranker, rows=faiss_batch_size, **options,
     )  # fmt: skip
     window, skipped = filters.window(scored, texts, include_positives)
     negatives = drawn(window, num_negatives, sampling_strategy, seed)
@@ -234,21 +243,29 @@ def filters_of(
     )
 
 
-def tell_of_filters(
-    filters: Filters, sampling_strategy: str, include_positives: bool, is_rescored: bool
-) -> None:
-    """Log a warning of arguments that drop positives, or that have no effect."""
+def tell_of_filters(filters: Filters, sampling_strategy: str, include_positives: bool) -> None:
+    """Log a warning of arguments that drop positives which shall be included."""
     is_default = not filters.by_score() and filters.range_min == 0 and sampling_strategy == "top"
     if include_positives and not is_default:
         logger.warning(
             "include_positives leaves positives among the candidates; filters, ranks and a random "
             "choice may still drop them."
         )
-    if is_rescored and not filters.by_score():
-        logger.warning(
-            "cross_encoder has no effect: it scores candidates for max_score, min_score, "
-            "absolute_margin or relative_margin, and none is given."
-        )
+
+
+def of_effect(cross_encoder: Predicts, filters: Filters) -> Predicts | None:
+    """Return the cross-encoder if there is a filter to score for, else None with a warning.
+
+    Raises ValueError for a cross-encoder with several labels, before any text is embedded.
+    """
+    if filters.by_score():
+        check_one_label(cross_encoder, "cross_encoder")
+        return cross_encoder
+    logger.warning(
+        "cross_encoder has no effect: it scores candidates for max_score, min_score, "
+        "absolute_margin or relative_margin, and none is given."
+    )
+    return None
 
 
 def tell(

@@ -25,7 +25,7 @@ from minibert.errors import TrainingError
 from minibert.scoring.matrices import Stack
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.nearest import scores_of_pairs
-from minibert.training.candidates import Predicts
+from minibert.training.candidates import Predicts, check_one_label
 from minibert.training.columns import Columns
 from minibert.training.embedded import Embeds
 from minibert.training.examples import Data, records_of
@@ -218,11 +218,7 @@ def scorer_of(
         raise TypeError(
             f"teacher is {teacher!r:.80}; expected a SentenceTransformer or a CrossEncoder."
         )
-    if (labels := getattr(teacher, "num_labels", 1)) != 1:
-        raise ValueError(
-            f"The teacher has {labels} labels; expected a CrossEncoder with one, whose logit is "
-            "the score of a pair."
-        )
+    check_one_label(teacher, "The teacher")
     predict = partial(teacher.predict, activation_fn=activation_fn or "identity")
     return saying_once(lambda pairs: in_two_passes(predict, pairs, batch_size))
 

@@ -49,6 +49,16 @@ class Mined:
 Columns = dict[str, list[Any]]  # texts, numbers, or lists of these
 
 
+def add(columns: Columns, name: str, values: list[Any]) -> None:
+    """Add a column. Raises ValueError if the anchors or the positives have its name."""
+    if name in columns:
+        raise ValueError(
+            f"The pairs have a column {name!r}, and the result gets one of this name, too. Rename "
+            "it."
+        )
+    columns[name] = values
+
+
 def triplets(mined: Mined, has_scores: bool) -> Columns:
     """Make a row of each positive and each negative that was found for its query."""
     spread = mined.by_positive()
@@ -56,11 +66,11 @@ def triplets(mined: Mined, has_scores: bool) -> Columns:
     columns: Columns = {
         mined.anchor: mined.anchors(rows),
         mined.positive: mined.positives(rows),
-        "negative": mined.documents(spread.numbers[rows, places]),
     }
+    add(columns, "negative", mined.documents(spread.numbers[rows, places]))
     if has_scores:
         pairs = np.stack([mined.positive_scores[rows], spread.scores[rows, places]], axis=1)
-        columns["scores"] = pairs.tolist()
+        add(columns, "scores", pairs.tolist())
     return columns
 
 
@@ -73,10 +83,10 @@ def tuples(mined: Mined, has_scores: bool) -> Columns:
         mined.positive: mined.positives(rows),
     }
     for place, column in enumerate(spread.numbers[rows].T, start=1):
-        columns[f"negative_{place}"] = mined.documents(column)
+        add(columns, f"negative_{place}", mined.documents(column))
     if has_scores:
         scores = np.column_stack([mined.positive_scores[rows], spread.scores[rows]])
-        columns["scores"] = scores.tolist()
+        add(columns, "scores", scores.tolist())
     return columns
 
 
@@ -93,10 +103,10 @@ def labeled_pairs(mined: Mined, has_scores: bool) -> Columns:
     }
     if has_scores:
         all_scores = np.concatenate([mined.positive_scores, scores[query, place]])
-        columns["score"] = all_scores[order].tolist()
+        add(columns, "score", all_scores[order].tolist())
     else:
         labels = np.repeat([1, 0], [len(mined.texts.positives), len(query)])
-        columns["label"] = labels[order].tolist()
+        add(columns, "label", labels[order].tolist())
     return columns
 
 
@@ -113,12 +123,14 @@ def labeled_lists(mined: Mined, has_scores: bool) -> Columns:
         ],
     }
     if has_scores:
-        columns["scores"] = [
+        lists = [
             [mined.positive_scores[row].item(), *scores[row, found[row]].tolist()]
             for row in rows.tolist()
         ]
+        add(columns, "scores", lists)
     else:
-        columns["labels"] = [[1, *[0] * int(found[row].sum())] for row in rows.tolist()]
+        lists = [[1, *[0] * int(found[row].sum())] for row in rows.tolist()]
+        add(columns, "labels", lists)
     return columns
 
 
@@ -192,8 +204,8 @@ class Statistics(NamedTuple):
         told += [f"{count:,} candidates dropped by {name}" for name, count in self.skipped.items()]
         if self.missing:
             told.append(
-                f"{self.missing:,} rows are missing, as their queries have too few negatives; a "
-                "larger range_max, or other filters, would leave more"
+                f"{self.missing:,} rows are missing, as their queries have too few negatives; more "
+                "texts to search, a larger range_max, or other filters would leave more"
             )
         return told
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
@@ -158,7 +158,7 @@ def named_or_first(
     return found[0], found[1]
 
 
-def unique_texts(pairs: Pairs, corpus: Sequence[str] | None = None) -> Texts:
+def unique_texts(pairs: Pairs, corpus: Iterable[str] | None = None) -> Texts:
     """Number queries and documents, each once, and find the positives of each query.
 
     The documents are the texts of the corpus, then those positives that it does not have. All rows
@@ -166,11 +166,12 @@ def unique_texts(pairs: Pairs, corpus: Sequence[str] | None = None) -> Texts:
 
     Raises ValueError for a text of the corpus that is no str.
     """
-    for number, text in enumerate(corpus or ()):
+    given = [] if corpus is None else list(corpus)  # once: it may be a generator
+    for number, text in enumerate(given):
         if not isinstance(text, str):
             raise ValueError(f"corpus[{number}] is {text!r:.60}; expected a text.")
     numbers: dict[str, int] = {}
-    for text in chain(corpus or (), pairs.positives):
+    for text in chain(given, pairs.positives):
         numbers.setdefault(text, len(numbers))
     of_query: dict[str, dict[int, None]] = {}  # its positives, each once
     for query, positive in zip(pairs.anchors, pairs.positives, strict=True):

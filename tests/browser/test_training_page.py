@@ -82,7 +82,7 @@ def test_values_are_read_by_keyboard(open_run):
     page.locator(".frame").first.focus()
     reading = page.locator(".reading output").first
     page.keyboard.press("End")
-    assert reading.inner_text() == ("step 50; loss, each step: 0.02; loss, mean of 2: 0.0202")
+    assert reading.inner_text() == ("step 50; loss, each step: 0.02; loss, mean of 5: 0.02085")
     page.keyboard.press("ArrowLeft")
     assert reading.inner_text().startswith("step 49; loss, each step: 0.02041;")
     page.keyboard.press("Home")

@@ -118,7 +118,7 @@ def test_the_index_names_the_shards_that_are_left(tmp_path):
     shards = {path.name: load_file(path) for path in (tmp_path / "out").glob("*.safetensors")}
     assert index["weight_map"] == {name: shard for shard in shards for name in shards[shard]}
     total = sum(tensor.nbytes for tensors in shards.values() for tensor in tensors.values())
-    assert index["metadata"]["total_size"] == total
+    assert index["metadata"] == {"total_size": total}  # without the parameters of all layers
     assert index["note"] == "kept"
     assert set(converted.weights) == shards.keys()
     assert converted.tensors == len(index["weight_map"])

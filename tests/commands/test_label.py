@@ -28,7 +28,7 @@ def lines(rows):
 
 @pytest.fixture
 def six_triples(tmp_path):
-    """A file of six six_triples."""
+    """A file of six triples."""
     path = tmp_path / "triples.jsonl"
     path.write_text(lines(ROWS), "utf-8")
     return path
@@ -78,12 +78,8 @@ def test_vectors_score_with_the_prompts_of_their_folder(run_label, folder, six_t
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "tsv", "parquet", "stdin"])
 def test_every_form_gives_the_same_rows(run, six_triples, tmp_path, form):
-    rows, data, stdin = (
-        [[*ROWS[0]], *([*row.values()] for row in ROWS)],
-        tmp_path / f"d.{form}",
-        b"",
-    )
-    options = ()
+    rows = [[*ROWS[0]], *([*row.values()] for row in ROWS)]
+    data, stdin, options = tmp_path / f"d.{form}", b"", ()
     if form == "jsonl":
         data = six_triples
     elif form == "stdin":

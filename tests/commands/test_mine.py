@@ -138,6 +138,18 @@ def test_a_beir_folder_gives_its_relevant_pairs_and_corpus(run_mine, written, be
     assert written() == mined(data, corpus=WORDS[:7], output_format="labeled-pair")
 
 
+def test_white_space_in_a_beir_folder_is_no_text(run_mine, written, beir_folder):
+    """Training would refuse it, and so the pair of such a query or document is left out."""
+    for name, text in (("corpus", "\t "), ("queries", "  ")):
+        with (beir_folder / f"{name}.jsonl").open("a") as file:
+            file.write(json.dumps({"_id": "white", "text": text}) + "\n")
+    with (beir_folder / "qrels.tsv").open("a") as file:
+        file.write("0\twhite\t1\nwhite\t1\t1\n")
+    assert run_mine("--num-negatives", "9", data=beir_folder).code == 0
+    data = [{"query": WORDS[a], "positive": WORDS[b]} for a, b in [(0, 3), (0, 4), (1, 2), (2, 6)]]
+    assert written() == mined(data, corpus=WORDS[:7], num_negatives=9)
+
+
 def test_other_judgements_and_texts_go_with_a_beir_folder(run_mine, written, beir_folder, tmp_path):
     (tmp_path / "texts.txt").write_text("Berlin\n", "utf-8")
     options = ("--qrels", beir_folder / "other.tsv", "--corpus", tmp_path / "texts.txt")

@@ -4,6 +4,7 @@ The stand-in refuses a transfer that nobody asked for, and counts the others.
 """
 
 import logging
+import threading
 
 import cupy_stand_in
 import numpy as np
@@ -138,6 +139,19 @@ def test_a_step_of_any_kind_of_tensors_waits_twice(cupy, name):
     model = trainable(name, dropout=True)
     counts = step(model, AdamW(model.values))
     assert counts["down"] == counts["wait"] == 2
+
+
+def test_a_gpu_s_packs_are_computed_in_the_calling_thread(cupy):
+    """CuPy makes cuBLAS's handles for each thread anew, and waits when the thread ends."""
+
+    class Noting(MarginMSELoss):
+        def __call__(self, vectors, labels):
+            threads.add(threading.get_ident())
+            return super().__call__(vectors, labels)
+
+    threads, model = set(), trainable("poolings", pack_tokens=10)
+    model.add_gradients(TEXTS, LABELS, Noting(None), 0)
+    assert threads == {threading.get_ident()}
 
 
 class Vectors:

@@ -42,8 +42,8 @@ def test_a_run_that_goes_on_says_where_it_is(run_path):
     assert '<progress max="120" value="50"' in page
     assert "best ndcg@10, of step 50 0.5000" in shown(page)
     assert "ndcg@10 before training 0.2500" in shown(page)
-    mean = (1 / 50 + 1 / 49) / 2  # a fiftieth of 120 steps, rounded
-    assert f"loss, mean of the last 2 steps {mean:.4g}" in shown(page)
+    mean = sum(1 / n for n in range(46, 51)) / 5
+    assert f"loss, mean of the last 5 steps {mean:.4g}" in shown(page)
     assert Elements(page).data()["finished"] is False
 
 
@@ -76,12 +76,20 @@ def test_each_step_and_the_mean_are_drawn_for_each_objective(run_path):
     found = charts(training_page(write_run(run_path, records, losses=2)))
     assert found["loss"] == {
         "loss 1, Loss0, each step": ([1, 2, 3, 4], [1, 2, 3, 4]),
-        "loss 1, Loss0, mean of 2": ([1, 2, 3, 4], [1, 1.5, 2.5, 3.5]),
+        "loss 1, Loss0, mean of 5": ([1, 2, 3, 4], [1, 1.5, 2, 2.5]),
         "loss 2, Loss1, each step": ([1, 2, 3, 4], [2, 3, 4, 5]),
-        "loss 2, Loss1, mean of 2": ([1, 2, 3, 4], [2, 2.5, 3.5, 4.5]),
+        "loss 2, Loss1, mean of 5": ([1, 2, 3, 4], [2, 2.5, 3, 3.5]),
     }
     assert list(found["learning rate"]) == ["learning rate"]
     assert len(found["norm of the gradients"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("total", "mean"), [(19, ""), (20, "mean of 5"), (690, "mean of 14"), (99_999, "mean of 200")]
+)
+def test_the_mean_has_a_fiftieth_of_the_steps(run_path, total, mean):
+    page = training_page(write_run(run_path, [step(1), step(2)], total=total))
+    assert list(charts(page)["loss"])[-1] == (f"loss, {mean}" if mean else "loss")
 
 
 def test_a_running_mean_is_of_a_number_and_those_before():

@@ -185,6 +185,27 @@ def test_columns_beside_the_pair_change_no_row():
     assert_same_rows(Vectors(), Vectors(), swapped, positive_column_name="question")
 
 
+ODD_PAIRS = {
+    "one": [("x", "y")],
+    "one pair again and again": [("x", "y")] * 5,
+    "queries that are positives": [("x", "x"), ("y", "x"), ("z", "y"), ("z", "x")],
+    "empty texts": [("x", "y"), ("", ""), (" ", "z")],
+    "few": [("x", "p"), ("y", "q"), ("z", "r")],
+}
+
+
+@pytest.mark.parametrize("name", ODD_PAIRS)
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_rows_of_odd_pairs_are_the_reference_s(name, output_format):
+    anchors, positives = map(list, zip(*ODD_PAIRS[name], strict=True))
+    arguments = {"output_format": output_format, "num_negatives": 2, "output_scores": True}
+    for strategy, corpus, low in itertools.product(("top", "random"), (None, ["", "x"]), (0, 2)):
+        assert_same_rows(
+            Vectors(), Vectors(), {"a": anchors, "b": positives}, corpus=corpus,
+            sampling_strategy=strategy, range_min=low, **arguments,
+        )  # fmt: skip
+
+
 def test_the_model_is_called_as_by_the_reference():
     calls = []
     for mine in (ours, theirs):

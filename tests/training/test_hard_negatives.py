@@ -5,6 +5,7 @@ import logging
 import math
 import random
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -539,6 +540,25 @@ def test_where_nothing_is_found_columns_are_empty(output_format):
     json.dumps(found._asdict())
 
 
+@pytest.mark.parametrize(
+    ("output_format", "has_scores", "name"),
+    [
+        ("triplet", False, "negative"), ("triplet", True, "scores"),
+        ("n-tuple", False, "negative_3"), ("n-tuple", True, "scores"),
+        ("labeled-pair", False, "label"), ("labeled-pair", True, "score"),
+        ("labeled-list", False, "labels"), ("labeled-list", True, "scores"),
+    ],
+)  # fmt: skip
+def test_a_name_that_the_result_needs_is_refused(output_format, has_scores, name):
+    """The positives would be replaced by what is added under their name."""
+    data = FakeDataset({"query": ["who barks"], name: ["dog"]})
+    arguments = {"output_format": output_format, "output_scores": has_scores}
+    with pytest.raises(ValueError, match=f"The pairs have a column '{name}'"):
+        mined(data, **arguments)
+    other = FakeDataset({"query": ["who barks"], f"{name} ": ["dog"]})
+    assert [*mined(other, **arguments).columns][1] == f"{name} "
+
+
 REFUSED = [
     ({"num_negatives": 0}, "num_negatives is 0; expected a whole number from 1 up"),
     ({"num_negatives": 1.5}, "num_negatives is 1.5"),
@@ -546,7 +566,13 @@ REFUSED = [
     ({"range_min": -1}, "range_min is -1; expected a whole number from 0 up"),
     ({"range_min": 4, "range_max": 4}, "range_min is 4 and range_max 4; range_min must be smaller"),
     ({"range_min": 4, "range_max": 6}, "leaves 2 candidates. Lower num_negatives"),
-    ({"sampling_strategy": "best"}, "sampling_strategy is 'best'; expected one of 'random', 'top'"),
+    ({"max_score": math.nan}, "max_score is NaN; expected a number, or None"),
+    ({"relative_margin": np.float32("nan")}, "relative_margin is NaN"),
+    (
+        {"cross_encoder": SimpleNamespace(num_labels=3), "min_score": 0.0},
+        "cross_encoder has 3 labels; expected a",
+    ),
+    ({"sampling_strategy": "best"}, "sampling_strategy is 'best'; expected one of 'top', 'random'"),
     ({"output_format": "pairs"}, "output_format is 'pairs'; expected one of 'triplet', 'n-tuple'"),
     ({"corpus": ["a", None]}, r"corpus\[1\] is None; expected a text"),
     ({"anchor_column_name": "positive"}, "'positive' would be both anchor and positive"),
@@ -584,6 +610,11 @@ def test_a_row_that_is_no_pair_is_told_by_its_place(data, message):
 def test_one_text_is_no_corpus():
     with pytest.raises(TypeError, match="corpus is one text"):
         mined(corpus="a text")
+
+
+@pytest.mark.parametrize("made", [tuple, iter, np.array], ids=["tuple", "iterator", "array"])
+def test_a_corpus_may_be_any_iterable_of_texts(made):
+    assert mined(corpus=made(CORPUS)) == mined()
 
 
 def test_use_faiss_changes_nothing_and_says_so(caplog):
