@@ -60,7 +60,7 @@ def test_every_block_of_the_recipe_runs(
     texts = ["why dough rises"]
     assert np.array_equal(distilled.encode(texts), names["student"].encode(texts))
     losses = [row["loss"] for row in rows_of(tmp_path / "distilled" / "training.jsonl")]
-    assert len(losses) == 12  # of which the first three are of the untrained student
+    assert len(losses) == 12  # four epochs of three
     assert sum(losses[-3:]) < sum(losses[:3]) / 2
     compared = [out for command, out in printed.items() if "--against" in command]
     assert len(compared) == 2
