@@ -13,6 +13,7 @@ draws both into docs/pictures, and compares the models by `minibert eval`.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import shlex
@@ -53,9 +54,11 @@ def main():
     parser.add_argument("--dataset", type=Path, help="Cranfield as a folder in BEIR's layout")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    options.out = options.out.resolve()
     if options.part == "minibert":
         prepare(options.out, options.dataset)
-        train_here(options)
+        with contextlib.chdir(options.out):  # the commands name files there
+            train_here(options)
     elif options.part == "sentence-transformers":
         train_there(options)
     else:
