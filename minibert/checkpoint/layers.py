@@ -21,7 +21,7 @@ from minibert.bert.layout import numbered_layers
 from minibert.bert.load import Checkpoint, key_of, load_checkpoint
 from minibert.checkpoint.conversion_plan import Plan, is_pickle, listed
 from minibert.checkpoint.convert import Converted
-from minibert.checkpoint.hub import find_model
+from minibert.checkpoint.hub import find_model, hub_name
 from minibert.checkpoint.model_files import FORMATS, OTHER_FORMATS, matches
 from minibert.checkpoint.modules import read_modules
 from minibert.checkpoint.new_folder import appearing, check_outside, new_path, roots_of
@@ -80,7 +80,8 @@ def keep_layers(
         bert = settings.path.relative_to(folder)
         (partial / bert).mkdir(parents=True, exist_ok=True)
         tensors = write_weights(checkpoint, layers, settings.path, partial / bert)
-        write_config(settings.path, partial / bert, checkpoint, len(layers))
+        origin = hub_name(model_name_or_path, folder)
+        write_config(settings.path, partial / bert, checkpoint, len(layers), origin)
     for file, reason in plan.left_out.items():
         logging.getLogger(__name__).warning("%s was left out: %s.", file, reason)
     shards = sorted({str(bert / shard) for shard in tensors.values()})
@@ -192,9 +193,16 @@ def renumbered(name: str, before: str, numbers: Mapping[str, int]) -> str | None
     return f"{before}.{numbers[number]}.{rest}" if number in numbers else None
 
 
-def write_config(source: Path, target: Path, checkpoint: Checkpoint, count: int) -> None:
-    """Write config.json with another number of layers."""
+def write_config(
+    source: Path, target: Path, checkpoint: Checkpoint, count: int, origin: str | None
+) -> None:
+    """Write config.json with another number of layers, and with the model's name on the hub.
+
+    The card of a trained student has that name as its base_model.
+    """
     settings = read_json(source / "config.json", dict)
+    if origin is not None:
+        settings["_name_or_path"] = origin
     settings[key_of("num_hidden_layers", checkpoint.config)] = count
     write_json(target / "config.json", settings)
 

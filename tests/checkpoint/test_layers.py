@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 from golden_files import GOLDEN, change_tensors, copy_of, edit_json
+from hub_stand_in import TINY
 from pickled_folders import pickled, shards_of, tree
 from safetensors.numpy import load_file, save_file
 
@@ -108,6 +109,13 @@ def test_all_other_files_are_copied_as_they_are(tmp_path):
     assert tree(source) == before
     settings = json.loads((source / "config.json").read_text())
     assert json.loads((tmp_path / "out" / "config.json").read_text()) == settings
+
+
+def test_the_settings_have_the_name_of_a_model_on_the_hub(cached_model, tmp_path):
+    minibert.keep_layers(TINY, tmp_path / "out", [0], local_files_only=True)
+    folders = cached_model, tmp_path / "out"
+    before, after = (json.loads((path / "config.json").read_text()) for path in folders)
+    assert before.get("_name_or_path") != after["_name_or_path"] == TINY
 
 
 def test_the_index_names_the_shards_that_are_left(tmp_path):
