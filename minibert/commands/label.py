@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from minibert.commands.command import Command
 from minibert.commands.opening import load_either
 from minibert.commands.options import add_model_options, add_table_format, shows_progress
-from minibert.commands.output import output, say, telling_how_to_go_on
+from minibert.commands.output import check_is_no_input, output, say, telling_how_to_go_on
 from minibert.common.escapes import json_line
 from minibert.common.progress import Advance, progress
 
@@ -59,6 +59,7 @@ def label(options: argparse.Namespace) -> None:
     from minibert.training import labels  # late: no other command needs it
 
     check_name(options.output)
+    check_is_no_input(options.output, [options.data])
     is_shown = shows_progress(options)
     teacher = load_either(options)
     score = labels.scorer_of(teacher, options.activation)

@@ -19,7 +19,7 @@ from minibert.commands.options import (
     shows_progress,
     whole,
 )
-from minibert.commands.output import output, print_json
+from minibert.commands.output import check_is_no_input, output, print_json
 from minibert.common.escapes import json_line, visible
 from minibert.documents import form_by_suffix, read_documents
 from minibert.evaluation import read_collection
@@ -208,7 +208,10 @@ COMMAND = Command(
 
 
 def check_options(options: argparse.Namespace) -> None:
-    """Raise ValueError for options that do not go together, before a model is loaded."""
+    """Raise ValueError for options that do not go together, before a model is loaded.
+
+    Raises OutputError for an output that is read, too.
+    """
     is_folder = os.path.isdir(options.data)
     if options.qrels is not None and not is_folder:
         raise ValueError(f"--qrels is for a folder in BEIR's layout, and {options.data!r} is none.")
@@ -222,6 +225,8 @@ def check_options(options: argparse.Namespace) -> None:
             f"--output {name!r} is another form by its name, and the rows are JSON lines. Give a "
             "name as negatives.jsonl."
         )
+    judgements = [] if options.qrels is None else [options.qrels]
+    check_is_no_input(name, [options.data, *judgements, *options.corpus])
     filters = ("max_score", "min_score", "absolute_margin", "relative_margin")
     if options.cross_encoder and all(getattr(options, one) is None for one in filters):
         raise ValueError(

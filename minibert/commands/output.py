@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +16,14 @@ from minibert.common.escapes import json_line, visible
 from minibert.common.files import replacing
 from minibert.errors import OutputError
 
-__all__ = ["output", "print_facts", "print_json", "say", "telling_how_to_go_on"]
+__all__ = [
+    "check_is_no_input",
+    "output",
+    "print_facts",
+    "print_json",
+    "say",
+    "telling_how_to_go_on",
+]
 
 
 @contextmanager
@@ -38,6 +45,24 @@ def output(name: str) -> Iterator[BinaryIO]:
         except OSError as error:
             raise OutputError(f"cannot create {name!r}: {error.strerror}") from error
         yield file
+
+
+def check_is_no_input(name: str, inputs: Iterable[str]) -> None:
+    """Raise OutputError for an output that is one of the inputs, or lies in a folder that is one.
+
+    Standard streams, pipes and devices replace no file, so they may be both.
+    """
+    if name == "-" or (os.path.exists(name) and not os.path.isfile(name)):
+        return
+    path = Path(os.path.realpath(name))
+    for one in inputs:
+        if not os.path.exists(one):
+            continue  # who reads it tells that
+        if any(parent.exists() and parent.samefile(one) for parent in (path, *path.parents)):
+            place = "lies in" if os.path.isdir(one) else "is"
+            raise OutputError(
+                f"--output {name!r} {place} {one!r}, which is read. Give the output another place."
+            )
 
 
 def opened(name: str) -> AbstractContextManager[BinaryIO]:

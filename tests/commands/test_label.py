@@ -157,6 +157,17 @@ def test_a_file_that_cannot_be_created_is_code_73(run, six_triples, tmp_path):
     assert run("label", GELU, six_triples, "--output", tmp_path).code == 73
 
 
+def test_an_output_that_is_the_data_is_refused(run, six_triples, tmp_path):
+    before = six_triples.read_bytes()
+    other_name = tmp_path / "same.jsonl"
+    other_name.hardlink_to(six_triples)
+    for name in (six_triples, other_name):
+        code, out, err = run("label", GELU, six_triples, "--output", name)
+        assert (code, out) == (73, "")
+        assert f"is '{six_triples}', which is read. Give the output another place" in err
+    assert six_triples.read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["out.jsonl.gz", "out.CSV", "out.parquet"])
 def test_a_name_of_another_form_is_refused(run, six_triples, tmp_path, name):
     code, _, err = run("label", GELU, six_triples, "--output", tmp_path / name)

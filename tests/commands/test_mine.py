@@ -211,6 +211,28 @@ def test_a_name_of_another_form_is_refused(run_mine, tmp_path, name):
     assert not (tmp_path / name).exists()
 
 
+def test_an_output_that_is_read_is_refused(run_mine, pair_file, beir_folder, tmp_path):
+    texts, link = tmp_path / "texts.jsonl", tmp_path / "link.jsonl"
+    texts.write_text('{"text": "a"}\n')
+    link.symlink_to(pair_file)
+    judged = {"data": beir_folder, "output": beir_folder / "other.jsonl"}
+    (beir_folder / "other.tsv").rename(judged["output"])
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    moved = tmp_path / "judgements"
+    moved.write_text("0\t6\t1\n")
+    for result, said in (
+        (run_mine(output=pair_file), f"is '{pair_file}', which is read"),
+        (run_mine(output=link), f"is '{pair_file}', which is read"),
+        (run_mine("--corpus", texts, output=texts), f"is '{texts}', which is read"),
+        (run_mine("--corpus", beir_folder, output=beir_folder / "new"), f"lies in '{beir_folder}'"),
+        (run_mine(**judged), f"lies in '{beir_folder}', which is read"),
+        (run_mine("--qrels", moved, data=beir_folder, output=moved), f"is '{moved}', which is"),
+    ):
+        assert (result.code, said in result.err) == (73, True), result.err
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (beir_folder / "new").exists()
+
+
 def test_json_and_rows_are_not_both_printed(run_mine):
     result = run_mine("--json", output="-")
     assert (result.code, "both write to standard output" in result.err) == (65, True)
