@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -74,8 +74,10 @@ def opened(name: str) -> AbstractContextManager[BinaryIO]:
 
 
 @contextmanager
-def telling_how_to_go_on(advice: str, *, quiet: bool) -> Iterator[None]:
+def telling_how_to_go_on(advice: str | Callable[[], str], *, quiet: bool) -> Iterator[None]:
     """Open a block of long work; if it is stopped, print on stderr how to go on.
+
+    An `advice` that depends on what was done is a function, called then.
 
     Our own errors say what to do; those of the system, as for a full disk, do not.
     """
@@ -84,7 +86,8 @@ def telling_how_to_go_on(advice: str, *, quiet: bool) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, OSError) as error:
         is_ours = isinstance(error, OSError) and error.errno is None
         if not quiet and not is_ours:
-            print(f"minibert: stopped; {visible(advice)}", file=sys.stderr)
+            told = advice if isinstance(advice, str) else advice()
+            print(f"minibert: stopped; {visible(told)}", file=sys.stderr)
         raise
 
 
