@@ -188,6 +188,8 @@ def mine(options: argparse.Namespace) -> None:
             show_progress_bar=shows_progress(options),
             report=found.append,
         )
+        if not found[0].negatives:  # raised here, so that an old file stays
+            raise ValueError(f"No negative was found: {found[0].reason(option_of)}.")
         for row in rows:
             file.write(f"{json_line(row)}\n".encode())
     tell(options, found[0])
@@ -262,9 +264,14 @@ def tell(options: argparse.Namespace, statistics: Statistics) -> None:
     if options.json:
         print_json({"output": options.output, **statistics._asdict()})
     elif not options.quiet:
-        first, *others = statistics.lines()
+        first, *others = statistics.lines(option_of)
         for line in (f"{options.output}: {first}", *others):
             print(visible(line), file=sys.stderr)
+
+
+def option_of(name: str) -> str:
+    """Return the option of this command for an argument of mine_hard_negatives."""
+    return f"--{name.replace('_', '-')}"
 
 
 def finite(text: str) -> float:

@@ -115,11 +115,15 @@ def test_every_option_reaches_the_mining(run_mine, written, one_label, tmp_path)
     assert written() == expected
 
 
-@pytest.mark.parametrize("option", ["--absolute-margin", "--relative-margin", "--min-score"])
-def test_each_filter_is_that_of_its_name(run_mine, written, option):
-    run_mine(option, "0.3", "--range-max", "6", "--scores")
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--absolute-margin", 0.1), ("--relative-margin", 0.1), ("--min-score", 0.9)],
+)
+def test_each_filter_is_that_of_its_name(run_mine, written, option, value):
+    run_mine(option, f"{value}", "--range-max", "6", "--scores")
     name = option.removeprefix("--").replace("-", "_")
-    assert written() == mined(**{name: 0.3}, range_max=6, output_scores=True)
+    assert 0 < len(written()) < 18
+    assert written() == mined(**{name: value}, range_max=6, output_scores=True)
 
 
 def test_random_rows_are_the_same_each_time(run_mine, written):
@@ -202,6 +206,25 @@ def test_what_cannot_be_mined_leaves_no_file(run_mine, tmp_path, options, code, 
     assert (result.code, result.out) == (code, "")
     assert message in result.err
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix) == ["pairs.jsonl"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_negative_is_an_error_and_an_old_file_stays(run_mine, tmp_path, form):
+    path = tmp_path / "mined.jsonl"
+    path.write_text("old")
+    result = run_mine("--max-score", "-1", "--format", form)
+    said = "No negative was found: queries have too few negatives; for more, give more texts "
+    assert (result.code, result.out) == (65, "")
+    assert f"{said}(--corpus) or a looser --max-score." in result.err
+    assert path.read_text() == "old"
+
+
+def test_texts_that_are_all_positives_are_told_to_be_too_few(run_mine, pair_file, tmp_path):
+    pair_file.write_text(json.dumps(PAIRS[0]) + "\n", "utf-8")
+    result = run_mine()
+    said = "No negative was found: the texts to search are too few; give more texts (--corpus)."
+    assert (result.code, said in result.err) == (65, True)
+    assert not (tmp_path / "mined.jsonl").exists()
 
 
 @pytest.mark.parametrize("name", ["mined.csv", "mined.parquet", "mined.jsonl.gz"])
