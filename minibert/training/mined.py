@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibert.common.arrays import Array, IntArray
-from minibert.training.candidates import DROPS, Candidates
+from minibert.training.candidates import DROPS, Candidates, Filters, Scored
 from minibert.training.pairs import Texts
 
 __all__ = ["FORMATS", "Format", "Mined", "Statistics", "statistics_of"]
@@ -235,11 +235,16 @@ def counted(count: int, one: str, several: str | None = None) -> str:
 
 
 def statistics_of(
-    mined: Mined, columns: Columns, skipped: Mapping[str, int], form: str, remedies: list[str]
+    mined: Mined,
+    columns: Columns,
+    skipped: Mapping[str, int],
+    form: str,
+    filters: Filters,
+    scored: Scored,
 ) -> Statistics:
     """Count what was mined in a format of FORMATS, and measure its scores.
 
-    `remedies` are the arguments by which queries with too few negatives could get more.
+    `filters` chose the negatives among those of `scored`, and dropped `skipped` of them.
     """
     spread = mined.by_positive()
     scores, found = spread.scores, spread.found()
@@ -261,7 +266,7 @@ def statistics_of(
         missing=missing,
         skipped=dict(skipped),
         scores={name: measures_of(values) for name, values in measured.items()},
-        remedies=remedies if missing else [],
+        remedies=filters.remedies(scored, mined.texts, skipped) if missing else [],
     )
 
 

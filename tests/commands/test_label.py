@@ -119,6 +119,14 @@ def test_a_label_is_replaced_with_a_word(run_label, tmp_path):
     assert row["score"] != 3
 
 
+def test_the_use_of_unknown_columns_is_told(run_label, tmp_path):
+    data = tmp_path / "pairs.csv"
+    data.write_text("answer,question\na dog,the cat\n")
+    code, _, err = run_label(GELU, data)
+    assert code == 0
+    assert "texts: answer (first), question (second); label: none. These have no known" in err
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

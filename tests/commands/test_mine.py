@@ -185,6 +185,26 @@ def test_a_format_from_outside_is_mined_and_has_help(run, run_mine, written, mon
     assert [row["text"] for row in written()] == [row["negative"] for row in mined()]
 
 
+@pytest.mark.parametrize(
+    ("names", "use"),
+    [
+        ("answer question", "answer is taken as the query, and question as the positive. Rename"),
+        ("query negative", "query is taken as the query, and negative as the positive. Rename"),
+        ("body anchor", "anchor is taken as the query, and body as the positive. Rename"),
+        ("positive anchor", None),
+        ("sentence1 sentence2", None),
+        ("id query positive", None),
+    ],
+)
+def test_the_use_of_columns_is_told_where_names_do_not(run_mine, pair_file, names, use):
+    rows = [dict.fromkeys(names.split(), word) for word in WORDS]
+    pair_file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    code, _, err = run_mine("--format", "labeled-pair")
+    assert code == 0
+    expected = f"{pair_file}, line 1: the column {use}" if use else "taken as the query"
+    assert (expected in err) == (use is not None)
+
+
 REFUSED = [
     (("--num-negatives", "0"), 2, "'0' is no whole number from 1 up"),
     (("--range-min", "-1"), 2, "argument --range-min"),
