@@ -1205,7 +1205,7 @@ MUTANTS = [
            "training/test_examples.py::test_columns_are_in_the_order_of_a_loss"),
     Mutant("training/columns.py", "return SENTENCE, int(sentence[1])", "return SENTENCE, 0",
            "training/test_examples.py::test_columns_are_in_the_order_of_a_loss"),
-    Mutant("training/columns.py", "if not has_place and is_number(value):", "if False:",
+    Mutant("training/columns.py", "if not is_known(name) and is_number(value):", "if False:",
            "training/test_examples.py::test_a_column_of_numbers_is_no_column_of_texts"),
     Mutant("training/columns.py", "if others and len(texts) > 1:", "if not others:",
            "training/test_examples.py::test_a_column_without_a_known_place_is_told"),
