@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from minibert.commands.command import Command
 from minibert.commands.opening import load_either
 from minibert.commands.options import add_model_options, add_table_format, shows_progress
-from minibert.commands.output import output, say, telling_how_to_go_on
+from minibert.commands.output import check_is_no_input, output, say, telling_how_to_go_on
 from minibert.common.escapes import json_line
 from minibert.common.progress import Advance, progress
 
@@ -59,6 +59,7 @@ def label(options: argparse.Namespace) -> None:
     from minibert.training import labels  # late: no other command needs it
 
     check_name(options.output)
+    check_is_no_input(options.output, [options.data])
     is_shown = shows_progress(options)
     teacher = load_either(options)
     score = labels.scorer_of(teacher, options.activation)
@@ -119,7 +120,7 @@ def write_file(
 ) -> None:
     """Write rows to a file, behind those of the same command that was stopped."""
     from minibert.training.labels import CHUNK_ROWS
-    from minibert.training.labels_file import partial_folder, write_labels
+    from minibert.training.labels_file import write_labels
 
     path = Path(os.path.realpath(options.output))
     settings = {
@@ -130,7 +131,17 @@ def write_file(
         "reproducible": options.reproducible,
         "chunk_rows": CHUNK_ROWS,  # scores round by the texts beside them
     }
-    advice = f"the rows are in {partial_folder(path)}; the same command goes on behind them"
-    with telling_how_to_go_on(advice, quiet=options.quiet):
+    with telling_how_to_go_on(lambda: what_is_kept(path), quiet=options.quiet):
         count = write_labels(path, chunks, score, settings, advance)
     say(f"{options.output}: {count} row{'' if count == 1 else 's'}")
+
+
+def what_is_kept(path: Path) -> str:
+    """Tell how many rows of a stopped run there are, and how to go on."""
+    from minibert.training.labels import CHUNK_ROWS
+    from minibert.training.labels_file import count_kept, partial_folder
+
+    count = count_kept(path)
+    if not count:
+        return f"the first {CHUNK_ROWS} rows are not scored yet; the same command begins anew"
+    return f"{count} rows are in {partial_folder(path)}; the same command goes on behind them"

@@ -19,7 +19,7 @@ from minibert.commands.options import (
     shows_progress,
     whole,
 )
-from minibert.commands.output import output, print_json
+from minibert.commands.output import check_is_no_input, output, print_json
 from minibert.common.escapes import json_line, visible
 from minibert.documents import form_by_suffix, read_documents
 from minibert.evaluation import read_collection
@@ -188,6 +188,8 @@ def mine(options: argparse.Namespace) -> None:
             show_progress_bar=shows_progress(options),
             report=found.append,
         )
+        if not found[0].negatives:  # raised here, so that an old file stays
+            raise ValueError(f"No negative was found: {found[0].reason(option_of)}.")
         for row in rows:
             file.write(f"{json_line(row)}\n".encode())
     tell(options, found[0])
@@ -208,7 +210,10 @@ COMMAND = Command(
 
 
 def check_options(options: argparse.Namespace) -> None:
-    """Raise ValueError for options that do not go together, before a model is loaded."""
+    """Raise ValueError for options that do not go together, before a model is loaded.
+
+    Raises OutputError for an output that is read, too.
+    """
     is_folder = os.path.isdir(options.data)
     if options.qrels is not None and not is_folder:
         raise ValueError(f"--qrels is for a folder in BEIR's layout, and {options.data!r} is none.")
@@ -222,6 +227,8 @@ def check_options(options: argparse.Namespace) -> None:
             f"--output {name!r} is another form by its name, and the rows are JSON lines. Give a "
             "name as negatives.jsonl."
         )
+    judgements = [] if options.qrels is None else [options.qrels]
+    check_is_no_input(name, [options.data, *judgements, *options.corpus])
     filters = ("max_score", "min_score", "absolute_margin", "relative_margin")
     if options.cross_encoder and all(getattr(options, one) is None for one in filters):
         raise ValueError(
@@ -257,9 +264,14 @@ def tell(options: argparse.Namespace, statistics: Statistics) -> None:
     if options.json:
         print_json({"output": options.output, **statistics._asdict()})
     elif not options.quiet:
-        first, *others = statistics.lines()
+        first, *others = statistics.lines(option_of)
         for line in (f"{options.output}: {first}", *others):
             print(visible(line), file=sys.stderr)
+
+
+def option_of(name: str) -> str:
+    """Return the option of this command for an argument of mine_hard_negatives."""
+    return f"--{name.replace('_', '-')}"
 
 
 def finite(text: str) -> float:

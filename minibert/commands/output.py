@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +16,14 @@ from minibert.common.escapes import json_line, visible
 from minibert.common.files import replacing
 from minibert.errors import OutputError
 
-__all__ = ["output", "print_facts", "print_json", "say", "telling_how_to_go_on"]
+__all__ = [
+    "check_is_no_input",
+    "output",
+    "print_facts",
+    "print_json",
+    "say",
+    "telling_how_to_go_on",
+]
 
 
 @contextmanager
@@ -40,6 +47,24 @@ def output(name: str) -> Iterator[BinaryIO]:
         yield file
 
 
+def check_is_no_input(name: str, inputs: Iterable[str]) -> None:
+    """Raise OutputError for an output that is one of the inputs, or lies in a folder that is one.
+
+    Standard streams, pipes and devices replace no file, so they may be both.
+    """
+    if name == "-" or (os.path.exists(name) and not os.path.isfile(name)):
+        return
+    path = Path(os.path.realpath(name))
+    for one in inputs:
+        if not os.path.exists(one):
+            continue  # who reads it tells that
+        if any(parent.exists() and parent.samefile(one) for parent in (path, *path.parents)):
+            place = "lies in" if os.path.isdir(one) else "is"
+            raise OutputError(
+                f"--output {name!r} {place} {one!r}, which is read. Give the output another place."
+            )
+
+
 def opened(name: str) -> AbstractContextManager[BinaryIO]:
     """Open a file to write: a new one, or a pipe or a device that is there."""
     # By its name: where /dev/stdout is a link to a pipe, the pipe has no name of its own.
@@ -49,8 +74,10 @@ def opened(name: str) -> AbstractContextManager[BinaryIO]:
 
 
 @contextmanager
-def telling_how_to_go_on(advice: str, *, quiet: bool) -> Iterator[None]:
+def telling_how_to_go_on(advice: str | Callable[[], str], *, quiet: bool) -> Iterator[None]:
     """Open a block of long work; if it is stopped, print on stderr how to go on.
+
+    An `advice` that depends on what was done is a function, called then.
 
     Our own errors say what to do; those of the system, as for a full disk, do not.
     """
@@ -59,7 +86,8 @@ def telling_how_to_go_on(advice: str, *, quiet: bool) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, OSError) as error:
         is_ours = isinstance(error, OSError) and error.errno is None
         if not quiet and not is_ours:
-            print(f"minibert: stopped; {visible(advice)}", file=sys.stderr)
+            told = advice if isinstance(advice, str) else advice()
+            print(f"minibert: stopped; {visible(told)}", file=sys.stderr)
         raise
 
 

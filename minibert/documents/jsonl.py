@@ -13,7 +13,8 @@ from minibert.documents.lines import lines_of
 
 __all__ = ["jsonl_records", "read_jsonl"]
 
-EXAMPLE = '{"_id": "1", "title": "A title", "text": "A text."}'
+DOCUMENT = '{"_id": "1", "title": "A title", "text": "A text."}'
+RECORD = '{"query": "A question", "positive": "Its answer."}'
 HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -23,7 +24,7 @@ def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document
     Raises ValueError, with the line, for anything else and for a name that stands twice.
     """
     make = Maker(fields)
-    for line, record in objects(stream, name):
+    for line, record in objects(stream, name, DOCUMENT):
         document = make.document(record)
         if "\\u" in line:
             check_characters(document)
@@ -35,11 +36,14 @@ def jsonl_records(stream: BinaryIO, name: str) -> Iterator[Record]:
 
     A text may hold half of a surrogate pair, which has no bytes.
     """
-    return (record for _, record in objects(stream, name))
+    return (record for _, record in objects(stream, name, RECORD))
 
 
-def objects(stream: BinaryIO, name: str) -> Iterator[tuple[str, Record]]:
-    """Yield each line that is not blank, and the object on it. Raises ValueError for any other."""
+def objects(stream: BinaryIO, name: str, example: str) -> Iterator[tuple[str, Record]]:
+    """Yield each line that is not blank, and the object on it.
+
+    Raises ValueError, with an example of a line, for any other.
+    """
     for number, line in enumerate(lines_of(stream, name), start=1):
         if not line or line.isspace():
             continue
@@ -48,11 +52,11 @@ def objects(stream: BinaryIO, name: str) -> Iterator[tuple[str, Record]]:
             content = json.loads(line, object_pairs_hook=record_of)
         except (ValueError, RecursionError) as error:
             raise ValueError(
-                f"{origin} is not JSON: {error}. Expected one object on each line, as {EXAMPLE}."
+                f"{origin} is not JSON: {error}. Expected one object on each line, as {example}."
             ) from error
         if not isinstance(content, dict):
             raise ValueError(
-                f"{origin} holds {type_of(content)}; expected an object, as {EXAMPLE}."
+                f"{origin} holds {type_of(content)}; expected an object, as {example}."
             )
         if isinstance(content, Doubled):
             raise ValueError(

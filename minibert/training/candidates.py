@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -132,6 +132,16 @@ class Filters:
     def by_score(self) -> dict[str, float]:
         """Return the filters by score that are given, in their order."""
         return {name: value for name in DROPS if (value := getattr(self, name)) is not None}
+
+    def remedies(self, scored: Scored, texts: Texts, skipped: Mapping[str, int]) -> list[str]:
+        """Name the arguments by which queries with too few negatives could get more.
+
+        A larger range_max could only if some documents were no candidates.
+        """
+        named = ["corpus"]
+        named += ["range_max"] * (scored.candidates.numbers.shape[1] < len(texts.documents))
+        named += ["range_min"] * (self.range_min > 0)
+        return named + [name for name, count in skipped.items() if count]
 
     def window(
         self, scored: Scored, texts: Texts, include_positives: bool = False

@@ -30,6 +30,7 @@ __all__ = [
     "divided",
     "is_example",
     "ordered",
+    "tell_pair",
     "values_of",
 ]
 
@@ -125,8 +126,7 @@ class Columns:
         It is a label under another name: trained on as a text, it would change the model silently.
         """
         for name, value in values.items():
-            has_place = place_of(name)[0] != OTHER or NUMBERED_TEXT.fullmatch(name)
-            if not has_place and is_number(value):
+            if not is_known(name) and is_number(value):
                 advice = "name it label or score if it is the label"
                 if self.label is not None:
                     advice = f"leave it out, as the label is {self.label!r}"
@@ -252,19 +252,37 @@ def ordered(names: list[str], origin: str) -> list[str]:
 
 
 def tell_use(texts: list[str], label: str | None, origin: str) -> None:
-    """Log how columns are used; a warning if only some of the texts have a known place."""
+    """Log how columns are used; a warning if one of several texts has no known place."""
     ordinals = chain(("first", "second", "third"), map("number {}".format, count(4)))
     told = [f"{name} ({ordinal})" for name, ordinal in zip(texts, ordinals, strict=False)]
     message = f"{origin}: texts: {quoted(told)}; label: {label or 'none'}."
-    others = [name for name in texts if place_of(name)[0] == OTHER]
+    others = [name for name in texts if not is_known(name)]
     level = logging.INFO
-    if 0 < len(others) < len(texts):
+    if others and len(texts) > 1:
         level = logging.WARNING
         message += (
-            f" These have no known place: {quoted(others)}. All texts are trained on. Leave a "
-            "column out, or rename it, if its place is wrong."
+            f" These have no known place: {quoted(others)}. All texts are used. Leave a column "
+            "out, or rename it, as query or positive, if its place is wrong."
         )
     logger.log(level, "%s", message)
+
+
+def tell_pair(query: str, positive: str, origin: str) -> None:
+    """Log a warning of the use of two columns unless their names tell it."""
+    firsts, seconds = (QUERY, SENTENCE), (SENTENCE, POSITIVE)
+    for name, places in ((query, firsts), (positive, seconds)):
+        if place_of(name)[0] not in places and not NUMBERED_TEXT.fullmatch(name):
+            logger.warning(
+                "%s: the column %s is taken as the query, and %s as the positive. Rename them to "
+                "query and positive if that is wrong.",
+                origin, query, positive,
+            )  # fmt: skip
+            return
+
+
+def is_known(name: str) -> bool:
+    """Return whether a column of texts has a place by its name, or is of a tuple."""
+    return place_of(name)[0] != OTHER or NUMBERED_TEXT.fullmatch(name) is not None
 
 
 def place_of(name: str) -> tuple[int, int]:

@@ -166,7 +166,7 @@ def mine_hard_negatives(
     negatives = drawn(window, num_negatives, sampling_strategy, seed)
     mined = Mined(pairs.anchor, pairs.positive, texts, scored.of_positives, negatives)
     columns = FORMATS[kind].columns(mined, has_scores)
-    tell(statistics_of(mined, columns, skipped, kind), verbose, report)
+    tell(statistics_of(mined, columns, skipped, kind, filters, scored), verbose, report)
     return dataset.from_dict(columns) if is_dataset(dataset) else rows_of(columns)
 
 

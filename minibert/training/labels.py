@@ -45,7 +45,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-CHUNK_ROWS = 1024
+CHUNK_ROWS = 64  # few, as a run that is stopped loses the rows of its chunk
 # What has truncated texts logs a warning for each call; of a file's many chunks, one is enough.
 TRUNCATION = logging.getLogger("minibert.tokens.truncation")
 

@@ -24,9 +24,9 @@ from minibert.common.files import append, locked, not_writable, place, replacing
 from minibert.common.json_files import read_json
 from minibert.common.progress import Advance
 from minibert.errors import OutputError, TrainingError
-from minibert.training.labels import Chunk, Scorer, labelled, name_of_scores
+from minibert.training.labels import CHUNK_ROWS, Chunk, Scorer, labelled, name_of_scores
 
-__all__ = ["partial_folder", "write_labels"]
+__all__ = ["count_kept", "partial_folder", "write_labels"]
 
 ROWS, SETTINGS = "rows.jsonl", "settings.json"
 
@@ -34,6 +34,16 @@ ROWS, SETTINGS = "rows.jsonl", "settings.json"
 def partial_folder(path: Path) -> Path:
     """Return the folder that holds the rows of a file until it is whole."""
     return path.with_name(f"{path.name}.partial")
+
+
+def count_kept(path: Path, chunk_rows: int = CHUNK_ROWS) -> int:
+    """Count the rows of whole chunks that a stopped run has left for a file."""
+    try:
+        with open(partial_folder(path) / ROWS, "rb") as file:
+            lines = sum(line.endswith(b"\n") for line in file)
+    except FileNotFoundError:
+        return 0
+    return lines // chunk_rows * chunk_rows
 
 
 def write_labels(

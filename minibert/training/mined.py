@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibert.common.arrays import Array, IntArray
-from minibert.training.candidates import Candidates
+from minibert.training.candidates import DROPS, Candidates, Filters, Scored
 from minibert.training.pairs import Texts
 
 __all__ = ["FORMATS", "Format", "Mined", "Statistics", "statistics_of"]
@@ -178,6 +178,15 @@ MEASURES: dict[str, Callable[[Array], Any]] = {
 }
 
 
+# Arguments that decide how many negatives are found -> what would leave more.
+REMEDIES = {
+    "corpus": "more texts ({})",
+    "range_max": "a larger {}",
+    "range_min": "a smaller {}",
+    **dict.fromkeys(DROPS, "a looser {}"),
+}
+
+
 class Statistics(NamedTuple):
     """Numbers and scores of what was mined."""
 
@@ -190,30 +199,53 @@ class Statistics(NamedTuple):
     # "positive", "negative", and "difference", of a positive and a negative beside it -> measure ->
     # its value; None of too few scores
     scores: dict[str, dict[str, float | None]]
+    remedies: list[str]  # arguments by which fewer rows would be missing; empty if none is
 
-    def lines(self) -> list[str]:
-        """Return the statistics as lines for people."""
+    def lines(self, spell: Callable[[str], str] = str) -> list[str]:
+        """Return the statistics as lines for people; `spell` writes the name of an argument."""
         told = [
-            f"{self.rows:,} rows of {self.queries:,} queries with {self.positives:,} positives",
+            f"{counted(self.rows, 'row')} of {counted(self.queries, 'query', 'queries')} with "
+            f"{counted(self.positives, 'positive')}",
             f"{'score':8}" + "".join(f"{name:>12}" for name in self.scores),
         ]
         for name in MEASURES:
             values = [column[name] for column in self.scores.values()]
             shown = ["none" if value is None else f"{value:.4f}" for value in values]
             told.append(f"{name:8}" + "".join(f"{value:>12}" for value in shown))
-        told += [f"{count:,} candidates dropped by {name}" for name, count in self.skipped.items()]
+        told += [
+            f"{counted(count, 'candidate')} dropped by {spell(name)}"
+            for name, count in self.skipped.items()
+        ]
         if self.missing:
-            told.append(
-                f"{self.missing:,} rows are missing, as their queries have too few negatives; more "
-                "texts to search, a larger range_max, or other filters would leave more"
-            )
+            verb = "is" if self.missing == 1 else "are"
+            told.append(f"{counted(self.missing, 'row')} {verb} missing: {self.reason(spell)}")
         return told
+
+    def reason(self, spell: Callable[[str], str] = str) -> str:
+        """Tell why rows are missing, and what would leave more."""
+        advice = " or ".join(REMEDIES[name].format(spell(name)) for name in self.remedies)
+        if self.remedies == ["corpus"]:
+            return f"the texts to search are too few; give {advice}"
+        return f"queries have too few negatives; for more, give {advice}"
+
+
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """Say how many of something there are."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 def statistics_of(
-    mined: Mined, columns: Columns, skipped: Mapping[str, int], form: str
+    mined: Mined,
+    columns: Columns,
+    skipped: Mapping[str, int],
+    form: str,
+    filters: Filters,
+    scored: Scored,
 ) -> Statistics:
-    """Count what was mined in a format of FORMATS, and measure its scores."""
+    """Count what was mined in a format of FORMATS, and measure its scores.
+
+    `filters` chose the negatives among those of `scored`, and dropped `skipped` of them.
+    """
     spread = mined.by_positive()
     scores, found = spread.scores, spread.found()
     if FORMATS[form].needs_all:
@@ -225,14 +257,16 @@ def statistics_of(
         "difference": differences[found],
     }
     rows = len(next(iter(columns.values())))
+    missing = FORMATS[form].possible(mined) - rows
     return Statistics(
         rows=rows,
         queries=len(mined.texts.queries),
         positives=len(mined.texts.positives),
         negatives=int(found.sum()),
-        missing=FORMATS[form].possible(mined) - rows,
+        missing=missing,
         skipped=dict(skipped),
         scores={name: measures_of(values) for name, values in measured.items()},
+        remedies=filters.remedies(scored, mined.texts, skipped) if missing else [],
     )
 
 

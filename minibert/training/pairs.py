@@ -18,7 +18,7 @@ import numpy as np
 
 from minibert.common.arrays import IntArray
 from minibert.errors import TrainingError
-from minibert.training.columns import checked_text, divided, ordered
+from minibert.training.columns import checked_text, divided, ordered, tell_pair
 from minibert.training.examples import Data, records_of
 
 __all__ = [
@@ -123,6 +123,8 @@ def of_rows(data: Data, anchor: str | None, positive: str | None, form: str | No
             names = [str(name) for name in values]
             texts, _, _ = divided(names)
             found = named_or_first(names, ordered(texts, origin), anchor, positive)
+            if found != (anchor, positive):
+                tell_pair(*found, origin)
         for name, column in zip(found, columns, strict=True):
             if name not in values:
                 raise TrainingError(f"{origin} has no column {name!r}, which the first row has.")

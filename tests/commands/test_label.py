@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from golden_files import edit_json
 
 from minibert import CrossEncoder, SentenceTransformer
 from minibert.training import label
+from minibert.training.labels import CHUNK_ROWS
 
 WORDS = ["the cat", "dogs bark", "Café 中文", "a dog", "London", "the cat sat"]
 ROWS = [{"query": WORDS[n], "positive": WORDS[n - 1], "negative": WORDS[n - 3]} for n in range(6)]
@@ -117,6 +119,14 @@ def test_a_label_is_replaced_with_a_word(run_label, tmp_path):
     assert row["score"] != 3
 
 
+def test_the_use_of_unknown_columns_is_told(run_label, tmp_path):
+    data = tmp_path / "pairs.csv"
+    data.write_text("answer,question\na dog,the cat\n")
+    code, _, err = run_label(GELU, data)
+    assert code == 0
+    assert "texts: answer (first), question (second); label: none. These have no known" in err
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -157,6 +167,17 @@ def test_a_file_that_cannot_be_created_is_code_73(run, six_triples, tmp_path):
     assert run("label", GELU, six_triples, "--output", tmp_path).code == 73
 
 
+def test_an_output_that_is_the_data_is_refused(run, six_triples, tmp_path):
+    before = six_triples.read_bytes()
+    other_name = tmp_path / "same.jsonl"
+    other_name.hardlink_to(six_triples)
+    for name in (six_triples, other_name):
+        code, out, err = run("label", GELU, six_triples, "--output", name)
+        assert (code, out) == (73, "")
+        assert f"is '{six_triples}', which is read. Give the output another place" in err
+    assert six_triples.read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["out.jsonl.gz", "out.CSV", "out.parquet"])
 def test_a_name_of_another_form_is_refused(run, six_triples, tmp_path, name):
     code, _, err = run("label", GELU, six_triples, "--output", tmp_path / name)
@@ -165,7 +186,7 @@ def test_a_name_of_another_form_is_refused(run, six_triples, tmp_path, name):
 
 
 def test_another_teacher_does_not_go_on_with_a_stopped_run(run_label, folder, tmp_path):
-    data, good = tmp_path / "rows.jsonl", lines(ROWS * 200)
+    data, good = tmp_path / "rows.jsonl", lines(ROWS * 20)
     data.write_text(good + "{")
     assert run_label(folder, data).code == 65  # one chunk is there
     edit_json(folder / "1_Pooling" / "config.json", pooling_mode="max")
@@ -175,7 +196,26 @@ def test_another_teacher_does_not_go_on_with_a_stopped_run(run_label, folder, tm
     edit_json(folder / "1_Pooling" / "config.json", pooling_mode="mean")
     data.write_text(good)
     assert run_label(folder, data).code == 0
-    assert len(rows_of(tmp_path / "out.jsonl")) == 1200
+    assert len(rows_of(tmp_path / "out.jsonl")) == 120
+
+
+@pytest.mark.parametrize(("chunks", "said"), [(0, "the first 64 rows are not"), (1, "64 rows are")])
+def test_a_stopped_run_tells_how_many_rows_are_kept(
+    run_label, one_label, tmp_path, monkeypatch, chunks, said
+):
+    left, predict = iter(range(chunks)), CrossEncoder.predict
+
+    def stopping(*given, **options):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return predict(*given, **options)
+
+    monkeypatch.setattr(CrossEncoder, "predict", stopping)
+    data = tmp_path / "rows.jsonl"
+    data.write_text(lines(ROWS * 20))
+    code, out, err = run_label(one_label, data)
+    assert (code, out) == (130, "")
+    assert f"minibert: stopped; {said}" in err
 
 
 @pytest.mark.slow
@@ -186,12 +226,12 @@ def test_a_full_disk_is_code_74_and_says_how_to_go_on(six_triples, tmp_path):
     six_triples.write_text(lines(ROWS * 200), "utf-8")
     out = tmp_path / "out.jsonl"
     words = ["label", GELU, six_triples, "--output", out]
-    limit = 120_000  # bytes: one chunk of rows, and a part of the next one
+    limit = 12_000  # bytes: one chunk of rows, and a part of the next one
     full = process(
         *words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     )
     assert full.returncode == 74
-    assert f"stopped; the rows are in {out}.partial; the same command" in full.stderr.decode()
+    assert f"stopped; 64 rows are in {out}.partial; the same command" in full.stderr.decode()
     assert (tmp_path / "out.jsonl.partial" / "rows.jsonl").stat().st_size == limit
     assert process(*words).returncode == 0
     assert process(*words[:-1], tmp_path / "whole.jsonl").returncode == 0
@@ -221,7 +261,11 @@ def test_ctrl_c_keeps_rows_and_the_same_command_goes_on(heeding_ctrl_c, six_trip
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert b"minibert: stopped; the rows are in " in err
+    said = re.search(rb"minibert: stopped; (\d+) rows are in ", err)
+    assert said
+    kept_rows = int(said[1])
+    assert kept_rows % CHUNK_ROWS == 0
+    assert 0 < kept_rows <= kept.read_bytes().count(b"\n")
     assert not out.exists()
     assert process(*words[3:]).returncode == 0
     assert len(rows_of(out)) == 12_000

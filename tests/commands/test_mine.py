@@ -115,11 +115,15 @@ def test_every_option_reaches_the_mining(run_mine, written, one_label, tmp_path)
     assert written() == expected
 
 
-@pytest.mark.parametrize("option", ["--absolute-margin", "--relative-margin", "--min-score"])
-def test_each_filter_is_that_of_its_name(run_mine, written, option):
-    run_mine(option, "0.3", "--range-max", "6", "--scores")
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--absolute-margin", 0.1), ("--relative-margin", 0.1), ("--min-score", 0.9)],
+)
+def test_each_filter_is_that_of_its_name(run_mine, written, option, value):
+    run_mine(option, f"{value}", "--range-max", "6", "--scores")
     name = option.removeprefix("--").replace("-", "_")
-    assert written() == mined(**{name: 0.3}, range_max=6, output_scores=True)
+    assert 0 < len(written()) < 18
+    assert written() == mined(**{name: value}, range_max=6, output_scores=True)
 
 
 def test_random_rows_are_the_same_each_time(run_mine, written):
@@ -181,6 +185,26 @@ def test_a_format_from_outside_is_mined_and_has_help(run, run_mine, written, mon
     assert [row["text"] for row in written()] == [row["negative"] for row in mined()]
 
 
+@pytest.mark.parametrize(
+    ("names", "use"),
+    [
+        ("answer question", "answer is taken as the query, and question as the positive. Rename"),
+        ("query negative", "query is taken as the query, and negative as the positive. Rename"),
+        ("body anchor", "anchor is taken as the query, and body as the positive. Rename"),
+        ("positive anchor", None),
+        ("sentence1 sentence2", None),
+        ("id query positive", None),
+    ],
+)
+def test_the_use_of_columns_is_told_where_names_do_not(run_mine, pair_file, names, use):
+    rows = [dict.fromkeys(names.split(), word) for word in WORDS]
+    pair_file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    code, _, err = run_mine("--format", "labeled-pair")
+    assert code == 0
+    expected = f"{pair_file}, line 1: the column {use}" if use else "taken as the query"
+    assert (expected in err) == (use is not None)
+
+
 REFUSED = [
     (("--num-negatives", "0"), 2, "'0' is no whole number from 1 up"),
     (("--range-min", "-1"), 2, "argument --range-min"),
@@ -204,11 +228,52 @@ def test_what_cannot_be_mined_leaves_no_file(run_mine, tmp_path, options, code, 
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix) == ["pairs.jsonl"]
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_negative_is_an_error_and_an_old_file_stays(run_mine, tmp_path, form):
+    path = tmp_path / "mined.jsonl"
+    path.write_text("old")
+    result = run_mine("--max-score", "-1", "--format", form)
+    said = "No negative was found: queries have too few negatives; for more, give more texts "
+    assert (result.code, result.out) == (65, "")
+    assert f"{said}(--corpus) or a looser --max-score." in result.err
+    assert path.read_text() == "old"
+
+
+def test_texts_that_are_all_positives_are_told_to_be_too_few(run_mine, pair_file, tmp_path):
+    pair_file.write_text(json.dumps(PAIRS[0]) + "\n", "utf-8")
+    result = run_mine()
+    said = "No negative was found: the texts to search are too few; give more texts (--corpus)."
+    assert (result.code, said in result.err) == (65, True)
+    assert not (tmp_path / "mined.jsonl").exists()
+
+
 @pytest.mark.parametrize("name", ["mined.csv", "mined.parquet", "mined.jsonl.gz"])
 def test_a_name_of_another_form_is_refused(run_mine, tmp_path, name):
     result = run_mine(output=tmp_path / name)
     assert (result.code, "the rows are JSON lines" in result.err) == (65, True)
     assert not (tmp_path / name).exists()
+
+
+def test_an_output_that_is_read_is_refused(run_mine, pair_file, beir_folder, tmp_path):
+    texts, link = tmp_path / "texts.jsonl", tmp_path / "link.jsonl"
+    texts.write_text('{"text": "a"}\n')
+    link.symlink_to(pair_file)
+    judged = {"data": beir_folder, "output": beir_folder / "other.jsonl"}
+    (beir_folder / "other.tsv").rename(judged["output"])
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    moved = tmp_path / "judgements"
+    moved.write_text("0\t6\t1\n")
+    for result, said in (
+        (run_mine(output=pair_file), f"is '{pair_file}', which is read"),
+        (run_mine(output=link), f"is '{pair_file}', which is read"),
+        (run_mine("--corpus", texts, output=texts), f"is '{texts}', which is read"),
+        (run_mine("--corpus", beir_folder, output=beir_folder / "new"), f"lies in '{beir_folder}'"),
+        (run_mine(**judged), f"lies in '{beir_folder}', which is read"),
+        (run_mine("--qrels", moved, data=beir_folder, output=moved), f"is '{moved}', which is"),
+    ):
+        assert (result.code, said in result.err) == (73, True), result.err
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (beir_folder / "new").exists()
 
 
 def test_json_and_rows_are_not_both_printed(run_mine):

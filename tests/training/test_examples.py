@@ -147,19 +147,20 @@ def told(caplog, row):
         ("title positive query", "query (first), positive (second), title (third)"),
         ("sentence2 title sentence1", "sentence1 (first), sentence2 (second), title (third)"),
         ("title positive", "title (first), positive (second)"),
+        ("title body", "title (first), body (second)"),
     ],
 )
 def test_a_column_without_a_known_place_is_told(caplog, names, order):
     level, message = told(caplog, dict.fromkeys(names.split(), "a"))
     assert level == "WARNING"
-    expected = f"data[0]: texts: {order}; label: none. These have no known place: title. All"
+    expected = f"data[0]: texts: {order}; label: none. These have no known place: title"
     assert message.startswith(expected)
 
 
 @pytest.mark.parametrize(
     ("row", "use"),
     [
-        ({"b": "x", "score": 1, "a": "y"}, "b (first), a (second); label: score."),
+        ({"b": "x", "score": 1}, "b (first); label: score."),
         (
             {"sentence2": "x", "sentence1": "y"},
             "sentence1 (first), sentence2 (second); label: none.",
@@ -174,8 +175,8 @@ def test_the_use_of_columns_is_told_once(caplog, row, use):
     assert told(caplog, row) == ("INFO", f"data[0]: texts: {use}")
 
 
-@pytest.mark.parametrize("row", [{"answer": "a", "question": "b"}, {"positive": "a", "query": "b"}])
-def test_columns_that_are_all_known_or_all_not_are_no_warning(row, caplog):
+@pytest.mark.parametrize("row", [{"answer": "a"}, {"positive": "a", "query": "b"}, ("a", "b")])
+def test_one_column_or_only_known_ones_are_no_warning(row, caplog):
     with read_examples([row]):
         assert caplog.messages == []
 
@@ -353,7 +354,7 @@ def test_a_number_is_no_data():
         ("a.csv", "query,positive\n", "^The data has no rows"),
         ("a.csv", "query,positive\na\n", "line 2 has 1 fields; the header has 2"),
         ("a.csv", "query,query\na,b\n", "names 'query' twice"),
-        ("a.jsonl", "{\n", "line 1 is not JSON"),
+        ("a.jsonl", "{\n", r'line 1 is not JSON: .*, as {"query": ".*", "positive": ".*"}\.'),
         ("a.jsonl", '{"query": "a"}\n[1]\n', "line 2 holds a list; expected an object"),
         ("a.jsonl", '{"query": "a", "query": "b"}\n', "line 1 has two fields 'query'"),
         (

@@ -510,7 +510,42 @@ def test_statistics_count_and_measure_the_rows(caplog):
     assert caplog.messages[-len(found.lines()) :] == found.lines()
     assert "5 rows of 2 queries with 3 positives" in caplog.messages
     assert "3 candidates dropped by min_score" in caplog.messages
-    assert found.lines()[-1].startswith("4 rows are missing")
+    expected = (
+        "4 rows are missing: queries have too few negatives; for more, give more texts (corpus)"
+    )
+    assert found.lines()[-1] == f"{expected} or a looser max_score or a looser min_score"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing", "reason"),
+    [
+        ({}, "1 row is", "the texts to search are too few; give more texts (--corpus)"),
+        ({"output_format": "triplet"}, "2 rows are", "the texts to search are too few"),
+        ({"min_score": -9.0}, "1 row is", "the texts to search are too few"),
+        (
+            {"num_negatives": 3, "range_min": 1},
+            "1 row is",
+            "more texts (--corpus) or a smaller --range-min",
+        ),
+        (
+            {"num_negatives": 1, "range_max": 1, "max_score": 0.0},
+            "2 rows are",
+            "more texts (--corpus) or a larger --range-max or a looser --max-score",
+        ),
+        ({"num_negatives": 1}, None, None),
+    ],
+)
+def test_missing_rows_are_told_with_what_leaves_more(arguments, missing, reason):
+    reported = []
+    usual = {"num_negatives": 4, "output_format": "labeled-pair", "report": reported.append}
+    mined(**usual | arguments)
+    last = reported[0].lines(lambda name: f"--{name.replace('_', '-')}")[-1]
+    if missing is None:
+        assert reported[0].remedies == []
+        assert last.startswith("max ")
+    else:
+        assert last.startswith(f"{missing} missing: ")
+        assert reason in last
 
 
 def test_statistics_of_tuples_leave_out_queries_without_a_row():

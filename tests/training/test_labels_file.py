@@ -13,7 +13,7 @@ from kills import KILLS, killing
 from minibert.common import files
 from minibert.errors import OutputError, TrainingError
 from minibert.training.labels import chunks_of, label
-from minibert.training.labels_file import partial_folder, write_labels
+from minibert.training.labels_file import count_kept, partial_folder, write_labels
 
 ROWS = [(f"q{n} who", f"p{n}", f"n{n} Café") for n in range(7)]
 
@@ -107,6 +107,15 @@ def test_all_rows_of_a_stopped_run_may_be_there(labels_path, unbroken):
     score = Lengths()
     write(labels_path, score)
     assert (score.chunks, labels_path.read_bytes()) == (0, unbroken)
+
+
+def test_rows_of_whole_chunks_are_counted_as_kept(labels_path, unbroken):
+    assert count_kept(labels_path, 2) == 0
+    rows = stopped(labels_path)
+    assert count_kept(labels_path, 2) == 4
+    lines = unbroken.splitlines(keepends=True)
+    rows.write_bytes(b"".join(lines[:5]) + lines[5][:-1])  # a part of the third
+    assert count_kept(labels_path, 2) == 4
 
 
 def test_an_older_file_stays_until_the_new_one_is_whole(labels_path, unbroken):
