@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from minibert.commands.output import output
+from minibert.errors import OutputError
 from minibert.training.checkpoints import SETTINGS
 
 __all__ = ["TrainingReport"]
@@ -59,6 +60,8 @@ class TrainingReport:
     def __enter__(self) -> TrainingReport:
         """Write the first page. Raises OutputError if the file cannot be written.
 
+        An existing file is replaced only if it is such a page: another may be the data.
+
         A run that is to go on is shown as it is; one that will be removed is not.
         """
         self.write(is_new=self.restart or not (self.folder / SETTINGS).exists())
@@ -94,9 +97,24 @@ class TrainingReport:
 
         begun = self.clock()
         try:
+            self.check_file()
             content = page_before_training(self.model) if is_new else training_page(self.folder)
             with output(self.file) as file:
                 file.write(content.encode())
         finally:
             self.written = self.clock()
             self.seconds = self.written - begun
+
+    def check_file(self) -> None:
+        """Raise OutputError for a file that a page must not replace."""
+        from minibert.pictures.training_page import is_training_page
+
+        try:
+            is_free = not Path(self.file).is_file() or is_training_page(self.file)
+        except OSError as error:
+            raise OutputError(f"cannot read {self.file!r}: {error.strerror}") from error
+        if not is_free:
+            raise OutputError(
+                f"--report {self.file} exists and is no page of a training, so it stays as it is. "
+                "Give the name of a new file, or of such a page."
+            )

@@ -20,14 +20,15 @@ from minibert.common.arrays import Array
 from minibert.common.json_files import read_json
 from minibert.errors import TrainingError
 from minibert.pictures.curves import Chart, Line, chart, short
-from minibert.pictures.page import asset, page
+from minibert.pictures.page import START, asset, page
 from minibert.pictures.svg import escaped
 from minibert.training.checkpoints import LOG, SETTINGS
 from minibert.training.evaluators import number_of
 
-__all__ = ["page_before_training", "training_page"]
+__all__ = ["is_training_page", "page_before_training", "training_page"]
 
 SIZE = (440.0, 300.0)  # units of a chart; on a phone, its texts are still readable
+MARK_WITHIN = 1 << 16  # bytes, more than ten times those of the styles before the mark
 ROWS = 500  # of the table of evaluations; the page stays small
 HINT = (
     '<p class="hint">The steps of the whole run are below each curve.<span class="scripted"> Point '
@@ -109,6 +110,17 @@ def training_page(folder: str | os.PathLike[str]) -> str:
 def page_before_training(model: str) -> str:
     """Write the page of a run that has no folder yet; `model` is the name of its model."""
     return page_of(Run({"facts": {"model": model}}, [], []))
+
+
+def is_training_page(file: str | os.PathLike[str]) -> bool:
+    """Return whether a file holds a page of this module, by its start and its frame.
+
+    Raises OSError for a file that cannot be read.
+    """
+    mark = asset("training.html").splitlines()[1]  # its kicker, which is in no other page
+    with open(file, "rb") as opened:
+        start = opened.read(MARK_WITHIN)
+    return start.startswith(START.encode()) and mark.encode() in start
 
 
 def read_run(folder: Path) -> Run:

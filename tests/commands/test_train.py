@@ -16,7 +16,7 @@ from minibert import SentenceTransformer
 from minibert.commands.train_report import TrainingReport
 from minibert.evaluation import MEASURES, RetrievalEvaluator, read_collection
 from minibert.losses import CoSENTLoss, MarginMSELoss, MatryoshkaLoss
-from minibert.pictures.training_page import training_page
+from minibert.pictures.training_page import page_before_training, training_page
 from minibert.training import LOSSES, fit
 
 WORDS = ["the cat", "dogs bark", "Café 中文", "a dog", "London", "the cat sat"]
@@ -375,6 +375,22 @@ def test_a_report_that_cannot_be_written_ends_it_before(
     assert (result.code, result.out) == (code, "")
     assert message in result.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", ["the data", '<!doctype html>\n<html lang="en">\nmine', ""])
+def test_a_report_replaces_no_file_but_a_page_of_a_run(run_train, triples, tmp_path, content):
+    before = triples.read_bytes()
+    report = tmp_path / "report.html"
+    report.write_text(content)
+    for file in (triples, report):
+        found = run_train("--report", file, "--max-steps", "1")
+        assert (found.code, found.out) == (73, "")
+        assert "exists and is no page of a training, so it stays as it is" in found.err
+    assert (triples.read_bytes(), report.read_text()) == (before, content)
+    assert not (tmp_path / "out").exists()
+    report.write_text(page_before_training("another model"))
+    assert run_train("--report", report, "--max-steps", "1").code == 0
+    assert "finished, after 1 step." in shown_text(report)
 
 
 @pytest.mark.parametrize(
