@@ -16,7 +16,7 @@ from minibert.common.escapes import json_line, visible
 from minibert.common.files import replacing
 from minibert.errors import OutputError
 
-__all__ = ["output", "print_facts", "print_json", "say", "telling_how_to_go_on"]
+__all__ = ["can_go_on", "output", "print_facts", "print_json", "say", "telling_how_to_go_on"]
 
 
 @contextmanager
@@ -56,11 +56,17 @@ def telling_how_to_go_on(advice: str, *, quiet: bool) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, OSError) as error:
-        is_ours = isinstance(error, OSError) and error.errno is None
-        if not quiet and not is_ours:
+    except BaseException as error:
+        if not quiet and can_go_on(error):
             print(f"minibert: stopped; {visible(advice)}", file=sys.stderr)
         raise
+
+
+def can_go_on(error: BaseException) -> bool:
+    """Return whether the same command goes on after an error: an interruption, or a full disk."""
+    if isinstance(error, OSError):
+        return error.errno is not None  # ours have no number
+    return isinstance(error, (KeyboardInterrupt, SystemExit))
 
 
 def say(line: str = "") -> None:

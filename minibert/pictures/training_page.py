@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from minibert.pictures.svg import escaped
 from minibert.training.checkpoints import LOG, SETTINGS
 from minibert.training.evaluators import number_of
 
-__all__ = ["is_training_page", "page_before_training", "training_page"]
+__all__ = ["Moment", "is_training_page", "page_before_training", "training_page"]
 
 SIZE = (440.0, 300.0)  # units of a chart; on a phone, its texts are still readable
 MARK_WITHIN = 1 << 16  # bytes, more than ten times those of the styles before the mark
@@ -38,12 +39,21 @@ MEAN_LENGTHS = (5, 200)  # steps of the running mean, at least and at most
 FEW_STEPS = 20  # a run of fewer has no mean
 
 
+class Moment(NamedTuple):
+    """Time at which a page is written, and how the run is then."""
+
+    time: datetime  # of a time zone
+    pace: float | None = None  # steps a minute; None while it is not known
+    is_stopped: bool = False  # True if the run was stopped, and can go on
+
+
 class Run(NamedTuple):
     """Training run, as its folder has it."""
 
     state: Mapping[str, Any]  # training.json
     steps: list[dict[str, Any]]  # records of steps, in order; several of a step with objectives
     evaluations: list[dict[str, Any]]  # records of evaluations; the first may be of step 0
+    folder: str = ""  # as it was given; "" for a run that has none yet
 
     def part(self, name: str) -> Mapping[str, Any]:
         """Return an object of training.json; an empty one if it is not there."""
@@ -96,20 +106,21 @@ class Run(NamedTuple):
         return number_of(scores[0]) if scores else None
 
 
-def training_page(folder: str | os.PathLike[str]) -> str:
+def training_page(folder: str | os.PathLike[str], moment: Moment | None = None) -> str:
     """Write the page of a training run, finished or not: settings, curves, and all evaluations.
 
     `folder` is the output of minibert.training.fit. A log that is being written is read up to its
-    last whole line. The page has no times: the same run gives the same page.
+    last whole line. `moment` is the time of writing, to be shown; without it the page has no times,
+    so the same run gives the same page.
 
     Raises FileNotFoundError without the folder, and TrainingError for one that holds no run.
     """
-    return page_of(read_run(Path(folder)))
+    return page_of(read_run(Path(folder)), moment)
 
 
-def page_before_training(model: str) -> str:
+def page_before_training(model: str, moment: Moment | None = None) -> str:
     """Write the page of a run that has no folder yet; `model` is the name of its model."""
-    return page_of(Run({"facts": {"model": model}}, [], []))
+    return page_of(Run({"facts": {"model": model}}, [], []), moment)
 
 
 def is_training_page(file: str | os.PathLike[str]) -> bool:
@@ -141,7 +152,7 @@ def read_run(folder: Path) -> Run:
             evaluations.append(record)
         else:
             steps.append(record)
-    return Run(state, steps, evaluations)
+    return Run(state, steps, evaluations, str(folder))
 
 
 def records(content: bytes) -> Iterator[dict[str, Any]]:
@@ -161,15 +172,16 @@ def records(content: bytes) -> Iterator[dict[str, Any]]:
 # Page.
 
 
-def page_of(run: Run) -> str:
-    """Write the page of a run."""
+def page_of(run: Run, moment: Moment | None) -> str:
+    """Write the page of a run, at a moment if it is told."""
     shown = charts(run)
     facts = run.part("facts")
     model = str(facts.get("model") or "a model")
     body = Template(asset("training.html")).substitute(
         model=escaped(model),
-        status=escaped(status(run)),
+        status=escaped(status(run, moment is not None and moment.is_stopped)),
         progress=progress(run),
+        written=written(run, moment) if moment else "",
         tiles="\n".join(
             f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>"
             for name, value in tiles(run)
@@ -187,16 +199,37 @@ def page_of(run: Run) -> str:
     return page(f"{done}: {model}", body, data, "training.js", "training.css")
 
 
-def status(run: Run) -> str:
+def status(run: Run, is_stopped: bool) -> str:
     """Describe in words how far the run is."""
     if run.is_finished:
         return f"The run is finished, after {counted(run.step, 'step')}."
+    end = "The run was stopped; the same command goes on." if is_stopped else ""
     if not run.steps:
-        return "The run has not taken its first step yet."
+        return end or "The run has not taken its first step yet."
     epochs = run.arguments.get("epochs")
     epoch = int(run.steps[-1].get("epoch", 0)) + 1
     in_epoch = f", in epoch {epoch} of {epochs}" if epochs else ""
-    return f"Step {run.step:,} of {run.total:,}{in_epoch}. The run is not finished."
+    return f"Step {run.step:,} of {run.total:,}{in_epoch}. {end or 'The run is not finished.'}"
+
+
+def written(run: Run, moment: Moment) -> str:
+    """Tell when the page was written, and of a run that goes on its pace, as HTML."""
+    time = moment.time.isoformat(" ", "seconds")
+    told = f'Written <time datetime="{time}">{time}</time>.'
+    if moment.pace and not run.is_finished and not moment.is_stopped:
+        pace = f"{moment.pace:,.0f}" if moment.pace >= 10 else f"{moment.pace:.2g}"
+        left = duration((run.total - run.step) / moment.pace)
+        told += f" {pace} steps a minute; {left} left."
+    return f'<p id="written" class="hint">{told}</p>'
+
+
+def duration(minutes: float) -> str:
+    """Print a time for reading, to the minute."""
+    if minutes < 1:
+        return "less than a minute"
+    hours, rest = divmod(round(minutes), 60)
+    parts = [counted(*part) for part in ((hours, "hour"), (rest, "minute")) if part[0]]
+    return f"about {' '.join(parts)}"
 
 
 def progress(run: Run) -> str:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -299,12 +300,16 @@ def test_a_report_is_the_page_of_the_run_which_keeps_its_bytes(
     report = tmp_path / "report.html"
     assert run_train(*options, "--restart", "--report", report).code == 0
     assert content_of(tmp_path / "out") == expected
-    assert report.read_text("utf-8") == training_page(tmp_path / "out")
+    written = r'<p id="written".*'
+    pages = report.read_text("utf-8"), training_page(tmp_path / "out")
+    assert re.sub(written, "", pages[0]) == pages[1]
+    time = re.search(r"Written <time[^>]*>([^<]*)<", pages[0])[1]
+    assert datetime.now().astimezone() - datetime.fromisoformat(time) < timedelta(minutes=10)
     assert "The run is finished, after 3 steps." in shown_text(report)
     assert [path.name for path in tmp_path.glob("report*")] == ["report.html"]
     again = tmp_path / "again.html"
     assert run_train(*options, "--report", again).code == 0
-    assert again.read_bytes() == report.read_bytes()
+    assert re.sub(written, "", again.read_text("utf-8")) == pages[1]
 
 
 def test_a_report_is_written_at_the_start_and_when_stopped(
@@ -321,11 +326,12 @@ def test_a_report_is_written_at_the_start_and_when_stopped(
     monkeypatch.setitem(MEASURES, "odd", measure)
     options = ("--evaluate", small_collection, "--evaluate-first", "--evaluation-steps", "1")
     options += ("--measure", "odd", "--report", report)
+    stopped = "Step 2 of 3, in epoch 1 of 1. The run was stopped; the same command goes on."
     for more in ((), ("--restart",)):  # a run that will be removed is not shown
         seen.clear()
         assert run_train(*options, *more).code == 130
         assert "minibert trains a model gelu The run has not taken its first step" in seen[0]
-        assert "Step 2 of 3, in epoch 1 of 1. The run is not finished." in shown_text(report)
+        assert stopped in shown_text(report)
         assert "best odd, of step 1 0.5000" in shown_text(report)
 
 
@@ -401,7 +407,8 @@ def test_pages_take_a_hundredth_of_a_run_at_most(
     tmp_path, seconds, after_a_step, after_an_evaluation
 ):
     write_run(tmp_path / "run", going())
-    for record, wait in (({"loss": 1}, after_a_step), ({"evaluation": {}}, after_an_evaluation)):
+    measured = {"step": 1, "evaluation": {}}
+    for record, wait in (({"step": 1}, after_a_step), (measured, after_an_evaluation)):
         times = iter([0.0, seconds, seconds + wait * 0.99, seconds + wait * 1.01, 99.0, 100.0])
         file = tmp_path / "report.html"
         with TrainingReport(str(file), str(tmp_path / "run"), "m", clock=times.__next__) as report:
@@ -412,6 +419,29 @@ def test_pages_take_a_hundredth_of_a_run_at_most(
             assert file.exists()
             times = iter([0.0, 0.0])
             report.clock = times.__next__
+
+
+def test_the_pace_is_that_of_the_steps_in_this_call(tmp_path):
+    folder, file = tmp_path / "run", tmp_path / "report.html"
+    write_run(folder, going(100))
+    # A page reads the clock before and after it was written, a record when it comes.
+    times = iter([0, 0, 100, 100, 100, 101, 103, 103, 103, 200, 200])
+    with TrainingReport(str(file), str(folder), "m", clock=times.__next__) as report:
+        for step in (98, 98, 100):
+            report.watch({"step": step})
+        assert "40 steps a minute; less than a minute left." in shown_text(file)
+    assert "steps a minute" not in shown_text(file)
+
+
+def test_a_call_stopped_before_its_run_is_told(run_train, tmp_path, monkeypatch):
+    report = tmp_path / "report.html"
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("minibert.training.fit", stop)
+    assert run_train("--report", report).code == 130
+    assert "The run was stopped; the same command goes on." in shown_text(report)
 
 
 def raising(error):
@@ -525,6 +555,7 @@ def test_a_folder_with_other_files_is_refused(run_train, tmp_path):
     result = run_train()
     assert result.code == 73
     assert "thesis.tex" in result.err
+    assert "goes on" not in result.err
     assert os.listdir(tmp_path / "out") == ["thesis.tex"]
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from bag_of_words import BagOfWords
@@ -10,9 +11,17 @@ from drawn import HOSTILE, Elements
 from run_folders import evaluation, going, step, write_run
 
 from minibert.errors import TrainingError
-from minibert.pictures.training_page import page_before_training, running_mean, training_page
+from minibert.pictures.training_page import (
+    Moment,
+    duration,
+    page_before_training,
+    running_mean,
+    training_page,
+)
 from minibert.training import fit
 from minibert.training.losses import MarginMSELoss
+
+TIME = datetime(2026, 11, 28, 23, 41, 5, 678_901, timezone(timedelta(hours=-3)))
 
 
 @pytest.fixture
@@ -51,6 +60,48 @@ def test_a_finished_run_says_so(run_path):
     page = training_page(write_run(run_path, going(120), finished=True))
     assert "The run is finished, after 120 steps." in shown(page)
     assert Elements(page).data()["finished"] is True
+
+
+def test_the_time_the_pace_and_the_time_left_are_shown(run_path):
+    write_run(run_path, going())
+    text = shown(training_page(run_path, Moment(TIME, pace=3.5)))
+    assert "Written 2026-11-28 23:41:05-03:00 . 3.5 steps a minute; about 20 minutes left." in text
+    text = shown(training_page(run_path, Moment(TIME, pace=1234.5)))
+    assert " . 1,234 steps a minute; less than a minute left." in text
+    for moment in (Moment(TIME), Moment(TIME, 3.5, is_stopped=True)):
+        page = training_page(run_path, moment)
+        assert "Written 2026-11-28 23:41:05-03:00 ." in shown(page)
+        assert "a minute" not in shown(page)
+    write_run(run_path, going(120), finished=True)
+    assert "steps a minute" not in shown(training_page(run_path, Moment(TIME, pace=3.5)))
+    assert "Written 2026-11-28" in shown(page_before_training("a-model", Moment(TIME)))
+    # Without the time, the same run has the same page.
+    assert "Written" not in training_page(run_path)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"),
+    [
+        (0.9, "less than a minute"),
+        (1.2, "about 1 minute"),
+        (59.7, "about 1 hour"),
+        (135, "about 2 hours 15 minutes"),
+    ],
+)
+def test_a_time_left_is_told_to_the_minute(minutes, text):
+    assert duration(minutes) == text
+
+
+def test_a_stopped_run_says_how_it_goes_on(run_path):
+    stopped = Moment(TIME, is_stopped=True)
+    text = shown(training_page(write_run(run_path, going()), stopped))
+    assert "in epoch 1 of 2. The run was stopped; the same command goes on." in text
+    assert "not finished" not in text
+    text = shown(page_before_training("a-model", stopped))
+    assert "a-model The run was stopped; the same command goes on." in text
+    text = shown(training_page(write_run(run_path, going(120), finished=True), stopped))
+    assert "The run is finished" in text
+    assert "stopped" not in text
 
 
 def test_the_page_of_a_run_by_fit_has_its_log(run_path):
