@@ -6,7 +6,6 @@ script; the script (training.js) reads values at a step, and loads the page agai
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibert.common.arrays import Array
-from minibert.common.json_files import read_json
-from minibert.errors import TrainingError
 from minibert.pictures.curves import Chart, Line, chart, short
 from minibert.pictures.page import START, asset, page
 from minibert.pictures.svg import escaped
-from minibert.training.checkpoints import LOG, SETTINGS
+from minibert.pictures.training_run import Run, read_run
 from minibert.training.evaluators import number_of
 
 __all__ = ["Moment", "is_training_page", "page_before_training", "training_page"]
@@ -45,65 +42,6 @@ class Moment(NamedTuple):
     time: datetime  # of a time zone
     pace: float | None = None  # steps a minute; None while it is not known
     is_stopped: bool = False  # True if the run was stopped, and can go on
-
-
-class Run(NamedTuple):
-    """Training run, as its folder has it."""
-
-    state: Mapping[str, Any]  # training.json
-    steps: list[dict[str, Any]]  # records of steps, in order; several of a step with objectives
-    evaluations: list[dict[str, Any]]  # records of evaluations; the first may be of step 0
-    folder: str = ""  # as it was given; "" for a run that has none yet
-
-    def part(self, name: str) -> Mapping[str, Any]:
-        """Return an object of training.json; an empty one if it is not there."""
-        found = self.state.get(name)
-        return found if isinstance(found, Mapping) else {}
-
-    @property
-    def step(self) -> int:
-        """Steps done."""
-        return int(self.steps[-1]["step"]) if self.steps else 0
-
-    @property
-    def total(self) -> int:
-        """Steps of the whole run; those that are done, if it is not known."""
-        return int(self.part("facts").get("steps") or self.step)
-
-    @property
-    def is_finished(self) -> bool:
-        """True if the folder has the result of the run."""
-        return self.state.get("finished") is True
-
-    @property
-    def arguments(self) -> Mapping[str, Any]:
-        """Numbers of the recipe, by their names in fit()."""
-        found = self.part("settings").get("arguments")
-        return found if isinstance(found, Mapping) else {}
-
-    @property
-    def measure(self) -> str | None:
-        """Name of the measure by which a model is the best; None if it is not known."""
-        evaluator = self.part("settings").get("evaluator")
-        name = evaluator.get("measure") if isinstance(evaluator, Mapping) else None
-        names = self.measures
-        return name if name in names else names[0] if len(names) == 1 else None
-
-    @property
-    def measures(self) -> list[str]:
-        """Names of all measures, in the order in which they came."""
-        return list(dict.fromkeys(name for one in self.evaluations for name in one["evaluation"]))
-
-    @property
-    def best_record(self) -> dict[str, Any] | None:
-        """Record of the best evaluation so far; None without one."""
-        return next((one for one in reversed(self.evaluations) if one.get("is_best")), None)
-
-    def first_score(self, measure: str | None) -> float | None:
-        """Return a measure of the model before training; None if it is not known."""
-        found = self.evaluations[:1]
-        scores = [one["evaluation"].get(measure) for one in found if one["step"] == 0]
-        return number_of(scores[0]) if scores else None
 
 
 def training_page(folder: str | os.PathLike[str], moment: Moment | None = None) -> str:
@@ -132,41 +70,6 @@ def is_training_page(file: str | os.PathLike[str]) -> bool:
     with open(file, "rb") as opened:
         start = opened.read(MARK_WITHIN)
     return start.startswith(START.encode()) and mark.encode() in start
-
-
-def read_run(folder: Path) -> Run:
-    """Read the settings and the log of a run. Raises errors as training_page does."""
-    if not folder.exists():
-        raise FileNotFoundError(f"There is no folder {str(folder)!r}. Give the folder of a run.")
-    path = folder / SETTINGS
-    state = read_json(path, dict) if path.is_file() else {}
-    if not isinstance(state.get("settings"), dict):
-        raise TrainingError(
-            f"{str(folder)!r} holds no training run: it has no {SETTINGS} of one. Give the folder "
-            "that a run writes to (output=, --output)."
-        )
-    log = folder / LOG
-    steps, evaluations = [], []
-    for record in records(log.read_bytes() if log.is_file() else b""):
-        if "evaluation" in record:
-            evaluations.append(record)
-        else:
-            steps.append(record)
-    return Run(state, steps, evaluations, str(folder))
-
-
-def records(content: bytes) -> Iterator[dict[str, Any]]:
-    """Yield the records of a log up to the first line that is not whole."""
-    for line in content.splitlines(keepends=True):
-        try:
-            record = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
-            return
-        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
-            return
-        if not isinstance(record.get("evaluation", {}), dict):
-            return
-        yield record
 
 
 # Page.
@@ -202,7 +105,8 @@ def page_of(run: Run, moment: Moment | None) -> str:
 def status(run: Run, is_stopped: bool) -> str:
     """Describe in words how far the run is."""
     if run.is_finished:
-        return f"The run is finished, after {counted(run.step, 'step')}."
+        done = f"The run is finished, after {counted(run.step, 'step')}."
+        return f"{done} The model of step {run.result_step:,} is in {run.folder}."
     end = "The run was stopped; the same command goes on." if is_stopped else ""
     if not run.steps:
         return end or "The run has not taken its first step yet."
@@ -256,6 +160,9 @@ def tiles(run: Run) -> Iterator[tuple[str, str]]:
             yield "step of the best evaluation", step
         else:
             yield f"best {measure}, of step {step}", f"{score:.4f}"
+    for latest in [one for one in run.evaluations[-1:] if one["step"]]:
+        if (score := number_of(latest["evaluation"].get(measure))) is not None:
+            yield f"latest {measure}, of step {latest['step']:,}", f"{score:.4f}"
     start = run.first_score(measure)
     if start is not None:
         yield f"{measure} before training", f"{start:.4f}"
@@ -289,6 +196,8 @@ def evaluations(run: Run) -> str:
 
 def settings(run: Run) -> Iterator[tuple[str, str]]:
     """Yield what was trained and how: name, value."""
+    if run.folder:
+        yield "folder", run.folder
     facts, given = run.part("facts"), run.part("settings")
     sets = list(zip(facts.get("batches") or [], facts.get("examples") or [], strict=False))
     for number, (batches, examples) in enumerate(sets, 1):

@@ -62,6 +62,23 @@ def test_a_finished_run_says_so(run_path):
     assert Elements(page).data()["finished"] is True
 
 
+def test_a_finished_run_names_the_step_of_its_model(run_path):
+    records = [*going(), *map(step, range(51, 121)), evaluation(120, 0.375)]
+    text = shown(training_page(write_run(run_path, records, finished=True)))
+    assert f"after 120 steps. The model of step 50 is in {run_path}." in text
+    assert "best ndcg@10, of step 50 0.5000" in text
+    assert "latest ndcg@10, of step 120 0.3750" in text
+    path = run_path / "training.json"
+    path.write_text(path.read_text().replace('"save_best_model": true', '"save_best_model": false'))
+    assert f"The model of step 120 is in {run_path}." in shown(training_page(run_path))
+
+
+def test_there_is_no_latest_measure_before_training_alone(run_path):
+    text = shown(training_page(write_run(run_path, [evaluation(0, 0.25), step(1)])))
+    assert "ndcg@10 before training 0.2500" in text
+    assert "latest ndcg@10" not in text
+
+
 def test_the_time_the_pace_and_the_time_left_are_shown(run_path):
     write_run(run_path, going())
     text = shown(training_page(run_path, Moment(TIME, pace=3.5)))
@@ -101,7 +118,7 @@ def test_a_stopped_run_says_how_it_goes_on(run_path):
     assert "a-model The run was stopped; the same command goes on." in text
     text = shown(training_page(write_run(run_path, going(120), finished=True), stopped))
     assert "The run is finished" in text
-    assert "stopped" not in text
+    assert "was stopped" not in text
 
 
 def test_the_page_of_a_run_by_fit_has_its_log(run_path):
@@ -209,7 +226,9 @@ def test_a_run_before_its_first_step_is_shown(run_path):
 
 def test_settings_are_told_without_digests(run_path):
     text = shown(training_page(write_run(run_path, going())))
-    assert "data 3,840 examples, 60 batches an epoch loss Loss0, scale 20 " in text
+    assert (
+        f"folder {run_path} data 3,840 examples, 60 batches an epoch loss Loss0, scale 20 " in text
+    )
     assert "evaluator RetrievalEvaluator, measure ndcg@10 steps 120, 60 an epoch" in text
     assert "lr 2e-5 epochs 2 betas 0.9, 0.999 eps none" in text
     assert "dropout yes" in text
