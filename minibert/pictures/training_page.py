@@ -28,10 +28,7 @@ __all__ = ["Moment", "is_training_page", "page_before_training", "training_page"
 SIZE = (440.0, 300.0)  # units of a chart; on a phone, its texts are still readable
 MARK_WITHIN = 1 << 16  # bytes, more than ten times those of the styles before the mark
 ROWS = 500  # of the table of evaluations; the page stays small
-HINT = (
-    '<p class="hint">The steps of the whole run are below each curve.<span class="scripted"> Point '
-    "at one to read its values, or use the arrow keys.</span></p>"
-)
+HINT = '<p class="hint scripted">Point at a curve to read its values, or use the arrow keys.</p>'
 MEAN_LENGTHS = (5, 200)  # steps of the running mean, at least and at most
 FEW_STEPS = 20  # a run of fewer has no mean
 
@@ -172,7 +169,9 @@ def evaluations(run: Run) -> str:
     """Write the table of all evaluations; "" without one."""
     if not run.evaluations:
         return ""
-    names, found = run.measures, run.best_record
+    found = run.best_record
+    # That of the best model comes first, as a phone has no width for all.
+    names = sorted(run.measures, key=lambda name: name != run.measure)
     heads = "".join(f'<th scope="col">{escaped(name)}</th>' for name in ("step", "epoch", *names))
     rows = []
     for one in run.evaluations[-ROWS:]:

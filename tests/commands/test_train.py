@@ -18,7 +18,7 @@ from minibert.commands.train_report import TrainingReport
 from minibert.evaluation import MEASURES, RetrievalEvaluator, read_collection
 from minibert.losses import CoSENTLoss, MarginMSELoss, MatryoshkaLoss
 from minibert.pictures.training_page import page_before_training, training_page
-from minibert.training import LOSSES, fit
+from minibert.training import LOSSES, Report, fit
 
 WORDS = ["the cat", "dogs bark", "Café 中文", "a dog", "London", "the cat sat"]
 ROWS = [
@@ -73,11 +73,17 @@ def test_a_trained_model_is_written_and_said(run_train, triples, tmp_path):
     code, out, err = run_train("--epochs", "2")
     assert (code, err) == (0, "")
     log = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
-    assert out == f"{tmp_path / 'out'}: 6 steps, loss {json.loads(log[-1])['loss']:.4f}\n"
+    assert out == f"{tmp_path / 'out'}: 6 steps, loss {json.loads(log[-1])['loss']:.4g}\n"
     model = SentenceTransformer(GELU)
     fit(model, triples, MarginMSELoss(), lr=0.01, batch_size=2, epochs=2)
     np.testing.assert_array_equal(vectors_of(tmp_path / "out"), model.encode(TEXTS))
     assert np.abs(model.encode(TEXTS) - vectors_of(GELU)).max() > 1e-3
+
+
+def test_a_small_loss_is_said_with_its_digits(run_train, monkeypatch):
+    report = Report(6, 2.23451e-5, 0, None, False, None)
+    monkeypatch.setattr("minibert.training.fit", lambda *_, **__: report)
+    assert run_train().out.endswith("out: 6 steps, loss 2.235e-05\n")
 
 
 def test_one_step_is_said_as_one(run_train):

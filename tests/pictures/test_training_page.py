@@ -187,9 +187,9 @@ def test_the_table_has_every_evaluation_and_marks_the_best_one(run_path):
         for row in re.findall(r"<tr.*?</tr>", page)
     ]
     assert rows == [
-        ["step", "epoch", "mrr@10", "ndcg@10"],
-        ["before training", "", "0.1250", "0.2500"],
-        ["60 (best)", "1", "0.2500", "0.5000"],
+        ["step", "epoch", "ndcg@10", "mrr@10"],
+        ["before training", "", "0.2500", "0.1250"],
+        ["60 (best)", "1", "0.5000", "0.2500"],
         ["120", "2", "no number", "no number"],
     ]
     drawn = charts(page)
