@@ -1,11 +1,14 @@
 """The page of a training run, in a real browser, from a file."""
 
+from datetime import UTC, datetime
+
 import pytest
 from run_folders import evaluation, going, step, write_run
 
-from minibert.pictures.training_page import page_before_training, training_page
+from minibert.pictures.training_page import Moment, page_before_training, training_page
 
 PHONE, DESKTOP = 375, 1280
+MOMENT = Moment(datetime(2026, 11, 28, 23, 41, 5, tzinfo=UTC), pace=3.5)
 MEASURES = {f"recall@{k}": 1.0 for k in (1, 10, 100, 1000)} | {"map": 0.5, "ndcg@10": 0.75}
 HOSTILE = "</script><script>alert(1)</script> <img src=x onerror=alert(2)> & 'it' " + "x" * 80
 
@@ -39,7 +42,7 @@ def open_run(open_page, tmp_path):
     def open_named(name, *arguments, **options):
         records, changes = RUNS[name]
         file = tmp_path / "report.html"
-        content = training_page(write_run(tmp_path / "run", records, **changes))
+        content = training_page(write_run(tmp_path / "run", records, **changes), MOMENT)
         file.write_text(content, encoding="utf-8")
         return open_page(file, *arguments, **options)
 
