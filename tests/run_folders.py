@@ -10,6 +10,7 @@ ARGUMENTS = {
     "warmup_steps": 0.1,
     "max_grad_norm": 1.0,
     "dropout": True,
+    "save_best_model": True,
 }
 
 

@@ -17,6 +17,7 @@ from minibert.common.files import replacing
 from minibert.errors import OutputError
 
 __all__ = [
+    "can_go_on",
     "check_is_no_input",
     "output",
     "print_facts",
@@ -83,12 +84,18 @@ def telling_how_to_go_on(advice: str | Callable[[], str], *, quiet: bool) -> Ite
     """
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, OSError) as error:
-        is_ours = isinstance(error, OSError) and error.errno is None
-        if not quiet and not is_ours:
+    except BaseException as error:
+        if not quiet and can_go_on(error):
             told = advice if isinstance(advice, str) else advice()
             print(f"minibert: stopped; {visible(told)}", file=sys.stderr)
         raise
+
+
+def can_go_on(error: BaseException) -> bool:
+    """Return whether the same command goes on after an error: an interruption, or a full disk."""
+    if isinstance(error, OSError):
+        return error.errno is not None  # ours have no number
+    return isinstance(error, (KeyboardInterrupt, SystemExit))
 
 
 def say(line: str = "") -> None:

@@ -340,7 +340,7 @@ def tell(options: argparse.Namespace, report: Report) -> None:
     if report.was_finished:
         done += " (finished before, nothing was changed)"
     elif report.loss is not None:
-        done += f", loss {report.loss:.4f}"
+        done += f", loss {report.loss:.4g}"
     if report.best_score is not None:
         done += f"; the model of step {report.best_step}, {options.measure} {report.best_score:.4f}"
     if report.first_score is not None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from minibert.commands.output import output
+from minibert.commands.output import can_go_on, output
+from minibert.errors import OutputError
 from minibert.training.checkpoints import SETTINGS
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = ["TrainingReport"]
 
@@ -54,27 +60,49 @@ class TrainingReport:
         self.clock = clock
         self.written = 0.0  # when the last page was written, by the clock
         self.seconds = 0.0  # that it took
+        self.begun: tuple[int, float] | None = None  # step of the first record, and when it came
+        self.pace: float | None = None  # steps a minute since then
+        self.is_stopped = False  # True after the run was stopped in a way that lets it go on
         self.has_failed = False  # True while the file cannot be written; a warning told so
 
     def __enter__(self) -> TrainingReport:
         """Write the first page. Raises OutputError if the file cannot be written.
 
+        An existing file is replaced only if it is such a page: another may be the data.
+
         A run that is to go on is shown as it is; one that will be removed is not.
         """
-        self.write(is_new=self.restart or not (self.folder / SETTINGS).exists())
+        self.write(is_new=self.restart)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Write the last page, if there is a run; if it fails, only warn."""
-        if (self.folder / SETTINGS).exists():
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Write the last page, if there is a run or it was stopped; if it fails, only warn."""
+        self.pace = None
+        self.is_stopped = error is not None and can_go_on(error)
+        if self.is_stopped or self.has_run():
             self.update()
+
+    def has_run(self) -> bool:
+        """Return whether the folder holds a run, finished or not."""
+        return (self.folder / SETTINGS).exists()
 
     def watch(self, record: Mapping[str, object]) -> None:
         """Write the page after a record of the log, but seldom; if it fails, only warn."""
+        now, step = self.clock(), record["step"]
+        assert isinstance(step, int)
+        if self.begun is None:
+            self.begun = step, now
+        if step > self.begun[0] and now > self.begun[1]:
+            self.pace = 60 * (step - self.begun[0]) / (now - self.begun[1])
         wait = self.seconds / SHARE
         if "evaluation" not in record:
             wait = max(wait, PAUSE)
-        if self.clock() >= self.written + wait:
+        if now >= self.written + wait:
             self.update()
 
     def update(self) -> None:
@@ -89,14 +117,33 @@ class TrainingReport:
             self.has_failed = False
 
     def write(self, is_new: bool = False) -> None:
-        """Write the page of the run; if it is new, one that has no settings yet."""
-        from minibert.pictures.training_page import page_before_training, training_page
+        """Write the page of the run; if it is new, one without an earlier run in the folder."""
+        from minibert.pictures.training_page import Moment, page_before_training, training_page
 
         begun = self.clock()
         try:
-            content = page_before_training(self.model) if is_new else training_page(self.folder)
+            self.check_file()
+            moment = Moment(datetime.now().astimezone(), self.pace, self.is_stopped)
+            if is_new or not self.has_run():
+                content = page_before_training(self.model, moment)
+            else:
+                content = training_page(self.folder, moment)
             with output(self.file) as file:
                 file.write(content.encode())
         finally:
             self.written = self.clock()
             self.seconds = self.written - begun
+
+    def check_file(self) -> None:
+        """Raise OutputError for a file that a page must not replace."""
+        from minibert.pictures.training_page import is_training_page
+
+        try:
+            is_free = not Path(self.file).is_file() or is_training_page(self.file)
+        except OSError as error:
+            raise OutputError(f"cannot read {self.file!r}: {error.strerror}") from error
+        if not is_free:
+            raise OutputError(
+                f"--report {self.file} exists and is no page of a training, so it stays as it is. "
+                "Give the name of a new file, or of such a page."
+            )

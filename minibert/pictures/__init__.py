@@ -13,6 +13,7 @@
 - `explanation_page`: a score as a page, with `explanation.html`, `.css` and `.js`
 - `projection`: vectors -> their places on a plane
 - `corpus_map`: a corpus -> the places of its documents on a map
+- `training_run`: settings and log of a training run, from its folder
 - `training_page`: a training run as a page, with `training.html`, `.css` and `.js`
 - `map_page`: a map as a page, with `map.html`, `.css` and `.js`
 """

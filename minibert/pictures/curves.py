@@ -166,7 +166,8 @@ def axis(
     largest = max(abs(low), abs(high))
     if high - low <= max(1e-9 * largest, 1e-290):  # a constant, up to rounding
         room = 0.1 * largest or 1.0
-        low, high = low - room, high + room
+        # A measure of at most 1 has an axis that ends there.
+        low, high = low - room, min(high + room, 1.0 if to_ticks and high <= 1 else math.inf)
     step = round_step((high - low) / TICKS)
     if counts:
         step = max(step, 1.0)
@@ -190,7 +191,10 @@ def printed(value: float, step: float, largest: float) -> str:
     """Print a number with the digits of `step`; far from 1, as 2e-5."""
     if largest and not 1e-3 <= largest < 1e7:
         digits = max(0, math.floor(math.log10(largest)) - math.floor(math.log10(step) + 1e-9))
-        return with_signs(f"{value:.{digits + 1}g}")
+        mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
+        if "." in mantissa:
+            mantissa = mantissa.rstrip("0").rstrip(".")
+        return with_signs(f"{mantissa}e{exponent}" if value else "0")
     return with_signs(f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}")
 
 

@@ -10,10 +10,12 @@ from minibert.common.escapes import safe_json
 from minibert.pictures.colours import page_colours
 from minibert.pictures.svg import escaped
 
-__all__ = ["asset", "escaped_json", "page"]
+__all__ = ["START", "asset", "escaped_json", "page"]
 
 # The browser refuses every request of the page, also one that a text would cause.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+
+START = '<!doctype html>\n<html lang="en">\n'  # of every page
 
 
 def asset(name: str) -> str:
@@ -41,7 +43,7 @@ def page(
     """
     styles = page_colours() + asset("page.css") + (asset(style) if style else "")
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'{START}<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'

@@ -6,10 +6,10 @@ script; the script (training.js) reads values at a step, and loads the page agai
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
@@ -17,147 +17,71 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibert.common.arrays import Array
-from minibert.common.json_files import read_json
-from minibert.errors import TrainingError
 from minibert.pictures.curves import Chart, Line, chart, short
-from minibert.pictures.page import asset, page
+from minibert.pictures.page import START, asset, page
 from minibert.pictures.svg import escaped
-from minibert.training.checkpoints import LOG, SETTINGS
+from minibert.pictures.training_run import Run, read_run
 from minibert.training.evaluators import number_of
 
-__all__ = ["page_before_training", "training_page"]
+__all__ = ["Moment", "is_training_page", "page_before_training", "training_page"]
 
 SIZE = (440.0, 300.0)  # units of a chart; on a phone, its texts are still readable
+MARK_WITHIN = 1 << 16  # bytes, more than ten times those of the styles before the mark
 ROWS = 500  # of the table of evaluations; the page stays small
-HINT = (
-    '<p class="hint">The steps of the whole run are below each curve.<span class="scripted"> Point '
-    "at one to read its values, or use the arrow keys.</span></p>"
-)
+HINT = '<p class="hint scripted">Point at a curve to read its values, or use the arrow keys.</p>'
 MEAN_LENGTHS = (5, 200)  # steps of the running mean, at least and at most
 FEW_STEPS = 20  # a run of fewer has no mean
 
 
-class Run(NamedTuple):
-    """Training run, as its folder has it."""
+class Moment(NamedTuple):
+    """Time at which a page is written, and how the run is then."""
 
-    state: Mapping[str, Any]  # training.json
-    steps: list[dict[str, Any]]  # records of steps, in order; several of a step with objectives
-    evaluations: list[dict[str, Any]]  # records of evaluations; the first may be of step 0
-
-    def part(self, name: str) -> Mapping[str, Any]:
-        """Return an object of training.json; an empty one if it is not there."""
-        found = self.state.get(name)
-        return found if isinstance(found, Mapping) else {}
-
-    @property
-    def step(self) -> int:
-        """Steps done."""
-        return int(self.steps[-1]["step"]) if self.steps else 0
-
-    @property
-    def total(self) -> int:
-        """Steps of the whole run; those that are done, if it is not known."""
-        return int(self.part("facts").get("steps") or self.step)
-
-    @property
-    def is_finished(self) -> bool:
-        """True if the folder has the result of the run."""
-        return self.state.get("finished") is True
-
-    @property
-    def arguments(self) -> Mapping[str, Any]:
-        """Numbers of the recipe, by their names in fit()."""
-        found = self.part("settings").get("arguments")
-        return found if isinstance(found, Mapping) else {}
-
-    @property
-    def measure(self) -> str | None:
-        """Name of the measure by which a model is the best; None if it is not known."""
-        evaluator = self.part("settings").get("evaluator")
-        name = evaluator.get("measure") if isinstance(evaluator, Mapping) else None
-        names = self.measures
-        return name if name in names else names[0] if len(names) == 1 else None
-
-    @property
-    def measures(self) -> list[str]:
-        """Names of all measures, in the order in which they came."""
-        return list(dict.fromkeys(name for one in self.evaluations for name in one["evaluation"]))
-
-    @property
-    def best_record(self) -> dict[str, Any] | None:
-        """Record of the best evaluation so far; None without one."""
-        return next((one for one in reversed(self.evaluations) if one.get("is_best")), None)
-
-    def first_score(self, measure: str | None) -> float | None:
-        """Return a measure of the model before training; None if it is not known."""
-        found = self.evaluations[:1]
-        scores = [one["evaluation"].get(measure) for one in found if one["step"] == 0]
-        return number_of(scores[0]) if scores else None
+    time: datetime  # of a time zone
+    pace: float | None = None  # steps a minute; None while it is not known
+    is_stopped: bool = False  # True if the run was stopped, and can go on
 
 
-def training_page(folder: str | os.PathLike[str]) -> str:
+def training_page(folder: str | os.PathLike[str], moment: Moment | None = None) -> str:
     """Write the page of a training run, finished or not: settings, curves, and all evaluations.
 
     `folder` is the output of minibert.training.fit. A log that is being written is read up to its
-    last whole line. The page has no times: the same run gives the same page.
+    last whole line. `moment` is the time of writing, to be shown; without it the page has no times,
+    so the same run gives the same page.
 
     Raises FileNotFoundError without the folder, and TrainingError for one that holds no run.
     """
-    return page_of(read_run(Path(folder)))
+    return page_of(read_run(Path(folder)), moment)
 
 
-def page_before_training(model: str) -> str:
+def page_before_training(model: str, moment: Moment | None = None) -> str:
     """Write the page of a run that has no folder yet; `model` is the name of its model."""
-    return page_of(Run({"facts": {"model": model}}, [], []))
+    return page_of(Run({"facts": {"model": model}}, [], []), moment)
 
 
-def read_run(folder: Path) -> Run:
-    """Read the settings and the log of a run. Raises errors as training_page does."""
-    if not folder.exists():
-        raise FileNotFoundError(f"There is no folder {str(folder)!r}. Give the folder of a run.")
-    path = folder / SETTINGS
-    state = read_json(path, dict) if path.is_file() else {}
-    if not isinstance(state.get("settings"), dict):
-        raise TrainingError(
-            f"{str(folder)!r} holds no training run: it has no {SETTINGS} of one. Give the folder "
-            "that a run writes to (output=, --output)."
-        )
-    log = folder / LOG
-    steps, evaluations = [], []
-    for record in records(log.read_bytes() if log.is_file() else b""):
-        if "evaluation" in record:
-            evaluations.append(record)
-        else:
-            steps.append(record)
-    return Run(state, steps, evaluations)
+def is_training_page(file: str | os.PathLike[str]) -> bool:
+    """Return whether a file holds a page of this module, by its start and its frame.
 
-
-def records(content: bytes) -> Iterator[dict[str, Any]]:
-    """Yield the records of a log up to the first line that is not whole."""
-    for line in content.splitlines(keepends=True):
-        try:
-            record = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
-            return
-        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
-            return
-        if not isinstance(record.get("evaluation", {}), dict):
-            return
-        yield record
+    Raises OSError for a file that cannot be read.
+    """
+    mark = asset("training.html").splitlines()[1]  # its kicker, which is in no other page
+    with open(file, "rb") as opened:
+        start = opened.read(MARK_WITHIN)
+    return start.startswith(START.encode()) and mark.encode() in start
 
 
 # Page.
 
 
-def page_of(run: Run) -> str:
-    """Write the page of a run."""
+def page_of(run: Run, moment: Moment | None) -> str:
+    """Write the page of a run, at a moment if it is told."""
     shown = charts(run)
     facts = run.part("facts")
     model = str(facts.get("model") or "a model")
     body = Template(asset("training.html")).substitute(
         model=escaped(model),
-        status=escaped(status(run)),
+        status=escaped(status(run, moment is not None and moment.is_stopped)),
         progress=progress(run),
+        written=written(run, moment) if moment else "",
         tiles="\n".join(
             f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>"
             for name, value in tiles(run)
@@ -175,16 +99,38 @@ def page_of(run: Run) -> str:
     return page(f"{done}: {model}", body, data, "training.js", "training.css")
 
 
-def status(run: Run) -> str:
+def status(run: Run, is_stopped: bool) -> str:
     """Describe in words how far the run is."""
     if run.is_finished:
-        return f"The run is finished, after {counted(run.step, 'step')}."
+        done = f"The run is finished, after {counted(run.step, 'step')}."
+        return f"{done} The model of step {run.result_step:,} is in {run.folder}."
+    end = "The run was stopped; the same command goes on." if is_stopped else ""
     if not run.steps:
-        return "The run has not taken its first step yet."
+        return end or "The run has not taken its first step yet."
     epochs = run.arguments.get("epochs")
     epoch = int(run.steps[-1].get("epoch", 0)) + 1
     in_epoch = f", in epoch {epoch} of {epochs}" if epochs else ""
-    return f"Step {run.step:,} of {run.total:,}{in_epoch}. The run is not finished."
+    return f"Step {run.step:,} of {run.total:,}{in_epoch}. {end or 'The run is not finished.'}"
+
+
+def written(run: Run, moment: Moment) -> str:
+    """Tell when the page was written, and of a run that goes on its pace, as HTML."""
+    time = moment.time.isoformat(" ", "seconds")
+    told = f'Written <time datetime="{time}">{time}</time>.'
+    if moment.pace and not run.is_finished and not moment.is_stopped:
+        pace = f"{moment.pace:,.0f}" if moment.pace >= 10 else f"{moment.pace:.2g}"
+        left = duration((run.total - run.step) / moment.pace)
+        told += f" {pace} steps a minute; {left} left."
+    return f'<p id="written" class="hint">{told}</p>'
+
+
+def duration(minutes: float) -> str:
+    """Print a time for reading, to the minute."""
+    if minutes < 1:
+        return "less than a minute"
+    hours, rest = divmod(round(minutes), 60)
+    parts = [counted(*part) for part in ((hours, "hour"), (rest, "minute")) if part[0]]
+    return f"about {' '.join(parts)}"
 
 
 def progress(run: Run) -> str:
@@ -211,6 +157,9 @@ def tiles(run: Run) -> Iterator[tuple[str, str]]:
             yield "step of the best evaluation", step
         else:
             yield f"best {measure}, of step {step}", f"{score:.4f}"
+    for latest in [one for one in run.evaluations[-1:] if one["step"]]:
+        if (score := number_of(latest["evaluation"].get(measure))) is not None:
+            yield f"latest {measure}, of step {latest['step']:,}", f"{score:.4f}"
     start = run.first_score(measure)
     if start is not None:
         yield f"{measure} before training", f"{start:.4f}"
@@ -220,7 +169,9 @@ def evaluations(run: Run) -> str:
     """Write the table of all evaluations; "" without one."""
     if not run.evaluations:
         return ""
-    names, found = run.measures, run.best_record
+    found = run.best_record
+    # That of the best model comes first, as a phone has no width for all.
+    names = sorted(run.measures, key=lambda name: name != run.measure)
     heads = "".join(f'<th scope="col">{escaped(name)}</th>' for name in ("step", "epoch", *names))
     rows = []
     for one in run.evaluations[-ROWS:]:
@@ -244,6 +195,8 @@ def evaluations(run: Run) -> str:
 
 def settings(run: Run) -> Iterator[tuple[str, str]]:
     """Yield what was trained and how: name, value."""
+    if run.folder:
+        yield "folder", run.folder
     facts, given = run.part("facts"), run.part("settings")
     sets = list(zip(facts.get("batches") or [], facts.get("examples") or [], strict=False))
     for number, (batches, examples) in enumerate(sets, 1):

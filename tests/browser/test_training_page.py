@@ -6,6 +6,7 @@ from run_folders import evaluation, going, step, write_run
 from minibert.pictures.training_page import page_before_training, training_page
 
 PHONE, DESKTOP = 375, 1280
+MEASURES = {f"recall@{k}": 1.0 for k in (1, 10, 100, 1000)} | {"map": 0.5, "ndcg@10": 0.75}
 HOSTILE = "</script><script>alert(1)</script> <img src=x onerror=alert(2)> & 'it' " + "x" * 80
 
 
@@ -20,6 +21,10 @@ RUNS = {
     "finished": (going(120), {"finished": True}),
     "begun": ([], {}),
     "many": (many(), {"losses": 2, "total": 6000}),
+    "measures": (
+        [step(1), *(evaluation(n, n / 120, True) | {"evaluation": MEASURES} for n in (60, 120))],
+        {"finished": True},
+    ),
     "hostile": (
         [*going(), {"step": 50, "epoch": 0, "evaluation": {HOSTILE: 0.5}, "is_best": True}],
         {"model": HOSTILE},
@@ -75,6 +80,16 @@ def test_dark_and_light_differ_in_the_page_and_in_its_pictures(open_run):
     }
     light, dark = "rgb(253, 252, 250)", "rgb(22, 24, 27)"
     assert grounds == {"light": [light, light], "dark": [dark, dark]}
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_the_table_has_the_width_and_shows_its_best_column(open_run, width):
+    page = open_run("measures", width)
+    table, scroll = page.locator("table").bounding_box(), page.locator(".scroll").bounding_box()
+    assert table["width"] >= scroll["width"] - 1
+    best = page.get_by_role("columnheader", name="ndcg@10").bounding_box()
+    for box in (best, page.locator(".best td").nth(1).bounding_box()):
+        assert scroll["x"] <= box["x"] < box["x"] + box["width"] <= scroll["x"] + scroll["width"]
 
 
 def test_values_are_read_by_keyboard(open_run):

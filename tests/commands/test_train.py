@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ from minibert import SentenceTransformer
 from minibert.commands.train_report import TrainingReport
 from minibert.evaluation import MEASURES, RetrievalEvaluator, read_collection
 from minibert.losses import CoSENTLoss, MarginMSELoss, MatryoshkaLoss
-from minibert.pictures.training_page import training_page
-from minibert.training import LOSSES, fit
+from minibert.pictures.training_page import page_before_training, training_page
+from minibert.training import LOSSES, Report, fit
 
 WORDS = ["the cat", "dogs bark", "Café 中文", "a dog", "London", "the cat sat"]
 ROWS = [
@@ -72,11 +73,17 @@ def test_a_trained_model_is_written_and_said(run_train, triples, tmp_path):
     code, out, err = run_train("--epochs", "2")
     assert (code, err) == (0, "")
     log = (tmp_path / "out" / "training.jsonl").read_text().splitlines()
-    assert out == f"{tmp_path / 'out'}: 6 steps, loss {json.loads(log[-1])['loss']:.4f}\n"
+    assert out == f"{tmp_path / 'out'}: 6 steps, loss {json.loads(log[-1])['loss']:.4g}\n"
     model = SentenceTransformer(GELU)
     fit(model, triples, MarginMSELoss(), lr=0.01, batch_size=2, epochs=2)
     np.testing.assert_array_equal(vectors_of(tmp_path / "out"), model.encode(TEXTS))
     assert np.abs(model.encode(TEXTS) - vectors_of(GELU)).max() > 1e-3
+
+
+def test_a_small_loss_is_said_with_its_digits(run_train, monkeypatch):
+    report = Report(6, 2.23451e-5, 0, None, False, None)
+    monkeypatch.setattr("minibert.training.fit", lambda *_, **__: report)
+    assert run_train().out.endswith("out: 6 steps, loss 2.235e-05\n")
 
 
 def test_one_step_is_said_as_one(run_train):
@@ -299,12 +306,16 @@ def test_a_report_is_the_page_of_the_run_which_keeps_its_bytes(
     report = tmp_path / "report.html"
     assert run_train(*options, "--restart", "--report", report).code == 0
     assert content_of(tmp_path / "out") == expected
-    assert report.read_text("utf-8") == training_page(tmp_path / "out")
+    written = r'<p id="written".*'
+    pages = report.read_text("utf-8"), training_page(tmp_path / "out")
+    assert re.sub(written, "", pages[0]) == pages[1]
+    time = re.search(r"Written <time[^>]*>([^<]*)<", pages[0])[1]
+    assert datetime.now().astimezone() - datetime.fromisoformat(time) < timedelta(minutes=10)
     assert "The run is finished, after 3 steps." in shown_text(report)
     assert [path.name for path in tmp_path.glob("report*")] == ["report.html"]
     again = tmp_path / "again.html"
     assert run_train(*options, "--report", again).code == 0
-    assert again.read_bytes() == report.read_bytes()
+    assert re.sub(written, "", again.read_text("utf-8")) == pages[1]
 
 
 def test_a_report_is_written_at_the_start_and_when_stopped(
@@ -321,11 +332,12 @@ def test_a_report_is_written_at_the_start_and_when_stopped(
     monkeypatch.setitem(MEASURES, "odd", measure)
     options = ("--evaluate", small_collection, "--evaluate-first", "--evaluation-steps", "1")
     options += ("--measure", "odd", "--report", report)
+    stopped = "Step 2 of 3, in epoch 1 of 1. The run was stopped; the same command goes on."
     for more in ((), ("--restart",)):  # a run that will be removed is not shown
         seen.clear()
         assert run_train(*options, *more).code == 130
         assert "minibert trains a model gelu The run has not taken its first step" in seen[0]
-        assert "Step 2 of 3, in epoch 1 of 1. The run is not finished." in shown_text(report)
+        assert stopped in shown_text(report)
         assert "best odd, of step 1 0.5000" in shown_text(report)
 
 
@@ -377,6 +389,22 @@ def test_a_report_that_cannot_be_written_ends_it_before(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("content", ["the data", '<!doctype html>\n<html lang="en">\nmine', ""])
+def test_a_report_replaces_no_file_but_a_page_of_a_run(run_train, triples, tmp_path, content):
+    before = triples.read_bytes()
+    report = tmp_path / "report.html"
+    report.write_text(content)
+    for file in (triples, report):
+        found = run_train("--report", file, "--max-steps", "1")
+        assert (found.code, found.out) == (73, "")
+        assert "exists and is no page of a training, so it stays as it is" in found.err
+    assert (triples.read_bytes(), report.read_text()) == (before, content)
+    assert not (tmp_path / "out").exists()
+    report.write_text(page_before_training("another model"))
+    assert run_train("--report", report, "--max-steps", "1").code == 0
+    assert "finished, after 1 step." in shown_text(report)
+
+
 @pytest.mark.parametrize(
     ("seconds", "after_a_step", "after_an_evaluation"),
     [(0.001, 2.0, 0.1), (0.01, 2.0, 1.0), (0.5, 50.0, 50.0)],
@@ -385,7 +413,8 @@ def test_pages_take_a_hundredth_of_a_run_at_most(
     tmp_path, seconds, after_a_step, after_an_evaluation
 ):
     write_run(tmp_path / "run", going())
-    for record, wait in (({"loss": 1}, after_a_step), ({"evaluation": {}}, after_an_evaluation)):
+    measured = {"step": 1, "evaluation": {}}
+    for record, wait in (({"step": 1}, after_a_step), (measured, after_an_evaluation)):
         times = iter([0.0, seconds, seconds + wait * 0.99, seconds + wait * 1.01, 99.0, 100.0])
         file = tmp_path / "report.html"
         with TrainingReport(str(file), str(tmp_path / "run"), "m", clock=times.__next__) as report:
@@ -396,6 +425,29 @@ def test_pages_take_a_hundredth_of_a_run_at_most(
             assert file.exists()
             times = iter([0.0, 0.0])
             report.clock = times.__next__
+
+
+def test_the_pace_is_that_of_the_steps_in_this_call(tmp_path):
+    folder, file = tmp_path / "run", tmp_path / "report.html"
+    write_run(folder, going(100))
+    # A page reads the clock before and after it was written, a record when it comes.
+    times = iter([0, 0, 100, 100, 100, 101, 103, 103, 103, 200, 200])
+    with TrainingReport(str(file), str(folder), "m", clock=times.__next__) as report:
+        for step in (98, 98, 100):
+            report.watch({"step": step})
+        assert "40 steps a minute; less than a minute left." in shown_text(file)
+    assert "steps a minute" not in shown_text(file)
+
+
+def test_a_call_stopped_before_its_run_is_told(run_train, tmp_path, monkeypatch):
+    report = tmp_path / "report.html"
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("minibert.training.fit", stop)
+    assert run_train("--report", report).code == 130
+    assert "The run was stopped; the same command goes on." in shown_text(report)
 
 
 def raising(error):
@@ -509,6 +561,7 @@ def test_a_folder_with_other_files_is_refused(run_train, tmp_path):
     result = run_train()
     assert result.code == 73
     assert "thesis.tex" in result.err
+    assert "goes on" not in result.err
     assert os.listdir(tmp_path / "out") == ["thesis.tex"]
 
 

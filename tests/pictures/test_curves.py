@@ -122,6 +122,9 @@ def test_no_value_at_all_leaves_the_axes():
         (0.1, 0.3, "0.10 0.15 0.20 0.25 0.30"),
         (3, 8, "3 4 5 6 7 8"),
         (0.5, 41_000.5, "0 10,000 20,000 30,000 40,000 50,000"),
+        (0, 1e-4, "0 2e-5 4e-5 6e-5 8e-5 1e-4"),
+        (-4e-4, 1.1e-4, "−4e-4 −2e-4 0 2e-4"),
+        (9.6e6, 1.04e7, "9.6e6 9.8e6 1e7 1.02e7 1.04e7"),
         (0, 3e38, "0 1e38 2e38 3e38"),
         (100.01, 100.03, "100.010 100.015 100.020 100.025 100.030"),
     ],
@@ -130,6 +133,19 @@ def test_ticks_are_round_and_few(low, high, texts):
     ends, found = axis([np.array([low, high])], to_ticks=True)
     assert " ".join(found.values()) == texts
     assert ends[0] <= low < high <= ends[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [
+        (1.0, "0.90 0.92 0.94 0.96 0.98 1.00"),
+        (0.98, "0.85 0.90 0.95 1.00"),
+        (5.0, "4.4 4.6 4.8 5.0 5.2 5.4 5.6"),
+    ],
+)
+def test_a_constant_measure_has_no_tick_above_one(value, texts):
+    found = axis([np.full(3, value)], to_ticks=True)[1]
+    assert " ".join(found.values()) == texts
 
 
 def test_steps_have_no_fractions_beside_the_axis():

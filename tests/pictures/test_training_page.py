@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from bag_of_words import BagOfWords
@@ -10,9 +11,17 @@ from drawn import HOSTILE, Elements
 from run_folders import evaluation, going, step, write_run
 
 from minibert.errors import TrainingError
-from minibert.pictures.training_page import page_before_training, running_mean, training_page
+from minibert.pictures.training_page import (
+    Moment,
+    duration,
+    page_before_training,
+    running_mean,
+    training_page,
+)
 from minibert.training import fit
 from minibert.training.losses import MarginMSELoss
+
+TIME = datetime(2026, 11, 28, 23, 41, 5, 678_901, timezone(timedelta(hours=-3)))
 
 
 @pytest.fixture
@@ -51,6 +60,65 @@ def test_a_finished_run_says_so(run_path):
     page = training_page(write_run(run_path, going(120), finished=True))
     assert "The run is finished, after 120 steps." in shown(page)
     assert Elements(page).data()["finished"] is True
+
+
+def test_a_finished_run_names_the_step_of_its_model(run_path):
+    records = [*going(), *map(step, range(51, 121)), evaluation(120, 0.375)]
+    text = shown(training_page(write_run(run_path, records, finished=True)))
+    assert f"after 120 steps. The model of step 50 is in {run_path}." in text
+    assert "best ndcg@10, of step 50 0.5000" in text
+    assert "latest ndcg@10, of step 120 0.3750" in text
+    path = run_path / "training.json"
+    path.write_text(path.read_text().replace('"save_best_model": true', '"save_best_model": false'))
+    assert f"The model of step 120 is in {run_path}." in shown(training_page(run_path))
+
+
+def test_there_is_no_latest_measure_before_training_alone(run_path):
+    text = shown(training_page(write_run(run_path, [evaluation(0, 0.25), step(1)])))
+    assert "ndcg@10 before training 0.2500" in text
+    assert "latest ndcg@10" not in text
+
+
+def test_the_time_the_pace_and_the_time_left_are_shown(run_path):
+    write_run(run_path, going())
+    text = shown(training_page(run_path, Moment(TIME, pace=3.5)))
+    assert "Written 2026-11-28 23:41:05-03:00 . 3.5 steps a minute; about 20 minutes left." in text
+    text = shown(training_page(run_path, Moment(TIME, pace=1234.5)))
+    assert " . 1,234 steps a minute; less than a minute left." in text
+    for moment in (Moment(TIME), Moment(TIME, 3.5, is_stopped=True)):
+        page = training_page(run_path, moment)
+        assert "Written 2026-11-28 23:41:05-03:00 ." in shown(page)
+        assert "a minute" not in shown(page)
+    write_run(run_path, going(120), finished=True)
+    assert "steps a minute" not in shown(training_page(run_path, Moment(TIME, pace=3.5)))
+    assert "Written 2026-11-28" in shown(page_before_training("a-model", Moment(TIME)))
+    # Without the time, the same run has the same page.
+    assert "Written" not in training_page(run_path)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"),
+    [
+        (0.9, "less than a minute"),
+        (1.2, "about 1 minute"),
+        (59.7, "about 1 hour"),
+        (135, "about 2 hours 15 minutes"),
+    ],
+)
+def test_a_time_left_is_told_to_the_minute(minutes, text):
+    assert duration(minutes) == text
+
+
+def test_a_stopped_run_says_how_it_goes_on(run_path):
+    stopped = Moment(TIME, is_stopped=True)
+    text = shown(training_page(write_run(run_path, going()), stopped))
+    assert "in epoch 1 of 2. The run was stopped; the same command goes on." in text
+    assert "not finished" not in text
+    text = shown(page_before_training("a-model", stopped))
+    assert "a-model The run was stopped; the same command goes on." in text
+    text = shown(training_page(write_run(run_path, going(120), finished=True), stopped))
+    assert "The run is finished" in text
+    assert "was stopped" not in text
 
 
 def test_the_page_of_a_run_by_fit_has_its_log(run_path):
@@ -119,9 +187,9 @@ def test_the_table_has_every_evaluation_and_marks_the_best_one(run_path):
         for row in re.findall(r"<tr.*?</tr>", page)
     ]
     assert rows == [
-        ["step", "epoch", "mrr@10", "ndcg@10"],
-        ["before training", "", "0.1250", "0.2500"],
-        ["60 (best)", "1", "0.2500", "0.5000"],
+        ["step", "epoch", "ndcg@10", "mrr@10"],
+        ["before training", "", "0.2500", "0.1250"],
+        ["60 (best)", "1", "0.5000", "0.2500"],
         ["120", "2", "no number", "no number"],
     ]
     drawn = charts(page)
@@ -158,7 +226,9 @@ def test_a_run_before_its_first_step_is_shown(run_path):
 
 def test_settings_are_told_without_digests(run_path):
     text = shown(training_page(write_run(run_path, going())))
-    assert "data 3,840 examples, 60 batches an epoch loss Loss0, scale 20 " in text
+    assert (
+        f"folder {run_path} data 3,840 examples, 60 batches an epoch loss Loss0, scale 20 " in text
+    )
     assert "evaluator RetrievalEvaluator, measure ndcg@10 steps 120, 60 an epoch" in text
     assert "lr 2e-5 epochs 2 betas 0.9, 0.999 eps none" in text
     assert "dropout yes" in text
