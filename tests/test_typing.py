@@ -30,6 +30,7 @@ def test_a_checker_infers_the_types_of_the_common_calls(mypy_cache):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [

@@ -363,6 +363,7 @@ def test_a_build_with_another_dtype_does_not_go_on(cupy, tmp_path):
         built("float32")
 
 
+@pytest.mark.slow
 def test_heads_in_float16_are_near(cupy, texts):
     pairs = [(text, texts[0]) for text in texts]
     half, cpu = (
