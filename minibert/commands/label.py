@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 from minibert.commands.command import Command
 from minibert.commands.opening import load_either
 from minibert.commands.options import add_model_options, add_table_format, shows_progress
-from minibert.commands.output import check_is_no_input, output, say, telling_how_to_go_on
+from minibert.commands.output import (
+    check_is_no_input,
+    is_stream,
+    output,
+    say,
+    telling_how_to_go_on,
+)
 from minibert.common.escapes import json_line
 from minibert.common.progress import Advance, progress
 
@@ -91,11 +97,6 @@ def check_name(name: str) -> None:
             f"--output is {name!r}, and the rows are plain lines of JSON. Give a name that ends in "
             ".jsonl."
         )
-
-
-def is_stream(name: str) -> bool:
-    """Return whether a name is that of standard output, of a pipe or of a device."""
-    return name == "-" or (os.path.exists(name) and not os.path.isfile(name))
 
 
 def write_stream(

@@ -19,6 +19,7 @@ from minibert.errors import OutputError
 __all__ = [
     "can_go_on",
     "check_is_no_input",
+    "is_stream",
     "output",
     "print_facts",
     "print_json",
@@ -48,12 +49,17 @@ def output(name: str) -> Iterator[BinaryIO]:
         yield file
 
 
+def is_stream(name: str) -> bool:
+    """Return whether a name is that of standard output, of a pipe or of a device."""
+    return name == "-" or (os.path.exists(name) and not os.path.isfile(name))
+
+
 def check_is_no_input(name: str, inputs: Iterable[str]) -> None:
     """Raise OutputError for an output that is one of the inputs, or lies in a folder that is one.
 
     Standard streams, pipes and devices replace no file, so they may be both.
     """
-    if name == "-" or (os.path.exists(name) and not os.path.isfile(name)):
+    if is_stream(name):
         return
     path = Path(os.path.realpath(name))
     for one in inputs:
@@ -69,7 +75,7 @@ def check_is_no_input(name: str, inputs: Iterable[str]) -> None:
 def opened(name: str) -> AbstractContextManager[BinaryIO]:
     """Open a file to write: a new one, or a pipe or a device that is there."""
     # By its name: where /dev/stdout is a link to a pipe, the pipe has no name of its own.
-    if os.path.exists(name) and not os.path.isfile(name):
+    if is_stream(name):
         return open(name, "wb")
     return replacing(Path(os.path.realpath(name)))
 
