@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minibert.common.arrays import Array, IntArray
+from minibert.common.counts import counted
 from minibert.pictures.corpus_map import CorpusMap
 from minibert.pictures.page import asset, page
 from minibert.pictures.projection import NEIGHBOURS, SEED
@@ -31,7 +32,7 @@ def map_page(shown: CorpusMap) -> str:
     said = [sample(shown), question(shown), kept(texts)]
     body = Template(asset("map.html")).substitute(
         name=html.escape(shown.name),
-        points=documents(len(shown.ids)),
+        points=counted(len(shown.ids), "document"),
         axes=axes(shown),
         plane=html.escape(plane(shown)),
         notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in said if note),
@@ -48,17 +49,13 @@ def beginning(text: str) -> tuple[str, bool]:
     return f"{line[: CHARACTERS - 1].rstrip()}…", True
 
 
-def documents(count: int) -> str:
-    """Return a number of documents in words."""
-    return "1 document" if count == 1 else f"{count:,} documents"
-
-
 def plane(shown: CorpusMap) -> str:
     """Describe the plane, and what its distances mean."""
     if shown.documents == 1:
         return "A map of one document is a point."
     if not any(shown.shares):
-        return f"The vectors of all {documents(shown.documents)} are the same, and so their places."
+        all_documents = counted(shown.documents, "document")
+        return f"The vectors of all {all_documents} are the same, and so their places."
     if shown.method == "umap":
         return (
             f"Each point is a document. UMAP ({NEIGHBOURS} neighbours, seed {SEED}) keeps "
@@ -83,8 +80,8 @@ def sample(shown: CorpusMap) -> str:
         else "The directions are those of all documents."
     )
     return (
-        f"{documents(len(shown.ids))} of {shown.documents:,} are drawn, chosen at random with the "
-        f"seed {SEED}. {rest}"
+        f"{counted(len(shown.ids), 'document')} of {shown.documents:,} are drawn, chosen at random "
+        f"with the seed {SEED}. {rest}"
     )
 
 
@@ -95,7 +92,7 @@ def question(shown: CorpusMap) -> str:
     count = len(shown.question.nearest)
     return (
         f"The cross is the question “{shown.question.text}”. Lines lead to the nearest "
-        f"{documents(count)}, by the vectors and not by the map."
+        f"{counted(count, 'document')}, by the vectors and not by the map."
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibert.common.arrays import Array
+from minibert.common.counts import counted
 from minibert.pictures.curves import Chart, Line, chart, short
 from minibert.pictures.page import START, asset, page
 from minibert.pictures.svg import escaped
@@ -200,7 +201,7 @@ def settings(run: Run) -> Iterator[tuple[str, str]]:
     facts, given = run.part("facts"), run.part("settings")
     sets = list(zip(facts.get("batches") or [], facts.get("examples") or [], strict=False))
     for number, (batches, examples) in enumerate(sets, 1):
-        counts = f"{counted(batches, 'batch')} an epoch"
+        counts = f"{counted(batches, 'batch', 'batches')} an epoch"
         if examples:
             counts = f"{counted(examples, 'example')}, {counts}"
         yield "data" if len(sets) == 1 else f"data {number}", counts
@@ -228,12 +229,6 @@ def told(value: object) -> str:
         return {None: "none", True: "yes", False: "no"}[value]
     number = number_of(value)
     return str(value) if number is None else short(number)
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun, as "1 batch" or "69 batches"."""
-    plural = noun + ("es" if noun.endswith("ch") else "s")
-    return f"{count:,} {noun if count == 1 else plural}"
 
 
 # Curves.

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minibert.common.arrays import Array, IntArray
+from minibert.common.counts import counted
 from minibert.training.candidates import DROPS, Candidates, Filters, Scored
 from minibert.training.pairs import Texts
 
@@ -227,11 +228,6 @@ class Statistics(NamedTuple):
         if self.remedies == ["corpus"]:
             return f"the texts to search are too few; give {advice}"
         return f"queries have too few negatives; for more, give {advice}"
-
-
-def counted(count: int, one: str, several: str | None = None) -> str:
-    """Say how many of something there are."""
-    return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 def statistics_of(
