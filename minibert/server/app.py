@@ -19,7 +19,7 @@ from minibert.server import openai
 from minibert.server.answers import json_bytes
 from minibert.server.call import Call
 from minibert.server.dialect import Dialect, Route
-from minibert.server.problems import Problem
+from minibert.server.refusals import RequestError
 from minibert.server.reading import read_body
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Endpoint:
 
             async def wrong_method(call: Call) -> Response:
                 call.headers["allow"] = allowed
-                raise Problem("method", f"The method is {method[:20]}; expected {allowed}.")
+                raise RequestError("method", f"The method is {method[:20]}; expected {allowed}.")
 
             return Route("GET", known.path, wrong_method, known.dialect, "")
         dialect = next(one for start, one in SHAPES if request.url.path.startswith(start))
@@ -110,7 +110,7 @@ async def unknown_path(call: Call) -> Response:
     hint = ""
     if path.startswith("/v1/v"):
         hint = " Does the client's base URL end in /v1? Leave that out."
-    raise Problem("unknown_path", f"There is no {path[:80]!r} here; see /docs.{hint}")
+    raise RequestError("unknown_path", f"There is no {path[:80]!r} here; see /docs.{hint}")
 
 
 class Sent:
@@ -138,13 +138,14 @@ async def answered(call: Call) -> Response | None:
             settings = call.settings
             call.body = await read_body(call.request, call.dialect, settings.max_body)
         return await watched(call)
-    except Problem as problem:
+    except RequestError as problem:
         return refusal(call, problem)
     except Exception as error:
         # Its message may quote a text, and so may its cause's: the log names the places alone.
         logger.error("request %s: %s", call.id, places_of(error))
         return refusal(
-            call, Problem("fault", f"A fault of the server; its log tells more under {call.id}.")
+            call,
+            RequestError("fault", f"A fault of the server; its log tells more under {call.id}."),
         )
 
 
@@ -162,7 +163,7 @@ async def watched(call: Call) -> Response | None:
             return handling.result()
         if leaving.done():
             return None
-        raise Problem(
+        raise RequestError(
             "timeout",
             f"The request took longer than {call.settings.request_timeout:g} seconds.",
             retry_after=1,
@@ -179,7 +180,7 @@ async def left(request: Request) -> None:
 
 
 def check_key(call: Call) -> None:
-    """Raise Problem for a missing or wrong key; all keys are compared, in constant time."""
+    """Raise RequestError for a missing or wrong key; all keys are compared, in constant time."""
     keys = call.settings.api_keys
     if not keys or call.route.is_open:
         return
@@ -187,22 +188,24 @@ def check_key(call: Call) -> None:
     found = [hmac.compare_digest(given.strip().encode(), key.encode()) for key in keys]
     if scheme.lower() != "bearer" or not any(found):
         call.headers["www-authenticate"] = "Bearer"
-        raise Problem("key", "The API key is missing or wrong; expected Authorization: Bearer KEY.")
+        raise RequestError(
+            "key", "The API key is missing or wrong; expected Authorization: Bearer KEY."
+        )
 
 
 def check_ready(call: Call) -> None:
-    """Raise Problem while models load, and for requests that come after the signal to stop."""
+    """Raise RequestError while models load, and for requests that come after the signal to stop."""
     state = call.state
     if not call.route.is_ready_needed:
         return
     if state.is_loading:
-        raise Problem("loading", "The models are being loaded.", retry_after=1)
+        raise RequestError("loading", "The models are being loaded.", retry_after=1)
     if state.stopping_since is not None and time.monotonic() - state.stopping_since > LATE:
         call.headers["connection"] = "close"
-        raise Problem("stopping", "The server is stopping.", retry_after=1)
+        raise RequestError("stopping", "The server is stopping.", retry_after=1)
 
 
-def refusal(call: Call, problem: Problem) -> Response:
+def refusal(call: Call, problem: RequestError) -> Response:
     """Return the answer that tells a problem, in the shape of the call's dialect."""
     status = call.dialect.status_of(problem)
     if problem.retry_after is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from minibert.server.dialect import Dialect, Route
-from minibert.server.problems import Kind
+from minibert.server.refusals import Kind
 from minibert.server.state import State
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from minibert.models.job import EncodeJob
 from minibert.models.model import job_of, prompt_name_of
 from minibert.models.score_activations import as_activation
 from minibert.server.computing import Group, Output
-from minibert.server.problems import Problem
+from minibert.server.refusals import RequestError
 from minibert.server.queue import Queue, Ticket
 from minibert.server.served import Found, Served
 from minibert.server.settings import Settings
@@ -103,7 +103,7 @@ class Core:
     ) -> Embedded:
         """Compute vectors of texts as `encode` does, or as the task of `found` says.
 
-        `normalize` None is the server's rule for the model. Raises Problem.
+        `normalize` None is the server's rule for the model. Raises RequestError.
         """
         served = found.served
         assert served.encoder is not None
@@ -130,7 +130,7 @@ class Core:
         truncate: bool = True,
         side: Side = "right",
     ) -> States:
-        """Compute the states of all tokens of texts, special ones among them. Raises Problem."""
+        """Compute the states of all tokens of texts, special ones among them. Raises RequestError."""
         served = found.served
         assert served.encoder is not None
         job = self._job(found, prompt_name, served.encoder.get_embedding_dimension(), False)
@@ -152,7 +152,7 @@ class Core:
         """Score pairs of texts, or single texts, with a cross-encoder: logits if `raw`.
 
         Other scores are from 0 to 1: of one label its sigmoid, of several their softmax. Raises
-        Problem.
+        RequestError.
         """
         served = found.served
         scorer = served.cross_encoder
@@ -167,9 +167,9 @@ class Core:
         return Scored(scores[:, 0] if scorer.num_labels == 1 else scores, tokens)
 
     async def run(self, call: Call, function: Callable[[], Any], tokens: int) -> Any:
-        """Call a function in the worker, as work of so many tokens. Raises Problem.
+        """Call a function in the worker, as work of so many tokens. Raises RequestError.
 
-        Raises the function's own error, which is a Problem where it is a ValueError or TypeError.
+        Raises the function's own error, which is a RequestError where it is a ValueError or TypeError.
         """
         self._admit(tokens)
         return await self._done(call, Ticket(None, [], None, tokens, ignore, function=function))
@@ -177,12 +177,12 @@ class Core:
     def _job(
         self, found: Found, prompt_name: str | None, dimension: int, normalize: bool
     ) -> EncodeJob:
-        """Return the job of a request's texts. Raises Problem for a prompt that is not there."""
+        """Return the job of a request's texts. Raises RequestError for a prompt that is not there."""
         served = found.served
         try:
             return cached_job(served, found.task, prompt_name, dimension, normalize)
         except ValueError as error:
-            raise Problem("validation", str(error), field="prompt_name") from None
+            raise RequestError("validation", str(error), field="prompt_name") from None
 
     async def _computed(
         self, call: Call, group: Group, texts: Sequence[Input], reading: Reading
@@ -197,7 +197,7 @@ class Core:
         call.facts.tokens += tokens
         call.facts.truncated += rows.truncation.texts
         if call.facts.tokens > self.settings.max_request_tokens:
-            raise Problem(
+            raise RequestError(
                 "too_many_tokens",
                 f"The texts have {call.facts.tokens} tokens; a request may have "
                 f"{self.settings.max_request_tokens}. Send fewer texts at a time.",
@@ -209,7 +209,7 @@ class Core:
     async def _tokenized(
         self, call: Call, group: Group, texts: Sequence[Input], reading: Reading
     ) -> Rows:
-        """Tokenise texts, long ones in a thread. Raises Problem for what cannot be computed."""
+        """Tokenise texts, long ones in a thread. Raises RequestError for what cannot be computed."""
         began = time.perf_counter()
         characters = sum(
             len(text) if isinstance(text, list) else characters_of(text) for text in texts
@@ -229,15 +229,15 @@ class Core:
             finally:
                 self._expected -= expected
         except ValueError as error:
-            raise Problem("validation", str(error), field="input") from None
+            raise RequestError("validation", str(error), field="input") from None
         finally:
             call.facts.tokenize_s += time.perf_counter() - began
 
     def _admit(self, tokens: int) -> None:
-        """Raise Problem if the queue has no room for so many tokens; an empty one always has."""
+        """Raise RequestError if the queue has no room for so many tokens; an empty one always has."""
         waiting = self.queue.tokens + self._expected
         if waiting and waiting + tokens > self.settings.queue_tokens:
-            raise Problem(
+            raise RequestError(
                 "overloaded",
                 f"{waiting} tokens wait, and {self.settings.queue_tokens} may. Try again later.",
                 retry_after=1,
@@ -246,7 +246,7 @@ class Core:
     async def _done(self, call: Call, ticket: Ticket) -> Any:
         """Put a ticket in the queue and wait for its results; drop it if the request ends before.
 
-        Raises Problem for an error with a message for the client.
+        Raises RequestError for an error with a message for the client.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -266,7 +266,7 @@ class Core:
             self.queue.drop(ticket)
             raise
         except (ValueError, TypeError) as error:
-            raise Problem("validation", str(error)) from None
+            raise RequestError("validation", str(error)) from None
         finally:
             call.facts.queue_s += max(0.0, ticket.began - ticket.added)
             call.facts.compute_s += ticket.compute_s
@@ -287,7 +287,7 @@ def cached_job(
 
 
 def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
-    """Tokenise texts of a group's job. Raises Problem for a long text where none is truncated.
+    """Tokenise texts of a group's job. Raises RequestError for a long text where none is truncated.
 
     Raises ValueError for a text without a token, or with one that the model does not have.
     """
@@ -299,7 +299,7 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
         rows = with_token_ids(rows, texts, group, reading)
     if rows.truncation.texts and not reading.truncate:
         number = rows.is_truncated.index(True)
-        raise Problem(
+        raise RequestError(
             "too_long",
             f"Text {number} of {len(texts)} is longer than {limit} tokens, and may not be "
             f"truncated; the longest has {rows.truncation.longest} "
@@ -331,9 +331,9 @@ def with_token_ids(rows: Rows, texts: Sequence[Input], group: Group, reading: Re
 
 
 def check_dimensions(dimensions: int | None, most: int) -> None:
-    """Raise Problem for more dimensions than the model has."""
+    """Raise RequestError for more dimensions than the model has."""
     if dimensions is not None and not 0 < dimensions <= most:
-        raise Problem(
+        raise RequestError(
             "validation",
             f"dimensions is {dimensions}; this model has 1 to {most}.",
             field="dimensions",

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from minibert.server.problems import STATUSES, Kind, Problem
+from minibert.server.refusals import STATUSES, Kind, RequestError
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -24,11 +24,11 @@ class Dialect:
 
     name: str
     # A problem, its status and the request's id -> JSON of the error.
-    body_of: Callable[[Problem, int, str], object]
+    body_of: Callable[[RequestError, int, str], object]
     statuses: Mapping[Kind, int] = field(default_factory=dict)  # where they are not STATUSES
     any_content_type: bool = False  # True where a body need not be called JSON
 
-    def status_of(self, problem: Problem) -> int:
+    def status_of(self, problem: RequestError) -> int:
         """Return the status of a problem."""
         return self.statuses.get(problem.kind, STATUSES[problem.kind])
 

@@ -1,7 +1,7 @@
 """Keys of a request's body -> values of the types that a handler needs, with clear errors.
 
 In every dialect null means absent, and keys that are not read are ignored. Each function raises
-Problem("validation") for a value of another type; a dialect gives it its status.
+RequestError("validation") for a value of another type; a dialect gives it its status.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minibert.common.arguments import type_of
-from minibert.server.problems import Problem
+from minibert.server.refusals import RequestError
 
 if TYPE_CHECKING:
     from minibert.server.core import Input
@@ -95,7 +95,7 @@ def check_input(value: object, key: str, settings: Settings) -> Input:
     """Return a text, or token ids where the server accepts them."""
     if isinstance(value, list) and value and all(map(is_integer, value)):
         if not settings.accept_token_ids:
-            raise Problem("token_ids", TOKEN_IDS.format(key=key), field=key)
+            raise RequestError("token_ids", TOKEN_IDS.format(key=key), field=key)
         if min(value) < 0 or max(value) >= 2**31:
             raise wrong(key, value, "token ids from 0 up")
         return list(value)
@@ -110,7 +110,7 @@ def check_text(value: object, key: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise Problem(
+            raise RequestError(
                 "validation",
                 f"{key} has a lone surrogate at character {error.start}, which is no character.",
                 field=key,
@@ -119,9 +119,9 @@ def check_text(value: object, key: str) -> str:
 
 
 def check_number(items: Sequence[object], settings: Settings) -> None:
-    """Raise Problem for more texts than a request may have."""
+    """Raise RequestError for more texts than a request may have."""
     if len(items) > settings.max_inputs:
-        raise Problem(
+        raise RequestError(
             "too_many_inputs",
             f"batch size {len(items)} > maximum allowed batch size {settings.max_inputs}",
         )
@@ -173,14 +173,14 @@ def is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def missing(key: str) -> Problem:
+def missing(key: str) -> RequestError:
     """Make the problem of a key that must be there."""
-    return Problem("validation", f"{key} is missing.", field=key)
+    return RequestError("validation", f"{key} is missing.", field=key)
 
 
-def wrong(key: str, value: object, expected: str) -> Problem:
+def wrong(key: str, value: object, expected: str) -> RequestError:
     """Make the problem of a value of another type."""
     shown = " ".join(f"{value!r:.{SHOWN}}".split())
-    return Problem(
+    return RequestError(
         "validation", f"{key} is {type_of(value)} ({shown}); expected {expected}.", field=key
     )

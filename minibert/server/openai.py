@@ -8,7 +8,7 @@ from minibert.common.arrays import Array
 from minibert.server import fields
 from minibert.server.answers import as_base64, as_floats, json_answer, rows_answer
 from minibert.server.dialect import Dialect, Route
-from minibert.server.problems import Problem
+from minibert.server.refusals import RequestError
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["DIALECT", "ROUTES"]
 
 
-def body_of(problem: Problem, status: int, id: str) -> dict[str, Any]:
+def body_of(problem: RequestError, status: int, id: str) -> dict[str, Any]:
     """Return an error as OpenAI's client reads it."""
     code = {"unknown_model": "model_not_found", "key": "invalid_api_key"}.get(problem.kind)
     kind = "invalid_request_error" if status < 500 else "server_error"
@@ -45,7 +45,9 @@ async def embeddings(call: Call) -> Response:
     found = call.models.find(fields.optional_text(body, "model"), "embedding")
     texts = fields.inputs(body, "input", call.settings)
     if not texts:
-        raise Problem("empty", "input is an empty list; expected one text at least.", field="input")
+        raise RequestError(
+            "empty", "input is an empty list; expected one text at least.", field="input"
+        )
     form = fields.choice(body, "encoding_format", ("float", "base64"), "float")
     embedded = await call.core.embed(
         call,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from minibert.server.problems import Problem
+from minibert.server.refusals import RequestError
 
 if TYPE_CHECKING:
     from minibert.models.cross_encoder import CrossEncoder
@@ -74,24 +74,24 @@ class ServedModels:
     def find(self, name: str | None, *kinds: ModelKind) -> Found:
         """Return the model of one of these kinds that a name means; without one, the first.
 
-        Raises Problem for an unknown name, and for a model of another kind.
+        Raises RequestError for an unknown name, and for a model of another kind.
         """
         if not name:
             for served in self.all:
                 if served.kind in kinds:
                     return Found(served, None)
             wanted = " or ".join(kinds)
-            raise Problem("wrong_model", f"This server has no {wanted} model.")
+            raise RequestError("wrong_model", f"This server has no {wanted} model.")
         found = self._named(name)
         if found is None:
             names = ", ".join(served.name for served in self.all)
-            raise Problem(
+            raise RequestError(
                 "unknown_model",
                 f"There is no model {name[:80]!r} here; this server has {names}.",
                 field="model",
             )
         if found.served.kind not in kinds:
-            raise Problem(
+            raise RequestError(
                 "wrong_model",
                 f"{found.served.name!r} is a {found.served.kind} model; this needs "
                 f"{' or '.join(kinds)}.",

@@ -1,10 +1,12 @@
-"""Problem: the reason why a request gets no result; a dialect gives it shape and status."""
+"""RequestError: the reason why a request gets no result; a dialect gives it shape and status."""
 
 from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-__all__ = ["STATUSES", "Kind", "Problem"]
+from minibert.errors import MinibertError
+
+__all__ = ["STATUSES", "Kind", "RequestError"]
 
 Kind: TypeAlias = Literal[
     "bad_json",
@@ -54,7 +56,7 @@ STATUSES: dict[Kind, int] = {
 }
 
 
-class Problem(Exception):  # noqa: N818  # the word of RFC 9457
+class RequestError(MinibertError, Exception):
     """A request that gets no result. The message is for its client, and may quote its texts."""
 
     def __init__(
