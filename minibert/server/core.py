@@ -71,6 +71,7 @@ class Reading:
 
     truncate: bool = True  # False refuses a text that is too long
     side: Side = "right"  # where a long text loses its tokens
+    max_second: int | None = None  # tokens of a pair's second text that are taken at most
 
 
 class Core:
@@ -148,10 +149,12 @@ class Core:
         raw: bool = False,
         truncate: bool = True,
         side: Side = "right",
+        max_second: int | None = None,
     ) -> Scored:
         """Score pairs of texts, or single texts, with a cross-encoder: logits if `raw`.
 
-        Other scores are from 0 to 1: of one label its sigmoid, of several their softmax. Raises
+        Other scores are from 0 to 1: of one label its sigmoid, of several their softmax. Of a
+        pair's second text at most the first `max_second` tokens are taken, if it is given. Raises
         RequestError.
         """
         served = found.served
@@ -159,7 +162,7 @@ class Core:
         assert scorer is not None
         job = job_of(scorer, 0, "ignore")
         rows, tokens = await self._computed(
-            call, Group(served, "logits", job), pairs, Reading(truncate, side)
+            call, Group(served, "logits", job), pairs, Reading(truncate, side, max_second)
         )
         logits = np.array(rows, np.float32).reshape(len(rows), scorer.num_labels)
         name = "softmax" if scorer.num_labels > 1 else "sigmoid"
@@ -294,7 +297,9 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
     transformer, job = group.served.model.transformer, group.job
     tokenizer, limit = transformer.text_tokenizer, job.max_tokens
     spelled = [text for text in texts if not isinstance(text, list)]
-    rows = tokenizer.rows(with_prompt(job.prompt, spelled), limit, side=reading.side)
+    rows = tokenizer.rows(
+        with_prompt(job.prompt, spelled), limit, side=reading.side, max_second=reading.max_second
+    )
     if len(spelled) < len(texts):
         rows = with_token_ids(rows, texts, group, reading)
     if rows.truncation.texts and not reading.truncate:
