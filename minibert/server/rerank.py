@@ -1,7 +1,4 @@
-"""Cohere's dialect: /v1/rerank and /v2/rerank, which the clients of Jina, vLLM and infinity speak.
-
-At /rerank a body with `texts` is text-embeddings-inference's.
-"""
+"""Cohere's dialect: /v1/rerank and /v2/rerank, which the clients of Jina, vLLM and infinity speak."""
 
 from __future__ import annotations
 
@@ -12,8 +9,9 @@ import numpy as np
 from minibert.models.score_activations import as_activation
 from minibert.server import fields
 from minibert.server.answers import json_answer
-from minibert.server.dialect import Dialect, Route
+from minibert.server.dialect import Dialect
 from minibert.server.refusals import RequestError
+from minibert.server.route import Route
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -62,7 +60,7 @@ async def rerank(call: Call) -> Response:
     is_raw = fields.flag(body, "raw_scores")
     is_repeated = fields.flag(body, "return_documents")
     scored = await call.core.score(
-        call,
+        call.facts,
         found,
         [(query, document.text) for document in documents],
         raw=True,
@@ -87,13 +85,6 @@ async def rerank(call: Call) -> Response:
         "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}},
     }
     return json_answer(call, content)
-
-
-async def either(call: Call) -> Response:
-    """Answer POST /rerank, in the dialect that the body's keys are of."""
-    if call.body.get("documents") is None and call.body.get("texts") is not None:
-        return await tei.rerank(call)
-    return await rerank(call)
 
 
 def documents_of(call: Call) -> list[Document]:
@@ -147,5 +138,5 @@ ROUTES = (
     Route("POST", "/v2/rerank", rerank, DIALECT, "The same, as Cohere's newer client asks."),
     Route("POST", "/v1/v1/rerank", rerank, DIALECT, "The same, for a base URL that ends in /v1."),
     Route("POST", "/v1/v2/rerank", rerank, DIALECT, "The same, for a base URL that ends in /v1."),
-    Route("POST", "/rerank", either, DIALECT, "The same; with `texts` as TEI does."),
+    Route("POST", "/rerank", rerank, DIALECT, "The same."),
 )
