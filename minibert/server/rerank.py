@@ -1,4 +1,4 @@
-"""Cohere's dialect: /v1/rerank and /v2/rerank, which the clients of Jina, vLLM and infinity speak."""
+"""Cohere's dialect, /v1/rerank and /v2/rerank, which Jina, vLLM and infinity speak, too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minibert.models.score_activations import as_activation
+from minibert.common.arrays import Array
+from minibert.models.score_activations import ScoreActivation, as_activation
 from minibert.server import fields
 from minibert.server.answers import json_answer
 from minibert.server.dialect import Dialect
@@ -68,9 +69,9 @@ async def rerank(call: Call) -> Response:
     )
     scorer = found.served.cross_encoder
     assert scorer is not None  # it is a reranker
-    logits = scored.scores
-    order = np.argsort(-as_activation(scorer.activation_fn)(logits), kind="stable")
-    scores = logits if is_raw else as_activation("sigmoid")(logits)
+    # rank() orders by the model's own activation; sigmoids of large logits are all 1.
+    order = np.argsort(-activated(scorer.activation_fn, scored.scores), kind="stable")
+    scores = scored.scores if is_raw else activated("sigmoid", scored.scores)
     results = [
         {"index": number, "relevance_score": float(scores[number])}
         | ({"document": documents[number].keys} if is_repeated else {})
@@ -85,6 +86,11 @@ async def rerank(call: Call) -> Response:
         "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}},
     }
     return json_answer(call, content)
+
+
+def activated(activation: str | ScoreActivation, logits: Array) -> Array:
+    """Turn logits of one label, (n,), into scores (n,)."""
+    return as_activation(activation)(logits[:, None].copy())[:, 0]
 
 
 def documents_of(call: Call) -> list[Document]:

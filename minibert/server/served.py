@@ -93,7 +93,7 @@ class ServedModels:
         if found.served.kind not in kinds:
             raise RequestError(
                 "wrong_model",
-                f"{found.served.name!r} is a {found.served.kind} model; this needs "
+                f"{found.served.name!r} is a model of the kind {found.served.kind}; expected "
                 f"{' or '.join(kinds)}.",
                 field="model",
             )
