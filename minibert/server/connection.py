@@ -6,7 +6,6 @@ uvicorn limits only the idle time between two requests, and any byte resets it.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import h11
 from uvicorn.config import Config

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from minibert.server.answers import json_answer
-from minibert.server.dialect import Dialect, Route
+from minibert.server.dialect import Dialect
 from minibert.server.metrics import CONTENT_TYPE
-from minibert.server.problems import Problem
+from minibert.server.refusals import RequestError
+from minibert.server.route import Route
 
 if TYPE_CHECKING:
     from minibert.server.call import Call
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["DIALECT", "ROUTES"]
 
 
-def body_of(problem: Problem, status: int, id: str) -> object:
+def body_of(problem: RequestError, status: int, id: str) -> object:
     """Return the error of these routes, as JSON has it."""
     return {"error": problem.message}
 
@@ -26,16 +27,16 @@ async def health(call: Call) -> Response:
     """Answer as long as the process works at all: while models load, and while it stops."""
     core = call.state.core
     if core is not None and not core.worker.is_alive:
-        raise Problem("fault", "The thread that computes has ended; start the server anew.")
+        raise RequestError("fault", "The thread that computes has ended; start the server anew.")
     return json_answer(call, {"status": "ok"})
 
 
 async def ready(call: Call) -> Response:
     """Answer once the models are loaded, until the signal to stop."""
     if call.state.is_stopping:
-        raise Problem("stopping", "The server is stopping.")
+        raise RequestError("stopping", "The server is stopping.")
     if call.state.is_loading:
-        raise Problem("loading", "The models are being loaded.", retry_after=1)
+        raise RequestError("loading", "The models are being loaded.", retry_after=1)
     return json_answer(call, {"status": "ready"})
 
 

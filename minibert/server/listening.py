@@ -29,9 +29,7 @@ def listening(settings: Settings) -> Iterator[list[socket.socket]]:
             yield [found]
         return
     with ExitStack() as stack:
-        yield [
-            stack.enter_context(found) for found in at_host(settings.host, settings.port)
-        ]
+        yield [stack.enter_context(found) for found in at_host(settings.host, settings.port)]
 
 
 def at_host(host: str, port: int) -> list[socket.socket]:
@@ -122,8 +120,8 @@ def remove_stale(path: str) -> None:
         return  # nothing is there; any other error comes again with bind
     if not stat.S_ISSOCK(mode):
         raise ListenError(
-            f"--unix-socket {path!r} exists and is no socket; it is left as it is. Give the path of "
-            "a new file."
+            f"--unix-socket {path!r} exists and is no socket; it is left as it is. Give the path "
+            "of a new file."
         )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from minibert.common.escapes import safe_json, visible
 
 if TYPE_CHECKING:
-    from minibert.server.call import Facts
-    from minibert.server.problems import Kind
+    from minibert.server.facts import Facts
+    from minibert.server.refusals import Kind
 
 __all__ = ["LEFT", "Form", "Log", "Outcome"]
 
@@ -34,7 +34,7 @@ class Outcome:
 
     id: str
     method: str
-    route: str  # the path of the route as the server knows it
+    route: str  # template of its path, as "/v1/models/{id}"
     status: int  # LEFT where nobody got one
     seconds: float  # from its headers to the end of the answer
     sent: int  # bytes of the answer's body

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from minibert.server.log import Outcome
-    from minibert.server.problems import Kind
+    from minibert.server.refusals import Kind
 
 __all__ = ["COLUMNS", "CONTENT_TYPE", "Metrics"]
 

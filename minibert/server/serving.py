@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from socket import socket
@@ -28,7 +28,7 @@ from minibert.server.listening import BACKLOG, address_of, listening
 from minibert.server.log import Log, Outcome
 from minibert.server.metrics import Metrics
 from minibert.server.served import Served, ServedModels, load_models
-from minibert.server.state import State
+from minibert.server.state import GRACE, State
 
 if TYPE_CHECKING:
     from minibert.server.call import Call
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Server", "heeding", "serve"]
 
 KEEP_ALIVE = 75  # seconds between two requests; proxies reuse connections for up to a minute
-# Seconds after the signal to end in which requests are served: they were on their way.
-GRACE = 1.0
 ENDING = 0.5  # seconds of the time to end that are kept for telling clients of their lost requests
 POLL = 0.02  # seconds
 
@@ -185,7 +183,7 @@ class Server:
         outcome = Outcome(
             call.id,
             call.request.method,
-            call.route.path,
+            call.path,
             status,
             seconds,
             sent,
@@ -210,14 +208,13 @@ def in_thread(function: Callable[[], Any]) -> Future[Any]:
     future: Future[Any] = Future()
 
     def call() -> None:
-        try:
-            result = function()
-        except BaseException as error:  # raised again where the result is asked for
-            outcome, value = future.set_exception, error
-        else:
-            outcome, value = future.set_result, result
-        with suppress(RuntimeError):  # the loop has been closed
-            outcome(value)
+        with suppress(InvalidStateError):  # nobody waits for it any more
+            try:
+                result = function()
+            except BaseException as error:  # raised again where the result is asked for
+                future.set_exception(error)
+            else:
+                future.set_result(result)
 
     threading.Thread(target=call, name="minibert-loading", daemon=True).start()
     return future
