@@ -103,12 +103,12 @@ def listening_at_path(path: str) -> Iterator[socket.socket]:
     except OSError as error:
         raise ListenError(f"cannot listen at {path!r}: {reason(error)}.") from error
     with found:
-        made = os.stat(path)
+        bound_file = os.stat(path)
         try:
             yield found
         finally:
             with suppress(OSError):  # another server may have replaced it
-                if os.path.samestat(os.stat(path), made):
+                if os.path.samestat(os.stat(path), bound_file):
                     os.unlink(path)
 
 

@@ -1,4 +1,4 @@
-"""What a server tells on stderr: a line for its start, and a line for each request.
+"""Lines of a server on stderr: for its start, and for each request.
 
 Never a text, a key, a path or a query as the client sent it: only names and numbers. Start at Log.
 """

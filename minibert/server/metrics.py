@@ -56,7 +56,7 @@ class Family(NamedTuple):
 
     @property
     def columns(self) -> int:
-        """How many numbers it has; a histogram a bucket more than bounds, and the sum."""
+        """Number of its numbers; a histogram has a bucket more than bounds, and the sum."""
         return len(self.bounds) + 2 if self.bounds else len(self.labels)
 
 
