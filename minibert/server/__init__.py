@@ -10,4 +10,9 @@ Needs the extra "serve". A request goes down this list, and its answer comes bac
 - `served`: the models, by their names
 - `core`, `queue`, `worker`, `computing`: texts -> results, by one thread that computes
 - `answers`: results -> JSON
+
+And for its operation:
+
+- `serving`, `listening`, `connection`: a process, its sockets, and its connections with deadlines
+- `log`, `metrics`, `health`: what it tells, and the routes for it
 """

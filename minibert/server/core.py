@@ -189,7 +189,7 @@ class Core:
         self, facts: Facts, group: Group, texts: Sequence[Input], reading: Reading
     ) -> tuple[list[Array], int]:
         """Tokenise, wait and compute: n texts -> n results, and the number of tokens."""
-        facts.model = group.served.name
+        facts.model, facts.kind = group.served.name, group.served.kind
         facts.texts += len(texts)
         if not texts:
             return [], 0
