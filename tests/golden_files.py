@@ -62,6 +62,17 @@ def outputs_of(name):
         return dict(arrays)
 
 
+def one_label_of(tmp_path):
+    """A copy of the golden cross-encoder with the first of its three labels alone."""
+    folder = copy_of("cross_encoder", tmp_path)
+    edit_json(folder / "config.json", id2label={"0": "LABEL_0"})
+    tensors = load_file(folder / "model.safetensors")
+    for name in ("classifier.weight", "classifier.bias"):
+        tensors[name] = tensors[name][:1].copy()
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
 def even_copy(name, tmp_path):
     """A copy whose heads and feed-forward fall into two shares: 4 and 36 instead of 5 and 37."""
     folder = copy_of(name, tmp_path)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
@@ -98,12 +99,9 @@ def killed(servers):
         server.process.stderr.close()
 
 
-@pytest.fixture
-def serving():
-    """Start a server: serving(*arguments, env=None, told="minibert: ready") -> Serving.
-
-    Without arguments it serves a golden model as "gelu" and a golden cross-encoder.
-    """
+@contextmanager
+def several():
+    """Yield a function that starts servers, and kill them at the end."""
     servers = []
 
     def start(*arguments, env=None, told="minibert: ready"):
@@ -113,6 +111,23 @@ def serving():
 
     yield start
     killed(servers)
+
+
+@pytest.fixture
+def serving():
+    """Start a server: serving(*arguments, env=None, told="minibert: ready") -> Serving.
+
+    Without arguments it serves a golden model as "gelu" and a golden cross-encoder.
+    """
+    with several() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def starting():
+    """Start servers as `serving` does, for all tests of a file."""
+    with several() as start:
+        yield start
 
 
 @pytest.fixture(scope="module")
