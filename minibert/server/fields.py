@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from reprlib import Repr
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minibert.common.arguments import type_of
@@ -33,7 +34,9 @@ __all__ = [
 Body = Mapping[str, Any]
 Choice = TypeVar("Choice", bound=str)
 
-SHOWN = 80  # characters of a value that an error quotes
+# How errors quote a value: its beginning, however long it is, and however deep.
+QUOTED = Repr()
+QUOTED.maxstring = QUOTED.maxother = 80  # characters
 
 TOKEN_IDS = (
     "{key} holds token ids, which mean other words to this model. Send texts. LangChain's "
@@ -180,7 +183,7 @@ def missing(key: str) -> RequestError:
 
 def wrong(key: str, value: object, expected: str) -> RequestError:
     """Make the problem of a value of another type."""
-    shown = " ".join(f"{value!r:.{SHOWN}}".split())
+    shown = " ".join(QUOTED.repr(value).split())
     return RequestError(
         "validation", f"{key} is {type_of(value)} ({shown}); expected {expected}.", field=key
     )
