@@ -67,7 +67,7 @@ def texts(body: Body, key: str, settings: Settings, *, one: bool = False) -> lis
         value = [value]
     if not isinstance(value, list):
         raise wrong(key, value, "a text or a list of texts" if one else "a list of texts")
-    check_number(value, settings)
+    check_number(value, key, settings)
     return [check_text(item, f"{key}[{number}]") for number, item in enumerate(value)]
 
 
@@ -80,7 +80,7 @@ def inputs(body: Body, key: str, settings: Settings) -> list[Input]:
     items = [value] if one else value
     if not isinstance(items, list):
         raise wrong(key, value, "a text or a list of texts")
-    check_number(items, settings)
+    check_number(items, key, settings)
     return [
         check_input(item, key if one else f"{key}[{number}]", settings)
         for number, item in enumerate(items)
@@ -121,12 +121,13 @@ def check_text(value: object, key: str) -> str:
     return value
 
 
-def check_number(items: Sequence[object], settings: Settings) -> None:
+def check_number(items: Sequence[object], key: str, settings: Settings) -> None:
     """Raise RequestError for more texts than a request may have."""
     if len(items) > settings.max_inputs:
         raise RequestError(
             "too_many_inputs",
             f"batch size {len(items)} > maximum allowed batch size {settings.max_inputs}",
+            field=key,
         )
 
 
