@@ -6,7 +6,7 @@ Needs the extra "serve". A request goes down this list, and its answer comes bac
 - `app`: what every request goes through, on its way to a route
 - `call`, `facts`, `route`, `dialect`, `refusals`: a request, the rows and errors of a dialect
 - `reading`, `fields`: the body of a request, and its keys
-- `openai`: the handlers of each dialect
+- `openai`, `ollama`: the handlers of each dialect
 - `served`: the models, by their names
 - `core`, `queue`, `worker`, `computing`: texts -> results, by one thread that computes
 - `answers`: results -> JSON

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Path
 from starlette.routing import Router
 
-from minibert.server import health, openai
+from minibert.server import health, ollama, openai
 from minibert.server.answers import json_bytes
 from minibert.server.call import Call
 from minibert.server.dialect import Dialect
@@ -34,8 +34,16 @@ __all__ = ["ROUTES", "make_app"]
 logger = logging.getLogger(__name__)
 
 # A row for each dialect: the beginning of its paths, and its errors for paths that are not there.
-ROUTES: tuple[Route, ...] = (*health.ROUTES, *openai.ROUTES)
-SHAPES: tuple[tuple[str, Dialect], ...] = (("/v1/", openai.DIALECT), ("", openai.DIALECT))
+ROUTES: tuple[Route, ...] = (
+    *health.ROUTES,
+    *openai.ROUTES,
+    *ollama.ROUTES,
+)
+SHAPES: tuple[tuple[str, Dialect], ...] = (
+    ("/api/", ollama.DIALECT),
+    ("/v1/", openai.DIALECT),
+    ("", openai.DIALECT),
+)
 
 LONGEST_ID = 128  # characters of a request's id
 

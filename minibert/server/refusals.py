@@ -17,6 +17,7 @@ Kind: TypeAlias = Literal[
     "loading",
     "media_type",
     "method",
+    "not_finite",
     "overloaded",
     "stopping",
     "timeout",
@@ -50,6 +51,7 @@ STATUSES: dict[Kind, int] = {
     "wrong_model": 424,  # a model of another kind than the route needs
     "overloaded": 429,
     "fault": 500,
+    "not_finite": 500,  # NaN in a result, of a damaged model
     "loading": 503,
     "stopping": 503,
     "timeout": 503,
