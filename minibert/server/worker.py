@@ -10,6 +10,8 @@ import threading
 import time
 from typing import Any
 
+import numpy as np
+
 from minibert.errors import MinibertError
 from minibert.server.queue import Part, Queue, Ticket
 
@@ -58,6 +60,14 @@ def rows_of(part: Part) -> list[Any]:
     return part.ticket.ids[part.start : part.stop]
 
 
+def types_of(part: Part) -> list[Any]:
+    """Return the token types of a part; those of single texts are 0."""
+    types = part.ticket.types
+    if types is None:
+        return [np.zeros_like(row) for row in rows_of(part)]
+    return types[part.start : part.stop]
+
+
 def computed(parts: list[Part]) -> list[tuple[Part, Any, Exception | None]]:
     """Compute parts of one group together: -> each with its results, or its error.
 
@@ -70,8 +80,10 @@ def computed(parts: list[Part]) -> list[tuple[Part, Any, Exception | None]]:
         group = parts[0].ticket.group
         assert group is not None  # only functions have none
         ids = [row for part in parts for row in rows_of(part)]
-        types = [row for part in parts for row in (part.ticket.types or [])[part.start : part.stop]]
-        found = iter(group.compute(ids, types or None))
+        types = None
+        if any(part.ticket.types is not None for part in parts):
+            types = [row for part in parts for row in types_of(part)]
+        found = iter(group.compute(ids, types))
         return [(part, [next(found) for _ in rows_of(part)], None) for part in parts]
     except Exception as error:  # also a fault: its clients are told, and the thread goes on
         if len(parts) == 1:
