@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from minibert.common.arrays import Array, IntArray
+from minibert.errors import CheckpointError
 from minibert.models.job import EncodeJob
 from minibert.models.model import job_of, prompt_name_of
 from minibert.models.score_activations import as_activation
@@ -265,6 +266,10 @@ class Core:
         except asyncio.CancelledError:
             self.queue.drop(ticket)
             raise
+        except CheckpointError:  # its message names the model's folder
+            raise RequestError(
+                "bad_result", "The model's result for this request holds NaN or infinity."
+            ) from None
         except (ValueError, TypeError) as error:
             raise RequestError("validation", str(error)) from None
         finally:

@@ -10,6 +10,7 @@ __all__ = ["STATUSES", "Kind", "RequestError"]
 
 Kind: TypeAlias = Literal[
     "bad_json",
+    "bad_result",
     "body_missing",
     "empty",
     "fault",
@@ -49,6 +50,7 @@ STATUSES: dict[Kind, int] = {
     "too_many_tokens": 422,  # of all texts of a request
     "wrong_model": 424,  # a model of another kind than the route needs
     "overloaded": 429,
+    "bad_result": 500,  # NaN or infinity
     "fault": 500,
     "loading": 503,
     "stopping": 503,
