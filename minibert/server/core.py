@@ -309,6 +309,8 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
             f"Text {number} of {len(texts)} is longer than {limit} tokens, and may not be "
             f"truncated; the longest has {rows.truncation.longest} "
             f"{'tokens' if rows.truncation.in_tokens else 'characters'}.",
+            limit=limit,
+            given=rows.truncation.longest if rows.truncation.in_tokens else None,
         )
     return rows._replace(types=transformer.checked_types(rows.ids, rows.types))
 
