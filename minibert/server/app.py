@@ -74,7 +74,7 @@ class Endpoint:
         request = Request(scope, receive)
         route = self._route_of(request)
         call = Call(request, id_of(request), route, self._state, route.dialect)
-        began, sent = time.perf_counter(), Sent(send)
+        sent = Sent(send)
         self._state.in_flight += 1
         try:
             response = await answered(call)
@@ -84,7 +84,7 @@ class Endpoint:
         finally:
             self._state.in_flight -= 1
             if self._state.log is not None:
-                self._state.log(call, sent.status, sent.bytes, time.perf_counter() - began)
+                self._state.log(call, sent.status, sent.bytes, time.perf_counter() - call.began)
 
     def _route_of(self, request: Request) -> Route:
         """Return the route of the request's method, else one that tells what is wrong."""

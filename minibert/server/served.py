@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from minibert.server.refusals import RequestError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "ModelKind", "Served", "ServedModels", "Task", "load_models"]
 
-ModelKind: TypeAlias = Literal["embedding", "reranker", "classifier"]
+ModelKind: TypeAlias = Literal["embedding", "reranker", "classifier", "sparse"]  # no model is sparse yet
 Task: TypeAlias = Literal["query", "document"]
 
 TASKS: tuple[Task, ...] = ("query", "document")
@@ -40,6 +41,11 @@ class Served:
         found = self.encoder or self.cross_encoder
         assert found is not None
         return found
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """Digest of the weights' bytes; the first access reads them all."""
+        return self.model.checkpoint.sha256()
 
     def normalizes(self, asked: bool | None, rule: Normalize) -> bool:
         """Return whether vectors get the length 1: as asked, else by the server's rule.
@@ -93,7 +99,7 @@ class ServedModels:
         if found.served.kind not in kinds:
             raise RequestError(
                 "wrong_model",
-                f"{found.served.name!r} is a {found.served.kind} model; this needs "
+                f"{found.served.name!r} is of the kind {found.served.kind}; this needs "
                 f"{' or '.join(kinds)}.",
                 field="model",
             )
