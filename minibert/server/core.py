@@ -213,23 +213,33 @@ class Core:
     async def _tokenized(
         self, facts: Facts, group: Group, texts: Sequence[Input], reading: Reading
     ) -> Rows:
-        """Tokenise texts, long ones in a thread. Raises RequestError for what cannot be run."""
-        began = time.perf_counter()
+        """Tokenise texts. Raises RequestError for what cannot be computed."""
         characters = sum(
             len(text) if isinstance(text, list) else characters_of(text) for text in texts
         )
-        expected = min(
-            characters // CHARACTERS_PER_TOKEN, len(texts) * (group.job.max_tokens or characters)
+        most = len(texts) * (group.job.max_tokens or characters)
+        rows: Rows = await self.tokenize(
+            facts, lambda: tokenized(group, texts, reading), characters, most
         )
+        return rows
+
+    async def tokenize(
+        self, facts: Facts, function: Callable[[], Any], characters: int, most: int
+    ) -> Any:
+        """Call a function that tokenises so many characters, in a thread if they are many.
+
+        It makes `most` tokens at most. Raises RequestError for its ValueError, and where the queue
+        has no room for the tokens.
+        """
+        began = time.perf_counter()
+        expected = min(characters // CHARACTERS_PER_TOKEN, most)
         self._admit(expected)
         try:
             if characters <= SHORT:
-                return tokenized(group, texts, reading)
+                return function()
             self._expected += expected
             try:
-                return await asyncio.get_running_loop().run_in_executor(
-                    self._tokenizing, tokenized, group, texts, reading
-                )
+                return await asyncio.get_running_loop().run_in_executor(self._tokenizing, function)
             finally:
                 self._expected -= expected
         except ValueError as error:
@@ -311,6 +321,8 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
             f"Text {number} of {len(texts)} is longer than {limit} tokens, and may not be "
             f"truncated; the longest has {rows.truncation.longest} "
             f"{'tokens' if rows.truncation.in_tokens else 'characters'}.",
+            limit=limit,
+            given=rows.truncation.longest if rows.truncation.in_tokens else None,
         )
     return rows._replace(types=transformer.checked_types(rows.ids, rows.types))
 
