@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Path
 from starlette.routing import Router
 
-from minibert.server import health, ollama, openai, tei
+from minibert.server import health, ollama, openai, rerank, tei
 from minibert.server.answers import json_bytes
 from minibert.server.call import Call
 from minibert.server.dialect import Dialect
@@ -39,9 +39,13 @@ ROUTES: tuple[Route, ...] = (
     *openai.ROUTES,
     *tei.ROUTES,
     *ollama.ROUTES,
+    *rerank.ROUTES,
 )
 SHAPES: tuple[tuple[str, Dialect], ...] = (
     ("/api/", ollama.DIALECT),
+    ("/v2/", rerank.DIALECT),
+    ("/v1/rerank", rerank.DIALECT),
+    ("/v1/v", rerank.DIALECT),
     ("/v1/", openai.DIALECT),
     ("", tei.DIALECT),
 )
@@ -198,7 +202,8 @@ def check_key(call: Call, route: Route) -> None:
     if not keys or route.is_open:
         return
     scheme, _, given = call.request.headers.get("authorization", "").partition(" ")
-    found = [hmac.compare_digest(given.strip().encode(), key.encode()) for key in keys]
+    sent = given.strip().encode("latin-1")  # the bytes of the header
+    found = [hmac.compare_digest(sent, key.encode()) for key in keys]
     if scheme.lower() != "bearer" or not any(found):
         call.headers["www-authenticate"] = "Bearer"
         raise RequestError(

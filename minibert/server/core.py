@@ -75,6 +75,7 @@ class Reading:
 
     truncate: bool = True  # False refuses a text that is too long
     side: Side | None = None  # where a long text loses its tokens; None is the folder's own
+    max_second: int | None = None  # tokens of a pair's second text that are taken at most
 
 
 class Core:
@@ -152,10 +153,12 @@ class Core:
         raw: bool = False,
         truncate: bool = True,
         side: Side | None = None,
+        max_second: int | None = None,
     ) -> Scored:
         """Score pairs of texts, or single texts, with a cross-encoder: logits if `raw`.
 
-        Other scores are from 0 to 1: of one label its sigmoid, of several their softmax. Raises
+        Other scores are from 0 to 1: of one label its sigmoid, of several their softmax. Of a
+        pair's second text at most the first `max_second` tokens are taken, if it is given. Raises
         RequestError.
         """
         served = found.served
@@ -163,7 +166,7 @@ class Core:
         assert scorer is not None
         job = job_of(scorer, 0, "ignore")
         rows, tokens = await self._computed(
-            facts, Group(served, "logits", job), pairs, Reading(truncate, side)
+            facts, Group(served, "logits", job), pairs, Reading(truncate, side, max_second)
         )
         logits = np.array(rows, np.float32).reshape(len(rows), scorer.num_labels)
         name = "softmax" if scorer.num_labels > 1 else "sigmoid"
@@ -311,7 +314,9 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
     if job.prompt:  # it stands before a text, and special tokens around both
         texts = [tokenizer.backend.decode(t) if isinstance(t, list) else t for t in texts]
     spelled = [text for text in texts if not isinstance(text, list)]
-    rows = tokenizer.rows(with_prompt(job.prompt, spelled), limit, side=reading.side)
+    rows = tokenizer.rows(
+        with_prompt(job.prompt, spelled), limit, side=reading.side, max_second=reading.max_second
+    )
     if len(spelled) < len(texts):
         rows = with_token_ids(rows, texts, group, reading)
     if rows.truncation.texts and not reading.truncate:

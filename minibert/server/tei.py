@@ -170,7 +170,7 @@ async def similarity(call: Call) -> Response:
     if not sentences:
         raise empty("sentences")
     texts = [source, *sentences]
-    fields.check_number(texts, call.settings)
+    fields.check_number(texts, "sentences", call.settings)
     embedded = await call.core.embed(
         call.facts,
         found,
@@ -258,7 +258,7 @@ def predicted_inputs(call: Call) -> tuple[list[Text], bool]:
         raise empty("inputs")
     if not isinstance(value[0], list):
         return [text_or_pair(value, "inputs")], False
-    fields.check_number(value, call.settings)
+    fields.check_number(value, "inputs", call.settings)
     return [text_or_pair(one, f"inputs[{number}]") for number, one in enumerate(value)], True
 
 
