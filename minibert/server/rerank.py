@@ -105,7 +105,7 @@ def documents_of(call: Call) -> list[Document]:
         raise RequestError(
             "empty", "documents is an empty list; expected one text at least.", field="documents"
         )
-    fields.check_number(given, call.settings)
+    fields.check_number(given, "documents", call.settings)
     ranked = rank_fields_of(body, call.settings)
     return [
         document_of(value, f"documents[{number}]", ranked) for number, value in enumerate(given)
