@@ -33,10 +33,19 @@ class Hosted:
         # A core belongs to a loop, and so does the application that uses it.
         self._parts: dict[asyncio.AbstractEventLoop, tuple[State, ASGIApp]] = {}
 
+    def load(self) -> None:
+        """Load the models, if they are not there, as a function may while it starts.
+
+        Raises the errors of SentenceTransformer.
+        """
+        with self._lock:
+            if self._models is None:
+                self._models = load_models(self._settings)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or follow the host's lifespan.
 
-        Raises the errors of loading a model, at the first request, if there is no lifespan.
+        The first request loads the models, where nothing did. Raises the errors of `load` then.
         """
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
@@ -67,9 +76,8 @@ class Hosted:
         found = self._parts.get(loop)
         if found is not None:
             return found
+        self.load()
         with self._lock:
-            if self._models is None:
-                self._models = load_models(self._settings)
             for other in [other for other in self._parts if other.is_closed()]:
                 self._end(other)
             state = State(self._settings, self._models, Core(self._settings))
