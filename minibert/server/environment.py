@@ -120,9 +120,7 @@ def keys_of(environ: Mapping[str, str]) -> tuple[str, ...]:
     """
     keys = listed(environ.get(variable_of("api_key"), ""))
     if not keys and variable_of("api_key") in environ:
-        raise ValueError(
-            f"{variable_of('api_key')} is empty; unset it to serve without a key."
-        )
+        raise ValueError(f"{variable_of('api_key')} is empty; unset it to serve without a key.")
     file = environ.get(variable_of("api_key_file"))
     return (*keys, *(keys_in(file) if file else ()))
 

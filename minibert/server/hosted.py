@@ -28,7 +28,7 @@ class Hosted:
     def __init__(self, settings: Settings) -> None:
         """Prepare a server; nothing is loaded."""
         self._settings = settings
-        self._models: ServedModels | None = None
+        self.models: ServedModels | None = None
         self._lock = threading.Lock()
         # A core belongs to a loop, and so does the application that uses it.
         self._parts: dict[asyncio.AbstractEventLoop, tuple[State, ASGIApp]] = {}
@@ -39,8 +39,8 @@ class Hosted:
         Raises the errors of SentenceTransformer.
         """
         with self._lock:
-            if self._models is None:
-                self._models = load_models(self._settings)
+            if self.models is None:
+                self.models = load_models(self._settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or follow the host's lifespan.
@@ -80,7 +80,7 @@ class Hosted:
         with self._lock:
             for other in [other for other in self._parts if other.is_closed()]:
                 self._end(other)
-            state = State(self._settings, self._models, Core(self._settings))
+            state = State(self._settings, self.models, Core(self._settings))
             self._parts[loop] = state, make_app(state)
             return self._parts[loop]
 
