@@ -43,9 +43,7 @@ def test_reproducible_vectors_are_encode_s_bit_for_bit(strict_server, texts, exa
 
 def test_the_async_call_gets_the_same(server, models, texts, close):
     answer = asyncio.run(
-        litellm.aembedding(
-            "openai/minilm", input=texts, api_base=f"{server.url}/v1", api_key="any"
-        )
+        litellm.aembedding("openai/minilm", input=texts, api_base=f"{server.url}/v1", api_key="any")
     )
     close(vectors(answer), models["minilm"].encode(texts))
 
