@@ -1,5 +1,13 @@
 """Models over HTTP: one port, the dialects that clients of other servers already speak.
 
-A request goes from `connection.py` (uvicorn) to `app.py`, to the handler of a dialect, to `core.py`
-and its queue, to the one worker, and back as the dialect's JSON. Needs the extra "serve".
+Needs the extra "serve". A request goes down this list, and its answer comes back:
+
+- `settings`, `state`: the options of a server, and all that its requests share
+- `app`: what every request goes through, on its way to a route
+- `call`, `facts`, `route`, `dialect`, `refusals`: a request, the rows and errors of a dialect
+- `reading`, `fields`: the body of a request, and its keys
+- `openai`: the handlers of each dialect
+- `served`: the models, by their names
+- `core`, `queue`, `worker`, `computing`: texts -> results, by one thread that computes
+- `answers`: results -> JSON
 """

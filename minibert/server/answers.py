@@ -27,7 +27,7 @@ except ImportError:  # it is no part of the extra
 __all__ = ["as_base64", "as_floats", "json_answer", "json_bytes", "rows_answer"]
 
 LARGE = 65_536  # numbers of an answer from which it is written in a thread
-PIECE = 262_144  # bytes, about, that are written at a time
+PART = 262_144  # bytes, about, that are written at a time
 
 
 def json_bytes(content: object) -> bytes:
@@ -56,41 +56,41 @@ def as_base64(row: Array) -> bytes:
 
 def rows_answer(
     call: Call,
-    head: Mapping[str, Any],
+    facts: Mapping[str, Any],
     key: str | None,
     rows: Iterable[Any],
     written: Callable[[int, Any], bytes],
     numbers: int,
 ) -> Response:
-    """Answer with a list of rows: {**head, key: [...]}, or the list alone if `key` is None.
+    """Answer with a list of rows: {**facts, key: [...]}, or the list alone if `key` is None.
 
     `written` writes a row, given its number, as JSON. `numbers` is the count of all numbers; many
-    are written in a thread, and sent piece by piece.
+    are written in a thread, and sent part by part.
     """
-    pieces = in_pieces(opening(head, key), rows, written, b"]" if key is None else b"]}")
+    parts = in_parts(opening(facts, key), rows, written, b"]" if key is None else b"]}")
     if numbers < LARGE:
-        return Response(b"".join(pieces), 200, call.headers, "application/json")
-    return StreamingResponse(pieces, 200, call.headers, "application/json")
+        return Response(b"".join(parts), 200, call.headers, "application/json")
+    return StreamingResponse(parts, 200, call.headers, "application/json")
 
 
-def opening(head: Mapping[str, Any], key: str | None) -> bytes:
+def opening(facts: Mapping[str, Any], key: str | None) -> bytes:
     """Write all that stands before the rows."""
     if key is None:
         return b"["
-    before = json_bytes(dict(head))[:-1] + (b"," if head else b"")
+    before = json_bytes(dict(facts))[:-1] + (b"," if facts else b"")
     return before + json_bytes(key) + b":["
 
 
-def in_pieces(
+def in_parts(
     before: bytes, rows: Iterable[Any], written: Callable[[int, Any], bytes], after: bytes
 ) -> Iterator[bytes]:
-    """Write rows with commas between them, a piece of about PIECE bytes at a time."""
-    piece = bytearray(before)
+    """Write rows with commas between them, a part of about PART bytes at a time."""
+    part = bytearray(before)
     for number, row in enumerate(rows):
         if number:
-            piece += b","
-        piece += written(number, row)
-        if len(piece) >= PIECE:
-            yield bytes(piece)
-            piece.clear()
-    yield bytes(piece + after)
+            part += b","
+        part += written(number, row)
+        if len(part) >= PART:
+            yield bytes(part)
+            part.clear()
+    yield bytes(part + after)

@@ -18,9 +18,10 @@ from starlette.routing import Router
 from minibert.server import openai
 from minibert.server.answers import json_bytes
 from minibert.server.call import Call
-from minibert.server.dialect import Dialect, Route
-from minibert.server.refusals import RequestError
+from minibert.server.dialect import Dialect
 from minibert.server.reading import read_body
+from minibert.server.refusals import RequestError
+from minibert.server.route import Route
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -73,11 +74,11 @@ class Endpoint:
             return  # a websocket is closed by uvicorn
         request = Request(scope, receive)
         route = self._route_of(request)
-        call = Call(request, id_of(request), route, self._state, route.dialect)
+        call = Call(request, id_of(request), route.path, self._state, route.dialect)
         began, sent = time.perf_counter(), Sent(send)
         self._state.in_flight += 1
         try:
-            response = await answered(call)
+            response = await answered(call, route)
             if response is not None:
                 finish(call, response)
                 await response(scope, receive, sent)
@@ -114,7 +115,7 @@ async def unknown_path(call: Call) -> Response:
 
 
 class Sent:
-    """What a response sends, counted for the log."""
+    """Sending of a response, counted for the log."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -129,15 +130,15 @@ class Sent:
         await self._send(message)
 
 
-async def answered(call: Call) -> Response | None:
+async def answered(call: Call, route: Route) -> Response | None:
     """Return the answer to a request, also to one with a problem; None if its client has left."""
     try:
-        check_key(call)
-        check_ready(call)
-        if call.request.method == "POST" and call.route.method == "POST":
+        check_key(call, route)
+        check_ready(call, route)
+        if call.request.method == "POST" and route.method == "POST":
             settings = call.settings
             call.body = await read_body(call.request, call.dialect, settings.max_body)
-        return await watched(call)
+        return await watched(call, route)
     except RequestError as problem:
         return refusal(call, problem)
     except Exception as error:
@@ -149,9 +150,9 @@ async def answered(call: Call) -> Response | None:
         )
 
 
-async def watched(call: Call) -> Response | None:
+async def watched(call: Call, route: Route) -> Response | None:
     """Run the handler; give up if its client leaves, or when its time is over."""
-    handling = asyncio.ensure_future(call.route.handler(call))
+    handling = asyncio.ensure_future(route.handler(call))
     leaving = asyncio.ensure_future(left(call.request))
     try:
         await asyncio.wait(
@@ -179,10 +180,10 @@ async def left(request: Request) -> None:
         pass
 
 
-def check_key(call: Call) -> None:
+def check_key(call: Call, route: Route) -> None:
     """Raise RequestError for a missing or wrong key; all keys are compared, in constant time."""
     keys = call.settings.api_keys
-    if not keys or call.route.is_open:
+    if not keys or route.is_open:
         return
     scheme, _, given = call.request.headers.get("authorization", "").partition(" ")
     found = [hmac.compare_digest(given.strip().encode(), key.encode()) for key in keys]
@@ -193,10 +194,10 @@ def check_key(call: Call) -> None:
         )
 
 
-def check_ready(call: Call) -> None:
+def check_ready(call: Call, route: Route) -> None:
     """Raise RequestError while models load, and for requests that come after the signal to stop."""
     state = call.state
-    if not call.route.is_ready_needed:
+    if not route.is_ready_needed:
         return
     if state.is_loading:
         raise RequestError("loading", "The models are being loaded.", retry_after=1)

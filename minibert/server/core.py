@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -21,17 +21,15 @@ from minibert.models.job import EncodeJob
 from minibert.models.model import job_of, prompt_name_of
 from minibert.models.score_activations import as_activation
 from minibert.server.computing import Group, Output
-from minibert.server.refusals import RequestError
+from minibert.server.facts import Facts
 from minibert.server.queue import Queue, Ticket
+from minibert.server.refusals import RequestError
 from minibert.server.served import Found, Served
 from minibert.server.settings import Settings
 from minibert.server.worker import Worker
 from minibert.tokens.texts import Text, characters_of, with_prompt
 from minibert.tokens.tokenizer import Rows
 from minibert.tokens.truncation import Truncation
-
-if TYPE_CHECKING:
-    from minibert.server.call import Call
 
 __all__ = ["Core", "Embedded", "Input", "Scored", "Side", "States"]
 
@@ -91,7 +89,7 @@ class Core:
 
     async def embed(
         self,
-        call: Call,
+        facts: Facts,
         found: Found,
         texts: Sequence[Input],
         *,
@@ -115,14 +113,14 @@ class Core:
             served.normalizes(normalize, self.settings.normalize),
         )
         rows, tokens = await self._computed(
-            call, Group(served, "vectors", job), texts, Reading(truncate, side)
+            facts, Group(served, "vectors", job), texts, Reading(truncate, side)
         )
         vectors = np.array(rows, np.float32).reshape(len(rows), job.dimension)
         return Embedded(vectors, tokens)
 
     async def token_states(
         self,
-        call: Call,
+        facts: Facts,
         found: Found,
         texts: Sequence[Input],
         *,
@@ -130,18 +128,18 @@ class Core:
         truncate: bool = True,
         side: Side = "right",
     ) -> States:
-        """Compute the states of all tokens of texts, special ones among them. Raises RequestError."""
+        """Compute the states of all tokens of texts, special ones too. Raises RequestError."""
         served = found.served
         assert served.encoder is not None
         job = self._job(found, prompt_name, served.encoder.get_embedding_dimension(), False)
         rows, tokens = await self._computed(
-            call, Group(served, "states", job), texts, Reading(truncate, side)
+            facts, Group(served, "states", job), texts, Reading(truncate, side)
         )
         return States(rows, tokens)
 
     async def score(
         self,
-        call: Call,
+        facts: Facts,
         found: Found,
         pairs: Sequence[Text],
         *,
@@ -159,25 +157,25 @@ class Core:
         assert scorer is not None
         job = job_of(scorer, 0, "ignore")
         rows, tokens = await self._computed(
-            call, Group(served, "logits", job), pairs, Reading(truncate, side)
+            facts, Group(served, "logits", job), pairs, Reading(truncate, side)
         )
         logits = np.array(rows, np.float32).reshape(len(rows), scorer.num_labels)
         name = "softmax" if scorer.num_labels > 1 else "sigmoid"
         scores = logits if raw else as_activation(name)(logits)
         return Scored(scores[:, 0] if scorer.num_labels == 1 else scores, tokens)
 
-    async def run(self, call: Call, function: Callable[[], Any], tokens: int) -> Any:
+    async def run(self, facts: Facts, function: Callable[[], Any], tokens: int) -> Any:
         """Call a function in the worker, as work of so many tokens. Raises RequestError.
 
-        Raises the function's own error, which is a RequestError where it is a ValueError or TypeError.
+        A ValueError or a TypeError of the function becomes one, too.
         """
         self._admit(tokens)
-        return await self._done(call, Ticket(None, [], None, tokens, ignore, function=function))
+        return await self._done(facts, Ticket(None, [], None, tokens, ignore, function=function))
 
     def _job(
         self, found: Found, prompt_name: str | None, dimension: int, normalize: bool
     ) -> EncodeJob:
-        """Return the job of a request's texts. Raises RequestError for a prompt that is not there."""
+        """Return the job of a request's texts. Raises RequestError for an unknown prompt."""
         served = found.served
         try:
             return cached_job(served, found.task, prompt_name, dimension, normalize)
@@ -185,31 +183,31 @@ class Core:
             raise RequestError("validation", str(error), field="prompt_name") from None
 
     async def _computed(
-        self, call: Call, group: Group, texts: Sequence[Input], reading: Reading
+        self, facts: Facts, group: Group, texts: Sequence[Input], reading: Reading
     ) -> tuple[list[Array], int]:
         """Tokenise, wait and compute: n texts -> n results, and the number of tokens."""
-        call.facts.model = group.served.name
-        call.facts.texts += len(texts)
+        facts.model = group.served.name
+        facts.texts += len(texts)
         if not texts:
             return [], 0
-        rows = await self._tokenized(call, group, texts, reading)
+        rows = await self._tokenized(facts, group, texts, reading)
         tokens = sum(map(len, rows.ids))
-        call.facts.tokens += tokens
-        call.facts.truncated += rows.truncation.texts
-        if call.facts.tokens > self.settings.max_request_tokens:
+        facts.tokens += tokens
+        facts.truncated += rows.truncation.texts
+        if facts.tokens > self.settings.max_request_tokens:
             raise RequestError(
                 "too_many_tokens",
-                f"The texts have {call.facts.tokens} tokens; a request may have "
+                f"The texts have {facts.tokens} tokens; a request may have "
                 f"{self.settings.max_request_tokens}. Send fewer texts at a time.",
             )
         self._admit(tokens)
         ticket = Ticket(group, rows.ids, rows.types, tokens, ignore)
-        return await self._done(call, ticket), tokens
+        return await self._done(facts, ticket), tokens
 
     async def _tokenized(
-        self, call: Call, group: Group, texts: Sequence[Input], reading: Reading
+        self, facts: Facts, group: Group, texts: Sequence[Input], reading: Reading
     ) -> Rows:
-        """Tokenise texts, long ones in a thread. Raises RequestError for what cannot be computed."""
+        """Tokenise texts, long ones in a thread. Raises RequestError for what cannot be run."""
         began = time.perf_counter()
         characters = sum(
             len(text) if isinstance(text, list) else characters_of(text) for text in texts
@@ -231,10 +229,10 @@ class Core:
         except ValueError as error:
             raise RequestError("validation", str(error), field="input") from None
         finally:
-            call.facts.tokenize_s += time.perf_counter() - began
+            facts.tokenize_s += time.perf_counter() - began
 
     def _admit(self, tokens: int) -> None:
-        """Raise RequestError if the queue has no room for so many tokens; an empty one always has."""
+        """Raise RequestError if the queue has no room for so many tokens; an empty one has."""
         waiting = self.queue.tokens + self._expected
         if waiting and waiting + tokens > self.settings.queue_tokens:
             raise RequestError(
@@ -243,7 +241,7 @@ class Core:
                 retry_after=1,
             )
 
-    async def _done(self, call: Call, ticket: Ticket) -> Any:
+    async def _done(self, facts: Facts, ticket: Ticket) -> Any:
         """Put a ticket in the queue and wait for its results; drop it if the request ends before.
 
         Raises RequestError for an error with a message for the client.
@@ -268,8 +266,8 @@ class Core:
         except (ValueError, TypeError) as error:
             raise RequestError("validation", str(error)) from None
         finally:
-            call.facts.queue_s += max(0.0, ticket.began - ticket.added)
-            call.facts.compute_s += ticket.compute_s
+            facts.queue_s += max(0.0, ticket.began - ticket.added)
+            facts.compute_s += ticket.compute_s
 
 
 @lru_cache(maxsize=1024)
@@ -330,12 +328,12 @@ def with_token_ids(rows: Rows, texts: Sequence[Input], group: Group, reading: Re
     return Rows([row for row, _ in merged], None, [lost for _, lost in merged], total)
 
 
-def check_dimensions(dimensions: int | None, most: int) -> None:
+def check_dimensions(dimensions: int | None, largest: int) -> None:
     """Raise RequestError for more dimensions than the model has."""
-    if dimensions is not None and not 0 < dimensions <= most:
+    if dimensions is not None and not 0 < dimensions <= largest:
         raise RequestError(
             "validation",
-            f"dimensions is {dimensions}; this model has 1 to {most}.",
+            f"dimensions is {dimensions}; this model has 1 to {largest}.",
             field="dimensions",
         )
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from minibert.common.arrays import Array
 from minibert.server import fields
 from minibert.server.answers import as_base64, as_floats, json_answer, rows_answer
-from minibert.server.dialect import Dialect, Route
+from minibert.server.dialect import Dialect
 from minibert.server.refusals import RequestError
+from minibert.server.route import Route
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -50,7 +51,7 @@ async def embeddings(call: Call) -> Response:
         )
     form = fields.choice(body, "encoding_format", ("float", "base64"), "float")
     embedded = await call.core.embed(
-        call,
+        call.facts,
         found,
         texts,
         prompt_name=fields.optional_text(body, "prompt_name"),
@@ -63,12 +64,12 @@ async def embeddings(call: Call) -> Response:
     def written(index: int, row: Array) -> bytes:
         return b'{"object":"embedding","index":%d,"embedding":%b}' % (index, write(row))
 
-    head = {
+    facts = {
         "object": "list",
         "model": found.served.name,
         "usage": {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens},
     }
-    return rows_answer(call, head, "data", embedded.vectors, written, embedded.vectors.size)
+    return rows_answer(call, facts, "data", embedded.vectors, written, embedded.vectors.size)
 
 
 async def models(call: Call) -> Response:

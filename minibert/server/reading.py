@@ -18,7 +18,7 @@ __all__ = ["read_body"]
 async def read_body(request: Request, dialect: Dialect, max_body: int) -> dict[str, Any]:
     """Read the body of a request as a JSON object.
 
-    Raises RequestError for a body that is too large, compressed, not called JSON, or no such object.
+    Raises RequestError for a body that is too large, compressed, not called JSON, or no object.
     """
     check_headers(request, dialect, max_body)
     read = bytearray()
