@@ -32,7 +32,7 @@ class ServerProcess:
         self.process, self._log = process, log
         self.port = self._wait_for(self._find_port)
         self.url = f"http://127.0.0.1:{self.port}"
-        self._wait_for(lambda: self.ask("GET", "/ready").status == 200)
+        self._wait_for(self._is_ready)
 
     @property
     def log(self):
@@ -54,6 +54,12 @@ class ServerProcess:
     def _find_port(self):
         found = ADDRESS.search(self.log)
         return found and int(found.group(1))
+
+    def _is_ready(self):
+        try:
+            return self.ask("GET", "/ready").status == 200
+        except OSError:  # a server that has ended while it was asked: its log tells more
+            return False
 
     def _wait_for(self, condition):
         deadline = time.monotonic() + 60

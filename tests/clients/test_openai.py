@@ -134,17 +134,18 @@ def test_an_unknown_model_is_not_found(client):
 
 
 def test_a_key_is_asked_for(strict_server):
-    wrong = openai.OpenAI(base_url=f"{strict_server.url}/v1", api_key="wrong", max_retries=0)
+    wrong = openai.OpenAI(base_url=f"{strict_server.url}/v1", api_key="not-the-key", max_retries=0)
     with pytest.raises(openai.AuthenticationError) as caught:
         wrong.embeddings.create(model="minilm", input="a")
-    assert "wrong" not in str(caught.value.body)
+    assert caught.value.code == "invalid_api_key"
+    assert "not-the-key" not in str(caught.value.body)
 
 
 @pytest.mark.parametrize("ids", [[101, 1037, 3899, 102], [[101, 1037], [3899]]])
 def test_token_ids_are_refused_with_advice(client, ids):
     with pytest.raises(openai.BadRequestError, match="check_embedding_ctx_length") as caught:
         client.embeddings.create(model="minilm", input=ids)
-    assert caught.value.param == "input"
+    assert caught.value.param.startswith("input")
 
 
 @pytest.mark.parametrize("dimensions", [0, 385])
