@@ -16,13 +16,12 @@ RECORDED = [json.loads(line) for line in LINES]
 MODELS = ("m", "all-minilm", "text-embedding-3-small")  # that the recorded requests name
 
 
-def numbered(requests):
-    """Requests as parameters whose ids say where they stand, and who sent them."""
+def chosen(condition):
+    """The recorded requests of a kind as parameters: ids tell their lines, and who sent them."""
     return [
-        pytest.param(
-            request, id=f"{RECORDED.index(request) + 1}-{request['path']}-{sender_of(request)}"
-        )
-        for request in requests
+        pytest.param(request, id=f"{number}-{request['path']}-{sender_of(request)}")
+        for number, request in enumerate(RECORDED, 1)
+        if condition(request)
     ]
 
 
@@ -42,9 +41,8 @@ def has_token_ids(request):
     return isinstance(given, list) and not all(isinstance(item, str) for item in given)
 
 
-UNKNOWN = [request for request in RECORDED if is_unknown(request)]
-TOKEN_IDS = [request for request in RECORDED if has_token_ids(request)]
-PLAIN = [request for request in RECORDED if request not in UNKNOWN + TOKEN_IDS]
+def is_plain(request):
+    return not is_unknown(request) and not has_token_ids(request)
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +76,12 @@ def replay(servers):
 
 
 def test_every_recorded_request_is_replayed():
-    assert (len(PLAIN), len(UNKNOWN), len(TOKEN_IDS)) == (59, 6, 3)
-    assert len(RECORDED) == 68
+    counts = [len(chosen(kind)) for kind in (is_plain, is_unknown, has_token_ids)]
+    assert counts == [59, 6, 3]
+    assert sum(counts) == len(RECORDED)
 
 
-@pytest.mark.parametrize("request_", numbered(PLAIN))
+@pytest.mark.parametrize("request_", chosen(is_plain))
 def test_a_recorded_request_gets_what_its_client_reads(replay, minilm, request_):
     answer = replay(request_)
     assert answer.status == 200, answer.body
@@ -91,7 +90,7 @@ def test_a_recorded_request_gets_what_its_client_reads(replay, minilm, request_)
     READERS[request_["path"]](answer.json, body, minilm)
 
 
-@pytest.mark.parametrize("request_", numbered(UNKNOWN))
+@pytest.mark.parametrize("request_", chosen(is_unknown))
 def test_an_unknown_model_is_not_found(replay, request_):
     answer = replay(request_)
     assert answer.status == 404
@@ -104,7 +103,7 @@ def test_an_unknown_model_is_not_found(replay, request_):
         assert (told["type"], told["code"]) == ("invalid_request_error", "model_not_found")
 
 
-@pytest.mark.parametrize("request_", numbered(TOKEN_IDS))
+@pytest.mark.parametrize("request_", chosen(has_token_ids))
 def test_token_ids_are_refused_with_advice(replay, request_):
     answer = replay(request_)
     assert answer.status == 400
@@ -115,7 +114,7 @@ def test_token_ids_are_words_where_the_server_accepts_them(minilm, minilm_folder
     with serving(tmp_path, f"m={minilm_folder}", "--accept-token-ids") as server:
         answers = [
             server.ask("POST", request["path"], request["body"], request["headers"])
-            for request in TOKEN_IDS
+            for request in filter(has_token_ids, RECORDED)
         ]
     # Ids of this vocabulary, with [CLS] and [SEP] and without; then some of another vocabulary.
     assert [answer.status for answer in answers] == [200, 200, 400]
