@@ -57,7 +57,7 @@ def _nothing_left_the_machine():
 
 
 @pytest.fixture(scope="session")
-def folders(tmp_path_factory):
+def served_folders(tmp_path_factory):
     """Folders of the models that are served, by their names there."""
     if not MINILM.exists():
         pytest.fail("Run `python tools/fetch_minilm.py` first; the clients need the real MiniLM.")
@@ -77,12 +77,12 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def models(folders):
+def opened(served_folders):
     """The same models in this process."""
     kinds = {"reranker": CrossEncoder, "classifier": CrossEncoder}
     return {
         name: kinds.get(name, SentenceTransformer)(str(folder), on_long="ignore")
-        for name, folder in folders.items()
+        for name, folder in served_folders.items()
     }
 
 
@@ -91,29 +91,31 @@ def served(folders):
 
 
 @pytest.fixture(scope="session")
-def server(folders, tmp_path_factory):
+def open_server(served_folders, tmp_path_factory):
     """A server of all the models, which asks for no key."""
     aliases = ["--alias", "text-embedding-3-small=minilm", "--alias", "all-minilm=minilm"]
-    with serving(tmp_path_factory.mktemp("open"), *served(folders), *aliases) as process:
+    with serving(tmp_path_factory.mktemp("open"), *served(served_folders), *aliases) as process:
         yield process
 
 
 @pytest.fixture(scope="session")
-def strict_server(folders, tmp_path_factory):
+def strict_server(served_folders, tmp_path_factory):
     """A server with a key, of the same bits whatever is computed together, with small limits."""
     options = ["--api-key", KEY, "--reproducible", "--max-inputs", "8", "--max-body", "100000"]
-    with serving(tmp_path_factory.mktemp("strict"), *served(folders), *options) as process:
+    with serving(tmp_path_factory.mktemp("strict"), *served(served_folders), *options) as process:
         yield SimpleNamespace(url=process.url, key=KEY)
 
 
 @pytest.fixture(scope="session")
-def exact(folders):
+def exact(served_folders):
     """Vectors of texts in bits that depend on nothing else: exact(texts)."""
-    return SentenceTransformer(str(folders["minilm"]), on_long="ignore", reproducible=True).encode
+    return SentenceTransformer(
+        str(served_folders["minilm"]), on_long="ignore", reproducible=True
+    ).encode
 
 
 @pytest.fixture(scope="session")
-def texts():
+def sent():
     """Texts of many lengths: some in other scripts, one that is truncated, one without a word."""
     return [
         "The cat sat on the mat.",
@@ -138,19 +140,19 @@ def close():
 
 
 @pytest.fixture(scope="session")
-def query():
+def asked():
     return "the cat sat in London"
 
 
 @pytest.fixture(scope="session")
-def passages():
+def offered():
     return ["a dog barks", "London", "the cat sat.", "Dogs, cats and London!", "cats"]
 
 
 @pytest.fixture(scope="session")
-def ranked(models, query, passages):
+def ranked(opened, asked, offered):
     """The passages as CrossEncoder.rank orders them: their places, and their scores."""
-    hits = models["reranker"].rank(query, passages)
+    hits = opened["reranker"].rank(asked, offered)
     scores = np.array([hit["score"] for hit in hits])
     assert (np.diff(scores) < -1e-4).all()  # no order by rounding
     return SimpleNamespace(order=[hit["corpus_id"] for hit in hits], scores=scores)

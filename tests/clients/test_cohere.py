@@ -7,17 +7,17 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def v1(server):
-    return cohere.Client(api_key="any", base_url=server.url)
+def cohere_v1(open_server):
+    return cohere.Client(api_key="any", base_url=open_server.url)
 
 
 @pytest.fixture(scope="module")
-def v2(server):
-    return cohere.ClientV2(api_key="any", base_url=server.url)
+def cohere_v2(open_server):
+    return cohere.ClientV2(api_key="any", base_url=open_server.url)
 
 
 @pytest.fixture
-def is_ranked(ranked, close):
+def check_ranked(ranked, close):
     """Hold results to the order and the scores of CrossEncoder.rank."""
 
     def check(results, top=None):
@@ -27,80 +27,86 @@ def is_ranked(ranked, close):
     return check
 
 
-def test_the_old_client_gets_rank_s_order(v1, query, passages, is_ranked):
-    answer = v1.rerank(model="reranker", query=query, documents=passages)
-    is_ranked(answer.results)
-    assert [result.document for result in answer.results] == [None] * len(passages)
+def test_the_old_client_gets_rank_s_order(cohere_v1, asked, offered, check_ranked):
+    answer = cohere_v1.rerank(model="reranker", query=asked, documents=offered)
+    check_ranked(answer.results)
+    assert [result.document for result in answer.results] == [None] * len(offered)
     assert answer.id
     assert answer.meta.billed_units.search_units == 1
 
 
-def test_the_old_client_gets_documents_when_it_asks(v1, query, passages, ranked, is_ranked):
-    answer = v1.rerank(
-        model="reranker", query=query, documents=passages, top_n=2, return_documents=True
+def test_the_old_client_gets_documents_when_it_asks(
+    cohere_v1, asked, offered, ranked, check_ranked
+):
+    answer = cohere_v1.rerank(
+        model="reranker",
+        query=asked,
+        documents=offered,
+        top_n=2,
+        return_documents=True,
     )
-    is_ranked(answer.results, top=2)
+    check_ranked(answer.results, top=2)
     assert [result.document.text for result in answer.results] == [
-        passages[place] for place in ranked.order[:2]
+        offered[place] for place in ranked.order[:2]
     ]
 
 
-def test_documents_may_be_objects(v1, query, passages, is_ranked):
-    documents = [{"text": passage, "page": "7"} for passage in passages]
-    is_ranked(v1.rerank(model="reranker", query=query, documents=documents).results)
+def test_documents_may_be_objects(cohere_v1, asked, offered, check_ranked):
+    documents = [{"text": passage, "page": "7"} for passage in offered]
+    check_ranked(cohere_v1.rerank(model="reranker", query=asked, documents=documents).results)
 
 
-def test_fields_of_documents_are_joined(v1, models, query, close):
+def test_fields_of_documents_are_joined(cohere_v1, opened, asked, close):
     documents = [{"title": "the cat", "body": "sat"}, {"title": "London", "body": "barks"}]
-    answer = v1.rerank(
-        model="reranker", query=query, documents=documents, rank_fields=["title", "body"]
+    answer = cohere_v1.rerank(
+        model="reranker", query=asked, documents=documents, rank_fields=["title", "body"]
     )
-    hits = models["reranker"].rank(query, ["the cat\nsat", "London\nbarks"])
+    hits = opened["reranker"].rank(asked, ["the cat\nsat", "London\nbarks"])
     assert [result.index for result in answer.results] == [hit["corpus_id"] for hit in hits]
     close([result.relevance_score for result in answer.results], [hit["score"] for hit in hits])
 
 
-def test_the_new_client_gets_rank_s_order(v2, query, passages, is_ranked):
-    answer = v2.rerank(model="reranker", query=query, documents=passages)
-    is_ranked(answer.results)
+def test_the_new_client_gets_rank_s_order(cohere_v2, asked, offered, check_ranked):
+    answer = cohere_v2.rerank(model="reranker", query=asked, documents=offered)
+    check_ranked(answer.results)
     assert answer.id
     assert answer.meta.billed_units.search_units == 1
 
 
-def test_the_new_client_gets_the_best_alone(v2, query, passages, is_ranked):
-    answer = v2.rerank(model="reranker", query=query, documents=passages, top_n=1)
-    is_ranked(answer.results, top=1)
+def test_the_new_client_gets_the_best_alone(cohere_v2, asked, offered, check_ranked):
+    answer = cohere_v2.rerank(model="reranker", query=asked, documents=offered, top_n=1)
+    check_ranked(answer.results, top=1)
 
 
-def test_a_base_url_with_a_version_works(server, query, passages, is_ranked):
-    client = cohere.ClientV2(api_key="any", base_url=f"{server.url}/v1")
-    is_ranked(client.rerank(model="reranker", query=query, documents=passages).results)
+def test_a_base_url_with_a_version_works(open_server, asked, offered, check_ranked):
+    client = cohere.ClientV2(api_key="any", base_url=f"{open_server.url}/v1")
+    check_ranked(client.rerank(model="reranker", query=asked, documents=offered).results)
 
 
-def test_the_async_client_gets_the_same(server, query, passages, is_ranked):
+def test_the_async_client_gets_the_same(open_server, asked, offered, check_ranked):
     async def ask():
-        async with cohere.AsyncClientV2(api_key="any", base_url=server.url) as client:
-            return await client.rerank(model="reranker", query=query, documents=passages)
+        async with cohere.AsyncClientV2(api_key="any", base_url=open_server.url) as client:
+            return await client.rerank(model="reranker", query=asked, documents=offered)
 
-    is_ranked(asyncio.run(ask()).results)
+    check_ranked(asyncio.run(ask()).results)
 
 
-def test_an_unknown_model_is_not_found(v1, v2):
-    for client in (v1, v2):
+def test_an_unknown_model_is_not_found(cohere_v1, cohere_v2):
+    for client in (cohere_v1, cohere_v2):
         with pytest.raises(cohere.NotFoundError) as caught:
             client.rerank(model="nope", query="a", documents=["b"])
         assert "nope" in caught.value.body["message"]
 
 
-def test_a_key_is_asked_for(strict_server, query, passages):
+def test_a_key_is_asked_for(strict_server, asked, offered):
     wrong = cohere.ClientV2(api_key="wrong", base_url=strict_server.url)
     with pytest.raises(cohere.UnauthorizedError):
-        wrong.rerank(model="reranker", query=query, documents=passages)
+        wrong.rerank(model="reranker", query=asked, documents=offered)
     right = cohere.ClientV2(api_key=strict_server.key, base_url=strict_server.url)
-    assert len(right.rerank(model="reranker", query=query, documents=passages).results) == 5
+    assert len(right.rerank(model="reranker", query=asked, documents=offered).results) == 5
 
 
-def test_no_documents_are_a_bad_request(v2):
+def test_no_documents_are_a_bad_request(cohere_v2):
     with pytest.raises(cohere.BadRequestError) as caught:
-        v2.rerank(model="reranker", query="a", documents=[])
+        cohere_v2.rerank(model="reranker", query="a", documents=[])
     assert "documents" in caught.value.body["message"]

@@ -46,7 +46,7 @@ def is_plain(request):
 
 
 @pytest.fixture(scope="module")
-def servers(minilm_folder, tmp_path_factory):
+def wire_servers(minilm_folder, tmp_path_factory):
     """Two servers of an embedding model and a reranker: in the second "m" is the reranker."""
     made = tmp_path_factory.mktemp("servers")
     reranker = one_label_copy(made)
@@ -63,11 +63,11 @@ def servers(minilm_folder, tmp_path_factory):
 
 
 @pytest.fixture
-def replay(servers):
+def replay(wire_servers):
     """Send a recorded request: replay(request) -> the answer."""
 
     def send(request):
-        embedding, ranking = servers
+        embedding, ranking = wire_servers
         server = ranking if request["path"].endswith("rerank") else embedding
         body = None if request["body"] is None else json.dumps(request["body"]).encode()
         return server.ask(request["method"], request["path"], body, request["headers"])
