@@ -26,6 +26,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import bench_search
+import bench_serve
 import bench_train
 import numpy as np
 from bench_models import MODELS, ROOT, find, make_graphs
@@ -42,6 +43,7 @@ REQUIREMENTS = [
         "matplotlib>=3.10", "threadpoolctl>=3.5",
     ],
     bench_search.REQUIREMENTS,
+    bench_serve.REQUIREMENTS,
     ["--editable", str(ROOT)],
 ]  # fmt: skip
 QUERY_TOKENS = (9, 16, 32, 128, 512)
@@ -134,7 +136,8 @@ def parse():
     parser.add_argument(
         "--work",
         default="throughput,queries,callers,start,memory",
-        help="some, with commas; also train: steps of training, of the peers that train",
+        help="some, with commas; also train: steps of training, of the peers that train; "
+        "serve: HTTP servers under load",
     )
     parser.add_argument(
         "--pairs",
@@ -156,6 +159,7 @@ def install():
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     for requirements in REQUIREMENTS:
         subprocess.run([folder / "bin" / "pip", "install", "--quiet", *requirements], check=True)
+    bench_serve.install()
     print(f"Installed. Now: {folder / 'bin' / 'python'} tools/bench.py --model bert-base")
 
 
@@ -214,6 +218,13 @@ def beside_peers(options, folder, texts):
             lambda name: Peer(name, str(folder), options.threads, script="bench_train.py"),
             trained, folder, options.dataset or SAMPLE, options.rounds, options.pairs,
         )  # fmt: skip
+    if "serve" in work:
+        served = [name for name in bench_serve.PEERS if name in names or name not in PEERS]
+        with Peer(OURS, str(folder), options.threads) as encoder:
+            report["serve"] = bench_serve.measure(
+                encoder, served, folder, texts, options.threads, options.rounds
+            )
+        report["peers"] = list(dict.fromkeys([*names, *served]))
     return report
 
 
@@ -508,6 +519,9 @@ def table(report):
             "{:.2f}")  # fmt: skip
         row("training, loaded, MB", per("megabytes loaded", results), "{:.0f}")
         row("training, peak memory, MB", per("peak megabytes", results), "{:.0f}")
+    if results := report.get("serve"):
+        for title, values, form in bench_serve.rows(results):
+            row(title, values, form)
     row("installed, MB", report.get("megabytes installed", {}), "{:.0f}")
     if "peak GFLOP/s" in report:
         lines += ["", f"The machine's own sgemm peak: {report['peak GFLOP/s']:.0f} GFLOP/s."]
