@@ -9,6 +9,7 @@
     ├── NoSumError (ValueError)            of minibert.explain: a score that is no sum over tokens
     ├── NotLinearError (ValueError)        of minibert.pooling: explain raises a NoSumError for it
     ├── OutputError (OSError)              an output that cannot be created
+    ├── RequestError (Exception)           of minibert.server: a request that gets no result
     ├── StoppedError (Exception)           of minibert.models: only inside the processes of a pool
     ├── TrainingError (ValueError)         data or a run that cannot be trained on
     └── UnsavedError (RuntimeError)        a model that no folder has, where one is needed

@@ -32,6 +32,7 @@ FOLDERS = [
     "evaluation",
     "corpus",
     "pictures",
+    "server",
     "integrations",
     "commands",
 ]

@@ -80,7 +80,7 @@ class TextTokenizer:
         ids = [backend.token_to_id(text) for text in special]
         self.special_ids: list[int] = [id for id in ids if id is not None]
         self._longest_added = max((len(token.content) for token in added), default=0)
-        self._prefix_is_enough = splits_as_bert and truncation_side == "right"
+        self._splits_as_bert = splits_as_bert
         self._squeezes = not any(re.search(WORD_EDGE, token.content) for token in added)
 
     @property
@@ -88,21 +88,29 @@ class TextTokenizer:
         """Id of the padding."""
         return self.backend.token_to_id(self.special_tokens.get("pad_token", "")) or 0
 
-    def rows(self, texts: Sequence[Text], limit: int | None, *, special: bool = True) -> Rows:
+    def rows(
+        self,
+        texts: Sequence[Text],
+        limit: int | None,
+        *,
+        special: bool = True,
+        side: str | None = None,
+    ) -> Rows:
         """Tokenise texts, and truncate each to `limit` tokens; None for no limit.
 
         Special tokens count and stay; with special=False there are none. A limit below their
         number truncates nothing, as in the reference. Of a pair the longer text is truncated first.
+        A long text loses its tokens at its `side`, "left" or "right"; None is `truncation_side`.
         """
-        frame = self.frame if special else Frame()
-        prefixes = [self._prefixes(text, limit) for text in texts]
+        frame, side = self.frame if special else Frame(), side or self.truncation_side
+        prefixes = [self._prefixes(text, limit, side) for text in texts]
         parts = [part for prefix in prefixes for part in prefix]
         encodings = iter(encodings_of(self.backend.encode_batch_fast, parts))
         has_types = "token_type_ids" in self.input_names and len(parts) > len(texts)
         rows, types, is_truncated, truncation = [], [], [], Truncation()
         for text, prefix in zip(texts, prefixes, strict=True):
             ids = [next(encodings).ids for _ in prefix]
-            kept = self._kept(ids, limit, frame)
+            kept = self._kept(ids, limit, frame, side)
             rows.append(frame.row(kept))
             if has_types:
                 types.append(frame.types(kept))
@@ -114,12 +122,12 @@ class TextTokenizer:
                 truncation += Truncation(1, length, in_tokens=whole)
         return Rows(rows, types if has_types else None, is_truncated, truncation)
 
-    def _kept(self, parts: list[Any], limit: int | None, frame: Frame) -> list[Any]:
+    def _kept(self, parts: list[Any], limit: int | None, frame: Frame, side: str) -> list[Any]:
         """Truncate the tokens of a text or a pair: `parts` has one list or two."""
         if limit is None or limit < frame.size(len(parts)):
             return parts
         lengths = truncated_lengths([len(part) for part in parts], limit - frame.size(len(parts)))
-        if self.truncation_side == "left":
+        if side == "left":
             return [part[len(part) - length :] for part, length in zip(parts, lengths, strict=True)]
         return [part[:length] for part, length in zip(parts, lengths, strict=True)]
 
@@ -130,7 +138,7 @@ class TextTokenizer:
         tokens: list[Any] = [
             list(zip(e.ids, e.tokens, e.offsets, e.word_ids, strict=True)) for e in encodings
         ]
-        kept = self._kept(tokens, limit, self.frame)
+        kept = self._kept(tokens, limit, self.frame, self.truncation_side)
         before, *behind = [
             [(id, self.backend.id_to_token(id), (0, 0), None) for id in special]
             for special in self.frame.around(len(parts))
@@ -160,10 +168,11 @@ class TextTokenizer:
         starts = range(0, max(1, len(ids) - overlap), room - overlap)
         return [self.frame.row([[*before, *ids[start : start + room]]]) for start in starts]
 
-    def _prefixes(self, text: Text, limit: int | None) -> list[str]:
+    def _prefixes(self, text: Text, limit: int | None, side: str) -> list[str]:
         """Prefixes of a text, or of both of a pair, with the same tokens within `limit`."""
         parts = [text] if isinstance(text, str) else list(text)
-        if limit is None or limit < self.frame.size(len(parts)) or not self._prefix_is_enough:
+        is_enough = self._splits_as_bert and side == "right"
+        if limit is None or limit < self.frame.size(len(parts)) or not is_enough:
             return parts
         prefixes = [self._prefix(part, limit) for part in parts]
         # Of two long texts the longer loses more tokens, so both lengths must be known.

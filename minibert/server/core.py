@@ -1,0 +1,347 @@
+"""Core: texts of a request -> vectors, states or scores, by way of the queue and the worker.
+
+All dialects are written on these few methods. Texts are tokenised here, counted and admitted; a
+request that would make the queue too long is refused at once. Start at Core.embed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from minibert.common.arrays import Array, IntArray
+from minibert.models.job import EncodeJob
+from minibert.models.model import job_of, prompt_name_of
+from minibert.models.score_activations import as_activation
+from minibert.server.computing import Group, Output
+from minibert.server.refusals import RequestError
+from minibert.server.queue import Queue, Ticket
+from minibert.server.served import Found, Served
+from minibert.server.settings import Settings
+from minibert.server.worker import Worker
+from minibert.tokens.texts import Text, characters_of, with_prompt
+from minibert.tokens.tokenizer import Rows
+from minibert.tokens.truncation import Truncation
+
+if TYPE_CHECKING:
+    from minibert.server.call import Call
+
+__all__ = ["Core", "Embedded", "Input", "Scored", "Side", "States"]
+
+Side: TypeAlias = Literal["left", "right"]
+# A text, a pair of texts, or token ids in place of a text.
+Input: TypeAlias = Text | list[int]
+
+# Shorter texts are tokenised on the loop: handing them to a thread would take longer.
+SHORT = 4096  # characters of a request
+CHARACTERS_PER_TOKEN = 4  # about, of English text; to guess before texts are tokenised
+
+
+class Embedded(NamedTuple):
+    """Vectors of a request's texts."""
+
+    vectors: Array  # (n, D) float32
+    tokens: int  # of all texts, special ones among them, after truncation
+
+
+class States(NamedTuple):
+    """States of the tokens of a request's texts."""
+
+    states: list[Array]  # n of (T, E) float32
+    tokens: int
+
+
+class Scored(NamedTuple):
+    """Scores of a request's pairs."""
+
+    scores: Array  # (n,) float32, or (n, labels) where there are several
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The way in which the texts of a request become tokens."""
+
+    truncate: bool = True  # False refuses a text that is too long
+    side: Side = "right"  # where a long text loses its tokens
+
+
+class Core:
+    """A queue and its worker. All methods run on the loop."""
+
+    def __init__(self, settings: Settings, metrics: Any = None) -> None:
+        self.settings = settings
+        self.queue = Queue(settings.batch_tokens)
+        self.worker = Worker(self.queue, asyncio.get_running_loop(), metrics)
+        self.worker.start()
+        self._expected = 0  # tokens of texts that are being tokenised, about
+        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="minibert-tokens")
+
+    def stop(self) -> None:
+        """End the threads, after what is in the queue."""
+        self.worker.stop()
+        self._tokenizing.shutdown(wait=False)
+
+    async def embed(
+        self,
+        call: Call,
+        found: Found,
+        texts: Sequence[Input],
+        *,
+        prompt_name: str | None = None,
+        normalize: bool | None = None,
+        dimensions: int | None = None,
+        truncate: bool = True,
+        side: Side = "right",
+    ) -> Embedded:
+        """Compute vectors of texts as `encode` does, or as the task of `found` says.
+
+        `normalize` None is the server's rule for the model. Raises RequestError.
+        """
+        served = found.served
+        assert served.encoder is not None
+        check_dimensions(dimensions, served.encoder.dimension)
+        job = self._job(
+            found,
+            prompt_name,
+            dimensions or served.encoder.get_embedding_dimension(),
+            served.normalizes(normalize, self.settings.normalize),
+        )
+        rows, tokens = await self._computed(
+            call, Group(served, "vectors", job), texts, Reading(truncate, side)
+        )
+        vectors = np.array(rows, np.float32).reshape(len(rows), job.dimension)
+        return Embedded(vectors, tokens)
+
+    async def token_states(
+        self,
+        call: Call,
+        found: Found,
+        texts: Sequence[Input],
+        *,
+        prompt_name: str | None = None,
+        truncate: bool = True,
+        side: Side = "right",
+    ) -> States:
+        """Compute the states of all tokens of texts, special ones among them. Raises RequestError."""
+        served = found.served
+        assert served.encoder is not None
+        job = self._job(found, prompt_name, served.encoder.get_embedding_dimension(), False)
+        rows, tokens = await self._computed(
+            call, Group(served, "states", job), texts, Reading(truncate, side)
+        )
+        return States(rows, tokens)
+
+    async def score(
+        self,
+        call: Call,
+        found: Found,
+        pairs: Sequence[Text],
+        *,
+        raw: bool = False,
+        truncate: bool = True,
+        side: Side = "right",
+    ) -> Scored:
+        """Score pairs of texts, or single texts, with a cross-encoder: logits if `raw`.
+
+        Other scores are from 0 to 1: of one label its sigmoid, of several their softmax. Raises
+        RequestError.
+        """
+        served = found.served
+        scorer = served.cross_encoder
+        assert scorer is not None
+        job = job_of(scorer, 0, "ignore")
+        rows, tokens = await self._computed(
+            call, Group(served, "logits", job), pairs, Reading(truncate, side)
+        )
+        logits = np.array(rows, np.float32).reshape(len(rows), scorer.num_labels)
+        name = "softmax" if scorer.num_labels > 1 else "sigmoid"
+        scores = logits if raw else as_activation(name)(logits)
+        return Scored(scores[:, 0] if scorer.num_labels == 1 else scores, tokens)
+
+    async def run(self, call: Call, function: Callable[[], Any], tokens: int) -> Any:
+        """Call a function in the worker, as work of so many tokens. Raises RequestError.
+
+        Raises the function's own error, which is a RequestError where it is a ValueError or TypeError.
+        """
+        self._admit(tokens)
+        return await self._done(call, Ticket(None, [], None, tokens, ignore, function=function))
+
+    def _job(
+        self, found: Found, prompt_name: str | None, dimension: int, normalize: bool
+    ) -> EncodeJob:
+        """Return the job of a request's texts. Raises RequestError for a prompt that is not there."""
+        served = found.served
+        try:
+            return cached_job(served, found.task, prompt_name, dimension, normalize)
+        except ValueError as error:
+            raise RequestError("validation", str(error), field="prompt_name") from None
+
+    async def _computed(
+        self, call: Call, group: Group, texts: Sequence[Input], reading: Reading
+    ) -> tuple[list[Array], int]:
+        """Tokenise, wait and compute: n texts -> n results, and the number of tokens."""
+        call.facts.model = group.served.name
+        call.facts.texts += len(texts)
+        if not texts:
+            return [], 0
+        rows = await self._tokenized(call, group, texts, reading)
+        tokens = sum(map(len, rows.ids))
+        call.facts.tokens += tokens
+        call.facts.truncated += rows.truncation.texts
+        if call.facts.tokens > self.settings.max_request_tokens:
+            raise RequestError(
+                "too_many_tokens",
+                f"The texts have {call.facts.tokens} tokens; a request may have "
+                f"{self.settings.max_request_tokens}. Send fewer texts at a time.",
+            )
+        self._admit(tokens)
+        ticket = Ticket(group, rows.ids, rows.types, tokens, ignore)
+        return await self._done(call, ticket), tokens
+
+    async def _tokenized(
+        self, call: Call, group: Group, texts: Sequence[Input], reading: Reading
+    ) -> Rows:
+        """Tokenise texts, long ones in a thread. Raises RequestError for what cannot be computed."""
+        began = time.perf_counter()
+        characters = sum(
+            len(text) if isinstance(text, list) else characters_of(text) for text in texts
+        )
+        expected = min(
+            characters // CHARACTERS_PER_TOKEN, len(texts) * (group.job.max_tokens or characters)
+        )
+        self._admit(expected)
+        try:
+            if characters <= SHORT:
+                return tokenized(group, texts, reading)
+            self._expected += expected
+            try:
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._tokenizing, tokenized, group, texts, reading
+                )
+            finally:
+                self._expected -= expected
+        except ValueError as error:
+            raise RequestError("validation", str(error), field="input") from None
+        finally:
+            call.facts.tokenize_s += time.perf_counter() - began
+
+    def _admit(self, tokens: int) -> None:
+        """Raise RequestError if the queue has no room for so many tokens; an empty one always has."""
+        waiting = self.queue.tokens + self._expected
+        if waiting and waiting + tokens > self.settings.queue_tokens:
+            raise RequestError(
+                "overloaded",
+                f"{waiting} tokens wait, and {self.settings.queue_tokens} may. Try again later.",
+                retry_after=1,
+            )
+
+    async def _done(self, call: Call, ticket: Ticket) -> Any:
+        """Put a ticket in the queue and wait for its results; drop it if the request ends before.
+
+        Raises RequestError for an error with a message for the client.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def done(results: Any, error: Exception | None) -> None:
+            if future.done():
+                return  # its client has left
+            if error is None:
+                future.set_result(results)
+            else:
+                future.set_exception(error)
+
+        ticket.done = done
+        self.queue.add(ticket)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self.queue.drop(ticket)
+            raise
+        except (ValueError, TypeError) as error:
+            raise RequestError("validation", str(error)) from None
+        finally:
+            call.facts.queue_s += max(0.0, ticket.began - ticket.added)
+            call.facts.compute_s += ticket.compute_s
+
+
+@lru_cache(maxsize=1024)
+def cached_job(
+    served: Served, task: str | None, prompt_name: str | None, dimension: int, normalize: bool
+) -> EncodeJob:
+    """Make the job of texts: to count the tokens of its prompt takes as long as a text."""
+    encoder = served.encoder
+    assert encoder is not None
+    if task is not None:
+        prompt_name = prompt_name_of(encoder, task, None, prompt_name)
+    return job_of(
+        encoder, 0, "ignore", None, prompt_name, task, dimension=dimension, normalize=normalize
+    )
+
+
+def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
+    """Tokenise texts of a group's job. Raises RequestError for a long text where none is truncated.
+
+    Raises ValueError for a text without a token, or with one that the model does not have.
+    """
+    transformer, job = group.served.model.transformer, group.job
+    tokenizer, limit = transformer.text_tokenizer, job.max_tokens
+    spelled = [text for text in texts if not isinstance(text, list)]
+    rows = tokenizer.rows(with_prompt(job.prompt, spelled), limit, side=reading.side)
+    if len(spelled) < len(texts):
+        rows = with_token_ids(rows, texts, group, reading)
+    if rows.truncation.texts and not reading.truncate:
+        number = rows.is_truncated.index(True)
+        raise RequestError(
+            "too_long",
+            f"Text {number} of {len(texts)} is longer than {limit} tokens, and may not be "
+            f"truncated; the longest has {rows.truncation.longest} "
+            f"{'tokens' if rows.truncation.in_tokens else 'characters'}.",
+        )
+    return rows._replace(types=transformer.checked_types(rows.ids, rows.types))
+
+
+def with_token_ids(rows: Rows, texts: Sequence[Input], group: Group, reading: Reading) -> Rows:
+    """Put rows of given token ids between those of the texts.
+
+    The ids are the model's own. As text-embeddings-inference does, they are decoded, special ones
+    too, and tokenised again without adding any.
+    """
+    tokenizer, limit = group.served.model.transformer.text_tokenizer, group.job.max_tokens
+    decoded = [
+        tokenizer.backend.decode(text, skip_special_tokens=False)
+        for text in texts
+        if isinstance(text, list)
+    ]
+    given = tokenizer.rows(decoded, limit, special=False, side=reading.side)
+    of_ids = iter(zip(given.ids, given.is_truncated, strict=True))
+    of_texts = iter(zip(rows.ids, rows.is_truncated, strict=True))
+    merged: list[tuple[IntArray, bool]] = [
+        next(of_ids) if isinstance(text, list) else next(of_texts) for text in texts
+    ]
+    total: Truncation = rows.truncation + given.truncation
+    return Rows([row for row, _ in merged], None, [lost for _, lost in merged], total)
+
+
+def check_dimensions(dimensions: int | None, most: int) -> None:
+    """Raise RequestError for more dimensions than the model has."""
+    if dimensions is not None and not 0 < dimensions <= most:
+        raise RequestError(
+            "validation",
+            f"dimensions is {dimensions}; this model has 1 to {most}.",
+            field="dimensions",
+        )
+
+
+def ignore(results: Any, error: Exception | None) -> None:
+    """Do nothing, before a ticket has its future."""
+
+
+__all__ += ["Output"]

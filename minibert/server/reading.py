@@ -1,0 +1,90 @@
+"""Body of a request -> a JSON object, within its limits. Start at read_body."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from minibert.server.refusals import RequestError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from minibert.server.dialect import Dialect
+
+__all__ = ["read_body"]
+
+
+async def read_body(request: Request, dialect: Dialect, max_body: int) -> dict[str, Any]:
+    """Read the body of a request as a JSON object.
+
+    Raises RequestError for a body that is too large, compressed, not called JSON, or no such object.
+    """
+    check_headers(request, dialect, max_body)
+    read = bytearray()
+    async for chunk in request.stream():
+        read += chunk
+        if len(read) > max_body:
+            raise too_large(max_body)
+    return parsed(bytes(read))
+
+
+def check_headers(request: Request, dialect: Dialect, max_body: int) -> None:
+    """Raise RequestError for a body that its headers already tell not to read."""
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > max_body:
+        raise too_large(max_body)
+    coding = request.headers.get("content-encoding", "identity").lower()
+    if coding != "identity":
+        raise RequestError(
+            "media_type", f"The body is compressed ({coding[:40]!r}); send it uncompressed."
+        )
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_json = kind == "application/json" or kind.endswith("+json")
+    if not is_json and not dialect.any_content_type:
+        raise RequestError(
+            "media_type", f"The content type is {kind[:80]!r}; expected application/json."
+        )
+
+
+def parsed(body: bytes) -> dict[str, Any]:
+    """Parse a JSON object. Raises RequestError for all else, and for a key that stands twice."""
+    if not body.strip():
+        raise RequestError("body_missing", "The body is missing; expected a JSON object.")
+    try:
+        content = json.loads(
+            body.decode("utf-8"), parse_constant=no_number, object_pairs_hook=without_doubles
+        )
+    except RecursionError:
+        raise RequestError("bad_json", "The body's JSON is nested too deeply.") from None
+    except UnicodeDecodeError as error:
+        raise RequestError(
+            "bad_json", f"The body is no UTF-8: byte {error.start} is of no character."
+        ) from None
+    except ValueError as error:
+        raise RequestError("bad_json", f"The body is no JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise RequestError("validation", "The body is no JSON object; expected keys and values.")
+    return content
+
+
+def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dict; raise RequestError for a key that stands twice, as one value would be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        double = next(key for key in keys if keys.count(key) > 1)
+        raise RequestError("bad_json", f"The key {double[:80]!r} stands twice in the body.")
+    return found
+
+
+def no_number(name: str) -> NoReturn:
+    """Raise ValueError for NaN and infinity, which JSON does not have."""
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def too_large(max_body: int) -> RequestError:
+    """Make the problem of a body above the limit."""
+    return RequestError(
+        "too_large", f"The body has more than {max_body} bytes, which is the limit."
+    )

@@ -1,0 +1,150 @@
+"""Models that are served: their names and aliases, and which of them a request means.
+
+Start at ServedModels.find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from minibert.server.refusals import RequestError
+
+if TYPE_CHECKING:
+    from minibert.models.cross_encoder import CrossEncoder
+    from minibert.models.sentence_transformer import SentenceTransformer
+    from minibert.server.settings import Normalize, Settings
+
+__all__ = ["Found", "ModelKind", "Served", "ServedModels", "Task", "load_models"]
+
+ModelKind: TypeAlias = Literal["embedding", "reranker", "classifier"]
+Task: TypeAlias = Literal["query", "document"]
+
+TASKS: tuple[Task, ...] = ("query", "document")
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """A model with its name. `encoder` or `cross_encoder` is there, by its kind."""
+
+    name: str
+    kind: ModelKind
+    created: int  # seconds since 1970 of its weights' file
+    encoder: SentenceTransformer | None = None
+    cross_encoder: CrossEncoder | None = None
+
+    @property
+    def model(self) -> SentenceTransformer | CrossEncoder:
+        """The model, of either kind."""
+        found = self.encoder or self.cross_encoder
+        assert found is not None
+        return found
+
+    def normalizes(self, asked: bool | None, rule: Normalize) -> bool:
+        """Return whether vectors get the length 1: as asked, else by the server's rule.
+
+        By "auto", those of a model whose metric is the cosine do.
+        """
+        if asked is not None:
+            return asked
+        if rule != "auto":
+            return rule == "always"
+        return self.encoder is not None and self.encoder.similarity_fn_name == "cosine"
+
+
+class Found(NamedTuple):
+    """A model that a request means, and the task that the name says."""
+
+    served: Served
+    task: Task | None
+
+
+class ServedModels:
+    """All models of a server, in the order of its command."""
+
+    def __init__(self, models: Iterable[Served], aliases: Mapping[str, str]) -> None:
+        self.all: tuple[Served, ...] = tuple(models)
+        self._by_name = {served.name: Found(served, None) for served in self.all}
+        for other, name in aliases.items():
+            found = self._named(name)
+            assert found is not None, name  # the command has checked it
+            self._by_name[other] = found
+
+    def find(self, name: str | None, *kinds: ModelKind) -> Found:
+        """Return the model of one of these kinds that a name means; without one, the first.
+
+        Raises RequestError for an unknown name, and for a model of another kind.
+        """
+        if not name:
+            for served in self.all:
+                if served.kind in kinds:
+                    return Found(served, None)
+            wanted = " or ".join(kinds)
+            raise RequestError("wrong_model", f"This server has no {wanted} model.")
+        found = self._named(name)
+        if found is None:
+            names = ", ".join(served.name for served in self.all)
+            raise RequestError(
+                "unknown_model",
+                f"There is no model {name[:80]!r} here; this server has {names}.",
+                field="model",
+            )
+        if found.served.kind not in kinds:
+            raise RequestError(
+                "wrong_model",
+                f"{found.served.name!r} is a {found.served.kind} model; this needs "
+                f"{' or '.join(kinds)}.",
+                field="model",
+            )
+        return found
+
+    def _named(self, name: str) -> Found | None:
+        """Find a name, an alias, or either of them with ":query" or ":document" behind."""
+        if name in self._by_name:
+            return self._by_name[name]
+        before, _, task = name.rpartition(":")
+        found = self._by_name.get(before)
+        if found is None or found.task is not None:
+            return None
+        return next((found._replace(task=one) for one in TASKS if one == task), None)
+
+
+def load_models(settings: Settings) -> ServedModels:
+    """Load all models of the settings. Raises the errors of SentenceTransformer."""
+    return ServedModels(
+        [loaded(place.name, place.place, settings) for place in settings.models],
+        dict(settings.aliases),
+    )
+
+
+def loaded(name: str, place: str, settings: Settings) -> Served:
+    """Load a model, of the class that its folder names."""
+    from minibert.checkpoint.folder import model_type_of
+    from minibert.checkpoint.hub import find_model
+    from minibert.checkpoint.repository import HubOptions
+    from minibert.models.cross_encoder import CrossEncoder
+    from minibert.models.sentence_transformer import SentenceTransformer
+
+    arguments = {
+        **settings.opened_as,
+        "on_long": "ignore",  # each answer tells what was truncated
+        "reproducible": settings.reproducible,
+        "threads": settings.threads,
+    }
+    hub = HubOptions(
+        arguments.get("revision"),
+        arguments.get("cache_folder"),
+        local_files_only=arguments.get("local_files_only", False),
+    )
+    if model_type_of(find_model(place, hub)) == "CrossEncoder":
+        scorer = CrossEncoder(place, **arguments)
+        kind: ModelKind = "reranker" if scorer.num_labels == 1 else "classifier"
+        return Served(name, kind, created_of(scorer), cross_encoder=scorer)
+    encoder = SentenceTransformer(place, **arguments)
+    return Served(name, "embedding", created_of(encoder), encoder=encoder)
+
+
+def created_of(model: SentenceTransformer | CrossEncoder) -> int:
+    """Return when the file of the weights was written, in seconds since 1970."""
+    return int(model.checkpoint.files[0].stat().st_mtime)

@@ -1,0 +1,38 @@
+"""State: all that the requests of one process share. Only the loop changes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from minibert.server.settings import Settings
+
+if TYPE_CHECKING:
+    from minibert.server.core import Core
+    from minibert.server.served import ServedModels
+
+__all__ = ["State"]
+
+
+@dataclass
+class State:
+    """A server's settings, its models once they are loaded, and what it is doing."""
+
+    settings: Settings
+    models: ServedModels | None = None  # None while they load
+    core: Core | None = None
+    metrics: Any = None
+    index: Any = None  # an open corpus, if one is served
+    stopping_since: float | None = None  # time.monotonic() of the signal
+    in_flight: int = 0  # requests that have no answer yet
+    log: Any = field(default=None)  # a function that is told of each request's facts
+
+    @property
+    def is_loading(self) -> bool:
+        """True before the models are there."""
+        return self.models is None
+
+    @property
+    def is_stopping(self) -> bool:
+        """True from the signal to end on."""
+        return self.stopping_since is not None

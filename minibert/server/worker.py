@@ -1,0 +1,100 @@
+"""Worker: the one thread that computes, with all cores. It takes from the queue and gives results.
+
+Start at Worker._work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+from minibert.errors import MinibertError
+from minibert.server.queue import Part, Queue, Ticket
+
+__all__ = ["Worker"]
+
+
+class Worker:
+    """A thread that computes what is in a queue, and tells the loop."""
+
+    def __init__(self, queue: Queue, loop: asyncio.AbstractEventLoop, metrics: Any = None) -> None:
+        self.queue = queue
+        self._loop = loop
+        self._metrics = metrics
+        self._thread = threading.Thread(target=self._work, name="minibert-worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to compute."""
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """True while it computes, or waits for work."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End after what is in the queue."""
+        self.queue.close()
+
+    def _work(self) -> None:
+        """Compute parts of tickets until the queue is closed."""
+        while parts := self.queue.take():
+            began = time.perf_counter()
+            outcomes = computed(parts)
+            seconds = time.perf_counter() - began
+            if self._metrics is not None:
+                tokens = sum(len(row) for part in parts for row in rows_of(part))
+                self._metrics.note_batch(sum(part.stop - part.start for part in parts), tokens)
+            try:
+                self._loop.call_soon_threadsafe(deliver, outcomes, seconds)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                return
+
+
+def rows_of(part: Part) -> list[Any]:
+    """Return the ids of a part."""
+    return part.ticket.ids[part.start : part.stop]
+
+
+def computed(parts: list[Part]) -> list[tuple[Part, Any, Exception | None]]:
+    """Compute parts of one group together: -> each with its results, or its error.
+
+    After an error each is computed by itself, so that a text of one client harms no other's.
+    """
+    function = parts[0].ticket.function
+    try:
+        if function is not None:
+            return [(parts[0], function(), None)]
+        group = parts[0].ticket.group
+        assert group is not None  # only functions have none
+        ids = [row for part in parts for row in rows_of(part)]
+        types = [row for part in parts for row in (part.ticket.types or [])[part.start : part.stop]]
+        found = iter(group.compute(ids, types or None))
+        return [(part, [next(found) for _ in rows_of(part)], None) for part in parts]
+    except Exception as error:  # also a fault: its clients are told, and the thread goes on
+        if len(parts) == 1:
+            return [(parts[0], None, error)]
+        return [outcome for part in parts for outcome in computed([part])]
+
+
+def deliver(outcomes: list[tuple[Part, Any, Exception | None]], seconds: float) -> None:
+    """Give results to their tickets, on the loop; tell those that have all."""
+    for part, results, error in outcomes:
+        ticket = part.ticket
+        ticket.compute_s += seconds
+        if error is not None or ticket.function is not None:
+            ticket.done(results, error)
+            continue
+        ticket.results += results
+        if len(ticket.results) == len(ticket.ids):
+            ticket.done(ticket.results, None)
+
+
+def is_ours(error: Exception) -> bool:
+    """Return whether an error has a message for the client."""
+    return isinstance(error, (MinibertError, ValueError, TypeError))
+
+
+__all__ += ["Ticket"]
