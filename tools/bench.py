@@ -193,7 +193,9 @@ def beside_peers(options, folder, texts):
     tokens = count_tokens(folder, texts)
     report = about(options, folder, texts, tokens)
     report |= {"peers": names, "left out": failed, "megabytes installed": {}}
-    report["megabytes installed"] = {name: installed_megabytes(name) for name in names}
+    report["megabytes installed"] = {
+        name: sum(installed_megabytes(PEERS[name].requires).values()) for name in names
+    }
     work = options.work.split(",")
     with ExitStack() as stack:
         peers = [
@@ -219,12 +221,13 @@ def beside_peers(options, folder, texts):
             trained, folder, options.dataset or SAMPLE, options.rounds, options.pairs,
         )  # fmt: skip
     if "serve" in work:
-        served = [name for name in bench_serve.PEERS if name in names or name not in PEERS]
+        served, missing = bench_serve.installed(names)
         with Peer(OURS, str(folder), options.threads) as encoder:
             report["serve"] = bench_serve.measure(
                 encoder, served, folder, texts, options.threads, options.rounds
             )
         report["peers"] = list(dict.fromkeys([*names, *served]))
+        report["left out"] |= missing
     return report
 
 
@@ -433,23 +436,21 @@ def run_to_end(name, program):
     return seconds, int(peak[1]) * 1024 / 1e6
 
 
-def installed_megabytes(name):
-    """Sum the megabytes of a peer's packages and of all their requirements."""
-    seen, waiting, total = set(), list(PEERS[name].requires), 0
+def installed_megabytes(packages):
+    """Measure the megabytes of packages and of all their requirements: -> those of each."""
+    found, waiting = {}, list(packages)
     while waiting:
         package = re.split(r"[^A-Za-z0-9._-]", waiting.pop())[0].lower().replace("_", "-")
-        if package in seen:
+        if package in found:
             continue
-        seen.add(package)
         try:
-            found = importlib.metadata.distribution(package)
+            of_package = importlib.metadata.distribution(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-        for file in found.files or []:
-            path = file.locate()
-            total += path.stat().st_size if path.exists() else 0
-        waiting += [line for line in found.requires or [] if "extra ==" not in line]
-    return total / 1e6
+        paths = [file.locate() for file in of_package.files or []]
+        found[package] = sum(path.stat().st_size for path in paths if path.exists()) / 1e6
+        waiting += [line for line in of_package.requires or [] if "extra ==" not in line]
+    return found
 
 
 def compare(options, folder, texts):

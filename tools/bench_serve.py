@@ -12,6 +12,7 @@ environment of its own, .venv-infinity, because it needs NumPy 1.
 
 import contextlib
 import http.client
+import importlib.util
 import json
 import os
 import re
@@ -35,12 +36,12 @@ LONE = 100  # requests of the one caller in a round
 
 
 class Kind(NamedTuple):
-    """How a server is started and asked; `given` are other keys of a body's object."""
+    """How a server is started and asked; `given` are other keys of a body, with values."""
 
     command: list[str]  # {folder} and {port} stand for themselves
     path: str
     key: str  # of the texts
-    given: dict[str, str] = {}
+    given: tuple[tuple[str, str], ...] = ()
 
 
 OURS = [sys.executable, "-m", "minibert", "serve", "{folder}", "--port", "{port}"]
@@ -50,7 +51,7 @@ INFINITY_COMMAND = [
 ]  # fmt: skip
 PEERS = {
     "minibert": Kind(OURS, "/v1/embeddings", "input"),
-    "minibert base64": Kind(OURS, "/v1/embeddings", "input", {"encoding_format": "base64"}),
+    "minibert base64": Kind(OURS, "/v1/embeddings", "input", (("encoding_format", "base64"),)),
     "sentence-transformers": Kind(
         [sys.executable, __file__, "{folder}", "{port}"], "/embed", "texts"
     ),
@@ -91,7 +92,7 @@ class Server:
 
     def body(self, texts):
         """Write the body of a request."""
-        return json.dumps({self.kind.key: texts, **self.kind.given})
+        return json.dumps({self.kind.key: texts, **dict(self.kind.given)})
 
     def load(self, groups, *options):
         """Send a request for each list of texts, in turn, from load.c: -> its report."""
@@ -163,6 +164,17 @@ def short_texts(documents):
     words = " ".join(documents).split()
     starts = range(0, len(words) - WORDS, WORDS)
     return list(dict.fromkeys(" ".join(words[start : start + WORDS]) for start in starts))[:TEXTS]
+
+
+def installed(names):
+    """Divide the servers: -> those of peers and infinity, the reasons for those left out."""
+    wanted = [name for name in PEERS if name.removesuffix(" base64") in {*names, "infinity"}]
+    missing = {}
+    if not INFINITY.exists():
+        missing["infinity"] = "not installed"
+    if importlib.util.find_spec("fastapi") is None:
+        missing["sentence-transformers"] = "as a server: fastapi is not installed"
+    return [name for name in wanted if name not in missing], missing
 
 
 def install():
