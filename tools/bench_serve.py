@@ -5,7 +5,7 @@
 
 The texts are consecutive words of the documents, eight each, all different. Callers of tools/load.c
 send them: 32 callers with one text a request, 32 with 32 texts a request, and one with one text.
-Every server has a process of its own, and its log goes nowhere. "sentence-transformers" is a plain
+Every server has a process of its own, and its log goes to a file. "sentence-transformers" is a plain
 service: a FastAPI route that calls `model.encode`. infinity runs its torch engine, and has an
 environment of its own, .venv-infinity, because it needs NumPy 1.
 """
@@ -62,21 +62,23 @@ PEERS = {
 class Server:
     """A server in a process of its own, which has answered once."""
 
-    def __init__(self, kind, folder, threads=None, options=(), log=subprocess.DEVNULL):
+    def __init__(self, kind, folder, threads=None, options=()):
         self.kind, self.port = kind, free_port()
         words = {"{folder}": str(folder), "{port}": str(self.port)}
         environment = dict(os.environ, HF_HUB_OFFLINE="1", DO_NOT_TRACK="1")
         if threads:
             environment["OMP_NUM_THREADS"] = str(threads)
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
             [*(words.get(word, word) for word in kind.command), *options],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment,
         )  # fmt: skip
         began = time.perf_counter()
         while not self.answers():
             if self.process.poll() is not None or time.perf_counter() - began > 120:
                 self.process.kill()
-                raise RuntimeError(f"{' '.join(kind.command)} gave no answer.")
+                self.log.seek(0)
+                raise RuntimeError(f"A server did not start: {self.log.read().decode()[-2000:]}")
             time.sleep(0.02)
         self.seconds_to_first_answer = time.perf_counter() - began
 
