@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Path
 from starlette.routing import Router
 
-from minibert.server import health, openai, rerank
+from minibert.server import health, ollama, openai, own, rerank, tei
 from minibert.server.answers import json_bytes
 from minibert.server.call import Call
 from minibert.server.dialect import Dialect
@@ -34,13 +34,21 @@ __all__ = ["ROUTES", "make_app"]
 logger = logging.getLogger(__name__)
 
 # A row for each dialect: the beginning of its paths, and its errors for paths that are not there.
-ROUTES: tuple[Route, ...] = (*health.ROUTES, *openai.ROUTES, *rerank.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *health.ROUTES,
+    *openai.ROUTES,
+    *tei.ROUTES,
+    *ollama.ROUTES,
+    *rerank.ROUTES,
+    *own.ROUTES,
+)
 SHAPES: tuple[tuple[str, Dialect], ...] = (
+    ("/api/", ollama.DIALECT),
     ("/v2/", rerank.DIALECT),
     ("/v1/rerank", rerank.DIALECT),
     ("/v1/v", rerank.DIALECT),
     ("/v1/", openai.DIALECT),
-    ("", openai.DIALECT),
+    ("", tei.DIALECT),
 )
 
 LONGEST_ID = 128  # characters of a request's id
@@ -80,7 +88,7 @@ class Endpoint:
         request = Request(scope, receive)
         route = self._route_of(request)
         call = Call(request, id_of(request), route.path, self._state, route.dialect)
-        began, sent = time.perf_counter(), Sent(send)
+        sent = Sent(send)
         self._state.in_flight += 1
         try:
             response = await answered(call, route)
@@ -90,7 +98,7 @@ class Endpoint:
         finally:
             self._state.in_flight -= 1
             if self._state.log is not None:
-                self._state.log(call, sent.status, sent.bytes, time.perf_counter() - began)
+                self._state.log(call, sent.status, sent.bytes, time.perf_counter() - call.began)
 
     def _route_of(self, request: Request) -> Route:
         """Return the route of the request's method, else one that tells what is wrong."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import pytest
-from golden_files import GOLDEN, copy_of, one_label_of, spoil
+from golden_files import GOLDEN, copy_of, one_label_copy, spoil
 
 WORD = "zwuschelquark"  # in every text
 RIGHT, WRONG = "sk-rumpelklamm", "sk-falschgold"  # keys
@@ -265,7 +265,7 @@ def server(request, starting, tmp_path_factory):
     broken = copy_of("gelu", folder)
     spoil(broken, "encoder.layer.0.output.dense.weight")
     return starting(
-        *(f"e={GOLDEN / 'gelu'}", f"r={one_label_of(folder)}", f"three={GOLDEN / 'cross_encoder'}"),
+        *(f"e={GOLDEN / 'gelu'}", f"r={one_label_copy(folder)}", f"three={GOLDEN / 'cross_encoder'}"),
         *(f"broken={broken}", "--api-key", RIGHT, "--log", request.param),
         *("--max-inputs", MAX_INPUTS, "--max-body", MAX_BODY, "--max-request-tokens", MAX_TOKENS),
         told="minibert: ready" if request.param == "text" else '"event": "ready"',

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from golden_files import GOLDEN, one_label_of
+from golden_files import GOLDEN, one_label_copy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from in_process import in_process
@@ -61,7 +61,7 @@ bodies = st.lists(pairs, max_size=14).map(dict)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    models = {"e": GOLDEN / "gelu", "r": one_label_of(tmp_path_factory.mktemp("models"))}
+    models = {"e": GOLDEN / "gelu", "r": one_label_copy(tmp_path_factory.mktemp("models"))}
     with in_process({**models, "three": GOLDEN / "cross_encoder"}) as found:
         yield found
 
