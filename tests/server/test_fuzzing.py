@@ -40,7 +40,12 @@ KEYS = {
 
 texts = st.text(max_size=9) | st.sampled_from(["the cat sat.", "\ud800", "\x00", "é" * 200])
 scalars = (
-    st.none() | st.booleans() | texts | st.floats() | st.integers(-3, 3) | st.integers(2**31, 10**40)
+    st.none()
+    | st.booleans()
+    | texts
+    | st.floats()
+    | st.integers(-3, 3)
+    | st.integers(2**31, 10**40)
 )
 anything = st.recursive(
     scalars,
