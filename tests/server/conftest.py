@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
@@ -99,9 +98,12 @@ def killed(servers):
         server.process.stderr.close()
 
 
-@contextmanager
-def several():
-    """Yield a function that starts servers, and kill them at the end."""
+@pytest.fixture
+def serving():
+    """Start a server: serving(*arguments, env=None, told="minibert: ready") -> Serving.
+
+    Without arguments it serves a golden model as "gelu" and a golden cross-encoder.
+    """
     servers = []
 
     def start(*arguments, env=None, told="minibert: ready"):
@@ -113,26 +115,21 @@ def several():
     killed(servers)
 
 
-@pytest.fixture
-def serving():
-    """Start a server: serving(*arguments, env=None, told="minibert: ready") -> Serving.
-
-    Without arguments it serves a golden model as "gelu" and a golden cross-encoder.
-    """
-    with several() as start:
-        yield start
-
-
-@pytest.fixture(scope="module")
-def starting():
-    """Start servers as `serving` does, for all tests of a file."""
-    with several() as start:
-        yield start
-
-
 @pytest.fixture(scope="module")
 def server():
     """A server for all tests of a file: golden models, "gelu" and "cross_encoder"."""
     found = started([GOLDEN / "gelu", GOLDEN / "cross_encoder"])
     yield found
     killed([found])
+
+
+@pytest.fixture(scope="module")
+def starting(request):
+    """Start servers for all tests of a file: starting(*arguments, told=...) -> Serving."""
+
+    def start(*arguments, **options):
+        found = started(arguments, **options)
+        request.addfinalizer(lambda: killed([found]))
+        return found
+
+    return start

@@ -268,7 +268,7 @@ PATHS = [
 
 
 @pytest.fixture(scope="module", params=["text", "json"])
-def server(request, starting, tmp_path_factory):
+def refusing(request, starting, tmp_path_factory):
     """A server with a key, small limits and models of all kinds; its log in words, or in JSON."""
     folder = tmp_path_factory.mktemp("models")
     broken = copy_of("gelu", folder)
@@ -322,10 +322,10 @@ def message_of(content, dialect):
 
 
 @pytest.mark.parametrize(("row", "name"), CASES)
-def test_bad_input_is_refused_in_the_dialect_s_own_way(server, row, name):
+def test_bad_input_is_refused_in_the_dialect_s_own_way(refusing, row, name):
     dialect, status = DIALECTS[name], getattr(row, name)
     request = row.change(Request(dialect.path, dialect.body, dialect.key))
-    response, content = answered(server, request)
+    response, content = answered(refusing, request)
     assert (response.status, response.headers["content-type"]) == (status, "application/json")
     if status != 200:
         says = OTHER_WORDS.get(name, {}).get(row.cause, row.says).format(key=dialect.key)
@@ -335,8 +335,8 @@ def test_bad_input_is_refused_in_the_dialect_s_own_way(server, row, name):
 
 
 @pytest.mark.parametrize(("path", "name"), PATHS)
-def test_an_unknown_path_has_the_shape_of_its_neighbours(server, path, name):
+def test_an_unknown_path_has_the_shape_of_its_neighbours(refusing, path, name):
     dialect = DIALECTS[name]
-    response, content = answered(server, Request(path, dialect.body, dialect.key))
+    response, content = answered(refusing, Request(path, dialect.body, dialect.key))
     assert response.status == 404
     assert "There is no '/" in message_of(content, dialect)

@@ -95,7 +95,7 @@ def spoilt(body):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def with_corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     models = {"e": GOLDEN / "gelu", "r": one_label_copy(folder), "three": GOLDEN / "cross_encoder"}
     with in_process(models) as found:
@@ -105,15 +105,15 @@ def server(tmp_path_factory):
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_bodies_that_are_not_spoilt_are_answered(server, path):
+def test_bodies_that_are_not_spoilt_are_answered(with_corpus, path):
     assert set(BODIES) == {route.path for route in POSTS}
     # No model is sparse.
-    assert server.post(path, BODIES[path]).status == (424 if path == "/embed_sparse" else 200)
+    assert with_corpus.post(path, BODIES[path]).status == (424 if path == "/embed_sparse" else 200)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("route", POSTS, ids=[route.path for route in POSTS])
-def test_random_bodies_are_answered_or_refused_in_shape(server, route):
+def test_random_bodies_are_answered_or_refused_in_shape(with_corpus, route):
     shapes = [SHAPES[route.dialect.name]]
     if route.path == "/rerank":  # its keys tell the dialect
         shapes.append(SHAPES["tei"])
@@ -121,7 +121,7 @@ def test_random_bodies_are_answered_or_refused_in_shape(server, route):
     @settings(max_examples=60, derandomize=True, deadline=None)
     @given(spoilt(BODIES[route.path]) | anything)
     def check(body):
-        answer = server.post(route.path, json.dumps(body).encode())
+        answer = with_corpus.post(route.path, json.dumps(body).encode())
         content = json.loads(answer.body.decode(), parse_constant=pytest.fail)
         assert answer.status in (200, 400, 404, 422, 424), content
         if answer.status != 200:
