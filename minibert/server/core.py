@@ -75,6 +75,7 @@ class Reading:
 
     truncate: bool = True  # False refuses a text that is too long
     side: Side | None = None  # where a long text loses its tokens; None is the folder's own
+    max_second: int | None = None  # tokens of a pair's second text that are taken at most
 
 
 class Core:
@@ -152,10 +153,12 @@ class Core:
         raw: bool = False,
         truncate: bool = True,
         side: Side | None = None,
+        max_second: int | None = None,
     ) -> Scored:
         """Score pairs of texts, or single texts, with a cross-encoder: logits if `raw`.
 
-        Other scores are from 0 to 1: of one label its sigmoid, of several their softmax. Raises
+        Other scores are from 0 to 1: of one label its sigmoid, of several their softmax. Of a
+        pair's second text at most the first `max_second` tokens are taken, if it is given. Raises
         RequestError.
         """
         served = found.served
@@ -163,7 +166,7 @@ class Core:
         assert scorer is not None
         job = job_of(scorer, 0, "ignore")
         rows, tokens = await self._computed(
-            facts, Group(served, "logits", job), pairs, Reading(truncate, side)
+            facts, Group(served, "logits", job), pairs, Reading(truncate, side, max_second)
         )
         logits = np.array(rows, np.float32).reshape(len(rows), scorer.num_labels)
         name = "softmax" if scorer.num_labels > 1 else "sigmoid"
@@ -192,7 +195,7 @@ class Core:
         self, facts: Facts, group: Group, texts: Sequence[Input], reading: Reading
     ) -> tuple[list[Array], int]:
         """Tokenise, wait and compute: n texts -> n results, and the number of tokens."""
-        facts.model = group.served.name
+        facts.model, facts.kind = group.served.name, group.served.kind
         facts.texts += len(texts)
         if not texts:
             return [], 0
@@ -213,23 +216,33 @@ class Core:
     async def _tokenized(
         self, facts: Facts, group: Group, texts: Sequence[Input], reading: Reading
     ) -> Rows:
-        """Tokenise texts, long ones in a thread. Raises RequestError for what cannot be run."""
-        began = time.perf_counter()
+        """Tokenise texts. Raises RequestError for what cannot be computed."""
         characters = sum(
             len(text) if isinstance(text, list) else characters_of(text) for text in texts
         )
-        expected = min(
-            characters // CHARACTERS_PER_TOKEN, len(texts) * (group.job.max_tokens or characters)
+        most = len(texts) * (group.job.max_tokens or characters)
+        rows: Rows = await self.tokenize(
+            facts, lambda: tokenized(group, texts, reading), characters, most
         )
+        return rows
+
+    async def tokenize(
+        self, facts: Facts, function: Callable[[], Any], characters: int, most: int
+    ) -> Any:
+        """Call a function that tokenises so many characters, in a thread if they are many.
+
+        It makes `most` tokens at most. Raises RequestError for its ValueError, and where the queue
+        has no room for the tokens.
+        """
+        began = time.perf_counter()
+        expected = min(characters // CHARACTERS_PER_TOKEN, most)
         self._admit(expected)
         try:
             if characters <= SHORT:
-                return tokenized(group, texts, reading)
+                return function()
             self._expected += expected
             try:
-                return await asyncio.get_running_loop().run_in_executor(
-                    self._tokenizing, tokenized, group, texts, reading
-                )
+                return await asyncio.get_running_loop().run_in_executor(self._tokenizing, function)
             finally:
                 self._expected -= expected
         except ValueError as error:
@@ -301,7 +314,9 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
     if job.prompt:  # it stands before a text, and special tokens around both
         texts = [tokenizer.backend.decode(t) if isinstance(t, list) else t for t in texts]
     spelled = [text for text in texts if not isinstance(text, list)]
-    rows = tokenizer.rows(with_prompt(job.prompt, spelled), limit, side=reading.side)
+    rows = tokenizer.rows(
+        with_prompt(job.prompt, spelled), limit, side=reading.side, max_second=reading.max_second
+    )
     if len(spelled) < len(texts):
         rows = with_token_ids(rows, texts, group, reading)
     if rows.truncation.texts and not reading.truncate:
@@ -311,6 +326,8 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
             f"Text {number} of {len(texts)} is longer than {limit} tokens, and may not be "
             f"truncated; the longest has {rows.truncation.longest} "
             f"{'tokens' if rows.truncation.in_tokens else 'characters'}.",
+            limit=limit,
+            given=rows.truncation.longest if rows.truncation.in_tokens else None,
         )
     return rows._replace(types=transformer.checked_types(rows.ids, rows.types))
 

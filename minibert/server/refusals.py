@@ -68,10 +68,17 @@ class RequestError(MinibertError, Exception):
         *,
         field: str | None = None,
         retry_after: float | None = None,
+        limit: int | None = None,
+        given: int | None = None,
     ) -> None:
-        """Keep the reason: `field` is the body's key, `retry_after` the seconds to wait."""
+        """Keep the reason: `field` is the body's key, `retry_after` the seconds to wait.
+
+        `given` is the number that is above the `limit`, for dialects with a sentence of their own.
+        """
         super().__init__(message)
         self.kind: Kind = kind
         self.message = message
         self.field = field
         self.retry_after = retry_after
+        self.limit = limit
+        self.given = given
