@@ -94,10 +94,8 @@ class ServedModels:
             found = self._named(name)
             assert found is not None, name  # the command has checked it
             self._by_name[other] = found
-        tasks = ["", *(f":{task}" for task in TASKS)]
-        self._by_lower = {
-            (name + task).lower(): name + task for name in self._by_name for task in tasks
-        }
+        spelled = [name + task for name in self._by_name for task in ("", ":query", ":document")]
+        self._by_lower = {name.lower(): name for name in spelled if self._named(name)}
 
     def find(self, name: str | None, *kinds: ModelKind) -> Found:
         """Return the model of one of these kinds that a name means; without one, the first.
