@@ -14,7 +14,7 @@ import cupy_stand_in
 import pytest
 from command_line import Result
 from corpora import three_shards
-from golden_files import GOLDEN, MINILM, REMOVED, copy_of, copy_with_one_label, edit_json
+from golden_files import GOLDEN, MINILM, REMOVED, copy_of, edit_json, one_label_copy
 
 import minibert.kernels
 from minibert import SentenceTransformer
@@ -189,7 +189,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def one_label(tmp_path):
     """A copy of the golden cross-encoder with the first of its three labels alone."""
-    return copy_with_one_label(tmp_path)
+    return one_label_copy(tmp_path)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ __all__ = ["STATUSES", "Kind", "RequestError"]
 
 Kind: TypeAlias = Literal[
     "bad_json",
-    "bad_result",
     "body_missing",
     "empty",
     "fault",
@@ -18,6 +17,7 @@ Kind: TypeAlias = Literal[
     "loading",
     "media_type",
     "method",
+    "not_finite",
     "overloaded",
     "stopping",
     "timeout",
@@ -50,8 +50,8 @@ STATUSES: dict[Kind, int] = {
     "too_many_tokens": 422,  # of all texts of a request
     "wrong_model": 424,  # a model of another kind than the route needs
     "overloaded": 429,
-    "bad_result": 500,  # NaN or infinity
     "fault": 500,
+    "not_finite": 500,  # NaN in a result, of a damaged model
     "loading": 503,
     "stopping": 503,
     "timeout": 503,

@@ -94,6 +94,10 @@ class ServedModels:
             found = self._named(name)
             assert found is not None, name  # the command has checked it
             self._by_name[other] = found
+        tasks = ["", *(f":{task}" for task in TASKS)]
+        self._by_lower = {
+            (name + task).lower(): name + task for name in self._by_name for task in tasks
+        }
 
     def find(self, name: str | None, *kinds: ModelKind) -> Found:
         """Return the model of one of these kinds that a name means; without one, the first.
@@ -117,11 +121,15 @@ class ServedModels:
         if found.served.kind not in kinds:
             raise RequestError(
                 "wrong_model",
-                f"{found.served.name!r} is of the kind {found.served.kind}; this needs "
+                f"{found.served.name!r} is of the kind {found.served.kind}; expected "
                 f"{' or '.join(kinds)}.",
                 field="model",
             )
         return found
+
+    def spelled(self, name: str) -> str | None:
+        """Return a name as the command spells it, whatever its case; None for an unknown one."""
+        return name if self._named(name) else self._by_lower.get(name.lower())
 
     def _named(self, name: str) -> Found | None:
         """Find a name, an alias, or either of them with ":query" or ":document" behind."""

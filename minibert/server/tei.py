@@ -48,7 +48,7 @@ def body_of(problem: RequestError, status: int, id: str) -> dict[str, Any]:
         return {"error": f"Model is overloaded. {problem.message}", "error_type": "Overloaded"}
     if kind == "empty":
         return {"error": problem.message, "error_type": "Empty"}
-    if kind in ("wrong_model", "bad_result", "fault"):
+    if kind in ("wrong_model", "not_finite", "fault"):
         return {"error": f"Backend error: {problem.message}", "error_type": "Backend"}
     message = problem.message
     if kind == "too_long" and problem.given is not None:
@@ -58,7 +58,7 @@ def body_of(problem: RequestError, status: int, id: str) -> dict[str, Any]:
     return {"error": message, "error_type": "Validation"}
 
 
-DIALECT = Dialect("tei", body_of, {"token_ids": 422, "bad_result": 424})
+DIALECT = Dialect("tei", body_of, {"token_ids": 422, "not_finite": 424})
 
 
 async def embed(call: Call) -> Response:
@@ -170,7 +170,7 @@ async def similarity(call: Call) -> Response:
     if not sentences:
         raise empty("sentences")
     texts = [source, *sentences]
-    fields.check_number(texts, call.settings)
+    fields.check_number(texts, "sentences", call.settings)
     embedded = await call.core.embed(
         call.facts,
         found,
@@ -258,7 +258,7 @@ def predicted_inputs(call: Call) -> tuple[list[Text], bool]:
         raise empty("inputs")
     if not isinstance(value[0], list):
         return [text_or_pair(value, "inputs")], False
-    fields.check_number(value, call.settings)
+    fields.check_number(value, "inputs", call.settings)
     return [text_or_pair(one, f"inputs[{number}]") for number, one in enumerate(value)], True
 
 
@@ -281,9 +281,12 @@ def is_truncating(body: fields.Body) -> bool:
     return bool(fields.flag(body, "truncate", True))
 
 
-def side_of(body: fields.Body) -> Side:
-    """Return the side where long texts lose tokens: "left" or "Left" and so on."""
-    return fields.choice(body, "truncation_direction", ("left", "right"), "right")
+def side_of(body: fields.Body) -> Side | None:
+    """Return the side where long texts lose tokens, in any case; None is the folder's own."""
+    if body.get("truncation_direction") is None:
+        return None
+    side: Side = fields.choice(body, "truncation_direction", ("left", "right"), "right")
+    return side
 
 
 def objects(body: fields.Body, key: str) -> fields.Body:

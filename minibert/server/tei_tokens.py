@@ -93,7 +93,7 @@ async def decode(call: Call) -> Response:
     found = call.models.find(model_name(body), *KINDS)
     tokenizer = found.served.model.transformer.text_tokenizer
     rows = id_lists(body.get("ids"), tokenizer)
-    fields.check_number(rows, settings)
+    fields.check_number(rows, "ids", settings)
     is_plain = bool(fields.flag(body, "skip_special_tokens", True))
     ids = sum(map(len, rows))
     check_size(ids, settings.max_request_tokens, "tokens")
