@@ -23,7 +23,7 @@ LABELS = ["joy", "anger", "fear"]
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def places(tmp_path_factory):
     """Folders of all models that are served: cosine and dot product, three labels and one."""
     made = {
         "cosine": copy_of("modules", tmp_path_factory.mktemp("cosine")),
@@ -39,22 +39,22 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(folders):
-    with in_process(folders, reproducible=True, max_inputs=8) as running:
+def tei(places):
+    with in_process(places, reproducible=True, max_inputs=8) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def encoder(folders):
-    return SentenceTransformer(folders["dot"], reproducible=True, on_long="ignore")
+def encoder(places):
+    return SentenceTransformer(places["dot"], reproducible=True, on_long="ignore")
 
 
 def scorer(folder, activation="identity"):
     return CrossEncoder(folder, reproducible=True, on_long="ignore", activation_fn=activation)
 
 
-def answer(server, path, **body):
-    found = server.post(path, body)
+def answer(tei, path, **body):
+    found = tei.post(path, body)
     assert found.status == 200, found.body
     return found.json()
 
@@ -77,61 +77,61 @@ def sigmoid(logits):
         ("cosine", {"normalize": False}, False),
     ],
 )
-def test_vectors_are_encode_s_bit_for_bit(server, encoder, model, asked, is_unit):
-    found = np.array(answer(server, "/embed", inputs=TEXTS, model=model, **asked), np.float32)
+def test_vectors_are_encode_s_bit_for_bit(tei, encoder, model, asked, is_unit):
+    found = np.array(answer(tei, "/embed", inputs=TEXTS, model=model, **asked), np.float32)
     np.testing.assert_array_equal(found, encoder.encode(TEXTS, normalize_embeddings=is_unit))
 
 
-def test_one_text_gives_a_list_of_one_vector(server, encoder):
+def test_one_text_gives_a_list_of_one_vector(tei, encoder):
     for inputs in ("the cat", ["the cat"]):
-        found = answer(server, "/embed", inputs=inputs, model="dot")
+        found = answer(tei, "/embed", inputs=inputs, model="dot")
         np.testing.assert_array_equal(np.float32(found), encoder.encode(["the cat"]))
 
 
-def test_fewer_dimensions_are_normalised_afterwards(server, encoder):
+def test_fewer_dimensions_are_normalised_afterwards(tei, encoder):
     whole = encoder.encode(TEXTS).astype(np.float64)[:, :3]
     expected = whole / np.linalg.norm(whole, axis=1, keepdims=True)
-    found = answer(server, "/embed", inputs=TEXTS, dimensions=3)
+    found = answer(tei, "/embed", inputs=TEXTS, dimensions=3)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_prompts_come_by_name_and_by_the_name_of_the_model(server, encoder):
+def test_prompts_come_by_name_and_by_the_name_of_the_model(tei, encoder):
     expected = encoder.encode([PROMPTS["query"] + QUERY])
     for asked in ({"prompt_name": "query", "model": "dot"}, {"model": "dot:query"}):
-        found = answer(server, "/embed", inputs=QUERY, **asked)
+        found = answer(tei, "/embed", inputs=QUERY, **asked)
         np.testing.assert_array_equal(np.float32(found), expected)
     assert not np.array_equal(expected, encoder.encode([QUERY]))
 
 
-def test_states_of_all_tokens_are_encode_s(server, encoder):
-    found = answer(server, "/embed_all", inputs=TEXTS)
+def test_states_of_all_tokens_are_encode_s(tei, encoder):
+    found = answer(tei, "/embed_all", inputs=TEXTS)
     for rows, states in zip(found, encoder.encode(TEXTS, output_value="token_embeddings"),
                             strict=True):  # fmt: skip
         np.testing.assert_array_equal(np.float32(rows), states)
 
 
-def test_large_states_are_sent_in_parts(server, encoder):
+def test_large_states_are_sent_in_parts(tei, encoder):
     texts = [f"{LONG} {number}" for number in range(8)] * 2
     with in_process({"m": encoder.folder.path}, reproducible=True) as other:
         found = answer(other, "/embed_all", inputs=texts * 16, truncation_direction="left")
     assert sum(np.size(rows) for rows in found) > 65_536
     assert found[: len(texts)] == found[-len(texts) :]
-    one = answer(server, "/embed_all", inputs=texts[3], truncation_direction="left", model="dot")
+    one = answer(tei, "/embed_all", inputs=texts[3], truncation_direction="left", model="dot")
     assert found[3] == one[0]
 
 
-def test_no_model_is_sparse_yet(server):
+def test_no_model_is_sparse_yet(tei):
     for asked, expected in ({}, "no sparse model"), ({"model": "dot"}, "expected sparse"):
-        found = server.post("/embed_sparse", {"inputs": "the cat", **asked})
+        found = tei.post("/embed_sparse", {"inputs": "the cat", **asked})
         assert (found.status, found.json()["error_type"]) == (424, "Backend")
         assert expected in found.json()["error"]
 
 
 @pytest.mark.parametrize("left", ["left", "Left", "LEFT"])
-def test_a_long_text_loses_its_tokens_at_either_side(server, encoder, left):
+def test_a_long_text_loses_its_tokens_at_either_side(tei, encoder, left):
     words = LONG.split()
     for side, kept in ({}, words[:39]), ({"truncation_direction": left}, words[-39:]):
-        found = server.post("/embed", {"inputs": LONG, "model": "dot", **side})
+        found = tei.post("/embed", {"inputs": LONG, "model": "dot", **side})
         np.testing.assert_array_equal(np.float32(found.json()), encoder.encode([" ".join(kept)]))
         assert found.headers["x-minibert-truncated"] == "1"
         assert found.headers["x-compute-tokens"] == "41"
@@ -145,13 +145,13 @@ def test_a_long_text_loses_its_tokens_at_either_side(server, encoder, left):
         (("dog a", OTHER), (slice(2), slice(36)), (slice(2), slice(-36, None))),
     ],
 )
-def test_a_long_pair_loses_tokens_at_the_same_side(server, folders, pair, right, left):
-    model = scorer(folders["three"])
+def test_a_long_pair_loses_tokens_at_the_same_side(tei, places, pair, right, left):
+    model = scorer(places["three"])
     for side, kept in ("Right", right), ("Left", left):
         words = [" ".join(text.split()[part]) for text, part in zip(pair, kept, strict=True)]
         expected = model.predict([tuple(words)])[0]
         found = answer(
-            server, "/predict", inputs=list(pair), raw_scores=True, truncation_direction=side
+            tei, "/predict", inputs=list(pair), raw_scores=True, truncation_direction=side
         )
         assert by_label(found) == dict(zip(LABELS, expected.tolist(), strict=True))
 
@@ -161,58 +161,58 @@ def by_label(predictions):
 
 
 @pytest.mark.parametrize("path", ["/embed", "/embed_all", "/predict", "/similarity"])
-def test_a_long_text_is_refused_where_none_is_truncated(server, path):
+def test_a_long_text_is_refused_where_none_is_truncated(tei, path):
     inputs = {"/similarity": {"source_sentence": "a", "sentences": [LONG]}}.get(path, LONG)
     asked = {"truncate": False}
-    found = server.post(path, {"inputs": inputs, **asked, "parameters": asked})
+    found = tei.post(path, {"inputs": inputs, **asked, "parameters": asked})
     error = "Input validation error: `inputs` must have less than 41 tokens. Given: 62"
     assert found.status == 422
     assert found.json() == {"error": error, "error_type": "Validation"}
 
 
-def test_labels_come_with_their_probabilities_highest_first(server, folders):
-    model = scorer(folders["three"])
+def test_labels_come_with_their_probabilities_highest_first(tei, places):
+    model = scorer(places["three"])
     inputs = [["the cat", "a dog"], ["中 😀", ""], ["", "London"], ["dog", "barks."]]
     expected = softmax(model.predict(inputs))
-    found = answer(server, "/predict", inputs=inputs)
+    found = answer(tei, "/predict", inputs=inputs)
     for row, probabilities in zip(found, expected, strict=True):
         assert [one["score"] for one in row] == sorted((one["score"] for one in row), reverse=True)
         np.testing.assert_allclose(
             [by_label(row)[label] for label in LABELS], probabilities, atol=1e-6
         )
-    single = answer(server, "/predict", inputs=inputs[0], parameters={})
+    single = answer(tei, "/predict", inputs=inputs[0], parameters={})
     assert single == found[0]  # two texts are a pair
 
 
-def test_a_single_text_has_labels_of_its_own(server):
-    found = answer(server, "/predict", inputs="the cat")
-    assert found == answer(server, "/predict", inputs=["the cat"])
-    assert [found] == answer(server, "/predict", inputs=[["the cat"]])
-    pair = answer(server, "/predict", inputs=["the cat", ""])
+def test_a_single_text_has_labels_of_its_own(tei):
+    found = answer(tei, "/predict", inputs="the cat")
+    assert found == answer(tei, "/predict", inputs=["the cat"])
+    assert [found] == answer(tei, "/predict", inputs=[["the cat"]])
+    pair = answer(tei, "/predict", inputs=["the cat", ""])
     assert by_label(found) != by_label(pair)
-    assert [found, pair] == answer(server, "/predict", inputs=[["the cat"], ["the cat", ""]])
+    assert [found, pair] == answer(tei, "/predict", inputs=[["the cat"], ["the cat", ""]])
 
 
-def test_one_label_has_its_sigmoid(server, folders):
-    logit = scorer(folders["one"]).predict([("the cat", "a dog")])
-    (row,) = answer(server, "/predict", inputs=["the cat", "a dog"], model="one")
+def test_one_label_has_its_sigmoid(tei, places):
+    logit = scorer(places["one"]).predict([("the cat", "a dog")])
+    (row,) = answer(tei, "/predict", inputs=["the cat", "a dog"], model="one")
     np.testing.assert_allclose(row["score"], sigmoid(logit[0]), atol=1e-7)
     assert row["label"] == "LABEL_0"
     asked = {"inputs": ["the cat", "a dog"], "model": "one", "raw_scores": True}
-    assert answer(server, "/predict", **asked)[0]["score"] == logit[0]
+    assert answer(tei, "/predict", **asked)[0]["score"] == logit[0]
 
 
 DOCUMENTS = ["a dog barks", "London", "the cat", "", "a dog barks", "cat 中"]
 
 
-def test_ranks_are_those_of_rank(server, folders):
+def test_ranks_are_those_of_rank(tei, places):
     asked = {"query": "the cat", "texts": DOCUMENTS, "parameters": {}, "top_n": 1}
-    found = answer(server, "/", **asked, return_text=True)
-    ranked = scorer(folders["one"], "sigmoid").rank("the cat", DOCUMENTS)
+    found = answer(tei, "/", **asked, return_text=True)
+    ranked = scorer(places["one"], "sigmoid").rank("the cat", DOCUMENTS)
     expected = [(row["corpus_id"], row["score"], DOCUMENTS[row["corpus_id"]]) for row in ranked]
     assert [(row["index"], row["score"], row["text"]) for row in found] == expected
-    raw = answer(server, "/", **asked, raw_scores=True)
-    ranked = scorer(folders["one"]).rank("the cat", DOCUMENTS)
+    raw = answer(tei, "/", **asked, raw_scores=True)
+    ranked = scorer(places["one"]).rank("the cat", DOCUMENTS)
     expected = [{"index": row["corpus_id"], "score": float(row["score"])} for row in ranked]
     assert raw == expected
 
@@ -226,32 +226,32 @@ def test_ranks_of_large_logits_have_their_order(tmp_path):
     activation = {"activation_fn": "torch.nn.modules.linear.Identity"}
     edit_json(folder / "config.json", sentence_transformers=activation)
     ranked = scorer(folder).rank("the cat", DOCUMENTS)
-    with in_process({"m": folder}, reproducible=True) as server:
-        found = answer(server, "/", query="the cat", texts=DOCUMENTS)
+    with in_process({"m": folder}, reproducible=True) as tei:
+        found = answer(tei, "/", query="the cat", texts=DOCUMENTS)
     order = [row["corpus_id"] for row in ranked]
     assert [row["index"] for row in found] == order != sorted(order)
     assert {row["score"] for row in found} == {1.0}
 
 
 @pytest.mark.parametrize("path", ["/similarity", "/"])
-def test_similarities_are_cosines_whatever_the_metric(server, encoder, path):
+def test_similarities_are_cosines_whatever_the_metric(tei, encoder, path):
     vectors = encoder.encode([QUERY, DOCUMENT, "", QUERY]).astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     asked = {"source_sentence": QUERY, "sentences": [DOCUMENT, "", QUERY]}
-    found = answer(server, path, inputs=asked, parameters={}, model="dot")
+    found = answer(tei, path, inputs=asked, parameters={}, model="dot")
     np.testing.assert_allclose(found, vectors[1:] @ vectors[0], atol=1e-6)
-    prompted = answer(server, path, inputs=asked, parameters={"prompt_name": "document"})
+    prompted = answer(tei, path, inputs=asked, parameters={"prompt_name": "document"})
     vectors = encoder.encode([PROMPTS["document"] + text for text in [QUERY, DOCUMENT]])
     cosine = np.dot(*vectors.astype(np.float64)) / np.prod(np.linalg.norm(vectors, axis=1))
     np.testing.assert_allclose(prompted[0], cosine, atol=1e-6)
 
 
-def test_the_root_does_as_the_first_model_can(server, folders):
-    vectors = answer(server, "/", inputs=["the cat"], parameters={})
-    assert vectors == answer(server, "/embed", inputs=["the cat"])
+def test_the_root_does_as_the_first_model_can(tei, places):
+    vectors = answer(tei, "/", inputs=["the cat"], parameters={})
+    assert vectors == answer(tei, "/embed", inputs=["the cat"])
     asked = {"inputs": ["the cat", "a dog"], "model": "three"}
-    assert answer(server, "/", **asked) == answer(server, "/predict", **asked)
-    first = {name: folders[name] for name in ("one", "cosine")}
+    assert answer(tei, "/", **asked) == answer(tei, "/predict", **asked)
+    first = {name: places[name] for name in ("one", "cosine")}
     with in_process(first, reproducible=True) as other:
         (row,) = answer(other, "/", inputs="the cat")
         assert row["label"] == "LABEL_0"
@@ -260,8 +260,8 @@ def test_the_root_does_as_the_first_model_can(server, folders):
 AWKWARD = ["sat 😀👩‍🚀 日中 dog, Cafe\u0301!", "", "\u200b", "x" * 120, "[SEP] a[MASK]", "中 é\tα"]
 
 
-def test_tokens_have_their_places_in_utf_8(server, encoder):
-    found = answer(server, "/tokenize", inputs=AWKWARD)
+def test_tokens_have_their_places_in_utf_8(tei, encoder):
+    found = answer(tei, "/tokenize", inputs=AWKWARD)
     for text, tokens in zip(AWKWARD, found, strict=True):
         rows = encoder.transformer.text_tokenizer.rows([text], None)
         assert [token["id"] for token in tokens] == rows.ids[0].tolist()
@@ -279,32 +279,32 @@ def test_tokens_have_their_places_in_utf_8(server, encoder):
     assert [token["text"] for token in found[0][1:-1]] == expected
 
 
-def test_tokens_of_the_prompted_text_without_special_ones(server):
+def test_tokens_of_the_prompted_text_without_special_ones(tei):
     asked = {"inputs": ["中 sat", LONG], "add_special_tokens": False, "prompt_name": "document"}
-    short, long = answer(server, "/tokenize", **asked)
+    short, long = answer(tei, "/tokenize", **asked)
     expected = [("dog", 0, 3), (":", 3, 4), ("中", 5, 8), ("sat", 9, 12)]
     assert [(token["text"], token["start"], token["stop"]) for token in short] == expected
     assert len(long) == 2 + 60  # nothing is truncated
-    alone = answer(server, "/tokenize", inputs="中 sat", add_special_tokens=False)
+    alone = answer(tei, "/tokenize", inputs="中 sat", add_special_tokens=False)
     assert [token["text"] for token in alone[0]] == ["中", "sat"]
-    named = answer(server, "/tokenize", inputs="中 sat", model="dot:document")
+    named = answer(tei, "/tokenize", inputs="中 sat", model="dot:document")
     assert [token["text"] for token in named[0]] == ["[CLS]", "dog", ":", "中", "sat", "[SEP]"]
 
 
-def test_ids_are_decoded_with_and_without_special_tokens(server):
-    ids = [[token["id"] for token in row] for row in answer(server, "/tokenize", inputs=TEXTS)]
+def test_ids_are_decoded_with_and_without_special_tokens(tei):
+    ids = [[token["id"] for token in row] for row in answer(tei, "/tokenize", inputs=TEXTS)]
     plain = ["the cat sat.", "", "a dog barks [UNK]", "中 london, 中!", "the cat sat."]
-    found = answer(server, "/decode", ids=ids, skip_special_tokens=False)
+    found = answer(tei, "/decode", ids=ids, skip_special_tokens=False)
     assert found == [f"[CLS] {text} [SEP]".replace("  ", " ") for text in plain]
     without = [text.replace(" [UNK]", "") for text in plain]  # it is special, too
-    assert answer(server, "/decode", ids=ids, skip_special_tokens=None) == without
-    assert answer(server, "/decode", ids=ids[0]) == [plain[0]]
+    assert answer(tei, "/decode", ids=ids, skip_special_tokens=None) == without
+    assert answer(tei, "/decode", ids=ids[0]) == [plain[0]]
 
 
-def test_info_tells_what_is_served_and_no_path(server, folders):
-    found = server.request("GET", "/info")
+def test_info_tells_what_is_served_and_no_path(tei, places):
+    found = tei.request("GET", "/info")
     info = found.json()
-    assert str(folders["cosine"].parent) not in found.body.decode()
+    assert str(places["cosine"].parent) not in found.body.decode()
     assert info["model_type"] == {"embedding": {"pooling": "mean"}}
     assert {name: info[name] for name in ("model_id", "model_dtype", "max_input_length")} == {
         "model_id": "cosine",
@@ -312,25 +312,25 @@ def test_info_tells_what_is_served_and_no_path(server, folders):
         "max_input_length": 41,
     }
     assert (info["max_client_batch_size"], info["auto_truncate"]) == (8, True)
-    weights = (folders["cosine"] / "model.safetensors").read_bytes()
+    weights = (places["cosine"] / "model.safetensors").read_bytes()
     assert info["weights_sha256"] == hashlib.sha256(weights).hexdigest()
     assert (info["metric"], info["dimension"], info["normalized"]) == ("cosine", 7, True)
 
 
-def test_info_of_another_model_is_asked_for_by_name(server):
-    dot = server.request("GET", "/info?model=dot").json()
+def test_info_of_another_model_is_asked_for_by_name(tei):
+    dot = tei.request("GET", "/info?model=dot").json()
     assert (dot["served_model_name"], dot["metric"], dot["normalized"]) == ("dot", "dot", False)
-    three = server.request("GET", "/info?model=three").json()
+    three = tei.request("GET", "/info?model=three").json()
     assert three["model_type"]["classifier"]["id2label"] == dict(zip("012", LABELS, strict=True))
     assert three["model_type"]["classifier"]["label2id"]["fear"] == 2
-    one = server.request("GET", "/info?model=one").json()["model_type"]
+    one = tei.request("GET", "/info?model=one").json()["model_type"]
     assert one == {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}}
-    assert server.request("GET", "/info?model=none").status == 404
+    assert tei.request("GET", "/info?model=none").status == 404
 
 
 @pytest.mark.parametrize(("rule", "expected"), [("always", True), ("never", False)])
-def test_info_and_vectors_follow_the_server_s_rule(folders, encoder, rule, expected):
-    with in_process({"m": folders["dot"]}, normalize=rule, reproducible=True) as other:
+def test_info_and_vectors_follow_the_server_s_rule(places, encoder, rule, expected):
+    with in_process({"m": places["dot"]}, normalize=rule, reproducible=True) as other:
         assert other.request("GET", "/info").json()["normalized"] is expected
         found = answer(other, "/embed", inputs=TEXTS)
     np.testing.assert_array_equal(
@@ -383,15 +383,15 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("path", "body", "status", "kind", "error"), REFUSED)
-def test_errors_have_tei_s_shape_status_and_words(server, path, body, status, kind, error):
-    found = server.post(path, body)
+def test_errors_have_tei_s_shape_status_and_words(tei, path, body, status, kind, error):
+    found = tei.post(path, body)
     assert (found.status, found.json().keys()) == (status, {"error", "error_type"})
     assert found.json()["error_type"] == kind
     assert error in found.json()["error"]
 
 
-def test_too_many_tokens_are_refused_on_every_path(folders):
-    with in_process(folders, max_request_tokens=50) as small:
+def test_too_many_tokens_are_refused_on_every_path(places):
+    with in_process(places, max_request_tokens=50) as small:
         for path, body in [
             ("/embed", {"inputs": [LONG, LONG]}),
             ("/tokenize", {"inputs": LONG}),
@@ -403,9 +403,9 @@ def test_too_many_tokens_are_refused_on_every_path(folders):
             assert "50" in found.json()["error"] or "800" in found.json()["error"]
 
 
-def test_token_ids_are_decoded_where_they_are_accepted(folders, encoder):
+def test_token_ids_are_decoded_where_they_are_accepted(places, encoder):
     ids = encoder.transformer.text_tokenizer.rows(["the cat", "a dog barks"], None).ids
-    with in_process({"m": folders["dot"]}, accept_token_ids=True, reproducible=True) as other:
+    with in_process({"m": places["dot"]}, accept_token_ids=True, reproducible=True) as other:
         inputs = [ids[0].tolist(), "a dog barks"]
         found = answer(other, "/embed", inputs=inputs)
         one = answer(other, "/embed", inputs=ids[0].tolist())
@@ -413,9 +413,9 @@ def test_token_ids_are_decoded_where_they_are_accepted(folders, encoder):
     assert one == found[:1]
 
 
-def test_a_full_queue_is_told_as_overload(folders):
+def test_a_full_queue_is_told_as_overload(places):
     release = threading.Event()
-    with in_process({"m": folders["dot"]}, max_queue_tokens=10) as full:
+    with in_process({"m": places["dot"]}, max_queue_tokens=10) as full:
         core = full.state.core
 
         async def refused():
@@ -436,8 +436,8 @@ def test_a_full_queue_is_told_as_overload(folders):
     assert found.headers["retry-after"] == "1"
 
 
-def test_a_server_without_its_models_is_unhealthy(folders):
-    with in_process({"m": folders["dot"]}) as loading:
+def test_a_server_without_its_models_is_unhealthy(places):
+    with in_process({"m": places["dot"]}) as loading:
         loading.state.models = None
         found = loading.post("/embed", {"inputs": "the cat"})
     assert (found.status, found.json()["error_type"]) == (503, "Unhealthy")
@@ -448,15 +448,15 @@ def test_a_result_without_numbers_is_the_model_s_fault(tmp_path):
     tensors = load_file(folder / "model.safetensors")
     tensors["classifier.weight"] = np.sign(tensors["classifier.weight"]) * np.float32(3e38)
     save_file(tensors, folder / "model.safetensors")
-    with in_process({"m": folder}) as server:
-        found = server.post("/predict", {"inputs": "the cat"})
+    with in_process({"m": folder}) as tei:
+        found = tei.post("/predict", {"inputs": "the cat"})
     assert (found.status, found.json()["error_type"]) == (424, "Backend")
     assert "NaN" in found.json()["error"]
     assert str(tmp_path) not in found.body.decode()
 
 
-def test_headers_tell_the_work_in_tei_s_names(server):
-    found = server.post("/embed", {"inputs": ["the cat", "中 😀"]})
+def test_headers_tell_the_work_in_tei_s_names(tei):
+    found = tei.post("/embed", {"inputs": ["the cat", "中 😀"]})
     told = {name: value for name, value in found.headers.items() if name.startswith("x-")}
     assert told.pop("x-compute-type") == "cpu"
     assert (told.pop("x-compute-characters"), told.pop("x-compute-tokens")) == ("10", "8")
