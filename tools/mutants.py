@@ -57,6 +57,7 @@ ENCODER = "models/test_sentence_transformer.py::test_"
 PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokenizers_library"
 LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
 SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
+TEI = "server/test_tei.py::test_"
 TOP_K = "scoring/test_top_k.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "checkpoint/test_save.py::test_"
 PADDED = "models/test_bert_model.py::test_"
@@ -1525,6 +1526,22 @@ MUTANTS = [
            "server/test_ollama.py::test_the_older_route_never_normalises[all-mini]"),
     Mutant("server/ollama.py", "and 0 < wanted <", "and 0 < wanted <= 2 *",
            "server/test_ollama.py::test_other_dimensions_change_nothing[21]"),
+    Mutant("server/tei.py", "cos_sim(embedded.vectors[:1], embedded.vectors[1:])[0]",
+           "embedded.vectors[1:] @ embedded.vectors[0]",
+           TEI + "similarities_are_cosines_whatever_the_metric"),
+    Mutant("server/tei.py", "found.served.order(scored.scores)",
+           'np.argsort(-scores, kind="stable").tolist()',
+           TEI + "ranks_of_large_logits_have_their_order"),
+    Mutant("server/tei.py", 'np.argsort(-row, kind="stable")', 'np.argsort(row, kind="stable")',
+           TEI + "labels_come_with_their_probabilities_highest_first"),
+    Mutant("server/tei.py", "return texts[0] if len(texts) == 1 else (texts[0], texts[1])",
+           'return texts[0], texts[1] if len(texts) > 1 else ""',
+           TEI + "a_single_text_has_labels_of_its_own"),
+    Mutant("server/tei_tokens.py", "lengths = 1 + (codes > 0x7F) + (codes > 0x7FF)",
+           "lengths = 1 + (codes > 0x7F) + (codes > 0x7F)",
+           TEI + "tokens_have_their_places_in_utf_8"),
+    Mutant("server/tei_tokens.py", "if before <= place < end:", "if place < end:",
+           TEI + "tokens_have_their_places_in_utf_8"),
 ]  # fmt: skip
 
 
