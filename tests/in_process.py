@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from minibert.server.app import ROUTES, make_app
 from minibert.server.core import Core
-from minibert.server.served import load_models
+from minibert.server.opening import Opened, open_all
 from minibert.server.settings import ModelPlace, Settings
 from minibert.server.state import State
 
@@ -44,35 +44,40 @@ class InProcess:
 
     async def exchange(self, method, path, body=None, headers=None, *, leaving=None):
         """Send a request, in the loop. The client leaves once the event `leaving` is set."""
-        content = body if isinstance(body, bytes) else b"" if body is None else dumped(body)
-        given = {"host": "localhost", "content-length": str(len(content))}
-        given |= {} if body is None else {"content-type": "application/json"}
-        given |= {name.lower().replace("_", "-"): value for name, value in (headers or {}).items()}
-        path, _, query = path.partition("?")
-        scope = {
-            **{"type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}},
-            **{"http_version": "1.1", "method": method, "scheme": "http", "path": path},
-            **{"raw_path": path.encode(), "query_string": query.encode(), "root_path": ""},
-            "headers": [(name.encode(), value.encode()) for name, value in given.items()],
-            **{"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)},
-        }
-        incoming = [{"type": "http.request", "body": content, "more_body": False}]
-        leaving, answer = leaving or asyncio.Event(), Answer(0, {}, b"")
+        return await exchange(self.app, method, path, body, headers, leaving=leaving)
 
-        async def receive():
-            if incoming:
-                return incoming.pop()
-            await leaving.wait()
-            return {"type": "http.disconnect"}
 
-        async def send(message):
-            if message["type"] == "http.response.start":
-                answer.status = message["status"]
-                answer.headers = {k.decode(): v.decode() for k, v in message["headers"]}
-            answer.body += message.get("body", b"")
+async def exchange(app, method, path, body=None, headers=None, *, leaving=None):
+    """Send a request, to an application. The client leaves once the event `leaving` is set."""
+    content = body if isinstance(body, bytes) else b"" if body is None else dumped(body)
+    given = {"host": "localhost", "content-length": str(len(content))}
+    given |= {} if body is None else {"content-type": "application/json"}
+    given |= {name.lower().replace("_", "-"): value for name, value in (headers or {}).items()}
+    path, _, query = path.partition("?")
+    scope = {
+        **{"type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}},
+        **{"http_version": "1.1", "method": method, "scheme": "http", "path": path},
+        **{"raw_path": path.encode(), "query_string": query.encode(), "root_path": ""},
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+        **{"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)},
+    }
+    incoming = [{"type": "http.request", "body": content, "more_body": False}]
+    leaving, answer = leaving or asyncio.Event(), Answer(0, {}, b"")
 
-        await self.app(scope, receive, send)
-        return answer
+    async def receive():
+        if incoming:
+            return incoming.pop()
+        await leaving.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            answer.status = message["status"]
+            answer.headers = {k.decode(): v.decode() for k, v in message["headers"]}
+        answer.body += message.get("body", b"")
+
+    await app(scope, receive, send)
+    return answer
 
 
 def dumped(body):
@@ -85,7 +90,8 @@ def in_process(models, *, routes=ROUTES, aliases=(), models_loaded=None, **optio
     """Yield an InProcess that serves models by their names: {"m": folder}; options of Settings."""
     places = tuple(ModelPlace(name, str(folder)) for name, folder in models.items())
     settings = Settings(places, tuple(aliases), **options)
-    state = State(settings, models=models_loaded or load_models(settings))
+    opened = Opened(models_loaded, None) if models_loaded else open_all(settings)
+    state = State(settings, opened.models, index=opened.index)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

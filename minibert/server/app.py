@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Path
 from starlette.routing import Router
 
-from minibert.server import health, openai
+from minibert.server import health, ollama, openai, own, rerank, tei
 from minibert.server.answers import json_bytes
 from minibert.server.call import Call
 from minibert.server.dialect import Dialect
@@ -34,8 +34,22 @@ __all__ = ["ROUTES", "make_app"]
 logger = logging.getLogger(__name__)
 
 # A row for each dialect: the beginning of its paths, and its errors for paths that are not there.
-ROUTES: tuple[Route, ...] = (*health.ROUTES, *openai.ROUTES)
-SHAPES: tuple[tuple[str, Dialect], ...] = (("/v1/", openai.DIALECT), ("", openai.DIALECT))
+ROUTES: tuple[Route, ...] = (
+    *health.ROUTES,
+    *openai.ROUTES,
+    *tei.ROUTES,
+    *ollama.ROUTES,
+    *rerank.ROUTES,
+    *own.ROUTES,
+)
+SHAPES: tuple[tuple[str, Dialect], ...] = (
+    ("/api/", ollama.DIALECT),
+    ("/v2/", rerank.DIALECT),
+    ("/v1/rerank", rerank.DIALECT),
+    ("/v1/v", rerank.DIALECT),
+    ("/v1/", openai.DIALECT),
+    ("", tei.DIALECT),
+)
 
 LONGEST_ID = 128  # characters of a request's id
 
@@ -74,7 +88,7 @@ class Endpoint:
         request = Request(scope, receive)
         route = self._route_of(request)
         call = Call(request, id_of(request), route.path, self._state, route.dialect)
-        began, sent = time.perf_counter(), Sent(send)
+        sent = Sent(send)
         self._state.in_flight += 1
         try:
             response = await answered(call, route)
@@ -84,7 +98,7 @@ class Endpoint:
         finally:
             self._state.in_flight -= 1
             if self._state.log is not None:
-                self._state.log(call, sent.status, sent.bytes, time.perf_counter() - began)
+                self._state.log(call, sent.status, sent.bytes, time.perf_counter() - call.began)
 
     def _route_of(self, request: Request) -> Route:
         """Return the route of the request's method, else one that tells what is wrong."""
@@ -189,7 +203,8 @@ def check_key(call: Call, route: Route) -> None:
     if not keys or route.is_open:
         return
     scheme, _, given = call.request.headers.get("authorization", "").partition(" ")
-    found = [hmac.compare_digest(given.strip().encode(), key.encode()) for key in keys]
+    sent = given.strip().encode("latin-1")  # the bytes of the header
+    found = [hmac.compare_digest(sent, key.encode()) for key in keys]
     if scheme.lower() != "bearer" or not any(found):
         call.headers["www-authenticate"] = "Bearer"
         raise RequestError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from minibert.server.settings import Settings
 
 if TYPE_CHECKING:
+    from minibert.corpus.search import Index
     from minibert.server.core import Core
     from minibert.server.served import ServedModels
 
@@ -26,7 +27,7 @@ class State:
     models: ServedModels | None = None  # None while they load
     core: Core | None = None
     metrics: Any = None
-    index: Any = None  # an open corpus, if one is served
+    index: Index | None = None  # open corpus, if one is served
     stopping_since: float | None = None  # time.monotonic() of the signal
     in_flight: int = 0  # requests that have no answer yet
     log: Any = field(default=None)  # a function that is told of each request's facts
