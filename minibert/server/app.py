@@ -94,7 +94,7 @@ class Endpoint:
             response = await answered(call, route)
             if response is not None:
                 finish(call, response)
-                await response(scope, receive, sent)
+                await sent_whole(call, response, sent)
         finally:
             self._state.in_flight -= 1
             if self._state.log is not None:
@@ -159,12 +159,27 @@ async def answered(call: Call, route: Route) -> Response | None:
     except asyncio.CancelledError:  # the time to finish requests is over
         return refusal(call, RequestError("stopping", "The server has stopped.", retry_after=1))
     except Exception as error:
-        # Its message may quote a text, and so may its cause's: the log names the places alone.
-        logger.error("request %s: %s", call.id, places_of(error))
+        log_fault(call, error)
         return refusal(
             call,
             RequestError("fault", f"A fault of the server; its log tells more under {call.id}."),
         )
+
+
+async def sent_whole(call: Call, response: Response, send: Sent) -> None:
+    """Send an answer. After a fault its end is missing, by which the client knows."""
+    try:
+        await response(call.request.scope, call.request.receive, send)
+    except ClientDisconnect:
+        pass
+    except Exception as error:  # the server around this application would log its message
+        log_fault(call, error)
+        call.problem = "fault"
+
+
+def log_fault(call: Call, error: Exception) -> None:
+    """Log a fault: its places alone, as its message or its cause's may quote a text."""
+    logger.error("request %s: %s", call.id, places_of(error))
 
 
 async def watched(call: Call, route: Route) -> Response | None:
