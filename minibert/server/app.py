@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Path
 from starlette.routing import Router
 
-from minibert.server import openai, own
+from minibert.server import documentation, openai, own, page
 from minibert.server.answers import json_bytes
 from minibert.server.call import Call
 from minibert.server.dialect import Dialect
@@ -33,7 +33,7 @@ __all__ = ["ROUTES", "make_app"]
 logger = logging.getLogger(__name__)
 
 # A row for each dialect: the beginning of its paths, and its errors for paths that are not there.
-ROUTES: tuple[Route, ...] = (*openai.ROUTES, *own.ROUTES)
+ROUTES: tuple[Route, ...] = (*openai.ROUTES, *own.ROUTES, *page.ROUTES, *documentation.ROUTES)
 SHAPES: tuple[tuple[str, Dialect], ...] = (("/v1/", openai.DIALECT), ("", openai.DIALECT))
 
 LEFT = 499  # status in the log for a client that has left; nobody gets it

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,7 +59,7 @@ async def search(call: Call) -> Response:
     candidates = fields.integer(body, "candidates", least=1) or CANDIDATES
     first = max(k, candidates) if reranker else k
     check_hits(call, len(queries), first)
-    ids, rescore = ids_of(call, index), rescore_of(call, index)
+    ids, rescore = ids_of(call), rescore_of(call, index)
     made_with = index.corpus.manifest.settings
     embedded = await call.core.embed(
         call.facts,
@@ -69,7 +68,11 @@ async def search(call: Call) -> Response:
         normalize=made_with.normalize,
         dimensions=made_with.truncate_dim,
     )
-    find = partial(index.search_vectors, embedded.vectors, first, ids=ids, rescore=rescore)
+
+    def find() -> list[list[Hit]]:
+        check_ids(ids, index)
+        return index.search_vectors(embedded.vectors, first, ids=ids, rescore=rescore)
+
     found = await call.core.run(call.facts, find, embedded.tokens)
     tokens = embedded.tokens
     if reranker:
@@ -130,15 +133,20 @@ def queries_of(call: Call) -> list[str]:
     return found
 
 
-def ids_of(call: Call, index: Index) -> list[str] | None:
+def ids_of(call: Call) -> list[str] | None:
     """Return the ids of the only documents that may be found; None for all."""
     ids = call.body.get("ids")
     if ids is None:
         return None
     if not isinstance(ids, list):
         raise fields.wrong("ids", ids, "a list of ids")
-    for number, id in enumerate(ids):
-        fields.check_text(id, f"ids[{number}]")
+    return [fields.check_text(id, f"ids[{number}]") for number, id in enumerate(ids)]
+
+
+def check_ids(ids: Sequence[str] | None, index: Index) -> None:
+    """Raise RequestError for an id that no document has."""
+    if ids is None:
+        return
     known = index.corpus.numbers(ids)
     missing = [id for id in ids if id not in known]
     if missing:
@@ -148,7 +156,6 @@ def ids_of(call: Call, index: Index) -> list[str] | None:
             f"{missing[0]!r:.80} is the first.",
             field="ids",
         )
-    return ids
 
 
 def rescore_of(call: Call, index: Index) -> int | None:
