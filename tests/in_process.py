@@ -44,35 +44,40 @@ class InProcess:
 
     async def exchange(self, method, path, body=None, headers=None, *, leaving=None):
         """Send a request, in the loop. The client leaves once the event `leaving` is set."""
-        content = body if isinstance(body, bytes) else b"" if body is None else dumped(body)
-        given = {"host": "localhost", "content-length": str(len(content))}
-        given |= {} if body is None else {"content-type": "application/json"}
-        given |= {name.lower().replace("_", "-"): value for name, value in (headers or {}).items()}
-        path, _, query = path.partition("?")
-        scope = {
-            **{"type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}},
-            **{"http_version": "1.1", "method": method, "scheme": "http", "path": path},
-            **{"raw_path": path.encode(), "query_string": query.encode(), "root_path": ""},
-            "headers": [(name.encode(), value.encode()) for name, value in given.items()],
-            **{"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)},
-        }
-        incoming = [{"type": "http.request", "body": content, "more_body": False}]
-        leaving, answer = leaving or asyncio.Event(), Answer(0, {}, b"")
+        return await exchange(self.app, method, path, body, headers, leaving=leaving)
 
-        async def receive():
-            if incoming:
-                return incoming.pop()
-            await leaving.wait()
-            return {"type": "http.disconnect"}
 
-        async def send(message):
-            if message["type"] == "http.response.start":
-                answer.status = message["status"]
-                answer.headers = {k.decode(): v.decode() for k, v in message["headers"]}
-            answer.body += message.get("body", b"")
+async def exchange(app, method, path, body=None, headers=None, *, leaving=None):
+    """Send a request, to an application. The client leaves once the event `leaving` is set."""
+    content = body if isinstance(body, bytes) else b"" if body is None else dumped(body)
+    given = {"host": "localhost", "content-length": str(len(content))}
+    given |= {} if body is None else {"content-type": "application/json"}
+    given |= {name.lower().replace("_", "-"): value for name, value in (headers or {}).items()}
+    path, _, query = path.partition("?")
+    scope = {
+        **{"type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}},
+        **{"http_version": "1.1", "method": method, "scheme": "http", "path": path},
+        **{"raw_path": path.encode(), "query_string": query.encode(), "root_path": ""},
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+        **{"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)},
+    }
+    incoming = [{"type": "http.request", "body": content, "more_body": False}]
+    leaving, answer = leaving or asyncio.Event(), Answer(0, {}, b"")
 
-        await self.app(scope, receive, send)
-        return answer
+    async def receive():
+        if incoming:
+            return incoming.pop()
+        await leaving.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            answer.status = message["status"]
+            answer.headers = {k.decode(): v.decode() for k, v in message["headers"]}
+        answer.body += message.get("body", b"")
+
+    await app(scope, receive, send)
+    return answer
 
 
 def dumped(body):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
     from minibert.server.core import Core
     from minibert.server.served import ServedModels
 
-__all__ = ["State"]
+__all__ = ["GRACE", "State"]
+
+# Seconds after the signal to end in which requests are still taken: they were on their way.
+GRACE = 1.0
 
 
 @dataclass
@@ -37,3 +41,8 @@ class State:
     def is_stopping(self) -> bool:
         """True from the signal to end on."""
         return self.stopping_since is not None
+
+    @property
+    def is_refusing(self) -> bool:
+        """True from a second after the signal to end on."""
+        return self.stopping_since is not None and time.monotonic() - self.stopping_since > GRACE
