@@ -17,7 +17,6 @@ from starlette.responses import Response
 from minibert.common.arguments import check_choice
 from minibert.explain import NoSumError, occlusion
 from minibert.explain.occluding import losses_as_dict, unsplit_as_dict
-from minibert.models.score_activations import as_activation, scores_of
 from minibert.pictures.page import POLICY
 from minibert.scoring.metrics import METRICS
 from minibert.server import fields
@@ -219,18 +218,14 @@ async def reranked(
         (query, hit.text or "") for query, hits in zip(queries, found, strict=True) for hit in hits
     ]
     scored = await call.core.score(call.facts, Found(reranker, None), pairs, raw=True)
-    scorer = reranker.cross_encoder
-    assert scorer is not None
-    activate = as_activation(scorer.activation_fn)
-    scores = iter(scores_of(activate, scored.scores[:, None]).reshape(-1).tolist())
+    starts = np.cumsum([len(hits) for hits in found])[:-1]
     results = []
-    for hits in found:
-        of_query = np.array([next(scores) for _ in hits])
-        order = np.argsort(-of_query, kind="stable")[:k]
+    for hits, logits in zip(found, np.split(scored.scores, starts), strict=True):
+        scores = reranker.scores(logits).tolist()
         results.append(
             [
-                hits[number]._replace(rank=rank, score=float(of_query[number]))
-                for rank, number in enumerate(order, start=1)
+                hits[number]._replace(rank=rank, score=scores[number])
+                for rank, number in enumerate(reranker.order(logits)[:k], start=1)
             ]
         )
     return results, scored.tokens

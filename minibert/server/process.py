@@ -21,7 +21,8 @@ from minibert.server.core import Core
 from minibert.server.listening import BACKLOG
 from minibert.server.log import Log, Outcome
 from minibert.server.metrics import Metrics
-from minibert.server.served import Served, ServedModels, load_models
+from minibert.server.opening import open_all
+from minibert.server.served import Served, ServedModels
 from minibert.server.state import GRACE, State
 
 if TYPE_CHECKING:
@@ -71,13 +72,13 @@ class Server:
         telling = asyncio.ensure_future(self._tell_time())
         try:
             stopped = asyncio.ensure_future(self._stopping.wait())
-            loaded = asyncio.wrap_future(in_thread(lambda: load_models(self.settings)))
+            loaded = asyncio.wrap_future(in_thread(lambda: open_all(self.settings)))
             await asyncio.wait({loaded, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not self._stopping.is_set():
-                models = await loaded
+                opened = await loaded
                 self.state.core = Core(self.settings, self.state.metrics)
-                self.state.models = models
-                self._on_ready(models)
+                self.state.models, self.state.index = opened.models, opened.index
+                self._on_ready(opened.models)
                 await stopped
             await self._drain()
         finally:
