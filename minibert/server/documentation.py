@@ -72,34 +72,40 @@ def operations_of(content: Object, tag: str) -> Iterator[str]:
             if tag in operation["tags"]:
                 yield f"<h3><code>{method.upper()} {escaped(path)}</code></h3>"
                 yield f"<p>{escaped(operation['summary'])}</p>"
-                yield from request_of(path, method, operation)
+                yield from request_of(content, path, operation)
                 yield from answer_of(operation)
 
 
-def request_of(path: str, method: str, operation: Object) -> Iterator[str]:
+def request_of(content: Object, path: str, operation: Object) -> Iterator[str]:
     """Write the keys of a body, and an example of a call."""
-    body = operation.get("requestBody", {}).get("content", {}).get(JSON, {})
-    if "schema" in body:
-        yield keys_table(body["schema"])
+    body = operation.get("requestBody", {}).get("content", {}).get(JSON)
+    for about in operation.get("parameters", ()):
+        path = path.replace(f"{{{about['name']}}}", str(about.get("example")))
     command = f"curl {ADDRESS}{path}"
     if body:
+        yield keys_table(resolved(content, body["schema"]))
         command += f" -H 'Content-Type: {JSON}' \\\n  -d '{json.dumps(body['example'])}'"
-    if (method == "get" and "{" not in path) or body:
-        yield block("Example", command)
+    yield block(command)
+
+
+def resolved(content: Object, schema: Object) -> Object:
+    """Return a schema, or the one of the components that it names."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return content["components"]["schemas"][name] if name else schema
 
 
 def answer_of(operation: Object) -> Iterator[str]:
     """Write the example of an answer."""
-    for kind, answer in operation["responses"]["200"].get("content", {}).items():
+    for kind, answer in operation["responses"].get("200", {}).get("content", {}).items():
         if "example" in answer:
             example = answer["example"]
             text = example if kind != JSON else json.dumps(example, ensure_ascii=False)
-            yield block("Answer", text)
+            yield block(text)
 
 
-def block(name: str, text: str) -> str:
+def block(text: str) -> str:
     """Write lines of code."""
-    return f'<pre class="scroll" tabindex="0" aria-label="{name}">{escaped(text, lines=True)}</pre>'
+    return f'<pre class="scroll" tabindex="0">{escaped(text, lines=True)}</pre>'
 
 
 def keys_table(schema: Object) -> str:
