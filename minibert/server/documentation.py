@@ -6,7 +6,7 @@ openapi.json is written by hand; a test compares it with the routes. Start at de
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -83,7 +83,7 @@ def request_of(content: Object, path: str, operation: Object) -> Iterator[str]:
         path = path.replace(f"{{{about['name']}}}", str(about.get("example")))
     command = f"curl {ADDRESS}{path}"
     if body:
-        yield keys_table(resolved(content, body["schema"]))
+        yield keys_table(resolved(content, body["schema"]), f"Keys of {path}")
         command += f" -H 'Content-Type: {JSON}' \\\n  -d '{json.dumps(body['example'])}'"
     yield block(command)
 
@@ -108,8 +108,8 @@ def block(text: str) -> str:
     return f'<pre class="scroll" tabindex="0">{escaped(text, lines=True)}</pre>'
 
 
-def keys_table(schema: Object) -> str:
-    """Write the keys of a body: their types and meanings."""
+def keys_table(schema: Object, label: str) -> str:
+    """Write the keys of a body: their types and meanings. The table scrolls if it is too wide."""
     required = schema.get("required", ())
     rows = (
         f'<tr><th scope="row"><code>{escaped(name)}</code></th>'
@@ -117,15 +117,10 @@ def keys_table(schema: Object) -> str:
         f"<td>{escaped(about.get('description', ''))}</td></tr>"
         for name, about in schema["properties"].items()
     )
-    return table(("Key", "Type", "Meaning"), rows)
-
-
-def table(names: Iterable[str], rows: Iterable[str]) -> str:
-    """Write a table that scrolls where it is too wide."""
-    top = "".join(f'<th scope="col">{name}</th>' for name in names)
+    names = "".join(f'<th scope="col">{name}</th>' for name in ("Key", "Type", "Meaning"))
     return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Keys of the body">'
-        f"<table><thead><tr>{top}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(label)}">'
+        f"<table><thead><tr>{names}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 

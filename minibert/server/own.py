@@ -8,7 +8,8 @@ worker.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from starlette.responses import Response
 from minibert.common.arguments import check_choice
 from minibert.explain import NoSumError, occlusion
 from minibert.explain.occluding import losses_as_dict, unsplit_as_dict
-from minibert.pictures.page import POLICY
+from minibert.pictures.page import hash_of
 from minibert.scoring.metrics import METRICS
 from minibert.server import fields
 from minibert.server.answers import accepts_html, html_answer, json_answer, json_bytes
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES"]
 
 K = 10  # documents of a question, by default
+OF_PAGE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # its policy
 CANDIDATES = 100  # documents of a question that are scored again, by default
 
 
@@ -254,12 +256,12 @@ async def explain(call: Call) -> Response:
         ]
         lengths = [len(one.ids) for one in tokens]
         check_limit(math.prod(lengths), "pairs of tokens", limit)
+        # An occlusion leaves out each word in turn, and reads the rest of its text.
+        check = partial(check_limit, sum(length**2 for length in lengths), "tokens to read", limit)
         if is_page:
-            from minibert.pictures.explanation_page import explanation_page
-
-            return explanation_page(encoder, query, document, metric=metric).encode(), tokens
-        if is_occluded:  # each word is left out once, and the rest of its text is read
-            check_limit(sum(length**2 for length in lengths), "tokens to read", limit)
+            return as_page(encoder, query, document, metric, check).encode(), tokens
+        if is_occluded:
+            check()
         return json_bytes(as_dict(encoder, query, document, metric, is_occluded)), tokens
 
     expected = (len(query) + len(document)) // CHARACTERS_PER_TOKEN
@@ -268,7 +270,7 @@ async def explain(call: Call) -> Response:
     call.facts.tokens = sum(len(one.ids) for one in tokens)
     call.facts.truncated = sum(one.truncated > 0 for one in tokens)
     if is_page:
-        return html_answer(call, content, POLICY)
+        return html_answer(call, content, f"{OF_PAGE}; script-src {hash_of('explanation.js')}")
     return Response(content, 200, call.headers, "application/json")
 
 
@@ -280,6 +282,27 @@ def check_limit(number: int, of: str, limit: int) -> None:
             f"The explanation of these texts has {number} {of}; expected {limit} at most. Send "
             "shorter texts.",
         )
+
+
+def as_page(
+    encoder: SentenceTransformer,
+    query: str,
+    document: str,
+    metric: str,
+    check_occlusion: Callable[[], None],
+) -> str:
+    """Explain a score, as a page; where it cannot be split, by its losses without each word.
+
+    `check_occlusion` raises RequestError where that would be too much work.
+    """
+    from minibert.pictures.explanation_page import explanation_page
+    from minibert.pictures.occlusion_page import occlusion_page
+
+    try:
+        return explanation_page(encoder, query, document, metric=metric)
+    except NoSumError:
+        check_occlusion()
+        return occlusion_page(encoder, query, document, metric=metric)
 
 
 def as_dict(

@@ -88,7 +88,8 @@ function show(html) {
       const fit = () => (frame.style.height = `${page.body.offsetHeight + 2}px`);
       new ResizeObserver(fit).observe(page.body);
       fit();
-      resolve(`The score is ${page.querySelector("h1").textContent}.`);
+      const [score, metric] = page.querySelector("h1").textContent.split(/ (.*)/);
+      resolve(`The ${metric} is ${score}.`);
     };
     frame.hidden = false;
     frame.srcdoc = html;
@@ -141,6 +142,7 @@ function askForKey() {
 }
 
 async function start() {
+  say("status", "Asking what is served …");
   try {
     served = await ask("v1/served");
   } catch (error) {
@@ -171,7 +173,6 @@ onSubmit("pair-form", "pair-status", scorePair);
 byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   key = byId("key").value;
-  say("status", "Asking what is served …");
   start();
 });
 if (data.needsKey) {
