@@ -192,7 +192,11 @@ def reranker_of(call: Call, index: Index) -> Served | None:
         return None
     if asked is not True and not isinstance(asked, str):
         raise fields.wrong("rerank", asked, "true, false or the name of a cross-encoder")
-    found = call.models.find(None if asked is True else asked, "reranker").served
+    try:
+        found = call.models.find(None if asked is True else asked, "reranker").served
+    except RequestError as error:
+        error.field = "rerank"
+        raise
     if not index.corpus.manifest.settings.texts:
         raise RequestError(
             "validation",

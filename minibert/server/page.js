@@ -89,7 +89,7 @@ function show(html) {
       new ResizeObserver(fit).observe(page.body);
       fit();
       const [score, metric] = page.querySelector("h1").textContent.split(/ (.*)/);
-      resolve(`The ${metric} is ${score}.`);
+      resolve(`The score is ${score} (${metric}).`);
     };
     frame.hidden = false;
     frame.srcdoc = html;

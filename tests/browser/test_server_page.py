@@ -107,7 +107,7 @@ def test_two_texts_have_their_score_and_its_reasons(open_page, address, minilm):
     page = open_page(address)
     shown = score(page, "Who barks at night?", TEXTS[0])
     expected = minilm.explain("Who barks at night?", TEXTS[0]).score
-    assert float(re.fullmatch(r"The cosine is ([\d.]+)\.", shown)[1]) == round(expected, 4)
+    assert float(re.fullmatch(r"The score is ([\d.]+) \(cosine\)\.", shown)[1]) == round(expected, 4)
     why = page.frame_locator("#why")
     why.locator("[data-side=query] .word", has_text="barks").click()
     reading = why.locator("#word-reading")
@@ -121,7 +121,7 @@ def test_two_texts_have_their_score_and_its_reasons(open_page, address, minilm):
 def test_a_second_score_takes_the_place_of_the_first(open_page, address):
     page = open_page(address)
     first = score(page, "a cat", "a cat")
-    assert first == "The cosine is 1.000."
+    assert first == "The score is 1.000 (cosine)."
     page.get_by_label("Text", exact=True).fill("a dog")
     page.get_by_role("button", name="Score").click()
     page.frame_locator("#why").locator("[data-side=document]", has_text="dog").wait_for()
@@ -153,7 +153,7 @@ def test_the_corpus_is_searched_and_a_hit_explained_by_keyboard(open_page, addre
     while not why.evaluate("e => e === document.activeElement"):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    page.locator("#pair-status", has_text="The cosine is").wait_for()
+    page.locator("#pair-status", has_text="The score is").wait_for()
     assert page.get_by_label("Query").input_value() == "Who barks at night?"
     assert page.get_by_label("Text", exact=True).input_value() == TEXTS[0]
     assert page.get_by_label("Query").evaluate("e => e === document.activeElement")
@@ -214,7 +214,7 @@ def test_with_a_key_the_page_asks_for_it_and_forgets_it(open_page, minilm_folder
         assert page.locator("#key").evaluate("e => e === document.activeElement")
         page.keyboard.type("secret")
         page.keyboard.press("Enter")
-        assert score(page, "a cat", "a cat") == "The cosine is 1.000."
+        assert score(page, "a cat", "a cat") == "The score is 1.000 (cosine)."
         assert page.locator("#key-form").is_hidden()
         assert page.locator("#search").is_hidden()  # there is no corpus
         assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [
@@ -230,7 +230,7 @@ def test_a_score_that_is_no_sum_is_explained_word_by_word(open_page, serious, tm
     model.save_pretrained(tmp_path / "euclidean")
     with in_process({"m": tmp_path / "euclidean"}) as server, listening(server) as address:
         page = open_page(address)
-        assert score(page, "the cat", "a dog").startswith("The euclidean")
+        assert "(euclidean)" in score(page, "the cat", "a dog")
         why = page.frame_locator("#why")
         assert why.locator("h2").all_inner_texts() == ["The two texts", "Losses without each word"]
         assert why.locator(".bars th").all_inner_texts() != []
