@@ -4,4 +4,5 @@
 - `ray`: the same for a Ray Dataset, on all its machines
 - `spark`: the same for a Spark DataFrame, in all its tasks
 - `mteb`: a model for MTEB's benchmarks
+- `asgi`: the server as an application of uvicorn, gunicorn or a function as a service
 """

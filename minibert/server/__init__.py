@@ -1,5 +1,19 @@
 """Models over HTTP: one port, the dialects that clients of other servers already speak.
 
-A request goes from `connection.py` (uvicorn) to `app.py`, to the handler of a dialect, to `core.py`
-and its queue, to the one worker, and back as the dialect's JSON. Needs the extra "serve".
+Needs the extra "serve". A request goes down this list, and its answer comes back:
+
+- `settings`, `state`: the options of a server, and all that its requests share
+- `environment`, `hosted`: the same as an ASGI application of its environment, in foreign hosts
+- `app`: what every request goes through, on its way to a route
+- `call`, `facts`, `route`, `dialect`, `refusals`: a request, the rows and errors of a dialect
+- `reading`, `fields`: the body of a request, and its keys
+- `openai`, `tei`, `tei_tokens`, `ollama`, `rerank`, `own`: the handlers of each dialect
+- `opening`, `served`: the models, by their names, and the corpus
+- `core`, `queue`, `worker`, `computing`: texts -> results, by one thread that computes
+- `answers`: results -> JSON
+
+And for its operation:
+
+- `serving`, `listening`, `connection`: a process, its sockets, and its connections with deadlines
+- `log`, `metrics`, `health`: what it tells, and the routes for it
 """

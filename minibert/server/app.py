@@ -10,17 +10,19 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 from starlette.routing import Router
 
-from minibert.server import openai
+from minibert.server import health, ollama, openai, own, rerank, tei
 from minibert.server.answers import json_bytes
 from minibert.server.call import Call
-from minibert.server.dialect import Dialect, Route
-from minibert.server.refusals import RequestError
+from minibert.server.dialect import Dialect
+from minibert.server.log import LEFT
 from minibert.server.reading import read_body
+from minibert.server.refusals import RequestError
+from minibert.server.route import Route
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,12 +34,24 @@ __all__ = ["ROUTES", "make_app"]
 logger = logging.getLogger(__name__)
 
 # A row for each dialect: the beginning of its paths, and its errors for paths that are not there.
-ROUTES: tuple[Route, ...] = (*openai.ROUTES,)
-SHAPES: tuple[tuple[str, Dialect], ...] = (("/v1/", openai.DIALECT), ("", openai.DIALECT))
+ROUTES: tuple[Route, ...] = (
+    *health.ROUTES,
+    *openai.ROUTES,
+    *tei.ROUTES,
+    *ollama.ROUTES,
+    *rerank.ROUTES,
+    *own.ROUTES,
+)
+SHAPES: tuple[tuple[str, Dialect], ...] = (
+    ("/api/", ollama.DIALECT),
+    ("/v2/", rerank.DIALECT),
+    ("/v1/rerank", rerank.DIALECT),
+    ("/v1/v", rerank.DIALECT),
+    ("/v1/", openai.DIALECT),
+    ("", tei.DIALECT),
+)
 
-LEFT = 499  # status in the log for a client that has left; nobody gets it
 LONGEST_ID = 128  # characters of a request's id
-LATE = 1.0  # seconds after the signal to stop in which requests are still taken
 
 
 def make_app(state: State, routes: Sequence[Route] = ROUTES) -> ASGIApp:
@@ -73,18 +87,18 @@ class Endpoint:
             return  # a websocket is closed by uvicorn
         request = Request(scope, receive)
         route = self._route_of(request)
-        call = Call(request, id_of(request), route, self._state, route.dialect)
-        began, sent = time.perf_counter(), Sent(send)
+        call = Call(request, id_of(request), route.path, self._state, route.dialect)
+        sent = Sent(send)
         self._state.in_flight += 1
         try:
-            response = await answered(call)
+            response = await answered(call, route)
             if response is not None:
                 finish(call, response)
                 await response(scope, receive, sent)
         finally:
             self._state.in_flight -= 1
             if self._state.log is not None:
-                self._state.log(call, sent.status, sent.bytes, time.perf_counter() - began)
+                self._state.log(call, sent.status, sent.bytes, time.perf_counter() - call.began)
 
     def _route_of(self, request: Request) -> Route:
         """Return the route of the request's method, else one that tells what is wrong."""
@@ -114,7 +128,7 @@ async def unknown_path(call: Call) -> Response:
 
 
 class Sent:
-    """What a response sends, counted for the log."""
+    """Sending of a response, counted for the log."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -129,17 +143,21 @@ class Sent:
         await self._send(message)
 
 
-async def answered(call: Call) -> Response | None:
+async def answered(call: Call, route: Route) -> Response | None:
     """Return the answer to a request, also to one with a problem; None if its client has left."""
     try:
-        check_key(call)
-        check_ready(call)
-        if call.request.method == "POST" and call.route.method == "POST":
+        check_key(call, route)
+        check_ready(call, route)
+        if call.request.method == "POST" and route.method == "POST":
             settings = call.settings
             call.body = await read_body(call.request, call.dialect, settings.max_body)
-        return await watched(call)
+        return await watched(call, route)
     except RequestError as problem:
         return refusal(call, problem)
+    except ClientDisconnect:  # before its whole body had come
+        return None
+    except asyncio.CancelledError:  # the time to finish requests is over
+        return refusal(call, RequestError("stopping", "The server has stopped.", retry_after=1))
     except Exception as error:
         # Its message may quote a text, and so may its cause's: the log names the places alone.
         logger.error("request %s: %s", call.id, places_of(error))
@@ -149,9 +167,9 @@ async def answered(call: Call) -> Response | None:
         )
 
 
-async def watched(call: Call) -> Response | None:
+async def watched(call: Call, route: Route) -> Response | None:
     """Run the handler; give up if its client leaves, or when its time is over."""
-    handling = asyncio.ensure_future(call.route.handler(call))
+    handling = asyncio.ensure_future(route.handler(call))
     leaving = asyncio.ensure_future(left(call.request))
     try:
         await asyncio.wait(
@@ -179,13 +197,14 @@ async def left(request: Request) -> None:
         pass
 
 
-def check_key(call: Call) -> None:
+def check_key(call: Call, route: Route) -> None:
     """Raise RequestError for a missing or wrong key; all keys are compared, in constant time."""
     keys = call.settings.api_keys
-    if not keys or call.route.is_open:
+    if not keys or route.is_open:
         return
     scheme, _, given = call.request.headers.get("authorization", "").partition(" ")
-    found = [hmac.compare_digest(given.strip().encode(), key.encode()) for key in keys]
+    sent = given.strip().encode("latin-1")  # the bytes of the header
+    found = [hmac.compare_digest(sent, key.encode()) for key in keys]
     if scheme.lower() != "bearer" or not any(found):
         call.headers["www-authenticate"] = "Bearer"
         raise RequestError(
@@ -193,15 +212,14 @@ def check_key(call: Call) -> None:
         )
 
 
-def check_ready(call: Call) -> None:
+def check_ready(call: Call, route: Route) -> None:
     """Raise RequestError while models load, and for requests that come after the signal to stop."""
     state = call.state
-    if not call.route.is_ready_needed:
+    if not route.is_ready_needed:
         return
     if state.is_loading:
         raise RequestError("loading", "The models are being loaded.", retry_after=1)
-    if state.stopping_since is not None and time.monotonic() - state.stopping_since > LATE:
-        call.headers["connection"] = "close"
+    if state.is_refusing:
         raise RequestError("stopping", "The server is stopping.", retry_after=1)
 
 
@@ -220,6 +238,8 @@ def refusal(call: Call, problem: RequestError) -> Response:
 def finish(call: Call, response: Response) -> None:
     """Add the headers of every answer."""
     response.headers["x-request-id"] = call.id
+    if call.state.is_stopping:
+        response.headers["connection"] = "close"  # the next request goes to another server
     if call.facts.truncated:
         response.headers["x-minibert-truncated"] = str(call.facts.truncated)
 

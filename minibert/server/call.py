@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from minibert.server.dialect import Dialect, Route
+from minibert.server.dialect import Dialect
+from minibert.server.facts import Facts
 from minibert.server.refusals import Kind
 from minibert.server.state import State
 
@@ -16,20 +18,7 @@ if TYPE_CHECKING:
     from minibert.server.served import ServedModels
     from minibert.server.settings import Settings
 
-__all__ = ["Call", "Facts"]
-
-
-@dataclass
-class Facts:
-    """Numbers and names of a request; never a text or a key."""
-
-    model: str | None = None  # its served name
-    texts: int = 0
-    tokens: int = 0
-    truncated: int = 0  # texts that lost tokens
-    tokenize_s: float = 0.0
-    queue_s: float = 0.0
-    compute_s: float = 0.0
+__all__ = ["Call"]
 
 
 @dataclass
@@ -38,13 +27,14 @@ class Call:
 
     request: Request
     id: str  # of the request
-    route: Route
+    path: str  # template of the route, as "/v1/models/{id}"; "unknown" for others
     state: State
     dialect: Dialect  # that gives errors their shape; a handler may set another
     body: dict[str, Any] = field(default_factory=dict)
     facts: Facts = field(default_factory=Facts)
     headers: dict[str, str] = field(default_factory=dict)  # of the answer
     problem: Kind | None = None  # that the answer tells
+    began: float = field(default_factory=time.perf_counter)
 
     @property
     def settings(self) -> Settings:

@@ -53,22 +53,22 @@ class Group:
     def _compute(self, ids: list[IntArray], types: Types) -> list[Array]:
         """Compute rows that are not equal."""
         transformer = self.served.model.transformer
-        head, pooled_tokens = self._head()
+        function, pooled_tokens = self._function()
         packs = transformer.packs(ids, types, self.job)
         found: list[Any] = [None] * len(ids)
-        for pack, (rows,) in transformer.scheduler.run(packs, head, pooled_tokens, is_all=True):
+        for pack, (rows,) in transformer.scheduler.run(packs, function, pooled_tokens, is_all=True):
             results = split_rows(rows, pack.lengths) if self.output == "states" else rows
             for place, row in zip(pack.order, results, strict=True):
                 found[place] = np.array(row)  # a view would keep the whole pack
         return found
 
-    def _head(self) -> tuple[Any, Any]:
-        """Return the head of the output, and the function that finds the tokens it needs."""
+    def _function(self) -> tuple[Any, Any]:
+        """Return the function of the output, and the one that finds the tokens it needs."""
         encoder, scorer = self.served.encoder, self.served.cross_encoder
         if scorer is not None:
             return scorer._head, scorer._pooled_tokens
         assert encoder is not None
-        head = head_of(encoder, self.job)
+        found = head_of(encoder, self.job)
         if self.output == "states":
-            return head.states, None
-        return head.vectors, head.pipeline.pooled_tokens(self.job.prompt_tokens)
+            return found.states, None
+        return found.vectors, found.pipeline.pooled_tokens(self.job.prompt_tokens)

@@ -7,22 +7,25 @@ request that would make the queue too long is refused at once. Start at Core.emb
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from minibert.common.arrays import Array, IntArray
+from minibert.errors import CheckpointError
 from minibert.models.job import EncodeJob
 from minibert.models.model import job_of, prompt_name_of
 from minibert.models.score_activations import as_activation
-from minibert.server.computing import Group, Output
-from minibert.server.refusals import RequestError
+from minibert.server.computing import Group
+from minibert.server.facts import Facts
 from minibert.server.queue import Queue, Ticket
+from minibert.server.refusals import RequestError
 from minibert.server.served import Found, Served
 from minibert.server.settings import Settings
 from minibert.server.worker import Worker
@@ -30,10 +33,9 @@ from minibert.tokens.texts import Text, characters_of, with_prompt
 from minibert.tokens.tokenizer import Rows
 from minibert.tokens.truncation import Truncation
 
-if TYPE_CHECKING:
-    from minibert.server.call import Call
-
 __all__ = ["Core", "Embedded", "Input", "Scored", "Side", "States"]
+
+logger = logging.getLogger(__name__)
 
 Side: TypeAlias = Literal["left", "right"]
 # A text, a pair of texts, or token ids in place of a text.
@@ -42,6 +44,8 @@ Input: TypeAlias = Text | list[int]
 # Shorter texts are tokenised on the loop: handing them to a thread would take longer.
 SHORT = 4096  # characters of a request
 CHARACTERS_PER_TOKEN = 4  # about, of English text; to guess before texts are tokenised
+
+NOT_FINITE = "A result holds NaN or infinity: the model is damaged. The server's log says where."
 
 
 class Embedded(NamedTuple):
@@ -70,7 +74,8 @@ class Reading:
     """The way in which the texts of a request become tokens."""
 
     truncate: bool = True  # False refuses a text that is too long
-    side: Side = "right"  # where a long text loses its tokens
+    side: Side | None = None  # where a long text loses its tokens; None is the folder's own
+    max_second: int | None = None  # tokens of a pair's second text that are taken at most
 
 
 class Core:
@@ -91,7 +96,7 @@ class Core:
 
     async def embed(
         self,
-        call: Call,
+        facts: Facts,
         found: Found,
         texts: Sequence[Input],
         *,
@@ -99,7 +104,7 @@ class Core:
         normalize: bool | None = None,
         dimensions: int | None = None,
         truncate: bool = True,
-        side: Side = "right",
+        side: Side | None = None,
     ) -> Embedded:
         """Compute vectors of texts as `encode` does, or as the task of `found` says.
 
@@ -115,43 +120,45 @@ class Core:
             served.normalizes(normalize, self.settings.normalize),
         )
         rows, tokens = await self._computed(
-            call, Group(served, "vectors", job), texts, Reading(truncate, side)
+            facts, Group(served, "vectors", job), texts, Reading(truncate, side)
         )
         vectors = np.array(rows, np.float32).reshape(len(rows), job.dimension)
         return Embedded(vectors, tokens)
 
     async def token_states(
         self,
-        call: Call,
+        facts: Facts,
         found: Found,
         texts: Sequence[Input],
         *,
         prompt_name: str | None = None,
         truncate: bool = True,
-        side: Side = "right",
+        side: Side | None = None,
     ) -> States:
-        """Compute the states of all tokens of texts, special ones among them. Raises RequestError."""
+        """Compute the states of all tokens of texts, special ones too. Raises RequestError."""
         served = found.served
         assert served.encoder is not None
         job = self._job(found, prompt_name, served.encoder.get_embedding_dimension(), False)
         rows, tokens = await self._computed(
-            call, Group(served, "states", job), texts, Reading(truncate, side)
+            facts, Group(served, "states", job), texts, Reading(truncate, side)
         )
         return States(rows, tokens)
 
     async def score(
         self,
-        call: Call,
+        facts: Facts,
         found: Found,
         pairs: Sequence[Text],
         *,
         raw: bool = False,
         truncate: bool = True,
-        side: Side = "right",
+        side: Side | None = None,
+        max_second: int | None = None,
     ) -> Scored:
         """Score pairs of texts, or single texts, with a cross-encoder: logits if `raw`.
 
-        Other scores are from 0 to 1: of one label its sigmoid, of several their softmax. Raises
+        Other scores are from 0 to 1: of one label its sigmoid, of several their softmax. Of a
+        pair's second text at most the first `max_second` tokens are taken, if it is given. Raises
         RequestError.
         """
         served = found.served
@@ -159,25 +166,25 @@ class Core:
         assert scorer is not None
         job = job_of(scorer, 0, "ignore")
         rows, tokens = await self._computed(
-            call, Group(served, "logits", job), pairs, Reading(truncate, side)
+            facts, Group(served, "logits", job), pairs, Reading(truncate, side, max_second)
         )
         logits = np.array(rows, np.float32).reshape(len(rows), scorer.num_labels)
         name = "softmax" if scorer.num_labels > 1 else "sigmoid"
         scores = logits if raw else as_activation(name)(logits)
         return Scored(scores[:, 0] if scorer.num_labels == 1 else scores, tokens)
 
-    async def run(self, call: Call, function: Callable[[], Any], tokens: int) -> Any:
+    async def run(self, facts: Facts, function: Callable[[], Any], tokens: int) -> Any:
         """Call a function in the worker, as work of so many tokens. Raises RequestError.
 
-        Raises the function's own error, which is a RequestError where it is a ValueError or TypeError.
+        A ValueError or a TypeError of the function becomes one, too.
         """
         self._admit(tokens)
-        return await self._done(call, Ticket(None, [], None, tokens, ignore, function=function))
+        return await self._done(facts, Ticket(None, [], None, tokens, ignore, function=function))
 
     def _job(
         self, found: Found, prompt_name: str | None, dimension: int, normalize: bool
     ) -> EncodeJob:
-        """Return the job of a request's texts. Raises RequestError for a prompt that is not there."""
+        """Return the job of a request's texts. Raises RequestError for an unknown prompt."""
         served = found.served
         try:
             return cached_job(served, found.task, prompt_name, dimension, normalize)
@@ -185,56 +192,66 @@ class Core:
             raise RequestError("validation", str(error), field="prompt_name") from None
 
     async def _computed(
-        self, call: Call, group: Group, texts: Sequence[Input], reading: Reading
+        self, facts: Facts, group: Group, texts: Sequence[Input], reading: Reading
     ) -> tuple[list[Array], int]:
         """Tokenise, wait and compute: n texts -> n results, and the number of tokens."""
-        call.facts.model = group.served.name
-        call.facts.texts += len(texts)
+        facts.model, facts.kind = group.served.name, group.served.kind
+        facts.texts += len(texts)
         if not texts:
             return [], 0
-        rows = await self._tokenized(call, group, texts, reading)
+        rows = await self._tokenized(facts, group, texts, reading)
         tokens = sum(map(len, rows.ids))
-        call.facts.tokens += tokens
-        call.facts.truncated += rows.truncation.texts
-        if call.facts.tokens > self.settings.max_request_tokens:
+        facts.tokens += tokens
+        facts.truncated += rows.truncation.texts
+        if facts.tokens > self.settings.max_request_tokens:
             raise RequestError(
                 "too_many_tokens",
-                f"The texts have {call.facts.tokens} tokens; a request may have "
+                f"The texts have {facts.tokens} tokens; a request may have "
                 f"{self.settings.max_request_tokens}. Send fewer texts at a time.",
             )
         self._admit(tokens)
         ticket = Ticket(group, rows.ids, rows.types, tokens, ignore)
-        return await self._done(call, ticket), tokens
+        return await self._done(facts, ticket), tokens
 
     async def _tokenized(
-        self, call: Call, group: Group, texts: Sequence[Input], reading: Reading
+        self, facts: Facts, group: Group, texts: Sequence[Input], reading: Reading
     ) -> Rows:
-        """Tokenise texts, long ones in a thread. Raises RequestError for what cannot be computed."""
-        began = time.perf_counter()
+        """Tokenise texts. Raises RequestError for what cannot be computed."""
         characters = sum(
             len(text) if isinstance(text, list) else characters_of(text) for text in texts
         )
-        expected = min(
-            characters // CHARACTERS_PER_TOKEN, len(texts) * (group.job.max_tokens or characters)
+        most = len(texts) * (group.job.max_tokens or characters)
+        rows: Rows = await self.tokenize(
+            facts, lambda: tokenized(group, texts, reading), characters, most
         )
+        return rows
+
+    async def tokenize(
+        self, facts: Facts, function: Callable[[], Any], characters: int, most: int
+    ) -> Any:
+        """Call a function that tokenises so many characters, in a thread if they are many.
+
+        It makes `most` tokens at most. Raises RequestError for its ValueError, and where the queue
+        has no room for the tokens.
+        """
+        began = time.perf_counter()
+        expected = min(characters // CHARACTERS_PER_TOKEN, most)
         self._admit(expected)
         try:
             if characters <= SHORT:
-                return tokenized(group, texts, reading)
+                return function()
             self._expected += expected
             try:
-                return await asyncio.get_running_loop().run_in_executor(
-                    self._tokenizing, tokenized, group, texts, reading
-                )
+                return await asyncio.get_running_loop().run_in_executor(self._tokenizing, function)
             finally:
                 self._expected -= expected
         except ValueError as error:
             raise RequestError("validation", str(error), field="input") from None
         finally:
-            call.facts.tokenize_s += time.perf_counter() - began
+            facts.tokenize_s += time.perf_counter() - began
 
     def _admit(self, tokens: int) -> None:
-        """Raise RequestError if the queue has no room for so many tokens; an empty one always has."""
+        """Raise RequestError if the queue has no room for so many tokens; an empty one has."""
         waiting = self.queue.tokens + self._expected
         if waiting and waiting + tokens > self.settings.queue_tokens:
             raise RequestError(
@@ -243,7 +260,7 @@ class Core:
                 retry_after=1,
             )
 
-    async def _done(self, call: Call, ticket: Ticket) -> Any:
+    async def _done(self, facts: Facts, ticket: Ticket) -> Any:
         """Put a ticket in the queue and wait for its results; drop it if the request ends before.
 
         Raises RequestError for an error with a message for the client.
@@ -262,14 +279,15 @@ class Core:
         self.queue.add(ticket)
         try:
             return await future
-        except asyncio.CancelledError:
-            self.queue.drop(ticket)
-            raise
+        except CheckpointError as error:
+            logger.error("%s", error)  # it names a folder, and holds nothing of a text
+            raise RequestError("not_finite", NOT_FINITE) from None
         except (ValueError, TypeError) as error:
             raise RequestError("validation", str(error)) from None
         finally:
-            call.facts.queue_s += max(0.0, ticket.began - ticket.added)
-            call.facts.compute_s += ticket.compute_s
+            self.queue.drop(ticket)  # what is left of it, after an error in a part
+            facts.queue_s += max(0.0, ticket.began - ticket.added)
+            facts.compute_s += ticket.compute_s
 
 
 @lru_cache(maxsize=1024)
@@ -293,8 +311,12 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
     """
     transformer, job = group.served.model.transformer, group.job
     tokenizer, limit = transformer.text_tokenizer, job.max_tokens
+    if job.prompt:  # it stands before a text, and special tokens around both
+        texts = [tokenizer.backend.decode(t) if isinstance(t, list) else t for t in texts]
     spelled = [text for text in texts if not isinstance(text, list)]
-    rows = tokenizer.rows(with_prompt(job.prompt, spelled), limit, side=reading.side)
+    rows = tokenizer.rows(
+        with_prompt(job.prompt, spelled), limit, side=reading.side, max_second=reading.max_second
+    )
     if len(spelled) < len(texts):
         rows = with_token_ids(rows, texts, group, reading)
     if rows.truncation.texts and not reading.truncate:
@@ -304,6 +326,8 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
             f"Text {number} of {len(texts)} is longer than {limit} tokens, and may not be "
             f"truncated; the longest has {rows.truncation.longest} "
             f"{'tokens' if rows.truncation.in_tokens else 'characters'}.",
+            limit=limit,
+            given=rows.truncation.longest if rows.truncation.in_tokens else None,
         )
     return rows._replace(types=transformer.checked_types(rows.ids, rows.types))
 
@@ -311,8 +335,8 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
 def with_token_ids(rows: Rows, texts: Sequence[Input], group: Group, reading: Reading) -> Rows:
     """Put rows of given token ids between those of the texts.
 
-    The ids are the model's own. As text-embeddings-inference does, they are decoded, special ones
-    too, and tokenised again without adding any.
+    The ids are the model's own. As text-embeddings-inference does where there is no prompt, they
+    are decoded, special ones too, and tokenised again without adding any.
     """
     tokenizer, limit = group.served.model.transformer.text_tokenizer, group.job.max_tokens
     decoded = [
@@ -330,18 +354,15 @@ def with_token_ids(rows: Rows, texts: Sequence[Input], group: Group, reading: Re
     return Rows([row for row, _ in merged], None, [lost for _, lost in merged], total)
 
 
-def check_dimensions(dimensions: int | None, most: int) -> None:
+def check_dimensions(dimensions: int | None, largest: int) -> None:
     """Raise RequestError for more dimensions than the model has."""
-    if dimensions is not None and not 0 < dimensions <= most:
+    if dimensions is not None and not 0 < dimensions <= largest:
         raise RequestError(
             "validation",
-            f"dimensions is {dimensions}; this model has 1 to {most}.",
+            f"dimensions is {dimensions}; this model has 1 to {largest}.",
             field="dimensions",
         )
 
 
 def ignore(results: Any, error: Exception | None) -> None:
     """Do nothing, before a ticket has its future."""
-
-
-__all__ += ["Output"]

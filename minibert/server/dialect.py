@@ -1,21 +1,13 @@
-"""Rows of the route table: a path, its handler, and the dialect that gives errors their shape."""
+"""Dialect: the shape and the status that one kind of server gives to errors."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from minibert.server.refusals import STATUSES, Kind, RequestError
 
-if TYPE_CHECKING:
-    from starlette.responses import Response
-
-    from minibert.server.call import Call
-
-__all__ = ["Dialect", "Handler", "Route"]
-
-Handler: TypeAlias = "Callable[[Call], Awaitable[Response]]"
+__all__ = ["Dialect"]
 
 
 @dataclass(frozen=True)
@@ -31,16 +23,3 @@ class Dialect:
     def status_of(self, problem: RequestError) -> int:
         """Return the status of a problem."""
         return self.statuses.get(problem.kind, STATUSES[problem.kind])
-
-
-@dataclass(frozen=True)
-class Route:
-    """A method and a path, and the function that answers."""
-
-    method: Literal["GET", "POST"]  # GET answers HEAD, too
-    path: str  # a template, as "/v1/models/{id}"
-    handler: Handler
-    dialect: Dialect
-    summary: str  # for the documentation
-    is_open: bool = False  # True where no key is asked for
-    is_ready_needed: bool = True  # False where it answers while models load, and while it stops

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from minibert.common.arrays import Array
 from minibert.server import fields
 from minibert.server.answers import as_base64, as_floats, json_answer, rows_answer
-from minibert.server.dialect import Dialect, Route
+from minibert.server.dialect import Dialect
 from minibert.server.refusals import RequestError
+from minibert.server.route import Route
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
     from minibert.server.call import Call
+    from minibert.server.served import Served
 
 __all__ = ["DIALECT", "ROUTES"]
 
@@ -35,7 +37,13 @@ def body_of(problem: RequestError, status: int, id: str) -> dict[str, Any]:
 DIALECT = Dialect(
     "openai",
     body_of,
-    {"validation": 400, "too_long": 400, "too_many_tokens": 400, "wrong_model": 400},
+    {
+        "validation": 400,
+        "too_long": 400,
+        "too_many_inputs": 400,
+        "too_many_tokens": 400,
+        "wrong_model": 400,
+    },
 )
 
 
@@ -50,7 +58,7 @@ async def embeddings(call: Call) -> Response:
         )
     form = fields.choice(body, "encoding_format", ("float", "base64"), "float")
     embedded = await call.core.embed(
-        call,
+        call.facts,
         found,
         texts,
         prompt_name=fields.optional_text(body, "prompt_name"),
@@ -63,12 +71,12 @@ async def embeddings(call: Call) -> Response:
     def written(index: int, row: Array) -> bytes:
         return b'{"object":"embedding","index":%d,"embedding":%b}' % (index, write(row))
 
-    head = {
+    facts = {
         "object": "list",
         "model": found.served.name,
         "usage": {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens},
     }
-    return rows_answer(call, head, "data", embedded.vectors, written, embedded.vectors.size)
+    return rows_answer(call, facts, "data", embedded.vectors, written, embedded.vectors.size)
 
 
 async def models(call: Call) -> Response:
@@ -80,11 +88,13 @@ async def models(call: Call) -> Response:
 async def model(call: Call) -> Response:
     """Answer GET /v1/models/{id}."""
     name = call.request.path_params["id"]
+    if not name:  # no request for the first model
+        raise RequestError("unknown_model", "The path ends before the model's name.", field="model")
     found = call.models.find(name, "embedding", "reranker", "classifier")
     return json_answer(call, facts_of(found.served))
 
 
-def facts_of(served: Any) -> dict[str, Any]:
+def facts_of(served: Served) -> dict[str, Any]:
     """Return the facts of a model."""
     return {
         "id": served.name,

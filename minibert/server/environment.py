@@ -1,0 +1,214 @@
+"""Environment of a process -> the settings of a server, for hosts that run no command.
+
+The variable of --max-body is MINIBERT_MAX_BODY, and so on: those of `minibert serve`. Start at
+settings_from_environment.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from minibert.kernels.devices import device_name
+from minibert.server.settings import ModelPlace, Settings
+
+__all__ = [
+    "OFF",
+    "ON",
+    "check_names",
+    "keys_in",
+    "listed",
+    "place_of",
+    "settings_from_environment",
+    "variable_of",
+]
+
+logger = logging.getLogger(__name__)
+
+# Values of an option that is on or off.
+ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def settings_from_environment(environ: Mapping[str, str]) -> Settings:
+    """Return the settings that `minibert serve` would have in this environment, without arguments.
+
+    Empty variables count as absent, but for the API key. Raises ValueError for a value that cannot
+    be meant, with the variable's name, and OSError for a file of keys that is not there.
+    """
+
+    def value_of(name: str, read: Callable[[str], Any]) -> Any:
+        variable = variable_of(name)
+        text = environ.get(variable)
+        try:
+            return read(text) if text else None
+        except ValueError as error:
+            raise ValueError(f"{variable}: {error}") from None
+
+    models = value_of("model", listed)
+    if not models:
+        raise ValueError(f"{variable_of('model')} names no model; set it to a folder or a name.")
+    places = tuple(map(place_of, models))
+    aliases = tuple(value_of("alias", lambda text: list(map(pair, listed(text)))) or ())
+    check_names(places, aliases)
+    found = {name: value_of(name, read) for name, read in readers().items()}
+    opened_as = {name: value_of(name, read) for name, read in OPENED_AS.items()}
+    if (short := value_of("no_short_inputs", switch)) is not None:
+        opened_as["short_inputs"] = not short
+    return Settings(
+        places,
+        aliases,
+        api_keys=keys_of(environ),
+        opened_as={name: value for name, value in opened_as.items() if value is not None},
+        **{name: value for name, value in found.items() if value is not None},
+    )
+
+
+def variable_of(option: str) -> str:
+    """Return the variable of an option: max-body, or max_body -> MINIBERT_MAX_BODY."""
+    return f"MINIBERT_{option.upper().replace('-', '_')}"
+
+
+def listed(text: str) -> list[str]:
+    """Split a value at its commas, without blanks around the parts."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def place_of(text: str) -> ModelPlace:
+    """Read a model: a folder is served under its last part, a name of the hub under itself.
+
+    NAME=FOLDER gives it a name. Raises ValueError if one of the two is missing.
+    """
+    if os.path.isdir(text):
+        return ModelPlace(os.path.basename(os.path.abspath(text)), text)
+    name, is_named, place = text.partition("=")
+    if not is_named:
+        return ModelPlace(text, text)
+    if not name or not place:
+        raise ValueError(f"The model is {text!r}; expected NAME=FOLDER, or a folder or name alone.")
+    return ModelPlace(name, place)
+
+
+def check_names(models: Sequence[ModelPlace], aliases: Sequence[tuple[str, str]]) -> None:
+    """Raise ValueError for a name that stands for two models, and for an alias of no model."""
+    counts = Counter([model.name for model in models] + [other for other, _ in aliases])
+    for name, count in counts.items():
+        if count > 1:
+            raise ValueError(
+                f"{name!r} names {count} models; give each its own, as NAME=FOLDER or by --alias."
+            )
+    known = {model.name for model in models}
+    tasks = {f"{name}:{task}" for name in known for task in ("query", "document")}
+    for other, name in aliases:
+        if name not in known | tasks:
+            raise ValueError(
+                f"The alias {other}={name}: there is no model {name!r}; the models are "
+                f"{', '.join(sorted(known))}."
+            )
+
+
+def keys_of(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return all keys, of the variable and of the file that another one names.
+
+    Raises ValueError for a variable that is there and empty: it was to hold a secret, and must not
+    open the server to all.
+    """
+    keys = listed(environ.get(variable_of("api_key"), ""))
+    if not keys and variable_of("api_key") in environ:
+        raise ValueError(f"{variable_of('api_key')} is empty; unset it to serve without a key.")
+    file = environ.get(variable_of("api_key_file"))
+    return (*keys, *(keys_in(file) if file else ()))
+
+
+def keys_in(file: str) -> list[str]:
+    """Read a file of keys, one a line. Raises ValueError for one without a key."""
+    path = Path(file)
+    found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    keys = [line for line in found if line]
+    if not keys:
+        raise ValueError(f"The file of keys {file!r} has none; write one in each line.")
+    if os.name == "posix" and path.stat().st_mode & stat.S_IROTH:
+        logger.warning("%s, which has keys, can be read by all users: chmod o-r it.", path)
+    return keys
+
+
+def readers() -> dict[str, Callable[[str], Any]]:
+    """Return the function that reads each option of Settings, by the type of its field."""
+    others = {"models", "aliases", "api_keys", "opened_as"}
+    found = {
+        name: (lambda text, kind=kind: choice(text, get_args(kind)))
+        if get_origin(kind) is Literal
+        else BY_TYPE[kind]
+        for name, kind in get_type_hints(Settings).items()
+        if name not in others
+    }
+    return {**found, "port": port}
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1 up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r} is no whole number from 1 up")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """Read the number of a port."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise ValueError(f"{text!r} is no whole number from 0 to 65535")
+    return int(text)
+
+
+def above_zero(text: str) -> float:
+    """Read a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise ValueError(f"{text!r} is no number above 0")
+    return value
+
+
+def switch(text: str) -> bool:
+    """Read what is on or off."""
+    return choice(text.lower(), (*ON, *OFF)) in ON
+
+
+def choice(text: str, allowed: Sequence[str]) -> str:
+    """Read one of several words."""
+    if text not in allowed:
+        raise ValueError(f"{text!r} is none of {', '.join(allowed)}")
+    return text
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Read the two sides of OTHER=NAME."""
+    other, _, name = text.partition("=")
+    if not other or not name:
+        raise ValueError(f"{text!r} is not OTHER=NAME")
+    return other, name
+
+
+BY_TYPE: dict[Any, Callable[[str], Any]] = {
+    int: positive,
+    int | None: positive,
+    float: above_zero,
+    bool: switch,
+    str: str,
+    str | None: str,
+    tuple[str, ...]: lambda text: tuple(listed(text)),
+}
+# Arguments of every model's constructor.
+OPENED_AS: dict[str, Callable[[str], Any]] = {
+    "device": device_name,
+    "dtype": lambda text: choice(text, ("float32", "float16")),
+    "threads": positive,
+    "revision": str,
+    "cache_folder": str,
+}

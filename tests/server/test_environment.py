@@ -1,0 +1,96 @@
+"""Settings out of the environment, for hosts that run no command."""
+
+import logging
+
+import pytest
+from golden_files import GOLDEN
+
+from minibert.server.environment import settings_from_environment
+from minibert.server.settings import ModelPlace, Settings
+
+MODEL = {"MINIBERT_MODEL": "small=a-folder"}
+PLACE = (ModelPlace("small", "a-folder"),)
+
+
+def test_the_environment_s_models_have_the_command_s_names():
+    models = f"{GOLDEN / 'gelu'}, some/model ,n=there/f=1,"
+    settings = settings_from_environment({"MINIBERT_MODEL": models})
+    assert settings.models == (
+        ModelPlace("gelu", str(GOLDEN / "gelu")),
+        ModelPlace("some/model", "some/model"),
+        ModelPlace("n", "there/f=1"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("ALIAS", "a=small, b=small:query", {"aliases": (("a", "small"), ("b", "small:query"))}),
+        ("API_KEY", "one, two", {"api_keys": ("one", "two")}),
+        ("MAX_BATCH_TOKENS", "512", {"max_batch_tokens": 512}),
+        ("MAX_INPUTS", "7", {"max_inputs": 7}),
+        ("REQUEST_TIMEOUT", "1.5", {"request_timeout": 1.5}),
+        ("PORT", "0", {"port": 0}),
+        ("NORMALIZE", "never", {"normalize": "never"}),
+        ("REPRODUCIBLE", "Yes", {"reproducible": True}),
+        ("ACCEPT_TOKEN_IDS", "0", {"accept_token_ids": False}),
+        ("CORS", "https://a.org,https://b.org", {"cors": ("https://a.org", "https://b.org")}),
+        ("LOG", "json", {"log": "json"}),
+        ("CORPUS", "my-corpus", {"corpus": "my-corpus"}),
+        ("THREADS", "3", {"opened_as": {"threads": 3}}),
+        ("DEVICE", "cuda:1", {"opened_as": {"device": "cuda:1"}}),
+        ("NO_SHORT_INPUTS", "on", {"opened_as": {"short_inputs": False}}),
+        ("MAX_INPUTS", "", {}),
+    ],
+)
+def test_a_variable_sets_the_option_of_its_name(variable, value, expected):
+    settings = settings_from_environment({**MODEL, f"MINIBERT_{variable}": value})
+    assert settings == Settings(PLACE, **expected)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("MODEL", " , ", "MINIBERT_MODEL names no model"),
+        ("MODEL", "=folder", "expected NAME=FOLDER"),
+        ("MODEL", "small=a,small=b", "'small' names 2 models"),
+        ("ALIAS", "a=other", "there is no model 'other'"),
+        ("ALIAS", "a", "MINIBERT_ALIAS: 'a' is not OTHER=NAME"),
+        ("ALIAS", "small=small", "'small' names 2 models"),
+        ("API_KEY", "", "MINIBERT_API_KEY is empty"),
+        ("MAX_INPUTS", "0", "MINIBERT_MAX_INPUTS: '0' is no whole number from 1 up"),
+        ("RECEIVE_TIMEOUT", "inf", "MINIBERT_RECEIVE_TIMEOUT: 'inf' is no number above 0"),
+        ("RECEIVE_TIMEOUT", "soon", "'soon' is no number above 0"),
+        ("PORT", "65536", "MINIBERT_PORT: '65536' is no whole number from 0 to 65535"),
+        ("NORMALIZE", "maybe", "MINIBERT_NORMALIZE: 'maybe' is none of auto, always, never"),
+        ("REPRODUCIBLE", "maybe", "MINIBERT_REPRODUCIBLE: 'maybe' is none of 1, true"),
+        ("DEVICE", "tpu", "MINIBERT_DEVICE: "),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused_by_name(variable, value, told):
+    with pytest.raises(ValueError, match=told):
+        settings_from_environment({**MODEL, f"MINIBERT_{variable}": value})
+
+
+def test_keys_come_from_the_variable_and_from_the_file(tmp_path, caplog):
+    path = tmp_path / "keys"
+    path.write_text("two\n\n three \n")
+    path.chmod(0o600)
+    environ = {**MODEL, "MINIBERT_API_KEY": "one", "MINIBERT_API_KEY_FILE": str(path)}
+    with caplog.at_level(logging.WARNING):
+        assert settings_from_environment(environ).api_keys == ("one", "two", "three")
+        assert caplog.text == ""
+        path.chmod(0o644)
+        settings_from_environment(environ)
+    assert "can be read by all users" in caplog.text
+
+
+def test_a_file_of_keys_without_one_is_refused(tmp_path):
+    (tmp_path / "keys").write_text("\n")
+    with pytest.raises(ValueError, match="has none"):
+        settings_from_environment({**MODEL, "MINIBERT_API_KEY_FILE": str(tmp_path / "keys")})
+
+
+def test_an_unset_key_file_variable_is_no_file():
+    environ = {**MODEL, "MINIBERT_API_KEY_FILE": ""}
+    assert settings_from_environment(environ).api_keys == ()
