@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Path
 from starlette.routing import Router
 
-from minibert.server import health, ollama, openai, own, rerank, tei
+from minibert.server import documentation, health, ollama, openai, own, page, rerank, tei
 from minibert.server.answers import json_bytes
 from minibert.server.call import Call
 from minibert.server.dialect import Dialect
@@ -41,6 +41,8 @@ ROUTES: tuple[Route, ...] = (
     *ollama.ROUTES,
     *rerank.ROUTES,
     *own.ROUTES,
+    *page.ROUTES,
+    *documentation.ROUTES,
 )
 SHAPES: tuple[tuple[str, Dialect], ...] = (
     ("/api/", ollama.DIALECT),
