@@ -84,6 +84,7 @@ class Core:
 
     def __init__(self, settings: Settings, metrics: Any = None) -> None:
         self.settings = settings
+        self._metrics = metrics
         self.queue = Queue(settings.batch_tokens)
         self.worker = Worker(self.queue, asyncio.get_running_loop(), metrics)
         self.worker.start()
@@ -114,12 +115,11 @@ class Core:
         served = found.served
         assert served.encoder is not None
         check_dimensions(dimensions, served.encoder.dimension)
-        job = self._job(
-            found,
-            prompt_name,
-            dimensions or served.encoder.get_embedding_dimension(),
-            served.normalizes(normalize, self.settings.normalize),
-        )
+        dimension = dimensions or served.encoder.get_embedding_dimension()
+        normalizes = served.normalizes(normalize, self.settings.normalize)
+        if normalize is None and served.ends_normalized and dimension == served.encoder.dimension:
+            normalizes = False  # a second time would change last bits, which encode leaves
+        job = self._job(found, prompt_name, dimension, normalizes)
         rows, tokens = await self._computed(
             facts, Group(served, "vectors", job), texts, Reading(truncate, side)
         )
@@ -201,7 +201,10 @@ class Core:
         if not texts:
             return [], 0
         rows = await self._tokenized(facts, group, texts, reading)
-        tokens = sum(map(len, rows.ids))
+        lengths = [len(row) for row in rows.ids]
+        if self._metrics is not None:
+            self._metrics.note_lengths(lengths)
+        tokens = sum(lengths)
         facts.tokens += tokens
         facts.truncated += rows.truncation.texts
         if facts.tokens > self.settings.max_request_tokens:
