@@ -8,6 +8,7 @@ Needs the extra "serve". A request goes down this list, and its answer comes bac
 - `call`, `facts`, `route`, `dialect`, `refusals`: a request, the rows and errors of a dialect
 - `reading`, `fields`: the body of a request, and its keys
 - `openai`, `tei`, `tei_tokens`, `ollama`, `rerank`, `own`: the handlers of each dialect
+- `page`, `documentation`: pages for people, and openapi.json
 - `opening`, `served`: the models, by their names, and the corpus
 - `core`, `queue`, `worker`, `computing`: texts -> results, by one thread that computes
 - `answers`: results -> JSON

@@ -224,22 +224,22 @@ class Core:
         characters = sum(
             len(text) if isinstance(text, list) else characters_of(text) for text in texts
         )
-        most = len(texts) * (group.job.max_tokens or characters)
+        largest = len(texts) * (group.job.max_tokens or characters)
         rows: Rows = await self.tokenize(
-            facts, lambda: tokenized(group, texts, reading), characters, most
+            facts, lambda: tokenized(group, texts, reading), characters, largest
         )
         return rows
 
     async def tokenize(
-        self, facts: Facts, function: Callable[[], Any], characters: int, most: int
+        self, facts: Facts, function: Callable[[], Any], characters: int, largest: int
     ) -> Any:
         """Call a function that tokenises so many characters, in a thread if they are many.
 
-        It makes `most` tokens at most. Raises RequestError for its ValueError, and where the queue
-        has no room for the tokens.
+        It makes at most `largest` tokens. Raises RequestError for its ValueError, and where the
+        queue has no room for the tokens.
         """
         began = time.perf_counter()
-        expected = min(characters // CHARACTERS_PER_TOKEN, most)
+        expected = min(characters // CHARACTERS_PER_TOKEN, largest)
         self._admit(expected)
         try:
             if characters <= SHORT:
