@@ -104,6 +104,14 @@ def killed(servers):
         server.process.stderr.close()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A test with a server in a process of its own is slow."""
+    for item in items:
+        if {"server", "serving"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def serving():
     """Start a server: serving(*arguments, env=None, told="minibert: ready") -> Serving.

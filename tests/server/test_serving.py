@@ -74,7 +74,6 @@ def test_every_answer_has_a_date_and_an_id(server):
     assert "server" not in answer.headers
 
 
-@pytest.mark.slow
 def test_a_dot_product_model_is_said_to_have_raw_vectors(serving, tmp_path):
     folder = tmp_path / "dot"
     shutil.copytree(GELU, folder)
@@ -86,7 +85,6 @@ def test_a_dot_product_model_is_said_to_have_raw_vectors(serving, tmp_path):
     assert "serving unit: embedding, unit vectors" in told
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_a_server_in_order(serving, number):
     server = serving()
@@ -94,7 +92,6 @@ def test_a_signal_ends_a_server_in_order(serving, number):
     assert "minibert: stopping" in server.stderr()
 
 
-@pytest.mark.slow
 def test_a_hangup_that_is_ignored_stays_so(serving):
     ignoring = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -106,7 +103,6 @@ def test_a_hangup_that_is_ignored_stays_so(serving):
     assert server.end() == 0
 
 
-@pytest.mark.slow
 def test_requests_in_flight_are_answered_before_the_end(serving):
     many = ("--max-queue-tokens", "10000000", "--shutdown-timeout", "60")
     server = serving(GELU, "--threads", "1", *many)
@@ -127,7 +123,6 @@ def test_requests_in_flight_are_answered_before_the_end(serving):
     assert answers == [200] * 8
 
 
-@pytest.mark.slow
 def test_a_stopping_server_is_alive_and_not_ready(serving):
     """A second long, requests are answered; then they are refused, and connections closed."""
     server = serving(GELU)
@@ -148,7 +143,6 @@ def test_a_stopping_server_is_alive_and_not_ready(serving):
     assert server.process.wait(60) == 0
 
 
-@pytest.mark.slow
 def test_what_is_not_finished_in_time_is_refused(serving):
     server = serving(GELU, "--shutdown-timeout", "0.5")
     half = half_a_request(server)
@@ -160,7 +154,6 @@ def test_what_is_not_finished_in_time_is_refused(serving):
     assert server.process.wait(30) == 0
 
 
-@pytest.mark.slow
 def test_a_second_signal_ends_a_server_at_once(serving):
     server = serving(GELU, "--shutdown-timeout", "600")
     half = half_a_request(server)
@@ -170,7 +163,6 @@ def test_a_second_signal_ends_a_server_at_once(serving):
     half.close()
 
 
-@pytest.mark.slow
 def test_a_port_in_use_is_told_with_a_code_of_its_own(server):
     code, told = run(GELU, "--port", server.port)
     assert code == 71
@@ -207,7 +199,6 @@ def test_a_model_that_is_not_there_ends_the_server(workers):
     assert "Traceback" not in told
 
 
-@pytest.mark.slow
 def test_a_socket_in_a_file_is_served_and_removed(serving, tmp_path):
     path = tmp_path / "s"
     server = serving(GELU, "--unix-socket", path)
@@ -220,7 +211,6 @@ def test_a_socket_in_a_file_is_served_and_removed(serving, tmp_path):
     assert not path.exists()
 
 
-@pytest.mark.slow
 def test_the_socket_file_of_a_dead_server_is_replaced(serving, tmp_path):
     path = tmp_path / "s"
     server = serving(GELU, "--unix-socket", path)
@@ -239,7 +229,6 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
     assert "exists and is no socket" in told
 
 
-@pytest.mark.slow
 def test_a_server_answers_while_its_models_load(serving, tmp_path):
     """A weights file without an end: it is read for as long as the test wants."""
     folder = tmp_path / "slow"
@@ -261,7 +250,6 @@ def test_a_server_answers_while_its_models_load(serving, tmp_path):
     assert server.end() == 0  # at once, whatever the thread waits for
 
 
-@pytest.mark.slow
 def test_keys_are_asked_for_but_by_probes(serving):
     server = serving(GELU, env={"MINIBERT_API_KEY": "a-key,b-key"})
     assert server.request("GET", "/health").status == 200

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from golden_files import GOLDEN
 
-pytestmark = pytest.mark.slow
-
 GELU = GOLDEN / "gelu"
 TEXT = {"input": "the cat sat."}
 COUNT = 'te_request_count{method="single"}'
