@@ -61,6 +61,7 @@ CONNECTION = "server/test_connection.py::test_"
 SERVING = "server/test_serving.py::test_"
 WORKERS = "server/test_workers.py::test_"
 TEI = "server/test_tei.py::test_"
+OVERLOADED = "server/test_load.py::test_an_overloaded_server_refuses_loses_none_and_is_right"
 TOP_K = "scoring/test_top_k.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "checkpoint/test_save.py::test_"
 PADDED = "models/test_bert_model.py::test_"
@@ -1573,6 +1574,12 @@ MUTANTS = [
            TEI + "tokens_have_their_places_in_utf_8"),
     Mutant("server/tei_tokens.py", "if before <= place < end:", "if place < end:",
            TEI + "tokens_have_their_places_in_utf_8"),
+    Mutant("server/core.py", "waiting + tokens > self.settings.queue_tokens",
+           "waiting + tokens > self.settings.max_request_tokens", OVERLOADED),
+    Mutant("server/worker.py", "[next(found) for _ in rows_of(part)], None) for part in parts]",
+           "[next(found) for _ in rows_of(part)], None) for part in parts[::-1]]", OVERLOADED),
+    Mutant("server/connection.py", "in (h11.IDLE, h11.SEND_BODY))", "in (h11.IDLE,))",
+           "server/test_load.py::test_slow_clients_are_closed_in_time_and_honest_ones_not"),
 ]  # fmt: skip
 
 
