@@ -57,6 +57,9 @@ ENCODER = "models/test_sentence_transformer.py::test_"
 PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokenizers_library"
 LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
 SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
+CONNECTION = "server/test_connection.py::test_"
+SERVING = "server/test_serving.py::test_"
+WORKERS = "server/test_workers.py::test_"
 TEI = "server/test_tei.py::test_"
 OVERLOADED = "server/test_load.py::test_an_overloaded_server_refuses_loses_none_and_is_right"
 TOP_K = "scoring/test_top_k.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
@@ -1493,6 +1496,34 @@ MUTANTS = [
     Mutant("server/long_texts.py", "return part if len(ids) > limit else text", "return part",
            "server/test_long_texts.py::test_tokens_are_those_of_the_whole_text"),
     # what waits for the worker, and what a request is answered
+    Mutant("server/connection.py", "in (h11.IDLE, h11.SEND_BODY))",
+           "in (h11.IDLE, h11.SEND_BODY) and not self.flow.read_paused)",
+           CONNECTION + "an_incomplete_request_is_closed_at_the_deadline[half a large body]"),
+    Mutant("server/connection.py", "        super().data_received(data)\n",
+           "        super().data_received(data)\n        self._watch_receiving(False)\n",
+           CONNECTION + "a_byte_at_a_time_does_not_put_off_the_deadline[body]"),
+    Mutant("server/connection.py", "state is h11.SEND_BODY or has_begun", "state is h11.SEND_BODY",
+           CONNECTION + "half_a_request_behind_another_has_its_deadline"),
+    Mutant("server/connection.py", "if waiting < before:", "if waiting <= before:",
+           CONNECTION + "a_client_that_reads_slowly_is_not_closed"),
+    Mutant("server/process.py", "self._connections.tasks and loop.time() < deadline:", "False:",
+           SERVING + "requests_in_flight_are_answered_before_the_end"),
+    Mutant("server/listening.py", "if not stat.S_ISSOCK(mode):", "if stat.S_ISDIR(mode):",
+           SERVING + "a_file_that_is_no_socket_is_left_alone"),
+    Mutant("server/signals.py", "!= signal.SIG_IGN", "!= signal.SIG_DFL",
+           SERVING + "a_hangup_that_is_ignored_stays_so"),
+    Mutant("server/workers.py", "place.delay = min(2 * place.delay, LONGEST_DELAY)", "pass",
+           WORKERS + "a_process_that_dies_again_is_replaced_later"),
+    Mutant("server/workers.py", "wait([parent.sentinel])", "parent.name",
+           WORKERS + "two_processes_serve_and_count_together"),
+    Mutant("server/metrics.py", "self._rows.sum(axis=0)", "self._rows[0]",
+           "server/test_metrics.py::test_any_process_tells_the_sums_of_all"),
+    Mutant("server/log.py", 'outcome.method if outcome.method in METHODS else "OTHER"',
+           "outcome.method",
+           "server/test_log.py::test_a_method_of_a_client_s_own_is_not_quoted"),
+    Mutant("server/environment.py", "if (value := given.get(name)) is not None:",
+           "if variable_of(name) not in environ and (value := given.get(name)) is not None:",
+           "commands/test_serve.py::test_an_option_goes_before_its_variable"),
     Mutant("server/queue.py", "key=lambda one: self._groups[one][0].number",
            "key=lambda one: -self._groups[one][0].number",
            "server/test_queue.py::test_the_group_of_the_oldest_ticket_is_next"),
