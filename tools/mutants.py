@@ -61,6 +61,9 @@ CONNECTION = "server/test_connection.py::test_"
 SERVING = "server/test_serving.py::test_"
 WORKERS = "server/test_workers.py::test_"
 TEI = "server/test_tei.py::test_"
+RERANK = "server/test_rerank.py::test_"
+UNKNOWN_PATH = "server/test_bad_input.py::test_an_unknown_path_has_the_shape_of_its_neighbours"
+BAD_INPUT = "server/test_bad_input.py::test_bad_input_is_refused_in_the_dialect_s_own_way"
 OVERLOADED = "server/test_load.py::test_an_overloaded_server_refuses_loses_none_and_is_right"
 TOP_K = "scoring/test_top_k.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "checkpoint/test_save.py::test_"
@@ -1578,6 +1581,34 @@ MUTANTS = [
            TEI + "tokens_have_their_places_in_utf_8"),
     Mutant("server/tei_tokens.py", "if before <= place < end:", "if place < end:",
            TEI + "tokens_have_their_places_in_utf_8"),
+    Mutant("server/rerank.py", "for number in order[:top_n]",
+           "for number in order[: top_n and top_n + 1]",
+           RERANK + "top_n_keeps_the_best[7]"),
+    Mutant("server/rerank.py", "[keys[name] for name in ranked if name in keys]",
+           "[keys[name] for name in keys if name in ranked]",
+           RERANK + "objects_are_ranked_by_their_rank_fields"),
+    Mutant("server/rerank.py", '{"text": text, **keys}', '{**keys, "text": text}',
+           RERANK + "objects_are_ranked_by_their_rank_fields"),
+    Mutant("server/rerank.py", "order = found.served.order(scored.scores)",
+           'order = np.argsort(-np.tanh(scored.scores), kind="stable").tolist()',
+           RERANK + "saturated_scores_keep_the_order_of_rank"),
+    Mutant("tokens/tokenizer.py", "ids[1:] = [second[:max_second] for second in ids[1:]]",
+           "ids = [second[:max_second] for second in ids]",
+           "tokens/test_tokenizer.py::test_of_a_second_text_the_first_tokens_are_taken"),
+    Mutant("server/app.py", 'return f"{type(error).__name__} in {places}"',
+           'return f"{type(error).__name__} {error} in {places}"',
+           "server/test_faults.py::test_a_fault_is_told_without_the_text"),
+    Mutant("server/app.py", "    except Exception as error:  # the server around",
+           "    except KeyError as error:  # the server around",
+           "server/test_faults.py::test_a_fault_in_the_midst_of_an_answer_ends_it"),
+    Mutant("server/app.py", 'scheme.lower() != "bearer" or not any', "not any",
+           BAD_INPUT + "[text-a password-openai]"),
+    Mutant("server/app.py", "id_of(request), route.path,", "id_of(request), request.url.path,",
+           UNKNOWN_PATH + "[text-/v1/zwuschelquark-openai]"),
+    Mutant("server/reading.py", 'if coding != "identity":', 'if coding == "gzip":',
+           BAD_INPUT + "[text-brotli-cohere]"),
+    Mutant("server/served.py", "if found.served.kind not in kinds:", "if False:",
+           BAD_INPUT + "[text-another kind-cohere]"),
     Mutant("server/core.py", "waiting + tokens > self.settings.queue_tokens",
            "waiting + tokens > self.settings.max_request_tokens", OVERLOADED),
     Mutant("server/worker.py", "[next(found) for _ in rows_of(part)], None) for part in parts]",

@@ -110,10 +110,11 @@ def id_lists(value: object, tokenizer: TextTokenizer) -> list[list[int]]:
 
     Raises RequestError for an id that is no token of the model.
     """
+    expected = "a list of token ids, or a list of such lists"
     if value is None:
-        raise fields.missing("ids")
+        raise fields.missing("ids", expected)
     if not isinstance(value, list):
-        raise fields.wrong("ids", value, "a list of token ids, or a list of such lists")
+        raise fields.wrong("ids", value, expected)
     if not value:
         raise empty("ids")
     rows = value if isinstance(value[0], list) else [value]
