@@ -1542,6 +1542,22 @@ MUTANTS = [
            TEI + "tokens_have_their_places_in_utf_8"),
     Mutant("server/tei_tokens.py", "if before <= place < end:", "if place < end:",
            TEI + "tokens_have_their_places_in_utf_8"),
+    Mutant("server/own.py", 'Found(served, "query"),', "Found(served, None),",
+           "server/test_own.py::test_questions_are_encoded_as_the_corpus_says"),
+    Mutant("server/own.py", "normalize=made_with.normalize,", "normalize=None,",
+           "server/test_own.py::test_questions_are_encoded_as_the_corpus_says"),
+    Mutant("server/own.py", "first = max(k, candidates) if reranker else k", "first = k",
+           "server/test_own.py::test_a_cross_encoder_ranks_the_first_again[True]"),
+    Mutant("server/own.py", "math.prod(lengths)", "sum(lengths)",
+           "server/test_own.py::test_an_explanation_is_as_large_as_a_request_may_be"),
+    Mutant("server/opening.py", "if own.name in names:", "if False:",
+           "server/test_own.py::test_a_corpus_of_another_metric_gets_a_model_of_its_own"),
+    Mutant("server/page.py", "{hash_of(SCRIPT)} {hash_of('explanation.js')}",
+           "'unsafe-inline'",
+           "server/test_page.py::test_the_policy_allows_the_page_s_own_script_alone"),
+    Mutant("pictures/occlusion_page.py", "{escaped(found[name.lower()]['text'], lines=True)}",
+           "{found[name.lower()]['text']}",
+           "pictures/test_occlusion_page.py::test_hostile_texts_become_no_part_of_the_page"),
 ]  # fmt: skip
 
 
