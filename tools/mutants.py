@@ -1544,7 +1544,7 @@ MUTANTS = [
            TEI + "tokens_have_their_places_in_utf_8"),
     Mutant("server/own.py", 'Found(served, "query"),', "Found(served, None),",
            "server/test_own.py::test_questions_are_encoded_as_the_corpus_says"),
-    Mutant("server/own.py", "normalize=made_with.normalize,", "normalize=None,",
+    Mutant("server/own.py", "normalize=corpus_settings.normalize,", "normalize=None,",
            "server/test_own.py::test_questions_are_encoded_as_the_corpus_says"),
     Mutant("server/own.py", "first = max(k, candidates) if reranker else k", "first = k",
            "server/test_own.py::test_a_cross_encoder_ranks_the_first_again[True]"),
