@@ -58,6 +58,7 @@ PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokeni
 LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
 SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
 TEI = "server/test_tei.py::test_"
+OVERLOADED = "server/test_load.py::test_an_overloaded_server_refuses_loses_none_and_is_right"
 TOP_K = "scoring/test_top_k.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "checkpoint/test_save.py::test_"
 PADDED = "models/test_bert_model.py::test_"
@@ -1558,6 +1559,12 @@ MUTANTS = [
     Mutant("pictures/occlusion_page.py", "{escaped(found[name.lower()]['text'], lines=True)}",
            "{found[name.lower()]['text']}",
            "pictures/test_occlusion_page.py::test_hostile_texts_become_no_part_of_the_page"),
+    Mutant("server/core.py", "waiting + tokens > self.settings.queue_tokens",
+           "waiting + tokens > self.settings.max_request_tokens", OVERLOADED),
+    Mutant("server/worker.py", "[next(found) for _ in rows_of(part)], None) for part in parts]",
+           "[next(found) for _ in rows_of(part)], None) for part in parts[::-1]]", OVERLOADED),
+    Mutant("server/connection.py", "in (h11.IDLE, h11.SEND_BODY))", "in (h11.IDLE,))",
+           "server/test_load.py::test_slow_clients_are_closed_in_time_and_honest_ones_not"),
 ]  # fmt: skip
 
 

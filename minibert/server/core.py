@@ -114,12 +114,11 @@ class Core:
         served = found.served
         assert served.encoder is not None
         check_dimensions(dimensions, served.encoder.dimension)
-        job = self._job(
-            found,
-            prompt_name,
-            dimensions or served.encoder.get_embedding_dimension(),
-            served.normalizes(normalize, self.settings.normalize),
-        )
+        dimension = dimensions or served.encoder.get_embedding_dimension()
+        normalizes = served.normalizes(normalize, self.settings.normalize)
+        if normalize is None and served.ends_normalized and dimension == served.encoder.dimension:
+            normalizes = False  # a second time would change last bits, which encode leaves
+        job = self._job(found, prompt_name, dimension, normalizes)
         rows, tokens = await self._computed(
             facts, Group(served, "vectors", job), texts, Reading(truncate, side)
         )

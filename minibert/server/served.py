@@ -14,6 +14,7 @@ import numpy as np
 
 from minibert.common.arrays import Array
 from minibert.models.score_activations import as_activation
+from minibert.pooling import normalize
 from minibert.server.refusals import RequestError
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ class Served:
         assert self.cross_encoder is not None
         activate = as_activation(self.cross_encoder.activation_fn)
         return self.cross_encoder._scores(logits[:, None].copy(), activate, False)
+
+    @cached_property
+    def ends_normalized(self) -> bool:
+        """True where the model's own last module gives its vectors the length 1."""
+        return self.encoder is not None and self.encoder[-1] == normalize.Normalize()
 
     def order(self, logits: Array) -> list[int]:
         """Return the numbers of a reranker's pairs, best first, as CrossEncoder.rank has them.
