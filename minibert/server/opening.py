@@ -5,12 +5,12 @@ Start at open_all.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minibert.errors import CorpusError
+from minibert.server.environment import place_of
 from minibert.server.served import Served, ServedModels, load_models, loaded
 
 if TYPE_CHECKING:
@@ -68,10 +68,11 @@ def load_own(corpus_settings: CorpusSettings, settings: Settings) -> Served:
     folder = settings.corpus
     assert folder is not None
     place = place_of_model(Path(folder), corpus_settings.model)
-    name = os.path.basename(os.path.abspath(place)) if os.path.isdir(place) else place
     arguments = {"revision": corpus_settings.revision, "similarity_fn_name": corpus_settings.metric}
     with telling_whose_model(folder, "name it as a MODEL to serve"):
-        return loaded(name, place, replace(settings, opened_as={**settings.opened_as, **arguments}))
+        return loaded(
+            *place_of(place), replace(settings, opened_as={**settings.opened_as, **arguments})
+        )
 
 
 def check_name(own: Served, models: ServedModels, index: Index, settings: Settings) -> None:
