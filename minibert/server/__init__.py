@@ -8,12 +8,14 @@ Needs the extra "serve". A request goes down this list, and its answer comes bac
 - `call`, `facts`, `route`, `dialect`, `refusals`: a request, the rows and errors of a dialect
 - `reading`, `fields`: the body of a request, and its keys
 - `openai`, `tei`, `tei_tokens`, `ollama`, `rerank`, `own`: the handlers of each dialect
+- `page`, `documentation`: pages for people, and openapi.json
 - `opening`, `served`: the models, by their names, and the corpus
 - `core`, `queue`, `worker`, `computing`: texts -> results, by one thread that computes
 - `answers`: results -> JSON
 
 And for its operation:
 
-- `serving`, `listening`, `connection`: a process, its sockets, and its connections with deadlines
+- `serving`, `process`, `workers`: a server of one process, or of several that share its sockets
+- `listening`, `connection`, `signals`: its sockets, connections with deadlines, and its end
 - `log`, `metrics`, `health`: what it tells, and the routes for it
 """

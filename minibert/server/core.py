@@ -83,6 +83,7 @@ class Core:
 
     def __init__(self, settings: Settings, metrics: Any = None) -> None:
         self.settings = settings
+        self._metrics = metrics
         self.queue = Queue(settings.batch_tokens)
         self.worker = Worker(self.queue, asyncio.get_running_loop(), metrics)
         self.worker.start()
@@ -199,7 +200,10 @@ class Core:
         if not texts:
             return [], 0
         rows = await self._tokenized(facts, group, texts, reading)
-        tokens = sum(map(len, rows.ids))
+        lengths = [len(row) for row in rows.ids]
+        if self._metrics is not None:
+            self._metrics.note_lengths(lengths)
+        tokens = sum(lengths)
         facts.tokens += tokens
         facts.truncated += rows.truncation.texts
         if facts.tokens > self.settings.max_request_tokens:
@@ -219,22 +223,22 @@ class Core:
         characters = sum(
             len(text) if isinstance(text, list) else characters_of(text) for text in texts
         )
-        most = len(texts) * (group.job.max_tokens or characters)
+        largest = len(texts) * (group.job.max_tokens or characters)
         rows: Rows = await self.tokenize(
-            facts, lambda: tokenized(group, texts, reading), characters, most
+            facts, lambda: tokenized(group, texts, reading), characters, largest
         )
         return rows
 
     async def tokenize(
-        self, facts: Facts, function: Callable[[], Any], characters: int, most: int
+        self, facts: Facts, function: Callable[[], Any], characters: int, largest: int
     ) -> Any:
         """Call a function that tokenises so many characters, in a thread if they are many.
 
-        It makes `most` tokens at most. Raises RequestError for its ValueError, and where the queue
-        has no room for the tokens.
+        It makes at most `largest` tokens. Raises RequestError for its ValueError, and where the
+        queue has no room for the tokens.
         """
         began = time.perf_counter()
-        expected = min(characters // CHARACTERS_PER_TOKEN, most)
+        expected = min(characters // CHARACTERS_PER_TOKEN, largest)
         self._admit(expected)
         try:
             if characters <= SHORT:

@@ -1,4 +1,4 @@
-"""Environment of a process -> the settings of a server, for hosts that run no command.
+"""Environment of a process, and options of a command -> the settings of a server.
 
 The variable of --max-body is MINIBERT_MAX_BODY, and so on: those of `minibert serve`. Start at
 settings_from_environment.
@@ -13,21 +13,13 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from minibert.kernels.devices import device_name
 from minibert.server.settings import ModelPlace, Settings
 
-__all__ = [
-    "OFF",
-    "ON",
-    "check_names",
-    "keys_in",
-    "listed",
-    "place_of",
-    "settings_from_environment",
-    "variable_of",
-]
+__all__ = ["pair", "port", "settings_from_environment", "variable_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +27,20 @@ logger = logging.getLogger(__name__)
 ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
-def settings_from_environment(environ: Mapping[str, str]) -> Settings:
-    """Return the settings that `minibert serve` would have in this environment, without arguments.
+def settings_from_environment(
+    environ: Mapping[str, str], given: Mapping[str, Any] = MappingProxyType({})
+) -> Settings:
+    """Return the settings that `minibert serve` has in this environment.
 
-    Empty variables count as absent, but for the API key. Raises ValueError for a value that cannot
-    be meant, with the variable's name, and OSError for a file of keys that is not there.
+    `given` are options of the command, by their names, which go before the environment's; None is
+    one that is not given. Empty variables count as absent, but for the API key. Raises ValueError
+    for a value that cannot be meant, with the variable's name, and OSError for a file of keys that
+    is not there.
     """
 
     def value_of(name: str, read: Callable[[str], Any]) -> Any:
+        if (value := given.get(name)) is not None:
+            return tuple(value) if isinstance(value, list) else value
         variable = variable_of(name)
         text = environ.get(variable)
         try:
@@ -52,7 +50,7 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
 
     models = value_of("model", listed)
     if not models:
-        raise ValueError(f"{variable_of('model')} names no model; set it to a folder or a name.")
+        raise ValueError(f"No model is named: give MODEL, or set {variable_of('model')}.")
     places = tuple(map(place_of, models))
     aliases = tuple(value_of("alias", lambda text: list(map(pair, listed(text)))) or ())
     check_names(places, aliases)
@@ -60,10 +58,11 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
     opened_as = {name: value_of(name, read) for name, read in OPENED_AS.items()}
     if (short := value_of("no_short_inputs", switch)) is not None:
         opened_as["short_inputs"] = not short
+    opened_as["local_files_only"] = value_of("offline", switch)
     return Settings(
         places,
         aliases,
-        api_keys=keys_of(environ),
+        api_keys=keys_of(environ, given),
         opened_as={name: value for name, value in opened_as.items() if value is not None},
         **{name: value for name, value in found.items() if value is not None},
     )
@@ -112,16 +111,17 @@ def check_names(models: Sequence[ModelPlace], aliases: Sequence[tuple[str, str]]
             )
 
 
-def keys_of(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return all keys, of the variable and of the file that another one names.
+def keys_of(environ: Mapping[str, str], given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return all keys, of the options or variables and of the file that one of them names.
 
-    Raises ValueError for a variable that is there and empty: it was to hold a secret, and must not
-    open the server to all.
+    Raises ValueError for an empty key, and for a variable that is there and empty: it was to hold a
+    secret, and must not open the server to all.
     """
-    keys = listed(environ.get(variable_of("api_key"), ""))
-    if not keys and variable_of("api_key") in environ:
-        raise ValueError(f"{variable_of('api_key')} is empty; unset it to serve without a key.")
-    file = environ.get(variable_of("api_key_file"))
+    variable = variable_of("api_key")
+    keys = given.get("api_key") or listed(environ.get(variable, ""))
+    if not all(key.strip() for key in keys) or (not keys and variable in environ):
+        raise ValueError(f"--api-key or {variable} is empty; leave it out to serve without a key.")
+    file = given.get("api_key_file") or environ.get(variable_of("api_key_file"))
     return (*keys, *(keys_in(file) if file else ()))
 
 

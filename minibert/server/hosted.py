@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from minibert.server.app import make_app
 from minibert.server.core import Core
-from minibert.server.served import ServedModels, load_models
+from minibert.server.opening import Opened, open_all
+from minibert.server.served import ServedModels
 from minibert.server.settings import Settings
 from minibert.server.state import State
 
@@ -28,19 +29,24 @@ class Hosted:
     def __init__(self, settings: Settings) -> None:
         """Prepare a server; nothing is loaded."""
         self._settings = settings
-        self.models: ServedModels | None = None
+        self._opened: Opened | None = None
         self._lock = threading.Lock()
         # A core belongs to a loop, and so does the application that uses it.
         self._parts: dict[asyncio.AbstractEventLoop, tuple[State, ASGIApp]] = {}
 
-    def load(self) -> None:
-        """Load the models, if they are not there, as a function may while it starts.
+    @property
+    def models(self) -> ServedModels | None:
+        """The models that are served; None before they are loaded."""
+        return None if self._opened is None else self._opened.models
 
-        Raises the errors of SentenceTransformer.
+    def load(self) -> None:
+        """Load the models and the corpus, if they are not there, as a function may while it starts.
+
+        Raises the errors of open_all.
         """
         with self._lock:
-            if self.models is None:
-                self.models = load_models(self._settings)
+            if self._opened is None:
+                self._opened = open_all(self._settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or follow the host's lifespan.
@@ -80,7 +86,9 @@ class Hosted:
         with self._lock:
             for other in [other for other in self._parts if other.is_closed()]:
                 self._end(other)
-            state = State(self._settings, self.models, Core(self._settings))
+            assert self._opened is not None
+            core, opened = Core(self._settings), self._opened
+            state = State(self._settings, opened.models, core, index=opened.index)
             self._parts[loop] = state, make_app(state)
             return self._parts[loop]
 

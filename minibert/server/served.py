@@ -66,6 +66,12 @@ class Served:
             return rule == "always"
         return self.encoder is not None and self.encoder.similarity_fn_name == "cosine"
 
+    def scores(self, logits: Array) -> Array:
+        """Turn a reranker's logits, (n,), into the scores of CrossEncoder.predict, (n,)."""
+        assert self.cross_encoder is not None
+        activate = as_activation(self.cross_encoder.activation_fn)
+        return self.cross_encoder._scores(logits[:, None].copy(), activate, False)
+
     @cached_property
     def ends_normalized(self) -> bool:
         """True where the model's own last module gives its vectors the length 1."""
@@ -76,10 +82,7 @@ class Served:
 
         Its logits are (n,). The sigmoids of large ones are all 1, so those have no order.
         """
-        assert self.cross_encoder is not None
-        activate = as_activation(self.cross_encoder.activation_fn)
-        scores = self.cross_encoder._scores(logits[:, None].copy(), activate, False)
-        order: list[int] = np.argsort(-scores, kind="stable").tolist()
+        order: list[int] = np.argsort(-self.scores(logits), kind="stable").tolist()
         return order
 
 
@@ -100,10 +103,8 @@ class ServedModels:
             found = self._named(name)
             assert found is not None, name  # the command has checked it
             self._by_name[other] = found
-        tasks = ["", *(f":{task}" for task in TASKS)]
-        self._by_lower = {
-            (name + task).lower(): name + task for name in self._by_name for task in tasks
-        }
+        spelled = [name + task for name in self._by_name for task in ("", ":query", ":document")]
+        self._by_lower = {name.lower(): name for name in spelled if self._named(name)}
 
     def find(self, name: str | None, *kinds: ModelKind) -> Found:
         """Return the model of one of these kinds that a name means; without one, the first.

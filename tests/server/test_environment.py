@@ -40,6 +40,7 @@ def test_the_environment_s_models_have_the_command_s_names():
         ("THREADS", "3", {"opened_as": {"threads": 3}}),
         ("DEVICE", "cuda:1", {"opened_as": {"device": "cuda:1"}}),
         ("NO_SHORT_INPUTS", "on", {"opened_as": {"short_inputs": False}}),
+        ("OFFLINE", "1", {"opened_as": {"local_files_only": True}}),
         ("MAX_INPUTS", "", {}),
     ],
 )
@@ -51,7 +52,7 @@ def test_a_variable_sets_the_option_of_its_name(variable, value, expected):
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
-        ("MODEL", " , ", "MINIBERT_MODEL names no model"),
+        ("MODEL", " , ", "set MINIBERT_MODEL"),
         ("MODEL", "=folder", "expected NAME=FOLDER"),
         ("MODEL", "small=a,small=b", "'small' names 2 models"),
         ("ALIAS", "a=other", "there is no model 'other'"),
