@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["decode", "empty", "model_name", "tokenize"]
 
 # More characters than these would take long, and be refused for their tokens afterwards.
-CHARACTERS_PER_TOKEN = 16
+CHARACTERS_PER_TOKEN = 8
 NUMBERS = 5  # of a token in an answer, about
 
 
