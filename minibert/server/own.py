@@ -21,7 +21,7 @@ from minibert.explain.occluding import losses_as_dict, unsplit_as_dict
 from minibert.pictures.page import hash_of
 from minibert.scoring.metrics import METRICS
 from minibert.server import fields
-from minibert.server.answers import accepts_html, html_answer, json_answer, json_bytes
+from minibert.server.answers import accepts_html, html_answer, json_answer, json_bytes, rows_answer
 from minibert.server.core import CHARACTERS_PER_TOKEN
 from minibert.server.openai import DIALECT
 from minibert.server.refusals import RequestError
@@ -79,21 +79,24 @@ async def search(call: Call) -> Response:
     if reranker:
         found, more = await reranked(call, reranker, queries, found, k)
         tokens += more
-    results = [
-        {"query": query, "hits": [hit._asdict() for hit in hits]}
-        for query, hits in zip(queries, found, strict=True)
-    ]
     call.facts.model = served.name
-    shown = results[0] if body.get("queries") is None else {"results": results}
-    return json_answer(
-        call,
-        {
-            **shown,
-            "model": served.name,
-            "rerank": reranker.name if reranker else None,
-            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-        },
-    )
+    head = {
+        "model": served.name,
+        "rerank": reranker.name if reranker else None,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+    characters = sum(len(hit.text or "") for hits in found for hit in hits)
+    if body.get("queries") is None:
+        head, key, rows = {"query": queries[0], **head}, "hits", as_rows(found[0])
+    else:
+        of_queries = zip(queries, map(as_rows, found), strict=True)
+        key, rows = "results", [{"query": query, "hits": hits} for query, hits in of_queries]
+    return rows_answer(call, head, key, rows, lambda _, row: json_bytes(row), characters)
+
+
+def as_rows(hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    """Return hits as JSON."""
+    return [hit._asdict() for hit in hits]
 
 
 def index_of(call: Call) -> Index:
