@@ -16,8 +16,6 @@ import numpy as np
 from starlette.responses import Response
 
 from minibert.common.arguments import check_choice
-from minibert.explain import NoSumError, occlusion
-from minibert.explain.occluding import losses_as_dict, unsplit_as_dict
 from minibert.pictures.page import hash_of
 from minibert.scoring.metrics import METRICS
 from minibert.server import fields
@@ -302,6 +300,7 @@ def as_page(
 
     `check_occlusion` raises RequestError where that would be too much work.
     """
+    from minibert.explain import NoSumError
     from minibert.pictures.explanation_page import explanation_page
     from minibert.pictures.occlusion_page import occlusion_page
 
@@ -316,6 +315,9 @@ def as_dict(
     encoder: SentenceTransformer, query: str, document: str, metric: str, is_occluded: bool
 ) -> dict[str, Any]:
     """Explain a score, as JSON; where it cannot be split, by its losses alone if asked for."""
+    from minibert.explain import NoSumError, occlusion  # late: a server starts without them
+    from minibert.explain.occluding import losses_as_dict, unsplit_as_dict
+
     try:
         found = dict(encoder.explain(query, document, metric=metric).as_dict())
     except NoSumError:
