@@ -78,18 +78,18 @@ async def search(call: Call) -> Response:
         found, more = await reranked(call, reranker, queries, found, k)
         tokens += more
     call.facts.model = served.name
-    head = {
+    about = {
         "model": served.name,
         "rerank": reranker.name if reranker else None,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
     characters = sum(len(hit.text or "") for hits in found for hit in hits)
     if body.get("queries") is None:
-        head, key, rows = {"query": queries[0], **head}, "hits", as_rows(found[0])
+        about, key, rows = {"query": queries[0], **about}, "hits", as_rows(found[0])
     else:
         of_queries = zip(queries, map(as_rows, found), strict=True)
         key, rows = "results", [{"query": query, "hits": hits} for query, hits in of_queries]
-    return rows_answer(call, head, key, rows, lambda _, row: json_bytes(row), characters)
+    return rows_answer(call, about, key, rows, lambda _, row: json_bytes(row), characters)
 
 
 def as_rows(hits: Sequence[Hit]) -> list[dict[str, Any]]:
