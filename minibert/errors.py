@@ -4,6 +4,7 @@
     ├── CheckpointError (ValueError)       a model folder that cannot be used
     ├── CorpusError (ValueError)           a corpus that is damaged, or does not match
     ├── DeviceError (RuntimeError)         a device that is not there
+    ├── ListenError (OSError)              an address that a server cannot listen at
     ├── MissingLibraryError (ImportError)  an optional library that is not there
     ├── ModelUnavailableError (OSError)    a model that cannot be found or fetched
     ├── NoSumError (ValueError)            of minibert.explain: a score that is no sum over tokens
@@ -23,6 +24,7 @@ __all__ = [
     "CheckpointError",
     "CorpusError",
     "DeviceError",
+    "ListenError",
     "MinibertError",
     "MissingLibraryError",
     "ModelUnavailableError",
@@ -46,6 +48,10 @@ class CorpusError(MinibertError, ValueError):
 
 class DeviceError(MinibertError, RuntimeError):
     """A device that this machine does not have, or cannot use."""
+
+
+class ListenError(MinibertError, OSError):
+    """An address that a server cannot listen at: a port in use, or a path that is no socket."""
 
 
 class MissingLibraryError(MinibertError, ImportError):

@@ -14,8 +14,7 @@ import cupy_stand_in
 import pytest
 from command_line import Result
 from corpora import three_shards
-from golden_files import GOLDEN, MINILM, REMOVED, copy_of, edit_json
-from safetensors.numpy import load_file, save_file
+from golden_files import GOLDEN, MINILM, REMOVED, copy_of, edit_json, one_label_copy
 
 import minibert.kernels
 from minibert import SentenceTransformer
@@ -188,15 +187,9 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def one_label(tmp_path, edit):
+def one_label(tmp_path):
     """A copy of the golden cross-encoder with the first of its three labels alone."""
-    folder = copy_of("cross_encoder", tmp_path)
-    edit(folder / "config.json", id2label={"0": "LABEL_0"})
-    tensors = load_file(folder / "model.safetensors")
-    for name in ("classifier.weight", "classifier.bias"):
-        tensors[name] = tensors[name][:1].copy()
-    save_file(tensors, folder / "model.safetensors")
-    return folder
+    return one_label_copy(tmp_path)
 
 
 @pytest.fixture

@@ -50,6 +50,18 @@ def copy_of(name, tmp_path):
     return target
 
 
+def one_label_copy(tmp_path):
+    """A copy of the golden cross-encoder with the first of its three labels alone."""
+    folder = copy_of("cross_encoder", tmp_path)
+    edit_json(folder / "config.json", id2label={"0": "LABEL_0"})
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    for name in ("classifier.weight", "classifier.bias"):
+        tensors[name] = tensors[name][:1].copy()
+    save_file(tensors, path)
+    return folder
+
+
 def expected_of(name):
     """What the reference computed from a golden model."""
     with np.load(GOLDEN / name / "expected.npz") as arrays:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from minibert.server.app import ROUTES, make_app
 from minibert.server.core import Core
-from minibert.server.served import load_models
+from minibert.server.opening import Opened, open_all
 from minibert.server.settings import ModelPlace, Settings
 from minibert.server.state import State
 
@@ -90,7 +90,8 @@ def in_process(models, *, routes=ROUTES, aliases=(), models_loaded=None, **optio
     """Yield an InProcess that serves models by their names: {"m": folder}; options of Settings."""
     places = tuple(ModelPlace(name, str(folder)) for name, folder in models.items())
     settings = Settings(places, tuple(aliases), **options)
-    state = State(settings, models=models_loaded or load_models(settings))
+    opened = Opened(models_loaded, None) if models_loaded else open_all(settings)
+    state = State(settings, opened.models, index=opened.index)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

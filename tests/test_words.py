@@ -52,7 +52,7 @@ ROWS = [
     Row("to_device, to_host, to_host_async", "put|take", COMPUTING,
         r"\b(put|take)_\w+|begin_to_take", ("take", "take_or_zeros", "_take_prompts")),
     Row("query_rows or pooled token", "chosen|reads", EVERYWHERE, r"`(chosen|reads)`"),
-    Row("outputs", "made", EVERYWHERE, r"`made`"),
+    Row("outputs", "made", EVERYWHERE, r"`made`", ("connection_made",)),
     # In quotes it is the key on disk.
     Row("truncation", "cuts?", EVERYWHERE, r"(?<!\")\bcuts?\b(?!\")"),
     Row("top_k or k", "best|most|depth", EVERYWHERE, r"`(best|most|depth)`",

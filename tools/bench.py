@@ -26,6 +26,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import bench_search
+import bench_serve
 import bench_train
 import numpy as np
 from bench_models import MODELS, ROOT, find, make_graphs
@@ -42,6 +43,7 @@ REQUIREMENTS = [
         "matplotlib>=3.10", "threadpoolctl>=3.5",
     ],
     bench_search.REQUIREMENTS,
+    bench_serve.REQUIREMENTS,
     ["--editable", str(ROOT)],
 ]  # fmt: skip
 QUERY_TOKENS = (9, 16, 32, 128, 512)
@@ -134,7 +136,8 @@ def parse():
     parser.add_argument(
         "--work",
         default="throughput,queries,callers,start,memory",
-        help="some, with commas; also train: steps of training, of the peers that train",
+        help="some, with commas; also train: steps of training, of the peers that train; "
+        "serve: HTTP servers under load",
     )
     parser.add_argument(
         "--pairs",
@@ -156,6 +159,7 @@ def install():
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     for requirements in REQUIREMENTS:
         subprocess.run([folder / "bin" / "pip", "install", "--quiet", *requirements], check=True)
+    bench_serve.install()
     print(f"Installed. Now: {folder / 'bin' / 'python'} tools/bench.py --model bert-base")
 
 
@@ -189,7 +193,9 @@ def beside_peers(options, folder, texts):
     tokens = count_tokens(folder, texts)
     report = about(options, folder, texts, tokens)
     report |= {"peers": names, "left out": failed, "megabytes installed": {}}
-    report["megabytes installed"] = {name: installed_megabytes(name) for name in names}
+    report["megabytes installed"] = {
+        name: sum(installed_megabytes(PEERS[name].requires).values()) for name in names
+    }
     work = options.work.split(",")
     with ExitStack() as stack:
         peers = [
@@ -214,6 +220,14 @@ def beside_peers(options, folder, texts):
             lambda name: Peer(name, str(folder), options.threads, script="bench_train.py"),
             trained, folder, options.dataset or SAMPLE, options.rounds, options.pairs,
         )  # fmt: skip
+    if "serve" in work:
+        served, missing = bench_serve.installed(names)
+        with Peer(OURS, str(folder), options.threads) as encoder:
+            report["serve"] = bench_serve.measure(
+                encoder, served, folder, texts, options.threads, options.rounds
+            )
+        report["peers"] = list(dict.fromkeys([*names, *served]))
+        report["left out"] |= missing
     return report
 
 
@@ -422,23 +436,21 @@ def run_to_end(name, program):
     return seconds, int(peak[1]) * 1024 / 1e6
 
 
-def installed_megabytes(name):
-    """Sum the megabytes of a peer's packages and of all their requirements."""
-    seen, waiting, total = set(), list(PEERS[name].requires), 0
+def installed_megabytes(packages):
+    """Measure the megabytes of packages and of all their requirements: -> those of each."""
+    found, waiting = {}, list(packages)
     while waiting:
         package = re.split(r"[^A-Za-z0-9._-]", waiting.pop())[0].lower().replace("_", "-")
-        if package in seen:
+        if package in found:
             continue
-        seen.add(package)
         try:
-            found = importlib.metadata.distribution(package)
+            of_package = importlib.metadata.distribution(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-        for file in found.files or []:
-            path = file.locate()
-            total += path.stat().st_size if path.exists() else 0
-        waiting += [line for line in found.requires or [] if "extra ==" not in line]
-    return total / 1e6
+        paths = [file.locate() for file in of_package.files or []]
+        found[package] = sum(path.stat().st_size for path in paths if path.exists()) / 1e6
+        waiting += [line for line in of_package.requires or [] if "extra ==" not in line]
+    return found
 
 
 def compare(options, folder, texts):
@@ -508,6 +520,9 @@ def table(report):
             "{:.2f}")  # fmt: skip
         row("training, loaded, MB", per("megabytes loaded", results), "{:.0f}")
         row("training, peak memory, MB", per("peak megabytes", results), "{:.0f}")
+    if results := report.get("serve"):
+        for title, values, form in bench_serve.rows(results):
+            row(title, values, form)
     row("installed, MB", report.get("megabytes installed", {}), "{:.0f}")
     if "peak GFLOP/s" in report:
         lines += ["", f"The machine's own sgemm peak: {report['peak GFLOP/s']:.0f} GFLOP/s."]

@@ -6,6 +6,7 @@
 #     sh tools/test.sh reference    # the same texts through transformers and sentence-transformers
 #     sh tools/test.sh engines      # a model on a local Ray cluster and, with Java, in Spark
 #     sh tools/test.sh browser      # the pages in a real browser, headless
+#     sh tools/test.sh server       # a served model through other makers' clients, unchanged
 #     sh tools/test.sh docs         # the documentation as a site, and the tour in a clean copy
 #     sh tools/test.sh kernels      # the tests of numbers, with each family of kernels there is here
 #     sh tools/test.sh long         # hours: altered folders, kills, planted faults; before a release
@@ -48,7 +49,7 @@ style_and_types() {
 in_halves() {
     half="tests/bert tests/checkpoint tests/commands tests/explain tests/models tests/pooling tests/tools"
     others=""
-    for folder in $half tests/reference tests/engines tests/browser tests/site; do
+    for folder in $half tests/reference tests/engines tests/browser tests/clients tests/site; do
         others="$others --ignore=$folder"
     done
     TMPDIR=$(scratch_folder)
@@ -101,6 +102,15 @@ browser)
     chromium_or_stop
     .venv-browser/bin/python -m pytest tests/browser
     ;;
+server)
+    environment .venv-clients --editable '.[clients]'
+    environment .venv-clients-cohere5 --editable '.[clients-cohere5]'
+    .venv-clients/bin/python tools/fetch_minilm.py
+    # The clients' own warnings are theirs.
+    older=tests/clients/test_langchain_cohere.py
+    .venv-clients/bin/python -m pytest -o filterwarnings=default tests/clients --ignore=$older
+    .venv-clients-cohere5/bin/python -m pytest -o filterwarnings=default $older
+    ;;
 docs)
     environment .venv-docs --editable '.[docs]'
     .venv-docs/bin/python tools/fetch_minilm.py
@@ -124,7 +134,7 @@ long)
     HF_HUB_OFFLINE=1 .venv-reference/bin/python tests/reference/fuzz.py --seeds 5000 --jobs 2
     ;;
 *)
-    echo "usage: sh tools/test.sh [quick | reference | engines | browser | docs | kernels | long]" >&2
+    echo "usage: sh tools/test.sh [quick | reference | engines | browser | server | docs | kernels | long]" >&2
     exit 2
     ;;
 esac

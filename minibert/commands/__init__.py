@@ -6,13 +6,14 @@ In reading order:
 - `streams`: standard streams that are missing, closed or full
 - `command`, `registry`: the row of a command, and all rows
 - `options`: groups of options, a function each
+- `environment`: options that the environment may give, too
 - `opening`: options -> the model that they name
 - `texts`: options -> the texts of arguments, files and standard input
 - `output`: results -> standard output, or a file that appears when it is whole
 - `formats`: vectors -> a file, by a row for each format
 - `ranking`: a query and texts -> the texts, best first
 - `embed`, `score`, `explain`, `info`, `convert`, `search`, `map`, `evaluate`, `mine`, `label`,
-  `train`, `demo`: a command each
+  `train`, `serve`, `demo`: a command each
 - `train_report`: the page of a training, written while it runs
 - `index/`: the commands under `minibert index`, and their report
 

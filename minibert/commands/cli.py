@@ -23,13 +23,19 @@ from minibert.commands.options import MODEL_VARIABLE, add_common
 from minibert.commands.registry import COMMANDS
 from minibert.commands.streams import leave, standing_in
 from minibert.common.escapes import visible_lines
-from minibert.errors import DeviceError, MissingLibraryError, ModelUnavailableError, OutputError
+from minibert.errors import (
+    DeviceError,
+    ListenError,
+    MissingLibraryError,
+    ModelUnavailableError,
+    OutputError,
+)
 
 __all__ = ["main"]
 
 # Exit codes, the same for all commands (after BSD's sysexits.h).
-OK, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, OUR_FAULT, CANNOT_CREATE, IO_FAILED = (
-    *(0, 2, 65, 66, 69, 70, 73, 74),
+OK, USAGE, BAD_DATA, NO_INPUT, UNAVAILABLE, OUR_FAULT, CANNOT_LISTEN, CANNOT_CREATE, IO_FAILED = (
+    *(0, 2, 65, 66, 69, 70, 71, 73, 74),
 )
 INTERRUPTED = 130  # 128 plus the number of the signal, as in a shell; see also ending_by_signals
 
@@ -100,6 +106,8 @@ def attempt(options: argparse.Namespace) -> int:
         return OK
     except (ModelUnavailableError, DeviceError, MissingLibraryError) as error:
         return failed(error, UNAVAILABLE)
+    except ListenError as error:
+        return failed(error, CANNOT_LISTEN)
     except OutputError as error:
         return failed(error, CANNOT_CREATE)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
@@ -162,7 +170,8 @@ def parser() -> argparse.ArgumentParser:
         epilog=f"Without --model, a command uses the model that {MODEL_VARIABLE} in the "
         "environment names; a corpus keeps its own model. Exit codes: 0 success; 2 usage; 65 bad "
         "input data; 66 no such input; 69 not available (offline and not cached, no GPU, a library "
-        "that is not installed); 70 a fault of minibert; 73 cannot create the output; 74 reading "
+        "that is not installed); 70 a fault of minibert; 71 cannot listen at an address; 73 cannot "
+        "create the output; 74 reading "
         "or writing failed; 129 hung up; 130 interrupted; 143 terminated",
     )
     add_common(top)

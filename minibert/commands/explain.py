@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from minibert.commands.command import Command
 from minibert.commands.opening import load
@@ -13,7 +13,7 @@ from minibert.commands.options import add_model, add_model_options, add_several,
 from minibert.commands.output import output, print_json
 from minibert.commands.texts import read_whole, warn_of_file
 from minibert.common.escapes import visible
-from minibert.scoring.metrics import METRICS, product_metrics
+from minibert.scoring.metrics import product_metrics
 
 if TYPE_CHECKING:
     from minibert.explain import Difference, Explanation
@@ -71,6 +71,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def explain(options: argparse.Namespace) -> None:
     """minibert explain: a query and a document -> the contributions of their words to the score."""
     from minibert.explain import NoSumError
+    from minibert.explain.occluding import losses_as_dict
 
     to_stdout = [options.json, options.svg == "-", options.html == "-"]
     if sum(to_stdout) > 1:
@@ -86,7 +87,7 @@ def explain(options: argparse.Namespace) -> None:
         return
     lost = occluded(model, query, document, options.metric) if options.occlusion else {}
     if options.json:
-        print_json(explanation.as_dict() | ({"occlusion": plain(lost)} if lost else {}))
+        print_json(explanation.as_dict() | ({"occlusion": losses_as_dict(**lost)} if lost else {}))
     elif not any(to_stdout):
         show(explanation, lost, options.top_k)
     write_pictures(options, model, explanation, (query, document))
@@ -108,29 +109,18 @@ def explain_no_sum(
     model: SentenceTransformer, query: str, document: str, options: argparse.Namespace
 ) -> None:
     """Print a score that cannot be split, and its losses without each word."""
+    from minibert.explain.occluding import losses_as_dict, unsplit_as_dict
+
     metric = options.metric or model.similarity_fn_name
     lost = occluded(model, query, document, metric)
-    seen = {
-        task: model.trace(text, keep="sentence_embedding", task=task)
-        for task, text in (("query", query), ("document", document))
-    }
-    vectors = [trace["sentence_embedding"] for trace in seen.values()]
-    score = METRICS[metric].all_pairs(*vectors).item()
+    found = unsplit_as_dict(model, query, document, metric)
     if options.json:
-        texts = {
-            name: {
-                "text": str(trace.text),
-                "tokens": trace.tokens.tokens,
-                "truncated": trace.tokens.truncated,
-            }
-            for name, trace in seen.items()
-        }
-        print_json({"score": score, "metric": metric, **texts, "occlusion": plain(lost)})
+        print_json(found | {"occlusion": losses_as_dict(**lost)})
         return
-    print(f"{score:10.4f}  {metric}, here no sum over pairs of words")
+    print(f"{found['score']:10.4f}  {metric}, here no sum over pairs of words")
     show_lost(lost, options.top_k)
-    for name, trace in seen.items():
-        show_truncation(name, trace.tokens.truncated, len(trace.tokens.ids))
+    for name in lost:
+        show_truncation(name, found[name]["truncated"], len(found[name]["tokens"]))
 
 
 def texts_of(options: argparse.Namespace) -> tuple[str, str]:
@@ -194,20 +184,8 @@ def occluded(model: SentenceTransformer, query: str, document: str, metric: str 
     """Compute the losses of the score without each word, of "query" and of "document"."""
     from minibert.explain import occlusion
 
-    lost = occlusion(model, query, document, metric=metric)
-    return dict(zip(("query", "document"), lost, strict=True))
-
-
-def plain(lost: Lost) -> dict[str, Any]:
-    """Return the losses as plain lists, for JSON."""
-    return {
-        name: [
-            {"text": word.text, "tokens": [word.tokens.start, word.tokens.stop],
-             "difference": difference}
-            for word, difference in differences
-        ]
-        for name, differences in lost.items()
-    }  # fmt: skip
+    of_query, of_document = occlusion(model, query, document, metric=metric)
+    return {"query": of_query, "document": of_document}
 
 
 def write_pictures(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from typing import get_args
+from typing import Any, Protocol, get_args
 
 from minibert.common.progress import is_watched
 from minibert.documents import FORMS
@@ -19,8 +19,11 @@ from minibert.tokens.truncation import OnLong
 
 __all__ = [
     "MODEL_VARIABLE",
+    "HasOptions",
+    "above_zero",
     "add_built_corpus",
     "add_common",
+    "add_computation",
     "add_corpus",
     "add_corpus_and_files",
     "add_corpus_model",
@@ -47,6 +50,12 @@ __all__ = [
 MODEL_VARIABLE = "MINIBERT_MODEL"  # in the environment: the model without --model
 
 
+class HasOptions(Protocol):
+    """A parser, or what adds options to one in a way of its own."""
+
+    def add_argument(self, *names: str, **how: Any) -> argparse.Action: ...
+
+
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options of all commands; they may come before or after the command."""
     # An absent option sets nothing, so that it does not undo one before the command.
@@ -59,7 +68,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_hub_options(command: argparse.ArgumentParser) -> None:
+def add_hub_options(command: HasOptions) -> None:
     """Add the place of a model: its revision on the hub, and the folder of its cache."""
     command.add_argument(
         "--revision", metavar="NAME", help="the branch, tag or commit of the model on the hub"
@@ -69,9 +78,21 @@ def add_hub_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_model_options(command: argparse.ArgumentParser) -> None:
+def add_model_options(command: HasOptions) -> None:
     """Add the place of a model, and its computation: device, dtype, threads, same bits."""
     add_hub_options(command)
+    add_computation(command)
+    command.add_argument(
+        "--no-short-inputs",
+        dest="short_inputs",
+        action="store_false",
+        help="make no second copy of the weights; only --reproducible makes one, which computes "
+        "short texts faster on processors with AVX-512",
+    )
+
+
+def add_computation(command: HasOptions) -> None:
+    """Add the device, the dtype, the threads, and the choice of the same bits always."""
     add_device(command)
     command.add_argument(
         "--dtype",
@@ -85,16 +106,9 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compute the same bits for a text with any other texts and any number of threads",
     )
-    command.add_argument(
-        "--no-short-inputs",
-        dest="short_inputs",
-        action="store_false",
-        help="make no second copy of the weights; only --reproducible makes one, which computes "
-        "short texts faster on processors with AVX-512",
-    )
 
 
-def add_device(command: argparse.ArgumentParser) -> None:
+def add_device(command: HasOptions) -> None:
     """Add the device that computes."""
     command.add_argument(
         "--device",
@@ -104,7 +118,7 @@ def add_device(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_threads(command: argparse.ArgumentParser) -> None:
+def add_threads(command: HasOptions) -> None:
     """Add the number of threads."""
     command.add_argument(
         "--threads",
@@ -324,6 +338,13 @@ def number(text: str) -> float:
         value = math.nan
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 up")
+    return value
+
+
+def above_zero(text: str) -> float:
+    """Return a finite number above 0, for argparse."""
+    if (value := number(text)) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
     return value
 
 

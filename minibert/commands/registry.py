@@ -17,6 +17,7 @@ from minibert.commands import (
     mine,
     score,
     search,
+    serve,
     train,
 )
 from minibert.commands.command import Command, Group
@@ -49,5 +50,6 @@ COMMANDS: dict[str, Command | Group] = {
     "mine": mine.COMMAND,
     "label": label.COMMAND,
     "train": train.COMMAND,
+    "serve": serve.COMMAND,
     "demo": demo.COMMAND,
 }

@@ -11,6 +11,7 @@ from minibert.commands.command import Command
 from minibert.commands.opening import load
 from minibert.commands.options import (
     MODEL_VARIABLE,
+    above_zero,
     add_device,
     add_first_model,
     add_hub_options,
@@ -346,13 +347,6 @@ def tell(options: argparse.Namespace, report: Report) -> None:
     if report.first_score is not None:
         done += f" ({report.first_score:.4f} before training)"
     say(f"{options.output}: {done}")
-
-
-def above_zero(text: str) -> float:
-    """Return a finite number above 0, for argparse."""
-    if (value := number(text)) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return value
 
 
 def dimensions(text: str) -> list[int]:

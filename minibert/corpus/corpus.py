@@ -177,14 +177,16 @@ def is_model(place: Path) -> bool:
 
 
 @contextmanager
-def telling_whose_model(folder: str | os.PathLike[str]) -> Iterator[None]:
+def telling_whose_model(
+    folder: str | os.PathLike[str], advice: str = "name it: --model"
+) -> Iterator[None]:
     """Add to the error for a missing model that a corpus needs it, and how to name another."""
     try:
         yield
     except (FileNotFoundError, ModelUnavailableError) as error:
         raise type(error)(
             f"{error} It is the model that {os.fspath(folder)!r} was made with; if it lies "
-            "elsewhere now, name it: --model."
+            f"elsewhere now, {advice}."
         ) from error
 
 

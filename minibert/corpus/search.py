@@ -242,6 +242,24 @@ class Index:
         )
         return rescored(queries, found, self.vectors, k, metric)
 
+    def search_vectors(
+        self,
+        queries: Array,
+        k: int,
+        *,
+        ids: Iterable[str] | None = None,
+        rescore: int | None = None,
+    ) -> list[list[Hit]]:
+        """Find the k documents nearest to vectors of questions: (Q, D) -> Q lists, best first.
+
+        The vectors are those of `encode`. `ids` and `rescore` are those of `search`, as are the
+        errors.
+        """
+        check_given_counts(k=k)
+        check_counts(rescore=rescore)
+        rows = self.nearest(queries, k, allowed=self._numbers(ids), rescore=rescore)
+        return [self._hits(*row) for row in zip(*rows, strict=True)]
+
     def _numbers(self, ids: Iterable[str] | None) -> IntArray | None:
         """Return the numbers of the documents that may be found; None for all."""
         if ids is None:

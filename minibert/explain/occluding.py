@@ -9,7 +9,7 @@ from minibert.common.arrays import Array
 from minibert.explain.words import Traces, Word, place_of, traced, trimmed, words_of
 from minibert.scoring.metrics import METRICS
 
-__all__ = ["Difference", "occlusion"]
+__all__ = ["Difference", "losses_as_dict", "occlusion", "unsplit_as_dict"]
 
 
 class Encodes(Traces, Protocol):
@@ -76,3 +76,33 @@ def losses(words: list[Word], scores: Array) -> list[Difference]:
         Difference(word, float(scores[0] - score))
         for word, score in zip(words, scores[1:], strict=True)
     ]
+
+
+def losses_as_dict(query: list[Difference], document: list[Difference]) -> dict[str, Any]:
+    """Return the losses of both texts, as `occlusion` gives them, as plain lists for JSON."""
+    return {
+        name: [
+            {"text": word.text, "tokens": [word.tokens.start, word.tokens.stop],
+             "difference": difference}
+            for word, difference in differences
+        ]
+        for name, differences in (("query", query), ("document", document))
+    }  # fmt: skip
+
+
+def unsplit_as_dict(model: Encodes, query: str, document: str, metric: str) -> dict[str, Any]:
+    """Return a score and its texts as plain lists, for a score that `explain` cannot split."""
+    seen = {
+        task: model.trace(text, keep="sentence_embedding", task=task)
+        for task, text in (("query", query), ("document", document))
+    }
+    vectors = [trace["sentence_embedding"] for trace in seen.values()]
+    texts = {
+        name: {
+            "text": str(trace.text),
+            "tokens": trace.tokens.tokens,
+            "truncated": trace.tokens.truncated,
+        }
+        for name, trace in seen.items()
+    }
+    return {"score": METRICS[metric].all_pairs(*vectors).item(), "metric": metric, **texts}

@@ -7,8 +7,13 @@ Needs the extra "serve". A request goes down this list, and its answer comes bac
 - `app`: what every request goes through, on its way to a route
 - `call`, `facts`, `route`, `dialect`, `refusals`: a request, the rows and errors of a dialect
 - `reading`, `fields`: the body of a request, and its keys
-- `openai`: the handlers of each dialect
-- `served`: the models, by their names
+- `openai`, `tei`, `tei_tokens`, `ollama`, `rerank`, `own`: the handlers of each dialect
+- `opening`, `served`: the models, by their names, and the corpus
 - `core`, `queue`, `worker`, `computing`: texts -> results, by one thread that computes
 - `answers`: results -> JSON
+
+And for its operation:
+
+- `serving`, `listening`, `connection`: a process, its sockets, and its connections with deadlines
+- `log`, `metrics`, `health`: what it tells, and the routes for it
 """

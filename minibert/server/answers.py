@@ -24,7 +24,15 @@ try:
 except ImportError:  # it is no part of the extra
     orjson = None  # type: ignore[assignment]
 
-__all__ = ["as_base64", "as_floats", "json_answer", "json_bytes", "rows_answer"]
+__all__ = [
+    "accepts_html",
+    "as_base64",
+    "as_floats",
+    "html_answer",
+    "json_answer",
+    "json_bytes",
+    "rows_answer",
+]
 
 LARGE = 65_536  # numbers of an answer from which it is written in a thread
 PART = 262_144  # bytes, about, that are written at a time
@@ -42,11 +50,33 @@ def json_answer(call: Call, content: object, status: int = 200) -> Response:
     return Response(json_bytes(content), status, call.headers, "application/json")
 
 
+def accepts_html(call: Call) -> bool:
+    """Return whether a client asks for HTML, as browsers do."""
+    return "text/html" in call.request.headers.get("accept", "").lower()
+
+
+def html_answer(call: Call, content: str | bytes, policy: str) -> Response:
+    """Answer with a page that may do what its Content-Security-Policy allows, and be in no other.
+
+    Its answer depends on the header Accept.
+    """
+    headers = {
+        **call.headers,
+        "content-security-policy": f"{policy}; frame-ancestors 'none'",
+        "referrer-policy": "no-referrer",
+        "vary": "accept",
+        "x-content-type-options": "nosniff",
+    }
+    return Response(content, 200, headers, "text/html; charset=utf-8")
+
+
 def as_floats(row: Array) -> bytes:
     """Write the numbers of a row, (D,) float32, as a JSON list."""
     if orjson is not None:
         return orjson.dumps(np.ascontiguousarray(row), option=orjson.OPT_SERIALIZE_NUMPY)
-    return b"[" + ",".join(["%.9g"] * len(row)).encode() % tuple(row.tolist()) + b"]"
+    # "%.9g" is shorter and faster, but writes -0.0 as -0: a whole number, which has no sign.
+    form = "%.9g" if row.all() else "%.8e"
+    return b"[" + ",".join([form] * len(row)).encode() % tuple(row.tolist()) + b"]"
 
 
 def as_base64(row: Array) -> bytes:

@@ -10,15 +10,16 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 from starlette.routing import Router
 
-from minibert.server import openai
+from minibert.server import health, ollama, openai, own, rerank, tei
 from minibert.server.answers import json_bytes
 from minibert.server.call import Call
 from minibert.server.dialect import Dialect
+from minibert.server.log import LEFT
 from minibert.server.reading import read_body
 from minibert.server.refusals import RequestError
 from minibert.server.route import Route
@@ -33,12 +34,24 @@ __all__ = ["ROUTES", "make_app"]
 logger = logging.getLogger(__name__)
 
 # A row for each dialect: the beginning of its paths, and its errors for paths that are not there.
-ROUTES: tuple[Route, ...] = (*openai.ROUTES,)
-SHAPES: tuple[tuple[str, Dialect], ...] = (("/v1/", openai.DIALECT), ("", openai.DIALECT))
+ROUTES: tuple[Route, ...] = (
+    *health.ROUTES,
+    *openai.ROUTES,
+    *tei.ROUTES,
+    *ollama.ROUTES,
+    *rerank.ROUTES,
+    *own.ROUTES,
+)
+SHAPES: tuple[tuple[str, Dialect], ...] = (
+    ("/api/", ollama.DIALECT),
+    ("/v2/", rerank.DIALECT),
+    ("/v1/rerank", rerank.DIALECT),
+    ("/v1/v", rerank.DIALECT),
+    ("/v1/", openai.DIALECT),
+    ("", tei.DIALECT),
+)
 
-LEFT = 499  # status in the log for a client that has left; nobody gets it
 LONGEST_ID = 128  # characters of a request's id
-LATE = 1.0  # seconds after the signal to stop in which requests are still taken
 
 
 def make_app(state: State, routes: Sequence[Route] = ROUTES) -> ASGIApp:
@@ -75,7 +88,7 @@ class Endpoint:
         request = Request(scope, receive)
         route = self._route_of(request)
         call = Call(request, id_of(request), route.path, self._state, route.dialect)
-        began, sent = time.perf_counter(), Sent(send)
+        sent = Sent(send)
         self._state.in_flight += 1
         try:
             response = await answered(call, route)
@@ -85,7 +98,7 @@ class Endpoint:
         finally:
             self._state.in_flight -= 1
             if self._state.log is not None:
-                self._state.log(call, sent.status, sent.bytes, time.perf_counter() - began)
+                self._state.log(call, sent.status, sent.bytes, time.perf_counter() - call.began)
 
     def _route_of(self, request: Request) -> Route:
         """Return the route of the request's method, else one that tells what is wrong."""
@@ -141,6 +154,10 @@ async def answered(call: Call, route: Route) -> Response | None:
         return await watched(call, route)
     except RequestError as problem:
         return refusal(call, problem)
+    except ClientDisconnect:  # before its whole body had come
+        return None
+    except asyncio.CancelledError:  # the time to finish requests is over
+        return refusal(call, RequestError("stopping", "The server has stopped.", retry_after=1))
     except Exception as error:
         # Its message may quote a text, and so may its cause's: the log names the places alone.
         logger.error("request %s: %s", call.id, places_of(error))
@@ -186,7 +203,8 @@ def check_key(call: Call, route: Route) -> None:
     if not keys or route.is_open:
         return
     scheme, _, given = call.request.headers.get("authorization", "").partition(" ")
-    found = [hmac.compare_digest(given.strip().encode(), key.encode()) for key in keys]
+    sent = given.strip().encode("latin-1")  # the bytes of the header
+    found = [hmac.compare_digest(sent, key.encode()) for key in keys]
     if scheme.lower() != "bearer" or not any(found):
         call.headers["www-authenticate"] = "Bearer"
         raise RequestError(
@@ -201,8 +219,7 @@ def check_ready(call: Call, route: Route) -> None:
         return
     if state.is_loading:
         raise RequestError("loading", "The models are being loaded.", retry_after=1)
-    if state.stopping_since is not None and time.monotonic() - state.stopping_since > LATE:
-        call.headers["connection"] = "close"
+    if state.is_refusing:
         raise RequestError("stopping", "The server is stopping.", retry_after=1)
 
 
@@ -221,6 +238,8 @@ def refusal(call: Call, problem: RequestError) -> Response:
 def finish(call: Call, response: Response) -> None:
     """Add the headers of every answer."""
     response.headers["x-request-id"] = call.id
+    if call.state.is_stopping:
+        response.headers["connection"] = "close"  # the next request goes to another server
     if call.facts.truncated:
         response.headers["x-minibert-truncated"] = str(call.facts.truncated)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ class Call:
     facts: Facts = field(default_factory=Facts)
     headers: dict[str, str] = field(default_factory=dict)  # of the answer
     problem: Kind | None = None  # that the answer tells
+    began: float = field(default_factory=time.perf_counter)
 
     @property
     def settings(self) -> Settings:

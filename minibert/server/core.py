@@ -7,6 +7,7 @@ request that would make the queue too long is refused at once. Start at Core.emb
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +18,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from minibert.common.arrays import Array, IntArray
+from minibert.errors import CheckpointError
 from minibert.models.job import EncodeJob
 from minibert.models.model import job_of, prompt_name_of
 from minibert.models.score_activations import as_activation
-from minibert.server.computing import Group, Output
+from minibert.server.computing import Group
 from minibert.server.facts import Facts
 from minibert.server.queue import Queue, Ticket
 from minibert.server.refusals import RequestError
@@ -33,6 +35,8 @@ from minibert.tokens.truncation import Truncation
 
 __all__ = ["Core", "Embedded", "Input", "Scored", "Side", "States"]
 
+logger = logging.getLogger(__name__)
+
 Side: TypeAlias = Literal["left", "right"]
 # A text, a pair of texts, or token ids in place of a text.
 Input: TypeAlias = Text | list[int]
@@ -40,6 +44,8 @@ Input: TypeAlias = Text | list[int]
 # Shorter texts are tokenised on the loop: handing them to a thread would take longer.
 SHORT = 4096  # characters of a request
 CHARACTERS_PER_TOKEN = 4  # about, of English text; to guess before texts are tokenised
+
+NOT_FINITE = "A result holds NaN or infinity: the model is damaged. The server's log says where."
 
 
 class Embedded(NamedTuple):
@@ -68,7 +74,8 @@ class Reading:
     """The way in which the texts of a request become tokens."""
 
     truncate: bool = True  # False refuses a text that is too long
-    side: Side = "right"  # where a long text loses its tokens
+    side: Side | None = None  # where a long text loses its tokens; None is the folder's own
+    max_second: int | None = None  # tokens of a pair's second text that are taken at most
 
 
 class Core:
@@ -97,7 +104,7 @@ class Core:
         normalize: bool | None = None,
         dimensions: int | None = None,
         truncate: bool = True,
-        side: Side = "right",
+        side: Side | None = None,
     ) -> Embedded:
         """Compute vectors of texts as `encode` does, or as the task of `found` says.
 
@@ -126,7 +133,7 @@ class Core:
         *,
         prompt_name: str | None = None,
         truncate: bool = True,
-        side: Side = "right",
+        side: Side | None = None,
     ) -> States:
         """Compute the states of all tokens of texts, special ones too. Raises RequestError."""
         served = found.served
@@ -145,11 +152,13 @@ class Core:
         *,
         raw: bool = False,
         truncate: bool = True,
-        side: Side = "right",
+        side: Side | None = None,
+        max_second: int | None = None,
     ) -> Scored:
         """Score pairs of texts, or single texts, with a cross-encoder: logits if `raw`.
 
-        Other scores are from 0 to 1: of one label its sigmoid, of several their softmax. Raises
+        Other scores are from 0 to 1: of one label its sigmoid, of several their softmax. Of a
+        pair's second text at most the first `max_second` tokens are taken, if it is given. Raises
         RequestError.
         """
         served = found.served
@@ -157,7 +166,7 @@ class Core:
         assert scorer is not None
         job = job_of(scorer, 0, "ignore")
         rows, tokens = await self._computed(
-            facts, Group(served, "logits", job), pairs, Reading(truncate, side)
+            facts, Group(served, "logits", job), pairs, Reading(truncate, side, max_second)
         )
         logits = np.array(rows, np.float32).reshape(len(rows), scorer.num_labels)
         name = "softmax" if scorer.num_labels > 1 else "sigmoid"
@@ -186,7 +195,7 @@ class Core:
         self, facts: Facts, group: Group, texts: Sequence[Input], reading: Reading
     ) -> tuple[list[Array], int]:
         """Tokenise, wait and compute: n texts -> n results, and the number of tokens."""
-        facts.model = group.served.name
+        facts.model, facts.kind = group.served.name, group.served.kind
         facts.texts += len(texts)
         if not texts:
             return [], 0
@@ -207,23 +216,33 @@ class Core:
     async def _tokenized(
         self, facts: Facts, group: Group, texts: Sequence[Input], reading: Reading
     ) -> Rows:
-        """Tokenise texts, long ones in a thread. Raises RequestError for what cannot be run."""
-        began = time.perf_counter()
+        """Tokenise texts. Raises RequestError for what cannot be computed."""
         characters = sum(
             len(text) if isinstance(text, list) else characters_of(text) for text in texts
         )
-        expected = min(
-            characters // CHARACTERS_PER_TOKEN, len(texts) * (group.job.max_tokens or characters)
+        most = len(texts) * (group.job.max_tokens or characters)
+        rows: Rows = await self.tokenize(
+            facts, lambda: tokenized(group, texts, reading), characters, most
         )
+        return rows
+
+    async def tokenize(
+        self, facts: Facts, function: Callable[[], Any], characters: int, most: int
+    ) -> Any:
+        """Call a function that tokenises so many characters, in a thread if they are many.
+
+        It makes `most` tokens at most. Raises RequestError for its ValueError, and where the queue
+        has no room for the tokens.
+        """
+        began = time.perf_counter()
+        expected = min(characters // CHARACTERS_PER_TOKEN, most)
         self._admit(expected)
         try:
             if characters <= SHORT:
-                return tokenized(group, texts, reading)
+                return function()
             self._expected += expected
             try:
-                return await asyncio.get_running_loop().run_in_executor(
-                    self._tokenizing, tokenized, group, texts, reading
-                )
+                return await asyncio.get_running_loop().run_in_executor(self._tokenizing, function)
             finally:
                 self._expected -= expected
         except ValueError as error:
@@ -260,12 +279,13 @@ class Core:
         self.queue.add(ticket)
         try:
             return await future
-        except asyncio.CancelledError:
-            self.queue.drop(ticket)
-            raise
+        except CheckpointError as error:
+            logger.error("%s", error)  # it names a folder, and holds nothing of a text
+            raise RequestError("not_finite", NOT_FINITE) from None
         except (ValueError, TypeError) as error:
             raise RequestError("validation", str(error)) from None
         finally:
+            self.queue.drop(ticket)  # what is left of it, after an error in a part
             facts.queue_s += max(0.0, ticket.began - ticket.added)
             facts.compute_s += ticket.compute_s
 
@@ -291,8 +311,12 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
     """
     transformer, job = group.served.model.transformer, group.job
     tokenizer, limit = transformer.text_tokenizer, job.max_tokens
+    if job.prompt:  # it stands before a text, and special tokens around both
+        texts = [tokenizer.backend.decode(t) if isinstance(t, list) else t for t in texts]
     spelled = [text for text in texts if not isinstance(text, list)]
-    rows = tokenizer.rows(with_prompt(job.prompt, spelled), limit, side=reading.side)
+    rows = tokenizer.rows(
+        with_prompt(job.prompt, spelled), limit, side=reading.side, max_second=reading.max_second
+    )
     if len(spelled) < len(texts):
         rows = with_token_ids(rows, texts, group, reading)
     if rows.truncation.texts and not reading.truncate:
@@ -302,6 +326,8 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
             f"Text {number} of {len(texts)} is longer than {limit} tokens, and may not be "
             f"truncated; the longest has {rows.truncation.longest} "
             f"{'tokens' if rows.truncation.in_tokens else 'characters'}.",
+            limit=limit,
+            given=rows.truncation.longest if rows.truncation.in_tokens else None,
         )
     return rows._replace(types=transformer.checked_types(rows.ids, rows.types))
 
@@ -309,8 +335,8 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
 def with_token_ids(rows: Rows, texts: Sequence[Input], group: Group, reading: Reading) -> Rows:
     """Put rows of given token ids between those of the texts.
 
-    The ids are the model's own. As text-embeddings-inference does, they are decoded, special ones
-    too, and tokenised again without adding any.
+    The ids are the model's own. As text-embeddings-inference does where there is no prompt, they
+    are decoded, special ones too, and tokenised again without adding any.
     """
     tokenizer, limit = group.served.model.transformer.text_tokenizer, group.job.max_tokens
     decoded = [
@@ -340,6 +366,3 @@ def check_dimensions(dimensions: int | None, largest: int) -> None:
 
 def ignore(results: Any, error: Exception | None) -> None:
     """Do nothing, before a ticket has its future."""
-
-
-__all__ += ["Output"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from reprlib import Repr
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from minibert.common.arguments import type_of
@@ -33,7 +34,9 @@ __all__ = [
 Body = Mapping[str, Any]
 Choice = TypeVar("Choice", bound=str)
 
-SHOWN = 80  # characters of a value that an error quotes
+# How errors quote a value: its beginning, however long it is, and however deep.
+QUOTED = Repr()
+QUOTED.maxstring = QUOTED.maxother = 80  # characters
 
 TOKEN_IDS = (
     "{key} holds token ids, which mean other words to this model. Send texts. LangChain's "
@@ -64,7 +67,7 @@ def texts(body: Body, key: str, settings: Settings, *, one: bool = False) -> lis
         value = [value]
     if not isinstance(value, list):
         raise wrong(key, value, "a text or a list of texts" if one else "a list of texts")
-    check_number(value, settings)
+    check_number(value, key, settings)
     return [check_text(item, f"{key}[{number}]") for number, item in enumerate(value)]
 
 
@@ -77,7 +80,7 @@ def inputs(body: Body, key: str, settings: Settings) -> list[Input]:
     items = [value] if one else value
     if not isinstance(items, list):
         raise wrong(key, value, "a text or a list of texts")
-    check_number(items, settings)
+    check_number(items, key, settings)
     return [
         check_input(item, key if one else f"{key}[{number}]", settings)
         for number, item in enumerate(items)
@@ -118,12 +121,13 @@ def check_text(value: object, key: str) -> str:
     return value
 
 
-def check_number(items: Sequence[object], settings: Settings) -> None:
+def check_number(items: Sequence[object], key: str, settings: Settings) -> None:
     """Raise RequestError for more texts than a request may have."""
     if len(items) > settings.max_inputs:
         raise RequestError(
             "too_many_inputs",
             f"batch size {len(items)} > maximum allowed batch size {settings.max_inputs}",
+            field=key,
         )
 
 
@@ -180,7 +184,7 @@ def missing(key: str) -> RequestError:
 
 def wrong(key: str, value: object, expected: str) -> RequestError:
     """Make the problem of a value of another type."""
-    shown = " ".join(f"{value!r:.{SHOWN}}".split())
+    shown = " ".join(QUOTED.repr(value).split())
     return RequestError(
         "validation", f"{key} is {type_of(value)} ({shown}); expected {expected}.", field=key
     )

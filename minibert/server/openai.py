@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from minibert.server.call import Call
+    from minibert.server.served import Served
 
 __all__ = ["DIALECT", "ROUTES"]
 
@@ -36,7 +37,13 @@ def body_of(problem: RequestError, status: int, id: str) -> dict[str, Any]:
 DIALECT = Dialect(
     "openai",
     body_of,
-    {"validation": 400, "too_long": 400, "too_many_tokens": 400, "wrong_model": 400},
+    {
+        "validation": 400,
+        "too_long": 400,
+        "too_many_inputs": 400,
+        "too_many_tokens": 400,
+        "wrong_model": 400,
+    },
 )
 
 
@@ -81,11 +88,13 @@ async def models(call: Call) -> Response:
 async def model(call: Call) -> Response:
     """Answer GET /v1/models/{id}."""
     name = call.request.path_params["id"]
+    if not name:  # no request for the first model
+        raise RequestError("unknown_model", "The path ends before the model's name.", field="model")
     found = call.models.find(name, "embedding", "reranker", "classifier")
     return json_answer(call, facts_of(found.served))
 
 
-def facts_of(served: Any) -> dict[str, Any]:
+def facts_of(served: Served) -> dict[str, Any]:
     """Return the facts of a model."""
     return {
         "id": served.name,

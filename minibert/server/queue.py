@@ -32,7 +32,7 @@ class Ticket:
     function: Callable[[], Any] | None = None  # instead of rows
     results: list[Array] = field(default_factory=list)  # of the rows up to now, in their order
     taken: int = 0  # rows that the worker has taken
-    is_dropped: bool = False  # its client has left
+    is_waiting: bool = False  # for the worker to take rows
     number: int = 0  # the order of arrival
     added: float = 0.0  # time.perf_counter()
     began: float = 0.0  # the worker took its first row
@@ -64,19 +64,19 @@ class Queue:
         """Put a ticket at the end."""
         with self._changed:
             ticket.number, ticket.added = next(self._numbers), time.perf_counter()
+            ticket.is_waiting = True
             self._groups.setdefault(ticket.group, deque()).append(ticket)
             self.tokens += ticket.tokens
             self.texts += len(ticket.ids)
             self._changed.notify()
 
     def drop(self, ticket: Ticket) -> None:
-        """Forget what is left of a ticket, whose client has left."""
+        """Forget what still waits of a ticket, if anything does: nobody will use it."""
         with self._changed:
-            waiting = self._groups.get(ticket.group)
-            if ticket.is_dropped or waiting is None or ticket not in waiting:
+            if not ticket.is_waiting:
                 return
-            ticket.is_dropped = True
-            waiting.remove(ticket)
+            ticket.is_waiting = False
+            self._groups[ticket.group].remove(ticket)
             self._left(ticket.group)
             self._uncount(ticket, len(ticket.ids))
 
@@ -102,7 +102,7 @@ class Queue:
                 ticket.began = ticket.began or time.perf_counter()
                 if stop < len(ticket.ids):
                     break
-                waiting.popleft()
+                waiting.popleft().is_waiting = False
                 if ticket.function is not None:
                     break  # functions are called one at a time
             self._left(group)

@@ -49,7 +49,7 @@ def check_headers(request: Request, dialect: Dialect, max_body: int) -> None:
 
 def parsed(body: bytes) -> dict[str, Any]:
     """Parse a JSON object. Raises RequestError for all else, and for a key that stands twice."""
-    if not body.strip():
+    if not body or body.isspace():
         raise RequestError("body_missing", "The body is missing; expected a JSON object.")
     try:
         content = json.loads(
@@ -72,9 +72,11 @@ def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make a dict; raise RequestError for a key that stands twice, as one value would be lost."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        double = next(key for key in keys if keys.count(key) > 1)
-        raise RequestError("bad_json", f"The key {double[:80]!r} stands twice in the body.")
+        seen = set[str]()
+        for key, _ in pairs:
+            if key in seen:
+                raise RequestError("bad_json", f"The key {key[:80]!r} stands twice in the body.")
+            seen.add(key)
     return found
 
 

@@ -17,6 +17,7 @@ Kind: TypeAlias = Literal[
     "loading",
     "media_type",
     "method",
+    "not_finite",
     "overloaded",
     "stopping",
     "timeout",
@@ -50,6 +51,7 @@ STATUSES: dict[Kind, int] = {
     "wrong_model": 424,  # a model of another kind than the route needs
     "overloaded": 429,
     "fault": 500,
+    "not_finite": 500,  # NaN in a result, of a damaged model
     "loading": 503,
     "stopping": 503,
     "timeout": 503,
@@ -66,10 +68,17 @@ class RequestError(MinibertError, Exception):
         *,
         field: str | None = None,
         retry_after: float | None = None,
+        limit: int | None = None,
+        given: int | None = None,
     ) -> None:
-        """Keep the reason: `field` is the body's key, `retry_after` the seconds to wait."""
+        """Keep the reason: `field` is the body's key, `retry_after` the seconds to wait.
+
+        `given` is the number that is above the `limit`, for dialects with a sentence of their own.
+        """
         super().__init__(message)
         self.kind: Kind = kind
         self.message = message
         self.field = field
         self.retry_after = retry_after
+        self.limit = limit
+        self.given = given

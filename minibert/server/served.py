@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
+import numpy as np
+
+from minibert.common.arrays import Array
+from minibert.models.score_activations import as_activation
 from minibert.server.refusals import RequestError
 
 if TYPE_CHECKING:
@@ -16,11 +21,14 @@ if TYPE_CHECKING:
     from minibert.models.sentence_transformer import SentenceTransformer
     from minibert.server.settings import Normalize, Settings
 
-__all__ = ["Found", "ModelKind", "Served", "ServedModels", "Task", "load_models"]
+__all__ = ["KINDS", "Found", "ModelKind", "Served", "ServedModels", "Task", "load_models"]
 
-ModelKind: TypeAlias = Literal["embedding", "reranker", "classifier"]
+ModelKind: TypeAlias = Literal[
+    "embedding", "reranker", "classifier", "sparse"
+]  # no model is sparse yet
 Task: TypeAlias = Literal["query", "document"]
 
+KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
 TASKS: tuple[Task, ...] = ("query", "document")
 
 
@@ -41,6 +49,11 @@ class Served:
         assert found is not None
         return found
 
+    @cached_property
+    def weights_sha256(self) -> str:
+        """Digest of the weights' bytes; the first access reads them all."""
+        return self.model.checkpoint.sha256()
+
     def normalizes(self, asked: bool | None, rule: Normalize) -> bool:
         """Return whether vectors get the length 1: as asked, else by the server's rule.
 
@@ -51,6 +64,17 @@ class Served:
         if rule != "auto":
             return rule == "always"
         return self.encoder is not None and self.encoder.similarity_fn_name == "cosine"
+
+    def order(self, logits: Array) -> list[int]:
+        """Return the numbers of a reranker's pairs, best first, as CrossEncoder.rank has them.
+
+        Its logits are (n,). The sigmoids of large ones are all 1, so those have no order.
+        """
+        assert self.cross_encoder is not None
+        activate = as_activation(self.cross_encoder.activation_fn)
+        scores = self.cross_encoder._scores(logits[:, None].copy(), activate, False)
+        order: list[int] = np.argsort(-scores, kind="stable").tolist()
+        return order
 
 
 class Found(NamedTuple):
@@ -70,6 +94,10 @@ class ServedModels:
             found = self._named(name)
             assert found is not None, name  # the command has checked it
             self._by_name[other] = found
+        tasks = ["", *(f":{task}" for task in TASKS)]
+        self._by_lower = {
+            (name + task).lower(): name + task for name in self._by_name for task in tasks
+        }
 
     def find(self, name: str | None, *kinds: ModelKind) -> Found:
         """Return the model of one of these kinds that a name means; without one, the first.
@@ -93,11 +121,15 @@ class ServedModels:
         if found.served.kind not in kinds:
             raise RequestError(
                 "wrong_model",
-                f"{found.served.name!r} is a {found.served.kind} model; this needs "
+                f"{found.served.name!r} is of the kind {found.served.kind}; expected "
                 f"{' or '.join(kinds)}.",
                 field="model",
             )
         return found
+
+    def spelled(self, name: str) -> str | None:
+        """Return a name as the command spells it, whatever its case; None for an unknown one."""
+        return name if self._named(name) else self._by_lower.get(name.lower())
 
     def _named(self, name: str) -> Found | None:
         """Find a name, an alias, or either of them with ":query" or ":document" behind."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from minibert.server.settings import Settings
 
 if TYPE_CHECKING:
+    from minibert.corpus.search import Index
     from minibert.server.core import Core
     from minibert.server.served import ServedModels
 
-__all__ = ["State"]
+__all__ = ["GRACE", "State"]
+
+# Seconds after the signal to end in which requests are still taken: they were on their way.
+GRACE = 1.0
 
 
 @dataclass
@@ -22,7 +27,7 @@ class State:
     models: ServedModels | None = None  # None while they load
     core: Core | None = None
     metrics: Any = None
-    index: Any = None  # an open corpus, if one is served
+    index: Index | None = None  # open corpus, if one is served
     stopping_since: float | None = None  # time.monotonic() of the signal
     in_flight: int = 0  # requests that have no answer yet
     log: Any = field(default=None)  # a function that is told of each request's facts
@@ -36,3 +41,8 @@ class State:
     def is_stopping(self) -> bool:
         """True from the signal to end on."""
         return self.stopping_since is not None
+
+    @property
+    def is_refusing(self) -> bool:
+        """True from a second after the signal to end on."""
+        return self.stopping_since is not None and time.monotonic() - self.stopping_since > GRACE

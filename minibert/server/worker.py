@@ -10,8 +10,10 @@ import threading
 import time
 from typing import Any
 
-from minibert.errors import MinibertError
-from minibert.server.queue import Part, Queue, Ticket
+import numpy as np
+
+from minibert.common.arrays import IntArray
+from minibert.server.queue import Part, Queue
 
 __all__ = ["Worker"]
 
@@ -58,6 +60,17 @@ def rows_of(part: Part) -> list[Any]:
     return part.ticket.ids[part.start : part.stop]
 
 
+def types_of(parts: list[Part]) -> list[IntArray] | None:
+    """Return the token types of all rows; None where all are 0, as those of single texts are."""
+    if all(part.ticket.types is None for part in parts):
+        return None
+    types: list[IntArray] = []
+    for part in parts:
+        given = part.ticket.types or [np.zeros_like(ids) for ids in part.ticket.ids]
+        types += given[part.start : part.stop]
+    return types
+
+
 def computed(parts: list[Part]) -> list[tuple[Part, Any, Exception | None]]:
     """Compute parts of one group together: -> each with its results, or its error.
 
@@ -70,8 +83,7 @@ def computed(parts: list[Part]) -> list[tuple[Part, Any, Exception | None]]:
         group = parts[0].ticket.group
         assert group is not None  # only functions have none
         ids = [row for part in parts for row in rows_of(part)]
-        types = [row for part in parts for row in (part.ticket.types or [])[part.start : part.stop]]
-        found = iter(group.compute(ids, types or None))
+        found = iter(group.compute(ids, types_of(parts)))
         return [(part, [next(found) for _ in rows_of(part)], None) for part in parts]
     except Exception as error:  # also a fault: its clients are told, and the thread goes on
         if len(parts) == 1:
@@ -90,11 +102,3 @@ def deliver(outcomes: list[tuple[Part, Any, Exception | None]], seconds: float) 
         ticket.results += results
         if len(ticket.results) == len(ticket.ids):
             ticket.done(ticket.results, None)
-
-
-def is_ours(error: Exception) -> bool:
-    """Return whether an error has a message for the client."""
-    return isinstance(error, (MinibertError, ValueError, TypeError))
-
-
-__all__ += ["Ticket"]

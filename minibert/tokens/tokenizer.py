@@ -95,12 +95,15 @@ class TextTokenizer:
         *,
         special: bool = True,
         side: str | None = None,
+        max_second: int | None = None,
     ) -> Rows:
         """Tokenise texts, and truncate each to `limit` tokens; None for no limit.
 
         Special tokens count and stay; with special=False there are none. A limit below their
         number truncates nothing, as in the reference. Of a pair the longer text is truncated first.
         A long text loses its tokens at its `side`, "left" or "right"; None is `truncation_side`.
+        Of a pair's second text at most the first `max_second` tokens are taken; those behind do not
+        count as truncated.
         """
         frame, side = self.frame if special else Frame(), side or self.truncation_side
         prefixes = [self._prefixes(text, limit, side) for text in texts]
@@ -110,6 +113,7 @@ class TextTokenizer:
         rows, types, is_truncated, truncation = [], [], [], Truncation()
         for text, prefix in zip(texts, prefixes, strict=True):
             ids = [next(encodings).ids for _ in prefix]
+            ids[1:] = [second[:max_second] for second in ids[1:]]
             kept = self._kept(ids, limit, frame, side)
             rows.append(frame.row(kept))
             if has_types:

@@ -170,7 +170,7 @@ def test_help_names_every_command_and_the_exit_codes(run):
     for command in {command.split()[0] for command in COMMANDS}:
         assert re.search(rf"^ +{command} ", result.out, re.MULTILINE)
     codes = set(re.findall(r"\b\d+\b", result.out.partition("Exit codes:")[2]))
-    assert codes == {"0", "2", "65", "66", "69", "70", "73", "74", "129", "130", "143"}
+    assert codes == {"0", "2", "65", "66", "69", "70", "71", "73", "74", "129", "130", "143"}
 
 
 def test_help_waits_for_numpy_alone_and_for_no_command_s_work():

@@ -82,6 +82,16 @@ def test_only_the_ids_given_are_found(prompted_model, plain):
         Index(plain, prompted_model).search(QUERIES, ids=["d1", "nobody", "d999"])
 
 
+def test_vectors_of_questions_find_what_the_questions_find(prompted_model, plain):
+    index = Index(plain, prompted_model)
+    vectors = index.encode(QUERIES)
+    assert index.search_vectors(vectors, 4) == index.search(QUERIES, 4)
+    allowed = ["d3", "d7", "d11"]
+    assert index.search_vectors(vectors, 2, ids=allowed) == index.search(QUERIES, 2, ids=allowed)
+    with pytest.raises(ValueError, match="are not in"):
+        index.search_vectors(vectors, 2, ids=["no"])
+
+
 def test_the_query_prompt_is_used_and_told(prompted_model, plain):
     index = Index(plain, prompted_model)
     assert index.prompt == "a question: "

@@ -187,6 +187,19 @@ def test_rows_without_special_tokens_have_only_the_text_s(tokenizer):
     assert rows.is_truncated == [True, False]
 
 
+def test_of_a_second_text_the_first_tokens_are_taken(tokenizer):
+    texts = [("a b c", "c b a"), "a b c", ("a", "b")]
+    rows = tokenizer.rows(texts, None, max_second=2)
+    a, b, c = 1037, 1038, 1039
+    ids = [[CLS, a, b, c, SEP, c, b, SEP], [CLS, a, b, c, SEP], [CLS, a, SEP, b, SEP]]
+    assert [row.tolist() for row in rows.ids] == ids
+    assert [types.sum() for types in rows.types] == [3, 0, 2]
+    assert (rows.is_truncated, rows.truncation.texts) == ([False] * 3, 0)
+    short = tokenizer.rows(texts, 6, max_second=2)
+    assert short.ids[0].tolist() == [CLS, a, b, SEP, c, SEP]
+    assert (short.is_truncated, short.truncation.longest) == ([True, False, False], 8)
+
+
 def test_tokens_show_what_the_model_sees_and_what_falls_off(tokenizer):
     text = "Café, unbelievably long"
     tokens = tokenizer.tokens(text, 6)

@@ -1,0 +1,325 @@
+"""Routes of our own: /v1/search over a corpus, /v1/explain, and /v1/served. Errors are OpenAI's.
+
+The questions of a search are encoded by the queue, together with texts of other requests, and its
+pairs are scored there. Only the search among the vectors, and an explanation, are functions for the
+worker.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from starlette.responses import Response
+
+from minibert.common.arguments import check_choice
+from minibert.explain import NoSumError, occlusion
+from minibert.explain.occluding import losses_as_dict, unsplit_as_dict
+from minibert.models.score_activations import as_activation, scores_of
+from minibert.pictures.page import POLICY
+from minibert.scoring.metrics import METRICS
+from minibert.server import fields
+from minibert.server.answers import accepts_html, html_answer, json_answer, json_bytes
+from minibert.server.core import CHARACTERS_PER_TOKEN
+from minibert.server.openai import DIALECT
+from minibert.server.refusals import RequestError
+from minibert.server.route import Route
+from minibert.server.served import Found, Served
+
+if TYPE_CHECKING:
+    from minibert.corpus.search import Hit, Index
+    from minibert.models.sentence_transformer import SentenceTransformer
+    from minibert.server.call import Call
+    from minibert.tokens.tokenizer import Tokens
+
+__all__ = ["ROUTES"]
+
+K = 10  # documents of a question, by default
+CANDIDATES = 100  # documents of a question that are scored again, by default
+
+
+async def search(call: Call) -> Response:
+    """Answer POST /v1/search: "query" or "queries" -> the nearest documents of the corpus."""
+    index = index_of(call)
+    body = call.body
+    if body.get("where") is not None:
+        raise RequestError(
+            "validation",
+            "where is given, and this corpus has no fields to filter by; use ids, a list of the "
+            "documents that may be found.",
+            field="where",
+        )
+    queries = queries_of(call)
+    served = next(one for one in call.models.all if one.encoder is index.model)
+    check_model(call, served)
+    reranker = reranker_of(call, index)
+    k = fields.integer(body, "k", least=1) or K
+    candidates = fields.integer(body, "candidates", least=1) or CANDIDATES
+    first = max(k, candidates) if reranker else k
+    check_hits(call, len(queries), first)
+    ids, rescore = ids_of(call, index), rescore_of(call, index)
+    made_with = index.corpus.manifest.settings
+    embedded = await call.core.embed(
+        call.facts,
+        Found(served, "query"),
+        queries,
+        normalize=made_with.normalize,
+        dimensions=made_with.truncate_dim,
+    )
+    find = partial(index.search_vectors, embedded.vectors, first, ids=ids, rescore=rescore)
+    found = await call.core.run(call.facts, find, embedded.tokens)
+    tokens = embedded.tokens
+    if reranker:
+        found, more = await reranked(call, reranker, queries, found, k)
+        tokens += more
+    results = [
+        {"query": query, "hits": [hit._asdict() for hit in hits]}
+        for query, hits in zip(queries, found, strict=True)
+    ]
+    call.facts.model = served.name
+    shown = results[0] if body.get("queries") is None else {"results": results}
+    return json_answer(
+        call,
+        {
+            **shown,
+            "model": served.name,
+            "rerank": reranker.name if reranker else None,
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        },
+    )
+
+
+def index_of(call: Call) -> Index:
+    """Return the open corpus. Raises RequestError if the server has none."""
+    index = call.state.index
+    if index is None:
+        raise RequestError(
+            "unknown_path",
+            "This server has no corpus to search. Start it with --corpus DIR, a folder that "
+            "`minibert index build` has written.",
+        )
+    return index
+
+
+def queries_of(call: Call) -> list[str]:
+    """Return the questions: "query", a text, or "queries", a list of texts."""
+    body = call.body
+    given = [key for key in ("query", "queries") if body.get(key) is not None]
+    if len(given) != 1:
+        told = "both are there" if given else "both are missing"
+        raise RequestError(
+            "validation",
+            f"query is one text, and queries is a list of texts; {told}, expected one of them.",
+            field="query",
+        )
+    if given == ["query"]:
+        found = [fields.text(body, "query")]
+    else:
+        found = fields.texts(body, "queries", call.settings)
+    for number, query in enumerate(found):
+        if not query.strip():
+            key = "query" if given == ["query"] else f"queries[{number}]"
+            raise RequestError(
+                "validation",
+                f"{key} is empty: a ranking for it says nothing.",
+                field=given[0],
+            )
+    return found
+
+
+def ids_of(call: Call, index: Index) -> list[str] | None:
+    """Return the ids of the only documents that may be found; None for all."""
+    ids = call.body.get("ids")
+    if ids is None:
+        return None
+    if not isinstance(ids, list):
+        raise fields.wrong("ids", ids, "a list of ids")
+    for number, id in enumerate(ids):
+        fields.check_text(id, f"ids[{number}]")
+    known = index.corpus.numbers(ids)
+    missing = [id for id in ids if id not in known]
+    if missing:
+        raise RequestError(
+            "validation",
+            f"{len(missing)} of {len(ids)} ids are not in the corpus, or deleted: "
+            f"{missing[0]!r:.80} is the first.",
+            field="ids",
+        )
+    return ids
+
+
+def rescore_of(call: Call, index: Index) -> int | None:
+    """Return how many times k documents a first pass over bits takes; None for no such pass."""
+    rescore = fields.integer(call.body, "rescore", least=1)
+    precision = index.corpus.manifest.settings.precision
+    if rescore is not None and precision != "binary":
+        raise RequestError(
+            "validation",
+            f"rescore is {rescore}, and the corpus is of {precision}; a first pass by Hamming "
+            "distance needs binary. Leave it out: all documents are scored anyway.",
+            field="rescore",
+        )
+    return rescore
+
+
+def check_model(call: Call, served: Served) -> None:
+    """Raise RequestError for another model than the one that made the corpus."""
+    name = fields.optional_text(call.body, "model")
+    if name and call.models.find(name, "embedding").served is not served:
+        raise RequestError(
+            "wrong_model",
+            f"The corpus was made with {served.name!r}; {name!r} is another model. Leave model "
+            "out.",
+            field="model",
+        )
+
+
+def reranker_of(call: Call, index: Index) -> Served | None:
+    """Return the cross-encoder that "rerank" names, or the first for true; None for none."""
+    asked = call.body.get("rerank")
+    if asked is None or asked is False:
+        return None
+    if asked is not True and not isinstance(asked, str):
+        raise fields.wrong("rerank", asked, "true, false or the name of a cross-encoder")
+    found = call.models.find(None if asked is True else asked, "reranker").served
+    if not index.corpus.manifest.settings.texts:
+        raise RequestError(
+            "validation",
+            "rerank needs the texts of the documents, and this corpus keeps none.",
+            field="rerank",
+        )
+    return found
+
+
+def check_hits(call: Call, queries: int, k: int) -> None:
+    """Raise RequestError for more documents than a request may have texts."""
+    if queries * k > call.settings.max_inputs:
+        raise RequestError(
+            "too_many_inputs",
+            f"{queries} x {k} documents are asked for; expected {call.settings.max_inputs} at most "
+            "in one request.",
+        )
+
+
+async def reranked(
+    call: Call, reranker: Served, queries: Sequence[str], found: Sequence[Sequence[Hit]], k: int
+) -> tuple[list[list[Hit]], int]:
+    """Rank the documents of each question by a cross-encoder: -> the k best, and the tokens."""
+    pairs = [
+        (query, hit.text or "") for query, hits in zip(queries, found, strict=True) for hit in hits
+    ]
+    scored = await call.core.score(call.facts, Found(reranker, None), pairs, raw=True)
+    scorer = reranker.cross_encoder
+    assert scorer is not None
+    activate = as_activation(scorer.activation_fn)
+    scores = iter(scores_of(activate, scored.scores[:, None]).reshape(-1).tolist())
+    results = []
+    for hits in found:
+        of_query = np.array([next(scores) for _ in hits])
+        order = np.argsort(-of_query, kind="stable")[:k]
+        results.append(
+            [
+                hits[number]._replace(rank=rank, score=float(of_query[number]))
+                for rank, number in enumerate(order, start=1)
+            ]
+        )
+    return results, scored.tokens
+
+
+async def explain(call: Call) -> Response:
+    """Answer POST /v1/explain: why a query and a document have their score.
+
+    The answer is that of `minibert explain --json`, or its page where HTML is accepted.
+    """
+    body = call.body
+    served = call.models.find(fields.optional_text(body, "model"), "embedding").served
+    encoder = served.encoder
+    assert encoder is not None
+    query, document = fields.text(body, "query"), fields.text(body, "document")
+    metric = fields.optional_text(body, "metric") or encoder.similarity_fn_name
+    is_occluded = bool(fields.flag(body, "occlusion"))
+    is_page = accepts_html(call)
+    limit = call.settings.max_request_tokens
+    check_limit(len(query) + len(document), "characters", limit)
+
+    def explained() -> tuple[bytes, list[Tokens]]:
+        tokens = [
+            encoder.trace(text, task=task).tokens
+            for text, task in ((query, "query"), (document, "document"))
+        ]
+        lengths = [len(one.ids) for one in tokens]
+        check_limit(math.prod(lengths), "pairs of tokens", limit)
+        if is_page:
+            from minibert.pictures.explanation_page import explanation_page
+
+            return explanation_page(encoder, query, document, metric=metric).encode(), tokens
+        if is_occluded:  # each word is left out once, and the rest of its text is read
+            check_limit(sum(length**2 for length in lengths), "tokens to read", limit)
+        return json_bytes(as_dict(encoder, query, document, metric, is_occluded)), tokens
+
+    expected = (len(query) + len(document)) // CHARACTERS_PER_TOKEN
+    content, tokens = await call.core.run(call.facts, explained, expected)
+    call.facts.model, call.facts.texts = served.name, len(tokens)
+    call.facts.tokens = sum(len(one.ids) for one in tokens)
+    call.facts.truncated = sum(one.truncated > 0 for one in tokens)
+    if is_page:
+        return html_answer(call, content, POLICY)
+    return Response(content, 200, call.headers, "application/json")
+
+
+def check_limit(number: int, of: str, limit: int) -> None:
+    """Raise RequestError for an explanation that is larger than a request may have tokens."""
+    if number > limit:
+        raise RequestError(
+            "too_many_tokens",
+            f"The explanation of these texts has {number} {of}; expected {limit} at most. Send "
+            "shorter texts.",
+        )
+
+
+def as_dict(
+    encoder: SentenceTransformer, query: str, document: str, metric: str, is_occluded: bool
+) -> dict[str, Any]:
+    """Explain a score, as JSON; where it cannot be split, by its losses alone if asked for."""
+    try:
+        found = dict(encoder.explain(query, document, metric=metric).as_dict())
+    except NoSumError:
+        if not is_occluded:
+            raise
+        check_choice("metric", metric, METRICS)
+        found = unsplit_as_dict(encoder, query, document, metric)
+    if is_occluded:
+        found["occlusion"] = losses_as_dict(*occlusion(encoder, query, document, metric=metric))
+    return found
+
+
+async def facts(call: Call) -> Response:
+    """Answer GET /v1/served: all models with their kinds, and the corpus."""
+    models = []
+    for one in call.models.all:
+        about = {"name": one.name, "kind": one.kind, "max_tokens": one.model.max_seq_length}
+        if one.encoder is not None:
+            about["dimension"] = one.encoder.get_embedding_dimension()
+            about["metric"] = one.encoder.similarity_fn_name
+        models.append(about)
+    index = call.state.index
+    corpus = None
+    if index is not None:
+        made_with = index.corpus.manifest.settings
+        corpus = {
+            "documents": len(index),
+            "model": next(one.name for one in call.models.all if one.encoder is index.model),
+            "metric": made_with.metric,
+            "texts": made_with.texts,
+        }
+    return json_answer(call, {"models": models, "corpus": corpus})
+
+
+ROUTES = (
+    Route("POST", "/v1/search", search, DIALECT, "Nearest documents of the corpus."),
+    Route("POST", "/v1/explain", explain, DIALECT, "Contribution of each word to a score."),
+    Route("GET", "/v1/served", facts, DIALECT, "All models with their kinds, and the corpus."),
+)

@@ -1,0 +1,148 @@
+"""Cohere's dialect, /v1/rerank and /v2/rerank, which Jina, vLLM and infinity speak, too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from minibert.common.arrays import Array
+from minibert.models.score_activations import ScoreActivation, as_activation
+from minibert.server import fields
+from minibert.server.answers import json_answer
+from minibert.server.dialect import Dialect
+from minibert.server.refusals import RequestError
+from minibert.server.route import Route
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from minibert.server.call import Call
+    from minibert.server.settings import Settings
+
+__all__ = ["DIALECT", "ROUTES"]
+
+
+def body_of(problem: RequestError, status: int, id: str) -> dict[str, Any]:
+    """Return an error as Cohere's client reads it, and Jina's, which reads `detail`."""
+    return {"message": problem.message, "detail": problem.message}
+
+
+DIALECT = Dialect(
+    "cohere",
+    body_of,
+    {
+        "validation": 400,
+        "too_long": 400,
+        "too_many_inputs": 400,
+        "too_many_tokens": 400,
+        "wrong_model": 400,
+    },
+)
+
+
+class Document(NamedTuple):
+    """A document of a request."""
+
+    text: str  # that is scored
+    keys: dict[str, str]  # texts that the answer repeats on demand, under their keys
+
+
+async def rerank(call: Call) -> Response:
+    """Answer POST /v1/rerank and /v2/rerank.
+
+    The order is that of CrossEncoder.rank. The scores are sigmoids, or logits on demand.
+    """
+    body = call.body
+    found = call.models.find(fields.optional_text(body, "model"), "reranker")
+    query = fields.text(body, "query")
+    documents = documents_of(call)
+    top_n = fields.integer(body, "top_n", least=1)
+    is_raw = fields.flag(body, "raw_scores")
+    is_repeated = fields.flag(body, "return_documents")
+    scored = await call.core.score(
+        call.facts,
+        found,
+        [(query, document.text) for document in documents],
+        raw=True,
+        max_second=fields.integer(body, "max_tokens_per_doc", least=1),
+    )
+    scorer = found.served.cross_encoder
+    assert scorer is not None  # it is a reranker
+    # rank() orders by the model's own activation; sigmoids of large logits are all 1.
+    order = np.argsort(-activated(scorer.activation_fn, scored.scores), kind="stable")
+    scores = scored.scores if is_raw else activated("sigmoid", scored.scores)
+    results = [
+        {"index": number, "relevance_score": float(scores[number])}
+        | ({"document": documents[number].keys} if is_repeated else {})
+        for number in order[:top_n].tolist()
+    ]
+    content = {
+        "id": call.id,
+        "object": "list",
+        "model": found.served.name,
+        "usage": {"prompt_tokens": scored.tokens, "total_tokens": scored.tokens},
+        "results": results,
+        "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}},
+    }
+    return json_answer(call, content)
+
+
+def activated(activation: str | ScoreActivation, logits: Array) -> Array:
+    """Turn logits of one label, (n,), into scores (n,)."""
+    return as_activation(activation)(logits[:, None].copy())[:, 0]
+
+
+def documents_of(call: Call) -> list[Document]:
+    """Return the documents of a request: texts, or objects of texts. Raises RequestError."""
+    body = call.body
+    given = body.get("documents")
+    if given is None:
+        raise fields.missing("documents")
+    if not isinstance(given, list):
+        raise fields.wrong("documents", given, "a list of texts, or of objects with a text")
+    if not given:
+        raise RequestError(
+            "empty", "documents is an empty list; expected one text at least.", field="documents"
+        )
+    fields.check_number(given, "documents", call.settings)
+    ranked = rank_fields_of(body, call.settings)
+    return [
+        document_of(value, f"documents[{number}]", ranked) for number, value in enumerate(given)
+    ]
+
+
+def rank_fields_of(body: dict[str, Any], settings: Settings) -> list[str]:
+    """Return the keys of an object whose texts are scored."""
+    if body.get("rank_fields") is None:
+        return ["text"]
+    return fields.texts(body, "rank_fields", settings)
+
+
+def document_of(value: object, key: str, ranked: list[str]) -> Document:
+    """Return a document: a text, or an object whose texts under the keys `ranked` are joined."""
+    if isinstance(value, str):
+        text = fields.check_text(value, key)
+        return Document(text, {"text": text})
+    expected = f"a text, or an object with a text under {' or '.join(map(repr, ranked))}"
+    if not isinstance(value, dict):
+        raise fields.wrong(key, value, expected)
+    keys = {
+        fields.check_text(name, f"a key of {key}"): fields.check_text(part, f"{key}.{name}")
+        for name, part in value.items()
+        if isinstance(part, str)
+    }
+    texts = [keys[name] for name in ranked if name in keys]
+    if not texts:
+        raise fields.wrong(key, value, expected)
+    text = "\n".join(texts)
+    return Document(text, {"text": text, **keys})
+
+
+ROUTES = (
+    Route("POST", "/v1/rerank", rerank, DIALECT, "Documents in the order of their relevance."),
+    Route("POST", "/v2/rerank", rerank, DIALECT, "The same, as Cohere's newer client asks."),
+    Route("POST", "/v1/v1/rerank", rerank, DIALECT, "The same, for a base URL that ends in /v1."),
+    Route("POST", "/v1/v2/rerank", rerank, DIALECT, "The same, for a base URL that ends in /v1."),
+    Route("POST", "/rerank", rerank, DIALECT, "The same."),
+)

@@ -1,0 +1,158 @@
+"""Servers for other makers' clients, for `sh tools/test.sh server`, which installs the clients.
+
+Each server is a process of its own; nothing of a client is replaced.
+"""
+
+import os
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from golden_files import GOLDEN, MINILM, copy_of, edit_json, one_label_copy
+from prompted import PROMPTS
+from server_process import serving
+
+from minibert import CrossEncoder, SentenceTransformer
+
+# Before the clients are imported: no word to their makers, no lists from the network, no proxy.
+os.environ.update(
+    ANONYMIZED_TELEMETRY="false",
+    DO_NOT_TRACK="1",
+    HAYSTACK_TELEMETRY_ENABLED="false",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    LANGSMITH_TRACING="false",
+    LITELLM_LOCAL_BLOG_POSTS="true",
+    LITELLM_LOCAL_MODEL_COST_MAP="true",
+    NO_PROXY="*",
+)
+KEY = "a-key-for-tests"
+REFUSED = []  # what would have left the machine
+
+
+def stay_here(event, arguments):
+    """Refuse every connection, and every look-up of a host, that is not this machine's."""
+    if event == "socket.connect":
+        address = arguments[1]
+        host = address[0] if isinstance(address, tuple) else "localhost"  # else a Unix socket
+    elif event == "socket.getaddrinfo":
+        host = arguments[0]
+    else:
+        return
+    host = host.decode() if isinstance(host, bytes) else host
+    if host not in ("127.0.0.1", "::1", "localhost", None):
+        REFUSED.append(f"{event} {host}")
+        raise ConnectionRefusedError(f"Tests reach this machine alone, and not {host!r}.")
+
+
+sys.addaudithook(stay_here)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_the_machine():
+    yield
+    refused = REFUSED[:]
+    REFUSED.clear()
+    assert refused == []
+
+
+@pytest.fixture(scope="session")
+def served_folders(tmp_path_factory):
+    """Folders of the models that are served, by their names there."""
+    if not MINILM.exists():
+        pytest.fail("Run `python tools/fetch_minilm.py` first; the clients need the real MiniLM.")
+    made = tmp_path_factory.mktemp("models")
+    dot = copy_of("gelu_new", made)  # no Normalize module, so its vectors have all lengths
+    edit_json(dot / "config_sentence_transformers.json", similarity_fn_name="dot")
+    prompted = copy_of("relu", made)
+    edit_json(prompted / "config_sentence_transformers.json", prompts=PROMPTS)
+    return {
+        "minilm": MINILM,
+        "tiny": GOLDEN / "gelu",
+        "dot": dot,
+        "prompted": prompted,
+        "reranker": one_label_copy(made),
+        "classifier": GOLDEN / "cross_encoder",
+    }
+
+
+@pytest.fixture(scope="session")
+def opened(served_folders):
+    """The same models in this process."""
+    kinds = {"reranker": CrossEncoder, "classifier": CrossEncoder}
+    return {
+        name: kinds.get(name, SentenceTransformer)(str(folder), on_long="ignore")
+        for name, folder in served_folders.items()
+    }
+
+
+def served(folders):
+    return [f"{name}={folder}" for name, folder in folders.items()]
+
+
+@pytest.fixture(scope="session")
+def open_server(served_folders, tmp_path_factory):
+    """A server of all the models, which asks for no key."""
+    aliases = ["--alias", "text-embedding-3-small=minilm", "--alias", "all-minilm=minilm"]
+    with serving(tmp_path_factory.mktemp("open"), *served(served_folders), *aliases) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def strict_server(served_folders, tmp_path_factory):
+    """A server with a key, of the same bits whatever is computed together, with small limits."""
+    options = ["--api-key", KEY, "--reproducible", "--max-inputs", "8", "--max-body", "100000"]
+    with serving(tmp_path_factory.mktemp("strict"), *served(served_folders), *options) as process:
+        yield SimpleNamespace(url=process.url, key=KEY)
+
+
+@pytest.fixture(scope="session")
+def exact(served_folders):
+    """Vectors of texts in bits that depend on nothing else: exact(texts)."""
+    return SentenceTransformer(
+        str(served_folders["minilm"]), on_long="ignore", reproducible=True
+    ).encode
+
+
+@pytest.fixture(scope="session")
+def sent():
+    """Texts of many lengths: some in other scripts, one that is truncated, one without a word."""
+    return [
+        "The cat sat on the mat.",
+        "Dogs, cats and London!",
+        "",
+        "Café 中文 — naïve Ελληνικά 🙂",
+        "two\nlines\tand  spaces ",
+        "the dog barks at the cat " * 100,
+        "a",
+    ]
+
+
+@pytest.fixture(scope="session")
+def close():
+    """Hold vectors or scores to what the library itself computes: close(got, expected)."""
+
+    def check(got, expected):
+        assert np.shape(got) == np.shape(expected)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def asked():
+    return "the cat sat in London"
+
+
+@pytest.fixture(scope="session")
+def offered():
+    return ["a dog barks", "London", "the cat sat.", "Dogs, cats and London!", "cats"]
+
+
+@pytest.fixture(scope="session")
+def ranked(opened, asked, offered):
+    """The passages as CrossEncoder.rank orders them: their places, and their scores."""
+    hits = opened["reranker"].rank(asked, offered)
+    scores = np.array([hit["score"] for hit in hits])
+    assert (np.diff(scores) < -1e-4).all()  # no order by rounding
+    return SimpleNamespace(order=[hit["corpus_id"] for hit in hits], scores=scores)

@@ -1,0 +1,285 @@
+"""HTTP servers of one sentence model under load, in turn, beside `encode` of the same texts.
+
+    python tools/bench.py --work serve --model minilm
+    python tools/bench_serve.py FOLDER PORT      # the plain service, which bench.py starts
+
+The texts are consecutive words of the documents, eight each, all different. Callers of tools/load.c
+send them: 32 callers with one text a request, 32 with 32 texts a request, and one with one text.
+Every server has a process of its own, and its log goes to a file. "sentence-transformers" is a plain
+service: a FastAPI route that calls `model.encode`. infinity runs its torch engine, and has an
+environment of its own, .venv-infinity, because it needs NumPy 1.
+"""
+
+import contextlib
+import http.client
+import importlib.util
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+INFINITY = ROOT / ".venv-infinity"
+# Pinned, so that a table is repeatable. Alone and first: torch's build for CPUs, as in bench.py.
+REQUIREMENTS = ["fastapi==0.165.0", "uvicorn==0.54.0"]
+INFINITY_REQUIREMENTS = [["torch==2.13.0"], ["infinity-emb[torch,server]==0.0.78"]]
+TEXTS, WORDS, CALLERS, BATCH = 512, 8, 32, 32
+SECONDS = 5  # of load, for each measurement of a round
+LONE = 100  # requests of the one caller in a round
+
+
+class Kind(NamedTuple):
+    """How a server is started and asked; `given` are other keys of a body, with values."""
+
+    command: list[str]  # {folder} and {port} stand for themselves
+    path: str
+    key: str  # of the texts
+    given: tuple[tuple[str, str], ...] = ()
+
+
+OURS = [sys.executable, "-m", "minibert", "serve", "{folder}", "--port", "{port}"]
+INFINITY_COMMAND = [
+    str(INFINITY / "bin" / "infinity_emb"), "v2", "--model-id", "{folder}", "--port", "{port}",
+    "--engine", "torch", "--device", "cpu", "--host", "127.0.0.1",
+]  # fmt: skip
+PEERS = {
+    "minibert": Kind(OURS, "/v1/embeddings", "input"),
+    "minibert base64": Kind(OURS, "/v1/embeddings", "input", (("encoding_format", "base64"),)),
+    "sentence-transformers": Kind(
+        [sys.executable, __file__, "{folder}", "{port}"], "/embed", "texts"
+    ),
+    "infinity": Kind(INFINITY_COMMAND, "/embeddings", "input"),
+}
+
+
+class Server:
+    """A server in a process of its own, which has answered once."""
+
+    def __init__(self, kind, folder, threads=None, options=()):
+        self.kind, self.port = kind, free_port()
+        words = {"{folder}": str(folder), "{port}": str(self.port)}
+        environment = dict(os.environ, HF_HUB_OFFLINE="1", DO_NOT_TRACK="1")
+        if threads:
+            environment["OMP_NUM_THREADS"] = str(threads)
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [*(words.get(word, word) for word in kind.command), *options],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment,
+        )  # fmt: skip
+        began = time.perf_counter()
+        while not self.answers():
+            if self.process.poll() is not None or time.perf_counter() - began > 120:
+                self.process.kill()
+                self.log.seek(0)
+                raise RuntimeError(f"A server did not start: {self.log.read().decode()[-2000:]}")
+            time.sleep(0.02)
+        self.seconds_to_first_answer = time.perf_counter() - began
+
+    def answers(self):
+        """Return whether a text is answered."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return self.ask(["water"])[0] == 200
+        return False
+
+    def ask(self, texts):
+        """Send a request: -> the status, the body."""
+        return ask(self.port, "POST", self.kind.path, self.body(texts))
+
+    def body(self, texts):
+        """Write the body of a request."""
+        return json.dumps({self.kind.key: texts, **dict(self.kind.given)})
+
+    def load(self, groups, *options):
+        """Send a request for each list of texts, in turn, from load.c: -> its report."""
+        return load(self.port, self.kind.path, map(self.body, groups), *options)
+
+    def megabytes(self, field):
+        """Read a size: VmRSS, VmHWM (the largest so far), or Private, which nothing shares."""
+        file = "smaps_rollup" if field == "Private" else "status"
+        lines = Path(f"/proc/{self.process.pid}/{file}").read_text()
+        return sum(int(size) for size in re.findall(rf"{field}\w*:\s*(\d+) kB", lines)) / 1e3
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def free_port():
+    """Find a port that nothing listens on."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def ask(port, method, path, body=None, timeout=60):
+    """Send one request on a connection of its own: -> the status, the body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    with contextlib.closing(connection):
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+def start_load(port, path, bodies, *options):
+    """Start tools/load.c, compiled when needed: -> the process; its output is the report."""
+    program = Path(tempfile.gettempdir(), f"minibert-load-{os.getuid()}")
+    source = ROOT / "tools" / "load.c"
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        subprocess.run(["cc", "-O2", "-o", program, source], check=True)
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl", delete=False) as file:
+        file.writelines(f"{body}\n" for body in bodies)
+    return subprocess.Popen(
+        [program, *map(str, options), str(port), path, file.name], stdout=subprocess.PIPE, text=True
+    )
+
+
+def load(*arguments):
+    """Run tools/load.c to its end: -> its report."""
+    return report_of(start_load(*arguments))
+
+
+def report_of(process):
+    """Wait for tools/load.c: -> its report."""
+    output = process.communicate()[0]
+    os.unlink(process.args[-1])
+    if process.returncode:
+        raise RuntimeError(f"{process.args} ended with {process.returncode}.")
+    return json.loads(output)
+
+
+def short_texts(documents):
+    """Make different texts of WORDS consecutive words."""
+    words = " ".join(documents).split()
+    starts = range(0, len(words) - WORDS, WORDS)
+    return list(dict.fromkeys(" ".join(words[start : start + WORDS]) for start in starts))[:TEXTS]
+
+
+def installed(names):
+    """Divide the servers: -> those of peers and infinity, the reasons for those left out."""
+    wanted = [name for name in PEERS if name.removesuffix(" base64") in {*names, "infinity"}]
+    missing = {}
+    if not INFINITY.exists():
+        missing["infinity"] = "not installed"
+    if importlib.util.find_spec("fastapi") is None:
+        missing["sentence-transformers"] = "as a server: fastapi is not installed"
+    return [name for name in wanted if name not in missing], missing
+
+
+def install():
+    """Make the environment of infinity."""
+    subprocess.run([sys.executable, "-m", "venv", INFINITY], check=True)
+    for requirements in INFINITY_REQUIREMENTS:
+        subprocess.run([INFINITY / "bin" / "pip", "install", "--quiet", *requirements], check=True)
+
+
+class Work(NamedTuple):
+    """Work of callers: a list of texts for each request, in turn, and options of load.c."""
+
+    groups: list[list[str]]
+    options: list[object]
+
+    def measure(self, server):
+        """Run it: -> texts answered a second, the median latency in milliseconds."""
+        report = server.load(self.groups, *self.options)
+        if report["lost"] or report["extra bytes"] or set(report["statuses"]) != {"200"}:
+            raise RuntimeError(f"{server.kind.command} failed under load: {report}")
+        return report["rate"] * len(self.groups[0]), report["statuses"]["200"]["p50 ms"]
+
+
+def measure(encoder, names, folder, documents, threads, rounds):
+    """Measure the servers and `encode` in turn; `encoder` is a process of tools/bench_peers.py."""
+    texts = short_texts(documents)
+    single = [[text] for text in texts]
+    batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+    works = {
+        "callers": Work(single, ["-c", CALLERS, "-t", SECONDS]),
+        "batches": Work(batches, ["-c", CALLERS, "-t", SECONDS]),
+        "one caller": Work(single, ["-c", 1, "-n", LONE]),
+    }
+    found = {name: {work: [] for work in works} for name in names}
+    speeds, lone = [], []
+    with contextlib.ExitStack() as stack:
+        servers = {
+            name: stack.enter_context(Server(PEERS[name], folder, threads)) for name in names
+        }
+        for server in servers.values():
+            server.load(batches, "-c", 4, "-n", 8)  # warms it up
+        encoder.ask(texts=texts)
+        for _ in range(rounds):
+            speeds.append(len(texts) / encoder.ask(texts=texts)["seconds"][0])
+            lone += [encoder.ask(texts=[text])["seconds"][0] for text in texts[:LONE]]
+            for name, server in servers.items():
+                for work, values in found[name].items():
+                    values.append(works[work].measure(server))
+    return {
+        "encode": {
+            "texts per second": statistics.median(speeds),
+            "one by one ms": 1000 * statistics.median(lone),
+        },
+        "servers": {name: medians(values) for name, values in found.items()},
+    }
+
+
+def medians(found):
+    """Take the medians of a server's rounds."""
+    return {
+        "32 callers": statistics.median(speed for speed, _ in found["callers"]),
+        "32 callers, 32 texts": statistics.median(speed for speed, _ in found["batches"]),
+        "one caller ms": statistics.median(latency for _, latency in found["one caller"]),
+    }
+
+
+def rows(results):
+    """Make rows of the table of bench.py: -> (title, value of each peer, form), ..."""
+    servers, encode = results["servers"], results["encode"]
+    plain = servers.get("sentence-transformers")
+    for key in ("32 callers", "32 callers, 32 texts"):
+        values = {name: found[key] for name, found in servers.items()}
+        yield f"{key} a request, texts per second", values, "{:.0f}"
+        shares = {name: value / encode["texts per second"] for name, value in values.items()}
+        yield "its speed to that of one `encode` in minibert", shares, "{:.2f}"
+        if plain:
+            shares = {name: value / plain[key] for name, value in values.items()}
+            yield "its speed to sentence-transformers'", shares, "{:.2f}"
+    values = {name: found["one caller ms"] for name, found in servers.items()}
+    yield "one caller, one text, ms, median", values, "{:.2f}"
+    more = {name: value - encode["one by one ms"] for name, value in values.items()}
+    yield "above `encode` in minibert, ms", more, "{:.2f}"
+
+
+def serve_plainly(folder, port):
+    """Serve sentence-transformers as its users do: a route that calls `encode`."""
+    import uvicorn
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+    from sentence_transformers import SentenceTransformer
+
+    app = FastAPI()
+    model = SentenceTransformer(folder, device="cpu")
+
+    class Body(BaseModel):
+        texts: list[str]
+
+    @app.post("/embed")
+    def embed(body: Body):  # FastAPI runs it in a pool of threads
+        return {"vectors": model.encode(body.texts).tolist()}
+
+    uvicorn.run(app, host="127.0.0.1", port=port)
+
+
+if __name__ == "__main__":
+    serve_plainly(sys.argv[1], int(sys.argv[2]))
