@@ -10,10 +10,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["FromEnvironment", "listed", "variable_of"]
+from minibert.common.environment import is_on, listed, variable_of
 
-# Values of an option that is on or off.
-ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+__all__ = ["FromEnvironment"]
 
 
 class Given(str):
@@ -69,9 +68,7 @@ def from_text(action: argparse.Action, is_several: bool) -> Callable[[str], Any]
 
     def one(text: str) -> Any:
         if is_flag:
-            if text.lower() not in (*ON, *OFF):
-                raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join((*ON, *OFF))}")
-            return action.const if text.lower() in ON else not action.const
+            return action.const if is_on(text) else not action.const
         value = read(text)
         if action.choices is not None and value not in action.choices:
             choices = ", ".join(map(str, action.choices))
@@ -87,13 +84,3 @@ def from_text(action: argparse.Action, is_several: bool) -> Callable[[str], Any]
             raise argparse.ArgumentTypeError(f"{text.variable}: {error}") from None
 
     return value_of
-
-
-def variable_of(option: str) -> str:
-    """Return the variable of an option: --max-body -> MINIBERT_MAX_BODY."""
-    return f"MINIBERT_{option[2:].upper().replace('-', '_')}"
-
-
-def listed(text: str) -> list[str]:
-    """Split a value at its commas, without blanks around the parts."""
-    return [part.strip() for part in text.split(",") if part.strip()]

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
-import stat
-from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minibert.commands.command import Command
-from minibert.commands.environment import FromEnvironment, listed, variable_of
+from minibert.commands.environment import FromEnvironment
 from minibert.commands.opening import opened_as
 from minibert.commands.options import (
     MODEL_VARIABLE,
@@ -22,13 +18,12 @@ from minibert.commands.options import (
     positive,
 )
 from minibert.common.advice import needing
+from minibert.common.environment import listed
 
 if TYPE_CHECKING:
-    from minibert.server.settings import ModelPlace, Settings
+    from minibert.server.settings import Settings
 
 __all__ = ["COMMAND"]
-
-logger = logging.getLogger(__name__)
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -199,9 +194,12 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
     Raises ValueError for options that do not match, OSError for a file of keys that is not there.
     """
+    from minibert.server.environment import check_names, keys_of, place_of
     from minibert.server.settings import Settings
 
-    models = [place_of(text) for text in options.models or models_of_environment()]
+    models = [
+        place_of(text) for text in options.models or listed(os.environ.get(MODEL_VARIABLE, ""))
+    ]
     if not models:
         raise ValueError(f"No model is named: give MODEL, or set {MODEL_VARIABLE}.")
     check_names(models, options.alias)
@@ -211,7 +209,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         host=options.host,
         port=options.port,
         unix_socket=options.unix_socket,
-        api_keys=tuple(keys_of(options)),
+        api_keys=keys_of(os.environ, options.api_key, options.api_key_file),
         max_batch_tokens=options.max_batch_tokens,
         max_queue_tokens=options.max_queue_tokens,
         max_request_tokens=options.max_request_tokens,
@@ -233,62 +231,6 @@ def settings_of(options: argparse.Namespace) -> Settings:
             "short_inputs": options.short_inputs,  # a server lives long enough
         },
     )
-
-
-def models_of_environment() -> list[str]:
-    """Return the models that the environment names, with commas between them."""
-    return listed(os.environ.get(MODEL_VARIABLE, ""))
-
-
-def place_of(text: str) -> ModelPlace:
-    """Read MODEL: a folder is served under its last part, a name of the hub under itself."""
-    from minibert.server.settings import ModelPlace
-
-    if os.path.isdir(text):
-        return ModelPlace(os.path.basename(os.path.abspath(text)), text)
-    name, is_named, place = text.partition("=")
-    if not is_named:
-        return ModelPlace(text, text)
-    if not name or not place:
-        raise ValueError(f"MODEL is {text!r}; expected NAME=FOLDER, or a folder or name alone.")
-    return ModelPlace(name, place)
-
-
-def check_names(models: list[ModelPlace], aliases: list[tuple[str, str]]) -> None:
-    """Raise ValueError for a name that stands for two models, and for an alias of no model."""
-    counts = Counter([model.name for model in models] + [other for other, _ in aliases])
-    for name, count in counts.items():
-        if count > 1:
-            raise ValueError(
-                f"{name!r} names {count} models; give each its own, as NAME=FOLDER or by --alias."
-            )
-    known = {model.name for model in models}
-    tasks = {f"{name}:{task}" for name in known for task in ("query", "document")}
-    for other, name in aliases:
-        if name not in known | tasks:
-            raise ValueError(
-                f"--alias {other}={name}: there is no model {name!r}; the models are "
-                f"{', '.join(sorted(known))}."
-            )
-
-
-def keys_of(options: argparse.Namespace) -> list[str]:
-    """Return all keys, of the options and of the file. Raises ValueError for an empty one."""
-    variable = variable_of("--api-key")
-    keys = list(options.api_key)
-    if not all(key.strip() for key in keys) or (not keys and variable in os.environ):
-        # A variable that was to hold a secret, and does not, must not open the server to all.
-        raise ValueError(f"--api-key or {variable} is empty; leave it out to serve without a key.")
-    if options.api_key_file is None:
-        return keys
-    path = Path(options.api_key_file)
-    found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    keys += [line for line in found if line]
-    if not any(found):
-        raise ValueError(f"--api-key-file {str(path)!r} has no key; write one in each line.")
-    if os.name == "posix" and path.stat().st_mode & stat.S_IROTH:
-        logger.warning("%s, which has keys, can be read by all users: chmod o-r it.", path)
-    return keys
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -15,24 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from minibert.common.environment import is_on, listed, variable_of
 from minibert.kernels.devices import device_name
 from minibert.server.settings import ModelPlace, Settings
 
-__all__ = [
-    "OFF",
-    "ON",
-    "check_names",
-    "keys_in",
-    "listed",
-    "place_of",
-    "settings_from_environment",
-    "variable_of",
-]
+__all__ = ["check_names", "keys_of", "place_of", "settings_from_environment"]
 
 logger = logging.getLogger(__name__)
-
-# Values of an option that is on or off.
-ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 def settings_from_environment(environ: Mapping[str, str]) -> Settings:
@@ -58,25 +47,20 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
     check_names(places, aliases)
     found = {name: value_of(name, read) for name, read in readers().items()}
     opened_as = {name: value_of(name, read) for name, read in OPENED_AS.items()}
-    if (short := value_of("no_short_inputs", switch)) is not None:
-        opened_as["short_inputs"] = not short
     return Settings(
         places,
         aliases,
-        api_keys=keys_of(environ),
-        opened_as={name: value for name, value in opened_as.items() if value is not None},
+        api_keys=keys_of(environ, value_of("api_key", listed) or [], value_of("api_key_file", str)),
+        opened_as={
+            **opened_as,
+            "device": opened_as["device"] or "cpu",
+            "dtype": opened_as["dtype"] or "float32",
+            "local_files_only": False,
+            "reproducible": bool(found["reproducible"]),
+            "short_inputs": not value_of("no_short_inputs", is_on),
+        },
         **{name: value for name, value in found.items() if value is not None},
     )
-
-
-def variable_of(option: str) -> str:
-    """Return the variable of an option: max-body, or max_body -> MINIBERT_MAX_BODY."""
-    return f"MINIBERT_{option.upper().replace('-', '_')}"
-
-
-def listed(text: str) -> list[str]:
-    """Split a value at its commas, without blanks around the parts."""
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def place_of(text: str) -> ModelPlace:
@@ -112,26 +96,26 @@ def check_names(models: Sequence[ModelPlace], aliases: Sequence[tuple[str, str]]
             )
 
 
-def keys_of(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return all keys, of the variable and of the file that another one names.
+def keys_of(
+    environ: Mapping[str, str], given: Sequence[str], file: str | os.PathLike[str] | None
+) -> tuple[str, ...]:
+    """Return all keys: those given, and those of a file, one a line.
 
-    Raises ValueError for a variable that is there and empty: it was to hold a secret, and must not
-    open the server to all.
+    Raises ValueError for an empty key, and for a file without any; OSError for a file that is not
+    there. A variable that was to hold a secret, and does not, must not open the server to all.
     """
-    keys = listed(environ.get(variable_of("api_key"), ""))
-    if not keys and variable_of("api_key") in environ:
-        raise ValueError(f"{variable_of('api_key')} is empty; unset it to serve without a key.")
-    file = environ.get(variable_of("api_key_file"))
-    return (*keys, *(keys_in(file) if file else ()))
+    variable = variable_of("api_key")
+    if not all(key.strip() for key in given) or (not given and variable in environ):
+        raise ValueError(f"--api-key or {variable} is empty; leave it out to serve without a key.")
+    return (*given, *(keys_in(Path(file)) if file is not None else ()))
 
 
-def keys_in(file: str) -> list[str]:
-    """Read a file of keys, one a line. Raises ValueError for one without a key."""
-    path = Path(file)
+def keys_in(path: Path) -> list[str]:
+    """Read a file of keys; warn if all users can read it."""
     found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     keys = [line for line in found if line]
     if not keys:
-        raise ValueError(f"The file of keys {file!r} has none; write one in each line.")
+        raise ValueError(f"The file of keys {str(path)!r} has none; write one in each line.")
     if os.name == "posix" and path.stat().st_mode & stat.S_IROTH:
         logger.warning("%s, which has keys, can be read by all users: chmod o-r it.", path)
     return keys
@@ -175,11 +159,6 @@ def above_zero(text: str) -> float:
     return value
 
 
-def switch(text: str) -> bool:
-    """Read what is on or off."""
-    return choice(text.lower(), (*ON, *OFF)) in ON
-
-
 def choice(text: str, allowed: Sequence[str]) -> str:
     """Read one of several words."""
     if text not in allowed:
@@ -199,7 +178,7 @@ BY_TYPE: dict[Any, Callable[[str], Any]] = {
     int: positive,
     int | None: positive,
     float: above_zero,
-    bool: switch,
+    bool: is_on,
     str: str,
     str | None: str,
     tuple[str, ...]: lambda text: tuple(listed(text)),

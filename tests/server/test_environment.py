@@ -10,6 +10,10 @@ from minibert.server.settings import ModelPlace, Settings
 
 MODEL = {"MINIBERT_MODEL": "small=a-folder"}
 PLACE = (ModelPlace("small", "a-folder"),)
+OPENED_AS = {
+    **{"device": "cpu", "dtype": "float32", "threads": None, "revision": None},
+    **{"cache_folder": None, "local_files_only": False, "short_inputs": True},
+}
 
 
 def test_the_environment_s_models_have_the_command_s_names():
@@ -44,8 +48,11 @@ def test_the_environment_s_models_have_the_command_s_names():
     ],
 )
 def test_a_variable_sets_the_option_of_its_name(variable, value, expected):
+    expected = dict(expected)
     settings = settings_from_environment({**MODEL, f"MINIBERT_{variable}": value})
-    assert settings == Settings(PLACE, **expected)
+    opened_as = {**OPENED_AS, **expected.pop("opened_as", {})}
+    opened_as["reproducible"] = settings.reproducible
+    assert settings == Settings(PLACE, opened_as=opened_as, **expected)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +64,7 @@ def test_a_variable_sets_the_option_of_its_name(variable, value, expected):
         ("ALIAS", "a=other", "there is no model 'other'"),
         ("ALIAS", "a", "MINIBERT_ALIAS: 'a' is not OTHER=NAME"),
         ("ALIAS", "small=small", "'small' names 2 models"),
-        ("API_KEY", "", "MINIBERT_API_KEY is empty"),
+        ("API_KEY", "", "--api-key or MINIBERT_API_KEY is empty"),
         ("MAX_INPUTS", "0", "MINIBERT_MAX_INPUTS: '0' is no whole number from 1 up"),
         ("RECEIVE_TIMEOUT", "inf", "MINIBERT_RECEIVE_TIMEOUT: 'inf' is no number above 0"),
         ("RECEIVE_TIMEOUT", "soon", "'soon' is no number above 0"),
