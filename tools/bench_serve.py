@@ -5,7 +5,7 @@
 
 The texts are consecutive words of the documents, eight each, all different. Callers of tools/load.c
 send them: 32 callers with one text a request, 32 with 32 texts a request, and one with one text.
-Every server has a process of its own, and its log goes to a file. "sentence-transformers" is a plain
+Every server has a process of its own; its log goes to a file. "sentence-transformers" is a plain
 service: a FastAPI route that calls `model.encode`. infinity runs its torch engine, and has an
 environment of its own, .venv-infinity, because it needs NumPy 1.
 """

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from minibert.common.arrays import Array
-from minibert.models.score_activations import ScoreActivation, as_activation
-from minibert.server import fields
+from minibert.models.score_activations import as_activation
+from minibert.server import fields, tei
 from minibert.server.answers import json_answer
 from minibert.server.dialect import Dialect
 from minibert.server.refusals import RequestError
@@ -67,15 +64,12 @@ async def rerank(call: Call) -> Response:
         raw=True,
         max_second=fields.integer(body, "max_tokens_per_doc", least=1),
     )
-    scorer = found.served.cross_encoder
-    assert scorer is not None  # it is a reranker
-    # rank() orders by the model's own activation; sigmoids of large logits are all 1.
-    order = np.argsort(-activated(scorer.activation_fn, scored.scores), kind="stable")
-    scores = scored.scores if is_raw else activated("sigmoid", scored.scores)
+    order = found.served.order(scored.scores)
+    scores = scored.scores if is_raw else as_activation("sigmoid")(scored.scores.copy())
     results = [
         {"index": number, "relevance_score": float(scores[number])}
         | ({"document": documents[number].keys} if is_repeated else {})
-        for number in order[:top_n].tolist()
+        for number in order[:top_n]
     ]
     content = {
         "id": call.id,
@@ -88,9 +82,10 @@ async def rerank(call: Call) -> Response:
     return json_answer(call, content)
 
 
-def activated(activation: str | ScoreActivation, logits: Array) -> Array:
-    """Turn logits of one label, (n,), into scores (n,)."""
-    return as_activation(activation)(logits[:, None].copy())[:, 0]
+async def by_texts(call: Call) -> Response:
+    """Answer POST /rerank: as text-embeddings-inference does, if the body has `texts`."""
+    is_tei = call.body.get("texts") is not None and call.body.get("documents") is None
+    return await (tei.rerank(call) if is_tei else rerank(call))
 
 
 def documents_of(call: Call) -> list[Document]:
@@ -144,5 +139,5 @@ ROUTES = (
     Route("POST", "/v2/rerank", rerank, DIALECT, "The same, as Cohere's newer client asks."),
     Route("POST", "/v1/v1/rerank", rerank, DIALECT, "The same, for a base URL that ends in /v1."),
     Route("POST", "/v1/v2/rerank", rerank, DIALECT, "The same, for a base URL that ends in /v1."),
-    Route("POST", "/rerank", rerank, DIALECT, "The same."),
+    Route("POST", "/rerank", by_texts, DIALECT, "The same; with `texts`, as TEI answers."),
 )
