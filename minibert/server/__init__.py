@@ -14,6 +14,7 @@ Needs the extra "serve". A request goes down this list, and its answer comes bac
 
 And for its operation:
 
-- `serving`, `listening`, `connection`: a process, its sockets, and its connections with deadlines
+- `serving`, `process`, `workers`: a server of one process, or of several that share its sockets
+- `listening`, `connection`, `signals`: its sockets, connections with deadlines, and its end
 - `log`, `metrics`, `health`: what it tells, and the routes for it
 """

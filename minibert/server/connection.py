@@ -6,6 +6,7 @@ uvicorn limits only the idle time between two requests, and any byte resets it.
 from __future__ import annotations
 
 import asyncio
+import math
 
 import h11
 from uvicorn.config import Config
@@ -19,9 +20,8 @@ class Connection(H11Protocol):
     """An HTTP/1.1 connection that is closed if a request is not complete in time.
 
     The time runs from the connection, or from the first byte of a later request, until the last
-    byte of the body. It stands still while the server itself does not read. Between two requests
-    only uvicorn's own `timeout_keep_alive` counts. A client that does not read its answer is
-    closed after the same time.
+    byte of the body. Between two requests only uvicorn's own `timeout_keep_alive` counts. A
+    client that reads nothing of its answer for as long is closed, too.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Connection(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._sending = self.loop.call_later(self.receive_timeout, self.transport.abort)
+        self._watch_sending()
 
     def resume_writing(self) -> None:
         self._stop_sending_timer()
@@ -72,6 +72,14 @@ class Connection(H11Protocol):
                 self._receiving = None
         elif self._receiving is None:
             self._receiving = self.loop.call_later(self.receive_timeout, self._close_late)
+
+    def _watch_sending(self, before: float = math.inf) -> None:
+        """Close the connection if none of the waiting bytes is sent from one call to the next."""
+        waiting = self.transport.get_write_buffer_size()
+        if waiting < before:
+            self._sending = self.loop.call_later(self.receive_timeout, self._watch_sending, waiting)
+        else:
+            self.transport.abort()
 
     def _stop_sending_timer(self) -> None:
         if self._sending is not None:

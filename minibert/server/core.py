@@ -83,6 +83,7 @@ class Core:
 
     def __init__(self, settings: Settings, metrics: Any = None) -> None:
         self.settings = settings
+        self._metrics = metrics
         self.queue = Queue(settings.batch_tokens)
         self.worker = Worker(self.queue, asyncio.get_running_loop(), metrics)
         self.worker.start()
@@ -200,7 +201,10 @@ class Core:
         if not texts:
             return [], 0
         rows = await self._tokenized(facts, group, texts, reading)
-        tokens = sum(map(len, rows.ids))
+        lengths = [len(row) for row in rows.ids]
+        if self._metrics is not None:
+            self._metrics.note_lengths(lengths)
+        tokens = sum(lengths)
         facts.tokens += tokens
         facts.truncated += rows.truncation.texts
         if facts.tokens > self.settings.max_request_tokens:

@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -56,6 +57,16 @@ class Log:
     def request(self, outcome: Outcome) -> None:
         """Write the line of a request."""
         facts = outcome.facts
+        of_model: dict[str, Any] = {}
+        if facts.model is not None:
+            of_model = {
+                "model": facts.model,
+                "texts": facts.texts,
+                "tokens": facts.tokens,
+                "truncated": facts.truncated,
+                "queue_ms": milliseconds(facts.queue_s),
+                "compute_ms": milliseconds(facts.compute_s),
+            }
         self._write(
             "request",
             {
@@ -63,12 +74,7 @@ class Log:
                 "route": outcome.route,
                 "status": outcome.status,
                 "problem": outcome.problem,
-                "model": facts.model,
-                "texts": facts.texts,
-                "tokens": facts.tokens,
-                "truncated": facts.truncated,
-                "queue_ms": milliseconds(facts.queue_s),
-                "compute_ms": milliseconds(facts.compute_s),
+                **of_model,
                 "total_ms": milliseconds(outcome.seconds),
                 "bytes": outcome.sent,
                 "id": outcome.id,
@@ -78,6 +84,16 @@ class Log:
     def say(self, event: str, message: str, **facts: Any) -> None:
         """Write a message for people, and its facts, for programs, in JSON."""
         self._write(event, {"message": message, **facts})
+
+    def say_ready(self, models: Iterable[dict[str, Any]], **facts: Any) -> None:
+        """Write what is served, a line for each model, and that requests are taken."""
+        for model in models:
+            self.say("serving", **model)
+        self.say("ready", "ready", **facts)
+
+    def say_stopping(self) -> None:
+        """Write that a signal to end has come."""
+        self.say("stopping", "stopping: requests are finished, and later ones refused")
 
     def take_warnings(self, level: int) -> None:
         """Write what Python's logging gets, from a level up, in the same form."""

@@ -28,7 +28,7 @@ LENGTHS = tuple(float(2**power) for power in range(14))  # tokens of a text, up 
 BATCH_TEXTS = tuple(float(2**power) for power in range(13))
 BATCH_TOKENS = tuple(float(2**power) for power in range(21))
 
-METHODS = ("single", "batch")  # requests with one text, or with any other number
+METHODS = ("single", "batch")  # requests with one text, or with several
 # Labels of failed requests, by the kinds of problems; other kinds are "validation".
 FAILURES: dict[Kind, str] = {
     "empty": "empty",
@@ -118,9 +118,11 @@ class Metrics:
         self.set_queue_size(0)
 
     def note_request(self, outcome: Outcome) -> None:
-        """Count a request that has its answer, with the times of its parts."""
+        """Count a POST that has its answer, with the times of its parts."""
         facts = outcome.facts
-        method = METHODS[facts.texts != 1]
+        if outcome.method != "POST":
+            return  # it asks about the server, as probes do every few seconds
+        method = METHODS[facts.texts > 1]
         times = outcome.seconds, facts.tokenize_s, facts.queue_s, facts.compute_s
         own = {"embedding": "te_embed", "reranker": "te_predict", "classifier": "te_predict"}
         of_texts = own.get(facts.kind or "")

@@ -1,0 +1,200 @@
+"""One process that serves: it loads its models, answers, and ends in order. Start at Server."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from email.utils import formatdate
+from socket import socket
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from minibert.server.app import make_app
+from minibert.server.connection import Connection
+from minibert.server.core import Core
+from minibert.server.listening import BACKLOG
+from minibert.server.log import Log, Outcome
+from minibert.server.metrics import Metrics
+from minibert.server.served import Served, ServedModels, load_models
+from minibert.server.state import GRACE, State
+
+if TYPE_CHECKING:
+    from minibert.server.call import Call
+    from minibert.server.settings import Settings
+
+__all__ = ["Server", "descriptions"]
+
+KEEP_ALIVE = 75  # seconds between two requests; proxies reuse connections for up to a minute
+ENDING = 0.5  # seconds of the time to end that are kept for telling clients of their lost requests
+POLL = 0.02  # seconds
+
+
+class Server:
+    """A process that answers requests, from its start to its end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sockets: list[socket],
+        log: Log,
+        metrics: Metrics,
+        on_ready: Callable[[ServedModels], object],
+    ) -> None:
+        """Prepare a server on sockets that listen already; it calls `on_ready` with its models."""
+        self.settings = settings
+        self.sockets = sockets
+        self.log = log
+        self.state = State(settings, metrics=metrics, log=self._note)
+        self._on_ready = on_ready
+        self._connections = ServerState()
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+
+    def run(self) -> None:
+        """Serve until `stop` is called. Raises the errors of loading a model."""
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._run())
+
+    def stop(self) -> None:
+        """Begin to end; signals and any thread may call it."""
+        with suppress(RuntimeError):  # it has ended already
+            self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def _run(self) -> None:
+        listeners = await self._listen()
+        telling = asyncio.ensure_future(self._tell_time())
+        try:
+            stopped = asyncio.ensure_future(self._stopping.wait())
+            loaded = asyncio.wrap_future(in_thread(lambda: load_models(self.settings)))
+            await asyncio.wait({loaded, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not self._stopping.is_set():
+                models = await loaded
+                self.state.core = Core(self.settings, self.state.metrics)
+                self.state.models = models
+                self._on_ready(models)
+                await stopped
+            await self._drain()
+        finally:
+            telling.cancel()
+            for listener in listeners:
+                listener.close()
+            for connection in list(self._connections.connections):
+                connection.transport.abort()
+            if self.state.core is not None:
+                self.state.core.stop()
+
+    async def _listen(self) -> list[asyncio.Server]:
+        """Answer connections of all sockets."""
+        config = Config(
+            make_app(self.state),
+            http=Connection,
+            ws="none",
+            loop="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="critical",  # its messages could quote a request
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+        )
+        config.load()
+
+        def connection() -> Connection:
+            return Connection(config, self._connections, self.settings.receive_timeout, self._loop)
+
+        # asyncio accepts as many connections at once as may wait; with other processes on the
+        # socket each takes one at a time, so that none has them all.
+        at_once = BACKLOG if self.settings.workers == 1 else 1
+        listeners = []
+        for one in self.sockets:
+            listeners.append(await self._loop.create_server(connection, sock=one, backlog=at_once))
+            one.listen(BACKLOG)
+        return listeners
+
+    async def _drain(self) -> None:
+        """Finish what clients have asked for, within the time for it."""
+        loop = self._loop
+        timeout = self.settings.shutdown_timeout
+        deadline = loop.time() + max(timeout - ENDING, timeout / 2)
+        self.state.stopping_since = time.monotonic()
+        if self.settings.workers == 1:  # with several the first process has said it
+            self.log.say_stopping()
+        if not self.state.is_loading:
+            await asyncio.sleep(min(GRACE, timeout / 2))
+        while self._connections.tasks and loop.time() < deadline:
+            await asyncio.sleep(POLL)
+        for task in list(self._connections.tasks):  # their clients are told
+            task.cancel()
+        for connection in list(self._connections.connections):
+            connection.shutdown()  # closes it after what is still to be sent
+        deadline += ENDING / 2
+        while self._connections.connections and loop.time() < deadline:
+            await asyncio.sleep(POLL)
+
+    async def _tell_time(self) -> None:
+        """Set the header `date` of all answers, every second, and the size of the queue."""
+        while True:
+            date = formatdate(usegmt=True).encode()
+            self._connections.default_headers = [(b"date", date)]
+            if self.state.core is not None:
+                self.state.metrics.set_queue_size(self.state.core.queue.texts)
+            await asyncio.sleep(1)
+
+    def _note(self, call: Call, status: int, sent: int, seconds: float) -> None:
+        """Log and count a request that has its answer."""
+        outcome = Outcome(
+            call.id,
+            call.request.method,
+            call.path,
+            status,
+            seconds,
+            sent,
+            call.facts,
+            call.problem,
+        )
+        self.log.request(outcome)
+        self.state.metrics.note_request(outcome)
+
+
+def descriptions(models: ServedModels, settings: Settings) -> list[dict[str, Any]]:
+    """Describe what is served, for the log: a message for each model, with its name and kind."""
+    found = []
+    for served in models.all:
+        kind, vectors = served.kind, vectors_of(served, settings)
+        message = f"serving {served.name}: {kind}{f', {vectors}' if vectors else ''}"
+        found.append({"message": message, "model": served.name, "kind": kind, "vectors": vectors})
+    return found
+
+
+def vectors_of(served: Served, settings: Settings) -> str | None:
+    """Describe the vectors of a model where a request does not ask for others; None without any."""
+    if served.encoder is None:
+        return None
+    form = "unit" if served.normalizes(None, settings.normalize) else "raw"
+    metric = served.encoder.similarity_fn_name
+    return f"{form} vectors of {served.encoder.dimension} numbers, metric {metric}"
+
+
+def in_thread(function: Callable[[], Any]) -> Future[Any]:
+    """Call a function in a thread that does not keep the process from ending."""
+    future: Future[Any] = Future()
+
+    def call() -> None:
+        with suppress(InvalidStateError):  # nobody waits for it any more
+            try:
+                result = function()
+            except BaseException as error:  # raised again where the result is asked for
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+    threading.Thread(target=call, name="minibert-loading", daemon=True).start()
+    return future
