@@ -1,4 +1,4 @@
-"""Variables of the environment that stand for options: their names, and the forms of their values."""
+"""Variables of the environment that stand for options: their names and their values."""
 
 from __future__ import annotations
 

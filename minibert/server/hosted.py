@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 
 from minibert.server.app import make_app
 from minibert.server.core import Core
-from minibert.server.served import ServedModels, load_models
+from minibert.server.log import Log
+from minibert.server.metrics import Metrics
+from minibert.server.notes import descriptions, noting
+from minibert.server.opening import Opened, open_all
 from minibert.server.settings import Settings
 from minibert.server.state import State
 
@@ -28,19 +31,21 @@ class Hosted:
     def __init__(self, settings: Settings) -> None:
         """Prepare a server; nothing is loaded."""
         self._settings = settings
-        self.models: ServedModels | None = None
+        self._log, self._metrics = Log(settings.log), Metrics()
+        self.opened: Opened | None = None
         self._lock = threading.Lock()
         # A core belongs to a loop, and so does the application that uses it.
         self._parts: dict[asyncio.AbstractEventLoop, tuple[State, ASGIApp]] = {}
 
     def load(self) -> None:
-        """Load the models, if they are not there, as a function may while it starts.
+        """Load the models and open the corpus, once; a function may call it while it starts.
 
-        Raises the errors of SentenceTransformer.
+        Raises the errors of SentenceTransformer and of Index.
         """
         with self._lock:
-            if self.models is None:
-                self.models = load_models(self._settings)
+            if self.opened is None:
+                self.opened = open_all(self._settings)
+                self._log.say_ready(descriptions(self.opened.models, self._settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or follow the host's lifespan.
@@ -80,7 +85,15 @@ class Hosted:
         with self._lock:
             for other in [other for other in self._parts if other.is_closed()]:
                 self._end(other)
-            state = State(self._settings, self.models, Core(self._settings))
+            assert self.opened is not None
+            state = State(
+                self._settings,
+                self.opened.models,
+                Core(self._settings, self._metrics),
+                self._metrics,
+                self.opened.index,
+                log=noting(self._log, self._metrics),
+            )
             self._parts[loop] = state, make_app(state)
             return self._parts[loop]
 

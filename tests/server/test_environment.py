@@ -1,10 +1,13 @@
 """Settings out of the environment, for hosts that run no command."""
 
 import logging
+import os
 
 import pytest
 from golden_files import GOLDEN
 
+from minibert.commands import cli
+from minibert.commands.serve import settings_of
 from minibert.server.environment import settings_from_environment
 from minibert.server.settings import ModelPlace, Settings
 
@@ -101,3 +104,34 @@ def test_a_file_of_keys_without_one_is_refused(tmp_path):
 def test_an_unset_key_file_variable_is_no_file():
     environ = {**MODEL, "MINIBERT_API_KEY_FILE": ""}
     assert settings_from_environment(environ).api_keys == ()
+
+
+def option_names():
+    """Options of the command that the environment may give."""
+    parser = cli.parse(["serve", "m"])
+    return sorted(set(vars(parser)) - {"models", "run", "quiet", "offline", "takes_more"})
+
+
+VALUES = {
+    **{"alias": "a=m,b=m:query", "host": "0.0.0.0", "port": "0", "unix_socket": "a/b.sock"},
+    **{"api_key": "one, two", "max_batch_tokens": "9", "max_queue_tokens": "8", "max_body": "7"},
+    **{"max_request_tokens": "6", "max_inputs": "5", "request_timeout": "1.5", "workers": "3"},
+    **{"receive_timeout": "2", "shutdown_timeout": "3", "normalize": "never", "log": "json"},
+    **{"reproducible": "on", "accept_token_ids": "1", "cors": "https://a.org,*", "corpus": "c"},
+    **{"revision": "v1", "cache_folder": "hub", "device": "cuda:1", "dtype": "float16"},
+    **{"threads": "2", "short_inputs": "1"},
+}
+
+
+@pytest.mark.parametrize("name", [None, *option_names()])
+def test_command_and_environment_give_the_same_settings(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("MINIBERT_MODEL", "m=a-folder")
+    variable = "no_short_inputs" if name == "short_inputs" else name
+    if name == "api_key_file":
+        (tmp_path / "keys").write_text("three")
+        monkeypatch.setenv("MINIBERT_API_KEY_FILE", str(tmp_path / "keys"))
+    elif name is not None:
+        monkeypatch.setenv(f"MINIBERT_{variable.upper()}", VALUES[name])
+    settings = settings_of(cli.parse(["serve"]))
+    assert settings_from_environment(os.environ) == settings
+    assert (settings == settings_from_environment({"MINIBERT_MODEL": "m=a-folder"})) is (not name)

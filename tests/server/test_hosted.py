@@ -72,10 +72,10 @@ def test_the_first_request_loads_where_there_is_no_lifespan(model):
 def test_requests_in_loops_of_their_own_share_themodels():
     app = Hosted(SETTINGS)
     assert all(answer(app).status == 200 for _ in range(3))
-    assert app.models is not None
-    first = app.models
+    assert app.opened is not None
+    first = app.opened
     answer(app)
-    assert app.models is first
+    assert app.opened is first
 
 
 def test_threads_of_loops_that_have_ended_end():
@@ -93,7 +93,7 @@ def test_a_lifespan_loads_and_ends_the_threads():
     async def live():
         host = Lifespan(app)
         assert await host.tell("startup") == {"type": "lifespan.startup.complete"}
-        assert app.models is not None
+        assert app.opened is not None
         found = await exchange(app, "POST", "/v1/embeddings", BODY)
         assert await host.tell("shutdown") == {"type": "lifespan.shutdown.complete"}
         return found
@@ -119,10 +119,10 @@ def test_a_model_that_cannot_be_loaded_fails_the_lifespan(tmp_path):
 def test_loading_before_the_first_request_loads_once():
     app = Hosted(SETTINGS)
     app.load()
-    loaded = app.models
+    loaded = app.opened
     app.load()
     answer(app)
-    assert app.models is loaded is not None
+    assert app.opened is loaded is not None
 
 
 @pytest.mark.slow
