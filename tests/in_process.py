@@ -35,8 +35,11 @@ class InProcess:
 
     def request(self, method, path, body=None, headers=None):
         """Send a request: a body is bytes as they are, anything else as JSON."""
-        call = self.exchange(method, path, body, headers)
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result(60)
+        return self.run(self.exchange(method, path, body, headers))
+
+    def run(self, coroutine):
+        """Run a coroutine in the loop, and wait for its result."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
     def post(self, path, body, **headers):
         """POST a body."""

@@ -57,6 +57,8 @@ ENCODER = "models/test_sentence_transformer.py::test_"
 PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokenizers_library"
 LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
 SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
+TEI = "server/test_tei.py::test_"
+OVERLOADED = "server/test_load.py::test_an_overloaded_server_refuses_loses_none_and_is_right"
 TOP_K = "scoring/test_top_k.py::test_the_highest_scores_come_best_first_and_ties_by_column[3]"
 SAVED = "checkpoint/test_save.py::test_"
 PADDED = "models/test_bert_model.py::test_"
@@ -104,6 +106,7 @@ ON_GPU = "models/test_trainable_cuda.py::test_"
 DRAWS = "kernels/test_cuda_draws.py::test_"
 UPDATES = "kernels/test_cuda_updates.py::test_"
 RUNS = "training/test_checkpoints.py::test_"
+CORE = "server/test_core.py::test_"
 HEAT_MAP = "pictures/test_heat_map.py::test_"
 XRAY = "pictures/test_xray.py::test_"
 SINGULAR = "pictures/test_projection.py::test_components_are_singular_vectors_of_the_centred_matrix"
@@ -1485,6 +1488,67 @@ MUTANTS = [
     Mutant("training/schedules.py", "math.ceil(total_steps * warmup_steps)",
            "int(total_steps * warmup_steps)",
            "training/test_schedules.py::test_a_warm_up_is_steps_or_a_share_rounded_up"),
+    # what waits for the worker, and what a request is answered
+    Mutant("server/queue.py", "key=lambda one: self._groups[one][0].number",
+           "key=lambda one: -self._groups[one][0].number",
+           "server/test_queue.py::test_the_group_of_the_oldest_ticket_is_next"),
+    Mutant("server/queue.py", "if len(row) > room and not is_first:", "if len(row) > room:",
+           "server/test_queue.py::test_a_row_above_the_budget_is_taken_alone"),
+    Mutant("server/queue.py", "            self._uncount(ticket, len(ticket.ids))\n", "",
+           "server/test_queue.py::test_a_dropped_ticket_is_not_taken[1]"),
+    Mutant("server/computing.py", "keys = [key + row.tobytes() for", "keys = [key for",
+           CORE + "equal_tokens_of_other_types_are_no_duplicates"),
+    Mutant("server/worker.py", "[outcome for part in parts for outcome in computed([part])]",
+           "[(part, None, error) for part in parts]",
+           CORE + "nan_of_one_request_harms_no_other_s"),
+    Mutant("server/worker.py", "np.zeros_like(ids)", "np.ones_like(ids)",
+           CORE + "pairs_and_single_texts_are_scored_in_one_batch"),
+    Mutant("server/core.py", "if waiting and waiting + tokens >", "if waiting + tokens >",
+           CORE + "a_full_queue_refuses_and_an_empty_one_takes_any_request"),
+    Mutant("server/core.py", "self.queue.drop(ticket)", "pass",
+           CORE + "a_request_that_ended_is_not_computed"),
+    Mutant("server/core.py", "self._expected += expected", "self._expected += 0",
+           CORE + "texts_that_are_being_tokenised_count_as_waiting"),
+    Mutant("server/core.py", "side=reading.side, max", 'side=reading.side or "right", max',
+           CORE + "a_silent_request_truncates_at_the_folder_s_side[left]"),
+    Mutant("server/core.py", "    if job.prompt:  #", "    if False:  #",
+           CORE + "after_a_prompt_ids_are_their_text"),
+    Mutant("server/answers.py", '"%.9g" if row.all() else "%.8e"', '"%.9g"',
+           "server/test_answers.py::test_floats_come_back_bit_for_bit[without orjson-row0]"),
+    Mutant("server/answers.py", '"%.9g" if', '"%.8g" if',
+           "server/test_answers.py::test_any_float_comes_back_bit_for_bit[without orjson]"),
+    Mutant("server/fields.py", "QUOTED.repr(value)", "repr(value)",
+           "server/test_fields.py::test_an_error_quotes_the_beginning_of_a_value[text]"),
+    Mutant("server/reading.py", "parse_constant=no_number, ", "",
+           "server/test_reading.py::test_what_is_no_json_is_refused"),
+    Mutant("server/openai.py", "    if not name:  #", "    if False:  #",
+           "server/test_openai.py::test_a_model_that_is_not_there_is_404"),
+    Mutant("server/ollama.py", "[prompt], normalize=False", "[prompt]",
+           "server/test_ollama.py::test_the_older_route_never_normalises[all-mini]"),
+    Mutant("server/ollama.py", "and 0 < wanted <", "and 0 < wanted <= 2 *",
+           "server/test_ollama.py::test_other_dimensions_change_nothing[21]"),
+    Mutant("server/tei.py", "cos_sim(embedded.vectors[:1], embedded.vectors[1:])[0]",
+           "embedded.vectors[1:] @ embedded.vectors[0]",
+           TEI + "similarities_are_cosines_whatever_the_metric"),
+    Mutant("server/tei.py", "found.served.order(scored.scores)",
+           'np.argsort(-scores, kind="stable").tolist()',
+           TEI + "ranks_of_large_logits_have_their_order"),
+    Mutant("server/tei.py", 'np.argsort(-row, kind="stable")', 'np.argsort(row, kind="stable")',
+           TEI + "labels_come_with_their_probabilities_highest_first"),
+    Mutant("server/tei.py", "return texts[0] if len(texts) == 1 else (texts[0], texts[1])",
+           'return texts[0], texts[1] if len(texts) > 1 else ""',
+           TEI + "a_single_text_has_labels_of_its_own"),
+    Mutant("server/tei_tokens.py", "lengths = 1 + (codes > 0x7F) + (codes > 0x7FF)",
+           "lengths = 1 + (codes > 0x7F) + (codes > 0x7F)",
+           TEI + "tokens_have_their_places_in_utf_8"),
+    Mutant("server/tei_tokens.py", "if before <= place < end:", "if place < end:",
+           TEI + "tokens_have_their_places_in_utf_8"),
+    Mutant("server/core.py", "waiting + tokens > self.settings.queue_tokens",
+           "waiting + tokens > self.settings.max_request_tokens", OVERLOADED),
+    Mutant("server/worker.py", "[next(found) for _ in rows_of(part)], None) for part in parts]",
+           "[next(found) for _ in rows_of(part)], None) for part in parts[::-1]]", OVERLOADED),
+    Mutant("server/connection.py", "in (h11.IDLE, h11.SEND_BODY))", "in (h11.IDLE,))",
+           "server/test_load.py::test_slow_clients_are_closed_in_time_and_honest_ones_not"),
 ]  # fmt: skip
 
 

@@ -6,7 +6,6 @@ In reading order:
 - `streams`: standard streams that are missing, closed or full
 - `command`, `registry`: the row of a command, and all rows
 - `options`: groups of options, a function each
-- `environment`: options that the environment may give, too
 - `opening`: options -> the model that they name
 - `texts`: options -> the texts of arguments, files and standard input
 - `output`: results -> standard output, or a file that appears when it is whole

@@ -9,7 +9,6 @@
 - `safetensors_writing`: tensors by name -> a file, without a second copy in memory
 - `progress`: a bar on stderr; missing standard streams
 - `escapes`: texts without characters that a terminal would obey
-- `environment`: variables that stand for options
 - `counts`: numbers of things in words
 - `advice`: advice in errors: a command to paste, a library to install
 """

@@ -11,6 +11,7 @@
 - `xray`: the forward pass of a text, small enough for a page
 - `page`: one HTML page that needs no network
 - `explanation_page`: a score as a page, with `explanation.html`, `.css` and `.js`
+- `occlusion_page`: a score that is no sum, as a page
 - `projection`: vectors -> their places on a plane
 - `corpus_map`: a corpus -> the places of its documents on a map
 - `training_run`: settings and log of a training run, from its folder

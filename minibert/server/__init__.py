@@ -7,6 +7,7 @@ Needs the extra "serve". A request goes down this list, and its answer comes bac
 - `call`, `facts`, `route`, `dialect`, `refusals`: a request, the rows and errors of a dialect
 - `reading`, `fields`: the body of a request, and its keys
 - `openai`, `tei`, `tei_tokens`, `ollama`, `rerank`, `own`: the handlers of each dialect
+- `page`, `documentation`: pages for people, and openapi.json
 - `opening`, `served`: the models, by their names, and the corpus
 - `core`, `queue`, `worker`, `computing`: texts -> results, by one thread that computes
 - `answers`: results -> JSON
@@ -15,6 +16,6 @@ And for its operation:
 
 - `serving`, `process`, `workers`: a server of one process, or of several that share its sockets
 - `listening`, `connection`, `signals`: its sockets, connections with deadlines, and its end
-- `environment`, `hosted`: the same as an application of foreign hosts, with their environment
+- `environment`, `hosted`: options from the environment, and an application for other hosts
 - `log`, `metrics`, `notes`, `health`: what it tells, and the routes for it
 """

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Path
 from starlette.routing import Router
 
-from minibert.server import health, ollama, openai, own, rerank, tei
+from minibert.server import documentation, health, ollama, openai, own, page, rerank, tei
 from minibert.server.answers import json_bytes
 from minibert.server.call import Call
 from minibert.server.dialect import Dialect
@@ -41,6 +41,8 @@ ROUTES: tuple[Route, ...] = (
     *ollama.ROUTES,
     *rerank.ROUTES,
     *own.ROUTES,
+    *page.ROUTES,
+    *documentation.ROUTES,
 )
 SHAPES: tuple[tuple[str, Dialect], ...] = (
     ("/api/", ollama.DIALECT),
@@ -94,7 +96,7 @@ class Endpoint:
             response = await answered(call, route)
             if response is not None:
                 finish(call, response)
-                await response(scope, receive, sent)
+                await sent_whole(call, response, sent)
         finally:
             self._state.in_flight -= 1
             if self._state.log is not None:
@@ -159,12 +161,27 @@ async def answered(call: Call, route: Route) -> Response | None:
     except asyncio.CancelledError:  # the time to finish requests is over
         return refusal(call, RequestError("stopping", "The server has stopped.", retry_after=1))
     except Exception as error:
-        # Its message may quote a text, and so may its cause's: the log names the places alone.
-        logger.error("request %s: %s", call.id, places_of(error))
+        log_fault(call, error)
         return refusal(
             call,
             RequestError("fault", f"A fault of the server; its log tells more under {call.id}."),
         )
+
+
+async def sent_whole(call: Call, response: Response, send: Sent) -> None:
+    """Send an answer. After a fault its end is missing, by which the client knows."""
+    try:
+        await response(call.request.scope, call.request.receive, send)
+    except ClientDisconnect:
+        pass
+    except Exception as error:  # the server around this application would log its message
+        log_fault(call, error)
+        call.problem = "fault"
+
+
+def log_fault(call: Call, error: Exception) -> None:
+    """Log a fault: its places alone, as its message or its cause's may quote a text."""
+    logger.error("request %s: %s", call.id, places_of(error))
 
 
 async def watched(call: Call, route: Route) -> Response | None:

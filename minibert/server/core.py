@@ -114,12 +114,11 @@ class Core:
         served = found.served
         assert served.encoder is not None
         check_dimensions(dimensions, served.encoder.dimension)
-        job = self._job(
-            found,
-            prompt_name,
-            dimensions or served.encoder.get_embedding_dimension(),
-            served.normalizes(normalize, self.settings.normalize),
-        )
+        dimension = dimensions or served.encoder.get_embedding_dimension()
+        normalizes = served.normalizes(normalize, self.settings.normalize)
+        if normalize is None and served.ends_normalized and dimension == served.encoder.dimension:
+            normalizes = False  # a second time would change last bits, which encode leaves
+        job = self._job(found, prompt_name, dimension, normalizes)
         rows, tokens = await self._computed(
             facts, Group(served, "vectors", job), texts, Reading(truncate, side)
         )
@@ -224,22 +223,22 @@ class Core:
         characters = sum(
             len(text) if isinstance(text, list) else characters_of(text) for text in texts
         )
-        most = len(texts) * (group.job.max_tokens or characters)
+        largest = len(texts) * (group.job.max_tokens or characters)
         rows: Rows = await self.tokenize(
-            facts, lambda: tokenized(group, texts, reading), characters, most
+            facts, lambda: tokenized(group, texts, reading), characters, largest
         )
         return rows
 
     async def tokenize(
-        self, facts: Facts, function: Callable[[], Any], characters: int, most: int
+        self, facts: Facts, function: Callable[[], Any], characters: int, largest: int
     ) -> Any:
         """Call a function that tokenises so many characters, in a thread if they are many.
 
-        It makes `most` tokens at most. Raises RequestError for its ValueError, and where the queue
-        has no room for the tokens.
+        It makes at most `largest` tokens. Raises RequestError for its ValueError, and where the
+        queue has no room for the tokens.
         """
         began = time.perf_counter()
-        expected = min(characters // CHARACTERS_PER_TOKEN, most)
+        expected = min(characters // CHARACTERS_PER_TOKEN, largest)
         self._admit(expected)
         try:
             if characters <= SHORT:

@@ -1,4 +1,4 @@
-"""Environment of a process -> the settings of a server, for hosts that run no command.
+"""Environment of a process, and options of a command -> the settings of a server.
 
 The variable of --max-body is MINIBERT_MAX_BODY, and so on: those of `minibert serve`. Start at
 settings_from_environment.
@@ -13,25 +13,34 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from minibert.common.environment import is_on, listed, variable_of
 from minibert.kernels.devices import device_name
 from minibert.server.settings import ModelPlace, Settings
 
-__all__ = ["check_names", "keys_of", "place_of", "settings_from_environment"]
+__all__ = ["pair", "port", "settings_from_environment", "variable_of"]
 
 logger = logging.getLogger(__name__)
 
+# Values of an option that is on or off.
+ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
-def settings_from_environment(environ: Mapping[str, str]) -> Settings:
-    """Return the settings that `minibert serve` would have in this environment, without arguments.
 
-    Empty variables count as absent, but for the API key. Raises ValueError for a value that cannot
-    be meant, with the variable's name, and OSError for a file of keys that is not there.
+def settings_from_environment(
+    environ: Mapping[str, str], given: Mapping[str, Any] = MappingProxyType({})
+) -> Settings:
+    """Return the settings that `minibert serve` has in this environment.
+
+    `given` are options of the command, by their names, which go before the environment's; None is
+    one that is not given. Empty variables count as absent, but for the API key. Raises ValueError
+    for a value that cannot be meant, with the variable's name, and OSError for a file of keys that
+    is not there.
     """
 
     def value_of(name: str, read: Callable[[str], Any]) -> Any:
+        if (value := given.get(name)) is not None:
+            return tuple(value) if isinstance(value, list) else value
         variable = variable_of(name)
         text = environ.get(variable)
         try:
@@ -41,26 +50,32 @@ def settings_from_environment(environ: Mapping[str, str]) -> Settings:
 
     models = value_of("model", listed)
     if not models:
-        raise ValueError(f"{variable_of('model')} names no model; set it to a folder or a name.")
+        raise ValueError(f"No model is named: give MODEL, or set {variable_of('model')}.")
     places = tuple(map(place_of, models))
     aliases = tuple(value_of("alias", lambda text: list(map(pair, listed(text)))) or ())
     check_names(places, aliases)
     found = {name: value_of(name, read) for name, read in readers().items()}
     opened_as = {name: value_of(name, read) for name, read in OPENED_AS.items()}
+    if (short := value_of("no_short_inputs", switch)) is not None:
+        opened_as["short_inputs"] = not short
+    opened_as["local_files_only"] = value_of("offline", switch)
     return Settings(
         places,
         aliases,
-        api_keys=keys_of(environ, value_of("api_key", listed) or [], value_of("api_key_file", str)),
-        opened_as={
-            **opened_as,
-            "device": opened_as["device"] or "cpu",
-            "dtype": opened_as["dtype"] or "float32",
-            "local_files_only": False,
-            "reproducible": bool(found["reproducible"]),
-            "short_inputs": not value_of("no_short_inputs", is_on),
-        },
+        api_keys=keys_of(environ, given),
+        opened_as={name: value for name, value in opened_as.items() if value is not None},
         **{name: value for name, value in found.items() if value is not None},
     )
+
+
+def variable_of(option: str) -> str:
+    """Return the variable of an option: max-body, or max_body -> MINIBERT_MAX_BODY."""
+    return f"MINIBERT_{option.upper().replace('-', '_')}"
+
+
+def listed(text: str) -> list[str]:
+    """Split a value at its commas, without blanks around the parts."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def place_of(text: str) -> ModelPlace:
@@ -96,26 +111,27 @@ def check_names(models: Sequence[ModelPlace], aliases: Sequence[tuple[str, str]]
             )
 
 
-def keys_of(
-    environ: Mapping[str, str], given: Sequence[str], file: str | os.PathLike[str] | None
-) -> tuple[str, ...]:
-    """Return all keys: those given, and those of a file, one a line.
+def keys_of(environ: Mapping[str, str], given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return all keys, of the options or variables and of the file that one of them names.
 
-    Raises ValueError for an empty key, and for a file without any; OSError for a file that is not
-    there. A variable that was to hold a secret, and does not, must not open the server to all.
+    Raises ValueError for an empty key, and for a variable that is there and empty: it was to hold a
+    secret, and must not open the server to all.
     """
     variable = variable_of("api_key")
-    if not all(key.strip() for key in given) or (not given and variable in environ):
+    keys = given.get("api_key") or listed(environ.get(variable, ""))
+    if not all(key.strip() for key in keys) or (not keys and variable in environ):
         raise ValueError(f"--api-key or {variable} is empty; leave it out to serve without a key.")
-    return (*given, *(keys_in(Path(file)) if file is not None else ()))
+    file = given.get("api_key_file") or environ.get(variable_of("api_key_file"))
+    return (*keys, *(keys_in(file) if file else ()))
 
 
-def keys_in(path: Path) -> list[str]:
-    """Read a file of keys; warn if all users can read it."""
+def keys_in(file: str) -> list[str]:
+    """Read a file of keys, one a line. Raises ValueError for one without a key."""
+    path = Path(file)
     found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     keys = [line for line in found if line]
     if not keys:
-        raise ValueError(f"The file of keys {str(path)!r} has none; write one in each line.")
+        raise ValueError(f"The file of keys {file!r} has none; write one in each line.")
     if os.name == "posix" and path.stat().st_mode & stat.S_IROTH:
         logger.warning("%s, which has keys, can be read by all users: chmod o-r it.", path)
     return keys
@@ -159,6 +175,11 @@ def above_zero(text: str) -> float:
     return value
 
 
+def switch(text: str) -> bool:
+    """Read what is on or off."""
+    return choice(text.lower(), (*ON, *OFF)) in ON
+
+
 def choice(text: str, allowed: Sequence[str]) -> str:
     """Read one of several words."""
     if text not in allowed:
@@ -178,7 +199,7 @@ BY_TYPE: dict[Any, Callable[[str], Any]] = {
     int: positive,
     int | None: positive,
     float: above_zero,
-    bool: is_on,
+    bool: switch,
     str: str,
     str | None: str,
     tuple[str, ...]: lambda text: tuple(listed(text)),

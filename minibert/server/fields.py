@@ -6,7 +6,7 @@ RequestError("validation") for a value of another type; a dialect gives it its s
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -156,7 +156,8 @@ def number(body: Body, key: str) -> float | None:
     value = body.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not abs(value) <= sys.float_info.max:  # also of whole numbers
         raise wrong(key, value, "a number")
     return float(value)
 

@@ -16,6 +16,7 @@ from minibert.server.log import Log
 from minibert.server.metrics import Metrics
 from minibert.server.notes import descriptions, noting
 from minibert.server.opening import Opened, open_all
+from minibert.server.served import ServedModels
 from minibert.server.settings import Settings
 from minibert.server.state import State
 
@@ -32,20 +33,25 @@ class Hosted:
         """Prepare a server; nothing is loaded."""
         self._settings = settings
         self._log, self._metrics = Log(settings.log), Metrics()
-        self.opened: Opened | None = None
+        self._opened: Opened | None = None
         self._lock = threading.Lock()
         # A core belongs to a loop, and so does the application that uses it.
         self._parts: dict[asyncio.AbstractEventLoop, tuple[State, ASGIApp]] = {}
 
-    def load(self) -> None:
-        """Load the models and open the corpus, once; a function may call it while it starts.
+    @property
+    def models(self) -> ServedModels | None:
+        """The models that are served; None before they are loaded."""
+        return None if self._opened is None else self._opened.models
 
-        Raises the errors of SentenceTransformer and of Index.
+    def load(self) -> None:
+        """Load the models and the corpus, if they are not there, as a function may while it starts.
+
+        Raises the errors of open_all.
         """
         with self._lock:
-            if self.opened is None:
-                self.opened = open_all(self._settings)
-                self._log.say_ready(descriptions(self.opened.models, self._settings))
+            if self._opened is None:
+                self._opened = open_all(self._settings)
+                self._log.say_ready(descriptions(self._opened.models, self._settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or follow the host's lifespan.
@@ -85,13 +91,13 @@ class Hosted:
         with self._lock:
             for other in [other for other in self._parts if other.is_closed()]:
                 self._end(other)
-            assert self.opened is not None
+            assert self._opened is not None
             state = State(
                 self._settings,
-                self.opened.models,
+                self._opened.models,
                 Core(self._settings, self._metrics),
                 self._metrics,
-                self.opened.index,
+                self._opened.index,
                 log=noting(self._log, self._metrics),
             )
             self._parts[loop] = state, make_app(state)

@@ -34,6 +34,7 @@ FAILURES: dict[Kind, str] = {
     "empty": "empty",
     "fault": "inference",
     "loading": "unhealthy",
+    "not_finite": "inference",
     "overloaded": "overloaded",
     "stopping": "unhealthy",
     "timeout": "dropped",

@@ -15,7 +15,7 @@ from minibert.common.arrays import Array
 from minibert.server import fields
 from minibert.server.answers import as_floats, json_answer, rows_answer
 from minibert.server.dialect import Dialect
-from minibert.server.refusals import Kind, RequestError
+from minibert.server.refusals import BAD_REQUESTS, Kind, RequestError
 from minibert.server.route import Route
 
 if TYPE_CHECKING:
@@ -42,18 +42,7 @@ def body_of(problem: RequestError, status: int, id: str) -> dict[str, Any]:
     return {"error": TEXTS.get(problem.kind, problem.message)}
 
 
-DIALECT = Dialect(
-    "ollama",
-    body_of,
-    {
-        "validation": 400,
-        "too_long": 400,
-        "too_many_inputs": 400,
-        "too_many_tokens": 400,
-        "wrong_model": 400,
-    },
-    any_content_type=True,
-)
+DIALECT = Dialect("ollama", body_of, BAD_REQUESTS, any_content_type=True)
 
 
 async def embed(call: Call) -> Response:

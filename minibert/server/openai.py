@@ -8,7 +8,7 @@ from minibert.common.arrays import Array
 from minibert.server import fields
 from minibert.server.answers import as_base64, as_floats, json_answer, rows_answer
 from minibert.server.dialect import Dialect
-from minibert.server.refusals import RequestError
+from minibert.server.refusals import BAD_REQUESTS, RequestError
 from minibert.server.route import Route
 
 if TYPE_CHECKING:
@@ -34,17 +34,7 @@ def body_of(problem: RequestError, status: int, id: str) -> dict[str, Any]:
     }
 
 
-DIALECT = Dialect(
-    "openai",
-    body_of,
-    {
-        "validation": 400,
-        "too_long": 400,
-        "too_many_inputs": 400,
-        "too_many_tokens": 400,
-        "wrong_model": 400,
-    },
-)
+DIALECT = Dialect("openai", body_of, BAD_REQUESTS)
 
 
 async def embeddings(call: Call) -> Response:

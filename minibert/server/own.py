@@ -8,7 +8,7 @@ worker.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,7 @@ from starlette.responses import Response
 from minibert.common.arguments import check_choice
 from minibert.explain import NoSumError, occlusion
 from minibert.explain.occluding import losses_as_dict, unsplit_as_dict
-from minibert.models.score_activations import as_activation, scores_of
-from minibert.pictures.page import POLICY
+from minibert.pictures.page import hash_of
 from minibert.scoring.metrics import METRICS
 from minibert.server import fields
 from minibert.server.answers import accepts_html, html_answer, json_answer, json_bytes
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES"]
 
 K = 10  # documents of a question, by default
+OF_PAGE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # its policy
 CANDIDATES = 100  # documents of a question that are scored again, by default
 
 
@@ -60,7 +60,7 @@ async def search(call: Call) -> Response:
     candidates = fields.integer(body, "candidates", least=1) or CANDIDATES
     first = max(k, candidates) if reranker else k
     check_hits(call, len(queries), first)
-    ids, rescore = ids_of(call, index), rescore_of(call, index)
+    ids, rescore = ids_of(call), rescore_of(call, index)
     made_with = index.corpus.manifest.settings
     embedded = await call.core.embed(
         call.facts,
@@ -69,7 +69,11 @@ async def search(call: Call) -> Response:
         normalize=made_with.normalize,
         dimensions=made_with.truncate_dim,
     )
-    find = partial(index.search_vectors, embedded.vectors, first, ids=ids, rescore=rescore)
+
+    def find() -> list[list[Hit]]:
+        check_ids(ids, index)
+        return index.search_vectors(embedded.vectors, first, ids=ids, rescore=rescore)
+
     found = await call.core.run(call.facts, find, embedded.tokens)
     tokens = embedded.tokens
     if reranker:
@@ -130,15 +134,20 @@ def queries_of(call: Call) -> list[str]:
     return found
 
 
-def ids_of(call: Call, index: Index) -> list[str] | None:
+def ids_of(call: Call) -> list[str] | None:
     """Return the ids of the only documents that may be found; None for all."""
     ids = call.body.get("ids")
     if ids is None:
         return None
     if not isinstance(ids, list):
         raise fields.wrong("ids", ids, "a list of ids")
-    for number, id in enumerate(ids):
-        fields.check_text(id, f"ids[{number}]")
+    return [fields.check_text(id, f"ids[{number}]") for number, id in enumerate(ids)]
+
+
+def check_ids(ids: Sequence[str] | None, index: Index) -> None:
+    """Raise RequestError for an id that no document has."""
+    if ids is None:
+        return
     known = index.corpus.numbers(ids)
     missing = [id for id in ids if id not in known]
     if missing:
@@ -148,7 +157,6 @@ def ids_of(call: Call, index: Index) -> list[str] | None:
             f"{missing[0]!r:.80} is the first.",
             field="ids",
         )
-    return ids
 
 
 def rescore_of(call: Call, index: Index) -> int | None:
@@ -184,7 +192,11 @@ def reranker_of(call: Call, index: Index) -> Served | None:
         return None
     if asked is not True and not isinstance(asked, str):
         raise fields.wrong("rerank", asked, "true, false or the name of a cross-encoder")
-    found = call.models.find(None if asked is True else asked, "reranker").served
+    try:
+        found = call.models.find(None if asked is True else asked, "reranker").served
+    except RequestError as error:
+        error.field = "rerank"
+        raise
     if not index.corpus.manifest.settings.texts:
         raise RequestError(
             "validation",
@@ -212,18 +224,14 @@ async def reranked(
         (query, hit.text or "") for query, hits in zip(queries, found, strict=True) for hit in hits
     ]
     scored = await call.core.score(call.facts, Found(reranker, None), pairs, raw=True)
-    scorer = reranker.cross_encoder
-    assert scorer is not None
-    activate = as_activation(scorer.activation_fn)
-    scores = iter(scores_of(activate, scored.scores[:, None]).reshape(-1).tolist())
+    starts = np.cumsum([len(hits) for hits in found])[:-1]
     results = []
-    for hits in found:
-        of_query = np.array([next(scores) for _ in hits])
-        order = np.argsort(-of_query, kind="stable")[:k]
+    for hits, logits in zip(found, np.split(scored.scores, starts), strict=True):
+        scores = reranker.scores(logits).tolist()
         results.append(
             [
-                hits[number]._replace(rank=rank, score=float(of_query[number]))
-                for rank, number in enumerate(order, start=1)
+                hits[number]._replace(rank=rank, score=scores[number])
+                for rank, number in enumerate(reranker.order(logits)[:k], start=1)
             ]
         )
     return results, scored.tokens
@@ -252,12 +260,12 @@ async def explain(call: Call) -> Response:
         ]
         lengths = [len(one.ids) for one in tokens]
         check_limit(math.prod(lengths), "pairs of tokens", limit)
+        # An occlusion leaves out each word in turn, and reads the rest of its text.
+        check = partial(check_limit, sum(length**2 for length in lengths), "tokens to read", limit)
         if is_page:
-            from minibert.pictures.explanation_page import explanation_page
-
-            return explanation_page(encoder, query, document, metric=metric).encode(), tokens
-        if is_occluded:  # each word is left out once, and the rest of its text is read
-            check_limit(sum(length**2 for length in lengths), "tokens to read", limit)
+            return as_page(encoder, query, document, metric, check).encode(), tokens
+        if is_occluded:
+            check()
         return json_bytes(as_dict(encoder, query, document, metric, is_occluded)), tokens
 
     expected = (len(query) + len(document)) // CHARACTERS_PER_TOKEN
@@ -266,7 +274,7 @@ async def explain(call: Call) -> Response:
     call.facts.tokens = sum(len(one.ids) for one in tokens)
     call.facts.truncated = sum(one.truncated > 0 for one in tokens)
     if is_page:
-        return html_answer(call, content, POLICY)
+        return html_answer(call, content, f"{OF_PAGE}; script-src {hash_of('explanation.js')}")
     return Response(content, 200, call.headers, "application/json")
 
 
@@ -278,6 +286,27 @@ def check_limit(number: int, of: str, limit: int) -> None:
             f"The explanation of these texts has {number} {of}; expected {limit} at most. Send "
             "shorter texts.",
         )
+
+
+def as_page(
+    encoder: SentenceTransformer,
+    query: str,
+    document: str,
+    metric: str,
+    check_occlusion: Callable[[], None],
+) -> str:
+    """Explain a score, as a page; where it cannot be split, by its losses without each word.
+
+    `check_occlusion` raises RequestError where that would be too much work.
+    """
+    from minibert.pictures.explanation_page import explanation_page
+    from minibert.pictures.occlusion_page import occlusion_page
+
+    try:
+        return explanation_page(encoder, query, document, metric=metric)
+    except NoSumError:
+        check_occlusion()
+        return occlusion_page(encoder, query, document, metric=metric)
 
 
 def as_dict(

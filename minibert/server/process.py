@@ -22,7 +22,8 @@ from minibert.server.listening import BACKLOG
 from minibert.server.log import Log
 from minibert.server.metrics import Metrics
 from minibert.server.notes import noting
-from minibert.server.served import ServedModels, load_models
+from minibert.server.opening import open_all
+from minibert.server.served import ServedModels
 from minibert.server.state import GRACE, State
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Server:
         self._stopping = asyncio.Event()
 
     def run(self) -> None:
-        """Serve until `stop` is called. Raises the errors of loading a model."""
+        """Serve until `stop` is called. Raises the errors of open_all."""
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._run())
 
@@ -71,13 +72,13 @@ class Server:
         telling = asyncio.ensure_future(self._tell_time())
         try:
             stopped = asyncio.ensure_future(self._stopping.wait())
-            loaded = asyncio.wrap_future(in_thread(lambda: load_models(self.settings)))
+            loaded = asyncio.wrap_future(in_thread(lambda: open_all(self.settings)))
             await asyncio.wait({loaded, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not self._stopping.is_set():
-                models = await loaded
+                opened = await loaded
                 self.state.core = Core(self.settings, self.state.metrics)
-                self.state.models = models
-                self._on_ready(models)
+                self.state.index, self.state.models = opened.index, opened.models
+                self._on_ready(opened.models)
                 await stopped
             await self._drain()
         finally:

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from minibert.errors import MinibertError
 
-__all__ = ["STATUSES", "Kind", "RequestError"]
+__all__ = ["BAD_REQUESTS", "STATUSES", "Kind", "RequestError"]
 
 Kind: TypeAlias = Literal[
     "bad_json",
@@ -55,6 +55,15 @@ STATUSES: dict[Kind, int] = {
     "loading": 503,
     "stopping": 503,
     "timeout": 503,
+}
+
+# Statuses of dialects that know neither 422 nor 424.
+BAD_REQUESTS: dict[Kind, int] = {
+    "validation": 400,
+    "too_long": 400,
+    "too_many_inputs": 400,
+    "too_many_tokens": 400,
+    "wrong_model": 400,
 }
 
 

@@ -8,7 +8,7 @@ from minibert.models.score_activations import as_activation
 from minibert.server import fields, tei
 from minibert.server.answers import json_answer
 from minibert.server.dialect import Dialect
-from minibert.server.refusals import RequestError
+from minibert.server.refusals import BAD_REQUESTS, RequestError
 from minibert.server.route import Route
 
 if TYPE_CHECKING:
@@ -25,17 +25,7 @@ def body_of(problem: RequestError, status: int, id: str) -> dict[str, Any]:
     return {"message": problem.message, "detail": problem.message}
 
 
-DIALECT = Dialect(
-    "cohere",
-    body_of,
-    {
-        "validation": 400,
-        "too_long": 400,
-        "too_many_inputs": 400,
-        "too_many_tokens": 400,
-        "wrong_model": 400,
-    },
-)
+DIALECT = Dialect("cohere", body_of, BAD_REQUESTS)
 
 
 class Document(NamedTuple):

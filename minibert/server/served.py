@@ -14,6 +14,7 @@ import numpy as np
 
 from minibert.common.arrays import Array
 from minibert.models.score_activations import as_activation
+from minibert.pooling import normalize
 from minibert.server.refusals import RequestError
 
 if TYPE_CHECKING:
@@ -65,15 +66,23 @@ class Served:
             return rule == "always"
         return self.encoder is not None and self.encoder.similarity_fn_name == "cosine"
 
+    def scores(self, logits: Array) -> Array:
+        """Turn a reranker's logits, (n,), into the scores of CrossEncoder.predict, (n,)."""
+        assert self.cross_encoder is not None
+        activate = as_activation(self.cross_encoder.activation_fn)
+        return self.cross_encoder._scores(logits[:, None].copy(), activate, False)
+
+    @cached_property
+    def ends_normalized(self) -> bool:
+        """True where the model's own last module gives its vectors the length 1."""
+        return self.encoder is not None and self.encoder[-1] == normalize.Normalize()
+
     def order(self, logits: Array) -> list[int]:
         """Return the numbers of a reranker's pairs, best first, as CrossEncoder.rank has them.
 
         Its logits are (n,). The sigmoids of large ones are all 1, so those have no order.
         """
-        assert self.cross_encoder is not None
-        activate = as_activation(self.cross_encoder.activation_fn)
-        scores = self.cross_encoder._scores(logits[:, None].copy(), activate, False)
-        order: list[int] = np.argsort(-scores, kind="stable").tolist()
+        order: list[int] = np.argsort(-self.scores(logits), kind="stable").tolist()
         return order
 
 
@@ -94,10 +103,8 @@ class ServedModels:
             found = self._named(name)
             assert found is not None, name  # the command has checked it
             self._by_name[other] = found
-        tasks = ["", *(f":{task}" for task in TASKS)]
-        self._by_lower = {
-            (name + task).lower(): name + task for name in self._by_name for task in tasks
-        }
+        spelled = [name + task for name in self._by_name for task in ("", ":query", ":document")]
+        self._by_lower = {name.lower(): name for name in spelled if self._named(name)}
 
     def find(self, name: str | None, *kinds: ModelKind) -> Found:
         """Return the model of one of these kinds that a name means; without one, the first.

@@ -22,7 +22,7 @@ __all__ = ["serve"]
 def serve(settings: Settings) -> None:
     """Serve until a signal ends it: SIGTERM, SIGINT or SIGHUP.
 
-    Raises ListenError if nothing can listen at the address, and the errors of loading a model.
+    Raises ListenError if nothing can listen at the address, and the errors of open_all.
     """
     log = Log(settings.log)
     if settings.log == "json":

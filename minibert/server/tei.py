@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DIALECT", "ROUTES", "rerank"]
 
+VERSION = "1.9.3"  # of TEI, whose requests and answers these are
 # TEI's names of the poolings that it has under another name.
 POOLINGS = {"lasttoken": "last_token"}
 
@@ -199,8 +200,6 @@ async def by_body(call: Call) -> Response:
 
 async def info(call: Call) -> Response:
     """Answer GET /info: TEI's keys, and those of ours behind them."""
-    from minibert import __version__
-
     found = call.models.find(call.request.query_params.get("model"), *KINDS)
     served, settings = found.served, call.settings
     transformer = served.model.transformer
@@ -219,7 +218,7 @@ async def info(call: Call) -> Response:
         "max_client_batch_size": settings.max_inputs,
         "auto_truncate": True,
         "tokenization_workers": 1,
-        "version": __version__,
+        "version": VERSION,
         "sha": None,
         "docker_label": None,
     }
@@ -281,9 +280,12 @@ def is_truncating(body: fields.Body) -> bool:
     return bool(fields.flag(body, "truncate", True))
 
 
-def side_of(body: fields.Body) -> Side:
-    """Return the side where long texts lose tokens: "left" or "Left" and so on."""
-    return fields.choice(body, "truncation_direction", ("left", "right"), "right")
+def side_of(body: fields.Body) -> Side | None:
+    """Return the side where long texts lose tokens, in any case; None is the folder's own."""
+    if body.get("truncation_direction") is None:
+        return None
+    side: Side = fields.choice(body, "truncation_direction", ("left", "right"), "right")
+    return side
 
 
 def objects(body: fields.Body, key: str) -> fields.Body:

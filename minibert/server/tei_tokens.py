@@ -38,17 +38,17 @@ async def tokenize(call: Call) -> Response:
     is_framed = bool(fields.flag(body, "add_special_tokens", True))
     prompt = prompt_of(found, fields.optional_text(body, "prompt_name"))
     prompted = [prompt + text for text in texts]
-    characters, most = sum(map(len, prompted)), settings.max_request_tokens
-    check_size(characters, CHARACTERS_PER_TOKEN * most, "characters")
+    characters, largest = sum(map(len, prompted)), settings.max_request_tokens
+    check_size(characters, CHARACTERS_PER_TOKEN * largest, "characters")
     call.facts.model, call.facts.texts = found.served.name, len(texts)
     tokenizer = found.served.model.transformer.text_tokenizer
 
     def tokens_of_all() -> list[Tokens]:
         return [tokenizer.tokens(text, None) for text in prompted]
 
-    rows: list[Tokens] = await call.core.tokenize(call.facts, tokens_of_all, characters, most)
+    rows: list[Tokens] = await call.core.tokenize(call.facts, tokens_of_all, characters, largest)
     call.facts.tokens = sum(len(row.ids) for row in rows)
-    check_size(call.facts.tokens, most, "tokens")
+    check_size(call.facts.tokens, largest, "tokens")
 
     def written(number: int, tokens: Tokens) -> bytes:
         return json_bytes(as_objects(prompted[number], tokens, tokenizer, is_framed))
@@ -146,12 +146,12 @@ def prompt_of(found: Found, prompt_name: str | None) -> str:
         raise RequestError("validation", str(error), field="prompt_name") from None
 
 
-def check_size(count: int, most: int, unit: str) -> None:
+def check_size(count: int, largest: int, unit: str) -> None:
     """Raise RequestError for more characters or tokens than a request may have."""
-    if count > most:
+    if count > largest:
         raise RequestError(
             "too_many_tokens",
-            f"The request has {count} {unit}; it may have {most}. Send less at a time.",
+            f"The request has {count} {unit}; it may have {largest}. Send less at a time.",
         )
 
 

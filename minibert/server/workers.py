@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import time
@@ -225,7 +224,7 @@ def work(
     try:
         server.run()
     except Exception as error:  # raised again in the first process, which has its exit code
-        told.send(error if can_be_pickled(error) else RuntimeError(f"{error!r}"))
+        told.send(error)
         os._exit(1)  # without another message
 
 
@@ -235,11 +234,3 @@ def stop_with_parent(server: Server) -> None:
     if parent is not None:
         wait([parent.sentinel])
         server.stop()
-
-
-def can_be_pickled(error: Exception) -> bool:
-    """Return whether an error arrives in another process as it is."""
-    try:
-        return type(pickle.loads(pickle.dumps(error))) is type(error)
-    except Exception:  # whatever its class does
-        return False

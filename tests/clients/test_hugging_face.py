@@ -84,17 +84,16 @@ def test_similarities_are_those_of_the_model(inference, opened, asked, offered, 
     close(got, model.similarity(model.encode([asked]), model.encode(offered))[0])
 
 
-def test_labels_come_with_their_scores_the_best_first(label_inference):
-    got = label_inference.text_classification("the cat sat in London")
-    scores = [label.score for label in got]
-    assert {label.label for label in got} == {"LABEL_0", "LABEL_1", "LABEL_2"}
-    assert scores == sorted(scores, reverse=True)
-    assert sum(scores) == pytest.approx(1)
+def test_the_best_label_comes_with_its_score(label_inference):
+    best = label_inference.text_classification("the cat sat in London")
+    assert best.label in ("LABEL_0", "LABEL_1", "LABEL_2")
+    assert 1 / 3 < best.score < 1
 
 
-def test_the_server_is_healthy_and_says_what_it_serves(inference):
-    assert inference.health_check() is True
-    told = inference.get_endpoint_info()
+def test_the_server_is_healthy_and_says_what_it_serves(open_server):
+    client = InferenceClient(model=open_server.url, provider="hf-inference")
+    assert client.health_check() is True
+    told = client.get_endpoint_info()
     assert told["model_type"] == {"embedding": {"pooling": "mean"}}
     assert told["served_model_name"] == "minilm"
     assert told["max_input_length"] == 256

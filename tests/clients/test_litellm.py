@@ -9,6 +9,8 @@ import pytest
 # Providers and what stands behind the server's address.
 EMBEDDINGS = [("openai", "/v1"), ("hosted_vllm", "/v1"), ("infinity", ""), ("ollama", "")]
 RERANKS = ["cohere", "jina_ai", "hosted_vllm", "huggingface"]
+# Of Hugging Face's models LiteLLM asks the hub what they cost, and goes on without an answer.
+pytestmark = pytest.mark.usefixtures("hub_is_refused")
 
 
 def vectors(answer):

@@ -6,8 +6,10 @@ import shutil
 import pytest
 import transformers
 from folders import changed, without
+from golden_files import GOLDEN
 
 import minibert
+from minibert.models.transformer import Transformer
 
 TEXTS = [
     "Hello World [MASK] [CLS] a[SEP]b",
@@ -62,3 +64,22 @@ def test_ids_are_transformers_whatever_the_folder_holds(name, minilm_folder, tmp
     for text in TEXTS:
         assert ours(text)["input_ids"] == theirs(text)["input_ids"], text
     assert ours.model_max_length == min(theirs.model_max_length, 512)
+
+
+SENTENCE = "the dog barks at the cat, and London sat in the end. "
+LONG = ["a", SENTENCE, SENTENCE * 9, "zzzz" * 40 + SENTENCE * 3, SENTENCE * 3 + "[MASK]" * 60]
+
+
+@pytest.mark.parametrize("name", ["gelu", "cased", "roberta", "xlm_roberta", "mpnet", "modernbert"])
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("limit", [6, 41])
+def test_texts_lose_tokens_at_a_side_as_in_transformers(name, side, limit):
+    theirs = transformers.AutoTokenizer.from_pretrained(GOLDEN / name, truncation_side=side)
+    ours = Transformer(GOLDEN / name).text_tokenizer
+    pairs = [(first, second) for first in LONG for second in LONG[1:3]]
+    for texts in (LONG, pairs):
+        given = zip(*texts, strict=True) if texts is pairs else [texts]
+        expected = theirs(*map(list, given), truncation="longest_first", max_length=limit)
+        found = ours.rows(texts, limit, side=side)
+        for text, ids, wanted in zip(texts, found.ids, expected["input_ids"], strict=True):
+            assert ids.tolist() == wanted, text

@@ -121,3 +121,15 @@ def server():
     found = started([GOLDEN / "gelu", GOLDEN / "cross_encoder"])
     yield found
     killed([found])
+
+
+@pytest.fixture(scope="module")
+def starting(request):
+    """Start servers for all tests of a file: starting(*arguments, told=...) -> Serving."""
+
+    def start(*arguments, **options):
+        found = started(arguments, **options)
+        request.addfinalizer(lambda: killed([found]))
+        return found
+
+    return start

@@ -1,22 +1,15 @@
 """Settings out of the environment, for hosts that run no command."""
 
 import logging
-import os
 
 import pytest
 from golden_files import GOLDEN
 
-from minibert.commands import cli
-from minibert.commands.serve import settings_of
 from minibert.server.environment import settings_from_environment
 from minibert.server.settings import ModelPlace, Settings
 
 MODEL = {"MINIBERT_MODEL": "small=a-folder"}
 PLACE = (ModelPlace("small", "a-folder"),)
-OPENED_AS = {
-    **{"device": "cpu", "dtype": "float32", "threads": None, "revision": None},
-    **{"cache_folder": None, "local_files_only": False, "short_inputs": True},
-}
 
 
 def test_the_environment_s_models_have_the_command_s_names():
@@ -47,27 +40,25 @@ def test_the_environment_s_models_have_the_command_s_names():
         ("THREADS", "3", {"opened_as": {"threads": 3}}),
         ("DEVICE", "cuda:1", {"opened_as": {"device": "cuda:1"}}),
         ("NO_SHORT_INPUTS", "on", {"opened_as": {"short_inputs": False}}),
+        ("OFFLINE", "1", {"opened_as": {"local_files_only": True}}),
         ("MAX_INPUTS", "", {}),
     ],
 )
 def test_a_variable_sets_the_option_of_its_name(variable, value, expected):
-    expected = dict(expected)
     settings = settings_from_environment({**MODEL, f"MINIBERT_{variable}": value})
-    opened_as = {**OPENED_AS, **expected.pop("opened_as", {})}
-    opened_as["reproducible"] = settings.reproducible
-    assert settings == Settings(PLACE, opened_as=opened_as, **expected)
+    assert settings == Settings(PLACE, **expected)
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
-        ("MODEL", " , ", "MINIBERT_MODEL names no model"),
+        ("MODEL", " , ", "set MINIBERT_MODEL"),
         ("MODEL", "=folder", "expected NAME=FOLDER"),
         ("MODEL", "small=a,small=b", "'small' names 2 models"),
         ("ALIAS", "a=other", "there is no model 'other'"),
         ("ALIAS", "a", "MINIBERT_ALIAS: 'a' is not OTHER=NAME"),
         ("ALIAS", "small=small", "'small' names 2 models"),
-        ("API_KEY", "", "--api-key or MINIBERT_API_KEY is empty"),
+        ("API_KEY", "", "MINIBERT_API_KEY is empty"),
         ("MAX_INPUTS", "0", "MINIBERT_MAX_INPUTS: '0' is no whole number from 1 up"),
         ("RECEIVE_TIMEOUT", "inf", "MINIBERT_RECEIVE_TIMEOUT: 'inf' is no number above 0"),
         ("RECEIVE_TIMEOUT", "soon", "'soon' is no number above 0"),
@@ -104,34 +95,3 @@ def test_a_file_of_keys_without_one_is_refused(tmp_path):
 def test_an_unset_key_file_variable_is_no_file():
     environ = {**MODEL, "MINIBERT_API_KEY_FILE": ""}
     assert settings_from_environment(environ).api_keys == ()
-
-
-def option_names():
-    """Options of the command that the environment may give."""
-    parser = cli.parse(["serve", "m"])
-    return sorted(set(vars(parser)) - {"models", "run", "quiet", "offline", "takes_more"})
-
-
-VALUES = {
-    **{"alias": "a=m,b=m:query", "host": "0.0.0.0", "port": "0", "unix_socket": "a/b.sock"},
-    **{"api_key": "one, two", "max_batch_tokens": "9", "max_queue_tokens": "8", "max_body": "7"},
-    **{"max_request_tokens": "6", "max_inputs": "5", "request_timeout": "1.5", "workers": "3"},
-    **{"receive_timeout": "2", "shutdown_timeout": "3", "normalize": "never", "log": "json"},
-    **{"reproducible": "on", "accept_token_ids": "1", "cors": "https://a.org,*", "corpus": "c"},
-    **{"revision": "v1", "cache_folder": "hub", "device": "cuda:1", "dtype": "float16"},
-    **{"threads": "2", "short_inputs": "1"},
-}
-
-
-@pytest.mark.parametrize("name", [None, *option_names()])
-def test_command_and_environment_give_the_same_settings(name, monkeypatch, tmp_path):
-    monkeypatch.setenv("MINIBERT_MODEL", "m=a-folder")
-    variable = "no_short_inputs" if name == "short_inputs" else name
-    if name == "api_key_file":
-        (tmp_path / "keys").write_text("three")
-        monkeypatch.setenv("MINIBERT_API_KEY_FILE", str(tmp_path / "keys"))
-    elif name is not None:
-        monkeypatch.setenv(f"MINIBERT_{variable.upper()}", VALUES[name])
-    settings = settings_of(cli.parse(["serve"]))
-    assert settings_from_environment(os.environ) == settings
-    assert (settings == settings_from_environment({"MINIBERT_MODEL": "m=a-folder"})) is (not name)

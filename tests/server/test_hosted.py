@@ -72,10 +72,10 @@ def test_the_first_request_loads_where_there_is_no_lifespan(model):
 def test_requests_in_loops_of_their_own_share_themodels():
     app = Hosted(SETTINGS)
     assert all(answer(app).status == 200 for _ in range(3))
-    assert app.opened is not None
-    first = app.opened
+    assert app.models is not None
+    first = app.models
     answer(app)
-    assert app.opened is first
+    assert app.models is first
 
 
 def test_threads_of_loops_that_have_ended_end():
@@ -93,7 +93,7 @@ def test_a_lifespan_loads_and_ends_the_threads():
     async def live():
         host = Lifespan(app)
         assert await host.tell("startup") == {"type": "lifespan.startup.complete"}
-        assert app.opened is not None
+        assert app.models is not None
         found = await exchange(app, "POST", "/v1/embeddings", BODY)
         assert await host.tell("shutdown") == {"type": "lifespan.shutdown.complete"}
         return found
@@ -119,10 +119,10 @@ def test_a_model_that_cannot_be_loaded_fails_the_lifespan(tmp_path):
 def test_loading_before_the_first_request_loads_once():
     app = Hosted(SETTINGS)
     app.load()
-    loaded = app.opened
+    loaded = app.models
     app.load()
     answer(app)
-    assert app.opened is loaded is not None
+    assert app.models is loaded is not None
 
 
 @pytest.mark.slow
@@ -152,4 +152,4 @@ def test_an_environment_without_a_model_is_told_at_import():
     command = [sys.executable, "-c", "import minibert.integrations.asgi"]
     result = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert result.returncode == 1
-    assert "MINIBERT_MODEL names no model" in result.stderr
+    assert "No model is named: give MODEL, or set MINIBERT_MODEL." in result.stderr
