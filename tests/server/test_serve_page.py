@@ -22,7 +22,7 @@ COMMANDS = [line for language, text in BLOCKS if language == "sh" for line in te
 
 
 @pytest.fixture
-def models(cache, minilm_folder, one_label, tmp_path, monkeypatch):
+def page_models(cache, minilm_folder, one_label, tmp_path, monkeypatch):
     """The page's models, in the hub's cache and in the folder where the reader stands."""
     cache("sentence-transformers/all-MiniLM-L6-v2", minilm_folder)
     cache("cross-encoder/ms-marco-MiniLM-L6-v2", one_label)
@@ -62,7 +62,7 @@ def assert_like(found, shown):
 
 
 @pytest.mark.slow
-def test_the_page_s_requests_get_the_answers_that_it_shows(models, tmp_path):
+def test_the_page_s_requests_get_the_answers_that_it_shows(page_models, tmp_path):
     start = next(line for line in COMMANDS if line.startswith("minibert serve sentence"))
     answers, compared = [], 0
     with serving(tmp_path, *arguments_of(start)) as server:
@@ -84,7 +84,7 @@ def test_the_page_s_requests_get_the_answers_that_it_shows(models, tmp_path):
 
 
 @pytest.mark.slow
-def test_every_other_command_of_the_page_serves(models, tmp_path):
+def test_every_other_command_of_the_page_serves(page_models, tmp_path):
     commands = [line for line in COMMANDS if line.startswith("minibert serve ")][1:]
     assert commands
     for command in commands:
