@@ -108,8 +108,8 @@ server)
     .venv-clients/bin/python tools/fetch_minilm.py
     # The clients' own warnings are theirs.
     older=tests/clients/test_langchain_cohere.py
-    .venv-clients/bin/python -m pytest -o filterwarnings=default tests/clients --ignore=$older
-    .venv-clients-cohere5/bin/python -m pytest -o filterwarnings=default $older
+    .venv-clients/bin/python -m pytest -o filterwarnings=ignore tests/clients --ignore=$older
+    .venv-clients-cohere5/bin/python -m pytest -o filterwarnings=ignore $older
     ;;
 docs)
     environment .venv-docs --editable '.[docs]'

@@ -149,7 +149,8 @@ def add_answers(options: FromEnvironment) -> None:
     options.add_argument(
         "--corpus",
         metavar="DIR",
-        help="search a corpus made by `minibert index build`, at /v1/search",
+        help="search a corpus made by `minibert index build`, at /v1/search and on the page for "
+        "browsers; its own model is served, too, if no MODEL made it",
     )
 
 

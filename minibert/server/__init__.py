@@ -9,7 +9,8 @@ Needs the extra "serve". A request goes down this list, and its answer comes bac
 - `openai`, `tei`, `tei_tokens`, `ollama`, `rerank`, `own`: the handlers of each dialect
 - `page`, `documentation`: pages for people, and openapi.json
 - `opening`, `served`: the models, by their names, and the corpus
-- `core`, `queue`, `worker`, `computing`: texts -> results, by one thread that computes
+- `core`, `long_texts`: texts -> tokens, counted and admitted, and what becomes of them
+- `queue`, `worker`, `computing`: tokens -> results, by one thread that computes
 - `answers`: results -> JSON
 
 And for its operation:

@@ -24,6 +24,7 @@ from minibert.models.model import job_of, prompt_name_of
 from minibert.models.score_activations import as_activation
 from minibert.server.computing import Group
 from minibert.server.facts import Facts
+from minibert.server.long_texts import rows_of
 from minibert.server.queue import Queue, Ticket
 from minibert.server.refusals import RequestError
 from minibert.server.served import Found, Served
@@ -317,9 +318,8 @@ def tokenized(group: Group, texts: Sequence[Input], reading: Reading) -> Rows:
     if job.prompt:  # it stands before a text, and special tokens around both
         texts = [tokenizer.backend.decode(t) if isinstance(t, list) else t for t in texts]
     spelled = [text for text in texts if not isinstance(text, list)]
-    rows = tokenizer.rows(
-        with_prompt(job.prompt, spelled), limit, side=reading.side, max_second=reading.max_second
-    )
+    prompted = with_prompt(job.prompt, spelled)
+    rows = rows_of(tokenizer, prompted, limit, side=reading.side, max_second=reading.max_second)
     if len(spelled) < len(texts):
         rows = with_token_ids(rows, texts, group, reading)
     if rows.truncation.texts and not reading.truncate:

@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from minibert.kernels.devices import device_name
 from minibert.server.settings import ModelPlace, Settings
 
-__all__ = ["pair", "port", "settings_from_environment", "variable_of"]
+__all__ = ["pair", "place_of", "port", "settings_from_environment", "variable_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ def settings_from_environment(
         except ValueError as error:
             raise ValueError(f"{variable}: {error}") from None
 
-    models = value_of("model", listed)
-    if not models:
+    models = value_of("model", listed) or ()
+    if not models and not value_of("corpus", str):  # a corpus brings its own model
         raise ValueError(f"No model is named: give MODEL, or set {variable_of('model')}.")
     places = tuple(map(place_of, models))
     aliases = tuple(value_of("alias", lambda text: list(map(pair, listed(text)))) or ())

@@ -48,7 +48,7 @@ def text(body: Body, key: str) -> str:
     """Return a text that must be there."""
     found = optional_text(body, key)
     if found is None:
-        raise missing(key)
+        raise missing(key, "a text")
     return found
 
 
@@ -61,12 +61,13 @@ def optional_text(body: Body, key: str) -> str | None:
 def texts(body: Body, key: str, settings: Settings, *, one: bool = False) -> list[str]:
     """Return a list of texts that must be there; `one` lets a text stand for a list of one."""
     value = body.get(key)
+    expected = "a text or a list of texts" if one else "a list of texts"
     if value is None:
-        raise missing(key)
+        raise missing(key, expected)
     if one and isinstance(value, str):
         value = [value]
     if not isinstance(value, list):
-        raise wrong(key, value, "a text or a list of texts" if one else "a list of texts")
+        raise wrong(key, value, expected)
     check_number(value, key, settings)
     return [check_text(item, f"{key}[{number}]") for number, item in enumerate(value)]
 
@@ -75,7 +76,7 @@ def inputs(body: Body, key: str, settings: Settings) -> list[Input]:
     """Return texts, or token ids where the server accepts them: one or a list of them."""
     value = body.get(key)
     if value is None:
-        raise missing(key)
+        raise missing(key, "a text or a list of texts")
     one = is_one_input(value)
     items = [value] if one else value
     if not isinstance(items, list):
@@ -178,9 +179,9 @@ def is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def missing(key: str) -> RequestError:
+def missing(key: str, expected: str) -> RequestError:
     """Make the problem of a key that must be there."""
-    return RequestError("validation", f"{key} is missing.", field=key)
+    return RequestError("validation", f"{key} is missing; expected {expected}.", field=key)
 
 
 def wrong(key: str, value: object, expected: str) -> RequestError:

@@ -5,12 +5,12 @@ Start at open_all.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minibert.errors import CorpusError
+from minibert.server.environment import place_of
 from minibert.server.served import Served, ServedModels, load_models, loaded
 
 if TYPE_CHECKING:
@@ -61,17 +61,18 @@ def with_corpus(models: ServedModels, settings: Settings) -> Opened:
     return Opened(ServedModels([*models.all, own], dict(settings.aliases)), index)
 
 
-def load_own(made_with: CorpusSettings, settings: Settings) -> Served:
+def load_own(corpus_settings: CorpusSettings, settings: Settings) -> Served:
     """Load the model that the corpus was made with, from the place that the corpus names."""
     from minibert.corpus.corpus import place_of_model, telling_whose_model
 
     folder = settings.corpus
     assert folder is not None
-    place = place_of_model(Path(folder), made_with.model)
-    name = os.path.basename(os.path.abspath(place)) if os.path.isdir(place) else place
-    as_made = {"revision": made_with.revision, "similarity_fn_name": made_with.metric}
+    place = place_of_model(Path(folder), corpus_settings.model)
+    arguments = {"revision": corpus_settings.revision, "similarity_fn_name": corpus_settings.metric}
     with telling_whose_model(folder, "name it as a MODEL to serve"):
-        return loaded(name, place, replace(settings, opened_as={**settings.opened_as, **as_made}))
+        return loaded(
+            *place_of(place), replace(settings, opened_as={**settings.opened_as, **arguments})
+        )
 
 
 def check_name(own: Served, models: ServedModels, index: Index, settings: Settings) -> None:

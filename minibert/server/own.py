@@ -61,13 +61,13 @@ async def search(call: Call) -> Response:
     first = max(k, candidates) if reranker else k
     check_hits(call, len(queries), first)
     ids, rescore = ids_of(call), rescore_of(call, index)
-    made_with = index.corpus.manifest.settings
+    corpus_settings = index.corpus.manifest.settings
     embedded = await call.core.embed(
         call.facts,
         Found(served, "query"),
         queries,
-        normalize=made_with.normalize,
-        dimensions=made_with.truncate_dim,
+        normalize=corpus_settings.normalize,
+        dimensions=corpus_settings.truncate_dim,
     )
 
     def find() -> list[list[Hit]]:
@@ -337,12 +337,12 @@ async def facts(call: Call) -> Response:
     index = call.state.index
     corpus = None
     if index is not None:
-        made_with = index.corpus.manifest.settings
+        corpus_settings = index.corpus.manifest.settings
         corpus = {
             "documents": len(index),
             "model": next(one.name for one in call.models.all if one.encoder is index.model),
-            "metric": made_with.metric,
-            "texts": made_with.texts,
+            "metric": corpus_settings.metric,
+            "texts": corpus_settings.texts,
         }
     return json_answer(call, {"models": models, "corpus": corpus})
 

@@ -46,13 +46,19 @@ class Server:
         log: Log,
         metrics: Metrics,
         on_ready: Callable[[ServedModels], object],
+        *,
+        answers_while_loading: bool = True,
     ) -> None:
-        """Prepare a server on sockets that listen already; it calls `on_ready` with its models."""
+        """Prepare a server on sockets that listen already; it calls `on_ready` with its models.
+
+        Without `answers_while_loading` it leaves clients to other processes until it is ready.
+        """
         self.settings = settings
         self.sockets = sockets
         self.log = log
         self.state = State(settings, metrics=metrics, log=noting(log, metrics))
         self._on_ready = on_ready
+        self._answers_while_loading = answers_while_loading
         self._connections = ServerState()
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
@@ -68,7 +74,7 @@ class Server:
             self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def _run(self) -> None:
-        listeners = await self._listen()
+        listeners = await self._listen() if self._answers_while_loading else []
         telling = asyncio.ensure_future(self._tell_time())
         try:
             stopped = asyncio.ensure_future(self._stopping.wait())
@@ -78,6 +84,7 @@ class Server:
                 opened = await loaded
                 self.state.core = Core(self.settings, self.state.metrics)
                 self.state.index, self.state.models = opened.index, opened.models
+                listeners = listeners or await self._listen()
                 self._on_ready(opened.models)
                 await stopped
             await self._drain()

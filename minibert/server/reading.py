@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from minibert.server.refusals import RequestError
@@ -61,8 +62,13 @@ def parsed(body: bytes) -> dict[str, Any]:
         raise RequestError(
             "bad_json", f"The body is no UTF-8: byte {error.start} is of no character."
         ) from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise RequestError("bad_json", f"The body is no JSON: {error}.") from None
+    except ValueError:  # Python reads no whole number of more digits
+        digits = sys.get_int_max_str_digits()
+        raise RequestError(
+            "bad_json", f"The body's JSON has a whole number of more than {digits} digits."
+        ) from None
     if not isinstance(content, dict):
         raise RequestError("validation", "The body is no JSON object; expected keys and values.")
     return content
@@ -81,8 +87,8 @@ def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def no_number(name: str) -> NoReturn:
-    """Raise ValueError for NaN and infinity, which JSON does not have."""
-    raise ValueError(f"{name} is no number of JSON")
+    """Raise RequestError for NaN and infinity, which JSON does not have."""
+    raise RequestError("bad_json", f"The body is no JSON: {name} is no number of it.")
 
 
 def too_large(max_body: int) -> RequestError:

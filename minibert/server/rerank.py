@@ -82,10 +82,11 @@ def documents_of(call: Call) -> list[Document]:
     """Return the documents of a request: texts, or objects of texts. Raises RequestError."""
     body = call.body
     given = body.get("documents")
+    expected = "a list of texts, or of objects with a text"
     if given is None:
-        raise fields.missing("documents")
+        raise fields.missing("documents", expected)
     if not isinstance(given, list):
-        raise fields.wrong("documents", given, "a list of texts, or of objects with a text")
+        raise fields.wrong("documents", given, expected)
     if not given:
         raise RequestError(
             "empty", "documents is an empty list; expected one text at least.", field="documents"
@@ -109,17 +110,15 @@ def document_of(value: object, key: str, ranked: list[str]) -> Document:
     if isinstance(value, str):
         text = fields.check_text(value, key)
         return Document(text, {"text": text})
-    expected = f"a text, or an object with a text under {' or '.join(map(repr, ranked))}"
-    if not isinstance(value, dict):
-        raise fields.wrong(key, value, expected)
     keys = {
         fields.check_text(name, f"a key of {key}"): fields.check_text(part, f"{key}.{name}")
-        for name, part in value.items()
+        for name, part in (value.items() if isinstance(value, dict) else ())
         if isinstance(part, str)
     }
     texts = [keys[name] for name in ranked if name in keys]
     if not texts:
-        raise fields.wrong(key, value, expected)
+        names = " or ".join(map(repr, ranked))
+        raise fields.wrong(key, value, f"a text, or an object with a text under {names}")
     text = "\n".join(texts)
     return Document(text, {"text": text, **keys})
 

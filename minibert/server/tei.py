@@ -61,6 +61,8 @@ def body_of(problem: RequestError, status: int, id: str) -> dict[str, Any]:
 
 DIALECT = Dialect("tei", body_of, {"token_ids": 422, "not_finite": 424})
 
+PREDICTED = "a text, a pair of texts, or a list of [text] and [text, text]"
+
 
 async def embed(call: Call) -> Response:
     """Answer POST /embed."""
@@ -251,8 +253,10 @@ def predicted_inputs(call: Call) -> tuple[list[Text], bool]:
     value = call.body.get("inputs")
     if isinstance(value, str):
         value = [value]
+    if value is None:
+        raise fields.missing("inputs", PREDICTED)
     if not isinstance(value, list):
-        raise fields.missing("inputs") if value is None else unpredictable("inputs", value)
+        raise unpredictable("inputs", value)
     if not value:
         raise empty("inputs")
     if not isinstance(value[0], list):
@@ -271,8 +275,7 @@ def text_or_pair(value: object, key: str) -> Text:
 
 def unpredictable(key: str, value: object) -> RequestError:
     """Make the error for a value that is no input of /predict."""
-    expected = "a text, a pair of texts, or a list of [text] and [text, text]"
-    return fields.wrong(key, value, expected if key == "inputs" else "[text] or [text, text]")
+    return fields.wrong(key, value, PREDICTED if key == "inputs" else "[text] or [text, text]")
 
 
 def is_truncating(body: fields.Body) -> bool:

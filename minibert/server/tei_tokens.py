@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["decode", "empty", "model_name", "tokenize"]
 
 # More characters than these would take long, and be refused for their tokens afterwards.
-CHARACTERS_PER_TOKEN = 16
+CHARACTERS_PER_TOKEN = 8
 NUMBERS = 5  # of a token in an answer, about
 
 
@@ -110,10 +110,11 @@ def id_lists(value: object, tokenizer: TextTokenizer) -> list[list[int]]:
 
     Raises RequestError for an id that is no token of the model.
     """
+    expected = "a list of token ids, or a list of such lists"
     if value is None:
-        raise fields.missing("ids")
+        raise fields.missing("ids", expected)
     if not isinstance(value, list):
-        raise fields.wrong("ids", value, "a list of token ids, or a list of such lists")
+        raise fields.wrong("ids", value, expected)
     if not value:
         raise empty("ids")
     rows = value if isinstance(value[0], list) else [value]

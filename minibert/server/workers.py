@@ -107,6 +107,7 @@ class Workers:
                 self._counts,
                 place.number,
                 telling,
+                not place.was_ready,
             ),
             name=f"minibert-{place.number}",
         )
@@ -208,8 +209,12 @@ def work(
     counts: Any,
     number: int,
     told: Connection,
+    is_first: bool,
 ) -> None:
-    """Serve in a process of its own until SIGTERM, or until the first process has ended."""
+    """Serve in a process of its own until SIGTERM, or until the first process has ended.
+
+    One that replaces another, and so is not the first in its place, answers when it is ready.
+    """
     log = Log(settings.log)
     log.take_warnings(level)
     rows = np.frombuffer(counts, np.float64).reshape(settings.workers, COLUMNS)
@@ -217,7 +222,8 @@ def work(
     def on_ready(models: ServedModels) -> None:
         told.send(descriptions(models, settings))
 
-    server = Server(settings, sockets, log, Metrics(rows, number), on_ready)
+    metrics = Metrics(rows, number)
+    server = Server(settings, sockets, log, metrics, on_ready, answers_while_loading=is_first)
     # It may come more than once: from the first process, and from what ends all of a service.
     signal.signal(signal.SIGTERM, lambda *_: server.stop())
     threading.Thread(target=stop_with_parent, args=(server,), daemon=True).start()

@@ -35,7 +35,7 @@ def settings(*arguments):
     return settings_of(parse(["serve", *arguments]))
 
 
-def test_without_options_a_server_has_the_settings_of_their_class():
+def test_without_options_the_settings_are_those_of_the_class():
     assert settings(GELU) == Settings((ModelPlace("gelu", GELU),))
 
 

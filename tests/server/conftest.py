@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import NamedTuple
 
 import pytest
@@ -27,6 +28,9 @@ class Answer(NamedTuple):
     def json(self):
         return json.loads(self.body)
 
+    def text(self):
+        return self.body.decode()
+
 
 class Serving:
     """A process of `minibert serve`, and what it tells."""
@@ -37,6 +41,7 @@ class Serving:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env={**os.environ, **(env or {})},
+            start_new_session=True,
         )
         self.port = None
         self._lines = []
@@ -93,9 +98,18 @@ def started(arguments, env=None, told="minibert: ready"):
 
 def killed(servers):
     for server in servers:
-        server.process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(server.process.pid, signal.SIGKILL)  # and the workers that it started
         server.process.wait(30)
         server.process.stderr.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A test with a server in a process of its own is slow."""
+    for item in items:
+        if {"server", "serving"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

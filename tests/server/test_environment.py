@@ -22,6 +22,11 @@ def test_the_environment_s_models_have_the_command_s_names():
     )
 
 
+def test_a_corpus_needs_no_other_model():
+    assert settings_from_environment({"MINIBERT_CORPUS": "c"}) == Settings((), corpus="c")
+    assert settings_from_environment({}, {"corpus": "c"}).models == ()
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "expected"),
     [

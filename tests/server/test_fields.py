@@ -27,13 +27,16 @@ def test_null_is_absence(body):
     assert fields.integer(body, "k") is None
     assert fields.number(body, "k") is None
     assert fields.choice(body, "k", ("a", "b"), "b") == "b"
-    for required in (
-        lambda: fields.text(body, "k"),
-        lambda: fields.texts(body, "k", SETTINGS),
-        lambda: fields.inputs(body, "k", SETTINGS),
+    one_or_more = "a text or a list of texts"
+    for required, expected in (
+        (lambda: fields.text(body, "k"), "a text"),
+        (lambda: fields.texts(body, "k", SETTINGS), "a list of texts"),
+        (lambda: fields.texts(body, "k", SETTINGS, one=True), one_or_more),
+        (lambda: fields.inputs(body, "k", SETTINGS), one_or_more),
     ):
         error = refused(required)
-        assert (error.kind, error.field, error.message) == ("validation", "k", "k is missing.")
+        assert (error.kind, error.field) == ("validation", "k")
+        assert error.message == f"k is missing; expected {expected}."
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ tools/serve_check.py does the same for longer, and measures it.
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import threading
 import time
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,3 +170,19 @@ def test_sigterm_answers_all_that_are_in_flight(serving, minilm_folder):
     assert [headers["x-request-id"] for _, headers, _ in answers] == [str(n) for n in range(100)]
     assert busy.status() == 200
     assert server.process.wait(30) == 0
+
+
+@pytest.mark.slow
+def test_no_request_fails_while_a_killed_process_is_replaced(serving):
+    server = serving(GOLDEN / "gelu", "--workers", 2)
+    pid = server.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    worker = next(
+        child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    )
+    os.kill(int(worker), signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while "is ready again" not in server.stderr():
+        assert time.monotonic() < deadline
+        assert server.request("POST", PATH, {"input": "the cat"}).status == 200
+    assert server.end() == 0
