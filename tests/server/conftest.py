@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 import pytest
-from golden_files import GOLDEN
+from golden_files import GOLDEN, copy_of, edit_json
 
 ADDRESS = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
 
@@ -147,3 +147,11 @@ def starting(request):
         return found
 
     return start
+
+
+@pytest.fixture(scope="session")
+def dot_folder(tmp_path_factory):
+    """A golden model whose metric is the dot product."""
+    folder = copy_of("gelu", tmp_path_factory.mktemp("dot"))
+    edit_json(folder / "config_sentence_transformers.json", similarity_fn_name="dot")
+    return folder

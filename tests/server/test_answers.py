@@ -130,7 +130,7 @@ def test_small_and_large_answers_have_the_same_form(rows, key):
     assert answer.headers["x-kept"] == "yes"
 
 
-def test_a_small_answer_tells_its_length_and_a_large_one_is_sent_in_parts():
+def test_a_small_answer_is_whole_and_a_large_one_in_parts():
     assert int(Writing(3).answer().headers["content-length"]) == len(Writing(3).answer().body)
     assert "content-length" not in Writing(2000).answer().headers
 

@@ -115,13 +115,6 @@ def prompted_folder(tmp_path):
 
 
 @pytest.fixture
-def dot_folder(tmp_path):
-    folder = copy_of("gelu", tmp_path)
-    edit_json(folder / "config_sentence_transformers.json", similarity_fn_name="dot")
-    return folder
-
-
-@pytest.fixture
 def damaged_folder(tmp_path):
     """A folder whose word "dog" overflows in the first layer norm."""
     folder = copy_of("gelu", tmp_path)
@@ -616,7 +609,10 @@ def test_the_metrics_are_told_of_each_batch():
     told = []
     settings = settings_of(GOLDEN / "gelu")
     models = load_models(settings)
-    metrics = SimpleNamespace(note_batch=lambda texts, tokens: told.append((texts, tokens)))
+    metrics = SimpleNamespace(
+        note_batch=lambda texts, tokens: told.append((texts, tokens)),
+        note_lengths=lambda lengths: None,
+    )
 
     async def main():
         core = Core(settings, metrics)
