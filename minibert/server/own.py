@@ -74,7 +74,7 @@ async def search(call: Call) -> Response:
 
     found = await call.core.run(call.facts, find, embedded.tokens)
     tokens = embedded.tokens
-    if reranker:
+    if reranker and queries:
         found, more = await reranked(call, reranker, queries, found, k)
         tokens += more
     call.facts.model = served.name
@@ -233,7 +233,7 @@ async def reranked(
     ]
     scored = await call.core.score(call.facts, Found(reranker, None), pairs, raw=True)
     starts = np.cumsum([len(hits) for hits in found])[:-1]
-    results = []
+    results: list[list[Hit]] = []
     for hits, logits in zip(found, np.split(scored.scores, starts), strict=True):
         scores = reranker.scores(logits).tolist()
         results.append(
