@@ -218,6 +218,13 @@ def test_an_excluded_prompt_is_not_pooled(prompted_folder, edit):
     np.testing.assert_allclose(found, expected, **CLOSE)
 
 
+@pytest.mark.parametrize("mode", ["cls", "lasttoken", "max", "weightedmean"])
+def test_any_pooling_gives_the_vectors_of_encode(folder, edit, mode):
+    edit(folder / "1_Pooling" / "config.json", pooling_mode=mode)
+    found = embedded(folder, TEXTS, normalize=False).vectors
+    np.testing.assert_allclose(found, encoder(folder).encode(TEXTS), **CLOSE)
+
+
 def test_no_texts_give_no_vectors():
     found = embedded(GOLDEN / "gelu", [])
     assert (found.vectors.shape, found.tokens) == ((0, 20), 0)
@@ -612,11 +619,13 @@ def test_a_function_s_value_error_is_told_and_a_fault_is_raised():
     assert in_core(GOLDEN / "gelu", work) == ("validation", "goes on")
 
 
-def test_the_metrics_are_told_of_each_batch():
+def test_the_metrics_are_told_of_each_request_and_each_batch():
     told = []
     settings = settings_of(GOLDEN / "gelu")
     models = load_models(settings)
-    metrics = SimpleNamespace(note_batch=lambda texts, tokens: told.append((texts, tokens)))
+    metrics = SimpleNamespace(
+        note_lengths=told.append, note_batch=lambda texts, tokens: told.append((texts, tokens))
+    )
 
     async def main():
         core = Core(settings, metrics)
@@ -624,7 +633,7 @@ def test_the_metrics_are_told_of_each_batch():
         core.stop()
 
     asyncio.run(main())
-    assert told == [(2, 7)]
+    assert told == [[3, 4], (2, 7)]
 
 
 def test_the_worker_ends_after_what_waits():
