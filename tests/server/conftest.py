@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import pytest
 from golden_files import GOLDEN, copy_of, edit_json
+from prompted import PROMPTS
+
+from minibert import SentenceTransformer
 
 ADDRESS = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
 
@@ -149,9 +152,23 @@ def starting(request):
     return start
 
 
-@pytest.fixture(scope="session")
-def dot_folder(tmp_path_factory):
-    """A golden model whose metric is the dot product."""
+@pytest.fixture(scope="module")
+def gelu_with_prompts(tmp_path_factory):
+    """The folder of a golden model with prompts, written in November 2023."""
+    folder = copy_of("gelu", tmp_path_factory.mktemp("prompted"))
+    edit_json(folder / "config_sentence_transformers.json", prompts=PROMPTS)
+    os.utime(folder / "model.safetensors", (1_700_000_000, 1_700_000_000))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dot_model(tmp_path_factory):
+    """The folder of a golden model whose metric is the dot product."""
     folder = copy_of("gelu", tmp_path_factory.mktemp("dot"))
     edit_json(folder / "config_sentence_transformers.json", similarity_fn_name="dot")
     return folder
+
+
+@pytest.fixture(scope="module")
+def prompted_encoder(gelu_with_prompts):
+    return SentenceTransformer(gelu_with_prompts, on_long="ignore")

@@ -158,10 +158,10 @@ def test_a_silent_request_goes_by_the_rule(folder, edit, metric, rule):
 
 @pytest.mark.parametrize("rule", ["always", "never"])
 @pytest.mark.parametrize("normalize", [False, True])
-def test_a_request_that_says_overrides_the_rule(dot_folder, rule, normalize):
+def test_a_request_that_says_overrides_the_rule(dot_model, rule, normalize):
     options = {"normalize": rule}
-    found = embedded(dot_folder, TEXTS, options=options, normalize=normalize).vectors
-    expected = encoder(dot_folder).encode(TEXTS, normalize_embeddings=normalize)
+    found = embedded(dot_model, TEXTS, options=options, normalize=normalize).vectors
+    expected = encoder(dot_model).encode(TEXTS, normalize_embeddings=normalize)
     np.testing.assert_allclose(found, expected, **CLOSE)
 
 
@@ -209,6 +209,13 @@ def test_an_excluded_prompt_is_not_pooled(prompted_folder, edit):
     found = embedded(prompted_folder, TEXTS, prompt_name="document", normalize=False).vectors
     expected = encoder(prompted_folder).encode(TEXTS, prompt_name="document")
     np.testing.assert_allclose(found, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("mode", ["cls", "lasttoken", "max", "weightedmean"])
+def test_any_pooling_gives_the_vectors_of_encode(folder, edit, mode):
+    edit(folder / "1_Pooling" / "config.json", pooling_mode=mode)
+    found = embedded(folder, TEXTS, normalize=False).vectors
+    np.testing.assert_allclose(found, encoder(folder).encode(TEXTS), **CLOSE)
 
 
 def test_no_texts_give_no_vectors():
@@ -301,10 +308,8 @@ def test_a_large_request_is_computed_in_parts(batch_tokens):
     assert max(sum(map(len, rows)) for rows in batches) <= max(batch_tokens, 41)
 
 
-def test_several_models_are_computed_side_by_side(dot_folder):
-    settings = Settings(
-        (ModelPlace("a", str(GOLDEN / "modules")), ModelPlace("b", str(dot_folder)))
-    )
+def test_several_models_are_computed_side_by_side(dot_model):
+    settings = Settings((ModelPlace("a", str(GOLDEN / "modules")), ModelPlace("b", str(dot_model))))
 
     async def work():
         core, models = Core(settings), load_models(settings)
@@ -317,7 +322,7 @@ def test_several_models_are_computed_side_by_side(dot_folder):
 
     found = asyncio.run(work())
     a = encoder(GOLDEN / "modules").encode(TEXTS, normalize_embeddings=True)
-    b = encoder(dot_folder).encode(TEXTS)
+    b = encoder(dot_model).encode(TEXTS)
     np.testing.assert_allclose(found[::2], a, **CLOSE)
     np.testing.assert_allclose(found[1::2], b, **CLOSE)
 
@@ -605,13 +610,12 @@ def test_a_function_s_value_error_is_told_and_a_fault_is_raised():
     assert in_core(GOLDEN / "gelu", work) == ("validation", "goes on")
 
 
-def test_the_metrics_are_told_of_each_batch():
+def test_the_metrics_are_told_of_each_request_and_each_batch():
     told = []
     settings = settings_of(GOLDEN / "gelu")
     models = load_models(settings)
     metrics = SimpleNamespace(
-        note_batch=lambda texts, tokens: told.append((texts, tokens)),
-        note_lengths=lambda lengths: None,
+        note_lengths=told.append, note_batch=lambda texts, tokens: told.append((texts, tokens))
     )
 
     async def main():
@@ -620,7 +624,7 @@ def test_the_metrics_are_told_of_each_batch():
         core.stop()
 
     asyncio.run(main())
-    assert told == [(2, 7)]
+    assert told == [[3, 4], (2, 7)]
 
 
 def test_the_worker_ends_after_what_waits():
