@@ -18,5 +18,5 @@ And for its operation:
 
 - `serving`, `process`, `workers`: a server of one process, or of several that share its sockets
 - `listening`, `connection`, `signals`: its sockets, connections with deadlines, and its end
-- `log`, `metrics`, `health`: what it tells, and the routes for it
+- `log`, `metrics`, `noting`, `health`: what it tells, and the routes for it
 """

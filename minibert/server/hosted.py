@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 from minibert.server.app import make_app
 from minibert.server.core import Core
+from minibert.server.log import Log
+from minibert.server.metrics import Metrics
+from minibert.server.noting import noting
 from minibert.server.opening import Opened, open_all
 from minibert.server.served import ServedModels
 from minibert.server.settings import Settings
@@ -30,6 +33,7 @@ class Hosted:
         """Prepare a server; nothing is loaded."""
         self._settings = settings
         self._opened: Opened | None = None
+        self._log, self._metrics = Log(settings.log), Metrics()
         self._lock = threading.Lock()
         # A core belongs to a loop, and so does the application that uses it.
         self._parts: dict[asyncio.AbstractEventLoop, tuple[State, ASGIApp]] = {}
@@ -87,8 +91,10 @@ class Hosted:
             for other in [other for other in self._parts if other.is_closed()]:
                 self._end(other)
             assert self._opened is not None
-            core, opened = Core(self._settings), self._opened
-            state = State(self._settings, opened.models, core, index=opened.index)
+            opened, metrics = self._opened, self._metrics
+            core = Core(self._settings, metrics)
+            log = noting(self._log, metrics)
+            state = State(self._settings, opened.models, core, metrics, index=opened.index, log=log)
             self._parts[loop] = state, make_app(state)
             return self._parts[loop]
 

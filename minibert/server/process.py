@@ -19,14 +19,14 @@ from minibert.server.app import make_app
 from minibert.server.connection import Connection
 from minibert.server.core import Core
 from minibert.server.listening import BACKLOG
-from minibert.server.log import Log, Outcome
+from minibert.server.log import Log
 from minibert.server.metrics import Metrics
+from minibert.server.noting import noting
 from minibert.server.opening import open_all
 from minibert.server.served import Served, ServedModels
 from minibert.server.state import GRACE, State
 
 if TYPE_CHECKING:
-    from minibert.server.call import Call
     from minibert.server.settings import Settings
 
 __all__ = ["Server", "descriptions"]
@@ -56,7 +56,7 @@ class Server:
         self.settings = settings
         self.sockets = sockets
         self.log = log
-        self.state = State(settings, metrics=metrics, log=self._note)
+        self.state = State(settings, metrics=metrics, log=noting(log, metrics))
         self._on_ready = on_ready
         self._answers_while_loading = answers_while_loading
         self._connections = ServerState()
@@ -155,21 +155,6 @@ class Server:
             if self.state.core is not None:
                 self.state.metrics.set_queue_size(self.state.core.queue.texts)
             await asyncio.sleep(1)
-
-    def _note(self, call: Call, status: int, sent: int, seconds: float) -> None:
-        """Log and count a request that has its answer."""
-        outcome = Outcome(
-            call.id,
-            call.request.method,
-            call.path,
-            status,
-            seconds,
-            sent,
-            call.facts,
-            call.problem,
-        )
-        self.log.request(outcome)
-        self.state.metrics.note_request(outcome)
 
 
 def descriptions(models: ServedModels, settings: Settings) -> list[dict[str, Any]]:

@@ -153,3 +153,15 @@ def test_an_environment_without_a_model_is_told_at_import():
     result = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert result.returncode == 1
     assert "MINIBERT_MODEL names no model" in result.stderr
+
+
+def test_all_loops_of_a_hosted_server_count_together_and_log(capsys):
+    app = Hosted(SETTINGS)
+    for _ in range(2):
+        vector(answer(app))
+    found = asyncio.run(exchange(app, "GET", "/metrics", None))
+    assert found.status == 200
+    assert b"\nte_embed_count 2\n" in found.body
+    lines = [line for line in capsys.readouterr().err.splitlines() if "/v1/embeddings" in line]
+    assert len(lines) == 2
+    assert " status=200 model=m texts=1 " in lines[1]
