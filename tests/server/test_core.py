@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from prompted import PROMPTS
 from minibert import CrossEncoder, SentenceTransformer
 from minibert.server.core import Core
 from minibert.server.facts import Facts
+from minibert.server.metrics import Metrics
 from minibert.server.refusals import RequestError
 from minibert.server.served import load_models
 from minibert.server.settings import ModelPlace, Settings
@@ -610,13 +610,10 @@ def test_a_function_s_value_error_is_told_and_a_fault_is_raised():
     assert in_core(GOLDEN / "gelu", work) == ("validation", "goes on")
 
 
-def test_the_metrics_are_told_of_each_request_and_each_batch():
-    told = []
+def test_the_metrics_are_told_of_each_batch():
     settings = settings_of(GOLDEN / "gelu")
     models = load_models(settings)
-    metrics = SimpleNamespace(
-        note_lengths=told.append, note_batch=lambda texts, tokens: told.append((texts, tokens))
-    )
+    metrics = Metrics()
 
     async def main():
         core = Core(settings, metrics)
@@ -624,7 +621,12 @@ def test_the_metrics_are_told_of_each_request_and_each_batch():
         core.stop()
 
     asyncio.run(main())
-    assert told == [[3, 4], (2, 7)]
+    found = metrics.text()
+    assert "\nte_batch_next_size_count 1\n" in found
+    assert "\nte_batch_next_size_sum 2\n" in found
+    assert "\nte_batch_next_tokens_sum 7\n" in found
+    assert '\nte_request_input_length_bucket{le="2"} 0\n' in found
+    assert "\nte_request_input_length_sum 7\n" in found
 
 
 def test_the_worker_ends_after_what_waits():
