@@ -18,6 +18,7 @@ from minibert.commands.serve import COMMAND
 PAGE = Path(__file__).parents[2] / "docs" / "serve.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL)
+README = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
 
 
@@ -32,7 +33,7 @@ def page_models(cache, minilm_folder, one_label, tmp_path, monkeypatch):
 
 def arguments_of(command):
     """The words of a command, behind `minibert serve`."""
-    words = shlex.split(command)
+    words = shlex.split(command, comments=True)
     assert words[:2] == ["minibert", "serve"]
     return words[2:]
 
@@ -87,6 +88,7 @@ def test_the_page_s_requests_get_the_answers_that_it_shows(page_models, tmp_path
 def test_every_other_command_of_the_page_serves(page_models, tmp_path):
     commands = [line for line in COMMANDS if line.startswith("minibert serve ")][1:]
     assert commands
+    commands += re.findall(r"^minibert serve .*$", README, re.MULTILINE)
     for command in commands:
         with serving(tmp_path, *arguments_of(command)) as server:
             assert server.ask("GET", "/v1/models").status == 200
