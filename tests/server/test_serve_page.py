@@ -14,6 +14,7 @@ from golden_files import GOLDEN
 from server_process import serving
 
 from minibert.commands.serve import COMMAND
+from minibert.server.app import ROUTES
 
 PAGE = Path(__file__).parents[2] / "docs" / "serve.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -102,6 +103,14 @@ def test_the_page_names_every_option_with_its_default():
     for option, action in actions.items():
         told = re.search(r"\(default ([^,)]+)", action.help)
         assert shown[option] == (told[1] if told else ""), option
+
+
+def test_the_page_names_every_route_in_its_table():
+    table = "".join(re.findall(r"^\| (?:POST|GET) .*$", TEXT, re.MULTILINE))
+    paths = {route.path.replace(":path", "") for route in ROUTES}
+    assert {path for path in paths if f"`{path}`" not in table} == set()
+    named = set(re.findall(r"`(/[\w/{}.-]*)`", re.sub(r"a URL that ends in `/v1`", "", table)))
+    assert named == paths
 
 
 def options_of_the_command():
