@@ -4,8 +4,9 @@
     python tools/footprint.py --reference    # with the reference, about 1.5 GB, in the same run
 
 It makes fresh virtual environments in a temporary directory, measures in turn, and prints a
-Markdown table. Megabytes are 10^6 bytes, without pip and setuptools; seconds are medians of seven
-new processes, the two in turn.
+Markdown table, and a second one of minibert as a function: with the extra "serve", from a new
+process to the answer of the ASGI application. Megabytes are 10^6 bytes, without pip and setuptools;
+seconds are medians of seven new processes, the two in turn.
 """
 
 import argparse
@@ -28,6 +29,25 @@ PROGRAMS = {
         "SentenceTransformer",
     ),
 }
+# A request to the application, in the process itself, as hosts of functions send it.
+FUNCTION = """
+import asyncio, json, os
+os.environ["MINIBERT_MODEL"] = {model!r}
+from minibert.integrations.asgi import app
+
+async def answer():
+    sent, body = [], [{{"type": "http.request", "body": b'{{"input": "hello world"}}'}}]
+    async def receive():
+        return body.pop() if body else await asyncio.Event().wait()
+    async def send(message):
+        sent.append(message)
+    path, headers = "/v1/embeddings", [(b"content-type", b"application/json")]
+    scope = {{"type": "http", "method": "POST", "path": path, "headers": headers}}
+    await app({{**scope, "query_string": b"", "root_path": ""}}, receive, send)
+    assert sent[0]["status"] == 200, sent
+
+asyncio.run(answer())
+"""
 REQUIREMENTS = {
     "minibert": [[str(ROOT)]],
     # torch alone and first: a build for CPUs then satisfies the others.
@@ -63,6 +83,20 @@ def main() -> None:
     row("the same, of `import numpy`'s", ratios)
     row("new process to first vector, seconds", [f"{median[n, 'vector']:.2f}" for n in names])
     row("peak memory of that, MB", [f"{peaks[name]:.0f}" for name in names])
+    measure_function()
+
+
+def measure_function() -> None:
+    """Measure minibert with the extra "serve" as a function, and print a table."""
+    with tempfile.TemporaryDirectory() as scratch:
+        python = install(Path(scratch) / "serve", [[f"{ROOT}[serve]"]])
+        found = [run(python, FUNCTION.format(model=str(MODEL))) for _ in range(ROUNDS)]
+        print("\n| | a function |\n|---|---|")
+        row("installed, MB", [f"{megabytes(python):.1f}"])
+    seconds, peaks = zip(*found, strict=True)
+    row("new process to first answer, seconds", [f"{statistics.median(seconds):.2f}"])
+    row("the fastest", [f"{min(seconds):.2f}"])
+    row("peak memory of that, MB", [f"{statistics.median(peaks):.0f}"])
 
 
 def row(label: str, cells: list[str]) -> None:

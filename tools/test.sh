@@ -9,7 +9,7 @@
 #     sh tools/test.sh server       # a served model through other makers' clients, unchanged
 #     sh tools/test.sh docs         # the documentation as a site, and the tour in a clean copy
 #     sh tools/test.sh kernels      # the tests of numbers, with each family of kernels there is here
-#     sh tools/test.sh long         # hours: altered folders, kills, planted faults; before a release
+#     sh tools/test.sh long         # hours: altered folders, kills, faults, load; before a release
 set -eu
 cd "$(dirname "$0")/.."
 . tools/environment.sh
@@ -131,6 +131,7 @@ long)
     MINIBERT_TEST_KILLS=100 .venv/bin/python -m pytest -k a_kill_at_any \
         tests/corpus/test_writer.py tests/training/test_kills.py tests/training/test_labels_file.py
     .venv/bin/python tools/mutants.py
+    .venv/bin/python tools/serve_check.py all
     HF_HUB_OFFLINE=1 .venv-reference/bin/python tests/reference/fuzz.py --seeds 5000 --jobs 2
     ;;
 *)

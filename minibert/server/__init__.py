@@ -3,7 +3,6 @@
 Needs the extra "serve". A request goes down this list, and its answer comes back:
 
 - `settings`, `state`: the options of a server, and all that its requests share
-- `environment`, `hosted`: the same as an ASGI application of its environment, in foreign hosts
 - `app`: what every request goes through, on its way to a route
 - `call`, `facts`, `route`, `dialect`, `refusals`: a request, the rows and errors of a dialect
 - `reading`, `fields`: the body of a request, and its keys
@@ -18,5 +17,6 @@ And for its operation:
 
 - `serving`, `process`, `workers`: a server of one process, or of several that share its sockets
 - `listening`, `connection`, `signals`: its sockets, connections with deadlines, and its end
-- `log`, `metrics`, `health`: what it tells, and the routes for it
+- `environment`, `hosted`: options from the environment, and an application for other hosts
+- `log`, `metrics`, `notes`, `health`: what it tells, and the routes for it
 """

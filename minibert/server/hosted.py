@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 from minibert.server.app import make_app
 from minibert.server.core import Core
+from minibert.server.log import Log
+from minibert.server.metrics import Metrics
+from minibert.server.notes import descriptions, noting
 from minibert.server.opening import Opened, open_all
 from minibert.server.served import ServedModels
 from minibert.server.settings import Settings
@@ -29,6 +32,7 @@ class Hosted:
     def __init__(self, settings: Settings) -> None:
         """Prepare a server; nothing is loaded."""
         self._settings = settings
+        self._log, self._metrics = Log(settings.log), Metrics()
         self._opened: Opened | None = None
         self._lock = threading.Lock()
         # A core belongs to a loop, and so does the application that uses it.
@@ -47,6 +51,7 @@ class Hosted:
         with self._lock:
             if self._opened is None:
                 self._opened = open_all(self._settings)
+                self._log.say_ready(descriptions(self._opened.models, self._settings))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or follow the host's lifespan.
@@ -87,8 +92,14 @@ class Hosted:
             for other in [other for other in self._parts if other.is_closed()]:
                 self._end(other)
             assert self._opened is not None
-            core, opened = Core(self._settings), self._opened
-            state = State(self._settings, opened.models, core, index=opened.index)
+            state = State(
+                self._settings,
+                self._opened.models,
+                Core(self._settings, self._metrics),
+                self._metrics,
+                self._opened.index,
+                log=noting(self._log, self._metrics),
+            )
             self._parts[loop] = state, make_app(state)
             return self._parts[loop]
 

@@ -16,12 +16,10 @@ import numpy as np
 from starlette.responses import Response
 
 from minibert.common.arguments import check_choice
-from minibert.explain import NoSumError, occlusion
-from minibert.explain.occluding import losses_as_dict, unsplit_as_dict
 from minibert.pictures.page import hash_of
 from minibert.scoring.metrics import METRICS
 from minibert.server import fields
-from minibert.server.answers import accepts_html, html_answer, json_answer, json_bytes
+from minibert.server.answers import accepts_html, html_answer, json_answer, json_bytes, rows_answer
 from minibert.server.core import CHARACTERS_PER_TOKEN
 from minibert.server.openai import DIALECT
 from minibert.server.refusals import RequestError
@@ -79,21 +77,24 @@ async def search(call: Call) -> Response:
     if reranker:
         found, more = await reranked(call, reranker, queries, found, k)
         tokens += more
-    results = [
-        {"query": query, "hits": [hit._asdict() for hit in hits]}
-        for query, hits in zip(queries, found, strict=True)
-    ]
     call.facts.model = served.name
-    shown = results[0] if body.get("queries") is None else {"results": results}
-    return json_answer(
-        call,
-        {
-            **shown,
-            "model": served.name,
-            "rerank": reranker.name if reranker else None,
-            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-        },
-    )
+    about = {
+        "model": served.name,
+        "rerank": reranker.name if reranker else None,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+    characters = sum(len(hit.text or "") for hits in found for hit in hits)
+    if body.get("queries") is None:
+        about, key, rows = {"query": queries[0], **about}, "hits", as_rows(found[0])
+    else:
+        of_queries = zip(queries, map(as_rows, found), strict=True)
+        key, rows = "results", [{"query": query, "hits": hits} for query, hits in of_queries]
+    return rows_answer(call, about, key, rows, lambda _, row: json_bytes(row), characters)
+
+
+def as_rows(hits: Sequence[Hit]) -> list[dict[str, Any]]:
+    """Return hits as JSON."""
+    return [hit._asdict() for hit in hits]
 
 
 def index_of(call: Call) -> Index:
@@ -299,6 +300,7 @@ def as_page(
 
     `check_occlusion` raises RequestError where that would be too much work.
     """
+    from minibert.explain import NoSumError
     from minibert.pictures.explanation_page import explanation_page
     from minibert.pictures.occlusion_page import occlusion_page
 
@@ -313,6 +315,9 @@ def as_dict(
     encoder: SentenceTransformer, query: str, document: str, metric: str, is_occluded: bool
 ) -> dict[str, Any]:
     """Explain a score, as JSON; where it cannot be split, by its losses alone if asked for."""
+    from minibert.explain import NoSumError, occlusion  # late: a server starts without them
+    from minibert.explain.occluding import losses_as_dict, unsplit_as_dict
+
     try:
         found = dict(encoder.explain(query, document, metric=metric).as_dict())
     except NoSumError:

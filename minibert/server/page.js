@@ -148,6 +148,7 @@ async function start() {
   } catch (error) {
     say("status", error.message, true);
     if (error.status === 401) askForKey();
+    if (error.status === 503) setTimeout(start, 1000); // the models are being loaded
     return;
   }
   say("status", "");

@@ -19,17 +19,17 @@ from minibert.server.app import make_app
 from minibert.server.connection import Connection
 from minibert.server.core import Core
 from minibert.server.listening import BACKLOG
-from minibert.server.log import Log, Outcome
+from minibert.server.log import Log
 from minibert.server.metrics import Metrics
+from minibert.server.notes import noting
 from minibert.server.opening import open_all
-from minibert.server.served import Served, ServedModels
+from minibert.server.served import ServedModels
 from minibert.server.state import GRACE, State
 
 if TYPE_CHECKING:
-    from minibert.server.call import Call
     from minibert.server.settings import Settings
 
-__all__ = ["Server", "descriptions"]
+__all__ = ["Server"]
 
 KEEP_ALIVE = 75  # seconds between two requests; proxies reuse connections for up to a minute
 ENDING = 0.5  # seconds of the time to end that are kept for telling clients of their lost requests
@@ -56,7 +56,7 @@ class Server:
         self.settings = settings
         self.sockets = sockets
         self.log = log
-        self.state = State(settings, metrics=metrics, log=self._note)
+        self.state = State(settings, metrics=metrics, log=noting(log, metrics))
         self._on_ready = on_ready
         self._answers_while_loading = answers_while_loading
         self._connections = ServerState()
@@ -155,40 +155,6 @@ class Server:
             if self.state.core is not None:
                 self.state.metrics.set_queue_size(self.state.core.queue.texts)
             await asyncio.sleep(1)
-
-    def _note(self, call: Call, status: int, sent: int, seconds: float) -> None:
-        """Log and count a request that has its answer."""
-        outcome = Outcome(
-            call.id,
-            call.request.method,
-            call.path,
-            status,
-            seconds,
-            sent,
-            call.facts,
-            call.problem,
-        )
-        self.log.request(outcome)
-        self.state.metrics.note_request(outcome)
-
-
-def descriptions(models: ServedModels, settings: Settings) -> list[dict[str, Any]]:
-    """Describe what is served, for the log: a message for each model, with its name and kind."""
-    found = []
-    for served in models.all:
-        kind, vectors = served.kind, vectors_of(served, settings)
-        message = f"serving {served.name}: {kind}{f', {vectors}' if vectors else ''}"
-        found.append({"message": message, "model": served.name, "kind": kind, "vectors": vectors})
-    return found
-
-
-def vectors_of(served: Served, settings: Settings) -> str | None:
-    """Describe the vectors of a model where a request does not ask for others; None without any."""
-    if served.encoder is None:
-        return None
-    form = "unit" if served.normalizes(None, settings.normalize) else "raw"
-    metric = served.encoder.similarity_fn_name
-    return f"{form} vectors of {served.encoder.dimension} numbers, metric {metric}"
 
 
 def in_thread(function: Callable[[], Any]) -> Future[Any]:

@@ -1,4 +1,10 @@
-"""Cohere's dialect, /v1/rerank and /v2/rerank, which Jina, vLLM and infinity speak, too."""
+"""Cohere's dialect, /v1/rerank and /v2/rerank, which Jina, vLLM and infinity speak, too.
+
+One answer has what all their clients read. A document is repeated as an object, and only where
+`return_documents` is true: Jina's default is true, Cohere's false. Infinity's clients read a text
+in its place, so they ask with `return_documents` false. Scores are from 0 to 1 unless
+`raw_scores`, a key of infinity and TEI, is true.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +108,7 @@ def rank_fields_of(body: dict[str, Any], settings: Settings) -> list[str]:
     """Return the keys of an object whose texts are scored."""
     if body.get("rank_fields") is None:
         return ["text"]
-    return fields.texts(body, "rank_fields", settings)
+    return fields.texts(body, "rank_fields", settings) or ["text"]
 
 
 def document_of(value: object, key: str, ranked: list[str]) -> Document:

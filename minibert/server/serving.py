@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from minibert.server.listening import address_of, listening
 from minibert.server.log import Log
 from minibert.server.metrics import Metrics
-from minibert.server.process import Server, descriptions
+from minibert.server.notes import descriptions
+from minibert.server.process import Server
 from minibert.server.signals import ENDING_SIGNALS, heeding
 
 if TYPE_CHECKING:

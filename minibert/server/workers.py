@@ -23,7 +23,8 @@ import numpy as np
 
 from minibert.server.log import Log
 from minibert.server.metrics import COLUMNS, Metrics
-from minibert.server.process import Server, descriptions
+from minibert.server.notes import descriptions
+from minibert.server.process import Server
 from minibert.server.signals import ENDING_SIGNALS, heeding
 
 if TYPE_CHECKING:

@@ -205,6 +205,22 @@ def test_an_error_is_told_in_the_server_s_words(browser, minilm_folder):
         assert wrong.inner_text().startswith("The explanation of these texts has 300001 characters")
 
 
+def test_the_page_waits_until_the_models_are_loaded(browser, minilm_folder):
+    with (
+        in_process({"m": minilm_folder}) as server,
+        listening(server) as address,
+        browser.new_context() as context,
+    ):
+        models, server.state.models = server.state.models, None
+        page = context.new_page()
+        page.goto(address)
+        page.locator("#status", has_text="The models are being loaded.").wait_for()
+        assert page.locator("#tools").is_hidden()
+        server.state.models = models
+        page.locator("#pair").wait_for()
+        assert page.locator("#status").inner_text() == ""
+
+
 def test_with_a_key_the_page_asks_for_it_and_forgets_it(open_page, minilm_folder):
     with (
         in_process({"m": minilm_folder}, api_keys=("secret",)) as server,

@@ -7,6 +7,7 @@ holds a word that stands nowhere else, and so do the keys.
 import http.client
 import itertools
 import json
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -340,3 +341,13 @@ def test_an_unknown_path_has_the_shape_of_its_neighbours(refusing, path, name):
     response, content = answered(refusing, Request(path, dialect.body, dialect.key))
     assert response.status == 404
     assert "There is no '/" in message_of(content, dialect)
+
+
+def test_what_is_no_http_is_refused_and_not_logged(refusing):
+    for lines in (f"{WORD} {RIGHT}", f"GET /{WORD} HTTP/1.1\r\n{RIGHT}", f"POST /{WORD} HTTP/7"):
+        with socket.create_connection(("127.0.0.1", refusing.port), timeout=30) as connection:
+            connection.sendall(f"{lines}\r\n\r\n".encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+    dialect = DIALECTS["openai"]
+    response, _ = answered(refusing, Request(dialect.path, dialect.body, dialect.key))
+    assert response.status == 200

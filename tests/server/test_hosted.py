@@ -2,12 +2,10 @@
 
 import asyncio
 import os
-import re
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 
 import numpy as np
 import pytest
@@ -126,30 +124,9 @@ def test_loading_before_the_first_request_loads_once():
 
 
 @pytest.mark.slow
-def test_uvicorn_s_own_command_serves_the_application(model):
-    environ = {**os.environ, "MINIBERT_MODEL": f"m={GOLDEN / 'gelu'}"}
-    command = [sys.executable, "-m", "uvicorn", "minibert.integrations.asgi:app", "--port", "0"]
-    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            lines = iter(process.stderr.readline, "")
-            address = next(found[0] for line in lines if (found := re.search(r"http://\S+", line)))
-            request = urllib.request.Request(
-                f"{address}/v1/embeddings",
-                b'{"input": "a dog barks"}',
-                {"Content-Type": "application/json"},
-            )
-            with urllib.request.urlopen(request, timeout=30) as response:
-                assert response.status == 200
-        finally:
-            process.terminate()
-            told = process.stderr.read()
-    assert "Application shutdown complete" in told
-
-
-@pytest.mark.slow
 def test_an_environment_without_a_model_is_told_at_import():
     environ = {key: value for key, value in os.environ.items() if key != "MINIBERT_MODEL"}
     command = [sys.executable, "-c", "import minibert.integrations.asgi"]
     result = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert result.returncode == 1
-    assert "MINIBERT_MODEL names no model" in result.stderr
+    assert "No model is named: give MODEL, or set MINIBERT_MODEL." in result.stderr

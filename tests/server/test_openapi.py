@@ -7,6 +7,7 @@ from corpora import sentences
 from golden_files import GOLDEN, one_label_copy
 from in_process import in_process
 
+import minibert
 from minibert import SentenceTransformer
 from minibert.corpus.building import build
 from minibert.server.app import ROUTES
@@ -120,6 +121,10 @@ def test_every_error_is_described(described_server):
             described = named(operation["responses"]["default"])
             schema = described["content"]["application/json"]["schema"]
             assert list(faults(answer.json(), schema)) == [], path
+
+
+def test_the_version_is_that_of_the_package():
+    assert DESCRIBED["info"]["version"] == minibert.__version__
 
 
 def test_every_tag_and_reference_is_there():

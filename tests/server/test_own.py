@@ -13,6 +13,7 @@ from in_process import in_process
 from minibert import CrossEncoder, SentenceTransformer
 from minibert.corpus.building import build, delete
 from minibert.corpus.search import Index
+from minibert.documents.reading import Document
 from minibert.errors import CorpusError
 from minibert.explain.occluding import losses_as_dict, occlusion
 from minibert.pictures.explanation_page import explanation_page
@@ -82,6 +83,16 @@ def test_several_queries_have_their_hits_in_order(own, index):
         for query, hits in zip(QUERIES, expected, strict=True)
     ]
     assert own.post("/v1/search", {"queries": []}).json()["results"] == []
+
+
+def test_long_texts_come_whole(tmp_path):
+    """So long that the answer is written in a thread."""
+    model, text = SentenceTransformer(MODEL, on_long="ignore"), "the cat " * 10_000
+    build(tmp_path / "c", [Document("d0", text, "here")], model)
+    with in_process({"m": MODEL}, corpus=str(tmp_path / "c")) as server:
+        answer = server.post("/v1/search", {"query": "a cat", "k": 1})
+    assert "content-length" not in answer.headers
+    assert [hit["text"] for hit in answer.json()["hits"]] == [text]
 
 
 def test_ten_documents_are_found_where_k_is_not_given(own, index):

@@ -105,9 +105,10 @@ def test_null_is_as_absent(ask, one_label):
     assert results_of(ask(**dict.fromkeys(keys))) == ranked(one_label)
 
 
-def test_objects_are_ranked_by_their_text(ask, one_label):
+@pytest.mark.parametrize("ranked_by", [None, [], ["text"]])
+def test_objects_are_ranked_by_their_text(ask, one_label, ranked_by):
     objects = [{"text": text, "title": "London", "year": 1999} for text in DOCUMENTS]
-    answer = ask(documents=objects, return_documents=True, top_n=3)
+    answer = ask(documents=objects, return_documents=True, top_n=3, rank_fields=ranked_by)
     assert results_of(answer) == ranked(one_label, top_k=3)
     best = answer["results"][0]
     assert best["document"] == {"text": DOCUMENTS[best["index"]], "title": "London"}
