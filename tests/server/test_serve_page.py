@@ -14,10 +14,12 @@ from golden_files import GOLDEN
 from server_process import serving
 
 from minibert.commands.serve import COMMAND
+from minibert.server.app import ROUTES
 
 PAGE = Path(__file__).parents[2] / "docs" / "serve.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL)
+README = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
 
 
@@ -32,7 +34,7 @@ def page_models(cache, minilm_folder, one_label, tmp_path, monkeypatch):
 
 def arguments_of(command):
     """The words of a command, behind `minibert serve`."""
-    words = shlex.split(command)
+    words = shlex.split(command, comments=True)
     assert words[:2] == ["minibert", "serve"]
     return words[2:]
 
@@ -87,6 +89,7 @@ def test_the_page_s_requests_get_the_answers_that_it_shows(page_models, tmp_path
 def test_every_other_command_of_the_page_serves(page_models, tmp_path):
     commands = [line for line in COMMANDS if line.startswith("minibert serve ")][1:]
     assert commands
+    commands += re.findall(r"^minibert serve .*$", README, re.MULTILINE)
     for command in commands:
         with serving(tmp_path, *arguments_of(command)) as server:
             assert server.ask("GET", "/v1/models").status == 200
@@ -100,6 +103,14 @@ def test_the_page_names_every_option_with_its_default():
     for option, action in actions.items():
         told = re.search(r"\(default ([^,)]+)", action.help)
         assert shown[option] == (told[1] if told else ""), option
+
+
+def test_the_page_names_every_route_in_its_table():
+    table = "".join(re.findall(r"^\| (?:POST|GET) .*$", TEXT, re.MULTILINE))
+    paths = {route.path.replace(":path", "") for route in ROUTES}
+    assert {path for path in paths if f"`{path}`" not in table} == set()
+    named = set(re.findall(r"`(/[\w/{}.-]*)`", re.sub(r"a URL that ends in `/v1`", "", table)))
+    assert named == paths
 
 
 def options_of_the_command():
