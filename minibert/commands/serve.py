@@ -139,7 +139,7 @@ def add_answers(options: FromEnvironment) -> None:
         "--normalize",
         choices=["auto", "always", "never"],
         help="divide vectors by their length where a request does not say: always, never, or for "
-        "models whose metric is not the dot product (default auto)",
+        "models whose metric is the cosine (default auto)",
     )
     options.add_argument(
         "--accept-token-ids",

@@ -32,7 +32,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     unix_socket: str | None = None  # a path, in place of host and port
-    api_keys: tuple[str, ...] = ()  # none: no key is asked for
+    api_keys: tuple[str, ...] = field(default=(), repr=False)  # none: no key is asked for
     max_batch_tokens: int | None = None  # of one computation; None is 1,024 a core
     max_queue_tokens: int | None = None  # that wait; None is 64 batches
     max_request_tokens: int = 300_000

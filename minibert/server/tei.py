@@ -232,7 +232,7 @@ async def info(call: Call) -> Response:
         ours |= {
             "metric": served.encoder.similarity_fn_name,
             "dimension": served.encoder.get_embedding_dimension(),
-            "normalized": served.normalizes(None, settings.normalize),
+            "normalized": served.has_unit_vectors(settings.normalize),
         }
     return json_answer(call, {**of_tei, **ours})
 
