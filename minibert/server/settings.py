@@ -14,6 +14,7 @@ Normalize: TypeAlias = Literal["auto", "always", "never"]
 
 PACK_TOKENS = 1024  # of one forward pass on one core
 QUEUED_BATCHES = 64  # that wait at most, by default
+LARGEST_BODIES = 8  # that have room at the same time
 
 
 class ModelPlace(NamedTuple):
@@ -66,3 +67,8 @@ class Settings:
     def queue_tokens(self) -> int:
         """Maximum of the tokens that wait."""
         return self.max_queue_tokens or QUEUED_BATCHES * self.batch_tokens
+
+    @property
+    def bodies_bytes(self) -> int:
+        """Maximum of the bytes of all bodies that are being read, or whose requests wait."""
+        return LARGEST_BODIES * self.max_body
