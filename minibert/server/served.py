@@ -96,6 +96,10 @@ class Served:
         order: list[int] = np.argsort(-self.scores(logits), kind="stable").tolist()
         return order
 
+    def ranked(self, logits: Array, *, raw: bool) -> tuple[list[int], Array]:
+        """Return the order of a reranker's pairs, and the scores of all: sigmoids, or logits."""
+        return self.order(logits), logits if raw else as_activation("sigmoid")(logits.copy())
+
 
 class Found(NamedTuple):
     """A model that a request means, and the task that the name says."""
