@@ -25,6 +25,7 @@ from minibert.models.score_activations import as_activation
 from minibert.server.computing import Group
 from minibert.server.facts import Facts
 from minibert.server.long_texts import rows_of
+from minibert.server.metrics import Metrics
 from minibert.server.queue import Queue, Ticket
 from minibert.server.refusals import RequestError
 from minibert.server.served import Found, Served
@@ -82,7 +83,7 @@ class Reading:
 class Core:
     """A queue and its worker. All methods run on the loop."""
 
-    def __init__(self, settings: Settings, metrics: Any = None) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         self.settings = settings
         self._metrics = metrics
         self.queue = Queue(settings.batch_tokens)

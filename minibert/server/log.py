@@ -109,7 +109,8 @@ class Log:
             return safe_json(json.dumps(content, ensure_ascii=False))
         if "message" in known:
             return visible(f"minibert: {known['message']}")
-        return visible(f"{now()} " + " ".join(f"{key}={value}" for key, value in known.items()))
+        line = f"{now()} " + " ".join([f"{key}={value}" for key, value in known.items()])
+        return line if line.isprintable() else visible(line)
 
     def _write(self, event: str, facts: dict[str, Any]) -> None:
         # One call a line, so that lines of several processes do not mix. Nobody may read them.

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from minibert.server.metrics import Metrics
 from minibert.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class State:
     settings: Settings
     models: ServedModels | None = None  # None while they load
     core: Core | None = None
-    metrics: Any = None
+    metrics: Metrics = field(default_factory=Metrics)
     index: Index | None = None  # open corpus, if one is served
     stopping_since: float | None = None  # time.monotonic() of the signal
     in_flight: int = 0  # requests that have no answer yet

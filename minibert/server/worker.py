@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minibert.common.arrays import IntArray
+from minibert.server.metrics import Metrics
 from minibert.server.queue import Part, Queue
 
 __all__ = ["Worker"]
@@ -21,7 +22,9 @@ __all__ = ["Worker"]
 class Worker:
     """A thread that computes what is in a queue, and tells the loop."""
 
-    def __init__(self, queue: Queue, loop: asyncio.AbstractEventLoop, metrics: Any = None) -> None:
+    def __init__(
+        self, queue: Queue, loop: asyncio.AbstractEventLoop, metrics: Metrics | None = None
+    ) -> None:
         self.queue = queue
         self._loop = loop
         self._metrics = metrics

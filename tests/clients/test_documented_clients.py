@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from server_process import serving
+from server_process import running
 
 from minibert import SentenceTransformer
 
@@ -49,11 +49,11 @@ PRINTED = {
 
 
 @pytest.fixture(scope="module")
-def documented_server(served_folders, tmp_path_factory):
+def documented_server(served_folders):
     """A server of the page's models, under the names that it has for them."""
     models = [f"{MODEL}={served_folders['minilm']}", f"{SCORER}={served_folders['reranker']}"]
-    with serving(tmp_path_factory.mktemp("documented"), *models) as process:
-        yield process
+    with running(*models) as server:
+        yield server
 
 
 def test_every_program_of_the_page_is_run():

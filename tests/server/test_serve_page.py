@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from golden_files import GOLDEN
-from server_process import serving
+from server_process import running
 
 from minibert.commands.serve import COMMAND
 from minibert.server.app import ROUTES
@@ -64,10 +64,10 @@ def assert_like(found, shown):
 
 
 @pytest.mark.slow
-def test_the_page_s_requests_get_the_answers_that_it_shows(page_models, tmp_path):
+def test_the_page_s_requests_get_the_answers_that_it_shows(page_models):
     start = next(line for line in COMMANDS if line.startswith("minibert serve sentence"))
     answers, compared = [], 0
-    with serving(tmp_path, *arguments_of(start)) as server:
+    with running(*arguments_of(start)) as server:
         for language, text in BLOCKS:
             if language == "sh":
                 lines = [line for line in text.splitlines() if line.startswith("curl ")]
@@ -75,7 +75,7 @@ def test_the_page_s_requests_get_the_answers_that_it_shows(page_models, tmp_path
             elif language == "json":
                 assert_like(answers[-1], json.loads(text))
                 compared += 1
-        log = server.log
+        log = server.stderr()
     assert (len(answers), compared) == (6, 3)
     tei, ollama, cohere = answers[3:]
     assert [entry["index"] for entry in tei] == [r["index"] for r in cohere["results"]]
@@ -86,13 +86,13 @@ def test_the_page_s_requests_get_the_answers_that_it_shows(page_models, tmp_path
 
 
 @pytest.mark.slow
-def test_every_other_command_of_the_page_serves(page_models, tmp_path):
+def test_every_other_command_of_the_page_serves(page_models):
     commands = [line for line in COMMANDS if line.startswith("minibert serve ")][1:]
     assert commands
     commands += re.findall(r"^minibert serve .*$", README, re.MULTILINE)
     for command in commands:
-        with serving(tmp_path, *arguments_of(command)) as server:
-            assert server.ask("GET", "/v1/models").status == 200
+        with running(*arguments_of(command)) as server:
+            assert server.request("GET", "/v1/models").status == 200
 
 
 def test_the_page_names_every_option_with_its_default():
