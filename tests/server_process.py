@@ -1,88 +1,116 @@
-"""`minibert serve` as a process of its own: where it listens, and what it logs."""
+"""`minibert serve` in a process of its own, on a free port: what it answers, and what it tells."""
 
 import http.client
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
+ADDRESS = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
 
 
 class Answer(NamedTuple):
-    """What a request got."""
+    """An answer: its status, its headers with names in lower case, and its body."""
 
     status: int
     headers: dict
     body: bytes
 
-    @property
     def json(self):
         return json.loads(self.body)
 
+    def text(self):
+        return self.body.decode()
 
-class ServerProcess:
-    """A server that is ready, and its log so far."""
 
-    def __init__(self, process, log):
-        self.process, self._log = process, log
-        self.port = self._wait_for(self._find_port)
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._wait_for(self._is_ready)
+class Serving:
+    """A process of `minibert serve`, and what it tells."""
+
+    def __init__(self, arguments, env):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "minibert", "serve", *map(str, arguments)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+        )
+        self.port = None
+        self._lines = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stderr:
+            self._lines.append(line.decode())
 
     @property
-    def log(self):
-        return self._log.read_text(encoding="utf-8")
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
 
-    def ask(self, method, path, body=None, headers=None):
-        """Send one request over a connection of its own; a body that is not bytes goes as JSON."""
+    def stderr(self):
+        """All that it has told up to now; after its end, all."""
+        if self.process.poll() is not None:
+            self._reader.join(timeout=10)
+        return "".join(self._lines)
+
+    def until(self, told, seconds=30):
+        """Wait until it tells a text, or has ended."""
+        deadline = time.monotonic() + seconds
+        while told not in self.stderr():
+            assert time.monotonic() < deadline, self.stderr()
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.005)
+        if found := ADDRESS.search(self.stderr()):
+            self.port = int(found[1])
+        return self
+
+    def request(self, method, path, body=None, headers=None, timeout=30):
+        """Send a request on a connection of its own; a body that is no bytes is sent as JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        headers = dict(headers or {})
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
-            headers = {"Content-Type": "application/json", **(headers or {})}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            headers = {"Content-Type": "application/json", **headers}
         try:
-            connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            return Answer(answer.status, {**answer.headers}, answer.read())
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            found = {key.lower(): value for key, value in response.getheaders()}
+            return Answer(response.status, found, response.read())
         finally:
             connection.close()
 
-    def _find_port(self):
-        found = ADDRESS.search(self.log)
-        return found and int(found.group(1))
+    def end(self, number=signal.SIGTERM, seconds=30):
+        """Send a signal, and wait for the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
 
-    def _is_ready(self):
-        try:
-            return self.ask("GET", "/ready").status == 200
-        except OSError:  # a server that has ended while it was asked: its log tells more
-            return False
 
-    def _wait_for(self, condition):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and self.process.poll() is None:
-            if result := condition():
-                return result
-            time.sleep(0.02)
-        raise AssertionError(f"The server did not get ready. Its log:\n{self.log}")
+def started(arguments, env=None, told="minibert: ready"):
+    """Start `minibert serve --port 0`, and wait until it tells that it is ready."""
+    return Serving(["--port", "0", *arguments], env).until(told)
+
+
+def killed(servers):
+    for server in servers:
+        with suppress(ProcessLookupError):
+            os.killpg(server.process.pid, signal.SIGKILL)  # and the workers that it started
+        server.process.wait(30)
+        server.process.stderr.close()
 
 
 @contextmanager
-def serving(folder, *arguments):
-    """Serve with the command's arguments on a free port; the log goes to a file in the folder."""
-    log = folder / "server.log"
-    command = [sys.executable, "-m", "minibert", "serve", "--port", "0", *map(str, arguments)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+def running(*arguments):
+    """Yield a Serving that is ready; its process ends with the block."""
+    server = started(arguments)
     try:
-        yield ServerProcess(process, log)
+        assert server.port, server.stderr()  # it has ended, and tells why
+        yield server
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        killed([server])

@@ -74,7 +74,7 @@ async def search(call: Call) -> Response:
 
     found = await call.core.run(call.facts, find, embedded.tokens)
     tokens = embedded.tokens
-    if reranker:
+    if reranker and queries:
         found, more = await reranked(call, reranker, queries, found, k)
         tokens += more
     call.facts.model = served.name
@@ -187,9 +187,16 @@ def check_model(call: Call, served: Served) -> None:
 
 
 def reranker_of(call: Call, index: Index) -> Served | None:
-    """Return the cross-encoder that "rerank" names, or the first for true; None for none."""
+    """Return the cross-encoder that "rerank" names, or the first for true; None for false.
+
+    A request that does not say gets the first, if there is one and the corpus keeps its texts.
+    """
     asked = call.body.get("rerank")
-    if asked is None or asked is False:
+    keeps_texts = index.corpus.manifest.settings.texts
+    if asked is None:
+        rerankers = (one for one in call.models.all if one.kind == "reranker")
+        return next(rerankers, None) if keeps_texts else None
+    if asked is False:
         return None
     if asked is not True and not isinstance(asked, str):
         raise fields.wrong("rerank", asked, "true, false or the name of a cross-encoder")
@@ -198,7 +205,7 @@ def reranker_of(call: Call, index: Index) -> Served | None:
     except RequestError as error:
         error.field = "rerank"
         raise
-    if not index.corpus.manifest.settings.texts:
+    if not keeps_texts:
         raise RequestError(
             "validation",
             "rerank needs the texts of the documents, and this corpus keeps none.",
@@ -226,7 +233,7 @@ async def reranked(
     ]
     scored = await call.core.score(call.facts, Found(reranker, None), pairs, raw=True)
     starts = np.cumsum([len(hits) for hits in found])[:-1]
-    results = []
+    results: list[list[Hit]] = []
     for hits, logits in zip(found, np.split(scored.scores, starts), strict=True):
         scores = reranker.scores(logits).tolist()
         results.append(

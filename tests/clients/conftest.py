@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from golden_files import GOLDEN, MINILM, copy_of, edit_json, one_label_copy
 from prompted import PROMPTS
-from server_process import serving
+from server_process import running
 
 from minibert import CrossEncoder, SentenceTransformer
 
@@ -97,19 +97,19 @@ def served(folders):
 
 
 @pytest.fixture(scope="session")
-def open_server(served_folders, tmp_path_factory):
+def open_server(served_folders):
     """A server of all the models, which asks for no key."""
     aliases = ["--alias", "text-embedding-3-small=minilm", "--alias", "all-minilm=minilm"]
-    with serving(tmp_path_factory.mktemp("open"), *served(served_folders), *aliases) as process:
-        yield process
+    with running(*served(served_folders), *aliases) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def strict_server(served_folders, tmp_path_factory):
+def strict_server(served_folders):
     """A server with a key, of the same bits whatever is computed together, with small limits."""
     options = ["--api-key", KEY, "--reproducible", "--max-inputs", "8", "--max-body", "100000"]
-    with serving(tmp_path_factory.mktemp("strict"), *served(served_folders), *options) as process:
-        yield SimpleNamespace(url=process.url, key=KEY)
+    with running(*served(served_folders), *options) as server:
+        yield SimpleNamespace(url=server.url, key=KEY)
 
 
 @pytest.fixture(scope="session")

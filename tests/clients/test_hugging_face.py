@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 from prompted import QUERY
-from server_process import serving
+from server_process import running
 
 
 @pytest.fixture(scope="module")
@@ -16,17 +16,16 @@ def inference(open_server):
 
 
 @pytest.fixture(scope="module")
-def prompted_inference(served_folders, tmp_path_factory):
+def prompted_inference(served_folders):
     """A client of a server whose one model has prompts."""
-    folder = tmp_path_factory.mktemp("prompted")
-    with serving(folder, f"prompted={served_folders['prompted']}") as server:
+    with running(served_folders["prompted"]) as server:
         yield InferenceClient(model=server.url)
 
 
 @pytest.fixture(scope="module")
-def label_inference(served_folders, tmp_path_factory):
+def label_inference(served_folders):
     """A client of a server whose one model has labels."""
-    with serving(tmp_path_factory.mktemp("labels"), served_folders["classifier"]) as server:
+    with running(served_folders["classifier"]) as server:
         yield InferenceClient(model=f"{server.url}/predict")
 
 

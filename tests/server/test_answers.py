@@ -53,7 +53,7 @@ def test_any_float_comes_back_bit_for_bit(module):
     assert bits(json.loads(module.as_floats(row))) == bits(row)
 
 
-def test_numbers_of_a_vector_take_twelve_characters_and_a_sign(module):
+def test_a_number_takes_twelve_characters_and_a_sign(module):
     """A float64's digits would take twenty, half as much again to send and read."""
     row = (np.random.default_rng(1).standard_normal(1000) / 20).astype(np.float32)
     assert len(module.as_floats(row)) < 14.5 * len(row)
@@ -130,7 +130,7 @@ def test_small_and_large_answers_have_the_same_form(rows, key):
     assert answer.headers["x-kept"] == "yes"
 
 
-def test_a_small_answer_tells_its_length_and_a_large_one_is_sent_in_parts():
+def test_only_a_small_answer_tells_its_length():
     assert int(Writing(3).answer().headers["content-length"]) == len(Writing(3).answer().body)
     assert "content-length" not in Writing(2000).answer().headers
 
@@ -142,7 +142,7 @@ def test_a_large_answer_is_written_off_the_loop():
     assert large.loop not in large.threads
 
 
-def test_a_large_answer_stands_in_memory_one_part_at_a_time():
+def test_a_large_answer_needs_memory_for_parts_alone():
     """2,048 vectors of 1,024 numbers are 22 MB of JSON."""
     vectors = np.full((2048, 1024), -1 / 3, np.float32)
     parts = answers.in_parts(b"[", vectors, lambda _, row: answers.as_floats(row), b"]")

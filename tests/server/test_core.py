@@ -115,13 +115,6 @@ def prompted_folder(tmp_path):
 
 
 @pytest.fixture
-def dot_folder(tmp_path):
-    folder = copy_of("gelu", tmp_path)
-    edit_json(folder / "config_sentence_transformers.json", similarity_fn_name="dot")
-    return folder
-
-
-@pytest.fixture
 def damaged_folder(tmp_path):
     """A folder whose word "dog" overflows in the first layer norm."""
     folder = copy_of("gelu", tmp_path)
@@ -165,10 +158,10 @@ def test_a_silent_request_goes_by_the_rule(folder, edit, metric, rule):
 
 @pytest.mark.parametrize("rule", ["always", "never"])
 @pytest.mark.parametrize("normalize", [False, True])
-def test_a_request_that_says_overrides_the_rule(dot_folder, rule, normalize):
+def test_a_request_that_says_overrides_the_rule(dot_model, rule, normalize):
     options = {"normalize": rule}
-    found = embedded(dot_folder, TEXTS, options=options, normalize=normalize).vectors
-    expected = encoder(dot_folder).encode(TEXTS, normalize_embeddings=normalize)
+    found = embedded(dot_model, TEXTS, options=options, normalize=normalize).vectors
+    expected = encoder(dot_model).encode(TEXTS, normalize_embeddings=normalize)
     np.testing.assert_allclose(found, expected, **CLOSE)
 
 
@@ -216,6 +209,13 @@ def test_an_excluded_prompt_is_not_pooled(prompted_folder, edit):
     found = embedded(prompted_folder, TEXTS, prompt_name="document", normalize=False).vectors
     expected = encoder(prompted_folder).encode(TEXTS, prompt_name="document")
     np.testing.assert_allclose(found, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("mode", ["cls", "lasttoken", "max", "weightedmean"])
+def test_any_pooling_gives_the_vectors_of_encode(folder, edit, mode):
+    edit(folder / "1_Pooling" / "config.json", pooling_mode=mode)
+    found = embedded(folder, TEXTS, normalize=False).vectors
+    np.testing.assert_allclose(found, encoder(folder).encode(TEXTS), **CLOSE)
 
 
 def test_no_texts_give_no_vectors():
@@ -308,10 +308,8 @@ def test_a_large_request_is_computed_in_parts(batch_tokens):
     assert max(sum(map(len, rows)) for rows in batches) <= max(batch_tokens, 41)
 
 
-def test_several_models_are_computed_side_by_side(dot_folder):
-    settings = Settings(
-        (ModelPlace("a", str(GOLDEN / "modules")), ModelPlace("b", str(dot_folder)))
-    )
+def test_several_models_are_computed_side_by_side(dot_model):
+    settings = Settings((ModelPlace("a", str(GOLDEN / "modules")), ModelPlace("b", str(dot_model))))
 
     async def work():
         core, models = Core(settings), load_models(settings)
@@ -324,7 +322,7 @@ def test_several_models_are_computed_side_by_side(dot_folder):
 
     found = asyncio.run(work())
     a = encoder(GOLDEN / "modules").encode(TEXTS, normalize_embeddings=True)
-    b = encoder(dot_folder).encode(TEXTS)
+    b = encoder(dot_model).encode(TEXTS)
     np.testing.assert_allclose(found[::2], a, **CLOSE)
     np.testing.assert_allclose(found[1::2], b, **CLOSE)
 

@@ -38,7 +38,7 @@ def reranker(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def own(searched, reranker):
+def owned(searched, reranker):
     """A server of two models, with a corpus of the second."""
     models = {"first": GOLDEN / "mpnet", "m": MODEL, "r": reranker}
     with in_process(models, aliases=[("a", "m")], corpus=str(searched)) as server:
@@ -63,8 +63,8 @@ def refused(server, path, body, status=400, **headers):
     return error["message"], error["param"]
 
 
-def test_a_search_finds_what_index_finds(own, index):
-    answer = own.post("/v1/search", {"query": QUERIES[0], "k": 7})
+def test_a_search_finds_what_index_finds(owned, index):
+    answer = owned.post("/v1/search", {"query": QUERIES[0], "k": 7, "rerank": False})
     assert answer.status == 200
     found = answer.json()
     assert found["query"] == QUERIES[0]
@@ -75,14 +75,15 @@ def test_a_search_finds_what_index_finds(own, index):
     assert found["usage"] == {"prompt_tokens": tokens, "total_tokens": tokens}
 
 
-def test_several_queries_have_their_hits_in_order(own, index):
-    found = own.post("/v1/search", {"queries": QUERIES, "k": 3, "model": "a"}).json()
+def test_several_queries_have_their_hits_in_order(owned, index):
+    body = {"queries": QUERIES, "k": 3, "model": "a", "rerank": False}
+    found = owned.post("/v1/search", body).json()
     expected = index.search(QUERIES, 3)
     assert found["results"] == [
         {"query": query, "hits": as_json(hits)}
         for query, hits in zip(QUERIES, expected, strict=True)
     ]
-    assert own.post("/v1/search", {"queries": []}).json()["results"] == []
+    assert owned.post("/v1/search", {"queries": []}).json()["results"] == []
 
 
 def test_long_texts_come_whole(tmp_path):
@@ -95,37 +96,38 @@ def test_long_texts_come_whole(tmp_path):
     assert [hit["text"] for hit in answer.json()["hits"]] == [text]
 
 
-def test_ten_documents_are_found_where_k_is_not_given(own, index):
-    found = own.post("/v1/search", {"query": QUERIES[1], "k": None}).json()
+def test_ten_documents_are_found_where_k_is_not_given(owned, index):
+    found = owned.post("/v1/search", {"query": QUERIES[1], "k": None, "rerank": False}).json()
     assert found["hits"] == as_json(index.search(QUERIES[1], 10))
 
 
-def test_only_the_documents_of_the_ids_are_found(own, index):
+def test_only_the_documents_of_the_ids_are_found(owned, index):
     ids = ["d9", "d40", "d2"]
-    found = own.post("/v1/search", {"query": QUERIES[0], "ids": ids}).json()
+    body = {"query": QUERIES[0], "ids": ids, "rerank": False}
+    found = owned.post("/v1/search", body).json()
     assert found["hits"] == as_json(index.search(QUERIES[0], 3, ids=ids))
-    assert own.post("/v1/search", {"query": "a cat", "ids": []}).json()["hits"] == []
+    assert owned.post("/v1/search", {"query": "a cat", "ids": []}).json()["hits"] == []
 
 
-@pytest.mark.parametrize("rerank", [True, "r"])
-def test_a_cross_encoder_ranks_the_first_again(own, index, reranker, rerank):
+@pytest.mark.parametrize("rerank", [None, True, "r"])
+def test_a_cross_encoder_ranks_the_first_again(owned, index, reranker, rerank):
     scorer = CrossEncoder(reranker)
     expected = index.search(QUERIES, 4, rerank=scorer, candidates=9)
     assert expected != index.search(QUERIES, 4)
     body = {"queries": QUERIES, "k": 4, "rerank": rerank, "candidates": 9}
-    found = own.post("/v1/search", body).json()
+    found = owned.post("/v1/search", body).json()
     assert [one["hits"] for one in found["results"]] == [as_json(hits) for hits in expected]
     assert found["rerank"] == "r"
     tokens = sum(len(one.ids) for one in index.model.tokens(QUERIES))
     for query in QUERIES:
         documents = [hit.text for hit in index.search(query, 9)]
-        answer = own.post("/v1/rerank", {"query": query, "documents": documents})
+        answer = owned.post("/v1/rerank", {"query": query, "documents": documents})
         tokens += answer.json()["usage"]["total_tokens"]
     assert found["usage"] == {"prompt_tokens": tokens, "total_tokens": tokens}
 
 
-def test_rerank_false_ranks_by_the_vectors(own, index):
-    found = own.post("/v1/search", {"query": QUERIES[0], "rerank": False, "candidates": 9}).json()
+def test_rerank_false_ranks_by_the_vectors(owned, index):
+    found = owned.post("/v1/search", {"query": QUERIES[0], "rerank": False, "candidates": 9}).json()
     assert found["hits"] == as_json(index.search(QUERIES[0], 10))
 
 
@@ -176,23 +178,23 @@ def test_questions_are_encoded_as_the_corpus_says(tmp_path):
         ({"query": "a", "model": "first"}, "was made with 'm'; 'first' is another", "model"),
     ],
 )
-def test_a_search_that_cannot_be_made_is_refused(own, body, message, key):
-    told, param = refused(own, "/v1/search", body)
+def test_a_search_that_cannot_be_made_is_refused(owned, body, message, key):
+    told, param = refused(owned, "/v1/search", body)
     assert re.search(message, told), told
     assert param == key
 
 
-def test_an_unknown_model_or_reranker_is_404(own):
+def test_an_unknown_model_or_reranker_is_404(owned):
     for body in ({"query": "a", "model": "nope"}, {"query": "a", "rerank": "nope"}):
-        message, _ = refused(own, "/v1/search", body, 404)
+        message, _ = refused(owned, "/v1/search", body, 404)
         assert "no model 'nope'" in message
 
 
-def test_more_documents_than_a_request_may_have_are_refused(own):
-    message, _ = refused(own, "/v1/search", {"queries": ["a", "b"], "k": 1025})
+def test_more_documents_than_a_request_may_have_are_refused(owned):
+    message, _ = refused(owned, "/v1/search", {"queries": ["a", "b"], "k": 1025})
     assert message == "2 x 1025 documents are asked for; expected 2048 at most in one request."
     body = {"queries": ["a"] * 21, "k": 2, "rerank": True}
-    assert "21 x 100 documents" in refused(own, "/v1/search", body)[0]
+    assert "21 x 100 documents" in refused(owned, "/v1/search", body)[0]
 
 
 def test_without_texts_no_cross_encoder_ranks(tmp_path, reranker):
@@ -214,8 +216,8 @@ def test_without_a_corpus_a_search_is_404_with_advice():
         assert server.request("GET", "/v1/served").json()["corpus"] is None
 
 
-def test_served_tells_of_all_models_and_the_corpus(own, index):
-    assert own.request("GET", "/v1/served").json() == {
+def test_served_tells_of_all_models_and_the_corpus(owned, index):
+    assert owned.request("GET", "/v1/served").json() == {
         "models": [
             {"name": "first", "kind": "embedding", "max_tokens": 41, "dimension": 20,
              "metric": "cosine"},
@@ -276,37 +278,37 @@ QUERY, DOCUMENT = "the old house", "a dog barks in London, and the cat sat by th
 
 
 @pytest.mark.parametrize("metric", [None, "cosine", "dot"])
-def test_an_explanation_is_that_of_the_model(own, metric):
+def test_an_explanation_is_that_of_the_model(owned, metric):
     body = {"query": QUERY, "document": DOCUMENT, "model": "m", "metric": metric}
-    answer = own.post("/v1/explain", body)
+    answer = owned.post("/v1/explain", body)
     expected = SentenceTransformer(MODEL).explain(QUERY, DOCUMENT, metric=metric).as_dict()
     assert answer.headers["content-type"] == "application/json"
     assert answer.json() == expected
     assert np.sum(answer.json()["contributions"]) == pytest.approx(expected["score"])
 
 
-def test_an_explanation_is_by_the_first_embedding_model(own):
-    found = own.post("/v1/explain", {"query": QUERY, "document": DOCUMENT}).json()
+def test_an_explanation_is_by_the_first_embedding_model(owned):
+    found = owned.post("/v1/explain", {"query": QUERY, "document": DOCUMENT}).json()
     assert found == SentenceTransformer(GOLDEN / "mpnet").explain(QUERY, DOCUMENT).as_dict()
 
 
-def test_losses_without_each_word_are_told_on_demand(own):
+def test_losses_without_each_word_are_told_on_demand(owned):
     body = {"query": QUERY, "document": DOCUMENT, "model": "m", "occlusion": True}
     model = SentenceTransformer(MODEL)
     expected = losses_as_dict(*occlusion(model, QUERY, DOCUMENT))
-    found = own.post("/v1/explain", body).json()
+    found = owned.post("/v1/explain", body).json()
     assert found.pop("occlusion") == expected
     assert found == model.explain(QUERY, DOCUMENT).as_dict()
 
 
-def test_a_score_that_is_no_sum_needs_occlusion(own):
+def test_a_score_that_is_no_sum_needs_occlusion(owned):
     body = {"query": QUERY, "document": DOCUMENT, "model": "m", "metric": "euclidean"}
-    assert "no sum over pairs of tokens" in refused(own, "/v1/explain", body)[0]
-    found = own.post("/v1/explain", {**body, "occlusion": True}).json()
+    assert "no sum over pairs of tokens" in refused(owned, "/v1/explain", body)[0]
+    found = owned.post("/v1/explain", {**body, "occlusion": True}).json()
     assert found["metric"] == "euclidean"
     assert "contributions" not in found
     assert len(found["occlusion"]["query"]) == 3
-    message, _ = refused(own, "/v1/explain", {**body, "metric": "x", "occlusion": True})
+    message, _ = refused(owned, "/v1/explain", {**body, "metric": "x", "occlusion": True})
     assert "metric" in message
 
 
@@ -322,19 +324,21 @@ def test_a_score_that_is_no_sum_needs_occlusion(own):
         ({"query": "a", "document": "b", "model": "r"}, "'r' is of the kind reranker", "model"),
     ],
 )
-def test_an_explanation_that_cannot_be_given_is_refused(own, body, message, key):
-    told, param = refused(own, "/v1/explain", body)
+def test_an_explanation_that_cannot_be_given_is_refused(owned, body, message, key):
+    told, param = refused(owned, "/v1/explain", body)
     assert message in told
     assert param == key
 
 
-def test_an_explanation_has_the_facts_of_its_texts(own):
+def test_an_explanation_has_the_facts_of_its_texts(owned):
     noted = []
-    own.state.log = lambda call, *rest: noted.append(call.facts)
+    owned.state.log = lambda call, *rest: noted.append(call.facts)
     try:
-        answer = own.post("/v1/explain", {"query": "a", "document": "the cat " * 50, "model": "a"})
+        answer = owned.post(
+            "/v1/explain", {"query": "a", "document": "the cat " * 50, "model": "a"}
+        )
     finally:
-        own.state.log = None
+        owned.state.log = None
     assert answer.headers["x-minibert-truncated"] == "1"
     (facts,) = noted
     assert (facts.model, facts.texts, facts.tokens, facts.truncated) == ("m", 2, 3 + 41, 1)
@@ -360,9 +364,9 @@ def test_an_explanation_is_as_large_as_a_request_may_be(limit, document, occlusi
             assert message in refused(server, "/v1/explain", body)[0]
 
 
-def test_html_is_the_page_of_the_explanation(own):
+def test_html_is_the_page_of_the_explanation(owned):
     body = {"query": QUERY, "document": DOCUMENT, "model": "m"}
-    answer = own.post("/v1/explain", body, accept="text/html,application/xhtml+xml,*/*;q=0.8")
+    answer = owned.post("/v1/explain", body, accept="text/html,application/xhtml+xml,*/*;q=0.8")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     expected = explanation_page(SentenceTransformer(MODEL), QUERY, DOCUMENT)
     assert answer.body.decode() == expected
@@ -372,18 +376,18 @@ def test_html_is_the_page_of_the_explanation(own):
     assert policy.endswith("frame-ancestors 'none'")
 
 
-def test_html_of_a_score_that_is_no_sum_has_the_losses(own):
+def test_html_of_a_score_that_is_no_sum_has_the_losses(owned):
     body = {"query": QUERY, "document": DOCUMENT, "model": "m", "metric": "euclidean"}
-    shown = own.post("/v1/explain", body, accept="text/html").body.decode()
+    shown = owned.post("/v1/explain", body, accept="text/html").body.decode()
     assert '<h2 id="ranked">Losses without each word</h2>' in shown
-    found = own.post("/v1/explain", {**body, "occlusion": True}).json()
+    found = owned.post("/v1/explain", {**body, "occlusion": True}).json()
     assert f"<h1>−{-found['score']:.3f} <small>euclidean" in shown
 
 
-def test_an_explanation_of_a_text_is_no_part_of_the_log(own, caplog):
+def test_an_explanation_of_a_text_is_no_part_of_the_log(owned, caplog):
     with caplog.at_level(logging.DEBUG):
-        own.post("/v1/explain", {"query": "confidential", "document": "secret"})
-        own.post("/v1/search", {"query": "confidential"})
-        own.post("/v1/search", {"query": "confidential", "ids": ["secret"]})
+        owned.post("/v1/explain", {"query": "confidential", "document": "secret"})
+        owned.post("/v1/search", {"query": "confidential"})
+        owned.post("/v1/search", {"query": "confidential", "ids": ["secret"]})
     assert "confidential" not in caplog.text
     assert "secret" not in caplog.text

@@ -48,7 +48,7 @@ def test_a_small_ticket_does_not_overtake_a_larger_one():
     ]  # fmt: skip
 
 
-def test_a_large_ticket_is_taken_in_parts_and_the_next_joins_the_last():
+def test_a_large_ticket_is_taken_in_parts():
     large, small = ticket("m", 4, 4, 4, 4, 4), ticket("m", 5)
     assert taken(queue_of(10, large, small)) == [
         [(large, 0, 2)], [(large, 2, 4)], [(large, 4, 5), (small, 0, 1)]

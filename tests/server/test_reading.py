@@ -26,7 +26,7 @@ async def echo(call):
 
 
 @pytest.fixture(scope="module")
-def server():
+def echo_server():
     routes = [Route("POST", "/json", echo, DIALECT, ""), Route("POST", "/any", echo, ANY, "")]
     with in_process({}, routes=routes, max_body=1000) as found:
         yield found
@@ -112,31 +112,31 @@ def test_a_lone_surrogate_is_left_to_the_field_that_reads_it():
     "kind",
     ["application/json", "Application/JSON; charset=utf-8", "application/vnd.api+json", None],
 )
-def test_a_body_called_json_is_read(server, kind):
+def test_a_body_called_json_is_read(echo_server, kind):
     headers = {} if kind is None else {"content-type": kind}  # in_process calls it JSON
-    assert server.post("/json", {"a": 1}, **headers).json() == {"a": 1}
+    assert echo_server.post("/json", {"a": 1}, **headers).json() == {"a": 1}
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "", "application/x-www-form-urlencoded", "json"])
-def test_a_body_called_otherwise_is_read_where_that_may_be(server, kind):
-    refusal = server.post("/json", {"a": 1}, content_type=kind)
+def test_a_body_called_otherwise_is_read_where_that_may_be(echo_server, kind):
+    refusal = echo_server.post("/json", {"a": 1}, content_type=kind)
     assert (refusal.status, list(refusal.json())) == (415, ["media_type"])
-    assert server.post("/any", {"a": 1}, content_type=kind).json() == {"a": 1}
+    assert echo_server.post("/any", {"a": 1}, content_type=kind).json() == {"a": 1}
 
 
 @pytest.mark.parametrize("path", ["/json", "/any"])
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, identity"])
-def test_a_compressed_body_is_refused(server, path, coding):
-    assert server.post(path, {"a": 1}, content_encoding=coding).status == 415
-    assert server.post(path, {"a": 1}, content_encoding="identity").status == 200
+def test_a_compressed_body_is_refused(echo_server, path, coding):
+    assert echo_server.post(path, {"a": 1}, content_encoding=coding).status == 415
+    assert echo_server.post(path, {"a": 1}, content_encoding="identity").status == 200
 
 
 @pytest.mark.parametrize("length", [1000, 1001])
-def test_a_body_above_the_limit_is_refused(server, length):
+def test_a_body_above_the_limit_is_refused(echo_server, length):
     body = b'{"a": "%b"}' % (b"x" * (length - 9))
     assert len(body) == length
-    by_header = server.post("/json", body)
-    by_bytes = server.post("/json", body, content_length="")  # as a chunked body has none
+    by_header = echo_server.post("/json", body)
+    by_bytes = echo_server.post("/json", body, content_length="")  # as a chunked body has none
     for answer in (by_header, by_bytes):
         assert answer.status == (200 if length == 1000 else 413)
     if length == 1001:
@@ -144,7 +144,7 @@ def test_a_body_above_the_limit_is_refused(server, length):
         assert by_header.json()["too_large"].startswith("The body has more than 1000 bytes")
 
 
-def test_a_length_that_is_no_number_changes_nothing(server):
+def test_a_length_that_is_no_number_changes_nothing(echo_server):
     for length in ("x", "-5", "²"):
-        assert server.post("/json", {"a": 1}, content_length=length).status == 200
-    assert server.post("/json", {"a": 1}, content_length="1" * 5000).status == 413
+        assert echo_server.post("/json", {"a": 1}, content_length=length).status == 200
+    assert echo_server.post("/json", {"a": 1}, content_length="1" * 5000).status == 413

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 from golden_files import GOLDEN
-from server_process import serving
+from server_process import running
 
 from minibert.commands.serve import COMMAND
+from minibert.server.app import ROUTES
 
 PAGE = Path(__file__).parents[2] / "docs" / "serve.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL)
+README = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
 
 
@@ -32,7 +34,7 @@ def page_models(cache, minilm_folder, one_label, tmp_path, monkeypatch):
 
 def arguments_of(command):
     """The words of a command, behind `minibert serve`."""
-    words = shlex.split(command)
+    words = shlex.split(command, comments=True)
     assert words[:2] == ["minibert", "serve"]
     return words[2:]
 
@@ -62,10 +64,10 @@ def assert_like(found, shown):
 
 
 @pytest.mark.slow
-def test_the_page_s_requests_get_the_answers_that_it_shows(page_models, tmp_path):
+def test_the_page_s_requests_get_the_answers_that_it_shows(page_models):
     start = next(line for line in COMMANDS if line.startswith("minibert serve sentence"))
     answers, compared = [], 0
-    with serving(tmp_path, *arguments_of(start)) as server:
+    with running(*arguments_of(start)) as server:
         for language, text in BLOCKS:
             if language == "sh":
                 lines = [line for line in text.splitlines() if line.startswith("curl ")]
@@ -73,7 +75,7 @@ def test_the_page_s_requests_get_the_answers_that_it_shows(page_models, tmp_path
             elif language == "json":
                 assert_like(answers[-1], json.loads(text))
                 compared += 1
-        log = server.log
+        log = server.stderr()
     assert (len(answers), compared) == (6, 3)
     tei, ollama, cohere = answers[3:]
     assert [entry["index"] for entry in tei] == [r["index"] for r in cohere["results"]]
@@ -84,12 +86,13 @@ def test_the_page_s_requests_get_the_answers_that_it_shows(page_models, tmp_path
 
 
 @pytest.mark.slow
-def test_every_other_command_of_the_page_serves(page_models, tmp_path):
+def test_every_other_command_of_the_page_serves(page_models):
     commands = [line for line in COMMANDS if line.startswith("minibert serve ")][1:]
     assert commands
+    commands += re.findall(r"^minibert serve .*$", README, re.MULTILINE)
     for command in commands:
-        with serving(tmp_path, *arguments_of(command)) as server:
-            assert server.ask("GET", "/v1/models").status == 200
+        with running(*arguments_of(command)) as server:
+            assert server.request("GET", "/v1/models").status == 200
 
 
 def test_the_page_names_every_option_with_its_default():
@@ -100,6 +103,14 @@ def test_the_page_names_every_option_with_its_default():
     for option, action in actions.items():
         told = re.search(r"\(default ([^,)]+)", action.help)
         assert shown[option] == (told[1] if told else ""), option
+
+
+def test_the_page_names_every_route_in_its_table():
+    table = "".join(re.findall(r"^\| (?:POST|GET) .*$", TEXT, re.MULTILINE))
+    paths = {route.path.replace(":path", "") for route in ROUTES}
+    assert {path for path in paths if f"`{path}`" not in table} == set()
+    named = set(re.findall(r"`(/[\w/{}.-]*)`", re.sub(r"a URL that ends in `/v1`", "", table)))
+    assert named == paths
 
 
 def options_of_the_command():

@@ -7,6 +7,7 @@ import pytest
 from golden_files import GOLDEN
 
 from minibert import CrossEncoder, SentenceTransformer
+from minibert.kernels.cores import available_threads
 from minibert.server.refusals import RequestError
 from minibert.server.served import Served, ServedModels, load_models
 from minibert.server.settings import ModelPlace, Settings
@@ -156,3 +157,8 @@ def test_models_are_opened_with_the_server_s_options(reproducible, caplog):
     caplog.clear()
     assert np.isfinite(model.encode("the cat " * 100)).all()
     assert caplog.text == ""  # an answer tells what was truncated; the log need not
+
+
+def test_worker_processes_divide_the_cores_among_them():
+    settings = Settings((ModelPlace("m", str(GOLDEN / "gelu")),), workers=available_threads())
+    assert load_models(settings).all[0].model.transformer.threads == settings.threads == 1

@@ -45,7 +45,7 @@ def tei(places):
 
 
 @pytest.fixture(scope="module")
-def encoder(places):
+def dot_encoder(places):
     return SentenceTransformer(places["dot"], reproducible=True, on_long="ignore")
 
 
@@ -77,42 +77,42 @@ def sigmoid(logits):
         ("cosine", {"normalize": False}, False),
     ],
 )
-def test_vectors_are_encode_s_bit_for_bit(tei, encoder, model, asked, is_unit):
+def test_vectors_are_encode_s_bit_for_bit(tei, dot_encoder, model, asked, is_unit):
     found = np.array(answer(tei, "/embed", inputs=TEXTS, model=model, **asked), np.float32)
-    np.testing.assert_array_equal(found, encoder.encode(TEXTS, normalize_embeddings=is_unit))
+    np.testing.assert_array_equal(found, dot_encoder.encode(TEXTS, normalize_embeddings=is_unit))
 
 
-def test_one_text_gives_a_list_of_one_vector(tei, encoder):
+def test_one_text_gives_a_list_of_one_vector(tei, dot_encoder):
     for inputs in ("the cat", ["the cat"]):
         found = answer(tei, "/embed", inputs=inputs, model="dot")
-        np.testing.assert_array_equal(np.float32(found), encoder.encode(["the cat"]))
+        np.testing.assert_array_equal(np.float32(found), dot_encoder.encode(["the cat"]))
 
 
-def test_fewer_dimensions_are_normalised_afterwards(tei, encoder):
-    whole = encoder.encode(TEXTS).astype(np.float64)[:, :3]
+def test_fewer_dimensions_are_normalised_afterwards(tei, dot_encoder):
+    whole = dot_encoder.encode(TEXTS).astype(np.float64)[:, :3]
     expected = whole / np.linalg.norm(whole, axis=1, keepdims=True)
     found = answer(tei, "/embed", inputs=TEXTS, dimensions=3)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_prompts_come_by_name_and_by_the_name_of_the_model(tei, encoder):
-    expected = encoder.encode([PROMPTS["query"] + QUERY])
+def test_prompts_come_by_name_and_by_the_name_of_the_model(tei, dot_encoder):
+    expected = dot_encoder.encode([PROMPTS["query"] + QUERY])
     for asked in ({"prompt_name": "query", "model": "dot"}, {"model": "dot:query"}):
         found = answer(tei, "/embed", inputs=QUERY, **asked)
         np.testing.assert_array_equal(np.float32(found), expected)
-    assert not np.array_equal(expected, encoder.encode([QUERY]))
+    assert not np.array_equal(expected, dot_encoder.encode([QUERY]))
 
 
-def test_states_of_all_tokens_are_encode_s(tei, encoder):
+def test_states_of_all_tokens_are_encode_s(tei, dot_encoder):
     found = answer(tei, "/embed_all", inputs=TEXTS)
-    for rows, states in zip(found, encoder.encode(TEXTS, output_value="token_embeddings"),
+    for rows, states in zip(found, dot_encoder.encode(TEXTS, output_value="token_embeddings"),
                             strict=True):  # fmt: skip
         np.testing.assert_array_equal(np.float32(rows), states)
 
 
-def test_large_states_are_sent_in_parts(tei, encoder):
+def test_large_states_are_sent_in_parts(tei, dot_encoder):
     texts = [f"{LONG} {number}" for number in range(8)] * 2
-    with in_process({"m": encoder.folder.path}, reproducible=True) as other:
+    with in_process({"m": dot_encoder.folder.path}, reproducible=True) as other:
         found = answer(other, "/embed_all", inputs=texts * 16, truncation_direction="left")
     assert sum(np.size(rows) for rows in found) > 65_536
     assert found[: len(texts)] == found[-len(texts) :]
@@ -128,11 +128,13 @@ def test_no_model_is_sparse_yet(tei):
 
 
 @pytest.mark.parametrize("left", ["left", "Left", "LEFT"])
-def test_a_long_text_loses_its_tokens_at_either_side(tei, encoder, left):
+def test_a_long_text_loses_its_tokens_at_either_side(tei, dot_encoder, left):
     words = LONG.split()
     for side, kept in ({}, words[:39]), ({"truncation_direction": left}, words[-39:]):
         found = tei.post("/embed", {"inputs": LONG, "model": "dot", **side})
-        np.testing.assert_array_equal(np.float32(found.json()), encoder.encode([" ".join(kept)]))
+        np.testing.assert_array_equal(
+            np.float32(found.json()), dot_encoder.encode([" ".join(kept)])
+        )
         assert found.headers["x-minibert-truncated"] == "1"
         assert found.headers["x-compute-tokens"] == "41"
 
@@ -234,14 +236,14 @@ def test_ranks_of_large_logits_have_their_order(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/similarity", "/"])
-def test_similarities_are_cosines_whatever_the_metric(tei, encoder, path):
-    vectors = encoder.encode([QUERY, DOCUMENT, "", QUERY]).astype(np.float64)
+def test_similarities_are_cosines_whatever_the_metric(tei, dot_encoder, path):
+    vectors = dot_encoder.encode([QUERY, DOCUMENT, "", QUERY]).astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     asked = {"source_sentence": QUERY, "sentences": [DOCUMENT, "", QUERY]}
     found = answer(tei, path, inputs=asked, parameters={}, model="dot")
     np.testing.assert_allclose(found, vectors[1:] @ vectors[0], atol=1e-6)
     prompted = answer(tei, path, inputs=asked, parameters={"prompt_name": "document"})
-    vectors = encoder.encode([PROMPTS["document"] + text for text in [QUERY, DOCUMENT]])
+    vectors = dot_encoder.encode([PROMPTS["document"] + text for text in [QUERY, DOCUMENT]])
     cosine = np.dot(*vectors.astype(np.float64)) / np.prod(np.linalg.norm(vectors, axis=1))
     np.testing.assert_allclose(prompted[0], cosine, atol=1e-6)
 
@@ -260,10 +262,10 @@ def test_the_root_does_as_the_first_model_can(tei, places):
 AWKWARD = ["sat 😀👩‍🚀 日中 dog, Cafe\u0301!", "", "\u200b", "x" * 120, "[SEP] a[MASK]", "中 é\tα"]
 
 
-def test_tokens_have_their_places_in_utf_8(tei, encoder):
+def test_tokens_have_their_places_in_utf_8(tei, dot_encoder):
     found = answer(tei, "/tokenize", inputs=AWKWARD)
     for text, tokens in zip(AWKWARD, found, strict=True):
-        rows = encoder.transformer.text_tokenizer.rows([text], None)
+        rows = dot_encoder.transformer.text_tokenizer.rows([text], None)
         assert [token["id"] for token in tokens] == rows.ids[0].tolist()
         first, *inner, last = tokens
         whole = {"special": True, "start": None, "stop": None}
@@ -329,12 +331,12 @@ def test_info_of_another_model_is_asked_for_by_name(tei):
 
 
 @pytest.mark.parametrize(("rule", "expected"), [("always", True), ("never", False)])
-def test_info_and_vectors_follow_the_server_s_rule(places, encoder, rule, expected):
+def test_info_and_vectors_follow_the_server_s_rule(places, dot_encoder, rule, expected):
     with in_process({"m": places["dot"]}, normalize=rule, reproducible=True) as other:
         assert other.request("GET", "/info").json()["normalized"] is expected
         found = answer(other, "/embed", inputs=TEXTS)
     np.testing.assert_array_equal(
-        np.float32(found), encoder.encode(TEXTS, normalize_embeddings=expected)
+        np.float32(found), dot_encoder.encode(TEXTS, normalize_embeddings=expected)
     )
 
 
@@ -403,13 +405,13 @@ def test_too_many_tokens_are_refused_on_every_path(places):
             assert "50" in found.json()["error"] or "400" in found.json()["error"]
 
 
-def test_token_ids_are_decoded_where_they_are_accepted(places, encoder):
-    ids = encoder.transformer.text_tokenizer.rows(["the cat", "a dog barks"], None).ids
+def test_token_ids_are_decoded_where_they_are_accepted(places, dot_encoder):
+    ids = dot_encoder.transformer.text_tokenizer.rows(["the cat", "a dog barks"], None).ids
     with in_process({"m": places["dot"]}, accept_token_ids=True, reproducible=True) as other:
         inputs = [ids[0].tolist(), "a dog barks"]
         found = answer(other, "/embed", inputs=inputs)
         one = answer(other, "/embed", inputs=ids[0].tolist())
-    np.testing.assert_array_equal(np.float32(found), encoder.encode(["the cat", "a dog barks"]))
+    np.testing.assert_array_equal(np.float32(found), dot_encoder.encode(["the cat", "a dog barks"]))
     assert one == found[:1]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from golden_files import one_label_copy
-from server_process import serving
+from server_process import running
 
 pytestmark = pytest.mark.slow  # programs of their own
 
@@ -48,16 +48,12 @@ def is_plain(request):
 @pytest.fixture(scope="module")
 def wire_servers(minilm_folder, tmp_path_factory):
     """Two servers of an embedding model and a reranker: in the second "m" is the reranker."""
-    made = tmp_path_factory.mktemp("servers")
-    reranker = one_label_copy(made)
+    reranker = one_label_copy(tmp_path_factory.mktemp("models"))
     models = [f"embedder={minilm_folder}", f"reranker={reranker}"]
     aliases = [word for name in MODELS for word in ("--alias", f"{name}=embedder")]
-    first, second = made / "first", made / "second"
-    first.mkdir()
-    second.mkdir()
     with (
-        serving(first, *models, *aliases) as embedding,
-        serving(second, *models, "--alias", "m=reranker") as ranking,
+        running(*models, *aliases) as embedding,
+        running(*models, "--alias", "m=reranker") as ranking,
     ):
         yield embedding, ranking
 
@@ -70,7 +66,7 @@ def replay(wire_servers):
         embedding, ranking = wire_servers
         server = ranking if request["path"].endswith("rerank") else embedding
         body = None if request["body"] is None else json.dumps(request["body"]).encode()
-        return server.ask(request["method"], request["path"], body, request["headers"])
+        return server.request(request["method"], request["path"], body, request["headers"])
 
     return send
 
@@ -87,7 +83,7 @@ def test_a_recorded_request_gets_what_its_client_reads(replay, minilm, request_)
     assert answer.status == 200, answer.body
     assert answer.headers["content-type"] == "application/json"
     body = request_["body"] or {}
-    READERS[request_["path"]](answer.json, body, minilm)
+    READERS[request_["path"]](answer.json(), body, minilm)
 
 
 @pytest.mark.parametrize("request_", chosen(is_unknown))
@@ -95,7 +91,7 @@ def test_an_unknown_model_is_not_found(replay, request_):
     answer = replay(request_)
     assert answer.status == 404
     name = request_["body"]["model"]
-    told = answer.json["error"]
+    told = answer.json()["error"]
     if request_["path"].startswith("/api/"):
         assert name in told
     else:
@@ -107,19 +103,21 @@ def test_an_unknown_model_is_not_found(replay, request_):
 def test_token_ids_are_refused_with_advice(replay, request_):
     answer = replay(request_)
     assert answer.status == 400
-    assert "check_embedding_ctx_length=False" in answer.json["error"]["message"]
+    assert "check_embedding_ctx_length=False" in answer.json()["error"]["message"]
 
 
-def test_token_ids_are_words_where_the_server_accepts_them(minilm, minilm_folder, tmp_path):
-    with serving(tmp_path, f"m={minilm_folder}", "--accept-token-ids") as server:
+def test_token_ids_are_words_where_the_server_accepts_them(minilm, minilm_folder):
+    with running(f"m={minilm_folder}", "--accept-token-ids") as server:
         answers = [
-            server.ask("POST", request["path"], request["body"], request["headers"])
+            server.request("POST", request["path"], request["body"], request["headers"])
             for request in filter(has_token_ids, RECORDED)
         ]
     # Ids of this vocabulary, with [CLS] and [SEP] and without; then some of another vocabulary.
     assert [answer.status for answer in answers] == [200, 200, 400]
-    assert_close([vector_of(entry) for entry in answers[0].json["data"]], minilm.encode(["a dog"]))
-    assert len(answers[1].json["data"]) == 2
+    assert_close(
+        [vector_of(entry) for entry in answers[0].json()["data"]], minilm.encode(["a dog"])
+    )
+    assert len(answers[1].json()["data"]) == 2
 
 
 def assert_close(got, expected):
