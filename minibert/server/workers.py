@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -231,7 +231,7 @@ def work(
         server.run()
     except Exception as error:  # raised again in the first process, which has its exit code
         told.send(error)
-        os._exit(1)  # without another message
+        sys.exit(1)  # without another message
 
 
 def stop_with_parent(server: Server) -> None:
