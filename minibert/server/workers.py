@@ -75,7 +75,7 @@ class Workers:
     def run(self) -> None:
         """Serve until a signal; then let all processes end in order.
 
-        Raises the error of a process that ends before it was ever ready.
+        Raises the error of a process that ends before any was ready.
         """
         with heeding(ENDING_SIGNALS, self._stop):
             try:
@@ -95,6 +95,10 @@ class Workers:
     def _living(self) -> list[BaseProcess]:
         return [place.process for place in self._places if place.process is not None]
 
+    def _has_served(self) -> bool:
+        """Return whether any process has ever been ready."""
+        return any(place.was_ready for place in self._places)
+
     def _start_due(self) -> None:
         """Start a process in each place that waits for one, and whose time has come."""
         for place in self._places:
@@ -112,7 +116,7 @@ class Workers:
                 self._counts,
                 place.number,
                 telling,
-                not any(other.was_ready for other in self._places),
+                not self._has_served(),
             ),
             name=f"minibert-{place.number}",
         )
@@ -137,7 +141,7 @@ class Workers:
                 self._note_end(ended[one])
 
     def _hear(self, place: Place) -> None:
-        """Read what a process tells. Raises its error, if it has never been ready."""
+        """Read what a process tells. Raises its error, if none has ever been ready."""
         assert place.told is not None
         try:
             told = place.told.recv()
@@ -146,9 +150,9 @@ class Workers:
             place.told = None
             return
         if isinstance(told, Exception):
-            if not place.was_ready:
+            if not self._has_served():
                 raise told
-            self._say(place, f"cannot start again: {told}")
+            self._say(place, f"cannot start: {told}")
             return
         place.was_ready = True
         for other in self._places:
@@ -170,7 +174,7 @@ class Workers:
         code = process.exitcode
         if self._is_stopping:
             return
-        if not place.was_ready:
+        if not self._has_served():
             raise ChildProcessError(
                 f"Worker {place.number} ended with exit code {code} before it was ready; its own "
                 "messages stand above."
