@@ -58,6 +58,7 @@ PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokeni
 LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
 SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
 CONNECTION = "server/test_connection.py::test_"
+HOSTED = "server/test_hosted.py::test_"
 SERVING = "server/test_serving.py::test_"
 WORKERS = "server/test_workers.py::test_"
 TEI = "server/test_tei.py::test_"
@@ -1526,6 +1527,16 @@ MUTANTS = [
     Mutant("server/log.py", 'outcome.method if outcome.method in METHODS else "OTHER"',
            "outcome.method",
            "server/test_log.py::test_a_method_of_a_client_s_own_is_not_quoted"),
+    Mutant("server/hosted.py", "if other.is_closed()", "if False",
+           HOSTED + "threads_of_loops_that_have_ended_end"),
+    Mutant("server/hosted.py", "self._end(asyncio.get_running_loop())", "pass",
+           HOSTED + "a_lifespan_loads_and_ends_the_threads"),
+    Mutant("server/hosted.py", "            if self._opened is None:", "            if True:",
+           HOSTED + "requests_in_loops_of_their_own_share_the_models"),
+    Mutant("server/notes.py", "metrics.note_request(outcome)", "pass",
+           HOSTED + "requests_of_all_loops_are_logged_and_counted"),
+    Mutant("server/notes.py", "served.normalizes(None, settings.normalize)", "not served.encoder",
+           HOSTED + "requests_of_all_loops_are_logged_and_counted"),
     Mutant("server/environment.py", "if (value := given.get(name)) is not None:",
            "if variable_of(name) not in environ and (value := given.get(name)) is not None:",
            "commands/test_serve.py::test_an_option_goes_before_its_variable"),
