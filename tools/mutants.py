@@ -1520,6 +1520,8 @@ MUTANTS = [
            WORKERS + "a_process_that_dies_again_is_replaced_later"),
     Mutant("server/workers.py", "wait([parent.sentinel])", "parent.name",
            WORKERS + "two_processes_serve_and_count_together"),
+    Mutant("server/workers.py", "if other.start_at == NEVER:", "if other.number == 0:",
+           WORKERS + "two_processes_serve_and_count_together"),
     Mutant("server/metrics.py", "self._rows.sum(axis=0)", "self._rows[0]",
            "server/test_metrics.py::test_any_process_tells_the_sums_of_all"),
     Mutant("server/log.py", 'outcome.method if outcome.method in METHODS else "OTHER"',
