@@ -13,6 +13,7 @@ environment of its own, .venv-infinity, because it needs NumPy 1.
 import contextlib
 import http.client
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -31,7 +32,7 @@ INFINITY = ROOT / ".venv-infinity"
 REQUIREMENTS = ["fastapi==0.165.0", "uvicorn==0.54.0"]
 INFINITY_REQUIREMENTS = [["torch==2.13.0"], ["infinity-emb[torch,server]==0.0.78"]]
 TEXTS, WORDS, CALLERS, BATCH = 512, 8, 32, 32
-SECONDS = 5  # of load, for each measurement of a round
+SECONDS = 4  # of load, for each measurement of a round
 LONE = 100  # requests of the one caller in a round
 
 
@@ -186,79 +187,74 @@ def install():
         subprocess.run([INFINITY / "bin" / "pip", "install", "--quiet", *requirements], check=True)
 
 
-class Work(NamedTuple):
-    """Work of callers: a list of texts for each request, in turn, and options of load.c."""
-
-    groups: list[list[str]]
-    options: list[object]
-
-    def measure(self, server):
-        """Run it: -> texts answered a second, the median latency in milliseconds."""
-        report = server.load(self.groups, *self.options)
-        if report["lost"] or report["extra bytes"] or set(report["statuses"]) != {"200"}:
-            raise RuntimeError(f"{server.kind.command} failed under load: {report}")
-        return report["rate"] * len(self.groups[0]), report["statuses"]["200"]["p50 ms"]
-
-
 def measure(encoder, names, folder, documents, threads, rounds):
-    """Measure the servers and `encode` in turn; `encoder` is a process of tools/bench_peers.py."""
+    """Measure the servers in turn, each beside `encode` right before and right after it.
+
+    `encoder` is a process of tools/bench_peers.py with `encode`. -> for each server the medians of
+    its rounds.
+    """
     texts = short_texts(documents)
     single = [[text] for text in texts]
     batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
-    works = {
-        "callers": Work(single, ["-c", CALLERS, "-t", SECONDS]),
-        "batches": Work(batches, ["-c", CALLERS, "-t", SECONDS]),
-        "one caller": Work(single, ["-c", 1, "-n", LONE]),
-    }
-    found = {name: {work: [] for work in works} for name in names}
-    speeds, lone = [], []
+
+    def of_encode():
+        return len(texts) / encoder.ask(texts=texts)["seconds"][0]
+
+    def of_lone_texts():
+        return [1000 * encoder.ask(texts=[text])["seconds"][0] for text in texts[:LONE]]
+
+    found = {name: {} for name in names}
     with contextlib.ExitStack() as stack:
         servers = {
             name: stack.enter_context(Server(PEERS[name], folder, threads)) for name in names
         }
         for server in servers.values():
-            server.load(batches, "-c", 4, "-n", 8)  # warms it up
-        encoder.ask(texts=texts)
-        for _ in range(rounds):
-            speeds.append(len(texts) / encoder.ask(texts=texts)["seconds"][0])
-            lone += [encoder.ask(texts=[text])["seconds"][0] for text in texts[:LONE]]
-            for name, server in servers.items():
-                for work, values in found[name].items():
-                    values.append(works[work].measure(server))
+            answered(server, batches, "-c", 4, "-n", 8)  # warms it up
+        of_encode()
+        for _, (name, server) in itertools.product(range(rounds), servers.items()):
+            values = found[name]
+            for work, groups in (("one text", single), ("32 texts", batches)):
+                beside = [of_encode()]
+                report = answered(server, groups, "-c", CALLERS, "-t", SECONDS)
+                beside.append(of_encode())
+                speed = report["rate"] * len(groups[0])
+                values.setdefault(work, []).append(speed)
+                values.setdefault(f"{work}, share", []).append(speed / statistics.mean(beside))
+            beside = of_lone_texts()
+            report = answered(server, single, "-c", 1, "-n", LONE)
+            beside += of_lone_texts()
+            latency = report["statuses"]["200"]["p50 ms"]
+            values.setdefault("latency", []).append(latency)
+            values.setdefault("latency, more", []).append(latency - statistics.median(beside))
     return {
-        "encode": {
-            "texts per second": statistics.median(speeds),
-            "one by one ms": 1000 * statistics.median(lone),
-        },
-        "servers": {name: medians(values) for name, values in found.items()},
+        name: {key: statistics.median(each) for key, each in values.items()} | {"rounds": values}
+        for name, values in found.items()
     }
 
 
-def medians(found):
-    """Take the medians of a server's rounds."""
-    return {
-        "32 callers": statistics.median(speed for speed, _ in found["callers"]),
-        "32 callers, 32 texts": statistics.median(speed for speed, _ in found["batches"]),
-        "one caller ms": statistics.median(latency for _, latency in found["one caller"]),
-    }
+def answered(server, groups, *options):
+    """Run load.c: -> its report. Raises RuntimeError for any answer but 200."""
+    report = server.load(groups, *options)
+    if report["lost"] or report["extra bytes"] or set(report["statuses"]) != {"200"}:
+        raise RuntimeError(f"{server.kind.command} failed under load: {report}")
+    return report
 
 
 def rows(results):
     """Make rows of the table of bench.py: -> (title, value of each peer, form), ..."""
-    servers, encode = results["servers"], results["encode"]
-    plain = servers.get("sentence-transformers")
-    for key in ("32 callers", "32 callers, 32 texts"):
-        values = {name: found[key] for name, found in servers.items()}
-        yield f"{key} a request, texts per second", values, "{:.0f}"
-        shares = {name: value / encode["texts per second"] for name, value in values.items()}
-        yield "its speed to that of one `encode` in minibert", shares, "{:.2f}"
-        if plain:
-            shares = {name: value / plain[key] for name, value in values.items()}
-            yield "its speed to sentence-transformers'", shares, "{:.2f}"
-    values = {name: found["one caller ms"] for name, found in servers.items()}
-    yield "one caller, one text, ms, median", values, "{:.2f}"
-    more = {name: value - encode["one by one ms"] for name, value in values.items()}
-    yield "above `encode` in minibert, ms", more, "{:.2f}"
+
+    def of(key):
+        return {name: found[key] for name, found in results.items()}
+
+    for work in ("one text", "32 texts"):
+        yield f"32 callers, {work} a request, texts per second", of(work), "{:.0f}"
+        yield "its speed to that of one `encode` in minibert", of(f"{work}, share"), "{:.2f}"
+        if "sentence-transformers" in results:
+            plain = results["sentence-transformers"][work]
+            speeds = {name: speed / plain for name, speed in of(work).items()}
+            yield "its speed to sentence-transformers'", speeds, "{:.2f}"
+    yield "one caller, one text, ms, median", of("latency"), "{:.2f}"
+    yield "above `encode` of one text in minibert, ms", of("latency, more"), "{:.2f}"
 
 
 def serve_plainly(folder, port):

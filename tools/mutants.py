@@ -58,6 +58,7 @@ PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokeni
 LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
 SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
 CONNECTION = "server/test_connection.py::test_"
+HOSTED = "server/test_hosted.py::test_"
 SERVING = "server/test_serving.py::test_"
 WORKERS = "server/test_workers.py::test_"
 TEI = "server/test_tei.py::test_"
@@ -1519,11 +1520,23 @@ MUTANTS = [
            WORKERS + "a_process_that_dies_again_is_replaced_later"),
     Mutant("server/workers.py", "wait([parent.sentinel])", "parent.name",
            WORKERS + "two_processes_serve_and_count_together"),
+    Mutant("server/workers.py", "if other.start_at == NEVER:", "if other.number == 0:",
+           WORKERS + "two_processes_serve_and_count_together"),
     Mutant("server/metrics.py", "self._rows.sum(axis=0)", "self._rows[0]",
            "server/test_metrics.py::test_any_process_tells_the_sums_of_all"),
     Mutant("server/log.py", 'outcome.method if outcome.method in METHODS else "OTHER"',
            "outcome.method",
            "server/test_log.py::test_a_method_of_a_client_s_own_is_not_quoted"),
+    Mutant("server/hosted.py", "if other.is_closed()", "if False",
+           HOSTED + "threads_of_loops_that_have_ended_end"),
+    Mutant("server/hosted.py", "self._end(asyncio.get_running_loop())", "pass",
+           HOSTED + "a_lifespan_loads_and_ends_the_threads"),
+    Mutant("server/hosted.py", "            if self._opened is None:", "            if True:",
+           HOSTED + "requests_in_loops_of_their_own_share_the_models"),
+    Mutant("server/notes.py", "metrics.note_request(outcome)", "pass",
+           HOSTED + "requests_of_all_loops_are_logged_and_counted"),
+    Mutant("server/notes.py", "served.normalizes(None, settings.normalize)", "not served.encoder",
+           HOSTED + "requests_of_all_loops_are_logged_and_counted"),
     Mutant("server/environment.py", "if (value := given.get(name)) is not None:",
            "if variable_of(name) not in environ and (value := given.get(name)) is not None:",
            "commands/test_serve.py::test_an_option_goes_before_its_variable"),
@@ -1541,8 +1554,13 @@ MUTANTS = [
            CORE + "nan_of_one_request_harms_no_other_s"),
     Mutant("server/worker.py", "np.zeros_like(ids)", "np.ones_like(ids)",
            CORE + "pairs_and_single_texts_are_scored_in_one_batch"),
-    Mutant("server/core.py", "if waiting and waiting + tokens >", "if waiting + tokens >",
+    Mutant("server/core.py", "if not waiting:", "if waiting < 0:",
            CORE + "a_full_queue_refuses_and_an_empty_one_takes_any_request"),
+    Mutant("server/worker.py", "REMEMBERED * self._tokens + tokens", "self._tokens + tokens",
+           CORE + "the_last_batches_count_most_in_a_rate"),
+    Mutant("server/core.py", "elif (seconds := seconds_of(waiting + tokens)) > timeout:",
+           "elif (seconds := seconds_of(waiting + tokens)) > 1e9:",
+           CORE + "what_would_wait_beyond_the_timeout_is_refused_at_once"),
     Mutant("server/core.py", "self.queue.drop(ticket)", "pass",
            CORE + "a_request_that_ended_is_not_computed"),
     Mutant("server/core.py", "self._expected += expected", "self._expected += 0",
@@ -1634,8 +1652,7 @@ MUTANTS = [
     Mutant("pictures/occlusion_page.py", "{escaped(found[name.lower()]['text'], lines=True)}",
            "{found[name.lower()]['text']}",
            "pictures/test_occlusion_page.py::test_hostile_texts_become_no_part_of_the_page"),
-    Mutant("server/core.py", "waiting + tokens > self.settings.queue_tokens",
-           "waiting + tokens > self.settings.max_request_tokens", OVERLOADED),
+    Mutant("server/core.py", "if waiting + tokens > limit:", "if tokens > limit:", OVERLOADED),
     Mutant("server/worker.py", "[next(found) for _ in rows_of(part)], None) for part in parts]",
            "[next(found) for _ in rows_of(part)], None) for part in parts[::-1]]", OVERLOADED),
     Mutant("server/connection.py", "in (h11.IDLE, h11.SEND_BODY))", "in (h11.IDLE,))",

@@ -87,7 +87,7 @@ class Server:
                 listeners = listeners or await self._listen()
                 self._on_ready(opened.models)
                 await stopped
-            await self._drain()
+            await self._drain(listeners)
         finally:
             telling.cancel()
             for listener in listeners:
@@ -127,7 +127,7 @@ class Server:
             one.listen(BACKLOG)
         return listeners
 
-    async def _drain(self) -> None:
+    async def _drain(self, listeners: list[asyncio.Server]) -> None:
         """Finish what clients have asked for, within the time for it."""
         loop = self._loop
         timeout = self.settings.shutdown_timeout
@@ -141,6 +141,8 @@ class Server:
             await asyncio.sleep(POLL)
         for task in list(self._connections.tasks):  # their clients are told
             task.cancel()
+        for listener in listeners:  # a client that only connects would be waited for
+            listener.close()
         for connection in list(self._connections.connections):
             connection.shutdown()  # closes it after what is still to be sent
         deadline += ENDING / 2

@@ -67,13 +67,26 @@ def test_the_first_request_loads_where_there_is_no_lifespan(model):
     np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
-def test_requests_in_loops_of_their_own_share_themodels():
+def test_requests_in_loops_of_their_own_share_the_models():
     app = Hosted(SETTINGS)
     assert all(answer(app).status == 200 for _ in range(3))
     assert app.models is not None
     first = app.models
     answer(app)
     assert app.models is first
+
+
+def test_requests_of_all_loops_are_logged_and_counted(capsys):
+    app = Hosted(SETTINGS)
+    for _ in range(2):
+        answer(app)
+    told = asyncio.run(exchange(app, "GET", "/metrics")).body.decode()
+    assert '\nte_request_count{method="single"} 2\n' in told
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "minibert: serving m: embedding, unit vectors of 20 numbers, metric cosine"
+    assert [line.split()[2] for line in lines[2:]] == 2 * ["route=/v1/embeddings"] + [
+        "route=/metrics"
+    ]
 
 
 def test_threads_of_loops_that_have_ended_end():
