@@ -275,7 +275,7 @@ class Core:
             message = f"{waiting} tokens wait, and {limit} may. Try again later."
             retry_after = seconds_of(waiting + tokens - limit)
         elif (seconds := seconds_of(waiting + tokens)) > timeout:
-            message = f"{waiting} tokens wait; yours would be late, after {timeout:g} seconds."
+            message = f"{waiting} tokens wait; yours would be late, after {timeout:g} seconds. Try later."
             retry_after = seconds - timeout
         else:
             return

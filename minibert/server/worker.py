@@ -69,7 +69,9 @@ class Worker:
             outcomes = computed(parts)
             seconds = time.perf_counter() - began
             tokens = sum(len(row) for part in parts for row in rows_of(part))
-            if tokens:  # functions have none
+            # Full batches alone tell how fast a queue is computed: small ones take longer for each
+            # token, and functions have none.
+            if 2 * tokens >= self.queue.batch_tokens:
                 self.rate.note(tokens, seconds)
             if self._metrics is not None:
                 self._metrics.note_batch(sum(part.stop - part.start for part in parts), tokens)

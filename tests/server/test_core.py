@@ -575,6 +575,21 @@ def test_a_full_queue_tells_when_it_has_room():
     assert in_core(GOLDEN / "gelu", work, max_queue_tokens=5, request_timeout=1e6) == 7.0
 
 
+def test_lone_texts_tell_no_rate_of_full_batches():
+    """A lone text takes longer for each token: by its rate, a long queue would seem too late."""
+
+    async def work(core, models):
+        found = models.find("m", "embedding")
+        seconds = []
+        for texts in (["a"], ["the cat sat."] * 10):
+            await core.embed(Facts(), found, texts)
+            seconds.append(core.worker.rate.seconds_of(100))
+        return seconds
+
+    lone, full = in_core(GOLDEN / "gelu", work, max_batch_tokens=16)
+    assert lone == 0 < full
+
+
 def test_the_last_batches_count_most_in_a_rate():
     rate = Rate()
     assert rate.seconds_of(100) == 0
