@@ -555,7 +555,7 @@ def test_what_would_wait_beyond_the_timeout_is_refused_at_once():
     error, tokens = in_core(GOLDEN / "gelu", work, request_timeout=9.0)
     assert tokens == [3] * 6
     assert error.kind == "overloaded"
-    assert "18 tokens wait; yours would be late, after 9 seconds" in error.message
+    assert "18 tokens wait; yours would take above 9 s" in error.message
     assert error.retry_after == (18 + 3) / 2 - 9
 
 
