@@ -1545,6 +1545,8 @@ MUTANTS = [
            "server/test_queue.py::test_a_row_above_the_budget_is_taken_alone"),
     Mutant("server/queue.py", "            self._uncount(ticket, len(ticket.ids))\n", "",
            "server/test_queue.py::test_a_dropped_ticket_is_not_taken[1]"),
+    Mutant("server/computing.py", "if of_thread < max(*lengths, FEWEST):", "if of_thread < FEWEST:",
+           "server/test_computing.py::test_each_thread_gets_a_pack_if_rows_divide_well"),
     Mutant("server/computing.py", "keys = [key + row.tobytes() for", "keys = [key for",
            CORE + "equal_tokens_of_other_types_are_no_duplicates"),
     Mutant("server/worker.py", "[outcome for part in parts for outcome in computed([part])]",
