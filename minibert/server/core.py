@@ -47,6 +47,8 @@ Input: TypeAlias = Text | list[int]
 SHORT = 4096  # characters of a request
 CHARACTERS_PER_TOKEN = 4  # about, of English text; to guess before texts are tokenised
 
+LONGEST_RETRY = 60  # seconds that a client is told to wait at most
+
 NOT_FINITE = "A result holds NaN or infinity: the model is damaged. The server's log says where."
 
 
@@ -256,14 +258,23 @@ class Core:
             facts.tokenize_s += time.perf_counter() - began
 
     def _admit(self, tokens: int) -> None:
-        """Raise RequestError if the queue has no room for so many tokens; an empty one has."""
-        waiting = self.queue.tokens + self._expected
-        if waiting and waiting + tokens > self.settings.queue_tokens:
-            raise RequestError(
-                "overloaded",
-                f"{waiting} tokens wait, and {self.settings.queue_tokens} may. Try again later.",
-                retry_after=1,
-            )
+        """Raise RequestError if the queue has no room, or no time, for so many tokens.
+
+        An empty one has both.
+        """
+        waiting, limit = self.queue.tokens + self._expected, self.settings.queue_tokens
+        if not waiting:
+            return
+        seconds_of, timeout = self.worker.rate.seconds_of, self.settings.request_timeout
+        if waiting + tokens > limit:
+            message = f"{waiting} tokens wait, and {limit} may. Try again later."
+            retry_after = seconds_of(waiting + tokens - limit)
+        elif (seconds := seconds_of(waiting + tokens)) > timeout:
+            message = f"{waiting} tokens wait; yours would be late, after {timeout:g} seconds."
+            retry_after = seconds - timeout
+        else:
+            return
+        raise RequestError("overloaded", message, retry_after=clip(retry_after, 1, LONGEST_RETRY))
 
     async def _done(self, facts: Facts, ticket: Ticket) -> Any:
         """Put a ticket in the queue and wait for its results; drop it if the request ends before.
@@ -356,6 +367,11 @@ def with_token_ids(rows: Rows, texts: Sequence[Input], group: Group, reading: Re
     ]
     total: Truncation = rows.truncation + given.truncation
     return Rows([row for row, _ in merged], None, [lost for _, lost in merged], total)
+
+
+def clip(value: float, least: float, largest: float) -> float:
+    """Return the value, or the bound that it is beyond."""
+    return max(least, min(value, largest))
 
 
 def check_dimensions(dimensions: int | None, largest: int) -> None:

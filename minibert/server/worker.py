@@ -16,7 +16,25 @@ from minibert.common.arrays import IntArray
 from minibert.server.metrics import Metrics
 from minibert.server.queue import Part, Queue
 
-__all__ = ["Worker"]
+__all__ = ["Rate", "Worker"]
+
+REMEMBERED = 0.9  # part of what a rate knows that stays with each batch
+
+
+class Rate:
+    """Tokens that are computed in a second, by the batches up to now; the last count most."""
+
+    def __init__(self) -> None:
+        self._tokens = self._seconds = 0.0
+
+    def note(self, tokens: int, seconds: float) -> None:
+        """Take a batch into account."""
+        self._tokens = REMEMBERED * self._tokens + tokens
+        self._seconds = REMEMBERED * self._seconds + seconds
+
+    def seconds_of(self, tokens: int) -> float:
+        """Guess the time that tokens take; 0 before the first batch."""
+        return tokens * self._seconds / self._tokens if self._tokens else 0.0
 
 
 class Worker:
@@ -26,6 +44,7 @@ class Worker:
         self, queue: Queue, loop: asyncio.AbstractEventLoop, metrics: Metrics | None = None
     ) -> None:
         self.queue = queue
+        self.rate = Rate()
         self._loop = loop
         self._metrics = metrics
         self._thread = threading.Thread(target=self._work, name="minibert-worker", daemon=True)
@@ -49,8 +68,10 @@ class Worker:
             began = time.perf_counter()
             outcomes = computed(parts)
             seconds = time.perf_counter() - began
+            tokens = sum(len(row) for part in parts for row in rows_of(part))
+            if tokens:  # functions have none
+                self.rate.note(tokens, seconds)
             if self._metrics is not None:
-                tokens = sum(len(row) for part in parts for row in rows_of(part))
                 self._metrics.note_batch(sum(part.stop - part.start for part in parts), tokens)
             try:
                 self._loop.call_soon_threadsafe(deliver, outcomes, seconds)

@@ -17,6 +17,7 @@ from minibert.server.metrics import Metrics
 from minibert.server.refusals import RequestError
 from minibert.server.served import load_models
 from minibert.server.settings import ModelPlace, Settings
+from minibert.server.worker import Rate
 
 TEXTS = json.loads((GOLDEN / "texts.json").read_text(encoding="utf-8"))
 LONG = "the dog barks at the cat, " * 9 + "and London sat in the end."  # above 41 tokens
@@ -537,6 +538,51 @@ def test_a_full_queue_refuses_and_an_empty_one_takes_any_request():
     assert (error.kind, error.retry_after) == ("overloaded", 1)
     assert f"{large.tokens} tokens wait, and 20 may" in error.message
     assert (large.tokens > 20, after.tokens) == (True, 3)
+
+
+def test_what_would_wait_beyond_the_timeout_is_refused_at_once():
+    """At 2 tokens a second, 18 tokens that wait and about 3 more take longer than 9 seconds."""
+
+    async def work(core, models):
+        found = models.find("m", "embedding")
+        core.worker.rate.note(200, 100.0)
+        let_go = await hold(core)
+        waiting = [asyncio.ensure_future(core.embed(Facts(), found, ["a"])) for _ in range(6)]
+        await queued(core, 6)
+        with pytest.raises(RequestError) as caught:
+            await core.embed(Facts(), found, ["the cat sat."])
+        await let_go()
+        return caught.value, [result.tokens for result in await asyncio.gather(*waiting)]
+
+    error, tokens = in_core(GOLDEN / "gelu", work, request_timeout=9.0)
+    assert tokens == [3] * 6
+    assert error.kind == "overloaded"
+    assert "18 tokens wait; yours would be late, after 9 seconds" in error.message
+    assert error.retry_after == (18 + 3) / 2 - 9
+
+
+def test_a_full_queue_tells_when_it_has_room():
+    async def work(core, models):
+        found = models.find("m", "embedding")
+        core.worker.rate.note(3, 21.0)
+        let_go = await hold(core)
+        waiting = asyncio.ensure_future(core.embed(Facts(), found, ["a"]))
+        await queued(core, 1)
+        with pytest.raises(RequestError) as caught:
+            await core.embed(Facts(), found, ["a"])
+        await let_go()
+        await waiting
+        return caught.value.retry_after
+
+    assert in_core(GOLDEN / "gelu", work, max_queue_tokens=5, request_timeout=1e6) == 7.0
+
+
+def test_the_last_batches_count_most_in_a_rate():
+    rate = Rate()
+    assert rate.seconds_of(100) == 0
+    rate.note(100, 1.0)
+    rate.note(100, 3.0)
+    assert rate.seconds_of(190) == pytest.approx(0.9 * 1 + 3)
 
 
 def test_a_queue_is_filled_up_to_its_last_token():
