@@ -6,6 +6,7 @@ Each maps the same files of weights, so the system holds these once. One that di
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import signal
 import sys
@@ -36,6 +37,7 @@ __all__ = ["Workers"]
 # Seconds until a process that died is replaced; they double each time that one dies soon again.
 FIRST_DELAY, LONGEST_DELAY = 0.25, 30.0
 LONG_LIFE = 60.0  # seconds after which a death is not the fault of the start
+NEVER = math.inf
 
 
 @dataclass
@@ -62,7 +64,10 @@ class Workers:
         self._context = multiprocessing.get_context("spawn")
         # Memory that all processes share; it counts on for a process that takes another's place.
         self._counts = self._context.RawArray("d", settings.workers * COLUMNS)
-        self._places = [Place(number) for number in range(settings.workers)]
+        # The first process tells whether the models can be loaded, and answers meanwhile that they
+        # are not. The others start after it, and answer once they are ready.
+        self._places = [Place(number, start_at=NEVER) for number in range(settings.workers)]
+        self._places[0].start_at = 0.0
         self._is_stopping = False
         self._signals, self._signal = multiprocessing.Pipe(duplex=False)
         self._is_ready = False  # True once all places have been
@@ -70,7 +75,7 @@ class Workers:
     def run(self) -> None:
         """Serve until a signal; then let all processes end in order.
 
-        Raises the error of a process that ends before it was ever ready.
+        Raises the error of a process that ends before any was ready.
         """
         with heeding(ENDING_SIGNALS, self._stop):
             try:
@@ -90,6 +95,10 @@ class Workers:
     def _living(self) -> list[BaseProcess]:
         return [place.process for place in self._places if place.process is not None]
 
+    def _has_served(self) -> bool:
+        """Return whether any process has ever been ready."""
+        return any(place.was_ready for place in self._places)
+
     def _start_due(self) -> None:
         """Start a process in each place that waits for one, and whose time has come."""
         for place in self._places:
@@ -107,7 +116,7 @@ class Workers:
                 self._counts,
                 place.number,
                 telling,
-                not place.was_ready,
+                not self._has_served(),
             ),
             name=f"minibert-{place.number}",
         )
@@ -118,8 +127,9 @@ class Workers:
 
     def _wait(self) -> None:
         """Wait until a process tells something or ends, a signal comes, or one is to be started."""
-        due = [place.start_at for place in self._places if place.process is None]
-        timeout = max(0.0, min(due) - time.monotonic()) if due else None
+        waiting = [place.start_at for place in self._places if place.process is None]
+        due = min(waiting, default=NEVER)
+        timeout = None if due == NEVER else max(0.0, due - time.monotonic())
         telling = {place.told: place for place in self._places if place.told is not None}
         ended = {place.process.sentinel: place for place in self._places if place.process}
         came = wait([*telling, *ended, self._signals], timeout)
@@ -131,7 +141,7 @@ class Workers:
                 self._note_end(ended[one])
 
     def _hear(self, place: Place) -> None:
-        """Read what a process tells. Raises its error, if it has never been ready."""
+        """Read what a process tells. Raises its error, if none has ever been ready."""
         assert place.told is not None
         try:
             told = place.told.recv()
@@ -140,11 +150,14 @@ class Workers:
             place.told = None
             return
         if isinstance(told, Exception):
-            if not place.was_ready:
+            if not self._has_served():
                 raise told
-            self._say(place, f"cannot start again: {told}")
+            self._say(place, f"cannot start: {told}")
             return
         place.was_ready = True
+        for other in self._places:
+            if other.start_at == NEVER:
+                other.start_at = 0.0
         if self._is_ready:
             self._say(place, "is ready again")
         elif all(other.was_ready for other in self._places):
@@ -161,7 +174,7 @@ class Workers:
         code = process.exitcode
         if self._is_stopping:
             return
-        if not place.was_ready:
+        if not self._has_served():
             raise ChildProcessError(
                 f"Worker {place.number} ended with exit code {code} before it was ready; its own "
                 "messages stand above."
@@ -213,7 +226,7 @@ def work(
 ) -> None:
     """Serve in a process of its own until SIGTERM, or until the first process has ended.
 
-    One that replaces another, and so is not the first in its place, answers when it is ready.
+    One that is not the first of all answers when it is ready.
     """
     log = Log(settings.log)
     log.take_warnings(level)

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -62,6 +63,16 @@ def until_ready(path):
     return False
 
 
+@contextmanager
+def stopped(process):
+    """Let a process do nothing in the block."""
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
 @pytest.fixture
 def served(run, tmp_path):
     """Run `minibert serve` until a client in a thread is done: -> its result, the client's."""
@@ -74,7 +85,8 @@ def served(run, tmp_path):
                 try:
                     answers.append(client(path))
                 finally:
-                    os.kill(os.getpid(), signal.SIGTERM)
+                    if path.exists():  # else it has ended by itself
+                        os.kill(os.getpid(), signal.SIGTERM)
 
         asking = threading.Thread(target=ask)
         asking.start()
@@ -133,6 +145,47 @@ def test_two_processes_are_started_and_ended(served):
     result, vectors = served(embedded, GELU, "--shutdown-timeout", "9", "--workers", "2")
     assert (result.code, len(vectors)) == (0, 1)
     assert "minibert: stopping: " in result.err
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_replaced_by_one_that_answers(served):
+    def kill(path):
+        while len(multiprocessing.active_children()) < 2:
+            time.sleep(0.01)  # the second is started after the first
+        first, second = multiprocessing.active_children()
+        for other in (first, second):  # each has been ready
+            with stopped(other):
+                assert until_ready(path)
+        first.kill()
+        deadline = time.monotonic() + PATIENCE
+        while {one.pid for one in multiprocessing.active_children()} <= {first.pid, second.pid}:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with stopped(second):
+            return embedded(path)
+
+    result, vectors = served(kill, GELU, "--shutdown-timeout", "9", "--workers", "2")
+    assert (result.code, len(vectors)) == (0, 1)
+    assert "ended with exit code -9; another starts in 0.25 s" in result.err
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_before_it_is_ready_ends_all(run, folder, tmp_path):
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")  # it is read for ever
+
+    def kill():
+        while not (children := multiprocessing.active_children()):
+            time.sleep(0.001)
+        children[0].kill()
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    result = run("serve", folder, "--unix-socket", tmp_path / "s", "--workers", "2")
+    killing.join()
+    assert result.code == 74
+    assert "ended with exit code -9 before it was ready" in result.err
+    assert multiprocessing.active_children() == []
 
 
 @pytest.fixture

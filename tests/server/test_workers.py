@@ -1,6 +1,7 @@
 """Several processes on one port: who serves, who is replaced, and how all end."""
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -124,3 +125,20 @@ def test_signals_of_a_terminal_end_all_in_order(two):
     for worker in workers:
         os.kill(worker, signal.SIGTERM)
     assert two.end(signal.SIGINT) == 0
+
+
+def test_a_process_that_cannot_start_ends_no_other(serving, tmp_path):
+    """The model's folder is gone when the killed process is to be replaced."""
+    folder = tmp_path / "gelu"
+    shutil.copytree(GELU, folder)
+    server = serving(folder, "--workers", "2")
+    folder.rename(tmp_path / "moved")
+    first, _ = children_of(server.process.pid)
+    os.kill(first, signal.SIGKILL)
+    server.until("cannot start: ")
+    server.until("another starts in 0.5 s")
+    assert server.request("POST", "/v1/embeddings", TEXT).status == 200
+    (tmp_path / "moved").rename(folder)
+    server.until("is ready again")
+    assert len(children_of(server.process.pid)) == 2
+    assert server.end() == 0
