@@ -1558,6 +1558,8 @@ MUTANTS = [
            CORE + "pairs_and_single_texts_are_scored_in_one_batch"),
     Mutant("server/core.py", "if not waiting:", "if waiting < 0:",
            CORE + "a_full_queue_refuses_and_an_empty_one_takes_any_request"),
+    Mutant("server/worker.py", "if 2 * tokens >= self.queue.batch_tokens:", "if tokens:",
+           CORE + "a_small_batch_tells_no_rate_and_a_full_one_does"),
     Mutant("server/worker.py", "REMEMBERED * self._tokens + tokens", "self._tokens + tokens",
            CORE + "the_last_batches_count_most_in_a_rate"),
     Mutant("server/core.py", "elif (seconds := seconds_of(waiting + tokens)) > timeout:",

@@ -577,6 +577,20 @@ def test_a_full_queue_tells_when_it_has_room():
     assert in_core(GOLDEN / "gelu", work, max_queue_tokens=5, request_timeout=1e6) == 7.0
 
 
+def test_a_small_batch_tells_no_rate_and_a_full_one_does():
+    """A token of a lone query takes many times as long as one of a full batch."""
+
+    async def work(core, models):
+        found = models.find("m", "embedding")
+        await core.embed(Facts(), found, ["the cat sat."])
+        before = core.worker.rate.seconds_of(1000)
+        await core.embed(Facts(), found, ["the cat sat on the mat.", "a dog barks at a cat."])
+        return before, core.worker.rate.seconds_of(1000)
+
+    before, after = in_core(GOLDEN / "gelu", work, max_batch_tokens=16)
+    assert before == 0 < after
+
+
 def test_the_last_batches_count_most_in_a_rate():
     rate = Rate()
     assert rate.seconds_of(100) == 0
