@@ -15,7 +15,7 @@ from minibert.server.computing import FEWEST, pack_tokens_of
         ([10] * 16, 4, [40, 40, 40, 40]),
         ([FEWEST // 2] * 4, 2, [FEWEST, FEWEST]),
         ([FEWEST // 2] * 3, 2, [FEWEST * 3 // 2]),  # too few: one pack for both threads
-        ([40, 10, 10], 2, [60]),  # the longest alone would take one thread too long
+        ([100, 10, 10, 10, 10], 2, [140]),  # the longest alone would take one thread too long
         ([40], 2, [40]),
         ([40] * 60, 2, [600] * 4),  # no pack above the limit
     ],
