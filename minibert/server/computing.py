@@ -7,22 +7,25 @@ result for each.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from minibert.bert.packs import Pack
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.segments import split_rows
 from minibert.models.encoding import head_of
 from minibert.models.job import EncodeJob
 from minibert.server.served import Served
 
-__all__ = ["Group", "Output"]
+__all__ = ["Group", "Output", "pack_tokens_of"]
 
 Output: TypeAlias = Literal["vectors", "states", "logits"]
 Ids: TypeAlias = Sequence[IntArray]
 Types: TypeAlias = "list[IntArray] | None"
+
+FEWEST = 32  # tokens of a pack that a thread gets for itself, where one pack could hold all
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,24 @@ class Group:
 
     def _compute(self, ids: list[IntArray], types: Types) -> list[Array]:
         """Compute rows that are not equal."""
-        transformer = self.served.model.transformer
+        scheduler = self.served.model.transformer.scheduler
         function, pooled_tokens = self._function()
-        packs = transformer.packs(ids, types, self.job)
+        packs = self._packs(ids, types)
         found: list[Any] = [None] * len(ids)
-        for pack, (rows,) in transformer.scheduler.run(packs, function, pooled_tokens, is_all=True):
+        for pack, (rows,) in scheduler.run(packs, function, pooled_tokens, is_all=True):
             results = split_rows(rows, pack.lengths) if self.output == "states" else rows
             for place, row in zip(pack.order, results, strict=True):
                 found[place] = np.array(row)  # a view would keep the whole pack
         return found
+
+    def _packs(self, ids: list[IntArray], types: Types) -> list[Pack]:
+        """Group rows into packs: on a CPU one for each thread, if that divides them well."""
+        transformer, job = self.served.model.transformer, self.job
+        if transformer.device.name == "cpu":
+            limit = job.pack_tokens or transformer.device.pack_tokens
+            threads = transformer.scheduler.threads
+            job = replace(job, pack_tokens=pack_tokens_of(list(map(len, ids)), threads, limit))
+        return transformer.packs(ids, types, job)
 
     def _function(self) -> tuple[Any, Any]:
         """Return the function of the output, and the one that finds the tokens it needs."""
@@ -72,3 +84,16 @@ class Group:
         if self.output == "states":
             return found.states, None
         return found.vectors, found.pipeline.pooled_tokens(self.job.prompt_tokens)
+
+
+def pack_tokens_of(lengths: Sequence[int], threads: int, limit: int) -> int:
+    """Return the maximum of a pack's tokens with which rows make a pack for each thread, or more.
+
+    A pack in a thread of its own is faster than a lone pack in several, whose threads wait for each
+    other in every layer. It is `limit` where packs would be too small, or one row too long.
+    """
+    of_thread = sum(lengths) // threads
+    if of_thread < max(*lengths, FEWEST):
+        return limit
+    # Rows stay whole: half of the longest one's tokens may remain free.
+    return min(limit, of_thread + 1 + max(lengths) // 2)

@@ -22,7 +22,7 @@ REMEMBERED = 0.9  # part of what a rate knows that stays with each batch
 
 
 class Rate:
-    """Tokens that are computed in a second, by the batches up to now; the last count most."""
+    """Tokens that are computed in a second, by full batches up to now; the last count most."""
 
     def __init__(self) -> None:
         self._tokens = self._seconds = 0.0
@@ -69,8 +69,7 @@ class Worker:
             outcomes = computed(parts)
             seconds = time.perf_counter() - began
             tokens = sum(len(row) for part in parts for row in rows_of(part))
-            # Full batches alone tell how fast a queue is computed: small ones take longer for each
-            # token, and functions have none.
+            # What waits long is computed in full batches; a small one takes longer for each token.
             if 2 * tokens >= self.queue.batch_tokens:
                 self.rate.note(tokens, seconds)
             if self._metrics is not None:
