@@ -275,9 +275,7 @@ class Core:
             message = f"{waiting} tokens wait, and {limit} may. Try again later."
             retry_after = seconds_of(waiting + tokens - limit)
         elif (seconds := seconds_of(waiting + tokens)) > timeout:
-            message = (
-                f"{waiting} tokens wait; yours would take above {timeout:g} s. Try later."
-            )
+            message = f"{waiting} tokens wait; yours would take above {timeout:g} s. Try later."
             retry_after = seconds - timeout
         else:
             return
