@@ -71,7 +71,7 @@ def make_app(state: State, routes: Sequence[Route] = ROUTES) -> ASGIApp:
             allow_origins=list(state.settings.cors),
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "x-minibert-truncated"],
+            expose_headers=["x-request-id", "x-minibert-truncated", "retry-after"],
         )
     return app
 
@@ -85,8 +85,9 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] != "http":
-            return  # a websocket is closed by uvicorn
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
         request = Request(scope, receive)
         route = self._route_of(request)
         call = Call(request, id_of(request), route.path, self._state, route.dialect)
@@ -108,14 +109,15 @@ class Endpoint:
             return self._methods[method]
         if self._methods:
             known = next(iter(self._methods.values()))
-            allowed = ", ".join(self._methods)
+            allowed = ", ".join(self._methods).replace("GET", "GET, HEAD")
 
             async def wrong_method(call: Call) -> Response:
                 call.headers["allow"] = allowed
                 raise RequestError("method", f"The method is {method[:20]}; expected {allowed}.")
 
             return Route("GET", known.path, wrong_method, known.dialect, "")
-        dialect = next(one for start, one in SHAPES if request.url.path.startswith(start))
+        path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+        dialect = next(one for start, one in SHAPES if path.startswith(start))
         return Route("GET", "unknown", unknown_path, dialect, "")
 
 

@@ -19,17 +19,19 @@ ENDING_SIGNALS = [
 
 @contextmanager
 def heeding(numbers: list[int], stop: Callable[[], object]) -> Iterator[None]:
-    """Call `stop` at the first of these signals; the second ends the process at once.
+    """Call `stop` at the first of these signals; a Ctrl-C after it ends the process at once.
 
-    Its exit code is then 128 plus the number of the signal. A signal that is ignored stays so.
+    The exit code is then that of an interruption. Others may come twice, as from a group's end, and
+    lose no answer. A signal that is ignored stays so.
     """
     came: list[int] = []
 
     def heed(number: int, _: object) -> None:
         came.append(number)
-        if len(came) > 1:
+        if len(came) == 1:
+            stop()
+        elif number == signal.SIGINT:
             sys.exit(128 + number)
-        stop()
 
     before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
     for number in before:
