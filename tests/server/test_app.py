@@ -19,7 +19,7 @@ def test_a_mounted_server_has_the_shapes_of_its_own_paths():
     mounted = Router([Mount("/pre", app=app_of())])
     answer = asyncio.run(exchange(mounted, "GET", "/pre/api/nope"))
     assert answer.status == 404
-    assert isinstance(answer.json()["error"], str)  # Ollama's
+    assert answer.json().keys() == {"error"}  # TEI has a type beside it
 
 
 def test_a_websocket_is_closed():
