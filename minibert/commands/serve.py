@@ -17,7 +17,7 @@ from minibert.commands.options import (
     positive,
 )
 from minibert.common.advice import needing
-from minibert.server.environment import pair, port, settings_from_environment, variable_of
+from minibert.server.environment import origin, pair, port, settings_from_environment, variable_of
 from minibert.server.settings import Settings
 
 __all__ = ["COMMAND"]
@@ -85,6 +85,7 @@ def add_address(options: FromEnvironment) -> None:
     options.add_argument(
         "--cors",
         action="append",
+        type=typed(origin),
         metavar="ORIGIN",
         help="allow pages of ORIGIN, as https://example.org, to call; * allows all pages",
     )
@@ -139,7 +140,7 @@ def add_answers(options: FromEnvironment) -> None:
         "--normalize",
         choices=["auto", "always", "never"],
         help="divide vectors by their length where a request does not say: always, never, or for "
-        "models whose metric is not the dot product (default auto)",
+        "models whose metric is the cosine (default auto)",
     )
     options.add_argument(
         "--accept-token-ids",

@@ -91,14 +91,13 @@ class Endpoint:
         route = self._route_of(request)
         call = Call(request, id_of(request), route.path, self._state, route.dialect)
         sent = Sent(send)
-        self._state.in_flight += 1
         try:
             response = await answered(call, route)
             if response is not None:
                 finish(call, response)
                 await sent_whole(call, response, sent)
         finally:
-            self._state.in_flight -= 1
+            self._state.body_bytes -= call.body_bytes
             if self._state.log is not None:
                 self._state.log(call, sent.status, sent.bytes, time.perf_counter() - call.began)
 
@@ -151,8 +150,7 @@ async def answered(call: Call, route: Route) -> Response | None:
         check_key(call, route)
         check_ready(call, route)
         if call.request.method == "POST" and route.method == "POST":
-            settings = call.settings
-            call.body = await read_body(call.request, call.dialect, settings.max_body)
+            call.body = await read_body(call)
         return await watched(call, route)
     except RequestError as problem:
         return refusal(call, problem)

@@ -31,6 +31,7 @@ class Call:
     state: State
     dialect: Dialect  # that gives errors their shape; a handler may set another
     body: dict[str, Any] = field(default_factory=dict)
+    body_bytes: int = 0  # that have come
     facts: Facts = field(default_factory=Facts)
     headers: dict[str, str] = field(default_factory=dict)  # of the answer
     problem: Kind | None = None  # that the answer tells

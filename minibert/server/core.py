@@ -183,7 +183,12 @@ class Core:
         A ValueError or a TypeError of the function becomes one, too.
         """
         self._admit(tokens)
-        return await self._done(facts, Ticket(None, [], None, tokens, ignore, function=function))
+        try:
+            return await self._done(
+                facts, Ticket(None, [], None, tokens, ignore, function=function)
+            )
+        except (ValueError, TypeError) as error:
+            raise RequestError("validation", str(error)) from None
 
     def _job(
         self, found: Found, prompt_name: str | None, dimension: int, normalize: bool
@@ -270,7 +275,7 @@ class Core:
             message = f"{waiting} tokens wait, and {limit} may. Try again later."
             retry_after = seconds_of(waiting + tokens - limit)
         elif (seconds := seconds_of(waiting + tokens)) > timeout:
-            message = f"{waiting} tokens wait; yours would be late, after {timeout:g} seconds."
+            message = f"{waiting} tokens wait; yours would take above {timeout:g} s. Try later."
             retry_after = seconds - timeout
         else:
             return
@@ -279,7 +284,7 @@ class Core:
     async def _done(self, facts: Facts, ticket: Ticket) -> Any:
         """Put a ticket in the queue and wait for its results; drop it if the request ends before.
 
-        Raises RequestError for an error with a message for the client.
+        Raises RequestError for NaN in a result, and any other error of the work as it is.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -298,11 +303,9 @@ class Core:
         except CheckpointError as error:
             logger.error("%s", error)  # it names a folder, and holds nothing of a text
             raise RequestError("not_finite", NOT_FINITE) from None
-        except (ValueError, TypeError) as error:
-            raise RequestError("validation", str(error)) from None
         finally:
             self.queue.drop(ticket)  # what is left of it, after an error in a part
-            facts.queue_s += max(0.0, ticket.began - ticket.added)
+            facts.queue_s += (ticket.began or time.perf_counter()) - ticket.added
             facts.compute_s += ticket.compute_s
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from minibert.kernels.devices import device_name
 from minibert.server.settings import ModelPlace, Settings
 
-__all__ = ["pair", "place_of", "port", "settings_from_environment", "variable_of"]
+__all__ = ["origin", "pair", "place_of", "port", "settings_from_environment", "variable_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -118,8 +119,8 @@ def keys_of(environ: Mapping[str, str], given: Mapping[str, Any]) -> tuple[str, 
     secret, and must not open the server to all.
     """
     variable = variable_of("api_key")
-    keys = given.get("api_key") or listed(environ.get(variable, ""))
-    if not all(key.strip() for key in keys) or (not keys and variable in environ):
+    keys = [key.strip() for key in given.get("api_key") or listed(environ.get(variable, ""))]
+    if not all(keys) or (not keys and variable in environ):
         raise ValueError(f"--api-key or {variable} is empty; leave it out to serve without a key.")
     file = given.get("api_key_file") or environ.get(variable_of("api_key_file"))
     return (*keys, *(keys_in(file) if file else ()))
@@ -139,7 +140,7 @@ def keys_in(file: str) -> list[str]:
 
 def readers() -> dict[str, Callable[[str], Any]]:
     """Return the function that reads each option of Settings, by the type of its field."""
-    others = {"models", "aliases", "api_keys", "opened_as"}
+    others = {"models", "aliases", "api_keys", "cors", "opened_as", "port"}
     found = {
         name: (lambda text, kind=kind: choice(text, get_args(kind)))
         if get_origin(kind) is Literal
@@ -147,7 +148,7 @@ def readers() -> dict[str, Callable[[str], Any]]:
         for name, kind in get_type_hints(Settings).items()
         if name not in others
     }
-    return {**found, "port": port}
+    return {**found, "port": port, "cors": lambda text: tuple(map(origin, listed(text)))}
 
 
 def positive(text: str) -> int:
@@ -187,6 +188,15 @@ def choice(text: str, allowed: Sequence[str]) -> str:
     return text
 
 
+def origin(text: str) -> str:
+    """Read the origin of pages, as browsers send it."""
+    if text not in ("*", "null") and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", text):
+        raise ValueError(
+            f"{text!r} is no origin; expected *, or a scheme and a host, as https://a.org"
+        )
+    return text
+
+
 def pair(text: str) -> tuple[str, str]:
     """Read the two sides of OTHER=NAME."""
     other, _, name = text.partition("=")
@@ -202,7 +212,6 @@ BY_TYPE: dict[Any, Callable[[str], Any]] = {
     bool: switch,
     str: str,
     str | None: str,
-    tuple[str, ...]: lambda text: tuple(listed(text)),
 }
 # Arguments of every model's constructor.
 OPENED_AS: dict[str, Callable[[str], Any]] = {

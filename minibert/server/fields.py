@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 __all__ = [
     "check_text",
     "choice",
+    "empty",
     "flag",
     "inputs",
     "integer",
     "is_one_input",
+    "is_truncating",
+    "model_name",
     "number",
     "optional_text",
     "text",
@@ -42,6 +45,16 @@ TOKEN_IDS = (
     "{key} holds token ids, which mean other words to this model. Send texts. LangChain's "
     "OpenAIEmbeddings does with check_embedding_ctx_length=False."
 )
+
+
+def model_name(body: Body) -> str | None:
+    """Return the name of the model that a body asks for, or None."""
+    return optional_text(body, "model")
+
+
+def is_truncating(body: Body) -> bool:
+    """Return whether long texts are truncated; False refuses them."""
+    return bool(flag(body, "truncate", True))
 
 
 def text(body: Body, key: str) -> str:
@@ -182,6 +195,11 @@ def is_integer(value: object) -> bool:
 def missing(key: str, expected: str) -> RequestError:
     """Make the problem of a key that must be there."""
     return RequestError("validation", f"{key} is missing; expected {expected}.", field=key)
+
+
+def empty(key: str) -> RequestError:
+    """Make the problem of a list that must have an item."""
+    return RequestError("empty", f"{key} is an empty list; expected one item at least.", field=key)
 
 
 def wrong(key: str, value: object, expected: str) -> RequestError:

@@ -53,6 +53,6 @@ def vectors_of(served: Served, settings: Settings) -> str | None:
     """Describe the vectors of a model where a request does not ask for others; None without any."""
     if served.encoder is None:
         return None
-    form = "unit" if served.normalizes(None, settings.normalize) else "raw"
+    form = "unit" if served.has_unit_vectors(settings.normalize) else "raw"
     metric = served.encoder.similarity_fn_name
-    return f"{form} vectors of {served.encoder.dimension} numbers, metric {metric}"
+    return f"{form} vectors of {served.encoder.get_embedding_dimension()} numbers, metric {metric}"

@@ -58,7 +58,7 @@ async def embed(call: Call) -> Response:
         found,
         texts,
         dimensions=dimensions_of(call, found.served),
-        truncate=fields.flag(body, "truncate") is not False,
+        truncate=fields.is_truncating(body),
     )
     facts = {
         "model": name,
@@ -144,7 +144,7 @@ def dimensions_of(call: Call, served: Served) -> int | None:
 
 def asked_name(call: Call) -> str | None:
     """Return the name that a request has, under the newer key or the older one."""
-    name = fields.optional_text(call.body, "model")
+    name = fields.model_name(call.body)
     return name or fields.optional_text(call.body, "name")
 
 

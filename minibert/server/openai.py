@@ -40,12 +40,10 @@ DIALECT = Dialect("openai", body_of, BAD_REQUESTS)
 async def embeddings(call: Call) -> Response:
     """Answer POST /v1/embeddings."""
     body = call.body
-    found = call.models.find(fields.optional_text(body, "model"), "embedding")
+    found = call.models.find(fields.model_name(body), "embedding")
     texts = fields.inputs(body, "input", call.settings)
     if not texts:
-        raise RequestError(
-            "empty", "input is an empty list; expected one text at least.", field="input"
-        )
+        raise fields.empty("input")
     form = fields.choice(body, "encoding_format", ("float", "base64"), "float")
     embedded = await call.core.embed(
         call.facts,
@@ -54,7 +52,7 @@ async def embeddings(call: Call) -> Response:
         prompt_name=fields.optional_text(body, "prompt_name"),
         normalize=fields.flag(body, "normalize"),
         dimensions=fields.integer(body, "dimensions", least=1),
-        truncate=fields.flag(body, "truncate") is not False,
+        truncate=fields.is_truncating(body),
     )
     write = as_base64 if form == "base64" else as_floats
 

@@ -176,7 +176,7 @@ def rescore_of(call: Call, index: Index) -> int | None:
 
 def check_model(call: Call, served: Served) -> None:
     """Raise RequestError for another model than the one that made the corpus."""
-    name = fields.optional_text(call.body, "model")
+    name = fields.model_name(call.body)
     if name and call.models.find(name, "embedding").served is not served:
         raise RequestError(
             "wrong_model",
@@ -251,7 +251,7 @@ async def explain(call: Call) -> Response:
     The answer is that of `minibert explain --json`, or its page where HTML is accepted.
     """
     body = call.body
-    served = call.models.find(fields.optional_text(body, "model"), "embedding").served
+    served = call.models.find(fields.model_name(body), "embedding").served
     encoder = served.encoder
     assert encoder is not None
     query, document = fields.text(body, "query"), fields.text(body, "document")

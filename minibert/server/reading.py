@@ -11,22 +11,34 @@ from minibert.server.refusals import RequestError
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from minibert.server.call import Call
     from minibert.server.dialect import Dialect
 
 __all__ = ["read_body"]
 
 
-async def read_body(request: Request, dialect: Dialect, max_body: int) -> dict[str, Any]:
-    """Read the body of a request as a JSON object.
+async def read_body(call: Call) -> dict[str, Any]:
+    """Read the body of a request as a JSON object. Its bytes count until the request is answered.
 
-    Raises RequestError for a body that is too large, compressed, not called JSON, or no object.
+    Raises RequestError for a body that is too large, compressed, not called JSON, or no object, and
+    where the bodies of all requests leave no room for it.
     """
-    check_headers(request, dialect, max_body)
+    max_body = call.settings.max_body
+    check_headers(call.request, call.dialect, max_body)
     read = bytearray()
-    async for chunk in request.stream():
+    async for chunk in call.request.stream():
+        call.body_bytes += len(chunk)
+        call.state.body_bytes += len(chunk)
         read += chunk
         if len(read) > max_body:
             raise too_large(max_body)
+        if call.state.body_bytes > call.settings.bodies_bytes:
+            raise RequestError(
+                "overloaded",
+                f"The bodies of all requests have more than {call.settings.bodies_bytes} bytes, "
+                "which is the limit. Try again later.",
+                retry_after=1,
+            )
     return parsed(bytes(read))
 
 

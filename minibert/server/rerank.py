@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from minibert.models.score_activations import as_activation
 from minibert.server import fields, tei
 from minibert.server.answers import json_answer
 from minibert.server.dialect import Dialect
@@ -47,11 +46,11 @@ async def rerank(call: Call) -> Response:
     The order is that of CrossEncoder.rank. The scores are sigmoids, or logits on demand.
     """
     body = call.body
-    found = call.models.find(fields.optional_text(body, "model"), "reranker")
+    found = call.models.find(fields.model_name(body), "reranker")
     query = fields.text(body, "query")
     documents = documents_of(call)
     top_n = fields.integer(body, "top_n", least=1)
-    is_raw = fields.flag(body, "raw_scores")
+    is_raw = bool(fields.flag(body, "raw_scores"))
     is_repeated = fields.flag(body, "return_documents")
     scored = await call.core.score(
         call.facts,
@@ -60,8 +59,7 @@ async def rerank(call: Call) -> Response:
         raw=True,
         max_second=fields.integer(body, "max_tokens_per_doc", least=1),
     )
-    order = found.served.order(scored.scores)
-    scores = scored.scores if is_raw else as_activation("sigmoid")(scored.scores.copy())
+    order, scores = found.served.ranked(scored.scores, raw=is_raw)
     results = [
         {"index": number, "relevance_score": float(scores[number])}
         | ({"document": documents[number].keys} if is_repeated else {})
@@ -94,9 +92,7 @@ def documents_of(call: Call) -> list[Document]:
     if not isinstance(given, list):
         raise fields.wrong("documents", given, expected)
     if not given:
-        raise RequestError(
-            "empty", "documents is an empty list; expected one text at least.", field="documents"
-        )
+        raise fields.empty("documents")
     fields.check_number(given, "documents", call.settings)
     ranked = rank_fields_of(body, call.settings)
     return [

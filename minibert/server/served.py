@@ -66,6 +66,17 @@ class Served:
             return rule == "always"
         return self.encoder is not None and self.encoder.similarity_fn_name == "cosine"
 
+    def has_unit_vectors(self, rule: Normalize) -> bool:
+        """Return whether vectors have the length 1 where a request does not say."""
+        if self.normalizes(None, rule):
+            return True
+        encoder = self.encoder
+        return (
+            encoder is not None
+            and self.ends_normalized
+            and encoder.get_embedding_dimension() == encoder.dimension
+        )
+
     def scores(self, logits: Array) -> Array:
         """Turn a reranker's logits, (n,), into the scores of CrossEncoder.predict, (n,)."""
         assert self.cross_encoder is not None
@@ -84,6 +95,10 @@ class Served:
         """
         order: list[int] = np.argsort(-self.scores(logits), kind="stable").tolist()
         return order
+
+    def ranked(self, logits: Array, *, raw: bool) -> tuple[list[int], Array]:
+        """Return the order of a reranker's pairs, and the scores of all: sigmoids, or logits."""
+        return self.order(logits), logits if raw else as_activation("sigmoid")(logits.copy())
 
 
 class Found(NamedTuple):

@@ -14,6 +14,7 @@ Normalize: TypeAlias = Literal["auto", "always", "never"]
 
 PACK_TOKENS = 1024  # of one forward pass on one core
 QUEUED_BATCHES = 64  # that wait at most, by default
+LARGEST_BODIES = 8  # that have room at the same time
 
 
 class ModelPlace(NamedTuple):
@@ -32,7 +33,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     unix_socket: str | None = None  # a path, in place of host and port
-    api_keys: tuple[str, ...] = ()  # none: no key is asked for
+    api_keys: tuple[str, ...] = field(default=(), repr=False)  # none: no key is asked for
     max_batch_tokens: int | None = None  # of one computation; None is 1,024 a core
     max_queue_tokens: int | None = None  # that wait; None is 64 batches
     max_request_tokens: int = 300_000
@@ -66,3 +67,8 @@ class Settings:
     def queue_tokens(self) -> int:
         """Maximum of the tokens that wait."""
         return self.max_queue_tokens or QUEUED_BATCHES * self.batch_tokens
+
+    @property
+    def bodies_bytes(self) -> int:
+        """Maximum of the bytes of all bodies that are being read, or whose requests wait."""
+        return LARGEST_BODIES * self.max_body

@@ -30,7 +30,7 @@ class State:
     metrics: Metrics = field(default_factory=Metrics)
     index: Index | None = None  # open corpus, if one is served
     stopping_since: float | None = None  # time.monotonic() of the signal
-    in_flight: int = 0  # requests that have no answer yet
+    body_bytes: int = 0  # of the bodies of requests that have no answer yet
     log: Any = field(default=None)  # a function that is told of each request's facts
 
     @property

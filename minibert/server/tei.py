@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minibert.common.arrays import Array
-from minibert.models.score_activations import as_activation
 from minibert.scoring.similarity import cos_sim
 from minibert.server import fields
 from minibert.server.answers import as_floats, json_answer, json_bytes, rows_answer
@@ -22,7 +21,7 @@ from minibert.server.dialect import Dialect
 from minibert.server.refusals import RequestError
 from minibert.server.route import Route
 from minibert.server.served import KINDS
-from minibert.server.tei_tokens import decode, empty, model_name, tokenize
+from minibert.server.tei_tokens import decode, tokenize
 from minibert.tokens.texts import Text, characters_of
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def body_of(problem: RequestError, status: int, id: str) -> dict[str, Any]:
     if kind == "overloaded":
         return {"error": f"Model is overloaded. {problem.message}", "error_type": "Overloaded"}
     if kind == "empty":
-        return {"error": problem.message, "error_type": "Empty"}
+        return {"error": f"`{problem.field}` cannot be empty", "error_type": "Empty"}
     if kind in ("wrong_model", "not_finite", "fault"):
         return {"error": f"Backend error: {problem.message}", "error_type": "Backend"}
     message = problem.message
@@ -67,7 +66,7 @@ PREDICTED = "a text, a pair of texts, or a list of [text] and [text, text]"
 async def embed(call: Call) -> Response:
     """Answer POST /embed."""
     body = call.body
-    found = call.models.find(model_name(body), "embedding")
+    found = call.models.find(fields.model_name(body), "embedding")
     texts = inputs_of(call)
     embedded = await call.core.embed(
         call.facts,
@@ -76,7 +75,7 @@ async def embed(call: Call) -> Response:
         prompt_name=fields.optional_text(body, "prompt_name"),
         normalize=fields.flag(body, "normalize"),
         dimensions=fields.integer(body, "dimensions", least=1),
-        truncate=is_truncating(body),
+        truncate=fields.is_truncating(body),
         side=side_of(body),
     )
     tell(call, found.served, texts)
@@ -87,14 +86,14 @@ async def embed(call: Call) -> Response:
 async def embed_all(call: Call) -> Response:
     """Answer POST /embed_all: the states of all tokens, as encode's "token_embeddings"."""
     body = call.body
-    found = call.models.find(model_name(body), "embedding")
+    found = call.models.find(fields.model_name(body), "embedding")
     texts = inputs_of(call)
     states = await call.core.token_states(
         call.facts,
         found,
         texts,
         prompt_name=fields.optional_text(body, "prompt_name"),
-        truncate=is_truncating(body),
+        truncate=fields.is_truncating(body),
         side=side_of(body),
     )
     tell(call, found.served, texts)
@@ -108,21 +107,21 @@ async def embed_all(call: Call) -> Response:
 
 async def embed_sparse(call: Call) -> Response:
     """Answer POST /embed_sparse: as no model is sparse yet, it tells that."""
-    call.models.find(model_name(call.body), "sparse")
+    call.models.find(fields.model_name(call.body), "sparse")
     raise AssertionError("A sparse model is served; its weights of words are to be written here.")
 
 
 async def predict(call: Call) -> Response:
     """Answer POST /predict: the labels with their scores, highest first."""
     body = call.body
-    found = call.models.find(model_name(body), "classifier", "reranker")
+    found = call.models.find(fields.model_name(body), "classifier", "reranker")
     texts, is_batch = predicted_inputs(call)
     scored = await call.core.score(
         call.facts,
         found,
         texts,
         raw=bool(fields.flag(body, "raw_scores")),
-        truncate=is_truncating(body),
+        truncate=fields.is_truncating(body),
         side=side_of(body),
     )
     tell(call, found.served, texts)
@@ -144,34 +143,34 @@ async def rerank(call: Call) -> Response:
     """Answer POST /rerank with `texts`: their scores against `query`, highest first."""
     call.dialect = DIALECT
     body = call.body
-    found = call.models.find(model_name(body), "reranker")
+    found = call.models.find(fields.model_name(body), "reranker")
     query, texts = fields.text(body, "query"), fields.texts(body, "texts", call.settings)
     if not texts:
-        raise empty("texts")
-    is_raw = fields.flag(body, "raw_scores")
+        raise fields.empty("texts")
+    is_raw = bool(fields.flag(body, "raw_scores"))
     is_repeated = fields.flag(body, "return_text")
     pairs = [(query, text) for text in texts]
     scored = await call.core.score(
-        call.facts, found, pairs, raw=True, truncate=is_truncating(body), side=side_of(body)
+        call.facts, found, pairs, raw=True, truncate=fields.is_truncating(body), side=side_of(body)
     )
     tell(call, found.served, pairs)
-    scores = scored.scores if is_raw else as_activation("sigmoid")(scored.scores.copy())
+    order, scores = found.served.ranked(scored.scores, raw=is_raw)
     ranks = [
         {"index": number, "score": float(scores[number])}
         | ({"text": texts[number]} if is_repeated else {})
-        for number in found.served.order(scored.scores)
+        for number in order
     ]
     return json_answer(call, ranks)
 
 
 async def similarity(call: Call) -> Response:
     """Answer POST /similarity: cosines of a text and others, whatever the model's metric."""
-    found = call.models.find(model_name(call.body), "embedding")
+    found = call.models.find(fields.model_name(call.body), "embedding")
     inputs, parameters = (objects(call.body, key) for key in ("inputs", "parameters"))
     source = fields.text(inputs, "source_sentence")
     sentences = fields.texts(inputs, "sentences", call.settings)
     if not sentences:
-        raise empty("sentences")
+        raise fields.empty("sentences")
     texts = [source, *sentences]
     fields.check_number(texts, "sentences", call.settings)
     embedded = await call.core.embed(
@@ -180,7 +179,7 @@ async def similarity(call: Call) -> Response:
         texts,
         prompt_name=fields.optional_text(parameters, "prompt_name"),
         normalize=False,
-        truncate=is_truncating(parameters),
+        truncate=fields.is_truncating(parameters),
         side=side_of(parameters),
     )
     tell(call, found.served, texts)
@@ -195,7 +194,7 @@ async def by_body(call: Call) -> Response:
         return await similarity(call)
     if body.get("texts") is not None:
         return await rerank(call)
-    found = call.models.find(model_name(body), *KINDS)
+    found = call.models.find(fields.model_name(body), *KINDS)
     of_kind = {"embedding": embed, "sparse": embed_sparse}
     return await of_kind.get(found.served.kind, predict)(call)
 
@@ -232,7 +231,7 @@ async def info(call: Call) -> Response:
         ours |= {
             "metric": served.encoder.similarity_fn_name,
             "dimension": served.encoder.get_embedding_dimension(),
-            "normalized": served.normalizes(None, settings.normalize),
+            "normalized": served.has_unit_vectors(settings.normalize),
         }
     return json_answer(call, {**of_tei, **ours})
 
@@ -241,7 +240,7 @@ def inputs_of(call: Call) -> list[Input]:
     """Return the texts of `inputs`, or token ids where the server accepts them."""
     found = fields.inputs(call.body, "inputs", call.settings)
     if not found:
-        raise empty("inputs")
+        raise fields.empty("inputs")
     return found
 
 
@@ -258,7 +257,7 @@ def predicted_inputs(call: Call) -> tuple[list[Text], bool]:
     if not isinstance(value, list):
         raise unpredictable("inputs", value)
     if not value:
-        raise empty("inputs")
+        raise fields.empty("inputs")
     if not isinstance(value[0], list):
         return [text_or_pair(value, "inputs")], False
     fields.check_number(value, "inputs", call.settings)
@@ -276,11 +275,6 @@ def text_or_pair(value: object, key: str) -> Text:
 def unpredictable(key: str, value: object) -> RequestError:
     """Make the error for a value that is no input of /predict."""
     return fields.wrong(key, value, PREDICTED if key == "inputs" else "[text] or [text, text]")
-
-
-def is_truncating(body: fields.Body) -> bool:
-    """Return whether long texts are truncated; False refuses them."""
-    return bool(fields.flag(body, "truncate", True))
 
 
 def side_of(body: fields.Body) -> Side | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from minibert.server.served import Found
     from minibert.tokens.tokenizer import TextTokenizer, Tokens
 
-__all__ = ["decode", "empty", "model_name", "tokenize"]
+__all__ = ["decode", "tokenize"]
 
 # More characters than these would take long, and be refused for their tokens afterwards.
 CHARACTERS_PER_TOKEN = 8
@@ -31,10 +30,10 @@ NUMBERS = 5  # of a token in an answer, about
 async def tokenize(call: Call) -> Response:
     """Answer POST /tokenize: the tokens of texts with their prompt, and their places in bytes."""
     body, settings = call.body, call.settings
-    found = call.models.find(model_name(body), *KINDS)
+    found = call.models.find(fields.model_name(body), *KINDS)
     texts = fields.texts(body, "inputs", settings, one=True)
     if not texts:
-        raise empty("inputs")
+        raise fields.empty("inputs")
     is_framed = bool(fields.flag(body, "add_special_tokens", True))
     prompt = prompt_of(found, fields.optional_text(body, "prompt_name"))
     prompted = [prompt + text for text in texts]
@@ -90,7 +89,7 @@ def byte_places(text: str) -> IntArray:
 async def decode(call: Call) -> Response:
     """Answer POST /decode: the texts of token ids."""
     body, settings = call.body, call.settings
-    found = call.models.find(model_name(body), *KINDS)
+    found = call.models.find(fields.model_name(body), *KINDS)
     tokenizer = found.served.model.transformer.text_tokenizer
     rows = id_lists(body.get("ids"), tokenizer)
     fields.check_number(rows, "ids", settings)
@@ -116,7 +115,7 @@ def id_lists(value: object, tokenizer: TextTokenizer) -> list[list[int]]:
     if not isinstance(value, list):
         raise fields.wrong("ids", value, expected)
     if not value:
-        raise empty("ids")
+        raise fields.empty("ids")
     rows = value if isinstance(value[0], list) else [value]
     size = tokenizer.backend.get_vocab_size()
     for number, row in enumerate(rows):
@@ -129,11 +128,6 @@ def id_lists(value: object, tokenizer: TextTokenizer) -> list[list[int]]:
                     "validation", f"{key} has {id}; this model has tokens 0 to {size - 1}."
                 )
     return rows
-
-
-def model_name(body: Mapping[str, Any]) -> str | None:
-    """Return the name of the model that a body asks for, if it does."""
-    return fields.optional_text(body, "model")
 
 
 def prompt_of(found: Found, prompt_name: str | None) -> str:
@@ -154,8 +148,3 @@ def check_size(count: int, largest: int, unit: str) -> None:
             "too_many_tokens",
             f"The request has {count} {unit}; it may have {largest}. Send less at a time.",
         )
-
-
-def empty(key: str) -> RequestError:
-    """Make the error of a list without items, in the words of text-embeddings-inference."""
-    return RequestError("empty", f"`{key}` cannot be empty", field=key)

@@ -69,7 +69,8 @@ class Worker:
             outcomes = computed(parts)
             seconds = time.perf_counter() - began
             tokens = sum(len(row) for part in parts for row in rows_of(part))
-            # What waits long is computed in full batches; a small one takes longer for each token.
+            # Full batches alone tell how fast a queue is computed: small ones take longer for each
+            # token, and functions have none.
             if 2 * tokens >= self.queue.batch_tokens:
                 self.rate.note(tokens, seconds)
             if self._metrics is not None:

@@ -557,7 +557,7 @@ def test_what_would_wait_beyond_the_timeout_is_refused_at_once():
     error, tokens = in_core(GOLDEN / "gelu", work, request_timeout=9.0)
     assert tokens == [3] * 6
     assert error.kind == "overloaded"
-    assert "18 tokens wait; yours would be late, after 9 seconds" in error.message
+    assert "18 tokens wait; yours would take above 9 s" in error.message
     assert error.retry_after == (18 + 3) / 2 - 9
 
 
@@ -670,6 +670,37 @@ def test_a_function_s_value_error_is_told_and_a_fault_is_raised():
         return caught.value.kind, await core.run(Facts(), lambda: "goes on", 1)
 
     assert in_core(GOLDEN / "gelu", work) == ("validation", "goes on")
+
+
+def test_a_fault_while_texts_are_computed_is_no_client_s_error():
+    """NumPy raises ValueError for arrays that do not fit, which only the server can have made."""
+
+    async def work(core, models):
+        found = models.find("m", "embedding")
+
+        def packs(*_):
+            raise ValueError("operands could not be broadcast together")
+
+        found.served.model.transformer.packs = packs
+        with pytest.raises(ValueError, match="broadcast"):
+            await core.embed(Facts(), found, ["a"])
+
+    in_core(GOLDEN / "gelu", work)
+
+
+def test_a_request_that_left_the_queue_tells_its_time_in_it():
+    async def work(core, models):
+        facts = Facts()
+        let_go = await hold(core)
+        waiting = asyncio.ensure_future(core.embed(facts, models.find("m", "embedding"), ["a"]))
+        await queued(core, 1)
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await let_go()
+        return facts.queue_s
+
+    assert in_core(GOLDEN / "gelu", work) >= 0.01
 
 
 def test_the_metrics_are_told_of_each_batch():

@@ -40,6 +40,8 @@ def test_a_corpus_needs_no_other_model():
         ("REPRODUCIBLE", "Yes", {"reproducible": True}),
         ("ACCEPT_TOKEN_IDS", "0", {"accept_token_ids": False}),
         ("CORS", "https://a.org,https://b.org", {"cors": ("https://a.org", "https://b.org")}),
+        ("CORS", "*", {"cors": ("*",)}),
+        ("CORS", "null,http://localhost:3000", {"cors": ("null", "http://localhost:3000")}),
         ("LOG", "json", {"log": "json"}),
         ("CORPUS", "my-corpus", {"corpus": "my-corpus"}),
         ("THREADS", "3", {"opened_as": {"threads": 3}}),
@@ -64,6 +66,8 @@ def test_a_variable_sets_the_option_of_its_name(variable, value, expected):
         ("ALIAS", "a", "MINIBERT_ALIAS: 'a' is not OTHER=NAME"),
         ("ALIAS", "small=small", "'small' names 2 models"),
         ("API_KEY", "", "MINIBERT_API_KEY is empty"),
+        ("CORS", "a.org", "MINIBERT_CORS: 'a.org' is no origin"),
+        ("CORS", "https://a.org,https://b.org/", "'https://b.org/' is no origin"),
         ("MAX_INPUTS", "0", "MINIBERT_MAX_INPUTS: '0' is no whole number from 1 up"),
         ("RECEIVE_TIMEOUT", "inf", "MINIBERT_RECEIVE_TIMEOUT: 'inf' is no number above 0"),
         ("RECEIVE_TIMEOUT", "soon", "'soon' is no number above 0"),
@@ -100,3 +104,8 @@ def test_a_file_of_keys_without_one_is_refused(tmp_path):
 def test_an_unset_key_file_variable_is_no_file():
     environ = {**MODEL, "MINIBERT_API_KEY_FILE": ""}
     assert settings_from_environment(environ).api_keys == ()
+
+
+def test_blanks_around_a_key_of_the_command_are_no_part_of_it():
+    """No client could send them: HTTP takes them from the ends of a header."""
+    assert settings_from_environment(MODEL, {"api_key": [" one\t"]}).api_keys == ("one",)

@@ -1,5 +1,6 @@
 """Reading: the body of a request is a JSON object, within its limits, or is refused."""
 
+import asyncio
 import json
 
 import pytest
@@ -148,3 +149,31 @@ def test_a_length_that_is_no_number_changes_nothing(echo_server):
     for length in ("x", "-5", "²"):
         assert echo_server.post("/json", {"a": 1}, content_length=length).status == 200
     assert echo_server.post("/json", {"a": 1}, content_length="1" * 5000).status == 413
+
+
+def test_bodies_of_all_requests_have_a_limit_together():
+    """Those of requests that wait count, too: eight of the largest fit, and room comes again."""
+    largest = b'{"a": "%b"}' % (b"x" * 991)
+    release = asyncio.Event()
+
+    async def hold(call):
+        await release.wait()
+        return json_answer(call, {})
+
+    async def ask(server):
+        waiting = [server.exchange("POST", "/json", largest) for _ in range(8)]
+        waiting = [asyncio.ensure_future(one) for one in waiting]
+        while server.state.body_bytes < 8000:
+            await asyncio.sleep(0.001)
+        refused = await server.exchange("POST", "/json", b"{}")
+        release.set()
+        return refused, *await asyncio.gather(*waiting)
+
+    with in_process(
+        {}, routes=[Route("POST", "/json", hold, DIALECT, "")], max_body=1000
+    ) as server:
+        refused, *answers = server.run(ask(server))
+        answers.append(server.request("POST", "/json", largest))
+        assert server.state.body_bytes == 0
+    assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+    assert [answer.status for answer in answers] == [200] * 9
