@@ -89,12 +89,16 @@ def overload(options):
         )
         after = served_rate(server, groups, options.seconds / 4)
         peak = server.megabytes("VmHWM")
-        wrong, ended = checked(answers, expected)
+        wrong, accepted = checked(answers, expected)
     statuses = report["statuses"]
-    rate = sum(moment <= options.seconds for moment in ended) / options.seconds
+    ends = np.sort([end for _, end in accepted])
+    rate = np.searchsorted(ends, options.seconds, "right") / options.seconds
     at_once = (before + after) / 2
-    own = TEXTS * TOKENS
-    bound = (QUEUED_BATCHES * batch + 2 * batch + own) / (rate * own)
+    # The queue, the batch that is computed, the request itself, and an answer on its way. Answers
+    # are counted, because other work on the machine changes how many seconds they take.
+    bound = (QUEUED_BATCHES + 1) * batch // (TEXTS * TOKENS) + 2
+    meanwhile = [np.diff(np.searchsorted(ends, pair, "right"))[0] for pair in accepted]
+    ahead = np.percentile(meanwhile, 99, method="higher")
     p99 = statuses["200"]["p99 ms"] / 1e3
     counts = ", ".join(f"{found['count']} of {status}" for status, found in statuses.items())
     unanswered = report["sent"] - report["answered"]
@@ -106,7 +110,8 @@ def overload(options):
     yield Row("- wrong", f"{wrong}", "0", wrong == 0)
     grown = peak - rest
     yield Row(f"- MB above the {rest:.0f} at rest", f"{grown:.0f}", "<= 200", grown <= 200)
-    yield Row("- p99 of those accepted, s", f"{p99:.1f}", f"< {bound:.1f}", p99 < bound)
+    found = f"{p99:.1f} s, in which {ahead} are answered"
+    yield Row("- p99 of those accepted", found, f"<= {bound}", ahead <= bound)
     share = rate / at_once
     yield Row("- rate, to that without overload", f"{share:.2f}", ">= 0.90", share >= 0.9)
 
@@ -119,17 +124,17 @@ def served_rate(server, groups, seconds):
 
 
 def checked(path, expected):
-    """Compare answers with `encode`'s: -> how many are wrong, when each of 200 ended, in s."""
-    wrong, ended = 0, []
+    """Compare answers with `encode`'s: -> how many are wrong; of each 200 begin and end, in s."""
+    wrong, accepted = 0, []
     with open(path, encoding="utf-8") as lines:
         for line in lines:
             number, status, due, latency, body = line.split(" ", 4)
             if status == "200":
-                ended.append((int(due) + int(latency)) / 1e6)
+                accepted.append((int(due) / 1e6, (int(due) + int(latency)) / 1e6))
                 wrong += not is_right(json.loads(body), expected[int(number) % BODIES])
             else:
                 wrong += "error" not in json.loads(body)
-    return wrong, ended
+    return wrong, accepted
 
 
 def is_right(answer, expected):
