@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from minibert import __version__
 from minibert.commands.command import Command
 from minibert.commands.options import (
     MODEL_VARIABLE,
@@ -178,7 +180,7 @@ COMMAND = Command(
 def settings_of(options: argparse.Namespace) -> Settings:
     """Return the settings that the options name, and the environment where they do not."""
     given = {**vars(options), "model": options.models or None, "offline": options.offline or None}
-    return settings_from_environment(os.environ, given)
+    return replace(settings_from_environment(os.environ, given), version=__version__)
 
 
 def typed(read: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -9,7 +9,9 @@ address, the deadlines of its connections, the time to end. Start at app.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
+from minibert import __version__
 from minibert.common.advice import needing
 
 with needing("starlette", "minibert.integrations.asgi", "serve"):
@@ -19,4 +21,4 @@ from minibert.server.environment import settings_from_environment
 
 __all__ = ["app"]
 
-app = Hosted(settings_from_environment(os.environ))
+app = Hosted(replace(settings_from_environment(os.environ), version=__version__))

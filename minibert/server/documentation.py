@@ -31,11 +31,26 @@ STYLE = Path(__file__).parent / "page.css"
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 JSON = "application/json"
 ADDRESS = "http://127.0.0.1:8000"  # of a server without options
+EXAMPLES = {"embedding": "all-MiniLM-L6-v2", "reranker": "ms-marco-MiniLM-L6-v2"}
 
 
 async def docs(call: Call) -> Response:
-    """Answer GET /docs."""
-    return html_answer(call, described(), POLICY)
+    """Answer GET /docs: its calls are those of this server, to be pasted into a shell."""
+    shown = described()
+    for example, own in own_words(call):
+        shown = shown.replace(escaped(example), escaped(own))
+    return html_answer(call, shown, POLICY)
+
+
+def own_words(call: Call) -> Iterator[tuple[str, str]]:
+    """Yield the address and the names of models in openapi.json, each with the server's own."""
+    address = f"http://{call.request.headers.get('host', ADDRESS[7:])}"
+    header = "-H 'Authorization: Bearer KEY' " if call.settings.api_keys else ""
+    yield f"curl {ADDRESS}", f"curl {header}{address}"
+    for kind, example in EXAMPLES.items():
+        served = call.state.models.all if call.state.models else ()
+        if found := next((one for one in served if one.kind == kind), None):
+            yield example, json.dumps(found.name)[1:-1]
 
 
 async def openapi(call: Call) -> Response:

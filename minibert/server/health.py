@@ -45,10 +45,16 @@ async def metrics(call: Call) -> Response:
     state = call.state
     if state.core is not None:
         state.metrics.set_queue_size(state.core.queue.texts)
-    return Response(state.metrics.text(), 200, call.headers, CONTENT_TYPE)
+    text = state.metrics.text() + BUILD_INFO.format(state.settings.version)
+    return Response(text, 200, call.headers, CONTENT_TYPE)
 
 
 DIALECT = Dialect("operation", body_of)
+BUILD_INFO = """\
+# HELP minibert_build_info Version of minibert.
+# TYPE minibert_build_info gauge
+minibert_build_info{{version="{}"}} 1
+"""
 ROUTES = tuple(
     Route("GET", path, handler, DIALECT, summary, is_open=True, is_ready_needed=False)
     for path, handler, summary in (

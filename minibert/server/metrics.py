@@ -1,7 +1,8 @@
 """Counters of a server, and their text for Prometheus. Start at Metrics.
 
-The names are those of text-embeddings-inference, so that its dashboards show them. All numbers
-stand in one array of float64, a row for each process: any process can tell the sums of all.
+The names are those of text-embeddings-inference, so that its dashboards show them. Those of ours
+begin with minibert_. All numbers stand in one array of float64, a row for each process: any process
+can tell the sums of all.
 """
 
 from __future__ import annotations
@@ -33,13 +34,18 @@ METHODS = ("single", "batch")  # requests with one text, or with several
 FAILURES: dict[Kind, str] = {
     "empty": "empty",
     "fault": "inference",
+    "key": "key",
     "loading": "unhealthy",
     "not_finite": "inference",
+    "no_corpus": "not_found",
     "overloaded": "overloaded",
     "stopping": "unhealthy",
     "timeout": "dropped",
+    "too_large": "body_size",
     "too_long": "tokenization",
     "too_many_inputs": "batch_size",
+    "unknown_model": "not_found",
+    "unknown_path": "not_found",
     "wrong_model": "model_type",
 }
 DROPPED = "dropped"  # also of a client that has left
@@ -88,6 +94,7 @@ FAMILIES = [
     Family("te_embed_success", "counter", "Texts embedded"),
     Family("te_predict_count", "counter", "Texts or pairs to score"),
     Family("te_predict_success", "counter", "Texts or pairs scored"),
+    Family("minibert_truncated_texts", "counter", "Texts that lost tokens"),
     Family("te_queue_size", "gauge", "Texts that wait"),
     *timed("te_request", "a request"),
     *timed("te_embed", "a text that is embedded"),
@@ -132,6 +139,7 @@ class Metrics:
             self._add(f'te_request_count{{method="{method}"}}')
             if of_texts:
                 self._add(f"{of_texts}_count", facts.texts)
+            self._add("minibert_truncated_texts", facts.truncated)
             if not is_answered:
                 failure = DROPPED if outcome.has_left else "validation"
                 if outcome.problem is not None:

@@ -49,6 +49,7 @@ class Settings:
     log: Literal["text", "json"] = "text"
     workers: int = 1  # processes
     corpus: str | None = None  # folder of a corpus to search
+    version: str = "unknown"  # of minibert, for /info and /metrics
     # Arguments of every model's constructor: device, dtype, threads, cache_folder ...
     opened_as: Mapping[str, Any] = field(default_factory=dict)
 

@@ -223,9 +223,10 @@ async def info(call: Call) -> Response:
         "sha": None,
         "docker_label": None,
     }
-    # All weights are read, the first time.
+    # All weights are read, the first time, for their digest.
     ours: dict[str, Any] = {
-        "weights_sha256": await asyncio.to_thread(lambda: served.weights_sha256)
+        "minibert_version": settings.version,
+        "weights_sha256": await asyncio.to_thread(lambda: served.weights_sha256),
     }
     if served.encoder is not None:
         ours |= {

@@ -6,6 +6,7 @@ import re
 import pytest
 from golden_files import GOLDEN
 
+from minibert import __version__
 from minibert.commands.cli import parse
 from minibert.commands.serve import settings_of
 from minibert.server.settings import ModelPlace, Settings
@@ -36,7 +37,7 @@ def settings(*arguments):
 
 
 def test_without_options_the_settings_are_those_of_the_class():
-    assert settings(GELU) == Settings((ModelPlace("gelu", GELU),))
+    assert settings(GELU) == Settings((ModelPlace("gelu", GELU),), version=__version__)
 
 
 def test_the_help_names_the_defaults_of_the_settings(run):

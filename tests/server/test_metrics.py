@@ -40,6 +40,11 @@ def metrics():
     return Metrics()
 
 
+def test_texts_that_lost_tokens_are_counted(metrics):
+    metrics.note_request(outcome(model="m", kind="embedding", texts=3, truncated=2))
+    assert numbers(metrics)["minibert_truncated_texts"] == 2
+
+
 def test_each_metric_is_described_once_before_its_numbers(metrics):
     described = re.findall(r"^# HELP (\w+) .+\.\n# TYPE (\w+) (\w+)$", metrics.text(), re.M)
     assert all(one == two for one, two, _ in described)
@@ -89,7 +94,9 @@ def test_a_cross_encoder_s_texts_are_counted_apart(metrics, kind):
     [
         (422, "validation", "validation"),
         (400, "bad_json", "validation"),
-        (413, "too_large", "validation"),
+        (413, "too_large", "body_size"),
+        (401, "key", "key"),
+        (404, "unknown_model", "not_found"),
         (422, "too_long", "tokenization"),
         (422, "too_many_inputs", "batch_size"),
         (424, "wrong_model", "model_type"),

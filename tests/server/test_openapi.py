@@ -1,5 +1,6 @@
 """openapi.json describes the routes that there are, and a server answers its examples so."""
 
+import html
 import json
 
 import pytest
@@ -159,3 +160,15 @@ def test_docs_name_every_route_and_ask_for_nothing(described_server):
     assert "<script" not in shown
     assert "<link" not in shown
     assert "src=" not in shown.replace("default-src", "").replace("-src '", "")
+
+
+def test_docs_have_the_names_and_the_address_of_their_server():
+    with in_process({"small": GOLDEN / "gelu"}, api_keys=("k",)) as server:
+        shown = html.unescape(
+            server.request("GET", "/docs", headers={"host": "a<b:1"}).body.decode()
+        )
+    start = "curl -H 'Authorization: Bearer KEY' http://a<b:1/v1/embeddings -H "
+    assert start in shown
+    assert '"model": "small"' in shown[shown.index(start) :][:300]
+    assert "127.0.0.1:8000" not in shown
+    assert "all-MiniLM-L6-v2" not in shown

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from golden_files import GOLDEN
 
-from minibert import SentenceTransformer
+from minibert import SentenceTransformer, __version__
 
 GELU = GOLDEN / "gelu"
 TEXT = {"input": "the cat sat."}
@@ -65,6 +65,12 @@ def test_vectors_are_those_of_encode(server):
     answer = server.request("POST", "/v1/embeddings", TEXT).json()
     expected = SentenceTransformer(str(GELU)).encode(TEXT["input"], normalize_embeddings=True)
     np.testing.assert_allclose(answer["data"][0]["embedding"], expected, rtol=0, atol=2e-6)
+
+
+def test_a_server_tells_its_version(server):
+    told = server.request("GET", "/metrics").text()
+    assert f'\nminibert_build_info{{version="{__version__}"}} 1\n' in told
+    assert server.request("GET", "/info").json()["minibert_version"] == __version__
 
 
 def test_every_answer_has_a_date_and_an_id(server):

@@ -314,6 +314,7 @@ def test_info_tells_what_is_served_and_no_path(tei, places):
         "max_input_length": 41,
     }
     assert (info["max_client_batch_size"], info["auto_truncate"]) == (8, True)
+    assert info["minibert_version"] == "unknown"  # the command and the application say it
     weights = (places["cosine"] / "model.safetensors").read_bytes()
     assert info["weights_sha256"] == hashlib.sha256(weights).hexdigest()
     assert (info["metric"], info["dimension"], info["normalized"]) == ("cosine", 7, True)
