@@ -116,7 +116,10 @@ def add_limits(options: FromEnvironment) -> None:
             "--max-queue-tokens",
             "tokens that wait; further requests are refused with status 429 (default 64 batches)",
         ),
-        ("--max-request-tokens", "tokens of one request (default 300000)"),
+        (
+            "--max-request-tokens",
+            "tokens of one request (default 300000, or what may wait if that is less)",
+        ),
         ("--max-inputs", "texts of one request (default 2048)"),
         ("--max-body", "bytes of a request's body (default 33554432)"),
     ):

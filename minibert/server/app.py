@@ -200,7 +200,8 @@ async def watched(call: Call, route: Route) -> Response | None:
             return None
         raise RequestError(
             "timeout",
-            f"The request took longer than {call.settings.request_timeout:g} seconds.",
+            f"The request took longer than {call.settings.request_timeout:g} seconds. Send fewer "
+            "texts at a time, or start the server with a longer --request-timeout.",
             retry_after=1,
         )
     finally:

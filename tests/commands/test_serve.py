@@ -42,7 +42,7 @@ def test_without_options_the_settings_are_those_of_the_class():
 def test_the_help_names_the_defaults_of_the_settings(run):
     shown = " ".join(run("serve", "--help").out.split())
     defaults = Settings(())
-    names = ["host", "port", "max_request_tokens", "max_inputs", "max_body", "workers"]
+    names = ["host", "port", "max_inputs", "max_body", "workers"]
     names += ["request_timeout", "receive_timeout", "shutdown_timeout", "normalize", "log"]
     for name in names:
         default = getattr(defaults, name)
