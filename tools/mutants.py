@@ -1510,7 +1510,10 @@ MUTANTS = [
            CONNECTION + "half_a_request_behind_another_has_its_deadline"),
     Mutant("server/connection.py", "if waiting < before:", "if waiting <= before:",
            CONNECTION + "a_client_that_reads_slowly_is_not_closed"),
-    Mutant("server/process.py", "self._connections.tasks and loop.time() < deadline:", "False:",
+    Mutant("server/listening.py", "(0x54, 0, 0, 0x12)", "(0x54, 0, 0, 0x01)",
+           "server/test_listening.py::"
+           "test_connections_that_have_begun_are_finished_and_no_other[127.0.0.1]"),
+    Mutant("server/process.py", "self._is_busy() and loop.time() < deadline:", "False:",
            SERVING + "requests_in_flight_are_answered_before_the_end"),
     Mutant("server/listening.py", "if not stat.S_ISSOCK(mode):", "if stat.S_ISDIR(mode):",
            SERVING + "a_file_that_is_no_socket_is_left_alone"),

@@ -3,11 +3,12 @@
 import os
 import socket
 import stat
+import sys
 
 import pytest
 
 from minibert import ListenError
-from minibert.server.listening import address_of, listening
+from minibert.server.listening import address_of, begin_no_more, clients_of, listening
 from minibert.server.settings import Settings
 
 
@@ -123,3 +124,26 @@ def test_a_path_that_cannot_be_bound_is_told(tmp_path):
         pass
     with pytest.raises(ListenError, match="too long"), at(unix_socket=f"{tmp_path}/{'s' * 200}"):
         pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_connections_that_have_begun_are_finished_and_no_other(host):
+    if ":" in host and not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    with at(host=host) as (found,):
+        found.setblocking(False)
+        with socket.create_connection(found.getsockname()[:2], timeout=30) as client:
+            begin_no_more(found)
+            with socket.socket(found.family) as other:
+                other.settimeout(0.05)
+                with pytest.raises(TimeoutError):
+                    other.connect(found.getsockname())
+            (accepted,) = clients_of(found)
+            accepted.setblocking(True)
+            found.close()
+            with accepted:
+                client.sendall(b"asked")
+                assert accepted.recv(5) == b"asked"
+                accepted.sendall(b"told")
+                assert client.recv(4) == b"told"
