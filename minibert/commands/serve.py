@@ -104,7 +104,7 @@ def add_keys(options: FromEnvironment) -> None:
     options.add_argument(
         "--api-key-file",
         metavar="FILE",
-        help="a file with such keys, one a line",
+        help="a file with such keys, one a line; lines that begin with # are comments",
     )
 
 
@@ -127,7 +127,10 @@ def add_limits(options: FromEnvironment) -> None:
     for name, help in (
         ("--request-timeout", "to wait and compute for one request (default 60)"),
         ("--receive-timeout", "to send a request; slower clients are closed (default 30)"),
-        ("--shutdown-timeout", "to finish requests after a signal to end (default 30)"),
+        (
+            "--shutdown-timeout",
+            "to finish requests after a signal to end, with exit code 0 (default 30)",
+        ),
     ):
         options.add_argument(
             name,
@@ -142,8 +145,8 @@ def add_answers(options: FromEnvironment) -> None:
     options.add_argument(
         "--normalize",
         choices=["auto", "always", "never"],
-        help="divide vectors by their length where a request does not say: always, never, or for "
-        "models whose metric is the cosine (default auto)",
+        help="divide vectors by their length where a request does not say: always, never, or auto, "
+        "which does so for models whose metric is the cosine (default auto)",
     )
     options.add_argument(
         "--accept-token-ids",
