@@ -1543,6 +1543,16 @@ MUTANTS = [
     Mutant("server/environment.py", "if (value := given.get(name)) is not None:",
            "if variable_of(name) not in environ and (value := given.get(name)) is not None:",
            "commands/test_serve.py::test_an_option_goes_before_its_variable"),
+    Mutant("server/environment.py", 'if line and not line.startswith("#")', "if line",
+           "server/test_environment.py::test_keys_come_from_the_variable_and_from_the_file"),
+    Mutant("server/environment.py", 'name.endswith((":query", ":document"))', "not name",
+           "server/test_environment.py::"
+           "test_a_name_that_ends_like_a_task_is_refused[org/a:document]"),
+    Mutant("server/environment.py", "option not in known:", "not option:",
+           "server/test_environment.py::test_a_variable_of_no_option_is_told_with_the_nearest["
+           "MINIBERT_MODELS-did you mean MINIBERT_MODEL?]"),
+    Mutant("server/listening.py", "if not ip.is_loopback:", "if False:",
+           "server/test_listening.py::test_a_server_that_other_machines_reach_is_told"),
     Mutant("server/queue.py", "key=lambda one: self._groups[one][0].number",
            "key=lambda one: -self._groups[one][0].number",
            "server/test_queue.py::test_the_group_of_the_oldest_ticket_is_next"),

@@ -52,6 +52,7 @@ class Settings:
     corpus: str | None = None  # folder of a corpus to search
     # Arguments of every model's constructor: device, dtype, threads, cache_folder ...
     opened_as: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = field(default=(), compare=False)  # to tell at the start
 
     @property
     def threads(self) -> int:
