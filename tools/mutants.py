@@ -1553,6 +1553,12 @@ MUTANTS = [
            "MINIBERT_MODELS-did you mean MINIBERT_MODEL?]"),
     Mutant("server/listening.py", "if not ip.is_loopback:", "if False:",
            "server/test_listening.py::test_a_server_that_other_machines_reach_is_told"),
+    Mutant("server/served.py", "for served in self.all if served.kind in kinds]",
+           "for served in self.all]",
+           "server/test_served.py::test_a_model_of_another_kind_is_refused"),
+    Mutant("server/tei.py", 'if kind == "too_many_inputs":', "if False:",
+           "server/test_tei.py::test_errors_have_tei_s_shape_status_and_words["
+           "/predict-body18-422-Validation-batch size 9 >]"),
     Mutant("server/queue.py", "key=lambda one: self._groups[one][0].number",
            "key=lambda one: -self._groups[one][0].number",
            "server/test_queue.py::test_the_group_of_the_oldest_ticket_is_next"),

@@ -64,3 +64,9 @@ def test_a_request_beyond_its_time_is_told_what_to_do():
         "The request took longer than 0.01 seconds. Send fewer texts at a time, or start the "
         "server with a longer --request-timeout."
     )
+
+
+def test_a_path_of_cohere_s_vectors_is_told_where_they_are():
+    answer = asyncio.run(exchange(app_of(), "POST", "/v2/embed", {}))
+    assert answer.status == 404
+    assert "/v2/rerank alone; vectors come from /v1/embeddings." in answer.json()["message"]
