@@ -13,7 +13,8 @@
     ├── RequestError (Exception)           of minibert.server: a request that gets no result
     ├── StoppedError (Exception)           of minibert.models: only inside the processes of a pool
     ├── TrainingError (ValueError)         data or a run that cannot be trained on
-    └── UnsavedError (RuntimeError)        a model that no folder has, where one is needed
+    ├── UnsavedError (RuntimeError)        a model that no folder has, where one is needed
+    └── UsageError (ValueError)            of minibert.server: options that cannot be meant
 
 Each has two parents: MinibertError, and the error in brackets. So `except ValueError` catches a
 CheckpointError, too. A folder or file that does not exist raises Python's FileNotFoundError, which

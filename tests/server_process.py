@@ -93,8 +93,9 @@ class Serving:
 
 
 def started(arguments, env=None, told="minibert: ready"):
-    """Start `minibert serve --port 0`, and wait until it tells that it is ready."""
-    return Serving(["--port", "0", *arguments], env).until(told)
+    """Start `minibert serve` at a free port or a path, and wait until it tells that it is ready."""
+    place = [] if "--unix-socket" in arguments else ["--port", "0"]
+    return Serving([*place, *arguments], env).until(told)
 
 
 def killed(servers):

@@ -30,6 +30,7 @@ from minibert.errors import (
     ModelUnavailableError,
     OutputError,
 )
+from minibert.server.environment import UsageError
 
 __all__ = ["main"]
 
@@ -114,6 +115,8 @@ def attempt(options: argparse.Namespace) -> int:
         return failed(plain(error), NO_INPUT)
     except OSError as error:
         return failed(plain(error), IO_FAILED)
+    except UsageError as error:
+        return failed(error, USAGE)
     except ValueError as error:  # CheckpointError among them
         return failed(error, BAD_DATA)
     except Exception:  # any other error that reaches this function is a fault of ours

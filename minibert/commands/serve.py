@@ -106,7 +106,7 @@ def add_keys(options: FromEnvironment) -> None:
     options.add_argument(
         "--api-key-file",
         metavar="FILE",
-        help="a file with such keys, one a line",
+        help="a file with such keys, one a line; lines that begin with # are comments",
     )
 
 
@@ -118,7 +118,10 @@ def add_limits(options: FromEnvironment) -> None:
             "--max-queue-tokens",
             "tokens that wait; further requests are refused with status 429 (default 64 batches)",
         ),
-        ("--max-request-tokens", "tokens of one request (default 300000)"),
+        (
+            "--max-request-tokens",
+            "tokens of one request (default 300000, or what may wait if that is less)",
+        ),
         ("--max-inputs", "texts of one request (default 2048)"),
         ("--max-body", "bytes of a request's body (default 33554432)"),
     ):
@@ -126,7 +129,10 @@ def add_limits(options: FromEnvironment) -> None:
     for name, help in (
         ("--request-timeout", "to wait and compute for one request (default 60)"),
         ("--receive-timeout", "to send a request; slower clients are closed (default 30)"),
-        ("--shutdown-timeout", "to finish requests after a signal to end (default 30)"),
+        (
+            "--shutdown-timeout",
+            "to finish requests after a signal to end, with exit code 0 (default 30)",
+        ),
     ):
         options.add_argument(
             name,
@@ -141,8 +147,8 @@ def add_answers(options: FromEnvironment) -> None:
     options.add_argument(
         "--normalize",
         choices=["auto", "always", "never"],
-        help="divide vectors by their length where a request does not say: always, never, or for "
-        "models whose metric is the cosine (default auto)",
+        help="divide vectors by their length where a request does not say: always, never, or auto, "
+        "which does so for models whose metric is the cosine (default auto)",
     )
     options.add_argument(
         "--accept-token-ids",

@@ -127,6 +127,8 @@ async def unknown_path(call: Call) -> Response:
     hint = ""
     if path.startswith("/v1/v"):
         hint = " Does the client's base URL end in /v1? Leave that out."
+    elif path.startswith("/v2/"):
+        hint = " Of Cohere's routes it has /v2/rerank alone; vectors come from /v1/embeddings."
     raise RequestError("unknown_path", f"There is no {path[:80]!r} here; see /docs.{hint}")
 
 
@@ -200,7 +202,8 @@ async def watched(call: Call, route: Route) -> Response | None:
             return None
         raise RequestError(
             "timeout",
-            f"The request took longer than {call.settings.request_timeout:g} seconds.",
+            f"The request took longer than {call.settings.request_timeout:g} seconds. Send fewer "
+            "texts at a time, or start the server with a longer --request-timeout.",
             retry_after=1,
         )
     finally:

@@ -215,12 +215,7 @@ class Core:
         tokens = sum(lengths)
         facts.tokens += tokens
         facts.truncated += rows.truncation.texts
-        if facts.tokens > self.settings.max_request_tokens:
-            raise RequestError(
-                "too_many_tokens",
-                f"The texts have {facts.tokens} tokens; a request may have "
-                f"{self.settings.max_request_tokens}. Send fewer texts at a time.",
-            )
+        self._check_size(group.served, facts.tokens)
         self._admit(tokens)
         ticket = Ticket(group, rows.ids, rows.types, tokens, ignore)
         return await self._done(facts, ticket), tokens
@@ -262,6 +257,24 @@ class Core:
         finally:
             facts.tokenize_s += time.perf_counter() - began
 
+    def _check_size(self, served: Served, tokens: int) -> None:
+        """Raise RequestError for more tokens than a request may have, or has time for."""
+        limit, timeout = self.settings.request_tokens, self.settings.request_timeout
+        if tokens > limit:
+            raise RequestError(
+                "too_many_tokens",
+                f"The texts have {tokens} tokens; a request may have {limit} "
+                "(--max-request-tokens of the server). Send fewer texts at a time.",
+            )
+        seconds = self.worker.rates[served].seconds_of(tokens)
+        if seconds > timeout:
+            raise RequestError(
+                "too_many_tokens",
+                f"The texts have {tokens} tokens, which would take about {seconds:.0f} seconds; a "
+                f"request has {timeout:g}. Send fewer texts at a time, or start the server with a "
+                "longer --request-timeout.",
+            )
+
     def _admit(self, tokens: int) -> None:
         """Raise RequestError if the queue has no room, or no time, for so many tokens.
 
@@ -272,14 +285,19 @@ class Core:
             return
         seconds_of, timeout = self.worker.rate.seconds_of, self.settings.request_timeout
         if waiting + tokens > limit:
-            message = f"{waiting} tokens wait, and {limit} may. Try again later."
+            reason = f"The queue is full: {waiting} tokens wait, of at most {limit}"
             retry_after = seconds_of(waiting + tokens - limit)
         elif (seconds := seconds_of(waiting + tokens)) > timeout:
-            message = f"{waiting} tokens wait; yours would take above {timeout:g} s. Try later."
+            reason = (
+                f"The queue is long: {waiting} tokens wait, and yours would be computed after more "
+                f"than {timeout:g} seconds, which is the limit (--request-timeout of the server)"
+            )
             retry_after = seconds - timeout
         else:
             return
-        raise RequestError("overloaded", message, retry_after=clip(retry_after, 1, LONGEST_RETRY))
+        retry_after = clip(retry_after, 1, LONGEST_RETRY)
+        message = f"{reason}; try again in {retry_after:.0f} s."
+        raise RequestError("overloaded", message, retry_after=retry_after)
 
     async def _done(self, facts: Facts, ticket: Ticket) -> Any:
         """Put a ticket in the queue and wait for its results; drop it if the request ends before.

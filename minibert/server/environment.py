@@ -6,26 +6,37 @@ settings_from_environment.
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from minibert.errors import MinibertError
 from minibert.kernels.devices import device_name
 from minibert.server.settings import ModelPlace, Settings
 
-__all__ = ["origin", "pair", "place_of", "port", "settings_from_environment", "variable_of"]
-
-logger = logging.getLogger(__name__)
+__all__ = [
+    "UsageError",
+    "origin",
+    "pair",
+    "place_of",
+    "port",
+    "settings_from_environment",
+    "variable_of",
+]
 
 # Values of an option that is on or off.
 ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+class UsageError(MinibertError, ValueError):
+    """Options of the command that cannot be meant, or one that is missing."""
 
 
 def settings_from_environment(
@@ -35,8 +46,8 @@ def settings_from_environment(
 
     `given` are options of the command, by their names, which go before the environment's; None is
     one that is not given. Empty variables count as absent, but for the API key. Raises ValueError
-    for a value that cannot be meant, with the variable's name, and OSError for a file of keys that
-    is not there.
+    for a value that cannot be meant, with the variable's name, UsageError for such options, and
+    OSError for a file of keys that is not there.
     """
 
     def value_of(name: str, read: Callable[[str], Any]) -> Any:
@@ -51,10 +62,19 @@ def settings_from_environment(
 
     models = value_of("model", listed) or ()
     if not models and not value_of("corpus", str):  # a corpus brings its own model
-        raise ValueError(f"No model is named: give MODEL, or set {variable_of('model')}.")
-    places = tuple(map(place_of, models))
+        if "model" in given:
+            raise UsageError(f"No model is named: give MODEL, or set {variable_of('model')}.")
+        raise ValueError(f"No model is named: set {variable_of('model')}.")
     aliases = tuple(value_of("alias", lambda text: list(map(pair, listed(text)))) or ())
-    check_names(places, aliases)
+    try:
+        places = tuple(map(place_of, models))
+        check_names(places, aliases)
+    except ValueError as error:
+        if given.get("model") or given.get("alias"):
+            raise UsageError(str(error)) from None
+        raise
+    check_place(environ, given)
+    keys, warnings = keys_of(environ, given)
     found = {name: value_of(name, read) for name, read in readers().items()}
     opened_as = {name: value_of(name, read) for name, read in OPENED_AS.items()}
     if (short := value_of("no_short_inputs", switch)) is not None:
@@ -63,7 +83,8 @@ def settings_from_environment(
     return Settings(
         places,
         aliases,
-        api_keys=keys_of(environ, given),
+        api_keys=keys,
+        warnings=(*warnings, *unknown_variables(environ)),
         opened_as={name: value for name, value in opened_as.items() if value is not None},
         **{name: value for name, value in found.items() if value is not None},
     )
@@ -102,6 +123,12 @@ def check_names(models: Sequence[ModelPlace], aliases: Sequence[tuple[str, str]]
             raise ValueError(
                 f"{name!r} names {count} models; give each its own, as NAME=FOLDER or by --alias."
             )
+    for name in counts:
+        if name.endswith((":query", ":document")):
+            raise ValueError(
+                f"The name {name!r} ends like a task of a model, as in NAME:query; give another "
+                "name, as NAME=FOLDER."
+            )
     known = {model.name for model in models}
     tasks = {f"{name}:{task}" for name in known for task in ("query", "document")}
     for other, name in aliases:
@@ -112,35 +139,75 @@ def check_names(models: Sequence[ModelPlace], aliases: Sequence[tuple[str, str]]
             )
 
 
-def keys_of(environ: Mapping[str, str], given: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return all keys, of the options or variables and of the file that one of them names.
+def check_place(environ: Mapping[str, str], given: Mapping[str, Any]) -> None:
+    """Raise ValueError for two places to listen at; options may go before variables."""
+    for other in ("host", "port"):
+        if given.get("unix_socket") is not None and given.get(other) is not None:
+            raise UsageError(f"--unix-socket takes the place of --{other}; leave one of them out.")
+        names = [variable_of("unix_socket"), variable_of(other)]
+        if not any(given.get(name) is not None for name in ("unix_socket", other)) and all(
+            environ.get(name) for name in names
+        ):
+            raise ValueError(f"{names[0]} takes the place of {names[1]}; leave one of them out.")
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return a warning for each variable that looks like an option's, and is none."""
+    known = sorted(option.upper() for option in (*readers(), *OPENED_AS, *OTHER_OPTIONS))
+    prefix, warnings = variable_of(""), []
+    for name in sorted(environ):
+        option = name.removeprefix(prefix)
+        if name.startswith(prefix) and option not in known:
+            nearest = [variable_of(one) for one in get_close_matches(option, known, 1)]
+            hint = f"did you mean {nearest[0]}?" if nearest else "`minibert serve --help` has all."
+            warnings.append(f"{name} is no variable of a server, and is ignored; {hint}")
+    return warnings
+
+
+def keys_of(
+    environ: Mapping[str, str], given: Mapping[str, Any]
+) -> tuple[tuple[str, ...], list[str]]:
+    """Return all keys, of options or variables and of the file that one of them names; warnings.
 
     Raises ValueError for an empty key, and for a variable that is there and empty: it was to hold a
-    secret, and must not open the server to all.
+    secret, and must not open the server to all. Raises OSError for a file that cannot be read.
     """
     variable = variable_of("api_key")
     keys = [key.strip() for key in given.get("api_key") or listed(environ.get(variable, ""))]
     if not all(keys) or (not keys and variable in environ):
         raise ValueError(f"--api-key or {variable} is empty; leave it out to serve without a key.")
-    file = given.get("api_key_file") or environ.get(variable_of("api_key_file"))
-    return (*keys, *(keys_in(file) if file else ()))
+    variable = variable_of("api_key_file")
+    file = given.get("api_key_file")
+    option = "--api-key-file" if file else variable
+    if not (file := file or environ.get(variable)):
+        return tuple(keys), []
+    try:
+        of_file = keys_in(file)
+        is_open = os.name == "posix" and os.stat(file).st_mode & stat.S_IROTH
+    except OSError as error:
+        raise type(error)(f"{option} {file!r}: {error.strerror}") from error
+    told = f"All users of this machine can read the keys in {file!r}; run: chmod o-r {file}"
+    return (*keys, *of_file), [told] if is_open else []
 
 
 def keys_in(file: str) -> list[str]:
-    """Read a file of keys, one a line. Raises ValueError for one without a key."""
-    path = Path(file)
-    found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    keys = [line for line in found if line]
+    """Read a file of keys, one a line; lines that begin with # are none.
+
+    Raises ValueError for a file without a key.
+    """
+    found = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines()]
+    keys = [line for line in found if line and not line.startswith("#")]
     if not keys:
-        raise ValueError(f"The file of keys {file!r} has none; write one in each line.")
-    if os.name == "posix" and path.stat().st_mode & stat.S_IROTH:
-        logger.warning("%s, which has keys, can be read by all users: chmod o-r it.", path)
+        raise ValueError(
+            f"The file of keys {file!r} has none; write one in each line. Lines that begin with # "
+            "are comments."
+        )
     return keys
 
 
 def readers() -> dict[str, Callable[[str], Any]]:
     """Return the function that reads each option of Settings, by the type of its field."""
-    others = {"models", "aliases", "api_keys", "cors", "opened_as", "port"}
+    others = {"models", "aliases", "api_keys", "cors", "opened_as", "port", "warnings"}
     found = {
         name: (lambda text, kind=kind: choice(text, get_args(kind)))
         if get_origin(kind) is Literal
@@ -221,3 +288,4 @@ OPENED_AS: dict[str, Callable[[str], Any]] = {
     "revision": str,
     "cache_folder": str,
 }
+OTHER_OPTIONS = ("model", "alias", "api_key", "api_key_file", "no_short_inputs", "offline")

@@ -140,8 +140,11 @@ def check_number(items: Sequence[object], key: str, settings: Settings) -> None:
     if len(items) > settings.max_inputs:
         raise RequestError(
             "too_many_inputs",
-            f"batch size {len(items)} > maximum allowed batch size {settings.max_inputs}",
+            f"{key} has {len(items)} items; a request may have {settings.max_inputs} "
+            "(--max-inputs of the server). Send fewer at a time.",
             field=key,
+            limit=settings.max_inputs,
+            given=len(items),
         )
 
 

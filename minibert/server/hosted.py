@@ -50,6 +50,7 @@ class Hosted:
         """
         with self._lock:
             if self._opened is None:
+                self._log.say_warnings(self._settings.warnings)
                 self._opened = open_all(self._settings)
                 self._log.say_ready(descriptions(self._opened.models, self._settings))
 

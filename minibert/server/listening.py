@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import ipaddress
 import os
 import socket
 import stat
-from collections.abc import Iterator
+import struct
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from minibert.errors import ListenError
 from minibert.server.settings import Settings
 
-__all__ = ["address_of", "listening"]
+__all__ = ["BACKLOG", "address_of", "begin_no_more", "clients_of", "listening", "open_to_others"]
 
 # Connections that wait to be accepted; the system may hold fewer.
 BACKLOG = 2048
+
+# A filter of Linux (its networking/filter.rst): drops the segment of TCP that asks for a
+# connection, whose flags (byte 13) are SYN without ACK, and keeps all others.
+SO_ATTACH_FILTER = 26
+NO_REQUESTS = b"".join(
+    struct.pack("=HBBI", *step)
+    for step in (
+        (0x30, 0, 0, 13),  # load the byte
+        (0x54, 0, 0, 0x12),  # keep the bits of SYN and ACK
+        (0x15, 0, 1, 0x02),  # go on, or jump over one step
+        (0x06, 0, 0, 0),  # drop
+        (0x06, 0, 0, 0xFFFFFFFF),  # keep
+    )
+)
 
 
 @contextmanager
@@ -101,7 +119,8 @@ def listening_at_path(path: str) -> Iterator[socket.socket]:
         found = bound(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), path)  # type: ignore[arg-type]
         found.listen(BACKLOG)
     except OSError as error:
-        raise ListenError(f"cannot listen at {path!r}: {reason(error)}.") from error
+        hint = " Make the folder first." if error.errno == errno.ENOENT else ""
+        raise ListenError(f"cannot listen at {path!r}: {reason(error)}.{hint}") from error
     with found:
         bound_file = os.stat(path)
         try:
@@ -135,6 +154,43 @@ def remove_stale(path: str) -> None:
     raise ListenError(
         f"another server listens at {path!r}: stop it, or give another --unix-socket."
     )
+
+
+def open_to_others(sockets: Iterable[socket.socket]) -> list[str]:
+    """Return a warning if other machines may reach one of these sockets."""
+    for one in sockets:
+        address = one.getsockname()
+        if isinstance(address, tuple):
+            ip = ipaddress.ip_address(address[0].partition("%")[0])
+            if not ip.is_loopback:
+                return [
+                    f"anyone who reaches {address_of(one)} may use this server; give "
+                    "--api-key-file FILE to ask for a key."
+                ]
+    return []
+
+
+def begin_no_more(found: socket.socket) -> None:
+    """Let a socket finish the connections that have begun, and begin no other, where Linux can.
+
+    Closing it would reset a client that connects in that moment. This way its system asks again a
+    second later, and is refused. It holds for all processes that share the socket.
+    """
+    if sys.platform != "linux" or found.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    steps = ctypes.create_string_buffer(NO_REQUESTS, len(NO_REQUESTS))
+    program = struct.pack("HP", len(NO_REQUESTS) // 8, ctypes.addressof(steps))
+    with suppress(OSError):  # a system that only looks like Linux
+        found.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+def clients_of(found: socket.socket) -> list[socket.socket]:
+    """Accept all clients that wait at a socket, which does not block."""
+    clients = []
+    with suppress(OSError):  # none is left
+        while True:
+            clients.append(found.accept()[0])
+    return clients
 
 
 def address_of(found: socket.socket) -> str:

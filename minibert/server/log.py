@@ -91,6 +91,12 @@ class Log:
             self.say("serving", **model)
         self.say("ready", "ready", **facts)
 
+    def say_warnings(self, messages: Iterable[str]) -> None:
+        """Write warnings, unless they are not wanted, as with --quiet."""
+        if logging.getLogger().isEnabledFor(logging.WARNING):
+            for message in messages:
+                self.say("warning", message, level="warning")
+
     def say_stopping(self) -> None:
         """Write that a signal to end has come."""
         self.say("stopping", "stopping: requests are finished, and later ones refused")

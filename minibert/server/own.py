@@ -258,7 +258,7 @@ async def explain(call: Call) -> Response:
     metric = fields.optional_text(body, "metric") or encoder.similarity_fn_name
     is_occluded = bool(fields.flag(body, "occlusion"))
     is_page = accepts_html(call)
-    limit = call.settings.max_request_tokens
+    limit = call.settings.request_tokens
     check_limit(len(query) + len(document), "characters", limit)
 
     def explained() -> tuple[bytes, list[Tokens]]:

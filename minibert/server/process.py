@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 from minibert.server.app import make_app
 from minibert.server.connection import Connection
 from minibert.server.core import Core
-from minibert.server.listening import BACKLOG
+from minibert.server.listening import BACKLOG, begin_no_more, clients_of
 from minibert.server.log import Log
 from minibert.server.metrics import Metrics
 from minibert.server.notes import noting
@@ -33,6 +33,7 @@ __all__ = ["Server"]
 
 KEEP_ALIVE = 75  # seconds between two requests; proxies reuse connections for up to a minute
 ENDING = 0.5  # seconds of the time to end that are kept for telling clients of their lost requests
+LATE = 0.1  # seconds in which connections that have begun are finished, before sockets are closed
 POLL = 0.02  # seconds
 
 
@@ -61,7 +62,9 @@ class Server:
         self._answers_while_loading = answers_while_loading
         self._connections = ServerState()
         self._loop = asyncio.new_event_loop()
+        self._closed = 0.0  # loop.time() when the sockets were closed
         self._stopping = asyncio.Event()
+        self._connection: Callable[[], Connection] | None = None  # once it listens
 
     def run(self) -> None:
         """Serve until `stop` is called. Raises the errors of open_all."""
@@ -118,6 +121,7 @@ class Server:
         def connection() -> Connection:
             return Connection(config, self._connections, self.settings.receive_timeout, self._loop)
 
+        self._connection = connection
         # asyncio accepts as many connections at once as may wait; with other processes on the
         # socket each takes one at a time, so that none has them all.
         at_once = BACKLOG if self.settings.workers == 1 else 1
@@ -137,17 +141,40 @@ class Server:
             self.log.say_stopping()
         if not self.state.is_loading:
             await asyncio.sleep(min(GRACE, timeout / 2))
-        while self._connections.tasks and loop.time() < deadline:
+        await self._close(listeners, min(LATE, timeout / 10))
+        while self._is_busy() and loop.time() < deadline:
             await asyncio.sleep(POLL)
         for task in list(self._connections.tasks):  # their clients are told
             task.cancel()
-        for listener in listeners:  # a client that only connects would be waited for
-            listener.close()
         for connection in list(self._connections.connections):
             connection.shutdown()  # closes it after what is still to be sent
         deadline += ENDING / 2
         while self._connections.connections and loop.time() < deadline:
             await asyncio.sleep(POLL)
+
+    async def _close(self, listeners: list[asyncio.Server], late: float) -> None:
+        """Take no more connections. Clients that have begun one get an answer, none is reset."""
+        for one in self.sockets:
+            begin_no_more(one)
+        await asyncio.sleep(late)
+        clients = [client for one in self.sockets if listeners for client in clients_of(one)]
+        for listener in listeners:
+            listener.close()
+        for one in self.sockets:
+            one.close()
+        for client in clients:
+            assert self._connection is not None
+            await self._loop.connect_accepted_socket(self._connection, client)
+        self._closed = self._loop.time()
+
+    def _is_busy(self) -> bool:
+        """Return whether a request is in flight, or a new client has had no time to send one."""
+        has_time = self._loop.time() - self._closed < GRACE
+        silent = (
+            has_time and isinstance(one, Connection) and one.cycle is None
+            for one in self._connections.connections
+        )
+        return bool(self._connections.tasks) or any(silent)
 
     async def _tell_time(self) -> None:
         """Set the header `date` of all answers, every second, and the size of the queue."""

@@ -36,7 +36,7 @@ async def read_body(call: Call) -> dict[str, Any]:
             raise RequestError(
                 "overloaded",
                 f"The bodies of all requests have more than {call.settings.bodies_bytes} bytes, "
-                "which is the limit. Try again later.",
+                "which is the limit (eight times --max-body of the server). Try again in 1 s.",
                 retry_after=1,
             )
     return parsed(bytes(read))
@@ -106,5 +106,7 @@ def no_number(name: str) -> NoReturn:
 def too_large(max_body: int) -> RequestError:
     """Make the problem of a body above the limit."""
     return RequestError(
-        "too_large", f"The body has more than {max_body} bytes, which is the limit."
+        "too_large",
+        f"The body has more than {max_body} bytes, which is the limit (--max-body of the server). "
+        "Send fewer texts at a time.",
     )

@@ -5,7 +5,7 @@ Start at ServedModels.find.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
@@ -31,6 +31,13 @@ Task: TypeAlias = Literal["query", "document"]
 
 KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
 TASKS: tuple[Task, ...] = ("query", "document")
+
+# What a server without a model of a kind is to be started with.
+MISSING: dict[ModelKind, str] = {
+    "embedding": "a model for embeddings",
+    "reranker": "a cross-encoder with one label",
+    "classifier": "a cross-encoder with several labels",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +142,7 @@ class ServedModels:
             for served in self.all:
                 if served.kind in kinds:
                     return Found(served, None)
-            wanted = " or ".join(kinds)
-            raise RequestError("wrong_model", f"This server has no {wanted} model.")
+            raise RequestError("wrong_model", f"This server has {self._of_kinds(kinds)}.")
         found = self._named(name)
         if found is None:
             names = ", ".join(self._by_name)
@@ -149,7 +155,7 @@ class ServedModels:
             raise RequestError(
                 "wrong_model",
                 f"{found.served.name!r} is of the kind {found.served.kind}; expected "
-                f"{' or '.join(kinds)}.",
+                f"{' or '.join(kinds)}. This server has {self._of_kinds(kinds)}.",
                 field="model",
             )
         return found
@@ -161,6 +167,15 @@ class ServedModels:
     def spelled(self, name: str) -> str | None:
         """Return a name as the command spells it, whatever its case; None for an unknown one."""
         return name if self._named(name) else self._by_lower.get(name.lower())
+
+    def _of_kinds(self, kinds: Sequence[ModelKind]) -> str:
+        """Name the models of some kinds, or tell that there is none, and what to do."""
+        names = [served.name for served in self.all if served.kind in kinds]
+        if names:
+            return ", ".join(names)
+        missing = " or ".join(MISSING[kind] for kind in kinds if kind in MISSING)
+        advice = f"start it with {missing}" if missing else "minibert runs none yet"
+        return f"no {' or '.join(kinds)} model: {advice}"
 
     def _named(self, name: str) -> Found | None:
         """Find a name, an alias, or either of them with ":query" or ":document" behind."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from minibert.server.listening import address_of, listening
+from minibert.server.listening import address_of, listening, open_to_others
 from minibert.server.log import Log
 from minibert.server.metrics import Metrics
 from minibert.server.notes import descriptions
@@ -27,10 +27,13 @@ def serve(settings: Settings) -> None:
     log = Log(settings.log)
     if settings.log == "json":
         log.take_warnings(logging.getLogger().level)
+    log.say_warnings(settings.warnings)
     with listening(settings) as sockets:
         for one in sockets:
             address = address_of(one)
             log.say("listening", f"listening on {address}", address=address)
+        if not settings.api_keys:
+            log.say_warnings(open_to_others(sockets))
         if settings.workers > 1:
             from minibert.server.workers import Workers
 

@@ -14,6 +14,7 @@ Normalize: TypeAlias = Literal["auto", "always", "never"]
 
 PACK_TOKENS = 1024  # of one forward pass on one core
 QUEUED_BATCHES = 64  # that wait at most, by default
+REQUEST_TOKENS = 300_000  # of one request at most, by default
 LARGEST_BODIES = 8  # that have room at the same time
 
 
@@ -36,7 +37,7 @@ class Settings:
     api_keys: tuple[str, ...] = field(default=(), repr=False)  # none: no key is asked for
     max_batch_tokens: int | None = None  # of one computation; None is 1,024 a core
     max_queue_tokens: int | None = None  # that wait; None is 64 batches
-    max_request_tokens: int = 300_000
+    max_request_tokens: int | None = None  # None is 300,000, or the queue's bound if that is less
     max_inputs: int = 2048  # texts of one request
     max_body: int = 32 * 2**20  # bytes
     request_timeout: float = 60.0  # to wait and compute
@@ -52,6 +53,7 @@ class Settings:
     version: str = "unknown"  # of minibert, for /info and /metrics
     # Arguments of every model's constructor: device, dtype, threads, cache_folder ...
     opened_as: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = field(default=(), compare=False)  # to tell at the start
 
     @property
     def threads(self) -> int:
@@ -68,6 +70,11 @@ class Settings:
     def queue_tokens(self) -> int:
         """Maximum of the tokens that wait."""
         return self.max_queue_tokens or QUEUED_BATCHES * self.batch_tokens
+
+    @property
+    def request_tokens(self) -> int:
+        """Maximum of the tokens of one request."""
+        return self.max_request_tokens or min(REQUEST_TOKENS, self.queue_tokens)
 
     @property
     def bodies_bytes(self) -> int:

@@ -53,6 +53,8 @@ def body_of(problem: RequestError, status: int, id: str) -> dict[str, Any]:
     message = problem.message
     if kind == "too_long" and problem.given is not None:
         message = f"`inputs` must have less than {problem.limit} tokens. Given: {problem.given}"
+    if kind == "too_many_inputs":
+        message = f"batch size {problem.given} > maximum allowed batch size {problem.limit}"
     if kind in ("validation", "token_ids", "too_long", "too_many_tokens"):
         message = f"Input validation error: {message}"
     return {"error": message, "error_type": "Validation"}

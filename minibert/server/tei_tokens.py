@@ -37,7 +37,7 @@ async def tokenize(call: Call) -> Response:
     is_framed = bool(fields.flag(body, "add_special_tokens", True))
     prompt = prompt_of(found, fields.optional_text(body, "prompt_name"))
     prompted = [prompt + text for text in texts]
-    characters, largest = sum(map(len, prompted)), settings.max_request_tokens
+    characters, largest = sum(map(len, prompted)), settings.request_tokens
     check_size(characters, CHARACTERS_PER_TOKEN * largest, "characters")
     call.facts.model, call.facts.texts = found.served.name, len(texts)
     tokenizer = found.served.model.transformer.text_tokenizer
@@ -95,7 +95,7 @@ async def decode(call: Call) -> Response:
     fields.check_number(rows, "ids", settings)
     is_plain = bool(fields.flag(body, "skip_special_tokens", True))
     ids = sum(map(len, rows))
-    check_size(ids, settings.max_request_tokens, "tokens")
+    check_size(ids, settings.request_tokens, "tokens")
     call.facts.model, call.facts.texts, call.facts.tokens = found.served.name, len(rows), ids
 
     def texts_of_all() -> list[str]:

@@ -8,13 +8,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import Any
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minibert.common.arrays import IntArray
 from minibert.server.metrics import Metrics
 from minibert.server.queue import Part, Queue
+
+if TYPE_CHECKING:
+    from minibert.server.served import Served
 
 __all__ = ["Rate", "Worker"]
 
@@ -44,7 +48,8 @@ class Worker:
         self, queue: Queue, loop: asyncio.AbstractEventLoop, metrics: Metrics | None = None
     ) -> None:
         self.queue = queue
-        self.rate = Rate()
+        self.rate = Rate()  # of all models
+        self.rates: defaultdict[Served, Rate] = defaultdict(Rate)  # of each
         self._loop = loop
         self._metrics = metrics
         self._thread = threading.Thread(target=self._work, name="minibert-worker", daemon=True)
@@ -73,6 +78,9 @@ class Worker:
             # token, and functions have none.
             if 2 * tokens >= self.queue.batch_tokens:
                 self.rate.note(tokens, seconds)
+                group = parts[0].ticket.group
+                assert group is not None
+                self.rates[group.served].note(tokens, seconds)
             if self._metrics is not None:
                 self._metrics.note_batch(sum(part.stop - part.start for part in parts), tokens)
             try:

@@ -190,6 +190,8 @@ class Workers:
         """Let all processes finish what clients have asked for, within the time for it."""
         self.log.say_stopping()
         deadline = time.monotonic() + self.settings.shutdown_timeout
+        for one in self.sockets:  # the processes have theirs; nobody would answer at these
+            one.close()
         for process in self._living():
             process.terminate()  # SIGTERM, where there are signals
         for process in self._living():

@@ -43,7 +43,7 @@ def test_without_options_the_settings_are_those_of_the_class():
 def test_the_help_names_the_defaults_of_the_settings(run):
     shown = " ".join(run("serve", "--help").out.split())
     defaults = Settings(())
-    names = ["host", "port", "max_request_tokens", "max_inputs", "max_body", "workers"]
+    names = ["host", "port", "max_inputs", "max_body", "workers"]
     names += ["request_timeout", "receive_timeout", "shutdown_timeout", "normalize", "log"]
     for name in names:
         default = getattr(defaults, name)
@@ -85,16 +85,18 @@ def test_offline_is_for_the_models_of_a_server_too():
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        ((), 65, "No model is named: give MODEL, or set MINIBERT_MODEL."),
-        (("a", "b=a", "a=c"), 65, "'a' names 2 models; give each its own"),
-        (("a", "--alias", "b=c"), 65, "there is no model 'c'; the models are a."),
-        (("a", "--alias", "b=a:other"), 65, "there is no model 'a:other'"),
+        ((), 2, "No model is named: give MODEL, or set MINIBERT_MODEL."),
+        (("a", "b=a", "a=c"), 2, "'a' names 2 models; give each its own"),
+        (("a", "--alias", "b=c"), 2, "there is no model 'c'; the models are a."),
+        (("a", "--alias", "b=a:other"), 2, "there is no model 'a:other'"),
         (("a", "--alias", "b"), 2, "argument --alias: 'b' is not OTHER=NAME"),
         (("a", "--port", "65536"), 2, "argument --port: '65536' is no whole number from 0 to"),
         (("a", "--max-body", "1k"), 2, "argument --max-body: '1k' is no whole number"),
         (("a", "--request-timeout", "0"), 2, "argument --request-timeout: '0' is no number above"),
         (("a", "--api-key", " "), 65, "--api-key or MINIBERT_API_KEY is empty"),
-        (("a", "--api-key-file", "nowhere"), 66, "'nowhere': No such file"),
+        (("a", "--api-key-file", "nowhere"), 66, "--api-key-file 'nowhere': No such file or dir"),
+        (("=folder",), 2, "expected NAME=FOLDER"),
+        (("a", "--unix-socket", "s", "--port", "0"), 2, "--unix-socket takes the place of --port"),
     ],
 )
 def test_a_wrong_option_is_refused_with_its_name(run, arguments, code, told):
@@ -123,3 +125,26 @@ def test_no_key_is_told_where_an_option_is_wrong(run, monkeypatch):
 def test_each_alias_may_name_a_task():
     found = settings("a", "--alias", "q=a:query", "--alias", "d=a:document")
     assert found.aliases == (("q", "a:query"), ("d", "a:document"))
+
+
+def test_a_wrong_alias_of_the_environment_is_no_wrong_usage(run, monkeypatch):
+    monkeypatch.setenv("MINIBERT_MODEL", "a")
+    monkeypatch.setenv("MINIBERT_ALIAS", "b=c")
+    monkeypatch.setenv("MINIBERT_API_KEY_FILE", "nowhere")
+    assert run("serve").code == 65
+    monkeypatch.delenv("MINIBERT_ALIAS")
+    result = run("serve")
+    assert (result.code, result.err) == (
+        66,
+        "minibert: MINIBERT_API_KEY_FILE 'nowhere': No such file or directory\n",
+    )
+
+
+def test_the_help_tells_the_code_after_a_signal(run):
+    shown = " ".join(run("serve", "--help").out.split())
+    assert "after a signal to end, with exit code 0" in shown
+
+
+def test_the_help_tells_which_vectors_auto_normalizes(run):
+    shown = " ".join(run("serve", "--help").out.split())
+    assert "or auto, which does so for models whose metric is the cosine (default auto)" in shown

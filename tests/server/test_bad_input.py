@@ -193,7 +193,7 @@ ROWS = [
     Row("a lone surrogate", given([SURROGATE]), SURROGATES[1],           400, 422, 400, 400, None),
     Row("half a pair", given("\udc00"), SURROGATES[0],                   400, 422, 400, None, 400),
     Row("a surrogate name", with_keys(model=SURROGATE), "model has a l", 400, 422, 400, 400, 400),
-    Row("too many", given([WORD] * 9), "batch size 9 > maximum",         400, 422, 400, 400, None),
+    Row("too many", given([WORD] * 9), "{key} has 9 items; a request",   400, 422, 400, 400, None),
     Row("too many tokens", given(["the cat " * 18] * 8), "250",          400, 422, 400, 400, None),
     Row("too long", with_keys(truncate=False, input=[WORD + " a" * 99], inputs=[WORD + " a" * 99]),
         "",                                                              400, 422, 400, None, None),
@@ -254,7 +254,11 @@ OTHER_WORDS = {
         "an unknown model": "model 'zwuschelquark' not found",
         "too long": "the input length exceeds the context length",
     },
-    "tei": {"an empty list": "`inputs` cannot be empty", "too long": "`inputs` must have less"},
+    "tei": {
+        "an empty list": "`inputs` cannot be empty",
+        "too many": "batch size 9 > maximum allowed batch size 8",
+        "too long": "`inputs` must have less",
+    },
 }
 
 PATHS = [

@@ -304,7 +304,9 @@ def test_a_large_request_is_computed_in_parts(batch_tokens):
         batches = batches_of(found)
         return (await core.embed(Facts(), found, texts)).vectors, batches
 
-    found, batches = in_core(GOLDEN / "gelu", work, max_batch_tokens=batch_tokens)
+    found, batches = in_core(
+        GOLDEN / "gelu", work, max_batch_tokens=batch_tokens, max_request_tokens=300
+    )
     expected = encoder(GOLDEN / "gelu").encode(texts, normalize_embeddings=True)
     np.testing.assert_allclose(found, expected, **CLOSE)
     assert len(batches) > 1
@@ -423,7 +425,47 @@ def test_more_tokens_than_a_request_may_have_are_refused():
     assert embedded(GOLDEN / "gelu", ["a", "the cat"][:1], options=options).tokens == 3
     error = refused(GOLDEN / "gelu", ["the cat"] * 3, options=options)
     assert error.kind == "too_many_tokens"
-    assert "12 tokens; a request may have 8" in error.message
+    assert "12 tokens; a request may have 8 (--max-request-tokens" in error.message
+
+
+@pytest.mark.parametrize(
+    ("options", "tokens"),
+    [
+        ({"max_batch_tokens": 10_000}, 300_000),
+        ({"max_batch_tokens": 1024}, 65_536),
+        ({"max_queue_tokens": 70}, 70),
+        ({"max_queue_tokens": 70, "max_request_tokens": 71}, 71),
+    ],
+)
+def test_a_request_has_no_more_tokens_than_may_wait(options, tokens):
+    assert Settings((), **options).request_tokens == tokens
+
+
+def test_what_alone_takes_longer_than_the_timeout_is_refused():
+    """At 2 tokens a second, 18 tokens take 9 seconds; 21 take longer."""
+
+    async def work(core, models):
+        found = models.find("m", "embedding")
+        core.worker.rates[found.served].note(200, 100.0)
+        taken = await core.embed(Facts(), found, ["a"] * 6)
+        with pytest.raises(RequestError) as caught:
+            await core.embed(Facts(), found, ["a"] * 7)
+        return taken.tokens, caught.value
+
+    tokens, error = in_core(GOLDEN / "gelu", work, request_timeout=9.0, max_batch_tokens=10_000)
+    assert (tokens, error.kind) == (18, "too_many_tokens")
+    assert error.message == (
+        "The texts have 21 tokens, which would take about 10 seconds; a request has 9. Send fewer "
+        "texts at a time, or start the server with a longer --request-timeout."
+    )
+
+
+def test_a_slow_model_refuses_no_request_to_another():
+    async def work(core, models):
+        core.worker.rates["another"].note(2, 100.0)
+        return await core.embed(Facts(), models.find("m", "embedding"), ["a"] * 7)
+
+    assert in_core(GOLDEN / "gelu", work, request_timeout=9.0).tokens == 21
 
 
 def test_nan_is_told_without_the_folder_and_logged_with_it(damaged_folder, caplog):
@@ -527,16 +569,19 @@ def test_a_full_queue_refuses_and_an_empty_one_takes_any_request():
     async def work(core, models):
         found = models.find("m", "embedding")
         let_go = await hold(core)
-        large = asyncio.ensure_future(core.embed(Facts(), found, TEXTS))  # above the limit
+        large = asyncio.ensure_future(core.embed(Facts(), found, TEXTS))  # above the bound
         await queued(core, len(TEXTS))
         with pytest.raises(RequestError) as caught:
             await core.embed(Facts(), found, ["a"])
         await let_go()
         return caught.value, await large, await core.embed(Facts(), found, ["a"])
 
-    error, large, after = in_core(GOLDEN / "gelu", work, max_queue_tokens=20)
+    limits = {"max_queue_tokens": 20, "max_request_tokens": 10_000}
+    error, large, after = in_core(GOLDEN / "gelu", work, **limits)
     assert (error.kind, error.retry_after) == ("overloaded", 1)
-    assert f"{large.tokens} tokens wait, and 20 may" in error.message
+    assert error.message == (
+        f"The queue is full: {large.tokens} tokens wait, of at most 20; try again in 1 s."
+    )
     assert (large.tokens > 20, after.tokens) == (True, 3)
 
 
@@ -557,7 +602,7 @@ def test_what_would_wait_beyond_the_timeout_is_refused_at_once():
     error, tokens = in_core(GOLDEN / "gelu", work, request_timeout=9.0)
     assert tokens == [3] * 6
     assert error.kind == "overloaded"
-    assert "18 tokens wait; yours would take above 9 s" in error.message
+    assert "18 tokens wait, and yours would be computed after more than 9 seconds" in error.message
     assert error.retry_after == (18 + 3) / 2 - 9
 
 
@@ -583,12 +628,14 @@ def test_a_small_batch_tells_no_rate_and_a_full_one_does():
     async def work(core, models):
         found = models.find("m", "embedding")
         await core.embed(Facts(), found, ["the cat sat."])
-        before = core.worker.rate.seconds_of(1000)
+        rates = core.worker.rate, core.worker.rates[found.served]
+        before = [rate.seconds_of(1000) for rate in rates]
         await core.embed(Facts(), found, ["the cat sat on the mat.", "a dog barks at a cat."])
-        return before, core.worker.rate.seconds_of(1000)
+        return before, [rate.seconds_of(1000) for rate in rates]
 
-    before, after = in_core(GOLDEN / "gelu", work, max_batch_tokens=16)
-    assert before == 0 < after
+    before, (of_all, of_model) = in_core(GOLDEN / "gelu", work, max_batch_tokens=16)
+    assert before == [0, 0]
+    assert of_all == of_model > 0
 
 
 def test_the_last_batches_count_most_in_a_rate():
@@ -634,7 +681,7 @@ def test_texts_that_are_being_tokenised_count_as_waiting():
         await many
         return caught.value, await core.embed(Facts(), found, ["a"])
 
-    error, after = in_core(GOLDEN / "gelu", work, max_queue_tokens=1000)
+    error, after = in_core(GOLDEN / "gelu", work, max_queue_tokens=1000, max_request_tokens=5000)
     assert error.kind == "overloaded"
     assert after.tokens == 3
 

@@ -1,11 +1,9 @@
 """Settings out of the environment, for hosts that run no command."""
 
-import logging
-
 import pytest
 from golden_files import GOLDEN
 
-from minibert.server.environment import settings_from_environment
+from minibert.server.environment import UsageError, settings_from_environment
 from minibert.server.settings import ModelPlace, Settings
 
 MODEL = {"MINIBERT_MODEL": "small=a-folder"}
@@ -82,21 +80,22 @@ def test_a_value_that_cannot_be_meant_is_refused_by_name(variable, value, told):
         settings_from_environment({**MODEL, f"MINIBERT_{variable}": value})
 
 
-def test_keys_come_from_the_variable_and_from_the_file(tmp_path, caplog):
+def test_keys_come_from_the_variable_and_from_the_file(tmp_path):
     path = tmp_path / "keys"
-    path.write_text("two\n\n three \n")
+    path.write_text("two\n\n # of Ann, until June\n three#4 \n")
     path.chmod(0o600)
     environ = {**MODEL, "MINIBERT_API_KEY": "one", "MINIBERT_API_KEY_FILE": str(path)}
-    with caplog.at_level(logging.WARNING):
-        assert settings_from_environment(environ).api_keys == ("one", "two", "three")
-        assert caplog.text == ""
-        path.chmod(0o644)
-        settings_from_environment(environ)
-    assert "can be read by all users" in caplog.text
+    settings = settings_from_environment(environ)
+    assert settings.api_keys == ("one", "two", "three#4")
+    assert settings.warnings == ()
+    path.chmod(0o644)
+    (told,) = settings_from_environment(environ).warnings
+    assert told == f"All users of this machine can read the keys in '{path}'; run: chmod o-r {path}"
 
 
-def test_a_file_of_keys_without_one_is_refused(tmp_path):
-    (tmp_path / "keys").write_text("\n")
+@pytest.mark.parametrize("content", ["", "\n", "# a comment\n"])
+def test_a_file_of_keys_without_one_is_refused(tmp_path, content):
+    (tmp_path / "keys").write_text(content)
     with pytest.raises(ValueError, match="has none"):
         settings_from_environment({**MODEL, "MINIBERT_API_KEY_FILE": str(tmp_path / "keys")})
 
@@ -109,3 +108,36 @@ def test_an_unset_key_file_variable_is_no_file():
 def test_blanks_around_a_key_of_the_command_are_no_part_of_it():
     """No client could send them: HTTP takes them from the ends of a header."""
     assert settings_from_environment(MODEL, {"api_key": [" one\t"]}).api_keys == ("one",)
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("MINIBERT_MAX_IMPUTS", "did you mean MINIBERT_MAX_INPUTS?"),
+        ("MINIBERT_MODELS", "did you mean MINIBERT_MODEL?"),
+        ("MINIBERT_ZZZ", "`minibert serve --help` has all."),
+    ],
+)
+def test_a_variable_of_no_option_is_told_with_the_nearest(variable, hint):
+    (told,) = settings_from_environment({**MODEL, variable: "1", "OTHER": "2"}).warnings
+    assert told == f"{variable} is no variable of a server, and is ignored; {hint}"
+
+
+@pytest.mark.parametrize("other", ["HOST", "PORT"])
+def test_two_places_to_listen_at_are_refused(other):
+    environ = {**MODEL, "MINIBERT_UNIX_SOCKET": "s", f"MINIBERT_{other}": "80"}
+    with pytest.raises(ValueError, match=f"MINIBERT_UNIX_SOCKET takes .* MINIBERT_{other}"):
+        settings_from_environment(environ)
+    place = {other.lower(): "90"}
+    with pytest.raises(UsageError, match=f"--unix-socket takes the place of --{other.lower()}"):
+        settings_from_environment(environ, {"unix_socket": "t", **place})
+    assert settings_from_environment(environ, {"unix_socket": "t"}).unix_socket == "t"
+
+
+@pytest.mark.parametrize("name", ["a:query", "org/a:document"])
+def test_a_name_that_ends_like_a_task_is_refused(name):
+    told = f"The name '{name}' ends like a task"
+    with pytest.raises(ValueError, match=told):
+        settings_from_environment({"MINIBERT_MODEL": f"{name}=folder"})
+    with pytest.raises(ValueError, match=told):
+        settings_from_environment({**MODEL, "MINIBERT_ALIAS": f"{name}=small"})

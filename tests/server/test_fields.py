@@ -160,7 +160,10 @@ def test_more_texts_than_a_request_may_have_are_refused(read):
     assert len(read({"k": ["a"] * 3}, "k", SETTINGS)) == 3
     error = refused(read, {"k": ["a"] * 4}, "k", SETTINGS)
     assert (error.kind, error.field) == ("too_many_inputs", "k")
-    assert error.message == "batch size 4 > maximum allowed batch size 3"
+    assert (error.given, error.limit) == (4, 3)
+    assert error.message == (
+        "k has 4 items; a request may have 3 (--max-inputs of the server). Send fewer at a time."
+    )
 
 
 @pytest.mark.parametrize(

@@ -142,4 +142,4 @@ def test_an_environment_without_a_model_is_told_at_import():
     command = [sys.executable, "-c", "import minibert.integrations.asgi"]
     result = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert result.returncode == 1
-    assert "No model is named: give MODEL, or set MINIBERT_MODEL." in result.stderr
+    assert "No model is named: set MINIBERT_MODEL." in result.stderr

@@ -3,11 +3,18 @@
 import os
 import socket
 import stat
+import sys
 
 import pytest
 
 from minibert import ListenError
-from minibert.server.listening import address_of, listening
+from minibert.server.listening import (
+    address_of,
+    begin_no_more,
+    clients_of,
+    listening,
+    open_to_others,
+)
 from minibert.server.settings import Settings
 
 
@@ -119,7 +126,43 @@ def test_a_file_that_took_the_socket_s_place_is_not_removed(tmp_path):
 
 
 def test_a_path_that_cannot_be_bound_is_told(tmp_path):
-    with pytest.raises(ListenError, match="No such file"), at(unix_socket=f"{tmp_path}/no/s"):
+    told = "No such file or directory. Make the folder first."
+    with pytest.raises(ListenError, match=told), at(unix_socket=f"{tmp_path}/no/s"):
         pass
     with pytest.raises(ListenError, match="too long"), at(unix_socket=f"{tmp_path}/{'s' * 200}"):
         pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_connections_that_have_begun_are_finished_and_no_other(host):
+    if ":" in host and not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    with at(host=host) as (found,):
+        found.setblocking(False)
+        with socket.create_connection(found.getsockname()[:2], timeout=30) as client:
+            begin_no_more(found)
+            with socket.socket(found.family) as other:
+                other.settimeout(0.05)
+                with pytest.raises(TimeoutError):
+                    other.connect(found.getsockname())
+            (accepted,) = clients_of(found)
+            accepted.setblocking(True)
+            found.close()
+            with accepted:
+                client.sendall(b"asked")
+                assert accepted.recv(5) == b"asked"
+                accepted.sendall(b"told")
+                assert client.recv(4) == b"told"
+
+
+def test_a_server_that_other_machines_reach_is_told(tmp_path):
+    for options in ({}, {"host": "localhost"}, {"unix_socket": str(tmp_path / "s")}):
+        with at(**options) as sockets:
+            assert open_to_others(sockets) == []
+    with at(host="0.0.0.0") as sockets:
+        (told,) = open_to_others(sockets)
+        assert told == (
+            f"anyone who reaches {address_of(sockets[0])} may use this server; give "
+            "--api-key-file FILE to ask for a key."
+        )

@@ -89,7 +89,8 @@ class Busy:
 
 @pytest.mark.slow
 def test_an_overloaded_server_refuses_loses_none_and_is_right(serving, minilm, minilm_folder):
-    server = serving(minilm_folder, "--max-queue-tokens", 512, "--max-batch-tokens", 256)
+    limits = ("--max-queue-tokens", 512, "--max-batch-tokens", 256, "--max-request-tokens", 100_000)
+    server = serving(minilm_folder, *limits)
     texts = [[f"text {n} of caller {c}" for n in range(10)] for c in range(16)]
     busy = Busy(server, long_texts(50))
     busy.wait_until_it_waits(server)

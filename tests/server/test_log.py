@@ -79,6 +79,28 @@ def test_warnings_have_the_form_of_the_log(capsys):
     assert (found["event"], found["level"], found["message"]) == ("warning", "warning", "a warning")
 
 
+def test_warnings_of_the_start_are_of_the_log_unless_quiet(serving, tmp_path):
+    (tmp_path / "keys").write_text("a-key")
+    (tmp_path / "keys").chmod(0o644)
+    keys = ("--api-key-file", tmp_path / "keys", "--log", "json")
+    variables = {"MINIBERT_PROT": "80"}
+    server = serving(GOLDEN / "gelu", *keys, env=variables, told='"event": "ready"')
+    first, second = [json.loads(line) for line in server.stderr().splitlines()][:2]
+    assert (first["event"], first["level"]) == ("warning", "warning")
+    assert first["message"].startswith("All users of this machine can read the keys")
+    assert "did you mean MINIBERT_PORT?" in second["message"]
+    server = serving("--quiet", GOLDEN / "gelu", *keys, env=variables, told='"event": "ready"')
+    assert "warning" not in server.stderr()
+
+
+def test_an_open_server_without_a_key_warns(serving):
+    host = (GOLDEN / "gelu", "--host", "0.0.0.0")
+    told = "minibert: anyone who reaches http://0.0.0.0:"
+    assert serving(*host).stderr().count(told) == 1
+    assert told not in serving(*host, env={"MINIBERT_API_KEY": "k"}).stderr()
+    assert told not in serving(GOLDEN / "gelu").stderr()
+
+
 def test_a_log_that_nobody_reads_stops_no_request(monkeypatch):
     class Full:
         def write(self, _):

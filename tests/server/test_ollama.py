@@ -306,13 +306,13 @@ def test_a_missing_body_is_refused_in_ollama_s_words(ollama_server, path):
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ({"model": "ranker"}, "'ranker' is of the kind classifier; expected embedding."),
+        ({"model": "ranker"}, "'ranker' is of the kind classifier; expected embedding. This"),
         ({"model": 5}, "model is an int (5); expected a text."),
         ({"dimensions": "7"}, "dimensions is a str ('7')"),
         ({"dimensions": 7.5}, "dimensions is a float (7.5)"),
         ({"truncate": "no"}, "truncate is a str ('no'); expected true or false."),
         ({"input": ["a", "\ud800"]}, "input[1] has a lone surrogate"),
-        ({"input": ["a"] * 51}, "batch size 51 > maximum allowed batch size 50"),
+        ({"input": ["a"] * 51}, "input has 51 items; a request may have 50"),
     ],
 )
 def test_a_wrong_request_is_400(ollama_server, body, told):
@@ -327,7 +327,7 @@ def test_a_body_that_is_no_json_object_is_400(ollama_server, body):
 def test_unknown_paths_and_methods_have_ollama_s_shape(ollama_server):
     assert "'/api/pull'" in error_of(ollama_server.post("/api/pull", {"model": "x"}), 404)
     assert error_of(ollama_server.request("GET", "/api/embed"), 405).endswith("expected POST.")
-    assert error_of(ollama_server.post("/api/tags", {}), 405).endswith("expected GET.")
+    assert error_of(ollama_server.post("/api/tags", {}), 405).endswith("GET, HEAD.")
 
 
 def test_a_wrong_key_has_ollama_s_shape(gelu_with_prompts):

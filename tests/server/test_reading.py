@@ -142,7 +142,10 @@ def test_a_body_above_the_limit_is_refused(echo_server, length):
         assert answer.status == (200 if length == 1000 else 413)
     if length == 1001:
         assert by_header.headers["connection"] == "close"
-        assert by_header.json()["too_large"].startswith("The body has more than 1000 bytes")
+        assert by_header.json()["too_large"] == (
+            "The body has more than 1000 bytes, which is the limit (--max-body of the server). "
+            "Send fewer texts at a time."
+        )
 
 
 def test_a_length_that_is_no_number_changes_nothing(echo_server):

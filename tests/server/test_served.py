@@ -75,14 +75,26 @@ def test_without_a_name_the_first_of_the_kind_is_meant(models, name):
 def test_without_a_model_of_the_kind_none_is_found():
     error = refused(ServedModels([EMBEDDER], {}), None, "reranker", "classifier")
     assert (error.kind, error.message) == (
-        "wrong_model", "This server has no reranker or classifier model."
+        "wrong_model",
+        "This server has no reranker or classifier model: start it with a cross-encoder with one "
+        "label or a cross-encoder with several labels.",
+    )
+    error = refused(ServedModels([EMBEDDER], {}), None, "sparse")
+    assert error.message == (
+        "This server has no sparse model: minibert runs none yet."
     )  # fmt: skip
 
 
 def test_a_model_of_another_kind_is_refused(models):
     error = refused(models, "rank", "embedding")
     assert (error.kind, error.field) == ("wrong_model", "model")
-    assert error.message == "'ranker' is of the kind reranker; expected embedding."
+    assert error.message.startswith("'ranker' is of the kind reranker; expected embedding. ")
+    assert error.message.endswith(f"This server has {EMBEDDER.name}, {OTHER.name}.")
+    error = refused(ServedModels([EMBEDDER], {}), EMBEDDER.name, "reranker")
+    assert error.message == (
+        f"'{EMBEDDER.name}' is of the kind embedding; expected reranker. This server has no "
+        "reranker model: start it with a cross-encoder with one label."
+    )
 
 
 def test_all_models_stand_in_the_command_s_order_without_aliases(models):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -142,3 +143,29 @@ def test_a_process_that_cannot_start_ends_no_other(serving, tmp_path):
     server.until("is ready again")
     assert len(children_of(server.process.pid)) == 2
     assert server.end() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_client_of_a_stopping_server_is_answered_or_refused(serving, workers):
+    """Twelve clients connect again and again: none is cut off before its answer."""
+    server = serving(GELU, "--workers", str(workers), "--threads", "1")
+    outcomes, is_over = [], threading.Event()
+
+    def ask():
+        while not is_over.is_set():
+            try:
+                outcomes.append(server.request("POST", "/v1/embeddings", TEXT).status)
+            except ConnectionRefusedError:
+                return
+            except OSError as error:
+                outcomes.append(type(error).__name__)
+
+    clients = [threading.Thread(target=ask) for _ in range(12)]
+    for client in clients:
+        client.start()
+    until(lambda: outcomes.count(200) > 12)
+    assert server.end() == 0
+    is_over.set()
+    for client in clients:
+        client.join()
+    assert set(outcomes) <= {200, 503}
