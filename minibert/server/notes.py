@@ -43,9 +43,17 @@ def descriptions(models: ServedModels, settings: Settings) -> list[dict[str, Any
     """Describe what is served, for the log: a message for each model, with its name and kind."""
     found = []
     for served in models.all:
-        kind, vectors = served.kind, vectors_of(served, settings)
-        message = f"serving {served.name}: {kind}{f', {vectors}' if vectors else ''}"
-        found.append({"message": message, "model": served.name, "kind": kind, "vectors": vectors})
+        name, *aliases = models.names_of(served)
+        kind, vectors, prompts = served.kind, vectors_of(served, settings), served.prompt_names
+        parts = [
+            kind,
+            *([vectors] if vectors else []),
+            *([f"prompts {', '.join(prompts)}"] if prompts else []),
+            *([f"also named {', '.join(aliases)}"] if aliases else []),
+        ]
+        about = {"model": name, "kind": kind, "vectors": vectors, "prompts": prompts}
+        message = f"serving {name}: {', '.join(parts)}"
+        found.append({"message": message, **about, "aliases": aliases})
     return found
 
 

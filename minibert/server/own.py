@@ -102,7 +102,7 @@ def index_of(call: Call) -> Index:
     index = call.state.index
     if index is None:
         raise RequestError(
-            "unknown_path",
+            "no_corpus",
             "This server has no corpus to search. Start it with --corpus DIR, a folder that "
             "`minibert index build` has written.",
         )
@@ -341,7 +341,9 @@ async def facts(call: Call) -> Response:
     """Answer GET /v1/served: all models with their kinds, and the corpus."""
     models = []
     for one in call.models.all:
-        about = {"name": one.name, "kind": one.kind, "max_tokens": one.model.max_seq_length}
+        about: dict[str, Any] = {"name": one.name, "kind": one.kind}
+        about["aliases"] = call.models.names_of(one)[1:]
+        about |= {"prompts": one.prompt_names, "max_tokens": one.model.max_seq_length}
         if one.encoder is not None:
             about["dimension"] = one.encoder.get_embedding_dimension()
             about["metric"] = one.encoder.similarity_fn_name

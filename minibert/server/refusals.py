@@ -17,6 +17,7 @@ Kind: TypeAlias = Literal[
     "loading",
     "media_type",
     "method",
+    "no_corpus",
     "not_finite",
     "overloaded",
     "stopping",
@@ -41,6 +42,7 @@ STATUSES: dict[Kind, int] = {
     "key": 401,
     "unknown_model": 404,
     "unknown_path": 404,
+    "no_corpus": 404,
     "method": 405,
     "too_large": 413,  # the body, in bytes
     "media_type": 415,

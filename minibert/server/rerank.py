@@ -78,8 +78,14 @@ async def rerank(call: Call) -> Response:
 
 async def by_texts(call: Call) -> Response:
     """Answer POST /rerank: as text-embeddings-inference does, if the body has `texts`."""
-    is_tei = call.body.get("texts") is not None and call.body.get("documents") is None
-    return await (tei.rerank(call) if is_tei else rerank(call))
+    has_texts, has_documents = (call.body.get(key) is not None for key in ("texts", "documents"))
+    if has_texts and has_documents:
+        raise RequestError(
+            "validation", "The body has both texts and documents; send one of them.", field="texts"
+        )
+    if not has_texts and not has_documents:
+        raise fields.missing("documents", "a list of texts, here or as texts")
+    return await (tei.rerank(call) if has_texts else rerank(call))
 
 
 def documents_of(call: Call) -> list[Document]:

@@ -107,6 +107,11 @@ class Served:
         """Return the order of a reranker's pairs, and the scores of all: sigmoids, or logits."""
         return self.order(logits), logits if raw else as_activation("sigmoid")(logits.copy())
 
+    @property
+    def prompt_names(self) -> list[str]:
+        """Names of the prompts that are not empty."""
+        return [name for name, prompt in self.model.prompts.items() if prompt]
+
 
 class Found(NamedTuple):
     """A model that a request means, and the task that the name says."""
@@ -140,7 +145,7 @@ class ServedModels:
             raise RequestError("wrong_model", f"This server has {self._of_kinds(kinds)}.")
         found = self._named(name)
         if found is None:
-            names = ", ".join(served.name for served in self.all)
+            names = ", ".join(self._by_name)
             raise RequestError(
                 "unknown_model",
                 f"There is no model {name[:80]!r} here; this server has {names}.",
@@ -154,6 +159,10 @@ class ServedModels:
                 field="model",
             )
         return found
+
+    def names_of(self, served: Served) -> list[str]:
+        """Return the names that mean a model: its own, then its aliases."""
+        return [name for name, found in self._by_name.items() if found.served is served]
 
     def spelled(self, name: str) -> str | None:
         """Return a name as the command spells it, whatever its case; None for an unknown one."""

@@ -211,22 +211,24 @@ def test_without_texts_no_cross_encoder_ranks(tmp_path, reranker):
 
 def test_without_a_corpus_a_search_is_404_with_advice():
     with in_process({"m": MODEL}) as server:
+        problems = []
+        server.state.log = lambda call, *rest: problems.append(call.problem)
         message, _ = refused(server, "/v1/search", {"query": "a"}, 404)
+        assert problems == ["no_corpus"]
         assert "Start it with --corpus DIR" in message
         assert server.request("GET", "/v1/served").json()["corpus"] is None
 
 
 def test_served_tells_of_all_models_and_the_corpus(owned, index):
+    of_all, vectors = {"prompts": [], "max_tokens": 41}, {"dimension": 20, "metric": "cosine"}
     assert owned.request("GET", "/v1/served").json() == {
         "models": [
-            {"name": "first", "kind": "embedding", "max_tokens": 41, "dimension": 20,
-             "metric": "cosine"},
-            {"name": "m", "kind": "embedding", "max_tokens": 41, "dimension": 20,
-             "metric": "cosine"},
-            {"name": "r", "kind": "reranker", "max_tokens": 41},
+            {"name": "first", "kind": "embedding", "aliases": [], **of_all, **vectors},
+            {"name": "m", "kind": "embedding", "aliases": ["a"], **of_all, **vectors},
+            {"name": "r", "kind": "reranker", "aliases": [], **of_all},
         ],
         "corpus": {"documents": len(index), "model": "m", "metric": "cosine", "texts": True},
-    }  # fmt: skip
+    }
 
 
 def opened(corpus, **models):

@@ -161,3 +161,17 @@ def test_an_error_has_the_keys_of_cohere_and_jina(ask):
     assert set(answer) == {"message", "detail"}
     assert answer["message"] == answer["detail"]
     assert answer["message"].startswith("documents is a str ('a dog'); expected a list of texts")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"texts": DOCUMENTS, "documents": DOCUMENTS}, "The body has both texts and documents"),
+        ({}, "documents is missing; expected a list of texts, here or as texts"),
+    ],
+)
+def test_rerank_wants_either_texts_or_documents(one_label, given, said):
+    with in_process({"r": one_label}) as server:
+        answer = server.post("/rerank", {"query": QUERY, **given})
+        assert answer.status == 400
+        assert answer.json()["message"].startswith(said)

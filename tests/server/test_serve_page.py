@@ -10,10 +10,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from corpora import sentences
 from golden_files import GOLDEN
 from server_process import running
 
+from minibert import SentenceTransformer
 from minibert.commands.serve import COMMAND
+from minibert.corpus.building import build
 from minibert.server.app import ROUTES
 
 PAGE = Path(__file__).parents[2] / "docs" / "serve.md"
@@ -29,6 +32,7 @@ def page_models(cache, minilm_folder, one_label, tmp_path, monkeypatch):
     cache("sentence-transformers/all-MiniLM-L6-v2", minilm_folder)
     cache("cross-encoder/ms-marco-MiniLM-L6-v2", one_label)
     shutil.copytree(GOLDEN / "gelu", tmp_path / "my-model")
+    build(tmp_path / "my-corpus", sentences(), SentenceTransformer(tmp_path / "my-model"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -93,6 +97,9 @@ def test_every_other_command_of_the_page_serves(page_models):
     for command in commands:
         with running(*arguments_of(command)) as server:
             assert server.request("GET", "/v1/models").status == 200
+            if "--corpus" in command:
+                (search,) = (text for language, text in BLOCKS if language == "bash")
+                assert len(answer(search, server.port)["hits"]) == 3
 
 
 def test_the_page_names_every_option_with_its_default():

@@ -60,7 +60,8 @@ def test_a_name_an_alias_or_a_task_is_found(models, name, served, task):
 def test_another_name_is_unknown(models, name):
     error = refused(models, name, *KINDS)
     assert (error.kind, error.field) == ("unknown_model", "model")
-    assert error.message.endswith("this server has ranker, org/bert, tiny:v2, labels.")
+    names = "ranker, org/bert, tiny:v2, labels, ada, asks, rank, Tiny:V2"
+    assert error.message.endswith(f"this server has {names}.")
     assert len(error.message) < 200
 
 

@@ -85,6 +85,12 @@ def test_a_dot_product_model_is_said_to_have_raw_vectors(serving, tmp_path):
     assert "serving unit: embedding, unit vectors" in told
 
 
+def test_a_server_says_which_prompts_and_aliases_a_model_has(serving, gelu_with_prompts):
+    names = ["--alias", "ada=asked", "--alias", "q=asked:query"]
+    told = serving(f"asked={gelu_with_prompts}", *names).stderr()
+    assert re.search(r"serving asked: .*, prompts .*query.*, also named ada, q\n", told)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_a_server_in_order(serving, number):
     server = serving()
