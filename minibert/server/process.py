@@ -154,8 +154,9 @@ class Server:
 
     async def _close(self, listeners: list[asyncio.Server], late: float) -> None:
         """Take no more connections. Clients that have begun one get an answer, none is reset."""
-        for one in self.sockets:
-            begin_no_more(one)
+        if self.settings.workers == 1:  # this process may be one of several that end alone
+            for one in self.sockets:
+                begin_no_more(one)
         await asyncio.sleep(late)
         clients = [client for one in self.sockets if listeners for client in clients_of(one)]
         for listener in listeners:

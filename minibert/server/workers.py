@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minibert.server.listening import begin_no_more
 from minibert.server.log import Log
 from minibert.server.metrics import COLUMNS, Metrics
 from minibert.server.notes import descriptions
 from minibert.server.process import Server
 from minibert.server.signals import ENDING_SIGNALS, heeding
+from minibert.server.state import GRACE
 
 if TYPE_CHECKING:
     from minibert.server.served import ServedModels
@@ -190,10 +192,12 @@ class Workers:
         """Let all processes finish what clients have asked for, within the time for it."""
         self.log.say_stopping()
         deadline = time.monotonic() + self.settings.shutdown_timeout
-        for one in self.sockets:  # the processes have theirs; nobody would answer at these
-            one.close()
         for process in self._living():
             process.terminate()  # SIGTERM, where there are signals
+        time.sleep(min(GRACE, self.settings.shutdown_timeout / 2))  # they take requests until then
+        for one in self.sockets:  # the processes close theirs a moment later
+            begin_no_more(one)
+            one.close()
         for process in self._living():
             process.join(max(0.0, deadline - time.monotonic()))
 

@@ -49,7 +49,10 @@ BODIES = {
     "/v2/rerank": RERANK,
     "/v1/v1/rerank": RERANK,
     "/v1/v2/rerank": RERANK,
-    "/rerank": {**RERANK, "texts": ["a dog", ""], "return_text": True},
+    "/rerank": {
+        **{key: value for key, value in RERANK.items() if key != "documents"},
+        **{"texts": ["a dog", ""], "return_text": True},
+    },
     "/v1/search": {
         **{"model": "e", "query": "the cat", "k": 2, "rerank": True, "candidates": 3},
         **{"ids": ["d1", "d2"], "rescore": None},
