@@ -82,6 +82,16 @@ def test_a_process_that_is_killed_is_replaced(two):
     assert not any(map(is_alive, (first, second, new)))
 
 
+def test_a_process_that_is_ended_alone_leaves_the_port_to_others(two):
+    first, _ = children_of(two.process.pid)
+    os.kill(first, signal.SIGTERM)
+    two.until("is ready again")
+    assert not is_alive(first)
+    for _ in range(3):
+        assert two.request("POST", "/v1/embeddings", TEXT, timeout=5).status == 200
+    assert two.end() == 0
+
+
 def test_a_process_that_dies_again_is_replaced_later(two):
     first, second = children_of(two.process.pid)
     os.kill(first, signal.SIGKILL)
