@@ -231,7 +231,7 @@ def slow(options):
         longest = max(seconds, default=float("inf"))
         limit = RECEIVE_TIMEOUT + 2
         yield Row(f"- {shape}: closed after, s", f"{longest:.1f}", f"<= {limit}", longest <= limit)
-    yield Row("- connections that stay", f"{left}", "0", left <= 0)
+    yield Row("- files open, more than at rest", f"{left}", "<= 0", left <= 0)
 
 
 def honest_p99(server, groups, seconds):
