@@ -168,7 +168,7 @@ class Core:
         served = found.served
         scorer = served.cross_encoder
         assert scorer is not None
-        job = job_of(scorer, 0, "ignore")
+        job = cached_job(served, None, None, 0, False)
         rows, tokens = await self._computed(
             facts, Group(served, "logits", job), pairs, Reading(truncate, side, max_second)
         )
@@ -332,12 +332,11 @@ def cached_job(
     served: Served, task: str | None, prompt_name: str | None, dimension: int, normalize: bool
 ) -> EncodeJob:
     """Make the job of texts: to count the tokens of its prompt takes as long as a text."""
-    encoder = served.encoder
-    assert encoder is not None
+    model = served.model
     if task is not None:
-        prompt_name = prompt_name_of(encoder, task, None, prompt_name)
+        prompt_name = prompt_name_of(model, task, None, prompt_name)
     return job_of(
-        encoder, 0, "ignore", None, prompt_name, task, dimension=dimension, normalize=normalize
+        model, 0, "ignore", None, prompt_name, task, dimension=dimension, normalize=normalize
     )
 
 
