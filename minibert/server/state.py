@@ -31,7 +31,7 @@ class State:
     index: Index | None = None  # open corpus, if one is served
     stopping_since: float | None = None  # time.monotonic() of the signal
     body_bytes: int = 0  # of the bodies of requests that have no answer yet
-    log: Any = field(default=None)  # a function that is told of each request's facts
+    log: Any = None  # a function that is told of each request's facts
 
     @property
     def is_loading(self) -> bool:
