@@ -47,7 +47,7 @@ from minibert.models.score_activations import (
 )
 from minibert.models.transformer import Transformer
 from minibert.pooling.modes import PooledTokens, mean
-from minibert.tokens.texts import Text, check_texts, listed, no_list
+from minibert.tokens.texts import Text, check_texts, is_one, list_of, listed, no_list
 from minibert.tokens.truncation import OnLong, Truncation, check_on_long
 
 if TYPE_CHECKING:
@@ -470,10 +470,10 @@ def read_choices(checkpoint: Checkpoint) -> tuple[str, bool]:
 
 def pairs_of(inputs: object) -> tuple[list[Text], bool]:
     """Return the input of predict() as a list of pairs, and whether it was one pair."""
-    if isinstance(inputs, np.ndarray):
-        inputs = inputs.tolist()
-    if isinstance(inputs, str | bytes) or not isinstance(inputs, Sequence):
-        raise no_list(inputs, "predict()", "a list of pairs of texts")
+    expected = "a list of pairs of texts"
+    if is_one(inputs):
+        raise no_list(inputs, "predict()", expected)
+    inputs = list_of(inputs, "predict()", expected)
     single = len(inputs) == 2 and all(isinstance(text, str) for text in inputs)
     pairs = check_texts([inputs] if single else inputs)
     for number, pair in enumerate(pairs):
