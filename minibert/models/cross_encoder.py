@@ -22,7 +22,6 @@ from minibert.checkpoint.hub import find_model
 from minibert.checkpoint.repository import HubOptions
 from minibert.common.arguments import (
     check_counts,
-    check_no_tensor,
     check_prompts,
     older_names,
     one_name,
@@ -45,6 +44,7 @@ from minibert.models.score_activations import (
     named_activation,
     scores_of,
 )
+from minibert.models.tensors import as_tensors, check_torch
 from minibert.models.transformer import Transformer
 from minibert.pooling.modes import PooledTokens, mean
 from minibert.tokens.texts import Text, check_texts, is_one, list_of, listed, no_list
@@ -255,7 +255,7 @@ class CrossEncoder(Model):
 
         Raises TypeError or ValueError for the first input that is no pair.
         """
-        check_no_tensor(convert_to_tensor)
+        check_torch(convert_to_tensor)
         given = one_name(inputs=inputs, sentences=sentences)
         activation_fn = one_name(activation_fn=activation_fn, activation_fct=activation_fct)
         check_counts(batch_size=batch_size, pack_tokens=pack_tokens, chunk_size=chunk_size)
@@ -279,7 +279,9 @@ class CrossEncoder(Model):
         truncation = sum((truncation for _, truncation in parts), Truncation())
         truncation.report(len(pairs), job.max_tokens, on_long)
         scores = self._scores(logits, activate, apply_softmax)
-        found = scores if convert_to_numpy else list(scores)
+        if convert_to_tensor:
+            scores = as_tensors(scores)
+        found = scores if convert_to_numpy or convert_to_tensor else list(scores)
         return found[0] if single else found
 
     def _scores(self, logits: Array, activate: ScoreActivation, apply_softmax: bool) -> Array:

@@ -128,7 +128,7 @@ def test_arrays_of_arrow_are_lists_of_texts(folder, one_label, whole):
     assert reranker.predict(whole) == reranker.predict(TEXTS)  # one pair
 
 
-def test_tables_and_values_of_arrow_are_refused_with_what_to_pass(folder, one_label):
+def test_tables_and_values_of_arrow_are_refused_with_advice(folder, one_label):
     whole, table = pyarrow.array(TEXTS), pyarrow.table({"text": TEXTS})
     model, reranker = SentenceTransformer(folder), CrossEncoder(one_label)
     for given, advice in (

@@ -132,7 +132,6 @@ def test_a_lone_surrogate_is_refused_with_its_text(minilm):
         ({"pack_tokens": 0}, "pack_tokens is 0"),
         ({"batch_size": 2.5}, r"batch_size is 2\.5"),
         ({"truncate_dim": -1}, "truncate_dim is -1"),
-        ({"convert_to_tensor": True}, "NumPy arrays, no tensors"),
         (
             {"output_value": "vectors"},
             "output_value is 'vectors'; expected one of 'sentence_embedd",
