@@ -1,6 +1,6 @@
 """A guard for tests beside other makers' libraries: nothing leaves this machine.
 
-`refuse_other_machines()` is called before those libraries are imported. REFUSED has what they tried.
+Call `refuse_other_machines()` before those libraries are imported. REFUSED has what they tried.
 """
 
 import sys
