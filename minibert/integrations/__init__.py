@@ -4,5 +4,7 @@
 - `ray`: the same for a Ray Dataset, on all its machines
 - `spark`: the same for a Spark DataFrame, in all its tasks
 - `mteb`: a model for MTEB's benchmarks
+- `topics`: an embedding model for BERTopic and KeyBERT
+- `fastembed`: TextEmbedding as fastembed has it, which need not be there
 - `asgi`: the server as an application of uvicorn, gunicorn or a function as a service
 """
