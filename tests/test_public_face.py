@@ -265,7 +265,7 @@ def listed_arguments(function):
 TABLES = [
     ("minibert.models.sentence_transformer", "SentenceTransformer", "__init__"),
     ("minibert.models.sentence_transformer", "SentenceTransformer", "encode"),
-    ("minibert.models.sentence_transformer", "SentenceTransformer", "fit"),
+    ("minibert.models.sentence_names", "SentenceNames", "fit"),
     ("minibert.training.loop", "fit", "fit"),
     ("minibert.training.hard_negatives", "mine_hard_negatives", "mine_hard_negatives"),
     ("minibert.models.cross_encoder", "CrossEncoder", "__init__"),
@@ -292,7 +292,7 @@ IN_ORDER = {
     *("SentenceTransformer.encode", "SentenceTransformer.encode_query"),
     *("SentenceTransformer.encode_document", "CrossEncoder.__init__", "CrossEncoder.predict"),
     *("CrossEncoder.rank", "BertModel.__call__", "quantize_embeddings", "semantic_search"),
-    *("InputExample.__init__", "RetrievalEvaluator.__call__", "SentenceTransformer.fit"),
+    *("InputExample.__init__", "RetrievalEvaluator.__call__", "SentenceNames.fit"),
     *("CachedMultipleNegativesRankingLoss.__init__", "CoSENTLoss.__init__"),
     *("ContrastiveLoss.__init__", "CosineSimilarityLoss.__init__", "MatryoshkaLoss.__init__"),
     *("MultipleNegativesRankingLoss.__init__", "MultipleNegativesSymmetricRankingLoss.__init__"),

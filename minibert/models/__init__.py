@@ -3,6 +3,7 @@
 In reading order:
 
 - sentence_transformer: SentenceTransformer, texts -> vectors, under the reference's names
+- sentence_names, reference_names: methods for programs of the reference alone
 - job: the settings of one call, made once
 - signatures: types of arguments and results, for type checkers
 - encoding: texts, a job -> vectors, token states, or both
