@@ -14,14 +14,14 @@ TEXTS = ["the cat sat", "dogs bark at the cat", "London"]
 
 
 @pytest.fixture
-def prompted_folder(tmp_path):
+def fastembed_folder(tmp_path):
     folder = copy_of("relu", tmp_path)
     edit_json(folder / "config_sentence_transformers.json", prompts=PROMPTS)
     return folder
 
 
-def test_passages_and_queries_have_the_model_s_prompts(prompted_folder):
-    model, made = SentenceTransformer(prompted_folder), TextEmbedding(prompted_folder)
+def test_passages_and_queries_have_the_model_s_prompts(fastembed_folder):
+    model, made = SentenceTransformer(fastembed_folder), TextEmbedding(prompted_folder)
     documents, queries = model.encode_document(TEXTS), model.encode_query(TEXTS)
     assert np.array_equal(list(made.embed(TEXTS)), documents)
     assert np.array_equal(list(made.passage_embed(TEXTS)), documents)
@@ -29,26 +29,26 @@ def test_passages_and_queries_have_the_model_s_prompts(prompted_folder):
     assert not np.allclose(documents, queries)
 
 
-def test_one_text_is_a_list_of_one_and_batches_change_nothing(prompted_folder):
-    made = TextEmbedding(prompted_folder)
+def test_one_text_is_a_list_of_one_and_batches_change_nothing(fastembed_folder):
+    made = TextEmbedding(fastembed_folder)
     (row,) = made.embed(TEXTS[0])
     assert row.shape == (made.embedding_size,)
     rows = list(made.embed(iter(TEXTS), batch_size=2, parallel=0))
     assert np.allclose(rows, list(made.embed(TEXTS)), atol=1e-6)
 
 
-def test_an_endless_input_is_read_a_batch_at_a_time(prompted_folder):
+def test_an_endless_input_is_read_a_batch_at_a_time(fastembed_folder):
     endless = itertools.cycle(TEXTS)
-    rows = TextEmbedding(prompted_folder).embed(endless, batch_size=3)
+    rows = TextEmbedding(fastembed_folder).embed(endless, batch_size=3)
     assert len(list(itertools.islice(rows, 4))) == 4
     assert next(endless) == TEXTS[0]  # two batches of three were read
 
 
-def test_lazy_load_opens_the_model_at_its_first_use(prompted_folder):
+def test_lazy_load_opens_the_model_at_its_first_use(fastembed_folder):
     made = TextEmbedding("no/such-model", lazy_load=True, local_files_only=True)
     with pytest.raises(ModelUnavailableError):
         made.embed(TEXTS)
-    made = TextEmbedding("no/such-model", specific_model_path=str(prompted_folder))
+    made = TextEmbedding("no/such-model", specific_model_path=str(fastembed_folder))
     assert made.model_name == "no/such-model"
     assert len(list(made.query_embed(TEXTS))) == 3
 

@@ -26,6 +26,6 @@ def test_a_method_takes_fastembed_s_arguments_in_its_order(name):
     assert [one.name for one in ours][: len(positional)] == positional
 
 
-def test_supported_models_have_the_dimensions_that_fastembed_lists():
+def test_supported_models_have_the_dimensions_of_fastembed():
     theirs = {one["model"]: one["dim"] for one in fastembed.TextEmbedding.list_supported_models()}
     assert {name: theirs[name] for name in SUPPORTED} == SUPPORTED
