@@ -57,8 +57,8 @@ class TextEmbedding:
         model_name: str | os.PathLike[str] = "BAAI/bge-small-en-v1.5",
         cache_dir: str | None = None,
         threads: int | None = None,
-        providers: Sequence[Any] | None = None,
-        cuda: Any = False,
+        providers: Sequence[str | tuple[str, object]] | None = None,
+        cuda: bool | str = False,
         device_ids: Sequence[int] | None = None,
         lazy_load: bool = False,
         specific_model_path: str | None = None,
@@ -114,7 +114,7 @@ class TextEmbedding:
         return known[model_name.lower()]
 
     @classmethod
-    def list_supported_models(cls) -> list[dict[str, Any]]:
+    def list_supported_models(cls) -> list[dict[str, str | int]]:
         """List fastembed's models that minibert computes, too: [{"model": ..., "dim": ...}].
 
         A folder, or another name of the hub with a BERT-like encoder, needs no place in the list.
@@ -137,11 +137,19 @@ class TextEmbedding:
         """
         return self._embedded(self.model.encode_document, documents, batch_size, arguments)
 
-    def passage_embed(self, texts: str | Iterable[str], **arguments: Any) -> Iterator[Array]:
+    def passage_embed(
+        self,
+        texts: str | Iterable[str],
+        **arguments: Any,  # embed's own
+    ) -> Iterator[Array]:
         """Yield the vector of each passage: the same as embed()."""
         return self.embed(texts, **arguments)
 
-    def query_embed(self, query: str | Iterable[str], **arguments: Any) -> Iterator[Array]:
+    def query_embed(
+        self,
+        query: str | Iterable[str],
+        **arguments: Any,  # embed's own
+    ) -> Iterator[Array]:
         """Yield the vector of each question, with the model's prompt for queries."""
         batch_size = arguments.pop("batch_size", 256)
         arguments.pop("parallel", None)
@@ -171,7 +179,9 @@ def groups(texts: str | Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 def device_of(
-    providers: Sequence[Any] | None, cuda: Any, device_ids: Sequence[int] | None
+    providers: Sequence[str | tuple[str, object]] | None,
+    cuda: bool | str,
+    device_ids: Sequence[int] | None,
 ) -> str | None:
     """Choose the device: that of the first provider, or of `cuda` and its number."""
     if providers:

@@ -21,7 +21,7 @@ def fastembed_folder(tmp_path):
 
 
 def test_passages_and_queries_have_the_model_s_prompts(fastembed_folder):
-    model, made = SentenceTransformer(fastembed_folder), TextEmbedding(prompted_folder)
+    model, made = SentenceTransformer(fastembed_folder), TextEmbedding(fastembed_folder)
     documents, queries = model.encode_document(TEXTS), model.encode_query(TEXTS)
     assert np.array_equal(list(made.embed(TEXTS)), documents)
     assert np.array_equal(list(made.passage_embed(TEXTS)), documents)
