@@ -289,7 +289,8 @@ def test_a_list_of_arguments_has_all_of_the_signature(module, name, function):
 # Their arguments have the order that sentence-transformers, transformers and torch have, or, of
 # pictures, the order in which they are drawn.
 IN_ORDER = {
-    *("SentenceTransformer.encode", "SentenceTransformer.encode_query"),
+    *("SentenceTransformer.__init__", "SentenceTransformer.encode"),
+    "SentenceTransformer.encode_query",
     *("SentenceTransformer.encode_document", "CrossEncoder.__init__", "CrossEncoder.predict"),
     *("CrossEncoder.rank", "BertModel.__call__", "quantize_embeddings", "semantic_search"),
     *("InputExample.__init__", "RetrievalEvaluator.__call__", "SentenceNames.fit"),

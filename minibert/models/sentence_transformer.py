@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Any, cast, overload
 from numpy.typing import ArrayLike
 
 from minibert.checkpoint.metric import DOT_PRODUCT_MODELS, check_metric, metric_of
-from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
+from minibert.common.arguments import (
+    check_counts,
+    check_no_tensor,
+    check_prompts,
+    older_names,
+    one_name,
+)
 from minibert.common.arrays import Array
 from minibert.models.model import job_of, prompt_name_of
 from minibert.models.sentence_names import SentenceNames
@@ -68,18 +74,25 @@ class SentenceTransformer(SentenceNames):
     # Tensors in place of the folder's, by key: see use_tensors.
     trained: Mapping[str, Array] = MappingProxyType({})
 
+    @older_names(tokenizer_kwargs="processor_kwargs", use_auth_token="token")
     def __init__(
         self,
-        model_name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
-        *,
+        model_name_or_path: str | os.PathLike[str] | None = DEFAULT_MODEL,
         modules: Sequence[Transformer | ModuleSettings] | None = None,
         device: str | None = None,
-        revision: str | None = None,
-        cache_folder: str | None = None,
-        token: str | bool | None = None,
-        local_files_only: bool = False,
         prompts: dict[str, str] | None = None,
         default_prompt_name: str | None = None,
+        *,
+        cache_folder: str | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        model_kwargs: Mapping[str, object] | None = None,
+        processor_kwargs: Mapping[str, object] | None = None,
+        config_kwargs: Mapping[str, object] | None = None,
+        model_card_data: object = None,
+        backend: str = "torch",
         similarity_fn_name: str | None = None,
         truncate_dim: int | None = None,
         threads: int | None = None,
@@ -87,20 +100,30 @@ class SentenceTransformer(SentenceNames):
         reproducible: bool = False,
         short_inputs: bool = True,
         dtype: object = None,
-        trust_remote_code: bool = False,
     ) -> None:
         """Load a folder, or a model of the hub by its name.
 
         Args:
-            model_name_or_path: Name of a model on the hub, or path of its folder.
+            model_name_or_path: Name of a model on the hub, or path of its folder; None only
+                beside `modules`.
             modules: A Transformer, a Pooling and others of minibert.models, in place of a folder.
             device: "cpu", "cuda" or "cuda:1"; None is "cpu".
-            revision: Branch, tag or commit of the hub's repository; None is its main branch.
-            cache_folder: Folder of downloaded models; None is huggingface_hub's own.
-            token: Token for the hub, or True for the stored one.
-            local_files_only: True forbids downloads: the model must be in the cache.
             prompts: Name -> prompt, a text before each text. They are added to the folder's.
             default_prompt_name: Name of the prompt where a call names none; None is the folder's.
+            cache_folder: Folder of downloaded models; None is huggingface_hub's own.
+            trust_remote_code: Changes nothing, as no code of a model is run.
+            revision: Branch, tag or commit of the hub's repository; None is its main branch.
+            local_files_only: True forbids downloads: the model must be in the cache.
+            token: Token for the hub, or True for the stored one. `use_auth_token` is its older
+                name.
+            model_kwargs: Arguments for torch. "dtype" (or "torch_dtype") counts as `dtype`; others
+                are taken if they change no vector here.
+            processor_kwargs: Arguments for transformers' tokenizer. "model_max_length" becomes
+                `max_seq_length`; others are taken if they change no vector. `tokenizer_kwargs` is
+                their older name.
+            config_kwargs: Settings in place of config.json's, taken if they change no vector.
+            model_card_data: Must be None: minibert writes a card for trained models alone.
+            backend: Must be "torch", the reference's default. minibert computes with NumPy.
             similarity_fn_name: "cosine", "dot", "euclidean" or "manhattan"; None is the model's
                 own, see `similarity_reason`.
             truncate_dim: Number of dimensions that are kept; None is the folder's, else all.
@@ -115,25 +138,34 @@ class SentenceTransformer(SentenceNames):
                 on processors with AVX-512, where it makes short texts three times as fast.
             dtype: Of the BERT's weights and activations: "float32", or on a GPU "float16"; None is
                 "float32". Vectors are float32.
-            trust_remote_code: Changes nothing, as no code of a model is run.
 
         Raises FileNotFoundError or ModelUnavailableError if there is no such model, CheckpointError
-        if its folder cannot be used, DeviceError if the device cannot.
+        if its folder cannot be used, DeviceError if the device cannot, ValueError or TypeError for
+        an argument that cannot be followed.
         """
         # Late: see the top.
         from minibert.checkpoint.repository import HubOptions
+        from minibert.models.foreign_arguments import meaning_of
         from minibert.models.parts import find_parts
 
         check_on_long(on_long)
         check_prompts(prompts)
         check_counts(truncate_dim=truncate_dim)
-        if modules is not None and model_name_or_path != DEFAULT_MODEL:
+        meant = meaning_of(
+            model_kwargs, processor_kwargs, config_kwargs,
+            backend=backend, model_card_data=model_card_data,
+        )  # fmt: skip
+        if modules is not None and model_name_or_path not in (None, DEFAULT_MODEL):
             raise ValueError("Both model_name_or_path and modules are given; give one of them.")
         hub = HubOptions(revision, cache_folder, token, local_files_only)
         self.transformer, self.folder, name = find_parts(
-            model_name_or_path, modules, hub, device,
-            threads=threads, reproducible=reproducible, short_inputs=short_inputs, dtype=dtype,
+            model_name_or_path,  # type: ignore[arg-type]  # without modules None is refused there
+            modules, hub, device,
+            threads=threads, reproducible=reproducible, short_inputs=short_inputs,
+            dtype=meant.dtype if dtype is None else dtype,
         )  # fmt: skip
+        if meant.max_seq_length is not None:
+            self.transformer.max_seq_length = meant.max_seq_length
         if modules is not None:
             self._note_change()
         self._read_modules()
