@@ -42,8 +42,13 @@ IMPORT_THE_ROOT = {"integrations", "commands"}
 NOT_IMPORTED = {
     "__main__",
     "integrations.asgi",
+    "integrations.haystack",
+    "integrations.langchain",
+    "integrations.llama_index",
+    "integrations.llm",
     "integrations.mteb",
     "integrations.ray",
+    "integrations.sklearn",
     "integrations.spark",
     "kernels.cuda",
     "kernels.cuda_draws",
@@ -156,6 +161,7 @@ def test_no_module_can_run_code_from_a_file():
             if isinstance(node, ast.Import):
                 assert not forbidden & {alias.name.split(".")[0] for alias in node.names}, path
             elif isinstance(node, ast.ImportFrom):
-                assert (node.module or "").split(".")[0] not in forbidden, path
+                if node.module != "importlib.metadata":  # it reads which version is installed
+                    assert (node.module or "").split(".")[0] not in forbidden, path
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in {"eval", "exec", "compile", "__import__"}, path

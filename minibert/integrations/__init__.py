@@ -5,4 +5,5 @@
 - `spark`: the same for a Spark DataFrame, in all its tasks
 - `mteb`: a model for MTEB's benchmarks
 - `asgi`: the server as an application of uvicorn, gunicorn or a function as a service
+- `metric`: the word of a store for a model's metric; no library
 """
