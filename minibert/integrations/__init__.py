@@ -9,4 +9,5 @@
 - `topics`: an embedding model for BERTopic and KeyBERT
 - `fastembed`: TextEmbedding as fastembed has it, which need not be there
 - `asgi`: the server as an application of uvicorn, gunicorn or a function as a service
+- `metric`: the word of a store for a model's metric; no library
 """
