@@ -12,7 +12,7 @@ In reading order:
 - transformer: texts -> rows of tokens -> packs
 - scheduler: packs -> hidden states -> results, on any device
 - model: what a SentenceTransformer and a CrossEncoder share
-- cross_encoder, score_activations: pairs of texts -> scores
+- cross_encoder, classifier, score_activations: pairs of texts -> scores
 - masked_lm: a text with [MASK] -> words
 - bert_model, model_output, hf_tokenizer: BERT and its tokenizer under transformers' names
 - paraphrases: texts, a model -> the pairs that mean the same
