@@ -301,6 +301,8 @@ IN_ORDER = {
     *("community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"),
     "mine_hard_negatives",
     *("TextEmbedding.__init__", "TextEmbedding.embed"),  # fastembed's
+    *("ReferenceNames.save", "ReferenceNames.save_pretrained"),
+    "SentenceNames.encode_multi_process",
     *("attention_svg", "curves_svg", "matrix_svg"),
 }
 
