@@ -9,7 +9,7 @@ from minibert.commands.command import Command
 from minibert.commands.index.report import report, reporting
 from minibert.commands.opening import load_for_corpus
 from minibert.commands.options import add_corpus_and_files, add_corpus_model, add_model_options
-from minibert.commands.texts import documents_in
+from minibert.commands.texts import documents_for_corpus
 
 __all__ = ["COMMAND"]
 
@@ -25,7 +25,7 @@ def add_documents(options: argparse.Namespace) -> None:
     from minibert.corpus.building import add
     from minibert.corpus.manifest import read_manifest
 
-    documents = documents_in(options.files or ["-"], options)
+    documents = documents_for_corpus(options)
     settings = read_manifest(Path(options.folder)).settings
     options.reproducible = options.reproducible or settings.reproducible
     options.revision = options.revision or settings.revision

@@ -59,6 +59,7 @@ def facts_of(manifest: Manifest) -> dict[str, Any]:
 
     The counts of truncated, empty and clipped texts, and "inputs", include deleted documents.
     """
+    settings = asdict(manifest.settings).items()
     return {
         "documents": manifest.documents - manifest.deleted,
         "deleted": manifest.deleted,
@@ -68,7 +69,7 @@ def facts_of(manifest: Manifest) -> dict[str, Any]:
         "empty": manifest.empty,
         "clipped": manifest.clipped,
         "inputs": [one.documents for one in manifest.inputs],
-        **{**asdict(manifest.settings), "modules": list(manifest.settings.modules)},
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in settings},
     }
 
 
