@@ -40,6 +40,7 @@ __all__ = [
     "open_shard",
     "place_of_model",
     "shard_path",
+    "shards_folder",
     "telling_whose_model",
 ]
 
@@ -68,7 +69,7 @@ class Corpus:
                 self.deleted = read_deleted(self.folder, self.manifest)  # rising
                 self.shards = open_shards(self.folder, self.manifest)
                 return
-            except CorpusError:
+            except (CorpusError, FileNotFoundError):
                 newer = read_manifest(self.folder)
                 if newer == self.manifest:
                     raise
@@ -208,9 +209,15 @@ def matches(shards: Sequence[Shard], ids: Iterable[str]) -> Iterator[tuple[str, 
                 yield wanted[index], shard.first + place
 
 
-def shard_path(folder: Path, number: int) -> Path:
+def shards_folder(folder: Path, manifest: Manifest) -> Path:
+    """Return the folder of the shards: no two generations share one, so none has two contents."""
+    generation = manifest.generation
+    return folder / (f"{SHARDS}-{generation}" if generation else SHARDS)
+
+
+def shard_path(folder: Path, manifest: Manifest, number: int) -> Path:
     """Return the path of a shard."""
-    return folder / SHARDS / f"{number:05}"
+    return shards_folder(folder, manifest) / f"{number:05}"
 
 
 def open_shard(path: Path, first: int, manifest: Manifest) -> tuple[bytes, Shard]:
@@ -226,14 +233,14 @@ def open_shards(folder: Path, manifest: Manifest) -> list[Shard]:
     shards: list[Shard] = []
     digest, first = "", 0
     for number in range(manifest.shards):
-        content, shard = open_shard(shard_path(folder, number), first, manifest)
+        content, shard = open_shard(shard_path(folder, manifest, number), first, manifest)
         digest = chained(digest, content)
         shards.append(shard)
         first += len(shard)
     if (digest, first) != (manifest.shards_sha256, manifest.documents):
         raise CorpusError(
-            f"{folder / SHARDS} was damaged or edited: the shards' descriptions are not those that "
-            "the manifest was written for."
+            f"{shards_folder(folder, manifest)} was damaged or edited: the shards' descriptions are "
+            "not those that the manifest was written for."
         )
     return shards
 
