@@ -62,6 +62,7 @@ class Settings:
     texts: bool  # True if the texts are kept
     shard_documents: int  # documents of a shard, at most
     shard_characters: int  # a shard ends with the document that reaches these
+    fields: tuple[str, ...] = ()  # names of the fields that are kept; on disk only if there are any
 
     def check_same(self, others: dict[str, Any], folder: Path) -> None:
         """Raise CorpusError, with the differences, for settings that would give other bytes."""
@@ -158,8 +159,13 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def content_of(manifest: Manifest) -> dict[str, Any]:
-    """Make a JSON object of a manifest. What only compact changes is left out until it has run."""
+    """Make a JSON object of a manifest, without fields, removed and generation if there are none.
+
+    So the bytes of a corpus without them are those of earlier versions.
+    """
     content = keyed(asdict(manifest))
+    if not manifest.settings.fields:
+        del content["settings"]["fields"]
     for one in [content, *content["inputs"]]:
         for name in ("generation", "removed"):
             if one.get(name) == 0:

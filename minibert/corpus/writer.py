@@ -29,6 +29,7 @@ from minibert.corpus.corpus import (
     shard_path,
     shards_folder,
 )
+from minibert.corpus.fields import check_kinds
 from minibert.corpus.manifest import (
     MANIFEST,
     Input,
@@ -39,7 +40,7 @@ from minibert.corpus.manifest import (
     write_manifest,
 )
 from minibert.corpus.shards import Shard, digest_of, write_shard
-from minibert.documents import Document
+from minibert.documents import Document, Scalar, check_scalar
 from minibert.errors import CorpusError, OutputError
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import quantize_embeddings, ranges_of
@@ -70,6 +71,12 @@ class Item(NamedTuple):
     text: str
     content: bytes  # the text in UTF-8
     origin: str  # file and line, for messages
+    fields: tuple[Scalar, ...]  # values, in the order of the corpus's fields
+
+    @property
+    def digest(self) -> bytes:
+        """Digest of the document."""
+        return digest_of(self.id, self.content, self.fields)
 
 
 def make_folder(folder: Path) -> None:
@@ -160,13 +167,15 @@ class Writer:
         self.new = 0  # documents written
         self.corpus = Corpus(folder)
         self.manifest = self.corpus.manifest
+        self.kinds = self.corpus.kinds()  # of the values of each field
         clear_leftovers(folder, self.manifest)
         shards_folder(folder, self.manifest).mkdir(exist_ok=True)
 
     def take(self, documents: Iterable[Document], number: int) -> None:
         """Compare documents with those of input `number`, and write the rest, shard by shard."""
         inputs = self.manifest.inputs
-        items = numbered(documents, sum(one.read for one in inputs[:number]))
+        first = sum(one.read for one in inputs[:number])
+        items = numbered(documents, first, self.manifest.settings.fields)
         self.compare(number, items)
         if number < len(inputs) and inputs[number].complete:
             more = next(items, None)
@@ -192,7 +201,7 @@ class Writer:
         return self.corpus.shards[start : start + sum(one.shards for one in inputs[number:][:1])]
 
     def compare(self, number: int, items: Iterator[Item]) -> None:
-        """Compare documents with those of input `number`, to its end. Raises CorpusError for others.
+        """Compare documents with all those of input `number`. Raises CorpusError for others.
 
         Nothing is left of a document that compact has removed. So as many that differ are taken for
         removed ones.
@@ -203,14 +212,14 @@ class Writer:
         for shard in self.shards_of(number):
             for place in range(len(shard)):
                 item = self.expected(items, at)
-                while digest_of(item.id, item.content) != shard.digests[place].tobytes():
+                while item.digest != shard.digests[place].tobytes():
                     if not removed:
                         [id] = shard.ids([place])
                         raise CorpusError(
                             f"{item.origin}: document {at}, {item.id.decode()!r:.60}, is not the "
-                            f"one that {self.folder} has in its place, {id!r:.60}, or its text is "
-                            "another. Give the input that the corpus was begun with, or choose "
-                            "another folder. `minibert index replace` takes changed documents."
+                            f"one that {self.folder} has in its place, {id!r:.60}, or its text or "
+                            "a field is another. Give the input that the corpus was begun with, or "
+                            "choose another folder. `minibert index replace` takes what changed."
                         )
                     removed, at = removed - 1, at + 1
                     item = self.expected(items, at)
@@ -236,12 +245,13 @@ class Writer:
         if not before or not shards:
             return False, documents
         rest, seen, place = iter(documents), list[Document](), 0
+        first = sum(one.read for one in before)
         # Of documents that compact has removed, a shard's number: all that are seen are in memory.
         removed = min(last.removed, self.manifest.settings.shard_documents)
         for document in rest:
-            item = item_of(document, sum(one.read for one in before) + len(seen))
+            item = item_of(document, first + len(seen), self.manifest.settings.fields)
             seen.append(document)
-            if digest_of(item.id, item.content) == shards[0].digests[place].tobytes():
+            if item.digest == shards[0].digests[place].tobytes():
                 place += 1
             elif removed:
                 removed -= 1
@@ -281,6 +291,8 @@ class Writer:
         """
         manifest = self.manifest
         ids = [item.id for item in group]
+        for item in group:
+            check_kinds(self.kinds, manifest.settings.fields, item.fields, item.origin)
         vectors, truncation = self.encoded(group)
         ranges = manifest.ranges or self.first_ranges(vectors)
         codes, clipped = coded(vectors, manifest.settings.precision, ranges)
@@ -291,6 +303,7 @@ class Writer:
             codes,
             ids,
             [item.content for item in group],
+            [item.fields for item in group] if manifest.settings.fields else (),
             keep_texts=manifest.settings.texts,
             truncated=truncation.texts,
             empty=empty,
@@ -386,16 +399,17 @@ def check_ids_differ(group: list[Item]) -> dict[bytes, str]:
     return origins
 
 
-def numbered(documents: Iterable[Document], first: int) -> Iterator[Item]:
+def numbered(documents: Iterable[Document], first: int, fields: tuple[str, ...]) -> Iterator[Item]:
     """Number documents from `first` on; a document without an id gets its number as the id."""
     for number, document in enumerate(documents, start=first):
-        yield item_of(document, number)
+        yield item_of(document, number, fields)
 
 
-def item_of(document: Document, number: int) -> Item:
-    """Turn a document and its number into an Item.
+def item_of(document: Document, number: int, fields: tuple[str, ...]) -> Item:
+    """Turn a document, its number and the names of the corpus's fields into an Item.
 
-    Raises TypeError for any other object, ValueError for a text with a lone surrogate.
+    Raises TypeError for any other object, ValueError for a text with a lone surrogate, and for a
+    field that the corpus does not have or whose value is none.
     """
     if not isinstance(document, Document):
         raise TypeError(
@@ -403,8 +417,17 @@ def item_of(document: Document, number: int) -> Item:
             "minibert.documents.Document, as Document(id, text, origin)."
         )
     id = str(number) if document.id is None else document.id
+    unknown = document.fields.keys() - set(fields)
+    if unknown:
+        raise ValueError(
+            f"{document.origin} has the field {min(unknown)!r}, which the corpus does not keep; it "
+            f"keeps {', '.join(fields) or 'none'}. Name it in fields= of build, or leave it out."
+        )
+    for name, value in document.fields.items():
+        check_scalar(value, name, document.origin)
+    values = tuple(map(document.fields.get, fields))
     try:
-        return Item(id.encode(), document.text, document.text.encode(), document.origin)
+        return Item(id.encode(), document.text, document.text.encode(), document.origin, values)
     except UnicodeEncodeError as error:
         raise ValueError(
             f"{document.origin} has a lone surrogate, {error.object[error.start]!r}, which is no "
