@@ -47,6 +47,9 @@ __all__ = [
 ]
 
 SHARDS = "shards"
+# Shards of a corpus whose files are all mapped at once. A mapped file takes one of the files that a
+# process may open, often 1024 in all; a shard has up to nine.
+HELD = 32
 
 Found = TypeVar("Found")  # of a document
 
@@ -72,6 +75,8 @@ class Corpus:
             try:
                 self.deleted = read_deleted(self.folder, self.manifest)  # rising
                 self.shards = open_shards(self.folder, self.manifest)
+                for shard in self.shards if len(self.shards) <= HELD else ():
+                    shard.hold()
                 return
             except (CorpusError, FileNotFoundError):
                 newer = read_manifest(self.folder)
@@ -93,6 +98,12 @@ class Corpus:
     def texts(self, numbers: Sequence[int] | IntArray) -> list[str]:
         """Read the texts of documents, by their numbers. Raises CorpusError if there are none."""
         return self._collected(numbers, Shard.texts)
+
+    def digests(self, numbers: Sequence[int] | IntArray) -> list[bytes]:
+        """Read the digests of documents, by their numbers."""
+        return self._collected(
+            numbers, lambda shard, places: [row.tobytes() for row in shard.digests[places]]
+        )
 
     def fields(self, numbers: Sequence[int] | IntArray) -> list[dict[str, Scalar]]:
         """Read the fields of documents, by their numbers; a field without a value is None.

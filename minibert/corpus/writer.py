@@ -47,7 +47,6 @@ from minibert.scoring.quantization import quantize_embeddings, ranges_of
 from minibert.tokens.truncation import OnLong, Truncation
 
 __all__ = [
-    "SLICE",
     "Advance",
     "Item",
     "Writer",
@@ -335,7 +334,7 @@ class Writer:
     def replace_manifest(self, manifest: Manifest) -> None:
         """Write a manifest, from which on the corpus has its state."""
         write_manifest(self.folder, manifest)
-        self.manifest = manifest
+        self.manifest = self.corpus.manifest = manifest
 
     def check_ids(self, group: list[Item]) -> None:
         """Raise CorpusError for an id that stands twice, in the group or in the corpus."""
