@@ -224,7 +224,7 @@ class Shard:
         """Fields of the documents, F. Raises CorpusError for codes that no value has."""
         if not self._fields:
             return []
-        codes = self._array("fields", (self._fields, len(self)), "int32")
+        codes = np.asarray(self._array("fields", (self._fields, len(self)), "int32"))
         # A field's codes go from 0 to its number of values.
         firsts = np.cumsum([0, *(codes.max(axis=1, initial=-1).astype(np.int64) + 1)])
         if codes.min(initial=0) < 0:

@@ -40,7 +40,7 @@ from minibert.corpus.manifest import (
     write_manifest,
 )
 from minibert.corpus.shards import Shard, digest_of, write_shard
-from minibert.documents import Document, Scalar, check_scalar
+from minibert.documents import Document, Scalar, scalar_of
 from minibert.errors import CorpusError, OutputError
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import quantize_embeddings, ranges_of
@@ -422,9 +422,7 @@ def item_of(document: Document, number: int, fields: tuple[str, ...]) -> Item:
             f"{document.origin} has the field {min(unknown)!r}, which the corpus does not keep; it "
             f"keeps {', '.join(fields) or 'none'}. Name it in fields= of build, or leave it out."
         )
-    for name, value in document.fields.items():
-        check_scalar(value, name, document.origin)
-    values = tuple(map(document.fields.get, fields))
+    values = tuple(scalar_of(document.fields.get(name), name, document.origin) for name in fields)
     try:
         return Item(id.encode(), document.text, document.text.encode(), document.origin, values)
     except UnicodeEncodeError as error:

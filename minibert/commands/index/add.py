@@ -10,7 +10,7 @@ from minibert.commands.command import Command
 from minibert.commands.index.report import report, reporting
 from minibert.commands.opening import load_for_corpus
 from minibert.commands.options import add_corpus_and_files, add_corpus_model, add_model_options
-from minibert.commands.texts import documents_in
+from minibert.commands.texts import documents_for_corpus
 from minibert.documents import Document
 from minibert.models.sentence_transformer import SentenceTransformer
 
@@ -37,7 +37,7 @@ def given(options: argparse.Namespace) -> tuple[Iterator[Document], SentenceTran
     """Open the documents and the model of the corpus, for a command that encodes more documents."""
     from minibert.corpus.manifest import read_manifest
 
-    documents = documents_in(options.files or ["-"], options)
+    documents = documents_for_corpus(options)
     settings = read_manifest(Path(options.folder)).settings
     options.reproducible = options.reproducible or settings.reproducible
     options.revision = options.revision or settings.revision

@@ -65,6 +65,7 @@ def facts_of(manifest: Manifest) -> dict[str, Any]:
     The counts of truncated, empty and clipped texts, and "inputs", include deleted documents;
     "inputs" includes those that compact has removed, too.
     """
+    settings = asdict(manifest.settings).items()
     return {
         "documents": manifest.documents - manifest.deleted,
         "deleted": manifest.deleted,
@@ -75,7 +76,7 @@ def facts_of(manifest: Manifest) -> dict[str, Any]:
         "empty": manifest.empty,
         "clipped": manifest.clipped,
         "inputs": [one.read for one in manifest.inputs],
-        **{**asdict(manifest.settings), "modules": list(manifest.settings.modules)},
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in settings},
     }
 
 
