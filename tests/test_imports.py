@@ -42,10 +42,18 @@ IMPORT_THE_ROOT = {"integrations", "commands"}
 NOT_IMPORTED = {
     "__main__",
     "integrations.asgi",
+    "integrations.chroma",
+    "integrations.haystack",
+    "integrations.lancedb",
+    "integrations.langchain",
+    "integrations.llama_index",
+    "integrations.llm",
     "integrations.mteb",
     "integrations.ray",
+    "integrations.sklearn",
     "integrations.spark",
     "integrations.stand_in.sentence_transformers",
+    "integrations.topics",
     "kernels.cuda",
     "kernels.cuda_draws",
     "kernels.cuda_gradients",
@@ -159,6 +167,7 @@ def test_no_module_can_run_code_from_a_file():
             if isinstance(node, ast.Import):
                 assert not forbidden & {alias.name.split(".")[0] for alias in node.names}, path
             elif isinstance(node, ast.ImportFrom):
-                assert (node.module or "").split(".")[0] not in forbidden, path
+                if node.module != "importlib.metadata":  # it reads which version is installed
+                    assert (node.module or "").split(".")[0] not in forbidden, path
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in {"eval", "exec", "compile", "__import__"}, path

@@ -49,7 +49,8 @@ style_and_types() {
 in_halves() {
     half="tests/bert tests/checkpoint tests/commands tests/explain tests/models tests/pooling tests/tools"
     others=""
-    for folder in $half tests/reference tests/engines tests/browser tests/clients tests/site; do
+    for folder in $half tests/reference tests/engines tests/browser tests/clients \
+        tests/frameworks tests/site; do
         others="$others --ignore=$folder"
     done
     TMPDIR=$(scratch_folder)
