@@ -21,7 +21,7 @@ sys.exit(7)
 
 
 @pytest.fixture
-def program(tmp_path):
+def showing_script(tmp_path):
     """A script that shows what it was given, and ends with 7."""
     script = tmp_path / "showing.py"
     script.write_text(SHOWING)
@@ -33,29 +33,29 @@ def lines(done):
 
 
 @pytest.mark.slow
-def test_a_script_gets_its_arguments_and_gives_its_code(program):
+def test_a_script_gets_its_arguments_and_gives_its_code(showing_script):
     arguments = ["-m", "x", "--quiet", "--version", "--", "y"]
-    done = process("run", program, *arguments)
+    done = process("run", showing_script, *arguments)
     assert done.returncode == 7, done.stderr
     shown, offline, below = lines(done)
     assert shown == (
-        f"{[str(program), *arguments]} __main__ {program.parent} "
+        f"{[str(showing_script), *arguments]} __main__ {showing_script.parent} "
         "minibert.models.sentence_transformer"
     )
     assert (offline, below) == (os.environ.get("HF_HUB_OFFLINE", "None"), "6.2.0")
 
 
 @pytest.mark.slow
-def test_a_module_is_run_as_by_python_itself(program):
-    done = process("run", "--offline", "-m", "showing", "--force", cwd=program.parent)
+def test_a_module_is_run_as_by_python_itself(showing_script):
+    done = process("run", "--offline", "-m", "showing", "--force", cwd=showing_script.parent)
     assert done.returncode == 7, done.stderr
     shown, offline, _ = lines(done)
-    assert shown.startswith(f"{[str(program), '--force']} __main__ {program.parent} ")
+    assert shown.startswith(f"{[str(showing_script), '--force']} __main__ {showing_script.parent} ")
     assert offline == "1"
 
 
 @pytest.mark.slow
-def test_a_program_on_standard_input_is_run(program):
+def test_a_program_on_standard_input_is_run(showing_script):
     done = process("run", "-", "x", input=b"import sys, sentence_transformers; print(sys.argv)")
     assert (done.returncode, lines(done)) == (0, ["['-', 'x']"])
 
@@ -73,17 +73,17 @@ def test_ctrl_c_ends_the_program_as_it_ends_python(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_installed_package_is_taken_only_away_by_force(program, tmp_path):
+def test_an_installed_package_is_taken_only_away_by_force(showing_script, tmp_path):
     other = tmp_path / "elsewhere" / "sentence_transformers" / "__init__.py"
     other.parent.mkdir(parents=True)
     other.write_text("raise RuntimeError('the other package')\n")
     paths = f"{other.parents[1]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     environment = {**os.environ, "PYTHONPATH": paths}
-    done = process("run", program, env=environment)
+    done = process("run", showing_script, env=environment)
     assert done.returncode == 2
     assert str(other) in done.stderr.decode()
     assert "--force" in done.stderr.decode()
-    assert process("run", "--force", program, env=environment).returncode == 7
+    assert process("run", "--force", showing_script, env=environment).returncode == 7
 
 
 @pytest.mark.parametrize("arguments", [[], ["-m"], ["--force"]])

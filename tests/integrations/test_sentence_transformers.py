@@ -29,7 +29,7 @@ def python_as_it_was(monkeypatch):
 
 
 @pytest.fixture
-def stand_in(python_as_it_was):
+def replaced(python_as_it_was):
     """The module sentence_transformers, after install()."""
     install(force=True)
     return importlib.import_module("sentence_transformers")
@@ -59,18 +59,18 @@ def run_python(*arguments, path=FOLDER, **options):
     )
 
 
-def test_names_of_the_package_are_minibert_s_own(stand_in):
+def test_names_of_the_package_are_minibert_s_own(replaced):
     from sentence_transformers import CrossEncoder as PairScorer
     from sentence_transformers import SentenceTransformer as Encoder
 
     assert Encoder is SentenceTransformer
     assert PairScorer is CrossEncoder
-    assert stand_in.util.cos_sim is util.cos_sim
-    assert stand_in.losses.CoSENTLoss is minibert.losses.CoSENTLoss
-    assert {"SentenceTransformer", "CrossEncoder", "__version__"} <= set(dir(stand_in))
+    assert replaced.util.cos_sim is util.cos_sim
+    assert replaced.losses.CoSENTLoss is minibert.losses.CoSENTLoss
+    assert {"SentenceTransformer", "CrossEncoder", "__version__"} <= set(dir(replaced))
 
 
-def test_every_name_of_every_module_can_be_imported(stand_in):
+def test_every_name_of_every_module_can_be_imported(replaced):
     for below in MODULES:
         module = importlib.import_module(f"sentence_transformers.{below}".rstrip("."))
         found = {name: getattr(module, name) for name in module.__all__}
@@ -89,50 +89,50 @@ def test_every_name_of_every_module_can_be_imported(stand_in):
         ("util.similarity", "cos_sim", util.cos_sim),
     ],
 )
-def test_modules_of_both_layouts_hide_no_class(stand_in, module, name, expected):
+def test_modules_of_both_layouts_hide_no_class(replaced, module, name, expected):
     imported = importlib.import_module(f"sentence_transformers.{module}")
     assert getattr(imported, name) is expected
-    assert stand_in.SentenceTransformer is SentenceTransformer
-    assert stand_in.cross_encoder.CrossEncoder is CrossEncoder
-    assert stand_in.models.Pooling is minibert.models.Pooling
+    assert replaced.SentenceTransformer is SentenceTransformer
+    assert replaced.cross_encoder.CrossEncoder is CrossEncoder
+    assert replaced.models.Pooling is minibert.models.Pooling
 
 
-def test_a_star_import_gives_the_names_of_all(stand_in):
+def test_a_star_import_gives_the_names_of_all(replaced):
     names = {}
     exec("from sentence_transformers.util import *", names)
     assert names["cos_sim"] is util.cos_sim
     assert names.keys() - {"__builtins__"} == set(util.__all__)
 
 
-def test_a_missing_attribute_is_an_error_that_names_minibert(stand_in):
+def test_a_missing_attribute_is_an_error_that_names_minibert(replaced):
     message = r"sentence_transformers\.Nothing is not in minibert"
     with pytest.raises(AttributeError, match=message):
-        stand_in.Nothing  # noqa: B018
+        replaced.Nothing  # noqa: B018
     with pytest.raises(ImportError, match=message):
         from sentence_transformers import Nothing  # noqa: F401
-    assert not hasattr(stand_in, "__nothing__")
+    assert not hasattr(replaced, "__nothing__")
 
 
-def test_a_missing_module_is_an_error_that_names_minibert(stand_in):
+def test_a_missing_module_is_an_error_that_names_minibert(replaced):
     with pytest.raises(ModuleNotFoundError, match=r"nothing is not in minibert") as raised:
         import sentence_transformers.nothing  # noqa: F401
     # BERTopic takes an error of this name for a missing package, and goes on with another model.
     assert raised.value.name is None
 
 
-def test_a_class_that_minibert_lacks_is_refused_when_it_is_made(stand_in):
+def test_a_class_that_minibert_lacks_is_refused_when_it_is_made(replaced):
     with pytest.raises(minibert.MissingLibraryError, match="SparseEncoder is not in minibert"):
-        stand_in.SparseEncoder("a-model")
+        replaced.SparseEncoder("a-model")
 
 
-def test_tools_that_look_for_the_package_find_it(stand_in):
-    assert importlib.util.find_spec("sentence_transformers") is stand_in.__spec__
-    assert importlib.metadata.version("sentence-transformers") == stand_in.__version__ == "6.2.0"
+def test_tools_that_look_for_the_package_find_it(replaced):
+    assert importlib.util.find_spec("sentence_transformers") is replaced.__spec__
+    assert importlib.metadata.version("sentence-transformers") == replaced.__version__ == "6.2.0"
     assert importlib.metadata.version("sentence_transformers") == "6.2.0"
     assert importlib.metadata.version("numpy")
     packages = importlib.metadata.packages_distributions()
     assert packages["sentence_transformers"] == ["sentence-transformers"]
-    assert stand_in.__file__.startswith(str(FOLDER))
+    assert replaced.__file__.startswith(str(FOLDER))
 
 
 def test_a_model_made_before_is_an_instance(python_as_it_was, folder, texts):
@@ -147,11 +147,11 @@ def test_a_model_made_before_is_an_instance(python_as_it_was, folder, texts):
     assert (again.encode(texts) == model.encode(texts)).all()
 
 
-def test_a_second_install_changes_nothing(stand_in):
+def test_a_second_install_changes_nothing(replaced):
     before = [*sys.meta_path], [*sys.path]
     install()
     assert (sys.meta_path, sys.path) == before
-    assert sys.modules["sentence_transformers"] is stand_in
+    assert sys.modules["sentence_transformers"] is replaced
 
 
 def test_an_installed_package_is_left_alone(other_package):
