@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from minibert.common.json_files import check_keys, is_there, optional_count, read_json, setting
 from minibert.errors import CheckpointError
 
-__all__ = ["TRANSFORMER_FILES", "TransformerSettings", "read_transformer"]
+__all__ = ["HARMLESS_MODEL_ARGS", "TRANSFORMER_FILES", "TransformerSettings", "read_transformer"]
 
 # Names under which sentence-transformers has written the BERT's settings. The first file that is
 # not empty counts.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from numbers import Integral, Real
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar, cast
 
 __all__ = [
     "check_choice",
@@ -16,9 +17,12 @@ __all__ = [
     "check_several",
     "is_count",
     "is_number",
+    "older_names",
     "one_name",
     "type_of",
 ]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def is_count(value: object) -> bool:
@@ -92,3 +96,22 @@ def one_name(**given: Any) -> Any:
     if len(found) > 1:
         raise TypeError(f"{' and '.join(given)} are two names of one argument; give one.")
     return found[0] if found else None
+
+
+def older_names(**renamed: str) -> Callable[[Function], Function]:
+    """Let a function take arguments by older names, too: older name -> the name in its signature.
+
+    The function raises TypeError if both were given.
+    """
+
+    def decorate(function: Function) -> Function:
+        @wraps(function)
+        def with_older_names(*positional: Any, **named: Any) -> Any:
+            for older in renamed.keys() & named.keys():
+                name = renamed[older]
+                named[name] = one_name(**{name: named.get(name), older: named.pop(older)})
+            return function(*positional, **named)
+
+        return cast("Function", with_older_names)
+
+    return decorate

@@ -3,6 +3,7 @@
 In reading order, in which a file imports only those before it:
 
 - manifest: the model, the settings and the counts of a corpus, in manifest.json
+- fields: values of documents' fields as codes, in the order of the values
 - shards: some documents and their vectors, in files that never change
 - fingerprint: digests of a model's files, so that vectors of two models are never mixed
 - corpus: Corpus, a folder opened for reading

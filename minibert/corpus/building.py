@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ def build(
     on_long: OnLong | None = None,
     pack_tokens: int = 1024,
     texts: bool = True,
+    fields: Sequence[str] = (),
     shard_documents: int = SHARD_DOCUMENTS,
     shard_characters: int = SHARD_CHARACTERS,
     advance: Advance = lambda done: None,
@@ -79,6 +80,9 @@ def build(
         on_long: For texts above the maximum length, see encode; None is the model's own.
         pack_tokens: Maximum of the tokens of one forward pass.
         texts: False keeps no texts, only ids and vectors.
+        fields: Names of the fields of documents that are kept, for `where` of a search. A document
+            may lack some of them, and has no others. All values of a field are texts, or numbers,
+            or true and false; None stands for no value.
         shard_documents: A shard ends with this many documents.
         shard_characters: A shard ends with the document that reaches this many characters.
         advance: Function that is called with the number of documents just done.
@@ -100,6 +104,7 @@ def build(
         on_long=on_long,
         pack_tokens=pack_tokens,
         texts=texts,
+        fields=field_names(fields),
         shard_documents=shard_documents,
         shard_characters=shard_characters,
     )
@@ -201,7 +206,7 @@ def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, lis
 # The settings that `add` takes from the corpus as they are.
 KEPT = (
     *("model", "precision", "truncate_dim", "normalize", "pack_tokens", "texts"),
-    *("shard_documents", "shard_characters"),
+    *("shard_documents", "shard_characters", "fields"),
 )
 
 
@@ -236,6 +241,18 @@ def settings_of(
         dtype=encoder.dtype,
         **others,
     )
+
+
+def field_names(fields: Sequence[str]) -> tuple[str, ...]:
+    """Check the names of fields. Raises TypeError for one text, ValueError for wrong names."""
+    check_several(fields=fields)
+    names = tuple(fields)
+    for name in names:
+        if not isinstance(name, str) or not name or names.count(name) > 1:
+            raise ValueError(
+                f"fields has {name!r:.60}; expected names that are not empty, each of them once."
+            )
+    return names
 
 
 def name_of(model: SentenceTransformer) -> str:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from minibert.common.arrays import Array, IntArray
 from minibert.corpus.fingerprint import DigestCache, fingerprint_of
 from minibert.corpus.manifest import MANIFEST, Manifest, chained, read_manifest
 from minibert.corpus.shards import Shard, hashes_of, read_description
+from minibert.documents import Scalar
 from minibert.errors import CorpusError, ModelUnavailableError
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.matrices import Stack
@@ -44,6 +46,8 @@ __all__ = [
 ]
 
 SHARDS = "shards"
+
+Found = TypeVar("Found")  # of a document
 
 
 class Corpus:
@@ -88,6 +92,27 @@ class Corpus:
     def texts(self, numbers: Sequence[int] | IntArray) -> list[str]:
         """Read the texts of documents, by their numbers. Raises CorpusError if there are none."""
         return self._collected(numbers, Shard.texts)
+
+    def fields(self, numbers: Sequence[int] | IntArray) -> list[dict[str, Scalar]]:
+        """Read the fields of documents, by their numbers; a field without a value is None.
+
+        In a corpus without fields, each is an empty dict.
+        """
+        names = self.manifest.settings.fields
+        rows = self._collected(numbers, Shard.fields)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def kinds(self) -> dict[str, int]:
+        """Return the kinds of the fields' values, places in KINDS, by the names of the fields.
+
+        A field that has no value but None is left out.
+        """
+        found: dict[str, int] = {}
+        for place, name in enumerate(self.manifest.settings.fields):
+            kinds = (shard.columns[place].kind for shard in self.shards)
+            if kind := next(filter(None, kinds), 0):
+                found[name] = kind
+        return found
 
     def codes(self) -> Stack:
         """Return the codes of all shards, mapped, as one stack: (n, W)."""
@@ -138,9 +163,9 @@ class Corpus:
         )
 
     def _collected(
-        self, numbers: Sequence[int] | IntArray, strings: Callable[[Shard, IntArray], list[str]]
-    ) -> list[str]:
-        """Call `strings` of each shard, and return the results in the order of the numbers."""
+        self, numbers: Sequence[int] | IntArray, read: Callable[[Shard, IntArray], list[Found]]
+    ) -> list[Found]:
+        """Call `read` of each shard, and return the results in the order of the numbers."""
         wanted = np.asarray(numbers, dtype=np.int64)
         outside = wanted[(wanted < 0) | (wanted >= len(self))]
         if len(outside):
@@ -148,14 +173,13 @@ class Corpus:
                 f"There is no document {outside[0]}; numbers go from 0 to {len(self) - 1}."
             )
         of_shard = np.searchsorted([shard.first for shard in self.shards], wanted, side="right") - 1
-        found = [""] * len(wanted)
+        found: dict[int, Found] = {}
         for number in np.unique(of_shard):
             shard, places = self.shards[number], np.flatnonzero(of_shard == number)
-            for place, string in zip(
-                places, strings(shard, wanted[places] - shard.first), strict=True
-            ):
-                found[place] = string
-        return found
+            found.update(
+                zip(places.tolist(), read(shard, wanted[places] - shard.first), strict=True)
+            )
+        return [found[place] for place in range(len(wanted))]
 
 
 def place_of_model(folder: Path, name: str) -> str:
@@ -218,7 +242,15 @@ def open_shard(path: Path, first: int, manifest: Manifest) -> tuple[bytes, Shard
     content, description = read_description(path)
     precision = manifest.settings.precision
     columns = code_shape(manifest.settings.dimension, precision)
-    return content, Shard(path, first, description, columns, STORED_DTYPES[precision])
+    shard = Shard(
+        path,
+        first,
+        description,
+        columns,
+        STORED_DTYPES[precision],
+        len(manifest.settings.fields),
+    )
+    return content, shard
 
 
 def open_shards(folder: Path, manifest: Manifest) -> list[Shard]:

@@ -62,6 +62,7 @@ class Settings:
     texts: bool  # True if the texts are kept
     shard_documents: int  # documents of a shard, at most
     shard_characters: int  # a shard ends with the document that reaches these
+    fields: tuple[str, ...] = ()  # names of the fields that are kept; on disk only if there are any
 
     def check_same(self, others: dict[str, Any], folder: Path) -> None:
         """Raise CorpusError, with the differences, for settings that would give other bytes."""
@@ -141,6 +142,8 @@ def chained(shards_sha256: str, description: bytes) -> str:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest; return when the new one is on the disk."""
     content = {"format": FORMAT, **keyed(asdict(manifest))}
+    if not manifest.settings.fields:
+        del content["settings"]["fields"]
     with replacing(folder / MANIFEST) as file:
         file.write(json_bytes({**content, "sha256": sha256_of(content)}))
 

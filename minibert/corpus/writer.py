@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from minibert.common.arrays import Array
 from minibert.common.files import LOCK, not_writable, sync_folder
 from minibert.corpus.corpus import SHARDS, Corpus, deleted_path, open_shard, shard_path
+from minibert.corpus.fields import check_kinds
 from minibert.corpus.manifest import (
     MANIFEST,
     Input,
@@ -30,7 +31,7 @@ from minibert.corpus.manifest import (
     write_manifest,
 )
 from minibert.corpus.shards import Shard, digest_of, write_shard
-from minibert.documents import Document
+from minibert.documents import Document, Scalar, check_scalar
 from minibert.errors import CorpusError, OutputError
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import quantize_embeddings, ranges_of
@@ -50,6 +51,12 @@ class Item(NamedTuple):
     text: str
     content: bytes  # the text in UTF-8
     origin: str  # file and line, for messages
+    fields: tuple[Scalar, ...]  # values, in the order of the corpus's fields
+
+    @property
+    def digest(self) -> bytes:
+        """Digest of the document."""
+        return digest_of(self.id, self.content, self.fields)
 
 
 def make_folder(folder: Path) -> None:
@@ -125,6 +132,7 @@ class Writer:
         self.new = 0  # documents written
         self.corpus = Corpus(folder)
         self.manifest = self.corpus.manifest
+        self.kinds = self.corpus.kinds()  # of the values of each field
         clear_leftovers(folder, self.manifest)
         (folder / SHARDS).mkdir(exist_ok=True)
 
@@ -132,7 +140,7 @@ class Writer:
         """Compare documents with those of input `number`, and write the rest, shard by shard."""
         inputs = self.manifest.inputs
         shards, first = self.shards_of(number)
-        items = numbered(documents, first)
+        items = numbered(documents, first, self.manifest.settings.fields)
         for shard in shards:
             self.compare(shard, items)
         if number < len(inputs) and inputs[number].complete:
@@ -169,11 +177,12 @@ class Writer:
                     f"The input ends before document {number}, which {self.folder} has of it: it "
                     "is not the input that the corpus was begun with."
                 )
-            if digest_of(item.id, item.content) != shard.digests[place].tobytes():
+            if item.digest != shard.digests[place].tobytes():
                 [id] = shard.ids([place])
                 raise CorpusError(
                     f"{item.origin}: document {number}, {item.id.decode()!r:.60}, is not the one "
-                    f"that {self.folder} has in its place, {id!r:.60}, or its text is another. "
+                    f"that {self.folder} has in its place, {id!r:.60}, or its text or a field is "
+                    "another. "
                     "Give the input that the corpus was begun with, or choose another folder."
                 )
         self.advance(len(shard))
@@ -190,8 +199,8 @@ class Writer:
             if document is None:
                 break
             seen.append(document)
-            item = item_of(document, first + place)
-            if digest_of(item.id, item.content) != shards[0].digests[place].tobytes():
+            item = item_of(document, first + place, self.manifest.settings.fields)
+            if item.digest != shards[0].digests[place].tobytes():
                 break
         else:
             return True, chain(seen, rest)
@@ -223,6 +232,8 @@ class Writer:
         manifest = self.manifest
         ids = [item.id for item in group]
         self.check_ids(group)
+        for item in group:
+            check_kinds(self.kinds, manifest.settings.fields, item.fields, item.origin)
         vectors, truncation = self.encoded(group)
         ranges = manifest.ranges or self.first_ranges(vectors)
         codes, clipped = coded(vectors, manifest.settings.precision, ranges)
@@ -233,6 +244,7 @@ class Writer:
             codes,
             ids,
             [item.content for item in group],
+            [item.fields for item in group] if manifest.settings.fields else (),
             keep_texts=manifest.settings.texts,
             truncated=truncation.texts,
             empty=empty,
@@ -317,16 +329,17 @@ class Writer:
         return tuple(low), tuple(high)
 
 
-def numbered(documents: Iterable[Document], first: int) -> Iterator[Item]:
+def numbered(documents: Iterable[Document], first: int, fields: tuple[str, ...]) -> Iterator[Item]:
     """Number documents from `first` on; a document without an id gets its number as the id."""
     for number, document in enumerate(documents, start=first):
-        yield item_of(document, number)
+        yield item_of(document, number, fields)
 
 
-def item_of(document: Document, number: int) -> Item:
-    """Turn a document and its number into an Item.
+def item_of(document: Document, number: int, fields: tuple[str, ...]) -> Item:
+    """Turn a document, its number and the names of the corpus's fields into an Item.
 
-    Raises TypeError for any other object, ValueError for a text with a lone surrogate.
+    Raises TypeError for any other object, ValueError for a text with a lone surrogate, and for a
+    field that the corpus does not have or whose value is none.
     """
     if not isinstance(document, Document):
         raise TypeError(
@@ -334,8 +347,17 @@ def item_of(document: Document, number: int) -> Item:
             "minibert.documents.Document, as Document(id, text, origin)."
         )
     id = str(number) if document.id is None else document.id
+    unknown = document.fields.keys() - set(fields)
+    if unknown:
+        raise ValueError(
+            f"{document.origin} has the field {min(unknown)!r}, which the corpus does not keep; it "
+            f"keeps {', '.join(fields) or 'none'}. Name it in fields= of build, or leave it out."
+        )
+    for name, value in document.fields.items():
+        check_scalar(value, name, document.origin)
+    values = tuple(map(document.fields.get, fields))
     try:
-        return Item(id.encode(), document.text, document.text.encode(), document.origin)
+        return Item(id.encode(), document.text, document.text.encode(), document.origin, values)
     except UnicodeEncodeError as error:
         raise ValueError(
             f"{document.origin} has a lone surrogate, {error.object[error.start]!r}, which is no "

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from minibert.common.arguments import type_of
-from minibert.documents.document import Document, Fields, Maker, Record
+from minibert.documents.document import HALF, Document, Fields, Maker, Record
 from minibert.documents.lines import lines_of
 
 __all__ = ["jsonl_records", "read_jsonl"]
 
 DOCUMENT = '{"_id": "1", "title": "A title", "text": "A text."}'
 RECORD = '{"query": "A question", "positive": "Its answer."}'
-HALF = re.compile("[\ud800-\udfff]")
 
 
 def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document]:

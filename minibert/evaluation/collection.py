@@ -121,12 +121,12 @@ def first_of(folder: Path, names: Sequence[str]) -> Path:
 def read_texts(path: Path) -> dict[str, str]:
     """Read the texts of a JSON Lines file: id -> text. Raises ValueError for an id that repeats."""
     texts: dict[str, str] = {}
-    for id, text, place in read_documents([str(path)]):
-        if id is None:
-            raise ValueError(f'{place} has no "_id"; judgements need one.')
-        if id in texts:
-            raise ValueError(f"{place}: the _id {id!r} was there before.")
-        texts[id] = text
+    for document in read_documents([str(path)]):
+        if document.id is None:
+            raise ValueError(f'{document.origin} has no "_id"; judgements need one.')
+        if document.id in texts:
+            raise ValueError(f"{document.origin}: the _id {document.id!r} was there before.")
+        texts[document.id] = document.text
     return texts
 
 

@@ -3,6 +3,8 @@
 In reading order:
 
 - sentence_transformer: SentenceTransformer, texts -> vectors, under the reference's names
+- sentence_names, reference_names: methods for programs of the reference alone
+- foreign_arguments: arguments of the reference that are meant for torch
 - job: the settings of one call, made once
 - signatures: types of arguments and results, for type checkers
 - encoding: texts, a job -> vectors, token states, or both

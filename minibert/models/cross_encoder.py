@@ -6,7 +6,7 @@ The names and defaults are those of sentence-transformers' class.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack, cast, overload
 
@@ -20,7 +20,13 @@ from minibert.bert.packs import Pack
 from minibert.checkpoint.folder import Folder, read_folder
 from minibert.checkpoint.hub import find_model
 from minibert.checkpoint.repository import HubOptions
-from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
+from minibert.common.arguments import (
+    check_counts,
+    check_no_tensor,
+    check_prompts,
+    older_names,
+    one_name,
+)
 from minibert.common.arrays import Array
 from minibert.common.json_files import setting
 from minibert.errors import CheckpointError
@@ -29,6 +35,7 @@ from minibert.kernels.activations import (
     ACTIVATIONS,
 )
 from minibert.kernels.segments import firsts
+from minibert.models.foreign_arguments import meaning_of
 from minibert.models.job import EncodeJob
 from minibert.models.model import Model, job_of
 from minibert.models.score_activations import (
@@ -68,6 +75,15 @@ class CrossEncoder(Model):
     transformer: Transformer  # the BERT and its tokenizer
     on_long: OnLong  # what happens to long pairs: "warn", "error" or "ignore"
 
+    @older_names(
+        model_name="model_name_or_path",
+        default_activation_function="activation_fn",
+        automodel_args="model_kwargs",
+        tokenizer_args="processor_kwargs",
+        tokenizer_kwargs="processor_kwargs",
+        config_args="config_kwargs",
+        cache_dir="cache_folder",
+    )
     def __init__(
         self,
         model_name_or_path: str | os.PathLike[str],
@@ -76,18 +92,24 @@ class CrossEncoder(Model):
         activation_fn: str | ScoreActivation | None = None,
         device: str | None = None,
         *,
-        revision: str | None = None,
-        cache_folder: str | None = None,
-        token: str | bool | None = None,
-        local_files_only: bool = False,
         prompts: dict[str, str] | None = None,
         default_prompt_name: str | None = None,
+        cache_folder: str | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        model_kwargs: Mapping[str, object] | None = None,
+        processor_kwargs: Mapping[str, object] | None = None,
+        config_kwargs: Mapping[str, object] | None = None,
+        model_card_data: object = None,
+        backend: str = "torch",
+        keep_in_fp32_modules: Sequence[str] | None = None,
         threads: int | None = None,
         on_long: OnLong = "warn",
         reproducible: bool = False,
         short_inputs: bool = True,
         dtype: object = None,
-        trust_remote_code: bool = False,
     ) -> None:
         """Load a folder, or a model of the hub by its name.
 
@@ -99,13 +121,20 @@ class CrossEncoder(Model):
                 "sigmoid" or "identity"; torch.nn.Sigmoid() and its like are known by their names.
                 None is the folder's, else "sigmoid" for one label and "identity" for more.
             device: "cpu", "cuda" or "cuda:1"; None is "cpu".
-            revision: Branch, tag or commit of the hub's repository; None is its main branch.
-            cache_folder: Folder of downloaded models; None is huggingface_hub's own.
-            token: Token for the hub, or True for the stored one.
-            local_files_only: True forbids downloads: the model must be in the cache.
             prompts: Name -> prompt, a text before the first text of a pair. They are added to the
                 folder's.
             default_prompt_name: Name of the prompt where a call names none; None is the folder's.
+            cache_folder: Folder of downloaded models; None is huggingface_hub's own.
+            trust_remote_code: Changes nothing, as no code of a model is run.
+            revision: Branch, tag or commit of the hub's repository; None is its main branch.
+            local_files_only: True forbids downloads: the model must be in the cache.
+            token: Token for the hub, or True for the stored one.
+            model_kwargs: As in SentenceTransformer.
+            processor_kwargs: As in SentenceTransformer.
+            config_kwargs: As in SentenceTransformer; "num_labels" counts as `num_labels`.
+            model_card_data: As in SentenceTransformer.
+            backend: As in SentenceTransformer.
+            keep_in_fp32_modules: Must be None or empty: the head is always computed in float32.
             threads: Number of cores to use; None, or too large a number, is all that this process
                 may use.
             on_long: "warn", "error" or "ignore", for pairs above the maximum length.
@@ -113,7 +142,9 @@ class CrossEncoder(Model):
             short_inputs: As in SentenceTransformer.
             dtype: Of the BERT's weights and activations: "float32", or on a GPU "float16"; None is
                 "float32".
-            trust_remote_code: Changes nothing, as no code of a model is run.
+
+        Older names of arguments are taken, too: `model_name`, `default_activation_function`,
+        `automodel_args`, `tokenizer_args`, `tokenizer_kwargs`, `config_args`, `cache_dir`.
 
         Raises the errors of SentenceTransformer, CheckpointError for a folder without a classifier,
         ValueError or TypeError for an activation that cannot be computed.
@@ -122,20 +153,22 @@ class CrossEncoder(Model):
         check_prompts(prompts)
         if activation_fn is not None:
             as_activation(activation_fn)
+        meant = meaning_of(
+            model_kwargs, processor_kwargs, config_kwargs, backend=backend,
+            model_card_data=model_card_data, keep_in_fp32_modules=keep_in_fp32_modules,
+        )  # fmt: skip
         hub = HubOptions(revision, cache_folder, token, local_files_only)
         path = find_model(model_name_or_path, hub, owner="cross-encoder")
         self.folder = folder_of(path)
         self.transformer = Transformer(
-            self.folder.transformer,
-            device=device,
-            threads=threads,
-            reproducible=reproducible,
-            short_inputs=short_inputs,
-            dtype=dtype,
-        )
+            self.folder.transformer, device=device, threads=threads, reproducible=reproducible,
+            short_inputs=short_inputs, dtype=meant.dtype if dtype is None else dtype,
+        )  # fmt: skip
         self._read_head()
+        num_labels = meant.num_labels if num_labels is None else num_labels
         if num_labels not in (None, self.num_labels):
             raise ValueError(f"num_labels is {num_labels}; this model has {self.num_labels}.")
+        max_length = meant.max_seq_length if max_length is None else max_length
         check_counts(max_length=max_length)
         if max_length is not None:
             self.transformer.max_seq_length = max_length
