@@ -65,12 +65,13 @@ class MinibertFunction(TextEmbeddingFunction):
 
     _stored: StoredModel = PrivateAttr()
 
-    def model_post_init(self, context: Any) -> None:
-        """Open the model, and check that it is the one of the table."""
-        super().model_post_init(context)
-        name = self.model_name_or_path
-        self._stored = open_model({"model_name_or_path": name, **(self.model_extra or {})})
-        check_sample(self._stored, self.sample, name)
+    def __init__(self, **arguments: Any) -> None:
+        """Open the model, and check that it is the one of the table; see the class."""
+        super().__init__(**arguments)
+        # Not in a validator: pydantic would make each error one of its own.
+        own = self.model_extra or {}
+        self._stored = open_model({"model_name_or_path": self.model_name_or_path, **own})
+        check_sample(self._stored, self.sample, self.model_name_or_path)
         store_metric(self.model, DISTANCES, "LanceDB")
 
     @property

@@ -1,16 +1,15 @@
 """Chroma: collections that are written, closed, opened by another process, and searched."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import chromadb
 import numpy as np
 import pytest
 from exact_neighbours import assert_nearest
 from golden_files import copy_of, edit_json
+from other_processes import environment
 
 from minibert import CorpusError, SentenceTransformer
 from minibert.integrations.chroma import MinibertEmbeddingFunction
@@ -39,10 +38,9 @@ def client(tmp_path):
 def reopened(tmp_path, queries, k=1):
     """Search the collection of a folder in a new process."""
     arguments = [str(tmp_path / "store"), json.dumps(queries), str(k)]
-    paths = [str(Path(__file__).parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     return subprocess.run(
         [sys.executable, "-c", REOPEN, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        env=environment(),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
