@@ -22,7 +22,7 @@ from minibert.commands import (
     train,
 )
 from minibert.commands.command import Command, Group
-from minibert.commands.index import add, build, delete, graph, verify
+from minibert.commands.index import add, build, compact, delete, graph, replace, verify
 from minibert.commands.index import info as index_info
 
 __all__ = ["COMMANDS"]
@@ -34,12 +34,14 @@ COMMANDS: dict[str, Command | Group] = {
     "info": info.COMMAND,
     "convert": convert.COMMAND,
     "index": Group(
-        "Build a corpus on disk, add to it, delete from it, verify it.",
+        "Build a corpus on disk, change it, verify it.",
         "A corpus on disk has the vectors, ids and texts of many documents.",
         {
             "build": build.COMMAND,
             "add": add.COMMAND,
+            "replace": replace.COMMAND,
             "delete": delete.COMMAND,
+            "compact": compact.COMMAND,
             "verify": verify.COMMAND,
             "info": index_info.COMMAND,
             "graph": graph.COMMAND,

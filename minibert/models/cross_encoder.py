@@ -7,34 +7,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
 import numpy as np
 
-from minibert.bert.families import FAMILIES
 from minibert.bert.hook import Hook
-from minibert.bert.layout import read_bias, read_norm
-from minibert.bert.load import Checkpoint
 from minibert.bert.packs import Pack
-from minibert.checkpoint.folder import Folder, read_folder
+from minibert.checkpoint.folder import Folder
 from minibert.checkpoint.hub import find_model
 from minibert.checkpoint.repository import HubOptions
 from minibert.common.arguments import (
     check_counts,
-    check_no_tensor,
     check_prompts,
     older_names,
     one_name,
 )
 from minibert.common.arrays import Array
-from minibert.common.json_files import setting
-from minibert.errors import CheckpointError
 from minibert.kernels import cpu as numpy_kernels
 from minibert.kernels.activations import (
     ACTIVATIONS,
 )
 from minibert.kernels.segments import firsts
+from minibert.models.classifier import folder_of, read_choices, read_classifier
 from minibert.models.foreign_arguments import meaning_of
 from minibert.models.job import EncodeJob
 from minibert.models.model import Model, job_of
@@ -45,9 +39,10 @@ from minibert.models.score_activations import (
     named_activation,
     scores_of,
 )
+from minibert.models.tensors import as_tensors, check_torch
 from minibert.models.transformer import Transformer
 from minibert.pooling.modes import PooledTokens, mean
-from minibert.tokens.texts import Text, check_texts, listed, no_list
+from minibert.tokens.texts import Text, check_texts, is_one, list_of, listed, no_list
 from minibert.tokens.truncation import OnLong, Truncation, check_on_long
 
 if TYPE_CHECKING:
@@ -55,17 +50,6 @@ if TYPE_CHECKING:
     from minibert.models.signatures import OnePair, Pair, PredictOptions, RankedDocument, Score
 
 __all__ = ["CrossEncoder"]
-
-
-class Classifier(NamedTuple):
-    """Head: a dense layer on the first token (in a BERT the pooler), then the labels."""
-
-    dense_weight: Array  # (D, D)
-    dense_bias: Array  # (D,)
-    weight: Array  # (D, labels)
-    bias: Array  # (labels,)
-    norm_weight: Array | None = None  # (D,), of a norm between the two: ModernBERT
-    norm_bias: Array | None = None
 
 
 class CrossEncoder(Model):
@@ -255,7 +239,7 @@ class CrossEncoder(Model):
 
         Raises TypeError or ValueError for the first input that is no pair.
         """
-        check_no_tensor(convert_to_tensor)
+        check_torch(convert_to_tensor)
         given = one_name(inputs=inputs, sentences=sentences)
         activation_fn = one_name(activation_fn=activation_fn, activation_fct=activation_fct)
         check_counts(batch_size=batch_size, pack_tokens=pack_tokens, chunk_size=chunk_size)
@@ -279,7 +263,9 @@ class CrossEncoder(Model):
         truncation = sum((truncation for _, truncation in parts), Truncation())
         truncation.report(len(pairs), job.max_tokens, on_long)
         scores = self._scores(logits, activate, apply_softmax)
-        found = scores if convert_to_numpy else list(scores)
+        if convert_to_tensor:
+            scores = as_tensors(scores)
+        found = scores if convert_to_numpy or convert_to_tensor else list(scores)
         return found[0] if single else found
 
     def _scores(self, logits: Array, activate: ScoreActivation, apply_softmax: bool) -> Array:
@@ -409,71 +395,12 @@ def check_no_window(on_long: OnLong) -> None:
         raise ValueError('on_long="window" is for vectors; a pair is scored as a whole.')
 
 
-def folder_of(path: Path) -> Folder:
-    """Read a cross-encoder's folder; CheckpointError for modules after its BERT."""
-    folder = read_folder(path, "CrossEncoder")
-    if folder.modules:
-        kinds = ", ".join(type(module).__name__ for module in folder.modules)
-        raise CheckpointError(
-            f"{path}/modules.json: there is {kinds} after the Transformer; minibert runs "
-            "cross-encoders whose head is the BERT's own classifier."
-        )
-    return folder
-
-
-def read_classifier(checkpoint: Checkpoint) -> Classifier:
-    """Read the head's tensors, for the labels that config.json names."""
-    settings, tensors, config = checkpoint.settings, checkpoint.tensors, checkpoint.config
-    folder, names = checkpoint.files[0].parent, FAMILIES[config.model_type].classifier
-    if not all(f"{name}.weight" in tensors for name in (names.dense, names.output)):
-        raise CheckpointError(
-            f"{folder} has no classifier ({names.output}.weight, on {names.dense}): it is no "
-            "cross-encoder."
-        )
-    # As in the reference: two by default, and one for a BERT that was no classifier.
-    path = folder / "config.json"
-    labels = setting(path, settings, "id2label", dict, {})
-    count = len(labels) or setting(path, settings, "num_labels", int, 0) or 2
-    kinds = setting(path, settings, "architectures", list, [])
-    if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
-        count = 1
-    dimension = config.hidden_size
-    norm = read_norm(tensors, names.norm, dimension) if names.norm else (None, None)
-    return Classifier(
-        dense_weight=tensors.take(f"{names.dense}.weight", dimension, dimension).T,
-        dense_bias=read_bias(tensors, names.dense, dimension),
-        weight=tensors.take(f"{names.output}.weight", count, dimension).T,
-        bias=tensors.take(f"{names.output}.bias", count),
-        norm_weight=norm[0],
-        norm_bias=norm[1],
-    )
-
-
-def read_choices(checkpoint: Checkpoint) -> tuple[str, bool]:
-    """Read the activation within the head, and whether the head takes the mean of all tokens.
-
-    Only ModernBERT lets config.json choose.
-    """
-    names = FAMILIES[checkpoint.config.model_type].classifier
-    if not names.norm:
-        return names.activation, False
-    path, settings = checkpoint.files[0].parent / "config.json", checkpoint.settings
-    activation = setting(path, settings, "classifier_activation", str, names.activation)
-    pooling = setting(path, settings, "classifier_pooling", str, "cls")
-    if activation not in ACTIVATIONS or pooling not in ("cls", "mean"):
-        raise CheckpointError(
-            f"{path}: classifier_activation is {activation!r} and classifier_pooling {pooling!r}; "
-            f"expected one of {', '.join(ACTIVATIONS)}, and cls or mean."
-        )
-    return activation, pooling == "mean"
-
-
 def pairs_of(inputs: object) -> tuple[list[Text], bool]:
     """Return the input of predict() as a list of pairs, and whether it was one pair."""
-    if isinstance(inputs, np.ndarray):
-        inputs = inputs.tolist()
-    if isinstance(inputs, str | bytes) or not isinstance(inputs, Sequence):
-        raise no_list(inputs, "predict()", "a list of pairs of texts")
+    expected = "a list of pairs of texts"
+    if is_one(inputs):
+        raise no_list(inputs, "predict()", expected)
+    inputs = list_of(inputs, "predict()", expected)
     single = len(inputs) == 2 and all(isinstance(text, str) for text in inputs)
     pairs = check_texts([inputs] if single else inputs)
     for number, pair in enumerate(pairs):

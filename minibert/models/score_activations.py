@@ -27,7 +27,8 @@ __all__ = ["ScoreActivation", "activation_name", "as_activation", "named_activat
 
 # Functions of torch that take the logits alone, and have the same name here.
 TORCH_FUNCTIONS = {
-    *("gelu", "hardtanh", "leaky_relu", "relu", "relu6", "sigmoid", "silu", "softmax", "tanh"),
+    *("elu", "gelu", "hardtanh", "leaky_relu", "mish", "relu", "relu6", "sigmoid", "silu"),
+    *("softmax", "softplus", "tanh"),
 }
 
 # Logits (n, labels) -> scores of the same shape.

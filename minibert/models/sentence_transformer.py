@@ -22,7 +22,6 @@ from numpy.typing import ArrayLike
 from minibert.checkpoint.metric import DOT_PRODUCT_MODELS, check_metric, metric_of
 from minibert.common.arguments import (
     check_counts,
-    check_no_tensor,
     check_prompts,
     older_names,
     one_name,
@@ -244,7 +243,8 @@ class SentenceTransformer(SentenceNames):
             precision: "float32", or "int8", "uint8", "binary" or "ubinary" for codes of all vectors
                 together. They are made last: see quantize_embeddings.
             convert_to_numpy: False gives a list of rows in place of an array.
-            convert_to_tensor: Must be False: minibert makes no tensors.
+            convert_to_tensor: True gives tensors of torch, on the CPU, in place of arrays. torch
+                must be installed; nothing else imports it.
             device: Device that the model moves to first. A list of devices starts a process for
                 each, for a part of the texts.
             normalize_embeddings: True divides each vector by its length, after `truncate_dim`.
@@ -265,12 +265,13 @@ class SentenceTransformer(SentenceNames):
             sentences: Older name of `inputs`.
 
         Raises TypeError or ValueError for the first item that is no text, and for an argument of a
-        wrong type or value.
+        wrong type or value; MissingLibraryError for tensors without torch.
         """
         # Late: see the top.
         from minibert.models.encoding import check_windows_of, codes_of, joined, output_of
+        from minibert.models.tensors import as_tensors, check_torch
 
-        check_no_tensor(convert_to_tensor)
+        check_torch(convert_to_tensor)
         compute = output_of(output_value)
         given = one_name(inputs=inputs, sentences=sentences)
         texts = check_texts(list_of(given, "encode()"))
@@ -297,7 +298,10 @@ class SentenceTransformer(SentenceNames):
         truncation.report(len(texts), job.max_tokens, job.on_long)
         if precision not in (None, "float32"):
             found = codes_of(found, output_value, precision)
-        rows: Encoded = found[0] if is_one(given) else found if convert_to_numpy else list(found)
+        if convert_to_tensor:
+            found = as_tensors(found)
+        is_whole = convert_to_numpy or convert_to_tensor
+        rows: Encoded = found[0] if is_one(given) else found if is_whole else list(found)
         return rows
 
     @with_overloads

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
+    Any,
     Literal,
     NotRequired,
     Protocol,
@@ -85,7 +86,7 @@ class CallOptions(TypedDict, total=False):
     prompt: str | None
     batch_size: int | None
     show_progress_bar: bool | None
-    convert_to_tensor: bool
+    convert_to_tensor: Literal[False]
     device: str | Sequence[str] | None
     pool: Processes | None
     chunk_size: int | None
@@ -125,6 +126,11 @@ class EncodeCall(Protocol):
     """
 
     # fmt: off
+    @overload
+    def __call__(
+        self, inputs: OneInput | Inputs, prompt_name: str | None = ..., *,
+        convert_to_tensor: Literal[True], **options: Any,
+    ) -> Any: ...  # a Tensor of torch, or several
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self, inputs: OneInput, prompt_name: str | None = ..., *,
