@@ -35,7 +35,8 @@ __all__ = [
 
 # Functions of torch that take the logits alone, and have the same name here.
 TORCH_FUNCTIONS = {
-    *("gelu", "hardtanh", "leaky_relu", "relu", "relu6", "sigmoid", "silu", "softmax", "tanh"),
+    *("elu", "gelu", "hardtanh", "leaky_relu", "mish", "relu", "relu6", "sigmoid", "silu"),
+    *("softmax", "softplus", "tanh"),
 }
 
 # Logits (n, labels) -> scores of the same shape.
