@@ -188,7 +188,7 @@ class SentenceTransformer(SentenceNames):
         self._pipeline = load_pipeline(folder.path, folder.modules, self.config.hidden_size)
         self._loaded = loaded_files(folder)
         self._place_head()
-        if not (folder.has_modules or self.is_changed):
+        if not (folder.has_modules or self.is_changed or (folder.path / "modules.json").exists()):
             logger.warning("%s has no modules.json; taking the mean of its tokens.", folder.path)
 
     def use_tensors(
