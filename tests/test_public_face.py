@@ -266,6 +266,7 @@ TABLES = [
     ("minibert.models.sentence_transformer", "SentenceTransformer", "__init__"),
     ("minibert.models.sentence_transformer", "SentenceTransformer", "encode"),
     ("minibert.models.sentence_names", "SentenceNames", "fit"),
+    ("minibert.models.reference_names", "ReferenceNames", "push_to_hub"),
     ("minibert.training.loop", "fit", "fit"),
     ("minibert.training.hard_negatives", "mine_hard_negatives", "mine_hard_negatives"),
     ("minibert.models.cross_encoder", "CrossEncoder", "__init__"),
@@ -303,6 +304,7 @@ IN_ORDER = {
     *("is_sentence_transformer_model", "load_dir_path", "load_file_path"),
     *("TextEmbedding.__init__", "TextEmbedding.embed"),  # fastembed's
     *("ReferenceNames.save", "ReferenceNames.save_pretrained"),
+    *("ReferenceNames.push_to_hub", "ReferenceNames.save_to_hub"),
     "SentenceNames.encode_multi_process",
     *("attention_svg", "curves_svg", "matrix_svg"),
 }
