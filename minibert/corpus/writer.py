@@ -282,7 +282,7 @@ class Writer:
                 group, characters = [], 0
 
     def write(
-        self, group: list[Item], number: int, is_last: bool, replaced: Sequence[int] = ()
+        self, group: list[Item], number: int, is_last: bool, *, replaced: Sequence[int] = ()
     ) -> None:
         """Encode documents, write them as a shard, then replace the manifest by one with it.
 

@@ -231,7 +231,7 @@ def test_the_same_build_again_brings_nothing_back(corpus_folder, model, gone):
         build(corpus_folder, given[:6], model, **SMALL)
 
 
-def test_another_input_than_that_of_a_compacted_corpus_is_refused(corpus_folder, model):
+def test_another_input_is_refused_after_a_compaction(corpus_folder, model):
     build(corpus_folder, documents(), model, **SMALL)
     delete(corpus_folder, ["d1", "d3"])
     compact(corpus_folder)
@@ -291,6 +291,7 @@ def test_an_open_corpus_stays_as_it_was(corpus_folder, model):
     assert index.search(QUERIES, 1, ids=["d7"])[0][0].text == given[7].text
 
 
+@pytest.mark.slow
 def test_a_large_open_corpus_says_what_happened(corpus_folder, model):
     texts = [f"cat {n}" for n in range(HELD + 1)]
     build(corpus_folder, documents(texts), model, shard_documents=1)
@@ -342,6 +343,7 @@ def test_an_interruption_leaves_the_old_corpus_and_no_more(corpus_folder, model)
     assert not (corpus_folder / "shards-1").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_corpus(tmp_path, model, monkeypatch):
     """At whichever byte it is full."""
     folder = tmp_path / "corpus"
@@ -357,8 +359,8 @@ def test_a_full_disk_leaves_the_old_corpus(tmp_path, model, monkeypatch):
             break
         assert tree(folder) == before
         assert not list(folder.glob("shards-*"))
-        failures, room = failures + 1, room + 101
-    assert failures > 40
+        failures, room = failures + 1, room + 251
+    assert failures > 20
     assert wrong(folder) == []
 
 
