@@ -126,17 +126,24 @@ def test_every_block_of_the_drop_in_page_runs(
 def test_every_block_of_the_corpus_page_runs(cache, old_folder, tmp_path, monkeypatch, capsys):
     cache(DEFAULT_MODEL, old_folder)
     monkeypatch.chdir(tmp_path)
-    for name, ids in (("corpus.jsonl", range(15, 20)), ("more.jsonl", range(20, 22))):
+    files = {"corpus": range(15, 20), "more": range(20, 22), "changed": range(19, 23)}
+    for name, ids in files.items():
         lines = [json.dumps({"_id": str(id), "title": "", "text": f"the cat {id}"}) for id in ids]
-        (tmp_path / name).write_text("\n".join(lines))
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
     page = (README.parent / "docs" / "corpus.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```(sh|python)\n(.*?)```", page, re.DOTALL)
-    assert [language for language, _ in blocks] == ["sh", "python"]
+    assert [language for language, _ in blocks] == ["sh", "python", "python"]
     for command in blocks[0][1].splitlines():
         assert cli.main(shlex.split(command, comments=True)[1:]) == 0
-    assert "my-corpus: every byte is as it was written" in capsys.readouterr().out
-    exec(compile(blocks[1][1], "corpus.md", "exec"), {})
-    assert "['15', '16'] ['the cat 15', 'the cat 16']" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "my-corpus: 8 documents (0 of them replaced, 1 added, 3 given as they were)" in out
+    assert "my-corpus: every byte is as it was written" in out
+    names = {}
+    for _, program in blocks[1:]:
+        exec(compile(program, "corpus.md", "exec"), names)
+    out = capsys.readouterr().out
+    assert "['15', '16'] ['the cat 15', 'the cat 16']" in out
+    assert out.endswith("0 1 0\n1 5\n")
 
 
 def test_the_scale_page_s_command_reads_texts_of_parquet_files(cache, old_folder, tmp_path, capsys):

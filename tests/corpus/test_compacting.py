@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import json
 import os
 import shutil
 from contextlib import suppress
@@ -329,6 +330,28 @@ def test_a_corpus_that_is_not_finished_is_not_compacted(corpus_folder, model):
     with pytest.raises(FileNotFoundError, match="no folder"):
         compact(corpus_folder / "none")
     assert tree(corpus_folder) == before
+
+
+def test_a_damaged_shard_is_not_given_new_digests(corpus_folder, model):
+    three_shards(corpus_folder, model)
+    path = corpus_folder / "shards" / "00001" / "vectors.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    before = tree(corpus_folder)
+    with pytest.raises(CorpusError, match=f"{path} was damaged.* A shard cannot be rewritten"):
+        compact(corpus_folder)
+    assert tree(corpus_folder) == before
+
+
+def test_a_corpus_that_was_never_compacted_says_nothing_of_it(corpus_folder, model):
+    """Its manifest has the bytes that it had before there was a compaction."""
+    three_shards(corpus_folder, model)
+    content = json.loads((corpus_folder / "manifest.json").read_bytes())
+    assert {"generation", "removed"} & {*content, *content["inputs"][0]} == set()
+    compact(corpus_folder)
+    content = json.loads((corpus_folder / "manifest.json").read_bytes())
+    assert (content["generation"], content["inputs"][0]["removed"]) == (1, 2)
 
 
 def test_an_interruption_leaves_the_old_corpus_and_no_more(corpus_folder, model):
