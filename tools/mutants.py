@@ -57,6 +57,8 @@ ENCODER = "models/test_sentence_transformer.py::test_"
 PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokenizers_library"
 LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
 SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
+COMPACTING = "corpus/test_compacting.py::test_"
+REPLACING = "corpus/test_replacing.py::test_"
 CONNECTION = "server/test_connection.py::test_"
 HOSTED = "server/test_hosted.py::test_"
 SERVING = "server/test_serving.py::test_"
@@ -607,6 +609,29 @@ MUTANTS = [
            "scoring/test_nearest.py::test_numbers_whose_squares_are_beyond_float32_are_refused[cosine]"),
     Mutant("corpus/writer.py", "if shards.is_symlink():", "if False:",
            "corpus/test_writer.py::test_shards_that_a_link_puts_elsewhere_are_not_written_to"),
+    # documents that are replaced, and removed
+    Mutant("corpus/compacting.py", "deleted - shard.first)", "deleted)",
+           COMPACTING + "what_stays_is_copied_bit_for_bit[float32]"),
+    Mutant("corpus/compacting.py", "        remove_stale_graph(path, manifest)\n", "",
+           COMPACTING + "no_byte_of_a_deleted_document_is_left[True]"),
+    Mutant("corpus/compacting.py", "or size + more > settings.shard_characters", "",
+           COMPACTING + "joined_shards_are_no_longer_than_a_shard"),
+    Mutant("corpus/compacting.py", "for fault in damage_of_files(shard.path):", "for fault in ():",
+           COMPACTING + "a_damaged_shard_is_not_given_new_digests"),
+    Mutant("corpus/compacting.py", "all_inputs[:1], all_inputs[1:-1], all_inputs[1:][-1:]",
+           "all_inputs, (), ()", COMPACTING + "the_same_add_again_brings_nothing_back[gone0]"),
+    Mutant("corpus/corpus.py", "                    shard.hold()\n", "                    pass\n",
+           COMPACTING + "an_open_corpus_stays_as_it_was"),
+    Mutant("corpus/shards.py", " if digests is None else digests", "",
+           COMPACTING + "documents_are_known_again_without_their_texts"),
+    Mutant("corpus/writer.py", "removed, at = removed - 1, at + 1", "at = at + 1",
+           COMPACTING + "another_input_is_refused_after_a_compaction"),
+    Mutant("corpus/writer.py", "        self.corpus.deleted = deleted\n", "",
+           REPLACING + "a_stopped_replacement_goes_on_with_the_same_bytes[7-3]"),
+    Mutant("corpus/replacing.py", "                self.kept[numbers[id]] = True\n", "",
+           REPLACING + "an_id_twice_in_the_input_is_refused[pairs4-9]"),
+    Mutant("corpus/replacing.py", "number >= len(self.kept) or ", "",
+           REPLACING + "an_id_twice_in_the_input_is_refused[pairs2-3]"),
     Mutant("scoring/metrics.py", "estimates -= block.squares / 2",
            "estimates -= block.squares / 2.02",
            "scoring/test_nearest.py::test_the_nearest_are_those_of_a_ranking_in_float64[float16-euclidean]"),
