@@ -57,6 +57,7 @@ ENCODER = "models/test_sentence_transformer.py::test_"
 PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokenizers_library"
 LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
 SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
+MATCHING = "corpus/test_filters.py::test_the_documents_that_meet_the_conditions_are_found"
 CONNECTION = "server/test_connection.py::test_"
 HOSTED = "server/test_hosted.py::test_"
 SERVING = "server/test_serving.py::test_"
@@ -1362,6 +1363,25 @@ MUTANTS = [
     Mutant("commands/index/report.py", "counted(manifest.documents - manifest.deleted)",
            "counted(manifest.documents)",
            "commands/test_index.py::test_what_can_be_found_is_counted_and_not_what_was_deleted"),
+    Mutant("corpus/filters.py", "column.range_of(value)[1], column.range_of_kind(kind",
+           "column.range_of(value)[0], column.range_of_kind(kind",
+           MATCHING + "[{'year': {'>': 2000.0}}]"),
+    Mutant("corpus/filters.py", "np.concatenate(met), corpus.deleted, assume",
+           "np.concatenate(met), [], assume", MATCHING + "[{}]"),
+    Mutant("corpus/filters.py",
+           "column.range_of_kind(kind_of(value))[0], column.range_of(value)[0]",
+           "0, column.range_of(value)[0]", MATCHING + "[{'lang': {'<': ''}}]"),
+    Mutant("corpus/fields.py", "(*order_of(different[text]), text)", "text",
+           "corpus/test_fields.py::test_a_search_finds_the_codes_of_equal_values"),
+    Mutant("corpus/shards.py", 'content = b"%d:%b%b" % (len(text), content,',
+           'content = b"%b%b" % (content,',
+           "corpus/test_building.py::test_fields_that_end_as_a_text_begins_are_told_apart"),
+    Mutant("corpus/manifest.py", "if not manifest.settings.fields:", "if False:",
+           "corpus/test_building.py::test_a_corpus_without_fields_keeps_its_bytes"),
+    Mutant("corpus/search.py", "return met if numbers is None else", "return met if True else",
+           "corpus/test_search.py::test_where_and_ids_must_both_hold"),
+    Mutant("commands/texts.py", "if kind == NUMBERS]", "if False]",
+           "commands/test_index.py::test_fields_are_kept_and_added_ones_are_read_alike"),
     Mutant("corpus/search.py", "wanted = list(dict.fromkeys(ids))", "wanted = list(ids)",
            "corpus/test_search.py::test_an_id_given_twice_counts_once"),
     # what is drawn
