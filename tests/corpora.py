@@ -1,8 +1,10 @@
 """Corpora for tests: what goes into them, and how they are stopped, damaged and looked at."""
 
+import errno
 import hashlib
 import io
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -65,6 +67,19 @@ def stop_after(folder, model, count, texts=TEXTS, **settings):
 
     with pytest.raises(KeyboardInterrupt):
         build(folder, until(), model, **{**SMALL, **settings})
+
+
+class Full(io.FileIO):
+    """A file on a disk that has room for some bytes more."""
+
+    room = 0
+
+    def write(self, content):
+        if len(content) > Full.room:
+            super().write(content[: Full.room])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        Full.room -= len(content)
+        return super().write(content)
 
 
 def rewritten(folder, shard, name, content):

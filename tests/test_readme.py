@@ -217,7 +217,7 @@ def test_every_program_of_the_evaluation_page_runs(
 
 
 @pytest.fixture
-def cranfield(monkeypatch):
+def cranfield_by_name(monkeypatch):
     """ir_datasets with a Cranfield of two documents and two questions, as raw as the real one."""
     rows = types.SimpleNamespace
     dataset = rows(
@@ -254,7 +254,7 @@ def test_the_worked_example_prints_what_it_shows(
     minilm_folder,
     old_folder,
     one_label,
-    cranfield,
+    cranfield_by_name,
     tmp_path,
     monkeypatch,
     capsys,

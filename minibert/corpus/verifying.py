@@ -39,7 +39,7 @@ def verify(folder: str | os.PathLike[str]) -> Iterator[str]:
     shards: list[Shard] = []
     digest, first = "", 0
     for number in range(manifest.shards):
-        place = shard_path(path, number)
+        place = shard_path(path, manifest, number)
         damage = list(damage_of_files(place))
         yield from damage
         try:
