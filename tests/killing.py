@@ -26,19 +26,24 @@ from minibert import SentenceTransformer
 from minibert import corpus as on_disk
 from minibert.common import files
 from minibert.corpus import shards
-from minibert.documents import read_documents
+from minibert.documents import Fields, read_documents
 from minibert.kernels import devices
 
 WARM = filelock, devices  # a run imports them late; a fork then need not
 
-FIRST = [{"_id": f"d{n}", "title": "the cat", "text": f"sat on dog {n}"} for n in range(5)]
-MORE = [{"_id": f"e{n}", "text": f"Café {n} 中文"} for n in range(3)]
-# Of the old ones, d4 is as it was; the others make a full shard and another.
-CHANGED = [
-    {"_id": "d0", "text": "a dog"},
-    {**FIRST[4]},
-    *({"_id": f"f{n}", "text": f"who {n}"} for n in range(3)),
+FIRST = [
+    {"_id": f"d{n}", "title": "the cat", "text": f"sat on dog {n}", "lang": "en", "year": n % 3}
+    for n in range(5)
 ]
+MORE = [{"_id": f"e{n}", "text": f"Café {n} 中文", "lang": "fr"} for n in range(3)]
+# Of the old ones, d4 is as it was, and d2 has another field; the others are new texts.
+CHANGED = [
+    {"_id": "d0", "text": "a dog", "lang": "de"},
+    {**FIRST[4]},
+    {**FIRST[2], "year": 7},
+    *({"_id": f"f{n}", "text": f"who {n}", "lang": "en"} for n in range(2)),
+]
+KEPT = ("lang", "year")  # fields
 
 
 def tree(folder):
@@ -169,19 +174,22 @@ def kill_at_every_step(folder, work):
     for path, documents in ((first, FIRST), (more, MORE), (changed, CHANGED)):
         path.write_text("".join(json.dumps(document) + "\n" for document in documents))
 
+    def read(files, form=None):
+        return read_documents(files, form, fields=Fields(kept=KEPT))
+
     def build(size, *source):
-        on_disk.build(corpus, read_documents(*source), model, shard_documents=size)
+        on_disk.build(corpus, read(*source), model, shard_documents=size, fields=KEPT)
 
     actions = [
         (lambda: build(5, [str(first)]), b"", False),
         (lambda: build(3, ["-"], "jsonl"), first.read_bytes(), True),
         (
-            lambda: on_disk.add(corpus, read_documents(["-"], "jsonl"), model),
+            lambda: on_disk.add(corpus, read(["-"], "jsonl"), model),
             more.read_bytes(),
             True,
         ),
         (lambda: on_disk.delete(corpus, ["d1", "e2"]), b"", True),
-        (lambda: on_disk.replace(corpus, read_documents([str(changed)]), model), b"", True),
+        (lambda: on_disk.replace(corpus, read([str(changed)]), model), b"", True),
         (lambda: on_disk.compact(corpus), b"", True),
     ]
     kills, differing, before = 0, [], work / "before"

@@ -5,6 +5,7 @@
 #     sh tools/test.sh quick        # while you work: style, types, all tests but the slow ones
 #     sh tools/test.sh reference    # the same texts through transformers and sentence-transformers
 #     sh tools/test.sh engines      # a model on a local Ray cluster and, with Java, in Spark
+#     sh tools/test.sh integrations # the adapters, beside LangChain, LlamaIndex and others
 #     sh tools/test.sh browser      # the pages in a real browser, headless
 #     sh tools/test.sh server       # a served model through other makers' clients, unchanged
 #     sh tools/test.sh docs         # the documentation as a site, and the tour in a clean copy
@@ -49,7 +50,8 @@ style_and_types() {
 in_halves() {
     half="tests/bert tests/checkpoint tests/commands tests/explain tests/models tests/pooling tests/tools"
     others=""
-    for folder in $half tests/reference tests/engines tests/browser tests/clients tests/site; do
+    for folder in $half tests/reference tests/engines tests/browser tests/clients \
+        tests/frameworks tests/site; do
         others="$others --ignore=$folder"
     done
     TMPDIR=$(scratch_folder)
@@ -96,6 +98,15 @@ engines)
     HF_HUB_OFFLINE=1 .venv-engines/bin/python -m pytest -o filterwarnings=default \
         --timeout=300 --timeout-method=thread tests/engines
     ;;
+integrations)
+    environment .venv-integrations --editable '.[integrations]'
+    # Their classes for sentence-transformers, without it and torch: minibert stands in.
+    environment .venv-integrations --no-deps 'llama-index-embeddings-huggingface==0.8.0' \
+        'llama-index-postprocessor-sbert-rerank==0.6.0' 'sentence-transformers-haystack==2.0.0'
+    .venv-integrations/bin/python tools/fetch_minilm.py
+    # The frameworks' own warnings are theirs.
+    .venv-integrations/bin/python -m pytest -o filterwarnings=ignore tests/frameworks/light
+    ;;
 browser)
     environment .venv-browser --editable '.[browser]'
     .venv-browser/bin/python tools/fetch_minilm.py
@@ -136,7 +147,7 @@ long)
     HF_HUB_OFFLINE=1 .venv-reference/bin/python tests/reference/fuzz.py --seeds 5000 --jobs 2
     ;;
 *)
-    echo "usage: sh tools/test.sh [quick | reference | engines | browser | server | docs | kernels | long]" >&2
+    echo "usage: sh tools/test.sh [quick | reference | engines | integrations | browser | server | docs | kernels | long]" >&2
     exit 2
     ;;
 esac

@@ -15,6 +15,7 @@ from minibert.commands import (
     label,
     map,
     mine,
+    run,
     score,
     search,
     serve,
@@ -53,5 +54,6 @@ COMMANDS: dict[str, Command | Group] = {
     "label": label.COMMAND,
     "train": train.COMMAND,
     "serve": serve.COMMAND,
+    "run": run.COMMAND,
     "demo": demo.COMMAND,
 }

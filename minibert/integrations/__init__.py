@@ -3,6 +3,11 @@
 - `arrow`: a column of vectors for an Arrow table
 - `ray`: the same for a Ray Dataset, on all its machines
 - `spark`: the same for a Spark DataFrame, in all its tasks
+- `sentence_transformers`: minibert under this name, for programs that import it by name;
+  `stand_in/` has the module that new processes import
 - `mteb`: a model for MTEB's benchmarks
+- `topics`: an embedding model for BERTopic and KeyBERT
+- `fastembed`: TextEmbedding as fastembed has it, which need not be there
 - `asgi`: the server as an application of uvicorn, gunicorn or a function as a service
+- `metric`: the word of a store for a model's metric; no library
 """

@@ -4,7 +4,6 @@ Each server is a process of its own; nothing of a client is replaced.
 """
 
 import os
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from golden_files import GOLDEN, MINILM, copy_of, edit_json, one_label_copy
 from prompted import PROMPTS
 from server_process import running
+from staying_here import REFUSED, refuse_other_machines
 
 from minibert import CrossEncoder, SentenceTransformer
 
@@ -26,25 +26,8 @@ os.environ.update(
     NO_PROXY="*",
 )
 KEY = "a-key-for-tests"
-REFUSED = []  # what would have left the machine
 
-
-def stay_here(event, arguments):
-    """Refuse every connection, and every look-up of a host, that is not this machine's."""
-    if event == "socket.connect":
-        address = arguments[1]
-        host = address[0] if isinstance(address, tuple) else "localhost"  # else a Unix socket
-    elif event == "socket.getaddrinfo":
-        host = arguments[0]
-    else:
-        return
-    host = host.decode() if isinstance(host, bytes) else host
-    if host not in ("127.0.0.1", "::1", "localhost", None):
-        REFUSED.append(f"{event} {host}")
-        raise ConnectionRefusedError(f"Tests reach this machine alone, and not {host!r}.")
-
-
-sys.addaudithook(stay_here)
+refuse_other_machines()
 
 
 @pytest.fixture

@@ -58,6 +58,48 @@ def test_another_error_is_not_a_missing_library():
         raise ValueError("something else")
 
 
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Put the metadata of a release of "a-library" before all others: installed(version)."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def put(version):
+        metadata = tmp_path / f"a_library-{version}.dist-info" / "METADATA"
+        metadata.parent.mkdir()
+        metadata.write_text(f"Metadata-Version: 2.1\nName: a-library\nVersion: {version}\n")
+
+    return put
+
+
+@pytest.mark.parametrize("version", ["1.9.9", "0.20", "1.10rc4", "1", "1.2.30", "1.19.0"])
+def test_an_older_library_than_is_supported_is_refused(installed, version):
+    installed(version)
+    with pytest.raises(MissingLibraryError) as refused, needing(
+        "a-library", "minibert.x", at_least="1.20"
+    ):  # fmt: skip
+        pytest.fail("The library was imported.")
+    assert str(refused.value) == (
+        f"minibert.x needs a-library 1.20 or later; {version} is installed here. Install it: "
+        "pip install --upgrade 'a-library>=1.20'."
+    )
+
+
+@pytest.mark.parametrize("version", ["1.20", "1.20.0", "1.20.1rc1", "1.21.dev2", "2.0+local", "10"])
+def test_the_oldest_supported_library_will_do(installed, version):
+    installed(version)
+    with needing("a-library", "minibert.x", at_least="1.20.0"):
+        pass
+
+
+def test_a_library_that_is_not_there_is_missing_and_not_old():
+    message = r"needs a-library, which cannot be .*\(no\)\. Install it: pip install a-library\."
+    with (
+        pytest.raises(MissingLibraryError, match=message),
+        needing("a-library", "minibert.x", at_least="1"),
+    ):
+        raise ImportError("no")
+
+
 def test_every_extra_that_is_named_can_be_installed_from_a_clone():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     code = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("minibert/**/*.py"))
