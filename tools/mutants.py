@@ -57,6 +57,9 @@ ENCODER = "models/test_sentence_transformer.py::test_"
 PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokenizers_library"
 LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
 SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
+COMPACTING = "corpus/test_compacting.py::test_"
+REPLACING = "corpus/test_replacing.py::test_"
+MATCHING = "corpus/test_filters.py::test_the_documents_that_meet_the_conditions_are_found"
 CONNECTION = "server/test_connection.py::test_"
 HOSTED = "server/test_hosted.py::test_"
 SERVING = "server/test_serving.py::test_"
@@ -612,8 +615,31 @@ MUTANTS = [
            "scoring/test_nearest.py::test_an_estimate_that_is_off_by_its_bound_is_still_scored"),
     Mutant("scoring/metrics.py", "= np.nan  # and not 0", "*= 1  # and not 0",
            "scoring/test_nearest.py::test_numbers_whose_squares_are_beyond_float32_are_refused[cosine]"),
-    Mutant("corpus/writer.py", "if (folder / SHARDS).is_symlink():", "if False:",
+    Mutant("corpus/writer.py", "if shards.is_symlink():", "if False:",
            "corpus/test_writer.py::test_shards_that_a_link_puts_elsewhere_are_not_written_to"),
+    # documents that are replaced, and removed
+    Mutant("corpus/compacting.py", "deleted - shard.first)", "deleted)",
+           COMPACTING + "what_stays_is_copied_bit_for_bit[float32]"),
+    Mutant("corpus/compacting.py", "        remove_stale_graph(path, manifest)\n", "",
+           COMPACTING + "no_byte_of_a_deleted_document_is_left[True]"),
+    Mutant("corpus/compacting.py", "or size + more > settings.shard_characters", "",
+           COMPACTING + "joined_shards_are_no_longer_than_a_shard"),
+    Mutant("corpus/compacting.py", "for fault in damage_of_files(shard.path):", "for fault in ():",
+           COMPACTING + "a_damaged_shard_is_not_given_new_digests"),
+    Mutant("corpus/compacting.py", "all_inputs[:1], all_inputs[1:-1], all_inputs[1:][-1:]",
+           "all_inputs, (), ()", COMPACTING + "the_same_add_again_brings_nothing_back[gone0]"),
+    Mutant("corpus/corpus.py", "                    shard.hold()\n", "                    pass\n",
+           COMPACTING + "an_open_corpus_stays_as_it_was"),
+    Mutant("corpus/shards.py", " if digests is None else digests", "",
+           COMPACTING + "documents_are_known_again_without_their_texts"),
+    Mutant("corpus/writer.py", "removed, at = removed - 1, at + 1", "at = at + 1",
+           COMPACTING + "another_input_is_refused_after_a_compaction"),
+    Mutant("corpus/writer.py", "        self.corpus.deleted = deleted\n", "",
+           REPLACING + "a_stopped_replacement_goes_on_with_the_same_bytes[7-3]"),
+    Mutant("corpus/replacing.py", "                self.kept[numbers[id]] = True\n", "",
+           REPLACING + "an_id_twice_in_the_input_is_refused[pairs4-9]"),
+    Mutant("corpus/replacing.py", "number >= len(self.kept) or ", "",
+           REPLACING + "an_id_twice_in_the_input_is_refused[pairs2-3]"),
     Mutant("scoring/metrics.py", "estimates -= block.squares / 2",
            "estimates -= block.squares / 2.02",
            "scoring/test_nearest.py::test_the_nearest_are_those_of_a_ranking_in_float64[float16-euclidean]"),
@@ -1384,6 +1410,25 @@ MUTANTS = [
     Mutant("commands/index/report.py", "counted(manifest.documents - manifest.deleted)",
            "counted(manifest.documents)",
            "commands/test_index.py::test_what_can_be_found_is_counted_and_not_what_was_deleted"),
+    Mutant("corpus/filters.py", "column.range_of(value)[1], column.range_of_kind(kind",
+           "column.range_of(value)[0], column.range_of_kind(kind",
+           MATCHING + "[{'year': {'>': 2000.0}}]"),
+    Mutant("corpus/filters.py", "np.concatenate(met), corpus.deleted, assume",
+           "np.concatenate(met), [], assume", MATCHING + "[{}]"),
+    Mutant("corpus/filters.py",
+           "column.range_of_kind(kind_of(value))[0], column.range_of(value)[0]",
+           "0, column.range_of(value)[0]", MATCHING + "[{'lang': {'<': ''}}]"),
+    Mutant("corpus/fields.py", "(*order_of(different[text]), text)", "text",
+           "corpus/test_fields.py::test_a_search_finds_the_codes_of_equal_values"),
+    Mutant("corpus/shards.py", 'content = b"%d:%b%b" % (len(text), content,',
+           'content = b"%b%b" % (content,',
+           "corpus/test_building.py::test_fields_that_end_as_a_text_begins_are_told_apart"),
+    Mutant("corpus/manifest.py", "if not manifest.settings.fields:", "if False:",
+           "corpus/test_building.py::test_a_corpus_without_fields_keeps_its_bytes"),
+    Mutant("corpus/search.py", "return met if numbers is None else", "return met if True else",
+           "corpus/test_search.py::test_where_and_ids_must_both_hold"),
+    Mutant("commands/texts.py", "if kind == NUMBERS]", "if False]",
+           "commands/test_index.py::test_fields_are_kept_and_added_ones_are_read_alike"),
     Mutant("corpus/search.py", "wanted = list(dict.fromkeys(ids))", "wanted = list(ids)",
            "corpus/test_search.py::test_an_id_given_twice_counts_once"),
     # what is drawn
