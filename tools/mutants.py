@@ -57,6 +57,7 @@ ENCODER = "models/test_sentence_transformer.py::test_"
 PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokenizers_library"
 LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
 SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
+STAND_IN = "integrations/test_sentence_transformers.py::test_"
 CONNECTION = "server/test_connection.py::test_"
 HOSTED = "server/test_hosted.py::test_"
 SERVING = "server/test_serving.py::test_"
@@ -696,7 +697,8 @@ MUTANTS = [
            "tokens/test_load.py::test_a_splinter_asks_between_the_texts_of_a_pair"),
     Mutant("tokens/tokenizer.py", "or any(frame.single_types)", "or False",
            "tokens/test_load.py::test_a_funnel_s_first_token_has_a_type_of_its_own"),
-    Mutant("kernels/activation_gradients.py", "np.minimum(rows, 0.0) + 1.0", "np.minimum(rows, 1.0)",
+    Mutant("kernels/activation_gradients.py", "np.minimum(rows, 0.0) + 1.0",
+           "np.minimum(rows, 1.0)",
            "kernels/test_activation_gradients.py::test_gradients_agree_with_central_differences[elu]"),
     Mutant("kernels/cpu.py", "np.exp(np.negative(tail, out=tail), out=tail)",
            "np.exp(tail, out=tail)",
@@ -1711,6 +1713,25 @@ MUTANTS = [
            "[next(found) for _ in rows_of(part)], None) for part in parts[::-1]]", OVERLOADED),
     Mutant("server/connection.py", "in (h11.IDLE, h11.SEND_BODY))", "in (h11.IDLE,))",
            "server/test_load.py::test_slow_clients_are_closed_in_time_and_honest_ones_not"),
+    Mutant("integrations/sentence_transformers.py", "if not (isinstance(value, StandIn) and",
+           "if not (False and",
+           STAND_IN + "modules_of_both_layouts_hide_no_class"),
+    Mutant("integrations/sentence_transformers.py", "raise ModuleNotFoundError(missing(fullname))",
+           "raise ModuleNotFoundError(missing(fullname), name=REFERENCE)",
+           STAND_IN + "a_missing_module_is_an_error_that_names_minibert"),
+    Mutant("integrations/sentence_transformers.py", "SentenceTransformer.__module__ = HERE", "pass",
+           STAND_IN + "a_model_made_before_is_an_instance"),
+    Mutant("integrations/sentence_transformers.py", "spec.origin is None or", "",
+           STAND_IN + "a_folder_that_only_has_the_name_is_no_package"),
+    Mutant("commands/run.py", "if not options.force and", "if",
+           "commands/test_run.py::test_an_installed_package_is_taken_only_away_by_force"),
+    Mutant("scoring/late_interaction.py", "counting = [text.any(axis=-1) for text in texts]",
+           "counting = [text[:, 0] > -np.inf for text in texts]",
+           "scoring/test_late_interaction.py::test_zeros_in_an_array_are_padding"),
+    Mutant("scoring/usearch_search.py", "astype(np.float64) + 128", "astype(np.float64) + 127",
+           "scoring/test_usearch_search.py::test_int8_codes_are_scored_again_by_the_steps_they_stand_for"),
+    Mutant("checkpoint/model_paths.py", 'parts.anchor or ".." in parts.parts', "parts.anchor",
+           "checkpoint/test_model_paths.py::test_a_path_that_leaves_the_folder_is_refused"),
 ]  # fmt: skip
 
 
