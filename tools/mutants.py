@@ -60,6 +60,7 @@ SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
 COMPACTING = "corpus/test_compacting.py::test_"
 REPLACING = "corpus/test_replacing.py::test_"
 MATCHING = "corpus/test_filters.py::test_the_documents_that_meet_the_conditions_are_found"
+STAND_IN = "integrations/test_sentence_transformers.py::test_"
 CONNECTION = "server/test_connection.py::test_"
 HOSTED = "server/test_hosted.py::test_"
 SERVING = "server/test_serving.py::test_"
@@ -1764,6 +1765,25 @@ MUTANTS = [
            "[next(found) for _ in rows_of(part)], None) for part in parts[::-1]]", OVERLOADED),
     Mutant("server/connection.py", "in (h11.IDLE, h11.SEND_BODY))", "in (h11.IDLE,))",
            "server/test_load.py::test_slow_clients_are_closed_in_time_and_honest_ones_not"),
+    Mutant("integrations/sentence_transformers.py", "if not (isinstance(value, StandIn) and",
+           "if not (False and",
+           STAND_IN + "modules_of_both_layouts_hide_no_class"),
+    Mutant("integrations/sentence_transformers.py", "raise ModuleNotFoundError(missing(fullname))",
+           "raise ModuleNotFoundError(missing(fullname), name=REFERENCE)",
+           STAND_IN + "a_missing_module_is_an_error_that_names_minibert"),
+    Mutant("integrations/sentence_transformers.py", "SentenceTransformer.__module__ = HERE", "pass",
+           STAND_IN + "a_model_made_before_is_an_instance"),
+    Mutant("integrations/sentence_transformers.py", "spec.origin is None or", "",
+           STAND_IN + "a_folder_that_only_has_the_name_is_no_package"),
+    Mutant("commands/run.py", "if not options.force and", "if",
+           "commands/test_run.py::test_an_installed_package_is_taken_only_away_by_force"),
+    Mutant("scoring/late_interaction.py", "counting = [text.any(axis=-1) for text in texts]",
+           "counting = [text[:, 0] > -np.inf for text in texts]",
+           "scoring/test_late_interaction.py::test_zeros_in_an_array_are_padding"),
+    Mutant("scoring/usearch_search.py", "astype(np.float64) + 128", "astype(np.float64) + 127",
+           "scoring/test_usearch_search.py::test_int8_codes_are_scored_again_by_the_steps_they_stand_for"),
+    Mutant("checkpoint/model_paths.py", 'parts.anchor or ".." in parts.parts', "parts.anchor",
+           "checkpoint/test_model_paths.py::test_a_path_that_leaves_the_folder_is_refused"),
 ]  # fmt: skip
 
 
