@@ -2,6 +2,7 @@
 
 - `hub`: a model's name -> its folder; start here
 - `repository`: a model on the hub, its files, and the errors if it is unavailable
+- `model_paths`: a model's name and a path in its folder -> that path on this machine
 - `completeness`: a folder of the cache -> its first missing file
 - `model_files`: names of the files that are read, fetched or converted
 - `folder`: a folder -> all settings of its model; no tensors, no vocabulary

@@ -12,7 +12,6 @@ __all__ = [
     "check_choice",
     "check_counts",
     "check_given_counts",
-    "check_no_tensor",
     "check_prompts",
     "check_several",
     "is_count",
@@ -69,15 +68,6 @@ def check_several(**lists: object) -> None:
         if isinstance(given, str | os.PathLike):
             kind = "text" if isinstance(given, str) else "file"
             raise TypeError(f"{name} is one {kind}, {given!r:.40}; expected a list of them.")
-
-
-def check_no_tensor(convert_to_tensor: bool) -> None:
-    """Raise ValueError if tensors of torch are asked for."""
-    if convert_to_tensor:
-        raise ValueError(
-            "minibert makes NumPy arrays, no tensors: leave out convert_to_tensor. "
-            "torch.from_numpy(vectors) shares the memory of a result."
-        )
 
 
 def check_prompts(prompts: object) -> None:

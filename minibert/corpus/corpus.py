@@ -42,10 +42,14 @@ __all__ = [
     "open_shard",
     "place_of_model",
     "shard_path",
+    "shards_folder",
     "telling_whose_model",
 ]
 
 SHARDS = "shards"
+# Shards of a corpus whose files are all mapped at once. A mapped file takes one of the files that a
+# process may open, often 1024 in all; a shard has up to nine.
+HELD = 32
 
 Found = TypeVar("Found")  # of a document
 
@@ -71,8 +75,10 @@ class Corpus:
             try:
                 self.deleted = read_deleted(self.folder, self.manifest)  # rising
                 self.shards = open_shards(self.folder, self.manifest)
+                for shard in self.shards if len(self.shards) <= HELD else ():
+                    shard.hold()
                 return
-            except CorpusError:
+            except (CorpusError, FileNotFoundError):
                 newer = read_manifest(self.folder)
                 if newer == self.manifest:
                     raise
@@ -92,6 +98,12 @@ class Corpus:
     def texts(self, numbers: Sequence[int] | IntArray) -> list[str]:
         """Read the texts of documents, by their numbers. Raises CorpusError if there are none."""
         return self._collected(numbers, Shard.texts)
+
+    def digests(self, numbers: Sequence[int] | IntArray) -> list[bytes]:
+        """Read the digests of documents, by their numbers."""
+        return self._collected(
+            numbers, lambda shard, places: [row.tobytes() for row in shard.digests[places]]
+        )
 
     def fields(self, numbers: Sequence[int] | IntArray) -> list[dict[str, Scalar]]:
         """Read the fields of documents, by their numbers; a field without a value is None.
@@ -232,9 +244,15 @@ def matches(shards: Sequence[Shard], ids: Iterable[str]) -> Iterator[tuple[str, 
                 yield wanted[index], shard.first + place
 
 
-def shard_path(folder: Path, number: int) -> Path:
+def shards_folder(folder: Path, manifest: Manifest) -> Path:
+    """Return the folder of the shards: no two generations share one, so none has two contents."""
+    generation = manifest.generation
+    return folder / (f"{SHARDS}-{generation}" if generation else SHARDS)
+
+
+def shard_path(folder: Path, manifest: Manifest, number: int) -> Path:
     """Return the path of a shard."""
-    return folder / SHARDS / f"{number:05}"
+    return shards_folder(folder, manifest) / f"{number:05}"
 
 
 def open_shard(path: Path, first: int, manifest: Manifest) -> tuple[bytes, Shard]:
@@ -258,14 +276,14 @@ def open_shards(folder: Path, manifest: Manifest) -> list[Shard]:
     shards: list[Shard] = []
     digest, first = "", 0
     for number in range(manifest.shards):
-        content, shard = open_shard(shard_path(folder, number), first, manifest)
+        content, shard = open_shard(shard_path(folder, manifest, number), first, manifest)
         digest = chained(digest, content)
         shards.append(shard)
         first += len(shard)
     if (digest, first) != (manifest.shards_sha256, manifest.documents):
         raise CorpusError(
-            f"{folder / SHARDS} was damaged or edited: the shards' descriptions are not those that "
-            "the manifest was written for."
+            f"{shards_folder(folder, manifest)} was damaged or edited: the shards' descriptions "
+            "are not those that the manifest was written for."
         )
     return shards
 

@@ -19,9 +19,20 @@ from minibert.common.arrays import IntArray
 from minibert.documents import Scalar
 from minibert.errors import CorpusError
 
-__all__ = ["KINDS", "Column", "check_kinds", "coded_fields", "json_of", "kind_of", "order_of"]
+__all__ = [
+    "FLAGS",
+    "KINDS",
+    "NUMBERS",
+    "Column",
+    "check_kinds",
+    "coded_fields",
+    "json_of",
+    "kind_of",
+    "order_of",
+]
 
 KINDS = ("null", "true or false", "numbers", "texts")  # in the order of the values
+NULL, FLAGS, NUMBERS, TEXTS = range(len(KINDS))
 
 Values = Sequence[Scalar]  # of one document, in the order of the corpus's fields
 
@@ -60,7 +71,7 @@ class Column:
     @property
     def kind(self) -> int:
         """Kind of the values, a place in KINDS; that of null if there is no other value."""
-        return kind_of(self.value(len(self) - 1)) if len(self) else 0
+        return kind_of(self.value(len(self) - 1)) if len(self) else NULL
 
     def range_of(self, value: Scalar) -> tuple[int, int]:
         """Return the first code of the values that are equal to `value`, and the end of them."""
@@ -100,13 +111,13 @@ def coded_fields(rows: Sequence[Values]) -> tuple[NDArray[np.int32], list[bytes]
 def kind_of(value: object) -> int:
     """Return the kind of a value, a place in KINDS. Raises TypeError for no value of a field."""
     if value is None:
-        return 0
+        return NULL
     if isinstance(value, bool):
-        return 1
+        return FLAGS
     if isinstance(value, int | float):
-        return 2
+        return NUMBERS
     if isinstance(value, str):
-        return 3
+        return TEXTS
     raise TypeError(f"{value!r:.60} is no value of a field")
 
 

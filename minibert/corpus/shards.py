@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import pairwise, repeat
@@ -80,12 +81,13 @@ def write_shard(
     truncated: int,
     empty: int,
     clipped: int,
+    digests: NDArray[np.uint8] | None = None,
 ) -> bytes:
     """Write a shard's folder and return the bytes of shard.json.
 
     The folder gets its name when all of it is on the disk. `ids` and `texts` are UTF-8; `fields`
-    are the values of each document, in the order of the corpus's fields, or empty without any. If
-    writing fails, nothing is left.
+    are the values of each document, in the order of the corpus's fields, or empty without any.
+    `digests`, if they are known, need no texts. If writing fails, nothing is left.
     """
     files: dict[str, Iterable[Any]] = {"vectors.npy": npy_chunks(vectors)}
     strings_of = {"ids": ids, **({"texts": texts} if keep_texts else {})}
@@ -97,7 +99,9 @@ def write_shard(
         files |= {f"{name}.utf8": [b"".join(strings)], f"{name}.npy": npy_chunks(ends)}
     hashes = hashes_of(ids)
     order = np.argsort(hashes, kind="stable")
-    files["documents.npy"] = npy_chunks(digests_of(ids, texts, fields))
+    files["documents.npy"] = npy_chunks(
+        digests_of(ids, texts, fields) if digests is None else digests
+    )
     files["hashes.npy"] = npy_chunks(np.stack([hashes[order], order.astype(np.uint64)]))
     partial = target.with_name(f"{target.name}.partial")
     try:
@@ -220,7 +224,7 @@ class Shard:
         """Fields of the documents, F. Raises CorpusError for codes that no value has."""
         if not self._fields:
             return []
-        codes = self._array("fields", (self._fields, len(self)), "int32")
+        codes = np.asarray(self._array("fields", (self._fields, len(self)), "int32"))
         # A field's codes go from 0 to its number of values.
         firsts = np.cumsum([0, *(codes.max(axis=1, initial=-1).astype(np.int64) + 1)])
         if codes.min(initial=0) < 0:
@@ -230,6 +234,20 @@ class Shard:
             Column(of_field, content, ends[first : end + 1], f"{self.path / 'values.utf8'}")
             for of_field, (first, end) in zip(codes, pairwise(firsts.tolist()), strict=True)
         ]
+
+    def text_bytes(self, places: IntArray) -> int:
+        """Return the size of the texts of the documents at `places`; 0 if they are not kept."""
+        if "texts" not in self._blobs:
+            return 0
+        _, ends = self._blobs["texts"]
+        return int(np.diff(ends)[places].sum())
+
+    def hold(self) -> None:
+        """Map the files that readers may need later, so that they last when compact removes them.
+
+        Raises CorpusError for a damaged one.
+        """
+        _ = self._blobs, self.hashes, self.columns
 
     @cached_property
     def digests(self) -> NDArray[np.uint8]:
@@ -260,7 +278,8 @@ class Shard:
         path = self.path / f"{name}.utf8"
         # An empty file cannot be mapped.
         empty = self.description.files[path.name]["bytes"] == 0
-        blob = np.zeros(0, np.uint8) if empty else np.memmap(path, np.uint8, mode="r")
+        with telling_what_is_gone(path):
+            blob = np.zeros(0, np.uint8) if empty else np.memmap(path, np.uint8, mode="r")
         # Without the class memmap, a slice of which costs more than the string.
         return np.asarray(blob), np.asarray(self._array(name, (count + 1,), "int64"))
 
@@ -272,8 +291,9 @@ class Shard:
     def _array(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         path = self.path / f"{name}.npy"
         try:
-            # Not np.load: it reads other kinds of files, too.
-            array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+            with telling_what_is_gone(path):
+                # Not np.load: it reads other kinds of files, too.
+                array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
         except (ValueError, OverflowError) as error:
             raise CorpusError(f"{path} is no file of NumPy: {error}.") from error
         if array.shape != shape or array.dtype != np.dtype(dtype):
@@ -281,6 +301,18 @@ class Shard:
                 f"{path} holds {array.shape} of {array.dtype}; expected {shape} of {dtype}."
             )
         return array
+
+
+@contextmanager
+def telling_what_is_gone(path: Path) -> Iterator[None]:
+    """Raise CorpusError if a file that was there when a corpus was opened is not there any more."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CorpusError(
+            f"{path} is gone: `minibert index compact` has rewritten the corpus since it was "
+            "opened. Open it again."
+        ) from error
 
 
 def read_description(path: Path) -> tuple[bytes, Description]:

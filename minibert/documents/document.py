@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from minibert.common.arguments import type_of
 
-__all__ = ["HALF", "Document", "Fields", "Maker", "Record", "Scalar", "check_scalar"]
+__all__ = ["HALF", "Document", "Fields", "Maker", "Record", "Scalar", "number_in", "scalar_of"]
 
 Scalar: TypeAlias = str | int | float | bool | None  # a value of a field that is kept
 
@@ -57,6 +57,7 @@ class Maker:
     def __init__(self, fields: Fields) -> None:
         self.fields = fields  # as the caller named them
         self.id_field: str | None = fields.id  # by default known from the first record
+        self.absent = list(fields.kept)  # fields to keep that no record has had
         self._has_begun = False
 
     def names(self, columns: list[str], name: str) -> list[str]:
@@ -81,6 +82,8 @@ class Maker:
             self.id_field = self.fields.id or next((id for id in ID_FIELDS if id in values), None)
             self._has_begun = True
         kept = {name: self.kept(values, name, origin) for name in self.fields.kept}
+        if self.absent:
+            self.absent = [name for name in self.absent if name not in values]
         return Document(self.id(values, origin), self.text(values, origin), origin, kept)
 
     def id(self, record: dict[str, Any], origin: str) -> str | None:
@@ -121,30 +124,21 @@ class Maker:
             return value.isoformat()
         if name in self.fields.numbers and isinstance(value, str):
             return number_in(value, name, origin)
-        check_scalar(value, name, origin)
-        return value
+        return scalar_of(value, name, origin)
 
 
 def number_in(text: str, name: str, origin: str) -> int | float | None:
     """Read a number from a text; None from a blank one. Raises ValueError for any other."""
     text = text.strip()
-    try:
-        found: int | float
-        if WHOLE.fullmatch(text):
-            found = int(text)
-        elif not text:
-            return None
-        elif not NUMBER.fullmatch(text) or not math.isfinite(found := float(text)):
-            raise ValueError(text)
-    except ValueError:
-        raise ValueError(
-            f"{origin}: {name} is {text!r:.60}; expected a number, or nothing."
-        ) from None
-    return found
+    if not text:
+        return None
+    if NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
+        return int(text) if WHOLE.fullmatch(text) else number
+    raise ValueError(f"{origin}: {name} is {text!r:.60}; expected a number, or nothing.")
 
 
-def check_scalar(value: object, name: str, origin: str) -> None:
-    """Raise ValueError for a value that a field cannot have: a list, NaN, half a character."""
+def scalar_of(value: object, name: str, origin: str) -> Scalar:
+    """Return a value of a field. Raises ValueError for a list, NaN, half a character and others."""
     if not (value is None or isinstance(value, str | int | float)):
         expected = f"a text, a number, true, false or null, and it is {type_of(value)}"
     elif isinstance(value, float) and not math.isfinite(value):
@@ -152,7 +146,7 @@ def check_scalar(value: object, name: str, origin: str) -> None:
     elif isinstance(value, str) and (half := HALF.search(value)):
         expected = f"whole characters, and {half.group()!r} is a lone surrogate"
     else:
-        return
+        return value
     raise ValueError(f"{origin}: {name} is {value!r:.60}; expected {expected}.")
 
 

@@ -91,33 +91,32 @@ def install(force: bool = False) -> None:
     """
     if any(isinstance(finder, Finder) for finder in sys.meta_path):
         return
-    if not force:
-        check_absent()
+    if not force and (place := installed()):
+        raise ImportError(
+            f"sentence-transformers itself is installed here ({place}). To take minibert in its "
+            "place, call install(force=True) before all imports that need it.",
+            name=REFERENCE,
+        )
     for name in [name for name in sys.modules if name.split(".")[0] == REFERENCE]:
         del sys.modules[name]
     sys.meta_path.insert(0, Finder())
-    sys.path.insert(1, str(FOLDER))  # behind the program's own folder
+    if str(FOLDER) not in sys.path:
+        sys.path.insert(1, str(FOLDER))  # behind the program's own folder
     # Some frameworks look for the package's name in the printed class. A pickle finds the class in
     # this module, in processes without the stand-in, too.
     SentenceTransformer.__module__ = HERE
     import_module(REFERENCE)
 
 
-def check_absent() -> None:
-    """Raise ImportError if sentence-transformers itself is imported or installed."""
-    if (spec := find_spec(REFERENCE)) is None or is_stand_in(spec):
-        return
-    known = "imported" if REFERENCE in sys.modules else "installed"
-    raise ImportError(
-        f"sentence-transformers itself is {known} here ({spec.origin}), and minibert takes its "
-        "name only if it is told to: install(force=True), before all other imports.",
-        name=REFERENCE,
-    )
-
-
-def is_stand_in(spec: ModuleSpec) -> bool:
-    """Tell if a module is the one in `FOLDER`, which only this module puts on a path."""
-    return spec.origin is not None and Path(spec.origin).parent == FOLDER
+def installed() -> str | None:
+    """Return the file of sentence-transformers itself, or None if it cannot be imported here."""
+    if (module := sys.modules.get(REFERENCE)) is not None:
+        return str(getattr(module, "__file__", None) or module)
+    spec = find_spec(REFERENCE)
+    # A folder that only has this name, such as a cache of models, has no file.
+    if spec is None or spec.origin is None or Path(spec.origin).parent == FOLDER:
+        return None
+    return spec.origin
 
 
 class StandIn(ModuleType):
@@ -188,6 +187,7 @@ class Finder(MetaPathFinder, Loader):
         return StandIn(spec.name, "Names of minibert; see minibert.integrations.")
 
     def exec_module(self, module: ModuleType) -> None:
+        module.__file__ = module.__spec__.origin if module.__spec__ else None
         module.__version__ = VERSION  # type: ignore[attr-defined]
 
     def find_distributions(

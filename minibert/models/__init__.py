@@ -4,7 +4,7 @@ In reading order:
 
 - sentence_transformer: SentenceTransformer, texts -> vectors, under the reference's names
 - sentence_names, reference_names: methods for programs of the reference alone
-- foreign_arguments: arguments of the reference that are meant for torch
+- foreign_arguments, tensors: arguments of the reference that are meant for torch, and its tensors
 - job: the settings of one call, made once
 - signatures: types of arguments and results, for type checkers
 - encoding: texts, a job -> vectors, token states, or both
@@ -12,9 +12,10 @@ In reading order:
 - transformer: texts -> rows of tokens -> packs
 - scheduler: packs -> hidden states -> results, on any device
 - model: what a SentenceTransformer and a CrossEncoder share
-- cross_encoder, score_activations: pairs of texts -> scores
+- cross_encoder, classifier, score_activations: pairs of texts -> scores
 - masked_lm: a text with [MASK] -> words
 - bert_model, model_output, hf_tokenizer: BERT and its tokenizer under transformers' names
+- reference_util: small functions of sentence-transformers' util
 - paraphrases: texts, a model -> the pairs that mean the same
 - trainable, room: the tensors of a model and their gradients, as training sees them
 - trace: every intermediate array of one text

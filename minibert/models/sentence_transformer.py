@@ -15,14 +15,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from numpy.typing import ArrayLike
 
 from minibert.checkpoint.metric import DOT_PRODUCT_MODELS, check_metric, metric_of
 from minibert.common.arguments import (
     check_counts,
-    check_no_tensor,
     check_prompts,
     older_names,
     one_name,
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from minibert.explain.attribution import Explanation
     from minibert.models.job import OutputValue
     from minibert.models.processes import Processes
-    from minibert.models.signatures import Encoded, Features, Inputs, OneInput
+    from minibert.models.signatures import Encoded, Inputs, OneInput
     from minibert.models.trace import Trace
     from minibert.models.trainable import Trainable
     from minibert.models.transformer import Transformer
@@ -70,6 +69,7 @@ class SentenceTransformer(SentenceNames):
     transformer: Transformer  # the BERT and its tokenizer
     on_long: OnLong  # what happens to long texts: see encode
     similarity_reason: str  # where the metric was found
+    model_type = "SentenceTransformer"  # as folders name the class
     card: str | None = None  # README.md of folders it is saved to; None is that of its own folder
     # Tensors in place of the folder's, by key: see use_tensors.
     trained: Mapping[str, Array] = MappingProxyType({})
@@ -244,7 +244,8 @@ class SentenceTransformer(SentenceNames):
             precision: "float32", or "int8", "uint8", "binary" or "ubinary" for codes of all vectors
                 together. They are made last: see quantize_embeddings.
             convert_to_numpy: False gives a list of rows in place of an array.
-            convert_to_tensor: Must be False: minibert makes no tensors.
+            convert_to_tensor: True gives tensors of torch, on the CPU, in place of arrays. torch
+                must be installed; nothing else imports it.
             device: Device that the model moves to first. A list of devices starts a process for
                 each, for a part of the texts.
             normalize_embeddings: True divides each vector by its length, after `truncate_dim`.
@@ -265,12 +266,13 @@ class SentenceTransformer(SentenceNames):
             sentences: Older name of `inputs`.
 
         Raises TypeError or ValueError for the first item that is no text, and for an argument of a
-        wrong type or value.
+        wrong type or value; MissingLibraryError for tensors without torch.
         """
         # Late: see the top.
         from minibert.models.encoding import check_windows_of, codes_of, joined, output_of
+        from minibert.models.tensors import as_tensors, check_torch
 
-        check_no_tensor(convert_to_tensor)
+        check_torch(convert_to_tensor)
         compute = output_of(output_value)
         given = one_name(inputs=inputs, sentences=sentences)
         texts = check_texts(list_of(given, "encode()"))
@@ -297,7 +299,10 @@ class SentenceTransformer(SentenceNames):
         truncation.report(len(texts), job.max_tokens, job.on_long)
         if precision not in (None, "float32"):
             found = codes_of(found, output_value, precision)
-        rows: Encoded = found[0] if is_one(given) else found if convert_to_numpy else list(found)
+        if convert_to_tensor:
+            found = as_tensors(found)
+        is_whole = convert_to_numpy or convert_to_tensor
+        rows: Encoded = found[0] if is_one(given) else found if is_whole else list(found)
         return rows
 
     @with_overloads
@@ -387,17 +392,6 @@ class SentenceTransformer(SentenceNames):
         texts = check_texts(list_of(inputs, "tokens()"))
         found: list[Tokens] = [tokenizer.tokens(text, limit) for text in texts]
         return found[0] if is_one(inputs) else found
-
-    def preprocess(
-        self, inputs: OneInput | Inputs, prompt: str | None = None, *, task: str | None = None
-    ) -> Features:
-        """Tokenise and pad n texts: input_ids, token_type_ids, attention_mask, each (n, T).
-
-        The dict also has "modality", which is "text", and with a prompt "prompt_length", the number
-        of tokens of [CLS] and the prompt. No texts give {}.
-        """
-        texts = check_texts(list_of(inputs, "preprocess()"))
-        return cast("Features", self.transformer.padded(texts, prompt or "", task, self.on_long))
 
     @property
     def similarity_fn_name(self) -> str:
@@ -491,37 +485,22 @@ class SentenceTransformer(SentenceNames):
         to_device = self.transformer.device.tensors_to_device
         self._pipeline_on_device = self._pipeline.to_device(to_device)
 
-    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
-        """Write a folder that sentence-transformers and minibert load, with the same vectors.
-
-        Trained tensors are written as float32. Other weights and the vocabulary are copied as they
-        are; prompts, metric, maximum length,
-        truncate_dim and include_prompt are written as they are now. A file of the same name is
-        replaced when the new one is whole.
-
-        Raises FileExistsError if files of another model would stay in the folder. Raises OSError if
-        the model's own files are missing, changed or cannot be copied. Raises ValueError for
-        prompts that could not be loaded again. After an error all files are as before.
-        """
+    def _write(self, path: str | os.PathLike[str], *, has_card: bool) -> None:
         from minibert.checkpoint.save import save_model  # late: see the top
 
         check_prompts(self.prompts)
         prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
-        changed = self.max_seq_length != self.transformer.loaded_max_seq_length
+        settings = {
+            **self._settings(),
+            "similarity_fn_name": self.similarity_fn_name,
+            "truncate_dim": self.truncate_dim,
+        }
         save_model(
             self.folder, self._loaded, path,
             hidden_size=self.config.hidden_size, include_prompt=self.pooling.include_prompt,
-            max_seq_length=self.max_seq_length if changed else None,
-            settings={
-                "prompts": self.prompts,
-                "default_prompt_name": self.default_prompt_name,
-                "similarity_fn_name": self.similarity_fn_name,
-                "truncate_dim": self.truncate_dim,
-            },
-            trained=self.trained, card=self.card,
+            max_seq_length=self._changed_max_seq_length, settings=settings,
+            trained=self.trained, card=self.card, has_card=has_card,
         )  # fmt: skip
-        if self.is_changed:
-            self.use_folder(path)
 
     def __getitem__(self, index: int) -> Transformer | ModuleSettings:
         return list(self)[index]

@@ -307,9 +307,14 @@ class Transformer:
                 f"A text holds {token!r}, the token {largest}; "
                 f"this model has {self.config.vocab_size} word embeddings."
             )
-        if types is not None and self.config.type_vocab_size < 2:
+        highest = max((int(row.max()) for row in types or ()), default=0)
+        if types is not None and self.config.type_vocab_size <= max(highest, 1):
             raise ValueError(
                 "This model has one token type, so it cannot tell a pair's texts apart."
+                if self.config.type_vocab_size < 2
+                else f"A token has the type {highest}, and this model has "
+                f"{self.config.type_vocab_size} token types. Leave token_type_ids out of "
+                "model_input_names in tokenizer_config.json, or choose another tokenizer_class."
             )
 
     # For programs written for sentence-transformers, which use these of the first module.

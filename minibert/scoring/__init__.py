@@ -1,6 +1,7 @@
 """Vectors -> scores -> the highest scores. No texts and no files.
 
 - `similarity`: scores of all pairs of vectors, or of the pairs in each row
+- `late_interaction`: scores of texts that have a vector for each token
 - `metrics`: one row per metric, by its name: its scores and their estimates
 - `top_k`: blocks of scores -> the k highest of each row
 - `matrices`: many vectors in several matrices -> blocks of them, for threads

@@ -16,14 +16,14 @@ from tokenizers import AddedToken, Tokenizer, normalizers
 from minibert.common.arguments import is_count
 from minibert.common.json_files import is_there, read_json, setting
 from minibert.errors import CheckpointError
+from minibert.tokens.backends import bert_subclass, token_text, word_piece
 from minibert.tokens.classes import (
+    AS_IT_STANDS,
     CLASSES,
+    NOT_BUILT,
     SPECIAL_NAMES,
     WITH_TYPES,
     TokenizerClass,
-    bert_subclass,
-    token_text,
-    word_piece,
 )
 from minibert.tokens.tokenizer import TextTokenizer
 
@@ -88,15 +88,21 @@ def load_tokenizer(
 def class_of(
     path: Path, settings: dict[str, Any], default: str, names_class: bool
 ) -> TokenizerClass:
-    """Row of CLASSES for the folder's class; `default` if it has none, or not names_class."""
+    """Row of CLASSES for the folder's class; `default` if it has none, or not names_class.
+
+    A class that transformers does not know takes tokenizer.json as it stands, as there. Raises
+    CheckpointError for its other classes, and for a class whose code lies in the folder.
+    """
     named = setting(path, settings, "tokenizer_class", str, default)
     name = (named if names_class else default).removesuffix("Fast")
-    if name not in CLASSES:
+    if name in CLASSES:
+        return CLASSES[name]
+    if name.removesuffix("Tokenizer") in NOT_BUILT or settings.get("auto_map"):
         raise CheckpointError(
             f"{path}: tokenizer_class is {name!r:.80}; minibert builds {', '.join(CLASSES)}, "
             'each also with "Fast" at the end.'
         )
-    return CLASSES[name]
+    return AS_IT_STANDS
 
 
 def build_backend(

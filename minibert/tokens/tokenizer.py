@@ -109,7 +109,9 @@ class TextTokenizer:
         prefixes = [self._prefixes(text, limit, side) for text in texts]
         parts = [part for prefix in prefixes for part in prefix]
         encodings = iter(encodings_of(self.backend.encode_batch_fast, parts))
-        has_types = "token_type_ids" in self.input_names and len(parts) > len(texts)
+        has_types = "token_type_ids" in self.input_names and (
+            len(parts) > len(texts) or any(frame.single_types)
+        )
         rows, types, is_truncated, truncation = [], [], [], Truncation()
         for text, prefix in zip(texts, prefixes, strict=True):
             ids = [next(encodings).ids for _ in prefix]

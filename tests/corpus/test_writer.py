@@ -1,7 +1,6 @@
 """One run that writes a corpus: what it writes, how it is stopped, and how it goes on."""
 
 import errno
-import io
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from corpora import (
     GELU,
     SMALL,
     TEXTS,
+    Full,
     documents,
     stop_after,
     wrong,
@@ -347,19 +347,6 @@ def test_a_signal_keeps_what_was_finished_and_says_how_to_go_on(
     texts = documents([line.strip() for line in lines])
     texts = [document._replace(id=None) for document in texts]
     assert build(corpus_folder, texts, model, shard_documents=2)[1] == 1
-
-
-class Full(io.FileIO):
-    """A file on a disk that has room for some bytes more."""
-
-    room = 0
-
-    def write(self, content):
-        if len(content) > Full.room:
-            super().write(content[: Full.room])
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        Full.room -= len(content)
-        return super().write(content)
 
 
 @pytest.mark.parametrize("room", [0, 100, 1000, 2000])

@@ -7,9 +7,11 @@ import pytest
 import transformers
 from folders import changed, without
 from golden_files import GOLDEN
+from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 
 import minibert
 from minibert.models.transformer import Transformer
+from minibert.tokens.classes import CLASSES, NOT_BUILT
 
 TEXTS = [
     "Hello World [MASK] [CLS] a[SEP]b",
@@ -83,3 +85,11 @@ def test_texts_lose_tokens_at_a_side_as_in_transformers(name, side, limit):
         found = ours.rows(texts, limit, side=side)
         for text, ids, wanted in zip(texts, found.ids, expected["input_ids"], strict=True):
             assert ids.tolist() == wanted, text
+
+
+def test_every_class_of_transformers_is_built_or_refused():
+    """A class of a later release would silently be taken for an unknown one."""
+    named = {name for name in dir(transformers) if name.endswith(("Tokenizer", "TokenizerFast"))}
+    named |= {name for name in TOKENIZER_MAPPING_NAMES.values() if name}
+    known = {name.removesuffix("Fast") for name in named} - CLASSES.keys()
+    assert known == {f"{name}Tokenizer" for name in NOT_BUILT}

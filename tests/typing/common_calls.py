@@ -1,6 +1,6 @@
 """The commonest calls, whose types a checker must infer as written. Nothing runs this file."""
 
-from typing import assert_type
+from typing import Any, assert_type
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ assert_type(model.encode("a cat", output_value=None), Features)
 assert_type(model.encode(texts, output_value=None)[0]["sentence_embedding"], Array)
 assert_type(model.encode(texts, precision="int8"), Codes)
 assert_type(model.encode(texts, precision="float32"), Array)
+
+assert_type(model.encode(texts, convert_to_tensor=True), Any)  # a tensor
 
 # 3. encode_query and encode_document
 assert_type(model.encode_query("a cat"), Array)
