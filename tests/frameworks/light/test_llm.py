@@ -8,37 +8,14 @@ import llm
 import numpy as np
 import pytest
 import sqlite_utils
-from click.testing import CliRunner
 from exact_neighbours import assert_nearest
 from golden_files import copy_of, edit_json
 from hub_stand_in import python
-from llm.plugins import pm
 from prompted import DOCUMENT, PROMPTS
 
 from minibert import SentenceTransformer
 from minibert.errors import CorpusError
 from minibert.integrations import llm as plugin
-
-if not pm.has_plugin("minibert"):  # where this checkout is on the path, and is not installed
-    pm.register(plugin, "minibert")
-from llm.cli import cli  # it asks the plugins for their commands
-
-
-@pytest.fixture
-def settings(tmp_path, monkeypatch):
-    """Folder of llm's settings and collections, with nothing in it."""
-    monkeypatch.setenv("LLM_USER_PATH", str(tmp_path / "llm"))
-    return tmp_path / "llm"
-
-
-@pytest.fixture
-def command(settings):
-    """Run `llm` with arguments: command(*arguments) -> its result."""
-
-    def ran(*arguments, input=None):
-        return CliRunner().invoke(cli, [*map(str, arguments)], input=input)
-
-    return ran
 
 
 @pytest.fixture
@@ -166,7 +143,7 @@ def test_bad_registrations_are_refused(command, registered, arguments, message):
 
 def test_a_damaged_list_of_models_is_told(command, registered):
     (llm.user_dir() / "minibert.json").write_text("[]")
-    with pytest.raises(ValueError, match="minibert.json holds a list; expected an object"):
+    with pytest.raises(ValueError, match=r"minibert\.json holds a list; expected an object"):
         llm.get_embedding_models()
 
 
