@@ -302,6 +302,8 @@ IN_ORDER = {
     *("mine_hard_negatives", "maxsim", "maxsim_pairwise", "mean_maxsim", "mean_maxsim_pairwise"),
     *("is_sentence_transformer_model", "load_dir_path", "load_file_path"),
     *("TextEmbedding.__init__", "TextEmbedding.embed"),  # fastembed's
+    *("ReferenceNames.save", "ReferenceNames.save_pretrained"),
+    "SentenceNames.encode_multi_process",
     *("attention_svg", "curves_svg", "matrix_svg"),
 }
 
