@@ -23,7 +23,7 @@ from minibert.common.advice import needing
 from minibert.integrations.metric import ranks_alike, store_metric
 from minibert.integrations.stored_model import NOT_STORED, check_sample, open_model
 
-with needing("chromadb", "minibert.integrations.chroma", at_least="1.0"):
+with needing("chromadb", "minibert.integrations.chroma", at_least="1.1"):
     from chromadb.api.models.Collection import Collection
     from chromadb.api.types import Documents, EmbeddingFunction, Embeddings, Space
     from chromadb.utils.embedding_functions import register_embedding_function

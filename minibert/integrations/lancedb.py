@@ -29,7 +29,7 @@ from minibert.common.advice import needing
 from minibert.integrations.metric import ranks_alike, store_metric
 from minibert.integrations.stored_model import NOT_STORED, StoredModel, check_sample, open_model
 
-with needing("lancedb", "minibert.integrations.lancedb", at_least="0.20"):
+with needing("lancedb", "minibert.integrations.lancedb", at_least="0.25"):
     from lancedb.embeddings import TextEmbeddingFunction, register
     from pydantic import BeforeValidator, ConfigDict, PrivateAttr
 
