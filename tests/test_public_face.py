@@ -305,6 +305,8 @@ IN_ORDER = {
     *("BatchEncoding.char_to_token", "BatchEncoding.char_to_word"),
     *("BatchEncoding.word_to_tokens", "BatchEncoding.word_to_chars"),
     *("TextEmbedding.__init__", "TextEmbedding.embed"),  # fastembed's
+    *("ReferenceNames.save", "ReferenceNames.save_pretrained"),
+    "SentenceNames.encode_multi_process",
     *("attention_svg", "curves_svg", "matrix_svg"),
 }
 

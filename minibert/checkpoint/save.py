@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from minibert.checkpoint.folder import Folder
 from minibert.checkpoint.model_files import VOCABULARY, WEIGHTS
 from minibert.checkpoint.modules import TRANSFORMER, module_entry
-from minibert.checkpoint.transformer_settings import TRANSFORMER_FILES
+from minibert.checkpoint.transformer_settings import TRANSFORMER_FILES, settings_of_task
 from minibert.common.arrays import Array
 from minibert.common.files import partial_of, place, sync
 from minibert.common.json_files import inside, read_json, setting
@@ -72,12 +72,15 @@ def save_model(
     settings: dict[str, Any],
     trained: Mapping[str, Array],
     card: str | None,
+    has_card: bool = True,
 ) -> None:
     """Write a model's folder, new or over an earlier one. See SentenceTransformer.save_pretrained.
 
     `max_seq_length` is None if it is unchanged since loading. `settings` go into
-    config_sentence_transformers.json. `trained` has tensors in place of those of the files, by key:
-    see SentenceTransformer.use_tensors. `card` is the text of README.md; None copies it.
+    config_sentence_transformers.json. `include_prompt` is that of the pooling, if there is one.
+    `trained` has tensors in place of those of the files, by key: see
+    SentenceTransformer.use_tensors. `card` is the text of README.md; None copies it; without
+    `has_card` none is written.
 
     Raises OSError if the model's files have changed since, or
     if files of another model would stay.
@@ -89,16 +92,12 @@ def save_model(
     entries = entries_of(folder)
     modules = modules_of(entries, source)
     bert = target / next(name for kind, name in modules if kind == TRANSFORMER)
-    pooling = next(name for kind, name in modules if is_pooling(kind)) / "config.json"
+    poolings = [name / "config.json" for kind, name in modules if is_pooling(kind)]
     settings_of_bert = transformer_settings(folder, max_seq_length)
     check_target(target, loaded, modules)
-    files = copies(source, target, loaded)
-    if folder.has_modules:
-        settings_of_pooling = read_json(source / pooling, dict)
-    else:
-        written = written_modules(folder, modules, hidden_size)
-        settings_of_pooling = written[pooling]
-        files |= {target / name: json_writer(content) for name, content in written.items()}
+    files = copies(source, target, loaded, has_card)
+    written = {} if folder.has_modules else written_modules(folder, modules, hidden_size)
+    files |= {target / name: json_writer(content) for name, content in written.items()}
     if trained:
         settings_of_bert = in_float32(settings_of_bert)
         # Always written, so that a program that ends halfway leaves no model: see write_all.
@@ -106,21 +105,22 @@ def save_model(
         files[bert / "config.json"] = json_writer(config)
         files |= trained_weights(source, target, modules, trained)
     files[bert / TRANSFORMER_FILES[0]] = json_writer(settings_of_bert)
-    files[target / pooling] = json_writer({**settings_of_pooling, "include_prompt": include_prompt})
-    files[target / "config_sentence_transformers.json"] = json_writer(
-        {"model_type": "SentenceTransformer", **settings}
-    )
+    for pooling in poolings[:1]:
+        content = written[pooling] if written else read_json(source / pooling, dict)
+        files[target / pooling] = json_writer({**content, "include_prompt": include_prompt})
+    files[target / "config_sentence_transformers.json"] = json_writer(settings)
     files[target / "modules.json"] = json_writer(entries)
-    if card is not None:
+    if card is not None and has_card:
         files[target / "README.md"] = text_writer(card)
     write_all(files, [target / "modules.json", bert / "config.json"])
     for other in TRANSFORMER_FILES[1:]:
         (bert / other).unlink(missing_ok=True)
 
 
-def copies(source: Path, target: Path, loaded: Loaded) -> Writers:
+def copies(source: Path, target: Path, loaded: Loaded, has_card: bool) -> Writers:
     """Files that are copied as they are, except those that are in their places already."""
-    names = [*loaded, *(["README.md"] if (source / "README.md").is_file() else [])]
+    cards = ["README.md"] if has_card and (source / "README.md").is_file() else []
+    names = [*loaded, *cards]
     return {
         target / name: copier(source / name)
         for name in names
@@ -285,6 +285,7 @@ def transformer_settings(folder: Folder, max_seq_length: int | None) -> dict[str
     else:  # a program may have given these two
         given = folder.transformer._asdict()
         settings = {key: given[key] for key in ("max_seq_length", "do_lower_case") if given[key]}
+        settings |= settings_of_task(folder.transformer.task)
     if max_seq_length is not None:
         settings["max_seq_length"] = max_seq_length
         for key in {"tokenizer_args", "processor_kwargs"} & settings.keys():

@@ -29,7 +29,7 @@ with needing("llm", "minibert.integrations.llm", at_least="0.20"):
     import llm
 
 if TYPE_CHECKING:
-    from minibert import SentenceTransformer
+    from minibert.integrations.stored_model import StoredModel
 
 __all__ = ["MinibertModel"]
 
@@ -51,40 +51,35 @@ class MinibertModel(llm.EmbeddingModel):
         model_id: str,
         model_name_or_path: str,
         *,
-        sha256: str | None = None,
+        sample: list[float] | None = None,
         **arguments: Any,  # SentenceTransformer's own
     ) -> None:
         """Name a folder or a model of the hub, and give it llm's name `model_id`.
 
-        `sha256` is the digest of the weights that it must have; None checks nothing.
+        `sample` is that of its vectors when it was registered; None checks nothing.
         """
-        self.model_id, self.model_name_or_path = model_id, model_name_or_path
-        self.sha256, self.arguments = sha256, arguments
+        self.model_id, self.sample = model_id, sample
+        self.arguments = {"model_name_or_path": model_name_or_path, **arguments}
 
     @cached_property
-    def model(self) -> SentenceTransformer:
-        """Model, opened.
+    def stored(self) -> StoredModel:
+        """Model, opened, and a sample of its vectors.
 
-        Raises the errors of SentenceTransformer(), and ValueError for other weights than expected
-        or for a metric that is not the cosine, by which llm compares.
+        Raises the errors of SentenceTransformer(), ValueError for a metric that is not the cosine,
+        by which llm compares, and CorpusError for other vectors than when it was registered.
         """
-        from minibert import SentenceTransformer  # late: see the top
+        from minibert.integrations.stored_model import check_sample, open_model  # late: see the top
 
-        model = SentenceTransformer(self.model_name_or_path, **self.arguments)
-        store_metric(model, {"cosine": "cosine"}, "llm")
-        if self.sha256 not in (None, model.checkpoint.sha256()):
-            raise ValueError(
-                f"{self.model_name_or_path} has other weights than when {self.model_id} was "
-                "registered, and its collections hold vectors of those. Restore them; or register "
-                "the new ones with another --id, and embed the texts anew."
-            )
-        return model
+        stored = open_model(self.arguments)
+        store_metric(stored.model, {"cosine": "cosine"}, "llm")
+        check_sample(stored, self.sample, self.arguments["model_name_or_path"])
+        return stored
 
     def embed_batch(
         self, items: Iterable[str | bytes], *, key: str | None = None
     ) -> Iterator[list[float]]:
         """Encode texts: n -> n lists of D numbers. llm itself refuses bytes."""
-        for vector in self.model.encode_document(cast(list[str], list(items))):
+        for vector in self.stored.model.encode_document(cast(list[str], list(items))):
             yield vector.tolist()
 
 
@@ -127,13 +122,13 @@ def register_model(
     renamed = {"revision": options["revision"], "similarity_fn_name": options["similarity"]}
     arguments = {name: value for name, value in renamed.items() if value is not None}
     try:
-        opened = MinibertModel(model_id, model, **arguments).model
+        opened = MinibertModel(model_id, model, **arguments).stored
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    if opened.prompts.get("query") != opened.prompts.get("document"):
-        click.echo("llm embeds questions with the prompt for documents.", err=True)
-    sha256 = opened.checkpoint.sha256()
-    entry = {"model": model, "aliases": list(aliases), "sha256": sha256, **arguments}
+    prompts = opened.model.prompts
+    if prompts.get("query") != prompts.get("document"):
+        click.echo("llm embeds questions, too, with the prompt for documents.", err=True)
+    entry = {"model": model, "aliases": list(aliases), "sample": opened.sample, **arguments}
     write_models({**models, model_id: entry})
 
 

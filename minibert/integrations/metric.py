@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from minibert import SentenceTransformer
 
-__all__ = ["ranks_alike", "store_metric", "warn_unless_cosine"]
+__all__ = ["has_unit_vectors", "ranks_alike", "store_metric", "warn_unless_cosine"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,14 +67,18 @@ def ranks_alike(
 ) -> str | None:
     """Return the metric of `metrics` that ranks as the model's own does, or None.
 
-    Vectors of the length 1 have the same ranking by cosine, dot and euclidean. A model gives them
-    if its last module normalises them and no dimension is dropped, or by `normalize_embeddings`.
+    Vectors of the length 1 have the same ranking by cosine, dot and euclidean.
     """
     metric = model.similarity_fn_name
     if metric in metrics:
         return metric
-    is_whole = model.get_embedding_dimension() == model.dimension
-    is_unit = normalize_embeddings or (is_whole and type(model[-1]).__name__ == "Normalize")
+    is_unit = normalize_embeddings or has_unit_vectors(model)
     if metric in ALIKE_FOR_UNIT_VECTORS and is_unit:
         return next((other for other in ALIKE_FOR_UNIT_VECTORS if other in metrics), None)
     return None
+
+
+def has_unit_vectors(model: SentenceTransformer) -> bool:
+    """Return whether every vector of a model has the length 1: normalised last, all dimensions."""
+    is_whole = model.get_embedding_dimension() == model.dimension
+    return is_whole and type(model[-1]).__name__ == "Normalize"

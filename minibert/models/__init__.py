@@ -4,6 +4,7 @@ In reading order:
 
 - sentence_transformer: SentenceTransformer, texts -> vectors, under the reference's names
 - sentence_names, reference_names: methods for programs of the reference alone
+- model_config: the settings of config.json under transformers' names
 - foreign_arguments, tensors: arguments of the reference that are meant for torch, and its tensors
 - job: the settings of one call, made once
 - signatures: types of arguments and results, for type checkers

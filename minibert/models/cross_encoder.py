@@ -16,6 +16,7 @@ from minibert.bert.packs import Pack
 from minibert.checkpoint.folder import Folder
 from minibert.checkpoint.hub import find_model
 from minibert.checkpoint.repository import HubOptions
+from minibert.checkpoint.save import loaded_files, save_model
 from minibert.common.arguments import (
     check_counts,
     check_prompts,
@@ -32,12 +33,15 @@ from minibert.models.classifier import folder_of, read_choices, read_classifier
 from minibert.models.foreign_arguments import meaning_of
 from minibert.models.job import EncodeJob
 from minibert.models.model import Model, job_of
+from minibert.models.model_config import ModelConfig
+from minibert.models.reference_names import ReferenceNames
 from minibert.models.score_activations import (
     ScoreActivation,
     activation_name,
     as_activation,
     named_activation,
     scores_of,
+    torch_name,
 )
 from minibert.models.tensors import as_tensors, check_torch
 from minibert.models.transformer import Transformer
@@ -47,17 +51,25 @@ from minibert.tokens.truncation import OnLong, Truncation, check_on_long
 
 if TYPE_CHECKING:
     from minibert.models.processes import Processes, Recipe
-    from minibert.models.signatures import OnePair, Pair, PredictOptions, RankedDocument, Score
+    from minibert.models.signatures import (
+        OnePair,
+        Pair,
+        PredictOptions,
+        RankedDocument,
+        RankOptions,
+        Score,
+    )
 
 __all__ = ["CrossEncoder"]
 
 
-class CrossEncoder(Model):
+class CrossEncoder(ReferenceNames):
     """A model that reads two texts together and scores them. Threads may share one."""
 
     folder: Folder  # settings of the model's folder
     transformer: Transformer  # the BERT and its tokenizer
     on_long: OnLong  # what happens to long pairs: "warn", "error" or "ignore"
+    model_type = "CrossEncoder"  # as folders name the class
 
     @older_names(
         model_name="model_name_or_path",
@@ -76,6 +88,7 @@ class CrossEncoder(Model):
         activation_fn: str | ScoreActivation | None = None,
         device: str | None = None,
         *,
+        modules: None = None,
         prompts: dict[str, str] | None = None,
         default_prompt_name: str | None = None,
         cache_folder: str | None = None,
@@ -105,6 +118,7 @@ class CrossEncoder(Model):
                 "sigmoid" or "identity"; torch.nn.Sigmoid() and its like are known by their names.
                 None is the folder's, else "sigmoid" for one label and "identity" for more.
             device: "cpu", "cuda" or "cuda:1"; None is "cpu".
+            modules: Must be None: a cross-encoder's classifier is in a folder.
             prompts: Name -> prompt, a text before the first text of a pair. They are added to the
                 folder's.
             default_prompt_name: Name of the prompt where a call names none; None is the folder's.
@@ -138,7 +152,7 @@ class CrossEncoder(Model):
         if activation_fn is not None:
             as_activation(activation_fn)
         meant = meaning_of(
-            model_kwargs, processor_kwargs, config_kwargs, backend=backend,
+            model_kwargs, processor_kwargs, config_kwargs, backend=backend, modules=modules,
             model_card_data=model_card_data, keep_in_fp32_modules=keep_in_fp32_modules,
         )  # fmt: skip
         hub = HubOptions(revision, cache_folder, token, local_files_only)
@@ -162,9 +176,11 @@ class CrossEncoder(Model):
 
     def _read_head(self) -> None:
         """Read the classifier, and bring it to the device."""
-        self.config = self.transformer.config
         self._classifier = read_classifier(self.checkpoint)
+        settings = self.checkpoint.settings
+        self.config = ModelConfig(self.transformer.config, settings, self.num_labels)
         self._activation, self._takes_mean = read_choices(self.checkpoint)
+        self._loaded = loaded_files(self.folder)
         self._place_head()
 
     def _default_activation(self) -> str:
@@ -209,6 +225,7 @@ class CrossEncoder(Model):
         on_long: OnLong | None = None,
         sentences: OnePair | Sequence[Pair] | np.ndarray | None = None,
         activation_fct: str | ScoreActivation | None = None,
+        num_workers: int | None = None,
     ) -> Score | Array | list[Score]: ...
     def predict(
         self,
@@ -229,6 +246,7 @@ class CrossEncoder(Model):
         on_long: OnLong | None = None,
         sentences: OnePair | Sequence[Pair] | np.ndarray | None = None,
         activation_fct: str | ScoreActivation | None = None,
+        num_workers: int | None = None,
     ) -> Any:  # its kind follows from the arguments: see the overloads
         """Score pairs of texts: n pairs -> (n,) float32, or (n, labels) where there are several.
 
@@ -236,6 +254,7 @@ class CrossEncoder(Model):
         the scores of several labels into probabilities that sum to 1. `prompt` goes before the
         first text of each pair. The other arguments are as in SentenceTransformer.encode;
         `sentences` is the older name of `inputs`, and `activation_fct` of `activation_fn`.
+        `num_workers`, of older releases, changes nothing.
 
         Raises TypeError or ValueError for the first input that is no pair.
         """
@@ -309,7 +328,15 @@ class CrossEncoder(Model):
         documents: Sequence[str],
         top_k: int | None = None,
         return_documents: bool = False,
-        **arguments: Unpack[PredictOptions],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        activation_fn: str | ScoreActivation | None = None,
+        device: str | Sequence[str] | None = None,
+        pool: Processes | None = None,
+        chunk_size: int | None = None,
+        **options: Unpack[RankOptions],
     ) -> list[RankedDocument]:
         """Score documents against a query: -> {"corpus_id", "score"[, "text"]}, best first.
 
@@ -325,8 +352,13 @@ class CrossEncoder(Model):
                 f"This model has {self.num_labels} labels: its scores have no order. Use predict()."
             )
         pairs: list[Any] = [(query, document) for document in given]  # checked by predict
-        scores = np.asarray(self.predict(pairs, **arguments))
-        order = np.argsort(-scores, kind="stable")[:top_k]
+        for name in ("convert_to_tensor", "convert_to_numpy"):  # scores are numbers in any case
+            options.pop(name, None)  # type: ignore[misc]  # both are keys
+        scores: Any = self.predict(
+            pairs, prompt_name, prompt, batch_size, show_progress_bar, activation_fn,
+            device=device, pool=pool, chunk_size=chunk_size, **options,
+        )  # fmt: skip
+        order = np.argsort(-np.asarray(scores), kind="stable")[:top_k]
         ranked = [
             {"corpus_id": int(number), "score": float(scores[number])}
             | ({"text": given[number]} if return_documents else {})
@@ -351,8 +383,23 @@ class CrossEncoder(Model):
         """Number of scores of a pair."""
         return len(self._classifier.bias)
 
-    # The name that older programs use.
+    # Names that older programs use.
     max_length = Model.max_seq_length
+    default_activation_function = activation_fn
+
+    def is_singular_input(self, inputs: object) -> bool:
+        """Return whether predict() takes an input for one pair; TypeError for what is no pair."""
+        return pairs_of(inputs)[1]
+
+    def _write(self, path: str | os.PathLike[str], *, has_card: bool) -> None:
+        check_prompts(self.prompts)
+        save_model(
+            self.folder, self._loaded, path,
+            hidden_size=self.config.hidden_size, include_prompt=True,
+            max_seq_length=self._changed_max_seq_length,
+            settings={**self._settings(), "activation_fn": torch_name(self.activation_fn)},
+            trained={}, card=None, has_card=has_card,
+        )  # fmt: skip
 
     def _place_head(self) -> None:
         """Bring the classifier's tensors to the transformer's device."""

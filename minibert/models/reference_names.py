@@ -6,22 +6,176 @@ Each is short, and passes on to a method under minibert's own name.
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from minibert.models.model import Model
+from minibert.tokens.texts import check_texts, list_of
+
+if TYPE_CHECKING:
+    from minibert.models.hf_tokenizer import Tokenizer
+    from minibert.models.signatures import Features, Inputs, OneInput
+    from minibert.training.evaluators import Evaluator
 
 __all__ = ["ReferenceNames"]
+
+Self = TypeVar("Self", bound="ReferenceNames")
 
 
 class ReferenceNames(Model):
     """A Model with further names of the reference's classes."""
 
-    save_pretrained: Any  # writes the model's folder; of the class
+    model_type: ClassVar[str]  # name of the class in config_sentence_transformers.json
+
+    def cpu(self: Self) -> Self:
+        """Move to the CPU. Returns itself."""
+        return self.to("cpu")
+
+    def cuda(self: Self, device: object = None) -> Self:
+        """Move to a GPU: the current one, or that of a number or a name. Returns itself."""
+        if device is None:
+            return self.to("cuda")
+        return self.to(f"cuda:{device}" if isinstance(device, int) else device)
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Do nothing, whatever the mode: results have no dropout, and training sets its own.
+
+        Returns itself.
+        """
+        return self
+
+    def compile(self, *args: object, **kwargs: object) -> None:
+        """Do nothing: torch's compiler has no work here, and would change no result."""
+
+    def evaluate(
+        self, evaluator: Evaluator, output_path: str | os.PathLike[str] | None = None
+    ) -> Any:  # the evaluator's own: a score, or measures by name
+        """Call an evaluator of minibert.evaluation, or another, with this model.
+
+        It writes its files into `output_path`, a folder that is made if it is missing.
+        """
+        if output_path is not None:
+            os.makedirs(output_path, exist_ok=True)
+        return evaluator(self, output_path)
+
+    def preprocess(
+        self,
+        inputs: OneInput | Inputs,
+        prompt: str | None = None,
+        *,
+        task: str | None = None,
+    ) -> Features:
+        """Tokenise and pad n texts: input_ids, token_type_ids, attention_mask, each (n, T).
+
+        The dict also has "modality", which is "text", and with a prompt "prompt_length", the number
+        of tokens of [CLS] and the prompt. No texts give {}.
+        """
+        texts = check_texts(list_of(inputs, "preprocess()"))
+        features: Any = self.transformer.padded(texts, prompt or "", task, self.on_long)
+        return features  # type: ignore[no-any-return]
+
+    def tokenize(
+        self,
+        texts: OneInput | Inputs,
+        prompt: str | None = None,
+        *,
+        task: str | None = None,
+    ) -> Features:
+        """Older name of preprocess()."""
+        return self.preprocess(texts, prompt, task=task)
+
+    @property
+    def processor(self) -> Tokenizer:
+        """Tokenizer, under transformers' names."""
+        return self.tokenizer
+
+    @property
+    def modalities(self) -> list[str]:
+        """Kinds of inputs that the model reads: ["text"]."""
+        return ["text"]
+
+    def supports(self, modality: str | tuple[str, ...]) -> bool:
+        """Return whether the model reads a kind of inputs: "text" alone."""
+        return modality in self.modalities
+
+    def get_backend(self) -> str:
+        """Return the name of the library that computes: "numpy", also on a GPU."""
+        return "numpy"
+
+    def get_model_kwargs(self) -> list[str]:
+        """Return the names of arguments that the model's own code adds to encode: none."""
+        return []
 
     def get_max_seq_length(self) -> int:
         """Return max_seq_length."""
         return self.max_seq_length
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save_pretrained(
+        self,
+        path: str | os.PathLike[str],
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        train_datasets: Sequence[str] | None = None,
+        safe_serialization: bool = True,
+    ) -> None:
+        """Write a folder that sentence-transformers and minibert load, with the same results.
+
+        Trained tensors are written as float32. Other weights and the vocabulary are copied as they
+        are; prompts, metric or activation, maximum length, truncate_dim and include_prompt are
+        written as they are now. A file of the same name is replaced when the new one is whole.
+
+        `create_model_card` False writes no README.md. `model_name` and `train_datasets` change
+        nothing: the README.md of the model's folder is copied, and that of a trained model tells
+        both.
+
+        Raises FileExistsError if files of another model would stay in the folder. Raises OSError if
+        the model's own files are missing, changed or cannot be copied. Raises ValueError for
+        prompts or an activation that could not be loaded again, and for safe_serialization=False.
+        After an error all files are as before.
+        """
+        if not safe_serialization:
+            raise ValueError(
+                "safe_serialization is False; minibert writes safetensors alone. Leave it out."
+            )
+        self._write(path, has_card=create_model_card)
+        if self.is_changed:
+            self.use_folder(path)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        train_datasets: Sequence[str] | None = None,
+        safe_serialization: bool = True,
+    ) -> None:
         """Older name of save_pretrained()."""
-        self.save_pretrained(path)
+        self.save_pretrained(
+            path, model_name, create_model_card, train_datasets, safe_serialization
+        )
+
+    def _write(self, path: str | os.PathLike[str], *, has_card: bool) -> None:
+        """Write the model's folder, as save_pretrained tells."""
+        raise NotImplementedError
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the settings of the class for config_sentence_transformers.json."""
+        return {
+            "model_type": self.model_type,
+            "prompts": self.prompts,
+            "default_prompt_name": self.default_prompt_name,
+        }
+
+    @property
+    def _changed_max_seq_length(self) -> int | None:
+        """Maximum length, if it was changed since the model was loaded."""
+        length = self.max_seq_length
+        return None if length == self.transformer.loaded_max_seq_length else length
+
+    def _first_module(self) -> Any:
+        """Return the Transformer, model[0]."""
+        return next(iter(self))
+
+    def _last_module(self) -> Any:
+        """Return the settings of the last module, model[-1]."""
+        return list(self)[-1]

@@ -6,15 +6,20 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from minibert.models.reference_names import ReferenceNames
+from minibert.tokens.texts import is_one
 
 if TYPE_CHECKING:
+    from minibert.models.bert_model import BertModel
     from minibert.models.processes import Processes
-    from minibert.models.signatures import Encoded, Features, Inputs, OneInput
+    from minibert.models.signatures import Encoded, Inputs
+    from minibert.scoring.quantization import Precision
 
 __all__ = ["SentenceNames"]
+
+Self = TypeVar("Self", bound="SentenceNames")
 
 
 class SentenceNames(ReferenceNames):
@@ -23,17 +28,9 @@ class SentenceNames(ReferenceNames):
     # Of SentenceTransformer:
     include_prompt: Any  # True where [CLS] and the prompt count in the pooling
     encode: Any  # texts -> vectors
-    preprocess: Any  # texts -> padded tokens
     get_embedding_dimension: Any  # -> D
     truncate_embeddings: Any  # keeps another number of dimensions within a block
     trainable: Any  # -> this model as training sees it
-
-    def tokenize(
-        self, texts: OneInput | Inputs, prompt: str | None = None, *, task: str | None = None
-    ) -> Features:
-        """Older name of preprocess()."""
-        features: Features = self.preprocess(texts, prompt, task=task)
-        return features
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Set include_prompt."""
@@ -51,14 +48,41 @@ class SentenceNames(ReferenceNames):
         block: AbstractContextManager[None] = self.truncate_embeddings(truncate_dim)
         return block
 
+    @classmethod
+    def load(cls: type[Self], input_path: str | os.PathLike[str]) -> Self:
+        """Older name of SentenceTransformer(input_path)."""
+        kind: Any = cls
+        model: Self = kind(input_path)
+        return model
+
+    @property
+    def transformers_model(self) -> BertModel:
+        """BERT, under transformers' names."""
+        return self.transformer.auto_model
+
+    def is_singular_input(self, inputs: object) -> bool:
+        """Return whether encode() takes an input for one text, and not for a list of them."""
+        return is_one(inputs)
+
     def encode_multi_process(
         self,
         sentences: Inputs,
         pool: Processes,
-        **named: Any,  # encode's own
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        chunk_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        precision: Precision | None = "float32",
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
     ) -> Encoded:
         """Older name of encode(sentences, pool=pool)."""
-        rows: Encoded = self.encode(sentences, pool=pool, **named)
+        rows: Encoded = self.encode(
+            sentences, prompt_name, prompt, batch_size, show_progress_bar,
+            precision=precision, normalize_embeddings=normalize_embeddings,
+            truncate_dim=truncate_dim, pool=pool, chunk_size=chunk_size,
+        )  # fmt: skip
         return rows
 
     def fit(
@@ -128,3 +152,5 @@ class SentenceNames(ReferenceNames):
             save_best_model, max_grad_norm, use_amp, callback, show_progress_bar, checkpoint_path,
             checkpoint_save_steps, checkpoint_save_total_limit, resume_from_checkpoint,
         ).train(self)  # fmt: skip
+
+    old_fit = fit

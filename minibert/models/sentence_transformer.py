@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from numpy.typing import ArrayLike
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from minibert.explain.attribution import Explanation
     from minibert.models.job import OutputValue
     from minibert.models.processes import Processes
-    from minibert.models.signatures import Encoded, Features, Inputs, OneInput
+    from minibert.models.signatures import Encoded, Inputs, OneInput
     from minibert.models.trace import Trace
     from minibert.models.trainable import Trainable
     from minibert.models.transformer import Transformer
@@ -69,6 +69,7 @@ class SentenceTransformer(SentenceNames):
     transformer: Transformer  # the BERT and its tokenizer
     on_long: OnLong  # what happens to long texts: see encode
     similarity_reason: str  # where the metric was found
+    model_type = "SentenceTransformer"  # as folders name the class
     card: str | None = None  # README.md of folders it is saved to; None is that of its own folder
     # Tensors in place of the folder's, by key: see use_tensors.
     trained: Mapping[str, Array] = MappingProxyType({})
@@ -179,14 +180,15 @@ class SentenceTransformer(SentenceNames):
     def _read_modules(self) -> None:
         """Read the modules after the BERT, and bring them to the device."""
         from minibert.checkpoint.save import loaded_files  # late: see the top
+        from minibert.models.model_config import ModelConfig
         from minibert.pooling.pipeline import load_pipeline
 
-        self.config = self.transformer.config
+        self.config = ModelConfig(self.transformer.config, self.checkpoint.settings)
         folder = self.folder
         self._pipeline = load_pipeline(folder.path, folder.modules, self.config.hidden_size)
         self._loaded = loaded_files(folder)
         self._place_head()
-        if not (folder.has_modules or self.is_changed):
+        if not (folder.has_modules or self.is_changed or (folder.path / "modules.json").exists()):
             logger.warning("%s has no modules.json; taking the mean of its tokens.", folder.path)
 
     def use_tensors(
@@ -392,17 +394,6 @@ class SentenceTransformer(SentenceNames):
         found: list[Tokens] = [tokenizer.tokens(text, limit) for text in texts]
         return found[0] if is_one(inputs) else found
 
-    def preprocess(
-        self, inputs: OneInput | Inputs, prompt: str | None = None, *, task: str | None = None
-    ) -> Features:
-        """Tokenise and pad n texts: input_ids, token_type_ids, attention_mask, each (n, T).
-
-        The dict also has "modality", which is "text", and with a prompt "prompt_length", the number
-        of tokens of [CLS] and the prompt. No texts give {}.
-        """
-        texts = check_texts(list_of(inputs, "preprocess()"))
-        return cast("Features", self.transformer.padded(texts, prompt or "", task, self.on_long))
-
     @property
     def similarity_fn_name(self) -> str:
         """Metric of the model: "cosine", "dot", "euclidean" or "manhattan". Can be set."""
@@ -495,37 +486,22 @@ class SentenceTransformer(SentenceNames):
         to_device = self.transformer.device.tensors_to_device
         self._pipeline_on_device = self._pipeline.to_device(to_device)
 
-    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
-        """Write a folder that sentence-transformers and minibert load, with the same vectors.
-
-        Trained tensors are written as float32. Other weights and the vocabulary are copied as they
-        are; prompts, metric, maximum length,
-        truncate_dim and include_prompt are written as they are now. A file of the same name is
-        replaced when the new one is whole.
-
-        Raises FileExistsError if files of another model would stay in the folder. Raises OSError if
-        the model's own files are missing, changed or cannot be copied. Raises ValueError for
-        prompts that could not be loaded again. After an error all files are as before.
-        """
+    def _write(self, path: str | os.PathLike[str], *, has_card: bool) -> None:
         from minibert.checkpoint.save import save_model  # late: see the top
 
         check_prompts(self.prompts)
         prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
-        changed = self.max_seq_length != self.transformer.loaded_max_seq_length
+        settings = {
+            **self._settings(),
+            "similarity_fn_name": self.similarity_fn_name,
+            "truncate_dim": self.truncate_dim,
+        }
         save_model(
             self.folder, self._loaded, path,
             hidden_size=self.config.hidden_size, include_prompt=self.pooling.include_prompt,
-            max_seq_length=self.max_seq_length if changed else None,
-            settings={
-                "prompts": self.prompts,
-                "default_prompt_name": self.default_prompt_name,
-                "similarity_fn_name": self.similarity_fn_name,
-                "truncate_dim": self.truncate_dim,
-            },
-            trained=self.trained, card=self.card,
+            max_seq_length=self._changed_max_seq_length, settings=settings,
+            trained=self.trained, card=self.card, has_card=has_card,
         )  # fmt: skip
-        if self.is_changed:
-            self.use_folder(path)
 
     def __getitem__(self, index: int) -> Transformer | ModuleSettings:
         return list(self)[index]

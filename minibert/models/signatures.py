@@ -43,6 +43,7 @@ __all__ = [
     "OnePair",
     "Pair",
     "PredictOptions",
+    "RankOptions",
     "RankedDocument",
     "Score",
     "TokenArrays",
@@ -102,6 +103,18 @@ class EncodeOptions(CallOptions, total=False):
     task: str | None
 
 
+class RankOptions(TypedDict, total=False):
+    """Arguments of rank that the reference's has not, or not any more."""
+
+    pack_tokens: int | None
+    on_long: OnLong | None
+    activation_fct: str | ScoreActivation | None
+    num_workers: int | None
+    apply_softmax: bool
+    convert_to_numpy: bool
+    convert_to_tensor: bool
+
+
 class PredictOptions(CallOptions, total=False):
     """Arguments of predict that change no type of its result."""
 
@@ -109,6 +122,7 @@ class PredictOptions(CallOptions, total=False):
     activation_fn: str | ScoreActivation | None
     activation_fct: str | ScoreActivation | None
     apply_softmax: bool
+    num_workers: int | None
 
 
 class RankedDocument(TypedDict):
