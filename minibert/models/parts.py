@@ -12,6 +12,7 @@ from typing import NamedTuple
 from minibert.checkpoint.folder import Folder, read_folder
 from minibert.checkpoint.hub import find_model, hub_name
 from minibert.checkpoint.repository import HubOptions
+from minibert.checkpoint.transformer_settings import STATIC_TASK, TransformerSettings
 from minibert.common.arguments import type_of
 from minibert.models.transformer import Transformer
 from minibert.pooling.registry import MODULES, ModuleSettings, kind_of
@@ -50,7 +51,7 @@ def find_parts(
         return Parts(transformer, folder, None)
     path = find_model(model_name_or_path, hub)
     folder = read_folder(path)
-    transformer = Transformer(
+    transformer = class_of(folder.transformer)(
         folder.transformer,
         device=device,
         threads=threads,
@@ -60,6 +61,15 @@ def find_parts(
     )
     name = hub_name(model_name_or_path, path) or transformer.checkpoint.name_or_path
     return Parts(transformer, folder, name)
+
+
+def class_of(settings: TransformerSettings) -> type[Transformer]:
+    """Return the class of a model's first module."""
+    if settings.task != STATIC_TASK:
+        return Transformer
+    from minibert.models.static_embedding import StaticEmbedding  # late: few models have one
+
+    return StaticEmbedding
 
 
 def parts_of_modules(
