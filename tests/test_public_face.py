@@ -299,6 +299,19 @@ IN_ORDER = {
     *("TripletLoss.__init__", "DataLoader.__init__"),
     *("community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"),
     "mine_hard_negatives",
+    *(
+        f"{kind}Evaluator.{method}"
+        for method in ("__init__", "__call__")
+        for kind in (
+            *("BinaryClassification", "CrossEncoderCorrelation", "CrossEncoderNanoBEIR"),
+            *("CrossEncoderReranking", "EmbeddingSimilarity", "InformationRetrieval", "MSE"),
+            *("NanoBEIR", "ParaphraseMining", "Reranking", "Translation", "Triplet"),
+        )
+    ),
+    *("CrossEncoderClassificationEvaluator.__call__", "MSEEvaluatorFromDataFrame.__call__"),
+    *("MSEEvaluatorFromDataFrame.__init__", "SentenceEvaluator.__call__"),
+    *("SentenceEvaluator.store_metrics_in_model_card_data", "SequentialEvaluator.__call__"),
+    *("InformationRetrievalEvaluator.compute_all_metrics", "SentenceEvaluator.embed_inputs"),
     *("attention_svg", "curves_svg", "matrix_svg"),
 }
 
