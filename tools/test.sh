@@ -140,7 +140,8 @@ long)
     environment .venv-reference --editable '.[reference]'
     .venv/bin/python tools/fetch_minilm.py
     MINIBERT_TEST_KILLS=100 .venv/bin/python -m pytest -k a_kill_at_any \
-        tests/corpus/test_writer.py tests/training/test_kills.py tests/training/test_labels_file.py
+        tests/corpus/test_writer.py tests/corpus/test_compacting.py tests/training/test_kills.py \
+        tests/training/test_labels_file.py
     .venv/bin/python tools/mutants.py
     .venv/bin/python tools/serve_check.py all
     HF_HUB_OFFLINE=1 .venv-reference/bin/python tests/reference/fuzz.py --seeds 5000 --jobs 2

@@ -1,8 +1,10 @@
 """The commands `minibert index ...`, and what they say."""
 
+import errno
 import gzip
 import io
 import json
+import os
 import shutil
 import sys
 
@@ -187,3 +189,57 @@ def test_names_of_fields_that_cannot_be_meant_are_code_2(corpus_folder, run, fie
     code, _, err = run("index", "build", corpus_folder, "-", "-m", GELU, "--fields", fields)
     assert code == 2
     assert "has an empty name, or one twice" in err
+
+
+def jsonl(**texts):
+    """Documents by their ids, as the lines of a file."""
+    lines = (json.dumps({"_id": id, "text": text}) for id, text in texts.items())
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def test_a_commanded_replacement_says_what_has_changed(run, corpus_folder):
+    form = ["--format", "jsonl"]
+    first = jsonl(a="the cat", b="a dog", c="London")
+    assert run("index", "build", corpus_folder, *form, "-m", GELU, stdin=first)[0] == 0
+    given = jsonl(b="two dogs", c="London", d=LONG)
+    code, out, err = run("index", "replace", corpus_folder, *form, stdin=given)
+    assert (code, out) == (
+        0,
+        f"{corpus_folder}: 4 documents (1 of them replaced, 1 added, 1 given as they were)\n",
+    )
+    assert err == "minibert: 1 of 5 texts were longer than 41 tokens and lost their ends.\n"
+    code, out, _ = run("index", "replace", corpus_folder, "--json", *form, stdin=given)
+    facts = json.loads(out)
+    expected = {"replaced": 0, "added": 0, "unchanged": 3, "documents": 4, "deleted": 1}
+    assert (code, facts) == (0, facts | expected)
+    code, _, err = run("index", "replace", corpus_folder, stdin=b"a line\n")
+    assert code == 65
+    assert "standard input, line 1 has no id, by which the document that it replaces" in err
+
+
+def test_a_commanded_compaction_says_what_was_removed(run, corpus):
+    code, out, _ = run("index", "compact", corpus)
+    assert (code, out) == (0, f"{corpus}: 2 documents removed, 5 documents left in 2 shards\n")
+    code, out, _ = run("index", "compact", corpus, "--json")
+    facts = json.loads(out)
+    expected = {"removed_now": 0, "removed": 2, "documents": 5, "deleted": 0}
+    assert (code, facts) == (0, facts | expected)
+    code, out, _ = run("index", "info", corpus, "--json")
+    facts = json.loads(out)
+    assert (facts["removed"], facts["documents"], facts["inputs"]) == (2, 5, [7])
+    assert run("index", "verify", corpus)[0] == 0
+    code, _, err = run("index", "compact", corpus.parent)
+    assert (code, "so it is no corpus" in err) == (66, True)
+
+
+def test_a_compaction_that_is_stopped_says_how_to_go_on(run, corpus, monkeypatch):
+    def stopped(folder, **named):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("minibert.corpus.compacting.compact", stopped)
+    code, out, err = run("index", "compact", corpus)
+    assert (code, out) == (74, "")
+    assert err == (
+        f"minibert: stopped; {corpus} is whole, and the same command goes on from there\n"
+        "minibert: No space left on device\n"
+    )
