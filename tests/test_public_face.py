@@ -302,6 +302,9 @@ IN_ORDER = {
     *("mine_hard_negatives", "maxsim", "maxsim_pairwise", "mean_maxsim", "mean_maxsim_pairwise"),
     "semantic_search_usearch",
     *("is_sentence_transformer_model", "load_dir_path", "load_file_path"),
+    *("Tokenizer.pad", "Tokenizer.tokenize", "Tokenizer.decode", "Tokenizer.batch_decode"),
+    *("BatchEncoding.char_to_token", "BatchEncoding.char_to_word"),
+    *("BatchEncoding.word_to_tokens", "BatchEncoding.word_to_chars"),
     *("TextEmbedding.__init__", "TextEmbedding.embed"),  # fastembed's
     *("ReferenceNames.save", "ReferenceNames.save_pretrained"),
     "SentenceNames.encode_multi_process",

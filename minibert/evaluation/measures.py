@@ -86,7 +86,7 @@ MEASURES: dict[str, Callable[[Found], float]] = {
 }
 
 
-def measure(ids: Sequence[str], grades: Mapping[str, int]) -> dict[str, float]:
+def measure(ids: Sequence[str], grades: Mapping[str, float]) -> dict[str, float]:
     """Compute all measures of one query.
 
     `ids` are the documents of its ranking, best first; `grades` are its judgements, by id.
@@ -97,9 +97,11 @@ def measure(ids: Sequence[str], grades: Mapping[str, int]) -> dict[str, float]:
     if not relevant:
         raise ValueError("No document is judged relevant: nothing can be measured on this query.")
     found = [(rank, relevant[id]) for rank, id in enumerate(ids, start=1) if id in relevant]
-    ranks, found_grades = np.array(found, dtype=np.int64).reshape(-1, 2).T
-    ideal = np.array(sorted(relevant.values(), reverse=True), dtype=np.float64)
-    counted = Found(ranks, found_grades.astype(np.float64), ideal)
+    counted = Found(
+        ranks=np.array([rank for rank, _ in found], dtype=np.int64),
+        grades=np.array([grade for _, grade in found], dtype=np.float64),
+        ideal=np.array(sorted(relevant.values(), reverse=True), dtype=np.float64),
+    )
     return {name: of(counted) for name, of in MEASURES.items()}
 
 

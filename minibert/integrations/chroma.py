@@ -20,10 +20,10 @@ import numpy as np
 
 from minibert import CorpusError, SentenceTransformer
 from minibert.common.advice import needing
-from minibert.integrations.metric import has_unit_vectors, store_metric
+from minibert.integrations.metric import ranks_alike, store_metric
 from minibert.integrations.stored_model import NOT_STORED, check_sample, open_model
 
-with needing("chromadb", "minibert.integrations.chroma", at_least="1.0"):
+with needing("chromadb", "minibert.integrations.chroma", at_least="1.1"):
     from chromadb.api.models.Collection import Collection
     from chromadb.api.types import Documents, EmbeddingFunction, Embeddings, Space
     from chromadb.utils.embedding_functions import register_embedding_function
@@ -73,7 +73,7 @@ class MinibertEmbeddingFunction(EmbeddingFunction[Documents]):
 
     def supported_spaces(self) -> list[Space]:
         """Return the spaces that rank as the model does: its metric's, or all for unit vectors."""
-        return [*SPACES.values()] if has_unit_vectors(self.model) else [self.default_space()]
+        return [SPACES[metric] for metric in SPACES if ranks_alike(self.model, [metric])]
 
     @staticmethod
     def name() -> str:

@@ -22,7 +22,7 @@ from minibert.common.advice import needing
 from minibert.integrations.arrow import column_of
 from minibert.integrations.metric import store_metric
 
-with needing("duckdb", "minibert.integrations.duckdb", at_least="1.1"):
+with needing("duckdb", "minibert.integrations.duckdb", at_least="1.4"):
     from duckdb import DuckDBPyConnection, InvalidInputException
 
 __all__ = ["register"]

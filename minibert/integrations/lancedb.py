@@ -26,10 +26,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from minibert import SentenceTransformer
 from minibert.common.advice import needing
-from minibert.integrations.metric import has_unit_vectors, store_metric
+from minibert.integrations.metric import ranks_alike, store_metric
 from minibert.integrations.stored_model import NOT_STORED, StoredModel, check_sample, open_model
 
-with needing("lancedb", "minibert.integrations.lancedb", at_least="0.20"):
+with needing("lancedb", "minibert.integrations.lancedb", at_least="0.25"):
     from lancedb.embeddings import TextEmbeddingFunction, register
     from pydantic import BeforeValidator, ConfigDict, PrivateAttr
 
@@ -104,7 +104,7 @@ class MinibertFunction(TextEmbeddingFunction):
 
     def compute_query_embeddings(self, query: Any, *arguments: Any, **named: Any) -> list[Any]:
         """Encode questions, with the model's prompt for them: one or n texts -> as many vectors."""
-        if self.distance_type == "dot" and not has_unit_vectors(self.model):
+        if self.distance_type != "cosine" and not ranks_alike(self.model, ["euclidean"]):
             remind(self.model_name_or_path)
         return self._rows(self.model.encode_query, self.sanitize_input(query))
 
@@ -114,8 +114,8 @@ class MinibertFunction(TextEmbeddingFunction):
 
     def _rows(self, encode: Any, texts: Any) -> list[Any]:
         """Encode texts to rows, of the length 1 if the metric is the cosine."""
-        is_cosine = self.distance_type == "cosine" and not has_unit_vectors(self.model)
-        return list(encode(list(texts), normalize_embeddings=is_cosine))
+        normalize = self.distance_type == "cosine" and not ranks_alike(self.model, ["euclidean"])
+        return list(encode(list(texts), normalize_embeddings=normalize))
 
 
 @lru_cache

@@ -4,6 +4,7 @@ In reading order:
 
 - sentence_transformer: SentenceTransformer, texts -> vectors, under the reference's names
 - sentence_names, reference_names: methods for programs of the reference alone
+- model_config: the settings of config.json under transformers' names
 - foreign_arguments, tensors: arguments of the reference that are meant for torch, and its tensors
 - job: the settings of one call, made once
 - signatures: types of arguments and results, for type checkers
@@ -15,6 +16,7 @@ In reading order:
 - cross_encoder, classifier, score_activations: pairs of texts -> scores
 - masked_lm: a text with [MASK] -> words
 - bert_model, model_output, hf_tokenizer: BERT and its tokenizer under transformers' names
+- tokenizer_call, batch_encoding: arguments and results of that tokenizer
 - reference_util: small functions of sentence-transformers' util
 - paraphrases: texts, a model -> the pairs that mean the same
 - trainable, room: the tensors of a model and their gradients, as training sees them

@@ -180,14 +180,15 @@ class SentenceTransformer(SentenceNames):
     def _read_modules(self) -> None:
         """Read the modules after the BERT, and bring them to the device."""
         from minibert.checkpoint.save import loaded_files  # late: see the top
+        from minibert.models.model_config import ModelConfig
         from minibert.pooling.pipeline import load_pipeline
 
-        self.config = self.transformer.config
+        self.config = ModelConfig(self.transformer.config, self.checkpoint.settings)
         folder = self.folder
         self._pipeline = load_pipeline(folder.path, folder.modules, self.config.hidden_size)
         self._loaded = loaded_files(folder)
         self._place_head()
-        if not (folder.has_modules or self.is_changed):
+        if not (folder.has_modules or self.is_changed or (folder.path / "modules.json").exists()):
             logger.warning("%s has no modules.json; taking the mean of its tokens.", folder.path)
 
     def use_tensors(

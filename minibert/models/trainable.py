@@ -84,9 +84,11 @@ class HasTensors(Described, Protocol):
 
     card: str | None  # README.md of the folders that it is saved to
     on_long: OnLong  # "error" refuses texts above the maximum length, "ignore" tells nothing
-    config: Config
     transformer: Transformer
     trained: Mapping[str, Array]  # tensors in place of the checkpoint's, by key
+
+    @property
+    def config(self) -> Config: ...
 
     @property
     def device(self) -> str: ...

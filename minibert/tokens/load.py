@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Tokenizer, normalizers
 from minibert.common.arguments import is_count
 from minibert.common.json_files import is_there, read_json, setting
 from minibert.errors import CheckpointError
-from minibert.tokens.backends import bert_subclass, token_text, word_piece
+from minibert.tokens.backends import bert_subclass, byte_level, token_text, word_piece
 from minibert.tokens.classes import (
     AS_IT_STANDS,
     CLASSES,
@@ -81,6 +81,7 @@ def load_tokenizer(
         padding_side=side_of(path, settings, "padding", content),
         truncation_side=side_of(path, settings, "truncation", content),
         input_names=input_names(path, settings, kind.input_names),
+        trims_offsets=kind.build is byte_level,
         splits_as_bert=kind.build is word_piece or (kind.build is bert_subclass and not content),
     )
 
