@@ -82,7 +82,6 @@ REASONS: dict[str, tuple[str, ...]] = {
     ),
     "`logging.basicConfig` does it.": ("util.install_logger",),
     "`huggingface_hub.utils.disable_progress_bars` does it.": ("util.disabled_tqdm",),
-    "`urllib.request.urlretrieve(url, path)` does it.": ("util.http_get",),
     "`datasets.Dataset.map` joins tables, before they are given to `fit`.": ("resolve_ids",),
     "Faiss is not used: search here is exact.": ("quantization.semantic_search_faiss",),
     "ONNX and OpenVINO are not used: there is one way to compute.": (*("export_*", "backend.*"),),
