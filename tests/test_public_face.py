@@ -310,6 +310,19 @@ IN_ORDER = {
     *("ReferenceNames.save", "ReferenceNames.save_pretrained"),
     *("ReferenceNames.push_to_hub", "ReferenceNames.save_to_hub"),
     "SentenceNames.encode_multi_process",
+    *(
+        f"{kind}Evaluator.{method}"
+        for method in ("__init__", "__call__")
+        for kind in (
+            *("BinaryClassification", "CrossEncoderCorrelation", "CrossEncoderNanoBEIR"),
+            *("CrossEncoderReranking", "EmbeddingSimilarity", "InformationRetrieval", "MSE"),
+            *("NanoBEIR", "ParaphraseMining", "Reranking", "Translation", "Triplet"),
+        )
+    ),
+    *("CrossEncoderClassificationEvaluator.__call__", "MSEEvaluatorFromDataFrame.__call__"),
+    *("MSEEvaluatorFromDataFrame.__init__", "SentenceEvaluator.__call__"),
+    *("SentenceEvaluator.store_metrics_in_model_card_data", "SequentialEvaluator.__call__"),
+    *("InformationRetrievalEvaluator.compute_all_metrics", "SentenceEvaluator.embed_inputs"),
     *("attention_svg", "curves_svg", "matrix_svg"),
 }
 

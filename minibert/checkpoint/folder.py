@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.checkpoint.modules import read_modules
-from minibert.checkpoint.transformer_settings import TransformerSettings
+from minibert.checkpoint.transformer_settings import STATIC_TASK, TransformerSettings
 from minibert.common.arguments import is_count
 from minibert.common.json_files import is_there, read_json, setting
 from minibert.errors import CheckpointError
@@ -72,7 +72,8 @@ def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
         return plain_folder(path, model_type)
     settings = read_model_settings(path, model_type)
     transformer, modules = read_modules(path)
-    if transformer.task != TASKS[model_type]:
+    is_table = transformer.task == STATIC_TASK and model_type == "SentenceTransformer"
+    if transformer.task != TASKS[model_type] and not is_table:
         raise CheckpointError(
             f"{transformer.path}: transformer_task is {transformer.task!r:.80}; "
             f"a {model_type} has {TASKS[model_type]!r}."

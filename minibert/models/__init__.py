@@ -11,6 +11,7 @@ In reading order:
 - encoding: texts, a job -> vectors, token states, or both
 - parts: a folder, or modules of a program -> the Transformer and the settings of a model
 - transformer: texts -> rows of tokens -> packs
+- static_embedding: a table of word embeddings in its place
 - scheduler: packs -> hidden states -> results, on any device
 - model: what a SentenceTransformer and a CrossEncoder share
 - cross_encoder, classifier, score_activations: pairs of texts -> scores
@@ -25,13 +26,14 @@ In reading order:
 - processes: several processes, each with a copy of a model
 
 The names below are those of sentence_transformers.models: the classes of model[0], model[1] and so
-on. All but Transformer are settings.
+on. All but the first module, a Transformer or a StaticEmbedding, are settings.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from minibert.models.static_embedding import StaticEmbedding
     from minibert.models.transformer import Transformer
     from minibert.pooling.dense import Dense
     from minibert.pooling.dropout import Dropout
@@ -39,7 +41,15 @@ if TYPE_CHECKING:
     from minibert.pooling.normalize import Normalize
     from minibert.pooling.pooling import Pooling
 
-__all__ = ["Dense", "Dropout", "LayerNorm", "Normalize", "Pooling", "Transformer"]
+__all__ = [
+    "Dense",
+    "Dropout",
+    "LayerNorm",
+    "Normalize",
+    "Pooling",
+    "StaticEmbedding",
+    "Transformer",
+]
 
 # A name -> its module, which is loaded at the name's first use.
 LAZY_NAMES = {
@@ -48,6 +58,7 @@ LAZY_NAMES = {
     "LayerNorm": "minibert.pooling.layer_norm",
     "Normalize": "minibert.pooling.normalize",
     "Pooling": "minibert.pooling.pooling",
+    "StaticEmbedding": "minibert.models.static_embedding",
     "Transformer": "minibert.models.transformer",
 }
 

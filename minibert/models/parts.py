@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from minibert.checkpoint.folder import Folder, read_folder
 from minibert.checkpoint.hub import find_model, hub_name
 from minibert.checkpoint.repository import HubOptions
+from minibert.checkpoint.transformer_settings import STATIC_TASK, TransformerSettings
 from minibert.common.arguments import type_of
 from minibert.models.foreign_arguments import Meaning
 from minibert.models.transformer import Transformer
@@ -54,7 +55,7 @@ def find_parts(
         return Parts(transformer, folder, None)
     path = find_model(model_name_or_path, hub)
     folder = read_folder(path)
-    transformer = Transformer(
+    transformer = class_of(folder.transformer)(
         folder.transformer,
         device=device,
         threads=threads,
@@ -71,6 +72,15 @@ def limit(transformer: Transformer, meant: Meaning) -> None:
     """Set the maximum length that an argument for torch has, if it has one."""
     if meant.max_seq_length is not None:
         transformer.max_seq_length = meant.max_seq_length
+
+
+def class_of(settings: TransformerSettings) -> type[Transformer]:
+    """Return the class of a model's first module."""
+    if settings.task != STATIC_TASK:
+        return Transformer
+    from minibert.models.static_embedding import StaticEmbedding  # late: few models have one
+
+    return StaticEmbedding
 
 
 def parts_of_modules(

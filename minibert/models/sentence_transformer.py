@@ -180,7 +180,8 @@ class SentenceTransformer(SentenceNames):
 
         self.config = ModelConfig(self.transformer.config, self.checkpoint.settings)
         folder = self.folder
-        self._pipeline = load_pipeline(folder.path, folder.modules, self.config.hidden_size)
+        modules = (*self.transformer.implied_modules, *folder.modules)
+        self._pipeline = load_pipeline(folder.path, modules, self.config.hidden_size)
         self._loaded = loaded_files(folder)
         self._place_head()
 

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from minibert.common.advice import needing
 from minibert.common.arguments import check_choice
 from minibert.common.arrays import Array
-from minibert.scoring.quantization import checked_ranges, quantize_embeddings, ranges_of
+from minibert.scoring.quantization import (
+    Codes,
+    Precision,
+    checked_ranges,
+    quantize_embeddings,
+    ranges_of,
+)
 from minibert.scoring.semantic_search import FoundVector
 
 __all__ = ["semantic_search_usearch"]
@@ -32,13 +38,13 @@ INDEXES = {
 
 
 def semantic_search_usearch(
-    query_embeddings: NDArray[Any],
-    corpus_embeddings: NDArray[Any] | None = None,
+    query_embeddings: Array | Codes,
+    corpus_embeddings: Array | Codes | None = None,
     corpus_index: Any = None,  # usearch.index.Index
-    corpus_precision: str = "float32",
+    corpus_precision: Precision = "float32",
     top_k: int = 10,
-    ranges: NDArray[Any] | None = None,
-    calibration_embeddings: NDArray[Any] | None = None,
+    ranges: Array | None = None,
+    calibration_embeddings: Array | None = None,
     rescore: bool = True,
     rescore_multiplier: int = 2,
     exact: bool = True,
@@ -67,17 +73,17 @@ def semantic_search_usearch(
     if rescore and not is_rescored:
         codes_of = "corpus holds no codes" if is_float else "queries are codes already"
         logger.warning("Nothing is scored again: the %s. Give rescore=False.", codes_of)
-    if is_float and corpus_precision == "int8" and ranges is None:
-        ranges = ranges_of(query_embeddings, "int8", calibration_embeddings)
     codes: Any = query_embeddings
+    if is_float and corpus_precision == "int8" and ranges is None:
+        ranges = ranges_of(codes, "int8", calibration_embeddings)
     if is_float:
-        codes = quantize_embeddings(query_embeddings, corpus_precision, ranges)  # type: ignore[call-overload]
+        codes = quantize_embeddings(codes, corpus_precision, ranges)
 
     begin = time.perf_counter()
     count = top_k * rescore_multiplier if is_rescored else top_k
     found = corpus_index.search(stored(codes, corpus_precision), count=count, exact=exact)
     ids, scores = np.atleast_2d(found.keys), np.atleast_2d(found.distances)
-    counts = np.atleast_1d(getattr(found, "counts", ids.shape[1]))  # a lone query has none
+    counts = getattr(found, "counts", [ids.shape[1]])  # a lone query has none
     hits = []
     for number, held in enumerate(counts):
         row, row_scores = ids[number, :held], scores[number, :held]
@@ -93,14 +99,14 @@ def semantic_search_usearch(
     return (hits, seconds, corpus_index) if output_index else (hits, seconds)
 
 
-def indexed(corpus_embeddings: NDArray[Any], precision: str) -> Any:
+def indexed(corpus_embeddings: Array | Codes, precision: str) -> Any:
     """Make an index of usearch from codes (m, W), numbered from 0."""
     with needing("usearch", "semantic_search_usearch", "usearch"):
         from usearch.index import Index
 
     metric, dtype = INDEXES[precision]
-    width = corpus_embeddings.shape[1] * (8 if dtype == "b1" else 1)
-    index = Index(ndim=width, metric=metric, dtype=dtype)
+    numbers = corpus_embeddings.shape[1] * (8 if dtype == "b1" else 1)
+    index = Index(ndim=numbers, metric=metric, dtype=dtype)
     index.add(np.arange(len(corpus_embeddings)), stored(corpus_embeddings, precision))
     return index
 
@@ -120,4 +126,6 @@ def meant(codes: NDArray[Any], precision: str, ranges: Any, dimension: int) -> A
         return bits.astype(np.float64)
     low, high = checked_ranges(ranges, dimension)
     steps = (high - low) / 255
-    return (np.asarray(codes).astype(np.float64) + 128) * np.where(steps == 0, 1, steps) + low
+    counted = np.asarray(codes).astype(np.float64) + 128
+    begins: Array = counted * np.where(steps == 0, 1, steps) + low
+    return begins

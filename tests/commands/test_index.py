@@ -162,6 +162,35 @@ def test_a_commanded_build_names_the_model_as_it_was_given(run, corpus_folder):
     assert f"There is no folder {str(corpus_folder)!r}. `minibert index build`" in err
 
 
+def test_fields_are_kept_and_added_ones_are_read_alike(corpus_folder, run, tmp_path):
+    """Numbers of a csv are named once, when the corpus is built."""
+    table, more, lines = tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "c.jsonl"
+    table.write_text("id,text,lang,year,code\n1,the cat,de,1990,07\n2,a dog,fr,,x\n")
+    more.write_text("year,code,lang,id,text\n2001.5,8,en,3,the house\n")
+    lines.write_text('{"id": "4", "text": "cats", "year": "1995"}\n')
+    fields = ["--fields", "year:number,lang,code"]
+    assert run("index", "build", corpus_folder, table, "-m", GELU, *fields)[0] == 0
+    assert run("index", "add", corpus_folder, more)[0] == 0
+    code, _, err = run("index", "add", corpus_folder, lines)
+    assert (code, err.count("no document has the field")) == (0, 2)
+    assert Corpus(corpus_folder).fields(range(4)) == [
+        {"year": 1990, "lang": "de", "code": "07"},
+        {"year": None, "lang": "fr", "code": "x"},
+        {"year": 2001.5, "lang": "en", "code": "8"},
+        {"year": 1995, "lang": None, "code": None},
+    ]
+    told = run("index", "info", corpus_folder)[1].splitlines()
+    assert told[-1].split(maxsplit=1) == ["fields", "year, lang, code"]
+    assert run("index", "verify", corpus_folder)[0] == 0
+
+
+@pytest.mark.parametrize("fields", ["", "a,", "a,a", ":number", "a,a:number"])
+def test_names_of_fields_that_cannot_be_meant_are_code_2(corpus_folder, run, fields):
+    code, _, err = run("index", "build", corpus_folder, "-", "-m", GELU, "--fields", fields)
+    assert code == 2
+    assert "has an empty name, or one twice" in err
+
+
 def jsonl(**texts):
     """Documents by their ids, as the lines of a file."""
     lines = (json.dumps({"_id": id, "text": text}) for id, text in texts.items())
@@ -214,32 +243,3 @@ def test_a_compaction_that_is_stopped_says_how_to_go_on(run, corpus, monkeypatch
         f"minibert: stopped; {corpus} is whole, and the same command goes on from there\n"
         "minibert: No space left on device\n"
     )
-
-
-def test_fields_are_kept_and_added_ones_are_read_alike(corpus_folder, run, tmp_path):
-    """Numbers of a csv are named once, when the corpus is built."""
-    table, more, lines = tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "c.jsonl"
-    table.write_text("id,text,lang,year,code\n1,the cat,de,1990,07\n2,a dog,fr,,x\n")
-    more.write_text("year,code,lang,id,text\n2001.5,8,en,3,the house\n")
-    lines.write_text('{"id": "4", "text": "cats", "year": "1995"}\n')
-    fields = ["--fields", "year:number,lang,code"]
-    assert run("index", "build", corpus_folder, table, "-m", GELU, *fields)[0] == 0
-    assert run("index", "add", corpus_folder, more)[0] == 0
-    code, _, err = run("index", "add", corpus_folder, lines)
-    assert (code, err.count("no document has the field")) == (0, 2)
-    assert Corpus(corpus_folder).fields(range(4)) == [
-        {"year": 1990, "lang": "de", "code": "07"},
-        {"year": None, "lang": "fr", "code": "x"},
-        {"year": 2001.5, "lang": "en", "code": "8"},
-        {"year": 1995, "lang": None, "code": None},
-    ]
-    told = run("index", "info", corpus_folder)[1].splitlines()
-    assert told[-1].split(maxsplit=1) == ["fields", "year, lang, code"]
-    assert run("index", "verify", corpus_folder)[0] == 0
-
-
-@pytest.mark.parametrize("fields", ["", "a,", "a,a", ":number", "a,a:number"])
-def test_names_of_fields_that_cannot_be_meant_are_code_2(corpus_folder, run, fields):
-    code, _, err = run("index", "build", corpus_folder, "-", "-m", GELU, "--fields", fields)
-    assert code == 2
-    assert "has an empty name, or one twice" in err
