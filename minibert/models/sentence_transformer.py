@@ -464,6 +464,11 @@ class SentenceTransformer(SentenceNames):
 
     @include_prompt.setter
     def include_prompt(self, include_prompt: bool) -> None:
+        if self.transformer.implied_modules and not include_prompt:
+            raise ValueError(
+                "include_prompt is a setting of a Pooling, and this model has none: a "
+                "StaticEmbedding takes the mean of all tokens, those of a prompt among them."
+            )
         pooling = self._pipeline.pooling._replace(include_prompt=include_prompt)
         self._pipeline = self._pipeline._replace(pooling=pooling)
         self._place_head()
