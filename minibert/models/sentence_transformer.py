@@ -491,6 +491,7 @@ class SentenceTransformer(SentenceNames):
         """Bring the modules' tensors to the transformer's device."""
         to_device = self.transformer.device.tensors_to_device
         self._pipeline_on_device = self._pipeline.to_device(to_device)
+        self.transformer.mix_layers(self._pipeline.layer_mix)
 
     def _write(self, path: str | os.PathLike[str], *, has_card: bool) -> None:
         from minibert.checkpoint.save import save_model  # late: see the top
