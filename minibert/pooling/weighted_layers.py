@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minibert.bert.hook import Hook
 from minibert.common.arguments import is_count
 from minibert.common.arrays import Array
@@ -112,7 +110,7 @@ class LayerSum:
             self._beside(name, array)
         weight = self._weights.get(name)
         if weight is not None:
-            part = self._kernels.floats(array) * np.float32(weight)
+            part = self._kernels.floats(array) * weight
             if self._total is None:
                 self._total = part
             else:
@@ -121,7 +119,7 @@ class LayerSum:
     def mean(self) -> Array:
         """Divide the sum by that of the weights: -> (N, D) float32."""
         assert self._total is not None
-        self._total /= np.float32(self._divisor)
+        self._total /= self._divisor
         return self._total
 
 

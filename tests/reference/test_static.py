@@ -16,9 +16,9 @@ import minibert
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 TEXTS = [
-    "the cat", "", "A dog BARKS at the cat, \u00e9 \u4e2d!", "zzzz [MASK] the", "the cat sat on a dog, b c d " * 90,
-    " ", "s" * 120, "\U0001f600 the",
-]  # fmt: skip
+    *("the cat", "", "A dog BARKS at the cat, \u00e9 \u4e2d!", "zzzz [MASK] the", " ", "s" * 120),
+    *("the cat sat on a dog, b c d " * 90, "\U0001f600 the"),
+]
 PAIRS = [("the cat", "a dog"), ("", "a"), ("the cat", "")]
 WIDTH = 12
 
