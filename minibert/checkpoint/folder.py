@@ -60,6 +60,8 @@ def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
             raise CheckpointError(
                 f"{path} has neither modules.json nor config.json, so it is no model's folder."
             )
+        if model_type == "SentenceTransformer":
+            logger.warning("%s has no modules.json; taking the mean of its tokens.", path)
         return plain_folder(path, model_type)
     kind = named_type(path)
     if kind != model_type and kind in TASKS:

@@ -188,16 +188,19 @@ def entries_of(folder: Folder) -> list[dict[str, Any]]:
 
 
 def new_entries(folder: Folder) -> list[dict[str, Any]]:
-    """Entries of modules.json for a folder without one."""
-    kinds = list(map(kind_of, folder.modules))
+    """Entries of modules.json for a folder without one, or whose modules a program has changed.
+
+    A module with weights stays in its folder.
+    """
+    transformer = folder.transformer.path.relative_to(folder.path).as_posix()
     first = STATIC if folder.transformer.task == STATIC_TASK else TRANSFORMER
-    return [
-        {"path": "", "type": TYPES + first},
-        *(
-            {"path": f"{number}_{kind}", "type": TYPES + kind}
-            for number, kind in enumerate(kinds, start=1)
-        ),
-    ]
+    entries = [{"path": "" if transformer == "." else transformer, "type": TYPES + first}]
+    settings: Any  # those with weights have a path
+    for number, settings in enumerate(folder.modules, start=1):
+        kind = kind_of(settings)
+        own = settings.path.relative_to(folder.path).as_posix() if has_weights(kind) else None
+        entries.append({"path": own or f"{number}_{kind}", "type": TYPES + kind})
+    return entries
 
 
 def written_modules(
@@ -210,7 +213,8 @@ def written_modules(
     written = {}
     for (kind, name), module in zip(modules[1:], folder.modules, strict=True):
         write = MODULES[kind].write
-        assert write is not None  # or it has a folder
+        if write is None:
+            continue  # its folder has them
         content = write(module)
         if is_pooling(kind):
             content = {
