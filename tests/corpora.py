@@ -1,8 +1,10 @@
 """Corpora for tests: what goes into them, and how they are stopped, damaged and looked at."""
 
+import errno
 import hashlib
 import io
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -36,6 +38,15 @@ def sentences(count=60):
     return [Document(f"d{n}", text, "here") for n, text in enumerate(texts + texts[:5])]
 
 
+def with_fields():
+    """The same with a language, which some lack, and a year."""
+    languages = ["de", "fr", "en", None]
+    return [
+        one._replace(fields={"lang": languages[n % 4], "year": 1990 + n * 7 % 40})
+        for n, one in enumerate(sentences())
+    ]
+
+
 def three_shards(folder, model):
     """Build a corpus of three shards, one of two deleted documents in it: -> its folder."""
     build(folder, documents(), model, **SMALL)
@@ -56,6 +67,19 @@ def stop_after(folder, model, count, texts=TEXTS, **settings):
 
     with pytest.raises(KeyboardInterrupt):
         build(folder, until(), model, **{**SMALL, **settings})
+
+
+class Full(io.FileIO):
+    """A file on a disk that has room for some bytes more."""
+
+    room = 0
+
+    def write(self, content):
+        if len(content) > Full.room:
+            super().write(content[: Full.room])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        Full.room -= len(content)
+        return super().write(content)
 
 
 def rewritten(folder, shard, name, content):

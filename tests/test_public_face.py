@@ -265,7 +265,8 @@ def listed_arguments(function):
 TABLES = [
     ("minibert.models.sentence_transformer", "SentenceTransformer", "__init__"),
     ("minibert.models.sentence_transformer", "SentenceTransformer", "encode"),
-    ("minibert.models.sentence_transformer", "SentenceTransformer", "fit"),
+    ("minibert.models.sentence_names", "SentenceNames", "fit"),
+    ("minibert.models.reference_names", "ReferenceNames", "push_to_hub"),
     ("minibert.training.loop", "fit", "fit"),
     ("minibert.training.hard_negatives", "mine_hard_negatives", "mine_hard_negatives"),
     ("minibert.models.cross_encoder", "CrossEncoder", "__init__"),
@@ -289,16 +290,26 @@ def test_a_list_of_arguments_has_all_of_the_signature(module, name, function):
 # Their arguments have the order that sentence-transformers, transformers and torch have, or, of
 # pictures, the order in which they are drawn.
 IN_ORDER = {
-    *("SentenceTransformer.encode", "SentenceTransformer.encode_query"),
+    *("SentenceTransformer.__init__", "SentenceTransformer.encode"),
+    "SentenceTransformer.encode_query",
     *("SentenceTransformer.encode_document", "CrossEncoder.__init__", "CrossEncoder.predict"),
     *("CrossEncoder.rank", "BertModel.__call__", "quantize_embeddings", "semantic_search"),
-    *("InputExample.__init__", "RetrievalEvaluator.__call__", "SentenceTransformer.fit"),
+    *("InputExample.__init__", "RetrievalEvaluator.__call__", "SentenceNames.fit"),
     *("CachedMultipleNegativesRankingLoss.__init__", "CoSENTLoss.__init__"),
     *("ContrastiveLoss.__init__", "CosineSimilarityLoss.__init__", "MatryoshkaLoss.__init__"),
     *("MultipleNegativesRankingLoss.__init__", "MultipleNegativesSymmetricRankingLoss.__init__"),
     *("TripletLoss.__init__", "DataLoader.__init__"),
     *("community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"),
-    "mine_hard_negatives",
+    *("mine_hard_negatives", "maxsim", "maxsim_pairwise", "mean_maxsim", "mean_maxsim_pairwise"),
+    "semantic_search_usearch",
+    *("is_sentence_transformer_model", "load_dir_path", "load_file_path"),
+    *("Tokenizer.pad", "Tokenizer.tokenize", "Tokenizer.decode", "Tokenizer.batch_decode"),
+    *("BatchEncoding.char_to_token", "BatchEncoding.char_to_word"),
+    *("BatchEncoding.word_to_tokens", "BatchEncoding.word_to_chars"),
+    *("TextEmbedding.__init__", "TextEmbedding.embed"),  # fastembed's
+    *("ReferenceNames.save", "ReferenceNames.save_pretrained"),
+    *("ReferenceNames.push_to_hub", "ReferenceNames.save_to_hub"),
+    "SentenceNames.encode_multi_process",
     *(
         f"{kind}Evaluator.{method}"
         for method in ("__init__", "__call__")

@@ -5,6 +5,8 @@
 #     sh tools/test.sh quick        # while you work: style, types, all tests but the slow ones
 #     sh tools/test.sh reference    # the same texts through transformers and sentence-transformers
 #     sh tools/test.sh engines      # a model on a local Ray cluster and, with Java, in Spark
+#     sh tools/test.sh integrations # the adapters, beside LangChain, LlamaIndex and others
+#     sh tools/test.sh frameworks   # the other adapters, and the recipes, beside Chroma, LanceDB and others
 #     sh tools/test.sh browser      # the pages in a real browser, headless
 #     sh tools/test.sh server       # a served model through other makers' clients, unchanged
 #     sh tools/test.sh docs         # the documentation as a site, and the tour in a clean copy
@@ -97,6 +99,23 @@ engines)
     HF_HUB_OFFLINE=1 .venv-engines/bin/python -m pytest -o filterwarnings=default \
         --timeout=300 --timeout-method=thread tests/engines
     ;;
+integrations)
+    environment .venv-integrations --editable '.[integrations]'
+    # Their classes for sentence-transformers, without it and torch: minibert stands in.
+    environment .venv-integrations --no-deps 'llama-index-embeddings-huggingface==0.8.0' \
+        'llama-index-postprocessor-sbert-rerank==0.6.0' 'sentence-transformers-haystack==2.0.0'
+    .venv-integrations/bin/python tools/fetch_minilm.py
+    # The frameworks' own warnings are theirs.
+    .venv-integrations/bin/python -m pytest -o filterwarnings=ignore tests/frameworks/light
+    ;;
+frameworks)
+    environment .venv-frameworks --editable '.[frameworks]'
+    # These require torch, which nothing that is tested of them needs.
+    environment .venv-frameworks --no-deps 'bertopic==0.17.4' 'keybert==0.9.0' \
+        'pymilvus==3.0.2' 'pymilvus.model==0.3.4' 'txtai==9.14.0'
+    .venv-frameworks/bin/python tools/fetch_minilm.py
+    .venv-frameworks/bin/python -m pytest -o filterwarnings=ignore tests/frameworks/heavy
+    ;;
 browser)
     environment .venv-browser --editable '.[browser]'
     .venv-browser/bin/python tools/fetch_minilm.py
@@ -130,13 +149,15 @@ long)
     environment .venv-reference --editable '.[reference]'
     .venv/bin/python tools/fetch_minilm.py
     MINIBERT_TEST_KILLS=100 .venv/bin/python -m pytest -k a_kill_at_any \
-        tests/corpus/test_writer.py tests/training/test_kills.py tests/training/test_labels_file.py
+        tests/corpus/test_writer.py tests/corpus/test_compacting.py tests/training/test_kills.py \
+        tests/training/test_labels_file.py
+    sh tools/test.sh frameworks
     .venv/bin/python tools/mutants.py
     .venv/bin/python tools/serve_check.py all
     HF_HUB_OFFLINE=1 .venv-reference/bin/python tests/reference/fuzz.py --seeds 5000 --jobs 2
     ;;
 *)
-    echo "usage: sh tools/test.sh [quick | reference | engines | browser | server | docs | kernels | long]" >&2
+    echo "usage: sh tools/test.sh [quick | reference | engines | integrations | frameworks | browser | server | docs | kernels | long]" >&2
     exit 2
     ;;
 esac

@@ -16,8 +16,12 @@ from typing import Any, TypeAlias
 
 from minibert.checkpoint.folder import Folder
 from minibert.checkpoint.model_files import VOCABULARY, WEIGHTS
-from minibert.checkpoint.modules import TRANSFORMER, module_entry
-from minibert.checkpoint.transformer_settings import TRANSFORMER_FILES
+from minibert.checkpoint.modules import FIRST, STATIC, TRANSFORMER, module_entry
+from minibert.checkpoint.transformer_settings import (
+    STATIC_TASK,
+    TRANSFORMER_FILES,
+    settings_of_task,
+)
 from minibert.common.arrays import Array
 from minibert.common.files import partial_of, place, sync
 from minibert.common.json_files import inside, read_json, setting
@@ -72,12 +76,15 @@ def save_model(
     settings: dict[str, Any],
     trained: Mapping[str, Array],
     card: str | None,
+    has_card: bool = True,
 ) -> None:
     """Write a model's folder, new or over an earlier one. See SentenceTransformer.save_pretrained.
 
     `max_seq_length` is None if it is unchanged since loading. `settings` go into
-    config_sentence_transformers.json. `trained` has tensors in place of those of the files, by key:
-    see SentenceTransformer.use_tensors. `card` is the text of README.md; None copies it.
+    config_sentence_transformers.json. `include_prompt` is that of the pooling, if there is one.
+    `trained` has tensors in place of those of the files, by key: see
+    SentenceTransformer.use_tensors. `card` is the text of README.md; None copies it; without
+    `has_card` none is written.
 
     Raises OSError if the model's files have changed since, or
     if files of another model would stay.
@@ -88,39 +95,38 @@ def save_model(
     check_source(source, loaded)
     entries = entries_of(folder)
     modules = modules_of(entries, source)
-    bert = target / next(name for kind, name in modules if kind == TRANSFORMER)
-    pooling = next(name for kind, name in modules if is_pooling(kind)) / "config.json"
+    first, bert = modules[0][0], target / modules[0][1]
+    poolings = [name / "config.json" for kind, name in modules if is_pooling(kind)]
     settings_of_bert = transformer_settings(folder, max_seq_length)
     check_target(target, loaded, modules)
-    files = copies(source, target, loaded)
-    if folder.has_modules:
-        settings_of_pooling = read_json(source / pooling, dict)
-    else:
-        written = written_modules(folder, modules, hidden_size)
-        settings_of_pooling = written[pooling]
-        files |= {target / name: json_writer(content) for name, content in written.items()}
+    files = copies(source, target, loaded, has_card)
+    written = {} if folder.has_modules else written_modules(folder, modules, hidden_size)
+    files |= {target / name: json_writer(content) for name, content in written.items()}
     if trained:
         settings_of_bert = in_float32(settings_of_bert)
         # Always written, so that a program that ends halfway leaves no model: see write_all.
         config = in_float32(read_json(folder.transformer.path / "config.json", dict))
         files[bert / "config.json"] = json_writer(config)
         files |= trained_weights(source, target, modules, trained)
-    files[bert / TRANSFORMER_FILES[0]] = json_writer(settings_of_bert)
-    files[target / pooling] = json_writer({**settings_of_pooling, "include_prompt": include_prompt})
-    files[target / "config_sentence_transformers.json"] = json_writer(
-        {"model_type": "SentenceTransformer", **settings}
-    )
+    if first == TRANSFORMER:
+        files[bert / TRANSFORMER_FILES[0]] = json_writer(settings_of_bert)
+    for pooling in poolings[:1]:
+        content = written[pooling] if written else read_json(source / pooling, dict)
+        files[target / pooling] = json_writer({**content, "include_prompt": include_prompt})
+    files[target / "config_sentence_transformers.json"] = json_writer(settings)
     files[target / "modules.json"] = json_writer(entries)
-    if card is not None:
+    if card is not None and has_card:
         files[target / "README.md"] = text_writer(card)
-    write_all(files, [target / "modules.json", bert / "config.json"])
+    needed = "config.json" if first == TRANSFORMER else "tokenizer.json"
+    write_all(files, [target / "modules.json", bert / needed])
     for other in TRANSFORMER_FILES[1:]:
         (bert / other).unlink(missing_ok=True)
 
 
-def copies(source: Path, target: Path, loaded: Loaded) -> Writers:
+def copies(source: Path, target: Path, loaded: Loaded, has_card: bool) -> Writers:
     """Files that are copied as they are, except those that are in their places already."""
-    names = [*loaded, *(["README.md"] if (source / "README.md").is_file() else [])]
+    cards = ["README.md"] if has_card and (source / "README.md").is_file() else []
+    names = [*loaded, *cards]
     return {
         target / name: copier(source / name)
         for name in names
@@ -140,7 +146,7 @@ def trained_weights(
     for kind, name in modules:
         if not has_weights(kind):
             continue
-        before, total = "" if kind == TRANSFORMER else f"{name.as_posix()}/", 0
+        before, total = "" if kind in FIRST else f"{name.as_posix()}/", 0
         for file in weight_files(source / name):
             stored = {tensor.name: tensor for tensor in map_safetensors(file)}
             tensors: dict[str, AnyTensor] = {
@@ -182,15 +188,19 @@ def entries_of(folder: Folder) -> list[dict[str, Any]]:
 
 
 def new_entries(folder: Folder) -> list[dict[str, Any]]:
-    """Entries of modules.json for a folder without one."""
-    kinds = list(map(kind_of, folder.modules))
-    return [
-        {"path": "", "type": TYPES + TRANSFORMER},
-        *(
-            {"path": f"{number}_{kind}", "type": TYPES + kind}
-            for number, kind in enumerate(kinds, start=1)
-        ),
-    ]
+    """Entries of modules.json for a folder without one, or whose modules a program has changed.
+
+    A module with weights stays in its folder.
+    """
+    transformer = folder.transformer.path.relative_to(folder.path).as_posix()
+    first = STATIC if folder.transformer.task == STATIC_TASK else TRANSFORMER
+    entries = [{"path": "" if transformer == "." else transformer, "type": TYPES + first}]
+    settings: Any  # those with weights have a path
+    for number, settings in enumerate(folder.modules, start=1):
+        kind = kind_of(settings)
+        own = settings.path.relative_to(folder.path).as_posix() if has_weights(kind) else None
+        entries.append({"path": own or f"{number}_{kind}", "type": TYPES + kind})
+    return entries
 
 
 def written_modules(
@@ -203,7 +213,8 @@ def written_modules(
     written = {}
     for (kind, name), module in zip(modules[1:], folder.modules, strict=True):
         write = MODULES[kind].write
-        assert write is not None  # or it has a folder
+        if write is None:
+            continue  # its folder has them
         content = write(module)
         if is_pooling(kind):
             content = {
@@ -223,7 +234,7 @@ def modules_of(entries: list[dict[str, Any]], source: Path) -> list[tuple[str, P
 
 def files_of(folder: Path, kind: str) -> Iterator[Path]:
     """Yield the files of a module that are copied, the weights last."""
-    names = ["config.json", *VOCABULARY, INDEX] if kind == TRANSFORMER else ["config.json"]
+    names = ["config.json", *VOCABULARY, INDEX] if kind in FIRST else ["config.json"]
     for name in [] if is_pooling(kind) else names:
         if (folder / name).is_file():
             yield folder / name
@@ -233,12 +244,12 @@ def files_of(folder: Path, kind: str) -> Iterator[Path]:
 
 def has_weights(kind: str) -> bool:
     """Return whether a module has files of weights."""
-    return kind == TRANSFORMER or MODULES[kind].has_weights
+    return kind in FIRST or MODULES[kind].has_weights
 
 
 def is_pooling(kind: str) -> bool:
     """Return whether a module is a Pooling: programs can change it, so it is written anew."""
-    return kind != TRANSFORMER and MODULES[kind].settings is Pooling
+    return kind not in FIRST and MODULES[kind].settings is Pooling
 
 
 def check_source(source: Path, loaded: Loaded) -> None:
@@ -285,6 +296,7 @@ def transformer_settings(folder: Folder, max_seq_length: int | None) -> dict[str
     else:  # a program may have given these two
         given = folder.transformer._asdict()
         settings = {key: given[key] for key in ("max_seq_length", "do_lower_case") if given[key]}
+        settings |= settings_of_task(folder.transformer.task)
     if max_seq_length is not None:
         settings["max_seq_length"] = max_seq_length
         for key in {"tokenizer_args", "processor_kwargs"} & settings.keys():

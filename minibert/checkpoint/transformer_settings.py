@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 from minibert.common.json_files import check_keys, is_there, optional_count, read_json, setting
 from minibert.errors import CheckpointError
 
-__all__ = ["TRANSFORMER_FILES", "TransformerSettings", "read_transformer"]
+__all__ = [
+    "HARMLESS_MODEL_ARGS",
+    "STATIC_TASK",
+    "TRANSFORMER_FILES",
+    "TransformerSettings",
+    "read_transformer",
+    "settings_of_task",
+]
 
 # Names under which sentence-transformers has written the BERT's settings. The first file that is
 # not empty counts.
@@ -28,9 +35,15 @@ TRANSFORMER_FILES = [
     "sentence_xlnet_config.json",
 ]
 
+# Without another one: the hidden states of the tokens are the output.
+TASK = "feature-extraction"
+
+# Task of a StaticEmbedding, which stands in the place of a Transformer; no file names it.
+STATIC_TASK = "static-embedding"
+
 # Task -> the model's output, in the two settings that name it.
 TASKS = {
-    "feature-extraction": ("last_hidden_state", "token_embeddings"),
+    TASK: ("last_hidden_state", "token_embeddings"),
     "sequence-classification": ("logits", "scores"),
 }
 
@@ -60,7 +73,7 @@ class TransformerSettings(NamedTuple):
     """Settings of sentence_bert_config.json, for the BERT in its folder."""
 
     path: Path  # the folder of config.json, the weights and the vocabulary
-    task: str = "feature-extraction"  # or "sequence-classification", of a cross-encoder
+    task: str = TASK  # or "sequence-classification", of a cross-encoder, or STATIC_TASK
     max_seq_length: int | None = None  # in tokens; None for the tokenizer's own limit
     do_lower_case: bool = False  # True lower-cases texts before all else
     truncation: bool = True  # False: texts are never truncated
@@ -82,7 +95,7 @@ def read_transformer(folder: Path) -> TransformerSettings:
             path = folder / name
             break
     check_keys(path, settings, TRANSFORMER_KEYS)
-    task = setting(path, settings, "transformer_task", str, "feature-extraction")
+    task = setting(path, settings, "transformer_task", str, TASK)
     check_output(path, settings, task)
     if settings.get("query_expansion") is not None:
         raise CheckpointError(
@@ -112,16 +125,29 @@ def check_output(path: Path, settings: dict[str, Any], task: str) -> None:
         raise CheckpointError(
             f"{path}: transformer_task is {task!r:.80}; minibert computes {', '.join(TASKS)}."
         )
-    output, name = TASKS[task]
-    expected = {
-        "modality_config": {"text": {"method": "forward", "method_output_name": output}},
-        "module_output_name": name,
-    }
+    expected = output_settings(task)
     for key, value in expected.items():
         if settings.get(key, value) != value:
             raise CheckpointError(
                 f"{path}: {key} is {settings[key]!r:.80}; minibert computes {value!r}."
             )
+
+
+def output_settings(task: str) -> dict[str, Any]:
+    """Return the settings of the output that a task takes, as sentence-transformers writes them."""
+    output, name = TASKS[task]
+    return {
+        "modality_config": {"text": {"method": "forward", "method_output_name": output}},
+        "module_output_name": name,
+    }
+
+
+def settings_of_task(task: str) -> dict[str, Any]:
+    """Return the settings that name a task; none for that of plain folders, to have hidden states.
+
+    They are what read_transformer reads.
+    """
+    return {} if task == TASK else {"transformer_task": task, **output_settings(task)}
 
 
 def read_processing(path: Path, kinds: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ In reading order:
 - `options`: groups of options, a function each
 - `opening`: options -> the model that they name
 - `texts`: options -> the texts of arguments, files and standard input
+- `conditions`: conditions on fields, as they are typed -> those of a search
 - `output`: results -> standard output, or a file that appears when it is whole
 - `formats`: vectors -> a file, by a row for each format
 - `ranking`: a query and texts -> the texts, best first

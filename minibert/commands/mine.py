@@ -240,7 +240,7 @@ def check_options(options: argparse.Namespace) -> None:
 def read_given(options: argparse.Namespace) -> Given:
     """Read the pairs, or name their file, and read the further texts."""
     further = read_documents(options.corpus) if options.corpus else ()
-    texts = [text for _, text, _ in further if has_text(text)]
+    texts = [document.text for document in further if has_text(document.text)]
     if not os.path.isdir(options.data):
         return Given(options.data, options.input_format, texts)
     collection = read_collection(options.data, options.qrels)

@@ -15,13 +15,14 @@ from minibert.commands import (
     label,
     map,
     mine,
+    run,
     score,
     search,
     serve,
     train,
 )
 from minibert.commands.command import Command, Group
-from minibert.commands.index import add, build, delete, graph, verify
+from minibert.commands.index import add, build, compact, delete, graph, replace, verify
 from minibert.commands.index import info as index_info
 
 __all__ = ["COMMANDS"]
@@ -33,12 +34,14 @@ COMMANDS: dict[str, Command | Group] = {
     "info": info.COMMAND,
     "convert": convert.COMMAND,
     "index": Group(
-        "Build a corpus on disk, add to it, delete from it, verify it.",
+        "Build a corpus on disk, change it, verify it.",
         "A corpus on disk has the vectors, ids and texts of many documents.",
         {
             "build": build.COMMAND,
             "add": add.COMMAND,
+            "replace": replace.COMMAND,
             "delete": delete.COMMAND,
+            "compact": compact.COMMAND,
             "verify": verify.COMMAND,
             "info": index_info.COMMAND,
             "graph": graph.COMMAND,
@@ -51,5 +54,6 @@ COMMANDS: dict[str, Command | Group] = {
     "label": label.COMMAND,
     "train": train.COMMAND,
     "serve": serve.COMMAND,
+    "run": run.COMMAND,
     "demo": demo.COMMAND,
 }

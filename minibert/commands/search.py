@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minibert.commands.command import Command
+from minibert.commands.conditions import add_where, where_of
 from minibert.commands.opening import corpus_model, load_cross_encoder
 from minibert.commands.options import (
     add_built_corpus,
@@ -50,6 +51,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--ids", metavar="FILE", help="search only the documents whose ids are lines of FILE"
     )
+    add_where(command)
     command.add_argument(
         "--rescore",
         type=positive,
@@ -103,7 +105,9 @@ def search(options: argparse.Namespace) -> None:
         threads=options.threads,
         approximate=options.approximate,
     )
-    there = len(index) if ids is None else len(ids)
+    where = where_of(options.where, index.corpus.kinds()) if options.where else None
+    allowed = index.allowed(ids=ids, where=where)
+    there = len(index) if allowed is None else len(allowed)
     k = options.top_k or max(1, min(DEFAULT_K, there))
     rerank = load_cross_encoder(options.rerank, options)
 
@@ -116,6 +120,7 @@ def search(options: argparse.Namespace) -> None:
                 [text for _, text in chunk],
                 k,
                 ids=ids,
+                where=where,
                 rescore=options.rescore,
                 rerank=rerank,
                 candidates=options.candidates,
@@ -138,6 +143,7 @@ COMMAND = Command(
     (
         'minibert search my-corpus "How many people live in London?"',
         "minibert search my-corpus --file queries.jsonl -k 100 --run run.trec",
+        "minibert search my-corpus \"Who barks?\" --where lang=de --where 'year>=2000'",
         'minibert search my-corpus "Who barks?" --rerank cross-encoder/ms-marco-MiniLM-L6-v2',
     ),
 )
@@ -164,13 +170,15 @@ def show(options: argparse.Namespace, index: Index, id: str, text: str, hits: li
                 "id": id,
                 "query": text,
                 "prompt": index.prompt,
-                "hits": [hit._asdict() for hit in hits],
+                "hits": [hit.as_dict() for hit in hits],
             }
         )
     else:
         say(text)
         for hit in hits:
-            say(f"{hit.rank:4} {hit.score:10.4f}  {hit.id}  {beginning(hit.text or '')}")
+            kept = [f"{name}={value}" for name, value in hit.fields.items() if value is not None]
+            described = "  ".join(map(beginning, [*kept, hit.text or ""]))
+            say(f"{hit.rank:4} {hit.score:10.4f}  {hit.id}  {described}")
 
 
 def beginning(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from minibert.documents import (
@@ -18,6 +18,7 @@ from minibert.documents import (
 )
 
 __all__ = [
+    "documents_for_corpus",
     "documents_in",
     "fields_of",
     "is_typed",
@@ -51,10 +52,32 @@ def arguments_of(texts: Iterable[str]) -> Iterator[Document]:
         yield Document(None, text, f"argument {number}")
 
 
-def documents_in(files: list[str], options: argparse.Namespace) -> Iterator[Document]:
-    """Read the documents of files, by the options of add_input_format."""
-    documents = read_documents(files, options.input_format, fields=fields_of(options))
-    return telling(files, documents)
+def documents_in(
+    files: list[str],
+    options: argparse.Namespace,
+    kept: Sequence[str] = (),
+    numbers: Sequence[str] = (),
+) -> Iterator[Document]:
+    """Read the documents of files, by the options of add_input_format.
+
+    `kept` and `numbers` are names of the fields to keep beside the text, as in Fields.
+    """
+    fields = fields_of(options)._replace(kept=tuple(kept), numbers=tuple(numbers))
+    return telling(files, read_documents(files, options.input_format, fields=fields))
+
+
+def documents_for_corpus(options: argparse.Namespace) -> Iterator[Document]:
+    """Read the documents of the files of `add_corpus_and_files`, with the corpus's fields.
+
+    Texts are read as numbers where the corpus has numbers.
+    """
+    from minibert.corpus.corpus import Corpus  # late: it loads what other commands do not need
+    from minibert.corpus.fields import NUMBERS
+
+    corpus = Corpus(options.folder)
+    kept = corpus.manifest.settings.fields
+    numbers = [name for name, kind in corpus.kinds().items() if kind == NUMBERS]
+    return documents_in(options.files or ["-"], options, kept, numbers)
 
 
 def telling(files: list[str], documents: Iterator[Document]) -> Iterator[Document]:

@@ -86,15 +86,42 @@ def as_argument(path: str | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def needing(library: str, use: str, extra: str | None = None) -> Iterator[None]:
+def needing(
+    library: str, use: str, extra: str | None = None, *, at_least: str | None = None
+) -> Iterator[None]:
     """Import a library in the block. Raises MissingLibraryError, with advice, if it is missing.
 
-    `use` names the task that needs it, `extra` the extra of minibert with it, or None.
+    `use` names the task that needs it, `extra` the extra of minibert with it, or None. `at_least`
+    is the oldest supported version, as "1.0"; then `library` is the name that pip installs.
     """
+    if at_least is not None:
+        check_version(library, use, at_least)
     try:
         yield
     except ImportError as error:
         raise MissingLibraryError(missing(library, use, extra, error)) from error
+
+
+def check_version(library: str, use: str, at_least: str) -> None:
+    """Raise MissingLibraryError, with advice, if a library is installed in an older version."""
+    from importlib.metadata import PackageNotFoundError, version  # late: few programs need it
+
+    try:
+        found = version(library)
+    except PackageNotFoundError:
+        return  # the import itself tells more
+    if release(found) < release(at_least):
+        raise MissingLibraryError(
+            f"{use} needs {library} {at_least} or later; {found} is installed here. Install it: "
+            f"pip install --upgrade '{library}>={at_least}'."
+        )
+
+
+def release(version: str) -> list[int]:
+    """Return the numbers of a version before any letter: "1.9.0rc1" -> [1, 9]."""
+    digits = re.split(r"[^\d.]", version)[0].rstrip(".")
+    digits = re.sub(r"(\.0)+$", "", digits)  # 1.9 and 1.9.0 are one version
+    return [int(number) for number in digits.split(".")]
 
 
 def missing(library: str, use: str, extra: str | None, error: ImportError) -> str:

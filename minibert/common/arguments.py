@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from numbers import Integral, Real
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar, cast
 
 __all__ = [
     "check_choice",
     "check_counts",
     "check_given_counts",
-    "check_no_tensor",
     "check_prompts",
     "check_several",
     "is_count",
     "is_number",
+    "older_names",
     "one_name",
     "type_of",
 ]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def is_count(value: object) -> bool:
@@ -67,15 +70,6 @@ def check_several(**lists: object) -> None:
             raise TypeError(f"{name} is one {kind}, {given!r:.40}; expected a list of them.")
 
 
-def check_no_tensor(convert_to_tensor: bool) -> None:
-    """Raise ValueError if tensors of torch are asked for."""
-    if convert_to_tensor:
-        raise ValueError(
-            "minibert makes NumPy arrays, no tensors: leave out convert_to_tensor. "
-            "torch.from_numpy(vectors) shares the memory of a result."
-        )
-
-
 def check_prompts(prompts: object) -> None:
     """Raise ValueError for prompts that are neither None nor a dict of names and texts."""
     if prompts is not None and not (
@@ -92,3 +86,22 @@ def one_name(**given: Any) -> Any:
     if len(found) > 1:
         raise TypeError(f"{' and '.join(given)} are two names of one argument; give one.")
     return found[0] if found else None
+
+
+def older_names(**renamed: str) -> Callable[[Function], Function]:
+    """Let a function take arguments by older names, too: older name -> the name in its signature.
+
+    The function raises TypeError if both were given.
+    """
+
+    def decorate(function: Function) -> Function:
+        @wraps(function)
+        def with_older_names(*positional: Any, **named: Any) -> Any:
+            for older in renamed.keys() & named.keys():
+                name = renamed[older]
+                named[name] = one_name(**{name: named.get(name), older: named.pop(older)})
+            return function(*positional, **named)
+
+        return cast("Function", with_older_names)
+
+    return decorate

@@ -9,10 +9,9 @@ ends with the same bytes. `writer.py` does the work, under a lock.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,18 @@ import numpy as np
 
 from minibert.checkpoint.hub import hub_name
 from minibert.common.arguments import check_choice, check_counts, check_given_counts, check_several
-from minibert.common.files import locked, npy_chunks, replacing
-from minibert.corpus.corpus import Corpus, deleted_path
+from minibert.common.files import locked
+from minibert.corpus.corpus import Corpus
 from minibert.corpus.fingerprint import DigestCache, fingerprint_of
 from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_manifest
-from minibert.corpus.writer import Advance, Writer, begin, clear_leftovers, make_folder
+from minibert.corpus.writer import (
+    Advance,
+    Writer,
+    begin,
+    clear_leftovers,
+    make_folder,
+    with_deleted,
+)
 from minibert.documents import Document
 from minibert.errors import CorpusError
 from minibert.models.model import prompt_of_task
@@ -32,7 +38,7 @@ from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import STORED_DTYPES
 from minibert.tokens.truncation import OnLong, check_on_long
 
-__all__ = ["SHARD_CHARACTERS", "SHARD_DOCUMENTS", "add", "build", "delete"]
+__all__ = ["SHARD_CHARACTERS", "SHARD_DOCUMENTS", "add", "build", "continuing", "delete"]
 
 # The end of a shard. A BERT-base encodes 2,000,000 characters in ten minutes on two cores: so much
 # work is lost at most when a run is killed. 8192 vectors of 1024 numbers are 32 MB.
@@ -54,6 +60,7 @@ def build(
     on_long: OnLong | None = None,
     pack_tokens: int = 1024,
     texts: bool = True,
+    fields: Sequence[str] = (),
     shard_documents: int = SHARD_DOCUMENTS,
     shard_characters: int = SHARD_CHARACTERS,
     advance: Advance = lambda done: None,
@@ -79,6 +86,9 @@ def build(
         on_long: For texts above the maximum length, see encode; None is the model's own.
         pack_tokens: Maximum of the tokens of one forward pass.
         texts: False keeps no texts, only ids and vectors.
+        fields: Names of the fields of documents that are kept, for `where` of a search. A document
+            may lack some of them, and has no others. All values of a field are texts, or numbers,
+            or true and false; None stands for no value.
         shard_documents: A shard ends with this many documents.
         shard_characters: A shard ends with the document that reaches this many characters.
         advance: Function that is called with the number of documents just done.
@@ -100,6 +110,7 @@ def build(
         on_long=on_long,
         pack_tokens=pack_tokens,
         texts=texts,
+        fields=field_names(fields),
         shard_documents=shard_documents,
         shard_characters=shard_characters,
     )
@@ -109,7 +120,7 @@ def build(
         cache.write()
         writer = Writer(path, model, on_long or model.on_long, advance)
         writer.take(documents, number=0)
-        if not writer.manifest.documents:
+        if not writer.manifest.read:
             raise CorpusError("The input holds no document, so there is nothing to index.")
         return writer.manifest, writer.new
 
@@ -132,29 +143,39 @@ def add(
     path = Path(folder)
     read_manifest(path)
     with locked(path):
-        settings = read_manifest(path).settings
-        cache = DigestCache(path)
-        settings.check_same(
-            asdict(
-                settings_of(
-                    model,
-                    cache,
-                    prompt=settings.prompt,
-                    on_long="window" if settings.long_texts == "window" else on_long,
-                    **{name: getattr(settings, name) for name in KEPT},
-                )
-            ),
-            path,
-        )
-        cache.write()
-        on_long = "window" if settings.long_texts == "window" else on_long or model.on_long
-        writer = Writer(path, model, on_long, advance)
-        first = writer.manifest.inputs[0]
-        if not first.complete:
-            raise CorpusError(f"{path} is not finished; repeat its `minibert index build` first.")
+        writer = continuing(path, model, on_long, advance)
         again, documents = writer.repeats_last(documents)
         writer.take(documents, number=len(writer.manifest.inputs) - (1 if again else 0))
         return writer.manifest, writer.new
+
+
+def continuing(
+    path: Path, model: SentenceTransformer, on_long: OnLong | None, advance: Advance
+) -> Writer:
+    """Open a finished build for more documents, with the settings that it was made with.
+
+    The caller holds the lock. Raises CorpusError for another model, and for an unfinished build.
+    """
+    settings = read_manifest(path).settings
+    cache = DigestCache(path)
+    settings.check_same(
+        asdict(
+            settings_of(
+                model,
+                cache,
+                prompt=settings.prompt,
+                on_long="window" if settings.long_texts == "window" else on_long,
+                **{name: getattr(settings, name) for name in KEPT},
+            )
+        ),
+        path,
+    )
+    cache.write()
+    on_long = "window" if settings.long_texts == "window" else on_long or model.on_long
+    writer = Writer(path, model, on_long, advance)
+    if not writer.manifest.inputs[0].complete:
+        raise CorpusError(f"{path} is not finished; repeat its `minibert index build` first.")
+    return writer
 
 
 def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, list[str]]:
@@ -188,11 +209,7 @@ def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, lis
         gone = known - {id for id, _, is_deleted in found if not is_deleted}
         if numbers:
             everything = np.union1d(corpus.deleted, np.array(numbers, dtype=np.int64))
-            content = b"".join(map(bytes, npy_chunks(everything)))
-            digest = hashlib.sha256(content).hexdigest()
-            with replacing(deleted_path(path, digest)) as file:
-                file.write(content)
-            manifest = replace(corpus.manifest, deleted=len(everything), deleted_sha256=digest)
+            manifest = with_deleted(path, corpus.manifest, everything)
             write_manifest(path, manifest)
             clear_leftovers(path, manifest)
         return len(numbers), [id for id in wanted if id in gone]
@@ -201,7 +218,7 @@ def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, lis
 # The settings that `add` takes from the corpus as they are.
 KEPT = (
     *("model", "precision", "truncate_dim", "normalize", "pack_tokens", "texts"),
-    *("shard_documents", "shard_characters"),
+    *("shard_documents", "shard_characters", "fields"),
 )
 
 
@@ -236,6 +253,18 @@ def settings_of(
         dtype=encoder.dtype,
         **others,
     )
+
+
+def field_names(fields: Sequence[str]) -> tuple[str, ...]:
+    """Check the names of fields. Raises TypeError for one text, ValueError for wrong names."""
+    check_several(fields=fields)
+    names = tuple(fields)
+    for name in names:
+        if not isinstance(name, str) or not name or names.count(name) > 1:
+            raise ValueError(
+                f"fields has {name!r:.60}; expected names that are not empty, each of them once."
+            )
+    return names
 
 
 def name_of(model: SentenceTransformer) -> str:

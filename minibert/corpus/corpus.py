@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from minibert.common.arrays import Array, IntArray
 from minibert.corpus.fingerprint import DigestCache, fingerprint_of
 from minibert.corpus.manifest import MANIFEST, Manifest, chained, read_manifest
 from minibert.corpus.shards import Shard, hashes_of, read_description
+from minibert.documents import Scalar
 from minibert.errors import CorpusError, ModelUnavailableError
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.matrices import Stack
@@ -40,10 +42,16 @@ __all__ = [
     "open_shard",
     "place_of_model",
     "shard_path",
+    "shards_folder",
     "telling_whose_model",
 ]
 
 SHARDS = "shards"
+# Shards of a corpus whose files are all mapped at once. A mapped file takes one of the files that a
+# process may open, often 1024 in all; a shard has up to nine.
+HELD = 32
+
+Found = TypeVar("Found")  # of a document
 
 
 class Corpus:
@@ -67,8 +75,10 @@ class Corpus:
             try:
                 self.deleted = read_deleted(self.folder, self.manifest)  # rising
                 self.shards = open_shards(self.folder, self.manifest)
+                for shard in self.shards if len(self.shards) <= HELD else ():
+                    shard.hold()
                 return
-            except CorpusError:
+            except (CorpusError, FileNotFoundError):
                 newer = read_manifest(self.folder)
                 if newer == self.manifest:
                     raise
@@ -88,6 +98,33 @@ class Corpus:
     def texts(self, numbers: Sequence[int] | IntArray) -> list[str]:
         """Read the texts of documents, by their numbers. Raises CorpusError if there are none."""
         return self._collected(numbers, Shard.texts)
+
+    def digests(self, numbers: Sequence[int] | IntArray) -> list[bytes]:
+        """Read the digests of documents, by their numbers."""
+        return self._collected(
+            numbers, lambda shard, places: [row.tobytes() for row in shard.digests[places]]
+        )
+
+    def fields(self, numbers: Sequence[int] | IntArray) -> list[dict[str, Scalar]]:
+        """Read the fields of documents, by their numbers; a field without a value is None.
+
+        In a corpus without fields, each is an empty dict.
+        """
+        names = self.manifest.settings.fields
+        rows = self._collected(numbers, Shard.fields)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def kinds(self) -> dict[str, int]:
+        """Return the kinds of the fields' values, places in KINDS, by the names of the fields.
+
+        A field that has no value but None is left out.
+        """
+        found: dict[str, int] = {}
+        for place, name in enumerate(self.manifest.settings.fields):
+            kinds = (shard.columns[place].kind for shard in self.shards)
+            if kind := next(filter(None, kinds), 0):
+                found[name] = kind
+        return found
 
     def codes(self) -> Stack:
         """Return the codes of all shards, mapped, as one stack: (n, W)."""
@@ -138,9 +175,9 @@ class Corpus:
         )
 
     def _collected(
-        self, numbers: Sequence[int] | IntArray, strings: Callable[[Shard, IntArray], list[str]]
-    ) -> list[str]:
-        """Call `strings` of each shard, and return the results in the order of the numbers."""
+        self, numbers: Sequence[int] | IntArray, read: Callable[[Shard, IntArray], list[Found]]
+    ) -> list[Found]:
+        """Call `read` of each shard, and return the results in the order of the numbers."""
         wanted = np.asarray(numbers, dtype=np.int64)
         outside = wanted[(wanted < 0) | (wanted >= len(self))]
         if len(outside):
@@ -148,14 +185,13 @@ class Corpus:
                 f"There is no document {outside[0]}; numbers go from 0 to {len(self) - 1}."
             )
         of_shard = np.searchsorted([shard.first for shard in self.shards], wanted, side="right") - 1
-        found = [""] * len(wanted)
+        found: dict[int, Found] = {}
         for number in np.unique(of_shard):
             shard, places = self.shards[number], np.flatnonzero(of_shard == number)
-            for place, string in zip(
-                places, strings(shard, wanted[places] - shard.first), strict=True
-            ):
-                found[place] = string
-        return found
+            found.update(
+                zip(places.tolist(), read(shard, wanted[places] - shard.first), strict=True)
+            )
+        return [found[place] for place in range(len(wanted))]
 
 
 def place_of_model(folder: Path, name: str) -> str:
@@ -208,9 +244,15 @@ def matches(shards: Sequence[Shard], ids: Iterable[str]) -> Iterator[tuple[str, 
                 yield wanted[index], shard.first + place
 
 
-def shard_path(folder: Path, number: int) -> Path:
+def shards_folder(folder: Path, manifest: Manifest) -> Path:
+    """Return the folder of the shards: no two generations share one, so none has two contents."""
+    generation = manifest.generation
+    return folder / (f"{SHARDS}-{generation}" if generation else SHARDS)
+
+
+def shard_path(folder: Path, manifest: Manifest, number: int) -> Path:
     """Return the path of a shard."""
-    return folder / SHARDS / f"{number:05}"
+    return shards_folder(folder, manifest) / f"{number:05}"
 
 
 def open_shard(path: Path, first: int, manifest: Manifest) -> tuple[bytes, Shard]:
@@ -218,7 +260,15 @@ def open_shard(path: Path, first: int, manifest: Manifest) -> tuple[bytes, Shard
     content, description = read_description(path)
     precision = manifest.settings.precision
     columns = code_shape(manifest.settings.dimension, precision)
-    return content, Shard(path, first, description, columns, STORED_DTYPES[precision])
+    shard = Shard(
+        path,
+        first,
+        description,
+        columns,
+        STORED_DTYPES[precision],
+        len(manifest.settings.fields),
+    )
+    return content, shard
 
 
 def open_shards(folder: Path, manifest: Manifest) -> list[Shard]:
@@ -226,14 +276,14 @@ def open_shards(folder: Path, manifest: Manifest) -> list[Shard]:
     shards: list[Shard] = []
     digest, first = "", 0
     for number in range(manifest.shards):
-        content, shard = open_shard(shard_path(folder, number), first, manifest)
+        content, shard = open_shard(shard_path(folder, manifest, number), first, manifest)
         digest = chained(digest, content)
         shards.append(shard)
         first += len(shard)
     if (digest, first) != (manifest.shards_sha256, manifest.documents):
         raise CorpusError(
-            f"{folder / SHARDS} was damaged or edited: the shards' descriptions are not those that "
-            "the manifest was written for."
+            f"{shards_folder(folder, manifest)} was damaged or edited: the shards' descriptions "
+            "are not those that the manifest was written for."
         )
     return shards
 

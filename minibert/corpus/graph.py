@@ -28,7 +28,7 @@ from minibert.scoring.matrices import Stack
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.nearest import nearest, rescored
 
-__all__ = ["Graph", "build_graph", "open_graph", "recall_of"]
+__all__ = ["Graph", "build_graph", "open_graph", "recall_of", "remove_stale_graph"]
 
 GRAPH, DESCRIPTION = "graph.usearch", "graph.json"
 NAMES = {"documents", "shards_sha256", "bytes", "sha256"}  # fields of the description
@@ -128,6 +128,19 @@ def open_graph(corpus: Corpus, vectors: Stack) -> Graph:
     if len(graph) != len(corpus):
         raise CorpusError(f"{folder / GRAPH} holds {len(graph)} vectors; expected {len(corpus)}.")
     return Graph(corpus, vectors, graph)
+
+
+def remove_stale_graph(folder: Path, manifest: Manifest) -> None:
+    """Remove the graph beside a corpus if it is of other shards: it has their vectors."""
+    expected = description_of(manifest)
+    try:
+        described = read_description(folder)
+        is_stale = {name: described[name] for name in expected} != expected
+    except (FileNotFoundError, CorpusError):
+        is_stale = True
+    if is_stale:
+        for name in (DESCRIPTION, GRAPH):
+            (folder / name).unlink(missing_ok=True)
 
 
 def read_description(folder: Path) -> dict[str, Any]:

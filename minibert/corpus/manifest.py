@@ -62,6 +62,7 @@ class Settings:
     texts: bool  # True if the texts are kept
     shard_documents: int  # documents of a shard, at most
     shard_characters: int  # a shard ends with the document that reaches these
+    fields: tuple[str, ...] = ()  # names of the fields that are kept; on disk only if there are any
 
     def check_same(self, others: dict[str, Any], folder: Path) -> None:
         """Raise CorpusError, with the differences, for settings that would give other bytes."""
@@ -97,6 +98,12 @@ class Input:
     shards: int = 0  # number of its shards
     documents: int = 0  # number of its documents
     complete: bool = False  # True if it was read to its end
+    removed: int = 0  # number of its further documents, which compact has removed
+
+    @property
+    def read(self) -> int:
+        """Number of the documents that were read of it."""
+        return self.documents + self.removed
 
 
 @dataclass(frozen=True)
@@ -115,11 +122,17 @@ class Manifest:
     shards_sha256: str = ""
     deleted: int = 0  # deleted documents
     deleted_sha256: str | None = None  # digest of the file with their numbers
+    generation: int = 0  # how often compact has rewritten the shards: each time in another folder
 
     @property
     def shards(self) -> int:
         """Number of shards."""
         return sum(one.shards for one in self.inputs)
+
+    @property
+    def read(self) -> int:
+        """Number of all documents that were ever read, with those that compact has removed."""
+        return sum(one.read for one in self.inputs)
 
     @property
     def complete(self) -> bool:
@@ -140,9 +153,24 @@ def chained(shards_sha256: str, description: bytes) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest; return when the new one is on the disk."""
-    content = {"format": FORMAT, **keyed(asdict(manifest))}
+    content = {"format": FORMAT, **content_of(manifest)}
     with replacing(folder / MANIFEST) as file:
         file.write(json_bytes({**content, "sha256": sha256_of(content)}))
+
+
+def content_of(manifest: Manifest) -> dict[str, Any]:
+    """Make a JSON object of a manifest, without fields, removed and generation if there are none.
+
+    So the bytes of a corpus without them are those of earlier versions.
+    """
+    content = keyed(asdict(manifest))
+    if not manifest.settings.fields:
+        del content["settings"]["fields"]
+    for one in [content, *content["inputs"]]:
+        for name in ("generation", "removed"):
+            if one.get(name) == 0:
+                del one[name]
+    return content
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -179,6 +207,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def manifest_of(content: dict[str, Any]) -> Manifest:
     """Make a manifest of a JSON object. Raises KeyError or TypeError for other fields."""
+    content = {"generation": 0, **content}
     content = {one.name: tuples(content[key_of(one.name)]) for one in fields(Manifest)}
     content["settings"] = Settings(**content["settings"])
     content["inputs"] = tuple(Input(**one) for one in content["inputs"])

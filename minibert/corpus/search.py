@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
@@ -19,7 +19,9 @@ import numpy as np
 from minibert.common.arguments import check_counts, check_given_counts, check_several
 from minibert.common.arrays import Array, IntArray
 from minibert.corpus.corpus import Corpus, place_of_model, telling_whose_model
+from minibert.corpus.filters import Where, matching
 from minibert.corpus.graph import open_graph
+from minibert.documents import Scalar
 from minibert.errors import CorpusError
 from minibert.models.model import prompt_of_task
 from minibert.models.sentence_transformer import SentenceTransformer
@@ -46,6 +48,14 @@ class Hit(NamedTuple):
     id: str  # as in the corpus
     score: float  # by the model's metric, or the CrossEncoder's
     text: str | None  # None if the corpus keeps no texts
+    fields: Mapping[str, Scalar] = {}  # by their names; empty if the corpus keeps none
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the hit as JSON has it, without fields if there are none."""
+        found = self._asdict()
+        if not self.fields:
+            del found["fields"]
+        return found
 
 
 class Index:
@@ -119,6 +129,7 @@ class Index:
         k: int = 10,
         *,
         ids: Iterable[str] | None = None,
+        where: Where | None = None,
         rescore: int | None = None,
         rerank: CrossEncoder | None = None,
         candidates: int = RERANKED,
@@ -131,6 +142,7 @@ class Index:
         k: int = 10,
         *,
         ids: Iterable[str] | None = None,
+        where: Where | None = None,
         rescore: int | None = None,
         rerank: CrossEncoder | None = None,
         candidates: int = RERANKED,
@@ -142,6 +154,7 @@ class Index:
         k: int = 10,
         *,
         ids: Iterable[str] | None = None,
+        where: Where | None = None,
         rescore: int | None = None,
         rerank: CrossEncoder | None = None,
         candidates: int = RERANKED,
@@ -157,6 +170,9 @@ class Index:
             queries: Questions. One text instead of a list gives one list of hits, as with encode.
             k: Number of documents of each question; all where there are fewer.
             ids: Ids of the only documents to be found; None allows all.
+            where: Conditions on the fields of the documents to be found, all of which must hold:
+                {"lang": "de"}, {"lang": ["de", "fr"]}, {"year": {">=": 2000, "<": 2010}}. See
+                `minibert.corpus.filters.matching`.
             rescore: For a corpus of bits: `rescore` * k documents are taken by Hamming distance,
                 and only these are scored. None scores all.
             rerank: CrossEncoder that scores the first `candidates` again; the hits have its scores.
@@ -164,17 +180,19 @@ class Index:
             allow_empty: True accepts questions without a character.
 
         Raises TypeError for a question that is no text and for one text as `ids`, ValueError for an
-        empty question unless `allow_empty`, for an unknown id, and for a number out of its range.
+        empty question unless `allow_empty`, for an unknown id, for a number out of its range, and
+        for conditions on a field that the corpus lacks, or that has values of another kind.
         """
         check_given_counts(k=k, candidates=candidates)
         check_counts(rescore=rescore)
         is_one = isinstance(queries, str)
         texts = check_queries([queries] if isinstance(queries, str) else queries, allow_empty)
-        allowed = self._numbers(ids)
+        allowed = self.allowed(ids=ids, where=where)
         there = len(self) if allowed is None else len(allowed)
         if k > there and not self._warned:
             self._warned = True
-            logger.warning("k is %d, and there are %d documents; all are returned.", k, there)
+            told = "all are returned" if there else "none is one that may be found"
+            logger.warning("k is %d, and there are %d documents; %s.", k, there, told)
         if not texts:
             return []
         first = max(k, candidates) if rerank else k
@@ -248,22 +266,35 @@ class Index:
         k: int,
         *,
         ids: Iterable[str] | None = None,
+        where: Where | None = None,
         rescore: int | None = None,
     ) -> list[list[Hit]]:
         """Find the k documents nearest to vectors of questions: (Q, D) -> Q lists, best first.
 
-        The vectors are those of `encode`. `ids` and `rescore` are those of `search`, as are the
-        errors.
+        The vectors are those of `encode`. `ids`, `where` and `rescore` are those of `search`, as
+        are the errors.
         """
         check_given_counts(k=k)
         check_counts(rescore=rescore)
-        rows = self.nearest(queries, k, allowed=self._numbers(ids), rescore=rescore)
+        allowed = self.allowed(ids=ids, where=where)
+        rows = self.nearest(queries, k, allowed=allowed, rescore=rescore)
         return [self._hits(*row) for row in zip(*rows, strict=True)]
 
-    def _numbers(self, ids: Iterable[str] | None) -> IntArray | None:
-        """Return the numbers of the documents that may be found; None for all."""
-        if ids is None:
-            return None
+    def allowed(
+        self, *, ids: Iterable[str] | None = None, where: Where | None = None
+    ) -> IntArray | None:
+        """Find the documents of a search by `ids` and `where`: -> numbers, rising; None for all.
+
+        Raises the errors of `search` for them.
+        """
+        numbers = None if ids is None else self._numbers(ids)
+        if where is None:
+            return numbers
+        met = matching(self.corpus, where)
+        return met if numbers is None else np.intersect1d(numbers, met, assume_unique=True)
+
+    def _numbers(self, ids: Iterable[str]) -> IntArray:
+        """Return the numbers of documents, rising. Raises ValueError for an unknown id."""
         check_several(ids=ids)
         wanted = list(dict.fromkeys(ids))
         numbers = self.corpus.numbers(wanted)
@@ -277,11 +308,13 @@ class Index:
 
     def _hits(self, numbers: IntArray, scores: Array) -> list[Hit]:
         """Turn numbers and scores into hits."""
-        ids, texts = self.corpus.ids(numbers), self._texts(numbers)
-        return [
-            Hit(rank, *hit)
-            for rank, hit in enumerate(zip(ids, scores.tolist(), texts, strict=True), start=1)
-        ]
+        ids, texts, fields = (
+            self.corpus.ids(numbers),
+            self._texts(numbers),
+            self.corpus.fields(numbers),
+        )
+        found = zip(ids, scores.tolist(), texts, fields, strict=True)
+        return [Hit(rank, *hit) for rank, hit in enumerate(found, start=1)]
 
     def _texts(self, numbers: IntArray) -> Sequence[str | None]:
         """Read the texts of documents; None for each if the corpus keeps none."""

@@ -3,7 +3,9 @@
     vectors.npy    (n, W), of the dtype of the precision
     ids.utf8       the ids end to end; ids.npy, their beginnings and the end: (n + 1,) int64
     texts.utf8     the same for the texts, if they are kept; texts.npy
-    documents.npy  a digest of each id and text: (n, 16) uint8
+    fields.npy     codes of the values of the fields, if there are any: (F, n) int32
+    values.utf8    the different values of each field, in order, as JSON; values.npy
+    documents.npy  a digest of each id and text, with its fields: (n, 16) uint8
     hashes.npy     hashes of the ids, rising, and the places of these ids: (2, n) uint64
     shard.json     counts; the size and sha256 of each file
 
@@ -19,6 +21,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,9 @@ from numpy.typing import NDArray
 
 from minibert.common.arrays import IntArray
 from minibert.common.files import npy_chunks, place, sync, sync_folder
+from minibert.corpus.fields import Column, Values, coded_fields, json_of
 from minibert.corpus.manifest import key_of, keyed
+from minibert.documents import Scalar
 from minibert.errors import CorpusError
 
 __all__ = [
@@ -44,6 +49,7 @@ __all__ = [
 DESCRIPTION = "shard.json"
 NAMES = {"vectors.npy", "documents.npy", "hashes.npy", "ids.utf8", "ids.npy"}
 NAMES_OF_TEXTS = {"texts.utf8", "texts.npy"}
+NAMES_OF_FIELDS = {"fields.npy", "values.utf8", "values.npy"}
 DIGEST_BYTES = 16  # of a document; by chance two are the same once in 2^64
 
 Numbers = Sequence[int] | IntArray
@@ -68,24 +74,33 @@ def write_shard(
     vectors: NDArray[Any],
     ids: Sequence[bytes],
     texts: Sequence[bytes],
+    fields: Sequence[Values] = (),
     *,
     keep_texts: bool,
     truncated: int,
     empty: int,
     clipped: int,
+    digests: NDArray[np.uint8] | None = None,
 ) -> bytes:
     """Write a shard's folder and return the bytes of shard.json.
 
-    The folder gets its name when all of it is on the disk. `ids` and `texts` are UTF-8. If writing
-    fails, nothing is left.
+    The folder gets its name when all of it is on the disk. `ids` and `texts` are UTF-8; `fields`
+    are the values of each document, in the order of the corpus's fields, or empty without any.
+    `digests`, if they are known, need no texts. If writing fails, nothing is left.
     """
     files: dict[str, Iterable[Any]] = {"vectors.npy": npy_chunks(vectors)}
-    for name, strings in {"ids": ids, **({"texts": texts} if keep_texts else {})}.items():
+    strings_of = {"ids": ids, **({"texts": texts} if keep_texts else {})}
+    if fields:
+        codes, strings_of["values"] = coded_fields(fields)
+        files["fields.npy"] = npy_chunks(codes)
+    for name, strings in strings_of.items():
         ends = np.cumsum([0, *map(len, strings)], dtype=np.int64)
         files |= {f"{name}.utf8": [b"".join(strings)], f"{name}.npy": npy_chunks(ends)}
     hashes = hashes_of(ids)
     order = np.argsort(hashes, kind="stable")
-    files["documents.npy"] = npy_chunks(digests_of(ids, texts))
+    files["documents.npy"] = npy_chunks(
+        digests_of(ids, texts, fields) if digests is None else digests
+    )
     files["hashes.npy"] = npy_chunks(np.stack([hashes[order], order.astype(np.uint64)]))
     partial = target.with_name(f"{target.name}.partial")
     try:
@@ -114,15 +129,22 @@ def write(path: Path, chunks: Iterable[Any]) -> dict[str, Any]:
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 
-def digests_of(ids: Iterable[bytes], texts: Iterable[bytes]) -> NDArray[np.uint8]:
-    """Compute a digest of each document: n ids and texts -> (n, 16) uint8."""
-    found = b"".join(map(digest_of, ids, texts))
+def digests_of(
+    ids: Iterable[bytes], texts: Iterable[bytes], fields: Sequence[Values] = ()
+) -> NDArray[np.uint8]:
+    """Compute a digest of each document: n ids, texts and rows of fields -> (n, 16) uint8."""
+    found = b"".join(map(digest_of, ids, texts, fields or repeat(())))
     return np.frombuffer(found, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
 
 
-def digest_of(id: bytes, text: bytes) -> bytes:
-    """Compute the digest of a document. The length of the id goes first, so that it has an end."""
+def digest_of(id: bytes, text: bytes, fields: Values = ()) -> bytes:
+    """Compute the digest of a document. The lengths go first, so that id and text have an end.
+
+    Without fields, only the id needs one.
+    """
     content = b"%d:%b%b" % (len(id), id, text)
+    if fields:
+        content = b"%d:%b%b" % (len(text), content, json_of(fields).encode())
     return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
 
 
@@ -142,16 +164,23 @@ class Shard:
     """
 
     def __init__(
-        self, path: Path, first: int, description: Description, columns: int, dtype: str
+        self,
+        path: Path,
+        first: int,
+        description: Description,
+        columns: int,
+        dtype: str,
+        fields: int = 0,
     ) -> None:
-        """Map the vectors, (n, `columns`) of a `dtype`.
+        """Map the vectors, (n, `columns`) of a `dtype`, of documents with a number of `fields`.
 
-        Raises CorpusError for a file whose size differs from the description, and for vectors of
-        another shape or dtype.
+        Raises CorpusError for a file whose size differs from the description, for vectors of
+        another shape or dtype, and for fields that are missing.
         """
         self.path = path  # path of its folder
         self.first = first  # number of its first document in the corpus
         self.description = description  # content of its shard.json
+        self._maps: dict[str, NDArray[Any]] = {}  # name of a file -> the mapped file
         for name, file in description.files.items():
             size = os.stat(path / name).st_size if (path / name).is_file() else None
             if size != file["bytes"]:
@@ -160,6 +189,9 @@ class Shard:
                     f"{path / name} is {found}; {DESCRIPTION} says {file['bytes']} bytes. "
                     "`minibert index verify` lists all faults."
                 )
+        if fields and "fields.npy" not in description.files:
+            raise CorpusError(f"{path} has no fields; the manifest names {fields}.")
+        self._fields = fields  # number of the corpus's fields
         # Vectors or codes, mapped: (n, W).
         self.vectors = self._array("vectors", (len(self), columns), dtype)
 
@@ -178,6 +210,45 @@ class Shard:
         if "texts.utf8" not in self.description.files:
             raise CorpusError(f"{self.path.parent.parent} holds no texts (--no-texts).")
         return self._strings("texts", places)
+
+    def fields(self, places: Numbers | None = None) -> list[tuple[Scalar, ...]]:
+        """Read the values of the documents at `places`, or of all, in the order of the fields."""
+        wanted = range(len(self)) if places is None else np.asarray(places, dtype=np.int64)
+        return [
+            tuple(column.value(int(column.codes[place])) for column in self.columns)
+            for place in wanted
+        ]
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """Fields of the documents, F. Raises CorpusError for codes that no value has."""
+        if not self._fields:
+            return []
+        codes = np.asarray(self._array("fields", (self._fields, len(self)), "int32"))
+        # A field's codes go from 0 to its number of values.
+        firsts = np.cumsum([0, *(codes.max(axis=1, initial=-1).astype(np.int64) + 1)])
+        if codes.min(initial=0) < 0:
+            raise CorpusError(f"{self.path / 'fields.npy'} was damaged: a code is negative.")
+        content, ends = self._blob("values", int(firsts[-1]))
+        return [
+            Column(of_field, content, ends[first : end + 1], f"{self.path / 'values.utf8'}")
+            for of_field, (first, end) in zip(codes, pairwise(firsts.tolist()), strict=True)
+        ]
+
+    def text_bytes(self, places: IntArray) -> int:
+        """Return the size of the texts of the documents at `places`; 0 if they are not kept."""
+        if "texts" not in self._blobs:
+            return 0
+        _, ends = self._blobs["texts"]
+        return int(np.diff(ends)[places].sum())
+
+    def hold(self) -> None:
+        """Map the files that readers may need later, so that they last when compact removes them.
+
+        Raises CorpusError for a damaged one.
+        """
+        for name in self.description.files.keys() - {"documents.npy"}:  # only writers read that
+            self._mapped(name)
 
     @cached_property
     def digests(self) -> NDArray[np.uint8]:
@@ -199,16 +270,15 @@ class Shard:
 
     @cached_property
     def _blobs(self) -> dict[str, tuple[NDArray[np.uint8], IntArray]]:
-        """Bytes of the strings, and the beginnings of each with the end, by name."""
-        found = {}
-        for name in ("ids", "texts"):
-            if f"{name}.utf8" in self.description.files:
-                path = self.path / f"{name}.utf8"
-                # An empty file cannot be mapped.
-                empty = self.description.files[path.name]["bytes"] == 0
-                blob = np.zeros(0, np.uint8) if empty else np.memmap(path, np.uint8, mode="r")
-                found[name] = blob, self._array(name, (len(self) + 1,), "int64")
-        return found
+        """Bytes of the strings of the documents, and the beginnings of each with the end."""
+        names = [name for name in ("ids", "texts") if f"{name}.utf8" in self.description.files]
+        return {name: self._blob(name, len(self)) for name in names}
+
+    def _blob(self, name: str, count: int) -> tuple[NDArray[np.uint8], IntArray]:
+        """Map the bytes of `count` strings, and the beginnings of each with the end."""
+        # Without the class memmap, a slice of which costs more than the string.
+        blob, ends = self._mapped(f"{name}.utf8"), self._array(name, (count + 1,), "int64")
+        return np.asarray(blob), np.asarray(ends)
 
     def _strings(self, name: str, places: Numbers | None) -> list[str]:
         blob, ends = self._blobs[name]
@@ -216,17 +286,36 @@ class Shard:
         return [blob[ends[place] : ends[place + 1]].tobytes().decode() for place in wanted]
 
     def _array(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-        path = self.path / f"{name}.npy"
-        try:
-            # Not np.load: it reads other kinds of files, too.
-            array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-        except (ValueError, OverflowError) as error:
-            raise CorpusError(f"{path} is no file of NumPy: {error}.") from error
+        array = self._mapped(f"{name}.npy")
         if array.shape != shape or array.dtype != np.dtype(dtype):
             raise CorpusError(
-                f"{path} holds {array.shape} of {array.dtype}; expected {shape} of {dtype}."
+                f"{self.path / name}.npy holds {array.shape} of {array.dtype}; expected {shape} of "
+                f"{dtype}."
             )
         return array
+
+    def _mapped(self, name: str) -> NDArray[Any]:
+        """Map a file, or return it as it was mapped: an array, or bytes."""
+        if name not in self._maps:
+            path, size = self.path / name, self.description.files[name]["bytes"]
+            try:
+                # Not np.load: it reads other kinds of files, too.
+                self._maps[name] = (
+                    np.lib.format.open_memmap(path, mode="r")
+                    if name.endswith(".npy")
+                    # An empty file cannot be mapped.
+                    else np.memmap(path, np.uint8, mode="r")
+                    if size
+                    else np.zeros(0, np.uint8)
+                )
+            except FileNotFoundError as error:
+                raise CorpusError(
+                    f"{path} is gone: `minibert index compact` has rewritten the corpus since it "
+                    "was opened. Open it again."
+                ) from error
+            except (ValueError, OverflowError) as error:
+                raise CorpusError(f"{path} is no file of NumPy: {error}.") from error
+        return self._maps[name]
 
 
 def read_description(path: Path) -> tuple[bytes, Description]:
@@ -236,7 +325,7 @@ def read_description(path: Path) -> tuple[bytes, Description]:
         names = {key_of(one.name): one.name for one in fields(Description)}
         found = json.loads(content)
         description = Description(**{names.get(key, key): value for key, value in found.items()})
-        unknown = description.files.keys() - NAMES - NAMES_OF_TEXTS
+        unknown = description.files.keys() - NAMES - NAMES_OF_TEXTS - NAMES_OF_FIELDS
         if unknown:  # a name must not lead out of the folder
             raise ValueError(f"it names {min(unknown)!r}, which no shard has")
         check_description(description)
@@ -248,7 +337,8 @@ def read_description(path: Path) -> tuple[bytes, Description]:
 def check_description(description: Description) -> None:
     """Raise ValueError or AttributeError for a field that is missing or of another type."""
     files = description.files
-    if files.keys() not in (NAMES, NAMES | NAMES_OF_TEXTS):
+    known = [NAMES, NAMES | NAMES_OF_TEXTS]
+    if files.keys() not in [*known, *(names | NAMES_OF_FIELDS for names in known)]:
         raise ValueError(f"it names {', '.join(sorted(files))} alone")
     counts = [description.documents, description.truncated, description.empty, description.clipped]
     for count in (*counts, *(file.get("bytes") for file in files.values())):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from minibert.common.arrays import IntArray
 from minibert.corpus.corpus import matches, open_shard, read_deleted, shard_path
+from minibert.corpus.fields import order_of
 from minibert.corpus.graph import DESCRIPTION as GRAPH_DESCRIPTION
 from minibert.corpus.graph import GRAPH
 from minibert.corpus.graph import read_description as read_graph_description
@@ -19,7 +21,7 @@ from minibert.corpus.manifest import Manifest, chained, key_of, read_manifest
 from minibert.corpus.shards import DESCRIPTION, Shard, digests_of, hashes_of, read_description
 from minibert.errors import CorpusError
 
-__all__ = ["verify"]
+__all__ = ["damage_of_files", "verify"]
 
 
 def verify(folder: str | os.PathLike[str]) -> Iterator[str]:
@@ -37,7 +39,7 @@ def verify(folder: str | os.PathLike[str]) -> Iterator[str]:
     shards: list[Shard] = []
     digest, first = "", 0
     for number in range(manifest.shards):
-        place = shard_path(path, number)
+        place = shard_path(path, manifest, number)
         damage = list(damage_of_files(place))
         yield from damage
         try:
@@ -114,14 +116,32 @@ def damage_of_content(shard: Shard, manifest: Manifest) -> Iterator[str]:
     order = np.argsort(hashes, kind="stable")
     if not np.array_equal(shard.hashes, np.stack([hashes[order], order.astype(np.uint64)])):
         yield f"{shard.path / 'hashes.npy'} is not of the ids beside it."
+    try:
+        check_columns(shard)
+        fields = shard.fields() if manifest.settings.fields else ()
+    except CorpusError as error:
+        yield str(error)
+        return
     if not manifest.settings.texts:
         return
     texts = shard.texts()
-    if not np.array_equal(shard.digests, digests_of(ids, (text.encode() for text in texts))):
-        yield f"{shard.path / 'documents.npy'} is not of the ids and texts beside it."
+    contents = (text.encode() for text in texts)
+    if not np.array_equal(shard.digests, digests_of(ids, contents, fields)):
+        beside = "ids, texts and fields" if fields else "ids and texts"
+        yield f"{shard.path / 'documents.npy'} is not of the {beside} beside it."
     empty = sum(not text or text.isspace() for text in texts)
     if empty != shard.description.empty:
         yield f"{shard.path} holds {empty} empty texts; it says {shard.description.empty}."
+
+
+def check_columns(shard: Shard) -> None:
+    """Raise CorpusError for values of fields that are out of order, or that no document has."""
+    for number, column in enumerate(shard.columns):
+        orders = map(order_of, map(column.value, range(len(column))))
+        if any(before > after for before, after in pairwise(orders)):
+            raise CorpusError(f"{shard.path}: the values of field {number} are not in order.")
+        if len(np.unique(column.codes)) != len(column):
+            raise CorpusError(f"{shard.path}: a value of field {number} is of no document.")
 
 
 def damage_of_counts(manifest: Manifest, shards: list[Shard], documents: int) -> Iterator[str]:

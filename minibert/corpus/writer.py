@@ -6,9 +6,11 @@ Start at Writer.take. The functions of `building.py` use it.
 from __future__ import annotations
 
 import errno
+import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
@@ -17,9 +19,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minibert.common.arrays import Array
-from minibert.common.files import LOCK, not_writable, sync_folder
-from minibert.corpus.corpus import SHARDS, Corpus, deleted_path, open_shard, shard_path
+from minibert.common.arrays import Array, IntArray
+from minibert.common.files import LOCK, not_writable, npy_chunks, replacing, sync_folder
+from minibert.corpus.corpus import (
+    SHARDS,
+    Corpus,
+    deleted_path,
+    open_shard,
+    shard_path,
+    shards_folder,
+)
+from minibert.corpus.fields import check_kinds
 from minibert.corpus.manifest import (
     MANIFEST,
     Input,
@@ -30,13 +40,23 @@ from minibert.corpus.manifest import (
     write_manifest,
 )
 from minibert.corpus.shards import Shard, digest_of, write_shard
-from minibert.documents import Document
+from minibert.documents import Document, Scalar, scalar_of
 from minibert.errors import CorpusError, OutputError
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import quantize_embeddings, ranges_of
 from minibert.tokens.truncation import OnLong, Truncation
 
-__all__ = ["Advance", "Writer", "begin", "clear_leftovers", "make_folder"]
+__all__ = [
+    "Advance",
+    "Item",
+    "Writer",
+    "begin",
+    "check_ids_differ",
+    "clear_leftovers",
+    "item_of",
+    "make_folder",
+    "with_deleted",
+]
 
 SLICE = 1024  # vectors that are turned into codes at a time
 
@@ -50,6 +70,12 @@ class Item(NamedTuple):
     text: str
     content: bytes  # the text in UTF-8
     origin: str  # file and line, for messages
+    fields: tuple[Scalar, ...]  # values, in the order of the corpus's fields
+
+    @property
+    def digest(self) -> bytes:
+        """Digest of the document."""
+        return digest_of(self.id, self.content, self.fields)
 
 
 def make_folder(folder: Path) -> None:
@@ -74,7 +100,7 @@ def begin(folder: Path, settings: Settings) -> None:
     """
     if (folder / MANIFEST).exists():
         manifest = read_manifest(folder)
-        if manifest.documents:
+        if manifest.read:
             manifest.settings.check_same(asdict(settings), folder)
             return
     else:
@@ -96,19 +122,34 @@ def is_ours(path: Path) -> bool:
 def clear_leftovers(folder: Path, manifest: Manifest) -> None:
     """Remove the files that a stopped run has left and the manifest does not name.
 
-    Raises OutputError if the folder of shards is a link: it may lead to files of another program.
+    Raises OutputError if a folder of shards is a link: it may lead to files of another program.
     """
-    if (folder / SHARDS).is_symlink():
-        raise OutputError(f"{str(folder / SHARDS)!r} is a link; move the folder as a whole.")
-    named = {shard_path(folder, number) for number in range(manifest.shards)}
-    for path in folder.glob(f"{SHARDS}/*"):
-        if path not in named and re.fullmatch(r"[0-9]{5,}(\.partial)?", path.name):
-            shutil.rmtree(path)
+    named = {shard_path(folder, manifest, number) for number in range(manifest.shards)}
+    for shards in folder.glob(f"{SHARDS}*"):
+        if not re.fullmatch(rf"{SHARDS}(-[0-9]+)?", shards.name):
+            continue
+        if shards.is_symlink():
+            raise OutputError(f"{str(shards)!r} is a link; move the folder as a whole.")
+        for path in shards.iterdir():
+            if path not in named and re.fullmatch(r"[0-9]{5,}((\.[0-9]+)?\.partial)?", path.name):
+                shutil.rmtree(path)
+        if shards != shards_folder(folder, manifest):
+            with suppress(OSError):  # files that no run wrote stay
+                shards.rmdir()
     kept = manifest.deleted_sha256 and deleted_path(folder, manifest.deleted_sha256)
     for path in [*folder.glob("*.partial"), *folder.glob("deleted-*.npy")]:
         if path != kept:
             # A reader may be writing digests.json, and may rename its file in the meantime.
             path.unlink(missing_ok=True)
+
+
+def with_deleted(folder: Path, manifest: Manifest, numbers: IntArray) -> Manifest:
+    """Write the numbers of all deleted documents; return the manifest that is to name the file."""
+    content = b"".join(map(bytes, npy_chunks(numbers)))
+    digest = hashlib.sha256(content).hexdigest()
+    with replacing(deleted_path(folder, digest)) as file:
+        file.write(content)
+    return replace(manifest, deleted=len(numbers), deleted_sha256=digest)
 
 
 class Writer:
@@ -125,77 +166,99 @@ class Writer:
         self.new = 0  # documents written
         self.corpus = Corpus(folder)
         self.manifest = self.corpus.manifest
+        self.kinds = self.corpus.kinds()  # of the values of each field
         clear_leftovers(folder, self.manifest)
-        (folder / SHARDS).mkdir(exist_ok=True)
+        shards_folder(folder, self.manifest).mkdir(exist_ok=True)
 
     def take(self, documents: Iterable[Document], number: int) -> None:
         """Compare documents with those of input `number`, and write the rest, shard by shard."""
         inputs = self.manifest.inputs
-        shards, first = self.shards_of(number)
-        items = numbered(documents, first)
-        for shard in shards:
-            self.compare(shard, items)
+        first = sum(one.read for one in inputs[:number])
+        items = numbered(documents, first, self.manifest.settings.fields)
+        self.compare(number, items)
         if number < len(inputs) and inputs[number].complete:
             more = next(items, None)
             if more is not None:
                 raise CorpusError(
                     f"{more.origin}: the input goes on after its document "
-                    f"{inputs[number].documents - 1}, with which {self.folder} ends it. "
+                    f"{inputs[number].read - 1}, with which {self.folder} ends it. "
                     "`minibert index add` takes more documents."
                 )
             return
         for group, is_last in self.groups(items):
+            self.check_ids(group)
             self.write(group, number, is_last)
         begun = [one for one in self.manifest.inputs[number:] if one.documents]
         if begun and not begun[0].complete:
             # The input ends here, but had more documents when the last shard was written.
             self.replace_manifest(self.manifest.with_last_input(complete=True))
 
-    def shards_of(self, number: int) -> tuple[list[Shard], int]:
-        """Return the shards of an input, and the number of its first document."""
+    def shards_of(self, number: int) -> list[Shard]:
+        """Return the shards of an input; none of one that is new."""
         inputs = self.manifest.inputs
         start = sum(one.shards for one in inputs[:number])
-        first = sum(one.documents for one in inputs[:number])
-        end = start + (inputs[number].shards if number < len(inputs) else 0)
-        return self.corpus.shards[start:end], first
+        return self.corpus.shards[start : start + sum(one.shards for one in inputs[number:][:1])]
 
-    def compare(self, shard: Shard, items: Iterator[Item]) -> None:
-        """Compare the next documents with those of a shard. Raises CorpusError for others."""
-        for place in range(len(shard)):
-            item = next(items, None)
-            number = shard.first + place
-            if item is None:
-                raise CorpusError(
-                    f"The input ends before document {number}, which {self.folder} has of it: it "
-                    "is not the input that the corpus was begun with."
-                )
-            if digest_of(item.id, item.content) != shard.digests[place].tobytes():
-                [id] = shard.ids([place])
-                raise CorpusError(
-                    f"{item.origin}: document {number}, {item.id.decode()!r:.60}, is not the one "
-                    f"that {self.folder} has in its place, {id!r:.60}, or its text is another. "
-                    "Give the input that the corpus was begun with, or choose another folder."
-                )
-        self.advance(len(shard))
+    def compare(self, number: int, items: Iterator[Item]) -> None:
+        """Compare documents with all those of input `number`. Raises CorpusError for others.
+
+        Nothing is left of a document that compact has removed. So as many that differ are taken for
+        removed ones.
+        """
+        inputs = self.manifest.inputs
+        at = sum(one.read for one in inputs[:number])  # the number of the next document
+        removed = sum(one.removed for one in inputs[number:][:1])
+        for shard in self.shards_of(number):
+            for place in range(len(shard)):
+                item = self.expected(items, at)
+                while item.digest != shard.digests[place].tobytes():
+                    if not removed:
+                        [id] = shard.ids([place])
+                        raise CorpusError(
+                            f"{item.origin}: document {at}, {item.id.decode()!r:.60}, is not the "
+                            f"one that {self.folder} has in its place, {id!r:.60}, or its text or "
+                            "a field is another. Give the input that the corpus was begun with, or "
+                            "choose another folder. `minibert index replace` takes what changed."
+                        )
+                    removed, at = removed - 1, at + 1
+                    item = self.expected(items, at)
+                at += 1
+            self.advance(len(shard))
+        for last in range(at, at + removed):
+            self.expected(items, last)
+
+    def expected(self, items: Iterator[Item], number: int) -> Item:
+        """Return the next document, which is to be there. Raises CorpusError if it is not."""
+        item = next(items, None)
+        if item is None:
+            raise CorpusError(
+                f"The input ends before document {number}, which {self.folder} has of it: it is "
+                "not the input that the corpus was begun with."
+            )
+        return item
 
     def repeats_last(self, documents: Iterable[Document]) -> tuple[bool, Iterable[Document]]:
         """Return whether documents begin with the last input's first shard; and all of them."""
-        last = len(self.manifest.inputs) - 1
-        shards, first = self.shards_of(last)
-        if last == 0:
+        *before, last = self.manifest.inputs
+        shards = self.shards_of(len(before))
+        if not before or not shards:
             return False, documents
-        rest, seen = iter(documents), []
-        for place in range(len(shards[0])):
-            document = next(rest, None)
-            if document is None:
-                break
+        rest, seen, place = iter(documents), list[Document](), 0
+        first = sum(one.read for one in before)
+        # Of documents that compact has removed, a shard's number: all that are seen are in memory.
+        removed = min(last.removed, self.manifest.settings.shard_documents)
+        for document in rest:
+            item = item_of(document, first + len(seen), self.manifest.settings.fields)
             seen.append(document)
-            item = item_of(document, first + place)
-            if digest_of(item.id, item.content) != shards[0].digests[place].tobytes():
+            if item.digest == shards[0].digests[place].tobytes():
+                place += 1
+            elif removed:
+                removed -= 1
+            else:
                 break
-        else:
-            return True, chain(seen, rest)
-        if not self.manifest.inputs[last].complete:
+            if place == len(shards[0]):
+                return True, chain(seen, rest)
+        if not last.complete:
             raise CorpusError(
                 f"{self.folder} was stopped while other documents were added. Repeat that "
                 "`minibert index add` first."
@@ -218,21 +281,28 @@ class Writer:
                 yield group, item is None
                 group, characters = [], 0
 
-    def write(self, group: list[Item], number: int, is_last: bool) -> None:
-        """Encode documents, write them as a shard, then replace the manifest by one with it."""
+    def write(
+        self, group: list[Item], number: int, is_last: bool, *, replaced: Sequence[int] = ()
+    ) -> None:
+        """Encode documents, write them as a shard, then replace the manifest by one with it.
+
+        From the same moment on, the documents whose numbers are `replaced` are deleted.
+        """
         manifest = self.manifest
         ids = [item.id for item in group]
-        self.check_ids(group)
+        for item in group:
+            check_kinds(self.kinds, manifest.settings.fields, item.fields, item.origin)
         vectors, truncation = self.encoded(group)
         ranges = manifest.ranges or self.first_ranges(vectors)
         codes, clipped = coded(vectors, manifest.settings.precision, ranges)
         empty = sum(not item.text or item.text.isspace() for item in group)
-        path = shard_path(self.folder, manifest.shards)
+        path = shard_path(self.folder, manifest, manifest.shards)
         description = write_shard(
             path,
             codes,
             ids,
             [item.content for item in group],
+            [item.fields for item in group] if manifest.settings.fields else (),
             keep_texts=manifest.settings.texts,
             truncated=truncation.texts,
             empty=empty,
@@ -252,31 +322,29 @@ class Writer:
         ).with_last_input(
             shards=last.shards + 1, documents=last.documents + len(group), complete=is_last
         )
+        deleted = np.union1d(self.corpus.deleted, np.array(replaced, dtype=np.int64))
+        if len(replaced):
+            manifest = with_deleted(self.folder, manifest, deleted)
         first = self.manifest.documents
         self.replace_manifest(manifest)
+        self.corpus.deleted = deleted
         self.new += len(group)
         self.corpus.shards.append(open_shard(path, first, manifest)[1])
 
     def replace_manifest(self, manifest: Manifest) -> None:
         """Write a manifest, from which on the corpus has its state."""
         write_manifest(self.folder, manifest)
-        self.manifest = manifest
+        self.manifest = self.corpus.manifest = manifest
 
     def check_ids(self, group: list[Item]) -> None:
         """Raise CorpusError for an id that stands twice, in the group or in the corpus."""
-        origins: dict[bytes, str] = {}
-        for item in group:
-            if item.id in origins:
-                raise CorpusError(
-                    f"{item.origin}: the id {item.id.decode()!r} is also that of "
-                    f"{origins[item.id]}. Every document needs one of its own."
-                )
-            origins[item.id] = item.origin
+        origins = check_ids_differ(group)
         for id, number, is_deleted in self.corpus.find(item.id.decode() for item in group):
             if not is_deleted:
                 raise CorpusError(
                     f"{origins[id.encode()]}: the id {id!r} is also that of document {number} of "
-                    f"{self.folder}. Delete that one first, or give this one another id."
+                    f"{self.folder}. Delete that one first, give this one another id, or let "
+                    "`minibert index replace` replace that one."
                 )
 
     def encoded(self, group: list[Item]) -> tuple[Array, Truncation]:
@@ -317,16 +385,30 @@ class Writer:
         return tuple(low), tuple(high)
 
 
-def numbered(documents: Iterable[Document], first: int) -> Iterator[Item]:
+def check_ids_differ(group: list[Item]) -> dict[bytes, str]:
+    """Return the place of each id in the input. Raises CorpusError for an id that stands twice."""
+    origins: dict[bytes, str] = {}
+    for item in group:
+        if item.id in origins:
+            raise CorpusError(
+                f"{item.origin}: the id {item.id.decode()!r} is also that of {origins[item.id]}. "
+                "Every document needs one of its own."
+            )
+        origins[item.id] = item.origin
+    return origins
+
+
+def numbered(documents: Iterable[Document], first: int, fields: tuple[str, ...]) -> Iterator[Item]:
     """Number documents from `first` on; a document without an id gets its number as the id."""
     for number, document in enumerate(documents, start=first):
-        yield item_of(document, number)
+        yield item_of(document, number, fields)
 
 
-def item_of(document: Document, number: int) -> Item:
-    """Turn a document and its number into an Item.
+def item_of(document: Document, number: int, fields: tuple[str, ...]) -> Item:
+    """Turn a document, its number and the names of the corpus's fields into an Item.
 
-    Raises TypeError for any other object, ValueError for a text with a lone surrogate.
+    Raises TypeError for any other object, ValueError for a text with a lone surrogate, and for a
+    field that the corpus does not have or whose value is none.
     """
     if not isinstance(document, Document):
         raise TypeError(
@@ -334,8 +416,15 @@ def item_of(document: Document, number: int) -> Item:
             "minibert.documents.Document, as Document(id, text, origin)."
         )
     id = str(number) if document.id is None else document.id
+    unknown = document.fields.keys() - set(fields)
+    if unknown:
+        raise ValueError(
+            f"{document.origin} has the field {min(unknown)!r}, which the corpus does not keep; it "
+            f"keeps {', '.join(fields) or 'none'}. Name it in fields= of build, or leave it out."
+        )
+    values = tuple(scalar_of(document.fields.get(name), name, document.origin) for name in fields)
     try:
-        return Item(id.encode(), document.text, document.text.encode(), document.origin)
+        return Item(id.encode(), document.text, document.text.encode(), document.origin, values)
     except UnicodeEncodeError as error:
         raise ValueError(
             f"{document.origin} has a lone surrogate, {error.object[error.start]!r}, which is no "

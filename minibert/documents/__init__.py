@@ -12,7 +12,7 @@ In reading order:
 - `text`, `jsonl`, `tables`, `parquet`: the readers of the forms
 """
 
-from minibert.documents.document import Document, Fields, Record
+from minibert.documents.document import Document, Fields, Record, Scalar, scalar_of
 from minibert.documents.forms import FORMS, Form, form_by_suffix
 from minibert.documents.lines import lines_in
 from minibert.documents.reading import count_documents, read_documents, read_records
@@ -24,10 +24,12 @@ __all__ = [
     "Fields",
     "Form",
     "Record",
+    "Scalar",
     "count_documents",
     "form_by_suffix",
     "lines_in",
     "read_documents",
     "read_records",
+    "scalar_of",
     "standard_input",
 ]

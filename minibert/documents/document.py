@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["Document", "Fields", "Maker", "Record"]
+from minibert.common.arguments import type_of
+
+__all__ = ["HALF", "Document", "Fields", "Maker", "Record", "Scalar", "number_in", "scalar_of"]
+
+Scalar: TypeAlias = str | int | float | bool | None  # a value of a field that is kept
 
 # Fields that are read by default: those of BEIR, and "id", as in many tables.
 ID_FIELDS = ("_id", "id")
 TITLE, TEXT = "title", "text"
+HALF = re.compile("[\ud800-\udfff]")  # half of a surrogate pair
+WHOLE = re.compile("[+-]?[0-9]+")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class Record(NamedTuple):
@@ -25,17 +35,20 @@ class Document(NamedTuple):
     id: str | None  # None in a form without ids; then the id is the number in the corpus
     text: str  # one text, joined from the fields of a record
     origin: str  # its place, as "FILE, line 3"
+    fields: Mapping[str, Scalar] = {}  # values that are kept beside the text; never changed
 
 
 class Fields(NamedTuple):
     """Names of the fields that a document consists of, in a form with named fields.
 
     By default the id is "_id", or else "id", or else the document's number. The text is by default
-    "title" and "text"; "title" may be absent.
+    "title" and "text"; "title" may be absent. A table must have the columns that are kept.
     """
 
     id: str | None = None  # None for the default
     text: tuple[str, ...] = ()  # joined by spaces; empty for the default
+    kept: tuple[str, ...] = ()  # kept beside the text; one that a record lacks is None
+    numbers: tuple[str, ...] = ()  # those of them whose texts are read as numbers
 
 
 class Maker:
@@ -44,6 +57,7 @@ class Maker:
     def __init__(self, fields: Fields) -> None:
         self.fields = fields  # as the caller named them
         self.id_field: str | None = fields.id  # by default known from the first record
+        self.absent = list(fields.kept)  # fields to keep that no record has had
         self._has_begun = False
 
     def names(self, columns: list[str], name: str) -> list[str]:
@@ -51,23 +65,26 @@ class Maker:
 
         Raises ValueError for a column that is missing or there twice.
         """
-        texts = self.fields.text or (TEXT,)
-        for field in [*texts, *([self.fields.id] if self.fields.id else [])]:
+        texts, kept = self.fields.text or (TEXT,), self.fields.kept
+        for field in [*texts, *([self.fields.id] if self.fields.id else []), *kept]:
             if field not in columns:
                 raise ValueError(missing(name, field, columns))
             if columns.count(field) > 1:
                 raise ValueError(f"{name} has two columns {field!r}; expected one.")
         ids = [self.fields.id] if self.fields.id else [id for id in ID_FIELDS if id in columns][:1]
         titles = [TITLE] if not self.fields.text and TITLE in columns else []
-        return list(dict.fromkeys([*ids, *titles, *texts]))
+        return list(dict.fromkeys([*ids, *titles, *texts, *kept]))
 
     def document(self, record: Record) -> Document:
-        """Make the document of one record. Raises ValueError for a bad id or text."""
+        """Make the document of one record. Raises ValueError for a bad id, text or field."""
         values, origin = record
         if not self._has_begun:
             self.id_field = self.fields.id or next((id for id in ID_FIELDS if id in values), None)
             self._has_begun = True
-        return Document(self.id(values, origin), self.text(values, origin), origin)
+        kept = {name: self.kept(values, name, origin) for name in self.fields.kept}
+        if self.absent:
+            self.absent = [name for name in self.absent if name not in values]
+        return Document(self.id(values, origin), self.text(values, origin), origin, kept)
 
     def id(self, record: dict[str, Any], origin: str) -> str | None:
         """Id of a record, as text; None if the records have none."""
@@ -100,6 +117,38 @@ class Maker:
             parts.append(part)
         return " ".join(parts).strip()
 
+    def kept(self, record: dict[str, Any], name: str, origin: str) -> Scalar:
+        """Value of a field that is kept; None if the record lacks it. A date becomes a text."""
+        value = record.get(name)
+        if isinstance(value, date):
+            return value.isoformat()
+        if name in self.fields.numbers and isinstance(value, str):
+            return number_in(value, name, origin)
+        return scalar_of(value, name, origin)
+
+
+def number_in(text: str, name: str, origin: str) -> int | float | None:
+    """Read a number from a text; None from a blank one. Raises ValueError for any other."""
+    text = text.strip()
+    if not text:
+        return None
+    if NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
+        return int(text) if WHOLE.fullmatch(text) else number
+    raise ValueError(f"{origin}: {name} is {text!r:.60}; expected a number, or nothing.")
+
+
+def scalar_of(value: object, name: str, origin: str) -> Scalar:
+    """Return a value of a field. Raises ValueError for a list, NaN, half a character and others."""
+    if not (value is None or isinstance(value, str | int | float)):
+        expected = f"a text, a number, true, false or null, and it is {type_of(value)}"
+    elif isinstance(value, float) and not math.isfinite(value):
+        expected = "a finite number, or null"
+    elif isinstance(value, str) and (half := HALF.search(value)):
+        expected = f"whole characters, and {half.group()!r} is a lone surrogate"
+    else:
+        return value
+    raise ValueError(f"{origin}: {name} is {value!r:.60}; expected {expected}.")
+
 
 def field_of(record: dict[str, Any], field: str, origin: str) -> Any:
     """Value of a field of a record. Raises ValueError if it is missing."""
@@ -113,5 +162,5 @@ def missing(origin: str, field: str, fields: Sequence[str]) -> str:
     found = ", ".join(map(str, fields)) or "none"
     return (
         f"{origin} has no field {field!r}; it has {found:.200}. Expected _id, title and text, or "
-        "the fields that --id-field and --text-field name."
+        "the fields that --id-field, --text-field and --fields name."
     )

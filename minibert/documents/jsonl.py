@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-import re
+import logging
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from minibert.common.arguments import type_of
-from minibert.documents.document import Document, Fields, Maker, Record
+from minibert.documents.document import HALF, Document, Fields, Maker, Record
 from minibert.documents.lines import lines_of
 
 __all__ = ["jsonl_records", "read_jsonl"]
 
+logger = logging.getLogger(__name__)
+
 DOCUMENT = '{"_id": "1", "title": "A title", "text": "A text."}'
 RECORD = '{"query": "A question", "positive": "Its answer."}'
-HALF = re.compile("[\ud800-\udfff]")
 
 
 def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document]:
     """Read one JSON object from each line; blank lines are skipped.
 
-    Raises ValueError, with the line, for anything else and for a name that stands twice.
+    Warns at the end of a field to keep that no object has. Raises ValueError, with the line, for
+    anything else and for a name that stands twice.
     """
     make = Maker(fields)
     for line, record in objects(stream, name, DOCUMENT):
@@ -29,6 +31,8 @@ def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document
         if "\\u" in line:
             check_characters(document)
         yield document
+    for absent in make.absent:
+        logger.warning("%s: no document has the field %r, so it is null in all.", name, absent)
 
 
 def jsonl_records(stream: BinaryIO, name: str) -> Iterator[Record]:

@@ -96,7 +96,7 @@ MEASURES: dict[str, Callable[[Found], float]] = {
 }
 
 
-def measure(ids: Sequence[str], grades: Mapping[str, int]) -> dict[str, float]:
+def measure(ids: Sequence[str], grades: Mapping[str, float]) -> dict[str, float]:
     """Compute all measures of one query.
 
     `ids` are the documents of its ranking, best first; `grades` are its judgements, by id.
@@ -107,7 +107,7 @@ def measure(ids: Sequence[str], grades: Mapping[str, int]) -> dict[str, float]:
     return {name: of(found) for name, of in MEASURES.items()}
 
 
-def found_of(ids: Sequence[Hashable], grades: Mapping[Any, int]) -> Found:
+def found_of(ids: Sequence[Hashable], grades: Mapping[Any, float]) -> Found:
     """Find the relevant documents in a ranking: its ids, best first; grades by id.
 
     Raises ValueError if no document is judged relevant.
@@ -116,9 +116,11 @@ def found_of(ids: Sequence[Hashable], grades: Mapping[Any, int]) -> Found:
     if not relevant:
         raise ValueError("No document is judged relevant: nothing can be measured on this query.")
     found = [(rank, relevant[id]) for rank, id in enumerate(ids, start=1) if id in relevant]
-    ranks, found_grades = np.array(found, dtype=np.int64).reshape(-1, 2).T
-    ideal = np.array(sorted(relevant.values(), reverse=True), dtype=np.float64)
-    return Found(ranks, found_grades.astype(np.float64), ideal)
+    return Found(
+        ranks=np.array([rank for rank, _ in found], dtype=np.int64),
+        grades=np.array([grade for _, grade in found], dtype=np.float64),
+        ideal=np.array(sorted(relevant.values(), reverse=True), dtype=np.float64),
+    )
 
 
 def means(measured: Measured) -> dict[str, float]:

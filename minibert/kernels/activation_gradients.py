@@ -17,12 +17,15 @@ from minibert.kernels import cpu
 
 __all__ = [
     "clip_gradient_",
+    "elu_gradient_",
     "gelu_gradient_",
     "gelu_tanh_gradient_",
     "leaky_relu_gradient_",
+    "mish_gradient_",
     "relu_gradient_",
     "sigmoid_gradient_",
     "silu_gradient_",
+    "softplus_gradient_",
     "tanh_gradient_",
 ]
 
@@ -113,6 +116,35 @@ def sigmoid_gradient_(x: Array, gradient: Array) -> None:
         cpu.sigmoid_(rows)
         gradients *= rows
         gradients *= 1.0 - rows
+
+
+def elu_gradient_(x: Array, gradient: Array) -> None:
+    """Multiply by exp(x) below 0, else by 1; x becomes exp(x) - 1 below 0, else x."""
+    for rows, gradients in blocks_of(x, gradient):
+        cpu.elu_(rows)
+        gradients *= np.minimum(rows, 0.0) + 1.0
+
+
+def softplus_gradient_(x: Array, gradient: Array) -> None:
+    """Multiply by sigmoid(x); x becomes log(1 + exp(x))."""
+    for rows, gradients in blocks_of(x, gradient):
+        gradients *= cpu.silu_gate(rows, 1.0)
+        cpu.softplus_(rows)
+
+
+def mish_gradient_(x: Array, gradient: Array) -> None:
+    """Multiply by g + x g', g = tanh(s) and g' = (1 - g^2) sigmoid(x); x becomes x g.
+
+    s = log(1 + exp(x)), whose derivative is sigmoid(x).
+    """
+    for rows, gradients in blocks_of(x, gradient):
+        gate = cpu.mish_gate(rows)
+        derivative = 1.0 - gate * gate
+        derivative *= cpu.silu_gate(rows, 1.0)
+        derivative *= rows
+        derivative += gate
+        rows *= gate
+        gradients *= derivative
 
 
 def tanh_gradient_(x: Array, gradient: Array) -> None:

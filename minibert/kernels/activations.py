@@ -93,29 +93,46 @@ ACTIVATIONS: dict[str, Activation] = {
         lambda kernels, x, bias: kernels.leaky_relu_(x, 0.01, bias),
         lambda kernels, x, gradient: kernels.leaky_relu_gradient_(x, 0.01, gradient),
     ),
+    "elu": Activation(
+        lambda kernels, x, bias: kernels.elu_(x, bias),
+        lambda kernels, x, gradient: kernels.elu_gradient_(x, gradient),
+    ),
+    "softplus": Activation(
+        lambda kernels, x, bias: kernels.softplus_(x, bias),
+        lambda kernels, x, gradient: kernels.softplus_gradient_(x, gradient),
+    ),
+    "mish": Activation(
+        lambda kernels, x, bias: kernels.mish_(x, bias),
+        lambda kernels, x, gradient: kernels.mish_gradient_(x, gradient),
+    ),
     "relu6": clip(0.0, 6.0),
     "hardtanh": clip(-1.0, 1.0),
 }
 
 # The last part of the name of a class of torch, made without arguments -> our name for it.
 TORCH_CLASSES = {
+    "ELU": "elu",
     "GELU": "gelu",
     "Hardtanh": "hardtanh",
     "Identity": "linear",
     "LeakyReLU": "leaky_relu",
+    "Mish": "mish",
     "ReLU": "relu",
     "ReLU6": "relu6",
     "SiLU": "silu",
     "Sigmoid": "sigmoid",
+    "Softplus": "softplus",
     "Tanh": "tanh",
 }
 
 
 # The settings that change what a class of torch computes -> their values in torch's default.
 TORCH_SETTINGS: dict[str, dict[str, object]] = {
+    "ELU": {"alpha": 1.0},
     "GELU": {"approximate": "none"},
     "Hardtanh": {"min_val": -1.0, "max_val": 1.0},
     "LeakyReLU": {"negative_slope": 0.01},
+    "Softplus": {"beta": 1.0, "threshold": 20.0},
 }
 
 

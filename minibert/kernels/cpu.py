@@ -23,6 +23,7 @@ __all__ = [
     "buckets",
     "clip_",
     "concatenate",
+    "elu_",
     "empty",
     "floats",
     "gelu_",
@@ -30,6 +31,7 @@ __all__ = [
     "layer_norm_",
     "leaky_relu_",
     "linear",
+    "mish_",
     "normalize_",
     "relu_",
     "rows_at",
@@ -38,6 +40,7 @@ __all__ = [
     "sigmoid_",
     "silu_",
     "softmax_",
+    "softplus_",
     "standardise",
     "tanh_",
 ]
@@ -391,6 +394,43 @@ def silu_gate(x: Array, slope: float) -> Array:
     """Compute sigmoid(slope * x): (N, F) -> (N, F)."""
     gate = x * (0.5 * slope)
     half_one_plus_tanh_(gate)
+    return gate
+
+
+def elu_(x: Array, bias: Array | None = None) -> None:
+    """Compute exp(x) - 1 below 0, else x, in place. Clevert et al. (2016), section 3."""
+    add_(x, bias)
+    for rows in row_blocks(x):
+        below = np.minimum(rows, 0.0)
+        np.expm1(below, out=below)
+        np.maximum(rows, 0.0, out=rows)
+        rows += below
+
+
+def softplus_(x: Array, bias: Array | None = None) -> None:
+    """Compute log(1 + exp(x)), in place. Dugas et al. (2001), section 3."""
+    add_(x, bias)
+    for rows in row_blocks(x):
+        # As max(x, 0) + log(1 + exp(-|x|)), which never overflows.
+        tail = np.abs(rows)
+        np.exp(np.negative(tail, out=tail), out=tail)
+        np.log1p(tail, out=tail)
+        np.maximum(rows, 0.0, out=rows)
+        rows += tail
+
+
+def mish_(x: Array, bias: Array | None = None) -> None:
+    """Compute x * tanh(log(1 + exp(x))), in place. Misra, "Mish" (2019), section 2."""
+    add_(x, bias)
+    for rows in row_blocks(x):
+        rows *= mish_gate(rows)
+
+
+def mish_gate(x: Array) -> Array:
+    """Compute tanh(log(1 + exp(x))): (N, F) -> (N, F)."""
+    gate = x.copy()
+    softplus_(gate)
+    np.tanh(gate, out=gate)
     return gate
 
 

@@ -12,12 +12,15 @@ import numpy as np
 from minibert.common.arrays import Array, IntArray
 from minibert.kernels.activation_gradients import (
     clip_gradient_,
+    elu_gradient_,
     gelu_gradient_,
     gelu_tanh_gradient_,
     leaky_relu_gradient_,
+    mish_gradient_,
     relu_gradient_,
     sigmoid_gradient_,
     silu_gradient_,
+    softplus_gradient_,
     tanh_gradient_,
 )
 from minibert.kernels.cpu import normalize_, row_slices, softmax_, split_heads
@@ -28,14 +31,17 @@ __all__ = [
     "attend_gradient",
     "clip_gradient_",
     "column_sums",
+    "elu_gradient_",
     "gelu_gradient_",
     "gelu_tanh_gradient_",
     "layer_norm_gradient_",
     "leaky_relu_gradient_",
+    "mish_gradient_",
     "normalize_gradient_",
     "relu_gradient_",
     "sigmoid_gradient_",
     "silu_gradient_",
+    "softplus_gradient_",
     "tanh_gradient_",
     "weight_gradient",
 ]

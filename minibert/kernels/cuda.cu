@@ -44,10 +44,18 @@ ACTIVATION(leaky_relu, y < 0.0f ? a * y : y)
 ACTIVATION(clip, y < a ? a : y > b ? b : y)
 ACTIVATION(sigmoid, 1.0f / (1.0f + expf(-y)))
 ACTIVATION(silu, 0.5f * y * (1.0f + tanhf(0.5f * a * y)))
+ACTIVATION(elu, y > 0.0f ? y : expm1f(y))
+ACTIVATION(softplus, fmaxf(y, 0.0f) + log1pf(expf(-fabsf(y))))
+ACTIVATION(mish, y * tanhf(softplus_of(y, 0.0f, 0.0f)))
 ACTIVATION(hyperbolic_tangent, tanhf(y))
 
 // g + y g', where g' = g (1 - g) slope and g is a gate; 0 times an infinite slope would be NaN.
 __device__ float gated(float y, float g, float slope) { return g + y * g * (1.0f - g) * slope; }
+
+// The derivative of y g, where g = tanh(softplus(y)).
+__device__ float mish_slope(float y, float g) {
+    return g + y * (1.0f - g * g) * sigmoid_of(y, 0.0f, 0.0f);
+}
 
 // x = z, the activation of y = x, and the gradient by z, times dz/dy, becomes that by y. One block per
 // row. Formulas and kinks are those of activation_gradients.py.
@@ -71,6 +79,9 @@ GRADIENT(leaky_relu, y > 0.0f ? 1.0f : a)
 GRADIENT(clip, y > a && y < b ? 1.0f : 0.0f)
 GRADIENT(sigmoid, z * (1.0f - z))
 GRADIENT(silu, gated(y, sigmoid_of(a * y, 0.0f, 0.0f), a))
+GRADIENT(elu, y > 0.0f ? 1.0f : expf(y))
+GRADIENT(softplus, sigmoid_of(y, 0.0f, 0.0f))
+GRADIENT(mish, mish_slope(y, tanhf(softplus_of(y, 0.0f, 0.0f))))
 GRADIENT(hyperbolic_tangent, 1.0f - z * z)
 
 __device__ float total(const real* x, const real* bias, const real* before, int column) {

@@ -28,6 +28,7 @@ __all__ = [
     "buckets",
     "clip_",
     "concatenate",
+    "elu_",
     "empty",
     "floats",
     "gelu_",
@@ -35,6 +36,7 @@ __all__ = [
     "layer_norm_",
     "leaky_relu_",
     "linear",
+    "mish_",
     "normalize_",
     "relu_",
     "rows_at",
@@ -43,6 +45,7 @@ __all__ = [
     "sigmoid_",
     "silu_",
     "softmax_",
+    "softplus_",
     "standardise",
     "tanh_",
 ]
@@ -344,6 +347,21 @@ def sigmoid_(x: Array, bias: Array | None = None) -> None:
 def silu_(x: Array, slope: float = 1.0, bias: Array | None = None) -> None:
     """Compute x * sigmoid(slope * x), in place."""
     activate("silu", x, bias, slope)
+
+
+def elu_(x: Array, bias: Array | None = None) -> None:
+    """Compute exp(x) - 1 below 0, else x, in place."""
+    activate("elu", x, bias)
+
+
+def softplus_(x: Array, bias: Array | None = None) -> None:
+    """Compute log(1 + exp(x)), in place."""
+    activate("softplus", x, bias)
+
+
+def mish_(x: Array, bias: Array | None = None) -> None:
+    """Compute x * tanh(log(1 + exp(x))), in place."""
+    activate("mish", x, bias)
 
 
 def tanh_(x: Array, bias: Array | None = None) -> None:

@@ -31,14 +31,17 @@ __all__ = [
     "attend_gradient",
     "clip_gradient_",
     "column_sums",
+    "elu_gradient_",
     "gelu_gradient_",
     "gelu_tanh_gradient_",
     "layer_norm_gradient_",
     "leaky_relu_gradient_",
+    "mish_gradient_",
     "normalize_gradient_",
     "relu_gradient_",
     "sigmoid_gradient_",
     "silu_gradient_",
+    "softplus_gradient_",
     "tanh_gradient_",
     "weight_gradient",
 ]
@@ -169,6 +172,21 @@ def sigmoid_gradient_(x: Array, gradient: Array) -> None:
 def silu_gradient_(x: Array, slope: float, gradient: Array) -> None:
     """Go back through x * sigmoid(slope * x)."""
     go_back("silu", x, gradient, slope)
+
+
+def elu_gradient_(x: Array, gradient: Array) -> None:
+    """Go back through exp(x) - 1 below 0, else x."""
+    go_back("elu", x, gradient)
+
+
+def softplus_gradient_(x: Array, gradient: Array) -> None:
+    """Go back through log(1 + exp(x))."""
+    go_back("softplus", x, gradient)
+
+
+def mish_gradient_(x: Array, gradient: Array) -> None:
+    """Go back through x * tanh(log(1 + exp(x)))."""
+    go_back("mish", x, gradient)
 
 
 def tanh_gradient_(x: Array, gradient: Array) -> None:

@@ -6,68 +6,80 @@ The names and defaults are those of sentence-transformers' class.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack, cast, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
 import numpy as np
 
-from minibert.bert.families import FAMILIES
 from minibert.bert.hook import Hook
-from minibert.bert.layout import read_bias, read_norm
-from minibert.bert.load import Checkpoint
 from minibert.bert.packs import Pack
-from minibert.checkpoint.folder import Folder, read_folder
+from minibert.checkpoint.folder import Folder
 from minibert.checkpoint.hub import find_model
 from minibert.checkpoint.repository import HubOptions
-from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
+from minibert.checkpoint.save import loaded_files, save_model
+from minibert.common.arguments import (
+    check_counts,
+    check_prompts,
+    older_names,
+    one_name,
+)
 from minibert.common.arrays import Array
-from minibert.common.json_files import setting
-from minibert.errors import CheckpointError
 from minibert.kernels import cpu as numpy_kernels
 from minibert.kernels.activations import (
     ACTIVATIONS,
 )
 from minibert.kernels.segments import firsts
+from minibert.models.classifier import folder_of, read_choices, read_classifier
+from minibert.models.foreign_arguments import meaning_of
 from minibert.models.job import EncodeJob
 from minibert.models.model import Model, job_of
+from minibert.models.model_config import ModelConfig
+from minibert.models.reference_names import ReferenceNames
 from minibert.models.score_activations import (
     ScoreActivation,
     activation_name,
     as_activation,
     named_activation,
     scores_of,
+    torch_name,
 )
+from minibert.models.tensors import as_tensors, check_torch
 from minibert.models.transformer import Transformer
 from minibert.pooling.modes import PooledTokens, mean
-from minibert.tokens.texts import Text, check_texts, listed, no_list
+from minibert.tokens.texts import Text, check_texts, is_one, list_of, listed, no_list
 from minibert.tokens.truncation import OnLong, Truncation, check_on_long
 
 if TYPE_CHECKING:
     from minibert.models.processes import Processes, Recipe
-    from minibert.models.signatures import OnePair, Pair, PredictOptions, RankedDocument, Score
+    from minibert.models.signatures import (
+        OnePair,
+        Pair,
+        PredictOptions,
+        RankedDocument,
+        RankOptions,
+        Score,
+    )
 
 __all__ = ["CrossEncoder"]
 
 
-class Classifier(NamedTuple):
-    """Head: a dense layer on the first token (in a BERT the pooler), then the labels."""
-
-    dense_weight: Array  # (D, D)
-    dense_bias: Array  # (D,)
-    weight: Array  # (D, labels)
-    bias: Array  # (labels,)
-    norm_weight: Array | None = None  # (D,), of a norm between the two: ModernBERT
-    norm_bias: Array | None = None
-
-
-class CrossEncoder(Model):
+class CrossEncoder(ReferenceNames):
     """A model that reads two texts together and scores them. Threads may share one."""
 
     folder: Folder  # settings of the model's folder
     transformer: Transformer  # the BERT and its tokenizer
     on_long: OnLong  # what happens to long pairs: "warn", "error" or "ignore"
+    model_type = "CrossEncoder"  # as folders name the class
 
+    @older_names(
+        model_name="model_name_or_path",
+        default_activation_function="activation_fn",
+        automodel_args="model_kwargs",
+        tokenizer_args="processor_kwargs",
+        tokenizer_kwargs="processor_kwargs",
+        config_args="config_kwargs",
+        cache_dir="cache_folder",
+    )
     def __init__(
         self,
         model_name_or_path: str | os.PathLike[str],
@@ -76,18 +88,25 @@ class CrossEncoder(Model):
         activation_fn: str | ScoreActivation | None = None,
         device: str | None = None,
         *,
-        revision: str | None = None,
-        cache_folder: str | None = None,
-        token: str | bool | None = None,
-        local_files_only: bool = False,
+        modules: None = None,
         prompts: dict[str, str] | None = None,
         default_prompt_name: str | None = None,
+        cache_folder: str | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        model_kwargs: Mapping[str, object] | None = None,
+        processor_kwargs: Mapping[str, object] | None = None,
+        config_kwargs: Mapping[str, object] | None = None,
+        model_card_data: object = None,
+        backend: str = "torch",
+        keep_in_fp32_modules: Sequence[str] | None = None,
         threads: int | None = None,
         on_long: OnLong = "warn",
         reproducible: bool = False,
         short_inputs: bool = True,
         dtype: object = None,
-        trust_remote_code: bool = False,
     ) -> None:
         """Load a folder, or a model of the hub by its name.
 
@@ -99,13 +118,21 @@ class CrossEncoder(Model):
                 "sigmoid" or "identity"; torch.nn.Sigmoid() and its like are known by their names.
                 None is the folder's, else "sigmoid" for one label and "identity" for more.
             device: "cpu", "cuda" or "cuda:1"; None is "cpu".
-            revision: Branch, tag or commit of the hub's repository; None is its main branch.
-            cache_folder: Folder of downloaded models; None is huggingface_hub's own.
-            token: Token for the hub, or True for the stored one.
-            local_files_only: True forbids downloads: the model must be in the cache.
+            modules: Must be None: a cross-encoder's classifier is in a folder.
             prompts: Name -> prompt, a text before the first text of a pair. They are added to the
                 folder's.
             default_prompt_name: Name of the prompt where a call names none; None is the folder's.
+            cache_folder: Folder of downloaded models; None is huggingface_hub's own.
+            trust_remote_code: Changes nothing, as no code of a model is run.
+            revision: Branch, tag or commit of the hub's repository; None is its main branch.
+            local_files_only: True forbids downloads: the model must be in the cache.
+            token: Token for the hub, or True for the stored one.
+            model_kwargs: As in SentenceTransformer.
+            processor_kwargs: As in SentenceTransformer.
+            config_kwargs: As in SentenceTransformer; "num_labels" counts as `num_labels`.
+            model_card_data: As in SentenceTransformer.
+            backend: As in SentenceTransformer.
+            keep_in_fp32_modules: Must be None or empty: the head is always computed in float32.
             threads: Number of cores to use; None, or too large a number, is all that this process
                 may use.
             on_long: "warn", "error" or "ignore", for pairs above the maximum length.
@@ -113,7 +140,9 @@ class CrossEncoder(Model):
             short_inputs: As in SentenceTransformer.
             dtype: Of the BERT's weights and activations: "float32", or on a GPU "float16"; None is
                 "float32".
-            trust_remote_code: Changes nothing, as no code of a model is run.
+
+        Older names of arguments are taken, too: `model_name`, `default_activation_function`,
+        `automodel_args`, `tokenizer_args`, `tokenizer_kwargs`, `config_args`, `cache_dir`.
 
         Raises the errors of SentenceTransformer, CheckpointError for a folder without a classifier,
         ValueError or TypeError for an activation that cannot be computed.
@@ -122,20 +151,22 @@ class CrossEncoder(Model):
         check_prompts(prompts)
         if activation_fn is not None:
             as_activation(activation_fn)
+        meant = meaning_of(
+            model_kwargs, processor_kwargs, config_kwargs, backend=backend, modules=modules,
+            model_card_data=model_card_data, keep_in_fp32_modules=keep_in_fp32_modules,
+        )  # fmt: skip
         hub = HubOptions(revision, cache_folder, token, local_files_only)
         path = find_model(model_name_or_path, hub, owner="cross-encoder")
         self.folder = folder_of(path)
         self.transformer = Transformer(
-            self.folder.transformer,
-            device=device,
-            threads=threads,
-            reproducible=reproducible,
-            short_inputs=short_inputs,
-            dtype=dtype,
-        )
+            self.folder.transformer, device=device, threads=threads, reproducible=reproducible,
+            short_inputs=short_inputs, dtype=meant.dtype if dtype is None else dtype,
+        )  # fmt: skip
         self._read_head()
+        num_labels = meant.num_labels if num_labels is None else num_labels
         if num_labels not in (None, self.num_labels):
             raise ValueError(f"num_labels is {num_labels}; this model has {self.num_labels}.")
+        max_length = meant.max_seq_length if max_length is None else max_length
         check_counts(max_length=max_length)
         if max_length is not None:
             self.transformer.max_seq_length = max_length
@@ -145,9 +176,11 @@ class CrossEncoder(Model):
 
     def _read_head(self) -> None:
         """Read the classifier, and bring it to the device."""
-        self.config = self.transformer.config
         self._classifier = read_classifier(self.checkpoint)
+        settings = self.checkpoint.settings
+        self.config = ModelConfig(self.transformer.config, settings, self.num_labels)
         self._activation, self._takes_mean = read_choices(self.checkpoint)
+        self._loaded = loaded_files(self.folder)
         self._place_head()
 
     def _default_activation(self) -> str:
@@ -192,6 +225,7 @@ class CrossEncoder(Model):
         on_long: OnLong | None = None,
         sentences: OnePair | Sequence[Pair] | np.ndarray | None = None,
         activation_fct: str | ScoreActivation | None = None,
+        num_workers: int | None = None,
     ) -> Score | Array | list[Score]: ...
     def predict(
         self,
@@ -212,6 +246,7 @@ class CrossEncoder(Model):
         on_long: OnLong | None = None,
         sentences: OnePair | Sequence[Pair] | np.ndarray | None = None,
         activation_fct: str | ScoreActivation | None = None,
+        num_workers: int | None = None,
     ) -> Any:  # its kind follows from the arguments: see the overloads
         """Score pairs of texts: n pairs -> (n,) float32, or (n, labels) where there are several.
 
@@ -219,10 +254,11 @@ class CrossEncoder(Model):
         the scores of several labels into probabilities that sum to 1. `prompt` goes before the
         first text of each pair. The other arguments are as in SentenceTransformer.encode;
         `sentences` is the older name of `inputs`, and `activation_fct` of `activation_fn`.
+        `num_workers`, of older releases, changes nothing.
 
         Raises TypeError or ValueError for the first input that is no pair.
         """
-        check_no_tensor(convert_to_tensor)
+        check_torch(convert_to_tensor)
         given = one_name(inputs=inputs, sentences=sentences)
         activation_fn = one_name(activation_fn=activation_fn, activation_fct=activation_fct)
         check_counts(batch_size=batch_size, pack_tokens=pack_tokens, chunk_size=chunk_size)
@@ -246,7 +282,9 @@ class CrossEncoder(Model):
         truncation = sum((truncation for _, truncation in parts), Truncation())
         truncation.report(len(pairs), job.max_tokens, on_long)
         scores = self._scores(logits, activate, apply_softmax)
-        found = scores if convert_to_numpy else list(scores)
+        if convert_to_tensor:
+            scores = as_tensors(scores)
+        found = scores if convert_to_numpy or convert_to_tensor else list(scores)
         return found[0] if single else found
 
     def _scores(self, logits: Array, activate: ScoreActivation, apply_softmax: bool) -> Array:
@@ -290,7 +328,15 @@ class CrossEncoder(Model):
         documents: Sequence[str],
         top_k: int | None = None,
         return_documents: bool = False,
-        **arguments: Unpack[PredictOptions],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        activation_fn: str | ScoreActivation | None = None,
+        device: str | Sequence[str] | None = None,
+        pool: Processes | None = None,
+        chunk_size: int | None = None,
+        **options: Unpack[RankOptions],
     ) -> list[RankedDocument]:
         """Score documents against a query: -> {"corpus_id", "score"[, "text"]}, best first.
 
@@ -306,8 +352,13 @@ class CrossEncoder(Model):
                 f"This model has {self.num_labels} labels: its scores have no order. Use predict()."
             )
         pairs: list[Any] = [(query, document) for document in given]  # checked by predict
-        scores = np.asarray(self.predict(pairs, **arguments))
-        order = np.argsort(-scores, kind="stable")[:top_k]
+        for name in ("convert_to_tensor", "convert_to_numpy"):  # scores are numbers in any case
+            options.pop(name, None)  # type: ignore[misc]  # both are keys
+        scores: Any = self.predict(
+            pairs, prompt_name, prompt, batch_size, show_progress_bar, activation_fn,
+            device=device, pool=pool, chunk_size=chunk_size, **options,
+        )  # fmt: skip
+        order = np.argsort(-np.asarray(scores), kind="stable")[:top_k]
         ranked = [
             {"corpus_id": int(number), "score": float(scores[number])}
             | ({"text": given[number]} if return_documents else {})
@@ -332,8 +383,23 @@ class CrossEncoder(Model):
         """Number of scores of a pair."""
         return len(self._classifier.bias)
 
-    # The name that older programs use.
+    # Names that older programs use.
     max_length = Model.max_seq_length
+    default_activation_function = activation_fn
+
+    def is_singular_input(self, inputs: object) -> bool:
+        """Return whether predict() takes an input for one pair; TypeError for what is no pair."""
+        return pairs_of(inputs)[1]
+
+    def _write(self, path: str | os.PathLike[str], *, has_card: bool) -> None:
+        check_prompts(self.prompts)
+        save_model(
+            self.folder, self._loaded, path,
+            hidden_size=self.config.hidden_size, include_prompt=True,
+            max_seq_length=self._changed_max_seq_length,
+            settings={**self._settings(), "activation_fn": torch_name(self.activation_fn)},
+            trained={}, card=None, has_card=has_card,
+        )  # fmt: skip
 
     def _place_head(self) -> None:
         """Bring the classifier's tensors to the transformer's device."""
@@ -376,71 +442,12 @@ def check_no_window(on_long: OnLong) -> None:
         raise ValueError('on_long="window" is for vectors; a pair is scored as a whole.')
 
 
-def folder_of(path: Path) -> Folder:
-    """Read a cross-encoder's folder; CheckpointError for modules after its BERT."""
-    folder = read_folder(path, "CrossEncoder")
-    if folder.modules:
-        kinds = ", ".join(type(module).__name__ for module in folder.modules)
-        raise CheckpointError(
-            f"{path}/modules.json: there is {kinds} after the Transformer; minibert runs "
-            "cross-encoders whose head is the BERT's own classifier."
-        )
-    return folder
-
-
-def read_classifier(checkpoint: Checkpoint) -> Classifier:
-    """Read the head's tensors, for the labels that config.json names."""
-    settings, tensors, config = checkpoint.settings, checkpoint.tensors, checkpoint.config
-    folder, names = checkpoint.files[0].parent, FAMILIES[config.model_type].classifier
-    if not all(f"{name}.weight" in tensors for name in (names.dense, names.output)):
-        raise CheckpointError(
-            f"{folder} has no classifier ({names.output}.weight, on {names.dense}): it is no "
-            "cross-encoder."
-        )
-    # As in the reference: two by default, and one for a BERT that was no classifier.
-    path = folder / "config.json"
-    labels = setting(path, settings, "id2label", dict, {})
-    count = len(labels) or setting(path, settings, "num_labels", int, 0) or 2
-    kinds = setting(path, settings, "architectures", list, [])
-    if not any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
-        count = 1
-    dimension = config.hidden_size
-    norm = read_norm(tensors, names.norm, dimension) if names.norm else (None, None)
-    return Classifier(
-        dense_weight=tensors.take(f"{names.dense}.weight", dimension, dimension).T,
-        dense_bias=read_bias(tensors, names.dense, dimension),
-        weight=tensors.take(f"{names.output}.weight", count, dimension).T,
-        bias=tensors.take(f"{names.output}.bias", count),
-        norm_weight=norm[0],
-        norm_bias=norm[1],
-    )
-
-
-def read_choices(checkpoint: Checkpoint) -> tuple[str, bool]:
-    """Read the activation within the head, and whether the head takes the mean of all tokens.
-
-    Only ModernBERT lets config.json choose.
-    """
-    names = FAMILIES[checkpoint.config.model_type].classifier
-    if not names.norm:
-        return names.activation, False
-    path, settings = checkpoint.files[0].parent / "config.json", checkpoint.settings
-    activation = setting(path, settings, "classifier_activation", str, names.activation)
-    pooling = setting(path, settings, "classifier_pooling", str, "cls")
-    if activation not in ACTIVATIONS or pooling not in ("cls", "mean"):
-        raise CheckpointError(
-            f"{path}: classifier_activation is {activation!r} and classifier_pooling {pooling!r}; "
-            f"expected one of {', '.join(ACTIVATIONS)}, and cls or mean."
-        )
-    return activation, pooling == "mean"
-
-
 def pairs_of(inputs: object) -> tuple[list[Text], bool]:
     """Return the input of predict() as a list of pairs, and whether it was one pair."""
-    if isinstance(inputs, np.ndarray):
-        inputs = inputs.tolist()
-    if isinstance(inputs, str | bytes) or not isinstance(inputs, Sequence):
-        raise no_list(inputs, "predict()", "a list of pairs of texts")
+    expected = "a list of pairs of texts"
+    if is_one(inputs):
+        raise no_list(inputs, "predict()", expected)
+    inputs = list_of(inputs, "predict()", expected)
     single = len(inputs) == 2 and all(isinstance(text, str) for text in inputs)
     pairs = check_texts([inputs] if single else inputs)
     for number, pair in enumerate(pairs):

@@ -18,16 +18,25 @@ from minibert.errors import CheckpointError
 from minibert.kernels import cpu as numpy_kernels
 from minibert.kernels.activations import (
     ACTIVATIONS,
+    TORCH_CLASSES,
     TORCH_SETTINGS,
     name_in_torch,
     torch_activation,
 )
 
-__all__ = ["ScoreActivation", "activation_name", "as_activation", "named_activation", "scores_of"]
+__all__ = [
+    "ScoreActivation",
+    "activation_name",
+    "as_activation",
+    "named_activation",
+    "scores_of",
+    "torch_name",
+]
 
 # Functions of torch that take the logits alone, and have the same name here.
 TORCH_FUNCTIONS = {
-    *("gelu", "hardtanh", "leaky_relu", "relu", "relu6", "sigmoid", "silu", "softmax", "tanh"),
+    *("elu", "gelu", "hardtanh", "leaky_relu", "mish", "relu", "relu6", "sigmoid", "silu"),
+    *("softmax", "softplus", "tanh"),
 }
 
 # Logits (n, labels) -> scores of the same shape.
@@ -108,6 +117,21 @@ def activation_of(name: str) -> str | None:
     if name in ("torch.nn.Softmax", "torch.nn.modules.activation.Softmax"):
         return "softmax"
     return torch_activation(name)
+
+
+def torch_name(given: str | ScoreActivation) -> str:
+    """Return the full name of torch's class that computes an activation, as folders have it.
+
+    Raises ValueError for a function, and for a name that no class of torch stands for.
+    """
+    name = None if callable(given) else activation_name(given)
+    for kind, ours in {**TORCH_CLASSES, "Softmax": "softmax"}.items():
+        if ours == name:
+            return f"torch.nn.{kind}"
+    raise ValueError(
+        f"activation_fn is {given!r:.80}, which no folder can name. Set it to one of "
+        f"{', '.join(sorted({'identity', 'softmax', *TORCH_CLASSES.values()} - {'linear'}))}."
+    )
 
 
 def check_settings(given: object, kind: str) -> None:

@@ -1,9 +1,8 @@
 """SentenceTransformer: texts -> vectors, with the names and defaults of sentence-transformers.
 
-Users of that library change one import. This file has all that exists for them alone: `sentences=`
-beside `inputs=`, one row for one str, a result whose kind depends on an argument, the older names
-of methods. The computation stands in `encoding.py` and `transformer.py`. Start at
-SentenceTransformer.encode.
+Users of that library change one import. Methods that exist for them alone stand in
+`sentence_names.py` and `reference_names.py`, the computation in `encoding.py` and `transformer.py`.
+Start at SentenceTransformer.encode.
 
 Imports inside methods are late: only an opened model, or one method, needs them. Every program and
 every command imports the class, and must not wait for them.
@@ -11,19 +10,24 @@ every command imports the class, and must not wait for them.
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from numpy.typing import ArrayLike
 
 from minibert.checkpoint.metric import DOT_PRODUCT_MODELS, check_metric, metric_of
-from minibert.common.arguments import check_counts, check_no_tensor, check_prompts, one_name
+from minibert.common.arguments import (
+    check_counts,
+    check_prompts,
+    older_names,
+    one_name,
+)
 from minibert.common.arrays import Array
-from minibert.models.model import Model, job_of, prompt_name_of
+from minibert.models.model import job_of, prompt_name_of
+from minibert.models.sentence_names import SentenceNames
 from minibert.models.signatures import with_overloads
 from minibert.scoring.metrics import METRICS
 from minibert.scoring.quantization import Precision, check_precision
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
     from minibert.explain.attribution import Explanation
     from minibert.models.job import OutputValue
     from minibert.models.processes import Processes
-    from minibert.models.signatures import Encoded, Features, Inputs, OneInput
+    from minibert.models.signatures import Encoded, Inputs, OneInput
     from minibert.models.trace import Trace
     from minibert.models.trainable import Trainable
     from minibert.models.transformer import Transformer
@@ -47,12 +51,10 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_MODEL", "DOT_PRODUCT_MODELS", "SentenceTransformer"]
 
-logger = logging.getLogger(__name__)
-
 DEFAULT_MODEL = "sentence-transformers/msmarco-bert-base-dot-v5"
 
 
-class SentenceTransformer(Model):
+class SentenceTransformer(SentenceNames):
     """A model that turns texts into vectors.
 
     Threads may share one. Copies and pickles hold the path of its folder, not the weights.
@@ -64,22 +66,30 @@ class SentenceTransformer(Model):
     transformer: Transformer  # the BERT and its tokenizer
     on_long: OnLong  # what happens to long texts: see encode
     similarity_reason: str  # where the metric was found
+    model_type = "SentenceTransformer"  # as folders name the class
     card: str | None = None  # README.md of folders it is saved to; None is that of its own folder
     # Tensors in place of the folder's, by key: see use_tensors.
     trained: Mapping[str, Array] = MappingProxyType({})
 
+    @older_names(tokenizer_kwargs="processor_kwargs", use_auth_token="token")
     def __init__(
         self,
-        model_name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
-        *,
+        model_name_or_path: str | os.PathLike[str] | None = DEFAULT_MODEL,
         modules: Sequence[Transformer | ModuleSettings] | None = None,
         device: str | None = None,
-        revision: str | None = None,
-        cache_folder: str | None = None,
-        token: str | bool | None = None,
-        local_files_only: bool = False,
         prompts: dict[str, str] | None = None,
         default_prompt_name: str | None = None,
+        *,
+        cache_folder: str | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        model_kwargs: Mapping[str, object] | None = None,
+        processor_kwargs: Mapping[str, object] | None = None,
+        config_kwargs: Mapping[str, object] | None = None,
+        model_card_data: object = None,
+        backend: str = "torch",
         similarity_fn_name: str | None = None,
         truncate_dim: int | None = None,
         threads: int | None = None,
@@ -87,20 +97,30 @@ class SentenceTransformer(Model):
         reproducible: bool = False,
         short_inputs: bool = True,
         dtype: object = None,
-        trust_remote_code: bool = False,
     ) -> None:
         """Load a folder, or a model of the hub by its name.
 
         Args:
-            model_name_or_path: Name of a model on the hub, or path of its folder.
+            model_name_or_path: Name of a model on the hub, or path of its folder; None only
+                beside `modules`.
             modules: A Transformer, a Pooling and others of minibert.models, in place of a folder.
             device: "cpu", "cuda" or "cuda:1"; None is "cpu".
-            revision: Branch, tag or commit of the hub's repository; None is its main branch.
-            cache_folder: Folder of downloaded models; None is huggingface_hub's own.
-            token: Token for the hub, or True for the stored one.
-            local_files_only: True forbids downloads: the model must be in the cache.
             prompts: Name -> prompt, a text before each text. They are added to the folder's.
             default_prompt_name: Name of the prompt where a call names none; None is the folder's.
+            cache_folder: Folder of downloaded models; None is huggingface_hub's own.
+            trust_remote_code: Changes nothing, as no code of a model is run.
+            revision: Branch, tag or commit of the hub's repository; None is its main branch.
+            local_files_only: True forbids downloads: the model must be in the cache.
+            token: Token for the hub, or True for the stored one. `use_auth_token` is its older
+                name.
+            model_kwargs: Arguments for torch. "dtype" (or "torch_dtype") counts as `dtype`; others
+                are taken if they change no vector here.
+            processor_kwargs: Arguments for transformers' tokenizer. "model_max_length" becomes
+                `max_seq_length`; others are taken if they change no vector. `tokenizer_kwargs` is
+                their older name.
+            config_kwargs: Settings in place of config.json's, taken if they change no vector.
+            model_card_data: Must be None: minibert writes a card for trained models alone.
+            backend: Must be "torch", the reference's default. minibert computes with NumPy.
             similarity_fn_name: "cosine", "dot", "euclidean" or "manhattan"; None is the model's
                 own, see `similarity_reason`.
             truncate_dim: Number of dimensions that are kept; None is the folder's, else all.
@@ -115,28 +135,35 @@ class SentenceTransformer(Model):
                 on processors with AVX-512, where it makes short texts three times as fast.
             dtype: Of the BERT's weights and activations: "float32", or on a GPU "float16"; None is
                 "float32". Vectors are float32.
-            trust_remote_code: Changes nothing, as no code of a model is run.
 
         Raises FileNotFoundError or ModelUnavailableError if there is no such model, CheckpointError
-        if its folder cannot be used, DeviceError if the device cannot.
+        if its folder cannot be used, DeviceError if the device cannot, ValueError or TypeError for
+        an argument that cannot be followed.
         """
         # Late: see the top.
         from minibert.checkpoint.repository import HubOptions
+        from minibert.models.foreign_arguments import meaning_of
         from minibert.models.parts import find_parts
 
         check_on_long(on_long)
         check_prompts(prompts)
         check_counts(truncate_dim=truncate_dim)
-        if modules is not None and model_name_or_path != DEFAULT_MODEL:
+        meant = meaning_of(
+            model_kwargs, processor_kwargs, config_kwargs,
+            backend=backend, model_card_data=model_card_data,
+        )  # fmt: skip
+        if modules is not None and model_name_or_path not in (None, DEFAULT_MODEL):
             raise ValueError("Both model_name_or_path and modules are given; give one of them.")
         hub = HubOptions(revision, cache_folder, token, local_files_only)
         self.transformer, self.folder, name = find_parts(
-            model_name_or_path, modules, hub, device,
+            model_name_or_path,  # type: ignore[arg-type]  # without modules None is refused there
+            modules, hub, device,
             threads=threads, reproducible=reproducible, short_inputs=short_inputs, dtype=dtype,
+            meant=meant,
         )  # fmt: skip
+        self._read_modules()
         if modules is not None:
             self._note_change()
-        self._read_modules()
         prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
         self._take_prompts(prompts, default_prompt_name)
         self.similarity_fn_name, self.similarity_reason = metric_of(
@@ -148,15 +175,15 @@ class SentenceTransformer(Model):
     def _read_modules(self) -> None:
         """Read the modules after the BERT, and bring them to the device."""
         from minibert.checkpoint.save import loaded_files  # late: see the top
+        from minibert.models.model_config import ModelConfig
         from minibert.pooling.pipeline import load_pipeline
 
-        self.config = self.transformer.config
+        self.config = ModelConfig(self.transformer.config, self.checkpoint.settings)
         folder = self.folder
-        self._pipeline = load_pipeline(folder.path, folder.modules, self.config.hidden_size)
+        modules = (*self.transformer.implied_modules, *folder.modules)
+        self._pipeline = load_pipeline(folder.path, modules, self.config.hidden_size)
         self._loaded = loaded_files(folder)
         self._place_head()
-        if not (folder.has_modules or self.is_changed):
-            logger.warning("%s has no modules.json; taking the mean of its tokens.", folder.path)
 
     def use_tensors(
         self, parameters: Parameters, pipeline: Pipeline, trained: Mapping[str, Array]
@@ -212,7 +239,8 @@ class SentenceTransformer(Model):
             precision: "float32", or "int8", "uint8", "binary" or "ubinary" for codes of all vectors
                 together. They are made last: see quantize_embeddings.
             convert_to_numpy: False gives a list of rows in place of an array.
-            convert_to_tensor: Must be False: minibert makes no tensors.
+            convert_to_tensor: True gives tensors of torch, on the CPU, in place of arrays. torch
+                must be installed; nothing else imports it.
             device: Device that the model moves to first. A list of devices starts a process for
                 each, for a part of the texts.
             normalize_embeddings: True divides each vector by its length, after `truncate_dim`.
@@ -233,12 +261,13 @@ class SentenceTransformer(Model):
             sentences: Older name of `inputs`.
 
         Raises TypeError or ValueError for the first item that is no text, and for an argument of a
-        wrong type or value.
+        wrong type or value; MissingLibraryError for tensors without torch.
         """
         # Late: see the top.
         from minibert.models.encoding import check_windows_of, codes_of, joined, output_of
+        from minibert.models.tensors import as_tensors, check_torch
 
-        check_no_tensor(convert_to_tensor)
+        check_torch(convert_to_tensor)
         compute = output_of(output_value)
         given = one_name(inputs=inputs, sentences=sentences)
         texts = check_texts(list_of(given, "encode()"))
@@ -265,7 +294,10 @@ class SentenceTransformer(Model):
         truncation.report(len(texts), job.max_tokens, job.on_long)
         if precision not in (None, "float32"):
             found = codes_of(found, output_value, precision)
-        rows: Encoded = found[0] if is_one(given) else found if convert_to_numpy else list(found)
+        if convert_to_tensor:
+            found = as_tensors(found)
+        is_whole = convert_to_numpy or convert_to_tensor
+        rows: Encoded = found[0] if is_one(given) else found if is_whole else list(found)
         return rows
 
     @with_overloads
@@ -356,23 +388,6 @@ class SentenceTransformer(Model):
         found: list[Tokens] = [tokenizer.tokens(text, limit) for text in texts]
         return found[0] if is_one(inputs) else found
 
-    def preprocess(
-        self, inputs: OneInput | Inputs, prompt: str | None = None, *, task: str | None = None
-    ) -> Features:
-        """Tokenise and pad n texts: input_ids, token_type_ids, attention_mask, each (n, T).
-
-        The dict also has "modality", which is "text", and with a prompt "prompt_length", the number
-        of tokens of [CLS] and the prompt. No texts give {}.
-        """
-        texts = check_texts(list_of(inputs, "preprocess()"))
-        return cast("Features", self.transformer.padded(texts, prompt or "", task, self.on_long))
-
-    def tokenize(
-        self, texts: OneInput | Inputs, prompt: str | None = None, *, task: str | None = None
-    ) -> Features:
-        """Older name of preprocess()."""
-        return self.preprocess(texts, prompt, task=task)
-
     @property
     def similarity_fn_name(self) -> str:
         """Metric of the model: "cosine", "dot", "euclidean" or "manhattan". Can be set."""
@@ -425,12 +440,6 @@ class SentenceTransformer(Model):
         """Return the dimension of a vector, D."""
         return min(self.truncate_dim or self.dimension, self.dimension)
 
-    get_sentence_embedding_dimension = get_embedding_dimension
-
-    def get_max_seq_length(self) -> int:
-        """Return max_seq_length."""
-        return self.max_seq_length
-
     @contextmanager
     def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
         """Keep another number of dimensions within the block."""
@@ -440,8 +449,6 @@ class SentenceTransformer(Model):
             yield
         finally:
             self.truncate_dim = before
-
-    truncate_sentence_embeddings = truncate_embeddings
 
     @property
     def include_prompt(self) -> bool:
@@ -464,78 +471,6 @@ class SentenceTransformer(Model):
 
         return Trainable(self, seed=seed, dropout=dropout)
 
-    def fit(
-        self,
-        train_objectives: Iterable[tuple[Iterable[Any], Any]],  # torch's are known when looked at
-        evaluator: Callable[..., Any] | None = None,  # called by name; a score, or a dict of them
-        epochs: int = 1,
-        steps_per_epoch: int | None = None,
-        scheduler: str = "WarmupLinear",
-        warmup_steps: int = 10000,
-        optimizer_class: object = "AdamW",
-        optimizer_params: Mapping[str, object] = MappingProxyType({"lr": 2e-5}),
-        weight_decay: float = 0.01,
-        evaluation_steps: int = 0,
-        output_path: str | os.PathLike[str] | None = None,
-        save_best_model: bool = True,
-        max_grad_norm: float = 1,
-        use_amp: bool = False,
-        callback: Callable[[Any, int, int], object] | None = None,  # gets the evaluator's result
-        show_progress_bar: bool = True,
-        checkpoint_path: str | os.PathLike[str] | None = None,
-        checkpoint_save_steps: int = 500,
-        checkpoint_save_total_limit: int = 0,
-        resume_from_checkpoint: bool = False,
-    ) -> None:
-        """Train this model, as sentence-transformers' fit does. See minibert.training.fit, too.
-
-        In each step every objective has a batch and an update, in turn, with an optimizer of its
-        own. A call trains on the CPU, with dropout, and gives the same result each time.
-
-        Args:
-            train_objectives: Pairs (batches, loss). Batches are an iterable of lists of
-                InputExamples, as a DataLoader, also one of torch; it is read again when it is
-                exhausted. The loss is one of minibert.losses.
-            evaluator: Called as evaluator(model, output_path=, epoch=, steps=) after each epoch,
-                with steps -1. Returns a score, the higher the better, or measures by name, of which
-                its `primary_metric` names the score. RetrievalEvaluator is one.
-            epochs: Number of epochs.
-            steps_per_epoch: Steps of an epoch; None or 0 is the length of the shortest batches.
-            scheduler: "WarmupLinear", "ConstantLR", "WarmupConstant", "WarmupCosine" or
-                "WarmupCosineWithHardRestarts", in any case.
-            warmup_steps: Number of steps over which the learning rate rises from 0.
-            optimizer_class: "AdamW" or torch's class is torch's AdamW; "adamw_hf" or transformers'
-                class is that of transformers before version 5.
-            optimizer_params: "lr", the highest learning rate, and as wanted "eps" and "betas".
-            weight_decay: Weight decay, of all but biases and layer norms.
-            evaluation_steps: Steps between two evaluations within an epoch; 0 makes none there.
-            output_path: Folder of the best model by the evaluator; without one, of the last model.
-            save_best_model: False with an evaluator saves no model in `output_path`.
-            max_grad_norm: Largest norm of the gradients, which are scaled to it.
-            use_amp: True is refused: it is for GPUs.
-            callback: Called as callback(score, epoch, steps) after each evaluation.
-            show_progress_bar: False shows none.
-            checkpoint_path: Folder of checkpoints: model folders, named by their step.
-            checkpoint_save_steps: Steps between two checkpoints; there is always one at the end.
-            checkpoint_save_total_limit: Number of checkpoints that are kept; 0 keeps all.
-            resume_from_checkpoint: True is refused: minibert.training.fit goes on by itself.
-
-        Raises ValueError or TypeError for an argument that cannot be followed, TrainingError for
-        examples, with batch and number, and for a loss that is no finite number, with the step.
-        """
-        from minibert.training.reference_fit import Call  # late: see the top
-
-        Call(
-            train_objectives, evaluator, epochs, steps_per_epoch, scheduler, warmup_steps,
-            optimizer_class, optimizer_params, weight_decay, evaluation_steps, output_path,
-            save_best_model, max_grad_norm, use_amp, callback, show_progress_bar, checkpoint_path,
-            checkpoint_save_steps, checkpoint_save_total_limit, resume_from_checkpoint,
-        ).train(self)  # fmt: skip
-
-    def set_pooling_include_prompt(self, include_prompt: bool) -> None:
-        """Set include_prompt."""
-        self.include_prompt = include_prompt
-
     def _move(self, device: Any, dtype: str | None = None) -> None:
         self._pipeline = self._pipeline.to_host()  # training leaves them on a GPU
         super()._move(device, dtype)
@@ -545,49 +480,22 @@ class SentenceTransformer(Model):
         to_device = self.transformer.device.tensors_to_device
         self._pipeline_on_device = self._pipeline.to_device(to_device)
 
-    def encode_multi_process(
-        self,
-        sentences: Inputs,
-        pool: Processes,
-        **named: Any,  # encode's own
-    ) -> Encoded:
-        """Older name of encode(sentences, pool=pool)."""
-        rows: Encoded = self.encode(sentences, pool=pool, **named)
-        return rows
-
-    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
-        """Write a folder that sentence-transformers and minibert load, with the same vectors.
-
-        Trained tensors are written as float32. Other weights and the vocabulary are copied as they
-        are; prompts, metric, maximum length,
-        truncate_dim and include_prompt are written as they are now. A file of the same name is
-        replaced when the new one is whole.
-
-        Raises FileExistsError if files of another model would stay in the folder. Raises OSError if
-        the model's own files are missing, changed or cannot be copied. Raises ValueError for
-        prompts that could not be loaded again. After an error all files are as before.
-        """
+    def _write(self, path: str | os.PathLike[str], *, has_card: bool) -> None:
         from minibert.checkpoint.save import save_model  # late: see the top
 
         check_prompts(self.prompts)
         prompt_of(self.prompts, None, self.default_prompt_name)  # refuses a name that is not there
-        changed = self.max_seq_length != self.transformer.loaded_max_seq_length
+        settings = {
+            **self._settings(),
+            "similarity_fn_name": self.similarity_fn_name,
+            "truncate_dim": self.truncate_dim,
+        }
         save_model(
             self.folder, self._loaded, path,
             hidden_size=self.config.hidden_size, include_prompt=self.pooling.include_prompt,
-            max_seq_length=self.max_seq_length if changed else None,
-            settings={
-                "prompts": self.prompts,
-                "default_prompt_name": self.default_prompt_name,
-                "similarity_fn_name": self.similarity_fn_name,
-                "truncate_dim": self.truncate_dim,
-            },
-            trained=self.trained, card=self.card,
+            max_seq_length=self._changed_max_seq_length, settings=settings,
+            trained=self.trained, card=self.card, has_card=has_card,
         )  # fmt: skip
-        if self.is_changed:
-            self.use_folder(path)
-
-    save = save_pretrained
 
     def __getitem__(self, index: int) -> Transformer | ModuleSettings:
         return list(self)[index]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
+    Any,
     Literal,
     NotRequired,
     Protocol,
@@ -42,6 +43,7 @@ __all__ = [
     "OnePair",
     "Pair",
     "PredictOptions",
+    "RankOptions",
     "RankedDocument",
     "Score",
     "TokenArrays",
@@ -85,7 +87,7 @@ class CallOptions(TypedDict, total=False):
     prompt: str | None
     batch_size: int | None
     show_progress_bar: bool | None
-    convert_to_tensor: bool
+    convert_to_tensor: Literal[False]
     device: str | Sequence[str] | None
     pool: Processes | None
     chunk_size: int | None
@@ -101,6 +103,18 @@ class EncodeOptions(CallOptions, total=False):
     task: str | None
 
 
+class RankOptions(TypedDict, total=False):
+    """Arguments of rank that the reference's has not, or not any more."""
+
+    pack_tokens: int | None
+    on_long: OnLong | None
+    activation_fct: str | ScoreActivation | None
+    num_workers: int | None
+    apply_softmax: bool
+    convert_to_numpy: bool
+    convert_to_tensor: bool
+
+
 class PredictOptions(CallOptions, total=False):
     """Arguments of predict that change no type of its result."""
 
@@ -108,6 +122,7 @@ class PredictOptions(CallOptions, total=False):
     activation_fn: str | ScoreActivation | None
     activation_fct: str | ScoreActivation | None
     apply_softmax: bool
+    num_workers: int | None
 
 
 class RankedDocument(TypedDict):
@@ -125,6 +140,11 @@ class EncodeCall(Protocol):
     """
 
     # fmt: off
+    @overload
+    def __call__(
+        self, inputs: OneInput | Inputs, prompt_name: str | None = ..., *,
+        convert_to_tensor: Literal[True], **options: Any,
+    ) -> Any: ...  # a Tensor of torch, or several
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self, inputs: OneInput, prompt_name: str | None = ..., *,

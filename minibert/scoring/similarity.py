@@ -123,14 +123,14 @@ def pairwise_manhattan_sim(a: ArrayLike, b: ArrayLike) -> Array:
     return -distances
 
 
-def pairwise_angle_sim(a: ArrayLike, b: ArrayLike) -> Array:
+def pairwise_angle_sim(x: ArrayLike, y: ArrayLike) -> Array:
     """Compute |cos + sin| of the angles between the rows, in pairs: (n, D), (n, D) -> (n,).
 
     The first half of the dimensions are the real parts of complex numbers, the second half their
     imaginary parts: Li and Li, "AnglE-optimized Text Embeddings" (2023), section 3.4. An odd
     dimension gets a zero.
     """
-    left, right = map(as_rows, pairs_of(a, b))
+    left, right = map(as_rows, pairs_of(x, y))
     if left.shape[1] % 2:
         left, right = (np.pad(rows, ((0, 0), (0, 1))) for rows in (left, right))
     left, right = normalize_embeddings(left), normalize_embeddings(right)

@@ -16,6 +16,7 @@ import numpy as np
 from starlette.responses import Response
 
 from minibert.common.arguments import check_choice
+from minibert.corpus.filters import Where, conditions_of
 from minibert.pictures.page import hash_of
 from minibert.scoring.metrics import METRICS
 from minibert.server import fields
@@ -43,13 +44,6 @@ async def search(call: Call) -> Response:
     """Answer POST /v1/search: "query" or "queries" -> the nearest documents of the corpus."""
     index = index_of(call)
     body = call.body
-    if body.get("where") is not None:
-        raise RequestError(
-            "validation",
-            "where is given, and this corpus has no fields to filter by; use ids, a list of the "
-            "documents that may be found.",
-            field="where",
-        )
     queries = queries_of(call)
     served = next(one for one in call.models.all if one.encoder is index.model)
     check_model(call, served)
@@ -58,7 +52,7 @@ async def search(call: Call) -> Response:
     candidates = fields.integer(body, "candidates", least=1) or CANDIDATES
     first = max(k, candidates) if reranker else k
     check_hits(call, len(queries), first)
-    ids, rescore = ids_of(call), rescore_of(call, index)
+    ids, where, rescore = ids_of(call), where_of(call), rescore_of(call, index)
     corpus_settings = index.corpus.manifest.settings
     embedded = await call.core.embed(
         call.facts,
@@ -70,7 +64,8 @@ async def search(call: Call) -> Response:
 
     def find() -> list[list[Hit]]:
         check_ids(ids, index)
-        return index.search_vectors(embedded.vectors, first, ids=ids, rescore=rescore)
+        check_where(where, index)
+        return index.search_vectors(embedded.vectors, first, ids=ids, where=where, rescore=rescore)
 
     found = await call.core.run(call.facts, find, embedded.tokens)
     tokens = embedded.tokens
@@ -94,7 +89,7 @@ async def search(call: Call) -> Response:
 
 def as_rows(hits: Sequence[Hit]) -> list[dict[str, Any]]:
     """Return hits as JSON."""
-    return [hit._asdict() for hit in hits]
+    return [hit.as_dict() for hit in hits]
 
 
 def index_of(call: Call) -> Index:
@@ -158,6 +153,22 @@ def check_ids(ids: Sequence[str] | None, index: Index) -> None:
             f"{missing[0]!r:.80} is the first.",
             field="ids",
         )
+
+
+def where_of(call: Call) -> Where | None:
+    """Return the conditions on fields of the documents that may be found; None for all."""
+    where = call.body.get("where")
+    if where is not None and not isinstance(where, dict):
+        raise fields.wrong("where", where, "an object of fields and their values")
+    return where
+
+
+def check_where(where: Where | None, index: Index) -> None:
+    """Raise RequestError for conditions on fields that the corpus does not have."""
+    try:
+        conditions_of(where or {}, index.corpus)
+    except ValueError as error:
+        raise RequestError("validation", str(error), field="where") from error
 
 
 def rescore_of(call: Call, index: Index) -> int | None:
@@ -357,6 +368,7 @@ async def facts(call: Call) -> Response:
             "model": next(one.name for one in call.models.all if one.encoder is index.model),
             "metric": corpus_settings.metric,
             "texts": corpus_settings.texts,
+            "fields": list(corpus_settings.fields),
         }
     return json_answer(call, {"models": models, "corpus": corpus})
 

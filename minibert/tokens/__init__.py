@@ -7,4 +7,6 @@
 - `padding`: rows -> padded matrices, as transformers has them
 - `load`: a folder's vocabulary and settings -> its tokenizer
 - `classes`: a table of the classes of tokenizers that folders name, a row each
+- `backends`: a function for each way to split a text
+- `templates`: a function for each way to put special tokens around a text
 """

@@ -25,6 +25,7 @@ class Frame(NamedTuple):
     single: tuple[list[int], ...] = ([], [])  # before, after
     pair: tuple[list[int], ...] = ([], [], [])  # before, between, after
     pair_types: tuple[int, ...] = (0, 0, 0, 1, 1)  # of before, first, between, second, after
+    single_types: tuple[int, ...] = (0, 0, 0)  # of before, text, after
 
     def around(self, texts: int) -> tuple[list[int], ...]:
         """Special ids of a row with one text or with two, by their places."""
@@ -45,11 +46,12 @@ class Frame(NamedTuple):
 
     def types(self, parts: list[list[int]]) -> IntArray:
         """Token types of the same row: (T,)."""
-        if len(parts) == 1:
-            return np.zeros(len(parts[0]) + self.size(1), dtype=np.int64)
-        before, between, after = self.pair
-        lengths = [len(part) for part in (before, parts[0], between, parts[1], after)]
-        return np.repeat(np.array(self.pair_types, dtype=np.int64), lengths)
+        before, *behind = self.around(len(parts))
+        lengths = [len(before)]
+        for part, special in zip(parts, behind, strict=True):
+            lengths += [len(part), len(special)]
+        types = self.single_types if len(parts) == 1 else self.pair_types
+        return np.repeat(np.array(types, dtype=np.int64), lengths)
 
 
 def frame_of(backend: Tokenizer) -> Frame:
@@ -67,12 +69,21 @@ def frame_of(backend: Tokenizer) -> Frame:
     if (len(around), len(three)) == (2, 3):
         whole += [around[0] + ids + around[1]]
         whole += [three[0] + ids + three[1] + ids + three[2]]
-    if whole != [single.ids, pair.ids] or any(single.type_ids):
+    if whole != [single.ids, pair.ids]:
         raise CheckpointError("The tokenizer's post_processor is not [special] text [special].")
-    places = np.cumsum([0, len(three[0]), len(ids), len(three[1]), len(ids)]).tolist()
-    # The type of a part is the type of its first token; an empty part gets 0.
-    types = (pair.type_ids[place] if place < len(pair.ids) else 0 for place in places)
-    return Frame(tuple(around), tuple(three), tuple(types))
+    pair_types = types_of_parts(pair, [*map(len, (three[0], ids, three[1], ids))])
+    single_types = types_of_parts(single, [len(around[0]), len(ids)])
+    return Frame(tuple(around), tuple(three), pair_types, single_types)
+
+
+def types_of_parts(encoding: Encoding, lengths: list[int]) -> tuple[int, ...]:
+    """Type of each part, which is that of its first token: of all but the last the lengths.
+
+    An empty part gets 0.
+    """
+    places = np.cumsum([0, *lengths]).tolist()
+    types = encoding.type_ids
+    return tuple(types[place] if place < len(types) else 0 for place in places)
 
 
 def first_word(backend: Tokenizer) -> tuple[str, list[int]]:

@@ -5,7 +5,7 @@ Start at check_texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -39,37 +39,39 @@ def is_one(inputs: object) -> bool:
     return isinstance(inputs, str | Mapping)
 
 
-def list_of(inputs: object, caller: str) -> Sequence[object]:
-    """Return `inputs` as a list: one text becomes a list of one.
+def list_of(inputs: object, caller: str, expected: str = "a str or a list of str") -> list[object]:
+    """List the texts of anything that has a length: one text becomes a list of one.
 
-    Raises TypeError that names `caller`, for anything but a text or a list.
+    Lists, tuples, arrays, and columns of tables: of pandas, polars, Arrow or datasets. A list stays
+    the same object. Raises TypeError that names `caller`, for anything else.
     """
     if is_one(inputs):
         return [inputs]
-    if isinstance(inputs, np.ndarray) and inputs.ndim >= 1:
-        return list(inputs.tolist())
-    if isinstance(inputs, bytes | bytearray) or not isinstance(inputs, Sequence):
-        raise no_list(inputs, caller)
-    return inputs
+    if isinstance(inputs, list):
+        return inputs
+    if not isinstance(inputs, Sized):  # a generator, which `listed` takes
+        raise no_list(inputs, caller, expected)
+    return listed(inputs, caller, expected)
 
 
-def listed(inputs: object, caller: str) -> list[object]:
+def listed(inputs: object, caller: str, expected: str = "a list of str") -> list[object]:
     """List the texts of any ordered iterable, generators too.
 
-    Raises TypeError that names `caller`, for anything else. Tables, dicts and Arrow arrays are
-    refused, too: they would list columns, keys and values of Arrow.
+    Raises TypeError that names `caller`, for anything else. Tables and dicts are refused, too: they
+    would list columns and keys.
     """
-    if isinstance(inputs, np.ndarray | list):
-        return list(list_of(inputs, caller))
-    is_other = isinstance(inputs, str | bytes | bytearray | Mapping | set | frozenset) or any(
-        hasattr(type(inputs), name) for name in ("columns", "to_pylist", "as_py")
-    )
+    if isinstance(inputs, np.ndarray) and inputs.ndim >= 1:
+        return list(inputs.tolist())
+    is_other = isinstance(
+        inputs, str | bytes | bytearray | Mapping | set | frozenset | np.ndarray
+    ) or any(hasattr(type(inputs), name) for name in ("columns", "as_py"))
     if is_other or not isinstance(inputs, Iterable):
-        raise no_list(inputs, caller, "a list of str")
-    return list(inputs)
+        raise no_list(inputs, caller, expected)
+    texts: Any = inputs  # an Arrow array would list values of Arrow
+    return list(texts.to_pylist() if hasattr(type(texts), "to_pylist") else texts)
 
 
-def no_list(inputs: object, caller: str, expected: str = "a str or a list of str") -> TypeError:
+def no_list(inputs: object, caller: str, expected: str) -> TypeError:
     """Make the TypeError for `inputs` that is no list of texts; it says what to pass instead."""
     given = " ".join(f"{inputs!r:.40}".split())  # in one line, as a table is not
     return TypeError(
@@ -86,8 +88,6 @@ def instead_of(inputs: object) -> str:
         lists = hasattr(kind, "to_pylist")
         column = 'table["text"].to_pylist()' if lists else 'list(table["text"])'
         return f"; a column of a table is {column}"
-    if hasattr(kind, "to_pylist"):
-        return "; of an Arrow array, texts.to_pylist()"
     if hasattr(kind, "as_py"):
         return "; of a value of Arrow, text.as_py()"
     if isinstance(inputs, np.ndarray):

@@ -116,13 +116,22 @@ def test_a_table_is_a_part_of_a_corpus_and_lays_out_no_tiles(folder, arguments, 
     assert Encoder(folder, **arguments).model.transformer.short_inputs is expected
 
 
-def test_arrow_s_own_arrays_are_refused_with_what_makes_a_list(folder, one_label):
-    texts = ["the cat", "a dog"]
-    whole, table = pyarrow.array(texts), pyarrow.table({"text": texts})
+TEXTS = ["the cat", "a dog"]
+
+
+@pytest.mark.parametrize("whole", [pyarrow.array(TEXTS), pyarrow.chunked_array([TEXTS, []])])
+def test_arrays_of_arrow_are_lists_of_texts(folder, one_label, whole):
+    model, reranker = SentenceTransformer(folder), CrossEncoder(one_label)
+    np.testing.assert_array_equal(model.encode(whole), model.encode(TEXTS))
+    assert model.tokenizer(whole) == model.tokenizer(TEXTS)
+    assert reranker.rank("a", whole) == reranker.rank("a", TEXTS)
+    assert reranker.predict(whole) == reranker.predict(TEXTS)  # one pair
+
+
+def test_tables_and_values_of_arrow_are_refused_with_advice(folder, one_label):
+    whole, table = pyarrow.array(TEXTS), pyarrow.table({"text": TEXTS})
     model, reranker = SentenceTransformer(folder), CrossEncoder(one_label)
     for given, advice in (
-        (whole, "texts.to_pylist()"),
-        (pyarrow.chunked_array([texts]), "texts.to_pylist()"),
         (list(whole), "texts.to_pylist()"),
         (table, 'table["text"].to_pylist()'),
         (table.to_batches()[0], 'table["text"].to_pylist()'),
@@ -133,6 +142,6 @@ def test_arrow_s_own_arrays_are_refused_with_what_makes_a_list(folder, one_label
                 method(given)
             assert str(refused.value).endswith(f" {advice}.")
         if not isinstance(given, list):
-            assert eval(advice, {"texts": given, "table": given}) == texts
+            assert eval(advice, {"table": given}) == TEXTS
     with pytest.raises(TypeError, match=r" text\.as_py\(\)\.$"):
         model.encode(whole[0])

@@ -11,6 +11,7 @@ STEP = 1e-5  # of the differences
 KINKS = {
     "relu": {0.0: 0.0},
     "leaky_relu": {0.0: 0.01},
+    "elu": {0.0: 1.0},
     "relu6": {0.0: 0.0, 6.0: 0.0},
     "hardtanh": {-1.0: 0.0, 1.0: 0.0},
 }

@@ -21,6 +21,10 @@ def naive_silu(value):
     return value / (1 + math.exp(-value))
 
 
+def naive_softplus(value):
+    return math.log1p(math.exp(value))
+
+
 ACTIVATIONS = {
     "gelu_": (kernels.gelu_, naive_gelu),
     "gelu_tanh_": (kernels.gelu_tanh_, naive_gelu_tanh),
@@ -29,6 +33,9 @@ ACTIVATIONS = {
     "tanh_": (kernels.tanh_, math.tanh),
     "sigmoid_": (kernels.sigmoid_, lambda value: 1 / (1 + math.exp(-value))),
     "leaky_relu_": (lambda x: kernels.leaky_relu_(x, 0.01), lambda v: v if v > 0 else 0.01 * v),
+    "elu_": (kernels.elu_, lambda value: value if value > 0 else math.expm1(value)),
+    "softplus_": (kernels.softplus_, naive_softplus),
+    "mish_": (kernels.mish_, lambda value: value * math.tanh(naive_softplus(value))),
     "clip_": (lambda x: kernels.clip_(x, -1.0, 6.0), lambda value: min(6.0, max(-1.0, value))),
     "quick gelu": (lambda x: kernels.silu_(x, 1.702), lambda v: v / (1 + math.exp(-1.702 * v))),
 }
@@ -60,7 +67,7 @@ def test_gelu_is_the_exact_form_and_not_the_tanh_one():
     assert abs(x[0, 1] - naive_gelu_tanh(2.7)) > 4e-4
 
 
-@pytest.mark.parametrize("name", ["gelu_", "gelu_tanh_", "silu_"])
+@pytest.mark.parametrize("name", ["gelu_", "gelu_tanh_", "mish_", "silu_", "softplus_"])
 def test_activations_stay_right_where_squares_overflow(name):
     x = np.array([[1e30, -1e30, 3e18, -3e18]], dtype=np.float32)
     ACTIVATIONS[name][0](x)

@@ -16,6 +16,7 @@ from minibert import SentenceTransformer
 LOADED = {
     *("minibert", "minibert.errors"),
     *("minibert.models", "minibert.models.model", "minibert.models.sentence_transformer"),
+    *("minibert.models.reference_names", "minibert.models.sentence_names"),
     "minibert.models.signatures",
     *("minibert.checkpoint", "minibert.checkpoint.metric"),
     *("minibert.scoring", "minibert.scoring.metrics", "minibert.scoring.quantization"),

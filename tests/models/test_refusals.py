@@ -1,12 +1,12 @@
 """Refusals of a SentenceTransformer: texts that are none, and arguments that cannot be meant."""
 
+from collections import deque
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from minibert import (
-    SentenceTransformer,
-)
+from minibert import CrossEncoder, SentenceTransformer
 
 
 def test_on_long_error_refuses_with_what_to_do(minilm_folder):
@@ -44,11 +44,24 @@ def test_what_is_no_text_is_refused(minilm, inputs, message):
 TWO = ["the cat", "a dog"]
 
 
+class Column:
+    """As much of a data frame's column as is looked at, which is no Sequence."""
+
+    def __init__(self, texts):
+        self.texts = texts
+
+    def __len__(self):
+        return len(self.texts)
+
+    def __iter__(self):
+        return iter(self.texts)
+
+
 @pytest.mark.parametrize(
     ("given", "advice", "texts"),
     [
         ((text for text in TWO), "list(texts)", TWO),
-        (dict.fromkeys(TWO).keys(), "list(texts)", TWO),
+        (map(str, TWO), "list(texts)", TWO),
         (set(TWO), "sorted(texts)", sorted(TWO)),
         (dict(enumerate(TWO)), "list(texts.values())", TWO),
         (b"the cat", "text.decode()", "the cat"),
@@ -60,6 +73,18 @@ def test_what_a_refusal_advises_is_right(minilm, given, advice, texts):
         minilm.encode(given)
     assert str(refused.value).endswith(f" {advice}.")
     assert eval(advice, {"texts": given, "text": given}) == texts
+
+
+def keys(texts):
+    return dict.fromkeys(texts).keys()
+
+
+@pytest.mark.parametrize("kind", [tuple, deque, keys, np.array, Column])
+def test_whatever_holds_texts_and_has_a_length_is_a_list(minilm, one_label, kind):
+    np.testing.assert_array_equal(minilm.encode(kind(TWO)), minilm.encode(TWO))
+    pairs = [("a", "b"), ("c", "d"), ("e", "f")]
+    reranker = CrossEncoder(one_label)
+    np.testing.assert_array_equal(reranker.predict(kind(pairs)), reranker.predict(pairs))
 
 
 class Frame:
@@ -107,7 +132,6 @@ def test_a_lone_surrogate_is_refused_with_its_text(minilm):
         ({"pack_tokens": 0}, "pack_tokens is 0"),
         ({"batch_size": 2.5}, r"batch_size is 2\.5"),
         ({"truncate_dim": -1}, "truncate_dim is -1"),
-        ({"convert_to_tensor": True}, "NumPy arrays, no tensors"),
         (
             {"output_value": "vectors"},
             "output_value is 'vectors'; expected one of 'sentence_embedd",

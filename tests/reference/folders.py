@@ -9,14 +9,22 @@ import shutil
 
 import torch
 from golden_files import REMOVED, edit_json
-from golden_models import FAMILIES, SIZES, config, tokenizer
+from golden_models import FAMILIES, LETTERS, SIZES, VOCABULARY, config, tokenizer
 from golden_models import awkward as drawn
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.models import Dense, Dropout, LayerNorm, Normalize, Pooling, Transformer
 from tokenizers import AddedToken
 from torch import nn
-from transformers import AutoModel, BertForMaskedLM, BertModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoModel,
+    BertForMaskedLM,
+    BertModel,
+    FunnelTokenizer,
+    HerbertTokenizer,
+    PreTrainedTokenizerFast,
+    SplinterTokenizer,
+)
 
 WIDTH = SIZES["hidden_size"]
 MODES = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
@@ -170,6 +178,34 @@ def words_with_added_tokens():
     return words
 
 
+def byte_files(folder):
+    """The words of a byte-level tokenizer in the files of older releases."""
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"]))
+    (folder / "merges.txt").write_text(
+        "#version: 0.2\n" + "".join(f"{' '.join(pair)}\n" for pair in model["merges"])
+    )
+    (folder / "tokenizer.json").unlink()
+
+
+def funnel():
+    vocabulary = {word: number for number, word in enumerate(FUNNEL_SPECIAL + VOCABULARY[5:])}
+    return FunnelTokenizer(vocab=vocabulary, model_max_length=41)
+
+
+def splinter():
+    vocabulary = {word: number for number, word in enumerate([*VOCABULARY, "[QUESTION]"])}
+    return SplinterTokenizer(vocab=vocabulary, do_lower_case=False, model_max_length=41)
+
+
+def herbert():
+    words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *LETTERS, "C", ".", ",", "é", "中"]
+    merges = [("t", "h"), ("th", "e</w>"), ("c", "a"), ("ca", "t</w>"), ("d", "o"), ("C", "a")]
+    words += [f"{word}</w>" for word in words[5:]] + ["".join(pair) for pair in merges]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    return HerbertTokenizer(vocab=vocabulary, merges=merges, model_max_length=41)
+
+
 def old_masked_lm():
     return awkward(BertForMaskedLM(config()))
 
@@ -185,6 +221,7 @@ def model(**changes):
     return lambda: awkward(BertModel(config(**changes)))
 
 
+FUNNEL_SPECIAL = ["<pad>", "<unk>", "<cls>", "<sep>", "<mask>", "<s>", "</s>"]
 PROMPTS = {"query": "the cat ", "document": "dog: ", "passage": "a b ", "other": ""}
 
 FOLDERS = {
@@ -227,6 +264,9 @@ FOLDERS = {
             nn.LeakyReLU,
             nn.ReLU6,
             nn.Hardtanh,
+            nn.ELU,
+            nn.Mish,
+            nn.Softplus,
         )
     },
     "dense without an activation's name": made(
@@ -471,6 +511,9 @@ FOLDERS = {
             "ConvBertTokenizer",
             "DPRContextEncoderTokenizerFast",
             "DPRQuestionEncoderTokenizer",
+            "SplinterTokenizerFast",
+            "RetriBertTokenizer",
+            "NowhereTokenizerFast",
         )
     },
     "class DPRContextEncoderTokenizer without tokenizer.json": made(
@@ -480,6 +523,36 @@ FOLDERS = {
             changed(WORDS, tokenizer_class="DPRContextEncoderTokenizer"),
         ],
     ),
+    "a funnel tokenizer with types": made(
+        pooling,
+        then=[
+            changed(
+                WORDS,
+                tokenizer_class="FunnelTokenizer",
+                model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+            )
+        ],
+        model=lambda: awkward(BertModel(wide_config())),
+    ),
+    "a funnel tokenizer's own words": made(
+        pooling, words=funnel, model=lambda: awkward(BertModel(wide_config()))
+    ),
+    "a splinter tokenizer's own words": made(
+        pooling,
+        words=splinter,
+        prompts=PROMPTS,
+        model=lambda: awkward(BertModel(wide_config())),
+    ),
+    "a splinter tokenizer with types": made(
+        pooling,
+        words=splinter,
+        model=lambda: awkward(BertModel(wide_config())),
+        then=[changed(WORDS, model_input_names=["input_ids", "token_type_ids", "attention_mask"])],
+    ),
+    "a herbert tokenizer": made(
+        lambda: pooling(include_prompt=False), words=herbert, prompts=PROMPTS
+    ),
+    "a herbert tokenizer, older files": made(pooling, words=herbert, then=[byte_files]),
     "a distilbert tokenizer": made(
         pooling, then=[changed(WORDS, tokenizer_class="DistilBertTokenizer")]
     ),
@@ -563,16 +636,6 @@ def of_family(name, words=None, settings=(), **changes):
 def of_its_size(name, module):
     """Gated units multiply two products, and so what both were rounded by: they get less."""
     return drawn(module, 0.2) if name in ("modernbert", "nomic_bert") else awkward(module)
-
-
-def byte_files(folder):
-    """The words of a byte-level tokenizer in the files of older releases."""
-    model = json.loads((folder / "tokenizer.json").read_text())["model"]
-    (folder / "vocab.json").write_text(json.dumps(model["vocab"]))
-    (folder / "merges.txt").write_text(
-        "#version: 0.2\n" + "".join(f"{' '.join(pair)}\n" for pair in model["merges"])
-    )
-    (folder / "tokenizer.json").unlink()
 
 
 def as_head(kind):

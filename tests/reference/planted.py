@@ -36,7 +36,7 @@ PLANTED = {
         "tokens/load.py", "not is_id(id) or text", "int(id) < 0 or text", 13
     ),
     "vocab.txt is left to the library": Planted(
-        "tokens/classes.py", '        read_text(folder / "vocab.txt")', "        #", 75
+        "tokens/backends.py", '        read_text(folder / "vocab.txt")', "        #", 75
     ),
     "an empty word counts": Planted(
         "tokens/load.py", "vocabulary.items() if token)", "vocabulary.items())", 283

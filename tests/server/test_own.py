@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from corpora import QUERIES, sentences
+from corpora import QUERIES, sentences, with_fields
 from golden_files import GOLDEN, copy_of, edit_json, one_label_copy
 from in_process import in_process
 
@@ -51,7 +51,7 @@ def index(searched):
 
 
 def as_json(hits):
-    return [{**hit._asdict(), "score": pytest.approx(hit.score, abs=2e-6)} for hit in hits]
+    return [{**hit.as_dict(), "score": pytest.approx(hit.score, abs=2e-6)} for hit in hits]
 
 
 def refused(server, path, body, status=400, **headers):
@@ -107,6 +107,61 @@ def test_only_the_documents_of_the_ids_are_found(owned, index):
     found = owned.post("/v1/search", body).json()
     assert found["hits"] == as_json(index.search(QUERIES[0], 3, ids=ids))
     assert owned.post("/v1/search", {"query": "a cat", "ids": []}).json()["hits"] == []
+
+
+@pytest.fixture(scope="module")
+def server_with_fields(reranker, tmp_path_factory):
+    """A server of a corpus with fields, and its index."""
+    folder, model = (
+        tmp_path_factory.mktemp("server_with_fields") / "corpus",
+        SentenceTransformer(MODEL),
+    )
+    build(folder, with_fields(), model, fields=("lang", "year"))
+    with in_process({"m": MODEL, "r": reranker}, corpus=str(folder)) as server:
+        yield server, Index(folder, model)
+
+
+WHERE = {"lang": ["de", "fr"], "year": {">=": 2000, "<": 2020}}
+
+
+def test_only_documents_that_meet_where_are_found(server_with_fields):
+    server, index = server_with_fields
+    ids = [f"d{number}" for number in range(30)]
+    body = {"query": QUERIES[0], "where": WHERE, "ids": ids, "rerank": False, "k": 30}
+    found = server.post("/v1/search", body).json()["hits"]
+    assert found == as_json(index.search(QUERIES[0], 30, where=WHERE, ids=ids))
+    assert {hit["id"]: hit["fields"] for hit in found} == {
+        one.id: one.fields
+        for one in with_fields()[:30]
+        if one.fields["lang"] in ("de", "fr") and 2000 <= one.fields["year"] < 2020
+    }
+    ranked = server.post("/v1/search", {"query": QUERIES[0], "where": WHERE, "k": 3}).json()
+    assert all(hit["fields"]["lang"] in ("de", "fr") for hit in ranked["hits"])
+    assert (len(ranked["hits"]), ranked["rerank"]) == (3, "r")
+    assert server.request("GET", "/v1/served").json()["corpus"]["fields"] == ["lang", "year"]
+
+
+@pytest.mark.parametrize("rerank", [False, True])
+def test_conditions_that_no_document_meets_find_nothing(server_with_fields, rerank):
+    body = {"queries": QUERIES, "where": {"year": {">": 3000}}, "rerank": rerank}
+    found = server_with_fields[0].post("/v1/search", body).json()
+    assert [one["hits"] for one in found["results"]] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ({"yeear": 1953}, "names 'yeear', which the corpus lacks: it has lang, year"),
+        ({"year": "1953"}, "asks for '1953' in 'year', and the corpus has numbers there"),
+        ({"lang": {"like": "d"}}, "has the operator 'like' for 'lang'; expected one of =, !="),
+        ({"lang": [["de"]]}, r"lang is \['de'\]; expected a text, a number"),
+    ],
+)
+def test_conditions_that_cannot_be_met_are_refused(server_with_fields, where, message):
+    told, param = refused(server_with_fields[0], "/v1/search", {"query": "a", "where": where})
+    assert re.search(message, told), told
+    assert param == "where"
+    assert str(server_with_fields[1].corpus.folder) not in told
 
 
 @pytest.mark.parametrize("rerank", [None, True, "r"])
@@ -174,7 +229,8 @@ def test_questions_are_encoded_as_the_corpus_says(tmp_path):
         ({"query": "a", "rerank": True, "candidates": -1}, "candidates is an int", "candidates"),
         ({"query": "a", "rerank": "m"}, "'m' is of the kind embedding", "rerank"),
         ({"query": "a", "rescore": 2}, "rescore is 2, and the corpus is of float32", "rescore"),
-        ({"query": "a", "where": {"year": 1953}}, "this corpus has no fields", "where"),
+        ({"query": "a", "where": {"year": 1953}}, "it was built without fields", "where"),
+        ({"query": "a", "where": "year"}, "where is a str .*; expected an object of", "where"),
         ({"query": "a", "model": "first"}, "was made with 'm'; 'first' is another", "model"),
     ],
 )
@@ -227,7 +283,13 @@ def test_served_tells_of_all_models_and_the_corpus(owned, index):
             {"name": "m", "kind": "embedding", "aliases": ["a"], **of_all, **vectors},
             {"name": "r", "kind": "reranker", "aliases": [], **of_all},
         ],
-        "corpus": {"documents": len(index), "model": "m", "metric": "cosine", "texts": True},
+        "corpus": {
+            "documents": len(index),
+            "model": "m",
+            "metric": "cosine",
+            "texts": True,
+            "fields": [],
+        },
     }
 
 

@@ -133,3 +133,18 @@ def test_two_ends_stand_between_the_texts_of_a_pair(name):
     doubled = name in ("roberta", "xlm_roberta", "camembert", "mpnet")
     assert [len(part) for part in between] == [2 if doubled else 1]
     assert between[0] == [ids[-1]] * len(between[0])
+
+
+def test_a_herbert_joins_the_characters_of_a_bert_s_words(folder, edit):
+    (folder / "tokenizer.json").unlink()
+    words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "t", "h", "e</w>", "th", "the</w>"]
+    words += [",</w>", "a</w>"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\nt h\nth e</w>\n")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "HerbertTokenizerFast"}')
+    tokenizer = Tokenizer.from_pretrained(folder)
+    assert tokenizer.encode("The the,a") == [0, 3, 6, 7, 9, 10, 11, 2]
+    assert tokenizer.encode("a", "the") == [0, 11, 2, 9, 2]
+    assert list(tokenizer("a")) == ["input_ids", "attention_mask"]
+    assert tokenizer.decode([9, 11], skip_special_tokens=True) == "the a"

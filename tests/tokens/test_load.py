@@ -209,6 +209,69 @@ def test_a_model_max_length_of_no_limit_is_the_positions(folder, edit, limit):
     assert load(folder).max_length == 41
 
 
+@pytest.mark.parametrize("name", ["RetriBertTokenizer", "NowhereTokenizerFast", "Fast"])
+def test_a_class_of_no_library_takes_tokenizer_json(folder, edit, name):
+    expected = [list(row) for row in load(folder).rows(["The cat", ("a", "b")], None).ids]
+    edit(folder / "tokenizer_config.json", tokenizer_class=name, do_lower_case=False)
+    assert [list(row) for row in load(folder).rows(["The cat", ("a", "b")], None).ids] == expected
+    edit(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.Tokenizer", None]})
+    with pytest.raises(CheckpointError, match=f"tokenizer_class is '{name.removesuffix('Fast')}'"):
+        load(folder)
+    edit(folder / "tokenizer_config.json", auto_map=None)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json is missing"):
+        load(folder)
+
+
+def test_a_splinter_asks_between_the_texts_of_a_pair(folder, edit):
+    edit(
+        folder / "tokenizer_config.json",
+        tokenizer_class="SplinterTokenizer",
+        question_token="dog",  # a word of the vocabulary
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+    rows = load(folder).rows([("the cat", "a"), "the"], None)
+    words = [load(folder).backend.id_to_token(int(id)) for id in rows.ids[0]]
+    assert words == ["[CLS]", "the", "cat", "dog", ".", "[SEP]", "a", "[SEP]"]
+    assert rows.types[0].tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
+    edit(folder / "tokenizer_config.json", padding_side="left")
+    with pytest.raises(CheckpointError, match="padding_side is 'left'; minibert builds a Splinter"):
+        load(folder)
+
+
+def test_a_funnel_s_first_token_has_a_type_of_its_own(folder, edit):
+    edit(
+        folder / "tokenizer_config.json",
+        tokenizer_class="FunnelTokenizer",
+        bos_token="the",
+        eos_token="cat",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+    rows = load(folder).rows(["a", ("a", "b")], None)
+    assert [types.tolist() for types in rows.types] == [[2, 0, 0], [2, 0, 0, 1, 1]]
+    assert SentenceTransformer(folder).encode("a").shape == (20,)  # a model with three types
+    edit(folder / "tokenizer_config.json", wordpieces_prefix="@@")
+    with pytest.raises(CheckpointError, match="wordpieces_prefix is '@@'; minibert builds a Fun"):
+        load(folder)
+
+
+def test_a_token_s_type_that_the_model_lacks_is_refused(old_folder, edit):
+    edit(
+        old_folder / "tokenizer_config.json",
+        tokenizer_class="FunnelTokenizer",
+        **{f"{name}_token": f"[{name.upper()}]" for name in ("cls", "sep", "pad", "unk", "mask")},
+        bos_token="the",
+        eos_token="cat",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+    tokenizer = load(old_folder)
+    assert tokenizer.rows(["a"], None).types is not None
+    model = SentenceTransformer(old_folder)
+    model.transformer.config = model.transformer.config._replace(type_vocab_size=2)
+    with pytest.raises(ValueError, match=r"A token has the type 2, and this model has 2 token"):
+        model.encode("a")
+
+
 def test_other_tokenizer_classes_are_refused_by_name(folder, edit):
     edit(folder / "tokenizer_config.json", tokenizer_class="T5Tokenizer")
     with pytest.raises(

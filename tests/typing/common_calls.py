@@ -1,6 +1,6 @@
 """The commonest calls, whose types a checker must infer as written. Nothing runs this file."""
 
-from typing import assert_type
+from typing import Any, assert_type
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ assert_type(model.encode("a cat", output_value=None), Features)
 assert_type(model.encode(texts, output_value=None)[0]["sentence_embedding"], Array)
 assert_type(model.encode(texts, precision="int8"), Codes)
 assert_type(model.encode(texts, precision="float32"), Array)
+
+assert_type(model.encode(texts, convert_to_tensor=True), Any)  # a tensor
 
 # 3. encode_query and encode_document
 assert_type(model.encode_query("a cat"), Array)
@@ -84,7 +86,7 @@ assert_type(Index("corpus").search(texts, k=3)[0][0].score, float)
 tokenizer = Tokenizer.from_pretrained("all-MiniLM-L6-v2")
 padded = tokenizer(texts, padding=True, return_tensors="np")
 assert_type(padded["input_ids"], IntArray)
-assert_type(tokenizer("a cat"), dict[str, list[int]])
-assert_type(tokenizer(texts), dict[str, list[list[int]]])
+assert_type(tokenizer("a cat")["input_ids"], list[int])
+assert_type(tokenizer(texts, padding=True).input_ids, list[list[int]])
 assert_type(tokenizer.encode("a cat"), list[int])
 assert_type(BertModel.from_pretrained("all-MiniLM-L6-v2")(**padded), BertOutput)

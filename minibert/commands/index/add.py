@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from minibert.commands.command import Command
+from minibert.commands.index.further import add_options, documents_and_model
 from minibert.commands.index.report import report, reporting
-from minibert.commands.opening import load_for_corpus
-from minibert.commands.options import add_corpus_and_files, add_corpus_model, add_model_options
-from minibert.commands.texts import documents_in
 
 __all__ = ["COMMAND"]
-
-
-def add_options(command: argparse.ArgumentParser) -> None:
-    add_model_options(command)
-    add_corpus_model(command)
-    add_corpus_and_files(command)
 
 
 def add_documents(options: argparse.Namespace) -> None:
     """minibert index add: add the documents, and print the facts of the corpus."""
     from minibert.corpus.building import add
-    from minibert.corpus.manifest import read_manifest
 
-    documents = documents_in(options.files or ["-"], options)
-    settings = read_manifest(Path(options.folder)).settings
-    options.reproducible = options.reproducible or settings.reproducible
-    options.revision = options.revision or settings.revision
-    model = load_for_corpus(options, settings)
+    documents, model = documents_and_model(options)
     with reporting(options) as advance:
         written = add(options.folder, documents, model, on_long=options.on_long, advance=advance)
     report(options, *written)

@@ -20,6 +20,8 @@ from minibert.scoring.quantization import STORED_DTYPES
 
 __all__ = ["COMMAND"]
 
+NUMBER = ":number"  # behind the name of a field whose texts are read as numbers
+
 
 def add_options(command: argparse.ArgumentParser) -> None:
     add_model_options(command)
@@ -35,6 +37,14 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_pack_tokens(command, 1024, "1024")
     command.add_argument("--no-texts", action="store_true", help="keep ids and vectors only")
     command.add_argument(
+        "--fields",
+        type=names_of_fields,
+        default=((), ()),
+        metavar="NAME,...",
+        help="keep these fields of each record, for `minibert search --where`; NAME:number reads "
+        "texts as numbers, as csv needs it",
+    )
+    command.add_argument(
         "--shard-documents",
         type=positive,
         metavar="N",
@@ -49,11 +59,20 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def names_of_fields(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of fields, and of those among them that are numbers, for argparse."""
+    given = text.split(",")
+    names = tuple(name.removesuffix(NUMBER) for name in given)
+    if not all(names) or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name, or one twice")
+    return names, tuple(name.removesuffix(NUMBER) for name in given if name.endswith(NUMBER))
+
+
 def build(options: argparse.Namespace) -> None:
     """minibert index build: write the corpus, and print its facts."""
     from minibert.corpus.building import SHARD_CHARACTERS, SHARD_DOCUMENTS, build
 
-    documents = documents_in(options.files or ["-"], options)
+    documents = documents_in(options.files or ["-"], options, *options.fields)
     model = load(options)
     with reporting(options) as advance:
         written = build(
@@ -69,6 +88,7 @@ def build(options: argparse.Namespace) -> None:
             on_long=options.on_long,
             pack_tokens=options.pack_tokens,
             texts=not options.no_texts,
+            fields=options.fields[0],
             shard_documents=options.shard_documents or SHARD_DOCUMENTS,
             shard_characters=options.shard_characters or SHARD_CHARACTERS,
             advance=advance,
@@ -83,6 +103,7 @@ COMMAND = Command(
     (
         "minibert index build my-corpus corpus.jsonl",
         "minibert index build my-corpus table.csv --id-field key --text-field body",
+        "minibert index build my-corpus table.csv --fields lang,year:number",
         "zcat lines.gz | minibert index build my-corpus -",
     ),
 )

@@ -17,24 +17,29 @@ from minibert.documents import count_documents
 if TYPE_CHECKING:
     from minibert.corpus.manifest import Manifest
 
-__all__ = ["counted", "facts_of", "report", "reporting"]
+__all__ = ["counted", "facts_of", "report", "reporting", "warn_of_truncated"]
 
 
 def report(options: argparse.Namespace, manifest: Manifest, new: int) -> None:
     """Print the facts of a written corpus, and warn of truncated texts."""
     settings = manifest.settings
-    if options.on_long == "warn" and manifest.truncated:
-        logging.getLogger(__name__).warning(
-            "%d of %d texts were longer than %s tokens and lost their ends.",
-            manifest.truncated,
-            manifest.documents,
-            settings.max_seq_length,
-        )
+    warn_of_truncated(options, manifest)
     if options.json:
         print_json({"new": new, **facts_of(manifest)})
         return
     say(f"{options.folder}: {sizes(manifest, new)}, {settings.dimension} dimensions of "
         f"{settings.precision}")  # fmt: skip
+
+
+def warn_of_truncated(options: argparse.Namespace, manifest: Manifest) -> None:
+    """Warn of truncated texts, if there are any and the options do not forbid it."""
+    if options.on_long == "warn" and manifest.truncated:
+        logging.getLogger(__name__).warning(
+            "%d of %d texts were longer than %s tokens and lost their ends.",
+            manifest.truncated,
+            manifest.read,
+            manifest.settings.max_seq_length,
+        )
 
 
 def sizes(manifest: Manifest, new: int) -> str:
@@ -57,18 +62,21 @@ def counted(count: int) -> str:
 def facts_of(manifest: Manifest) -> dict[str, Any]:
     """Return the facts of a corpus; "documents" are those that can be found.
 
-    The counts of truncated, empty and clipped texts, and "inputs", include deleted documents.
+    The counts of truncated, empty and clipped texts, and "inputs", include deleted documents;
+    "inputs" includes those that compact has removed, too.
     """
+    settings = asdict(manifest.settings).items()
     return {
         "documents": manifest.documents - manifest.deleted,
         "deleted": manifest.deleted,
+        "removed": manifest.read - manifest.documents,
         "shards": manifest.shards,
         "complete": manifest.complete,
         "cut": manifest.truncated,
         "empty": manifest.empty,
         "clipped": manifest.clipped,
-        "inputs": [one.documents for one in manifest.inputs],
-        **{**asdict(manifest.settings), "modules": list(manifest.settings.modules)},
+        "inputs": [one.read for one in manifest.inputs],
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in settings},
     }
 
 

@@ -1,0 +1,141 @@
+"""A transformer from texts to vectors for scikit-learn (https://scikit-learn.org).
+
+from minibert.integrations.sklearn import MinibertTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+vectors = MinibertTransformer("sentence-transformers/all-MiniLM-L6-v2")
+classifier = make_pipeline(vectors, LogisticRegression())
+classifier.fit(["I liked it.", "I hated it."], ["good", "bad"])
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from minibert import SentenceTransformer
+from minibert.common.advice import needing
+from minibert.common.arguments import check_choice
+
+with needing("scikit-learn", "minibert.integrations.sklearn", at_least="1.6"):
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+    from sklearn.utils import Tags
+
+__all__ = ["MinibertTransformer"]
+
+# Arguments of the class that are not SentenceTransformer's own.
+OTHERS = ("task", "prompt_name", "prompt", "normalize_embeddings")
+
+
+class MinibertTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """A model as a step of a Pipeline: n texts -> (n, D) float32.
+
+    Texts are a list, an array, or one column of a table. Nothing is learnt: fit() opens the model,
+    and so does transform() if it comes first. Clones and pickles hold the model's name and the
+    arguments, not the weights.
+    """
+
+    model_: SentenceTransformer  # model of the vectors, once it is opened
+
+    def __init__(
+        self,
+        model_name_or_path: str | os.PathLike[str],
+        *,
+        task: Literal["query", "document"] | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        normalize_embeddings: bool = False,
+        device: str | None = None,
+        prompts: dict[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        cache_folder: str | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        truncate_dim: int | None = None,
+        threads: int | None = None,
+        on_long: Literal["warn", "error", "ignore", "window"] = "warn",
+        reproducible: bool = False,
+        short_inputs: bool = True,
+        dtype: object = None,
+    ) -> None:
+        """Name a folder or a model of the hub; all arguments may be set later by set_params().
+
+        `task` chooses encode_query() or encode_document(); None is encode(), with the model's
+        default prompt. `prompt_name`, `prompt` and `normalize_embeddings` are encode's, all others
+        SentenceTransformer's. A token for the hub is taken from HF_TOKEN: a pickle would show it.
+        """
+        self.model_name_or_path, self.task = model_name_or_path, task
+        self.prompt_name, self.prompt = prompt_name, prompt
+        self.normalize_embeddings = normalize_embeddings
+        self.device, self.prompts, self.default_prompt_name = device, prompts, default_prompt_name
+        self.cache_folder, self.revision = cache_folder, revision
+        self.local_files_only, self.truncate_dim, self.threads = (
+            local_files_only, truncate_dim, threads,
+        )  # fmt: skip
+        self.on_long, self.reproducible = on_long, reproducible
+        self.short_inputs, self.dtype = short_inputs, dtype
+
+    # X and y: scikit-learn's names, also for callers that name them.
+    def fit(self, X: Any = None, y: Any = None) -> Self:  # noqa: N803
+        """Open the model; the data is not looked at.
+
+        Raises ValueError for another `task`, and the errors of SentenceTransformer().
+        """
+        check_choice("task", self.task, (None, "query", "document"))
+        given = self.get_params(deep=False)
+        self.model_ = SentenceTransformer(**{k: v for k, v in given.items() if k not in OTHERS})
+        self._n_features_out = self.model_.get_embedding_dimension()
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Encode texts: n -> (n, D) float32, or a DataFrame after set_output().
+
+        Raises TypeError for a str or for an item that is no text, ValueError for a table of several
+        columns.
+        """
+        texts = texts_of(X)
+        if not hasattr(self, "model_"):
+            self.fit()
+        encoders = {
+            None: self.model_.encode,
+            "query": self.model_.encode_query,
+            "document": self.model_.encode_document,
+        }
+        vectors: np.ndarray = encoders[self.task](
+            texts,
+            prompt_name=self.prompt_name,
+            prompt=self.prompt,
+            normalize_embeddings=self.normalize_embeddings,
+        )
+        return vectors
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the opened model out: a copy opens it by its name."""
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "model_"}
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn that the input is texts, and that fit() is not needed."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.requires_fit, tags.no_validation = False, True
+        return tags
+
+
+def texts_of(given: Any) -> list[Any]:
+    """Return the texts of a list, an array or a table with one column; encode() checks each."""
+    if isinstance(given, str):
+        raise TypeError(f"The texts are one str, {given!r:.40}; expected a list of them.")
+    shape: tuple[int, ...] = getattr(given, "shape", ())
+    if len(shape) > 1:
+        if len(shape) > 2 or shape[1] != 1:
+            raise ValueError(
+                f"The texts have the shape {shape}; expected one column. In a ColumnTransformer, "
+                "name one column for each MinibertTransformer."
+            )
+        given = given.iloc[:, 0] if hasattr(given, "iloc") else given[:, 0]
+    return list(given)

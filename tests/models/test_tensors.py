@@ -1,0 +1,88 @@
+"""Results as tensors: of a torch that is not installed, and of one that is."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from minibert import CrossEncoder, MissingLibraryError
+
+TEXTS = ["the cat", "a dog"]
+
+
+class Tensor:
+    """As much of a tensor as is asked for."""
+
+    def __init__(self, array):
+        assert isinstance(array, np.ndarray)
+        self.array = array
+
+    def __getitem__(self, index):
+        return Tensor(np.asarray(self.array[index]))
+
+
+@pytest.fixture
+def torch(monkeypatch):
+    """A torch that makes Tensors."""
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(from_numpy=Tensor))
+
+
+@pytest.mark.usefixtures("torch")
+def test_vectors_are_tensors_where_tensors_are_asked_for(model):
+    for inputs in (TEXTS, "the cat", []):
+        found = model.encode(inputs, convert_to_tensor=True)
+        assert isinstance(found, Tensor)
+        np.testing.assert_array_equal(found.array, model.encode(inputs))
+    codes = model.encode(TEXTS, precision="binary", convert_to_tensor=True)
+    np.testing.assert_array_equal(codes.array, model.encode(TEXTS, precision="binary"))
+    queries = model.encode_query(TEXTS, convert_to_tensor=True, convert_to_numpy=False)
+    np.testing.assert_array_equal(queries.array, model.encode_query(TEXTS))
+
+
+@pytest.mark.usefixtures("torch")
+def test_states_and_tokens_are_tensors_where_asked_for(model):
+    found = model.encode(TEXTS, output_value="token_embeddings", convert_to_tensor=True)
+    expected = model.encode(TEXTS, output_value="token_embeddings")
+    for states, array in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(states.array, array)
+    everything = model.encode("the cat", output_value=None, convert_to_tensor=True)
+    assert everything["modality"] == "text"
+    expected = model.encode("the cat", output_value=None)
+    np.testing.assert_array_equal(everything["input_ids"].array, expected["input_ids"])
+
+
+@pytest.mark.usefixtures("torch")
+def test_scores_are_tensors_where_tensors_are_asked_for(one_label):
+    scorer = CrossEncoder(one_label)
+    pairs = [("the cat", "a dog"), ("a dog", "a dog")]
+    found = scorer.predict(pairs, convert_to_tensor=True)
+    np.testing.assert_array_equal(found.array, scorer.predict(pairs))
+    one = scorer.predict(pairs[0], convert_to_tensor=True)
+    assert one.array.shape == ()
+    assert one.array == scorer.predict(pairs[0])
+
+
+def test_tensors_without_torch_are_refused_with_what_to_do(model, one_label):
+    needed = r"convert_to_tensor=True \(leave it out for NumPy arrays\) needs torch.* install torch"
+    with pytest.raises(MissingLibraryError, match=needed):
+        model.encode([], convert_to_tensor=True)
+    with pytest.raises(MissingLibraryError, match=needed):
+        CrossEncoder(one_label).predict([], convert_to_tensor=True)
+
+
+@pytest.mark.slow
+def test_torch_is_imported_for_tensors_alone(folder, tmp_path):
+    (tmp_path / "torch.py").write_text("from_numpy = tuple\n")
+    program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from minibert import SentenceTransformer
+model = SentenceTransformer({str(folder)!r})
+model.similarity(model.encode(["a"]), model.encode(["b"]))
+assert "torch" not in sys.modules
+model.encode(["a"], convert_to_tensor=True)
+assert "torch" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
