@@ -36,13 +36,14 @@ FIRST = [
     for n in range(5)
 ]
 MORE = [{"_id": f"e{n}", "text": f"Café {n} 中文", "lang": "fr"} for n in range(3)]
-KEPT = ("lang", "year")  # fields
-# Of the old ones, d4 is as it was; the others make a full shard and another.
+# Of the old ones, d4 is as it was, and d2 has another field; the others are new texts.
 CHANGED = [
-    {"_id": "d0", "text": "a dog", "year": 7},
+    {"_id": "d0", "text": "a dog", "lang": "de"},
     {**FIRST[4]},
-    *({"_id": f"f{n}", "text": f"who {n}"} for n in range(3)),
+    {**FIRST[2], "year": 7},
+    *({"_id": f"f{n}", "text": f"who {n}", "lang": "en"} for n in range(2)),
 ]
+KEPT = ("lang", "year")  # fields
 
 
 def tree(folder):

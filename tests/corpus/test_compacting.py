@@ -29,7 +29,7 @@ from minibert.corpus.building import add, build, delete
 from minibert.corpus.compacting import compact
 from minibert.corpus.corpus import HELD, Corpus
 from minibert.corpus.manifest import Input, read_manifest, write_manifest
-from minibert.corpus.replacing import replace
+from minibert.corpus.replacing import Replaced, replace
 from minibert.corpus.search import Index
 from minibert.documents import Document
 from minibert.errors import CorpusError
@@ -230,6 +230,16 @@ def test_the_same_build_again_brings_nothing_back(corpus_folder, model, gone):
         build(corpus_folder, [*given, Document(None, "x", "list, line 8")], model, **SMALL)
     with pytest.raises(CorpusError, match="The input ends before document 6"):
         build(corpus_folder, given[:6], model, **SMALL)
+
+
+def test_documents_are_known_again_without_their_texts(corpus_folder, model):
+    given = [doc._replace(fields={"n": n}) for n, doc in enumerate(documents())]
+    build(corpus_folder, given, model, texts=False, fields=["n"], **SMALL)
+    delete(corpus_folder, ["d1", "d4"])
+    compact(corpus_folder)
+    assert build(corpus_folder, given, model, texts=False, fields=["n"], **SMALL)[1] == 0
+    assert replace(corpus_folder, given, model)[1] == Replaced(0, 2, 5)
+    assert wrong(corpus_folder) == []
 
 
 def test_another_input_is_refused_after_a_compaction(corpus_folder, model):

@@ -116,7 +116,7 @@ def test_a_full_disk_leaves_each_document_old_or_new(tmp_path, model, monkeypatc
     monkeypatch.setattr(shards, "open", Full, raising=False)
     monkeypatch.setattr(files, "open", Full, raising=False)
     states = []
-    for room in count(0, 251):
+    for room in count(0, 499):
         monkeypatch.setattr(Full, "room", room)
         shutil.rmtree(tmp_path / "tried", ignore_errors=True)
         shutil.copytree(folder, tmp_path / "tried")
