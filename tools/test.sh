@@ -6,6 +6,7 @@
 #     sh tools/test.sh reference    # the same texts through transformers and sentence-transformers
 #     sh tools/test.sh engines      # a model on a local Ray cluster and, with Java, in Spark
 #     sh tools/test.sh integrations # the adapters, beside LangChain, LlamaIndex and others
+#     sh tools/test.sh frameworks   # the other adapters, and the recipes, beside Chroma, LanceDB and others
 #     sh tools/test.sh browser      # the pages in a real browser, headless
 #     sh tools/test.sh server       # a served model through other makers' clients, unchanged
 #     sh tools/test.sh docs         # the documentation as a site, and the tour in a clean copy
@@ -107,6 +108,14 @@ integrations)
     # The frameworks' own warnings are theirs.
     .venv-integrations/bin/python -m pytest -o filterwarnings=ignore tests/frameworks/light
     ;;
+frameworks)
+    environment .venv-frameworks --editable '.[frameworks]'
+    # These require torch, which nothing that is tested of them needs.
+    environment .venv-frameworks --no-deps 'bertopic==0.17.4' 'keybert==0.9.0' \
+        'pymilvus==3.0.2' 'pymilvus.model==0.3.4' 'txtai==9.14.0'
+    .venv-frameworks/bin/python tools/fetch_minilm.py
+    .venv-frameworks/bin/python -m pytest -o filterwarnings=ignore tests/frameworks/heavy
+    ;;
 browser)
     environment .venv-browser --editable '.[browser]'
     .venv-browser/bin/python tools/fetch_minilm.py
@@ -142,12 +151,13 @@ long)
     MINIBERT_TEST_KILLS=100 .venv/bin/python -m pytest -k a_kill_at_any \
         tests/corpus/test_writer.py tests/corpus/test_compacting.py tests/training/test_kills.py \
         tests/training/test_labels_file.py
+    sh tools/test.sh frameworks
     .venv/bin/python tools/mutants.py
     .venv/bin/python tools/serve_check.py all
     HF_HUB_OFFLINE=1 .venv-reference/bin/python tests/reference/fuzz.py --seeds 5000 --jobs 2
     ;;
 *)
-    echo "usage: sh tools/test.sh [quick | reference | engines | integrations | browser | server | docs | kernels | long]" >&2
+    echo "usage: sh tools/test.sh [quick | reference | engines | integrations | frameworks | browser | server | docs | kernels | long]" >&2
     exit 2
     ;;
 esac

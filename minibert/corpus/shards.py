@@ -170,6 +170,7 @@ class Shard:
         description: Description,
         columns: int,
         dtype: str,
+        *,
         fields: int = 0,
     ) -> None:
         """Map the vectors, (n, `columns`) of a `dtype`, of documents with a number of `fields`.

@@ -20,10 +20,10 @@ import numpy as np
 
 from minibert import CorpusError, SentenceTransformer
 from minibert.common.advice import needing
-from minibert.integrations.metric import has_unit_vectors, store_metric
+from minibert.integrations.metric import ranks_alike, store_metric
 from minibert.integrations.stored_model import NOT_STORED, check_sample, open_model
 
-with needing("chromadb", "minibert.integrations.chroma", at_least="1.0"):
+with needing("chromadb", "minibert.integrations.chroma", at_least="1.1"):
     from chromadb.api.models.Collection import Collection
     from chromadb.api.types import Documents, EmbeddingFunction, Embeddings, Space
     from chromadb.utils.embedding_functions import register_embedding_function
@@ -73,20 +73,20 @@ class MinibertEmbeddingFunction(EmbeddingFunction[Documents]):
 
     def supported_spaces(self) -> list[Space]:
         """Return the spaces that rank as the model does: its metric's, or all for unit vectors."""
-        return [*SPACES.values()] if has_unit_vectors(self.model) else [self.default_space()]
+        return [SPACES[metric] for metric in SPACES if ranks_alike(self.model, [metric])]
 
     @staticmethod
     def name() -> str:
         """Name by which Chroma finds this class again."""
         return "minibert"
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:  # JSON
         """Return what a collection keeps: a sample, and the arguments but for a token."""
         arguments = {name: value for name, value in self._arguments.items() if name != NOT_STORED}
         return {"arguments": arguments, "sample": self._stored.sample}
 
     @staticmethod
-    def build_from_config(config: dict[str, Any]) -> MinibertEmbeddingFunction:
+    def build_from_config(config: dict[str, Any]) -> MinibertEmbeddingFunction:  # JSON
         """Open the model of a collection again.
 
         Raises CorpusError if it gives other vectors now, and the errors of SentenceTransformer().
@@ -96,7 +96,9 @@ class MinibertEmbeddingFunction(EmbeddingFunction[Documents]):
         return function
 
     def validate_config_update(
-        self, old_config: dict[str, Any], new_config: dict[str, Any]
+        self,
+        old_config: dict[str, Any],  # JSON
+        new_config: dict[str, Any],  # JSON
     ) -> None:
         """Raise CorpusError for a collection that is to go on with another model."""
         self._check(old_config)

@@ -22,7 +22,7 @@ from minibert.common.advice import needing
 from minibert.integrations.arrow import column_of
 from minibert.integrations.metric import store_metric
 
-with needing("duckdb", "minibert.integrations.duckdb", at_least="1.1"):
+with needing("duckdb", "minibert.integrations.duckdb", at_least="1.4"):
     from duckdb import DuckDBPyConnection, InvalidInputException
 
 __all__ = ["register"]
@@ -61,7 +61,8 @@ def register(
     return model
 
 
-def of_column(encode: Callable[[list[str]], Any]) -> Callable[[Any], Any]:
+# Any: columns of pyarrow, whose types are not used here, and a method with overloads.
+def of_column(encode: Callable[[list[str]], Any]) -> Callable[[Any], Any]:  # as above
     """Make a function of an Arrow column of texts, which DuckDB passes, from one of a list."""
 
     def vectors(texts: Any) -> Any:
