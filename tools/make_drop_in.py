@@ -99,7 +99,7 @@ REASONS: dict[str, tuple[str, ...]] = {
         *("models.Transformer(backend)", "models.Transformer(modality_config)"),
         *("models.Transformer(module_output_name)", "models.Transformer(unpad_inputs)"),
         *("models.Transformer(tokenizer_name_or_path)", "models.Normalize(module_output_name)"),
-        *("models.Dense(init_*)", "models.Dense(module_output_name)"),
+        *("models.StaticEmbedding(*)", "models.Dense(init_*)", "models.Dense(module_output_name)"),
     ),
     "Cross-encoders that are decoders are not read.": ("cross_encoder.modules.LogitScore",),
     "This loss is not here yet.": (
