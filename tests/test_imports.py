@@ -43,6 +43,7 @@ NOT_IMPORTED = {
     "__main__",
     "integrations.asgi",
     "integrations.chroma",
+    "integrations.duckdb",
     "integrations.haystack",
     "integrations.lancedb",
     "integrations.langchain",

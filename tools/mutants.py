@@ -61,6 +61,7 @@ COMPACTING = "corpus/test_compacting.py::test_"
 REPLACING = "corpus/test_replacing.py::test_"
 MATCHING = "corpus/test_filters.py::test_the_documents_that_meet_the_conditions_are_found"
 STAND_IN = "integrations/test_sentence_transformers.py::test_"
+STORED = "integrations/test_stored_model.py::test_"
 CONNECTION = "server/test_connection.py::test_"
 HOSTED = "server/test_hosted.py::test_"
 SERVING = "server/test_serving.py::test_"
@@ -1067,6 +1068,15 @@ MUTANTS = [
            "integrations/test_metric.py::test_vectors_of_the_length_1_fit_any_of_three_metrics[dot-cosine]"),
     Mutant("integrations/arrow.py", 'arguments.setdefault("short_inputs", bool(', 'bool((',
            "integrations/test_arrow.py::test_a_table_is_a_part_of_a_corpus_and_lays_out_no_tiles[arguments0-False]"),
+    Mutant("integrations/stored_model.py", "json.dumps(dict(arguments), sort_keys=True)",
+           "json.dumps(dict(arguments))", STORED + "a_model_is_opened_once_for_the_same_arguments"),
+    Mutant("integrations/stored_model.py", "vector = model.encode_document(",
+           "vector = model.encode_query(",
+           STORED + "a_sample_is_the_beginning_of_a_document_s_vector"),
+    Mutant("integrations/stored_model.py", "SAMPLE_TOLERANCE = 0.01", "SAMPLE_TOLERANCE = 0.1",
+           STORED + "rounding_is_the_same_model_and_more_is_another"),
+    Mutant("integrations/stored_model.py", "if ours.shape != theirs.shape or ", "if ",
+           STORED + "rounding_is_the_same_model_and_more_is_another"),
     Mutant("bert/layout.py", "weights, use, when, let_go=True)", "weights, use, when)", LET_GO),
     Mutant("bert/layout.py", '"V E"}, AS_STORED, let_go=True', '"V E"}, AS_STORED', LET_GO),
     Mutant("common/safetensors_files.py", "start = -(-self.offset // mmap.PAGESIZE)",

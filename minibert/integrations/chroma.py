@@ -80,13 +80,13 @@ class MinibertEmbeddingFunction(EmbeddingFunction[Documents]):
         """Name by which Chroma finds this class again."""
         return "minibert"
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, Any]:  # JSON
         """Return what a collection keeps: a sample, and the arguments but for a token."""
         arguments = {name: value for name, value in self._arguments.items() if name != NOT_STORED}
         return {"arguments": arguments, "sample": self._stored.sample}
 
     @staticmethod
-    def build_from_config(config: dict[str, Any]) -> MinibertEmbeddingFunction:
+    def build_from_config(config: dict[str, Any]) -> MinibertEmbeddingFunction:  # JSON
         """Open the model of a collection again.
 
         Raises CorpusError if it gives other vectors now, and the errors of SentenceTransformer().
@@ -96,7 +96,9 @@ class MinibertEmbeddingFunction(EmbeddingFunction[Documents]):
         return function
 
     def validate_config_update(
-        self, old_config: dict[str, Any], new_config: dict[str, Any]
+        self,
+        old_config: dict[str, Any],  # JSON
+        new_config: dict[str, Any],  # JSON
     ) -> None:
         """Raise CorpusError for a collection that is to go on with another model."""
         self._check(old_config)

@@ -61,7 +61,8 @@ def register(
     return model
 
 
-def of_column(encode: Callable[[list[str]], Any]) -> Callable[[Any], Any]:
+# Any: columns of pyarrow, whose types are not used here, and a method with overloads.
+def of_column(encode: Callable[[list[str]], Any]) -> Callable[[Any], Any]:  # as above
     """Make a function of an Arrow column of texts, which DuckDB passes, from one of a list."""
 
     def vectors(texts: Any) -> Any:

@@ -21,8 +21,12 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from minibert import SentenceTransformer
 from minibert.common.advice import needing
@@ -65,7 +69,7 @@ class MinibertFunction(TextEmbeddingFunction):
 
     _stored: StoredModel = PrivateAttr()
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, **arguments: Any) -> None:  # SentenceTransformer's own
         """Open the model, and check that it is the one of the table; see the class."""
         super().__init__(**arguments)
         # Not in a validator: pydantic would make each error one of its own.
@@ -89,7 +93,7 @@ class MinibertFunction(TextEmbeddingFunction):
         """Return the arguments that a table must not keep."""
         return [NOT_STORED]
 
-    def safe_model_dump(self) -> dict[str, Any]:
+    def safe_model_dump(self) -> dict[str, Any]:  # JSON
         """Return what a table keeps: the arguments, and a sample of the vectors."""
         given = {**super().safe_model_dump(), "sample": self._stored.sample}
         return {**given, "model_name_or_path": os.fspath(given["model_name_or_path"])}
@@ -98,11 +102,11 @@ class MinibertFunction(TextEmbeddingFunction):
         """Dimension of the vectors."""
         return self.model.get_embedding_dimension()
 
-    def generate_embeddings(self, texts: Any, *arguments: Any, **named: Any) -> list[Any]:
+    def generate_embeddings(self, texts: Iterable[str]) -> list[NDArray[np.float32]]:
         """Encode documents: n texts -> n vectors."""
         return self._rows(self.model.encode_document, texts)
 
-    def compute_query_embeddings(self, query: Any, *arguments: Any, **named: Any) -> list[Any]:
+    def compute_query_embeddings(self, query: str | list[str]) -> list[NDArray[np.float32]]:
         """Encode questions, with the model's prompt for them: one or n texts -> as many vectors."""
         if self.distance_type != "cosine" and not ranks_alike(self.model, ["euclidean"]):
             remind(self.model_name_or_path)
@@ -112,7 +116,9 @@ class MinibertFunction(TextEmbeddingFunction):
     compute_source_embeddings_with_retry = TextEmbeddingFunction.compute_source_embeddings
     compute_query_embeddings_with_retry = compute_query_embeddings
 
-    def _rows(self, encode: Any, texts: Any) -> list[Any]:
+    def _rows(
+        self, encode: Callable[..., NDArray[np.float32]], texts: Iterable[str]
+    ) -> list[NDArray[np.float32]]:
         """Encode texts to rows, of the length 1 if the metric is the cosine."""
         normalize = self.distance_type == "cosine" and not ranks_alike(self.model, ["euclidean"])
         return list(encode(list(texts), normalize_embeddings=normalize))

@@ -81,7 +81,7 @@ def test_a_metric_that_chroma_does_not_have_is_refused(dot_folder):
         MinibertEmbeddingFunction(dot_folder, similarity_fn_name="manhattan")
 
 
-def test_another_space_is_warned_of_by_chroma_and_refused_by_check(client, dot_folder):
+def test_another_space_is_warned_of_and_refused_by_check(client, dot_folder):
     function = MinibertEmbeddingFunction(dot_folder)
     with pytest.warns(UserWarning, match="space cosine is not supported by minibert"):
         notes = client.create_collection(
@@ -135,7 +135,7 @@ def test_a_collection_whose_model_has_changed_is_refused(client, dot_folder, tmp
     assert json.loads(reopened(tmp_path, ["the cat"]).stdout) == [["1"]]
 
 
-def test_a_collection_without_its_model_says_which_is_missing(client, dot_folder, tmp_path):
+def test_a_collection_without_its_model_says_which_it_was(client, dot_folder, tmp_path):
     notes = client.create_collection(
         "notes", embedding_function=MinibertEmbeddingFunction(dot_folder)
     )
@@ -146,7 +146,7 @@ def test_a_collection_without_its_model_says_which_is_missing(client, dot_folder
     assert f"{str(dot_folder)!r}. Expected the folder of a model" in refused
 
 
-def test_another_model_of_the_same_dimension_is_refused_by_check(client, dot_folder, tmp_path):
+def test_another_model_of_one_dimension_is_refused_by_check(client, dot_folder, tmp_path):
     notes = client.create_collection(
         "notes", embedding_function=MinibertEmbeddingFunction(dot_folder)
     )

@@ -30,20 +30,20 @@ def cases(store):
 
 
 @pytest.fixture
-def model(dot_folder, request):
+def metric_model(dot_folder, request):
     metric = request.node.callspec.params["metric"]
     return SentenceTransformer(dot_folder, similarity_fn_name=metric, on_long="ignore")
 
 
 @pytest.fixture
-def rows(model, cranfield):
+def rows(metric_model, cranfield):
     """Documents as (number, vector)."""
-    return [*enumerate(model.encode_document(list(cranfield.documents.values())))]
+    return [*enumerate(metric_model.encode_document(list(cranfield.documents.values())))]
 
 
 @pytest.fixture
-def queries(model, cranfield):
-    return model.encode_query(list(cranfield.queries.values()))
+def queries(metric_model, cranfield):
+    return metric_model.encode_query(list(cranfield.queries.values()))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def check(model, cranfield, found):
 
 
 @pytest.mark.parametrize(("metric", "word"), cases("sqlite"))
-def test_sqlite_finds_the_nearest(metric, word, model, rows, queries, cranfield, tmp_path):
+def test_sqlite_finds_the_nearest(metric, word, metric_model, rows, queries, cranfield, tmp_path):
     def opened():
         connection = apsw.Connection(str(tmp_path / "notes.db"))
         connection.enable_load_extension(True)
@@ -84,12 +84,12 @@ def test_sqlite_finds_the_nearest(metric, word, model, rows, queries, cranfield,
     question = "SELECT rowid FROM notes WHERE vector MATCH ? AND k = 10 ORDER BY distance"
     again = opened()
     found = [[id for (id,) in again.execute(question, [query.tobytes()])] for query in queries]
-    check(model, cranfield, found)
+    check(metric_model, cranfield, found)
 
 
 @pytest.mark.parametrize(("metric", "operator", "kind"), cases("postgres"))
 def test_postgres_finds_the_nearest(
-    metric, operator, kind, model, rows, queries, cranfield, postgres
+    metric, operator, kind, metric_model, rows, queries, cranfield, postgres
 ):
     postgres.execute("CREATE TABLE notes (id int, vector vector(20))")
     postgres.cursor().executemany("INSERT INTO notes VALUES (%s, %s)", rows)
@@ -106,12 +106,12 @@ def test_postgres_finds_the_nearest(
         found = [
             [id for (id,) in postgres.execute(question, [query]).fetchall()] for query in queries
         ]
-        check(model, cranfield, found)
+        check(metric_model, cranfield, found)
     postgres.rollback()
 
 
 @pytest.mark.parametrize(("metric", "word"), cases("qdrant"))
-def test_qdrant_finds_the_nearest(metric, word, model, rows, queries, cranfield, tmp_path):
+def test_qdrant_finds_the_nearest(metric, word, metric_model, rows, queries, cranfield, tmp_path):
     client = qdrant_client.QdrantClient(path=str(tmp_path / "notes"))
     settings = VectorParams(size=20, distance=Distance[word])
     client.create_collection("notes", vectors_config=settings)
@@ -124,7 +124,7 @@ def test_qdrant_finds_the_nearest(metric, word, model, rows, queries, cranfield,
         for query in queries
     ]
     again.close()
-    check(model, cranfield, found)
+    check(metric_model, cranfield, found)
 
 
 def test_every_word_of_the_table_is_checked():
