@@ -7,6 +7,7 @@ from minibert.checkpoint.model_paths import (
     load_dir_path,
     load_file_path,
 )
+from minibert.common.download import http_get
 from minibert.common.progress import LoggingHandler
 from minibert.models.paraphrases import paraphrase_mining
 from minibert.models.reference_util import (
@@ -53,6 +54,7 @@ __all__ = [
     "euclidean_sim",
     "fullname",
     "get_device_name",
+    "http_get",
     "information_retrieval",
     "is_sentence_transformer_model",
     "load_dir_path",

@@ -38,12 +38,12 @@ def sentences(count=60):
     return [Document(f"d{n}", text, "here") for n, text in enumerate(texts + texts[:5])]
 
 
-def with_fields(count=60):
+def with_fields():
     """The same with a language, which some lack, and a year."""
     languages = ["de", "fr", "en", None]
     return [
         one._replace(fields={"lang": languages[n % 4], "year": 1990 + n * 7 % 40})
-        for n, one in enumerate(sentences(count))
+        for n, one in enumerate(sentences())
     ]
 
 

@@ -26,13 +26,24 @@ from minibert import SentenceTransformer
 from minibert import corpus as on_disk
 from minibert.common import files
 from minibert.corpus import shards
-from minibert.documents import read_documents
+from minibert.documents import Fields, read_documents
 from minibert.kernels import devices
 
 WARM = filelock, devices  # a run imports them late; a fork then need not
 
-FIRST = [{"_id": f"d{n}", "title": "the cat", "text": f"sat on dog {n}"} for n in range(5)]
-MORE = [{"_id": f"e{n}", "text": f"Café {n} 中文"} for n in range(3)]
+FIRST = [
+    {"_id": f"d{n}", "title": "the cat", "text": f"sat on dog {n}", "lang": "en", "year": n % 3}
+    for n in range(5)
+]
+MORE = [{"_id": f"e{n}", "text": f"Café {n} 中文", "lang": "fr"} for n in range(3)]
+# Of the old ones, d4 is as it was, and d2 has another field; the others are new texts.
+CHANGED = [
+    {"_id": "d0", "text": "a dog", "lang": "de"},
+    {**FIRST[4]},
+    {**FIRST[2], "year": 7},
+    *({"_id": f"f{n}", "text": f"who {n}", "lang": "en"} for n in range(2)),
+]
+KEPT = ("lang", "year")  # fields
 
 
 def tree(folder):
@@ -43,6 +54,9 @@ def tree(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in ("lock", "digests.json")
     }
+
+
+STEPS = ("mkdir", "unlink", "link", "rmdir")  # of the system, each of them one step
 
 
 class Killer:
@@ -57,8 +71,8 @@ class Killer:
         self.last, self.power, self.steps = last, power, 0
         self.unsynced = {}  # path -> how much of it was synced
         self.renames = []
-        self.real = {name: getattr(os, name) for name in ("fsync", "replace", "mkdir", "unlink")}
-        for name in ("mkdir", "unlink"):
+        self.real = {name: getattr(os, name) for name in ("fsync", "replace", *STEPS)}
+        for name in STEPS:
             setattr(os, name, self.counted(self.real[name]))
         os.fsync, os.replace = self.fsync, self.replace
         for module in modules:
@@ -151,26 +165,32 @@ def forked(action, stdin=b"", last=None, power=False, modules=(files, shards)):
 
 
 def kill_at_every_step(folder, work):
-    """Kill builds, an add and a delete at every step, and run each again."""
+    """Kill builds and each command that changes a corpus at every step, and run each again."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # threads do not survive a fork
     model = SentenceTransformer(folder, threads=1)
     model.encode("the cat")  # imports what forks then need not
     corpus, first, more = work / "corpus", work / "first.jsonl", work / "more.jsonl"
-    for path, documents in ((first, FIRST), (more, MORE)):
+    changed = work / "changed.jsonl"
+    for path, documents in ((first, FIRST), (more, MORE), (changed, CHANGED)):
         path.write_text("".join(json.dumps(document) + "\n" for document in documents))
 
+    def read(files, form=None):
+        return read_documents(files, form, fields=Fields(kept=KEPT))
+
     def build(size, *source):
-        on_disk.build(corpus, read_documents(*source), model, shard_documents=size)
+        on_disk.build(corpus, read(*source), model, shard_documents=size, fields=KEPT)
 
     actions = [
         (lambda: build(5, [str(first)]), b"", False),
         (lambda: build(3, ["-"], "jsonl"), first.read_bytes(), True),
         (
-            lambda: on_disk.add(corpus, read_documents(["-"], "jsonl"), model),
+            lambda: on_disk.add(corpus, read(["-"], "jsonl"), model),
             more.read_bytes(),
             True,
         ),
         (lambda: on_disk.delete(corpus, ["d1", "e2"]), b"", True),
+        (lambda: on_disk.replace(corpus, read([str(changed)]), model), b"", True),
+        (lambda: on_disk.compact(corpus), b"", True),
     ]
     kills, differing, before = 0, [], work / "before"
     for number, (action, stdin, power) in enumerate(actions):
@@ -181,10 +201,11 @@ def kill_at_every_step(folder, work):
         expected = tree(corpus)
         for last in range(1, steps + 1):
             killed = start_from(before, corpus, action, stdin, last, power)
+            faults = list(on_disk.verify(corpus)) if number > 1 else []
             again = forked(action, stdin)
             kills += 1
-            if (killed[0], again[0], tree(corpus)) != (-signal.SIGKILL, 0, expected):
-                differing.append([number, last, killed[0], again[0]])
+            if (killed[0], again[0], tree(corpus)) != (-signal.SIGKILL, 0, expected) or faults:
+                differing.append([number, last, killed[0], again[0], *faults])
         shutil.rmtree(before, ignore_errors=True)
     return kills, differing
 

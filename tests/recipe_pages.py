@@ -10,11 +10,13 @@ from pathlib import Path
 from minibert.commands import cli
 
 RECIPES = Path(__file__).parent.parent / "docs" / "recipes"
+# Sections of docs/integrations.md that run in tests/frameworks/light; all others run in heavy.
+LIGHT = ["Haystack", "LangChain", "LlamaIndex", "llm", "scikit-learn"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def sections(page):
-    """Blocks of a page, by the heading above them: heading -> [(language, text), ...]."""
+    """Blocks of a page of docs/recipes, or of a path, by heading: -> [(language, text), ...]."""
     text = (RECIPES / page).read_text(encoding="utf-8")
     _, *parts = re.split(r"^## ", text, flags=re.MULTILINE)
     found = {part.partition("\n")[0]: BLOCK.findall(part) for part in parts}

@@ -266,6 +266,7 @@ TABLES = [
     ("minibert.models.sentence_transformer", "SentenceTransformer", "__init__"),
     ("minibert.models.sentence_transformer", "SentenceTransformer", "encode"),
     ("minibert.models.sentence_names", "SentenceNames", "fit"),
+    ("minibert.models.reference_names", "ReferenceNames", "push_to_hub"),
     ("minibert.training.loop", "fit", "fit"),
     ("minibert.training.hard_negatives", "mine_hard_negatives", "mine_hard_negatives"),
     ("minibert.models.cross_encoder", "CrossEncoder", "__init__"),
@@ -300,10 +301,28 @@ IN_ORDER = {
     *("TripletLoss.__init__", "DataLoader.__init__"),
     *("community_detection", "paraphrase_mining", "paraphrase_mining_embeddings"),
     *("mine_hard_negatives", "maxsim", "maxsim_pairwise", "mean_maxsim", "mean_maxsim_pairwise"),
+    "semantic_search_usearch",
     *("is_sentence_transformer_model", "load_dir_path", "load_file_path"),
+    *("Tokenizer.pad", "Tokenizer.tokenize", "Tokenizer.decode", "Tokenizer.batch_decode"),
+    *("BatchEncoding.char_to_token", "BatchEncoding.char_to_word"),
+    *("BatchEncoding.word_to_tokens", "BatchEncoding.word_to_chars"),
     *("TextEmbedding.__init__", "TextEmbedding.embed"),  # fastembed's
     *("ReferenceNames.save", "ReferenceNames.save_pretrained"),
+    *("ReferenceNames.push_to_hub", "ReferenceNames.save_to_hub"),
     "SentenceNames.encode_multi_process",
+    *(
+        f"{kind}Evaluator.{method}"
+        for method in ("__init__", "__call__")
+        for kind in (
+            *("BinaryClassification", "CrossEncoderCorrelation", "CrossEncoderNanoBEIR"),
+            *("CrossEncoderReranking", "EmbeddingSimilarity", "InformationRetrieval", "MSE"),
+            *("NanoBEIR", "ParaphraseMining", "Reranking", "Translation", "Triplet"),
+        )
+    ),
+    *("CrossEncoderClassificationEvaluator.__call__", "MSEEvaluatorFromDataFrame.__call__"),
+    *("MSEEvaluatorFromDataFrame.__init__", "SentenceEvaluator.__call__"),
+    *("SentenceEvaluator.store_metrics_in_model_card_data", "SequentialEvaluator.__call__"),
+    *("InformationRetrievalEvaluator.compute_all_metrics", "SentenceEvaluator.embed_inputs"),
     *("attention_svg", "curves_svg", "matrix_svg"),
 }
 

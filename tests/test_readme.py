@@ -126,17 +126,34 @@ def test_every_block_of_the_drop_in_page_runs(
 def test_every_block_of_the_corpus_page_runs(cache, old_folder, tmp_path, monkeypatch, capsys):
     cache(DEFAULT_MODEL, old_folder)
     monkeypatch.chdir(tmp_path)
-    for name, ids in (("corpus.jsonl", range(15, 20)), ("more.jsonl", range(20, 22))):
-        lines = [json.dumps({"_id": str(id), "title": "", "text": f"the cat {id}"}) for id in ids]
-        (tmp_path / name).write_text("\n".join(lines))
+    files = {"corpus": range(15, 20), "more": range(20, 22), "changed": range(19, 23)}
+    for name, ids in files.items():
+        records = [{"_id": str(id), "title": "", "text": f"the cat {id}"} for id in ids]
+        lines = [json.dumps({**one, "lang": "de", "year": 2000}) for one in records]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    (tmp_path / "table.csv").write_text("id,text,lang,year\na,the dog,de,2001\nb,a cat,fr,1999\n")
     page = (README.parent / "docs" / "corpus.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```(sh|python)\n(.*?)```", page, re.DOTALL)
-    assert [language for language, _ in blocks] == ["sh", "python"]
-    for command in blocks[0][1].splitlines():
-        assert cli.main(shlex.split(command, comments=True)[1:]) == 0
-    assert "my-corpus: every byte is as it was written" in capsys.readouterr().out
-    exec(compile(blocks[1][1], "corpus.md", "exec"), {})
-    assert "['15', '16'] ['the cat 15', 'the cat 16']" in capsys.readouterr().out
+    assert [language for language, _ in blocks] == ["sh", "python", "sh", "python", "python"]
+    names, printed = {}, []
+    for language, text in blocks:
+        if language == "python":
+            exec(compile(text, "corpus.md", "exec"), names)
+        else:
+            for command in text.splitlines():
+                assert cli.main(shlex.split(command, comments=True)[1:]) == 0
+        printed.append(capsys.readouterr().out)
+    assert (
+        "my-corpus: 8 documents (0 of them replaced, 1 added, 3 given as they were)" in printed[0]
+    )
+    assert "my-corpus: every byte is as it was written" in printed[0]
+    assert "['15', '16'] ['the cat 15', 'the cat 16']" in printed[1]
+    assert printed[2].count("lang=de  year=2000  the cat") == 5
+    assert printed[3] == (
+        "[{'lang': 'de', 'year': 2001}, {'lang': 'fr', 'year': 1999}]\n"
+        "a {'lang': 'de', 'year': 2001}\n"
+    )
+    assert printed[4].endswith("0 1 0\n1 5\n")
 
 
 def test_the_scale_page_s_command_reads_texts_of_parquet_files(cache, old_folder, tmp_path, capsys):

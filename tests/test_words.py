@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
 ROWS = [
     Row("tokenizer, word_embeddings or word_ids", "words", ("tokens/", *COMPUTING),
-        r"\bword table\b", ("between_words",)),
+        r"\bword table\b", ("between_words", "is_split_into_words")),
     Row("tokens, blocks or chunks", "pieces?", EVERYWHERE, r"(?<!sentence)(?<!word)\bpieces?\b",
         ("WordPiece", "word_piece", "word_piece_model")),
     Row("tensor parallel, shard, rank, all-reduce", "shares?|together|meetings?", COMPUTING,

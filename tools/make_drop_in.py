@@ -56,7 +56,6 @@ REASONS: dict[str, tuple[str, ...]] = {
         *(
             "*.smart_batching_collate*",
             "*.gradient_checkpointing_enable",
-            "SentenceTransformer.old_fit",
         ),
         *("util.is_training_available", "util.is_accelerate_available", "base.losses.*"),
         *("util.is_datasets_available", "util.check_teacher_targets", "util.similarity_fct_name"),
@@ -71,7 +70,7 @@ REASONS: dict[str, tuple[str, ...]] = {
         *("util.all_gather*", "util.append_to_last_row", "util.batch_to_device"),
         *("util.cat_padded_*", "util.repad_*", "util.stack_padded_*", "util.get_rank"),
         *("util.get_world_size", "util.is_dist_initialized", "*.clear_placement_cache"),
-        *("*.set_keep_in_fp32_modules", "CrossEncoder.model"),
+        *("*.set_keep_in_fp32_modules", "CrossEncoder.model", "*.transformers_model"),
     ),
     "Code named in a folder is never run, so nothing is imported by such a name.": (
         *("util.import_from_string", "util.import_module_class"),
@@ -79,14 +78,11 @@ REASONS: dict[str, tuple[str, ...]] = {
     "Internal to the reference.": (
         *("util.save_to_hub_args_decorator", "util.check_package_availability"),
         *("util.check_version_requirements", "util.ORIGINAL_TRANSFORMER_MODELS"),
-        *("util.disable_datasets_caching", "base.BaseModel", "base.modules.Module"),
+        *("util.disable_datasets_caching", "base.BaseModel"),
     ),
     "`logging.basicConfig` does it.": ("util.install_logger",),
     "`huggingface_hub.utils.disable_progress_bars` does it.": ("util.disabled_tqdm",),
-    "`urllib.request.urlretrieve(url, path)` does it.": ("util.http_get",),
-    "`datasets.Dataset.map` joins tables, before they are given to `fit`.": (
-        *("resolve_ids", "util.resolve_ids"),
-    ),
+    "`datasets.Dataset.map` joins tables, before they are given to `fit`.": ("resolve_ids",),
     "Faiss is not used: search here is exact.": ("quantization.semantic_search_faiss",),
     "ONNX and OpenVINO are not used: there is one way to compute.": (*("export_*", "backend.*"),),
     "The file's own format is read by `csv` or `json`, into `InputExample`.": ("readers.*",),
@@ -96,7 +92,7 @@ REASONS: dict[str, tuple[str, ...]] = {
     "Layers of torch that no model of the supported families has.": (
         *("models.CNN", "models.LSTM", "models.CLIPModel", "models.Asym", "models.Module"),
         *("models.InputModule", "models.BoW", "models.WordEmbeddings", "models.WordWeights"),
-        *("models.Router",),
+        *(*("models.Router", "sentence_transformer.modules.tokenizer.*"),),
     ),
     "A part is opened as transformers wrote it; texts are its only input.": (
         *("models.Transformer(transformer_task)", "models.Transformer(*_kwargs)"),
@@ -105,6 +101,7 @@ REASONS: dict[str, tuple[str, ...]] = {
         *("models.Transformer(tokenizer_name_or_path)", "models.Normalize(module_output_name)"),
         *("models.Dense(init_*)", "models.Dense(module_output_name)"),
     ),
+    "Cross-encoders that are decoders are not read.": ("cross_encoder.modules.LogitScore",),
     "This loss is not here yet.": (
         *("losses.AdaptiveLayerLoss", "losses.SoftmaxLoss", "losses.Matryoshka2dLoss"),
         *("losses.*GISTEmbedLoss", "losses.CachedMultipleNegativesSymmetricRankingLoss"),
@@ -183,13 +180,13 @@ def compare(name: str, place: str, seen: set[int]) -> Module:
         theirs = getattr(reference, key)
         full = f"{name}.{key}".lstrip(".")
         is_new = id(theirs) not in seen
-        seen.add(id(theirs))
         if key in ours:
             there.append(key)
             found = getattr(import_module(ours[key]), key)
             missing += list(differences(full, theirs, found)) if is_new else []
         elif is_new:
             missing.append(full)
+    seen.update(id(getattr(reference, key)) for key in public(reference))
     return Module(name, there, missing)
 
 

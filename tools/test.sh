@@ -149,7 +149,8 @@ long)
     environment .venv-reference --editable '.[reference]'
     .venv/bin/python tools/fetch_minilm.py
     MINIBERT_TEST_KILLS=100 .venv/bin/python -m pytest -k a_kill_at_any \
-        tests/corpus/test_writer.py tests/training/test_kills.py tests/training/test_labels_file.py
+        tests/corpus/test_writer.py tests/corpus/test_compacting.py tests/training/test_kills.py \
+        tests/training/test_labels_file.py
     sh tools/test.sh frameworks
     .venv/bin/python tools/mutants.py
     .venv/bin/python tools/serve_check.py all

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from minibert.bert import forward, rotary
+from minibert.bert import forward, rotary, static
 from minibert.bert.dropout import Rates
 from minibert.bert.family_settings import (
     modernbert_fields,
@@ -33,7 +33,7 @@ from minibert.bert.layout import (
     Layout,
 )
 from minibert.bert.packs import Pack
-from minibert.bert.parameters import Config, Parameters
+from minibert.bert.parameters import STATIC, Config, Parameters
 from minibert.common.arrays import Array, IntArray
 from minibert.errors import DeviceError
 from minibert.kernels.protocol import Kernels
@@ -44,6 +44,7 @@ __all__ = [
     "Family",
     "Forward",
     "check_device",
+    "family_of",
     "max_tokens",
     "positions_of",
 ]
@@ -329,13 +330,22 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+# A table of word embeddings; it has no config.json, and so no row in FAMILIES.
+TABLE = Family(forward=static.hidden_states, splits_layers=False, layout=NO_TOKEN_TYPES, prefix="")
+
+
+def family_of(config: Config) -> Family:
+    """Return the family of a model that was loaded."""
+    return TABLE if config.model_type == STATIC else FAMILIES[config.model_type]
+
+
 def positions_of(ids: IntArray, config: Config) -> IntArray:
     """Count the positions of a row's tokens as the family does: (T,) -> (T,).
 
     BERT counts from 0. RoBERTa counts the tokens that are not padding, from the padding's id + 1.
     A padding token has the position of that id, also where the text itself contains it.
     """
-    if not FAMILIES[config.model_type].positions_follow_padding:
+    if not family_of(config).positions_follow_padding:
         return np.arange(len(ids))
     real = ids != config.pad_token_id
     positions: IntArray = np.cumsum(real) * real + config.pad_token_id
@@ -350,7 +360,7 @@ def max_tokens(config: Config) -> int:
 
 def check_device(config: Config, name: str) -> None:
     """Raise DeviceError for a family whose forward pass is not written for a device."""
-    devices = FAMILIES[config.model_type].devices
+    devices = family_of(config).devices
     if name.partition(":")[0] not in devices:
         places = " and ".join("the CPU" if device == "cpu" else device for device in devices)
         raise DeviceError(f"{config.model_type} runs on {places} alone, not on {name!r}.")

@@ -10,7 +10,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from minibert.common.arrays import Array
 
-__all__ = ["AnyLayer", "Config", "Layer", "Parameters", "RotaryLayer"]
+__all__ = ["STATIC", "AnyLayer", "Config", "Layer", "Parameters", "RotaryLayer"]
+
+# model_type of a table of word embeddings, which no config.json names.
+STATIC = "static"
 
 
 class Config(NamedTuple):

@@ -10,6 +10,7 @@
 - `transformer_settings`: sentence_bert_config.json -> the settings of the Transformer
 - `metric`: the metric of a model's vectors, and the reason for it
 - `save`: a model -> a folder
+- `push`: a model's folder -> a repository of the hub
 - `convert`, `conversion_plan`: a model with pickled weights -> a folder with safetensors
 - `layers`: a model -> a folder with some of its layers
 - `new_folder`: the folder that these two write, whole or not at all

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minibert.checkpoint.modules import TRANSFORMER
+from minibert.checkpoint.modules import STATIC, TRANSFORMER
 from minibert.checkpoint.transformer_settings import TRANSFORMER_FILES
 from minibert.common.json_files import inside, read_json
 from minibert.common.safetensors_files import INDEX, PICKLED_WEIGHTS, weight_map
@@ -38,7 +38,10 @@ def first_missing(folder: Path) -> str | None:
     for module in read_json(folder / "modules.json", list):
         name = module.get("path", "") if isinstance(module, dict) else ""
         kind = str(module.get("type", "")).rpartition(".")[2] if isinstance(module, dict) else ""
-        if kind == TRANSFORMER:
+        if kind == STATIC:
+            files = (f"{name}/{file}" for file in ("tokenizer.json", "model.safetensors"))
+            missing = next((file for file in files if not inside(folder, file).exists()), None)
+        elif kind == TRANSFORMER:
             missing = first_missing_of_transformer(inside(folder, name), name)
         else:
             missing = first_missing_of_module(folder, name, kind)

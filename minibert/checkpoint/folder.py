@@ -6,12 +6,13 @@ in `pooling/pipeline.py`, the vocabulary in `tokens/load.py`. Start at read_fold
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from minibert.checkpoint.modules import read_modules
-from minibert.checkpoint.transformer_settings import TransformerSettings
+from minibert.checkpoint.transformer_settings import STATIC_TASK, TransformerSettings
 from minibert.common.arguments import is_count
 from minibert.common.json_files import is_there, read_json, setting
 from minibert.errors import CheckpointError
@@ -19,6 +20,8 @@ from minibert.pooling.pooling import Pooling
 from minibert.pooling.registry import ModuleSettings
 
 __all__ = ["Folder", "model_type_of", "read_folder"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,12 @@ class Folder:
 def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
     """Read modules.json and all settings of the modules that it names.
 
-    Raises FileNotFoundError for a missing folder. Raises CheckpointError for a model of another
-    type than `model_type`, and for a module or a setting that minibert does not compute.
+    Of the other class's folder, as of one without modules.json, the BERT alone is taken: with the
+    mean of its tokens in a SentenceTransformer, with its own classifier in a CrossEncoder. A
+    warning says so.
+
+    Raises FileNotFoundError for a missing folder. Raises CheckpointError for a model of a third
+    type, and for a module or a setting that minibert does not compute.
     """
     if not path.is_dir():
         raise FileNotFoundError(
@@ -53,18 +60,34 @@ def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
             raise CheckpointError(
                 f"{path} has neither modules.json nor config.json, so it is no model's folder."
             )
-        # The reference also reads no sentence_bert_config.json then.
-        transformer = TransformerSettings(path, TASKS[model_type])
-        mean = (Pooling(),) if model_type == "SentenceTransformer" else ()
-        return Folder(path, transformer, mean, has_modules=False)
+        if model_type == "SentenceTransformer":
+            logger.warning("%s has no modules.json; taking the mean of its tokens.", path)
+        return plain_folder(path, model_type)
+    kind = named_type(path)
+    if kind != model_type and kind in TASKS:
+        logger.warning(
+            "%s has a %s, and is opened as a %s: its weights count, its other settings do not.",
+            path, kind, model_type,
+        )  # fmt: skip
+        return plain_folder(path, model_type)
     settings = read_model_settings(path, model_type)
     transformer, modules = read_modules(path)
-    if transformer.task != TASKS[model_type]:
+    is_table = transformer.task == STATIC_TASK and model_type == "SentenceTransformer"
+    if transformer.task != TASKS[model_type] and not is_table:
         raise CheckpointError(
             f"{transformer.path}: transformer_task is {transformer.task!r:.80}; "
             f"a {model_type} has {TASKS[model_type]!r}."
         )
     return Folder(path, transformer, modules, **settings)
+
+
+def plain_folder(path: Path, model_type: str) -> Folder:
+    """Return the settings that stand for the modules of a folder of transformers.
+
+    The reference reads no sentence_bert_config.json then, either.
+    """
+    mean = (Pooling(),) if model_type == "SentenceTransformer" else ()
+    return Folder(path, TransformerSettings(path, TASKS[model_type]), mean, has_modules=False)
 
 
 # model_type in config_sentence_transformers.json -> the task of its Transformer.
@@ -77,16 +100,22 @@ def model_type_of(path: Path) -> str:
     Cross-encoders of older releases have only transformers' files, whose architecture tells it.
     Raises CheckpointError for a file that is no JSON.
     """
-    settings = path / "config_sentence_transformers.json"
-    content = read_json(settings, dict) if is_there(settings) else {}
-    if (named := setting(settings, content, "model_type", str)) is not None:
-        return str(named)
+    if (named := named_type(path, None)) is not None:
+        return named
     config = path / "config.json"
     if not is_there(path / "modules.json") and is_there(config):
         kinds = setting(config, read_json(config, dict), "architectures", list, [])
         if any(str(kind).endswith("ForSequenceClassification") for kind in kinds):
             return "CrossEncoder"
     return "SentenceTransformer"
+
+
+def named_type(path: Path, default: str | None = "SentenceTransformer") -> str | None:
+    """Read the class that config_sentence_transformers.json names, if there is one."""
+    file = path / "config_sentence_transformers.json"
+    content = read_json(file, dict) if is_there(file) else {}
+    found: str | None = setting(file, content, "model_type", str, default)
+    return found
 
 
 def read_model_settings(folder: Path, model_type: str) -> dict[str, Any]:
@@ -96,8 +125,8 @@ def read_model_settings(folder: Path, model_type: str) -> dict[str, Any]:
     kind = settings.get("model_type", "SentenceTransformer")
     if kind != model_type:
         raise CheckpointError(
-            f"{path}: model_type is {kind!r:.80}; expected {model_type!r}. Each has a class: "
-            "SentenceTransformer makes vectors, CrossEncoder scores pairs."
+            f"{path}: model_type is {kind!r:.80}; expected {model_type!r}. minibert has "
+            "two classes: SentenceTransformer makes vectors, CrossEncoder scores pairs."
         )
     prompts = {} if settings.get("prompts") is None else settings["prompts"]
     if not isinstance(prompts, dict) or not all(

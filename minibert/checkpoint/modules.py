@@ -9,14 +9,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from minibert.checkpoint.transformer_settings import TransformerSettings, read_transformer
+from minibert.checkpoint.transformer_settings import (
+    STATIC_TASK,
+    TransformerSettings,
+    read_transformer,
+)
 from minibert.common.json_files import inside, is_there, read_json
 from minibert.errors import CheckpointError
 from minibert.pooling.registry import MODULES, ModuleSettings
 
-__all__ = ["TRANSFORMER", "module_entry", "read_modules"]
+__all__ = ["FIRST", "STATIC", "TRANSFORMER", "module_entry", "read_modules"]
 
-TRANSFORMER = "Transformer"  # the kind of a model's first module
+# Kinds of a model's first module.
+TRANSFORMER = "Transformer"
+STATIC = "StaticEmbedding"
+FIRST = (TRANSFORMER, STATIC)
 
 
 def read_modules(folder: Path) -> tuple[TransformerSettings, tuple[ModuleSettings, ...]]:
@@ -28,15 +35,21 @@ def read_modules(folder: Path) -> tuple[TransformerSettings, tuple[ModuleSetting
     content = read_json(path, list)
     entries = [module_entry(path, entry) for entry in content]
     check_names(path, content)
-    if not entries or entries[0][0] != TRANSFORMER:
+    if not entries or entries[0][0] not in FIRST:
         first = entries[0][0] if entries else "no module"
-        raise CheckpointError(f"{path}: {first} comes first; minibert expects a Transformer there.")
-    transformer = read_transformer(inside(folder, entries[0][1]))
+        raise CheckpointError(
+            f"{path}: {first} comes first; minibert expects a {' or a '.join(FIRST)} there."
+        )
+    kind, name = entries[0]
+    if kind == STATIC:
+        transformer = TransformerSettings(inside(folder, name), STATIC_TASK)
+    else:
+        transformer = read_transformer(inside(folder, name))
     modules = []
     for kind, name in entries[1:]:
         if kind not in MODULES:
             raise CheckpointError(
-                f"{path}: there is a {kind:.80} after the Transformer; minibert runs "
+                f"{path}: there is a {kind:.80} after the first module; minibert runs "
                 f"{', '.join(MODULES)}."
             )
         modules.append(read_module(kind, inside(folder, name)))

@@ -1,7 +1,7 @@
 """A model on the hub: its files, cached or fetched, and the errors if it is unavailable.
 
-Only this file may use the network. Functions here and in hub.py import the hub's library
-themselves, because a local folder does not need it.
+Only this file and push.py may use the network. Functions here and in hub.py import the hub's
+library themselves, because a local folder does not need it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ __all__ = [
     "DEFAULT_HUB",
     "HubOptions",
     "Repository",
+    "first_line",
     "hub_errors",
     "lacking",
     "not_cached",

@@ -16,8 +16,12 @@ from typing import Any, TypeAlias
 
 from minibert.checkpoint.folder import Folder
 from minibert.checkpoint.model_files import VOCABULARY, WEIGHTS
-from minibert.checkpoint.modules import TRANSFORMER, module_entry
-from minibert.checkpoint.transformer_settings import TRANSFORMER_FILES, settings_of_task
+from minibert.checkpoint.modules import FIRST, STATIC, TRANSFORMER, module_entry
+from minibert.checkpoint.transformer_settings import (
+    STATIC_TASK,
+    TRANSFORMER_FILES,
+    settings_of_task,
+)
 from minibert.common.arrays import Array
 from minibert.common.files import partial_of, place, sync
 from minibert.common.json_files import inside, read_json, setting
@@ -91,7 +95,7 @@ def save_model(
     check_source(source, loaded)
     entries = entries_of(folder)
     modules = modules_of(entries, source)
-    bert = target / next(name for kind, name in modules if kind == TRANSFORMER)
+    first, bert = modules[0][0], target / modules[0][1]
     poolings = [name / "config.json" for kind, name in modules if is_pooling(kind)]
     settings_of_bert = transformer_settings(folder, max_seq_length)
     check_target(target, loaded, modules)
@@ -104,7 +108,8 @@ def save_model(
         config = in_float32(read_json(folder.transformer.path / "config.json", dict))
         files[bert / "config.json"] = json_writer(config)
         files |= trained_weights(source, target, modules, trained)
-    files[bert / TRANSFORMER_FILES[0]] = json_writer(settings_of_bert)
+    if first == TRANSFORMER:
+        files[bert / TRANSFORMER_FILES[0]] = json_writer(settings_of_bert)
     for pooling in poolings[:1]:
         content = written[pooling] if written else read_json(source / pooling, dict)
         files[target / pooling] = json_writer({**content, "include_prompt": include_prompt})
@@ -112,7 +117,8 @@ def save_model(
     files[target / "modules.json"] = json_writer(entries)
     if card is not None and has_card:
         files[target / "README.md"] = text_writer(card)
-    write_all(files, [target / "modules.json", bert / "config.json"])
+    needed = "config.json" if first == TRANSFORMER else "tokenizer.json"
+    write_all(files, [target / "modules.json", bert / needed])
     for other in TRANSFORMER_FILES[1:]:
         (bert / other).unlink(missing_ok=True)
 
@@ -140,7 +146,7 @@ def trained_weights(
     for kind, name in modules:
         if not has_weights(kind):
             continue
-        before, total = "" if kind == TRANSFORMER else f"{name.as_posix()}/", 0
+        before, total = "" if kind in FIRST else f"{name.as_posix()}/", 0
         for file in weight_files(source / name):
             stored = {tensor.name: tensor for tensor in map_safetensors(file)}
             tensors: dict[str, AnyTensor] = {
@@ -182,15 +188,19 @@ def entries_of(folder: Folder) -> list[dict[str, Any]]:
 
 
 def new_entries(folder: Folder) -> list[dict[str, Any]]:
-    """Entries of modules.json for a folder without one."""
-    kinds = list(map(kind_of, folder.modules))
-    return [
-        {"path": "", "type": TYPES + TRANSFORMER},
-        *(
-            {"path": f"{number}_{kind}", "type": TYPES + kind}
-            for number, kind in enumerate(kinds, start=1)
-        ),
-    ]
+    """Entries of modules.json for a folder without one, or whose modules a program has changed.
+
+    A module with weights stays in its folder.
+    """
+    transformer = folder.transformer.path.relative_to(folder.path).as_posix()
+    first = STATIC if folder.transformer.task == STATIC_TASK else TRANSFORMER
+    entries = [{"path": "" if transformer == "." else transformer, "type": TYPES + first}]
+    settings: Any  # those with weights have a path
+    for number, settings in enumerate(folder.modules, start=1):
+        kind = kind_of(settings)
+        own = settings.path.relative_to(folder.path).as_posix() if has_weights(kind) else None
+        entries.append({"path": own or f"{number}_{kind}", "type": TYPES + kind})
+    return entries
 
 
 def written_modules(
@@ -203,7 +213,8 @@ def written_modules(
     written = {}
     for (kind, name), module in zip(modules[1:], folder.modules, strict=True):
         write = MODULES[kind].write
-        assert write is not None  # or it has a folder
+        if write is None:
+            continue  # its folder has them
         content = write(module)
         if is_pooling(kind):
             content = {
@@ -223,7 +234,7 @@ def modules_of(entries: list[dict[str, Any]], source: Path) -> list[tuple[str, P
 
 def files_of(folder: Path, kind: str) -> Iterator[Path]:
     """Yield the files of a module that are copied, the weights last."""
-    names = ["config.json", *VOCABULARY, INDEX] if kind == TRANSFORMER else ["config.json"]
+    names = ["config.json", *VOCABULARY, INDEX] if kind in FIRST else ["config.json"]
     for name in [] if is_pooling(kind) else names:
         if (folder / name).is_file():
             yield folder / name
@@ -233,12 +244,12 @@ def files_of(folder: Path, kind: str) -> Iterator[Path]:
 
 def has_weights(kind: str) -> bool:
     """Return whether a module has files of weights."""
-    return kind == TRANSFORMER or MODULES[kind].has_weights
+    return kind in FIRST or MODULES[kind].has_weights
 
 
 def is_pooling(kind: str) -> bool:
     """Return whether a module is a Pooling: programs can change it, so it is written anew."""
-    return kind != TRANSFORMER and MODULES[kind].settings is Pooling
+    return kind not in FIRST and MODULES[kind].settings is Pooling
 
 
 def check_source(source: Path, loaded: Loaded) -> None:

@@ -16,6 +16,7 @@ from minibert.errors import CheckpointError
 
 __all__ = [
     "HARMLESS_MODEL_ARGS",
+    "STATIC_TASK",
     "TRANSFORMER_FILES",
     "TransformerSettings",
     "read_transformer",
@@ -36,6 +37,9 @@ TRANSFORMER_FILES = [
 
 # Without another one: the hidden states of the tokens are the output.
 TASK = "feature-extraction"
+
+# Task of a StaticEmbedding, which stands in the place of a Transformer; no file names it.
+STATIC_TASK = "static-embedding"
 
 # Task -> the model's output, in the two settings that name it.
 TASKS = {
@@ -69,7 +73,7 @@ class TransformerSettings(NamedTuple):
     """Settings of sentence_bert_config.json, for the BERT in its folder."""
 
     path: Path  # the folder of config.json, the weights and the vocabulary
-    task: str = TASK  # or "sequence-classification", of a cross-encoder
+    task: str = TASK  # or "sequence-classification", of a cross-encoder, or STATIC_TASK
     max_seq_length: int | None = None  # in tokens; None for the tokenizer's own limit
     do_lower_case: bool = False  # True lower-cases texts before all else
     truncation: bool = True  # False: texts are never truncated

@@ -7,6 +7,7 @@
 - `safetensors_files`: a model's weights -> tensors by name, mapped
 - `tensors_in_memory`: tensors by name as arrays that a program may change
 - `safetensors_writing`: tensors by name -> a file, without a second copy in memory
+- `download`: a file of the web -> a file
 - `progress`: a bar on stderr; missing standard streams
 - `escapes`: texts without characters that a terminal would obey
 - `counts`: numbers of things in words

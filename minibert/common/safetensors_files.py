@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minibert.common.advice import convert_command
-from minibert.common.arrays import Array
+from minibert.common.arrays import Array, IntArray
 from minibert.common.json_files import check_file, inside, is_there, read_json
 from minibert.errors import CheckpointError
 
@@ -41,6 +41,9 @@ OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm
 
 # Types of the numbers that are written, in NumPy's words, by their names in a file.
 WRITTEN = {"F32": "<f4", "F64": "<f8"}
+
+# Types of whole numbers that are read, in NumPy's words, by their names in a file.
+INTEGERS = {"I8": "<i1", "U8": "<u1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
 
 # Bytes of a number, by its type in a file; four of these types are read.
 ITEM_BYTES = {
@@ -228,7 +231,7 @@ class Tensors:
         """
         self._names = names
         # In errors: one file by its own path, several by their folder.
-        self._where = files[0] if len(files) == 1 else files[0].parent
+        self.where = files[0] if len(files) == 1 else files[0].parent
         self._stored: dict[str, StoredTensor] = {}
         self._taken: set[str] = set()
         self.taken_numbers = 0  # in all tensors that were taken
@@ -269,7 +272,7 @@ class Tensors:
         if name not in self._stored:
             stored = sorted(tensor.name for tensor in self._stored.values())
             raise CheckpointError(
-                f"{self._where} has no tensor {name!r}. "
+                f"{self.where} has no tensor {name!r}. "
                 f"It has {', '.join(stored[:3])}, ... ({len(stored)} in all)."
             )
         stored_tensor = self._stored[name]
@@ -287,6 +290,28 @@ class Tensors:
         self.taken_numbers += 0 if name in self._taken else tensor.size
         self._taken.add(name)
         return tensor
+
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a tensor; () for a missing one."""
+        return self._stored[self._named(name)].shape if name in self else ()
+
+    def dtype_of(self, name: str) -> str:
+        """Return the type of a tensor in its file, as "F32"."""
+        return self._stored[self._named(name)].dtype
+
+    def take_integers(self, name: str, *shape: int) -> IntArray:
+        """Return a tensor of whole numbers as int64, and remember it as taken.
+
+        Raises CheckpointError for another shape, and for another type.
+        """
+        tensor = self._stored[self._named(name)]
+        if tensor.shape != shape or tensor.dtype not in INTEGERS:
+            raise CheckpointError(
+                f"{tensor.path}: {tensor.name} is {tensor.dtype} of the shape {tensor.shape}; "
+                f"expected one of {', '.join(INTEGERS)} of the shape {shape}."
+            )
+        self._taken.add(self._named(name))
+        return tensor.view(INTEGERS[tensor.dtype]).astype(np.int64)
 
     def let_go(self, name: str) -> None:
         """Free the memory of a tensor's bytes, of which few are needed, or a copy exists."""

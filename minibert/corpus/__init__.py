@@ -12,9 +12,9 @@ In reading order, in which a file imports only those before it:
 - replacing: documents that have changed, in place of those with their ids
 - filters: conditions on fields -> the documents that meet them
 - graph: a graph of the vectors, for quick answers that may miss some
-- compacting: the same corpus without its deleted documents
 - search: Index, questions -> the nearest documents
 - verifying: every byte, compared with its digest
+- compacting: the same corpus without its deleted documents
 
 A new kind of index is a file beside graph. No file here knows a command or a page.
 """

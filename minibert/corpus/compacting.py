@@ -32,6 +32,7 @@ from minibert.corpus.manifest import (
     write_manifest,
 )
 from minibert.corpus.shards import DESCRIPTION, Shard, read_description, write_shard
+from minibert.corpus.verifying import damage_of_files
 from minibert.corpus.writer import clear_leftovers
 from minibert.errors import CorpusError
 
@@ -182,9 +183,17 @@ def write_group(group: Sequence[Part], target: Path, settings: Settings) -> None
     """Write parts of shards as one shard.
 
     Whether a document was truncated or clipped is not kept. So these counts are those of the old
-    shards, with documents that are removed; and that of empty texts, if no texts are kept.
+    shards, with documents that are removed; and that of empty texts, if no texts are kept. Raises
+    CorpusError for an old shard with other bytes than were written: they would get digests of
+    their own, and look right.
     """
     shards = [part.shard for part in group]
+    for shard in shards:
+        for fault in damage_of_files(shard.path):
+            raise CorpusError(
+                f"{fault} A shard cannot be rewritten from such a file: put back the one that "
+                "minibert wrote, or build the corpus anew."
+            )
     texts = (
         [text for part in group for text in part.shard.texts(part.places)] if settings.texts else []
     )

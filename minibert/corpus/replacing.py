@@ -72,7 +72,7 @@ def replace(
         changes, replaced = Changes(writer), 0
         for group, _ in writer.groups(changes.changed(documents)):
             numbers = changes.replaced_by(group)
-            writer.write(group, len(writer.manifest.inputs), True, numbers)
+            writer.write(group, len(writer.manifest.inputs), True, replaced=numbers)
             replaced += len(numbers)
         clear_leftovers(path, writer.manifest)
         unchanged = int(changes.kept.sum())
@@ -83,8 +83,9 @@ class Changes:
     """Comparison of documents with those of a corpus that have the same ids."""
 
     def __init__(self, writer: Writer) -> None:
+        """Take the run that writes the changes."""
         self.writer = writer
-        # A document of the corpus as it was before -> whether the input has it unchanged.
+        # Number of a document from before -> True if the input has it unchanged.
         self.kept = np.zeros(len(writer.corpus), dtype=bool)
 
     def changed(self, documents: Iterable[Document]) -> Iterator[Item]:

@@ -189,11 +189,10 @@ class Index:
         texts = check_queries([queries] if isinstance(queries, str) else queries, allow_empty)
         allowed = self.allowed(ids=ids, where=where)
         there = len(self) if allowed is None else len(allowed)
-        if not there:
-            logger.warning("No document may be found: none meets the conditions.")
-        elif k > there and not self._warned:
+        if k > there and not self._warned:
             self._warned = True
-            logger.warning("k is %d, and there are %d documents; all are returned.", k, there)
+            told = "all are returned" if there else "none is one that may be found"
+            logger.warning("k is %d, and there are %d documents; %s.", k, there, told)
         if not texts:
             return []
         first = max(k, candidates) if rerank else k

@@ -19,7 +19,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import pairwise, repeat
@@ -181,6 +180,7 @@ class Shard:
         self.path = path  # path of its folder
         self.first = first  # number of its first document in the corpus
         self.description = description  # content of its shard.json
+        self._maps: dict[str, NDArray[Any]] = {}  # name of a file -> the mapped file
         for name, file in description.files.items():
             size = os.stat(path / name).st_size if (path / name).is_file() else None
             if size != file["bytes"]:
@@ -247,7 +247,8 @@ class Shard:
 
         Raises CorpusError for a damaged one.
         """
-        _ = self._blobs, self.hashes, self.columns
+        for name in self.description.files.keys() - {"documents.npy"}:  # only writers read that
+            self._mapped(name)
 
     @cached_property
     def digests(self) -> NDArray[np.uint8]:
@@ -275,13 +276,9 @@ class Shard:
 
     def _blob(self, name: str, count: int) -> tuple[NDArray[np.uint8], IntArray]:
         """Map the bytes of `count` strings, and the beginnings of each with the end."""
-        path = self.path / f"{name}.utf8"
-        # An empty file cannot be mapped.
-        empty = self.description.files[path.name]["bytes"] == 0
-        with telling_what_is_gone(path):
-            blob = np.zeros(0, np.uint8) if empty else np.memmap(path, np.uint8, mode="r")
         # Without the class memmap, a slice of which costs more than the string.
-        return np.asarray(blob), np.asarray(self._array(name, (count + 1,), "int64"))
+        blob, ends = self._mapped(f"{name}.utf8"), self._array(name, (count + 1,), "int64")
+        return np.asarray(blob), np.asarray(ends)
 
     def _strings(self, name: str, places: Numbers | None) -> list[str]:
         blob, ends = self._blobs[name]
@@ -289,30 +286,36 @@ class Shard:
         return [blob[ends[place] : ends[place + 1]].tobytes().decode() for place in wanted]
 
     def _array(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-        path = self.path / f"{name}.npy"
-        try:
-            with telling_what_is_gone(path):
-                # Not np.load: it reads other kinds of files, too.
-                array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-        except (ValueError, OverflowError) as error:
-            raise CorpusError(f"{path} is no file of NumPy: {error}.") from error
+        array = self._mapped(f"{name}.npy")
         if array.shape != shape or array.dtype != np.dtype(dtype):
             raise CorpusError(
-                f"{path} holds {array.shape} of {array.dtype}; expected {shape} of {dtype}."
+                f"{self.path / name}.npy holds {array.shape} of {array.dtype}; expected {shape} of "
+                f"{dtype}."
             )
         return array
 
-
-@contextmanager
-def telling_what_is_gone(path: Path) -> Iterator[None]:
-    """Raise CorpusError if a file that was there when a corpus was opened is not there any more."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise CorpusError(
-            f"{path} is gone: `minibert index compact` has rewritten the corpus since it was "
-            "opened. Open it again."
-        ) from error
+    def _mapped(self, name: str) -> NDArray[Any]:
+        """Map a file, or return it as it was mapped: an array, or bytes."""
+        if name not in self._maps:
+            path, size = self.path / name, self.description.files[name]["bytes"]
+            try:
+                # Not np.load: it reads other kinds of files, too.
+                self._maps[name] = (
+                    np.lib.format.open_memmap(path, mode="r")
+                    if name.endswith(".npy")
+                    # An empty file cannot be mapped.
+                    else np.memmap(path, np.uint8, mode="r")
+                    if size
+                    else np.zeros(0, np.uint8)
+                )
+            except FileNotFoundError as error:
+                raise CorpusError(
+                    f"{path} is gone: `minibert index compact` has rewritten the corpus since it "
+                    "was opened. Open it again."
+                ) from error
+            except (ValueError, OverflowError) as error:
+                raise CorpusError(f"{path} is no file of NumPy: {error}.") from error
+        return self._maps[name]
 
 
 def read_description(path: Path) -> tuple[bytes, Description]:

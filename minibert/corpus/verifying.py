@@ -21,7 +21,7 @@ from minibert.corpus.manifest import Manifest, chained, key_of, read_manifest
 from minibert.corpus.shards import DESCRIPTION, Shard, digests_of, hashes_of, read_description
 from minibert.errors import CorpusError
 
-__all__ = ["verify"]
+__all__ = ["damage_of_files", "verify"]
 
 
 def verify(folder: str | os.PathLike[str]) -> Iterator[str]:

@@ -131,7 +131,7 @@ def clear_leftovers(folder: Path, manifest: Manifest) -> None:
         if shards.is_symlink():
             raise OutputError(f"{str(shards)!r} is a link; move the folder as a whole.")
         for path in shards.iterdir():
-            if path not in named and re.fullmatch(r"[0-9]{5,}(\.[0-9]+)?(\.partial)?", path.name):
+            if path not in named and re.fullmatch(r"[0-9]{5,}((\.[0-9]+)?\.partial)?", path.name):
                 shutil.rmtree(path)
         if shards != shards_folder(folder, manifest):
             with suppress(OSError):  # files that no run wrote stay
@@ -282,7 +282,7 @@ class Writer:
                 group, characters = [], 0
 
     def write(
-        self, group: list[Item], number: int, is_last: bool, replaced: Sequence[int] = ()
+        self, group: list[Item], number: int, is_last: bool, *, replaced: Sequence[int] = ()
     ) -> None:
         """Encode documents, write them as a shard, then replace the manifest by one with it.
 

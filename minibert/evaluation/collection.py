@@ -48,8 +48,8 @@ CORPUS_FILES = ("corpus.jsonl", "corpus.jsonl.gz")
 QUERIES_FILES = ("queries.jsonl", "queries.jsonl.gz")
 QRELS_FILES = ("qrels.tsv", "qrels/test.tsv", "qrels.tsv.gz", "qrels/test.tsv.gz")
 
-# query id -> document id -> grade: 0 and below is not relevant
-Qrels: TypeAlias = dict[str, dict[str, int]]
+# query id -> document id -> grade, such as 2 or 0.5: 0 and below is not relevant
+Qrels: TypeAlias = dict[str, dict[str, float]]
 
 
 class Ranking(NamedTuple):
@@ -134,8 +134,8 @@ def read_qrels(path: str | os.PathLike[str]) -> Qrels:
     """Read judgements: BEIR's three columns, with a header or without, or TREC's four.
 
     These are `query document grade` and `query iteration document grade`, between tabs or other
-    white space. Raises ValueError for any other line, for an empty id, and for two grades of one
-    document.
+    white space. A grade is a number, such as 2 or 0.5. Raises ValueError for any other line, for an
+    empty id, and for two grades of one document.
     """
     qrels: Qrels = {}
     for number, (place, line) in enumerate(lines_with_places(Path(path))):
@@ -156,12 +156,10 @@ def read_qrels(path: str | os.PathLike[str]) -> Qrels:
     return qrels
 
 
-def grade_of(text: str, place: str) -> int:
-    """Read a whole number; 1.0 is one, too. Raises ValueError for others."""
+def grade_of(text: str, place: str) -> float:
+    """Read a finite number; a whole one, also 1.0, as an int. Raises ValueError for others."""
     grade = number_of(text, place, "grade")
-    if not grade.is_integer():
-        raise ValueError(f"{place}: the grade is {text!r}; expected a whole number.")
-    return int(grade)
+    return int(grade) if grade.is_integer() else grade
 
 
 def number_of(text: str, place: str, name: str) -> float:

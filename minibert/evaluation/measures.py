@@ -17,9 +17,9 @@ a query. All that measure, compare or print read that table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -68,6 +68,16 @@ def recall(found: Found, k: int) -> float:
     return int((found.ranks <= k).sum()) / len(found.ideal)
 
 
+def precision(found: Found, k: int) -> float:
+    """Compute the share of the first k that is relevant; of fewer than k, too, it is that of k."""
+    return int((found.ranks <= k).sum()) / k
+
+
+def success(found: Found, k: int) -> float:
+    """Return 1 if a relevant document is within the first k, else 0."""
+    return float((found.ranks <= k).any())
+
+
 def average_precision(found: Found, k: int | None = None) -> float:
     """Compute the mean precision at the ranks of relevant documents; 0 for one not found."""
     ranks, possible = found.ranks, len(found.ideal)
@@ -86,10 +96,19 @@ MEASURES: dict[str, Callable[[Found], float]] = {
 }
 
 
-def measure(ids: Sequence[str], grades: Mapping[str, int]) -> dict[str, float]:
+def measure(ids: Sequence[str], grades: Mapping[str, float]) -> dict[str, float]:
     """Compute all measures of one query.
 
     `ids` are the documents of its ranking, best first; `grades` are its judgements, by id.
+
+    Raises ValueError if no document is judged relevant.
+    """
+    found = found_of(ids, grades)
+    return {name: of(found) for name, of in MEASURES.items()}
+
+
+def found_of(ids: Sequence[Hashable], grades: Mapping[Any, float]) -> Found:
+    """Find the relevant documents in a ranking: its ids, best first; grades by id.
 
     Raises ValueError if no document is judged relevant.
     """
@@ -97,10 +116,11 @@ def measure(ids: Sequence[str], grades: Mapping[str, int]) -> dict[str, float]:
     if not relevant:
         raise ValueError("No document is judged relevant: nothing can be measured on this query.")
     found = [(rank, relevant[id]) for rank, id in enumerate(ids, start=1) if id in relevant]
-    ranks, found_grades = np.array(found, dtype=np.int64).reshape(-1, 2).T
-    ideal = np.array(sorted(relevant.values(), reverse=True), dtype=np.float64)
-    counted = Found(ranks, found_grades.astype(np.float64), ideal)
-    return {name: of(counted) for name, of in MEASURES.items()}
+    return Found(
+        ranks=np.array([rank for rank, _ in found], dtype=np.int64),
+        grades=np.array([grade for _, grade in found], dtype=np.float64),
+        ideal=np.array(sorted(relevant.values(), reverse=True), dtype=np.float64),
+    )
 
 
 def means(measured: Measured) -> dict[str, float]:

@@ -9,6 +9,11 @@
 - `lancedb`: the same for LanceDB and its tables
 - `duckdb`: vectors of texts as SQL functions
 - `mteb`: a model for MTEB's benchmarks
+- `langchain`: embeddings and a re-ranker for LangChain
+- `llama_index`: an embedding and a re-ranker for LlamaIndex
+- `haystack`: two embedders and a ranker for Haystack
+- `sklearn`: a transformer for scikit-learn
+- `llm`: a plugin of the command `llm`
 - `topics`: an embedding model for BERTopic and KeyBERT
 - `fastembed`: TextEmbedding as fastembed has it, which need not be there
 - `asgi`: the server as an application of uvicorn, gunicorn or a function as a service

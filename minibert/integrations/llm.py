@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["MinibertModel"]
 
 
-# Offered without a registration; its files come from the hub at the first use.
+# Offered until one of that name is registered; its files come from the hub at the first use.
 OFFERED = {"minibert/all-MiniLM-L6-v2": {"model": "sentence-transformers/all-MiniLM-L6-v2"}}
 
 
@@ -117,7 +117,7 @@ def register_model(
         model = os.path.abspath(model)
     model_id = model_id or f"minibert/{os.path.basename(model)}"
     models = read_models()
-    if model_id in {**OFFERED, **models}:
+    if model_id in models:
         raise click.ClickException(f"{model_id} is there already; give another --id.")
     renamed = {"revision": options["revision"], "similarity_fn_name": options["similarity"]}
     arguments = {name: value for name, value in renamed.items() if value is not None}

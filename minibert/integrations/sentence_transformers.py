@@ -68,9 +68,15 @@ MODULES: dict[str, str | dict[str, str]] = {
     "sparse_encoder": {"SparseEncoder": HERE},
     "sparse_encoder.model": {"SparseEncoder": HERE},
     "util": "minibert.util",
+    "util.environment": "minibert.util",
+    "util.file_io": "minibert.util",
+    "util.hard_negatives": "minibert.util",
+    "util.logging": "minibert.util",
+    "util.misc": "minibert.util",
     "util.quantization": "minibert.quantization",
     "util.retrieval": "minibert.util",
     "util.similarity": "minibert.util",
+    "util.tensor": "minibert.util",
 }
 
 

@@ -4,17 +4,20 @@ In reading order:
 
 - sentence_transformer: SentenceTransformer, texts -> vectors, under the reference's names
 - sentence_names, reference_names: methods for programs of the reference alone
+- model_config: the settings of config.json under transformers' names
 - foreign_arguments, tensors: arguments of the reference that are meant for torch, and its tensors
 - job: the settings of one call, made once
 - signatures: types of arguments and results, for type checkers
 - encoding: texts, a job -> vectors, token states, or both
 - parts: a folder, or modules of a program -> the Transformer and the settings of a model
 - transformer: texts -> rows of tokens -> packs
+- static_embedding: a table of word embeddings in its place
 - scheduler: packs -> hidden states -> results, on any device
 - model: what a SentenceTransformer and a CrossEncoder share
 - cross_encoder, classifier, score_activations: pairs of texts -> scores
 - masked_lm: a text with [MASK] -> words
 - bert_model, model_output, hf_tokenizer: BERT and its tokenizer under transformers' names
+- tokenizer_call, batch_encoding: arguments and results of that tokenizer
 - reference_util: small functions of sentence-transformers' util
 - paraphrases: texts, a model -> the pairs that mean the same
 - trainable, room: the tensors of a model and their gradients, as training sees them
@@ -22,13 +25,14 @@ In reading order:
 - processes: several processes, each with a copy of a model
 
 The names below are those of sentence_transformers.models: the classes of model[0], model[1] and so
-on. All but Transformer are settings.
+on. All but the first module, a Transformer or a StaticEmbedding, are settings.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from minibert.models.static_embedding import StaticEmbedding
     from minibert.models.transformer import Transformer
     from minibert.pooling.dense import Dense
     from minibert.pooling.dropout import Dropout
@@ -36,7 +40,15 @@ if TYPE_CHECKING:
     from minibert.pooling.normalize import Normalize
     from minibert.pooling.pooling import Pooling
 
-__all__ = ["Dense", "Dropout", "LayerNorm", "Normalize", "Pooling", "Transformer"]
+__all__ = [
+    "Dense",
+    "Dropout",
+    "LayerNorm",
+    "Normalize",
+    "Pooling",
+    "StaticEmbedding",
+    "Transformer",
+]
 
 # A name -> its module, which is loaded at the name's first use.
 LAZY_NAMES = {
@@ -45,6 +57,7 @@ LAZY_NAMES = {
     "LayerNorm": "minibert.pooling.layer_norm",
     "Normalize": "minibert.pooling.normalize",
     "Pooling": "minibert.pooling.pooling",
+    "StaticEmbedding": "minibert.models.static_embedding",
     "Transformer": "minibert.models.transformer",
 }
 

@@ -27,16 +27,21 @@ from minibert.errors import CheckpointError
 from minibert.kernels.cores import available_threads, one_blas_thread
 from minibert.kernels.devices import Device, find_device
 from minibert.kernels.segments import split_rows
+from minibert.models.foreign_arguments import meaning_of
+from minibert.models.model_config import ModelConfig
 from minibert.models.model_output import BertOutput, Refused
 from minibert.models.scheduler import Scheduler
 
 __all__ = ["BertModel", "BertOutput"]
 
+# Settings of config.json, and arguments of a call, that say which outputs there are.
+WANTED = {"output_attentions", "output_hidden_states", "return_dict"}
+
 
 class BertModel:
     """BERT under transformers' names: padded ids -> hidden states."""
 
-    config: Config  # sizes and other settings of config.json
+    config: ModelConfig  # sizes and other settings of config.json
 
     def __init__(
         self,
@@ -51,12 +56,18 @@ class BertModel:
 
         `settings` is all of config.json, which may say what calls return that do not say it.
         """
-        self.config = config  # of the BERT
         self._settings = dict(settings or {})
-        found = find_device(device, dtype)
-        check_device(config, found.name)
+        self.config = ModelConfig(config, self._settings)
         self._host_parameters = parameters
-        self._scheduler = Scheduler(parameters, config, found, threads=available_threads())
+        self._place(device, dtype)
+
+    def _place(self, device: object, dtype: object) -> None:
+        """Put the parameters on a device, in a dtype."""
+        found = find_device(device, dtype)
+        check_device(self.config, found.name)
+        self._scheduler = Scheduler(
+            self._host_parameters, self.config, found, threads=available_threads()
+        )
 
     @classmethod
     def from_pretrained(
@@ -69,11 +80,18 @@ class BertModel:
         cache_dir: str | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
+        **model_kwargs: object,
     ) -> BertModel:
         """Load the weights of a folder or of a model of the hub; outputs are float32.
 
+        `model_kwargs` are other arguments of transformers: output_hidden_states, output_attentions
+        and return_dict say what calls return that do not say it. "torch_dtype" counts as `dtype`.
+        Others are taken if they change nothing here.
+
         Raises as SentenceTransformer's constructor does.
         """
+        wanted = {name: model_kwargs.pop(name) for name in WANTED & model_kwargs.keys()}
+        meant = meaning_of(model_kwargs)
         hub = HubOptions(revision, cache_dir, token, local_files_only)
         folder = find_model(model_name_or_path, hub)
         if not (folder / "config.json").exists():
@@ -83,9 +101,41 @@ class BertModel:
             checkpoint.config,
             checkpoint.parameters,
             device=device,
-            dtype=dtype,
-            settings=checkpoint.settings,
+            dtype=meant.dtype if dtype in (None, "auto") else dtype,
+            settings={**checkpoint.settings, **wanted},
         )
+
+    def to(self, device: object) -> BertModel:
+        """Move to a device: "cpu", "cuda" or "cuda:1", or torch's name of it. Returns itself."""
+        if str(device) != self.device:
+            self._place(device, self.dtype)
+        return self
+
+    def cpu(self) -> BertModel:
+        """Move to the CPU. Returns itself."""
+        return self.to("cpu")
+
+    def cuda(self, device: int | None = None) -> BertModel:
+        """Move to a GPU: the current one, or that of a number. Returns itself."""
+        return self.to("cuda" if device is None else f"cuda:{device}")
+
+    def eval(self) -> BertModel:
+        """Do nothing: there is no dropout here. Returns itself."""
+        return self
+
+    def train(self, mode: bool = True) -> BertModel:
+        """Do nothing, whatever the mode: there is no dropout here. Returns itself."""
+        return self
+
+    @property
+    def device(self) -> str:
+        """Device where the model computes: "cpu", "cuda" or "cuda:1"."""
+        return self._scheduler.device.name
+
+    @property
+    def dtype(self) -> str:
+        """Type of the layers: "float32", or on a GPU "float16"."""
+        return self._scheduler.device.dtype
 
     # fmt: off
     @overload

@@ -33,6 +33,7 @@ from minibert.models.classifier import folder_of, read_choices, read_classifier
 from minibert.models.foreign_arguments import meaning_of
 from minibert.models.job import EncodeJob
 from minibert.models.model import Model, job_of
+from minibert.models.model_config import ModelConfig
 from minibert.models.reference_names import ReferenceNames
 from minibert.models.score_activations import (
     ScoreActivation,
@@ -87,6 +88,7 @@ class CrossEncoder(ReferenceNames):
         activation_fn: str | ScoreActivation | None = None,
         device: str | None = None,
         *,
+        modules: None = None,
         prompts: dict[str, str] | None = None,
         default_prompt_name: str | None = None,
         cache_folder: str | None = None,
@@ -116,6 +118,7 @@ class CrossEncoder(ReferenceNames):
                 "sigmoid" or "identity"; torch.nn.Sigmoid() and its like are known by their names.
                 None is the folder's, else "sigmoid" for one label and "identity" for more.
             device: "cpu", "cuda" or "cuda:1"; None is "cpu".
+            modules: Must be None: a cross-encoder's classifier is in a folder.
             prompts: Name -> prompt, a text before the first text of a pair. They are added to the
                 folder's.
             default_prompt_name: Name of the prompt where a call names none; None is the folder's.
@@ -149,7 +152,7 @@ class CrossEncoder(ReferenceNames):
         if activation_fn is not None:
             as_activation(activation_fn)
         meant = meaning_of(
-            model_kwargs, processor_kwargs, config_kwargs, backend=backend,
+            model_kwargs, processor_kwargs, config_kwargs, backend=backend, modules=modules,
             model_card_data=model_card_data, keep_in_fp32_modules=keep_in_fp32_modules,
         )  # fmt: skip
         hub = HubOptions(revision, cache_folder, token, local_files_only)
@@ -173,8 +176,9 @@ class CrossEncoder(ReferenceNames):
 
     def _read_head(self) -> None:
         """Read the classifier, and bring it to the device."""
-        self.config = self.transformer.config
         self._classifier = read_classifier(self.checkpoint)
+        settings = self.checkpoint.settings
+        self.config = ModelConfig(self.transformer.config, settings, self.num_labels)
         self._activation, self._takes_mean = read_choices(self.checkpoint)
         self._loaded = loaded_files(self.folder)
         self._place_head()

@@ -38,6 +38,7 @@ ADVICE = {
     "local_files_only": "Pass it beside it.",
     "model_card_data": "Set model.card to the text of the README.md that save_pretrained writes.",
     "keep_in_fp32_modules": "All after the BERT is computed in float32: leave it out.",
+    "modules": "Open a folder that has the BERT's own classifier.",
     "revision": "Pass it beside it.",
     "token": "Pass it beside it.",
 }

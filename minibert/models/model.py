@@ -23,11 +23,11 @@ from minibert.tokens.truncation import OnLong
 
 if TYPE_CHECKING:
     from minibert.bert.load import Checkpoint
-    from minibert.bert.parameters import Config
     from minibert.checkpoint.folder import Folder
     from minibert.checkpoint.save import Loaded
     from minibert.models.hf_tokenizer import Tokenizer
     from minibert.models.job import EncodeJob
+    from minibert.models.model_config import ModelConfig
     from minibert.models.processes import Processes, Recipe
     from minibert.models.transformer import Transformer
 
@@ -41,7 +41,7 @@ Self = TypeVar("Self", bound="Model")
 class Model:
     """A Transformer with a head. Threads may share one."""
 
-    config: Config  # the settings of config.json
+    config: ModelConfig  # the settings of config.json
     folder: Folder  # settings of the model's folder
     transformer: Transformer  # the BERT and its tokenizer
     prompts: dict[str, str]  # name -> prompt

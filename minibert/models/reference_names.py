@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from minibert.common.arguments import older_names
 from minibert.models.model import Model
 from minibert.tokens.texts import check_texts, list_of
 
@@ -133,10 +134,7 @@ class ReferenceNames(Model):
         prompts or an activation that could not be loaded again, and for safe_serialization=False.
         After an error all files are as before.
         """
-        if not safe_serialization:
-            raise ValueError(
-                "safe_serialization is False; minibert writes safetensors alone. Leave it out."
-            )
+        check_safe(safe_serialization)
         self._write(path, has_card=create_model_card)
         if self.is_changed:
             self.use_folder(path)
@@ -152,6 +150,87 @@ class ReferenceNames(Model):
         """Older name of save_pretrained()."""
         self.save_pretrained(
             path, model_name, create_model_card, train_datasets, safe_serialization
+        )
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        token: str | None = None,
+        private: bool | None = None,
+        safe_serialization: bool = True,
+        commit_message: str | None = None,
+        local_model_path: str | None = None,
+        exist_ok: bool = False,
+        replace_model_card: bool = False,
+        train_datasets: Sequence[str] | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+    ) -> str:
+        """Upload the model's folder to the hub, and return the address of the commit.
+
+        The files are those of save_pretrained, or of the folder `local_model_path`.
+
+        Args:
+            repo_id: Name of the repository, OWNER/NAME. A new one is made.
+            token: Token that may write; None is HF_TOKEN, or the stored one.
+            private: True makes a new repository private; None is the account's default.
+            safe_serialization: Must be True: minibert writes no pickles.
+            commit_message: None is "Add a SentenceTransformer", or the other class.
+            local_model_path: Folder whose files are uploaded as they are.
+            exist_ok: True also writes to a repository that is there.
+            replace_model_card: True also replaces a README.md that is there.
+            train_datasets: Changes nothing; see save_pretrained.
+            revision: Branch to write to, made if it is missing; None is the main branch.
+            create_pr: True opens a pull request, writes to no branch, and returns its address.
+
+        Raises OutputError if the hub does not take the model, and the errors of save_pretrained.
+        """
+        from minibert.checkpoint.push import Push, push  # late: few programs need it
+
+        how = Push(
+            token=token,
+            private=private,
+            commit_message=commit_message or f"Add a {self.model_type}",
+            exist_ok=exist_ok,
+            replace_model_card=replace_model_card,
+            revision=revision,
+            create_pr=create_pr,
+        )
+        check_safe(safe_serialization)
+        return push(repo_id, how, lambda path: self._write(path, has_card=True), local_model_path)
+
+    @older_names(repo_name="repo_id")
+    def save_to_hub(
+        self,
+        repo_id: str,
+        organization: str | None = None,
+        token: str | None = None,
+        private: bool | None = None,
+        safe_serialization: bool = True,
+        commit_message: str = "Add new model.",
+        local_model_path: str | None = None,
+        exist_ok: bool = False,
+        replace_model_card: bool = False,
+        train_datasets: Sequence[str] | None = None,
+    ) -> str:
+        """Older name of push_to_hub(); `organization` is the OWNER of the repository.
+
+        Raises ValueError for two different owners.
+        """
+        owner, _, name = repo_id.rpartition("/")
+        if organization and owner not in ("", organization):
+            raise ValueError(
+                f"repo_id is {repo_id!r}, and organization {organization!r}; give one."
+            )
+        return self.push_to_hub(
+            f"{organization}/{name}" if organization else repo_id,
+            token=token,
+            private=private,
+            safe_serialization=safe_serialization,
+            commit_message=commit_message,
+            local_model_path=local_model_path,
+            exist_ok=exist_ok,
+            replace_model_card=replace_model_card,
         )
 
     def _write(self, path: str | os.PathLike[str], *, has_card: bool) -> None:
@@ -179,3 +258,11 @@ class ReferenceNames(Model):
     def _last_module(self) -> Any:
         """Return the settings of the last module, model[-1]."""
         return list(self)[-1]
+
+
+def check_safe(safe_serialization: bool) -> None:
+    """Raise ValueError if pickles are asked for."""
+    if not safe_serialization:
+        raise ValueError(
+            "safe_serialization is False; minibert writes safetensors alone. Leave it out."
+        )

@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from minibert.bert.families import FAMILIES
+from minibert.bert.families import family_of
 from minibert.bert.finite import OTHER_ORDER, FirstNotFinite
 from minibert.bert.hook import Hook
 from minibert.bert.packs import Pack, split
@@ -75,7 +75,7 @@ class Scheduler:
         self.reproducible = reproducible
         self.short_inputs = short_inputs
         self.parameters = parameters_to_device(parameters, device)
-        family = FAMILIES[config.model_type]
+        family = family_of(config)
         self._forward = family.forward
         self.tensor_parallel = TensorParallel(self.parameters, config, family, short_inputs)
         self._model = model

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from minibert.errors import CheckpointError, UnsavedError
 from minibert.models.reference_names import ReferenceNames
 from minibert.tokens.texts import is_one
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from minibert.models.bert_model import BertModel
     from minibert.models.processes import Processes
     from minibert.models.signatures import Encoded, Inputs
+    from minibert.pooling.registry import ModuleSettings
     from minibert.scoring.quantization import Precision
 
 __all__ = ["SentenceNames"]
@@ -31,6 +34,65 @@ class SentenceNames(ReferenceNames):
     get_embedding_dimension: Any  # -> D
     truncate_embeddings: Any  # keeps another number of dimensions within a block
     trainable: Any  # -> this model as training sees it
+    trained: Mapping[str, Any]  # tensors in place of the folder's, by key
+    _read_modules: Any
+
+    def append(self: Self, module: ModuleSettings) -> Self:
+        """Add a module of minibert.models, such as Normalize(), after the last. Returns itself."""
+        return self.insert(len(list(self)), module)
+
+    def extend(self: Self, sequential: Iterable[ModuleSettings]) -> Self:
+        """Add several modules after the last. Returns itself."""
+        return self._use_modules([*list(self)[1:], *sequential])
+
+    def insert(self: Self, index: int, module: ModuleSettings) -> Self:
+        """Add a module before model[index]. Returns itself.
+
+        The model then is in no folder until it is saved, as a trained one is. Raises IndexError for
+        an index that the model has not, ValueError for 0, where the Transformer stays, and for a
+        module with weights of its own, TypeError for what is no module, CheckpointError for an
+        order that makes no vectors.
+        """
+        modules = list(self)
+        modules.insert(self._place_of(index, len(modules) + 1), module)
+        return self._use_modules(modules[1:])
+
+    def pop(self, key: int) -> ModuleSettings:
+        """Take a module out of the model, and return it. See insert() for the errors."""
+        modules = list(self)
+        taken: ModuleSettings = modules.pop(self._place_of(key, len(modules)))
+        self._use_modules(modules[1:])
+        return taken
+
+    def _place_of(self, index: int, end: int) -> int:
+        """Return the place of an index, which may count from the end, as a number below `end`."""
+        count = len(list(self))
+        place = index + count if index < 0 else index
+        if not 0 <= place < end:
+            raise IndexError(f"The index is {index}; this model has {count} modules.")
+        if place == 0:
+            raise ValueError("The Transformer is the first module, and stays there.")
+        return place
+
+    def _use_modules(self: Self, modules: Sequence[object]) -> Self:
+        """Compute with other modules after the Transformer from now on. Returns itself."""
+        from minibert.models.parts import checked_modules  # late: few programs need it
+
+        if any("/" in key for key in self.trained):
+            raise UnsavedError(
+                "The model's modules were trained and are not saved. Call save_pretrained(), and "
+                "open that folder."
+            )
+        before = self.folder
+        changed = checked_modules(modules, before.modules)
+        self.folder = replace(before, modules=changed, has_modules=False)
+        try:
+            self._read_modules()
+        except CheckpointError:
+            self.folder = before
+            raise
+        self._note_change()
+        return self
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Set include_prompt."""

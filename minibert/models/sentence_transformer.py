@@ -10,7 +10,6 @@ every command imports the class, and must not wait for them.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,8 +50,6 @@ if TYPE_CHECKING:
     from minibert.tokens.tokenizer import Tokens
 
 __all__ = ["DEFAULT_MODEL", "DOT_PRODUCT_MODELS", "SentenceTransformer"]
-
-logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "sentence-transformers/msmarco-bert-base-dot-v5"
 
@@ -161,14 +158,12 @@ class SentenceTransformer(SentenceNames):
         self.transformer, self.folder, name = find_parts(
             model_name_or_path,  # type: ignore[arg-type]  # without modules None is refused there
             modules, hub, device,
-            threads=threads, reproducible=reproducible, short_inputs=short_inputs,
-            dtype=meant.dtype if dtype is None else dtype,
+            threads=threads, reproducible=reproducible, short_inputs=short_inputs, dtype=dtype,
+            meant=meant,
         )  # fmt: skip
-        if meant.max_seq_length is not None:
-            self.transformer.max_seq_length = meant.max_seq_length
+        self._read_modules()
         if modules is not None:
             self._note_change()
-        self._read_modules()
         prompts = {"query": "", "document": "", **self.folder.prompts, **(prompts or {})}
         self._take_prompts(prompts, default_prompt_name)
         self.similarity_fn_name, self.similarity_reason = metric_of(
@@ -180,15 +175,15 @@ class SentenceTransformer(SentenceNames):
     def _read_modules(self) -> None:
         """Read the modules after the BERT, and bring them to the device."""
         from minibert.checkpoint.save import loaded_files  # late: see the top
+        from minibert.models.model_config import ModelConfig
         from minibert.pooling.pipeline import load_pipeline
 
-        self.config = self.transformer.config
+        self.config = ModelConfig(self.transformer.config, self.checkpoint.settings)
         folder = self.folder
-        self._pipeline = load_pipeline(folder.path, folder.modules, self.config.hidden_size)
+        modules = (*self.transformer.implied_modules, *folder.modules)
+        self._pipeline = load_pipeline(folder.path, modules, self.config.hidden_size)
         self._loaded = loaded_files(folder)
         self._place_head()
-        if not (folder.has_modules or self.is_changed):
-            logger.warning("%s has no modules.json; taking the mean of its tokens.", folder.path)
 
     def use_tensors(
         self, parameters: Parameters, pipeline: Pipeline, trained: Mapping[str, Array]

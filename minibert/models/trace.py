@@ -53,6 +53,8 @@ class Trace(Mapping[str, Array]):
         self.text = prompted
         self.tokens = tokenizer.tokens(prompted, job.max_tokens)
         self._model, self._job = model, job
+        if not self.tokens.ids:
+            raise ValueError("The text has no token, so there is nothing to trace.")
         self._rows = tokenizer.rows([prompted], job.max_tokens)
         self._rows.truncation.report(1, job.max_tokens, job.on_long)
         all_shapes = shapes_of(model, job, len(self.tokens.ids))

@@ -26,7 +26,7 @@ from minibert.bert.families import FAMILIES, positions_of
 from minibert.bert.hook import ForGradients
 from minibert.bert.layout import read_parameters, stored_gradients
 from minibert.bert.packs import Pack, packs
-from minibert.bert.parameters import Config, Layer, Parameters
+from minibert.bert.parameters import STATIC, Config, Layer, Parameters
 from minibert.bert.placement import OnHost, pack_to_device, parameters_to_device
 from minibert.checkpoint.model_files import VOCABULARY
 from minibert.common.arrays import Array, IntArray
@@ -84,9 +84,11 @@ class HasTensors(Described, Protocol):
 
     card: str | None  # README.md of the folders that it is saved to
     on_long: OnLong  # "error" refuses texts above the maximum length, "ignore" tells nothing
-    config: Config
     transformer: Transformer
     trained: Mapping[str, Array]  # tensors in place of the checkpoint's, by key
+
+    @property
+    def config(self) -> Config: ...
 
     @property
     def device(self) -> str: ...
@@ -454,6 +456,11 @@ def check_trainable(model: HasTensors) -> None:
         raise ValueError(
             f'dtype is {dtype!r}; minibert trains in float32. Load the model with dtype="float32", '
             "or call its float()."
+        )
+    if model.config.model_type == STATIC:
+        raise ValueError(
+            "A StaticEmbedding has no layers; minibert trains models with BERT's forward pass. "
+            "Train its table with sentence-transformers."
         )
     if FAMILIES[model.config.model_type].forward is not forward.hidden_states:
         raise ValueError(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from minibert.bert.families import FAMILIES, check_device, max_tokens, positions_of
+from minibert.bert.families import check_device, family_of, max_tokens, positions_of
 from minibert.bert.load import Checkpoint, load_checkpoint
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
@@ -36,6 +36,7 @@ from minibert.tokens.truncation import OnLong, Truncation
 if TYPE_CHECKING:
     from minibert.models.bert_model import BertModel
     from minibert.models.hf_tokenizer import Tokenizer
+    from minibert.pooling.pooling import Pooling
     from minibert.tokens.tokenizer import TextTokenizer
 
 __all__ = ["Batch", "Transformer"]
@@ -53,6 +54,8 @@ class Batch(NamedTuple):
 class Transformer:
     """A BERT and its tokenizer, as a folder has them. Threads may share one."""
 
+    # Modules that follow by themselves, before those that the folder names.
+    implied_modules: tuple[Pooling, ...] = ()
     settings: TransformerSettings  # of the model's folder
     dtype: str  # "float32" or "float16", which moving to a device goes by
     checkpoint: Checkpoint  # the files and tensors that were loaded
@@ -96,13 +99,22 @@ class Transformer:
         count = thread_count(threads)
         found = find_device(device, dtype)
         self.dtype = found.dtype
-        self.checkpoint = load_checkpoint(settings.path, settings.config_args)
-        self.config = self.checkpoint.config
+        self._load(settings.path)
         check_device(self.config, found.name)
+        self.has_token_types = family_of(self.config).has_token_types
+        self.loaded_max_seq_length = self.max_seq_length
+        self.slice_texts = MAX_TEXTS
+        self.scheduler = self._scheduler_on(found, count, reproducible, short_inputs)
+
+    def _load(self, folder: Path) -> None:
+        """Read the weights and the tokenizer of a folder."""
+        settings = self.settings
+        self.checkpoint = load_checkpoint(folder, settings.config_args)
+        self.config = self.checkpoint.config
         self.max_tokens = max_tokens(self.config)
-        family = FAMILIES[self.config.model_type]
+        family = family_of(self.config)
         self.text_tokenizer = load_tokenizer(
-            settings.path,
+            folder,
             vocab_size=self.config.vocab_size,
             max_tokens=self.max_tokens,
             default_class=family.tokenizer,
@@ -111,10 +123,6 @@ class Transformer:
             do_lower_case=settings.do_lower_case,
             tokenizer_args=settings.tokenizer_args,
         )
-        self.has_token_types = family.has_token_types
-        self.loaded_max_seq_length = self.max_seq_length
-        self.slice_texts = MAX_TEXTS
-        self.scheduler = self._scheduler_on(found, count, reproducible, short_inputs)
 
     def _scheduler_on(
         self, device: Device, threads: int, reproducible: bool, short_inputs: bool

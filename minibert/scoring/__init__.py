@@ -7,6 +7,7 @@
 - `matrices`: many vectors in several matrices -> blocks of them, for threads
 - `nearest`: queries and vectors -> the k nearest vectors, exactly
 - `semantic_search`: the same with the interface of sentence-transformers
+- `usearch_search`: a search among codes by usearch, as sentence-transformers has it
 - `hamming`: packed bits -> the k codes with the smallest Hamming distance
 - `mining`: groups of similar vectors, and the pairs that score highest
 - `quantization`: vectors -> codes of one byte or one bit per number, and back

@@ -11,12 +11,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, normalizers
+from tokenizers import AddedToken, Tokenizer, normalizers, processors
 
 from minibert.common.arguments import is_count
 from minibert.common.json_files import is_there, read_json, setting
 from minibert.errors import CheckpointError
-from minibert.tokens.backends import bert_subclass, token_text, word_piece
+from minibert.tokens.backends import (
+    as_it_stands,
+    bert_subclass,
+    byte_level,
+    token_text,
+    word_piece,
+)
 from minibert.tokens.classes import (
     AS_IT_STANDS,
     CLASSES,
@@ -27,7 +33,7 @@ from minibert.tokens.classes import (
 )
 from minibert.tokens.tokenizer import TextTokenizer
 
-__all__ = ["load_tokenizer"]
+__all__ = ["load_plain_tokenizer", "load_tokenizer"]
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +87,33 @@ def load_tokenizer(
         padding_side=side_of(path, settings, "padding", content),
         truncation_side=side_of(path, settings, "truncation", content),
         input_names=input_names(path, settings, kind.input_names),
+        trims_offsets=kind.build is byte_level,
         splits_as_bert=kind.build is word_piece or (kind.build is bert_subclass and not content),
+    )
+
+
+def load_plain_tokenizer(folder: Path, no_limit: int) -> TextTokenizer:
+    """Build the tokenizer of tokenizer.json alone, without special tokens around a text.
+
+    Its maximum length is that of the file's truncation, or else `no_limit`.
+
+    Raises CheckpointError for a missing file, or one that is no tokenizer.
+    """
+    file = folder / "tokenizer.json"
+    content = read_json(file, dict) if is_there(file) else {}
+    backend = as_it_stands(folder, {}, content)
+    backend.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B:1")
+    truncation = setting(file, content, "truncation", dict, {})
+    return TextTokenizer(
+        backend,
+        special_tokens=special_texts({}, pad_token_of(content)),
+        max_length=max_length(
+            file, {"max_len": truncation.get("max_length", no_limit)}, None, no_limit
+        ),
+        padding_side=side_of(file, {}, "padding", content),
+        truncation_side=side_of(file, {}, "truncation", content),
+        input_names=("input_ids", "attention_mask"),
+        splits_as_bert=False,
     )
 
 

@@ -6,7 +6,9 @@ Start at TextTokenizer.rows.
 
 from __future__ import annotations
 
+import copy
 import re
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,9 +18,9 @@ from minibert.tokens.texts import Text, characters_of
 from minibert.tokens.truncation import Truncation, truncated_lengths
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
-__all__ = ["Rows", "TextTokenizer", "Tokens"]
+__all__ = ["Encode", "Rows", "TextTokenizer", "Tokens"]
 
 # WordPiece gives one [UNK] for any longer word.
 LONGEST_WORD = 100
@@ -46,6 +48,19 @@ class Tokens(NamedTuple):
     word_ids: list[int | None]  # a token's word, from 0 in each text; None for a special token
 
 
+class Encode(NamedTuple):
+    """Settings of the library for TextTokenizer.encodings."""
+
+    max_length: int  # in tokens, of truncation and padding
+    truncation: str | None = None  # "longest_first", "only_first" or "only_second"; None for none
+    stride: int = 0  # tokens that a row has in common with the one before
+    padding: str | None = None  # "longest" or "max_length"; None for none
+    multiple: int | None = None  # of which a padded length is one
+    padding_side: str = "right"  # or "left"
+    special: bool = True  # whether special tokens are added
+    is_split: bool = False  # whether texts are lists of words
+
+
 class TextTokenizer:
     """Turns texts into ids: for a BERT [CLS], the tokens of the text, [SEP]."""
 
@@ -60,14 +75,19 @@ class TextTokenizer:
         truncation_side: str,
         input_names: tuple[str, ...],
         splits_as_bert: bool,
+        trims_offsets: bool = False,
     ) -> None:
         """Wrap a tokenizer of the `tokenizers` library.
 
         `special_tokens` are by name, as "cls_token"; the extra ones have no name. `max_length` is
         the limit in tokens, special ones among them. `input_names` say whether there are token
         types. `splits_as_bert` is False where a text may be split in any other way than a BERT's.
+        `trims_offsets` leaves blanks out of the offsets of `encodings`.
         """
         self.backend = backend
+        self._trims_offsets = trims_offsets
+        self._second: Tokenizer | None = None  # for `encodings`, which changes its settings
+        self._second_in_use = threading.Lock()
         self.special_tokens = special_tokens
         self.max_length = max_length  # in tokens; programs may set it
         self.padding_side = padding_side  # "left" or "right"
@@ -136,6 +156,68 @@ class TextTokenizer:
         if side == "left":
             return [part[len(part) - length :] for part, length in zip(parts, lengths, strict=True)]
         return [part[:length] for part, length in zip(parts, lengths, strict=True)]
+
+    def encodings(self, texts: Sequence[Any], how: Encode) -> list[Encoding]:
+        """Tokenise, truncate and pad texts as transformers does: by the library alone.
+
+        A text is a str, a pair of str, or with `how.is_split` a list of words or a pair of such.
+        The library's settings are those of a second tokenizer, made by the first call.
+
+        Raises ValueError for a text that cannot be split, or truncated so.
+        """
+        room = how.max_length - (self.frame.size(1) if how.special else 0)
+        if how.truncation is not None and 0 < room <= how.stride:
+            raise ValueError(
+                f"stride is {how.stride}; it must be below {room}, the tokens of a text in "
+                f"max_length ({how.max_length})."
+            )
+        with self._second_in_use:
+            second = self._second = self._second or self._copied()
+            try:
+                self._set(second, how)
+                return second.encode_batch(
+                    texts, is_pretokenized=how.is_split, add_special_tokens=how.special
+                )
+            except BaseException as error:
+                # The library raises nothing narrower, and for some lengths it panics.
+                panics = type(error).__name__ == "PanicException"
+                if not panics and not isinstance(error, Exception):
+                    raise
+                self._second = None
+                raise ValueError(
+                    f"The folder's tokenizer cannot split a text, or truncate it so: {error}. See "
+                    "truncation, max_length and stride, and the model in tokenizer.json."
+                ) from error
+
+    def _copied(self) -> Tokenizer:
+        """Copy the tokenizer of the library; where the class does so, it then trims offsets."""
+        copied = copy.deepcopy(self.backend)
+        if self._trims_offsets:
+            from tokenizers import processors  # late, as all of the library
+
+            trim = processors.ByteLevel(
+                add_prefix_space=copied.pre_tokenizer.add_prefix_space, trim_offsets=True
+            )
+            copied.post_processor = processors.Sequence([trim, copied.post_processor])
+        return copied
+
+    def _set(self, backend: Tokenizer, how: Encode) -> None:
+        """Give a tokenizer of the library the settings of a call."""
+        backend.encode_special_tokens = self.backend.encode_special_tokens
+        backend.no_truncation()
+        backend.no_padding()
+        if how.truncation is not None:
+            backend.enable_truncation(
+                how.max_length, stride=how.stride, strategy=how.truncation,
+                direction=self.truncation_side,
+            )  # fmt: skip
+        if how.padding is not None:
+            backend.enable_padding(
+                direction=how.padding_side, pad_id=self.pad_id,
+                pad_token=self.special_tokens["pad_token"],
+                length=how.max_length if how.padding == "max_length" else None,
+                pad_to_multiple_of=how.multiple,
+            )  # fmt: skip
 
     def tokens(self, text: Text, limit: int | None) -> Tokens:
         """Tokenise one text as the model sees it. Every token above `limit` is counted."""

@@ -24,7 +24,6 @@ def test_plain_bert_takes_the_mean_and_says_so(folder, caplog, edit):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("model_type", "CrossEncoder", "expected 'SentenceTransformer'"),
         ("model_type", "SparseEncoder", "expected 'SentenceTransformer'"),
         ("prompts", ["query: "], "expected names and their texts"),
         ("prompts", [], "expected names and their texts"),

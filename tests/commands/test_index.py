@@ -1,8 +1,10 @@
 """The commands `minibert index ...`, and what they say."""
 
+import errno
 import gzip
 import io
 import json
+import os
 import shutil
 import sys
 
@@ -158,3 +160,86 @@ def test_a_commanded_build_names_the_model_as_it_was_given(run, corpus_folder):
     code, _, err = run("index", "add", corpus_folder, stdin=b"b\n")
     assert code == 66
     assert f"There is no folder {str(corpus_folder)!r}. `minibert index build`" in err
+
+
+def test_fields_are_kept_and_added_ones_are_read_alike(corpus_folder, run, tmp_path):
+    """Numbers of a csv are named once, when the corpus is built."""
+    table, more, lines = tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "c.jsonl"
+    table.write_text("id,text,lang,year,code\n1,the cat,de,1990,07\n2,a dog,fr,,x\n")
+    more.write_text("year,code,lang,id,text\n2001.5,8,en,3,the house\n")
+    lines.write_text('{"id": "4", "text": "cats", "year": "1995"}\n')
+    fields = ["--fields", "year:number,lang,code"]
+    assert run("index", "build", corpus_folder, table, "-m", GELU, *fields)[0] == 0
+    assert run("index", "add", corpus_folder, more)[0] == 0
+    code, _, err = run("index", "add", corpus_folder, lines)
+    assert (code, err.count("no document has the field")) == (0, 2)
+    assert Corpus(corpus_folder).fields(range(4)) == [
+        {"year": 1990, "lang": "de", "code": "07"},
+        {"year": None, "lang": "fr", "code": "x"},
+        {"year": 2001.5, "lang": "en", "code": "8"},
+        {"year": 1995, "lang": None, "code": None},
+    ]
+    told = run("index", "info", corpus_folder)[1].splitlines()
+    assert told[-1].split(maxsplit=1) == ["fields", "year, lang, code"]
+    assert run("index", "verify", corpus_folder)[0] == 0
+
+
+@pytest.mark.parametrize("fields", ["", "a,", "a,a", ":number", "a,a:number"])
+def test_names_of_fields_that_cannot_be_meant_are_code_2(corpus_folder, run, fields):
+    code, _, err = run("index", "build", corpus_folder, "-", "-m", GELU, "--fields", fields)
+    assert code == 2
+    assert "has an empty name, or one twice" in err
+
+
+def jsonl(**texts):
+    """Documents by their ids, as the lines of a file."""
+    lines = (json.dumps({"_id": id, "text": text}) for id, text in texts.items())
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def test_a_commanded_replacement_says_what_has_changed(run, corpus_folder):
+    form = ["--format", "jsonl"]
+    first = jsonl(a="the cat", b="a dog", c="London")
+    assert run("index", "build", corpus_folder, *form, "-m", GELU, stdin=first)[0] == 0
+    given = jsonl(b="two dogs", c="London", d=LONG)
+    code, out, err = run("index", "replace", corpus_folder, *form, stdin=given)
+    assert (code, out) == (
+        0,
+        f"{corpus_folder}: 4 documents (1 of them replaced, 1 added, 1 given as they were)\n",
+    )
+    assert err == "minibert: 1 of 5 texts were longer than 41 tokens and lost their ends.\n"
+    code, out, _ = run("index", "replace", corpus_folder, "--json", *form, stdin=given)
+    facts = json.loads(out)
+    expected = {"replaced": 0, "added": 0, "unchanged": 3, "documents": 4, "deleted": 1}
+    assert (code, facts) == (0, facts | expected)
+    code, _, err = run("index", "replace", corpus_folder, stdin=b"a line\n")
+    assert code == 65
+    assert "standard input, line 1 has no id, by which the document that it replaces" in err
+
+
+def test_a_commanded_compaction_says_what_was_removed(run, corpus):
+    code, out, _ = run("index", "compact", corpus)
+    assert (code, out) == (0, f"{corpus}: 2 documents removed, 5 documents left in 2 shards\n")
+    code, out, _ = run("index", "compact", corpus, "--json")
+    facts = json.loads(out)
+    expected = {"removed_now": 0, "removed": 2, "documents": 5, "deleted": 0}
+    assert (code, facts) == (0, facts | expected)
+    code, out, _ = run("index", "info", corpus, "--json")
+    facts = json.loads(out)
+    assert (facts["removed"], facts["documents"], facts["inputs"]) == (2, 5, [7])
+    assert run("index", "verify", corpus)[0] == 0
+    code, _, err = run("index", "compact", corpus.parent)
+    assert (code, "so it is no corpus" in err) == (66, True)
+
+
+def test_a_compaction_that_is_stopped_says_how_to_go_on(run, corpus, monkeypatch):
+    def stopped(folder, **named):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("minibert.corpus.compacting.compact", stopped)
+    code, out, err = run("index", "compact", corpus)
+    assert (code, out) == (74, "")
+    assert err == (
+        f"minibert: stopped; {corpus} is whole, and the same command goes on from there\n"
+        "minibert: No space left on device\n"
+    )

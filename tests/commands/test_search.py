@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from corpora import GELU, QUERIES, sentences
+from corpora import GELU, QUERIES, sentences, with_fields
 from golden_files import GOLDEN
 
 from minibert import CrossEncoder, SentenceTransformer
@@ -247,3 +247,46 @@ def test_the_command_ends_with_the_code_of_what_is_wrong(
     filled = [one.format(here=tmp_path, corpus=unprompted) for one in arguments]
     assert run(*filled) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def folder_with_fields(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("folder_with_fields") / "corpus"
+    build(folder, with_fields(), SentenceTransformer(GELU), fields=("lang", "year"))
+    return folder
+
+
+def test_conditions_choose_the_documents_and_fields_are_shown(folder_with_fields, capsys):
+    where = {"lang": ["de", None], "year": {">=": 2000}}
+    conditions = ["--where", "lang=de", "--where", "lang=null", "--where", "year>=2000"]
+    expected = Index(folder_with_fields).search(QUERIES[0], 60, where=where)
+    assert run(folder_with_fields, QUERIES[0], "-k", 60, "--json", *conditions, "--quiet") == 0
+    hits = json.loads(capsys.readouterr().out)["hits"]
+    assert hits == [hit.as_dict() for hit in expected]
+    assert run(folder_with_fields, QUERIES[0], "-k", 3, *conditions) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    for line, hit in zip(lines, expected, strict=False):
+        lang = f"lang={hit.fields['lang']}  " if hit.fields["lang"] else ""
+        shown = f"{lang}year={hit.fields['year']}  {hit.text}"
+        assert line == f"{hit.rank:4} {hit.score:10.4f}  {hit.id}  {shown}"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "code", "told"),
+    [
+        (["yeear=5"], 65, "where names 'yeear', which the corpus lacks: it has lang, year"),
+        (["year=five"], 65, "--where: year is 'five'; expected a number"),
+        (["year>3000"], 0, "k is 1, and there are 0 documents; none is one that may be found."),
+    ],
+)
+def test_conditions_that_cannot_be_met_are_told(folder_with_fields, capsys, conditions, code, told):
+    arguments = [part for one in conditions for part in ("--where", one)]
+    assert run(folder_with_fields, "a cat", *arguments) == code
+    assert told in capsys.readouterr().err
+
+
+def test_a_condition_that_is_none_is_code_2(folder_with_fields, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(folder_with_fields, "a cat", "--where", "year")
+    assert end.value.code == 2
+    assert "argument --where: 'year' is no condition" in capsys.readouterr().err

@@ -43,6 +43,11 @@ def test_inside_the_folder_the_new_one_is_offered_beside_it(folder, monkeypatch)
         ("spark", "pyspark", r"PySpark, .*pip install '\.\[spark\]' in a clone of minibert\."),
         ("arrow", "pyarrow", r"pyarrow, .*pip install '\.\[parquet\]' in a clone of minibert\."),
         ("mteb", "torch", r"mteb, .*\(import of torch .*pip install mteb\."),
+        ("langchain", "langchain_core", r"langchain-core, .*pip install langchain-core\."),
+        ("llama_index", "llama_index", r"llama-index-core, .*pip install llama-index-core\."),
+        ("haystack", "haystack", r"haystack-ai, .*pip install haystack-ai\."),
+        ("sklearn", "sklearn", r"scikit-learn, .*pip install scikit-learn\."),
+        ("llm", "llm", r"llm, .*pip install llm\."),
     ],
 )
 def test_an_integration_says_what_it_needs(monkeypatch, module, library, way):
@@ -60,13 +65,14 @@ def test_another_error_is_not_a_missing_library():
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """Put the metadata of a release of "a-library" before all others: installed(version)."""
+    """Put the metadata of a library's release before all others: installed(version, library)."""
     monkeypatch.syspath_prepend(tmp_path)
 
-    def put(version):
-        metadata = tmp_path / f"a_library-{version}.dist-info" / "METADATA"
+    def put(version, library="a-library"):
+        name = library.replace("-", "_")
+        metadata = tmp_path / f"{name}-{version}.dist-info" / "METADATA"
         metadata.parent.mkdir()
-        metadata.write_text(f"Metadata-Version: 2.1\nName: a-library\nVersion: {version}\n")
+        metadata.write_text(f"Metadata-Version: 2.1\nName: {library}\nVersion: {version}\n")
 
     return put
 
@@ -98,6 +104,27 @@ def test_a_library_that_is_not_there_is_missing_and_not_old():
         needing("a-library", "minibert.x", at_least="1"),
     ):
         raise ImportError("no")
+
+
+@pytest.mark.parametrize(
+    ("module", "library", "found", "needed"),
+    [
+        ("langchain", "langchain-core", "0.3.80", "1.0"),
+        ("llama_index", "llama-index-core", "0.12.52", "0.13"),
+        ("haystack", "haystack-ai", "2.23.0", "2.24"),
+        ("sklearn", "scikit-learn", "1.5.2", "1.6"),
+        ("llm", "llm", "0.19.1", "0.20"),
+    ],
+)
+def test_an_adapter_refuses_an_older_framework(
+    installed, monkeypatch, module, library, found, needed
+):
+    installed(found, library)
+    name = f"minibert.integrations.{module}"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    message = rf"{name} needs {library} {needed} or later; {found} is installed here\."
+    with pytest.raises(MissingLibraryError, match=message):
+        importlib.import_module(name)
 
 
 def test_every_extra_that_is_named_can_be_installed_from_a_clone():

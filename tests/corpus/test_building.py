@@ -1,5 +1,6 @@
 """Corpora built, added to and deleted from: by which settings, and with the same bytes."""
 
+import hashlib
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from corpora import GELU, LONG, SMALL, TEXTS, documents, stop_after, wrong
+from corpora import GELU, LONG, SMALL, TEXTS, documents, stop_after, with_fields, wrong
 from golden_files import copy_of
 from killing import tree
 
@@ -16,6 +17,7 @@ from minibert import SentenceTransformer, quantize_embeddings
 from minibert.corpus.building import add, build, delete
 from minibert.corpus.corpus import Corpus
 from minibert.corpus.manifest import read_manifest
+from minibert.corpus.shards import digest_of
 from minibert.documents.reading import Document, read_documents
 from minibert.errors import CorpusError
 
@@ -196,3 +198,74 @@ def test_deleting_an_id_that_was_never_there_deletes_nothing(corpus_folder, mode
     with pytest.raises(CorpusError, match="no document with the id 'x', nor 1 others of these"):
         delete(corpus_folder, ["d1", "x", "y"])
     assert tree(corpus_folder) == before
+
+
+def test_fields_come_back_by_the_documents_numbers(corpus_folder, model):
+    build(corpus_folder, with_fields()[:9], model, fields=("year", "lang"), **SMALL)
+    add(corpus_folder, [Document("x", "a cat", "list", {"year": 1.5})], model)
+    add(corpus_folder, documents(["a dog"], "y"), model)
+    corpus = Corpus(corpus_folder)
+    expected = [one.fields for one in with_fields()[:9]]
+    assert corpus.fields(range(9)) == expected
+    assert corpus.fields([8, 9, 2, 10, 8]) == [
+        expected[8], {"year": 1.5, "lang": None}, expected[2], {"year": None, "lang": None},
+        expected[8],
+    ]  # fmt: skip
+    assert list(corpus.fields([0])[0]) == ["year", "lang"]
+    assert corpus.kinds() == {"year": 2, "lang": 3}
+    assert wrong(corpus_folder) == []
+
+
+def test_a_corpus_without_fields_keeps_its_bytes(corpus_folder, model):
+    build(corpus_folder, documents(), model, **SMALL)
+    assert "fields" not in json.loads((corpus_folder / "manifest.json").read_bytes())["settings"]
+    assert not list(corpus_folder.glob("shards/*/fields.npy"))
+    digest = hashlib.blake2b(b"2:d0the cat sat.", digest_size=16).digest()
+    assert Corpus(corpus_folder).shards[0].digests[0].tobytes() == digest
+    assert Corpus(corpus_folder).fields([0, 5]) == [{}, {}]
+    assert Corpus(corpus_folder).kinds() == {}
+
+
+def test_a_document_with_another_field_is_another_document(corpus_folder, model):
+    changed = with_fields()[:9]
+    changed[4] = changed[4]._replace(fields={**changed[4].fields, "year": 1492})
+    build(corpus_folder, with_fields()[:9], model, fields=("lang", "year"), **SMALL)
+    assert build(corpus_folder, with_fields()[:9], model, fields=("lang", "year"), **SMALL)[1] == 0
+    with pytest.raises(CorpusError, match=r"document 4, 'd4', is not .* or its text or a field"):
+        build(corpus_folder, changed, model, fields=("lang", "year"), **SMALL)
+
+
+def test_fields_that_end_as_a_text_begins_are_told_apart():
+    known = {digest_of(b"1", b"a", ("b",)), digest_of(b"1", b'a["b"]'), digest_of(b"1", b"a", (1,))}
+    known |= {digest_of(b"1", b'a["b"]', ("c",)), digest_of(b"1", b"a", ("1",))}
+    assert len(known) == 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"lang": "de", "url": "x"}, ValueError, "d has the field 'url', .* it keeps lang, year."),
+        ({"year": "1990"}, ValueError, "d: the field 'year' is '1990', and has numbers in"),
+        ({"lang": ["de"]}, ValueError, r"d: lang is \['de'\]; expected a text"),
+        ({"lang": np.int64(5)}, ValueError, r"d: lang is .*5.*; expected .* it is an int64"),
+        ({"lang": "\udc80"}, ValueError, "d: lang is .* lone surrogate"),
+        ({"year": float("inf")}, ValueError, "d: year is inf; expected a finite number"),
+    ],
+)
+def test_a_field_that_cannot_be_kept_is_refused(corpus_folder, model, fields, error, message):
+    build(corpus_folder, with_fields()[:9], model, fields=("lang", "year"))
+    before = tree(corpus_folder)
+    with pytest.raises(error, match=message):
+        add(corpus_folder, [Document("x", "a cat", "d", fields)], model)
+    assert tree(corpus_folder) == before
+
+
+def test_a_field_that_is_not_asked_for_is_not_dropped(corpus_folder, model):
+    with pytest.raises(ValueError, match=r"'lang', which the corpus .* keeps none. Name it in fi"):
+        build(corpus_folder, with_fields()[:9], model)
+
+
+@pytest.mark.parametrize("fields", ["lang", ["lang", "lang"], [""], [5]])
+def test_names_of_fields_that_cannot_be_meant_are_refused(corpus_folder, model, fields):
+    with pytest.raises((TypeError, ValueError), match=r"fields (is one text|has)"):
+        build(corpus_folder, documents(), model, fields=fields)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from corpora import with_fields
 from golden_files import GOLDEN
 
 from minibert import SentenceTransformer
@@ -220,3 +221,14 @@ def test_a_graph_of_another_size_is_not_opened(usearch, model, large_corpus):
         file.write(b"more")
     with pytest.raises(CorpusError, match=r"graph.usearch is missing or damaged: it has"):
         opened(large_corpus)
+
+
+def test_a_search_by_fields_is_exact_beside_a_graph(usearch, model, tmp_path):
+    folder, where = tmp_path / "corpus", {"lang": "de", "year": {">": 2000}}
+    build(folder, with_fields(), model, fields=("lang", "year"), shard_documents=25)
+    graph_made(folder)
+    found = Index(folder, model, approximate=True).search(QUERIES, 60, where=where)
+    assert found == Index(folder, model).search(QUERIES, 60, where=where)
+    assert [len(hits) for hits in found] == [
+        sum(one.fields["lang"] == "de" and one.fields["year"] > 2000 for one in with_fields())
+    ] * 2

@@ -25,6 +25,7 @@ from minibert.errors import CorpusError
         ("dimension", {"truncate_dim": 3}),
         ("pack_tokens", {"pack_tokens": 7}),
         ("texts", {"texts": False}),
+        ("fields", {"fields": ("lang",)}),
         ("shard_documents", {"shard_documents": 4}),
         ("shard_characters", {"shard_characters": 4}),
         ("long_texts", {"on_long": "window"}),

@@ -1,10 +1,16 @@
 """Documents that are replaced by others of the same ids: what is encoded, and what is refused."""
 
+import shutil
+from contextlib import suppress
+from itertools import count
+
 import numpy as np
 import pytest
-from corpora import SMALL, documents, stop_after, wrong
+from corpora import SMALL, Full, documents, stop_after, wrong
 from killing import tree
 
+from minibert.common import files
+from minibert.corpus import shards
 from minibert.corpus.building import add, build, delete
 from minibert.corpus.corpus import Corpus
 from minibert.corpus.manifest import read_manifest
@@ -75,8 +81,8 @@ def test_a_replacement_given_again_changes_nothing(corpus_folder, model, encoded
     assert tree(corpus_folder) == before
 
 
-@pytest.mark.parametrize(("count", "done"), [(3, 0), (7, 3), (10, 6)])
-def test_a_stopped_replacement_goes_on_with_the_same_bytes(tmp_path, model, encoded, count, done):
+@pytest.mark.parametrize(("read", "done"), [(3, 0), (7, 3), (10, 6)])
+def test_a_stopped_replacement_goes_on_with_the_same_bytes(tmp_path, model, encoded, read, done):
     given = documents([f"a dog and {n} cats" for n in range(11)])
     given[2] = documents()[2]  # unchanged
     for name in ("whole", "stopped"):
@@ -84,7 +90,7 @@ def test_a_stopped_replacement_goes_on_with_the_same_bytes(tmp_path, model, enco
     replace(tmp_path / "whole", given, model)
 
     def until():
-        yield from given[:count]
+        yield from given[:read]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -96,6 +102,36 @@ def test_a_stopped_replacement_goes_on_with_the_same_bytes(tmp_path, model, enco
     replace(tmp_path / "stopped", given, model)
     assert tree(tmp_path / "stopped") == tree(tmp_path / "whole")
     assert len(encoded) == 10 - done
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_each_document_old_or_new(tmp_path, model, monkeypatch):
+    """At whichever byte it is full."""
+    given = documents([f"a dog and {n} cats" for n in range(8)])
+    for name in ("whole", "corpus"):
+        build(tmp_path / name, documents(), model, **SMALL)
+    folder, before = tmp_path / "corpus", content(tmp_path / "corpus")
+    replace(tmp_path / "whole", given, model)
+    after = content(tmp_path / "whole")
+    monkeypatch.setattr(shards, "open", Full, raising=False)
+    monkeypatch.setattr(files, "open", Full, raising=False)
+    states = []
+    for room in count(0, 499):
+        monkeypatch.setattr(Full, "room", room)
+        shutil.rmtree(tmp_path / "tried", ignore_errors=True)
+        shutil.copytree(folder, tmp_path / "tried")
+        with suppress(OSError):
+            replace(tmp_path / "tried", given, model)
+            break
+        found = content(tmp_path / "tried")
+        assert wrong(tmp_path / "tried") == []
+        assert all(found[id] in (before[id], after[id]) for id in before)
+        states.append(sum(found[id] != before[id] for id in before))
+        monkeypatch.setattr(Full, "room", 10**6)
+        replace(tmp_path / "tried", given, model)
+        assert tree(tmp_path / "tried") == tree(tmp_path / "whole")
+    assert states == sorted(states)
+    assert set(states) == {0, 3, 6}
 
 
 def test_another_replacement_may_come_between(corpus_folder, model):

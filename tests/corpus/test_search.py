@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from corpora import GELU, QUERIES, sentences
+from corpora import GELU, QUERIES, sentences, with_fields
 from golden_files import GOLDEN
 
 from minibert import CrossEncoder, SentenceTransformer
@@ -325,3 +325,105 @@ def test_an_id_given_twice_counts_once(prompted_model, plain, caplog):
     with pytest.raises(ValueError, match="1 of 2 ids are not in"):
         Index(plain, prompted_model).search("a cat", 2, ids=["d9", "nobody", "d9", "nobody"])
     assert not caplog.messages
+
+
+WHERE = {"lang": ["de", None], "year": {">=": 1995, "<": 2020}}
+GONE = ["d0", "d31", "d36"]
+
+
+def meets(one):
+    """Whether a document meets WHERE, by its definition, and was not deleted."""
+    year = one.fields["year"]
+    return one.fields["lang"] in ("de", None) and 1995 <= year < 2020 and one.id not in GONE
+
+
+@pytest.fixture(scope="module", params=["float32", "float16", "int8", "binary"])
+def corpus_with_fields(request, prompted_model, tmp_path_factory):
+    """A corpus of three shards of documents with fields, some deleted."""
+    folder = tmp_path_factory.mktemp(request.param) / "corpus"
+    build(
+        folder, with_fields(), prompted_model, fields=("lang", "year"), shard_documents=25,
+        precision=request.param,
+    )  # fmt: skip
+    delete(folder, GONE)
+    return folder
+
+
+@pytest.mark.parametrize("k", [1, 5, 60])
+def test_where_finds_the_nearest_that_meet_it(prompted_model, corpus_with_fields, k):
+    index = Index(corpus_with_fields, prompted_model)
+    known = {one.id: one for one in with_fields()}
+    assert {gone for gone in GONE if meets(known[gone]._replace(id="x"))} == {"d31", "d36"}
+    for hits, ranking in zip(
+        index.search(QUERIES, k, where=WHERE), index.search(QUERIES, 60), strict=True
+    ):
+        expected = [hit for hit in ranking if meets(known[hit.id])]
+        assert 5 < len(expected) < 30
+        assert [(hit.id, hit.score) for hit in hits] == [
+            (hit.id, hit.score) for hit in expected[:k]
+        ]
+        assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+        assert all(hit.fields == known[hit.id].fields for hit in hits)
+    vectors = index.encode(QUERIES)
+    assert index.search_vectors(vectors, k, where=WHERE) == index.search(QUERIES, k, where=WHERE)
+
+
+def test_where_finds_what_a_corpus_of_the_matching_does(tmp_path):
+    model = SentenceTransformer(GELU, reproducible=True)  # the same bits beside other texts
+    build(tmp_path / "all", with_fields(), model, fields=("lang", "year"), shard_documents=25)
+    delete(tmp_path / "all", GONE)
+    left = [one for one in with_fields() if meets(one)]
+    build(tmp_path / "left", left, model, fields=("year", "lang"))
+    found = Index(tmp_path / "all", model).search(QUERIES, 7, where=WHERE)
+    assert found == Index(tmp_path / "left", model).search(QUERIES, 7)
+
+
+@pytest.mark.parametrize("corpus_with_fields", ["float32"], indirect=True)
+def test_where_and_ids_must_both_hold(prompted_model, corpus_with_fields):
+    index, ids = (
+        Index(corpus_with_fields, prompted_model),
+        [f"d{number}" for number in range(3, 30)],
+    )
+    hits = index.search(QUERIES[0], 60, ids=ids, where=WHERE)
+    assert {hit.id for hit in hits} == {one.id for one in with_fields()[3:30] if meets(one)}
+    assert len(index.allowed(ids=ids, where=WHERE)) == len(hits) > 3
+    assert index.allowed() is None
+    with pytest.raises(ValueError, match="1 of 1 ids are not in"):
+        index.search(QUERIES, ids=["d31"], where=WHERE)
+
+
+@pytest.mark.parametrize("corpus_with_fields", ["float32", "binary"], indirect=True)
+def test_where_may_be_met_by_no_document(prompted_model, corpus_with_fields, cross_encoder, caplog):
+    index, where = Index(corpus_with_fields, prompted_model), {"year": {">": 3000}}
+    assert index.search(QUERIES, where=where) == [[], [], []]
+    assert index.search(QUERIES[0], where=where, rerank=cross_encoder) == []
+    if corpus_with_fields.parent.name.startswith("binary"):
+        assert index.search(QUERIES, where=where, rescore=2) == [[], [], []]
+    told = "k is 10, and there are 0 documents; none is one that may be found."
+    assert caplog.messages == [told]
+
+
+@pytest.mark.parametrize("corpus_with_fields", ["binary"], indirect=True)
+def test_a_first_pass_over_bits_takes_only_those_of_where(prompted_model, corpus_with_fields):
+    index = Index(corpus_with_fields, prompted_model)
+    expected = index.search(QUERIES, 4, where=WHERE)
+    assert index.search(QUERIES, 4, where=WHERE, rescore=100) == expected
+
+
+@pytest.mark.parametrize("corpus_with_fields", ["float32"], indirect=True)
+def test_a_cross_encoder_ranks_only_those_of_where(
+    prompted_model, corpus_with_fields, cross_encoder
+):
+    index = Index(corpus_with_fields, prompted_model)
+    hits = index.search(QUERIES[0], 60, where=WHERE, rerank=cross_encoder)
+    expected = index.search(QUERIES[0], 60, where=WHERE)
+    assert {hit.id: hit.fields for hit in hits} == {hit.id: hit.fields for hit in expected}
+
+
+def test_a_hit_has_fields_in_json_where_the_corpus_has(prompted_model, plain, corpus_with_fields):
+    hit = Index(plain, prompted_model).search(QUERIES[0], 1)[0]
+    assert hit.fields == {}
+    assert hit.as_dict().keys() == {"rank", "id", "score", "text"}
+    hit = Index(corpus_with_fields, prompted_model).search(QUERIES[0], 1)[0]
+    assert hit.as_dict() == hit._asdict()
+    assert hit.as_dict()["fields"].keys() == {"lang", "year"}

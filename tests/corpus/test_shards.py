@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from corpora import SMALL, documents, header, npy, rewritten, wrong
+from corpora import SMALL, documents, header, npy, rewritten, with_fields, wrong
 
 from minibert.corpus import shards
 from minibert.corpus.building import add, build
@@ -101,3 +101,55 @@ def test_a_description_leads_nowhere_else(corpus):
     path.write_text(path.read_text().replace("ids.utf8", "../../secret"))
     with pytest.raises(CorpusError, match=r"names '../../secret', which no shard has"):
         Corpus(corpus)
+
+
+@pytest.fixture
+def shards_with_fields(corpus_folder, model):
+    """A corpus of three shards of three documents, with two fields."""
+    build(corpus_folder, with_fields()[:9], model, fields=("lang", "year"), **SMALL)
+    return corpus_folder
+
+
+def codes(*rows):
+    return npy(np.array(rows, dtype=np.int32))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("fields.npy", codes([0, 1, 1]), r"holds \(1, 3\) of int32; expected \(2, 3\)"),
+        ("fields.npy", npy(np.zeros((2, 3))), "of float64; expected"),
+        ("fields.npy", codes([0, -1, 1], [0, 1, 2]), "fields.npy was damaged: a code is negative"),
+        ("fields.npy", codes([0, 1, 9], [0, 1, 2]), r"values.npy holds \(7,\) .*; expected \(14,"),
+        ("fields.npy", codes([0, 2, 2], [0, 1, 2]), "a value of field 0 is of no document"),
+        ("values.utf8", b'null"fr""de"201120182025', "the values of field 0 are not in order"),
+        ("values.utf8", b'nulx"de""fr"201120182025', "values.utf8 was damaged"),
+        (
+            "values.utf8",
+            b'null"da""fr"201120182025',
+            "documents.npy is not of the ids, texts and f",
+        ),
+    ],
+)
+def test_damaged_fields_are_noticed(shards_with_fields, name, content, message):
+    shard = Corpus(shards_with_fields).shards[1]
+    assert shard.fields() == [(None, 2011), ("de", 2018), ("fr", 2025)]
+    rewritten(shards_with_fields, "00001", name, content)
+    assert re.search(message, "\n".join(wrong(shards_with_fields)))
+
+
+def test_a_code_that_no_value_has_is_refused_when_it_is_read(shards_with_fields):
+    rewritten(shards_with_fields, "00001", "fields.npy", codes([0, 1, 2], [0, 1, 2**30]))
+    with pytest.raises(CorpusError, match=r"values.npy holds \(7,\) of int64; expected"):
+        Corpus(shards_with_fields).fields([4])
+
+
+@pytest.mark.parametrize("names", [["fields.npy"], ["values.npy", "values.utf8", "fields.npy"]])
+def test_fields_that_are_missing_are_refused_at_the_door(shards_with_fields, names):
+    path = shards_with_fields / "shards" / "00001"
+    content = json.loads((path / "shard.json").read_text())
+    for name in names:
+        del content["files"][name]
+    (path / "shard.json").write_text(json.dumps(content))
+    with pytest.raises(CorpusError, match=r"missing or damaged: it names|has no fields; the mani"):
+        Corpus(shards_with_fields)

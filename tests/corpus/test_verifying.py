@@ -5,22 +5,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from corpora import npy, rewritten, wrong
+from corpora import SMALL, npy, rewritten, with_fields, wrong
 
+from minibert.corpus.building import build
 from minibert.corpus.corpus import Corpus
 from minibert.corpus.manifest import read_manifest, write_manifest
 
 
-@pytest.mark.parametrize("name", ["ids", "texts", "hashes", "documents", "vectors"])
-def test_verify_notices_every_flipped_bit(corpus, run, name):
-    path = (
-        corpus
-        / "shards"
-        / "00001"
-        / (f"{name}.utf8" if name in ("ids", "texts") else f"{name}.npy")
-    )
+@pytest.mark.parametrize(
+    "name", ["ids", "texts", "hashes", "documents", "vectors", "fields", "values"]
+)
+def test_verify_notices_every_flipped_bit(corpus_folder, model, run, name):
+    corpus = corpus_folder
+    build(corpus, with_fields()[:9], model, fields=("lang", "year"), **SMALL)
+    suffix = "utf8" if name in ("ids", "texts", "values") else "npy"
+    path = corpus / "shards" / "00001" / f"{name}.{suffix}"
     content = bytearray(path.read_bytes())
-    content[-1] ^= 1
+    content[-8 if name == "fields" else -1] ^= 1  # a code that some value has, in another place
     path.write_bytes(content)
     Corpus(corpus)  # sizes and shapes are right
     code, out, _ = run("index", "verify", corpus, "--json")

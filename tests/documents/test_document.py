@@ -51,3 +51,73 @@ def test_an_id_field_that_is_asked_for_must_be_there(tmp_path):
 )
 def test_a_record_that_is_no_document_is_told_with_its_line(tmp_path, name, content, message):
     assert_refused(tmp_path / name, content, message)
+
+
+def kept(tmp_path, name, content, *fields, numbers=()):
+    path = written(tmp_path / name, content)
+    return [document.fields for document in read(path, kept=fields, numbers=numbers)]
+
+
+def test_fields_are_kept_beside_the_text_as_the_record_has_them(tmp_path):
+    values = {"a": "x ", "b": 5, "c": -2.5, "d": False, "e": None}
+    records = lines({"text": "t", **values, "other": [1]}, {"text": "t", "c": 10**20})
+    found = kept(tmp_path, "a.jsonl", records, *"eabcd")
+    assert found[0] == values
+    assert list(found[0]) == [*"eabcd"]
+    assert found[0]["d"] is False
+    assert found[1] == {"a": None, "b": None, "c": 10**20, "d": None, "e": None}
+    assert kept(tmp_path, "a.jsonl", records) == [{}, {}]
+    assert kept(tmp_path, "a.jsonl", records, "text") == [{"text": "t"}, {"text": "t"}]
+
+
+def test_a_field_of_a_table_is_a_text_unless_it_is_a_number(tmp_path):
+    table = "id,text,n,code\n1,a,5,007\n2,b, -2.50 ,\n3,c,,x\n4,d,1e3,5\n5,e,+.5,5\n"
+    expected = [{"n": "5", "code": "007"}, {"n": " -2.50 ", "code": ""}, {"n": "", "code": "x"}]
+    assert kept(tmp_path, "a.csv", table, "n", "code")[:3] == expected
+    found = kept(tmp_path, "a.csv", table, "n", "code", numbers=("n",))
+    assert [one["n"] for one in found] == [5, -2.5, None, 1000.0, 0.5]
+    assert [type(one["n"]) for one in found] == [int, float, type(None), float, float]
+    assert [one["code"] for one in found] == ["007", "", "x", "5", "5"]
+    assert kept(tmp_path, "a.tsv", "text\tn\na\t12\n", "n", numbers=("n",)) == [{"n": 12}]
+    assert kept(tmp_path, "a.jsonl", lines({"text": "t", "n": "12"}), "n", numbers=("n",)) == [
+        {"n": 12}
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["five", "1_000", "1,5", "0x10", "nan", "inf", "1e999", "5 6", "\u0665", "9" * 5000]
+)
+def test_a_text_that_is_no_number_is_told_with_its_line(tmp_path, text):
+    with pytest.raises(ValueError, match=r"line 2: n is '.*; expected a number, or nothing"):
+        kept(tmp_path, "a.tsv", f"text\tn\na\t{text}\n", "n", numbers=("n",))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ('["x"]', r"line 1: n is \['x'\]; expected a text, a number, .* it is a list"),
+        ('{"a": 1}', "line 1: n is {'a': 1}; expected a text, a number, .* it is a dict"),
+        ("NaN", "line 1: n is nan; expected a finite number, or null"),
+        ("-Infinity", "line 1: n is -inf; expected a finite number, or null"),
+        ('"\\ud800"', "line 1: n is .* lone surrogate"),
+    ],
+)
+def test_a_value_that_no_field_can_have_is_refused(tmp_path, value, message):
+    with pytest.raises(ValueError, match=message):
+        kept(tmp_path, "a.jsonl", f'{{"text": "t", "n": {value}}}\n', "n")
+
+
+def test_a_table_must_have_the_columns_to_keep(tmp_path):
+    with pytest.raises(ValueError, match=r"line 1 has no field 'm'; it has text, n.*--fields name"):
+        kept(tmp_path, "a.csv", "text,n\na,1\n", "n", "m")
+
+
+def test_a_field_that_no_record_has_is_told(tmp_path, caplog):
+    path = written(tmp_path / "a.jsonl", lines({"text": "a"}, {"text": "b", "m": None}))
+    assert [one.fields for one in read(path, kept=("n", "m"))] == [{"n": None, "m": None}] * 2
+    assert caplog.messages == [f"{path}: no document has the field 'n', so it is null in all."]
+
+
+def test_plain_text_has_no_fields_to_keep(tmp_path):
+    with pytest.raises(ValueError, match="text has no fields"):
+        kept(tmp_path, "a.txt", "a line", "n")

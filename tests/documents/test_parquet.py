@@ -1,6 +1,7 @@
 """Parquet -> documents."""
 
 import sys
+from datetime import date, datetime
 
 import pytest
 from document_files import read, written
@@ -42,3 +43,25 @@ def test_a_nul_that_json_or_parquet_writes_is_kept(tmp_path):
     for name in ("a.parquet", "a.jsonl"):
         (document,) = read(str(tmp_path / name))
         assert document.text == "b\0c"
+
+
+def test_fields_of_a_row_are_kept_and_dates_become_texts(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {
+        "text": ["a", "b"],
+        "year": pyarrow.array([1990, None], pyarrow.int16()),
+        "price": pyarrow.array([0.5, 2.0], pyarrow.float32()),
+        "day": pyarrow.array([date(2020, 2, 29), None]),
+        "at": pyarrow.array([datetime(2020, 2, 29, 12, 30), None], pyarrow.timestamp("us", "UTC")),
+        "tags": [["x"], []],
+    }
+    path = str(tmp_path / "a.parquet")
+    parquet.write_table(pyarrow.table(columns), path)
+    first, second = read(path, kept=("year", "price", "day", "at"))
+    assert first.fields == {
+        "year": 1990, "price": 0.5, "day": "2020-02-29", "at": "2020-02-29T12:30:00+00:00",
+    }  # fmt: skip
+    assert second.fields == {"year": None, "price": 2.0, "day": None, "at": None}
+    with pytest.raises(ValueError, match=r"row 1: tags is \['x'\]; expected a text"):
+        read(path, kept=("tags",))

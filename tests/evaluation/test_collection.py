@@ -159,7 +159,7 @@ def test_an_id_between_tabs_may_have_a_space(file):
         ("q1 0 a 1 x", "5 columns"),
         ("q1 a high", "grade is 'high'"),
         ("query-id corpus-id score", "grade is 'score'"),
-        ("q1 a 0.5", "grade is '0.5'"),
+        ("q1 a 0,5", "grade is '0,5'"),
         ("q1 a nan", "grade is 'nan'"),
         ("q1 a 1", "grade of 'a' for 'q1' is 1, and was 2"),
         ("\ta\t1", "an id is empty"),
@@ -254,3 +254,11 @@ def test_the_sample_is_small_and_judges_only_what_it_has(caplog):
     assert {grade for grades in qrels.values() for grade in grades.values()} == {0, 1, 2}
     assert {id for grades in qrels.values() for id in grades} <= documents.keys()
     assert sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file()) < 150_000
+
+
+def test_a_grade_that_is_a_fraction_is_read_as_one(tmp_path):
+    path = tmp_path / "qrels.tsv"
+    path.write_text("q1\ta\t0.5\nq1\tb\t2.0\nq1\tc\t-0.25\n", encoding="utf-8")
+    qrels = read_qrels(path)
+    assert qrels == {"q1": {"a": 0.5, "b": 2, "c": -0.25}}
+    assert isinstance(qrels["q1"]["b"], int)  # as trec_eval takes it

@@ -57,6 +57,16 @@ def test_higher_grades_count_more_and_negative_ones_nothing():
     assert measure(["c", "b", "a"], grades) == measure(["x", "b", "a"], grades)
 
 
+def test_a_grade_may_be_a_fraction():
+    """By hand: 0.25 at rank 1 and 1.5 at rank 2, of 1.5, 0.5 and 0.25 at best."""
+    grades = {"a": 0.25, "b": 1.5, "c": 0.5, "d": -0.5, "e": 0.0}
+    values = measure(["a", "b", "d", "e"], grades)
+    expected = (0.25 + 1.5 / log2(3)) / (1.5 + 0.5 / log2(3) + 0.25 / 2)
+    assert values["ndcg@10"] == pytest.approx(expected, rel=1e-15)
+    assert values["recall@100"] == 2 / 3
+    assert values["map"] == 2 / 3
+
+
 def test_recall_and_map_at_100_use_100_documents_and_map_all():
     values = measure(["x"] * 99 + ["a", "b"], {"a": 1, "b": 1})
     assert values["recall@100"] == 1 / 2

@@ -1,12 +1,13 @@
 """A store that cannot rank as the model does is refused; one that can gets its own word."""
 
+import logging
 import re
 
 import pytest
 from golden_files import copy_of, edit_json
 
 from minibert import SentenceTransformer
-from minibert.integrations.metric import store_metric
+from minibert.integrations.metric import store_metric, warn_unless_cosine
 
 WORDS = {"cosine": "angular", "dot": "ip", "euclidean": "l2", "manhattan": "l1"}
 
@@ -61,3 +62,15 @@ def test_a_metric_that_the_store_does_not_know_is_refused(raw):
 def test_a_model_that_normalises_may_still_not_fit(minilm_folder, arguments):
     with pytest.raises(ValueError, match="compares by 'cosine', which gives another ranking"):
         store_metric(SentenceTransformer(minilm_folder, **arguments), {"cosine": 0}, "a store")
+
+
+def test_a_store_of_the_cosine_is_warned_of_only_where_it_matters(raw, minilm_folder, caplog):
+    with caplog.at_level(logging.WARNING, "minibert"):
+        warn_unless_cosine(raw("cosine"), "A small store")
+        warn_unless_cosine(raw("dot"), "A small store", normalize_embeddings=True)
+        warn_unless_cosine(SentenceTransformer(minilm_folder, similarity_fn_name="dot"), "A store")
+        assert caplog.messages == []
+        warn_unless_cosine(raw("dot"), "A small store")
+    (message,) = caplog.messages
+    assert " is 'dot', and A small store compares by the cosine, which gives an" in message
+    assert "say so here with similarity_fn_name='dot'" in message

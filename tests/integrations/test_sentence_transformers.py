@@ -5,8 +5,10 @@ import importlib.metadata
 import importlib.util
 import os
 import pickle
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -209,3 +211,13 @@ def test_a_spawned_process_finds_the_stand_in(tmp_path):
 def test_a_path_with_the_folder_is_enough_for_a_process(tmp_path):
     done = run_python("-c", "import sentence_transformers.util as u; print(u.cos_sim.__module__)")
     assert done.stdout == "minibert.scoring.similarity\n", done.stderr
+
+
+@pytest.mark.slow
+def test_the_block_of_the_page_prints_what_it_shows(folder):
+    page = (Path(__file__).parents[2] / "docs" / "integrations.md").read_text(encoding="utf-8")
+    section = page.split("\n## sentence-transformers\n")[1].split("\n## ")[0]
+    program, shown = re.findall(r"```(?:python|text)\n(.*?)```", section, re.DOTALL)
+    program = program.replace("sentence-transformers/all-MiniLM-L6-v2", str(folder))
+    done = run_python("-c", program)
+    assert done.stdout == shown, done.stderr

@@ -168,10 +168,9 @@ def test_arguments_that_cannot_be_meant_are_refused(one):
 
 
 def test_folders_that_are_no_cross_encoder_are_refused(three, edit):
-    with pytest.raises(CheckpointError, match="model_type is 'SentenceTransformer'"):
-        CrossEncoder(GOLDEN / "gelu")
-    with pytest.raises(CheckpointError, match="has no classifier"):
-        CrossEncoder(GOLDEN / "plain")
+    for name in ("gelu", "plain"):
+        with pytest.raises(CheckpointError, match="has no classifier"):
+            CrossEncoder(GOLDEN / name)
     edit(three / "config.json", sbert_ce_default_activation_function="mine.Swoosh")
     with pytest.raises(CheckpointError, match=r"activation_fn is 'mine\.Swoosh', which minibert"):
         CrossEncoder(three)
@@ -201,8 +200,29 @@ def test_modules_after_a_cross_encoder_s_transformer_are_refused(three, edit):
     edit(three / "sentence_bert_config.json", transformer_task="feature-extraction")
     with pytest.raises(CheckpointError, match="a CrossEncoder has 'sequence-classification'"):
         CrossEncoder(three)
-    with pytest.raises(CheckpointError, match="model_type is 'CrossEncoder'"):
-        SentenceTransformer(three)
+
+
+def test_a_folder_of_the_other_class_is_opened_with_a_warning(three, folder, caplog, tmp_path):
+    scorer = CrossEncoder(three, prompts={"query": "a "})
+    scorer.save_pretrained(tmp_path / "scorer")
+    model = SentenceTransformer(tmp_path / "scorer")
+    (said,) = caplog.messages
+    assert said.endswith("has a CrossEncoder, and is opened as a SentenceTransformer: its weights "
+                         "count, its other settings do not.")  # fmt: skip
+    assert model.prompts == {"query": "", "document": ""}
+    plain = SentenceTransformer(three)  # without modules.json, so with the mean of its tokens
+    np.testing.assert_array_equal(model.encode("the cat"), plain.encode("the cat"))
+    model.save_pretrained(tmp_path / "model")
+    caplog.clear()
+    again = SentenceTransformer(tmp_path / "model")
+    np.testing.assert_array_equal(again.encode("the cat"), model.encode("the cat"))
+    assert caplog.messages == []
+    # The weights of a SentenceTransformer may hold a classifier, too.
+    weights = (three / "model.safetensors").read_bytes()
+    (tmp_path / "model" / "model.safetensors").write_bytes(weights)
+    back = CrossEncoder(tmp_path / "model")
+    assert " has a SentenceTransformer, and is opened as a CrossEncoder: " in caplog.messages[0]
+    np.testing.assert_array_equal(back.predict(PAIRS), scorer.predict(PAIRS))
 
 
 def test_a_name_without_owner_is_one_of_cross_encoder_s(cache, three):

@@ -8,6 +8,7 @@ import pytest
 from golden_files import GOLDEN
 
 import minibert
+import minibert.evaluation
 import minibert.models
 from minibert import SentenceTransformer
 
@@ -49,18 +50,24 @@ def test_the_names_of_util_load_nothing_of_training():
     assert not any(name.startswith("minibert.training") for name in loaded)
 
 
+def test_the_names_of_evaluation_load_none_of_them():
+    assert loaded_by("import minibert.evaluation") == {
+        *("minibert", "minibert.errors", "minibert.evaluation")
+    }
+
+
 def test_the_names_of_the_reference_s_models_load_none_of_them():
     assert loaded_by("import minibert.models") == {"minibert", "minibert.errors", "minibert.models"}
 
 
-@pytest.mark.parametrize("package", [minibert, minibert.models])
+@pytest.mark.parametrize("package", [minibert, minibert.evaluation, minibert.models])
 def test_every_lazy_name_is_public_and_listed(package):
     assert set(package.LAZY_NAMES) <= set(package.__all__) <= set(dir(package))
     for name in package.LAZY_NAMES:
         assert getattr(package, name) is not None
 
 
-@pytest.mark.parametrize("package", [minibert, minibert.models])
+@pytest.mark.parametrize("package", [minibert, minibert.evaluation, minibert.models])
 def test_a_name_that_is_not_there_is_an_attribute_error(package):
     with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no .* 'nothing'"):
         _ = package.nothing

@@ -125,7 +125,7 @@ def test_an_activation_that_no_folder_names_is_not_saved(three, tmp_path):
     with pytest.raises(ValueError, match=r"activation_fn is <ufunc 'negative'>, which no folder"):
         scorer.save_pretrained(tmp_path / "saved")
     scorer.activation_fn = "gelu_pytorch_tanh"
-    with pytest.raises(ValueError, match=r"Set it to one of gelu, .*, identity, .*, tanh"):
+    with pytest.raises(ValueError, match=r"Set it to one of .*gelu, .*, identity, .*, tanh"):
         scorer.save_pretrained(tmp_path / "saved")
     assert not (tmp_path / "saved").exists()
 

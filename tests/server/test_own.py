@@ -110,9 +110,12 @@ def test_only_the_documents_of_the_ids_are_found(owned, index):
 
 
 @pytest.fixture(scope="module")
-def described(reranker, tmp_path_factory):
+def server_with_fields(reranker, tmp_path_factory):
     """A server of a corpus with fields, and its index."""
-    folder, model = tmp_path_factory.mktemp("described") / "corpus", SentenceTransformer(MODEL)
+    folder, model = (
+        tmp_path_factory.mktemp("server_with_fields") / "corpus",
+        SentenceTransformer(MODEL),
+    )
     build(folder, with_fields(), model, fields=("lang", "year"))
     with in_process({"m": MODEL, "r": reranker}, corpus=str(folder)) as server:
         yield server, Index(folder, model)
@@ -121,8 +124,8 @@ def described(reranker, tmp_path_factory):
 WHERE = {"lang": ["de", "fr"], "year": {">=": 2000, "<": 2020}}
 
 
-def test_only_documents_that_meet_where_are_found(described):
-    server, index = described
+def test_only_documents_that_meet_where_are_found(server_with_fields):
+    server, index = server_with_fields
     ids = [f"d{number}" for number in range(30)]
     body = {"query": QUERIES[0], "where": WHERE, "ids": ids, "rerank": False, "k": 30}
     found = server.post("/v1/search", body).json()["hits"]
@@ -139,9 +142,9 @@ def test_only_documents_that_meet_where_are_found(described):
 
 
 @pytest.mark.parametrize("rerank", [False, True])
-def test_conditions_that_no_document_meets_find_nothing(described, rerank):
+def test_conditions_that_no_document_meets_find_nothing(server_with_fields, rerank):
     body = {"queries": QUERIES, "where": {"year": {">": 3000}}, "rerank": rerank}
-    found = described[0].post("/v1/search", body).json()
+    found = server_with_fields[0].post("/v1/search", body).json()
     assert [one["hits"] for one in found["results"]] == [[], [], []]
 
 
@@ -154,11 +157,11 @@ def test_conditions_that_no_document_meets_find_nothing(described, rerank):
         ({"lang": [["de"]]}, r"lang is \['de'\]; expected a text, a number"),
     ],
 )
-def test_conditions_that_cannot_be_met_are_refused(described, where, message):
-    told, param = refused(described[0], "/v1/search", {"query": "a", "where": where})
+def test_conditions_that_cannot_be_met_are_refused(server_with_fields, where, message):
+    told, param = refused(server_with_fields[0], "/v1/search", {"query": "a", "where": where})
     assert re.search(message, told), told
     assert param == "where"
-    assert str(described[1].corpus.folder) not in told
+    assert str(server_with_fields[1].corpus.folder) not in told
 
 
 @pytest.mark.parametrize("rerank", [None, True, "r"])

@@ -1,5 +1,5 @@
 """Commands of a corpus on disk, a file each: `minibert index build` is `build`.
 
 In reading order: `build`, `add`, `replace`, `delete`, `compact`, `verify`, `info`, `graph`;
-`report` prints the facts of a corpus for them.
+`further` opens what `add` and `replace` encode, `report` prints the facts of a corpus.
 """

@@ -27,7 +27,7 @@ def compact(options: argparse.Namespace) -> None:
     ):
         manifest, removed = compact(options.folder, advance=advance)
     if options.json:
-        print_json({"removed": removed, **facts_of(manifest)})
+        print_json({"removed_now": removed, **facts_of(manifest)})
         return
     shards = f"{manifest.shards} shard{'' if manifest.shards == 1 else 's'}"
     say(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from minibert.commands.command import Command
-from minibert.commands.index.add import add_options, given
+from minibert.commands.index.further import add_options, documents_and_model
 from minibert.commands.index.report import counted, facts_of, reporting, warn_of_truncated
 from minibert.commands.output import print_json, say
 
@@ -16,7 +16,7 @@ def replace(options: argparse.Namespace) -> None:
     """minibert index replace: replace the documents, and print how many have changed."""
     from minibert.corpus.replacing import replace
 
-    documents, model = given(options)
+    documents, model = documents_and_model(options)
     with reporting(options) as advance:
         manifest, done = replace(
             options.folder, documents, model, on_long=options.on_long, advance=advance

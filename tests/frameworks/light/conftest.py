@@ -1,10 +1,18 @@
-"""A model that is both real and quick."""
+"""A model that is both real and quick, and the command `llm` with the plugin."""
 
 import os
 import shutil
 
 import pytest
+from click.testing import CliRunner
 from golden_files import edit_json
+from llm.plugins import pm
+
+from minibert.integrations import llm as plugin
+
+if not pm.has_plugin("minibert"):  # where this checkout is on the path, and is not installed
+    pm.register(plugin, "minibert")
+from llm.cli import cli  # it asks the plugins for their commands
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +24,20 @@ def short_folder(minilm_folder, tmp_path_factory):
     settings.unlink()  # a link
     edit_json(settings, max_seq_length=48, do_lower_case=False)
     return folder
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """Folder of llm's settings and collections, with nothing in it."""
+    monkeypatch.setenv("LLM_USER_PATH", str(tmp_path / "llm"))
+    return tmp_path / "llm"
+
+
+@pytest.fixture
+def command(settings):
+    """Run `llm` with arguments: command(*arguments) -> its result."""
+
+    def ran(*arguments, input=None):
+        return CliRunner().invoke(cli, [*map(str, arguments)], input=input)
+
+    return ran

@@ -137,7 +137,7 @@ def test_a_token_is_written_to_no_file(folder):
     assert len(embedder.run(QUERY)["embedding"]) == 20
     with pytest.raises(ValueError, match="Cannot serialize token-based secret"):
         embedder.to_dict()
-    with pytest.raises(ValueError, match="None of the .*A_TOKEN"):
+    with pytest.raises(ValueError, match=r"None of the .*A_TOKEN"):
         MinibertTextEmbedder(folder, token=Secret.from_env_var("A_TOKEN")).warm_up()
 
 

@@ -1,0 +1,169 @@
+"""The plugin of `llm`: registered models, collections that are opened again, bad models."""
+
+import json
+import os
+from importlib import metadata
+
+import llm
+import numpy as np
+import pytest
+import sqlite_utils
+from exact_neighbours import assert_nearest
+from golden_files import copy_of, edit_json
+from hub_stand_in import python
+from prompted import DOCUMENT, PROMPTS
+
+from minibert import SentenceTransformer
+from minibert.errors import CorpusError
+from minibert.integrations import llm as plugin
+
+
+@pytest.fixture
+def registered(command, folder):
+    """The tiny model as minibert/gelu, which is also called tiny."""
+    done = command("minibert", "register", folder, "--alias", "tiny")
+    assert (done.exit_code, done.output) == (0, "")
+    return folder
+
+
+def test_llm_finds_the_plugin_by_itself():
+    (entry,) = [e for e in metadata.entry_points(group="llm") if e.name == "minibert"]
+    assert entry.load() is plugin
+
+
+def test_a_reopened_collection_finds_the_nearest(command, settings, cranfield, short_folder):
+    name = short_folder.name
+    assert command("minibert", "register", short_folder).exit_code == 0
+    rows = "".join(
+        json.dumps({"id": id, "text": text}) + "\n" for id, text in cranfield.documents.items()
+    )
+    done = command(
+        "embed-multi", "notes", "-", "--format", "nl", "-m", f"minibert/{name}", input=rows
+    )
+    assert done.exit_code == 0, done.output
+    # The collection itself names the model.
+    collection = llm.Collection(
+        "notes", sqlite_utils.Database(settings / "embeddings.db"), create=False
+    )
+    assert collection.model_id == f"minibert/{name}"
+    found = [
+        [hit.id for hit in collection.similar(query, number=10)]
+        for query in cranfield.queries.values()
+    ]
+    assert_nearest(SentenceTransformer(short_folder), cranfield, found)
+    query = next(iter(cranfield.queries.values()))
+    lines = command("similar", "notes", "-c", query).output.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == found[0]
+
+
+def test_a_model_goes_by_its_id_and_its_aliases(command, registered):
+    listed = command("embed-models").output
+    assert "MinibertModel: minibert/gelu (aliases: tiny)" in listed
+    assert "MinibertModel: minibert/all-MiniLM-L6-v2\n" in listed  # before it is registered
+    expected = SentenceTransformer(registered).encode(["a cat"])[0]
+    for name in ("tiny", "minibert/gelu"):
+        vector = json.loads(command("embed", "-m", name, "-c", "a cat").output)
+        np.testing.assert_allclose(vector, expected, atol=1e-7)
+
+
+def test_texts_of_many_batches_keep_their_order(settings, registered):
+    texts = [f"cat {number}" for number in range(300)]
+    vectors = list(llm.get_embedding_model("tiny").embed_multi(iter(texts)))
+    np.testing.assert_allclose(vectors, SentenceTransformer(registered).encode(texts), atol=1e-6)
+    assert {type(number) for number in vectors[0]} == {float}
+    with pytest.raises(ValueError, match="does not support binary"):
+        llm.get_embedding_model("tiny").embed(b"\x00")
+
+
+def test_the_prompt_for_documents_is_taken_and_that_is_said(command, folder):
+    edit_json(folder / "config_sentence_transformers.json", prompts=PROMPTS)
+    done = command("minibert", "register", folder)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "llm embeds questions, too, with the prompt for documents.\n"
+    expected = SentenceTransformer(folder).encode_document([DOCUMENT])
+    assert llm.get_embedding_model("minibert/gelu").embed(DOCUMENT) == expected[0].tolist()
+
+
+def test_a_model_for_another_metric_is_refused(command, dot_folder):
+    done = command("minibert", "register", dot_folder)
+    assert done.exit_code == 1
+    assert f"The metric of {dot_folder} is 'dot', but llm compares by 'cosine', " in done.output
+    assert command("minibert", "register", dot_folder, "--similarity", "cosine").exit_code == 0
+    assert len(llm.get_embedding_model("minibert/gelu_new").embed("a")) == 20
+    written = llm.user_dir() / "minibert.json"
+    edit_json(written, **{"minibert/x": {"model": str(dot_folder)}})
+    with pytest.raises(ValueError, match="but llm compares by 'cosine'"):
+        llm.get_embedding_model("minibert/x").embed("a")
+
+
+def test_a_folder_with_another_model_than_was_registered_is_refused(
+    command, settings, registered, tmp_path
+):
+    assert command("embed", "notes", "1", "-m", "tiny", "-c", "a cat").exit_code == 0
+    registered.rename(tmp_path / "gone")
+    copy_of("relu", tmp_path).rename(registered)
+    plugin_s_models_are_opened_anew()
+    collection = llm.Collection("notes", sqlite_utils.Database(settings / "embeddings.db"))
+    with pytest.raises(CorpusError, match=f"vectors are not of {registered}"):
+        collection.similar("a cat")
+
+
+def plugin_s_models_are_opened_anew():
+    """As in a new process."""
+    from minibert.integrations.stored_model import opened
+
+    opened.cache_clear()
+
+
+def test_a_collection_is_not_opened_without_its_model(command, settings, registered):
+    assert command("embed", "notes", "1", "-m", "tiny", "-c", "a cat").exit_code == 0
+    assert command("minibert", "unregister", "minibert/gelu").exit_code == 0
+    collection = llm.Collection("notes", sqlite_utils.Database(settings / "embeddings.db"))
+    with pytest.raises(llm.UnknownModelError, match="Unknown model: minibert/gelu"):
+        collection.similar("a cat")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["register", "{folder}"], "minibert/gelu is there already; give another --id.\n"),
+        (["register", "{folder}/none"], "is no folder"),
+        (["register", "{folder}", "--id", "x", "--similarity", "angle"], "'angle'"),
+        (["unregister", "x"], "x is not registered; minibert/gelu is.\n"),
+    ],
+)
+def test_bad_registrations_are_refused(command, registered, arguments, message):
+    before = (llm.user_dir() / "minibert.json").read_bytes()
+    done = command("minibert", *(text.format(folder=registered) for text in arguments))
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: ")
+    assert message in done.output
+    assert (llm.user_dir() / "minibert.json").read_bytes() == before
+
+
+def test_a_damaged_list_of_models_is_told(command, registered):
+    (llm.user_dir() / "minibert.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"minibert\.json holds a list; expected an object"):
+        llm.get_embedding_models()
+
+
+def test_a_relative_folder_is_found_from_anywhere(command, folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(folder.parent)
+    assert command("minibert", "register", "gelu/", "--id", "here").exit_code == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(llm.get_embedding_model("here").embed("a")) == 20
+
+
+def test_a_command_that_embeds_nothing_loads_no_model(settings, registered):
+    program = (
+        "import sys; from minibert.integrations import llm as plugin; from llm.cli import cli\n"
+        "from llm.plugins import pm; pm.has_plugin('minibert') or pm.register(plugin, 'minibert')\n"
+        "import llm; print([model.model_id for model in llm.get_embedding_models()])\n"
+        "print({'safetensors', 'tokenizers', 'minibert.models'} & sys.modules.keys())\n"
+    )
+    done = python(program, LLM_USER_PATH=str(settings), PYTHONPATH=os.environ.get("PYTHONPATH", ""))
+    assert done.returncode == 0, done.stderr
+    models, loaded = done.stdout.splitlines()
+    assert "minibert/gelu" in models
+    assert loaded == "set()"
