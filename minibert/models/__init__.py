@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from minibert.pooling.layer_norm import LayerNorm
     from minibert.pooling.normalize import Normalize
     from minibert.pooling.pooling import Pooling
+    from minibert.pooling.weighted_layers import WeightedLayerPooling
 
 __all__ = [
     "Dense",
@@ -49,6 +50,7 @@ __all__ = [
     "Pooling",
     "StaticEmbedding",
     "Transformer",
+    "WeightedLayerPooling",
 ]
 
 # A name -> its module, which is loaded at the name's first use.
@@ -60,6 +62,7 @@ LAZY_NAMES = {
     "Pooling": "minibert.pooling.pooling",
     "StaticEmbedding": "minibert.models.static_embedding",
     "Transformer": "minibert.models.transformer",
+    "WeightedLayerPooling": "minibert.pooling.weighted_layers",
 }
 
 
