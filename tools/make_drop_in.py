@@ -79,8 +79,6 @@ REASONS: dict[str, tuple[str, ...]] = {
     "Internal to the reference.": (
         *("util.save_to_hub_args_decorator", "util.check_package_availability"),
         *("util.check_version_requirements", "util.ORIGINAL_TRANSFORMER_MODELS"),
-        *("*.default_huggingface_organization", "*.SUPPORTED_SIMILARITY_FN_NAMES"),
-        *("CrossEncoder.get_default_activation_fn", "SentenceTransformer.get_sentence_features"),
         *("util.disable_datasets_caching", "base.BaseModel"),
     ),
     "`logging.basicConfig` does it.": ("util.install_logger",),
