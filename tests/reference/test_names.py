@@ -245,6 +245,16 @@ def test_scores_of_tensors_are_the_reference_s(both, name):
     np.testing.assert_allclose(np.asarray(found), expected.numpy(), atol=2e-6)
 
 
+def test_torch_goes_on_with_scores_of_tensors(both):
+    ours, theirs = both
+    found, expected = (
+        torch.topk(model.similarity(*2 * [model.encode(TEXTS, convert_to_tensor=True)])[0], k=2)
+        for model in (ours, theirs)
+    )
+    assert found.indices.tolist() == expected.indices.tolist()
+    torch.testing.assert_close(found.values, expected.values, rtol=0, atol=2e-6)
+
+
 def test_a_search_of_tensors_finds_what_the_reference_finds(both):
     vectors = both[0].encode(TEXTS, convert_to_tensor=True)
     found, expected = (
