@@ -101,6 +101,9 @@ REASONS: dict[str, tuple[str, ...]] = {
         *("models.Transformer(tokenizer_name_or_path)", "models.Normalize(module_output_name)"),
         *("models.Dense(init_*)", "models.Dense(module_output_name)"),
     ),
+    "Its weights are in its folder, which it is opened from.": (
+        *("models.StaticEmbedding(*)", "models.WeightedLayerPooling(layer_weights)"),
+    ),
     "Cross-encoders that are decoders are not read.": ("cross_encoder.modules.LogitScore",),
     "This loss is not here yet.": (
         *("losses.AdaptiveLayerLoss", "losses.SoftmaxLoss", "losses.Matryoshka2dLoss"),
