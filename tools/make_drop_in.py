@@ -104,6 +104,9 @@ REASONS: dict[str, tuple[str, ...]] = {
     ),
     "Two SentenceTransformers are merged, no cross-encoders.": ("CrossEncoder.merge",),
     "`preprocess` gives the tokens of texts.": ("*.get_sentence_features",),
+    "Its weights are in its folder, which it is opened from.": (
+        *("models.StaticEmbedding(*)", "models.WeightedLayerPooling(layer_weights)"),
+    ),
     "Cross-encoders that are decoders are not read.": ("cross_encoder.modules.LogitScore",),
     "This loss is not here yet.": (
         *("losses.AdaptiveLayerLoss", "losses.SoftmaxLoss", "losses.Matryoshka2dLoss"),
