@@ -30,6 +30,8 @@ class Mutant(NamedTuple):
     test: str
 
 
+AGREEMENT = "evaluation/test_agreement.py::test_"
+EVALUATORS = "evaluation/test_sentence_evaluators.py::test_"
 GOLDEN = "test_golden.py::test_vectors_equal_sentence_transformers"
 HIDDEN = "test_golden.py::test_the_last_hidden_state_equals_transformers"
 POOLER = "test_golden.py::test_the_pooler_output_equals_transformers[gelu]"
@@ -1214,6 +1216,20 @@ MUTANTS = [
            "results.insert(0, future.result())",
            "models/test_processes.py::test_vectors_are_those_of_one_process_in_order[7]"),
     # what is measured
+    Mutant("evaluation/agreement.py", "(np.cumsum(sizes) - (sizes - 1) / 2)", "np.cumsum(sizes)",
+           AGREEMENT + "spearman_gives_equal_values_their_mean_rank"),
+    Mutant("evaluation/agreement.py", "middle == scores[place + 1]", "middle < scores[place + 1]",
+           AGREEMENT + "a_threshold_rounded_to_the_lower_score_is_the_upper_one"),
+    Mutant("evaluation/agreement.py", "sums = np.cumsum(discounts)[groups.taken - 1]",
+           "sums = np.cumsum(discounts)[np.minimum(groups.taken, len(discounts) - 1)]",
+           AGREEMENT + "ndcg_is_the_mean_over_all_orders_of_equal_scores"),
+    Mutant("evaluation/information_retrieval.py", "found = numbers + start, scores",
+           "found = numbers, scores",
+           EVALUATORS + "a_search_is_measured_as_by_our_own_evaluation[7]"),
+    Mutant("evaluation/information_retrieval.py", "[self._order[chunk]]", "[chunk]",
+           EVALUATORS + "given_vectors_of_a_corpus_are_in_its_order"),
+    Mutant("evaluation/pair_evaluators.py", "sign = -1 if metric in DISTANCES else 1", "sign = 1",
+           EVALUATORS + "thresholds_of_distances_are_distances"),
     Mutant("evaluation/measures.py", "ranks[within] + 1", "ranks[within] + 2",
            "evaluation/test_measures.py::test_each_measure_is_its_definition"),
     Mutant("evaluation/measures.py", "within = ranks <= k", "within = ranks < k",
