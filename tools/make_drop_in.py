@@ -38,6 +38,7 @@ FIRST = {
     "readers": "sentence_transformer.readers",
     "datasets": "sentence_transformer.datasets",
 }
+TAKEN = {"SentenceTransformer(use_auth_token)"}  # as another name of `token`
 MODELS = ("SentenceTransformer", "CrossEncoder", "SimilarityFunction")  # whose members are compared
 
 # Why minibert lacks a name, or the way there is instead -> the names, as patterns of fnmatch. A
@@ -78,6 +79,8 @@ REASONS: dict[str, tuple[str, ...]] = {
     "Internal to the reference.": (
         *("util.save_to_hub_args_decorator", "util.check_package_availability"),
         *("util.check_version_requirements", "util.ORIGINAL_TRANSFORMER_MODELS"),
+        *("*.default_huggingface_organization", "*.SUPPORTED_SIMILARITY_FN_NAMES"),
+        *("CrossEncoder.get_default_activation_fn", "SentenceTransformer.get_sentence_features"),
         *("util.disable_datasets_caching", "base.BaseModel"),
     ),
     "`logging.basicConfig` does it.": ("util.install_logger",),
@@ -99,7 +102,7 @@ REASONS: dict[str, tuple[str, ...]] = {
         *("models.Transformer(backend)", "models.Transformer(modality_config)"),
         *("models.Transformer(module_output_name)", "models.Transformer(unpad_inputs)"),
         *("models.Transformer(tokenizer_name_or_path)", "models.Normalize(module_output_name)"),
-        *("models.Dense(init_*)", "models.Dense(module_output_name)"),
+        *("models.StaticEmbedding(*)", "models.Dense(init_*)", "models.Dense(module_output_name)"),
     ),
     "Cross-encoders that are decoders are not read.": ("cross_encoder.modules.LogitScore",),
     "This loss is not here yet.": (
@@ -215,8 +218,9 @@ def parameters(name: str, theirs: object, ours: object) -> Iterator[str]:
         return  # it passes them on
     variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     for parameter, kind in wanted.items():
-        if parameter not in taken and kind not in variable:
-            yield f"{name}({parameter})"
+        found = f"{name}({parameter})"
+        if parameter not in taken and kind not in variable and found not in TAKEN:
+            yield found
 
 
 def signature(function: object) -> dict[str, object]:

@@ -107,7 +107,7 @@ def measure(ids: Sequence[str], grades: Mapping[str, float]) -> dict[str, float]
     return {name: of(found) for name, of in MEASURES.items()}
 
 
-def found_of(ids: Sequence[Hashable], grades: Mapping[Any, int]) -> Found:
+def found_of(ids: Sequence[Hashable], grades: Mapping[Any, float]) -> Found:
     """Find the relevant documents in a ranking: its ids, best first; grades by id.
 
     Raises ValueError if no document is judged relevant.

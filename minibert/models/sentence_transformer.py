@@ -457,6 +457,11 @@ class SentenceTransformer(SentenceNames):
 
     @include_prompt.setter
     def include_prompt(self, include_prompt: bool) -> None:
+        if self.transformer.implied_modules and not include_prompt:
+            raise ValueError(
+                "include_prompt is a setting of a Pooling, and this model has none: a "
+                "StaticEmbedding takes the mean of all tokens, those of a prompt among them."
+            )
         pooling = self._pipeline.pooling._replace(include_prompt=include_prompt)
         self._pipeline = self._pipeline._replace(pooling=pooling)
         self._place_head()
@@ -479,6 +484,7 @@ class SentenceTransformer(SentenceNames):
         """Bring the modules' tensors to the transformer's device."""
         to_device = self.transformer.device.tensors_to_device
         self._pipeline_on_device = self._pipeline.to_device(to_device)
+        self.transformer.mix_layers(self._pipeline.layer_mix)
 
     def _write(self, path: str | os.PathLike[str], *, has_card: bool) -> None:
         from minibert.checkpoint.save import save_model  # late: see the top

@@ -37,6 +37,7 @@ from minibert.kernels.cores import one_blas_thread
 from minibert.kernels.devices import to_host, update_kernels
 from minibert.models.room import ON_CPU, ON_GPU, pack_tokens_of
 from minibert.pooling.pipeline import load_pipeline
+from minibert.pooling.weighted_layers import WeightedLayerPooling
 from minibert.training.losses import Loss
 from minibert.training.model_card import Described, model_card
 from minibert.training.packs import packs_of_examples
@@ -456,6 +457,11 @@ def check_trainable(model: HasTensors) -> None:
         raise ValueError(
             f'dtype is {dtype!r}; minibert trains in float32. Load the model with dtype="float32", '
             "or call its float()."
+        )
+    if any(isinstance(module, WeightedLayerPooling) for module in model.folder.modules):
+        raise ValueError(
+            "minibert trains no WeightedLayerPooling. Train the model with sentence-transformers, "
+            "or take the module out of its modules.json."
         )
     if model.config.model_type == STATIC:
         raise ValueError(
