@@ -622,7 +622,7 @@ MUTANTS = [
     Mutant("corpus/writer.py", "if shards.is_symlink():", "if False:",
            "corpus/test_writer.py::test_shards_that_a_link_puts_elsewhere_are_not_written_to"),
     # documents that are replaced, and removed
-    Mutant("corpus/compacting.py", "deleted - shard.first)", "deleted)",
+    Mutant("corpus/compacting.py", "deleted[start:end] - shard.first", "deleted[start:end]",
            COMPACTING + "what_stays_is_copied_bit_for_bit[float32]"),
     Mutant("corpus/compacting.py", "        remove_stale_graph(path, manifest)\n", "",
            COMPACTING + "no_byte_of_a_deleted_document_is_left[True]"),
