@@ -38,7 +38,6 @@ FIRST = {
     "readers": "sentence_transformer.readers",
     "datasets": "sentence_transformer.datasets",
 }
-TAKEN = {"SentenceTransformer(use_auth_token)"}  # as another name of `token`
 MODELS = ("SentenceTransformer", "CrossEncoder", "SimilarityFunction")  # whose members are compared
 
 # Why minibert lacks a name, or the way there is instead -> the names, as patterns of fnmatch. A
@@ -100,7 +99,12 @@ REASONS: dict[str, tuple[str, ...]] = {
         *("models.Transformer(backend)", "models.Transformer(modality_config)"),
         *("models.Transformer(module_output_name)", "models.Transformer(unpad_inputs)"),
         *("models.Transformer(tokenizer_name_or_path)", "models.Normalize(module_output_name)"),
-        *("models.StaticEmbedding(*)", "models.Dense(init_*)", "models.Dense(module_output_name)"),
+        *(
+            "models.StaticEmbedding(*)",
+            "models.WeightedLayerPooling(*)",
+            "models.Dense(init_*)",
+            "models.Dense(module_output_name)",
+        ),
     ),
     "Two SentenceTransformers are merged, no cross-encoders.": ("CrossEncoder.merge",),
     "`preprocess` gives the tokens of texts.": ("*.get_sentence_features",),
@@ -226,9 +230,8 @@ def parameters(name: str, theirs: object, ours: object) -> Iterator[str]:
         return  # it passes them on
     variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     for parameter, kind in wanted.items():
-        found = f"{name}({parameter})"
-        if parameter not in taken and kind not in variable and found not in TAKEN:
-            yield found
+        if parameter not in taken and kind not in variable:
+            yield f"{name}({parameter})"
 
 
 def signature(function: object) -> dict[str, object]:
