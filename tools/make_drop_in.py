@@ -101,7 +101,6 @@ REASONS: dict[str, tuple[str, ...]] = {
         *("models.Transformer(tokenizer_name_or_path)", "models.Normalize(module_output_name)"),
         *(
             "models.StaticEmbedding(*)",
-            "models.WeightedLayerPooling(*)",
             "models.Dense(init_*)",
             "models.Dense(module_output_name)",
         ),
