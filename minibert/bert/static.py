@@ -33,7 +33,7 @@ def hidden_states(
     """
     assert all_reduce is None
     hidden: Array = parameters.word_embeddings[pack.ids]
-    hidden[pack.ids == EMPTY] = 0
+    hidden *= (pack.ids >= 0)[:, None]
     if hook:
         hook("embeddings.word_embeddings", hidden)
         hook("embeddings.output", hidden)

@@ -49,7 +49,7 @@ def read_modules(folder: Path) -> tuple[TransformerSettings, tuple[ModuleSetting
     for kind, name in entries[1:]:
         if kind not in MODULES:
             raise CheckpointError(
-                f"{path}: there is a {kind:.80} after the first module; minibert runs "
+                f"{path}: there is a {kind:.80} after the Transformer; minibert runs "
                 f"{', '.join(MODULES)}."
             )
         modules.append(read_module(kind, inside(folder, name)))

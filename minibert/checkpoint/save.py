@@ -97,7 +97,7 @@ def save_model(
     modules = modules_of(entries, source)
     first, bert = modules[0][0], target / modules[0][1]
     poolings = [name / "config.json" for kind, name in modules if is_pooling(kind)]
-    settings_of_bert = transformer_settings(folder, max_seq_length)
+    settings_of_bert = transformer_settings(folder, max_seq_length) if first == TRANSFORMER else {}
     check_target(target, loaded, modules)
     files = copies(source, target, loaded, has_card)
     written = {} if folder.has_modules else written_modules(folder, modules, hidden_size)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from minibert.bert.parameters import Config
+from minibert.bert.parameters import STATIC, Config
+from minibert.bert.table import NO_LIMIT
 from minibert.commands.command import Command
 from minibert.commands.opening import load
 from minibert.commands.options import MODEL_VARIABLE, add_model_options, named_model
@@ -51,7 +52,7 @@ def info(options: argparse.Namespace) -> None:
         "model": options.model,
         "folder": str(model.folder.path),
         "dimension": model.get_sentence_embedding_dimension(),
-        "max_seq_length": model.max_seq_length,
+        "max_seq_length": None if model.max_seq_length == NO_LIMIT else model.max_seq_length,
         "modules": [type(module).__name__ for module in model],
         "pooling": "+".join(pooling.pooling_mode),
         "include_prompt": pooling.include_prompt,
@@ -83,6 +84,8 @@ COMMAND = Command(
 
 def facts_of(config: Config) -> dict[str, Any]:
     """Return the settings of a model; those that not all families have, only if not the default."""
+    if config.model_type == STATIC:  # it has no layers
+        return {key: getattr(config, key) for key in ("model_type", "vocab_size", "hidden_size")}
     own = config._asdict()
     found = {
         field: value

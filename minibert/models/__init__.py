@@ -20,6 +20,7 @@ In reading order:
 - tokenizer_call, batch_encoding: arguments and results of that tokenizer
 - reference_util: small functions of sentence-transformers' util
 - paraphrases: texts, a model -> the pairs that mean the same
+- merging: several models -> one with the means of their weights
 - trainable, room: the tensors of a model and their gradients, as training sees them
 - trace: every intermediate array of one text
 - processes: several processes, each with a copy of a model
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from minibert.pooling.layer_norm import LayerNorm
     from minibert.pooling.normalize import Normalize
     from minibert.pooling.pooling import Pooling
+    from minibert.pooling.weighted_layers import WeightedLayerPooling
 
 __all__ = [
     "Dense",
@@ -48,6 +50,7 @@ __all__ = [
     "Pooling",
     "StaticEmbedding",
     "Transformer",
+    "WeightedLayerPooling",
 ]
 
 # A name -> its module, which is loaded at the name's first use.
@@ -59,6 +62,7 @@ LAZY_NAMES = {
     "Pooling": "minibert.pooling.pooling",
     "StaticEmbedding": "minibert.models.static_embedding",
     "Transformer": "minibert.models.transformer",
+    "WeightedLayerPooling": "minibert.pooling.weighted_layers",
 }
 
 

@@ -27,6 +27,7 @@ from minibert.errors import DeviceError
 from minibert.kernels.cores import one_blas_thread
 from minibert.kernels.devices import Device
 from minibert.pooling.modes import PooledTokens
+from minibert.pooling.weighted_layers import LayerMix, LayerSum
 
 __all__ = ["Head", "Results", "Scheduler"]
 
@@ -78,6 +79,7 @@ class Scheduler:
         family = family_of(config)
         self._forward = family.forward
         self.tensor_parallel = TensorParallel(self.parameters, config, family, short_inputs)
+        self.layer_mix: LayerMix | None = None  # of the pipeline that follows; None mixes nothing
         self._model = model
         self._max_tokens: int | None = None  # of a pack, once the device's memory has run out
 
@@ -219,7 +221,13 @@ class Scheduler:
         query_rows = None if pooled_tokens is None else pooled_tokens(pack.lengths)
         with self.device.active(), np.errstate(over="ignore", invalid="ignore"):
             here = pack_to_device(pack, self.device)
-            if hook or self.device.name != "cpu":
+            if self.layer_mix:
+                total = LayerSum(self.layer_mix, kernels, hook)
+                self._forward(here, self.parameters, self.config, kernels, hook=total)
+                hidden = total.mean()
+                if query_rows is not None:
+                    hidden = kernels.rows_at(hidden, query_rows)
+            elif hook or self.device.name != "cpu":
                 hidden = self._forward(
                     here, self.parameters, self.config, kernels, hook=hook, query_rows=query_rows
                 )

@@ -18,6 +18,7 @@ from minibert.bert.packs import Pack
 from minibert.bert.static import EMPTY
 from minibert.bert.table import NO_LIMIT, load_table
 from minibert.checkpoint.transformer_settings import STATIC_TASK, TransformerSettings
+from minibert.common.arguments import type_of
 from minibert.common.arrays import IntArray
 from minibert.models.job import EncodeJob
 from minibert.models.transformer import Transformer
@@ -55,7 +56,7 @@ class StaticEmbedding(Transformer):
         """
         if not isinstance(model_name_or_path, str | os.PathLike | TransformerSettings):
             raise TypeError(
-                f"StaticEmbedding() got {model_name_or_path!r:.60}; expected the folder of a "
+                f"StaticEmbedding() got {type_of(model_name_or_path)}; expected the folder of a "
                 "StaticEmbedding, with tokenizer.json and model.safetensors in it, or its name on "
                 "the hub."
             )
@@ -67,7 +68,7 @@ class StaticEmbedding(Transformer):
             short_inputs=short_inputs,
             dtype=dtype,
         )
-        self.settings = self.settings._replace(task=STATIC_TASK)
+        self.settings = self.settings._replace(task=STATIC_TASK)  # of the folder
 
     def _load(self, folder: Path) -> None:
         """Read the table and the tokenizer."""

@@ -7,6 +7,7 @@ Transformer.batches.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from minibert.bert.families import check_device, family_of, max_tokens, positions_of
+from minibert.bert.forward import hidden_states
 from minibert.bert.load import Checkpoint, load_checkpoint
 from minibert.bert.packs import Pack, packs
 from minibert.bert.parameters import Config, Parameters
@@ -24,6 +26,7 @@ from minibert.checkpoint.transformer_settings import TransformerSettings
 from minibert.common.arguments import check_counts, is_count
 from minibert.common.arrays import IntArray
 from minibert.common.safetensors_files import weight_files
+from minibert.errors import CheckpointError
 from minibert.kernels.cores import thread_count
 from minibert.kernels.devices import Device, find_device
 from minibert.models.job import EncodeJob
@@ -37,9 +40,12 @@ if TYPE_CHECKING:
     from minibert.models.bert_model import BertModel
     from minibert.models.hf_tokenizer import Tokenizer
     from minibert.pooling.pooling import Pooling
+    from minibert.pooling.weighted_layers import LayerMix
     from minibert.tokens.tokenizer import TextTokenizer
 
 __all__ = ["Batch", "Transformer"]
+
+logger = logging.getLogger(__name__)
 
 
 class Batch(NamedTuple):
@@ -220,6 +226,34 @@ class Transformer:
         self.checkpoint = replace(self.checkpoint, parameters=on_host)
         self.scheduler = self._scheduler_on(found, count, reproducible, short_inputs)
         self.dtype = found.dtype
+
+    def mix_layers(self, mix: LayerMix | None) -> None:
+        """Take the weighted mean of several layers for the states of tokens; None takes the last.
+
+        As in the reference, config.json must ask for all states; else the last ones are taken, and
+        a warning says so.
+
+        Raises CheckpointError for weights of another number of layers, and for a family whose
+        states are not those of BERT's forward pass.
+        """
+        if mix is not None and not self.checkpoint.settings.get("output_hidden_states"):
+            logger.warning(
+                "%s: output_hidden_states is not true, so the WeightedLayerPooling has no effect.",
+                self.settings.path / "config.json",
+            )
+            mix = None
+        if mix is not None and family_of(self.config).forward is not hidden_states:
+            raise CheckpointError(
+                f"{self.settings.path}: minibert mixes the layers of models with BERT's forward "
+                f"pass, not of a {self.config.model_type}."
+            )
+        layers = self.config.num_hidden_layers
+        if mix is not None and mix.start + len(mix.weights) != layers + 1:
+            raise CheckpointError(
+                f"{self.settings.path}: the WeightedLayerPooling is for "
+                f"{mix.start + len(mix.weights) - 1} layers; the model has {layers}."
+            )
+        self.scheduler.layer_mix = mix
 
     def use_parameters(self, parameters: Parameters) -> None:
         """Compute with other parameters from now on, of the same shapes, which no file has."""

@@ -25,6 +25,7 @@ from minibert.pooling.modes import POOLINGS, PooledTokens
 from minibert.pooling.module import Give, RowModule, check_dimension
 from minibert.pooling.pooling import Pooling, factors, pool, pool_gradient
 from minibert.pooling.registry import MODULES, ModuleSettings, kind_of
+from minibert.pooling.weighted_layers import LayerMix, WeightedLayerPooling
 
 __all__ = ["Pipeline", "Step", "load_pipeline"]
 
@@ -55,6 +56,12 @@ class Pipeline(NamedTuple):
     after: tuple[Step, ...]  # change the vectors
     token_dimension: int  # E, of a token's state when it is pooled
     dimension: int  # of a vector
+
+    @property
+    def layer_mix(self) -> LayerMix | None:
+        """Weights of the layers whose states are mixed; None where the last one's are taken."""
+        mixes = (step.module for step in self.before if isinstance(step.module, LayerMix))
+        return next(mixes, None)
 
     def tokens(self, hidden: Array, kernels: Kernels, hook: Hook | None = None) -> Array:
         """Apply the modules before the pooling: (N, D) -> (N, E). `hook` gets each result."""
@@ -249,6 +256,11 @@ def check_order(path: Path, modules: Sequence[ModuleSettings]) -> None:
     path /= "modules.json"
     kinds = ["Transformer", *map(kind_of, modules)]
     pooled = False
+    if any(isinstance(settings, WeightedLayerPooling) for settings in modules[1:]):
+        raise CheckpointError(
+            f"{path}: the modules are {', '.join(kinds)}; minibert runs a WeightedLayerPooling "
+            "directly after the Transformer alone."
+        )
     for settings, kind in zip(modules, kinds[1:], strict=True):
         if isinstance(settings, Pooling):
             fits, pooled = not pooled, True

@@ -16,6 +16,11 @@ from minibert.pooling.layer_norm import LayerNorm, load_layer_norm, read_layer_n
 from minibert.pooling.module import Module, RowSettings
 from minibert.pooling.normalize import Normalize, load_normalize, read_normalize
 from minibert.pooling.pooling import Pooling, read_pooling, written_pooling
+from minibert.pooling.weighted_layers import (
+    WeightedLayerPooling,
+    load_weighted_layers,
+    read_weighted_layers,
+)
 
 __all__ = ["MODULES", "ModuleSettings", "kind_of"]
 
@@ -34,6 +39,9 @@ MODULES: dict[str, Module] = {
         write=Normalize._asdict,
     ),
     "LayerNorm": Module(LayerNorm, read_layer_norm, load_layer_norm, has_weights=True),
+    "WeightedLayerPooling": Module(
+        WeightedLayerPooling, read_weighted_layers, load_weighted_layers, has_weights=True
+    ),
     "Dropout": Module(
         Dropout, read_dropout, load_dropout, config="optional", write=written_dropout
     ),

@@ -13,7 +13,15 @@ from golden_models import FAMILIES, LETTERS, SIZES, VOCABULARY, config, tokenize
 from golden_models import awkward as drawn
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.models import Dense, Dropout, LayerNorm, Normalize, Pooling, Transformer
+from sentence_transformers.models import (
+    Dense,
+    Dropout,
+    LayerNorm,
+    Normalize,
+    Pooling,
+    Transformer,
+    WeightedLayerPooling,
+)
 from tokenizers import AddedToken
 from torch import nn
 from transformers import (
@@ -59,6 +67,11 @@ def dense(width=WIDTH, out=7, activation=None, **arguments):
     return awkward(made)
 
 
+def weighted_layers(start, layers=3):
+    weights = torch.randn(layers + 1 - start) + 1
+    return WeightedLayerPooling(WIDTH, layers, start, nn.Parameter(weights))
+
+
 def layer_norm(width=WIDTH):
     made = awkward(LayerNorm(width))
     with torch.no_grad():
@@ -83,6 +96,9 @@ def made(*modules, then=(), **arguments):
 
 def changed(file, **changes):
     return lambda folder: edit_json(folder / file, **changes)
+
+
+ALL_STATES = changed("config.json", output_hidden_states=True)
 
 
 def without(*names):
@@ -286,6 +302,40 @@ FOLDERS = {
         lambda: Normalize("token_embeddings"), lambda: pooling("max", "mean")
     ),
     "normalize before anything": made(Normalize, pooling),
+    **{
+        f"weighted layers from {start}": made(
+            lambda start=start: weighted_layers(start), pooling, Normalize, then=[ALL_STATES]
+        )
+        for start in range(4)
+    },
+    "weighted layers, then the first token": made(
+        lambda: weighted_layers(1), lambda: pooling("cls"), then=[ALL_STATES]
+    ),
+    "weighted layers, dense on tokens, all poolings without the prompt": made(
+        lambda: weighted_layers(1),
+        lambda: dense(module_input_name="token_embeddings"),
+        lambda: Pooling(7, pooling_mode=list(MODES), include_prompt=False),
+        prompts=PROMPTS,
+        then=[ALL_STATES],
+    ),
+    "weighted layers without all states": made(lambda: weighted_layers(1), pooling),
+    "weighted layers, all states by config_args": made(
+        lambda: weighted_layers(2),
+        pooling,
+        then=[changed(BERT, config_args={"output_hidden_states": True})],
+    ),
+    "weighted layers under an older key": made(
+        lambda: weighted_layers(2),
+        pooling,
+        then=[
+            ALL_STATES,
+            changed(
+                "1_WeightedLayerPooling/config.json",
+                embedding_dimension=REMOVED,
+                word_embedding_dimension=WIDTH,
+            ),
+        ],
+    ),
     "layer norm": made(pooling, layer_norm),
     "layer norm, dense, dropout, normalize": made(
         pooling, layer_norm, dense, lambda: Dropout(0.5), Normalize
@@ -735,4 +785,10 @@ FOLDERS |= {
         pooling, then=[own_names], **of_family("nomic_bert")
     ),
     "bert with pieces": made(pooling, model=multilingual_bert, words=FAMILIES["xlm_roberta"].words),
+    **{
+        f"{name}, weighted layers": made(
+            lambda: weighted_layers(1), pooling, **of_family(name), then=[ALL_STATES]
+        )
+        for name in ("albert", "distilbert", "electra", "mpnet", "roberta")
+    },
 }
