@@ -38,7 +38,6 @@ FIRST = {
     "readers": "sentence_transformer.readers",
     "datasets": "sentence_transformer.datasets",
 }
-TAKEN = {"SentenceTransformer(use_auth_token)"}  # as another name of `token`
 MODELS = ("SentenceTransformer", "CrossEncoder", "SimilarityFunction")  # whose members are compared
 
 # Why minibert lacks a name, or the way there is instead -> the names, as patterns of fnmatch. A
@@ -91,19 +90,27 @@ REASONS: dict[str, tuple[str, ...]] = {
         *("datasets.*", "SentencesDataset", "ParallelSentencesDataset"),
     ),
     "Layers of torch that no model of the supported families has.": (
-        *("models.CNN", "models.LSTM", "models.CLIPModel", "models.Asym", "models.Module"),
-        *("models.InputModule", "models.BoW", "models.WordEmbeddings", "models.WordWeights"),
-        *(*("models.Router", "sentence_transformer.modules.tokenizer.*"),),
+        *("models.CNN", "models.LSTM", "models.CLIPModel", "models.Module", "models.InputModule"),
+    ),
+    "Words of a list, without a BERT: `models.StaticEmbedding` is today's table of tokens.": (
+        *("models.BoW", "models.WordEmbeddings", "models.WordWeights"),
+        "sentence_transformer.modules.tokenizer.*",
+    ),
+    "Questions and documents go through the same modules here; a folder with two ways is refused.": (
+        *("models.Router", "models.Asym"),
     ),
     "A part is opened as transformers wrote it; texts are its only input.": (
         *("models.Transformer(transformer_task)", "models.Transformer(*_kwargs)"),
         *("models.Transformer(backend)", "models.Transformer(modality_config)"),
         *("models.Transformer(module_output_name)", "models.Transformer(unpad_inputs)"),
         *("models.Transformer(tokenizer_name_or_path)", "models.Normalize(module_output_name)"),
-        *("models.StaticEmbedding(*)", "models.Dense(init_*)", "models.Dense(module_output_name)"),
+        *("models.Dense(init_*)", "models.Dense(module_output_name)"),
     ),
     "Two SentenceTransformers are merged, no cross-encoders.": ("CrossEncoder.merge",),
     "`preprocess` gives the tokens of texts.": ("*.get_sentence_features",),
+    "Its weights are in its folder, which it is opened from.": (
+        *("models.StaticEmbedding(*)", "models.WeightedLayerPooling(layer_weights)"),
+    ),
     "Cross-encoders that are decoders are not read.": ("cross_encoder.modules.LogitScore",),
     "This loss is not here yet.": (
         *("losses.AdaptiveLayerLoss", "losses.SoftmaxLoss", "losses.Matryoshka2dLoss"),
@@ -223,9 +230,8 @@ def parameters(name: str, theirs: object, ours: object) -> Iterator[str]:
         return  # it passes them on
     variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     for parameter, kind in wanted.items():
-        found = f"{name}({parameter})"
-        if parameter not in taken and kind not in variable and found not in TAKEN:
-            yield found
+        if parameter not in taken and kind not in variable:
+            yield f"{name}({parameter})"
 
 
 def signature(function: object) -> dict[str, object]:

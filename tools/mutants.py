@@ -30,6 +30,8 @@ class Mutant(NamedTuple):
     test: str
 
 
+AGREEMENT = "evaluation/test_agreement.py::test_"
+EVALUATORS = "evaluation/test_sentence_evaluators.py::test_"
 GOLDEN = "test_golden.py::test_vectors_equal_sentence_transformers"
 HIDDEN = "test_golden.py::test_the_last_hidden_state_equals_transformers"
 POOLER = "test_golden.py::test_the_pooler_output_equals_transformers[gelu]"
@@ -619,7 +621,7 @@ MUTANTS = [
     Mutant("corpus/writer.py", "if shards.is_symlink():", "if False:",
            "corpus/test_writer.py::test_shards_that_a_link_puts_elsewhere_are_not_written_to"),
     # documents that are replaced, and removed
-    Mutant("corpus/compacting.py", "deleted - shard.first)", "deleted)",
+    Mutant("corpus/compacting.py", "deleted[start:end] - shard.first", "deleted[start:end]",
            COMPACTING + "what_stays_is_copied_bit_for_bit[float32]"),
     Mutant("corpus/compacting.py", "        remove_stale_graph(path, manifest)\n", "",
            COMPACTING + "no_byte_of_a_deleted_document_is_left[True]"),
@@ -722,6 +724,16 @@ MUTANTS = [
     Mutant("tokens/special_tokens.py", "pair_types: tuple[int, ...] = (0, 0, 0, 1, 1)",
            "pair_types: tuple[int, ...] = (0, 0, 0, 0, 1)",
            "tokens/test_tokenizer.py::test_rows_without_special_tokens_have_only_the_text_s"),
+    Mutant("bert/static.py", "    hidden *= (pack.ids >= 0)[:, None]\n", "",
+           "models/test_static_embedding.py::test_a_vector_is_the_mean_of_its_tokens_rows"),
+    Mutant("bert/table.py", "        table = table[of_tokens]\n", "",
+           "models/test_static_embedding.py::test_a_table_of_model2vec_is_folded[float]"),
+    Mutant("tokens/load.py", 'single="$A", pair="$A $B:1"', 'single="[CLS] $A", pair="$A $B:1"',
+           "models/test_static_embedding.py::test_a_vector_is_the_mean_of_its_tokens_rows"),
+    Mutant("pooling/weighted_layers.py", "names[mix.start :], weights", "names, weights",
+           "pooling/test_weighted_layers.py::test_states_are_the_weighted_mean_of_the_layers"),
+    Mutant("pooling/weighted_layers.py", "        self._total /= self._divisor\n", "",
+           "pooling/test_weighted_layers.py::test_states_are_the_weighted_mean_of_the_layers"),
     Mutant("tokens/backends.py", "accents=False, lowercase=False", "accents=False, lowercase=True",
            "tokens/test_family_tokenizers.py::test_a_herbert_joins_the_characters_of_a_bert_s_words"),
     Mutant("tokens/load.py", ' or settings.get("auto_map"):', ":",
@@ -1204,6 +1216,20 @@ MUTANTS = [
            "results.insert(0, future.result())",
            "models/test_processes.py::test_vectors_are_those_of_one_process_in_order[7]"),
     # what is measured
+    Mutant("evaluation/agreement.py", "(np.cumsum(sizes) - (sizes - 1) / 2)", "np.cumsum(sizes)",
+           AGREEMENT + "spearman_gives_equal_values_their_mean_rank"),
+    Mutant("evaluation/agreement.py", "middle == scores[place + 1]", "middle < scores[place + 1]",
+           AGREEMENT + "a_threshold_rounded_to_the_lower_score_is_the_upper_one"),
+    Mutant("evaluation/agreement.py", "sums = np.cumsum(discounts)[groups.taken - 1]",
+           "sums = np.cumsum(discounts)[np.minimum(groups.taken, len(discounts) - 1)]",
+           AGREEMENT + "ndcg_is_the_mean_over_all_orders_of_equal_scores"),
+    Mutant("evaluation/information_retrieval.py", "found = numbers + start, scores",
+           "found = numbers, scores",
+           EVALUATORS + "a_search_is_measured_as_by_our_own_evaluation[7]"),
+    Mutant("evaluation/information_retrieval.py", "[self._order[chunk]]", "[chunk]",
+           EVALUATORS + "given_vectors_of_a_corpus_are_in_its_order"),
+    Mutant("evaluation/pair_evaluators.py", "sign = -1 if metric in DISTANCES else 1", "sign = 1",
+           EVALUATORS + "thresholds_of_distances_are_distances"),
     Mutant("evaluation/measures.py", "ranks[within] + 1", "ranks[within] + 2",
            "evaluation/test_measures.py::test_each_measure_is_its_definition"),
     Mutant("evaluation/measures.py", "within = ranks <= k", "within = ranks < k",

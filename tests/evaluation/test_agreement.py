@@ -64,14 +64,17 @@ def test_the_highest_f1_has_precision_and_recall_of_its_threshold():
 def test_positives_that_were_not_found_lower_the_recall():
     found = highest_f1(SCORES, LABELS, positives=6)
     assert (found.precision, found.recall) == (3 / 4, 1 / 2)
-    assert average_precision_of(SCORES, LABELS, 6) == average_precision_of(SCORES, LABELS) / 2
+    assert (
+        average_precision_of(SCORES, LABELS, positives=6)
+        == average_precision_of(SCORES, LABELS) / 2
+    )
 
 
 def test_without_a_positive_all_is_0():
     assert highest_f1(SCORES, [0] * 5) == (0, 0, 0, 0)
     assert average_precision_of(SCORES, [0] * 5) == ndcg_of(SCORES, [0] * 5, 3) == 0
-    assert highest_f1([], [], 3) == (0, 0, 0, 0)
-    assert average_precision_of([], [], 3) == 0
+    assert highest_f1([], [], positives=3) == (0, 0, 0, 0)
+    assert average_precision_of([], [], positives=3) == 0
 
 
 def test_average_precision_counts_equal_scores_together():

@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from minibert import InputExample, evaluation, util
+from minibert import InputExample, SentenceTransformer, evaluation, losses, util
 from minibert.evaluation import (
     BinaryClassificationEvaluator,
     CrossEncoderClassificationEvaluator,
@@ -32,6 +32,7 @@ from minibert.evaluation import (
     rankings,
     read_collection,
 )
+from minibert.training import DataLoader
 
 # On a line: products and distances are easily worked out.
 VECTORS = {"zero": [0, 1], "one": [1, 1], "two": [2, 1], "three": [3, 1], "minus": [-1, 1]}
@@ -389,12 +390,20 @@ def test_a_program_s_own_evaluator_has_the_frame():
         SentenceEvaluator()(Table())
 
 
-def test_an_evaluator_tells_the_better_model_in_training(model):
-    from minibert.training.evaluators import score_of
-
+def test_an_evaluator_tells_the_better_model_in_training(folder, tmp_path):
+    model = SentenceTransformer(folder)
+    examples = [InputExample(texts=["the cat", "a dog"], label=0.3)] * 4
     evaluator = TripletEvaluator(["the cat"], ["the cat sat"], ["London"], name="x")
-    result = evaluator(model, output_path=None, epoch=0, steps=-1)
-    assert score_of(result, evaluator) == result["x_cosine_accuracy"]
+    results = []
+    model.fit(
+        [(DataLoader(examples, batch_size=2), losses.CosineSimilarityLoss(model))],
+        evaluator, evaluation_steps=1, warmup_steps=0, output_path=tmp_path / "out",
+        show_progress_bar=False, callback=lambda *found: results.append(found),
+    )  # fmt: skip
+    assert [found[1:] for found in results] == [(0, 1), (0, -1)]
+    assert results[-1][0] == model.evaluate(evaluator)
+    (path,) = (tmp_path / "out").rglob("triplet_evaluation_x_results.csv")
+    assert [row[:2] for row in rows_of(path)[1:]] == [["0", "1"], ["0", "-1"]]
 
 
 def test_older_names_are_the_classes_that_replaced_them():

@@ -445,7 +445,11 @@ DIFFERENT = {"sentences1": FIRST[:8], "sentences2": SECOND[:8]}
 OF_A_MODEL = {
     "BinaryClassificationEvaluator": {**DIFFERENT, "labels": LABELS[:8]},
     "EmbeddingSimilarityEvaluator": {**DIFFERENT, "scores": SCORES[:8]},
-    "InformationRetrievalEvaluator": RETRIEVAL,
+    "InformationRetrievalEvaluator": {
+        **RETRIEVAL,
+        "queries": dict(list(QUERIES.items())[:6]),
+        "corpus": dict(list(COLLECTION.documents.items())[:30]),
+    },
     "ParaphraseMiningEvaluator": {
         "sentences_map": dict(list(TEXTS.items())[:8]), "duplicates_list": [("a", "c"), ("b", "d")],
     },
