@@ -96,7 +96,7 @@ REASONS: dict[str, tuple[str, ...]] = {
         *("models.BoW", "models.WordEmbeddings", "models.WordWeights"),
         "sentence_transformer.modules.tokenizer.*",
     ),
-    "Questions and documents go through the same modules here; a folder with two ways is refused.": (
+    "Questions and documents go through the same modules; a folder with two ways is refused.": (
         *("models.Router", "models.Asym"),
     ),
     "A part is opened as transformers wrote it; texts are its only input.": (
