@@ -30,6 +30,8 @@ class Mutant(NamedTuple):
     test: str
 
 
+AGREEMENT = "evaluation/test_agreement.py::test_"
+EVALUATORS = "evaluation/test_sentence_evaluators.py::test_"
 GOLDEN = "test_golden.py::test_vectors_equal_sentence_transformers"
 HIDDEN = "test_golden.py::test_the_last_hidden_state_equals_transformers"
 POOLER = "test_golden.py::test_the_pooler_output_equals_transformers[gelu]"
@@ -587,10 +589,9 @@ MUTANTS = [
            "models/test_encoding.py::test_windows_leave_out_a_prompt_that_does_not_count"),
     Mutant("models/encoding.py", "-characters_of(text)", "characters_of(text)",
            "models/test_encoding.py::test_full_outputs_are_padded_within_batches_sorted_by_length"),
-    Mutant("tokens/texts.py", '; of an Arrow array, texts.to_pylist()',
-           '; of an array, list(texts)',
-           "integrations/test_arrow.py::test_arrow_s_own_arrays_are_refused_with_what_makes_a_list"),
-    Mutant("tokens/texts.py", "bytearray | Mapping | set | frozenset)", "bytearray)",
+    Mutant("tokens/texts.py", 'hasattr(type(texts), "to_pylist") else texts', "False else texts",
+           "integrations/test_arrow.py::test_arrays_of_arrow_are_lists_of_texts"),
+    Mutant("tokens/texts.py", "bytearray | Mapping | set | frozenset |", "bytearray |",
            "models/test_hf_tokenizer.py::test_what_has_no_texts_in_an_order_is_refused[given3]"),
     Mutant("tokens/texts.py", "prompt + text if isinstance(text, str)",
            "text if isinstance(text, str)", ENCODER + "prompts_go_before_the_text"),
@@ -620,7 +621,7 @@ MUTANTS = [
     Mutant("corpus/writer.py", "if shards.is_symlink():", "if False:",
            "corpus/test_writer.py::test_shards_that_a_link_puts_elsewhere_are_not_written_to"),
     # documents that are replaced, and removed
-    Mutant("corpus/compacting.py", "deleted - shard.first)", "deleted)",
+    Mutant("corpus/compacting.py", "deleted[start:end] - shard.first", "deleted[start:end]",
            COMPACTING + "what_stays_is_copied_bit_for_bit[float32]"),
     Mutant("corpus/compacting.py", "        remove_stale_graph(path, manifest)\n", "",
            COMPACTING + "no_byte_of_a_deleted_document_is_left[True]"),
@@ -813,7 +814,8 @@ MUTANTS = [
            PARTS + "a_model_of_modules_is_copied_when_it_is_saved"),
     Mutant("pooling/dense.py", "dtype=tensors.dtype", "dtype=np.float32",
            "pooling/test_dense.py::test_a_dense_without_bias_has_zeros_of_its_tensors_type"),
-    Mutant("models/parts.py", "if rows[type(module)].write is None:", "if False:",
+    Mutant("models/parts.py", "if rows[type(module)].write is None and module not in own:",
+           "if False:",
            PARTS + "modules_that_make_no_model_are_refused"),
     Mutant("checkpoint/save.py", 'for key in ("max_seq_length", "do_lower_case") if given[key]',
            "for key in () if given[key]",
@@ -1214,6 +1216,20 @@ MUTANTS = [
            "results.insert(0, future.result())",
            "models/test_processes.py::test_vectors_are_those_of_one_process_in_order[7]"),
     # what is measured
+    Mutant("evaluation/agreement.py", "(np.cumsum(sizes) - (sizes - 1) / 2)", "np.cumsum(sizes)",
+           AGREEMENT + "spearman_gives_equal_values_their_mean_rank"),
+    Mutant("evaluation/agreement.py", "middle == scores[place + 1]", "middle < scores[place + 1]",
+           AGREEMENT + "a_threshold_rounded_to_the_lower_score_is_the_upper_one"),
+    Mutant("evaluation/agreement.py", "sums = np.cumsum(discounts)[groups.taken - 1]",
+           "sums = np.cumsum(discounts)[np.minimum(groups.taken, len(discounts) - 1)]",
+           AGREEMENT + "ndcg_is_the_mean_over_all_orders_of_equal_scores"),
+    Mutant("evaluation/information_retrieval.py", "found = numbers + start, scores",
+           "found = numbers, scores",
+           EVALUATORS + "a_search_is_measured_as_by_our_own_evaluation[7]"),
+    Mutant("evaluation/information_retrieval.py", "[self._order[chunk]]", "[chunk]",
+           EVALUATORS + "given_vectors_of_a_corpus_are_in_its_order"),
+    Mutant("evaluation/pair_evaluators.py", "sign = -1 if metric in DISTANCES else 1", "sign = 1",
+           EVALUATORS + "thresholds_of_distances_are_distances"),
     Mutant("evaluation/measures.py", "ranks[within] + 1", "ranks[within] + 2",
            "evaluation/test_measures.py::test_each_measure_is_its_definition"),
     Mutant("evaluation/measures.py", "within = ranks <= k", "within = ranks < k",
@@ -1816,6 +1832,19 @@ MUTANTS = [
            "scoring/test_usearch_search.py::test_int8_codes_are_scored_again_by_the_steps_they_stand_for"),
     Mutant("checkpoint/model_paths.py", 'parts.anchor or ".." in parts.parts', "parts.anchor",
            "checkpoint/test_model_paths.py::test_a_path_that_leaves_the_folder_is_refused"),
+    Mutant("models/foreign_arguments.py", 'if value not in (None, "auto")), None)', "), None)",
+           "models/test_foreign_arguments.py::test_arguments_that_minibert_has_count_as_its_own"),
+    Mutant("tokens/texts.py", "if not isinstance(inputs, Sized):", "if inputs is None:",
+           "models/test_refusals.py::test_what_a_refusal_advises_is_right"),
+    Mutant("models/merging.py", "        tensor /= divisor\n", "        tensor /= len(models)\n",
+           "models/test_merging.py::test_merged_tensors_are_the_weighted_means"),
+    Mutant("models/sentence_names.py", "replace(before, modules=changed, has_modules=False)",
+           "replace(before, modules=changed)",
+           "models/test_changed_modules.py::test_a_module_added_at_the_end_changes_the_vectors"),
+    Mutant("checkpoint/push.py", "keeps_card=not how.replace_model_card", "keeps_card=False",
+           "checkpoint/test_push.py::test_a_card_on_the_hub_stays_unless_it_is_replaced"),
+    Mutant("models/cross_encoder.py", ', "activation_fn": torch_name(self.activation_fn)}', "}",
+           "models/test_reference_names.py::test_a_saved_cross_encoder_gives_the_same_scores"),
 ]  # fmt: skip
 
 

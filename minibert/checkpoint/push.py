@@ -43,9 +43,9 @@ def push(repo_id: str, how: Push, write: Callable[[Path], object], folder: str |
         if not Path(folder).is_dir():
             raise FileNotFoundError(f"local_model_path is {folder!r:.80}, which is no folder.")
         return uploaded(repo_id, how, Path(folder), keeps_card=False)
-    with tempfile.TemporaryDirectory() as made:
-        write(Path(made))
-        return uploaded(repo_id, how, Path(made), keeps_card=not how.replace_model_card)
+    with tempfile.TemporaryDirectory() as temporary:
+        write(Path(temporary))
+        return uploaded(repo_id, how, Path(temporary), keeps_card=not how.replace_model_card)
 
 
 def uploaded(repo_id: str, how: Push, folder: Path, *, keeps_card: bool) -> str:

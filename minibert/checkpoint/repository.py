@@ -1,7 +1,7 @@
 """A model on the hub: its files, cached or fetched, and the errors if it is unavailable.
 
-Only this file and push.py may use the network. Functions here and in hub.py import the hub's
-library themselves, because a local folder does not need it.
+In this folder, only this file and push.py may use the network. Functions here and in hub.py import
+the hub's library themselves, because a local folder does not need it.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import STORED_DTYPES
 from minibert.tokens.truncation import OnLong, check_on_long
 
-__all__ = ["SHARD_CHARACTERS", "SHARD_DOCUMENTS", "add", "build", "continuing", "delete"]
+__all__ = ["SHARD_CHARACTERS", "SHARD_DOCUMENTS", "add", "build", "delete"]
 
 # The end of a shard. A BERT-base encodes 2,000,000 characters in ten minutes on two cores: so much
 # work is lost at most when a run is killed. 8192 vectors of 1024 numbers are 32 MB.

@@ -21,12 +21,11 @@ import numpy as np
 
 from minibert.common.arrays import IntArray
 from minibert.common.files import locked, new_folder, sync_folder
-from minibert.corpus.corpus import Corpus, shard_path, shards_folder
+from minibert.corpus.corpus import Corpus, open_shard, shard_path, shards_folder
 from minibert.corpus.graph import remove_stale_graph
 from minibert.corpus.manifest import (
     Input,
     Manifest,
-    Settings,
     chained,
     read_manifest,
     write_manifest,
@@ -94,14 +93,14 @@ def planned(corpus: Corpus) -> tuple[list[Input], list[list[Part]]]:
     The first input is compared when `build` is repeated, and the last one when `add` is. So these
     remain apart; those between them become one.
     """
-    all_inputs, settings = corpus.manifest.inputs, corpus.manifest.settings
+    all_inputs = corpus.manifest.inputs
     inputs: list[Input] = []
     groups: list[list[Part]] = []
     shards = iter(corpus.shards)
     for joined in (all_inputs[:1], all_inputs[1:-1], all_inputs[1:][-1:]):
         count = sum(one.shards for one in joined)
         parts = [Part(shard, staying(shard, corpus.deleted)) for shard in islice(shards, count)]
-        found = list(packed(parts, settings))
+        found = list(packed(parts, corpus.manifest))
         documents = sum(len(part.places) for part in parts)
         if joined:
             read = sum(one.read for one in joined)
@@ -112,17 +111,19 @@ def planned(corpus: Corpus) -> tuple[list[Input], list[list[Part]]]:
 
 def staying(shard: Shard, deleted: IntArray) -> IntArray:
     """Return the places of the documents of a shard that are not deleted."""
-    return np.setdiff1d(np.arange(len(shard)), deleted - shard.first)
+    start, end = np.searchsorted(deleted, [shard.first, shard.first + len(shard)])
+    return np.setdiff1d(np.arange(len(shard)), deleted[start:end] - shard.first)
 
 
-def packed(parts: Iterable[Part], settings: Settings) -> Iterator[list[Part]]:
+def packed(parts: Iterable[Part], manifest: Manifest) -> Iterator[list[Part]]:
     """Put neighbouring parts together, as long as a shard has room for all of both."""
+    settings = manifest.settings
     group: list[Part] = []
     documents = size = 0
     for part in parts:
         if not len(part.places):
             continue
-        more = part.shard.text_bytes(part.places)
+        more = fresh(part.shard, manifest).text_bytes(part.places)
         if group and (
             documents + len(part.places) > settings.shard_documents
             or size + more > settings.shard_characters
@@ -133,6 +134,14 @@ def packed(parts: Iterable[Part], settings: Settings) -> Iterator[list[Part]]:
         documents, size = documents + len(part.places), size + more
     if group:
         yield group
+
+
+def fresh(shard: Shard, manifest: Manifest) -> Shard:
+    """Open a shard once more, to be let go with the files that it maps.
+
+    A mapped file takes one of the files that a process may open, and a corpus may have thousands.
+    """
+    return open_shard(shard.path, shard.first, manifest)[1]
 
 
 def rewritten(
@@ -156,7 +165,7 @@ def rewritten(
     for number, group in enumerate(groups):
         target = shard_path(corpus.folder, manifest, number)
         if not (len(group) == 1 and group[0].is_whole and linked(group[0].shard.path, target)):
-            write_group(group, target, manifest.settings)
+            write_group(group, target, manifest)
         content, description = read_description(target)
         digest = chained(digest, content)
         counts += [description.truncated, description.empty, description.clipped]
@@ -179,7 +188,7 @@ def linked(source: Path, target: Path) -> bool:
     return True
 
 
-def write_group(group: Sequence[Part], target: Path, settings: Settings) -> None:
+def write_group(group: Sequence[Part], target: Path, manifest: Manifest) -> None:
     """Write parts of shards as one shard.
 
     Whether a document was truncated or clipped is not kept. So these counts are those of the old
@@ -187,29 +196,30 @@ def write_group(group: Sequence[Part], target: Path, settings: Settings) -> None
     CorpusError for an old shard with other bytes than were written: they would get digests of
     their own, and look right.
     """
-    shards = [part.shard for part in group]
+    shards = [fresh(part.shard, manifest) for part in group]
     for shard in shards:
         for fault in damage_of_files(shard.path):
             raise CorpusError(
                 f"{fault} A shard cannot be rewritten from such a file: put back the one that "
                 "minibert wrote, or build the corpus anew."
             )
-    texts = (
-        [text for part in group for text in part.shard.texts(part.places)] if settings.texts else []
-    )
+    parts = [(shard, part.places) for shard, part in zip(shards, group, strict=True)]
+    ids = [id.encode() for shard, places in parts for id in shard.ids(places)]
+    empty, texts, rows = sum(shard.description.empty for shard in shards), [], []
+    if manifest.settings.texts:
+        texts = [text for shard, places in parts for text in shard.texts(places)]
+        empty = sum(not text or text.isspace() for text in texts)
+    if manifest.settings.fields:
+        rows = [row for shard, places in parts for row in shard.fields(places)]
     write_shard(
         target,
-        np.concatenate([part.shard.vectors[part.places] for part in group]),
-        [id.encode() for part in group for id in part.shard.ids(part.places)],
+        np.concatenate([shard.vectors[places] for shard, places in parts]),
+        ids,
         [text.encode() for text in texts],
-        [row for part in group for row in part.shard.fields(part.places)]
-        if settings.fields
-        else (),
-        keep_texts=settings.texts,
+        rows,
+        keep_texts=manifest.settings.texts,
         truncated=sum(shard.description.truncated for shard in shards),
-        empty=sum(not text or text.isspace() for text in texts)
-        if settings.texts
-        else sum(shard.description.empty for shard in shards),
+        empty=empty,
         clipped=sum(shard.description.clipped for shard in shards),
-        digests=np.concatenate([part.shard.digests[part.places] for part in group]),
+        digests=np.concatenate([shard.digests[places] for shard, places in parts]),
     )

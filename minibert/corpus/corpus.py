@@ -266,7 +266,7 @@ def open_shard(path: Path, first: int, manifest: Manifest) -> tuple[bytes, Shard
         description,
         columns,
         STORED_DTYPES[precision],
-        len(manifest.settings.fields),
+        fields=len(manifest.settings.fields),
     )
     return content, shard
 

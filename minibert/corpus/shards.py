@@ -170,6 +170,7 @@ class Shard:
         description: Description,
         columns: int,
         dtype: str,
+        *,
         fields: int = 0,
     ) -> None:
         """Map the vectors, (n, `columns`) of a `dtype`, of documents with a number of `fields`.
@@ -237,9 +238,9 @@ class Shard:
 
     def text_bytes(self, places: IntArray) -> int:
         """Return the size of the texts of the documents at `places`; 0 if they are not kept."""
-        if "texts" not in self._blobs:
+        if "texts.npy" not in self.description.files:
             return 0
-        _, ends = self._blobs["texts"]
+        ends = np.asarray(self._array("texts", (len(self) + 1,), "int64"))
         return int(np.diff(ends)[places].sum())
 
     def hold(self) -> None:
@@ -268,12 +269,6 @@ class Shard:
             for position in range(starts[index], ends[index]):
                 yield int(index), int(self.hashes[1, position])
 
-    @cached_property
-    def _blobs(self) -> dict[str, tuple[NDArray[np.uint8], IntArray]]:
-        """Bytes of the strings of the documents, and the beginnings of each with the end."""
-        names = [name for name in ("ids", "texts") if f"{name}.utf8" in self.description.files]
-        return {name: self._blob(name, len(self)) for name in names}
-
     def _blob(self, name: str, count: int) -> tuple[NDArray[np.uint8], IntArray]:
         """Map the bytes of `count` strings, and the beginnings of each with the end."""
         # Without the class memmap, a slice of which costs more than the string.
@@ -281,7 +276,7 @@ class Shard:
         return np.asarray(blob), np.asarray(ends)
 
     def _strings(self, name: str, places: Numbers | None) -> list[str]:
-        blob, ends = self._blobs[name]
+        blob, ends = self._blob(name, len(self))
         wanted = range(len(self)) if places is None else np.asarray(places, dtype=np.int64)
         return [blob[ends[place] : ends[place + 1]].tobytes().decode() for place in wanted]
 

@@ -95,7 +95,7 @@ def highest_accuracy(scores: ArrayLike, labels: ArrayLike) -> Accuracy:
     return Accuracy(int(right[place]) / size, threshold)
 
 
-def highest_f1(scores: ArrayLike, labels: ArrayLike, positives: int | None = None) -> F1:
+def highest_f1(scores: ArrayLike, labels: ArrayLike, *, positives: int | None = None) -> F1:
     """Find the threshold with the highest F1: scores (n,), labels 0 or 1 (n,).
 
     `positives` are all that should be found, by default those with the label 1. Of equal F1 the
@@ -114,7 +114,7 @@ def highest_f1(scores: ArrayLike, labels: ArrayLike, positives: int | None = Non
 
 
 def average_precision_of(
-    scores: ArrayLike, labels: ArrayLike, positives: int | None = None
+    scores: ArrayLike, labels: ArrayLike, *, positives: int | None = None
 ) -> float:
     """Sum precision times the gain in recall over falling thresholds: (n,), (n,) -> a number.
 

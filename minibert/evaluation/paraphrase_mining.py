@@ -101,9 +101,9 @@ class ParaphraseMiningEvaluator(SentenceEvaluator):
         scores = [pair[0] for pair in pairs]
         labels = [(pair[1], pair[2]) in self._duplicates for pair in pairs]
         total = self.total_num_duplicates
-        f1, precision, recall, threshold = highest_f1(scores, labels, total)
+        f1, precision, recall, threshold = highest_f1(scores, labels, positives=total)
         metrics = {
-            "average_precision": average_precision_of(scores, labels, total),
+            "average_precision": average_precision_of(scores, labels, positives=total),
             "f1": f1,
             "precision": precision,
             "recall": recall,

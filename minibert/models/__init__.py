@@ -20,6 +20,7 @@ In reading order:
 - tokenizer_call, batch_encoding: arguments and results of that tokenizer
 - reference_util: small functions of sentence-transformers' util
 - paraphrases: texts, a model -> the pairs that mean the same
+- merging: several models -> one with the means of their weights
 - trainable, room: the tensors of a model and their gradients, as training sees them
 - trace: every intermediate array of one text
 - processes: several processes, each with a copy of a model

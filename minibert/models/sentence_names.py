@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from minibert.common.arguments import check_choice, type_of
 from minibert.errors import CheckpointError, UnsavedError
 from minibert.models.reference_names import ReferenceNames
 from minibert.tokens.texts import is_one
@@ -116,6 +117,49 @@ class SentenceNames(ReferenceNames):
         kind: Any = cls
         model: Self = kind(input_path)
         return model
+
+    @classmethod
+    def merge(
+        cls: type[Self],
+        models: Sequence[str | os.PathLike[str] | Self],
+        method: str = "linear",
+        *,
+        base_model: object = None,
+        parameters: Mapping[str, object] | None = None,
+        dtype: object = "float32",
+        out_dtype: object = None,
+        device: str = "cpu",
+        batch_options: object = None,
+        **load_kwargs: object,
+    ) -> Self:
+        """Merge two or more models that were trained from one: the weighted means of their tensors.
+
+        `models` are models, folders or names, `load_kwargs` the constructor's arguments for these.
+        `parameters` are {"weight": a number for each model}, by default 1, and {"normalize": False}
+        for the sum instead of the mean. Prompts, metric and other settings are the first model's.
+        The result is in no folder until it is saved.
+
+        Raises ValueError for other methods than "linear", for their arguments, for models that
+        differ in form, and for a family that minibert does not train; TypeError for no models.
+        """
+        from minibert.models.foreign_arguments import check_neutral
+        from minibert.models.merging import merged  # late: few programs need it
+
+        check_choice("method", method, ("linear",))
+        check_neutral(base_model=base_model, out_dtype=out_dtype, batch_options=batch_options)
+        if isinstance(models, str | os.PathLike) or len(models) < 2:
+            raise ValueError(f"models is {models!r:.80}; expected a list of two or more.")
+        kind: Any = cls
+        opened = [
+            kind(model, device=device, dtype=dtype, **load_kwargs)
+            if isinstance(model, str | os.PathLike)
+            else model
+            for model in models
+        ]
+        for model in opened:
+            if not isinstance(model, cls):
+                raise TypeError(f"models has {type_of(model)}; expected models, paths or names.")
+        return merged(opened, parameters or {})
 
     @property
     def transformers_model(self) -> BertModel:

@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from command_line import process
+
+import minibert
 
 SHOWING = """
 import os, subprocess, sys
@@ -98,3 +101,14 @@ def test_a_script_that_is_not_there_is_python_s_own_error(tmp_path):
     done = process("run", tmp_path / "nothing.py")
     assert done.returncode == 2
     assert b"can't open file" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_clone_that_is_not_installed_runs_with_itself(tmp_path):
+    clone, script = tmp_path / "clone", tmp_path / "where.py"
+    clone.mkdir()
+    (clone / "minibert").symlink_to(Path(minibert.__file__).parent)
+    script.write_text("import sentence_transformers, minibert; print(minibert.__file__)")
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = process("run", script, cwd=clone, env=environment)
+    assert lines(done) == [str(clone / "minibert" / "__init__.py")], done.stderr
