@@ -307,6 +307,8 @@ IN_ORDER = {
     *("BatchEncoding.char_to_token", "BatchEncoding.char_to_word"),
     *("BatchEncoding.word_to_tokens", "BatchEncoding.word_to_chars"),
     *("TextEmbedding.__init__", "TextEmbedding.embed"),  # fastembed's
+    # LangChain's, LlamaIndex's and Haystack's
+    *("MinibertReranker.compress_documents", "MinibertEmbedding.similarity", "MinibertRanker.run"),
     *("ReferenceNames.save", "ReferenceNames.save_pretrained"),
     *("ReferenceNames.push_to_hub", "ReferenceNames.save_to_hub"),
     "SentenceNames.encode_multi_process",

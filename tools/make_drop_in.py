@@ -38,7 +38,6 @@ FIRST = {
     "readers": "sentence_transformer.readers",
     "datasets": "sentence_transformer.datasets",
 }
-TAKEN = {"SentenceTransformer(use_auth_token)"}  # as another name of `token`
 MODELS = ("SentenceTransformer", "CrossEncoder", "SimilarityFunction")  # whose members are compared
 
 # Why minibert lacks a name, or the way there is instead -> the names, as patterns of fnmatch. A
@@ -71,7 +70,7 @@ REASONS: dict[str, tuple[str, ...]] = {
         *("util.all_gather*", "util.append_to_last_row", "util.batch_to_device"),
         *("util.cat_padded_*", "util.repad_*", "util.stack_padded_*", "util.get_rank"),
         *("util.get_world_size", "util.is_dist_initialized", "*.clear_placement_cache"),
-        *("*.set_keep_in_fp32_modules", "CrossEncoder.model", "*.transformers_model"),
+        *("*.set_keep_in_fp32_modules", "CrossEncoder.model", "CrossEncoder.transformers_model"),
     ),
     "Code named in a folder is never run, so nothing is imported by such a name.": (
         *("util.import_from_string", "util.import_module_class"),
@@ -79,8 +78,6 @@ REASONS: dict[str, tuple[str, ...]] = {
     "Internal to the reference.": (
         *("util.save_to_hub_args_decorator", "util.check_package_availability"),
         *("util.check_version_requirements", "util.ORIGINAL_TRANSFORMER_MODELS"),
-        *("*.default_huggingface_organization", "*.SUPPORTED_SIMILARITY_FN_NAMES"),
-        *("CrossEncoder.get_default_activation_fn", "SentenceTransformer.get_sentence_features"),
         *("util.disable_datasets_caching", "base.BaseModel"),
     ),
     "`logging.basicConfig` does it.": ("util.install_logger",),
@@ -93,16 +90,26 @@ REASONS: dict[str, tuple[str, ...]] = {
         *("datasets.*", "SentencesDataset", "ParallelSentencesDataset"),
     ),
     "Layers of torch that no model of the supported families has.": (
-        *("models.CNN", "models.LSTM", "models.CLIPModel", "models.Asym", "models.Module"),
-        *("models.InputModule", "models.BoW", "models.WordEmbeddings", "models.WordWeights"),
-        *(*("models.Router", "sentence_transformer.modules.tokenizer.*"),),
+        *("models.CNN", "models.LSTM", "models.CLIPModel", "models.Module", "models.InputModule"),
+    ),
+    "Words of a list, without a BERT: `models.StaticEmbedding` is today's table of tokens.": (
+        *("models.BoW", "models.WordEmbeddings", "models.WordWeights"),
+        "sentence_transformer.modules.tokenizer.*",
+    ),
+    "Questions and documents go through the same modules; a folder with two ways is refused.": (
+        *("models.Router", "models.Asym"),
     ),
     "A part is opened as transformers wrote it; texts are its only input.": (
         *("models.Transformer(transformer_task)", "models.Transformer(*_kwargs)"),
         *("models.Transformer(backend)", "models.Transformer(modality_config)"),
         *("models.Transformer(module_output_name)", "models.Transformer(unpad_inputs)"),
         *("models.Transformer(tokenizer_name_or_path)", "models.Normalize(module_output_name)"),
-        *("models.StaticEmbedding(*)", "models.Dense(init_*)", "models.Dense(module_output_name)"),
+        *("models.Dense(init_*)", "models.Dense(module_output_name)"),
+    ),
+    "Two SentenceTransformers are merged, no cross-encoders.": ("CrossEncoder.merge",),
+    "`preprocess` gives the tokens of texts.": ("*.get_sentence_features",),
+    "Its weights are in its folder, which it is opened from.": (
+        *("models.StaticEmbedding(*)", "models.WeightedLayerPooling(layer_weights)"),
     ),
     "Cross-encoders that are decoders are not read.": ("cross_encoder.modules.LogitScore",),
     "This loss is not here yet.": (
@@ -193,14 +200,19 @@ def compare(name: str, place: str, seen: set[int]) -> Module:
     return Module(name, there, missing)
 
 
+def is_annotated(kind: object, member: str) -> bool:
+    """Return whether a class says that its objects have an attribute."""
+    return any(member in vars(base).get("__annotations__", {}) for base in inspect.getmro(kind))
+
+
 def differences(name: str, theirs: object, ours: object) -> Iterator[str]:
     """Yield members and parameters that minibert's object of a name lacks."""
     yield from parameters(name, theirs, ours)
     if name in MODELS:
         for member in members(theirs):
-            if not hasattr(ours, member):
+            if not (hasattr(ours, member) or is_annotated(ours, member)):
                 yield f"{name}.{member}"
-            else:
+            elif hasattr(ours, member):
                 pair = getattr(theirs, member), getattr(ours, member)
                 yield from parameters(f"{name}.{member}", *pair)
 
@@ -218,9 +230,8 @@ def parameters(name: str, theirs: object, ours: object) -> Iterator[str]:
         return  # it passes them on
     variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     for parameter, kind in wanted.items():
-        found = f"{name}({parameter})"
-        if parameter not in taken and kind not in variable and found not in TAKEN:
-            yield found
+        if parameter not in taken and kind not in variable:
+            yield f"{name}({parameter})"
 
 
 def signature(function: object) -> dict[str, object]:

@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 from minibert import CrossEncoder, SentenceTransformer
 from minibert.common.advice import needing
@@ -37,13 +37,17 @@ class LateModel(Generic[Opened]):
     """A component whose model is opened at its first use: a pipeline is made and saved without."""
 
     kind: type[Opened]  # class of the model
+    model_name: str  # its name on the hub, or path of its folder
+    arguments: dict[str, Any]  # others of its class
+    token: Secret | None  # token for the hub
+    settings: dict[str, Any]  # other arguments of the component
 
     def __init__(
         self,
         name: str | os.PathLike[str],
         token: Secret | str | None,
-        settings: dict[str, Any],
-        arguments: dict[str, Any],
+        settings: dict[str, Any],  # of any kind
+        arguments: dict[str, Any],  # of any kind
     ) -> None:
         """Keep the name of a model, its `arguments`, and the other `settings` of the component."""
         # Haystack refuses to write a token to a file, unless it is the name of a variable.
@@ -60,19 +64,18 @@ class LateModel(Generic[Opened]):
         """Open the model. Raises the errors of its class."""
         _ = self.model
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Describe the component for Pipeline.dumps(): the model's name, and all arguments."""
         given = {"model_name_or_path": self.model_name, "token": self.token}
-        described: dict[str, Any] = default_to_dict(
+        described: dict[str, object] = default_to_dict(
             self, **given, **self.settings, **self.arguments
         )
         return described
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
+    def from_dict(cls, data: dict[str, object]) -> Self:
         """Return the component of a description."""
-        made: Self = default_from_dict(cls, data)
-        return made
+        return cast(Self, default_from_dict(cls, data))
 
 
 @component
@@ -86,7 +89,7 @@ class MinibertTextEmbedder(LateModel[SentenceTransformer]):
         model_name_or_path: str | os.PathLike[str],
         *,
         token: Secret | str | None = None,
-        encode_kwargs: Mapping[str, Any] | None = None,
+        encode_kwargs: Mapping[str, Any] | None = None,  # encode's own
         **arguments: Any,  # SentenceTransformer's own
     ) -> None:
         """Name a folder or a model of the hub, which is opened by warm_up() or run().
@@ -124,7 +127,7 @@ class MinibertDocumentEmbedder(LateModel[SentenceTransformer]):
         model_name_or_path: str | os.PathLike[str],
         *,
         token: Secret | str | None = None,
-        encode_kwargs: Mapping[str, Any] | None = None,
+        encode_kwargs: Mapping[str, Any] | None = None,  # encode's own
         meta_fields_to_embed: Sequence[str] = (),
         embedding_separator: str = "\n",
         **arguments: Any,  # SentenceTransformer's own

@@ -37,7 +37,7 @@ class MinibertEmbeddings(Embeddings):
         self,
         model_name_or_path: str | os.PathLike[str],
         *,
-        encode_kwargs: Mapping[str, Any] | None = None,
+        encode_kwargs: Mapping[str, Any] | None = None,  # encode's own
         **arguments: Any,  # SentenceTransformer's own
     ) -> None:
         """Load a folder or a model of the hub; `arguments` are SentenceTransformer's own.
@@ -75,9 +75,9 @@ class MinibertReranker(BaseDocumentCompressor):
     score, a number, in `metadata["relevance_score"]`.
     """
 
-    model_config = ConfigDict(protected_namespaces=())  # LangChain's base class has none, too
+    model_config = ConfigDict(protected_namespaces=())  # lets a field's name begin with "model_"
 
-    model_name_or_path: str
+    model_name_or_path: str  # name on the hub, or path of the folder
     top_n: int | None = Field(default=3, ge=1)  # how many documents are kept; None keeps all
     _model: CrossEncoder = PrivateAttr()
 

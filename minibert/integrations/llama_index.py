@@ -40,8 +40,8 @@ class MinibertEmbedding(BaseEmbedding):
     to_dict() and pickles hold its name and `arguments`, but neither the weights nor a token.
     """
 
-    arguments: dict[str, Any] = Field(description="SentenceTransformer's own, but for the token.")
-    encode_kwargs: dict[str, Any] = Field(description="Arguments of encode().")
+    arguments: dict[str, Any] = Field()  # SentenceTransformer's own, but for the token
+    encode_kwargs: dict[str, Any] = Field()  # arguments of each encode
     _model: SentenceTransformer = PrivateAttr()
 
     def __init__(
@@ -49,8 +49,8 @@ class MinibertEmbedding(BaseEmbedding):
         model_name_or_path: str | os.PathLike[str] | None = None,
         *,
         model_name: str | None = None,
-        arguments: Mapping[str, Any] | None = None,
-        encode_kwargs: Mapping[str, Any] | None = None,
+        arguments: Mapping[str, Any] | None = None,  # SentenceTransformer's own
+        encode_kwargs: Mapping[str, Any] | None = None,  # encode's own
         embed_batch_size: int = 256,
         **others: Any,  # SentenceTransformer's own, or fields of BaseEmbedding
     ) -> None:
@@ -127,9 +127,9 @@ class MinibertRerank(BaseNodePostprocessor):
     to_dict() and pickles hold its name and `arguments`, but neither the weights nor a token.
     """
 
-    model: str = Field(description="Name or folder of the cross-encoder.")
-    top_n: int = Field(ge=1, description="Number of nodes that are kept.")
-    arguments: dict[str, Any] = Field(description="CrossEncoder's own, but for the token.")
+    model: str = Field()  # name of the cross-encoder, or path of its folder
+    top_n: int = Field(ge=1)  # number of nodes that are kept
+    arguments: dict[str, Any] = Field()  # CrossEncoder's own, but for the token
     _model: CrossEncoder = PrivateAttr()
 
     def __init__(
@@ -138,7 +138,7 @@ class MinibertRerank(BaseNodePostprocessor):
         *,
         model: str | None = None,
         top_n: int = 2,
-        arguments: Mapping[str, Any] | None = None,
+        arguments: Mapping[str, Any] | None = None,  # CrossEncoder's own
         **others: Any,  # CrossEncoder's own, or fields of BaseNodePostprocessor
     ) -> None:
         """Load a folder or a model of the hub.
@@ -171,12 +171,12 @@ class MinibertRerank(BaseNodePostprocessor):
         )
         texts = [node.node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes]
         hits = self._model.rank(query_bundle.query_str, texts, top_k=self.top_n)
-        best = [
+        kept = [
             NodeWithScore(node=nodes[hit["corpus_id"]].node, score=float(hit["score"]))
             for hit in hits
         ]
-        dispatcher.event(ReRankEndEvent(nodes=best))
-        return best
+        dispatcher.event(ReRankEndEvent(nodes=kept))
+        return kept
 
 
 def given_name(model_name_or_path: str | os.PathLike[str] | None, **framework: str | None) -> str:

@@ -45,6 +45,9 @@ class MinibertModel(llm.EmbeddingModel):
     """
 
     batch_size = 256  # texts of a call of embed_batch
+    model_id: str  # its name in llm
+    sample: list[float] | None  # that of its vectors when it was registered
+    arguments: dict[str, Any]  # SentenceTransformer's own
 
     def __init__(
         self,

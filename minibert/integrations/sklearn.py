@@ -26,8 +26,9 @@ with needing("scikit-learn", "minibert.integrations.sklearn", at_least="1.6"):
 
 __all__ = ["MinibertTransformer"]
 
-# Arguments of the class that are not SentenceTransformer's own.
-OTHERS = ("task", "prompt_name", "prompt", "normalize_embeddings")
+# Arguments of the class that are encode's own; "task" chooses the method, and all others are
+# SentenceTransformer's.
+OF_ENCODE = ("prompt_name", "prompt", "normalize_embeddings")
 
 
 class MinibertTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -67,30 +68,24 @@ class MinibertTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         default prompt. `prompt_name`, `prompt` and `normalize_embeddings` are encode's, all others
         SentenceTransformer's. A token for the hub is taken from HF_TOKEN: a pickle would show it.
         """
-        self.model_name_or_path, self.task = model_name_or_path, task
-        self.prompt_name, self.prompt = prompt_name, prompt
-        self.normalize_embeddings = normalize_embeddings
-        self.device, self.prompts, self.default_prompt_name = device, prompts, default_prompt_name
-        self.cache_folder, self.revision = cache_folder, revision
-        self.local_files_only, self.truncate_dim, self.threads = (
-            local_files_only, truncate_dim, threads,
-        )  # fmt: skip
-        self.on_long, self.reproducible = on_long, reproducible
-        self.short_inputs, self.dtype = short_inputs, dtype
+        # scikit-learn reads and sets each argument as an attribute of its name.
+        self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
 
-    # X and y: scikit-learn's names, also for callers that name them.
-    def fit(self, X: Any = None, y: Any = None) -> Self:  # noqa: N803
+    # X and y may be of any library: scikit-learn's own names, as callers may give them.
+    def fit(self, X: Any = None, y: Any = None) -> Self:
         """Open the model; the data is not looked at.
 
         Raises ValueError for another `task`, and the errors of SentenceTransformer().
         """
-        check_choice("task", self.task, (None, "query", "document"))
         given = self.get_params(deep=False)
-        self.model_ = SentenceTransformer(**{k: v for k, v in given.items() if k not in OTHERS})
+        check_choice("task", given.pop("task"), (None, "query", "document"))
+        arguments = {name: value for name, value in given.items() if name not in OF_ENCODE}
+        self.model_ = SentenceTransformer(**arguments)
         self._n_features_out = self.model_.get_embedding_dimension()
         return self
 
-    def transform(self, X: Any) -> np.ndarray:  # noqa: N803
+    # X: as above.
+    def transform(self, X: Any) -> np.ndarray:
         """Encode texts: n -> (n, D) float32, or a DataFrame after set_output().
 
         Raises TypeError for a str or for an item that is no text, ValueError for a table of several
@@ -104,12 +99,9 @@ class MinibertTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             "query": self.model_.encode_query,
             "document": self.model_.encode_document,
         }
-        vectors: np.ndarray = encoders[self.task](
-            texts,
-            prompt_name=self.prompt_name,
-            prompt=self.prompt,
-            normalize_embeddings=self.normalize_embeddings,
-        )
+        given = self.get_params(deep=False)
+        arguments = {name: given[name] for name in OF_ENCODE}
+        vectors: np.ndarray = encoders[given["task"]](texts, **arguments)
         return vectors
 
     def __getstate__(self) -> dict[str, Any]:

@@ -70,6 +70,7 @@ class CrossEncoder(ReferenceNames):
     transformer: Transformer  # the BERT and its tokenizer
     on_long: OnLong  # what happens to long pairs: "warn", "error" or "ignore"
     model_type = "CrossEncoder"  # as folders name the class
+    default_huggingface_organization = "cross-encoder"  # of names without an owner
 
     @older_names(
         model_name="model_name_or_path",
@@ -156,7 +157,7 @@ class CrossEncoder(ReferenceNames):
             model_card_data=model_card_data, keep_in_fp32_modules=keep_in_fp32_modules,
         )  # fmt: skip
         hub = HubOptions(revision, cache_folder, token, local_files_only)
-        path = find_model(model_name_or_path, hub, owner="cross-encoder")
+        path = find_model(model_name_or_path, hub, owner=self.default_huggingface_organization)
         self.folder = folder_of(path)
         self.transformer = Transformer(
             self.folder.transformer, device=device, threads=threads, reproducible=reproducible,
@@ -171,7 +172,9 @@ class CrossEncoder(ReferenceNames):
         if max_length is not None:
             self.transformer.max_seq_length = max_length
         self._take_prompts({**self.folder.prompts, **(prompts or {})}, default_prompt_name)
-        self.activation_fn = self._default_activation() if activation_fn is None else activation_fn
+        self.activation_fn = (
+            self.get_default_activation_fn() if activation_fn is None else activation_fn
+        )
         self.on_long = on_long
 
     def _read_head(self) -> None:
@@ -183,7 +186,7 @@ class CrossEncoder(ReferenceNames):
         self._loaded = loaded_files(self.folder)
         self._place_head()
 
-    def _default_activation(self) -> str:
+    def get_default_activation_fn(self) -> str:
         """Return the activation where the caller names none: the folder's, else by the labels."""
         default = "sigmoid" if self.num_labels == 1 else "identity"
         return named_activation(self.folder, self.checkpoint) or default

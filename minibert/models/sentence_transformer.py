@@ -67,11 +67,13 @@ class SentenceTransformer(SentenceNames):
     on_long: OnLong  # what happens to long texts: see encode
     similarity_reason: str  # where the metric was found
     model_type = "SentenceTransformer"  # as folders name the class
+    default_huggingface_organization = "sentence-transformers"  # of names without an owner
+    SUPPORTED_SIMILARITY_FN_NAMES = tuple(METRICS)  # metrics, as similarity_fn_name has them
     card: str | None = None  # README.md of folders it is saved to; None is that of its own folder
     # Tensors in place of the folder's, by key: see use_tensors.
     trained: Mapping[str, Array] = MappingProxyType({})
 
-    @older_names(tokenizer_kwargs="processor_kwargs", use_auth_token="token")
+    @older_names(tokenizer_kwargs="processor_kwargs")
     def __init__(
         self,
         model_name_or_path: str | os.PathLike[str] | None = DEFAULT_MODEL,
@@ -85,6 +87,7 @@ class SentenceTransformer(SentenceNames):
         revision: str | None = None,
         local_files_only: bool = False,
         token: str | bool | None = None,
+        use_auth_token: str | bool | None = None,
         model_kwargs: Mapping[str, object] | None = None,
         processor_kwargs: Mapping[str, object] | None = None,
         config_kwargs: Mapping[str, object] | None = None,
@@ -111,8 +114,8 @@ class SentenceTransformer(SentenceNames):
             trust_remote_code: Changes nothing, as no code of a model is run.
             revision: Branch, tag or commit of the hub's repository; None is its main branch.
             local_files_only: True forbids downloads: the model must be in the cache.
-            token: Token for the hub, or True for the stored one. `use_auth_token` is its older
-                name.
+            token: Token for the hub, or True for the stored one.
+            use_auth_token: Older name of `token`.
             model_kwargs: Arguments for torch. "dtype" (or "torch_dtype") counts as `dtype`; others
                 are taken if they change no vector here.
             processor_kwargs: Arguments for transformers' tokenizer. "model_max_length" becomes
@@ -154,6 +157,7 @@ class SentenceTransformer(SentenceNames):
         )  # fmt: skip
         if modules is not None and model_name_or_path not in (None, DEFAULT_MODEL):
             raise ValueError("Both model_name_or_path and modules are given; give one of them.")
+        token = one_name(token=token, use_auth_token=use_auth_token)
         hub = HubOptions(revision, cache_folder, token, local_files_only)
         self.transformer, self.folder, name = find_parts(
             model_name_or_path,  # type: ignore[arg-type]  # without modules None is refused there
@@ -398,13 +402,13 @@ class SentenceTransformer(SentenceNames):
         # None is the cosine, as with the reference.
         self._similarity_fn_name = "cosine" if name is None else check_metric(name)
 
-    def similarity(self, a: ArrayLike, b: ArrayLike) -> Array:
+    def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Array:
         """Score vectors by the model's own metric: (n, D), (m, D) -> (n, m)."""
-        return METRICS[self.similarity_fn_name].all_pairs(a, b)
+        return METRICS[self.similarity_fn_name].all_pairs(embeddings1, embeddings2)
 
-    def similarity_pairwise(self, a: ArrayLike, b: ArrayLike) -> Array:
-        """Score each row of `a` with the same row of `b`: (n, D), (n, D) -> (n,)."""
-        return METRICS[self.similarity_fn_name].pairwise(a, b)
+    def similarity_pairwise(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Array:
+        """Score each row with the same row of the other: (n, D), (n, D) -> (n,)."""
+        return METRICS[self.similarity_fn_name].pairwise(embeddings1, embeddings2)
 
     @property
     def truncate_dim(self) -> int | None:

@@ -68,7 +68,7 @@ class StaticEmbedding(Transformer):
             short_inputs=short_inputs,
             dtype=dtype,
         )
-        self.settings = self.settings._replace(task=STATIC_TASK)
+        self.settings = self.settings._replace(task=STATIC_TASK)  # of the folder
 
     def _load(self, folder: Path) -> None:
         """Read the table and the tokenizer."""

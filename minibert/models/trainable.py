@@ -26,7 +26,7 @@ from minibert.bert.families import FAMILIES, positions_of
 from minibert.bert.hook import ForGradients
 from minibert.bert.layout import read_parameters, stored_gradients
 from minibert.bert.packs import Pack, packs
-from minibert.bert.parameters import STATIC, Config, Layer, Parameters
+from minibert.bert.parameters import Config, Layer, Parameters
 from minibert.bert.placement import OnHost, pack_to_device, parameters_to_device
 from minibert.checkpoint.model_files import VOCABULARY
 from minibert.common.arrays import Array, IntArray
@@ -37,7 +37,6 @@ from minibert.kernels.cores import one_blas_thread
 from minibert.kernels.devices import to_host, update_kernels
 from minibert.models.room import ON_CPU, ON_GPU, pack_tokens_of
 from minibert.pooling.pipeline import load_pipeline
-from minibert.pooling.weighted_layers import WeightedLayerPooling
 from minibert.training.losses import Loss
 from minibert.training.model_card import Described, model_card
 from minibert.training.packs import packs_of_examples
@@ -50,6 +49,9 @@ if TYPE_CHECKING:
     from minibert.tokens.truncation import OnLong
 
 __all__ = ["Trainable"]
+
+# Modules without a way back.
+NOT_TRAINED = ("StaticEmbedding", "WeightedLayerPooling")
 
 # Calls a function for each number of a pack, and gives the results in their order, as `map` does.
 InOrder: TypeAlias = Callable[[Callable[[int], Any], Iterable[int]], Iterator[Any]]
@@ -458,16 +460,12 @@ def check_trainable(model: HasTensors) -> None:
             f'dtype is {dtype!r}; minibert trains in float32. Load the model with dtype="float32", '
             "or call its float()."
         )
-    if any(isinstance(module, WeightedLayerPooling) for module in model.folder.modules):
-        raise ValueError(
-            "minibert trains no WeightedLayerPooling. Train the model with sentence-transformers, "
-            "or take the module out of its modules.json."
-        )
-    if model.config.model_type == STATIC:
-        raise ValueError(
-            "A StaticEmbedding has no layers; minibert trains models with BERT's forward pass. "
-            "Train its table with sentence-transformers."
-        )
+    for module in (model.transformer, *model.folder.modules):
+        if (kind := type(module).__name__) in NOT_TRAINED:
+            raise ValueError(
+                f"minibert trains no {kind}. Train the model with sentence-transformers, or take "
+                "another one."
+            )
     if FAMILIES[model.config.model_type].forward is not forward.hidden_states:
         raise ValueError(
             f"model_type is {model.config.model_type!r}; minibert trains models with BERT's "

@@ -91,8 +91,8 @@ class LayerMix(NamedTuple):
 class LayerSum:
     """A hook that sums the states of a forward pass, times the weights of a LayerMix."""
 
-    def __init__(self, mix: LayerMix, kernels: Kernels, beside: Hook | None) -> None:
-        """Begin with nothing; `beside` is another hook, which gets all arrays, too."""
+    def __init__(self, mix: LayerMix, kernels: Kernels, other: Hook | None) -> None:
+        """Begin with nothing; `other` is another hook, which gets all arrays, too."""
         weights = mix.weights.tolist()
         # hidden_states[0] of transformers is the output of the embeddings, [n + 1] of layer n.
         names = [
@@ -101,13 +101,13 @@ class LayerSum:
         ]
         self._weights = dict(zip(names[mix.start :], weights, strict=False))
         self._divisor = float(mix.weights.sum())
-        self._kernels, self._beside = kernels, beside
+        self._kernels, self._other = kernels, other
         self._total: Array | None = None  # (N, D)
 
     def __call__(self, name: str, array: Array) -> None:
         """Add the states of a layer that has a weight."""
-        if self._beside:
-            self._beside(name, array)
+        if self._other:
+            self._other(name, array)
         weight = self._weights.get(name)
         if weight is not None:
             part = self._kernels.floats(array) * weight

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Any, TypeAlias
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,8 +32,26 @@ __all__ = [
 # (n, D), (m, D) -> (n, m)
 ScoreFunction: TypeAlias = Callable[[Any, Any], Array]
 
+Scored = TypeVar("Scored", bound=Callable[..., Array])
+
 # Numbers of one temporary, by default: 64 MB of float32.
 BLOCK_FLOATS = 1 << 24
+
+
+def tensors_for_tensors(score: Scored) -> Scored:
+    """Let a function of two lists of vectors return a tensor of torch where it is given one.
+
+    So programs go on with functions of torch. torch was imported by whoever made the tensor.
+    """
+
+    @wraps(score)
+    def scored(*vectors: Any, **named: Any) -> Array:
+        found: Any = score(*vectors, **named)
+        if any(type(given).__module__ == "torch" for given in (*vectors, *named.values())):
+            found = sys.modules["torch"].from_numpy(np.asarray(found))
+        return cast("Array", found)
+
+    return cast("Scored", scored)
 
 
 class SimilarityFunction(StrEnum):
@@ -44,6 +64,7 @@ class SimilarityFunction(StrEnum):
     MANHATTAN = "manhattan"  # the Manhattan distance, negated
 
 
+@tensors_for_tensors
 def dot_score(a: ArrayLike, b: ArrayLike) -> Array:
     """Compute the dot product of every vector of `a` with every one of `b`: -> (n, m).
 
@@ -55,6 +76,7 @@ def dot_score(a: ArrayLike, b: ArrayLike) -> Array:
     return left @ right.T
 
 
+@tensors_for_tensors
 def cos_sim(a: ArrayLike, b: ArrayLike) -> Array:
     """Compute the cosine of every vector of `a` with every one of `b`: (n, D), (m, D) -> (n, m).
 
@@ -64,6 +86,7 @@ def cos_sim(a: ArrayLike, b: ArrayLike) -> Array:
     return left @ right.T
 
 
+@tensors_for_tensors
 def euclidean_sim(a: ArrayLike, b: ArrayLike, *, block_floats: int = BLOCK_FLOATS) -> Array:
     """Compute minus the Euclidean distance of every vector of `a` from every one of `b`: (n, m).
 
@@ -81,6 +104,7 @@ def euclidean_sim(a: ArrayLike, b: ArrayLike, *, block_floats: int = BLOCK_FLOAT
     return scores
 
 
+@tensors_for_tensors
 def manhattan_sim(a: ArrayLike, b: ArrayLike, *, block_floats: int = BLOCK_FLOATS) -> Array:
     """Compute minus the sum of absolute differences of every `a` with every `b`: -> (n, m).
 
@@ -93,6 +117,7 @@ def manhattan_sim(a: ArrayLike, b: ArrayLike, *, block_floats: int = BLOCK_FLOAT
     return scores
 
 
+@tensors_for_tensors
 def pairwise_dot_score(a: ArrayLike, b: ArrayLike) -> Array:
     """Compute the dot products of the rows of `a` and `b`, in pairs: (n, D), (n, D) -> (n,).
 
@@ -103,11 +128,13 @@ def pairwise_dot_score(a: ArrayLike, b: ArrayLike) -> Array:
     return products
 
 
+@tensors_for_tensors
 def pairwise_cos_sim(a: ArrayLike, b: ArrayLike) -> Array:
     """Compute the cosines of the rows of `a` and `b`, in pairs: -> (n,)."""
     return pairwise_dot_score(*map(normalize_embeddings, pairs_of(a, b)))
 
 
+@tensors_for_tensors
 def pairwise_euclidean_sim(a: ArrayLike, b: ArrayLike) -> Array:
     """Compute minus the Euclidean distances of the rows of `a` and `b`, in pairs: -> (n,)."""
     left, right = pairs_of(a, b)
@@ -116,6 +143,7 @@ def pairwise_euclidean_sim(a: ArrayLike, b: ArrayLike) -> Array:
     return -distances
 
 
+@tensors_for_tensors
 def pairwise_manhattan_sim(a: ArrayLike, b: ArrayLike) -> Array:
     """Compute minus the sums of absolute differences of the rows, in pairs: -> (n,)."""
     left, right = pairs_of(a, b)
@@ -123,6 +151,7 @@ def pairwise_manhattan_sim(a: ArrayLike, b: ArrayLike) -> Array:
     return -distances
 
 
+@tensors_for_tensors
 def pairwise_angle_sim(x: ArrayLike, y: ArrayLike) -> Array:
     """Compute |cos + sin| of the angles between the rows, in pairs: (n, D), (n, D) -> (n,).
 

@@ -64,7 +64,7 @@ def test_a_model_that_normalises_may_still_not_fit(minilm_folder, arguments):
         store_metric(SentenceTransformer(minilm_folder, **arguments), {"cosine": 0}, "a store")
 
 
-def test_a_store_of_the_cosine_is_warned_of_only_where_it_matters(raw, minilm_folder, caplog):
+def test_a_store_of_the_cosine_is_told_only_where_it_matters(raw, minilm_folder, caplog):
     with caplog.at_level(logging.WARNING, "minibert"):
         warn_unless_cosine(raw("cosine"), "A small store")
         warn_unless_cosine(raw("dot"), "A small store", normalize_embeddings=True)

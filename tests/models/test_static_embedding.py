@@ -38,13 +38,13 @@ def drawn(*shape, seed=3):
 
 
 @pytest.fixture
-def table():
+def word_rows():
     return drawn(82, 24)
 
 
 @pytest.fixture
-def static_folder(tmp_path, table):
-    return write(tmp_path / "static", {"embedding.weight": table})
+def static_folder(tmp_path, word_rows):
+    return write(tmp_path / "static", {"embedding.weight": word_rows})
 
 
 @pytest.fixture
@@ -58,10 +58,10 @@ def by_hand(model, table, texts):
     return np.array([row.mean(axis=0) if len(row) else np.zeros(table.shape[1]) for row in rows])
 
 
-def test_a_vector_is_the_mean_of_its_tokens_rows(static, table):
+def test_a_vector_is_the_mean_of_its_tokens_rows(static, word_rows):
     vectors = static.encode(TEXTS)
     assert vectors.dtype == np.float32
-    np.testing.assert_allclose(vectors, by_hand(static, table, TEXTS), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(vectors, by_hand(static, word_rows, TEXTS), rtol=0, atol=1e-6)
     np.testing.assert_array_equal(static.encode("cat"), vectors[4])
     assert static.tokens("the cats").tokens == ["the", "cat", "##s"]  # no special tokens
     assert (len(static), type(static[0]).__name__, static.get_embedding_dimension()) == (
@@ -69,10 +69,10 @@ def test_a_vector_is_the_mean_of_its_tokens_rows(static, table):
     )  # fmt: skip
 
 
-def test_modules_follow_the_mean_as_after_a_pooling(tmp_path, table):
-    folder = write(tmp_path / "static", {"embedding.weight": table}, "Normalize")
+def test_modules_follow_the_mean_as_after_a_pooling(tmp_path, word_rows):
+    folder = write(tmp_path / "static", {"embedding.weight": word_rows}, "Normalize")
     model = SentenceTransformer(folder)
-    means = by_hand(model, table, TEXTS)
+    means = by_hand(model, word_rows, TEXTS)
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
     expected = np.divide(means, lengths, out=np.zeros_like(means), where=lengths > 0)
     np.testing.assert_allclose(model.encode(TEXTS), expected, rtol=0, atol=1e-6)
@@ -100,8 +100,8 @@ def test_a_table_of_model2vec_is_folded(tmp_path, numbers):
     np.testing.assert_allclose(model.encode(TEXTS), expected, rtol=1e-6, atol=1e-6)
 
 
-def test_rows_alone_are_a_table_of_model2vec(tmp_path, table, static):
-    model = SentenceTransformer(write(tmp_path / "model2vec", {"embeddings": table}))
+def test_rows_alone_are_a_table_of_model2vec(tmp_path, word_rows, static):
+    model = SentenceTransformer(write(tmp_path / "model2vec", {"embeddings": word_rows}))
     np.testing.assert_array_equal(model.encode(TEXTS), static.encode(TEXTS))
 
 
@@ -138,7 +138,7 @@ def test_a_token_without_a_row_is_refused(tmp_path):
         model.encode("the cat")
 
 
-def test_texts_are_cut_where_tokenizer_json_says_so_alone(static_folder, edit, table):
+def test_texts_are_cut_where_tokenizer_json_says_so_alone(static_folder, edit, word_rows):
     with pytest.raises(ValueError, match="max_seq_length is 5; a StaticEmbedding reads whole"):
         SentenceTransformer(static_folder).max_seq_length = 5
     limits = {"max_length": 3, "strategy": "LongestFirst", "stride": 0}
@@ -157,7 +157,7 @@ def test_a_missing_file_is_named(static_folder, file):
         SentenceTransformer(static_folder)
 
 
-def test_a_copy_a_pickle_and_a_saved_folder_give_the_same_vectors(static, tmp_path):
+def test_copies_pickles_and_saved_folders_give_the_same_vectors(static, tmp_path):
     static.prompts["query"] = "the "
     static.truncate_dim = 7
     static.save_pretrained(tmp_path / "saved")
@@ -194,9 +194,9 @@ def test_a_score_splits_into_the_pairs_of_tokens(static):
     assert explanation.query_tokens == ["the", "cat", "sat"]
 
 
-def test_a_trace_has_the_rows_and_no_layer(static, table):
+def test_a_trace_has_the_rows_and_no_layer(static, word_rows):
     trace = static.trace("the cats")
-    rows = table[static.tokens("the cats").ids]
+    rows = word_rows[static.tokens("the cats").ids]
     np.testing.assert_array_equal(trace["embeddings.word_embeddings"], rows)
     np.testing.assert_array_equal(trace["token_embeddings"], rows)
     assert trace["sentence_embedding"].shape == (24,)
@@ -207,9 +207,9 @@ def test_a_trace_has_the_rows_and_no_layer(static, table):
             ask("")
 
 
-def test_states_of_tokens_are_rows_and_no_token_is_one_of_zeros(static, table):
+def test_states_of_tokens_are_rows_and_no_token_is_one_of_zeros(static, word_rows):
     states = static.encode(["the cats", ""], output_value="token_embeddings")
-    np.testing.assert_array_equal(states[0], table[static.tokens("the cats").ids])
+    np.testing.assert_array_equal(states[0], word_rows[static.tokens("the cats").ids])
     np.testing.assert_array_equal(states[1], np.zeros((1, 24)))
     found = static.encode(["the cats", ""], output_value=None)
     np.testing.assert_array_equal(found[0]["token_embeddings"], states[0])
@@ -225,7 +225,7 @@ def test_tokens_are_given_end_to_end(static):
 
 
 def test_what_has_no_meaning_without_layers_is_refused(static):
-    with pytest.raises(ValueError, match="A StaticEmbedding has no layers; minibert trains"):
+    with pytest.raises(ValueError, match="minibert trains no StaticEmbedding"):
         static.trainable()
     with pytest.raises(AttributeError, match="A StaticEmbedding has no BERT"):
         static[0].auto_model  # noqa: B018
@@ -266,8 +266,8 @@ def test_a_corpus_is_searched_by_a_table(static, tmp_path):
     assert [found[0].text for found in hits] == ["the cats sat", "a dog"]
 
 
-def test_a_table_stands_first_and_pools_by_itself(tmp_path, table):
-    tensors = {"embedding.weight": table}
+def test_a_table_stands_first_and_pools_by_itself(tmp_path, word_rows):
+    tensors = {"embedding.weight": word_rows}
     folder = write(tmp_path / "static", tensors, "Pooling")
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text("{}")

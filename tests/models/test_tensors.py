@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from minibert import CrossEncoder, MissingLibraryError
+from minibert import CrossEncoder, MissingLibraryError, semantic_search, util
 
 TEXTS = ["the cat", "a dog"]
 
@@ -15,9 +15,14 @@ TEXTS = ["the cat", "a dog"]
 class Tensor:
     """As much of a tensor as is asked for."""
 
+    __module__ = "torch"
+
     def __init__(self, array):
         assert isinstance(array, np.ndarray)
         self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
 
     def __getitem__(self, index):
         return Tensor(np.asarray(self.array[index]))
@@ -86,3 +91,31 @@ model.encode(["a"], convert_to_tensor=True)
 assert "torch" in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.usefixtures("torch")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("cos_sim", "dot_score", "euclidean_sim", "manhattan_sim", "pairwise_cos_sim"),
+        *("pairwise_dot_score", "pairwise_euclidean_sim", "pairwise_manhattan_sim"),
+        "pairwise_angle_sim",
+    ],
+)
+def test_scores_of_a_tensor_are_a_tensor(name):
+    score, vectors = getattr(util, name), np.random.default_rng(0).normal(size=(3, 4))
+    expected = score(vectors, vectors)
+    assert type(expected) is np.ndarray
+    for a, b in ((Tensor(vectors), vectors), (vectors, Tensor(vectors))):
+        np.testing.assert_array_equal(score(a, b).array, expected)
+    np.testing.assert_array_equal(
+        score(Tensor(vectors[0]), Tensor(vectors[0])).array, score(vectors[0], vectors[0])
+    )
+
+
+@pytest.mark.usefixtures("torch")
+def test_a_model_s_similarity_of_tensors_is_a_tensor(model):
+    tensors, vectors = model.encode(TEXTS, convert_to_tensor=True), model.encode(TEXTS)
+    for method in (model.similarity, model.similarity_pairwise):
+        np.testing.assert_array_equal(method(tensors, tensors).array, method(vectors, vectors))
+    assert semantic_search(tensors, tensors) == semantic_search(vectors, vectors)

@@ -29,6 +29,7 @@ METHODS = {
         *("start_multi_process_pool", "merge", "save_to_hub", "truncate_sentence_embeddings"),
         *("get_embedding_dimension", "get_sentence_embedding_dimension", "cuda", "cpu", "train"),
         *("append", "insert", "pop", "extend", "get_max_seq_length", "get_backend"),
+        *("similarity", "similarity_pairwise"),
     ],
     "CrossEncoder": [
         *("__init__", "predict", "rank", "save", "save_pretrained", "push_to_hub", "evaluate"),
@@ -60,7 +61,6 @@ def test_a_method_has_the_reference_s_parameters_in_its_order(owner, name):
     if (owner, name) == ("CrossEncoder", "__init__"):
         assert list(ours)[: len(BY_PLACE)] == BY_PLACE
         theirs = {key: value for key, value in theirs.items() if key not in BY_PLACE[1:]}
-    theirs.pop("use_auth_token", None)  # taken as an older name of token
     assert [key for key in ours if key in theirs] == list(theirs)
     defaults = {
         key: value.default
@@ -243,6 +243,16 @@ def test_scores_of_tensors_are_the_reference_s(both, name):
         getattr(their_util, name)(vectors, vectors),
     )
     np.testing.assert_allclose(np.asarray(found), expected.numpy(), atol=2e-6)
+
+
+def test_torch_goes_on_with_scores_of_tensors(both):
+    ours, theirs = both
+    found, expected = (
+        torch.topk(model.similarity(*2 * [model.encode(TEXTS, convert_to_tensor=True)])[0], k=2)
+        for model in (ours, theirs)
+    )
+    assert found.indices.tolist() == expected.indices.tolist()
+    torch.testing.assert_close(found.values, expected.values, rtol=0, atol=2e-6)
 
 
 def test_a_search_of_tensors_finds_what_the_reference_finds(both):

@@ -97,7 +97,7 @@ FOLDERS = {
 
 
 @pytest.fixture(scope="module", params=FOLDERS)
-def both_models(request, tmp_path_factory):
+def both_tables(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("static") / "model"
     FOLDERS[request.param](folder)
     theirs = sentence_transformers.SentenceTransformer(str(folder), device="cpu")
@@ -108,9 +108,9 @@ def both_models(request, tmp_path_factory):
     "arguments",
     [{}, {"normalize_embeddings": True}, {"truncate_dim": 3}, {"prompt": "the cat "}],
 )
-def test_vectors_are_equal(both_models, arguments):
+def test_vectors_are_equal(both_tables, arguments):
     for texts in (TEXTS, PAIRS, TEXTS[0], []):
-        ours, theirs = (model.encode(texts, **arguments) for model in both_models)
+        ours, theirs = (model.encode(texts, **arguments) for model in both_tables)
         assert (ours.dtype, np.atleast_1d(ours).shape[-1:]) == (
             np.float32, theirs.shape[-1:] if len(texts) else ours.shape[-1:],
         )  # fmt: skip
@@ -119,33 +119,33 @@ def test_vectors_are_equal(both_models, arguments):
 
 
 @pytest.mark.parametrize("name", ["encode_query", "encode_document"])
-def test_queries_and_documents_are_equal(both_models, name):
-    ours, theirs = (getattr(model, name)(TEXTS) for model in both_models)
+def test_queries_and_documents_are_equal(both_tables, name):
+    ours, theirs = (getattr(model, name)(TEXTS) for model in both_tables)
     np.testing.assert_allclose(ours, theirs, **CLOSE)
 
 
 @pytest.mark.parametrize("prompt", [None, "the "])
-def test_preprocess_is_equal(both_models, prompt):
-    ours, theirs = (model.preprocess(TEXTS, prompt=prompt) for model in both_models)
+def test_preprocess_is_equal(both_tables, prompt):
+    ours, theirs = (model.preprocess(TEXTS, prompt=prompt) for model in both_tables)
     assert list(ours) == list(theirs)
     for name, other in theirs.items():
         np.testing.assert_array_equal(ours[name], other.numpy(), err_msg=name)
         assert ours[name].dtype == np.int64
 
 
-def test_settings_are_equal(both_models):
-    ours, theirs = both_models
+def test_settings_are_equal(both_tables):
+    ours, theirs = both_tables
     for name in ("prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim"):
         assert getattr(ours, name) == getattr(theirs, name)
     assert ours.get_embedding_dimension() == theirs.get_embedding_dimension()
     assert [type(m).__name__ for m in ours] == [type(m).__name__ for m in theirs]
     vectors = theirs.encode(TEXTS)
-    similar = [np.asarray(model.similarity(vectors, vectors[:3])) for model in both_models]
+    similar = [np.asarray(model.similarity(vectors, vectors[:3])) for model in both_tables]
     np.testing.assert_allclose(*similar, **CLOSE)
 
 
-def test_a_saved_folder_is_what_sentence_transformers_loads(both_models, tmp_path):
-    ours, theirs = both_models
+def test_a_saved_folder_is_what_sentence_transformers_loads(both_tables, tmp_path):
+    ours, theirs = both_tables
     ours.save_pretrained(tmp_path / "saved")
     again = sentence_transformers.SentenceTransformer(str(tmp_path / "saved"), device="cpu")
     np.testing.assert_array_equal(again.encode(TEXTS), theirs.encode(TEXTS))

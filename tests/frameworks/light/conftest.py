@@ -27,14 +27,14 @@ def short_folder(minilm_folder, tmp_path_factory):
 
 
 @pytest.fixture
-def settings(tmp_path, monkeypatch):
+def llm_home(tmp_path, monkeypatch):
     """Folder of llm's settings and collections, with nothing in it."""
     monkeypatch.setenv("LLM_USER_PATH", str(tmp_path / "llm"))
     return tmp_path / "llm"
 
 
 @pytest.fixture
-def command(settings):
+def command(llm_home):
     """Run `llm` with arguments: command(*arguments) -> its result."""
 
     def ran(*arguments, input=None):

@@ -31,7 +31,7 @@ def test_llm_finds_the_plugin_by_itself():
     assert entry.load() is plugin
 
 
-def test_a_reopened_collection_finds_the_nearest(command, settings, cranfield, short_folder):
+def test_a_reopened_collection_finds_the_nearest(command, llm_home, cranfield, short_folder):
     name = short_folder.name
     assert command("minibert", "register", short_folder).exit_code == 0
     rows = "".join(
@@ -43,7 +43,7 @@ def test_a_reopened_collection_finds_the_nearest(command, settings, cranfield, s
     assert done.exit_code == 0, done.output
     # The collection itself names the model.
     collection = llm.Collection(
-        "notes", sqlite_utils.Database(settings / "embeddings.db"), create=False
+        "notes", sqlite_utils.Database(llm_home / "embeddings.db"), create=False
     )
     assert collection.model_id == f"minibert/{name}"
     found = [
@@ -66,7 +66,7 @@ def test_a_model_goes_by_its_id_and_its_aliases(command, registered):
         np.testing.assert_allclose(vector, expected, atol=1e-7)
 
 
-def test_texts_of_many_batches_keep_their_order(settings, registered):
+def test_texts_of_many_batches_keep_their_order(llm_home, registered):
     texts = [f"cat {number}" for number in range(300)]
     vectors = list(llm.get_embedding_model("tiny").embed_multi(iter(texts)))
     np.testing.assert_allclose(vectors, SentenceTransformer(registered).encode(texts), atol=1e-6)
@@ -96,14 +96,12 @@ def test_a_model_for_another_metric_is_refused(command, dot_folder):
         llm.get_embedding_model("minibert/x").embed("a")
 
 
-def test_a_folder_with_another_model_than_was_registered_is_refused(
-    command, settings, registered, tmp_path
-):
+def test_a_folder_that_holds_another_model_now_is_refused(command, llm_home, registered, tmp_path):
     assert command("embed", "notes", "1", "-m", "tiny", "-c", "a cat").exit_code == 0
     registered.rename(tmp_path / "gone")
     copy_of("relu", tmp_path).rename(registered)
     plugin_s_models_are_opened_anew()
-    collection = llm.Collection("notes", sqlite_utils.Database(settings / "embeddings.db"))
+    collection = llm.Collection("notes", sqlite_utils.Database(llm_home / "embeddings.db"))
     with pytest.raises(CorpusError, match=f"vectors are not of {registered}"):
         collection.similar("a cat")
 
@@ -115,10 +113,10 @@ def plugin_s_models_are_opened_anew():
     opened.cache_clear()
 
 
-def test_a_collection_is_not_opened_without_its_model(command, settings, registered):
+def test_a_collection_is_not_opened_without_its_model(command, llm_home, registered):
     assert command("embed", "notes", "1", "-m", "tiny", "-c", "a cat").exit_code == 0
     assert command("minibert", "unregister", "minibert/gelu").exit_code == 0
-    collection = llm.Collection("notes", sqlite_utils.Database(settings / "embeddings.db"))
+    collection = llm.Collection("notes", sqlite_utils.Database(llm_home / "embeddings.db"))
     with pytest.raises(llm.UnknownModelError, match="Unknown model: minibert/gelu"):
         collection.similar("a cat")
 
@@ -155,14 +153,14 @@ def test_a_relative_folder_is_found_from_anywhere(command, folder, monkeypatch, 
     assert len(llm.get_embedding_model("here").embed("a")) == 20
 
 
-def test_a_command_that_embeds_nothing_loads_no_model(settings, registered):
+def test_a_command_that_embeds_nothing_loads_no_model(llm_home, registered):
     program = (
         "import sys; from minibert.integrations import llm as plugin; from llm.cli import cli\n"
         "from llm.plugins import pm; pm.has_plugin('minibert') or pm.register(plugin, 'minibert')\n"
         "import llm; print([model.model_id for model in llm.get_embedding_models()])\n"
         "print({'safetensors', 'tokenizers', 'minibert.models'} & sys.modules.keys())\n"
     )
-    done = python(program, LLM_USER_PATH=str(settings), PYTHONPATH=os.environ.get("PYTHONPATH", ""))
+    done = python(program, LLM_USER_PATH=str(llm_home), PYTHONPATH=os.environ.get("PYTHONPATH", ""))
     assert done.returncode == 0, done.stderr
     models, loaded = done.stdout.splitlines()
     assert "minibert/gelu" in models

@@ -26,7 +26,7 @@ LABELS = [0, 1, 0, 1, 0, 1] * 2
 
 
 @pytest.fixture(scope="module")
-def expected(model):
+def vectors_of_texts(model):
     return model.encode(TEXTS)
 
 
@@ -74,10 +74,10 @@ def test_every_argument_that_changes_vectors_is_a_parameter():
      lambda texts: np.array(texts, object)[:, None], iter],
     ids=["list", "tuple", "array", "series", "frame", "column", "iterator"],
 )  # fmt: skip
-def test_texts_come_in_all_the_shapes_of_one_column(folder, expected, kind):
+def test_texts_come_in_all_the_shapes_of_one_column(folder, vectors_of_texts, kind):
     vectors = MinibertTransformer(folder).transform(kind(TEXTS))
     assert vectors.dtype == np.float32
-    np.testing.assert_array_equal(vectors, expected)
+    np.testing.assert_array_equal(vectors, vectors_of_texts)
 
 
 def test_no_texts_are_no_rows(folder):
@@ -107,7 +107,7 @@ def test_a_text_has_the_prompt_of_its_task(folder, arguments, prefix):
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_table_s_column_becomes_named_columns(folder, expected):
+def test_a_table_s_column_becomes_named_columns(folder, vectors_of_texts):
     table = pandas.DataFrame({"text": TEXTS, "page": range(12)}, index=range(100, 112))
     columns = ColumnTransformer(
         [("text", MinibertTransformer(folder), "text"), ("rest", "passthrough", ["page"])]
@@ -116,7 +116,7 @@ def test_a_table_s_column_becomes_named_columns(folder, expected):
     assert list(found.columns[:2]) == [f"text__miniberttransformer{n}" for n in range(2)]
     assert list(found.columns[19:]) == ["text__miniberttransformer19", "rest__page"]
     assert list(found.index) == list(range(100, 112))
-    np.testing.assert_array_equal(found.to_numpy(np.float32)[:, :20], expected)
+    np.testing.assert_array_equal(found.to_numpy(np.float32)[:, :20], vectors_of_texts)
     assert list(columns.get_feature_names_out()) == list(found.columns)
     (alone,) = (
         MinibertTransformer(folder).set_output(transform="pandas").transform(table["text"]),
@@ -142,14 +142,14 @@ def test_a_grid_tries_the_model_s_arguments(folder):
     assert list(again.predict(TEXTS)) == list(grid.predict(TEXTS))
 
 
-def test_clones_and_pickles_hold_names_and_no_weights(folder, expected):
+def test_clones_and_pickles_hold_names_and_no_weights(folder, vectors_of_texts):
     opened = MinibertTransformer(folder, threads=1).fit()
     content = pickle.dumps(opened)
     assert len(content) < 1000
     for copy in (clone(opened), pickle.loads(content)):
         assert not hasattr(copy, "model_")
         assert copy.get_params() == opened.get_params()
-        np.testing.assert_array_equal(copy.transform(TEXTS), expected)
+        np.testing.assert_array_equal(copy.transform(TEXTS), vectors_of_texts)
     assert opened.model_.transformer.threads == 1
 
 
