@@ -89,12 +89,12 @@ def test_fields_go_before_the_content_that_stays(folder):
         folder, meta_fields_to_embed=["title", "page"], embedding_separator=" | "
     )
     given = [
-        Document(content="cats", meta={"page": 3, "title": "London", "x": "y"}, id="a"),
+        Document(content="cats", meta={"page": 0, "title": "London", "x": "y"}, id="a"),
         Document(content="cats", meta={"title": None}, id="b"),
         Document(id="c"),
     ]
     found = embedder.run(given)["documents"]
-    vectors = SentenceTransformer(folder).encode(["London | 3 | cats", "cats", ""])
+    vectors = SentenceTransformer(folder).encode(["London | 0 | cats", "cats", ""])
     assert [document.embedding for document in found] == vectors.tolist()
     assert [document.embedding for document in given] == [None] * 3
     assert [d.id for d in found] == ["a", "b", "c"]

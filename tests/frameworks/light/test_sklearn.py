@@ -80,6 +80,13 @@ def test_texts_come_in_all_the_shapes_of_one_column(folder, vectors_of_texts, ki
     np.testing.assert_array_equal(vectors, vectors_of_texts)
 
 
+def test_vectors_are_normalised_where_that_is_asked_for(folder, vectors_of_texts):
+    found = MinibertTransformer(folder, normalize_embeddings=True).transform(TEXTS)
+    lengths = np.linalg.norm(vectors_of_texts, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, vectors_of_texts / lengths, atol=1e-6)
+    assert np.abs(lengths - 1).max() > 0.1
+
+
 def test_no_texts_are_no_rows(folder):
     assert MinibertTransformer(folder, truncate_dim=8).transform([]).shape == (0, 8)
 
