@@ -70,9 +70,9 @@ def allow_open_files() -> None:
         import resource  # Unix has it
     except ImportError:
         return
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # some systems refuse what they name as allowed
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
 
 
 class Messages(logging.Formatter):

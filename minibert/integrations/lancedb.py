@@ -61,7 +61,8 @@ class MinibertFunction(TextEmbeddingFunction):
     all three.
     """
 
-    # "model_" would be pydantic's own; what has no field here goes to SentenceTransformer.
+    # pydantic's settings of this class: what has no field here goes to SentenceTransformer, and
+    # names may begin with "model_".
     model_config = ConfigDict(extra="allow", protected_namespaces=())
 
     model_name_or_path: Annotated[str, BeforeValidator(os.fspath)]  # folder, or name on the hub
