@@ -61,9 +61,9 @@ class MinibertFunction(TextEmbeddingFunction):
     all three.
     """
 
-    # pydantic's settings of this class: what has no field here goes to SentenceTransformer, and
+    # What has no field here goes to SentenceTransformer, and
     # names may begin with "model_".
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    model_config = ConfigDict(extra="allow", protected_namespaces=())  # pydantic's settings
 
     model_name_or_path: Annotated[str, BeforeValidator(os.fspath)]  # folder, or name on the hub
     sample: tuple[float, ...] | None = None  # of a table's vectors; None makes no check
