@@ -28,7 +28,7 @@ from minibert.evaluation.sentence_evaluator import (
     results_file,
 )
 from minibert.scoring.metrics import METRICS
-from minibert.scoring.quantization import Precision
+from minibert.scoring.quantization import Precision, packed_bits
 from minibert.training.loader import InputExample
 
 __all__ = [
@@ -365,8 +365,6 @@ def margins_of(margin: object) -> dict[str, float]:
 
 def as_numbers(vectors: Array, precision: str | None) -> Array:
     """Return vectors, or codes of one, as float32: packed bits as 0 and 1, (n, D/8) -> (n, D)."""
-    if precision == "binary":
-        return np.unpackbits((vectors + 128.0).astype(np.uint8), axis=1).astype(np.float32)
-    if precision == "ubinary":
-        return np.unpackbits(vectors.astype(np.uint8), axis=1).astype(np.float32)
+    if precision in ("binary", "ubinary"):
+        return np.unpackbits(packed_bits(vectors, precision), axis=1).astype(np.float32)
     return vectors.astype(np.float32) if precision else vectors
