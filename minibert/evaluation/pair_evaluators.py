@@ -147,8 +147,7 @@ class EmbeddingSimilarityEvaluator(OfMetrics):
         if len(names) > 1:
             for measure in self._columns:
                 metrics[f"{measure}_max"] = max(metrics[f"{measure}_{name}"] for name in names)
-        several = "max" if len(names) > 1 else names[0]
-        self.primary_metric = f"spearman_{self.main_similarity or several}"
+        self.primary_metric = f"spearman_{self.main_similarity or primary_of(names)}"
         return self._report(model, metrics, (output_path, epoch, steps), row)
 
     @property
@@ -229,7 +228,7 @@ class BinaryClassificationEvaluator(OfMetrics):
         if len(names) > 1:
             for key in found[names[0]]:
                 metrics[f"max_{key}"] = max(values[key] for values in found.values())
-        self.primary_metric = "max_ap" if len(names) > 1 else f"{names[0]}_ap"
+        self.primary_metric = f"{primary_of(names)}_ap"
         row = [found[name][key] for name in names for key in self._columns]
         return self._report(model, metrics, (output_path, epoch, steps), row)
 
@@ -336,14 +335,18 @@ class TripletEvaluator(OfMetrics):
         row = list(metrics.values())
         if len(names) > 1:
             metrics["max_accuracy"] = max(row)
-        several = "max" if len(names) > 1 else names[0]
-        self.primary_metric = f"{self.main_similarity_function or several}_accuracy"
+        self.primary_metric = f"{self.main_similarity_function or primary_of(names)}_accuracy"
         return self._report(model, metrics, (output_path, epoch, steps), row)
 
     def get_config_dict(self) -> dict[str, Any]:  # values of JSON
         """Return the settings that change the result."""
         margin = {"margin": self.margin} if any(self.margin.values()) else {}
         return {**margin, **self._settings("truncate_dim")}
+
+
+def primary_of(metrics: Sequence[str]) -> str:
+    """Return the metric of the primary measure: the only one, or "max", the best of several."""
+    return "max" if len(metrics) > 1 else metrics[0]
 
 
 def columns_of(examples: Iterable[InputExample], texts: int) -> list[list[Any]]:
