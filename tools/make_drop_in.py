@@ -90,20 +90,21 @@ REASONS: dict[str, tuple[str, ...]] = {
         *("datasets.*", "SentencesDataset", "ParallelSentencesDataset"),
     ),
     "Layers of torch that no model of the supported families has.": (
-        *("models.CNN", "models.LSTM", "models.CLIPModel", "models.Asym", "models.Module"),
-        *("models.InputModule", "models.BoW", "models.WordEmbeddings", "models.WordWeights"),
-        *(*("models.Router", "sentence_transformer.modules.tokenizer.*"),),
+        *("models.CNN", "models.LSTM", "models.CLIPModel", "models.Module", "models.InputModule"),
+    ),
+    "Words of a list, without a BERT: `models.StaticEmbedding` is today's table of tokens.": (
+        *("models.BoW", "models.WordEmbeddings", "models.WordWeights"),
+        "sentence_transformer.modules.tokenizer.*",
+    ),
+    "Questions and documents go through the same modules; a folder with two ways is refused.": (
+        *("models.Router", "models.Asym"),
     ),
     "A part is opened as transformers wrote it; texts are its only input.": (
         *("models.Transformer(transformer_task)", "models.Transformer(*_kwargs)"),
         *("models.Transformer(backend)", "models.Transformer(modality_config)"),
         *("models.Transformer(module_output_name)", "models.Transformer(unpad_inputs)"),
         *("models.Transformer(tokenizer_name_or_path)", "models.Normalize(module_output_name)"),
-        *(
-            "models.StaticEmbedding(*)",
-            "models.Dense(init_*)",
-            "models.Dense(module_output_name)",
-        ),
+        *("models.Dense(init_*)", "models.Dense(module_output_name)"),
     ),
     "Two SentenceTransformers are merged, no cross-encoders.": ("CrossEncoder.merge",),
     "`preprocess` gives the tokens of texts.": ("*.get_sentence_features",),

@@ -52,12 +52,27 @@ def main(arguments: list[str] | None = None) -> int:
             leave(sys.stderr)
             raise
         set_up_log(logging.ERROR if options.quiet else logging.WARNING)
+        allow_open_files()
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # texts are, whatever the locale says
         code = attempt(options)
         leave(sys.stdout)
         leave(sys.stderr)
         return code
+
+
+def allow_open_files() -> None:
+    """Let this process have as many files open as the system allows: a corpus maps several a shard.
+
+    Many systems set a lower limit of 1,024 for programs that do not ask.
+    """
+    try:
+        import resource  # Unix has it
+    except ImportError:
+        return
+    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems refuse what they name as allowed
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
 
 
 class Messages(logging.Formatter):

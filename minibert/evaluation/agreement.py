@@ -41,17 +41,17 @@ class Groups(NamedTuple):
 class Accuracy(NamedTuple):
     """Highest accuracy, and the score from which up a pair is then taken for similar."""
 
-    accuracy: float
-    threshold: float
+    accuracy: float  # 0 to 1
+    threshold: float  # the middle between two scores, a score, or a number above all
 
 
 class F1(NamedTuple):
     """Highest F1, and the score from which up a pair is then taken for similar."""
 
-    f1: float
-    precision: float
-    recall: float
-    threshold: float
+    f1: float  # harmonic mean of precision and recall
+    precision: float  # how many of those taken are similar, 0 to 1
+    recall: float  # how many of the similar ones are taken, 0 to 1
+    threshold: float  # the middle between two scores, or a score
 
 
 class ClassF1(NamedTuple):

@@ -61,8 +61,9 @@ class MinibertFunction(TextEmbeddingFunction):
     all three.
     """
 
-    # "model_" would be pydantic's own; what has no field here goes to SentenceTransformer.
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    # What has no field here goes to SentenceTransformer, and
+    # names may begin with "model_".
+    model_config = ConfigDict(extra="allow", protected_namespaces=())  # pydantic's settings
 
     model_name_or_path: Annotated[str, BeforeValidator(os.fspath)]  # folder, or name on the hub
     sample: tuple[float, ...] | None = None  # of a table's vectors; None makes no check

@@ -101,8 +101,11 @@ class StaticEmbedding(Transformer):
 
         Raises ValueError for a token that the table lacks.
         """
-        empty = np.array([EMPTY])
-        return super().packs([row if len(row) else empty for row in ids], None, job)
+        return super().packs(filled(ids), None, job)
+
+    def _check_rows(self, ids: list[IntArray], types: list[IntArray] | None) -> None:
+        """Raise ValueError for a token that the table lacks."""
+        super()._check_rows(filled(ids), None)
 
     def padded(
         self, texts: Sequence[Text], prompt: str, task: str | None, on_long: OnLong
@@ -123,3 +126,9 @@ class StaticEmbedding(Transformer):
 
     def __repr__(self) -> str:
         return f"StaticEmbedding({self.settings.path})"
+
+
+def filled(ids: list[IntArray]) -> list[IntArray]:
+    """Return rows of tokens, with the token EMPTY in those without any."""
+    empty = np.array([EMPTY])
+    return [row if len(row) else empty for row in ids]

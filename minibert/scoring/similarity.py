@@ -41,7 +41,7 @@ BLOCK_FLOATS = 1 << 24
 def tensors_for_tensors(score: Scored) -> Scored:
     """Let a function of two lists of vectors return a tensor of torch where it is given one.
 
-    So programs go on with functions of torch. torch was imported by whoever made the tensor.
+    So programs go on with functions of torch, which is imported already: there is a tensor.
     """
 
     @wraps(score)

@@ -25,7 +25,7 @@ __all__ = ["Opened", "open_all"]
 class Opened:
     """All that is read before a server answers."""
 
-    models: ServedModels
+    models: ServedModels  # all models, by their names
     index: Index | None  # the corpus with its model, which is one of `models`
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -243,3 +244,13 @@ def test_a_compaction_that_is_stopped_says_how_to_go_on(run, corpus, monkeypatch
         f"minibert: stopped; {corpus} is whole, and the same command goes on from there\n"
         "minibert: No space left on device\n"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_low_limit_of_open_files_stops_no_command(corpus_folder, model):
+    build(corpus_folder, documents(TEXTS * 4), model, shard_documents=1)
+    command = [sys.executable, "-m", "minibert", "index", "verify", str(corpus_folder)]
+    limited = ["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *command]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -53,7 +53,7 @@ def test_a_threshold_rounded_to_the_lower_score_is_the_upper_one():
     assert highest_f1(np.array([high, low]), [1, 0]).threshold == high
 
 
-def test_the_highest_f1_has_precision_and_recall_of_its_threshold():
+def test_the_highest_f1_comes_with_its_precision_and_recall():
     # From 0.9: P 1, R 1/3; from 0.6: 2/3, 2/3; from 0.4: 3/4, 1.
     f1, precision, recall, threshold = highest_f1(SCORES, LABELS)
     assert (precision, recall) == (3 / 4, 1)

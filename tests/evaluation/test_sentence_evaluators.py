@@ -11,6 +11,7 @@ import pytest
 from minibert import InputExample, SentenceTransformer, evaluation, losses, util
 from minibert.evaluation import (
     BinaryClassificationEvaluator,
+    Collection,
     CrossEncoderClassificationEvaluator,
     CrossEncoderCorrelationEvaluator,
     CrossEncoderNanoBEIREvaluator,
@@ -166,7 +167,12 @@ def test_triplets_take_queries_and_documents(tmp_path):
 
 @pytest.fixture(scope="module")
 def sample():
-    return read_collection(evaluation.SAMPLE)
+    """Some of the sample; a few of its relevant documents are left out."""
+    documents, queries, qrels = read_collection(evaluation.SAMPLE)
+    some = dict(list(queries.items())[:9])
+    return Collection(
+        dict(list(documents.items())[:30]), some, {query: qrels[query] for query in some}
+    )
 
 
 @pytest.fixture(scope="module")

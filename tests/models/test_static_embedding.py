@@ -224,6 +224,12 @@ def test_tokens_are_given_end_to_end(static):
     assert static.preprocess([])["offsets"].tolist() == []
 
 
+def test_a_text_without_a_token_passes_the_checks_of_rows(static):
+    """A server asks before it packs rows."""
+    rows = static.transformer.text_tokenizer.rows(["", "the cat"], None)
+    assert static.transformer.checked_types(rows.ids, rows.types) is None
+
+
 def test_what_has_no_meaning_without_layers_is_refused(static):
     with pytest.raises(ValueError, match="minibert trains no StaticEmbedding"):
         static.trainable()

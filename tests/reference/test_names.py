@@ -209,7 +209,7 @@ def test_modules_are_added_as_the_reference_adds_them(both):
     np.testing.assert_allclose(ours.encode(TEXTS), theirs.encode(TEXTS), atol=1e-5)
 
 
-def test_the_tokenizer_s_maximum_length_truncates_as_the_reference(folder):
+def test_the_tokenizer_s_maximum_length_is_the_reference_s(folder):
     given = {"processor_kwargs": {"model_max_length": 5}}
     ours = minibert.SentenceTransformer(folder, **given, on_long="ignore")
     theirs = sentence_transformers.SentenceTransformer(str(folder), device="cpu", **given)

@@ -249,6 +249,7 @@ def test_a_funnel_s_first_token_has_a_type_of_its_own(folder, edit):
     )
     rows = load(folder).rows(["a", ("a", "b")], None)
     assert [types.tolist() for types in rows.types] == [[2, 0, 0], [2, 0, 0, 1, 1]]
+    assert load(folder).rows(["a"], None).types[0].tolist() == [2, 0, 0]  # without a pair, too
     assert SentenceTransformer(folder).encode("a").shape == (20,)  # a model with three types
     edit(folder / "tokenizer_config.json", wordpieces_prefix="@@")
     with pytest.raises(CheckpointError, match="wordpieces_prefix is '@@'; minibert builds a Fun"):
