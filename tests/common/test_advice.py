@@ -132,7 +132,7 @@ def test_every_extra_that_is_named_can_be_installed_from_a_clone():
     code = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("minibert/**/*.py"))
     named = re.findall(r'(?:needing|missing)\("[\w-]+", f?"[^"]+", "(\w+)"', code)
     assert sorted(named) == [
-        *("cupy", "parquet", "parquet", "ray", "serve", "spark", "umap", "usearch"),
+        *("cupy", "parquet", "parquet", "ray", "serve", "spark", "umap", "usearch", "usearch"),
     ]
     pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]
     for page in pages:

@@ -150,6 +150,7 @@ def test_a_relative_folder_is_found_from_anywhere(command, folder, monkeypatch, 
     assert command("minibert", "register", "gelu/", "--id", "here").exit_code == 0
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
+    plugin_s_models_are_opened_anew()
     assert len(llm.get_embedding_model("here").embed("a")) == 20
 
 
