@@ -144,20 +144,30 @@ class Killer:
         return Counted(path, mode)
 
 
-def forked(action, stdin=b"", last=None, power=False, modules=(files, shards)):
-    """Run a function in a fork: how that ended, and how many steps it took."""
-    reader, writer = os.pipe()
+def fork(action):
+    """Start a function in a process of its own, which ends with it: -> the process's number."""
     pid = os.fork()
     if pid == 0:
-        killer = Killer(last, power, modules)
-        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
         try:
             action()
-            os.write(writer, str(killer.steps).encode())
             os._exit(0)
         finally:  # whatever was raised is told, and never runs on as a second parent
             traceback.print_exc()
             os._exit(1)
+    return pid
+
+
+def forked(action, stdin=b"", last=None, power=False, modules=(files, shards)):
+    """Run a function in a fork: how that ended, and how many steps it took."""
+    reader, writer = os.pipe()
+
+    def counted():
+        killer = Killer(last, power, modules)
+        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
+        action()
+        os.write(writer, str(killer.steps).encode())
+
+    pid = fork(counted)
     os.close(writer)
     with open(reader) as pipe:
         steps = pipe.read()

@@ -16,10 +16,9 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 
-from killing import WARM, forked, memory, tree
+from killing import WARM, fork, forked, memory, tree
 
 from minibert import SentenceTransformer
 from minibert import corpus as on_disk
@@ -74,14 +73,7 @@ def words_left(folder):
 
 def killed(action, after):
     """Run a function in a fork and kill it after some seconds: how it ended."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            action()
-            os._exit(0)
-        finally:  # whatever was raised is told, and never runs on as a second parent
-            traceback.print_exc()
-            os._exit(1)
+    pid = fork(action)
     time.sleep(after)
     os.kill(pid, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -9,6 +9,7 @@ from golden_files import copy_of
 from safetensors.numpy import load_file, save_file
 
 from minibert import SentenceTransformer
+from minibert.models import encoding
 
 
 @pytest.fixture
@@ -19,6 +20,19 @@ def changed_model(tmp_path):
     tensors[min(tensors)] += 1
     save_file(tensors, path)
     return SentenceTransformer(path.parent)
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """All texts that are encoded, in their order."""
+    seen, vectors = [], encoding.vectors
+
+    def seeing(model, texts, *rest):
+        seen.extend(texts)
+        return vectors(model, texts, *rest)
+
+    monkeypatch.setattr(encoding, "vectors", seeing)
+    return seen
 
 
 @pytest.fixture

@@ -17,20 +17,6 @@ from minibert.corpus.manifest import read_manifest
 from minibert.corpus.replacing import Replaced, replace
 from minibert.documents import Document
 from minibert.errors import CorpusError
-from minibert.models import encoding
-
-
-@pytest.fixture
-def encoded(monkeypatch):
-    """All texts that are encoded, in their order."""
-    seen, vectors = [], encoding.vectors
-
-    def seeing(model, texts, *rest):
-        seen.extend(texts)
-        return vectors(model, texts, *rest)
-
-    monkeypatch.setattr(encoding, "vectors", seeing)
-    return seen
 
 
 def content(folder):
