@@ -7,12 +7,12 @@ from minibert.checkpoint.model_paths import (
     load_dir_path,
     load_file_path,
 )
+from minibert.common.arguments import fullname
 from minibert.common.download import http_get
 from minibert.common.progress import LoggingHandler
 from minibert.models.paraphrases import paraphrase_mining
 from minibert.models.reference_util import (
     disable_logging,
-    fullname,
     get_device_name,
     truncate_embeddings,
 )

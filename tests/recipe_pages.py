@@ -10,7 +10,8 @@ from pathlib import Path
 from minibert.commands import cli
 
 RECIPES = Path(__file__).parent.parent / "docs" / "recipes"
-# Sections of docs/integrations.md that run in tests/frameworks/light; all others run in heavy.
+INTEGRATIONS = RECIPES.parent / "integrations.md"
+# Sections of that page that run in tests/frameworks/light; most others run in heavy.
 LIGHT = ["Haystack", "LangChain", "LlamaIndex", "llm", "scikit-learn"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 

@@ -3,14 +3,32 @@
 Call `refuse_other_machines()` before those libraries are imported. REFUSED has what they tried.
 """
 
+import os
 import sys
 
 REFUSED = []  # what would have left the machine
+# No word to the makers of the libraries, no proxy.
+QUIET = {
+    "ANONYMIZED_TELEMETRY": "false",
+    "DO_NOT_TRACK": "1",
+    "HAYSTACK_TELEMETRY_ENABLED": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "LANGSMITH_TRACING": "false",
+    "NO_PROXY": "*",
+}
 
 
 def refuse_other_machines():
     """Refuse every connection, and every look-up of a host, that is not this machine's."""
+    os.environ.update(QUIET)
     sys.addaudithook(stay_here)
+
+
+def taken_refusals():
+    """What was refused since the last call."""
+    refused = REFUSED[:]
+    REFUSED.clear()
+    return refused
 
 
 def stay_here(event, arguments):

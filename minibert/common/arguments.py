@@ -14,6 +14,7 @@ __all__ = [
     "check_given_counts",
     "check_prompts",
     "check_several",
+    "fullname",
     "is_count",
     "is_number",
     "older_names",
@@ -38,6 +39,12 @@ def type_of(value: object) -> str:
     """Return the name of a value's type with its article, for messages: "an int"."""
     name = type(value).__name__
     return f"{'an' if name.startswith((*'aeioAEIO', 'nd')) else 'a'} {name}"
+
+
+def fullname(obj: object) -> str:
+    """Return the name of a class, or of an object's class, with its module: "NoneType" for None."""
+    kind = obj if isinstance(obj, type) else type(obj)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def check_counts(**counts: object) -> None:

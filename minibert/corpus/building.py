@@ -190,10 +190,7 @@ def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, lis
     read_manifest(path)
     with locked(path):
         corpus = Corpus(path)
-        if not corpus.manifest.complete:
-            raise CorpusError(
-                f"{path} is not finished; repeat the command that was stopped, then delete."
-            )
+        corpus.manifest.check_complete(path, "delete")
         clear_leftovers(path, corpus.manifest)
         wanted = list(dict.fromkeys(ids))
         found = list(corpus.find(wanted))

@@ -69,10 +69,7 @@ def compact(
     with locked(path):
         corpus = Corpus(path)
         manifest = corpus.manifest
-        if not manifest.complete:
-            raise CorpusError(
-                f"{path} is not finished; repeat the command that was stopped, then compact."
-            )
+        manifest.check_complete(path, "compact")
         clear_leftovers(path, manifest)
         inputs, groups = planned(corpus)
         if len(corpus.deleted) or len(groups) < manifest.shards:

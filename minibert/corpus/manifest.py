@@ -139,6 +139,13 @@ class Manifest:
         """True if every input was read to its end."""
         return all(one.complete for one in self.inputs)
 
+    def check_complete(self, folder: Path, then: str) -> None:
+        """Raise CorpusError if an input was not read to its end; `then` is what was asked for."""
+        if not self.complete:
+            raise CorpusError(
+                f"{folder} is not finished; repeat the command that was stopped, then {then}."
+            )
+
     # Any: a value of any field of an input.
     def with_last_input(self, **changes: Any) -> Manifest:
         """Return a copy with changes of the last input."""

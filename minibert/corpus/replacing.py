@@ -65,10 +65,7 @@ def replace(
     read_manifest(path)
     with locked(path):
         writer = continuing(path, model, on_long, advance)
-        if not writer.manifest.complete:
-            raise CorpusError(
-                f"{path} is not finished; repeat the command that was stopped, then replace."
-            )
+        writer.manifest.check_complete(path, "replace")
         changes, replaced = Changes(writer), 0
         for group, _ in writer.groups(changes.changed(documents)):
             numbers = changes.replaced_by(group)

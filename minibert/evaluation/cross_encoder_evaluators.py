@@ -110,9 +110,7 @@ class CrossEncoderClassificationEvaluator(OfPairs):
         **arguments: Any,  # the constructor's own
     ) -> CrossEncoderClassificationEvaluator:
         """Take pairs and labels from InputExamples."""
-        given = list(examples)
-        texts = [example.texts or [] for example in given]
-        return cls(texts, [example.label for example in given], **arguments)  # type: ignore[misc]
+        return cls(*pairs_and_labels(examples), **arguments)
 
     def __call__(
         self,
@@ -185,9 +183,7 @@ class CrossEncoderCorrelationEvaluator(OfPairs):
         **arguments: Any,  # the constructor's own
     ) -> CrossEncoderCorrelationEvaluator:
         """Take pairs and scores from InputExamples."""
-        given = list(examples)
-        texts = [example.texts or [] for example in given]
-        return cls(texts, [example.label for example in given], **arguments)  # type: ignore[misc]
+        return cls(*pairs_and_labels(examples), **arguments)
 
     def __call__(
         self,
@@ -201,3 +197,9 @@ class CrossEncoderCorrelationEvaluator(OfPairs):
         metrics = {"pearson": pearson(self.scores, scores)}
         metrics["spearman"] = spearman(self.scores, scores)
         return self._report(model, metrics, (output_path, epoch, steps), list(metrics.values()))
+
+
+def pairs_and_labels(examples: Iterable[InputExample]) -> tuple[list[list[str]], list[Any]]:
+    """Return the texts of each example, and the labels."""
+    given = list(examples)
+    return [example.texts or [] for example in given], [example.label for example in given]

@@ -18,7 +18,7 @@ import numpy as np
 from minibert.documents.parquet import parquet_records
 from minibert.evaluation.cross_encoder_evaluators import Predicts
 from minibert.evaluation.information_retrieval import InformationRetrievalEvaluator
-from minibert.evaluation.reranking import CrossEncoderRerankingEvaluator
+from minibert.evaluation.reranking import CrossEncoderRerankingEvaluator, names_of_measures
 from minibert.evaluation.sentence_evaluator import Encodes, SentenceEvaluator, results_file
 from minibert.scoring.similarity import ScoreFunction
 
@@ -173,10 +173,11 @@ class CrossEncoderNanoBEIREvaluator(SentenceEvaluator):
         self.at_k = at_k  # cutoff of mrr and ndcg
         self.always_rerank_positives = always_rerank_positives  # also those not found
         self.aggregate_fn = aggregate_fn  # from values of all collections to one
+        measures = names_of_measures(at_k)
         self._set_up(
             f"NanoBEIR_R{rerank_k}_{aggregate_key}",
             results_file("NanoBEIR_evaluation", aggregate_key), write_csv,
-            headers=["MAP", f"MRR@{at_k}", f"NDCG@{at_k}"], primary=f"ndcg@{at_k}",
+            headers=[measure.upper() for measure in measures], primary=measures[-1],
         )  # fmt: skip
         evaluators = [
             CrossEncoderRerankingEvaluator(
@@ -199,7 +200,7 @@ class CrossEncoderNanoBEIREvaluator(SentenceEvaluator):
         """Return the measures of a model, of each collection and of all."""
         of_each = [one(model, output_path, epoch, steps) for one in self.evaluators]
         of_all = aggregated(of_each, self.evaluators, self.aggregate_fn)
-        row = [of_all[key] for key in ("map", f"mrr@{self.at_k}", f"ndcg@{self.at_k}")]
+        row = [of_all[name] for name in names_of_measures(self.at_k)]
         return joined(of_each) | self._report(model, of_all, (output_path, epoch, steps), row, "\n")
 
     def get_config_dict(self) -> dict[str, Any]:  # values of JSON

@@ -28,7 +28,7 @@ from minibert.evaluation.sentence_evaluator import (
     results_file,
 )
 from minibert.scoring.metrics import METRICS
-from minibert.scoring.quantization import Precision
+from minibert.scoring.quantization import Precision, packed_bits
 from minibert.training.loader import InputExample
 
 __all__ = [
@@ -147,8 +147,7 @@ class EmbeddingSimilarityEvaluator(OfMetrics):
         if len(names) > 1:
             for measure in self._columns:
                 metrics[f"{measure}_max"] = max(metrics[f"{measure}_{name}"] for name in names)
-        several = "max" if len(names) > 1 else names[0]
-        self.primary_metric = f"spearman_{self.main_similarity or several}"
+        self.primary_metric = f"spearman_{self.main_similarity or primary_of(names)}"
         return self._report(model, metrics, (output_path, epoch, steps), row)
 
     @property
@@ -229,7 +228,7 @@ class BinaryClassificationEvaluator(OfMetrics):
         if len(names) > 1:
             for key in found[names[0]]:
                 metrics[f"max_{key}"] = max(values[key] for values in found.values())
-        self.primary_metric = "max_ap" if len(names) > 1 else f"{names[0]}_ap"
+        self.primary_metric = f"{primary_of(names)}_ap"
         row = [found[name][key] for name in names for key in self._columns]
         return self._report(model, metrics, (output_path, epoch, steps), row)
 
@@ -336,14 +335,18 @@ class TripletEvaluator(OfMetrics):
         row = list(metrics.values())
         if len(names) > 1:
             metrics["max_accuracy"] = max(row)
-        several = "max" if len(names) > 1 else names[0]
-        self.primary_metric = f"{self.main_similarity_function or several}_accuracy"
+        self.primary_metric = f"{self.main_similarity_function or primary_of(names)}_accuracy"
         return self._report(model, metrics, (output_path, epoch, steps), row)
 
     def get_config_dict(self) -> dict[str, Any]:  # values of JSON
         """Return the settings that change the result."""
         margin = {"margin": self.margin} if any(self.margin.values()) else {}
         return {**margin, **self._settings("truncate_dim")}
+
+
+def primary_of(metrics: Sequence[str]) -> str:
+    """Return the metric of the primary measure: the only one, or "max", the best of several."""
+    return "max" if len(metrics) > 1 else metrics[0]
 
 
 def columns_of(examples: Iterable[InputExample], texts: int) -> list[list[Any]]:
@@ -365,8 +368,6 @@ def margins_of(margin: object) -> dict[str, float]:
 
 def as_numbers(vectors: Array, precision: str | None) -> Array:
     """Return vectors, or codes of one, as float32: packed bits as 0 and 1, (n, D/8) -> (n, D)."""
-    if precision == "binary":
-        return np.unpackbits((vectors + 128.0).astype(np.uint8), axis=1).astype(np.float32)
-    if precision == "ubinary":
-        return np.unpackbits(vectors.astype(np.uint8), axis=1).astype(np.float32)
+    if precision in ("binary", "ubinary"):
+        return np.unpackbits(packed_bits(vectors, precision), axis=1).astype(np.float32)
     return vectors.astype(np.float32) if precision else vectors

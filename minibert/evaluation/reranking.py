@@ -55,14 +55,14 @@ class OfRankings(SentenceEvaluator):
             logger.warning("mrr_at_k is an older name of at_k; at_k is %d.", mrr_at_k)
         self.at_k = at_k if mrr_at_k is None else mrr_at_k
         file = results_file(self._kind, name).replace(".csv", f"_@{self.at_k}.csv")
-        headers = ["MAP", f"MRR@{self.at_k}", f"NDCG@{self.at_k}"]
-        primary = f"ndcg@{self.at_k}"
-        self._set_up(name, file, write_csv, headers=headers, primary=primary, **encoding)
+        names = names_of_measures(self.at_k)
+        headers = [measure.upper() for measure in names]
+        self._set_up(name, file, write_csv, headers=headers, primary=names[-1], **encoding)
 
     def _named(self, measures: Measures, prefix: str = "") -> dict[str, float]:
         """Return measures by their names in the result."""
-        names = "map", f"mrr@{self.at_k}", f"ndcg@{self.at_k}"
-        return {prefix + name: value for name, value in zip(names, measures, strict=True)}
+        named = zip(names_of_measures(self.at_k), measures, strict=True)
+        return {prefix + name: value for name, value in named}
 
 
 class RerankingEvaluator(OfRankings):
@@ -248,6 +248,11 @@ class CrossEncoderRerankingEvaluator(OfRankings, OfPairs):
         """Return the settings that change the result."""
         is_told = "documents" in self.samples[0]
         return self._settings("at_k", *(["always_rerank_positives"] if is_told else []))
+
+
+def names_of_measures(k: int) -> tuple[str, ...]:
+    """Return the names of Measures within k, the last one of which is the primary one."""
+    return "map", f"mrr@{k}", f"ndcg@{k}"
 
 
 def samples_of(samples: Sequence[Sample] | Mapping[Any, Sample]) -> list[Sample]:

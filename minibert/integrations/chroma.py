@@ -21,7 +21,7 @@ import numpy as np
 from minibert import CorpusError, SentenceTransformer
 from minibert.common.advice import needing
 from minibert.integrations.metric import ranks_alike, store_metric
-from minibert.integrations.stored_model import NOT_STORED, check_sample, open_model
+from minibert.integrations.stored_model import check_sample, open_model, without_token
 
 with needing("chromadb", "minibert.integrations.chroma", at_least="1.1"):
     from chromadb.api.models.Collection import Collection
@@ -82,8 +82,7 @@ class MinibertEmbeddingFunction(EmbeddingFunction[Documents]):
 
     def get_config(self) -> dict[str, Any]:  # JSON
         """Return what a collection keeps: a sample, and the arguments but for a token."""
-        arguments = {name: value for name, value in self._arguments.items() if name != NOT_STORED}
-        return {"arguments": arguments, "sample": self._stored.sample}
+        return {"arguments": without_token(self._arguments), "sample": self._stored.sample}
 
     @staticmethod
     def build_from_config(config: dict[str, Any]) -> MinibertEmbeddingFunction:  # JSON

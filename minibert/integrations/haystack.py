@@ -151,9 +151,8 @@ class MinibertDocumentEmbedder(LateModel[SentenceTransformer]):
 
         Raises ValueError for a model whose metric the store does not know.
         """
-        normalize = bool(self.settings["encode_kwargs"].get("normalize_embeddings"))
         store = "Haystack's InMemoryDocumentStore"
-        return store_metric(self.model, SIMILARITIES, store, normalize_embeddings=normalize)
+        return store_metric(self.model, SIMILARITIES, store, self.settings["encode_kwargs"])
 
     @component.output_types(documents=list[Document])
     def run(self, documents: list[Document]) -> dict[str, list[Document]]:

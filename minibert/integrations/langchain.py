@@ -51,9 +51,7 @@ class MinibertEmbeddings(Embeddings):
         self.model = SentenceTransformer(model_name_or_path, **arguments)
         self.encode_kwargs = dict(encode_kwargs or {})
         if arguments.get("similarity_fn_name") is None:
-            normalize = bool(self.encode_kwargs.get("normalize_embeddings"))
-            store = "LangChain's InMemoryVectorStore"
-            warn_unless_cosine(self.model, store, normalize_embeddings=normalize)
+            warn_unless_cosine(self.model, "LangChain's InMemoryVectorStore", self.encode_kwargs)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Encode documents with their prompt: n texts -> n lists of D numbers."""

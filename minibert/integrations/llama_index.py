@@ -20,6 +20,7 @@ from minibert import CrossEncoder, SentenceTransformer
 from minibert.common.advice import needing
 from minibert.common.arguments import one_name
 from minibert.integrations.metric import warn_unless_cosine
+from minibert.integrations.stored_model import without_token
 
 with needing("llama-index-core", "minibert.integrations.llama_index", at_least="0.13"):
     from llama_index.core.base.embeddings.base import BaseEmbedding, SimilarityMode
@@ -77,9 +78,7 @@ class MinibertEmbedding(BaseEmbedding):
         )
         self._model = SentenceTransformer(name, **given)
         if given.get("similarity_fn_name") is None:
-            normalize = bool(self.encode_kwargs.get("normalize_embeddings"))
-            store = "LlamaIndex's SimpleVectorStore"
-            warn_unless_cosine(self._model, store, normalize_embeddings=normalize)
+            warn_unless_cosine(self._model, "LlamaIndex's SimpleVectorStore", self.encode_kwargs)
 
     @classmethod
     def class_name(cls) -> str:
@@ -187,8 +186,3 @@ def given_name(model_name_or_path: str | os.PathLike[str] | None, **framework: s
     if name is None:
         raise TypeError("model_name_or_path is missing; give a folder or a name on the hub.")
     return os.fspath(name)
-
-
-def without_token(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that may be written to a file: all but the token for the hub."""
-    return {name: value for name, value in arguments.items() if name != "token"}

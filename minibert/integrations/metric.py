@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from minibert import SentenceTransformer
 
-__all__ = ["has_unit_vectors", "ranks_alike", "store_metric", "warn_unless_cosine"]
+__all__ = ["ranks_alike", "store_metric", "warn_unless_cosine"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,17 +26,16 @@ def store_metric(
     model: SentenceTransformer,
     words: Mapping[str, Word],
     store: str,
-    *,
-    normalize_embeddings: bool = False,
+    encode_kwargs: Mapping[str, Any] | None = None,
 ) -> Word:
     """Return the word of `words` for the metric by which a store ranks as the model does.
 
     `words` has minibert's names of the metrics that `store` knows, and the store's own words for
-    them. `normalize_embeddings` is encode's.
+    them. `encode_kwargs` are the arguments of encode that vectors are made with.
 
     Raises ValueError if the store cannot rank as the model does.
     """
-    found = ranks_alike(model, words, normalize_embeddings=normalize_embeddings)
+    found = ranks_alike(model, words, encode_kwargs)
     if found is None:
         metric = model.similarity_fn_name
         raise ValueError(
@@ -49,10 +48,10 @@ def store_metric(
 
 
 def warn_unless_cosine(
-    model: SentenceTransformer, store: str, *, normalize_embeddings: bool = False
+    model: SentenceTransformer, store: str, encode_kwargs: Mapping[str, Any] | None = None
 ) -> None:
     """Log a warning if the cosine, by which a store compares, does not rank as the model does."""
-    if ranks_alike(model, ["cosine"], normalize_embeddings=normalize_embeddings) is None:
+    if ranks_alike(model, ["cosine"], encode_kwargs) is None:
         metric = model.similarity_fn_name
         logger.warning(
             "The metric of %s is %r, and %s compares by the cosine, which gives another ranking. "
@@ -63,7 +62,9 @@ def warn_unless_cosine(
 
 
 def ranks_alike(
-    model: SentenceTransformer, metrics: Collection[str], *, normalize_embeddings: bool = False
+    model: SentenceTransformer,
+    metrics: Collection[str],
+    encode_kwargs: Mapping[str, Any] | None = None,
 ) -> str | None:
     """Return the metric of `metrics` that ranks as the model's own does, or None.
 
@@ -72,7 +73,7 @@ def ranks_alike(
     metric = model.similarity_fn_name
     if metric in metrics:
         return metric
-    is_unit = normalize_embeddings or has_unit_vectors(model)
+    is_unit = (encode_kwargs or {}).get("normalize_embeddings") or has_unit_vectors(model)
     if metric in ALIKE_FOR_UNIT_VECTORS and is_unit:
         return next((other for other in ALIKE_FOR_UNIT_VECTORS if other in metrics), None)
     return None

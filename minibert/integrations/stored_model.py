@@ -16,7 +16,7 @@ import numpy as np
 
 from minibert import CorpusError, SentenceTransformer
 
-__all__ = ["NOT_STORED", "StoredModel", "check_sample", "open_model"]
+__all__ = ["NOT_STORED", "StoredModel", "check_sample", "open_model", "without_token"]
 
 NOT_STORED = "token"  # a secret: an opened store takes the hub's own login
 # Stores hold its vector: with another text they would all be refused.
@@ -74,3 +74,8 @@ def check_sample(stored: StoredModel, sample: Sequence[float] | None, name: str)
             f"where {name} gives {stored.sample}. Name the model or the folder that made them, or "
             "make them anew: the vectors of two models cannot be compared."
         )
+
+
+def without_token(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that may be written to a file: all but the token for the hub."""
+    return {name: value for name, value in arguments.items() if name != NOT_STORED}

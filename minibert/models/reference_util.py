@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from minibert.common.arrays import Array
 from minibert.kernels.devices import device_name
 
-__all__ = ["disable_logging", "fullname", "get_device_name", "truncate_embeddings"]
+__all__ = ["disable_logging", "get_device_name", "truncate_embeddings"]
 
 
 def truncate_embeddings(embeddings: Array, truncate_dim: int | None) -> Array:
@@ -23,12 +23,6 @@ def truncate_embeddings(embeddings: Array, truncate_dim: int | None) -> Array:
 def get_device_name() -> str:
     """Return the device of a model that is loaded without `device`: "cpu"."""
     return device_name(None)
-
-
-def fullname(obj: object) -> str:
-    """Return module and name of a class, or of an object's class, as "package.module.Name"."""
-    kind = obj if isinstance(obj, type) else type(obj)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 @contextmanager

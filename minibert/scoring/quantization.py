@@ -122,8 +122,7 @@ def dequantize_embeddings(
     if precision == "float32":
         return codes.astype(np.float32, copy=False)
     if precision in ("binary", "ubinary"):
-        packed = codes if precision == "ubinary" else (codes.view(np.uint8) ^ np.uint8(128))
-        bits = np.unpackbits(packed, axis=-1, count=dimension)
+        bits = np.unpackbits(packed_bits(codes, precision), axis=-1, count=dimension)
         return bits.astype(np.float32) * 2 - 1
     if ranges is None:
         raise ValueError(
@@ -137,6 +136,11 @@ def dequantize_embeddings(
     steps *= (high - low) / 255
     steps += low
     return steps
+
+
+def packed_bits(codes: NDArray[Any], precision: str) -> NDArray[Any]:
+    """Return codes with those of "binary" as plain bits: without the 128 that it subtracts."""
+    return codes.view(np.uint8) ^ np.uint8(128) if precision == "binary" else codes
 
 
 def check_precision(precision: object) -> None:

@@ -19,6 +19,7 @@ from minibert.scoring.quantization import (
     Codes,
     Precision,
     checked_ranges,
+    packed_bits,
     quantize_embeddings,
     ranges_of,
 )
@@ -81,7 +82,7 @@ def semantic_search_usearch(
 
     begin = time.perf_counter()
     count = top_k * rescore_multiplier if is_rescored else top_k
-    found = corpus_index.search(stored(codes, corpus_precision), count=count, exact=exact)
+    found = corpus_index.search(packed_bits(codes, corpus_precision), count=count, exact=exact)
     ids, scores = np.atleast_2d(found.keys), np.atleast_2d(found.distances)
     counts = getattr(found, "counts", [ids.shape[1]])  # a lone query has none
     hits = []
@@ -107,13 +108,8 @@ def indexed(corpus_embeddings: Array | Codes, precision: str) -> Any:
     metric, dtype = INDEXES[precision]
     numbers = corpus_embeddings.shape[1] * (8 if dtype == "b1" else 1)
     index = Index(ndim=numbers, metric=metric, dtype=dtype)
-    index.add(np.arange(len(corpus_embeddings)), stored(corpus_embeddings, precision))
+    index.add(np.arange(len(corpus_embeddings)), packed_bits(corpus_embeddings, precision))
     return index
-
-
-def stored(codes: NDArray[Any], precision: str) -> NDArray[Any]:
-    """Return codes as usearch reads them: bits without the 128 that "binary" subtracts."""
-    return codes.view(np.uint8) ^ np.uint8(128) if precision == "binary" else codes
 
 
 def meant(codes: NDArray[Any], precision: str, ranges: Any, dimension: int) -> Array:

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from minibert.common.arguments import fullname
 from minibert.common.arrays import Array
 from minibert.common.progress import progress, wanted
 from minibert.errors import TrainingError
@@ -29,7 +30,7 @@ from minibert.training.evaluators import (
 )
 from minibert.training.examples import Data, read_examples
 from minibert.training.losses.loss import Loss, check_loss
-from minibert.training.model_card import BatchFacts, full_name, training_section
+from minibert.training.model_card import BatchFacts, training_section
 from minibert.training.optimizers import clip_
 from minibert.training.recipe import Recipe, facts_of, settings_of
 from minibert.training.trainable import Trainable
@@ -160,8 +161,8 @@ def fit(
     with read_examples(data, form, labels=has_labels) as examples:
         objective = objective_of(examples, loss, batch_size, drop_last, seed)
         trainable = model.trainable(seed=seed, dropout=dropout)
-        told = BatchFacts(full_name(examples), len(objective.batches), {"batch_size": batch_size})
-        parameters = {**asdict(recipe), "evaluator": full_name(evaluator)}
+        told = BatchFacts(fullname(examples), len(objective.batches), {"batch_size": batch_size})
+        parameters = {**asdict(recipe), "evaluator": fullname(evaluator)}
         trainable.describe_training(training_section([(told, loss)], parameters))
         return train(
             model, trainable, [objective], recipe, output=output, evaluator=evaluator,

@@ -15,8 +15,9 @@ from typing import NamedTuple, Protocol
 from minibert.bert.load import Checkpoint
 from minibert.checkpoint.folder import Folder
 from minibert.checkpoint.hub import hub_name
+from minibert.common.arguments import fullname
 
-__all__ = ["BatchFacts", "Described", "batches_of", "full_name", "model_card", "training_section"]
+__all__ = ["BatchFacts", "Described", "batches_of", "model_card", "training_section"]
 
 # Keys of a README's YAML that stay true of a model that was trained further.
 KEPT_KEYS = ("license", "license_name", "license_link")
@@ -108,7 +109,7 @@ def told(batches: BatchFacts) -> str:
 def loss_told(loss: object) -> str:
     """Write the paragraph about a loss, with its parameters if it has any."""
     settings: dict[str, object] = getattr(loss, "get_config_dict", dict)()
-    name = f"**Loss**:\n\n`{full_name(loss)}`"
+    name = f"**Loss**:\n\n`{fullname(loss)}`"
     return f"{name} with parameters:\n  ```\n  {settings}\n  ```" if settings else name
 
 
@@ -118,14 +119,8 @@ def batches_of(loader: object, length: int) -> BatchFacts:
     parameters: dict[str, object] = {"batch_size": getattr(loader, "batch_size", "unknown")}
     for name in ("sampler", "batch_sampler"):
         if hasattr(loader, name):
-            parameters[name] = full_name(getattr(loader, name))
-    return BatchFacts(full_name(loader), length, parameters if own is None else own())
-
-
-def full_name(thing: object) -> str:
-    """Name of a class, or of a thing's class, with its module: "NoneType" for None."""
-    kind = thing if isinstance(thing, type) else type(thing)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+            parameters[name] = fullname(getattr(loader, name))
+    return BatchFacts(fullname(loader), length, parameters if own is None else own())
 
 
 def architecture(model: Described) -> str:

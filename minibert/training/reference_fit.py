@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from minibert.common.arguments import type_of
+from minibert.common.arguments import fullname, type_of
 from minibert.training.batches import Objective, StreamedBatches
 from minibert.training.checkpoints import EVALUATION, State
 from minibert.training.evaluators import Evaluator
 from minibert.training.loop import TrainableModel, Training
 from minibert.training.losses.loss import Loss, check_loss
-from minibert.training.model_card import batches_of, full_name, training_section
+from minibert.training.model_card import batches_of, training_section
 from minibert.training.optimizers import OPTIMIZERS
 from minibert.training.recipe import Recipe
 from minibert.training.schedules import REFERENCE_NAMES
@@ -117,7 +117,7 @@ class Call:
         )
         return {
             **{name: getattr(self, name) for name in listed},
-            "evaluator": full_name(self.evaluator),
+            "evaluator": fullname(self.evaluator),
             "optimizer_class": str(OPTIMIZERS[optimizer]),
             "optimizer_params": dict(self.optimizer_params),
         }
@@ -249,7 +249,7 @@ def optimizer_named(optimizer_class: object) -> str:
     for name, ours in OPTIMIZERS.items():
         if optimizer_class in (name, ours):
             return name
-    text = optimizer_class if isinstance(optimizer_class, str) else full_name(optimizer_class)
+    text = optimizer_class if isinstance(optimizer_class, str) else fullname(optimizer_class)
     place, _, last = text.rpartition(".")
     library = place.partition(".")[0]
     if last == "AdamW" and library in ADAMW_OF:

@@ -11,23 +11,15 @@ import pytest
 from golden_files import GOLDEN, MINILM, copy_of, edit_json, one_label_copy
 from prompted import PROMPTS
 from server_process import running
-from staying_here import REFUSED, refuse_other_machines
+from staying_here import REFUSED, refuse_other_machines, taken_refusals
 
 from minibert import CrossEncoder, SentenceTransformer
 
-# Before the clients are imported: no word to their makers, no lists from the network, no proxy.
-os.environ.update(
-    ANONYMIZED_TELEMETRY="false",
-    DO_NOT_TRACK="1",
-    HAYSTACK_TELEMETRY_ENABLED="false",
-    HF_HUB_DISABLE_TELEMETRY="1",
-    LANGSMITH_TRACING="false",
-    LITELLM_OFFLINE_MODE="true",
-    NO_PROXY="*",
-)
-KEY = "a-key-for-tests"
-
+# Before the clients are imported: no lists from the network.
+os.environ["LITELLM_OFFLINE_MODE"] = "true"
 refuse_other_machines()
+
+KEY = "a-key-for-tests"
 
 
 @pytest.fixture
@@ -40,9 +32,7 @@ def hub_is_refused():
 @pytest.fixture(autouse=True)
 def _nothing_left_the_machine():
     yield
-    refused = REFUSED[:]
-    REFUSED.clear()
-    assert refused == []
+    assert taken_refusals() == []
 
 
 @pytest.fixture(scope="session")

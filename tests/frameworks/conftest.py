@@ -10,31 +10,19 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from golden_files import copy_of, edit_json
-from staying_here import REFUSED, refuse_other_machines
+from staying_here import refuse_other_machines, taken_refusals
 
-# Before the frameworks are imported: no word to their makers, no models from the network.
-os.environ.update(
-    ANONYMIZED_TELEMETRY="false",
-    DO_NOT_TRACK="1",
-    HAYSTACK_TELEMETRY_ENABLED="false",
-    HF_HUB_DISABLE_TELEMETRY="1",
-    HF_HUB_OFFLINE="1",
-    LANGSMITH_TRACING="false",
-    LITELLM_LOCAL_MODEL_COST_MAP="True",
-    NO_PROXY="*",
-)
+# Before the frameworks are imported: no models and no lists of them from the network.
+os.environ.update(HF_HUB_OFFLINE="1", LITELLM_LOCAL_MODEL_COST_MAP="True")
 refuse_other_machines()
 
 
 @pytest.fixture(autouse=True)
 def _nothing_was_fetched():
     yield
-    refused = REFUSED[:]
-    REFUSED.clear()
-    assert refused == []
+    assert taken_refusals() == []
     assert "torch" not in sys.modules
 
 
@@ -53,15 +41,8 @@ def dot_folder(tmp_path):
     return folder
 
 
-@pytest.fixture(scope="session")
-def neighbours(cranfield):
-    """Ids of the documents nearest to each query, exactly: neighbours(model, k) -> lists."""
-
-    def found(model, k=10):
-        queries = model.encode_query(list(cranfield.queries.values()))
-        documents = model.encode_document(list(cranfield.documents.values()))
-        order = np.argsort(-model.similarity(queries, documents), axis=1, kind="stable")
-        ids = list(cranfield.documents)
-        return [[ids[number] for number in row[:k]] for row in order]
-
-    return found
+@pytest.fixture
+def minilm_by_name(cache, minilm_folder, monkeypatch, tmp_path):
+    """For a program of a page: MiniLM as if downloaded, and a folder to write into."""
+    cache("sentence-transformers/all-MiniLM-L6-v2", minilm_folder)
+    monkeypatch.chdir(tmp_path)

@@ -35,7 +35,7 @@ def test_vectors_of_the_length_1_fit_any_of_three_metrics(minilm_folder, raw, me
     unit = SentenceTransformer(minilm_folder, similarity_fn_name=metric)
     words = {known: WORDS[known]}
     assert store_metric(unit, words, "a store") == WORDS[known]
-    found = store_metric(raw(metric), words, "a store", normalize_embeddings=True)
+    found = store_metric(raw(metric), words, "a store", {"normalize_embeddings": True})
     assert found == WORDS[known]
 
 
@@ -67,7 +67,7 @@ def test_a_model_that_normalises_may_still_not_fit(minilm_folder, arguments):
 def test_a_store_of_the_cosine_is_told_only_where_it_matters(raw, minilm_folder, caplog):
     with caplog.at_level(logging.WARNING, "minibert"):
         warn_unless_cosine(raw("cosine"), "A small store")
-        warn_unless_cosine(raw("dot"), "A small store", normalize_embeddings=True)
+        warn_unless_cosine(raw("dot"), "A small store", {"normalize_embeddings": True})
         warn_unless_cosine(SentenceTransformer(minilm_folder, similarity_fn_name="dot"), "A store")
         assert caplog.messages == []
         warn_unless_cosine(raw("dot"), "A small store")

@@ -1,16 +1,14 @@
 """docs/integrations.md: its sections about the larger frameworks."""
 
 import pytest
-from recipe_pages import run_section, sections
+from recipe_pages import INTEGRATIONS, LIGHT, run_section, sections
 
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-SECTIONS = sections("../integrations.md")
+SECTIONS = sections(INTEGRATIONS)
+# Each of the others runs in another test.
+ELSEWHERE = [*LIGHT, "sentence-transformers"]
 
 
-@pytest.mark.parametrize(
-    "heading", ["BERTopic and KeyBERT", "Chroma", "DuckDB", "fastembed", "LanceDB"]
-)
-def test_a_section_runs(heading, cache, minilm_folder, monkeypatch, tmp_path, capsys):
-    cache(MINILM, minilm_folder)
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("minilm_by_name")
+@pytest.mark.parametrize("heading", [name for name in SECTIONS if name not in ELSEWHERE])
+def test_a_section_runs(heading, capsys):
     run_section(SECTIONS[heading], capsys)

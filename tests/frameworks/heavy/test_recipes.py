@@ -3,7 +3,6 @@
 import pytest
 from recipe_pages import RECIPES, run_section, sections
 
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SECTIONS = {
     f"{path.stem}: {heading}": blocks
     for path in sorted(RECIPES.glob("*.md"))
@@ -11,8 +10,7 @@ SECTIONS = {
 }
 
 
+@pytest.mark.usefixtures("minilm_by_name")
 @pytest.mark.parametrize("section", SECTIONS)
-def test_a_section_runs_as_it_stands(section, cache, minilm_folder, monkeypatch, tmp_path, capsys):
-    cache(MINILM, minilm_folder)
-    monkeypatch.chdir(tmp_path)
+def test_a_section_runs_as_it_stands(section, capsys):
     run_section(SECTIONS[section], capsys)

@@ -3,16 +3,11 @@
 import shlex
 
 import pytest
-from recipe_pages import LIGHT, RECIPES, run_section, sections
+from recipe_pages import INTEGRATIONS, LIGHT, run_section, sections
 
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-SECTIONS = sections(RECIPES.parent / "integrations.md")
+SECTIONS = sections(INTEGRATIONS)
 
-
-@pytest.fixture(autouse=True)
-def _with_minilm(cache, minilm_folder, monkeypatch, tmp_path):
-    cache(MINILM, minilm_folder)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("minilm_by_name")
 
 
 @pytest.mark.parametrize("section", [name for name in LIGHT if name != "llm"])
