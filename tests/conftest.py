@@ -54,6 +54,16 @@ def pytest_configure(config):
         config.pluginmanager.register(ForcedRanks(asked))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def heeded_ctrl_c():
+    """Ctrl-C, where tests run in the background of a shell, which lets them ignore it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(autouse=True)
 def _our_log(caplog):
     """caplog holds what minibert says, and not what libraries beside it may say."""

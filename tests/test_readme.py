@@ -204,7 +204,9 @@ def test_every_program_of_the_evaluation_page_runs(
     names = {"__name__": "__main__"}
     for block in blocks:
         exec(compile(block, "evaluation.md", "exec"), names)
-    assert float(capsys.readouterr().out.splitlines()[-1]) < 1e-4
+    *_, difference, evaluated = capsys.readouterr().out.splitlines()
+    assert float(difference) < 1e-4
+    assert "'cosine_accuracy': 1.0" in evaluated
     corpus = (tmp_path / "trec-dl-2019" / "corpus.jsonl").read_text()
     assert corpus == '{"_id": "a", "text": "The moon pulls."}\n{"_id": "b", "text": "A dog."}\n'
     # The commands that need no other data run, too, and print what the page shows.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -176,7 +177,12 @@ def show(options: argparse.Namespace, index: Index, id: str, text: str, hits: li
     else:
         say(text)
         for hit in hits:
-            kept = [f"{name}={value}" for name, value in hit.fields.items() if value is not None]
+            # As --where takes them: true, not Python's True.
+            kept = [
+                f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+                for name, value in hit.fields.items()
+                if value is not None
+            ]
             described = "  ".join(map(beginning, [*kept, hit.text or ""]))
             say(f"{hit.rank:4} {hit.score:10.4f}  {hit.id}  {described}")
 

@@ -135,8 +135,7 @@ def values_of(value: object, name: str, operator: str) -> tuple[Scalar, ...]:
     """Return the values of a condition. Raises ValueError for one that it cannot have."""
     several = isinstance(value, list | tuple | set | frozenset | np.ndarray)
     given = tuple(value) if several else (value,)  # type: ignore[arg-type]
-    plain = (one.item() if isinstance(one, np.generic) else one for one in given)
-    values = tuple(scalar_of(one, name, "where") for one in plain)
+    values = tuple(scalar_of(one, name, "where") for one in given)
     if OPERATORS[operator].is_of_order and (several or kind_of(values[0]) < NUMBERS):
         raise ValueError(
             f"where compares {name!r} by {operator} with {value!r:.60}; expected a number or a "

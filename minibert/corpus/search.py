@@ -191,8 +191,10 @@ class Index:
         there = len(self) if allowed is None else len(allowed)
         if k > there and not self._warned:
             self._warned = True
-            told = "all are returned" if there else "none is one that may be found"
-            logger.warning("k is %d, and there are %d documents; %s.", k, there, told)
+            if there:
+                logger.warning("k is %d, and there are %d documents; all are returned.", k, there)
+            else:
+                logger.warning("No document is one of `ids` and meets `where`; none is returned.")
         if not texts:
             return []
         first = max(k, candidates) if rerank else k

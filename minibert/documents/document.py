@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from minibert.common.arguments import type_of
 
 __all__ = ["HALF", "Document", "Fields", "Maker", "Record", "Scalar", "number_in", "scalar_of"]
@@ -138,7 +140,12 @@ def number_in(text: str, name: str, origin: str) -> int | float | None:
 
 
 def scalar_of(value: object, name: str, origin: str) -> Scalar:
-    """Return a value of a field. Raises ValueError for a list, NaN, half a character and others."""
+    """Return a value of a field, or Python's own for NumPy's number.
+
+    Raises ValueError for a list, NaN, half a character and others.
+    """
+    if isinstance(value, np.number | np.bool_) and not isinstance(value, np.timedelta64):
+        value = value.item()
     if not (value is None or isinstance(value, str | int | float)):
         expected = f"a text, a number, true, false or null, and it is {type_of(value)}"
     elif isinstance(value, float) and not math.isfinite(value):

@@ -156,7 +156,11 @@ class MinibertDocumentEmbedder(LateModel[SentenceTransformer]):
 
     @component.output_types(documents=list[Document])
     def run(self, documents: list[Document]) -> dict[str, list[Document]]:
-        """Encode documents with their prompt: {"documents": copies with their `embedding`}."""
+        """Encode documents with their prompt: {"documents": copies with their `embedding`}.
+
+        Raises TypeError for anything but a list of Documents.
+        """
+        check_documents(documents)
         texts = texts_of(documents, self.settings)
         vectors = self.model.encode_document(texts, **self.settings["encode_kwargs"]).tolist()
         pairs = zip(documents, vectors, strict=True)
@@ -208,15 +212,26 @@ class MinibertRanker(LateModel[CrossEncoder]):
 
         Documents of one id count once. `top_k` and `score_threshold` replace the component's own.
 
-        Raises ValueError for a `top_k` below 1.
+        Raises ValueError for a `top_k` below 1, TypeError for anything but a list of Documents.
         """
         check_counts(top_k=top_k)
         least = self.settings["score_threshold"] if score_threshold is None else score_threshold
+        check_documents(documents)
         unique = list({document.id: document for document in documents}.values())
         texts = texts_of(unique, self.settings)
         hits = self.model.rank(query, texts, top_k=top_k or self.settings["top_k"])
         ranked = [replace(unique[hit["corpus_id"]], score=float(hit["score"])) for hit in hits]
         return {"documents": [one for one in ranked if least is None or one.score >= least]}
+
+
+def check_documents(documents: Sequence[Document]) -> None:
+    """Raise TypeError for anything but a list of Documents."""
+    for document in documents:
+        if not isinstance(document, Document):
+            raise TypeError(
+                f"The documents have {type_of(document)}, {document!r:.60}; expected a list of "
+                "Haystack's Documents, as Document(content=...)."
+            )
 
 
 def texts_of(documents: Sequence[Document], settings: Mapping[str, Any]) -> list[str]:

@@ -271,12 +271,23 @@ def test_conditions_choose_the_documents_and_fields_are_shown(folder_with_fields
         assert line == f"{hit.rank:4} {hit.score:10.4f}  {hit.id}  {shown}"
 
 
+def test_a_field_is_shown_as_a_condition_takes_it(tmp_path, capsys):
+    values = {"seen": False, "size": 2.5, "lang": "True"}
+    fields = [f"{name}={value}" for name, value in {**values, "seen": "false"}.items()]
+    document = Document("a", "A dog barks.", "a", values)
+    build(tmp_path / "c", [document], SentenceTransformer(GELU), fields=tuple(values))
+    assert run(tmp_path / "c", "a cat") == 0
+    assert "  ".join([*fields, document.text]) in capsys.readouterr().out
+    assert run(tmp_path / "c", "a cat", *(f"--where={field}" for field in fields)) == 0
+    assert document.text in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("conditions", "code", "told"),
     [
         (["yeear=5"], 65, "where names 'yeear', which the corpus lacks: it has lang, year"),
         (["year=five"], 65, "--where: year is 'five'; expected a number"),
-        (["year>3000"], 0, "k is 1, and there are 0 documents; none is one that may be found."),
+        (["year>3000"], 0, "No document is one of `ids` and meets `where`; none is returned."),
     ],
 )
 def test_conditions_that_cannot_be_met_are_told(folder_with_fields, capsys, conditions, code, told):

@@ -399,7 +399,7 @@ def test_where_may_be_met_by_no_document(prompted_model, corpus_with_fields, cro
     assert index.search(QUERIES[0], where=where, rerank=cross_encoder) == []
     if corpus_with_fields.parent.name.startswith("binary"):
         assert index.search(QUERIES, where=where, rescore=2) == [[], [], []]
-    told = "k is 10, and there are 0 documents; none is one that may be found."
+    told = "No document is one of `ids` and meets `where`; none is returned."
     assert caplog.messages == [told]
 
 

@@ -1,9 +1,10 @@
 """The fields of a record -> a document, or an error that names the field."""
 
+import numpy as np
 import pytest
 from document_files import GOOD, RECORDS, assert_refused, lines, read, written
 
-from minibert.documents import Document
+from minibert.documents import Document, scalar_of
 
 TEXTS = ["A title a text", "blank around", ""]
 
@@ -121,3 +122,12 @@ def test_a_field_that_no_record_has_is_told(tmp_path, caplog):
 def test_plain_text_has_no_fields_to_keep(tmp_path):
     with pytest.raises(ValueError, match="text has no fields"):
         kept(tmp_path, "a.txt", "a line", "n")
+
+
+def test_a_number_of_numpy_is_one_of_python():
+    for given, expected in [(np.int64(3), 3), (np.float32(0.5), 0.5), (np.bool_(True), True)]:
+        found = scalar_of(given, "a", "origin")
+        assert (type(found), found) == (type(expected), expected)
+    for given in (np.datetime64("2020-01-01", "ns"), np.timedelta64(3, "ns"), np.float64("nan")):
+        with pytest.raises(ValueError, match=r"origin: a is .*; expected a"):
+            scalar_of(given, "a", "origin")

@@ -27,7 +27,7 @@ from minibert.pooling.pooling import Pooling
     ("modules", "message"),
     [
         ([POOLING, ("Dense", "2", {**DENSE, "activation_function": "torch.nn.functional.relu"})],
-         "activation_function is 'torch.nn.functional.relu'; minibert computes torch.nn's GELU"),
+         "'torch.nn.functional.relu'; minibert computes torch.nn's ELU, GELU"),
         ([POOLING, ("Dense", "2", {**DENSE, "activation_function": "mine.Swoosh"})],
          "'mine.Swoosh'; minibert computes"),
         ([POOLING, ("Dense", "2", {**DENSE, "activation_function": None})], "is None; minibert"),

@@ -1,7 +1,6 @@
 """Servers in processes of their own, on free ports."""
 
 import os
-import signal
 
 import pytest
 from golden_files import GOLDEN, copy_of, edit_json
@@ -9,16 +8,6 @@ from prompted import PROMPTS
 from server_process import killed, started
 
 from minibert import SentenceTransformer
-
-
-@pytest.fixture(scope="session", autouse=True)
-def heeded_ctrl_c():
-    """Ctrl-C, where tests run in the background of a shell, which lets them ignore it."""
-    before = signal.getsignal(signal.SIGINT)
-    if before == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -147,6 +147,16 @@ def test_a_text_embedder_takes_one_question_alone(folder):
         MinibertTextEmbedder(folder).run(OFFERED)
 
 
+@pytest.mark.parametrize("given", [["a text"], "a text", {"content": "a text"}])
+def test_what_is_no_document_is_refused(folder, one_label, given):
+    for run in (
+        lambda: MinibertDocumentEmbedder(folder).run(given),
+        lambda: MinibertRanker(one_label).run(QUERY, given),
+    ):
+        with pytest.raises(TypeError, match=r"The documents have a str, .*Document"):
+            run()
+
+
 def test_documents_are_ranked_by_the_cross_encoder(one_label):
     pipeline = Pipeline()
     pipeline.add_component("rank", MinibertRanker(one_label, top_k=3))
