@@ -50,6 +50,13 @@ def copy_of(name, tmp_path):
     return target
 
 
+def dot_copy(tmp_path):
+    """A copy of a golden model for the dot product, whose vectors have all lengths."""
+    folder = copy_of("gelu_new", tmp_path)  # no Normalize module
+    edit_json(folder / "config_sentence_transformers.json", similarity_fn_name="dot")
+    return folder
+
+
 def one_label_copy(tmp_path):
     """A copy of the golden cross-encoder with the first of its three labels alone."""
     folder = copy_of("cross_encoder", tmp_path)

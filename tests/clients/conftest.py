@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from golden_files import GOLDEN, MINILM, copy_of, edit_json, one_label_copy
+from golden_files import GOLDEN, MINILM, copy_of, dot_copy, edit_json, one_label_copy
 from prompted import PROMPTS
 from server_process import running
 from staying_here import REFUSED, refuse_other_machines, taken_refusals
@@ -41,14 +41,12 @@ def served_folders(tmp_path_factory):
     if not MINILM.exists():
         pytest.fail("Run `python tools/fetch_minilm.py` first; the clients need the real MiniLM.")
     made = tmp_path_factory.mktemp("models")
-    dot = copy_of("gelu_new", made)  # no Normalize module, so its vectors have all lengths
-    edit_json(dot / "config_sentence_transformers.json", similarity_fn_name="dot")
     prompted = copy_of("relu", made)
     edit_json(prompted / "config_sentence_transformers.json", prompts=PROMPTS)
     return {
         "minilm": MINILM,
         "tiny": GOLDEN / "gelu",
-        "dot": dot,
+        "dot": dot_copy(made),
         "prompted": prompted,
         "reranker": one_label_copy(made),
         "classifier": GOLDEN / "cross_encoder",

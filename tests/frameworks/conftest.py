@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from golden_files import copy_of, edit_json
+from golden_files import dot_copy
 from staying_here import refuse_other_machines, taken_refusals
 
 # Before the frameworks are imported: no models and no lists of them from the network.
@@ -36,9 +36,7 @@ def cranfield():
 @pytest.fixture
 def dot_folder(tmp_path):
     """A small model for the dot product, whose vectors have all lengths."""
-    folder = copy_of("gelu_new", tmp_path)  # no Normalize module
-    edit_json(folder / "config_sentence_transformers.json", similarity_fn_name="dot")
-    return folder
+    return dot_copy(tmp_path)
 
 
 @pytest.fixture
