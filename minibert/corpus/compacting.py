@@ -30,7 +30,7 @@ from minibert.corpus.manifest import (
     read_manifest,
     write_manifest,
 )
-from minibert.corpus.shards import DESCRIPTION, Shard, read_description, write_shard
+from minibert.corpus.shards import DESCRIPTION, Shard, empty_texts, read_description, write_shard
 from minibert.corpus.verifying import damage_of_files
 from minibert.corpus.writer import clear_leftovers
 from minibert.errors import CorpusError
@@ -205,7 +205,7 @@ def write_group(group: Sequence[Part], target: Path, manifest: Manifest) -> None
     empty, texts, rows = sum(shard.description.empty for shard in shards), [], []
     if manifest.settings.texts:
         texts = [text for shard, places in parts for text in shard.texts(places)]
-        empty = sum(not text or text.isspace() for text in texts)
+        empty = empty_texts(texts)
     if manifest.settings.fields:
         rows = [row for shard, places in parts for row in shard.fields(places)]
     write_shard(

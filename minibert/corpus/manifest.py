@@ -139,11 +139,11 @@ class Manifest:
         """True if every input was read to its end."""
         return all(one.complete for one in self.inputs)
 
-    def check_complete(self, folder: Path, then: str) -> None:
-        """Raise CorpusError if an input was not read to its end; `then` is what was asked for."""
+    def check_complete(self, folder: Path, asked: str) -> None:
+        """Raise CorpusError if an input was not read to its end; `asked` is what to do with it."""
         if not self.complete:
             raise CorpusError(
-                f"{folder} is not finished; repeat the command that was stopped, then {then}."
+                f"{folder} is not finished; repeat the command that was stopped, then {asked}."
             )
 
     # Any: a value of any field of an input.

@@ -41,6 +41,7 @@ __all__ = [
     "Shard",
     "digest_of",
     "digests_of",
+    "empty_texts",
     "hashes_of",
     "read_description",
     "write_shard",
@@ -146,6 +147,11 @@ def digest_of(id: bytes, text: bytes, fields: Values = ()) -> bytes:
     if fields:
         content = b"%d:%b%b" % (len(text), content, json_of(fields).encode())
     return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+def empty_texts(texts: Iterable[str]) -> int:
+    """Count the texts without a character, and blank ones."""
+    return sum(not text or text.isspace() for text in texts)
 
 
 def hashes_of(ids: Iterable[bytes]) -> NDArray[np.uint64]:

@@ -18,7 +18,14 @@ from minibert.corpus.graph import DESCRIPTION as GRAPH_DESCRIPTION
 from minibert.corpus.graph import GRAPH
 from minibert.corpus.graph import read_description as read_graph_description
 from minibert.corpus.manifest import Manifest, chained, key_of, read_manifest
-from minibert.corpus.shards import DESCRIPTION, Shard, digests_of, hashes_of, read_description
+from minibert.corpus.shards import (
+    DESCRIPTION,
+    Shard,
+    digests_of,
+    empty_texts,
+    hashes_of,
+    read_description,
+)
 from minibert.errors import CorpusError
 
 __all__ = ["damage_of_files", "verify"]
@@ -129,7 +136,7 @@ def damage_of_content(shard: Shard, manifest: Manifest) -> Iterator[str]:
     if not np.array_equal(shard.digests, digests_of(ids, contents, fields)):
         beside = "ids, texts and fields" if fields else "ids and texts"
         yield f"{shard.path / 'documents.npy'} is not of the {beside} beside it."
-    empty = sum(not text or text.isspace() for text in texts)
+    empty = empty_texts(texts)
     if empty != shard.description.empty:
         yield f"{shard.path} holds {empty} empty texts; it says {shard.description.empty}."
 

@@ -39,7 +39,7 @@ from minibert.corpus.manifest import (
     read_manifest,
     write_manifest,
 )
-from minibert.corpus.shards import Shard, digest_of, write_shard
+from minibert.corpus.shards import Shard, digest_of, empty_texts, write_shard
 from minibert.documents import Document, Scalar, scalar_of
 from minibert.errors import CorpusError, OutputError
 from minibert.models.sentence_transformer import SentenceTransformer
@@ -295,7 +295,7 @@ class Writer:
         vectors, truncation = self.encoded(group)
         ranges = manifest.ranges or self.first_ranges(vectors)
         codes, clipped = coded(vectors, manifest.settings.precision, ranges)
-        empty = sum(not item.text or item.text.isspace() for item in group)
+        empty = empty_texts(item.text for item in group)
         path = shard_path(self.folder, manifest, manifest.shards)
         description = write_shard(
             path,
