@@ -25,24 +25,19 @@ __all__ = [
 SetTemplate: TypeAlias = Callable[[Tokenizer, dict[str, str]], None]
 
 
-def set_bert_template(backend: Tokenizer, special: dict[str, str]) -> None:
+def set_bert_template(backend: Tokenizer, special: dict[str, str], *, type_of_cls: int = 0) -> None:
     """Put [CLS] before a text and [SEP] behind it; a pair's second text has the type 1."""
     cls, sep = special["cls_token"], special["sep_token"]
     backend.post_processor = processors.TemplateProcessing(
-        single=f"{cls}:0 $A:0 {sep}:0",
-        pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
+        single=f"{cls}:{type_of_cls} $A:0 {sep}:0",
+        pair=f"{cls}:{type_of_cls} $A:0 {sep}:0 $B:1 {sep}:1",
         special_tokens=[(text, backend.token_to_id(text)) for text in (cls, sep)],
     )
 
 
 def set_funnel_template(backend: Tokenizer, special: dict[str, str]) -> None:
     """Put <cls> of the type 2 before a text, and else what a BERT has."""
-    cls, sep = special["cls_token"], special["sep_token"]
-    backend.post_processor = processors.TemplateProcessing(
-        single=f"{cls}:2 $A:0 {sep}:0",
-        pair=f"{cls}:2 $A:0 {sep}:0 $B:1 {sep}:1",
-        special_tokens=[(text, backend.token_to_id(text)) for text in (cls, sep)],
-    )
+    set_bert_template(backend, special, type_of_cls=2)
 
 
 def set_herbert_template(backend: Tokenizer, special: dict[str, str]) -> None:
