@@ -185,11 +185,39 @@ def test_fields_are_kept_and_added_ones_are_read_alike(corpus_folder, run, tmp_p
     assert run("index", "verify", corpus_folder)[0] == 0
 
 
-@pytest.mark.parametrize("fields", ["", "a,", "a,a", ":number", "a,a:number"])
+@pytest.mark.parametrize("fields", [[""], ["a,"], ["a,a"], [":number"], ["a,a:number"], ["a", "a"]])
 def test_names_of_fields_that_cannot_be_meant_are_code_2(corpus_folder, run, fields):
-    code, _, err = run("index", "build", corpus_folder, "-", "-m", GELU, "--fields", fields)
+    given = [part for one in fields for part in ("--fields", one)]
+    code, _, err = run("index", "build", corpus_folder, "-", "-m", GELU, *given)
     assert code == 2
-    assert "has an empty name, or one twice" in err
+    assert f"--fields {','.join(fields)!r} has an empty name, or one twice." in err
+
+
+def test_fields_may_be_named_by_several_options_and_with_blanks(corpus_folder, run, tmp_path):
+    table = tmp_path / "a.csv"
+    table.write_text("text,lang,dc:date,year\nthe cat,de,May,900\n")
+    given = ["--fields", "lang, year:number", "--fields", "dc:date"]
+    assert run("index", "build", corpus_folder, table, "-m", GELU, *given)[0] == 0
+    assert Corpus(corpus_folder).fields([0]) == [{"lang": "de", "year": 900, "dc:date": "May"}]
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        (
+            "year:integer",
+            "'year:integer' ends in a kind of values that is not known; expected NAME",
+        ),
+        ("a=b", "'a=b' has an operator of `minibert search --where` in its name"),
+        ("a!", "'a!' has an operator of `minibert search --where` in its name"),
+        ("a>b:number", "'a>b' has an operator of `minibert search --where` in its name"),
+    ],
+)
+def test_a_field_that_no_search_could_use_is_code_2(corpus_folder, run, field, told):
+    code, _, err = run("index", "build", corpus_folder, "-", "-m", GELU, f"--fields={field}")
+    assert code == 2
+    assert f"argument --fields: {told}" in err
+    assert not corpus_folder.exists()
 
 
 def jsonl(**texts):
