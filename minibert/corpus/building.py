@@ -199,7 +199,7 @@ def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, lis
         if unknown:
             raise CorpusError(
                 f"{path} has no document with the id {unknown[0]!r}"
-                + (f", nor {len(unknown) - 1} others of these" if unknown[1:] else "")
+                + ("" if len(unknown) == 1 else f"; {len(unknown)} of these ids are unknown")
                 + "; nothing was deleted."
             )
         numbers = [number for _, number, is_deleted in found if not is_deleted]
