@@ -249,7 +249,7 @@ def test_fields_that_end_as_a_text_begins_are_told_apart():
         ({"lang": "de", "url": "x"}, ValueError, "d has the field 'url', .* it keeps lang, year."),
         ({"year": "1990"}, ValueError, "d: the field 'year' is '1990', and has numbers in"),
         ({"lang": ["de"]}, ValueError, r"d: lang is \['de'\]; expected a text"),
-        ({"lang": np.int64(5)}, ValueError, r"d: lang is .*5.*; expected .* it is an int64"),
+        ({"lang": np.array([5])}, ValueError, r"d: lang is .*5.*; expected .* it is an ndarray"),
         ({"lang": "\udc80"}, ValueError, "d: lang is .* lone surrogate"),
         ({"year": float("inf")}, ValueError, "d: year is inf; expected a finite number"),
     ],
