@@ -98,8 +98,8 @@ class Index:
                 folder,
             )
         if model is None:
-            place = place_of_model(self.corpus.folder, settings.model)
             with telling_whose_model(folder):
+                place = place_of_model(self.corpus.folder, settings)
                 model = SentenceTransformer(
                     place, revision=settings.revision, similarity_fn_name=settings.metric
                 )
