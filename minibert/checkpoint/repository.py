@@ -125,8 +125,9 @@ def unavailable(repository: Repository, error: Exception, reason: str) -> ModelU
     if isinstance(error, GatedRepoError):
         return ModelUnavailableError(
             f"{repository.as_looked_for}: {reason}, and the hub gives it only to accounts that "
-            f"have accepted its terms. Accept them at https://huggingface.co/{repository.name}, and "
-            "set HF_TOKEN to a token of that account; or give the path of its folder."
+            "have accepted its terms. Accept them at "
+            f"https://huggingface.co/{repository.name}, and set HF_TOKEN to a token of that "
+            "account; or give the path of its folder."
         )
     return ModelUnavailableError(
         f"{repository.as_looked_for}: {reason}, and the hub did not give it ({first_line(error)}). "

@@ -13,10 +13,10 @@ In reading order:
 """
 
 from minibert.documents.document import Document, Fields, Record, Scalar, scalar_of
-from minibert.documents.forms import FORMS, Form, form_by_suffix
+from minibert.documents.forms import FORMS, Form, form_by_suffix, form_of
 from minibert.documents.lines import lines_in
 from minibert.documents.reading import count_documents, read_documents, read_records
-from minibert.documents.sources import standard_input
+from minibert.documents.sources import display_name, path_of, standard_input
 
 __all__ = [
     "FORMS",
@@ -26,8 +26,11 @@ __all__ = [
     "Record",
     "Scalar",
     "count_documents",
+    "display_name",
     "form_by_suffix",
+    "form_of",
     "lines_in",
+    "path_of",
     "read_documents",
     "read_records",
     "scalar_of",

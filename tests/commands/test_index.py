@@ -173,7 +173,8 @@ def test_fields_are_kept_and_added_ones_are_read_alike(corpus_folder, run, tmp_p
     assert run("index", "build", corpus_folder, table, "-m", GELU, *fields)[0] == 0
     assert run("index", "add", corpus_folder, more)[0] == 0
     code, _, err = run("index", "add", corpus_folder, lines)
-    assert (code, err.count("no document has the field")) == (0, 2)
+    told = f"minibert: {lines}: no document has the fields 'lang', 'code', so they are null in all."
+    assert (code, err.splitlines()) == (0, [told])
     assert Corpus(corpus_folder).fields(range(4)) == [
         {"year": 1990, "lang": "de", "code": "07"},
         {"year": None, "lang": "fr", "code": "x"},
@@ -226,7 +227,7 @@ def jsonl(**texts):
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def test_a_commanded_replacement_says_what_has_changed(run, corpus_folder):
+def test_a_commanded_replacement_says_what_has_changed(run, corpus_folder, tmp_path):
     form = ["--format", "jsonl"]
     first = jsonl(a="the cat", b="a dog", c="London")
     assert run("index", "build", corpus_folder, *form, "-m", GELU, stdin=first)[0] == 0
@@ -243,7 +244,13 @@ def test_a_commanded_replacement_says_what_has_changed(run, corpus_folder):
     assert (code, facts) == (0, facts | expected)
     code, _, err = run("index", "replace", corpus_folder, stdin=b"a line\n")
     assert code == 65
-    assert "standard input, line 1 has no id, by which the document that it replaces" in err
+    assert "standard input is read as text, whose lines have no ids" in err
+    assert "say so, as by --format jsonl" in err
+    (tmp_path / "a.txt").write_text("a line\n")
+    code, _, err = run("index", "replace", corpus_folder, tmp_path / "a.txt")
+    assert (code, f"minibert: {tmp_path / 'a.txt'} is read as text, whose" in err) == (65, True)
+    code, _, err = run("index", "replace", corpus_folder, *form, stdin=b'{"text": "a line"}\n')
+    assert (code, "line 1 has no id, by which the document that it" in err) == (65, True)
 
 
 def test_a_commanded_compaction_says_what_was_removed(run, corpus):
