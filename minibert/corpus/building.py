@@ -27,6 +27,7 @@ from minibert.corpus.writer import (
     Advance,
     Writer,
     begin,
+    begun,
     clear_leftovers,
     make_folder,
     with_deleted,
@@ -114,6 +115,7 @@ def build(
         shard_documents=shard_documents,
         shard_characters=shard_characters,
     )
+    documents = begun(documents, settings.fields)
     make_folder(path)
     with locked(path):
         begin(path, settings)

@@ -16,6 +16,7 @@ from minibert import SentenceTransformer
 from minibert.common.escapes import has_controls
 from minibert.corpus.building import build
 from minibert.corpus.corpus import Corpus
+from minibert.documents import Document
 
 
 def test_a_finished_build_says_so_and_touches_nothing(corpus_folder, run, tmp_path):
@@ -218,6 +219,16 @@ def test_a_field_that_no_search_could_use_is_code_2(corpus_folder, run, field, t
     code, _, err = run("index", "build", corpus_folder, "-", "-m", GELU, f"--fields={field}")
     assert code == 2
     assert f"argument --fields: {told}" in err
+    assert not corpus_folder.exists()
+
+
+def test_a_build_that_cannot_read_its_input_makes_no_folder(corpus_folder, run, tmp_path):
+    table = tmp_path / "a.csv"
+    table.write_text("text,lang\nthe cat,de\n")
+    code, _, err = run("index", "build", corpus_folder, table, "-m", GELU, "--fields", "lnag")
+    assert (code, "has no field 'lnag'; it has text, lang" in err) == (65, True)
+    with pytest.raises(ValueError, match="has the field 'lang', which the corpus does not keep"):
+        build(corpus_folder, [Document("1", "a", "a", {"lang": "de"})], SentenceTransformer(GELU))
     assert not corpus_folder.exists()
 
 
