@@ -11,22 +11,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from minibert.common.files import locked
-from minibert.corpus.building import continuing
+from minibert.corpus.building import checked, continuing
+from minibert.corpus.items import Item, check_ids_differ, item_of
 from minibert.corpus.manifest import Manifest, read_manifest
-from minibert.corpus.writer import (
-    Advance,
-    Item,
-    Writer,
-    check_ids_differ,
-    clear_leftovers,
-    item_of,
-)
+from minibert.corpus.writer import Advance, Writer, clear_leftovers
 from minibert.documents import Document
 from minibert.errors import CorpusError
 from minibert.models.sentence_transformer import SentenceTransformer
@@ -61,7 +54,7 @@ def replace(
     Raises the errors of add; CorpusError for a document without an id, too, and for a corpus whose
     `build` or `add` was stopped.
     """
-    path = Path(folder)
+    path = checked(folder, model)
     read_manifest(path)
     with locked(path):
         writer = continuing(path, model, on_long, advance)
@@ -110,7 +103,7 @@ class Changes:
             item = item_of(document, number, fields)
             if document.id is None:
                 raise CorpusError(
-                    f"{document.origin} has no id, by which the document that it replaces is "
+                    f"{item.origin} has no id, by which the document that it replaces is "
                     "found. Give every document one (--id-field names its field)."
                 )
             yield item

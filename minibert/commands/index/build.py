@@ -16,6 +16,7 @@ from minibert.commands.options import (
     positive,
 )
 from minibert.commands.texts import documents_in
+from minibert.documents import Fields
 from minibert.scoring.quantization import STORED_DTYPES
 
 __all__ = ["COMMAND"]
@@ -72,7 +73,9 @@ def build(options: argparse.Namespace) -> None:
     """minibert index build: write the corpus, and print its facts."""
     from minibert.corpus.building import SHARD_CHARACTERS, SHARD_DOCUMENTS, build
 
-    documents = documents_in(options.files or ["-"], options, *options.fields)
+    names, numbers = options.fields
+    fields = Fields(kept=names, numbers=numbers)
+    documents = documents_in(options.files or ["-"], options, fields)
     model = load(options)
     with reporting(options) as advance:
         written = build(
@@ -88,7 +91,7 @@ def build(options: argparse.Namespace) -> None:
             on_long=options.on_long,
             pack_tokens=options.pack_tokens,
             texts=not options.no_texts,
-            fields=options.fields[0],
+            fields=fields,
             shard_documents=options.shard_documents or SHARD_DOCUMENTS,
             shard_characters=options.shard_characters or SHARD_CHARACTERS,
             advance=advance,
