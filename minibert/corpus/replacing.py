@@ -9,6 +9,7 @@ done already, and does the rest: there is nothing to be finished before another 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -26,6 +27,8 @@ from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.tokens.truncation import OnLong
 
 __all__ = ["Replaced", "replace"]
+
+logger = logging.getLogger(__name__)
 
 
 class Replaced(NamedTuple):
@@ -65,6 +68,12 @@ def replace(
             writer.write(group, len(writer.manifest.inputs), True, replaced=numbers)
             replaced += len(numbers)
         clear_leftovers(path, writer.manifest)
+        for name in changes.absent if writer.new else ():
+            logger.warning(
+                "No document has the field %r, which the corpus keeps, so it is null in all that "
+                "were written.",
+                name,
+            )
         unchanged = int(changes.kept.sum())
         return writer.manifest, Replaced(replaced, writer.new - replaced, unchanged)
 
@@ -77,6 +86,8 @@ class Changes:
         self.writer = writer
         # Number of a document from before -> True if the input has it unchanged.
         self.kept = np.zeros(len(writer.corpus), dtype=bool)
+        # Fields of the corpus that no document has named.
+        self.absent = dict.fromkeys(writer.manifest.settings.fields)
 
     def changed(self, documents: Iterable[Document]) -> Iterator[Item]:
         """Yield the documents that the corpus does not have as they are, in their order."""
@@ -106,6 +117,8 @@ class Changes:
                     f"{item.origin} has no id, by which the document that it replaces is "
                     "found. Give every document one (--id-field names its field)."
                 )
+            for name in document.fields or ():
+                self.absent.pop(name, None)
             yield item
 
     def replaced_by(self, group: list[Item]) -> list[int]:
