@@ -22,6 +22,7 @@ from minibert.common.arrays import Array, IntArray
 from minibert.common.counts import counted
 from minibert.corpus.corpus import Corpus, place_of_model, telling_whose_model
 from minibert.corpus.filters import Where, matching, words_of
+from minibert.corpus.fingerprint import check_is_model
 from minibert.corpus.graph import open_graph
 from minibert.documents import Scalar
 from minibert.errors import CorpusError
@@ -103,6 +104,7 @@ class Index:
                 model = SentenceTransformer(
                     place, revision=settings.revision, similarity_fn_name=settings.metric
                 )
+        check_is_model(model)
         self.corpus.check_model(model)
         if model.similarity_fn_name != settings.metric:
             raise CorpusError(

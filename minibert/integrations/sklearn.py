@@ -19,6 +19,7 @@ import numpy as np
 from minibert import SentenceTransformer
 from minibert.common.advice import needing
 from minibert.common.arguments import check_choice
+from minibert.integrations.stored_model import StoredModel, check_sample, sampled
 
 with needing("scikit-learn", "minibert.integrations.sklearn", at_least="1.6"):
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -36,10 +37,12 @@ class MinibertTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     Texts are a list, an array, or one column of a table. Nothing is learnt: fit() opens the model,
     and so does transform() if it comes first. Clones and pickles hold the model's name and the
-    arguments, not the weights.
+    arguments, not the weights. Pickles hold the beginning of one text's vector, too: the steps
+    behind were fitted to this model, and transform() refuses another one under its name.
     """
 
     model_: SentenceTransformer  # model of the vectors, once it is opened
+    sample_: list[float]  # first numbers of the vector of one text, once it is fitted
 
     def __init__(
         self,
@@ -77,23 +80,32 @@ class MinibertTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Raises ValueError for another `task`, and the errors of SentenceTransformer().
         """
+        self.model_, self.sample_ = self._opened()
+        self._n_features_out = self.model_.get_embedding_dimension()
+        return self
+
+    def _opened(self) -> StoredModel:
+        """Open the model, and take a sample of its vectors."""
         given = self.get_params(deep=False)
         check_choice("task", given.pop("task"), (None, "query", "document"))
         arguments = {name: value for name, value in given.items() if name not in OF_ENCODE}
-        self.model_ = SentenceTransformer(**arguments)
-        self._n_features_out = self.model_.get_embedding_dimension()
-        return self
+        return sampled(SentenceTransformer(**arguments))
 
     # X: as above.
     def transform(self, X: Any) -> np.ndarray:
         """Encode texts: n -> (n, D) float32, or a DataFrame after set_output().
 
         Raises TypeError for a str or for an item that is no text, ValueError for a table of several
-        columns.
+        columns, CorpusError after unpickling if the name leads to another model than it did.
         """
         texts = texts_of(X)
-        if not hasattr(self, "model_"):
+        if not hasattr(self, "sample_"):
             self.fit()
+        if not hasattr(self, "model_"):
+            opened = self._opened()
+            name = os.fspath(self.model_name_or_path)
+            check_sample(opened, self.sample_, name, owner="The fitted pipeline's vectors are")
+            self.model_ = opened.model
         encoders = {
             None: self.model_.encode,
             "query": self.model_.encode_query,

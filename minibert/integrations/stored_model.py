@@ -16,7 +16,7 @@ import numpy as np
 
 from minibert import CorpusError, SentenceTransformer
 
-__all__ = ["NOT_STORED", "StoredModel", "check_sample", "open_model", "without_token"]
+__all__ = ["NOT_STORED", "StoredModel", "check_sample", "open_model", "sampled", "without_token"]
 
 NOT_STORED = "token"  # a secret: an opened store takes the hub's own login
 # Stores hold its vector: with another text they would all be refused.
@@ -53,15 +53,25 @@ def open_model(arguments: Mapping[str, Any]) -> StoredModel:
 @lru_cache(maxsize=4)
 def opened(arguments: str) -> StoredModel:
     """Open a model by SentenceTransformer's arguments as JSON, once."""
-    model = SentenceTransformer(**json.loads(arguments))
+    return sampled(SentenceTransformer(**json.loads(arguments)))
+
+
+def sampled(model: SentenceTransformer) -> StoredModel:
+    """Take a sample of a model's vectors."""
     vector = model.encode_document(SAMPLE, on_long="ignore")[:SAMPLE_NUMBERS]
     return StoredModel(model, [float(f"{number:.6g}") for number in vector])
 
 
-def check_sample(stored: StoredModel, sample: Sequence[float] | None, name: str) -> None:
+def check_sample(
+    stored: StoredModel,
+    sample: Sequence[float] | None,
+    name: str,
+    *,
+    owner: str = "The store's vectors are",
+) -> None:
     """Raise CorpusError if a store's vectors are of another model; without a sample, do nothing.
 
-    `name` is that of the model that was opened, for the message.
+    `name` is that of the model that was opened, and `owner` begins the message.
     """
     if sample is None:
         return
@@ -70,8 +80,8 @@ def check_sample(stored: StoredModel, sample: Sequence[float] | None, name: str)
         SAMPLE_TOLERANCE * np.abs(theirs).max()
     ):
         raise CorpusError(
-            f"The store's vectors are not of {name}: it has the vector {list(sample)} of a sample, "
-            f"where {name} gives {stored.sample}. Name the model or the folder that made them, or "
+            f"{owner} not of {name}: it has the vector {list(sample)} of a sample, where "
+            f"{name} gives {stored.sample}. Name the model or the folder that made them, or "
             "make them anew: the vectors of two models cannot be compared."
         )
 

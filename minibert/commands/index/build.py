@@ -17,6 +17,7 @@ from minibert.commands.options import (
     positive,
 )
 from minibert.commands.texts import documents_in
+from minibert.documents import Fields
 from minibert.scoring.quantization import STORED_DTYPES
 from minibert.server.environment import UsageError
 
@@ -84,23 +85,24 @@ def names_of_fields(text: str) -> list[str]:
     return given
 
 
-def kept_fields(given: list[str]) -> tuple[list[str], list[str]]:
-    """Return the names of the fields to keep, and of those among them that are numbers.
+def kept_fields(given: list[str]) -> Fields:
+    """Return the fields to keep, and which of them are numbers, of what --fields names.
 
     Raises UsageError for a field without a name, and for one that is named twice.
     """
     names = [name.removesuffix(NUMBER) for name in given]
     if not all(names) or len(set(names)) < len(names):
         raise UsageError(f"--fields {','.join(given)!r} has an empty name, or one twice.")
-    return names, [name.removesuffix(NUMBER) for name in given if name.endswith(NUMBER)]
+    numbers = (name.removesuffix(NUMBER) for name in given if name.endswith(NUMBER))
+    return Fields(kept=tuple(names), numbers=tuple(numbers))
 
 
 def build(options: argparse.Namespace) -> None:
     """minibert index build: write the corpus, and print its facts."""
     from minibert.corpus.building import SHARD_CHARACTERS, SHARD_DOCUMENTS, build
 
-    fields, numbers = kept_fields(options.fields)
-    documents = documents_in(options.files or ["-"], options, fields, numbers)
+    fields = kept_fields(options.fields)
+    documents = documents_in(options.files or ["-"], options, fields)
     model = load(options)
     with reporting(options) as advance:
         written = build(

@@ -7,7 +7,7 @@ import numpy as np
 import pandas
 import pytest
 from exact_neighbours import assert_nearest
-from golden_files import GOLDEN, edit_json
+from golden_files import GOLDEN, copy_of, edit_json
 from prompted import DOCUMENT, PROMPTS, QUERY
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
-from minibert import SentenceTransformer
+from minibert import CorpusError, SentenceTransformer
 from minibert.integrations.sklearn import MinibertTransformer
 
 TEXTS = ["a cat", "the dog barks", "London", "who sat", "cats", "a dog"] * 2
@@ -188,3 +188,16 @@ def test_what_is_no_column_of_texts_is_refused(folder, given, error, message):
 def test_another_task_is_refused(folder):
     with pytest.raises(ValueError, match="task is 'questions'; expected one of None, 'query', 'd"):
         MinibertTransformer(folder, task="questions").fit()
+
+
+def test_a_pickle_refuses_another_model_under_its_name(tmp_path):
+    folder = copy_of("gelu", tmp_path / "model")
+    pipeline = make_pipeline(MinibertTransformer(folder), LogisticRegression()).fit(TEXTS, LABELS)
+    content = pickle.dumps(pipeline)
+    np.testing.assert_array_equal(pickle.loads(content).predict(TEXTS), pipeline.predict(TEXTS))
+    edit_json(folder / "config.json", hidden_act="relu")
+    changed = pickle.loads(content)
+    for _ in range(2):  # nor is it taken at a second call
+        with pytest.raises(CorpusError, match=f"pipeline's vectors are not of {folder}: it has"):
+            changed.predict(TEXTS)
+    assert changed.fit(TEXTS, LABELS).predict(TEXTS).shape == (len(TEXTS),)
