@@ -29,6 +29,7 @@ from minibert.common.arguments import (
 from minibert.common.files import locked
 from minibert.corpus.corpus import Corpus
 from minibert.corpus.fingerprint import DigestCache, check_is_model, fingerprint_of
+from minibert.corpus.items import begun
 from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_manifest
 from minibert.corpus.writer import (
     Advance,
@@ -128,6 +129,7 @@ def build(
         shard_documents=shard_documents,
         shard_characters=shard_characters,
     )
+    documents = begun(documents, settings.fields)
     make_folder(path)
     with locked(path):
         begin(path, settings)
@@ -213,7 +215,7 @@ def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, lis
         if unknown:
             raise CorpusError(
                 f"{path} has no document with the id {unknown[0]!r}"
-                + (f", nor {len(unknown) - 1} others of these" if unknown[1:] else "")
+                + ("" if len(unknown) == 1 else f"; {len(unknown)} of these ids are unknown")
                 + "; nothing was deleted."
             )
         numbers = [number for _, number, is_deleted in found if not is_deleted]

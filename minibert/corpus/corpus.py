@@ -27,7 +27,7 @@ from minibert.common.arguments import check_several
 from minibert.common.arrays import Array, IntArray
 from minibert.corpus.fields import FLAGS, NUMBERS
 from minibert.corpus.fingerprint import DigestCache, fingerprint_of
-from minibert.corpus.manifest import MANIFEST, Manifest, chained, read_manifest
+from minibert.corpus.manifest import MANIFEST, Manifest, Settings, chained, read_manifest
 from minibert.corpus.shards import Shard, hashes_of, read_description
 from minibert.documents import Fields, Scalar
 from minibert.errors import CorpusError, ModelUnavailableError
@@ -211,16 +211,21 @@ class Corpus:
         return [found[place] for place in range(len(wanted))]
 
 
-def place_of_model(folder: Path, name: str) -> str:
-    """Find the model that a manifest names: return its name, or the path of its folder.
+def place_of_model(folder: Path, settings: Settings) -> str:
+    """Find the model that a manifest names: return its name on the hub, or the path of its folder.
 
     A manifest holds a path as it was typed, so that its bytes do not depend on the place of the
     corpus. A relative path is tried from the working folder, then from each folder above the
-    corpus. The digests of the model are checked later, as for any model.
+    corpus. The digests of the model are checked later, as for any model. Raises FileNotFoundError
+    if the model was a folder, which has no revision, and is gone: the hub may have another model of
+    the folder's name.
     """
+    name = settings.model
     bases = [Path(), *folder.absolute().parents]
     places = (base / Path(name).expanduser() for base in bases)
     found = next((str(place) for place in places if is_model(place)), None)
+    if found is None and settings.revision is None:
+        raise FileNotFoundError(f"There is no folder {name!r} with a model.")
     return name if found is None else found
 
 
@@ -240,7 +245,7 @@ def telling_whose_model(
         raise type(error)(
             f"{error} It is the model that {os.fspath(folder)!r} was made with; if it lies "
             f"elsewhere now, {advice}."
-        ) from error
+        ) from None
 
 
 def matches(shards: Sequence[Shard], ids: Iterable[str]) -> Iterator[tuple[str, int]]:

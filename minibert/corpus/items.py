@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 from minibert.corpus.shards import digest_of
 from minibert.documents import Document, Scalar, scalar_of
 from minibert.errors import CorpusError
 
-__all__ = ["Item", "check_ids_differ", "item_of", "numbered"]
+__all__ = ["Item", "begun", "check_ids_differ", "item_of", "numbered"]
 
 
 class Item(NamedTuple):
@@ -44,6 +45,18 @@ def numbered(documents: Iterable[Document], first: int, fields: tuple[str, ...])
     """Number documents from `first` on; a document without an id gets its number as the id."""
     for number, document in enumerate(documents, start=first):
         yield item_of(document, number, fields)
+
+
+def begun(documents: Iterable[Document], fields: tuple[str, ...]) -> Iterator[Document]:
+    """Read the first document, and return all: an input that cannot be read makes no folder.
+
+    Raises the errors of item_of for the first document, and those of reading it.
+    """
+    rest = iter(documents)
+    for first in rest:
+        item_of(first, 0, fields)
+        return chain([first], rest)
+    return rest
 
 
 def item_of(document: Document, number: int, fields: tuple[str, ...]) -> Item:

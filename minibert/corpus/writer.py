@@ -165,7 +165,8 @@ class Writer:
                 raise CorpusError(
                     f"{more.origin}: the input goes on after its document "
                     f"{inputs[number].read - 1}, with which {self.folder} ends it. "
-                    "`minibert index add` takes more documents."
+                    "Put the new documents alone into a file, which `minibert index add` takes; if "
+                    "they have ids, `minibert index replace` takes the whole input, too."
                 )
             return
         for group, is_last in self.groups(items):

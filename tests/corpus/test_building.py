@@ -200,7 +200,9 @@ def test_deleted_documents_keep_their_numbers_and_free_their_ids(corpus_folder, 
 def test_deleting_an_id_that_was_never_there_deletes_nothing(corpus_folder, model):
     build(corpus_folder, documents(), model)
     before = tree(corpus_folder)
-    with pytest.raises(CorpusError, match="no document with the id 'x', nor 1 others of these"):
+    with pytest.raises(
+        CorpusError, match="no document with the id 'x'; 2 of these ids are unknown; nothing"
+    ):
         delete(corpus_folder, ["d1", "x", "y"])
     assert tree(corpus_folder) == before
 
