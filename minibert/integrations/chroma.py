@@ -128,4 +128,4 @@ class MinibertEmbeddingFunction(EmbeddingFunction[Documents]):
 
     def _check(self, config: Mapping[str, Any]) -> None:
         """Raise CorpusError if a config is of another model."""
-        check_sample(self._stored, config["sample"], self._arguments["model_name_or_path"])
+        check_sample(self._stored.sample, config["sample"], self._arguments["model_name_or_path"])

@@ -76,7 +76,7 @@ class MinibertFunction(TextEmbeddingFunction):
         # Not in a validator: pydantic would make each error one of its own.
         own = self.model_extra or {}
         self._stored = open_model({"model_name_or_path": self.model_name_or_path, **own})
-        check_sample(self._stored, self.sample, self.model_name_or_path)
+        check_sample(self._stored.sample, self.sample, self.model_name_or_path)
         store_metric(self.model, DISTANCES, "LanceDB")
 
     @property
