@@ -32,6 +32,12 @@ __all__ = ["MinibertEmbeddingFunction"]
 
 # Metric of a model -> space of a collection.
 SPACES: dict[str, Space] = {"cosine": "cosine", "dot": "ip", "euclidean": "l2"}
+CHROMAS_OWN = "sentence_transformer"  # Chroma's name of its function for sentence-transformers
+BY_NAME = (
+    "Call install() of minibert.integrations.sentence_transformers first, and open the collection "
+    "without a function: Chroma's own one then has minibert's model. Or make it anew."
+)
+OTHER_FUNCTION = "Open it with that one, or make it anew."
 
 
 @register_embedding_function
@@ -109,11 +115,10 @@ class MinibertEmbeddingFunction(EmbeddingFunction[Documents]):
         """
         settings = collection.configuration_json
         function = settings.get("embedding_function") or {}
-        if function.get("name") != self.name():
+        if (name := function.get("name")) != self.name():
             raise CorpusError(
-                f"The collection {collection.name!r} has the embedding function "
-                f"{function.get('name')!r}; expected {self.name()!r}. Open it with that one, or "
-                "make it anew."
+                f"The collection {collection.name!r} has the embedding function {name!r}; expected "
+                f"{self.name()!r}. {BY_NAME if name == CHROMAS_OWN else OTHER_FUNCTION}"
             )
         self._check(function["config"])
         spaces = [
