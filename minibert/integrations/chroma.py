@@ -20,6 +20,7 @@ import numpy as np
 
 from minibert import CorpusError, SentenceTransformer
 from minibert.common.advice import needing
+from minibert.common.arguments import folder_or_name
 from minibert.integrations.metric import ranks_alike, store_metric
 from minibert.integrations.stored_model import check_sample, open_model, without_token
 
@@ -60,7 +61,7 @@ class MinibertEmbeddingFunction(EmbeddingFunction[Documents]):
         Raises TypeError for an argument that is not JSON, ValueError for a model whose metric is no
         space of Chroma, and the errors of SentenceTransformer().
         """
-        self._arguments = {"model_name_or_path": os.fspath(model_name_or_path), **arguments}
+        self._arguments = {"model_name_or_path": folder_or_name(model_name_or_path), **arguments}
         self._stored = open_model(self._arguments)
         self.model = self._stored.model
         store_metric(self.model, SPACES, "Chroma")
