@@ -22,7 +22,7 @@ from minibert.bert.parameters import Config, Parameters
 from minibert.checkpoint.hub import find_model
 from minibert.checkpoint.repository import HubOptions
 from minibert.common.arguments import check_counts
-from minibert.common.arrays import Array, IntArray
+from minibert.common.arrays import Array, IntArray, are_tensors
 from minibert.errors import CheckpointError
 from minibert.kernels.cores import available_threads, one_blas_thread
 from minibert.kernels.devices import Device, find_device
@@ -31,6 +31,7 @@ from minibert.models.foreign_arguments import meaning_of
 from minibert.models.model_config import ModelConfig
 from minibert.models.model_output import BertOutput, Refused
 from minibert.models.scheduler import Scheduler
+from minibert.models.tensors import as_tensors
 
 __all__ = ["BertModel", "BertOutput"]
 
@@ -169,6 +170,7 @@ class BertModel:
 
         attention_mask is 1 at tokens and 0 at padding, on either side; without one, all are tokens.
         A token's position is its column, so padding on the left moves it, as in transformers.
+        Given a tensor of torch, on the CPU, all outputs are tensors, too.
         Where a call leaves the last three open, config.json decides under their names, and where it
         is silent too, there are no hidden states, no attentions, and a BertOutput.
 
@@ -198,6 +200,8 @@ class BertModel:
             # Of a decoder, which minibert runs none of; transformers answers with none of them.
             "cross_attentions": () if keeps_attentions else None,
         }
+        if are_tensors(input_ids, attention_mask, token_type_ids):
+            outputs = as_tensors(outputs)
         fields = FAMILIES[self.config.model_type].outputs
         output = BertOutput(**{name: outputs.get(name) for name in fields})
         return output if self._wants("return_dict", return_dict, True) else output.to_tuple()

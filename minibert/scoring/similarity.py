@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minibert.common.arrays import Array
+from minibert.common.arrays import Array, are_tensors
 from minibert.kernels.cpu import normalize_
 
 __all__ = [
@@ -47,7 +47,7 @@ def tensors_for_tensors(score: Scored) -> Scored:
     @wraps(score)
     def scored(*vectors: Any, **named: Any) -> Array:
         found: Any = score(*vectors, **named)
-        if any(type(given).__module__ == "torch" for given in (*vectors, *named.values())):
+        if are_tensors(*vectors, *named.values()):
             found = sys.modules["torch"].from_numpy(np.asarray(found))
         return cast("Array", found)
 

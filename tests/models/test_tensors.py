@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from minibert import CrossEncoder, MissingLibraryError, semantic_search, util
+from minibert import CrossEncoder, MissingLibraryError, Tokenizer, semantic_search, util
+from minibert.models.bert_model import BertModel
 
 TEXTS = ["the cat", "a dog"]
 
@@ -75,6 +76,46 @@ def test_tensors_without_torch_are_refused_with_what_to_do(model, one_label):
         model.encode([], convert_to_tensor=True)
     with pytest.raises(MissingLibraryError, match=needed):
         CrossEncoder(one_label).predict([], convert_to_tensor=True)
+
+
+@pytest.mark.usefixtures("torch")
+def test_tokens_are_tensors_where_a_call_asks_for_them(folder):
+    tokenizer = Tokenizer.from_pretrained(folder)
+    arguments = {"padding": True, "return_token_type_ids": True}
+    arrays = tokenizer(TEXTS, return_tensors="np", **arguments)
+    found = tokenizer(TEXTS, return_tensors="pt", **arguments)
+    assert [*found] == [*arrays]
+    for name, array in arrays.items():
+        assert found[name].array.dtype == np.int64
+        np.testing.assert_array_equal(found[name].array, array)
+    assert found.tokens(1) == arrays.tokens(1)
+    again = tokenizer.pad(
+        {name: list(array) for name, array in arrays.items()}, return_tensors="pt"
+    )
+    np.testing.assert_array_equal(again["input_ids"].array, arrays["input_ids"])
+    assert tokenizer("the cat", return_tensors="pt").input_ids.array.shape == (1, 4)
+
+
+@pytest.mark.usefixtures("torch")
+def test_states_of_tensors_are_tensors(folder):
+    bert, ids = BertModel.from_pretrained(folder), np.array([[2, 9, 8, 3]])
+    kept = {"output_hidden_states": True}
+    expected, found = bert(ids, **kept), bert(Tensor(ids), **kept)
+    assert [*found] == [*expected]
+    for name in ("last_hidden_state", "pooler_output"):
+        np.testing.assert_array_equal(found[name].array, expected[name])
+    for states, array in zip(found.hidden_states, expected.hidden_states, strict=True):
+        np.testing.assert_array_equal(states.array, array)
+    masked = bert(ids, attention_mask=Tensor(np.ones_like(ids)), return_dict=False)
+    np.testing.assert_array_equal(masked[0].array, expected[0])
+
+
+def test_tensors_of_tokens_are_refused_without_torch(folder):
+    tokenizer = Tokenizer.from_pretrained(folder)
+    needed = r'return_tensors="pt" \(pass "np" for NumPy arrays\) needs torch'
+    for call in (tokenizer, tokenizer.pad):
+        with pytest.raises(MissingLibraryError, match=needed):
+            call({"input_ids": [2]}, return_tensors="pt")
 
 
 @pytest.mark.slow
