@@ -52,11 +52,14 @@ class BertModel:
         device: str | None = None,
         dtype: object = None,
         settings: Mapping[str, object] | None = None,
+        has_pooler: bool = True,
     ) -> None:
         """Put the parameters on a device.
 
         `settings` is all of config.json, which may say what calls return that do not say it.
+        `has_pooler` is False for a model whose pooler_output is None.
         """
+        self._has_pooler = has_pooler and FAMILIES[config.model_type].has_pooler
         self._settings = dict(settings or {})
         self.config = ModelConfig(config, self._settings)
         self._host_parameters = parameters
@@ -87,11 +90,13 @@ class BertModel:
 
         `model_kwargs` are other arguments of transformers: output_hidden_states, output_attentions
         and return_dict say what calls return that do not say it. "torch_dtype" counts as `dtype`.
-        Others are taken if they change nothing here.
+        With add_pooling_layer=False, pooler_output is None. Others are taken if they change nothing
+        here.
 
         Raises as SentenceTransformer's constructor does.
         """
         wanted = {name: model_kwargs.pop(name) for name in WANTED & model_kwargs.keys()}
+        has_pooler = bool(model_kwargs.pop("add_pooling_layer", True))
         meant = meaning_of(model_kwargs)
         hub = HubOptions(revision, cache_dir, token, local_files_only)
         folder = find_model(model_name_or_path, hub)
@@ -104,6 +109,7 @@ class BertModel:
             device=device,
             dtype=meant.dtype if dtype in (None, "auto") else dtype,
             settings={**checkpoint.settings, **wanted},
+            has_pooler=has_pooler,
         )
 
     def to(self, device: object) -> BertModel:
@@ -254,7 +260,7 @@ class BertModel:
 
         None where transformers has no pooler.
         """
-        if not FAMILIES[self.config.model_type].has_pooler:
+        if not self._has_pooler:
             return None
         weight, bias = self._host_parameters.pooler_weight, self._host_parameters.pooler_bias
         if weight is None or bias is None:
