@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minibert.common.arrays import Array, IntArray
+from minibert.common.arrays import Array, IntArray, as_array
 from minibert.common.progress import progress
 from minibert.evaluation.measures import (
     Found,
@@ -242,7 +242,7 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
                     texts = self.corpus[chunk]
                     vectors = self.embed_inputs(corpus_model, texts, "document", **prompts)
                 else:
-                    vectors = np.asarray(corpus_embeddings)[self._order[chunk]]
+                    vectors = as_array(corpus_embeddings)[self._order[chunk]]
                 for name, function in functions.items():
                     numbers, scores = nearest(queries, [vectors], k, function)
                     found = numbers + start, scores

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minibert.common.arrays import Array
+from minibert.common.arrays import Array, as_array
 from minibert.scoring.similarity import BLOCK_FLOATS, as_floats
 
 __all__ = ["maxsim", "maxsim_pairwise", "mean_maxsim", "mean_maxsim_pairwise"]
@@ -130,7 +130,7 @@ def texts_of(vectors: TokenVectors, masks: Masks, name: str) -> list[Array]:
         texts = [as_floats(text) for text in vectors]
         counting: list[Any] = [np.ones(len(text), dtype=bool) for text in texts]
     else:
-        padded = as_floats(np.asarray(vectors))
+        padded = as_floats(as_array(vectors))
         padded = padded[None] if padded.ndim == 2 else padded
         texts = list(padded)
         counting = [text.any(axis=-1) for text in texts]

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minibert.common.arrays import Array, are_tensors
+from minibert.common.arrays import Array, are_tensors, as_array
 from minibert.kernels.cpu import normalize_
 
 __all__ = [
@@ -214,8 +214,11 @@ def as_rows(vectors: ArrayLike, name: str = "vectors") -> Array:
 
 
 def as_floats(vectors: ArrayLike) -> Array:
-    """Convert numbers to float32; float64 stays. Raises TypeError for texts and None."""
-    array = np.asarray(vectors)
+    """Convert numbers to float32; float64 stays. Raises TypeError for texts and None.
+
+    Raises ValueError for a tensor of torch that requires a gradient.
+    """
+    array = as_array(vectors)
     if array.dtype.kind not in "fiub":
         raise TypeError(
             f"Expected vectors, got {vectors!r:.60}. encode() turns texts into vectors."

@@ -18,12 +18,17 @@ class Tensor:
 
     __module__ = "torch"
 
-    def __init__(self, array):
+    def __init__(self, array, dtype="torch.float32", requires_grad=False):
         assert isinstance(array, np.ndarray)
-        self.array = array
+        self.array, self.dtype, self.requires_grad = array, dtype, requires_grad
 
     def __array__(self, dtype=None, copy=None):
+        if self.dtype == "torch.bfloat16" or self.requires_grad:
+            raise RuntimeError("torch itself gives no array of this tensor")
         return self.array
+
+    def float(self):
+        return Tensor(self.array)
 
     def __getitem__(self, index):
         return Tensor(np.asarray(self.array[index]))
@@ -152,6 +157,34 @@ def test_scores_of_a_tensor_are_a_tensor(name):
     np.testing.assert_array_equal(
         score(Tensor(vectors[0]), Tensor(vectors[0])).array, score(vectors[0], vectors[0])
     )
+
+
+@pytest.mark.usefixtures("torch")
+def test_tensors_of_bfloat16_are_scored_as_float32():
+    vectors = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    tensor = Tensor(vectors, "torch.bfloat16")
+    np.testing.assert_array_equal(
+        util.cos_sim(tensor, tensor).array, util.cos_sim(vectors, vectors)
+    )
+    rows = [Tensor(row, "torch.bfloat16") for row in vectors]
+    assert semantic_search(rows, tensor) == semantic_search(vectors, vectors)
+    assert util.paraphrase_mining_embeddings(tensor) == util.paraphrase_mining_embeddings(vectors)
+    np.testing.assert_array_equal(
+        util.quantize_embeddings(tensor, "binary"), util.quantize_embeddings(vectors, "binary")
+    )
+
+
+@pytest.mark.usefixtures("torch")
+@pytest.mark.parametrize(
+    "score",
+    [util.cos_sim, util.dot_score, util.pairwise_euclidean_sim, semantic_search],
+)
+def test_tensors_that_require_a_gradient_are_refused(score):
+    vectors = np.ones((2, 4), np.float32)
+    grown = Tensor(vectors, requires_grad=True)
+    for a, b in ((grown, vectors), (vectors, grown), ([grown], vectors)):
+        with pytest.raises(ValueError, match=r"requires a gradient.*give tensor\.detach"):
+            score(a, b)
 
 
 @pytest.mark.usefixtures("torch")

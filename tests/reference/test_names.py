@@ -246,6 +246,19 @@ def test_scores_of_tensors_are_the_reference_s(both, name):
     np.testing.assert_allclose(np.asarray(found), expected.numpy(), atol=2e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_scores_of_half_tensors_are_the_reference_s(both, dtype):
+    vectors = both[0].encode(TEXTS, convert_to_tensor=True).to(dtype)
+    for name in ("cos_sim", "dot_score", "euclidean_sim"):
+        found, expected = (
+            getattr(library, name)(vectors, list(vectors)) for library in (util, their_util)
+        )
+        assert found.dtype == expected.dtype == torch.float32
+        torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
+    with pytest.raises(ValueError, match=r"give tensor\.detach"):
+        util.cos_sim(torch.nn.Parameter(vectors.float()), vectors)
+
+
 def test_torch_goes_on_with_scores_of_tensors(both):
     ours, theirs = both
     found, expected = (
