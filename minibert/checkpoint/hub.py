@@ -30,6 +30,7 @@ from minibert.checkpoint.repository import (
     unavailable,
 )
 from minibert.common.advice import MODELS
+from minibert.common.arguments import folder_or_name
 from minibert.errors import CheckpointError
 
 __all__ = ["commit_of", "find_model", "find_pickles", "hub_name"]
@@ -111,12 +112,7 @@ def local_folder(model_name_or_path: str | os.PathLike[str]) -> Path | None:
     Raises FileNotFoundError for anything else, TypeError for no text or path, and
     NotADirectoryError for a file.
     """
-    if not isinstance(model_name_or_path, str | os.PathLike):
-        raise TypeError(
-            f"model_name_or_path is {model_name_or_path!r:.60}; expected a folder or a name, as "
-            "'sentence-transformers/all-MiniLM-L6-v2'."
-        )
-    text = os.fspath(model_name_or_path)
+    text = folder_or_name(model_name_or_path)
     path = Path(os.path.expanduser(text))
     if text and path.is_dir():
         return path

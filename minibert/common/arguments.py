@@ -14,6 +14,7 @@ __all__ = [
     "check_given_counts",
     "check_prompts",
     "check_several",
+    "folder_or_name",
     "fullname",
     "is_count",
     "is_number",
@@ -39,6 +40,18 @@ def type_of(value: object) -> str:
     """Return the name of a value's type with its article, for messages: "an int"."""
     name = type(value).__name__
     return f"{'an' if name.startswith((*'aeioAEIO', 'nd')) else 'a'} {name}"
+
+
+def folder_or_name(given: object) -> str:
+    """Return the name or the folder of a model as a text. Raises TypeError for anything else."""
+    if isinstance(given, str | os.PathLike):
+        return str(os.fspath(given))
+    is_model = hasattr(given, "save_pretrained")
+    what = f"{type_of(given)}, a model that is open" if is_model else f"{given!r:.60}"
+    raise TypeError(
+        f"model_name_or_path is {what}; expected a folder or a name, as "
+        "'sentence-transformers/all-MiniLM-L6-v2'."
+    )
 
 
 def fullname(obj: object) -> str:
@@ -95,18 +108,20 @@ def one_name(**given: Any) -> Any:
     return found[0] if found else None
 
 
-def older_names(**renamed: str) -> Callable[[Function], Function]:
+def older_names(**renamed: str | None) -> Callable[[Function], Function]:
     """Let a function take arguments by older names, too: older name -> the name in its signature.
 
-    The function raises TypeError if both were given.
+    An argument that changes nothing has None there. The function raises TypeError if both names of
+    one were given.
     """
 
     def decorate(function: Function) -> Function:
         @wraps(function)
         def with_older_names(*positional: Any, **named: Any) -> Any:
             for older in renamed.keys() & named.keys():
-                name = renamed[older]
-                named[name] = one_name(**{name: named.get(name), older: named.pop(older)})
+                name, value = renamed[older], named.pop(older)
+                if name is not None:
+                    named[name] = one_name(**{name: named.get(name), older: value})
             return function(*positional, **named)
 
         return cast("Function", with_older_names)

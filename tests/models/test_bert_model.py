@@ -193,6 +193,17 @@ def test_a_pooler_that_cannot_answer_moves_no_other_output(bert_model, old_folde
         without(IDS, MASK, return_dict=False)
 
 
+def test_a_pooler_that_is_not_wanted_leaves_its_output_none(folder, old_folder):
+    for path in (folder, old_folder):  # also where the checkpoint lacks it
+        model = BertModel.from_pretrained(path, add_pooling_layer=False)
+        output = model(IDS, MASK, **KEPT)
+        assert output.pooler_output is None
+        assert list(output) == [name for name in ASKED[-1][1] if name != "pooler_output"]
+        assert len(model(IDS, MASK, return_dict=False)) == 1
+    kept = BertModel.from_pretrained(folder, add_pooling_layer=True)(IDS, MASK)
+    assert kept.pooler_output.shape == (len(IDS), model.config.hidden_size)
+
+
 def test_the_mean_of_the_real_tokens_is_the_vector(folder, texts):
     inputs = Tokenizer.from_pretrained(folder)(
         texts, padding=True, truncation=True, return_tensors="np"
@@ -219,3 +230,13 @@ def test_rows_of_different_lengths_are_refused_with_a_way_out(bert_model):
     for arguments in ([[2, 5, 3], [2, 3]],), ([[2, 5], [2, 3]], [[1, 1], [1]]):
         with pytest.raises(ValueError, match="rows of different lengths; tokenise with padding"):
             bert_model(*arguments)
+
+
+def test_a_name_of_transformers_that_is_missing_has_advice(bert_model):
+    for name in ("forward", "save_pretrained", "num_parameters", "parameters", "state_dict"):
+        with pytest.raises(
+            AttributeError, match=rf"AutoModel has no attribute '{name}'; minibert "
+        ):
+            getattr(bert_model, name)
+    with pytest.raises(AttributeError, match=r"^AutoModel has no attribute 'nothing'$"):
+        bert_model.nothing  # noqa: B018

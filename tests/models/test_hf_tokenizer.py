@@ -44,7 +44,7 @@ def test_truncation_takes_max_length_or_the_model_s(hf_tokenizer):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"return_tensors": "pt"}, 'pass "np"'),
+        ({"return_tensors": "tf"}, 'expected "np" for NumPy arrays, or "pt"'),
         ({"padding": "longer"}, "padding is 'longer'"),
         ({"padding_side": "top"}, "padding_side is 'top'"),
         ({"return_tensors": "np"}, "different lengths; pass padding=True"),
@@ -189,6 +189,14 @@ def test_special_tokens_and_sizes_have_their_names(hf_tokenizer):
     for name in ("nothing", "odd_token", "odd_token_id"):
         with pytest.raises(AttributeError, match=f"no attribute '{name}'"):
             getattr(hf_tokenizer, name)
+
+
+def test_a_name_of_transformers_that_is_missing_has_advice(hf_tokenizer):
+    assert not hasattr(hf_tokenizer, "save_pretrained")
+    with pytest.raises(
+        AttributeError, match=r"'save_pretrained'; minibert .* Copy the folder's to"
+    ):
+        hf_tokenizer.save_pretrained("folder")
 
 
 @pytest.mark.parametrize("truncation", ["first", 1.5, ["only_first"]])

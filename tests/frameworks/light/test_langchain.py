@@ -1,5 +1,6 @@
 """LangChain: its own conformance tests, a store that is written and opened again, re-ranking."""
 
+import json
 import logging
 import pickle
 
@@ -150,6 +151,20 @@ def test_the_reranker_s_arguments_reach_the_model(one_label):
     assert plain[0].metadata["relevance_score"] < 1 < raw[0].metadata["relevance_score"]
 
 
+def test_a_dumped_reranker_is_opened_with_its_arguments(one_label):
+    given = {"max_length": 5, "activation_fn": "identity", "on_long": "ignore", "token": "secret"}
+    reranker = MinibertReranker(one_label, top_n=2, **given)
+    dumped = json.loads(json.dumps(reranker.model_dump()))
+    assert "secret" not in str(dumped)
+    again = MinibertReranker.model_validate(dumped)
+    found, expected = (one.compress_documents(OFFERED, "who sat") for one in (again, reranker))
+    assert found == expected
+    plain = MinibertReranker(one_label, top_n=2).compress_documents(OFFERED, "who sat")
+    assert plain != expected
+    with pytest.raises(TypeError, match="max_lenght"):
+        MinibertReranker.model_validate({**dumped, "max_lenght": 5})
+
+
 def test_bad_settings_of_a_reranker_are_refused(one_label, tmp_path):
     with pytest.raises(ValidationError, match="greater than or equal to 1"):
         MinibertReranker(one_label, top_n=0)
@@ -168,3 +183,12 @@ def test_the_default_prompt_of_a_folder_is_kept_for_neither(folder):
     )  # fmt: skip
     embeddings, plain = MinibertEmbeddings(folder), SentenceTransformer(folder, prompts=PROMPTS)
     assert embeddings.embed_query(QUERY) == plain.encode(QUERY, prompt="").tolist()
+
+
+def test_a_model_goes_by_langchain_s_name_too(folder):
+    found = MinibertEmbeddings(model_name=str(folder)).embed_query("a cat")
+    assert found == MinibertEmbeddings(folder).embed_query("a cat")
+    with pytest.raises(TypeError, match="model_name_or_path and model_name are two names"):
+        MinibertEmbeddings(folder, model_name=str(folder))
+    with pytest.raises(TypeError, match="model_name_or_path is None; expected a folder or a name"):
+        MinibertEmbeddings()
