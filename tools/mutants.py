@@ -1098,8 +1098,8 @@ MUTANTS = [
     Mutant("models/foreign_arguments.py", 'if name in instead else ""', 'if False else ""',
            "models/test_bert_model.py::test_a_name_of_transformers_that_is_missing_has_advice"),
     Mutant("integrations/sentence_transformers.py", "if last.endswith(end)", "if last == end",
-           STAND_IN + "a_missing_name_s_error_says_what_to_do[SentenceTransformerTrainer-Train with "
-           "model.fit(), ]"),
+           STAND_IN + "a_missing_name_s_error_says_what_to_do[SentenceTransformerTrainer-Train "
+           "with model.fit(), ]"),
     Mutant("bert/layout.py", "weights, use, when, let_go=True)", "weights, use, when)", LET_GO),
     Mutant("bert/layout.py", '"V E"}, AS_STORED, let_go=True', '"V E"}, AS_STORED', LET_GO),
     Mutant("common/safetensors_files.py", "start = -(-self.offset // mmap.PAGESIZE)",
