@@ -108,18 +108,20 @@ def one_name(**given: Any) -> Any:
     return found[0] if found else None
 
 
-def older_names(**renamed: str) -> Callable[[Function], Function]:
+def older_names(**renamed: str | None) -> Callable[[Function], Function]:
     """Let a function take arguments by older names, too: older name -> the name in its signature.
 
-    The function raises TypeError if both were given.
+    An argument that changes nothing has None there. The function raises TypeError if both names of
+    one were given.
     """
 
     def decorate(function: Function) -> Function:
         @wraps(function)
         def with_older_names(*positional: Any, **named: Any) -> Any:
             for older in renamed.keys() & named.keys():
-                name = renamed[older]
-                named[name] = one_name(**{name: named.get(name), older: named.pop(older)})
+                name, value = renamed[older], named.pop(older)
+                if name is not None:
+                    named[name] = one_name(**{name: named.get(name), older: value})
             return function(*positional, **named)
 
         return cast("Function", with_older_names)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minibert.common.arrays import Array, IntArray
+from minibert.common.arrays import Array, IntArray, as_array
 from minibert.common.progress import progress
 from minibert.evaluation.measures import (
     Found,
@@ -91,7 +91,8 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
         -> (q, n), by the names that they have in the result; without them it is the model's own
         metric. `write_predictions` writes a JSON line for each query, with the documents found.
 
-        Raises ValueError if nothing can be measured.
+        Raises ValueError if nothing can be measured, TypeError for documents whose ids have no
+        order.
         """
         super().__init__()
         self.queries_ids = [id for id in queries if relevant_docs.get(id)]  # of the queries kept
@@ -101,8 +102,7 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
                 f"There are {len(corpus)} documents, and {len(self.queries)} queries with a "
                 "relevant document; without both there is nothing to measure."
             )
-        # In the order of their ids, so that a search settles ties by the id.
-        self._order = sorted(range(len(corpus)), key=list(corpus).__getitem__)
+        self._order = order_of(list(corpus))  # so that a search settles ties by the id
         self.corpus_ids = sorted(corpus)  # of the documents
         self.corpus = [corpus[id] for id in self.corpus_ids]  # their texts
         self.relevant_docs = relevant_docs  # query id -> ids of documents
@@ -242,7 +242,7 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
                     texts = self.corpus[chunk]
                     vectors = self.embed_inputs(corpus_model, texts, "document", **prompts)
                 else:
-                    vectors = np.asarray(corpus_embeddings)[self._order[chunk]]
+                    vectors = as_array(corpus_embeddings)[self._order[chunk]]
                 for name, function in functions.items():
                     numbers, scores = nearest(queries, [vectors], k, function)
                     found = numbers + start, scores
@@ -265,6 +265,18 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
         """Return the settings that change the result."""
         prompts = "query_prompt", "query_prompt_name", "corpus_prompt", "corpus_prompt_name"
         return self._settings("truncate_dim", *prompts)
+
+
+def order_of(ids: list[Id]) -> list[int]:
+    """Return the places of ids in their order. Raises TypeError for ids of several types."""
+    try:
+        return sorted(range(len(ids)), key=ids.__getitem__)
+    except TypeError as error:
+        kinds = " and ".join(sorted({type(id).__name__ for id in ids}))
+        raise TypeError(
+            f"The ids of the documents are of the types {kinds}, which have no order; give all of "
+            "them one type, as str."
+        ) from error
 
 
 def merged(first: Hits, second: Hits, k: int) -> Hits:

@@ -18,6 +18,7 @@ from minibert import CrossEncoder, SentenceTransformer
 from minibert.common.advice import needing
 from minibert.common.arguments import one_name
 from minibert.integrations.metric import warn_unless_cosine
+from minibert.integrations.stored_model import without_token
 
 with needing("langchain-core", "minibert.integrations.langchain", at_least="1.0"):
     from langchain_core.callbacks import Callbacks
@@ -74,13 +75,15 @@ class MinibertReranker(BaseDocumentCompressor):
     """A cross-encoder that keeps the best documents of a retriever, best first.
 
     It goes into a ContextualCompressionRetriever. Each document comes back as a copy with its
-    score, a number, in `metadata["relevance_score"]`.
+    score, a number, in `metadata["relevance_score"]`. model_dump() holds its name and `arguments`,
+    but neither the weights nor a token; model_validate() opens the model again.
     """
 
     model_config = ConfigDict(protected_namespaces=())  # lets a field's name begin with "model_"
 
     model_name_or_path: str  # name on the hub, or path of the folder
     top_n: int | None = Field(default=3, ge=1)  # how many documents are kept; None keeps all
+    arguments: dict[str, Any] = Field(default={})  # CrossEncoder's own, but for the token
     _model: CrossEncoder = PrivateAttr()
 
     def __init__(
@@ -88,14 +91,19 @@ class MinibertReranker(BaseDocumentCompressor):
         model_name_or_path: str | os.PathLike[str],
         *,
         top_n: int | None = 3,
-        **arguments: Any,  # CrossEncoder's own
+        arguments: Mapping[str, Any] | None = None,  # CrossEncoder's own
+        **others: Any,  # CrossEncoder's own
     ) -> None:
-        """Load a folder or a model of the hub; `arguments` are CrossEncoder's own.
+        """Load a folder or a model of the hub.
+
+        CrossEncoder's arguments are given by their names, or as a mapping `arguments`.
 
         Raises the errors of CrossEncoder(), and pydantic's ValidationError for a `top_n` below 1.
         """
-        super().__init__(model_name_or_path=os.fspath(model_name_or_path), top_n=top_n)
-        self._model = CrossEncoder(model_name_or_path, **arguments)
+        name, given = os.fspath(model_name_or_path), {**(arguments or {}), **others}
+        kept = without_token(given)
+        super().__init__(model_name_or_path=name, top_n=top_n, arguments=kept)
+        self._model = CrossEncoder(name, **given)
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None

@@ -26,9 +26,10 @@ class Span(NamedTuple):
 class BatchEncoding(dict[str, Values], Generic[Values]):
     """Tokens of S rows by name, as "input_ids"; each name is an attribute, too.
 
-    The values are arrays, lists for several texts, or a list for one text. `encodings` are those of
-    the `tokenizers` library, a row each; a number as key is short for one of them. The methods that
-    look a place up take the number of a row and the place in it, or the place alone, in row 0.
+    The values are arrays, tensors, lists for several texts, or a list for one text. `encodings` are
+    those of the `tokenizers` library, a row each; a number as key is short for one of them. The
+    methods that look a place up take the number of a row and the place in it, or the place alone,
+    in row 0.
     """
 
     def __init__(self, values: Mapping[str, Values], encodings: Sequence[Encoding] = ()) -> None:
@@ -71,7 +72,7 @@ class BatchEncoding(dict[str, Values], Generic[Values]):
         return self._encodings[0].n_sequences if self._encodings else None
 
     def to(self, device: object = None) -> BatchEncoding[Values]:
-        """Return this result itself: its arrays are NumPy's, which models move by themselves."""
+        """Return this result itself: models move arrays, and tensors of the CPU, by themselves."""
         return self
 
     def tokens(self, batch_index: int = 0) -> list[str]:

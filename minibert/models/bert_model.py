@@ -22,7 +22,7 @@ from minibert.bert.parameters import Config, Parameters
 from minibert.checkpoint.hub import find_model
 from minibert.checkpoint.repository import HubOptions
 from minibert.common.arguments import check_counts
-from minibert.common.arrays import Array, IntArray
+from minibert.common.arrays import Array, IntArray, are_tensors
 from minibert.errors import CheckpointError
 from minibert.kernels.cores import available_threads, one_blas_thread
 from minibert.kernels.devices import Device, find_device
@@ -31,6 +31,7 @@ from minibert.models.foreign_arguments import meaning_of, missing_name
 from minibert.models.model_config import ModelConfig
 from minibert.models.model_output import BertOutput, Refused
 from minibert.models.scheduler import Scheduler
+from minibert.models.tensors import as_tensors
 
 __all__ = ["BertModel", "BertOutput"]
 
@@ -61,11 +62,14 @@ class BertModel:
         device: str | None = None,
         dtype: object = None,
         settings: Mapping[str, object] | None = None,
+        has_pooler: bool = True,
     ) -> None:
         """Put the parameters on a device.
 
         `settings` is all of config.json, which may say what calls return that do not say it.
+        `has_pooler` is False for a model whose pooler_output is None.
         """
+        self._has_pooler = has_pooler and FAMILIES[config.model_type].has_pooler
         self._settings = dict(settings or {})
         self.config = ModelConfig(config, self._settings)
         self._host_parameters = parameters
@@ -96,11 +100,13 @@ class BertModel:
 
         `model_kwargs` are other arguments of transformers: output_hidden_states, output_attentions
         and return_dict say what calls return that do not say it. "torch_dtype" counts as `dtype`.
-        Others are taken if they change nothing here.
+        With add_pooling_layer=False, pooler_output is None. Others are taken if they change nothing
+        here.
 
         Raises as SentenceTransformer's constructor does.
         """
         wanted = {name: model_kwargs.pop(name) for name in WANTED & model_kwargs.keys()}
+        has_pooler = bool(model_kwargs.pop("add_pooling_layer", True))
         meant = meaning_of(model_kwargs)
         hub = HubOptions(revision, cache_dir, token, local_files_only)
         folder = find_model(model_name_or_path, hub)
@@ -113,6 +119,7 @@ class BertModel:
             device=device,
             dtype=meant.dtype if dtype in (None, "auto") else dtype,
             settings={**checkpoint.settings, **wanted},
+            has_pooler=has_pooler,
         )
 
     def to(self, device: object) -> BertModel:
@@ -183,6 +190,7 @@ class BertModel:
 
         attention_mask is 1 at tokens and 0 at padding, on either side; without one, all are tokens.
         A token's position is its column, so padding on the left moves it, as in transformers.
+        Given a tensor of torch, on the CPU, all outputs are tensors, too.
         Where a call leaves the last three open, config.json decides under their names, and where it
         is silent too, there are no hidden states, no attentions, and a BertOutput.
 
@@ -212,6 +220,8 @@ class BertModel:
             # Of a decoder, which minibert runs none of; transformers answers with none of them.
             "cross_attentions": () if keeps_attentions else None,
         }
+        if are_tensors(input_ids, attention_mask, token_type_ids):
+            outputs = as_tensors(outputs)
         fields = FAMILIES[self.config.model_type].outputs
         output = BertOutput(**{name: outputs.get(name) for name in fields})
         return output if self._wants("return_dict", return_dict, True) else output.to_tuple()
@@ -264,7 +274,7 @@ class BertModel:
 
         None where transformers has no pooler.
         """
-        if not FAMILIES[self.config.model_type].has_pooler:
+        if not self._has_pooler:
             return None
         weight, bias = self._host_parameters.pooler_weight, self._host_parameters.pooler_bias
         if weight is None or bias is None:

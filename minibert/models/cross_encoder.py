@@ -80,6 +80,7 @@ class CrossEncoder(ReferenceNames):
         tokenizer_kwargs="processor_kwargs",
         config_args="config_kwargs",
         cache_dir="cache_folder",
+        classifier_dropout=None,  # of training alone
     )
     def __init__(
         self,
@@ -143,7 +144,8 @@ class CrossEncoder(ReferenceNames):
                 "float32".
 
         Older names of arguments are taken, too: `model_name`, `default_activation_function`,
-        `automodel_args`, `tokenizer_args`, `tokenizer_kwargs`, `config_args`, `cache_dir`.
+        `automodel_args`, `tokenizer_args`, `tokenizer_kwargs`, `config_args`, `cache_dir`, and
+        `classifier_dropout`, which changes no score.
 
         Raises the errors of SentenceTransformer, CheckpointError for a folder without a classifier,
         ValueError or TypeError for an activation that cannot be computed.

@@ -133,6 +133,12 @@ class Tokenizer:
         **options: Unpack[TokenizerOptions],
     ) -> TokenArrays: ...  # a BatchEncoding
     @overload
+    def __call__(
+        self, text: str | Sequence[str | Sequence[str]],
+        text_pair: str | Sequence[str] | None = ..., *, return_tensors: Literal["pt"],
+        **options: Unpack[TokenizerOptions],
+    ) -> BatchEncoding[Any]: ...  # of tensors of torch
+    @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is a list of str to a checker, too
         self, text: str, text_pair: str | None = ...,
         *, return_tensors: None = ..., **options: Unpack[TokenizerOptions],
@@ -183,7 +189,7 @@ class Tokenizer:
             is_split_into_words: True for texts that are lists of words.
             pad_to_multiple_of: Number of which a padded length is a multiple.
             padding_side: "left" or "right"; None is the folder's own.
-            return_tensors: "np" for arrays, None for lists.
+            return_tensors: "np" for arrays, "pt" for tensors of torch, None for lists.
             return_token_type_ids: True or False; None is the folder's own.
             return_attention_mask: True or False; None is the folder's own.
             return_overflowing_tokens: True gives the tokens that truncation takes from a text as
@@ -193,7 +199,8 @@ class Tokenizer:
             return_length: True gives length, the number of tokens of each row.
             verbose: Changes nothing.
 
-        Raises TypeError or ValueError for an input that is no text, and for any other value.
+        Raises TypeError or ValueError for an input that is no text, and for any other value;
+        MissingLibraryError for "pt" without torch.
         """
         check_counts(max_length=max_length, pad_to_multiple_of=pad_to_multiple_of)
         check_tensors(return_tensors)
@@ -225,8 +232,8 @@ class Tokenizer:
         )
         if return_overflowing_tokens:
             values["overflow_to_sample_mapping"] = numbers
-        if return_tensors == "np":
-            return BatchEncoding(arrays_of(values), encodings)
+        if return_tensors:
+            return BatchEncoding(arrays_of(values, return_tensors), encodings)
         if single and not return_overflowing_tokens:
             values = {name: rows if name == "length" else rows[0] for name, rows in values.items()}
         return BatchEncoding(values, encodings)
@@ -282,7 +289,7 @@ class Tokenizer:
         if how.kind:
             self._check_padding()
         values = padded(listed_by_name(encoded_inputs), how)
-        return BatchEncoding(arrays_of(values) if return_tensors == "np" else values)
+        return BatchEncoding(arrays_of(values, return_tensors) if return_tensors else values)
 
     def encode(
         self, text: str, text_pair: str | None = None, **options: Unpack[TokenizerOptions]

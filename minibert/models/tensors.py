@@ -11,17 +11,19 @@ from minibert.common.advice import needing
 __all__ = ["as_tensors", "check_torch"]
 
 
-def check_torch(convert_to_tensor: bool) -> None:
+def check_torch(
+    is_asked: bool, asking: str = "convert_to_tensor=True (leave it out for NumPy arrays)"
+) -> None:
     """Raise MissingLibraryError if tensors are asked for and torch cannot be imported.
 
-    Called before a result is computed.
+    Called before a result is computed. `asking` is what asks for tensors, for the message.
     """
-    if convert_to_tensor:
-        with needing("torch", "convert_to_tensor=True (leave it out for NumPy arrays)"):
+    if is_asked:
+        with needing("torch", asking):
             import torch  # noqa: F401
 
 
-def as_tensors(found: Any) -> Any:  # an array, a list of arrays or of dicts of them
+def as_tensors(found: Any) -> Any:  # an array, a list or tuple of arrays, or a dict of such
     """Turn the arrays of a result into tensors of torch on the CPU, which share their memory."""
     import torch
 
@@ -29,4 +31,4 @@ def as_tensors(found: Any) -> Any:  # an array, a list of arrays or of dicts of 
         return torch.from_numpy(np.asarray(found))
     if isinstance(found, dict):
         return {name: as_tensors(value) for name, value in found.items()}
-    return [as_tensors(part) for part in found] if isinstance(found, list) else found
+    return type(found)(map(as_tensors, found)) if isinstance(found, list | tuple) else found

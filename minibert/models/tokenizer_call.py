@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 import numpy as np
 
 from minibert.common.arrays import IntArray
+from minibert.models.tensors import as_tensors, check_torch
 from minibert.tokens.texts import Text, check_texts, listed, single_texts
 
 if TYPE_CHECKING:
@@ -109,11 +110,16 @@ def checked_stride(stride: object) -> int:
 
 
 def check_tensors(return_tensors: object) -> None:
-    """Raise ValueError for arrays of another library than NumPy."""
-    if return_tensors not in (None, "np"):
+    """Raise ValueError for another word than "np" and "pt", and MissingLibraryError without torch.
+
+    Called before a text is tokenised.
+    """
+    if return_tensors not in (None, "np", "pt"):
         raise ValueError(
-            f'return_tensors is {return_tensors!r}; minibert makes NumPy arrays: pass "np".'
+            f'return_tensors is {return_tensors!r}; expected "np" for NumPy arrays, or "pt" for '
+            "tensors of torch."
         )
+    check_torch(return_tensors == "pt", 'return_tensors="pt" (pass "np" for NumPy arrays)')
 
 
 def texts_of_call(text: Any, text_pair: Any, is_split: bool) -> tuple[list[Any], bool]:
@@ -154,7 +160,7 @@ def listed_str(text: object, caller: str) -> list[str]:
 
 
 def listed_by_name(given: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Return results of calls as new lists by name; arrays become lists.
+    """Return results of calls as new lists by name; arrays and tensors become lists.
 
     Raises ValueError where there are no input_ids.
     """
@@ -163,24 +169,29 @@ def listed_by_name(given: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> di
         given = {name: [row[name] for row in examples] for name in (examples or [{}])[0]}
     if "input_ids" not in given:
         raise ValueError(f"There are no input_ids to pad; there are {', '.join(given) or 'none'}.")
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value.tolist()
-        return list(map(plain, value)) if isinstance(value, list | tuple) else value
-
     return {name: plain(value) for name, value in given.items()}
 
 
-def arrays_of(values: Mapping[str, list[Any]]) -> dict[str, IntArray]:
-    """Return lists of numbers as int64 arrays. Raises ValueError for rows of several lengths."""
+def plain(value: Any) -> Any:
+    """Turn arrays and tensors, also those in a list, into lists and numbers of Python."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return list(map(plain, value)) if isinstance(value, list | tuple) else value
+
+
+def arrays_of(values: Mapping[str, list[Any]], return_tensors: str) -> dict[str, Any]:
+    """Return lists of numbers as int64 arrays, or with "pt" as tensors of torch.
+
+    Raises ValueError for rows of several lengths.
+    """
     try:
-        return {
+        found: dict[str, IntArray] = {
             name: np.array(rows, np.int64) if rows else np.zeros((0, 0), np.int64)
             for name, rows in values.items()
         }
     except ValueError as error:
         raise ValueError("The texts have different lengths; pass padding=True.") from error
+    return as_tensors(found) if return_tensors == "pt" else found
 
 
 def paired(texts: Sequence[Text], seconds: Sequence[Any]) -> list[Text]:
@@ -224,22 +235,22 @@ def padded(values: dict[str, list[Any]], how: Padding) -> dict[str, list[Any]]:
 
 
 def list_of_ids(given: Any) -> list[int]:
-    """Return an id, or several in a list or an array, as a list; ValueError for others."""
-    is_list = isinstance(given, Iterable) and not isinstance(given, str)
-    ids = np.atleast_1d(given) if isinstance(given, np.ndarray) else given if is_list else [given]
-    ids = list(ids)
+    """Return an id, or several in a list, array or tensor, as a list; ValueError for others."""
+    found = plain(given)
+    is_list = isinstance(found, Iterable) and not isinstance(found, str)
+    ids = plain(list(found)) if is_list else [found]
     # The library counts in 32 bits.
-    if not all(isinstance(id, int | np.integer) and 0 <= id < 1 << 32 for id in ids):
+    if not all(isinstance(id, int) and 0 <= id < 1 << 32 for id in ids):
         raise ValueError(
             f"The ids are {given!r:.80}; expected whole numbers from 0 up, an id or a list of them."
         )
-    return [int(id) for id in ids]
+    return list(map(int, ids))
 
 
 def rows_of_ids(given: Any) -> list[list[int]] | None:
     """Return rows of ids as lists; None where `given` is no list of lists, and no matrix."""
-    rows = given.tolist() if isinstance(given, np.ndarray) else given
-    if not isinstance(rows, list | tuple) or not rows:
+    rows = plain(given)
+    if not isinstance(rows, list) or not rows:
         return None
-    are_rows = all(isinstance(row, list | tuple | np.ndarray) for row in rows)
+    are_rows = all(isinstance(row, list) for row in rows)
     return [list_of_ids(row) for row in rows] if are_rows else None

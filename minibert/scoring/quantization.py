@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minibert.common.arguments import check_choice
-from minibert.common.arrays import Array
+from minibert.common.arrays import Array, as_array
 
 __all__ = [
     "STORED_DTYPES",
@@ -155,7 +155,7 @@ def code_shape(dimension: int, precision: str) -> int:
 
 def as_vectors(embeddings: ArrayLike) -> Array:
     """Convert vectors to an array. Raises ValueError for numbers that have no code."""
-    vectors = np.asarray(embeddings)
+    vectors = as_array(embeddings)
     if vectors.dtype.kind != "f":
         found = "no vectors" if vectors.dtype == object else str(vectors.dtype)
         raise ValueError(f"The embeddings are {found}; expected floats, not codes.")

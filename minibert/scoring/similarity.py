@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minibert.common.arrays import Array
+from minibert.common.arrays import Array, are_tensors, as_array
 from minibert.kernels.cpu import normalize_
 
 __all__ = [
@@ -47,7 +47,7 @@ def tensors_for_tensors(score: Scored) -> Scored:
     @wraps(score)
     def scored(*vectors: Any, **named: Any) -> Array:
         found: Any = score(*vectors, **named)
-        if any(type(given).__module__ == "torch" for given in (*vectors, *named.values())):
+        if are_tensors(*vectors, *named.values()):
             found = sys.modules["torch"].from_numpy(np.asarray(found))
         return cast("Array", found)
 
@@ -216,10 +216,11 @@ def as_rows(vectors: ArrayLike, name: str = "vectors") -> Array:
 def as_floats(vectors: ArrayLike) -> Array:
     """Convert numbers to float32; float64 stays. A column of a table may hold a vector a row.
 
-    Raises TypeError for texts and None, ValueError for vectors of several lengths in a column.
+    Raises TypeError for texts and None, ValueError for vectors of several lengths in a column and
+    for a tensor of torch that requires a gradient.
     """
-    array = np.asarray(vectors)
-    if array.ndim == 1 and array.size and all(isinstance(row, np.ndarray) for row in array):
+    array = as_array(vectors)
+    if array.ndim == 1 and array.dtype == object and all(isinstance(row, np.ndarray) for row in array):
         array = np.stack(list(array))
     if array.dtype.kind not in "fiub":
         raise TypeError(

@@ -440,6 +440,11 @@ PAIR = (["one"], ["two"])
             ValueError,
             "There are 1 documents, and 0 queries with a relevant document",
         ),
+        (
+            lambda: InformationRetrievalEvaluator({1: "x", "b": "x"}, {1: "y", "a": "z"}, {1: [1]}),
+            TypeError,
+            "of the types int and str, which have no order; give all of them one type",
+        ),
         (lambda: RerankingEvaluator([]), ValueError, "No sample has both"),
         (lambda: CrossEncoderRerankingEvaluator([]), ValueError, "There are no samples"),
         (lambda: CrossEncoderRerankingEvaluator([{"query": "x"}]), ValueError, "has the keys"),

@@ -193,6 +193,17 @@ def test_a_pooler_that_cannot_answer_moves_no_other_output(bert_model, old_folde
         without(IDS, MASK, return_dict=False)
 
 
+def test_a_pooler_that_is_not_wanted_leaves_its_output_none(folder, old_folder):
+    for path in (folder, old_folder):  # also where the checkpoint lacks it
+        model = BertModel.from_pretrained(path, add_pooling_layer=False)
+        output = model(IDS, MASK, **KEPT)
+        assert output.pooler_output is None
+        assert list(output) == [name for name in ASKED[-1][1] if name != "pooler_output"]
+        assert len(model(IDS, MASK, return_dict=False)) == 1
+    kept = BertModel.from_pretrained(folder, add_pooling_layer=True)(IDS, MASK)
+    assert kept.pooler_output.shape == (len(IDS), model.config.hidden_size)
+
+
 def test_the_mean_of_the_real_tokens_is_the_vector(folder, texts):
     inputs = Tokenizer.from_pretrained(folder)(
         texts, padding=True, truncation=True, return_tensors="np"

@@ -98,6 +98,12 @@ def test_older_names_of_a_cross_encoder_s_arguments_are_taken(one):
         CrossEncoder(one, activation_fn="identity", default_activation_function="sigmoid")
 
 
+def test_the_dropout_of_a_classifier_changes_no_score(one):
+    pairs = [("the cat", "a dog"), ("a dog", "a dog")]
+    older = CrossEncoder(one, classifier_dropout=0.9)
+    np.testing.assert_array_equal(older.predict(pairs), CrossEncoder(one).predict(pairs))
+
+
 def test_an_older_name_of_the_token_is_taken(folder):
     SentenceTransformer(folder, use_auth_token=None)
     with pytest.raises(TypeError, match="token and use_auth_token are two names"):

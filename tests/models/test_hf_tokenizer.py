@@ -44,7 +44,7 @@ def test_truncation_takes_max_length_or_the_model_s(hf_tokenizer):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"return_tensors": "pt"}, 'pass "np"'),
+        ({"return_tensors": "tf"}, 'expected "np" for NumPy arrays, or "pt"'),
         ({"padding": "longer"}, "padding is 'longer'"),
         ({"padding_side": "top"}, "padding_side is 'top'"),
         ({"return_tensors": "np"}, "different lengths; pass padding=True"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sentence_transformers
 import torch
+import transformers
 from golden_files import copy_of
 from sentence_transformers import util as their_util
 
@@ -245,6 +246,19 @@ def test_scores_of_tensors_are_the_reference_s(both, name):
     np.testing.assert_allclose(np.asarray(found), expected.numpy(), atol=2e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_scores_of_half_tensors_are_the_reference_s(both, dtype):
+    vectors = both[0].encode(TEXTS, convert_to_tensor=True).to(dtype)
+    for name in ("cos_sim", "dot_score", "euclidean_sim"):
+        found, expected = (
+            getattr(library, name)(vectors, list(vectors)) for library in (util, their_util)
+        )
+        assert found.dtype == expected.dtype == torch.float32
+        torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
+    with pytest.raises(ValueError, match=r"give tensor\.detach"):
+        util.cos_sim(torch.nn.Parameter(vectors.float()), vectors)
+
+
 def test_torch_goes_on_with_scores_of_tensors(both):
     ours, theirs = both
     found, expected = (
@@ -266,3 +280,33 @@ def test_a_search_of_tensors_finds_what_the_reference_finds(both):
         np.testing.assert_allclose(
             [hit["score"] for hit in ours], [hit["score"] for hit in theirs], atol=2e-6
         )
+
+
+def mean_of_tokens(library, folder):
+    """Vectors as model cards compute them, with functions of torch around a plain BERT."""
+    tokenizer = library.AutoTokenizer.from_pretrained(folder)
+    model = library.AutoModel.from_pretrained(folder, add_pooling_layer=False)
+    inputs = tokenizer(TEXTS, padding=True, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        output = model(**inputs)
+    states, mask = output[0], inputs["attention_mask"].unsqueeze(-1)
+    weights = mask.expand(states.size()).float()
+    return torch.sum(states * weights, 1) / torch.clamp(weights.sum(1), min=1e-9)
+
+
+def test_the_code_of_a_model_card_gives_the_same_vectors(folder):
+    found, expected = mean_of_tokens(minibert, folder), mean_of_tokens(transformers, folder)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_a_bert_without_its_pooler_answers_as_in_transformers(folder):
+    outputs = []
+    for library in (minibert, transformers):
+        given = {"add_pooling_layer": False, "output_hidden_states": True}
+        model = library.AutoModel.from_pretrained(folder, **given)
+        inputs = library.AutoTokenizer.from_pretrained(folder)("the cat", return_tensors="pt")
+        outputs.append(model(**inputs))
+    found, expected = outputs
+    assert found.pooler_output is expected.pooler_output is None
+    assert list(found) == list(expected) == ["last_hidden_state", "hidden_states"]
+    assert torch.equal(found[1][-1], found[0])

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 import transformers
 from folders import changed, without
 from golden_files import GOLDEN
@@ -72,6 +73,7 @@ def test_ids_are_transformers_whatever_the_folder_holds(name, minilm_folder, tmp
 ARGUMENTS = {
     "nothing": {},
     "arrays": {"padding": True, "return_tensors": "np"},
+    "tensors": {"padding": True, "return_tensors": "pt"},
     "a maximum alone": {"max_length": 5},
     "a maximum without truncation": {"max_length": 5, "truncation": False},
     "a maximum beside padding": {"max_length": 5, "padding": True},
@@ -105,8 +107,9 @@ def both(name, **settings):
 def assert_same(ours, theirs):
     assert list(ours) == list(theirs)
     for name, values in theirs.items():
-        if isinstance(values, np.ndarray):
-            assert (ours[name].dtype, ours[name].shape) == (np.int64, values.shape)
+        if isinstance(values, np.ndarray | torch.Tensor):
+            assert type(ours[name]) is type(values)
+            assert (ours[name].dtype, ours[name].shape) == (values.dtype, values.shape)
             np.testing.assert_array_equal(ours[name], values)
         else:
             assert ours[name] == values, name
@@ -127,6 +130,18 @@ def test_a_call_gives_what_transformers_gives(name, arguments):
         assert found.char_to_token(0, 0) == expected.char_to_token(0, 0)
         assert found.token_to_chars(0, 1) == expected.token_to_chars(0, 1)
         assert found.word_to_tokens(0, 0) == expected.word_to_tokens(0, 0)
+
+
+def test_tensors_of_ids_are_padded_and_decoded_as_by_transformers():
+    ours, theirs = both("gelu")
+    rows = [words.convert_ids_to_tokens for words in (ours, theirs)]
+    tensors = theirs(FEW, padding=True, return_tensors="pt")["input_ids"]
+    assert ours.decode(tensors[1]) == theirs.decode(tensors[1])
+    assert ours.batch_decode(tensors) == theirs.batch_decode(tensors)
+    assert ours.batch_decode(list(tensors)) == theirs.batch_decode(list(tensors))
+    assert rows[0](tensors[1]) == rows[1](tensors[1])
+    given = {"input_ids": [theirs(text, return_tensors="pt")["input_ids"][0] for text in FEW]}
+    assert_same(*(words.pad(dict(given), return_tensors="pt") for words in (ours, theirs)))
 
 
 @pytest.mark.parametrize("name", ["gelu", "roberta", "xlm_roberta"])

@@ -155,6 +155,14 @@ def test_conditions_that_no_document_meets_find_nothing(server_with_fields, rera
         ({"year": "1953"}, "asks for '1953' in 'year', and the corpus has numbers there"),
         ({"lang": {"like": "d"}}, "has the operator 'like' for 'lang'; expected one of =, !="),
         ({"lang": [["de"]]}, r"lang is \['de'\]; expected a text, a number"),
+        ({"lang": {}}, "has no condition for 'lang'; expected a value"),
+        ({"lang": {"a": {"b": 1}}}, "has the operator 'a' for 'lang'"),
+        ({"lang": {"=": {"b": 1}}}, r"lang is \{'b': 1\}; expected a text, a number"),
+        ({"year": {">=": []}}, r"compares 'year' by >= with \[\]; expected a number or a text"),
+        ({"year": {">=": [1990]}}, r"compares 'year' by >= with \[1990\]"),
+        ({"year": {">=": None}}, "compares 'year' by >= with None"),
+        ({"year": {">=": True}}, "compares 'year' by >= with True"),
+        ({"year": {">=": "\ud800"}}, "year is '.ud800'; expected whole characters"),
     ],
 )
 def test_conditions_that_cannot_be_met_are_refused(server_with_fields, where, message):
@@ -162,6 +170,14 @@ def test_conditions_that_cannot_be_met_are_refused(server_with_fields, where, me
     assert re.search(message, told), told
     assert param == "where"
     assert str(server_with_fields[1].corpus.folder) not in told
+
+
+@pytest.mark.parametrize("condition", ["1e999", '{">=": 1e999}', '{"!=": [-1e999]}'])
+def test_a_number_that_no_float_holds_is_refused(server_with_fields, condition):
+    body = f'{{"query": "a", "where": {{"year": {condition}}}}}'.encode()  # no writer gives 1e999
+    told, param = refused(server_with_fields[0], "/v1/search", body)
+    assert re.search("year is -?inf; expected a finite number", told), told
+    assert param == "where"
 
 
 @pytest.mark.parametrize("rerank", [None, True, "r"])

@@ -1,5 +1,6 @@
 """LangChain: its own conformance tests, a store that is written and opened again, re-ranking."""
 
+import json
 import logging
 import pickle
 
@@ -148,6 +149,20 @@ def test_the_reranker_s_arguments_reach_the_model(one_label):
         for arguments in ({}, {"activation_fn": "identity"})
     )
     assert plain[0].metadata["relevance_score"] < 1 < raw[0].metadata["relevance_score"]
+
+
+def test_a_dumped_reranker_is_opened_with_its_arguments(one_label):
+    given = {"max_length": 5, "activation_fn": "identity", "on_long": "ignore", "token": "secret"}
+    reranker = MinibertReranker(one_label, top_n=2, **given)
+    dumped = json.loads(json.dumps(reranker.model_dump()))
+    assert "secret" not in str(dumped)
+    again = MinibertReranker.model_validate(dumped)
+    found, expected = (one.compress_documents(OFFERED, "who sat") for one in (again, reranker))
+    assert found == expected
+    plain = MinibertReranker(one_label, top_n=2).compress_documents(OFFERED, "who sat")
+    assert plain != expected
+    with pytest.raises(TypeError, match="max_lenght"):
+        MinibertReranker.model_validate({**dumped, "max_lenght": 5})
 
 
 def test_bad_settings_of_a_reranker_are_refused(one_label, tmp_path):
