@@ -125,3 +125,5 @@ def test_a_table_s_column_of_vectors_is_a_matrix():
     column[1] = A[1, :2]
     with pytest.raises(ValueError, match="same shape"):
         cos_sim(A, column)
+    with pytest.raises(TypeError, match="Expected vectors, got"):
+        cos_sim(A, column[:0])
