@@ -132,7 +132,7 @@ def test_a_call_gives_what_transformers_gives(name, arguments):
         assert found.word_to_tokens(0, 0) == expected.word_to_tokens(0, 0)
 
 
-def test_tensors_of_ids_are_padded_and_decoded_as_by_transformers():
+def test_tensors_of_ids_are_padded_and_decoded_as_theirs():
     ours, theirs = both("gelu")
     rows = [words.convert_ids_to_tokens for words in (ours, theirs)]
     tensors = theirs(FEW, padding=True, return_tensors="pt")["input_ids"]
