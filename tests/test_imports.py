@@ -49,6 +49,7 @@ NOT_IMPORTED = {
     "integrations.langchain",
     "integrations.llama_index",
     "integrations.llm",
+    "integrations.llm_model",
     "integrations.mteb",
     "integrations.ray",
     "integrations.sklearn",

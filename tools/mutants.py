@@ -59,6 +59,8 @@ ENCODER = "models/test_sentence_transformer.py::test_"
 PAIR_CUT = "tokens/test_truncation.py::test_a_pair_is_truncated_as_by_the_tokenizers_library"
 LOSS = "training/test_losses.py::test_a_loss_is_that_of_the_textbook"
 SLOPES = "training/test_losses.py::test_gradients_are_central_differences"
+BUILDING = "corpus/test_building.py::test_"
+DOCUMENT = "documents/test_document.py::test_"
 COMPACTING = "corpus/test_compacting.py::test_"
 REPLACING = "corpus/test_replacing.py::test_"
 MATCHING = "corpus/test_filters.py::test_the_documents_that_meet_the_conditions_are_found"
@@ -621,6 +623,20 @@ MUTANTS = [
     Mutant("corpus/writer.py", "if shards.is_symlink():", "if False:",
            "corpus/test_writer.py::test_shards_that_a_link_puts_elsewhere_are_not_written_to"),
     # documents that are replaced, and removed
+    Mutant("corpus/items.py", "if values is None and fields:", "if False:",
+           BUILDING + "documents_read_without_the_corpus_s_fields_are_refused"),
+    Mutant("corpus/corpus.py", "dict.fromkeys(settings.number_fields, NUMBERS)", "{}",
+           BUILDING + "a_declared_kind_stays_while_there_is_no_value"),
+    Mutant("corpus/manifest.py", "name in DECLARED and not getattr(self, name)", "False",
+           BUILDING + "a_corpus_without_declared_kinds_is_as_before"),
+    Mutant("corpus/manifest.py", 'for name in ("fields", *DECLARED):', 'for name in ("fields",):',
+           BUILDING + "a_corpus_without_declared_kinds_is_as_before"),
+    Mutant("corpus/building.py", "elif value is not None and value", "elif False and value",
+           BUILDING + "texts_that_are_all_numbers_are_told_of[values2-False]"),
+    Mutant("documents/document.py", "and value == value:", "and True:",
+           DOCUMENT + "a_missing_value_of_a_table_is_told_to_be_none"),
+    Mutant("corpus/replacing.py", "self.absent.pop(name, None)", "self.absent.clear()",
+           REPLACING + "a_field_that_no_replacement_has_is_told_of"),
     Mutant("corpus/compacting.py", "deleted[start:end] - shard.first", "deleted[start:end]",
            COMPACTING + "what_stays_is_copied_bit_for_bit[float32]"),
     Mutant("corpus/compacting.py", "        remove_stale_graph(path, manifest)\n", "",
@@ -1471,11 +1487,11 @@ MUTANTS = [
     Mutant("corpus/shards.py", 'content = b"%d:%b%b" % (len(text), content,',
            'content = b"%b%b" % (content,',
            "corpus/test_building.py::test_fields_that_end_as_a_text_begins_are_told_apart"),
-    Mutant("corpus/manifest.py", "if not manifest.settings.fields:", "if False:",
+    Mutant("corpus/manifest.py", 'for name in ("fields", *DECLARED):', "for name in DECLARED:",
            "corpus/test_building.py::test_a_corpus_without_fields_keeps_its_bytes"),
     Mutant("corpus/search.py", "return met if numbers is None else", "return met if True else",
            "corpus/test_search.py::test_where_and_ids_must_both_hold"),
-    Mutant("commands/texts.py", "if kind == NUMBERS]", "if False]",
+    Mutant("corpus/corpus.py", "if kind == wanted)", "if False)",
            "commands/test_index.py::test_fields_are_kept_and_added_ones_are_read_alike"),
     Mutant("corpus/search.py", "wanted = list(dict.fromkeys(ids))", "wanted = list(ids)",
            "corpus/test_search.py::test_an_id_given_twice_counts_once"),

@@ -30,6 +30,7 @@ from minibert.checkpoint.repository import (
     unavailable,
 )
 from minibert.common.advice import MODELS
+from minibert.common.arguments import folder_or_name
 from minibert.errors import CheckpointError
 
 __all__ = ["commit_of", "find_model", "find_pickles", "hub_name"]
@@ -88,8 +89,8 @@ def find_pickles(model_name_or_path: str | os.PathLike[str], hub: HubOptions) ->
         try:
             # With one file asked for, the library returns the folder with all cached files.
             return repository.snapshot(["config.json"], local_files_only=True)
-        except tuple(hub_errors()) as error:
-            raise not_cached(repository, NOT_CACHED) from error
+        except tuple(hub_errors()):
+            raise not_cached(repository, NOT_CACHED) from None
     files = repository.files()
     wanted = to_convert(files) if files else anywhere(SMALL_FILES + WEIGHTS + PICKLES + TO_READ)
     if files and not any(map(is_pickle, wanted)):
@@ -102,7 +103,7 @@ def find_pickles(model_name_or_path: str | os.PathLike[str], hub: HubOptions) ->
     try:
         return repository.snapshot(wanted, local_files_only=False)
     except tuple(hub_errors()) as error:
-        raise unavailable(repository, error, NOT_CACHED) from error
+        raise unavailable(repository, error, NOT_CACHED) from None
 
 
 def local_folder(model_name_or_path: str | os.PathLike[str]) -> Path | None:
@@ -111,12 +112,7 @@ def local_folder(model_name_or_path: str | os.PathLike[str]) -> Path | None:
     Raises FileNotFoundError for anything else, TypeError for no text or path, and
     NotADirectoryError for a file.
     """
-    if not isinstance(model_name_or_path, str | os.PathLike):
-        raise TypeError(
-            f"model_name_or_path is {model_name_or_path!r:.60}; expected a folder or a name, as "
-            "'sentence-transformers/all-MiniLM-L6-v2'."
-        )
-    text = os.fspath(model_name_or_path)
+    text = folder_or_name(model_name_or_path)
     path = Path(os.path.expanduser(text))
     if text and path.is_dir():
         return path
@@ -144,7 +140,7 @@ def named(
         raise FileNotFoundError(
             f"{os.fspath(text)!r} is no folder and no model's name: {error}"
         ) from error
-    return Repository(name, hub)
+    return Repository(name, hub, os.fspath(text))
 
 
 def model_of_hub(repository: Repository) -> Path:
@@ -167,7 +163,7 @@ def model_of_hub(repository: Repository) -> Path:
     except tuple(hub_errors()) as error:
         if folder:
             return folder
-        raise unavailable(repository, error, lack) from error
+        raise unavailable(repository, error, lack) from None
     missing = first_missing(fetched)
     if missing is None or has_pickle_for(fetched, missing):
         return fetched

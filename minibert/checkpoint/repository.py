@@ -49,6 +49,12 @@ class Repository(NamedTuple):
 
     name: str  # OWNER/NAME
     hub: HubOptions = DEFAULT_HUB  # revision, cache, token
+    given: str | None = None  # as the caller named it; None for the full name
+
+    @property
+    def as_looked_for(self) -> str:
+        """Beginning of a message: that no folder has the given name; then the name on the hub."""
+        return f"There is no folder {self.given or self.name!r}. The hub's {self.name}"
 
     @property
     def cache(self) -> str | None:
@@ -106,8 +112,8 @@ def not_cached(repository: Repository, reason: str) -> ModelUnavailableError:
     from huggingface_hub import constants
 
     return ModelUnavailableError(
-        f"{repository.name}: {reason} ({repository.cache or constants.HF_HUB_CACHE}), and "
-        "downloads are off (--offline, local_files_only or HF_HUB_OFFLINE). Download it once "
+        f"{repository.as_looked_for}: {reason} ({repository.cache or constants.HF_HUB_CACHE}), "
+        "and downloads are off (--offline, local_files_only or HF_HUB_OFFLINE). Download it once "
         "while online, or give the path of its folder."
     )
 
@@ -118,12 +124,13 @@ def unavailable(repository: Repository, error: Exception, reason: str) -> ModelU
 
     if isinstance(error, GatedRepoError):
         return ModelUnavailableError(
-            f"{repository.name}: {reason}, and the hub gives it only to accounts that have "
-            f"accepted its terms. Accept them at https://huggingface.co/{repository.name}, and set "
-            "HF_TOKEN to a token of that account; or give the path of its folder."
+            f"{repository.as_looked_for}: {reason}, and the hub gives it only to accounts that "
+            "have accepted its terms. Accept them at "
+            f"https://huggingface.co/{repository.name}, and set HF_TOKEN to a token of that "
+            "account; or give the path of its folder."
         )
     return ModelUnavailableError(
-        f"{repository.name}: {reason}, and the hub did not give it ({first_line(error)}). "
+        f"{repository.as_looked_for}: {reason}, and the hub did not give it ({first_line(error)}). "
         "Check the name, the network and, for a private model, HF_TOKEN; or give the path of "
         "its folder."
     )

@@ -161,15 +161,22 @@ def say_and_end(message: str, code: int) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Parse the options of a command; its texts, or its files, may also follow an option."""
-    top = parser()
-    options, behind = top.parse_known_args(arguments)
+    """Parse the options of a command; its texts, or its files, may also follow an option.
+
+    What follows "--" is a text or a file, also where it begins with a dash.
+    """
+    given = sys.argv[1:] if arguments is None else [str(word) for word in arguments]
+    options, behind = parser().parse_known_args(given)
+    dashed = given[given.index("--") + 1 :] if "--" in given else []
+    last = dashed if behind[len(behind) - len(dashed) :] == dashed else []
+    # Some releases of Python leave the "--" there.
+    first = [word for word in behind[: len(behind) - len(last)] if word != "--"]
     takes_more = getattr(options, "takes_more", "")
-    unknown = [word for word in behind if word.startswith("-") and word != "-"]
-    if unknown or (behind and not takes_more):
-        top.error(f"unrecognized arguments: {' '.join(behind)}")
-    if behind:
-        getattr(options, takes_more).extend(behind)
+    unknown = [word for word in first if word.startswith("-") and word != "-"]
+    if unknown or ((first or last) and not takes_more):
+        options.parser.error(f"unrecognized arguments: {' '.join([*first, *last])}")
+    if first or last:
+        getattr(options, takes_more).extend([*first, *last])
     return options
 
 
@@ -215,6 +222,6 @@ def add_commands(parser: argparse.ArgumentParser, rows: Mapping[str, Command | G
             epilog="examples:\n" + "\n".join(f"  {example}" for example in row.examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.set_defaults(run=row.run)
+        command.set_defaults(run=row.run, parser=command)
         add_common(command)
         row.add_options(command)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from minibert.documents import Scalar
@@ -35,7 +37,8 @@ def add_where(command: argparse.ArgumentParser) -> None:
         metavar="CONDITION",
         help="find only documents whose field meets the condition, as lang=de, lang!=de or "
         "'year>=2000'; all conditions must hold, but of several lang=... one is enough; null "
-        "stands for no value",
+        "stands for no value, and what is in double quotes for a text as it is, as "
+        "'lang=\"null\"'",
     )
 
 
@@ -87,4 +90,12 @@ def value_of(condition: Typed, kind: int | None) -> Scalar:
         raise ValueError(
             f"--where: {condition.name} is {condition.text!r:.60}; expected true, false or null."
         )
-    return condition.text
+    return unquoted(condition.text)
+
+
+def unquoted(text: str) -> str:
+    """Read a text as JSON if it is in double quotes; any other, or no JSON, is itself."""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        with suppress(ValueError):
+            return str(json.loads(text))
+    return text

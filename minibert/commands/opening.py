@@ -90,7 +90,7 @@ def load_own(options: argparse.Namespace, settings: Settings) -> SentenceTransfo
     """Load the model that made the corpus, from the place that the corpus names."""
     from minibert.corpus.corpus import place_of_model, telling_whose_model
 
-    options.model = place_of_model(Path(options.folder), settings.model)
     options.revision = options.revision or settings.revision
     with telling_whose_model(options.folder):
+        options.model = place_of_model(Path(options.folder), settings)
         return load(options)

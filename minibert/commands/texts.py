@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from minibert.documents import (
@@ -55,29 +55,25 @@ def arguments_of(texts: Iterable[str]) -> Iterator[Document]:
 def documents_in(
     files: list[str],
     options: argparse.Namespace,
-    kept: Sequence[str] = (),
-    numbers: Sequence[str] = (),
+    kept: Fields | None = None,
 ) -> Iterator[Document]:
     """Read the documents of files, by the options of add_input_format.
 
-    `kept` and `numbers` are names of the fields to keep beside the text, as in Fields.
+    `kept` names the fields to keep beside the text, and their kinds.
     """
-    fields = fields_of(options)._replace(kept=tuple(kept), numbers=tuple(numbers))
+    id, text, *_ = fields_of(options)
+    fields = (kept or Fields())._replace(id=id, text=text)
     return telling(files, read_documents(files, options.input_format, fields=fields))
 
 
 def documents_for_corpus(options: argparse.Namespace) -> Iterator[Document]:
     """Read the documents of the files of `add_corpus_and_files`, with the corpus's fields.
 
-    Texts are read as numbers where the corpus has numbers.
+    Texts are read as numbers, or as true or false, where the corpus has these.
     """
     from minibert.corpus.corpus import Corpus  # late: it loads what other commands do not need
-    from minibert.corpus.fields import NUMBERS
 
-    corpus = Corpus(options.folder)
-    kept = corpus.manifest.settings.fields
-    numbers = [name for name, kind in corpus.kinds().items() if kind == NUMBERS]
-    return documents_in(options.files or ["-"], options, kept, numbers)
+    return documents_in(options.files or ["-"], options, Corpus(options.folder).record_fields())
 
 
 def telling(files: list[str], documents: Iterator[Document]) -> Iterator[Document]:

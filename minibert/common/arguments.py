@@ -14,6 +14,7 @@ __all__ = [
     "check_given_counts",
     "check_prompts",
     "check_several",
+    "folder_or_name",
     "fullname",
     "is_count",
     "is_number",
@@ -39,6 +40,18 @@ def type_of(value: object) -> str:
     """Return the name of a value's type with its article, for messages: "an int"."""
     name = type(value).__name__
     return f"{'an' if name.startswith((*'aeioAEIO', 'nd')) else 'a'} {name}"
+
+
+def folder_or_name(given: object) -> str:
+    """Return the name or the folder of a model as a text. Raises TypeError for anything else."""
+    if isinstance(given, str | os.PathLike):
+        return str(os.fspath(given))
+    is_model = hasattr(given, "save_pretrained")
+    what = f"{type_of(given)}, a model that is open" if is_model else f"{given!r:.60}"
+    raise TypeError(
+        f"model_name_or_path is {what}; expected a folder or a name, as "
+        "'sentence-transformers/all-MiniLM-L6-v2'."
+    )
 
 
 def fullname(obj: object) -> str:

@@ -7,6 +7,7 @@ In reading order, in which a file imports only those before it:
 - shards: some documents and their vectors, in files that never change
 - fingerprint: digests of a model's files, so that vectors of two models are never mixed
 - corpus: Corpus, a folder opened for reading
+- items: documents as they are written, each with its checks
 - writer: one run that writes; each of its steps leaves a whole corpus
 - building: documents -> a corpus; add to it, delete from it
 - replacing: documents that have changed, in place of those with their ids

@@ -9,8 +9,9 @@ ends with the same bytes. `writer.py` does the work, under a lock.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,17 @@ from typing import Any
 import numpy as np
 
 from minibert.checkpoint.hub import hub_name
-from minibert.common.arguments import check_choice, check_counts, check_given_counts, check_several
+from minibert.common.arguments import (
+    check_choice,
+    check_counts,
+    check_given_counts,
+    check_several,
+    type_of,
+)
 from minibert.common.files import locked
 from minibert.corpus.corpus import Corpus
-from minibert.corpus.fingerprint import DigestCache, fingerprint_of
+from minibert.corpus.fingerprint import DigestCache, check_is_model, fingerprint_of
+from minibert.corpus.items import begun
 from minibert.corpus.manifest import Manifest, Settings, read_manifest, write_manifest
 from minibert.corpus.writer import (
     Advance,
@@ -31,7 +39,7 @@ from minibert.corpus.writer import (
     make_folder,
     with_deleted,
 )
-from minibert.documents import Document
+from minibert.documents import Document, Fields, checked_fields, is_plain_number
 from minibert.errors import CorpusError
 from minibert.models.model import prompt_of_task
 from minibert.models.sentence_transformer import SentenceTransformer
@@ -39,6 +47,8 @@ from minibert.scoring.quantization import STORED_DTYPES
 from minibert.tokens.truncation import OnLong, check_on_long
 
 __all__ = ["SHARD_CHARACTERS", "SHARD_DOCUMENTS", "add", "build", "delete"]
+
+logger = logging.getLogger(__name__)
 
 # The end of a shard. A BERT-base encodes 2,000,000 characters in ten minutes on two cores: so much
 # work is lost at most when a run is killed. 8192 vectors of 1024 numbers are 32 MB.
@@ -60,7 +70,7 @@ def build(
     on_long: OnLong | None = None,
     pack_tokens: int = 1024,
     texts: bool = True,
-    fields: Sequence[str] = (),
+    fields: Fields | Sequence[str] = (),
     shard_documents: int = SHARD_DOCUMENTS,
     shard_characters: int = SHARD_CHARACTERS,
     advance: Advance = lambda done: None,
@@ -88,17 +98,20 @@ def build(
         texts: False keeps no texts, only ids and vectors.
         fields: Names of the fields of documents that are kept, for `where` of a search. A document
             may lack some of them, and has no others. All values of a field are texts, or numbers,
-            or true and false; None stands for no value.
+            or true and false; None stands for no value. Fields, those of `read_documents`, declare
+            the kinds of `numbers` and `flags`, too, before there is a value.
         shard_documents: A shard ends with this many documents.
         shard_characters: A shard ends with the document that reaches this many characters.
         advance: Function that is called with the number of documents just done.
 
     Raises CorpusError for other documents, another model or other settings than the folder's, for
     an id that stands twice, and for a folder that was edited; ValueError for a document that cannot
-    be encoded; OutputError for a folder that cannot be written, or that another process writes.
+    be encoded, and for one without `fields` if the corpus keeps some; TypeError for arguments of
+    another type; OutputError for a folder that cannot be written, or that another process writes.
     """
-    path = Path(folder)
+    path = checked(folder, model)
     cache = DigestCache(path)
+    named = checked_fields(fields)
     settings = settings_of(
         model,
         cache,
@@ -110,16 +123,19 @@ def build(
         on_long=on_long,
         pack_tokens=pack_tokens,
         texts=texts,
-        fields=field_names(fields),
+        fields=named.kept,
+        number_fields=named.numbers,
+        flag_fields=named.flags,
         shard_documents=shard_documents,
         shard_characters=shard_characters,
     )
+    documents = begun(documents, settings.fields)
     make_folder(path)
     with locked(path):
         begin(path, settings)
         cache.write()
         writer = Writer(path, model, on_long or model.on_long, advance)
-        writer.take(documents, number=0)
+        writer.take(telling_of_numbers(documents, named), number=0)
         if not writer.manifest.read:
             raise CorpusError("The input holds no document, so there is nothing to index.")
         return writer.manifest, writer.new
@@ -140,7 +156,7 @@ def add(
 
     Raises the errors of build, and FileNotFoundError if there is no corpus.
     """
-    path = Path(folder)
+    path = checked(folder, model)
     read_manifest(path)
     with locked(path):
         writer = continuing(path, model, on_long, advance)
@@ -199,7 +215,7 @@ def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, lis
         if unknown:
             raise CorpusError(
                 f"{path} has no document with the id {unknown[0]!r}"
-                + (f", nor {len(unknown) - 1} others of these" if unknown[1:] else "")
+                + ("" if len(unknown) == 1 else f"; {len(unknown)} of these ids are unknown")
                 + "; nothing was deleted."
             )
         numbers = [number for _, number, is_deleted in found if not is_deleted]
@@ -215,7 +231,7 @@ def delete(folder: str | os.PathLike[str], ids: Iterable[str]) -> tuple[int, lis
 # The settings that `add` takes from the corpus as they are.
 KEPT = (
     *("model", "precision", "truncate_dim", "normalize", "pack_tokens", "texts"),
-    *("shard_documents", "shard_characters", "fields"),
+    *("shard_documents", "shard_characters", "fields", "number_fields", "flag_fields"),
 )
 
 
@@ -252,16 +268,39 @@ def settings_of(
     )
 
 
-def field_names(fields: Sequence[str]) -> tuple[str, ...]:
-    """Check the names of fields. Raises TypeError for one text, ValueError for wrong names."""
-    check_several(fields=fields)
-    names = tuple(fields)
-    for name in names:
-        if not isinstance(name, str) or not name or names.count(name) > 1:
-            raise ValueError(
-                f"fields has {name!r:.60}; expected names that are not empty, each of them once."
-            )
-    return names
+def checked(folder: str | os.PathLike[str], model: SentenceTransformer) -> Path:
+    """Return the path of a corpus. Raises TypeError for a folder or a model of another type."""
+    if not isinstance(folder, str | os.PathLike):
+        raise TypeError(
+            f"folder is {type_of(folder)}; expected the path of the corpus, which stands before "
+            "the documents and the model."
+        )
+    check_is_model(model)
+    return Path(folder)
+
+
+def telling_of_numbers(documents: Iterable[Document], fields: Fields) -> Iterator[Document]:
+    """Yield documents; warn at their end of fields whose values are numbers written as texts."""
+    found = dict.fromkeys(fields.kept, False)  # of those that may be numbers: whether one has come
+    for document in documents:
+        values = getattr(document, "fields", None)  # the writer refuses what is no Document
+        for name in list(found):
+            if not isinstance(values, Mapping):
+                break
+            value = values.get(name)
+            if isinstance(value, str) and is_plain_number(value):
+                found[name] = True
+            elif value is not None and value != "":  # an empty cell of a table
+                del found[name]
+        yield document
+    for name in (name for name, has_come in found.items() if has_come):
+        logger.warning(
+            "All values of %r are numbers, but texts: they are compared by characters, and '900' "
+            "comes after '1000'. `--fields %s:number`, in Python `numbers` of Fields, compares "
+            "them by size.",
+            name,
+            name,
+        )
 
 
 def name_of(model: SentenceTransformer) -> str:

@@ -25,10 +25,11 @@ import numpy as np
 
 from minibert.common.arguments import check_several
 from minibert.common.arrays import Array, IntArray
+from minibert.corpus.fields import FLAGS, NUMBERS
 from minibert.corpus.fingerprint import DigestCache, fingerprint_of
-from minibert.corpus.manifest import MANIFEST, Manifest, chained, read_manifest
+from minibert.corpus.manifest import MANIFEST, Manifest, Settings, chained, read_manifest
 from minibert.corpus.shards import Shard, hashes_of, read_description
-from minibert.documents import Scalar
+from minibert.documents import Fields, Scalar
 from minibert.errors import CorpusError, ModelUnavailableError
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.matrices import Stack
@@ -117,14 +118,28 @@ class Corpus:
     def kinds(self) -> dict[str, int]:
         """Return the kinds of the fields' values, places in KINDS, by the names of the fields.
 
-        A field that has no value but None is left out.
+        A field that has no value but None, and no declared kind, is left out.
         """
-        found: dict[str, int] = {}
+        settings = self.manifest.settings
+        found = dict.fromkeys(settings.number_fields, NUMBERS)
+        found |= dict.fromkeys(settings.flag_fields, FLAGS)
         for place, name in enumerate(self.manifest.settings.fields):
             kinds = (shard.columns[place].kind for shard in self.shards)
             if kind := next(filter(None, kinds), 0):
                 found[name] = kind
         return found
+
+    def record_fields(self) -> Fields:
+        """Return the Fields by which `read_documents` reads further documents for this corpus.
+
+        They keep its fields, and read texts as numbers, or as true or false, where it has these.
+        """
+        kinds = self.kinds()
+        numbers, flags = (
+            tuple(name for name, kind in kinds.items() if kind == wanted)
+            for wanted in (NUMBERS, FLAGS)
+        )
+        return Fields(kept=self.manifest.settings.fields, numbers=numbers, flags=flags)
 
     def codes(self) -> Stack:
         """Return the codes of all shards, mapped, as one stack: (n, W)."""
@@ -178,6 +193,8 @@ class Corpus:
         self, numbers: Sequence[int] | IntArray, read: Callable[[Shard, IntArray], list[Found]]
     ) -> list[Found]:
         """Call `read` of each shard, and return the results in the order of the numbers."""
+        if np.ndim(numbers) != 1:
+            raise TypeError(f"numbers is {numbers!r:.60}; expected a list of them, as [0, 7].")
         wanted = np.asarray(numbers, dtype=np.int64)
         outside = wanted[(wanted < 0) | (wanted >= len(self))]
         if len(outside):
@@ -194,16 +211,21 @@ class Corpus:
         return [found[place] for place in range(len(wanted))]
 
 
-def place_of_model(folder: Path, name: str) -> str:
-    """Find the model that a manifest names: return its name, or the path of its folder.
+def place_of_model(folder: Path, settings: Settings) -> str:
+    """Find the model that a manifest names: return its name on the hub, or the path of its folder.
 
     A manifest holds a path as it was typed, so that its bytes do not depend on the place of the
     corpus. A relative path is tried from the working folder, then from each folder above the
-    corpus. The digests of the model are checked later, as for any model.
+    corpus. The digests of the model are checked later, as for any model. Raises FileNotFoundError
+    if the model was a folder, which has no revision, and is gone: the hub may have another model of
+    the folder's name.
     """
+    name = settings.model
     bases = [Path(), *folder.absolute().parents]
     places = (base / Path(name).expanduser() for base in bases)
     found = next((str(place) for place in places if is_model(place)), None)
+    if found is None and settings.revision is None:
+        raise FileNotFoundError(f"There is no folder {name!r} with a model.")
     return name if found is None else found
 
 
@@ -223,7 +245,7 @@ def telling_whose_model(
         raise type(error)(
             f"{error} It is the model that {os.fspath(folder)!r} was made with; if it lies "
             f"elsewhere now, {advice}."
-        ) from error
+        ) from None
 
 
 def matches(shards: Sequence[Shard], ids: Iterable[str]) -> Iterator[tuple[str, int]]:

@@ -23,6 +23,7 @@ __all__ = [
     "FLAGS",
     "KINDS",
     "NUMBERS",
+    "TEXTS",
     "Column",
     "check_kinds",
     "coded_fields",
@@ -139,8 +140,13 @@ def check_kinds(kinds: dict[str, int], names: Sequence[str], values: Values, ori
     for name, value in zip(names, values, strict=True):
         kind = kind_of(value)
         if kind and kind != kinds.setdefault(name, kind):
+            hint = ""
+            if {kind, kinds[name]} == {NUMBERS, TEXTS}:
+                hint = (
+                    f" `--fields {name}:number` of `minibert index build`, in Python `numbers` of "
+                    "Fields, reads texts as numbers."
+                )
             raise ValueError(
                 f"{origin}: the field {name!r} is {value!r:.60}, and has {KINDS[kinds[name]]} in "
-                "documents before. Give all of a field's values one kind, or null. `--fields "
-                f"{name}:number` of `minibert index build` reads texts as numbers."
+                f"the corpus. Give all of a field's values one kind, or null.{hint}"
             )

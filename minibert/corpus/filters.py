@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from minibert.common.arguments import type_of
 from minibert.common.arrays import IntArray
 from minibert.corpus.corpus import Corpus
-from minibert.corpus.fields import KINDS, NUMBERS, Column, kind_of
+from minibert.corpus.fields import KINDS, NUMBERS, Column, json_of, kind_of
 from minibert.documents import Scalar, scalar_of
 
-__all__ = ["OPERATORS", "Where", "conditions_of", "matching"]
+__all__ = ["OPERATORS", "Where", "conditions_of", "matching", "words_of"]
 
 Values: TypeAlias = Scalar | Sequence[Scalar] | Set[Scalar]
 # Name of a field -> its value, several of which it is one, or operators with their values.
@@ -129,6 +129,18 @@ def conditions_of(where: Where, corpus: Corpus) -> list[Condition]:
             conditions.append(Condition(names.index(name), OPERATORS[operator], values))
             check_kind(values, name, kinds.get(name))
     return conditions
+
+
+def words_of(where: Where) -> str:
+    """Write conditions for a message, as `lang=de, fr and year>=2000`; at most 200 characters."""
+    told = []
+    for name, wanted in where.items():
+        operators = wanted if isinstance(wanted, Mapping) else {"=": wanted}
+        for operator, value in operators.items():
+            values = values_of(value, name, operator)
+            words = (one if isinstance(one, str) else json_of(one) for one in values)
+            told.append(f"{name}{operator}{', '.join(words)}")
+    return f"{' and '.join(told):.200}"
 
 
 def values_of(value: object, name: str, operator: str) -> tuple[Scalar, ...]:

@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 
 from minibert.checkpoint.hub import commit_of
 from minibert.checkpoint.save import digest_of_files, loaded_files
+from minibert.common.arguments import type_of
 from minibert.common.files import replacing
 from minibert.corpus.manifest import json_bytes, sha256_of
 from minibert.models.sentence_transformer import SentenceTransformer
 
-__all__ = ["DIGESTS", "DigestCache", "Fingerprint", "fingerprint_of"]
+__all__ = ["DIGESTS", "DigestCache", "Fingerprint", "check_is_model", "fingerprint_of"]
 
 DIGESTS = "digests.json"
 FORMAT = 1
@@ -60,6 +61,13 @@ def fingerprint_of(model: SentenceTransformer, cache: DigestCache) -> Fingerprin
             *(described(type(module).__name__, module._asdict()) for module in list(model)[1:]),  # type: ignore[union-attr]
         ),
     )
+
+
+def check_is_model(model: object) -> None:
+    """Raise TypeError for any object but a SentenceTransformer, as for the name of one."""
+    if not isinstance(model, SentenceTransformer):
+        hint = f", as SentenceTransformer({model!r:.80})" if isinstance(model, str) else ""
+        raise TypeError(f"model is {type_of(model)}; expected a SentenceTransformer{hint}.")
 
 
 def described(kind: str, settings: Mapping[str, Any]) -> str:

@@ -36,6 +36,8 @@ FORMAT = 1
 KEYS = {"truncated": "cut"}
 # The settings that differ between two models.
 MODEL = ("weights_sha256", "files_sha256", "modules")
+# The settings of the kinds of fields.
+DECLARED = ("number_fields", "flag_fields")
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,18 @@ class Settings:
     texts: bool  # True if the texts are kept
     shard_documents: int  # documents of a shard, at most
     shard_characters: int  # a shard ends with the document that reaches these
-    fields: tuple[str, ...] = ()  # names of the fields that are kept; on disk only if there are any
+    # On disk only if there are any: names of the fields that are kept, and of those among them that
+    # were declared as numbers, and as true or false.
+    fields: tuple[str, ...] = ()
+    number_fields: tuple[str, ...] = ()
+    flag_fields: tuple[str, ...] = ()
 
     def check_same(self, others: dict[str, Any], folder: Path) -> None:
         """Raise CorpusError, with the differences, for settings that would give other bytes."""
         differing = {
             name: f"{name} is {beginning(getattr(self, name))} there and {beginning(value)} here"
             for name, value in others.items()
-            if name != "model" and value != getattr(self, name)
+            if name != "model" and value != getattr(self, name) and not self.may_lack(name)
         }
         told = f"was made in another way: {'; '.join(differing.values())}."
         if any(name in differing for name in MODEL):
@@ -79,6 +85,10 @@ class Settings:
             )
         if differing:
             raise CorpusError(f"{folder} {told} {self.way_on(differing)}")
+
+    def may_lack(self, name: str) -> bool:
+        """Return whether a setting may be missing: earlier versions kept no declared kinds."""
+        return name in DECLARED and not getattr(self, name)
 
     def way_on(self, differing: Collection[str]) -> str:
         """Return the advice of an error for settings that differ."""
@@ -166,13 +176,14 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def content_of(manifest: Manifest) -> dict[str, Any]:
-    """Make a JSON object of a manifest, without fields, removed and generation if there are none.
+    """Make a JSON object of a manifest, without fields, kinds of them and counts that are empty.
 
     So the bytes of a corpus without them are those of earlier versions.
     """
     content = keyed(asdict(manifest))
-    if not manifest.settings.fields:
-        del content["settings"]["fields"]
+    for name in ("fields", *DECLARED):
+        if not content["settings"][name]:
+            del content["settings"][name]
     for one in [content, *content["inputs"]]:
         for name in ("generation", "removed"):
             if one.get(name) == 0:

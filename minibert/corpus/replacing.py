@@ -9,30 +9,26 @@ done already, and does the rest: there is nothing to be finished before another 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from minibert.common.files import locked
-from minibert.corpus.building import continuing
+from minibert.corpus.building import checked, continuing
+from minibert.corpus.items import Item, check_ids_differ, item_of
 from minibert.corpus.manifest import Manifest, read_manifest
-from minibert.corpus.writer import (
-    Advance,
-    Item,
-    Writer,
-    check_ids_differ,
-    clear_leftovers,
-    item_of,
-)
+from minibert.corpus.writer import Advance, Writer, clear_leftovers
 from minibert.documents import Document
 from minibert.errors import CorpusError
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.tokens.truncation import OnLong
 
 __all__ = ["Replaced", "replace"]
+
+logger = logging.getLogger(__name__)
 
 
 class Replaced(NamedTuple):
@@ -61,7 +57,7 @@ def replace(
     Raises the errors of add; CorpusError for a document without an id, too, and for a corpus whose
     `build` or `add` was stopped.
     """
-    path = Path(folder)
+    path = checked(folder, model)
     read_manifest(path)
     with locked(path):
         writer = continuing(path, model, on_long, advance)
@@ -72,6 +68,12 @@ def replace(
             writer.write(group, len(writer.manifest.inputs), True, replaced=numbers)
             replaced += len(numbers)
         clear_leftovers(path, writer.manifest)
+        for name in changes.absent if writer.new else ():
+            logger.warning(
+                "No document has the field %r, which the corpus keeps, so it is null in all that "
+                "were written.",
+                name,
+            )
         unchanged = int(changes.kept.sum())
         return writer.manifest, Replaced(replaced, writer.new - replaced, unchanged)
 
@@ -84,6 +86,8 @@ class Changes:
         self.writer = writer
         # Number of a document from before -> True if the input has it unchanged.
         self.kept = np.zeros(len(writer.corpus), dtype=bool)
+        # Fields of the corpus that no document has named.
+        self.absent = dict.fromkeys(writer.manifest.settings.fields)
 
     def changed(self, documents: Iterable[Document]) -> Iterator[Item]:
         """Yield the documents that the corpus does not have as they are, in their order."""
@@ -110,9 +114,11 @@ class Changes:
             item = item_of(document, number, fields)
             if document.id is None:
                 raise CorpusError(
-                    f"{document.origin} has no id, by which the document that it replaces is "
+                    f"{item.origin} has no id, by which the document that it replaces is "
                     "found. Give every document one (--id-field names its field)."
                 )
+            for name in document.fields or ():
+                self.absent.pop(name, None)
             yield item
 
     def replaced_by(self, group: list[Item]) -> list[int]:

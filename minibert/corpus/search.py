@@ -12,14 +12,17 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
 from minibert.common.arguments import check_counts, check_given_counts, check_several
 from minibert.common.arrays import Array, IntArray
+from minibert.common.counts import counted
 from minibert.corpus.corpus import Corpus, place_of_model, telling_whose_model
-from minibert.corpus.filters import Where, matching
+from minibert.corpus.filters import Where, matching, words_of
+from minibert.corpus.fingerprint import check_is_model
 from minibert.corpus.graph import open_graph
 from minibert.documents import Scalar
 from minibert.errors import CorpusError
@@ -96,11 +99,12 @@ class Index:
                 folder,
             )
         if model is None:
-            place = place_of_model(self.corpus.folder, settings.model)
             with telling_whose_model(folder):
+                place = place_of_model(self.corpus.folder, settings)
                 model = SentenceTransformer(
                     place, revision=settings.revision, similarity_fn_name=settings.metric
                 )
+        check_is_model(model)
         self.corpus.check_model(model)
         if model.similarity_fn_name != settings.metric:
             raise CorpusError(
@@ -191,10 +195,10 @@ class Index:
         there = len(self) if allowed is None else len(allowed)
         if k > there and not self._warned:
             self._warned = True
-            if there:
-                logger.warning("k is %d, and there are %d documents; all are returned.", k, there)
-            else:
-                logger.warning("No document is one of `ids` and meets `where`; none is returned.")
+            limits = ("" if ids is None else " of `ids`") + (
+                "" if where is None else f" with {words_of(where)}"
+            )
+            logger.warning("%s", told_of_few(self.corpus.folder, k, there, limits))
         if not texts:
             return []
         first = max(k, candidates) if rerank else k
@@ -329,6 +333,14 @@ class Index:
         ranking = rerank.rank(query, self.corpus.texts(numbers), top_k=k)
         reranked = numbers[[hit["corpus_id"] for hit in ranking]]
         return self._hits(reranked, np.array([float(hit["score"]) for hit in ranking]))
+
+
+def told_of_few(folder: Path, k: int, there: int, limits: str) -> str:
+    """Return a message that there are fewer than k documents, and what has left out others."""
+    if not there:
+        return f"There is no document{limits} in {folder}; none is returned."
+    are = f"{'is' if there == 1 else 'are'} {counted(there, 'document')}"
+    return f"k is {k}, and there {are}{limits}; all are returned."
 
 
 def check_queries(given: Iterable[str], allow_empty: bool) -> list[str]:

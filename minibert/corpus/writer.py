@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from minibert.corpus.corpus import (
     shards_folder,
 )
 from minibert.corpus.fields import check_kinds
+from minibert.corpus.items import Item, check_ids_differ, item_of, numbered
 from minibert.corpus.manifest import (
     MANIFEST,
     Input,
@@ -39,8 +40,8 @@ from minibert.corpus.manifest import (
     read_manifest,
     write_manifest,
 )
-from minibert.corpus.shards import Shard, digest_of, empty_texts, write_shard
-from minibert.documents import Document, Scalar, scalar_of
+from minibert.corpus.shards import Shard, empty_texts, write_shard
+from minibert.documents import Document
 from minibert.errors import CorpusError, OutputError
 from minibert.models.sentence_transformer import SentenceTransformer
 from minibert.scoring.quantization import quantize_embeddings, ranges_of
@@ -48,12 +49,9 @@ from minibert.tokens.truncation import OnLong, Truncation
 
 __all__ = [
     "Advance",
-    "Item",
     "Writer",
     "begin",
-    "check_ids_differ",
     "clear_leftovers",
-    "item_of",
     "make_folder",
     "with_deleted",
 ]
@@ -61,21 +59,6 @@ __all__ = [
 SLICE = 1024  # vectors that are turned into codes at a time
 
 Advance = Callable[[int], object]
-
-
-class Item(NamedTuple):
-    """A document, ready to be written."""
-
-    id: bytes  # UTF-8
-    text: str
-    content: bytes  # the text in UTF-8
-    origin: str  # file and line, for messages
-    fields: tuple[Scalar, ...]  # values, in the order of the corpus's fields
-
-    @property
-    def digest(self) -> bytes:
-        """Digest of the document."""
-        return digest_of(self.id, self.content, self.fields)
 
 
 def make_folder(folder: Path) -> None:
@@ -182,7 +165,8 @@ class Writer:
                 raise CorpusError(
                     f"{more.origin}: the input goes on after its document "
                     f"{inputs[number].read - 1}, with which {self.folder} ends it. "
-                    "`minibert index add` takes more documents."
+                    "Put the new documents alone into a file, which `minibert index add` takes; if "
+                    "they have ids, `minibert index replace` takes the whole input, too."
                 )
             return
         for group, is_last in self.groups(items):
@@ -383,53 +367,6 @@ class Writer:
             )
         low, high = ranges_of(vectors, "int8", None).tolist()
         return tuple(low), tuple(high)
-
-
-def check_ids_differ(group: list[Item]) -> dict[bytes, str]:
-    """Return the place of each id in the input. Raises CorpusError for an id that stands twice."""
-    origins: dict[bytes, str] = {}
-    for item in group:
-        if item.id in origins:
-            raise CorpusError(
-                f"{item.origin}: the id {item.id.decode()!r} is also that of {origins[item.id]}. "
-                "Every document needs one of its own."
-            )
-        origins[item.id] = item.origin
-    return origins
-
-
-def numbered(documents: Iterable[Document], first: int, fields: tuple[str, ...]) -> Iterator[Item]:
-    """Number documents from `first` on; a document without an id gets its number as the id."""
-    for number, document in enumerate(documents, start=first):
-        yield item_of(document, number, fields)
-
-
-def item_of(document: Document, number: int, fields: tuple[str, ...]) -> Item:
-    """Turn a document, its number and the names of the corpus's fields into an Item.
-
-    Raises TypeError for any other object, ValueError for a text with a lone surrogate, and for a
-    field that the corpus does not have or whose value is none.
-    """
-    if not isinstance(document, Document):
-        raise TypeError(
-            f"Document {number} is {document!r:.60}; expected a "
-            "minibert.documents.Document, as Document(id, text, origin)."
-        )
-    id = str(number) if document.id is None else document.id
-    unknown = document.fields.keys() - set(fields)
-    if unknown:
-        raise ValueError(
-            f"{document.origin} has the field {min(unknown)!r}, which the corpus does not keep; it "
-            f"keeps {', '.join(fields) or 'none'}. Name it in fields= of build, or leave it out."
-        )
-    values = tuple(scalar_of(document.fields.get(name), name, document.origin) for name in fields)
-    try:
-        return Item(id.encode(), document.text, document.text.encode(), document.origin, values)
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"{document.origin} has a lone surrogate, {error.object[error.start]!r}, which is no "
-            "character."
-        ) from None
 
 
 def coded(vectors: Array, precision: str, ranges: Any) -> tuple[NDArray[Any], int]:

@@ -12,11 +12,19 @@ In reading order:
 - `text`, `jsonl`, `tables`, `parquet`: the readers of the forms
 """
 
-from minibert.documents.document import Document, Fields, Record, Scalar, scalar_of
-from minibert.documents.forms import FORMS, Form, form_by_suffix
+from minibert.documents.document import (
+    Document,
+    Fields,
+    Record,
+    Scalar,
+    checked_fields,
+    is_plain_number,
+    scalar_of,
+)
+from minibert.documents.forms import FORMS, Form, form_by_suffix, form_of
 from minibert.documents.lines import lines_in
 from minibert.documents.reading import count_documents, read_documents, read_records
-from minibert.documents.sources import standard_input
+from minibert.documents.sources import display_name, path_of, standard_input
 
 __all__ = [
     "FORMS",
@@ -25,9 +33,14 @@ __all__ = [
     "Form",
     "Record",
     "Scalar",
+    "checked_fields",
     "count_documents",
+    "display_name",
     "form_by_suffix",
+    "form_of",
+    "is_plain_number",
     "lines_in",
+    "path_of",
     "read_documents",
     "read_records",
     "scalar_of",

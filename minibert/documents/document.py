@@ -5,14 +5,25 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, time
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from minibert.common.arguments import type_of
+from minibert.common.arguments import check_several, type_of
 
-__all__ = ["HALF", "Document", "Fields", "Maker", "Record", "Scalar", "number_in", "scalar_of"]
+__all__ = [
+    "HALF",
+    "Document",
+    "Fields",
+    "Maker",
+    "Record",
+    "Scalar",
+    "checked_fields",
+    "is_plain_number",
+    "number_in",
+    "scalar_of",
+]
 
 Scalar: TypeAlias = str | int | float | bool | None  # a value of a field that is kept
 
@@ -22,6 +33,8 @@ TITLE, TEXT = "title", "text"
 HALF = re.compile("[\ud800-\udfff]")  # half of a surrogate pair
 WHOLE = re.compile("[+-]?[0-9]+")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+CODE = re.compile("[+-]?0[0-9]")  # the beginning of a code that is no number, as 007
+FLAGS = {"true": True, "false": False, "": None}  # in small letters
 
 
 class Record(NamedTuple):
@@ -36,8 +49,10 @@ class Document(NamedTuple):
 
     id: str | None  # None in a form without ids; then the id is the number in the corpus
     text: str  # one text, joined from the fields of a record
-    origin: str  # its place, as "FILE, line 3"
-    fields: Mapping[str, Scalar] = {}  # values that are kept beside the text; never changed
+    origin: str = ""  # its place, as "FILE, line 3"; messages without one have the number and id
+    # Values that are kept beside the text; never changed. None if no fields were read: a corpus
+    # that keeps some refuses the document, and takes one with {}, which has no values.
+    fields: Mapping[str, Scalar] | None = None
 
 
 class Fields(NamedTuple):
@@ -51,6 +66,36 @@ class Fields(NamedTuple):
     text: tuple[str, ...] = ()  # joined by spaces; empty for the default
     kept: tuple[str, ...] = ()  # kept beside the text; one that a record lacks is None
     numbers: tuple[str, ...] = ()  # those of them whose texts are read as numbers
+    flags: tuple[str, ...] = ()  # those of them whose texts are read as true or false
+
+
+def checked_fields(given: Fields | Sequence[str] | None) -> Fields:
+    """Return Fields of names alone, which are kept, or of None; check those that are given.
+
+    Raises TypeError for one text instead of several names; ValueError for a name that is empty or
+    stands twice, and for a number or a flag that is not kept, or is both.
+    """
+    if not isinstance(given, Fields):
+        check_several(fields=given)
+        given = Fields(kept=tuple(given or ()))
+    lists = {name: value for name, value in given._asdict().items() if name != "id"}
+    check_several(**lists)
+    fields = Fields(given.id, **{name: tuple(value) for name, value in lists.items()})
+    for name in fields.kept:
+        if not isinstance(name, str) or not name or fields.kept.count(name) > 1:
+            raise ValueError(
+                f"fields has {name!r:.60}; expected names that are not empty, each of them once."
+            )
+    for kind in ("numbers", "flags"):
+        for name in getattr(fields, kind):
+            if name not in fields.kept:
+                raise ValueError(
+                    f"{kind} has {name!r:.60}, which is not kept; expected names among "
+                    f"{', '.join(fields.kept) or 'kept, which is empty'}."
+                )
+    if both := sorted({*fields.numbers} & {*fields.flags}):
+        raise ValueError(f"numbers and flags both have {both[0]!r:.60}; expected one of them.")
+    return fields
 
 
 class Maker:
@@ -83,7 +128,7 @@ class Maker:
         if not self._has_begun:
             self.id_field = self.fields.id or next((id for id in ID_FIELDS if id in values), None)
             self._has_begun = True
-        kept = {name: self.kept(values, name, origin) for name in self.fields.kept}
+        kept = {name: self.kept(values, name, origin) for name in self.fields.kept} or None
         if self.absent:
             self.absent = [name for name in self.absent if name not in values]
         return Document(self.id(values, origin), self.text(values, origin), origin, kept)
@@ -120,13 +165,27 @@ class Maker:
         return " ".join(parts).strip()
 
     def kept(self, record: dict[str, Any], name: str, origin: str) -> Scalar:
-        """Value of a field that is kept; None if the record lacks it. A date becomes a text."""
+        """Value of a field that is kept; None if the record lacks it."""
         value = record.get(name)
-        if isinstance(value, date):
-            return value.isoformat()
         if name in self.fields.numbers and isinstance(value, str):
             return number_in(value, name, origin)
+        if name in self.fields.flags and isinstance(value, str):
+            return flag_in(value, name, origin)
         return scalar_of(value, name, origin)
+
+
+def flag_in(text: str, name: str, origin: str) -> bool | None:
+    """Read true or false from a text; None from a blank one. Raises ValueError for any other."""
+    word = text.strip().lower()
+    if word not in FLAGS:
+        raise ValueError(f"{origin}: {name} is {text!r:.60}; expected true, false, or nothing.")
+    return FLAGS[word]
+
+
+def is_plain_number(text: str) -> bool:
+    """Return whether a text is a number, maybe between blanks, and no code as 007."""
+    text = text.strip()
+    return bool(NUMBER.fullmatch(text)) and not CODE.match(text)
 
 
 def number_in(text: str, name: str, origin: str) -> int | float | None:
@@ -140,16 +199,22 @@ def number_in(text: str, name: str, origin: str) -> int | float | None:
 
 
 def scalar_of(value: object, name: str, origin: str) -> Scalar:
-    """Return a value of a field, or Python's own for NumPy's number.
+    """Return a value of a field: Python's own for NumPy's number, and a text for a date or time.
 
-    Raises ValueError for a list, NaN, half a character and others.
+    The text is that of ISO 8601, as 2020-02-29. Raises ValueError for a list, NaN, half a character
+    and others.
     """
     if isinstance(value, np.number | np.bool_) and not isinstance(value, np.timedelta64):
         value = value.item()
+    # pandas' NaT is a time by its class; like NaN, it differs from itself.
+    if isinstance(value, date | time) and value == value:
+        value = value.isoformat()
     if not (value is None or isinstance(value, str | int | float)):
-        expected = f"a text, a number, true, false or null, and it is {type_of(value)}"
+        expected = (
+            f"a text, a number, true, false or null (in Python None), and it is {type_of(value)}"
+        )
     elif isinstance(value, float) and not math.isfinite(value):
-        expected = "a finite number, or null"
+        expected = "a finite number, or null (in Python None) for no value"
     elif isinstance(value, str) and (half := HALF.search(value)):
         expected = f"whole characters, and {half.group()!r} is a lone surrogate"
     else:

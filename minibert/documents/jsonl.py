@@ -31,8 +31,10 @@ def read_jsonl(stream: BinaryIO, name: str, fields: Fields) -> Iterator[Document
         if "\\u" in line:
             check_characters(document)
         yield document
-    for absent in make.absent:
-        logger.warning("%s: no document has the field %r, so it is null in all.", name, absent)
+    if make.absent:
+        told = ", ".join(map(repr, make.absent))
+        which = f"fields {told}, so they are" if make.absent[1:] else f"field {told}, so it is"
+        logger.warning("%s: no document has the %s null in all.", name, which)
 
 
 def jsonl_records(stream: BinaryIO, name: str) -> Iterator[Record]:

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from minibert.common.arguments import check_choice, check_several
-from minibert.documents.document import Document, Fields, Record
+from minibert.documents.document import Document, Fields, Record, checked_fields
 from minibert.documents.forms import FORMS, Form, form_by_suffix, form_of
 from minibert.documents.sources import (
     STDIN,
@@ -35,18 +35,20 @@ def read_documents(
     files: Sequence[str | os.PathLike[str]],
     form: str | None = None,
     *,
-    fields: Fields | None = None,
+    fields: Fields | Sequence[str] | None = None,
 ) -> Iterator[Document]:
     """Read the documents of files, one file after another; "-" is standard input.
 
     `form` is one of FORMS. By default a file's suffix decides: .txt, .jsonl, .csv, .tsv or
     .parquet; all but Parquet may have .gz behind it. A tsv has no quotes; tsv-quoted has quotes as
     in csv. A folder is a BEIR data set, and its corpus.jsonl is read. The texts of several fields
-    are joined by one space, and stripped.
+    are joined by one space, and stripped. `fields` are names of fields to keep beside the text, or
+    Fields, which name those of the id and the text, too.
 
     Raises FileNotFoundError at once if a file is missing or standard input closed, TypeError for
     one name instead of a list, MissingLibraryError for Parquet without pyarrow. Raises ValueError
-    for an unknown suffix, and, with file and line, for content that does not fit the form.
+    for an unknown suffix, for Fields that contradict themselves, and, with file and line, for
+    content that does not fit the form.
     """
     check_several(files=files)
     if STDIN in (files or [STDIN]):
@@ -55,7 +57,7 @@ def read_documents(
     forms = [form or form_of(path) for path in paths]
     if form is not None:
         check_choice("form", form, FORMS)
-    documents = all_documents(paths, forms, fields or Fields())
+    documents = all_documents(paths, forms, checked_fields(fields))
     is_guessed = form is None and forms[0] == "text"
     return warn_of_json(documents) if is_guessed else documents
 

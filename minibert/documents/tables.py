@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from minibert.common.counts import counted
 from minibert.documents.document import Document, Fields, Maker, Record
 from minibert.documents.lines import decoded, lines_of
 
@@ -157,7 +158,7 @@ class Table:
             )
         if len(row) != len(self.header):
             raise ValueError(
-                f"{origin} has {len(row)} fields; the header has {len(self.header)}: "
+                f"{origin} has {counted(len(row), 'field')}; the header has {len(self.header)}: "
                 f"{', '.join(self.header):.200}. {self.hint}".rstrip()
             )
         return Record(dict(zip(self.header, row, strict=True)), origin)

@@ -13,7 +13,7 @@
 - `llama_index`: an embedding and a re-ranker for LlamaIndex
 - `haystack`: two embedders and a ranker for Haystack
 - `sklearn`: a transformer for scikit-learn
-- `llm`: a plugin of the command `llm`
+- `llm`: a plugin of the command `llm`; `llm_model` has its model
 - `topics`: an embedding model for BERTopic and KeyBERT
 - `fastembed`: TextEmbedding as fastembed has it, which need not be there
 - `asgi`: the server as an application of uvicorn, gunicorn or a function as a service

@@ -20,6 +20,7 @@ import numpy as np
 
 from minibert import CorpusError, SentenceTransformer
 from minibert.common.advice import needing
+from minibert.common.arguments import folder_or_name
 from minibert.integrations.metric import ranks_alike, store_metric
 from minibert.integrations.stored_model import check_sample, open_model, without_token
 
@@ -32,6 +33,12 @@ __all__ = ["MinibertEmbeddingFunction"]
 
 # Metric of a model -> space of a collection.
 SPACES: dict[str, Space] = {"cosine": "cosine", "dot": "ip", "euclidean": "l2"}
+CHROMAS_OWN = "sentence_transformer"  # Chroma's name of its function for sentence-transformers
+BY_NAME = (
+    "Call install() of minibert.integrations.sentence_transformers first, and open the collection "
+    "without a function: Chroma's own one then has minibert's model. Or make it anew."
+)
+OTHER_FUNCTION = "Open it with that one, or make it anew."
 
 
 @register_embedding_function
@@ -54,7 +61,7 @@ class MinibertEmbeddingFunction(EmbeddingFunction[Documents]):
         Raises TypeError for an argument that is not JSON, ValueError for a model whose metric is no
         space of Chroma, and the errors of SentenceTransformer().
         """
-        self._arguments = {"model_name_or_path": os.fspath(model_name_or_path), **arguments}
+        self._arguments = {"model_name_or_path": folder_or_name(model_name_or_path), **arguments}
         self._stored = open_model(self._arguments)
         self.model = self._stored.model
         store_metric(self.model, SPACES, "Chroma")
@@ -109,11 +116,10 @@ class MinibertEmbeddingFunction(EmbeddingFunction[Documents]):
         """
         settings = collection.configuration_json
         function = settings.get("embedding_function") or {}
-        if function.get("name") != self.name():
+        if (name := function.get("name")) != self.name():
             raise CorpusError(
-                f"The collection {collection.name!r} has the embedding function "
-                f"{function.get('name')!r}; expected {self.name()!r}. Open it with that one, or "
-                "make it anew."
+                f"The collection {collection.name!r} has the embedding function {name!r}; expected "
+                f"{self.name()!r}. {BY_NAME if name == CHROMAS_OWN else OTHER_FUNCTION}"
             )
         self._check(function["config"])
         spaces = [
@@ -128,4 +134,4 @@ class MinibertEmbeddingFunction(EmbeddingFunction[Documents]):
 
     def _check(self, config: Mapping[str, Any]) -> None:
         """Raise CorpusError if a config is of another model."""
-        check_sample(self._stored, config["sample"], self._arguments["model_name_or_path"])
+        check_sample(self._stored.sample, config["sample"], self._arguments["model_name_or_path"])

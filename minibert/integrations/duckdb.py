@@ -19,11 +19,14 @@ from typing import Any
 
 from minibert import SentenceTransformer
 from minibert.common.advice import needing
-from minibert.integrations.arrow import column_of
 from minibert.integrations.metric import store_metric
 
 with needing("duckdb", "minibert.integrations.duckdb", at_least="1.4"):
     from duckdb import DuckDBPyConnection, InvalidInputException
+with needing("pyarrow", "minibert.integrations.duckdb"):
+    import pyarrow  # noqa: F401  # DuckDB passes columns as pyarrow's
+
+    from minibert.integrations.arrow import column_of
 
 __all__ = ["register"]
 

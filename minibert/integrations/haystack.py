@@ -19,7 +19,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 from minibert import CrossEncoder, SentenceTransformer
 from minibert.common.advice import needing
-from minibert.common.arguments import check_counts, check_given_counts, type_of
+from minibert.common.arguments import check_counts, check_given_counts, folder_or_name, type_of
 from minibert.integrations.metric import store_metric
 
 with needing("haystack-ai", "minibert.integrations.haystack", at_least="2.24"):
@@ -52,7 +52,7 @@ class LateModel(Generic[Opened]):
         """Keep the name of a model, its `arguments`, and the other `settings` of the component."""
         # Haystack refuses to write a token to a file, unless it is the name of a variable.
         self.token = Secret.from_token(token) if isinstance(token, str) else token
-        self.model_name, self.settings, self.arguments = os.fspath(name), settings, arguments
+        self.model_name, self.settings, self.arguments = folder_or_name(name), settings, arguments
 
     @cached_property
     def model(self) -> Opened:

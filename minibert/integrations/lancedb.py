@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from minibert import SentenceTransformer
 from minibert.common.advice import needing
+from minibert.common.arguments import folder_or_name
 from minibert.integrations.metric import ranks_alike, store_metric
 from minibert.integrations.stored_model import NOT_STORED, StoredModel, check_sample, open_model
 
@@ -65,7 +66,7 @@ class MinibertFunction(TextEmbeddingFunction):
     # names may begin with "model_".
     model_config = ConfigDict(extra="allow", protected_namespaces=())  # pydantic's settings
 
-    model_name_or_path: Annotated[str, BeforeValidator(os.fspath)]  # folder, or name on the hub
+    model_name_or_path: Annotated[str, BeforeValidator(folder_or_name)]  # folder, or hub's name
     sample: tuple[float, ...] | None = None  # of a table's vectors; None makes no check
 
     _stored: StoredModel = PrivateAttr()
@@ -76,7 +77,7 @@ class MinibertFunction(TextEmbeddingFunction):
         # Not in a validator: pydantic would make each error one of its own.
         own = self.model_extra or {}
         self._stored = open_model({"model_name_or_path": self.model_name_or_path, **own})
-        check_sample(self._stored, self.sample, self.model_name_or_path)
+        check_sample(self._stored.sample, self.sample, self.model_name_or_path)
         store_metric(self.model, DISTANCES, "LanceDB")
 
     @property

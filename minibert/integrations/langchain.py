@@ -16,6 +16,7 @@ from typing import Any
 
 from minibert import CrossEncoder, SentenceTransformer
 from minibert.common.advice import needing
+from minibert.common.arguments import one_name
 from minibert.integrations.metric import warn_unless_cosine
 from minibert.integrations.stored_model import without_token
 
@@ -36,20 +37,23 @@ class MinibertEmbeddings(Embeddings):
 
     def __init__(
         self,
-        model_name_or_path: str | os.PathLike[str],
+        model_name_or_path: str | os.PathLike[str] | None = None,
         *,
+        model_name: str | None = None,
         encode_kwargs: Mapping[str, Any] | None = None,  # encode's own
         **arguments: Any,  # SentenceTransformer's own
     ) -> None:
         """Load a folder or a model of the hub; `arguments` are SentenceTransformer's own.
 
-        `encode_kwargs` are arguments of encode(), as {"normalize_embeddings": True}. A store has to
-        compare by the model's metric. LangChain's InMemoryVectorStore takes the cosine: a warning
-        is logged if this gives another ranking, unless `similarity_fn_name` is given.
+        `model_name` is LangChain's name of the first argument. `encode_kwargs` are arguments of
+        encode(), as {"normalize_embeddings": True}. A store has to compare by the model's metric.
+        LangChain's InMemoryVectorStore takes the cosine: a warning is logged if this gives another
+        ranking, unless `similarity_fn_name` is given.
 
         Raises the errors of SentenceTransformer().
         """
-        self.model = SentenceTransformer(model_name_or_path, **arguments)
+        name = one_name(model_name_or_path=model_name_or_path, model_name=model_name)
+        self.model = SentenceTransformer(name, **arguments)
         self.encode_kwargs = dict(encode_kwargs or {})
         if arguments.get("similarity_fn_name") is None:
             warn_unless_cosine(self.model, "LangChain's InMemoryVectorStore", self.encode_kwargs)

@@ -18,7 +18,7 @@ from typing import Any
 
 from minibert import CrossEncoder, SentenceTransformer
 from minibert.common.advice import needing
-from minibert.common.arguments import one_name
+from minibert.common.arguments import folder_or_name, one_name
 from minibert.integrations.metric import warn_unless_cosine
 from minibert.integrations.stored_model import without_token
 
@@ -33,6 +33,14 @@ with needing("llama-index-core", "minibert.integrations.llama_index", at_least="
 __all__ = ["MinibertEmbedding", "MinibertRerank"]
 
 dispatcher = get_dispatcher(__name__)
+
+# Arguments of LlamaIndex's HuggingFaceEmbedding -> the way to have the same.
+OTHER_NAMES = {
+    "normalize": 'give encode_kwargs={"normalize_embeddings": True}, or leave it out',
+    "max_length": 'give processor_kwargs={"model_max_length": 32}',
+    "query_instruction": 'give prompts={"query": "the text before each question"}',
+    "text_instruction": 'give prompts={"document": "the text before each document"}',
+}
 
 
 class MinibertEmbedding(BaseEmbedding):
@@ -68,6 +76,8 @@ class MinibertEmbedding(BaseEmbedding):
         """
         fields = {name: others.pop(name) for name in type(self).model_fields if name in others}
         given = {**(arguments or {}), **others}
+        for other in OTHER_NAMES.keys() & given.keys():
+            raise TypeError(f"{other} is no argument of MinibertEmbedding; {OTHER_NAMES[other]}.")
         name = given_name(model_name_or_path, model_name=model_name)
         super().__init__(
             model_name=name,
@@ -185,4 +195,4 @@ def given_name(model_name_or_path: str | os.PathLike[str] | None, **framework: s
     )
     if name is None:
         raise TypeError("model_name_or_path is missing; give a folder or a name on the hub.")
-    return os.fspath(name)
+    return folder_or_name(name)

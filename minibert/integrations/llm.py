@@ -7,89 +7,49 @@ llm similar notes -c "Who barks?"
 llm finds the plugin by itself where both are installed. The list of models is the file
 minibert.json, in the folder of llm's settings. Start at register_embedding_models.
 
-minibert is imported late: every `llm` command loads the plugin.
+Every `llm` command loads the plugin, and an error in it would end them all. So whatever may be
+missing, too old or damaged is looked at late.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from minibert.common.advice import needing
 from minibert.common.files import replacing
 from minibert.common.json_files import read_json
-from minibert.integrations.metric import store_metric
 
-with needing("llm", "minibert.integrations.llm", at_least="0.20"):
+with needing("llm", "minibert.integrations.llm"):
     import click
     import llm
 
-if TYPE_CHECKING:
-    from minibert.integrations.stored_model import StoredModel
+__all__ = ["register_commands", "register_embedding_models"]
 
-__all__ = ["MinibertModel"]
-
+logger = logging.getLogger(__name__)
 
 # Offered until one of that name is registered; its files come from the hub at the first use.
 OFFERED = {"minibert/all-MiniLM-L6-v2": {"model": "sentence-transformers/all-MiniLM-L6-v2"}}
 
 
-class MinibertModel(llm.EmbeddingModel):
-    """A model of llm. It is opened when it embeds the first text.
-
-    llm embeds questions as it embeds documents, so the prompt for documents is taken for all.
-    """
-
-    batch_size = 256  # texts of a call of embed_batch
-    model_id: str  # its name in llm
-    sample: list[float] | None  # that of its vectors when it was registered
-    arguments: dict[str, Any]  # SentenceTransformer's own
-
-    def __init__(
-        self,
-        model_id: str,
-        model_name_or_path: str,
-        *,
-        sample: list[float] | None = None,
-        **arguments: Any,  # SentenceTransformer's own
-    ) -> None:
-        """Name a folder or a model of the hub, and give it llm's name `model_id`.
-
-        `sample` is that of its vectors when it was registered; None checks nothing.
-        """
-        self.model_id, self.sample = model_id, sample
-        self.arguments = {"model_name_or_path": model_name_or_path, **arguments}
-
-    @cached_property
-    def stored(self) -> StoredModel:
-        """Model, opened, and a sample of its vectors.
-
-        Raises the errors of SentenceTransformer(), ValueError for a metric that is not the cosine,
-        by which llm compares, and CorpusError for other vectors than when it was registered.
-        """
-        from minibert.integrations.stored_model import check_sample, open_model  # late: see the top
-
-        stored = open_model(self.arguments)
-        store_metric(stored.model, {"cosine": "cosine"}, "llm")
-        check_sample(stored, self.sample, self.arguments["model_name_or_path"])
-        return stored
-
-    def embed_batch(
-        self, items: Iterable[str | bytes], *, key: str | None = None
-    ) -> Iterator[list[float]]:
-        """Encode texts: n -> n lists of D numbers. llm itself refuses bytes."""
-        for vector in self.stored.model.encode_document(cast(list[str], list(items))):
-            yield vector.tolist()
-
-
 @llm.hookimpl
 def register_embedding_models(register: Callable[..., None]) -> None:
-    """Name the offered and the registered models to llm; none is opened."""
-    for model_id, entry in {**OFFERED, **read_models()}.items():
+    """Name the offered and the registered models to llm; none is opened.
+
+    An llm that is too old, or a damaged list, is a warning, and no model is named.
+    """
+    try:
+        from minibert.integrations.llm_model import MinibertModel  # late: see the top
+
+        entries = {**OFFERED, **read_models()}
+    except (ImportError, OSError, ValueError) as error:
+        logger.warning("minibert offers no model to llm. %s", error)
+        return
+    for model_id, entry in entries.items():
         arguments = {**entry}
         name, aliases = arguments.pop("model"), arguments.pop("aliases", None)
         register(MinibertModel(model_id, name, **arguments), aliases=aliases)
@@ -116,18 +76,22 @@ def register_model(
     model: str, model_id: str | None, aliases: tuple[str, ...], **options: Any
 ) -> None:
     """Offer MODEL, a folder or a name on the hub, to the other commands of llm."""
+    try:
+        from minibert.integrations.llm_model import MinibertModel, in_one_line  # late: see the top
+    except ImportError as error:
+        raise click.ClickException(str(error)) from error
+
     if os.path.isdir(model):
         model = os.path.abspath(model)
-    model_id = model_id or f"minibert/{os.path.basename(model)}"
-    models = read_models()
-    if model_id in models:
-        raise click.ClickException(f"{model_id} is there already; give another --id.")
+    if model_id is None:
+        model_id = f"minibert/{os.path.basename(model)}"
     renamed = {"revision": options["revision"], "similarity_fn_name": options["similarity"]}
     arguments = {name: value for name, value in renamed.items() if value is not None}
-    try:
+    with in_one_line():
+        models = read_models()
+        check_free("--id", [model_id], OFFERED.keys() - models.keys())
+        check_free("--alias", aliases)
         opened = MinibertModel(model_id, model, **arguments).stored
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
     prompts = opened.model.prompts
     if prompts.get("query") != prompts.get("document"):
         click.echo("llm embeds questions, too, with the prompt for documents.", err=True)
@@ -136,14 +100,33 @@ def register_model(
 
 
 @minibert.command(name="unregister")
-@click.argument("model_id")
-def unregister_model(model_id: str) -> None:
-    """Forget a registered model. Its files, and collections made with it, stay."""
-    models = read_models()
-    if models.pop(model_id, None) is None:
-        known = ", ".join(models) or "no model"
-        raise click.ClickException(f"{model_id} is not registered; {known} is.")
+@click.argument("name")
+def unregister_model(name: str) -> None:
+    """Forget a registered model by its id or an alias. Files and collections of it stay."""
+    try:
+        models = read_models()
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    named = [id for id, entry in models.items() if name in (id, *(entry.get("aliases") or []))]
+    if not named:
+        known = f"registered are: {', '.join(models)}" if models else "no model is"
+        raise click.ClickException(f"{name} is not registered; {known}.")
+    models.pop(name if name in models else named[0])
     write_models(models)
+
+
+def check_free(option: str, names: Iterable[str], replaced: Iterable[str] = ()) -> None:
+    """Raise ValueError for a name that is empty, or that llm has for a model already.
+
+    A name of `replaced` may be taken over.
+    """
+    taken = {name: one.model_id for name, one in llm.get_embedding_model_aliases().items()}
+    for name in names:
+        if not name.strip():
+            raise ValueError(f"{option} is empty; give a name, or leave it out.")
+        if name in taken and name not in replaced:
+            of_another = "" if taken[name] == name else f", as an alias of {taken[name]}"
+            raise ValueError(f"{name} is there already{of_another}; give another {option}.")
 
 
 def list_of_models() -> Path:
@@ -152,9 +135,18 @@ def list_of_models() -> Path:
 
 
 def read_models() -> dict[str, dict[str, Any]]:
-    """Read the registered models: llm's name -> "model", "aliases" and other arguments."""
+    """Read the registered models: llm's name -> "model", "aliases" and other arguments.
+
+    Raises CheckpointError or ValueError for a damaged list.
+    """
     path = list_of_models()
     models: dict[str, dict[str, Any]] = read_json(path, dict) if path.exists() else {}
+    for model_id, entry in models.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("model"), str):
+            raise ValueError(
+                f"{path}: {model_id!r} is {entry!r:.80}; expected an object with the name of its "
+                '"model". Mend it, or remove the file and register the models again.'
+            )
     return models
 
 

@@ -79,6 +79,16 @@ MODULES: dict[str, str | dict[str, str]] = {
     "util.tensor": "minibert.util",
 }
 
+# End of a name that minibert does not have -> what there is instead.
+INSTEAD = {
+    "Trainer": "Train with model.fit(), minibert.training.fit() or `minibert train`.",
+    "TrainingArguments": "Train with model.fit(), minibert.training.fit() or `minibert train`.",
+    "SparseEncoder": "Models here give dense vectors alone.",
+    "ParallelSentencesDataset": "Data for training is a list of InputExample or of rows.",
+    "SentencesDataset": "Data for training is a list of InputExample or of rows.",
+}
+OTHERS = "Leave the part of the program out that needs it."
+
 
 class SparseEncoder:
     """A class without instances: frameworks import it together with SentenceTransformer."""
@@ -169,9 +179,12 @@ def has_module(below: str) -> bool:
 
 def missing(name: str) -> str:
     """Message about a name that minibert does not have."""
+    last = name.rpartition(".")[2]
+    advice = next((text for end, text in INSTEAD.items() if last.endswith(end)), OTHERS)
     return (
-        f"{name} is not in minibert, which stands in for sentence-transformers here. "
-        "docs/drop-in.md lists all names of both. For this name, install sentence-transformers."
+        f"{name} is not in minibert, which stands in for sentence-transformers here. {advice} To "
+        "have it, install sentence-transformers itself, and run the program without `minibert run` "
+        "or install()."
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from minibert import SentenceTransformer
 from minibert.common.advice import needing
 from minibert.common.arguments import check_choice
+from minibert.integrations.stored_model import check_sample, sample_of
 
 with needing("scikit-learn", "minibert.integrations.sklearn", at_least="1.6"):
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -29,6 +30,10 @@ __all__ = ["MinibertTransformer"]
 # Arguments of the class that are encode's own; "task" chooses the method, and all others are
 # SentenceTransformer's.
 OF_ENCODE = ("prompt_name", "prompt", "normalize_embeddings")
+FIT_AGAIN = (
+    "The steps after it were fitted to the vectors of that model. Put its files back, or fit the "
+    "pipeline again."
+)
 
 
 class MinibertTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -36,10 +41,11 @@ class MinibertTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     Texts are a list, an array, or one column of a table. Nothing is learnt: fit() opens the model,
     and so does transform() if it comes first. Clones and pickles hold the model's name and the
-    arguments, not the weights.
+    arguments, not the weights. A pickle of a fitted transformer has a sample of its vectors, too.
     """
 
     model_: SentenceTransformer  # model of the vectors, once it is opened
+    sample_: list[float]  # of the vectors of the fitted model
 
     def __init__(
         self,
@@ -77,10 +83,8 @@ class MinibertTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Raises ValueError for another `task`, and the errors of SentenceTransformer().
         """
-        given = self.get_params(deep=False)
-        check_choice("task", given.pop("task"), (None, "query", "document"))
-        arguments = {name: value for name, value in given.items() if name not in OF_ENCODE}
-        self.model_ = SentenceTransformer(**arguments)
+        self.model_ = self._opened()
+        self.sample_ = sample_of(self.model_)
         self._n_features_out = self.model_.get_embedding_dimension()
         return self
 
@@ -89,11 +93,21 @@ class MinibertTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Encode texts: n -> (n, D) float32, or a DataFrame after set_output().
 
         Raises TypeError for a str or for an item that is no text, ValueError for a table of several
-        columns.
+        columns, and CorpusError if a pickle's model is another one by now.
         """
         texts = texts_of(X)
-        if not hasattr(self, "model_"):
+        if not hasattr(self, "sample_"):
             self.fit()
+        elif not hasattr(self, "model_"):  # a copy of a fitted one
+            model = self._opened()
+            check_sample(
+                sample_of(model),
+                self.sample_,
+                str(self.model_name_or_path),
+                whose="The fitted transformer",
+                advice=FIT_AGAIN,
+            )
+            self.model_ = model
         encoders = {
             None: self.model_.encode,
             "query": self.model_.encode_query,
@@ -103,6 +117,14 @@ class MinibertTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         arguments = {name: given[name] for name in OF_ENCODE}
         vectors: np.ndarray = encoders[given["task"]](texts, **arguments)
         return vectors
+
+    def _opened(self) -> SentenceTransformer:
+        """Open the model by the arguments as they are now."""
+        given = self.get_params(deep=False)
+        check_choice("task", given.pop("task"), (None, "query", "document"))
+        return SentenceTransformer(
+            **{name: value for name, value in given.items() if name not in OF_ENCODE}
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the opened model out: a copy opens it by its name."""

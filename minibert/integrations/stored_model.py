@@ -16,7 +16,14 @@ import numpy as np
 
 from minibert import CorpusError, SentenceTransformer
 
-__all__ = ["NOT_STORED", "StoredModel", "check_sample", "open_model", "without_token"]
+__all__ = [
+    "NOT_STORED",
+    "StoredModel",
+    "check_sample",
+    "open_model",
+    "sample_of",
+    "without_token",
+]
 
 NOT_STORED = "token"  # a secret: an opened store takes the hub's own login
 # Stores hold its vector: with another text they would all be refused.
@@ -24,6 +31,10 @@ SAMPLE = "A dog barks at the cat."
 SAMPLE_NUMBERS = 8
 # Of the largest number. Devices and processors differ by 1e-6, in float16 by 1e-3.
 SAMPLE_TOLERANCE = 0.01
+ANOTHER_MODEL = (
+    "Name the model or the folder that made them, or make them anew: the vectors of two models "
+    "cannot be compared."
+)
 
 
 class StoredModel(NamedTuple):
@@ -54,25 +65,36 @@ def open_model(arguments: Mapping[str, Any]) -> StoredModel:
 def opened(arguments: str) -> StoredModel:
     """Open a model by SentenceTransformer's arguments as JSON, once."""
     model = SentenceTransformer(**json.loads(arguments))
+    return StoredModel(model, sample_of(model))
+
+
+def sample_of(model: SentenceTransformer) -> list[float]:
+    """First numbers, with six digits, of the vector of one text."""
     vector = model.encode_document(SAMPLE, on_long="ignore")[:SAMPLE_NUMBERS]
-    return StoredModel(model, [float(f"{number:.6g}") for number in vector])
+    return [float(f"{number:.6g}") for number in vector]
 
 
-def check_sample(stored: StoredModel, sample: Sequence[float] | None, name: str) -> None:
-    """Raise CorpusError if a store's vectors are of another model; without a sample, do nothing.
+def check_sample(
+    found: Sequence[float],
+    kept: Sequence[float] | None,
+    name: str,
+    *,
+    whose: str = "The store",
+    advice: str = ANOTHER_MODEL,
+) -> None:
+    """Raise CorpusError if the sample found now is not the one that was kept; for None, do nothing.
 
-    `name` is that of the model that was opened, for the message.
+    `name` is that of the model that was opened, `whose` the keeper of the sample.
     """
-    if sample is None:
+    if kept is None:
         return
-    ours, theirs = np.array(stored.sample), np.array(sample)
+    ours, theirs = np.array(found), np.array(kept)
     if ours.shape != theirs.shape or np.abs(ours - theirs).max() > (
         SAMPLE_TOLERANCE * np.abs(theirs).max()
     ):
         raise CorpusError(
-            f"The store's vectors are not of {name}: it has the vector {list(sample)} of a sample, "
-            f"where {name} gives {stored.sample}. Name the model or the folder that made them, or "
-            "make them anew: the vectors of two models cannot be compared."
+            f"{whose}'s vectors are not of {name}: it has the vector {list(kept)} of a sample, "
+            f"where {name} gives {list(found)}. {advice}"
         )
 
 

@@ -27,7 +27,7 @@ from minibert.errors import CheckpointError
 from minibert.kernels.cores import available_threads, one_blas_thread
 from minibert.kernels.devices import Device, find_device
 from minibert.kernels.segments import split_rows
-from minibert.models.foreign_arguments import meaning_of
+from minibert.models.foreign_arguments import meaning_of, missing_name
 from minibert.models.model_config import ModelConfig
 from minibert.models.model_output import BertOutput, Refused
 from minibert.models.scheduler import Scheduler
@@ -37,6 +37,16 @@ __all__ = ["BertModel", "BertOutput"]
 
 # Settings of config.json, and arguments of a call, that say which outputs there are.
 WANTED = {"output_attentions", "output_hidden_states", "return_dict"}
+
+# Names of transformers' models -> what to do here.
+INSTEAD = {
+    "forward": "Call the model itself.",
+    "named_parameters": "Read model.safetensors with safetensors.numpy.load_file().",
+    "num_parameters": "Add the sizes of the arrays of safetensors.numpy.load_file().",
+    "parameters": "Training is that of SentenceTransformer: fit() or `minibert train`.",
+    "save_pretrained": "Open the folder by SentenceTransformer, and call its save_pretrained().",
+    "state_dict": "Read model.safetensors with safetensors.numpy.load_file().",
+}
 
 
 class BertModel:
@@ -133,6 +143,10 @@ class BertModel:
     def train(self, mode: bool = True) -> BertModel:
         """Do nothing, whatever the mode: there is no dropout here. Returns itself."""
         return self
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise AttributeError, with advice for names of transformers."""
+        raise missing_name("AutoModel", name, INSTEAD)
 
     @property
     def device(self) -> str:

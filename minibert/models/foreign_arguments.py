@@ -12,7 +12,7 @@ from typing import NamedTuple
 from minibert.checkpoint.transformer_settings import HARMLESS_MODEL_ARGS
 from minibert.common.arguments import check_counts, type_of
 
-__all__ = ["Meaning", "check_neutral", "meaning_of"]
+__all__ = ["Meaning", "check_neutral", "meaning_of", "missing_name"]
 
 # Keys of processor_kwargs and config_kwargs that change no vector and no score, whatever their
 # value.
@@ -42,6 +42,12 @@ ADVICE = {
     "revision": "Pass it beside it.",
     "token": "Pass it beside it.",
 }
+
+
+def missing_name(kind: str, name: str, instead: Mapping[str, str]) -> AttributeError:
+    """Make an error for an attribute that is not there, with advice for the names of `instead`."""
+    advice = f"; minibert does not have it. {instead[name]}" if name in instead else ""
+    return AttributeError(f"{kind} has no attribute {name!r}{advice}")
 
 
 class Meaning(NamedTuple):

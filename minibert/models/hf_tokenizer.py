@@ -20,6 +20,7 @@ from minibert.common.arguments import check_counts
 from minibert.common.arrays import IntArray
 from minibert.common.json_files import read_json
 from minibert.models.batch_encoding import BatchEncoding
+from minibert.models.foreign_arguments import missing_name
 from minibert.models.tokenizer_call import (
     PADDINGS,
     TRUNCATIONS,
@@ -59,6 +60,15 @@ CLEAN_UP = [
     (" ' ", "'"),
     *((f" {end}", end) for end in ("n't", "'m", "'s", "'ve", "'re")),
 ]
+
+# Names of transformers' tokenizers -> what to do here.
+INSTEAD = {
+    "add_special_tokens": "Add them with transformers, and save the folder.",
+    "add_tokens": "Add them with transformers, and save the folder.",
+    "apply_chat_template": "Models here have no chats.",
+    "save_pretrained": "Copy the folder's tokenizer.json and tokenizer_config.json, or save the "
+    "model with SentenceTransformer's save_pretrained().",
+}
 
 
 class Tokenizer:
@@ -447,6 +457,6 @@ class Tokenizer:
         """cls_token, cls_token_id and so on; None for a special token that the folder lacks."""
         token = name.removesuffix("_id")
         if name.startswith("_") or token not in SPECIAL_NAMES:
-            raise AttributeError(f"Tokenizer has no attribute {name!r}")
+            raise missing_name("Tokenizer", name, INSTEAD)
         text = self._tokenizer.special_tokens.get(token)
         return self.convert_tokens_to_ids(text) if name.endswith("_id") and text else text

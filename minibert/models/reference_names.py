@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from minibert.common.arguments import older_names
+from minibert.common.arguments import older_names, type_of
 from minibert.models.model import Model
 from minibert.tokens.texts import check_texts, list_of
 
@@ -53,8 +53,14 @@ class ReferenceNames(Model):
     ) -> Any:  # the evaluator's own: a score, or measures by name
         """Call an evaluator of minibert.evaluation, or another, with this model.
 
-        It writes its files into `output_path`, a folder that is made if it is missing.
+        It writes its files into `output_path`, a folder that is made if it is missing. Raises
+        TypeError for an evaluator that cannot be called.
         """
+        if not callable(evaluator):
+            raise TypeError(
+                f"evaluator is {type_of(evaluator)}, {evaluator!r:.60}; expected one of "
+                "minibert.evaluation, or a function to be called as evaluator(model, output_path)."
+            )
         if output_path is not None:
             os.makedirs(output_path, exist_ok=True)
         return evaluator(self, output_path)

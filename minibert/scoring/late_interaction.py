@@ -7,12 +7,12 @@ Interaction over BERT" (2020), section 3.4. Start at maxsim.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from minibert.common.arrays import Array, as_array
+from minibert.common.arrays import Array
 from minibert.scoring.similarity import BLOCK_FLOATS, as_floats
 
 __all__ = ["maxsim", "maxsim_pairwise", "mean_maxsim", "mean_maxsim_pairwise"]
@@ -130,7 +130,7 @@ def texts_of(vectors: TokenVectors, masks: Masks, name: str) -> list[Array]:
         texts = [as_floats(text) for text in vectors]
         counting: list[Any] = [np.ones(len(text), dtype=bool) for text in texts]
     else:
-        padded = as_floats(as_array(vectors))
+        padded = as_floats(cast("ArrayLike", vectors))
         padded = padded[None] if padded.ndim == 2 else padded
         texts = list(padded)
         counting = [text.any(axis=-1) for text in texts]

@@ -214,11 +214,14 @@ def as_rows(vectors: ArrayLike, name: str = "vectors") -> Array:
 
 
 def as_floats(vectors: ArrayLike) -> Array:
-    """Convert numbers to float32; float64 stays. Raises TypeError for texts and None.
+    """Convert numbers to float32; float64 stays. A column of a table may hold a vector a row.
 
-    Raises ValueError for a tensor of torch that requires a gradient.
+    Raises TypeError for texts and None, ValueError for vectors of several lengths in a column and
+    for a tensor of torch that requires a gradient.
     """
     array = as_array(vectors)
+    if array.ndim == 1 and array.dtype == object and all(isinstance(row, np.ndarray) for row in array):
+        array = np.stack(list(array))
     if array.dtype.kind not in "fiub":
         raise TypeError(
             f"Expected vectors, got {vectors!r:.60}. encode() turns texts into vectors."

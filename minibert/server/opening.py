@@ -67,9 +67,9 @@ def load_own(corpus_settings: CorpusSettings, settings: Settings) -> Served:
 
     folder = settings.corpus
     assert folder is not None
-    place = place_of_model(Path(folder), corpus_settings.model)
     arguments = {"revision": corpus_settings.revision, "similarity_fn_name": corpus_settings.metric}
     with telling_whose_model(folder, "name it as a MODEL to serve"):
+        place = place_of_model(Path(folder), corpus_settings)
         return loaded(
             *place_of(place), replace(settings, opened_as={**settings.opened_as, **arguments})
         )

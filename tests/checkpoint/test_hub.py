@@ -160,7 +160,7 @@ def test_hf_home_says_where_the_cache_is(cached_model, cache, monkeypatch):
 @pytest.mark.slow
 def test_offline_and_not_cached_says_what_to_do(cache):
     done = python(FIND, "someone/missing", HF_HUB_OFFLINE="1")
-    assert done.stdout.startswith("ModelUnavailableError: someone/missing: ")
+    assert "There is no folder 'someone/missing'. The hub's someone/missing: it is" in done.stdout
     assert str(cache.root) in done.stdout
     assert "HF_HUB_OFFLINE" in done.stdout
     assert "Download it once while online, or give the path of its folder." in done.stdout
@@ -198,7 +198,7 @@ def test_an_incomplete_snapshot_is_fetched_again(cached_model, monkeypatch, fold
 def test_not_cached_and_no_hub_to_be_reached_names_the_model(cache):
     # Nothing listens at this port; a proxy must not answer instead.
     done = python(FIND, "someone/missing", HF_ENDPOINT="http://127.0.0.1:9", NO_PROXY="*")
-    assert done.stdout.startswith("ModelUnavailableError: someone/missing: ")
+    assert "There is no folder 'someone/missing'. The hub's someone/missing: it is" in done.stdout
     assert "or give the path of its folder." in done.stdout
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
@@ -311,8 +311,10 @@ def test_an_answer_that_is_none_makes_the_model_unavailable(cached_model, monkey
 
     (cached_model / "model.safetensors").unlink()
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    with pytest.raises(ModelUnavailableError, match=str(found)):
+    told = rf"^There is no folder 'tiny'\. The hub's sentence-transformers/tiny: .*{found}"
+    with pytest.raises(ModelUnavailableError, match=told) as raised:
         find_model("tiny")
+    assert raised.value.__suppress_context__  # the message has its reason
 
 
 @pytest.mark.parametrize("path", ["", "~nosuchuser/x"])

@@ -20,6 +20,7 @@ from command_line import (
 )
 
 from minibert import SentenceTransformer, __version__
+from minibert.commands.cli import parse
 from minibert.commands.formats import FORMATS, Format
 
 COMMANDS = [
@@ -228,6 +229,38 @@ def test_an_extra_that_is_missing_is_code_69(run, files, monkeypatch, library, w
     result = run(*(word.format(here=files) for word in words))
     assert (result.code, result.out) == (69, "")
     assert re.search(r"Install it: pip install '\.\[\w+\]' in a clone of minibert\.$", result.err)
+
+
+@pytest.mark.parametrize(
+    ("words", "texts"),
+    [
+        (["-k", "1", "--", "-x dog"], ["-x dog"]),
+        (["--", "-x", "b"], ["-x", "b"]),
+        (["a", "-k", "1", "--", "-x", "--"], ["a", "-x", "--"]),
+        (["-k", "1", "a", "--"], ["a"]),
+    ],
+)
+def test_a_text_behind_two_dashes_may_begin_with_one(words, texts):
+    assert parse(["search", "c", *words]).texts == texts
+
+
+def test_two_dashes_of_a_program_are_left_to_it():
+    assert parse(["run", "s.py", "--", "-x"]).program == ["s.py", "--", "-x"]
+
+
+@pytest.mark.parametrize("command", ["search", "index add", "run"])
+def test_an_unknown_option_shows_the_usage_of_its_command(run, command):
+    result = run(*command.split(), "--wrong", "c")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"usage: minibert {command} ")
+    assert f"minibert {command}: error: unrecognized arguments: --wrong" in result.err
+
+
+@pytest.mark.parametrize("command", ["add", "replace"])
+def test_fields_are_told_to_be_those_of_the_corpus(run, command):
+    result = run("index", command, "c", "a.csv", "--fields", "lang")
+    assert result.code == 2
+    assert "--fields: the fields are those that the corpus was built with" in result.err
 
 
 @pytest.mark.parametrize("arguments", [["info", GELU, "more"], ["score", "q", "a", "--jsn"]])

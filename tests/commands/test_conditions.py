@@ -47,6 +47,8 @@ def test_a_text_without_an_operator_is_no_condition(text):
             ["year=2000", "lang=5", "lang>7"],
             {"year": {"=": [2000]}, "lang": {"=": ["5"], ">": "7"}},
         ),
+        (['lang="null"', 'lang=" a"'], {"lang": {"=": ["null", " a"]}}),
+        (['lang="', 'lang="a', r'lang="\x"'], {"lang": {"=": ['"', '"a', r'"\x"']}}),
         (["is_open=true", "is_open=null"], {"is_open": {"=": [True, None]}}),
         (["lang=true"], {"lang": {"=": ["true"]}}),
         (["unknown=5", "unknown=null"], {"unknown": {"=": ["5", None]}}),

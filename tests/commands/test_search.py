@@ -287,7 +287,7 @@ def test_a_field_is_shown_as_a_condition_takes_it(tmp_path, capsys):
     [
         (["yeear=5"], 65, "where names 'yeear', which the corpus lacks: it has lang, year"),
         (["year=five"], 65, "--where: year is 'five'; expected a number"),
-        (["year>3000"], 0, "No document is one of `ids` and meets `where`; none is returned."),
+        (["year>3000"], 0, "There is no document with year>3000 in "),
     ],
 )
 def test_conditions_that_cannot_be_met_are_told(folder_with_fields, capsys, conditions, code, told):

@@ -15,10 +15,15 @@ from killing import tree
 
 from minibert import SentenceTransformer, quantize_embeddings
 from minibert.corpus.building import add, build, delete
+from minibert.corpus.compacting import compact
 from minibert.corpus.corpus import Corpus
+from minibert.corpus.fields import FLAGS, NUMBERS
+from minibert.corpus.filters import matching
 from minibert.corpus.manifest import read_manifest
+from minibert.corpus.replacing import replace
+from minibert.corpus.search import Index
 from minibert.corpus.shards import digest_of
-from minibert.documents.reading import Document, read_documents
+from minibert.documents import Document, Fields, read_documents
 from minibert.errors import CorpusError
 
 
@@ -195,7 +200,9 @@ def test_deleted_documents_keep_their_numbers_and_free_their_ids(corpus_folder, 
 def test_deleting_an_id_that_was_never_there_deletes_nothing(corpus_folder, model):
     build(corpus_folder, documents(), model)
     before = tree(corpus_folder)
-    with pytest.raises(CorpusError, match="no document with the id 'x', nor 1 others of these"):
+    with pytest.raises(
+        CorpusError, match="no document with the id 'x'; 2 of these ids are unknown; nothing"
+    ):
         delete(corpus_folder, ["d1", "x", "y"])
     assert tree(corpus_folder) == before
 
@@ -203,7 +210,7 @@ def test_deleting_an_id_that_was_never_there_deletes_nothing(corpus_folder, mode
 def test_fields_come_back_by_the_documents_numbers(corpus_folder, model):
     build(corpus_folder, with_fields()[:9], model, fields=("year", "lang"), **SMALL)
     add(corpus_folder, [Document("x", "a cat", "list", {"year": 1.5})], model)
-    add(corpus_folder, documents(["a dog"], "y"), model)
+    add(corpus_folder, [Document("y", "a dog", "list", {})], model)
     corpus = Corpus(corpus_folder)
     expected = [one.fields for one in with_fields()[:9]]
     assert corpus.fields(range(9)) == expected
@@ -269,3 +276,123 @@ def test_a_field_that_is_not_asked_for_is_not_dropped(corpus_folder, model):
 def test_names_of_fields_that_cannot_be_meant_are_refused(corpus_folder, model, fields):
     with pytest.raises((TypeError, ValueError), match=r"fields (is one text|has)"):
         build(corpus_folder, documents(), model, fields=fields)
+
+
+YEARS = Fields(kept=("year", "ok"), numbers=("year",), flags=("ok",))
+
+
+def table(path, *rows):
+    """A csv of documents with a year, and whether they are ok."""
+    path.write_text("id,text,year,ok\n" + "".join(f"{row}\n" for row in rows))
+    return [path]
+
+
+def test_documents_read_without_the_corpus_s_fields_are_refused(corpus_folder, model, tmp_path):
+    """Their values would be lost in silence."""
+    file = table(tmp_path / "a.csv", "1,a cat,2001,true")
+    message = r"a.csv, line 2 was read without fields, and the corpus keeps year, ok: its values w"
+    with pytest.raises(ValueError, match=message):
+        build(corpus_folder, read_documents(file), model, fields=("year", "ok"))
+    build(corpus_folder, read_documents(file, fields=("year", "ok")), model, fields=("year", "ok"))
+    before = tree(corpus_folder)
+    for call in (add, replace):
+        with pytest.raises(ValueError, match=message):
+            call(corpus_folder, read_documents(file), model)
+        with pytest.raises(ValueError, match=r"document \d, '1' was read without"):
+            call(corpus_folder, [Document("1", "x")], model)
+    assert tree(corpus_folder) == before
+    replace(corpus_folder, [Document("1", "x", fields={})], model)  # asks for no values
+    assert Corpus(corpus_folder).fields([1]) == [{"year": None, "ok": None}]
+
+
+def test_a_declared_kind_stays_while_there_is_no_value(corpus_folder, model, tmp_path):
+    empty = table(tmp_path / "a.csv", "1,a cat,,")
+    build(corpus_folder, read_documents(empty, fields=YEARS), model, fields=YEARS)
+    assert Corpus(corpus_folder).kinds() == {"year": NUMBERS, "ok": FLAGS}
+    assert Corpus(corpus_folder).record_fields() == YEARS
+    with pytest.raises(ValueError, match="'year' is '900', and has numbers in the corpus"):
+        add(corpus_folder, read_documents(table(tmp_path / "b.csv", "2,x,900,"),
+                                          fields=YEARS.kept), model)  # fmt: skip
+    delete(corpus_folder, ["1"])
+    compact(corpus_folder)
+    further = table(tmp_path / "b.csv", "2,a dog,900,True", "3,cats,2001, false ", "4,x,,")
+    fields = Corpus(corpus_folder).record_fields()
+    add(corpus_folder, read_documents(further, fields=fields), model)
+    assert Corpus(corpus_folder).fields([0, 1, 2]) == [
+        {"year": 900, "ok": True}, {"year": 2001, "ok": False}, {"year": None, "ok": None}
+    ]  # fmt: skip
+    assert matching(Corpus(corpus_folder), {"year": {">=": 2000}}).tolist() == [1]
+
+
+def test_a_corpus_without_declared_kinds_is_as_before(corpus_folder, model):
+    """One of an earlier version, which kept no kinds, goes on with declared ones."""
+    given = [Document("1", "a cat", fields={"year": 5}), Document("2", "x", fields={"year": None})]
+    build(corpus_folder, given, model, fields=("year",))
+    settings = json.loads((corpus_folder / "manifest.json").read_bytes())["settings"]
+    assert list(settings)[-1] == "fields"
+    before = tree(corpus_folder)
+    declared = Fields(kept=("year",), numbers=("year",))
+    assert build(corpus_folder, given, model, fields=declared)[1] == 0
+    assert tree(corpus_folder) == before
+
+
+def test_another_declared_kind_is_another_setting(corpus_folder, model):
+    given = [Document("1", "a cat", fields={"year": None, "ok": None})]
+    build(corpus_folder, given, model, fields=YEARS)
+    with pytest.raises(CorpusError, match=r"flag_fields is \('ok',\) there and \(\) here"):
+        build(corpus_folder, given, model, fields=YEARS._replace(flags=()))
+
+
+@pytest.mark.parametrize(
+    ("values", "are_told"),
+    [
+        (["900", " 2003 ", "", None], True),
+        (["1.5", "-2"], True),
+        (["900", "about 1000"], False),
+        (["007", "012"], False),  # codes
+        (["", None], False),
+        ([900, 2003], False),
+    ],
+)
+def test_texts_that_are_all_numbers_are_told_of(corpus_folder, model, caplog, values, are_told):
+    given = [Document(str(n), "x", fields={"y": value}) for n, value in enumerate(values)]
+    build(corpus_folder, given, model, fields=("y",))
+    told = [text for text in caplog.messages if "All values of 'y' are numbers, but texts" in text]
+    assert len(told) == are_told
+    assert all("`--fields y:number`" in text for text in told)
+
+
+@pytest.mark.parametrize(
+    ("document", "error", "message"),
+    [
+        (Document("", "x", "df"), ValueError, "^df: the id is ''; expected a text that is not emp"),
+        (Document(1, "x"), TypeError, "^document 0, 1: the id is 1; expected a text, as '1', or N"),
+        (Document("a", None), TypeError, "^document 0, 'a': the text is None; expected a str"),
+        (Document("a", "x", "", 5), TypeError, "fields is 5; expected a dict of names and values"),
+        (Document("a", "\udc80"), ValueError, "^document 0, 'a' has a lone surrogate"),
+    ],
+)
+def test_parts_of_a_document_of_another_type_are_named(
+    corpus_folder, model, document, error, message
+):
+    with pytest.raises(error, match=message):
+        build(corpus_folder, [document], model)
+
+
+def test_arguments_of_another_type_are_named(corpus_folder, model):
+    named = (
+        r"model is a str; expected a SentenceTransformer, as SentenceTransformer\('all-MiniLM'\)"
+    )
+    for call in (build, add, replace):
+        with pytest.raises(TypeError, match=named):
+            call(corpus_folder, documents(), "all-MiniLM")
+        with pytest.raises(TypeError, match="folder is a list; expected the path of the corpus"):
+            call(documents(), str(corpus_folder), model)
+    assert not corpus_folder.exists()
+    build(corpus_folder, documents(), model)
+    with pytest.raises(TypeError, match=named):
+        Index(corpus_folder, "all-MiniLM")
+    corpus = Corpus(corpus_folder)
+    for read in (corpus.fields, corpus.ids, corpus.texts):
+        with pytest.raises(TypeError, match=r"numbers is 0; expected a list of them, as \[0, 7\]"):
+            read(0)

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 from corpora import GELU, LONG, SMALL, TEXTS, documents, header, npy, wrong
@@ -87,19 +88,24 @@ def test_a_relative_model_path_holds_anywhere_and_after_a_move(project, run, tmp
 
 def test_a_relative_model_is_looked_for_from_here_first(project, run, tmp_path):
     other = SentenceTransformer(project / "models" / "tiny")
-    assert place_of_model(project / "data" / "corpus", "models/tiny") == str(other.folder.path)
+    folder = project / "data" / "corpus"
+    settings = read_manifest(folder).settings
+    assert place_of_model(folder, settings) == str(other.folder.path)
     shutil.copytree(GELU, tmp_path / "models" / "tiny")
-    assert place_of_model(project / "data" / "corpus", "models/tiny") == "models/tiny"
+    assert place_of_model(folder, settings) == "models/tiny"
 
 
-def test_a_model_that_is_gone_is_asked_for_with_the_option(project, run, tmp_path):
+def test_a_model_that_is_gone_is_asked_for_with_the_option(project, run, tmp_path, monkeypatch):
     (project / "models").rename(tmp_path / "elsewhere")
     hint = "the model that 'project/data/corpus' was made with; if it lies elsewhere now"
     for command in (["search", "project/data/corpus", "who"], ["index", "add"]):
         code, _, err = run(*command, *(["project/data/corpus"] if len(command) == 2 else []))
-        assert (code, hint in err, "--model" in err) == (69, True, True)  # it may be a hub's name
-    with pytest.raises(OSError, match=hint):
+        assert (code, hint in err, "--model" in err) == (66, True, True)
+        assert "minibert: There is no folder 'models/tiny' with a model. It is" in err
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", None)  # the hub is not asked
+    with pytest.raises(FileNotFoundError, match=hint) as raised:
         Index("project/data/corpus")
+    assert raised.value.__suppress_context__
     assert run("search", "project/data/corpus", "who", "--model", "elsewhere/tiny")[0] == 0
 
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from minibert.corpus.fields import (
+    FLAGS,
     KINDS,
     NUMBERS,
+    TEXTS,
     Column,
     check_kinds,
     coded_fields,
@@ -114,3 +116,13 @@ def test_a_value_of_another_kind_than_before_is_refused():
 def test_the_json_of_values_is_what_json_reads():
     _, values = coded_fields([(value,) for value in VALUES])
     assert sorted(map(repr, map(json.loads, values))) == sorted(map(repr, VALUES))
+
+
+@pytest.mark.parametrize(
+    ("before", "value", "helps"),
+    [(NUMBERS, "5", True), (TEXTS, 5, True), (FLAGS, "true", False), (TEXTS, True, False)],
+)
+def test_reading_as_numbers_is_advised_only_where_it_helps(before, value, helps):
+    with pytest.raises(ValueError, match="'a' is") as error:
+        check_kinds({"a": before}, ("a",), (value,), "here")
+    assert ("a:number" in str(error.value)) == helps

@@ -25,7 +25,7 @@ def filtered(tmp_path_factory):
     ]
     documents += [
         Document("e0", "a cat", "here", {"lang": "DE", "year": 2000.0}),
-        Document("e1", "a dog", "here"),
+        Document("e1", "a dog", "here", {}),
         Document("e2", "a cat", "here", {"lang": "dé", "year": 1999.5, "none": None}),
         Document("e3", "the dog", "here", {"year": 10**30}),
     ]

@@ -227,3 +227,14 @@ def test_a_build_and_an_add_are_still_recognised(corpus_folder, model):
     assert tree(corpus_folder) == before
     with pytest.raises(CorpusError, match="`minibert index replace` replace that one"):
         add(corpus_folder, changed(("d1", "other")), model)
+
+
+def test_a_field_that_no_replacement_has_is_told_of(corpus_folder, model, caplog):
+    """As when only some of the corpus's fields were read."""
+    given = [Document("1", "a cat", fields={"lang": "en", "year": 5})]
+    build(corpus_folder, given, model, fields=("lang", "year"))
+    replace(corpus_folder, given, model)
+    assert not caplog.messages
+    replace(corpus_folder, [Document("1", "a cat", fields={"lang": "en"})], model)
+    [told] = caplog.messages
+    assert told.startswith("No document has the field 'year', which the corpus keeps, so it is nu")

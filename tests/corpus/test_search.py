@@ -399,8 +399,29 @@ def test_where_may_be_met_by_no_document(prompted_model, corpus_with_fields, cro
     assert index.search(QUERIES[0], where=where, rerank=cross_encoder) == []
     if corpus_with_fields.parent.name.startswith("binary"):
         assert index.search(QUERIES, where=where, rescore=2) == [[], [], []]
-    told = "No document is one of `ids` and meets `where`; none is returned."
+    told = f"There is no document with year>3000 in {corpus_with_fields}; none is returned."
     assert caplog.messages == [told]
+
+
+@pytest.mark.parametrize("corpus_with_fields", ["float32"], indirect=True)
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"ids": ["d3"]}, "k is 9, and there is 1 document of `ids`; all are returned."),
+        ({"ids": ["d3", "d4"]}, "k is 9, and there are 2 documents of `ids`; all are returned."),
+        ({"ids": []}, "There is no document of `ids` in {folder}; none is returned."),
+        (
+            {"ids": ["d3"], "where": {"lang": ["x", None], "year": {"!=": 7.5, "<": 9}}},
+            "There is no document of `ids` with lang=x, null and year!=7.5 and year<9 in {folder}; "
+            "none is returned.",
+        ),
+    ],
+)
+def test_what_leaves_too_few_documents_is_told(
+    prompted_model, corpus_with_fields, caplog, limits, told
+):
+    Index(corpus_with_fields, prompted_model).search(QUERIES, 9, **limits)
+    assert caplog.messages == [told.format(folder=corpus_with_fields)]
 
 
 @pytest.mark.parametrize("corpus_with_fields", ["binary"], indirect=True)

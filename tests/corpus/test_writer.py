@@ -133,7 +133,9 @@ def test_another_input_is_refused_at_the_document_that_differs(corpus_folder, mo
 def test_a_longer_input_than_the_finished_one_is_refused(corpus_folder, model):
     build(corpus_folder, documents(), model)
     longer = documents([*TEXTS, "more"])
-    with pytest.raises(CorpusError, match=r"line 8: the input goes on after its document 6"):
+    told = r"line 8: the input goes on after its document 6.* Put the new documents alone into a .*"
+    told += "`minibert index replace` takes the whole input"
+    with pytest.raises(CorpusError, match=told):
         build(corpus_folder, longer, model)
 
 

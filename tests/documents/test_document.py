@@ -1,10 +1,12 @@
 """The fields of a record -> a document, or an error that names the field."""
 
+from datetime import date, datetime, time
+
 import numpy as np
 import pytest
 from document_files import GOOD, RECORDS, assert_refused, lines, read, written
 
-from minibert.documents import Document, scalar_of
+from minibert.documents import Document, Fields, read_documents, scalar_of
 
 TEXTS = ["A title a text", "blank around", ""]
 
@@ -67,7 +69,7 @@ def test_fields_are_kept_beside_the_text_as_the_record_has_them(tmp_path):
     assert list(found[0]) == [*"eabcd"]
     assert found[0]["d"] is False
     assert found[1] == {"a": None, "b": None, "c": 10**20, "d": None, "e": None}
-    assert kept(tmp_path, "a.jsonl", records) == [{}, {}]
+    assert kept(tmp_path, "a.jsonl", records) == [None, None]
     assert kept(tmp_path, "a.jsonl", records, "text") == [{"text": "t"}, {"text": "t"}]
 
 
@@ -131,3 +133,66 @@ def test_a_number_of_numpy_is_one_of_python():
     for given in (np.datetime64("2020-01-01", "ns"), np.timedelta64(3, "ns"), np.float64("nan")):
         with pytest.raises(ValueError, match=r"origin: a is .*; expected a"):
             scalar_of(given, "a", "origin")
+
+
+def test_a_field_of_a_table_may_be_true_or_false(tmp_path):
+    content = "text,ok\na,true\nb, False\nc,\nd,TRUE\n"
+    path = written(tmp_path / "a.csv", content)
+    found = [one.fields["ok"] for one in read(path, kept=("ok",), flags=("ok",))]
+    assert found == [True, False, None, True]
+    path = written(tmp_path / "a.csv", "text,ok\na,yes\n")
+    with pytest.raises(ValueError, match="line 2: ok is 'yes'; expected true, false, or nothing"):
+        read(path, kept=("ok",), flags=("ok",))
+
+
+def test_fields_may_be_given_as_their_names(tmp_path):
+    path = written(tmp_path / "a.jsonl", lines({"text": "t", "a": 1, "b": 2}))
+    [document] = read_documents([path], fields=["b"])
+    assert document == Document(None, "t", f"{path}, line 1", {"b": 2})
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        (Fields(kept=("lang", "year"), numbers=("yaer",)), ValueError,
+         "numbers has 'yaer', which is not kept; expected names among lang, year"),
+        (Fields(flags=("ok",)), ValueError, "flags has 'ok', which is not kept"),
+        (Fields(None, (), ("a",), ("a",), ("a",)), ValueError, "numbers and flags both have 'a'"),
+        (Fields(kept="lang"), TypeError, "kept is one text, 'lang'"),
+        (Fields(text="body"), TypeError, "text is one text, 'body'"),
+        ("lang", TypeError, "fields is one text, 'lang'"),
+        (["lang", "lang"], ValueError, "fields has 'lang'; expected names .* each of them once"),
+    ],
+)  # fmt: skip
+def test_fields_that_contradict_themselves_are_refused(tmp_path, fields, error, message):
+    path = written(tmp_path / "a.jsonl", GOOD)
+    with pytest.raises(error, match=message):
+        read_documents([path], fields=fields)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (date(2020, 2, 29), "2020-02-29"),
+        (datetime(2020, 2, 29, 5, 6), "2020-02-29T05:06:00"),
+        (time(5, 6), "05:06:00"),
+    ],
+)
+def test_a_date_or_time_of_python_becomes_a_text(value, text):
+    assert scalar_of(value, "day", "here") == text
+
+
+class NotATime(datetime):
+    """As pandas' NaT: a time by its class, which differs from itself."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        return False
+
+
+def test_a_missing_value_of_a_table_is_told_to_be_none():
+    with pytest.raises(ValueError, match=r"n is nan; .* or null \(in Python None\) for no value"):
+        scalar_of(float("nan"), "n", "here")
+    with pytest.raises(ValueError, match=r"or null \(in Python None\), and it is a NotATime"):
+        scalar_of(NotATime(2020, 1, 1), "n", "here")

@@ -82,7 +82,7 @@ def test_a_column_without_a_name_is_no_text(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "id,text\n1,a\n2\n", "line 3 has 1 fields; the header has 2: id, text"),
+        ("a.csv", "id,text\n1,a\n2\n", "line 3 has 1 field; the header has 2: id, text"),
         ("a.csv", 'id,text\n1,"a"b\n', "line 2 is no row: .*Expected fields between ','"),
         ("a.csv", 'id,text\n1,"a\n', "line 2 is no row: unexpected end of data"),
         (
@@ -96,8 +96,8 @@ def test_a_column_without_a_name_is_no_text(tmp_path):
         ("a.csv", "id,text\n1,a\nid,text\n2,b\n", "line 3 is the header once more"),
         ("a.csv", "id,text\r1,a\r2,b\r", "line 1 is no row: new-line character"),
         ("a.csv", "id,text\n,a\n", "line 2: id is ''; expected a text that is not empty"),
-        ("a.tsv", "id\ttext\n1\ta\n2\n", "line 3 has 1 fields; the header has 2: .*tsv-quoted"),
-        ("a.tsv", 'id\ttext\n1\t"a\nb"\n', "line 3 has 1 fields; the header has 2: .*tsv-quoted"),
+        ("a.tsv", "id\ttext\n1\ta\n2\n", "line 3 has 1 field; the header has 2: .*tsv-quoted"),
+        ("a.tsv", 'id\ttext\n1\t"a\nb"\n', "line 3 has 1 field; the header has 2: .*tsv-quoted"),
         ("a.tsv", 'id\ttext\n1\t"a\tb"\n', "line 2 has 3 fields; the header has 2: .*tsv-quoted"),
         ("a.tsv", '"id"\t"text"\n1\ta\n', "line 1: all names of the header stand in quotes.*tsv-q"),
         ("a.tsv", "id\ttext\r1\ta\r2\tb\r", "line 1: the header holds a carriage return"),

@@ -115,6 +115,20 @@ def test_a_missing_attribute_is_an_error_that_names_minibert(replaced):
     assert not hasattr(replaced, "__nothing__")
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("SentenceTransformerTrainer", "Train with model.fit(), "),
+        ("CrossEncoderTrainingArguments", "Train with model.fit(), "),
+        ("Nothing", "Leave the part of the program out that needs it. "),
+    ],
+)
+def test_a_missing_name_s_error_says_what_to_do(replaced, name, advice):
+    with pytest.raises(AttributeError) as raised:
+        getattr(replaced, name)
+    assert f"stands in for sentence-transformers here. {advice}" in str(raised.value)
+
+
 def test_a_missing_module_is_an_error_that_names_minibert(replaced):
     with pytest.raises(ModuleNotFoundError, match=r"nothing is not in minibert") as raised:
         import sentence_transformers.nothing  # noqa: F401

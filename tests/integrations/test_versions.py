@@ -35,3 +35,10 @@ def test_a_framework_that_is_too_old_is_refused(name, library, at_least, tmp_pat
     expected = rf"^minibert\.integrations\.{name} needs {library} {at_least} or later; 0\.0\.1 is "
     with pytest.raises(MissingLibraryError, match=expected):
         import_module(f"minibert.integrations.{name}")
+
+
+def test_the_page_has_the_lowest_versions():
+    text = (Path(minibert.__file__).parents[1] / "docs" / "integrations.md").read_text("utf-8")
+    named = set(re.findall(r"^\| \[.*?\]\(.*?\) \| (\S+ [\d.]+) \|", text, re.MULTILINE))
+    needed = {f"{library} {at_least}" for _, library, at_least in (one.values for one in NEEDED)}
+    assert named == needed

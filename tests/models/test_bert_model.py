@@ -230,3 +230,13 @@ def test_rows_of_different_lengths_are_refused_with_a_way_out(bert_model):
     for arguments in ([[2, 5, 3], [2, 3]],), ([[2, 5], [2, 3]], [[1, 1], [1]]):
         with pytest.raises(ValueError, match="rows of different lengths; tokenise with padding"):
             bert_model(*arguments)
+
+
+def test_a_name_of_transformers_that_is_missing_has_advice(bert_model):
+    for name in ("forward", "save_pretrained", "num_parameters", "parameters", "state_dict"):
+        with pytest.raises(
+            AttributeError, match=rf"AutoModel has no attribute '{name}'; minibert "
+        ):
+            getattr(bert_model, name)
+    with pytest.raises(AttributeError, match=r"^AutoModel has no attribute 'nothing'$"):
+        bert_model.nothing  # noqa: B018

@@ -191,6 +191,14 @@ def test_special_tokens_and_sizes_have_their_names(hf_tokenizer):
             getattr(hf_tokenizer, name)
 
 
+def test_a_name_of_transformers_that_is_missing_has_advice(hf_tokenizer):
+    assert not hasattr(hf_tokenizer, "save_pretrained")
+    with pytest.raises(
+        AttributeError, match=r"'save_pretrained'; minibert .* Copy the folder's to"
+    ):
+        hf_tokenizer.save_pretrained("folder")
+
+
 @pytest.mark.parametrize("truncation", ["first", 1.5, ["only_first"]])
 def test_a_truncation_of_another_kind_is_refused(hf_tokenizer, truncation):
     with pytest.raises(ValueError, match=r"truncation is .*; expected one of True, False"):

@@ -61,6 +61,13 @@ def test_an_evaluator_is_called_with_the_model_and_its_folder(either, tmp_path):
     assert (tmp_path / "new" / "folder").is_dir()
 
 
+@pytest.mark.parametrize("evaluator", ["x", None])
+def test_an_evaluator_that_cannot_be_called_is_refused(either, evaluator, tmp_path):
+    with pytest.raises(TypeError, match=rf"evaluator is an? \w+, {evaluator!r}; expected one of"):
+        either.evaluate(evaluator, str(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
+
+
 def test_one_input_is_told_from_several(model, three):
     assert model.is_singular_input("a cat")
     assert not model.is_singular_input(["a cat"])

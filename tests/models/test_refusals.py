@@ -168,6 +168,14 @@ def test_what_is_no_name_of_a_model_is_refused(name):
         SentenceTransformer(name)
 
 
+def test_an_open_model_is_no_name_of_one(minilm):
+    expected = (
+        "model_name_or_path is a SentenceTransformer, a model that is open; expected a folder"
+    )
+    with pytest.raises(TypeError, match=expected):
+        SentenceTransformer(minilm)
+
+
 def test_a_prompt_that_was_set_to_no_text_is_refused(minilm_folder):
     model = SentenceTransformer(minilm_folder)
     model.prompts["query"] = 5

@@ -115,3 +115,13 @@ def test_normalised_copies_have_unit_length():
     np.testing.assert_allclose(normalize_embeddings(a), [[1 / 3, 2 / 3, 2 / 3], [0, 0, 0]])
     np.testing.assert_allclose(normalize_embeddings([3.0, 4.0]), [0.6, 0.8])
     np.testing.assert_array_equal(a, A)
+
+
+def test_a_table_s_column_of_vectors_is_a_matrix():
+    column = np.empty(len(A), object)
+    column[:] = list(A)
+    for score in (cos_sim, dot_score, pairwise_angle_sim):
+        np.testing.assert_array_equal(score(column, A), score(A, A))
+    column[1] = A[1, :2]
+    with pytest.raises(ValueError, match="same shape"):
+        cos_sim(A, column)

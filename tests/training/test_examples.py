@@ -352,7 +352,7 @@ def test_a_number_is_no_data():
     ("name", "content", "message"),
     [
         ("a.csv", "query,positive\n", "^The data has no rows"),
-        ("a.csv", "query,positive\na\n", "line 2 has 1 fields; the header has 2"),
+        ("a.csv", "query,positive\na\n", "line 2 has 1 field; the header has 2"),
         ("a.csv", "query,query\na,b\n", "names 'query' twice"),
         ("a.jsonl", "{\n", r'line 1 is not JSON: .*, as {"query": ".*", "positive": ".*"}\.'),
         ("a.jsonl", '{"query": "a"}\n[1]\n', "line 2 holds a list; expected an object"),

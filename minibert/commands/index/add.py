@@ -24,7 +24,7 @@ def add_documents(options: argparse.Namespace) -> None:
 COMMAND = Command(
     add_documents,
     add_options,
-    "Add the documents of files to a corpus, by the model and the settings that built it.",
+    "Add the documents of files to a corpus, by the model, settings and fields that built it.",
     (
         "minibert index add my-corpus more.jsonl",
         "minibert index add my-corpus - --format jsonl < more.jsonl",

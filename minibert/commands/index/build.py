@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from minibert.commands.command import Command
+from minibert.commands.conditions import typed
 from minibert.commands.index.report import report, reporting
 from minibert.commands.opening import load
 from minibert.commands.options import (
@@ -16,11 +17,16 @@ from minibert.commands.options import (
     positive,
 )
 from minibert.commands.texts import documents_in
+from minibert.documents import Fields
 from minibert.scoring.quantization import STORED_DTYPES
+from minibert.server.environment import UsageError
 
 __all__ = ["COMMAND"]
 
 NUMBER = ":number"  # behind the name of a field whose texts are read as numbers
+# Names of other programs for kinds of values; another word behind a colon may belong to a name.
+KINDS = ("bool", "boolean", "double", "float", "int", "integer", "num", "numbers", "numeric",
+         "str", "string")  # fmt: skip
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -39,10 +45,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--fields",
         type=names_of_fields,
-        default=((), ()),
+        action="extend",
+        default=[],
         metavar="NAME,...",
         help="keep these fields of each record, for `minibert search --where`; NAME:number reads "
-        "texts as numbers, as csv needs it",
+        "texts as numbers, as csv needs it; if the option is given again, its fields are kept, too",
     )
     command.add_argument(
         "--shard-documents",
@@ -59,20 +66,43 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def names_of_fields(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of fields, and of those among them that are numbers, for argparse."""
-    given = text.split(",")
-    names = tuple(name.removesuffix(NUMBER) for name in given)
+def names_of_fields(text: str) -> list[str]:
+    """Return the names of fields, with :number behind those of numbers, for argparse."""
+    given = [name.strip() for name in text.split(",")]
+    for name in given:
+        kind = name.rpartition(":")[2]
+        if kind in KINDS and kind != name:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} ends in a kind of values that is not known; expected NAME, whose values "
+                f"are kept as they are, or NAME{NUMBER}, whose texts are read as numbers"
+            )
+        field = name.removesuffix(NUMBER)
+        if field and typed(f"{field}=").name != field:
+            raise argparse.ArgumentTypeError(
+                f"{field!r} has an operator of `minibert search --where` in its name, so no "
+                "condition could name it; rename the field in the files"
+            )
+    return given
+
+
+def kept_fields(given: list[str]) -> tuple[list[str], list[str]]:
+    """Return the names of the fields to keep, and of those among them that are numbers.
+
+    Raises UsageError for a field without a name, and for one that is named twice.
+    """
+    names = [name.removesuffix(NUMBER) for name in given]
     if not all(names) or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError(f"{text!r} has an empty name, or one twice")
-    return names, tuple(name.removesuffix(NUMBER) for name in given if name.endswith(NUMBER))
+        raise UsageError(f"--fields {','.join(given)!r} has an empty name, or one twice.")
+    return names, [name.removesuffix(NUMBER) for name in given if name.endswith(NUMBER)]
 
 
 def build(options: argparse.Namespace) -> None:
     """minibert index build: write the corpus, and print its facts."""
     from minibert.corpus.building import SHARD_CHARACTERS, SHARD_DOCUMENTS, build
 
-    documents = documents_in(options.files or ["-"], options, *options.fields)
+    names, numbers = kept_fields(options.fields)
+    fields = Fields(kept=tuple(names), numbers=tuple(numbers))
+    documents = documents_in(options.files or ["-"], options, fields)
     model = load(options)
     with reporting(options) as advance:
         written = build(
@@ -88,7 +118,7 @@ def build(options: argparse.Namespace) -> None:
             on_long=options.on_long,
             pack_tokens=options.pack_tokens,
             texts=not options.no_texts,
-            fields=options.fields[0],
+            fields=fields,
             shard_documents=options.shard_documents or SHARD_DOCUMENTS,
             shard_characters=options.shard_characters or SHARD_CHARACTERS,
             advance=advance,

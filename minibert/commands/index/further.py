@@ -19,6 +19,14 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_model_options(command)
     add_corpus_model(command)
     add_corpus_and_files(command)
+    command.add_argument("--fields", type=refused, help=argparse.SUPPRESS)
+
+
+def refused(fields: str) -> None:
+    """Refuse --fields, which `minibert index build` has, for argparse."""
+    raise argparse.ArgumentTypeError(
+        "the fields are those that the corpus was built with; leave the option out"
+    )
 
 
 def documents_and_model(

@@ -8,14 +8,27 @@ from minibert.commands.command import Command
 from minibert.commands.index.further import add_options, documents_and_model
 from minibert.commands.index.report import counted, facts_of, reporting, warn_of_truncated
 from minibert.commands.output import print_json, say
+from minibert.documents import display_name, form_of, path_of
 
 __all__ = ["COMMAND"]
+
+
+def check_have_ids(options: argparse.Namespace) -> None:
+    """Raise ValueError for an input that is read as plain text, whose lines have no ids."""
+    for file in map(path_of, options.files or ["-"]):
+        if (options.input_format or form_of(file)) == "text":
+            raise ValueError(
+                f"{display_name(file)} is read as text, whose lines have no ids, by which the "
+                "documents to replace are found. Expected jsonl, csv, tsv or parquet; if it is "
+                "one of these, say so, as by --format jsonl."
+            )
 
 
 def replace(options: argparse.Namespace) -> None:
     """minibert index replace: replace the documents, and print how many have changed."""
     from minibert.corpus.replacing import replace
 
+    check_have_ids(options)
     documents, model = documents_and_model(options)
     with reporting(options) as advance:
         manifest, done = replace(

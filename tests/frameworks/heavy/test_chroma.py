@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import chromadb
 import numpy as np
@@ -163,6 +164,15 @@ def test_another_model_of_one_dimension_is_refused_by_check(client, dot_folder, 
 def test_a_collection_of_another_function_is_refused_by_check(client, dot_folder):
     notes = client.create_collection("notes", embedding_function=None)
     with pytest.raises(CorpusError, match="has the embedding function None; expected 'minibert'"):
+        MinibertEmbeddingFunction(dot_folder).check(notes)
+
+
+def test_a_collection_of_chroma_s_own_function_is_told_the_way(client, dot_folder):
+    own = {"type": "known", "name": "sentence_transformer", "config": {}}
+    notes = SimpleNamespace(name="notes", configuration_json={"embedding_function": own})
+    with pytest.raises(
+        CorpusError, match=r"'sentence_transformer'; .* Call install\(\) of minibert"
+    ):
         MinibertEmbeddingFunction(dot_folder).check(notes)
 
 

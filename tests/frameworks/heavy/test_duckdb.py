@@ -1,11 +1,14 @@
 """DuckDB: a file of texts and vectors that is written, closed, opened and searched in SQL."""
 
+import sys
+from importlib import import_module
+
 import duckdb
 import numpy as np
 import pytest
 from exact_neighbours import assert_nearest
 
-from minibert import SentenceTransformer
+from minibert import MissingLibraryError, SentenceTransformer
 from minibert.integrations.duckdb import register
 
 NEAREST = """
@@ -32,6 +35,14 @@ def test_a_reopened_table_finds_the_nearest(cranfield, minilm_folder, dot_folder
                 for query in cranfield.queries.values()
             ]
         assert_nearest(model, cranfield, found)
+
+
+def test_a_missing_pyarrow_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.delitem(sys.modules, "minibert.integrations.duckdb")
+    expected = r"^minibert.integrations.duckdb needs pyarrow, .* Install it: pip install pyarrow\.$"
+    with pytest.raises(MissingLibraryError, match=expected):
+        import_module("minibert.integrations.duckdb")
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])

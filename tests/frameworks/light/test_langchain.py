@@ -183,3 +183,12 @@ def test_the_default_prompt_of_a_folder_is_kept_for_neither(folder):
     )  # fmt: skip
     embeddings, plain = MinibertEmbeddings(folder), SentenceTransformer(folder, prompts=PROMPTS)
     assert embeddings.embed_query(QUERY) == plain.encode(QUERY, prompt="").tolist()
+
+
+def test_a_model_goes_by_langchain_s_name_too(folder):
+    found = MinibertEmbeddings(model_name=str(folder)).embed_query("a cat")
+    assert found == MinibertEmbeddings(folder).embed_query("a cat")
+    with pytest.raises(TypeError, match="model_name_or_path and model_name are two names"):
+        MinibertEmbeddings(folder, model_name=str(folder))
+    with pytest.raises(TypeError, match="model_name_or_path is None; expected a folder or a name"):
+        MinibertEmbeddings()

@@ -1,5 +1,6 @@
 """LlamaIndex: an index that is persisted and loaded again, prompts, saved settings, re-ranking."""
 
+import json
 import logging
 import pickle
 import threading
@@ -215,3 +216,23 @@ def test_bad_arguments_are_refused(one_label):
             one()
     with pytest.raises(TypeError, match="model_name_or_path and model_name are two names"):
         MinibertEmbedding(GOLDEN / "gelu", model_name="gelu")
+    with pytest.raises(TypeError, match="is a CrossEncoder, a model that is open; expected a fold"):
+        MinibertRerank(CrossEncoder(one_label))
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("normalize", {"encode_kwargs": {"normalize_embeddings": True}}),
+        ("max_length", {"processor_kwargs": {"model_max_length": 32}}),
+        ("query_instruction", {"prompts": {"query": "the text before each question"}}),
+        ("text_instruction", {"prompts": {"document": "the text before each document"}}),
+    ],
+)
+def test_an_argument_of_llama_index_s_own_class_has_its_way(folder, name, way):
+    with pytest.raises(TypeError) as refused:
+        MinibertEmbedding(folder, **{name: True})
+    (argument, value) = next(iter(way.items()))
+    assert f"{name} is no argument of MinibertEmbedding; give {argument}=" in str(refused.value)
+    assert json.dumps(value).replace("true", "True") in str(refused.value)
+    MinibertEmbedding(folder, **way)

@@ -2,7 +2,8 @@
 
 import json
 import os
-from importlib import metadata
+import sys
+from importlib import import_module, metadata
 
 import llm
 import numpy as np
@@ -113,6 +114,21 @@ def plugin_s_models_are_opened_anew():
     opened.cache_clear()
 
 
+def test_a_command_with_a_bad_model_ends_in_one_line(command, registered, tmp_path):
+    assert command("embed", "notes", "1", "-m", "tiny", "-c", "a cat").exit_code == 0
+    registered.rename(tmp_path / "gone")
+    plugin_s_models_are_opened_anew()
+    done = command("similar", "notes", "-c", "a cat")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: ")
+    assert str(registered) in done.stderr
+    copy_of("relu", tmp_path).rename(registered)
+    done = command("similar", "notes", "-c", "a cat")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: minibert/gelu's vectors are not of {registered}")
+    assert "forget it by `llm minibert unregister minibert/gelu`, register it again" in done.stderr
+
+
 def test_a_collection_is_not_opened_without_its_model(command, llm_home, registered):
     assert command("embed", "notes", "1", "-m", "tiny", "-c", "a cat").exit_code == 0
     assert command("minibert", "unregister", "minibert/gelu").exit_code == 0
@@ -127,7 +143,24 @@ def test_a_collection_is_not_opened_without_its_model(command, llm_home, registe
         (["register", "{folder}"], "minibert/gelu is there already; give another --id.\n"),
         (["register", "{folder}/none"], "is no folder"),
         (["register", "{folder}", "--id", "x", "--similarity", "angle"], "'angle'"),
-        (["unregister", "x"], "x is not registered; minibert/gelu is.\n"),
+        (
+            ["register", "{folder}", "--id", "tiny"],
+            "tiny is there already, as an alias of minibert/gelu; give another --id.\n",
+        ),
+        (["register", "{folder}", "--id", ""], "--id is empty; give a name, or leave it out.\n"),
+        (
+            ["register", "{folder}", "--id", "x", "--alias", "tiny"],
+            "tiny is there already, as an alias of minibert/gelu; give another --alias.\n",
+        ),
+        (
+            ["register", "{folder}", "--id", "x", "--alias", "minibert/all-MiniLM-L6-v2"],
+            "minibert/all-MiniLM-L6-v2 is there already; give another --alias.\n",
+        ),
+        (
+            ["register", "{folder}", "--id", "x", "--alias", "y", "--alias", ""],
+            "--alias is empty; give a name, or leave it out.\n",
+        ),
+        (["unregister", "x"], "x is not registered; registered are: minibert/gelu.\n"),
     ],
 )
 def test_bad_registrations_are_refused(command, registered, arguments, message):
@@ -139,10 +172,60 @@ def test_bad_registrations_are_refused(command, registered, arguments, message):
     assert (llm.user_dir() / "minibert.json").read_bytes() == before
 
 
-def test_a_damaged_list_of_models_is_told(command, registered):
-    (llm.user_dir() / "minibert.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"minibert\.json holds a list; expected an object"):
-        llm.get_embedding_models()
+def test_the_offered_name_may_be_registered(command, folder):
+    name = "minibert/all-MiniLM-L6-v2"
+    assert command("minibert", "register", folder, "--id", name).exit_code == 0
+    assert len(llm.get_embedding_model(name).embed("a")) == 20
+    done = command("minibert", "register", folder, "--id", name)
+    assert done.output == f"Error: {name} is there already; give another --id.\n"
+
+
+def test_a_model_is_forgotten_by_its_alias(command, registered):
+    assert command("minibert", "unregister", "tiny").exit_code == 0
+    assert "minibert/gelu" not in command("embed-models").output
+    done = command("minibert", "unregister", "tiny")
+    assert done.output == "Error: tiny is not registered; no model is.\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "minibert.json holds a list; expected an object"),
+        ("{", "minibert.json is not valid JSON"),
+        ('{"x": 3}', "minibert.json: 'x' is 3; expected an object with the name of its \"model\""),
+        ('{"x": {}}', "minibert.json: 'x' is {}; expected an object with the name of its"),
+    ],
+)
+def test_a_damaged_list_of_models_stops_no_other(command, registered, caplog, content, message):
+    (llm.user_dir() / "minibert.json").write_text(content)
+    done = command("embed-models")
+    assert (done.exit_code, "minibert" in done.stdout) == (0, False)
+    (warning,) = caplog.messages
+    assert warning.startswith("minibert offers no model to llm. ")
+    assert message in warning
+    for arguments in (["register", registered], ["unregister", "tiny"]):
+        done = command("minibert", *arguments)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert message in done.stderr
+        assert done.stderr.startswith("Error: ")
+
+
+def test_an_llm_that_is_too_old_works_without_us(command, folder, tmp_path, monkeypatch, caplog):
+    metadata_of_old = tmp_path / "llm-0.19.dist-info" / "METADATA"
+    metadata_of_old.parent.mkdir()
+    metadata_of_old.write_text("Metadata-Version: 2.1\nName: llm\nVersion: 0.19\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("llm", "llm_model"):
+        monkeypatch.delitem(sys.modules, f"minibert.integrations.{name}", raising=False)
+    import_module("minibert.integrations.llm")  # as llm does at each of its commands
+    done = command("embed-models")
+    assert (done.exit_code, "minibert" in done.stdout) == (0, False)
+    (warning,) = caplog.messages
+    assert warning.startswith("minibert offers no model to llm. ")
+    assert "needs llm 0.20 or later; 0.19 is installed here" in warning
+    done = command("minibert", "register", folder)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: minibert.integrations.llm_model needs llm 0.20 or later")
 
 
 def test_a_relative_folder_is_found_from_anywhere(command, folder, monkeypatch, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas
 import pytest
 from exact_neighbours import assert_nearest
-from golden_files import GOLDEN, edit_json
+from golden_files import GOLDEN, copy_of, edit_json
 from prompted import DOCUMENT, PROMPTS, QUERY
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
-from minibert import SentenceTransformer
+from minibert import CorpusError, SentenceTransformer
 from minibert.integrations.sklearn import MinibertTransformer
 
 TEXTS = ["a cat", "the dog barks", "London", "who sat", "cats", "a dog"] * 2
@@ -158,6 +158,20 @@ def test_clones_and_pickles_hold_names_and_no_weights(folder, vectors_of_texts):
         assert copy.get_params() == opened.get_params()
         np.testing.assert_array_equal(copy.transform(TEXTS), vectors_of_texts)
     assert opened.model_.transformer.threads == 1
+
+
+def test_a_pickle_is_not_used_with_another_model(folder, tmp_path):
+    steps = make_pipeline(MinibertTransformer(folder), LogisticRegression()).fit(TEXTS, LABELS)
+    content = pickle.dumps(steps)
+    folder.rename(tmp_path / "gone")
+    copy_of("relu", tmp_path).rename(folder)
+    copy = pickle.loads(content)
+    for _ in range(2):  # a failed try leaves no model behind
+        with pytest.raises(CorpusError, match=f"fitted transformer's vectors are not of {folder}"):
+            copy.predict(TEXTS)
+    assert list(copy.fit(TEXTS, LABELS).predict(TEXTS)) == list(copy.predict(TEXTS))
+    unfitted = pickle.loads(pickle.dumps(MinibertTransformer(folder)))
+    assert unfitted.transform(TEXTS).shape == (12, 20)
 
 
 def test_set_params_counts_from_the_next_fit(folder):
