@@ -220,7 +220,11 @@ def as_floats(vectors: ArrayLike) -> Array:
     for a tensor of torch that requires a gradient.
     """
     array = as_array(vectors)
-    if array.ndim == 1 and array.dtype == object and all(isinstance(row, np.ndarray) for row in array):
+    if (
+        array.ndim == 1
+        and array.dtype == object
+        and all(isinstance(row, np.ndarray) for row in array)
+    ):
         array = np.stack(list(array))
     if array.dtype.kind not in "fiub":
         raise TypeError(
