@@ -65,6 +65,11 @@ def read_folder(path: Path, model_type: str = "SentenceTransformer") -> Folder:
         return plain_folder(path, model_type)
     kind = named_type(path)
     if kind != model_type and kind in TASKS:
+        if not is_there(path / "config.json"):
+            raise CheckpointError(
+                f"{path} has a {kind} without a config.json beside its modules.json. Only a BERT "
+                f"that stands there can be opened as a {model_type}; take the class {kind}."
+            )
         logger.warning(
             "%s has a %s, and is opened as a %s: its weights count, its other settings do not.",
             path, kind, model_type,

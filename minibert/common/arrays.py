@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 __all__ = ["Array", "IntArray", "are_tensors", "as_array"]
 
@@ -18,7 +18,7 @@ def are_tensors(*given: object) -> bool:
     return any(type(value).__module__.partition(".")[0] == "torch" for value in given)
 
 
-def as_array(values: ArrayLike) -> NDArray[Any]:
+def as_array(values: Any) -> NDArray[Any]:  # an ArrayLike, or tensors
     """Return numbers, also a tensor of torch or a list of them, as an array.
 
     Tensors of bfloat16, which NumPy does not have, become float32. Raises ValueError for a tensor
@@ -26,13 +26,12 @@ def as_array(values: ArrayLike) -> NDArray[Any]:
     """
     if isinstance(values, list | tuple) and are_tensors(*values):
         return np.asarray([as_array(value) for value in values])
-    tensor: Any = values
-    if are_tensors(tensor):
-        if getattr(tensor, "requires_grad", False):
+    if are_tensors(values):
+        if getattr(values, "requires_grad", False):
             raise ValueError(
                 "The tensor requires a gradient, and minibert computes none here; give "
                 "tensor.detach()."
             )
-        if str(tensor.dtype) == "torch.bfloat16":
-            return np.asarray(tensor.float())
-    return np.asarray(tensor)
+        if str(values.dtype) == "torch.bfloat16":
+            return np.asarray(values.float())
+    return np.asarray(values)

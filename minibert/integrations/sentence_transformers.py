@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.metadata import Distribution, DistributionFinder
+from importlib.metadata import Distribution, DistributionFinder, MetadataPathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -214,6 +214,10 @@ class Finder(MetaPathFinder, Loader):
         context: DistributionFinder.Context = DistributionFinder.Context(),  # noqa: B008
     ) -> Iterable[Distribution]:
         """Return what importlib.metadata.version("sentence-transformers") reads."""
+        if context.name is None:  # all are asked for: the package itself, if it is there, is one
+            named = DistributionFinder.Context(name=REFERENCE, path=context.path)
+            if any(True for _ in MetadataPathFinder.find_distributions(named)):
+                return []
         name = (context.name or REFERENCE).replace("-", "_").lower()
         return [Described()] if name == REFERENCE else []
 

@@ -41,7 +41,7 @@ class StoredModel(NamedTuple):
     """A model, and a sample of its vectors, by which a store knows it again."""
 
     model: SentenceTransformer  # model of the vectors
-    sample: list[float]  # first numbers of the vector of one text
+    sample: list[float]  # of its vectors, as sample_of makes it
 
 
 def open_model(arguments: Mapping[str, Any]) -> StoredModel:
@@ -69,9 +69,9 @@ def opened(arguments: str) -> StoredModel:
 
 
 def sample_of(model: SentenceTransformer) -> list[float]:
-    """First numbers, with six digits, of the vector of one text."""
-    vector = model.encode_document(SAMPLE, on_long="ignore")[:SAMPLE_NUMBERS]
-    return [float(f"{number:.6g}") for number in vector]
+    """Dimension of the vector of one text, and its first numbers, with six digits."""
+    vector = model.encode_document(SAMPLE, on_long="ignore")
+    return [len(vector), *(float(f"{number:.6g}") for number in vector[:SAMPLE_NUMBERS])]
 
 
 def check_sample(
@@ -88,13 +88,13 @@ def check_sample(
     """
     if kept is None:
         return
-    ours, theirs = np.array(found), np.array(kept)
-    if ours.shape != theirs.shape or np.abs(ours - theirs).max() > (
+    ours, theirs = np.array(found[1:]), np.array(kept[1:])
+    if [found[0], len(found)] != [*kept[:1], len(kept)] or np.abs(ours - theirs).max() > (
         SAMPLE_TOLERANCE * np.abs(theirs).max()
     ):
         raise CorpusError(
-            f"{whose}'s vectors are not of {name}: it has the vector {list(kept)} of a sample, "
-            f"where {name} gives {list(found)}. {advice}"
+            f"{whose}'s vectors are not of {name}: it has the dimension and the vector "
+            f"{list(kept)} of a sample, where {name} gives {list(found)}. {advice}"
         )
 
 

@@ -107,7 +107,7 @@ class BertModel:
         """
         wanted = {name: model_kwargs.pop(name) for name in WANTED & model_kwargs.keys()}
         has_pooler = bool(model_kwargs.pop("add_pooling_layer", True))
-        meant = meaning_of(model_kwargs)
+        meant = meaning_of(model_kwargs, caller="from_pretrained()")
         hub = HubOptions(revision, cache_dir, token, local_files_only)
         folder = find_model(model_name_or_path, hub)
         if not (folder / "config.json").exists():

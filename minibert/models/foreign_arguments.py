@@ -64,11 +64,13 @@ def meaning_of(
     config_kwargs: object = None,
     *,
     backend: object = "torch",
+    caller: str = "model_kwargs",
     **others: object,
 ) -> Meaning:
     """Read the arguments of the reference's constructors that minibert has no use for.
 
-    The first three are None or dicts, `others` None or empty. A dtype of "auto", which is the
+    The first three are None or dicts, `others` None or empty. `caller` is what took the first one,
+    for messages. A dtype of "auto", which is the
     file's own, counts as None: minibert computes in float32.
 
     Raises ValueError for what would change a result in another way, TypeError for no dict.
@@ -76,7 +78,7 @@ def meaning_of(
     check_neutral(**others)
     if backend != "torch":
         raise ValueError(f"backend is {backend!r:.80}. {ADVICE['backend']}")
-    of_model = checked("model_kwargs", model_kwargs, HARMLESS_MODEL_ARGS)
+    of_model = checked(caller, model_kwargs, HARMLESS_MODEL_ARGS)
     known = HARMLESS_TOKENIZER_ARGS | {"model_max_length"}
     length = checked("processor_kwargs", processor_kwargs, known).get("model_max_length")
     check_counts(model_max_length=length)

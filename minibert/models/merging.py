@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from minibert.common.arguments import check_choice, is_number
+from minibert.models.trainable import check_trainable
 
 if TYPE_CHECKING:
     from minibert.bert.parameters import Config
@@ -39,6 +40,8 @@ M = TypeVar("M", bound=Mergeable)
 def merged(models: Sequence[M], parameters: Mapping[str, object]) -> M:
     """Merge models as SentenceTransformer.merge tells; they stay as they are."""
     weights, divisor = weights_of(parameters, len(models))
+    first: Any = models[0]  # with all that a SentenceTransformer has
+    check_trainable(first, "merges")
     for number, model in enumerate(models[1:], start=1):
         check_alike(models[0], model, number)
     result: M = copy.copy(models[0])

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from minibert.tokens.texts import Text
     from minibert.tokens.truncation import OnLong
 
-__all__ = ["Trainable"]
+__all__ = ["Trainable", "check_trainable"]
 
 # Modules without a way back.
 NOT_TRAINED = ("StaticEmbedding", "WeightedLayerPooling")
@@ -452,23 +452,25 @@ class Trainable:
         return self._first_use.count(int(parts[1])) if parts[0] == "layer" else 1
 
 
-def check_trainable(model: HasTensors) -> None:
-    """Raise ValueError for a dtype, or a family of models, that cannot be trained."""
+def check_trainable(model: HasTensors, does: str = "trains") -> None:
+    """Raise ValueError for a dtype, or a family of models, whose tensors cannot be changed.
+
+    `does` is what changes them, for the message: "trains" or "merges".
+    """
     dtype = model.transformer.device.dtype
     if dtype != "float32":
         raise ValueError(
-            f'dtype is {dtype!r}; minibert trains in float32. Load the model with dtype="float32", '
-            "or call its float()."
+            f"dtype is {dtype!r}; minibert {does} in float32. Load the model with "
+            'dtype="float32", or call its float().'
         )
     for module in (model.transformer, *model.folder.modules):
         if (kind := type(module).__name__) in NOT_TRAINED:
             raise ValueError(
-                f"minibert trains no {kind}. Train the model with sentence-transformers, or take "
-                "another one."
+                f"minibert {does} no {kind}. Take sentence-transformers for it, or another model."
             )
     if FAMILIES[model.config.model_type].forward is not forward.hidden_states:
         raise ValueError(
-            f"model_type is {model.config.model_type!r}; minibert trains models with BERT's "
+            f"model_type is {model.config.model_type!r}; minibert {does} models with BERT's "
             "forward pass, not yet those with rotary positions."
         )
 

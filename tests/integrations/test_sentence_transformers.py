@@ -151,6 +151,16 @@ def test_tools_that_look_for_the_package_find_it(replaced):
     assert replaced.__file__.startswith(str(FOLDER))
 
 
+def test_a_package_that_is_replaced_is_listed_once(other_package):
+    metadata = other_package.parent.parent / "sentence_transformers-5.0.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: sentence-transformers\nVersion: 5.0.0\n")
+    install(force=True)
+    listed = [one.metadata["Name"] for one in importlib.metadata.distributions()]
+    assert listed.count("sentence-transformers") == 1
+    assert importlib.metadata.version("sentence-transformers") == "6.2.0"
+
+
 def test_a_model_made_before_is_an_instance(python_as_it_was, folder, texts):
     model = SentenceTransformer(folder)
     install(force=True)

@@ -18,11 +18,12 @@ def test_a_model_is_opened_once_for_the_same_arguments(folder):
     assert first.model.truncate_dim == 8
 
 
-def test_a_sample_is_the_beginning_of_a_document_s_vector(folder):
+def test_a_sample_is_the_dimension_and_the_first_numbers(folder):
     prompts = {"document": "the dog ", "query": "a cat "}
     stored = open_model({"model_name_or_path": str(folder), "prompts": prompts})
     expected = SentenceTransformer(folder).encode("the dog A dog barks at the cat.")[:8]
-    np.testing.assert_allclose(stored.sample, expected, rtol=1e-5)
+    assert stored.sample[0] == stored.model.get_embedding_dimension()
+    np.testing.assert_allclose(stored.sample[1:], expected, rtol=1e-5)
     assert json.loads(json.dumps(stored.sample)) == stored.sample
 
 
@@ -33,17 +34,29 @@ def test_an_argument_that_is_no_json_is_refused_by_name(folder):
 
 def test_rounding_is_the_same_model_and_more_is_another(folder):
     stored = open_model({"model_name_or_path": str(folder)})
-    sample, largest = np.array(stored.sample), np.abs(stored.sample).max()
+    dimension, *numbers = stored.sample
+    sample, largest = np.array(numbers), np.abs(numbers).max()
     check_sample(stored.sample, None, "it")
     check_sample(stored.sample, stored.sample, "it")
     for place in range(len(sample)):
         for sign in (1, -1):
             step = sign * largest * np.eye(len(sample))[place]
-            check_sample(stored.sample, list(sample + 0.005 * step), "it")
+            check_sample(stored.sample, [dimension, *(sample + 0.005 * step)], "it")
             with pytest.raises(CorpusError, match="The store's vectors are not of it: it has"):
-                check_sample(stored.sample, list(sample + 0.05 * step), "it")
+                check_sample(stored.sample, [dimension, *(sample + 0.05 * step)], "it")
     with pytest.raises(CorpusError, match="cannot be compared"):
         check_sample(stored.sample, stored.sample[:-1], "it")
+
+
+def test_a_shortened_vector_is_another_model_s(folder):
+    whole, shortened = (
+        open_model({"model_name_or_path": str(folder), "truncate_dim": dimension})
+        for dimension in (None, 16)
+    )
+    assert shortened.sample[1:] == whole.sample[1:]
+    for ours, theirs in ((whole, shortened), (shortened, whole)):
+        with pytest.raises(CorpusError, match="the dimension and the vector"):
+            check_sample(ours.sample, theirs.sample, "it")
 
 
 def test_a_model_with_another_activation_is_another(folder, tmp_path):

@@ -87,7 +87,7 @@ def test_a_bert_s_neutral_arguments_change_no_bit(folder):
     np.testing.assert_array_equal(
         BertModel.from_pretrained(folder, dtype="auto")(IDS).last_hidden_state, expected
     )
-    with pytest.raises(ValueError, match="model_kwargs has 'load_in_4bit': True"):
+    with pytest.raises(ValueError, match=r"from_pretrained\(\) has 'load_in_4bit': True. mini"):
         BertModel.from_pretrained(folder, load_in_4bit=True)
     with pytest.raises(ValueError, match="dtype is 'bfloat16'"):
         BertModel.from_pretrained(folder, torch_dtype="bfloat16")

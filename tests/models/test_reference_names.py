@@ -30,6 +30,13 @@ def test_a_model_without_a_gpu_says_so(either, device):
         either.cuda(device)
 
 
+@pytest.mark.parametrize("name", ["training", "requires_grad_", "parameters", "bfloat16"])
+def test_members_of_torch_s_modules_are_missing_as_told(either, name):
+    assert not hasattr(either, name)
+    assert not callable(either)
+    assert type(either.device) is str
+
+
 def test_a_model_tells_what_it_is(either):
     assert either.model_type == type(either).__name__
     assert either.modalities == ["text"]

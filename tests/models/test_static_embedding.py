@@ -11,7 +11,7 @@ from corpora import documents
 from golden_files import GOLDEN
 from safetensors.numpy import save_file
 
-from minibert import CheckpointError, SentenceTransformer
+from minibert import CheckpointError, CrossEncoder, SentenceTransformer
 from minibert.corpus import Index, build
 from minibert.models import Normalize, StaticEmbedding
 from minibert.pooling.registry import MODULES
@@ -230,7 +230,15 @@ def test_a_text_without_a_token_passes_the_checks_of_rows(static):
     assert static.transformer.checked_types(rows.ids, rows.types) is None
 
 
+def test_a_cross_encoder_of_a_table_is_refused_without_a_warning(static_folder, caplog):
+    with pytest.raises(CheckpointError, match=r"has a SentenceTransformer without a config.json "):
+        CrossEncoder(static_folder)
+    assert caplog.messages == []
+
+
 def test_what_has_no_meaning_without_layers_is_refused(static):
+    with pytest.raises(ValueError, match="minibert merges no StaticEmbedding"):
+        SentenceTransformer.merge([static, static])
     with pytest.raises(ValueError, match="minibert trains no StaticEmbedding"):
         static.trainable()
     with pytest.raises(AttributeError, match="A StaticEmbedding has no BERT"):
