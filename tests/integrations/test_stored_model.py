@@ -18,7 +18,7 @@ def test_a_model_is_opened_once_for_the_same_arguments(folder):
     assert first.model.truncate_dim == 8
 
 
-def test_a_sample_is_the_dimension_and_the_first_numbers(folder):
+def test_a_sample_is_the_beginning_of_a_document_s_vector(folder):
     prompts = {"document": "the dog ", "query": "a cat "}
     stored = open_model({"model_name_or_path": str(folder), "prompts": prompts})
     expected = SentenceTransformer(folder).encode("the dog A dog barks at the cat.")[:8]
