@@ -113,7 +113,7 @@ def test_a_library_that_is_not_there_is_missing_and_not_old():
         ("llama_index", "llama-index-core", "0.12.52", "0.13"),
         ("haystack", "haystack-ai", "2.23.0", "2.24"),
         ("sklearn", "scikit-learn", "1.5.2", "1.6"),
-        ("llm", "llm", "0.19.1", "0.20"),
+        ("llm_model", "llm", "0.19.1", "0.20"),
     ],
 )
 def test_an_adapter_refuses_an_older_framework(
