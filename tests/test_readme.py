@@ -114,7 +114,7 @@ def test_every_block_of_the_drop_in_page_runs(
     monkeypatch.chdir(tmp_path)
     page = README.parent / "docs" / "drop-in.md"
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 15
+    assert len(blocks) == 16
     names = {"__name__": "__main__"}
     for block in blocks:  # one after another, as a reader would
         exec(compile(block, page.name, "exec"), names)
