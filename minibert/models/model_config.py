@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minibert.bert.parameters import Config
+from minibert.errors import CheckpointError
 
 __all__ = ["ModelConfig"]
 
@@ -22,10 +23,11 @@ class ModelConfig(Config):
         """Join the sizes that were read with the whole of config.json.
 
         `labels` is the number of labels where config.json names none; 2 is transformers' default.
+        Raises CheckpointError for id2label that is no object of numbers and names.
         """
         found = super().__new__(cls, *config)
         named = settings.get("id2label") or {n: f"LABEL_{n}" for n in range(labels)}
-        found.id2label = {int(number): str(name) for number, name in named.items()}
+        found.id2label = labels_of(named)
         found.label2id = {name: number for number, name in found.id2label.items()}
         found._settings = settings
         return found
@@ -48,3 +50,14 @@ class ModelConfig(Config):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ModelConfig, (Config(*self), dict(self._settings), self.num_labels)
+
+
+def labels_of(named: Any) -> dict[int, str]:  # JSON of any type
+    """Return the names of labels by their numbers, which JSON has as texts."""
+    try:
+        return {int(number): str(name) for number, name in named.items()}
+    except (AttributeError, ValueError):
+        raise CheckpointError(
+            f"config.json: id2label is {named!r:.60}; expected an object with a name for each "
+            'number, as {"0": "LABEL_0"}.'
+        ) from None

@@ -220,7 +220,7 @@ def as_floats(vectors: ArrayLike) -> Array:
     for a tensor of torch that requires a gradient.
     """
     array = as_array(vectors)
-    is_column = array.ndim == 1 and array.dtype == object
+    is_column = array.ndim == 1 and array.dtype == object and len(array)
     if is_column and all(isinstance(row, np.ndarray) for row in array):
         array = np.stack(list(array))
     if array.dtype.kind not in "fiub":

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from minibert import BertModel, CrossEncoder, DeviceError, SentenceTransformer
+from minibert import BertModel, CheckpointError, CrossEncoder, DeviceError, SentenceTransformer
 
 IDS = [[2, 5, 6, 3]]
 
@@ -99,3 +99,10 @@ def test_outputs_that_are_asked_for_at_loading_are_there(folder):
     assert model.config.output_hidden_states is True
     assert model(IDS, output_hidden_states=False).hidden_states is None
     assert isinstance(BertModel.from_pretrained(folder, return_dict=False)(IDS), tuple)
+
+
+@pytest.mark.parametrize("named", [-1e30, ["no", "yes"], {"first": "no"}, "no"])
+def test_labels_that_are_no_names_by_number_are_refused(folder, edit, named):
+    edit(folder / "config.json", id2label=named)
+    with pytest.raises(CheckpointError, match=r"id2label is .*; expected an object with a name"):
+        BertModel.from_pretrained(folder)
